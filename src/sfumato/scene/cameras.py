@@ -1,0 +1,68 @@
+"""Cameras: a rigid pose, intrinsics in pixels and a lens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from sfumato.checks import check_shapes
+from sfumato.errors import ConfigError
+from sfumato.scene.lenses import PINHOLE, Lens
+
+
+@dataclass(frozen=True)
+class Camera:
+    """One view of the world. OpenCV axes: x right, y down, z forward.
+
+    Attributes:
+        camera_from_world: [4, 4] rigid transform, float32 or float64.
+        focal_px:          (fx, fy).
+        centre_px:         (cx, cy) principal point; the centre of pixel (0, 0) is (0.5, 0.5).
+        size_px:           (width, height).
+        lens:              how directions meet the image plane; an ideal pinhole by default.
+    """
+
+    camera_from_world: Tensor
+    focal_px: tuple[float, float]
+    centre_px: tuple[float, float]
+    size_px: tuple[int, int]
+    lens: Lens = PINHOLE
+
+    def __post_init__(self) -> None:
+        check_shapes(camera_from_world=(self.camera_from_world, "4 4"))
+        if not bool(torch.isfinite(self.camera_from_world.detach()).all()):
+            raise ConfigError("camera_from_world holds NaN or infinity")
+        if min(self.size_px) < 1 or min(self.focal_px) <= 0:
+            raise ConfigError(f"size_px {self.size_px} and focal_px {self.focal_px} must be positive")
+
+    @property
+    def width(self) -> int:
+        return self.size_px[0]
+
+    @property
+    def height(self) -> int:
+        return self.size_px[1]
+
+    @property
+    def intrinsics(self) -> Tensor:
+        """[3, 3] float64 matrix K, pixels."""
+        (fx, fy), (cx, cy) = self.focal_px, self.centre_px
+        return torch.tensor([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]], dtype=torch.float64)
+
+    @property
+    def centre_world(self) -> Tensor:
+        """[3] position of the camera in the world frame, scene units."""
+        rotation, translation = self.camera_from_world[:3, :3], self.camera_from_world[:3, 3]
+        return -rotation.T @ translation
+
+    def resized(self, width: int, height: int) -> Camera:
+        """The same camera with its picture resampled to ``width`` x ``height`` pixels."""
+        sx, sy = width / self.width, height / self.height
+        return replace(
+            self,
+            focal_px=(self.focal_px[0] * sx, self.focal_px[1] * sy),
+            centre_px=(self.centre_px[0] * sx, self.centre_px[1] * sy),
+            size_px=(width, height),
+        )

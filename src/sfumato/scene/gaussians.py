@@ -1,0 +1,80 @@
+"""The scene record: n anisotropic Gaussians with view-dependent colour."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from sfumato.checks import check_shapes
+from sfumato.errors import ShapeError
+
+
+@dataclass(frozen=True)
+class Gaussians:
+    """n anisotropic Gaussians with view-dependent colour; unconstrained parameters.
+
+    Attributes:
+        means:           [n, 3] centres, world frame, scene units.
+        log_scales:      [n, 3] ln of the standard deviations along the local axes, scene units.
+        quats:           [n, 4] world_from_local rotation as (w, x, y, z); any non-zero length.
+        logit_opacities: [n]    logit of the peak opacity.
+        sh:              [n, k, 3] real SH coefficients, k = (degree + 1)**2, degree 0 to 3;
+                         sRGB-encoded colour = 0.5 + sum.
+
+    Raises:
+        ShapeError: fields disagree in n, dtype or device, or k is no SH count.
+    """
+
+    means: Tensor
+    log_scales: Tensor
+    quats: Tensor
+    logit_opacities: Tensor
+    sh: Tensor
+
+    def __post_init__(self) -> None:
+        sizes = check_shapes(
+            like=self.means,
+            means=(self.means, "n 3"),
+            log_scales=(self.log_scales, "n 3"),
+            quats=(self.quats, "n 4"),
+            logit_opacities=(self.logit_opacities, "n"),
+            sh=(self.sh, "n k 3"),
+        )
+        if sizes["k"] not in (1, 4, 9, 16):
+            raise ShapeError(f"sh has {sizes['k']} coefficients, expected 1, 4, 9 or 16")
+
+    def __len__(self) -> int:
+        return self.means.shape[0]
+
+    @property
+    def sh_degree(self) -> int:
+        """Degree of the stored spherical harmonics, 0 to 3."""
+        return {1: 0, 4: 1, 9: 2, 16: 3}[self.sh.shape[1]]
+
+    @property
+    def scales(self) -> Tensor:
+        """[n, 3] standard deviations along the local axes, scene units."""
+        return self.log_scales.exp()
+
+    @property
+    def opacities(self) -> Tensor:
+        """[n] peak opacity in (0, 1)."""
+        return self.logit_opacities.sigmoid()
+
+    def map(self, function) -> Gaussians:
+        """Apply ``function`` to each field's tensor."""
+        return Gaussians(**{f.name: function(getattr(self, f.name)) for f in fields(self)})
+
+    def select(self, keep: Tensor) -> Gaussians:
+        """Those Gaussians where the mask ``keep`` [n] is true, or at the indices ``keep`` [m]."""
+        return self.map(lambda tensor: tensor[keep])
+
+    def to(self, *args, **kwargs) -> Gaussians:
+        """Move or convert every field, as ``torch.Tensor.to``."""
+        return self.map(lambda tensor: tensor.to(*args, **kwargs))
+
+    def detach(self) -> Gaussians:
+        """The same values outside the autograd graph."""
+        return self.map(torch.Tensor.detach)

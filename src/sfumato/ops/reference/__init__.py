@@ -1,0 +1,19 @@
+"""The definition of every operation in plain torch: slow, differentiable by autograd, any float dtype."""
+
+from sfumato.ops.reference.adam import adam_step
+from sfumato.ops.reference.colour import colour
+from sfumato.ops.reference.composite import composite
+from sfumato.ops.reference.covariance import covariance
+from sfumato.ops.reference.photometric import photometric_loss, ssim, ssim_map
+from sfumato.ops.reference.project import project
+
+__all__ = [
+    "adam_step",
+    "colour",
+    "composite",
+    "covariance",
+    "photometric_loss",
+    "project",
+    "ssim",
+    "ssim_map",
+]

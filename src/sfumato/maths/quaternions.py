@@ -1,0 +1,42 @@
+"""Quaternions as (w, x, y, z); any length, normalised where they are used. n: rows."""
+
+import torch
+from torch import Tensor
+
+
+def normalised(vectors: Tensor) -> Tensor:
+    """Scale each row to length one.
+
+    Args:
+        vectors: [n, d] rows of any length.
+
+    Returns:
+        [n, d] unit rows; a row of zeros stays zero.
+
+    Gradients: vectors, as (I - v v^T) / length; zero for a row of zeros.
+    """
+    length2 = (vectors * vectors).sum(-1, keepdim=True)
+    has_length = length2 > 0
+    # The inner where keeps rsqrt away from zero, whose infinite derivative would turn 0 * inf into NaN.
+    inverse = torch.where(has_length, length2, 1.0).rsqrt()
+    return torch.where(has_length, vectors * inverse, 0.0)
+
+
+def rotation_from_quats(quats: Tensor) -> Tensor:
+    """Rotation matrices of quaternions.
+
+    Args:
+        quats: [n, 4] as (w, x, y, z), any length.
+
+    Returns:
+        [n, 3, 3] rotations; the identity for a quaternion of zeros.
+
+    Gradients: quats, through the normalisation.
+    """
+    w, x, y, z = normalised(quats).unbind(-1)
+    rows = (
+        (1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
+        (2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),
+        (2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
+    )
+    return torch.stack([torch.stack(row, -1) for row in rows], -2)

@@ -1,0 +1,27 @@
+"""Definition of the view-dependent colour of a Gaussian."""
+
+import torch
+from torch import Tensor
+
+from sfumato.maths.quaternions import normalised
+from sfumato.maths.sh import sh_basis
+
+
+def colour(sh: Tensor, means: Tensor, camera_centre: Tensor, degree: int) -> Tensor:
+    """Colours max(0, 0.5 + sum) of spherical harmonics seen from a camera.
+
+    Args:
+        sh: [n, k, 3] coefficients; those above ``degree`` are not read.
+        means: [n, 3] centres of the Gaussians, world frame.
+        camera_centre: [3] position of the camera, world frame.
+        degree: highest degree evaluated, 0 to 3.
+
+    Returns:
+        [n, 3] sRGB-encoded colours, not negative and not bounded above.
+
+    Gradients: sh, means, camera_centre. None where the colour is cut off at zero, nor to the direction
+        of a Gaussian that sits in the camera's centre.
+    """
+    directions = normalised(means - camera_centre)
+    basis = sh_basis(directions, degree)
+    return (torch.einsum("nk,nkd->nd", basis, sh[:, : basis.shape[1]]) + 0.5).clamp_min(0.0)

@@ -1,0 +1,23 @@
+"""Definition of the covariance of a Gaussian."""
+
+from torch import Tensor
+
+from sfumato.maths.covariances import covariance_matrices, pack_symmetric
+from sfumato.maths.quaternions import rotation_from_quats
+
+
+def covariance(quats: Tensor, scales: Tensor) -> Tensor:
+    """Covariances R S S^T R^T of Gaussians, packed.
+
+    Args:
+        quats: [n, 4] world_from_local as (w, x, y, z), any length; zeros mean no rotation.
+        scales: [n, 3] standard deviations along the local axes, scene units.
+
+    Returns:
+        [n, 6] as (xx, xy, xz, yy, yz, zz), world frame, scene units squared.
+
+    Gradients: quats (through the normalisation, (I - q q^T) / length) and scales.
+
+    Source: Condor et al. 2024 ("Don't splat your Gaussians"), eq. 32, 37, 38.
+    """
+    return pack_symmetric(covariance_matrices(rotation_from_quats(quats), scales))

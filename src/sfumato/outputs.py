@@ -1,0 +1,101 @@
+"""Files that appear under their name only when they are complete."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from sfumato.errors import SfumatoError
+
+ADVICE = {
+    errno.ENOSPC: "free some space or choose another folder with --out",
+    errno.EDQUOT: "free some space or choose another folder with --out",
+    errno.EFBIG: "choose a folder that allows larger files",
+    errno.EACCES: "choose a folder you may write to",
+    errno.EPERM: "choose a folder you may write to",
+    errno.EROFS: "choose a folder that is not read-only",
+    errno.ENOTDIR: "a part of this path is a file; choose another",
+    errno.EISDIR: "this is a folder; give a file name",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path beside ``path`` that becomes ``path`` when the block ends well.
+
+    The file is flushed to the disk before it is renamed, so ``path`` holds either what it held
+    before or everything that was written, even after a kill or a power cut. On an error the
+    temporary file is removed. Missing parent folders are made. The temporary name keeps the
+    suffix, by which some libraries choose their format.
+
+    Args:
+        path: the final name; a symbolic link keeps pointing where it points.
+
+    Returns:
+        A context manager that gives the temporary path, an empty file.
+
+    Raises:
+        SfumatoError: the disk is full, the folder is not writable, or another failure of the
+            file system, in one line.
+    """
+    final = Path(os.path.realpath(path))
+    temporary = final.with_name(f".{final.stem[:100]}.{secrets.token_hex(6)}.part{final.suffix[:40]}")
+    try:
+        if final.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        final.parent.mkdir(parents=True, exist_ok=True)
+        temporary.open("xb").close()
+        yield temporary
+        _flush_to_disk(temporary)
+        os.replace(temporary, final)
+        _flush_folder(final.parent)
+    except OSError as error:
+        raise write_error(path, error) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+
+
+def write_error(path: str | Path, error: OSError) -> SfumatoError:
+    """The one-line error for a failed write of ``path``, with advice where the cause is known."""
+    reason = (error.strerror or " ".join(str(error).split())).lower()
+    advice = ADVICE.get(error.errno or 0, "check the disk and the folder")
+    return SfumatoError(f"cannot write {path}: {reason}; {advice}")
+
+
+def write_bytes(path: str | Path, data: bytes) -> None:
+    """Write ``data`` to ``path`` in one piece, or leave ``path`` as it was."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write UTF-8 text to ``path`` in one piece, or leave ``path`` as it was."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: str | Path, value: object) -> None:
+    """Write ``value`` as indented JSON in one piece; NaN and infinity are a ValueError."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _flush_to_disk(path: Path) -> None:
+    with path.open("rb+") as handle:
+        os.fsync(handle.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    # A rename survives a power cut only once its folder is on the disk too; systems without
+    # folder handles (Windows) or file systems that refuse the call order renames themselves.
+    with suppress(OSError, AttributeError):
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,182 @@
+"""Scenes as `.ply`: the layout that viewers of 3D Gaussians read.
+
+One element ``vertex`` with ``x y z nx ny nz``, ``f_dc_0..2``, ``f_rest_*`` (all coefficients of red,
+then of green, then of blue), ``opacity`` (logit), ``scale_0..2`` (ln), ``rot_0..3`` (w, x, y, z), all
+float32 little endian. Read in any order, byte order, number type, or as text; other properties and
+elements are skipped.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from sfumato.errors import FormatError
+from sfumato.scene.files.codec import Codec
+from sfumato.scene.files.ply_table import BLOCK_BYTES, Element, check_length, read_columns, read_header
+from sfumato.scene.gaussians import Gaussians
+
+REST_COUNTS = {0: 1, 9: 4, 24: 9, 45: 16}
+# Discs (2D Gaussians) come without a third scale: they become this much thinner than they are wide.
+DISC_LOG_THINNESS = math.log(1e-3)
+# exp(40) is 2e17 units; squares of it still fit float32, those of much larger scales do not.
+MAX_LOG_SCALE = 40.0
+
+POSITION = ["x", "y", "z"]
+NORMAL = ["nx", "ny", "nz"]
+BASE_COLOUR = ["f_dc_0", "f_dc_1", "f_dc_2"]
+SCALE = ["scale_0", "scale_1", "scale_2"]
+ROTATION = ["rot_0", "rot_1", "rot_2", "rot_3"]
+
+
+def recognises(head: bytes) -> bool:
+    """Whether a file that begins with ``head`` is a PLY file."""
+    return head.split(b"\n", 1)[0].strip() == b"ply"
+
+
+def load(path: Path) -> Gaussians:
+    """Read Gaussians from a PLY file.
+
+    Args:
+        path: the file; text or binary of either byte order.
+
+    Returns:
+        float32 on the CPU, in the file's frame, quaternions as stored. Discs without ``scale_2``
+        get a third scale of a thousandth of their smaller one.
+
+    Raises:
+        FormatError: no PLY file, no Gaussians in it, truncated, wrong counts, NaN or infinity.
+    """
+    header = read_header(path)
+    vertex = header.element("vertex")
+    if vertex is None:
+        raise FormatError(f"{path} has no element 'vertex' and so no Gaussians")
+    if header.element("chunk") is not None or "packed_position" in vertex.names:
+        raise FormatError(
+            f"{path} is a compressed ply, which is not supported yet; convert it to a plain ply"
+        )
+    num_coefficients = _check_properties(path, vertex)
+    check_length(header, vertex)
+    columns = {
+        "means": np.empty((vertex.count, 3), np.float32),
+        "log_scales": np.empty((vertex.count, 3), np.float32),
+        "quats": np.empty((vertex.count, 4), np.float32),
+        "logit_opacities": np.empty((vertex.count, 1), np.float32),
+        "sh": np.empty((vertex.count, num_coefficients * 3), np.float32),
+    }
+    names = _names_of_columns(num_coefficients)
+    read_columns(
+        header,
+        vertex,
+        {
+            name: columns[field][:, i]
+            for field, group in names.items()
+            for i, name in enumerate(group)
+            if name in vertex.names
+        },
+    )
+    if "scale_2" not in vertex.names:
+        scales = columns["log_scales"]
+        scales[:, 2] = scales[:, :2].min(axis=1) + DISC_LOG_THINNESS
+    _check_values(str(path), columns, names)
+    return Gaussians(
+        means=torch.from_numpy(columns["means"]),
+        log_scales=torch.from_numpy(columns["log_scales"]),
+        quats=torch.from_numpy(columns["quats"]),
+        logit_opacities=torch.from_numpy(columns["logit_opacities"][:, 0]),
+        sh=torch.from_numpy(columns["sh"].reshape(vertex.count, num_coefficients, 3)),
+    )
+
+
+def save(gaussians: Gaussians, path: Path) -> None:
+    """Write Gaussians as a binary little-endian PLY file, as float32.
+
+    Args:
+        gaussians: the scene, any device or float type.
+        path: the file to write.
+
+    Raises:
+        FormatError: a field holds NaN or infinity, or a value that ``load`` would refuse.
+    """
+    arrays = {
+        field: tensor.detach()
+        .to("cpu", torch.float32)
+        .numpy()
+        .reshape(len(gaussians), math.prod(tensor.shape[1:]))
+        for field, tensor in vars(gaussians).items()
+    }
+    num_coefficients = gaussians.sh.shape[1]
+    _check_values("the scene cannot be saved", arrays, _names_of_columns(num_coefficients))
+    # Columns of sh are (coefficient, channel); the file has the base colour, then channel by channel.
+    rest = [3 * k + channel for channel in range(3) for k in range(1, num_coefficients)]
+    names = [*POSITION, *NORMAL, *BASE_COLOUR, *(f"f_rest_{i}" for i in range(len(rest)))]
+    names += ["opacity", *SCALE, *ROTATION]
+    header = ["ply", "format binary_little_endian 1.0", f"element vertex {len(gaussians)}"]
+    header += [*(f"property float {name}" for name in names), "end_header"]
+    block = max(1, BLOCK_BYTES // (4 * len(names)))
+    with path.open("wb") as handle:
+        handle.write(("\n".join(header) + "\n").encode("ascii"))
+        for start in range(0, len(gaussians), block):
+            part = {field: array[start : start + block] for field, array in arrays.items()}
+            parts = [part["means"], np.zeros_like(part["means"]), part["sh"][:, :3], part["sh"][:, rest]]
+            parts += [part["logit_opacities"], part["log_scales"], part["quats"]]
+            handle.write(np.concatenate(parts, axis=1).astype("<f4", copy=False).tobytes())
+
+
+CODEC = Codec("ply", (".ply",), recognises, load, save)
+
+
+def _names_of_columns(num_coefficients: int) -> dict[str, list[str]]:
+    """The property name of each column of each field's [n, columns] array."""
+    rest = [
+        f"f_rest_{channel * (num_coefficients - 1) + k}"
+        for k in range(num_coefficients - 1)
+        for channel in range(3)
+    ]
+    return {
+        "means": POSITION,
+        "log_scales": SCALE,
+        "quats": ROTATION,
+        "logit_opacities": ["opacity"],
+        "sh": [*BASE_COLOUR, *rest],
+    }
+
+
+def _check_properties(path: Path, vertex: Element) -> int:
+    """The number of SH coefficients, after checking that everything a Gaussian needs is there."""
+    present = set(vertex.names)
+    required = [*POSITION, *BASE_COLOUR, "opacity", *SCALE[:2], *ROTATION]
+    missing = [name for name in required if name not in present]
+    if missing:
+        what = "" if present & {"opacity", "scale_0", "rot_0"} else "; a point cloud or a mesh is not a scene"
+        raise FormatError(f"{path} has no {', '.join(missing)}{what}")
+    rest = sum(name.startswith("f_rest_") for name in present)
+    if rest not in REST_COUNTS or any(f"f_rest_{i}" not in present for i in range(rest)):
+        raise FormatError(f"{path} has {rest} properties f_rest_*; expected f_rest_0 and on, 0, 9, 24 or 45")
+    return REST_COUNTS[rest]
+
+
+def _check_values(what: str, columns: dict[str, np.ndarray], names: dict[str, list[str]]) -> None:
+    for field, array in columns.items():
+        # A sum is finite only if its terms are: one cheap pass for files that are well.
+        if math.isfinite(array.sum(dtype=np.float64)):
+            continue
+        for name, column in zip(names[field], array.T, strict=True):
+            bad = int(np.count_nonzero(~np.isfinite(column)))
+            if bad:
+                raise FormatError(f"{what}: {name} is NaN or infinite for {bad} of {len(array)} Gaussians")
+    with np.errstate(over="ignore", under="ignore"):
+        lengths = np.square(columns["quats"]).sum(axis=1)
+    bad = int(np.count_nonzero(~((lengths > 0) & np.isfinite(lengths))))
+    if bad:
+        raise FormatError(
+            f"{what}: the quaternion rot_0..3 is zero or huge for {bad} of {len(lengths)} Gaussians"
+        )
+    bad = int(np.count_nonzero((columns["log_scales"] > MAX_LOG_SCALE).any(axis=1)))
+    if bad:
+        raise FormatError(
+            f"{what}: scale_0..2 exceed {MAX_LOG_SCALE:g} (ln) for {bad} of {len(lengths)} Gaussians"
+        )

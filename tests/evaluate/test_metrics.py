@@ -1,0 +1,69 @@
+"""Metrics against closed forms and an independent restatement."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import convolve1d
+
+from sfumato.errors import ShapeError
+from sfumato.evaluate.metrics import psnr, ssim
+
+
+def pair(h=24, w=31, noise=0.1, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    target = torch.rand((h, w, 3), generator=generator)
+    image = (target + noise * torch.randn((h, w, 3), generator=generator)).clamp(0, 1)
+    return image, target
+
+
+def ssim_restated(image: np.ndarray, target: np.ndarray) -> float:
+    window = np.exp(-(np.arange(-5, 6) ** 2) / (2 * 1.5**2))
+    window /= window.sum()
+
+    def blur(values):
+        return convolve1d(convolve1d(values, window, 0, mode="constant"), window, 1, mode="constant")
+
+    x, y = image.astype(np.float64), target.astype(np.float64)
+    mx, my = blur(x), blur(y)
+    vx, vy, cov = blur(x * x) - mx * mx, blur(y * y) - my * my, blur(x * y) - mx * my
+    c1, c2 = 0.0001, 0.0009
+    return float(((2 * mx * my + c1) * (2 * cov + c2) / ((mx**2 + my**2 + c1) * (vx + vy + c2))).mean())
+
+
+def test_psnr_of_a_constant_difference():
+    target = torch.full((5, 6, 3), 0.5)
+    assert psnr(target + 0.1, target) == pytest.approx(20.0, abs=1e-5)
+    assert psnr(target, target) == math.inf
+
+
+def test_psnr_clamps_the_render():
+    target = torch.ones(4, 4, 3)
+    image = torch.full((4, 4, 3), 1.7)
+    image[0, 0, 0] = 0.0
+    assert psnr(image, target) == pytest.approx(10 * math.log10(48))
+
+
+def test_psnr_is_exact_for_small_differences():
+    target = torch.full((100, 100, 3), 0.25, dtype=torch.float64)
+    assert psnr(target + 1e-6, target) == pytest.approx(120.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.02, 0.3])
+def test_ssim_agrees_with_a_restatement(noise):
+    image, target = pair(noise=noise)
+    assert ssim(image, target) == pytest.approx(ssim_restated(image.numpy(), target.numpy()), abs=1e-9)
+
+
+def test_ssim_is_one_for_equal_images_and_symmetric():
+    image, target = pair()
+    assert ssim(target, target) == pytest.approx(1.0, abs=1e-12)
+    assert ssim(image, target) == pytest.approx(ssim(target, image), abs=1e-12)
+    assert ssim(1 - target, target) < 0
+
+
+@pytest.mark.parametrize("metric", [psnr, ssim])
+def test_shapes_are_checked(metric):
+    with pytest.raises(ShapeError, match="target has shape"):
+        metric(torch.zeros(4, 5, 3), torch.zeros(5, 4, 3))

@@ -1,0 +1,39 @@
+import torch
+
+from sfumato.maths.quaternions import normalised, rotation_from_quats
+
+
+def test_known_rotations():
+    half = 0.5**0.5
+    quats = torch.tensor([[1.0, 0, 0, 0], [half, 0, 0, half], [2 * half, 2 * half, 0, 0]])
+    turned = rotation_from_quats(quats)
+    torch.testing.assert_close(turned[0], torch.eye(3))
+    torch.testing.assert_close(turned[1] @ torch.tensor([1.0, 0, 0]), torch.tensor([0.0, 1, 0]))
+    torch.testing.assert_close(turned[2] @ torch.tensor([0.0, 1, 0]), torch.tensor([0.0, 0, 1]))
+
+
+def test_rotations_are_orthonormal_and_right_handed():
+    rotations = rotation_from_quats(torch.randn(50, 4, dtype=torch.float64) * 7)
+    torch.testing.assert_close(rotations @ rotations.mT, torch.eye(3).double().expand(50, 3, 3))
+    torch.testing.assert_close(torch.linalg.det(rotations), torch.ones(50).double())
+
+
+def test_length_and_sign_do_not_matter():
+    quats = torch.randn(9, 4, dtype=torch.float64)
+    torch.testing.assert_close(rotation_from_quats(quats), rotation_from_quats(-3.5 * quats))
+
+
+def test_gradient_of_normalisation_is_the_projection_over_length():
+    vector = torch.tensor([[3.0, -1.0, 2.0, 0.5]], dtype=torch.float64, requires_grad=True)
+    jacobian = torch.autograd.functional.jacobian(normalised, vector)[0, :, 0]
+    unit = vector[0].detach() / vector[0].detach().norm()
+    expected = (torch.eye(4) - unit[:, None] * unit) / vector[0].detach().norm()
+    torch.testing.assert_close(jacobian, expected)
+
+
+def test_zero_quaternion_is_the_identity_without_gradient():
+    quats = torch.zeros(1, 4, requires_grad=True)
+    rotations = rotation_from_quats(quats)
+    rotations.sum().backward()
+    torch.testing.assert_close(rotations[0], torch.eye(3))
+    assert not quats.grad.any()

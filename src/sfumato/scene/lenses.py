@@ -1,8 +1,15 @@
-"""Lens models: how a direction in the camera frame meets the image plane."""
+"""Lens models: how a direction in the camera frame meets the image plane.
+
+Models keep the lower-case names and the coefficient order of COLMAP's camera models, without the
+focal lengths and the principal point, which a camera has itself.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -17,5 +24,175 @@ class Lens:
     model: str = "pinhole"
     coefficients: tuple[float, ...] = ()
 
+    @property
+    def is_pinhole(self) -> bool:
+        """Whether straight lines stay straight: a pinhole, or a distorted model with nothing to distort."""
+        return self.model == "pinhole" or (self.model in _IDENTITY_AT_ZERO and not any(self.coefficients))
+
 
 PINHOLE = Lens()
+
+LENS_COEFFICIENTS: dict[str, tuple[str, ...]] = {
+    "pinhole": (),
+    "fisheye": (),
+    "simple_radial": ("k",),
+    "radial": ("k1", "k2"),
+    "opencv": ("k1", "k2", "p1", "p2"),
+    "full_opencv": ("k1", "k2", "p1", "p2", "k3", "k4", "k5", "k6"),
+    "fov": ("omega",),
+    "division": ("k",),
+    "eucm": ("alpha", "beta"),
+    "simple_radial_fisheye": ("k",),
+    "radial_fisheye": ("k1", "k2"),
+    "opencv_fisheye": ("k1", "k2", "k3", "k4"),
+    "thin_prism_fisheye": ("k1", "k2", "p1", "p2", "k3", "k4", "sx1", "sy1"),
+    "rad_tan_thin_prism_fisheye": ("k0", "k1", "k2", "k3", "k4", "k5", "p0", "p1", "s0", "s1", "s2", "s3"),
+}
+_IDENTITY_AT_ZERO = frozenset({"simple_radial", "radial", "opencv", "full_opencv", "fov", "division"})
+
+
+def distort(lens: Lens, xy: np.ndarray) -> np.ndarray:
+    """Where a lens puts directions of the half space in front of the camera.
+
+    Args:
+        lens: one of ``LENS_COEFFICIENTS``.
+        xy: [..., 2] float64 ideal normalised coordinates (x / z, y / z).
+
+    Returns:
+        [..., 2] distorted normalised coordinates: pixels are focal * result + centre. NaN where the
+        model has no answer.
+
+    Raises:
+        ValueError: the model is unknown or has another number of coefficients.
+
+    Source: the camera models of COLMAP; Kannala and Brandt 2006 (fisheye), Devernay and Faugeras 2001
+        (fov), Fitzgibbon 2001 (division), Khomutenko et al. 2016 (eucm).
+    """
+    wanted = LENS_COEFFICIENTS.get(lens.model)
+    if wanted is None or len(wanted) != len(lens.coefficients):
+        raise ValueError(f"{lens} is no known lens; {lens.model} takes {wanted}")
+    x, y = np.asarray(xy, dtype=np.float64)[..., 0], np.asarray(xy, dtype=np.float64)[..., 1]
+    with np.errstate(all="ignore"):
+        return np.stack(_FORMULAS[lens.model](x, y, lens.coefficients), axis=-1)
+
+
+def unfolded_radius(lens: Lens, limit: float) -> float:
+    """The ideal radius up to which a lens maps one to one, so that its formula can be trusted.
+
+    A fitted polynomial turns back beyond the field of view it was fitted in, and would show the
+    middle of the picture a second time around its border.
+
+    Args:
+        lens: the lens model.
+        limit: radius to stop looking at, in ideal normalised coordinates.
+
+    Returns:
+        The radius, at most ``limit``.
+    """
+    angles = np.linspace(0.0, 2.0 * np.pi, 16, endpoint=False)
+    radii = np.linspace(0.0, limit, 129)[1:]
+    xy = radii[:, None, None] * np.stack([np.cos(angles), np.sin(angles)], axis=-1)
+    right, down = np.array([[1e-5, 0.0], [0.0, 1e-5]]) * limit
+    along_x = distort(lens, xy + right) - distort(lens, xy - right)
+    along_y = distort(lens, xy + down) - distort(lens, xy - down)
+    area = along_x[..., 0] * along_y[..., 1] - along_x[..., 1] * along_y[..., 0]
+    folded = ~(area > 0.0).all(axis=1)
+    first = int(np.argmax(folded)) if folded.any() else len(radii)
+    return float(limit if first == len(radii) else radii[first - 1] if first else 0.0)
+
+
+_Plane = np.ndarray
+_Formula = Callable[[_Plane, _Plane, tuple[float, ...]], tuple[_Plane, _Plane]]
+
+
+def _polynomial(t: _Plane, coefficients: tuple[float, ...]) -> _Plane:
+    """1 + c0 t + c1 t^2 + ..."""
+    total = np.zeros_like(t)
+    for coefficient in reversed(coefficients):
+        total = (total + coefficient) * t
+    return 1.0 + total
+
+
+def _tangential(x: _Plane, y: _Plane, p1: float, p2: float) -> tuple[_Plane, _Plane]:
+    r2 = x * x + y * y
+    return 2 * p1 * x * y + p2 * (r2 + 2 * x * x), 2 * p2 * x * y + p1 * (r2 + 2 * y * y)
+
+
+def _pinhole(x: _Plane, y: _Plane, _: tuple[float, ...]) -> tuple[_Plane, _Plane]:
+    return x, y
+
+
+def _radial(x: _Plane, y: _Plane, k: tuple[float, ...]) -> tuple[_Plane, _Plane]:
+    scale = _polynomial(x * x + y * y, k)
+    return x * scale, y * scale
+
+
+def _full_opencv(x: _Plane, y: _Plane, c: tuple[float, ...]) -> tuple[_Plane, _Plane]:
+    k1, k2, p1, p2, k3, k4, k5, k6 = (*c, 0.0, 0.0, 0.0, 0.0)[:8]
+    r2 = x * x + y * y
+    scale = _polynomial(r2, (k1, k2, k3)) / _polynomial(r2, (k4, k5, k6))
+    dx, dy = _tangential(x, y, p1, p2)
+    return x * scale + dx, y * scale + dy
+
+
+def _fov(x: _Plane, y: _Plane, c: tuple[float, ...]) -> tuple[_Plane, _Plane]:
+    (omega,) = c
+    if omega == 0.0:
+        return x, y
+    r = np.hypot(x, y)
+    tangent = 2.0 * np.tan(omega / 2.0)
+    scale = np.where(r > 1e-9, np.arctan(r * tangent) / np.maximum(r, 1e-9), tangent) / omega
+    return x * scale, y * scale
+
+
+def _division(x: _Plane, y: _Plane, c: tuple[float, ...]) -> tuple[_Plane, _Plane]:
+    scale = 2.0 / (1.0 + np.sqrt(1.0 - 4.0 * c[0] * (x * x + y * y)))
+    return x * scale, y * scale
+
+
+def _eucm(x: _Plane, y: _Plane, c: tuple[float, ...]) -> tuple[_Plane, _Plane]:
+    alpha, beta = c
+    scale = 1.0 / (alpha * np.sqrt(beta * (x * x + y * y) + 1.0) + (1.0 - alpha))
+    return x * scale, y * scale
+
+
+def _fisheye(x: _Plane, y: _Plane, k: tuple[float, ...]) -> tuple[_Plane, _Plane]:
+    r = np.hypot(x, y)
+    theta = np.arctan(r)
+    scale = np.where(r > 1e-9, theta / np.maximum(r, 1e-9), 1.0) * _polynomial(theta * theta, k)
+    return x * scale, y * scale
+
+
+def _thin_prism_fisheye(x: _Plane, y: _Plane, c: tuple[float, ...]) -> tuple[_Plane, _Plane]:
+    k1, k2, p1, p2, k3, k4, sx1, sy1 = c
+    x, y = _fisheye(x, y, ())
+    r2 = x * x + y * y
+    scale = _polynomial(r2, (k1, k2, k3, k4))
+    dx, dy = _tangential(x, y, p1, p2)
+    return x * scale + dx + sx1 * r2, y * scale + dy + sy1 * r2
+
+
+def _rad_tan_thin_prism_fisheye(x: _Plane, y: _Plane, c: tuple[float, ...]) -> tuple[_Plane, _Plane]:
+    x, y = _fisheye(x, y, c[:6])
+    p0, p1, s0, s1, s2, s3 = c[6:]
+    r2 = x * x + y * y
+    dx, dy = _tangential(x, y, p1, p0)
+    return x + dx + s0 * r2 + s1 * r2 * r2, y + dy + s2 * r2 + s3 * r2 * r2
+
+
+_FORMULAS: dict[str, _Formula] = {
+    "pinhole": _pinhole,
+    "fisheye": _fisheye,
+    "simple_radial": _radial,
+    "radial": _radial,
+    "opencv": _full_opencv,
+    "full_opencv": _full_opencv,
+    "fov": _fov,
+    "division": _division,
+    "eucm": _eucm,
+    "simple_radial_fisheye": _fisheye,
+    "radial_fisheye": _fisheye,
+    "opencv_fisheye": _fisheye,
+    "thin_prism_fisheye": _thin_prism_fisheye,
+    "rad_tan_thin_prism_fisheye": _rad_tan_thin_prism_fisheye,
+}

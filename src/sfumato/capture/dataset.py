@@ -1,0 +1,191 @@
+"""A posed dataset as it is trained on: views, points, split and background.
+
+Every view is an ideal pinhole. Distorted pictures are undistorted when they are loaded, downscaled by
+area average in the same pass, and kept as uint8 in a cache bounded by bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from sfumato.capture.cache import ByteCache, default_cache_bytes
+from sfumato.capture.pixels import Pixels
+from sfumato.capture.points import PointCloud
+from sfumato.capture.random_points import random_points
+from sfumato.capture.readers import Source, read_source
+from sfumato.capture.views import has_alpha, plan_views
+from sfumato.errors import CaptureError, ConfigError
+from sfumato.scene.cameras import Camera
+
+AlphaMeaning = Literal["auto", "transparency", "mask"]
+_EXTENT_MARGIN = 1.1
+
+
+@dataclass(frozen=True)
+class View:
+    """One picture to train on or to compare with.
+
+    Attributes:
+        name: file name relative to the image folder (of a transforms file: to the dataset), with
+            forward slashes; unique.
+        camera: pinhole of the undistorted, downscaled picture; camera_from_world is float64.
+        camera_group: equal for pictures of one physical camera.
+    """
+
+    name: str
+    camera: Camera
+    camera_group: int
+    _make: Callable[[], Pixels] = field(repr=False, compare=False)
+    _cache: ByteCache[Pixels] = field(repr=False, compare=False)
+
+    def load(self) -> Pixels:
+        """The picture, from the capture's cache or decoded now. Arrays are shared: do not write to them.
+
+        Raises:
+            CaptureError: the file cannot be decoded.
+        """
+        return self._cache.get(self.name, self._make)
+
+
+@dataclass(frozen=True)
+class Capture:
+    """A posed dataset.
+
+    Attributes:
+        path: as given to ``load_capture``.
+        views: sorted by name.
+        points: to start from, world frame.
+        points_are_random: the dataset had none; they were drawn from the volume the cameras see.
+        test_names: views held out.
+        split_rule: how they were chosen, in words.
+        background: RGB in [0, 1] behind transparent pictures; None where none is.
+    """
+
+    path: Path
+    views: tuple[View, ...]
+    points: PointCloud
+    points_are_random: bool
+    test_names: frozenset[str]
+    split_rule: str
+    background: tuple[float, float, float] | None
+    _cache: ByteCache[Pixels] = field(repr=False, compare=False)
+
+    @property
+    def train_views(self) -> tuple[View, ...]:
+        """Views to train on, sorted by name."""
+        return tuple(view for view in self.views if view.name not in self.test_names)
+
+    @property
+    def test_views(self) -> tuple[View, ...]:
+        """Views held out, sorted by name."""
+        return tuple(view for view in self.views if view.name in self.test_names)
+
+    @property
+    def extent(self) -> float:
+        """1.1 times the radius of the training cameras around their mean, scene units.
+
+        Where all cameras stand in one place it is the median distance to the points instead.
+        """
+        centres = np.stack([view.camera.centre_world.numpy() for view in self.train_views])
+        middle = centres.mean(axis=0)
+        distances = np.linalg.norm(self.points.xyz - middle, axis=1)
+        radius = np.linalg.norm(centres - middle, axis=1).max()
+        return float(
+            _EXTENT_MARGIN * (radius if radius > 1e-6 * np.median(distances) else np.median(distances))
+        )
+
+    def read_ahead(self, views: Iterable[View]) -> None:
+        """Start to decode the views that are visited next, in the background; never waits."""
+        self._cache.read_ahead((view.name, view._make) for view in views)
+
+
+def load_capture(
+    path: str | Path,
+    *,
+    downscale: int = 1,
+    test_every: int = 8,
+    alpha: AlphaMeaning = "auto",
+    background: tuple[float, float, float] | None = None,
+    cache_bytes: int | None = None,
+    seed: int = 0,
+) -> Capture:
+    """Read a posed dataset: a COLMAP folder, or transforms of instant-ngp, nerfstudio or Blender.
+
+    Headers of all pictures are read now, pixels when a view is loaded.
+
+    Args:
+        path: dataset folder, or a transforms file in it. A COLMAP model wins where both are there.
+        downscale: pictures are made this many times smaller, to floor(size / downscale).
+        test_every: every so-manieth view by name is held out, unless the dataset has a split of its
+            own; 0 holds nothing out.
+        alpha: what an alpha channel is; "auto": transparency in Blender sets, a mask elsewhere.
+        background: RGB in [0, 1] behind transparent pictures; white by default.
+        cache_bytes: bound on decoded pictures kept; an eighth of the memory by default.
+        seed: of random points, for a dataset without points.
+
+    Returns:
+        The capture.
+
+    Raises:
+        CaptureError: a file is missing, broken or contradicts another.
+        ConfigError: an option is out of range.
+    """
+    _check_options(downscale, test_every, alpha, background, cache_bytes)
+    path = Path(path)
+    source = read_source(path)
+    _check_frames(source, path)
+    transparent = alpha == "transparency" or (alpha == "auto" and source.has_transparency)
+    cache: ByteCache[Pixels] = ByteCache(default_cache_bytes() if cache_bytes is None else cache_bytes)
+    planned = plan_views(source.frames, downscale=downscale, alpha_is_mask=not transparent)
+    views = tuple(View(p.name, p.camera, p.camera_group, p.make, cache) for p in planned)
+    test_names, rule = _split(source, [view.name for view in views], test_every, path)
+    if background is None and transparent and any(has_alpha(frame) for frame in source.frames):
+        background = (1.0, 1.0, 1.0)
+    train = [view for view in views if view.name not in test_names]
+    points = source.points if source.points is not None else random_points(train, seed=seed)
+    return Capture(path, views, points, source.points is None, test_names, rule, background, cache)
+
+
+def _check_options(downscale, test_every, alpha, background, cache_bytes) -> None:
+    if downscale < 1 or downscale != int(downscale):
+        raise ConfigError(f"downscale is {downscale}; give a whole number of at least 1")
+    if test_every < 0 or test_every != int(test_every):
+        raise ConfigError(f"test_every is {test_every}; give 0 (no split) or a whole number of at least 2")
+    if test_every == 1:
+        raise ConfigError(
+            "test_every is 1, which leaves nothing to train on; give 0 (no split) or at least 2"
+        )
+    if alpha not in ("auto", "transparency", "mask"):
+        raise ConfigError(f"alpha is {alpha!r}; give auto, transparency or mask")
+    if background is not None and not (len(background) == 3 and all(0.0 <= c <= 1.0 for c in background)):
+        raise ConfigError(f"background is {background}; give three numbers in [0, 1]")
+    if cache_bytes is not None and cache_bytes < 0:
+        raise ConfigError(f"cache_bytes is {cache_bytes}; give 0 or more")
+
+
+def _check_frames(source: Source, path: Path) -> None:
+    names = [frame.name for frame in source.frames]
+    if len(set(names)) < len(names):
+        twice = next(name for i, name in enumerate(names) if name in names[:i])
+        raise CaptureError(f"{path}: image {twice!r} is listed twice; remove one of the two")
+    if len(names) < 2:
+        raise CaptureError(
+            f"{path} has {len(names)} posed image; a scene needs at least 2 from different places"
+        )
+
+
+def _split(source: Source, names: list[str], test_every: int, path: Path) -> tuple[frozenset[str], str]:
+    if test_every == 0:
+        return frozenset(), "none"
+    test, rule = source.test_names, source.split_rule
+    if test is None:
+        ordinal = {2: "2nd", 3: "3rd"}.get(test_every, f"{test_every}th")
+        test, rule = frozenset(names[::test_every]), f"every {ordinal}, sorted by name"
+    if len(names) == len(test):
+        raise CaptureError(f"{path}: all {len(names)} images are held out ({rule}); add images to train on")
+    return test, rule

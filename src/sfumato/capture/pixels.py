@@ -1,0 +1,116 @@
+"""From a picture and its mask on disk to what the trainer compares with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sfumato.capture.images import decode, decode_mask
+from sfumato.capture.resample import Resampler, area_average
+from sfumato.errors import CaptureError
+
+MAX_ASPECT_ERROR = 0.01
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """A picture as it is trained with: decoded, undistorted, downscaled.
+
+    Attributes:
+        rgb:   uint8 [h, w, 3], sRGB-encoded; premultiplied by alpha where there is alpha.
+        alpha: uint8 [h, w] or None; the target is rgb + (1 - alpha) * background.
+        mask:  bool [h, w] or None; False is ignored in the loss.
+    """
+
+    rgb: np.ndarray
+    alpha: np.ndarray | None = None
+    mask: np.ndarray | None = None
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory of the arrays."""
+        return sum(plane.nbytes for plane in (self.rgb, self.alpha, self.mask) if plane is not None)
+
+
+@dataclass(frozen=True)
+class PixelPlan:
+    """How to make the pixels of one view.
+
+    Attributes:
+        path: the picture.
+        mask_path: its mask file, or None.
+        turn: whether the EXIF orientation is to be followed.
+        source_size_px: (width, height) of the picture, turned if it is.
+        size_px: (width, height) to make.
+        resampler: undistorts; None for a pinhole, whose picture is averaged by area.
+        alpha_is_mask: an alpha channel says what to ignore, not what is transparent.
+    """
+
+    path: Path
+    mask_path: Path | None
+    turn: bool
+    source_size_px: tuple[int, int]
+    size_px: tuple[int, int]
+    resampler: Resampler | None
+    alpha_is_mask: bool
+
+
+def make_pixels(plan: PixelPlan) -> Pixels:
+    """Decode, undistort and downscale one picture.
+
+    A pixel of a mask is kept where at least half of it is. Where alpha is a mask, colours are averaged
+    over kept pixels alone, because colours under alpha 0 mean nothing.
+
+    Raises:
+        CaptureError: a file cannot be decoded, or changed its size since the capture was loaded.
+    """
+    picture = decode(plan.path, turn=plan.turn)
+    if picture.shape[1::-1] != plan.source_size_px:
+        raise CaptureError(f"{plan.path} changed while it was in use; load the capture again")
+    rgb, alpha = picture[..., :3], None
+    if picture.shape[2] == 4 and picture[..., 3].min() < 255:
+        alpha = picture[..., 3]
+        if plan.alpha_is_mask:
+            alpha = np.where(alpha >= 128, np.uint8(255), np.uint8(0))
+        rgb = ((rgb.astype(np.uint16) * alpha[..., None] + 127) // 255).astype(np.uint8)
+    rgb = _resampled(rgb, plan)
+    alpha = None if alpha is None else _resampled(alpha[..., None], plan)[..., 0]
+    keeps = []
+    if plan.resampler is not None and not plan.resampler.seen().all():
+        keeps.append(plan.resampler.seen())
+    if plan.mask_path is not None:
+        keeps.append(_resampled(_read_mask(plan)[..., None], plan)[..., 0] >= 128)
+    if alpha is not None and plan.alpha_is_mask:
+        keeps.append(alpha >= 128)
+        rgb = np.clip(rgb * (255.0 / np.maximum(alpha, 1))[..., None] + 0.5, 0, 255).astype(np.uint8)
+        alpha = None
+    mask = np.logical_and.reduce(keeps) if keeps else None
+    return Pixels(np.ascontiguousarray(rgb), alpha, None if mask is None or mask.all() else mask)
+
+
+def same_shape(size_px: tuple[int, int], other_px: tuple[int, int]) -> bool:
+    """Whether two (width, height) are one picture at two scales, within 1% or a pixel of rounding."""
+    ratio = (size_px[0] / other_px[0]) / (size_px[1] / other_px[1])
+    rounding = 1.0 / min(*size_px, *other_px)
+    return abs(ratio - 1.0) <= max(MAX_ASPECT_ERROR, rounding)
+
+
+def _read_mask(plan: PixelPlan) -> np.ndarray:
+    width, height = plan.source_size_px
+    mask = decode_mask(plan.mask_path, turn=plan.turn)
+    if mask.shape == (height, width):
+        return mask
+    if not same_shape(mask.shape[::-1], (width, height)):
+        raise CaptureError(
+            f"{plan.mask_path} is {mask.shape[1]}x{mask.shape[0]} but its picture {plan.path.name} is "
+            f"{width}x{height}; make the mask for the picture's shape"
+        )
+    rows = (np.arange(height) * mask.shape[0]) // height
+    columns = (np.arange(width) * mask.shape[1]) // width
+    return mask[rows[:, None], columns]
+
+
+def _resampled(picture: np.ndarray, plan: PixelPlan) -> np.ndarray:
+    return area_average(picture, plan.size_px) if plan.resampler is None else plan.resampler(picture)

@@ -1,0 +1,119 @@
+"""Random points to start from where a dataset has none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sfumato.capture.points import PointCloud
+
+if TYPE_CHECKING:
+    from sfumato.capture.dataset import View
+
+NUM_POINTS = 50_000
+_NEAR_SHARE, _FAR_SHARE = 0.2, 2.5
+_MAX_LOOKED_AT = 24
+_CANDIDATES = 4
+
+
+def random_points(views: Sequence[View], *, seed: int, count: int = NUM_POINTS) -> PointCloud:
+    """Points drawn from the volume that the cameras see together.
+
+    Candidates lie on rays through random pixels, at depths between a fifth and two and a half times
+    the distance to where the optical axes meet (or of the cameras' spread, where they do not meet).
+    A candidate is kept with a probability that grows with the square of the number of views that see
+    it, and never when fewer than two do: what a scene is about is what most pictures show. Where
+    pictures are transparent, points outside the silhouettes are dropped. A point's colour is its mean
+    over the pictures that were looked at.
+
+    Args:
+        views: to train on; up to 24 of them are decoded.
+        seed: equal seeds give equal points.
+        count: at most so many points.
+
+    Returns:
+        The points; at least one.
+    """
+    rng = np.random.default_rng(seed)
+    poses = np.stack([view.camera.camera_from_world.numpy() for view in views])
+    reach = _depth_scale(poses)
+    xyz = _on_rays(views, poses, reach, _CANDIDATES * count, rng)
+    chance = _times_seen(views, xyz)
+    seen = np.where(chance >= min(2, len(views)), chance, 0) / max(1.0, np.quantile(chance, 0.99))
+    keep = rng.random(len(xyz)) < seen**2
+    xyz = xyz[keep] if keep.any() else xyz
+    looked_at = views[:: max(1, -(-len(views) // _MAX_LOOKED_AT))]
+    solid, rgb = _look(looked_at, xyz)
+    if solid.any():
+        xyz, rgb = xyz[solid], rgb[solid]
+    return PointCloud(xyz[:count].astype(np.float32), rgb[:count])
+
+
+def _depth_scale(poses: np.ndarray) -> np.ndarray:
+    """[c] distance from each camera to what the cameras look at, scene units."""
+    rotations = poses[:, :3, :3]
+    centres = -np.einsum("cji,cj->ci", rotations, poses[:, :3, 3])
+    axes = rotations[:, 2]
+    across = np.eye(3) - axes[:, :, None] * axes[:, None, :]
+    # The point nearest to all optical axes in the least squares sense.
+    total = across.sum(axis=0)
+    spread = np.linalg.norm(centres - centres.mean(axis=0), axis=1).max()
+    if np.linalg.eigvalsh(total)[0] > 1e-3 * len(poses):
+        focus = np.linalg.solve(total, np.einsum("cij,cj->i", across, centres))
+        depth = np.einsum("ci,ci->c", focus - centres, axes)
+        if np.median(depth) > 0:
+            return np.maximum(depth, 0.5 * np.median(depth))
+    return np.full(len(poses), 3.0 * spread if spread > 0 else 1.0)
+
+
+def _on_rays(views: Sequence[View], poses: np.ndarray, reach: np.ndarray, count: int, rng) -> np.ndarray:
+    """[count, 3] points through random pixels of random cameras, uniform in log depth."""
+    which = rng.integers(len(views), size=count)
+    cameras = [view.camera for view in views]
+    intrinsics = np.array([(*c.focal_px, *c.centre_px, *c.size_px) for c in cameras])[which]
+    focal_px, centre_px, size_px = intrinsics[:, 0:2], intrinsics[:, 2:4], intrinsics[:, 4:6]
+    depth = reach[which] * np.exp(rng.uniform(np.log(_NEAR_SHARE), np.log(_FAR_SHARE), count))
+    ideal = (rng.random((count, 2)) * size_px - centre_px) / focal_px
+    in_camera = np.concatenate([ideal, np.ones((count, 1))], axis=1) * depth[:, None]
+    return np.einsum("nji,nj->ni", poses[which, :3, :3], in_camera - poses[which, :3, 3])
+
+
+def _project(view: View, xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(columns, rows) of the pixels points fall in, and whether the view has them in its picture."""
+    camera = view.camera
+    pose = camera.camera_from_world.numpy()
+    in_camera = xyz @ pose[:3, :3].T + pose[:3, 3]
+    in_front = in_camera[:, 2] > 1e-9
+    pixels = in_camera[:, :2] / np.where(in_front, in_camera[:, 2], 1.0)[:, None]
+    pixels = np.floor(pixels * camera.focal_px + camera.centre_px)
+    inside = in_front & (pixels >= 0).all(axis=1) & (pixels < camera.size_px).all(axis=1)
+    columns, rows = np.where(inside[:, None], pixels, 0).astype(np.int64).T
+    return columns, rows, inside
+
+
+def _times_seen(views: Sequence[View], xyz: np.ndarray) -> np.ndarray:
+    return sum(_project(view, xyz)[2].astype(np.int64) for view in views)
+
+
+def _look(views: Sequence[View], xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which points no silhouette excludes, and the mean colour [n, 3] uint8 over the views."""
+    solid = np.ones(len(xyz), bool)
+    total, times = np.zeros((len(xyz), 3)), np.zeros(len(xyz))
+    for view in views:
+        pixels = view.load()
+        columns, rows, inside = _project(view, xyz)
+        colour = pixels.rgb[rows, columns].astype(np.float64)
+        weight = inside.astype(np.float64)
+        if pixels.alpha is not None:
+            alpha = pixels.alpha[rows, columns]
+            solid &= ~inside | (alpha > 0)
+            colour *= 255.0 / np.maximum(alpha, 1)[:, None]
+            weight *= alpha > 0
+        if pixels.mask is not None:
+            weight *= pixels.mask[rows, columns]
+        total += colour * weight[:, None]
+        times += weight
+    rgb = np.where(times[:, None] > 0, total / np.maximum(times, 1)[:, None], 128.0)
+    return solid, np.clip(np.rint(rgb), 0, 255).astype(np.uint8)

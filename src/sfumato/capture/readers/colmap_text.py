@@ -1,0 +1,87 @@
+"""COLMAP's text model files: cameras.txt, images.txt, points3D.txt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from sfumato.capture.readers.colmap_models import MODEL_NAMES, num_params
+from sfumato.capture.readers.records import CameraRecord, ImageRecord, PointRecords
+from sfumato.capture.readers.source import read_bytes
+from sfumato.errors import CaptureError
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Numbered lines without comments; blank ones are kept because images.txt means them."""
+    try:
+        text = read_bytes(path).decode("utf-8")
+    except UnicodeDecodeError:
+        raise CaptureError(f"{path} is not UTF-8 text; export the model again") from None
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.startswith("#"):
+            yield number, line.strip()
+
+
+def _parsed(path: Path, number: int, parse: Callable[[], object]):
+    try:
+        return parse()
+    except (ValueError, IndexError, OverflowError) as error:
+        raise CaptureError(f"{path} line {number} cannot be read ({error}); export the model again") from None
+
+
+def read_cameras(path: Path) -> list[CameraRecord]:
+    """The records of ``cameras.txt``."""
+    return [_parsed(path, n, lambda line=line: _camera(line)) for n, line in _lines(path) if line]
+
+
+def _camera(line: str) -> CameraRecord:
+    camera_id, model, width, height, *params = line.split()
+    if model not in MODEL_NAMES:
+        raise ValueError(f"unknown camera model {model!r}")
+    if len(params) != num_params(model):
+        raise ValueError(f"{model} has {len(params)} parameters, expected {num_params(model)}")
+    return CameraRecord(int(camera_id), model, (int(width), int(height)), tuple(map(float, params)))
+
+
+def read_images(path: Path) -> list[ImageRecord]:
+    """The records of ``images.txt``, without their 2D points (every second line, often blank)."""
+    lines = _lines(path)
+    records = []
+    for number, line in lines:
+        if line:
+            records.append(_parsed(path, number, lambda line=line: _image(line)))
+            points = next(lines, (number + 1, ""))[1]
+            if len(points.split()) % 3:
+                raise CaptureError(
+                    f"{path} line {number + 1} is not a list of 2D points; each image has two lines, "
+                    "the second may be empty"
+                )
+    return records
+
+
+def _image(line: str) -> ImageRecord:
+    _, *pose, camera_id, name = line.split(maxsplit=9)
+    if len(pose) != 7:
+        raise ValueError("expected IMAGE_ID QW QX QY QZ TX TY TZ CAMERA_ID NAME")
+    values = tuple(map(float, pose))
+    return ImageRecord(name, values[:4], values[4:], int(camera_id))
+
+
+def read_points(path: Path) -> PointRecords:
+    """Positions and colours of ``points3D.txt``."""
+    rows = [_parsed(path, n, lambda line=line: _point(line)) for n, line in _lines(path) if line]
+    xyz = np.array([row[0] for row in rows], dtype=np.float64).reshape(-1, 3)
+    rgb = np.array([row[1] for row in rows], dtype=np.uint8).reshape(-1, 3)
+    return PointRecords(xyz, rgb)
+
+
+def _point(line: str) -> tuple[list[float], list[int]]:
+    fields = line.split(maxsplit=8)
+    if len(fields) < 8:
+        raise ValueError("expected POINT3D_ID X Y Z R G B ERROR TRACK[]")
+    colour = [int(value) for value in fields[4:7]]
+    if not all(0 <= value <= 255 for value in colour):
+        raise ValueError(f"colour {colour} is not in 0 to 255")
+    return [float(value) for value in fields[1:4]], colour

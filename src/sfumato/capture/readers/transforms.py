@@ -1,0 +1,188 @@
+"""``transforms.json`` of instant-ngp and nerfstudio, and Blender's ``transforms_train/val/test.json``."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sfumato.capture.images import read_header
+from sfumato.capture.points import PointCloud, read_ply_points
+from sfumato.capture.readers.source import Frame, Source, contained_path, find_mask, read_bytes, rigid
+from sfumato.capture.readers.transforms_intrinsics import intrinsics_of, number
+from sfumato.errors import CaptureError
+
+_log = logging.getLogger("sfumato")
+
+_EXTENSIONS = (".png", ".jpg", ".jpeg", ".JPG", ".JPEG", ".PNG", ".webp", ".tif", ".tiff", ".bmp")
+_MAX_JSON_BYTES = 1 << 30
+_OPENCV_FROM_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
+
+
+@dataclass(frozen=True)
+class _Document:
+    path: Path
+    values: dict
+    frames: list[dict]
+
+
+def find_transforms(root: Path) -> tuple[Path, ...]:
+    """The transforms files of a dataset folder: Blender's two or three, or the single one, or none."""
+    blender = tuple(root / f"transforms_{part}.json" for part in ("train", "test", "val"))
+    if blender[0].is_file():
+        return tuple(path for path in blender if path.is_file())
+    single = root / "transforms.json"
+    return (single,) if single.is_file() else ()
+
+
+def read_transforms(paths: tuple[Path, ...]) -> Source:
+    """Read posed pictures; the world is that of the poses as they stand in the file.
+
+    nerfstudio's ``applied_transform`` and ``applied_scale`` tell how its poses and its ``.ply`` were
+    moved from COLMAP's frame; both are in the same moved frame, and stay there.
+
+    Args:
+        paths: as ``find_transforms`` returns them.
+
+    Raises:
+        CaptureError: not JSON, a field is missing or of the wrong kind, a pose is not rigid, or none
+            of the pictures exists.
+    """
+    if len(paths) > 1 or paths[0].name == "transforms_train.json":
+        return _read_blender(paths)
+    document = _document(paths[0])
+    frames = _frames(document)
+    points = _points(document)
+    parts = {key: _listed(document, f"{key}_filenames", frames) for key in ("train", "test", "val")}
+    held_out = "test" if parts["test"] else "val"
+    if parts["train"] is None or not parts[held_out]:
+        return Source(frames, points)
+    test = parts[held_out]
+    used = tuple(frame for frame in frames if frame.name in parts["train"] | test)
+    if len(used) < len(frames):
+        _log.warning("%s: %d images are in neither part of its split", paths[0], len(frames) - len(used))
+    return Source(used, points, frozenset(test), f"{held_out}_filenames of {paths[0].name}")
+
+
+def _read_blender(paths: tuple[Path, ...]) -> Source:
+    """Train on transforms_train.json and hold out transforms_test.json, or transforms_val.json without it."""
+    documents = [_document(path) for path in paths[:2]]
+    parts = [_frames(document) for document in documents]
+    frames = tuple(frame for part in parts for frame in part)
+    points = _points(documents[0])
+    if len(parts) == 1:
+        return Source(frames, points, has_transparency=True)
+    test = frozenset(frame.name for frame in parts[1])
+    return Source(frames, points, test, paths[1].name, has_transparency=True)
+
+
+def _document(path: Path) -> _Document:
+    if path.is_file() and path.stat().st_size > _MAX_JSON_BYTES:
+        raise CaptureError(f"{path} is larger than 1 GiB; no transforms file is")
+    try:
+        values = json.loads(read_bytes(path).decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise CaptureError(f"{path} is not JSON ({error}); write it again") from None
+    frames = values.get("frames") if isinstance(values, dict) else None
+    if not isinstance(frames, list) or not all(isinstance(frame, dict) for frame in frames):
+        raise CaptureError(f"{path} has no list 'frames' of objects; it is no transforms file")
+    if not frames:
+        raise CaptureError(f"{path}: 'frames' is empty; a scene needs at least 2 images")
+    return _Document(path, values, frames)
+
+
+def _frames(document: _Document) -> tuple[Frame, ...]:
+    found = [_frame(document, i, values) for i, values in enumerate(document.frames)]
+    frames = tuple(frame for frame in found if frame is not None)
+    missing = len(found) - len(frames)
+    first = next((v.get("file_path") for v, f in zip(document.frames, found, strict=True) if f is None), None)
+    if not frames:
+        raise CaptureError(
+            f"{document.path}: none of its {len(found)} images exists, the first is {first!r}; "
+            "put the images where file_path says"
+        )
+    if missing:
+        _log.warning(
+            "%s: skipped %d of %d images that do not exist, the first is %r",
+            document.path, missing, len(found), first,
+        )  # fmt: skip
+    return frames
+
+
+def _frame(document: _Document, index: int, values: dict) -> Frame | None:
+    """The frame, or None where its picture does not exist."""
+    where = f"{document.path}: frame {index}"
+    root = document.path.parent
+    file_path = _text(values, "file_path", where)
+    path = _existing(contained_path(root, file_path, where))
+    if path is None:
+        return None
+    name = path.relative_to(root).as_posix()
+    where = f"{where} ({file_path})"
+    opengl_world_from_camera = rigid(_matrix(values.get("transform_matrix"), where), where)
+    pose = _OPENCV_FROM_OPENGL @ np.linalg.inv(opengl_world_from_camera)
+    intrinsics = intrinsics_of(document.values, values, lambda: read_header(path).size_px, where)
+    return Frame(name, path, _mask(root, values, path, name, where), pose, intrinsics)
+
+
+def _existing(path: Path) -> Path | None:
+    """The picture at ``path``, which may lack its extension or name another one."""
+    if path.is_file():
+        return path
+    candidates = [path.with_name(path.name + extension) for extension in _EXTENSIONS]
+    if path.suffix in _EXTENSIONS:
+        candidates += [path.with_suffix(extension) for extension in _EXTENSIONS]
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
+
+
+def _mask(root: Path, values: dict, path: Path, name: str, where: str) -> Path | None:
+    if values.get("mask_path") is None:
+        return find_mask(root, path, name)
+    mask = contained_path(root, _text(values, "mask_path", where), where)
+    if not mask.is_file():
+        raise CaptureError(f"{where}: its mask {mask} does not exist; restore it or remove mask_path")
+    return mask
+
+
+def _text(values: dict, key: str, where: str) -> str:
+    value = values.get(key)
+    if not isinstance(value, str):
+        raise CaptureError(f"{where}: {key} must be a text, not {value!r:.60}")
+    return value
+
+
+def _matrix(rows: object, where: str) -> np.ndarray:
+    """A 4x4 matrix; 3x4 gets the last row it leaves out."""
+    shape = [len(row) if isinstance(row, list) else 0 for row in rows] if isinstance(rows, list) else []
+    if shape not in ([4, 4, 4], [4, 4, 4, 4]):
+        raise CaptureError(f"{where}: transform_matrix must be 4 rows of 4 numbers")
+    matrix = np.eye(4)
+    matrix[: len(shape)] = [[number(value, "transform_matrix", where) for value in row] for row in rows]
+    return matrix
+
+
+def _points(document: _Document) -> PointCloud | None:
+    if document.values.get("ply_file_path") is None:
+        return None
+    where = f"{document.path}: ply_file_path"
+    return read_ply_points(
+        contained_path(
+            document.path.parent, _text(document.values, "ply_file_path", str(document.path)), where
+        )
+    )
+
+
+def _listed(document: _Document, key: str, frames: tuple[Frame, ...]) -> set[str] | None:
+    """Names of those frames that a split list holds; None where there is no such list."""
+    listed = document.values.get(key)
+    if listed is None:
+        return None
+    if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
+        raise CaptureError(f"{document.path}: {key} must be a list of file names")
+    wanted = {os.path.normpath(name.replace("\\", "/")) for name in listed}
+    stems = {os.path.splitext(name)[0] for name in wanted}
+    return {f.name for f in frames if f.name in wanted or os.path.splitext(f.name)[0] in stems}

@@ -1,0 +1,109 @@
+"""Intrinsics in a transforms file: per file, overridden per frame, in its several spellings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from sfumato.capture.readers.source import Intrinsics, check_intrinsics
+from sfumato.errors import CaptureError
+from sfumato.scene.lenses import PINHOLE, Lens
+
+_RADIAL = ("k1", "k2", "k3", "k4", "k5", "k6")
+_PERSPECTIVE = frozenset(
+    {"", "PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "FULL_OPENCV", "PERSPECTIVE"}
+)
+_FISHEYE = frozenset({"OPENCV_FISHEYE", "FISHEYE", "SIMPLE_RADIAL_FISHEYE", "RADIAL_FISHEYE"})
+_OTHER_LENS_KEYS = (
+    "ftheta_p0",
+    "is_latlong",
+    "latlong",
+    "equirectangular",
+    "orthographic",
+    "distortion_params",
+)
+
+
+def intrinsics_of(
+    document: dict, frame: dict, picture_size: Callable[[], tuple[int, int]], where: str
+) -> Intrinsics:
+    """The intrinsics of one frame.
+
+    Args:
+        document: the file's values.
+        frame: the frame's values, which win over the file's.
+        picture_size: (width, height) of the picture, asked only where the file does not say it.
+        where: file and frame, for messages.
+
+    Raises:
+        CaptureError: no focal length, or a camera model without a pinhole.
+    """
+    values = {**document, **frame}
+
+    def optional(key: str) -> float | None:
+        return None if values.get(key) is None else number(values[key], key, where)
+
+    width, height = optional("w"), optional("h")
+    if width is None or height is None:
+        width, height = picture_size()
+    if not (1 <= width < 1e6 and 1 <= height < 1e6):
+        raise CaptureError(f"{where}: the picture size w {width}, h {height} is not possible")
+    fx = _focal(optional, ("fl_x", "camera_angle_x", "x_fov"), width)
+    fy = _focal(optional, ("fl_y", "camera_angle_y", "y_fov"), height)
+    if fx is None and fy is None:
+        raise CaptureError(f"{where}: no focal length; give fl_x or camera_angle_x")
+    cx, cy = optional("cx"), optional("cy")
+    focal_px = (fx if fx is not None else fy, fy if fy is not None else fx)
+    centre_px = (width / 2 if cx is None else cx, height / 2 if cy is None else cy)
+    lens = _lens(values, where)
+    size_px = (round(width), round(height))
+    camera_id = (focal_px, centre_px, size_px, lens, values.get("camera_label"))
+    return check_intrinsics(Intrinsics(focal_px, centre_px, size_px, lens, camera_id), where)
+
+
+def number(value: object, key: str, where: str) -> float:
+    """A JSON number as a finite float.
+
+    Raises:
+        CaptureError: it is something else.
+    """
+    try:
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+            return float(value)
+    except OverflowError:
+        pass
+    raise CaptureError(f"{where}: {key} must hold finite numbers, not {value!r:.60}")
+
+
+def _focal(optional: Callable[[str], float | None], keys: tuple[str, str, str], side: float) -> float | None:
+    """Focal length from pixels, an angle in radians or one in degrees, in this order."""
+    focal_key, radians_key, degrees_key = keys
+    focal = optional(focal_key)
+    if focal is not None:
+        return focal
+    angle, degrees = optional(radians_key), optional(degrees_key)
+    if angle is None and degrees is not None:
+        angle = math.radians(degrees)
+    if angle is None:
+        return None
+    return 0.5 * side / math.tan(0.5 * angle) if 0.0 < angle < math.pi else math.nan
+
+
+def _lens(values: dict, where: str) -> Lens:
+    model = values.get("camera_model") or ""
+    for key in _OTHER_LENS_KEYS:
+        if values.get(key):
+            raise CaptureError(f"{where}: lens field {key!r} is not supported; undistort the images first")
+    k = [number(values.get(key, 0.0), key, where) for key in _RADIAL]
+    p = [number(values.get(key, 0.0), key, where) for key in ("p1", "p2")]
+    if values.get("is_fisheye") or model in _FISHEYE:
+        if any(p) or any(k[4:]):
+            raise CaptureError(f"{where}: a fisheye lens takes k1 to k4 only; p1, p2, k5 and k6 must be 0")
+        return Lens("opencv_fisheye", tuple(k[:4]))
+    if model not in _PERSPECTIVE:
+        raise CaptureError(
+            f"{where}: camera_model {model!s:.40} is not supported; undistort the images to PINHOLE first"
+        )
+    if any(k[2:]):
+        return Lens("full_opencv", (k[0], k[1], p[0], p[1], *k[2:]))
+    return Lens("opencv", (k[0], k[1], p[0], p[1])) if any(k) or any(p) else PINHOLE

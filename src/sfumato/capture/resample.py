@@ -1,0 +1,219 @@
+"""Bringing a picture to the size and the pinhole camera it is trained with, resampled once."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from PIL import Image
+from scipy import sparse
+from torch.nn.functional import grid_sample
+
+from sfumato.scene.lenses import Lens, distort, unfolded_radius
+
+MAX_HALF_EXTENT = 1.5
+"""Tangent of the widest half angle a picture is flattened to (56 degrees): beyond it, a pixel at the
+border of a fisheye picture would be stretched more than threefold."""
+
+_SCALE_LIMIT = 2.0
+_STRIP_SAMPLES = 1 << 20
+
+
+@dataclass(frozen=True)
+class DistortedCamera:
+    """Intrinsics of a picture as it was taken.
+
+    Attributes:
+        focal_px:  (fx, fy).
+        centre_px: (cx, cy).
+        size_px:   (width, height).
+        lens:      not a pinhole.
+    """
+
+    focal_px: tuple[float, float]
+    centre_px: tuple[float, float]
+    size_px: tuple[int, int]
+    lens: Lens
+
+    def project(self, ideal_xy: np.ndarray) -> np.ndarray:
+        """Pixels [..., 2] of ideal normalised coordinates [..., 2]."""
+        return distort(self.lens, ideal_xy) * self.focal_px + self.centre_px
+
+    @property
+    def trusted_radius(self) -> float:
+        """Ideal radius up to which the lens formula is one to one."""
+        return _trusted_radius(self.lens)
+
+
+@lru_cache(maxsize=4096)
+def _trusted_radius(lens: Lens) -> float:
+    return unfolded_radius(lens, limit=2.0 * MAX_HALF_EXTENT)
+
+
+def pinhole_scale(camera: DistortedCamera) -> float:
+    """By how much to multiply the focal lengths so that the undistorted picture is full.
+
+    The undistorted picture keeps the size and the principal point. The factor is the smallest at which
+    every pixel shows something of the source, but not so small that more than ``MAX_HALF_EXTENT`` is
+    shown. Where even a factor of 2 leaves blank pixels it is 1, and blank pixels are masked.
+    """
+    (fx, fy), (cx, cy), (w, h) = camera.focal_px, camera.centre_px, camera.size_px
+    low = max(cx / fx, (w - cx) / fx, cy / fy, (h - cy) / fy) / MAX_HALF_EXTENT
+    border = _border(w, h) - camera.centre_px
+
+    def is_full(scale: float) -> bool:
+        return bool(_is_seen(camera, border / camera.focal_px / scale).all())
+
+    if is_full(low):
+        return low
+    high = max(1.0, low)
+    while not is_full(high):
+        low, high = high, high * 1.1
+        if high > _SCALE_LIMIT:
+            return 1.0
+    while high - low > 1e-5:
+        middle = 0.5 * (low + high)
+        low, high = (low, middle) if is_full(middle) else (middle, high)
+    return high
+
+
+def _border(width: int, height: int) -> np.ndarray:
+    """[124, 2] points on the outline of a picture, pixels."""
+    t = np.linspace(0.0, 1.0, 31)
+    sides = [(t, 0 * t), (t, 0 * t + 1), (0 * t, t), (0 * t + 1, t)]
+    return np.concatenate([np.stack(side, axis=1) for side in sides]) * [width, height]
+
+
+def _is_seen(camera: DistortedCamera, ideal_xy: np.ndarray, pixels: np.ndarray | None = None) -> np.ndarray:
+    """[...] whether the source picture holds what lies in the direction of ``ideal_xy`` [..., 2]."""
+    pixels = camera.project(ideal_xy) if pixels is None else pixels
+    inside = ((pixels >= -1e-6) & (pixels <= np.array(camera.size_px) + 1e-6)).all(axis=-1)
+    return inside & (np.hypot(ideal_xy[..., 0], ideal_xy[..., 1]) <= camera.trusted_radius)
+
+
+@dataclass(frozen=True)
+class Resampler:
+    """From a picture of a distorted camera to one of a pinhole camera, perhaps smaller.
+
+    Attributes:
+        source: the camera of the picture given.
+        focal_px: of the pinhole camera.
+        centre_px: of the pinhole camera.
+        size_px: of the pinhole camera.
+    """
+
+    source: DistortedCamera
+    focal_px: tuple[float, float]
+    centre_px: tuple[float, float]
+    size_px: tuple[int, int]
+
+    def source_px(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where in the source the pinhole picture's positions lie.
+
+        Args:
+            pixels: [..., 2] positions, pixels of the pinhole camera.
+
+        Returns:
+            ([..., 2] positions in the source, [...] whether the source shows them).
+        """
+        ideal = (pixels - np.array(self.centre_px)) / self.focal_px
+        there = self.source.project(ideal)
+        return there, _is_seen(self.source, ideal, there)
+
+    @property
+    def samples_per_side(self) -> int:
+        """Samples along one side of a pixel, so that each source pixel is looked at."""
+        density = max(s / t for s, t in zip(self.source.focal_px, self.focal_px, strict=True))
+        return max(1, math.ceil(density - 0.1))
+
+    def __call__(self, picture: np.ndarray) -> np.ndarray:
+        """The pinhole picture: cubic samples at the source's density, averaged over each pixel.
+
+        Args:
+            picture: uint8 [h, w, d] of the source camera.
+
+        Returns:
+            uint8 [height, width, d]; positions outside the source repeat its border.
+        """
+        width, height = self.size_px
+        n = self.samples_per_side
+        planes = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float()
+        result = np.empty((height, width, picture.shape[2]), np.uint8)
+        rows = max(1, _STRIP_SAMPLES // (width * n * n))
+        for top in range(0, height, rows):
+            grid = _sampling_grid(self, top, min(height, top + rows))
+            samples = grid_sample(planes, grid, mode="bicubic", padding_mode="border", align_corners=False)
+            # Clamped before it is averaged: overshoot at edges is no light.
+            samples = samples[0].clamp_(0.0, 255.0)
+            d, tall, wide = samples.shape
+            means = samples.reshape(d, tall // n, n, wide // n, n).mean(dim=(2, 4))
+            result[top : top + rows] = means.round_().to(torch.uint8).permute(1, 2, 0).numpy()
+        return result
+
+    def seen(self) -> np.ndarray:
+        """bool [height, width]: which pixels the source shows."""
+        return _seen(self)
+
+
+@lru_cache(maxsize=8)
+def _sampling_grid(resampler: Resampler, top: int, bottom: int) -> torch.Tensor:
+    """[1, rows * n, width * n, 2] float32 in grid_sample's [-1, 1]."""
+    n = resampler.samples_per_side
+    x = (np.arange(resampler.size_px[0] * n) + 0.5) / n
+    y = (np.arange(top * n, bottom * n) + 0.5) / n
+    source, _ = resampler.source_px(np.stack(np.meshgrid(x, y), axis=-1))
+    grid = np.nan_to_num(source * 2.0 / resampler.source.size_px - 1.0, nan=2.0).clip(-2.0, 2.0)
+    return torch.from_numpy(grid.astype(np.float32))[None]
+
+
+@lru_cache(maxsize=8)
+def _seen(resampler: Resampler) -> np.ndarray:
+    width, height = resampler.size_px
+    centres = np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), axis=-1)
+    return resampler.source_px(centres)[1]
+
+
+def area_average(picture: np.ndarray, size_px: tuple[int, int]) -> np.ndarray:
+    """A picture resized so that each pixel is the mean of exactly the area it covers.
+
+    Args:
+        picture: uint8 [h, w, d].
+        size_px: (width, height), not larger than the picture.
+
+    Returns:
+        uint8 [height, width, d].
+    """
+    height, width, channels = picture.shape
+    new_width, new_height = size_px
+    if (new_width, new_height) == (width, height):
+        return picture
+    factor = width // new_width
+    if channels in (3, 4) and (new_width * factor, new_height * factor) == (width, height):
+        # "RGBX" and not "RGBA": the fourth channel must not weigh the others.
+        mode = "RGB" if channels == 3 else "RGBX"
+        return np.asarray(
+            Image.frombuffer(mode, (width, height), picture.tobytes(), "raw", mode, 0, 1).reduce(factor)
+        )
+    rows = _coverage(height, new_height) @ picture.reshape(height, -1).astype(np.float32)
+    columns = rows.reshape(new_height, width, channels).transpose(1, 0, 2).reshape(width, -1)
+    mean = (_coverage(width, new_width) @ columns).reshape(new_width, new_height, channels)
+    return np.ascontiguousarray(np.clip(np.rint(mean), 0, 255).astype(np.uint8).transpose(1, 0, 2))
+
+
+@lru_cache(maxsize=16)
+def _coverage(size: int, new_size: int) -> sparse.csr_matrix:
+    """[new_size, size] shares of each old pixel in each new one; rows sum to 1."""
+    edges = np.arange(new_size + 1) * (size / new_size)
+    cells = np.arange(size)
+    first = np.floor(edges[:-1]).astype(int)
+    span = math.ceil(size / new_size) + 1
+    columns = np.minimum(first[:, None] + np.arange(span), size - 1)
+    start = np.maximum(cells[columns], edges[:-1, None])
+    stop = np.minimum(cells[columns] + 1, edges[1:, None])
+    share = np.maximum(stop - start, 0.0) * (new_size / size)
+    share[:, 1:][columns[:, 1:] == columns[:, :-1]] = 0.0
+    rows = np.repeat(np.arange(new_size), span)
+    return sparse.csr_matrix((share.ravel().astype(np.float32), (rows, columns.ravel())), (new_size, size))

@@ -1,0 +1,107 @@
+"""From frames as read to pinhole cameras and the plan of how to make their pixels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+
+import torch
+
+from sfumato.capture.images import ImageHeader, read_header
+from sfumato.capture.pixels import PixelPlan, Pixels, make_pixels, same_shape
+from sfumato.capture.readers import Frame
+from sfumato.capture.resample import DistortedCamera, Resampler, pinhole_scale
+from sfumato.errors import CaptureError, ConfigError
+from sfumato.scene.cameras import Camera
+
+
+@dataclass(frozen=True)
+class PlannedView:
+    """A view without its cache: name, pinhole camera, group, and how to make its pixels."""
+
+    name: str
+    camera: Camera
+    camera_group: int
+    make: Callable[[], Pixels]
+
+
+def has_alpha(frame: Frame) -> bool:
+    """Whether the picture of a frame has an alpha channel."""
+    return read_header(frame.path).has_alpha
+
+
+def plan_views(frames: Iterable[Frame], *, downscale: int, alpha_is_mask: bool) -> list[PlannedView]:
+    """Views sorted by name.
+
+    Args:
+        frames: as read.
+        downscale: to floor(size / downscale) pixels.
+        alpha_is_mask: an alpha channel says what to ignore.
+
+    Raises:
+        CaptureError: a picture is missing or has another shape than its camera.
+        ConfigError: ``downscale`` leaves no pixels.
+    """
+    groups: dict[Hashable, int] = {}
+    scales = lru_cache(maxsize=None)(pinhole_scale)
+    planned = []
+    for frame in sorted(frames, key=lambda frame: frame.name):
+        header = read_header(frame.path)
+        turn, size_px = _size_as_camera(frame, header)
+        source = _sized(frame, size_px)
+        plan = PixelPlan(
+            frame.path, frame.mask_path, turn, size_px, _small(frame, size_px, downscale), None, alpha_is_mask
+        )
+        scale = 1.0 if source.lens.is_pinhole else scales(source)
+        whole = Camera(
+            torch.from_numpy(frame.camera_from_world),
+            (source.focal_px[0] * scale, source.focal_px[1] * scale),
+            source.centre_px,
+            size_px,
+        )
+        camera = whole.resized(*plan.size_px)
+        if not source.lens.is_pinhole:
+            resampler = Resampler(source, camera.focal_px, camera.centre_px, camera.size_px)
+            plan = replace(plan, resampler=resampler)
+        group = groups.setdefault((frame.intrinsics.camera_id, source), len(groups))
+        planned.append(PlannedView(frame.name, camera, group, partial(make_pixels, plan)))
+    return planned
+
+
+def _size_as_camera(frame: Frame, header: ImageHeader) -> tuple[bool, tuple[int, int]]:
+    """Whether to turn the stored picture by its EXIF orientation, and its size then.
+
+    COLMAP and its relatives calibrate pixels as stored, whatever the orientation says; so it is
+    followed only where the picture has the camera's shape in no other way.
+    """
+    declared = frame.intrinsics.size_px
+    if same_shape(header.size_px, declared):
+        return False, header.size_px
+    turned = header.size_px[::-1]
+    if header.is_turned and same_shape(turned, declared):
+        return True, turned
+    raise CaptureError(
+        f"{frame.path} is {header.size_px[0]}x{header.size_px[1]} pixels but its camera is for "
+        f"{declared[0]}x{declared[1]}; give the pictures that were calibrated, or the same resized"
+    )
+
+
+def _sized(frame: Frame, size_px: tuple[int, int]) -> DistortedCamera:
+    """The frame's camera for a picture of another size and the same shape."""
+    declared = frame.intrinsics
+    sx, sy = (new / old for new, old in zip(size_px, declared.size_px, strict=True))
+    focal_px = (declared.focal_px[0] * sx, declared.focal_px[1] * sy)
+    return DistortedCamera(
+        focal_px, (declared.centre_px[0] * sx, declared.centre_px[1] * sy), size_px, declared.lens
+    )
+
+
+def _small(frame: Frame, size_px: tuple[int, int], downscale: int) -> tuple[int, int]:
+    width, height = (math.floor(side / downscale) for side in size_px)
+    if min(width, height) < 8:
+        raise ConfigError(
+            f"downscale {downscale} leaves {width}x{height} pixels of {frame.name}; give a smaller one"
+        )
+    return width, height

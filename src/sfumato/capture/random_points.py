@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 NUM_POINTS = 50_000
 _NEAR_SHARE, _FAR_SHARE = 0.2, 2.5
-_MAX_LOOKED_AT = 24
-_CANDIDATES = 4
+_MAX_COUNTED, _MAX_LOOKED_AT = 48, 16
+_ROUNDS = 6
 
 
 def random_points(views: Sequence[View], *, seed: int, count: int = NUM_POINTS) -> PointCloud:
@@ -25,11 +25,12 @@ def random_points(views: Sequence[View], *, seed: int, count: int = NUM_POINTS) 
     the distance to where the optical axes meet (or of the cameras' spread, where they do not meet).
     A candidate is kept with a probability that grows with the square of the number of views that see
     it, and never when fewer than two do: what a scene is about is what most pictures show. Where
-    pictures are transparent, points outside the silhouettes are dropped. A point's colour is its mean
-    over the pictures that were looked at.
+    pictures are transparent, points outside the silhouettes are dropped; further candidates then come
+    from the bounding box of those that are left. A point's colour is its mean over the pictures that
+    were looked at.
 
     Args:
-        views: to train on; up to 24 of them are decoded.
+        views: to train on; up to 16 of them are decoded, up to 48 counted.
         seed: equal seeds give equal points.
         count: at most so many points.
 
@@ -37,18 +38,33 @@ def random_points(views: Sequence[View], *, seed: int, count: int = NUM_POINTS) 
         The points; at least one.
     """
     rng = np.random.default_rng(seed)
-    poses = np.stack([view.camera.camera_from_world.numpy() for view in views])
-    reach = _depth_scale(poses)
-    xyz = _on_rays(views, poses, reach, _CANDIDATES * count, rng)
-    chance = _times_seen(views, xyz)
-    seen = np.where(chance >= min(2, len(views)), chance, 0) / max(1.0, np.quantile(chance, 0.99))
-    keep = rng.random(len(xyz)) < seen**2
-    xyz = xyz[keep] if keep.any() else xyz
-    looked_at = views[:: max(1, -(-len(views) // _MAX_LOOKED_AT))]
-    solid, rgb = _look(looked_at, xyz)
-    if solid.any():
-        xyz, rgb = xyz[solid], rgb[solid]
-    return PointCloud(xyz[:count].astype(np.float32), rgb[:count])
+    counted, looked_at = _spread_out(views, _MAX_COUNTED), _spread_out(views, _MAX_LOOKED_AT)
+    xyz = _on_rays(views, 2 * count, rng)
+    times = _times_seen(counted, xyz)
+    most = max(1.0, float(np.quantile(times, 0.99)))
+
+    def survivors(candidates: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        chance = np.where(times >= min(2, len(counted)), times / most, 0.0) ** 2
+        kept = candidates[rng.random(len(candidates)) < chance]
+        solid, rgb = _look(looked_at, kept)
+        return kept[solid], rgb[solid]
+
+    parts = [survivors(xyz, times)]
+    for _ in range(_ROUNDS):
+        found = np.concatenate([part[0] for part in parts])
+        if not 8 <= len(found) < count:
+            break
+        more = rng.uniform(found.min(axis=0), found.max(axis=0), (2 * count, 3))
+        parts.append(survivors(more, _times_seen(counted, more)))
+    found, rgb = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
+    if not len(found):
+        found, rgb = xyz, _look(looked_at, xyz)[1]
+    return PointCloud(found[:count].astype(np.float32), rgb[:count])
+
+
+def _spread_out(views: Sequence[View], most: int) -> Sequence[View]:
+    """At most so many of the views, evenly along their order."""
+    return views[:: max(1, -(-len(views) // most))]
 
 
 def _depth_scale(poses: np.ndarray) -> np.ndarray:
@@ -68,13 +84,14 @@ def _depth_scale(poses: np.ndarray) -> np.ndarray:
     return np.full(len(poses), 3.0 * spread if spread > 0 else 1.0)
 
 
-def _on_rays(views: Sequence[View], poses: np.ndarray, reach: np.ndarray, count: int, rng) -> np.ndarray:
+def _on_rays(views: Sequence[View], count: int, rng: np.random.Generator) -> np.ndarray:
     """[count, 3] points through random pixels of random cameras, uniform in log depth."""
+    poses = np.stack([view.camera.camera_from_world.numpy() for view in views])
     which = rng.integers(len(views), size=count)
     cameras = [view.camera for view in views]
     intrinsics = np.array([(*c.focal_px, *c.centre_px, *c.size_px) for c in cameras])[which]
     focal_px, centre_px, size_px = intrinsics[:, 0:2], intrinsics[:, 2:4], intrinsics[:, 4:6]
-    depth = reach[which] * np.exp(rng.uniform(np.log(_NEAR_SHARE), np.log(_FAR_SHARE), count))
+    depth = _depth_scale(poses)[which] * np.exp(rng.uniform(np.log(_NEAR_SHARE), np.log(_FAR_SHARE), count))
     ideal = (rng.random((count, 2)) * size_px - centre_px) / focal_px
     in_camera = np.concatenate([ideal, np.ones((count, 1))], axis=1) * depth[:, None]
     return np.einsum("nji,nj->ni", poses[which, :3, :3], in_camera - poses[which, :3, 3])
@@ -98,8 +115,12 @@ def _times_seen(views: Sequence[View], xyz: np.ndarray) -> np.ndarray:
 
 
 def _look(views: Sequence[View], xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which points no silhouette excludes, and the mean colour [n, 3] uint8 over the views."""
-    solid = np.ones(len(xyz), bool)
+    """Which points may be solid, and the mean colour [n, 3] uint8 over the views.
+
+    Silhouettes carve: a solid point is in the picture of half of the transparent views and
+    within the silhouette of each that has it in its picture.
+    """
+    solid, silhouettes, transparent = np.ones(len(xyz), bool), np.zeros(len(xyz)), 0
     total, times = np.zeros((len(xyz), 3)), np.zeros(len(xyz))
     for view in views:
         pixels = view.load()
@@ -109,11 +130,14 @@ def _look(views: Sequence[View], xyz: np.ndarray) -> tuple[np.ndarray, np.ndarra
         if pixels.alpha is not None:
             alpha = pixels.alpha[rows, columns]
             solid &= ~inside | (alpha > 0)
+            silhouettes += inside
+            transparent += 1
             colour *= 255.0 / np.maximum(alpha, 1)[:, None]
             weight *= alpha > 0
         if pixels.mask is not None:
             weight *= pixels.mask[rows, columns]
         total += colour * weight[:, None]
         times += weight
+    solid &= silhouettes >= transparent / 2
     rgb = np.where(times[:, None] > 0, total / np.maximum(times, 1)[:, None], 128.0)
     return solid, np.clip(np.rint(rgb), 0, 255).astype(np.uint8)

@@ -1,0 +1,261 @@
+"""Quality on views that training has not seen: metrics, pictures, `metrics.json`."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sfumato.errors import SfumatoError
+from sfumato.evaluate.lpips import Lpips
+from sfumato.evaluate.metrics import psnr, ssim
+from sfumato.evaluate.pictures import difference_image, save_image, to_uint8
+from sfumato.machine import environment
+from sfumato.outputs import write_json
+from sfumato.scene.cameras import Camera
+
+SPLIT_RULE = "every 8th, sorted by name"
+ENDINGS = ("", "_truth", "_difference")
+
+
+class Pixels(Protocol):
+    """A decoded photograph.
+
+    Attributes:
+        rgb:   uint8 [h, w, 3], multiplied by alpha where that is given.
+        alpha: uint8 [h, w] opacity, or None for an opaque photograph.
+        mask:  uint8 [h, w] of pixels that training ignores, or None; metrics do not use it.
+    """
+
+    rgb: np.ndarray | Tensor
+    alpha: np.ndarray | Tensor | None
+
+
+class HeldOutView(Protocol):
+    """A posed photograph that can be loaded."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def camera(self) -> Camera: ...
+
+    def load(self) -> Pixels: ...
+
+
+@dataclass(frozen=True)
+class ViewScore:
+    """Quality of one view.
+
+    Attributes:
+        name: of the photograph.
+        stem: file name of its pictures without ending, unique within the report.
+        size_px: (width, height).
+        psnr: decibels.
+        ssim: at most 1.
+        lpips: at least 0, or None where it was not measured.
+    """
+
+    name: str
+    stem: str
+    size_px: tuple[int, int]
+    psnr: float
+    ssim: float
+    lpips: float | None
+
+
+@dataclass(frozen=True)
+class Report:
+    """Quality over all held-out views.
+
+    Attributes:
+        views: one score per view, in the order given.
+        background: RGB in [0, 1] that transparent photographs were put over.
+        lpips_net: net and normalisation, or None if LPIPS was not measured.
+        lpips_note: why it was not, or None.
+    """
+
+    views: tuple[ViewScore, ...]
+    background: tuple[float, float, float]
+    lpips_net: str | None = None
+    lpips_note: str | None = None
+
+    @property
+    def psnr(self) -> float | None:
+        """Mean over views of the PSNR of each, decibels; None without views."""
+        return _mean([view.psnr for view in self.views])
+
+    @property
+    def ssim(self) -> float | None:
+        """Mean over views; None without views."""
+        return _mean([view.ssim for view in self.views])
+
+    @property
+    def lpips(self) -> float | None:
+        """Mean over views; None where it was not measured."""
+        return _mean([view.lpips for view in self.views if view.lpips is not None])
+
+    @property
+    def size_px(self) -> tuple[int, int] | None:
+        """(width, height) of the largest view; None without views."""
+        return max((view.size_px for view in self.views), key=math.prod, default=None)
+
+
+def evaluate(
+    render: Callable[[Camera], Tensor],
+    views: Sequence[HeldOutView],
+    *,
+    background: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    lpips: Lpips | None = None,
+    lpips_note: str | None = None,
+    folder: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Report:
+    """Compare renders with photographs.
+
+    Photographs with transparency are put over the background; masks are not applied, as is usual in
+    the field. Metrics are taken before any rounding to 8 bits.
+
+    Args:
+        render: camera -> [h, w, 3] image in [0, 1] over the same background.
+        views: photographs with their cameras.
+        background: RGB in [0, 1].
+        lpips: the learned metric, or None.
+        lpips_note: why there is none, for the report.
+        folder: where to write ``<name>.png``, ``<name>_truth.png`` and ``<name>_difference.png``.
+        progress: called with (views done, views in all) after each view.
+
+    Returns:
+        Scores of every view and their means.
+
+    Raises:
+        SfumatoError: a render has another size than its photograph, or holds NaN or infinity, or a
+            picture cannot be written.
+    """
+    stems = _unique_stems([view.name for view in views])
+    scores = []
+    for view, stem in zip(views, stems, strict=True):
+        target = composited(view.load(), background)
+        with torch.no_grad():
+            image = render(view.camera).detach().to("cpu", torch.float32)
+        _check_render(view.name, image, target)
+        scores.append(
+            ViewScore(
+                name=view.name,
+                stem=stem,
+                size_px=(target.shape[1], target.shape[0]),
+                psnr=psnr(image, target),
+                ssim=ssim(image, target),
+                lpips=lpips(image, target) if lpips else None,
+            )
+        )
+        if folder:
+            _save_pictures(folder, stem, image, target)
+        if progress:
+            progress(len(scores), len(views))
+    return Report(tuple(scores), background, lpips.description if lpips else None, lpips_note)
+
+
+def composited(pixels: Pixels, background: tuple[float, float, float]) -> Tensor:
+    """A photograph over a background.
+
+    Args:
+        pixels: the photograph, premultiplied where it has transparency.
+        background: RGB in [0, 1].
+
+    Returns:
+        [h, w, 3] float32 in [0, 1].
+    """
+    target = torch.as_tensor(pixels.rgb).to(torch.float32) / 255
+    if pixels.alpha is not None:
+        through = 1 - torch.as_tensor(pixels.alpha).to(torch.float32)[..., None] / 255
+        target = target + through * torch.tensor(background, dtype=torch.float32)
+    return target.clamp(0, 1)
+
+
+def write_metrics(
+    path: Path, report: Report, *, train: Mapping[str, object], split_rule: str = SPLIT_RULE
+) -> None:
+    """Write ``metrics.json`` in one piece; a mean that is infinite or was not measured is null.
+
+    Args:
+        path: the file.
+        report: of :func:`evaluate`.
+        train: steps, seconds, gaussians, peak_memory_bytes.
+        split_rule: how the held-out views were chosen.
+
+    Raises:
+        SfumatoError: the file cannot be written.
+    """
+    views = [
+        {"name": v.name, "psnr": _finite(v.psnr), "ssim": _finite(v.ssim), "lpips": v.lpips}
+        for v in report.views
+    ]
+    document = {
+        "version": 1,
+        "split": {"rule": split_rule, "test": [view.name for view in report.views]},
+        "resolution": list(report.size_px) if report.size_px else None,
+        "background": list(report.background),
+        "downscale": "area average",
+        "quantised": False,
+        "masks": "not applied",
+        "test": {
+            "psnr": _finite(report.psnr),
+            "ssim": _finite(report.ssim),
+            "lpips": report.lpips,
+            "lpips_net": report.lpips_net,
+            "lpips_note": report.lpips_note,
+            "views": views,
+        },
+        "train": dict(train),
+        "environment": environment(),
+    }
+    write_json(path, document)
+
+
+def _check_render(name: str, image: Tensor, target: Tensor) -> None:
+    if image.shape != target.shape:
+        raise SfumatoError(
+            f"view {name}: the render is {list(image.shape)} but the photograph {list(target.shape)}; "
+            "the camera's size_px must be the photograph's"
+        )
+    bad = int((~torch.isfinite(image)).sum())
+    if bad:
+        raise SfumatoError(f"view {name}: the render holds {bad} values that are NaN or infinite")
+
+
+def _save_pictures(folder: Path, stem: str, image: Tensor, target: Tensor) -> None:
+    save_image(folder / f"{stem}.png", to_uint8(image))
+    save_image(folder / f"{stem}_truth.png", to_uint8(target))
+    save_image(folder / f"{stem}_difference.png", difference_image(image, target))
+
+
+def _unique_stems(names: Sequence[str]) -> list[str]:
+    """A plain file name for each view, without its ending; alike ones get a number."""
+    taken: set[str] = set()
+    stems = []
+    for name in names:
+        plain = re.sub(r"[^\w.-]+", "_", re.sub(r"\.\w{1,5}$", "", name)).lstrip(".")[:150] or "view"
+        stem, number = plain, 2
+        # Some file systems do not tell capitals apart.
+        while taken & {f"{stem}{ending}".lower() for ending in ENDINGS}:
+            stem, number = f"{plain}-{number}", number + 1
+        taken |= {f"{stem}{ending}".lower() for ending in ENDINGS}
+        stems.append(stem)
+    return stems
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return fmean(values) if values else None
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

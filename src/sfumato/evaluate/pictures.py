@@ -1,0 +1,68 @@
+"""Images as PNG: 8-bit conversion and a colour map for differences."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from sfumato.outputs import replacing
+
+# A difference of a fifth is glaring in a photograph; a wider range would hide what matters.
+DIFFERENCE_RANGE = 0.2
+# Evenly spaced from no difference to DIFFERENCE_RANGE and more; lightness rises all the way, so the
+# map reads the same in grey and for colour-blind eyes.
+DIFFERENCE_COLOURS = (
+    (8, 8, 16),
+    (36, 20, 84),
+    (98, 28, 118),
+    (168, 46, 104),
+    (226, 84, 68),
+    (248, 152, 52),
+    (252, 248, 184),
+)
+
+
+def to_uint8(image: Tensor) -> np.ndarray:
+    """Round an image [h, w, 3] of values in [0, 1] to uint8 [h, w, 3]; what lies outside is clamped."""
+    return (image.detach().cpu().clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+
+
+def colour_map(values: np.ndarray) -> np.ndarray:
+    """Colours of values [...] in [0, 1], dark to light, as uint8 [..., 3]."""
+    stops = np.linspace(0, 1, len(DIFFERENCE_COLOURS))
+    table = np.array(DIFFERENCE_COLOURS, np.float64)
+    channels = [np.interp(values, stops, table[:, channel]) for channel in range(3)]
+    return np.stack(channels, axis=-1).round().astype(np.uint8)
+
+
+def difference_image(image: Tensor, target: Tensor) -> np.ndarray:
+    """Absolute difference of two images, averaged over channels, in false colour.
+
+    Args:
+        image:  [h, w, 3] values in [0, 1]; what lies outside is clamped.
+        target: [h, w, 3] values in [0, 1].
+
+    Returns:
+        uint8 [h, w, 3]: near black for none, pale yellow for ``DIFFERENCE_RANGE`` and more.
+    """
+    difference = (image.detach().cpu().clamp(0, 1) - target.cpu().clamp(0, 1)).abs().mean(dim=-1)
+    return colour_map((difference / DIFFERENCE_RANGE).clamp(0, 1).numpy())
+
+
+def save_image(path: Path, pixels: np.ndarray | Image.Image) -> None:
+    """Write an image in one piece, in the format of its suffix.
+
+    Args:
+        path: the file.
+        pixels: uint8 [h, w, 3] or a Pillow image.
+
+    Raises:
+        SfumatoError: the file cannot be written.
+    """
+    picture = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+    with replacing(path) as temporary:
+        picture.save(temporary)

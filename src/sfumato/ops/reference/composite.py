@@ -75,8 +75,10 @@ def composite(
     else:
         means_at = _MeansPerPixel.apply(mean_px, absgrad_probe, height, width)
 
-    transmittance = mean_px.new_ones(shape)
-    image = mean_px.new_zeros((*shape, colours.shape[1]))
+    # A zero that ties the outputs to every input, so that backward runs also when nothing is blended.
+    tied = mean_px[:0].sum() + conic[:0].sum() + opacities[:0].sum() + colours[:0].sum()
+    transmittance = 1 + tied.expand(shape)
+    image = tied.expand(*shape, colours.shape[1])
     running = torch.ones(shape, dtype=torch.bool, device=mean_px.device)
     for i in _front_to_back(depth.detach(), radius_px):
         dx, dy = means_at[i, ..., 0] - xs, means_at[i, ..., 1] - ys

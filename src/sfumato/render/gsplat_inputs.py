@@ -1,0 +1,233 @@
+"""What a caller of ``rasterization`` may give: checked once, and split into batches and cameras."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from math import prod
+from typing import Any
+
+from torch import Tensor
+
+from sfumato.checks import check_shapes
+from sfumato.errors import ConfigError, ShapeError
+
+RENDER_MODES = ("RGB", "D", "ED", "RGB+D", "RGB+ED")
+RASTERIZE_MODES = ("classic", "antialiased")
+CAMERA_MODELS = ("pinhole", "ortho", "fisheye")
+TENSORS = (
+    "means",
+    "quats",
+    "scales",
+    "opacities",
+    "colors",
+    "viewmats",
+    "Ks",
+    "backgrounds",
+    "covars",
+)
+UNSUPPORTED = (
+    "distributed",
+    "with_ut",
+    "with_eval3d",
+    "radial_coeffs",
+    "tangential_coeffs",
+    "thin_prism_coeffs",
+    "ftheta_coeffs",
+    "rolling_shutter",
+    "viewmats_rs",
+)
+
+
+class RollingShutterType(Enum):
+    """How a sensor is read out; only GLOBAL is supported."""
+
+    ROLLING_TOP_TO_BOTTOM = 0
+    ROLLING_LEFT_TO_RIGHT = 1
+    ROLLING_BOTTOM_TO_TOP = 2
+    ROLLING_RIGHT_TO_LEFT = 3
+    GLOBAL = 4
+
+
+@dataclass(frozen=True)
+class Options:
+    """The settings of a call that are not tensors; names and units as in ``rasterization``."""
+
+    width: int
+    height: int
+    near_plane: float
+    far_plane: float
+    radius_clip: float
+    eps2d: float
+    sh_degree: int | None
+    packed: bool
+    tile_size: int
+    render_mode: str
+    sparse_grad: bool
+    absgrad: bool
+    rasterize_mode: str
+    camera_model: str
+
+    def __post_init__(self) -> None:
+        for name, allowed in (
+            ("render_mode", RENDER_MODES),
+            ("rasterize_mode", RASTERIZE_MODES),
+            ("camera_model", CAMERA_MODELS),
+            ("sh_degree", (None, 0, 1, 2, 3)),
+        ):
+            if getattr(self, name) not in allowed:
+                choices = ", ".join(map(repr, allowed))
+                raise ConfigError(f"{name}={getattr(self, name)!r} is not supported: give one of {choices}")
+        for name in ("width", "height", "tile_size"):
+            if getattr(self, name) != int(getattr(self, name)) or getattr(self, name) < 1:
+                raise ConfigError(f"{name}={getattr(self, name)!r} must be a positive whole number")
+        if self.sparse_grad and not self.packed:
+            raise ConfigError("sparse_grad=True needs packed=True")
+
+    @property
+    def has_colour(self) -> bool:
+        return self.render_mode.startswith("RGB")
+
+    @property
+    def has_depth(self) -> bool:
+        return self.render_mode.endswith("D")
+
+    @property
+    def expects_depth(self) -> bool:
+        return self.render_mode.endswith("ED")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The tensors of a call, one list entry per batch; b batches of n Gaussians and c cameras.
+
+    Attributes:
+        batch_dims:  the leading dimensions of the caller's tensors; their product is b.
+        means:       b of [n, 3].
+        quats:       b of [n, 4], or None where covars are given.
+        scales:      b of [n, 3], or None where covars are given.
+        covars:      b of [n, 3, 3] or [n, 6], or None.
+        opacities:   b of [n].
+        colours:     b of [n, d] or [n, k, 3]; with a camera dimension [c, ...] before n if per_camera.
+        per_camera:  colours have a camera dimension.
+        viewmats:    b of [c, 4, 4].
+        intrinsics:  b of [c, 3, 3].
+        backgrounds: b of [c, d], or None.
+    """
+
+    batch_dims: tuple[int, ...]
+    means: list[Tensor]
+    quats: list[Tensor] | None
+    scales: list[Tensor] | None
+    covars: list[Tensor] | None
+    opacities: list[Tensor]
+    colours: list[Tensor]
+    per_camera: bool
+    viewmats: list[Tensor]
+    intrinsics: list[Tensor]
+    backgrounds: list[Tensor] | None
+
+    @property
+    def n_gaussians(self) -> int:
+        return self.means[0].shape[0]
+
+    @property
+    def n_cameras(self) -> int:
+        return self.viewmats[0].shape[0]
+
+
+def refuse_unsupported(arguments: dict[str, Any]) -> None:
+    """Raise for an argument that is set although it has no effect here.
+
+    Args:
+        arguments: value by name of the arguments in ``UNSUPPORTED``.
+
+    Raises:
+        ConfigError: naming the argument.
+    """
+    for name, value in arguments.items():
+        is_default = value is None or value is False or str(getattr(value, "name", value)) == "GLOBAL"
+        if not is_default:
+            raise ConfigError(f"{name} is not supported: leave it at its default")
+
+
+def check_inputs(tensors: dict[str, Tensor | None], options: Options) -> Inputs:
+    """Check shapes, types and devices against those of the means, and split the batches.
+
+    Args:
+        tensors: the arguments in ``TENSORS`` by name.
+        options: the settings of the call.
+
+    Returns:
+        The tensors by batch.
+
+    Raises:
+        ShapeError: naming the tensor, what it is and what it should be.
+        ConfigError: sparse_grad with batches.
+    """
+    means, viewmats = tensors["means"], tensors["viewmats"]
+    if not isinstance(means, Tensor) or means.ndim < 2 or not means.is_floating_point():
+        raise ShapeError("means must be a floating-point tensor of shape [..., n, 3]")
+    if not isinstance(viewmats, Tensor) or viewmats.ndim != means.ndim + 1:
+        raise ShapeError(f"viewmats must be a tensor [..., c, 4, 4] of {means.ndim + 1} dimensions")
+    batch_dims, n, c = tuple(means.shape[:-2]), means.shape[-2], viewmats.shape[-3]
+    if prod(batch_dims) * c == 0:
+        raise ShapeError(f"means {list(means.shape)} and viewmats {list(viewmats.shape)} ask for no image")
+    if options.sparse_grad and batch_dims:
+        raise ConfigError("sparse_grad=True does not support batch dimensions")
+    shapes = {
+        "means": (n, 3),
+        **_shape_covariances(tensors["covars"], len(batch_dims), n),
+        "opacities": (n,),
+        "viewmats": (c, 4, 4),
+        "Ks": (c, 3, 3),
+        **_shape_colours(tensors, len(batch_dims), (c, n), options),
+    }
+    full_shapes = {name: " ".join(map(str, (*batch_dims, *shape))) for name, shape in shapes.items()}
+    check_shapes(like=means, **{name: (tensors[name], shape) for name, shape in full_shapes.items()})
+    split = {name: _per_batch(tensors[name], len(batch_dims)) for name in shapes}
+    return Inputs(
+        batch_dims=batch_dims,
+        means=split["means"],
+        quats=split.get("quats"),
+        scales=split.get("scales"),
+        covars=split.get("covars"),
+        opacities=split["opacities"],
+        colours=split["colors"],
+        per_camera=len(shapes["colors"]) == (3 if options.sh_degree is None else 4),
+        viewmats=split["viewmats"],
+        intrinsics=split["Ks"],
+        backgrounds=split.get("backgrounds"),
+    )
+
+
+def _per_batch(tensor: Tensor, n_batch_dims: int) -> list[Tensor]:
+    # Without batches the tensor itself is kept: a view of it could not pass a sparse gradient back.
+    if n_batch_dims == 0:
+        return [tensor]
+    return list(tensor.reshape(-1, *tensor.shape[n_batch_dims:]).unbind(0))
+
+
+def _shape_covariances(covars: Tensor | None, n_batch_dims: int, n: int) -> dict[str, tuple]:
+    if covars is None:
+        return {"quats": (n, 4), "scales": (n, 3)}
+    is_packed = isinstance(covars, Tensor) and covars.ndim == n_batch_dims + 2
+    return {"covars": (n, 6) if is_packed else (n, 3, 3)}
+
+
+def _shape_colours(
+    tensors: dict[str, Tensor | None], n_batch_dims: int, sizes: tuple[int, int], options: Options
+) -> dict[str, tuple]:
+    colors, (c, n) = tensors["colors"], sizes
+    if not isinstance(colors, Tensor):
+        raise ShapeError(f"colors must be a torch.Tensor, not {type(colors).__name__}")
+    tail = ("?",) if options.sh_degree is None else ("?", 3)
+    per_camera = colors.ndim == n_batch_dims + 2 + len(tail)
+    shapes = {"colors": (c, n, *tail) if per_camera else (n, *tail)}
+    if options.sh_degree is not None and (options.sh_degree + 1) ** 2 > colors.shape[max(-2, -colors.ndim)]:
+        raise ShapeError(
+            f"colors {list(colors.shape)} has too few coefficients for sh_degree={options.sh_degree}"
+        )
+    if tensors["backgrounds"] is not None:
+        shapes["backgrounds"] = (c, colors.shape[-1] if options.has_colour else "?")
+    return shapes

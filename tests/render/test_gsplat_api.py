@@ -1,0 +1,396 @@
+"""``rasterization`` against a restatement of gsplat's semantics, and against scripts written for it."""
+
+import inspect
+
+import gsplat_restatement as restated
+import pytest
+import torch
+
+from sfumato.errors import ConfigError, SfumatoError, ShapeError
+from sfumato.render.gsplat_api import RollingShutterType, rasterization
+
+WIDTH, HEIGHT = 26, 19
+RENDER_MODES = ("RGB", "D", "ED", "RGB+D", "RGB+ED")
+FOCAL = {"pinhole": 20.0, "ortho": 7.0, "fisheye": 18.0}
+
+
+def scene(n=14, cameras=2, batch=(), model="pinhole", seed=0, sh=False, channels=3):
+    """Arguments of ``rasterization`` by name, float64: some Gaussians overlap, some are not visible."""
+    random = torch.Generator().manual_seed(seed)
+
+    def normal(*shape):
+        return torch.randn(*batch, *shape, generator=random, dtype=torch.float64)
+
+    means = normal(n, 3) * torch.tensor([0.9, 0.7, 0.6]) + torch.tensor([0.0, 0.0, 3.0])
+    means[..., 0, 2] = -1.0
+    means[..., 1, 0] = 40.0
+    # One tangent beyond the limit of the pinhole, still reaching into the image.
+    means[..., 2, :] = torch.tensor([2.7, 0.3, 2.5])
+    scales = (normal(n, 3) * 0.4 - 1.6).exp()
+    scales[..., 2, :] = 0.9
+    turned = torch.linalg.matrix_exp(0.1 * (turn := normal(cameras, 3, 3)) - 0.1 * turn.mT)
+    viewmats = torch.eye(4, dtype=torch.float64).repeat(*batch, cameras, 1, 1)
+    viewmats[..., :3, :3] = turned
+    viewmats[..., :3, 3] = normal(cameras, 3) * 0.2
+    Ks = torch.tensor([[FOCAL[model], 0, 12.2], [0, FOCAL[model] * 1.1, 9.9], [0, 0, 1]], dtype=torch.float64)
+    return {
+        "means": means,
+        "quats": normal(n, 4),
+        "scales": scales,
+        "opacities": (normal(n) * 0.8).sigmoid(),
+        "colors": normal(n, 16, 3) * 0.3 if sh else normal(n, channels).sigmoid(),
+        "viewmats": viewmats,
+        "Ks": Ks.repeat(*batch, cameras, 1, 1),
+    }
+
+
+def outputs_and_gradients(function, tensors, options):
+    """Renders, alphas and the gradient of each tensor, under weights that differ for every value."""
+    leaves = {name: tensor.detach().clone().requires_grad_() for name, tensor in tensors.items()}
+    arguments = {"quats": None, "scales": None, **leaves}
+    renders, alphas, _ = function(**arguments, width=WIDTH, height=HEIGHT, **options)
+    loss = 0
+    for output in (renders, alphas):
+        weights = torch.linspace(0.2, 9.0, output.numel(), dtype=torch.float64).cos().view_as(output)
+        loss = loss + (output.double() * weights).sum()
+    wanted = {name: leaf for name, leaf in leaves.items() if name != "Ks"}
+    grads = torch.autograd.grad(loss, list(wanted.values()), materialize_grads=True)
+    return renders, alphas, dict(zip(wanted, grads, strict=True))
+
+
+def assert_agrees(tensors, dtype=torch.float64, forward=1e-6, backward=1e-6, **options):
+    expected = outputs_and_gradients(restated.rasterization, tensors, without_hints(options))
+    tensors = {name: tensor.to(dtype) for name, tensor in tensors.items()}
+    found = outputs_and_gradients(rasterization, tensors, options)
+    for got, target in zip(found[:2], expected[:2], strict=True):
+        assert got.shape == target.shape
+        assert got.dtype == dtype
+        assert relative_error(got, target) < forward
+    for name, target in expected[2].items():
+        assert relative_error(found[2][name], target) < backward, f"gradient of {name}"
+    return expected
+
+
+def without_hints(options):
+    return {
+        name: value for name, value in options.items() if name not in ("packed", "tile_size", "segmented")
+    }
+
+
+def relative_error(got, target):
+    return ((got.double() - target).norm() / target.norm().clamp_min(1e-9)).item()
+
+
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("rasterize_mode", ["classic", "antialiased"])
+@pytest.mark.parametrize("render_mode", RENDER_MODES)
+@pytest.mark.parametrize("model", list(FOCAL))
+def test_every_mode_in_every_camera_model(model, render_mode, rasterize_mode, packed):
+    tensors = scene(model=model)
+    tensors["backgrounds"] = torch.rand(2, 3, dtype=torch.float64)
+    options = {"camera_model": model, "render_mode": render_mode, "rasterize_mode": rasterize_mode}
+    _, alphas, grads = assert_agrees(tensors, packed=packed, **options)
+    assert alphas.max() > 0.5
+    assert grads["means"].any(-1).sum() >= 6, "most Gaussians should be visible"
+
+
+@pytest.mark.parametrize("model", list(FOCAL))
+@pytest.mark.parametrize("render_mode", ["RGB", "RGB+ED"])
+@pytest.mark.parametrize("rasterize_mode", ["classic", "antialiased"])
+def test_float32_kernels(model, render_mode, rasterize_mode):
+    tensors = scene(model=model, sh=True)
+    options = {"camera_model": model, "render_mode": render_mode, "rasterize_mode": rasterize_mode}
+    assert_agrees(tensors, dtype=torch.float32, forward=1e-4, backward=1e-3, sh_degree=3, **options)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("sh_degree", [0, 1, 2, 3])
+def test_spherical_harmonics(sh_degree, packed):
+    assert_agrees(scene(sh=True), sh_degree=sh_degree, packed=packed)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_colours_per_camera(packed):
+    tensors = scene()
+    tensors["colors"] = torch.rand(2, 14, 5, dtype=torch.float64)
+    assert_agrees(tensors, packed=packed)
+    tensors["colors"] = torch.randn(2, 14, 9, 3, dtype=torch.float64) * 0.3
+    assert_agrees(tensors, packed=packed, sh_degree=2)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_batch_dimensions(packed):
+    tensors = scene(n=6, batch=(2, 1))
+    tensors["backgrounds"] = torch.rand(2, 1, 2, 3, dtype=torch.float64)
+    renders, _, _ = assert_agrees(tensors, packed=packed, render_mode="RGB+D")
+    assert renders.shape == (2, 1, 2, HEIGHT, WIDTH, 4)
+
+
+@pytest.mark.parametrize("form", ["matrix", "packed"])
+def test_covariances_in_place_of_quaternions_and_scales(form):
+    tensors = scene()
+    covars = restated.world_covariances(tensors.pop("quats"), tensors.pop("scales"), None)
+    rows, columns = [0, 0, 0, 1, 1, 2], [0, 1, 2, 1, 2, 2]
+    tensors["covars"] = covars if form == "matrix" else covars[..., rows, columns]
+    assert_agrees(tensors)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"near_plane": 2.8}, {"far_plane": 3.2}, {"radius_clip": 5.0}, {"eps2d": 1.7}, {"tile_size": 8}],
+)
+def test_options_that_cull_or_blur(options):
+    expected = assert_agrees(scene(), **options)
+    plain = outputs_and_gradients(restated.rasterization, scene(), {})
+    changes = "tile_size" not in options
+    assert (relative_error(expected[0], plain[0]) > 1e-3) == changes, "the option should matter"
+
+
+def test_many_channels():
+    assert_agrees(scene(n=8, channels=37))
+
+
+def test_intrinsics_receive_gradients():
+    tensors = scene(n=5, cameras=1)
+    Ks = tensors["Ks"].requires_grad_()
+    rasterization(**tensors, width=WIDTH, height=HEIGHT)[0].square().sum().backward()
+    assert Ks.grad[0, 0, 0] != 0
+
+
+def test_signature_is_gsplats():
+    parameters = inspect.signature(rasterization).parameters
+    names = (
+        "means quats scales opacities colors viewmats Ks width height near_plane far_plane radius_clip eps2d "
+        "sh_degree packed tile_size backgrounds render_mode sparse_grad absgrad rasterize_mode channel_chunk "
+        "distributed camera_model segmented covars with_ut with_eval3d radial_coeffs tangential_coeffs "
+        "thin_prism_coeffs ftheta_coeffs rolling_shutter viewmats_rs"
+    )
+    assert list(parameters) == names.split()
+    defaults = [parameter.default for parameter in list(parameters.values())[9:]]
+    assert defaults == [
+        *(0.01, 1e10, 0.0, 0.3, None, True, 16, None, "RGB", False, False, "classic", 32, False, "pinhole"),
+        *(False, None, False, False, None, None, None, None, RollingShutterType.GLOBAL, None),
+    ]
+
+
+def test_packed_intermediates_are_the_visible_rows_of_the_others():
+    tensors = scene(n=9, cameras=3, batch=(2,))
+    _, _, dense = rasterization(**tensors, width=WIDTH, height=HEIGHT, packed=False)
+    _, _, packed = rasterization(**tensors, width=WIDTH, height=HEIGHT)
+    _, _, radii = restated.rasterization(**tensors, width=WIDTH, height=HEIGHT)
+    assert dense["radii"].shape == (2, 3, 9, 2)
+    assert dense["radii"].dtype == torch.int32
+    assert torch.equal(dense["radii"], radii.to(torch.int32))
+    visible = (dense["radii"] > 0).all(-1)
+    assert 0 < visible.sum() < visible.numel()
+    ids = torch.stack([packed[name] for name in ("batch_ids", "camera_ids", "gaussian_ids")], -1)
+    assert torch.equal(ids, visible.nonzero())
+    for name in ("means2d", "radii", "depths", "conics", "opacities"):
+        assert torch.equal(packed[name], dense[name][visible]), name
+    for meta in (dense, packed):
+        assert (meta["width"], meta["height"]) == (WIDTH, HEIGHT)
+        assert (meta["n_batches"], meta["n_cameras"]) == (2, 3)
+        assert (meta["tile_size"], meta["tile_width"], meta["tile_height"]) == (16, 2, 2)
+    assert dense["gaussian_ids"] is None
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_tile_lists_name_every_gaussian_that_reaches_a_tile(packed):
+    tensors = scene(n=9, cameras=2)
+    _, _, meta = rasterization(**tensors, width=WIDTH, height=HEIGHT, packed=packed, tile_size=8)
+    offsets = torch.cat([meta["isect_offsets"].flatten(), torch.tensor([len(meta["flatten_ids"])])])
+    assert meta["isect_offsets"].shape == (2, meta["tile_height"], meta["tile_width"]) == (2, 3, 4)
+    means2d, radii = meta["means2d"].reshape(-1, 2), meta["radii"].reshape(-1, 2)
+    depths = meta["depths"].flatten()
+    image_ids = meta["camera_ids"] if packed else torch.arange(2).repeat_interleave(9)
+    counts = torch.zeros(len(means2d), dtype=torch.int32)
+    for slot in range(2 * 3 * 4):
+        image, y, x = slot // 12, slot % 12 // 4, slot % 4
+        listed = meta["flatten_ids"][offsets[slot] : offsets[slot + 1]].long()
+        low, high = torch.tensor([x, y]) * 8, torch.tensor([x + 1, y + 1]) * 8
+        touches = ((means2d + radii > low) & (means2d - radii < high) & (radii > 0)).all(-1)
+        assert set(listed.tolist()) == set((touches & (image_ids == image)).nonzero().flatten().tolist())
+        assert (depths[listed].diff() >= 0).all()
+        counts[listed] += 1
+    assert torch.equal(meta["tiles_per_gauss"].flatten(), counts)
+    assert (meta["isect_ids"].diff() >= 0).all()
+
+
+def test_intermediates_behave_like_a_dictionary():
+    _, _, meta = rasterization(**scene(n=4), width=WIDTH, height=HEIGHT)
+    assert "flatten_ids" in meta
+    assert "nonsense" not in meta
+    assert {**meta}.keys() == set(meta)
+    assert len(meta) == len(list(meta))
+    meta["mine"] = 1
+    assert meta.pop("mine") == 1
+    del meta["isect_ids"]
+    assert meta.get("isect_ids") is None
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_means2d_receive_gradients_and_absolute_gradients(packed):
+    tensors = scene(n=6, cameras=2)
+    tensors["means"].requires_grad_()
+    renders, _, meta = rasterization(**tensors, width=WIDTH, height=HEIGHT, packed=packed, absgrad=True)
+    meta["means2d"].retain_grad()
+    weights = torch.linspace(-1, 3, renders.numel(), dtype=torch.float64).sin().view_as(renders)
+    (renders * weights).sum().backward()
+    assert meta["means2d"].grad.shape == meta["means2d"].absgrad.shape == meta["means2d"].shape
+    expected = absolute_gradients(tensors, weights)
+    if packed:
+        expected = expected[meta["camera_ids"], meta["gaussian_ids"]]
+    torch.testing.assert_close(meta["means2d"].absgrad, expected)
+    assert (meta["means2d"].absgrad >= meta["means2d"].grad.abs() - 1e-12).all()
+
+
+def absolute_gradients(tensors, weights):
+    """[c, n, 2] from the restatement: one gradient per pixel, made absolute, summed."""
+    covariances = restated.world_covariances(tensors["quats"], tensors["scales"], None)[None]
+    defaults = {"near_plane": 0.01, "far_plane": 1e10, "radius_clip": 0.0, "eps2d": 0.3}
+    options = {**defaults, "camera_model": "pinhole", "rasterize_mode": "classic"}
+    means, opacities, viewmats, Ks = (
+        tensors[name][None] for name in ("means", "opacities", "viewmats", "Ks")
+    )
+    tables = restated.project(
+        means.detach(), covariances, opacities, viewmats, Ks, {**options, "width": WIDTH, "height": HEIGHT}
+    )
+    totals = []
+    for k in range(viewmats.shape[1]):
+        mean, conic, z, peak, radii = (table[0, k].detach() for table in tables)
+        mean.requires_grad_()
+        rest = (conic, z, peak, (radii > 0).all(-1), tensors["colors"], torch.zeros(3).double())
+        image, _ = restated.blend(mean, *rest, WIDTH, HEIGHT)
+        values = (image * weights[k]).sum(-1).flatten()
+        total = sum(torch.autograd.grad(value, mean, retain_graph=True)[0].abs() for value in values)
+        totals.append(total)
+    return torch.stack(totals)
+
+
+@pytest.mark.parametrize("cameras", [1, 3])
+@pytest.mark.parametrize("sh_degree", [None, 2])
+def test_sparse_gradients_hold_the_same_numbers(cameras, sh_degree):
+    names = ("means", "quats", "scales")
+    results = []
+    for sparse in (False, True):
+        tensors = scene(cameras=cameras, sh=sh_degree is not None)
+        for name in names:
+            tensors[name].requires_grad_()
+        options = {"sparse_grad": sparse, "sh_degree": sh_degree}
+        renders, _, meta = rasterization(**tensors, width=WIDTH, height=HEIGHT, **options)
+        renders.square().sum().backward()
+        results.append([tensors[name].grad for name in names])
+        assert all(tensors[name].grad.is_sparse == sparse for name in names)
+    seen = set(results[1][0].coalesce().indices()[0].tolist())
+    assert seen == set(meta["gaussian_ids"].tolist())
+    for dense, sparse in zip(*results, strict=True):
+        torch.testing.assert_close(sparse.to_dense(), dense)
+
+
+def test_sparse_gradients_of_covariances():
+    tensors = scene(cameras=1)
+    tensors["covars"] = restated.world_covariances(tensors.pop("quats"), tensors.pop("scales"), None)
+    tensors["covars"].requires_grad_()
+    arguments = {"quats": None, "scales": None, **tensors}
+    rasterization(**arguments, width=WIDTH, height=HEIGHT, sparse_grad=True)[0].sum().backward()
+    assert tensors["covars"].grad.is_sparse
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("packed", [True, False])
+def test_nothing_to_see(packed, dtype):
+    for n in (0, 3):
+        tensors = {name: tensor.to(dtype) for name, tensor in scene(n=4).items()}
+        tensors = {
+            name: tensor if name in ("viewmats", "Ks") else tensor[:n] for name, tensor in tensors.items()
+        }
+        tensors["means"] = (tensors["means"] - torch.tensor([0.0, 0.0, 50.0])).to(dtype).requires_grad_()
+        tensors["backgrounds"] = torch.rand(2, 3, dtype=dtype)
+        options = {"packed": packed, "render_mode": "RGB+ED", "absgrad": True}
+        renders, alphas, meta = rasterization(**tensors, width=WIDTH, height=HEIGHT, **options)
+        meta["means2d"].retain_grad()
+        renders.sum().backward()
+        assert not alphas.any()
+        assert not renders[..., 3].any()
+        assert torch.equal(renders[0, 0, 0, :3], tensors["backgrounds"][0])
+        assert len(meta["flatten_ids"]) == 0
+        assert tensors["means"].grad.shape == (n, 3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_broken_gaussians_do_not_spread(dtype):
+    tensors = {name: tensor.to(dtype) for name, tensor in scene(sh=True).items()}
+    tensors["means"][3] = torch.nan
+    tensors["scales"][4] = torch.inf
+    tensors["opacities"][5] = torch.nan
+    keep = [i for i in range(14) if i not in (3, 4, 5)]
+    for name in ("means", "quats", "scales", "opacities", "colors"):
+        tensors[name].requires_grad_()
+    clean = {
+        name: tensor if name in ("viewmats", "Ks") else tensor.detach()[keep]
+        for name, tensor in tensors.items()
+    }
+    renders, _, _ = rasterization(**tensors, width=WIDTH, height=HEIGHT, sh_degree=3)
+    expected, _, _ = rasterization(**clean, width=WIDTH, height=HEIGHT, sh_degree=3)
+    torch.testing.assert_close(renders.detach(), expected)
+    renders.sum().backward()
+    for name in ("means", "quats", "scales", "opacities", "colors"):
+        assert torch.isfinite(tensors[name].grad[keep]).all(), name
+
+
+UNSUPPORTED = {
+    "distributed": True,
+    "with_ut": True,
+    "with_eval3d": True,
+    "radial_coeffs": torch.zeros(2, 6),
+    "tangential_coeffs": torch.zeros(2, 2),
+    "thin_prism_coeffs": torch.zeros(2, 4),
+    "ftheta_coeffs": object(),
+    "rolling_shutter": RollingShutterType.ROLLING_TOP_TO_BOTTOM,
+    "viewmats_rs": torch.zeros(2, 4, 4),
+    "camera_model": "ftheta",
+}
+
+
+@pytest.mark.parametrize("name", UNSUPPORTED)
+def test_unsupported_arguments_are_named(name):
+    with pytest.raises(ConfigError, match=name):
+        rasterization(**scene(), width=WIDTH, height=HEIGHT, **{name: UNSUPPORTED[name]})
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [
+        ({"render_mode": "depth"}, "render_mode"),
+        ({"rasterize_mode": "mip"}, "rasterize_mode"),
+        ({"sh_degree": 4}, "sh_degree"),
+        ({"sh_degree": 3, "colors": torch.zeros(14, 9, 3).double()}, "colors"),
+        ({"width": 0}, "width"),
+        ({"height": 2.5}, "height"),
+        ({"tile_size": 0}, "tile_size"),
+        ({"sparse_grad": True, "packed": False}, "sparse_grad"),
+        ({"means": torch.zeros(14, 2).double()}, "means"),
+        ({"means": None}, "means"),
+        ({"quats": None}, "quats"),
+        ({"scales": torch.ones(14, 3)}, "scales"),
+        ({"opacities": torch.ones(14, 1).double()}, "opacities"),
+        ({"colors": torch.ones(3, 14, 3).double()}, "colors"),
+        ({"colors": torch.ones(3).double()}, "colors"),
+        ({"colors": None}, "colors"),
+        ({"viewmats": torch.eye(4).double()}, "viewmats"),
+        ({"viewmats": torch.zeros(0, 4, 4).double()}, "viewmats"),
+        ({"Ks": torch.eye(3).double()[None]}, "Ks"),
+        ({"backgrounds": torch.zeros(2, 4).double()}, "backgrounds"),
+        ({"covars": torch.zeros(14, 3, 2).double()}, "covars"),
+    ],
+)
+def test_wrong_arguments_are_named(changes, word):
+    with pytest.raises(SfumatoError, match=word) as caught:
+        rasterization(**{**scene(), "width": WIDTH, "height": HEIGHT, **changes})
+    assert "\n" not in str(caught.value)
+    assert isinstance(caught.value, (ConfigError, ShapeError))
+
+
+def test_sparse_gradients_refuse_batches():
+    with pytest.raises(ConfigError, match="sparse_grad"):
+        rasterization(**scene(n=3, batch=(2,)), width=WIDTH, height=HEIGHT, sparse_grad=True)

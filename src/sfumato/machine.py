@@ -171,6 +171,8 @@ def _reclaimable_bytes(folder: Path) -> int:
 
 
 def _windows_memory() -> tuple[int, int]:
+    assert sys.platform == "win32"
+
     class Status(ctypes.Structure):
         _fields_ = [("length", ctypes.c_ulong), ("load", ctypes.c_ulong)] + [
             (name, ctypes.c_ulonglong)
@@ -183,6 +185,8 @@ def _windows_memory() -> tuple[int, int]:
 
 
 def _windows_peak_bytes() -> int:
+    assert sys.platform == "win32"
+
     class Counters(ctypes.Structure):
         _fields_ = [("size", ctypes.c_ulong), ("faults", ctypes.c_ulong)] + [
             (f"bytes_{i}", ctypes.c_size_t) for i in range(8)

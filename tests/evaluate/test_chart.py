@@ -24,7 +24,7 @@ def events(n=50):
 def share(path, colour):
     """Of the pixels that nearly have a colour; thin lines hardly have it exactly."""
     distance = np.abs(np.asarray(Image.open(path)).astype(int) - colour).max(axis=-1)
-    return float((distance < 40).mean())
+    return float((distance < 25).mean())
 
 
 def test_reads_what_is_whole_and_leaves_out_what_is_broken(tmp_path):

@@ -204,7 +204,7 @@ def _plot(curve: Curve, places: list[Point], lines: list[float]) -> Image.Image:
     if curve.dots or len(large) == 1:
         for x, y in large:
             draw.ellipse([x - 5 * k, y - 5 * k, x + 5 * k, y + 5 * k], curve.colour, PAPER, k)
-    return image.resize((width, curve.height), Image.LANCZOS)
+    return image.resize((width, curve.height), Image.Resampling.LANCZOS)
 
 
 def _smoothed(points: list[Point]) -> list[Point]:

@@ -100,7 +100,8 @@ def progress_strip(frames: Sequence[tuple[str, np.ndarray]], path: Path, *, heig
         raise SfumatoError("a progress strip needs at least one frame")
     pictures = [Image.fromarray(pixels) for _, pixels in frames]
     pictures = [
-        p.resize((max(1, round(height * p.width / p.height)), height), Image.LANCZOS) for p in pictures
+        p.resize((max(1, round(height * p.width / p.height)), height), Image.Resampling.LANCZOS)
+        for p in pictures
     ]
     page = Page(sum(p.width + GAP for p in pictures) - GAP + 2 * 24, height + 24 + 48)
     x = 24
@@ -180,4 +181,4 @@ def _fitted(path: Path, width: int, height: int) -> Image.Image:
         raise SfumatoError(f"{path} is missing or broken; run the evaluation again") from error
     scale = min(width / picture.width, height / picture.height)
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    return picture.resize(size, Image.LANCZOS)
+    return picture.resize(size, Image.Resampling.LANCZOS)

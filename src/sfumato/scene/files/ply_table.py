@@ -11,8 +11,8 @@ import os
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
@@ -203,7 +203,7 @@ def _check_end(start_bytes: int, header: Header, element: Element) -> None:
         raise FormatError(f"{header.path} holds {rest} bytes more than the rows its header declares")
 
 
-def _skip_rows(handle: BinaryIO, header: Header, element: Element) -> None:
+def _skip_rows(handle: BufferedReader, header: Header, element: Element) -> None:
     if not element.has_lists:
         handle.seek(element.count * element.row_bytes, os.SEEK_CUR)
         return
@@ -221,7 +221,7 @@ def _skip_rows(handle: BinaryIO, header: Header, element: Element) -> None:
 
 
 def _read_binary(
-    handle: BinaryIO, header: Header, element: Element, targets: Mapping[str, np.ndarray]
+    handle: BufferedReader, header: Header, element: Element, targets: Mapping[str, np.ndarray]
 ) -> None:
     # Fields are named by position: a name from the file could clash with what NumPy allows.
     dtype = np.dtype([(f"c{i}", header.order + p.kind) for i, p in enumerate(element.properties)])
@@ -237,7 +237,7 @@ def _read_binary(
 
 
 def _read_text(
-    handle: BinaryIO, header: Header, element: Element, skip: int, targets: Mapping[str, np.ndarray]
+    handle: BufferedReader, header: Header, element: Element, skip: int, targets: Mapping[str, np.ndarray]
 ) -> None:
     lines = (line for line in handle if not line.isspace())
     next(itertools.islice(lines, skip, skip), None)

@@ -74,6 +74,29 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit on file sizes to set")
+def test_a_full_disk_is_one_line_for_checkpoints_too(tmp_path):
+    program = (
+        "import resource, sys, torch\n"
+        "from sfumato.errors import SfumatoError\n"
+        "from sfumato.outputs import replacing\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))\n"
+        "try:\n"
+        "    with replacing(sys.argv[1]) as temporary: torch.save(torch.zeros(100_000), temporary)\n"
+        "except SfumatoError as error: print(error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "a.pt")], capture_output=True, text=True, check=True
+    )
+    assert "not all of it could be written; check the free space" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_errors_of_torch_pass_through(tmp_path):
+    with pytest.raises(RuntimeError, match="shapes"), replacing(tmp_path / "a.pt"):
+        raise RuntimeError("shapes differ")
+
+
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
 def test_a_closed_folder_is_one_line(tmp_path):
     tmp_path.chmod(0o500)

@@ -57,6 +57,11 @@ def replacing(path: str | Path) -> Iterator[Path]:
         _flush_folder(final.parent)
     except OSError as error:
         raise write_error(path, error) from error
+    except RuntimeError as error:
+        # torch.save reports a failed write of its archive in this way, without the system's reason.
+        if "inline_container" not in str(error):
+            raise
+        raise write_error(path, OSError("not all of it could be written")) from error
     finally:
         with suppress(OSError):
             temporary.unlink()
@@ -65,7 +70,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
 def write_error(path: str | Path, error: OSError) -> SfumatoError:
     """The one-line error for a failed write of ``path``, with advice where the cause is known."""
     reason = (error.strerror or " ".join(str(error).split())).lower()
-    advice = ADVICE.get(error.errno or 0, "check the disk and the folder")
+    advice = ADVICE.get(error.errno or 0, "check the free space and the folder")
     return SfumatoError(f"cannot write {path}: {reason}; {advice}")
 
 

@@ -230,7 +230,7 @@ def _read_binary(
     buffer = np.empty(min(block, element.count), dtype)
     for start in range(0, element.count, block):
         rows = buffer[: min(block, element.count - start)]
-        if handle.readinto(rows.view(np.uint8)) != rows.nbytes:
+        if handle.readinto(rows.view(np.uint8).data) != rows.nbytes:
             raise FormatError(f"{header.path} ended while it was read")
         for field, target in wanted:
             target[start : start + len(rows)] = rows[field]

@@ -128,18 +128,13 @@ def _ascii_rows(body: memoryview, count: int, dtype: np.dtype, path: Path) -> np
         raise CaptureError(
             f"{path} does not hold {count} lines of {len(dtype.names)} numbers; copy it again"
         ) from None
-    rows = np.empty(count, np.dtype([(name, np.float64) for name in dtype.names]))
-    for i, name in enumerate(dtype.names):
-        # Rounded to the declared kind so that colours scale as they do in a binary file.
-        rows[name] = values[:, i]
-    is_float = {name: dtype[name].kind == "f" for name in dtype.names}
-    return _with_integer_colours(rows, is_float)
-
-
-def _with_integer_colours(rows: np.ndarray, is_float: dict[str, bool]) -> np.ndarray:
-    kinds = [(name, np.float64 if is_float[name] else np.int64) for name in rows.dtype.names]
+    # Wide kinds of the declared sort: integer and float colours scale differently.
+    kinds = [(name, np.float64 if dtype[name].kind == "f" else np.int64) for name in dtype.names]
+    rows = np.empty(count, np.dtype(kinds))
     with np.errstate(invalid="ignore"):
-        return rows.astype(np.dtype(kinds))
+        for i, name in enumerate(dtype.names):
+            rows[name] = values[:, i]
+    return rows
 
 
 def _as_uint8(channel: np.ndarray) -> np.ndarray:

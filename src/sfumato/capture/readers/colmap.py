@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from pathlib import Path
 
 import numpy as np
@@ -119,18 +120,17 @@ def _frame(
 
 
 def _pose(record: ImageRecord, where: str) -> np.ndarray:
-    quat, translation = np.array(record.quat), np.array(record.translation)
-    length = np.linalg.norm(quat)
-    if not np.isfinite(length) or length < 1e-6:
+    length = math.hypot(*record.quat)
+    if not 1e-6 < length < 1e6:
         raise CaptureError(f"{where}: the rotation {record.quat} is no quaternion; remove the image")
-    w, x, y, z = quat / length
+    w, x, y, z = (value / length for value in record.quat)
     pose = np.eye(4)
     pose[:3, :3] = [
         [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
         [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
         [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
     ]
-    pose[:3, 3] = translation
+    pose[:3, 3] = record.translation
     return rigid(pose, where)
 
 

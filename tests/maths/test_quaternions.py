@@ -37,3 +37,11 @@ def test_zero_quaternion_is_the_identity_without_gradient():
     rotations.sum().backward()
     torch.testing.assert_close(rotations[0], torch.eye(3))
     assert not quats.grad.any()
+
+
+def test_broken_quaternions_stay_broken_and_touch_no_other_row():
+    quats = torch.tensor([[torch.nan, 0, 0, 0], [torch.inf, 1, 0, 0], [1.0, 2, 3, 4]], requires_grad=True)
+    rotations = rotation_from_quats(quats)
+    rotations[2].square().sum().backward()
+    assert rotations[:2].isnan().any(-1).any(-1).all()
+    assert torch.isfinite(quats.grad[2]).all()

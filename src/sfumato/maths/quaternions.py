@@ -11,15 +11,13 @@ def normalised(vectors: Tensor) -> Tensor:
         vectors: [n, d] rows of any length.
 
     Returns:
-        [n, d] unit rows; a row of zeros stays zero.
+        [n, d] unit rows; a row of zeros stays zero, one with NaN or infinity becomes NaN.
 
     Gradients: vectors, as (I - v v^T) / length; zero for a row of zeros.
     """
     length2 = (vectors * vectors).sum(-1, keepdim=True)
-    has_length = length2 > 0
-    # The inner where keeps rsqrt away from zero, whose infinite derivative would turn 0 * inf into NaN.
-    inverse = torch.where(has_length, length2, 1.0).rsqrt()
-    return torch.where(has_length, vectors * inverse, 0.0)
+    # The root's derivative at zero is infinite, and zero times that would be NaN.
+    return vectors * torch.where(length2 == 0, 1.0, length2).rsqrt() * (length2 != 0)
 
 
 def rotation_from_quats(quats: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from sfumato.ops.reference.colour import colour
 from sfumato.ops.reference.composite import composite
 from sfumato.ops.reference.covariance import covariance
 from sfumato.ops.reference.photometric import photometric_loss, ssim, ssim_map
-from sfumato.ops.reference.project import project
+from sfumato.ops.reference.project import MODELS, project
 
 __all__ = [
     "adam_step",

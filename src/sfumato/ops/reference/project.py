@@ -65,6 +65,7 @@ def _fisheye(points: Tensor, intrinsics: Tensor, width: int, height: int) -> tup
     return torch.stack([fx * x * s + cx, fy * y * s + cy], -1), jacobian
 
 
+# Ideal lens models by name.
 MODELS = {"pinhole": _pinhole, "ortho": _ortho, "fisheye": _fisheye}
 
 

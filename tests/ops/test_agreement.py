@@ -1,0 +1,359 @@
+"""Every operation against its definition: float32 op, float64 definition, the same rounded inputs."""
+
+from functools import partial
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from op_scenes import HEIGHT, MODELS, WIDTH, assert_gradients_close, camera, ellipses, gaussians, gradients
+
+from sfumato import ops
+from sfumato.errors import ShapeError
+from sfumato.ops import reference
+
+SIZE = {"width": WIDTH, "height": HEIGHT}
+PROJECTION = {**SIZE, "near": 0.01, "far": 1e10, "blur_px2": 0.3}
+FORWARD, BACKWARD = 1e-4, 1e-3
+
+
+def covariance_case(n=50):
+    scene = gaussians(n)
+    return "covariance", {"quats": scene["quats"] * 3, "scales": scene["scales"]}, {}
+
+
+def project_case(model, n=60, **options):
+    scene = gaussians(n, seed=2)
+    pose, intrinsics = camera(model)
+    inputs = {
+        # Spread beyond the image, so that some are culled and some tangents clamped.
+        "means": scene["means"] * torch.tensor([2.0, 2.0, 1.0]),
+        "covariances": reference.covariance(scene["quats"], scene["scales"]),
+        "camera_from_world": pose,
+        "intrinsics": intrinsics,
+    }
+    if options.pop("with_opacities", False):
+        options["opacities"] = scene["opacities"] * 0.2
+    return "project", inputs, {**PROJECTION, "model": model, **options}
+
+
+def colour_case(degree, n=50):
+    scene = gaussians(n)
+    centre = torch.tensor([0.2, -0.4, -1.0], dtype=torch.float64)
+    return "colour", {"sh": scene["sh"], "means": scene["means"], "camera_centre": centre}, {"degree": degree}
+
+
+def composite_case(channels=3, n=64, opaque=False):
+    inputs = ellipses(n, channels=channels)
+    if opaque:
+        inputs["opacities"] = 1 - inputs["opacities"] * 0.01
+        inputs["mean_px"] = inputs["mean_px"] * 0.4 + 5
+    depth, radius_px = inputs.pop("depth"), inputs.pop("radius_px")
+    return "composite", inputs, {**SIZE, "depth": depth, "radius_px": radius_px}
+
+
+def photometric_case(pixel_loss, weighted, height=37, width=29):
+    random = torch.Generator().manual_seed(5)
+    image, target, weight = torch.rand(3, height, width, 3, generator=random, dtype=torch.float64)
+    weight = (weight[..., 0] * 1.5 - 0.3).clamp(0, 1) if weighted else None
+    options = {"weight": weight, "ssim_weight": 0.2, "pixel_loss": pixel_loss}
+    return "photometric_loss", {"image": image, "target": target}, options
+
+
+CASES = {
+    "covariance": covariance_case,
+    **{f"project-{model}": partial(project_case, model) for model in MODELS},
+    "project-opacities": partial(project_case, "pinhole", with_opacities=True),
+    "project-antialiased": partial(project_case, "pinhole", with_opacities=True, antialiased=True),
+    "project-clip": partial(project_case, "pinhole", radius_clip=4.0, near=2.5, far=3.5),
+    **{f"colour-{degree}": partial(colour_case, degree) for degree in range(4)},
+    **{f"composite-{channels}": partial(composite_case, channels) for channels in (1, 3, 4, 9)},
+    "composite-opaque": partial(composite_case, opaque=True),
+    **{
+        f"photometric-{pixel_loss}-{'weighted' if weighted else 'plain'}": partial(
+            photometric_case, pixel_loss, weighted
+        )
+        for pixel_loss in ("l1", "mse")
+        for weighted in (False, True)
+    },
+}
+# The target is a photograph: the fast loss need not differentiate it.
+WITHOUT_GRADIENT = {"target"}
+every_case = pytest.mark.parametrize("case", CASES)
+
+
+def converted(values, dtype):
+    return {
+        name: value.to(dtype) if isinstance(value, torch.Tensor) and value.is_floating_point() else value
+        for name, value in values.items()
+    }
+
+
+def float32_case(case):
+    """The operation's name, its inputs and its options in float32."""
+    name, inputs, options = CASES[case]()
+    return name, converted(inputs, torch.float32), converted(options, torch.float32)
+
+
+def as_tuple(outputs):
+    return outputs if isinstance(outputs, tuple) else (outputs,)
+
+
+def run(module, name, inputs, options):
+    return as_tuple(getattr(module, name)(**inputs, **options))
+
+
+def gradients_of(module, name, inputs, options):
+    moving = {key: value for key, value in inputs.items() if key not in WITHOUT_GRADIENT}
+    fixed = {key: value for key, value in inputs.items() if key in WITHOUT_GRADIENT}
+    return gradients(lambda **leaves: getattr(module, name)(**leaves, **fixed, **options), moving)
+
+
+@every_case
+def test_forward_agrees_with_the_definition(case):
+    name, inputs, options = float32_case(case)
+    found = run(ops, name, inputs, options)
+    wanted = run(reference, name, converted(inputs, torch.float64), converted(options, torch.float64))
+    for index, (got, target) in enumerate(zip(found, wanted, strict=True)):
+        assert got.shape == target.shape
+        if not target.is_floating_point():
+            assert got.dtype == target.dtype
+            assert torch.equal(got > 0, target > 0), "another Gaussian is visible"
+            assert (got - target).abs().max() <= 1, "a radius is off by more than one rounding"
+            continue
+        assert got.dtype == torch.float32
+        error = ((got.double() - target).norm() / target.norm()).item()
+        assert error < FORWARD, f"output {index}: relative error {error:.2e}"
+        worst = (got.double() - target).abs().max() / target.abs().max()
+        assert worst < 10 * FORWARD, f"output {index}: largest error {worst:.2e} of the largest value"
+
+
+@every_case
+def test_gradients_agree_with_the_definition(case):
+    name, inputs, options = float32_case(case)
+    found = gradients_of(ops, name, inputs, options)
+    exact = converted(inputs, torch.float64), converted(options, torch.float64)
+    wanted = gradients_of(reference, name, *exact)
+    assert_gradients_close(found, wanted, BACKWARD)
+
+
+@every_case
+def test_runs_are_bitwise_equal(case):
+    name, inputs, options = float32_case(case)
+    for first, second in zip(*(run(ops, name, inputs, options) for _ in range(2)), strict=True):
+        assert torch.equal(first, second)
+    first, second = (gradients_of(ops, name, inputs, options) for _ in range(2))
+    assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+@every_case
+def test_float64_is_the_definition(case):
+    name, inputs, options = CASES[case]()
+    found, wanted = run(ops, name, inputs, options), run(reference, name, inputs, options)
+    for got, target in zip(found, wanted, strict=True):
+        torch.testing.assert_close(got, target, rtol=1e-12, atol=1e-12)
+    found, wanted = gradients_of(ops, name, inputs, options), gradients_of(reference, name, inputs, options)
+    assert_gradients_close(found, wanted, 1e-10)
+
+
+@pytest.mark.parametrize("make", [covariance_case, partial(project_case, "pinhole"), partial(colour_case, 3)])
+def test_no_gaussians(make):
+    name, inputs, options = make(n=0)
+    inputs = converted(inputs, torch.float32)
+    assert all(len(output) == 0 for output in run(ops, name, inputs, options))
+    assert all(not gradient.any() for gradient in gradients_of(ops, name, inputs, options).values())
+
+
+def test_no_gaussians_leave_the_background():
+    _, inputs, options = composite_case(n=0)
+    inputs, options = converted(inputs, torch.float32), converted(options, torch.float32)
+    image, alpha = ops.composite(**inputs, **options)
+    assert torch.equal(image, inputs["background"].expand(HEIGHT, WIDTH, 3))
+    assert not alpha.any()
+    grads = gradients_of(ops, "composite", inputs, options)
+    assert grads["background"].any()
+
+
+def rendered(module, scene, pose, intrinsics, model="pinhole"):
+    """The whole chain from parameters to an image."""
+    covariances = module.covariance(scene["quats"], scene["scales"])
+    mean_px, conic, depth, _, radius_px = module.project(
+        scene["means"], covariances, pose, intrinsics, **PROJECTION, model=model, opacities=scene["opacities"]
+    )
+    centre = -pose[:3, :3].T @ pose[:3, 3]
+    colours = module.colour(scene["sh"], scene["means"], centre, 3)
+    background = torch.full_like(centre, 0.3)
+    return module.composite(mean_px, conic, scene["opacities"], colours, depth, radius_px, background, **SIZE)
+
+
+def edge_scene(edge):
+    scene = gaussians(20, seed=4, dtype=torch.float32)
+    change = {
+        "opacity-0": ("opacities", 0.0),
+        "opacity-1": ("opacities", 1.0),
+        "tiny": ("scales", 1e-12),
+        "huge": ("scales", 1e6),
+        "behind": ("means", torch.tensor([0.0, 0.0, -3.0])),
+        "on-the-camera-plane": ("means", torch.tensor([0.0, 0.0, 0.0])),
+        "just-in-front": ("means", torch.tensor([0.3, 0.1, -0.185])),
+        "far-away": ("means", torch.tensor([0.0, 0.0, 1e9])),
+        "off-image": ("means", torch.tensor([50.0, 0.0, 3.0])),
+        "zero-quaternion": ("quats", 0.0),
+        "long-quaternion": ("quats", 1e12),
+        "one-needle": ("scales", torch.tensor([1e-7, 3.0, 1e-7])),
+    }[edge]
+    name, value = change
+    scene[name][::4] = value
+    return scene
+
+
+EDGES = (
+    *("opacity-0", "opacity-1", "tiny", "huge", "behind", "on-the-camera-plane", "just-in-front"),
+    *("far-away", "off-image", "zero-quaternion", "long-quaternion", "one-needle"),
+)
+
+
+@pytest.mark.parametrize("edge", EDGES)
+@pytest.mark.parametrize("model", MODELS)
+def test_edges_give_the_definitions_picture_and_finite_gradients(edge, model):
+    scene = edge_scene(edge)
+    pose, intrinsics = camera(model, torch.float32)
+    image, alpha = rendered(ops, scene, pose, intrinsics, model)
+    exact = converted(scene, torch.float64)
+    target, target_alpha = rendered(reference, exact, pose.double(), intrinsics.double(), model)
+    assert ((image.double() - target).norm() / target.norm()) < FORWARD
+    assert ((alpha.double() - target_alpha).norm() / target_alpha.norm()) < FORWARD
+    grads = gradients(lambda **leaves: rendered(ops, leaves, pose, intrinsics, model), scene)
+    assert all(torch.isfinite(gradient).all() for gradient in grads.values())
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *[(field, float("nan")) for field in ("means", "quats", "scales", "opacities")],
+        *[(field, float("inf")) for field in ("means", "quats", "scales")],
+    ],
+)
+def test_a_broken_gaussian_is_culled_and_spoils_no_other(field, value):
+    scene = gaussians(20, seed=4, dtype=torch.float32)
+    pose, intrinsics = camera(dtype=torch.float32)
+    scene[field][7] = value
+    keep = torch.arange(20) != 7
+    image, _ = rendered(ops, scene, pose, intrinsics)
+    others, _ = rendered(ops, {name: tensor[keep] for name, tensor in scene.items()}, pose, intrinsics)
+    torch.testing.assert_close(image, others, rtol=1e-5, atol=1e-6)
+    grads = gradients(lambda **leaves: rendered(ops, leaves, pose, intrinsics), scene)
+    for name, gradient in grads.items():
+        assert torch.isfinite(gradient[keep]).all(), name
+
+
+def test_adam_agrees_with_the_definition():
+    random = torch.Generator().manual_seed(0)
+    for shape in ((), (3,), (16, 3)):
+        param, grad = torch.randn(2, 40, *shape, generator=random)
+        found = [param, torch.zeros_like(param), torch.zeros_like(param)]
+        wanted = [tensor.double() for tensor in found]
+        options = {"rate": 0.02, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-15}
+        for step in range(1, 8):
+            seen = torch.rand(40, generator=random) > 0.4
+            before = [tensor.clone() for tensor in found]
+            ops.adam_step(found[0], grad * step, *found[1:], seen, **options, step=step)
+            reference.adam_step(wanted[0], (grad * step).double(), *wanted[1:], seen, **options, step=step)
+            for tensor, old in zip(found, before, strict=True):
+                assert torch.equal(tensor[~seen], old[~seen])
+        for got, target in zip(found, wanted, strict=True):
+            assert ((got.double() - target).norm() / target.norm()) < 1e-5
+
+
+def test_absolute_gradients_agree_with_the_definition():
+    _, inputs, options = float32_case("composite-4")
+
+    def probed(module, inputs, options):
+        probe = torch.zeros_like(inputs["mean_px"])
+        return gradients(
+            lambda probe: module.composite(**inputs, **options, absgrad_probe=probe),
+            {"probe": probe},
+        )
+
+    found = probed(ops, inputs, options)
+    wanted = probed(reference, converted(inputs, torch.float64), converted(options, torch.float64))
+    assert_gradients_close(found, wanted, BACKWARD)
+
+
+WRONG = {
+    "covariance": [
+        ("quats", lambda t: t[:, :3]),
+        ("scales", lambda t: t[1:]),
+        ("scales", lambda t: t.double()),
+    ],
+    "project-pinhole": [
+        ("means", lambda t: t[0]),
+        ("covariances", lambda t: t[:, :3]),
+        ("camera_from_world", lambda t: t[:3]),
+        ("intrinsics", lambda t: t.double()),
+    ],
+    "colour-3": [
+        ("sh", lambda t: t[..., :2]),
+        ("sh", lambda t: t[:, :4]),
+        ("means", lambda t: t[1:]),
+        ("camera_centre", lambda t: t[None]),
+    ],
+    "composite-3": [
+        ("mean_px", lambda t: t[:, :1]),
+        ("conic", lambda t: t[1:]),
+        ("opacities", lambda t: t[:, None]),
+        ("colours", lambda t: t[1:]),
+        ("background", lambda t: t[1:]),
+        ("opacities", lambda t: t.double()),
+    ],
+    "photometric-l1-plain": [("image", lambda t: t[..., :1]), ("target", lambda t: t[1:])],
+}
+
+
+@pytest.mark.parametrize(
+    ("case", "index"), [(case, i) for case, wrongs in WRONG.items() for i in range(len(wrongs))]
+)
+def test_wrong_shapes_and_types_are_named(case, index):
+    name, inputs, options = float32_case(case)
+    field, spoil = WRONG[case][index]
+    with pytest.raises(ShapeError) as caught:
+        getattr(ops, name)(**{**inputs, field: spoil(inputs[field])}, **options)
+    assert "\n" not in str(caught.value)
+
+
+@every_case
+def test_torch_compile_knows_the_operation(case):
+    name, inputs, options = float32_case(case)
+    compiled = torch.compile(lambda **leaves: getattr(ops, name)(**leaves, **options), backend="aot_eager")
+    for got, target in zip(as_tuple(compiled(**inputs)), run(ops, name, inputs, options), strict=True):
+        assert torch.equal(got, target)
+
+
+class RegisteredCalls(TorchDispatchMode):
+    """Keeps every call of a registered operation of the package, forward and backward."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function.namespace == "sfumato":
+            self.calls.append((function, args, kwargs or {}))
+        return function(*args, **(kwargs or {}))
+
+
+def as_leaf(value):
+    if isinstance(value, torch.Tensor):
+        return value.detach().clone().requires_grad_(value.is_floating_point())
+    return [as_leaf(item) for item in value] if isinstance(value, list) else value
+
+
+@every_case
+def test_registration_passes_torchs_own_checks(case):
+    name, inputs, options = float32_case(case)
+    with RegisteredCalls() as seen:
+        gradients_of(ops, name, inputs, options)
+    assert any(call[0].name().startswith(f"sfumato::{name}") for call in seen.calls)
+    for function, args, kwargs in seen.calls:
+        is_forward = "backward" not in function.name()
+        args = tuple(as_leaf(value) if is_forward else value for value in args)
+        torch.library.opcheck(function, args, kwargs)

@@ -1,0 +1,21 @@
+"""Operations on tensors: float64 goes to the definitions in plain torch, float32 to compiled kernels."""
+
+from sfumato.ops.adam import adam_step
+from sfumato.ops.colour import colour
+from sfumato.ops.composite import composite
+from sfumato.ops.covariance import covariance
+from sfumato.ops.photometric import photometric_loss
+from sfumato.ops.project import Projected, project
+from sfumato.ops.tiles import Tiles, bin_tiles
+
+__all__ = [
+    "Projected",
+    "Tiles",
+    "adam_step",
+    "bin_tiles",
+    "colour",
+    "composite",
+    "covariance",
+    "photometric_loss",
+    "project",
+]

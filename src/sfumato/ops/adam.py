@@ -1,0 +1,89 @@
+"""An Adam step over the Gaussians that were seen."""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sfumato.checks import check_shapes
+from sfumato.errors import ShapeError
+from sfumato.ops import reference
+from sfumato.ops.backend import as_array, uses_definition
+
+
+@torch.library.custom_op(
+    "sfumato::adam_step", mutates_args=("param", "exp_avg", "exp_avg_sq"), device_types="cpu"
+)
+def _adam_step(
+    param: Tensor,
+    grad: Tensor,
+    exp_avg: Tensor,
+    exp_avg_sq: Tensor,
+    seen: Tensor,
+    rate: float,
+    betas: list[float],
+    epsilon: float,
+    step: int,
+) -> None:
+    from sfumato.ops.cpu.adam import adam_step
+
+    n = param.shape[0]
+    rows = [t.detach().numpy().reshape(n, -1) for t in (param, exp_avg, exp_avg_sq)]
+    beta1, beta2 = betas
+    adam_step(
+        rows[0], as_array(grad).reshape(n, -1), rows[1], rows[2], as_array(seen),
+        np.float32(rate / (1 - beta1**step)), np.float32(beta1), np.float32(beta2), np.float32(epsilon),
+        np.float32(1 / math.sqrt(1 - beta2**step)),
+    )  # fmt: skip
+
+
+@_adam_step.register_fake
+def _(param, grad, exp_avg, exp_avg_sq, seen, rate, betas, epsilon, step):
+    return None
+
+
+def adam_step(
+    param: Tensor,
+    grad: Tensor,
+    exp_avg: Tensor,
+    exp_avg_sq: Tensor,
+    seen: Tensor,
+    *,
+    rate: float,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    epsilon: float = 1e-15,
+    step: int,
+) -> None:
+    """Update the rows of a parameter that were seen, in place.
+
+    Args:
+        param: [n, ...] contiguous parameter, changed in place.
+        grad: [n, ...] its gradient.
+        exp_avg, exp_avg_sq: [n, ...] running means of the gradient and its square, changed in place.
+        seen: [n] bool; other rows stay as they are, the running means too.
+        rate: learning rate.
+        beta1, beta2: decays of the running means.
+        epsilon: added to the root of the second moment.
+        step: 1 at the first step; counts all steps, also those in which a row was not seen.
+
+    Raises:
+        ShapeError: a tensor has another shape, dtype or device, or a changed one is not contiguous.
+
+    Source: Kingma and Ba 2015, in the form of ``torch.optim.Adam``.
+    """
+    dims = " ".join(f"d{k}" for k in range(param.ndim))
+    tensors = {"param": param, "grad": grad, "exp_avg": exp_avg, "exp_avg_sq": exp_avg_sq}
+    check_shapes(like=param, **{name: (t, dims) for name, t in tensors.items()})
+    if seen.dtype != torch.bool or seen.shape != param.shape[:1]:
+        raise ShapeError(f"seen is {seen.dtype} {list(seen.shape)}, expected bool [{len(param)}]")
+    for name in ("param", "exp_avg", "exp_avg_sq"):
+        if not tensors[name].is_contiguous():
+            raise ShapeError(f"{name} must be contiguous, since it is changed in place")
+    options = {"rate": rate, "epsilon": epsilon, "step": step}
+    with torch.no_grad():
+        if uses_definition(param):
+            reference.adam_step(*tensors.values(), seen, beta1=beta1, beta2=beta2, **options)
+        else:
+            _adam_step(*tensors.values(), seen, betas=[beta1, beta2], **options)

@@ -1,0 +1,93 @@
+"""View-dependent colour of Gaussians."""
+
+import torch
+from torch import Tensor
+
+from sfumato.checks import check_shapes
+from sfumato.errors import ConfigError, ShapeError
+from sfumato.ops import reference
+from sfumato.ops.backend import as_array, uses_definition
+
+
+@torch.library.custom_op("sfumato::colour", mutates_args=(), device_types="cpu")
+def _colour(sh: Tensor, means: Tensor, camera_centre: Tensor, degree: int, visible: Tensor) -> Tensor:
+    from sfumato.ops.cpu.colour import colour_forward
+
+    arrays = map(as_array, (sh, means, camera_centre))
+    return torch.from_numpy(colour_forward(*arrays, degree, as_array(visible)))
+
+
+@_colour.register_fake
+def _(sh, means, camera_centre, degree, visible):
+    return means.new_empty(means.shape)
+
+
+@torch.library.custom_op("sfumato::colour_backward", mutates_args=(), device_types="cpu")
+def _colour_backward(
+    grad: Tensor,
+    colours: Tensor,
+    sh: Tensor,
+    means: Tensor,
+    camera_centre: Tensor,
+    degree: int,
+    visible: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:
+    from sfumato.ops.cpu.colour import colour_backward
+
+    arrays = map(as_array, (grad, colours, sh, means, camera_centre))
+    grads = colour_backward(*arrays, degree, as_array(visible))
+    return tuple(torch.from_numpy(g) for g in grads)
+
+
+@_colour_backward.register_fake
+def _(grad, colours, sh, means, camera_centre, degree, visible):
+    return sh.new_empty(sh.shape), means.new_empty(means.shape), camera_centre.new_empty(3)
+
+
+def _setup(ctx, inputs, output):
+    sh, means, camera_centre, ctx.degree, visible = inputs
+    ctx.save_for_backward(output, sh, means, camera_centre, visible)
+
+
+def _backward(ctx, grad):
+    *tensors, visible = ctx.saved_tensors
+    return *_colour_backward(grad, *tensors, ctx.degree, visible), None, None
+
+
+_colour.register_autograd(_backward, setup_context=_setup)
+
+
+def colour(
+    sh: Tensor, means: Tensor, camera_centre: Tensor, degree: int, visible: Tensor | None = None
+) -> Tensor:
+    """Evaluate colours max(0, 0.5 + sum) of spherical harmonics seen from a camera.
+
+    Args:
+        sh: [n, k, 3] coefficients, k at least (degree + 1)**2; those above are not read.
+        means: [n, 3] centres of the Gaussians, world frame.
+        camera_centre: [3] position of the camera, world frame.
+        degree: highest degree evaluated, 0 to 3.
+        visible: [n] bool; the others get zeros and no gradient. None: all.
+
+    Returns:
+        [n, 3] sRGB-encoded colours, not negative and not bounded above.
+
+    Raises:
+        ShapeError: a tensor has another shape, dtype or device.
+        ConfigError: the degree is not 0 to 3, or sh has too few coefficients for it.
+
+    Gradients: sh, means, camera_centre; none where the colour is cut off at zero.
+
+    Source: Kerbl et al. 2023; basis and signs of the field's .ply files.
+    """
+    sizes = check_shapes(like=sh, sh=(sh, "n k 3"), means=(means, "n 3"), camera_centre=(camera_centre, "3"))
+    if degree not in (0, 1, 2, 3) or sizes["k"] < (degree + 1) ** 2:
+        raise ConfigError(f"SH degree {degree} does not fit {sizes['k']} coefficients: give 0 to 3")
+    if visible is not None and (visible.dtype != torch.bool or visible.shape != means.shape[:1]):
+        raise ShapeError(f"visible is {visible.dtype} {list(visible.shape)}, expected bool [{len(means)}]")
+    if uses_definition(sh):
+        colours = reference.colour(sh, means, camera_centre, degree)
+        return colours if visible is None else torch.where(visible[:, None], colours, 0.0)
+    if visible is None:
+        visible = torch.ones(len(means), dtype=torch.bool)
+    return _colour(sh, means, camera_centre, degree, visible)

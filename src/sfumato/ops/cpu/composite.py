@@ -1,0 +1,298 @@
+"""Front-to-back blending of sorted Gaussians, and its gradient, a block of pixels at a time.
+
+One tile is one task. Its block masks become one list of pairs a block; a block's transmittance
+and colours then stay in registers while its Gaussians pass. Blending works on 8x4 pixels. The
+gradient takes two such blocks together, since its cost is in summing over lanes: measured 20%
+faster with AVX-512, even with AVX2. The gradient runs front to back as
+well (S_n = C - sum_{m<=n} c_m alpha_m T_m), repeating the same decisions
+bit for bit, so nothing is stored per pixel but the image. Sums over a tile's pixels go to a row of
+their own per (Gaussian, tile) pair, gathered per Gaussian afterwards in fixed order: no atomics.
+"""
+
+import math
+
+import numpy as np
+from numba import prange
+
+from sfumato.ops import constants
+from sfumato.ops.cpu import lanes as ln
+from sfumato.ops.cpu.jit import kernel, lane_function, lane_kernel
+from sfumato.ops.cpu.tiles import (
+    BLOCK_COLUMNS,
+    BLOCK_HEIGHT,
+    BLOCK_WIDTH,
+    BLOCKS,
+    TILE_HEIGHT,
+    TILE_WIDTH,
+)
+
+FORWARD_LANES = BLOCK_WIDTH * BLOCK_HEIGHT
+BACKWARD_HEIGHT = 2 * BLOCK_HEIGHT
+BACKWARD_LANES = BLOCK_WIDTH * BACKWARD_HEIGHT
+_LANE_X, _LANE_Y = ln.lane_offsets(BACKWARD_LANES, BLOCK_WIDTH)
+# Block columns of every other row of a mask: a bit a pair of blocks.
+_EVEN_ROWS = np.uint64(0x00FF00FF00FF00FF)
+
+_ALPHA_MAX = np.float32(constants.ALPHA_MAX)
+_LOG2_ALPHA_MIN = np.float32(math.log2(constants.ALPHA_MIN))
+_TRANSMITTANCE_STOP = np.float32(constants.TRANSMITTANCE_STOP)
+_LOG2_E = np.float32(math.log2(math.e))
+_HALF, _ZERO, _ONE = np.float32(0.5), np.float32(0.0), np.float32(1.0)
+
+# Columns of a splat record: centre x, y; the conic scaled so that the exponent is base 2
+# (A dx^2 + B dx dy + C dy^2); log2 of the opacity; then the channels.
+_X, _Y, _A, _B, _C, _LOG2_OPACITY, _CHANNELS = range(7)
+
+# Tiles are dealt to this many tasks in turn, so that busy regions spread over the threads.
+_STRIPS = 16
+
+# Moments of g = alpha dL/dalpha over pixels that a pair's row of sums starts with.
+_MOMENTS = 6
+
+
+@kernel
+def splat_records(order, mean_px, conic, opacities, colours):
+    """[m, 6 + d] float32 records in depth order, one row of what blending reads."""
+    d = colours.shape[1]
+    records = np.empty((order.size, _CHANNELS + d), np.float32)
+    for r in prange(order.size):
+        i = order[r]
+        records[r, _X], records[r, _Y] = mean_px[i, 0], mean_px[i, 1]
+        records[r, _A] = _HALF * _LOG2_E * conic[i, 0]
+        records[r, _B] = _LOG2_E * conic[i, 1]
+        records[r, _C] = _HALF * _LOG2_E * conic[i, 2]
+        records[r, _LOG2_OPACITY] = np.log2(opacities[i])
+        for k in range(d):
+            records[r, _CHANNELS + k] = colours[i, k]
+    return records
+
+
+@lane_function
+def _list_blocks(pair_mask, start, end, merge_rows, lists, counts):
+    """Turn the masks of a tile's pairs into one list of local pair numbers a block.
+
+    With ``merge_rows`` the blocks of even rows stand for those of the row below them too.
+    """
+    counts[:] = 0
+    for local in range(end - start):
+        mask = pair_mask[start + local]
+        if merge_rows:
+            mask = (mask | (mask >> np.uint64(BLOCK_COLUMNS))) & _EVEN_ROWS
+        while mask:
+            block = ln.trailing_zeros(mask)
+            mask &= mask - np.uint64(1)
+            lists[block, counts[block]] = local
+            counts[block] += 1
+
+
+@lane_function
+def _exponent(flat, at, x, y):
+    """(dx, dy, log2 of alpha before its clamp) of a block's pixels for the record at ``at``."""
+    dx = x - flat[at + _X]
+    dy = y - flat[at + _Y]
+    power = dx * (dx * flat[at + _A] + dy * flat[at + _B]) + dy * dy * flat[at + _C]
+    return dx, dy, flat[at + _LOG2_OPACITY] - power
+
+
+@lane_function
+def _blend(log2_alpha, transmittance):
+    """(alpha, weight, new transmittance, hit mask); a pixel that has stopped has a negative one."""
+    alpha = ln.smaller(ln.exp2(log2_alpha), _ALPHA_MAX)
+    weight = alpha * transmittance
+    rest = transmittance - weight
+    near = log2_alpha >= _LOG2_ALPHA_MIN
+    live = rest > _TRANSMITTANCE_STOP
+    hit = near & live
+    stopped = ln.negative_magnitude(transmittance)
+    transmittance = ln.select(near, ln.select(live, rest, stopped), transmittance)
+    return alpha, ln.select(hit, weight, _ZERO), transmittance, hit
+
+
+@lane_function
+def _start(x, y, width, height):
+    """Transmittance at the pixel centres: 1 inside the image, stopped (negative) outside."""
+    inside = (x < np.float32(width)) & (y < np.float32(height))
+    return ln.select(inside, x * _ZERO + _ONE, -_ONE)
+
+
+@lane_kernel
+def composite_forward(
+    channels, records, background, pair_rank, pair_mask, tile_starts, width, height, image, alpha
+):
+    """Blend every tile.
+
+    Args:
+        channels: tuple whose length is d, fixed at compile time.
+        records: [m, 6 + d] from splat_records.
+        background: [d].
+        pair_rank, pair_mask, tile_starts: from bin_tiles.
+        image, alpha: [h, w, d] and [h, w] float32, written.
+    """
+    tiles_x = (width + TILE_WIDTH - 1) // TILE_WIDTH
+    flat, stride, d = records.ravel(), records.shape[1], len(channels)
+    num_tiles = tile_starts.size - 1
+    strips = min(_STRIPS, num_tiles)
+    longest = np.max(tile_starts[1:] - tile_starts[:-1])
+    for strip in prange(strips):
+        lists, counts = np.empty((BLOCKS, longest), np.int32), np.empty(BLOCKS, np.int64)
+        planes = np.empty(FORWARD_LANES * (d + 1), np.float32)
+        for tile in range(strip, num_tiles, strips):
+            start = tile_starts[tile]
+            _list_blocks(pair_mask, start, tile_starts[tile + 1], False, lists, counts)
+            for block in range(BLOCKS):
+                x0 = (tile % tiles_x) * TILE_WIDTH + (block % BLOCK_COLUMNS) * BLOCK_WIDTH
+                y0 = (tile // tiles_x) * TILE_HEIGHT + (block // BLOCK_COLUMNS) * BLOCK_HEIGHT
+                if x0 >= width or y0 >= height:
+                    continue
+                x = ln.load(FORWARD_LANES, _LANE_X, 0) + np.float32(x0)
+                y = ln.load(FORWARD_LANES, _LANE_Y, 0) + np.float32(y0)
+                transmittance = _start(x, y, width, height)
+                colour = ln.zeros_like_channels(FORWARD_LANES, channels)
+                for j in range(counts[block]):
+                    at = np.intp(pair_rank[start + lists[block, j]]) * stride
+                    _, _, log2_alpha = _exponent(flat, at, x, y)
+                    _, weight, transmittance, _ = _blend(log2_alpha, transmittance)
+                    colour = ln.add_weighted(colour, weight, flat, at + _CHANNELS)
+                    if (j & 3) == 3 and not ln.any_true(transmittance > _ZERO):
+                        break
+                transmittance = ln.magnitude(transmittance)
+                colour = ln.add_weighted(colour, transmittance, background, 0)
+                ln.store_channels(planes, 0, colour)
+                ln.store(planes, FORWARD_LANES * d, transmittance)
+                for row in range(min(BLOCK_HEIGHT, height - y0)):
+                    for column in range(min(BLOCK_WIDTH, width - x0)):
+                        lane = row * BLOCK_WIDTH + column
+                        for k in range(d):
+                            image[y0 + row, x0 + column, k] = planes[k * FORWARD_LANES + lane]
+                        alpha[y0 + row, x0 + column] = _ONE - planes[d * FORWARD_LANES + lane]
+
+
+@lane_function
+def _load_block(planes, source, k, x0, y0, width, height):
+    """Copy channel ``k`` of ``source`` [h, w, d] under a block into its place in ``planes``."""
+    for row in range(BACKWARD_HEIGHT):
+        for column in range(BLOCK_WIDTH):
+            inside = y0 + row < height and x0 + column < width
+            value = source[y0 + row, x0 + column, k] if inside else _ZERO
+            planes[k * BACKWARD_LANES + row * BLOCK_WIDTH + column] = value
+
+
+@lane_kernel
+def composite_backward(
+    channels, absolute, records, remaining, grad_image, grad_alpha, pair_rank, pair_mask, tile_starts, sums
+):
+    """Sums over pixels of each (Gaussian, tile) pair that its gradients are made of.
+
+    Args:
+        channels: tuple whose length is d, fixed at compile time.
+        absolute: () or (0, 0): whether the sums of |dL/dmean| are wanted.
+        records, pair_rank, pair_mask, tile_starts: as in composite_forward.
+        remaining: [h, w, 1] sum over channels of grad_image * image, plus grad_alpha * alpha.
+        grad_image, grad_alpha: [h, w, d] and [h, w, 1].
+        sums: [p, at least 6 + d (+ 2)] float32 zeros; member i of the sums is added at column
+            lanes.totals_position(i, count).
+    """
+    height, width, d = grad_image.shape
+    tiles_x = (width + TILE_WIDTH - 1) // TILE_WIDTH
+    flat, stride = records.ravel(), records.shape[1]
+    flat_sums, row = sums.ravel(), sums.shape[1]
+    num_tiles = tile_starts.size - 1
+    strips = min(_STRIPS, num_tiles)
+    longest = np.max(tile_starts[1:] - tile_starts[:-1])
+    for strip in prange(strips):
+        lists, counts = np.empty((BLOCKS, longest), np.int32), np.empty(BLOCKS, np.int64)
+        planes = np.empty(BACKWARD_LANES * (d + 2), np.float32)
+        for tile in range(strip, num_tiles, strips):
+            start = tile_starts[tile]
+            _list_blocks(pair_mask, start, tile_starts[tile + 1], True, lists, counts)
+            for block in range(BLOCKS):
+                x0 = (tile % tiles_x) * TILE_WIDTH + (block % BLOCK_COLUMNS) * BLOCK_WIDTH
+                y0 = (tile // tiles_x) * TILE_HEIGHT + (block // BLOCK_COLUMNS) * BLOCK_HEIGHT
+                if x0 >= width or y0 >= height or counts[block] == 0:
+                    continue
+                for k in range(d):
+                    _load_block(planes, grad_image, k, x0, y0, width, height)
+                _load_block(planes[BACKWARD_LANES * d :], grad_alpha, 0, x0, y0, width, height)
+                _load_block(planes[BACKWARD_LANES * (d + 1) :], remaining, 0, x0, y0, width, height)
+                grads = ln.load_channels(BACKWARD_LANES, channels, planes, 0)
+                grad_opaque = ln.load(BACKWARD_LANES, planes, BACKWARD_LANES * d)
+                behind = ln.load(BACKWARD_LANES, planes, BACKWARD_LANES * (d + 1))
+                x = ln.load(BACKWARD_LANES, _LANE_X, 0) + np.float32(x0)
+                y = ln.load(BACKWARD_LANES, _LANE_Y, 0) + np.float32(y0)
+                transmittance = _start(x, y, width, height)
+                for j in range(counts[block]):
+                    local = np.intp(lists[block, j])
+                    at = np.intp(pair_rank[start + local]) * stride
+                    dx, dy, log2_alpha = _exponent(flat, at, x, y)
+                    alpha, weight, transmittance, hit = _blend(log2_alpha, transmittance)
+                    own = weight * (ln.dot_row(grads, flat, at + _CHANNELS) + grad_opaque)
+                    behind = behind - own
+                    pull = own - behind * (alpha / (_ONE - alpha))
+                    # A clamped alpha does not move with its Gaussian.
+                    pull = ln.select(hit & (alpha < _ALPHA_MAX), pull, _ZERO)
+                    pull_x, pull_y = pull * dx, pull * dy
+                    moments = ln.gather6(pull, pull_x, pull_y, pull_x * dx, pull_x * dy, pull_y * dy)
+                    found = ln.join(moments, ln.scaled(grads, weight))
+                    if len(absolute) > 0:
+                        # dsigma/dx = (2 A dx + B dy) ln 2, and so for y.
+                        slope_x = pull_x * (flat[at + _A] + flat[at + _A]) + pull_y * flat[at + _B]
+                        slope_y = pull_y * (flat[at + _C] + flat[at + _C]) + pull_x * flat[at + _B]
+                        found = ln.join(found, ln.gather2(ln.magnitude(slope_x), ln.magnitude(slope_y)))
+                    ln.accumulate_totals(flat_sums, (start + local) * row, found)
+                    if (j & 3) == 3 and not ln.any_true(transmittance > _ZERO):
+                        break
+
+
+def sums_layout(d: int, absolute: bool) -> tuple[np.ndarray, int]:
+    """(column of each of the 6 + d (+ 2) sums, row length) of composite_backward's output."""
+    count = _MOMENTS + d + (2 if absolute else 0)
+    return np.array([ln.totals_position(i, count) for i in range(count)]), -(-count // 8) * 8
+
+
+@kernel
+def gather_gradients(
+    order,
+    starts,
+    slot_pair,
+    sums,
+    columns,
+    conic,
+    opacities,
+    grad_mean,
+    grad_conic,
+    grad_opacity,
+    grad_colour,
+):
+    """Add the pair sums of each Gaussian up in slot order and turn moments into gradients.
+
+    Args:
+        order, starts, slot_pair: from bin_tiles.
+        sums, columns: [p, row] and [6 + d (+ 2)] from composite_backward and sums_layout.
+        conic, opacities: [n, 3], [n].
+        grad_mean, grad_conic, grad_opacity, grad_colour: [n, 2 or 4], [n, 3], [n], [n, d] zeros,
+            written where seen; columns 2 and 3 of grad_mean are the absolute gradient.
+    """
+    d, count = grad_colour.shape[1], columns.size
+    chunk = 256
+    for first in prange((order.size + chunk - 1) // chunk):
+        found = np.empty(count, np.float32)
+        for r in range(first * chunk, min((first + 1) * chunk, order.size)):
+            i = order[r]
+            found[:] = _ZERO
+            for slot in range(starts[r], starts[r + 1]):
+                pair = slot_pair[slot]
+                if pair >= 0:
+                    for k in range(count):
+                        found[k] += sums[pair, columns[k]]
+            # alpha = o exp(-sigma) and pull = alpha dL/dalpha, so dL/dsigma = -pull, dL/do = pull / o;
+            # dx = pixel - mean.
+            grad_mean[i, 0] = conic[i, 0] * found[1] + conic[i, 1] * found[2]
+            grad_mean[i, 1] = conic[i, 1] * found[1] + conic[i, 2] * found[2]
+            grad_conic[i, 0] = -_HALF * found[3]
+            grad_conic[i, 1] = -found[4]
+            grad_conic[i, 2] = -_HALF * found[5]
+            grad_opacity[i] = found[0] / opacities[i]
+            for k in range(d):
+                grad_colour[i, k] = found[_MOMENTS + k]
+            for k in range(count - _MOMENTS - d):
+                grad_mean[i, 2 + k] = found[_MOMENTS + d + k] / _LOG2_E

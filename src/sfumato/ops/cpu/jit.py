@@ -1,0 +1,86 @@
+"""How Numba is used here, in one place: decorators, cache policy, the lock.
+
+Numba keys its disk cache by the source file of the cached function alone, so an edited helper in
+another file would leave stale machine code in use. The cache folder is therefore named by a hash
+of every kernel file: any edit starts a fresh one.
+"""
+
+import ctypes
+import functools
+import hashlib
+import os
+import sys
+import threading
+from pathlib import Path
+
+import numba
+from numba import config
+
+# NaN and infinity stay meaningful: "nnan" and "ninf" are left out on purpose.
+FAST_MATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
+
+# Numba's fallback threading layer crashes when two threads enter parallel code at once, and a
+# viewer thread may render while training does.
+_PARALLEL_REGION = threading.Lock()
+
+
+def _load_tbb() -> None:
+    """Load the library of pip's ``tbb``, which lies off the loader's path, so that Numba finds it."""
+    if sys.platform.startswith("linux"):
+        for library in Path(sys.prefix, "lib").glob("libtbb.so.1?"):
+            ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
+
+
+def cache_folder() -> Path:
+    """Folder of the compiled kernels, one per version of the kernel sources."""
+    here = Path(__file__).parent
+    digest = hashlib.sha256()
+    for source in sorted(here.rglob("*.py")):
+        digest.update(source.read_bytes())
+    root = os.environ.get("SFUMATO_CACHE") or Path(
+        os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "sfumato"
+    )
+    return Path(root) / "kernels" / digest.hexdigest()[:16]
+
+
+_load_tbb()
+_CACHE_FOLDER = str(cache_folder())
+
+
+def _compile(function, **options):
+    # Numba reads CACHE_DIR when it decorates; restoring it keeps other packages' caches theirs.
+    before, config.CACHE_DIR = config.CACHE_DIR, _CACHE_FOLDER
+    try:
+        return numba.njit(function, cache=True, error_model="numpy", **options)
+    finally:
+        config.CACHE_DIR = before
+
+
+def scalar(function):
+    """Per-element maths, inlined into the kernels that call it."""
+    return numba.njit(function, fastmath=FAST_MATH, error_model="numpy", inline="never")
+
+
+def lane_function(function):
+    """A piece of a lane kernel: the lane operators state their own fast-math flags."""
+    return numba.njit(function, error_model="numpy")
+
+
+def kernel(function):
+    """A serial or parallel loop over Gaussians or pixels in scalar code (LLVM vectorises it)."""
+    return _locked(_compile(function, parallel=True, fastmath=FAST_MATH))
+
+
+def lane_kernel(function):
+    """A parallel loop whose body works on lanes; no implicit fast-math (see lanes.exp2)."""
+    return _locked(_compile(function, parallel=True))
+
+
+def _locked(compiled):
+    @functools.wraps(compiled.py_func)
+    def launch(*args):
+        with _PARALLEL_REGION:
+            return compiled(*args)
+
+    launch.compiled = compiled
+    return launch

@@ -1,0 +1,103 @@
+"""The loss between a render and a photograph."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sfumato.checks import check_shapes
+from sfumato.errors import ConfigError
+from sfumato.ops import reference
+from sfumato.ops.backend import as_array, uses_definition
+
+PIXEL_LOSSES = ("l1", "mse")
+
+
+@torch.library.custom_op("sfumato::photometric_loss", mutates_args=(), device_types="cpu")
+def _photometric_loss(
+    image: Tensor, target: Tensor, weight: Tensor, ssim_weight: float, pixel_loss: str
+) -> tuple[Tensor, Tensor]:
+    from sfumato.ops.cpu import photometric as cpu
+
+    height, width, _ = image.shape
+    x, y, w = (as_array(t) for t in (image, target, weight))
+    x, y = x.reshape(height, -1), y.reshape(height, -1)
+    row_length = cpu.padded_row(width)
+    maps = np.zeros((3, height, row_length), np.float32)
+    ssim = np.zeros((height, row_length), np.float32)
+    spread = np.repeat(w, 3, axis=1) if w.size else None
+    weighted = (x, y) if spread is None else (x * spread, y * spread)
+    cpu.ssim_statistics(*weighted, row_length, maps, ssim)
+    total = 3 * float(w.sum(dtype=np.float64)) if w.size else x.size
+    scale = 1 / total if total > 0 else 0.0
+    gradient, losses = np.empty_like(x), np.empty(height, np.float64)
+    scales = np.float32(ssim_weight * scale), np.float32((1 - ssim_weight) * scale)
+    cpu.photometric_gradient(
+        x, y, w, row_length, maps, ssim, *scales,
+        cpu.ABSOLUTE if pixel_loss == "l1" else cpu.SQUARED, gradient, losses,
+    )  # fmt: skip
+    return image.new_tensor(losses.sum()), torch.from_numpy(gradient.reshape(image.shape))
+
+
+@_photometric_loss.register_fake
+def _(image, target, weight, ssim_weight, pixel_loss):
+    return image.new_empty(()), image.new_empty(image.shape)
+
+
+def _setup(ctx, inputs, output):
+    ctx.mark_non_differentiable(output[1])
+    ctx.save_for_backward(output[1])
+
+
+def _backward(ctx, grad_loss, _):
+    (gradient,) = ctx.saved_tensors
+    return grad_loss * gradient, None, None, None, None
+
+
+_photometric_loss.register_autograd(_backward, setup_context=_setup)
+
+
+def photometric_loss(
+    image: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    ssim_weight: float = 0.2,
+    pixel_loss: str = "l1",
+) -> Tensor:
+    """Compute (1 - ssim_weight) * pixel + ssim_weight * (1 - SSIM) between a render and a photograph.
+
+    Args:
+        image: [h, w, 3] render.
+        target: [h, w, 3] photograph, no gradient.
+        weight: [h, w] weight of each pixel in both terms, or None for equal ones. SSIM compares the
+            images multiplied by it, so that what a pixel of weight 0 holds has no influence.
+        ssim_weight: share of the SSIM term, 0 to 1.
+        pixel_loss: "l1" (absolute differences) or "mse" (squared ones).
+
+    Returns:
+        [] the loss; 0 when all weights are 0.
+
+    Raises:
+        ShapeError: a tensor has another shape, dtype or device.
+        ConfigError: ``pixel_loss`` is neither of the two, or ``ssim_weight`` is outside [0, 1].
+
+    Gradients: image.
+
+    Source: Kerbl et al. 2023, with D-SSIM = 1 - SSIM; Wang et al. 2004.
+    """
+    check_shapes(
+        like=image,
+        image=(image, "h w 3"),
+        target=(target, "h w 3"),
+        **({} if weight is None else {"weight": (weight, "h w")}),
+    )
+    if pixel_loss not in PIXEL_LOSSES or not 0 <= ssim_weight <= 1:
+        raise ConfigError(
+            f'pixel_loss {pixel_loss!r} must be "l1" or "mse", ssim_weight {ssim_weight} in [0, 1]'
+        )
+    if uses_definition(image):
+        return reference.photometric_loss(
+            image, target, weight, ssim_weight=ssim_weight, pixel_loss=pixel_loss
+        )
+    weights = image.new_empty(0, 0) if weight is None else weight
+    return _photometric_loss(image, target, weights, ssim_weight, pixel_loss)[0]

@@ -1,0 +1,206 @@
+"""Projection of Gaussians to ellipses in the image."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sfumato.checks import check_shapes
+from sfumato.errors import ConfigError
+from sfumato.ops import reference
+from sfumato.ops.backend import as_array, uses_definition
+from sfumato.ops.constants import BLUR_PX2, FAR, NEAR
+from sfumato.ops.reference.project import MODELS
+
+
+class Projected(NamedTuple):
+    """Ellipses in the image; culled Gaussians have radius 0 and zeros elsewhere.
+
+    Attributes:
+        mean_px: [n, 2] centres, pixels.
+        conic: [n, 3] inverse covariance (a, b, c), sigma = (a dx^2 + c dy^2) / 2 + b dx dy, 1/px^2.
+        depth: [n] camera z, scene units.
+        compensation: [n] sqrt(det / det blurred), the factor of the opacity in anti-aliased mode.
+        radius_px: [n, 2] int32 half sizes of the box in which alpha reaches 1/255.
+    """
+
+    mean_px: Tensor
+    conic: Tensor
+    depth: Tensor
+    compensation: Tensor
+    radius_px: Tensor
+
+
+@torch.library.custom_op("sfumato::project", mutates_args=(), device_types="cpu")
+def _project(
+    means: Tensor,
+    covariances: Tensor,
+    camera_from_world: Tensor,
+    intrinsics: Tensor,
+    opacities: Tensor,
+    size: list[int],
+    limits: list[float],
+    model: str,
+    antialiased: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    from sfumato.ops.cpu.project import MODELS as MODEL_NUMBERS
+    from sfumato.ops.cpu.project import project_forward
+
+    near, far, blur_px2, radius_clip = map(np.float32, limits)
+    arrays = project_forward(
+        as_array(means), as_array(covariances), as_array(camera_from_world), as_array(intrinsics),
+        as_array(opacities), *size, near, far, blur_px2, MODEL_NUMBERS[model], radius_clip, antialiased,
+    )  # fmt: skip
+    return tuple(torch.from_numpy(a) for a in arrays)
+
+
+@_project.register_fake
+def _(means, covariances, camera_from_world, intrinsics, opacities, size, limits, model, antialiased):
+    n = means.shape[0]
+    return (
+        means.new_empty(n, 2),
+        means.new_empty(n, 3),
+        means.new_empty(n),
+        means.new_empty(n),
+        means.new_empty(n, 2, dtype=torch.int32),
+    )
+
+
+@torch.library.custom_op("sfumato::project_backward", mutates_args=(), device_types="cpu")
+def _project_backward(
+    grads: list[Tensor],
+    means: Tensor,
+    covariances: Tensor,
+    camera_from_world: Tensor,
+    intrinsics: Tensor,
+    conic: Tensor,
+    compensation: Tensor,
+    radius_px: Tensor,
+    size: list[int],
+    blur_px2: float,
+    model: str,
+    want_pose: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    from sfumato.ops.cpu.project import MODELS as MODEL_NUMBERS
+    from sfumato.ops.cpu.project import project_backward
+
+    arrays = project_backward(
+        *map(as_array, grads), as_array(means), as_array(covariances), as_array(camera_from_world),
+        as_array(intrinsics), as_array(conic), as_array(compensation), as_array(radius_px),
+        size[0], size[1], np.float32(blur_px2), MODEL_NUMBERS[model], want_pose,
+    )  # fmt: skip
+    return tuple(torch.from_numpy(a) for a in arrays)
+
+
+@_project_backward.register_fake
+def _(grads, means, covariances, camera_from_world, intrinsics, conic, compensation, radius_px, *rest):
+    return torch.empty_like(means), torch.empty_like(covariances), torch.empty_like(camera_from_world)
+
+
+def _setup(ctx, inputs, output):
+    means, covariances, camera_from_world, intrinsics, _, size, limits, model, _ = inputs
+    _, conic, _, compensation, radius_px = output
+    ctx.mark_non_differentiable(radius_px)
+    ctx.save_for_backward(means, covariances, camera_from_world, intrinsics, conic, compensation, radius_px)
+    ctx.size, ctx.blur_px2, ctx.model = size, limits[2], model
+
+
+def _backward(ctx, *grads):
+    want_pose = ctx.needs_input_grad[2]
+    means, covariances, pose = _project_backward(
+        list(grads[:4]), *ctx.saved_tensors, ctx.size, ctx.blur_px2, ctx.model, want_pose
+    )
+    return means, covariances, pose if want_pose else None, None, None, None, None, None, None
+
+
+_project.register_autograd(_backward, setup_context=_setup)
+
+
+def project(
+    means: Tensor,
+    covariances: Tensor,
+    camera_from_world: Tensor,
+    intrinsics: Tensor,
+    *,
+    width: int,
+    height: int,
+    near: float = NEAR,
+    far: float = FAR,
+    blur_px2: float = BLUR_PX2,
+    model: str = "pinhole",
+    opacities: Tensor | None = None,
+    radius_clip: float = 0.0,
+    antialiased: bool = False,
+) -> Projected:
+    """Project 3D Gaussians to ellipses in the image, to first order around each mean.
+
+    Args:
+        means: [n, 3] centres, world frame, scene units.
+        covariances: [n, 6] as (xx, xy, xz, yy, yz, zz), world frame, scene units squared.
+        camera_from_world: [4, 4] rigid; x right, y down, z forward.
+        intrinsics: [3, 3] matrix K, pixels (pixels per scene unit for "ortho").
+        width, height: of the image, pixels.
+        near, far: camera z that is kept, scene units.
+        blur_px2: variance added on both axes, px^2.
+        model: "pinhole", "ortho" or "fisheye" (equidistant).
+        opacities: [n] peak opacities; they tighten the radii to where alpha reaches 1/255.
+            None: 3.33 standard deviations.
+        radius_clip: Gaussians with radii up to this on both axes are culled, pixels.
+        antialiased: radii count in that the opacity will be multiplied by the compensation.
+
+    Returns:
+        Projected.
+
+    Raises:
+        ShapeError: a tensor has another shape, dtype or device.
+        ConfigError: the model is unknown.
+
+    Gradients: means, covariances, camera_from_world (and intrinsics in float64), through mean_px,
+        conic, depth and compensation. None through culling and radii.
+
+    Source: Zwicker et al. 2002, eq. 29-31; Kerbl et al. 2023. The Jacobian of the pinhole is taken
+        at tangents clamped to 1.3 half-fields.
+    """
+    check_shapes(
+        like=means,
+        means=(means, "n 3"),
+        covariances=(covariances, "n 6"),
+        camera_from_world=(camera_from_world, "4 4"),
+        intrinsics=(intrinsics, "3 3"),
+        **({} if opacities is None else {"opacities": (opacities, "n")}),
+    )
+    if model not in MODELS:
+        raise ConfigError(f"camera model {model!r} is unknown: give one of {', '.join(MODELS)}")
+    if uses_definition(means):
+        outputs = reference.project(
+            means,
+            covariances,
+            camera_from_world,
+            intrinsics,
+            width=width,
+            height=height,
+            near=near,
+            far=far,
+            blur_px2=blur_px2,
+            model=model,
+            opacities=opacities,
+            radius_clip=radius_clip,
+            antialiased=antialiased,
+        )
+        return Projected(*outputs)
+    peaks = means.new_empty(0) if opacities is None else opacities.detach()
+    limits = [near, far, blur_px2, radius_clip]
+    return Projected(
+        *_project(
+            means,
+            covariances,
+            camera_from_world,
+            intrinsics,
+            peaks,
+            [width, height],
+            limits,
+            model,
+            antialiased,
+        )
+    )

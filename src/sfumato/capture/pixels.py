@@ -77,9 +77,8 @@ def make_pixels(plan: PixelPlan) -> Pixels:
         rgb = ((rgb.astype(np.uint16) * alpha[..., None] + 127) // 255).astype(np.uint8)
     rgb = _resampled(rgb, plan)
     alpha = None if alpha is None else _resampled(alpha[..., None], plan)[..., 0]
-    keeps = []
-    if plan.resampler is not None and not plan.resampler.seen().all():
-        keeps.append(plan.resampler.seen())
+    seen = None if plan.resampler is None else plan.resampler.seen()
+    keeps = [] if seen is None else [seen]
     if plan.mask_path is not None:
         keeps.append(_resampled(_read_mask(plan)[..., None], plan)[..., 0] >= 128)
     if alpha is not None and plan.alpha_is_mask:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 from scipy import sparse
-from torch.nn.functional import grid_sample
+from torch.nn.functional import avg_pool2d, grid_sample, interpolate
 
 from sfumato.scene.lenses import Lens, distort, unfolded_radius
 
@@ -20,6 +20,7 @@ border of a fisheye picture would be stretched more than threefold."""
 
 _SCALE_LIMIT = 2.0
 _STRIP_SAMPLES = 1 << 20
+_LATTICE_SPACING = 8
 
 
 @dataclass(frozen=True)
@@ -148,25 +149,39 @@ class Resampler:
             samples = grid_sample(planes, grid, mode="bicubic", padding_mode="border", align_corners=False)
             # Clamped before it is averaged: overshoot at edges is no light.
             samples = samples[0].clamp_(0.0, 255.0)
-            d, tall, wide = samples.shape
-            means = samples.reshape(d, tall // n, n, wide // n, n).mean(dim=(2, 4))
+            means = avg_pool2d(samples, n) if n > 1 else samples
             result[top : top + rows] = means.round_().to(torch.uint8).permute(1, 2, 0).numpy()
         return result
 
-    def seen(self) -> np.ndarray:
-        """bool [height, width]: which pixels the source shows."""
-        return _seen(self)
+    def seen(self) -> np.ndarray | None:
+        """bool [height, width]: which pixels the source shows; None where it shows them all."""
+        return None if _is_full(self) else _seen(self)
 
 
 @lru_cache(maxsize=8)
 def _sampling_grid(resampler: Resampler, top: int, bottom: int) -> torch.Tensor:
     """[1, rows * n, width * n, 2] float32 in grid_sample's [-1, 1]."""
     n = resampler.samples_per_side
-    x = (np.arange(resampler.size_px[0] * n) + 0.5) / n
-    y = (np.arange(top * n, bottom * n) + 0.5) / n
+    wide, tall = resampler.size_px[0] * n, (bottom - top) * n
+    # A lens bends so little within a few pixels that its formula is evaluated on a coarse lattice and
+    # interpolated; except next to blank pixels, where it may jump.
+    spacing = _LATTICE_SPACING if _is_full(resampler) else 1
+    columns, rows = min(wide, wide // spacing + 2), min(tall, tall // spacing + 2)
+    x = (np.linspace(0, wide - 1, columns) + 0.5) / n
+    y = top + (np.linspace(0, tall - 1, rows) + 0.5) / n
     source, _ = resampler.source_px(np.stack(np.meshgrid(x, y), axis=-1))
-    grid = np.nan_to_num(source * 2.0 / resampler.source.size_px - 1.0, nan=2.0).clip(-2.0, 2.0)
-    return torch.from_numpy(grid.astype(np.float32))[None]
+    lattice = np.nan_to_num(source * 2.0 / resampler.source.size_px - 1.0, nan=2.0).clip(-2.0, 2.0)
+    planes = torch.from_numpy(lattice.astype(np.float32)).permute(2, 0, 1)[None]
+    if (columns, rows) != (wide, tall):
+        planes = interpolate(planes, (tall, wide), mode="bilinear", align_corners=True)
+    return planes.permute(0, 2, 3, 1).contiguous()
+
+
+@lru_cache(maxsize=1024)
+def _is_full(resampler: Resampler) -> bool:
+    width, height = resampler.size_px
+    lattice = np.meshgrid(np.linspace(0.5, width - 0.5, 33), np.linspace(0.5, height - 0.5, 33))
+    return bool(resampler.source_px(np.stack(lattice, axis=-1))[1].all())
 
 
 @lru_cache(maxsize=8)

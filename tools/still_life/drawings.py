@@ -105,6 +105,28 @@ def spine(rng, base, title: str, shape=(128, 768)) -> np.ndarray:
     return np.clip(blend(picture, (0.82, 0.64, 0.30), 0.9 * gold * (0.6 + 0.6 * grain)), 0, 1)
 
 
+def _rhumbs_and_names(draw, rng, w: float, h: float) -> None:
+    """Rhumb lines, a compass rose, place names."""
+    cx, cy = 0.56 * w, 1.36 * h
+    for k in range(32):
+        a = np.pi * k / 16
+        draw.line(
+            (cx, cy, cx + 4 * w * np.cos(a), cy + 4 * w * np.sin(a)), fill=90 if k % 4 else 170, width=2
+        )
+        reach = 0.16 * h if k % 4 == 0 else 0.08 * h
+        draw.polygon(
+            [
+                (cx, cy),
+                (cx + 0.05 * h * np.cos(a + 0.2), cy + 0.05 * h * np.sin(a + 0.2)),
+                (cx + reach * np.cos(a), cy + reach * np.sin(a)),
+            ],
+            fill=230 if k % 2 == 0 else 0,
+        )
+    for _ in range(70):
+        x, y = 2 * w * rng.uniform(0.06, 0.9), 2 * h * rng.uniform(0.06, 0.9)
+        _write_line(draw, rng, x, y, rng.uniform(0.04, 0.1) * w, 0.014 * h, 3)
+
+
 def chart(rng, shape=(768, 1024)) -> np.ndarray:
     """A sea chart on vellum: coasts with hatching, rivers of relief, rhumb lines, a compass."""
     h, w = shape
@@ -117,33 +139,31 @@ def chart(rng, shape=(768, 1024)) -> np.ndarray:
     inside = step(0.52, land, 0.006)
     picture = sea * (1 - inside[..., None]) + ground * inside[..., None]
     for offset in (0.0, -0.016, -0.030, -0.042):
-        picture = blend(picture, (0.24, 0.16, 0.10), (0.9 if offset == 0 else 0.5) * (np.abs(land - 0.52 - offset) < 0.0022))
+        picture = blend(
+            picture,
+            (0.24, 0.16, 0.10),
+            (0.9 if offset == 0 else 0.5) * (np.abs(land - 0.52 - offset) < 0.0022),
+        )
     picture = blend(picture, (0.60, 0.20, 0.14), 0.6 * (np.abs(land - 0.62) < 0.003))
 
-    def draw_with(draw):
-        cx, cy = 0.56 * w, 1.36 * h
-        for k in range(32):
-            a = np.pi * k / 16
-            draw.line((cx, cy, cx + 4 * w * np.cos(a), cy + 4 * w * np.sin(a)), fill=90 if k % 4 else 170, width=2)
-            reach = 0.16 * h if k % 4 == 0 else 0.08 * h
-            draw.polygon([(cx, cy), (cx + 0.05 * h * np.cos(a + 0.2), cy + 0.05 * h * np.sin(a + 0.2)),
-                          (cx + reach * np.cos(a), cy + reach * np.sin(a))], fill=230 if k % 2 == 0 else 0)
-        for k in range(70):
-            x, y = 2 * w * rng.uniform(0.06, 0.9), 2 * h * rng.uniform(0.06, 0.9)
-            _write_line(draw, rng, x, y, rng.uniform(0.04, 0.1) * w, 0.014 * h, 3)
-
-    picture = blend(picture, (0.20, 0.12, 0.08), 0.75 * _ink_layer((w, h), draw_with))
+    ink = _ink_layer((w, h), lambda draw: _rhumbs_and_names(draw, rng, w, h))
+    picture = blend(picture, (0.20, 0.12, 0.08), 0.75 * ink)
     edge = np.minimum(np.minimum(u * w, (1 - u) * w), np.minimum(v * h, (1 - v) * h)) / h
     ticks = ((u * 40).astype(int) + (v * 30).astype(int)) % 2
     picture = blend(picture, (0.85, 0.77, 0.58), 0.95 * (edge < 0.055))
-    return np.clip(blend(picture, (0.26, 0.14, 0.09), 0.9 * ((edge > 0.018) & (edge < 0.034) & (ticks == 1))), 0, 1)
+    return np.clip(
+        blend(picture, (0.26, 0.14, 0.09), 0.9 * ((edge > 0.018) & (edge < 0.034) & (ticks == 1))), 0, 1
+    )
 
 
 def landscape(rng, shape=(640, 896)) -> np.ndarray:
     """Hazy mountains over water, each ridge paler than the one before: sfumato."""
     v, u = coordinates(shape)
     cloud = fractal_noise(shape, (3, 3), rng, 6)
-    picture = ramp(v + 0.18 * (cloud - 0.5), [(0, (0.36, 0.48, 0.56)), (0.3, (0.72, 0.70, 0.58)), (0.5, (0.92, 0.80, 0.56))])
+    picture = ramp(
+        v + 0.18 * (cloud - 0.5),
+        [(0, (0.36, 0.48, 0.56)), (0.3, (0.72, 0.70, 0.58)), (0.5, (0.92, 0.80, 0.56))],
+    )
     haze, near = np.array([0.80, 0.78, 0.66]), np.array([0.24, 0.23, 0.12])
     for k in range(6):
         line = fractal_noise((1, shape[1]), (1, 5 + 2 * k), rng, 7, 0.52)[0]

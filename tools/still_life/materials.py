@@ -83,8 +83,11 @@ def _room(rng) -> dict:
 def _books(rng) -> dict:
     bases = {"green": (0.16, 0.26, 0.18), "red": (0.48, 0.12, 0.09), "brown": (0.40, 0.24, 0.13)}
     titles = {"green": "TRATTATO", "red": "SFUMATO", "brown": "DELLA PITTURA"}
-    found = {"page_edges": matte(d.page_edges(rng)), "page_left": matte(d.page(rng, False)),
-             "page_right": matte(d.page(rng, True))}
+    found = {
+        "page_edges": matte(d.page_edges(rng)),
+        "page_left": matte(d.page(rng, False)),
+        "page_right": matte(d.page(rng, True)),
+    }
     for name, base in bases.items():
         found[f"leather_{name}"] = glossy(d.leather(rng, base), 0.28)
         found[f"spine_{name}"] = glossy(d.spine(rng, base, titles[name]), 0.25)
@@ -112,11 +115,16 @@ def library(seed: int) -> dict:
         "clay": matte((0.45, 0.38, 0.30)),
         "brass": metal(BRASS, 0.16, (1.0, 0.86, 0.62)),
         "steel": metal(STEEL, 0.12),
-        "bone": glossy(np.array([0.86, 0.80, 0.66]) * (0.85 + 0.2 * fractal_noise((64, 256), (2, 20), rng))[..., None], 0.12),
+        "bone": glossy(
+            np.array([0.86, 0.80, 0.66]) * (0.85 + 0.2 * fractal_noise((64, 256), (2, 20), rng))[..., None],
+            0.12,
+        ),
         "wax": glossy((0.88, 0.82, 0.66), 0.30),
         "soot": matte((0.08, 0.07, 0.06)),
         "globe": glossy(d.chart(rng, (192, 384)) * (0.7, 0.85, 1.0), 0.10),
-        "bark": matte(np.array([0.36, 0.26, 0.18]) * (0.6 + 0.7 * fractal_noise((256, 64), (40, 6), rng))[..., None]),
+        "bark": matte(
+            np.array([0.36, 0.26, 0.18]) * (0.6 + 0.7 * fractal_noise((256, 64), (40, 6), rng))[..., None]
+        ),
         "leaf": glossy(t.leaf_green(rng), 0.30),
         "petal": matte(t.petal(rng)),
         "stamen": matte((0.86, 0.70, 0.22)),

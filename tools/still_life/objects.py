@@ -1,4 +1,4 @@
-"""What stands on the table. Each function returns parts: (material name, mesh) in world position."""
+"""Made things on the table. Each function returns parts: (material name, mesh) in world position."""
 
 from __future__ import annotations
 
@@ -17,13 +17,51 @@ from shapes import (
 )
 
 UP = (0, 0, 1)
+# (radius, height) of the turned candlestick, top first.
+STICK = [
+    (0.004, 0.176),
+    (0.013, 0.176),
+    (0.020, 0.178),
+    (0.030, 0.174),
+    (0.030, 0.170),
+    (0.012, 0.160),
+    (0.015, 0.148),
+    (0.008, 0.136),
+    (0.007, 0.115),
+    (0.014, 0.104),
+    (0.007, 0.092),
+    (0.006, 0.064),
+    (0.012, 0.050),
+    (0.008, 0.040),
+    (0.022, 0.028),
+    (0.050, 0.020),
+    (0.056, 0.016),
+    (0.054, 0.010),
+    (0.058, 0.005),
+    (0.058, 0.0),
+]
 
 
 def vase(at) -> list:
     """A baluster vase with a foot and a flared lip, open at the top."""
-    outside = [(0.040, 0.300), (0.047, 0.303), (0.049, 0.298), (0.034, 0.268), (0.031, 0.245), (0.045, 0.215),
-               (0.074, 0.175), (0.086, 0.135), (0.080, 0.092), (0.058, 0.050), (0.043, 0.026), (0.047, 0.012), (0.052, 0.0)]
-    inside = smooth_profile([(0.002, 0.19), (0.027, 0.22), (0.028, 0.250), (0.034, 0.280), (0.040, 0.300)], 24)
+    outside = [
+        (0.040, 0.300),
+        (0.047, 0.303),
+        (0.049, 0.298),
+        (0.034, 0.268),
+        (0.031, 0.245),
+        (0.045, 0.215),
+        (0.074, 0.175),
+        (0.086, 0.135),
+        (0.080, 0.092),
+        (0.058, 0.050),
+        (0.043, 0.026),
+        (0.047, 0.012),
+        (0.052, 0.0),
+    ]
+    inside = smooth_profile(
+        [(0.002, 0.19), (0.027, 0.22), (0.028, 0.250), (0.034, 0.280), (0.040, 0.300)], 24
+    )
     turn = rotation_about(UP, 0.5)
     return [
         ("delft", revolve(smooth_profile(outside, 128)).moved(at, turn)),
@@ -33,9 +71,22 @@ def vase(at) -> list:
 
 def brass_bowl(at) -> list:
     """A hammered bowl on a foot with a rolled rim."""
-    knots = [(0.128, 0.094), (0.138, 0.100), (0.145, 0.099), (0.146, 0.094), (0.139, 0.084), (0.126, 0.058), (0.098, 0.030),
-             (0.060, 0.018), (0.046, 0.012), (0.056, 0.004), (0.060, 0.0)]
-    inner = smooth_profile([(0.001, 0.021), (0.06, 0.023), (0.095, 0.035), (0.121, 0.062), (0.128, 0.094)], 40)
+    knots = [
+        (0.128, 0.094),
+        (0.138, 0.100),
+        (0.145, 0.099),
+        (0.146, 0.094),
+        (0.139, 0.084),
+        (0.126, 0.058),
+        (0.098, 0.030),
+        (0.060, 0.018),
+        (0.046, 0.012),
+        (0.056, 0.004),
+        (0.060, 0.0),
+    ]
+    inner = smooth_profile(
+        [(0.001, 0.021), (0.06, 0.023), (0.095, 0.035), (0.121, 0.062), (0.128, 0.094)], 40
+    )
 
     def hammered(angle, height):
         row = height / 0.0075
@@ -47,10 +98,10 @@ def brass_bowl(at) -> list:
 
 def candlestick(at) -> list:
     """A turned brass stick, a candle with run wax, a bent wick."""
-    stick = [(0.004, 0.176), (0.013, 0.176), (0.020, 0.178), (0.030, 0.174), (0.030, 0.170), (0.012, 0.160), (0.015, 0.148),
-             (0.008, 0.136), (0.007, 0.115), (0.014, 0.104), (0.007, 0.092), (0.006, 0.064), (0.012, 0.050), (0.008, 0.040),
-             (0.022, 0.028), (0.050, 0.020), (0.056, 0.016), (0.054, 0.010), (0.058, 0.005), (0.058, 0.0)]
-    candle = smooth_profile([(0.001, 0.292), (0.007, 0.291), (0.0105, 0.298), (0.0115, 0.294), (0.0112, 0.24), (0.0118, 0.176)], 60)
+    candle = smooth_profile(
+        [(0.001, 0.292), (0.007, 0.291), (0.0105, 0.298), (0.0115, 0.294), (0.0112, 0.24), (0.0118, 0.176)],
+        60,
+    )
 
     def run_wax(angle, height):
         drip = np.exp(-(((height - 0.262) / 0.035) ** 2)) * np.exp(-(((angle - 2.1) / 0.35) ** 2))
@@ -60,7 +111,7 @@ def candlestick(at) -> list:
     t = np.linspace(0, 1, 12)[:, None]
     wick = np.concatenate([0.006 * t**2, 0 * t, 0.290 + 0.020 * t], 1)
     return [
-        ("brass", revolve(smooth_profile(stick, 200), 72).moved(at)),
+        ("brass", revolve(smooth_profile(STICK, 200), 72).moved(at)),
         ("wax", revolve(candle, 72, run_wax).moved(at)),
         ("soot", tube(wick, 0.0011).moved(at)),
     ]
@@ -71,17 +122,33 @@ def armillary_sphere(at) -> list:
     x, y, z = at
     centre = np.array([x, y, z + 0.225])
     tilt = rotation_about((0.3, 1, 0), 0.41)
-    hoops = [(0.118, 0.0035, 0.007, rotation_to((1, 0.25, 0))), (0.118, 0.0035, 0.012, np.eye(3)),
-             (0.106, 0.003, 0.006, tilt), (0.106, 0.003, 0.005, tilt @ rotation_to((1, 0, 0))),
-             (0.106, 0.003, 0.005, tilt @ rotation_to((0, 1, 0))), (0.1065, 0.003, 0.014, tilt @ rotation_about((1, 0, 0), 0.41))]
+    hoops = [
+        (0.118, 0.0035, 0.007, rotation_to((1, 0.25, 0))),
+        (0.118, 0.0035, 0.012, np.eye(3)),
+        (0.106, 0.003, 0.006, tilt),
+        (0.106, 0.003, 0.005, tilt @ rotation_to((1, 0, 0))),
+        (0.106, 0.003, 0.005, tilt @ rotation_to((0, 1, 0))),
+        (0.1065, 0.003, 0.014, tilt @ rotation_about((1, 0, 0), 0.41)),
+    ]
     parts = [ring(radius, thick, wide).moved(centre, turn) for radius, thick, wide, turn in hoops]
     for height in (0.055, -0.055):
         radius = np.sqrt(0.106**2 - height**2)
         parts.append(ring(radius, 0.0025, 0.004).moved(centre + tilt @ [0, 0, height], tilt))
     axis = tilt[:, 2]
     parts.append(tube(np.array([centre - 0.122 * axis, centre, centre + 0.122 * axis]), 0.0016))
-    foot = [(0.002, 0.108), (0.008, 0.104), (0.006, 0.092), (0.013, 0.080), (0.006, 0.066), (0.008, 0.036), (0.018, 0.026),
-            (0.046, 0.016), (0.052, 0.010), (0.050, 0.005), (0.055, 0.0)]
+    foot = [
+        (0.002, 0.108),
+        (0.008, 0.104),
+        (0.006, 0.092),
+        (0.013, 0.080),
+        (0.006, 0.066),
+        (0.008, 0.036),
+        (0.018, 0.026),
+        (0.046, 0.016),
+        (0.052, 0.010),
+        (0.050, 0.005),
+        (0.055, 0.0),
+    ]
     parts.append(revolve(smooth_profile(foot, 140), 64).moved(at))
     return [("brass", merge(parts)), ("globe", ball(0.024).moved(centre, tilt))]
 
@@ -91,15 +158,25 @@ def book(at, size, angle: float, cover: str, back: str) -> list:
     length, depth, thick = size
     board = 0.004
     turn, at = rotation_about(UP, angle), np.asarray(at, float)
-    boards = merge([box((length, depth, board), (0, 0, thick - board / 2)), box((length, depth, board), (0, 0, board / 2))])
+    boards = merge(
+        [
+            box((length, depth, board), (0, 0, thick - board / 2)),
+            box((length, depth, board), (0, 0, board / 2)),
+        ]
+    )
     block = box((length - 0.012, depth - 0.010, thick - 2 * board), (0, -0.001, thick / 2))
     arc = np.linspace(np.pi / 2, -np.pi / 2, 17)[:, None]
     run = np.linspace(-length / 2, length / 2, 49)[None]
-    bands = 1 + 0.0018 / (thick / 2) * sum(np.exp(-(((run / length - c) / 0.010) ** 2)) for c in (-0.33, 0.33, -0.45, 0.45))
+    bands = 1 + 0.0018 / (thick / 2) * sum(
+        np.exp(-(((run / length - c) / 0.010) ** 2)) for c in (-0.33, 0.33, -0.45, 0.45)
+    )
     y = -depth / 2 + 0.002 - 0.010 * np.cos(arc) * bands
     z = thick / 2 + thick / 2 * np.sin(arc) * bands
     rounded = grid(np.stack([run + 0 * arc, y + 0 * run, z + 0 * run], -1))
-    return [(name, mesh.moved(at, turn)) for name, mesh in [(cover, boards), ("page_edges", block), (back, rounded)]]
+    return [
+        (name, mesh.moved(at, turn))
+        for name, mesh in [(cover, boards), ("page_edges", block), (back, rounded)]
+    ]
 
 
 def notebook(at, angle: float) -> list:
@@ -121,89 +198,14 @@ def notebook(at, angle: float) -> list:
     return [(name, mesh.moved(at, turn)) for name, mesh in parts]
 
 
-def apple(at, radius: float, turn, kind: str = "apple_a") -> list:
-    """An apple with its hollow, five faint ribs and a stalk."""
-    angle = np.linspace(0, np.pi, 64)
-    height = np.cos(angle) * 0.93 - 0.34 * np.exp(-((angle / 0.42) ** 2)) + 0.16 * np.exp(-(((np.pi - angle) / 0.35) ** 2))
-    round_ = np.sin(angle) * (1 + 0.07 * np.cos(angle))
-    body = revolve(radius * np.stack([round_, height], -1), 96, lambda a, h: 1 + 0.022 * np.cos(5 * a) * (0.4 - h / radius))
-    t = np.linspace(0, 1, 10)[:, None]
-    stalk = radius * np.concatenate([0.18 * t**2, 0.05 * t, 0.52 + 0.58 * t], 1)
-    return [(kind, body.moved(at, turn)), ("bark", tube(stalk, 0.0016 + 0.0008 * t[:, 0]).moved(at, turn))]
-
-
-def orange(at, radius: float, turn) -> list:
-    """An orange: nearly round, a dent at the stalk; the pores are in its bump map."""
-    angle = np.linspace(0, np.pi, 64)
-    dent = 0.07 * np.exp(-((angle / 0.25) ** 2))
-    return [("orange", revolve(radius * np.stack([np.sin(angle), 0.95 * np.cos(angle) - dent], -1)).moved(at, turn))]
-
-
-def lemon(at, radius: float, turn) -> list:
-    """A lemon with its nipple at +z."""
-    angle = np.linspace(0, np.pi, 72)
-    tip = 0.30 * np.exp(-((angle / 0.30) ** 2)) + 0.14 * np.exp(-(((np.pi - angle) / 0.26) ** 2)) * -1
-    profile = radius * np.stack([np.sin(angle) ** 1.08, 1.22 * np.cos(angle) + tip], -1)
-    return [("lemon", revolve(profile).moved(at, turn))]
-
-
-def peeled_lemon(at, radius: float) -> list:
-    """The lemon of the Dutch tables: its peel hangs over the edge of the table in a spiral.
-
-    The peel leaves the fruit, crosses the table towards -y and falls at y = -0.42.
-    """
-    x, y, z = at
-    flesh = revolve(
-        radius * np.stack([np.sin(a := np.linspace(0, np.pi, 48)), 1.1 * np.cos(a)], -1), 96,
-        lambda a, h: 1 - 0.03 * np.abs(np.sin(5 * a)),
-    )
-    t = np.linspace(0, 1, 241)
-    turns = 2 * np.pi * 3.4 * t
-    run, fall = np.clip(t / 0.45, 0, 1), np.clip((t - 0.45) / 0.55, 0, 1)
-    coil = 0.017 + 0.007 * np.sin(np.pi * fall)
-    edge = -0.42 - 0.030
-    px = x + 0.035 * run + coil * np.sin(turns)
-    py = y - 0.030 + (edge - y + 0.030) * run - coil * (1 + np.cos(turns)) * np.minimum(1, 5 * fall)
-    pz = 0.006 + coil * (1 + np.cos(turns)) * np.sin(np.pi * np.clip(1.1 * run, 0, 1)) * 0.9 - 0.19 * fall**1.1
-    path = np.stack([px, py, pz], -1)
-    axis = np.stack([0.2 * np.ones_like(t), -(1 - fall), -(0.1 + fall)], -1)
-    side = axis / np.linalg.norm(axis, axis=1, keepdims=True)
-    half = 0.0105 * np.minimum(1, 6 * (1 - t) + 0.15)
-    strip = np.stack([path + half[:, None] * side * s for s in np.linspace(-1, 1, 7)], 1)
-    return [
-        ("lemon_flesh", flesh.moved((x, y, z), rotation_to((0.5, -0.75, 0.45)))),
-        ("peel", grid(strip)),
-    ]
-
-
-def grapes(at, count: int, seed: int, spill=(0.12, -0.03)) -> list:
-    """A bunch: berries settle on those below; they spill along ``spill`` from ``at``."""
-    rng = np.random.default_rng(seed)
-    placed: list[tuple[np.ndarray, float]] = []
-    while len(placed) < count:
-        along = rng.random()
-        radius = rng.uniform(0.0095, 0.0125)
-        xy = np.asarray(at[:2]) + along * np.asarray(spill) + rng.normal(size=2) * 0.016 * (1.2 - along)
-        z = at[2] + radius
-        for centre, other in placed:
-            gap = (radius + other) ** 2 * 0.9 - np.sum((centre[:2] - xy) ** 2)
-            if gap > 0:
-                z = max(z, centre[2] + np.sqrt(gap))
-        if z < at[2] + 0.055 * (1.1 - along):
-            placed.append((np.array([*xy, z]), radius))
-    berries = [ball(r, 18).moved(c, rotation_to(rng.normal(size=3))) for c, r in placed]
-    top = max(placed, key=lambda item: item[0][2])[0]
-    t = np.linspace(0, 1, 24)[:, None]
-    stem = top + np.array([-0.02, 0.01, 0.004]) + t * [0.05, -0.008, 0.012] + 0.004 * np.sin(12 * t) * [0, 1, 1]
-    return [("grape", merge(berries)), ("bark", tube(stem, 0.0018))]
-
-
 def knife(at, angle: float) -> list:
     """A table knife with a bone handle and a steel blade, lying flat."""
     turn = rotation_about(UP, angle)
     t = np.linspace(0, 1, 40)
     lower, upper = -0.009 * np.ones_like(t) + 0.012 * t**6, 0.009 - 0.010 * t**3
-    blade = np.stack([np.stack([0.13 * t, y, 0.0022 + 0 * t], -1) for y in (upper, (upper + lower) / 2, lower)])
+    blade = np.stack(
+        [np.stack([0.13 * t, y, 0.0022 + 0 * t], -1) for y in (upper, (upper + lower) / 2, lower)]
+    )
     blade[1, :, 2] += 0.0012
     handle = np.stack([-0.085 * t, 0 * t, 0.0075 + 0 * t], -1)
     radii = 0.0062 + 0.0022 * t - 0.0075 * t**24

@@ -5,6 +5,15 @@ from __future__ import annotations
 import numpy as np
 from shapes import Mesh, ball, grid, leaf, merge, rotation_about, rotation_to, tube
 
+# Direction and length of each branch.
+BRANCHES = [
+    (-0.62, -0.10, 1, 0.36),
+    (-0.15, 0.22, 1, 0.40),
+    (0.35, -0.18, 1, 0.33),
+    (0.85, 0.1, 0.9, 0.36),
+    (-0.9, 0.12, 0.62, 0.30),
+]
+
 
 def _wander(start, direction, length: float, rng, bend: float, steps: int = 28) -> np.ndarray:
     """[steps, 3] a path that leaves ``start`` along ``direction``, with kinks, sagging a little."""
@@ -27,7 +36,9 @@ def _leaf_at(point, along, rng) -> Mesh:
     z = np.array([0, 0, 1.0]) + 0.4 * rng.normal(size=3)
     z -= x * (z @ x)
     z /= np.linalg.norm(z)
-    return leaf(length, 0.42 * length, rng.uniform(0.3, 1.1)).moved(point, np.stack([x, np.cross(z, x), z], 1))
+    return leaf(length, 0.42 * length, rng.uniform(0.3, 1.1)).moved(
+        point, np.stack([x, np.cross(z, x), z], 1)
+    )
 
 
 def _blossom(point, facing, rng) -> tuple[list[Mesh], list[Mesh]]:
@@ -39,7 +50,9 @@ def _blossom(point, facing, rng) -> tuple[list[Mesh], list[Mesh]]:
     shape = np.stack([t * (1 - 0.1 * s**2), half * s, opening * t**1.6 + 0.25 * (half * s) ** 2], -1)
     turn = rotation_to(facing, rng.uniform(0, 6.3))
     petals = [
-        grid(size * shape).moved(point, turn @ rotation_about((0, 0, 1), 2 * np.pi * (k + 0.15 * rng.random()) / 5))
+        grid(size * shape).moved(
+            point, turn @ rotation_about((0, 0, 1), 2 * np.pi * (k + 0.15 * rng.random()) / 5)
+        )
         for k in range(5)
     ]
     stamens = [ball(0.0028, 8).moved(point + 0.0015 * turn[:, 2])]
@@ -49,24 +62,28 @@ def _blossom(point, facing, rng) -> tuple[list[Mesh], list[Mesh]]:
     return petals, stamens
 
 
+def _twigs(stem, length: float, rng) -> list[np.ndarray]:
+    """Paths [12, 3] that fork off ``stem``."""
+    twigs = []
+    for at in (9, 13, 17, 21):
+        out = stem[at + 1] - stem[at] + 0.012 * rng.normal(size=3) + np.array([0, 0, 0.003])
+        twigs.append(_wander(stem[at], out, length * rng.uniform(0.22, 0.42), rng, 0.14, 12))
+    return twigs
+
+
 def branches(mouth, seed: int) -> list:
     """Parts of five branches that fan out of the vase at ``mouth``."""
     rng = np.random.default_rng(seed)
     wood, leaves, petals, stamens = [], [], [], []
     mouth = np.asarray(mouth, float)
-    directions = [(-0.62, -0.10, 1, 0.36), (-0.15, 0.22, 1, 0.40), (0.35, -0.18, 1, 0.33), (0.85, 0.1, 0.9, 0.36), (-0.9, 0.12, 0.62, 0.30)]
-    for dx, dy, dz, length in directions:
+    for dx, dy, dz, length in BRANCHES:
         lean = np.array([dx, dy, 0]) / np.hypot(dx, dy)
         root = mouth - 0.018 * lean + np.array([0, 0, -0.09])
         rim = mouth + 0.026 * lean
         stem = np.concatenate([[root], _wander(rim, (dx, dy, dz), length, rng, 0.10)])
         wood.append(tube(stem, np.linspace(0.0034, 0.0011, len(stem)), 8))
-        twigs = [stem[8:]]
-        for at in (9, 13, 17, 21):
-            out = stem[at + 1] - stem[at] + 0.012 * rng.normal(size=3)
-            twig = _wander(stem[at], out + np.array([0, 0, 0.003]), length * rng.uniform(0.22, 0.42), rng, 0.14, 12)
-            wood.append(tube(twig, np.linspace(0.0018, 0.0007, 12), 6))
-            twigs.append(twig)
+        twigs = [stem[8:], *_twigs(stem, length, rng)]
+        wood += [tube(twig, np.linspace(0.0018, 0.0007, 12), 6) for twig in twigs[1:]]
         for twig in twigs:
             for at in range(3, len(twig) - 1, 3):
                 along = twig[at + 1] - twig[at]
@@ -77,4 +94,9 @@ def branches(mouth, seed: int) -> list:
                 new_petals, new_stamens = _blossom(place, facing, rng)
                 petals += new_petals
                 stamens += new_stamens
-    return [("bark", merge(wood)), ("leaf", merge(leaves)), ("petal", merge(petals)), ("stamen", merge(stamens))]
+    return [
+        ("bark", merge(wood)),
+        ("leaf", merge(leaves)),
+        ("petal", merge(petals)),
+        ("stamen", merge(stamens)),
+    ]

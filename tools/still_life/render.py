@@ -55,35 +55,57 @@ def sensor_of(view: View, spp: int = 64):
     """The Mitsuba sensor of ``view``; pixels average over their square (box filter)."""
     width, height = view.size_px
     to_world = mi.ScalarTransform4f(view.world_from_camera @ MITSUBA_FROM_OPENGL)
-    film = {"type": "hdrfilm", "width": width, "height": height, "rfilter": {"type": "box"}, "pixel_format": "rgb"}
-    return mi.load_dict({
-        "type": "perspective", "fov_axis": "x", "fov": float(np.degrees(2 * np.arctan(width / 2 / view.focal_px))),
-        "near_clip": 0.01, "far_clip": 100.0, "to_world": to_world, "film": film,
-        "sampler": {"type": "multijitter", "sample_count": spp},
-    })
+    film = {
+        "type": "hdrfilm",
+        "width": width,
+        "height": height,
+        "rfilter": {"type": "box"},
+        "pixel_format": "rgb",
+    }
+    return mi.load_dict(
+        {
+            "type": "perspective",
+            "fov_axis": "x",
+            "fov": float(np.degrees(2 * np.arctan(width / 2 / view.focal_px))),
+            "near_clip": 0.01,
+            "far_clip": 100.0,
+            "to_world": to_world,
+            "film": film,
+            "sampler": {"type": "multijitter", "sample_count": spp},
+        }
+    )
 
 
-def render_view(scene, view: View, spp: int, seed: int = 0, max_depth: int = 6, clamp: float = 30.0) -> np.ndarray:
-    """Path-trace one view.
+def render_passes(scene, view: View, spp: int, seed: int = 0, max_depth: int = 5) -> np.ndarray:
+    """Path-trace one view three times over, independently.
 
     Args:
         scene: a Mitsuba scene.
         view: the camera.
-        spp: paths per pixel, traced in passes of at most 64 to bound the memory.
+        spp: paths per pixel in all; rounded up so that each pass has a square number.
         seed: of the random numbers.
         max_depth: longest path.
-        clamp: largest value of a pixel in one pass, against fireflies.
 
     Returns:
-        [h, w, 3] float32 linear radiance.
+        [3, h, w, 3] float32 linear radiance of the passes.
     """
-    sensor, integrator = sensor_of(view), mi.load_dict({"type": "path", "max_depth": max_depth, "rr_depth": 4})
-    passes = max(1, -(-spp // 64))
-    total = 0.0
-    for number in range(passes):
-        picture = mi.render(scene, sensor=sensor, integrator=integrator, spp=-(-spp // passes), seed=seed * 1000 + number)
-        total = total + np.minimum(np.asarray(picture, np.float32), clamp)
-    return total / passes
+    per_pass = int(np.ceil(np.sqrt(spp / 3))) ** 2
+    sensor, integrator = sensor_of(view, per_pass), mi.load_dict({"type": "path", "max_depth": max_depth})
+    passes = []
+    for number in range(3):
+        picture = mi.render(scene, sensor=sensor, integrator=integrator, spp=per_pass, seed=3 * seed + number)
+        passes.append(np.array(picture, np.float32)[..., :3])
+    return np.stack(passes)
+
+
+def without_fireflies(passes: np.ndarray) -> np.ndarray:
+    """[3, h, w, 3] passes; where one is far above the middle one it met a firefly and is lowered."""
+    return np.minimum(passes, 1.3 * np.median(passes, axis=0) + 0.02)
+
+
+def render_view(scene, view: View, spp: int, seed: int = 0) -> np.ndarray:
+    """[h, w, 3] linear radiance of one view; see ``render_passes`` for the arguments."""
+    return without_fireflies(render_passes(scene, view, spp, seed)).mean(axis=0)
 
 
 def camera_rays(view: View, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -110,7 +132,7 @@ def depth_map(scene, view: View) -> np.ndarray:
     return first_hits(scene, view, np.stack([x.ravel(), y.ravel()], -1)).reshape(height, width)
 
 
-def develop(radiance: np.ndarray, exposure: float = 1.0, white: float = 6.0) -> np.ndarray:
+def develop(radiance: np.ndarray, exposure: float = 2.4, white: float = 6.0) -> np.ndarray:
     """[h, w, 3] uint8 sRGB: a fixed exposure, highlights rolled off towards ``white``."""
     x = np.maximum(radiance * exposure, 0)
     x = np.clip(x * (1 + x / white**2) / (1 + x), 0, 1)

@@ -20,12 +20,17 @@ def shell() -> list:
         ("wall_left", quad((-SIDE, FRONT, HIGH), (0, depth, 0), (0, 0, FLOOR - HIGH))),
         ("wall_right", quad((SIDE, BACK, HIGH), (0, -depth, 0), (0, 0, FLOOR - HIGH))),
         ("floor", quad((-SIDE, BACK, FLOOR), (2 * SIDE, 0, 0), (0, -depth, 0))),
-        ("wood_dark", merge([
-            box((2 * SIDE, 0.02, 0.14), (0, BACK - 0.01, FLOOR + 0.07)),
-            box((0.02, depth, 0.14), (-SIDE + 0.01, BACK - depth / 2, FLOOR + 0.07)),
-            box((0.02, depth, 0.14), (SIDE - 0.01, BACK - depth / 2, FLOOR + 0.07)),
-            box((2 * SIDE, 0.03, 0.05), (0, BACK - 0.015, 0.02)),
-        ])),
+        (
+            "wood_dark",
+            merge(
+                [
+                    box((2 * SIDE, 0.02, 0.14), (0, BACK - 0.01, FLOOR + 0.07)),
+                    box((0.02, depth, 0.14), (-SIDE + 0.01, BACK - depth / 2, FLOOR + 0.07)),
+                    box((0.02, depth, 0.14), (SIDE - 0.01, BACK - depth / 2, FLOOR + 0.07)),
+                    box((2 * SIDE, 0.03, 0.05), (0, BACK - 0.015, 0.02)),
+                ]
+            ),
+        ),
     ]
 
 
@@ -40,8 +45,23 @@ def table() -> list:
     top = box((1.5, 0.84, 0.032), (0, 0, -0.016))
     apron = [box((1.30, 0.02, 0.10), (0, y, -0.082)) for y in (-0.34, 0.34)]
     apron += [box((0.02, 0.68, 0.10), (x, 0, -0.082)) for x in (-0.64, 0.64)]
-    leg = smooth_profile([(0.034, -0.03), (0.034, -0.14), (0.020, -0.16), (0.038, -0.24), (0.030, -0.34), (0.018, -0.42),
-                          (0.026, -0.44), (0.018, -0.46), (0.026, -0.60), (0.018, -0.70), (0.030, -0.72), (0.028, -0.75)], 120)
+    leg = smooth_profile(
+        [
+            (0.034, -0.03),
+            (0.034, -0.14),
+            (0.020, -0.16),
+            (0.038, -0.24),
+            (0.030, -0.34),
+            (0.018, -0.42),
+            (0.026, -0.44),
+            (0.018, -0.46),
+            (0.026, -0.60),
+            (0.018, -0.70),
+            (0.030, -0.72),
+            (0.028, -0.75),
+        ],
+        120,
+    )
     legs = [revolve(leg, 32).moved((x, y, 0)) for x in (-0.62, 0.62) for y in (-0.32, 0.32)]
     return [("wood", top), ("wood_dark", merge(apron)), ("wood_dark", merge(legs))]
 
@@ -58,7 +78,7 @@ def hanging(corner, right, height: float, folds: int, depth: float, out, materia
     v, u = np.meshgrid(np.linspace(0, 1, 120), np.linspace(0, 1, 241), indexing="ij")
     phase = 2 * np.pi * folds * (u + 0.012 * np.sin(2 * np.pi * u * 2 + 1))
     swing = np.sin(phase + 0.5 * v) + 0.35 * np.sin(2.1 * phase + 2 * v + 1)
-    offset = depth * (0.6 + 0.4 * v) * swing + 1.5 * depth
+    offset = depth * (0.6 + 0.4 * v) * swing + 1.4 * depth + 0.03
     points = np.asarray(corner, float) + u[..., None] * right + offset[..., None] * out
     points[..., 2] -= v * height - 0.008 * np.cos(phase)
     return [(material, grid(points))]
@@ -69,7 +89,15 @@ def framed(material: str, centre, width: float, height: float, right, out) -> li
     right, out, centre = (np.asarray(value, float) for value in (right, out, centre))
     up = np.array([0.0, 0.0, 1.0])
     corner = centre - right * width / 2 + up * height / 2 + 0.012 * out
-    section = [(0.0, 0.012), (0.006, 0.022), (0.016, 0.020), (0.026, 0.036), (0.042, 0.040), (0.052, 0.030), (0.060, 0.0)]
+    section = [
+        (0.0, 0.012),
+        (0.006, 0.022),
+        (0.016, 0.020),
+        (0.026, 0.036),
+        (0.042, 0.040),
+        (0.052, 0.030),
+        (0.060, 0.0),
+    ]
     loops = []
     for grow, lift in section:
         x, z = width / 2 + grow, height / 2 + grow

@@ -6,10 +6,11 @@ top at z = 0, the front of the table towards -y. ``CENTRE`` is what pictures loo
 
 from __future__ import annotations
 
-import objects as o
+import fruit as f
 import materials
 import mitsuba as mi
 import numpy as np
+import objects as o
 import plants
 import room
 from shapes import Mesh, box, merge, rotation_about, rotation_to
@@ -21,9 +22,9 @@ def furniture() -> list:
     """Parts of the room and its table."""
     parts = room.shell() + room.wainscot() + room.table() + room.runner()
     parts += room.framed("landscape", (0.72, room.BACK, 0.62), 0.66, 0.47, (1, 0, 0), (0, -1, 0))
-    parts += room.hanging((-1.55, room.BACK, 1.55), (1.05, 0, 0), 1.75, 6, 0.022, (0, -1, 0), "damask")
+    parts += room.hanging((-1.55, room.BACK, 1.55), (1.05, 0, 0), 1.75, 6, 0.034, (0, -1, 0), "damask")
     parts += room.framed("chart", (-room.SIDE, -0.05, 0.42), 1.15, 0.86, (0, 1, 0), (1, 0, 0))
-    parts += room.hanging((room.SIDE, 0.55, 1.5), (0, -1.5, 0), 1.9, 8, 0.025, (-1, 0, 0), "damask_green")
+    parts += room.hanging((room.SIDE, 0.55, 1.5), (0, -1.5, 0), 1.9, 8, 0.036, (-1, 0, 0), "damask_green")
     return parts
 
 
@@ -33,28 +34,38 @@ def still_life() -> list:
     parts += o.book((-0.47, 0.07, 0), (0.28, 0.20, 0.045), 0.18, "leather_green", "spine_green")
     parts += o.book((-0.46, 0.06, 0.045), (0.25, 0.18, 0.036), -0.12, "leather_red", "spine_red")
     parts += o.book((-0.48, 0.07, 0.081), (0.21, 0.15, 0.028), 0.38, "leather_brown", "spine_brown")
-    parts += o.apple((-0.47, 0.05, 0.145), 0.036, rotation_about((1, 0.3, 0), 0.35), "apple_b")
+    parts += f.apple((-0.47, 0.05, 0.145), 0.036, rotation_about((1, 0.3, 0), 0.35), "apple_b")
     parts += o.candlestick((-0.33, 0.30, 0)) + o.armillary_sphere((0.46, 0.20, 0))
     parts += o.notebook((-0.29, -0.23, 0), 0.22)
-    parts += fruit()
-    parts += o.knife((0.40, -0.20, 0.003), 2.75)
+    parts += fruit_parts()
+    parts += o.knife((0.40, -0.21, 0.0095), 2.75)
     return parts
 
 
-def fruit() -> list:
+def fruit_parts() -> list:
     """The bowl and what lies in it and round it."""
     x, y = 0.17, 0.03
     parts = o.brass_bowl((x, y, 0.003))
-    parts += o.orange((x - 0.055, y + 0.035, 0.083), 0.041, rotation_to((0.3, -0.5, 0.8)))
-    parts += o.orange((x + 0.035, y + 0.060, 0.085), 0.040, rotation_to((-0.4, -0.2, 0.8)))
-    parts += o.lemon((x + 0.062, y - 0.028, 0.088), 0.032, rotation_to((0.9, -0.5, 0.25)))
-    parts += o.apple((x - 0.022, y - 0.050, 0.088), 0.040, rotation_about((1, 0.2, 0), 0.5), "apple_a")
-    parts += o.orange((x - 0.002, y + 0.012, 0.142), 0.039, rotation_to((0.5, -0.4, 0.7)))
-    parts += o.grapes((x + 0.10, y - 0.06, 0.098), 16, seed=3, spill=(0.03, -0.02))
-    parts += o.grapes((x + 0.17, y - 0.12, 0.004), 46, seed=4, spill=(0.11, 0.02))
-    parts += o.apple((0.0, -0.20, 0.035), 0.038, rotation_about((0.4, 1, 0), 0.4), "apple_b")
-    parts += o.peeled_lemon((0.13, -0.25, 0.034), 0.031)
-    parts += o.lemon((0.30, -0.27, 0.034), 0.030, rotation_to((-0.7, 0.35, 0.1)))
+    parts += f.orange((x - 0.055, y + 0.035, 0.083), 0.041, rotation_to((0.3, -0.5, 0.8)))
+    parts += f.orange((x + 0.035, y + 0.060, 0.085), 0.040, rotation_to((-0.4, -0.2, 0.8)))
+    parts += f.lemon((x + 0.062, y - 0.028, 0.088), 0.032, rotation_to((0.9, -0.5, 0.25)))
+    parts += f.apple((x - 0.022, y - 0.050, 0.088), 0.040, rotation_about((1, 0.2, 0), 0.5), "apple_a")
+    parts += f.orange((x - 0.002, y + 0.012, 0.142), 0.039, rotation_to((0.5, -0.4, 0.7)))
+    parts += f.grapes(
+        (x + 0.072, y - 0.068, 0.060),
+        26,
+        seed=3,
+        spill=(0.02, -0.012),
+        others=[
+            ((x + 0.062, y - 0.028, 0.088), 0.034),
+            ((x - 0.022, y - 0.050, 0.088), 0.040),
+            ((x + 0.035, y + 0.060, 0.085), 0.040),
+        ],
+    )
+    parts += f.grapes((x + 0.17, y - 0.12, 0.004), 46, seed=4, spill=(0.11, 0.02))
+    parts += f.apple((0.0, -0.20, 0.035), 0.038, rotation_about((0.4, 1, 0), 0.4), "apple_b")
+    parts += f.peeled_lemon((0.13, -0.25, 0.034), 0.031)
+    parts += f.lemon((0.30, -0.27, 0.034), 0.030, rotation_to((-0.7, 0.35, 0.1)))
     return parts
 
 
@@ -67,8 +78,14 @@ def to_mitsuba(name: str, mesh: Mesh, bsdf=None, emitter=None):
         properties["emitter"] = emitter
     if not mesh.smooth:
         properties["face_normals"] = True
-    shape = mi.Mesh(name, len(mesh.vertices), len(mesh.faces), props=properties,
-                    has_vertex_normals=mesh.smooth, has_vertex_texcoords=True)
+    shape = mi.Mesh(
+        name,
+        len(mesh.vertices),
+        len(mesh.faces),
+        props=properties,
+        has_vertex_normals=mesh.smooth,
+        has_vertex_texcoords=True,
+    )
     values = mi.traverse(shape)
     values["vertex_positions"] = mi.Float(mesh.vertices.ravel().astype(np.float32))
     values["faces"] = mi.UInt32(mesh.faces.ravel().astype(np.uint32))
@@ -101,6 +118,8 @@ def build_scene(seed: int = 1):
     black = {"type": "diffuse", "reflectance": 0.0}
     panes = merge(room.window_panes())
     description["window"] = to_mitsuba("window", panes, mi.load_dict(black), mi.load_dict(glow))
-    description["mullions"] = to_mitsuba("mullions", box((0.03, 1.1, 1.32), (-room.SIDE, -0.95, 1.67)), bsdfs["wood_dark"])
+    description["mullions"] = to_mitsuba(
+        "mullions", box((0.03, 1.1, 1.32), (-room.SIDE, -0.95, 1.67)), bsdfs["wood_dark"]
+    )
     description["fill"] = {"type": "constant", "radiance": {"type": "rgb", "value": [0.42, 0.40, 0.38]}}
     return mi.load_dict(description)

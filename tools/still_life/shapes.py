@@ -193,6 +193,8 @@ def draped_cloth(length: float, on_table: float, width: float, folds: int, seed:
     radius = 0.012
     bent = np.clip(down / radius, 0, np.pi / 2)
     y = np.where(arc > 0, arc, -radius * np.sin(bent)) - amplitude * fold
-    z = np.where(arc > 0, lie, lie - radius * (1 - np.cos(bent)) - np.clip(down - radius * np.pi / 2, 0, None))
+    z = np.where(
+        arc > 0, lie, lie - radius * (1 - np.cos(bent)) - np.clip(down - radius * np.pi / 2, 0, None)
+    )
     x = x * (1 - 0.10 * np.clip(down / 0.4, 0, 1)) + 0.25 * amplitude * np.cos(phase)
     return grid(np.stack([x, y, z], -1))

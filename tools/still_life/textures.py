@@ -15,10 +15,8 @@ def wood(rng, shape=(1024, 1024), planks: int = 5, dark: float = 1.0) -> np.ndar
     rings = v * planks * 9 + 5.5 * warp + 30 * shift + 0.6 * np.sin(6 * u + 9 * shift)
     grain = 0.5 + 0.5 * np.sin(2 * np.pi * rings)
     fibre = fractal_noise(shape, (128, 4), rng, 3)
-    tone = 0.42 * grain**1.6 + 0.36 * fibre + 0.30 * warp + 0.25 * (shift - 0.5)
-    picture = ramp(
-        tone, [(0.0, (0.28, 0.15, 0.08)), (0.45, (0.52, 0.32, 0.18)), (1.0, (0.78, 0.56, 0.34))]
-    )
+    tone = 0.30 * grain**1.6 + 0.42 * fibre + 0.34 * warp + 0.25 * (shift - 0.5)
+    picture = ramp(tone, [(0.0, (0.28, 0.15, 0.08)), (0.45, (0.52, 0.32, 0.18)), (1.0, (0.78, 0.56, 0.34))])
     joint = np.minimum(v * planks % 1, 1 - v * planks % 1)
     picture = blend(picture, (0.06, 0.03, 0.02), 1 - step(0.014, joint, 0.02))
     wear = fractal_noise(shape, (4, 8), rng, 5)
@@ -35,7 +33,9 @@ def plaster(rng, base, shape=(1024, 1024)) -> np.ndarray:
     picture = blend(picture, np.asarray(base) * (1.35, 1.2, 0.95), 0.35 * step(0.60, stains, 0.30))
     crack = np.abs(fractal_noise(shape, (4, 4), rng, 6, 0.6) - 0.5)
     where = step(0.5, fractal_noise(shape, (2, 2), rng, 3), 0.2)
-    return np.clip(blend(picture, np.asarray(base) * 0.35, 0.8 * where * (1 - step(0.004, crack, 0.006))), 0, 1)
+    return np.clip(
+        blend(picture, np.asarray(base) * 0.35, 0.4 * where * (1 - step(0.003, crack, 0.005))), 0, 1
+    )
 
 
 def floor_tiles(rng, shape=(1024, 1024), count: int = 8) -> np.ndarray:
@@ -50,7 +50,9 @@ def floor_tiles(rng, shape=(1024, 1024), count: int = 8) -> np.ndarray:
     dark = blend(dark, (0.52, 0.50, 0.48), 0.6 * (1 - step(0.012, veins, 0.025)))
     picture = np.where(((i + j) % 2 == 0)[..., None], light, dark)
     picture = picture * (0.85 + 0.3 * rng.random((count, count))[i, j])[..., None]
-    edge = np.minimum(np.minimum(v * count % 1, 1 - v * count % 1), np.minimum(u * count % 1, 1 - u * count % 1))
+    edge = np.minimum(
+        np.minimum(v * count % 1, 1 - v * count % 1), np.minimum(u * count % 1, 1 - u * count % 1)
+    )
     return np.clip(blend(picture, (0.22, 0.19, 0.16), 1 - step(0.018, edge, 0.012)), 0, 1)
 
 
@@ -61,24 +63,35 @@ def linen(rng, shape=(1024, 1024)) -> np.ndarray:
     slub = fractal_noise(shape, (170, 6), rng, 2) + fractal_noise(shape, (6, 170), rng, 2)
     picture = np.array([0.86, 0.81, 0.70]) * (0.80 + 0.14 * weave + 0.12 * slub)[..., None]
     blue, red = (0.15, 0.24, 0.45), (0.56, 0.13, 0.11)
-    for centre, half, colour in [(0.90, 0.022, blue), (0.945, 0.006, red), (0.855, 0.006, red), (0.70, 0.008, blue),
-                                 (0.08, 0.02, blue)]:
-        picture = blend(picture, np.asarray(colour) * (0.8 + 0.3 * weave)[..., None], (np.abs(v - centre) < half) * 0.92)
+    for centre, half, colour in [
+        (0.90, 0.022, blue),
+        (0.945, 0.006, red),
+        (0.855, 0.006, red),
+        (0.70, 0.008, blue),
+        (0.08, 0.02, blue),
+    ]:
+        picture = blend(
+            picture, np.asarray(colour) * (0.8 + 0.3 * weave)[..., None], (np.abs(v - centre) < half) * 0.92
+        )
     cell_u, cell_v = (u * 26) % 1 - 0.5, (v - 0.775) * 26
     diamond = np.abs(np.abs(cell_u) + np.abs(cell_v) - 0.34) < 0.09
     dot = np.abs(cell_u) + np.abs(cell_v) < 0.14
     return np.clip(blend(picture, blue, 0.9 * (diamond | dot)), 0, 1)
 
 
-def damask(rng, ground=(0.40, 0.07, 0.07), silk=(0.66, 0.36, 0.19), shape=(1024, 1024), repeat=8) -> np.ndarray:
+def damask(
+    rng, ground=(0.40, 0.07, 0.07), silk=(0.57, 0.24, 0.15), shape=(1024, 1024), repeat=8
+) -> np.ndarray:
     """Silk with a mirrored figure in a lighter thread, as on a tapestry."""
     tile = (shape[0] // repeat, shape[1] // repeat // 2)
     noise = fractal_noise((tile[0], 2 * tile[1]), (3, 5), rng, 3, 0.5)[:, : tile[1]]
     v, u = coordinates(tile)
     noise = noise + 0.16 * np.cos(2 * np.pi * u) * np.cos(2 * np.pi * v)
-    figure = step(0.56, noise, 0.06) + 0.7 * (1 - step(0.018, np.abs(noise - 0.44), 0.03))
+    figure = step(0.62, noise, 0.06) + 0.6 * (1 - step(0.018, np.abs(noise - 0.44), 0.03))
     mirrored = np.concatenate([figure, figure[:, ::-1]], -1)
-    figure = np.concatenate([np.tile(mirrored, (1, repeat)), np.roll(np.tile(mirrored, (1, repeat)), tile[1], 1)])
+    figure = np.concatenate(
+        [np.tile(mirrored, (1, repeat)), np.roll(np.tile(mirrored, (1, repeat)), tile[1], 1)]
+    )
     figure = np.tile(figure, (repeat // 2, 1))
     h, w = figure.shape
     thread = 0.88 + 0.12 * np.sin(np.pi * np.arange(h) * 0.9)[:, None] * np.sin(np.pi * np.arange(w) * 0.5)
@@ -93,8 +106,17 @@ def delft(rng, shape=(768, 1536)) -> np.ndarray:
     cloud = fractal_noise(shape, (6, 10), rng, 5)
     brush = 0.55 + 0.6 * fractal_noise(shape, (24, 60), rng, 3)
     paint = np.zeros(shape)
-    for centre, half in [(0.035, 0.010), (0.065, 0.004), (0.27, 0.005), (0.295, 0.009), (0.325, 0.003), (0.745, 0.004),
-                         (0.77, 0.012), (0.80, 0.004), (0.955, 0.018)]:
+    for centre, half in [
+        (0.035, 0.010),
+        (0.065, 0.004),
+        (0.27, 0.005),
+        (0.295, 0.009),
+        (0.325, 0.003),
+        (0.745, 0.004),
+        (0.77, 0.012),
+        (0.80, 0.004),
+        (0.955, 0.018),
+    ]:
         paint = np.maximum(paint, 1 - step(half, np.abs(v - centre), 0.004))
     for row, count, size, petals in [(0.53, 5, 0.088, 8), (0.168, 12, 0.030, 5), (0.875, 14, 0.030, 4)]:
         du = ((u * count) % 1 - 0.5) / count * 2.0
@@ -119,7 +141,7 @@ def delft(rng, shape=(768, 1536)) -> np.ndarray:
 
 def apple_skin(rng, shape=(256, 512)) -> np.ndarray:
     """Red streaks over yellow-green, pale freckles, green hollow at the stalk (v = 0)."""
-    v, u = coordinates(shape)
+    v, _ = coordinates(shape)
     streak = fractal_noise(shape, (3, 48), rng, 4)
     blush = value_noise(shape, (2, 3), rng)
     red = np.clip(1.7 * blush + 0.9 * streak - 0.62 + 0.4 * v, 0, 1)

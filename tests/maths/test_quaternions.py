@@ -31,12 +31,14 @@ def test_gradient_of_normalisation_is_the_projection_over_length():
     torch.testing.assert_close(jacobian, expected)
 
 
-def test_zero_quaternion_is_the_identity_without_gradient():
-    quats = torch.zeros(1, 4, requires_grad=True)
+def test_zero_quaternion_is_no_rotation_and_has_no_gradient():
+    quats = torch.tensor([[0.0, 0, 0, 0], [1.0, 2, 3, 4]], requires_grad=True)
     rotations = rotation_from_quats(quats)
     rotations.sum().backward()
-    torch.testing.assert_close(rotations[0], torch.eye(3))
-    assert not quats.grad.any()
+    assert rotations[0].isnan().any()
+    assert torch.isfinite(rotations[1]).all()
+    assert not quats.grad[0].any()
+    assert quats.grad[1].any()
 
 
 def test_broken_quaternions_stay_broken_and_touch_no_other_row():

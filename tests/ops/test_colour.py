@@ -53,5 +53,17 @@ def test_gaussian_at_the_camera_centre_is_finite():
     assert not means.grad.any()
 
 
+def test_invisible_rows_are_zero_and_spoil_nothing():
+    scene = gaussians(4)
+    scene["means"][2] = torch.nan
+    means, visible = scene["means"].requires_grad_(), torch.tensor([True, True, False, True])
+    values = colour(scene["sh"], means, CENTRE, 3, visible)
+    assert not values[2].any()
+    assert torch.equal(values[:2], colour(scene["sh"][:2], means[:2], CENTRE, 3))
+    values.sum().backward()
+    assert torch.isfinite(means.grad).all()
+    assert not means.grad[2].any()
+
+
 def test_no_gaussians():
     assert colour(torch.zeros(0, 16, 3), torch.zeros(0, 3), torch.zeros(3), 3).shape == (0, 3)

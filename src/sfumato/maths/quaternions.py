@@ -24,14 +24,15 @@ def rotation_from_quats(quats: Tensor) -> Tensor:
     """Rotation matrices of quaternions.
 
     Args:
-        quats: [n, 4] as (w, x, y, z), any length.
+        quats: [n, 4] as (w, x, y, z), any non-zero length.
 
     Returns:
-        [n, 3, 3] rotations; the identity for a quaternion of zeros.
+        [n, 3, 3] rotations; NaN for a quaternion of zeros, which stands for none.
 
-    Gradients: quats, through the normalisation.
+    Gradients: quats, through the normalisation; zero for a quaternion of zeros.
     """
-    w, x, y, z = normalised(quats).unbind(-1)
+    is_zero = (quats == 0).all(-1, keepdim=True)
+    w, x, y, z = torch.where(is_zero, torch.nan, normalised(quats)).unbind(-1)
     rows = (
         (1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)),
         (2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)),

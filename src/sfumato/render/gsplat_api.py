@@ -104,7 +104,7 @@ def rasterization(
         ShapeError: a tensor has another shape, dtype or device than stated; all follow the means.
         ConfigError: an argument is not supported, unknown, or conflicts with another.
 
-    Gradients: means, quats, scales, covars, opacities, colors, viewmats, Ks, backgrounds.
+    Gradients: means, quats, scales, covars, opacities, colors, viewmats, backgrounds (Ks in float64).
 
     Source: the interface of gsplat 1.5.3 (Ye et al. 2024).
     """

@@ -8,6 +8,7 @@ from sfumato.ops.reference.photometric import photometric_loss, ssim, ssim_map
 from sfumato.ops.reference.project import MODELS, project
 
 __all__ = [
+    "MODELS",
     "adam_step",
     "colour",
     "composite",

@@ -10,11 +10,12 @@ def covariance(quats: Tensor, scales: Tensor) -> Tensor:
     """Covariances R S S^T R^T of Gaussians, packed.
 
     Args:
-        quats: [n, 4] world_from_local as (w, x, y, z), any length; zeros mean no rotation.
+        quats: [n, 4] world_from_local as (w, x, y, z), any non-zero length.
         scales: [n, 3] standard deviations along the local axes, scene units.
 
     Returns:
-        [n, 6] as (xx, xy, xz, yy, yz, zz), world frame, scene units squared.
+        [n, 6] as (xx, xy, xz, yy, yz, zz), world frame, scene units squared; NaN for a quaternion of
+        zeros.
 
     Gradients: quats (through the normalisation, (I - q q^T) / length) and scales.
 

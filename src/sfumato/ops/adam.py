@@ -21,7 +21,7 @@ def _adam_step(
     exp_avg: Tensor,
     exp_avg_sq: Tensor,
     seen: Tensor,
-    rate: float,
+    rates: Tensor,
     betas: list[float],
     epsilon: float,
     step: int,
@@ -33,13 +33,13 @@ def _adam_step(
     beta1, beta2 = betas
     adam_step(
         rows[0], as_array(grad).reshape(n, -1), rows[1], rows[2], as_array(seen),
-        np.float32(rate / (1 - beta1**step)), np.float32(beta1), np.float32(beta2), np.float32(epsilon),
+        as_array(rates / (1 - beta1**step)), np.float32(beta1), np.float32(beta2), np.float32(epsilon),
         np.float32(1 / math.sqrt(1 - beta2**step)),
     )  # fmt: skip
 
 
 @_adam_step.register_fake
-def _(param, grad, exp_avg, exp_avg_sq, seen, rate, betas, epsilon, step):
+def _(param, grad, exp_avg, exp_avg_sq, seen, rates, betas, epsilon, step):
     return None
 
 
@@ -50,7 +50,7 @@ def adam_step(
     exp_avg_sq: Tensor,
     seen: Tensor,
     *,
-    rate: float,
+    rate: float | Tensor,
     beta1: float = 0.9,
     beta2: float = 0.999,
     epsilon: float = 1e-15,
@@ -63,7 +63,8 @@ def adam_step(
         grad: [n, ...] its gradient.
         exp_avg, exp_avg_sq: [n, ...] running means of the gradient and its square, changed in place.
         seen: [n] bool; other rows stay as they are, the running means too.
-        rate: learning rate.
+        rate: learning rate; or [m] one for each of the first m columns of a flattened row, the rest
+            of which stays as it is.
         beta1, beta2: decays of the running means.
         epsilon: added to the root of the second moment.
         step: 1 at the first step; counts all steps, also those in which a row was not seen.
@@ -81,9 +82,15 @@ def adam_step(
     for name in ("param", "exp_avg", "exp_avg_sq"):
         if not tensors[name].is_contiguous():
             raise ShapeError(f"{name} must be contiguous, since it is changed in place")
-    options = {"rate": rate, "epsilon": epsilon, "step": step}
+    n = len(param)
+    columns = param[0].numel() if n else 0
+    rates = rate if isinstance(rate, Tensor) else param.new_full((columns,), rate)
+    if rates.ndim != 1 or len(rates) > columns > 0:
+        raise ShapeError(f"rate has shape {list(rates.shape)}, expected at most [{columns}]")
+    options = {"epsilon": epsilon, "step": step}
     with torch.no_grad():
         if uses_definition(param):
-            reference.adam_step(*tensors.values(), seen, beta1=beta1, beta2=beta2, **options)
-        else:
-            _adam_step(*tensors.values(), seen, betas=[beta1, beta2], **options)
+            flat = [t.reshape(n, -1)[:, : len(rates)] for t in tensors.values()]
+            reference.adam_step(*flat, seen, rate=rates, beta1=beta1, beta2=beta2, **options)
+        elif n:
+            _adam_step(*tensors.values(), seen, rates, betas=[beta1, beta2], **options)

@@ -9,20 +9,20 @@ _ONE = np.float32(1.0)
 
 
 @kernel
-def adam_step(param, grad, exp_avg, exp_avg_sq, seen, rate, beta1, beta2, epsilon, root_correction):
+def adam_step(param, grad, exp_avg, exp_avg_sq, seen, rates, beta1, beta2, epsilon, root_correction):
     """Update rows of [n, m] arrays in place.
 
     Args:
-        rate: learning rate over the bias correction of the mean.
+        rates: learning rate of each of the leading columns over the bias correction of the mean.
         root_correction: 1 / sqrt of the bias correction of the mean square.
     """
     for i in prange(param.shape[0]):
         if not seen[i]:
             continue
-        for k in range(param.shape[1]):
+        for k in range(rates.size):
             g = grad[i, k]
             first = beta1 * exp_avg[i, k] + (_ONE - beta1) * g
             second = beta2 * exp_avg_sq[i, k] + (_ONE - beta2) * g * g
             exp_avg[i, k] = first
             exp_avg_sq[i, k] = second
-            param[i, k] -= rate * first / (np.sqrt(second) * root_correction + epsilon)
+            param[i, k] -= rates[k] * first / (np.sqrt(second) * root_correction + epsilon)

@@ -1,0 +1,147 @@
+"""Every option of a training run: one frozen record, one default each, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from sfumato.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Learning rates of Adam.
+
+    Attributes:
+        means_start: of the means at the start, times the extent of the cameras.
+        means_end: the same at the end; in between it falls log-linearly.
+        log_scales: of the log scales.
+        quats: of the quaternions.
+        logit_opacities: of the logit opacities.
+        sh_base: of the constant SH coefficients.
+        sh_rest: of all other SH coefficients.
+        exposure: of the exposure of each photograph.
+        end_factor: every rate but that of the means falls log-linearly to this share of itself.
+    """
+
+    means_start: float = 3.2e-4
+    means_end: float = 3.2e-6
+    log_scales: float = 1e-2
+    quats: float = 2e-3
+    logit_opacities: float = 5e-2
+    sh_base: float = 5e-3
+    sh_rest: float = 2.5e-4
+    exposure: float = 1e-3
+    end_factor: float = 0.2
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What changes over a run, as shares of its whole from 0 to 1.
+
+    Attributes:
+        half_resolution_until: pictures are halved in size until here.
+        quarter_resolution_until: and quartered until here.
+        sh_raises: where the SH degree rises to 1, 2 and 3.
+        refine_from: first growth of the number of Gaussians.
+        refine_until: last growth.
+        refine_every: steps between two refinements.
+    """
+
+    half_resolution_until: float = 0.25
+    quarter_resolution_until: float = 0.08
+    sh_raises: tuple[float, float, float] = (0.2, 0.35, 0.5)
+    refine_from: float = 0.02
+    refine_until: float = 0.7
+    refine_every: int = 100
+
+
+@dataclass(frozen=True)
+class AdcConfig:
+    """Adaptive density control: clone and split where the image gradient is large, prune the rest.
+
+    Attributes:
+        absolute_gradient: sum the absolute gradient over pixels, so that opposed pulls do not cancel.
+        threshold: mean gradient of the ellipse centre, in halves of the image, above which a
+            Gaussian is a candidate; the strongest are taken first.
+        split_scale: candidates larger than this times the extent are split, others cloned.
+        prune_opacity: Gaussians below are removed.
+        prune_scale: Gaussians larger than this times the extent are removed.
+        reset_opacity_every: steps after which opacities are cut to twice ``prune_opacity``; 0: never.
+    """
+
+    absolute_gradient: bool = True
+    threshold: float = 1e-4
+    split_scale: float = 0.01
+    prune_opacity: float = 0.005
+    prune_scale: float = 0.5
+    reset_opacity_every: int = 0
+
+
+@dataclass(frozen=True)
+class McmcConfig:
+    """Densification as sampling (Kheradmand et al. 2024).
+
+    Attributes:
+        noise: strength of the noise on the means, times their learning rate.
+        dead_opacity: Gaussians below are moved to live ones.
+        growth: the number grows by at most this factor at a refinement.
+        opacity_weight: weight of the mean opacity in the loss.
+        scale_weight: weight of the mean scale in the loss.
+    """
+
+    noise: float = 5e5
+    dead_opacity: float = 0.005
+    growth: float = 1.05
+    opacity_weight: float = 0.01
+    scale_weight: float = 0.01
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """A training run.
+
+    Attributes:
+        steps: number of steps; None: as many as the minutes allow.
+        minutes: time budget of training, minutes; None: fixed by ``steps``.
+        seed: of every random choice; with ``steps`` the same seed gives the same bits.
+        strategy: how the number of Gaussians changes.
+        max_gaussians: cap on their number; None: chosen from memory, time and pixels.
+        ssim_weight: share of 1 - SSIM in the loss.
+        pixel_loss: "l1" or "mse" for the rest of the loss.
+        sh_degree: highest SH degree, 0 to 3.
+        antialiased: compensate opacities for the blur of the projection.
+        random_background: a new background colour each step where pictures are transparent.
+        exposure: learn a colour gain and offset for each photograph.
+        rates, schedule, adc, mcmc: the parts.
+    """
+
+    steps: int | None = None
+    minutes: float | None = None
+    seed: int = 0
+    strategy: Literal["adc", "mcmc"] = "adc"
+    max_gaussians: int | None = None
+    ssim_weight: float = 0.2
+    pixel_loss: Literal["l1", "mse"] = "l1"
+    sh_degree: int = 3
+    antialiased: bool = False
+    random_background: bool = False
+    exposure: bool = False
+    rates: Rates = field(default_factory=Rates)
+    schedule: Schedule = field(default_factory=Schedule)
+    adc: AdcConfig = field(default_factory=AdcConfig)
+    mcmc: McmcConfig = field(default_factory=McmcConfig)
+
+    def __post_init__(self) -> None:
+        if self.steps is not None and self.minutes is not None:
+            raise ConfigError("steps and minutes exclude each other: give one of them")
+        if self.steps is not None and self.steps < 1:
+            raise ConfigError(f"steps is {self.steps}; give at least 1")
+        if self.minutes is not None and not self.minutes > 0:
+            raise ConfigError(f"minutes is {self.minutes}; give more than 0")
+        if self.max_gaussians is not None and self.max_gaussians < 1:
+            raise ConfigError(f"max_gaussians is {self.max_gaussians}; give at least 1")
+        if not 0 <= self.ssim_weight <= 1:
+            raise ConfigError(f"ssim_weight is {self.ssim_weight}; give a number from 0 to 1")
+        if self.sh_degree not in (0, 1, 2, 3):
+            raise ConfigError(f"sh_degree is {self.sh_degree}; give 0, 1, 2 or 3")

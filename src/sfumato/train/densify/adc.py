@@ -1,0 +1,121 @@
+"""Adaptive density control (Kerbl et al. 2023) under a budget."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sfumato.maths.quaternions import rotation_from_quats
+from sfumato.render.output import Render
+from sfumato.scene.gaussians import Gaussians
+from sfumato.train.config import AdcConfig, Schedule
+from sfumato.train.densify.protocol import Moment, Refinement
+from sfumato.train.population import Population
+
+# A split leaves two Gaussians this much smaller (Kerbl et al. 2023).
+SPLIT_SHRINK = 1.6
+
+
+@dataclass
+class AdaptiveDensityControl:
+    """Clones and splits Gaussians whose centre is pulled hard in the image; prunes faint and huge ones.
+
+    Of the candidates over the threshold, the strongest are taken until the number allowed is
+    reached (as in Taming 3DGS, Mallick et al. 2024), so the cap is never a surprise.
+    """
+
+    config: AdcConfig
+    schedule: Schedule
+
+    def __post_init__(self) -> None:
+        self.absolute_gradient = self.config.absolute_gradient
+        self._pull: Tensor | None = None
+        self._views: Tensor | None = None
+
+    def penalty(self, gaussians: Gaussians) -> None:
+        return None
+
+    def observe(self, render: Render) -> None:
+        seen = render.seen
+        leaf = seen.absolute_gradient_probe if self.absolute_gradient else seen.mean_px
+        height, width = render.alpha.shape
+        # In halves of the image, so that a threshold means the same at every resolution.
+        pull = (leaf.grad * leaf.grad.new_tensor([0.5 * width, 0.5 * height])).norm(dim=1)
+        if self._pull is None:
+            self._pull, self._views = torch.zeros_like(pull), torch.zeros_like(pull)
+        self._pull += pull
+        self._views += seen.visible
+
+    def refine(self, population: Population, now: Moment) -> Refinement | None:
+        config, schedule = self.config, self.schedule
+        if config.reset_opacity_every and now.step % config.reset_opacity_every == 0:
+            _cut_opacities(population, 2 * config.prune_opacity)
+        if now.step % schedule.refine_every or self._pull is None:
+            return None
+        before = len(population)
+        score = self._pull / self._views.clamp_min(1)
+        self._pull = self._views = None
+        with torch.no_grad():
+            keep = self._worth_keeping(population.gaussians, now.extent)
+            grow = torch.zeros_like(keep)
+            if schedule.refine_from <= now.progress < schedule.refine_until:
+                grow = _strongest(score, keep & (score > config.threshold), now.allowed - int(keep.sum()))
+            added = self._rebuild(population, keep, grow, now)
+        return Refinement(added, before + added - len(population))
+
+    def _worth_keeping(self, gaussians: Gaussians, extent: float) -> Tensor:
+        largest = gaussians.scales.amax(dim=1)
+        opaque = gaussians.opacities >= self.config.prune_opacity
+        return opaque & (largest <= self.config.prune_scale * extent)
+
+    def _rebuild(self, population: Population, keep: Tensor, grow: Tensor, now: Moment) -> int:
+        old = population.gaussians.detach()
+        large = old.scales.amax(dim=1) > self.config.split_scale * now.extent
+        split, clone = grow & large, grow & ~large
+        stay = (keep & ~split).nonzero().squeeze(1)
+        twice = split.nonzero().squeeze(1).repeat(2)
+        copies = clone.nonzero().squeeze(1)
+        source = torch.cat([stay, copies, twice])
+        values = old.select(source)
+        fresh = torch.ones(len(source), dtype=torch.bool)
+        fresh[: len(stay)] = False
+        children = slice(len(stay) + len(copies), None)
+        if len(twice):
+            _scatter_children(values, children, now.generator)
+        population.rearrange(source, fresh, values)
+        return int(grow.sum())
+
+    def state_dict(self) -> dict:
+        return {"pull": self._pull, "views": self._views}
+
+    def load_state_dict(self, saved: dict) -> None:
+        self._pull, self._views = saved["pull"], saved["views"]
+
+
+def _strongest(score: Tensor, candidates: Tensor, budget: int) -> Tensor:
+    """The ``budget`` candidates of highest score."""
+    ids = candidates.nonzero().squeeze(1)
+    if len(ids) > budget:
+        best = torch.sort(score[ids], descending=True, stable=True).indices[: max(budget, 0)]
+        ids = ids[best]
+    chosen = torch.zeros_like(candidates)
+    chosen[ids] = True
+    return chosen
+
+
+def _scatter_children(values: Gaussians, children: slice, generator: torch.Generator) -> None:
+    """Move each child to a random point of its parent and shrink it, in place."""
+    scales = values.scales[children]
+    offsets = torch.randn(scales.shape, generator=generator) * scales
+    rotations = rotation_from_quats(values.quats[children])
+    values.means[children] += (rotations @ offsets[..., None]).squeeze(-1)
+    values.log_scales[children] = (scales / SPLIT_SHRINK).log()
+
+
+def _cut_opacities(population: Population, most: float) -> None:
+    logits = population.gaussians.logit_opacities
+    with torch.no_grad():
+        logits.clamp_(max=float(torch.logit(torch.tensor(most))))
+    population.forget("logit_opacities")

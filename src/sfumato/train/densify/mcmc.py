@@ -1,0 +1,115 @@
+"""Densification as sampling: relocation, noise and regularisers under a cap."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import comb
+
+import torch
+from torch import Tensor
+
+from sfumato.maths.quaternions import rotation_from_quats
+from sfumato.render.output import Render
+from sfumato.scene.gaussians import Gaussians
+from sfumato.train.config import McmcConfig, Schedule
+from sfumato.train.densify.protocol import Moment, Refinement
+from sfumato.train.population import Population
+
+# Relocated opacities stay off the ends of their range.
+_LEAST_OPACITY, _MOST_OPACITY = 0.005, 1 - 1e-6
+_MOST_COPIES = 51
+# Noise fades out around this opacity, this steeply.
+_NOISE_OPACITY, _NOISE_STEEPNESS = 0.005, 100.0
+
+
+@dataclass
+class MarkovChain:
+    """Moves dead Gaussians onto live ones, adds new ones there, and lets faint ones wander.
+
+    Source: Kheradmand et al. 2024, "3D Gaussian Splatting as Markov Chain Monte Carlo", eq. 8-10.
+    """
+
+    config: McmcConfig
+    schedule: Schedule
+    absolute_gradient = False
+
+    def penalty(self, gaussians: Gaussians) -> Tensor:
+        opacity, scale = gaussians.opacities.mean(), gaussians.scales.mean()
+        return self.config.opacity_weight * opacity + self.config.scale_weight * scale
+
+    def observe(self, render: Render) -> None:
+        return None
+
+    def refine(self, population: Population, now: Moment) -> Refinement | None:
+        change = None
+        due = now.step % self.schedule.refine_every == 0
+        if due and self.schedule.refine_from <= now.progress < self.schedule.refine_until:
+            change = self._relocate_and_grow(population, now)
+        with torch.no_grad():
+            _shake(population.gaussians, self.config.noise * now.means_rate, now.generator)
+        return change
+
+    def _relocate_and_grow(self, population: Population, now: Moment) -> Refinement | None:
+        old = population.gaussians.detach()
+        dead = old.opacities <= self.config.dead_opacity
+        live = (~dead).nonzero().squeeze(1)
+        if len(live) == 0:
+            return None
+        n = len(old)
+        more = max(min(now.allowed, int(self.config.growth * n)) - n, 0)
+        places = int(dead.sum()) + more
+        if places == 0:
+            return None
+        chances = old.opacities[live]
+        drawn = live[torch.multinomial(chances, places, replacement=True, generator=now.generator)]
+        source = torch.arange(n + more)
+        source[dead] = drawn[: places - more]
+        source[n:] = drawn[places - more :]
+        values = old.select(source)
+        shared = torch.bincount(drawn, minlength=n)[source]
+        opacities, scales = share_opacity(values.opacities, values.scales, shared + 1)
+        touched = shared > 0
+        values.logit_opacities[touched] = torch.logit(opacities[touched])
+        values.log_scales[touched] = scales[touched].log()
+        population.rearrange(source, touched, values)
+        return Refinement(more, 0)
+
+    def state_dict(self) -> dict:
+        return {}
+
+    def load_state_dict(self, saved: dict) -> None:
+        return None
+
+
+def share_opacity(opacities: Tensor, scales: Tensor, copies: Tensor) -> tuple[Tensor, Tensor]:
+    """Opacity and scales with which ``copies`` Gaussians in one place look like one.
+
+    Args:
+        opacities: [n] opacity of the one.
+        scales: [n, 3] its scales.
+        copies: [n] int64 number of Gaussians that take its place, at least 1.
+
+    Returns:
+        [n] opacities and [n, 3] scales of each of them.
+
+    Source: Kheradmand et al. 2024, eq. 9.
+    """
+    copies = copies.clamp_max(_MOST_COPIES)
+    opacities = opacities.double().clamp(max=_MOST_OPACITY)
+    shared = 1 - (1 - opacities) ** (1 / copies)
+    denominator = torch.zeros_like(opacities)
+    for i in range(1, int(copies.max()) + 1):
+        for k in range(i):
+            term = comb(i - 1, k) * (-1) ** k / (k + 1) ** 0.5 * shared ** (k + 1)
+            denominator += torch.where(copies >= i, term, 0.0)
+    new_scales = (opacities / denominator)[:, None] * scales.double()
+    return shared.clamp(_LEAST_OPACITY, _MOST_OPACITY).to(scales), new_scales.to(scales)
+
+
+def _shake(gaussians: Gaussians, strength: float, generator: torch.Generator) -> None:
+    """Add noise to the means, along each Gaussian's own shape and only where it is faint."""
+    faint = torch.sigmoid(-_NOISE_STEEPNESS * (gaussians.opacities - _NOISE_OPACITY))
+    noise = torch.randn(gaussians.means.shape, generator=generator) * (strength * faint)[:, None]
+    rotations = rotation_from_quats(gaussians.quats)
+    local = (rotations.transpose(1, 2) @ noise[..., None]) * (gaussians.scales**2)[..., None]
+    gaussians.means.data += (rotations @ local).squeeze(-1)

@@ -1,0 +1,61 @@
+"""What a densification strategy is to the training step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from sfumato.render.output import Render
+from sfumato.scene.gaussians import Gaussians
+from sfumato.train.population import Population
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """How a refinement changed the number of Gaussians."""
+
+    added: int
+    removed: int
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where in the run a step stands.
+
+    Attributes:
+        step: steps done, this one included.
+        progress: share of the run that is done.
+        allowed: number of Gaussians allowed now.
+        means_rate: learning rate of the means in this step, scene units.
+        extent: of the cameras, scene units.
+        generator: source of random numbers.
+    """
+
+    step: int
+    progress: float
+    allowed: int
+    means_rate: float
+    extent: float
+    generator: torch.Generator
+
+
+class Densifier(Protocol):
+    """Decides where Gaussians are added and which are removed."""
+
+    absolute_gradient: bool
+
+    def penalty(self, gaussians: Gaussians) -> Tensor | None:
+        """A term to add to the loss, or None."""
+
+    def observe(self, render: Render) -> None:
+        """See a render after its backward pass."""
+
+    def refine(self, population: Population, now: Moment) -> Refinement | None:
+        """Change the population after a step; None where nothing was due."""
+
+    def state_dict(self) -> dict: ...
+
+    def load_state_dict(self, saved: dict) -> None: ...

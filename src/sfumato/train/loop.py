@@ -1,0 +1,144 @@
+"""The training loop. ``train_step`` is the page to read first."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from sfumato import ops
+from sfumato.capture.dataset import Capture, View
+from sfumato.render.output import Render
+from sfumato.render.rasterize import rasterize
+from sfumato.render.settings import RasterSettings
+from sfumato.train.config import TrainConfig
+from sfumato.train.densify import Moment, Refinement
+from sfumato.train.optimiser import optimise
+from sfumato.train.schedules import grown_count, rate_of, sh_degree_at, shrink_factor
+from sfumato.train.state import TrainState
+from sfumato.train.target import make_target
+
+# Photographs that are decoded ahead of their turn.
+_AHEAD = 4
+
+
+@dataclass(frozen=True)
+class StepStats:
+    """What a step reports."""
+
+    loss: float
+    gaussians: int
+    visible: int
+    refinement: Refinement | None
+
+
+Callback = Callable[[TrainState, StepStats], None]
+
+
+def train_step(state: TrainState, view: View, number: int, config: TrainConfig) -> StepStats:
+    """Take one step on one photograph: render, compare, descend, refine.
+
+    Args:
+        state: changed in place.
+        view: the photograph.
+        number: its place among the training views.
+        config: how to train.
+    """
+    progress = state.progress(config)
+    gaussians = state.population.gaussians
+    background = _background(state, view, config)
+    size_px = tuple(max(side // shrink_factor(config.schedule, progress), 8) for side in view.camera.size_px)
+    target = make_target(view.load(), size_px, background)
+    degree = sh_degree_at(config.schedule, config.sh_degree, progress)
+
+    render = rasterize(gaussians, view.camera.resized(*size_px), _settings(state, config, background, degree))
+    render.seen.mean_px.retain_grad()
+    image = state.exposure.apply(render.image, number) if state.exposure else render.image
+    loss = ops.photometric_loss(
+        image, target.image, target.weight, ssim_weight=config.ssim_weight, pixel_loss=config.pixel_loss
+    )
+    penalty = state.densifier.penalty(gaussians)
+    (loss if penalty is None else loss + penalty).backward()
+
+    state.densifier.observe(render)
+    state.step += 1
+    _descend(state, render, number, config, progress, degree)
+    refinement = state.densifier.refine(state.population, _moment(state, config, progress))
+    return StepStats(float(loss.detach()), len(state.population), int(render.seen.visible.sum()), refinement)
+
+
+def train(
+    capture: Capture, config: TrainConfig, state: TrainState, callbacks: Sequence[Callback] = ()
+) -> TrainState:
+    """Train until the steps or the minutes are used up.
+
+    Args:
+        capture: photographs with cameras.
+        config: how to train.
+        state: from ``start`` or a checkpoint, changed in place.
+        callbacks: called after each step with the state and its report; they must not change it.
+
+    Returns:
+        The state.
+    """
+    views = capture.train_views
+    before, began = state.seconds, time.perf_counter()
+    threads = torch.get_num_threads()
+    # The kernels have threads of their own; torch's would only take turns with them.
+    torch.set_num_threads(1)
+    try:
+        while state.progress(config) < 1:
+            number = state.sampler.next()
+            capture.read_ahead(views[i] for i in state.sampler.upcoming(_AHEAD))
+            stats = train_step(state, views[number], number, config)
+            state.seconds = before + time.perf_counter() - began
+            for callback in callbacks:
+                callback(state, stats)
+    finally:
+        torch.set_num_threads(threads)
+    return state
+
+
+def _background(state: TrainState, view: View, config: TrainConfig) -> tuple[float, float, float]:
+    if config.random_background and view.load().alpha is not None:
+        return tuple(torch.rand(3, generator=state.generator).tolist())
+    return state.background
+
+
+def _settings(state: TrainState, config: TrainConfig, background, degree: int) -> RasterSettings:
+    return RasterSettings(
+        background=background,
+        sh_degree=degree,
+        antialiased=config.antialiased,
+        depth=False,
+        absolute_gradient=state.densifier.absolute_gradient,
+    )
+
+
+def _descend(
+    state: TrainState, render: Render, number: int, config: TrainConfig, progress: float, degree: int
+) -> None:
+    optimise(
+        state.population,
+        render.seen.visible,
+        config.rates,
+        progress=progress,
+        extent=state.extent,
+        sh_degree=degree,
+        step=state.step,
+    )
+    if state.exposure:
+        state.exposure.step(number, rate_of(config.rates, "exposure", progress))
+
+
+def _moment(state: TrainState, config: TrainConfig, progress: float) -> Moment:
+    return Moment(
+        step=state.step,
+        progress=progress,
+        allowed=grown_count(config.schedule, state.start_count, state.cap, progress),
+        means_rate=rate_of(config.rates, "means", progress) * state.extent,
+        extent=state.extent,
+        generator=state.generator,
+    )

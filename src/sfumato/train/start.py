@@ -1,0 +1,47 @@
+"""The first Gaussians of a run, from points."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy.spatial import cKDTree
+
+from sfumato.capture.points import PointCloud
+from sfumato.maths.sh import SH_C0
+from sfumato.scene.gaussians import Gaussians
+
+START_OPACITY = 0.1
+_NEIGHBOURS = 3
+
+
+def gaussians_from_points(points: PointCloud, *, sh_degree: int, extent: float) -> Gaussians:
+    """Round Gaussians at points, as large as the distance to their nearest neighbours.
+
+    Args:
+        points: n points, world frame, with colours.
+        sh_degree: degree of the spherical harmonics that are stored, 0 to 3.
+        extent: of the cameras, scene units; bounds the sizes from both sides.
+
+    Returns:
+        n Gaussians of opacity 0.1, float32.
+
+    Source: Kerbl et al. 2023, section 5.1.
+    """
+    xyz = points.xyz.astype(np.float64)
+    count = min(_NEIGHBOURS + 1, len(xyz))
+    distances, _ = cKDTree(xyz).query(xyz, k=count, workers=-1)
+    spacing = (
+        np.sqrt((distances.reshape(len(xyz), count)[:, 1:] ** 2).mean(axis=1)) if count > 1 else [extent]
+    )
+    spacing = np.clip(spacing, 1e-6 * extent, 0.1 * extent)
+    sh = np.zeros((len(xyz), (sh_degree + 1) ** 2, 3), np.float32)
+    sh[:, 0] = (points.rgb.astype(np.float32) / 255 - 0.5) / SH_C0
+    quats = np.zeros((len(xyz), 4), np.float32)
+    quats[:, 0] = 1.0
+    return Gaussians(
+        torch.from_numpy(points.xyz.astype(np.float32)),
+        torch.from_numpy(np.log(spacing).astype(np.float32)[:, None].repeat(3, axis=1)),
+        torch.from_numpy(quats),
+        torch.full((len(xyz),), float(np.log(START_OPACITY / (1 - START_OPACITY)))),
+        torch.from_numpy(sh),
+    )

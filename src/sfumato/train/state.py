@@ -1,0 +1,130 @@
+"""Everything that a run carries from one step to the next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from sfumato.capture.dataset import Capture
+from sfumato.errors import ConfigError
+from sfumato.scene.gaussians import Gaussians
+from sfumato.train.config import TrainConfig
+from sfumato.train.densify import Densifier, make_densifier
+from sfumato.train.exposure import Exposure
+from sfumato.train.population import Population
+from sfumato.train.sampler import ViewSampler
+from sfumato.train.start import gaussians_from_points
+
+
+@dataclass
+class TrainState:
+    """A run between two steps.
+
+    Attributes:
+        population: the Gaussians and Adam's moments.
+        densifier: the strategy and what it has gathered.
+        exposure: of each photograph, or None.
+        sampler: what is visited next.
+        generator: source of all randomness but the sampler's shuffles, which share it.
+        extent: of the cameras, scene units.
+        start_count, cap: number of Gaussians at the start, and the most there may be.
+        background: RGB behind transparent pictures.
+        step: steps done.
+        seconds: time spent training so far.
+    """
+
+    population: Population
+    densifier: Densifier
+    exposure: Exposure | None
+    sampler: ViewSampler
+    generator: torch.Generator
+    extent: float
+    start_count: int
+    cap: int
+    background: tuple[float, float, float]
+    step: int = 0
+    seconds: float = 0.0
+
+    @property
+    def gaussians(self) -> Gaussians:
+        """The scene as it is now, outside the autograd graph; shares memory with the parameters."""
+        return self.population.gaussians.detach()
+
+    def progress(self, config: TrainConfig) -> float:
+        """Share of the run that is done, by steps or by the clock."""
+        done = self.step / config.steps if config.steps else self.seconds / (60 * config.minutes)
+        return min(done, 1.0)
+
+    def state_dict(self) -> dict:
+        return {
+            "population": self.population.state_dict(),
+            "densifier": self.densifier.state_dict(),
+            "exposure": self.exposure.state_dict() if self.exposure else None,
+            "sampler": self.sampler.state_dict(),
+            "generator": self.generator.get_state(),
+            "start_count": self.start_count,
+            "cap": self.cap,
+            "step": self.step,
+            "seconds": self.seconds,
+        }
+
+
+def start(capture: Capture, config: TrainConfig, *, cap: int, init: Gaussians | None = None) -> TrainState:
+    """The state before the first step.
+
+    Args:
+        capture: what to train on.
+        config: how.
+        cap: the most Gaussians there may be.
+        init: a scene to start from instead of the capture's points.
+
+    Raises:
+        ConfigError: ``init`` holds no Gaussians.
+    """
+    generator = torch.Generator().manual_seed(config.seed)
+    extent = capture.extent
+    if init is None:
+        init = gaussians_from_points(capture.points, sh_degree=config.sh_degree, extent=extent)
+    else:
+        init = _with_degree(init, config.sh_degree)
+    if len(init) == 0:
+        raise ConfigError("the scene to start from holds no Gaussians")
+    if len(init) > cap:
+        chosen = torch.randperm(len(init), generator=generator)[:cap].sort().values
+        init = init.select(chosen)
+    views = len(capture.train_views)
+    return TrainState(
+        population=Population.starting_with(init),
+        densifier=make_densifier(config),
+        exposure=Exposure(views) if config.exposure else None,
+        sampler=ViewSampler(views, generator),
+        generator=generator,
+        extent=extent,
+        start_count=len(init),
+        cap=cap,
+        background=capture.background or (0.0, 0.0, 0.0),
+    )
+
+
+def restore(saved: dict, capture: Capture, config: TrainConfig) -> TrainState:
+    """The state that ``TrainState.state_dict`` was taken of."""
+    population = Population.from_state_dict(saved["population"])
+    state = start(capture, config, cap=saved["cap"], init=population.gaussians.detach())
+    state = replace(state, population=population, start_count=saved["start_count"])
+    state.densifier.load_state_dict(saved["densifier"])
+    if state.exposure:
+        state.exposure.load_state_dict(saved["exposure"])
+    state.sampler.load_state_dict(saved["sampler"])
+    state.generator.set_state(saved["generator"])
+    state.step, state.seconds = saved["step"], saved["seconds"]
+    return state
+
+
+def _with_degree(gaussians: Gaussians, degree: int) -> Gaussians:
+    """The same Gaussians with SH coefficients up to ``degree``, zeros where there were none."""
+    wanted, has = (degree + 1) ** 2, gaussians.sh.shape[1]
+    sh = gaussians.sh[:, :wanted]
+    if has < wanted:
+        sh = torch.cat([sh, sh.new_zeros(len(gaussians), wanted - has, 3)], dim=1)
+    return replace(gaussians, sh=sh)

@@ -1,0 +1,52 @@
+"""What a render is compared with: a photograph at the resolution of the moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from sfumato.capture.pixels import Pixels
+
+
+@dataclass(frozen=True)
+class Target:
+    """A photograph, float32.
+
+    Attributes:
+        image: [h, w, 3] in [0, 1].
+        weight: [h, w] 0 where the loss ignores a pixel, else 1; None: all count.
+    """
+
+    image: Tensor
+    weight: Tensor | None
+
+
+def make_target(pixels: Pixels, size_px: tuple[int, int], background: tuple[float, float, float]) -> Target:
+    """Put a photograph over a background at ``size_px`` (width, height), by area average.
+
+    Args:
+        pixels: the photograph, premultiplied where it is transparent.
+        size_px: no larger than the photograph.
+        background: RGB in [0, 1].
+    """
+    image = _reduced(torch.from_numpy(pixels.rgb), size_px) / 255
+    if pixels.alpha is not None:
+        through = 1 - _reduced(torch.from_numpy(pixels.alpha)[..., None], size_px) / 255
+        image = image + through * image.new_tensor(background)
+    if pixels.mask is None:
+        return Target(image, None)
+    share = _reduced(torch.from_numpy(pixels.mask)[..., None], size_px)[..., 0]
+    # A pixel that mixes in something ignored is ignored.
+    return Target(image, (share > 0.99).float())
+
+
+def _reduced(values: Tensor, size_px: tuple[int, int]) -> Tensor:
+    """[h, w, d] float32 area average of uint8 or bool values [H, W, d]."""
+    values = values.float()
+    if (values.shape[1], values.shape[0]) == size_px:
+        return values
+    planes = F.interpolate(values.permute(2, 0, 1)[None], size=size_px[::-1], mode="area")
+    return planes[0].permute(1, 2, 0).contiguous()

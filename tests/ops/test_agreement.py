@@ -43,13 +43,14 @@ def colour_case(degree, n=50, with_visible=False):
     return "colour", {"sh": scene["sh"], "means": scene["means"], "camera_centre": centre}, options
 
 
-def composite_case(channels=3, n=64, opaque=False):
+def composite_case(channels=3, n=64, opacity=None, size=(WIDTH, HEIGHT)):
     inputs = ellipses(n, channels=channels)
-    if opaque:
-        inputs["opacities"] = 1 - inputs["opacities"] * 0.01
-        inputs["mean_px"] = inputs["mean_px"] * 0.4 + 5
+    inputs["mean_px"] *= torch.tensor(size) / torch.tensor([WIDTH, HEIGHT])
+    if opacity is not None:
+        inputs["opacities"] = opacity * (1 - inputs["opacities"] * 0.01)
     depth, radius_px = inputs.pop("depth"), inputs.pop("radius_px")
-    return "composite", inputs, {**SIZE, "depth": depth, "radius_px": radius_px}
+    options = {"width": size[0], "height": size[1], "depth": depth, "radius_px": radius_px}
+    return "composite", inputs, options
 
 
 def photometric_case(pixel_loss, weighted, height=37, width=29):
@@ -69,7 +70,11 @@ CASES = {
     **{f"colour-{degree}": partial(colour_case, degree) for degree in range(4)},
     "colour-visible": partial(colour_case, 3, with_visible=True),
     **{f"composite-{channels}": partial(composite_case, channels) for channels in (1, 3, 4, 9)},
-    "composite-opaque": partial(composite_case, opaque=True),
+    "composite-opaque": partial(composite_case, opacity=1.0),
+    "composite-deep": partial(composite_case, n=700, opacity=0.03),
+    "composite-tiles": partial(composite_case, n=150, size=(101, 67)),
+    "composite-one-pixel": partial(composite_case, n=20, size=(1, 1)),
+    "photometric-small": partial(photometric_case, "l1", True, height=3, width=7),
     **{
         f"photometric-{pixel_loss}-{'weighted' if weighted else 'plain'}": partial(
             photometric_case, pixel_loss, weighted

@@ -33,7 +33,7 @@ def _adam_step(
     beta1, beta2 = betas
     adam_step(
         rows[0], as_array(grad).reshape(n, -1), rows[1], rows[2], as_array(seen),
-        as_array(rates / (1 - beta1**step)), np.float32(beta1), np.float32(beta2), np.float32(epsilon),
+        as_array(rates / (1 - beta1**step)), *map(np.float32, (beta1, 1 - beta1, beta2, 1 - beta2, epsilon)),
         np.float32(1 / math.sqrt(1 - beta2**step)),
     )  # fmt: skip
 

@@ -86,8 +86,7 @@ def colour(
     if visible is not None and (visible.dtype != torch.bool or visible.shape != means.shape[:1]):
         raise ShapeError(f"visible is {visible.dtype} {list(visible.shape)}, expected bool [{len(means)}]")
     if uses_definition(sh):
-        colours = reference.colour(sh, means, camera_centre, degree)
-        return colours if visible is None else torch.where(visible[:, None], colours, 0.0)
+        return reference.colour(sh, means, camera_centre, degree, visible)
     if visible is None:
         visible = torch.ones(len(means), dtype=torch.bool)
     return _colour(sh, means, camera_centre, degree, visible)

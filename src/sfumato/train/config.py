@@ -21,7 +21,8 @@ class Rates:
         sh_base: of the constant SH coefficients.
         sh_rest: of all other SH coefficients.
         exposure: of the exposure of each photograph.
-        end_factor: every rate but that of the means falls log-linearly to this share of itself.
+        cool_from: share of the run from where every rate but that of the means falls.
+        end_factor: share of itself to which it falls, log-linearly, at the end.
     """
 
     means_start: float = 3.2e-4
@@ -32,6 +33,7 @@ class Rates:
     sh_base: float = 5e-3
     sh_rest: float = 2.5e-4
     exposure: float = 1e-3
+    cool_from: float = 0.8
     end_factor: float = 0.2
 
 

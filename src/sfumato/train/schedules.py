@@ -16,7 +16,8 @@ def rate_of(rates: Rates, name: str, progress: float) -> float:
     if name == "means":
         return log_linear(rates.means_start, rates.means_end, progress)
     start = getattr(rates, name)
-    return log_linear(start, start * rates.end_factor, progress)
+    cooled = (progress - rates.cool_from) / (1 - rates.cool_from)
+    return log_linear(start, start * rates.end_factor, cooled)
 
 
 def shrink_factor(schedule: Schedule, progress: float) -> int:

@@ -66,8 +66,13 @@ def lane_function(function):
     return numba.njit(function, error_model="numpy")
 
 
+def serial_kernel(function):
+    """A loop that cannot be split over threads."""
+    return _compile(function, fastmath=FAST_MATH)
+
+
 def kernel(function):
-    """A serial or parallel loop over Gaussians or pixels in scalar code (LLVM vectorises it)."""
+    """A parallel loop over Gaussians or pixels in scalar code."""
     return _locked(_compile(function, parallel=True, fastmath=FAST_MATH))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numba import prange
 
 from sfumato.ops import constants
-from sfumato.ops.cpu.jit import kernel, scalar
+from sfumato.ops.cpu.jit import kernel, scalar, serial_kernel
 
 BLOCK_WIDTH, BLOCK_HEIGHT = 8, 4
 BLOCK_COLUMNS, BLOCK_ROWS = 8, 8
@@ -168,7 +168,7 @@ def scatter_pairs(slot_tile, slot_mask, starts, positions, pair_rank, pair_mask,
                 slot_pair[slot] = pair
 
 
-@kernel
+@serial_kernel
 def _digit_counts(keys, shift):
     counts = np.zeros(2048, np.int64)
     for i in range(keys.size):
@@ -176,7 +176,7 @@ def _digit_counts(keys, shift):
     return counts
 
 
-@kernel
+@serial_kernel
 def _scatter_by_digit(keys, ids, shift, positions, new_keys, new_ids):
     for i in range(keys.size):
         digit = (keys[i] >> shift) & np.uint32(2047)

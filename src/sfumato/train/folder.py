@@ -1,0 +1,198 @@
+"""The folder of a run: what is where, who may write it, and what a killed run leaves behind."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sfumato import machine
+from sfumato.errors import ConfigError, FormatError
+from sfumato.outputs import write_error, write_json, write_text
+from sfumato.train.checkpoint import checkpoints
+from sfumato.train.options import RunOptions
+
+_UNFINISHED = re.compile(r"\..*\.[0-9a-f]{12}\.part(\..*)?")
+_MAX_CONFIG_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Paths of a run folder.
+
+    Attributes:
+        path: the folder.
+    """
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.json"
+
+    @property
+    def scene(self) -> Path:
+        return self.path / "scene.ply"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.json"
+
+    @property
+    def events(self) -> Path:
+        return self.path / "events.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def test_renders(self) -> Path:
+        return self.path / "renders" / "test"
+
+    @property
+    def sheet(self) -> Path:
+        return self.path / "renders" / "contact_sheet.png"
+
+    @property
+    def chart(self) -> Path:
+        return self.path / "training_chart.png"
+
+    def check_free(self, *, resume: bool, overwrite: bool) -> None:
+        """Refuse to mix a run with another one's results.
+
+        Raises:
+            ConfigError: there are results and neither ``resume`` nor ``overwrite`` is given, or both.
+        """
+        if resume and overwrite:
+            raise ConfigError("--resume and --overwrite exclude each other: give one of them")
+        if self.path.exists() and not self.path.is_dir():
+            raise ConfigError(f"--out {self.path} is a file; give a folder")
+        if not resume and not overwrite and any(self._results()):
+            raise ConfigError(
+                f"{self.path} holds a run already; give --resume to go on with it, --overwrite to replace "
+                "it, or another --out"
+            )
+
+    def begin(self, options: RunOptions, **facts: object) -> None:
+        """Remove what earlier runs left and write ``config.json``.
+
+        Args:
+            options: of the run.
+            facts: what else to write down.
+        """
+        with _writing(self.path):
+            for path in self._results():
+                path.unlink()
+        self._remove_unfinished()
+        self.write_config(options, **facts)
+        with _writing(self.checkpoints):
+            self.checkpoints.mkdir(exist_ok=True)
+
+    def go_on(self, options: RunOptions, step: int, **facts: object) -> None:
+        """Prepare to resume after ``step`` steps: reports of later ones are dropped."""
+        self._remove_unfinished()
+        self.write_config(options, **facts)
+        if self.events.exists():
+            lines = self.events.read_text("utf-8", errors="replace").splitlines()
+            write_text(self.events, "".join(f"{line}\n" for line in lines if _is_report_until(line, step)))
+
+    def write_config(self, options: RunOptions, **facts: object) -> None:
+        """Write every option with its value, and the versions."""
+        document = {"version": 1, "options": options.to_plain(), **facts, "versions": machine.versions()}
+        write_json(self.config, document)
+
+    def read_options(self) -> RunOptions:
+        """The options in ``config.json``.
+
+        Raises:
+            ConfigError: there is no run here.
+            FormatError: the file is damaged.
+        """
+        return RunOptions.from_plain(self._read(self.config).get("options"), self.config)
+
+    def read_training(self) -> dict[str, Any]:
+        """Steps, seconds and so on for ``metrics.json``, from the last one or else from the reports."""
+        with suppress(ConfigError, FormatError):
+            found = self._read(self.metrics).get("train")
+            if isinstance(found, dict):
+                return found
+        from sfumato.evaluate.chart import read_events
+
+        last = read_events(self.events)[-1:] if self.events.exists() else []
+        last = last[0] if last else {}
+        whole = {
+            key: int(last[name]) for key, name in (("steps", "step"), ("gaussians",) * 2) if name in last
+        }
+        return {**whole, "seconds": last.get("seconds"), "peak_memory_bytes": None}
+
+    def _read(self, path: Path) -> dict[str, Any]:
+        try:
+            if path.stat().st_size > _MAX_CONFIG_BYTES and path == self.config:
+                raise FormatError(f"{path} is too large for what it should be")
+            document = json.loads(path.read_text("utf-8"))
+        except FileNotFoundError:
+            raise ConfigError(
+                f"{self.path} is no run folder: it has no {path.name}; run sfumato train first"
+            ) from None
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from error
+        except (ValueError, RecursionError) as error:
+            raise FormatError(f"{path} is damaged: it is no JSON; begin another run") from error
+        if not isinstance(document, dict):
+            raise FormatError(f"{path} is damaged: it is no table; begin another run")
+        return document
+
+    def _results(self) -> Iterator[Path]:
+        files = (self.config, self.scene, self.metrics, self.events, self.sheet, self.chart)
+        yield from (path for path in files if path.is_file())
+        yield from checkpoints(self.checkpoints)
+        yield from self.test_renders.glob("*.png")
+
+    def _remove_unfinished(self) -> None:
+        """Delete what writes that were killed left behind."""
+        folders = (self.path, self.checkpoints, self.test_renders.parent, self.test_renders)
+        for folder in folders:
+            for path in folder.glob(".*.part*"):
+                if _UNFINISHED.fullmatch(path.name):
+                    with suppress(OSError):
+                        path.unlink()
+
+
+class EventLog:
+    """``events.jsonl``, one line per report, each on the disk at once.
+
+    Args:
+        path: the file; lines are added at its end.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def write(self, report: dict[str, float]) -> None:
+        """Add a line.
+
+        Raises:
+            SfumatoError: the disk is full or the file cannot be written.
+        """
+        with _writing(self._path), self._path.open("a", encoding="utf-8") as handle:
+            handle.write(json.dumps(report, allow_nan=False) + "\n")
+
+
+def _is_report_until(line: str, step: int) -> bool:
+    with suppress(ValueError, RecursionError, TypeError):
+        return json.loads(line)["step"] <= step
+    return False
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Turn failures of the file system into errors of one line."""
+    try:
+        yield
+    except OSError as error:
+        raise write_error(path, error) from error

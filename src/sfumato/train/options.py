@@ -1,0 +1,152 @@
+"""Everything a run of the command line is made from, and its form in ``config.json``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from sfumato.errors import ConfigError
+from sfumato.train.config import TrainConfig
+
+if TYPE_CHECKING:
+    from sfumato.capture.dataset import Capture
+
+# What a run may be resumed with a different value of: its length, and how often it is saved.
+MAY_CHANGE = ("train.steps", "train.minutes", "checkpoint_every")
+
+
+@dataclass(frozen=True)
+class CaptureOptions:
+    """How photographs are read.
+
+    Attributes:
+        downscale: make the photographs this many times smaller, by area average.
+        test_every: hold out every so-manieth photograph by name, to measure quality; 0 holds out none.
+        alpha: what an alpha channel is: transparency, or a mask of what to ignore; auto takes it for
+            transparency in Blender datasets and for a mask elsewhere.
+        background: red, green and blue in [0, 1] behind transparent photographs; None: white.
+    """
+
+    downscale: int = 1
+    test_every: int = 8
+    alpha: Literal["auto", "transparency", "mask"] = "auto"
+    background: tuple[float, float, float] | None = None
+
+    def load(self, data: Path, *, seed: int) -> Capture:
+        """Read a dataset with these options."""
+        from sfumato.capture.dataset import load_capture
+
+        return load_capture(data, **vars(self), seed=seed)
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """A run.
+
+    Attributes:
+        data: the dataset.
+        capture: how it is read.
+        train: how to train.
+        init: a scene to start from, or None for the dataset's points.
+        checkpoint_every: steps between two checkpoints; None: about one a minute.
+    """
+
+    data: Path
+    capture: CaptureOptions = field(default_factory=CaptureOptions)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    init: Path | None = None
+    checkpoint_every: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.checkpoint_every is not None and self.checkpoint_every < 1:
+            raise ConfigError(f"checkpoint_every is {self.checkpoint_every}; give at least 1")
+
+    def to_plain(self) -> dict[str, Any]:
+        """Nested tables of plain values, ready for JSON."""
+        return _plain(asdict(self))
+
+    @staticmethod
+    def from_plain(values: object, source: Path) -> RunOptions:
+        """The options that ``to_plain`` was taken of.
+
+        Args:
+            values: nested tables; nothing about them is trusted.
+            source: the file they come from, for errors.
+
+        Raises:
+            ConfigError: an option is missing, unknown, or of another type.
+        """
+        return _record(RunOptions, values, source, "")
+
+
+def check_same_run(old: RunOptions, new: RunOptions) -> None:
+    """Refuse to resume a run with other options than it began with.
+
+    The place of the dataset may have changed; what is in it is compared elsewhere.
+
+    Raises:
+        ConfigError: naming the first option that differs.
+    """
+    before = dict(_leaves(old.to_plain()))
+    for name, value in _leaves(new.to_plain()):
+        if name != "data" and name not in MAY_CHANGE and before[name] != value:
+            option = "--" + name.removeprefix("train.").removeprefix("capture.").replace("_", "-")
+            raise ConfigError(
+                f"{option} is {value} but the run to resume has {before[name]}; leave it out, or begin another run"
+            )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _leaves(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def _record(kind: type, values: object, source: Path, place: str) -> Any:
+    if not isinstance(values, dict):
+        raise ConfigError(f"{source}: {place or 'the whole'} is no table of options; begin another run")
+    known = {f.name for f in fields(kind)}
+    for name in sorted(known ^ {str(key) for key in values}):
+        what = "missing" if name in known else "unknown"
+        raise ConfigError(f"{source}: option {place}{name} is {what}; it was written by another version")
+    kinds = get_type_hints(kind)
+    return kind(**{name: _typed(kinds[name], values[name], source, place + name) for name in known})
+
+
+def _typed(kind: Any, value: Any, source: Path, place: str) -> Any:
+    """``value`` as ``kind``, one of the types that options have."""
+    if is_dataclass(kind):
+        return _record(kind, value, source, place + ".")
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        if value is None and NoneType in inner:
+            return None
+        return _typed(next(k for k in inner if k is not NoneType), value, source, place)
+    if origin is Literal and value in inner:
+        return value
+    if origin is tuple and isinstance(value, list) and len(value) == len(inner):
+        return tuple(_typed(k, v, source, place) for k, v in zip(inner, value, strict=True))
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    if kind is bool and isinstance(value, bool):
+        return value
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if (kind is float and is_number) or (kind is int and is_number and isinstance(value, int)):
+        return kind(value)
+    if kind is str and isinstance(value, str):
+        return value
+    raise ConfigError(f"{source}: option {place} has the value {str(value)[:40]!r}, which it cannot have")

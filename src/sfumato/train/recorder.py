@@ -1,0 +1,176 @@
+"""What is written down and shown during a run; it reads the state and never changes it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+import torch
+
+from sfumato.capture.dataset import View
+from sfumato.errors import SfumatoError
+from sfumato.evaluate.held_out import composited
+from sfumato.evaluate.metrics import psnr
+from sfumato.evaluate.scenes import renderer
+from sfumato.train.config import TrainConfig
+from sfumato.train.display import Display, Figures, clock
+from sfumato.train.folder import EventLog
+from sfumato.train.loop import StepStats
+from sfumato.train.schedules import shrink_factor
+from sfumato.train.state import TrainState
+
+# Measuring quality on the way may take this share of the time, and these many views at most.
+_GLIMPSE_SHARE = 0.02
+_GLIMPSE_VIEWS = 4
+_GLIMPSES = 20
+# Reports come at least this far apart, so that a long run has some hundreds of them.
+_REPORT_EVERY_S = 0.2
+_REPORTS = 400
+_SMOOTHING = 0.98
+
+
+class Recorder:
+    """A callback of training: reports, display, and the guard against divergence.
+
+    Args:
+        config: of the run, with a budget.
+        events: where reports go.
+        display: where figures are shown.
+        test_views: held out; a few of them are looked at now and then.
+        size_px: (width, height) of the largest photograph.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        events: EventLog,
+        display: Display,
+        test_views: Sequence[View],
+        size_px: tuple[int, int],
+    ) -> None:
+        self._config, self._events, self._display, self._size_px = config, events, display, size_px
+        self._glimpses = _Glimpses(test_views, config.antialiased)
+        self._loss = _Smoothed()
+        self._rate = _Rate()
+        self._psnr: float | None = None
+        self._reported_s = -math.inf
+
+    def __call__(self, state: TrainState, stats: StepStats) -> None:
+        if not math.isfinite(stats.loss):
+            raise SfumatoError(
+                f"training diverged at step {state.step}: the loss is {stats.loss}; lower the --rates, "
+                "or --resume from the last checkpoint"
+            )
+        self._loss.add(stats.loss)
+        progress = state.progress(self._config)
+        found = self._glimpses.look(state, progress)
+        self._psnr = self._psnr if found is None else found
+        if found is not None or self._is_report_due(state, progress):
+            self.report(state, found)
+        if self._display.is_due:
+            self._display.show(self._figures(state, progress))
+
+    def report(self, state: TrainState, quality: float | None) -> None:
+        """Write a line of ``events.jsonl``; ``quality`` is the PSNR of held-out views, if it was measured."""
+        self._reported_s = state.seconds
+        event = {"step": state.step, "seconds": round(state.seconds, 3), "gaussians": len(state.population)}
+        if self._loss.value is not None:
+            event["loss"] = round(self._loss.value, 6)
+        if quality is not None and math.isfinite(quality):
+            event["psnr"] = round(quality, 4)
+        self._events.write(event)
+
+    def _is_report_due(self, state: TrainState, progress: float) -> bool:
+        wait = max(_REPORT_EVERY_S, state.seconds / _REPORTS)
+        return progress >= 1 or state.seconds - self._reported_s >= wait
+
+    def _figures(self, state: TrainState, progress: float) -> Figures:
+        rate, config = self._rate.at(state.step), self._config
+        if config.steps:
+            budget = f"{state.step:,}/{config.steps:,} steps"
+            remaining_s = (config.steps - state.step) / rate if rate else 0.0
+        else:
+            budget = f"{clock(state.seconds)} of {clock(60 * config.minutes)}, step {state.step:,}"
+            remaining_s = 60 * config.minutes - state.seconds
+        shrink = shrink_factor(config.schedule, progress)
+        size_px = (self._size_px[0] // shrink, self._size_px[1] // shrink)
+        return Figures(
+            progress,
+            budget,
+            rate,
+            self._loss.value or 0.0,
+            len(state.population),
+            size_px,
+            self._psnr,
+            remaining_s,
+        )
+
+
+class _Glimpses:
+    """PSNR of a few held-out views at a few moments, as far as the time allows."""
+
+    def __init__(self, views: Sequence[View], antialiased: bool) -> None:
+        every = max(1, math.ceil(len(views) / _GLIMPSE_VIEWS))
+        self._views = views[::every]
+        self._antialiased = antialiased
+        self._next = 1 / _GLIMPSES
+        self._spent_s = self._last_s = 0.0
+        self._began: tuple[int, float] | None = None
+
+    def look(self, state: TrainState, progress: float) -> float | None:
+        """The PSNR if it is time for it, in decibels."""
+        if self._began is None:
+            self._began = (state.step, state.seconds)
+            return None
+        steps, seconds = state.step - self._began[0], state.seconds - self._began[1]
+        cost = self._last_s or len(self._views) * seconds / max(steps, 1)
+        too_dear = self._spent_s + cost > _GLIMPSE_SHARE * seconds
+        if not self._views or too_dear or progress < self._next or progress >= 1:
+            return None
+        self._next = progress + 1 / _GLIMPSES
+        start = time.perf_counter()
+        found = self._quality(state)
+        self._last_s = time.perf_counter() - start
+        self._spent_s += self._last_s
+        return found
+
+    def _quality(self, state: TrainState) -> float:
+        render = renderer(state.gaussians, background=state.background, antialiased=self._antialiased)
+        with torch.no_grad():
+            return fmean(
+                psnr(render(view.camera), composited(view.load(), state.background)) for view in self._views
+            )
+
+
+@dataclass
+class _Smoothed:
+    """A mean that forgets."""
+
+    value: float | None = None
+    _sum: float = 0.0
+    _weight: float = 0.0
+
+    def add(self, value: float) -> None:
+        self._sum = _SMOOTHING * self._sum + (1 - _SMOOTHING) * value
+        self._weight = _SMOOTHING * self._weight + (1 - _SMOOTHING)
+        self.value = self._sum / self._weight
+
+
+class _Rate:
+    """Steps a second between two looks."""
+
+    def __init__(self, clock_s: Callable[[], float] = time.perf_counter) -> None:
+        self._clock_s = clock_s
+        self._last: tuple[int, float] | None = None
+        self._rate = 0.0
+
+    def at(self, step: int) -> float:
+        now = self._clock_s()
+        if self._last and now > self._last[1]:
+            recent = (step - self._last[0]) / (now - self._last[1])
+            self._rate = recent if not self._rate else 0.7 * self._rate + 0.3 * recent
+        self._last = (step, now)
+        return self._rate

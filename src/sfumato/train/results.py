@@ -1,0 +1,70 @@
+"""The results of a run: metrics, pictures of held-out views, contact sheet and chart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sfumato.capture.dataset import Capture
+from sfumato.evaluate.chart import read_events, training_chart
+from sfumato.evaluate.held_out import Report, write_metrics
+from sfumato.evaluate.scenes import evaluate_scene
+from sfumato.evaluate.sheet import contact_sheet
+from sfumato.scene.gaussians import Gaussians
+from sfumato.train.config import TrainConfig
+from sfumato.train.display import Display
+from sfumato.train.folder import RunFolder
+
+
+def write_results(
+    folder: RunFolder,
+    gaussians: Gaussians,
+    capture: Capture,
+    config: TrainConfig,
+    facts: Mapping[str, object],
+    display: Display,
+) -> Report:
+    """Measure a scene on the held-out views and write everything that shows it.
+
+    Args:
+        folder: of the run.
+        gaussians: the scene.
+        capture: what it was trained on.
+        config: how.
+        facts: steps, seconds, gaussians and peak_memory_bytes, for ``metrics.json``.
+        display: where the outcome is shown.
+
+    Raises:
+        SfumatoError: a file cannot be written.
+    """
+    views = capture.test_views
+    with display.waiting(f"comparing {len(views)} held-out views"):
+        report = evaluate_scene(
+            gaussians,
+            views,
+            background=capture.background or (0.0, 0.0, 0.0),
+            antialiased=config.antialiased,
+            folder=folder.test_renders,
+        )
+        write_metrics(folder.metrics, report, train=facts, split_rule=capture.split_rule)
+        if views:
+            contact_sheet(report, folder.test_renders, folder.sheet)
+        events = read_events(folder.events) if folder.events.exists() else []
+        if any("loss" in event for event in events):
+            training_chart(events, folder.chart)
+    display.say(describe(report, facts))
+    return report
+
+
+def describe(report: Report, facts: Mapping[str, object]) -> str:
+    """The outcome in one line."""
+    words = []
+    if report.psnr is not None and report.ssim is not None:
+        words += [f"PSNR {report.psnr:.2f} dB", f"SSIM {report.ssim:.4f}"]
+    if report.lpips is not None:
+        words.append(f"LPIPS {report.lpips:.4f}")
+    words += [f"on {len(report.views)} held-out views"] if words else ["no held-out views"]
+    if facts.get("seconds") is not None:
+        words.append(
+            f"{facts.get('gaussians', 0):,} Gaussians, {facts.get('steps', 0):,} steps in {facts['seconds']:.1f} s"
+        )
+    return ", ".join(words)

@@ -1,0 +1,207 @@
+"""A whole run: from a dataset to a run folder with a scene, its quality and its pictures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from sfumato import machine
+from sfumato.capture.dataset import Capture
+from sfumato.errors import ConfigError, SfumatoError
+from sfumato.evaluate.held_out import Report
+from sfumato.scene.files import load, save
+from sfumato.scene.gaussians import Gaussians
+from sfumato.train import loop
+from sfumato.train.checkpoint import first_not_finite, identify, latest_checkpoint, save_checkpoint
+from sfumato.train.config import TrainConfig
+from sfumato.train.display import Display
+from sfumato.train.folder import EventLog, RunFolder
+from sfumato.train.interruption import Interruption
+from sfumato.train.loop import Callback, StepStats
+from sfumato.train.options import RunOptions, check_same_run
+from sfumato.train.plan import Plan, make_plan, with_budget
+from sfumato.train.recorder import Recorder
+from sfumato.train.results import write_results
+from sfumato.train.state import TrainState, start
+from sfumato.train.warm_up import kernels_are_compiled, warm_up
+
+# Checkpoints come this far apart, and so that writing them takes at most this share of the time.
+_CHECKPOINT_EVERY_S = 60.0
+_CHECKPOINT_SHARE = 0.02
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a run ended.
+
+    Attributes:
+        state: at the end.
+        report: quality on held-out views; None if the run was stopped before.
+        stopped_by: the signal that stopped it, or None.
+    """
+
+    state: TrainState
+    report: Report | None
+    stopped_by: int | None
+
+
+def train(
+    capture: Capture,
+    config: TrainConfig | None = None,
+    *,
+    init: Gaussians | None = None,
+    callbacks: Sequence[Callback] = (),
+) -> TrainState:
+    """Train a scene in memory; nothing is written.
+
+    Args:
+        capture: photographs with cameras, from ``load_capture``.
+        config: how to train; by default for a few minutes.
+        init: a scene to start from instead of the capture's points.
+        callbacks: called after each step with the state and its report; they must not change it.
+
+    Returns:
+        The state after the last step; its ``gaussians`` are the scene.
+
+    Raises:
+        ConfigError: an option is out of range, or memory is too short.
+    """
+    config = with_budget(config or TrainConfig())
+    plan = make_plan(capture, config, start_count=len(capture.points if init is None else init))
+    warm_up(config)
+    state = start(capture, config, cap=plan.cap, init=init)
+    return loop.train(capture, config, state, callbacks)
+
+
+def run_training(
+    out: Path,
+    options: RunOptions,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    display: Display | None = None,
+) -> RunResult:
+    """Train a scene and fill a run folder.
+
+    Args:
+        out: the folder.
+        options: of the run; to resume, the same as it began with but for its length.
+        resume: go on from the last checkpoint in the folder.
+        overwrite: replace the results in the folder.
+        display: where to show what happens.
+
+    Returns:
+        RunResult. A run that a signal stopped has a checkpoint and a scene, and no report.
+
+    Raises:
+        SfumatoError: something that was given is wrong, or the disk is full.
+    """
+    folder, display = RunFolder(out), display or Display()
+    folder.check_free(resume=resume, overwrite=overwrite)
+    if resume and options.init:
+        raise ConfigError("--init and --resume exclude each other: a resumed run has its scene already")
+    options = replace(options, data=options.data.absolute(), train=with_budget(options.train))
+    with display.waiting(f"reading {options.data}"):
+        capture = options.capture.load(options.data, seed=options.train.seed)
+        capture.train_views[0].load()
+    state, plan = _resumed(folder, capture, options) if resume else _started(capture, options)
+    display.say(plan.describe(options.train))
+    first = "" if kernels_are_compiled() else ", on this machine for the first time: about a minute"
+    with display.waiting(f"preparing kernels{first}"):
+        warm_up(options.train)
+    facts = {"cap": state.cap, "points": state.start_count, "estimated_memory_bytes": plan.memory_bytes}
+    if resume:
+        folder.go_on(options, state.step, **facts)
+        display.say(f"resuming after step {state.step:,}")
+    else:
+        folder.begin(options, **facts)
+    return _Run(folder, capture, options, display).go(state, plan)
+
+
+def _started(capture: Capture, options: RunOptions) -> tuple[TrainState, Plan]:
+    init = load(options.init) if options.init else None
+    plan = make_plan(capture, options.train, start_count=len(capture.points if init is None else init))
+    return start(capture, options.train, cap=plan.cap, init=init), plan
+
+
+def _resumed(folder: RunFolder, capture: Capture, options: RunOptions) -> tuple[TrainState, Plan]:
+    checkpoint = latest_checkpoint(folder.checkpoints)
+    check_same_run(checkpoint.options, replace(options, init=checkpoint.options.init))
+    state = replace(checkpoint, options=options).restore(capture)
+    plan = make_plan(capture, replace(options.train, max_gaussians=state.cap), start_count=state.start_count)
+    return state, plan
+
+
+class _Stopped(Exception):
+    """A signal asked to stop; raised between two steps."""
+
+
+class _Run:
+    """A run in its folder, from its first step to its results."""
+
+    def __init__(self, folder: RunFolder, capture: Capture, options: RunOptions, display: Display) -> None:
+        self._folder, self._capture, self._options, self._display = folder, capture, options, display
+        self._identity = identify(capture)
+        self._interruption = Interruption()
+        self._saved_at_s, self._saving_s = time.monotonic(), 0.0
+
+    def go(self, state: TrainState, plan: Plan) -> RunResult:
+        config, capture = self._options.train, self._capture
+        events = EventLog(self._folder.events)
+        recorder = Recorder(config, events, self._display, capture.test_views, plan.size_px)
+        with self._interruption:
+            try:
+                with self._display.training():
+                    loop.train(capture, config, state, (recorder, self._after_step))
+            except _Stopped:
+                self._save(state)
+                self._say_stopped(state)
+                return RunResult(state, None, self._interruption.signal)
+            self._save(state)
+        report = self._results(state)
+        recorder.report(state, report.psnr)
+        return RunResult(state, report, None)
+
+    def _after_step(self, state: TrainState, stats: StepStats) -> None:
+        if self._interruption.signal is not None:
+            raise _Stopped
+        every, config = self._options.checkpoint_every, self._options.train
+        waited_s = time.monotonic() - self._saved_at_s
+        due = waited_s > max(_CHECKPOINT_EVERY_S, self._saving_s / _CHECKPOINT_SHARE)
+        if (state.step % every == 0 if every else due) and state.progress(config) < 1:
+            self._save(state)
+
+    def _save(self, state: TrainState) -> None:
+        broken = first_not_finite(state)
+        if broken:
+            raise SfumatoError(
+                f"training diverged before step {state.step}: {broken} hold NaN or infinity; lower the "
+                "--rates, or --resume from the last checkpoint"
+            )
+        began = time.monotonic()
+        save_checkpoint(self._folder.checkpoints, state, self._options, self._identity)
+        save(state.gaussians, self._folder.scene)
+        self._saved_at_s = time.monotonic()
+        self._saving_s = self._saved_at_s - began
+
+    def _say_stopped(self, state: TrainState) -> None:
+        self._display.say(
+            f"stopped after step {state.step:,}; to go on: "
+            f"sfumato train {self._options.data} -o {self._folder.path} --resume"
+        )
+
+    def _results(self, state: TrainState) -> Report:
+        facts = {
+            "steps": state.step,
+            "seconds": round(state.seconds, 3),
+            "gaussians": len(state.population),
+            "peak_memory_bytes": machine.peak_memory_bytes(),
+        }
+        with torch.no_grad():
+            return write_results(
+                self._folder, state.gaussians, self._capture, self._options.train, facts, self._display
+            )

@@ -1,0 +1,81 @@
+"""Compiling the kernels before the clock of a run starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from sfumato.capture.pixels import Pixels
+from sfumato.evaluate.scenes import renderer
+from sfumato.scene.cameras import Camera
+from sfumato.scene.gaussians import Gaussians
+from sfumato.train.config import TrainConfig
+from sfumato.train.densify import make_densifier
+from sfumato.train.exposure import Exposure
+from sfumato.train.loop import train_step
+from sfumato.train.population import Population
+from sfumato.train.sampler import ViewSampler
+from sfumato.train.state import TrainState
+
+_SIDE_PX = 32
+_GAUSSIANS = 16
+_STEPS = 4
+
+
+@dataclass(frozen=True)
+class _GreyView:
+    """A grey picture in memory."""
+
+    camera: Camera
+
+    def load(self) -> Pixels:
+        return Pixels(np.full((_SIDE_PX, _SIDE_PX, 3), 128, np.uint8))
+
+
+def kernels_are_compiled() -> bool:
+    """Whether this machine has compiled kernels of this version already."""
+    from sfumato.ops.cpu.jit import cache_folder
+
+    return any(cache_folder().rglob("*.nbc"))
+
+
+def warm_up(config: TrainConfig) -> None:
+    """Take a few steps on a tiny scene, so that every kernel a run needs is compiled.
+
+    Args:
+        config: of the run.
+    """
+    schedule = replace(config.schedule, refine_every=1, refine_from=0.0, refine_until=1.0)
+    tiny = replace(config, steps=_STEPS, minutes=None, schedule=schedule)
+    size = (_SIDE_PX, _SIDE_PX)
+    camera = Camera(torch.eye(4, dtype=torch.float64), (30.0, 30.0), (16.0, 16.0), size)
+    state = _state(tiny)
+    for _ in range(_STEPS):
+        train_step(state, _GreyView(camera), 0, tiny)
+    with torch.no_grad():
+        renderer(state.gaussians, background=state.background, antialiased=config.antialiased)(camera)
+
+
+def _state(config: TrainConfig) -> TrainState:
+    generator = torch.Generator().manual_seed(0)
+    means = torch.rand(_GAUSSIANS, 3, generator=generator) - 0.5
+    gaussians = Gaussians(
+        means + torch.tensor([0.0, 0.0, 2.0]),
+        torch.full((_GAUSSIANS, 3), -2.0),
+        torch.tensor([1.0, 0.0, 0.0, 0.0]).repeat(_GAUSSIANS, 1),
+        torch.zeros(_GAUSSIANS),
+        torch.zeros(_GAUSSIANS, (config.sh_degree + 1) ** 2, 3),
+    )
+    return TrainState(
+        population=Population.starting_with(gaussians),
+        densifier=make_densifier(config),
+        exposure=Exposure(1) if config.exposure else None,
+        sampler=ViewSampler(1, generator),
+        generator=generator,
+        extent=1.0,
+        start_count=_GAUSSIANS,
+        cap=2 * _GAUSSIANS,
+        background=(0.0, 0.0, 0.0),
+    )

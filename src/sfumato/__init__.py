@@ -1,0 +1,83 @@
+"""Sfumato: photographs to 3D Gaussian scenes, on a plain CPU.
+
+The public names below are loaded when they are first used, so that importing the package is quick.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sfumato import evaluate, train
+    from sfumato.capture.dataset import Capture, View, load_capture
+    from sfumato.errors import CaptureError, ConfigError, FormatError, SfumatoError, ShapeError
+    from sfumato.render.gsplat_api import rasterization
+    from sfumato.render.output import Render
+    from sfumato.render.rasterize import rasterize
+    from sfumato.render.settings import RasterSettings
+    from sfumato.scene.cameras import Camera
+    from sfumato.scene.files import load, save
+    from sfumato.scene.gaussians import Gaussians
+    from sfumato.train.config import TrainConfig
+
+_HOMES = {
+    "Camera": "scene.cameras",
+    "Capture": "capture.dataset",
+    "CaptureError": "errors",
+    "ConfigError": "errors",
+    "FormatError": "errors",
+    "Gaussians": "scene.gaussians",
+    "RasterSettings": "render.settings",
+    "Render": "render.output",
+    "SfumatoError": "errors",
+    "ShapeError": "errors",
+    "TrainConfig": "train.config",
+    "View": "capture.dataset",
+    "load": "scene.files",
+    "load_capture": "capture.dataset",
+    "rasterization": "render.gsplat_api",
+    "rasterize": "render.rasterize",
+    "save": "scene.files",
+}
+# Packages that can be called: sfumato.train(capture) is short for sfumato.train.run.train(capture).
+_VERBS = ("evaluate", "train")
+
+__all__ = [
+    "Camera",
+    "Capture",
+    "CaptureError",
+    "ConfigError",
+    "FormatError",
+    "Gaussians",
+    "RasterSettings",
+    "Render",
+    "SfumatoError",
+    "ShapeError",
+    "TrainConfig",
+    "View",
+    "evaluate",
+    "load",
+    "load_capture",
+    "rasterization",
+    "rasterize",
+    "save",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("sfumato")
+    if name in _VERBS:
+        return import_module(f"sfumato.{name}")
+    if name in _HOMES:
+        found = globals()[name] = getattr(import_module(f"sfumato.{_HOMES[name]}"), name)
+        return found
+    raise AttributeError(f"module 'sfumato' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, "__version__"})

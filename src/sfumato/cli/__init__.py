@@ -1,0 +1,72 @@
+"""The command line: ``sfumato <verb>``. Verbs load what they need when they are called.
+
+Exit codes: 0 done; 2 the input or the arguments are wrong, said in one line; 130 Ctrl-C and 143
+SIGTERM, after saving; 1 anything else.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from sfumato.errors import SfumatoError
+
+VERBS = {
+    "train": "photographs with cameras -> run folder with a scene",
+    "eval": "run folder -> quality on held-out views, with pictures",
+    "doctor": "what this machine can do, and what would make it faster",
+}
+EXIT_WRONG = 2
+EXIT_INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command line and return its exit code; errors of the user are one line on stderr.
+
+    Args:
+        argv: without the program's name; by default those of this process.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    _show_warnings()
+    try:
+        return _dispatch(arguments)
+    except SfumatoError as error:
+        print(f"sfumato: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return EXIT_WRONG
+    except KeyboardInterrupt:
+        print("sfumato: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def _dispatch(arguments: list[str]) -> int:
+    verb = arguments[0] if arguments else "--help"
+    if verb in ("-h", "--help", "help"):
+        _print_help()
+        return 0
+    if verb == "--version":
+        import sfumato
+
+        print(f"sfumato {sfumato.__version__}")
+        return 0
+    if verb not in VERBS:
+        raise SfumatoError(f"{verb!r} is no command; there are: {', '.join(VERBS)}")
+    return import_module(f"sfumato.cli.{verb}").command(arguments[1:])
+
+
+def _print_help() -> None:
+    print("usage: sfumato <command> [options]\n")
+    print("Photographs to 3D Gaussian scenes, on a plain CPU.\n")
+    for verb, summary in VERBS.items():
+        print(f"  {verb:8} {summary}")
+    print("\nsfumato <command> --help explains its options; sfumato --version names the version.")
+
+
+def _show_warnings() -> None:
+    logger = logging.getLogger("sfumato")
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("sfumato: %(levelname)s: %(message)s"))
+        logger.addHandler(handler)
+        logging.addLevelName(logging.WARNING, "warning")

@@ -7,7 +7,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from json import dumps, loads
 from pathlib import Path
@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sfumato import machine
+from sfumato.cli.arguments import parse
 from sfumato.evaluate.lpips import find_lpips
 
 GIB = 1024**3
@@ -49,6 +50,12 @@ print(json.dumps({"layer": numba.threading_layer(), "layers": found, "threads": 
 """
 
 Facts = dict[str, Any]
+
+
+def command(arguments: Sequence[str]) -> int:
+    """Parse the arguments and report; the exit code."""
+    parse(doctor, "doctor", arguments)
+    return 0
 
 
 def doctor(*, json: bool = False) -> None:

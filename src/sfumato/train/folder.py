@@ -12,6 +12,7 @@ from typing import Any
 
 from sfumato import machine
 from sfumato.errors import ConfigError, FormatError
+from sfumato.evaluate.chart import read_events
 from sfumato.outputs import write_error, write_json, write_text
 from sfumato.train.checkpoint import checkpoints
 from sfumato.train.options import RunOptions
@@ -121,14 +122,14 @@ class RunFolder:
             found = self._read(self.metrics).get("train")
             if isinstance(found, dict):
                 return found
-        from sfumato.evaluate.chart import read_events
-
-        last = read_events(self.events)[-1:] if self.events.exists() else []
-        last = last[0] if last else {}
-        whole = {
-            key: int(last[name]) for key, name in (("steps", "step"), ("gaussians",) * 2) if name in last
+        events = read_events(self.events) if self.events.exists() else []
+        last = events[-1] if events else {}
+        return {
+            "steps": int(last["step"]) if "step" in last else None,
+            "seconds": last.get("seconds"),
+            "gaussians": int(last["gaussians"]) if "gaussians" in last else None,
+            "peak_memory_bytes": None,
         }
-        return {**whole, "seconds": last.get("seconds"), "peak_memory_bytes": None}
 
     def _read(self, path: Path) -> dict[str, Any]:
         try:

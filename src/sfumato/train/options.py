@@ -96,7 +96,8 @@ def check_same_run(old: RunOptions, new: RunOptions) -> None:
         if name != "data" and name not in MAY_CHANGE and before[name] != value:
             option = "--" + name.removeprefix("train.").removeprefix("capture.").replace("_", "-")
             raise ConfigError(
-                f"{option} is {value} but the run to resume has {before[name]}; leave it out, or begin another run"
+                f"{option} is {value} but the run to resume has {before[name]}; "
+                "leave it out, or begin another run"
             )
 
 

@@ -63,8 +63,7 @@ def describe(report: Report, facts: Mapping[str, object]) -> str:
     if report.lpips is not None:
         words.append(f"LPIPS {report.lpips:.4f}")
     words += [f"on {len(report.views)} held-out views"] if words else ["no held-out views"]
-    if facts.get("seconds") is not None:
-        words.append(
-            f"{facts.get('gaussians', 0):,} Gaussians, {facts.get('steps', 0):,} steps in {facts['seconds']:.1f} s"
-        )
+    count, steps, seconds = (facts.get(key) for key in ("gaussians", "steps", "seconds"))
+    if count is not None and steps is not None and seconds is not None:
+        words.append(f"{count:,} Gaussians, {steps:,} steps in {seconds:.1f} s")
     return ", ".join(words)

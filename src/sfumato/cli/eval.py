@@ -1,0 +1,45 @@
+"""`sfumato eval`: the quality of a run's scene on held-out views."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from sfumato.cli.arguments import parse
+
+
+@dataclass(frozen=True)
+class Eval:
+    """Measure the scene of a run folder on its held-out views again.
+
+    Reads scene.ply and config.json; writes metrics.json, renders/ and the training chart.
+
+    Attributes:
+        run: run folder.
+        data: the dataset, if it is not where it was when the scene was trained.
+    """
+
+    run: Annotated[Positional[Path], arg(metavar="RUN")]
+    data: Path | None = None
+
+
+def command(arguments: Sequence[str]) -> int:
+    """Parse the arguments and evaluate; the exit code."""
+    given = parse(Eval, "eval", arguments)
+    from rich.console import Console
+
+    from sfumato.scene.files import load
+    from sfumato.train.display import Display
+    from sfumato.train.folder import RunFolder
+    from sfumato.train.results import write_results
+
+    folder = RunFolder(given.run)
+    options = folder.read_options()
+    scene = load(folder.scene)
+    capture = options.capture.load(given.data or options.data, seed=options.train.seed)
+    write_results(folder, scene, capture, options.train, folder.read_training(), Display(Console()))
+    return 0

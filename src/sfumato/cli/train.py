@@ -1,0 +1,97 @@
+"""`sfumato train`: photographs with cameras to a run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from sfumato.cli.arguments import parse
+from sfumato.errors import ConfigError
+from sfumato.train.config import TrainConfig
+from sfumato.train.options import CaptureOptions, RunOptions
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a scene of 3D Gaussians on photographs with cameras.
+
+    DATA is a COLMAP folder or one with transforms.json (instant-ngp, nerfstudio, Blender). Ctrl-C
+    saves and says how to go on. Exit codes: 0 done, 2 something given is wrong, 130 Ctrl-C, 143
+    SIGTERM, 1 anything else.
+
+    Attributes:
+        data: dataset folder.
+        out: run folder to make: scene.ply, metrics.json, renders and more.
+        resume: go on from the last checkpoint in the run folder, with the options it began with;
+            --steps or --minutes may be given anew to make it longer.
+        overwrite: replace the results in the run folder.
+        init: a scene (.ply) to start from instead of the dataset's points.
+        device: where to compute; auto takes the best there is.
+        renderer: how scenes are drawn: rasterized or ray traced.
+        checkpoint_every: steps between two checkpoints; None: about one a minute.
+        capture, config: the parts.
+    """
+
+    data: Annotated[Positional[Path], arg(metavar="DATA")]
+    out: Annotated[Path, arg(aliases=["-o"])]
+    resume: Annotated[bool, arg(name="resume")] = False
+    overwrite: bool = False
+    init: Path | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    renderer: Literal["raster", "trace"] = "raster"
+    checkpoint_every: int | None = None
+    capture: Annotated[CaptureOptions, arg(name="")] = field(default_factory=CaptureOptions)
+    config: Annotated[TrainConfig, arg(name="")] = field(default_factory=TrainConfig)
+
+    def run_options(self) -> RunOptions:
+        """What the run is made from."""
+        return RunOptions(self.data, self.capture, self.config, self.init, self.checkpoint_every)
+
+
+def command(arguments: Sequence[str]) -> int:
+    """Parse the arguments and train; the exit code."""
+    given = parse(Train, "train", arguments)
+    _check_available(given)
+    if given.resume:
+        given = _with_stored_options(given, arguments)
+    from rich.console import Console
+
+    from sfumato.train.display import Display
+    from sfumato.train.run import run_training
+
+    result = run_training(
+        given.out,
+        given.run_options(),
+        resume=given.resume,
+        overwrite=given.overwrite,
+        display=Display(Console()),
+    )
+    return 128 + result.stopped_by if result.stopped_by else 0
+
+
+def _check_available(given: Train) -> None:
+    if given.device == "cuda":
+        raise ConfigError("--device cuda is not available in this version; give cpu or auto")
+    if given.renderer == "trace":
+        raise ConfigError("--renderer trace is not available in this version; give raster")
+
+
+def _with_stored_options(given: Train, arguments: Sequence[str]) -> Train:
+    """Parse again with the run's own options in place of the defaults."""
+    from sfumato.train.folder import RunFolder
+
+    stored = RunFolder(given.out).read_options()
+    # The length of a run is given as one of two, so both are left open for the arguments to fill.
+    open_ended = replace(stored.train, steps=None, minutes=None)
+    default = replace(
+        given, capture=stored.capture, config=open_ended, checkpoint_every=stored.checkpoint_every
+    )
+    again = parse(Train, "train", arguments, default=default)
+    if again.config.steps is None and again.config.minutes is None:
+        length = {"steps": stored.train.steps, "minutes": stored.train.minutes}
+        again = replace(again, config=replace(again.config, **length))
+    return again

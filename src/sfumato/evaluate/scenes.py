@@ -1,0 +1,60 @@
+"""Quality of a scene of Gaussians, rendered by the rasterizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from sfumato.evaluate.held_out import HeldOutView, Report, evaluate
+from sfumato.evaluate.lpips import find_lpips
+from sfumato.render.rasterize import rasterize
+from sfumato.render.settings import RasterSettings
+from sfumato.scene.cameras import Camera
+from sfumato.scene.gaussians import Gaussians
+
+
+def evaluate_scene(
+    gaussians: Gaussians,
+    views: Sequence[HeldOutView],
+    *,
+    background: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    antialiased: bool = False,
+    lpips: bool = True,
+    folder: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Report:
+    """Compare renders of a scene with photographs.
+
+    Args:
+        gaussians: the scene.
+        views: photographs with their cameras.
+        background: RGB in [0, 1] behind renders and transparent photographs.
+        antialiased: as the scene was trained.
+        lpips: measure LPIPS too, where its weights are on this machine.
+        folder: where to write the pictures.
+        progress: called with (views done, views in all) after each view.
+
+    Returns:
+        Scores of every view and their means.
+    """
+    metric, note = find_lpips() if lpips and views else (None, "not asked for")
+    return evaluate(
+        renderer(gaussians, background=background, antialiased=antialiased),
+        views,
+        background=background,
+        lpips=metric,
+        lpips_note=None if metric else note,
+        folder=folder,
+        progress=progress,
+    )
+
+
+def renderer(
+    gaussians: Gaussians, *, background: tuple[float, float, float], antialiased: bool
+) -> Callable[[Camera], Tensor]:
+    """A function from a camera to the image [h, w, 3] of the scene."""
+    settings = RasterSettings(background=background, antialiased=antialiased, depth=False)
+    scene = gaussians.detach()
+    return lambda camera: rasterize(scene, camera, settings).image

@@ -1,0 +1,54 @@
+# The two commands of the README, and the benchmarks. Each makes the virtual environment it needs.
+
+PYTHON ?= python3
+VENV ?= .venv
+PIP = $(VENV)/bin/python -m pip --disable-pip-version-check
+INPUTS = pyproject.toml constraints.txt
+DEMO_OUT ?= out/still_life
+DEMO_MINUTES ?= 3
+DATA ?= ../shared/data
+# Compiled kernels stay beside the sources, so that a second run starts at once.
+export SFUMATO_CACHE ?= $(CURDIR)/.cache
+
+.PHONY: demo test lint format bench clean
+
+demo: $(VENV)/.run
+	$(VENV)/bin/sfumato train demo/still_life -o $(DEMO_OUT) --minutes $(DEMO_MINUTES) --overwrite
+	@echo
+	@echo "Held-out views beside the photographs: $(DEMO_OUT)/renders/contact_sheet.png"
+	@echo "The scene, for any 3D Gaussian viewer:  $(DEMO_OUT)/scene.ply"
+
+test: $(VENV)/.test
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/python -m pytest -rs
+
+lint: $(VENV)/.test
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+format: $(VENV)/.test
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+bench: $(VENV)/.run
+	$(VENV)/bin/python benchmarks/roofline.py
+	$(VENV)/bin/python benchmarks/rasterizer.py
+	$(VENV)/bin/python benchmarks/step.py $(DATA)/fox_colmap --downscale 2
+	$(VENV)/bin/python benchmarks/growth.py
+	$(VENV)/bin/python benchmarks/time_to_psnr.py $(DATA)
+
+clean:
+	rm -rf $(VENV) .cache out
+
+# A stamp per set of packages: installed again only when its inputs change.
+$(VENV)/.run: $(INPUTS) | $(VENV)
+	$(PIP) install -q -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.test: $(INPUTS) | $(VENV)
+	$(PIP) install -q -c constraints.txt -e '.[test]'
+	@touch $@ $(VENV)/.run
+
+$(VENV):
+	$(PYTHON) -m venv $(VENV)

@@ -1,0 +1,217 @@
+"""What may import what, how large a piece may be, and what has no place in the repository."""
+
+import ast
+import re
+
+import pytest
+
+from repository import PACKAGE, ROOT, arguments, functions, name, python_files, text_files, tree
+
+# The parts of the package that each part may import: every line is above those it names.
+MAY_IMPORT = {
+    "errors": "",
+    "machine": "",
+    "checks": "errors",
+    "outputs": "errors",
+    "maths": "errors checks",
+    "scene": "errors checks outputs maths",
+    "ops": "errors checks maths",
+    "render": "errors checks maths scene ops",
+    "capture": "errors checks outputs machine maths scene",
+    "evaluate": "errors checks outputs machine maths scene ops render",
+    "train": "errors checks outputs machine maths scene ops render capture evaluate",
+    "cli": "errors checks outputs machine maths scene ops render capture evaluate train sfumato",
+    # The package's own file names what is public, and loads it when it is used.
+    "sfumato": "errors scene ops render capture evaluate train",
+}
+# Packages that only some places may import, lazily or not.
+ONLY_IN = {
+    "numba": ("ops/cpu/",),
+    "llvmlite": ("ops/cpu/", "machine.py"),
+    "sfumato.ops.cpu": ("ops/", "cli/doctor.py", "train/warm_up.py"),
+    "sfumato.ops.reference": ("ops/",),
+    "tyro": ("cli/",),
+    "rich": ("cli/", "train/display.py"),
+    "PIL": ("capture/", "evaluate/"),
+}
+# Slow to import: only inside functions, so that `import sfumato` and --help are quick.
+LAZY = {"numba": "ops/cpu/", "sfumato.ops.cpu": "ops/cpu/", "tyro": "cli/"}
+# The package works without a network, and nothing in it opens one.
+NEVER = ("socket", "ssl", "http", "urllib", "ftplib", "requests", "multiprocessing")
+NAMES_CUDA = ("ops/backend.py", "cli/")
+
+MAX_FILE_LINES, MAX_FUNCTION_LINES, MAX_PARAMETERS = 300, 80, 8
+LARGE_FILES = {
+    "src/sfumato/ops/cpu/lanes.py": "one type with its operators; they share their LLVM helpers",
+    "tests/ops/test_agreement.py": "one body of checks for every operation and argument",
+    "tests/render/test_gsplat_api.py": "every argument of one published function",
+    "tests/scene/test_ply.py": "every way in which one format can be broken",
+}
+# Above the limit of parameters: published signatures, and what takes their arguments on.
+MANY_PARAMETERS = {
+    "src/sfumato/render/gsplat_api.py": "gsplat's signature",
+    "src/sfumato/ops/": "numbers and tensors of one formula, named in its documentation",
+    "tests/render/gsplat_restatement.py": "the same formulas a second time",
+}
+MODULES_WITHOUT = {
+    "reference": {"tiles": "binning changes no value: it is tested through what is blended"},
+    "cpu": {},
+}
+# Looked up by the name of their parameter.
+READ_BY_NAME = {"Rates"}
+VAGUE_NAMES = {"utils", "util", "helpers", "misc", "common"}
+HELPERS_OF_OPS = {"ops": {"backend", "constants"}, "reference": set(), "cpu": {"jit", "lanes"}}
+# Words that say that something is not finished, or where a file was written.
+UNWANTED = {
+    r"\b(TODO|FIXME|XXX|HACK)\b": "unfinished work",
+    r"(?<![\w.])/(work|root|home|mnt|opt|Users)/": "a path of one machine",
+    r"(?i)pypi\.org|pythonhosted|download\.pytorch|anaconda\.org|--(extra-)?index-url": "a package registry",
+    r"^(<<<<<<<|>>>>>>>) ": "a conflict of versions",
+}
+
+MODULES = python_files("src/sfumato/")
+PARTS = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+PARTS = PARTS - {"__init__"} | {"sfumato"}
+EVERYTHING = python_files("src/", "tests/", "tools/", "benchmarks/", "examples/")
+ALL_FUNCTIONS = [(f"{name(path)}:{place}", node) for path in EVERYTHING for place, node in functions(path)]
+
+
+def inside(path):
+    """A module's path in the package."""
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def imports(path, nodes=None):
+    """Dotted names that a file imports, ``from x import y`` as both x and x.y."""
+    found = set()
+    for node in ast.walk(tree(path)) if nodes is None else nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{name(path)}: relative import; name the module in full"
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def part_of(dotted):
+    """The part of the package that a dotted name lies in."""
+    parts = dotted.split(".")
+    return parts[1] if len(parts) > 1 else "sfumato"
+
+
+def starts_with(dotted, package):
+    return dotted == package or dotted.startswith(f"{package}.")
+
+
+def lines(path):
+    return len(path.read_text("utf-8").splitlines())
+
+
+def test_parts_import_only_what_lies_below_them():
+    wrong = []
+    for path in MODULES:
+        place = inside(path)
+        own = "sfumato" if place == "__init__.py" else place.split("/")[0].removesuffix(".py")
+        # `from sfumato import x` also counts as `sfumato` itself, which it does not use.
+        found = {dotted for dotted in imports(path) if starts_with(dotted, "sfumato")} - {"sfumato"}
+        parts = {part_of(dotted) for dotted in found} & PARTS - {own}
+        wrong += [f"{place} imports {part}" for part in parts - set(MAY_IMPORT[own].split())]
+    assert not wrong
+
+
+def test_every_part_has_its_place_and_the_layers_have_no_circle():
+    assert set(MAY_IMPORT) == PARTS
+    order = list(MAY_IMPORT)
+    for part, below in MAY_IMPORT.items():
+        assert all(order.index(other) < order.index(part) for other in set(below.split()) - {"sfumato"}), part
+
+
+def test_packages_are_imported_only_where_they_belong():
+    wrong = []
+    for path in MODULES:
+        for dotted in imports(path):
+            places = [place for package, place in ONLY_IN.items() if starts_with(dotted, package)]
+            wrong += [f"{inside(path)}: {dotted}" for place in places if not inside(path).startswith(place)]
+            wrong += [f"{inside(path)}: {dotted}" for package in NEVER if starts_with(dotted, package)]
+    assert not wrong
+
+
+def test_slow_packages_are_imported_when_they_are_used():
+    wrong = []
+    for path in MODULES:
+        for dotted in imports(path, tree(path).body):
+            places = [place for package, place in LAZY.items() if starts_with(dotted, package)]
+            wrong += [f"{inside(path)}: {dotted}" for place in places if not inside(path).startswith(place)]
+    assert not wrong
+
+
+def test_cuda_is_named_only_where_a_device_is_chosen():
+    others = [path for path in MODULES if not inside(path).startswith(NAMES_CUDA)]
+    assert not [name(path) for path in others if "cuda" in path.read_text("utf-8")]
+
+
+def test_files_are_short():
+    wrong = {name(path): lines(path) for path in EVERYTHING if lines(path) > MAX_FILE_LINES}
+    assert set(wrong) == set(LARGE_FILES), "too long, or named as too long without need"
+
+
+def test_functions_are_short():
+    long = {}
+    for place, node in ALL_FUNCTIONS:
+        documented = ast.get_docstring(node, clean=False)
+        length = node.end_lineno - node.lineno + 1 - (documented.count("\n") + 1 if documented else 0)
+        if length > MAX_FUNCTION_LINES:
+            long[place] = length
+    assert not long
+
+
+def test_functions_have_few_parameters():
+    many = {place: len(arguments(f)) for place, f in ALL_FUNCTIONS if len(arguments(f)) > MAX_PARAMETERS}
+    used = {start for place in many for start in MANY_PARAMETERS if place.startswith(start)}
+    assert used == set(MANY_PARAMETERS), "an exception is not needed any more"
+    assert not [place for place in many if not place.startswith(tuple(MANY_PARAMETERS))]
+
+
+@pytest.mark.parametrize("backend", ["reference", "cpu"])
+def test_an_operation_has_one_name_everywhere(backend):
+    def operations(folder):
+        return {path.stem for path in folder.glob("*.py")} - {"__init__", *HELPERS_OF_OPS[folder.name]}
+
+    here = operations(PACKAGE / "ops") - set(MODULES_WITHOUT[backend])
+    assert operations(PACKAGE / "ops" / backend) == here
+    assert here - {"tiles"} <= {path.stem.removeprefix("test_") for path in (ROOT / "tests/ops").glob("*.py")}
+
+
+@pytest.mark.parametrize("settings", ["train/config.py", "render/settings.py"])
+def test_every_option_is_read(settings):
+    read = {node.attr for path in MODULES for node in ast.walk(tree(path)) if isinstance(node, ast.Attribute)}
+    for node in tree(PACKAGE / settings).body:
+        if isinstance(node, ast.ClassDef) and node.name not in READ_BY_NAME:
+            options = [field.target.id for field in node.body if isinstance(field, ast.AnnAssign)]
+            assert not set(options) - read, node.name
+
+
+def test_file_names_say_what_is_in_them():
+    assert not [name(path) for path in EVERYTHING if path.stem in VAGUE_NAMES]
+
+
+def test_pytest_collects_every_test():
+    tests = [path for path in EVERYTHING if "test" in path.stem.split("_")]
+    assert not [name(p) for p in tests if not (name(p).startswith("tests/") and p.name.startswith("test_"))]
+    names = [path.name for path in tests]
+    assert len(names) == len(set(names)), "two test files of one name hide each other"
+
+
+def test_folders_of_tests_are_those_of_the_package():
+    folders = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir()} - {"__pycache__"}
+    assert folders <= PARTS | {"docs", "demo", "tools", "benchmarks"}
+
+
+@pytest.mark.parametrize("pattern", UNWANTED)
+def test_nothing_unwanted_is_written_anywhere(pattern):
+    found = {}
+    for path in text_files():
+        match = re.search(pattern, path.read_text("utf-8"), re.MULTILINE)
+        if match and path.name != "test_layers.py":
+            found[name(path)] = match.group()
+    assert not found, UNWANTED[pattern]

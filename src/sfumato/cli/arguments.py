@@ -7,17 +7,38 @@ import io
 import os
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+from dataclasses import replace
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin
 
 import tyro
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from sfumato.errors import ConfigError
 
-Options = TypeVar("Options")
-
 _WIDE = "4000"
 _FRAME = re.compile(r"[╭╮╰╯│─]")
-_PREFIX = re.compile(r"^(?:Unrecognized options: |Missing from [^:]*: )")
+_REGISTRY = ConstructorRegistry()
+
+
+@_REGISTRY.primitive_rule
+def _optional(kind: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
+    """Shows an option that may be left out as what it is when it is given."""
+    inner = [k for k in get_args(kind.type) if k is not NoneType]
+    if (
+        get_origin(kind.type) not in (Union, UnionType)
+        or len(inner) != 1
+        or NoneType not in get_args(kind.type)
+    ):
+        return None
+    spec = ConstructorRegistry.get_primitive_spec(PrimitiveTypeInfo.make(inner[0], kind.markers))
+    if not isinstance(spec, PrimitiveConstructorSpec):
+        return None
+    return replace(
+        spec,
+        is_instance=lambda value: value is None or spec.is_instance(value),
+        str_from_instance=lambda value: ["None"] if value is None else spec.str_from_instance(value),
+    )
 
 
 def parse(kind: Any, verb: str, arguments: Sequence[str], *, default: Any = None) -> Any:
@@ -34,13 +55,15 @@ def parse(kind: Any, verb: str, arguments: Sequence[str], *, default: Any = None
         SystemExit: help was asked for and printed.
     """
     prog = f"sfumato {verb}"
-    given = {} if default is None else {"default": default}
+    given: dict[str, Any] = {"prog": prog, "args": arguments, "registry": _REGISTRY}
+    if default is not None:
+        given["default"] = default
     if {"-h", "--help"} & set(arguments):
-        return tyro.cli(kind, prog=prog, args=arguments, **given)
+        return tyro.cli(kind, **given)
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint), _columns(_WIDE):
-            return tyro.cli(kind, prog=prog, args=arguments, **given)
+            return tyro.cli(kind, **given)
     except SystemExit as exit:
         if not exit.code:
             raise
@@ -48,14 +71,17 @@ def parse(kind: Any, verb: str, arguments: Sequence[str], *, default: Any = None
 
 
 def _one_line(box: str) -> str:
-    """What a framed complaint says, without its frame and the help it repeats."""
-    rows = [_FRAME.sub("", row).strip() for row in box.splitlines() if row.strip(" │")]
-    # The first row is the title; a rule, empty now, ends the complaint itself.
-    end = rows.index("", 1) if "" in rows[1:] else len(rows)
-    words = " ".join(rows[1:end])
-    hints = [row for row in rows[end:] if row.startswith("-")][:1] if "Perhaps you meant:" in rows else []
-    said = words.split(" Got errors:")[0]
-    return said + (f"; perhaps you meant {hints[0]}" if hints else "")
+    """What a framed complaint says, without its frame and the help that it repeats."""
+    rows = [_FRAME.sub("", row).strip() for row in box.splitlines()]
+    title, rows = rows[0], rows[1:]
+    # A rule, empty without its frame, ends the complaint itself.
+    said = rows[: rows.index("")]
+    if title == "Required options":
+        missing = [row for row, after in zip(said, [*said[1:], ""], strict=True) if "(required)" in after]
+        return f"missing: {' and '.join(missing)}"
+    hints = [row for row in rows if row.startswith("-")] if "Perhaps you meant:" in rows else []
+    words = re.sub(r"\[/?bold\]", "", " ".join(said)).rstrip(".")
+    return f"{words[:1].lower()}{words[1:]}" + (f"; perhaps you meant {hints[0]}" if hints else "")
 
 
 @contextlib.contextmanager

@@ -35,11 +35,12 @@ def command(arguments: Sequence[str]) -> int:
     from sfumato.scene.files import load
     from sfumato.train.display import Display
     from sfumato.train.folder import RunFolder
-    from sfumato.train.results import write_results
+    from sfumato.train.results import draw_chart, write_results
 
     folder = RunFolder(given.run)
     options = folder.read_options()
     scene = load(folder.scene)
     capture = options.capture.load(given.data or options.data, seed=options.train.seed)
     write_results(folder, scene, capture, options.train, folder.read_training(), Display(Console()))
+    draw_chart(folder)
     return 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
-from tyro.conf import Positional, arg
+from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from sfumato.cli.arguments import parse
 from sfumato.errors import ConfigError
@@ -38,8 +38,8 @@ class Train:
 
     data: Annotated[Positional[Path], arg(metavar="DATA")]
     out: Annotated[Path, arg(aliases=["-o"])]
-    resume: Annotated[bool, arg(name="resume")] = False
-    overwrite: bool = False
+    resume: FlagCreatePairsOff[bool] = False
+    overwrite: FlagCreatePairsOff[bool] = False
     init: Path | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     renderer: Literal["raster", "trace"] = "raster"

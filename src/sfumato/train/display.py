@@ -24,7 +24,7 @@ class Figures:
     Attributes:
         progress: share that is done.
         budget: what is done of what, in words.
-        rate: steps a second.
+        rate: steps a second; 0: not known yet.
         loss: smoothed.
         gaussians: number of them.
         size_px: (width, height) of the pictures now.
@@ -45,14 +45,14 @@ class Figures:
         """Each figure with its unit."""
         words = [
             self.budget,
-            f"{self.rate:.1f} steps/s",
+            *([f"{self.rate:.1f} steps/s"] if self.rate else []),
             f"loss {self.loss:.4f}",
             f"{self.gaussians:,} Gaussians",
             f"{self.size_px[0]}x{self.size_px[1]}",
         ]
         if self.psnr is not None:
             words.append(f"{self.psnr:.2f} dB")
-        return [*words, f"{clock(self.remaining_s)} left"]
+        return [*words, f"{clock(self.remaining_s)} left"] if self.rate else words
 
 
 class Display:
@@ -65,7 +65,7 @@ class Display:
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(quiet=True)
         self._live: Live | None = None
-        self._last = -_PLAIN_EVERY_S
+        self._last = 0.0
 
     def say(self, words: str) -> None:
         """Print a line."""
@@ -84,6 +84,7 @@ class Display:
     @contextmanager
     def training(self) -> Iterator[None]:
         """While this lasts, ``show`` is called after each step."""
+        self._last = time.monotonic()
         if not self._console.is_terminal:
             yield
             return

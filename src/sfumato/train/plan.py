@@ -19,11 +19,12 @@ GIB = 1024**3
 DEFAULT_MINUTES = 5.0
 # Fewer pixels than this for each Gaussian, and they fit noise.
 PIXELS_PER_GAUSSIAN = 60
-# Resident memory at its peak (tools/measure_memory.py): Python with torch and Numba, then what
-# each Gaussian and each pixel of the largest photograph adds, refinement included.
-BASE_BYTES = 700 << 20
-BYTES_PER_GAUSSIAN = 4000
-BYTES_PER_PIXEL = 400
+# Resident memory at its peak, by tools/measure_memory.py: Python with torch and the kernels 460 MiB,
+# 1265 bytes a Gaussian with refinement and checkpoint, 98 a pixel of the largest photograph. A margin of
+# about four tenths is for scenes whose Gaussians overlap more, and for more threads.
+BASE_BYTES = 600 << 20
+BYTES_PER_GAUSSIAN = 1800
+BYTES_PER_PIXEL = 150
 # What is left for the rest of the machine.
 _SHARE_OF_AVAILABLE = 0.9
 

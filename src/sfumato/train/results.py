@@ -1,4 +1,4 @@
-"""The results of a run: metrics, pictures of held-out views, contact sheet and chart."""
+"""The results of a run: metrics, pictures of held-out views and curves of training."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def write_results(
     facts: Mapping[str, object],
     display: Display,
 ) -> Report:
-    """Measure a scene on the held-out views and write everything that shows it.
+    """Measure a scene on the held-out views and write ``metrics.json`` and pictures.
 
     Args:
         folder: of the run.
@@ -48,11 +48,15 @@ def write_results(
         write_metrics(folder.metrics, report, train=facts, split_rule=capture.split_rule)
         if views:
             contact_sheet(report, folder.test_renders, folder.sheet)
-        events = read_events(folder.events) if folder.events.exists() else []
-        if any("loss" in event for event in events):
-            training_chart(events, folder.chart)
     display.say(describe(report, facts))
     return report
+
+
+def draw_chart(folder: RunFolder) -> None:
+    """Draw the curves of ``events.jsonl``, if there are any."""
+    events = read_events(folder.events) if folder.events.exists() else []
+    if any("loss" in event for event in events):
+        training_chart(events, folder.chart)
 
 
 def describe(report: Report, facts: Mapping[str, object]) -> str:

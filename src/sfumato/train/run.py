@@ -25,7 +25,7 @@ from sfumato.train.loop import Callback, StepStats
 from sfumato.train.options import RunOptions, check_same_run
 from sfumato.train.plan import Plan, make_plan, with_budget
 from sfumato.train.recorder import Recorder
-from sfumato.train.results import write_results
+from sfumato.train.results import draw_chart, write_results
 from sfumato.train.state import TrainState, start
 from sfumato.train.warm_up import kernels_are_compiled, warm_up
 
@@ -110,7 +110,7 @@ def run_training(
         capture.train_views[0].load()
     state, plan = _resumed(folder, capture, options) if resume else _started(capture, options)
     display.say(plan.describe(options.train))
-    first = "" if kernels_are_compiled() else ", on this machine for the first time: about a minute"
+    first = "" if kernels_are_compiled() else ", for the first time on this machine: a minute or two"
     with display.waiting(f"preparing kernels{first}"):
         warm_up(options.train)
     facts = {"cap": state.cap, "points": state.start_count, "estimated_memory_bytes": plan.memory_bytes}
@@ -164,6 +164,8 @@ class _Run:
             self._save(state)
         report = self._results(state)
         recorder.report(state, report.psnr)
+        draw_chart(self._folder)
+        self._display.say(f"the scene is {self._folder.scene}")
         return RunResult(state, report, None)
 
     def _after_step(self, state: TrainState, stats: StepStats) -> None:

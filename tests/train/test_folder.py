@@ -1,0 +1,99 @@
+"""A run folder keeps other files, forgets old results and survives kills."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sfumato.errors import ConfigError, FormatError, SfumatoError
+from sfumato.train.folder import EventLog, RunFolder
+from sfumato.train.options import RunOptions
+
+OPTIONS = RunOptions(Path("/data"))
+
+
+def test_options_come_back(tmp_path):
+    folder = RunFolder(tmp_path / "deep" / "run")
+    folder.begin(OPTIONS, cap=3)
+    assert folder.read_options() == OPTIONS
+    document = json.loads(folder.config.read_text())
+    assert (
+        document["cap"] == 3 and "torch" in document["versions"] and document["options"]["train"]["seed"] == 0
+    )
+
+
+def test_results_are_not_mixed(tmp_path):
+    folder = RunFolder(tmp_path)
+    (tmp_path / "notes.txt").write_text("mine")
+    folder.check_free(resume=False, overwrite=False)
+    folder.begin(OPTIONS)
+    with pytest.raises(ConfigError, match="holds a run already; give --resume"):
+        folder.check_free(resume=False, overwrite=False)
+    folder.check_free(resume=True, overwrite=False)
+    with pytest.raises(ConfigError, match="exclude each other"):
+        folder.check_free(resume=True, overwrite=True)
+
+
+def test_beginning_again_removes_results_and_nothing_else(tmp_path):
+    folder = RunFolder(tmp_path)
+    names = ("notes.txt", "scene.ply", "metrics.json", "events.jsonl", "checkpoints/step_000004.pt")
+    for name in (*names, "checkpoints/mine.pt", "renders/test/a.png", "photo.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("old")
+    folder.begin(OPTIONS)
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {"notes.txt", "photo.png", "checkpoints/mine.pt", "config.json"}
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_what_a_killed_write_left_is_removed(tmp_path, resume):
+    folder = RunFolder(tmp_path)
+    folder.begin(OPTIONS)
+    stale = [".scene.0123456789ab.part.ply", "checkpoints/.step_000004.0123456789ab.part.pt"]
+    for name in (*stale, ".partners.ply", ".mine.part"):
+        (tmp_path / name).write_text("half")
+    folder.go_on(OPTIONS, 4) if resume else folder.begin(OPTIONS)
+    assert not any((tmp_path / name).exists() for name in stale)
+    assert (tmp_path / ".partners.ply").exists() and (tmp_path / ".mine.part").exists()
+
+
+def test_reports_of_an_abandoned_future_go(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.begin(OPTIONS)
+    log = EventLog(folder.events)
+    for step in (1, 5, 9):
+        log.write({"step": step, "seconds": 0.5 * step})
+    with folder.events.open("a") as handle:
+        handle.write('{"step": 10, "sec')
+    folder.go_on(OPTIONS, 5)
+    assert [json.loads(line)["step"] for line in folder.events.read_text().splitlines()] == [1, 5]
+
+
+@pytest.mark.parametrize("text", ["{", "[1, 2]", "", "[" * 100_000])
+def test_a_damaged_config_is_one_line(tmp_path, text):
+    folder = RunFolder(tmp_path)
+    folder.config.write_text(text)
+    with pytest.raises(FormatError, match=r"config\.json is damaged"):
+        folder.read_options()
+
+
+def test_no_run_says_what_to_do(tmp_path):
+    with pytest.raises(
+        ConfigError, match=r"is no run folder: it has no config\.json; run sfumato train first"
+    ):
+        RunFolder(tmp_path).read_options()
+
+
+def test_facts_of_training_outlive_the_metrics(tmp_path):
+    folder = RunFolder(tmp_path)
+    assert folder.read_training()["steps"] is None
+    EventLog(folder.events).write({"step": 7, "seconds": 1.5, "gaussians": 12, "loss": 0.1})
+    assert folder.read_training() == {"steps": 7, "seconds": 1.5, "gaussians": 12, "peak_memory_bytes": None}
+    folder.metrics.write_text(json.dumps({"train": {"steps": 8}}))
+    assert folder.read_training() == {"steps": 8}
+
+
+def test_a_report_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "events.jsonl").mkdir()
+    with pytest.raises(SfumatoError, match=r"cannot write .*events\.jsonl"):
+        EventLog(tmp_path / "events.jsonl").write({"step": 1})

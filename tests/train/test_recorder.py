@@ -1,0 +1,115 @@
+"""Reports, figures on the screen, and the guard against divergence."""
+
+import io
+import json
+from dataclasses import dataclass
+
+import pytest
+from capture_folders import colmap_folder
+from rich.console import Console
+from tiny import tiny_config, tiny_start
+
+from sfumato.errors import SfumatoError
+from sfumato.train import display as display_module
+from sfumato.train import loop
+from sfumato.train import recorder as module
+from sfumato.train.display import Display, Figures, clock
+from sfumato.train.folder import EventLog
+from sfumato.train.loop import StepStats
+from sfumato.train.recorder import Recorder
+
+FIGURES = Figures(0.25, "25/100 steps", 12.5, 0.0321, 12345, (480, 270), 28.125, 75.0)
+
+
+def console(terminal: bool) -> Console:
+    return Console(file=io.StringIO(), force_terminal=terminal, width=120, height=20)
+
+
+def test_a_run_is_reported(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_REPORT_EVERY_S", 0.0)
+    monkeypatch.setattr(module, "_GLIMPSE_SHARE", 1e9)
+    monkeypatch.setattr(display_module, "_PLAIN_EVERY_S", 0.0)
+    config = tiny_config()
+    capture, state = tiny_start(colmap_folder(tmp_path / "data"), config)
+    screen = console(False)
+    log = EventLog(tmp_path / "events.jsonl")
+    recorder = Recorder(config, log, Display(screen), capture.test_views, (32, 24))
+    loop.train(capture, config, state, (recorder,))
+    events = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    assert events[-1]["step"] == 20 and all(
+        {"step", "loss", "seconds", "gaussians"} <= set(e) for e in events
+    )
+    assert 5 < sum("psnr" in event for event in events) < 20
+    assert events[0]["gaussians"] == 5 and events[-1]["gaussians"] > 5
+    shown = screen.file.getvalue()
+    assert "20/20 steps" in shown and "steps/s" in shown and "dB" in shown
+
+
+@dataclass
+class Clock:
+    now: float = 0.0
+
+    def monotonic(self):
+        return self.now
+
+    perf_counter = monotonic
+
+
+def test_quality_on_the_way_costs_little(tmp_path, monkeypatch):
+    time = Clock()
+    monkeypatch.setattr(module, "time", time)
+    capture, state = tiny_start(colmap_folder(tmp_path), tiny_config())
+    glimpses = module._Glimpses(capture.test_views, False)
+
+    def slow(state):
+        time.now += 0.5
+        return 20.0
+
+    monkeypatch.setattr(glimpses, "_quality", slow)
+    for step in range(1000):
+        state.step, state.seconds = step, 0.1 * step
+        found = glimpses.look(state, step / 1000)
+        assert found in (None, 20.0)
+    assert 0.01 * 100 < time.now <= module._GLIMPSE_SHARE * 100
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+def test_divergence_stops_the_run(tmp_path, loss):
+    config = tiny_config()
+    _, state = tiny_start(colmap_folder(tmp_path), config)
+    recorder = Recorder(config, EventLog(tmp_path / "events.jsonl"), Display(), (), (32, 24))
+    with pytest.raises(SfumatoError, match="training diverged at step 0: the loss is"):
+        recorder(state, StepStats(loss, 5, 5, None))
+
+
+def test_figures_have_units():
+    words = "  ".join(FIGURES.words())
+    assert words == "25/100 steps  12.5 steps/s  loss 0.0321  12,345 Gaussians  480x270  28.12 dB  1:15 left"
+
+
+def test_a_terminal_gets_one_living_line():
+    screen = console(True)
+    shown = Display(screen)
+    with shown.training():
+        shown.show(FIGURES)
+        assert not shown.is_due
+    assert "12,345 Gaussians" in screen.file.getvalue() and "━" in screen.file.getvalue()
+    with shown.waiting("thinking"):
+        pass
+
+
+def test_elsewhere_a_line_now_and_then(monkeypatch):
+    time = Clock()
+    monkeypatch.setattr(display_module, "time", time)
+    shown = Display(console(False))
+    with shown.training():
+        time.now = 9.0
+        assert not shown.is_due
+        time.now = 10.0
+        assert shown.is_due
+        shown.show(FIGURES)
+        assert not shown.is_due
+
+
+def test_clock_reads_like_one():
+    assert [clock(s) for s in (0, 59.6, 61, 3725, -3)] == ["0:00", "1:00", "1:01", "1:02:05", "0:00"]

@@ -1,0 +1,207 @@
+"""Whole runs from the command line: results, interruption, kills, resume."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from capture_folders import colmap_folder
+from PIL import Image
+
+import sfumato
+from sfumato.cli import main
+from sfumato.train import loop
+from sfumato.train.checkpoint import checkpoints
+from sfumato.train.config import TrainConfig
+
+OPTIONS = ("--steps", "20", "--seed", "4", "--schedule.refine-every", "4", "--adc.threshold", "1e-9")
+
+
+@pytest.fixture
+def data(tmp_path):
+    return colmap_folder(tmp_path / "data")
+
+
+def train(data, out, *options):
+    return main(["train", str(data), "-o", str(out), *options])
+
+
+def files(folder):
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_run_fills_its_folder(data, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert train(data, out, *OPTIONS) == 0
+    assert files(out) == {
+        "config.json",
+        "scene.ply",
+        "metrics.json",
+        "events.jsonl",
+        "training_chart.png",
+        "checkpoints/step_000020.pt",
+        "renders/contact_sheet.png",
+        "renders/test/a.png",
+        "renders/test/a_truth.png",
+        "renders/test/a_difference.png",
+    }
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["train"]["steps"] == 20 and metrics["train"]["gaussians"] > 5
+    assert metrics["train"]["peak_memory_bytes"] > 2**26 and metrics["train"]["seconds"] > 0
+    assert metrics["split"] == {"rule": "every 8th, sorted by name", "test": ["a.png"]}
+    assert metrics["test"]["psnr"] > 5 and metrics["resolution"] == [32, 24]
+    options = json.loads((out / "config.json").read_text())["options"]
+    assert options["train"]["seed"] == 4 and options["train"]["adc"]["threshold"] == 1e-9
+    last = json.loads((out / "events.jsonl").read_text().splitlines()[-1])
+    assert last["step"] == 20 and abs(last["psnr"] - metrics["test"]["psnr"]) < 1e-3
+    assert Image.open(out / "renders/contact_sheet.png").width > 300
+    assert len(sfumato.load(out / "scene.ply")) == metrics["train"]["gaussians"]
+    said = capsys.readouterr().out
+    assert "2 photographs of 32x24, 5 points" in said and "PSNR" in said and str(out / "scene.ply") in said
+
+
+def test_evaluation_again_gives_the_same(data, tmp_path):
+    out = tmp_path / "run"
+    train(data, out, *OPTIONS)
+    before = json.loads((out / "metrics.json").read_text())
+    for path in (out / "renders").rglob("*.png"):
+        path.unlink()
+    data.rename(tmp_path / "moved")
+    assert main(["eval", str(out)]) == 2
+    assert main(["eval", str(out), "--data", str(tmp_path / "moved")]) == 0
+    assert json.loads((out / "metrics.json").read_text()) == before
+    assert (out / "renders/contact_sheet.png").exists()
+
+
+def test_without_held_out_views_there_is_still_a_scene(data, tmp_path):
+    out = tmp_path / "run"
+    assert train(data, out, *OPTIONS, "--test-every", "0") == 0
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert metrics["test"]["psnr"] is None and metrics["split"]["rule"] == "none"
+    assert (out / "scene.ply").exists() and not (out / "renders").exists()
+
+
+def signalled_at(monkeypatch, step, *signals):
+    """Send signals to this process in the middle of a step."""
+    take = loop.train_step
+
+    def step_with_signal(state, *rest):
+        if state.step == step:
+            for number in signals:
+                os.kill(os.getpid(), number)
+        return take(state, *rest)
+
+    monkeypatch.setattr(loop, "train_step", step_with_signal)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_run_goes_on_to_the_same_bits(data, tmp_path, monkeypatch, capsys, number, code):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert train(data, whole, *OPTIONS) == 0
+    with monkeypatch.context() as patch:
+        signalled_at(patch, 6, number)
+        assert train(data, parts, *OPTIONS) == code
+    assert f"{data} -o {parts} --resume" in capsys.readouterr().out
+    assert [path.name for path in checkpoints(parts / "checkpoints")] == ["step_000007.pt"]
+    assert len(sfumato.load(parts / "scene.ply")) >= 5 and not (parts / "metrics.json").exists()
+    assert train(data, parts, "--resume") == 0
+    assert (parts / "scene.ply").read_bytes() == (whole / "scene.ply").read_bytes()
+    steps = [json.loads(line)["step"] for line in (parts / "events.jsonl").read_text().splitlines()]
+    assert steps == sorted(steps) and steps[0] == 1 and steps[-1] == 20
+
+
+def test_a_second_interruption_stops_at_once(data, tmp_path, monkeypatch, capsys):
+    signalled_at(monkeypatch, 6, signal.SIGINT, signal.SIGINT)
+    out = tmp_path / "run"
+    assert train(data, out, *OPTIONS) == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert not checkpoints(out / "checkpoints")
+
+
+def test_a_finished_run_can_be_made_longer(data, tmp_path, capsys):
+    out = tmp_path / "run"
+    train(data, out, *OPTIONS)
+    assert train(data, out, "--resume", "--steps", "24") == 0
+    assert json.loads((out / "metrics.json").read_text())["train"]["steps"] == 24
+    assert json.loads((out / "config.json").read_text())["options"]["train"]["steps"] == 24
+    assert train(data, out, "--resume", "--minutes", "0.0001") == 0
+    assert json.loads((out / "config.json").read_text())["options"]["train"]["steps"] is None
+    assert train(data, out, "--resume", "--seed", "5") == 2
+    assert "--seed is 5 but the run to resume has 4" in capsys.readouterr().err
+
+
+def test_a_scene_to_start_from_is_not_a_resume(data, tmp_path, capsys):
+    first, second = tmp_path / "first", tmp_path / "second"
+    train(data, first, *OPTIONS)
+    count = len(sfumato.load(first / "scene.ply"))
+    assert train(data, second, "--steps", "1", "--init", str(first / "scene.ply")) == 0
+    events = (second / "events.jsonl").read_text().splitlines()
+    assert json.loads(events[0])["gaussians"] == count and json.loads(events[0])["step"] == 1
+    assert train(data, first, "--resume", "--init", str(second / "scene.ply")) == 2
+    assert "--init and --resume exclude each other" in capsys.readouterr().err
+
+
+def test_minutes_bound_the_time(data, tmp_path):
+    out = tmp_path / "run"
+    assert train(data, out, "--minutes", "0.02") == 0
+    assert 1.2 <= json.loads((out / "metrics.json").read_text())["train"]["seconds"] < 1.2 * 1.3
+
+
+def test_divergence_keeps_the_last_good_checkpoint(data, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "run"
+    take = loop.train_step
+
+    def poisoned(state, *rest):
+        if state.step == 6:
+            state.population.gaussians.sh.data[:] = float("nan")
+        return take(state, *rest)
+
+    monkeypatch.setattr(loop, "train_step", poisoned)
+    assert train(data, out, *OPTIONS, "--checkpoint-every", "5") == 2
+    assert "diverged" in capsys.readouterr().err
+    assert [path.name for path in checkpoints(out / "checkpoints")] == ["step_000005.pt"]
+
+
+def test_the_same_in_python(data):
+    capture = sfumato.load_capture(data)
+    seen = []
+    state = sfumato.train(capture, TrainConfig(steps=3), callbacks=[lambda state, stats: seen.append(stats)])
+    assert state.step == 3 and len(seen) == 3
+    report = sfumato.evaluate(state.gaussians, capture.test_views, lpips=False)
+    assert report.psnr > 5 and len(report.views) == 1
+
+
+@pytest.mark.slow
+def test_kills_at_random_moments_lose_nothing_but_time(data, tmp_path):
+    """Killed while it saves after every step, a run goes on to the same bits as one left alone."""
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    options = (*OPTIONS[2:], "--steps", "60")
+    assert train(data, whole, *options) == 0
+    command = [sys.executable, "-c", "import sys; from sfumato.cli import main; sys.exit(main())"]
+    dice = random.Random(1)
+    for _ in range(3):
+        how = ("--resume",) if checkpoints(killed / "checkpoints") else (*options, "--overwrite")
+        arguments = ["train", str(data), "-o", str(killed), *how, "--checkpoint-every", "1"]
+        run = subprocess.Popen([*command, *arguments], stdout=subprocess.DEVNULL, cwd=Path.cwd())
+        _wait_for_steps(run, killed, dice.randint(1, 4))
+        time.sleep(dice.random() * 0.1)
+        run.kill()
+        run.wait()
+    assert checkpoints(killed / "checkpoints"), "the kills must hit a run that had begun"
+    assert train(data, killed, "--resume") == 0
+    assert (killed / "scene.ply").read_bytes() == (whole / "scene.ply").read_bytes()
+    assert not list(killed.rglob(".*.part*"))
+
+
+def _wait_for_steps(run, out, count, limit_s=120.0):
+    """Until ``count`` more checkpoints have come, or the run has ended."""
+    seen, end = set(checkpoints(out / "checkpoints")), time.monotonic() + limit_s
+    begin = len(seen)
+    while len(seen) < begin + count and run.poll() is None and time.monotonic() < end:
+        seen |= set(checkpoints(out / "checkpoints"))
+        time.sleep(0.005)

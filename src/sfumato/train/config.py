@@ -25,13 +25,13 @@ class Rates:
         end_factor: share of itself to which it falls, log-linearly, at the end.
     """
 
-    means_start: float = 3.2e-4
-    means_end: float = 3.2e-6
-    log_scales: float = 1e-2
-    quats: float = 2e-3
-    logit_opacities: float = 5e-2
-    sh_base: float = 5e-3
-    sh_rest: float = 2.5e-4
+    means_start: float = 6.4e-4
+    means_end: float = 6.4e-6
+    log_scales: float = 2e-2
+    quats: float = 4e-3
+    logit_opacities: float = 1e-1
+    sh_base: float = 1e-2
+    sh_rest: float = 5e-4
     exposure: float = 1e-3
     cool_from: float = 0.8
     end_factor: float = 0.2
@@ -70,14 +70,16 @@ class AdcConfig:
         prune_opacity: Gaussians below are removed.
         prune_scale: Gaussians larger than this times the extent are removed.
         reset_opacity_every: steps after which opacities are cut to twice ``prune_opacity``; 0: never.
+        noise: strength of noise on the means, as in ``McmcConfig``; 0: none.
     """
 
     absolute_gradient: bool = True
     threshold: float = 1e-4
-    split_scale: float = 0.01
+    split_scale: float = 0.003
     prune_opacity: float = 0.005
     prune_scale: float = 0.5
     reset_opacity_every: int = 0
+    noise: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ class McmcConfig:
 
     noise: float = 5e5
     dead_opacity: float = 0.005
-    growth: float = 1.05
+    growth: float = 1.5
     opacity_weight: float = 0.01
     scale_weight: float = 0.01
 

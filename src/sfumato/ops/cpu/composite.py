@@ -44,7 +44,7 @@ _HALF, _ZERO, _ONE = np.float32(0.5), np.float32(0.0), np.float32(1.0)
 _X, _Y, _A, _B, _C, _LOG2_OPACITY, _CHANNELS = range(7)
 
 # Tiles are dealt to this many tasks in turn, so that busy regions spread over the threads.
-_STRIPS = 16
+_STRIPS = 64
 
 # Moments of g = alpha dL/dalpha over pixels that a pair's row of sums starts with.
 _MOMENTS = 6

@@ -11,6 +11,7 @@ from sfumato.maths.quaternions import rotation_from_quats
 from sfumato.render.output import Render
 from sfumato.scene.gaussians import Gaussians
 from sfumato.train.config import AdcConfig, Schedule
+from sfumato.train.densify.noise import shake
 from sfumato.train.densify.protocol import Moment, Refinement
 from sfumato.train.population import Population
 
@@ -52,6 +53,8 @@ class AdaptiveDensityControl:
         config, schedule = self.config, self.schedule
         if config.reset_opacity_every and now.step % config.reset_opacity_every == 0:
             _cut_opacities(population, 2 * config.prune_opacity)
+        if config.noise:
+            shake(population.gaussians, config.noise * now.means_rate, now.generator)
         if now.step % schedule.refine_every or self._pull is None:
             return None
         before = len(population)

@@ -8,18 +8,16 @@ from math import comb
 import torch
 from torch import Tensor
 
-from sfumato.maths.quaternions import rotation_from_quats
 from sfumato.render.output import Render
 from sfumato.scene.gaussians import Gaussians
 from sfumato.train.config import McmcConfig, Schedule
+from sfumato.train.densify.noise import shake
 from sfumato.train.densify.protocol import Moment, Refinement
 from sfumato.train.population import Population
 
 # Relocated opacities stay off the ends of their range.
 _LEAST_OPACITY, _MOST_OPACITY = 0.005, 1 - 1e-6
 _MOST_COPIES = 51
-# Noise fades out around this opacity, this steeply.
-_NOISE_OPACITY, _NOISE_STEEPNESS = 0.005, 100.0
 
 
 @dataclass
@@ -45,8 +43,7 @@ class MarkovChain:
         due = now.step % self.schedule.refine_every == 0
         if due and self.schedule.refine_from <= now.progress < self.schedule.refine_until:
             change = self._relocate_and_grow(population, now)
-        with torch.no_grad():
-            _shake(population.gaussians, self.config.noise * now.means_rate, now.generator)
+        shake(population.gaussians, self.config.noise * now.means_rate, now.generator)
         return change
 
     def _relocate_and_grow(self, population: Population, now: Moment) -> Refinement | None:
@@ -63,7 +60,7 @@ class MarkovChain:
         chances = old.opacities[live]
         drawn = live[torch.multinomial(chances, places, replacement=True, generator=now.generator)]
         source = torch.arange(n + more)
-        source[dead] = drawn[: places - more]
+        source[dead.nonzero().squeeze(1)] = drawn[: places - more]
         source[n:] = drawn[places - more :]
         values = old.select(source)
         shared = torch.bincount(drawn, minlength=n)[source]
@@ -104,12 +101,3 @@ def share_opacity(opacities: Tensor, scales: Tensor, copies: Tensor) -> tuple[Te
             denominator += torch.where(copies >= i, term, 0.0)
     new_scales = (opacities / denominator)[:, None] * scales.double()
     return shared.clamp(_LEAST_OPACITY, _MOST_OPACITY).to(scales), new_scales.to(scales)
-
-
-def _shake(gaussians: Gaussians, strength: float, generator: torch.Generator) -> None:
-    """Add noise to the means, along each Gaussian's own shape and only where it is faint."""
-    faint = torch.sigmoid(-_NOISE_STEEPNESS * (gaussians.opacities - _NOISE_OPACITY))
-    noise = torch.randn(gaussians.means.shape, generator=generator) * (strength * faint)[:, None]
-    rotations = rotation_from_quats(gaussians.quats)
-    local = (rotations.transpose(1, 2) @ noise[..., None]) * (gaussians.scales**2)[..., None]
-    gaussians.means.data += (rotations @ local).squeeze(-1)

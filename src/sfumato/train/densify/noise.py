@@ -1,0 +1,29 @@
+"""Noise on the means of faint Gaussians, which lets them wander to where they are needed."""
+
+from __future__ import annotations
+
+import torch
+
+from sfumato.maths.quaternions import rotation_from_quats
+from sfumato.scene.gaussians import Gaussians
+
+# Noise fades out around this opacity, this steeply.
+_OPACITY, _STEEPNESS = 0.005, 100.0
+
+
+@torch.no_grad()
+def shake(gaussians: Gaussians, strength: float, generator: torch.Generator) -> None:
+    """Add noise to the means in place, along each Gaussian's own shape and only where it is faint.
+
+    Args:
+        gaussians: n of them.
+        strength: standard deviation of the noise per squared scale, 1 / scene units.
+        generator: source of random numbers.
+
+    Source: Kheradmand et al. 2024, eq. 8.
+    """
+    faint = torch.sigmoid(-_STEEPNESS * (gaussians.opacities - _OPACITY))
+    noise = torch.randn(gaussians.means.shape, generator=generator) * (strength * faint)[:, None]
+    rotations = rotation_from_quats(gaussians.quats)
+    local = (rotations.transpose(1, 2) @ noise[..., None]) * (gaussians.scales**2)[..., None]
+    gaussians.means.data += (rotations @ local).squeeze(-1)

@@ -13,7 +13,7 @@ from sfumato.train.config import AdcConfig, McmcConfig, TrainConfig
 from sfumato.train.plan import make_plan
 from sfumato.train.state import start
 
-STEPS = 10
+STEPS = 20
 # What each field is set to, and what must hold besides for it to matter.
 BASES = {
     "rates.exposure": {"exposure": True},
@@ -21,7 +21,7 @@ BASES = {
     "mcmc": {"strategy": "mcmc", "mcmc": McmcConfig(growth=1.5)},
 }
 CHANGED = {
-    "steps": 11,
+    "steps": 24,
     "seed": 1,
     "strategy": "mcmc",
     "max_gaussians": 6,
@@ -39,9 +39,9 @@ CHANGED = {
     "schedule.refine_every": 3,
     "adc.absolute_gradient": False,
     "adc.threshold": 1.0,
-    "adc.split_scale": 1e-6,
-    "adc.prune_opacity": 0.2,
-    "adc.prune_scale": 1e-3,
+    "adc.split_scale": 10.0,
+    "adc.prune_opacity": 0.1,
+    "adc.prune_scale": 0.1,
     "adc.reset_opacity_every": 3,
     "mcmc.dead_opacity": 0.3,
 }

@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass
 
 import pytest
+import torch
 from capture_folders import colmap_folder
 from rich.console import Console
 from tiny import tiny_config, tiny_start
@@ -16,6 +17,7 @@ from sfumato.train import recorder as module
 from sfumato.train.display import Display, Figures, clock
 from sfumato.train.folder import EventLog
 from sfumato.train.loop import StepStats
+from sfumato.train.population import Population
 from sfumato.train.recorder import Recorder
 
 FIGURES = Figures(0.25, "25/100 steps", 12.5, 0.0321, 12345, (480, 270), 28.125, 75.0)
@@ -80,6 +82,15 @@ def test_divergence_stops_the_run(tmp_path, loss):
     recorder = Recorder(config, EventLog(tmp_path / "events.jsonl"), Display(), (), (32, 24))
     with pytest.raises(SfumatoError, match="training diverged at step 0: the loss is"):
         recorder(state, StepStats(loss, 5, 5, None))
+
+
+def test_a_scene_that_was_pruned_away_stops_the_run(tmp_path):
+    config = tiny_config()
+    _, state = tiny_start(colmap_folder(tmp_path), config)
+    state.population = Population.starting_with(state.gaussians.select(torch.zeros(5, dtype=torch.bool)))
+    recorder = Recorder(config, EventLog(tmp_path / "events.jsonl"), Display(), (), (32, 24))
+    with pytest.raises(SfumatoError, match="no Gaussians are left after step 0"):
+        recorder(state, StepStats(0.1, 0, 0, None))
 
 
 def test_figures_have_units():

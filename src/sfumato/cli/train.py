@@ -87,8 +87,12 @@ def _with_stored_options(given: Train, arguments: Sequence[str]) -> Train:
     stored = RunFolder(given.out).read_options()
     # The length of a run is given as one of two, so both are left open for the arguments to fill.
     open_ended = replace(stored.train, steps=None, minutes=None)
-    default = replace(
-        given, capture=stored.capture, config=open_ended, checkpoint_every=stored.checkpoint_every
+    default = Train(
+        given.data,
+        given.out,
+        checkpoint_every=stored.checkpoint_every,
+        capture=stored.capture,
+        config=open_ended,
     )
     again = parse(Train, "train", arguments, default=default)
     if again.config.steps is None and again.config.minutes is None:

@@ -64,6 +64,11 @@ class Recorder:
                 f"training diverged at step {state.step}: the loss is {stats.loss}; lower the --rates, "
                 "or --resume from the last checkpoint"
             )
+        if not len(state.population):
+            raise SfumatoError(
+                f"no Gaussians are left after step {state.step}: all were pruned; lower --adc.prune-opacity, "
+                "raise --adc.prune-scale, or check the cameras"
+            )
         self._loss.add(stats.loss)
         progress = state.progress(self._config)
         found = self._glimpses.look(state, progress)

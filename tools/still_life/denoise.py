@@ -18,6 +18,7 @@ from render import View, sensor_of
 
 RADIUS_PX = 4
 ALBEDO_FLOOR = 0.03
+COLOUR_SCALE = 1.0
 ALBEDO_SCALE, NORMAL_SCALE, DEPTH_SCALE = 0.10, 0.15, 0.03
 
 
@@ -60,7 +61,7 @@ def denoise(passes: np.ndarray, features: np.ndarray) -> np.ndarray:
         shift = (dy, dx)
         other_variance = np.roll(variance, shift, (0, 1))
         gap = (tone - np.roll(tone, shift, (0, 1))) ** 2 - (variance + np.minimum(variance, other_variance))
-        colour_gap = _patch_mean(gap / (1e-6 + 0.5 * (variance + other_variance)))
+        colour_gap = _patch_mean(gap / (1e-6 + COLOUR_SCALE * (variance + other_variance)))
         feature_gap = ((scaled - np.roll(scaled, shift, (0, 1))) ** 2).sum(axis=-1)
         weight = np.exp(-np.clip(colour_gap, 0, 50) - 0.5 * np.minimum(feature_gap, 100))
         weight *= _inside(weight.shape, dy, dx)

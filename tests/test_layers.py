@@ -51,6 +51,7 @@ LARGE_FILES = {
 MANY_PARAMETERS = {
     "src/sfumato/render/gsplat_api.py": "gsplat's signature",
     "src/sfumato/ops/": "numbers and tensors of one formula, named in its documentation",
+    "benchmarks/plain.py": "a kernel of numbers and arrays, as one writes it first",
     "tests/render/gsplat_restatement.py": "the same formulas a second time",
 }
 MODULES_WITHOUT = {

@@ -1,0 +1,45 @@
+"""The benchmarks' own arithmetic; their times are nothing to test."""
+
+import json
+
+import numpy as np
+import pytest
+
+from repository import ROOT
+
+
+@pytest.fixture(autouse=True)
+def _benchmarks_on_path(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+
+
+@pytest.mark.parametrize("name", ["roofline", "rasterizer", "step", "growth", "time_to_psnr"])
+def test_every_benchmark_says_how_it_is_run(name):
+    module = __import__(name)
+    assert f"python benchmarks/{name}.py" in module.__doc__ and callable(module.main)
+    assert f"benchmarks/{name}.py" in (ROOT / "Makefile").read_text("utf-8")
+
+
+def test_pairs_are_counted_exactly():
+    import plain
+    import rasterizer
+
+    ellipses = rasterizer.ellipses(40)
+    mean, conic, opacity = ellipses["mean"] % 48, ellipses["conic"], ellipses["opacity"]
+    y, x = np.mgrid[:48, :48] + 0.5
+    dx, dy = x - mean[:, 0, None, None], y - mean[:, 1, None, None]
+    a, b, c = conic.T[..., None, None]
+    alpha = opacity[:, None, None] * np.exp(-0.5 * (a * dx * dx + c * dy * dy) - b * dx * dy)
+    expected = (alpha >= 1 / 255).sum()
+    assert abs(plain.count_pairs(mean, conic, opacity, 48, 48).sum() - expected) <= 2
+
+
+def test_results_are_kept_only_when_they_mean_something(monkeypatch, tmp_path):
+    import harness
+
+    monkeypatch.setattr(harness, "RESULTS", tmp_path)
+    harness.save("a", {"x": 1}, quick=True)
+    assert not list(tmp_path.iterdir())
+    harness.save("a", {"x": 1}, quick=False)
+    kept = json.loads((tmp_path / "a.json").read_text())
+    assert kept["results"] == {"x": 1} and kept["machine"]["cores"] >= 1

@@ -1,0 +1,54 @@
+"""Every example runs, at a size that takes seconds, and does what it says."""
+
+import runpy
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from repository import ROOT
+from sfumato import load
+
+MAX_LINES = 60
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+TINY_CAPTURE = ["--downscale", "8", "--steps", "6"]
+
+
+def run(monkeypatch, example, *arguments):
+    monkeypatch.setattr(sys, "argv", [example, *map(str, arguments)])
+    runpy.run_path(str(ROOT / "examples" / example), run_name="__main__")
+
+
+def test_one_gaussian(monkeypatch, tmp_path, capsys):
+    run(monkeypatch, "01_one_gaussian.py", "--out", tmp_path / "one.png", "--width", 64)
+    pixels = np.asarray(Image.open(tmp_path / "one.png"))
+    assert pixels.shape == (48, 64, 3)
+    assert pixels[24, 35, 0] > 180 > pixels[24, 35, 2] and pixels[0, 0].max() < 40
+    assert "alpha up to 0.88" in capsys.readouterr().out
+
+
+def test_fit_an_image(monkeypatch, tmp_path, capsys):
+    run(
+        monkeypatch, "02_fit_an_image.py", "--out", tmp_path / "fit.png", "--width", 32,
+        "--gaussians", 60, "--steps", 60,
+    )  # fmt: skip
+    found = [float(line.split()[2]) for line in capsys.readouterr().out.splitlines()]
+    assert found[-1] > found[0] + 5, "the fit must improve"
+    assert Image.open(tmp_path / "fit.png").size == (64, 32)
+
+
+def test_train_from_photos(monkeypatch, tmp_path, capsys):
+    data = ROOT / "demo" / "still_life"
+    if not (data / "transforms.json").exists():
+        pytest.skip("the demo's photographs are not in this checkout")
+    run(monkeypatch, "03_train_from_photos.py", data, "--out", tmp_path / "scene.ply", *TINY_CAPTURE)
+    assert "held out:" in capsys.readouterr().out
+    assert len(load(tmp_path / "scene.ply")) > 1000
+
+
+def test_every_example_is_short_numbered_and_run_here():
+    text = (ROOT / "tests/docs/test_examples.py").read_text("utf-8")
+    for number, path in enumerate(EXAMPLES, 1):
+        assert path.name.startswith(f"{number:02}_") and f'"{path.name}"' in text
+        assert len(path.read_text("utf-8").splitlines()) <= MAX_LINES

@@ -1,5 +1,7 @@
 """The command line starts quickly, says what there is, and complains in one line."""
 
+import os
+import re
 import subprocess
 import sys
 
@@ -63,12 +65,31 @@ def test_every_option_of_training_is_explained(capsys):
     with pytest.raises(SystemExit):
         main(["train", "--help"])
     said = capsys.readouterr().out
-    blocks = said.split("│ --")[1:]
-    for block in blocks:
-        name, _, words = " ".join(block.replace("│", " ").split()).partition(" ")
-        explained = words.split("(default")[0].split("╰")[0]
-        assert sum(word.islower() for word in explained.split()) >= 2, f"--{name} is not explained"
-    assert len(blocks) > 40
+    plain = " ".join(said.replace("│", " ").replace("─", " ").split())
+    options = re.split(r" (?=--[a-z])", plain)
+    explained = [words for words in options if "(default: " in words]
+    for words in explained:
+        text = words.split("(default: ")[0]
+        assert len(re.findall(r"\b[a-z]{2,}\b", text.split(" ", 1)[1])) >= 2, f"not explained: {words}"
+    assert len(explained) > 40
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_complaints_are_one_line_on_every_terminal(encoding):
+    code = (
+        "import sys; from sfumato.cli import main; sys.exit(main(['train', 'x', '-o', 'y', '--stepz', '3']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+    )
+    assert done.returncode == 2
+    assert done.stderr == (
+        "sfumato: error: unrecognized options: --stepz, 3; perhaps you meant --steps INT; "
+        "see sfumato train --help\n"
+    )
 
 
 def test_version(capsys):

@@ -41,7 +41,7 @@ CHANGED = {
     "adc.threshold": 1.0,
     "adc.split_scale": 10.0,
     "adc.prune_opacity": 0.1,
-    "adc.prune_scale": 0.1,
+    "adc.prune_scale": 0.2,
     "adc.reset_opacity_every": 3,
     "mcmc.dead_opacity": 0.3,
 }
@@ -102,7 +102,7 @@ def result(data, config):
 def test_every_option_changes_something(data, name):
     base = tiny_config(**(BASES.get(name) or BASES.get(name.split(".")[0]) or {}))
     old = value_of(base, name)
-    value = CHANGED[name] if name in CHANGED else 0.5 * old
+    value = CHANGED[name] if name in CHANGED else 0.5 * old if old else 1.0
     assert value != old
     assert differences(result(data, base), result(data, with_value(base, name, value)))
 

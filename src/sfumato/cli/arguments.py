@@ -73,8 +73,9 @@ def parse(kind: Any, verb: str, arguments: Sequence[str], *, default: Any = None
 def _one_line(box: str) -> str:
     """What a framed complaint says, without its frame and the help that it repeats."""
     rows = [_FRAME.sub("", row).strip() for row in box.splitlines()]
-    title, rows = rows[0], rows[1:]
-    # A rule, empty without its frame, ends the complaint itself.
+    # Rules are dashes where the terminal has no better; the first one after the title may stay there.
+    title, *rows = [row if row.strip("-") else "" for row in rows]
+    rows = rows[1:] if rows[:1] == [""] else rows
     said = rows[: rows.index("")]
     if title == "Required options":
         missing = [row for row, after in zip(said, [*said[1:], ""], strict=True) if "(required)" in after]

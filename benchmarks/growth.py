@@ -52,6 +52,7 @@ def measure(count: int, width: int, height: int) -> dict[str, Any]:
     from sfumato.capture.pixels import Pixels
     from sfumato.scene.cameras import Camera
     from sfumato.train.config import AdcConfig, TrainConfig
+    from sfumato.train.densify import make_densifier
     from sfumato.train.loop import train_step
     from sfumato.train.state import start
     from sfumato.train.warm_up import warm_up
@@ -66,18 +67,20 @@ def measure(count: int, width: int, height: int) -> dict[str, Any]:
     torch.set_num_threads(1)
     # Half of the run is over: full resolution and SH degree 3.
     config = TrainConfig(steps=1000, adc=AdcConfig(threshold=0.0))
-    growing = replace(config, schedule=replace(config.schedule, refine_every=1))
+    # Growth ends now, so that what is allowed is nearly all.
+    growing = replace(config, schedule=replace(config.schedule, refine_every=1, refine_until=0.51))
     steady = replace(config, schedule=replace(config.schedule, refine_every=10**9))
     warm_up(config)
     camera = Camera(torch.eye(4), (float(width),) * 2, (width / 2, height / 2), (width, height))
     view = NoiseView(camera)
     init = synthetic(int(0.9 * count), torch.Generator().manual_seed(0))
     capture = SimpleNamespace(extent=1.0, points=None, train_views=(view,), background=None)
-    state = start(capture, config, cap=count, init=init)
+    state = start(capture, growing, cap=count, init=init)
     state.step = config.steps // 2 + 1
     before = len(state.population)
     for _ in range(2):
         train_step(state, view, 0, growing)
+    state.densifier = make_densifier(steady)
     seconds = []
     for _ in range(STEPS):
         began = time.perf_counter()

@@ -82,9 +82,9 @@ def trained(data, config):
     state = start(capture, config, cap=cap)
     spread = Gaussians(*(getattr(state.gaussians, f.name).clone() for f in fields(state.gaussians)))
     # Opacities and sizes that every threshold of a strategy can tell apart.
-    spread.logit_opacities[:] = spread.logit_opacities + 2.0 * (
-        spread.means[:, 0] - spread.means[:, 0].mean()
-    )
+    along = spread.means[:, 0] - spread.means[:, 0].mean()
+    spread.logit_opacities[:] += 2.0 * along
+    spread.log_scales[:] += 5.0 * along[:, None]
     state = start(capture, config, cap=cap, init=spread)
     return train_until(capture, config, state, STEPS).state_dict()
 

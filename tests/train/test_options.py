@@ -73,7 +73,10 @@ def test_options_are_a_table(values):
     [
         (replace(OPTIONS, capture=replace(OPTIONS.capture, downscale=4)), "--downscale is 4 .* has 2"),
         (replace(OPTIONS, train=replace(OPTIONS.train, sh_degree=1)), "--sh-degree is 1 .* has 3"),
-        (replace(OPTIONS, train=replace(OPTIONS.train, rates=Rates())), r"--rates\.quats is 0\.002"),
+        (
+            replace(OPTIONS, train=replace(OPTIONS.train, rates=Rates(quats=0.25))),
+            r"--rates\.quats is 0\.25 .* has 0\.5",
+        ),
         (replace(OPTIONS, train=replace(OPTIONS.train, max_gaussians=9)), "--max-gaussians is 9 .* has None"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -191,10 +192,10 @@ class _Run:
         self._saving_s = self._saved_at_s - began
 
     def _say_stopped(self, state: TrainState) -> None:
-        self._display.say(
-            f"stopped after step {state.step:,}; to go on: "
-            f"sfumato train {self._options.data} -o {self._folder.path} --resume"
+        command = shlex.join(
+            ("sfumato", "train", str(self._options.data), "-o", str(self._folder.path), "--resume")
         )
+        self._display.say(f"stopped after step {state.step:,}; to go on: {command}")
 
     def _results(self, state: TrainState) -> Report:
         facts = {

@@ -43,7 +43,6 @@ NAMES_CUDA = ("ops/backend.py", "cli/")
 MAX_FILE_LINES, MAX_FUNCTION_LINES, MAX_PARAMETERS = 300, 80, 8
 LARGE_FILES = {
     "src/sfumato/ops/cpu/lanes.py": "one type with its operators; they share their LLVM helpers",
-    "tests/cli/test_bad_input.py": "every way in which input can be wrong",
     "tests/ops/test_agreement.py": "one body of checks for every operation and argument",
     "tests/render/test_gsplat_api.py": "every argument of one published function",
     "tests/scene/test_ply.py": "every way in which one format can be broken",

@@ -50,8 +50,8 @@ class Schedule:
         refine_every: steps between two refinements.
     """
 
-    half_resolution_until: float = 0.25
-    quarter_resolution_until: float = 0.08
+    half_resolution_until: float = 0.4
+    quarter_resolution_until: float = 0.12
     sh_raises: tuple[float, float, float] = (0.2, 0.35, 0.5)
     refine_from: float = 0.02
     refine_until: float = 0.7

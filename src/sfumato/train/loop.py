@@ -66,7 +66,9 @@ def train_step(state: TrainState, view: View, number: int, config: TrainConfig) 
     state.step += 1
     _descend(state, render, number, config, progress, degree)
     refinement = state.densifier.refine(state.population, _moment(state, config, progress))
-    return StepStats(float(loss.detach()), len(state.population), int(torch.count_nonzero(render.seen.visible)), refinement)
+    return StepStats(
+        float(loss.detach()), len(state.population), int(torch.count_nonzero(render.seen.visible)), refinement
+    )
 
 
 def train(

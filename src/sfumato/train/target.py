@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -32,20 +33,20 @@ def make_target(pixels: Pixels, size_px: tuple[int, int], background: tuple[floa
         size_px: no larger than the photograph.
         background: RGB in [0, 1].
     """
-    image = _reduced(torch.from_numpy(pixels.rgb), size_px) / 255
+    image = _reduced(pixels.rgb, size_px) / 255
     if pixels.alpha is not None:
-        through = 1 - _reduced(torch.from_numpy(pixels.alpha)[..., None], size_px) / 255
+        through = 1 - _reduced(pixels.alpha[..., None], size_px) / 255
         image = image + through * image.new_tensor(background)
     if pixels.mask is None:
         return Target(image, None)
-    share = _reduced(torch.from_numpy(pixels.mask)[..., None], size_px)[..., 0]
+    share = _reduced(pixels.mask[..., None], size_px)[..., 0]
     # A pixel that mixes in something ignored is ignored.
     return Target(image, (share > 0.99).float())
 
 
-def _reduced(values: Tensor, size_px: tuple[int, int]) -> Tensor:
+def _reduced(array: np.ndarray, size_px: tuple[int, int]) -> Tensor:
     """[h, w, d] float32 area average of uint8 or bool values [H, W, d]."""
-    values = values.float()
+    values = torch.from_numpy(array.astype(np.float32))
     if (values.shape[1], values.shape[0]) == size_px:
         return values
     planes = F.interpolate(values.permute(2, 0, 1)[None], size=size_px[::-1], mode="area")

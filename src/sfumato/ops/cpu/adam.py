@@ -6,9 +6,10 @@ from numba import prange
 from sfumato.ops.cpu.jit import kernel
 
 
-
 @kernel
-def adam_step(param, grad, exp_avg, exp_avg_sq, seen, rates, beta1, rest1, beta2, rest2, epsilon, root_correction):
+def adam_step(
+    param, grad, exp_avg, exp_avg_sq, seen, rates, beta1, rest1, beta2, rest2, epsilon, root_correction
+):
     """Update rows of [n, m] arrays in place.
 
     Args:

@@ -41,6 +41,8 @@ class AdaptiveDensityControl:
     def observe(self, render: Render) -> None:
         seen = render.seen
         leaf = seen.absolute_gradient_probe if self.absolute_gradient else seen.mean_px
+        if leaf.grad is None:
+            return
         height, width = render.alpha.shape
         # In halves of the image, so that a threshold means the same at every resolution.
         pull = (leaf.grad * leaf.grad.new_tensor([0.5 * width, 0.5 * height])).norm(dim=1)

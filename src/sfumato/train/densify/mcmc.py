@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import comb
+from math import ceil, comb
 
 import torch
 from torch import Tensor
@@ -53,7 +53,7 @@ class MarkovChain:
         if len(live) == 0:
             return None
         n = len(old)
-        more = max(min(now.allowed, int(self.config.growth * n)) - n, 0)
+        more = max(min(now.allowed, ceil(self.config.growth * n)) - n, 0)
         places = int(dead.sum()) + more
         if places == 0:
             return None

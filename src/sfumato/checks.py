@@ -30,9 +30,8 @@ def check_shapes(*, like: Tensor | None = None, **contracts: tuple[Tensor, str])
         for dim, size in zip(dims, tensor.shape, strict=True):
             wanted = int(dim) if dim.isdigit() else size if dim == "?" else sizes.setdefault(dim, size)
             if size != wanted:
-                raise ShapeError(
-                    f"{name} has shape {list(tensor.shape)}, expected [{', '.join(dims)}] with {dim} = {wanted}"
-                )
+                expected = f"[{', '.join(dims)}] with {dim} = {wanted}"
+                raise ShapeError(f"{name} has shape {list(tensor.shape)}, expected {expected}")
         if like is not None and (tensor.dtype != like.dtype or tensor.device != like.device):
             raise ShapeError(
                 f"{name} is {tensor.dtype} on {tensor.device}, expected {like.dtype} on {like.device}"

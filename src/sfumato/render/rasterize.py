@@ -39,7 +39,8 @@ def rasterize(gaussians: Gaussians, camera: Camera, settings: RasterSettings = R
     """
     if camera.lens.model not in IDEAL_LENSES:
         raise ConfigError(
-            f"the rasterizer takes {', '.join(IDEAL_LENSES)} lenses, not {camera.lens.model!r}: undistort first"
+            f"the rasterizer takes {', '.join(IDEAL_LENSES)} lenses, "
+            f"not {camera.lens.model!r}: undistort first"
         )
     like = gaussians.means
     camera_from_world = camera.camera_from_world.to(like)

@@ -34,7 +34,7 @@ class Options:
     """Threads of the renderer."""
     points: int = 5000
     """Number of points in the cloud."""
-    quality: int = 91
+    quality: int = 88
     """Of the JPEG files."""
     render_only: bool = False
     """Render what is missing and write no data set."""

@@ -71,6 +71,8 @@ class AdcConfig:
         prune_scale: Gaussians larger than this times the extent are removed.
         reset_opacity_every: steps after which opacities are cut to twice ``prune_opacity``; 0: never.
         noise: strength of noise on the means, as in ``McmcConfig``; 0: none.
+        opacity_weight: weight of the mean opacity in the loss: what is not needed fades.
+        scale_weight: weight of the mean scale, in units of the extent.
     """
 
     absolute_gradient: bool = True
@@ -80,6 +82,8 @@ class AdcConfig:
     prune_scale: float = 0.5
     reset_opacity_every: int = 0
     noise: float = 0.0
+    opacity_weight: float = 0.01
+    scale_weight: float = 0.01
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,7 @@ class McmcConfig:
         dead_opacity: Gaussians below are moved to live ones.
         growth: the number grows by at most this factor at a refinement.
         opacity_weight: weight of the mean opacity in the loss.
-        scale_weight: weight of the mean scale in the loss.
+        scale_weight: weight of the mean scale, in units of the extent.
     """
 
     noise: float = 5e5
@@ -115,7 +119,8 @@ class TrainConfig:
         pixel_loss: "l1" or "mse" for the rest of the loss.
         sh_degree: highest SH degree, 0 to 3.
         antialiased: compensate opacities for the blur of the projection.
-        random_background: a new background colour each step where pictures are transparent.
+        random_background: a new background colour each step, behind transparent pictures too, so that
+            what the scene does not cover shows, and it learns to.
         exposure: learn a colour gain and offset for each photograph.
         rates, schedule, adc, mcmc: the parts.
     """
@@ -129,7 +134,7 @@ class TrainConfig:
     pixel_loss: Literal["l1", "mse"] = "l1"
     sh_degree: int = 3
     antialiased: bool = False
-    random_background: bool = False
+    random_background: bool = True
     exposure: bool = False
     rates: Rates = field(default_factory=Rates)
     schedule: Schedule = field(default_factory=Schedule)

@@ -48,7 +48,7 @@ def train_step(state: TrainState, view: View, number: int, config: TrainConfig) 
     """
     progress = state.progress(config)
     gaussians = state.population.gaussians
-    background = _background(state, view, config)
+    background = _background(state, config)
     size_px = tuple(max(side // shrink_factor(config.schedule, progress), 8) for side in view.camera.size_px)
     target = make_target(view.load(), size_px, background)
     degree = sh_degree_at(config.schedule, config.sh_degree, progress)
@@ -59,7 +59,7 @@ def train_step(state: TrainState, view: View, number: int, config: TrainConfig) 
     loss = ops.photometric_loss(
         image, target.image, target.weight, ssim_weight=config.ssim_weight, pixel_loss=config.pixel_loss
     )
-    penalty = state.densifier.penalty(gaussians)
+    penalty = state.densifier.penalty(gaussians, state.extent)
     (loss if penalty is None else loss + penalty).backward()
 
     state.densifier.observe(render)
@@ -103,8 +103,8 @@ def train(
     return state
 
 
-def _background(state: TrainState, view: View, config: TrainConfig) -> tuple[float, float, float]:
-    if config.random_background and view.load().alpha is not None:
+def _background(state: TrainState, config: TrainConfig) -> tuple[float, float, float]:
+    if config.random_background:
         return tuple(torch.rand(3, generator=state.generator).tolist())
     return state.background
 

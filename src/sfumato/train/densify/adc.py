@@ -12,6 +12,7 @@ from sfumato.render.output import Render
 from sfumato.scene.gaussians import Gaussians
 from sfumato.train.config import AdcConfig, Schedule
 from sfumato.train.densify.noise import shake
+from sfumato.train.densify.penalty import opacity_and_scale
 from sfumato.train.densify.protocol import Moment, Refinement
 from sfumato.train.population import Population
 
@@ -35,8 +36,11 @@ class AdaptiveDensityControl:
         self._pull: Tensor | None = None
         self._views: Tensor | None = None
 
-    def penalty(self, gaussians: Gaussians) -> None:
-        return None
+    def penalty(self, gaussians: Gaussians, extent: float) -> Tensor | None:
+        config = self.config
+        return opacity_and_scale(
+            gaussians, extent, opacity_weight=config.opacity_weight, scale_weight=config.scale_weight
+        )
 
     def observe(self, render: Render) -> None:
         seen = render.seen

@@ -12,6 +12,7 @@ from sfumato.render.output import Render
 from sfumato.scene.gaussians import Gaussians
 from sfumato.train.config import McmcConfig, Schedule
 from sfumato.train.densify.noise import shake
+from sfumato.train.densify.penalty import opacity_and_scale
 from sfumato.train.densify.protocol import Moment, Refinement
 from sfumato.train.population import Population
 
@@ -31,9 +32,11 @@ class MarkovChain:
     schedule: Schedule
     absolute_gradient = False
 
-    def penalty(self, gaussians: Gaussians) -> Tensor:
-        opacity, scale = gaussians.opacities.mean(), gaussians.scales.mean()
-        return self.config.opacity_weight * opacity + self.config.scale_weight * scale
+    def penalty(self, gaussians: Gaussians, extent: float) -> Tensor | None:
+        config = self.config
+        return opacity_and_scale(
+            gaussians, extent, opacity_weight=config.opacity_weight, scale_weight=config.scale_weight
+        )
 
     def observe(self, render: Render) -> None:
         return None

@@ -47,7 +47,7 @@ class Densifier(Protocol):
 
     absolute_gradient: bool
 
-    def penalty(self, gaussians: Gaussians) -> Tensor | None:
+    def penalty(self, gaussians: Gaussians, extent: float) -> Tensor | None:
         """A term to add to the loss, or None."""
 
     def observe(self, render: Render) -> None:

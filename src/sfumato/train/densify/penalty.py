@@ -1,0 +1,29 @@
+"""The price of being opaque and large, which makes Gaussians that explain nothing fade."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from sfumato.scene.gaussians import Gaussians
+
+
+def opacity_and_scale(
+    gaussians: Gaussians, extent: float, *, opacity_weight: float, scale_weight: float
+) -> Tensor | None:
+    """Term of the loss: the mean opacity, and the mean scale in units of the extent.
+
+    Args:
+        gaussians: n of them.
+        extent: of the cameras, scene units.
+        opacity_weight, scale_weight: factors of the two; with both 0 there is no term.
+
+    Returns:
+        [] the sum, or None.
+
+    Gradients: logit_opacities, log_scales.
+
+    Source: Kheradmand et al. 2024, eq. 11; there in scene units, so that it depended on them.
+    """
+    if opacity_weight == 0 and scale_weight == 0:
+        return None
+    return opacity_weight * gaussians.opacities.mean() + scale_weight / extent * gaussians.scales.mean()

@@ -82,8 +82,8 @@ class AdcConfig:
     prune_scale: float = 0.5
     reset_opacity_every: int = 0
     noise: float = 0.0
-    opacity_weight: float = 0.01
-    scale_weight: float = 0.01
+    opacity_weight: float = 0.03
+    scale_weight: float = 0.03
 
 
 @dataclass(frozen=True)

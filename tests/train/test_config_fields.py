@@ -29,7 +29,7 @@ CHANGED = {
     "pixel_loss": "mse",
     "sh_degree": 1,
     "antialiased": True,
-    "random_background": True,
+    "random_background": False,
     "exposure": True,
     "schedule.half_resolution_until": 0.9,
     "schedule.quarter_resolution_until": 0.5,

@@ -27,12 +27,11 @@ ENDINGS = ("", "_truth", "_difference")
 
 
 class Pixels(Protocol):
-    """A decoded photograph.
+    """A decoded photograph; its mask, if any, is for training and not read here.
 
     Attributes:
         rgb:   uint8 [h, w, 3], multiplied by alpha where that is given.
         alpha: uint8 [h, w] opacity, or None for an opaque photograph.
-        mask:  uint8 [h, w] of pixels that training ignores, or None; metrics do not use it.
     """
 
     rgb: np.ndarray | Tensor
@@ -174,9 +173,9 @@ def composited(pixels: Pixels, background: tuple[float, float, float]) -> Tensor
     Returns:
         [h, w, 3] float32 in [0, 1].
     """
-    target = torch.as_tensor(pixels.rgb).to(torch.float32) / 255
+    target = torch.from_numpy(np.array(pixels.rgb, np.float32)) / 255
     if pixels.alpha is not None:
-        through = 1 - torch.as_tensor(pixels.alpha).to(torch.float32)[..., None] / 255
+        through = 1 - torch.from_numpy(np.array(pixels.alpha, np.float32))[..., None] / 255
         target = target + through * torch.tensor(background, dtype=torch.float32)
     return target.clamp(0, 1)
 

@@ -8,7 +8,7 @@ is reordered, so results repeat bit for bit on one machine.
 
 Names: ``spread`` number -> lanes, ``load``/``store`` at a flat index of a contiguous float32
 array, ``select(mask, a, b)``, ``any_true(mask)``, ``exp2``, ``total`` the sum over lanes,
-``totals8`` eight such sums at once.
+``accumulate_totals`` many such sums at once. A bundle is a fixed number of lanes values.
 """
 
 import operator
@@ -133,7 +133,6 @@ for _symbol, _how in ((operator.lt, "<"), (operator.le, "<="), (operator.gt, ">"
     _operator(_symbol, _compare(_how))
 
 smaller = _lane_operation(_limit("<"))
-larger = _lane_operation(_limit(">"))
 
 
 def _call(builder, name, vector, *args):
@@ -143,9 +142,7 @@ def _call(builder, name, vector, *args):
     return builder.call(function, args)
 
 
-square_root = _lane_operation(lambda builder, a: _call(builder, "sqrt", a.type, a))
 magnitude = _lane_operation(lambda builder, a: _call(builder, "fabs", a.type, a))
-round_down = _lane_operation(lambda builder, a: _call(builder, "floor", a.type, a))
 
 
 def _emit_negative(builder, a):

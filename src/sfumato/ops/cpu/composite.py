@@ -1,12 +1,10 @@
 """Front-to-back blending of sorted Gaussians, and its gradient, a block of pixels at a time.
 
 One tile is one task. Its block masks become one list of pairs a block; a block's transmittance
-and colours then stay in registers while its Gaussians pass. Blending works on 8x4 pixels. The
-gradient takes two such blocks together, since its cost is in summing over lanes: measured 20%
-faster with AVX-512, even with AVX2. The gradient runs front to back as
-well (S_n = C - sum_{m<=n} c_m alpha_m T_m), repeating the same decisions
-bit for bit, so nothing is stored per pixel but the image. Sums over a tile's pixels go to a row of
-their own per (Gaussian, tile) pair, gathered per Gaussian afterwards in fixed order: no atomics.
+and colours then stay in registers while its Gaussians pass. The gradient runs front to back as
+well (S_n = C - sum_{m<=n} c_m alpha_m T_m), repeating the same decisions bit for bit, so nothing
+is stored per pixel but the image. Sums over a tile's pixels go to a row of their own per
+(Gaussian, tile) pair, gathered per Gaussian afterwards in fixed order: no atomics.
 """
 
 import math
@@ -16,7 +14,7 @@ from numba import prange
 
 from sfumato.ops import constants
 from sfumato.ops.cpu import lanes as ln
-from sfumato.ops.cpu.jit import kernel, lane_function, lane_kernel
+from sfumato.ops.cpu.jit import REGISTER_LANES, kernel, lane_function, lane_kernel
 from sfumato.ops.cpu.tiles import (
     BLOCK_COLUMNS,
     BLOCK_HEIGHT,
@@ -27,8 +25,13 @@ from sfumato.ops.cpu.tiles import (
 )
 
 FORWARD_LANES = BLOCK_WIDTH * BLOCK_HEIGHT
-BACKWARD_HEIGHT = 2 * BLOCK_HEIGHT
+# Blocks, one above the other, that the gradient takes together: as many pixels as four registers
+# hold. Fewer waste the sums over lanes, more the registers: either costs a third of the speed.
+_BACKWARD_BLOCKS = 4 * REGISTER_LANES // FORWARD_LANES
+BACKWARD_HEIGHT = _BACKWARD_BLOCKS * BLOCK_HEIGHT
 BACKWARD_LANES = BLOCK_WIDTH * BACKWARD_HEIGHT
+# What depends on a pixel's column alone is kept for the rows that fill one register.
+_ROWS_LANES = REGISTER_LANES
 _LANE_X, _LANE_Y = ln.lane_offsets(BACKWARD_LANES, BLOCK_WIDTH)
 # Block columns of every other row of a mask: a bit a pair of blocks.
 _EVEN_ROWS = np.uint64(0x00FF00FF00FF00FF)
@@ -45,6 +48,9 @@ _X, _Y, _A, _B, _C, _LOG2_OPACITY, _CHANNELS = range(7)
 
 # Tiles are dealt to this many tasks in turn, so that busy regions spread over the threads.
 _STRIPS = 64
+
+# Slots whose sums are asked for ahead: they lie all over a memory that fits no cache.
+_AHEAD = 16
 
 # Moments of g = alpha dL/dalpha over pixels that a pair's row of sums starts with.
 _MOMENTS = 6
@@ -86,26 +92,40 @@ def _list_blocks(pair_mask, start, end, merge_rows, lists, counts):
 
 
 @lane_function
-def _exponent(flat, at, x, y):
-    """(dx, dy, log2 of alpha before its clamp) of a block's pixels for the record at ``at``."""
+def _copy_records(records, pair_rank, start, end, nearby):
+    """Bring a tile's records side by side: read from all over, they would stall every block."""
+    for local in range(end - start):
+        rank = pair_rank[start + local]
+        for k in range(records.shape[1]):
+            nearby[local, k] = records[rank, k]
+
+
+@lane_function
+def _exponent(lanes, flat, at, x, y):
+    """(dx of two rows, dy, log2 of alpha before its clamp) of a block's pixels for the record at ``at``.
+
+    What depends on the column alone is made once for all rows.
+    """
     dx = x - flat[at + _X]
     dy = y - flat[at + _Y]
-    power = dx * (dx * flat[at + _A] + dy * flat[at + _B]) + dy * dy * flat[at + _C]
-    return dx, dy, flat[at + _LOG2_OPACITY] - power
+    of_column = flat[at + _LOG2_OPACITY] - dx * dx * flat[at + _A]
+    slope = ln.repeated(lanes, dx * flat[at + _B]) + dy * flat[at + _C]
+    return dx, dy, ln.repeated(lanes, of_column) - dy * slope
 
 
 @lane_function
 def _blend(log2_alpha, transmittance):
-    """(alpha, weight, new transmittance, hit mask); a pixel that has stopped has a negative one."""
+    """(alpha, weight, new transmittance, live); a pixel that has stopped has a negative one.
+
+    Alpha is zero where it would be under ALPHA_MIN, which leaves a live pixel as it was.
+    """
     alpha = ln.smaller(ln.exp2(log2_alpha), _ALPHA_MAX)
+    alpha = ln.select(log2_alpha >= _LOG2_ALPHA_MIN, alpha, _ZERO)
     weight = alpha * transmittance
     rest = transmittance - weight
-    near = log2_alpha >= _LOG2_ALPHA_MIN
     live = rest > _TRANSMITTANCE_STOP
-    hit = near & live
-    stopped = ln.negative_magnitude(transmittance)
-    transmittance = ln.select(near, ln.select(live, rest, stopped), transmittance)
-    return alpha, ln.select(hit, weight, _ZERO), transmittance, hit
+    transmittance = ln.select(live, rest, ln.negative_magnitude(transmittance))
+    return alpha, ln.select(live, weight, _ZERO), transmittance, live
 
 
 @lane_function
@@ -129,28 +149,31 @@ def composite_forward(
         image, alpha: [h, w, d] and [h, w] float32, written.
     """
     tiles_x = (width + TILE_WIDTH - 1) // TILE_WIDTH
-    flat, stride, d = records.ravel(), records.shape[1], len(channels)
+    stride, d = records.shape[1], len(channels)
     num_tiles = tile_starts.size - 1
     strips = min(_STRIPS, num_tiles)
     longest = np.max(tile_starts[1:] - tile_starts[:-1])
     for strip in prange(strips):
         lists, counts = np.empty((BLOCKS, longest), np.int32), np.empty(BLOCKS, np.int64)
+        nearby = np.empty((longest, stride), np.float32)
+        flat = nearby.ravel()
         planes = np.empty(FORWARD_LANES * (d + 1), np.float32)
         for tile in range(strip, num_tiles, strips):
             start = tile_starts[tile]
+            _copy_records(records, pair_rank, start, tile_starts[tile + 1], nearby)
             _list_blocks(pair_mask, start, tile_starts[tile + 1], False, lists, counts)
             for block in range(BLOCKS):
                 x0 = (tile % tiles_x) * TILE_WIDTH + (block % BLOCK_COLUMNS) * BLOCK_WIDTH
                 y0 = (tile // tiles_x) * TILE_HEIGHT + (block // BLOCK_COLUMNS) * BLOCK_HEIGHT
                 if x0 >= width or y0 >= height:
                     continue
-                x = ln.load(FORWARD_LANES, _LANE_X, 0) + np.float32(x0)
+                x = ln.load(_ROWS_LANES, _LANE_X, 0) + np.float32(x0)
                 y = ln.load(FORWARD_LANES, _LANE_Y, 0) + np.float32(y0)
-                transmittance = _start(x, y, width, height)
+                transmittance = _start(ln.repeated(FORWARD_LANES, x), y, width, height)
                 colour = ln.zeros_like_channels(FORWARD_LANES, channels)
                 for j in range(counts[block]):
-                    at = np.intp(pair_rank[start + lists[block, j]]) * stride
-                    _, _, log2_alpha = _exponent(flat, at, x, y)
+                    at = np.intp(lists[block, j]) * stride
+                    _, _, log2_alpha = _exponent(FORWARD_LANES, flat, at, x, y)
                     _, weight, transmittance, _ = _blend(log2_alpha, transmittance)
                     colour = ln.add_weighted(colour, weight, flat, at + _CHANNELS)
                     if (j & 3) == 3 and not ln.any_true(transmittance > _ZERO):
@@ -194,17 +217,20 @@ def composite_backward(
     """
     height, width, d = grad_image.shape
     tiles_x = (width + TILE_WIDTH - 1) // TILE_WIDTH
-    flat, stride = records.ravel(), records.shape[1]
+    stride = records.shape[1]
     flat_sums, row = sums.ravel(), sums.shape[1]
     num_tiles = tile_starts.size - 1
     strips = min(_STRIPS, num_tiles)
     longest = np.max(tile_starts[1:] - tile_starts[:-1])
     for strip in prange(strips):
         lists, counts = np.empty((BLOCKS, longest), np.int32), np.empty(BLOCKS, np.int64)
+        nearby = np.empty((longest, stride), np.float32)
+        flat = nearby.ravel()
         planes = np.empty(BACKWARD_LANES * (d + 2), np.float32)
         for tile in range(strip, num_tiles, strips):
             start = tile_starts[tile]
-            _list_blocks(pair_mask, start, tile_starts[tile + 1], True, lists, counts)
+            _copy_records(records, pair_rank, start, tile_starts[tile + 1], nearby)
+            _list_blocks(pair_mask, start, tile_starts[tile + 1], _BACKWARD_BLOCKS == 2, lists, counts)
             for block in range(BLOCKS):
                 x0 = (tile % tiles_x) * TILE_WIDTH + (block % BLOCK_COLUMNS) * BLOCK_WIDTH
                 y0 = (tile // tiles_x) * TILE_HEIGHT + (block // BLOCK_COLUMNS) * BLOCK_HEIGHT
@@ -217,27 +243,34 @@ def composite_backward(
                 grads = ln.load_channels(BACKWARD_LANES, channels, planes, 0)
                 grad_opaque = ln.load(BACKWARD_LANES, planes, BACKWARD_LANES * d)
                 behind = ln.load(BACKWARD_LANES, planes, BACKWARD_LANES * (d + 1))
-                x = ln.load(BACKWARD_LANES, _LANE_X, 0) + np.float32(x0)
+                x = ln.load(_ROWS_LANES, _LANE_X, 0) + np.float32(x0)
                 y = ln.load(BACKWARD_LANES, _LANE_Y, 0) + np.float32(y0)
-                transmittance = _start(x, y, width, height)
+                transmittance = _start(ln.repeated(BACKWARD_LANES, x), y, width, height)
                 for j in range(counts[block]):
                     local = np.intp(lists[block, j])
-                    at = np.intp(pair_rank[start + local]) * stride
-                    dx, dy, log2_alpha = _exponent(flat, at, x, y)
-                    alpha, weight, transmittance, hit = _blend(log2_alpha, transmittance)
+                    at = local * stride
+                    dx, dy, log2_alpha = _exponent(BACKWARD_LANES, flat, at, x, y)
+                    alpha, weight, transmittance, live = _blend(log2_alpha, transmittance)
                     own = weight * (ln.dot_row(grads, flat, at + _CHANNELS) + grad_opaque)
                     behind = behind - own
                     pull = own - behind * (alpha / (_ONE - alpha))
                     # A clamped alpha does not move with its Gaussian.
-                    pull = ln.select(hit & (alpha < _ALPHA_MAX), pull, _ZERO)
-                    pull_x, pull_y = pull * dx, pull * dy
-                    moments = ln.gather6(pull, pull_x, pull_y, pull_x * dx, pull_x * dy, pull_y * dy)
-                    found = ln.join(moments, ln.scaled(grads, weight))
+                    pull = ln.select(live & (alpha < _ALPHA_MAX), pull, _ZERO)
+                    pull_y = pull * dy
+                    sum_, sum_y = ln.folded(_ROWS_LANES, pull), ln.folded(_ROWS_LANES, pull_y)
+                    sum_x, sum_yy = sum_ * dx, ln.folded(_ROWS_LANES, pull_y * dy)
+                    moments = ln.gather6(sum_, sum_x, sum_y, sum_x * dx, sum_y * dx, sum_yy)
+                    weighted = ln.folded_channels(_ROWS_LANES, ln.scaled(grads, weight))
+                    found = ln.join(moments, weighted)
                     if len(absolute) > 0:
                         # dsigma/dx = (2 A dx + B dy) ln 2, and so for y.
-                        slope_x = pull_x * (flat[at + _A] + flat[at + _A]) + pull_y * flat[at + _B]
-                        slope_y = pull_y * (flat[at + _C] + flat[at + _C]) + pull_x * flat[at + _B]
-                        found = ln.join(found, ln.gather2(ln.magnitude(slope_x), ln.magnitude(slope_y)))
+                        twice_x = dx * (flat[at + _A] + flat[at + _A])
+                        slope_x = ln.repeated(BACKWARD_LANES, twice_x) + dy * flat[at + _B]
+                        cross = ln.repeated(BACKWARD_LANES, dx * flat[at + _B])
+                        slope_y = dy * (flat[at + _C] + flat[at + _C]) + cross
+                        steep_x = ln.folded(_ROWS_LANES, ln.magnitude(pull * slope_x))
+                        steep_y = ln.folded(_ROWS_LANES, ln.magnitude(pull * slope_y))
+                        found = ln.join(found, ln.gather2(steep_x, steep_y))
                     ln.accumulate_totals(flat_sums, (start + local) * row, found)
                     if (j & 3) == 3 and not ln.any_true(transmittance > _ZERO):
                         break
@@ -249,7 +282,7 @@ def sums_layout(d: int, absolute: bool) -> tuple[np.ndarray, int]:
     return np.array([ln.totals_position(i, count) for i in range(count)]), -(-count // 8) * 8
 
 
-@kernel
+@lane_kernel
 def gather_gradients(
     order,
     starts,
@@ -272,18 +305,21 @@ def gather_gradients(
         grad_mean, grad_conic, grad_opacity, grad_colour: [n, 2 or 4], [n, 3], [n], [n, d] zeros,
             written where seen; columns 2 and 3 of grad_mean are the absolute gradient.
     """
-    d, count = grad_colour.shape[1], columns.size
-    chunk = 256
+    d, count, row = grad_colour.shape[1], columns.size, sums.shape[1]
+    flat, chunk = sums.ravel(), 256
     for first in prange((order.size + chunk - 1) // chunk):
-        found = np.empty(count, np.float32)
+        added, found = np.empty(row, np.float32), np.empty(count, np.float32)
         for r in range(first * chunk, min((first + 1) * chunk, order.size)):
             i = order[r]
-            found[:] = _ZERO
+            added[:] = _ZERO
             for slot in range(starts[r], starts[r + 1]):
                 pair = slot_pair[slot]
+                ln.prefetch(flat, slot_pair[min(slot + _AHEAD, slot_pair.size - 1)] * row)
                 if pair >= 0:
-                    for k in range(count):
-                        found[k] += sums[pair, columns[k]]
+                    for k in range(0, row, 8):
+                        ln.store(added, k, ln.load(8, added, k) + ln.load(8, flat, np.intp(pair) * row + k))
+            for k in range(count):
+                found[k] = added[columns[k]]
             # alpha = o exp(-sigma) and pull = alpha dL/dalpha, so dL/dsigma = -pull, dL/do = pull / o;
             # dx = pixel - mean.
             grad_mean[i, 0] = conic[i, 0] * found[1] + conic[i, 1] * found[2]

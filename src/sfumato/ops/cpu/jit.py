@@ -14,6 +14,7 @@ import threading
 from pathlib import Path
 
 import numba
+from llvmlite import binding
 from numba import config
 
 # NaN and infinity stay meaningful: "nnan" and "ninf" are left out on purpose.
@@ -42,6 +43,16 @@ def cache_folder() -> Path:
     )
     return Path(root) / "kernels" / digest.hexdigest()[:16]
 
+
+def _register_lanes() -> int:
+    """Float32 numbers in the widest register that Numba will compile for."""
+    features = (config.CPU_FEATURES or "").split(",") if config.CPU_NAME else None
+    has_avx512 = "+avx512f" in features if features else binding.get_host_cpu_features().get("avx512f")
+    return 16 if has_avx512 else 8
+
+
+# Lane kernels shape their blocks by it; Numba keeps cached kernels apart by the same features.
+REGISTER_LANES = _register_lanes()
 
 _load_tbb()
 _CACHE_FOLDER = str(cache_folder())

@@ -132,7 +132,7 @@ _operator(operator.truediv, _lane_operation(lambda builder, a, b: builder.fdiv(a
 for _symbol, _how in ((operator.lt, "<"), (operator.le, "<="), (operator.gt, ">"), (operator.ge, ">=")):
     _operator(_symbol, _compare(_how))
 
-smaller = _lane_operation(_limit("<"))
+smaller, larger = _lane_operation(_limit("<")), _lane_operation(_limit(">"))
 
 
 def _call(builder, name, vector, *args):
@@ -143,6 +143,9 @@ def _call(builder, name, vector, *args):
 
 
 magnitude = _lane_operation(lambda builder, a: _call(builder, "fabs", a.type, a))
+square_root = _lane_operation(lambda builder, a: _call(builder, "sqrt", a.type, a))
+rounded_down = _lane_operation(lambda builder, a: _call(builder, "floor", a.type, a))
+rounded_up = _lane_operation(lambda builder, a: _call(builder, "ceil", a.type, a))
 
 
 def _emit_negative(builder, a):
@@ -162,6 +165,17 @@ def _mask_and(a, b):
 @intrinsic
 def _and(typingctx, a, b):
     return a(a, b), lambda context, builder, signature, args: builder.and_(*args)
+
+
+@overload(operator.or_)
+def _mask_or(a, b):
+    if isinstance(a, MaskType) and isinstance(b, MaskType) and a.width == b.width:
+        return lambda a, b: _or(a, b)
+
+
+@intrinsic
+def _or(typingctx, a, b):
+    return a(a, b), lambda context, builder, signature, args: builder.or_(*args)
 
 
 @intrinsic
@@ -201,6 +215,43 @@ def trailing_zeros(typingctx, bits):
         return builder.call(function, [args[0], i1(1)])
 
     return types.intp(types.uint64), codegen
+
+
+@intrinsic
+def bytes_of_runs(typingctx, first, last):
+    """uint64 whose i-th byte has the bits first[i] to last[i] set, none where last < first.
+
+    Both are eight whole numbers from 0 to 8 and from -1 to 7.
+    """
+
+    def codegen(context, builder, signature, args):
+        integer = _vector(8, I32)
+        first, last = (builder.fptosi(value, integer) for value in args)
+        above = builder.shl(constant(8, 2, I32), last)
+        below = builder.shl(constant(8, 1, I32), first)
+        run = builder.sub(above, below)
+        run = builder.select(builder.icmp_signed("<=", first, last), run, constant(8, 0, I32))
+        return builder.bitcast(builder.trunc(run, _vector(8, ir.IntType(8))), ir.IntType(64))
+
+    return types.uint64(first, last), codegen
+
+
+@intrinsic
+def prefetch(typingctx, array, index):
+    """Ask for the cache line at a flat index of a contiguous float32 array; any index is allowed."""
+
+    def codegen(context, builder, signature, args):
+        pointer = pointer_at(
+            context, builder, signature.args[0], args[0], args[1], signature.args[1], ir.IntType(8)
+        )
+        kinds = [pointer.type, I32, I32, I32]
+        function = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(ir.VoidType(), kinds), "llvm.prefetch.p0i8"
+        )
+        builder.call(function, [pointer, I32(0), I32(3), I32(1)])
+        return context.get_dummy_value()
+
+    return types.void(array, index), codegen
 
 
 @intrinsic(prefer_literal=True)
@@ -283,6 +334,29 @@ def _fold(builder, a, width):
         half = a.type.count // 2
         a = builder.fadd(_shuffle(builder, a, a, range(half)), _shuffle(builder, a, a, range(half, 2 * half)))
     return a
+
+
+@intrinsic(prefer_literal=True)
+def repeated(typingctx, width, a):
+    """``width`` lanes that are those of ``a`` over and over."""
+    lanes = width.literal_value
+
+    def codegen(context, builder, signature, args):
+        narrow = signature.args[1].width
+        return _shuffle(builder, args[1], args[1], [i % narrow for i in range(lanes)])
+
+    return LanesType(lanes)(width, a), codegen
+
+
+@intrinsic(prefer_literal=True)
+def folded(typingctx, width, a):
+    """Sum of the runs of ``width`` lanes that ``a`` is made of; ``width`` is a power of two."""
+    lanes = width.literal_value
+
+    def codegen(context, builder, signature, args):
+        return _fold(builder, args[1], lanes)
+
+    return LanesType(lanes)(width, a), codegen
 
 
 @intrinsic
@@ -415,6 +489,18 @@ def scaled(typingctx, bundle, weight):
         return _pack(builder, bundle, parts)
 
     return bundle(bundle, weight), codegen
+
+
+@intrinsic(prefer_literal=True)
+def folded_channels(typingctx, width, bundle):
+    """Every member folded to ``width`` lanes."""
+    result = BundleType(bundle.count, width.literal_value)
+
+    def codegen(context, builder, signature, args):
+        parts = [_fold(builder, part, result.width) for part in _parts(builder, args[1], bundle)]
+        return _pack(builder, result, parts)
+
+    return result(width, bundle), codegen
 
 
 @intrinsic

@@ -9,7 +9,8 @@ import numpy as np
 from numba import prange
 
 from sfumato.ops import constants
-from sfumato.ops.cpu.jit import kernel, scalar, serial_kernel
+from sfumato.ops.cpu import lanes as ln
+from sfumato.ops.cpu.jit import kernel, lane_function, lane_kernel, scalar, serial_kernel
 
 BLOCK_WIDTH, BLOCK_HEIGHT = 8, 4
 BLOCK_COLUMNS, BLOCK_ROWS = 8, 8
@@ -20,7 +21,8 @@ _ALPHA_MIN = np.float32(constants.ALPHA_MIN)
 # Widens each span, px, so that rounding in the span never drops a pixel the blend would keep.
 _MARGIN_PX = np.float32(0.01)
 _HALF, _ZERO = np.float32(0.5), np.float32(0.0)
-_ONE = np.uint64(1)
+_WHOLE, _PER_BLOCK = np.float32(1.0), np.float32(1 / BLOCK_WIDTH)
+_ROW_TOPS = np.arange(0, TILE_HEIGHT, BLOCK_HEIGHT).astype(np.float32)
 # Gaussians counted together; fixes the order of pairs whatever the number of threads.
 _CHUNK = 512
 
@@ -45,18 +47,6 @@ def _ellipse(a, b, c, opacity):
         det * inverse_a * inverse_a,
         -b * half_width / c,
     )
-
-
-@scalar
-def _span(half_height, slope, peak, fall, dy_right, low, high):
-    """x extent (first, last) of the ellipse between dy = low and dy = high."""
-    low = max(low, -half_height)
-    high = min(high, half_height)
-    right = min(max(dy_right, low), high)
-    left = min(max(-dy_right, low), high)
-    last = slope * right + np.sqrt(max(peak - fall * right * right, _ZERO))
-    first = slope * left - np.sqrt(max(peak - fall * left * left, _ZERO))
-    return first - _MARGIN_PX, last + _MARGIN_PX
 
 
 @scalar
@@ -88,20 +78,33 @@ def tile_bounds(order, mean_px, conic, opacities, width, height):
     return bounds
 
 
-@scalar
-def _mark_blocks(slot_mask, slot_row, row, column0, column1):
-    """Set the bits of block columns column0 to column1 of a block row in the slots of its tiles."""
-    shift = np.uint64((row % BLOCK_ROWS) * BLOCK_COLUMNS)
-    for tile in range(column0 // BLOCK_COLUMNS, column1 // BLOCK_COLUMNS + 1):
-        c0 = np.uint64(max(column0 - tile * BLOCK_COLUMNS, 0))
-        c1 = np.uint64(min(column1 - tile * BLOCK_COLUMNS, BLOCK_COLUMNS - 1))
-        below = (_ONE << c0) - _ONE
-        slot_mask[slot_row + tile] |= (((_ONE << (c1 + _ONE)) - _ONE) & ~below) << shift
+@lane_function
+def _tile_mask(x, y, ellipse, width):
+    """Blocks of a tile that an ellipse touches, a block row a lane; x, y and width seen from the tile.
+
+    A block row's span runs from the leftmost to the rightmost point of the ellipse between the
+    row's first and last pixel centres.
+    """
+    _, half_height, slope, peak, fall, dy_right = ellipse
+    low = ln.load(BLOCK_ROWS, _ROW_TOPS, 0) + (_HALF - y)
+    high = ln.smaller(low + np.float32(BLOCK_HEIGHT - 1), half_height)
+    low = ln.larger(low, -half_height)
+    right = ln.smaller(ln.larger(low, dy_right), high)
+    left = ln.smaller(ln.larger(low, -dy_right), high)
+    reach_right = ln.square_root(ln.larger(peak - right * right * fall, _ZERO))
+    reach_left = ln.square_root(ln.larger(peak - left * left * fall, _ZERO))
+    first = ln.rounded_up(left * slope - reach_left + (x - _MARGIN_PX - _HALF))
+    last = ln.rounded_down(right * slope + reach_right + (x + _MARGIN_PX - _HALF))
+    first = ln.smaller(ln.larger(first, _ZERO), np.float32(TILE_WIDTH))
+    last = ln.larger(ln.smaller(last, width - _WHOLE), -_WHOLE)
+    empty = (low > high) | (first > last)
+    last = ln.select(empty, -_WHOLE, ln.rounded_down(last * _PER_BLOCK))
+    return ln.bytes_of_runs(ln.rounded_down(first * _PER_BLOCK), last)
 
 
-@kernel
+@lane_kernel
 def block_masks(order, starts, mean_px, conic, opacities, width, height, slot_tile, slot_mask):
-    """Write (tile, block mask) of each Gaussian into its slots; slots of missed tiles keep tile -1.
+    """Write (tile, block mask) of each Gaussian into its slots; slots of missed tiles get tile -1.
 
     Args:
         order: [m] int32 Gaussian ids, nearest first.
@@ -115,26 +118,19 @@ def block_masks(order, starts, mean_px, conic, opacities, width, height, slot_ti
             continue
         i = order[r]
         x, y = mean_px[i, 0], mean_px[i, 1]
-        half_width, half_height, slope, peak, fall, dy_right = _ellipse(
-            conic[i, 0], conic[i, 1], conic[i, 2], opacities[i]
-        )
-        x0, x1, y0, y1 = _pixel_box(x, y, half_width, half_height, width, height)
-        first_tile_x, first_tile_y = x0 // TILE_WIDTH, y0 // TILE_HEIGHT
-        tile_columns = x1 // TILE_WIDTH - first_tile_x + 1
+        ellipse = _ellipse(conic[i, 0], conic[i, 1], conic[i, 2], opacities[i])
+        x0, x1, y0, _ = _pixel_box(x, y, ellipse[0], ellipse[1], width, height)
+        first_x, tile_y = x0 // TILE_WIDTH, y0 // TILE_HEIGHT
+        last_x, tile_x = x1 // TILE_WIDTH, x0 // TILE_WIDTH
         for slot in range(base, end):
-            slot_mask[slot] = np.uint64(0)
-        for row in range(y0 // BLOCK_HEIGHT, y1 // BLOCK_HEIGHT + 1):
-            low = np.float32(row * BLOCK_HEIGHT) + _HALF - y
-            high = low + np.float32(BLOCK_HEIGHT - 1)
-            first, last = _span(half_height, slope, peak, fall, dy_right, low, high)
-            pixel0, pixel1 = _pixels(x, first, last, width)
-            if pixel0 <= pixel1:
-                slot_row = base + (row // BLOCK_ROWS - first_tile_y) * tile_columns - first_tile_x
-                _mark_blocks(slot_mask, slot_row, row, pixel0 // BLOCK_WIDTH, pixel1 // BLOCK_WIDTH)
-        for slot in range(base, end):
-            if slot_mask[slot] != np.uint64(0):
-                tile_row = first_tile_y + (slot - base) // tile_columns
-                slot_tile[slot] = tile_row * tiles_x + first_tile_x + (slot - base) % tile_columns
+            left, top = tile_x * TILE_WIDTH, tile_y * TILE_HEIGHT
+            room = np.float32(min(width - left, TILE_WIDTH))
+            mask = _tile_mask(x - np.float32(left), y - np.float32(top), ellipse, room)
+            slot_mask[slot] = mask
+            slot_tile[slot] = tile_y * tiles_x + tile_x if mask else -1
+            tile_x += 1
+            if tile_x > last_x:
+                tile_x, tile_y = first_x, tile_y + 1
 
 
 @kernel
@@ -166,6 +162,16 @@ def scatter_pairs(slot_tile, slot_mask, starts, positions, pair_rank, pair_mask,
                 pair_rank[pair] = r
                 pair_mask[pair] = slot_mask[slot]
                 slot_pair[slot] = pair
+
+
+@serial_kernel
+def _listed(radius_px, opacities):
+    """Rising int32 ids of the Gaussians that can be seen."""
+    ids, count = np.empty(opacities.size, np.int32), 0
+    for i in range(opacities.size):
+        ids[count] = i
+        count += radius_px[i, 0] > 0 and radius_px[i, 1] > 0 and opacities[i] > _ALPHA_MIN
+    return ids[:count]
 
 
 @serial_kernel
@@ -207,11 +213,10 @@ def depth_order(depth: np.ndarray, ids: np.ndarray) -> np.ndarray:
 def bin_tiles(mean_px, conic, opacities, depth, radius_px, width, height):
     """See sfumato.ops.tiles.bin_tiles; numpy in, numpy out."""
     tiles_x, tiles_y = -(-width // TILE_WIDTH), -(-height // TILE_HEIGHT)
-    visible = (radius_px > 0).any(axis=1) & (opacities > _ALPHA_MIN)
-    order = depth_order(depth, np.flatnonzero(visible).astype(np.int32))
+    order = depth_order(depth, _listed(radius_px, opacities))
     starts = np.zeros(order.size + 1, np.int64)
     np.cumsum(tile_bounds(order, mean_px, conic, opacities, width, height), out=starts[1:])
-    slot_tile = np.full(starts[-1], -1, np.int32)
+    slot_tile = np.empty(starts[-1], np.int32)
     slot_mask = np.empty(starts[-1], np.uint64)
     block_masks(order, starts, mean_px, conic, opacities, width, height, slot_tile, slot_mask)
     counts = count_chunks(slot_tile, starts, tiles_x * tiles_y)

@@ -121,6 +121,8 @@ class TrainConfig:
         antialiased: compensate opacities for the blur of the projection.
         random_background: a new background colour each step, behind transparent pictures too, so that
             what the scene does not cover shows, and it learns to.
+        clearance: free space around every camera, times the distance of the points nearest to any;
+            Gaussians in it are removed; 0: none.
         exposure: learn a colour gain and offset for each photograph.
         rates, schedule, adc, mcmc: the parts.
     """
@@ -135,6 +137,7 @@ class TrainConfig:
     sh_degree: int = 3
     antialiased: bool = False
     random_background: bool = True
+    clearance: float = 0.7
     exposure: bool = False
     rates: Rates = field(default_factory=Rates)
     schedule: Schedule = field(default_factory=Schedule)
@@ -152,5 +155,7 @@ class TrainConfig:
             raise ConfigError(f"max_gaussians is {self.max_gaussians}; give at least 1")
         if not 0 <= self.ssim_weight <= 1:
             raise ConfigError(f"ssim_weight is {self.ssim_weight}; give a number from 0 to 1")
+        if not 0 <= self.clearance < 1:
+            raise ConfigError(f"clearance is {self.clearance}; give a number from 0 to less than 1")
         if self.sh_degree not in (0, 1, 2, 3):
             raise ConfigError(f"sh_degree is {self.sh_degree}; give 0, 1, 2 or 3")

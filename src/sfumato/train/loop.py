@@ -142,5 +142,6 @@ def _moment(state: TrainState, config: TrainConfig, progress: float) -> Moment:
         allowed=grown_count(config.schedule, state.start_count, state.cap, progress),
         means_rate=rate_of(config.rates, "means", progress) * state.extent,
         extent=state.extent,
+        clearance=state.clearance,
         generator=state.generator,
     )

@@ -9,6 +9,7 @@ import torch
 from sfumato.capture.dataset import Capture
 from sfumato.errors import ConfigError
 from sfumato.scene.gaussians import Gaussians
+from sfumato.train.clearance import Clearance
 from sfumato.train.config import TrainConfig
 from sfumato.train.densify import Densifier, make_densifier
 from sfumato.train.exposure import Exposure
@@ -28,6 +29,7 @@ class TrainState:
         sampler: what is visited next.
         generator: source of all randomness but the sampler's shuffles, which share it.
         extent: of the cameras, scene units.
+        clearance: free space around the cameras.
         start_count, cap: number of Gaussians at the start, and the most there may be.
         background: RGB behind transparent pictures.
         step: steps done.
@@ -40,6 +42,7 @@ class TrainState:
     sampler: ViewSampler
     generator: torch.Generator
     extent: float
+    clearance: Clearance
     start_count: int
     cap: int
     background: tuple[float, float, float]
@@ -101,6 +104,7 @@ def start(capture: Capture, config: TrainConfig, *, cap: int, init: Gaussians | 
         sampler=ViewSampler(views, generator),
         generator=generator,
         extent=extent,
+        clearance=Clearance.of(capture, config.clearance),
         start_count=len(init),
         cap=cap,
         background=capture.background or (0.0, 0.0, 0.0),

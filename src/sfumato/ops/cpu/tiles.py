@@ -50,32 +50,28 @@ def _ellipse(a, b, c, opacity):
 
 
 @scalar
-def _pixels(centre, low, high, count):
-    """First and last pixel, of ``count``, whose centre lies between two offsets from ``centre``."""
-    first = max(int(np.ceil(centre + low - _HALF)), 0)
-    last = min(int(np.floor(centre + high - _HALF)), count - 1)
+def _pixels(centre, reach, count):
+    """First and last pixel, of ``count``, whose centre lies within ``reach`` of ``centre``."""
+    reach += _MARGIN_PX
+    first = max(int(np.ceil(centre - reach - _HALF)), 0)
+    last = min(int(np.floor(centre + reach - _HALF)), count - 1)
     return first, last
 
 
-@scalar
-def _pixel_box(x, y, half_width, half_height, width, height):
-    x0, x1 = _pixels(x, -half_width - _MARGIN_PX, half_width + _MARGIN_PX, width)
-    y0, y1 = _pixels(y, -half_height - _MARGIN_PX, half_height + _MARGIN_PX, height)
-    return x0, x1, y0, y1
-
-
 @kernel
-def tile_bounds(order, mean_px, conic, opacities, width, height):
-    """Upper bound of the tiles that each Gaussian of ``order`` touches: [m] int64."""
-    bounds = np.empty(order.size, np.int64)
+def tile_boxes(order, mean_px, conic, opacities, width, height):
+    """Tiles around each Gaussian of ``order``: [m, 4] int32 first column, first row, columns, rows."""
+    boxes = np.empty((order.size, 4), np.int32)
     for r in prange(order.size):
         i = order[r]
         half_width, half_height, _, _, _, _ = _ellipse(conic[i, 0], conic[i, 1], conic[i, 2], opacities[i])
-        x0, x1, y0, y1 = _pixel_box(mean_px[i, 0], mean_px[i, 1], half_width, half_height, width, height)
+        x0, x1 = _pixels(mean_px[i, 0], half_width, width)
+        y0, y1 = _pixels(mean_px[i, 1], half_height, height)
         empty = x1 < x0 or y1 < y0
-        columns, rows = x1 // TILE_WIDTH - x0 // TILE_WIDTH + 1, y1 // TILE_HEIGHT - y0 // TILE_HEIGHT + 1
-        bounds[r] = 0 if empty else columns * rows
-    return bounds
+        boxes[r, 0], boxes[r, 1] = x0 // TILE_WIDTH, y0 // TILE_HEIGHT
+        boxes[r, 2] = 0 if empty else x1 // TILE_WIDTH - boxes[r, 0] + 1
+        boxes[r, 3] = 0 if empty else y1 // TILE_HEIGHT - boxes[r, 1] + 1
+    return boxes
 
 
 @lane_function
@@ -103,34 +99,30 @@ def _tile_mask(x, y, ellipse, width):
 
 
 @lane_kernel
-def block_masks(order, starts, mean_px, conic, opacities, width, height, slot_tile, slot_mask):
+def block_masks(order, starts, boxes, mean_px, conic, opacities, width, slot_tile, slot_mask):
     """Write (tile, block mask) of each Gaussian into its slots; slots of missed tiles get tile -1.
 
     Args:
         order: [m] int32 Gaussian ids, nearest first.
         starts: [m + 1] int64 first slot of each.
+        boxes: [m, 4] from tile_boxes, which sized the slots: two computations might round apart.
         slot_tile, slot_mask: [slots] int32 and uint64, written.
     """
     tiles_x = (width + TILE_WIDTH - 1) // TILE_WIDTH
     for r in prange(order.size):
-        base, end = starts[r], starts[r + 1]
-        if base == end:
+        i, slot = order[r], starts[r]
+        if slot == starts[r + 1]:
             continue
-        i = order[r]
         x, y = mean_px[i, 0], mean_px[i, 1]
         ellipse = _ellipse(conic[i, 0], conic[i, 1], conic[i, 2], opacities[i])
-        x0, x1, y0, _ = _pixel_box(x, y, ellipse[0], ellipse[1], width, height)
-        first_x, tile_y = x0 // TILE_WIDTH, y0 // TILE_HEIGHT
-        last_x, tile_x = x1 // TILE_WIDTH, x0 // TILE_WIDTH
-        for slot in range(base, end):
-            left, top = tile_x * TILE_WIDTH, tile_y * TILE_HEIGHT
-            room = np.float32(min(width - left, TILE_WIDTH))
-            mask = _tile_mask(x - np.float32(left), y - np.float32(top), ellipse, room)
-            slot_mask[slot] = mask
-            slot_tile[slot] = tile_y * tiles_x + tile_x if mask else -1
-            tile_x += 1
-            if tile_x > last_x:
-                tile_x, tile_y = first_x, tile_y + 1
+        for tile_y in range(boxes[r, 1], boxes[r, 1] + boxes[r, 3]):
+            for tile_x in range(boxes[r, 0], boxes[r, 0] + boxes[r, 2]):
+                left, top = tile_x * TILE_WIDTH, tile_y * TILE_HEIGHT
+                room = np.float32(min(width - left, TILE_WIDTH))
+                mask = _tile_mask(x - np.float32(left), y - np.float32(top), ellipse, room)
+                slot_mask[slot] = mask
+                slot_tile[slot] = tile_y * tiles_x + tile_x if mask else -1
+                slot += 1
 
 
 @kernel
@@ -215,10 +207,11 @@ def bin_tiles(mean_px, conic, opacities, depth, radius_px, width, height):
     tiles_x, tiles_y = -(-width // TILE_WIDTH), -(-height // TILE_HEIGHT)
     order = depth_order(depth, _listed(radius_px, opacities))
     starts = np.zeros(order.size + 1, np.int64)
-    np.cumsum(tile_bounds(order, mean_px, conic, opacities, width, height), out=starts[1:])
+    boxes = tile_boxes(order, mean_px, conic, opacities, width, height)
+    np.cumsum(boxes[:, 2].astype(np.int64) * boxes[:, 3], out=starts[1:])
     slot_tile = np.empty(starts[-1], np.int32)
     slot_mask = np.empty(starts[-1], np.uint64)
-    block_masks(order, starts, mean_px, conic, opacities, width, height, slot_tile, slot_mask)
+    block_masks(order, starts, boxes, mean_px, conic, opacities, width, slot_tile, slot_mask)
     counts = count_chunks(slot_tile, starts, tiles_x * tiles_y)
     tile_starts = np.zeros(tiles_x * tiles_y + 1, np.int64)
     np.cumsum(counts.sum(axis=0, dtype=np.int64), out=tile_starts[1:])

@@ -67,17 +67,18 @@ class AdaptiveDensityControl:
         score = self._pull / self._views.clamp_min(1)
         self._pull = self._views = None
         with torch.no_grad():
-            keep = self._worth_keeping(population.gaussians, now.extent)
+            keep = self._worth_keeping(population.gaussians, now)
             grow = torch.zeros_like(keep)
             if schedule.refine_from <= now.progress < schedule.refine_until:
                 grow = _strongest(score, keep & (score > config.threshold), now.allowed - int(keep.sum()))
             added = self._rebuild(population, keep, grow, now)
         return Refinement(added, before + added - len(population))
 
-    def _worth_keeping(self, gaussians: Gaussians, extent: float) -> Tensor:
+    def _worth_keeping(self, gaussians: Gaussians, now: Moment) -> Tensor:
         largest = gaussians.scales.amax(dim=1)
         opaque = gaussians.opacities >= self.config.prune_opacity
-        return opaque & (largest <= self.config.prune_scale * extent)
+        small = largest <= self.config.prune_scale * now.extent
+        return opaque & small & ~now.clearance.holds(gaussians.means)
 
     def _rebuild(self, population: Population, keep: Tensor, grow: Tensor, now: Moment) -> int:
         old = population.gaussians.detach()

@@ -51,7 +51,7 @@ class MarkovChain:
 
     def _relocate_and_grow(self, population: Population, now: Moment) -> Refinement | None:
         old = population.gaussians.detach()
-        dead = old.opacities <= self.config.dead_opacity
+        dead = (old.opacities <= self.config.dead_opacity) | now.clearance.holds(old.means)
         live = (~dead).nonzero().squeeze(1)
         if len(live) == 0:
             return None

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sfumato.render.output import Render
 from sfumato.scene.gaussians import Gaussians
+from sfumato.train.clearance import Clearance
 from sfumato.train.population import Population
 
 
@@ -31,6 +32,7 @@ class Moment:
         allowed: number of Gaussians allowed now.
         means_rate: learning rate of the means in this step, scene units.
         extent: of the cameras, scene units.
+        clearance: where no Gaussian belongs.
         generator: source of random numbers.
     """
 
@@ -39,6 +41,7 @@ class Moment:
     allowed: int
     means_rate: float
     extent: float
+    clearance: Clearance
     generator: torch.Generator
 
 

@@ -1,0 +1,50 @@
+"""Free space around the cameras: nothing in the scene stands closer to the lens than its points tell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+from sfumato.capture.dataset import Capture
+
+# The nearest hundredth of the points may be mistakes of their triangulation.
+_QUANTILE = 0.01
+
+
+@dataclass(frozen=True)
+class Clearance:
+    """A ball around each training camera in which nothing belongs.
+
+    A Gaussian right before one lens is seen by no other: it explains that photograph and spoils
+    every new view.
+
+    Attributes:
+        cameras: tree of the camera centres, world frame.
+        radius: of the balls, scene units; 0: none.
+    """
+
+    cameras: cKDTree
+    radius: float
+
+    @staticmethod
+    def of(capture: Capture, share: float) -> Clearance:
+        """Balls of ``share`` times the distance of the points nearest to any camera.
+
+        A capture whose points are random knows nothing of distances and gets none.
+        """
+        cameras = cKDTree(np.stack([view.camera.centre_world.numpy() for view in capture.train_views]))
+        if share == 0 or capture.points_are_random:
+            return Clearance(cameras, 0.0)
+        distances, _ = cameras.query(capture.points.xyz)
+        return Clearance(cameras, share * float(np.quantile(distances, _QUANTILE)))
+
+    def holds(self, means: Tensor) -> Tensor:
+        """[n] bool: which of the world points [n, 3] lie in a ball."""
+        if self.radius == 0:
+            return torch.zeros(len(means), dtype=torch.bool)
+        distances, _ = self.cameras.query(means.detach().numpy(), distance_upper_bound=self.radius)
+        return torch.from_numpy(np.isfinite(distances))

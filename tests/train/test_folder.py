@@ -1,6 +1,8 @@
 """A run folder keeps other files, forgets old results and survives kills."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,17 @@ def test_results_are_not_mixed(tmp_path):
     folder.check_free(resume=True, overwrite=False)
     with pytest.raises(ConfigError, match="exclude each other"):
         folder.check_free(resume=True, overwrite=True)
+
+
+def test_one_process_at_a_time(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    with folder.held():
+        other = "import sys; from sfumato.train.folder import RunFolder; from pathlib import Path\n"
+        other += "with RunFolder(Path(sys.argv[1])).held(): pass"
+        command = [sys.executable, "-c", other, str(folder.path)]
+        refused = subprocess.run(command, capture_output=True, text=True)
+        assert "ConfigError: another process is training into" in refused.stderr
+    assert subprocess.run(command).returncode == 0
 
 
 def test_beginning_again_removes_results_and_nothing_else(tmp_path):

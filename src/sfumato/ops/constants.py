@@ -6,6 +6,8 @@ ALPHA_MIN = 1.0 / 255.0
 ALPHA_MAX = 0.999
 # What lies behind this transmittance adds less than a fortieth of an 8-bit step.
 TRANSMITTANCE_STOP = 1e-4
+# Tiles of the rasterizer: 64 blocks of 8x4 pixels, so that a 64-bit mask names them all.
+TILE_WIDTH_PX, TILE_HEIGHT_PX = 64, 32
 # Low-pass filter of the projection: no ellipse is thinner than about half a pixel (Kerbl et al. 2023).
 BLUR_PX2 = 0.3
 # The affine approximation is taken no further out than 1.3 half-fields: beyond it the Jacobian explodes.

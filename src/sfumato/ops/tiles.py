@@ -7,8 +7,7 @@ from torch import Tensor
 
 from sfumato.checks import check_shapes
 from sfumato.ops.backend import as_array
-
-TILE_WIDTH_PX, TILE_HEIGHT_PX = 64, 32
+from sfumato.ops.constants import TILE_HEIGHT_PX, TILE_WIDTH_PX
 
 
 class Tiles(NamedTuple):

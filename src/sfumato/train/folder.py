@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from sfumato import machine
 from sfumato.errors import ConfigError, FormatError
 from sfumato.evaluate.chart import read_events
@@ -78,6 +80,29 @@ class RunFolder:
                 f"{self.path} holds a run already; give --resume to go on with it, --overwrite to replace "
                 "it, or another --out"
             )
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes from training into the folder; the system lets go when this one dies.
+
+        Raises:
+            ConfigError: another process holds it.
+        """
+        with _writing(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.path / ".lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise ConfigError(
+                f"another process is training into {self.path}; wait for it, or give another --out"
+            ) from None
+        except OSError as error:
+            raise write_error(self.path, error) from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     def begin(self, options: RunOptions, **facts: object) -> None:
         """Remove what earlier runs left and write ``config.json``.

@@ -115,12 +115,13 @@ def run_training(
     with display.waiting(f"preparing kernels{first}"):
         warm_up(options.train)
     facts = {"cap": state.cap, "points": state.start_count, "estimated_memory_bytes": plan.memory_bytes}
-    if resume:
-        folder.go_on(options, state.step, **facts)
-        display.say(f"resuming after step {state.step:,}")
-    else:
-        folder.begin(options, **facts)
-    return _Run(folder, capture, options, display).go(state, plan)
+    with folder.held():
+        if resume:
+            folder.go_on(options, state.step, **facts)
+            display.say(f"resuming after step {state.step:,}")
+        else:
+            folder.begin(options, **facts)
+        return _Run(folder, capture, options, display).go(state, plan)
 
 
 def _started(capture: Capture, options: RunOptions) -> tuple[TrainState, Plan]:

@@ -13,8 +13,8 @@ from sfumato.ops.cpu import lanes as ln
 from sfumato.ops.cpu.jit import kernel, lane_function, lane_kernel, scalar, serial_kernel
 
 BLOCK_WIDTH, BLOCK_HEIGHT = 8, 4
-BLOCK_COLUMNS, BLOCK_ROWS = 8, 8
-TILE_WIDTH, TILE_HEIGHT = BLOCK_WIDTH * BLOCK_COLUMNS, BLOCK_HEIGHT * BLOCK_ROWS
+TILE_WIDTH, TILE_HEIGHT = constants.TILE_WIDTH_PX, constants.TILE_HEIGHT_PX
+BLOCK_COLUMNS, BLOCK_ROWS = TILE_WIDTH // BLOCK_WIDTH, TILE_HEIGHT // BLOCK_HEIGHT
 BLOCKS = BLOCK_COLUMNS * BLOCK_ROWS
 
 _ALPHA_MIN = np.float32(constants.ALPHA_MIN)

@@ -53,6 +53,11 @@ def test_one_copy_is_the_one_itself():
     np.testing.assert_allclose(scales, (0.3, 0.2, 0.1))
 
 
+def test_even_the_most_opaque_is_shared():
+    each, _ = shared(1.0, 51)
+    assert 0.1 < each < 0.3
+
+
 def test_rows_of_a_batch_do_not_mix():
     opacities, copies = torch.tensor([0.9, 0.5, 0.7]), torch.tensor([2, 9, 1])
     scales = torch.tensor([[0.3, 0.2, 0.1]]).repeat(3, 1)

@@ -113,6 +113,7 @@ def test_a_saved_one_goes_on_where_it_stopped():
     fit(straight, targets, 6)
     fit(stopped, targets, 3)
     saved = copy.deepcopy(stopped.state_dict())
+    assert saved["step"] == 3
     resumed = Exposure(VIEWS)
     resumed.load_state_dict(saved)
     fit(resumed, targets, 3)

@@ -23,12 +23,12 @@ class Clearance:
     every new view.
 
     Attributes:
-        cameras: tree of the camera centres, world frame.
-        radius: of the balls, scene units; 0: none.
+        cameras: tree of the camera centres, world frame; None where there are no balls.
+        radius: of the balls, scene units.
     """
 
-    cameras: cKDTree
-    radius: float
+    cameras: cKDTree | None = None
+    radius: float = 0.0
 
     @staticmethod
     def of(capture: Capture, share: float) -> Clearance:
@@ -36,15 +36,15 @@ class Clearance:
 
         A capture whose points are random knows nothing of distances and gets none.
         """
-        cameras = cKDTree(np.stack([view.camera.centre_world.numpy() for view in capture.train_views]))
         if share == 0 or capture.points_are_random:
-            return Clearance(cameras, 0.0)
+            return Clearance()
+        cameras = cKDTree(np.stack([view.camera.centre_world.numpy() for view in capture.train_views]))
         distances, _ = cameras.query(capture.points.xyz)
         return Clearance(cameras, share * float(np.quantile(distances, _QUANTILE)))
 
     def holds(self, means: Tensor) -> Tensor:
         """[n] bool: which of the world points [n, 3] lie in a ball."""
-        if self.radius == 0:
+        if self.cameras is None:
             return torch.zeros(len(means), dtype=torch.bool)
         distances, _ = self.cameras.query(means.detach().numpy(), distance_upper_bound=self.radius)
         return torch.from_numpy(np.isfinite(distances))

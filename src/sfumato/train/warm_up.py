@@ -11,6 +11,7 @@ from sfumato.capture.pixels import Pixels
 from sfumato.evaluate.scenes import renderer
 from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
+from sfumato.train.clearance import Clearance
 from sfumato.train.config import TrainConfig
 from sfumato.train.densify import make_densifier
 from sfumato.train.exposure import Exposure
@@ -75,6 +76,7 @@ def _state(config: TrainConfig) -> TrainState:
         sampler=ViewSampler(1, generator),
         generator=generator,
         extent=1.0,
+        clearance=Clearance(),
         start_count=_GAUSSIANS,
         cap=2 * _GAUSSIANS,
         background=(0.0, 0.0, 0.0),

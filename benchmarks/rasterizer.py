@@ -54,6 +54,7 @@ def compositing(count: int, seconds: float) -> dict[str, Any]:
     from plain import composite, count_pairs
 
     from sfumato.ops.cpu import composite as cpu
+    from sfumato.ops.cpu import splats
     from sfumato.ops.cpu.tiles import bin_tiles
 
     e = ellipses(count)
@@ -62,13 +63,13 @@ def compositing(count: int, seconds: float) -> dict[str, Any]:
     tiles = bin_tiles(*geometry, e["depth"], radius, WIDTH, HEIGHT)
     order, slot_starts, slot_pair, rank, mask, tile_starts = tiles
     pairs = rank, mask, tile_starts
-    records = cpu.splat_records(order, *geometry, e["colour"])
+    records = splats.splat_records(order, *geometry, e["colour"])
     image, alpha = np.empty((HEIGHT, WIDTH, 3), np.float32), np.empty((HEIGHT, WIDTH), np.float32)
     channels, black = (0, 0, 0), np.zeros(3, np.float32)
     plain_image = np.zeros_like(image)
 
     def forward():
-        records = cpu.splat_records(order, *geometry, e["colour"])
+        records = splats.splat_records(order, *geometry, e["colour"])
         cpu.composite_forward(channels, records, black, *pairs, WIDTH, HEIGHT, image, alpha)
 
     def plain():
@@ -79,13 +80,13 @@ def compositing(count: int, seconds: float) -> dict[str, Any]:
     to_image = np.random.default_rng(1).normal(size=image.shape).astype(np.float32)
     to_alpha = np.zeros((HEIGHT, WIDTH, 1), np.float32)
     remaining = (to_image * image).sum(-1, keepdims=True)
-    columns, row = cpu.sums_layout(3, False)
+    columns, row = splats.sums_layout(3, False)
 
     def backward():
         sums = np.zeros((rank.size, row), np.float32)
         cpu.composite_backward(channels, (), records, remaining, to_image, to_alpha, *pairs, sums)
         found = [np.zeros((count, *tail), np.float32) for tail in ((2,), (3,), (), (3,))]
-        cpu.gather_gradients(order, slot_starts, slot_pair, sums, columns, *geometry[1:], *found)
+        splats.gather_gradients(order, slot_starts, slot_pair, sums, columns, *geometry[1:], *found)
 
     blended = int(plain().sum())
     difference = float(np.abs(image - plain_image).max())

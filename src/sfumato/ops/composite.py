@@ -29,7 +29,8 @@ def _composite(
     width: int,
     height: int,
 ) -> tuple[Tensor, Tensor]:
-    from sfumato.ops.cpu.composite import composite_forward, splat_records
+    from sfumato.ops.cpu.composite import composite_forward
+    from sfumato.ops.cpu.splats import splat_records
 
     order, _, _, pair_rank, pair_mask, tile_starts = Tiles(*map(as_array, tiles))
     geometry = [as_array(t) for t in (mean_px, conic, opacities)]
@@ -65,7 +66,8 @@ def _composite_backward(
     tiles: list[Tensor],
     absolute: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    from sfumato.ops.cpu import composite as cpu
+    from sfumato.ops.cpu import splats
+    from sfumato.ops.cpu.composite import composite_backward
 
     order, slot_starts, slot_pair, pair_rank, pair_mask, tile_starts = Tiles(*map(as_array, tiles))
     geometry = [as_array(t) for t in (mean_px, conic, opacities)]
@@ -79,15 +81,17 @@ def _composite_backward(
         to_alpha = as_array(grad_alpha if k == 0 else torch.zeros_like(grad_alpha))[..., None]
         remaining = (grad_image[:, :, group] * image[:, :, group]).sum(-1, keepdim=True)
         remaining = as_array(remaining) + to_alpha * as_array(alpha)[..., None]
-        columns, row = cpu.sums_layout(len(channels), absolute)
+        columns, row = splats.sums_layout(len(channels), absolute)
         sums = np.zeros((pair_rank.size, row), np.float32)
-        records = cpu.splat_records(order, *geometry, as_array(colours[:, group]))
-        cpu.composite_backward(
+        records = splats.splat_records(order, *geometry, as_array(colours[:, group]))
+        composite_backward(
             channels, (0, 0) if absolute else (), records, remaining, to_image, to_alpha,
             pair_rank, pair_mask.view(np.uint64), tile_starts, sums,
         )  # fmt: skip
         found = [np.zeros(s, np.float32) for s in (*shapes, (n, len(channels)))]
-        cpu.gather_gradients(order, slot_starts, slot_pair, sums, columns, geometry[1], geometry[2], *found)
+        splats.gather_gradients(
+            order, slot_starts, slot_pair, sums, columns, geometry[1], geometry[2], *found
+        )
         totals = found[:3] if k == 0 else [a + b for a, b in zip(totals, found, strict=False)]
         grad_colours.append(found[3])
     return *map(torch.from_numpy, totals), torch.from_numpy(np.concatenate(grad_colours, axis=1))

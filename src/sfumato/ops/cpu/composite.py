@@ -4,7 +4,7 @@ One tile is one task. Its block masks become one list of pairs a block; a block'
 and colours then stay in registers while its Gaussians pass. The gradient runs front to back as
 well (S_n = C - sum_{m<=n} c_m alpha_m T_m), repeating the same decisions bit for bit, so nothing
 is stored per pixel but the image. Sums over a tile's pixels go to a row of their own per
-(Gaussian, tile) pair, gathered per Gaussian afterwards in fixed order: no atomics.
+(Gaussian, tile) pair and are gathered afterwards (see splats).
 """
 
 import math
@@ -14,7 +14,8 @@ from numba import prange
 
 from sfumato.ops import constants
 from sfumato.ops.cpu import lanes as ln
-from sfumato.ops.cpu.jit import REGISTER_LANES, kernel, lane_function, lane_kernel
+from sfumato.ops.cpu.jit import REGISTER_LANES, lane_function, lane_kernel
+from sfumato.ops.cpu.splats import CHANNELS, LOG2_OPACITY, A, B, C, X, Y, copy_records, list_blocks
 from sfumato.ops.cpu.tiles import (
     BLOCK_COLUMNS,
     BLOCK_HEIGHT,
@@ -33,71 +34,14 @@ BACKWARD_LANES = BLOCK_WIDTH * BACKWARD_HEIGHT
 # What depends on a pixel's column alone is kept for the rows that fill one register.
 _ROWS_LANES = REGISTER_LANES
 _LANE_X, _LANE_Y = ln.lane_offsets(BACKWARD_LANES, BLOCK_WIDTH)
-# Block columns of every other row of a mask: a bit a pair of blocks.
-_EVEN_ROWS = np.uint64(0x00FF00FF00FF00FF)
 
 _ALPHA_MAX = np.float32(constants.ALPHA_MAX)
 _LOG2_ALPHA_MIN = np.float32(math.log2(constants.ALPHA_MIN))
 _TRANSMITTANCE_STOP = np.float32(constants.TRANSMITTANCE_STOP)
-_LOG2_E = np.float32(math.log2(math.e))
-_HALF, _ZERO, _ONE = np.float32(0.5), np.float32(0.0), np.float32(1.0)
-
-# Columns of a splat record: centre x, y; the conic scaled so that the exponent is base 2
-# (A dx^2 + B dx dy + C dy^2); log2 of the opacity; then the channels.
-_X, _Y, _A, _B, _C, _LOG2_OPACITY, _CHANNELS = range(7)
+_ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 
 # Tiles are dealt to this many tasks in turn, so that busy regions spread over the threads.
 _STRIPS = 64
-
-# Slots whose sums are asked for ahead: they lie all over a memory that fits no cache.
-_AHEAD = 16
-
-# Moments of g = alpha dL/dalpha over pixels that a pair's row of sums starts with.
-_MOMENTS = 6
-
-
-@kernel
-def splat_records(order, mean_px, conic, opacities, colours):
-    """[m, 6 + d] float32 records in depth order, one row of what blending reads."""
-    d = colours.shape[1]
-    records = np.empty((order.size, _CHANNELS + d), np.float32)
-    for r in prange(order.size):
-        i = order[r]
-        records[r, _X], records[r, _Y] = mean_px[i, 0], mean_px[i, 1]
-        records[r, _A] = _HALF * _LOG2_E * conic[i, 0]
-        records[r, _B] = _LOG2_E * conic[i, 1]
-        records[r, _C] = _HALF * _LOG2_E * conic[i, 2]
-        records[r, _LOG2_OPACITY] = np.log2(opacities[i])
-        for k in range(d):
-            records[r, _CHANNELS + k] = colours[i, k]
-    return records
-
-
-@lane_function
-def _list_blocks(pair_mask, start, end, merge_rows, lists, counts):
-    """Turn the masks of a tile's pairs into one list of local pair numbers a block.
-
-    With ``merge_rows`` the blocks of even rows stand for those of the row below them too.
-    """
-    counts[:] = 0
-    for local in range(end - start):
-        mask = pair_mask[start + local]
-        if merge_rows:
-            mask = (mask | (mask >> np.uint64(BLOCK_COLUMNS))) & _EVEN_ROWS
-        while mask:
-            block = ln.trailing_zeros(mask)
-            mask &= mask - np.uint64(1)
-            lists[block, counts[block]] = local
-            counts[block] += 1
-
-
-@lane_function
-def _copy_records(records, pair_rank, start, end, nearby):
-    """Bring a tile's records side by side: read from all over, they would stall every block."""
-    for local in range(end - start):
-        rank = pair_rank[start + local]
-        for k in range(records.shape[1]):
-            nearby[local, k] = records[rank, k]
 
 
 @lane_function
@@ -106,10 +50,10 @@ def _exponent(lanes, flat, at, x, y):
 
     What depends on the column alone is made once for all rows.
     """
-    dx = x - flat[at + _X]
-    dy = y - flat[at + _Y]
-    of_column = flat[at + _LOG2_OPACITY] - dx * dx * flat[at + _A]
-    slope = ln.repeated(lanes, dx * flat[at + _B]) + dy * flat[at + _C]
+    dx = x - flat[at + X]
+    dy = y - flat[at + Y]
+    of_column = flat[at + LOG2_OPACITY] - dx * dx * flat[at + A]
+    slope = ln.repeated(lanes, dx * flat[at + B]) + dy * flat[at + C]
     return dx, dy, ln.repeated(lanes, of_column) - dy * slope
 
 
@@ -160,8 +104,8 @@ def composite_forward(
         planes = np.empty(FORWARD_LANES * (d + 1), np.float32)
         for tile in range(strip, num_tiles, strips):
             start = tile_starts[tile]
-            _copy_records(records, pair_rank, start, tile_starts[tile + 1], nearby)
-            _list_blocks(pair_mask, start, tile_starts[tile + 1], False, lists, counts)
+            copy_records(records, pair_rank, start, tile_starts[tile + 1], nearby)
+            list_blocks(pair_mask, start, tile_starts[tile + 1], False, lists, counts)
             for block in range(BLOCKS):
                 x0 = (tile % tiles_x) * TILE_WIDTH + (block % BLOCK_COLUMNS) * BLOCK_WIDTH
                 y0 = (tile // tiles_x) * TILE_HEIGHT + (block // BLOCK_COLUMNS) * BLOCK_HEIGHT
@@ -175,7 +119,7 @@ def composite_forward(
                     at = np.intp(lists[block, j]) * stride
                     _, _, log2_alpha = _exponent(FORWARD_LANES, flat, at, x, y)
                     _, weight, transmittance, _ = _blend(log2_alpha, transmittance)
-                    colour = ln.add_weighted(colour, weight, flat, at + _CHANNELS)
+                    colour = ln.add_weighted(colour, weight, flat, at + CHANNELS)
                     if (j & 3) == 3 and not ln.any_true(transmittance > _ZERO):
                         break
                 transmittance = ln.magnitude(transmittance)
@@ -229,8 +173,8 @@ def composite_backward(
         planes = np.empty(BACKWARD_LANES * (d + 2), np.float32)
         for tile in range(strip, num_tiles, strips):
             start = tile_starts[tile]
-            _copy_records(records, pair_rank, start, tile_starts[tile + 1], nearby)
-            _list_blocks(pair_mask, start, tile_starts[tile + 1], _BACKWARD_BLOCKS == 2, lists, counts)
+            copy_records(records, pair_rank, start, tile_starts[tile + 1], nearby)
+            list_blocks(pair_mask, start, tile_starts[tile + 1], _BACKWARD_BLOCKS == 2, lists, counts)
             for block in range(BLOCKS):
                 x0 = (tile % tiles_x) * TILE_WIDTH + (block % BLOCK_COLUMNS) * BLOCK_WIDTH
                 y0 = (tile // tiles_x) * TILE_HEIGHT + (block // BLOCK_COLUMNS) * BLOCK_HEIGHT
@@ -251,7 +195,7 @@ def composite_backward(
                     at = local * stride
                     dx, dy, log2_alpha = _exponent(BACKWARD_LANES, flat, at, x, y)
                     alpha, weight, transmittance, live = _blend(log2_alpha, transmittance)
-                    own = weight * (ln.dot_row(grads, flat, at + _CHANNELS) + grad_opaque)
+                    own = weight * (ln.dot_row(grads, flat, at + CHANNELS) + grad_opaque)
                     behind = behind - own
                     pull = own - behind * (alpha / (_ONE - alpha))
                     # A clamped alpha does not move with its Gaussian.
@@ -264,71 +208,13 @@ def composite_backward(
                     found = ln.join(moments, weighted)
                     if len(absolute) > 0:
                         # dsigma/dx = (2 A dx + B dy) ln 2, and so for y.
-                        twice_x = dx * (flat[at + _A] + flat[at + _A])
-                        slope_x = ln.repeated(BACKWARD_LANES, twice_x) + dy * flat[at + _B]
-                        cross = ln.repeated(BACKWARD_LANES, dx * flat[at + _B])
-                        slope_y = dy * (flat[at + _C] + flat[at + _C]) + cross
+                        twice_x = dx * (flat[at + A] + flat[at + A])
+                        slope_x = ln.repeated(BACKWARD_LANES, twice_x) + dy * flat[at + B]
+                        cross = ln.repeated(BACKWARD_LANES, dx * flat[at + B])
+                        slope_y = dy * (flat[at + C] + flat[at + C]) + cross
                         steep_x = ln.folded(_ROWS_LANES, ln.magnitude(pull * slope_x))
                         steep_y = ln.folded(_ROWS_LANES, ln.magnitude(pull * slope_y))
                         found = ln.join(found, ln.gather2(steep_x, steep_y))
                     ln.accumulate_totals(flat_sums, (start + local) * row, found)
                     if (j & 3) == 3 and not ln.any_true(transmittance > _ZERO):
                         break
-
-
-def sums_layout(d: int, absolute: bool) -> tuple[np.ndarray, int]:
-    """(column of each of the 6 + d (+ 2) sums, row length) of composite_backward's output."""
-    count = _MOMENTS + d + (2 if absolute else 0)
-    return np.array([ln.totals_position(i, count) for i in range(count)]), -(-count // 8) * 8
-
-
-@lane_kernel
-def gather_gradients(
-    order,
-    starts,
-    slot_pair,
-    sums,
-    columns,
-    conic,
-    opacities,
-    grad_mean,
-    grad_conic,
-    grad_opacity,
-    grad_colour,
-):
-    """Add the pair sums of each Gaussian up in slot order and turn moments into gradients.
-
-    Args:
-        order, starts, slot_pair: from bin_tiles.
-        sums, columns: [p, row] and [6 + d (+ 2)] from composite_backward and sums_layout.
-        conic, opacities: [n, 3], [n].
-        grad_mean, grad_conic, grad_opacity, grad_colour: [n, 2 or 4], [n, 3], [n], [n, d] zeros,
-            written where seen; columns 2 and 3 of grad_mean are the absolute gradient.
-    """
-    d, count, row = grad_colour.shape[1], columns.size, sums.shape[1]
-    flat, chunk = sums.ravel(), 256
-    for first in prange((order.size + chunk - 1) // chunk):
-        added, found = np.empty(row, np.float32), np.empty(count, np.float32)
-        for r in range(first * chunk, min((first + 1) * chunk, order.size)):
-            i = order[r]
-            added[:] = _ZERO
-            for slot in range(starts[r], starts[r + 1]):
-                pair = slot_pair[slot]
-                ln.prefetch(flat, slot_pair[min(slot + _AHEAD, slot_pair.size - 1)] * row)
-                if pair >= 0:
-                    for k in range(0, row, 8):
-                        ln.store(added, k, ln.load(8, added, k) + ln.load(8, flat, np.intp(pair) * row + k))
-            for k in range(count):
-                found[k] = added[columns[k]]
-            # alpha = o exp(-sigma) and pull = alpha dL/dalpha, so dL/dsigma = -pull, dL/do = pull / o;
-            # dx = pixel - mean.
-            grad_mean[i, 0] = conic[i, 0] * found[1] + conic[i, 1] * found[2]
-            grad_mean[i, 1] = conic[i, 1] * found[1] + conic[i, 2] * found[2]
-            grad_conic[i, 0] = -_HALF * found[3]
-            grad_conic[i, 1] = -found[4]
-            grad_conic[i, 2] = -_HALF * found[5]
-            grad_opacity[i] = found[0] / opacities[i]
-            for k in range(d):
-                grad_colour[i, k] = found[_MOMENTS + k]
-            for k in range(count - _MOMENTS - d):
-                grad_mean[i, 2 + k] = found[_MOMENTS + d + k] / _LOG2_E

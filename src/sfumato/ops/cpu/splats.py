@@ -1,0 +1,132 @@
+"""What blending reads and leaves, apart from the blending itself.
+
+Before: a record for each visible Gaussian, and for each tile its records side by side with a list
+of them for every block. After: the sums that each (Gaussian, tile) pair left, added up per Gaussian
+and turned into gradients.
+"""
+
+import math
+
+import numpy as np
+from numba import prange
+
+from sfumato.ops.cpu import lanes as ln
+from sfumato.ops.cpu.jit import kernel, lane_function, lane_kernel
+from sfumato.ops.cpu.tiles import BLOCK_COLUMNS
+
+# Columns of a splat record: centre x, y; the conic scaled so that the exponent is base 2
+# (A dx^2 + B dx dy + C dy^2); log2 of the opacity; then the channels.
+X, Y, A, B, C, LOG2_OPACITY, CHANNELS = range(7)
+
+# Block columns of every other row of a mask: a bit a pair of blocks.
+_EVEN_ROWS = np.uint64(0x00FF00FF00FF00FF)
+_LOG2_E = np.float32(math.log2(math.e))
+_HALF, _ZERO = np.float32(0.5), np.float32(0.0)
+
+# Slots whose sums are asked for ahead: they lie all over a memory that fits no cache.
+_AHEAD = 16
+
+# Moments of g = alpha dL/dalpha over pixels that a pair's row of sums starts with.
+_MOMENTS = 6
+
+
+@kernel
+def splat_records(order, mean_px, conic, opacities, colours):
+    """[m, 6 + d] float32 records in depth order, one row of what blending reads."""
+    d = colours.shape[1]
+    records = np.empty((order.size, CHANNELS + d), np.float32)
+    for r in prange(order.size):
+        i = order[r]
+        records[r, X], records[r, Y] = mean_px[i, 0], mean_px[i, 1]
+        records[r, A] = _HALF * _LOG2_E * conic[i, 0]
+        records[r, B] = _LOG2_E * conic[i, 1]
+        records[r, C] = _HALF * _LOG2_E * conic[i, 2]
+        records[r, LOG2_OPACITY] = np.log2(opacities[i])
+        for k in range(d):
+            records[r, CHANNELS + k] = colours[i, k]
+    return records
+
+
+@lane_function
+def list_blocks(pair_mask, start, end, merge_rows, lists, counts):
+    """Turn the masks of a tile's pairs into one list of local pair numbers a block.
+
+    With ``merge_rows`` the blocks of even rows stand for those of the row below them too.
+    """
+    counts[:] = 0
+    for local in range(end - start):
+        mask = pair_mask[start + local]
+        if merge_rows:
+            mask = (mask | (mask >> np.uint64(BLOCK_COLUMNS))) & _EVEN_ROWS
+        while mask:
+            block = ln.trailing_zeros(mask)
+            mask &= mask - np.uint64(1)
+            lists[block, counts[block]] = local
+            counts[block] += 1
+
+
+@lane_function
+def copy_records(records, pair_rank, start, end, nearby):
+    """Bring a tile's records side by side: read from all over, they would stall every block."""
+    for local in range(end - start):
+        rank = pair_rank[start + local]
+        for k in range(records.shape[1]):
+            nearby[local, k] = records[rank, k]
+
+
+def sums_layout(d: int, absolute: bool) -> tuple[np.ndarray, int]:
+    """(column of each of the 6 + d (+ 2) sums, row length) of composite_backward's output."""
+    count = _MOMENTS + d + (2 if absolute else 0)
+    return np.array([ln.totals_position(i, count) for i in range(count)]), -(-count // 8) * 8
+
+
+@lane_kernel
+def gather_gradients(
+    order,
+    starts,
+    slot_pair,
+    sums,
+    columns,
+    conic,
+    opacities,
+    grad_mean,
+    grad_conic,
+    grad_opacity,
+    grad_colour,
+):
+    """Add the pair sums of each Gaussian up in slot order and turn moments into gradients.
+
+    Args:
+        order, starts, slot_pair: from bin_tiles.
+        sums, columns: [p, row] and [6 + d (+ 2)] from composite_backward and sums_layout.
+        conic, opacities: [n, 3], [n].
+        grad_mean, grad_conic, grad_opacity, grad_colour: [n, 2 or 4], [n, 3], [n], [n, d] zeros,
+            written where seen; columns 2 and 3 of grad_mean are the absolute gradient.
+    """
+    d, count, row = grad_colour.shape[1], columns.size, sums.shape[1]
+    flat, chunk = sums.ravel(), 256
+    for first in prange((order.size + chunk - 1) // chunk):
+        added, found = np.empty(row, np.float32), np.empty(count, np.float32)
+        for r in range(first * chunk, min((first + 1) * chunk, order.size)):
+            i = order[r]
+            added[:] = _ZERO
+            for slot in range(starts[r], starts[r + 1]):
+                pair = slot_pair[slot]
+                ln.prefetch(flat, slot_pair[min(slot + _AHEAD, slot_pair.size - 1)] * row)
+                if pair >= 0:
+                    for k in range(0, row, 8):
+                        ln.store(added, k, ln.load(8, added, k) + ln.load(8, flat, np.intp(pair) * row + k))
+            for k in range(count):
+                found[k] = added[columns[k]]
+            # alpha = o exp(-sigma) and pull = alpha dL/dalpha, so dL/dsigma = -pull, dL/do = pull / o;
+            # dx = pixel - mean.
+            grad_mean[i, 0] = conic[i, 0] * found[1] + conic[i, 1] * found[2]
+            grad_mean[i, 1] = conic[i, 1] * found[1] + conic[i, 2] * found[2]
+            grad_conic[i, 0] = -_HALF * found[3]
+            grad_conic[i, 1] = -found[4]
+            grad_conic[i, 2] = -_HALF * found[5]
+            grad_opacity[i] = found[0] / opacities[i]
+            for k in range(d):
+                grad_colour[i, k] = found[_MOMENTS + k]
+            for k in range(count - _MOMENTS - d):
+                grad_mean[i, 2 + k] = found[_MOMENTS + d + k] / _LOG2_E

@@ -21,6 +21,7 @@ BASES = {
     "mcmc": {"strategy": "mcmc", "mcmc": McmcConfig(growth=1.5)},
 }
 CHANGED = {
+    "clearance": 0.999,
     "steps": 24,
     "seed": 1,
     "strategy": "mcmc",

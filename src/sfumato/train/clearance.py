@@ -13,6 +13,7 @@ from sfumato.capture.dataset import Capture
 
 # The nearest hundredth of the points may be mistakes of their triangulation.
 _QUANTILE = 0.01
+_FAR = 1e30
 
 
 @dataclass(frozen=True)
@@ -46,5 +47,7 @@ class Clearance:
         """[n] bool: which of the world points [n, 3] lie in a ball."""
         if self.cameras is None:
             return torch.zeros(len(means), dtype=torch.bool)
-        distances, _ = self.cameras.query(means.detach().numpy(), distance_upper_bound=self.radius)
+        # A run that diverged is told so when it is saved, not here.
+        finite = np.nan_to_num(means.detach().numpy(), nan=_FAR, posinf=_FAR, neginf=-_FAR)
+        distances, _ = self.cameras.query(finite, distance_upper_bound=self.radius)
         return torch.from_numpy(np.isfinite(distances))

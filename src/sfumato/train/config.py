@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Literal
 
 from sfumato.errors import ConfigError
@@ -36,6 +37,15 @@ class Rates:
     cool_from: float = 0.8
     end_factor: float = 0.2
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.cool_from < 1:
+            raise ConfigError(f"rates.cool_from is {self.cool_from}; give a number from 0 to less than 1")
+        for name, rate in vars(self).items():
+            if name != "cool_from" and not (rate >= 0 and isfinite(rate)):
+                raise ConfigError(f"rates.{name} is {rate}; give a number of at least 0")
+        if self.means_start == 0 or self.means_end == 0 or self.end_factor == 0:
+            raise ConfigError("rates.means_start, means_end and end_factor fall log-linearly: give more than 0")
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -56,6 +66,15 @@ class Schedule:
     refine_from: float = 0.02
     refine_until: float = 0.7
     refine_every: int = 100
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.refine_from < self.refine_until <= 1:
+            raise ConfigError(
+                f"schedule.refine_from is {self.refine_from} and refine_until {self.refine_until}; "
+                "give two shares of the run, the first smaller"
+            )
+        if self.refine_every < 1:
+            raise ConfigError(f"schedule.refine_every is {self.refine_every}; give at least 1")
 
 
 @dataclass(frozen=True)
@@ -84,6 +103,10 @@ class AdcConfig:
     noise: float = 0.0
     opacity_weight: float = 0.03
     scale_weight: float = 0.03
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.prune_opacity < 0.5:
+            raise ConfigError(f"adc.prune_opacity is {self.prune_opacity}; give 0 to less than 0.5")
 
 
 @dataclass(frozen=True)
@@ -122,7 +145,7 @@ class TrainConfig:
         random_background: a new background colour each step, behind transparent pictures too, so that
             what the scene does not cover shows, and it learns to.
         clearance: free space around every camera, times the distance of the points nearest to any;
-            Gaussians in it are removed; 0: none.
+            Gaussians in it are removed, by mcmc while refinement lasts; 0: none.
         exposure: learn a colour gain and offset for each photograph.
         rates, schedule, adc, mcmc: the parts.
     """

@@ -25,7 +25,8 @@ class Population:
 
     @staticmethod
     def starting_with(gaussians: Gaussians) -> Population:
-        """Leaves with the given values and zero moments."""
+        """Leaves with a copy of the given values, and zero moments."""
+        gaussians = gaussians.map(lambda t: t.detach().clone())
         zeros = gaussians.map(lambda t: torch.zeros_like(t, requires_grad=False))
         return Population(_leaves(gaussians), zeros, zeros.map(torch.clone))
 

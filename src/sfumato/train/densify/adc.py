@@ -57,7 +57,8 @@ class AdaptiveDensityControl:
 
     def refine(self, population: Population, now: Moment) -> Refinement | None:
         config, schedule = self.config, self.schedule
-        if config.reset_opacity_every and now.step % config.reset_opacity_every == 0:
+        growing = schedule.refine_from <= now.progress < schedule.refine_until
+        if growing and config.reset_opacity_every and now.step % config.reset_opacity_every == 0:
             _cut_opacities(population, 2 * config.prune_opacity)
         if config.noise:
             shake(population.gaussians, config.noise * now.means_rate, now.generator)
@@ -69,7 +70,7 @@ class AdaptiveDensityControl:
         with torch.no_grad():
             keep = self._worth_keeping(population.gaussians, now)
             grow = torch.zeros_like(keep)
-            if schedule.refine_from <= now.progress < schedule.refine_until:
+            if growing:
                 grow = _strongest(score, keep & (score > config.threshold), now.allowed - int(keep.sum()))
             added = self._rebuild(population, keep, grow, now)
         return Refinement(added, before + added - len(population))

@@ -96,7 +96,7 @@ def share_opacity(opacities: Tensor, scales: Tensor, copies: Tensor) -> tuple[Te
     """
     copies = copies.clamp_max(_MOST_COPIES)
     opacities = opacities.double().clamp(max=_MOST_OPACITY)
-    shared = 1 - (1 - opacities) ** (1 / copies)
+    shared = 1 - (1 - opacities) ** (1 / copies.double())
     denominator = torch.zeros_like(opacities)
     for i in range(1, int(copies.max()) + 1):
         for k in range(i):

@@ -26,16 +26,16 @@ class Rates:
         end_factor: share of itself to which it falls, log-linearly, at the end.
     """
 
-    means_start: float = 6.4e-4
-    means_end: float = 6.4e-6
-    log_scales: float = 2e-2
-    quats: float = 4e-3
-    logit_opacities: float = 1e-1
-    sh_base: float = 1e-2
-    sh_rest: float = 5e-4
+    means_start: float = 3.2e-4
+    means_end: float = 3.2e-6
+    log_scales: float = 1e-2
+    quats: float = 2e-3
+    logit_opacities: float = 5e-2
+    sh_base: float = 5e-3
+    sh_rest: float = 1.5e-3
     exposure: float = 1e-3
-    cool_from: float = 0.8
-    end_factor: float = 0.2
+    cool_from: float = 0.6
+    end_factor: float = 0.05
 
     def __post_init__(self) -> None:
         if not 0 <= self.cool_from < 1:
@@ -101,8 +101,8 @@ class AdcConfig:
     prune_scale: float = 0.5
     reset_opacity_every: int = 0
     noise: float = 0.0
-    opacity_weight: float = 0.03
-    scale_weight: float = 0.03
+    opacity_weight: float = 0.06
+    scale_weight: float = 0.1
 
     def __post_init__(self) -> None:
         if not 0 <= self.prune_opacity < 0.5:

@@ -44,7 +44,9 @@ class Rates:
             if name != "cool_from" and not (rate >= 0 and isfinite(rate)):
                 raise ConfigError(f"rates.{name} is {rate}; give a number of at least 0")
         if self.means_start == 0 or self.means_end == 0 or self.end_factor == 0:
-            raise ConfigError("rates.means_start, means_end and end_factor fall log-linearly: give more than 0")
+            raise ConfigError(
+                "rates.means_start, means_end and end_factor fall log-linearly: give more than 0"
+            )
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,8 @@ class Schedule:
         refine_from: first growth of the number of Gaussians.
         refine_until: last growth.
         refine_every: steps between two refinements.
+        settle_from: from here no Gaussian is added, removed or moved by hand, and the scene is the
+            mean of those since; 1: never.
     """
 
     half_resolution_until: float = 0.4
@@ -66,6 +70,7 @@ class Schedule:
     refine_from: float = 0.02
     refine_until: float = 0.7
     refine_every: int = 100
+    settle_from: float = 0.85
 
     def __post_init__(self) -> None:
         if not 0 <= self.refine_from < self.refine_until <= 1:
@@ -73,6 +78,8 @@ class Schedule:
                 f"schedule.refine_from is {self.refine_from} and refine_until {self.refine_until}; "
                 "give two shares of the run, the first smaller"
             )
+        if not 0 <= self.settle_from <= 1:
+            raise ConfigError(f"schedule.settle_from is {self.settle_from}; give a share of the run")
         if self.refine_every < 1:
             raise ConfigError(f"schedule.refine_every is {self.refine_every}; give at least 1")
 

@@ -65,7 +65,13 @@ def train_step(state: TrainState, view: View, number: int, config: TrainConfig) 
     state.densifier.observe(render)
     state.step += 1
     _descend(state, render, number, config, progress, degree)
-    refinement = state.densifier.refine(state.population, _moment(state, config, progress))
+    refinement = None
+    if progress < config.schedule.settle_from:
+        # A run that is resumed to go on for longer leaves its end.
+        state.average.forget()
+        refinement = state.densifier.refine(state.population, _moment(state, config, progress))
+    else:
+        state.average.add(state.population.gaussians, state.step)
     return StepStats(
         float(loss.detach()), len(state.population), int(torch.count_nonzero(render.seen.visible)), refinement
     )

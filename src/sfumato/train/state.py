@@ -9,6 +9,7 @@ import torch
 from sfumato.capture.dataset import Capture
 from sfumato.errors import ConfigError
 from sfumato.scene.gaussians import Gaussians
+from sfumato.train.average import Average
 from sfumato.train.clearance import Clearance
 from sfumato.train.config import TrainConfig
 from sfumato.train.densify import Densifier, make_densifier
@@ -25,6 +26,7 @@ class TrainState:
     Attributes:
         population: the Gaussians and Adam's moments.
         densifier: the strategy and what it has gathered.
+        average: of the last scenes.
         exposure: of each photograph, or None.
         sampler: what is visited next.
         generator: source of all randomness but the sampler's shuffles, which share it.
@@ -38,6 +40,7 @@ class TrainState:
 
     population: Population
     densifier: Densifier
+    average: Average
     exposure: Exposure | None
     sampler: ViewSampler
     generator: torch.Generator
@@ -51,8 +54,8 @@ class TrainState:
 
     @property
     def gaussians(self) -> Gaussians:
-        """The scene as it is now, outside the autograd graph; shares memory with the parameters."""
-        return self.population.gaussians.detach()
+        """The scene as it is now, outside the autograd graph; shares memory with the state."""
+        return self.average.gaussians or self.population.gaussians.detach()
 
     def progress(self, config: TrainConfig) -> float:
         """Share of the run that is done, by steps or by the clock."""
@@ -63,6 +66,7 @@ class TrainState:
         return {
             "population": self.population.state_dict(),
             "densifier": self.densifier.state_dict(),
+            "average": self.average.state_dict(),
             "exposure": self.exposure.state_dict() if self.exposure else None,
             "sampler": self.sampler.state_dict(),
             "generator": self.generator.get_state(),
@@ -100,6 +104,7 @@ def start(capture: Capture, config: TrainConfig, *, cap: int, init: Gaussians | 
     return TrainState(
         population=Population.starting_with(init),
         densifier=make_densifier(config),
+        average=Average(),
         exposure=Exposure(views) if config.exposure else None,
         sampler=ViewSampler(views, generator),
         generator=generator,
@@ -117,6 +122,7 @@ def restore(saved: dict, capture: Capture, config: TrainConfig) -> TrainState:
     state = start(capture, config, cap=saved["cap"], init=population.gaussians.detach())
     state = replace(state, population=population, start_count=saved["start_count"])
     state.densifier.load_state_dict(saved["densifier"])
+    state.average.load_state_dict(saved["average"])
     if state.exposure:
         state.exposure.load_state_dict(saved["exposure"])
     state.sampler.load_state_dict(saved["sampler"])

@@ -11,6 +11,7 @@ from sfumato.capture.pixels import Pixels
 from sfumato.evaluate.scenes import renderer
 from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
+from sfumato.train.average import Average
 from sfumato.train.clearance import Clearance
 from sfumato.train.config import TrainConfig
 from sfumato.train.densify import make_densifier
@@ -72,6 +73,7 @@ def _state(config: TrainConfig) -> TrainState:
     return TrainState(
         population=Population.starting_with(gaussians),
         densifier=make_densifier(config),
+        average=Average(),
         exposure=Exposure(1) if config.exposure else None,
         sampler=ViewSampler(1, generator),
         generator=generator,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import dataclass, fields
 
 import torch
 
@@ -12,6 +12,7 @@ from sfumato.scene.gaussians import Gaussians
 _EVERY = 10
 
 
+@dataclass
 class Average:
     """Running mean of every parameter over the last steps of a run.
 
@@ -24,9 +25,8 @@ class Average:
         count: scenes in it.
     """
 
-    def __init__(self) -> None:
-        self.gaussians: Gaussians | None = None
-        self.count = 0
+    gaussians: Gaussians | None = None
+    count: int = 0
 
     def forget(self) -> None:
         """Start anew, after the number of Gaussians may have changed."""

@@ -39,6 +39,7 @@ def test_a_run_fills_its_folder(data, tmp_path, capsys):
     out = tmp_path / "run"
     assert train(data, out, *OPTIONS) == 0
     assert files(out) == {
+        ".lock",
         "config.json",
         "scene.ply",
         "metrics.json",

@@ -49,7 +49,7 @@ def differences(first, second, place: str = "") -> list[str]:
         same = isinstance(second, torch.Tensor) and torch.equal(first, second)
         return [] if same and first.dtype == second.dtype else [place]
     if isinstance(first, dict):
-        if first.keys() != second.keys():
+        if not isinstance(second, dict) or first.keys() != second.keys():
             return [place]
         names = (name for name in first if name != "seconds")
         return [

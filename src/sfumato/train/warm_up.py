@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import pickle
+import subprocess
+import sys
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
+from numba import config as numba_config
 
+from sfumato import machine
 from sfumato.capture.pixels import Pixels
+from sfumato.errors import SfumatoError
 from sfumato.evaluate.scenes import renderer
+from sfumato.outputs import write_text
 from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
 from sfumato.train.average import Average
@@ -46,9 +56,38 @@ def kernels_are_compiled() -> bool:
 def warm_up(config: TrainConfig) -> None:
     """Take a few steps on a tiny scene, so that every kernel a run needs is compiled.
 
+    What is not in the cache yet is compiled by a process of its own: code just compiled rounds
+    otherwise than the same code read back (Numba optimises the two differently), and a run must
+    not depend on whether it was the first one of its machine.
+
     Args:
         config: of the run.
     """
+    stamp = _stamp(config)
+    if not stamp.exists():
+        compile_all = "import pickle, sys; from sfumato.train import warm_up as w; "
+        compile_all += "w.take_steps(pickle.load(sys.stdin.buffer))"
+        command = [sys.executable, "-c", compile_all]
+        done = subprocess.run(command, input=pickle.dumps(config), capture_output=True)
+        if done.returncode == 0:
+            with suppress(SfumatoError):
+                write_text(stamp, "compiled\n")
+    take_steps(config)
+
+
+def _stamp(config: TrainConfig) -> Path:
+    """File that tells that the kernels of a configuration are in the cache."""
+    from sfumato.ops.cpu.jit import cache_folder
+
+    kinds = (config.strategy, config.pixel_loss, config.sh_degree, config.antialiased, config.exposure)
+    kinds += (config.ssim_weight > 0, config.adc.absolute_gradient, config.adc.noise > 0)
+    target = (numba_config.CPU_NAME, numba_config.CPU_FEATURES, machine.cpu_name())
+    digest = hashlib.sha256(repr((kinds, target)).encode()).hexdigest()[:16]
+    return cache_folder() / f"warm_{digest}"
+
+
+def take_steps(config: TrainConfig) -> None:
+    """The steps of ``warm_up``, in this process."""
     schedule = replace(config.schedule, refine_every=1, refine_from=0.0, refine_until=1.0)
     tiny = replace(config, steps=_STEPS, minutes=None, schedule=schedule)
     size = (_SIDE_PX, _SIDE_PX)

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numba import config as numba_config
 
 from sfumato import machine
 from sfumato.capture.pixels import Pixels
@@ -77,12 +76,11 @@ def warm_up(config: TrainConfig) -> None:
 
 def _stamp(config: TrainConfig) -> Path:
     """File that tells that the kernels of a configuration are in the cache."""
-    from sfumato.ops.cpu.jit import cache_folder
+    from sfumato.ops.cpu.jit import cache_folder, target
 
     kinds = (config.strategy, config.pixel_loss, config.sh_degree, config.antialiased, config.exposure)
     kinds += (config.ssim_weight > 0, config.adc.absolute_gradient, config.adc.noise > 0)
-    target = (numba_config.CPU_NAME, numba_config.CPU_FEATURES, machine.cpu_name())
-    digest = hashlib.sha256(repr((kinds, target)).encode()).hexdigest()[:16]
+    digest = hashlib.sha256(repr((kinds, target(), machine.cpu_name())).encode()).hexdigest()[:16]
     return cache_folder() / f"warm_{digest}"
 
 

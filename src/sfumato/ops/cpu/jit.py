@@ -58,6 +58,11 @@ _load_tbb()
 _CACHE_FOLDER = str(cache_folder())
 
 
+def target() -> tuple[str | None, str | None]:
+    """Processor and features that Numba was told to compile for; None: this machine's."""
+    return config.CPU_NAME, config.CPU_FEATURES
+
+
 def _compile(function, **options):
     # Numba reads CACHE_DIR when it decorates; restoring it keeps other packages' caches theirs.
     before, config.CACHE_DIR = config.CACHE_DIR, _CACHE_FOLDER

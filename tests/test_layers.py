@@ -61,7 +61,11 @@ MODULES_WITHOUT = {
 # Looked up by the name of their parameter.
 READ_BY_NAME = {"Rates"}
 VAGUE_NAMES = {"utils", "util", "helpers", "misc", "common"}
-HELPERS_OF_OPS = {"ops": {"backend", "constants"}, "reference": set(), "cpu": {"jit", "lanes", "splats"}}
+HELPERS_OF_OPS = {
+    "ops": {"backend", "constants"},
+    "reference": set(),
+    "cpu": {"bundles", "jit", "lanes", "splats"},
+}
 # Words that say that something is not finished, or where a file was written.
 UNWANTED = {
     r"\b(TODO|FIXME|XXX|HACK)\b": "unfinished work",

@@ -13,6 +13,7 @@ import numpy as np
 from numba import prange
 
 from sfumato.ops import constants
+from sfumato.ops.cpu import bundles
 from sfumato.ops.cpu import lanes as ln
 from sfumato.ops.cpu.jit import REGISTER_LANES, lane_function, lane_kernel
 from sfumato.ops.cpu.splats import CHANNELS, LOG2_OPACITY, A, B, C, X, Y, copy_records, list_blocks
@@ -114,17 +115,17 @@ def composite_forward(
                 x = ln.load(_ROWS_LANES, _LANE_X, 0) + np.float32(x0)
                 y = ln.load(FORWARD_LANES, _LANE_Y, 0) + np.float32(y0)
                 transmittance = _start(ln.repeated(FORWARD_LANES, x), y, width, height)
-                colour = ln.zeros_like_channels(FORWARD_LANES, channels)
+                colour = bundles.zeros_like_channels(FORWARD_LANES, channels)
                 for j in range(counts[block]):
                     at = np.intp(lists[block, j]) * stride
                     _, _, log2_alpha = _exponent(FORWARD_LANES, flat, at, x, y)
                     _, weight, transmittance, _ = _blend(log2_alpha, transmittance)
-                    colour = ln.add_weighted(colour, weight, flat, at + CHANNELS)
+                    colour = bundles.add_weighted(colour, weight, flat, at + CHANNELS)
                     if (j & 3) == 3 and not ln.any_true(transmittance > _ZERO):
                         break
                 transmittance = ln.magnitude(transmittance)
-                colour = ln.add_weighted(colour, transmittance, background, 0)
-                ln.store_channels(planes, 0, colour)
+                colour = bundles.add_weighted(colour, transmittance, background, 0)
+                bundles.store_channels(planes, 0, colour)
                 ln.store(planes, FORWARD_LANES * d, transmittance)
                 for row in range(min(BLOCK_HEIGHT, height - y0)):
                     for column in range(min(BLOCK_WIDTH, width - x0)):
@@ -157,7 +158,7 @@ def composite_backward(
         remaining: [h, w, 1] sum over channels of grad_image * image, plus grad_alpha * alpha.
         grad_image, grad_alpha: [h, w, d] and [h, w, 1].
         sums: [p, at least 6 + d (+ 2)] float32 zeros; member i of the sums is added at column
-            lanes.totals_position(i, count).
+            bundles.totals_position(i, count).
     """
     height, width, d = grad_image.shape
     tiles_x = (width + TILE_WIDTH - 1) // TILE_WIDTH
@@ -184,7 +185,7 @@ def composite_backward(
                     _load_block(planes, grad_image, k, x0, y0, width, height)
                 _load_block(planes[BACKWARD_LANES * d :], grad_alpha, 0, x0, y0, width, height)
                 _load_block(planes[BACKWARD_LANES * (d + 1) :], remaining, 0, x0, y0, width, height)
-                grads = ln.load_channels(BACKWARD_LANES, channels, planes, 0)
+                grads = bundles.load_channels(BACKWARD_LANES, channels, planes, 0)
                 grad_opaque = ln.load(BACKWARD_LANES, planes, BACKWARD_LANES * d)
                 behind = ln.load(BACKWARD_LANES, planes, BACKWARD_LANES * (d + 1))
                 x = ln.load(_ROWS_LANES, _LANE_X, 0) + np.float32(x0)
@@ -195,7 +196,7 @@ def composite_backward(
                     at = local * stride
                     dx, dy, log2_alpha = _exponent(BACKWARD_LANES, flat, at, x, y)
                     alpha, weight, transmittance, live = _blend(log2_alpha, transmittance)
-                    own = weight * (ln.dot_row(grads, flat, at + CHANNELS) + grad_opaque)
+                    own = weight * (bundles.dot_row(grads, flat, at + CHANNELS) + grad_opaque)
                     behind = behind - own
                     pull = own - behind * (alpha / (_ONE - alpha))
                     # A clamped alpha does not move with its Gaussian.
@@ -203,9 +204,9 @@ def composite_backward(
                     pull_y = pull * dy
                     sum_, sum_y = ln.folded(_ROWS_LANES, pull), ln.folded(_ROWS_LANES, pull_y)
                     sum_x, sum_yy = sum_ * dx, ln.folded(_ROWS_LANES, pull_y * dy)
-                    moments = ln.gather6(sum_, sum_x, sum_y, sum_x * dx, sum_y * dx, sum_yy)
-                    weighted = ln.folded_channels(_ROWS_LANES, ln.scaled(grads, weight))
-                    found = ln.join(moments, weighted)
+                    moments = bundles.gather6(sum_, sum_x, sum_y, sum_x * dx, sum_y * dx, sum_yy)
+                    weighted = bundles.folded_channels(_ROWS_LANES, bundles.scaled(grads, weight))
+                    found = bundles.join(moments, weighted)
                     if len(absolute) > 0:
                         # dsigma/dx = (2 A dx + B dy) ln 2, and so for y.
                         twice_x = dx * (flat[at + A] + flat[at + A])
@@ -214,7 +215,7 @@ def composite_backward(
                         slope_y = dy * (flat[at + C] + flat[at + C]) + cross
                         steep_x = ln.folded(_ROWS_LANES, ln.magnitude(pull * slope_x))
                         steep_y = ln.folded(_ROWS_LANES, ln.magnitude(pull * slope_y))
-                        found = ln.join(found, ln.gather2(steep_x, steep_y))
-                    ln.accumulate_totals(flat_sums, (start + local) * row, found)
+                        found = bundles.join(found, bundles.gather2(steep_x, steep_y))
+                    bundles.accumulate_totals(flat_sums, (start + local) * row, found)
                     if (j & 3) == 3 and not ln.any_true(transmittance > _ZERO):
                         break

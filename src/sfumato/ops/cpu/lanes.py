@@ -8,7 +8,7 @@ is reordered, so results repeat bit for bit on one machine.
 
 Names: ``spread`` number -> lanes, ``load``/``store`` at a flat index of a contiguous float32
 array, ``select(mask, a, b)``, ``any_true(mask)``, ``exp2``, ``total`` the sum over lanes,
-``accumulate_totals`` many such sums at once. A bundle is a fixed number of lanes values.
+``repeated`` and ``folded`` between few lanes and many. Several of them at once: see bundles.
 """
 
 import operator
@@ -51,18 +51,18 @@ class _MaskModel(models.PrimitiveModel):
         super().__init__(dmm, fe_type, ir.VectorType(ir.IntType(1), fe_type.width))
 
 
-def _vector(width, element=F32):
+def lanes_type(width, element=F32):
     return ir.VectorType(element, width)
 
 
 def constant(width, value, element=F32):
     """LLVM constant with the same value in every lane."""
-    return ir.Constant(_vector(width, element), [value] * width)
+    return ir.Constant(lanes_type(width, element), [value] * width)
 
 
 def spread_value(builder, value, width):
     """LLVM vector with the float32 ``value`` in every lane."""
-    vector = _vector(width)
+    vector = lanes_type(width)
     single = builder.insert_element(ir.Constant(vector, ir.Undefined), value, I32(0))
     return builder.shuffle_vector(single, ir.Constant(vector, ir.Undefined), constant(width, 0, I32))
 
@@ -149,33 +149,26 @@ rounded_up = _lane_operation(lambda builder, a: _call(builder, "ceil", a.type, a
 
 
 def _emit_negative(builder, a):
-    bits = builder.bitcast(a, _vector(a.type.count, I32))
+    bits = builder.bitcast(a, lanes_type(a.type.count, I32))
     return builder.bitcast(builder.or_(bits, constant(a.type.count, -(2**31), I32)), a.type)
 
 
 negative_magnitude = _lane_operation(_emit_negative)
 
 
-@overload(operator.and_)
-def _mask_and(a, b):
-    if isinstance(a, MaskType) and isinstance(b, MaskType) and a.width == b.width:
-        return lambda a, b: _and(a, b)
+def _mask_operator(symbol, emit):
+    @intrinsic
+    def operation(typingctx, a, b):
+        return a(a, b), lambda context, builder, signature, args: emit(builder, *args)
+
+    @overload(symbol)
+    def _(a, b):
+        if isinstance(a, MaskType) and isinstance(b, MaskType) and a.width == b.width:
+            return lambda a, b: operation(a, b)
 
 
-@intrinsic
-def _and(typingctx, a, b):
-    return a(a, b), lambda context, builder, signature, args: builder.and_(*args)
-
-
-@overload(operator.or_)
-def _mask_or(a, b):
-    if isinstance(a, MaskType) and isinstance(b, MaskType) and a.width == b.width:
-        return lambda a, b: _or(a, b)
-
-
-@intrinsic
-def _or(typingctx, a, b):
-    return a(a, b), lambda context, builder, signature, args: builder.or_(*args)
+_mask_operator(operator.and_, lambda builder, a, b: builder.and_(a, b))
+_mask_operator(operator.or_, lambda builder, a, b: builder.or_(a, b))
 
 
 @intrinsic
@@ -225,13 +218,13 @@ def bytes_of_runs(typingctx, first, last):
     """
 
     def codegen(context, builder, signature, args):
-        integer = _vector(8, I32)
+        integer = lanes_type(8, I32)
         first, last = (builder.fptosi(value, integer) for value in args)
         above = builder.shl(constant(8, 2, I32), last)
         below = builder.shl(constant(8, 1, I32), first)
         run = builder.sub(above, below)
         run = builder.select(builder.icmp_signed("<=", first, last), run, constant(8, 0, I32))
-        return builder.bitcast(builder.trunc(run, _vector(8, ir.IntType(8))), ir.IntType(64))
+        return builder.bitcast(builder.trunc(run, lanes_type(8, ir.IntType(8))), ir.IntType(64))
 
     return types.uint64(first, last), codegen
 
@@ -279,7 +272,7 @@ def load(typingctx, width, array, index):
 
     def codegen(context, builder, signature, args):
         pointer = pointer_at(
-            context, builder, signature.args[1], args[1], args[2], signature.args[2], _vector(lanes)
+            context, builder, signature.args[1], args[1], args[2], signature.args[2], lanes_type(lanes)
         )
         return builder.load(pointer, align=4)
 
@@ -291,7 +284,7 @@ def store(typingctx, array, index, value):
     """Write the lanes to a contiguous float32 array from the flat ``index``."""
 
     def codegen(context, builder, signature, args):
-        vector = _vector(value.width)
+        vector = lanes_type(value.width)
         pointer = pointer_at(context, builder, signature.args[0], args[0], args[1], signature.args[1], vector)
         builder.store(args[2], pointer, align=4)
         return context.get_dummy_value()
@@ -315,7 +308,7 @@ def _emit_exp2(builder, x):
         power = builder.fadd(
             builder.fmul(power, fraction, flags=FLAGS), constant(width, coefficient), flags=FLAGS
         )
-    integer = _vector(width, I32)
+    integer = lanes_type(width, I32)
     exponent = builder.shl(builder.bitcast(shifted, integer), constant(width, 23, I32))
     return builder.bitcast(builder.add(builder.bitcast(power, integer), exponent), x.type)
 
@@ -324,15 +317,15 @@ exp2 = _lane_operation(_emit_exp2)
 """2**x for -126 <= x <= 126; outside, the result is meaningless and must be masked."""
 
 
-def _shuffle(builder, a, b, lanes):
-    return builder.shuffle_vector(a, b, ir.Constant(_vector(len(lanes), I32), list(lanes)))
+def shuffle(builder, a, b, lanes):
+    return builder.shuffle_vector(a, b, ir.Constant(lanes_type(len(lanes), I32), list(lanes)))
 
 
-def _fold(builder, a, width):
+def fold(builder, a, width):
     """Add the upper half to the lower until ``width`` lanes are left."""
     while a.type.count > width:
         half = a.type.count // 2
-        a = builder.fadd(_shuffle(builder, a, a, range(half)), _shuffle(builder, a, a, range(half, 2 * half)))
+        a = builder.fadd(shuffle(builder, a, a, range(half)), shuffle(builder, a, a, range(half, 2 * half)))
     return a
 
 
@@ -343,7 +336,7 @@ def repeated(typingctx, width, a):
 
     def codegen(context, builder, signature, args):
         narrow = signature.args[1].width
-        return _shuffle(builder, args[1], args[1], [i % narrow for i in range(lanes)])
+        return shuffle(builder, args[1], args[1], [i % narrow for i in range(lanes)])
 
     return LanesType(lanes)(width, a), codegen
 
@@ -354,7 +347,7 @@ def folded(typingctx, width, a):
     lanes = width.literal_value
 
     def codegen(context, builder, signature, args):
-        return _fold(builder, args[1], lanes)
+        return fold(builder, args[1], lanes)
 
     return LanesType(lanes)(width, a), codegen
 
@@ -364,217 +357,9 @@ def total(typingctx, a):
     """Sum over the lanes, as float32."""
 
     def codegen(context, builder, signature, args):
-        return builder.extract_element(_fold(builder, args[0], 1), I32(0))
+        return builder.extract_element(fold(builder, args[0], 1), I32(0))
 
     return types.float32(a), codegen
-
-
-# Where the sum of the i-th of eight values stands after the transposing reduction.
-TOTALS8_LANE = (0, 4, 2, 6, 1, 5, 3, 7)
-
-
-class BundleType(types.Type):
-    """A fixed number of lanes values, such as the channels of a block of pixels."""
-
-    def __init__(self, count: int, width: int):
-        self.count, self.width = count, width
-        super().__init__(name=f"Bundle({count}, {width})")
-
-
-@register_model(BundleType)
-class _BundleModel(models.PrimitiveModel):
-    def __init__(self, dmm, fe_type):
-        super().__init__(dmm, fe_type, ir.ArrayType(_vector(fe_type.width), fe_type.count))
-
-
-def _pack(builder, bundle_type, vectors):
-    bundle = ir.Constant(ir.ArrayType(_vector(bundle_type.width), bundle_type.count), ir.Undefined)
-    for i, vector in enumerate(vectors):
-        bundle = builder.insert_value(bundle, vector, i)
-    return bundle
-
-
-def _parts(builder, bundle, bundle_type):
-    return [builder.extract_value(bundle, i) for i in range(bundle_type.count)]
-
-
-def _elements(context, builder, array_type, array, index, index_type, count):
-    """``count`` float32 numbers from the flat index, each as an LLVM scalar."""
-    pointer = pointer_at(context, builder, array_type, array, index, index_type, F32)
-    return [builder.load(builder.gep(pointer, [I32(i)])) for i in range(count)]
-
-
-@intrinsic(prefer_literal=True)
-def zeros_like_channels(typingctx, width, channels):
-    """A bundle of zeros with as many members as the tuple ``channels``."""
-    result = BundleType(len(channels), width.literal_value)
-
-    def codegen(context, builder, signature, args):
-        return _pack(builder, result, [constant(result.width, 0.0)] * result.count)
-
-    return result(width, channels), codegen
-
-
-@intrinsic(prefer_literal=True)
-def load_channels(typingctx, width, channels, array, index):
-    """Bundle of consecutive groups of ``width`` numbers, one a channel, from the flat index."""
-    result = BundleType(len(channels), width.literal_value)
-
-    def codegen(context, builder, signature, args):
-        vector = _vector(result.width)
-        pointer = pointer_at(context, builder, signature.args[2], args[2], args[3], signature.args[3], vector)
-        return _pack(
-            builder,
-            result,
-            [builder.load(builder.gep(pointer, [I32(i)]), align=4) for i in range(result.count)],
-        )
-
-    return result(width, channels, array, index), codegen
-
-
-@intrinsic
-def store_channels(typingctx, array, index, bundle):
-    """Write a bundle as consecutive groups of numbers from the flat index."""
-
-    def codegen(context, builder, signature, args):
-        vector = _vector(bundle.width)
-        pointer = pointer_at(context, builder, signature.args[0], args[0], args[1], signature.args[1], vector)
-        for i, part in enumerate(_parts(builder, args[2], bundle)):
-            builder.store(part, builder.gep(pointer, [I32(i)]), align=4)
-        return context.get_dummy_value()
-
-    return types.void(array, index, bundle), codegen
-
-
-@intrinsic
-def add_weighted(typingctx, bundle, weight, array, index):
-    """Bundle with ``weight`` * array[index + i] added to member i."""
-
-    def codegen(context, builder, signature, args):
-        numbers = _elements(
-            context, builder, signature.args[2], args[2], args[3], signature.args[3], bundle.count
-        )
-        parts = []
-        for part, number in zip(_parts(builder, args[0], bundle), numbers, strict=True):
-            product = builder.fmul(args[1], spread_value(builder, number, bundle.width), flags=FLAGS)
-            parts.append(builder.fadd(part, product, flags=FLAGS))
-        return _pack(builder, bundle, parts)
-
-    return bundle(bundle, weight, array, index), codegen
-
-
-@intrinsic
-def dot_row(typingctx, bundle, array, index):
-    """Sum over i of member i times array[index + i], as lanes."""
-
-    def codegen(context, builder, signature, args):
-        numbers = _elements(
-            context, builder, signature.args[1], args[1], args[2], signature.args[2], bundle.count
-        )
-        result = None
-        for part, number in zip(_parts(builder, args[0], bundle), numbers, strict=True):
-            product = builder.fmul(part, spread_value(builder, number, bundle.width), flags=FLAGS)
-            result = product if result is None else builder.fadd(result, product, flags=FLAGS)
-        return result
-
-    return LanesType(bundle.width)(bundle, array, index), codegen
-
-
-@intrinsic
-def scaled(typingctx, bundle, weight):
-    """Every member times the lanes ``weight``."""
-
-    def codegen(context, builder, signature, args):
-        parts = [builder.fmul(p, args[1], flags=FLAGS) for p in _parts(builder, args[0], bundle)]
-        return _pack(builder, bundle, parts)
-
-    return bundle(bundle, weight), codegen
-
-
-@intrinsic(prefer_literal=True)
-def folded_channels(typingctx, width, bundle):
-    """Every member folded to ``width`` lanes."""
-    result = BundleType(bundle.count, width.literal_value)
-
-    def codegen(context, builder, signature, args):
-        parts = [_fold(builder, part, result.width) for part in _parts(builder, args[1], bundle)]
-        return _pack(builder, result, parts)
-
-    return result(width, bundle), codegen
-
-
-@intrinsic
-def gather6(typingctx, a, b, c, d, e, f):
-    """A bundle of six lanes values."""
-    result = BundleType(6, a.width)
-    return result(a, b, c, d, e, f), lambda context, builder, signature, args: _pack(builder, result, args)
-
-
-@intrinsic
-def gather2(typingctx, a, b):
-    """A bundle of two lanes values."""
-    result = BundleType(2, a.width)
-    return result(a, b), lambda context, builder, signature, args: _pack(builder, result, args)
-
-
-def _totals8_value(builder, vectors):
-    """LLVM 8-lane vector of the lane sums of eight vectors, in the order TOTALS8_LANE."""
-    v = [_fold(builder, x, 8) for x in vectors]
-    for low, high in (
-        ((0, 1, 2, 3, 8, 9, 10, 11), (4, 5, 6, 7, 12, 13, 14, 15)),
-        ((0, 1, 8, 9, 4, 5, 12, 13), (2, 3, 10, 11, 6, 7, 14, 15)),
-        ((0, 8, 2, 10, 4, 12, 6, 14), (1, 9, 3, 11, 5, 13, 7, 15)),
-    ):
-        v = [
-            builder.fadd(_shuffle(builder, x, y, low), _shuffle(builder, x, y, high))
-            for x, y in zip(v[0::2], v[1::2], strict=True)
-        ]
-    return v[0]
-
-
-@intrinsic
-def accumulate_totals(typingctx, array, index, bundle):
-    """Add the lane sums of the members to array[index + totals_position(i, count)].
-
-    Eight sums are made by one transposing reduction at a third of the cost of eight separate
-    ones; they land in the order TOTALS8_LANE. A remainder of one or two is summed singly.
-    """
-
-    def codegen(context, builder, signature, args):
-        parts = _parts(builder, args[2], bundle)
-        base = pointer_at(context, builder, signature.args[0], args[0], args[1], signature.args[1], F32)
-        for first in range(0, len(parts), 8):
-            group = parts[first : first + 8]
-            if len(group) > 2:
-                group += [constant(bundle.width, 0.0)] * (8 - len(group))
-                target = builder.bitcast(builder.gep(base, [I32(first)]), _vector(8).as_pointer())
-                sums = _totals8_value(builder, group)
-                builder.store(builder.fadd(builder.load(target, align=4), sums), target, align=4)
-                continue
-            for i, part in enumerate(group):
-                target = builder.gep(base, [I32(first + i)])
-                sum_ = builder.extract_element(_fold(builder, part, 1), I32(0))
-                builder.store(builder.fadd(builder.load(target), sum_), target)
-        return context.get_dummy_value()
-
-    return types.void(array, index, bundle), codegen
-
-
-@intrinsic
-def join(typingctx, a, b):
-    """The members of ``a`` followed by those of ``b``."""
-    result = BundleType(a.count + b.count, a.width)
-
-    def codegen(context, builder, signature, args):
-        return _pack(builder, result, _parts(builder, args[0], a) + _parts(builder, args[1], b))
-
-    return result(a, b), codegen
-
-
-def totals_position(i: int, count: int) -> int:
-    """Where accumulate_totals adds the sum of member ``i`` of ``count``."""
-    first = i - i % 8
-    return first + TOTALS8_LANE[i % 8] if min(8, count - first) > 2 else i
 
 
 def lane_offsets(width: int, columns: int) -> np.ndarray:

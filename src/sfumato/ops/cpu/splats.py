@@ -10,6 +10,7 @@ import math
 import numpy as np
 from numba import prange
 
+from sfumato.ops.cpu import bundles
 from sfumato.ops.cpu import lanes as ln
 from sfumato.ops.cpu.jit import kernel, lane_function, lane_kernel
 from sfumato.ops.cpu.tiles import BLOCK_COLUMNS
@@ -77,7 +78,7 @@ def copy_records(records, pair_rank, start, end, nearby):
 def sums_layout(d: int, absolute: bool) -> tuple[np.ndarray, int]:
     """(column of each of the 6 + d (+ 2) sums, row length) of composite_backward's output."""
     count = _MOMENTS + d + (2 if absolute else 0)
-    return np.array([ln.totals_position(i, count) for i in range(count)]), -(-count // 8) * 8
+    return np.array([bundles.totals_position(i, count) for i in range(count)]), -(-count // 8) * 8
 
 
 @lane_kernel

@@ -141,12 +141,18 @@ def test_between_refinements_views_are_gathered():
     assert numbers(crowded.gaussians) == [0, 1, 1]
 
 
+def test_what_is_faint_goes_also_when_nobody_watches():
+    densifier, crowded = control(), population([0.5, 1e-4])
+    assert densifier.refine(crowded, moment()).removed == 1
+    assert numbers(crowded.gaussians) == [0]
+
+
 def test_what_was_gathered_is_used_once():
     densifier, crowded = control(), population([0.5])
-    assert densifier.refine(crowded, moment()) is None, "nothing was seen yet"
+    assert densifier.refine(crowded, moment()).added == 0, "nothing was seen yet"
     densifier.observe(pulled([9.0]))
     assert densifier.refine(crowded, moment()).added == 1
-    assert densifier.refine(crowded, moment()) is None
+    assert densifier.refine(crowded, moment()).added == 0
     densifier.observe(pulled([0.0, 0.0]))
     assert densifier.refine(crowded, moment()).added == 0
 
@@ -229,7 +235,7 @@ def test_a_saved_one_goes_on_where_it_stopped():
 def test_one_that_saw_nothing_can_be_saved():
     densifier = control()
     densifier.load_state_dict(copy.deepcopy(control().state_dict()))
-    assert densifier.refine(population([0.5]), moment()) is None
+    assert densifier.refine(population([0.5]), moment()).added == 0
 
 
 def test_a_seed_decides_where_children_go():

@@ -65,14 +65,14 @@ def _composite_backward(
     colours: Tensor,
     tiles: list[Tensor],
     absolute: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     from sfumato.ops.cpu import splats
     from sfumato.ops.cpu.composite import composite_backward
 
     order, slot_starts, slot_pair, pair_rank, pair_mask, tile_starts = Tiles(*map(as_array, tiles))
     geometry = [as_array(t) for t in (mean_px, conic, opacities)]
     n = len(mean_px)
-    shapes = ((n, 4 if absolute else 2), (n, 3), (n,))
+    shapes = ((n, 2), (n, 2) if absolute else (0, 2), (n, 3), (n,))
     totals, grad_colours = [np.zeros(s, np.float32) for s in shapes], []
     for k, group in enumerate(_channel_groups(colours.shape[1])):
         channels = (0,) * (group.stop - group.start)
@@ -92,8 +92,8 @@ def _composite_backward(
         splats.gather_gradients(
             order, slot_starts, slot_pair, sums, columns, geometry[1], geometry[2], *found
         )
-        totals = found[:3] if k == 0 else [a + b for a, b in zip(totals, found, strict=False)]
-        grad_colours.append(found[3])
+        totals = found[:4] if k == 0 else [a + b for a, b in zip(totals, found, strict=False)]
+        grad_colours.append(found[4])
     return *map(torch.from_numpy, totals), torch.from_numpy(np.concatenate(grad_colours, axis=1))
 
 
@@ -101,7 +101,8 @@ def _composite_backward(
 def _(grad_image, grad_alpha, image, alpha, mean_px, conic, opacities, colours, tiles, absolute):
     n = mean_px.shape[0]
     return (
-        mean_px.new_empty(n, 4 if absolute else 2),
+        mean_px.new_empty(n, 2),
+        mean_px.new_empty(n if absolute else 0, 2),
         mean_px.new_empty(n, 3),
         mean_px.new_empty(n),
         mean_px.new_empty(n, colours.shape[1]),
@@ -116,19 +117,18 @@ def _setup(ctx, inputs, output):
 
 def _backward(ctx, grad_image, grad_alpha):
     image, alpha, mean_px, conic, opacities, colours, *tiles = ctx.saved_tensors
-    grad_mean, grad_conic, grad_opacity, grad_colour = _composite_backward(
+    grad_mean, grad_probe, grad_conic, grad_opacity, grad_colour = _composite_backward(
         grad_image, grad_alpha, image, alpha, mean_px, conic, opacities, colours, tiles, ctx.absolute
     )
     grad_background = ((1 - alpha)[..., None] * grad_image).sum((0, 1)) if ctx.needs_input_grad[4] else None
-    probe = grad_mean[:, 2:] if ctx.absolute else None
     no_tiles = [None] * len(tiles)
     return (
-        grad_mean[:, :2],
+        grad_mean,
         grad_conic,
         grad_opacity,
         grad_colour,
         grad_background,
-        probe,
+        grad_probe if ctx.absolute else None,
         no_tiles,
         None,
         None,

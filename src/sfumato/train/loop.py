@@ -53,8 +53,12 @@ def train_step(state: TrainState, view: View, number: int, config: TrainConfig) 
     target = make_target(view.load(), size_px, background)
     degree = sh_degree_at(config.schedule, config.sh_degree, progress)
 
-    render = rasterize(gaussians, view.camera.resized(*size_px), _settings(state, config, background, degree))
-    render.seen.mean_px.retain_grad()
+    # Where the number of Gaussians grows no more, nobody asks how hard they are pulled.
+    watched = progress < config.schedule.refine_until
+    settings = _settings(state, config, background, degree, watched)
+    render = rasterize(gaussians, view.camera.resized(*size_px), settings)
+    if watched:
+        render.seen.mean_px.retain_grad()
     image = state.exposure.apply(render.image, number) if state.exposure else render.image
     loss = ops.photometric_loss(
         image, target.image, target.weight, ssim_weight=config.ssim_weight, pixel_loss=config.pixel_loss
@@ -62,7 +66,8 @@ def train_step(state: TrainState, view: View, number: int, config: TrainConfig) 
     penalty = state.densifier.penalty(gaussians, state.extent)
     (loss if penalty is None else loss + penalty).backward()
 
-    state.densifier.observe(render)
+    if watched:
+        state.densifier.observe(render)
     state.step += 1
     _descend(state, render, number, config, progress, degree)
     refinement = None
@@ -115,13 +120,15 @@ def _background(state: TrainState, config: TrainConfig) -> tuple[float, float, f
     return state.background
 
 
-def _settings(state: TrainState, config: TrainConfig, background, degree: int) -> RasterSettings:
+def _settings(
+    state: TrainState, config: TrainConfig, background: tuple[float, float, float], degree: int, watched: bool
+) -> RasterSettings:
     return RasterSettings(
         background=background,
         sh_degree=degree,
         antialiased=config.antialiased,
         depth=False,
-        absolute_gradient=state.densifier.absolute_gradient,
+        absolute_gradient=watched and state.densifier.absolute_gradient,
     )
 
 

@@ -18,7 +18,7 @@ GIB = 1024**3
 # A good scene on two cores, and still the time of a cup of coffee.
 DEFAULT_MINUTES = 5.0
 # Fewer pixels than this for each Gaussian, and they fit noise.
-PIXELS_PER_GAUSSIAN = 85
+PIXELS_PER_GAUSSIAN = 55
 # More Gaussians than these cost more steps than they are worth: a step lengthens with their number.
 # Measured on photographs of 0.13 megapixels with two cores.
 GAUSSIANS_PER_STEP = 30

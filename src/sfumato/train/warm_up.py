@@ -86,7 +86,7 @@ def _stamp(config: TrainConfig) -> Path:
 
 def take_steps(config: TrainConfig) -> None:
     """The steps of ``warm_up``, in this process."""
-    schedule = replace(config.schedule, refine_every=1, refine_from=0.0, refine_until=1.0)
+    schedule = replace(config.schedule, refine_every=1, refine_from=0.0, refine_until=0.5)
     tiny = replace(config, steps=_STEPS, minutes=None, schedule=schedule)
     size = (_SIDE_PX, _SIDE_PX)
     camera = Camera(torch.eye(4, dtype=torch.float64), (30.0, 30.0), (16.0, 16.0), size)

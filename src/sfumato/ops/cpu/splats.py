@@ -91,6 +91,7 @@ def gather_gradients(
     conic,
     opacities,
     grad_mean,
+    absolute,
     grad_conic,
     grad_opacity,
     grad_colour,
@@ -101,8 +102,9 @@ def gather_gradients(
         order, starts, slot_pair: from bin_tiles.
         sums, columns: [p, row] and [6 + d (+ 2)] from composite_backward and sums_layout.
         conic, opacities: [n, 3], [n].
-        grad_mean, grad_conic, grad_opacity, grad_colour: [n, 2 or 4], [n, 3], [n], [n, d] zeros,
-            written where seen; columns 2 and 3 of grad_mean are the absolute gradient.
+        grad_mean, grad_conic, grad_opacity, grad_colour: [n, 2], [n, 3], [n], [n, d] zeros, written
+            where seen.
+        absolute: the same for the absolute gradient of the mean, [n, 2], or [0, 2].
     """
     d, count, row = grad_colour.shape[1], columns.size, sums.shape[1]
     flat, chunk = sums.ravel(), 256
@@ -130,4 +132,4 @@ def gather_gradients(
             for k in range(d):
                 grad_colour[i, k] = found[_MOMENTS + k]
             for k in range(count - _MOMENTS - d):
-                grad_mean[i, 2 + k] = found[_MOMENTS + d + k] / _LOG2_E
+                absolute[i, k] = found[_MOMENTS + d + k] / _LOG2_E

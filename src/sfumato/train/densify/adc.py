@@ -62,17 +62,17 @@ class AdaptiveDensityControl:
             _cut_opacities(population, 2 * config.prune_opacity)
         if config.noise:
             shake(population.gaussians, config.noise * now.means_rate, now.generator)
-        if now.step % schedule.refine_every or self._pull is None:
+        if now.step % schedule.refine_every:
             return None
         before = len(population)
-        score = self._pull / self._views.clamp_min(1)
-        self._pull = self._views = None
         with torch.no_grad():
             keep = self._worth_keeping(population.gaussians, now)
             grow = torch.zeros_like(keep)
-            if growing:
+            if growing and self._pull is not None:
+                score = self._pull / self._views.clamp_min(1)
                 grow = _strongest(score, keep & (score > config.threshold), now.allowed - int(keep.sum()))
             added = self._rebuild(population, keep, grow, now)
+        self._pull = self._views = None
         return Refinement(added, before + added - len(population))
 
     def _worth_keeping(self, gaussians: Gaussians, now: Moment) -> Tensor:

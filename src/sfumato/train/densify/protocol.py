@@ -54,7 +54,7 @@ class Densifier(Protocol):
         """A term to add to the loss, or None."""
 
     def observe(self, render: Render) -> None:
-        """See a render after its backward pass."""
+        """See a render after its backward pass, while the number of Gaussians may grow."""
 
     def refine(self, population: Population, now: Moment) -> Refinement | None:
         """Change the population after a step; None where nothing was due."""

@@ -22,6 +22,7 @@ BASES = {
 }
 CHANGED = {
     "clearance": 0.999,
+    "dropout": 0.5,
     "steps": 24,
     "seed": 1,
     "strategy": "mcmc",

@@ -28,7 +28,6 @@ from sfumato.train.config import AdcConfig, Rates, Schedule, TrainConfig
         (TrainConfig, {"ssim_weight": 1.1}, "ssim_weight"),
         (TrainConfig, {"sh_degree": 4}, "sh_degree"),
         (TrainConfig, {"clearance": 1.0}, "clearance"),
-        (TrainConfig, {"dropout": 1.0}, "dropout"),
     ],
 )
 def test_out_of_range(part, values, named):
@@ -45,4 +44,4 @@ def test_the_defaults_are_in_range(part):
 def test_the_ends_of_a_range_are_in_it():
     Rates(cool_from=0.0, exposure=0.0)
     Schedule(refine_from=0.0, refine_until=1.0, refine_every=1, settle_from=1.0)
-    TrainConfig(steps=1, ssim_weight=1.0, sh_degree=0, clearance=0.0, dropout=0.0)
+    TrainConfig(steps=1, ssim_weight=1.0, sh_degree=0, clearance=0.0)

@@ -22,7 +22,6 @@ BASES = {
 }
 CHANGED = {
     "clearance": 0.999,
-    "dropout": 0.5,
     "steps": 24,
     "seed": 1,
     "strategy": "mcmc",

@@ -153,7 +153,6 @@ class TrainConfig:
             what the scene does not cover shows, and it learns to.
         clearance: free space around every camera, times the distance of the points nearest to any;
             Gaussians in it are removed, by mcmc while refinement lasts; 0: none.
-        dropout: share of the Gaussians that are left out of each step, at random.
         exposure: learn a colour gain and offset for each photograph.
         rates, schedule, adc, mcmc: the parts.
     """
@@ -169,7 +168,6 @@ class TrainConfig:
     antialiased: bool = False
     random_background: bool = True
     clearance: float = 0.7
-    dropout: float = 0.25
     exposure: bool = False
     rates: Rates = field(default_factory=Rates)
     schedule: Schedule = field(default_factory=Schedule)
@@ -189,7 +187,5 @@ class TrainConfig:
             raise ConfigError(f"ssim_weight is {self.ssim_weight}; give a number from 0 to 1")
         if not 0 <= self.clearance < 1:
             raise ConfigError(f"clearance is {self.clearance}; give a number from 0 to less than 1")
-        if not 0 <= self.dropout < 1:
-            raise ConfigError(f"dropout is {self.dropout}; give a number from 0 to less than 1")
         if self.sh_degree not in (0, 1, 2, 3):
             raise ConfigError(f"sh_degree is {self.sh_degree}; give 0, 1, 2 or 3")

@@ -15,7 +15,6 @@ from sfumato.render.rasterize import rasterize
 from sfumato.render.settings import RasterSettings
 from sfumato.train.config import TrainConfig
 from sfumato.train.densify import Moment, Refinement
-from sfumato.train.dropout import thinned
 from sfumato.train.optimiser import optimise
 from sfumato.train.schedules import grown_count, rate_of, sh_degree_at, shrink_factor
 from sfumato.train.state import TrainState
@@ -57,8 +56,7 @@ def train_step(state: TrainState, view: View, number: int, config: TrainConfig) 
     # Where the number of Gaussians grows no more, nobody asks how hard they are pulled.
     watched = progress < config.schedule.refine_until
     settings = _settings(state, config, background, degree, watched)
-    present = thinned(gaussians, config.dropout, state.generator)
-    render = rasterize(present, view.camera.resized(*size_px), settings)
+    render = rasterize(gaussians, view.camera.resized(*size_px), settings)
     if watched:
         render.seen.mean_px.retain_grad()
     image = state.exposure.apply(render.image, number) if state.exposure else render.image

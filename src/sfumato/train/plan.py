@@ -18,11 +18,11 @@ GIB = 1024**3
 # A good scene on two cores, and still the time of a cup of coffee.
 DEFAULT_MINUTES = 5.0
 # Fewer pixels than this for each Gaussian, and they fit noise.
-PIXELS_PER_GAUSSIAN = 55
+PIXELS_PER_GAUSSIAN = 36
 # More Gaussians than these cost more steps than they are worth: a step lengthens with their number.
 # Measured on photographs of 0.13 megapixels with two cores.
 GAUSSIANS_PER_STEP = 30
-GAUSSIANS_IN_A_MINUTE, MINUTES_EXPONENT = 45_000, 0.6
+GAUSSIANS_IN_A_MINUTE, MINUTES_EXPONENT = 41_000, 0.81
 # Resident memory at its peak, by tools/measure_memory.py: Python with torch and the kernels 460 MiB,
 # 1265 bytes a Gaussian with refinement and checkpoint, 98 a pixel of the largest photograph. A margin of
 # about four tenths is for scenes whose Gaussians overlap more, and for more threads.

@@ -52,6 +52,7 @@ class _MaskModel(models.PrimitiveModel):
 
 
 def lanes_type(width, element=F32):
+    """LLVM type of ``width`` lanes."""
     return ir.VectorType(element, width)
 
 
@@ -318,6 +319,7 @@ exp2 = _lane_operation(_emit_exp2)
 
 
 def shuffle(builder, a, b, lanes):
+    """The named lanes of ``a`` and, counted on from its last, of ``b``."""
     return builder.shuffle_vector(a, b, ir.Constant(lanes_type(len(lanes), I32), list(lanes)))
 
 

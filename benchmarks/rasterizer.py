@@ -85,7 +85,8 @@ def compositing(count: int, seconds: float) -> dict[str, Any]:
     def backward():
         sums = np.zeros((rank.size, row), np.float32)
         cpu.composite_backward(channels, (), records, remaining, to_image, to_alpha, *pairs, sums)
-        found = [np.zeros((count, *tail), np.float32) for tail in ((2,), (3,), (), (3,))]
+        shapes = (count, 2), (0, 2), (count, 3), (count,), (count, 3)
+        found = [np.zeros(shape, np.float32) for shape in shapes]
         splats.gather_gradients(order, slot_starts, slot_pair, sums, columns, *geometry[1:], *found)
 
     blended = int(plain().sum())

@@ -66,7 +66,7 @@ def measure(count: int, width: int, height: int) -> dict[str, Any]:
 
     torch.set_num_threads(1)
     # Half of the run is over: full resolution and SH degree 3.
-    config = TrainConfig(steps=1000, adc=AdcConfig(threshold=0.0))
+    config = TrainConfig(steps=1000, clearance=0.0, adc=AdcConfig(threshold=0.0))
     # Growth ends now, so that what is allowed is nearly all.
     growing = replace(config, schedule=replace(config.schedule, refine_every=1, refine_until=0.51))
     steady = replace(config, schedule=replace(config.schedule, refine_every=10**9))
@@ -74,9 +74,7 @@ def measure(count: int, width: int, height: int) -> dict[str, Any]:
     camera = Camera(torch.eye(4), (float(width),) * 2, (width / 2, height / 2), (width, height))
     view = NoiseView(camera)
     init = synthetic(int(0.9 * count), torch.Generator().manual_seed(0))
-    capture = SimpleNamespace(
-        points_are_random=True, extent=1.0, points=None, train_views=(view,), background=None
-    )
+    capture = SimpleNamespace(extent=1.0, points=None, train_views=(view,), background=None)
     state = start(capture, growing, cap=count, init=init)
     state.step = config.steps // 2 + 1
     before = len(state.population)

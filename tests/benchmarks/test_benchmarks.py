@@ -20,6 +20,14 @@ def test_every_benchmark_says_how_it_is_run(name):
     assert f"benchmarks/{name}.py" in (ROOT / "Makefile").read_text("utf-8")
 
 
+def test_kernels_and_steps_are_measured_as_they_are_called_today():
+    import growth
+    import rasterizer
+
+    assert set(rasterizer.compositing(40, 0.0)["seconds"]) >= {"forward", "backward"}
+    assert growth.measure(200, 32, 32)["step_s"] > 0
+
+
 def test_pairs_are_counted_exactly():
     import plain
     import rasterizer

@@ -17,7 +17,7 @@ _log = logging.getLogger("sfumato")
 GIB = 1024**3
 # A good scene on two cores, and still the time of a cup of coffee.
 DEFAULT_MINUTES = 5.0
-# Fewer pixels than this for each Gaussian, and they fit noise.
+# Pixels of all photographs for each Gaussian: the densest that was measured (85, 55, 36), and the best.
 PIXELS_PER_GAUSSIAN = 36
 # More Gaussians than these cost more steps than they are worth: a step lengthens with their number.
 # Measured on photographs of 0.13 megapixels with two cores.

@@ -55,7 +55,9 @@ class TrainState:
     @property
     def gaussians(self) -> Gaussians:
         """The scene as it is now, outside the autograd graph; shares memory with the state."""
-        return self.average.gaussians or self.population.gaussians.detach()
+        if self.average.gaussians is not None:
+            return self.average.gaussians
+        return self.population.gaussians.detach()
 
     def progress(self, config: TrainConfig) -> float:
         """Share of the run that is done, by steps or by the clock."""

@@ -271,8 +271,9 @@ def test_adam_agrees_with_the_definition():
             assert ((got.double() - target).norm() / target.norm()) < FORWARD
 
 
-def test_absolute_gradients_agree_with_the_definition():
-    _, inputs, options = float32_case("composite-4")
+@pytest.mark.parametrize("channels", [3, 4, 9])
+def test_absolute_gradients_agree_with_the_definition(channels):
+    _, inputs, options = float32_case(f"composite-{channels}")
 
     def probed(module, inputs, options):
         probe = torch.zeros_like(inputs["mean_px"])

@@ -74,7 +74,9 @@ def _composite_backward(
     n = len(mean_px)
     shapes = ((n, 2), (n, 2) if absolute else (0, 2), (n, 3), (n,))
     totals, grad_colours = [np.zeros(s, np.float32) for s in shapes], []
-    for k, group in enumerate(_channel_groups(colours.shape[1])):
+    d = colours.shape[1]
+    # Absolute values of partial gradients do not add up: they take all channels in one pass.
+    for k, group in enumerate([slice(0, d)] if absolute else _channel_groups(d)):
         channels = (0,) * (group.stop - group.start)
         # The gradient of alpha belongs to all channels together: the first pass carries it.
         to_image = as_array(grad_image[:, :, group])

@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "capture": "errors checks outputs machine maths scene",
     "evaluate": "errors checks outputs machine maths scene ops render",
     "train": "errors checks outputs machine maths scene ops render capture evaluate",
-    "cli": "errors checks outputs machine maths scene ops render capture evaluate train sfumato",
+    "cli": "errors checks outputs machine maths scene ops render capture footage sfm evaluate train sfumato",
     # The package's own file names what is public, and loads it when it is used.
     "sfumato": "errors scene ops render capture evaluate train",
 }
@@ -32,10 +32,20 @@ ONLY_IN = {
     "sfumato.ops.reference": ("ops/",),
     "tyro": ("cli/",),
     "rich": ("cli/", "train/display.py"),
-    "PIL": ("capture/", "evaluate/"),
+    "PIL": ("capture/", "evaluate/", "footage/"),
+    "av": ("footage/",),
+    "pillow_heif": ("capture/images.py", "footage/"),
+    "rawpy": ("footage/",),
+    "pycolmap": ("sfm/",),
 }
 # Slow to import: only inside functions, so that `import sfumato` and --help are quick.
-LAZY = {"numba": "ops/cpu/", "sfumato.ops.cpu": "ops/cpu/", "tyro": "cli/"}
+LAZY = {
+    "numba": "ops/cpu/",
+    "sfumato.ops.cpu": "ops/cpu/",
+    "tyro": "cli/",
+    "av": "footage/",
+    "pycolmap": "sfm/",
+}
 # The package works without a network, and nothing in it opens one.
 NEVER = ("socket", "ssl", "http", "urllib", "ftplib", "requests", "multiprocessing")
 NAMES_CUDA = ("ops/backend.py", "cli/")

@@ -11,6 +11,7 @@ from repository import PACKAGE, ROOT, arguments, functions, name, python_files, 
 MAY_IMPORT = {
     "errors": "",
     "machine": "",
+    "display": "",
     "checks": "errors",
     "outputs": "errors",
     "maths": "errors checks",
@@ -19,8 +20,8 @@ MAY_IMPORT = {
     "render": "errors checks maths scene ops",
     "capture": "errors checks outputs machine maths scene",
     "evaluate": "errors checks outputs machine maths scene ops render",
-    "train": "errors checks outputs machine maths scene ops render capture evaluate",
-    "cli": "errors checks outputs machine maths scene ops render capture footage sfm evaluate train sfumato",
+    "train": "errors display checks outputs machine maths scene ops render capture evaluate",
+    "cli": "errors display checks outputs machine maths scene ops render capture footage sfm evaluate train sfumato",
     # The package's own file names what is public, and loads it when it is used.
     "sfumato": "errors scene ops render capture evaluate train",
 }
@@ -31,7 +32,7 @@ ONLY_IN = {
     "sfumato.ops.cpu": ("ops/", "cli/doctor.py", "train/warm_up.py"),
     "sfumato.ops.reference": ("ops/",),
     "tyro": ("cli/",),
-    "rich": ("cli/", "train/display.py"),
+    "rich": ("cli/", "display.py"),
     "PIL": ("capture/", "evaluate/", "footage/"),
     "av": ("footage/",),
     "pillow_heif": ("capture/images.py", "footage/"),

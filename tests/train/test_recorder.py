@@ -10,15 +10,15 @@ from capture_folders import colmap_folder
 from rich.console import Console
 from tiny import tiny_config, tiny_start
 
+from sfumato import display as display_module
+from sfumato.display import Display
 from sfumato.errors import SfumatoError
-from sfumato.train import display as display_module
 from sfumato.train import loop
 from sfumato.train import recorder as module
-from sfumato.train.display import Display, Figures, clock
 from sfumato.train.folder import EventLog
 from sfumato.train.loop import StepStats
 from sfumato.train.population import Population
-from sfumato.train.recorder import Recorder
+from sfumato.train.recorder import Figures, Recorder
 
 FIGURES = Figures(0.25, "25/100 steps", 12.5, 0.0321, 12345, (480, 270), 28.125, 75.0)
 
@@ -96,31 +96,3 @@ def test_a_scene_that_was_pruned_away_stops_the_run(tmp_path):
 def test_figures_have_units():
     words = "  ".join(FIGURES.words())
     assert words == "25/100 steps  12.5 steps/s  loss 0.0321  12,345 Gaussians  480x270  28.12 dB  1:15 left"
-
-
-def test_a_terminal_gets_one_living_line():
-    screen = console(True)
-    shown = Display(screen)
-    with shown.training():
-        shown.show(FIGURES)
-        assert not shown.is_due
-    assert "12,345 Gaussians" in screen.file.getvalue() and "━" in screen.file.getvalue()
-    with shown.waiting("thinking"):
-        pass
-
-
-def test_elsewhere_a_line_now_and_then(monkeypatch):
-    time = Clock()
-    monkeypatch.setattr(display_module, "time", time)
-    shown = Display(console(False))
-    with shown.training():
-        time.now = 9.0
-        assert not shown.is_due
-        time.now = 10.0
-        assert shown.is_due
-        shown.show(FIGURES)
-        assert not shown.is_due
-
-
-def test_clock_reads_like_one():
-    assert [clock(s) for s in (0, 59.6, 61, 3725, -3)] == ["0:00", "1:00", "1:01", "1:02:05", "0:00"]

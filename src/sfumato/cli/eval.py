@@ -32,8 +32,8 @@ def command(arguments: Sequence[str]) -> int:
     given = parse(Eval, "eval", arguments)
     from rich.console import Console
 
+    from sfumato.display import Display
     from sfumato.scene.files import load
-    from sfumato.train.display import Display
     from sfumato.train.folder import RunFolder
     from sfumato.train.results import draw_chart, write_results
 

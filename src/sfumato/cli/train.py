@@ -60,7 +60,7 @@ def command(arguments: Sequence[str]) -> int:
         given = _with_stored_options(given, arguments)
     from rich.console import Console
 
-    from sfumato.train.display import Display
+    from sfumato.display import Display
     from sfumato.train.run import run_training
 
     result = run_training(

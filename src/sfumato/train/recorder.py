@@ -11,12 +11,12 @@ from statistics import fmean
 import torch
 
 from sfumato.capture.dataset import View
+from sfumato.display import Display, clock
 from sfumato.errors import SfumatoError
 from sfumato.evaluate.held_out import composited
 from sfumato.evaluate.metrics import psnr
 from sfumato.evaluate.scenes import renderer
 from sfumato.train.config import TrainConfig
-from sfumato.train.display import Display, Figures, clock
 from sfumato.train.folder import EventLog
 from sfumato.train.loop import StepStats
 from sfumato.train.schedules import shrink_factor
@@ -30,6 +30,44 @@ _GLIMPSES = 20
 _REPORT_EVERY_S = 0.2
 _REPORTS = 400
 _SMOOTHING = 0.98
+
+
+@dataclass(frozen=True)
+class Figures:
+    """A run at one moment.
+
+    Attributes:
+        progress: share that is done.
+        budget: what is done of what, in words.
+        rate: steps a second; 0: not known yet.
+        loss: smoothed.
+        gaussians: number of them.
+        size_px: (width, height) of the pictures now.
+        psnr: last on held-out views, decibels, or None.
+        remaining_s: estimated rest.
+    """
+
+    progress: float
+    budget: str
+    rate: float
+    loss: float
+    gaussians: int
+    size_px: tuple[int, int]
+    psnr: float | None
+    remaining_s: float
+
+    def words(self) -> list[str]:
+        """Each figure with its unit."""
+        words = [
+            self.budget,
+            *([f"{self.rate:.1f} steps/s"] if self.rate else []),
+            f"loss {self.loss:.4f}",
+            f"{self.gaussians:,} Gaussians",
+            f"{self.size_px[0]}x{self.size_px[1]}",
+        ]
+        if self.psnr is not None:
+            words.append(f"{self.psnr:.2f} dB")
+        return [*words, f"{clock(self.remaining_s)} left"] if self.rate else words
 
 
 class Recorder:
@@ -76,7 +114,7 @@ class Recorder:
         if found is not None or self._is_report_due(state, progress):
             self.report(state, found)
         if self._display.is_due:
-            self._display.show(self._figures(state, progress))
+            self._display.show(progress, self._figures(state, progress).words())
 
     def report(self, state: TrainState, quality: float | None) -> None:
         """Write a line of ``events.jsonl``; ``quality`` is the PSNR of held-out views, if it was measured."""

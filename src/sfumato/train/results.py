@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sfumato.capture.dataset import Capture
+from sfumato.display import Display
 from sfumato.evaluate.chart import read_events, training_chart
 from sfumato.evaluate.held_out import Report, write_metrics
 from sfumato.evaluate.scenes import evaluate_scene
 from sfumato.evaluate.sheet import contact_sheet
 from sfumato.scene.gaussians import Gaussians
 from sfumato.train.config import TrainConfig
-from sfumato.train.display import Display
 from sfumato.train.folder import RunFolder
 
 

@@ -1,0 +1,121 @@
+"""What work shows while it goes on: one living line in a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+_LIVE_EVERY_S = 0.25
+_PLAIN_EVERY_S = 10.0
+# Progress is shown of what takes longer than this; shorter work is over before it is read.
+_SHOWN_AFTER_S = 1.0
+
+
+class Display:
+    """Shows work on a console.
+
+    Args:
+        console: where; None shows nothing.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(quiet=True)
+        self._live: Live | None = None
+        self._last = 0.0
+        self._whole: Callable[[], str] = str
+
+    def of_a_whole(self, words: Callable[[], str]) -> None:
+        """From now on ``words()``, how far the whole is, stands at the end of every line of progress."""
+        self._whole = words
+
+    def say(self, words: str) -> None:
+        """Print a line."""
+        self._console.print(words, markup=False, highlight=False, soft_wrap=True)
+
+    @contextmanager
+    def waiting(self, words: str) -> Iterator[None]:
+        """Say what is waited for, with something that turns in a terminal."""
+        if self._console.is_terminal:
+            with self._console.status(Text(words)):
+                yield
+        else:
+            self.say(words)
+            yield
+
+    @contextmanager
+    def living(self) -> Iterator[None]:
+        """While this lasts, ``show`` is called again and again."""
+        self._last = time.monotonic()
+        if not self._console.is_terminal:
+            yield
+            return
+        with Live(console=self._console, auto_refresh=False, transient=True) as self._live:
+            yield
+        self._live = None
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to show the next figures."""
+        return time.monotonic() - self._last >= (_LIVE_EVERY_S if self._live else _PLAIN_EVERY_S)
+
+    def show(self, progress: float, words: Sequence[str]) -> None:
+        """Show how far the work is.
+
+        Args:
+            progress: share that is done.
+            words: figures with their units.
+        """
+        self._last = time.monotonic()
+        whole = self._whole()
+        line = "  ".join([*words, whole] if whole else words)
+        if self._live is None:
+            self.say(f"{progress:4.0%}  {line}")
+            return
+        row = Table.grid(padding=(0, 1))
+        row.add_column(width=20)
+        row.add_column(no_wrap=True)
+        text = Text(f"{progress:4.0%}  ")
+        text.append(line, style="dim")
+        row.add_row(ProgressBar(total=1.0, completed=progress, width=20), text)
+        self._live.update(row, refresh=True)
+
+    @contextmanager
+    def counting(self, title: str, things: str) -> Iterator[Callable[[int, int], None]]:
+        """Show the progress of work that is counted.
+
+        Args:
+            title: what is done, such as "matching".
+            things: what is counted, such as "pairs".
+
+        Returns:
+            A context manager that gives a function to call with how many are done and how many there
+            are; 0 for the second where that is unknown.
+        """
+        began = time.monotonic()
+
+        def report(done: int, total: int) -> None:
+            spent_s = time.monotonic() - began
+            if spent_s < _SHOWN_AFTER_S or not self.is_due:
+                return
+            rate = done / spent_s
+            words = [f"{title}: {done:,} of {total:,} {things}" if total else f"{title}: {done:,} {things}"]
+            words += [f"{rate:.1f}/s"] if rate else []
+            words += [f"{clock((total - done) / rate)} left"] if rate and total else []
+            self.show(done / total if total else 0.0, words)
+
+        with self.living():
+            yield report
+
+
+def clock(seconds: float) -> str:
+    """Minutes and seconds, with hours where there are any."""
+    minutes, rest = divmod(round(max(seconds, 0.0)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,68 @@
+"""Progress: a living line in a terminal, a line now and then elsewhere."""
+
+import io
+
+from rich.console import Console
+
+from sfumato import display as module
+from sfumato.display import Display, clock
+
+WORDS = ["25 of 100 steps", "12,345 Gaussians"]
+
+
+class Clock:
+    """Stands still until it is told."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def monotonic(self):
+        return self.now
+
+
+def console(terminal):
+    return Console(file=io.StringIO(), force_terminal=terminal, width=160)
+
+
+def test_a_terminal_gets_one_living_line():
+    screen = console(True)
+    shown = Display(screen)
+    with shown.living():
+        shown.show(0.25, WORDS)
+        assert not shown.is_due
+    assert "12,345 Gaussians" in screen.file.getvalue() and "━" in screen.file.getvalue()
+    with shown.waiting("thinking"):
+        pass
+
+
+def test_elsewhere_a_line_now_and_then(monkeypatch):
+    time = Clock()
+    monkeypatch.setattr(module, "time", time)
+    shown = Display(console(False))
+    with shown.living():
+        time.now = 9.0
+        assert not shown.is_due
+        time.now = 10.0
+        assert shown.is_due
+        shown.show(0.25, WORDS)
+        assert not shown.is_due
+
+
+def test_counted_work_shows_its_rate_the_time_left_and_the_whole(monkeypatch):
+    time, screen = Clock(), console(False)
+    monkeypatch.setattr(module, "time", time)
+    shown = Display(screen)
+    shown.of_a_whole(lambda: "0:20 of 2:00")
+    with shown.counting("matching", "pairs") as report:
+        report(0, 1000)
+        time.now = 20.0
+        report(250, 1000)
+    said = screen.file.getvalue()
+    assert said.split("\n") == [
+        " 25%  matching: 250 of 1,000 pairs  12.5/s  1:00 left  0:20 of 2:00",
+        "",
+    ]
+
+
+def test_clock_reads_like_one():
+    assert [clock(s) for s in (0, 59.6, 61, 3725, -3)] == ["0:00", "1:00", "1:01", "1:02:05", "0:00"]

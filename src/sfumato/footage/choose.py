@@ -1,0 +1,192 @@
+"""Which frames of a video to keep: sharp ones, spread evenly over what the camera did."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import median_filter
+
+from sfumato.footage.options import FEWEST_FRAMES, MOST_FRAMES, FrameOptions
+
+STEP = 0.03
+"""Motion from one kept frame to the next, in diagonals: each point is then seen by about thirty frames."""
+
+LONGEST_GAP = 0.15
+"""Beyond it neighbours may overlap too little, once rotation and parallax are added, to be matched."""
+
+SHORTEST_STEP = 0.004
+"""Less motion than this (8 pixels in full HD) adds no baseline: the frame is a duplicate."""
+
+_BLURRED = 0.5
+_DARK = 0.25
+_FLAT = 0.3
+_BLACK = 0.02
+_NEIGHBOURS_S = 1.5
+_CENTRED = 0.3
+_UNEVEN = 0.3
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Measures of every frame of a video.
+
+    Attributes:
+        times_s:    [n] ascending.
+        positions:  [n] length of the camera's path up to the frame, in diagonals; never falls.
+        sharpness:  [n] see `sfumato.footage.measure.sharpness`.
+        brightness: [n] mean luma in [0, 1].
+        contrast:   [n] standard deviation of the luma.
+    """
+
+    times_s: NDArray[np.float64]
+    positions: NDArray[np.float64]
+    sharpness: NDArray[np.float64]
+    brightness: NDArray[np.float64]
+    contrast: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The frames to keep, and what is wrong with those that could not be.
+
+    Attributes:
+        kept: [m] indices of frames, ascending.
+        reasons: index of a useless frame -> why.
+        widest_gap: longest motion between two neighbours, in diagonals.
+    """
+
+    kept: NDArray[np.intp]
+    reasons: dict[int, str]
+    widest_gap: float
+
+
+def choose(measured: Measured, options: FrameOptions) -> Choice:
+    """Choose frames evenly in motion, in each stretch the sharpest.
+
+    Frames much blurrier than those around them, and those far darker or flatter than the rest, are
+    useless and never chosen. A camera at rest gives one frame for each stop. Where nothing can be followed
+    at all (a white wall), frames are spread in time instead.
+
+    Args:
+        measured: measures of all frames; n may be 0.
+        options: ``max_frames`` and ``keep_duplicates``.
+
+    Returns:
+        Frames; fewer than wanted where the video has no more to show.
+    """
+    reasons = useless(measured)
+    usable = np.ones(len(measured.times_s), bool)
+    usable[list(reasons)] = False
+    if not usable.any():
+        return Choice(np.zeros(0, np.intp), reasons, 0.0)
+    path = measured.positions - measured.positions[0]
+    rests = path[-1] < SHORTEST_STEP
+    if rests and (options.keep_duplicates or not _has_texture(measured, usable)):
+        path = (measured.times_s - measured.times_s[0]) / max(
+            measured.times_s[-1] - measured.times_s[0], 1e-9
+        )
+    count = _count(float(path[-1]), options)
+    merit = measured.sharpness / np.maximum(_running_median(measured), 1e-9)
+    kept = _sharpest_of_each_stretch(path, merit, usable, count)
+    kept = _close_gaps(path, merit, usable, kept, options.max_frames or MOST_FRAMES)
+    if not options.keep_duplicates:
+        shortest = max(SHORTEST_STEP, _UNEVEN * float(path[-1]) / count)
+        kept = _without_rests(path, merit, kept, shortest, reasons)
+    gaps = np.diff(path[kept])
+    return Choice(kept, reasons, float(gaps.max()) if len(gaps) else 0.0)
+
+
+def useless(measured: Measured) -> dict[int, str]:
+    """Index -> reason of the frames that show too little to be used."""
+    if not len(measured.times_s):
+        return {}
+    reasons: dict[int, str] = {}
+    typical_light = float(np.median(measured.brightness))
+    typical_contrast = float(np.median(measured.contrast))
+    around = _running_median(measured)
+    for i in range(len(measured.times_s)):
+        if measured.brightness[i] < max(_BLACK, _DARK * typical_light):
+            reasons[i] = "too dark"
+        elif measured.contrast[i] < _FLAT * typical_contrast:
+            reasons[i] = "covered, or nothing to see"
+        elif measured.sharpness[i] < _BLURRED * around[i]:
+            reasons[i] = "blurred"
+    return reasons
+
+
+def _has_texture(measured: Measured, usable: NDArray[np.bool_]) -> bool:
+    return bool(np.median(measured.contrast[usable]) > 0.02)
+
+
+def _count(length: float, options: FrameOptions) -> int:
+    wanted = math.ceil(length / STEP)
+    most = options.max_frames or MOST_FRAMES
+    return min(max(wanted, FEWEST_FRAMES), most)
+
+
+def _running_median(measured: Measured) -> NDArray[np.float64]:
+    """[n] median sharpness of the frames within a second and a half of each."""
+    n = len(measured.times_s)
+    seconds = max(float(measured.times_s[-1] - measured.times_s[0]), 1e-9)
+    taps = max(5, round(2 * _NEIGHBOURS_S * n / seconds))
+    return median_filter(measured.sharpness, size=min(taps, 2 * n - 1), mode="nearest")
+
+
+def _sharpest_of_each_stretch(
+    path: NDArray[np.float64], merit: NDArray[np.float64], usable: NDArray[np.bool_], count: int
+) -> NDArray[np.intp]:
+    width = max(float(path[-1]), 1e-12) / count
+    stretch = np.minimum((path / width).astype(int), count - 1)
+    # Of frames about as sharp, those amid the stretch keep the spacing even.
+    off_centre = np.abs(path / width - stretch - 0.5) * 2.0
+    score = np.where(usable, merit * (1.0 - _CENTRED * off_centre**2), -1.0)
+    kept = []
+    for k in np.unique(stretch[usable]):
+        members = np.flatnonzero(stretch == k)
+        kept.append(members[score[members].argmax()])
+    return np.array(kept, np.intp)
+
+
+def _close_gaps(
+    path: NDArray[np.float64],
+    merit: NDArray[np.float64],
+    usable: NDArray[np.bool_],
+    kept: NDArray[np.intp],
+    most: int,
+) -> NDArray[np.intp]:
+    """Frames put into gaps that are too long, near the middle first, as long as there are any."""
+    chosen = sorted(int(k) for k in kept)
+    at = 0
+    while at + 1 < len(chosen) and len(chosen) < most:
+        first, last = chosen[at], chosen[at + 1]
+        between = np.arange(first + 1, last)[usable[first + 1 : last]]
+        if path[last] - path[first] <= LONGEST_GAP or not len(between):
+            at += 1
+            continue
+        middle = 0.5 * (path[first] + path[last])
+        distance = np.abs(path[between] - middle) / (path[last] - path[first])
+        chosen.insert(at + 1, int(between[(merit[between] - 4.0 * distance).argmax()]))
+    return np.array(chosen, np.intp)
+
+
+def _without_rests(
+    path: NDArray[np.float64],
+    merit: NDArray[np.float64],
+    kept: NDArray[np.intp],
+    shortest: float,
+    reasons: dict[int, str],
+) -> NDArray[np.intp]:
+    """Of frames between which the camera hardly moved, the sharpest; the others go to ``reasons``."""
+    left: list[int] = []
+    for frame in map(int, kept):
+        if not left or path[frame] - path[left[-1]] >= shortest:
+            left.append(frame)
+            continue
+        worse = frame
+        if merit[frame] > merit[left[-1]]:
+            worse, left[-1] = left[-1], frame
+        reasons[worse] = f"near duplicate of frame {left[-1]}"
+    return np.array(left, np.intp)

@@ -1,0 +1,112 @@
+"""From videos and photographs of any kind to one folder of upright pictures."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from sfumato.errors import CaptureError
+from sfumato.footage.album import take_photos
+from sfumato.footage.frames import take_frames
+from sfumato.footage.kinds import Kind, Report, find_sources
+from sfumato.footage.options import FEWEST_PICTURES, FrameOptions
+from sfumato.footage.records import FILE_NAME, IMAGES, Dropped, Footage, Picture, read_footage, write_footage
+from sfumato.outputs import write_error
+
+__all__ = ["Dropped", "Footage", "Picture", "gather", "read_footage"]
+
+_log = logging.getLogger(__name__)
+
+_UNFINISHED = ".images.part"
+
+
+def _silent(what: str, done: int, total: int) -> None:
+    """Report nothing."""
+
+
+def gather(
+    inputs: Sequence[Path],
+    folder: Path,
+    options: FrameOptions = FrameOptions(),  # noqa: B008
+    *,
+    report: Report = _silent,
+) -> Footage:
+    """Take pictures from videos, photographs and folders of them.
+
+    Of videos, sharp frames are taken that are spread evenly in what the camera saw; of photographs, all but
+    broken ones and copies. Pictures lie upright in ``folder/images``, and ``folder/frames.json`` describes
+    them; it appears last. The same input gives the same files.
+
+    Args:
+        inputs: files and folders, in any mix.
+        folder: where to; what an earlier call left there is replaced.
+        options: how many pictures, and how large.
+        report: called often with what is done, how much of it, and of how much (0: unknown).
+
+    Raises:
+        CaptureError: an input is missing, broken or of another kind, or fewer than three distinct pictures
+            are found.
+    """
+    inputs = [Path(given) for given in inputs]
+    sources, dropped = find_sources(inputs, report)
+    photos = [source for source in sources if source.kind is not Kind.VIDEO]
+    pictures: list[Picture] = []
+    with _new_images(folder, inputs) as images:
+        for source in sources:
+            if source.kind is Kind.VIDEO:
+                found, useless = take_frames(source, images, options, report)
+                pictures += found
+                dropped += useless
+        if photos:
+            found, useless = take_photos(photos, images, options, report)
+            pictures += found
+            dropped += useless
+        if len(pictures) < FEWEST_PICTURES:
+            raise CaptureError(_too_few(inputs, len(pictures), dropped))
+    footage = Footage(
+        folder / IMAGES,
+        tuple(sorted(pictures, key=lambda picture: picture.name)),
+        tuple(sorted(dropped, key=lambda one: (one.name, one.source))),
+    )
+    write_footage(footage, folder)
+    return footage
+
+
+@contextmanager
+def _new_images(folder: Path, inputs: Sequence[Path]) -> Iterator[Path]:
+    """An empty folder that takes the place of ``folder/images`` when the block ends well."""
+    final, unfinished = folder / IMAGES, folder / _UNFINISHED
+    if any(given.resolve().is_relative_to(final.resolve()) for given in inputs):
+        raise CaptureError(f"{final} is both input and output; give another output folder")
+    is_own = (folder / FILE_NAME).is_file()
+    if not is_own and final.exists() and (not final.is_dir() or any(final.iterdir())):
+        raise CaptureError(f"{final} holds files that did not come from here; give another output folder")
+    try:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        yield unfinished
+        # Without its description a folder is nobody's, so that goes last.
+        if final.exists():
+            shutil.rmtree(final)
+        os.replace(unfinished, final)
+        with suppress(FileNotFoundError):
+            (folder / FILE_NAME).unlink()
+    except OSError as error:
+        raise write_error(error.filename or final, error) from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _too_few(inputs: Sequence[Path], count: int, dropped: Sequence[Dropped]) -> str:
+    kinds = Counter(one.reason.split(" of ")[0].split(":")[0] for one in dropped)
+    why = ", ".join(f"{number} {reason}" for reason, number in kinds.most_common())
+    where = str(inputs[0]) if len(inputs) == 1 else f"the {len(inputs)} inputs together"
+    return (
+        f"{where}: only {count} distinct usable pictures{f' ({why} left out)' if why else ''}; at least "
+        f"{FEWEST_PICTURES} are needed, and 20 or more from all around are better"
+    )

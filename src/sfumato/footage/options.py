@@ -1,0 +1,41 @@
+"""What may be chosen about the pictures that are taken from videos and photographs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sfumato.errors import ConfigError
+
+FEWEST_PICTURES = 3
+"""Two pictures are one baseline: with fewer than three nothing confirms a camera's position."""
+
+FEWEST_FRAMES = 20
+MOST_FRAMES = 200
+
+LONGEST_FRAME_SIDE_PX = 1920
+"""Full HD: larger frames come from the same small lens, and compression blurs away what is finer."""
+
+LONGEST_PHOTO_SIDE_PX = 2400
+"""Photographs are sharper for each pixel and fewer; features are looked for at about this size or below."""
+
+
+@dataclass(frozen=True)
+class FrameOptions:
+    """How pictures are taken from videos and folders.
+
+    Attributes:
+        max_frames: the most frames kept of one video; None: from how far the camera moves, 20 to 200.
+        max_side_px: pictures with a longer side are made smaller by area average; None: 1920 for videos,
+            2400 for photographs.
+        keep_duplicates: keep photographs that show the same as another one, and frames of a camera at rest.
+    """
+
+    max_frames: int | None = None
+    max_side_px: int | None = None
+    keep_duplicates: bool = False
+
+    def __post_init__(self) -> None:
+        if self.max_frames is not None and self.max_frames < FEWEST_PICTURES:
+            raise ConfigError(f"max_frames is {self.max_frames}; give at least {FEWEST_PICTURES}")
+        if self.max_side_px is not None and self.max_side_px < 64:
+            raise ConfigError(f"max_side_px is {self.max_side_px}; give at least 64")

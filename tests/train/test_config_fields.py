@@ -17,6 +17,9 @@ STEPS = 20
 # What each field is set to, and what must hold besides for it to matter.
 BASES = {
     "rates.exposure": {"exposure": True},
+    "rates.pose_rotations": {"refine_poses": True},
+    "rates.pose_translations": {"refine_poses": True},
+    "schedule.poses_from": {"refine_poses": True},
     "adc": {"adc": AdcConfig(threshold=1e-9, prune_opacity=0.02, absolute_gradient=True)},
     "mcmc": {"strategy": "mcmc", "mcmc": McmcConfig(growth=1.5)},
 }
@@ -32,6 +35,7 @@ CHANGED = {
     "antialiased": True,
     "random_background": False,
     "exposure": True,
+    "refine_poses": True,
     "schedule.half_resolution_until": 0.9,
     "schedule.quarter_resolution_until": 0.5,
     "schedule.sh_raises": (0.0, 0.1, 0.2),

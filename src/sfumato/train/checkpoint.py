@@ -25,7 +25,7 @@ from sfumato.train.state import TrainState, restore
 _log = logging.getLogger("sfumato")
 
 KIND = "sfumato checkpoint"
-VERSION = 2
+VERSION = 3
 KEPT = 2
 _PLAIN = (dict, list, tuple, str, int, float, bool, type(None))
 

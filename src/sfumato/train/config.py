@@ -22,6 +22,8 @@ class Rates:
         sh_base: of the constant SH coefficients.
         sh_rest: of all other SH coefficients.
         exposure: of the exposure of each photograph.
+        pose_rotations: of the corrections of poses, radians.
+        pose_translations: the same, times the extent of the cameras.
         cool_from: share of the run from where every rate but that of the means falls.
         end_factor: share of itself to which it falls, log-linearly, at the end.
     """
@@ -34,6 +36,8 @@ class Rates:
     sh_base: float = 5e-3
     sh_rest: float = 1.5e-3
     exposure: float = 1e-3
+    pose_rotations: float = 1e-3
+    pose_translations: float = 1e-3
     cool_from: float = 0.6
     end_factor: float = 0.05
 
@@ -60,6 +64,7 @@ class Schedule:
         refine_from: first growth of the number of Gaussians.
         refine_until: last growth.
         refine_every: steps between two refinements.
+        poses_from: poses are corrected from here, where the scene has its rough shape.
         settle_from: from here no Gaussian is added, removed or moved by hand, and the scene is the
             mean of those since; 1: never.
     """
@@ -70,6 +75,7 @@ class Schedule:
     refine_from: float = 0.02
     refine_until: float = 0.7
     refine_every: int = 100
+    poses_from: float = 0.12
     settle_from: float = 0.85
 
     def __post_init__(self) -> None:
@@ -78,8 +84,9 @@ class Schedule:
                 f"schedule.refine_from is {self.refine_from} and refine_until {self.refine_until}; "
                 "give two shares of the run, the first smaller"
             )
-        if not 0 <= self.settle_from <= 1:
-            raise ConfigError(f"schedule.settle_from is {self.settle_from}; give a share of the run")
+        for name in ("poses_from", "settle_from"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"schedule.{name} is {getattr(self, name)}; give a share of the run")
         if self.refine_every < 1:
             raise ConfigError(f"schedule.refine_every is {self.refine_every}; give at least 1")
 
@@ -154,6 +161,7 @@ class TrainConfig:
         clearance: free space around every camera, times the distance of the points nearest to any;
             Gaussians in it are removed, by mcmc while refinement lasts; 0: none.
         exposure: learn a colour gain and offset for each photograph.
+        refine_poses: learn a small correction of the pose of each photograph; held-out ones keep theirs.
         rates, schedule, adc, mcmc: the parts.
     """
 
@@ -169,6 +177,7 @@ class TrainConfig:
     random_background: bool = True
     clearance: float = 0.7
     exposure: bool = False
+    refine_poses: bool = False
     rates: Rates = field(default_factory=Rates)
     schedule: Schedule = field(default_factory=Schedule)
     adc: AdcConfig = field(default_factory=AdcConfig)

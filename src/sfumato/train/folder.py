@@ -42,6 +42,10 @@ class RunFolder:
         return self.path / "scene.ply"
 
     @property
+    def cameras(self) -> Path:
+        return self.path / "cameras.json"
+
+    @property
     def metrics(self) -> Path:
         return self.path / "metrics.json"
 
@@ -174,7 +178,7 @@ class RunFolder:
         return document
 
     def _results(self) -> Iterator[Path]:
-        files = (self.config, self.scene, self.metrics, self.events, self.sheet, self.chart)
+        files = (self.config, self.scene, self.cameras, self.metrics, self.events, self.sheet, self.chart)
         yield from (path for path in files if path.is_file())
         yield from checkpoints(self.checkpoints)
         yield from self.test_renders.glob("*.png")

@@ -13,6 +13,7 @@ from sfumato.capture.dataset import Capture, View
 from sfumato.render.output import Render
 from sfumato.render.rasterize import rasterize
 from sfumato.render.settings import RasterSettings
+from sfumato.scene.cameras import Camera
 from sfumato.train.config import TrainConfig
 from sfumato.train.densify import Moment, Refinement
 from sfumato.train.optimiser import optimise
@@ -56,7 +57,8 @@ def train_step(state: TrainState, view: View, number: int, config: TrainConfig) 
     # Where the number of Gaussians grows no more, nobody asks how hard they are pulled.
     watched = progress < config.schedule.refine_until
     settings = _settings(state, config, background, degree, watched)
-    render = rasterize(gaussians, view.camera.resized(*size_px), settings)
+    camera = _camera(state, view.camera.resized(*size_px), number, config, progress)
+    render = rasterize(gaussians, camera, settings)
     if watched:
         render.seen.mean_px.retain_grad()
     image = state.exposure.apply(render.image, number) if state.exposure else render.image
@@ -120,6 +122,13 @@ def _background(state: TrainState, config: TrainConfig) -> tuple[float, float, f
     return state.background
 
 
+def _camera(state: TrainState, camera: Camera, number: int, config: TrainConfig, progress: float) -> Camera:
+    if not state.poses:
+        return camera
+    with torch.set_grad_enabled(progress >= config.schedule.poses_from):
+        return state.poses.refined(camera, number)
+
+
 def _settings(
     state: TrainState, config: TrainConfig, background: tuple[float, float, float], degree: int, watched: bool
 ) -> RasterSettings:
@@ -146,6 +155,9 @@ def _descend(
     )
     if state.exposure:
         state.exposure.step(number, rate_of(config.rates, "exposure", progress))
+    if state.poses and progress >= config.schedule.poses_from:
+        parts = ("pose_rotations", "pose_translations")
+        state.poses.step(number, tuple(rate_of(config.rates, part, progress) for part in parts))
 
 
 def _moment(state: TrainState, config: TrainConfig, progress: float) -> Moment:

@@ -12,6 +12,7 @@ import torch
 
 from sfumato import machine
 from sfumato.capture.dataset import Capture
+from sfumato.display import Display
 from sfumato.errors import ConfigError, SfumatoError
 from sfumato.evaluate.held_out import Report
 from sfumato.scene.files import load, save
@@ -19,12 +20,12 @@ from sfumato.scene.gaussians import Gaussians
 from sfumato.train import loop
 from sfumato.train.checkpoint import first_not_finite, identify, latest_checkpoint, save_checkpoint
 from sfumato.train.config import TrainConfig
-from sfumato.train.display import Display
 from sfumato.train.folder import EventLog, RunFolder
 from sfumato.train.interruption import Interruption
 from sfumato.train.loop import Callback, StepStats
 from sfumato.train.options import RunOptions, check_same_run
 from sfumato.train.plan import Plan, make_plan, with_budget
+from sfumato.train.poses import write_cameras
 from sfumato.train.recorder import Recorder
 from sfumato.train.results import draw_chart, write_results
 from sfumato.train.state import TrainState, start
@@ -157,7 +158,7 @@ class _Run:
         recorder = Recorder(config, events, self._display, capture.test_views, plan.size_px)
         with self._interruption:
             try:
-                with self._display.training():
+                with self._display.living():
                     loop.train(capture, config, state, (recorder, self._after_step))
             except _Stopped:
                 self._save(state)
@@ -189,6 +190,8 @@ class _Run:
         began = time.monotonic()
         save_checkpoint(self._folder.checkpoints, state, self._options, self._identity)
         save(state.gaussians, self._folder.scene)
+        if state.poses:
+            write_cameras(self._folder.cameras, self._capture.train_views, state.poses)
         self._saved_at_s = time.monotonic()
         self._saving_s = self._saved_at_s - began
 

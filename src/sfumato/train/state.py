@@ -15,6 +15,7 @@ from sfumato.train.config import TrainConfig
 from sfumato.train.densify import Densifier, make_densifier
 from sfumato.train.exposure import Exposure
 from sfumato.train.population import Population
+from sfumato.train.poses import Poses
 from sfumato.train.sampler import ViewSampler
 from sfumato.train.start import gaussians_from_points
 
@@ -36,6 +37,7 @@ class TrainState:
         background: RGB behind transparent pictures.
         step: steps done.
         seconds: time spent training so far.
+        poses: corrections of those of the photographs, or None.
     """
 
     population: Population
@@ -51,6 +53,7 @@ class TrainState:
     background: tuple[float, float, float]
     step: int = 0
     seconds: float = 0.0
+    poses: Poses | None = None
 
     @property
     def gaussians(self) -> Gaussians:
@@ -70,6 +73,7 @@ class TrainState:
             "densifier": self.densifier.state_dict(),
             "average": self.average.state_dict(),
             "exposure": self.exposure.state_dict() if self.exposure else None,
+            "poses": self.poses.state_dict() if self.poses else None,
             "sampler": self.sampler.state_dict(),
             "generator": self.generator.get_state(),
             "start_count": self.start_count,
@@ -102,19 +106,20 @@ def start(capture: Capture, config: TrainConfig, *, cap: int, init: Gaussians | 
     if len(init) > cap:
         chosen = torch.randperm(len(init), generator=generator)[:cap].sort().values
         init = init.select(chosen)
-    views = len(capture.train_views)
+    views = capture.train_views
     return TrainState(
         population=Population.starting_with(init),
         densifier=make_densifier(config),
         average=Average(),
-        exposure=Exposure(views) if config.exposure else None,
-        sampler=ViewSampler(views, generator),
+        exposure=Exposure(len(views)) if config.exposure else None,
+        sampler=ViewSampler(len(views), generator),
         generator=generator,
         extent=extent,
         clearance=Clearance.of(capture, config.clearance),
         start_count=len(init),
         cap=cap,
         background=capture.background or (0.0, 0.0, 0.0),
+        poses=Poses.of(views, extent) if config.refine_poses else None,
     )
 
 
@@ -127,6 +132,8 @@ def restore(saved: dict, capture: Capture, config: TrainConfig) -> TrainState:
     state.average.load_state_dict(saved["average"])
     if state.exposure:
         state.exposure.load_state_dict(saved["exposure"])
+    if state.poses:
+        state.poses.load_state_dict(saved["poses"])
     state.sampler.load_state_dict(saved["sampler"])
     state.generator.set_state(saved["generator"])
     state.step, state.seconds = saved["step"], saved["seconds"]

@@ -27,6 +27,7 @@ from sfumato.train.densify import make_densifier
 from sfumato.train.exposure import Exposure
 from sfumato.train.loop import train_step
 from sfumato.train.population import Population
+from sfumato.train.poses import Poses
 from sfumato.train.sampler import ViewSampler
 from sfumato.train.state import TrainState
 
@@ -79,14 +80,14 @@ def _stamp(config: TrainConfig) -> Path:
     from sfumato.ops.cpu.jit import cache_folder, target
 
     kinds = (config.strategy, config.pixel_loss, config.sh_degree, config.antialiased, config.exposure)
-    kinds += (config.ssim_weight > 0, config.adc.absolute_gradient, config.adc.noise > 0)
+    kinds += (config.ssim_weight > 0, config.adc.absolute_gradient, config.adc.noise > 0, config.refine_poses)
     digest = hashlib.sha256(repr((kinds, target(), machine.cpu_name())).encode()).hexdigest()[:16]
     return cache_folder() / f"warm_{digest}"
 
 
 def take_steps(config: TrainConfig) -> None:
     """The steps of ``warm_up``, in this process."""
-    schedule = replace(config.schedule, refine_every=1, refine_from=0.0, refine_until=0.5)
+    schedule = replace(config.schedule, refine_every=1, refine_from=0.0, refine_until=0.5, poses_from=0.0)
     tiny = replace(config, steps=_STEPS, minutes=None, schedule=schedule)
     size = (_SIDE_PX, _SIDE_PX)
     camera = Camera(torch.eye(4, dtype=torch.float64), (30.0, 30.0), (16.0, 16.0), size)
@@ -112,6 +113,7 @@ def _state(config: TrainConfig) -> TrainState:
         densifier=make_densifier(config),
         average=Average(),
         exposure=Exposure(1) if config.exposure else None,
+        poses=Poses(torch.eye(4, dtype=torch.float64)[None], 1.0) if config.refine_poses else None,
         sampler=ViewSampler(1, generator),
         generator=generator,
         extent=1.0,

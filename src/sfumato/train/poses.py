@@ -1,0 +1,146 @@
+"""Small corrections of the poses of photographs, for cameras that were estimated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sfumato.capture.dataset import View
+from sfumato.maths.rigid import cross_matrix, rigid_from_twist
+from sfumato.ops import adam_step
+from sfumato.outputs import write_json
+from sfumato.scene.cameras import Camera
+
+
+class Poses:
+    """Learned corrections of training cameras: exp(twist) camera_from_world, the twist in the camera's frame.
+
+    A motion or a scaling of the whole world and of all cameras with it changes no picture, so nothing
+    holds it: the scene would drift from the frame of the input cameras. What the corrections have of it
+    is taken out after each step. Held-out views keep the poses they were given, so that their metrics
+    compare with those of other runs; with poor poses they tell little.
+
+    Args:
+        given: [n, 4, 4] float64 camera_from_world of the training views.
+        extent: of the cameras, scene units.
+    """
+
+    def __init__(self, given: Tensor, extent: float):
+        self._extent = extent
+        # Rotation vectors in radians and velocities in extents.
+        self._twists = torch.zeros(len(given), 6, requires_grad=True)
+        self._moments = torch.zeros(2, len(given), 6)
+        self._visits = torch.zeros(len(given), dtype=torch.int64)
+        self._shared = _shared_motions(given, extent)
+        # numpy's einsum adds in one order, whatever the number of threads.
+        normal = np.einsum("nik,nil->kl", self._shared, self._shared)
+        # Cameras in one place, or a single one, leave some of the seven motions to be the same.
+        self._inverse = np.linalg.pinv(normal, rcond=1e-9, hermitian=True)
+
+    @classmethod
+    def of(cls, views: Sequence[View], extent: float) -> Poses:
+        """Corrections of the cameras of training views, all zero."""
+        return cls(torch.stack([view.camera.camera_from_world.double() for view in views]), extent)
+
+    def refined(self, camera: Camera, view: int) -> Camera:
+        """The camera of photograph ``view``, corrected.
+
+        Gradients: the twist of the photograph, through camera_from_world.
+        """
+        turn, velocity = self._twists[view].to(camera.camera_from_world).split(3)
+        correction = rigid_from_twist(torch.cat([turn, self._extent * velocity]))
+        return replace(camera, camera_from_world=correction @ camera.camera_from_world)
+
+    def step(self, view: int, rates: tuple[float, float]) -> None:
+        """One Adam step on the photograph just compared.
+
+        Args:
+            view: its number.
+            rates: of rotations, radians, and of translations, extents.
+        """
+        grad, self._twists.grad = self._twists.grad, None
+        row = slice(view, view + 1)
+        self._visits[view] += 1
+        with torch.no_grad():
+            adam_step(
+                self._twists.data[row],
+                grad[row],
+                self._moments[0, row],
+                self._moments[1, row],
+                torch.ones(1, dtype=torch.bool),
+                rate=torch.tensor(rates).repeat_interleave(3),
+                # Photographs come round seldom: each has its own count, or its first steps would be
+                # several times too long.
+                step=int(self._visits[view]),
+            )
+            self._twists -= self._drift()
+
+    def _drift(self) -> Tensor:
+        """[n, 6] the part of the twists that moves or scales the world, by least squares."""
+        twists = self._twists.detach().numpy().astype(np.float64)
+        motion = self._inverse @ np.einsum("nik,ni->k", self._shared, twists)
+        return torch.from_numpy(np.einsum("nik,k->ni", self._shared, motion)).to(self._twists)
+
+    def state_dict(self) -> dict:
+        return {"twists": self._twists.detach(), "moments": self._moments, "visits": self._visits}
+
+    def load_state_dict(self, saved: dict) -> None:
+        self._twists = saved["twists"].clone().requires_grad_()
+        self._moments, self._visits = saved["moments"].clone(), saved["visits"].clone()
+
+
+def write_cameras(path: Path, views: Sequence[View], poses: Poses) -> None:
+    """Write the given and the refined pose of every training view as JSON.
+
+    Args:
+        path: the file.
+        views: training views, in the order of ``poses``.
+        poses: their corrections.
+
+    Raises:
+        SfumatoError: the file cannot be written.
+    """
+    cameras = [_described(view, poses.refined(view.camera, k)) for k, view in enumerate(views)]
+    summary = {
+        f"{name}_{key}": measure([camera[key] for camera in cameras])
+        for key in ("rotation_deg", "shift")
+        for name, measure in (("median", median), ("max", max))
+    }
+    write_json(path, {"version": 1, **summary, "cameras": cameras})
+
+
+def _described(view: View, refined: Camera) -> dict:
+    """Name, poses and the size of the correction: degrees, and scene units between the centres."""
+    before, after = view.camera.camera_from_world, refined.camera_from_world.detach()
+    turn = after[:3, :3] @ before[:3, :3].T
+    # The sine tells small angles, of which the cosine knows nothing.
+    axis = torch.stack([turn[2, 1] - turn[1, 2], turn[0, 2] - turn[2, 0], turn[1, 0] - turn[0, 1]])
+    angle = torch.atan2(axis.norm() / 2, (turn.trace() - 1) / 2)
+    shift = (refined.centre_world.detach() - view.camera.centre_world).norm()
+    return {
+        "name": view.name,
+        "rotation_deg": round(float(angle.rad2deg()), 6),
+        "shift": float(shift),
+        "given": before.tolist(),
+        "refined": after.tolist(),
+    }
+
+
+def _shared_motions(given: Tensor, extent: float) -> np.ndarray:
+    """[n, 6, 7] twists, in radians and extents, that turn, shift and scale the world as one.
+
+    The world turns and scales about the middle of the cameras, which keeps the numbers of a size.
+    """
+    rotations, translations = given[:, :3, :3], given[:, :3, 3]
+    centres = -(rotations.mT @ translations[..., None])[..., 0]
+    middle = (rotations @ centres.mean(dim=0) + translations) / extent
+    turns = torch.cat([rotations, cross_matrix(middle) @ rotations], dim=1)
+    shifts = torch.cat([torch.zeros_like(rotations), rotations], dim=1)
+    scaling = torch.cat([torch.zeros_like(middle), middle], dim=1)[..., None]
+    return torch.cat([turns, shifts, scaling], dim=2).numpy()

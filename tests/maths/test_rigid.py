@@ -1,0 +1,64 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sfumato.maths.rigid import cross_matrix, rigid_from_twist
+
+# Nothing, less than rounding, the series, both sides of where it ends, half a turn and more than one.
+ANGLES = (0.0, 1e-12, 1e-3, 0.4999, 0.5001, 3.14159, 9.0)
+
+
+def twist_of(angle):
+    axis = torch.tensor([0.48, -0.6, 0.64], dtype=torch.float64)
+    return torch.cat([angle * axis, torch.tensor([0.3, -2.0, 1.1], dtype=torch.float64)])
+
+
+def definition(twist):
+    """The exponential of the 4x4 matrix of a twist, by torch's general algorithm."""
+    matrix = torch.zeros(4, 4, dtype=twist.dtype)
+    matrix[:3, :3], matrix[:3, 3] = cross_matrix(twist[:3]), twist[3:]
+    return torch.matrix_exp(matrix)
+
+
+def test_a_known_screw():
+    """A quarter turn about z while the origin moves along a circle and up."""
+    quarter = torch.pi / 2
+    found = rigid_from_twist(torch.tensor([0, 0, quarter, quarter, 0, 3.0], dtype=torch.float64))
+    expected = torch.tensor([[0, -1, 0, 1], [1, 0, 0, 1], [0, 0, 1, 3], [0, 0, 0, 1.0]]).double()
+    torch.testing.assert_close(found, expected)
+
+
+def test_zero_is_the_identity():
+    assert torch.equal(rigid_from_twist(torch.zeros(2, 6)), torch.eye(4).expand(2, 4, 4))
+
+
+@pytest.mark.parametrize("angle", ANGLES)
+def test_it_is_the_exponential_of_the_matrix(angle):
+    twist = twist_of(angle)
+    torch.testing.assert_close(rigid_from_twist(twist), definition(twist), rtol=0, atol=2e-14)
+
+
+@pytest.mark.parametrize("angle", ANGLES)
+def test_gradients_are_those_of_finite_differences(angle):
+    assert torch.autograd.gradcheck(rigid_from_twist, twist_of(angle).requires_grad_(), atol=1e-8)
+
+
+@given(st.lists(st.floats(-4, 4), min_size=6, max_size=6))
+def test_transforms_are_rigid_and_the_opposite_twist_leads_back(numbers):
+    twist = torch.tensor(numbers, dtype=torch.float64)
+    found, back = rigid_from_twist(torch.stack([twist, -twist]))
+    torch.testing.assert_close(found @ back, torch.eye(4).double(), rtol=0, atol=1e-12)
+    torch.testing.assert_close(torch.linalg.det(found[:3, :3]), torch.ones(()).double())
+    torch.testing.assert_close(found[:3, :3] @ found[:3, :3].T, torch.eye(3).double(), rtol=0, atol=1e-12)
+
+
+def test_small_turns_in_float32_keep_their_digits():
+    twist = twist_of(1e-4)
+    torch.testing.assert_close(rigid_from_twist(twist.float()), definition(twist).float(), rtol=0, atol=3e-7)
+
+
+def test_cross_matrix_is_the_cross_product():
+    first, second = torch.randn(2, 5, 3, dtype=torch.float64)
+    product = (cross_matrix(first) @ second[..., None])[..., 0]
+    torch.testing.assert_close(product, torch.linalg.cross(first, second))

@@ -71,6 +71,12 @@ def test_a_frame_overrides_the_file(tmp_path):
         ({"k1": 0.1, "k4": 0.2, "camera_model": "OPENCV_FISHEYE"}, Lens("opencv_fisheye", (0.1, 0, 0, 0.2))),
         ({"is_fisheye": True}, Lens("opencv_fisheye", (0.0,) * 4)),
         ({"k1": 0.0, "camera_model": "PINHOLE"}, Lens()),
+        ({"distortion_params": [0.1, 0, 0, 0, 0, 0.01]}, Lens("opencv", (0.1, 0.0, 0.0, 0.01))),
+        (
+            {"distortion_params": [0.1, 0, 0, 0.2, 0, 0], "is_fisheye": True},
+            Lens("opencv_fisheye", (0.1, 0, 0, 0.2)),
+        ),
+        ({"distortion_params": [0] * 6, "fisheye_crop_radius": 9.0}, Lens()),
     ],
 )
 def test_lenses_in_every_spelling(tmp_path, values, lens):
@@ -174,6 +180,14 @@ def _mirrored(pose):
         (lambda d: d.update(w=64), "32x24 pixels but its camera is for 64x24"),
         (lambda d: d.update(camera_model="EQUIRECTANGULAR"), "EQUIRECTANGULAR is not supported"),
         (lambda d: d.update(is_fisheye=True, p1=0.1), "k1 to k4 only"),
+        (
+            lambda d: d.update(is_fisheye=True, fisheye_crop_radius=9.0),
+            "fisheye_crop_radius is not supported",
+        ),
+        (lambda d: d.update(distortion_params=[0.1] * 12), "distortion_params must be a list of 6"),
+        (lambda d: d.update(distortion_params=[0.1] * 6), "k4 of distortion_params is not supported"),
+        (lambda d: d.update(camera_model=["PINHOLE"]), "is not supported"),
+        (lambda d: d["frames"][1].update(file_path="a" * 300), "is no file name"),
         (lambda d: d.update(ply_file_path="gone.ply"), "gone.ply cannot be read"),
         (lambda d: d.update(train_filenames="a"), "train_filenames must be a list"),
     ],

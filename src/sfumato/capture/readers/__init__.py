@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from sfumato.capture.readers.colmap import find_model, read_colmap
-from sfumato.capture.readers.source import Frame, Intrinsics, Source
+from sfumato.capture.readers.metashape import find_metashape, read_metashape
+from sfumato.capture.readers.opensfm import find_opensfm, read_opensfm
+from sfumato.capture.readers.polycam import find_polycam, read_polycam
+from sfumato.capture.readers.realityscan import find_realityscan, read_realityscan
+from sfumato.capture.readers.record3d import find_record3d, read_record3d
+from sfumato.capture.readers.source import Frame, Intrinsics, Source, read_bytes
 from sfumato.capture.readers.transforms import find_transforms, read_transforms
 from sfumato.errors import CaptureError
 
@@ -15,27 +25,97 @@ __all__ = ["Frame", "Intrinsics", "Source", "read_source"]
 _log = logging.getLogger("sfumato")
 
 
+@dataclass(frozen=True)
+class _Kind:
+    """A kind of dataset: how to find it in a folder (something false where it is not) and how to read it."""
+
+    name: str
+    find: Callable[[Path], Any]
+    read: Callable[[Path, Any], Source]
+
+
+# The first that is found wins: what was made for training before what it was made from.
+_KINDS = (
+    _Kind("a COLMAP model", find_model, read_colmap),
+    _Kind("transforms", find_transforms, lambda root, paths: read_transforms(paths)),
+    _Kind("Polycam's raw data", find_polycam, read_polycam),
+    _Kind("an export of Record3D", find_record3d, read_record3d),
+    _Kind("cameras of Metashape", find_metashape, read_metashape),
+    _Kind("a camera table of RealityScan", find_realityscan, read_realityscan),
+    _Kind("a reconstruction of OpenSfM", find_opensfm, read_opensfm),
+)
+_HINTS = {
+    "*.r3d": "{name} is packed; rename it to .zip, unpack it and give the folder",
+    "*.zip": "{name} is packed; unpack it and give the folder",
+    "*.psx": "{name} is a project of Metashape; write cameras.xml with File > Export > Export Cameras",
+    "*.rcproj": "{name} is a project of RealityScan; export 'Internal/External camera parameters' from it",
+    "*.rsproj": "{name} is a project of RealityScan; export 'Internal/External camera parameters' from it",
+    "cameras.json": "cameras.json of ODM has lenses only; give the project with opensfm/reconstruction.json",
+}
+_FAR = 1000.0
+
+
 def read_source(path: Path) -> Source:
     """Read whichever kind of dataset lies at ``path``.
 
     Args:
-        path: a dataset folder, or a transforms file.
+        path: a dataset folder; or a file in it: transforms, cameras of Metashape, a camera table of
+            RealityScan, a reconstruction of OpenSfM or the metadata of Record3D.
 
     Raises:
         CaptureError: there is none, or it is broken.
     """
-    if path.is_file() and path.suffix == ".json":
-        return read_transforms((path,))
+    source = _read_file(path) if path.is_file() else _read_folder(path)
+    _warn_if_far(source, path)
+    return source
+
+
+def _read_file(path: Path) -> Source:
+    suffix = path.suffix.lower()
+    if suffix == ".xml":
+        return read_metashape(path.parent, (path,))
+    if suffix == ".csv":
+        return read_realityscan(path.parent, (path,))
+    if path.name in ("metadata.json", "metadata"):
+        return read_record3d(path.parent, path)
+    if suffix == ".json":
+        is_list = read_bytes(path)[:256].decode("utf-8-sig", "ignore").lstrip().startswith("[")
+        return read_opensfm(path.parent, path) if is_list else read_transforms((path,))
+    if suffix in (".zip", ".r3d"):
+        raise CaptureError(f"{path} is packed; unpack it and give the folder")
+    raise CaptureError(f"{path} is no folder; give the folder of a posed dataset")
+
+
+def _read_folder(path: Path) -> Source:
     if not path.is_dir():
         raise CaptureError(f"{path} is no folder; give the folder of a posed dataset")
-    model, transforms = find_model(path), find_transforms(path)
-    if model is not None:
-        if transforms:
-            _log.warning("%s has a COLMAP model and %s; using the model", path, transforms[0].name)
-        return read_colmap(path, model)
-    if transforms:
-        return read_transforms(transforms)
+    found = [(kind, what) for kind in _KINDS if (what := kind.find(path))]
+    if found:
+        kind, what = found[0]
+        if len(found) > 1:
+            others = " and ".join(other.name for other, _ in found[1:])
+            _log.warning("%s has %s and %s; using %s", path, kind.name, others, kind.name)
+        return kind.read(path, what)
+    for pattern, hint in _HINTS.items():
+        match = next(iter(sorted(path.glob(pattern))), None)
+        if match is not None:
+            raise CaptureError(f"{path} holds no posed dataset: {hint.format(name=match.name)}")
     raise CaptureError(
-        f"{path} holds no posed dataset: no COLMAP model (sparse/0/images.bin or .txt) and no "
-        "transforms.json or transforms_train.json; estimate the cameras first"
+        f"{path} holds no posed dataset: no COLMAP model (sparse/0/images.bin or .txt), no transforms.json "
+        "or transforms_train.json, and no export of Polycam, Record3D, Metashape, RealityScan or OpenSfM; "
+        "estimate the cameras first"
     )
+
+
+def _warn_if_far(source: Source, path: Path) -> None:
+    """Single precision, in which scenes are kept, holds about seven digits of a coordinate."""
+    poses = np.stack([frame.camera_from_world for frame in source.frames])
+    centres = -np.einsum("nji,nj->ni", poses[:, :3, :3], poses[:, :3, 3])
+    middle = centres.mean(axis=0)
+    spread = np.linalg.norm(centres - middle, axis=1).max()
+    if 0.0 < spread * _FAR < np.linalg.norm(middle):
+        _log.warning(
+            "%s: the cameras lie %.0f times their spread away from the origin, which costs precision; "
+            "export them in local coordinates",
+            path, np.linalg.norm(middle) / spread,
+        )  # fmt: skip

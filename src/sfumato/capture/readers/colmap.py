@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-import math
 from pathlib import Path
-
-import numpy as np
 
 from sfumato.capture.points import PointCloud, finite_points
 from sfumato.capture.readers import colmap_binary, colmap_text
 from sfumato.capture.readers.colmap_models import split_params
+from sfumato.capture.readers.poses import from_quaternion
 from sfumato.capture.readers.records import CameraRecord, ImageRecord
 from sfumato.capture.readers.source import (
     Frame,
@@ -19,7 +17,7 @@ from sfumato.capture.readers.source import (
     check_intrinsics,
     contained_path,
     find_mask,
-    rigid,
+    refuse_missing,
 )
 from sfumato.errors import CaptureError
 
@@ -68,11 +66,7 @@ def read_colmap(root: Path, model: Path) -> Source:
     folder = _image_folder(root, records, images_path)
     frames = tuple(_frame(record, cameras, root, folder, images_path) for record in records)
     missing = [frame.name for frame in frames if not frame.path.is_file()]
-    if missing:
-        raise CaptureError(
-            f"{len(missing)} of {len(frames)} images of {images_path} are not in {folder}, the first is "
-            f"{missing[0]!r}; put them there or remove them from the model"
-        )
+    refuse_missing(missing, len(frames), images_path, folder)
     return Source(frames, _points(model))
 
 
@@ -115,23 +109,8 @@ def _frame(
         )
     path = contained_path(folder, record.name, str(where))
     name = path.relative_to(folder).as_posix()
-    pose = _pose(record, spot)
+    pose = from_quaternion(record.quat, record.translation, spot)
     return Frame(name, path, find_mask(root, path, name), pose, cameras[record.camera_id])
-
-
-def _pose(record: ImageRecord, where: str) -> np.ndarray:
-    length = math.hypot(*record.quat)
-    if not 1e-6 < length < 1e6:
-        raise CaptureError(f"{where}: the rotation {record.quat} is no quaternion; remove the image")
-    w, x, y, z = (value / length for value in record.quat)
-    pose = np.eye(4)
-    pose[:3, :3] = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
-        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
-        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
-    ]
-    pose[:3, 3] = record.translation
-    return rigid(pose, where)
 
 
 def _points(model: Path) -> PointCloud | None:

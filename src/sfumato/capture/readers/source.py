@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -14,6 +14,8 @@ from sfumato.errors import CaptureError
 from sfumato.scene.lenses import Lens
 
 MAX_SIDE_PX = 200_000
+# A path that file systems take, with room for an extension.
+_MAX_PART_BYTES, _MAX_PATH_BYTES = 250, 2000
 
 
 @dataclass(frozen=True)
@@ -89,16 +91,37 @@ def contained_path(root: Path, name: str, where: str) -> Path:
     """``root / name``, refusing names that lead out of ``root``.
 
     Raises:
-        CaptureError: the name is empty, holds control characters, or points outside.
+        CaptureError: the name is empty, too long, holds control characters, or points outside.
     """
     posix = name.replace("\\", "/")
-    if not posix.strip() or any(ord(letter) < 32 for letter in posix):
-        raise CaptureError(f"{where}: {name!r} is no file name")
+    lengths = [len(part.encode("utf-8", "surrogatepass")) for part in posix.split("/")]
+    too_long = max(lengths) > _MAX_PART_BYTES or sum(lengths) > _MAX_PATH_BYTES
+    if not posix.strip() or too_long or any(ord(letter) < 32 for letter in posix):
+        raise CaptureError(f"{where}: {name!r:.300} is no file name")
     base = os.path.normpath(root.absolute())
     joined = os.path.normpath(os.path.join(base, posix))
     if PureWindowsPath(name).drive or not (joined + os.sep).startswith(base.rstrip(os.sep) + os.sep):
         raise CaptureError(f"{where}: {name!r} leads out of {root}; names must stay inside the dataset")
     return root / os.path.relpath(joined, base)
+
+
+def refuse_missing(missing: Sequence[str], count: int, listed_in: Path, folder: Path) -> None:
+    """Refuse a dataset some of whose pictures do not exist.
+
+    Args:
+        missing: names of pictures that were not found.
+        count: of all pictures.
+        listed_in: the file or folder that names them, for the message.
+        folder: where they were looked for, for the message.
+
+    Raises:
+        CaptureError: there is a missing one.
+    """
+    if missing:
+        raise CaptureError(
+            f"{len(missing)} of {count} images of {listed_in} are not in {folder}, the first is "
+            f"{missing[0]!r:.300}; put them there or remove them from the model"
+        )
 
 
 def find_mask(root: Path, image: Path, name: str) -> Path | None:

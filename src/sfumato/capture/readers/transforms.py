@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from dataclasses import dataclass
@@ -12,15 +11,16 @@ import numpy as np
 
 from sfumato.capture.images import read_header
 from sfumato.capture.points import PointCloud, read_ply_points
-from sfumato.capture.readers.source import Frame, Source, contained_path, find_mask, read_bytes, rigid
-from sfumato.capture.readers.transforms_intrinsics import intrinsics_of, number
+from sfumato.capture.readers.json_values import number, read_json, text
+from sfumato.capture.readers.pictures import existing_picture
+from sfumato.capture.readers.poses import from_opengl
+from sfumato.capture.readers.source import Frame, Source, contained_path, find_mask
+from sfumato.capture.readers.transforms_intrinsics import intrinsics_of
 from sfumato.errors import CaptureError
 
 _log = logging.getLogger("sfumato")
 
-_EXTENSIONS = (".png", ".jpg", ".jpeg", ".JPG", ".JPEG", ".PNG", ".webp", ".tif", ".tiff", ".bmp")
-_MAX_JSON_BYTES = 1 << 30
-_OPENCV_FROM_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
+_DEPTH_KEYS = ("depth_file_path", "depth_path")
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,9 @@ def read_transforms(paths: tuple[Path, ...]) -> Source:
     """Read posed pictures; the world is that of the poses as they stand in the file.
 
     nerfstudio's ``applied_transform`` and ``applied_scale`` tell how its poses and its ``.ply`` were
-    moved from COLMAP's frame; both are in the same moved frame, and stay there.
+    moved from COLMAP's frame; both are in the same moved frame, and stay there. What tells another
+    program how to move them on (``orientation_override``, ``scale``, ``offset``, ``aabb_scale``) or where
+    they come from (``colmap_im_id``, ``sharpness``) changes no pose and is not read. Depth is not used.
 
     Args:
         paths: as ``find_transforms`` returns them.
@@ -81,12 +83,7 @@ def _read_blender(paths: tuple[Path, ...]) -> Source:
 
 
 def _document(path: Path) -> _Document:
-    if path.is_file() and path.stat().st_size > _MAX_JSON_BYTES:
-        raise CaptureError(f"{path} is larger than 1 GiB; no transforms file is")
-    try:
-        values = json.loads(read_bytes(path).decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise CaptureError(f"{path} is not JSON ({error}); write it again") from None
+    values = read_json(path)
     frames = values.get("frames") if isinstance(values, dict) else None
     if not isinstance(frames, list) or not all(isinstance(frame, dict) for frame in frames):
         raise CaptureError(f"{path} has no list 'frames' of objects; it is no transforms file")
@@ -110,6 +107,8 @@ def _frames(document: _Document) -> tuple[Frame, ...]:
             "%s: skipped %d of %d images that do not exist, the first is %r",
             document.path, missing, len(found), first,
         )  # fmt: skip
+    if any(values.get(key) is not None for values in document.frames for key in _DEPTH_KEYS):
+        _log.warning("%s names depth maps; they are not used, only the pictures are", document.path)
     return frames
 
 
@@ -117,42 +116,24 @@ def _frame(document: _Document, index: int, values: dict) -> Frame | None:
     """The frame, or None where its picture does not exist."""
     where = f"{document.path}: frame {index}"
     root = document.path.parent
-    file_path = _text(values, "file_path", where)
-    path = _existing(contained_path(root, file_path, where))
+    file_path = text(values, "file_path", where)
+    path = existing_picture(contained_path(root, file_path, where))
     if path is None:
         return None
     name = path.relative_to(root).as_posix()
     where = f"{where} ({file_path})"
-    opengl_world_from_camera = rigid(_matrix(values.get("transform_matrix"), where), where)
-    pose = _OPENCV_FROM_OPENGL @ np.linalg.inv(opengl_world_from_camera)
+    pose = from_opengl(_matrix(values.get("transform_matrix"), where), where)
     intrinsics = intrinsics_of(document.values, values, lambda: read_header(path).size_px, where)
     return Frame(name, path, _mask(root, values, path, name, where), pose, intrinsics)
-
-
-def _existing(path: Path) -> Path | None:
-    """The picture at ``path``, which may lack its extension or name another one."""
-    if path.is_file():
-        return path
-    candidates = [path.with_name(path.name + extension) for extension in _EXTENSIONS]
-    if path.suffix in _EXTENSIONS:
-        candidates += [path.with_suffix(extension) for extension in _EXTENSIONS]
-    return next((candidate for candidate in candidates if candidate.is_file()), None)
 
 
 def _mask(root: Path, values: dict, path: Path, name: str, where: str) -> Path | None:
     if values.get("mask_path") is None:
         return find_mask(root, path, name)
-    mask = contained_path(root, _text(values, "mask_path", where), where)
+    mask = contained_path(root, text(values, "mask_path", where), where)
     if not mask.is_file():
         raise CaptureError(f"{where}: its mask {mask} does not exist; restore it or remove mask_path")
     return mask
-
-
-def _text(values: dict, key: str, where: str) -> str:
-    value = values.get(key)
-    if not isinstance(value, str):
-        raise CaptureError(f"{where}: {key} must be a text, not {value!r:.60}")
-    return value
 
 
 def _matrix(rows: object, where: str) -> np.ndarray:
@@ -171,7 +152,7 @@ def _points(document: _Document) -> PointCloud | None:
     where = f"{document.path}: ply_file_path"
     return read_ply_points(
         contained_path(
-            document.path.parent, _text(document.values, "ply_file_path", str(document.path)), where
+            document.path.parent, text(document.values, "ply_file_path", str(document.path)), where
         )
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from sfumato.capture.readers.json_values import number, numbers
 from sfumato.capture.readers.source import Intrinsics, check_intrinsics
 from sfumato.errors import CaptureError
 from sfumato.scene.lenses import PINHOLE, Lens
@@ -20,8 +21,9 @@ _OTHER_LENS_KEYS = (
     "latlong",
     "equirectangular",
     "orthographic",
-    "distortion_params",
 )
+# The order of nerfstudio's list.
+_LISTED = ("k1", "k2", "k3", "k4", "p1", "p2")
 
 
 def intrinsics_of(
@@ -57,22 +59,8 @@ def intrinsics_of(
     centre_px = (width / 2 if cx is None else cx, height / 2 if cy is None else cy)
     lens = _lens(values, where)
     size_px = (round(width), round(height))
-    camera_id = (focal_px, centre_px, size_px, lens, values.get("camera_label"))
+    camera_id = (focal_px, centre_px, size_px, lens, str(values.get("camera_label")))
     return check_intrinsics(Intrinsics(focal_px, centre_px, size_px, lens, camera_id), where)
-
-
-def number(value: object, key: str, where: str) -> float:
-    """A JSON number as a finite float.
-
-    Raises:
-        CaptureError: it is something else.
-    """
-    try:
-        if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
-            return float(value)
-    except OverflowError:
-        pass
-    raise CaptureError(f"{where}: {key} must hold finite numbers, not {value!r:.60}")
 
 
 def _focal(optional: Callable[[str], float | None], keys: tuple[str, str, str], side: float) -> float | None:
@@ -90,19 +78,30 @@ def _focal(optional: Callable[[str], float | None], keys: tuple[str, str, str], 
 
 
 def _lens(values: dict, where: str) -> Lens:
-    model = values.get("camera_model") or ""
+    model = str(values.get("camera_model") or "")
     for key in _OTHER_LENS_KEYS:
         if values.get(key):
             raise CaptureError(f"{where}: lens field {key!r} is not supported; undistort the images first")
+    listed = values.get("distortion_params")
+    if listed is not None:
+        values = {**values, **dict(zip(_LISTED, numbers(listed, 6, "distortion_params", where), strict=True))}
     k = [number(values.get(key, 0.0), key, where) for key in _RADIAL]
     p = [number(values.get(key, 0.0), key, where) for key in ("p1", "p2")]
     if values.get("is_fisheye") or model in _FISHEYE:
+        if values.get("fisheye_crop_radius") is not None:
+            raise CaptureError(
+                f"{where}: fisheye_crop_radius is not supported; name masks with mask_path, or remove it"
+            )
         if any(p) or any(k[4:]):
             raise CaptureError(f"{where}: a fisheye lens takes k1 to k4 only; p1, p2, k5 and k6 must be 0")
         return Lens("opencv_fisheye", tuple(k[:4]))
     if model not in _PERSPECTIVE:
         raise CaptureError(
-            f"{where}: camera_model {model!s:.40} is not supported; undistort the images to PINHOLE first"
+            f"{where}: camera_model {model:.40} is not supported; undistort the images to PINHOLE first"
+        )
+    if listed is not None and k[3]:
+        raise CaptureError(
+            f"{where}: k4 of distortion_params is not supported, it must be 0; undistort the images first"
         )
     if any(k[2:]):
         return Lens("full_opencv", (k[0], k[1], p[0], p[1], *k[2:]))

@@ -1,0 +1,89 @@
+"""JSON files and the values in them, checked as they are taken out."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+
+from sfumato.capture.readers.source import read_bytes
+from sfumato.errors import CaptureError
+
+_MAX_JSON_BYTES = 1 << 30
+
+
+def read_json(path: Path) -> object:
+    """The document in a JSON file.
+
+    Raises:
+        CaptureError: it cannot be read, is no JSON, or larger than any file of cameras.
+    """
+    if path.is_file() and path.stat().st_size > _MAX_JSON_BYTES:
+        raise CaptureError(f"{path} is larger than 1 GiB; no file of cameras is")
+    try:
+        return json.loads(read_bytes(path).decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise CaptureError(f"{path} is not JSON ({error}); write it again") from None
+
+
+def read_object(path: Path) -> dict:
+    """The object in a JSON file.
+
+    Raises:
+        CaptureError: as ``read_json``, or it holds something else.
+    """
+    values = read_json(path)
+    if not isinstance(values, dict):
+        raise CaptureError(f"{path} holds no JSON object; write it again")
+    return values
+
+
+def number(value: object, key: str, where: str) -> float:
+    """A JSON number as a finite float.
+
+    Raises:
+        CaptureError: it is something else.
+    """
+    try:
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+            return float(value)
+    except OverflowError:
+        pass
+    raise CaptureError(f"{where}: {key} must hold finite numbers, not {value!r:.60}")
+
+
+def numbers(value: object, count: int, key: str, where: str) -> np.ndarray:
+    """A JSON list of ``count`` finite numbers as float64 [count].
+
+    Raises:
+        CaptureError: it is something else.
+    """
+    if not isinstance(value, list) or len(value) != count:
+        raise CaptureError(f"{where}: {key} must be a list of {count} numbers, not {value!r:.60}")
+    return np.array([number(item, key, where) for item in value], dtype=np.float64)
+
+
+def text(values: dict, key: str, where: str) -> str:
+    """The text under a key.
+
+    Raises:
+        CaptureError: there is none.
+    """
+    value = values.get(key)
+    if not isinstance(value, str):
+        raise CaptureError(f"{where}: {key} must be a text, not {value!r:.60}")
+    return value
+
+
+def pixels(value: object, key: str, where: str) -> int:
+    """A JSON number that counts pixels.
+
+    Raises:
+        CaptureError: it is no whole positive number.
+    """
+    count = number(value, key, where)
+    if count != int(count) or count < 1:
+        raise CaptureError(f"{where}: {key} must be a whole number of pixels, not {value!r:.60}")
+    return int(count)

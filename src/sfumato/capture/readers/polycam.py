@@ -1,0 +1,99 @@
+"""Polycam's raw data: pictures and camera files of a LiDAR capture, as they lie in ``keyframes``."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from sfumato.capture.readers.json_values import number, pixels, read_object
+from sfumato.capture.readers.pictures import existing_picture
+from sfumato.capture.readers.poses import from_opengl
+from sfumato.capture.readers.source import (
+    Frame,
+    Intrinsics,
+    Source,
+    check_intrinsics,
+    find_mask,
+    refuse_missing,
+)
+from sfumato.errors import CaptureError
+from sfumato.scene.lenses import PINHOLE
+
+_log = logging.getLogger("sfumato")
+
+# The corrected ones are undistorted and their poses optimised over the whole capture.
+_PAIRS = (("corrected_cameras", "corrected_images"), ("cameras", "images"))
+_ROWS = tuple(tuple(f"t_{row}{column}" for column in range(4)) for row in range(3))
+
+
+def find_polycam(root: Path) -> Path | None:
+    """The ``keyframes`` folder of a raw export, which may be given itself, or None."""
+    if (root / "keyframes").is_dir():
+        return root / "keyframes"
+    holds_cameras = any((root / cameras).is_dir() for cameras, _ in _PAIRS)
+    return root if root.absolute().name == "keyframes" and holds_cameras else None
+
+
+def read_polycam(root: Path, keyframes: Path) -> Source:
+    """Read Polycam's raw data; the world is ARKit's: metres, y up.
+
+    Blurred frames are kept, depth and confidence are not used.
+
+    Args:
+        root: dataset folder.
+        keyframes: its folder with cameras and images.
+
+    Returns:
+        The dataset, without points.
+
+    Raises:
+        CaptureError: a folder is missing, or a file is broken.
+    """
+    cameras, images = _pair(keyframes)
+    paths = sorted(path for path in cameras.glob("*.json") if path.is_file())
+    if not paths:
+        raise CaptureError(f"{cameras} holds no .json files; export 'raw data' from Polycam again")
+    frames = tuple(_frame(path, root, images) for path in paths)
+    missing = [frame.name for frame in frames if not frame.path.is_file()]
+    refuse_missing(missing, len(frames), cameras, images)
+    if cameras.name == "cameras":
+        _log.warning(
+            "%s has no corrected_cameras and corrected_images; using cameras as the phone tracked them",
+            keyframes,
+        )
+    _log.warning("%s has no points; training will start from random points", root)
+    return Source(frames, None)
+
+
+def _pair(keyframes: Path) -> tuple[Path, Path]:
+    for cameras, images in _PAIRS:
+        if (keyframes / cameras).is_dir() and (keyframes / images).is_dir():
+            return keyframes / cameras, keyframes / images
+    has_cameras = any((keyframes / cameras).is_dir() for cameras, _ in _PAIRS)
+    raise CaptureError(
+        f"{keyframes / ('images' if has_cameras else 'cameras')} is missing; turn on developer mode in "
+        "Polycam's settings, capture again and export 'raw data'"
+    )
+
+
+def _frame(path: Path, root: Path, images: Path) -> Frame:
+    values, where = read_object(path), str(path)
+    missing = [key for row in _ROWS for key in row if key not in values]
+    missing += [key for key in ("fx", "fy", "cx", "cy", "width", "height") if key not in values]
+    if missing:
+        raise CaptureError(f"{where} has no {missing[0]}; it is no camera of Polycam's raw data")
+    world_from_camera = np.eye(4)
+    world_from_camera[:3] = [[number(values[key], key, where) for key in row] for row in _ROWS]
+    picture = existing_picture(images / f"{path.stem}.jpg") or images / f"{path.stem}.jpg"
+    pose = from_opengl(world_from_camera, where)
+    return Frame(
+        picture.name, picture, find_mask(root, picture, picture.name), pose, _intrinsics(values, where)
+    )
+
+
+def _intrinsics(values: dict, where: str) -> Intrinsics:
+    fx, fy, cx, cy = (number(values[key], key, where) for key in ("fx", "fy", "cx", "cy"))
+    size_px = (pixels(values["width"], "width", where), pixels(values["height"], "height", where))
+    return check_intrinsics(Intrinsics((fx, fy), (cx, cy), size_px, PINHOLE, "polycam"), where)

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from sfumato.errors import SfumatoError
+from filelock import FileLock, Timeout
+
+from sfumato.errors import ConfigError, SfumatoError
 
 ADVICE = {
     errno.ENOSPC: "free some space or choose another folder with --out",
@@ -65,6 +67,34 @@ def replacing(path: str | Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+@contextmanager
+def holding(folder: Path, doing: str) -> Iterator[None]:
+    """Keep other processes from writing into a folder; the system lets go when this one dies.
+
+    Args:
+        folder: made if it does not exist.
+        doing: what this process does with it, such as "training into", for the other one's error.
+
+    Raises:
+        ConfigError: another process holds it.
+        SfumatoError: it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock", timeout=0)
+        lock.acquire()
+    except Timeout:
+        raise ConfigError(
+            f"another process is {doing} {folder}; wait for it, or give another --out"
+        ) from None
+    except OSError as error:
+        raise write_error(folder, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def write_error(path: str | Path, error: OSError) -> SfumatoError:

@@ -49,8 +49,8 @@ def plan_views(frames: Iterable[Frame], *, downscale: int, alpha_is_mask: bool) 
     planned = []
     for frame in sorted(frames, key=lambda frame: frame.name):
         header = read_header(frame.path)
-        turn, size_px = _size_as_camera(frame, header)
-        source = _sized(frame, size_px)
+        turn, source = stored_camera(frame, header)
+        size_px = source.size_px
         plan = PixelPlan(
             frame.path, frame.mask_path, turn, size_px, _small(frame, size_px, downscale), None, alpha_is_mask
         )
@@ -70,32 +70,35 @@ def plan_views(frames: Iterable[Frame], *, downscale: int, alpha_is_mask: bool) 
     return planned
 
 
-def _size_as_camera(frame: Frame, header: ImageHeader) -> tuple[bool, tuple[int, int]]:
-    """Whether to turn the stored picture by its EXIF orientation, and its size then.
+def stored_camera(frame: Frame, header: ImageHeader) -> tuple[bool, DistortedCamera]:
+    """Whether to turn the stored picture by its EXIF orientation, and the camera of its pixels then.
 
     COLMAP and its relatives calibrate pixels as stored, whatever the orientation says; so it is
     followed only where the picture has the camera's shape in no other way.
+
+    Args:
+        frame: as read.
+        header: of its picture.
+
+    Raises:
+        CaptureError: the picture has another shape than its camera.
     """
-    declared = frame.intrinsics.size_px
-    if same_shape(header.size_px, declared):
-        return False, header.size_px
-    turned = header.size_px[::-1]
-    if header.is_turned and same_shape(turned, declared):
-        return True, turned
-    raise CaptureError(
-        f"{frame.path} is {header.size_px[0]}x{header.size_px[1]} pixels but its camera is for "
-        f"{declared[0]}x{declared[1]}; give the pictures that were calibrated, or the same resized"
-    )
-
-
-def _sized(frame: Frame, size_px: tuple[int, int]) -> DistortedCamera:
-    """The frame's camera for a picture of another size and the same shape."""
     declared = frame.intrinsics
+    turned = header.size_px[::-1]
+    if same_shape(header.size_px, declared.size_px):
+        turn, size_px = False, header.size_px
+    elif header.is_turned and same_shape(turned, declared.size_px):
+        turn, size_px = True, turned
+    else:
+        raise CaptureError(
+            f"{frame.path} is {header.size_px[0]}x{header.size_px[1]} pixels but its camera is for "
+            f"{declared.size_px[0]}x{declared.size_px[1]}; give the pictures that were calibrated, or the "
+            "same resized"
+        )
     sx, sy = (new / old for new, old in zip(size_px, declared.size_px, strict=True))
     focal_px = (declared.focal_px[0] * sx, declared.focal_px[1] * sy)
-    return DistortedCamera(
-        focal_px, (declared.centre_px[0] * sx, declared.centre_px[1] * sy), size_px, declared.lens
-    )
+    centre_px = (declared.centre_px[0] * sx, declared.centre_px[1] * sy)
+    return turn, DistortedCamera(focal_px, centre_px, size_px, declared.lens)
 
 
 def _small(frame: Frame, size_px: tuple[int, int], downscale: int) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from importlib import import_module
 from sfumato.errors import SfumatoError
 
 VERBS = {
+    "sfm": "video or photographs -> dataset with cameras",
     "train": "photographs with cameras -> run folder with a scene",
     "eval": "run folder -> quality on held-out views, with pictures",
     "doctor": "what this machine can do, and what would make it faster",

@@ -20,7 +20,7 @@ from sfumato.capture.readers.source import Frame, Intrinsics, Source, read_bytes
 from sfumato.capture.readers.transforms import find_transforms, read_transforms
 from sfumato.errors import CaptureError
 
-__all__ = ["Frame", "Intrinsics", "Source", "read_source"]
+__all__ = ["Frame", "Intrinsics", "Source", "holds_cameras", "read_source"]
 
 _log = logging.getLogger("sfumato")
 
@@ -68,6 +68,13 @@ def read_source(path: Path) -> Source:
     source = _read_file(path) if path.is_file() else _read_folder(path)
     _warn_if_far(source, path)
     return source
+
+
+def holds_cameras(path: Path) -> bool:
+    """Whether ``path`` looks like a posed dataset or a file of cameras; nothing is read."""
+    if path.is_dir():
+        return any(kind.find(path) for kind in _KINDS)
+    return path.suffix.lower() in (".json", ".xml", ".csv") or path.name == "metadata"
 
 
 def _read_file(path: Path) -> Source:

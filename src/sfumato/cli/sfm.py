@@ -1,0 +1,51 @@
+"""`sfumato sfm`: a video or photographs to a dataset with cameras."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from sfumato.cli.arguments import parse
+from sfumato.footage.options import FrameOptions
+from sfumato.sfm.config import SfmConfig
+
+
+@dataclass(frozen=True)
+class Sfm:
+    """Find the cameras of a video or of photographs.
+
+    INPUT is a video, a photograph, a folder of either, or several of them. Of a posed dataset the given
+    cameras are kept and its points are found. Interrupted, the same command goes on where it was.
+    Exit codes: 0 done, 2 something given is wrong or no cameras can be found, 130 Ctrl-C, 1 anything else.
+
+    Attributes:
+        inputs: videos, photographs, folders of them.
+        out: dataset folder to make: images/, sparse/0/ and sfm.json, as other programs read it.
+        config, frames: the parts.
+    """
+
+    inputs: Annotated[Positional[tuple[Path, ...]], arg(metavar="INPUT")]
+    out: Annotated[Path, arg(aliases=["-o"])]
+    config: Annotated[SfmConfig, arg(name="")] = field(default_factory=SfmConfig)
+    frames: Annotated[FrameOptions, arg(name="")] = field(default_factory=FrameOptions)
+
+
+def command(arguments: Sequence[str]) -> int:
+    """Parse the arguments and find cameras; the exit code."""
+    given = parse(Sfm, "sfm", arguments)
+    from rich.console import Console
+
+    from sfumato.display import Display
+    from sfumato.errors import ConfigError
+    from sfumato.sfm.pipeline import structure_from_motion
+
+    if not given.inputs:
+        raise ConfigError("INPUT is missing: give a video, photographs or a folder of them")
+    display = Display(Console())
+    result = structure_from_motion(given.inputs, given.out, given.config, given.frames, display=display)
+    display.say(f"the dataset is {result.folder}")
+    return 0

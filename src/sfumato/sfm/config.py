@@ -1,0 +1,49 @@
+"""Every option of structure from motion: one frozen record, one default each, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sfumato.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class SfmConfig:
+    """How cameras are found from pictures.
+
+    Attributes:
+        seed: of every random choice; the same seed and pictures give the same cameras and points.
+        feature_side_px: features are found in pictures made this small, long side; None: by their number.
+        max_features: most features of a picture; None: by their number.
+        pairs: which pictures are compared: neighbours in a video and what looks alike (sequential), what
+            looks alike (retrieval), all with all (exhaustive); auto chooses by the number of pictures.
+        camera_model: lens of every camera, as COLMAP calls it; auto: OPENCV with eight pictures or more,
+            else SIMPLE_RADIAL.
+        poses: what to do with cameras that the dataset has already: keep them, refine them, or estimate
+            them anew.
+        upright: turn the world so that gravity points along +y, which viewers of splats take for down.
+        known_distance: two pictures and the distance between their cameras, which sets the scale:
+            FIRST SECOND DISTANCE.
+    """
+
+    seed: int = 0
+    feature_side_px: int | None = None
+    max_features: int | None = None
+    pairs: Literal["auto", "sequential", "retrieval", "exhaustive"] = "auto"
+    camera_model: Literal["auto", "SIMPLE_RADIAL", "RADIAL", "OPENCV", "OPENCV_FISHEYE"] = "auto"
+    poses: Literal["keep", "refine", "estimate"] = "keep"
+    upright: bool = True
+    known_distance: tuple[str, str, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.feature_side_px is not None and not 64 <= self.feature_side_px <= 10_000:
+            raise ConfigError(f"feature_side_px is {self.feature_side_px}; give 64 to 10000")
+        if self.max_features is not None and not 100 <= self.max_features <= 32_768:
+            raise ConfigError(f"max_features is {self.max_features}; give 100 to 32768")
+        if self.known_distance is not None:
+            first, second, distance = self.known_distance
+            if not 0 < distance < 1e9:
+                raise ConfigError(f"known_distance is {distance}; give more than 0")
+            if first == second:
+                raise ConfigError(f"known_distance names {first!r} twice; give two pictures")

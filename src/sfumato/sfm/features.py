@@ -1,0 +1,146 @@
+"""Features of pictures: SIFT, found by COLMAP, kept in its database."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sfumato import machine
+from sfumato.footage.records import Footage, Picture
+from sfumato.sfm.config import SfmConfig
+from sfumato.sfm.progress import Report
+
+if TYPE_CHECKING:
+    import pycolmap
+
+# Long side and number of features: what a few pictures are worth, and what many can afford.
+_FINE, _COARSE = (1600, 4096), (1280, 3072)
+_FINE_UNTIL = 40
+# Pictures smaller than this are doubled first, as soft and small ones show too few features otherwise.
+_DOUBLED_BELOW_PX = 1000
+# Doubling finds many more; the most that are kept then, as a share, for the sake of the time to compare.
+_DOUBLED_SHARE = 0.75
+_PICTURES_OF_A_RICH_MODEL = 8
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How features are found.
+
+    Attributes:
+        side_px: long side of the pictures they are found in.
+        count: most features of a picture.
+        doubled: pictures are made twice as large first.
+    """
+
+    side_px: int
+    count: int
+    doubled: bool
+
+    @staticmethod
+    def chosen(pictures: Sequence[Picture], config: SfmConfig) -> Settings:
+        """Settings suited to the number of pictures and to this machine's cores."""
+        per_core = len(pictures) / machine.cores()
+        side_px, count = _FINE if per_core <= _FINE_UNTIL else _COARSE
+        side_px = config.feature_side_px or side_px
+        doubled = min(side_px, max(max(picture.size_px) for picture in pictures)) < _DOUBLED_BELOW_PX
+        count = round(_DOUBLED_SHARE * count) if doubled else count
+        return Settings(side_px, config.max_features or count, doubled)
+
+
+def import_pictures(
+    database: Path, footage: Footage, config: SfmConfig, known: Mapping[str, pycolmap.Camera] | None = None
+) -> None:
+    """Write cameras and pictures to a new database, in one fixed order.
+
+    Args:
+        database: file to make; an old one is removed.
+        footage: the pictures; those of one ``camera`` share intrinsics.
+        config: which lens model.
+        known: intrinsics by ``camera``, where they are given.
+    """
+    import pycolmap
+
+    database.unlink(missing_ok=True)
+    pycolmap.Database.open(database).close()
+    for pictures in by_camera(footage.pictures):
+        camera = known[pictures[0].camera] if known else _first_guess(pictures, config)
+        options = pycolmap.ImageReaderOptions()
+        options.camera_model = camera.model_name
+        if camera.has_prior_focal_length:
+            options.camera_params = camera.params_to_string()
+        names = [picture.name for picture in pictures]
+        pycolmap.import_images(database, footage.folder, pycolmap.CameraMode.SINGLE, names, options)
+
+
+def by_camera(pictures: Sequence[Picture]) -> Iterator[list[Picture]]:
+    """Pictures grouped by camera, in order of their first names."""
+    cameras: dict[str, list[Picture]] = {}
+    for picture in sorted(pictures, key=lambda picture: picture.name):
+        cameras.setdefault(picture.camera, []).append(picture)
+    yield from cameras.values()
+
+
+def extract(database: Path, footage: Footage, settings: Settings, report: Report) -> None:
+    """Find the features of every picture that has none in the database yet.
+
+    Args:
+        database: with the pictures imported.
+        footage: the pictures.
+        settings: how.
+        report: told how many pictures are done.
+    """
+    import pycolmap
+
+    options = pycolmap.FeatureExtractionOptions()
+    options.use_gpu = False
+    options.max_image_size = settings.side_px
+    options.num_threads = machine.cores()
+    options.sift.max_num_features = settings.count
+    options.sift.first_octave = -1 if settings.doubled else 0
+    names = [picture.name for picture in footage.pictures]
+    report(0, len(names))
+    done = 0
+    for chunk in chunks(names, 4 * machine.cores()):
+        pycolmap.extract_features(
+            database,
+            footage.folder,
+            image_names=chunk,
+            extraction_options=options,
+            device=pycolmap.Device.cpu,
+        )
+        done += len(chunk)
+        report(done, len(names))
+
+
+def chunks(items: Sequence[Any], size: int) -> Iterator[list[Any]]:
+    """Consecutive lists of at most ``size`` items."""
+    rest = iter(items)
+    while chunk := list(itertools.islice(rest, size)):
+        yield chunk
+
+
+def read_descriptors(database: pycolmap.Database) -> dict[str, np.ndarray]:
+    """uint8 [n, 128] of every picture by name."""
+    return {
+        image.name: np.asarray(database.read_descriptors(image.image_id).data).reshape(-1, 128)
+        for image in database.read_all_images()
+    }
+
+
+def _first_guess(pictures: Sequence[Picture], config: SfmConfig) -> pycolmap.Camera:
+    """A camera with the focal length that was recorded, or none known, and no distortion."""
+    import pycolmap
+
+    model = config.camera_model
+    if model == "auto":
+        model = "OPENCV" if len(pictures) >= _PICTURES_OF_A_RICH_MODEL else "SIMPLE_RADIAL"
+    focal_px, (width, height) = pictures[0].focal_px, pictures[0].size_px
+    camera = pycolmap.Camera.create_from_model_name(0, model, focal_px or float(width), width, height)
+    camera.has_prior_focal_length = focal_px is not None
+    return camera

@@ -1,0 +1,231 @@
+"""Cameras and points from matches: a ladder of ways, climbed until enough pictures have a camera."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sfumato.footage.records import Picture
+from sfumato.sfm.merging import merged
+from sfumato.sfm.progress import Report
+
+if TYPE_CHECKING:
+    import pycolmap
+
+_log = logging.getLogger("sfumato")
+
+# Share of the pictures with a camera from which on no other way is tried.
+ENOUGH = 0.95
+LEAST_PICTURES = 3
+# COLMAP's own tolerance of 0 spends most of the time on digits that the next picture changes again.
+_TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is mapped.
+
+    Attributes:
+        database: with verified matches.
+        images: folder of the pictures.
+        pictures: how many there are.
+        tolerance_px: largest error of a point in a picture.
+        seed: of every random choice.
+    """
+
+    database: Path
+    images: Path
+    pictures: int
+    tolerance_px: float
+    seed: int
+
+
+def pixel_tolerance(pictures: Sequence[Picture]) -> float:
+    """Largest error of a point in a picture: 4 px in full HD, and not below 2 px in small pictures."""
+    side = max(max(picture.size_px) for picture in pictures)
+    return min(4.0, max(2.0, side / 480.0))
+
+
+def climb(task: Task, folder: Path, report: Report) -> tuple[pycolmap.Reconstruction | None, str, int]:
+    """Find cameras in one way after the other until enough pictures have one; the best is kept.
+
+    Args:
+        task: what to map.
+        folder: for intermediate files.
+        report: told how many pictures have a camera so far.
+
+    Returns:
+        The reconstruction with the most pictures, the way it was found, and how many other models
+        there were that do not meet it; None if no two pictures fit together.
+    """
+    best, way, others = None, "", 0
+    for name, climb_rung in _RUNGS.items():
+        models = climb_rung(task, best, folder, report)
+        if not models:
+            continue
+        model, apart = merged(models, lambda m: retriangulated(m, task, folder))
+        if best is None or _rank(model) > _rank(best):
+            best, way, others = model, name, apart
+        if best.num_reg_images() >= ENOUGH * task.pictures:
+            break
+        _log.debug("%s: %d of %d pictures", name, model.num_reg_images(), task.pictures)
+    return best, way, others
+
+
+def retriangulated(
+    model: pycolmap.Reconstruction, task: Task, folder: Path, *, refine_intrinsics: bool = False
+) -> pycolmap.Reconstruction:
+    """The same cameras with their points found anew from the matches."""
+    import pycolmap
+
+    options = _incremental_options(task, relaxed=False)
+    return pycolmap.triangulate_points(
+        model,
+        task.database,
+        task.images,
+        _made(folder / "triangulated"),
+        clear_points=True,
+        options=options,
+        refine_intrinsics=refine_intrinsics,
+    )
+
+
+def polish(model: pycolmap.Reconstruction, task: Task, *, poses: bool = True) -> None:
+    """Refine cameras and points together to the last digits, without points that do not fit.
+
+    Args:
+        model: changed in place.
+        task: what was mapped.
+        poses: refine poses and intrinsics too, not only points.
+    """
+    import pycolmap
+
+    options = pycolmap.BundleAdjustmentOptions()
+    options.print_summary = False
+    options.refine_rig_from_world = poses
+    options.refine_focal_length = options.refine_extra_params = poses
+    # More threads add numbers in changing order, and the result would not repeat.
+    options.ceres.solver_options.num_threads = 1
+    options.ceres.solver_options.function_tolerance = 0.1 * _TOLERANCE
+    options.ceres.solver_options.max_num_iterations = 50
+    whole = pycolmap.BundleAdjustmentConfig()
+    for number in sorted(model.reg_image_ids()):
+        whole.add_image(number)
+    if poses:
+        whole.fix_gauge(pycolmap.BundleAdjustmentGauge.TWO_CAMS_FROM_WORLD)
+    for _ in range(2):
+        pycolmap.create_default_bundle_adjuster(options, whole, model).solve()
+        pycolmap.ObservationManager(model).filter_all_points3D(task.tolerance_px, 1.5)
+    model.update_point_3d_errors()
+
+
+def _incremental(task: Task, best, folder: Path, report: Report) -> list[pycolmap.Reconstruction]:
+    return _map_incrementally(task, None, folder / "incremental", report, relaxed=False)
+
+
+def _continued(task: Task, best, folder: Path, report: Report) -> list[pycolmap.Reconstruction]:
+    """Add to the best model so far what looser limits admit."""
+    if best is None:
+        return []
+    start = _made(folder / "best")
+    best.write(start)
+    return _map_incrementally(task, start, folder / "continued", report, relaxed=True)
+
+
+def _globally(task: Task, best, folder: Path, report: Report) -> list[pycolmap.Reconstruction]:
+    """All cameras at once, by averaging rotations (Pan et al. 2024, GLOMAP)."""
+    import pycolmap
+
+    options = pycolmap.GlobalPipelineOptions()
+    options.num_threads = options.mapper.num_threads = 1
+    options.random_seed = options.mapper.random_seed = task.seed
+    options.mapper.bundle_adjustment.ceres.solver_options.num_threads = 1
+    report(0, 0)
+    out = _made(folder / "global")
+    return _models(lambda: pycolmap.global_mapping(task.database, task.images, out, options), task)
+
+
+def _relaxed(task: Task, best, folder: Path, report: Report) -> list[pycolmap.Reconstruction]:
+    return _map_incrementally(task, None, folder / "relaxed", report, relaxed=True)
+
+
+_RUNGS: dict[str, Callable] = {
+    "incremental": _incremental,
+    "incremental, continued with looser limits": _continued,
+    "global": _globally,
+    "incremental with looser limits": _relaxed,
+}
+
+
+def _map_incrementally(
+    task: Task, start: Path | None, out: Path, report: Report, *, relaxed: bool
+) -> list[pycolmap.Reconstruction]:
+    import pycolmap
+
+    placed = 0
+
+    def another() -> None:
+        nonlocal placed
+        placed = min(placed + 1, task.pictures)
+        report(placed, task.pictures)
+
+    report(0, task.pictures)
+    options = _incremental_options(task, relaxed=relaxed)
+    out = _made(out)
+    return _models(
+        lambda: pycolmap.incremental_mapping(
+            task.database,
+            task.images,
+            out,
+            options,
+            input_path=start or "",
+            next_image_callback=another,
+        ),
+        task,
+    )
+
+
+def _incremental_options(task: Task, *, relaxed: bool) -> pycolmap.IncrementalPipelineOptions:
+    import pycolmap
+
+    options = pycolmap.IncrementalPipelineOptions()
+    # More threads add numbers in changing order, and the result would not repeat.
+    options.num_threads = options.mapper.num_threads = 1
+    options.random_seed = options.mapper.random_seed = options.triangulation.random_seed = task.seed
+    options.min_model_size = LEAST_PICTURES
+    options.max_num_models = 10
+    options.ba_global_function_tolerance = options.ba_local_function_tolerance = _TOLERANCE
+    options.mapper.filter_max_reproj_error = task.tolerance_px
+    options.triangulation.merge_max_reproj_error = task.tolerance_px
+    options.triangulation.complete_max_reproj_error = task.tolerance_px
+    options.mapper.abs_pose_max_error = 3.0 * task.tolerance_px
+    options.mapper.init_max_error = task.tolerance_px
+    if relaxed:
+        options.min_num_matches = 10
+        options.mapper.init_min_num_inliers = 30
+        options.mapper.init_min_tri_angle = 4.0
+        options.mapper.abs_pose_min_num_inliers = 12
+        options.mapper.abs_pose_min_inlier_ratio = 0.1
+        options.mapper.abs_pose_max_error = 4.0 * task.tolerance_px
+    return options
+
+
+def _models(run: Callable[[], dict], task: Task) -> list[pycolmap.Reconstruction]:
+    """The models of a mapper, the largest first."""
+    import pycolmap
+
+    pycolmap.set_random_seed(task.seed)
+    found = [model for model in run().values() if model.num_reg_images() >= LEAST_PICTURES]
+    return sorted(found, key=_rank, reverse=True)
+
+
+def _rank(model: pycolmap.Reconstruction) -> tuple[int, int]:
+    return model.num_reg_images(), model.num_points3D()
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

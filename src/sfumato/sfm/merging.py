@@ -1,0 +1,59 @@
+"""Models of one scene that share pictures, or see the same points, joined into one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pycolmap
+
+# Shared pictures that fix a similarity with something to spare.
+_SHARED_PICTURES = 3
+# Of the shared observations, those that must fit, and how well.
+_FITTING_SHARE, _FITTING_PX = 0.3, 8.0
+
+
+def merged(
+    models: Sequence[pycolmap.Reconstruction],
+    retriangulate: Callable[[pycolmap.Reconstruction], pycolmap.Reconstruction],
+) -> tuple[pycolmap.Reconstruction, int]:
+    """Join to the first model every other one that overlaps it.
+
+    Args:
+        models: of the same database, the largest first; at least one.
+        retriangulate: finds the points of a model anew.
+
+    Returns:
+        The joined model, and how many models could not be joined.
+    """
+    whole, rest = models[0], list(models[1:])
+    joined = True
+    while joined and rest:
+        joined = False
+        for model in rest:
+            if _join(whole, model):
+                rest.remove(model)
+                whole, joined = retriangulate(whole), True
+                break
+    return whole, len(rest)
+
+
+def _join(whole: pycolmap.Reconstruction, part: pycolmap.Reconstruction) -> bool:
+    """Give ``whole`` the cameras that only ``part`` has; False where the two do not fit together."""
+    import pycolmap
+
+    shared = set(whole.reg_image_ids()) & set(part.reg_image_ids())
+    if len(shared) < _SHARED_PICTURES:
+        return False
+    whole_from_part = pycolmap.align_reconstructions_via_reprojections(
+        part, whole, _FITTING_SHARE, _FITTING_PX
+    )
+    if whole_from_part is None:
+        return False
+    part.transform(whole_from_part)
+    for image_id in sorted(set(part.reg_image_ids()) - shared):
+        image = whole.image(image_id)
+        image.frame.rig_from_world = part.image(image_id).frame.rig_from_world
+        whole.register_frame(image.frame_id)
+    return True

@@ -1,0 +1,117 @@
+"""Which pictures to compare: neighbours in time, pictures that look alike, or all with all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+from scipy.cluster.vq import kmeans2
+
+from sfumato import machine
+from sfumato.footage.records import Picture
+from sfumato.sfm.config import SfmConfig
+
+Pair = tuple[int, int]
+
+# Pairs of all pictures, per core, up to which each is compared with each other: about ten seconds.
+_EXHAUSTIVE_PAIRS_PER_CORE = 900
+_NEIGHBOURS = 8
+_ALIKE = 12
+_ALIKE_WITHOUT_SEQUENCE = 24
+_WORDS = 48
+_SAMPLE = 60_000
+
+
+def choose_pairs(
+    pictures: Sequence[Picture],
+    descriptors: Mapping[str, np.ndarray],
+    config: SfmConfig,
+    *,
+    exhaustive: bool = False,
+) -> list[Pair]:
+    """Pairs worth comparing, as positions in ``pictures``, the smaller first, sorted.
+
+    Args:
+        pictures: sorted by name, so that those of a video follow each other in time.
+        descriptors: uint8 [n, 128] by name.
+        config: which kind of pairs, and the seed.
+        exhaustive: all pairs, whatever ``config`` says.
+    """
+    kind = "exhaustive" if exhaustive else config.pairs
+    if kind == "auto":
+        few = len(pictures) * (len(pictures) - 1) / 2 <= _EXHAUSTIVE_PAIRS_PER_CORE * machine.cores()
+        is_film = any(picture.sequence is not None for picture in pictures)
+        kind = "exhaustive" if few else "sequential" if is_film else "retrieval"
+    if kind == "exhaustive":
+        return list(combinations(range(len(pictures)), 2))
+    alike = similarity([descriptors[picture.name] for picture in pictures], seed=config.seed)
+    if kind == "retrieval":
+        return sorted(set(most_alike(alike, _ALIKE_WITHOUT_SEQUENCE)) | set(_in_a_row(pictures, 2)))
+    return sorted(set(neighbours(pictures, _NEIGHBOURS)) | set(most_alike(alike, _ALIKE)))
+
+
+def neighbours(pictures: Sequence[Picture], count: int) -> Iterable[Pair]:
+    """Pairs within a sequence: ``count`` next pictures, and those 2, 4, 8.. times as far away."""
+    steps = sorted({*range(1, count + 1), *(count * 2**k for k in range(1, 4))})
+    sequences: dict[str, list[int]] = {}
+    for number, picture in enumerate(pictures):
+        if picture.sequence is not None:
+            sequences.setdefault(picture.sequence, []).append(number)
+    for numbers in sequences.values():
+        for place, number in enumerate(numbers):
+            yield from ((number, numbers[place + step]) for step in steps if place + step < len(numbers))
+
+
+def most_alike(similarity: np.ndarray, count: int) -> Iterable[Pair]:
+    """For each picture its ``count`` most similar ones.
+
+    Args:
+        similarity: [n, n], symmetric.
+        count: how many.
+    """
+    others = similarity - 2.0 * np.eye(len(similarity)) * (1.0 + np.abs(similarity).max())
+    order = np.argsort(-others, axis=1, kind="stable")[:, : min(count, len(similarity) - 1)]
+    for first, row in enumerate(order.tolist()):
+        yield from ((min(first, second), max(first, second)) for second in row)
+
+
+def similarity(descriptors: Sequence[np.ndarray], *, seed: int) -> np.ndarray:
+    """How much pictures look alike, from their own features and no learned vocabulary.
+
+    Each picture becomes a vector of locally aggregated descriptors over words found by k-means in this
+    set alone; similarity is the cosine.
+
+    Args:
+        descriptors: uint8 [n, 128] of each picture.
+        seed: of the choice of samples and of k-means.
+
+    Returns:
+        [m, m] float32 in [-1, 1]; 0 for pictures without features.
+
+    Source: Jegou et al. 2010, Aggregating local descriptors into a compact image representation;
+        Arandjelovic and Zisserman 2013 for the normalisation of each word by itself.
+    """
+    rng = np.random.default_rng(seed)
+    everything = np.concatenate([d for d in descriptors if len(d)] or [np.zeros((1, 128), np.uint8)])
+    sample = everything[np.sort(rng.permutation(len(everything))[:_SAMPLE])].astype(np.float32)
+    words = min(_WORDS, len(sample))
+    centres, _ = kmeans2(sample, words, iter=8, minit="points", seed=rng, missing="warn")
+    vectors = np.stack([_aggregate(d.astype(np.float32), centres) for d in descriptors])
+    return vectors @ vectors.T
+
+
+def _aggregate(descriptors: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """[k * 128] of unit length: the sum of residuals at each of k words, each word scaled to unit length."""
+    total = np.zeros(centres.shape, np.float32)
+    if len(descriptors):
+        nearest = np.argmax(descriptors @ centres.T - 0.5 * (centres**2).sum(axis=1), axis=1)
+        np.add.at(total, nearest, descriptors - centres[nearest])
+    total /= np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-6)
+    return total.ravel() / max(float(np.linalg.norm(total)), 1e-6)
+
+
+def _in_a_row(pictures: Sequence[Picture], count: int) -> Iterable[Pair]:
+    """Pairs of pictures whose names follow each other, as photographs are often taken in order."""
+    last = len(pictures)
+    return ((i, i + step) for i in range(last) for step in range(1, count + 1) if i + step < last)

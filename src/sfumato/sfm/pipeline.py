@@ -1,0 +1,381 @@
+"""From videos and photographs to a posed dataset, in stages whose results are files."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sfumato import machine
+from sfumato.capture.readers import holds_cameras, read_source
+from sfumato.display import Display
+from sfumato.errors import CaptureError, ConfigError
+from sfumato.footage import Footage, FrameOptions, gather, read_footage
+from sfumato.outputs import holding, write_json
+from sfumato.sfm import export, features, known, mapping, matching, pairs, report, upright
+from sfumato.sfm.config import SfmConfig
+from sfumato.sfm.stages import Stages, fingerprint
+
+if TYPE_CHECKING:
+    import pycolmap
+
+_log = logging.getLogger("sfumato")
+
+# Comparing all pictures with each other is worth a try up to here, when nothing else places them.
+_MOST_FOR_ALL_PAIRS = 300
+_NAMES_SHOWN = 6
+
+
+@dataclass(frozen=True)
+class SfmResult:
+    """What was found.
+
+    Attributes:
+        folder: the dataset.
+        quality: in numbers.
+        verdict: good, usable or poor.
+        seconds: of each stage, when it was done.
+    """
+
+    folder: Path
+    quality: report.Quality
+    verdict: str
+    seconds: dict[str, float]
+
+
+def structure_from_motion(
+    inputs: Sequence[Path],
+    out: Path,
+    config: SfmConfig = SfmConfig(),  # noqa: B008
+    frames: FrameOptions = FrameOptions(),  # noqa: B008
+    *,
+    display: Display | None = None,
+) -> SfmResult:
+    """Find the cameras of videos or photographs, or the points of pictures whose cameras are known.
+
+    Args:
+        inputs: videos, photographs, folders of them; or one posed dataset.
+        out: dataset folder to make: ``images/`` and ``sparse/0/`` with pinhole cameras, ``sfm.json``, and
+            ``work/``, which is only needed to go on after an interruption or with other options.
+        config: how cameras are found.
+        frames: how pictures are taken from videos and photographs.
+        display: where to show what happens.
+
+    Returns:
+        SfmResult. The same input, options and seed give the same cameras and points.
+
+    Raises:
+        CaptureError: the input cannot be used, or no cameras could be found; the message says why.
+    """
+    inputs = [Path(given) for given in inputs]
+    _check_folders(inputs, out)
+    with holding(out, "finding cameras in"):
+        return _Run(inputs, out, config, frames, display or Display()).go()
+
+
+class _Run:
+    """One run: its folders, its options, and its stages in order."""
+
+    def __init__(
+        self, inputs: list[Path], out: Path, config: SfmConfig, frames: FrameOptions, display: Display
+    ) -> None:
+        self._inputs, self._out, self._config, self._frames = inputs, out, config, frames
+        self._display = display
+        self._work = out / "work"
+        self._database = self._work / "database.db"
+        self._model = self._work / "model"
+        self._stages = Stages(self._work / "stages.json")
+        self._given = _given_cameras(inputs, config)
+
+    def go(self) -> SfmResult:
+        import pycolmap
+
+        # COLMAP tells of every step on stderr; what matters of it is said here in other words.
+        pycolmap.logging.minloglevel = int(pycolmap.logging.Level.ERROR)
+        began = time.monotonic()
+        placed = self._place_given() if self._given else None
+        footage = placed.footage if placed else self._gather()
+        self._find_features(footage, placed)
+        self._match(footage, exhaustive=False)
+        self._find_cameras(footage, placed)
+        model, found = self._read_model()
+        if model.num_reg_images() < mapping.ENOUGH * len(footage.pictures) and not placed:
+            self._try_all_pairs(footage)
+            model, found = self._read_model()
+        return self._write(footage, model, found, began, placed)
+
+    def _gather(self) -> Footage:
+        folder = self._work / "frames"
+
+        def work(_: bool) -> None:
+            with self._display.counting("taking pictures", "frames") as report_count:
+                gather(
+                    self._inputs,
+                    folder,
+                    self._frames,
+                    report=lambda what, done, total: report_count(done, total),
+                )
+
+        self._stages.run("frames", [fingerprint(_files(self._inputs)), asdict(self._frames)], work)
+        footage = read_footage(folder)
+        left_out = f", {len(footage.dropped)} left out as useless" if footage.dropped else ""
+        self._display.say(f"pictures: {len(footage.pictures)}{left_out}")
+        return footage
+
+    def _place_given(self) -> known.KnownCameras:
+        assert self._given is not None
+        placed = known.place_known(self._given, self._work / "frames" / "images")
+        poses = {name: pose.tolist() for name, pose in placed.poses.items()}
+        cameras = {name: repr(camera) for name, camera in placed.cameras.items()}
+        files = fingerprint(Path(picture.source) for picture in placed.footage.pictures)
+        self._stages.run("frames", [files, poses, cameras], lambda _: None)
+        self._display.say(f"pictures: {len(placed.footage.pictures)}, with known cameras")
+        return placed
+
+    def _find_features(self, footage: Footage, placed: known.KnownCameras | None) -> None:
+        settings = features.Settings.chosen(footage.pictures, self._config)
+        cameras = {name: known.colmap_camera(c) for name, c in placed.cameras.items()} if placed else None
+
+        def work(is_continued: bool) -> None:
+            if not (is_continued and self._database.exists()):
+                features.import_pictures(self._database, footage, self._config, cameras)
+            with self._display.counting("finding features", "pictures") as report_count:
+                features.extract(self._database, footage, settings, report_count)
+
+        self._stages.run("features", [asdict(settings), self._config.camera_model], work)
+
+    def _match(self, footage: Footage, *, exhaustive: bool) -> None:
+        import pycolmap
+
+        def work(is_continued: bool) -> None:
+            with pycolmap.Database.open(self._database) as opened:
+                if not (is_continued or exhaustive):
+                    opened.clear_matches()
+                    opened.clear_two_view_geometries()
+                descriptors = features.read_descriptors(opened)
+            _check_features(footage, descriptors)
+            chosen = pairs.choose_pairs(footage.pictures, descriptors, self._config, exhaustive=exhaustive)
+            names = [(footage.pictures[a].name, footage.pictures[b].name) for a, b in chosen]
+            tolerance_px = mapping.pixel_tolerance(footage.pictures)
+            with self._display.counting("comparing", "pairs") as report_count:
+                matching.match(
+                    self._database, names, self._work, report_count, self._config.seed, tolerance_px
+                )
+
+        made_from = [self._config.pairs, self._config.seed, exhaustive]
+        self._stages.run("all pairs" if exhaustive else "pairs", made_from, work)
+
+    def _find_cameras(
+        self, footage: Footage, placed: known.KnownCameras | None = None, name: str = "cameras"
+    ) -> None:
+        task = mapping.Task(
+            self._database,
+            footage.folder,
+            len(footage.pictures),
+            mapping.pixel_tolerance(footage.pictures),
+            self._config.seed,
+        )
+        scratch = self._work / "mapping"
+
+        def work(_: bool) -> None:
+            shutil.rmtree(scratch, ignore_errors=True)
+            if placed:
+                model, way, apart = self._triangulated(task, placed, scratch), "given cameras", 0
+            else:
+                with self._display.counting("finding cameras", "pictures") as report_count:
+                    model, way, apart = mapping.climb(task, scratch, report_count)
+            if model is None:
+                raise CaptureError(_why_nothing(footage, self._inputs))
+            if not placed:
+                mapping.polish(model, task)
+            shutil.rmtree(self._model, ignore_errors=True)
+            self._model.mkdir(parents=True)
+            model.write(self._model)
+            write_json(self._model / "found.json", {"way": way, "other_models": apart})
+            shutil.rmtree(scratch, ignore_errors=True)
+
+        self._stages.run(name, [self._config.seed, self._config.poses], work)
+
+    def _triangulated(
+        self, task: mapping.Task, placed: known.KnownCameras, scratch: Path
+    ) -> pycolmap.Reconstruction:
+        refine = self._config.poses == "refine"
+        with self._display.waiting("finding points"):
+            model = known.posed_model(self._database, placed)
+            model = mapping.retriangulated(model, task, scratch)
+            mapping.polish(model, task, poses=refine)
+            if refine:
+                known.back_to_given(model, placed)
+        if not model.num_points3D():
+            raise CaptureError(
+                f"{self._inputs[0]}: its pictures do not fit its cameras: not one point could be found; check "
+                "the poses, or give --poses estimate"
+            )
+        return model
+
+    def _try_all_pairs(self, footage: Footage) -> None:
+        if len(footage.pictures) > _MOST_FOR_ALL_PAIRS:
+            return
+        before = self._model.with_name("model_of_some_pairs")
+        shutil.rmtree(before, ignore_errors=True)
+        shutil.copytree(self._model, before)
+        self._match(footage, exhaustive=True)
+        self._find_cameras(footage, name="cameras from all pairs")
+        if self._registered(before) > self._registered(self._model):
+            shutil.rmtree(self._model)
+            before.rename(self._model)
+        shutil.rmtree(before, ignore_errors=True)
+
+    def _registered(self, folder: Path) -> int:
+        import pycolmap
+
+        return pycolmap.Reconstruction(folder).num_reg_images()
+
+    def _read_model(self) -> tuple[pycolmap.Reconstruction, dict[str, Any]]:
+        import pycolmap
+
+        found = json.loads((self._model / "found.json").read_text("utf-8"))
+        return pycolmap.Reconstruction(self._model), found
+
+    def _write(
+        self,
+        footage: Footage,
+        model: pycolmap.Reconstruction,
+        found: dict[str, Any],
+        began: float,
+        placed: known.KnownCameras | None,
+    ) -> SfmResult:
+        quality = report.measure(model, len(footage.pictures))
+        verdict, against = quality.verdict()
+        missing = report.why_missing(footage, model, self._database)
+        similarity, gravity = self._similarity(footage, model, placed)
+        cameras = report.cameras_of(model)
+
+        def work(_: bool) -> None:
+            with self._display.counting("writing pictures", "pictures") as report_count:
+                export.write_dataset(model, similarity, footage.folder, self._out, report_count)
+
+        self._stages.run("dataset", [similarity.matrix.tolist()], work)
+        rest = {
+            "found_by": found["way"],
+            "other_models": found["other_models"],
+            "cameras": cameras,
+            "missing": [{"name": name, "reason": reason} for name, reason in sorted(missing.items())],
+            "left_out": [{"name": d.name, "source": d.source, "reason": d.reason} for d in footage.dropped],
+            "world": {
+                "up": "-y" if gravity.direction is not None else None,
+                "gravity_from": gravity.found_by,
+                "from_mapper": similarity.matrix.tolist(),
+                "unit": "as given" if placed or self._config.known_distance else "arbitrary",
+            },
+            "seconds": self._stages.seconds,
+            "options": {"sfm": asdict(self._config), "frames": asdict(self._frames)},
+            "versions": machine.versions(),
+        }
+        write_json(self._out / "sfm.json", report.to_plain(quality, verdict, against, rest))
+        self._say(quality, verdict, against, missing, found["other_models"], time.monotonic() - began)
+        return SfmResult(self._out, quality, verdict, self._stages.seconds)
+
+    def _similarity(
+        self, footage: Footage, model: pycolmap.Reconstruction, placed: known.KnownCameras | None
+    ) -> tuple[upright.Similarity, upright.Gravity]:
+        """From the model's world to the one that is written; given cameras stay where they are."""
+        if placed:
+            return upright.IDENTITY, upright.Gravity(None, "given cameras")
+        images = sorted((model.images[i] for i in model.reg_image_ids()), key=lambda image: image.name)
+        rotations = np.array([image.cam_from_world().rotation.matrix() for image in images])
+        recorded = {p.name: np.array(p.gravity) for p in footage.pictures if p.gravity is not None}
+        recorded = {i: recorded[image.name] for i, image in enumerate(images) if image.name in recorded}
+        gravity = upright.Gravity(None, "left as it was found")
+        if self._config.upright:
+            gravity = upright.find_gravity(rotations, recorded)
+        similarity = upright.IDENTITY
+        centres = {image.name: np.asarray(image.projection_center()) for image in images}
+        if gravity.direction is not None:
+            points = np.array([point.xyz for _, point in sorted(model.points3D.items())]).reshape(-1, 3)
+            places = np.array(list(centres.values()))
+            similarity = upright.upright_similarity(gravity.direction, points, places, rotations[0, 2])
+        if self._config.known_distance:
+            similarity = upright.scaled(similarity, centres, self._config.known_distance)
+        return similarity, gravity
+
+    def _say(
+        self,
+        quality: report.Quality,
+        verdict: str,
+        against: list[str],
+        missing: dict[str, str],
+        other_models: int,
+        seconds: float,
+    ) -> None:
+        self._display.say(f"cameras: {report.describe(quality, seconds)}")
+        for name, reason in list(sorted(missing.items()))[:_NAMES_SHOWN]:
+            self._display.say(f"  without a camera: {name}: {reason}")
+        if len(missing) > _NAMES_SHOWN:
+            self._display.say(f"  and {len(missing) - _NAMES_SHOWN} more; sfm.json lists them")
+        if other_models:
+            _log.warning(
+                "the pictures fall into %d groups that do not overlap; the largest is used", other_models + 1
+            )
+        self._display.say(f"verdict: {verdict}{': ' if against else ''}{'; '.join(against)}")
+
+
+def _given_cameras(inputs: list[Path], config: SfmConfig):
+    """The posed dataset that is given, or None."""
+    posed = [path for path in inputs if holds_cameras(path)]
+    if not posed or config.poses == "estimate":
+        return None
+    if len(inputs) > 1:
+        raise ConfigError(
+            f"{posed[0]} has cameras already and cannot be joined with other inputs; give it alone, or "
+            "--poses estimate to find all cameras anew"
+        )
+    if config.known_distance:
+        raise ConfigError("known_distance sets the scale of cameras that are found; these are given already")
+    return read_source(posed[0])
+
+
+def _check_folders(inputs: list[Path], out: Path) -> None:
+    """Refuse to write where the input lies, or over what somebody else made."""
+    whole = out.resolve()
+    for given in inputs:
+        if given.resolve() == whole or whole / "images" in (given.resolve(), *given.resolve().parents):
+            raise ConfigError(f"--out {out} holds the input {given}; give another folder")
+    is_own = (out / "work" / "stages.json").is_file()
+    for name in ("images", "sparse"):
+        if (out / name).exists() and not is_own:
+            raise ConfigError(f"{out / name} exists and was not made here; give another --out")
+
+
+def _files(inputs: list[Path]) -> list[Path]:
+    """Every file that is given, or lies in a folder that is."""
+    found = []
+    for path in inputs:
+        if not path.exists():
+            raise CaptureError(f"{path} does not exist; give videos, photographs or folders of them")
+        found += [p for p in path.rglob("*") if p.is_file()] if path.is_dir() else [path]
+    return found
+
+
+def _check_features(footage: Footage, descriptors: dict[str, np.ndarray]) -> None:
+    rich = sum(len(found) >= 50 for found in descriptors.values())
+    if rich < mapping.LEAST_PICTURES:
+        raise CaptureError(
+            f"only {rich} of {len(footage.pictures)} pictures show any texture; cameras are found from "
+            "details, so film things with patterns, in focus and in good light"
+        )
+
+
+def _why_nothing(footage: Footage, inputs: list[Path]) -> str:
+    return (
+        f"{', '.join(str(path) for path in inputs[:3])}: no cameras could be found: fewer than "
+        f"{mapping.LEAST_PICTURES} of {len(footage.pictures)} pictures fit together; take more pictures, closer "
+        "to each other, while moving sideways round something with texture"
+    )

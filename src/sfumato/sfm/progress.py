@@ -1,0 +1,12 @@
+"""How long work says how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+Report = Callable[[int, int], None]
+"""Called with how much is done and how much there is; 0 for the second where that is unknown."""
+
+
+def silent(done: int, total: int) -> None:
+    """Tells nobody."""

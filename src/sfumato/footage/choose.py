@@ -27,6 +27,7 @@ _BLACK = 0.02
 _NEIGHBOURS_S = 1.5
 _CENTRED = 0.3
 _UNEVEN = 0.3
+_TIME_SHARE = 0.3
 
 
 @dataclass(frozen=True)
@@ -85,12 +86,11 @@ def choose(measured: Measured, options: FrameOptions) -> Choice:
     path = measured.positions - measured.positions[0]
     rests = path[-1] < SHORTEST_STEP
     if rests and (options.keep_duplicates or not _has_texture(measured, usable)):
-        path = (measured.times_s - measured.times_s[0]) / max(
-            measured.times_s[-1] - measured.times_s[0], 1e-9
-        )
+        path = _elapsed(measured.times_s)
     count = _count(float(path[-1]), options)
+    spread = _spread(path, measured.times_s)
     merit = measured.sharpness / np.maximum(_running_median(measured), 1e-9)
-    kept = _sharpest_of_each_stretch(path, merit, usable, count)
+    kept = _sharpest_of_each_stretch(spread, merit, usable, count)
     kept = _close_gaps(path, merit, usable, kept, options.max_frames or MOST_FRAMES)
     if not options.keep_duplicates:
         shortest = max(SHORTEST_STEP, _UNEVEN * float(path[-1]) / count)
@@ -131,8 +131,18 @@ def _running_median(measured: Measured) -> NDArray[np.float64]:
     """[n] median sharpness of the frames within a second and a half of each."""
     n = len(measured.times_s)
     seconds = max(float(measured.times_s[-1] - measured.times_s[0]), 1e-9)
-    taps = max(5, round(2 * _NEIGHBOURS_S * n / seconds))
-    return median_filter(measured.sharpness, size=min(taps, 2 * n - 1), mode="nearest")
+    taps = min(max(2, round(_NEIGHBOURS_S * n / seconds)), n - 1)
+    return median_filter(measured.sharpness, size=2 * taps + 1, mode="nearest")
+
+
+def _spread(path: NDArray[np.float64], times_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """[n] positions in which stretches are equally long: motion, and a little time where it is misjudged."""
+    return path + _TIME_SHARE * float(path[-1]) * _elapsed(times_s)
+
+
+def _elapsed(times_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """[n] time from 0 at the first frame to 1 at the last."""
+    return (times_s - times_s[0]) / max(float(times_s[-1] - times_s[0]), 1e-9)
 
 
 def _sharpest_of_each_stretch(

@@ -58,7 +58,11 @@ def measure(video: Video, report: Report) -> Measured:
     for frame in video.frames():
         luma = frame.luma
         rows.append((frame.time_s, path.add(luma), sharpness(luma), brightness(luma), contrast(luma)))
-        report(f"looking at {video.path.name}", len(rows), max(video.num_frames, len(rows)))
+        report(
+            f"looking at {video.path.name}",
+            len(rows),
+            video.num_frames if len(rows) <= video.num_frames else 0,
+        )
     return Measured(*np.array(rows, np.float64).reshape(-1, 5).T)
 
 

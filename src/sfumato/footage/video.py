@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sfumato.capture.resample import area_average
 from sfumato.errors import CaptureError
-from sfumato.footage.colour import BT2020_SDR, HLG, PQ, to_srgb
+from sfumato.footage.hdr import BT2020_SDR, HLG, PQ, to_srgb
 from sfumato.footage.measure import LUMA_SIDE_PX
 
 _log = logging.getLogger(__name__)
@@ -73,7 +73,7 @@ class Video:
     def frames(self) -> Iterator[Frame]:
         """Every frame that can be decoded, in order of display.
 
-        A broken end is no error: a warning says so, and the frames before it count.
+        What is broken is no error: a warning says so, and the other frames count.
         """
         from av.video.reformatter import VideoReformatter
 
@@ -89,6 +89,10 @@ class Video:
                     frame, *size, "gray", src_color_range=_range(frame), dst_color_range=_FULL,
                     interpolation=_AREA | _EXACT,
                 )  # fmt: skip
+                if index == 0 and frame.interlaced_frame:
+                    _log.warning(
+                        "%s is interlaced: edges are combed where it moves; film it progressively", self.path
+                    )
                 index += 1
                 yield Frame(frame.pts, time_s - start, bool(frame.key_frame), grey.to_ndarray())
         if 0 < index < 0.9 * self.num_frames:
@@ -130,12 +134,10 @@ def open_video(path: Path) -> Video | None:
     import av
 
     try:
-        with opened(path) as (container, stream):
+        with opened(path) as (_, stream):
             if stream is None:
                 raise CaptureError(f"{path} holds no pictures, only sound or data; give a video")
             size = (stream.codec_context.width, stream.codec_context.height)
-            interlaced = (stream.codec_context.name or "", container.format.name)
-            _log.debug("%s: %s", path, interlaced)
             frames = int(stream.frames or 0)
     except av.FFmpegError:
         return None
@@ -163,16 +165,23 @@ def opened(path: Path) -> Iterator[tuple[Any, Any]]:
 
 
 def _decoded(container: Any, stream: Any, video: Video) -> Iterator[Any]:
-    """Frames of the video's size, until the end or the first place that cannot be decoded."""
+    """Whole frames of the video's size, to the end of what can be read."""
     import av
 
-    try:
-        for frame in container.decode(stream):
-            if (frame.width, frame.height) == video.size_px:
+    packets = container.demux(stream)
+    while True:
+        try:
+            frames = next(packets).decode()
+        except StopIteration:
+            return
+        except av.InvalidDataError:
+            # One broken packet; the decoder goes on at the next.
+            continue
+        except av.FFmpegError:
+            return
+        for frame in frames:
+            if (frame.width, frame.height) == video.size_px and not frame.is_corrupt:
                 yield frame
-    except av.FFmpegError as error:
-        reason = " ".join(str(error.strerror or error).split()).lower()
-        _log.warning("%s is broken (%s); using the part before", video.path, reason)
 
 
 def upright(frame: Any, stream: Any, max_side_px: int) -> NDArray[np.uint8]:
@@ -195,11 +204,16 @@ def upright(frame: Any, stream: Any, max_side_px: int) -> NDArray[np.uint8]:
 
 def display_matrix(frame: Any) -> tuple[int, int, int, int]:
     """(a, b, c, d) of the frame's display matrix, x' = a x + c y and y' = b x + d y; (1, 0, 0, 1) if none."""
-    for data in frame.side_data.keys() if hasattr(frame.side_data, "keys") else ():
-        if getattr(data, "name", str(data)) == "DISPLAYMATRIX":
-            a, b, _, c, d = np.frombuffer(bytes(frame.side_data[data]), "<i4")[:5]
-            return int(a), int(b), int(c), int(d)
-    return 1, 0, 0, 1
+    try:
+        data = frame.side_data.get("DISPLAYMATRIX")
+    except (KeyError, ValueError):
+        # Side data of a kind that this version of PyAV has no name for hides the rest.
+        quarter = round(frame.rotation / 90.0) % 4
+        return ((1, 0, 0, 1), (0, -1, 1, 0), (-1, 0, 0, -1), (0, 1, -1, 0))[quarter]
+    if data is None:
+        return 1, 0, 0, 1
+    a, b, _, c, d = np.frombuffer(bytes(data), "<i4")[:5].tolist()
+    return a, b, c, d
 
 
 def turned(picture: NDArray[np.uint8], matrix: tuple[int, int, int, int]) -> NDArray[np.uint8]:

@@ -1,0 +1,102 @@
+"""``frames.json`` comes back as it was written, and nothing else is taken for it."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from sfumato.errors import CaptureError
+from sfumato.footage.records import Dropped, Footage, Picture, read_footage, write_footage
+
+FRAME = Picture("clip/000001.jpg", "clip.mp4", "video clip", (640, 360), None, "clip", 0.5, 4.0, 0.4, None)
+PHOTO = replace(
+    FRAME, name="photos/a.jpg", focal_px=500.5, sequence=None, time_s=None, gravity=(0.0, 1.0, 0.0)
+)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for picture in (FRAME, PHOTO):
+        path = tmp_path / "images" / picture.name
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"picture")
+    dropped = (Dropped("clip.mp4", "clip/000002.jpg", "blurred"),)
+    write_footage(Footage(tmp_path / "images", (FRAME, PHOTO), dropped), tmp_path)
+    return tmp_path
+
+
+def test_what_is_written_is_read(folder):
+    footage = read_footage(folder)
+    assert footage.folder == folder / "images"
+    assert footage.pictures == (FRAME, PHOTO)
+    assert footage.dropped[0].reason == "blurred"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("name", "../a.jpg"),
+        ("name", "/a.jpg"),
+        ("name", "a//b.jpg"),
+        ("name", "a\\b.jpg"),
+        ("name", ""),
+        ("name", 3),
+        ("name", "clip/missing.jpg"),
+        ("size_px", [0, 360]),
+        ("size_px", [640]),
+        ("size_px", "640"),
+        ("size_px", [640, True]),
+        ("focal_px", -1.0),
+        ("focal_px", "long"),
+        ("sequence", 7),
+        ("sharpness", None),
+        ("brightness", 1e400),
+        ("brightness", 2.0),
+        ("gravity", [0.0, 1.0]),
+        ("gravity", [0.0, float("nan"), 0.0]),
+    ],
+)
+def test_each_field_is_checked(folder, field, value):
+    path = folder / "frames.json"
+    content = json.loads(path.read_text())
+    content["pictures"][0][field] = value
+    path.write_text(json.dumps(content))
+    with pytest.raises(
+        CaptureError, match=r"frames\.json cannot be used \(.*\); gather the pictures again"
+    ) as e:
+        read_footage(folder)
+    assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"version": 2}',
+        '{"version": 1}',
+        '{"version": 1, "pictures": [3], "dropped": []}',
+        '{"version": 1, "pictures": [], "dropped": [3]}',
+        "[" * 100_000,
+        "\0",
+    ],
+)
+def test_other_content_is_refused(folder, content):
+    (folder / "frames.json").write_text(content)
+    with pytest.raises(CaptureError, match=r"frames\.json"):
+        read_footage(folder)
+
+
+def test_names_must_be_distinct_and_sorted(folder):
+    path = folder / "frames.json"
+    content = json.loads(path.read_text())
+    content["pictures"] = content["pictures"][::-1]
+    path.write_text(json.dumps(content))
+    with pytest.raises(CaptureError, match="not sorted"):
+        read_footage(folder)
+
+
+def test_a_missing_description_says_what_to_do(tmp_path):
+    with pytest.raises(CaptureError, match="does not exist; gather"):
+        read_footage(tmp_path)

@@ -196,6 +196,7 @@ def test_lenses_that_there_are_not_are_refused_by_name(tmp_path, options, messag
     ("old", "new", "message"),
     [
         ("<?xml", '<!DOCTYPE d [<!ENTITY a "b">]><?xml', "declares a document type or entities"),
+        ("<?xml", "<!DOCTYPE d><?xml", "declares a document type or entities"),
         ("</chunk>", "", "is not whole XML"),
         ("<cameras>", "<camera>", "is not whole XML"),
         ("<document", "<project", "is not whole XML"),

@@ -128,7 +128,7 @@ edits = st.lists(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=edits)
 def test_any_change_of_bytes_is_read_or_is_one_line(whole_datasets, kind, changes):
     root, path, content = whole_datasets[kind]
@@ -157,7 +157,7 @@ VALUES = st.recursive(
 
 
 @pytest.mark.parametrize("kind", ["polycam", "record3d", "opensfm"])
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_value_in_any_place_is_read_or_is_one_line(whole_datasets, kind, data):
     root, path, content = whole_datasets[kind]

@@ -74,7 +74,7 @@ def from_rotation_vector(vector: np.ndarray, translation: np.ndarray, where: str
     Raises:
         CaptureError: the vector or the translation is huge.
     """
-    angle = float(np.linalg.norm(vector))
+    angle = math.hypot(*vector)
     if not angle < 1e3:
         raise CaptureError(
             f"{where}: the rotation {vector.tolist()} is no angle-axis vector; remove the image"

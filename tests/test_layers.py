@@ -21,7 +21,9 @@ MAY_IMPORT = {
     "capture": "errors checks outputs machine maths scene",
     "evaluate": "errors checks outputs machine maths scene ops render",
     "train": "errors display checks outputs machine maths scene ops render capture evaluate",
-    "cli": "errors display checks outputs machine maths scene ops render capture footage sfm evaluate train sfumato",
+    "reconstruct": "errors display outputs machine capture footage sfm train",
+    "cli": "errors display checks outputs machine maths scene ops render capture footage sfm evaluate train "
+    "reconstruct sfumato",
     # The package's own file names what is public, and loads it when it is used.
     "sfumato": "errors scene ops render capture evaluate train",
 }
@@ -37,7 +39,7 @@ ONLY_IN = {
     "av": ("footage/",),
     "pillow_heif": ("capture/images.py", "footage/"),
     "rawpy": ("footage/",),
-    "pycolmap": ("sfm/",),
+    "pycolmap": ("sfm/", "reconstruct/budget.py"),
 }
 # Slow to import: only inside functions, so that `import sfumato` and --help are quick.
 LAZY = {

@@ -14,6 +14,7 @@ from importlib import import_module
 from sfumato.errors import SfumatoError
 
 VERBS = {
+    "reconstruct": "video, photographs or dataset -> run folder with a scene, in one go",
     "sfm": "video or photographs -> dataset with cameras",
     "train": "photographs with cameras -> run folder with a scene",
     "eval": "run folder -> quality on held-out views, with pictures",
@@ -60,7 +61,7 @@ def _print_help() -> None:
     print("usage: sfumato <command> [options]\n")
     print("Photographs to 3D Gaussian scenes, on a plain CPU.\n")
     for verb, summary in VERBS.items():
-        print(f"  {verb:8} {summary}")
+        print(f"  {verb:11} {summary}")
     print("\nsfumato <command> --help explains its options; sfumato --version names the version.")
 
 

@@ -55,7 +55,7 @@ class Train:
 def command(arguments: Sequence[str]) -> int:
     """Parse the arguments and train; the exit code."""
     given = parse(Train, "train", arguments)
-    _check_available(given)
+    check_available(given.device, given.renderer)
     if given.resume:
         given = _with_stored_options(given, arguments)
     from rich.console import Console
@@ -73,10 +73,15 @@ def command(arguments: Sequence[str]) -> int:
     return 128 + result.stopped_by if result.stopped_by else 0
 
 
-def _check_available(given: Train) -> None:
-    if given.device == "cuda":
+def check_available(device: str, renderer: str) -> None:
+    """Refuse what this version cannot do.
+
+    Raises:
+        ConfigError: naming the option.
+    """
+    if device == "cuda":
         raise ConfigError("--device cuda is not available in this version; give cpu or auto")
-    if given.renderer == "trace":
+    if renderer == "trace":
         raise ConfigError("--renderer trace is not available in this version; give raster")
 
 

@@ -14,6 +14,8 @@ class SfmConfig:
 
     Attributes:
         seed: of every random choice; the same seed and pictures give the same cameras and points.
+        minutes: how long it may take, about: fewer features are found where there are many pictures, and
+            no other way is tried once the time is spent; None: as long as it needs.
         feature_side_px: features are found in pictures made this small, long side; None: by their number.
         max_features: most features of a picture; None: by their number.
         pairs: which pictures are compared: neighbours in a video and what looks alike (sequential), what
@@ -28,6 +30,7 @@ class SfmConfig:
     """
 
     seed: int = 0
+    minutes: float | None = None
     feature_side_px: int | None = None
     max_features: int | None = None
     pairs: Literal["auto", "sequential", "retrieval", "exhaustive"] = "auto"
@@ -37,6 +40,8 @@ class SfmConfig:
     known_distance: tuple[str, str, float] | None = None
 
     def __post_init__(self) -> None:
+        if self.minutes is not None and not self.minutes > 0:
+            raise ConfigError(f"sfm.minutes is {self.minutes}; give more than 0")
         if self.feature_side_px is not None and not 64 <= self.feature_side_px <= 10_000:
             raise ConfigError(f"feature_side_px is {self.feature_side_px}; give 64 to 10000")
         if self.max_features is not None and not 100 <= self.max_features <= 32_768:

@@ -18,9 +18,10 @@ from sfumato.sfm.progress import Report
 if TYPE_CHECKING:
     import pycolmap
 
-# Long side and number of features: what a few pictures are worth, and what many can afford.
-_FINE, _COARSE = (1600, 4096), (1280, 3072)
-_FINE_UNTIL = 40
+# Long side, number of features, and the seconds that a picture takes with them in all stages, on two cores.
+_LEVELS = ((1600, 4096, 1.4), (1280, 3072, 0.9), (1000, 2048, 0.5))
+# Pictures per core up to which the finest level is taken, and the next, where no time is set.
+_FINE_UNTIL, _MEDIUM_UNTIL = 40, 300
 # Pictures smaller than this are doubled first, as soft and small ones show too few features otherwise.
 _DOUBLED_BELOW_PX = 1000
 # Doubling finds many more; the most that are kept then, as a share, for the sake of the time to compare.
@@ -45,12 +46,19 @@ class Settings:
     @staticmethod
     def chosen(pictures: Sequence[Picture], config: SfmConfig) -> Settings:
         """Settings suited to the number of pictures and to this machine's cores."""
-        per_core = len(pictures) / machine.cores()
-        side_px, count = _FINE if per_core <= _FINE_UNTIL else _COARSE
+        side_px, count, _ = _LEVELS[_level(len(pictures), config)]
         side_px = config.feature_side_px or side_px
         doubled = min(side_px, max(max(picture.size_px) for picture in pictures)) < _DOUBLED_BELOW_PX
         count = round(_DOUBLED_SHARE * count) if doubled else count
         return Settings(side_px, config.max_features or count, doubled)
+
+
+def _level(pictures: int, config: SfmConfig) -> int:
+    per_core = pictures / machine.cores()
+    if config.minutes is None:
+        return 0 if per_core <= _FINE_UNTIL else 1 if per_core <= _MEDIUM_UNTIL else 2
+    affordable = (i for i, level in enumerate(_LEVELS) if level[2] * 2 * per_core <= 60 * config.minutes)
+    return next(affordable, len(_LEVELS) - 1)
 
 
 def import_pictures(

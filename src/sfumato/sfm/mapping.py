@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +36,7 @@ class Task:
         pictures: how many there are.
         tolerance_px: largest error of a point in a picture.
         seed: of every random choice.
+        until_s: moment of the monotonic clock after which no other way is tried.
     """
 
     database: Path
@@ -41,6 +44,7 @@ class Task:
     pictures: int
     tolerance_px: float
     seed: int
+    until_s: float = math.inf
 
 
 def pixel_tolerance(pictures: Sequence[Picture]) -> float:
@@ -69,7 +73,7 @@ def climb(task: Task, folder: Path, report: Report) -> tuple[pycolmap.Reconstruc
         model, apart = merged(models, lambda m: retriangulated(m, task, folder))
         if best is None or _rank(model) > _rank(best):
             best, way, others = model, name, apart
-        if best.num_reg_images() >= ENOUGH * task.pictures:
+        if best.num_reg_images() >= ENOUGH * task.pictures or time.monotonic() > task.until_s:
             break
         _log.debug("%s: %d of %d pictures", name, model.num_reg_images(), task.pictures)
     return best, way, others

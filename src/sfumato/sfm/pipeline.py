@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import shutil
 import time
 from collections.abc import Sequence
@@ -93,6 +94,7 @@ class _Run:
         self._model = self._work / "model"
         self._stages = Stages(self._work / "stages.json")
         self._given = _given_cameras(inputs, config)
+        self._until_s = time.monotonic() + 60.0 * (config.minutes or math.inf)
 
     def go(self) -> SfmResult:
         import pycolmap
@@ -181,6 +183,7 @@ class _Run:
             len(footage.pictures),
             mapping.pixel_tolerance(footage.pictures),
             self._config.seed,
+            self._until_s,
         )
         scratch = self._work / "mapping"
 
@@ -215,13 +218,13 @@ class _Run:
                 known.back_to_given(model, placed)
         if not model.num_points3D():
             raise CaptureError(
-                f"{self._inputs[0]}: its pictures do not fit its cameras: not one point could be found; check "
-                "the poses, or give --poses estimate"
+                f"{self._inputs[0]}: its pictures do not fit its cameras: not one point could be found; "
+                "check the poses, or give --poses estimate"
             )
         return model
 
     def _try_all_pairs(self, footage: Footage) -> None:
-        if len(footage.pictures) > _MOST_FOR_ALL_PAIRS:
+        if len(footage.pictures) > _MOST_FOR_ALL_PAIRS or time.monotonic() > self._until_s:
             return
         before = self._model.with_name("model_of_some_pairs")
         shutil.rmtree(before, ignore_errors=True)
@@ -316,7 +319,7 @@ class _Run:
         seconds: float,
     ) -> None:
         self._display.say(f"cameras: {report.describe(quality, seconds)}")
-        for name, reason in list(sorted(missing.items()))[:_NAMES_SHOWN]:
+        for name, reason in sorted(missing.items())[:_NAMES_SHOWN]:
             self._display.say(f"  without a camera: {name}: {reason}")
         if len(missing) > _NAMES_SHOWN:
             self._display.say(f"  and {len(missing) - _NAMES_SHOWN} more; sfm.json lists them")
@@ -376,6 +379,6 @@ def _check_features(footage: Footage, descriptors: dict[str, np.ndarray]) -> Non
 def _why_nothing(footage: Footage, inputs: list[Path]) -> str:
     return (
         f"{', '.join(str(path) for path in inputs[:3])}: no cameras could be found: fewer than "
-        f"{mapping.LEAST_PICTURES} of {len(footage.pictures)} pictures fit together; take more pictures, closer "
-        "to each other, while moving sideways round something with texture"
+        f"{mapping.LEAST_PICTURES} of {len(footage.pictures)} pictures fit together; take more pictures, "
+        "closer to each other, while moving sideways round something with texture"
     )

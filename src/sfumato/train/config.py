@@ -148,7 +148,7 @@ class TrainConfig:
 
     Attributes:
         steps: number of steps; None: as many as the minutes allow.
-        minutes: time budget of training, minutes; None: fixed by ``steps``.
+        minutes: time budget of training, or of all that ``reconstruct`` does; None: fixed by ``steps``.
         seed: of every random choice; with ``steps`` the same seed gives the same bits.
         strategy: how the number of Gaussians changes.
         max_gaussians: cap on their number; None: chosen from memory, time and pixels.

@@ -24,14 +24,15 @@ class CaptureOptions:
     """How photographs are read.
 
     Attributes:
-        downscale: make the photographs this many times smaller, by area average.
+        downscale: make the photographs this many times smaller, by area average; None: not, or with
+            ``reconstruct`` as suits the time there is.
         test_every: hold out every so-manieth photograph by name, to measure quality; 0 holds out none.
         alpha: what an alpha channel is: transparency, or a mask of what to ignore; auto takes it for
             transparency in Blender datasets and for a mask elsewhere.
         background: red, green and blue in [0, 1] behind transparent photographs; None: white.
     """
 
-    downscale: int = 1
+    downscale: int | None = None
     test_every: int = 8
     alpha: Literal["auto", "transparency", "mask"] = "auto"
     background: tuple[float, float, float] | None = None
@@ -40,7 +41,7 @@ class CaptureOptions:
         """Read a dataset with these options."""
         from sfumato.capture.dataset import load_capture
 
-        return load_capture(data, **vars(self), seed=seed)
+        return load_capture(data, **{**vars(self), "downscale": self.downscale or 1}, seed=seed)
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,12 @@ def run_training(
     folder.check_free(resume=resume, overwrite=overwrite)
     if resume and options.init:
         raise ConfigError("--init and --resume exclude each other: a resumed run has its scene already")
-    options = replace(options, data=options.data.absolute(), train=with_budget(options.train))
+    options = replace(
+        options,
+        data=options.data.absolute(),
+        capture=replace(options.capture, downscale=options.capture.downscale or 1),
+        train=with_budget(options.train),
+    )
     with display.waiting(f"reading {options.data}"):
         capture = options.capture.load(options.data, seed=options.train.seed)
         capture.train_views[0].load()

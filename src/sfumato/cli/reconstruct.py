@@ -1,0 +1,64 @@
+"""`sfumato reconstruct`: a video, photographs or a posed dataset to a scene, in one go."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import FlagCreatePairsOff, Positional, arg
+
+from sfumato.cli.arguments import parse
+from sfumato.cli.train import check_available
+from sfumato.footage.options import FrameOptions
+from sfumato.sfm.config import SfmConfig
+from sfumato.train.config import TrainConfig
+from sfumato.train.options import CaptureOptions
+
+
+@dataclass(frozen=True)
+class Reconstruct:
+    """Make a scene of a video or of photographs, within a given time.
+
+    INPUT is a video, photographs, a folder of either, several of them, or a dataset with cameras. Cameras
+    are found, the scene is trained, and its quality is measured on pictures that were held out.
+    Interrupted, the same command goes on where it was; with --resume also in the middle of training.
+    Exit codes: 0 done, 2 something given is wrong, 130 Ctrl-C, 143 SIGTERM, 1 anything else.
+
+    Attributes:
+        inputs: videos, photographs, folders of them, or one dataset.
+        out: run folder to make: scene.ply, metrics.json, renders and more; the cameras are in dataset/.
+        resume: go on with a training that was begun.
+        overwrite: replace the results in the run folder.
+        device: where to compute; auto takes the best there is.
+        renderer: how scenes are drawn: rasterized or ray traced.
+        frames, sfm, capture, train: the parts.
+    """
+
+    inputs: Annotated[Positional[tuple[Path, ...]], arg(metavar="INPUT")]
+    out: Annotated[Path, arg(aliases=["-o"])]
+    resume: FlagCreatePairsOff[bool] = False
+    overwrite: FlagCreatePairsOff[bool] = False
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    renderer: Literal["raster", "trace"] = "raster"
+    frames: FrameOptions = field(default_factory=FrameOptions)
+    sfm: SfmConfig = field(default_factory=SfmConfig)
+    capture: Annotated[CaptureOptions, arg(name="")] = field(default_factory=CaptureOptions)
+    train: Annotated[TrainConfig, arg(name="")] = field(default_factory=TrainConfig)
+
+
+def command(arguments: Sequence[str]) -> int:
+    """Parse the arguments and reconstruct; the exit code."""
+    given = parse(Reconstruct, "reconstruct", arguments)
+    check_available(given.device, given.renderer)
+    from rich.console import Console
+
+    from sfumato.display import Display
+    from sfumato.reconstruct import Reconstruction, reconstruct
+
+    task = Reconstruction(given.inputs, given.frames, given.sfm, given.capture, given.train)
+    result = reconstruct(
+        task, given.out, resume=given.resume, overwrite=given.overwrite, display=Display(Console())
+    )
+    return 128 + result.stopped_by if result.stopped_by else 0

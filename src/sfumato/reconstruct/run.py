@@ -1,0 +1,120 @@
+"""One command from a video to a scene: the stages one after the other, in one run folder."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from sfumato.capture.dataset import load_capture
+from sfumato.capture.readers import holds_cameras, read_source
+from sfumato.display import Display, clock
+from sfumato.errors import ConfigError
+from sfumato.footage import FrameOptions
+from sfumato.reconstruct.budget import CAMERAS_SHARE, Budget, downscale_for, frames_within, probe_s
+from sfumato.sfm.config import SfmConfig
+from sfumato.sfm.pipeline import structure_from_motion
+from sfumato.train.checkpoint import checkpoints
+from sfumato.train.config import TrainConfig
+from sfumato.train.folder import RunFolder
+from sfumato.train.options import CaptureOptions, RunOptions
+from sfumato.train.run import RunResult, run_training
+from sfumato.train.warm_up import kernels_are_compiled, warm_up
+
+_log = logging.getLogger("sfumato")
+
+DATASET = "dataset"
+DEFAULT_MINUTES = 10.0
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """What is reconstructed, and how.
+
+    Attributes:
+        inputs: videos, photographs, folders of them; or one posed dataset.
+        frames: how pictures are taken.
+        sfm: how cameras are found.
+        capture: how the dataset is read; ``downscale`` None: by the time there is.
+        train: how the scene is trained; ``minutes`` are for everything, 10 where neither they nor ``steps``
+            are given.
+    """
+
+    inputs: tuple[Path, ...]
+    frames: FrameOptions = field(default_factory=FrameOptions)
+    sfm: SfmConfig = field(default_factory=SfmConfig)
+    capture: CaptureOptions = field(default_factory=CaptureOptions)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+    def __post_init__(self) -> None:
+        if not self.inputs:
+            raise ConfigError("there is no input; give a video, photographs or a folder of them")
+
+
+def reconstruct(
+    task: Reconstruction,
+    out: Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    display: Display | None = None,
+) -> RunResult:
+    """Make a scene of a video, of photographs, or of a posed dataset.
+
+    Args:
+        task: what and how.
+        out: run folder to make; cameras and pictures go into its ``dataset``.
+        resume: go on with the training that was begun there. Stages before it go on by themselves.
+        overwrite: replace the results in it.
+        display: where to show what happens.
+
+    Returns:
+        RunResult, as training ends with.
+
+    Raises:
+        SfumatoError: something that was given is wrong, or no cameras can be found.
+    """
+    folder, display = RunFolder(out), display or Display()
+    folder.check_free(resume=resume, overwrite=overwrite)
+    if resume and any(checkpoints(folder.checkpoints)):
+        return run_training(out, folder.read_options(), resume=True, display=display)
+    whole_minutes = task.train.minutes or (None if task.train.steps else DEFAULT_MINUTES)
+    budget = Budget(whole_minutes or 0.0)
+    if whole_minutes:
+        display.of_a_whole(lambda: f"whole {clock(budget.spent_s)} of {clock(budget.whole_s)}")
+    data = _posed(task, out, budget, display)
+    options = _training(task, data, budget, display)
+    return run_training(out, options, overwrite=overwrite, display=display)
+
+
+def _posed(task: Reconstruction, out: Path, budget: Budget, display: Display) -> Path:
+    """A dataset with cameras and points: the one that was given, or one that is made now."""
+    first = task.inputs[0]
+    is_posed = len(task.inputs) == 1 and task.sfm.poses == "keep" and holds_cameras(first)
+    if is_posed and read_source(first).points is not None:
+        return first
+    sfm, frames = task.sfm, task.frames
+    if budget.whole_s:
+        seconds = CAMERAS_SHARE * budget.whole_s
+        sfm = replace(sfm, minutes=sfm.minutes or seconds / 60.0)
+        frames = replace(frames, max_frames=frames.max_frames or frames_within(seconds, probe_s()))
+    found = structure_from_motion(task.inputs, out / DATASET, sfm, frames, display=display)
+    if found.verdict == "poor":
+        _log.warning("the cameras are poor, and so will be the scene; see %s", out / DATASET / "sfm.json")
+    return found.folder
+
+
+def _training(task: Reconstruction, data: Path, budget: Budget, display: Display) -> RunOptions:
+    """Options of the training, within what is left of the budget."""
+    train, capture = task.train, replace(task.capture, downscale=1)
+    full = load_capture(data, test_every=capture.test_every, alpha=capture.alpha)
+    size_px = max((view.camera.size_px for view in full.views), key=lambda size: size[0] * size[1])
+    if not budget.whole_s:
+        return RunOptions(data, task.capture, train)
+    first = "" if kernels_are_compiled() else ", for the first time on this machine: a minute or two"
+    with display.waiting(f"preparing kernels{first}"):
+        warm_up(train)
+    downscale = task.capture.downscale or downscale_for(size_px, (budget.whole_s - budget.spent_s) / 60.0)
+    sizes = [tuple(side // downscale for side in view.camera.size_px) for view in full.test_views]
+    train = replace(train, minutes=round(budget.training_minutes(sizes), 3))
+    return RunOptions(data, replace(capture, downscale=downscale), train)

@@ -7,7 +7,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from sfumato.errors import CaptureError
@@ -16,7 +16,7 @@ from sfumato.footage.frames import take_frames
 from sfumato.footage.kinds import Kind, Report, find_sources
 from sfumato.footage.options import FEWEST_PICTURES, FrameOptions
 from sfumato.footage.records import FILE_NAME, IMAGES, Dropped, Footage, Picture, read_footage, write_footage
-from sfumato.outputs import write_error
+from sfumato.outputs import write_error, write_json
 
 __all__ = ["Dropped", "Footage", "Picture", "gather", "read_footage"]
 
@@ -90,12 +90,11 @@ def _new_images(folder: Path, inputs: Sequence[Path]) -> Iterator[Path]:
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
         yield unfinished
-        # Without its description a folder is nobody's, so that goes last.
+        # Not to be read while the folder changes, but still saying whose folder it is.
+        write_json(folder / FILE_NAME, {"version": None})
         if final.exists():
             shutil.rmtree(final)
         os.replace(unfinished, final)
-        with suppress(FileNotFoundError):
-            (folder / FILE_NAME).unlink()
     except OSError as error:
         raise write_error(error.filename or final, error) from error
     finally:

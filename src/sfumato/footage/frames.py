@@ -14,7 +14,7 @@ from sfumato.footage.measure import MotionPath, brightness, contrast, sharpness
 from sfumato.footage.options import LONGEST_FRAME_SIDE_PX, FrameOptions
 from sfumato.footage.photos import save_picture
 from sfumato.footage.records import Dropped, Picture
-from sfumato.footage.video import Video, open_video
+from sfumato.footage.video import Stamps, Video, open_video
 
 _log = logging.getLogger(__name__)
 
@@ -38,12 +38,18 @@ def take_frames(
     video = open_video(source.path)
     if video is None:
         raise CaptureError(f"{source.path} is no video any more; it changed while it was read")
-    measured = measure(video, report)
+    measured, stamps = measure(video, report)
     if not len(measured.times_s):
         raise CaptureError(f"{source.path}: none of its frames can be decoded; copy it again from the camera")
     choice = choose(measured, options)
     _warn(source.path, measured, choice)
-    pictures = _write(video, source.group, folder, measured, choice, options, report)
+    pictures = []
+    (folder / source.group).mkdir(parents=True, exist_ok=True)
+    longest = options.max_side_px or LONGEST_FRAME_SIDE_PX
+    for index, pixels in video.pictures(choice.kept.tolist(), stamps, longest):
+        pictures.append(_picture(source, measured, index, (pixels.shape[1], pixels.shape[0])))
+        save_picture(pixels, folder / pictures[-1].name)
+        report(f"keeping frames of {video.path.name}", len(pictures), len(choice.kept))
     dropped = [
         Dropped(str(source.path), _name(source.group, index), _reason(source.group, reason))
         for index, reason in choice.reasons.items()
@@ -51,52 +57,36 @@ def take_frames(
     return pictures, dropped
 
 
-def measure(video: Video, report: Report) -> Measured:
+def measure(video: Video, report: Report) -> tuple[Measured, Stamps]:
     """Decode a video once, small and grey, and measure each frame."""
     path = MotionPath()
+    pts: list[int] = []
+    keys: list[int] = []
     rows: list[tuple[float, float, float, float, float]] = []
     for frame in video.frames():
         luma = frame.luma
+        if frame.is_key:
+            keys.append(len(pts))
+        pts.append(frame.pts)
         rows.append((frame.time_s, path.add(luma), sharpness(luma), brightness(luma), contrast(luma)))
-        report(
-            f"looking at {video.path.name}",
-            len(rows),
-            video.num_frames if len(rows) <= video.num_frames else 0,
-        )
-    return Measured(*np.array(rows, np.float64).reshape(-1, 5).T)
+        total = video.num_frames if len(pts) <= video.num_frames else 0
+        report(f"looking at {video.path.name}", len(pts), total)
+    return Measured(*np.array(rows, np.float64).reshape(-1, 5).T), Stamps(pts, keys)
 
 
-def _write(
-    video: Video,
-    group: str,
-    folder: Path,
-    measured: Measured,
-    choice: Choice,
-    options: FrameOptions,
-    report: Report,
-) -> list[Picture]:
-    longest = options.max_side_px or LONGEST_FRAME_SIDE_PX
-    (folder / group).mkdir(parents=True, exist_ok=True)
-    found = []
-    for index, pixels in video.pictures(choice.kept.tolist(), longest):
-        name = _name(group, index)
-        save_picture(pixels, folder / name)
-        found.append(
-            Picture(
-                name=name,
-                source=str(video.path),
-                camera=f"video {group}",
-                size_px=(pixels.shape[1], pixels.shape[0]),
-                focal_px=None,
-                sequence=group,
-                time_s=round(float(measured.times_s[index]), 6),
-                sharpness=float(measured.sharpness[index]),
-                brightness=float(measured.brightness[index]),
-                gravity=None,
-            )
-        )
-        report(f"keeping frames of {video.path.name}", len(found), len(choice.kept))
-    return found
+def _picture(source: Source, measured: Measured, index: int, size_px: tuple[int, int]) -> Picture:
+    return Picture(
+        name=_name(source.group, index),
+        source=str(source.path),
+        camera=f"video {source.group}",
+        size_px=size_px,
+        focal_px=None,
+        sequence=source.group,
+        time_s=round(float(measured.times_s[index]), 6),
+        sharpness=float(measured.sharpness[index]),
+        brightness=float(measured.brightness[index]),
+        gravity=None,
+    )
 
 
 def _warn(path: Path, measured: Measured, choice: Choice) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import math
 import shutil
 import time
@@ -15,23 +14,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sfumato import machine
-from sfumato.capture.readers import holds_cameras, read_source
 from sfumato.display import Display
-from sfumato.errors import CaptureError, ConfigError
+from sfumato.errors import CaptureError
 from sfumato.footage import Footage, FrameOptions, gather, read_footage
 from sfumato.outputs import holding, write_json
-from sfumato.sfm import export, features, known, mapping, matching, pairs, report, upright
+from sfumato.sfm import export, features, known, mapping, matching, pairs, report, results, upright
 from sfumato.sfm.config import SfmConfig
+from sfumato.sfm.inputs import check_folders, every_file, given_cameras
 from sfumato.sfm.stages import Stages, fingerprint
 
 if TYPE_CHECKING:
     import pycolmap
 
-_log = logging.getLogger("sfumato")
-
 # Comparing all pictures with each other is worth a try up to here, when nothing else places them.
 _MOST_FOR_ALL_PAIRS = 300
-_NAMES_SHOWN = 6
 
 
 @dataclass(frozen=True)
@@ -76,7 +72,7 @@ def structure_from_motion(
         CaptureError: the input cannot be used, or no cameras could be found; the message says why.
     """
     inputs = [Path(given) for given in inputs]
-    _check_folders(inputs, out)
+    check_folders(inputs, out)
     with holding(out, "finding cameras in"):
         return _Run(inputs, out, config, frames, display or Display()).go()
 
@@ -93,7 +89,7 @@ class _Run:
         self._database = self._work / "database.db"
         self._model = self._work / "model"
         self._stages = Stages(self._work / "stages.json")
-        self._given = _given_cameras(inputs, config)
+        self._given = given_cameras(inputs, config)
         self._until_s = time.monotonic() + 60.0 * (config.minutes or math.inf)
 
     def go(self) -> SfmResult:
@@ -101,7 +97,6 @@ class _Run:
 
         # COLMAP tells of every step on stderr; what matters of it is said here in other words.
         pycolmap.logging.minloglevel = int(pycolmap.logging.Level.ERROR)
-        began = time.monotonic()
         placed = self._place_given() if self._given else None
         footage = placed.footage if placed else self._gather()
         self._find_features(footage, placed)
@@ -111,7 +106,7 @@ class _Run:
         if model.num_reg_images() < mapping.ENOUGH * len(footage.pictures) and not placed:
             self._try_all_pairs(footage)
             model, found = self._read_model()
-        return self._write(footage, model, found, began, placed)
+        return self._write(footage, model, found, placed is not None)
 
     def _gather(self) -> Footage:
         folder = self._work / "frames"
@@ -125,7 +120,7 @@ class _Run:
                     report=lambda what, done, total: report_count(done, total),
                 )
 
-        self._stages.run("frames", [fingerprint(_files(self._inputs)), asdict(self._frames)], work)
+        self._stages.run("frames", [fingerprint(every_file(self._inputs)), asdict(self._frames)], work)
         footage = read_footage(folder)
         left_out = f", {len(footage.dropped)} left out as useless" if footage.dropped else ""
         self._display.say(f"pictures: {len(footage.pictures)}{left_out}")
@@ -248,123 +243,38 @@ class _Run:
         return pycolmap.Reconstruction(self._model), found
 
     def _write(
-        self,
-        footage: Footage,
-        model: pycolmap.Reconstruction,
-        found: dict[str, Any],
-        began: float,
-        placed: known.KnownCameras | None,
+        self, footage: Footage, model: pycolmap.Reconstruction, found: dict[str, Any], is_given: bool
     ) -> SfmResult:
-        quality = report.measure(model, len(footage.pictures))
-        verdict, against = quality.verdict()
-        missing = report.why_missing(footage, model, self._database)
-        similarity, gravity = self._similarity(footage, model, placed)
+        """Write the dataset and ``sfm.json``, and say what was found."""
+        outcome = results.summarised(footage, model, self._database, other_models=found["other_models"])
         cameras = report.cameras_of(model)
+        placing = results.Placing(upright.IDENTITY, upright.Gravity(None, "given cameras"))
+        if not is_given:
+            placing = results.Placing.found(footage, model, self._config)
 
         def work(_: bool) -> None:
             with self._display.counting("writing pictures", "pictures") as report_count:
-                export.write_dataset(model, similarity, footage.folder, self._out, report_count)
+                export.write_dataset(model, placing.similarity, footage.folder, self._out, report_count)
 
-        self._stages.run("dataset", [similarity.matrix.tolist()], work)
+        self._stages.run("dataset", [placing.similarity.matrix.tolist()], work)
+        is_scaled = is_given or self._config.known_distance is not None
         rest = {
             "found_by": found["way"],
-            "other_models": found["other_models"],
+            "other_models": outcome.other_models,
             "cameras": cameras,
-            "missing": [{"name": name, "reason": reason} for name, reason in sorted(missing.items())],
-            "left_out": [{"name": d.name, "source": d.source, "reason": d.reason} for d in footage.dropped],
-            "world": {
-                "up": "-y" if gravity.direction is not None else None,
-                "gravity_from": gravity.found_by,
-                "from_mapper": similarity.matrix.tolist(),
-                "unit": "as given" if placed or self._config.known_distance else "arbitrary",
-            },
+            "missing": [{"name": name, "reason": reason} for name, reason in outcome.missing.items()],
+            "left_out": [asdict(dropped) for dropped in footage.dropped],
+            "world": {**placing.to_plain(), "unit": "as given" if is_scaled else "arbitrary"},
             "seconds": self._stages.seconds,
             "options": {"sfm": asdict(self._config), "frames": asdict(self._frames)},
             "versions": machine.versions(),
         }
-        write_json(self._out / "sfm.json", report.to_plain(quality, verdict, against, rest))
-        self._say(quality, verdict, against, missing, found["other_models"], time.monotonic() - began)
-        return SfmResult(self._out, quality, verdict, self._stages.seconds)
-
-    def _similarity(
-        self, footage: Footage, model: pycolmap.Reconstruction, placed: known.KnownCameras | None
-    ) -> tuple[upright.Similarity, upright.Gravity]:
-        """From the model's world to the one that is written; given cameras stay where they are."""
-        if placed:
-            return upright.IDENTITY, upright.Gravity(None, "given cameras")
-        images = sorted((model.images[i] for i in model.reg_image_ids()), key=lambda image: image.name)
-        rotations = np.array([image.cam_from_world().rotation.matrix() for image in images])
-        recorded = {p.name: np.array(p.gravity) for p in footage.pictures if p.gravity is not None}
-        recorded = {i: recorded[image.name] for i, image in enumerate(images) if image.name in recorded}
-        gravity = upright.Gravity(None, "left as it was found")
-        if self._config.upright:
-            gravity = upright.find_gravity(rotations, recorded)
-        similarity = upright.IDENTITY
-        centres = {image.name: np.asarray(image.projection_center()) for image in images}
-        if gravity.direction is not None:
-            points = np.array([point.xyz for _, point in sorted(model.points3D.items())]).reshape(-1, 3)
-            places = np.array(list(centres.values()))
-            similarity = upright.upright_similarity(gravity.direction, points, places, rotations[0, 2])
-        if self._config.known_distance:
-            similarity = upright.scaled(similarity, centres, self._config.known_distance)
-        return similarity, gravity
-
-    def _say(
-        self,
-        quality: report.Quality,
-        verdict: str,
-        against: list[str],
-        missing: dict[str, str],
-        other_models: int,
-        seconds: float,
-    ) -> None:
-        self._display.say(f"cameras: {report.describe(quality, seconds)}")
-        for name, reason in sorted(missing.items())[:_NAMES_SHOWN]:
-            self._display.say(f"  without a camera: {name}: {reason}")
-        if len(missing) > _NAMES_SHOWN:
-            self._display.say(f"  and {len(missing) - _NAMES_SHOWN} more; sfm.json lists them")
-        if other_models:
-            _log.warning(
-                "the pictures fall into %d groups that do not overlap; the largest is used", other_models + 1
-            )
-        self._display.say(f"verdict: {verdict}{': ' if against else ''}{'; '.join(against)}")
-
-
-def _given_cameras(inputs: list[Path], config: SfmConfig):
-    """The posed dataset that is given, or None."""
-    posed = [path for path in inputs if holds_cameras(path)]
-    if not posed or config.poses == "estimate":
-        return None
-    if len(inputs) > 1:
-        raise ConfigError(
-            f"{posed[0]} has cameras already and cannot be joined with other inputs; give it alone, or "
-            "--poses estimate to find all cameras anew"
-        )
-    if config.known_distance:
-        raise ConfigError("known_distance sets the scale of cameras that are found; these are given already")
-    return read_source(posed[0])
-
-
-def _check_folders(inputs: list[Path], out: Path) -> None:
-    """Refuse to write where the input lies, or over what somebody else made."""
-    whole = out.resolve()
-    for given in inputs:
-        if given.resolve() == whole or whole / "images" in (given.resolve(), *given.resolve().parents):
-            raise ConfigError(f"--out {out} holds the input {given}; give another folder")
-    is_own = (out / "work" / "stages.json").is_file()
-    for name in ("images", "sparse"):
-        if (out / name).exists() and not is_own:
-            raise ConfigError(f"{out / name} exists and was not made here; give another --out")
-
-
-def _files(inputs: list[Path]) -> list[Path]:
-    """Every file that is given, or lies in a folder that is."""
-    found = []
-    for path in inputs:
-        if not path.exists():
-            raise CaptureError(f"{path} does not exist; give videos, photographs or folders of them")
-        found += [p for p in path.rglob("*") if p.is_file()] if path.is_dir() else [path]
-    return found
+        against = outcome.against
+        plain = report.to_plain(outcome.quality, outcome.verdict, against, rest)
+        write_json(self._out / "sfm.json", plain)
+        seconds = self._stages.seconds
+        results.say(outcome, sum(seconds.values()), self._display)
+        return SfmResult(self._out, outcome.quality, outcome.verdict, seconds)
 
 
 def _check_features(footage: Footage, descriptors: dict[str, np.ndarray]) -> None:

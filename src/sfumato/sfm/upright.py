@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 import numpy as np
 
@@ -130,10 +131,13 @@ def scaled(
 
 
 def _named(name: str, centres: Mapping[str, np.ndarray]) -> str:
-    """The one picture that ``name`` means: its whole name, or the end of it."""
-    found = [n for n in centres if n == name] or [n for n in centres if n.endswith(f"/{name}")]
-    found = found or [n for n in centres if n.rsplit("/", 1)[-1].rsplit(".", 1)[0] == name]
+    """The one picture that ``name`` means: its name in the dataset, or that of the file it came from."""
+    found = [n for n in centres if n == name] or [n for n in centres if _stem(n) == _stem(name)]
     if len(found) != 1:
         what = "no picture with a camera has this name" if not found else f"{len(found)} pictures have it"
         raise CaptureError(f"known_distance: {name!r}: {what}; sfm.json lists the names")
     return found[0]
+
+
+def _stem(name: str) -> str:
+    return PurePosixPath(name).stem

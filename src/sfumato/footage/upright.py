@@ -1,0 +1,107 @@
+"""A decoded frame as it is meant to be looked at: upright, with square pixels, in sRGB."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sfumato.capture.resample import area_average
+from sfumato.footage.hdr import BT2020_SDR, HLG, PQ, to_srgb
+
+FULL_RANGE = 2
+AREA, EXACT = 0x20, 0x40000 | 0x80000
+"""Flags of swscale: area average; accurate rounding, and the same bits on every processor."""
+
+_FULL_CHROMA = 0x2000 | 0x4000
+_LIMITED_RANGE = 1
+_PQ_TAG, _HLG_TAG, _BT2020_PRIMARIES = 16, 18, 9
+_UNSPECIFIED = 2
+# AVCOL_SPC_* of a frame -> the matrix that swscale is told (SWS_CS_*).
+_MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
+_ITU709, _ITU601 = 1, 5
+
+
+def upright(frame: Any, stream: Any, max_side_px: int) -> NDArray[np.uint8]:
+    """A decoded frame as uint8 [h, w, 3] sRGB: turned as its side data asks, with square pixels."""
+    transfer = _transfer(frame, stream)
+    converted = frame.reformat(
+        format="rgb48le" if transfer else "rgb24",
+        src_colorspace=_matrix(frame),
+        src_color_range=pixel_range(frame),
+        dst_color_range=FULL_RANGE,
+        interpolation=AREA | _FULL_CHROMA | EXACT,
+    )
+    picture = converted.to_ndarray()
+    if transfer:
+        picture = to_srgb(picture, transfer)
+    height, width = picture.shape[:2]
+    size = fitting(_square(width, height, stream), max_side_px)
+    return np.ascontiguousarray(turned(area_average(picture, size), display_matrix(frame)))
+
+
+def display_matrix(frame: Any) -> tuple[int, int, int, int]:
+    """(a, b, c, d) of the frame's display matrix, x' = a x + c y and y' = b x + d y; (1, 0, 0, 1) if none."""
+    try:
+        data = frame.side_data.get("DISPLAYMATRIX")
+    except (KeyError, ValueError):
+        # Side data of a kind that this version of PyAV has no name for hides the rest.
+        quarter = round(frame.rotation / 90.0) % 4
+        return ((1, 0, 0, 1), (0, -1, 1, 0), (-1, 0, 0, -1), (0, 1, -1, 0))[quarter]
+    if data is None:
+        return 1, 0, 0, 1
+    a, b, _, c, d = np.frombuffer(bytes(data), "<i4")[:5].tolist()
+    return a, b, c, d
+
+
+def turned(picture: NDArray[np.uint8], matrix: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+    """A picture [h, w, d] turned and mirrored by the nearest of the eight ways to lay it down."""
+    a, b, c, d = matrix
+    if abs(a) + abs(d) >= abs(b) + abs(c):
+        flip_x, flip_y = a < 0, d < 0
+    else:
+        picture = picture.transpose(1, 0, 2)
+        flip_x, flip_y = c < 0, b < 0
+    return picture[:: -1 if flip_y else 1, :: -1 if flip_x else 1]
+
+
+def fitting(size_px: tuple[int, int], longest: int) -> tuple[int, int]:
+    """The size of the same shape with no side longer than ``longest``."""
+    scale = min(1.0, longest / max(size_px))
+    return max(1, round(size_px[0] * scale)), max(1, round(size_px[1] * scale))
+
+
+def _square(width: int, height: int, stream: Any) -> tuple[int, int]:
+    """The size at which pixels are square, making the picture smaller and not larger."""
+    ratio = float(stream.sample_aspect_ratio or 1)
+    if not 0.1 < ratio < 10.0:
+        return width, height
+    if ratio > 1.0:
+        return width, max(1, round(height / ratio))
+    return max(1, round(width * ratio)), height
+
+
+def _transfer(frame: Any, stream: Any) -> str | None:
+    """What must be undone to get sRGB; None for ordinary video."""
+    tag = int(getattr(frame, "color_trc", _UNSPECIFIED))
+    tag = int(stream.codec_context.color_trc) if tag == _UNSPECIFIED else tag
+    if tag in (_PQ_TAG, _HLG_TAG):
+        return PQ if tag == _PQ_TAG else HLG
+    primaries = int(getattr(frame, "color_primaries", _UNSPECIFIED))
+    primaries = int(stream.codec_context.color_primaries) if primaries == _UNSPECIFIED else primaries
+    return BT2020_SDR if primaries == _BT2020_PRIMARIES else None
+
+
+def _matrix(frame: Any) -> int:
+    # Without a tag, players take the matrix of standard definition for small pictures only.
+    untagged = _ITU601 if frame.height < 720 and frame.width < 1280 else _ITU709
+    return _MATRICES.get(int(frame.colorspace), untagged)
+
+
+def pixel_range(frame: Any) -> int:
+    """Whether black and white are the ends of the range (2), or inside it (1), in FFmpeg's numbers."""
+    is_full = int(frame.color_range) == _FULL or frame.format.name.startswith(
+        ("yuvj", "rgb", "gbr", "bgr", "pal")
+    )
+    return FULL_RANGE if is_full else _LIMITED_RANGE

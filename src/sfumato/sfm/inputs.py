@@ -1,0 +1,60 @@
+"""What structure from motion is given, and where it may write."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sfumato.capture.readers import Source, holds_cameras, read_source
+from sfumato.errors import CaptureError, ConfigError
+from sfumato.sfm.config import SfmConfig
+
+
+def given_cameras(inputs: Sequence[Path], config: SfmConfig) -> Source | None:
+    """The posed dataset that is given and whose cameras are wanted, or None.
+
+    Raises:
+        ConfigError: it is given together with something else.
+        CaptureError: it is broken.
+    """
+    posed = [path for path in inputs if holds_cameras(path)]
+    if not posed or config.poses == "estimate":
+        return None
+    if len(inputs) > 1:
+        raise ConfigError(
+            f"{posed[0]} has cameras already and cannot be joined with other inputs; give it alone, or "
+            "--poses estimate to find all cameras anew"
+        )
+    if config.known_distance:
+        raise ConfigError("known_distance sets the scale of cameras that are found; these are given already")
+    return read_source(posed[0])
+
+
+def check_folders(inputs: Sequence[Path], out: Path) -> None:
+    """Refuse to write where the input lies, or over what somebody else made.
+
+    Raises:
+        ConfigError: naming the folder.
+    """
+    whole = out.resolve()
+    for given in inputs:
+        if given.resolve() == whole or whole / "images" in (given.resolve(), *given.resolve().parents):
+            raise ConfigError(f"--out {out} holds the input {given}; give another folder")
+    is_own = (out / "work" / "stages.json").is_file()
+    for name in ("images", "sparse"):
+        if (out / name).exists() and not is_own:
+            raise ConfigError(f"{out / name} exists and was not made here; give another --out")
+
+
+def every_file(inputs: Sequence[Path]) -> list[Path]:
+    """Every file that is given, or lies in a folder that is.
+
+    Raises:
+        CaptureError: one does not exist.
+    """
+    found = []
+    for path in inputs:
+        if not path.exists():
+            raise CaptureError(f"{path} does not exist; give videos, photographs or folders of them")
+        found += [p for p in path.rglob("*") if p.is_file()] if path.is_dir() else [path]
+    return found

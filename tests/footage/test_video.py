@@ -10,11 +10,17 @@ from clips import marked, pan, texture, write_sound, write_video
 
 from sfumato.errors import CaptureError
 from sfumato.footage import hdr, video
+from sfumato.footage.frames import measure
 from sfumato.footage.video import open_video
 
 
+def pictures(path, indices, longest=1920):
+    video = open_video(path)
+    return dict(video.pictures(indices, measure(video, lambda *_: None)[1], longest))
+
+
 def first_picture(path, longest=1920):
-    return next(open_video(path).pictures([0], longest))[1].astype(int)
+    return pictures(path, [0], longest)[0].astype(int)
 
 
 def corners(picture):
@@ -99,11 +105,27 @@ def test_frames_are_small_grey_and_of_full_range(tmp_path):
 
 def test_chosen_pictures_are_those_frames(tmp_path):
     frames = pan(20, 5)
-    found = dict(open_video(write_video(tmp_path / "a.mp4", frames)).pictures([3, 11, 19], 1920))
+    found = pictures(write_video(tmp_path / "a.mp4", frames), [3, 11, 19])
     assert sorted(found) == [3, 11, 19]
     for index, picture in found.items():
         differences = [np.abs(picture.astype(int) - frame).mean() for frame in frames]
         assert int(np.argmin(differences)) == index
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi", "ts"])
+def test_beginning_at_key_frames_changes_nothing(tmp_path, monkeypatch, suffix):
+    def setup(stream):
+        stream.codec_context.gop_size = 10
+        stream.options = {"preset": "veryfast", "bf": "2"}
+
+    path = write_video(tmp_path / f"a.{suffix}", pan(90, 3), setup=setup)
+    assert len(measure(open_video(path), lambda *_: None)[1].keys) >= 8
+    wanted = [2, 31, 45, 46, 79, 88]
+    quick = pictures(path, wanted)
+    monkeypatch.setattr(video, "_FAR", 1000)
+    slow = pictures(path, wanted)
+    assert list(quick) == list(slow) == wanted
+    assert all(np.array_equal(quick[index], slow[index]) for index in wanted)
 
 
 @pytest.mark.parametrize(

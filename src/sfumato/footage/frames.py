@@ -60,7 +60,7 @@ def take_frames(
 def measure(video: Video, report: Report) -> tuple[Measured, Stamps]:
     """Decode a video once, small and grey, and measure each frame."""
     path = MotionPath()
-    pts: list[int] = []
+    pts: list[int | None] = []
     keys: list[int] = []
     rows: list[tuple[float, float, float, float, float]] = []
     for frame in video.frames():

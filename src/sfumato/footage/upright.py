@@ -101,7 +101,6 @@ def _matrix(frame: Any) -> int:
 
 def pixel_range(frame: Any) -> int:
     """Whether black and white are the ends of the range (2), or inside it (1), in FFmpeg's numbers."""
-    is_full = int(frame.color_range) == _FULL or frame.format.name.startswith(
-        ("yuvj", "rgb", "gbr", "bgr", "pal")
-    )
+    says_so = int(frame.color_range) == FULL_RANGE
+    is_full = says_so or frame.format.name.startswith(("yuvj", "rgb", "gbr", "bgr", "pal"))
     return FULL_RANGE if is_full else _LIMITED_RANGE

@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +40,13 @@ class Frame:
     """One decoded frame, small and grey.
 
     Attributes:
-        pts: its time stamp, in units of the stream; ascending.
-        time_s: seconds since the first frame.
+        pts: its time stamp, in units of the stream; None if it has none.
+        time_s: seconds since the first frame; never falls.
         is_key: decoding can start here.
         luma: uint8 [h, w], longest side at most ``LUMA_SIDE_PX``, not turned.
     """
 
-    pts: int
+    pts: int | None
     time_s: float
     is_key: bool
     luma: NDArray[np.uint8]
@@ -59,11 +60,13 @@ class Video:
         path: the file.
         size_px: (width, height) of its frames as stored.
         num_frames: how many it says it has; 0: it does not say.
+        has_index: it says where its key frames are, so that decoding can begin at any of them.
     """
 
     path: Path
     size_px: tuple[int, int]
     num_frames: int
+    has_index: bool
 
     def frames(self) -> Iterator[Frame]:
         """Every frame that can be decoded, in order of display.
@@ -74,14 +77,15 @@ class Video:
 
         reformatter = VideoReformatter()
         size = fitting(self.size_px, LUMA_SIDE_PX)
-        start = index = 0
-        last: int | None = None
+        start: float | None = None
+        time_s = -1.0
+        index = 0
         with opened(self.path) as (container, stream):
             for frame in _decoded(container, stream, self):
-                if frame.pts is None or (last is not None and frame.pts <= last):
-                    continue
-                start = frame.pts if last is None else start
-                last = frame.pts
+                stamp = frame.time if frame.pts is not None else None
+                start = stamp if start is None else start
+                at = stamp - (start or 0.0) if stamp is not None else index / float(stream.average_rate or 30)
+                time_s = max(at, time_s)
                 grey = reformatter.reformat(
                     frame, *size, "gray", src_color_range=pixel_range(frame), dst_color_range=FULL_RANGE,
                     interpolation=AREA | EXACT,
@@ -91,7 +95,6 @@ class Video:
                         "%s is interlaced: edges are combed where it moves; film it progressively", self.path
                     )
                 index += 1
-                time_s = float((frame.pts - start) * frame.time_base)
                 yield Frame(frame.pts, time_s, bool(frame.key_frame), grey.to_ndarray())
         if 0 < index < 0.9 * self.num_frames:
             _log.warning(
@@ -111,6 +114,25 @@ class Video:
         Yields:
             (index, uint8 [h, w, 3] sRGB); fewer than asked for only if the file changed meanwhile.
         """
+        done = 0
+        if self.has_index and stamps.ascend:
+            for found in self._from_key_frames(indices, stamps, max_side_px):
+                yield found
+                done += 1
+        wanted = set(indices[done:])
+        if not wanted:
+            return
+        with opened(self.path) as (container, stream):
+            for index, frame in enumerate(_decoded(container, stream, self)):
+                if index in wanted:
+                    yield index, upright(frame, stream, max_side_px)
+                if index >= max(wanted):
+                    return
+
+    def _from_key_frames(
+        self, indices: Sequence[int], stamps: Stamps, max_side_px: int
+    ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """The same, over as much as can be skipped; ends where a frame is not found by its stamp."""
         with opened(self.path) as (container, stream):
             frames = _decoded(container, stream, self)
             coming = 0
@@ -120,10 +142,10 @@ class Video:
                     container.seek(stamps.pts[key], stream=stream)
                     frames = _decoded(container, stream, self)
                 coming = index + 1
-                for frame in frames:
-                    if frame.pts == stamps.pts[index]:
-                        yield index, upright(frame, stream, max_side_px)
-                        break
+                frame = next((f for f in frames if f.pts is None or f.pts >= stamps.pts[index]), None)
+                if frame is None or frame.pts != stamps.pts[index]:
+                    return
+                yield index, upright(frame, stream, max_side_px)
 
 
 @dataclass(frozen=True)
@@ -131,12 +153,17 @@ class Stamps:
     """Where the frames of a video are.
 
     Attributes:
-        pts: [n] time stamp of each frame, distinct and ascending.
+        pts: [n] time stamp of each frame, None where there is none.
         keys: positions of those at which decoding can begin, ascending.
     """
 
-    pts: Sequence[int]
+    pts: Sequence[Any]
     keys: Sequence[int]
+
+    @property
+    def ascend(self) -> bool:
+        """Whether each frame can be told by its stamp."""
+        return None not in self.pts and all(a < b for a, b in pairwise(self.pts))
 
     def key_before(self, index: int) -> int:
         """The last key frame not after a frame; 0 if there is none."""
@@ -156,11 +183,12 @@ def open_video(path: Path) -> Video | None:
     import av
 
     try:
-        with opened(path) as (_, stream):
+        with opened(path) as (container, stream):
             if stream is None:
                 raise CaptureError(f"{path} holds no pictures, only sound or data; give a video")
             size = (stream.codec_context.width, stream.codec_context.height)
             frames = int(stream.frames or 0)
+            has_index = container.format.name.startswith(("mov", "matroska"))
     except av.FFmpegError:
         return None
     if not 0 < size[0] * size[1] <= MAX_PIXELS:
@@ -168,7 +196,7 @@ def open_video(path: Path) -> Video | None:
             f"{path}: its frames are {size[0]}x{size[1]} pixels; give a video of at most "
             f"{MAX_PIXELS // 1_000_000} million pixels a frame"
         )
-    return Video(path, size, frames)
+    return Video(path, size, frames, has_index)
 
 
 @contextmanager

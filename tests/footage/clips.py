@@ -1,5 +1,6 @@
 """Small videos and photographs made for the tests."""
 
+import struct
 from fractions import Fraction
 
 import av
@@ -82,4 +83,34 @@ def write_photo(path, pixels, *, orientation=None, tags=None, **options):
         directory[tag] = value
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels).save(path, exif=exif, **options)
+    return path
+
+
+def write_dng(path, mosaic, orientation=1):
+    """A minimal RAW file: a mosaic [h, w] of red, green, green and blue with white at 65535."""
+    height, width = mosaic.shape
+    data = mosaic.astype("<u2").tobytes()
+    matrix = struct.pack("<18i", *(v for i in range(9) for v in (int(i % 4 == 0), 1)))
+    entries = [(254, "I", 0), (256, "I", width), (257, "I", height), (258, "H", 16), (259, "H", 1)]
+    entries += [(262, "H", 32803), (271, "s", b"Maker\0"), (272, "s", b"X1\0"), (273, "I", None)]
+    entries += [(274, "H", orientation), (277, "H", 1), (278, "I", height), (279, "I", len(data))]
+    entries += [(33421, "2H", (2, 2)), (33422, "4B", (0, 1, 1, 2)), (50706, "4B", (1, 4, 0, 0))]
+    entries += [(50717, "I", 65535), (50721, "10", matrix), (50728, "5", struct.pack("<6i", *[1] * 6))]
+    kinds = {"B": 1, "s": 2, "H": 3, "I": 4}
+    fields, later = [], b""
+    start = 8 + 2 + 12 * len(entries) + 4
+    pixels_at = start + sum(len(v) + len(v) % 2 for _, _, v in entries if isinstance(v, bytes) and len(v) > 4)
+    for tag, form, value in entries:
+        if isinstance(value, bytes):
+            kind = kinds.get(form) or int(form)
+            count, packed = len(value) // (1 if form == "s" else 8), value
+        else:
+            values = value if isinstance(value, tuple) else (pixels_at if value is None else value,)
+            kind, count, packed = kinds[form[-1]], len(values), struct.pack(f"<{form}", *values)
+        if len(packed) > 4:
+            at, later = start + len(later), later + packed + b"\0" * (len(packed) % 2)
+            packed = struct.pack("<I", at)
+        fields.append(struct.pack("<HHI", tag, kind, count) + packed.ljust(4, b"\0"))
+    head = b"II*\0" + struct.pack("<IH", 8, len(entries)) + b"".join(fields) + b"\0" * 4
+    path.write_bytes(head + later + data)
     return path

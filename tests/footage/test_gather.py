@@ -4,6 +4,7 @@ import logging
 import os
 import re
 
+import av
 import numpy as np
 import pytest
 from clips import pan, texture, write_photo, write_sound, write_video
@@ -11,7 +12,7 @@ from PIL import Image
 
 from repository import ROOT
 from sfumato.errors import CaptureError
-from sfumato.footage import FrameOptions, gather, read_footage
+from sfumato.footage import FrameOptions, gather, read_footage, video
 
 WIDE = texture(150, 900)
 
@@ -196,6 +197,16 @@ def test_bad_input_is_one_line(tmp_path, make, message):
         gather([tmp_path / "a.mp4"], tmp_path / "out")
     assert "\n" not in str(error.value) and "; " in str(error.value)
     assert not (tmp_path / "out" / "images").exists()
+
+
+def test_a_video_that_the_decoder_gives_up_on_is_one_line(tmp_path, monkeypatch):
+    def fail(*_):
+        raise av.FFmpegError(1, "Operation not permitted")
+
+    clip = write_video(tmp_path / "clip.mp4", pan(5, 8))
+    monkeypatch.setattr(video, "_decoded", fail)
+    with pytest.raises(CaptureError, match=r"clip\.mp4 cannot be decoded .*; convert it"):
+        gather([clip], tmp_path / "out")
 
 
 def test_no_input_at_all_is_an_error(tmp_path):

@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 import pytest
-from clips import marked, texture, write_photo
+from clips import marked, texture, write_dng, write_photo
 from PIL import Image, ImageOps
 
 from sfumato.errors import CaptureError
@@ -150,6 +150,21 @@ def test_a_missing_reader_is_named(tmp_path, monkeypatch, kind, extra, module):
 def test_kinds_are_told_by_content(tmp_path, name, content, kind):
     (tmp_path / name).write_bytes(content)
     assert kind_of(tmp_path / name) is kind
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_raw_is_developed_upright(tmp_path, orientation):
+    pytest.importorskip("rawpy", reason="the extra 'raw' is not installed")
+    mosaic = np.zeros((64, 96))
+    mosaic[:, 48:] = 20000
+    path = write_dng(tmp_path / "a.tif", mosaic, orientation)
+    assert kind_of(path) is Kind.RAW, "by its content"
+    photo = examine(path, Kind.RAW)
+    assert photo.camera == "Maker X1" and not photo.as_it_is
+    found = np.asarray(Image.open(placed(path, tmp_path, kind=Kind.RAW))).astype(int)
+    found = found if orientation == 1 else np.rot90(found)
+    assert found.shape == (64, 96, 3) and photo.size_px == ((96, 64) if orientation == 1 else (64, 96))
+    assert found[:, :40].max() < 10 and np.ptp(found[:, 56:]) < 10 and 100 < found[:, 56:].mean() < 200
 
 
 def test_a_broken_raw_file_is_an_error(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -25,6 +26,18 @@ def tags(exif: Image.Exif) -> dict[int, Any]:
         return {**dict(exif), **dict(exif.get_ifd(_EXIF_IFD))}
     except Exception:
         # A broken directory can fail in any way, and takes nothing from the picture itself.
+        return {}
+
+
+def tags_of_tiff(path: Path) -> dict[int, Any]:
+    """The tags of a TIFF file, as most RAW files are, whether or not its pixels can be read."""
+    found = Image.Exif()
+    try:
+        with path.open("rb") as file:
+            found.load_from_fp(file)
+            return tags(found)
+    except Exception:
+        # As for `tags`: a file of another kind fails in any way.
         return {}
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,8 +19,6 @@ from sfumato.footage.records import FILE_NAME, IMAGES, Dropped, Footage, Picture
 from sfumato.outputs import write_error, write_json
 
 __all__ = ["Dropped", "Footage", "Picture", "gather", "read_footage"]
-
-_log = logging.getLogger(__name__)
 
 _UNFINISHED = ".images.part"
 
@@ -52,7 +50,23 @@ def gather(
         CaptureError: an input is missing, broken or of another kind, or fewer than three distinct pictures
             are found.
     """
-    inputs = [Path(given) for given in inputs]
+    inputs, folder = [Path(given) for given in inputs], Path(folder)
+    with warnings.catch_warnings():
+        # What Pillow thinks of odd files is said by our own errors, or is of no consequence.
+        warnings.filterwarnings("ignore", module="PIL")
+        pictures, dropped = _taken(inputs, folder, options, report)
+    footage = Footage(
+        folder / IMAGES,
+        tuple(sorted(pictures, key=lambda picture: picture.name)),
+        tuple(sorted(dropped, key=lambda one: (one.name, one.source))),
+    )
+    write_footage(footage, folder)
+    return footage
+
+
+def _taken(
+    inputs: Sequence[Path], folder: Path, options: FrameOptions, report: Report
+) -> tuple[list[Picture], list[Dropped]]:
     sources, dropped = find_sources(inputs, report)
     photos = [source for source in sources if source.kind is not Kind.VIDEO]
     pictures: list[Picture] = []
@@ -68,13 +82,7 @@ def gather(
             dropped += useless
         if len(pictures) < FEWEST_PICTURES:
             raise CaptureError(_too_few(inputs, len(pictures), dropped))
-    footage = Footage(
-        folder / IMAGES,
-        tuple(sorted(pictures, key=lambda picture: picture.name)),
-        tuple(sorted(dropped, key=lambda one: (one.name, one.source))),
-    )
-    write_footage(footage, folder)
-    return footage
+    return pictures, dropped
 
 
 @contextmanager

@@ -35,6 +35,20 @@ def take_frames(
     Raises:
         CaptureError: nothing in it can be decoded.
     """
+    import av
+
+    try:
+        return _take(source, folder, options, report)
+    except av.FFmpegError as error:
+        reason = " ".join(str(error.strerror or error).split()).lower()
+        raise CaptureError(
+            f"{source.path} cannot be decoded ({reason}); convert it to H.264 in .mp4"
+        ) from None
+
+
+def _take(
+    source: Source, folder: Path, options: FrameOptions, report: Report
+) -> tuple[list[Picture], list[Dropped]]:
     video = open_video(source.path)
     if video is None:
         raise CaptureError(f"{source.path} is no video any more; it changed while it was read")

@@ -12,6 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from sfumato.errors import CaptureError
+from sfumato.footage.exif import tags_of_tiff
 from sfumato.footage.records import Dropped
 from sfumato.footage.video import open_video
 
@@ -82,19 +83,18 @@ def kind_of(path: Path) -> Kind | None:
     special = _kind_by_start(head)
     if special is not None:
         return special
+    if head.startswith(_TIFF_STARTS) and (
+        path.suffix.lower() in _RAW_SUFFIXES or _DNG_VERSION in tags_of_tiff(path)
+    ):
+        return Kind.RAW
     try:
         with Image.open(path) as image:
             if image.format == "GIF" and getattr(image, "is_animated", False):
                 return Kind.VIDEO if open_video(path) else Kind.PICTURE
-            if image.format == "TIFF" or head.startswith(_TIFF_STARTS):
-                is_raw = path.suffix.lower() in _RAW_SUFFIXES or _DNG_VERSION in getattr(image, "tag_v2", {})
-                return Kind.RAW if is_raw else Kind.PICTURE
             return Kind.PICTURE
     except Exception:
         # Pillow's readers fail in many ways on what they do not know.
-        if head.startswith(_TIFF_STARTS) and path.suffix.lower() in _RAW_SUFFIXES:
-            return Kind.RAW
-    return Kind.VIDEO if open_video(path) else None
+        return Kind.VIDEO if open_video(path) else None
 
 
 def _kind_by_start(head: bytes) -> Kind | None:

@@ -76,7 +76,7 @@ def examine(path: Path, kind: Kind) -> Photo:
             _check_size(image.size)
             stored, form, mode = image.size, image.format, image.mode
             orientation = _orientation(image)
-            found = exif.tags(image.getexif() if kind is not Kind.RAW else _exif_of_raw(path))
+            found = exif.tags_of_tiff(path) if kind is Kind.RAW else exif.tags(image.getexif())
             image.draft("L", (LUMA_SIDE_PX, LUMA_SIDE_PX))
             luma = _turned(_luma(image), orientation)
     except CaptureError:
@@ -210,12 +210,6 @@ def _check_size(size_px: tuple[int, int]) -> None:
 def _orientation(image: Image.Image) -> int:
     value = image.getexif().get(_ORIENTATION, 1)
     return value if value in range(1, 9) else 1
-
-
-def _exif_of_raw(path: Path) -> Image.Exif:
-    with suppress(Exception), Image.open(path) as image:
-        return image.getexif()
-    return Image.Exif()
 
 
 def _luma(image: Image.Image) -> Image.Image:

@@ -129,6 +129,13 @@ def test_pictures_of_an_earlier_run_are_replaced_and_others_are_not(tmp_path):
     assert (tmp_path / "other" / "images" / "mine.txt").exists()
 
 
+def test_the_output_may_lie_among_the_inputs(tmp_path):
+    album(tmp_path / "photos", orientation=3)
+    first = gather([tmp_path / "photos"], tmp_path / "photos" / "out")
+    assert gather([tmp_path / "photos"], tmp_path / "photos" / "out") == first
+    assert len(first.pictures) == 4 and not first.dropped
+
+
 def test_a_failed_run_leaves_the_earlier_one(tmp_path):
     album(tmp_path / "a")
     gather([tmp_path / "a"], tmp_path / "out")

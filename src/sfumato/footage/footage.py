@@ -68,6 +68,9 @@ def _taken(
     inputs: Sequence[Path], folder: Path, options: FrameOptions, report: Report
 ) -> tuple[list[Picture], list[Dropped]]:
     sources, dropped = find_sources(inputs, report)
+    # The output may lie in a folder of inputs, with what an earlier call left there.
+    earlier = (folder / IMAGES).resolve()
+    sources = [source for source in sources if not source.path.resolve().parent.is_relative_to(earlier)]
     photos = [source for source in sources if source.kind is not Kind.VIDEO]
     pictures: list[Picture] = []
     with _new_images(folder, inputs) as images:

@@ -70,13 +70,28 @@ def climb(task: Task, folder: Path, report: Report) -> tuple[pycolmap.Reconstruc
         models = climb_rung(task, best, folder, report)
         if not models:
             continue
-        model, apart = merged(models, lambda m: retriangulated(m, task, folder))
+        model, *apart = merged(models, lambda m: retriangulated(m, task, folder))
         if best is None or _rank(model) > _rank(best):
-            best, way, others = model, name, apart
+            best, way, others = model, name, len(apart)
         if best.num_reg_images() >= ENOUGH * task.pictures or time.monotonic() > task.until_s:
             break
         _log.debug("%s: %d of %d pictures", name, model.num_reg_images(), task.pictures)
     return best, way, others
+
+
+def map_once(
+    task: Task, folder: Path, report: Report, start: pycolmap.Reconstruction | None = None
+) -> list[pycolmap.Reconstruction]:
+    """Models that do not meet each other, by the first way alone, the largest first.
+
+    Args:
+        task: what to map.
+        folder: for intermediate files.
+        report: told how many pictures have a camera so far.
+        start: a model to go on from.
+    """
+    models = _map_incrementally(task, _written(start, folder), folder / "once", report, relaxed=False)
+    return merged(models, lambda m: retriangulated(m, task, folder)) if models else []
 
 
 def retriangulated(
@@ -134,9 +149,7 @@ def _continued(task: Task, best, folder: Path, report: Report) -> list[pycolmap.
     """Add to the best model so far what looser limits admit."""
     if best is None:
         return []
-    start = _made(folder / "best")
-    best.write(start)
-    return _map_incrementally(task, start, folder / "continued", report, relaxed=True)
+    return _map_incrementally(task, _written(best, folder), folder / "continued", report, relaxed=True)
 
 
 def _globally(task: Task, best, folder: Path, report: Report) -> list[pycolmap.Reconstruction]:
@@ -228,6 +241,15 @@ def _models(run: Callable[[], dict], task: Task) -> list[pycolmap.Reconstruction
 
 def _rank(model: pycolmap.Reconstruction) -> tuple[int, int]:
     return model.num_reg_images(), model.num_points3D()
+
+
+def _written(model: pycolmap.Reconstruction | None, folder: Path) -> Path | None:
+    """A folder that holds a model, for a mapper to go on from."""
+    if model is None:
+        return None
+    start = _made(folder / "start")
+    model.write(start)
+    return start
 
 
 def _made(folder: Path) -> Path:

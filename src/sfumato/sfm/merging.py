@@ -17,7 +17,7 @@ _FITTING_SHARE, _FITTING_PX = 0.3, 8.0
 def merged(
     models: Sequence[pycolmap.Reconstruction],
     retriangulate: Callable[[pycolmap.Reconstruction], pycolmap.Reconstruction],
-) -> tuple[pycolmap.Reconstruction, int]:
+) -> list[pycolmap.Reconstruction]:
     """Join to the first model every other one that overlaps it.
 
     Args:
@@ -25,7 +25,7 @@ def merged(
         retriangulate: finds the points of a model anew.
 
     Returns:
-        The joined model, and how many models could not be joined.
+        The joined model first, then those that could not be joined.
     """
     whole, rest = models[0], list(models[1:])
     joined = True
@@ -36,7 +36,7 @@ def merged(
                 rest.remove(model)
                 whole, joined = retriangulate(whole), True
                 break
-    return whole, len(rest)
+    return [whole, *rest]
 
 
 def _join(whole: pycolmap.Reconstruction, part: pycolmap.Reconstruction) -> bool:

@@ -18,7 +18,7 @@ from sfumato.display import Display
 from sfumato.errors import CaptureError
 from sfumato.footage import Footage, FrameOptions, gather, read_footage
 from sfumato.outputs import holding, write_json
-from sfumato.sfm import export, features, known, mapping, matching, pairs, report, results, upright
+from sfumato.sfm import ambiguity, export, features, known, mapping, matching, pairs, report, results, upright
 from sfumato.sfm.config import SfmConfig
 from sfumato.sfm.inputs import check_folders, every_file, given_cameras
 from sfumato.sfm.stages import Stages, fingerprint
@@ -189,9 +189,11 @@ class _Run:
             else:
                 with self._display.counting("finding cameras", "pictures") as report_count:
                     model, way, apart = mapping.climb(task, scratch, report_count)
-            if model is None:
-                raise CaptureError(_why_nothing(footage, self._inputs))
-            if not placed:
+                if model is None:
+                    raise CaptureError(_why_nothing(footage, self._inputs))
+                with self._display.counting("telling alike places apart", "pictures") as report_count:
+                    model, is_new = ambiguity.resolved(model, task, footage.pictures, scratch, report_count)
+                way += ", with places that look alike told apart" if is_new else ""
                 mapping.polish(model, task)
             shutil.rmtree(self._model, ignore_errors=True)
             self._model.mkdir(parents=True)

@@ -1,0 +1,239 @@
+"""Models that fold: places that look alike taken for one place, found out and put right.
+
+A can with the same print on both sides, or a tiled floor, gives verified matches between pictures that
+see different sides. A mapper that trusts them lays the sides on top of each other, and must then tear
+apart pictures that were taken one after the other: such tears are counted here. Pictures that follow
+each other in time cannot have seen the other side, so a model from neighbours alone tells which of the
+far pairs are true.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sfumato.footage.records import Picture
+from sfumato.sfm.mapping import Task, map_once
+from sfumato.sfm.progress import Report
+
+if TYPE_CHECKING:
+    import pycolmap
+
+# Matches that make a pair of pictures a witness, and the share of them that must fit a model it agrees with.
+_WITNESS = 25
+_FITTING_SHARE = 0.25
+_FITTING_TOLERANCES = 4.0
+# How far apart in order a witness's pictures may be, and those of the pairs of a chain.
+_WITNESS_STEPS, _CHAIN_STEPS = 2, 6
+# A chain of neighbours drifts by less than this before it meets itself again; sides differ by more.
+_DRIFT_RAD = np.radians(40.0)
+# Shares of the pictures: that chains must hold to judge pairs by, and that a new model must not lose.
+_CHAIN_SHARE, _KEPT_SHARE = 0.5, 0.9
+
+_Ids = tuple[int, int]
+
+
+def resolved(
+    model: pycolmap.Reconstruction, task: Task, pictures: Sequence[Picture], folder: Path, report: Report
+) -> tuple[pycolmap.Reconstruction, bool]:
+    """Map again without false pairs where a model tears apart what follows each other.
+
+    Args:
+        model: from all pairs.
+        task: what was mapped.
+        pictures: sorted by name.
+        folder: for intermediate files.
+        report: told how many pictures have a camera.
+
+    Returns:
+        The model to keep, and whether it is a new one.
+    """
+    witnesses = near_pairs(task.database, pictures, _WITNESS_STEPS)
+    before = tears(model, task, witnesses)
+    if not before:
+        return model, False
+    chains = _mapped(task, folder / "neighbours", report, near_pairs(task.database, pictures, _CHAIN_STEPS))
+    if sum(chain.num_reg_images() for chain in chains) < _CHAIN_SHARE * model.num_reg_images():
+        return model, False
+    agreed, unjudged = _judged(chains, task.database)
+    unfolded = _mapped(task, folder / "unfolded", report, agreed)
+    # Pictures that no chain holds join a model that stands already, and cannot fold it any more.
+    joined = (
+        _mapped(task, folder / "joined", report, agreed | unjudged, start=unfolded[0]) if unfolded else []
+    )
+    new = max([*unfolded[:1], *joined[:1]], key=lambda m: m.num_reg_images(), default=None)
+    if new is None or new.num_reg_images() < _KEPT_SHARE * model.num_reg_images():
+        return model, False
+    return (new, True) if tears(new, task, witnesses) < before else (model, False)
+
+
+def tears(model: pycolmap.Reconstruction, task: Task, witnesses: Iterable[_Ids]) -> int:
+    """How many pairs of pictures match well and yet contradict their cameras.
+
+    Args:
+        model: whose cameras are judged.
+        task: what was mapped.
+        witnesses: pairs of image ids that are believed.
+    """
+    import pycolmap
+
+    count = 0
+    with pycolmap.Database.open(task.database) as opened:
+        for pair in sorted(witnesses):
+            if not all(i in model.images and model.images[i].has_pose for i in pair):
+                continue
+            matches = np.asarray(opened.read_two_view_geometry(*pair).inlier_matches)
+            if len(matches) < _WITNESS:
+                continue
+            errors_px = _epipolar_errors_px(model, pair, matches)
+            count += bool(np.mean(errors_px < _FITTING_TOLERANCES * task.tolerance_px) < _FITTING_SHARE)
+    return count
+
+
+def _epipolar_errors_px(model: pycolmap.Reconstruction, pair: _Ids, matches: np.ndarray) -> np.ndarray:
+    """[n] distance of matched features from where the model's cameras let them be (Sampson's)."""
+    import pycolmap
+
+    first, second = (model.images[i] for i in pair)
+    rays = [_normalised(model, image, matches[:, k]) for k, image in enumerate((first, second))]
+    second_from_first = second.cam_from_world() * first.cam_from_world().inverse()
+    essential = pycolmap.essential_matrix_from_pose(second_from_first)
+    to_second, to_first = rays[0] @ essential.T, rays[1] @ essential
+    top = np.einsum("ni,ni->n", rays[1], to_second)
+    bottom = (to_second[:, :2] ** 2).sum(axis=1) + (to_first[:, :2] ** 2).sum(axis=1)
+    focal_px = model.cameras[first.camera_id].mean_focal_length()
+    return focal_px * np.abs(top) / np.sqrt(np.maximum(bottom, 1e-20))
+
+
+def _normalised(model: pycolmap.Reconstruction, image: pycolmap.Image, chosen: np.ndarray) -> np.ndarray:
+    """[n, 3] directions of some of an image's features in its camera, z = 1."""
+    points = image.points2D
+    xy = np.array([points[int(i)].xy for i in chosen], float)
+    ideal = np.asarray(model.cameras[image.camera_id].cam_from_img(xy))
+    return np.concatenate([ideal, np.ones((len(ideal), 1))], axis=1)
+
+
+def _judged(chains: Sequence[pycolmap.Reconstruction], database: Path) -> tuple[set[_Ids], set[_Ids]]:
+    """Pairs that agree with the chains, and pairs with a picture that no chain holds."""
+    chain_of = {
+        i: number for number, chain in reversed(list(enumerate(chains))) for i in chain.reg_image_ids()
+    }
+    agreed, unjudged, between = set(), set(), {}
+    for pair in _pairs(database):
+        if not all(i in chain_of for i in pair):
+            unjudged.add(pair)
+            continue
+        numbers = tuple(chain_of[i] for i in pair)
+        turn = _turn([chains[number] for number in numbers], database, pair)
+        if turn is None:
+            continue
+        if numbers[0] != numbers[1]:
+            key = _sorted(*numbers)
+            between.setdefault(key, []).append((pair, turn if key == numbers else turn.T))
+        elif _angle_rad(turn, np.eye(3)) < _DRIFT_RAD:
+            agreed.add(pair)
+    for votes in between.values():
+        agreed |= _majority(votes, database)
+    return agreed, unjudged
+
+
+def _turn(chains: Sequence[pycolmap.Reconstruction], database: Path, pair: _Ids) -> np.ndarray | None:
+    """[3, 3] from the second picture's world to the first one's, as their matches turn the camera.
+
+    In one chain this is the identity, up to the chain's drift; None where the matches tell nothing.
+    """
+    import pycolmap
+
+    images = [chain.images[i] for chain, i in zip(chains, pair, strict=True)]
+    cameras = [chain.cameras[image.camera_id] for chain, image in zip(chains, images, strict=True)]
+    with pycolmap.Database.open(database) as opened:
+        matches = np.asarray(opened.read_two_view_geometry(*pair).inlier_matches)
+        points = [np.asarray(opened.read_keypoints(i))[:, :2].astype(float) for i in pair]
+    options = pycolmap.TwoViewGeometryOptions()
+    options.compute_relative_pose = True
+    options.ransac.random_seed = 0
+    found = pycolmap.estimate_calibrated_two_view_geometry(
+        cameras[0], points[0], cameras[1], points[1], matches, options
+    )
+    if found.cam2_from_cam1 is None:
+        return None
+    first, second = (image.cam_from_world().rotation.matrix() for image in images)
+    return first.T @ found.cam2_from_cam1.rotation.matrix().T @ second
+
+
+def _majority(votes: Sequence[tuple[_Ids, np.ndarray]], database: Path) -> set[_Ids]:
+    """Of pairs between two chains, those that turn one to the other in the way that most matches do."""
+    import pycolmap
+
+    with pycolmap.Database.open(database) as opened:
+        weights = [len(opened.read_two_view_geometry(*pair).inlier_matches) for pair, _ in votes]
+    alike = np.array([[_angle_rad(a, b) < _DRIFT_RAD for _, b in votes] for _, a in votes])
+    best = alike[np.argmax(alike @ np.array(weights))]
+    return {pair for (pair, _), is_alike in zip(votes, best, strict=True) if is_alike}
+
+
+def _angle_rad(first: np.ndarray, second: np.ndarray) -> float:
+    return float(np.arccos(np.clip((np.trace(first @ second.T) - 1.0) / 2.0, -1.0, 1.0)))
+
+
+def near_pairs(database: Path, pictures: Sequence[Picture], steps: int) -> set[_Ids]:
+    """Pairs of pictures that follow each other: in a video, or in the order of photographs' names.
+
+    Args:
+        database: with the pictures.
+        pictures: sorted by name.
+        steps: how far apart they may be.
+    """
+    import pycolmap
+
+    sequences: dict[str | None, list[str]] = {}
+    for picture in pictures:
+        sequences.setdefault(picture.sequence, []).append(picture.name)
+    with pycolmap.Database.open(database) as opened:
+        ids = {image.name: image.image_id for image in opened.read_all_images()}
+    return {
+        _sorted(ids[first], ids[second])
+        for names in sequences.values()
+        for start, first in enumerate(names)
+        for second in names[start + 1 : start + steps + 1]
+    }
+
+
+def _mapped(
+    task: Task,
+    folder: Path,
+    report: Report,
+    pairs: Iterable[_Ids],
+    start: pycolmap.Reconstruction | None = None,
+) -> list[pycolmap.Reconstruction]:
+    """Models from some of the pairs alone, or one that goes on from another."""
+    import pycolmap
+
+    folder.mkdir(parents=True, exist_ok=True)
+    database, wanted = folder / "pairs.db", set(pairs)
+    shutil.copyfile(task.database, database)
+    with pycolmap.Database.open(database) as opened:
+        for pair in _pairs(task.database):
+            if pair not in wanted:
+                opened.delete_two_view_geometry(*pair)
+                opened.delete_matches(*pair)
+    return map_once(replace(task, database=database), folder, report, start)
+
+
+def _pairs(database: Path) -> list[_Ids]:
+    """Every verified pair of pictures, as their numbers in the database."""
+    import pycolmap
+
+    with pycolmap.Database.open(database) as opened:
+        pairs, counts = opened.read_two_view_geometry_num_inliers()
+        ids = [_sorted(*pycolmap.pair_id_to_image_pair(pair)) for pair in pairs]
+    return sorted(pair for pair, count in zip(ids, counts, strict=True) if count)
+
+
+def _sorted(first: int, second: int) -> _Ids:
+    return (first, second) if first < second else (second, first)

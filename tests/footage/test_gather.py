@@ -119,7 +119,9 @@ def test_pictures_of_an_earlier_run_are_replaced_and_others_are_not(tmp_path):
     album(tmp_path / "b" / "photos")
     gather([tmp_path / "a"], tmp_path / "out")
     footage = gather([tmp_path / "b"], tmp_path / "out")
-    assert {p.split("/")[0] for p in contents(footage.folder)} == {"photos"}
+    assert sorted(contents(footage.folder)) == sorted(
+        path.name for path in (tmp_path / "b" / "photos").iterdir()
+    )
     (tmp_path / "other" / "images").mkdir(parents=True)
     (tmp_path / "other" / "images" / "mine.txt").write_text("mine")
     with pytest.raises(CaptureError, match="did not come from here"):
@@ -127,6 +129,16 @@ def test_pictures_of_an_earlier_run_are_replaced_and_others_are_not(tmp_path):
     with pytest.raises(CaptureError, match="both input and output"):
         gather([tmp_path / "out" / "images"], tmp_path / "out")
     assert (tmp_path / "other" / "images" / "mine.txt").exists()
+
+
+def test_pictures_of_one_folder_keep_its_names_and_those_of_two_are_told_apart(tmp_path):
+    album(tmp_path / "in" / "a")
+    alone = gather([tmp_path / "in"], tmp_path / "out")
+    album(tmp_path / "in" / "b", 5)
+    both = gather([tmp_path / "in"], tmp_path / "out")
+    assert {"/" in picture.name for picture in alone.pictures} == {False}
+    assert {picture.name.split("/")[0] for picture in both.pictures} == {"a", "b"}
+    assert sorted(contents(both.folder)) == [picture.name for picture in both.pictures]
 
 
 def test_the_output_may_lie_among_the_inputs(tmp_path):

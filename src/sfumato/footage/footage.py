@@ -8,6 +8,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from sfumato.errors import CaptureError
@@ -85,6 +86,7 @@ def _taken(
             dropped += useless
         if len(pictures) < FEWEST_PICTURES:
             raise CaptureError(_too_few(inputs, len(pictures), dropped))
+        pictures, dropped = _without_lone_folder(images, pictures, dropped)
     return pictures, dropped
 
 
@@ -110,6 +112,29 @@ def _new_images(folder: Path, inputs: Sequence[Path]) -> Iterator[Path]:
         raise write_error(error.filename or final, error) from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _without_lone_folder(
+    images: Path, pictures: list[Picture], dropped: list[Dropped]
+) -> tuple[list[Picture], list[Dropped]]:
+    """Move pictures up that all lie in one folder, so that they keep the names a user knows."""
+    folders = {name.rpartition("/")[0] for name in (one.name for one in [*pictures, *dropped])}
+    (folder, *others) = folders
+    if others or not folder:
+        return pictures, dropped
+    # Renamed first: one of its pictures may have its name.
+    away = images.with_name(f"{images.name}.moved")
+    os.replace(images / folder, away)
+    shutil.rmtree(images)
+    os.replace(away, images)
+    start = f"{folder}/"
+    return (
+        [replace(one, name=one.name.removeprefix(start)) for one in pictures],
+        [
+            replace(one, name=one.name.removeprefix(start), reason=one.reason.replace(f" {start}", " "))
+            for one in dropped
+        ],
+    )
 
 
 def _too_few(inputs: Sequence[Path], count: int, dropped: Sequence[Dropped]) -> str:

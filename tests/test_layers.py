@@ -16,14 +16,17 @@ MAY_IMPORT = {
     "outputs": "errors",
     "maths": "errors checks",
     "scene": "errors checks outputs maths",
+    "edit": "errors checks maths scene",
     "ops": "errors checks maths",
     "render": "errors checks maths scene ops",
     "capture": "errors checks outputs machine maths scene",
     "evaluate": "errors checks outputs machine maths scene ops render",
     "train": "errors display checks outputs machine maths scene ops render capture evaluate",
     "reconstruct": "errors display outputs machine capture footage sfm train",
+    "paths": "errors checks outputs machine maths scene capture",
+    "viewer": "errors display outputs machine maths scene render capture evaluate train",
     "cli": "errors display checks outputs machine maths scene ops render capture footage sfm evaluate train "
-    "reconstruct sfumato",
+    "edit paths viewer reconstruct sfumato",
     # The package's own file names what is public, and loads it when it is used.
     "sfumato": "errors scene ops render capture evaluate train",
 }

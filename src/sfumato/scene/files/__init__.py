@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sfumato.errors import FormatError
+from sfumato.errors import ConfigError, FormatError
 from sfumato.outputs import replacing
 from sfumato.scene.files import ply
 from sfumato.scene.files.codec import Codec
 from sfumato.scene.gaussians import Gaussians
 
+# The first that recognises a file reads it, and the first with its suffix writes it: those with a
+# signature come before those without, and longer suffixes before the shorter ones they end in.
 CODECS: tuple[Codec, ...] = (ply.CODEC,)
-HEAD_BYTES = 64
+HEAD_BYTES = 64 * 1024
 
 
 def load(path: str | Path) -> Gaussians:
@@ -29,37 +31,62 @@ def load(path: str | Path) -> Gaussians:
     """
     path = Path(path)
     try:
-        if not path.is_file():
-            raise FormatError(f"{path} is {'not a regular file' if path.exists() else 'missing'}")
-        with path.open("rb") as handle:
-            head = handle.read(HEAD_BYTES)
-        for codec in CODECS:
-            if codec.recognises(head):
-                return codec.load(path)
+        return recognised(path).load(path)
     except OSError as error:
         raise FormatError(f"{path} cannot be read: {error.strerror or error}") from error
-    raise FormatError(f"{path} is not a scene file; known formats: {_known()}")
 
 
-def save(gaussians: Gaussians, path: str | Path) -> None:
+def recognised(path: Path) -> Codec:
+    """The codec that a file's content calls for.
+
+    Raises:
+        FormatError: the file is missing or of no known format.
+        OSError: it cannot be read.
+    """
+    if not path.is_file():
+        raise FormatError(f"{path} is {'not a regular file' if path.exists() else 'missing'}")
+    with path.open("rb") as handle:
+        head = handle.read(HEAD_BYTES)
+    for codec in CODECS:
+        if codec.recognises(head, path):
+            return codec
+    known = ", ".join(suffix for codec in CODECS for suffix in codec.suffixes)
+    raise FormatError(f"{path} is not a scene file; known formats: {known}")
+
+
+def save(gaussians: Gaussians, path: str | Path, **options: object) -> None:
     """Write a scene file in the format of its suffix, complete or not at all.
 
     Args:
         gaussians: the scene, in the frame the file shall have.
         path: where to; the suffix names the format.
+        options: of that format, such as ``version`` of ``.spz``; see the ``save`` of its module.
 
     Raises:
-        FormatError: the suffix is unknown or the scene holds NaN or infinity.
+        FormatError: the suffix is unknown or of a format that is only read, the scene holds NaN or
+            infinity, or what the format cannot hold.
+        ConfigError: the format has no such option, or not with that value.
         SfumatoError: the file cannot be written.
     """
     path = Path(path)
-    for codec in CODECS:
-        if path.name.lower().endswith(codec.suffixes):
-            with replacing(path) as temporary:
-                codec.save(gaussians, temporary)
-            return
-    raise FormatError(f"cannot save {path}: unknown suffix {path.suffix!r}; known formats: {_known()}")
+    codec = codec_of_name(path)
+    unknown = sorted(set(options) - set(codec.options))
+    if unknown:
+        known = ", ".join(codec.options) or "none"
+        raise ConfigError(f"{codec.name} files have no option {', '.join(unknown)}; there are: {known}")
+    with replacing(path) as temporary:
+        codec.save(gaussians, temporary, **options)
 
 
-def _known() -> str:
-    return ", ".join(suffix for codec in CODECS for suffix in codec.suffixes)
+def codec_of_name(path: Path) -> Codec:
+    """The codec that writes files with this suffix.
+
+    Raises:
+        FormatError: the suffix is unknown, or the format is only read.
+    """
+    codec = next((c for c in CODECS if path.name.lower().endswith(c.suffixes)), None)
+    if codec is not None and codec.save is not None:
+        return codec
+    known = ", ".join(suffix for c in CODECS for suffix in c.suffixes if c.save is not None)
+    what = f"unknown suffix {path.suffix!r}" if codec is None else f"{codec.name} files are only read"
+    raise FormatError(f"cannot save {path}: {what}; known formats: {known}")

@@ -16,13 +16,18 @@ class Codec:
     Attributes:
         name:       what messages call it.
         suffixes:   file name endings it is saved under, lower case; the first is the usual one.
-        recognises: whether the first bytes of a file (64 at least, unless it is shorter) are its own.
+        recognises: whether a file is its own, by its first bytes (``HEAD_BYTES``, or all of a shorter
+            one) and, for formats that begin like another or like anything, by its path. Must not raise
+            anything but OSError, and must not read more than its bounded share of the file.
         load:       read a file; raises FormatError for anything it cannot use.
-        save:       write a temporary file given by path; the caller renames it.
+        save:       write a temporary file given by path, whose caller renames it; None for a format
+            that is only read. Called with those of ``options`` that were given, by name.
+        options:    names of the keyword arguments of ``save``.
     """
 
     name: str
     suffixes: tuple[str, ...]
-    recognises: Callable[[bytes], bool]
+    recognises: Callable[[bytes, Path], bool]
     load: Callable[[Path], Gaussians]
-    save: Callable[[Gaussians, Path], None]
+    save: Callable[..., None] | None
+    options: tuple[str, ...] = ()

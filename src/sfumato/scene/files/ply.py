@@ -32,8 +32,8 @@ SCALE = ["scale_0", "scale_1", "scale_2"]
 ROTATION = ["rot_0", "rot_1", "rot_2", "rot_3"]
 
 
-def recognises(head: bytes) -> bool:
-    """Whether a file that begins with ``head`` is a PLY file."""
+def recognises(head: bytes, path: Path) -> bool:
+    """Whether a file that begins with ``head`` is a PLY file; compressed ones too, unless they are taken."""
     return head.split(b"\n", 1)[0].strip() == b"ply"
 
 

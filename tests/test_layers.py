@@ -20,6 +20,8 @@ MAY_IMPORT = {
     "ops": "errors checks maths",
     "render": "errors checks maths scene ops",
     "capture": "errors checks outputs machine maths scene",
+    "footage": "errors outputs machine capture",
+    "sfm": "errors display outputs machine scene capture footage",
     "evaluate": "errors checks outputs machine maths scene ops render",
     "train": "errors display checks outputs machine maths scene ops render capture evaluate",
     "reconstruct": "errors display outputs machine capture footage sfm train",
@@ -28,7 +30,7 @@ MAY_IMPORT = {
     "cli": "errors display checks outputs machine maths scene ops render capture footage sfm evaluate train "
     "edit paths viewer reconstruct sfumato",
     # The package's own file names what is public, and loads it when it is used.
-    "sfumato": "errors scene ops render capture evaluate train",
+    "sfumato": "errors scene ops render capture evaluate train reconstruct",
 }
 # Packages that only some places may import, lazily or not.
 ONLY_IN = {
@@ -38,7 +40,7 @@ ONLY_IN = {
     "sfumato.ops.reference": ("ops/",),
     "tyro": ("cli/",),
     "rich": ("cli/", "display.py"),
-    "PIL": ("capture/", "evaluate/", "footage/"),
+    "PIL": ("capture/", "evaluate/", "footage/", "sfm/"),
     "av": ("footage/",),
     "pillow_heif": ("capture/images.py", "footage/"),
     "rawpy": ("footage/",),

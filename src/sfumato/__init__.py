@@ -9,9 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sfumato import evaluate, train
+    from sfumato import evaluate, reconstruct, train
     from sfumato.capture.dataset import Capture, View, load_capture
     from sfumato.errors import CaptureError, ConfigError, FormatError, SfumatoError, ShapeError
+    from sfumato.reconstruct.run import Reconstruction
     from sfumato.render.gsplat_api import rasterization
     from sfumato.render.output import Render
     from sfumato.render.rasterize import rasterize
@@ -29,6 +30,7 @@ _HOMES = {
     "FormatError": "errors",
     "Gaussians": "scene.gaussians",
     "RasterSettings": "render.settings",
+    "Reconstruction": "reconstruct.run",
     "Render": "render.output",
     "SfumatoError": "errors",
     "ShapeError": "errors",
@@ -41,7 +43,7 @@ _HOMES = {
     "save": "scene.files",
 }
 # Packages that can be called: sfumato.train(capture) is short for sfumato.train.run.train(capture).
-_VERBS = ("evaluate", "train")
+_VERBS = ("evaluate", "reconstruct", "train")
 
 __all__ = [
     "Camera",
@@ -51,6 +53,7 @@ __all__ = [
     "FormatError",
     "Gaussians",
     "RasterSettings",
+    "Reconstruction",
     "Render",
     "SfumatoError",
     "ShapeError",
@@ -61,6 +64,7 @@ __all__ = [
     "load_capture",
     "rasterization",
     "rasterize",
+    "reconstruct",
     "save",
     "train",
 ]

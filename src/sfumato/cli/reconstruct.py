@@ -55,7 +55,7 @@ def command(arguments: Sequence[str]) -> int:
     from rich.console import Console
 
     from sfumato.display import Display
-    from sfumato.reconstruct import Reconstruction, reconstruct
+    from sfumato.reconstruct.run import Reconstruction, reconstruct
 
     task = Reconstruction(given.inputs, given.frames, given.sfm, given.capture, given.train)
     result = reconstruct(

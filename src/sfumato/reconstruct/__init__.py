@@ -1,5 +1,18 @@
-"""From anything a user has to a scene: pictures, cameras, training and results within one budget of time."""
+"""From anything a user has to a scene. The package can be called: ``sfumato.reconstruct(task, out)``."""
 
-from sfumato.reconstruct.run import Reconstruction, reconstruct
+from __future__ import annotations
 
-__all__ = ["Reconstruction", "reconstruct"]
+import sys
+from types import ModuleType
+from typing import Any
+
+
+class _Verb(ModuleType):
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        """Call :func:`sfumato.reconstruct.run.reconstruct`."""
+        from sfumato.reconstruct.run import reconstruct
+
+        return reconstruct(*args, **options)
+
+
+sys.modules[__name__].__class__ = _Verb

@@ -57,7 +57,7 @@ def probe_s() -> float:
     """Seconds one core of this machine takes for the features of a small picture of noise."""
     import pycolmap
 
-    pycolmap.logging.minloglevel = int(pycolmap.logging.Level.ERROR)
+    pycolmap.logging.minloglevel = int(pycolmap.logging.Level.FATAL)
     options = pycolmap.FeatureExtractionOptions()
     options.use_gpu = False
     options.num_threads = 1

@@ -48,7 +48,8 @@ class Undistortion:
         focal_px, centre_px, lens = split_params(camera.model_name, tuple(camera.params), name)
         size_px = (camera.width, camera.height)
         source = DistortedCamera(focal_px, centre_px, size_px, lens)
-        scale = pinhole_scale(source)
+        # A pinhole stays as it is, however wide: its pictures may be placed unchanged.
+        scale = 1.0 if lens.is_pinhole else pinhole_scale(source)
         kept = tuple(max(side // _SIDE_MULTIPLE * _SIDE_MULTIPLE, 1) for side in size_px)
         cut = [(side - keep) // 2 for side, keep in zip(size_px, kept, strict=True)]
         resampler = Resampler(

@@ -75,7 +75,10 @@ def import_pictures(
     import pycolmap
 
     database.unlink(missing_ok=True)
-    pycolmap.Database.open(database).close()
+    # Under its own name only when all pictures are in it, as an interrupted run goes on with what is there.
+    unfinished = database.with_name(f"{database.name}.part")
+    unfinished.unlink(missing_ok=True)
+    pycolmap.Database.open(unfinished).close()
     for pictures in by_camera(footage.pictures):
         camera = known[pictures[0].camera] if known else _first_guess(pictures, config)
         options = pycolmap.ImageReaderOptions()
@@ -83,7 +86,8 @@ def import_pictures(
         if camera.has_prior_focal_length:
             options.camera_params = camera.params_to_string()
         names = [picture.name for picture in pictures]
-        pycolmap.import_images(database, footage.folder, pycolmap.CameraMode.SINGLE, names, options)
+        pycolmap.import_images(unfinished, footage.folder, pycolmap.CameraMode.SINGLE, names, options)
+    unfinished.rename(database)
 
 
 def by_camera(pictures: Sequence[Picture]) -> Iterator[list[Picture]]:

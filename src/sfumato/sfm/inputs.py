@@ -40,6 +40,11 @@ def check_folders(inputs: Sequence[Path], out: Path) -> None:
     for given in inputs:
         if given.resolve() == whole or whole / "images" in (given.resolve(), *given.resolve().parents):
             raise ConfigError(f"--out {out} holds the input {given}; give another folder")
+        if whole.is_relative_to(given.resolve()) and not holds_cameras(given):
+            raise ConfigError(
+                f"--out {out} lies in the input {given}, where the next run would take its pictures for "
+                "photographs; give another folder"
+            )
     is_own = (out / "work" / "stages.json").is_file()
     for name in ("images", "sparse"):
         if (out / name).exists() and not is_own:

@@ -54,7 +54,7 @@ def pixel_tolerance(pictures: Sequence[Picture]) -> float:
 
 
 def climb(task: Task, folder: Path, report: Report) -> tuple[pycolmap.Reconstruction | None, str, int]:
-    """Find cameras in one way after the other until enough pictures have one; the best is kept.
+    """Find cameras in one way after the other until enough pictures have one; the best model is kept.
 
     Args:
         task: what to map.
@@ -73,7 +73,9 @@ def climb(task: Task, folder: Path, report: Report) -> tuple[pycolmap.Reconstruc
         model, *apart = merged(models, lambda m: retriangulated(m, task, folder))
         if best is None or _rank(model) > _rank(best):
             best, way, others = model, name, len(apart)
-        if best.num_reg_images() >= ENOUGH * task.pictures or time.monotonic() > task.until_s:
+        # Pictures of another place make a model of their own, which no other way would join to this one.
+        placed = model.num_reg_images() + sum(other.num_reg_images() for other in apart)
+        if placed >= ENOUGH * task.pictures or time.monotonic() > task.until_s:
             break
         _log.debug("%s: %d of %d pictures", name, model.num_reg_images(), task.pictures)
     return best, way, others

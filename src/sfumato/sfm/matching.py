@@ -48,3 +48,12 @@ def match(
         done += len(chunk)
         report(done, len(pairs))
     listed.match_list_path.unlink(missing_ok=True)
+
+
+def are_all_compared(database: Path) -> bool:
+    """Whether each picture has been compared with every other one."""
+    import pycolmap
+
+    with pycolmap.Database.open(database) as opened:
+        count = opened.num_images()
+        return opened.num_matched_image_pairs() >= count * (count - 1) // 2

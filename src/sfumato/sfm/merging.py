@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     import pycolmap
 
@@ -53,7 +55,26 @@ def _join(whole: pycolmap.Reconstruction, part: pycolmap.Reconstruction) -> bool
         return False
     part.transform(whole_from_part)
     for image_id in sorted(set(part.reg_image_ids()) - shared):
-        image = whole.image(image_id)
-        image.frame.rig_from_world = part.image(image_id).frame.rig_from_world
-        whole.register_frame(image.frame_id)
+        _adopt(whole, part, image_id)
     return True
+
+
+def _adopt(whole: pycolmap.Reconstruction, part: pycolmap.Reconstruction, image_id: int) -> None:
+    """Give ``whole`` one picture of ``part``; a mapper leaves out of a model what has no pose in it."""
+    import pycolmap
+
+    theirs = part.image(image_id)
+    if whole.exists_image(image_id):
+        ours = whole.image(image_id)
+        ours.frame.rig_from_world = theirs.frame.rig_from_world
+        whole.register_frame(ours.frame_id)
+        return
+    if not whole.exists_camera(theirs.camera_id):
+        whole.add_camera_with_trivial_rig(part.camera(theirs.camera_id))
+    copy = pycolmap.Image(
+        name=theirs.name,
+        keypoints=np.array([point.xy for point in theirs.points2D]).reshape(-1, 2),
+        camera_id=theirs.camera_id,
+        image_id=image_id,
+    )
+    whole.add_image_with_trivial_frame(copy, theirs.cam_from_world())

@@ -38,17 +38,22 @@ def choose_pairs(
         config: which kind of pairs, and the seed.
         exhaustive: all pairs, whatever ``config`` says.
     """
-    kind = "exhaustive" if exhaustive else config.pairs
-    if kind == "auto":
-        few = len(pictures) * (len(pictures) - 1) / 2 <= _EXHAUSTIVE_PAIRS_PER_CORE * machine.cores()
-        is_film = any(picture.sequence is not None for picture in pictures)
-        kind = "exhaustive" if few else "sequential" if is_film else "retrieval"
+    kind = "exhaustive" if exhaustive else kind_of_pairs(pictures, config)
     if kind == "exhaustive":
         return list(combinations(range(len(pictures)), 2))
     alike = similarity([descriptors[picture.name] for picture in pictures], seed=config.seed)
     if kind == "retrieval":
         return sorted(set(most_alike(alike, _ALIKE_WITHOUT_SEQUENCE)) | set(_in_a_row(pictures, 2)))
     return sorted(set(neighbours(pictures, _NEIGHBOURS)) | set(most_alike(alike, _ALIKE)))
+
+
+def kind_of_pairs(pictures: Sequence[Picture], config: SfmConfig) -> str:
+    """Which of the kinds of ``SfmConfig.pairs`` is meant by "auto": by number, and whether it is a film."""
+    if config.pairs != "auto":
+        return config.pairs
+    if len(pictures) * (len(pictures) - 1) / 2 <= _EXHAUSTIVE_PAIRS_PER_CORE * machine.cores():
+        return "exhaustive"
+    return "sequential" if any(picture.sequence is not None for picture in pictures) else "retrieval"
 
 
 def neighbours(pictures: Sequence[Picture], count: int) -> Iterable[Pair]:

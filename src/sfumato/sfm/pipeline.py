@@ -7,7 +7,7 @@ import math
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +87,6 @@ class _Run:
         self._display = display
         self._work = out / "work"
         self._database = self._work / "database.db"
-        self._model = self._work / "model"
         self._stages = Stages(self._work / "stages.json")
         self._given = given_cameras(inputs, config)
         self._until_s = time.monotonic() + 60.0 * (config.minutes or math.inf)
@@ -96,16 +95,17 @@ class _Run:
         import pycolmap
 
         # COLMAP tells of every step on stderr; what matters of it is said here in other words.
-        pycolmap.logging.minloglevel = int(pycolmap.logging.Level.ERROR)
+        pycolmap.logging.minloglevel = int(pycolmap.logging.Level.FATAL)
         placed = self._place_given() if self._given else None
         footage = placed.footage if placed else self._gather()
         self._find_features(footage, placed)
         self._match(footage, exhaustive=False)
-        self._find_cameras(footage, placed)
-        model, found = self._read_model()
-        if model.num_reg_images() < mapping.ENOUGH * len(footage.pictures) and not placed:
-            self._try_all_pairs(footage)
-            model, found = self._read_model()
+        model, found = self._find_cameras(footage, placed)
+        is_enough = model.num_reg_images() >= mapping.ENOUGH * len(footage.pictures)
+        if not (placed or is_enough or found["all_compared"]) and self._may_compare_all(footage):
+            self._match(footage, exhaustive=True)
+            from_all = self._find_cameras(footage, exhaustive=True)
+            model, found = max(from_all, (model, found), key=lambda each: each[0].num_reg_images())
         return self._write(footage, model, found, placed is not None)
 
     def _gather(self) -> Footage:
@@ -120,7 +120,9 @@ class _Run:
                     report=lambda what, done, total: report_count(done, total),
                 )
 
-        self._stages.run("frames", [fingerprint(every_file(self._inputs)), asdict(self._frames)], work)
+        self._stages.run(
+            "frames", [fingerprint(every_file(self._inputs)), asdict(self._frames)], work, [folder]
+        )
         footage = read_footage(folder)
         left_out = f", {len(footage.dropped)} left out as useless" if footage.dropped else ""
         self._display.say(f"pictures: {len(footage.pictures)}{left_out}")
@@ -146,7 +148,7 @@ class _Run:
             with self._display.counting("finding features", "pictures") as report_count:
                 features.extract(self._database, footage, settings, report_count)
 
-        self._stages.run("features", [asdict(settings), self._config.camera_model], work)
+        self._stages.run("features", [asdict(settings), self._config.camera_model], work, [self._database])
 
     def _match(self, footage: Footage, *, exhaustive: bool) -> None:
         import pycolmap
@@ -170,8 +172,11 @@ class _Run:
         self._stages.run("all pairs" if exhaustive else "pairs", made_from, work)
 
     def _find_cameras(
-        self, footage: Footage, placed: known.KnownCameras | None = None, name: str = "cameras"
-    ) -> None:
+        self, footage: Footage, placed: known.KnownCameras | None = None, *, exhaustive: bool = False
+    ) -> tuple[pycolmap.Reconstruction, dict[str, Any]]:
+        """The model, and how it was found."""
+        import pycolmap
+
         task = mapping.Task(
             self._database,
             footage.folder,
@@ -181,6 +186,7 @@ class _Run:
             self._until_s,
         )
         scratch = self._work / "mapping"
+        folder = self._work / ("model_of_all_pairs" if exhaustive else "model")
 
         def work(_: bool) -> None:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -195,13 +201,18 @@ class _Run:
                     model, is_new = ambiguity.resolved(model, task, footage.pictures, scratch, report_count)
                 way += ", with places that look alike told apart" if is_new else ""
                 mapping.polish(model, task)
-            shutil.rmtree(self._model, ignore_errors=True)
-            self._model.mkdir(parents=True)
-            model.write(self._model)
-            write_json(self._model / "found.json", {"way": way, "other_models": apart})
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            model.write(folder)
+            all_compared = matching.are_all_compared(self._database)
+            found = {"way": way, "other_models": apart, "all_compared": all_compared}
+            write_json(folder / "found.json", found)
             shutil.rmtree(scratch, ignore_errors=True)
 
-        self._stages.run(name, [self._config.seed, self._config.poses], work)
+        name = "cameras from all pairs" if exhaustive else "cameras"
+        made_from = [self._config.seed, self._config.poses]
+        self._stages.run(name, made_from, work, [folder / "found.json"])
+        return pycolmap.Reconstruction(folder), json.loads((folder / "found.json").read_text("utf-8"))
 
     def _triangulated(
         self, task: mapping.Task, placed: known.KnownCameras, scratch: Path
@@ -209,8 +220,11 @@ class _Run:
         refine = self._config.poses == "refine"
         with self._display.waiting("finding points"):
             model = known.posed_model(self._database, placed)
-            model = mapping.retriangulated(model, task, scratch)
-            mapping.polish(model, task, poses=refine)
+            # Of poses that are some pixels off, most points are found only with more tolerance at first.
+            for factor in (4.0, 1.0, 1.0) if refine else (1.0,):
+                now = replace(task, tolerance_px=factor * task.tolerance_px)
+                model = mapping.retriangulated(model, now, scratch)
+                mapping.polish(model, now, poses=refine)
             if refine:
                 known.back_to_given(model, placed)
         if not model.num_points3D():
@@ -220,29 +234,8 @@ class _Run:
             )
         return model
 
-    def _try_all_pairs(self, footage: Footage) -> None:
-        if len(footage.pictures) > _MOST_FOR_ALL_PAIRS or time.monotonic() > self._until_s:
-            return
-        before = self._model.with_name("model_of_some_pairs")
-        shutil.rmtree(before, ignore_errors=True)
-        shutil.copytree(self._model, before)
-        self._match(footage, exhaustive=True)
-        self._find_cameras(footage, name="cameras from all pairs")
-        if self._registered(before) > self._registered(self._model):
-            shutil.rmtree(self._model)
-            before.rename(self._model)
-        shutil.rmtree(before, ignore_errors=True)
-
-    def _registered(self, folder: Path) -> int:
-        import pycolmap
-
-        return pycolmap.Reconstruction(folder).num_reg_images()
-
-    def _read_model(self) -> tuple[pycolmap.Reconstruction, dict[str, Any]]:
-        import pycolmap
-
-        found = json.loads((self._model / "found.json").read_text("utf-8"))
-        return pycolmap.Reconstruction(self._model), found
+    def _may_compare_all(self, footage: Footage) -> bool:
+        return len(footage.pictures) <= _MOST_FOR_ALL_PAIRS and time.monotonic() <= self._until_s
 
     def _write(
         self, footage: Footage, model: pycolmap.Reconstruction, found: dict[str, Any], is_given: bool
@@ -258,7 +251,8 @@ class _Run:
             with self._display.counting("writing pictures", "pictures") as report_count:
                 export.write_dataset(model, placing.similarity, footage.folder, self._out, report_count)
 
-        self._stages.run("dataset", [placing.similarity.matrix.tolist()], work)
+        made = [self._out / "images", self._out / "sparse" / "0"]
+        self._stages.run("dataset", [placing.similarity.matrix.tolist()], work, made)
         is_scaled = is_given or self._config.known_distance is not None
         rest = {
             "found_by": found["way"],

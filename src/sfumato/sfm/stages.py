@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -27,13 +27,16 @@ class Stages:
         self._done: dict[str, dict[str, Any]] = _read(path)
         self._key = ""
 
-    def run(self, name: str, made_from: object, work: Callable[[bool], object]) -> bool:
+    def run(
+        self, name: str, made_from: object, work: Callable[[bool], object], makes: Sequence[Path] = ()
+    ) -> bool:
         """Do a stage, unless it was done with the same input after the same earlier stages.
 
         Args:
             name: of the stage.
             made_from: everything its result depends on besides the stages before it; plain values.
             work: does it; called with True where an interrupted one of the same input may be continued.
+            makes: files and folders without which it is not done, whatever the record says.
 
         Returns:
             Whether it was done now.
@@ -42,7 +45,7 @@ class Stages:
         self._key = hashlib.sha256(text.encode()).hexdigest()
         known = self._done.get(name, {})
         is_same = known.get("key") == self._key
-        if is_same and "seconds" in known:
+        if is_same and "seconds" in known and all(path.exists() for path in makes):
             return False
         self._forget_from(name)
         self._done[name] = {"key": self._key}

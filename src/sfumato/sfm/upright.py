@@ -10,8 +10,9 @@ import numpy as np
 
 from sfumato.errors import CaptureError
 
-# Pictures are held level: the cameras' x axes lie in one plane, and do so in more than one direction.
-_FLAT, _SPREAD = 0.05, 0.1
+# Pictures are held level: the cameras' x axes lie in one plane, and do so in more than one direction: their
+# mean squares across the plane, and along it where they are fewest; and of the two, the first to the second.
+_FLAT, _SPREAD, _FLATNESS = 0.05, 0.02, 0.2
 # Mean of the cameras' downward axes, below which they point every way.
 _AGREED = 0.3
 _LEAST_RECORDED = 3
@@ -76,7 +77,8 @@ def find_gravity(rotations: np.ndarray, recorded: Mapping[int, np.ndarray] | Non
             return Gravity(told / np.linalg.norm(told), "recorded by the camera")
     down = rotations[:, 1].mean(axis=0)
     spread, axes = np.linalg.eigh(np.einsum("ni,nj->ij", rotations[:, 0], rotations[:, 0]) / len(rotations))
-    if spread[0] < _FLAT and spread[1] > _SPREAD and abs(axes[:, 0] @ down) > _AGREED:
+    is_plane = spread[0] < min(_FLAT, _FLATNESS * spread[1]) and spread[1] > _SPREAD
+    if is_plane and abs(axes[:, 0] @ down) > _AGREED:
         return Gravity(axes[:, 0] * np.sign(axes[:, 0] @ down), "level pictures")
     if np.linalg.norm(down) > _AGREED:
         return Gravity(down / np.linalg.norm(down), "mean of the pictures' downward axes")

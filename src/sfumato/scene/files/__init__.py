@@ -6,13 +6,17 @@ from pathlib import Path
 
 from sfumato.errors import ConfigError, FormatError
 from sfumato.outputs import replacing
-from sfumato.scene.files import ply
+from sfumato.scene.files import compressed_ply, ply, splat
 from sfumato.scene.files.codec import Codec
 from sfumato.scene.gaussians import Gaussians
 
 # The first that recognises a file reads it, and the first with its suffix writes it: those with a
 # signature come before those without, and longer suffixes before the shorter ones they end in.
-CODECS: tuple[Codec, ...] = (ply.CODEC,)
+CODECS: tuple[Codec, ...] = (
+    compressed_ply.CODEC,
+    ply.CODEC,
+    splat.CODEC,
+)
 HEAD_BYTES = 64 * 1024
 
 

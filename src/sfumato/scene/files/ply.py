@@ -55,9 +55,7 @@ def load(path: Path) -> Gaussians:
     if vertex is None:
         raise FormatError(f"{path} has no element 'vertex' and so no Gaussians")
     if header.element("chunk") is not None or "packed_position" in vertex.names:
-        raise FormatError(
-            f"{path} is a compressed ply, which is not supported yet; convert it to a plain ply"
-        )
+        raise FormatError(f"{path} is a compressed ply with parts missing: its Gaussians cannot be read")
     num_coefficients = _check_properties(path, vertex)
     check_length(header, vertex)
     columns = {

@@ -1,0 +1,93 @@
+"""Scenes in formats that have an up axis and place things by transforms.
+
+The frame of a scene is that of its cameras, whose y axis points down as in the field's `.ply` files; in
+glTF and USD y points up. They are half a turn about z apart: right, down, front becomes left, up, front.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy.spatial.transform import Rotation
+
+from sfumato.errors import FormatError
+from sfumato.maths.quaternions import rotation_from_quats
+from sfumato.maths.sh_rotation import rotated_sh
+from sfumato.scene.gaussians import Gaussians
+
+# Its own inverse.
+Y_UP_FROM_SCENE = np.diag([-1.0, -1.0, 1.0, 1.0])
+BLOCK = 65536
+# How far float32 matrices of files are from what they mean.
+_SAME = 1e-4
+
+
+def placed(gaussians: Gaussians, target_from_source: np.ndarray, what: str) -> Gaussians:
+    """A scene turned, scaled and moved.
+
+    Args:
+        gaussians: float32 on the CPU.
+        target_from_source: [4, 4] a rotation after positive scales along the source's axes, and a shift.
+        what: named in errors: the file and what has the transform.
+
+    Returns:
+        The scene in the target frame. SH turn with the rotation; they cannot follow scales that differ.
+
+    Raises:
+        FormatError: the matrix shears, mirrors, or has scales of zero or beyond all bounds.
+    """
+    if np.array_equal(target_from_source, np.eye(4)):
+        return gaussians
+    rotation, scales = _decomposed(target_from_source, what)
+    linear = torch.from_numpy(rotation * scales)
+    shift = torch.from_numpy(target_from_source[:3, 3].astype(np.float64))
+    if np.ptp(scales) <= _SAME * scales.max():
+        log_scales = gaussians.log_scales + float(np.log(scales.mean()))
+        quats = _product(Rotation.from_matrix(rotation).as_quat(scalar_first=True), gaussians.quats)
+    else:
+        log_scales, quats = _stretched(gaussians, linear)
+    return Gaussians(
+        means=(gaussians.means.double() @ linear.T + shift).float(),
+        log_scales=log_scales,
+        quats=quats,
+        logit_opacities=gaussians.logit_opacities,
+        sh=rotated_sh(gaussians.sh, torch.from_numpy(rotation)),
+    )
+
+
+def _decomposed(matrix: np.ndarray, what: str) -> tuple[np.ndarray, np.ndarray]:
+    """Rotation [3, 3] and scales [3] along its columns, whose product is the matrix's linear part."""
+    linear = matrix[:3, :3].astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        scales = np.linalg.norm(linear, axis=0)
+    usable = np.isfinite(matrix).all() and scales.min() > 1e-9 and scales.max() < 1e9
+    if not usable or not np.allclose(matrix[3], [0, 0, 0, 1]):
+        raise FormatError(f"{what} has a transform that is no rotation with scales")
+    u, _, v = np.linalg.svd(linear / scales)
+    if not np.allclose(u @ v * scales, linear, atol=_SAME * scales.max()) or np.linalg.det(u @ v) < 0:
+        raise FormatError(f"{what} has a transform that shears or mirrors, which Gaussians cannot follow")
+    return u @ v, scales
+
+
+def _product(first: np.ndarray, quats: torch.Tensor) -> torch.Tensor:
+    """[n, 4] quaternions of the rotations ``quats`` followed by the rotation ``first``."""
+    w, x, y, z = (float(part) for part in first)
+    rows = [[w, -x, -y, -z], [x, w, -z, y], [y, z, w, -x], [z, -y, x, w]]
+    return quats @ quats.new_tensor(rows).T
+
+
+def _stretched(gaussians: Gaussians, linear: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Log scales and quaternions of Gaussians under a map whose scales differ between axes."""
+    log_scales, quats = torch.empty_like(gaussians.log_scales), torch.empty_like(gaussians.quats)
+    for start in range(0, len(gaussians), BLOCK):
+        part = slice(start, start + BLOCK)
+        # Their largest scale is taken out: squares of the others would vanish beside one.
+        largest = gaussians.log_scales[part].double().amax(1, keepdim=True)
+        scales = (gaussians.log_scales[part].double() - largest).exp()
+        turned = linear @ rotation_from_quats(gaussians.quats[part].double()) * scales[:, None]
+        axes, lengths, _ = torch.linalg.svd(turned)
+        axes[:, :, 2] *= torch.linalg.det(axes)[:, None]
+        log_scales[part] = (lengths.clamp_min(1e-30).log() + largest).float()
+        new = Rotation.from_matrix(axes.numpy()).as_quat(scalar_first=True)
+        quats[part] = torch.from_numpy(new).float()
+    return log_scales, quats

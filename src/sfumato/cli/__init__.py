@@ -20,6 +20,8 @@ VERBS = {
     "eval": "run folder -> quality on held-out views, with pictures",
     "doctor": "what this machine can do, and what would make it faster",
 }
+# Interrupted, these go on where they were when they are called again.
+GO_ON = ("reconstruct", "sfm")
 EXIT_WRONG = 2
 EXIT_INTERRUPTED = 130
 
@@ -38,7 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"sfumato: error: {' '.join(str(error).split())}", file=sys.stderr)
         return EXIT_WRONG
     except KeyboardInterrupt:
-        print("sfumato: interrupted", file=sys.stderr)
+        hint = "; the same command goes on where it was" if arguments[0] in GO_ON else ""
+        print(f"sfumato: interrupted{hint}", file=sys.stderr)
         return EXIT_INTERRUPTED
 
 

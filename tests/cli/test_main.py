@@ -8,7 +8,8 @@ import sys
 import pytest
 
 import sfumato
-from sfumato.cli import VERBS, main
+from sfumato import cli
+from sfumato.cli import EXIT_INTERRUPTED, VERBS, main
 
 PROBE = """
 import sys
@@ -30,7 +31,19 @@ def test_help_lists_the_commands_there_are(capsys):
     assert main([]) == 0 and main(["--help"]) == 0
     said = capsys.readouterr().out
     assert all(f"  {verb} " in said for verb in VERBS)
-    assert set(VERBS) == {"train", "eval", "doctor"}
+    assert {"reconstruct", "sfm", "train", "eval", "doctor"} <= set(VERBS)
+
+
+def test_what_can_be_continued_says_so_when_it_is_interrupted(capsys, monkeypatch):
+    def interrupted(arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_dispatch", interrupted)
+    assert main(["sfm", "video.mp4"]) == main(["doctor"]) == EXIT_INTERRUPTED
+    assert capsys.readouterr().err.splitlines() == [
+        "sfumato: interrupted; the same command goes on where it was",
+        "sfumato: interrupted",
+    ]
 
 
 def test_help_loads_nothing_slow():

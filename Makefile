@@ -37,6 +37,7 @@ bench: $(VENV)/.run
 	$(VENV)/bin/python benchmarks/step.py $(DATA)/fox_colmap --downscale 2
 	$(VENV)/bin/python benchmarks/growth.py
 	$(VENV)/bin/python benchmarks/time_to_psnr.py $(DATA)
+	$(VENV)/bin/python benchmarks/sfm.py $(DATA)
 
 clean:
 	rm -rf $(VENV) .cache out

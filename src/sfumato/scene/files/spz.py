@@ -1,0 +1,181 @@
+"""Scenes as Niantic's `.spz`: quantised attributes, compressed.
+
+Versions 1 to 3 are one gzip stream: a header of 16 bytes, the attributes one after another, and maybe
+extensions. Version 4 has a header of 32 bytes, extensions, a table of sizes, and one Zstandard stream an
+attribute. The attributes themselves are described in ``spz_fields``.
+
+Source: the format's description in nianticlabs/spz.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from sfumato.errors import ConfigError, FormatError
+from sfumato.scene.files import spz_fields as fields
+from sfumato.scene.files import values
+from sfumato.scene.files.codec import Codec
+from sfumato.scene.files.spz_container import (
+    ANTIALIASED,
+    MAGIC,
+    Header,
+    axes_code,
+    open_4,
+    open_stream,
+    write_4,
+    write_stream,
+)
+from sfumato.scene.files.spz_packing import GZIP_MAGIC, Gzip, Plain, gzip_head
+from sfumato.scene.gaussians import Gaussians
+
+MAX_DEGREE = 3
+OPTIONS = ("version", "antialiased", "sh1_bits", "sh_rest_bits")
+
+_log = logging.getLogger(__name__)
+
+
+def recognises(head: bytes, path: Path) -> bool:
+    """Whether a file that begins with ``head`` is an `.spz` file."""
+    return MAGIC in (head[:4], gzip_head(head, 4) if head[:2] == GZIP_MAGIC else b"")
+
+
+def load(path: Path) -> Gaussians:
+    """Read Gaussians from an `.spz` file of version 1 to 4.
+
+    Args:
+        path: the file.
+
+    Returns:
+        float32 on the CPU, in the file's order, in the axes of the field's `.ply` files: right, down,
+        front. SH of degree 4 are dropped, and so is what extensions other than that of the axes hold,
+        with a warning each, as there is for scenes that were made for anti-aliased rendering.
+
+    Raises:
+        FormatError: it is no `.spz` file, of an unknown version, truncated, larger than it declares,
+            packed tighter than any scene, or holds values that no scene has.
+        ConfigError: it needs a package that is not installed.
+    """
+    with path.open("rb") as handle:
+        start = handle.read(8)
+        handle.seek(0)
+        if start[:4] == MAGIC and int.from_bytes(start[4:], "little") > 3:
+            header, blocks, extensions = open_4(path, handle)
+        else:
+            header, blocks, extensions = open_stream(path, Gzip if start[:2] == GZIP_MAGIC else Plain, handle)
+        arrays = _empty(header)
+        for name, part, packed in blocks:
+            _unpack(header, name, packed, {key: array[part] for key, array in arrays.items()})
+        fields.turn_axes(arrays, axes_code(path, extensions()))
+    if header.degree > MAX_DEGREE:
+        _log.warning("%s has SH of degree %d; those above %d are dropped", path, header.degree, MAX_DEGREE)
+    if header.flags & ANTIALIASED:
+        _log.warning("%s was made for anti-aliased rendering and looks right only with it", path)
+    return values.checked_scene(path, **arrays)
+
+
+def save(
+    gaussians: Gaussians,
+    path: Path,
+    *,
+    version: int = 3,
+    antialiased: bool = False,
+    sh1_bits: int = 5,
+    sh_rest_bits: int = 4,
+) -> None:
+    """Write Gaussians as an `.spz` file.
+
+    Positions get as many bits after the point as all of them allow, up to what the Gaussians' sizes ask
+    for. Scales outside exp(-10) to exp(5.9), coefficients outside -1 to 1 and base colours outside -0.44
+    to 1.44 are cut off; a warning counts the Gaussians that are larger than the format holds.
+
+    Args:
+        gaussians: the scene, any device or float type, in axes right, down, front.
+        path: the file to write.
+        version: 2 (coarser rotations), 3, or 4 (Zstandard; few viewers read it).
+        antialiased: note that the scene was made for anti-aliased rendering.
+        sh1_bits: how many bits of 8 SH of degree 1 keep.
+        sh_rest_bits: how many those of degree 2 and 3 keep.
+
+    Raises:
+        FormatError: a field holds NaN or infinity, or a position that 24 bits cannot hold.
+        ConfigError: an option is out of range, or needs a package that is not installed.
+    """
+    if version not in (2, 3, 4):
+        raise ConfigError(f"spz files are written as version 2, 3 or 4, not {version}")
+    if not (1 <= sh1_bits <= 8 and 1 <= sh_rest_bits <= 8):
+        raise ConfigError(f"sh1_bits {sh1_bits} and sh_rest_bits {sh_rest_bits} must be 1 to 8")
+    arrays = values.checked_arrays(gaussians)
+    bits = fields.fractional_bits(arrays["means"], arrays["log_scales"])
+    if bits is None:
+        far = float(np.abs(arrays["means"]).max())
+        raise FormatError(f"the scene cannot be saved: a position is {far:g}; .spz reaches to {2**23 - 2}")
+    large = int(np.count_nonzero((arrays["log_scales"] > fields.MAX_LOG_SCALE + 1 / 32).any(axis=1)))
+    if large:
+        limit = np.exp(fields.MAX_LOG_SCALE)
+        _log.warning(
+            "%d Gaussians are larger than %.0f, which is what .spz holds, and become so", large, limit
+        )
+    header = Header(version, len(gaussians), gaussians.sh_degree, bits, ANTIALIASED * antialiased)
+    pack = _packer(header, arrays, (sh1_bits, sh_rest_bits))
+    (write_stream if version < 4 else write_4)(path, header, pack)
+
+
+CODEC = Codec(
+    ".spz", (".spz",), recognises, load, save, ("version", "antialiased", "sh1_bits", "sh_rest_bits")
+)
+
+
+def _empty(header: Header) -> dict[str, np.ndarray]:
+    num_coefficients = (min(header.degree, MAX_DEGREE) + 1) ** 2
+    return {
+        "means": np.empty((header.count, 3), np.float32),
+        "log_scales": np.empty((header.count, 3), np.float32),
+        "quats": np.empty((header.count, 4), np.float32),
+        "logit_opacities": np.empty(header.count, np.float32),
+        "sh": np.empty((header.count, num_coefficients, 3), np.float32),
+    }
+
+
+def _unpack(header: Header, name: str, data: bytes, into: dict[str, np.ndarray]) -> None:
+    """One block of an attribute into views of the fields."""
+    packed = np.frombuffer(data, np.uint8).reshape(-1, header.widths[name])
+    if name == "positions":
+        into["means"][:] = fields.unpack_positions(packed, header.fractional_bits)
+    elif name == "alphas":
+        into["logit_opacities"][:] = fields.unpack_alphas(packed)
+    elif name == "colours":
+        into["sh"][:, 0] = fields.unpack_colours(packed)
+    elif name == "scales":
+        into["log_scales"][:] = fields.unpack_scales(packed)
+    elif name == "rotations":
+        into["quats"][:] = fields.unpack_rotations(packed)
+    else:
+        into["sh"][:, 1:] = fields.unpack_sh(packed, into["sh"].shape[1] - 1)
+
+
+def _packer(header: Header, arrays: dict[str, np.ndarray], sh_bits: tuple[int, int]) -> Callable:
+    """Gives, for the name of an attribute and a range, what makes its bytes."""
+    signs = fields.axis_signs(fields.AXES_RUB)
+    signs_of_sh = fields.sh_signs(signs, header.degree)
+
+    def packed(name: str, part: slice) -> bytes:
+        if name == "positions":
+            rows = fields.pack_positions(arrays["means"][part] * signs, header.fractional_bits)
+        elif name == "alphas":
+            rows = fields.pack_alphas(arrays["logit_opacities"][part])
+        elif name == "colours":
+            rows = fields.pack_colours(arrays["sh"][part, 0])
+        elif name == "scales":
+            rows = fields.pack_scales(arrays["log_scales"][part])
+        elif name == "rotations":
+            quats = arrays["quats"][part] * fields.quat_signs(signs)
+            rows = fields.pack_rotations(quats, header.widths[name])
+        else:
+            rows = fields.pack_sh(arrays["sh"][part, 1:] * signs_of_sh, *sh_bits)
+        return rows.tobytes()
+
+    return lambda name, part: lambda: packed(name, part)

@@ -1,0 +1,119 @@
+"""Which pictures are compared."""
+
+from itertools import combinations
+
+import numpy as np
+import pycolmap
+import pytest
+
+from sfumato.footage.records import Picture
+from sfumato.sfm import features, pairs
+from sfumato.sfm.config import SfmConfig
+from sfumato.sfm.pairs import choose_pairs, most_alike, neighbours, similarity
+
+
+def picture(name, sequence=None):
+    return Picture(name, name, "camera", (64, 48), None, sequence, None, 1.0, 0.5, None)
+
+
+def film(count, sequence="film"):
+    return [picture(f"{sequence}/{number:04d}.jpg", sequence) for number in range(count)]
+
+
+def descriptors(pictures, world=lambda name: 0, count=60):
+    """Pictures of one world see the same 80 features, each time some of them and with some noise."""
+    rng = np.random.default_rng(0)
+    prototypes = rng.integers(0, 160, (4, 80, 128))
+    found = {}
+    for one in pictures:
+        seen = prototypes[world(one.name)][rng.permutation(80)[:count]]
+        found[one.name] = np.clip(seen + rng.normal(scale=8, size=seen.shape), 0, 255).astype(np.uint8)
+    return found
+
+
+def test_pictures_of_two_worlds_are_told_apart():
+    pictures = film(16)
+    of = descriptors(pictures, lambda name: int(name[-5]) % 2)
+    alike = similarity([of[one.name] for one in pictures], seed=0)
+    same = np.equal.outer(np.arange(16) % 2, np.arange(16) % 2) & ~np.eye(16, dtype=bool)
+    other = np.not_equal.outer(np.arange(16) % 2, np.arange(16) % 2)
+    assert alike[same].min() > alike[other].max() + 0.1
+    np.testing.assert_allclose(np.diag(alike), 1.0, atol=1e-5)
+    np.testing.assert_array_equal(alike, alike.T)
+
+
+def test_pictures_that_overlap_look_more_alike(solved):
+    """By features as they are really found: neighbours on the path against its two ends."""
+    with pycolmap.Database.open(solved.out / "work/database.db") as opened:
+        of = features.read_descriptors(opened)
+    alike = similarity([of[name] for name in sorted(of)], seed=0)
+    assert min(np.diag(alike, 1)) > alike[:3, -3:].max() + 0.05
+
+
+def test_similarity_is_the_same_each_time_and_takes_empty_pictures():
+    of = list(descriptors(film(6)).values())
+    of[2] = np.zeros((0, 128), np.uint8)
+    one, two = similarity(of, seed=3), similarity(of, seed=3)
+    np.testing.assert_array_equal(one, two)
+    assert np.isfinite(one).all() and not one[2].any()
+    assert not similarity([np.zeros((0, 128), np.uint8)] * 3, seed=0).any()
+
+
+def test_neighbours_reach_along_a_video_and_not_into_another():
+    pictures = film(80, "a") + film(5, "b") + [picture("c/photo.jpg")]
+    found = list(neighbours(pictures, 8))
+    assert len(found) == len(set(found)) and all(a < b for a, b in found)
+    first = sorted(b for a, b in found if a == 0)
+    assert first == [*range(1, 9), 16, 32, 64]
+    assert {(a, b) for a, b in found if b >= 80} == set(combinations(range(80, 85), 2))
+
+
+def test_the_most_alike_are_the_most_alike():
+    alike = np.array([[1.0, 0.9, 0.1, 0.2], [0.9, 1, 0.3, 0.4], [0.1, 0.3, 1, 0.8], [0.2, 0.4, 0.8, 1]])
+    assert set(most_alike(alike, 1)) == {(0, 1), (2, 3)}
+    assert set(most_alike(alike, 9)) == set(combinations(range(4), 2))
+    assert set(most_alike(-alike, 1)) == {(0, 2), (1, 2), (0, 3)}
+
+
+@pytest.mark.parametrize("kind", ["sequential", "retrieval", "exhaustive", "auto"])
+def test_pairs_are_sorted_distinct_and_the_same_each_time(kind):
+    pictures = film(40)
+    of = descriptors(pictures)
+    config = SfmConfig(pairs=kind)
+    found = choose_pairs(pictures, of, config)
+    assert found == sorted(set(found)) == choose_pairs(pictures, of, config)
+    assert all(0 <= a < b < 40 for a, b in found)
+
+
+def test_few_pictures_are_all_compared(monkeypatch):
+    monkeypatch.setattr(pairs.machine, "cores", lambda: 1)
+    pictures = film(30)
+    assert choose_pairs(pictures, {}, SfmConfig()) == list(combinations(range(30), 2))
+    many = film(60)
+    assert choose_pairs(many, {}, SfmConfig(), exhaustive=True) == list(combinations(range(60), 2))
+
+
+def test_of_many_photographs_those_that_look_alike_are_compared(monkeypatch):
+    """Each is compared with every picture of its own world, though their order is mixed."""
+    monkeypatch.setattr(pairs.machine, "cores", lambda: 1)
+    pictures = [picture(f"p/{number:03d}.jpg") for number in range(80)]
+    of = descriptors(pictures, lambda name: int(name[4]) % 4)
+    found = set(choose_pairs(pictures, of, SfmConfig()))
+    assert len(found) < 80 * 79 / 2 / 2
+    same = {
+        (a, b)
+        for a, b in combinations(range(80), 2)
+        if (int(pictures[a].name[4]) - int(pictures[b].name[4])) % 4 == 0
+    }
+    assert same <= found
+    assert all((i, i + 1) in found for i in range(79)), "and with the ones before and after it"
+
+
+def test_a_long_video_is_compared_along_itself_and_where_it_comes_back(monkeypatch):
+    """The last frames see what the first ones saw."""
+    monkeypatch.setattr(pairs.machine, "cores", lambda: 1)
+    pictures = film(120)
+    of = descriptors(pictures, lambda name: 1 if 6 <= int(name[-8:-4]) < 114 else 0)
+    found = set(choose_pairs(pictures, of, SfmConfig()))
+    assert set(neighbours(pictures, 8)) <= found
+    assert {(a, b) for a in range(6) for b in range(114, 120)} <= found

@@ -1,0 +1,132 @@
+"""The same pictures give the same bytes, also when the run was interrupted; done work is not done again."""
+
+import os
+import shutil
+from dataclasses import replace
+
+import pycolmap
+import pytest
+from found import Stop, Watch, model_bytes
+
+from sfumato import machine
+from sfumato.footage import FrameOptions, read_footage
+from sfumato.sfm import features
+from sfumato.sfm.pipeline import structure_from_motion
+
+TITLES = [
+    *("taking pictures", "finding features", "comparing", "finding cameras", "telling alike places apart"),
+    "writing pictures",
+]
+
+
+@pytest.fixture
+def done(solved, tmp_path):
+    """A copy of the finished run, over pictures of its own that may be changed."""
+    out = tmp_path / "out"
+    shutil.copytree(solved.out, out)
+    return replace(solved, out=out)
+
+
+def begun(solved, **options):
+    """The first work that is done when the run is given again with other options."""
+    watch = Watch()
+    watch.counting = lambda title, things: (_ for _ in ()).throw(Stop(title))
+    inputs = options.pop("inputs", [solved.shots.folder])
+    frames = options.pop("frames", FrameOptions())
+    config = replace(solved.config, **options)
+    try:
+        structure_from_motion(inputs, solved.out, config, frames, display=watch)
+    except Stop as stop:
+        return str(stop)
+    return None
+
+
+def test_the_number_of_cores_changes_nothing(solved, tmp_path, monkeypatch):
+    monkeypatch.setattr(machine, "cores", lambda: 3)
+    structure_from_motion([solved.shots.folder], tmp_path / "out", solved.config)
+    assert model_bytes(tmp_path / "out") == model_bytes(solved.out)
+
+
+def test_an_interrupted_run_goes_on_where_it_was_to_the_same_bytes(solved, tmp_path):
+    out = tmp_path / "out"
+    stops = [
+        *[("taking pictures", 5), ("finding features", 1), ("comparing", 1), ("finding cameras", 3)],
+        ("writing pictures", 4),
+    ]
+    begins = [0, 0, 1, 2, 3]
+    for (title, after), first in zip(stops, begins, strict=True):
+        watch = Watch(title, after)
+        with pytest.raises(Stop):
+            structure_from_motion([solved.shots.folder], out, solved.config, display=watch)
+        assert watch.titles == TITLES[first : TITLES.index(title) + 1]
+        assert not (out / "sfm.json").exists() and not (out / "sparse/0").exists()
+    watch = Watch()
+    structure_from_motion([solved.shots.folder], out, solved.config, display=watch)
+    assert watch.titles == TITLES[-1:]
+    assert model_bytes(out) == model_bytes(solved.out)
+
+
+def test_a_finished_run_does_nothing(done):
+    text = (done.out / "sfm.json").read_text()
+    before = {path: path.stat().st_mtime_ns for path in (done.out / "sparse").rglob("*")}
+    assert begun(done) is None
+    assert {path: path.stat().st_mtime_ns for path in (done.out / "sparse").rglob("*")} == before
+    assert (done.out / "sfm.json").read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("option", "first"),
+    [
+        ({"upright": False}, "writing pictures"),
+        ({"known_distance": ("00", "11", 3.0)}, "writing pictures"),
+        ({"seed": 1}, "comparing"),
+        ({"pairs": "sequential"}, "comparing"),
+        ({"max_features": 500}, "finding features"),
+        ({"feature_side_px": 300}, "finding features"),
+        ({"camera_model": "SIMPLE_RADIAL"}, "finding features"),
+        ({"frames": FrameOptions(max_side_px=300)}, "taking pictures"),
+        ({"minutes": 1000.0}, None),
+    ],
+)
+def test_another_option_begins_at_the_first_work_it_changes(done, option, first):
+    assert begun(done, **option) == first
+
+
+def test_a_changed_photograph_is_taken_again(done, tmp_path):
+    photos = tmp_path / "photos"
+    shutil.copytree(done.shots.folder, photos)
+    os.utime(photos / "03.png", (1, 1))
+    assert begun(done, inputs=[photos]) == "taking pictures"
+
+
+@pytest.mark.parametrize(
+    ("gone", "first"),
+    [
+        ("sparse", "writing pictures"),
+        ("images", "writing pictures"),
+        ("work/model", "finding cameras"),
+        ("work/database.db", "finding features"),
+        ("work/frames", "taking pictures"),
+    ],
+)
+def test_a_result_that_was_deleted_is_made_again(done, gone, first):
+    """Nobody is told that all is well while the result is missing."""
+    shutil.rmtree(done.out / gone) if (done.out / gone).is_dir() else (done.out / gone).unlink()
+    assert begun(done) == first
+
+
+def test_a_database_is_there_only_when_all_pictures_are_in_it(done, tmp_path, monkeypatch):
+    """Killed between two cameras, a run begins to import anew; it would miss pictures otherwise."""
+    footage = read_footage(done.out / "work/frames")
+    pictures = [replace(one, camera=one.name) for one in footage.pictures]
+    calls = []
+
+    def killed(*arguments):
+        calls.append(arguments)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(pycolmap, "import_images", killed)
+    with pytest.raises(KeyboardInterrupt):
+        features.import_pictures(tmp_path / "new.db", replace(footage, pictures=pictures), done.config)
+    assert not (tmp_path / "new.db").exists()

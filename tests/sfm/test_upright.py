@@ -1,0 +1,173 @@
+"""Which way is down, and how large the world is."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from found import centre, dataset, poses_of
+from worlds import arc, looking
+
+from sfumato.errors import CaptureError, ConfigError
+from sfumato.sfm.config import SfmConfig
+from sfumato.sfm.pipeline import structure_from_motion
+from sfumato.sfm.upright import IDENTITY, Gravity, find_gravity, scaled, upright_similarity
+
+DOWN = np.array([0.0, 1.0, 0.0])
+
+
+def any_rotation(seed):
+    """[3, 3], evenly distributed."""
+    q, r = np.linalg.qr(np.random.default_rng(seed).normal(size=(3, 3)))
+    q = q * np.sign(np.diag(r))
+    return q * np.linalg.det(q)
+
+
+def circle(count=24, height=3.0, degrees=360.0):
+    """Cameras that look 45 degrees down at the middle of their circle."""
+    angles = np.radians(np.linspace(0, degrees, count, endpoint=False))
+    return np.array([looking([3 * np.sin(a), -height, 3 * np.cos(a)], np.zeros(3)) for a in angles])
+
+
+def in_world(poses, turn):
+    """Rotations of cameras in a world that is turned by ``turn``."""
+    return poses[:, :3, :3] @ turn.T
+
+
+def degrees_off(gravity: Gravity, turn):
+    return np.degrees(np.arccos(np.clip(gravity.direction @ turn @ DOWN, -1, 1)))
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("degrees", [360.0, 60.0, 40.0])
+def test_level_cameras_that_look_down_tell_gravity(seed, degrees):
+    turn = any_rotation(seed)
+    found = find_gravity(in_world(circle(degrees=degrees), turn))
+    assert degrees_off(found, turn) < 0.01 and found.found_by == "level pictures"
+
+
+def test_hands_that_shake_change_little():
+    rng, turn = np.random.default_rng(0), any_rotation(9)
+    rolls = np.radians(rng.normal(scale=3.0, size=40))
+    poses = circle(40)
+    for pose, roll in zip(poses, rolls, strict=True):
+        c, s = np.cos(roll), np.sin(roll)
+        pose[:3, :3] = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]) @ pose[:3, :3]
+    assert degrees_off(find_gravity(in_world(poses, turn)), turn) < 1.0
+
+
+def test_a_straight_walk_takes_the_mean_of_what_is_down_in_the_pictures():
+    turn = any_rotation(3)
+    poses = np.array([looking([0, 0, -0.1 * i], [0, 0.0, 10.0]) for i in range(10)])
+    found = find_gravity(in_world(poses, turn))
+    assert degrees_off(found, turn) < 0.01 and "mean" in found.found_by
+
+
+def test_recorded_gravity_wins():
+    turn, poses = any_rotation(4), circle()
+    true = any_rotation(5) @ DOWN
+    recorded = {i: poses[i, :3, :3] @ turn.T @ true for i in (0, 5, 9)}
+    found = find_gravity(in_world(poses, turn), recorded)
+    np.testing.assert_allclose(found.direction, true, atol=1e-9)
+    assert found.found_by == "recorded by the camera"
+
+
+def test_two_records_are_too_few_and_contradictions_are_not_believed():
+    turn, poses = any_rotation(4), circle()
+    for recorded in ({0: DOWN, 1: DOWN}, {i: any_rotation(i) @ DOWN * (-1) ** i for i in range(24)}):
+        assert degrees_off(find_gravity(in_world(poses, turn), recorded), turn) < 0.01
+
+
+def test_cameras_held_every_way_tell_nothing():
+    found = find_gravity(np.array([any_rotation(seed) for seed in range(300)]))
+    assert found.direction is None and "every way" in found.found_by
+
+
+def test_the_similarity_turns_down_to_y_and_the_first_camera_to_z():
+    gravity, forward = any_rotation(1) @ DOWN, any_rotation(2) @ DOWN
+    points = np.random.default_rng(0).normal(size=(101, 3)) + 7.0
+    found = upright_similarity(gravity, points, points, forward)
+    np.testing.assert_allclose(found.rotation @ gravity, DOWN, atol=1e-12)
+    np.testing.assert_allclose(found.rotation @ found.rotation.T, np.eye(3), atol=1e-12)
+    assert np.linalg.det(found.rotation) == pytest.approx(1.0)
+    x, _, z = found.rotation @ forward
+    assert abs(x) < 1e-12 and z > 0
+    moved = points @ found.rotation.T + found.translation
+    middle = found.rotation @ np.median(points, axis=0) + found.translation
+    np.testing.assert_allclose(middle, 0, atol=1e-9)
+    homogeneous = np.concatenate([points, np.ones((101, 1))], axis=1)
+    np.testing.assert_allclose((homogeneous @ found.matrix.T)[:, :3], moved, atol=1e-9)
+
+
+@pytest.mark.parametrize("points", [np.zeros((0, 3)), np.ones((5, 3))])
+def test_a_first_camera_that_looks_straight_down_is_no_obstacle(points):
+    found = upright_similarity(DOWN, points, np.ones((3, 3)), DOWN)
+    np.testing.assert_allclose(found.rotation @ DOWN, DOWN, atol=1e-12)
+    assert np.linalg.det(found.rotation) == pytest.approx(1.0) and np.isfinite(found.matrix).all()
+
+
+CENTRES = {"a/one.png": np.zeros(3), "a/two.png": np.array([3.0, 4.0, 0]), "b/two.png": np.ones(3)}
+
+
+@pytest.mark.parametrize(
+    "names", [("a/one.png", "a/two.png"), ("one.png", "a/two.png"), ("one", "a/two.png")]
+)
+def test_a_known_distance_sets_the_scale(names):
+    turned = replace(IDENTITY, rotation=any_rotation(0), translation=np.arange(3.0))
+    found = scaled(turned, CENTRES, (*names, 10.0))
+    moved = [found.matrix[:3, :3] @ CENTRES[name] + found.translation for name in ("a/one.png", "a/two.png")]
+    assert np.linalg.norm(moved[0] - moved[1]) == pytest.approx(10.0)
+    np.testing.assert_allclose(found.translation, 2.0 * np.arange(3.0))
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (("nobody.png", "one.png"), "'nobody.png'.*no picture"),
+        (("one.png", "two.png"), "'two.png'.*2 pictures"),
+    ],
+)
+def test_names_that_mean_no_picture_or_several_are_errors(names, words):
+    with pytest.raises(CaptureError, match=words):
+        scaled(IDENTITY, CENTRES, (*names, 1.0))
+
+
+def test_two_pictures_from_one_place_tell_no_scale():
+    with pytest.raises(CaptureError, match="one place"):
+        scaled(IDENTITY, {"a": np.ones(3), "b": np.ones(3)}, ("a", "b", 1.0))
+
+
+@pytest.mark.parametrize("known", [("a", "a", 1.0), ("a", "b", 0.0), ("a", "b", float("nan"))])
+def test_impossible_distances_are_refused(known):
+    with pytest.raises(ConfigError, match="known_distance"):
+        SfmConfig(known_distance=known)
+
+
+def test_a_reconstruction_stands_upright(solved):
+    """The cameras of the room were level, and its floor is horizontal."""
+    found = poses_of(dataset(solved.out))
+    for name, pose in solved.shots.poses.items():
+        down = found[name][:3, :3].T @ pose[:3, :3] @ DOWN
+        assert np.degrees(np.arccos(down[1])) < 1.0
+    points = np.array([point.xyz for point in dataset(solved.out).points3D.values()])
+    extent = np.ptp(points, axis=0).max()
+    assert np.linalg.norm(np.median(points, axis=0)) < 0.2 * extent, "the origin is not in the middle"
+    world = json.loads((solved.out / "sfm.json").read_text())["world"]
+    assert (world["up"], world["gravity_from"], world["unit"]) == ("-y", "level pictures", "arbitrary")
+
+
+def test_a_known_distance_makes_the_reconstruction_as_large_as_the_room(solved, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(solved.out, out)
+    first, last = (centre(pose) for pose in (arc()[0], arc()[-1]))
+    known = ("00.png", "11", float(np.linalg.norm(first - last)))
+    structure_from_motion([solved.shots.folder], out, replace(solved.config, known_distance=known))
+    found = poses_of(dataset(out))
+    for a, b in (("00.png", "06.png"), ("03.png", "09.png")):
+        true = np.linalg.norm(centre(solved.shots.poses[a]) - centre(solved.shots.poses[b]))
+        assert np.linalg.norm(centre(found[a]) - centre(found[b])) == pytest.approx(true, rel=0.005)
+    assert json.loads((out / "sfm.json").read_text())["world"]["unit"] == "as given"
+    with pytest.raises(CaptureError, match="nobody"):
+        known = ("00.png", "nobody", 1.0)
+        structure_from_motion([solved.shots.folder], out, replace(solved.config, known_distance=known))

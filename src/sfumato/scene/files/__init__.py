@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sfumato.errors import ConfigError, FormatError
 from sfumato.outputs import replacing
-from sfumato.scene.files import compressed_ply, gltf, ply, splat
+from sfumato.scene.files import compressed_ply, gltf, ksplat, ply, splat, usd
 from sfumato.scene.files.codec import Codec
 from sfumato.scene.gaussians import Gaussians
 
@@ -16,6 +16,8 @@ CODECS: tuple[Codec, ...] = (
     compressed_ply.CODEC,
     ply.CODEC,
     gltf.CODEC,
+    usd.CODEC,
+    ksplat.CODEC,
     splat.CODEC,
 )
 HEAD_BYTES = 64 * 1024

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from sfumato.errors import FormatError
-from sfumato.scene.files import spz, values
+from sfumato.scene.files import colour_space, spz, values
 from sfumato.scene.files.codec import Codec
 from sfumato.scene.files.gltf_container import (
     BINARY_CHUNK,
@@ -33,7 +33,7 @@ from sfumato.scene.files.gltf_container import (
     as_list,
     read_document,
 )
-from sfumato.scene.files.placing import Y_UP_FROM_SCENE, placed
+from sfumato.scene.files.placing import Y_UP_FROM_SCENE, joined, placed
 from sfumato.scene.gaussians import Gaussians
 
 EXTENSION = "KHR_gaussian_splatting"
@@ -102,7 +102,7 @@ def load(path: Path) -> Gaussians:
         raise FormatError(f"{path} holds no Gaussians: no mesh of its scene has {EXTENSION}")
     for remark in sorted(remarks):
         _log.warning("%s has %s", path, remark)
-    return _joined(parts)
+    return joined(parts)
 
 
 def save(gaussians: Gaussians, path: Path) -> None:
@@ -152,7 +152,7 @@ def _attributes(scene: Gaussians) -> Iterator[_Attribute]:
     """What the file holds of a scene whose y points up, one after another."""
     yield _Attribute("POSITION", scene.means.numpy())
     opacities = values.opacities_of_logits(scene.logit_opacities.numpy())
-    colours = _linear(np.clip(values.colour_of_base(scene.sh[:, 0].numpy()), 0, 1))
+    colours = colour_space.linear(np.clip(values.colour_of_base(scene.sh[:, 0].numpy()), 0, 1))
     yield _Attribute("COLOR_0", np.rint(np.column_stack([colours, opacities]) * 255).astype(np.uint8))
     unit = scene.quats.numpy() / np.linalg.norm(scene.quats.numpy(), axis=1, keepdims=True)
     yield _Attribute(f"{EXTENSION}:ROTATION", np.ascontiguousarray(unit[:, [1, 2, 3, 0]]))
@@ -223,7 +223,7 @@ def _read_primitive(
     if colour:
         sh[:, 0] = _base_of_vertex_colour(document, attributes[colour], extension)
     elif extension.get("colorSpace") == LINEAR:
-        _encode(sh)
+        colour_space.encode_sh(sh)
     # Early writers have scales below zero; their squares, which are all that counts, are the same.
     scales = np.abs(document.numbers(attributes[needed[2]], 3))
     return values.checked_scene(
@@ -267,35 +267,4 @@ def _base_of_vertex_colour(document: Document, index: object, extension: dict[st
     """Degree-0 coefficients of COLOR_0, which is linear, for Gaussians that have no other colour."""
     is_vec4 = document.item("accessors", index).get("type") == "VEC4"
     colours = np.clip(document.numbers(index, 4 if is_vec4 else 3)[:, :3], 0, 1)
-    return values.base_of_colour(_encoded(colours))
-
-
-def _encode(sh: np.ndarray) -> None:
-    """Make SH of linear colours into SH of sRGB-encoded ones, in place."""
-    linear = values.colour_of_base(sh[:, 0])
-    inside = np.clip(linear, 0, 1)
-    slope = np.where(inside <= 0.0031308, 12.92, 1.055 / 2.4 * np.maximum(inside, 1e-4) ** (1 / 2.4 - 1))
-    sh[:, 0] = values.base_of_colour(_encoded(linear))
-    sh[:, 1:] *= slope[:, None].astype(np.float32)
-
-
-def _encoded(linear: np.ndarray) -> np.ndarray:
-    """sRGB-encoded colours of linear ones; those outside 0 to 1 go on along the curve's ends."""
-    curve = 1.055 * np.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055
-    return np.where(linear <= 0.0031308, linear * 12.92, curve).astype(np.float32)
-
-
-def _linear(encoded: np.ndarray) -> np.ndarray:
-    return np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
-
-
-def _joined(parts: list[Gaussians]) -> Gaussians:
-    """All parts as one scene, with SH of the highest degree among them."""
-    if len(parts) == 1:
-        return parts[0]
-    most = max(part.sh.shape[1] for part in parts)
-    same = [torch.nn.functional.pad(part.sh, (0, 0, 0, most - part.sh.shape[1])) for part in parts]
-    fields = {
-        name: torch.cat([getattr(part, name) for part in parts]) for name in vars(parts[0]) if name != "sh"
-    }
-    return Gaussians(**fields, sh=torch.cat(same))
+    return values.base_of_colour(colour_space.encoded(colours))

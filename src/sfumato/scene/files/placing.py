@@ -55,6 +55,20 @@ def placed(gaussians: Gaussians, target_from_source: np.ndarray, what: str) -> G
     )
 
 
+def joined(parts: list[Gaussians]) -> Gaussians:
+    """All parts as one scene, with SH of the highest degree among them.
+
+    Args:
+        parts: one at least.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    most = max(part.sh.shape[1] for part in parts)
+    same = [torch.nn.functional.pad(part.sh, (0, 0, 0, most - part.sh.shape[1])) for part in parts]
+    fields = {name: torch.cat([getattr(p, name) for p in parts]) for name in vars(parts[0]) if name != "sh"}
+    return Gaussians(**fields, sh=torch.cat(same))
+
+
 def _decomposed(matrix: np.ndarray, what: str) -> tuple[np.ndarray, np.ndarray]:
     """Rotation [3, 3] and scales [3] along its columns, whose product is the matrix's linear part."""
     linear = matrix[:3, :3].astype(np.float64)

@@ -1,0 +1,231 @@
+"""Scenes as OpenUSD, read and written by the optional package usd-core, version 26.3 or later.
+
+A prim of type ``ParticleField3DGaussianSplat`` with ``positions``, ``orientations``, ``scales`` and
+``opacities`` (not their logarithms and logits) and ``radiance:sphericalHarmonicsCoefficients``, all of
+one Gaussian together, in our basis and order. y points up. `.usda` is text, `.usdc` and `.usd` are
+binary, `.usdz` is a zip that holds a `.usdc`.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+
+from sfumato.errors import ConfigError, FormatError
+from sfumato.scene.files import colour_space, values
+from sfumato.scene.files.codec import Codec
+from sfumato.scene.files.placing import Y_UP_FROM_SCENE, joined, placed
+from sfumato.scene.gaussians import Gaussians
+
+TYPE = "ParticleField3DGaussianSplat"
+SUFFIXES = (".usd", ".usda", ".usdc", ".usdz")
+SRGB = "srgb_rec709_display"
+ZIP_MAGIC = b"PK\3\4"
+PRIM_PATH = "/World/Gaussians"
+# x, y and z of a stage whose z points up, in one whose y does.
+_Y_UP_FROM_Z_UP = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
+# No zip with longer names or files is one of USD: its reader knows no zip64.
+MAX_ZIP_BYTES = 2**32 - 1
+
+# Attributes by what they are called in single precision; in half precision an "h" follows.
+_PARTS = {"positions": 3, "orientations": 4, "scales": 3, "opacities": 1}
+_SH = "radiance:sphericalHarmonicsCoefficients"
+_SH_DEGREE = "radiance:sphericalHarmonicsDegree"
+_MAX_DEGREE = 3
+
+_log = logging.getLogger(__name__)
+
+
+def recognises(head: bytes, path: Path) -> bool:
+    """Whether a file is USD: text, binary, or a zip whose first entry is one of them."""
+    if head.startswith((b"#usda ", b"PXR-USDC")):
+        return True
+    name = head[30 : 30 + int.from_bytes(head[26:28], "little")] if head.startswith(ZIP_MAGIC) else b""
+    return name.lower().endswith(tuple(suffix.encode() for suffix in SUFFIXES[:3]))
+
+
+def load(path: Path) -> Gaussians:
+    """Read the Gaussians of a USD stage, all prims together, at its first point in time.
+
+    Args:
+        path: the file. Other layers that it names are read only from its own folder.
+
+    Returns:
+        float32 on the CPU, y down.
+
+    Raises:
+        FormatError: USD cannot read it, it holds no Gaussians, counts do not match, or a value is such
+            as no scene has.
+        ConfigError: usd-core is not installed.
+    """
+    usd = _package(path)
+    stage = _open(usd, path)
+    scene_from_world = Y_UP_FROM_SCENE
+    if usd.UsdGeom.GetStageUpAxis(stage) == usd.UsdGeom.Tokens.z:
+        scene_from_world = Y_UP_FROM_SCENE @ _Y_UP_FROM_Z_UP
+    first = usd.Usd.TimeCode.EarliestTime()
+    parts = []
+    for prim in stage.Traverse():
+        if prim.GetTypeName() != TYPE:
+            continue
+        part = _read_prim(usd, path, prim, first)
+        # Vectors of USD are rows, multiplied from the left.
+        world_from_prim = np.array(usd.UsdGeom.Xformable(prim).ComputeLocalToWorldTransform(first)).T
+        parts.append(placed(part, scene_from_world @ world_from_prim, f"{path}: {prim.GetPath()}"))
+    if not parts:
+        raise FormatError(f"{path} holds no Gaussians: it has no prim of type {TYPE}")
+    return joined(parts)
+
+
+def save(gaussians: Gaussians, path: Path) -> None:
+    """Write Gaussians as one prim of a USD stage, float32, y up.
+
+    Args:
+        gaussians: the scene, any device or float type, y down.
+        path: the file to write; its suffix decides between text, binary and zip.
+
+    Raises:
+        FormatError: a field holds NaN or infinity, or a zip would pass 4 GiB.
+        ConfigError: usd-core is not installed.
+    """
+    values.checked_arrays(gaussians)
+    usd = _package(path)
+    on_host = gaussians.map(lambda tensor: tensor.detach().to("cpu", torch.float32))
+    scene = placed(on_host, Y_UP_FROM_SCENE, "the scene")
+    if path.suffix.lower() != ".usdz":
+        _write_stage(usd, scene, path)
+        return
+    if len(scene) * (44 + 12 * scene.sh.shape[1]) > MAX_ZIP_BYTES - 2**20:
+        raise FormatError("the scene cannot be saved: a .usdz ends at 4 GiB; save it as .usdc")
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".sfumato") as folder:
+        inner = Path(folder) / "scene.usdc"
+        _write_stage(usd, scene, inner)
+        if not usd.UsdUtils.CreateNewUsdzPackage(str(inner), str(path)):
+            raise FormatError("the scene cannot be saved: usd-core could not make the .usdz")
+
+
+CODEC = Codec("OpenUSD", SUFFIXES, recognises, load, save)
+
+
+def _package(path: Path) -> SimpleNamespace:
+    """The modules of usd-core."""
+    try:
+        from pxr import Tf, Usd, UsdGeom, UsdUtils, UsdVol, Vt
+    except ImportError:
+        raise ConfigError(f"{path.suffix} files need OpenUSD: run pip install 'sfumato[usd]'") from None
+    if not hasattr(UsdVol, TYPE):
+        raise ConfigError(
+            f"{path.suffix} files need OpenUSD 26.3 or later: run pip install -U 'sfumato[usd]'"
+        )
+    return SimpleNamespace(Tf=Tf, Usd=Usd, UsdGeom=UsdGeom, UsdUtils=UsdUtils, UsdVol=UsdVol, Vt=Vt)
+
+
+def _open(usd: SimpleNamespace, path: Path) -> Any:
+    """The stage of a file, unless it draws on files elsewhere."""
+    # Collects what would go to stderr.
+    quiet = usd.UsdUtils.CoalescingDiagnosticDelegate()
+    try:
+        stage = usd.Usd.Stage.Open(str(path.resolve()))
+    except usd.Tf.ErrorException:
+        raise FormatError(f"{path} cannot be read as OpenUSD: it is damaged or no USD file") from None
+    finally:
+        del quiet
+    folder = path.resolve().parent
+    for layer in stage.GetUsedLayers():
+        if not layer.anonymous and not Path(layer.realPath or "/").is_relative_to(folder):
+            raise FormatError(f"{path} draws on {ascii(layer.identifier)[:80]}, outside its folder")
+    return stage
+
+
+def _read_prim(usd: SimpleNamespace, path: Path, prim: Any, first: Any) -> Gaussians:
+    """The Gaussians of one prim, in its own frame."""
+    what = f"{path}: {prim.GetPath()}"
+    found = {name: _numbers(what, prim, name, width, first) for name, width in _PARTS.items()}
+    missing = [name for name, array in found.items() if array is None]
+    if missing:
+        raise FormatError(f"{what} has no {', '.join(missing)}")
+    count = len(found["positions"])
+    short = [name for name, array in found.items() if len(array) < count]
+    if short:
+        raise FormatError(f"{what} has fewer {', '.join(short)} than its {count} positions")
+    sh = _read_sh(what, prim, count, first)
+    space = (
+        usd.Usd.ColorSpaceAPI(prim).GetColorSpaceNameAttr().Get() if _has_colour_space(usd, prim) else SRGB
+    )
+    if str(space).startswith("lin_"):
+        colour_space.encode_sh(sh)
+        _log.warning("%s has linear colours; what depends on the view is sRGB-encoded to first order", what)
+    return values.checked_scene(
+        what,
+        found["positions"],
+        values.log_of_scales(what, found["scales"][:count]),
+        # Their memory has the real part last.
+        np.roll(found["orientations"][:count], 1, axis=1),
+        values.logit_of_opacities(what, found["opacities"][:count, 0]),
+        sh,
+    )
+
+
+def _has_colour_space(usd: SimpleNamespace, prim: Any) -> bool:
+    return hasattr(usd.Usd, "ColorSpaceAPI") and prim.HasAPI(usd.Usd.ColorSpaceAPI)
+
+
+def _read_sh(what: str, prim: Any, count: int, first: Any) -> np.ndarray:
+    degree = prim.GetAttribute(_SH_DEGREE).Get(first)
+    flat = _numbers(what, prim, _SH, 3, first)
+    if flat is None:
+        return np.zeros((count, 1, 3), np.float32)
+    size = (degree + 1) ** 2 if type(degree) is int and degree >= 0 else 0
+    if not size or len(flat) < count * size:
+        raise FormatError(f"{what} has {len(flat)} SH coefficients; {count} Gaussians need {size} each")
+    if degree > _MAX_DEGREE:
+        _log.warning("%s has SH of degree %d; those above %d are dropped", what, degree, _MAX_DEGREE)
+    return flat[: count * size].reshape(count, size, 3)[:, : (_MAX_DEGREE + 1) ** 2].copy()
+
+
+def _numbers(what: str, prim: Any, name: str, width: int, first: Any) -> np.ndarray | None:
+    """[count, width] float32 of an attribute, of single precision if it is there, or None."""
+    for candidate in (name, f"{name}h"):
+        value = prim.GetAttribute(candidate).Get(first) if prim.HasAttribute(candidate) else None
+        if value is None:
+            continue
+        array = np.asarray(value)
+        if array.dtype.kind != "f" or array.ndim != 1 + (width > 1) or array.shape[1:] not in ((), (width,)):
+            raise FormatError(f"{what} has {candidate} of another type than it should be")
+        return array.reshape(-1, width).astype(np.float32)
+    return None
+
+
+def _write_stage(usd: SimpleNamespace, scene: Gaussians, path: Path) -> None:
+    stage = usd.Usd.Stage.CreateNew(str(path))
+    usd.UsdGeom.SetStageUpAxis(stage, usd.UsdGeom.Tokens.y)
+    usd.UsdGeom.SetStageMetersPerUnit(stage, 1.0)
+    stage.SetDefaultPrim(usd.UsdGeom.Xform.Define(stage, str(Path(PRIM_PATH).parent)).GetPrim())
+    prim = usd.UsdVol.ParticleField3DGaussianSplat.Define(stage, PRIM_PATH)
+    vectors, numbers = usd.Vt.Vec3fArray.FromNumpy, usd.Vt.FloatArray.FromNumpy
+    means, scales = scene.means.numpy(), np.exp(scene.log_scales.numpy())
+    prim.CreatePositionsAttr(vectors(np.ascontiguousarray(means)))
+    prim.CreateScalesAttr(vectors(scales))
+    unit = scene.quats.numpy() / np.linalg.norm(scene.quats.numpy(), axis=1, keepdims=True)
+    turns = np.ascontiguousarray(np.roll(unit, -1, axis=1))
+    prim.CreateOrientationsAttr(usd.Vt.QuatfArray.FromNumpy(turns))
+    prim.CreateOpacitiesAttr(numbers(values.opacities_of_logits(scene.logit_opacities.numpy())))
+    prim.CreateRadianceSphericalHarmonicsDegreeAttr(scene.sh_degree)
+    flat = np.ascontiguousarray(scene.sh.numpy().reshape(-1, 3))
+    coefficients = prim.CreateRadianceSphericalHarmonicsCoefficientsAttr(vectors(flat))
+    coefficients.SetMetadata("elementSize", scene.sh.shape[1])
+    prim.CreateProjectionModeHintAttr("perspective")
+    prim.CreateSortingModeHintAttr("zDepth")
+    if len(scene):
+        reach = 3 * scales.max(axis=1, keepdims=True)
+        corners = [(means - reach).min(axis=0), (means + reach).max(axis=0)]
+        prim.CreateExtentAttr(vectors(np.stack(corners).astype(np.float32)))
+    if hasattr(usd.Usd, "ColorSpaceAPI"):
+        usd.Usd.ColorSpaceAPI.Apply(prim.GetPrim()).CreateColorSpaceNameAttr(SRGB)
+    stage.GetRootLayer().Save()

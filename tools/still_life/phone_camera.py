@@ -22,7 +22,7 @@ GAIN_LAG_S = 0.6
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722])
 DARK = {0: 0.003, 1: 0.006}
 COVERED = {134: (0.60, 0.58), 135: (0.55, 0.52)}
-FINGER = np.array([0.075, 0.017, 0.011])
+FINGER = np.array([0.045, 0.009, 0.006])
 USELESS_BLUR_PX = 6.0
 
 
@@ -121,8 +121,8 @@ def behind_finger(picture: np.ndarray, centre: tuple[float, float]) -> np.ndarra
     """``picture`` [h, w, 3] with a finger before the lens, its middle at ``centre`` (shares of w and h)."""
     height, width = picture.shape[:2]
     y, x = np.mgrid[0:height, 0:width]
-    distance = np.hypot(x / width - centre[0], (y / height - centre[1]) * 0.8) / 0.52
-    cover = 1 / (1 + np.exp((distance - 1) / 0.07))[..., None]
+    distance = np.hypot(x / width - centre[0], (y / height - centre[1]) * 0.8) / 0.56
+    cover = 1 / (1 + np.exp((distance - 1) / 0.06))[..., None]
     glow = (0.5 + 1.5 * np.clip(distance, 0, 1.2) ** 3)[..., None]
     return picture * (1 - cover) + FINGER * glow * cover
 

@@ -36,8 +36,8 @@ class Rates:
     sh_base: float = 5e-3
     sh_rest: float = 1.5e-3
     exposure: float = 1e-3
-    pose_rotations: float = 1e-3
-    pose_translations: float = 1e-3
+    pose_rotations: float = 5e-4
+    pose_translations: float = 5e-4
     cool_from: float = 0.6
     end_factor: float = 0.05
 
@@ -75,7 +75,7 @@ class Schedule:
     refine_from: float = 0.02
     refine_until: float = 0.7
     refine_every: int = 100
-    poses_from: float = 0.12
+    poses_from: float = 0.3
     settle_from: float = 0.85
 
     def __post_init__(self) -> None:

@@ -1,0 +1,24 @@
+"""What a user may mean by a scene: a file of any format, or a run folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sfumato.errors import ConfigError
+
+
+def scene_file(path: Path) -> Path:
+    """The scene file of a run folder, or the file itself.
+
+    Args:
+        path: run folder or scene file; whether the file is there is seen when it is read.
+
+    Raises:
+        ConfigError: it is a folder without a scene.
+    """
+    if not path.is_dir():
+        return path
+    inner = path / "scene.ply"
+    if not inner.is_file():
+        raise ConfigError(f"{path} is a folder without scene.ply; give a run folder or a scene file")
+    return inner

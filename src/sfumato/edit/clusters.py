@@ -1,0 +1,114 @@
+"""Connected clusters: Gaussians in cells of space that touch each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+
+import numpy as np
+import torch
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from torch import Tensor
+
+from sfumato.errors import ConfigError
+from sfumato.scene.gaussians import Gaussians
+
+# Three coordinates of a cell in one int64.
+_BITS = 21
+# Half of the 26 cells around one; the other half are theirs.
+_AROUND = [step for step in product((-1, 0, 1), repeat=3) if step > (0, 0, 0)]
+
+
+def clusters(means: Tensor, link: float) -> Tensor:
+    """Numbers of the connected clusters that points lie in.
+
+    Space is cut into cubes of side ``link`` from the origin on. Points in one cube, or in two that share
+    a face, an edge or a corner, are connected: points nearer than ``link`` always are, points farther
+    apart than 3.5 ``link`` never directly.
+
+    Args:
+        means: [n, 3] scene units.
+        link: side of the cubes, scene units.
+
+    Returns:
+        [n] int64 number of each point's cluster, from 0 for the one with the most points on.
+
+    Raises:
+        ConfigError: ``link`` is not positive, or too small to count the cubes.
+    """
+    if not link > 0 or not np.isfinite(link):
+        raise ConfigError(f"link is {link}; give a length above 0, in scene units")
+    if len(means) == 0:
+        return torch.zeros(0, dtype=torch.int64)
+    cells, of_point = np.unique(_cells(means, link), return_inverse=True)
+    labels = connected_components(_touching(cells), directed=False)[1][of_point.ravel()]
+    order = np.argsort(-np.bincount(labels), kind="stable")
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return torch.from_numpy(rank[labels])
+
+
+def in_cluster(gaussians: Gaussians, near: Sequence[float], link: float) -> Tensor:
+    """Those of the connected cluster that the Gaussian nearest to a point belongs to.
+
+    Args:
+        gaussians: the scene.
+        near: (x, y, z) of the point, scene units.
+        link: as for :func:`clusters`.
+
+    Returns:
+        [n] bool.
+
+    Raises:
+        ConfigError: ``link`` is not positive, or too small to count the cubes.
+    """
+    labels = clusters(gaussians.means, link)
+    if len(gaussians) == 0:
+        return torch.zeros(0, dtype=torch.bool)
+    nearest = (gaussians.means.double() - torch.tensor(list(near)).double()).norm(dim=1).argmin()
+    return labels == labels[nearest]
+
+
+def in_largest_cluster(gaussians: Gaussians, link: float) -> Tensor:
+    """Those of the connected cluster with the most Gaussians.
+
+    Args:
+        gaussians: the scene.
+        link: as for :func:`clusters`.
+
+    Returns:
+        [n] bool.
+
+    Raises:
+        ConfigError: ``link`` is not positive, or too small to count the cubes.
+    """
+    return clusters(gaussians.means, link) == 0
+
+
+def _cells(means: Tensor, link: float) -> np.ndarray:
+    """[n] int64 key of each point's cube; keys of cubes that touch differ by fixed steps."""
+    grid = np.floor(means.detach().double().numpy() / link)
+    key = np.zeros(len(grid), dtype=np.int64)
+    for axis in range(3):
+        values, place = np.unique(grid[:, axis], return_inverse=True)
+        # Empty stretches are shortened to one cube, so that a point far away costs no bits. The first
+        # cube is 1 and the last one is below the largest, so that steps never carry over.
+        position = 1 + np.concatenate([[0], np.cumsum(np.minimum(np.diff(values), 2))]).astype(np.int64)
+        if position[-1] >= (1 << _BITS) - 1:
+            raise ConfigError(f"link is {link}, too small for this scene; give a longer one")
+        key = (key << _BITS) | position[place.ravel()]
+    return key
+
+
+def _touching(cells: np.ndarray) -> coo_array:
+    """The graph of cubes, sorted keys [m], that share a face, an edge or a corner."""
+    firsts, seconds = [], []
+    for x, y, z in _AROUND:
+        wanted = cells + ((x << 2 * _BITS) + (y << _BITS) + z)
+        place = np.searchsorted(cells, wanted)
+        found = np.flatnonzero(cells[np.minimum(place, len(cells) - 1)] == wanted)
+        firsts.append(found)
+        seconds.append(place[found])
+    rows, columns = np.concatenate(firsts), np.concatenate(seconds)
+    return coo_array((np.ones(len(rows), np.bool_), (rows, columns)), shape=(len(cells), len(cells)))

@@ -1,0 +1,178 @@
+"""Arguments of edits and selections, as JSON and as words on the command line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from sfumato.errors import ConfigError
+
+_COUNTS = {"number": 1, "whole": 1, "path": 1, "vector": 3, "matrix": 16}
+_WORDS = {
+    "number": "a number",
+    "whole": "a whole number",
+    "path": "a path",
+    "vector": "a list of 3 numbers",
+    "matrix": "4 lists of 4 numbers",
+}
+REQUIRED = object()
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One argument.
+
+    Attributes:
+        name: as in JSON and in Python.
+        kind: what it holds; a matrix is [4, 4], row by row.
+        default: for when it is left out.
+    """
+
+    name: str
+    kind: Literal["number", "whole", "path", "vector", "matrix"]
+    default: Any = REQUIRED
+
+
+def from_plain(parameters: Sequence[Parameter], values: object, where: str) -> dict[str, Any]:
+    """Arguments out of a JSON object.
+
+    Args:
+        parameters: those there are.
+        values: the object; nothing about it is trusted.
+        where: what it belongs to, for errors.
+
+    Returns:
+        Values by name; those left out that have a default are left out.
+
+    Raises:
+        ConfigError: one is unknown, missing or of another kind.
+    """
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{where} must hold an object, not {values!r:.60}")
+    known = {parameter.name: parameter for parameter in parameters}
+    for name in values:
+        if name not in known:
+            raise ConfigError(f"{where} has no {name!r}; there are: {', '.join(known) or 'none'}")
+    for name, parameter in known.items():
+        if name not in values and parameter.default is REQUIRED:
+            raise ConfigError(f"{where} lacks {name!r}, {_WORDS[parameter.kind]}")
+    return {name: _plain_value(known[name], value, where) for name, value in values.items()}
+
+
+def from_text(parameters: Sequence[Parameter], text: str, where: str) -> dict[str, Any]:
+    """Arguments out of words: ``1,2,3,0.5``, ``0.1..0.9`` for a low and a high number, ``name=value,...``.
+
+    Args:
+        parameters: those there are.
+        text: the words.
+        where: what they belong to, for errors.
+
+    Returns:
+        Values by name; those left out that have a default are left out.
+
+    Raises:
+        ConfigError: there are too few or too many, or one is of another kind.
+    """
+    if [parameter.name for parameter in parameters] == ["low", "high"] and ".." in text:
+        low, high = text.split("..", 1)
+        pairs = {"low": low, "high": high}
+        return {name: _number(word, where) for name, word in pairs.items() if word.strip()}
+    words = [word.strip() for word in text.split(",")] if text.strip() else []
+    if words and "=" in words[0]:
+        return _named(parameters, words, where)
+    values: dict[str, Any] = {}
+    for parameter in parameters:
+        count = _COUNTS[parameter.kind]
+        if not words and parameter.default is not REQUIRED:
+            break
+        if len(words) < count:
+            raise ConfigError(f"{where} takes {_form(parameters)}, not {text!r}")
+        values[parameter.name] = _value_of_words(parameter, words[:count], where)
+        words = words[count:]
+    if words:
+        raise ConfigError(f"{where} takes {_form(parameters)}, not {text!r}")
+    return values
+
+
+def to_plain(value: object) -> Any:
+    """A value as JSON has it."""
+    if isinstance(value, tuple):
+        return [to_plain(item) for item in value]
+    return value.as_posix() if isinstance(value, Path) else value
+
+
+def _named(parameters: Sequence[Parameter], words: Sequence[str], where: str) -> dict[str, Any]:
+    known = {parameter.name: parameter for parameter in parameters if _COUNTS[parameter.kind] == 1}
+    values = {}
+    for word in words:
+        name, _, text = word.partition("=")
+        if name not in known:
+            raise ConfigError(f"{where} has no {name!r}; there are: {', '.join(known) or 'none'}")
+        values[name] = _value_of_words(known[name], [text], where)
+    return values
+
+
+def _form(parameters: Sequence[Parameter]) -> str:
+    forms = {"vector": "{0}x,{0}y,{0}z", "matrix": "16 numbers row by row"}
+    words = []
+    for parameter in parameters:
+        form = forms.get(parameter.kind, "{0}").format(
+            parameter.name.upper() + "_" * (parameter.kind == "vector")
+        )
+        words.append(form if parameter.default is REQUIRED else f"[{form}]")
+    return ",".join(words) or "nothing"
+
+
+def _value_of_words(parameter: Parameter, words: Sequence[str], where: str) -> Any:
+    if parameter.kind == "path":
+        return Path(words[0])
+    numbers = tuple(_number(word, where) for word in words)
+    if parameter.kind == "matrix":
+        return tuple(numbers[row : row + 4] for row in range(0, 16, 4))
+    return numbers if parameter.kind == "vector" else _of_kind(parameter, numbers[0], where)
+
+
+def _plain_value(parameter: Parameter, value: object, where: str) -> Any:
+    where = f"{where}: {parameter.name}"
+    if parameter.kind == "path":
+        if isinstance(value, str) and value and "\0" not in value:
+            return Path(value)
+    elif parameter.kind == "vector":
+        if isinstance(value, list) and len(value) == 3:
+            return tuple(_finite(item, where) for item in value)
+    elif parameter.kind == "matrix":
+        if (
+            isinstance(value, list)
+            and len(value) == 4
+            and all(isinstance(r, list) and len(r) == 4 for r in value)
+        ):
+            return tuple(tuple(_finite(item, where) for item in row) for row in value)
+    else:
+        return _of_kind(parameter, _finite(value, where), where)
+    raise ConfigError(f"{where} must be {_WORDS[parameter.kind]}, not {value!r:.60}")
+
+
+def _of_kind(parameter: Parameter, value: float, where: str) -> float | int:
+    if parameter.kind == "number":
+        return value
+    if value != int(value):
+        raise ConfigError(f"{where}: {parameter.name} must be a whole number, not {value:g}")
+    return int(value)
+
+
+def _number(word: str, where: str) -> float:
+    try:
+        value = float(word)
+    except ValueError:
+        raise ConfigError(f"{where}: {word.strip()!r:.40} is no number") from None
+    return _finite(value, where)
+
+
+def _finite(value: object, where: str) -> float:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or abs(value) > 1e30 or math.isnan(value):
+        raise ConfigError(f"{where}: {value!r:.40} is no finite number")
+    return float(value)

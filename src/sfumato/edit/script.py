@@ -1,0 +1,210 @@
+"""Scripts of edits: what was done to a scene, as JSON that can be kept and done again.
+
+::
+
+    {"version": 1, "edits": [
+        {"do": "keep", "where": {"box": {"low": [-1, -1, -1], "high": [1, 1, 1]}}},
+        {"do": "delete", "where": {"and": [{"opacity": {"high": 0.05}}, {"size": {"low": 0.5}}]}},
+        {"do": "rotate", "degrees": [0, 90, 0]},
+        {"do": "tint", "gain": [1, 0.9, 0.8], "where": {"sphere": {"centre": [0, 0, 0], "radius": 1}}},
+        {"do": "add", "file": "chair.ply"},
+        {"do": "clean"}
+    ]}
+
+Edits follow one another. "where" is a selection (:mod:`sfumato.edit.selections`) of what is meant, taken
+of the scene as it is then; keep and delete need one, other edits do without. Relative paths are relative
+to the script. Lengths are scene units in the frame of the file, rotations are about its origin.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sfumato.edit import change
+from sfumato.edit import parameters as arguments
+from sfumato.edit.clean import cleaned
+from sfumato.edit.parameters import Parameter
+from sfumato.edit.selections import Selection, selection_from_plain
+from sfumato.errors import ConfigError, FormatError
+from sfumato.outputs import write_json
+from sfumato.scene.files import load
+from sfumato.scene.gaussians import Gaussians
+
+_MAX_SCRIPT_BYTES = 1 << 22
+_FIELDS = ("means", "log_scales", "quats", "logit_opacities", "sh")
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One edit.
+
+    Attributes:
+        name: in ``EDITS``.
+        values: its arguments by name.
+        where: what it is done to; None: everything.
+    """
+
+    name: str
+    values: Mapping[str, Any]
+    where: Selection | None = None
+
+    def __post_init__(self) -> None:
+        if self.where is None and self.name in ("keep", "delete"):
+            raise ConfigError(f"{self.name} needs a selection of what to {self.name}")
+
+    def __call__(self, gaussians: Gaussians) -> Gaussians:
+        """The scene after it."""
+        function = EDITS[self.name][0]
+        if self.where is None:
+            return function(gaussians, **self.values)
+        chosen = self.where.mask(gaussians)
+        if self.name == "keep":
+            return gaussians.select(chosen)
+        return _put_back(gaussians, chosen, function(gaussians.select(chosen), **self.values))
+
+    def plain(self) -> dict[str, Any]:
+        """The edit as JSON."""
+        values = {key: arguments.to_plain(value) for key, value in self.values.items()}
+        return {"do": self.name, **values, **({"where": self.where.plain()} if self.where else {})}
+
+    def paths_mapped(self, function: Callable[[Path], Path]) -> Edit:
+        """The same with its paths changed."""
+        values = {k: function(v) if isinstance(v, Path) else v for k, v in self.values.items()}
+        return Edit(self.name, values, self.where.paths_mapped(function) if self.where else None)
+
+
+def replay(gaussians: Gaussians, edits: Sequence[Edit]) -> Gaussians:
+    """The scene after all edits.
+
+    Args:
+        gaussians: the scene before; it stays as it is.
+        edits: in order.
+
+    Raises:
+        SfumatoError: an edit's arguments are out of range, or a file it names is missing or broken.
+    """
+    for edit in edits:
+        gaussians = edit(gaussians)
+    return gaussians
+
+
+def read_script(path: Path) -> tuple[Edit, ...]:
+    """The edits of a script.
+
+    Raises:
+        ConfigError: the file is missing, or an edit is unknown or has wrong arguments.
+        FormatError: the file is no script.
+    """
+    try:
+        if path.stat().st_size > _MAX_SCRIPT_BYTES:
+            raise FormatError(f"{path} is larger than 4 MiB; no script of edits is")
+        document = json.loads(path.read_text("utf-8-sig"))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from error
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{path} is no JSON: {error}; write it again") from None
+    edits = document.get("edits") if isinstance(document, dict) else None
+    if not isinstance(edits, list) or document.get("version") != 1:
+        raise FormatError(f'{path} is no script of edits; it needs {{"version": 1, "edits": [...]}}')
+    parsed = [edit_from_plain(edit, f"{path}: edit {i}") for i, edit in enumerate(edits, start=1)]
+    return tuple(edit.paths_mapped(lambda inner: path.parent / inner) for edit in parsed)
+
+
+def write_script(path: Path, edits: Sequence[Edit]) -> None:
+    """Write edits as JSON; paths become relative to it.
+
+    Args:
+        path: the file.
+        edits: in order.
+
+    Raises:
+        SfumatoError: the file cannot be written.
+    """
+    folder = path.absolute().parent
+
+    def relative(inner: Path) -> Path:
+        try:
+            return Path(os.path.relpath(inner.absolute(), folder))
+        except ValueError:  # another drive
+            return inner.absolute()
+
+    write_json(path, {"version": 1, "edits": [edit.paths_mapped(relative).plain() for edit in edits]})
+
+
+def edit_from_plain(value: object, where: str) -> Edit:
+    """An edit out of JSON.
+
+    Args:
+        value: as this module says; nothing about it is trusted.
+        where: what it belongs to, for errors.
+
+    Raises:
+        ConfigError: it is unknown or has wrong arguments.
+    """
+    if not isinstance(value, Mapping) or "do" not in value:
+        raise ConfigError(f'{where} must be an object with "do", not {value!r:.60}')
+    name = value["do"]
+    if not isinstance(name, str) or name not in EDITS:
+        raise ConfigError(f"{where}: there is no edit {name!r:.40}; there are: {', '.join(EDITS)}")
+    where = f"{where}, {name}"
+    selection = selection_from_plain(value["where"], where) if "where" in value else None
+    rest = {key: inner for key, inner in value.items() if key not in ("do", "where")}
+    return Edit(name, arguments.from_plain(EDITS[name][1], rest, where), selection)
+
+
+def _put_back(gaussians: Gaussians, chosen: Tensor, changed: Gaussians) -> Gaussians:
+    """The scene with what was chosen replaced, in its place where the number stays, else at the end."""
+    if len(changed) != int(chosen.sum()):
+        return change.merged(gaussians.select(~chosen), changed)
+    degree = max(gaussians.sh_degree, changed.sh_degree)
+    whole, part = change.with_degree(gaussians, degree), change.with_degree(changed, degree)
+    place = chosen.nonzero()[:, 0]
+    fields = {name: getattr(whole, name).index_copy(0, place, getattr(part, name)) for name in _FIELDS}
+    return replace(whole, **fields)
+
+
+def _moved(matrix: Callable[..., Tensor]) -> Callable[..., Gaussians]:
+    return lambda gaussians, **values: change.transformed(gaussians, matrix(**values))
+
+
+def _matrix(matrix: Sequence[Sequence[float]]) -> Tensor:
+    return torch.tensor(matrix, dtype=torch.float64)
+
+
+def _duplicated(gaussians: Gaussians, by: Sequence[float]) -> Gaussians:
+    return change.merged(gaussians, change.transformed(gaussians, change.translation(by)))
+
+
+def _with_file(gaussians: Gaussians, file: Path) -> Gaussians:
+    return change.merged(gaussians, load(file))
+
+
+def _nothing(gaussians: Gaussians) -> Gaussians:
+    return gaussians.select(torch.zeros(len(gaussians), dtype=torch.bool))
+
+
+# What each edit does to the whole of what it is given, and its arguments.
+EDITS: dict[str, tuple[Callable[..., Gaussians], tuple[Parameter, ...]]] = {
+    "keep": (lambda gaussians: gaussians, ()),
+    "delete": (_nothing, ()),
+    "clean": (cleaned, (Parameter("reach", "number", None), Parameter("members", "whole", None))),
+    "translate": (_moved(change.translation), (Parameter("by", "vector"),)),
+    "rotate": (_moved(change.rotation), (Parameter("degrees", "vector"),)),
+    "scale": (_moved(change.scaling), (Parameter("factor", "number"),)),
+    "transform": (_moved(_matrix), (Parameter("matrix", "matrix"),)),
+    "duplicate": (_duplicated, (Parameter("by", "vector"),)),
+    "paint": (change.painted, (Parameter("rgb", "vector"),)),
+    "tint": (change.tinted, (Parameter("gain", "vector"),)),
+    "saturate": (change.saturated, (Parameter("factor", "number"),)),
+    "fade": (change.faded, (Parameter("factor", "number"),)),
+    "degree": (change.with_degree, (Parameter("degree", "whole"),)),
+    "add": (_with_file, (Parameter("file", "path"),)),
+}

@@ -13,9 +13,10 @@ export SFUMATO_CACHE ?= $(CURDIR)/.cache
 .PHONY: demo test lint format bench clean
 
 demo: $(VENV)/.run
-	$(VENV)/bin/sfumato train demo/still_life -o $(DEMO_OUT) --minutes $(DEMO_MINUTES) --overwrite
+	$(VENV)/bin/sfumato reconstruct demo/still_life_video/still_life.mp4 -o $(DEMO_OUT) \
+		--minutes $(DEMO_MINUTES) --overwrite
 	@echo
-	@echo "Held-out views beside the photographs: $(DEMO_OUT)/renders/contact_sheet.png"
+	@echo "Held-out frames beside the video:      $(DEMO_OUT)/renders/contact_sheet.png"
 	@echo "The scene, for any 3D Gaussian viewer:  $(DEMO_OUT)/scene.ply"
 
 test: $(VENV)/.test

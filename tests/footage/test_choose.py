@@ -37,7 +37,7 @@ def test_frames_follow_motion_more_than_time():
 
 
 def test_the_sharpest_frame_of_each_stretch_is_taken():
-    path = np.linspace(0.0, 2.0, 500)
+    path = np.linspace(0.0, 65 * STEP, 500)
     sharp = np.full(500, 4.0)
     sharp[3::6] = 6.0
     kept = choose(measured(path, sharp=sharp), FrameOptions()).kept

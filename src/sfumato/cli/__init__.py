@@ -18,6 +18,9 @@ VERBS = {
     "sfm": "video or photographs -> dataset with cameras",
     "train": "photographs with cameras -> run folder with a scene",
     "eval": "run folder -> quality on held-out views, with pictures",
+    "convert": "scene file -> scene file of another format",
+    "edit": "scene files -> scene file: select, remove, move, turn, colour, join, clean",
+    "render": "run folder or scene file -> frames or a video along a camera path",
     "doctor": "what this machine can do, and what would make it faster",
 }
 # Interrupted, these go on where they were when they are called again.

@@ -1,0 +1,171 @@
+"""`sfumato render`: a scene along a camera path, as a video or as frames."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from tyro.conf import FlagCreatePairsOff, Positional, arg
+
+from sfumato.cli.arguments import parse
+from sfumato.errors import ConfigError
+
+if TYPE_CHECKING:
+    from sfumato.cli.render_plan import Plan
+    from sfumato.display import Display
+
+_MAX_FRAMES = 99_999
+_MAX_SIDE_PX = 16_384
+_MAX_FPS = 1000.0
+
+
+@dataclass(frozen=True)
+class Render:
+    """Render a scene along a camera path.
+
+    SCENE is a run folder or a scene file of any format. Interrupted, the same command goes on where it
+    was. Exit codes: 0 done, 2 something given is wrong, 130 Ctrl-C, 1 anything else.
+
+    Attributes:
+        scene: run folder or scene file.
+        out: a video, .mp4, or else a folder of PNG frames.
+        path: orbit: a circle around what the cameras look at; swing: to and fro on its photographed
+            side; training: the way of the photographs, smoothed; or a JSON file of key-frames or cameras
+            (sfumato.paths.files says how).
+        data: the posed dataset whose cameras the path follows; that of the run folder by default.
+        depth: also render depth, light where it is near, into a second video or the folder depth.
+        normals: also render normals in the camera's frame, into another video or the folder normals.
+        size: pixels, such as 1280x720; by default that of the path's cameras, at most 1080 high.
+        seconds: length; by default 8, or as the JSON file says.
+        fps: frames a second.
+        fov: vertical field of view in degrees; by default that of the cameras.
+        background: red, green and blue in [0, 1] behind the scene; None: as the run says, else black.
+        antialiased: for scenes that were trained so; a run folder knows it.
+        overwrite: replace what is there.
+    """
+
+    scene: Annotated[Positional[Path], arg(metavar="SCENE")]
+    out: Annotated[Path, arg(aliases=["-o"])]
+    path: str = "orbit"
+    data: Path | None = None
+    depth: FlagCreatePairsOff[bool] = False
+    normals: FlagCreatePairsOff[bool] = False
+    size: str | None = None
+    seconds: float | None = None
+    fps: float = 30.0
+    fov: float | None = None
+    background: tuple[float, float, float] | None = None
+    antialiased: FlagCreatePairsOff[bool] = False
+    overwrite: FlagCreatePairsOff[bool] = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.fps <= _MAX_FPS:
+            raise ConfigError(f"--fps is {self.fps:g}; give a number above 0, up to {_MAX_FPS:g}")
+        if self.seconds is not None and not 0 < self.seconds * self.fps <= _MAX_FRAMES:
+            raise ConfigError(
+                f"--seconds is {self.seconds:g}; give a number above 0, for at most {_MAX_FRAMES} frames"
+            )
+        if self.background is not None and not all(0 <= value <= 1 for value in self.background):
+            raise ConfigError(f"--background is {self.background}; give three numbers in [0, 1]")
+        if self.fov is not None and not 0 < self.fov < 180:
+            raise ConfigError(f"--fov is {self.fov:g}; give degrees above 0 and below 180")
+        if self.out.suffix.lower() in (".avi", ".gif", ".mkv", ".mov", ".webm", ".png", ".jpg"):
+            raise ConfigError(f"--out {self.out}: give a name that ends in .mp4, or a folder for PNG frames")
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What is rendered."""
+        wanted = {"colour": True, "depth": self.depth, "normals": self.normals}
+        return tuple(kind for kind, is_wanted in wanted.items() if is_wanted)
+
+    @property
+    def size_px(self) -> tuple[int, int] | None:
+        """(width, height), or None for that of the path's cameras.
+
+        Raises:
+            ConfigError: it is no size.
+        """
+        if self.size is None:
+            return None
+        found = re.fullmatch(r"(\d{1,5})[x×](\d{1,5})", self.size)
+        size_px = (int(found[1]), int(found[2])) if found else (0, 0)
+        if not 1 <= min(size_px) <= max(size_px) <= _MAX_SIDE_PX:
+            raise ConfigError(f"--size is {self.size!r}; give WIDTHxHEIGHT, such as 1280x720")
+        return size_px
+
+
+def command(arguments: Sequence[str]) -> int:
+    """Parse the arguments and render; the exit code."""
+    given = parse(Render, "render", arguments)
+    from rich.console import Console
+
+    from sfumato.cli.render_plan import plan_of
+    from sfumato.display import Display
+
+    display = Display(Console())
+    is_video = given.out.suffix.lower() == ".mp4"
+    outputs = _videos(given) if is_video else {}
+    for path in outputs.values():
+        if path.is_dir() or (path.exists() and not given.overwrite):
+            raise ConfigError(f"{path} exists; give --overwrite to replace it, or another --out")
+    plan = plan_of(given, is_video)
+    folder = given.out.with_name(f"{given.out.name}.frames") if is_video else given.out
+    _render(given, plan, folder, outputs, display)
+    made = " and ".join(str(path) for path in outputs.values()) or str(folder)
+    width, height = plan.cameras[0].size_px
+    display.say(f"{made}: {len(plan.cameras):,} frames of {width}x{height}")
+    return 0
+
+
+def _videos(given: Render) -> dict[str, Path]:
+    """The video of each kind."""
+    stem = given.out.with_suffix("")
+    return {
+        kind: given.out if kind == "colour" else stem.with_name(f"{stem.name}.{kind}{given.out.suffix}")
+        for kind in given.kinds
+    }
+
+
+def _render(given: Render, plan: Plan, folder: Path, outputs: dict[str, Path], display: Display) -> None:
+    """Make the frames, and the videos of them."""
+    from sfumato.capture.images import decode
+    from sfumato.outputs import holding
+    from sfumato.paths.frames import FrameFolder
+    from sfumato.paths.pictures import painter
+    from sfumato.paths.video import write_video
+
+    frames = FrameFolder(folder)
+    # Frames of a video are thrown away in the end, so that those of another one may go now.
+    overwrite = given.overwrite or bool(outputs)
+    with holding(folder, "rendering into"):
+        frames.begin(plan.cameras, _facts(given, plan), given.kinds, overwrite=overwrite)
+        count, whole = len(plan.cameras), len(plan.cameras) * len(given.kinds)
+        with display.counting("rendering", "frames") as report:
+            for number, kind in enumerate(given.kinds):
+                paint = painter(kind, plan.scene, plan.cameras, plan.look)
+                before = number * count
+                frames.make(kind, plan.cameras, paint, lambda n, k=before: report(k + n, whole))
+        for kind, path in outputs.items():
+            pictures = (decode(frames.frame(kind, i), turn=False) for i in range(count))
+            with display.waiting(f"encoding {path.name}"):
+                write_video(path, pictures, plan.cameras[0].size_px, plan.fps)
+    if outputs:
+        frames.remove()
+
+
+def _facts(given: Render, plan: Plan) -> dict[str, Any]:
+    """What the frames depend on besides the cameras."""
+    digest = hashlib.sha256()
+    with plan.scene_file.open("rb") as handle:
+        while block := handle.read(1 << 22):
+            digest.update(block)
+    return {
+        "scene_sha256": digest.hexdigest(),
+        "background": list(plan.look.background),
+        "antialiased": plan.look.antialiased,
+        "depth_and_normals": [given.depth, given.normals],
+    }

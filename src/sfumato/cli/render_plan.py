@@ -1,0 +1,154 @@
+"""From the arguments of `sfumato render` to a scene and the cameras of every frame."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import radians, tan
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sfumato.capture.dataset import Capture, load_capture
+from sfumato.cli.scene_files import scene_file
+from sfumato.errors import CaptureError, ConfigError
+from sfumato.paths.files import KeyFrames, read_path
+from sfumato.paths.look import field_of_view_deg, refitted
+from sfumato.paths.orbit import Orbit, orbit_of_cameras, orbit_of_scene
+from sfumato.paths.pictures import Look
+from sfumato.paths.spline import along_cameras
+from sfumato.paths.video import even
+from sfumato.scene.cameras import Camera
+from sfumato.scene.files import load
+from sfumato.scene.gaussians import Gaussians
+from sfumato.train.folder import RunFolder
+
+if TYPE_CHECKING:
+    from sfumato.cli.render import Render
+
+_log = logging.getLogger("sfumato")
+
+_DEFAULT_SIZE_PX = (1280, 720)
+_DEFAULT_HEIGHT_PX = 1080
+_DEFAULT_SECONDS = 8.0
+_SECONDS_PER_KEY = 2.0
+_WORDS = ("orbit", "swing", "training")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a render is made from.
+
+    Attributes:
+        scene: the Gaussians.
+        scene_file: where they come from.
+        cameras: one a frame, of one size.
+        look: background and filter.
+        fps: frames a second.
+    """
+
+    scene: Gaussians
+    scene_file: Path
+    cameras: tuple[Camera, ...]
+    look: Look
+    fps: float
+
+
+def plan_of(given: Render, is_video: bool) -> Plan:
+    """Read what the arguments name and plan the frames.
+
+    Args:
+        given: the arguments.
+        is_video: whether the sides of the picture have to be even.
+
+    Raises:
+        SfumatoError: a file is missing or broken, or the arguments contradict each other.
+    """
+    size_px = given.size_px
+    path = scene_file(given.scene)
+    file_path = read_path(Path(given.path)) if given.path not in _WORDS else None
+    scene = load(path)
+    if not len(scene):
+        raise ConfigError(f"{path} holds no Gaussians; there is nothing to render")
+    look, capture = _look_and_capture(given, with_cameras=file_path is None)
+    cameras = _cameras(given, scene, capture, file_path, size_px)
+    if given.fov is not None:
+        cameras = tuple(_with_fov(camera, given.fov) for camera in cameras)
+    size_px = size_px or _usual(cameras[0].size_px)
+    if is_video:
+        size_px = even(size_px)
+    return Plan(scene, path, tuple(refitted(camera, size_px) for camera in cameras), look, given.fps)
+
+
+def _look_and_capture(given: Render, *, with_cameras: bool) -> tuple[Look, Capture | None]:
+    """How the run's scene is drawn, and its dataset where it is needed and there."""
+    look, capture = Look(antialiased=given.antialiased), None
+    is_run = given.scene.is_dir() and RunFolder(given.scene).config.is_file()
+    if is_run:
+        options = RunFolder(given.scene).read_options()
+        look = Look(options.capture.background or look.background, options.train.antialiased)
+        if with_cameras:
+            try:
+                capture = options.capture.load(given.data or options.data, seed=options.train.seed)
+            except CaptureError:
+                if given.data is not None or given.path == "training":
+                    raise
+                _log.warning("the dataset of %s is not where it was; --data says where it is", given.scene)
+    elif given.data is not None and with_cameras:
+        capture = load_capture(given.data)
+    if capture is not None and capture.background is not None:
+        look = replace(look, background=capture.background)
+    return (look if given.background is None else replace(look, background=given.background)), capture
+
+
+def _cameras(
+    given: Render,
+    scene: Gaussians,
+    capture: Capture | None,
+    file_path: KeyFrames | Sequence[Camera] | None,
+    size_px: tuple[int, int] | None,
+) -> tuple[Camera, ...]:
+    """The cameras of all frames, of any size."""
+    if isinstance(file_path, KeyFrames):
+        keys = replace(
+            file_path, cameras=tuple(refitted(c, size_px or _DEFAULT_SIZE_PX) for c in file_path.cameras)
+        )
+        return keys.path(_count(given, _length_s(keys)))
+    if file_path is not None:
+        if given.seconds is not None:
+            raise ConfigError(f"{given.path} says every camera; leave --seconds out, or set --fps")
+        return tuple(file_path)
+    known = [view.camera for view in capture.views] if capture else []
+    if given.path == "training":
+        if not known:
+            raise ConfigError("the training path needs a run folder or --data with the posed photographs")
+        return along_cameras(known, _count(given, _DEFAULT_SECONDS))
+    orbit: Orbit = orbit_of_cameras(known) if known else orbit_of_scene(scene)
+    along = orbit.swing if given.path == "swing" else orbit.cameras
+    usual_px = known[0].size_px if known else _DEFAULT_SIZE_PX
+    return along(_count(given, _DEFAULT_SECONDS), size_px or usual_px)
+
+
+def _length_s(keys: KeyFrames) -> float:
+    if keys.times_s is not None and len(keys.times_s) > 1:
+        length = keys.times_s[-1] - keys.times_s[0]
+        return length * (len(keys.times_s) / (len(keys.times_s) - 1) if keys.closed else 1.0)
+    return _SECONDS_PER_KEY * max(1, len(keys.cameras) - (not keys.closed))
+
+
+def _count(given: Render, default_s: float) -> int:
+    count = round((default_s if given.seconds is None else given.seconds) * given.fps)
+    if count > 99_999:
+        raise ConfigError(f"{given.path} lasts {count:,} frames; give a smaller --fps or --seconds")
+    return max(1, count)
+
+
+def _usual(size_px: tuple[int, int]) -> tuple[int, int]:
+    """The size, made smaller if it is higher than videos usually are."""
+    scale = min(1.0, _DEFAULT_HEIGHT_PX / size_px[1])
+    return max(1, round(size_px[0] * scale)), max(1, round(size_px[1] * scale))
+
+
+def _with_fov(camera: Camera, fov_deg: float) -> Camera:
+    zoom = tan(radians(field_of_view_deg(camera)) / 2) / tan(radians(fov_deg) / 2)
+    return replace(camera, focal_px=(camera.focal_px[0] * zoom, camera.focal_px[1] * zoom))

@@ -1,0 +1,119 @@
+"""Frames on disk, made one by one, so that a render that was stopped goes on where it was."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sfumato.errors import ConfigError
+from sfumato.evaluate.pictures import save_image
+from sfumato.outputs import write_error
+from sfumato.paths.files import described, write_cameras
+from sfumato.paths.pictures import KINDS
+from sfumato.scene.cameras import Camera
+
+PLAN = "render.json"
+_LOCK = ".lock"
+# Frames, and what a write that was killed leaves of one.
+_OURS = ("[0-9][0-9][0-9][0-9][0-9].png", ".[0-9][0-9][0-9][0-9][0-9].*.part.png")
+
+
+@dataclass(frozen=True)
+class FrameFolder:
+    """A folder of PNG frames and the plan they are made by, ``render.json``: a camera path as JSON.
+
+    Attributes:
+        path: the folder.
+    """
+
+    path: Path
+
+    def frame(self, kind: str, index: int) -> Path:
+        """Where a frame is; those of colour are in the folder itself."""
+        folder = self.path if kind == "colour" else self.path / kind
+        return folder / f"{index:05d}.png"
+
+    def begin(
+        self, cameras: Sequence[Camera], facts: Mapping[str, Any], kinds: Sequence[str], *, overwrite: bool
+    ) -> None:
+        """Prepare to make frames; those of the same plan stay.
+
+        Args:
+            cameras: of all frames.
+            facts: what else the frames depend on, as JSON.
+            kinds: what is made.
+            overwrite: remove the frames of another plan.
+
+        Raises:
+            ConfigError: the folder holds something else, or frames of another plan.
+            SfumatoError: it cannot be written.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise ConfigError(f"{self.path} is a file; give a folder, or a name that ends in .mp4")
+        plan = {"version": 1, **facts, "cameras": [described(camera) for camera in cameras]}
+        stored = self._stored_plan()
+        if stored is None and self.path.exists() and any(p.name != _LOCK for p in self.path.iterdir()):
+            raise ConfigError(f"{self.path} holds other files; give an empty folder or another name")
+        if stored is not None and stored != json.loads(json.dumps(plan)):
+            if not overwrite:
+                raise ConfigError(
+                    f"{self.path} holds frames of another scene or path; give --overwrite to replace them, "
+                    "or another --out"
+                )
+            self.remove()
+        # The plan comes first: a folder with frames but none is taken for somebody else's.
+        write_cameras(self.path / PLAN, cameras, **facts)
+        try:
+            for kind in kinds:
+                self.frame(kind, 0).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise write_error(self.path, error) from error
+
+    def make(
+        self,
+        kind: str,
+        cameras: Sequence[Camera],
+        paint: Callable[[Camera], np.ndarray],
+        done: Callable[[int], None],
+    ) -> None:
+        """Make the frames that are not there yet.
+
+        Args:
+            kind: what is made.
+            cameras: of all frames.
+            paint: makes one.
+            done: called with the number of frames there are after each.
+        """
+        for index, camera in enumerate(cameras):
+            path = self.frame(kind, index)
+            if not path.is_file():
+                save_image(path, paint(camera))
+            done(index + 1)
+
+    def remove(self) -> None:
+        """Remove the frames and the plan, and the folder if nothing else is in it."""
+        folders = [self.frame(kind, 0).parent for kind in sorted(KINDS, key=lambda kind: kind == "colour")]
+        with suppress(OSError):
+            for folder in folders:
+                for pattern in _OURS:
+                    for path in folder.glob(pattern):
+                        path.unlink()
+                if folder != self.path and folder.is_dir():
+                    folder.rmdir()
+            for name in (PLAN, _LOCK):
+                (self.path / name).unlink(missing_ok=True)
+            self.path.rmdir()
+
+    def _stored_plan(self) -> object | None:
+        try:
+            return json.loads((self.path / PLAN).read_text("utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, RecursionError):
+            return {}

@@ -1,0 +1,166 @@
+"""Orbits: a circle around what the cameras look at, or around the middle of a scene."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sfumato.errors import ConfigError
+from sfumato.paths.look import Y_DOWN, field_of_view_deg, looking_at, pinhole
+from sfumato.scene.cameras import Camera
+from sfumato.scene.gaussians import Gaussians
+
+DEFAULT_FOV_DEG = 50.0
+# How far an orbit around a scene without cameras stays away, in radii of its middle half.
+_AWAY = 3.0
+_RISE_DEG = 20.0
+# x axes of level pictures: how flat they lie, and in how many directions they have to point.
+_FLAT, _SPREAD, _AGREED = 0.05, 0.1, 0.3
+
+
+@dataclass(frozen=True)
+class Orbit:
+    """A circle that a camera goes along, looking inwards.
+
+    Attributes:
+        target: [3] what it looks at, world frame.
+        start: [3] where it begins.
+        up: [3] unit vector, the axis of the circle.
+        fov_deg: vertical field of view.
+        covered_rad: angles from ``start`` on between which the scene was photographed.
+    """
+
+    target: np.ndarray
+    start: np.ndarray
+    up: np.ndarray
+    fov_deg: float
+    covered_rad: tuple[float, float] = (-np.pi, np.pi)
+
+    def cameras(self, count: int, size_px: tuple[int, int]) -> tuple[Camera, ...]:
+        """Cameras evenly along the whole circle, counter-clockwise seen from above.
+
+        Args:
+            count: how many; the one after the last would be the first again.
+            size_px: (width, height).
+        """
+        return self._at(np.arange(count) * (2 * np.pi / count), size_px)
+
+    def swing(self, count: int, size_px: tuple[int, int]) -> tuple[Camera, ...]:
+        """Cameras to and fro on the side of the circle that was photographed.
+
+        Args:
+            count: how many; the one after the last would be the first again.
+            size_px: (width, height).
+        """
+        first, last = self.covered_rad
+        phase = np.arange(count) * (2 * np.pi / count)
+        return self._at((first + last) / 2 + (last - first) / 2 * np.sin(phase), size_px)
+
+    def _at(self, angles: np.ndarray, size_px: tuple[int, int]) -> tuple[Camera, ...]:
+        arm = self.start - self.target
+        rise = (arm @ self.up) * self.up
+        across = arm - rise
+        beside = np.cross(self.up, across)
+        cameras = []
+        for angle in angles:
+            position = self.target + rise + np.cos(angle) * across + np.sin(angle) * beside
+            cameras.append(pinhole(looking_at(position, self.target, self.up), size_px, self.fov_deg))
+        return tuple(cameras)
+
+
+def orbit_of_cameras(cameras: Sequence[Camera]) -> Orbit:
+    """The circle at the height and distance of given cameras, around the point they look at.
+
+    Args:
+        cameras: one or more.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if not cameras:
+        raise ConfigError("an orbit needs a camera to learn its distance from; there is none")
+    poses = np.stack([camera.camera_from_world.detach().double().numpy() for camera in cameras])
+    rotations = poses[:, :3, :3]
+    centres = -np.einsum("nji,nj->ni", rotations, poses[:, :3, 3])
+    forward, up = rotations[:, 2], _upwards(rotations)
+    target = _nearest_to_lines(centres, forward)
+    arms = centres - target
+    rise = np.median(arms @ up)
+    across = arms - (arms @ up)[:, None] * up
+    distance = np.median(np.linalg.norm(across, axis=1))
+    begin = _unit(across[0], np.cross(up, np.eye(3)[np.argmin(np.abs(up))]))
+    first, last = _covered(across, begin, np.cross(up, begin))
+    start = target + rise * up + max(distance, 1e-6) * begin
+    fov_deg = float(np.median([field_of_view_deg(camera) for camera in cameras]))
+    return Orbit(target, start, up, fov_deg, (first, last))
+
+
+def orbit_of_scene(gaussians: Gaussians, up: Sequence[float] = Y_DOWN) -> Orbit:
+    """The circle around the middle of a scene of which no cameras are known.
+
+    Args:
+        gaussians: the scene.
+        up: (x, y, z) upwards; y points down in the world of `sfumato sfm`.
+
+    Raises:
+        ConfigError: the scene is empty.
+    """
+    if not len(gaussians):
+        raise ConfigError("an orbit needs a scene with Gaussians; this one is empty")
+    means = gaussians.means.detach().double().numpy()
+    target = np.median(means, axis=0)
+    radius = float(np.median(np.linalg.norm(means - target, axis=1)))
+    axis = _unit(np.asarray(up, np.float64), np.asarray(Y_DOWN))
+    side = np.cross(axis, np.eye(3)[np.argmin(np.abs(axis))])
+    # The world of structure from motion looks along +z first, so the orbit begins on the near side.
+    side = _unit(np.array([0.0, 0.0, -1.0]) + axis * axis[2], side)
+    rise = np.radians(_RISE_DEG)
+    away = max(_AWAY * radius, 1e-6)
+    start = target + away * (np.cos(rise) * side + np.sin(rise) * axis)
+    return Orbit(target, start, axis, DEFAULT_FOV_DEG)
+
+
+def _upwards(rotations: np.ndarray) -> np.ndarray:
+    """[3] up in the world of cameras that are held level: what their x axes [n, 3] all avoid.
+
+    Where those are nearly parallel, or cameras are held askew, the pictures' own upwards tell.
+    """
+    mean = _unit(-rotations[:, 1].mean(axis=0), np.asarray(Y_DOWN))
+    spread, axes = np.linalg.eigh(np.einsum("ni,nj->ij", rotations[:, 0], rotations[:, 0]) / len(rotations))
+    is_level = spread[0] < _FLAT and spread[1] > _SPREAD and abs(axes[:, 0] @ mean) > _AGREED
+    return axes[:, 0] * np.sign(axes[:, 0] @ mean) if is_level else mean
+
+
+def _covered(across: np.ndarray, begin: np.ndarray, beside: np.ndarray) -> tuple[float, float]:
+    """The angles between which arms [n, 3] lie: all but the widest gap, from ``begin`` on."""
+    angles = np.sort(np.arctan2(across @ beside, across @ begin))
+    gaps = np.diff([*angles, angles[0] + 2 * np.pi])
+    widest = int(gaps.argmax())
+    first = float(angles[(widest + 1) % len(angles)])
+    return first, first + 2 * np.pi - float(gaps[widest])
+
+
+def _nearest_to_lines(points: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """[3] the point nearest to lines [n, 3] in the sense of least squares.
+
+    Where the lines are nearly parallel it is as far ahead of the cameras as they are spread.
+    """
+    across = np.eye(3) - directions[:, :, None] * directions[:, None, :]
+    whole = across.sum(axis=0)
+    middle, ahead = points.mean(axis=0), directions.mean(axis=0)
+    spread = max(float(np.linalg.norm(points - middle, axis=1).max()), 1.0)
+    if np.linalg.eigvalsh(whole)[0] > 1e-3 * len(points):
+        found = np.linalg.solve(whole, np.einsum("nij,nj->i", across, points))
+        # Cameras that look outwards meet behind themselves; then there is nothing to circle.
+        if np.median(np.einsum("ni,ni->n", found - points, directions)) > 0:
+            return found
+    return middle + 2 * spread * _unit(ahead, directions[0])
+
+
+def _unit(vector: np.ndarray, otherwise: np.ndarray) -> np.ndarray:
+    length = np.linalg.norm(vector)
+    if length > 1e-9:
+        return vector / length
+    return otherwise / np.linalg.norm(otherwise)

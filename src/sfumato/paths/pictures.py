@@ -1,0 +1,106 @@
+"""What a frame shows: colour, depth or normals, as the exact renderer has them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sfumato.evaluate.pictures import colour_map, to_uint8
+from sfumato.maths.quaternions import rotation_from_quats
+from sfumato.maths.sh import SH_C0
+from sfumato.render.rasterize import rasterize
+from sfumato.render.settings import RasterSettings
+from sfumato.scene.cameras import Camera
+from sfumato.scene.gaussians import Gaussians
+
+KINDS = ("colour", "depth", "normals")
+# Less than this of a pixel covered shows nothing of depth or normals.
+_LEAST_ALPHA = 0.05
+# Cameras whose depths tell the range of a whole path, and the share left out at both of its ends.
+_MEASURED, _TAIL = 8, 0.02
+_MEASURED_SIDE_PX = 160
+
+
+@dataclass(frozen=True)
+class Look:
+    """How frames are drawn.
+
+    Attributes:
+        background: RGB in [0, 1] behind the scene.
+        antialiased: as the scene was trained.
+    """
+
+    background: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    antialiased: bool = False
+
+
+def painter(
+    kind: str, gaussians: Gaussians, cameras: Sequence[Camera], look: Look
+) -> Callable[[Camera], np.ndarray]:
+    """A function from a camera to a frame, uint8 [h, w, 3].
+
+    Args:
+        kind: one of ``KINDS``. Depth is light where it is near, over one range of inverse depth for the
+            whole path. Normals are those of the flattest side of each Gaussian in the camera's frame: red
+            to the right, green upwards, blue towards the camera.
+        gaussians: the scene.
+        cameras: all of the path.
+        look: how frames are drawn.
+    """
+    scene = gaussians.detach()
+    settings = RasterSettings(background=look.background, antialiased=look.antialiased, depth=False)
+    if kind == "depth":
+        return _depth_painter(scene, cameras, replace(settings, depth=True))
+    if kind == "normals":
+        normals = rotation_from_quats(scene.quats)[
+            torch.arange(len(scene)), :, scene.log_scales.argmin(dim=1)
+        ]
+        black = replace(settings, background=(0.0, 0.0, 0.0))
+        return lambda camera: _normals(scene, normals, camera, black)
+    return lambda camera: to_uint8(rasterize(scene, camera, settings).image)
+
+
+def _depth_painter(
+    scene: Gaussians, cameras: Sequence[Camera], settings: RasterSettings
+) -> Callable[[Camera], np.ndarray]:
+    near, far = _range(scene, cameras, settings)
+
+    def paint(camera: Camera) -> np.ndarray:
+        render = rasterize(scene, camera, settings)
+        share = (1 / render.depth.clamp_min(1e-9) - 1 / far) / max(1 / near - 1 / far, 1e-12)
+        picture = colour_map(share.clamp(0, 1).numpy())
+        return np.where((render.alpha >= _LEAST_ALPHA).numpy()[..., None], picture, 0).astype(np.uint8)
+
+    return paint
+
+
+def _range(scene: Gaussians, cameras: Sequence[Camera], settings: RasterSettings) -> tuple[float, float]:
+    """Nearest and farthest depth of the usual frame of a path, but for outliers."""
+    found = []
+    for index in np.unique(np.linspace(0, len(cameras) - 1, _MEASURED).round().astype(int)):
+        camera = cameras[index]
+        scale = min(1.0, _MEASURED_SIDE_PX / max(camera.size_px))
+        small = camera.resized(max(1, round(camera.width * scale)), max(1, round(camera.height * scale)))
+        render = rasterize(scene, small, settings)
+        depths = render.depth[render.alpha >= 0.5].numpy()
+        if len(depths):
+            found.append(np.quantile(depths, [_TAIL, 1 - _TAIL]))
+    near, far = np.median(found, axis=0) if found else (1.0, 2.0)
+    return max(float(near), 1e-6), max(float(far), 1e-6)
+
+
+def _normals(scene: Gaussians, normals: Tensor, camera: Camera, settings: RasterSettings) -> np.ndarray:
+    """Blend the normals [n, 3], world frame, turned to the camera."""
+    pose = camera.camera_from_world.to(scene.means)
+    turned = normals @ pose[:3, :3].T
+    away = ((scene.means @ pose[:3, :3].T + pose[:3, 3]) * turned).sum(dim=1, keepdim=True) > 0
+    turned = torch.where(away, -turned, turned)
+    # The renderer shows 0.5 + sum and nothing below zero, so normals travel as colours in [0, 1].
+    render = rasterize(replace(scene, sh=(0.5 * turned / SH_C0)[:, None, :]), camera, settings)
+    blended = 2 * render.image - render.alpha[..., None]
+    unit = torch.nn.functional.normalize(blended, dim=-1) * torch.tensor([1.0, -1.0, -1.0])
+    return to_uint8(torch.where(render.alpha[..., None] >= _LEAST_ALPHA, 0.5 + 0.5 * unit, 0.0))

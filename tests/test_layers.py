@@ -40,11 +40,15 @@ ONLY_IN = {
     "sfumato.ops.reference": ("ops/",),
     "tyro": ("cli/",),
     "rich": ("cli/", "display.py"),
-    "PIL": ("capture/", "evaluate/", "footage/", "sfm/"),
+    "PIL": ("capture/", "evaluate/", "footage/", "sfm/", "viewer/pictures.py"),
     "av": ("footage/", "paths/video.py"),
     "pillow_heif": ("capture/images.py", "footage/"),
     "rawpy": ("footage/",),
     "pycolmap": ("sfm/", "reconstruct/budget.py"),
+    # Served to the browser on this machine, and to nobody else.
+    "http": ("viewer/",),
+    "socket": ("viewer/",),
+    "socketserver": ("viewer/",),
 }
 # Slow to import: only inside functions, so that `import sfumato` and --help are quick.
 LAZY = {
@@ -54,8 +58,8 @@ LAZY = {
     "av": "footage/",
     "pycolmap": "sfm/",
 }
-# The package works without a network, and nothing in it opens one.
-NEVER = ("socket", "ssl", "http", "urllib", "ftplib", "requests", "multiprocessing")
+# The package works without a network, and nothing in it asks one.
+NEVER = ("ssl", "urllib", "ftplib", "requests", "multiprocessing")
 NAMES_CUDA = ("ops/backend.py", "cli/")
 
 MAX_FILE_LINES, MAX_FUNCTION_LINES, MAX_PARAMETERS = 300, 80, 8

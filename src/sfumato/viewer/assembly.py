@@ -1,0 +1,80 @@
+"""The page's sources put together: one document that needs nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from html import escape
+from importlib.resources import files
+from typing import Any
+
+_IMPORT = re.compile(r'^import (\{[^}]*\}) from "\./(\w+)\.js";$', re.MULTILINE)
+_EXPORT = re.compile(r"^export ((?:async )?(?:const|function) (\w+))", re.MULTILINE)
+_PLACE = re.compile(r"\{\{(\w+)\}\}")
+# Nothing is loaded from anywhere: code and pictures are in the page or come from its own server. Spark
+# makes its workers and its WebAssembly from addresses that hold them (data:, blob:).
+POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval' blob: data:; worker-src blob: data:; "
+    "style-src 'unsafe-inline'; img-src 'self' data: blob:; connect-src 'self' data: blob:; "
+    "base-uri 'none'; form-action 'none'"
+)
+
+
+def assemble(manifest: Mapping[str, Any], pieces: Iterable[tuple[str, Iterable[str]]] = ()) -> Iterator[str]:
+    """The page, in parts to be written one after the other.
+
+    Args:
+        manifest: what the page is told, as JSON allows it.
+        pieces: (name, base64 in parts) of what the page carries.
+
+    Returns:
+        Parts of an HTML document.
+    """
+    filled = {
+        "policy": lambda: [POLICY],
+        "title": lambda: [escape(str(manifest["title"]))],
+        "style": lambda: [_source("page.css")],
+        "vendor": lambda: [_source("vendor/vendor.js")],
+        "code": lambda: [page_code()],
+        "data": lambda: _data(manifest, pieces),
+    }
+    for index, part in enumerate(_PLACE.split(_source("page.html"))):
+        yield from filled[part]() if index % 2 else [part]
+
+
+def _data(manifest: Mapping[str, Any], pieces: Iterable[tuple[str, Iterable[str]]]) -> Iterator[str]:
+    # "<" would let a name in the manifest end the element.
+    plain = json.dumps(manifest, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+    yield f'<script type="application/json" id="manifest">{plain}</script>\n'
+    for name, base64 in pieces:
+        yield f'<script type="text/plain" id="data-{escape(name)}">'
+        yield from base64
+        yield "</script>\n"
+
+
+@cache
+def page_code() -> str:
+    """The page's modules in one script, each a function's scope, after those it imports."""
+    ordered: dict[str, str] = {}
+    _gather("main", ordered, ())
+    return "\n".join(ordered.values())
+
+
+def _gather(name: str, ordered: dict[str, str], above: tuple[str, ...]) -> None:
+    if name in above:
+        raise ValueError(f"modules of the page import each other in a circle: {' '.join((*above, name))}")
+    if name in ordered:
+        return
+    text = _source(f"{name}.js")
+    for _, other in _IMPORT.findall(text):
+        _gather(other, ordered, (*above, name))
+    exported = ", ".join(found for _, found in _EXPORT.findall(text))
+    body = _EXPORT.sub(r"\1", _IMPORT.sub(r"const \1 = module_\2;", text))
+    ordered[name] = f"const module_{name} = (() => {{\n{body}\nreturn {{ {exported} }};\n}})();\n"
+
+
+@cache
+def _source(name: str) -> str:
+    return (files("sfumato.viewer") / "web" / name).read_text("utf-8")

@@ -1,0 +1,170 @@
+"""``scene.html``: a scene with its viewer in one file, opened without a network."""
+
+from __future__ import annotations
+
+import base64
+import math
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import sfumato
+from sfumato.errors import FormatError
+from sfumato.outputs import replacing
+from sfumato.scene.files import load, save, spz
+from sfumato.scene.gaussians import Gaussians
+from sfumato.viewer.assembly import assemble
+from sfumato.viewer.pictures import Sheet, to_jpeg
+from sfumato.viewer.placing import place
+from sfumato.viewer.subject import Photograph, Subject
+
+# Photographs in a page may take this much of it; with more of them, each is smaller.
+_PHOTOGRAPHS_BYTES = 12e6
+_BYTES_A_PIXEL = 0.16
+_PHOTOGRAPH_SIDES_PX = (320, 1280)
+# Divisible by 3, so that base64 of parts is base64 of the whole.
+_PART_BYTES = 3 << 20
+
+SHEET = "thumbnails.jpg"
+
+
+@dataclass(frozen=True)
+class Payload:
+    """A scene as the page reads it.
+
+    Attributes:
+        data: the file.
+        type: what Spark calls its format.
+        frame: axes of the file against the scene's: "rdf" the same, "rub" with y and z turned over.
+    """
+
+    data: bytes
+    type: str
+    frame: str
+
+
+def pack(gaussians: Gaussians) -> Payload:
+    """A scene as bytes for the page: compressed, or as it is where that format cannot hold it."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            path = Path(folder) / "scene.spz"
+            spz.save(gaussians, path)
+            return Payload(path.read_bytes(), "spz", "rub")
+        except FormatError:
+            path = Path(folder) / "scene.ply"
+            save(gaussians, path)
+            return Payload(path.read_bytes(), "ply", "rdf")
+
+
+def describe(subject: Subject, payload: Payload, scene_name: str, sheet: Sheet | None) -> dict[str, Any]:
+    """What the page is told of a scene.
+
+    Args:
+        subject: the scene.
+        payload: as the page reads it.
+        scene_name: what the page calls the payload.
+        sheet: thumbnails of its photographs, or None.
+    """
+    placing = place(subject.gaussians, [photograph.camera for photograph in subject.photographs])
+    trained = [i for i, photograph in enumerate(subject.photographs) if not photograph.held_out]
+    return {
+        "version": sfumato.__version__,
+        "title": subject.title,
+        "facts": list(subject.facts),
+        "background": list(subject.background),
+        "antialiased": subject.antialiased,
+        "scene": {"name": scene_name, "type": payload.type, "frame": payload.frame},
+        "up": placing.up,
+        "middle": placing.middle,
+        "radius": placing.radius,
+        "bounds": {"low": placing.low, "high": placing.high},
+        "frustum": placing.frustum,
+        "first": trained[0] if trained else 0,
+        "cameras": [_camera(i, one, sheet) for i, one in enumerate(subject.photographs)],
+        "thumbnails": {"name": SHEET, "size_px": sheet.size_px} if sheet else None,
+        "live": False,
+    }
+
+
+def _camera(index: int, photograph: Photograph, sheet: Sheet | None) -> dict[str, Any]:
+    camera = photograph.camera
+    pose = np.linalg.inv(camera.camera_from_world.detach().double().numpy())
+    return {
+        "name": photograph.name,
+        "held_out": photograph.held_out,
+        "world_from_camera": [float(f"{value:.9g}") for value in pose[:3].ravel()],
+        "focal_px": list(camera.focal_px),
+        "centre_px": list(camera.centre_px),
+        "size_px": list(camera.size_px),
+        "photo": photograph_name(index) if photograph.pixels else None,
+        "thumbnail": list(sheet.places[index]) if sheet else None,
+    }
+
+
+def photograph_name(index: int) -> str:
+    """What the page calls the photograph of a camera."""
+    return f"photo-{index}.jpg"
+
+
+def make_sheet(photographs: Sequence[Photograph]) -> Sheet | None:
+    """An empty sheet for the thumbnails of photographs; None where they have no pictures."""
+    if not photographs or any(photograph.pixels is None for photograph in photographs):
+        return None
+    return Sheet([photograph.camera.size_px for photograph in photographs])
+
+
+def write_page(
+    scene: Gaussians | Path | Subject, path: Path, *, photographs: Sequence[Photograph] = ()
+) -> None:
+    """Write a scene with its viewer as one file.
+
+    Args:
+        scene: Gaussians, a scene file, or a subject with everything about it.
+        path: the file, such as scene.html.
+        photographs: cameras to stand in, where ``scene`` is no subject.
+
+    Raises:
+        FormatError: the scene file cannot be read.
+        SfumatoError: the page cannot be written.
+    """
+    if isinstance(scene, Path):
+        subject = Subject(scene.stem, load(scene), photographs)
+    elif isinstance(scene, Gaussians):
+        subject = Subject(path.stem, scene, photographs)
+    else:
+        subject = scene
+    payload, sheet = pack(subject.gaussians), make_sheet(subject.photographs)
+    manifest = describe(subject, payload, "scene", sheet)
+    pieces = _pieces(subject, payload, sheet)
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as out:
+        for part in assemble(manifest, pieces):
+            out.write(part)
+
+
+def _pieces(subject: Subject, payload: Payload, sheet: Sheet | None) -> Iterator[tuple[str, Iterator[str]]]:
+    yield "scene", _base64(payload.data)
+    if sheet is None:
+        return
+    side_px = _photograph_side_px(subject.photographs)
+    for index, photograph in enumerate(subject.photographs):
+        pixels = photograph.pixels()
+        sheet.put(index, pixels)
+        yield photograph_name(index), _base64(to_jpeg(pixels, side_px=side_px))
+    yield SHEET, _base64(sheet.to_jpeg())
+
+
+def _photograph_side_px(photographs: Sequence[Photograph]) -> int:
+    """The longer side that lets all of them fit into their share of the page."""
+    shape = sum(min(p.camera.size_px) / max(p.camera.size_px) for p in photographs)
+    side = math.sqrt(_PHOTOGRAPHS_BYTES / (_BYTES_A_PIXEL * shape))
+    least, most = _PHOTOGRAPH_SIDES_PX
+    return int(min(max(side, least), most))
+
+
+def _base64(data: bytes) -> Iterator[str]:
+    for start in range(0, len(data), _PART_BYTES):
+        yield base64.b64encode(data[start : start + _PART_BYTES]).decode("ascii")

@@ -1,0 +1,65 @@
+"""Photographs for the page: small enough to send, and all of them tiny on one sheet."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+THUMBNAIL_PX = 128
+# Browsers on phones take textures of this size at least.
+SHEET_PX = 4096
+
+
+def to_jpeg(pixels: np.ndarray, *, side_px: int | None = None, quality: int = 85) -> bytes:
+    """Encode a picture.
+
+    Args:
+        pixels: uint8 [h, w, 3].
+        side_px: the longer side, at most; None: as it is.
+        quality: of the JPEG, up to 95.
+    """
+    picture = Image.fromarray(pixels)
+    if side_px is not None:
+        picture.thumbnail((side_px, side_px), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    out = io.BytesIO()
+    picture.save(out, "JPEG", quality=quality, optimize=True)
+    return out.getvalue()
+
+
+class Sheet:
+    """One picture that holds a thumbnail of many.
+
+    Args:
+        sizes_px: (width, height) of the pictures.
+
+    Attributes:
+        places: (x, y, width, height) of each thumbnail, pixels of the sheet.
+        size_px: (width, height) of the sheet.
+    """
+
+    def __init__(self, sizes_px: Sequence[tuple[int, int]]) -> None:
+        cell = min(THUMBNAIL_PX, SHEET_PX // math.ceil(math.sqrt(max(len(sizes_px), 1))))
+        columns = min(len(sizes_px), SHEET_PX // cell)
+        self.places: list[tuple[int, int, int, int]] = []
+        for index, size_px in enumerate(sizes_px):
+            scale = cell / max(size_px)
+            width, height = (max(1, math.floor(side * scale)) for side in size_px)
+            self.places.append(((index % columns) * cell, (index // columns) * cell, width, height))
+        rows = math.ceil(len(sizes_px) / max(columns, 1))
+        self.size_px = (max(columns, 1) * cell, max(rows, 1) * cell)
+        self._image = Image.new("RGB", self.size_px)
+
+    def put(self, index: int, pixels: np.ndarray) -> None:
+        """Draw the thumbnail of picture ``index`` from its pixels, uint8 [h, w, 3]."""
+        x, y, width, height = self.places[index]
+        # reducing_gap: most of the way is a cheap average.
+        small = Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS, reducing_gap=2.0)
+        self._image.paste(small, (x, y))
+
+    def to_jpeg(self) -> bytes:
+        """The sheet, encoded."""
+        return to_jpeg(np.asarray(self._image), quality=78)

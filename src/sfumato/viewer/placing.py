@@ -1,0 +1,130 @@
+"""Where a scene has its up, its middle and its size, judged by its cameras and its Gaussians."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sfumato.scene.cameras import Camera
+from sfumato.scene.gaussians import Gaussians
+
+# Reconstructions have gravity along +y; an axis is believed where the cameras come this near to it.
+DEFAULT_UP = np.array([0.0, -1.0, 0.0])
+NEAR_AN_AXIS = np.cos(np.deg2rad(25.0))
+# Cameras that all look level, from one side, say nothing by their rights alone.
+LEAST_SPREAD = 0.15
+SAMPLE = 20_000
+
+
+@dataclass(frozen=True)
+class Placing:
+    """What the page needs to know of a scene's frame.
+
+    Attributes:
+        up: [3] unit vector, world frame.
+        middle: [3] what one looks at, world frame.
+        radius: how far from the middle one stands, scene units.
+        low, high: [3] corners of a box round most of the Gaussians, world frame.
+        frustum: depth of a camera as it is drawn, scene units.
+    """
+
+    up: tuple[float, ...]
+    middle: tuple[float, ...]
+    radius: float
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    frustum: float
+
+
+def place(gaussians: Gaussians, cameras: Sequence[Camera]) -> Placing:
+    """Judge a scene's frame.
+
+    Args:
+        gaussians: the scene.
+        cameras: that it was made from; there may be none.
+
+    Returns:
+        Placing.
+    """
+    means = _sample(gaussians)
+    poses = np.array([camera.camera_from_world.detach().double().numpy() for camera in cameras])
+    if len(poses):
+        centres = -np.einsum("nji,nj->ni", poses[:, :3, :3], poses[:, :3, 3])
+        looked_at = _looked_at(means, cameras, poses, centres)
+        middle = np.median(looked_at, axis=0)
+        radius = float(np.median(np.linalg.norm(centres - middle, axis=1)))
+        up = _up(poses[:, :3, :3])
+    else:
+        middle = np.median(means, axis=0)
+        radius = float(1.2 * np.quantile(np.linalg.norm(means - middle, axis=1), 0.7))
+        up, centres = DEFAULT_UP, np.zeros((0, 3))
+    radius = radius if np.isfinite(radius) and radius > 1e-9 else 1.0
+    low, high = np.quantile(means, [0.005, 0.995], axis=0)
+    margin = 0.02 * (high - low) + 1e-6 * radius
+    corners = (low - margin, high + margin)
+    return Placing(
+        _plain(up), _plain(middle), radius, *(_plain(c) for c in corners), _frustum(centres, radius)
+    )
+
+
+def _sample(gaussians: Gaussians) -> np.ndarray:
+    """[m, 3] means of some Gaussians that are seen."""
+    if not len(gaussians):
+        return np.zeros((1, 3))
+    seen = gaussians.logit_opacities.detach().numpy() > -1.0
+    means = gaussians.means.detach().double().numpy()
+    means = means[seen] if seen.sum() > 100 else means
+    return means[:: max(1, len(means) // SAMPLE)]
+
+
+def _looked_at(
+    means: np.ndarray, cameras: Sequence[Camera], poses: np.ndarray, centres: np.ndarray
+) -> np.ndarray:
+    """[c, 3] a point in front of each camera, at the median depth of what is near its axis."""
+    fallback = np.median(np.linalg.norm(means - np.median(means, axis=0), axis=1)) or 1.0
+    points = []
+    every = max(1, len(cameras) // 60)
+    for camera, pose, centre in list(zip(cameras, poses, centres, strict=True))[::every]:
+        local = means @ pose[:3, :3].T + pose[:3, 3]
+        depth = local[:, 2]
+        reach = 0.25 * np.array(camera.size_px) / np.array(camera.focal_px)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            in_view = (depth > 0) & (np.abs(local[:, :2] / depth[:, None]) < reach).all(axis=1)
+        far = np.median(depth[in_view]) if in_view.sum() >= 5 else fallback
+        points.append(centre + far * pose[2, :3])
+    return np.array(points)
+
+
+def _up(rotations: np.ndarray) -> np.ndarray:
+    """The direction to which cameras' right sides are square, on the side of their tops."""
+    tops = -rotations[:, 1].mean(axis=0)
+    rights = rotations[:, 0]
+    values, vectors = np.linalg.eigh(rights.T @ rights / len(rights))
+    up = vectors[:, 0] if values[1] > LEAST_SPREAD else tops
+    length = np.linalg.norm(up)
+    if length < 1e-3:
+        return DEFAULT_UP
+    up = up / length
+    if abs(up @ tops) > 0.05:
+        up = up * np.sign(up @ tops)
+    elif up @ DEFAULT_UP < 0:
+        up = -up
+    axis = np.zeros(3)
+    k = int(np.argmax(np.abs(up)))
+    axis[k] = np.sign(up[k])
+    return axis if abs(up[k]) > NEAR_AN_AXIS else up
+
+
+def _frustum(centres: np.ndarray, radius: float) -> float:
+    if len(centres) < 2:
+        return 0.1 * radius
+    some = centres[:400]
+    apart = np.linalg.norm(some[:, None] - some[None], axis=-1)
+    np.fill_diagonal(apart, np.inf)
+    return float(np.clip(0.6 * np.median(apart.min(axis=1)), 0.02 * radius, 0.12 * radius))
+
+
+def _plain(vector: np.ndarray) -> tuple[float, ...]:
+    return tuple(float(f"{value:.7g}") for value in vector)

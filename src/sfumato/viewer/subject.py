@@ -1,0 +1,122 @@
+"""What is looked at: a scene, and the photographs it was made from where they are there."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from sfumato.capture.dataset import Capture, View
+from sfumato.errors import ConfigError, SfumatoError
+from sfumato.evaluate.held_out import composited
+from sfumato.evaluate.pictures import to_uint8
+from sfumato.scene.cameras import Camera
+from sfumato.scene.files import load
+from sfumato.scene.gaussians import Gaussians
+from sfumato.train.folder import RunFolder
+
+_log = logging.getLogger("sfumato")
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """A camera to stand in, with its picture.
+
+    Attributes:
+        name: unique among its scene's.
+        camera: pinhole, world frame.
+        held_out: not trained on.
+        pixels: makes the picture, uint8 [h, w, 3]; None where there is none.
+    """
+
+    name: str
+    camera: Camera
+    held_out: bool = False
+    pixels: Callable[[], np.ndarray] | None = None
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A scene as it is shown.
+
+    Attributes:
+        title: over the page.
+        gaussians: the scene.
+        photographs: its cameras.
+        facts: words beside the number of Gaussians.
+        background: RGB in [0, 1].
+        antialiased: as the scene was trained.
+    """
+
+    title: str
+    gaussians: Gaussians
+    photographs: Sequence[Photograph] = ()
+    facts: Sequence[str] = ()
+    background: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    antialiased: bool = False
+
+
+def photographs_of(capture: Capture) -> list[Photograph]:
+    """The photographs of a dataset, sorted by name."""
+    background = capture.background or (0.0, 0.0, 0.0)
+    return [
+        Photograph(
+            view.name, view.camera, view.name in capture.test_names, partial(_pixels, view, background)
+        )
+        for view in capture.views
+    ]
+
+
+def _pixels(view: View, background: tuple[float, float, float]) -> np.ndarray:
+    return to_uint8(composited(view.load(), background))
+
+
+def open_subject(path: Path, *, data: Path | None = None) -> Subject:
+    """Open a run folder or a scene file.
+
+    Args:
+        path: run folder, or a file that ``sfumato.load`` reads.
+        data: the run's dataset, if it is not where it was.
+
+    Returns:
+        Subject. A run whose dataset is gone has no cameras, and a warning says so.
+
+    Raises:
+        ConfigError: the folder is no run, or has no scene yet.
+        FormatError: the scene cannot be read.
+    """
+    if not path.is_dir():
+        return Subject(path.name, load(path))
+    folder = RunFolder(path)
+    options = folder.read_options()
+    if not folder.scene.is_file():
+        raise ConfigError(f"{path} has no {folder.scene.name} yet; wait for the run's first checkpoint")
+    gaussians, title = load(folder.scene), path.resolve().name
+    antialiased = options.train.antialiased
+    try:
+        capture = options.capture.load(data or options.data, seed=options.train.seed)
+    except SfumatoError as error:
+        _log.warning("shown without cameras: %s", error)
+        return Subject(title, gaussians, facts=facts_of(folder), antialiased=antialiased)
+    return Subject(
+        title,
+        gaussians,
+        photographs_of(capture),
+        facts_of(folder),
+        capture.background or (0.0, 0.0, 0.0),
+        antialiased,
+    )
+
+
+def facts_of(folder: RunFolder) -> list[str]:
+    """What a run's metrics say, in few words; nothing where there are none yet."""
+    try:
+        psnr = json.loads(folder.metrics.read_text("utf-8"))["test"]["psnr"]
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
+        return []
+    return [f"{psnr:.2f} dB held out"] if isinstance(psnr, int | float) else []

@@ -1,0 +1,71 @@
+// The photograph over the render, up to a line that can be moved.
+import { pictureAddress } from "./data.js";
+import { onStanding, place, standingIn } from "./motion.js";
+
+const frame = document.getElementById("frame");
+const photo = document.getElementById("photo");
+const divider = document.getElementById("divider");
+const button = document.getElementById("compare");
+const sides = [...frame.querySelectorAll(".side")];
+
+let share = 0.5;
+let comparing = false;
+
+/** Wire the slider and follow the camera that one stands in. */
+export function buildCompare() {
+  onStanding(show);
+  button.addEventListener("click", () => setComparing(!comparing));
+  divider.addEventListener("pointerdown", (event) => divider.setPointerCapture(event.pointerId));
+  divider.addEventListener("pointermove", (event) => {
+    if (!divider.hasPointerCapture(event.pointerId)) return;
+    const box = frame.getBoundingClientRect();
+    setShare((event.clientX - box.left) / box.width);
+  });
+  divider.addEventListener("keydown", (event) => {
+    const step = { ArrowLeft: -0.05, ArrowRight: 0.05 }[event.key];
+    if (step) setShare(share + step);
+  });
+  photo.addEventListener("load", () => photo.classList.add("ready"));
+}
+
+function show(view) {
+  frame.hidden = !view;
+  photo.classList.remove("ready");
+  photo.removeAttribute("src");
+  if (!view) return;
+  button.disabled = !view.photo;
+  layFrame();
+  setComparing(comparing);
+}
+
+/** Put the frame where the picture lies, after the window or the camera has changed. */
+export function layFrame() {
+  if (!standingIn()) return;
+  const box = place();
+  for (const side of ["left", "top", "width", "height"]) frame.style[side] = `${box[side]}px`;
+}
+
+/** Show the photograph, or the render alone. */
+export function setComparing(wanted) {
+  const view = standingIn();
+  comparing = wanted;
+  const now = Boolean(wanted && view?.photo);
+  if (now && !photo.hasAttribute("src")) photo.src = pictureAddress(view.photo);
+  frame.classList.toggle("comparing", now);
+  button.setAttribute("aria-pressed", String(now));
+  for (const element of [divider, ...sides]) element.hidden = !now;
+  if (now) setShare(share);
+}
+
+export function isComparing() {
+  return comparing;
+}
+
+function setShare(value) {
+  share = Math.max(0, Math.min(1, value));
+  photo.style.clipPath = `inset(0 ${100 * (1 - share)}% 0 0)`;
+  divider.style.left = `${100 * share}%`;
+  divider.setAttribute("aria-valuenow", String(Math.round(100 * share)));
+  sides[0].style.opacity = share > 0.2 ? 1 : 0;
+  sides[1].style.opacity = share < 0.8 ? 1 : 0;
+}

@@ -1,0 +1,57 @@
+// What the page is given: a manifest, and named pieces that lie in the page or are asked of the server.
+
+export const manifest = JSON.parse(document.getElementById("manifest").textContent);
+
+/** The element that holds a piece as base64, if the page carries it. */
+function embedded(name) {
+  return document.getElementById(`data-${name}`);
+}
+
+function bytesOf(base64) {
+  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(base64);
+  const text = atob(base64);
+  const bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
+}
+
+/** An address that an image can be loaded from. */
+export function pictureAddress(name) {
+  const element = embedded(name);
+  return element ? `data:image/jpeg;base64,${element.textContent.trim()}` : name;
+}
+
+/** A piece as bytes; `onProgress` is told the share that has arrived. */
+export async function readBytes(name, onProgress = () => {}) {
+  const element = embedded(name);
+  if (element) {
+    const bytes = bytesOf(element.textContent.trim());
+    element.remove();
+    return bytes;
+  }
+  const response = await fetch(name, { cache: "no-store" });
+  if (!response.ok) throw new Error(`the server answers ${response.status} for the scene`);
+  const total = Number(response.headers.get("Content-Length")) || 0;
+  const chunks = [];
+  let length = 0;
+  for (const reader = response.body.getReader(); ; ) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    chunks.push(value);
+    length += value.length;
+    if (total) onProgress(length / total);
+  }
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  return bytes;
+}
+
+/** Ask the running training for something. */
+export async function post(action) {
+  const response = await fetch(`control/${action}`, { method: "POST", headers: { "X-Sfumato": "page" } });
+  if (!response.ok) throw new Error(`the server answers ${response.status}`);
+}

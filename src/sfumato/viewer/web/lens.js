@@ -1,0 +1,58 @@
+// Projections: of free flight, and of a training camera whose picture is fitted into the window.
+import { radius } from "./world.js";
+
+// Focal length over the shorter side of the window: 51 degrees.
+const FREE_FOCAL = 1.05;
+const NEAR = 0.003 * radius;
+// Spark drops what lies beyond; the sky of a scene is far.
+const FAR = 1e5 * radius;
+
+/** The projection of free flight, as the four numbers that differ between projections. */
+export function freeLens(width, height) {
+  const focal = 2 * FREE_FOCAL * Math.min(width, height);
+  return { x: focal / width, y: focal / height, dx: 0, dy: 0 };
+}
+
+/** Where a picture of a size lies in the window, whole and as large as the insets let it be. */
+export function fitted([w, h], width, height, inset) {
+  const room = [width, Math.max(height - inset.top - inset.bottom, 40)];
+  const scale = Math.min(room[0] / w, room[1] / h);
+  return {
+    scale,
+    left: (width - w * scale) / 2,
+    top: inset.top + (room[1] - h * scale) / 2,
+    width: w * scale,
+    height: h * scale,
+  };
+}
+
+/** The projection under which a training camera's picture fills its place in the window. */
+export function cameraLens(camera, place, width, height) {
+  const [fx, fy] = camera.focal_px.map((f) => f * place.scale);
+  const cx = camera.centre_px[0] * place.scale + place.left;
+  const cy = camera.centre_px[1] * place.scale + place.top;
+  return { x: (2 * fx) / width, y: (2 * fy) / height, dx: 1 - (2 * cx) / width, dy: (2 * cy) / height - 1 };
+}
+
+/** Between two projections; focal lengths change evenly to the eye. */
+export function mixedLens(from, to, t) {
+  const mix = (a, b) => a + (b - a) * t;
+  const grow = (a, b) => a * (b / a) ** t;
+  return { x: grow(from.x, to.x), y: grow(from.y, to.y), dx: mix(from.dx, to.dx), dy: mix(from.dy, to.dy) };
+}
+
+/** Set the projection of a three camera. */
+export function setLens(camera, lens) {
+  const a = -(FAR + NEAR) / (FAR - NEAR);
+  const b = (-2 * FAR * NEAR) / (FAR - NEAR);
+  camera.near = NEAR;
+  camera.far = FAR;
+  // prettier-ignore
+  camera.projectionMatrix.set(
+    lens.x, 0, lens.dx, 0,
+    0, lens.y, lens.dy, 0,
+    0, 0, a, b,
+    0, 0, -1, 0,
+  );
+  camera.projectionMatrixInverse.copy(camera.projectionMatrix).invert();
+}

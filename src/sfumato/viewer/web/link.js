@@ -1,0 +1,42 @@
+// The view in the page's address, so that a link keeps it.
+import { cropBox, setBox, showCrop } from "./crop.js";
+import { goTo, standIn, standingIn, whereabouts } from "./motion.js";
+import { cameras } from "./world.js";
+
+const short = (numbers) => numbers.map((v) => Number(v.toPrecision(6))).join(",");
+
+/** The address of the view as it is now. */
+export function viewHash(mode) {
+  const words = new URLSearchParams();
+  const view = standingIn();
+  if (view) {
+    words.set("camera", view.name);
+  } else {
+    const { position, quaternion, pivot } = whereabouts();
+    words.set("at", short([...position, ...quaternion, ...pivot]));
+  }
+  if (mode !== "colour") words.set("show", mode);
+  const box = cropBox();
+  if (box) words.set("crop", short([...box.low, ...box.high]));
+  return `#${words.toString().replaceAll("%2C", ",").replaceAll("%2F", "/")}`;
+}
+
+function numbers(text, count) {
+  const found = (text ?? "").split(",").map(Number);
+  return found.length === count && found.every(Number.isFinite) ? found : null;
+}
+
+/** Go where the address says; the mode it names, or null where it names no view. */
+export function followHash(seconds) {
+  const words = new URLSearchParams(location.hash.slice(1));
+  const view = cameras.find((one) => one.name === words.get("camera"));
+  const at = numbers(words.get("at"), 10);
+  if (view) standIn(view, seconds);
+  else if (at) goTo({ position: at.slice(0, 3), quaternion: at.slice(3, 7), pivot: at.slice(7) }, seconds);
+  const crop = numbers(words.get("crop"), 6);
+  if (crop) {
+    showCrop(true);
+    setBox({ low: crop.slice(0, 3), high: crop.slice(3) });
+  }
+  return { moved: Boolean(view || at), mode: words.get("show") ?? "colour" };
+}

@@ -1,0 +1,138 @@
+// Training as it goes on: the scene's newest state, curves, and the buttons that steer it.
+import { manifest, post } from "./data.js";
+
+const byId = (name) => document.getElementById(name);
+const chart = byId("live-chart");
+const LOSS = "#8fb3d9";
+const PSNR = "#e8b464";
+
+const reports = [];
+let state = "training";
+let newest = 0;
+let shownVersion = 0;
+let loading = false;
+let show = null;
+
+/** Listen to the training; `showVersion(n)` is to load and show the scene's n-th state. */
+export function listenToTraining(showVersion) {
+  show = showVersion;
+  byId("live").hidden = false;
+  byId("live-pause").addEventListener("click", () => ask(state === "paused" ? "resume" : "pause"));
+  byId("live-stop").addEventListener("click", () => ask("stop"));
+  const events = new EventSource("events");
+  events.addEventListener("report", (event) => {
+    reports.push(JSON.parse(event.data));
+    drawSoon();
+  });
+  events.addEventListener("state", (event) => setState(JSON.parse(event.data)));
+  events.addEventListener("scene", (event) => {
+    newest = JSON.parse(event.data).version;
+    loadNewest();
+  });
+  events.onopen = () => {
+    reports.length = 0;
+  };
+  events.onerror = () => {
+    if (state === "done" || state === "stopped") events.close();
+    else setState({ state: "away" });
+  };
+  new ResizeObserver(drawSoon).observe(chart);
+}
+
+async function ask(action) {
+  try {
+    await post(action);
+  } catch {
+    setState({ state: "away" });
+  }
+}
+
+async function loadNewest() {
+  if (loading || newest <= shownVersion) return;
+  loading = true;
+  try {
+    const version = newest;
+    await show(version);
+    shownVersion = version;
+  } catch {
+    // The training has gone on or away; the next state comes with its own event.
+  }
+  loading = false;
+  if (newest > shownVersion) setTimeout(loadNewest, 100);
+}
+
+/** The number of the state that is shown. */
+export function versionShown() {
+  return shownVersion;
+}
+
+function setState({ state: name }) {
+  state = name;
+  const words = { training: "Training", paused: "Paused", stopping: "Stopping", stopped: "Stopped and saved", done: "Done", away: "Not connected" };
+  byId("live-state").textContent = words[name] ?? name;
+  byId("live-pause").textContent = name === "paused" ? "Resume" : "Pause";
+  const over = !["training", "paused"].includes(name);
+  byId("live-pause").disabled = over;
+  byId("live-stop").disabled = over;
+}
+
+let isDrawing = false;
+
+function drawSoon() {
+  if (isDrawing) return;
+  isDrawing = true;
+  requestAnimationFrame(() => {
+    isDrawing = false;
+    draw();
+  });
+}
+
+function draw() {
+  const last = reports.at(-1);
+  if (!last) return;
+  const minutes = `${Math.floor(last.seconds / 60)}:${String(Math.floor(last.seconds % 60)).padStart(2, "0")}`;
+  const done = last.progress === undefined ? "" : `${Math.round(100 * last.progress)}%  `;
+  byId("live-words").textContent = `${done}step ${last.step.toLocaleString("en")}  ${minutes}`;
+  byId("live-loss").textContent = reports.findLast((r) => r.loss !== undefined)?.loss.toFixed(4) ?? "";
+  const psnr = reports.findLast((r) => r.psnr !== undefined)?.psnr;
+  byId("live-psnr").textContent = psnr === undefined ? "–" : `${psnr.toFixed(2)} dB`;
+
+  const ratio = Math.min(devicePixelRatio, 2);
+  const [width, height] = [chart.clientWidth, chart.clientHeight];
+  chart.width = width * ratio;
+  chart.height = height * ratio;
+  const brush = chart.getContext("2d");
+  brush.scale(ratio, ratio);
+  brush.strokeStyle = "rgb(255 255 255 / 10%)";
+  for (let i = 0; i <= 3; i++) {
+    const y = Math.round(4 + ((height - 8) * i) / 3) + 0.5;
+    line(brush, [[0, y], [width, y]]);
+  }
+  const end = Math.max(last.step, 1);
+  curve(brush, "loss", LOSS, Math.log, end, width, height);
+  curve(brush, "psnr", PSNR, (v) => v, end, width, height);
+}
+
+function curve(brush, name, colour, scale, end, width, height) {
+  const points = reports.filter((r) => r[name] > 0).map((r) => [r.step, scale(r[name])]);
+  if (points.length < 1) return;
+  const values = points.map((p) => p[1]);
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const place = ([step, value]) => [(width * step) / end, 4 + (height - 8) * (1 - (value - low) / Math.max(high - low, 1e-9))];
+  brush.strokeStyle = colour;
+  brush.fillStyle = colour;
+  brush.lineWidth = 1.6;
+  const placed = points.map(place);
+  line(brush, placed);
+  if (points.length < 40) for (const [x, y] of placed) brush.fillRect(x - 1.5, y - 1.5, 3, 3);
+  brush.lineWidth = 1;
+}
+
+function line(brush, points) {
+  brush.beginPath();
+  for (const [x, y] of points) brush.lineTo(x, y);
+  brush.stroke();
+}
+
+/** Whether the page belongs to a training that goes on. */
+export const isLive = Boolean(manifest.live);

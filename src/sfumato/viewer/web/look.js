@@ -1,0 +1,155 @@
+// What is drawn of each splat: its colour, its depth or its normal, inside the crop box.
+import { camera, splats, touch } from "./stage.js";
+import { radius, world } from "./world.js";
+
+const { dyno } = vendor;
+
+export const MODES = ["colour", "depth", "normals"];
+const SIGNS = { rdf: [1, 1, 1], rub: [1, -1, -1] };
+
+const uniforms = {
+  mode: dyno.dynoInt(0),
+  cropped: dyno.dynoInt(0),
+  low: dyno.dynoVec3(new vendor.Vector3()),
+  high: dyno.dynoVec3(new vendor.Vector3()),
+  eye: dyno.dynoVec3(new vendor.Vector3()),
+  forward: dyno.dynoVec3(new vendor.Vector3(0, 0, 1)),
+  range: dyno.dynoVec2(new vendor.Vector2(1, 2)),
+  upright: dyno.dynoVec4(new vendor.Vector4(0, 0, 0, 1)),
+};
+
+const FUNCTIONS = `
+  vec3 lookTurned(vec4 q, vec3 v) { return v + 2.0 * cross(q.xyz, cross(q.xyz, v) + q.w * v); }
+
+  // Near is warm and light, far is blue and dark; lightness falls all the way.
+  vec3 lookDepth(float t) {
+    vec3 near = vec3(0.99, 0.93, 0.75), warm = vec3(0.93, 0.58, 0.36), middle = vec3(0.64, 0.29, 0.46);
+    vec3 blue = vec3(0.25, 0.20, 0.48), far = vec3(0.04, 0.05, 0.14);
+    t = clamp(t, 0.0, 1.0) * 4.0;
+    if (t < 1.0) return mix(near, warm, t);
+    if (t < 2.0) return mix(warm, middle, t - 1.0);
+    if (t < 3.0) return mix(middle, blue, t - 2.0);
+    return mix(blue, far, t - 3.0);
+  }
+
+  vec3 lookNormal(Gsplat g, vec3 toward) {
+    vec3 axis = vec3(0.0, 0.0, 1.0);
+    if (g.scales.x <= g.scales.y && g.scales.x <= g.scales.z) axis = vec3(1.0, 0.0, 0.0);
+    else if (g.scales.y <= g.scales.z) axis = vec3(0.0, 1.0, 0.0);
+    vec3 normal = lookTurned(g.quaternion, axis);
+    return dot(normal, toward) < 0.0 ? -normal : normal;
+  }
+`;
+
+/** A modifier for splats of a file whose axes are those of `frame`. */
+export function lookModifier(frame) {
+  const sign = dyno.dynoVec3(new vendor.Vector3(...SIGNS[frame]));
+  return dyno.dynoBlock({ gsplat: dyno.Gsplat }, { gsplat: dyno.Gsplat }, ({ gsplat }) => {
+    const look = new dyno.Dyno({
+      inTypes: {
+        gsplat: dyno.Gsplat, sign: "vec3", mode: "int", cropped: "int", low: "vec3", high: "vec3",
+        eye: "vec3", forward: "vec3", range: "vec2", upright: "vec4",
+      },
+      outTypes: { gsplat: dyno.Gsplat },
+      globals: () => [dyno.defineGsplat, FUNCTIONS],
+      statements: ({ inputs: i, outputs: o }) => `
+        ${o.gsplat} = ${i.gsplat};
+        vec3 lookPlace = ${i.sign} * ${o.gsplat}.center;
+        if (${i.cropped} == 1 && (any(lessThan(lookPlace, ${i.low})) || any(greaterThan(lookPlace, ${i.high})))) {
+          ${o.gsplat}.rgba.a = 0.0;
+        }
+        if (${i.mode} == 1) {
+          float lookZ = dot(lookPlace - ${i.eye}, ${i.forward});
+          ${o.gsplat}.rgba.rgb = lookDepth(log(max(lookZ, 1e-6) / ${i.range}.x) / log(${i.range}.y / ${i.range}.x));
+        } else if (${i.mode} == 2) {
+          vec3 lookN = ${i.sign} * lookNormal(${o.gsplat}, ${i.sign} * (${i.eye} - lookPlace));
+          ${o.gsplat}.rgba.rgb = 0.5 + 0.5 * lookTurned(${i.upright}, lookN);
+        }`.split("\n"),
+    });
+    return { gsplat: look.apply({ gsplat, sign, ...uniforms }).gsplat };
+  });
+}
+
+function changed() {
+  splats()?.updateVersion();
+  touch();
+}
+
+let mode = "colour";
+
+export function setMode(name) {
+  mode = name;
+  uniforms.mode.value = MODES.indexOf(name);
+  follow(true);
+  changed();
+}
+
+/** Crop to a box in the scene's frame, or to nothing. */
+export function setCrop(box) {
+  uniforms.cropped.value = box ? 1 : 0;
+  if (box) {
+    uniforms.low.value.set(...box.low);
+    uniforms.high.value.set(...box.high);
+  }
+  changed();
+}
+
+let sample = null;
+
+/** Some of the splats' centres in the scene's frame, to judge depths by. */
+export function takeSample(mesh, frame) {
+  const sign = SIGNS[frame];
+  const every = Math.max(1, Math.floor(mesh.numSplats / 4000));
+  const points = [];
+  mesh.forEachSplat((index, centre, scales, quaternion, opacity) => {
+    if (index % every === 0 && opacity > 0.3) points.push(new vendor.Vector3(...centre.toArray().map((v, i) => v * sign[i])));
+  });
+  sample = points;
+}
+
+const eye = new vendor.Vector3();
+const forward = new vendor.Vector3();
+let range = null;
+let gliding = false;
+
+/** The nearest and the farthest depth that colours tell apart, or null where none are shown. */
+export function depthRange() {
+  return mode === "depth" ? range : null;
+}
+
+/** Keep depths and normals right while the camera moves. */
+export function follow(always = false) {
+  if (mode === "colour") return;
+  const back = world.quaternion.clone().invert();
+  eye.copy(camera.position).applyQuaternion(back);
+  forward.set(0, 0, -1).applyQuaternion(camera.quaternion).applyQuaternion(back);
+  const same = uniforms.eye.value.equals(eye) && uniforms.forward.value.equals(forward);
+  if (same && !always && !gliding) return;
+  uniforms.eye.value.copy(eye);
+  uniforms.forward.value.copy(forward);
+  uniforms.upright.value.copy(world.quaternion);
+  if (mode === "depth") {
+    const wanted = depthsInView();
+    // Gliding, so that colours do not jump while one flies.
+    range = range && !always ? range.map((v, i) => v + 0.15 * (wanted[i] - v)) : wanted;
+    gliding = range.some((v, i) => Math.abs(v / wanted[i] - 1) > 0.01);
+    uniforms.range.value.set(...range);
+  }
+  changed();
+}
+
+function depthsInView() {
+  const depths = [];
+  const point = new vendor.Vector3();
+  for (const one of sample ?? []) {
+    const depth = point.subVectors(one, eye).dot(forward);
+    if (depth <= 0.01 * radius) continue;
+    point.copy(one).applyQuaternion(world.quaternion).project(camera);
+    if (Math.abs(point.x) < 1 && Math.abs(point.y) < 1) depths.push(depth);
+  }
+  if (depths.length < 20) return [0.2 * radius, 5 * radius];
+  depths.sort((a, b) => a - b);
+  const at = (share) => depths[Math.floor(share * (depths.length - 1))];
+  const near = at(0.03);
+  return [near, Math.max(at(0.95), 1.05 * near)];
+}

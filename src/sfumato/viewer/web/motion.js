@@ -1,0 +1,276 @@
+// Where the viewer is: orbit, flight, journeys between places, and standing in a training camera.
+import { manifest } from "./data.js";
+import { cameraLens, fitted, freeLens, mixedLens, setLens } from "./lens.js";
+import { camera, size, touch } from "./stage.js";
+import { cameras, inScene, quaternionInScene, radius, shown, shownQuaternion } from "./world.js";
+
+const UP = new vendor.Vector3(0, 1, 0);
+const JOURNEY_S = 0.65;
+// Pushes are worked off at this rate, 1/s: what is dragged glides to its rest.
+const EASE = 16;
+const STEEPEST = 1.5;
+
+let pivot = shown(manifest.middle);
+let standing = null;
+let lens = null;
+let journey = null;
+let levelling = false;
+let inset = { top: 0, bottom: 0 };
+const listeners = [];
+const pending = { yaw: 0, pitch: 0, turnYaw: 0, turnPitch: 0, zoom: 0, shift: new vendor.Vector3() };
+
+/** The training camera one stands in, or null. */
+export function standingIn() {
+  return standing;
+}
+
+/** Be told when one steps into a camera or out of it. */
+export function onStanding(listener) {
+  listeners.push(listener);
+}
+
+function stand(view) {
+  if (view === standing) return;
+  standing = view;
+  for (const listener of listeners) listener(view);
+}
+
+/** Where the picture of the camera one stands in lies in the window. */
+export function place() {
+  const [width, height] = size();
+  return fitted(standing.size_px, width, height, inset);
+}
+
+/** Keep pictures of cameras clear of the controls. */
+export function setInset(value) {
+  inset = value;
+  refit();
+}
+
+function wantedLens() {
+  const [width, height] = size();
+  return standing ? cameraLens(standing, place(), width, height) : freeLens(width, height);
+}
+
+/** The window has another size. */
+export function refit() {
+  lens = wantedLens();
+  if (journey) journey.to.lens = lens;
+  setLens(camera, lens);
+  touch();
+}
+
+/** Go somewhere: { position, quaternion } as shown, and the lens of where one stands then. */
+function travel(position, quaternion, seconds = JOURNEY_S) {
+  const from = { position: camera.position.clone(), quaternion: camera.quaternion.clone(), lens: lens ?? wantedLens() };
+  journey = { from, to: { position, quaternion, lens: wantedLens() }, t: 0, seconds };
+  forget();
+  touch();
+}
+
+function forget() {
+  Object.assign(pending, { yaw: 0, pitch: 0, turnYaw: 0, turnPitch: 0, zoom: 0 });
+  pending.shift.set(0, 0, 0);
+}
+
+/** Stand in a training camera. */
+export function standIn(view, seconds = JOURNEY_S) {
+  stand(view);
+  levelling = false;
+  const position = shown(view.position);
+  const quaternion = shownQuaternion(view.quaternion);
+  const forward = new vendor.Vector3(0, 0, -1).applyQuaternion(quaternion);
+  pivot = aheadOf(position, forward);
+  travel(position, quaternion, seconds);
+}
+
+/** Step out of the camera, staying where one is. */
+export function leave() {
+  if (!standing) return;
+  stand(null);
+  levelling = true;
+  travel(camera.position.clone(), camera.quaternion.clone(), 0.3);
+}
+
+function takeOver() {
+  if (standing) {
+    stand(null);
+    levelling = true;
+    journey = { ...still(), t: 0, seconds: 0.25, onlyLens: true };
+  } else if (journey && !journey.onlyLens) {
+    journey = null;
+  }
+}
+
+function still() {
+  const here = { position: camera.position.clone(), quaternion: camera.quaternion.clone(), lens };
+  return { from: here, to: { ...here, lens: wantedLens() } };
+}
+
+/** Turn round the pivot by angles. */
+export function orbit(yaw, pitch) {
+  takeOver();
+  pending.yaw += yaw;
+  pending.pitch += pitch;
+}
+
+/** Turn on the spot by angles. */
+export function turnHead(yaw, pitch) {
+  takeOver();
+  pending.turnYaw += yaw;
+  pending.turnPitch += pitch;
+}
+
+/** Come nearer to the pivot by a factor exp(-amount). */
+export function zoom(amount) {
+  takeOver();
+  pending.zoom += amount;
+}
+
+/** Move in the window's axes by pixels at the pivot's distance. */
+export function pan(dx, dy) {
+  takeOver();
+  const scale = (2 * distance()) / (lens.y * size()[1]);
+  pending.shift.add(new vendor.Vector3(-dx * scale, dy * scale, 0).applyQuaternion(camera.quaternion));
+}
+
+/** Fly along (right, up, backward) by scene units; up is the world's. */
+export function fly(right, up, backward) {
+  takeOver();
+  pending.shift.add(new vendor.Vector3(right, 0, backward).applyQuaternion(camera.quaternion)).addScaledVector(UP, up);
+}
+
+function distance() {
+  return camera.position.distanceTo(pivot);
+}
+
+/** Orbit round another shown point from now on. */
+export function setPivot(point) {
+  takeOver();
+  const position = camera.position.clone();
+  const turned = new vendor.Quaternion().setFromRotationMatrix(new vendor.Matrix4().lookAt(position, point, UP));
+  pivot = point.clone();
+  travel(position, turned, 0.35);
+}
+
+/** Work off what was pushed; whether the view moves. */
+export function advance(seconds) {
+  let moves = false;
+  if (journey) {
+    moves = true;
+    journey.t = Math.min(journey.t + seconds / Math.max(journey.seconds, 1e-3), 1);
+    const t = journey.t * journey.t * (3 - 2 * journey.t);
+    lens = mixedLens(journey.from.lens, journey.to.lens, t);
+    setLens(camera, lens);
+    if (!journey.onlyLens) {
+      camera.position.lerpVectors(journey.from.position, journey.to.position, t);
+      camera.quaternion.slerpQuaternions(journey.from.quaternion, journey.to.quaternion, t);
+    }
+    if (journey.t === 1) journey = null;
+  }
+  const share = 1 - Math.exp(-EASE * seconds);
+  moves = workOff(share) || moves;
+  moves = level(1 - Math.exp(-7 * seconds)) || moves;
+  camera.updateMatrixWorld(true);
+  return moves;
+}
+
+function part(name, share) {
+  const value = pending[name];
+  const done = Math.abs(value) < 2e-4 ? value : value * share;
+  pending[name] -= done;
+  return done;
+}
+
+function workOff(share) {
+  const [yaw, pitch] = [part("yaw", share), part("pitch", share)];
+  if (yaw || pitch) rotate(yaw, pitch, pivot);
+  const [turnYaw, turnPitch] = [part("turnYaw", share), part("turnPitch", share)];
+  if (turnYaw || turnPitch) {
+    const far = distance();
+    rotate(turnYaw, turnPitch, camera.position.clone());
+    pivot = camera.position.clone().addScaledVector(ahead(), far);
+  }
+  const nearer = part("zoom", share);
+  if (nearer) approach(nearer);
+  const shift = pending.shift.clone().multiplyScalar(pending.shift.length() < 1e-4 * radius ? 1 : share);
+  pending.shift.sub(shift);
+  camera.position.add(shift);
+  pivot.add(shift);
+  return Boolean(yaw || pitch || turnYaw || turnPitch || nearer || shift.lengthSq());
+}
+
+function ahead() {
+  return new vendor.Vector3(0, 0, -1).applyQuaternion(camera.quaternion);
+}
+
+function rotate(yaw, pitch, centre) {
+  const steep = Math.asin(Math.max(-1, Math.min(1, ahead().y)));
+  const allowed = Math.max(Math.min(steep + pitch, Math.max(steep, STEEPEST)), Math.min(steep, -STEEPEST)) - steep;
+  const right = new vendor.Vector3(1, 0, 0).applyQuaternion(camera.quaternion);
+  const turn = new vendor.Quaternion().setFromAxisAngle(UP, yaw);
+  turn.multiply(new vendor.Quaternion().setFromAxisAngle(right, allowed));
+  camera.quaternion.premultiply(turn).normalize();
+  camera.position.sub(centre).applyQuaternion(turn).add(centre);
+}
+
+function approach(amount) {
+  const offset = camera.position.clone().sub(pivot);
+  const wanted = offset.length() * Math.exp(-amount);
+  camera.position.copy(pivot).addScaledVector(offset.normalize(), wanted);
+  // The pivot is pushed ahead, so that one can come through a wall or leave a room.
+  const least = 0.06 * radius;
+  if (wanted < least) pivot.addScaledVector(offset, wanted - least);
+}
+
+/** Bring the horizon back after a camera that was held askew. */
+function level(share) {
+  if (!levelling) return false;
+  const right = new vendor.Vector3(1, 0, 0).applyQuaternion(camera.quaternion);
+  const top = new vendor.Vector3(0, 1, 0).applyQuaternion(camera.quaternion);
+  const roll = Math.atan2(right.y, top.y);
+  if (Math.abs(roll) < 1e-3 || Math.abs(ahead().y) > 0.97) {
+    levelling = false;
+    return false;
+  }
+  camera.quaternion.multiply(new vendor.Quaternion().setFromAxisAngle(new vendor.Vector3(0, 0, 1), -roll * share));
+  return true;
+}
+
+/** Go to where one starts: where the first camera is, or beside the scene where there is none. */
+export function reset(seconds = JOURNEY_S) {
+  stand(null);
+  const middle = shown(manifest.middle);
+  const first = cameras[manifest.first];
+  const position = first ? shown(first.position) : middle.clone().add(new vendor.Vector3(0.9, 0.75, 1.6).multiplyScalar(radius));
+  pivot = middle;
+  if (first) {
+    const forward = new vendor.Vector3(0, 0, -1).applyQuaternion(shownQuaternion(first.quaternion));
+    pivot = aheadOf(position, forward);
+  }
+  const matrix = new vendor.Matrix4().lookAt(position, pivot, UP);
+  travel(position, new vendor.Quaternion().setFromRotationMatrix(matrix), seconds);
+}
+
+/** A point on a line of sight, as far as the scene's middle. */
+function aheadOf(position, forward) {
+  const far = shown(manifest.middle).sub(position).dot(forward);
+  return position.clone().addScaledVector(forward, Math.max(far, 0.3 * radius));
+}
+
+/** The view in the scene's frame, to be kept in a link. */
+export function whereabouts() {
+  return {
+    position: inScene(camera.position).toArray(),
+    quaternion: quaternionInScene(camera.quaternion).toArray(),
+    pivot: inScene(pivot).toArray(),
+  };
+}
+
+/** Go to a view that was kept. */
+export function goTo({ position, quaternion, pivot: round }, seconds = JOURNEY_S) {
+  stand(null);
+  levelling = false;
+  pivot = shown(round);
+  travel(shown(position), shownQuaternion(new vendor.Quaternion(...quaternion)).normalize(), seconds);
+}

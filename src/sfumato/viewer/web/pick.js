@@ -1,0 +1,31 @@
+// What lies under a point of the window.
+import { cameraOfTriangle, visiblePlates } from "./frusta.js";
+import { camera, size, splats } from "./stage.js";
+
+const raycaster = new vendor.Raycaster();
+
+function aim(x, y) {
+  const [width, height] = size();
+  const far = new vendor.Vector3((2 * x) / width - 1, 1 - (2 * y) / height, 0.5).unproject(camera);
+  raycaster.ray.origin.copy(camera.position);
+  raycaster.ray.direction.copy(far).sub(camera.position).normalize();
+  raycaster.camera = camera;
+}
+
+/** The training camera whose picture is under a point, or null. */
+export function cameraAt(x, y) {
+  const plates = visiblePlates();
+  if (!plates) return null;
+  aim(x, y);
+  const [hit] = raycaster.intersectObject(plates, false);
+  return hit ? cameraOfTriangle(hit.faceIndex) : null;
+}
+
+/** The shown place of the splats under a point, or null. */
+export function pointAt(x, y) {
+  const mesh = splats();
+  if (!mesh) return null;
+  aim(x, y);
+  const hits = raycaster.intersectObject(mesh, false);
+  return hits.length ? hits[0].point : null;
+}

@@ -1,0 +1,146 @@
+// The picture: three.js and Spark, drawn when something has changed.
+import { manifest, readBytes } from "./data.js";
+import { world } from "./world.js";
+
+const canvas = document.getElementById("stage");
+// A phone's pixels are too many and too small for every splat to be drawn on each.
+const MAX_RATIO = matchMedia("(pointer: coarse)").matches ? 1.5 : 2;
+// While the view moves the picture may be coarser, so that it follows.
+const SLOW_MS = 45;
+const FAST_MS = 14;
+const COARSEST = 0.3;
+
+export const camera = new vendor.PerspectiveCamera();
+const scene = new vendor.Scene();
+let renderer = null;
+let spark = null;
+let mesh = null;
+let dirty = true;
+let coarse = 1;
+let isCoarse = false;
+const times = [];
+
+/** Make the renderer; throws where there is no WebGL 2. */
+export function openStage() {
+  renderer = new vendor.WebGLRenderer({ canvas, antialias: false, preserveDrawingBuffer: true });
+  renderer.setClearColor(new vendor.Color().setRGB(...manifest.background, vendor.SRGBColorSpace), 1);
+  spark = new vendor.SparkRenderer({
+    renderer,
+    onDirty: touch,
+    accumExtSplats: true,
+    // As our own renderer draws: no splat below 1/255, 0.3 square pixels of blur, sorted by depth.
+    maxStdDev: Math.sqrt(2 * Math.log(255)),
+    minAlpha: 1 / 255,
+    preBlurAmount: manifest.antialiased ? 0 : 0.3,
+    blurAmount: manifest.antialiased ? 0.3 : 0,
+    maxPixelRadius: 2048,
+    sortRadial: false,
+  });
+  scene.add(spark, world);
+  camera.matrixAutoUpdate = true;
+  addEventListener("resize", resize);
+  resize();
+}
+
+/** Something has changed: draw again. */
+export function touch() {
+  dirty = true;
+}
+
+function resize() {
+  renderer.setPixelRatio(Math.min(devicePixelRatio, MAX_RATIO) * (isCoarse ? coarse : 1));
+  renderer.setSize(innerWidth, innerHeight, false);
+  touch();
+}
+
+export function size() {
+  return [innerWidth, innerHeight];
+}
+
+/** The splats that are shown. */
+export function splats() {
+  return mesh;
+}
+
+/** Load a scene and show it in the place of the last one, each splat as `modifier` makes it. */
+export async function showScene(source, modifier, onProgress) {
+  const bytes = await readBytes(source.name, onProgress);
+  const next = new vendor.SplatMesh({
+    fileBytes: bytes,
+    fileType: source.type,
+    extSplats: true,
+    objectModifier: modifier,
+  });
+  await next.initialized;
+  if (source.frame === "rub") next.quaternion.set(1, 0, 0, 0);
+  const last = mesh;
+  world.add(next);
+  mesh = next;
+  if (last) {
+    world.remove(last);
+    last.dispose();
+  }
+  touch();
+  return next;
+}
+
+/** Run `update(seconds)` before each frame; it says whether the view moves. */
+export function run(update) {
+  let before = performance.now();
+  let quiet = 0;
+  const frame = (now) => {
+    const seconds = Math.min((now - before) / 1000, 0.25);
+    const moves = update(seconds);
+    quiet = moves ? 0 : quiet + 1;
+    setCoarse(moves || (isCoarse && quiet < 12));
+    if (moves || dirty) {
+      dirty = false;
+      renderer.render(scene, camera);
+      if (moves) noteTime(now - before);
+    } else {
+      times.length = 0;
+    }
+    before = now;
+    requestAnimationFrame(frame);
+  };
+  requestAnimationFrame(frame);
+}
+
+function noteTime(ms) {
+  times.push(ms);
+  if (times.length > 40) times.shift();
+  if (ms > 4 * SLOW_MS && coarse > COARSEST) {
+    setLevel(coarse * 0.6);
+    return;
+  }
+  if (times.length < 6) return;
+  const mean = times.slice(-6).reduce((sum, t) => sum + t, 0) / 6;
+  if (mean > SLOW_MS && coarse > COARSEST) setLevel(coarse * 0.75);
+  else if (mean < FAST_MS && coarse < 1) setLevel(Math.min(coarse * 1.2, 1));
+}
+
+function setLevel(level) {
+  coarse = Math.max(level, COARSEST);
+  times.length = 0;
+  if (isCoarse) resize();
+}
+
+function setCoarse(wanted) {
+  if (wanted === isCoarse) return;
+  isCoarse = wanted;
+  if (coarse < 1) resize();
+}
+
+/** Frames per second of the motion that goes on; 0 at rest. */
+export function rate() {
+  if (times.length < 3) return 0;
+  return (1000 * times.length) / times.reduce((sum, t) => sum + t, 0);
+}
+
+/** Resolves when the picture is complete: sorted, drawn, and nothing left to change. */
+export async function settled() {
+  for (let calm = 0; calm < 6; ) {
+    await new Promise(requestAnimationFrame);
+    calm = dirty || spark.sorting || spark.dirty || isCoarse ? 0 : calm + 1;
+  }
+}

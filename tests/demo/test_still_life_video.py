@@ -150,27 +150,41 @@ def test_exposure_drifts_a_little(document, decoded):
     assert brightness.max() < 1.5 * brightness.min()
 
 
-def test_cameras_belong_to_their_frames(document, decoded, poses):
-    """The table top as seen in a frame is found again 3 frames later, where the cameras say it is."""
-    pictures = decoded[0]
-    x, y = np.meshgrid(np.linspace(-0.45, 0.25, 141), np.linspace(-0.33, -0.14, 39))
-    points = np.stack([x.ravel(), y.ravel(), np.zeros(x.size)], -1)
+def painting(document: dict, picture: np.ndarray, pose: np.ndarray) -> np.ndarray:
+    """Luma of a grid of points round the painting on the wall in ``picture`` [h, w]; NaN outside of it."""
+    x, z = np.meshgrid(np.linspace(0.3, 1.2, 161), np.linspace(0.3, 0.95, 61))
+    column, row = np.floor(
+        seen_at(document, pose, np.stack([x.ravel(), 0 * x.ravel() + 0.83, z.ravel()], -1))
+    ).T
+    inside = (column >= 0) & (column < document["w"]) & (row >= 0) & (row < document["h"])
+    at = np.where(inside, row, 0).astype(int), np.where(inside, column, 0).astype(int)
+    return np.where(inside, picture[at], np.nan)
 
-    def looked_up(number: int, pose: np.ndarray) -> np.ndarray:
-        column, row = np.floor(seen_at(document, pose, points)).T
-        inside = (column >= 0) & (column < document["w"]) & (row >= 0) & (row < document["h"])
-        at = np.where(inside, row, 0).astype(int), np.where(inside, column, 0).astype(int)
-        return np.where(inside, pictures[number][at], np.nan)
 
-    def agreement(offset: int) -> float:
-        found = []
-        for k in range(10, len(poses) - 10, 9):
-            if all(document["frames"][j]["usable"] for j in (k, k + 3)):
-                a, b = looked_up(k, poses[k]), looked_up(k + 3, poses[k + 3 + offset])
-                both = np.isfinite(a) & np.isfinite(b)
+def agreement(document: dict, pictures: np.ndarray, poses: np.ndarray, gap: int, late: int = 0) -> float:
+    """Median correlation of the painting in two frames ``gap`` apart, if cameras are ``late`` frames off."""
+    found = []
+    for k in range(10, len(poses) - gap - 10, 2):
+        if all(document["frames"][number]["usable"] for number in (k, k + gap)):
+            a = painting(document, pictures[k], poses[k])
+            b = painting(document, pictures[k + gap], poses[k + gap + late])
+            both = np.isfinite(a) & np.isfinite(b)
+            if both.sum() > 500:
                 found.append(np.corrcoef(a[both], b[both])[0, 1])
-        return float(np.median(found))
+    assert len(found) > 15
+    return float(np.median(found))
 
-    scores = {offset: agreement(offset) for offset in (-1, 0, 1)}
-    assert scores[0] > 0.8
+
+def test_cameras_belong_to_their_frames(document, decoded, poses):
+    scores = {late: agreement(document, decoded[0], poses, 3, late) for late in (-1, 0, 1)}
+    assert scores[0] > 0.85
     assert scores[0] > max(scores[-1], scores[1]) + 0.05
+
+
+def test_no_other_focal_length_fits_better(document, decoded, poses):
+    assert {frame["focal_px"] for frame in document["frames"]} == {document["focal_px"]}
+    scores = {
+        factor: agreement({**document, "focal_px": factor * document["focal_px"]}, decoded[0], poses, 12)
+        for factor in (0.97, 1.0, 1.03)
+    }
+    assert scores[1.0] > max(scores[0.97], scores[1.03]) + 0.03

@@ -1,0 +1,78 @@
+from dataclasses import replace
+
+import pytest
+import torch
+from editable import assert_same, doubles, scene_of
+
+from sfumato.edit.change import merged, scaling, transformed
+from sfumato.edit.clean import cleaned, floaters
+from sfumato.errors import ConfigError
+
+
+def wall(n=400):
+    """A flat wall of Gaussians that overlap, two units wide."""
+    places = torch.cat([doubles(0, n, 2).clamp(-1.5, 1.5), torch.zeros(n, 1)], dim=1)
+    return scene_of(places, log_scale=-2.5)
+
+
+def blobs():
+    """Single ones, and a small group that holds together, off the wall."""
+    single = scene_of([[0, 0, 3.0], [2.0, 2.0, -2.0], [-4.0, 0, 1.0]], log_scale=-2.5, seed=5)
+    group = scene_of(0.05 * doubles(7, 10, 3) + torch.tensor([0.5, 0.5, 2.0]), log_scale=-3.0, seed=8)
+    return merged(single, group)
+
+
+def test_planted_floaters_go_and_the_rest_stays_as_it_is():
+    scene = merged(wall(), blobs())
+    assert floaters(scene).tolist() == [False] * 400 + [True] * 13
+    assert_same(cleaned(scene), wall(), rtol=0, atol=0)
+
+
+def test_how_few_are_too_few_can_be_said():
+    scene = merged(wall(), blobs())
+    assert int(floaters(scene, members=5).sum()) == 3
+    assert not floaters(scene, members=1).any()
+
+
+def test_lengths_of_the_scene_do_not_matter():
+    scene = merged(wall(), blobs())
+    for factor in (1e-3, 1e3):
+        assert torch.equal(floaters(transformed(scene, scaling(factor))), floaters(scene))
+
+
+def test_a_background_of_few_large_gaussians_stays():
+    """Forty times as far apart as those of the wall, but as large as their gaps."""
+    far = transformed(scene_of(doubles(3, 60, 3), log_scale=-0.5, seed=3), scaling(40.0))
+    scene = merged(wall(), replace(far, means=far.means + torch.tensor([0.0, 0.0, 500.0])))
+    assert not floaters(scene).any()
+
+
+def test_ellipsoids_touch_along_their_long_axis_alone():
+    """Needles end to end are a chain; side by side, as far apart, they are not."""
+    places = torch.arange(40.0)[:, None] * torch.tensor([[1.0, 0.0, 0.0]])
+    needles = scene_of(places)
+    lengths = torch.tensor([0.3, 0.01, 0.01]).log()
+    along = replace(
+        needles, quats=torch.tensor([[1.0, 0, 0, 0]]).expand(40, 4), log_scales=lengths.expand(40, 3)
+    )
+    beside = replace(along, log_scales=lengths.flip(0).expand(40, 3))
+    assert not floaters(along).any()
+    assert int(floaters(beside).sum()) == 39
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 16])
+def test_tiny_scenes_keep_their_largest_group(n):
+    scene = scene_of(100.0 * doubles(1, n, 3))
+    assert len(cleaned(scene)) == min(n, 1)
+
+
+def test_gaussians_in_one_place_touch():
+    scene = scene_of(torch.zeros(50, 3))
+    assert not floaters(scene).any()
+
+
+def test_numbers_that_mean_nothing_are_refused():
+    with pytest.raises(ConfigError, match="reach"):
+        cleaned(wall(5), reach=0.0)
+    with pytest.raises(ConfigError, match="members"):
+        cleaned(wall(5), members=0)

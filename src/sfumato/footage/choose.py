@@ -12,8 +12,9 @@ from scipy.ndimage import median_filter
 from sfumato.footage.options import FEWEST_FRAMES, MOST_FRAMES, FrameOptions
 
 STEP = 0.015
-"""Motion from one kept frame to the next, in diagonals: thirty to sixty frames see each point; twice as far costs 0.6 dB on the
-embedded video."""
+"""Motion from one kept frame to the next, in diagonals: each point is then seen by some fifty frames.
+
+Twice as far costs 0.6 dB on the embedded video."""
 
 LONGEST_GAP = 0.15
 """Beyond it neighbours may overlap too little, once rotation and parallax are added, to be matched."""

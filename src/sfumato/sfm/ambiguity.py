@@ -29,7 +29,7 @@ _WITNESS = 25
 _FITTING_SHARE = 0.25
 _FITTING_TOLERANCES = 4.0
 # How far apart in order a witness's pictures may be, and those of the pairs of a chain.
-_WITNESS_STEPS, _CHAIN_STEPS = 2, 6
+_WITNESS_STEPS, _CHAIN_STEPS = 2, 3
 # A chain of neighbours drifts by less than this before it meets itself again; sides differ by more.
 _DRIFT_RAD = np.radians(40.0)
 # Shares of the pictures: that chains must hold to judge pairs by, and that a new model must not lose.
@@ -57,10 +57,11 @@ def resolved(
     before = tears(model, task, witnesses)
     if not before:
         return model, False
-    chains = _mapped(task, folder / "neighbours", report, near_pairs(task.database, pictures, _CHAIN_STEPS))
+    near = near_pairs(task.database, pictures, _CHAIN_STEPS)
+    chains = _mapped(task, folder / "neighbours", report, near)
     if sum(chain.num_reg_images() for chain in chains) < _CHAIN_SHARE * model.num_reg_images():
         return model, False
-    agreed, unjudged = _judged(chains, task.database)
+    agreed, unjudged = _judged(chains, task.database, near)
     unfolded = _mapped(task, folder / "unfolded", report, agreed)
     # Pictures that no chain holds join a model that stands already, and cannot fold it any more.
     joined = (
@@ -118,7 +119,9 @@ def _normalised(model: pycolmap.Reconstruction, image: pycolmap.Image, chosen: n
     return np.concatenate([ideal, np.ones((len(ideal), 1))], axis=1)
 
 
-def _judged(chains: Sequence[pycolmap.Reconstruction], database: Path) -> tuple[set[_Ids], set[_Ids]]:
+def _judged(
+    chains: Sequence[pycolmap.Reconstruction], database: Path, near: set[_Ids]
+) -> tuple[set[_Ids], set[_Ids]]:
     """Pairs that agree with the chains, and pairs with a picture that no chain holds."""
     chain_of = {
         i: number for number, chain in reversed(list(enumerate(chains))) for i in chain.reg_image_ids()
@@ -138,7 +141,7 @@ def _judged(chains: Sequence[pycolmap.Reconstruction], database: Path) -> tuple[
         elif _angle_rad(turn, np.eye(3)) < _DRIFT_RAD:
             agreed.add(pair)
     for votes in between.values():
-        agreed |= _majority(votes, database)
+        agreed |= _majority(votes, database, near)
     return agreed, unjudged
 
 
@@ -166,12 +169,18 @@ def _turn(chains: Sequence[pycolmap.Reconstruction], database: Path, pair: _Ids)
     return first.T @ found.cam2_from_cam1.rotation.matrix().T @ second
 
 
-def _majority(votes: Sequence[tuple[_Ids, np.ndarray]], database: Path) -> set[_Ids]:
-    """Of pairs between two chains, those that turn one to the other in the way that most matches do."""
+def _majority(votes: Sequence[tuple[_Ids, np.ndarray]], database: Path, near: set[_Ids]) -> set[_Ids]:
+    """Of pairs between two chains, those that turn one to the other in the way that most matches do.
+
+    Pictures that follow each other decide, where two chains meet in time: of things with two alike sides
+    half of all other pairs are false.
+    """
     import pycolmap
 
     with pycolmap.Database.open(database) as opened:
         weights = [len(opened.read_two_view_geometry(*pair).inlier_matches) for pair, _ in votes]
+    if any(pair in near for pair, _ in votes):
+        weights = [weight if pair in near else 0 for (pair, _), weight in zip(votes, weights, strict=True)]
     alike = np.array([[_angle_rad(a, b) < _DRIFT_RAD for _, b in votes] for _, a in votes])
     best = alike[np.argmax(alike @ np.array(weights))]
     return {pair for (pair, _), is_alike in zip(votes, best, strict=True) if is_alike}

@@ -1,0 +1,70 @@
+"""A pillar whose opposite sides look the same is not folded onto one side."""
+
+import json
+
+import numpy as np
+import pytest
+from found import dataset, pose_errors, poses_of
+from worlds import Face, Lens, looking, noise, photographs
+
+from sfumato.sfm import ambiguity
+from sfumato.sfm.pipeline import structure_from_motion
+
+SMALL = Lens(320, 240, 300.0, (160.0, 120.0))
+VIEWS = 30
+
+
+def pillar(*, symmetric):
+    """A pillar of eight sides whose pictures come round twice, or once."""
+    angles = np.radians(45.0 * np.arange(9))
+    corners = np.stack([1.2 * np.sin(angles), np.full(9, -0.9), -1.2 * np.cos(angles)], axis=1)
+    textures = [noise(7 + (number % 4 if symmetric else number)) for number in range(8)]
+    return tuple(
+        Face(start, end - start, np.array([0.0, 1.8, 0.0]), texture)
+        for start, end, texture in zip(corners, corners[1:], textures, strict=False)
+    )
+
+
+def round_trip():
+    """Cameras all the way round and a little further, so that the ends see the same side."""
+    angles = np.radians(np.linspace(0.0, 390.0, VIEWS))
+    return [
+        looking([3.4 * np.sin(a), -0.5 + 0.2 * np.sin(2.3 * k), -3.4 * np.cos(a)], [0.0, 0.0, 0.0])
+        for k, a in enumerate(angles)
+    ]
+
+
+@pytest.fixture(scope="module")
+def folded(tmp_path_factory):
+    """The true poses by name, and the dataset that was found, of a pillar with alike sides."""
+    folder = tmp_path_factory.mktemp("pillar")
+    poses = photographs(folder / "shots", pillar(symmetric=True), round_trip(), SMALL)
+    structure_from_motion([folder / "shots"], folder / "out")
+    return poses, folder / "out"
+
+
+def test_alike_sides_stay_apart(folded):
+    poses, out = folded
+    assert json.loads((out / "sfm.json").read_text())["found_by"].endswith("told apart")
+    found = poses_of(dataset(out))
+    assert len(found) >= 0.9 * VIEWS
+    degrees, shares = pose_errors(found, {name: poses[name] for name in found})
+    assert degrees.max() < 2.0 and shares.max() < 0.03
+
+
+def test_without_the_second_look_they_would_be_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(ambiguity, "resolved", lambda model, *rest: (model, False))
+    poses = photographs(tmp_path / "shots", pillar(symmetric=True), round_trip(), SMALL)
+    structure_from_motion([tmp_path / "shots"], tmp_path / "out")
+    found = poses_of(dataset(tmp_path / "out"))
+    degrees, _ = pose_errors(found, {name: poses[name] for name in found})
+    assert degrees.max() > 60.0
+
+
+def test_a_pillar_of_different_sides_is_left_alone(tmp_path):
+    poses = photographs(tmp_path / "shots", pillar(symmetric=False), round_trip(), SMALL)
+    structure_from_motion([tmp_path / "shots"], tmp_path / "out")
+    assert "told apart" not in json.loads((tmp_path / "out" / "sfm.json").read_text())["found_by"]
+    found = poses_of(dataset(tmp_path / "out"))
+    degrees, shares = pose_errors(found, {name: poses[name] for name in found})
+    assert degrees.max() < 2.0 and shares.max() < 0.03

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-PACKAGES = ("sfumato", "torch", "numba", "llvmlite", "numpy", "scipy", "pillow")
+PACKAGES = ("sfumato", "torch", "numba", "llvmlite", "numpy", "scipy", "pillow", "pycolmap", "av")
 VECTOR_FEATURES = ("sse4.2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512vl", "neon", "sve")
 ROOT = Path("/")
 

@@ -2,6 +2,6 @@
 
 from sfumato.footage.footage import gather
 from sfumato.footage.options import FrameOptions
-from sfumato.footage.records import Dropped, Footage, Picture, read_footage
+from sfumato.footage.records import Dropped, Footage, Picture, made_by, read_footage
 
-__all__ = ["Dropped", "Footage", "FrameOptions", "Picture", "gather", "read_footage"]
+__all__ = ["Dropped", "Footage", "FrameOptions", "Picture", "gather", "made_by", "read_footage"]

@@ -30,6 +30,14 @@ def given_cameras(inputs: Sequence[Path], config: SfmConfig) -> Source | None:
     return read_source(posed[0])
 
 
+def pictures_of(inputs: Sequence[Path]) -> list[Path]:
+    """The inputs, where a posed dataset stands for its own pictures and not for all files beside them."""
+    found = []
+    for path in inputs:
+        found += [frame.path for frame in read_source(path).frames] if holds_cameras(path) else [path]
+    return found
+
+
 def check_folders(inputs: Sequence[Path], out: Path) -> None:
     """Refuse to write where the input lies, or over what somebody else made.
 

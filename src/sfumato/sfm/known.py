@@ -25,7 +25,7 @@ from sfumato.scene.lenses import LENS_COEFFICIENTS
 if TYPE_CHECKING:
     import pycolmap
 
-_UNSAFE = re.compile(r"[^A-Za-z0-9._/-]+")
+_SPACE = re.compile(r"\s+")
 # Lenses that COLMAP spells as a special case of another one.
 _SPELT = {"fisheye": ("OPENCV_FISHEYE", 4)}
 _ONE_FOCAL = ("SIMPLE_RADIAL", "RADIAL", "SIMPLE_RADIAL_FISHEYE", "RADIAL_FISHEYE")
@@ -137,7 +137,7 @@ def back_to_given(model: pycolmap.Reconstruction, known: KnownCameras) -> None:
 
 def _name(frame: Frame, turn: bool) -> str:
     """A name that COLMAP's lists of pairs can hold; turned pictures become PNG files."""
-    name = _UNSAFE.sub("_", frame.name)
+    name = _SPACE.sub("_", frame.name)
     return str(PurePosixPath(name).with_suffix(".png")) if turn else name
 
 

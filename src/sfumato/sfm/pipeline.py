@@ -16,11 +16,11 @@ import numpy as np
 from sfumato import machine
 from sfumato.display import Display
 from sfumato.errors import CaptureError
-from sfumato.footage import Footage, FrameOptions, gather, read_footage
+from sfumato.footage import Footage, FrameOptions, gather, made_by, read_footage
 from sfumato.outputs import holding, write_json
 from sfumato.sfm import ambiguity, export, features, known, mapping, matching, pairs, report, results, upright
 from sfumato.sfm.config import SfmConfig
-from sfumato.sfm.inputs import check_folders, every_file, given_cameras
+from sfumato.sfm.inputs import check_folders, every_file, given_cameras, pictures_of
 from sfumato.sfm.stages import Stages, fingerprint
 
 if TYPE_CHECKING:
@@ -109,21 +109,22 @@ class _Run:
         return self._write(footage, model, found, placed is not None)
 
     def _gather(self) -> Footage:
-        folder = self._work / "frames"
+        folder, inputs = self._work / "frames", pictures_of(self._inputs)
 
         def work(_: bool) -> None:
             with self._display.counting("taking pictures", "frames") as report_count:
                 gather(
-                    self._inputs,
+                    inputs,
                     folder,
                     self._frames,
                     report=lambda what, done, total: report_count(done, total),
                 )
 
-        self._stages.run(
-            "frames", [fingerprint(every_file(self._inputs)), asdict(self._frames)], work, [folder]
-        )
+        made_from = [fingerprint(every_file(inputs)), asdict(self._frames)]
+        self._stages.run("frames", made_from, work, made_by(folder))
         footage = read_footage(folder)
+        if self._config.known_distance:
+            upright.check_names(self._config.known_distance, [p.name for p in footage.pictures])
         left_out = f", {len(footage.dropped)} left out as useless" if footage.dropped else ""
         self._display.say(f"pictures: {len(footage.pictures)}{left_out}")
         return footage

@@ -19,7 +19,7 @@ GOOD, USABLE, POOR = "good", "usable", "poor"
 # What a scene needs to be worth training: from what was seen on captures that worked and did not.
 _GOOD_SHARE, _USABLE_SHARE = 0.9, 0.5
 _GOOD_TRACK, _GOOD_ANGLE_DEG = 3.0, 3.0
-_LEAST_POINTS_PER_PICTURE = 20
+_LEAST_POINTS_PER_PICTURE, _HOPELESS_POINTS_PER_PICTURE = 20, 5
 _LEAST_PICTURES = 8
 # A picture is called blurred or dark against the others of its camera.
 _BLURRED, _DARK = 0.5, 0.06
@@ -64,7 +64,8 @@ class Quality:
                 f"points are seen under {self.angle_deg:.1f} degrees: move the camera, do not only turn it"
             )
         weak = self.points < _LEAST_POINTS_PER_PICTURE * self.registered or self.angle_deg < _GOOD_ANGLE_DEG
-        if share < _USABLE_SHARE or (weak and self.registered < _LEAST_PICTURES):
+        hopeless = self.points < _HOPELESS_POINTS_PER_PICTURE * self.registered
+        if hopeless or share < _USABLE_SHARE or (weak and self.registered < _LEAST_PICTURES):
             return POOR, against
         return (USABLE if against else GOOD), against
 

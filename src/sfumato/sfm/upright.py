@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -88,7 +88,7 @@ def find_gravity(rotations: np.ndarray, recorded: Mapping[int, np.ndarray] | Non
 def upright_similarity(
     gravity: np.ndarray, points: np.ndarray, centres: np.ndarray, forward: np.ndarray
 ) -> Similarity:
-    """Turn gravity to +y and put the origin into the middle of the scene.
+    """Turn gravity to +y and put the origin near the middle of the scene.
 
     The first camera looks along +z as far as that goes, so that a viewer begins on the captured side.
 
@@ -107,6 +107,20 @@ def upright_similarity(
     rotation = np.stack([np.cross(down, ahead), down, ahead])
     middle = np.median(points if len(points) else centres, axis=0)
     return Similarity(1.0, rotation, -rotation @ middle)
+
+
+def check_names(known: tuple[str, str, float], names: Collection[str]) -> None:
+    """Refuse a known distance between pictures that are not there.
+
+    Args:
+        known: names of two pictures, and the distance.
+        names: of all pictures.
+
+    Raises:
+        CaptureError: a name means no picture, or several.
+    """
+    for name in known[:2]:
+        _named(name, names)
 
 
 def scaled(
@@ -132,11 +146,13 @@ def scaled(
     return Similarity(scale, similarity.rotation, scale * similarity.translation)
 
 
-def _named(name: str, centres: Mapping[str, np.ndarray]) -> str:
+def _named(name: str, names: Collection[str]) -> str:
     """The one picture that ``name`` means: its name in the dataset, or that of the file it came from."""
-    found = [n for n in centres if n == name] or [n for n in centres if _stem(n) == _stem(name)]
+    found = [n for n in names if n == name] or [n for n in names if _stem(n) == _stem(name)]
     if len(found) != 1:
-        what = "no picture with a camera has this name" if not found else f"{len(found)} pictures have it"
+        what = (
+            "no picture has this name, or it has no camera" if not found else f"{len(found)} pictures have it"
+        )
         raise CaptureError(f"known_distance: {name!r}: {what}; sfm.json lists the names")
     return found[0]
 

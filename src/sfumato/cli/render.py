@@ -17,6 +17,7 @@ from sfumato.errors import ConfigError
 if TYPE_CHECKING:
     from sfumato.cli.render_plan import Plan
     from sfumato.display import Display
+    from sfumato.paths.frames import FrameFolder
 
 _MAX_FRAMES = 99_999
 _MAX_SIDE_PX = 16_384
@@ -42,6 +43,8 @@ class Render:
         size: pixels, such as 1280x720; by default that of the path's cameras, at most 1080 high.
         seconds: length; by default 8, or as the JSON file says.
         fps: frames a second.
+        up: which way is up in the scene, for an orbit or a swing; by default as the cameras were held,
+            and -y in a scene file without cameras.
         fov: vertical field of view in degrees; by default that of the cameras.
         background: red, green and blue in [0, 1] behind the scene; None: as the run says, else black.
         antialiased: for scenes that were trained so; a run folder knows it.
@@ -57,6 +60,7 @@ class Render:
     size: str | None = None
     seconds: float | None = None
     fps: float = 30.0
+    up: tuple[float, float, float] | None = None
     fov: float | None = None
     background: tuple[float, float, float] | None = None
     antialiased: FlagCreatePairsOff[bool] = False
@@ -105,6 +109,7 @@ def command(arguments: Sequence[str]) -> int:
 
     from sfumato.cli.render_plan import plan_of
     from sfumato.display import Display
+    from sfumato.paths.frames import FrameFolder
 
     display = Display(Console())
     is_video = given.out.suffix.lower() == ".mp4"
@@ -112,10 +117,11 @@ def command(arguments: Sequence[str]) -> int:
     for path in outputs.values():
         if path.is_dir() or (path.exists() and not given.overwrite):
             raise ConfigError(f"{path} exists; give --overwrite to replace it, or another --out")
+    frames = FrameFolder(given.out.with_name(f"{given.out.name}.frames") if is_video else given.out)
+    frames.check_free()
     plan = plan_of(given, is_video)
-    folder = given.out.with_name(f"{given.out.name}.frames") if is_video else given.out
-    _render(given, plan, folder, outputs, display)
-    made = " and ".join(str(path) for path in outputs.values()) or str(folder)
+    _render(given, plan, frames, outputs, display)
+    made = " and ".join(str(path) for path in outputs.values()) or str(frames.path)
     width, height = plan.cameras[0].size_px
     display.say(f"{made}: {len(plan.cameras):,} frames of {width}x{height}")
     return 0
@@ -130,18 +136,18 @@ def _videos(given: Render) -> dict[str, Path]:
     }
 
 
-def _render(given: Render, plan: Plan, folder: Path, outputs: dict[str, Path], display: Display) -> None:
+def _render(
+    given: Render, plan: Plan, frames: FrameFolder, outputs: dict[str, Path], display: Display
+) -> None:
     """Make the frames, and the videos of them."""
     from sfumato.capture.images import decode
     from sfumato.outputs import holding
-    from sfumato.paths.frames import FrameFolder
     from sfumato.paths.pictures import painter
     from sfumato.paths.video import write_video
 
-    frames = FrameFolder(folder)
     # Frames of a video are thrown away in the end, so that those of another one may go now.
     overwrite = given.overwrite or bool(outputs)
-    with holding(folder, "rendering into"):
+    with holding(frames.path, "rendering into"):
         frames.begin(plan.cameras, _facts(given, plan), given.kinds, overwrite=overwrite)
         count, whole = len(plan.cameras), len(plan.cameras) * len(given.kinds)
         with display.counting("rendering", "frames") as report:

@@ -13,8 +13,8 @@ from sfumato.capture.dataset import Capture, load_capture
 from sfumato.cli.scene_files import scene_file
 from sfumato.errors import CaptureError, ConfigError
 from sfumato.paths.files import KeyFrames, read_path
-from sfumato.paths.look import field_of_view_deg, refitted
-from sfumato.paths.orbit import Orbit, orbit_of_cameras, orbit_of_scene
+from sfumato.paths.look import Y_DOWN, field_of_view_deg, refitted
+from sfumato.paths.orbit import orbit_of_cameras, orbit_of_scene
 from sfumato.paths.pictures import Look
 from sfumato.paths.spline import along_cameras
 from sfumato.paths.video import even
@@ -65,6 +65,7 @@ def plan_of(given: Render, is_video: bool) -> Plan:
         SfumatoError: a file is missing or broken, or the arguments contradict each other.
     """
     size_px = given.size_px
+    _check_used(given)
     path = scene_file(given.scene)
     file_path = read_path(Path(given.path)) if given.path not in _WORDS else None
     scene = load(path)
@@ -80,13 +81,22 @@ def plan_of(given: Render, is_video: bool) -> Plan:
     return Plan(scene, path, tuple(refitted(camera, size_px) for camera in cameras), look, given.fps)
 
 
+def _check_used(given: Render) -> None:
+    """Refuse options that the path has no use for."""
+    if given.up is not None and given.path not in ("orbit", "swing"):
+        raise ConfigError(f"--up is for orbits; leave it out with --path {given.path}")
+    if given.data is not None and given.path not in _WORDS:
+        raise ConfigError(f"--data is for paths along cameras; leave it out with --path {given.path}")
+
+
 def _look_and_capture(given: Render, *, with_cameras: bool) -> tuple[Look, Capture | None]:
     """How the run's scene is drawn, and its dataset where it is needed and there."""
     look, capture = Look(antialiased=given.antialiased), None
     is_run = given.scene.is_dir() and RunFolder(given.scene).config.is_file()
     if is_run:
         options = RunFolder(given.scene).read_options()
-        look = Look(options.capture.background or look.background, options.train.antialiased)
+        antialiased = given.antialiased or options.train.antialiased
+        look = Look(options.capture.background or look.background, antialiased)
         if with_cameras:
             try:
                 capture = options.capture.load(given.data or options.data, seed=options.train.seed)
@@ -123,7 +133,7 @@ def _cameras(
         if not known:
             raise ConfigError("the training path needs a run folder or --data with the posed photographs")
         return along_cameras(known, _count(given, _DEFAULT_SECONDS))
-    orbit: Orbit = orbit_of_cameras(known) if known else orbit_of_scene(scene)
+    orbit = orbit_of_cameras(known, given.up) if known else orbit_of_scene(scene, given.up or Y_DOWN)
     along = orbit.swing if given.path == "swing" else orbit.cameras
     usual_px = known[0].size_px if known else _DEFAULT_SIZE_PX
     return along(_count(given, _DEFAULT_SECONDS), size_px or usual_px)

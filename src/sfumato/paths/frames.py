@@ -39,6 +39,18 @@ class FrameFolder:
         folder = self.path if kind == "colour" else self.path / kind
         return folder / f"{index:05d}.png"
 
+    def check_free(self) -> None:
+        """Refuse to put frames among somebody's files.
+
+        Raises:
+            ConfigError: the folder holds something else, or is a file.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise ConfigError(f"{self.path} is a file; give a folder, or a name that ends in .mp4")
+        inside = [path.name for path in self.path.iterdir()] if self.path.exists() else []
+        if PLAN not in inside and set(inside) - {_LOCK}:
+            raise ConfigError(f"{self.path} holds other files; give an empty folder or another name")
+
     def begin(
         self, cameras: Sequence[Camera], facts: Mapping[str, Any], kinds: Sequence[str], *, overwrite: bool
     ) -> None:
@@ -51,15 +63,11 @@ class FrameFolder:
             overwrite: remove the frames of another plan.
 
         Raises:
-            ConfigError: the folder holds something else, or frames of another plan.
+            ConfigError: the folder holds frames of another plan.
             SfumatoError: it cannot be written.
         """
-        if self.path.exists() and not self.path.is_dir():
-            raise ConfigError(f"{self.path} is a file; give a folder, or a name that ends in .mp4")
         plan = {"version": 1, **facts, "cameras": [described(camera) for camera in cameras]}
         stored = self._stored_plan()
-        if stored is None and self.path.exists() and any(p.name != _LOCK for p in self.path.iterdir()):
-            raise ConfigError(f"{self.path} holds other files; give an empty folder or another name")
         if stored is not None and stored != json.loads(json.dumps(plan)):
             if not overwrite:
                 raise ConfigError(

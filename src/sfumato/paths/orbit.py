@@ -70,31 +70,32 @@ class Orbit:
         return tuple(cameras)
 
 
-def orbit_of_cameras(cameras: Sequence[Camera]) -> Orbit:
+def orbit_of_cameras(cameras: Sequence[Camera], up: Sequence[float] | None = None) -> Orbit:
     """The circle at the height and distance of given cameras, around the point they look at.
 
     Args:
         cameras: one or more.
+        up: (x, y, z) upwards; by default as the cameras were held.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: there is no camera, or ``up`` is zero.
     """
     if not cameras:
         raise ConfigError("an orbit needs a camera to learn its distance from; there is none")
     poses = np.stack([camera.camera_from_world.detach().double().numpy() for camera in cameras])
     rotations = poses[:, :3, :3]
     centres = -np.einsum("nji,nj->ni", rotations, poses[:, :3, 3])
-    forward, up = rotations[:, 2], _upwards(rotations)
-    target = _nearest_to_lines(centres, forward)
+    axis = _upwards(rotations) if up is None else _axis(up)
+    target = _nearest_to_lines(centres, rotations[:, 2])
     arms = centres - target
-    rise = np.median(arms @ up)
-    across = arms - (arms @ up)[:, None] * up
+    rise = np.median(arms @ axis)
+    across = arms - (arms @ axis)[:, None] * axis
     distance = np.median(np.linalg.norm(across, axis=1))
-    begin = _unit(across[0], np.cross(up, np.eye(3)[np.argmin(np.abs(up))]))
-    first, last = _covered(across, begin, np.cross(up, begin))
-    start = target + rise * up + max(distance, 1e-6) * begin
+    begin = _unit(across[0], np.cross(axis, np.eye(3)[np.argmin(np.abs(axis))]))
+    first, last = _covered(across, begin, np.cross(axis, begin))
+    start = target + rise * axis + max(distance, 1e-6) * begin
     fov_deg = float(np.median([field_of_view_deg(camera) for camera in cameras]))
-    return Orbit(target, start, up, fov_deg, (first, last))
+    return Orbit(target, start, axis, fov_deg, (first, last))
 
 
 def orbit_of_scene(gaussians: Gaussians, up: Sequence[float] = Y_DOWN) -> Orbit:
@@ -105,14 +106,14 @@ def orbit_of_scene(gaussians: Gaussians, up: Sequence[float] = Y_DOWN) -> Orbit:
         up: (x, y, z) upwards; y points down in the world of `sfumato sfm`.
 
     Raises:
-        ConfigError: the scene is empty.
+        ConfigError: the scene is empty, or ``up`` is zero.
     """
     if not len(gaussians):
         raise ConfigError("an orbit needs a scene with Gaussians; this one is empty")
     means = gaussians.means.detach().double().numpy()
     target = np.median(means, axis=0)
     radius = float(np.median(np.linalg.norm(means - target, axis=1)))
-    axis = _unit(np.asarray(up, np.float64), np.asarray(Y_DOWN))
+    axis = _axis(up)
     side = np.cross(axis, np.eye(3)[np.argmin(np.abs(axis))])
     # The world of structure from motion looks along +z first, so the orbit begins on the near side.
     side = _unit(np.array([0.0, 0.0, -1.0]) + axis * axis[2], side)
@@ -120,6 +121,13 @@ def orbit_of_scene(gaussians: Gaussians, up: Sequence[float] = Y_DOWN) -> Orbit:
     away = max(_AWAY * radius, 1e-6)
     start = target + away * (np.cos(rise) * side + np.sin(rise) * axis)
     return Orbit(target, start, axis, DEFAULT_FOV_DEG)
+
+
+def _axis(up: Sequence[float]) -> np.ndarray:
+    axis = np.asarray(up, np.float64)
+    if not 0 < np.linalg.norm(axis) < np.inf:
+        raise ConfigError(f"up is {[*up]}; give a direction, such as 0 -1 0")
+    return axis / np.linalg.norm(axis)
 
 
 def _upwards(rotations: np.ndarray) -> np.ndarray:

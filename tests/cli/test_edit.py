@@ -1,0 +1,128 @@
+"""The command `edit`: edits in order, and complaints in one line."""
+
+import json
+
+import pytest
+import torch
+from desk import says
+
+from sfumato.cli import main
+from sfumato.edit import change
+from sfumato.scene.files import load, save
+from sfumato.scene.gaussians import Gaussians
+
+
+@pytest.fixture
+def scene(tmp_path):
+    n, generator = 50, torch.Generator().manual_seed(0)
+    gaussians = Gaussians(
+        torch.randn(n, 3, generator=generator),
+        torch.full((n, 3), -1.0),
+        torch.ones(n, 4),
+        torch.zeros(n),
+        torch.randn(n, 16, 3, generator=generator),
+    )
+    save(gaussians, tmp_path / "scene.ply")
+    return tmp_path / "scene.ply"
+
+
+def edit(*words):
+    return main(["edit", *map(str, words)])
+
+
+def test_edits_are_done_in_the_order_given(scene, tmp_path):
+    out = tmp_path / "out.ply"
+    assert edit(scene, "--translate", "-1,0,0", "-o", out, "--rotate=0,0,90", "--degree", 1) == 0
+    expected = change.transformed(load(scene), change.rotation((0, 0, 90)) @ change.translation((-1, 0, 0)))
+    torch.testing.assert_close(load(out).means, expected.means)
+    assert load(out).sh_degree == 1
+    assert edit(scene, "--rotate", "0,0,90", "--translate", "-1,0,0", "-o", out, "--overwrite") == 0
+    expected = change.transformed(load(scene), change.translation((-1, 0, 0)) @ change.rotation((0, 0, 90)))
+    torch.testing.assert_close(load(out).means, expected.means)
+
+
+def test_inputs_are_joined_and_run_folders_have_a_scene(scene, tmp_path):
+    (tmp_path / "run").mkdir()
+    scene.rename(tmp_path / "run/scene.ply")
+    out = tmp_path / "out.ply"
+    assert (
+        edit(tmp_path / "run", tmp_path / "run/scene.ply", "--add", tmp_path / "run/scene.ply", "-o", out)
+        == 0
+    )
+    assert len(load(out)) == 150
+
+
+def test_selections_and_where(scene, tmp_path, capsys):
+    out = tmp_path / "out.ply"
+    box = "box:0,-9,-9,9,9,9"
+    inside = int((load(scene).means[:, 0] >= 0).sum())
+    assert edit(scene, "-o", out, "--where", f"not {box}", "--translate", "-5,0,0", "--delete", box) == 0
+    assert len(load(out)) == 50 - inside and load(out).means[:, 0].max() < -5
+    assert f"delete: 50 -> {50 - inside} Gaussians" in capsys.readouterr().out
+    assert edit(scene, "-o", out, "--clean", "--overwrite") == 0
+    assert edit(scene, "-o", out, "--clean=reach=9,members=1", "--overwrite") == 0
+    assert len(load(out)) == 50
+
+
+def test_a_script_does_it_again(scene, tmp_path):
+    once, again, script = tmp_path / "once.ply", tmp_path / "again.ply", tmp_path / "edits.json"
+    words = ("--keep", "sphere:0,0,0,1.5", "--scale", 2, "--add", scene)
+    assert edit(scene, "-o", once, *words, "--save-script", script) == 0
+    assert [one["do"] for one in json.loads(script.read_text())["edits"]] == ["keep", "scale", "add"]
+    assert edit(scene, "-o", again, "--script", script) == 0
+    assert once.read_bytes() == again.read_bytes()
+
+
+def test_nothing_is_overwritten_unless_asked(desk, scene, tmp_path):
+    before = scene.read_bytes()
+    says(desk.complains(["edit", str(scene), "-o", str(scene), "--scale", "2"]), "exists", "--overwrite")
+    assert scene.read_bytes() == before
+    assert edit(scene, "-o", scene, "--scale", 2, "--overwrite") == 0
+    assert scene.read_bytes() != before
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--keep"], ["--keep needs a value"]),
+        (["--keep", "cone:1"], ["--keep", "no selection 'cone'", "sphere"]),
+        (["--keep", "box:1,2"], ["--keep box takes"]),
+        (["--rotate", "0,a,0"], ["--rotate", "'a' is no number"]),
+        (["--scale", "-1"], ["scale", "above 0"]),
+        (["--scale", "1,2"], ["--scale takes"]),
+        (["--transform", "1,2,3"], ["--transform takes 16"]),
+        (["--clean=speed=3"], ["--clean", "no 'speed'"]),
+        (["--where", "largest:1"], ["--where", "none follows"]),
+        (["--where", "largest:1", "--keep", "largest:1"], ["join the two"]),
+        (["--script", "nix.json"], ["nix.json"]),
+        (["--add", "nix.ply"], ["nix.ply", "missing"]),
+        (["--delete", "largest:1000"], ["nothing is left"]),
+        (["--twist", "3"], ["--twist"]),
+    ],
+)
+def test_wrong_words_are_one_line(desk, scene, tmp_path, words, said):
+    out = tmp_path / "out.ply"
+    says(desk.complains(["edit", str(scene), "-o", str(out), *words]), *said)
+    assert not out.exists()
+
+
+def test_wrong_files_are_one_line(desk, scene, tmp_path):
+    out = str(tmp_path / "out.ply")
+    says(desk.complains(["edit", "-o", out]), "IN")
+    says(desk.complains(["edit", str(scene)]), "--out")
+    says(desk.complains(["edit", str(tmp_path / "nix.ply"), "-o", out]), "nix.ply", "missing")
+    says(desk.complains(["edit", str(tmp_path), "-o", out, "--overwrite", "--keep", "nix"]), "nix")
+    says(desk.complains(["edit", str(scene), "-o", str(tmp_path / "out.xyz")]), "out.xyz", ".ply")
+    (tmp_path / "empty").mkdir()
+    says(desk.complains(["edit", str(tmp_path / "empty"), "-o", out]), "without scene.ply")
+
+
+def test_help_names_every_edit_and_selection(capsys):
+    from sfumato.edit.script import EDITS
+    from sfumato.edit.selections import TESTS
+
+    with pytest.raises(SystemExit):
+        edit("--help")
+    said = capsys.readouterr().out
+    assert all(f"--{name} " in said for name in EDITS)
+    assert all(f"  {name}" in said for name in TESTS)

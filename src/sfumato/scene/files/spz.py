@@ -84,7 +84,7 @@ def save(
     version: int = 3,
     antialiased: bool = False,
     sh1_bits: int = 5,
-    sh_rest_bits: int = 4,
+    sh_rest_bits: int = 5,
 ) -> None:
     """Write Gaussians as an `.spz` file.
 
@@ -98,7 +98,8 @@ def save(
         version: 2 (coarser rotations), 3, or 4 (Zstandard; few viewers read it).
         antialiased: note that the scene was made for anti-aliased rendering.
         sh1_bits: how many bits of 8 SH of degree 1 keep.
-        sh_rest_bits: how many those of degree 2 and 3 keep.
+        sh_rest_bits: how many those of degree 2 and 3 keep; with 4, as other writers have it, files are a
+            tenth smaller and renders differ by about 1/100 instead of half of it.
 
     Raises:
         FormatError: a field holds NaN or infinity, or a position that 24 bits cannot hold.

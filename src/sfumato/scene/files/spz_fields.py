@@ -210,6 +210,4 @@ def _coarser(bits: int) -> np.ndarray:
     return np.minimum((np.arange(256) + step // 2) // step * step, 255).astype(np.uint8)
 
 
-# The outermost bytes stand for a half step, of which this is the middle: opacities 0 and 1 have no logit.
-_OPACITIES = np.clip(np.arange(256) / 255, 0.25 / 255, 1 - 0.25 / 255)
-_LOGITS = np.log(_OPACITIES / (1 - _OPACITIES)).astype(np.float32)
+_LOGITS = values.logit_of_opacities("", np.arange(256) / 255)

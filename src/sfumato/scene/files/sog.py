@@ -1,0 +1,231 @@
+"""Scenes as PlayCanvas' `.sog`: numbers as pixels of lossless WebP pictures, and a description in JSON.
+
+Bundled, a zip archive `scene.sog`; unbundled, a folder with `meta.json`; streamed, a folder with
+`lod-meta.json` and subfolders, of which the finest level is read. The frame is that of the field's `.ply`
+files, as writers leave it.
+
+Source: the format's description at developer.playcanvas.com, "The SOG Format" and "Streamed SOG".
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sfumato.errors import ConfigError, FormatError
+from sfumato.outputs import write_bytes
+from sfumato.scene.files import values
+from sfumato.scene.files.codec import Codec
+from sfumato.scene.files.compressed_ply import curve_order
+from sfumato.scene.files.sog_images import MAX_SIDE, encode
+from sfumato.scene.files.sog_levels import load_levels
+from sfumato.scene.files.sog_palette import codebook, nearest_in, palette
+from sfumato.scene.files.sog_source import (
+    MAX_META_BYTES,
+    ZIP_MAGIC,
+    archive_reader,
+    folder_reader,
+    holds,
+    parse,
+)
+from sfumato.scene.files.sog_textures import (
+    FIRST_TAG,
+    MAX_PALETTE,
+    OTHERS,
+    ROW_OF_PALETTE,
+    Textures,
+    unpack,
+)
+from sfumato.scene.files.spz_packing import in_threads
+from sfumato.scene.gaussians import Gaussians
+
+META = "meta.json"
+# Smaller ones are all too small to be seen, and would take entries of the codebook from the others.
+_THINNEST = math.log(1e-5)
+
+_log = logging.getLogger(__name__)
+
+
+def recognises(head: bytes, path: Path) -> bool:
+    """Whether a file is a zip archive or a description of a `.sog` scene."""
+    if head[:4] == ZIP_MAGIC:
+        return path.suffix.lower() == ".sog" or holds(path, META)
+    is_object = head.lstrip()[:1] == b"{"
+    return is_object and (
+        all(key in head for key in (b'"means"', b'"quats"'))
+        or all(key in head for key in (b'"lodLevels"', b'"filenames"'))
+    )
+
+
+def load(path: Path) -> Gaussians:
+    """Read Gaussians from a `.sog` scene.
+
+    Args:
+        path: an archive, a `meta.json`, or a `lod-meta.json`, of which the finest level that is there is
+            read, and a warning says so if it is not the finest of all.
+
+    Returns:
+        float32 on the CPU, in the file's frame and order. There is a warning for scenes that were made
+        for anti-aliased rendering.
+
+    Raises:
+        FormatError: a part is missing, broken, larger or smaller than its description says, lossy, or
+            holds what no scene has.
+    """
+    with path.open("rb") as handle:
+        start = handle.read(4)
+    if start != ZIP_MAGIC:
+        meta = _description(path)
+        if "lodLevels" in meta:
+            return load_levels(path, meta, _load_folder)
+    return _load_archive(path) if start == ZIP_MAGIC else _load_folder(path)
+
+
+def save(gaussians: Gaussians, path: Path, *, palette_size: int = 65536, antialiased: bool = False) -> None:
+    """Write Gaussians as a `.sog` scene, in the order of a space-filling curve.
+
+    Args:
+        gaussians: the scene, any device or float type.
+        path: the file to write: an archive, or with the suffix `.json` the description of a folder's
+            pictures, which are written beside it.
+        palette_size: how many different SH above degree 0 there may be, 1 to 65536. Fewer are smaller
+            and sooner written.
+        antialiased: note that the scene was made for anti-aliased rendering.
+
+    Raises:
+        FormatError: a field holds NaN or infinity, or there are no Gaussians, or too many for a picture.
+        ConfigError: an option is out of range.
+        SfumatoError: a picture cannot be written.
+    """
+    if not 1 <= palette_size <= MAX_PALETTE:
+        raise ConfigError(f"palette_size is {palette_size}; give 1 to {MAX_PALETTE}")
+    arrays = values.checked_arrays(gaussians)
+    if not 1 <= len(gaussians) <= MAX_SIDE**2 // 2:
+        raise FormatError(f"the scene cannot be saved: .sog holds 1 and more Gaussians, not {len(gaussians)}")
+    order = curve_order(arrays["means"])
+    arrays = {name: array[order] for name, array in arrays.items()}
+    meta: dict[str, Any] = {"version": 2, "asset": {"generator": "sfumato"}, "count": len(gaussians)}
+    if antialiased:
+        meta["antialias"] = True
+    # The palette takes longest and so comes first; the others run beside it.
+    makers = [_rest, _scales, _base, _means, _quats]
+    parts = list(in_threads(lambda make: make(arrays, palette_size), makers))
+    pictures: dict[str, bytes] = {}
+    for part in reversed(parts):
+        for key, description, encoded in part:
+            meta[key] = description | {"files": list(encoded)}
+            pictures |= encoded
+    text = json.dumps(meta, allow_nan=False).encode("ascii")
+    if path.suffix.lower() == ".json":
+        for name, data in pictures.items():
+            write_bytes(path.parent / name, data)
+        path.write_bytes(text)
+        return
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in {META: text, **pictures}.items():
+            archive.writestr(zipfile.ZipInfo(name), data)
+
+
+CODEC = Codec(".sog", (".sog", "meta.json"), recognises, load, save, ("palette_size", "antialiased"))
+
+
+def _description(path: Path) -> dict[str, Any]:
+    return parse(folder_reader(path.parent)(path.name, MAX_META_BYTES), str(path))
+
+
+def _load_archive(path: Path) -> Gaussians:
+    with archive_reader(path) as read:
+        meta = parse(read(META, MAX_META_BYTES), f"{path}: {META}")
+        return _scene(Textures(path, meta, read, path.stat().st_size))
+
+
+def _load_folder(path: Path) -> Gaussians:
+    size = sum(part.stat().st_size for part in path.parent.glob("*.webp"))
+    return _scene(Textures(path, _description(path), folder_reader(path.parent), size))
+
+
+def _scene(textures: Textures) -> Gaussians:
+    if textures.has("antialias"):
+        _log.warning("%s was made for anti-aliased rendering and looks right only with it", textures.path)
+    return values.checked_scene(textures.path, **unpack(textures))
+
+
+_Part = list[tuple[str, dict[str, Any], dict[str, bytes]]]
+
+
+def _rest(arrays: dict[str, np.ndarray], palette_size: int) -> _Part:
+    sh = arrays["sh"][:, 1:]
+    num_coefficients = sh.shape[1]
+    if not num_coefficients:
+        return []
+    entries, labels = palette(np.ascontiguousarray(sh).reshape(len(sh), -1), palette_size)
+    book = codebook(entries)
+    columns = ROW_OF_PALETTE
+    rows = np.zeros((-(-len(entries) // columns) * columns, num_coefficients, 3), np.uint8)
+    rows[: len(entries)] = nearest_in(book, entries).reshape(-1, num_coefficients, 3)
+    indices = np.stack([labels & 255, labels >> 8, np.zeros_like(labels)], axis=1).astype(np.uint8)
+    pictures = {
+        "shN_centroids.webp": encode(rows.reshape(-1, columns * num_coefficients, 3)),
+        "shN_labels.webp": encode(_framed(indices)),
+    }
+    bands = math.isqrt(num_coefficients + 1) - 1
+    return [("shN", {"count": len(entries), "bands": bands, "codebook": book.tolist()}, pictures)]
+
+
+def _scales(arrays: dict[str, np.ndarray], palette_size: int) -> _Part:
+    log_scales = arrays["log_scales"]
+    log_scales = np.maximum(log_scales, np.median(log_scales) + np.float32(_THINNEST))
+    book = codebook(log_scales)
+    return [
+        (
+            "scales",
+            {"codebook": book.tolist()},
+            {"scales.webp": encode(_framed(nearest_in(book, log_scales)))},
+        )
+    ]
+
+
+def _base(arrays: dict[str, np.ndarray], palette_size: int) -> _Part:
+    base = arrays["sh"][:, 0]
+    book = codebook(base)
+    opacities = np.rint(values.opacities_of_logits(arrays["logit_opacities"]) * 255).astype(np.uint8)
+    pixels = np.column_stack([nearest_in(book, base), opacities])
+    return [("sh0", {"codebook": book.tolist()}, {"sh0.webp": encode(_framed(pixels))})]
+
+
+def _means(arrays: dict[str, np.ndarray], palette_size: int) -> _Part:
+    means = arrays["means"].astype(np.float64)
+    curved = np.copysign(np.log1p(np.abs(means)), means)
+    low, high = curved.min(axis=0), curved.max(axis=0)
+    steps = np.rint((curved - low) * (65535 / np.where(high > low, high - low, 1))).astype(np.uint16)
+    pictures = {
+        "means_l.webp": encode(_framed((steps & 255).astype(np.uint8))),
+        "means_u.webp": encode(_framed((steps >> 8).astype(np.uint8))),
+    }
+    return [("means", {"mins": low.tolist(), "maxs": high.tolist()}, pictures)]
+
+
+def _quats(arrays: dict[str, np.ndarray], palette_size: int) -> _Part:
+    quats = arrays["quats"].astype(np.float64)
+    unit = quats / np.linalg.norm(quats, axis=1, keepdims=True)
+    largest = np.abs(unit).argmax(axis=1)[:, None]
+    unit *= np.where(np.take_along_axis(unit, largest, axis=1) < 0, -1, 1)
+    small = np.take_along_axis(unit, OTHERS[largest[:, 0]], axis=1)
+    stored = np.clip(np.rint((small * math.sqrt(2) + 1) * 127.5), 0, 255)
+    pixels = np.column_stack([stored, largest + FIRST_TAG]).astype(np.uint8)
+    return [("quats", {}, {"quats.webp": encode(_framed(pixels))})]
+
+
+def _framed(pixels: np.ndarray) -> np.ndarray:
+    """[h, w, c] picture of [n, c] pixels, row by row; zeros fill it up."""
+    width = 4 * math.ceil(math.sqrt(len(pixels)) / 4)
+    height = 4 * math.ceil(len(pixels) / width / 4)
+    picture = np.zeros((height * width, pixels.shape[1]), np.uint8)
+    picture[: len(pixels)] = pixels
+    return picture.reshape(height, width, -1)

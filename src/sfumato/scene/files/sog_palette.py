@@ -1,0 +1,156 @@
+"""A few values in place of many: codebooks of single numbers and palettes of rows, by k-means.
+
+The same input gives the same result: what is random comes from a fixed seed.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+CODEBOOK = 256
+_LINE_ROUNDS = 100
+_COARSE_ROUNDS, _FINE_ROUNDS, _WIDE_ROUNDS = 6, 4, 2
+# Of a palette, how many rows a coarse cluster has on average, and how many clusters are looked through
+# for the nearest one in the end.
+_ROWS_OF_CLUSTER, _NEIGHBOURS = 256, 4
+_SAMPLE_OF_CLUSTER = 128
+# Distances that are in memory at a time.
+_MOST_DISTANCES = 8 * 1024 * 1024
+
+
+def codebook(numbers: np.ndarray) -> np.ndarray:
+    """The 256 values that numbers are best replaced by, in the sense of least squares.
+
+    Args:
+        numbers: any shape, finite.
+
+    Returns:
+        [256] float32, ascending.
+    """
+    ordered = np.sort(numbers, axis=None).astype(np.float64)
+    if not len(ordered):
+        return np.zeros(CODEBOOK, np.float32)
+    # Half of them begin where numbers are dense and half evenly spread, so that few far ones are not lost.
+    shares = (np.arange(CODEBOOK) + 0.5) / CODEBOOK
+    dense = ordered[(shares * len(ordered)).astype(np.int64)]
+    book = np.sort((dense + ordered[0] + shares * (ordered[-1] - ordered[0])) / 2)
+    sums = np.concatenate([[0.0], np.cumsum(ordered - ordered[0])])
+    for _ in range(_LINE_ROUNDS):
+        ends = np.searchsorted(ordered, (book[1:] + book[:-1]) / 2)
+        ends = np.concatenate([[0], ends, [len(ordered)]])
+        counts = np.diff(ends)
+        means = np.diff(sums[ends]) / np.maximum(counts, 1) + ordered[0]
+        moved = np.where(counts > 0, means, book)
+        if np.array_equal(moved, book):
+            break
+        book = np.sort(moved)
+    return book.astype(np.float32)
+
+
+def nearest_in(book: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """uint8 index of the nearest entry of an ascending codebook for each number."""
+    return np.searchsorted((book[1:] + book[:-1]) / 2, numbers).astype(np.uint8)
+
+
+def palette(rows: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows that many rows are replaced by.
+
+    Two steps: coarse clusters, and palettes of these in proportion to what is in them; then every row
+    looks for its nearest in the palettes of a few clusters around.
+
+    Args:
+        rows: [n, d] float32.
+        size: how many there may be, at least 1.
+
+    Returns:
+        [m, d] float32 palette, m <= size, and [n] int64 indices into it.
+    """
+    if len(rows) <= size:
+        return rows, np.arange(len(rows))
+    random = np.random.default_rng(0)
+    num_clusters = max(1, size // _ROWS_OF_CLUSTER)
+    sample = rows[np.sort(random.permutation(len(rows))[: num_clusters * _SAMPLE_OF_CLUSTER])]
+    coarse = _lloyd(sample, sample[random.permutation(len(sample))[:num_clusters]], _COARSE_ROUNDS)
+    cluster = _nearest(coarse, rows)
+    order = np.argsort(cluster, kind="stable")
+    ends = np.searchsorted(cluster[order], np.arange(len(coarse) + 1))
+    groups = [order[a:b] for a, b in itertools.pairwise(ends) if b > a]
+    entries = []
+    for group, share in zip(groups, _shares(rows, groups, size), strict=True):
+        inside = rows[group]
+        first = inside[np.sort(random.permutation(len(inside))[:share])]
+        entries.append(_lloyd(inside, first, _FINE_ROUNDS) if share < len(inside) else inside)
+    return _widened(rows, groups, entries)
+
+
+def _shares(rows: np.ndarray, groups: list[np.ndarray], size: int) -> np.ndarray:
+    """[groups] how many entries of a palette each gets: more where more is to be told apart."""
+    counts = np.array([len(group) for group in groups])
+    spread = np.array([float(rows[group].var(axis=0).sum()) for group in groups])
+    weight = (counts * np.maximum(spread, 1e-12)) ** (rows.shape[1] / (rows.shape[1] + 2))
+    shares = np.ones(len(groups), np.int64)
+    # What a small cluster cannot use goes to the others.
+    for _ in range(16):
+        left = size - shares.sum()
+        open_to = shares < counts
+        if left <= 0 or not open_to.any():
+            break
+        extra = np.floor(left * weight * open_to / (weight * open_to).sum()).astype(np.int64)
+        if not extra.any():
+            break
+        shares = np.minimum(shares + extra, counts)
+    return shares
+
+
+def _widened(
+    rows: np.ndarray, groups: list[np.ndarray], entries: list[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The palette of all groups, improved across their borders, and the index of each row."""
+    centres = np.stack([entry.mean(axis=0) for entry in entries])
+    near = [_few_nearest(centres, centre) for centre in centres]
+    starts = np.cumsum([0, *(len(entry) for entry in entries)])
+    places = [np.arange(a, b) for a, b in itertools.pairwise(starts)]
+    whole = np.concatenate(entries)
+    labels = np.empty(len(rows), np.int64)
+    for turn in range(_WIDE_ROUNDS + 1):
+        for group, around in zip(groups, near, strict=True):
+            among = np.concatenate([places[i] for i in around])
+            labels[group] = among[_nearest(whole[among], rows[group])]
+        if turn < _WIDE_ROUNDS:
+            whole = _means(rows, labels, whole)
+    return whole, labels
+
+
+def _few_nearest(centres: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    return np.argsort(np.square(centres - centre).sum(axis=1), kind="stable")[:_NEIGHBOURS]
+
+
+def _lloyd(rows: np.ndarray, entries: np.ndarray, rounds: int) -> np.ndarray:
+    """Entries [m, d] moved to the means of the rows [n, d] that are nearest to them."""
+    for _ in range(rounds):
+        entries = _means(rows, _nearest(entries, rows), entries)
+    return entries
+
+
+def _nearest(entries: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """[n] index of the nearest entry of each row."""
+    halves = np.square(entries).sum(axis=1) / 2
+    block = max(1, _MOST_DISTANCES // len(entries))
+    labels = np.empty(len(rows), np.int64)
+    for start in range(0, len(rows), block):
+        part = rows[start : start + block] @ entries.T
+        np.subtract(halves, part, out=part)
+        labels[start : start + block] = part.argmin(axis=1)
+    return labels
+
+
+def _means(rows: np.ndarray, labels: np.ndarray, entries: np.ndarray) -> np.ndarray:
+    """Mean of the rows of each label; an entry without rows stays."""
+    counts = np.bincount(labels, minlength=len(entries))
+    where = (np.ones(len(rows), np.float32), labels, np.arange(len(rows) + 1))
+    # Row i of this matrix has its one at the label of row i.
+    sums = csr_matrix(where, shape=(len(rows), len(entries))).T @ rows
+    return np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], entries).astype(np.float32)

@@ -132,7 +132,8 @@ def test_discs_become_thin(tmp_path):
     ("name", "value", "said"),
     [
         ("x", np.nan, "x is NaN or infinite for 1 of 7"),
-        ("opacity", np.inf, "opacity is NaN or infinite for 1 of 7"),
+        ("opacity", np.nan, "opacity is NaN or infinite for 1 of 7"),
+        ("scale_2", np.inf, "scale_2 is NaN or infinite for 1 of 7"),
         ("f_rest_8", -np.inf, "f_rest_8 is NaN or infinite for 1 of 7"),
         ("scale_1", 1000.0, "scale_0..2 exceed 40"),
     ],
@@ -143,6 +144,15 @@ def test_refuses_values_no_scene_has(tmp_path, name, value, said):
     columns[name][3] = value
     with pytest.raises(FormatError, match=said):
         load(write(tmp_path / "a.ply", columns))
+
+
+def test_infinite_opacities_and_vanishing_scales_become_finite(tmp_path):
+    columns = columns_of(random_scene(3, 0))
+    columns["opacity"] = np.array([np.inf, -np.inf, 1.0])
+    columns["scale_1"] = np.array([-np.inf, 0.0, 0.0])
+    got = load(write(tmp_path / "a.ply", columns))
+    torch.testing.assert_close(got.opacities[:2], torch.tensor([1.0, 0.0]), atol=2e-6, rtol=0)
+    assert got.log_scales[:, 1].tolist() == [-40.0, 0.0, 0.0]
 
 
 def test_refuses_a_zero_quaternion_and_a_double_out_of_range(tmp_path):

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from sfumato.errors import FormatError
+from sfumato.scene.files import values
 from sfumato.scene.files.codec import Codec
 from sfumato.scene.files.ply_table import BLOCK_BYTES, Element, check_length, read_columns, read_header
 from sfumato.scene.gaussians import Gaussians
@@ -22,8 +23,6 @@ from sfumato.scene.gaussians import Gaussians
 REST_COUNTS = {0: 1, 9: 4, 24: 9, 45: 16}
 # Discs (2D Gaussians) come without a third scale: they become this much thinner than they are wide.
 DISC_LOG_THINNESS = math.log(1e-3)
-# exp(40) is 2e17 units; squares of it still fit float32, those of much larger scales do not.
-MAX_LOG_SCALE = 40.0
 
 POSITION = ["x", "y", "z"]
 NORMAL = ["nx", "ny", "nz"]
@@ -45,7 +44,8 @@ def load(path: Path) -> Gaussians:
 
     Returns:
         float32 on the CPU, in the file's frame, quaternions as stored. Discs without ``scale_2``
-        get a third scale of a thousandth of their smaller one.
+        get a third scale of a thousandth of their smaller one. Infinite logits of opacities and
+        scales of exp(-infinity) become finite ones that look the same.
 
     Raises:
         FormatError: no PLY file, no Gaussians in it, truncated, wrong counts, NaN or infinity.
@@ -79,6 +79,7 @@ def load(path: Path) -> Gaussians:
     if "scale_2" not in vertex.names:
         scales = columns["log_scales"]
         scales[:, 2] = scales[:, :2].min(axis=1) + DISC_LOG_THINNESS
+    values.finite_where_meant(columns["logit_opacities"], columns["log_scales"])
     _check_values(str(path), columns, names)
     return Gaussians(
         means=torch.from_numpy(columns["means"]),
@@ -173,8 +174,8 @@ def _check_values(what: str, columns: dict[str, np.ndarray], names: dict[str, li
         raise FormatError(
             f"{what}: the quaternion rot_0..3 is zero or huge for {bad} of {len(lengths)} Gaussians"
         )
-    bad = int(np.count_nonzero((columns["log_scales"] > MAX_LOG_SCALE).any(axis=1)))
+    bad = int(np.count_nonzero((columns["log_scales"] > values.MAX_LOG_SCALE).any(axis=1)))
     if bad:
         raise FormatError(
-            f"{what}: scale_0..2 exceed {MAX_LOG_SCALE:g} (ln) for {bad} of {len(lengths)} Gaussians"
+            f"{what}: scale_0..2 exceed {values.MAX_LOG_SCALE:g} (ln) for {bad} of {len(lengths)} Gaussians"
         )

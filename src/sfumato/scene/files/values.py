@@ -85,7 +85,9 @@ def check_arrays(what: str, arrays: dict[str, np.ndarray]) -> None:
     """
     for name, array in arrays.items():
         # A sum is finite only if its terms are: one cheap pass for files that are well.
-        if math.isfinite(array.sum(dtype=np.float64)):
+        with np.errstate(invalid="ignore"):
+            total = array.sum(dtype=np.float64)
+        if math.isfinite(total):
             continue
         bad = ~np.isfinite(array.reshape(len(array), -1))
         column = int(bad.any(axis=0).argmax())
@@ -146,6 +148,21 @@ def logit_of_opacities(path: Path | str, opacities: np.ndarray) -> np.ndarray:
         )
     inside = np.clip(opacities.astype(np.float64), OPACITY_MARGIN, 1 - OPACITY_MARGIN)
     return (np.log(inside) - np.log1p(-inside)).astype(np.float32)
+
+
+def finite_where_meant(logits: np.ndarray, log_scales: np.ndarray) -> None:
+    """Replace infinities that stand for opacities of 0 and 1, and for scales of 0, in place.
+
+    Converters write them when they take logits and logarithms of what bytes held.
+
+    Args:
+        logits: of opacities, float32 of any shape.
+        log_scales: float32 of any shape.
+    """
+    edge = np.float32(np.log1p(-OPACITY_MARGIN) - np.log(OPACITY_MARGIN))
+    logits[np.isposinf(logits)] = edge
+    logits[np.isneginf(logits)] = -edge
+    log_scales[np.isneginf(log_scales)] = MIN_LOG_SCALE
 
 
 def opacities_of_logits(logits: np.ndarray) -> np.ndarray:

@@ -1,0 +1,89 @@
+"""`sfumato convert`: what it writes, and what it does not write over."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from sfumato import load, save
+from sfumato.cli import main
+from sfumato.scene.gaussians import Gaussians
+
+
+@pytest.fixture
+def scene(tmp_path):
+    g = torch.Generator().manual_seed(0)
+    shapes = [(30, 3), (30, 3), (30, 4), (30,), (30, 16, 3)]
+    found = Gaussians(*(torch.randn(shape, generator=g) * 0.3 for shape in shapes))
+    save(found, tmp_path / "in.ply")
+    return found
+
+
+def run(*words: object) -> int:
+    return main(["convert", *map(str, words)])
+
+
+@pytest.mark.parametrize("suffix", [".compressed.ply", ".ply", ".splat", ".glb", ".gltf"])
+def test_writes_the_format_of_the_suffix(tmp_path, scene, suffix, capsys):
+    out = tmp_path / f"out{suffix}"
+    assert run(tmp_path / "in.ply", out) == 0
+    assert len(load(out)) == 30 and "30 Gaussians of SH degree 3" in capsys.readouterr().out
+
+
+def test_reads_by_content_and_keeps_the_frame(tmp_path, scene):
+    assert run(tmp_path / "in.ply", tmp_path / "middle.glb") == 0
+    (tmp_path / "middle.glb").rename(tmp_path / "middle.ply")
+    assert run(tmp_path / "middle.ply", tmp_path / "out.ply") == 0
+    torch.testing.assert_close(load(tmp_path / "out.ply").means, scene.means)
+    torch.testing.assert_close(load(tmp_path / "out.ply").sh, scene.sh)
+
+
+@pytest.mark.parametrize("degree", [0, 1, 2, 3])
+def test_drops_degrees(tmp_path, scene, degree):
+    assert run(tmp_path / "in.ply", tmp_path / "out.ply", "--sh-degree", degree) == 0
+    got = load(tmp_path / "out.ply")
+    assert torch.equal(got.sh, scene.sh[:, : (degree + 1) ** 2])
+    assert run(tmp_path / "out.ply", tmp_path / "same.ply", "--sh-degree", 3) == 0
+    assert load(tmp_path / "same.ply").sh_degree == degree
+
+
+def test_writes_over_nothing_unless_asked(tmp_path, scene, capsys):
+    before = (tmp_path / "in.ply").read_bytes()
+    assert run(tmp_path / "in.ply", tmp_path / "in.ply", "--sh-degree", 0) == 2
+    assert "is the input itself" in capsys.readouterr().err
+    os.link(tmp_path / "in.ply", tmp_path / "link.ply")
+    assert run(tmp_path / "in.ply", tmp_path / "link.ply", "--sh-degree", 0) == 2
+    (tmp_path / "other.ply").write_text("mine")
+    assert run(tmp_path / "in.ply", tmp_path / "other.ply") == 2
+    assert "exists; give another name, or --overwrite" in capsys.readouterr().err
+    assert (tmp_path / "in.ply").read_bytes() == before and (tmp_path / "other.ply").read_text() == "mine"
+    assert run(tmp_path / "in.ply", tmp_path / "in.ply", "--sh-degree", 0, "--overwrite") == 0
+    assert load(tmp_path / "in.ply").sh_degree == 0
+
+
+@pytest.mark.parametrize(
+    ("source", "out", "more", "said"),
+    [
+        ("none.ply", "out.ply", [], "none.ply is missing"),
+        ("in.ply", "out.obj", [], "unknown suffix '.obj'"),
+        ("in.ply", "out.ksplat", [], "only read"),
+        ("in.ply", "out.splat", ["--spz-version", "3"], "--spz-version is for .spz"),
+        ("in.ply", "out.ply", ["--sh-degree", "4"], "sh-degree"),
+        ("bad.ply", "out.ply", [], "not a scene file"),
+    ],
+)
+def test_complaints_are_one_line(tmp_path, scene, source, out, more, said, capsys):
+    (tmp_path / "bad.ply").write_text("words")
+    assert run(tmp_path / source, tmp_path / out, *more) == 2
+    err = capsys.readouterr().err
+    assert said in err and len(err.splitlines()) == 1
+    assert not (tmp_path / out).exists()
+
+
+def test_names_the_extra_that_usd_needs(tmp_path, scene, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "pxr", None)
+    assert run(tmp_path / "in.ply", tmp_path / "out.usdz") == 2
+    assert "sfumato[usd]" in capsys.readouterr().err
+    assert [p.name for p in Path(tmp_path).iterdir()] == ["in.ply"]

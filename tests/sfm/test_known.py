@@ -112,6 +112,15 @@ def test_cameras_that_are_estimated_anew_are_not_read(shots, tmp_path):
     assert watch.lines == ["pictures: 12"]
 
 
+def test_cameras_that_are_estimated_anew_are_those_of_the_datasets_pictures(shots, tmp_path):
+    data = transforms(tmp_path / "data", shots, shots.poses)
+    shutil.copytree(shots.folder, data / "masks")
+    watch = Watch("finding features")
+    with pytest.raises(Stop):
+        structure_from_motion([data], tmp_path / "out", replace(QUICK, poses="estimate"), display=watch)
+    assert watch.lines == ["pictures: 12"]
+
+
 def turned_away(pose):
     """The same place, looking the other way."""
     return np.diag([-1.0, 1.0, -1.0, 1.0]) @ pose

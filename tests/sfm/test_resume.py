@@ -107,6 +107,7 @@ def test_a_changed_photograph_is_taken_again(done, tmp_path):
         ("work/model", "finding cameras"),
         ("work/database.db", "finding features"),
         ("work/frames", "taking pictures"),
+        ("work/frames/images/03.png", "taking pictures"),
     ],
 )
 def test_a_result_that_was_deleted_is_made_again(done, gone, first):

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from found import centre, dataset, poses_of
+from conftest import QUICK
+from found import Watch, centre, dataset, poses_of
 from worlds import arc, looking
 
 from sfumato.errors import CaptureError, ConfigError
@@ -171,3 +172,11 @@ def test_a_known_distance_makes_the_reconstruction_as_large_as_the_room(solved, 
     with pytest.raises(CaptureError, match="nobody"):
         known = ("00.png", "nobody", 1.0)
         structure_from_motion([solved.shots.folder], out, replace(solved.config, known_distance=known))
+
+
+def test_a_name_that_means_nothing_is_refused_before_the_work(shots, tmp_path):
+    watch = Watch()
+    config = replace(QUICK, known_distance=("00", "99", 1.0))
+    with pytest.raises(CaptureError, match="'99': no picture has this name"):
+        structure_from_motion([shots.folder], tmp_path / "out", config, display=watch)
+    assert watch.titles == ["taking pictures"]

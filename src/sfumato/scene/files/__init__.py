@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sfumato.errors import ConfigError, FormatError
 from sfumato.outputs import replacing
-from sfumato.scene.files import compressed_ply, gltf, ksplat, ply, splat, usd
+from sfumato.scene.files import compressed_ply, gltf, ksplat, ply, sog, splat, spz, usd
 from sfumato.scene.files.codec import Codec
 from sfumato.scene.gaussians import Gaussians
 
@@ -15,6 +15,8 @@ from sfumato.scene.gaussians import Gaussians
 CODECS: tuple[Codec, ...] = (
     compressed_ply.CODEC,
     ply.CODEC,
+    spz.CODEC,
+    sog.CODEC,
     gltf.CODEC,
     usd.CODEC,
     ksplat.CODEC,

@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-from scipy.sparse import csr_matrix
 
 CODEBOOK = 256
 _LINE_ROUNDS = 100
@@ -149,6 +148,9 @@ def _nearest(entries: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 def _means(rows: np.ndarray, labels: np.ndarray, entries: np.ndarray) -> np.ndarray:
     """Mean of the rows of each label; an entry without rows stays."""
+    # Slow to import, and most who read scenes write none.
+    from scipy.sparse import csr_matrix
+
     counts = np.bincount(labels, minlength=len(entries))
     where = (np.ones(len(rows), np.float32), labels, np.arange(len(rows) + 1))
     # Row i of this matrix has its one at the label of row i.

@@ -2,11 +2,13 @@ from dataclasses import replace
 
 import pytest
 import torch
+from capture_folders import real_data
 from editable import assert_same, doubles, scene_of
 
 from sfumato.edit.change import merged, scaling, transformed
 from sfumato.edit.clean import cleaned, floaters
 from sfumato.errors import ConfigError
+from sfumato.scene.files import load
 
 
 def wall(n=400):
@@ -76,3 +78,18 @@ def test_numbers_that_mean_nothing_are_refused():
         cleaned(wall(5), reach=0.0)
     with pytest.raises(ConfigError, match="members"):
         cleaned(wall(5), members=0)
+
+
+def test_a_published_scene_loses_what_was_planted_and_hardly_more():
+    """Blobs in free space go, and of what its makers had left one in two hundred at most."""
+    scene = load(real_data("splats") / "playcanvas/guitar.compressed.ply")
+    generator = torch.Generator().manual_seed(0)
+    low, high = (scene.means.quantile(share, dim=0) for share in (0.02, 0.98))
+    places = low + (high - low) * torch.rand(400, 3, generator=generator)
+    gaps = torch.cdist(places, scene.means) - 2.5 * scene.scales.amax(dim=1)
+    is_free = gaps.amin(dim=1) > 0.03 * (high - low).amax()
+    planted = scene_of(places[is_free][:20], log_scale=-4.0, degree=scene.sh_degree)
+    assert len(planted) >= 10
+    found = floaters(merged(scene, planted))
+    assert found[len(scene) :].all()
+    assert int(found[: len(scene)].sum()) < len(scene) / 200

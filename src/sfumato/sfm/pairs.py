@@ -16,6 +16,8 @@ Pair = tuple[int, int]
 
 # Pairs of all pictures, per core, up to which each is compared with each other: about ten seconds.
 _EXHAUSTIVE_PAIRS_PER_CORE = 900
+# In a film most far pairs see nothing together, and time tells which are near.
+_EXHAUSTIVE_PAIRS_OF_A_FILM = 400
 _NEIGHBOURS = 8
 _ALIKE = 12
 _ALIKE_WITHOUT_SEQUENCE = 24
@@ -51,9 +53,11 @@ def kind_of_pairs(pictures: Sequence[Picture], config: SfmConfig) -> str:
     """Which of the kinds of ``SfmConfig.pairs`` is meant by "auto": by number, and whether it is a film."""
     if config.pairs != "auto":
         return config.pairs
-    if len(pictures) * (len(pictures) - 1) / 2 <= _EXHAUSTIVE_PAIRS_PER_CORE * machine.cores():
+    is_film = any(picture.sequence is not None for picture in pictures)
+    most = _EXHAUSTIVE_PAIRS_OF_A_FILM if is_film else _EXHAUSTIVE_PAIRS_PER_CORE * machine.cores()
+    if len(pictures) * (len(pictures) - 1) / 2 <= most:
         return "exhaustive"
-    return "sequential" if any(picture.sequence is not None for picture in pictures) else "retrieval"
+    return "sequential" if is_film else "retrieval"
 
 
 def neighbours(pictures: Sequence[Picture], count: int) -> Iterable[Pair]:

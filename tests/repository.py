@@ -7,6 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "sfumato"
 FOLDERS = ("src", "tests", "tools", "benchmarks", "examples", "docs", ".ci", "demo")
+NOT_OURS = {"__pycache__", "node_modules"}
 TEXT = {".py", ".md", ".toml", ".txt", ".json", ".cfg", ".yml", ".yaml", ".sh", ""}
 
 
@@ -20,7 +21,7 @@ def text_files():
         for path in found
         if path.is_file()
         and path.suffix in TEXT
-        and not any(part == "__pycache__" or part.endswith(".egg-info") for part in path.parts)
+        and not any(part in NOT_OURS or part.endswith(".egg-info") for part in path.parts)
         and not path.name.startswith(".coverage")
     )
 

@@ -42,6 +42,7 @@ def test_a_run_fills_its_folder(data, tmp_path, capsys):
         ".lock",
         "config.json",
         "scene.ply",
+        "scene.html",
         "metrics.json",
         "events.jsonl",
         "training_chart.png",

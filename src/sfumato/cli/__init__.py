@@ -21,6 +21,7 @@ VERBS = {
     "convert": "scene file -> scene file of another format",
     "edit": "scene files -> scene file: select, remove, move, turn, colour, join, clean",
     "render": "run folder or scene file -> frames or a video along a camera path",
+    "view": "run folder or scene file -> the browser, or a page that opens without a network",
     "doctor": "what this machine can do, and what would make it faster",
 }
 # Interrupted, these go on where they were when they are called again.

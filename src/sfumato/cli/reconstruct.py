@@ -33,6 +33,7 @@ class Reconstruct:
         overwrite: replace the results in the run folder.
         device: where to compute; auto takes the best there is.
         renderer: how scenes are drawn: rasterized or ray traced.
+        view: watch the training in the browser, at an address for this machine alone.
         frames, sfm, capture, train: the parts.
     """
 
@@ -42,6 +43,7 @@ class Reconstruct:
     overwrite: FlagCreatePairsOff[bool] = False
     device: Literal["auto", "cpu", "cuda"] = "auto"
     renderer: Literal["raster", "trace"] = "raster"
+    view: FlagCreatePairsOff[bool] = False
     frames: FrameOptions = field(default_factory=FrameOptions)
     sfm: SfmConfig = field(default_factory=SfmConfig)
     capture: Annotated[CaptureOptions, arg(name="")] = field(default_factory=CaptureOptions)
@@ -54,11 +56,23 @@ def command(arguments: Sequence[str]) -> int:
     check_available(given.device, given.renderer)
     from rich.console import Console
 
+    from sfumato.cli.pages import Watching, write_run_page
     from sfumato.display import Display
     from sfumato.reconstruct.run import Reconstruction, reconstruct
 
     task = Reconstruction(given.inputs, given.frames, given.sfm, given.capture, given.train)
-    result = reconstruct(
-        task, given.out, resume=given.resume, overwrite=given.overwrite, display=Display(Console())
-    )
-    return 128 + result.stopped_by if result.stopped_by else 0
+    display = Display(Console())
+    with Watching(given.out, display, wanted=given.view) as watching:
+        result = reconstruct(
+            task,
+            given.out,
+            resume=given.resume,
+            overwrite=given.overwrite,
+            display=display,
+            watch=watching.watch,
+        )
+        watching.finish(result)
+    if result.stopped_by:
+        return 128 + result.stopped_by
+    write_run_page(given.out, display)
+    return 0

@@ -32,6 +32,7 @@ class Train:
         init: a scene (.ply) to start from instead of the dataset's points.
         device: where to compute; auto takes the best there is.
         renderer: how scenes are drawn: rasterized or ray traced.
+        view: watch the training in the browser, at an address for this machine alone.
         checkpoint_every: steps between two checkpoints; None: about one a minute.
         capture, config: the parts.
     """
@@ -43,6 +44,7 @@ class Train:
     init: Path | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     renderer: Literal["raster", "trace"] = "raster"
+    view: FlagCreatePairsOff[bool] = False
     checkpoint_every: int | None = None
     capture: Annotated[CaptureOptions, arg(name="")] = field(default_factory=CaptureOptions)
     config: Annotated[TrainConfig, arg(name="")] = field(default_factory=TrainConfig)
@@ -60,17 +62,25 @@ def command(arguments: Sequence[str]) -> int:
         given = _with_stored_options(given, arguments)
     from rich.console import Console
 
+    from sfumato.cli.pages import Watching, write_run_page
     from sfumato.display import Display
     from sfumato.train.run import run_training
 
-    result = run_training(
-        given.out,
-        given.run_options(),
-        resume=given.resume,
-        overwrite=given.overwrite,
-        display=Display(Console()),
-    )
-    return 128 + result.stopped_by if result.stopped_by else 0
+    display = Display(Console())
+    with Watching(given.out, display, wanted=given.view) as watching:
+        result = run_training(
+            given.out,
+            given.run_options(),
+            resume=given.resume,
+            overwrite=given.overwrite,
+            display=display,
+            watch=watching.watch,
+        )
+        watching.finish(result)
+    if result.stopped_by:
+        return 128 + result.stopped_by
+    write_run_page(given.out, display)
+    return 0
 
 
 def check_available(device: str, renderer: str) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from sfumato.capture.dataset import load_capture
+from sfumato.capture.dataset import Capture, load_capture
 from sfumato.capture.readers import holds_cameras, read_source
 from sfumato.display import Display, clock
 from sfumato.errors import ConfigError
@@ -17,6 +18,7 @@ from sfumato.sfm.pipeline import structure_from_motion
 from sfumato.train.checkpoint import checkpoints
 from sfumato.train.config import TrainConfig
 from sfumato.train.folder import RunFolder
+from sfumato.train.loop import Callback
 from sfumato.train.options import CaptureOptions, RunOptions
 from sfumato.train.run import RunResult, run_training
 from sfumato.train.warm_up import kernels_are_compiled, warm_up
@@ -58,6 +60,7 @@ def reconstruct(
     resume: bool = False,
     overwrite: bool = False,
     display: Display | None = None,
+    watch: Callable[[Capture, RunOptions], Callback] | None = None,
 ) -> RunResult:
     """Make a scene of a video, of photographs, or of a posed dataset.
 
@@ -67,6 +70,7 @@ def reconstruct(
         resume: go on with the training that was begun there. Stages before it go on by themselves.
         overwrite: replace the results in it.
         display: where to show what happens.
+        watch: makes a callback of training, of what is trained on and how.
 
     Returns:
         RunResult, as training ends with.
@@ -77,14 +81,14 @@ def reconstruct(
     folder, display = RunFolder(out), display or Display()
     folder.check_free(resume=resume, overwrite=overwrite)
     if resume and any(checkpoints(folder.checkpoints)):
-        return run_training(out, folder.read_options(), resume=True, display=display)
+        return run_training(out, folder.read_options(), resume=True, display=display, watch=watch)
     whole_minutes = task.train.minutes or (None if task.train.steps else DEFAULT_MINUTES)
     budget = Budget(whole_minutes or 0.0)
     if whole_minutes:
         display.of_a_whole(lambda: f"whole {clock(budget.spent_s)} of {clock(budget.whole_s)}")
     data = _posed(task, out, budget, display)
     options = _training(task, data, budget, display)
-    return run_training(out, options, overwrite=overwrite, display=display)
+    return run_training(out, options, overwrite=overwrite, display=display, watch=watch)
 
 
 def _posed(task: Reconstruction, out: Path, budget: Budget, display: Display) -> Path:

@@ -69,6 +69,10 @@ class RunFolder:
     def chart(self) -> Path:
         return self.path / "training_chart.png"
 
+    @property
+    def page(self) -> Path:
+        return self.path / "scene.html"
+
     def check_free(self, *, resume: bool, overwrite: bool) -> None:
         """Refuse to mix a run with another one's results.
 
@@ -178,7 +182,16 @@ class RunFolder:
         return document
 
     def _results(self) -> Iterator[Path]:
-        files = (self.config, self.scene, self.cameras, self.metrics, self.events, self.sheet, self.chart)
+        files = (
+            self.config,
+            self.scene,
+            self.cameras,
+            self.metrics,
+            self.events,
+            self.sheet,
+            self.chart,
+            self.page,
+        )
         yield from (path for path in files if path.is_file())
         yield from checkpoints(self.checkpoints)
         yield from self.test_renders.glob("*.png")

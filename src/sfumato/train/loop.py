@@ -35,7 +35,8 @@ class StepStats:
     refinement: Refinement | None
 
 
-Callback = Callable[[TrainState, StepStats], None]
+# Called after a step. What it returns are seconds that it waited on purpose: they are not training.
+Callback = Callable[[TrainState, StepStats], float | None]
 
 
 def train_step(state: TrainState, view: View, number: int, config: TrainConfig) -> StepStats:
@@ -110,7 +111,7 @@ def train(
             stats = train_step(state, views[number], number, config)
             state.seconds = before + time.perf_counter() - began
             for callback in callbacks:
-                callback(state, stats)
+                began += callback(state, stats) or 0.0
     finally:
         torch.set_num_threads(threads)
     return state

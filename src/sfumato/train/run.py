@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -86,6 +86,7 @@ def run_training(
     resume: bool = False,
     overwrite: bool = False,
     display: Display | None = None,
+    watch: Callable[[Capture, RunOptions], Callback] | None = None,
 ) -> RunResult:
     """Train a scene and fill a run folder.
 
@@ -95,6 +96,7 @@ def run_training(
         resume: go on from the last checkpoint in the folder.
         overwrite: replace the results in the folder.
         display: where to show what happens.
+        watch: makes a callback of what is trained on and how.
 
     Returns:
         RunResult. A run that a signal stopped has a checkpoint and a scene, and no report.
@@ -127,7 +129,8 @@ def run_training(
             display.say(f"resuming after step {state.step:,}")
         else:
             folder.begin(options, **facts)
-        return _Run(folder, capture, options, display).go(state, plan)
+        watchers = [watch(capture, options)] if watch else []
+        return _Run(folder, capture, options, display).go(state, plan, watchers)
 
 
 def _started(capture: Capture, options: RunOptions) -> tuple[TrainState, Plan]:
@@ -157,14 +160,14 @@ class _Run:
         self._interruption = Interruption()
         self._saved_at_s, self._saving_s = time.monotonic(), 0.0
 
-    def go(self, state: TrainState, plan: Plan) -> RunResult:
+    def go(self, state: TrainState, plan: Plan, watchers: Sequence[Callback]) -> RunResult:
         config, capture = self._options.train, self._capture
         events = EventLog(self._folder.events)
         recorder = Recorder(config, events, self._display, capture.test_views, plan.size_px)
         with self._interruption:
             try:
                 with self._display.living():
-                    loop.train(capture, config, state, (recorder, self._after_step))
+                    loop.train(capture, config, state, (recorder, *watchers, self._after_step))
             except _Stopped:
                 self._save(state)
                 self._say_stopped(state)

@@ -6,6 +6,8 @@ import base64
 import math
 import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,10 @@ import numpy as np
 import sfumato
 from sfumato.errors import FormatError
 from sfumato.outputs import replacing
-from sfumato.scene.files import load, save, spz
+from sfumato.scene.files import load, ply, spz
 from sfumato.scene.gaussians import Gaussians
 from sfumato.viewer.assembly import assemble
-from sfumato.viewer.pictures import Sheet, to_jpeg
+from sfumato.viewer.pictures import Sheet, shrunk, to_jpeg
 from sfumato.viewer.placing import place
 from sfumato.viewer.subject import Photograph, Subject
 
@@ -26,6 +28,8 @@ from sfumato.viewer.subject import Photograph, Subject
 _PHOTOGRAPHS_BYTES = 12e6
 _BYTES_A_PIXEL = 0.16
 _PHOTOGRAPH_SIDES_PX = (320, 1280)
+# Photographs that are prepared side by side, and as many as wait for it at most.
+_DECODERS, _AT_A_TIME = 2, 16
 # Divisible by 3, so that base64 of parts is base64 of the whole.
 _PART_BYTES = 3 << 20
 
@@ -47,17 +51,23 @@ class Payload:
     frame: str
 
 
-def pack(gaussians: Gaussians) -> Payload:
-    """A scene as bytes for the page: compressed, or as it is where that format cannot hold it."""
+def pack(gaussians: Gaussians, *, exact_bytes: int = 0) -> Payload:
+    """A scene as bytes for the page.
+
+    Args:
+        gaussians: the scene.
+        exact_bytes: up to this size it is sent as it is; a larger one compressed, if that can hold it.
+    """
+    size = sum(vars(gaussians)[name].numel() for name in vars(gaussians)) * 4
     with tempfile.TemporaryDirectory() as folder:
-        try:
-            path = Path(folder) / "scene.spz"
-            spz.save(gaussians, path)
-            return Payload(path.read_bytes(), "spz", "rub")
-        except FormatError:
-            path = Path(folder) / "scene.ply"
-            save(gaussians, path)
-            return Payload(path.read_bytes(), "ply", "rdf")
+        if size > exact_bytes:
+            with suppress(FormatError):
+                path = Path(folder) / "scene.spz"
+                spz.save(gaussians, path)
+                return Payload(path.read_bytes(), "spz", "rub")
+        path = Path(folder) / "scene.ply"
+        ply.save(gaussians, path)
+        return Payload(path.read_bytes(), "ply", "rdf")
 
 
 def describe(subject: Subject, payload: Payload, scene_name: str, sheet: Sheet | None) -> dict[str, Any]:
@@ -150,10 +160,17 @@ def _pieces(subject: Subject, payload: Payload, sheet: Sheet | None) -> Iterator
     if sheet is None:
         return
     side_px = _photograph_side_px(subject.photographs)
-    for index, photograph in enumerate(subject.photographs):
-        pixels = photograph.pixels()
-        sheet.put(index, pixels)
-        yield photograph_name(index), _base64(to_jpeg(pixels, side_px=side_px))
+
+    def prepared(index: int) -> bytes:
+        small = shrunk(subject.photographs[index].pixels(), side_px)
+        sheet.put(index, small)
+        return to_jpeg(small)
+
+    with ThreadPoolExecutor(_DECODERS) as pool:
+        for start in range(0, len(subject.photographs), _AT_A_TIME):
+            some = range(start, min(start + _AT_A_TIME, len(subject.photographs)))
+            for index, jpeg in zip(some, pool.map(prepared, some), strict=True):
+                yield photograph_name(index), _base64(jpeg)
     yield SHEET, _base64(sheet.to_jpeg())
 
 

@@ -14,19 +14,20 @@ THUMBNAIL_PX = 128
 SHEET_PX = 4096
 
 
-def to_jpeg(pixels: np.ndarray, *, side_px: int | None = None, quality: int = 85) -> bytes:
-    """Encode a picture.
-
-    Args:
-        pixels: uint8 [h, w, 3].
-        side_px: the longer side, at most; None: as it is.
-        quality: of the JPEG, up to 95.
-    """
+def shrunk(pixels: np.ndarray, side_px: int) -> np.ndarray:
+    """A picture uint8 [h, w, 3] whose longer side is ``side_px`` at most."""
+    if max(pixels.shape[:2]) <= side_px:
+        return pixels
     picture = Image.fromarray(pixels)
-    if side_px is not None:
-        picture.thumbnail((side_px, side_px), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    # reducing_gap: most of the way is a cheap average.
+    picture.thumbnail((side_px, side_px), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    return np.asarray(picture)
+
+
+def to_jpeg(pixels: np.ndarray, *, quality: int = 85) -> bytes:
+    """Encode a picture uint8 [h, w, 3] with a quality up to 95."""
     out = io.BytesIO()
-    picture.save(out, "JPEG", quality=quality, optimize=True)
+    Image.fromarray(pixels).save(out, "JPEG", quality=quality)
     return out.getvalue()
 
 
@@ -34,11 +35,8 @@ class Sheet:
     """One picture that holds a thumbnail of many.
 
     Args:
-        sizes_px: (width, height) of the pictures.
-
-    Attributes:
-        places: (x, y, width, height) of each thumbnail, pixels of the sheet.
-        size_px: (width, height) of the sheet.
+        sizes_px: (width, height) of the pictures. ``places`` are (x, y, width, height) of each thumbnail,
+            in pixels of the sheet, whose own (width, height) are ``size_px``.
     """
 
     def __init__(self, sizes_px: Sequence[tuple[int, int]]) -> None:
@@ -56,8 +54,7 @@ class Sheet:
     def put(self, index: int, pixels: np.ndarray) -> None:
         """Draw the thumbnail of picture ``index`` from its pixels, uint8 [h, w, 3]."""
         x, y, width, height = self.places[index]
-        # reducing_gap: most of the way is a cheap average.
-        small = Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS, reducing_gap=2.0)
+        small = Image.fromarray(pixels).resize((width, height), Image.Resampling.BOX)
         self._image.paste(small, (x, y))
 
     def to_jpeg(self) -> bytes:

@@ -73,7 +73,8 @@ def photographs_of(capture: Capture) -> list[Photograph]:
 
 
 def _pixels(view: View, background: tuple[float, float, float]) -> np.ndarray:
-    return to_uint8(composited(view.load(), background))
+    pixels = view.load()
+    return pixels.rgb if pixels.alpha is None else to_uint8(composited(pixels, background))
 
 
 def open_subject(path: Path, *, data: Path | None = None) -> Subject:

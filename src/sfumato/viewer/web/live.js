@@ -8,14 +8,14 @@ const PSNR = "#e8b464";
 
 const reports = [];
 let state = "training";
-let newest = 0;
+let newest = { version: 0 };
 let shownVersion = 0;
 let loading = false;
 let show = null;
 
-/** Listen to the training; `showVersion(n)` is to load and show the scene's n-th state. */
-export function listenToTraining(showVersion) {
-  show = showVersion;
+/** Listen to the training; `showScene({ version, type, frame })` is to load and show a state of the scene. */
+export function listenToTraining(showScene) {
+  show = showScene;
   byId("live").hidden = false;
   byId("live-pause").addEventListener("click", () => ask(state === "paused" ? "resume" : "pause"));
   byId("live-stop").addEventListener("click", () => ask("stop"));
@@ -26,7 +26,7 @@ export function listenToTraining(showVersion) {
   });
   events.addEventListener("state", (event) => setState(JSON.parse(event.data)));
   events.addEventListener("scene", (event) => {
-    newest = JSON.parse(event.data).version;
+    newest = JSON.parse(event.data);
     loadNewest();
   });
   events.onopen = () => {
@@ -48,17 +48,17 @@ async function ask(action) {
 }
 
 async function loadNewest() {
-  if (loading || newest <= shownVersion) return;
+  if (loading || newest.version <= shownVersion) return;
   loading = true;
   try {
-    const version = newest;
-    await show(version);
-    shownVersion = version;
+    const next = newest;
+    await show(next);
+    shownVersion = next.version;
   } catch {
     // The training has gone on or away; the next state comes with its own event.
   }
   loading = false;
-  if (newest > shownVersion) setTimeout(loadNewest, 100);
+  if (newest.version > shownVersion) setTimeout(loadNewest, 100);
 }
 
 /** The number of the state that is shown. */

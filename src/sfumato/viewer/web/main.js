@@ -19,8 +19,7 @@ function fail(words) {
   loading.querySelector("span").textContent = words;
 }
 
-async function show(name) {
-  const { type, frame } = manifest.scene;
+async function show({ name, type, frame }) {
   const progress = (share) => loading.style.setProperty("--done", `${Math.round(100 * share)}%`);
   const mesh = await showScene({ name, type, frame }, lookModifier(frame), progress);
   takeSample(mesh, frame);
@@ -51,14 +50,14 @@ async function open() {
     return moves;
   });
   try {
-    await show(manifest.scene.name);
+    await show(manifest.scene);
   } catch (error) {
     fail(`The scene cannot be shown: ${error.message ?? error}`);
     throw error;
   }
   choose(mode);
   loading.classList.add("done");
-  if (isLive) listenToTraining((version) => show(`${manifest.scene.name}?version=${version}`));
+  if (isLive) listenToTraining((event) => show({ ...event, name: manifest.scene.name }));
   layFrame();
   // For tests, and for whoever opens the console.
   window.sfumato = { camera, cameras, manifest, settled, standIn, standingIn, versionShown };

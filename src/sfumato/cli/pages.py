@@ -1,0 +1,75 @@
+"""What the verbs that make scenes do with the viewer: live training, and the page in the run folder."""
+
+from __future__ import annotations
+
+import logging
+import webbrowser
+from collections.abc import Callable
+from pathlib import Path
+
+from sfumato.display import Display
+from sfumato.errors import SfumatoError
+
+_log = logging.getLogger("sfumato")
+
+
+class Watching:
+    """While this context lasts, a training can be watched in the browser, if that is wanted.
+
+    Args:
+        run: the run folder.
+        display: where to say the address.
+        wanted: serve at all. If not, ``watch``, which ``run_training`` takes, is None.
+    """
+
+    def __init__(self, run: Path, display: Display, *, wanted: bool) -> None:
+        self._run, self._display = run, display
+        self._server = self._live = None
+        self.watch: Callable | None = self._watch if wanted else None
+
+    def __enter__(self) -> Watching:
+        if self.watch:
+            from sfumato.viewer.server import PageServer
+
+            self._server = PageServer().__enter__()
+        return self
+
+    def __exit__(self, *ended: object) -> None:
+        if self._server:
+            self._server.__exit__(*ended)
+
+    def _watch(self, capture, options):
+        from sfumato.viewer.live import LiveTraining
+
+        self._live = LiveTraining(self._server, self._run, capture, options.train, self._ready)
+        return self._live
+
+    def _ready(self) -> None:
+        self._display.say(f"the training can be watched at {self._server.url}")
+        webbrowser.open(self._server.url)
+
+    def finish(self, result) -> None:
+        """Show how the run ended."""
+        if self._live:
+            self._live.finish("stopped" if result.stopped_by else "done", result.state.gaussians)
+
+
+def write_run_page(run: Path, display: Display) -> None:
+    """Write ``scene.html`` into a run folder; where that fails, a warning says why.
+
+    Args:
+        run: folder of a run that is done.
+        display: where to say so.
+    """
+    from sfumato.train.folder import RunFolder
+    from sfumato.viewer.page import write_page
+    from sfumato.viewer.subject import open_subject
+
+    page = RunFolder(run).page
+    try:
+        with display.waiting(f"writing {page}"):
+            write_page(open_subject(run), page)
+    except SfumatoError as error:
+        _log.warning("%s was not written: %s", page, error)
+    else:
+        display.say(f"the scene with its viewer, to open or to send: {page}")

@@ -1,0 +1,74 @@
+"""`sfumato view`: a run or a scene in the browser, or as a page of its own."""
+
+from __future__ import annotations
+
+import threading
+import webbrowser
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import FlagCreatePairsOff, Positional, arg
+
+from sfumato.cli.arguments import parse
+from sfumato.display import Display
+
+
+@dataclass(frozen=True)
+class View:
+    """Look at a run folder or a scene file in the browser.
+
+    The page is served to this machine alone, at an address that holds a secret, until Ctrl-C. With
+    --export nothing is served: page and scene are written as one file, which opens without a network.
+
+    Attributes:
+        path: run folder, or a scene file of any format that can be read.
+        data: the run's dataset, if it is not where it was when the scene was trained.
+        export: file to write, such as scene.html.
+        port: to listen on; by default a free one.
+        no_browser: only say the address.
+    """
+
+    path: Annotated[Positional[Path], arg(metavar="RUN|SCENE")]
+    data: Path | None = None
+    export: Path | None = None
+    port: int = 0
+    no_browser: FlagCreatePairsOff[bool] = False
+
+
+def command(arguments: Sequence[str]) -> int:
+    """Parse the arguments and show the scene; the exit code."""
+    given = parse(View, "view", arguments)
+    from rich.console import Console
+
+    display = Display(Console())
+    if given.export is None:
+        _serve(given, display)
+        return 0
+    from sfumato.viewer.page import write_page
+    from sfumato.viewer.subject import open_subject
+
+    with display.waiting(f"writing {given.export}"):
+        write_page(open_subject(given.path, data=given.data), given.export)
+    display.say(f"{given.export} opens in any browser, without a network")
+    return 0
+
+
+def _serve(given: View, display: Display) -> None:
+    from sfumato.viewer.server import PageServer
+    from sfumato.viewer.showing import show_path
+
+    server = PageServer(given.port)
+    with display.waiting(f"reading {given.path}"):
+        show_path(server, given.path, data=given.data)
+    with server:
+        display.say(f"{given.path} is at {server.url}  (Ctrl-C ends)")
+        if not given.no_browser:
+            webbrowser.open(server.url)
+        try:
+            # With a timeout, so that Ctrl-C is heard on every system.
+            while not threading.Event().wait(3600.0):
+                pass
+        except KeyboardInterrupt:
+            display.say("ended")

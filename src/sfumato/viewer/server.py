@@ -1,0 +1,176 @@
+"""A server for one page, on this machine alone, to whoever holds its address.
+
+It knows names, not paths: what was not added by name does not exist. The address holds a secret, and
+requests that other pages make through the same browser are told by their Host, Origin and fetch headers.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable, Generator
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from sfumato.errors import ConfigError
+
+HOST = "127.0.0.1"
+_MOST_BODY_BYTES = 1024
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is sent for a name.
+
+    Attributes:
+        type: MIME type.
+        data: all of it, or parts that are sent as they come.
+    """
+
+    type: str
+    data: bytes | Generator[bytes, None, None]
+
+
+class PageServer:
+    """Serves names under a secret on loopback, from a thread of its own.
+
+    Args:
+        port: to listen on; 0 takes a free one. The page is at ``url``.
+
+    Raises:
+        ConfigError: the port is taken.
+    """
+
+    def __init__(self, port: int = 0) -> None:
+        self._pages: dict[str, Callable[[], Answer]] = {}
+        self._actions: dict[str, Callable[[], None]] = {}
+        self.token = secrets.token_urlsafe(16)
+        try:
+            self._http = _Server((HOST, port), _Handler)
+        except (OSError, OverflowError) as error:
+            raise ConfigError(
+                f"cannot listen on port {port}: {error}; give another --port, or none"
+            ) from None
+        self._http.page = self
+        self.port = self._http.server_address[1]
+        self.url = f"http://{HOST}:{self.port}/{self.token}/"
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.1,), daemon=True)
+
+    def add(self, name: str, make: Callable[[], Answer]) -> None:
+        """Answer GET of ``name`` with what ``make()`` returns at that moment."""
+        self._pages[name] = make
+
+    def on(self, action: str, do: Callable[[], None]) -> None:
+        """Call ``do()`` when the page posts ``action``."""
+        self._actions[action] = do
+
+    def answer(self, name: str) -> Answer | None:
+        """What is known by a name, or None."""
+        make = self._pages.get(name)
+        return make() if make else None
+
+    def act(self, name: str) -> bool:
+        """Do what was asked for; False if there is no such action."""
+        do = self._actions.get(name)
+        if do:
+            do()
+        return do is not None
+
+    def __enter__(self) -> PageServer:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *ended: object) -> None:
+        self._http.shutdown()
+        self._http.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    # A second server on the same port would be answered by either.
+    allow_reuse_address = False
+    page: PageServer
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    server_version, sys_version = "sfumato", ""
+    timeout = 60
+
+    def do_GET(self) -> None:
+        name = self._name()
+        if name is None:
+            return
+        answer = self.server.page.answer(name)
+        if answer is None:
+            self._refuse(HTTPStatus.NOT_FOUND)
+            return
+        with suppress(ConnectionError, TimeoutError):
+            self._send(answer)
+
+    def do_POST(self) -> None:
+        length = self.headers.get("Content-Length", "0")
+        if not length.isdecimal() or int(length) > _MOST_BODY_BYTES:
+            self._refuse(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE if length.isdecimal() else HTTPStatus.BAD_REQUEST
+            )
+            return
+        self.rfile.read(int(length))
+        name = self._name()
+        if name is None:
+            return
+        # A form of another page cannot set a header; nor does any browser leave out where it posts from.
+        if "X-Sfumato" not in self.headers or "Origin" not in self.headers:
+            self._refuse(HTTPStatus.FORBIDDEN)
+        elif self.server.page.act(name):
+            self._send(Answer("text/plain", b"ok"))
+        else:
+            self._refuse(HTTPStatus.NOT_FOUND)
+
+    def _name(self) -> str | None:
+        """What is asked for, if the request may ask; otherwise it is refused."""
+        page = self.server.page
+        hosts = [f"{name}:{page.port}" for name in (HOST, "localhost")]
+        origin = self.headers.get("Origin")
+        foreign = (
+            self.headers.get_all("Host", []) not in [[host] for host in hosts]
+            or (origin is not None and origin not in [f"http://{host}" for host in hosts])
+            or self.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin")
+        )
+        given, _, name = self.path.partition("?")[0].lstrip("/").partition("/")
+        if foreign or not secrets.compare_digest(given.encode(), page.token.encode()):
+            self._refuse(HTTPStatus.FORBIDDEN)
+            return None
+        return name
+
+    def _send(self, answer: Answer) -> None:
+        whole = isinstance(answer.data, bytes)
+        self.send_response(HTTPStatus.OK)
+        for name, value in {**_HEADERS, "Content-Type": answer.type}.items():
+            self.send_header(name, value)
+        if whole:
+            self.send_header("Content-Length", str(len(answer.data)))
+        self.end_headers()
+        if whole:
+            self.wfile.write(answer.data)
+            return
+        with closing(answer.data) as parts:
+            for part in parts:
+                self.wfile.write(part)
+                self.wfile.flush()
+
+    def _refuse(self, status: HTTPStatus) -> None:
+        with suppress(ConnectionError, TimeoutError):
+            self.send_error(status)
+
+    def log_message(self, format: str, *values: object) -> None:
+        """Say nothing: the terminal belongs to the run."""

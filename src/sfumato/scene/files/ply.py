@@ -161,7 +161,9 @@ def _check_properties(path: Path, vertex: Element) -> int:
 def _check_values(what: str, columns: dict[str, np.ndarray], names: dict[str, list[str]]) -> None:
     for field, array in columns.items():
         # A sum is finite only if its terms are: one cheap pass for files that are well.
-        if math.isfinite(array.sum(dtype=np.float64)):
+        with np.errstate(invalid="ignore"):
+            total = array.sum(dtype=np.float64)
+        if math.isfinite(total):
             continue
         for name, column in zip(names[field], array.T, strict=True):
             bad = int(np.count_nonzero(~np.isfinite(column)))

@@ -16,8 +16,8 @@ demo: $(VENV)/.run
 	$(VENV)/bin/sfumato reconstruct demo/still_life_video/still_life.mp4 -o $(DEMO_OUT) \
 		--minutes $(DEMO_MINUTES) --overwrite
 	@echo
-	@echo "Held-out frames beside the video:      $(DEMO_OUT)/renders/contact_sheet.png"
-	@echo "The scene, for any 3D Gaussian viewer:  $(DEMO_OUT)/scene.ply"
+	@echo "Held-out frames beside the video:     $(DEMO_OUT)/renders/contact_sheet.png"
+	@echo "The scene, in a page for any browser:  $(DEMO_OUT)/scene.html"
 
 test: $(VENV)/.test
 	$(VENV)/bin/ruff check .

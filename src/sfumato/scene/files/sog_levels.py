@@ -76,9 +76,7 @@ def _runs(path: Path, tree: object, num_files: int) -> Iterator[tuple[int, _Run]
             run = piece.get("file"), piece.get("offset"), piece.get("count")
             whole = all(type(number) is int and 0 <= number < 2**31 for number in run)
             if not whole or not re.fullmatch("[0-9]{1,4}", level) or run[0] >= num_files:
-                raise FormatError(
-                    f"{path} has a broken piece in its tree: {shown(level)}: {shown(run)}"
-                )
+                raise FormatError(f"{path} has a broken piece in its tree: {shown(level)}: {shown(run)}")
             yield int(level), run
 
 

@@ -5,6 +5,7 @@ The same input gives the same result: what is random comes from a fixed seed.
 
 from __future__ import annotations
 
+import heapq
 import itertools
 
 import numpy as np
@@ -32,21 +33,42 @@ def codebook(numbers: np.ndarray) -> np.ndarray:
     ordered = np.sort(numbers, axis=None).astype(np.float64)
     if not len(ordered):
         return np.zeros(CODEBOOK, np.float32)
-    # Half of them begin where numbers are dense and half evenly spread, so that few far ones are not lost.
-    shares = (np.arange(CODEBOOK) + 0.5) / CODEBOOK
-    dense = ordered[(shares * len(ordered)).astype(np.int64)]
-    book = np.sort((dense + ordered[0] + shares * (ordered[-1] - ordered[0])) / 2)
-    sums = np.concatenate([[0.0], np.cumsum(ordered - ordered[0])])
+    middle = ordered[len(ordered) // 2]
+    ordered -= middle
+    sums = np.concatenate([[0.0], np.cumsum(ordered)])
+    ends = _split(ordered, sums)
+    book = np.diff(sums[ends]) / np.diff(ends)
     for _ in range(_LINE_ROUNDS):
-        ends = np.searchsorted(ordered, (book[1:] + book[:-1]) / 2)
-        ends = np.concatenate([[0], ends, [len(ordered)]])
+        ends = np.concatenate([[0], np.searchsorted(ordered, (book[1:] + book[:-1]) / 2), [len(ordered)]])
         counts = np.diff(ends)
-        means = np.diff(sums[ends]) / np.maximum(counts, 1) + ordered[0]
-        moved = np.where(counts > 0, means, book)
+        moved = np.where(counts > 0, np.diff(sums[ends]) / np.maximum(counts, 1), book)
         if np.array_equal(moved, book):
             break
-        book = np.sort(moved)
-    return book.astype(np.float32)
+        book = moved
+    book = np.sort(book + middle).astype(np.float32)
+    return np.pad(book, (0, CODEBOOK - len(book)), mode="edge")
+
+
+def _split(ordered: np.ndarray, sums: np.ndarray) -> np.ndarray:
+    """Borders of up to 256 cells of ordered numbers: that with the largest error is halved each time."""
+    squares = np.concatenate([[0.0], np.cumsum(np.square(ordered))])
+
+    def error(start: int, end: int) -> float:
+        return squares[end] - squares[start] - (sums[end] - sums[start]) ** 2 / (end - start)
+
+    cells = [(-error(0, len(ordered)), 0, len(ordered))]
+    while len(cells) < CODEBOOK:
+        _, start, end = heapq.heappop(cells)
+        if ordered[start] == ordered[end - 1]:
+            heapq.heappush(cells, (0.0, start, end))
+            break
+        mean = (sums[end] - sums[start]) / (end - start)
+        at = start + int(np.searchsorted(ordered[start:end], mean))
+        at = min(max(at, start + 1), end - 1)
+        for a, b in ((start, at), (at, end)):
+            # Where all are the same there is nothing to gain, whatever rounding says.
+            heapq.heappush(cells, (-error(a, b) if ordered[a] < ordered[b - 1] else 0.0, a, b))
+    return np.array([0, *sorted(end for _, _, end in cells)])
 
 
 def nearest_in(book: np.ndarray, numbers: np.ndarray) -> np.ndarray:

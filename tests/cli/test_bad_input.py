@@ -131,5 +131,5 @@ def test_missing_arguments(desk):
 
 
 def test_unknown_commands(desk):
-    says(desk.complains(["paint"]), "'paint'", "train, eval, doctor")
-    says(desk.complains(["--out", "x"]), "'--out'", "train, eval, doctor")
+    says(desk.complains(["paint"]), "'paint'", "reconstruct, sfm, train, eval")
+    says(desk.complains(["--out", "x"]), "'--out'", "reconstruct, sfm, train, eval")

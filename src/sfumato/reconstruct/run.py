@@ -49,6 +49,8 @@ class Reconstruction:
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:
+        if self.capture.downscale is not None and self.capture.downscale < 1:
+            raise ConfigError(f"downscale is {self.capture.downscale}; give at least 1")
         if not self.inputs:
             raise ConfigError("there is no input; give a video, photographs or a folder of them")
 
@@ -118,7 +120,9 @@ def _training(task: Reconstruction, data: Path, budget: Budget, display: Display
     first = "" if kernels_are_compiled() else ", for the first time on this machine: a minute or two"
     with display.waiting(f"preparing kernels{first}"):
         warm_up(train)
-    downscale = task.capture.downscale or downscale_for(size_px, (budget.whole_s - budget.spent_s) / 60.0)
+    downscale = task.capture.downscale
+    if downscale is None:
+        downscale = downscale_for(size_px, (budget.whole_s - budget.spent_s) / 60.0)
     sizes = [tuple(side // downscale for side in view.camera.size_px) for view in full.test_views]
     train = replace(train, minutes=round(budget.training_minutes(sizes), 3))
     return RunOptions(data, replace(capture, downscale=downscale), train)

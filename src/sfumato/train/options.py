@@ -41,7 +41,8 @@ class CaptureOptions:
         """Read a dataset with these options."""
         from sfumato.capture.dataset import load_capture
 
-        return load_capture(data, **{**vars(self), "downscale": self.downscale or 1}, seed=seed)
+        downscale = 1 if self.downscale is None else self.downscale
+        return load_capture(data, **{**vars(self), "downscale": downscale}, seed=seed)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from sfumato.train.config import TrainConfig
 from sfumato.train.folder import EventLog, RunFolder
 from sfumato.train.interruption import Interruption
 from sfumato.train.loop import Callback, StepStats
-from sfumato.train.options import RunOptions, check_same_run
+from sfumato.train.options import CaptureOptions, RunOptions, check_same_run
 from sfumato.train.plan import Plan, make_plan, with_budget
 from sfumato.train.poses import write_cameras
 from sfumato.train.recorder import Recorder
@@ -111,7 +111,7 @@ def run_training(
     options = replace(
         options,
         data=options.data.absolute(),
-        capture=replace(options.capture, downscale=options.capture.downscale or 1),
+        capture=_at_full_size(options.capture),
         train=with_budget(options.train),
     )
     with display.waiting(f"reading {options.data}"):
@@ -131,6 +131,11 @@ def run_training(
             folder.begin(options, **facts)
         watchers = [watch(capture, options)] if watch else []
         return _Run(folder, capture, options, display).go(state, plan, watchers)
+
+
+def _at_full_size(capture: CaptureOptions) -> CaptureOptions:
+    """The same options with photographs as they are, where nothing else is said."""
+    return replace(capture, downscale=1) if capture.downscale is None else capture
 
 
 def _started(capture: Capture, options: RunOptions) -> tuple[TrainState, Plan]:

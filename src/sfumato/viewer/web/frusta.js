@@ -1,7 +1,7 @@
 // Training cameras as frusta in the scene, with their pictures small on them.
 import { manifest, pictureAddress } from "./data.js";
-import { touch } from "./stage.js";
-import { cameras, world } from "./world.js";
+import { camera, touch } from "./stage.js";
+import { cameras, shown, world } from "./world.js";
 
 const TRAINED = [0.93, 0.91, 0.87];
 const HELD_OUT = [0.95, 0.7, 0.34];
@@ -120,4 +120,11 @@ export function visiblePlates() {
 /** The camera that a triangle of the plates belongs to. */
 export function cameraOfTriangle(face) {
   return drawnViews[Math.floor(face / 2)];
+}
+
+/** Where the middle of a camera's plate is in the window, each way from -1 to 1. */
+export function plateCentre(view) {
+  const [a, , c] = corners(view);
+  const middle = new vendor.Vector3(...a.map((v, i) => (v + c[i]) / 2)).applyQuaternion(view.quaternion);
+  return shown(middle.add(new vendor.Vector3(...view.position)).toArray()).project(camera);
 }

@@ -1,7 +1,7 @@
 // The page from its opening to the first picture.
 import { manifest } from "./data.js";
 import { layFrame } from "./compare.js";
-import { buildFrusta, clearFrusta } from "./frusta.js";
+import { buildFrusta, clearFrusta, plateCentre } from "./frusta.js";
 import { flyByKeys, listen, stopPointing } from "./input.js";
 import { followHash } from "./link.js";
 import { isLive, listenToTraining, versionShown } from "./live.js";
@@ -60,7 +60,7 @@ async function open() {
   if (isLive) listenToTraining((event) => show({ ...event, name: manifest.scene.name }));
   layFrame();
   // For tests, and for whoever opens the console.
-  window.sfumato = { camera, cameras, manifest, settled, standIn, standingIn, versionShown };
+  window.sfumato = { camera, cameras, manifest, placeOf: plateCentre, settled, standIn, standingIn, versionShown };
 }
 
 open();

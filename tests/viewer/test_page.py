@@ -1,0 +1,221 @@
+"""The page in a real browser: its picture is ours, cameras can be stood in, files open from the disk."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from browser import Browser
+from small_scenes import SIZE_PX, drawn, psnr, small_scene, small_subject
+
+from sfumato.scene.files import save
+from sfumato.viewer.page import pack, write_page
+from sfumato.viewer.server import PageServer
+from sfumato.viewer.showing import show, show_path
+
+SCALE = 4
+WINDOW_PX = (SCALE * SIZE_PX[0], SCALE * SIZE_PX[1])
+
+
+@pytest.fixture(scope="module")
+def subject():
+    return small_subject()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with Browser(WINDOW_PX) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def page(browser, subject, tmp_path_factory):
+    """``scene.html``, opened from the disk without a network."""
+    path = tmp_path_factory.mktemp("page") / "scene.html"
+    write_page(subject, path)
+    browser.go_offline()
+    browser.open(path.as_uri())
+    return browser
+
+
+def stand(browser, index):
+    browser.run(f"sfumato.standIn(sfumato.cameras[{index}], 0), true")
+    browser.wait("sfumato.standingIn() !== null")
+    browser.settle()
+
+
+def eye(browser):
+    return np.array(browser.run("sfumato.camera.position.toArray()"))
+
+
+def bare(browser, wanted):
+    browser.resize(*WINDOW_PX)
+    if browser.run("document.body.classList.contains('bare')") != wanted:
+        browser.press("h")
+    browser.settle()
+
+
+@pytest.mark.parametrize("index", [0, 1, 3])
+def test_the_picture_is_that_of_our_renderer(page, subject, index):
+    bare(page, True)
+    stand(page, index)
+    expected = drawn(subject.gaussians, subject.photographs[index].camera.resized(*WINDOW_PX))
+    found = page.canvas()
+    assert found.shape == expected.shape
+    assert psnr(found, expected) > 30
+    # And it is no accident: another camera's picture is far off.
+    other = subject.photographs[(index + 1) % 4].camera.resized(*WINDOW_PX)
+    assert psnr(found, drawn(subject.gaussians, other)) < 22
+
+
+def test_nothing_is_asked_of_a_network(page):
+    asked = page.run("performance.getEntriesByType('resource').map((one) => one.name)")
+    assert not [one for one in asked if not one.startswith(("data:", "blob:"))]
+    assert not page.complaints()
+
+
+def test_a_click_on_a_frustum_moves_the_camera_there(page, subject):
+    bare(page, False)
+    page.resize(640, 480)
+    page.press("r")
+    page.settle()
+    page.run("document.getElementById('cameras').click()")
+    # From behind and above, where all of them are in sight.
+    page.run("location.hash = '#at=0,-7,-9,0.9458,0,0,0.3247,0,0,0'")
+    page.settle()
+    x, y = page.run(
+        """(() => {
+          const p = sfumato.placeOf(sfumato.cameras[2]);
+          return [(p.x + 1) / 2 * innerWidth, (1 - p.y) / 2 * innerHeight];
+        })()"""
+    )
+    before = eye(page)
+    page.click(x, y)
+    page.wait("sfumato.standingIn() !== null")
+    page.settle()
+    assert page.run("sfumato.standingIn().name") == "shots/2.jpg"
+    assert np.linalg.norm(eye(page) - before) > 2
+    centre = subject.photographs[2].camera.centre_world.numpy()
+    # The page shows the scene upright, turned over for its -y to be up.
+    assert np.allclose(eye(page), centre * [-1, -1, 1], atol=1e-4)
+    page.press("Escape")
+    page.resize(*WINDOW_PX)
+    page.settle()
+
+
+def test_the_photograph_lies_on_the_render(page, subject):
+    bare(page, True)
+    stand(page, 0)
+    page.press("p")
+    page.wait("document.getElementById('photo').classList.contains('ready')")
+    page.run("document.querySelectorAll('#divider, .side, #toast').forEach((e) => e.style.opacity = 0)")
+    window, render = page.picture(), page.canvas()
+    page.press("p")
+    middle = WINDOW_PX[0] // 2
+    # Left of the line is the photograph, four times enlarged by the browser; right of it is the render.
+    assert psnr(window[4:-4, middle + 4 : -4], render[4:-4, middle + 4 : -4]) > 45
+    photograph = np.kron(subject.photographs[0].pixels(), np.ones((SCALE, SCALE, 1), np.uint8))
+    left = window[4:-4, 4 : middle - 4]
+    assert psnr(left, photograph[4:-4, 4 : middle - 4]) > 25
+    assert (left != render[4:-4, 4 : middle - 4]).mean() > 0.5
+
+
+def test_depth_and_normals_are_other_pictures_and_colour_comes_back(page):
+    bare(page, True)
+    stand(page, 0)
+    pictures = {}
+    for key, name in (("1", "colour"), ("2", "depth"), ("3", "normals")):
+        page.press(key)
+        page.settle()
+        pictures[name] = page.canvas()
+    assert psnr(pictures["colour"], pictures["depth"]) < 25
+    assert psnr(pictures["normals"], pictures["depth"]) < 25
+    page.press("1")
+    page.settle()
+    assert psnr(page.canvas(), pictures["colour"]) > 45
+
+
+def test_nearer_is_lighter_in_the_depth_view(browser, tmp_path):
+    gaussians = small_scene(60)
+    is_near = torch.arange(60)[:, None] < 30
+    means = 0.1 * gaussians.means + torch.where(
+        is_near, torch.tensor([-1.0, 0.0, -1.0]), torch.tensor([3.0, 0.0, 3.0])
+    )
+    solid = replace(gaussians, means=means, logit_opacities=torch.full((60,), 6.0))
+    write_page(replace(small_subject(), gaussians=solid), tmp_path / "two.html")
+    browser.open((tmp_path / "two.html").as_uri())
+    bare(browser, True)
+    stand(browser, 0)
+    browser.press("2")
+    browser.settle()
+    picture = browser.canvas().astype(float).sum(axis=2)
+    ground = picture[0, 0]
+    left, _, right = np.split(np.where(np.abs(picture - ground) > 40, picture, np.nan), 3, axis=1)
+    assert np.nanmedian(left) > 400 and np.nanmedian(right) < 200
+
+
+def test_the_crop_box_cuts_in_the_scenes_frame(browser, subject, tmp_path):
+    low, high = (-9.0, -9.0, -9.0), (0.0, 9.0, 9.0)
+    write_page(subject, tmp_path / "crop.html")
+    box = ",".join(str(v) for v in (*low, *high))
+    browser.open((tmp_path / "crop.html").as_uri() + f"#camera=shots/0.jpg&crop={box}")
+    bare(browser, True)
+    left = subject.gaussians.select(subject.gaussians.means[:, 0] < 0)
+    camera = subject.photographs[0].camera.resized(*WINDOW_PX)
+    found = browser.canvas()
+    # The box's own outline is drawn over it.
+    error = np.abs(found.astype(int) - drawn(left, camera)).mean(axis=2)
+    assert np.mean(error < 12) > 0.95
+    assert psnr(found, drawn(subject.gaussians, camera)) < 22
+
+
+def test_a_link_keeps_the_view(browser, subject, tmp_path):
+    write_page(subject, tmp_path / "link.html")
+    url = (tmp_path / "link.html").as_uri()
+    browser.open(url)
+    browser.drag((100, 100), (190, 140))
+    browser.settle()
+    browser.press("l")
+    kept, before = browser.run("location.href"), browser.canvas()
+    assert kept.startswith(f"{url}#at=")
+    browser.open(url)
+    assert psnr(browser.canvas(), before) < 30
+    browser.do("Page.navigate", url="about:blank")
+    browser.open(kept)
+    assert psnr(browser.canvas(), before) > 40
+
+
+def test_a_name_cannot_end_its_element(browser, subject, tmp_path):
+    title = "</script><script>window.broken = 1</script><!--"
+    write_page(replace(subject, title=title), tmp_path / "title.html")
+    browser.open((tmp_path / "title.html").as_uri())
+    assert browser.run("document.getElementById('title').textContent") == title
+    assert browser.run("window.broken === undefined")
+
+
+def test_a_scene_file_is_shown_without_cameras(tmp_path):
+    save(small_scene(), tmp_path / "blobs.ply")
+    server = PageServer()
+    show_path(server, tmp_path / "blobs.ply")
+    with server, Browser(WINDOW_PX) as browser:
+        browser.open(server.url)
+        assert browser.run("document.getElementById('facts').textContent") == "80 Gaussians"
+        assert browser.run("document.getElementById('cameras').hidden")
+        assert browser.canvas().std() > 10
+
+
+def test_served_pages_show_photographs_and_thumbnails(subject):
+    server = PageServer()
+    show(server, subject, pack(subject.gaussians, exact_bytes=1 << 20))
+    with server, Browser(WINDOW_PX) as browser:
+        browser.open(server.url)
+        bare(browser, True)
+        stand(browser, 0)
+        expected = drawn(subject.gaussians, subject.photographs[0].camera.resized(*WINDOW_PX))
+        assert psnr(browser.canvas(), expected) > 35
+        browser.press("p")
+        browser.wait("document.getElementById('photo').classList.contains('ready')")
+        browser.press("c")
+        browser.wait("document.querySelectorAll('#strip button').length === 4")
+        browser.run("window.sheet = Object.assign(new Image(), { src: 'thumbnails.jpg' }), true")
+        assert browser.run("sheet.decode().then(() => sheet.naturalWidth)") >= 4 * 72

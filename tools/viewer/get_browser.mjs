@@ -1,0 +1,35 @@
+// node get_browser.mjs FOLDER: a Chromium for the tests of the page, without root, where the machine has none.
+// It comes inside an npm package; FOLDER/chromium is the program, FOLDER/lib what it may lack on a bare system.
+import { execFileSync } from "node:child_process";
+import { createReadStream, createWriteStream, existsSync, mkdirSync, rmSync, chmodSync, renameSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { pipeline } from "node:stream/promises";
+import { createBrotliDecompress } from "node:zlib";
+
+const PACKAGE = "@sparticuz/chromium";
+const VERSION = "153.0.0";
+const INSTALLED = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
+
+const isInstalled = (name) => (process.env.PATH ?? "").split(":").some((folder) => existsSync(join(folder, name)));
+const unpacked = (from, to) => pipeline(createReadStream(from), createBrotliDecompress(), createWriteStream(to));
+
+async function main(folder) {
+  if (process.env.SFUMATO_BROWSER || INSTALLED.some(isInstalled) || existsSync(join(folder, "chromium"))) return;
+  mkdirSync(join(folder, "lib"), { recursive: true });
+  const npm = ["install", "--prefix", folder, "--no-save", "--no-audit", "--no-fund", "--ignore-scripts"];
+  execFileSync("npm", [...npm, `${PACKAGE}@${VERSION}`], { stdio: ["ignore", "ignore", "inherit"] });
+  const packed = join(folder, "node_modules", PACKAGE, "bin");
+  for (const [name, into] of [["swiftshader", folder], ["al2023", join(folder, "lib")], ["fonts", folder]]) {
+    const tar = join(folder, `${name}.tar`);
+    await unpacked(join(packed, `${name}.tar.br`), tar);
+    execFileSync("tar", ["-xf", tar, "-C", into]);
+    rmSync(tar);
+  }
+  const program = join(folder, "chromium");
+  await unpacked(join(packed, "chromium.br"), `${program}.part`);
+  chmodSync(`${program}.part`, 0o755);
+  renameSync(`${program}.part`, program);
+  rmSync(join(folder, "node_modules"), { recursive: true });
+}
+
+await main(resolve(process.argv[2]));

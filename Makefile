@@ -20,6 +20,7 @@ demo: $(VENV)/.run
 	@echo "The scene, in a page for any browser:  $(DEMO_OUT)/scene.html"
 
 test: $(VENV)/.test
+	@node tools/viewer/get_browser.mjs $(VENV)/browser || echo "no browser: the tests of the page are skipped"
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/python -m pytest -rs

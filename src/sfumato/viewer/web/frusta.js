@@ -86,11 +86,13 @@ function textureCorners(view) {
 }
 
 function lineMaterial() {
-  return new vendor.LineBasicMaterial({ vertexColors: true, transparent: true, opacity: 0.85, depthTest: false });
+  return new vendor.LineBasicMaterial({ vertexColors: true, transparent: true, opacity: 0.85 });
 }
 
 function plateMaterial() {
   const material = new vendor.MeshBasicMaterial({ transparent: true, opacity: 0.88, side: vendor.DoubleSide, color: 0x777777 });
+  // The wires of a frustum lie on its plate and are to be seen there.
+  Object.assign(material, { polygonOffset: true, polygonOffsetFactor: 1, polygonOffsetUnits: 4 });
   if (!manifest.thumbnails) return material;
   const image = new Image();
   image.onload = () => {

@@ -183,7 +183,7 @@ export function tell(now) {
   saidAt = now;
   const frames = rate();
   if (frames) byId("rate").textContent = `${frames < 10 ? frames.toFixed(1) : Math.round(frames)} fps`;
-  byId("rate").style.opacity = frames ? 1 : 0.45;
+  byId("rate").style.opacity = frames ? 1 : 0.7;
   const range = depthRange();
   byId("legend").hidden = !range;
   if (range) {

@@ -27,8 +27,10 @@ from sfumato.viewer.server import Answer, PageServer
 from sfumato.viewer.showing import SCENE, show
 from sfumato.viewer.subject import Subject, photographs_of
 
-# Snapshots may take this share of the time; their bytes are made beside the training, and count in full.
+# Snapshots may take this share of the time. Their bytes are made and sent beside the training, whose
+# kernels wait for the core that this takes: the time of making them counts twice, once for sending.
 _SHARE = 0.03
+_SENDING = 2.0
 _LEAST_S = 1.0
 # Above this, snapshots have no view-dependent colour: 32 bytes a Gaussian in place of up to 248.
 _EXACT_BYTES = 48 << 20
@@ -124,9 +126,9 @@ class LiveTraining:
         copied_s = time.monotonic() - began
 
         def make() -> None:
-            before = time.thread_time()
+            before = time.monotonic()
             payload = _packed(gaussians)
-            cost_s = copied_s + time.thread_time() - before
+            cost_s = copied_s + _SENDING * (time.monotonic() - before)
             self._due_s = time.monotonic() + max(_LEAST_S, cost_s / _SHARE)
             self._publish(payload)
 

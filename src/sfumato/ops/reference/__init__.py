@@ -6,15 +6,19 @@ from sfumato.ops.reference.composite import composite
 from sfumato.ops.reference.covariance import covariance
 from sfumato.ops.reference.photometric import photometric_loss, ssim, ssim_map
 from sfumato.ops.reference.project import MODELS, project
+from sfumato.ops.reference.trace import Response, response, trace
 
 __all__ = [
     "MODELS",
+    "Response",
     "adam_step",
     "colour",
     "composite",
     "covariance",
     "photometric_loss",
     "project",
+    "response",
     "ssim",
     "ssim_map",
+    "trace",
 ]

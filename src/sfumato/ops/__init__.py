@@ -7,6 +7,7 @@ from sfumato.ops.covariance import covariance
 from sfumato.ops.photometric import photometric_loss
 from sfumato.ops.project import Projected, project
 from sfumato.ops.tiles import Tiles, bin_tiles
+from sfumato.ops.trace import trace
 
 __all__ = [
     "Projected",
@@ -18,4 +19,5 @@ __all__ = [
     "covariance",
     "photometric_loss",
     "project",
+    "trace",
 ]

@@ -16,6 +16,8 @@ _HALF, _ONE, _TWO, _ZERO = np.float32(0.5), np.float32(1.0), np.float32(2.0), np
 _THREE, _FIVE, _SIX, _TEN = np.float32(3.0), np.float32(5.0), np.float32(6.0), np.float32(10.0)
 _FIFTEEN = np.float32(15.0)
 _CHUNK = 256
+# What is added to the sum and what it is cut off at: for colours, and for the plain sum.
+OFFSET_AND_FLOOR = ((_HALF, _ZERO), (_ZERO, np.float32(-np.inf)))
 
 
 @scalar
@@ -69,8 +71,8 @@ def _direction(means, i, centre):
 
 
 @kernel
-def colour_forward(sh, means, centre, degree, visible):
-    """[n, 3] colours max(0, 0.5 + sum) of sh [n, k, 3]; zeros where not visible."""
+def colour_forward(sh, means, centre, degree, visible, offset, floor):
+    """[n, 3] values max(floor, offset + sum) of sh [n, k, 3]; zeros where not visible."""
     n, used = sh.shape[0], (degree + 1) ** 2
     out = np.zeros((n, 3), np.float32)
     for chunk in prange((n + _CHUNK - 1) // _CHUNK):
@@ -80,17 +82,17 @@ def colour_forward(sh, means, centre, degree, visible):
                 continue
             _, x, y, z = _direction(means, i, centre)
             _basis(x, y, z, degree, basis)
-            red, green, blue = _HALF, _HALF, _HALF
+            red, green, blue = offset, offset, offset
             for k in range(used):
                 red += basis[k] * sh[i, k, 0]
                 green += basis[k] * sh[i, k, 1]
                 blue += basis[k] * sh[i, k, 2]
-            out[i, 0], out[i, 1], out[i, 2] = max(red, _ZERO), max(green, _ZERO), max(blue, _ZERO)
+            out[i, 0], out[i, 1], out[i, 2] = max(red, floor), max(green, floor), max(blue, floor)
     return out
 
 
 @kernel
-def colour_backward(grad, colours, sh, means, centre, degree, visible):
+def colour_backward(grad, colours, sh, means, centre, degree, visible, floor):
     """Gradients to sh [n, k, 3], means [n, 3] and the camera's centre [3]."""
     n, used = sh.shape[0], (degree + 1) ** 2
     grad_sh, grad_means = np.zeros(sh.shape, np.float32), np.zeros((n, 3), np.float32)
@@ -101,10 +103,10 @@ def colour_backward(grad, colours, sh, means, centre, degree, visible):
         for i in range(chunk * _CHUNK, min((chunk + 1) * _CHUNK, n)):
             if not visible[i]:
                 continue
-            # A colour cut off at zero passes nothing on.
-            red = grad[i, 0] if colours[i, 0] > 0 else _ZERO
-            green = grad[i, 1] if colours[i, 1] > 0 else _ZERO
-            blue = grad[i, 2] if colours[i, 2] > 0 else _ZERO
+            # A colour that is cut off passes nothing on.
+            red = grad[i, 0] if colours[i, 0] > floor else _ZERO
+            green = grad[i, 1] if colours[i, 1] > floor else _ZERO
+            blue = grad[i, 2] if colours[i, 2] > floor else _ZERO
             inverse, x, y, z = _direction(means, i, centre)
             _basis(x, y, z, degree, basis)
             for k in range(used):

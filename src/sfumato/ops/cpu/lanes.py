@@ -130,7 +130,11 @@ _operator(operator.add, _lane_operation(lambda builder, a, b: builder.fadd(a, b,
 _operator(operator.sub, _lane_operation(lambda builder, a, b: builder.fsub(a, b, flags=FLAGS)))
 _operator(operator.mul, _lane_operation(lambda builder, a, b: builder.fmul(a, b, flags=FLAGS)))
 _operator(operator.truediv, _lane_operation(lambda builder, a, b: builder.fdiv(a, b, flags=FLAGS)))
-for _symbol, _how in ((operator.lt, "<"), (operator.le, "<="), (operator.gt, ">"), (operator.ge, ">=")):
+_ORDERS = (
+    *((operator.lt, "<"), (operator.le, "<="), (operator.gt, ">"), (operator.ge, ">=")),
+    (operator.eq, "=="),
+)
+for _symbol, _how in _ORDERS:
     _operator(_symbol, _compare(_how))
 
 smaller, larger = _lane_operation(_limit("<")), _lane_operation(_limit(">"))
@@ -195,6 +199,17 @@ def any_true(typingctx, mask):
         return builder.icmp_unsigned("!=", bits, ir.Constant(bits.type, 0))
 
     return types.boolean(mask), codegen
+
+
+@intrinsic
+def bits_of(typingctx, mask):
+    """uint64 with a bit a lane; up to 64 lanes."""
+
+    def codegen(context, builder, signature, args):
+        bits = builder.bitcast(args[0], ir.IntType(mask.width))
+        return bits if mask.width == 64 else builder.zext(bits, ir.IntType(64))
+
+    return types.uint64(mask), codegen
 
 
 @intrinsic

@@ -1,0 +1,226 @@
+"""What tracing reads of a Gaussian seen from one point, and how its sums become gradients.
+
+In the frame where a Gaussian is a unit ball, turned so that the eye lies on its third axis, the eye
+is at (0, 0, -w) and a direction d becomes u = (X . d, Y . d, Z . d). Then, with s = ux^2 + uy^2,
+
+    2 sigma = w^2 s / (s + uz^2)        tau = w uz / (s + uz^2)
+
+X and Y vanish on the mean's direction, so that nothing here is the difference of large numbers but
+X . d and Y . d themselves: these are taken in float64 once for the middle of a block of pixels, and
+the rest of the way in float32 (see trace_blend).
+"""
+
+import math
+
+import numpy as np
+from numba import prange
+
+from sfumato.ops import constants
+from sfumato.ops.cpu import bundles
+from sfumato.ops.cpu.jit import kernel, scalar
+
+# Columns of a record: rows X, Y and Z; w; log2 of the opacity; a lower bound of tau; the channels.
+X, Y, Z, W, LOG2_OPACITY, NEAREST, CHANNELS = 0, 3, 6, 9, 10, 11, 12
+# Columns of the float64 companion: X, Y.
+FINE = 6
+
+# Sums of a (Gaussian, tile) pair: -dL/do_g (3), alpha dL/dalpha, then the symmetric matrix -N as
+# (xx, xy, xz, yy, yz, zz).
+MOMENTS = 10
+
+_CHUNK = 128
+# The bound of tau gives way by this share, so that rounding never puts a hit before it.
+_SLACK = 1e-5
+
+
+@scalar
+def _rotation(quats, i, r):
+    """Fill ``r`` [3, 3] with the rotation of a quaternion; the inverse of its length."""
+    w, x, y, z = (
+        np.float64(quats[i, 0]),
+        np.float64(quats[i, 1]),
+        np.float64(quats[i, 2]),
+        np.float64(quats[i, 3]),
+    )
+    inverse = 1.0 / math.sqrt(w * w + x * x + y * y + z * z)
+    w, x, y, z = w * inverse, x * inverse, y * inverse, z * inverse
+    r[0, 0], r[0, 1], r[0, 2] = 1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)
+    r[1, 0], r[1, 1], r[1, 2] = 2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)
+    r[2, 0], r[2, 1], r[2, 2] = 2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)
+    return inverse
+
+
+@scalar
+def _frame(means, quats, scales, i, eye, r, q, rows):
+    """Fill the rotation ``r``, the turn ``q`` of the unit ball and ``rows`` = q S^-1 r^T; w and 1 / |quat|."""
+    inverse = _rotation(quats, i, r)
+    m0, m1, m2 = (
+        means[i, 0] - np.float64(eye[0]),
+        means[i, 1] - np.float64(eye[1]),
+        means[i, 2] - np.float64(eye[2]),
+    )
+    for j in range(3):
+        q[2, j] = (r[0, j] * m0 + r[1, j] * m1 + r[2, j] * m2) / scales[i, j]
+    w = math.sqrt(q[2, 0] ** 2 + q[2, 1] ** 2 + q[2, 2] ** 2)
+    for j in range(3):
+        q[2, j] = q[2, j] / w if w > 0.0 else (1.0 if j == 2 else 0.0)
+    # Two axes across the third (Duff et al. 2017), then turned to where X . Y = 0.
+    sign = math.copysign(1.0, q[2, 2])
+    a = -1.0 / (sign + q[2, 2])
+    b = q[2, 0] * q[2, 1] * a
+    q[0, 0], q[0, 1], q[0, 2] = 1.0 + sign * q[2, 0] * q[2, 0] * a, sign * b, -sign * q[2, 0]
+    q[1, 0], q[1, 1], q[1, 2] = b, sign + q[2, 1] * q[2, 1] * a, -q[2, 1]
+    xx, xy, yy = 0.0, 0.0, 0.0
+    for j in range(3):
+        # Rows of q S^-1 have the same dot products as those of q S^-1 r^T.
+        x, y = q[0, j] / scales[i, j], q[1, j] / scales[i, j]
+        xx += x * x
+        xy += x * y
+        yy += y * y
+    angle = 0.5 * math.atan2(2.0 * xy, xx - yy)
+    c, s = math.cos(angle), math.sin(angle)
+    for j in range(3):
+        q[0, j], q[1, j] = c * q[0, j] + s * q[1, j], c * q[1, j] - s * q[0, j]
+    for k in range(3):
+        for j in range(3):
+            rows[k, j] = (
+                q[k, 0] / scales[i, 0] * r[j, 0]
+                + q[k, 1] / scales[i, 1] * r[j, 1]
+                + q[k, 2] / scales[i, 2] * r[j, 2]
+            )
+    return w, inverse
+
+
+@scalar
+def _sound(means, quats, scales, opacities, i):
+    """Whether a Gaussian can be seen at all; NaN fails every test."""
+    turned, good = False, opacities[i] > np.float32(constants.ALPHA_MIN) and math.isfinite(opacities[i])
+    for j in range(3):
+        good = good and scales[i, j] > 0 and math.isfinite(scales[i, j]) and math.isfinite(means[i, j])
+    for j in range(4):
+        good = good and math.isfinite(quats[i, j])
+        turned = turned or quats[i, j] != 0
+    return good and turned
+
+
+@kernel
+def trace_records(means, quats, scales, opacities, colours, eye, reach):
+    """Records of all Gaussians.
+
+    Args:
+        means, quats, scales, opacities, colours: [n, 3], [n, 4], [n, 3], [n], [n, d] float32.
+        eye: [3] where the rays begin, or the middle of where they begin.
+        reach: how far from the eye a ray may begin.
+
+    Returns:
+        records [n, 12 + d] float32 and fine [n, 6] float64; NEAREST is infinite for those that cannot be seen.
+    """
+    n, d = colours.shape
+    records = np.zeros((n, CHANNELS + d), np.float32)
+    fine = np.zeros((n, FINE), np.float64)
+    for chunk in prange((n + _CHUNK - 1) // _CHUNK):
+        r, q, rows = np.empty((3, 3)), np.empty((3, 3)), np.empty((3, 3))
+        for i in range(chunk * _CHUNK, min((chunk + 1) * _CHUNK, n)):
+            if not _sound(means, quats, scales, opacities, i):
+                records[i, NEAREST] = np.inf
+                continue
+            w, _ = _frame(means, quats, scales, i, eye, r, q, rows)
+            for k in range(3):
+                for j in range(3):
+                    records[i, 3 * k + j] = rows[k, j]
+            for j in range(3):
+                fine[i, j], fine[i, 3 + j] = rows[0, j], rows[1, j]
+            records[i, W] = w
+            records[i, LOG2_OPACITY] = math.log2(opacities[i])
+            # Along the mean's direction the hull reaches r sqrt(m Sigma m), and no hit is nearer.
+            m0, m1, m2 = means[i, 0] - eye[0], means[i, 1] - eye[1], means[i, 2] - eye[2]
+            length = math.sqrt(m0 * m0 + m1 * m1 + m2 * m2)
+            spread = 0.0
+            for j in range(3):
+                along = (r[0, j] * m0 + r[1, j] * m1 + r[2, j] * m2) / length if length > 0 else 1.0
+                spread += (along * scales[i, j]) ** 2
+            radius2 = 2.0 * math.log(opacities[i] / constants.ALPHA_MIN)
+            bound = length - reach - math.sqrt(radius2 * spread)
+            records[i, NEAREST] = bound - _SLACK * (length + reach)
+            for k in range(d):
+                records[i, CHANNELS + k] = colours[i, k]
+    return records, fine
+
+
+def sums_layout(d: int) -> tuple[np.ndarray, int]:
+    """(column of each of the 10 + d sums, row length) of trace_backward's output."""
+    count = MOMENTS + d
+    return np.array([bundles.totals_position(i, count) for i in range(count)]), -(-count // 8) * 8
+
+
+@kernel
+def trace_gradients(order, starts, slot_pair, sums, columns, means, quats, scales, opacities, eye, d):
+    """Add the pair sums of each Gaussian up in slot order and turn them into gradients.
+
+    Args:
+        order, starts, slot_pair: from bin_rays.
+        sums, columns: [p, row] and [10 + d] from trace_backward and sums_layout.
+        means, quats, scales, opacities, eye: as in trace_records.
+        d: number of channels.
+
+    Returns:
+        Gradients to means [n, 3], quats [n, 4], scales [n, 3], opacities [n], colours [n, d]; zeros where unseen.
+
+    Source: Deybach 2025, eq. 25 to 40, for y = o_g + tau d_g in the frame of the unit ball: there
+        dL/do_g = sum of g y, and N = sum of g y y^T holds all that scale and rotation need.
+    """
+    n = opacities.size
+    grad_means, grad_quats = np.zeros((n, 3), np.float32), np.zeros((n, 4), np.float32)
+    grad_scales, grad_opacities = np.zeros((n, 3), np.float32), np.zeros(n, np.float32)
+    grad_colours = np.zeros((n, d), np.float32)
+    for chunk in prange((order.size + _CHUNK - 1) // _CHUNK):
+        r, q, rows = np.empty((3, 3)), np.empty((3, 3)), np.empty((3, 3))
+        added, found, full, local = (
+            np.empty(columns.size),
+            np.empty(columns.size),
+            np.empty((3, 3)),
+            np.empty((3, 3)),
+        )
+        for rank in range(chunk * _CHUNK, min((chunk + 1) * _CHUNK, order.size)):
+            i = order[rank]
+            added[:] = 0.0
+            for slot in range(starts[rank], starts[rank + 1]):
+                pair = slot_pair[slot]
+                if pair >= 0:
+                    for k in range(columns.size):
+                        added[k] += sums[pair, columns[k]]
+            found[:] = added
+            _, inverse = _frame(means, quats, scales, i, eye, r, q, rows)
+            for j in range(3):
+                grad_means[i, j] = rows[0, j] * found[0] + rows[1, j] * found[1] + rows[2, j] * found[2]
+            full[0, 0], full[0, 1], full[0, 2] = -found[4], -found[5], -found[6]
+            full[1, 0], full[1, 1], full[1, 2] = -found[5], -found[7], -found[8]
+            full[2, 0], full[2, 1], full[2, 2] = -found[6], -found[8], -found[9]
+            for j in range(3):
+                for k in range(3):
+                    value = 0.0
+                    for a in range(3):
+                        for b in range(3):
+                            value += q[a, j] * full[a, b] * q[b, k]
+                    local[j, k] = value
+            s0, s1, s2 = np.float64(scales[i, 0]), np.float64(scales[i, 1]), np.float64(scales[i, 2])
+            grad_scales[i, 0], grad_scales[i, 1] = -local[0, 0] / s0, -local[1, 1] / s1
+            grad_scales[i, 2] = -local[2, 2] / s2
+            # Small turns about the local axes, R (I + [turn]), then the quaternions that they are.
+            tx = 2.0 * inverse * local[1, 2] * (s2 / s1 - s1 / s2)
+            ty = 2.0 * inverse * local[0, 2] * (s0 / s2 - s2 / s0)
+            tz = 2.0 * inverse * local[0, 1] * (s1 / s0 - s0 / s1)
+            w, x, y, z = (
+                quats[i, 0] * inverse,
+                quats[i, 1] * inverse,
+                quats[i, 2] * inverse,
+                quats[i, 3] * inverse,
+            )
+            grad_quats[i, 0] = -x * tx - y * ty - z * tz
+            grad_quats[i, 1] = w * tx - z * ty + y * tz
+            grad_quats[i, 2] = z * tx + w * ty - x * tz
+            grad_quats[i, 3] = -y * tx + x * ty + w * tz
+            grad_opacities[i] = found[3] / opacities[i]
+            for k in range(d):
+                grad_colours[i, k] = found[MOMENTS + k]
+    return grad_means, grad_quats, grad_scales, grad_opacities, grad_colours

@@ -1,0 +1,237 @@
+"""Which Gaussians may be hit by the rays of which tile and block, whatever the lens.
+
+Rays come as an image of directions. A block (8x4 pixels) and a tile (64 blocks) know the box of their
+directions; a Gaussian is kept where the smallest sigma that any direction in the box can have lies
+within its hull. The test is conservative and holds for any lens, because it never leaves the space
+of directions. Where rays begin in different points, the box of those takes part.
+"""
+
+import numpy as np
+from numba import prange
+
+from sfumato.ops import constants
+from sfumato.ops.cpu import lanes as ln
+from sfumato.ops.cpu.jit import kernel, lane_function, lane_kernel, serial_kernel
+from sfumato.ops.cpu.tiles import (
+    BLOCK_COLUMNS,
+    BLOCK_HEIGHT,
+    BLOCK_WIDTH,
+    BLOCKS,
+    TILE_HEIGHT,
+    TILE_WIDTH,
+    count_chunks,
+    depth_order,
+    scatter_pairs,
+)
+from sfumato.ops.cpu.trace_records import LOG2_OPACITY, NEAREST, W, X, Y, Z
+
+LANES = BLOCK_WIDTH * BLOCK_HEIGHT
+# Boxes are tested in groups of this many; tiles are padded to it.
+GROUP = 16
+# Directions are unit vectors in float32: their boxes are widened by a few of their roundings.
+_MARGIN = np.float32(2e-6)
+# 2 ln 2: twice the sigma that halves a response.
+_TWICE_LN2 = np.float32(2.0 * np.log(2.0))
+_LOG2_ALPHA_MIN = np.float32(np.log2(constants.ALPHA_MIN))
+_ZERO, _HALF, _ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
+
+
+@kernel
+def ray_blocks(directions):
+    """Directions block by block.
+
+    Args:
+        directions: [h, w, 3] float32 unit vectors; zero where there is no ray.
+
+    Returns:
+        offsets [tiles, 64, 3, 32] float32 from the block's middle; NaN without a ray or outside the image;
+        middles [tiles, 64, 3] float64;
+        block_boxes [tiles, 6, 64] and tile_boxes [6, tiles padded to 16] float32: middles and half
+        sizes of the boxes of directions; a half size is negative where the box is empty.
+    """
+    height, width = directions.shape[:2]
+    tiles_x, tiles_y = (width + TILE_WIDTH - 1) // TILE_WIDTH, (height + TILE_HEIGHT - 1) // TILE_HEIGHT
+    tiles = tiles_x * tiles_y
+    offsets = np.full((tiles, BLOCKS, 3, LANES), np.nan, np.float32)
+    middles = np.zeros((tiles, BLOCKS, 3), np.float64)
+    block_boxes = np.full((tiles, 6, BLOCKS), -1.0, np.float32)
+    tile_boxes = np.full((6, (tiles + GROUP - 1) // GROUP * GROUP), -1.0, np.float32)
+    for tile in prange(tiles):
+        low, high = np.empty(3, np.float32), np.empty(3, np.float32)
+        tile_low, tile_high = np.full(3, np.inf, np.float32), np.full(3, -np.inf, np.float32)
+        for block in range(BLOCKS):
+            x0 = (tile % tiles_x) * TILE_WIDTH + (block % BLOCK_COLUMNS) * BLOCK_WIDTH
+            y0 = (tile // tiles_x) * TILE_HEIGHT + (block // BLOCK_COLUMNS) * BLOCK_HEIGHT
+            low[:], high[:] = np.inf, -np.inf
+            for y in range(y0, min(y0 + BLOCK_HEIGHT, height)):
+                for x in range(x0, min(x0 + BLOCK_WIDTH, width)):
+                    if directions[y, x, 0] == 0 and directions[y, x, 1] == 0 and directions[y, x, 2] == 0:
+                        continue
+                    for k in range(3):
+                        low[k] = min(low[k], directions[y, x, k])
+                        high[k] = max(high[k], directions[y, x, k])
+            if not low[0] <= high[0]:
+                continue
+            for k in range(3):
+                middle = 0.5 * (np.float64(low[k]) + high[k])
+                middles[tile, block, k] = middle
+                block_boxes[tile, k, block] = middle
+                block_boxes[tile, 3 + k, block] = _HALF * (high[k] - low[k]) + _MARGIN
+                tile_low[k], tile_high[k] = min(tile_low[k], low[k]), max(tile_high[k], high[k])
+                for y in range(y0, min(y0 + BLOCK_HEIGHT, height)):
+                    for x in range(x0, min(x0 + BLOCK_WIDTH, width)):
+                        if directions[y, x, 0] == 0 and directions[y, x, 1] == 0 and directions[y, x, 2] == 0:
+                            continue
+                        lane = (y - y0) * BLOCK_WIDTH + x - x0
+                        offsets[tile, block, k, lane] = directions[y, x, k] - middle
+        if tile_low[0] <= tile_high[0]:
+            for k in range(3):
+                tile_boxes[k, tile] = _HALF * (tile_low[k] + tile_high[k])
+                tile_boxes[3 + k, tile] = _HALF * (tile_high[k] - tile_low[k]) + _MARGIN
+    return offsets, middles, block_boxes, tile_boxes
+
+
+@kernel
+def block_planes(values):
+    """[tiles, 64, 3, 32] of values [h, w, 3], block by block; 0 outside the image."""
+    height, width = values.shape[:2]
+    tiles_x, tiles_y = (width + TILE_WIDTH - 1) // TILE_WIDTH, (height + TILE_HEIGHT - 1) // TILE_HEIGHT
+    planes = np.zeros((tiles_x * tiles_y, BLOCKS, 3, LANES), np.float32)
+    for tile in prange(tiles_x * tiles_y):
+        for block in range(BLOCKS):
+            x0 = (tile % tiles_x) * TILE_WIDTH + (block % BLOCK_COLUMNS) * BLOCK_WIDTH
+            y0 = (tile // tiles_x) * TILE_HEIGHT + (block // BLOCK_COLUMNS) * BLOCK_HEIGHT
+            for y in range(y0, min(y0 + BLOCK_HEIGHT, height)):
+                for x in range(x0, min(x0 + BLOCK_WIDTH, width)):
+                    for k in range(3):
+                        planes[tile, block, k, (y - y0) * BLOCK_WIDTH + x - x0] = values[y, x, k]
+    return planes
+
+
+@lane_function
+def _spans(flat, row, cx, cy, cz, ex, ey, ez):
+    """Middle and half size of row . direction over boxes."""
+    middle = cx * flat[row] + cy * flat[row + 1] + cz * flat[row + 2]
+    half = ex * abs(flat[row]) + ey * abs(flat[row + 1]) + ez * abs(flat[row + 2])
+    return middle, half
+
+
+@lane_function
+def _touched(flat, at, limit, shift, boxes, first, stride):
+    """Mask of the 16 boxes from ``first`` in which some direction may reach the hull.
+
+    ``limit`` is the squared radius of the hull in the unit ball's frame. ``shift`` holds how far X . o, Y . o
+    and Z . o go from the eye's for rays that begin elsewhere.
+    """
+    cx, cy, cz = (
+        ln.load(GROUP, boxes, first),
+        ln.load(GROUP, boxes, first + stride),
+        ln.load(GROUP, boxes, first + 2 * stride),
+    )
+    ex, ey = ln.load(GROUP, boxes, first + 3 * stride), ln.load(GROUP, boxes, first + 4 * stride)
+    ez = ln.load(GROUP, boxes, first + 5 * stride)
+    x, half_x = _spans(flat, at + X, cx, cy, cz, ex, ey, ez)
+    y, half_y = _spans(flat, at + Y, cx, cy, cz, ex, ey, ez)
+    z, half_z = _spans(flat, at + Z, cx, cy, cz, ex, ey, ez)
+    x, y = ln.magnitude(x), ln.magnitude(y)
+    least_x, least_y = ln.larger(x - half_x, _ZERO), ln.larger(y - half_y, _ZERO)
+    most_z = ln.magnitude(z) + half_z
+    across, along = flat[at + W] - shift[2], flat[at + W] + shift[2]
+    across = max(across, _ZERO)
+    most_x, most_y = x + half_x, y + half_y
+    # |o x u|^2 at least, against the hull's radius times |u|^2 at most.
+    a = ln.larger(least_y * across - most_z * shift[1], _ZERO)
+    b = ln.larger(least_x * across - most_z * shift[0], _ZERO)
+    # |u|^2 grows with s as |o x u|^2 does, so the least s decides unless the rays begin in different points.
+    moved = _ONE if shift[0] + shift[1] + shift[2] > _ZERO else _ZERO
+    wide_x, wide_y = least_x + (most_x - least_x) * moved, least_y + (most_y - least_y) * moved
+    reached = a * a + b * b <= (wide_x * wide_x + wide_y * wide_y + most_z * most_z) * limit
+    ahead = ln.larger(z + half_z, _ZERO) * along + most_x * shift[0] + most_y * shift[1] > _ZERO
+    return reached & ahead & (ex >= _ZERO)
+
+
+@lane_function
+def _hull(flat, at, extent, shift):
+    """Fill ``shift`` [3] for one Gaussian; the squared radius of its hull, a little widened."""
+    for k in range(3):
+        value = _ZERO
+        for j in range(3):
+            value += abs(flat[at + 3 * k + j]) * extent[j]
+        shift[k] = value
+    return (flat[at + LOG2_OPACITY] - _LOG2_ALPHA_MIN) * _TWICE_LN2 * np.float32(1.00001) + np.float32(1e-5)
+
+
+@lane_kernel
+def count_tiles(order, records, extent, tile_boxes):
+    """[m] int64 number of tiles that each Gaussian of ``order`` may touch."""
+    counts = np.zeros(order.size, np.int64)
+    flat, boxes, padded = records.ravel(), tile_boxes.ravel(), tile_boxes.shape[1]
+    chunk = 64
+    for first in prange((order.size + chunk - 1) // chunk):
+        shift = np.empty(3, np.float32)
+        for r in range(first * chunk, min((first + 1) * chunk, order.size)):
+            at = np.intp(order[r]) * records.shape[1]
+            limit = _hull(flat, at, extent, shift)
+            for group in range(0, padded, GROUP):
+                bits = ln.bits_of(_touched(flat, at, limit, shift, boxes, group, padded))
+                while bits:
+                    bits &= bits - np.uint64(1)
+                    counts[r] += 1
+    return counts
+
+
+@lane_kernel
+def list_tiles(order, records, extent, tile_boxes, block_boxes, starts, slot_tile, slot_mask):
+    """Write (tile, mask of its blocks) of each Gaussian into its slots; tile -1 where no block is touched."""
+    flat, boxes, padded = records.ravel(), tile_boxes.ravel(), tile_boxes.shape[1]
+    inner = block_boxes.ravel()
+    chunk = 64
+    for first in prange((order.size + chunk - 1) // chunk):
+        shift = np.empty(3, np.float32)
+        for r in range(first * chunk, min((first + 1) * chunk, order.size)):
+            at, slot = np.intp(order[r]) * records.shape[1], starts[r]
+            limit = _hull(flat, at, extent, shift)
+            for group in range(0, padded, GROUP):
+                bits = ln.bits_of(_touched(flat, at, limit, shift, boxes, group, padded))
+                while bits:
+                    tile = group + ln.trailing_zeros(bits)
+                    bits &= bits - np.uint64(1)
+                    mask = np.uint64(0)
+                    for block in range(0, BLOCKS, GROUP):
+                        row = tile * 6 * BLOCKS + block
+                        found = ln.bits_of(_touched(flat, at, limit, shift, inner, row, BLOCKS))
+                        mask |= found << np.uint64(block)
+                    slot_mask[slot] = mask
+                    slot_tile[slot] = tile if mask else -1
+                    slot += 1
+
+
+@serial_kernel
+def _listed(nearest, far):
+    """Rising int32 ids of the Gaussians whose nearest hit is not beyond ``far``."""
+    ids, count = np.empty(nearest.size, np.int32), 0
+    for i in range(nearest.size):
+        ids[count] = i
+        count += nearest[i] <= far and nearest[i] < np.inf
+    return ids[:count]
+
+
+def bin_rays(records, block_boxes, tile_boxes, extent, far):
+    """Pairs of Gaussians and tiles, tile by tile, in order of their nearest possible hits; as tiles.bin_tiles."""
+    num_tiles = len(block_boxes)
+    nearest = np.ascontiguousarray(records[:, NEAREST])
+    order = depth_order(nearest, _listed(nearest, np.float32(far)))
+    starts = np.zeros(order.size + 1, np.int64)
+    np.cumsum(count_tiles(order, records, extent, tile_boxes), out=starts[1:])
+    slot_tile = np.empty(starts[-1], np.int32)
+    slot_mask = np.empty(starts[-1], np.uint64)
+    list_tiles(order, records, extent, tile_boxes, block_boxes, starts, slot_tile, slot_mask)
+    counts = count_chunks(slot_tile, starts, num_tiles)
+    tile_starts = np.zeros(num_tiles + 1, np.int64)
+    np.cumsum(counts.sum(axis=0, dtype=np.int64), out=tile_starts[1:])
+    positions = tile_starts[:-1] + np.cumsum(counts, axis=0, dtype=np.int64) - counts
+    pair_rank = np.empty(tile_starts[-1], np.int32)
+    pair_mask = np.empty(tile_starts[-1], np.uint64)
+    slot_pair = np.empty(starts[-1], np.int64)
+    scatter_pairs(slot_tile, slot_mask, starts, positions, pair_rank, pair_mask, slot_pair)
+    return order, starts, slot_pair, pair_rank, pair_mask, tile_starts

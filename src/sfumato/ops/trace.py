@@ -1,0 +1,216 @@
+"""Ray tracing of an image of rays that begin in one point, or near one another."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sfumato.checks import check_shapes
+from sfumato.maths.quaternions import normalised
+from sfumato.ops import reference
+from sfumato.ops.backend import as_array, uses_definition
+from sfumato.ops.tiles import Tiles
+
+
+def _rays(directions: Tensor, offsets: Tensor) -> tuple:
+    """(offsets, beginnings, middles, block boxes, tile boxes, extent, reach, moving) for the kernels."""
+    from sfumato.ops.cpu.trace_tiles import block_planes, ray_blocks
+
+    arrays = ray_blocks(as_array(directions))
+    moving = (0,) if offsets.numel() else ()
+    begins = as_array(offsets) if moving else np.zeros((0, 0, 3), np.float32)
+    extent = np.abs(begins).reshape(-1, 3).max(0, initial=0.0).astype(np.float32)
+    reach = float(np.sqrt((begins.astype(np.float64) ** 2).sum(-1).max(initial=0.0)))
+    planes = block_planes(begins) if moving else np.zeros((0, 0, 0, 0), np.float32)
+    return arrays[0], planes, *arrays[1:], extent, reach, moving
+
+
+@torch.library.custom_op("sfumato::trace", mutates_args=(), device_types="cpu")
+def _trace(
+    means: Tensor,
+    quats: Tensor,
+    scales: Tensor,
+    opacities: Tensor,
+    colours: Tensor,
+    eye: Tensor,
+    directions: Tensor,
+    offsets: Tensor,
+    background: Tensor,
+    near: float,
+    far: float,
+) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
+    from sfumato.ops.cpu.trace_blend import trace_forward
+    from sfumato.ops.cpu.trace_records import trace_records
+    from sfumato.ops.cpu.trace_tiles import bin_rays
+
+    planes, begins, middles, blocks, tiles, extent, reach, moving = _rays(directions, offsets)
+    records, fine = trace_records(*map(as_array, (means, quats, scales, opacities, colours, eye)), reach)
+    binned = bin_rays(records, blocks, tiles, extent, far)
+    order, _, _, pair_rank, pair_mask, tile_starts = binned
+    height, width, d = *directions.shape[:2], colours.shape[1]
+    image = np.empty((height, width, d), np.float32)
+    alpha, distance = np.empty((2, height, width), np.float32)
+    trace_forward(
+        (0,) * d, moving, records, fine, as_array(background), planes, begins, middles,
+        np.float32(near), np.float32(far), order, pair_rank, pair_mask, tile_starts, image, alpha, distance,
+    )  # fmt: skip
+    kept = [torch.from_numpy(a.view(np.int64) if a.dtype == np.uint64 else a) for a in binned]
+    return *map(torch.from_numpy, (image, alpha, distance)), kept
+
+
+@_trace.register_fake
+def _(means, quats, scales, opacities, colours, eye, directions, offsets, background, near, far):
+    sizes = torch.library.get_ctx()
+    visible, slots, pairs = (sizes.new_dynamic_size() for _ in range(3))
+    height, width = directions.shape[:2]
+    tiles = Tiles.count(width, height)
+    lengths = (visible, visible + 1, slots, pairs, pairs, tiles + 1)
+    dtypes = (torch.int32, torch.int64, torch.int64, torch.int32, torch.int64, torch.int64)
+    kept = [means.new_empty(n, dtype=t) for n, t in zip(lengths, dtypes, strict=True)]
+    plane = means.new_empty(height, width)
+    return means.new_empty(height, width, colours.shape[1]), plane, plane.clone(), kept
+
+
+@torch.library.custom_op("sfumato::trace_backward", mutates_args=(), device_types="cpu")
+def _trace_backward(
+    grad_image: Tensor,
+    grad_alpha: Tensor,
+    grad_distance: Tensor,
+    remaining: Tensor,
+    inputs: list[Tensor],
+    binned: list[Tensor],
+    near: float,
+    far: float,
+    deep: bool,
+    turning: bool,
+) -> list[Tensor]:
+    from sfumato.ops.cpu.trace_blend import trace_backward
+    from sfumato.ops.cpu.trace_records import sums_layout, trace_gradients, trace_records
+
+    means, quats, scales, opacities, colours, eye, directions, offsets = inputs
+    planes, begins, middles, _, _, _, reach, moving = _rays(directions, offsets)
+    scene = [as_array(t) for t in (means, quats, scales, opacities)]
+    records, fine = trace_records(*scene, as_array(colours), as_array(eye), reach)
+    order, starts, slot_pair, pair_rank, pair_mask, tile_starts = map(as_array, binned)
+    d = colours.shape[1]
+    columns, row = sums_layout(d)
+    sums = np.zeros((pair_rank.size, row), np.float32)
+    grad_rays = np.zeros((*directions.shape[:2], 6) if turning else (0, 0, 6), np.float32)
+    trace_backward(
+        (0,) * d, moving, (0,) if deep else (), (0,) if turning else (), records, fine, planes, begins, middles,
+        np.float32(near), np.float32(far), order, pair_rank, pair_mask.view(np.uint64), tile_starts,
+        as_array(remaining)[..., None], as_array(grad_image), as_array(grad_alpha)[..., None],
+        as_array(grad_distance)[..., None], sums, grad_rays,
+    )  # fmt: skip
+    found = trace_gradients(order, starts, slot_pair, sums, columns, *scene, as_array(eye), d)
+    return [*map(torch.from_numpy, found), torch.from_numpy(grad_rays)]
+
+
+@_trace_backward.register_fake
+def _(grad_image, grad_alpha, grad_distance, remaining, inputs, binned, near, far, deep, turning):
+    rays = (*grad_alpha.shape, 6) if turning else (0, 0, 6)
+    return [*(torch.empty_like(t) for t in inputs[:5]), grad_alpha.new_empty(rays)]
+
+
+def _setup(ctx, inputs, output):
+    *tensors, background, ctx.near, ctx.far = inputs
+    image, alpha, distance, binned = output
+    ctx.mark_non_differentiable(*binned)
+    ctx.save_for_backward(image, alpha, distance, background, *tensors, *binned)
+
+
+def _backward(ctx, grad_image, grad_alpha, grad_distance, _):
+    image, alpha, distance, background, *rest = ctx.saved_tensors
+    inputs, binned = rest[:8], rest[8:]
+    deep = bool((grad_distance != 0).any())
+    turning = any(ctx.needs_input_grad[6:8])
+    clear = (1 - alpha)[..., None]
+    remaining = (grad_image * (image - clear * background)).sum(-1)
+    # The background's share counts as what alpha takes away.
+    to_alpha = grad_alpha - (grad_image * background).sum(-1)
+    remaining = remaining + to_alpha * alpha
+    if deep:
+        remaining = remaining + grad_distance * distance
+    *scene, grad_rays = _trace_backward(
+        grad_image, to_alpha, grad_distance, remaining, inputs, binned, ctx.near, ctx.far, deep, turning
+    )
+    grad_background = (clear * grad_image).sum((0, 1)) if ctx.needs_input_grad[8] else None
+    grad_eye = -scene[0].sum(0) if ctx.needs_input_grad[5] else None
+    to_directions = grad_rays[..., :3] if ctx.needs_input_grad[6] else None
+    to_offsets = grad_rays[..., 3:] if ctx.needs_input_grad[7] and inputs[7].numel() else None
+    return *scene, grad_eye, to_directions, to_offsets, grad_background, None, None
+
+
+_trace.register_autograd(_backward, setup_context=_setup)
+
+
+def trace(
+    means: Tensor,
+    quats: Tensor,
+    scales: Tensor,
+    opacities: Tensor,
+    colours: Tensor,
+    eye: Tensor,
+    directions: Tensor,
+    background: Tensor,
+    *,
+    near: float,
+    far: float,
+    offsets: Tensor | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Blend Gaussians front to back along an image of rays, each ray in its own order.
+
+    alpha = min(0.999, opacity * exp(-sigma)) where the Gaussian is strongest on the ray, at the distance
+    tau that gives the order. A hit with alpha < 1/255, or tau outside [near, far], is skipped. A ray stops
+    before the Gaussian that would bring its transmittance to 1e-4 or below.
+
+    Args:
+        means: [n, 3] centres, world frame, scene units.
+        quats: [n, 4] world_from_local as (w, x, y, z), any non-zero length.
+        scales: [n, 3] standard deviations along the local axes, scene units.
+        opacities: [n] peak opacities.
+        colours: [n, d] values to blend.
+        eye: [3] where all rays begin, world frame.
+        directions: [h, w, 3] of any length; zero where there is no ray, which leaves the background.
+            Rays that lie side by side in the image should point to the same side: speed depends on it.
+        background: [d] value behind everything.
+        near, far: distances along the ray that are kept, scene units.
+        offsets: [h, w, 3] where each ray begins, seen from ``eye``, or None: small against the distance of
+            the scene, as of a rolling shutter or a lens.
+
+    Returns:
+        image [h, w, d]; alpha [h, w], which is 1 - final transmittance; distance [h, w], the sum of weight
+        times tau. A Gaussian that is not finite, or has no size or rotation, is not seen.
+
+    Raises:
+        ShapeError: a tensor has another shape, dtype or device.
+
+    Gradients: all tensors. A hit held at 0.999 passes none to its sigma and opacity. None through the
+        order, the skipping and the stop.
+
+    Source: Moenne-Loccoz et al. 2024; gradients as in Deybach 2025.
+    """
+    check_shapes(
+        like=means,
+        means=(means, "n 3"),
+        quats=(quats, "n 4"),
+        scales=(scales, "n 3"),
+        opacities=(opacities, "n"),
+        colours=(colours, "n d"),
+        eye=(eye, "3"),
+        directions=(directions, "h w 3"),
+        background=(background, "d"),
+        **({} if offsets is None else {"offsets": (offsets, "h w 3")}),
+    )
+    height, width = directions.shape[:2]
+    directions = normalised(directions.reshape(-1, 3))
+    if uses_definition(means):
+        origins = eye.expand(height * width, 3) if offsets is None else eye + offsets.reshape(-1, 3)
+        image, alpha, distance = reference.trace(
+            means, quats, scales, opacities, colours, origins, directions, background, near=near, far=far
+        )
+        return image.reshape(height, width, -1), alpha.reshape(height, width), distance.reshape(height, width)
+    offsets = means.new_empty(0) if offsets is None else offsets
+    directions = directions.reshape(height, width, 3)
+    return _trace(means, quats, scales, opacities, colours, eye, directions, offsets, background, near, far)[
+        :3
+    ]

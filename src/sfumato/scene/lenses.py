@@ -11,13 +11,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sfumato.errors import ConfigError
+
 
 @dataclass(frozen=True)
 class Lens:
     """A named lens model and its coefficients (none for the ideal ones).
 
     Attributes:
-        model: "pinhole", "ortho", "fisheye" (equidistant, ideal), or a distorted model.
+        model: "pinhole", "fisheye" (equidistant, ideal) or another of ``LENS_COEFFICIENTS``; or one of
+            ``WITHOUT_PLANE``: "ortho", parallel rays, whose focal lengths are pixels per scene unit; or
+            "equirectangular", the whole sphere, where u = fx * longitude + cx and v = fy * latitude +
+            cy, so that fx = width / (2 pi), fy = height / pi and the centre is the picture's. Longitude
+            grows from the optical axis to the right, latitude down.
         coefficients: distortion coefficients in the order of the model.
     """
 
@@ -48,7 +54,26 @@ LENS_COEFFICIENTS: dict[str, tuple[str, ...]] = {
     "thin_prism_fisheye": ("k1", "k2", "p1", "p2", "k3", "k4", "sx1", "sy1"),
     "rad_tan_thin_prism_fisheye": ("k0", "k1", "k2", "k3", "k4", "k5", "p0", "p1", "s0", "s1", "s2", "s3"),
 }
+WITHOUT_PLANE = ("ortho", "equirectangular")
+"""Lenses that no formula on the image plane of a pinhole describes; they have no coefficients."""
+
 _IDENTITY_AT_ZERO = frozenset({"simple_radial", "radial", "opencv", "full_opencv", "fov", "division"})
+
+
+def check_lens(lens: Lens) -> None:
+    """Refuse a lens of unknown model or with another number of coefficients than its model takes.
+
+    Raises:
+        ConfigError: naming the lens.
+    """
+    wanted = () if lens.model in WITHOUT_PLANE else LENS_COEFFICIENTS.get(lens.model)
+    if wanted is None:
+        known = ", ".join((*LENS_COEFFICIENTS, *WITHOUT_PLANE))
+        raise ConfigError(f"{lens} is no known lens: give one of {known}")
+    if len(wanted) != len(lens.coefficients):
+        raise ConfigError(f"{lens} is no known lens: {lens.model} takes the coefficients {wanted}")
+    if not np.isfinite(lens.coefficients).all():
+        raise ConfigError(f"{lens} holds NaN or infinity; calibrate again")
 
 
 def distort(lens: Lens, xy: np.ndarray) -> np.ndarray:
@@ -63,17 +88,40 @@ def distort(lens: Lens, xy: np.ndarray) -> np.ndarray:
         model has no answer.
 
     Raises:
-        ValueError: the model is unknown or has another number of coefficients.
+        ConfigError: the model is unknown or has another number of coefficients.
 
     Source: the camera models of COLMAP; Kannala and Brandt 2006 (fisheye), Devernay and Faugeras 2001
         (fov), Fitzgibbon 2001 (division), Khomutenko et al. 2016 (eucm).
     """
-    wanted = LENS_COEFFICIENTS.get(lens.model)
-    if wanted is None or len(wanted) != len(lens.coefficients):
-        raise ValueError(f"{lens} is no known lens; {lens.model} takes {wanted}")
-    x, y = np.asarray(xy, dtype=np.float64)[..., 0], np.asarray(xy, dtype=np.float64)[..., 1]
+    xy = np.asarray(xy, dtype=np.float64)
+    return formula_of(lens, xy[..., 0], xy[..., 1], 1.0)
+
+
+def formula_of(lens: Lens, x: np.ndarray, y: np.ndarray, z: np.ndarray | float) -> np.ndarray:
+    """Where the formula of a lens puts directions, also where it is not one to one.
+
+    Args:
+        lens: any but "ortho".
+        x: [...] directions in the camera frame, of any length.
+        y: [...] the same.
+        z: [...] or a number, the same.
+
+    Returns:
+        [..., 2] distorted normalised coordinates; NaN where the model has no answer.
+
+    Raises:
+        ConfigError: the lens is unknown, or "ortho", which sees one direction alone.
+    """
+    check_lens(lens)
+    if lens.model == "ortho":
+        raise ConfigError("an ortho lens sees parallel rays: a direction says nothing about the place")
     with np.errstate(all="ignore"):
-        return np.stack(_FORMULAS[lens.model](x, y, lens.coefficients), axis=-1)
+        if lens.model in ON_TANGENTS:
+            ahead = np.where(np.asarray(z) > 0.0, z, np.nan)
+            return np.stack(ON_TANGENTS[lens.model](x / ahead, y / ahead, lens.coefficients), axis=-1)
+        if lens.model in ON_ANGLES:
+            return np.stack(ON_ANGLES[lens.model](*_angles(x, y, z), lens.coefficients), axis=-1)
+        return np.stack(_ON_SPHERE[lens.model](x, y, z, lens.coefficients), axis=-1)
 
 
 def unfolded_radius(lens: Lens, limit: float) -> float:
@@ -103,6 +151,15 @@ def unfolded_radius(lens: Lens, limit: float) -> float:
 
 _Plane = np.ndarray
 _Formula = Callable[[_Plane, _Plane, tuple[float, ...]], tuple[_Plane, _Plane]]
+_SphereFormula = Callable[[_Plane, _Plane, _Plane, tuple[float, ...]], tuple[_Plane, _Plane]]
+
+
+def _angles(x: _Plane, y: _Plane, z: _Plane) -> tuple[_Plane, _Plane]:
+    """Directions as vectors in the image plane whose length is the angle to the optical axis."""
+    r = np.hypot(x, y)
+    near_axis = (r <= 1e-9 * np.abs(z)) & (np.asarray(z) > 0.0)
+    scale = np.where(near_axis, 1.0 / np.where(near_axis, z, 1.0), np.arctan2(r, z) / r)
+    return x * scale, y * scale
 
 
 def _polynomial(t: _Plane, coefficients: tuple[float, ...]) -> _Plane:
@@ -118,7 +175,7 @@ def _tangential(x: _Plane, y: _Plane, p1: float, p2: float) -> tuple[_Plane, _Pl
     return 2 * p1 * x * y + p2 * (r2 + 2 * x * x), 2 * p2 * x * y + p1 * (r2 + 2 * y * y)
 
 
-def _pinhole(x: _Plane, y: _Plane, _: tuple[float, ...]) -> tuple[_Plane, _Plane]:
+def _identity(x: _Plane, y: _Plane, _: tuple[float, ...]) -> tuple[_Plane, _Plane]:
     return x, y
 
 
@@ -135,64 +192,70 @@ def _full_opencv(x: _Plane, y: _Plane, c: tuple[float, ...]) -> tuple[_Plane, _P
     return x * scale + dx, y * scale + dy
 
 
-def _fov(x: _Plane, y: _Plane, c: tuple[float, ...]) -> tuple[_Plane, _Plane]:
-    (omega,) = c
-    if omega == 0.0:
-        return x, y
-    r = np.hypot(x, y)
-    tangent = 2.0 * np.tan(omega / 2.0)
-    scale = np.where(r > 1e-9, np.arctan(r * tangent) / np.maximum(r, 1e-9), tangent) / omega
-    return x * scale, y * scale
-
-
-def _division(x: _Plane, y: _Plane, c: tuple[float, ...]) -> tuple[_Plane, _Plane]:
-    scale = 2.0 / (1.0 + np.sqrt(1.0 - 4.0 * c[0] * (x * x + y * y)))
-    return x * scale, y * scale
-
-
-def _eucm(x: _Plane, y: _Plane, c: tuple[float, ...]) -> tuple[_Plane, _Plane]:
-    alpha, beta = c
-    scale = 1.0 / (alpha * np.sqrt(beta * (x * x + y * y) + 1.0) + (1.0 - alpha))
-    return x * scale, y * scale
-
-
-def _fisheye(x: _Plane, y: _Plane, k: tuple[float, ...]) -> tuple[_Plane, _Plane]:
-    r = np.hypot(x, y)
-    theta = np.arctan(r)
-    scale = np.where(r > 1e-9, theta / np.maximum(r, 1e-9), 1.0) * _polynomial(theta * theta, k)
-    return x * scale, y * scale
-
-
-def _thin_prism_fisheye(x: _Plane, y: _Plane, c: tuple[float, ...]) -> tuple[_Plane, _Plane]:
+def _thin_prism(x: _Plane, y: _Plane, c: tuple[float, ...]) -> tuple[_Plane, _Plane]:
     k1, k2, p1, p2, k3, k4, sx1, sy1 = c
-    x, y = _fisheye(x, y, ())
     r2 = x * x + y * y
     scale = _polynomial(r2, (k1, k2, k3, k4))
     dx, dy = _tangential(x, y, p1, p2)
     return x * scale + dx + sx1 * r2, y * scale + dy + sy1 * r2
 
 
-def _rad_tan_thin_prism_fisheye(x: _Plane, y: _Plane, c: tuple[float, ...]) -> tuple[_Plane, _Plane]:
-    x, y = _fisheye(x, y, c[:6])
+def _rad_tan_thin_prism(x: _Plane, y: _Plane, c: tuple[float, ...]) -> tuple[_Plane, _Plane]:
+    x, y = _radial(x, y, c[:6])
     p0, p1, s0, s1, s2, s3 = c[6:]
     r2 = x * x + y * y
     dx, dy = _tangential(x, y, p1, p0)
     return x + dx + s0 * r2 + s1 * r2 * r2, y + dy + s2 * r2 + s3 * r2 * r2
 
 
-_FORMULAS: dict[str, _Formula] = {
-    "pinhole": _pinhole,
-    "fisheye": _fisheye,
+def _fov(x: _Plane, y: _Plane, z: _Plane, c: tuple[float, ...]) -> tuple[_Plane, _Plane]:
+    (omega,) = c
+    if omega == 0.0:
+        ahead = np.where(np.asarray(z) > 0.0, z, np.nan)
+        return x / ahead, y / ahead
+    tangent = 2.0 * np.tan(omega / 2.0)
+    x, y = _angles(x * tangent, y * tangent, z)
+    return x / omega, y / omega
+
+
+def _division(x: _Plane, y: _Plane, z: _Plane, c: tuple[float, ...]) -> tuple[_Plane, _Plane]:
+    scale = 2.0 / (z + np.sqrt(z * z - 4.0 * c[0] * (x * x + y * y)))
+    return x * scale, y * scale
+
+
+def _eucm(x: _Plane, y: _Plane, z: _Plane, c: tuple[float, ...]) -> tuple[_Plane, _Plane]:
+    alpha, beta = c
+    distance = np.sqrt(beta * (x * x + y * y) + z * z)
+    # Behind this cone two directions share a point.
+    widest = min(alpha, 1.0 - alpha) / max(alpha, 1.0 - alpha)
+    scale = np.where(z > -widest * distance, 1.0 / (alpha * distance + (1.0 - alpha) * z), np.nan)
+    return x * scale, y * scale
+
+
+def _equirectangular(x: _Plane, y: _Plane, z: _Plane, _: tuple[float, ...]) -> tuple[_Plane, _Plane]:
+    return np.arctan2(x, z), np.arctan2(y, np.hypot(x, z))
+
+
+# Formulas on the tangents (x / z, y / z), and on vectors as long as the angle to the optical axis. All
+# are analytic, so that they can be differentiated by a step along the imaginary axis.
+ON_TANGENTS: dict[str, _Formula] = {
+    "pinhole": _identity,
     "simple_radial": _radial,
     "radial": _radial,
     "opencv": _full_opencv,
     "full_opencv": _full_opencv,
+}
+ON_ANGLES: dict[str, _Formula] = {
+    "fisheye": _identity,
+    "simple_radial_fisheye": _radial,
+    "radial_fisheye": _radial,
+    "opencv_fisheye": _radial,
+    "thin_prism_fisheye": _thin_prism,
+    "rad_tan_thin_prism_fisheye": _rad_tan_thin_prism,
+}
+_ON_SPHERE: dict[str, _SphereFormula] = {
     "fov": _fov,
     "division": _division,
     "eucm": _eucm,
-    "simple_radial_fisheye": _fisheye,
-    "radial_fisheye": _fisheye,
-    "opencv_fisheye": _fisheye,
-    "thin_prism_fisheye": _thin_prism_fisheye,
-    "rad_tan_thin_prism_fisheye": _rad_tan_thin_prism_fisheye,
+    "equirectangular": _equirectangular,
 }

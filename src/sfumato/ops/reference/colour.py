@@ -3,32 +3,53 @@
 import torch
 from torch import Tensor
 
+from sfumato.errors import ConfigError
 from sfumato.maths.quaternions import normalised
 from sfumato.maths.sh import sh_basis
 
+# What colour is made of: spherical harmonics cut off at zero, as in the field's files; their sigmoid; or
+# the sigmoid of three numbers, seen the same from everywhere.
+FORMS = ("sh", "sh-sigmoid", "logit")
+
 
 def colour(
-    sh: Tensor, means: Tensor, camera_centre: Tensor, degree: int, visible: Tensor | None = None
+    sh: Tensor,
+    means: Tensor,
+    camera_centre: Tensor,
+    degree: int,
+    visible: Tensor | None = None,
+    form: str = "sh",
 ) -> Tensor:
-    """Colours max(0, 0.5 + sum) of spherical harmonics seen from a camera.
+    """Colours of Gaussians seen from a camera.
 
     Args:
-        sh: [n, k, 3] coefficients; those above ``degree`` are not read.
+        sh: [n, k, 3] coefficients; those above ``degree`` are not read. With "logit": logits of red,
+            green and blue, k at least 1.
         means: [n, 3] centres of the Gaussians, world frame.
         camera_centre: [3] position of the camera, world frame.
-        degree: highest degree evaluated, 0 to 3.
+        degree: highest degree evaluated, 0 to 3; 0 with "logit".
         visible: [n] bool; the others are not looked at, get zeros and pass no gradient. None: all.
+        form: "sh" for max(0, 0.5 + sum), "sh-sigmoid" for sigmoid(sum), "logit" for sigmoid(sh[:, 0]).
 
     Returns:
-        [n, 3] sRGB-encoded colours, not negative and not bounded above.
+        [n, 3] sRGB-encoded colours: not negative and not bounded above, or in (0, 1) through a sigmoid.
+
+    Raises:
+        ConfigError: ``form`` is none of the three.
 
     Gradients: sh, means, camera_centre. None where the colour is cut off at zero, nor to the direction
         of a Gaussian that sits in the camera's centre.
+
+    Source: Kerbl et al. 2023; of the sigmoids Deybach 2025, eq. 2, 61 and 62.
     """
+    if form not in FORMS:
+        raise ConfigError(f"colour form {form!r} is unknown: give {', '.join(FORMS)}")
     if visible is not None:
         rows = visible.nonzero().squeeze(-1)
-        colours = colour(sh[rows], means[rows], camera_centre, degree)
+        colours = colour(sh[rows], means[rows], camera_centre, degree, form=form)
         return colours.new_zeros(len(sh), 3).index_copy(0, rows, colours)
-    directions = normalised(means - camera_centre)
-    basis = sh_basis(directions, degree)
-    return (torch.einsum("nk,nkd->nd", basis, sh[:, : basis.shape[1]]) + 0.5).clamp_min(0.0)
+    if form == "logit":
+        return sh[:, 0].sigmoid()
+    basis = sh_basis(normalised(means - camera_centre), degree)
+    total = torch.einsum("nk,nkd->nd", basis, sh[:, : basis.shape[1]])
+    return total.sigmoid() if form == "sh-sigmoid" else (total + 0.5).clamp_min(0.0)

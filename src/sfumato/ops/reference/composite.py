@@ -65,7 +65,7 @@ def composite(
     Gradients: mean_px, conic, opacities, colours, background. A pair held at 0.999 passes none to its
         sigma and opacity. None through the order, the skipping and the stop.
 
-    Source: Kerbl et al. 2023; Condor et al. 2024, eq. 3 with alpha = o exp(-sigma) (as printed, it is wrong).
+    Source: Kerbl et al. 2023; Deybach 2025, eq. 3 with alpha = o exp(-sigma) (as printed, it is wrong).
     """
     shape = (height, width)
     ys = torch.arange(height, dtype=mean_px.dtype, device=mean_px.device)[:, None] + 0.5

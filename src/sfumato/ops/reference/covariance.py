@@ -19,6 +19,6 @@ def covariance(quats: Tensor, scales: Tensor) -> Tensor:
 
     Gradients: quats (through the normalisation, (I - q q^T) / length) and scales.
 
-    Source: Condor et al. 2024 ("Don't splat your Gaussians"), eq. 32, 37, 38.
+    Source: Kerbl et al. 2023, eq. 6; Deybach 2025, eq. 8 to 10.
     """
     return pack_symmetric(covariance_matrices(rotation_from_quats(quats), scales))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sfumato.scene.cameras import Camera
     from sfumato.scene.files import load, save
     from sfumato.scene.gaussians import Gaussians
+    from sfumato.scene.rays import Rays
     from sfumato.train.config import TrainConfig
 
 _HOMES = {
@@ -30,6 +31,7 @@ _HOMES = {
     "FormatError": "errors",
     "Gaussians": "scene.gaussians",
     "RasterSettings": "render.settings",
+    "Rays": "scene.rays",
     "Reconstruction": "reconstruct.run",
     "Render": "render.output",
     "SfumatoError": "errors",
@@ -53,6 +55,7 @@ __all__ = [
     "FormatError",
     "Gaussians",
     "RasterSettings",
+    "Rays",
     "Reconstruction",
     "Render",
     "SfumatoError",

@@ -30,7 +30,7 @@ def rasterize(gaussians: Gaussians, camera: Camera, settings: RasterSettings = R
         Render.
 
     Raises:
-        ConfigError: the lens is distorted.
+        ConfigError: the lens is distorted or a panorama's, or the shutter is a rolling one.
         ShapeError: dtype or device have no implementation.
 
     Gradients: every field of ``gaussians``, and camera.camera_from_world.
@@ -40,8 +40,10 @@ def rasterize(gaussians: Gaussians, camera: Camera, settings: RasterSettings = R
     if camera.lens.model not in IDEAL_LENSES:
         raise ConfigError(
             f"the rasterizer takes {', '.join(IDEAL_LENSES)} lenses, "
-            f"not {camera.lens.model!r}: undistort first"
+            f"not {camera.lens.model!r}: trace rays instead, or undistort the pictures first"
         )
+    if camera.shutter is not None:
+        raise ConfigError("the rasterizer takes a global shutter: trace rays instead, or set shutter=None")
     like = gaussians.means
     camera_from_world = camera.camera_from_world.to(like)
     size = {"width": camera.width, "height": camera.height}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -9,7 +10,8 @@ from torch import Tensor
 
 from sfumato.checks import check_shapes
 from sfumato.errors import ConfigError
-from sfumato.scene.lenses import PINHOLE, Lens
+from sfumato.scene.lenses import PINHOLE, Lens, check_lens
+from sfumato.scene.shutter import Shutter
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,12 @@ class Camera:
         centre_px:         (cx, cy) principal point; the centre of pixel (0, 0) is (0.5, 0.5).
         size_px:           (width, height).
         lens:              how directions meet the image plane; an ideal pinhole by default.
+        shutter:           how the picture is read out where the camera moves meanwhile, from
+                           ``camera_from_world`` on; None for a global shutter.
+
+    Raises:
+        ShapeError: a pose is no [4, 4] tensor, or the two differ in dtype or device.
+        ConfigError: a number is not finite, a size or focal length not positive, the lens unknown.
     """
 
     camera_from_world: Tensor
@@ -29,6 +37,7 @@ class Camera:
     centre_px: tuple[float, float]
     size_px: tuple[int, int]
     lens: Lens = PINHOLE
+    shutter: Shutter | None = None
 
     def __post_init__(self) -> None:
         check_shapes(camera_from_world=(self.camera_from_world, "4 4"))
@@ -36,6 +45,12 @@ class Camera:
             raise ConfigError("camera_from_world holds NaN or infinity")
         if min(self.size_px) < 1 or min(self.focal_px) <= 0:
             raise ConfigError(f"size_px {self.size_px} and focal_px {self.focal_px} must be positive")
+        if not all(map(math.isfinite, (*self.focal_px, *self.centre_px))):
+            raise ConfigError(f"focal_px {self.focal_px} and centre_px {self.centre_px} must be finite")
+        check_lens(self.lens)
+        if self.shutter is not None:
+            end = self.shutter.camera_from_world_end
+            check_shapes(like=self.camera_from_world, camera_from_world_end=(end, "4 4"))
 
     @property
     def width(self) -> int:

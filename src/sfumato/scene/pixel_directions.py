@@ -1,0 +1,95 @@
+"""Where the pixels of a camera look in its own frame; kept, as few cameras take many pictures."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sfumato.scene.cameras import Camera
+from sfumato.scene.unprojection import undistort
+
+MAX_BYTES = 256 << 20
+"""Bound on the directions that are kept."""
+
+_ROWS_AT_ONCE_PX = 1 << 18
+
+
+class _Kept:
+    """Least recently used tensors leave when the rest would exceed ``MAX_BYTES``."""
+
+    def __init__(self) -> None:
+        self._tensors: OrderedDict[tuple, Tensor] = OrderedDict()
+        self._num_bytes = 0
+        self._lock = threading.Lock()
+
+    def find(self, key: tuple) -> Tensor | None:
+        with self._lock:
+            if key in self._tensors:
+                self._tensors.move_to_end(key)
+            return self._tensors.get(key)
+
+    def keep(self, key: tuple, tensor: Tensor) -> None:
+        with self._lock:
+            if key in self._tensors or tensor.nbytes > MAX_BYTES:
+                return
+            self._tensors[key] = tensor
+            self._num_bytes += tensor.nbytes
+            while self._num_bytes > MAX_BYTES:
+                _, dropped = self._tensors.popitem(last=False)
+                self._num_bytes -= dropped.nbytes
+
+
+_kept = _Kept()
+
+
+def pixel_directions(camera: Camera, *, like: Tensor | None = None) -> Tensor:
+    """Unit directions in the camera frame through the pixels' centres.
+
+    Args:
+        camera: any; its pose does not matter.
+        like: whose dtype and device to use; by default those of the pose.
+
+    Returns:
+        [h, w, 3], zero where the lens has no answer. It is shared: do not write to it.
+    """
+    like = camera.camera_from_world if like is None else like
+    key = (camera.lens, camera.focal_px, camera.centre_px, camera.size_px, like.dtype, str(like.device))
+    directions = _kept.find(key)
+    if directions is None:
+        directions = _computed(camera, like)
+        _kept.keep(key, directions)
+    return directions
+
+
+def pixels_with_rays(camera: Camera) -> Tensor:
+    """[h, w] bool: True where the lens knows which direction a pixel sees."""
+    like = torch.empty(0, dtype=torch.float32)
+    return (pixel_directions(camera, like=like) != 0).any(-1)
+
+
+def image_plane(camera: Camera, rows: slice = slice(None)) -> np.ndarray:
+    """Pixel centres as distorted normalised coordinates.
+
+    Args:
+        camera: any; its pose does not matter.
+        rows: of the picture.
+
+    Returns:
+        [rows, w, 2] float64 (pixels - centre) / focal.
+    """
+    columns = (np.arange(camera.width) + 0.5 - camera.centre_px[0]) / camera.focal_px[0]
+    lines = (np.arange(camera.height)[rows] + 0.5 - camera.centre_px[1]) / camera.focal_px[1]
+    return np.stack(np.meshgrid(columns, lines), axis=-1)
+
+
+def _computed(camera: Camera, like: Tensor) -> Tensor:
+    directions = torch.empty(camera.height, camera.width, 3, dtype=like.dtype)
+    step = max(1, _ROWS_AT_ONCE_PX // camera.width)
+    for top in range(0, camera.height, step):
+        rows = slice(top, min(camera.height, top + step))
+        directions[rows] = torch.from_numpy(np.nan_to_num(undistort(camera.lens, image_plane(camera, rows))))
+    return directions.to(like.device)

@@ -1,0 +1,119 @@
+"""Rays: where a tracer looks, from any camera or from none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sfumato.checks import check_shapes
+from sfumato.errors import ConfigError, ShapeError
+from sfumato.scene.cameras import Camera
+from sfumato.scene.pixel_directions import image_plane, pixel_directions
+from sfumato.scene.shutter import pose_between
+
+
+@dataclass(frozen=True)
+class Rays:
+    """Rays in the world, one a pixel or as a list.
+
+    Attributes:
+        origins:    [h, w, 3] or [m, 3] as the directions, or [3], one for all; world frame, scene units.
+        directions: [h, w, 3] or [m, 3], any length; a ray of length zero sees the background.
+        viewpoint:  [3] from where view-dependent colour is seen; None: from each ray's own origin.
+
+    Raises:
+        ShapeError: shapes, dtypes or devices disagree, or the numbers are no floats.
+        ConfigError: a tensor holds NaN or infinity.
+    """
+
+    origins: Tensor
+    directions: Tensor
+    viewpoint: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        many = "h w 3" if getattr(self.directions, "ndim", 0) == 3 else "m 3"
+        alone = getattr(self.origins, "ndim", 0) == 1
+        given = {"directions": (self.directions, many), "origins": (self.origins, "3" if alone else many)}
+        if self.viewpoint is not None:
+            given["viewpoint"] = (self.viewpoint, "3")
+        check_shapes(like=self.directions, **given)
+        if not self.directions.is_floating_point():
+            raise ShapeError(f"directions are {self.directions.dtype}; rays need floats")
+        for name, (tensor, _) in given.items():
+            if not bool(torch.isfinite(tensor.detach()).all()):
+                raise ConfigError(
+                    f"{name} of the rays holds NaN or infinity; give a direction of zero for none"
+                )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(h, w) or (m,)."""
+        return tuple(self.directions.shape[:-1])
+
+
+def camera_rays(camera: Camera, *, like: Tensor | None = None) -> Rays:
+    """The rays through the centres of a camera's pixels.
+
+    An orthographic camera has parallel rays from the plane z = 0 of its frame. With a rolling shutter
+    each row (or column) has its own pose, and colour is seen from where the camera was at mid exposure.
+
+    Args:
+        camera: any lens, with a rolling shutter or without.
+        like: whose dtype and device to use; by default those of the pose.
+
+    Returns:
+        Rays [h, w] of unit directions; zero where the lens has no answer for a pixel. Origins are [3],
+        one for all, where they are equal.
+
+    Raises:
+        ConfigError: the shutter's poses are half a turn apart.
+
+    Gradients: camera.camera_from_world, and camera.shutter.camera_from_world_end.
+    """
+    like = camera.camera_from_world if like is None else like
+    return placed(camera, pixel_directions(camera, like=like), lens_plane(camera, like))
+
+
+def lens_plane(camera: Camera, like: Tensor) -> Tensor | None:
+    """[h, w, 3] where rays start in the camera frame; None where all start in its centre."""
+    if camera.lens.model != "ortho":
+        return None
+    flat = torch.from_numpy(image_plane(camera)).to(like)
+    return torch.cat([flat, flat.new_zeros(*flat.shape[:2], 1)], dim=-1)
+
+
+def placed(camera: Camera, directions: Tensor, starts: Tensor | None) -> Rays:
+    """Rays of the camera frame, in the world.
+
+    Args:
+        camera: whose pose to take, with its shutter.
+        directions: [h, w, 3] in the camera frame.
+        starts: [h, w, 3] origins in the camera frame; None for its centre.
+
+    Returns:
+        Rays [h, w] of the dtype and device of ``directions``.
+
+    Gradients: as ``camera_rays``; directions and starts.
+    """
+    pose = camera.camera_from_world
+    if camera.shutter is None:
+        # Rows times R are R^T times columns: world from camera.
+        rotation, centre = pose[:3, :3].to(directions), camera.centre_world.to(directions)
+        origins = centre if starts is None else centre + starts @ rotation
+        return Rays(origins, directions @ rotation, centre)
+    shutter = camera.shutter
+    times = shutter.times(camera.height if shutter.reads_rows else camera.width)
+    rotation, centres = pose_between(pose, shutter.camera_from_world_end, times)
+    middle = (0.5 * (centres[0] + centres[-1])).to(directions)
+    rotation, centres = rotation.to(directions), centres.to(directions)[:, None]
+
+    def turned(vectors: Tensor) -> Tensor:
+        if shutter.reads_rows:
+            return vectors @ rotation
+        return (vectors.transpose(0, 1) @ rotation).transpose(0, 1)
+
+    origins = centres if shutter.reads_rows else centres.transpose(0, 1)
+    origins = origins.expand_as(directions) if starts is None else origins + turned(starts)
+    return Rays(origins.contiguous(), turned(directions).contiguous(), middle)

@@ -1,7 +1,8 @@
 """A posed dataset as it is trained on: views, points, split and background.
 
-Every view is an ideal pinhole. Distorted pictures are undistorted when they are loaded, downscaled by
-area average in the same pass, and kept as uint8 in a cache bounded by bytes.
+Every view is an ideal pinhole, unless distorted pictures are asked for as they are. They are undistorted
+when they are loaded, downscaled by area average in the same pass, and kept as uint8 in a cache bounded by
+bytes.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ class View:
     Attributes:
         name: file name relative to the image folder (of a transforms file: to the dataset), with
             forward slashes; unique.
-        camera: pinhole of the undistorted, downscaled picture; camera_from_world is float64.
+        camera: of the downscaled picture, a pinhole where it is undistorted; camera_from_world is
+            float64.
         camera_group: equal for pictures of one physical camera.
     """
 
@@ -113,6 +115,7 @@ def load_capture(
     background: tuple[float, float, float] | None = None,
     cache_bytes: int | None = None,
     seed: int = 0,
+    undistort: bool = True,
 ) -> Capture:
     """Read a posed dataset: a COLMAP folder, or transforms of instant-ngp, nerfstudio or Blender.
 
@@ -127,6 +130,8 @@ def load_capture(
         background: RGB in [0, 1] behind transparent pictures; white by default.
         cache_bytes: bound on decoded pictures kept; an eighth of the memory by default.
         seed: of random points, for a dataset without points.
+        undistort: make every picture a pinhole's. False keeps the pictures of distorted lenses as they
+            are, downscaled, with the lens in their camera, and masks pixels that it cannot explain.
 
     Returns:
         The capture.
@@ -140,14 +145,24 @@ def load_capture(
     source = read_source(path)
     _check_frames(source, path)
     transparent = alpha == "transparency" or (alpha == "auto" and source.has_transparency)
-    cache: ByteCache[Pixels] = ByteCache(default_cache_bytes() if cache_bytes is None else cache_bytes)
-    planned = plan_views(source.frames, downscale=downscale, alpha_is_mask=not transparent)
-    views = tuple(View(p.name, p.camera, p.camera_group, p.make, cache) for p in planned)
+    max_bytes = default_cache_bytes() if cache_bytes is None else cache_bytes
+
+    def planned(undistort: bool) -> tuple[tuple[View, ...], ByteCache[Pixels]]:
+        cache: ByteCache[Pixels] = ByteCache(max_bytes)
+        plans = plan_views(
+            source.frames, downscale=downscale, alpha_is_mask=not transparent, undistort=undistort
+        )
+        return tuple(View(p.name, p.camera, p.camera_group, p.make, cache) for p in plans), cache
+
+    views, cache = planned(undistort)
     test_names, rule = _split(source, [view.name for view in views], test_every, path)
     if background is None and transparent and any(has_alpha(frame) for frame in source.frames):
         background = (1.0, 1.0, 1.0)
-    train = [view for view in views if view.name not in test_names]
-    points = source.points if source.points is not None else random_points(train, seed=seed)
+    points = source.points
+    if points is None:
+        # Random points are drawn in what pinholes see.
+        pinholes = views if undistort else planned(True)[0]
+        points = random_points([view for view in pinholes if view.name not in test_names], seed=seed)
     return Capture(path, views, points, source.points is None, test_names, rule, background, cache)
 
 

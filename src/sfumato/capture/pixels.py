@@ -10,13 +10,15 @@ import numpy as np
 from sfumato.capture.images import decode, decode_mask
 from sfumato.capture.resample import Resampler, area_average
 from sfumato.errors import CaptureError
+from sfumato.scene.cameras import Camera
+from sfumato.scene.pixel_directions import pixels_with_rays
 
 MAX_ASPECT_ERROR = 0.01
 
 
 @dataclass(frozen=True)
 class Pixels:
-    """A picture as it is trained with: decoded, undistorted, downscaled.
+    """A picture as it is trained with: decoded, downscaled, and undistorted unless it is to stay as it is.
 
     Attributes:
         rgb:   uint8 [h, w, 3], sRGB-encoded; premultiplied by alpha where there is alpha.
@@ -46,6 +48,7 @@ class PixelPlan:
         size_px: (width, height) to make.
         resampler: undistorts; None for a pinhole, whose picture is averaged by area.
         alpha_is_mask: an alpha channel says what to ignore, not what is transparent.
+        distorted: camera of the pixels to make where they keep a distorted lens, else None.
     """
 
     path: Path
@@ -55,6 +58,7 @@ class PixelPlan:
     size_px: tuple[int, int]
     resampler: Resampler | None
     alpha_is_mask: bool
+    distorted: Camera | None = None
 
 
 def make_pixels(plan: PixelPlan) -> Pixels:
@@ -77,7 +81,7 @@ def make_pixels(plan: PixelPlan) -> Pixels:
         rgb = ((rgb.astype(np.uint16) * alpha[..., None] + 127) // 255).astype(np.uint8)
     rgb = _resampled(rgb, plan)
     alpha = None if alpha is None else _resampled(alpha[..., None], plan)[..., 0]
-    seen = None if plan.resampler is None else plan.resampler.seen()
+    seen = _seen(plan)
     keeps = [] if seen is None else [seen]
     if plan.mask_path is not None:
         keeps.append(_resampled(_read_mask(plan)[..., None], plan)[..., 0] >= 128)
@@ -94,6 +98,13 @@ def same_shape(size_px: tuple[int, int], other_px: tuple[int, int]) -> bool:
     ratio = (size_px[0] / other_px[0]) / (size_px[1] / other_px[1])
     rounding = 1.0 / min(*size_px, *other_px)
     return abs(ratio - 1.0) <= max(MAX_ASPECT_ERROR, rounding)
+
+
+def _seen(plan: PixelPlan) -> np.ndarray | None:
+    """bool [h, w]: the pixels of which both picture and lens know something; None for all."""
+    if plan.distorted is not None:
+        return pixels_with_rays(plan.distorted).numpy()
+    return None if plan.resampler is None else plan.resampler.seen()
 
 
 def _read_mask(plan: PixelPlan) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""From frames as read to pinhole cameras and the plan of how to make their pixels."""
+"""From frames as read to the cameras to train with and the plan of how to make their pixels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sfumato.scene.cameras import Camera
 
 @dataclass(frozen=True)
 class PlannedView:
-    """A view without its cache: name, pinhole camera, group, and how to make its pixels."""
+    """A view without its cache: name, camera, group, and how to make its pixels."""
 
     name: str
     camera: Camera
@@ -32,13 +32,16 @@ def has_alpha(frame: Frame) -> bool:
     return read_header(frame.path).has_alpha
 
 
-def plan_views(frames: Iterable[Frame], *, downscale: int, alpha_is_mask: bool) -> list[PlannedView]:
+def plan_views(
+    frames: Iterable[Frame], *, downscale: int, alpha_is_mask: bool, undistort: bool = True
+) -> list[PlannedView]:
     """Views sorted by name.
 
     Args:
         frames: as read.
         downscale: to floor(size / downscale) pixels.
         alpha_is_mask: an alpha channel says what to ignore.
+        undistort: make pinholes of all cameras; False: leave pictures and lenses as they are.
 
     Raises:
         CaptureError: a picture is missing or has another shape than its camera.
@@ -54,7 +57,8 @@ def plan_views(frames: Iterable[Frame], *, downscale: int, alpha_is_mask: bool) 
         plan = PixelPlan(
             frame.path, frame.mask_path, turn, size_px, _small(frame, size_px, downscale), None, alpha_is_mask
         )
-        scale = 1.0 if source.lens.is_pinhole else scales(source)
+        is_distorted = not source.lens.is_pinhole
+        scale = scales(source) if is_distorted and undistort else 1.0
         whole = Camera(
             torch.from_numpy(frame.camera_from_world),
             (source.focal_px[0] * scale, source.focal_px[1] * scale),
@@ -62,9 +66,12 @@ def plan_views(frames: Iterable[Frame], *, downscale: int, alpha_is_mask: bool) 
             size_px,
         )
         camera = whole.resized(*plan.size_px)
-        if not source.lens.is_pinhole:
+        if is_distorted and undistort:
             resampler = Resampler(source, camera.focal_px, camera.centre_px, camera.size_px)
             plan = replace(plan, resampler=resampler)
+        elif is_distorted:
+            camera = replace(camera, lens=source.lens)
+            plan = replace(plan, distorted=camera)
         group = groups.setdefault((frame.intrinsics.camera_id, source), len(groups))
         planned.append(PlannedView(frame.name, camera, group, partial(make_pixels, plan)))
     return planned

@@ -1,0 +1,95 @@
+"""Captures that keep distorted pictures as they were taken."""
+
+import numpy as np
+import pytest
+import torch
+from capture_folders import colmap_folder, picture, real_data, save, write_transforms
+from PIL import Image
+
+from sfumato.capture import load_capture
+from sfumato.errors import ConfigError
+from sfumato.render.rasterize import rasterize
+from sfumato.scene.gaussians import Gaussians
+from sfumato.scene.lenses import PINHOLE, Lens
+from sfumato.scene.pixel_directions import pixels_with_rays
+from sfumato.scene.rays import camera_rays
+
+RADIAL = (1, "SIMPLE_RADIAL", 32, 24, (30.0, 16.5, 12.5, -0.2))
+
+
+def test_pictures_stay_as_they_are_and_the_camera_gets_their_lens(tmp_path):
+    view = load_capture(colmap_folder(tmp_path, camera=RADIAL), undistort=False).views[0]
+    assert view.camera.lens == Lens("simple_radial", (-0.2,))
+    assert view.camera.focal_px == (30.0, 30.0) and view.camera.centre_px == (16.5, 12.5)
+    assert (view.load().rgb == picture(seed=0)).all() and view.load().mask is None
+    flat = load_capture(tmp_path).views[0]
+    assert flat.camera.lens == PINHOLE and (flat.load().rgb != picture(seed=0)).any()
+
+
+def test_downscaling_averages_and_keeps_the_rays(tmp_path):
+    root = colmap_folder(tmp_path, camera=RADIAL)
+    whole, half = (load_capture(root, downscale=d, undistort=False).views[0] for d in (1, 2))
+    wanted = picture(seed=0).reshape(12, 2, 16, 2, 3).mean(axis=(1, 3))
+    assert np.abs(half.load().rgb - wanted).max() <= 0.51
+    four = camera_rays(whole.camera).directions.reshape(12, 2, 16, 2, 3).mean(dim=(1, 3))
+    torch.testing.assert_close(camera_rays(half.camera).directions, four, atol=2e-3, rtol=0)
+
+
+def test_pinholes_are_the_same_either_way(tmp_path):
+    root = colmap_folder(tmp_path)
+    kept, flat = (load_capture(root, undistort=undistort).views[1] for undistort in (False, True))
+    assert kept.camera.lens == PINHOLE and kept.camera.focal_px == flat.camera.focal_px
+    assert (kept.load().rgb == flat.load().rgb).all()
+
+
+def test_masks_are_kept_and_what_the_lens_cannot_explain_is_ignored(tmp_path):
+    # This polynomial turns back at r = 1 / sqrt(-3 k) = 0.41, before the corners.
+    root = colmap_folder(tmp_path, camera=(1, "SIMPLE_RADIAL", 32, 24, (30.0, 16.5, 12.5, -2.0)))
+    mask = np.full((24, 32), 255, np.uint8)
+    mask[10:14, 14:18] = 0
+    save(root / "masks/a.png", mask)
+    first, second, *_ = load_capture(root, undistort=False).views
+    seen = pixels_with_rays(second.camera).numpy()
+    assert 0 < seen.sum() < seen.size and not seen[0, 0] and seen[12, 16]
+    np.testing.assert_array_equal(second.load().mask, seen)
+    np.testing.assert_array_equal(first.load().mask, seen & (mask > 0))
+
+
+def test_random_points_are_drawn_for_distorted_pictures_too(tmp_path):
+    names = [f"{i}.png" for i in range(4)]
+    lens = {"fl_x": 30.0, "cx": 16.0, "cy": 12.0, "k1": -0.2, "w": 32, "h": 24}
+    write_transforms(tmp_path / "transforms.json", names, **lens)
+    for i, name in enumerate(names):
+        Image.fromarray(picture(seed=i)).save(tmp_path / name)
+    kept, flat = (load_capture(tmp_path, undistort=undistort) for undistort in (False, True))
+    assert kept.points_are_random and not kept.views[0].camera.lens.is_pinhole
+    np.testing.assert_array_equal(kept.points.xyz, flat.points.xyz)
+
+
+def test_the_rasterizer_says_what_to_do_with_them(tmp_path):
+    camera = load_capture(colmap_folder(tmp_path, camera=RADIAL), undistort=False).views[0].camera
+    scene = Gaussians(
+        torch.zeros(1, 3), torch.zeros(1, 3), torch.ones(1, 4), torch.zeros(1), torch.zeros(1, 1, 3)
+    )
+    with pytest.raises(ConfigError, match="undistort"):
+        rasterize(scene, camera)
+
+
+def test_a_real_camera_is_the_same_through_both():
+    """A point of the scene lies in the undistorted picture where the distorted one shows it."""
+    root = real_data("south_building")
+    kept, flat = (
+        load_capture(root, downscale=8, undistort=undistort).views[0] for undistort in (False, True)
+    )
+    if kept.camera.lens.is_pinhole:
+        pytest.skip("the pictures are undistorted already")
+    rays = camera_rays(kept.camera)
+    points = rays.origins + 5.0 * rays.directions
+    pose = flat.camera.camera_from_world
+    in_camera = (points @ pose[:3, :3].T + pose[:3, 3]).numpy()
+    pixels = in_camera[..., :2] / in_camera[..., 2:] * flat.camera.focal_px + flat.camera.centre_px
+    columns, rows = np.floor(pixels).astype(int).reshape(-1, 2).T
+    inside = (columns >= 0) & (columns < flat.camera.width) & (rows >= 0) & (rows < flat.camera.height)
+    ours = kept.load().rgb.reshape(-1, 3)[inside].astype(float)
+    theirs = flat.load().rgb[rows[inside], columns[inside]].astype(float)
+    assert inside.mean() > 0.9 and np.abs(ours - theirs).mean() < 12.0

@@ -102,6 +102,7 @@ def valid(tmp_path_factory):
         ("<H", 4096 + 40, 9, "section header that cannot be"),
         ("<I", 4096 + 32, 7, "full and 1 other buckets"),
         ("<I", 4096 + 8, 1, "buckets of 4 Gaussians for 10"),
+        ("<I", 4096 + 8, 2**32 - 1, "2 buckets of 4294967295 Gaussians in room for 10"),
         ("<f", 4096 + 1024 + 4, float("nan"), "means .x. is NaN"),
         ("<B", 1, 0, "not a scene file|not a .ksplat"),
         ("<H", 20, 3, "not a scene file|not a .ksplat"),
@@ -112,6 +113,14 @@ def test_refuses_what_cannot_be(valid, form, at, value, said):
     path.write_bytes(patched(content, form, at, value))
     with pytest.raises(FormatError, match=said):
         load(path)
+
+
+def test_buckets_that_a_level_has_no_use_for_are_skipped(tmp_path):
+    head, body = section(inside(10, 1), 0)
+    # Four numbers that are no centres.
+    head = patched(patched(head, "<I", 12, 4), "<H", 20, 1)
+    (tmp_path / "a.ksplat").write_bytes(ksplat((head, b"\0" * 4 + body), level=0, count=10))
+    assert torch.equal(load(tmp_path / "a.ksplat").means, inside(10, 1).means)
 
 
 def test_refuses_a_truncated_file_and_is_not_written(valid):

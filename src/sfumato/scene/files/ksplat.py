@@ -36,6 +36,7 @@ class Section:
     count: int
     degree: int
     start: int
+    rows_start: int
     bucket_size: int
     num_buckets: int
     num_full: int
@@ -120,7 +121,10 @@ def _read_sections(path: Path, table: bytes, level: int, size: int) -> list[Sect
             raise FormatError(f"{path} has a section header that cannot be: the file is damaged")
         if level and count and (bucket_bytes != 12 or num_full + num_partial > num_buckets):
             raise FormatError(f"{path} has {num_full} full and {num_partial} other buckets of {num_buckets}")
-        end = start + 4 * num_partial + bucket_bytes * num_buckets + _row(level, degree).itemsize * room
+        if level and num_full * bucket_size > room:
+            raise FormatError(f"{path} has {num_full} buckets of {bucket_size} Gaussians in room for {room}")
+        rows_start = start + 4 * num_partial + bucket_bytes * num_buckets
+        end = rows_start + _row(level, degree).itemsize * room
         # The last section of a file that was cut to what it uses may lack the room it does not use.
         used = end - _row(level, degree).itemsize * (room - count)
         if used > size:
@@ -131,8 +135,9 @@ def _read_sections(path: Path, table: bytes, level: int, size: int) -> list[Sect
                 count=count,
                 degree=degree,
                 start=start,
+                rows_start=rows_start,
                 bucket_size=bucket_size,
-                num_buckets=num_buckets if bucket_bytes else 0,
+                num_buckets=num_buckets,
                 num_full=num_full,
                 num_partial=num_partial,
                 step=block / 2 / steps,
@@ -153,13 +158,16 @@ def _read_section(
     into: dict[str, np.ndarray],
 ) -> None:
     """Fill the arrays of one section, block by block."""
-    handle.seek(section.start)
-    sizes = np.fromfile(handle, "<u4", section.num_partial).astype(np.int64)
-    centres = np.fromfile(handle, "<f4", 3 * section.num_buckets).reshape(-1, 3)
-    ends = section.num_full * section.bucket_size + np.cumsum(sizes)
-    held = ends[-1] if len(ends) else section.num_full * section.bucket_size
-    if level and section.count > held:
-        raise FormatError(f"{path} has buckets of {held} Gaussians for {section.count}")
+    full = section.num_full * section.bucket_size
+    if level and section.count:
+        handle.seek(section.start)
+        sizes = np.fromfile(handle, "<u4", section.num_partial).astype(np.int64)
+        centres = np.fromfile(handle, "<f4", 3 * section.num_buckets).reshape(-1, 3)
+        ends = full + np.cumsum(sizes)
+        held = ends[-1] if len(ends) else full
+        if section.count > held:
+            raise FormatError(f"{path} has buckets of {held} Gaussians for {section.count}")
+    handle.seek(section.rows_start)
     for start in range(0, section.count, BLOCK):
         rows = np.fromfile(handle, _row(level, section.degree), min(BLOCK, section.count - start))
         part = slice(start, start + len(rows))
@@ -168,7 +176,6 @@ def _read_section(
         means = rows["mean"].astype(np.float32)
         if level:
             index = np.arange(part.start, part.stop)
-            full = section.num_full * section.bucket_size
             later = section.num_full + np.searchsorted(ends, index, side="right")
             bucket = np.where(index < full, index // max(section.bucket_size, 1), later)
             with np.errstate(over="ignore", invalid="ignore"):

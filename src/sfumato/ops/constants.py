@@ -8,6 +8,8 @@ ALPHA_MAX = 0.999
 TRANSMITTANCE_STOP = 1e-4
 # Tiles of the rasterizer: 64 blocks of 8x4 pixels, so that a 64-bit mask names them all.
 TILE_WIDTH_PX, TILE_HEIGHT_PX = 64, 32
+# Tiles of the ray tracer: 64 blocks of 4x4 pixels.
+RAY_TILE_PX = 32
 # Low-pass filter of the projection: no ellipse is thinner than about half a pixel (Kerbl et al. 2023).
 BLUR_PX2 = 0.3
 # The affine approximation is taken no further out than 1.3 half-fields: beyond it the Jacobian explodes.

@@ -29,11 +29,6 @@ class Tiles(NamedTuple):
     pair_mask: Tensor
     tile_starts: Tensor
 
-    @staticmethod
-    def count(width: int, height: int) -> int:
-        """Number of tiles of an image."""
-        return -(-width // TILE_WIDTH_PX) * -(-height // TILE_HEIGHT_PX)
-
     @property
     def gaussian_ids(self) -> Tensor:
         """[p] int32 Gaussian of each pair."""
@@ -62,7 +57,7 @@ def _bin_tiles(
 def _(mean_px, conic, opacities, depth, radius_px, width, height):
     sizes = torch.library.get_ctx()
     visible, slots, pairs = (sizes.new_dynamic_size() for _ in range(3))
-    tiles = Tiles.count(width, height)
+    tiles = -(-width // TILE_WIDTH_PX) * -(-height // TILE_HEIGHT_PX)
     lengths = (visible, visible + 1, slots, pairs, pairs, tiles + 1)
     dtypes = (torch.int32, torch.int64, torch.int64, torch.int32, torch.int64, torch.int64)
     return tuple(mean_px.new_empty(n, dtype=t) for n, t in zip(lengths, dtypes, strict=True))

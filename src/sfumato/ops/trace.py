@@ -8,7 +8,7 @@ from sfumato.checks import check_shapes
 from sfumato.maths.quaternions import normalised
 from sfumato.ops import reference
 from sfumato.ops.backend import as_array, uses_definition
-from sfumato.ops.tiles import Tiles
+from sfumato.ops.constants import RAY_TILE_PX
 
 
 def _rays(directions: Tensor, offsets: Tensor) -> tuple:
@@ -42,15 +42,17 @@ def _trace(
     from sfumato.ops.cpu.trace_records import trace_records
     from sfumato.ops.cpu.trace_tiles import bin_rays
 
-    planes, begins, middles, blocks, tiles, extent, reach, moving = _rays(directions, offsets)
-    records, fine = trace_records(*map(as_array, (means, quats, scales, opacities, colours, eye)), reach)
-    binned = bin_rays(records, blocks, tiles, extent, far)
+    planes, begins, middles, boxes, tiles, extent, reach, moving = _rays(directions, offsets)
+    records, fine, distances = trace_records(
+        *map(as_array, (means, quats, scales, opacities, colours, eye)), reach
+    )
+    binned = bin_rays(records, distances, boxes, tiles, extent, far)
     order, _, _, pair_rank, pair_mask, tile_starts = binned
     height, width, d = *directions.shape[:2], colours.shape[1]
     image = np.empty((height, width, d), np.float32)
     alpha, distance = np.empty((2, height, width), np.float32)
     trace_forward(
-        (0,) * d, moving, records, fine, as_array(background), planes, begins, middles,
+        (0,) * d, moving, records, fine, as_array(background), planes, begins, middles, boxes, extent,
         np.float32(near), np.float32(far), order, pair_rank, pair_mask, tile_starts, image, alpha, distance,
     )  # fmt: skip
     kept = [torch.from_numpy(a.view(np.int64) if a.dtype == np.uint64 else a) for a in binned]
@@ -62,7 +64,7 @@ def _(means, quats, scales, opacities, colours, eye, directions, offsets, backgr
     sizes = torch.library.get_ctx()
     visible, slots, pairs = (sizes.new_dynamic_size() for _ in range(3))
     height, width = directions.shape[:2]
-    tiles = Tiles.count(width, height)
+    tiles = -(-width // RAY_TILE_PX) * -(-height // RAY_TILE_PX)
     lengths = (visible, visible + 1, slots, pairs, pairs, tiles + 1)
     dtypes = (torch.int32, torch.int64, torch.int64, torch.int32, torch.int64, torch.int64)
     kept = [means.new_empty(n, dtype=t) for n, t in zip(lengths, dtypes, strict=True)]
@@ -87,16 +89,16 @@ def _trace_backward(
     from sfumato.ops.cpu.trace_records import sums_layout, trace_gradients, trace_records
 
     means, quats, scales, opacities, colours, eye, directions, offsets = inputs
-    planes, begins, middles, _, _, _, reach, moving = _rays(directions, offsets)
+    planes, begins, middles, boxes, _, extent, reach, moving = _rays(directions, offsets)
     scene = [as_array(t) for t in (means, quats, scales, opacities)]
-    records, fine = trace_records(*scene, as_array(colours), as_array(eye), reach)
+    records, fine, _ = trace_records(*scene, as_array(colours), as_array(eye), reach)
     order, starts, slot_pair, pair_rank, pair_mask, tile_starts = map(as_array, binned)
     d = colours.shape[1]
     columns, row = sums_layout(d)
     sums = np.zeros((pair_rank.size, row), np.float32)
     grad_rays = np.zeros((*directions.shape[:2], 6) if turning else (0, 0, 6), np.float32)
     trace_backward(
-        (0,) * d, moving, (0,) if deep else (), (0,) if turning else (), records, fine, planes, begins, middles,
+        (0,) * d, moving, (0,) if deep else (), (0,) if turning else (), records, fine, planes, begins, middles, boxes, extent,
         np.float32(near), np.float32(far), order, pair_rank, pair_mask.view(np.uint64), tile_starts,
         as_array(remaining)[..., None], as_array(grad_image), as_array(grad_alpha)[..., None],
         as_array(grad_distance)[..., None], sums, grad_rays,

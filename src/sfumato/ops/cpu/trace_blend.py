@@ -1,8 +1,8 @@
 """Front-to-back blending along rays, each ray in the exact order of its own hits, and its gradient.
 
-A block of 32 rays meets its Gaussians in order of the nearest hit that each could have. Its hits,
-one for each ray, enter a list of rows at the end and move forward, ray by ray, to where their
-distance puts them; the first row is blended as soon as no Gaussian to come can have a nearer hit.
+A block of 16 rays meets its Gaussians in the order in which its middle ray does. Their hits, one
+for each ray, enter a list of rows at the end and move forward, ray by ray, to where their distance
+puts them; the first row is blended as soon as no Gaussian to come can have a nearer hit.
 So every ray blends in its own order, however many Gaussians overlap, and a block still stops when
 nothing is left to see. The gradient repeats the same decisions, front to back (Deybach 2025,
 eq. 21), so nothing is stored per ray but the image.
@@ -17,10 +17,17 @@ from sfumato.ops import constants
 from sfumato.ops.cpu import bundles
 from sfumato.ops.cpu import lanes as ln
 from sfumato.ops.cpu.jit import lane_function, lane_kernel
-from sfumato.ops.cpu.splats import list_blocks
-from sfumato.ops.cpu.tiles import BLOCK_COLUMNS, BLOCK_HEIGHT, BLOCK_WIDTH, BLOCKS, TILE_HEIGHT, TILE_WIDTH
 from sfumato.ops.cpu.trace_records import CHANNELS, FINE, LOG2_OPACITY, NEAREST, W, X, Y, Z
-from sfumato.ops.cpu.trace_tiles import LANES
+from sfumato.ops.cpu.trace_tiles import (
+    BLOCK_COLUMNS,
+    BLOCK_HEIGHT,
+    BLOCK_WIDTH,
+    BLOCKS,
+    GROUP,
+    LANES,
+    TILE_HEIGHT,
+    TILE_WIDTH,
+)
 
 _ALPHA_MAX = np.float32(constants.ALPHA_MAX)
 _LOG2_ALPHA_MIN = np.float32(math.log2(constants.ALPHA_MIN))
@@ -28,6 +35,8 @@ _TRANSMITTANCE_STOP = np.float32(constants.TRANSMITTANCE_STOP)
 _HALF_LOG2_E = np.float32(0.5 * math.log2(math.e))
 _ZERO, _ONE, _TWO = np.float32(0.0), np.float32(1.0), np.float32(2.0)
 _INFINITY = np.float32(np.inf)
+# Bounds of distances give way by this factor, so that rounding never puts a hit before them.
+_SLACK = np.float32(1.0 - 1e-5)
 
 # Tiles are dealt to this many tasks in turn, so that busy regions spread over the threads.
 _STRIPS = 64
@@ -90,6 +99,72 @@ def _response(moving, rays, flat, at, fine, local, middle):
         twice_sigma = (cx * cx + cy * cy + cz * cz) * inverse
         tau = (ox * ux + oy * uy + oz * uz) * inverse * -_ONE
     return tau, twice_sigma * -_HALF_LOG2_E + flat[at + LOG2_OPACITY]
+
+
+@lane_function
+def _meetings(flat, at, boxes, first, extent):
+    """(tau of the middle ray, no hit is nearer) of 16 blocks from ``first`` for one Gaussian."""
+    zero = ln.spread(GROUP, _ZERO)
+    x, y, z, half_x, half_y, half_z = zero, zero, zero, zero, zero, zero
+    shift_x, shift_y, shift_z = _ZERO, _ZERO, _ZERO
+    for k in range(3):
+        middle = ln.load(GROUP, boxes, first + k * BLOCKS)
+        half = ln.load(GROUP, boxes, first + (3 + k) * BLOCKS)
+        row_x, row_y, row_z = flat[at + X + k], flat[at + Y + k], flat[at + Z + k]
+        x, y, z = x + middle * row_x, y + middle * row_y, z + middle * row_z
+        half_x, half_y, half_z = (
+            half_x + half * abs(row_x),
+            half_y + half * abs(row_y),
+            half_z + half * abs(row_z),
+        )
+        shift_x, shift_y = shift_x + abs(row_x) * extent[k], shift_y + abs(row_y) * extent[k]
+        shift_z = shift_z + abs(row_z) * extent[k]
+    w = flat[at + W]
+    tau = z / (x * x + y * y + z * z) * w
+    # tau = w uz / (s + uz^2), and tau = -(o . u) / |u|^2 with the shifts of o where rays begin elsewhere.
+    far_x, far_y = ln.magnitude(x) + half_x, ln.magnitude(y) + half_y
+    s, least = far_x * far_x + far_y * far_y, z - half_z
+    square = least * least
+    bound = square / ((z + half_z) * (s + square)) * (w - shift_z)
+    bound = (bound - (far_x * shift_x + far_y * shift_y) / square) * _SLACK
+    return tau, ln.select(least > _ZERO, ln.larger(bound, flat[at + NEAREST]), flat[at + NEAREST])
+
+
+@lane_function
+def _list_blocks(pair_mask, start, end, flat, stride, boxes, extent, lists, keys, bounds, counts):
+    """List the Gaussians of every block of a tile with what ``_meetings`` says of them."""
+    counts[:] = 0
+    row = boxes.ravel()
+    taus, nearest = np.empty(BLOCKS, np.float32), np.empty(BLOCKS, np.float32)
+    of_group = (np.uint64(1) << np.uint64(GROUP)) - np.uint64(1)
+    for local in range(end - start):
+        mask = pair_mask[start + local]
+        for first in range(0, BLOCKS, GROUP):
+            if (mask >> np.uint64(first)) & of_group:
+                tau, bound = _meetings(flat, local * stride, row, first, extent)
+                ln.store(taus, first, tau)
+                ln.store(nearest, first, bound)
+        while mask:
+            block = ln.trailing_zeros(mask)
+            mask &= mask - np.uint64(1)
+            at = counts[block]
+            lists[block, at], keys[block, at], bounds[block, at] = local, taus[block], nearest[block]
+            counts[block] = at + 1
+
+
+@lane_function
+def _sort_block(count, names, keys, bounds):
+    """Sort a block's Gaussians by key; bounds[j] becomes what no hit from j on is nearer than."""
+    for j in range(1, count):
+        key, bound, name = keys[j], bounds[j], names[j]
+        place = j
+        while place > 0 and keys[place - 1] > key:
+            keys[place], bounds[place], names[place] = keys[place - 1], bounds[place - 1], names[place - 1]
+            place -= 1
+        keys[place], bounds[place], names[place] = key, bound, name
+    bounds[count] = _INFINITY
+    for j in range(count - 1, -1, -1):
+        bounds[j] = min(bounds[j], bounds[j + 1])
 
 
 @lane_function
@@ -158,7 +233,7 @@ def _add_row(colour, weight, who, turned, row, flat, stride):
 
 @lane_kernel
 def trace_forward(
-    channels, moving, records, fine, background, offsets, beginnings, middles, near, far,
+    channels, moving, records, fine, background, offsets, beginnings, middles, boxes, extent, near, far,
     order, pair_rank, pair_mask, tile_starts, image, alpha, distance,
 ):  # fmt: skip
     """Blend every tile.
@@ -168,7 +243,8 @@ def trace_forward(
         moving: () or (0,): whether rays begin in different points.
         records, fine: from trace_records.
         background: [d].
-        offsets, middles: from ray_blocks; beginnings: [tiles, 64, 3, 32] origins less the eye, or empty.
+        offsets, middles: from ray_blocks; beginnings: [tiles, 64, 3, 16] origins less the eye, or empty.
+        boxes: block_boxes from ray_blocks; extent: [3] largest sizes of ``beginnings``.
         near, far: distances kept.
         order, pair_rank, pair_mask, tile_starts: from bin_rays.
         image, alpha, distance: [h, w, d], [h, w], [h, w] float32, written.
@@ -180,6 +256,7 @@ def trace_forward(
     longest = np.max(tile_starts[1:] - tile_starts[:-1])
     for strip in prange(strips):
         lists, counts = np.empty((BLOCKS, longest), np.int32), np.empty(BLOCKS, np.int64)
+        keys, bounds = np.empty((BLOCKS, longest), np.float32), np.empty((BLOCKS, longest + 1), np.float32)
         nearby, near_fine = np.empty((longest, stride), np.float32), np.empty((longest, FINE), np.float64)
         flat = nearby.ravel()
         rays = np.empty(6 * LANES, np.float32)
@@ -189,7 +266,19 @@ def trace_forward(
         for tile in range(strip, num_tiles, strips):
             start = tile_starts[tile]
             _copy_tile(records, fine, order, pair_rank, start, tile_starts[tile + 1], nearby, near_fine)
-            list_blocks(pair_mask, start, tile_starts[tile + 1], False, lists, counts)
+            _list_blocks(
+                pair_mask,
+                start,
+                tile_starts[tile + 1],
+                flat,
+                stride,
+                boxes[tile],
+                extent,
+                lists,
+                keys,
+                bounds,
+                counts,
+            )
             for block in range(BLOCKS):
                 x0 = (tile % tiles_x) * TILE_WIDTH + (block % BLOCK_COLUMNS) * BLOCK_WIDTH
                 y0 = (tile // tiles_x) * TILE_HEIGHT + (block // BLOCK_COLUMNS) * BLOCK_HEIGHT
@@ -199,12 +288,12 @@ def trace_forward(
                 middle = middles[tile, block]
                 colour = bundles.zeros_like_channels(LANES, channels)
                 travelled = transmittance * _ZERO
+                _sort_block(counts[block], lists[block], keys[block], bounds[block])
                 head, tail = 0, 0
                 for j in range(counts[block] + 1):
-                    last = j == counts[block]
+                    last, bound = j == counts[block], bounds[block, j]
                     local = np.intp(lists[block, j]) if not last else 0
                     at = local * stride
-                    bound = flat[at + NEAREST] if not last else _INFINITY
                     while head < tail:
                         distances = ln.load(LANES, tau, head * LANES)
                         if ln.any_true(distances > bound):
@@ -338,7 +427,7 @@ def _pair_sums(
 
 @lane_kernel
 def trace_backward(
-    channels, moving, deep, turning, records, fine, offsets, beginnings, middles, near, far,
+    channels, moving, deep, turning, records, fine, offsets, beginnings, middles, boxes, extent, near, far,
     order, pair_rank, pair_mask, tile_starts, remaining, grad_image, grad_alpha, grad_distance, sums, grad_rays,
 ):  # fmt: skip
     """Sums over rays of each (Gaussian, tile) pair that its gradients are made of.
@@ -361,6 +450,7 @@ def trace_backward(
     longest = np.max(tile_starts[1:] - tile_starts[:-1])
     for strip in prange(strips):
         lists, counts = np.empty((BLOCKS, longest), np.int32), np.empty(BLOCKS, np.int64)
+        keys, bounds = np.empty((BLOCKS, longest), np.float32), np.empty((BLOCKS, longest + 1), np.float32)
         nearby, near_fine = np.empty((longest, stride), np.float32), np.empty((longest, FINE), np.float64)
         flat = nearby.ravel()
         rays, to_rays = np.empty(6 * LANES, np.float32), np.empty(6 * LANES, np.float32)
@@ -370,7 +460,19 @@ def trace_backward(
         for tile in range(strip, num_tiles, strips):
             start = tile_starts[tile]
             _copy_tile(records, fine, order, pair_rank, start, tile_starts[tile + 1], nearby, near_fine)
-            list_blocks(pair_mask, start, tile_starts[tile + 1], False, lists, counts)
+            _list_blocks(
+                pair_mask,
+                start,
+                tile_starts[tile + 1],
+                flat,
+                stride,
+                boxes[tile],
+                extent,
+                lists,
+                keys,
+                bounds,
+                counts,
+            )
             for block in range(BLOCKS):
                 x0 = (tile % tiles_x) * TILE_WIDTH + (block % BLOCK_COLUMNS) * BLOCK_WIDTH
                 y0 = (tile // tiles_x) * TILE_HEIGHT + (block // BLOCK_COLUMNS) * BLOCK_HEIGHT
@@ -386,12 +488,12 @@ def trace_backward(
                 grads = bundles.load_channels(LANES, channels, planes, _TO_CHANNELS)
                 behind = ln.load(LANES, planes, _REMAINING)
                 to_rays[:] = _ZERO
+                _sort_block(counts[block], lists[block], keys[block], bounds[block])
                 head, tail = 0, 0
                 for j in range(counts[block] + 1):
-                    last = j == counts[block]
+                    last, bound = j == counts[block], bounds[block, j]
                     local = np.intp(lists[block, j]) if not last else 0
                     at = local * stride
-                    bound = flat[at + NEAREST] if not last else _INFINITY
                     while head < tail:
                         if ln.any_true(ln.load(LANES, tau, head * LANES) > bound):
                             break

@@ -19,7 +19,7 @@ from sfumato.ops import constants
 from sfumato.ops.cpu import bundles
 from sfumato.ops.cpu.jit import kernel, scalar
 
-# Columns of a record: rows X, Y and Z; w; log2 of the opacity; a lower bound of tau; the channels.
+# Columns of a record: rows X, Y and Z; w; log2 of the opacity; a lower bound of tau (infinite if unseen); the channels.
 X, Y, Z, W, LOG2_OPACITY, NEAREST, CHANNELS = 0, 3, 6, 9, 10, 11, 12
 # Columns of the float64 companion: X, Y.
 FINE = 6
@@ -77,8 +77,11 @@ def _frame(means, quats, scales, i, eye, r, q, rows):
         xx += x * x
         xy += x * y
         yy += y * y
-    angle = 0.5 * math.atan2(2.0 * xy, xx - yy)
-    c, s = math.cos(angle), math.sin(angle)
+    # Jacobi's rotation: the tangent of the angle that makes xy vanish.
+    half = 0.5 * (yy - xx)
+    tangent = xy / (half + math.copysign(math.sqrt(half * half + xy * xy), half)) if xy != 0.0 else 0.0
+    c = 1.0 / math.sqrt(1.0 + tangent * tangent)
+    s = -tangent * c
     for j in range(3):
         q[0, j], q[1, j] = c * q[0, j] + s * q[1, j], c * q[1, j] - s * q[0, j]
     for k in range(3):
@@ -113,16 +116,18 @@ def trace_records(means, quats, scales, opacities, colours, eye, reach):
         reach: how far from the eye a ray may begin.
 
     Returns:
-        records [n, 12 + d] float32 and fine [n, 6] float64; NEAREST is infinite for those that cannot be seen.
+        records [n, 12 + d] float32, fine [n, 6] float64 and the means' distances [n] float32, infinite for
+        those that cannot be seen.
     """
     n, d = colours.shape
     records = np.zeros((n, CHANNELS + d), np.float32)
     fine = np.zeros((n, FINE), np.float64)
+    distances = np.empty(n, np.float32)
     for chunk in prange((n + _CHUNK - 1) // _CHUNK):
         r, q, rows = np.empty((3, 3)), np.empty((3, 3)), np.empty((3, 3))
         for i in range(chunk * _CHUNK, min((chunk + 1) * _CHUNK, n)):
             if not _sound(means, quats, scales, opacities, i):
-                records[i, NEAREST] = np.inf
+                distances[i] = np.inf
                 continue
             w, _ = _frame(means, quats, scales, i, eye, r, q, rows)
             for k in range(3):
@@ -140,11 +145,12 @@ def trace_records(means, quats, scales, opacities, colours, eye, reach):
                 along = (r[0, j] * m0 + r[1, j] * m1 + r[2, j] * m2) / length if length > 0 else 1.0
                 spread += (along * scales[i, j]) ** 2
             radius2 = 2.0 * math.log(opacities[i] / constants.ALPHA_MIN)
+            distances[i] = length
             bound = length - reach - math.sqrt(radius2 * spread)
             records[i, NEAREST] = bound - _SLACK * (length + reach)
             for k in range(d):
                 records[i, CHANNELS + k] = colours[i, k]
-    return records, fine
+    return records, fine, distances
 
 
 def sums_layout(d: int) -> tuple[np.ndarray, int]:

@@ -1,6 +1,6 @@
 """Which Gaussians may be hit by the rays of which tile and block, whatever the lens.
 
-Rays come as an image of directions. A block (8x4 pixels) and a tile (64 blocks) know the box of their
+Rays come as an image of directions. A block (4x4 pixels) and a tile (64 blocks) know the box of their
 directions; a Gaussian is kept where the smallest sigma that any direction in the box can have lies
 within its hull. The test is conservative and holds for any lens, because it never leaves the space
 of directions. Where rays begin in different points, the box of those takes part.
@@ -12,19 +12,14 @@ from numba import prange
 from sfumato.ops import constants
 from sfumato.ops.cpu import lanes as ln
 from sfumato.ops.cpu.jit import kernel, lane_function, lane_kernel, serial_kernel
-from sfumato.ops.cpu.tiles import (
-    BLOCK_COLUMNS,
-    BLOCK_HEIGHT,
-    BLOCK_WIDTH,
-    BLOCKS,
-    TILE_HEIGHT,
-    TILE_WIDTH,
-    count_chunks,
-    depth_order,
-    scatter_pairs,
-)
+from sfumato.ops.cpu.tiles import count_chunks, depth_order, scatter_pairs
 from sfumato.ops.cpu.trace_records import LOG2_OPACITY, NEAREST, W, X, Y, Z
 
+# Small blocks: the more rays share a list of hits, the more their orders differ.
+BLOCK_WIDTH = BLOCK_HEIGHT = 4
+BLOCK_COLUMNS = BLOCK_ROWS = 8
+BLOCKS = BLOCK_COLUMNS * BLOCK_ROWS
+TILE_WIDTH, TILE_HEIGHT = constants.RAY_TILE_PX, constants.RAY_TILE_PX
 LANES = BLOCK_WIDTH * BLOCK_HEIGHT
 # Boxes are tested in groups of this many; tiles are padded to it.
 GROUP = 16
@@ -44,7 +39,7 @@ def ray_blocks(directions):
         directions: [h, w, 3] float32 unit vectors; zero where there is no ray.
 
     Returns:
-        offsets [tiles, 64, 3, 32] float32 from the block's middle; NaN without a ray or outside the image;
+        offsets [tiles, 64, 3, 16] float32 from the block's middle; NaN without a ray or outside the image;
         middles [tiles, 64, 3] float64;
         block_boxes [tiles, 6, 64] and tile_boxes [6, tiles padded to 16] float32: middles and half
         sizes of the boxes of directions; a half size is negative where the box is empty.
@@ -93,7 +88,7 @@ def ray_blocks(directions):
 
 @kernel
 def block_planes(values):
-    """[tiles, 64, 3, 32] of values [h, w, 3], block by block; 0 outside the image."""
+    """[tiles, 64, 3, 16] of values [h, w, 3], block by block; 0 outside the image."""
     height, width = values.shape[:2]
     tiles_x, tiles_y = (width + TILE_WIDTH - 1) // TILE_WIDTH, (height + TILE_HEIGHT - 1) // TILE_HEIGHT
     planes = np.zeros((tiles_x * tiles_y, BLOCKS, 3, LANES), np.float32)
@@ -207,20 +202,19 @@ def list_tiles(order, records, extent, tile_boxes, block_boxes, starts, slot_til
 
 
 @serial_kernel
-def _listed(nearest, far):
-    """Rising int32 ids of the Gaussians whose nearest hit is not beyond ``far``."""
-    ids, count = np.empty(nearest.size, np.int32), 0
-    for i in range(nearest.size):
+def _listed(distances, records, far):
+    """Rising int32 ids of the Gaussians that can be seen nearer than ``far``."""
+    ids, count = np.empty(distances.size, np.int32), 0
+    for i in range(distances.size):
         ids[count] = i
-        count += nearest[i] <= far and nearest[i] < np.inf
+        count += distances[i] < np.inf and records[i, NEAREST] <= far
     return ids[:count]
 
 
-def bin_rays(records, block_boxes, tile_boxes, extent, far):
-    """Pairs of Gaussians and tiles, tile by tile, in order of their nearest possible hits; as tiles.bin_tiles."""
+def bin_rays(records, distances, block_boxes, tile_boxes, extent, far):
+    """Pairs of Gaussians and tiles, tile by tile, nearest mean first; as tiles.bin_tiles."""
     num_tiles = len(block_boxes)
-    nearest = np.ascontiguousarray(records[:, NEAREST])
-    order = depth_order(nearest, _listed(nearest, np.float32(far)))
+    order = depth_order(distances, _listed(distances, records, np.float32(far)))
     starts = np.zeros(order.size + 1, np.int64)
     np.cumsum(count_tiles(order, records, extent, tile_boxes), out=starts[1:])
     slot_tile = np.empty(starts[-1], np.int32)

@@ -18,22 +18,22 @@ def equations(*numbers):
     return unchanged
 
 
+def exact(values):
+    """A float64 tensor."""
+    return torch.tensor(values, dtype=torch.float64)
+
+
 def differences(function, x, step=1e-3):
     """Jacobian [*function(x).shape, *x.shape] by fourth-order central differences."""
     columns = []
     for index in range(x.numel()):
         column = 0.0
         for shift, factor in ((1, 8), (-1, -8), (2, -1), (-2, 1)):
-            moved = x.clone()
+            moved = x.clone(memory_format=torch.contiguous_format)
             moved.view(-1)[index] += shift * step
             column = column + factor * function(moved) / (12 * step)
         columns.append(column)
-    return torch.stack(columns, -1).reshape(*columns[0].shape, *x.shape)
-
-
-def rows_of_differences(function, x, step=1e-3):
-    """[n, *row of function, *row of x] where each row of function(x) depends on that row of x alone."""
-    return torch.stack([differences(lambda one: function(one[None])[0], row, step) for row in x])
+    return torch.stack(columns, -1).reshape((*columns[0].shape, *x.shape))
 
 
 def agree(found, wanted, tolerance=1e-8):
@@ -62,7 +62,7 @@ def traced(n=7, m=5, seed=3, own_colours=False):
         "colours": colours,
         "origins": origins,
         "directions": (aims - origins) * 1.7,
-        "background": torch.tensor([0.2, 0.5, 0.9], dtype=torch.float64),
+        "background": exact([0.2, 0.5, 0.9]),
     }
 
 

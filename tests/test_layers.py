@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "train": "errors display checks outputs machine maths scene ops render capture evaluate",
     "reconstruct": "errors display outputs machine capture footage sfm train",
     "paths": "errors checks outputs maths scene render evaluate",
-    "viewer": "errors display outputs machine maths scene render capture evaluate train",
+    "viewer": "errors display outputs machine maths scene render capture edit evaluate train",
     "cli": "errors display checks outputs machine maths scene ops render capture footage sfm evaluate train "
     "edit paths viewer reconstruct sfumato",
     # The package's own file names what is public, and loads it when it is used.

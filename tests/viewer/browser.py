@@ -36,6 +36,12 @@ FLAGS = (
     "--disable-dev-shm-usage",
     "--remote-debugging-pipe",
 )
+WITHOUT_WEBGL = (
+    *(flag for flag in FLAGS if "swiftshader" not in flag and "gpu" not in flag and "gl" not in flag),
+    "--disable-gpu",
+    "--disable-software-rasterizer",
+    "--disable-3d-apis",
+)
 # On two busy cores, drawing by software takes its time.
 PATIENCE_S = 90.0
 
@@ -60,7 +66,7 @@ def find_browser():
 class Browser:
     """One page in a browser of its own, without a network but for this machine."""
 
-    def __init__(self, size_px=(480, 320)):
+    def __init__(self, size_px=(480, 320), flags=FLAGS):
         found = find_browser()
         if found is None:
             pytest.skip("no Chromium: set SFUMATO_BROWSER to one, or install it or Node.js and run make test")
@@ -71,7 +77,7 @@ class Browser:
         self._read, write_out = os.pipe()
         # The protocol's pipes are file descriptors 3 and 4 of the browser.
         command = f'exec "$@" 3<&{read_in} 4>&{write_out}'
-        options = [*FLAGS, f"--window-size={size_px[0]},{size_px[1]}", f"--user-data-dir={self._folder.name}"]
+        options = [*flags, f"--window-size={size_px[0]},{size_px[1]}", f"--user-data-dir={self._folder.name}"]
         self._process = subprocess.Popen(
             ["bash", "-c", command, "bash", program, *options, "about:blank"],
             pass_fds=(read_in, write_out),
@@ -200,7 +206,11 @@ class Browser:
         data = base64.b64decode(self.do("Page.captureScreenshot", format="png")["data"])
         return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
 
-    def canvas(self):
-        """The scene alone, uint8 [h, w, 3]."""
-        address = self.run("document.getElementById('stage').toDataURL('image/png')")
+    def canvas(self, name="stage"):
+        """The scene alone as the page draws it, uint8 [h, w, 3]."""
+        address = self.run(f"document.getElementById('{name}').toDataURL('image/png')")
         return np.asarray(Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2]))).convert("RGB"))
+
+    def exact(self):
+        """The scene alone as the server draws it, uint8 [h, w, 3]."""
+        return self.canvas("exact")

@@ -6,15 +6,12 @@ import numpy as np
 import pytest
 import torch
 from browser import Browser
-from small_scenes import SIZE_PX, drawn, psnr, small_scene, small_subject
+from page_steps import SCALE, WINDOW_PX, bare, eye, stand
+from small_scenes import drawn, psnr, small_scene, small_subject
 
-from sfumato.scene.files import save
-from sfumato.viewer.page import pack, write_page
-from sfumato.viewer.server import PageServer
-from sfumato.viewer.showing import show, show_path
-
-SCALE = 4
-WINDOW_PX = (SCALE * SIZE_PX[0], SCALE * SIZE_PX[1])
+from sfumato.edit.clean import floaters
+from sfumato.viewer.overlays import highlighted
+from sfumato.viewer.page import write_page
 
 
 @pytest.fixture(scope="module")
@@ -36,23 +33,6 @@ def page(browser, subject, tmp_path_factory):
     browser.go_offline()
     browser.open(path.as_uri())
     return browser
-
-
-def stand(browser, index):
-    browser.run(f"sfumato.standIn(sfumato.cameras[{index}], 0), true")
-    browser.wait("sfumato.standingIn() !== null")
-    browser.settle()
-
-
-def eye(browser):
-    return np.array(browser.run("sfumato.camera.position.toArray()"))
-
-
-def bare(browser, wanted):
-    browser.resize(*WINDOW_PX)
-    if browser.run("document.body.classList.contains('bare')") != wanted:
-        browser.press("h")
-    browser.settle()
 
 
 @pytest.mark.parametrize("index", [0, 1, 3])
@@ -193,29 +173,52 @@ def test_a_name_cannot_end_its_element(browser, subject, tmp_path):
     assert browser.run("window.broken === undefined")
 
 
-def test_a_scene_file_is_shown_without_cameras(tmp_path):
-    save(small_scene(), tmp_path / "blobs.ply")
-    server = PageServer()
-    show_path(server, tmp_path / "blobs.ply")
-    with server, Browser(WINDOW_PX) as browser:
-        browser.open(server.url)
-        assert browser.run("document.getElementById('facts').textContent") == "80 Gaussians"
-        assert browser.run("document.getElementById('cameras').hidden")
-        assert browser.canvas().std() > 10
+def test_floaters_glow_where_our_renderer_has_them(page, subject):
+    bare(page, True)
+    stand(page, 0)
+    before = page.canvas()
+    page.press("o")
+    page.wait("document.getElementById('floaters').getAttribute('aria-pressed') === 'true'")
+    page.settle()
+    mask = floaters(subject.gaussians)
+    camera = subject.photographs[0].camera.resized(*WINDOW_PX)
+    found = page.canvas()
+    assert psnr(found, drawn(highlighted(subject.gaussians, mask), camera)) > 30
+    # And it is no accident: as many others would be another picture.
+    assert psnr(found, drawn(highlighted(subject.gaussians, mask.roll(1)), camera)) < 25
+    page.wait("!document.querySelector('#legend [data-of=floaters]').hidden")
+    words = page.run("document.querySelector('#legend [data-of=floaters]').textContent.replace(/\\s+/g, ' ')")
+    assert f"{int(mask.sum())} floaters" in words
+    page.press("o")
+    page.settle()
+    assert psnr(page.canvas(), before) > 45
 
 
-def test_served_pages_show_photographs_and_thumbnails(subject):
-    server = PageServer()
-    show(server, subject, pack(subject.gaussians, exact_bytes=1 << 20))
-    with server, Browser(WINDOW_PX) as browser:
-        browser.open(server.url)
-        bare(browser, True)
-        stand(browser, 0)
-        expected = drawn(subject.gaussians, subject.photographs[0].camera.resized(*WINDOW_PX))
-        assert psnr(browser.canvas(), expected) > 35
-        browser.press("p")
-        browser.wait("document.getElementById('photo').classList.contains('ready')")
-        browser.press("c")
-        browser.wait("document.querySelectorAll('#strip button').length === 4")
-        browser.run("window.sheet = Object.assign(new Image(), { src: 'thumbnails.jpg' }), true")
-        assert browser.run("sheet.decode().then(() => sheet.naturalWidth)") >= 4 * 72
+def test_quality_colours_the_cameras(page):
+    bare(page, False)
+    page.resize(640, 480)
+    page.press("c")
+    page.run("location.hash = '#at=0,-7,-9,0.9458,0,0,0.3247,0,0,0'")
+    page.settle()
+    assert page.run("document.querySelector('#legend [data-of=quality]').hidden")
+    before = page.canvas()
+    page.press("m")
+    page.settle()
+    after = page.canvas()
+    assert (before != after).any(axis=2).mean() > 0.002
+    page.wait("!document.querySelector('#legend [data-of=quality]').hidden")
+    words = page.run("document.querySelector('#legend [data-of=quality]').textContent.trim()")
+    assert words.startswith("23") and "24 dB" in words
+    titles = page.run("[...document.querySelectorAll('#strip button')].map((one) => one.title)")
+    assert titles[:2] == ["shots/0.jpg", "shots/1.jpg, held out, 23.40 dB, SSIM 0.812"]
+    page.press("m")
+    page.settle()
+    assert psnr(page.canvas(), before) > 45
+    page.press("c")
+    page.resize(*WINDOW_PX)
+
+
+def test_the_exact_view_is_not_offered_without_a_server(page):
+    assert page.run("document.getElementById('exact-toggle').hidden")
+    page.press("t")
+    assert not page.run("sfumato.isExact()")

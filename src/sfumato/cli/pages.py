@@ -68,8 +68,10 @@ def write_run_page(run: Path, display: Display) -> None:
     page = RunFolder(run).page
     try:
         with display.waiting(f"writing {page}"):
-            write_page(open_subject(run), page)
+            floating = write_page(open_subject(run), page)
     except SfumatoError as error:
         _log.warning("%s was not written: %s", page, error)
     else:
+        if floating:
+            display.say(f"{floating}; sfumato edit --clean removes them")
         display.say(f"the scene with its viewer, to open or to send: {page}")

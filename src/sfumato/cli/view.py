@@ -19,7 +19,8 @@ from sfumato.display import Display
 class View:
     """Look at a run folder or a scene file in the browser.
 
-    The page is served to this machine alone, at an address that holds a secret, until Ctrl-C. With
+    Where the browser has no WebGL, or the exact view is asked for, this process draws the pictures. The
+    page is served to this machine alone, at an address that holds a secret, until Ctrl-C. With
     --export nothing is served: page and scene are written as one file, which opens without a network.
 
     Attributes:
@@ -50,7 +51,9 @@ def command(arguments: Sequence[str]) -> int:
     from sfumato.viewer.subject import open_subject
 
     with display.waiting(f"writing {given.export}"):
-        write_page(open_subject(given.path, data=given.data), given.export)
+        floating = write_page(open_subject(given.path, data=given.data), given.export)
+    if floating:
+        display.say(f"{floating}; sfumato edit --clean removes them")
     display.say(f"{given.export} opens in any browser, without a network")
     return 0
 

@@ -4,39 +4,39 @@ from __future__ import annotations
 
 import json
 import signal
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from sfumato.capture.dataset import Capture
-from sfumato.scene.files import splat
 from sfumato.scene.gaussians import Gaussians
 from sfumato.train.config import TrainConfig
 from sfumato.train.folder import RunFolder
 from sfumato.train.loop import StepStats
 from sfumato.train.state import TrainState
+from sfumato.viewer.allowance import Allowance
+from sfumato.viewer.desk import Desk
+from sfumato.viewer.exact import Painter
 from sfumato.viewer.page import Payload, pack
 from sfumato.viewer.server import Answer, PageServer
-from sfumato.viewer.showing import SCENE, show
+from sfumato.viewer.showing import EXACT, SCENE, offer_exact, show
 from sfumato.viewer.subject import Subject, photographs_of
+from sfumato.viewer.watching import EXACT_BYTES, Reports, ended_by_signals, event, packed
 
-# Snapshots may take this share of the time. Their bytes are made and sent beside the training, whose
-# kernels wait for the core that this takes: the time of making them counts twice, once for sending.
-_SHARE = 0.03
+# Snapshots and drawn pictures may take this share of the time together, and save up at most so much of it
+# for somebody who begins to move. Pictures are drawn between two steps. Bytes of snapshots are made and sent
+# beside the training, whose kernels wait for the core that this takes: making them counts twice, once for
+# sending.
+_SHARE, _SAVED_S = 0.04, 1.0
 _SENDING = 2.0
 _LEAST_S = 1.0
-# Above this, snapshots have no view-dependent colour: 32 bytes a Gaussian in place of up to 248.
-_EXACT_BYTES = 48 << 20
 _POLL_S = 0.25
 _BEAT_S = 10.0
-# How long a run that is over waits for browsers to take its last scene.
+# How long a page waits for a picture, and a run that is over for browsers to take its last scene.
+_PATIENCE_S = 20.0
 _LAST_LOOK_S = 10.0
 
 
@@ -69,18 +69,24 @@ class LiveTraining:
         self._payload: Payload | None = None
         self._packing: threading.Thread | None = None
         self._due_s, self._stopped = 0.0, False
+        self._allowance = Allowance(_SHARE, _SAVED_S)
+        self._desk = Desk(self._changed)
+        self._painter: Painter | None = None
         server.add("events", lambda: Answer("text/event-stream", self._events()))
         for action in ("pause", "resume", "stop"):
             server.on(f"control/{action}", lambda action=action: self._ask(action))
 
     def __call__(self, state: TrainState, stats: StepStats) -> float:
-        """Take a snapshot if it is time; wait while paused. Returns the seconds waited."""
+        """Draw or take a snapshot if it is time; wait while paused. Returns the seconds waited."""
         if self._payload is None:
             self._open(state)
         waited_s = 0.0
-        now = time.monotonic()
-        if self._watchers and now >= self._due_s and not (self._packing and self._packing.is_alive()):
-            self._snap(state, now)
+        if self._watchers and self._allowance.is_there():
+            began = time.monotonic()
+            if self._draw(state.gaussians):
+                self._allowance.spend(time.monotonic() - began)
+            elif self._is_snapshot_due(began):
+                self._snap(state, began)
         if self._state == "paused":
             waited_s = self._wait(state)
         if self._state == "stopping" and not self._stopped:
@@ -89,16 +95,29 @@ class LiveTraining:
             signal.raise_signal(signal.SIGINT)
         return waited_s
 
+    @property
+    def spent_s(self) -> float:
+        """Seconds of training that watching has taken so far."""
+        return self._allowance.spent_s
+
     def finish(self, state: str, gaussians: Gaussians) -> None:
         """Show the last scene; ``state`` is "done" or "stopped"."""
         if self._packing:
             self._packing.join()
         if self._payload is not None:
-            self._publish(pack(gaussians.detach(), exact_bytes=4 * _EXACT_BYTES))
+            self._publish(pack(gaussians.detach(), exact_bytes=4 * EXACT_BYTES))
         with self._changed:
             self._state = state
             self._changed.notify_all()
-            self._changed.wait_for(lambda: not self._watchers or self._fetched == self._version, _LAST_LOOK_S)
+        until_s = time.monotonic() + _LAST_LOOK_S
+        while self._watchers and self._fetched != self._version and time.monotonic() < until_s:
+            if self._draw(gaussians):
+                self._fetched = self._version
+            with self._changed:
+                self._changed.wait_for(
+                    lambda: self._desk.has_wish or not self._watchers or self._fetched == self._version,
+                    _POLL_S,
+                )
 
     def _open(self, state: TrainState) -> None:
         gaussians = state.gaussians
@@ -110,9 +129,11 @@ class LiveTraining:
             state.background,
             self._config.antialiased,
         )
-        self._payload = _packed(gaussians.map(torch.Tensor.clone))
-        show(self._server, subject, self._payload, live=True)
+        self._payload = packed(gaussians.map(torch.Tensor.clone))
+        show(self._server, subject, self._payload, live=True, exact=EXACT, floaters=None)
+        self._painter = Painter(subject.photographs, subject.background, subject.antialiased)
         self._server.add(SCENE, self._scene)
+        offer_exact(self._server, subject.photographs, lambda wish: self._desk.ask(wish, _PATIENCE_S))
         self._ready()
 
     def _scene(self) -> Answer:
@@ -121,15 +142,24 @@ class LiveTraining:
             self._changed.notify_all()
             return Answer("application/octet-stream", self._payload.data)
 
+    def _draw(self, gaussians: Gaussians) -> bool:
+        """Draw a picture that a page asks for; False if none does."""
+        return self._desk.serve(lambda wish: self._painter.paint(wish, gaussians))
+
+    def _is_snapshot_due(self, now_s: float) -> bool:
+        """Whether somebody waits for a snapshot: pages that let the training draw fetch none."""
+        is_packing = self._packing is not None and self._packing.is_alive()
+        return self._fetched == self._version and now_s >= self._due_s and not is_packing
+
     def _snap(self, state: TrainState, began: float) -> None:
         gaussians = state.gaussians.map(torch.Tensor.clone)
         copied_s = time.monotonic() - began
 
         def make() -> None:
             before = time.monotonic()
-            payload = _packed(gaussians)
-            cost_s = copied_s + _SENDING * (time.monotonic() - before)
-            self._due_s = time.monotonic() + max(_LEAST_S, cost_s / _SHARE)
+            payload = packed(gaussians)
+            self._allowance.spend(copied_s + _SENDING * (time.monotonic() - before))
+            self._due_s = time.monotonic() + _LEAST_S
             self._publish(payload)
 
         self._packing = threading.Thread(target=make, daemon=True)
@@ -144,10 +174,12 @@ class LiveTraining:
     def _wait(self, state: TrainState) -> float:
         began = time.perf_counter()
         # What stands still can be seen as it is.
-        self._publish(_packed(state.gaussians))
-        with _ended_by_signals() as asked, self._changed:
+        self._publish(packed(state.gaussians))
+        with ended_by_signals() as asked:
             while self._state == "paused" and not asked.is_set():
-                self._changed.wait(_POLL_S)
+                with self._changed:
+                    self._changed.wait_for(lambda: self._desk.has_wish or self._state != "paused", _POLL_S)
+                self._draw(state.gaussians)
         return time.perf_counter() - began
 
     def _ask(self, action: str) -> None:
@@ -171,16 +203,16 @@ class LiveTraining:
 
     def _watch(self) -> Iterator[bytes]:
         said: tuple[str, int] = ("", 0)
-        reports, beat_s = _Reports(self._run.events), time.monotonic()
+        reports, beat_s = Reports(self._run.events), time.monotonic()
         while True:
-            parts = [_event("report", line) for line in reports.new()]
+            parts = [event("report", line) for line in reports.new()]
             with self._changed:
                 state, version, payload = self._state, self._version, self._payload
             if version != said[1]:
                 scene = {"version": version, "type": payload.type, "frame": payload.frame}
-                parts.append(_event("scene", json.dumps(scene)))
+                parts.append(event("scene", json.dumps(scene)))
             if state != said[0]:
-                parts.append(_event("state", json.dumps({"state": state})))
+                parts.append(event("state", json.dumps({"state": state})))
             said = (state, version)
             if time.monotonic() - beat_s > _BEAT_S:
                 beat_s = time.monotonic()
@@ -190,60 +222,3 @@ class LiveTraining:
             with self._changed:
                 if (self._state, self._version) == said:
                     self._changed.wait(_POLL_S)
-
-
-class _Reports:
-    """Lines of ``events.jsonl`` as they are added."""
-
-    def __init__(self, path: Path) -> None:
-        self._path, self._at = path, 0
-
-    def new(self) -> list[str]:
-        """Whole lines since the last call."""
-        try:
-            with self._path.open("rb") as handle:
-                handle.seek(self._at)
-                data = handle.read()
-        except OSError:
-            return []
-        whole = data[: data.rfind(b"\n") + 1]
-        self._at += len(whole)
-        return whole.decode("utf-8", "replace").splitlines()
-
-
-def _event(kind: str, data: str) -> bytes:
-    return f"event: {kind}\ndata: {data}\n\n".encode()
-
-
-def _packed(gaussians: Gaussians) -> Payload:
-    """A scene as quickly as it can be made into bytes."""
-    floats = sum(tensor.numel() for tensor in vars(gaussians).values())
-    if 4 * floats <= _EXACT_BYTES:
-        return pack(gaussians, exact_bytes=_EXACT_BYTES)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "scene.splat"
-        splat.save(replace(gaussians, sh=gaussians.sh[:, :1]), path)
-        return Payload(path.read_bytes(), "splat", "rdf")
-
-
-@contextmanager
-def _ended_by_signals() -> Iterator[threading.Event]:
-    """An event that Ctrl-C and SIGTERM set besides what they do anyway."""
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
-    before: dict[int, Any] = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def note(number: int, frame: object) -> None:
-        asked.set()
-        if callable(before[number]):
-            before[number](number, frame)
-
-    for number in before:
-        signal.signal(number, note)
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 import sfumato
 from sfumato.errors import FormatError
@@ -20,6 +21,7 @@ from sfumato.outputs import replacing
 from sfumato.scene.files import load, ply, spz
 from sfumato.scene.gaussians import Gaussians
 from sfumato.viewer.assembly import assemble
+from sfumato.viewer.overlays import find_floaters, in_words, to_bits, too_many
 from sfumato.viewer.pictures import Sheet, shrunk, to_jpeg
 from sfumato.viewer.placing import place
 from sfumato.viewer.subject import Photograph, Subject
@@ -34,6 +36,7 @@ _DECODERS, _AT_A_TIME = 2, 16
 _PART_BYTES = 3 << 20
 
 SHEET = "thumbnails.jpg"
+FLOATERS = "floaters"
 
 
 @dataclass(frozen=True)
@@ -94,8 +97,11 @@ def describe(subject: Subject, payload: Payload, scene_name: str, sheet: Sheet |
         "bounds": {"low": placing.low, "high": placing.high},
         "frustum": placing.frustum,
         "first": trained[0] if trained else 0,
+        "count": len(subject.gaussians),
+        "floaters": {"name": FLOATERS, "missing": too_many(len(subject.gaussians))},
         "cameras": [_camera(i, one, sheet) for i, one in enumerate(subject.photographs)],
         "thumbnails": {"name": SHEET, "size_px": sheet.size_px} if sheet else None,
+        "exact": None,
         "live": False,
     }
 
@@ -111,6 +117,8 @@ def _camera(index: int, photograph: Photograph, sheet: Sheet | None) -> dict[str
         "centre_px": list(camera.centre_px),
         "size_px": list(camera.size_px),
         "photo": photograph_name(index) if photograph.pixels else None,
+        "psnr": photograph.psnr,
+        "ssim": photograph.ssim,
         "thumbnail": list(sheet.places[index]) if sheet else None,
     }
 
@@ -129,13 +137,16 @@ def make_sheet(photographs: Sequence[Photograph]) -> Sheet | None:
 
 def write_page(
     scene: Gaussians | Path | Subject, path: Path, *, photographs: Sequence[Photograph] = ()
-) -> None:
+) -> str | None:
     """Write a scene with its viewer as one file.
 
     Args:
         scene: Gaussians, a scene file, or a subject with everything about it.
         path: the file, such as scene.html.
         photographs: cameras to stand in, where ``scene`` is no subject.
+
+    Returns:
+        How many Gaussians float, in words; None where there are too many to look.
 
     Raises:
         FormatError: the scene file cannot be read.
@@ -148,15 +159,21 @@ def write_page(
     else:
         subject = scene
     payload, sheet = pack(subject.gaussians), make_sheet(subject.photographs)
+    floating = find_floaters(subject.gaussians)
     manifest = describe(subject, payload, "scene", sheet)
-    pieces = _pieces(subject, payload, sheet)
+    pieces = _pieces(subject, payload, sheet, floating)
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as out:
         for part in assemble(manifest, pieces):
             out.write(part)
+    return None if floating is None else in_words(floating)
 
 
-def _pieces(subject: Subject, payload: Payload, sheet: Sheet | None) -> Iterator[tuple[str, Iterator[str]]]:
+def _pieces(
+    subject: Subject, payload: Payload, sheet: Sheet | None, floating: Tensor | None
+) -> Iterator[tuple[str, Iterator[str]]]:
     yield "scene", _base64(payload.data)
+    if floating is not None:
+        yield FLOATERS, _base64(to_bits(floating))
     if sheet is None:
         return
     side_px = _photograph_side_px(subject.photographs)

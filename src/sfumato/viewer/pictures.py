@@ -24,10 +24,19 @@ def shrunk(pixels: np.ndarray, side_px: int) -> np.ndarray:
     return np.asarray(picture)
 
 
+def resized(pixels: np.ndarray, size_px: tuple[int, int]) -> np.ndarray:
+    """A picture uint8 [h, w, 3] at another (width, height); shrunk by area average."""
+    picture = Image.fromarray(pixels)
+    shrinks = size_px[0] <= picture.width and size_px[1] <= picture.height
+    filter = Image.Resampling.BOX if shrinks else Image.Resampling.BICUBIC
+    return np.asarray(picture.resize(size_px, filter))
+
+
 def to_jpeg(pixels: np.ndarray, *, quality: int = 85) -> bytes:
     """Encode a picture uint8 [h, w, 3] with a quality up to 95."""
     out = io.BytesIO()
-    Image.fromarray(pixels).save(out, "JPEG", quality=quality)
+    # Colours are kept as sharp as lightness where it shall be as good as can be.
+    Image.fromarray(pixels).save(out, "JPEG", quality=quality, subsampling=0 if quality >= 95 else 2)
     return out.getvalue()
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from sfumato.errors import ConfigError
+from sfumato.errors import ConfigError, SfumatoError
 
 HOST = "127.0.0.1"
 _MOST_BODY_BYTES = 1024
@@ -34,10 +34,12 @@ class Answer:
     Attributes:
         type: MIME type.
         data: all of it, or parts that are sent as they come.
+        headers: more about it.
     """
 
     type: str
     data: bytes | Generator[bytes, None, None]
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class PageServer:
@@ -53,6 +55,7 @@ class PageServer:
     def __init__(self, port: int = 0) -> None:
         self._pages: dict[str, Callable[[], Answer]] = {}
         self._actions: dict[str, Callable[[], None]] = {}
+        self._questions: dict[str, Callable[[bytes], Answer | None]] = {}
         self.token = secrets.token_urlsafe(16)
         try:
             self._http = _Server((HOST, port), _Handler)
@@ -73,17 +76,26 @@ class PageServer:
         """Call ``do()`` when the page posts ``action``."""
         self._actions[action] = do
 
+    def reply(self, question: str, make: Callable[[bytes], Answer | None]) -> None:
+        """Answer what the page posts as ``question`` with ``make(body)``; None: there is no answer now."""
+        self._questions[question] = make
+
     def answer(self, name: str) -> Answer | None:
         """What is known by a name, or None."""
         make = self._pages.get(name)
         return make() if make else None
 
-    def act(self, name: str) -> bool:
-        """Do what was asked for; False if there is no such action."""
-        do = self._actions.get(name)
-        if do:
-            do()
-        return do is not None
+    def post(self, name: str, body: bytes) -> Answer | HTTPStatus:
+        """Do or answer what the page posts, or say why not."""
+        if name in self._actions:
+            self._actions[name]()
+            return Answer("text/plain", b"ok")
+        if name not in self._questions:
+            return HTTPStatus.NOT_FOUND
+        try:
+            return self._questions[name](body) or HTTPStatus.CONFLICT
+        except SfumatoError:
+            return HTTPStatus.BAD_REQUEST
 
     def __enter__(self) -> PageServer:
         self._thread.start()
@@ -124,17 +136,20 @@ class _Handler(BaseHTTPRequestHandler):
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE if length.isdecimal() else HTTPStatus.BAD_REQUEST
             )
             return
-        self.rfile.read(int(length))
+        body = self.rfile.read(int(length))
         name = self._name()
         if name is None:
             return
         # A form of another page cannot set a header; nor does any browser leave out where it posts from.
         if "X-Sfumato" not in self.headers or "Origin" not in self.headers:
             self._refuse(HTTPStatus.FORBIDDEN)
-        elif self.server.page.act(name):
-            self._send(Answer("text/plain", b"ok"))
-        else:
-            self._refuse(HTTPStatus.NOT_FOUND)
+            return
+        found = self.server.page.post(name, body)
+        if isinstance(found, HTTPStatus):
+            self._refuse(found)
+            return
+        with suppress(ConnectionError, TimeoutError):
+            self._send(found)
 
     def _name(self) -> str | None:
         """What is asked for, if the request may ask; otherwise it is refused."""
@@ -155,7 +170,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, answer: Answer) -> None:
         whole = isinstance(answer.data, bytes)
         self.send_response(HTTPStatus.OK)
-        for name, value in {**_HEADERS, "Content-Type": answer.type}.items():
+        for name, value in {**_HEADERS, **answer.headers, "Content-Type": answer.type}.items():
             self.send_header(name, value)
         if whole:
             self.send_header("Content-Length", str(len(answer.data)))

@@ -1,20 +1,23 @@
-"""A scene on the server: the page, its scene, and the photographs when they are asked for."""
+"""A scene on the server: the page, its scene, and the pictures when they are asked for."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from sfumato.scene.gaussians import Gaussians
 from sfumato.viewer.assembly import assemble
-from sfumato.viewer.page import SHEET, Payload, describe, make_sheet, pack, photograph_name
+from sfumato.viewer.exact import Painter, Picture, Wish, read_wish
+from sfumato.viewer.overlays import find_floaters, to_bits, too_many
+from sfumato.viewer.page import FLOATERS, SHEET, Payload, describe, make_sheet, pack, photograph_name
 from sfumato.viewer.pictures import Sheet, to_jpeg
 from sfumato.viewer.server import Answer, PageServer
-from sfumato.viewer.subject import Subject, open_subject
+from sfumato.viewer.subject import Photograph, Subject, open_subject
 
-SCENE = "scene"
+SCENE, EXACT = "scene", "exact"
 # Above this, what travels is the compressed scene; on one machine the exact one is as quick up to here.
 EXACT_BYTES = 128 << 20
 
@@ -43,6 +46,29 @@ def show(server: PageServer, subject: Subject, payload: Payload, **also: Any) ->
         server.add(SHEET, lambda: Answer("image/jpeg", filled()))
 
 
+def offer_exact(
+    server: PageServer, photographs: Sequence[Photograph], draw: Callable[[Wish], Picture | None]
+) -> None:
+    """Let a server answer the page's wishes for pictures of our own renderer.
+
+    Args:
+        server: not yet running.
+        photographs: of the scene.
+        draw: makes a picture, or None where there is a newer wish.
+    """
+
+    def answer(body: bytes) -> Answer | None:
+        picture = draw(read_wish(body, photographs))
+        if picture is None:
+            return None
+        headers = {"X-Seconds": f"{picture.seconds:.4f}"}
+        if picture.range:
+            headers["X-Range"] = "{:.6g} {:.6g}".format(*picture.range)
+        return Answer("image/jpeg", picture.jpeg, headers)
+
+    server.reply(EXACT, answer)
+
+
 def show_path(server: PageServer, path: Path, *, data: Path | None = None) -> Subject:
     """Let a server show a run folder or a scene file.
 
@@ -55,8 +81,31 @@ def show_path(server: PageServer, path: Path, *, data: Path | None = None) -> Su
         SfumatoError: it cannot be read.
     """
     subject = open_subject(path, data=data)
-    show(server, subject, pack(subject.gaussians, exact_bytes=EXACT_BYTES))
+    show_subject(server, subject)
     return subject
+
+
+def show_subject(server: PageServer, subject: Subject) -> None:
+    """Let a server show a scene that stays as it is, with everything that the page can do."""
+    show(server, subject, pack(subject.gaussians, exact_bytes=EXACT_BYTES), exact=EXACT)
+    floating = _once(lambda: find_floaters(subject.gaussians))
+    if not too_many(len(subject.gaussians)):
+        server.add(FLOATERS, lambda: Answer("application/octet-stream", to_bits(floating())))
+    painter = Painter(subject.photographs, subject.background, subject.antialiased, floating)
+    offer_exact(server, subject.photographs, _Drawing(painter, subject.gaussians).draw)
+
+
+class _Drawing:
+    """One picture after the other; wishes that have become old while they waited are dropped."""
+
+    def __init__(self, painter: Painter, gaussians: Gaussians) -> None:
+        self._painter, self._gaussians = painter, gaussians
+        self._drawing, self._newest = threading.Lock(), 0
+
+    def draw(self, wish: Wish) -> Picture | None:
+        self._newest = mine = self._newest + 1
+        with self._drawing:
+            return self._painter.paint(wish, self._gaussians) if mine == self._newest else None
 
 
 def _document(manifest: Mapping[str, Any]) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from sfumato.scene.cameras import Camera
 from sfumato.scene.files import load
 from sfumato.scene.gaussians import Gaussians
 from sfumato.train.folder import RunFolder
+from sfumato.viewer.overlays import read_scores
 
 _log = logging.getLogger("sfumato")
 
@@ -32,12 +33,15 @@ class Photograph:
         camera: pinhole, world frame.
         held_out: not trained on.
         pixels: makes the picture, uint8 [h, w, 3]; None where there is none.
+        psnr, ssim: of the render against it; None where nobody has measured them.
     """
 
     name: str
     camera: Camera
     held_out: bool = False
     pixels: Callable[[], np.ndarray] | None = None
+    psnr: float | None = None
+    ssim: float | None = None
 
 
 @dataclass(frozen=True)
@@ -61,12 +65,23 @@ class Subject:
     antialiased: bool = False
 
 
-def photographs_of(capture: Capture) -> list[Photograph]:
-    """The photographs of a dataset, sorted by name."""
+def photographs_of(
+    capture: Capture, scores: Mapping[str, tuple[float, float | None]] | None = None
+) -> list[Photograph]:
+    """The photographs of a dataset, sorted by name.
+
+    Args:
+        capture: the dataset.
+        scores: PSNR and SSIM by name, as far as they were measured.
+    """
     background = capture.background or (0.0, 0.0, 0.0)
     return [
         Photograph(
-            view.name, view.camera, view.name in capture.test_names, partial(_pixels, view, background)
+            view.name,
+            view.camera,
+            view.name in capture.test_names,
+            partial(_pixels, view, background),
+            *(scores or {}).get(view.name, (None, None)),
         )
         for view in capture.views
     ]
@@ -107,7 +122,7 @@ def open_subject(path: Path, *, data: Path | None = None) -> Subject:
     return Subject(
         title,
         gaussians,
-        photographs_of(capture),
+        photographs_of(capture, read_scores(folder.metrics)),
         facts_of(folder),
         capture.background or (0.0, 0.0, 0.0),
         antialiased,

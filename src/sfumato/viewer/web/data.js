@@ -50,6 +50,16 @@ export async function readBytes(name, onProgress = () => {}) {
   return bytes;
 }
 
+/** Ask our own renderer for a picture: { blob, seconds, range }, or null where a newer wish came before this one. */
+export async function askForPicture(wish, signal) {
+  const headers = { "X-Sfumato": "page", "Content-Type": "application/json" };
+  const response = await fetch(manifest.exact, { method: "POST", headers, body: JSON.stringify(wish), signal });
+  if (response.status === 409) return null;
+  if (!response.ok) throw new Error(`the server answers ${response.status}`);
+  const range = response.headers.get("X-Range")?.split(" ").map(Number) ?? null;
+  return { blob: await response.blob(), seconds: Number(response.headers.get("X-Seconds")), range };
+}
+
 /** Ask the running training for something. */
 export async function post(action) {
   const response = await fetch(`control/${action}`, { method: "POST", headers: { "X-Sfumato": "page" } });

@@ -1,5 +1,6 @@
 // Training cameras as frusta in the scene, with their pictures small on them.
 import { manifest, pictureAddress } from "./data.js";
+import { colourOfQuality } from "./quality.js";
 import { camera, touch } from "./stage.js";
 import { cameras, shown, world } from "./world.js";
 
@@ -18,6 +19,7 @@ let plates = null;
 let wires = null;
 let drawn = "";
 let drawnViews = [];
+let byQuality = false;
 
 /** The plane of a camera's picture in front of it, in its own axes. */
 function corners(view) {
@@ -30,17 +32,49 @@ function corners(view) {
   ]);
 }
 
+/** The eye of a camera and the corners of its picture, in the scene's frame. */
+function pointsOf(view) {
+  return [[0, 0, 0], ...corners(view)].map((p) =>
+    new vendor.Vector3(...p).applyQuaternion(view.quaternion).add(new vendor.Vector3(...view.position)).toArray(),
+  );
+}
+
+function colourOf(view) {
+  if (byQuality) return colourOfQuality(view);
+  return view.held_out ? HELD_OUT : TRAINED;
+}
+
+/** Colour the frusta by how good their views are, or by what they were for. */
+export function colourFrusta(quality) {
+  byQuality = quality;
+  if (!group) return;
+  const [lines, quads] = [wires.geometry.attributes.color, plates.geometry.attributes.color];
+  for (const view of cameras) {
+    const colour = colourOf(view);
+    for (let i = 0; i < 5; i++) lines.setXYZ(5 * view.index + i, ...colour);
+    // A picture that is tinted is still to be seen.
+    for (let i = 0; i < 4; i++) quads.setXYZ(4 * view.index + i, ...(quality ? colour.map((v) => 0.25 + 0.75 * v) : [1, 1, 1]));
+  }
+  lines.needsUpdate = true;
+  quads.needsUpdate = true;
+  touch();
+}
+
+/** The frusta that are to be seen: five points in the scene's frame and a colour each. */
+export function drawnFrusta() {
+  return group?.visible ? drawnViews.map((view) => ({ points: pointsOf(view), colour: colourOf(view) })) : [];
+}
+
 /** Build the frusta, hidden at first. */
 export function buildFrusta() {
   if (!cameras.length) return;
   const lines = { place: [], colour: [] };
-  const quads = { place: [], texture: [] };
+  const quads = { place: [], texture: [], colour: [] };
   for (const view of cameras) {
-    const points = [[0, 0, 0], ...corners(view)].map((p) =>
-      new vendor.Vector3(...p).applyQuaternion(view.quaternion).add(new vendor.Vector3(...view.position)).toArray(),
-    );
+    const points = pointsOf(view);
     lines.place.push(...points.flat());
-    for (let i = 0; i < 5; i++) lines.colour.push(...(view.held_out ? HELD_OUT : TRAINED));
+    for (let i = 0; i < 5; i++) lines.colour.push(...colourOf(view));
+    for (let i = 0; i < 4; i++) quads.colour.push(1, 1, 1);
     quads.place.push(...points.slice(1).flat());
     quads.texture.push(...textureCorners(view));
   }
@@ -90,7 +124,7 @@ function lineMaterial() {
 }
 
 function plateMaterial() {
-  const material = new vendor.MeshBasicMaterial({ transparent: true, opacity: 0.88, side: vendor.DoubleSide, color: 0x777777 });
+  const material = new vendor.MeshBasicMaterial({ vertexColors: true, transparent: true, opacity: 0.88, side: vendor.DoubleSide, color: 0x777777 });
   // The wires of a frustum lie on its plate and are to be seen there.
   Object.assign(material, { polygonOffset: true, polygonOffsetFactor: 1, polygonOffsetUnits: 4 });
   if (!manifest.thumbnails) return material;

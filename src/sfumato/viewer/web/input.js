@@ -1,4 +1,5 @@
 // Mouse, touch and held keys.
+import { qualityWords } from "./quality.js";
 import { cameraAt, pointAt } from "./pick.js";
 import { fly, orbit, pan, setPivot, standIn, turnHead, zoom } from "./motion.js";
 import { radius } from "./world.js";
@@ -93,7 +94,7 @@ function hover(view, event) {
   canvas.classList.toggle("pointing", Boolean(view));
   tip.hidden = !view;
   if (!view) return;
-  tip.textContent = view.name;
+  tip.textContent = [view.name, qualityWords(view)].filter(Boolean).join("  ·  ");
   tip.style.left = `${Math.min(event.clientX, innerWidth - 180)}px`;
   tip.style.top = `${event.clientY}px`;
 }

@@ -5,6 +5,7 @@ const byId = (name) => document.getElementById(name);
 const chart = byId("live-chart");
 const LOSS = "#8fb3d9";
 const PSNR = "#e8b464";
+const RETRY_MS = 2000;
 
 const reports = [];
 let state = "training";
@@ -12,16 +13,24 @@ let newest = { version: 0 };
 let shownVersion = 0;
 let loading = false;
 let show = null;
+let onState = () => {};
+let isFollowing = () => true;
 
-/** Listen to the training; `showScene({ version, type, frame })` is to load and show a state of the scene. */
-export function listenToTraining(showScene) {
+/**
+ * Listen to the training. `showScene({ version, type, frame })` is to load and show a state of the scene, where
+ * `follows()` says that the page draws it; `tell(state, gaussians)` is told how the training stands.
+ */
+export function listenToTraining(showScene, follows, tell) {
   show = showScene;
+  isFollowing = follows;
+  onState = tell;
   byId("live").hidden = false;
   byId("live-pause").addEventListener("click", () => ask(state === "paused" ? "resume" : "pause"));
   byId("live-stop").addEventListener("click", () => ask("stop"));
   const events = new EventSource("events");
   events.addEventListener("report", (event) => {
     reports.push(JSON.parse(event.data));
+    onState(state, reports.at(-1).gaussians);
     drawSoon();
   });
   events.addEventListener("state", (event) => setState(JSON.parse(event.data)));
@@ -47,15 +56,17 @@ async function ask(action) {
   }
 }
 
-async function loadNewest() {
-  if (loading || newest.version <= shownVersion) return;
+/** Load the newest state of the scene, if the page draws it and has not got it. */
+export async function loadNewest() {
+  if (loading || newest.version <= shownVersion || !isFollowing()) return;
   loading = true;
   try {
     const next = newest;
     await show(next);
     shownVersion = next.version;
   } catch {
-    // The training has gone on or away; the next state comes with its own event.
+    // The training has gone on or away; no new state comes before somebody has taken this one.
+    if (state !== "away") setTimeout(loadNewest, RETRY_MS);
   }
   loading = false;
   if (newest.version > shownVersion) setTimeout(loadNewest, 100);
@@ -68,6 +79,7 @@ export function versionShown() {
 
 function setState({ state: name }) {
   state = name;
+  onState(state, reports.at(-1)?.gaussians);
   const words = { training: "Training", paused: "Paused", stopping: "Stopping", stopped: "Stopped and saved", done: "Done", away: "Not connected" };
   byId("live-state").textContent = words[name] ?? name;
   byId("live-pause").textContent = name === "paused" ? "Resume" : "Pause";

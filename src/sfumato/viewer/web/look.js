@@ -4,8 +4,20 @@ import { radius, world } from "./world.js";
 
 const { dyno } = vendor;
 
-export const MODES = ["colour", "depth", "normals"];
+export const MODES = ["colour", "depth", "normals", "error"];
 const SIGNS = { rdf: [1, 1, 1], rub: [1, -1, -1] };
+
+const BITS_WIDTH = 2048;
+
+/** Bits as a texture of bytes, eight to a texel. */
+function bitTexture(bytes) {
+  const rows = Math.max(1, Math.ceil(bytes.length / BITS_WIDTH));
+  const padded = new Uint8Array(rows * BITS_WIDTH);
+  padded.set(bytes);
+  const texture = new vendor.DataTexture(padded, BITS_WIDTH, rows, vendor.RedIntegerFormat);
+  texture.needsUpdate = true;
+  return texture;
+}
 
 const uniforms = {
   mode: dyno.dynoInt(0),
@@ -16,6 +28,8 @@ const uniforms = {
   forward: dyno.dynoVec3(new vendor.Vector3(0, 0, 1)),
   range: dyno.dynoVec2(new vendor.Vector2(1, 2)),
   upright: dyno.dynoVec4(new vendor.Vector4(0, 0, 0, 1)),
+  marking: dyno.dynoInt(0),
+  marks: dyno.dynoUsampler2D(bitTexture(new Uint8Array(1))),
 };
 
 const FUNCTIONS = `
@@ -48,7 +62,7 @@ export function lookModifier(frame) {
     const look = new dyno.Dyno({
       inTypes: {
         gsplat: dyno.Gsplat, sign: "vec3", mode: "int", cropped: "int", low: "vec3", high: "vec3",
-        eye: "vec3", forward: "vec3", range: "vec2", upright: "vec4",
+        eye: "vec3", forward: "vec3", range: "vec2", upright: "vec4", marking: "int", marks: "usampler2D",
       },
       outTypes: { gsplat: dyno.Gsplat },
       globals: () => [dyno.defineGsplat, FUNCTIONS],
@@ -57,6 +71,15 @@ export function lookModifier(frame) {
         vec3 lookPlace = ${i.sign} * ${o.gsplat}.center;
         if (${i.cropped} == 1 && (any(lessThan(lookPlace, ${i.low})) || any(greaterThan(lookPlace, ${i.high})))) {
           ${o.gsplat}.rgba.a = 0.0;
+        }
+        if (${i.marking} == 1 && ${i.mode} == 0) {
+          int lookByte = ${o.gsplat}.index >> 3;
+          uint lookBits = texelFetch(${i.marks}, ivec2(lookByte % ${BITS_WIDTH}, lookByte / ${BITS_WIDTH}), 0).r;
+          if (((lookBits >> uint(${o.gsplat}.index & 7)) & 1u) == 1u) {
+            ${o.gsplat}.rgba = vec4(1.0, 0.31, 0.64, ${o.gsplat}.rgba.a > 0.0 ? max(${o.gsplat}.rgba.a, 0.6) : 0.0);
+          } else {
+            ${o.gsplat}.rgba.rgb = vec3(0.14 * dot(${o.gsplat}.rgba.rgb, vec3(1.0)));
+          }
         }
         if (${i.mode} == 1) {
           float lookZ = dot(lookPlace - ${i.eye}, ${i.forward});
@@ -79,13 +102,33 @@ let mode = "colour";
 
 export function setMode(name) {
   mode = name;
-  uniforms.mode.value = MODES.indexOf(name);
+  // Errors are drawn by our own renderer alone.
+  uniforms.mode.value = name === "error" ? 0 : MODES.indexOf(name);
   follow(true);
   changed();
 }
 
+/** Let splats whose bits are set glow, and the others be grey; null: none do. */
+export function setMarks(bytes) {
+  uniforms.marking.value = bytes ? 1 : 0;
+  if (bytes && uniforms.marks.bytes !== bytes) {
+    uniforms.marks.value.dispose();
+    uniforms.marks.value = bitTexture(bytes);
+    uniforms.marks.bytes = bytes;
+  }
+  changed();
+}
+
+let cropped = null;
+
+/** The box that is cropped to, in the scene's frame, or null. */
+export function cropNow() {
+  return cropped;
+}
+
 /** Crop to a box in the scene's frame, or to nothing. */
 export function setCrop(box) {
+  cropped = box;
   uniforms.cropped.value = box ? 1 : 0;
   if (box) {
     uniforms.low.value.set(...box.low);

@@ -1,14 +1,16 @@
 // The page from its opening to the first picture.
 import { manifest } from "./data.js";
 import { layFrame } from "./compare.js";
+import { exactSettled, followExactly, isExact, isOffered, setExact, setTrainingState } from "./exact.js";
 import { buildFrusta, clearFrusta, plateCentre } from "./frusta.js";
 import { flyByKeys, listen, stopPointing } from "./input.js";
 import { followHash } from "./link.js";
-import { isLive, listenToTraining, versionShown } from "./live.js";
+import { isLive, listenToTraining, loadNewest, versionShown } from "./live.js";
 import { follow, lookModifier, takeSample } from "./look.js";
 import { advance, reset, standIn, standingIn } from "./motion.js";
-import { buildPanel, choose, setFacts, tell } from "./panel.js";
+import { buildPanel, choose, onExact, say, setFacts, tell } from "./panel.js";
 import { camera, openStage, run, settled, showScene } from "./stage.js";
+import { drawWires } from "./wires.js";
 import { cameras, inScene } from "./world.js";
 
 const loading = document.getElementById("loading");
@@ -19,6 +21,11 @@ function fail(words) {
   loading.querySelector("span").textContent = words;
 }
 
+async function allSettled() {
+  await settled();
+  await exactSettled();
+}
+
 async function show({ name, type, frame }) {
   const progress = (share) => loading.style.setProperty("--done", `${Math.round(100 * share)}%`);
   const mesh = await showScene({ name, type, frame }, lookModifier(frame), progress);
@@ -27,13 +34,22 @@ async function show({ name, type, frame }) {
   setFacts(mesh.numSplats);
 }
 
-async function open() {
+const NO_WEBGL = "This browser has no WebGL 2";
+
+/** Make ready to draw, or to let the server draw; false where neither can be. */
+function openPictures() {
   try {
     openStage();
+    return true;
   } catch {
-    fail("This browser has no WebGL 2, which the viewer draws with.");
-    return;
+    if (!isOffered) fail(`${NO_WEBGL}, which this page draws with. Opened with "sfumato view", the scene is drawn without it.`);
+    return false;
   }
+}
+
+async function open() {
+  const draws = openPictures();
+  if (!draws && !isOffered) return;
   buildFrusta();
   buildPanel();
   listen();
@@ -45,22 +61,36 @@ async function open() {
     const moves = advance(seconds);
     if (moves) stopPointing();
     clearFrusta(inScene(camera.position));
-    follow();
+    if (isExact()) followExactly(moves, performance.now());
+    else follow();
+    drawWires();
     tell(performance.now());
     return moves;
   });
   try {
-    await show(manifest.scene);
+    if (draws) await show(manifest.scene);
   } catch (error) {
     fail(`The scene cannot be shown: ${error.message ?? error}`);
     throw error;
   }
+  if (!draws) {
+    setFacts(manifest.count);
+    setExact(true);
+    say(`${NO_WEBGL}: Sfumato draws the pictures itself`);
+  }
   choose(mode);
   loading.classList.add("done");
-  if (isLive) listenToTraining((event) => show({ ...event, name: manifest.scene.name }));
+  if (isLive) {
+    const changed = (state, gaussians) => {
+      setTrainingState(state);
+      if (isExact() && gaussians !== undefined) setFacts(gaussians);
+    };
+    listenToTraining((event) => show({ ...event, name: manifest.scene.name }), () => !isExact(), changed);
+    onExact(loadNewest);
+  }
   layFrame();
   // For tests, and for whoever opens the console.
-  window.sfumato = { camera, cameras, manifest, placeOf: plateCentre, settled, standIn, standingIn, versionShown };
+  window.sfumato = { camera, cameras, manifest, isExact, placeOf: plateCentre, settled: allSettled, standIn, standingIn, versionShown };
 }
 
 open();

@@ -2,19 +2,28 @@
 import { buildCompare, isComparing, layFrame, setComparing } from "./compare.js";
 import { buildCrop, showCrop } from "./crop.js";
 import { manifest, pictureAddress } from "./data.js";
-import { showFrusta } from "./frusta.js";
+import { isExact, isOffered, lastPicture, onTrouble, setExact, setExactLook } from "./exact.js";
+import { floatersShown, isMarking, missing, setMarking } from "./floaters.js";
+import { colourFrusta, showFrusta } from "./frusta.js";
 import { followHash, viewHash } from "./link.js";
 import { depthRange, MODES, setMode } from "./look.js";
 import { leave, onStanding, refit, reset, setInset, standIn, standingIn } from "./motion.js";
-import { rate } from "./stage.js";
+import { colourOfQuality, cssColour, hasQuality, qualityLegend, qualityWords } from "./quality.js";
+import { hasStage, rate } from "./stage.js";
 import { cameras, turnOver } from "./world.js";
 
 const byId = (name) => document.getElementById(name);
 const strip = byId("strip");
 const THUMBNAIL_PX = 62;
+const DEPTHS = "linear-gradient(90deg,#fcedbf,#ed945c,#a34a75,#40337a,#0a0d24)";
+// As the contact sheet of a run has them.
+const ERRORS = "linear-gradient(90deg,#080810,#241454,#621c76,#a82e68,#e25444,#f89834,#fcf8b8)";
+const FLOATERS = "#ff4fa3";
 
 let mode = "colour";
 let showsCameras = false;
+let showsQuality = false;
+let onExactChanged = () => {};
 
 /** Wire every control. */
 export function buildPanel() {
@@ -25,6 +34,18 @@ export function buildPanel() {
   }
   byId("cameras").hidden = !cameras.length;
   byId("cameras").addEventListener("click", () => showCameras(!showsCameras));
+  byId("quality").hidden = !hasQuality;
+  byId("quality").addEventListener("click", () => showQuality(!showsQuality));
+  byId("floaters").hidden = Boolean(manifest.live);
+  byId("floaters").setAttribute("aria-disabled", String(Boolean(missing)));
+  byId("floaters").title = missing ?? "Gaussians that sfumato edit --clean would remove";
+  byId("floaters").addEventListener("click", () => showFloaters(!isMarking()));
+  byId("exact-toggle").hidden = !isOffered;
+  byId("exact-toggle").disabled = !hasStage();
+  byId("exact-toggle").addEventListener("click", () => chooseExact(!isExact()));
+  document.querySelector("[data-mode=error]").hidden = !isOffered || !cameras.some((view) => view.photo);
+  for (const element of document.querySelectorAll("[data-needs]")) element.hidden = byId(element.dataset.needs).hidden;
+  onTrouble(say);
   byId("reset").addEventListener("click", () => reset());
   byId("link").addEventListener("click", copyLink);
   byId("help-toggle").addEventListener("click", toggleHelp);
@@ -44,7 +65,9 @@ export function buildPanel() {
 /** Give pictures of cameras the room that the controls leave. */
 function lay() {
   const bare = document.body.classList.contains("bare");
-  setInset(bare ? { top: 0, bottom: 0 } : { top: 58, bottom: byId("foot").offsetHeight + 24 });
+  const foot = byId("foot").offsetHeight;
+  document.documentElement.style.setProperty("--foot", `${foot}px`);
+  setInset(bare ? { top: 0, bottom: 0 } : { top: 58 + byId("legend").offsetHeight, bottom: foot + 24 });
   refit();
   layFrame();
 }
@@ -56,11 +79,52 @@ export function setFacts(count) {
 }
 
 export function choose(name) {
-  mode = MODES.includes(name) ? name : "colour";
+  const canCompare = isOffered && standingIn()?.photo;
+  mode = MODES.includes(name) && (name !== "error" || canCompare) ? name : "colour";
+  if (name === "error" && !canCompare && isOffered) say("Stand in a camera to see where its photograph differs");
   setMode(mode);
+  setExactLook(mode, isMarking());
+  if (mode === "error" && !isExact()) chooseExact(true);
   for (const button of document.querySelectorAll("[data-mode]")) {
     button.setAttribute("aria-pressed", String(button.dataset.mode === mode));
   }
+}
+
+/** Be told when the exact view comes and goes. */
+export function onExact(listener) {
+  onExactChanged = listener;
+}
+
+function chooseExact(wanted) {
+  setExact(wanted);
+  byId("exact-toggle").setAttribute("aria-pressed", String(isExact()));
+  if (!isExact() && mode === "error") choose("colour");
+  onExactChanged();
+}
+
+async function showFloaters(wanted) {
+  if (missing) {
+    say(missing);
+    return;
+  }
+  const button = byId("floaters");
+  button.classList.toggle("busy", wanted);
+  try {
+    await setMarking(wanted);
+  } catch (error) {
+    say(`Floaters cannot be shown: ${error.message ?? error}`);
+  }
+  button.classList.remove("busy");
+  button.setAttribute("aria-pressed", String(isMarking()));
+  setExactLook(mode, isMarking());
+}
+
+function showQuality(wanted) {
+  showsQuality = wanted && hasQuality;
+  byId("quality").setAttribute("aria-pressed", String(showsQuality));
+  strip.classList.toggle("quality", showsQuality);
+  colourFrusta(showsQuality);
+  if (showsQuality && !showsCameras) showCameras(true);
 }
 
 function showCameras(wanted) {
@@ -85,7 +149,8 @@ function fillStrip() {
       button.style.backgroundSize = `${sheet.size_px[0] * scale}px ${sheet.size_px[1] * scale}px`;
       button.style.backgroundPosition = `${-x * scale}px ${-y * scale}px`;
     }
-    button.title = view.held_out ? `${view.name} (held out)` : view.name;
+    button.title = [view.name, view.held_out ? "held out" : "", qualityWords(view)].filter(Boolean).join(", ");
+    button.style.setProperty("--quality", cssColour(colourOfQuality(view)));
     button.setAttribute("aria-label", button.title);
     button.classList.toggle("held", view.held_out);
     button.addEventListener("click", () => standIn(view));
@@ -95,6 +160,8 @@ function fillStrip() {
 
 function caption(view) {
   byId("caption").hidden = !view;
+  document.querySelector("[data-mode=error]").disabled = !view?.photo;
+  if (mode === "error" && !view?.photo) choose("colour");
   showFrusta(showsCameras && !view);
   for (const [index, button] of [...strip.children].entries()) {
     const here = view?.index === index;
@@ -104,7 +171,9 @@ function caption(view) {
   if (view) {
     byId("caption-name").textContent = view.name.split("/").at(-1);
     byId("caption-name").title = view.name;
-    byId("caption-split").textContent = view.held_out ? "held out" : "";
+    const measured = view.psnr === null ? "" : `${view.psnr.toFixed(2)} dB`;
+    byId("caption-split").textContent = [view.held_out ? "held out" : "", measured].filter(Boolean).join("  ·  ");
+    byId("caption-split").title = qualityWords(view);
   }
   lay();
 }
@@ -152,6 +221,10 @@ const KEYS = {
   1: () => choose("colour"),
   2: () => choose("depth"),
   3: () => choose("normals"),
+  4: () => choose("error"),
+  m: () => showQuality(!showsQuality),
+  o: () => !byId("floaters").hidden && showFloaters(!isMarking()),
+  t: () => isOffered && hasStage() && chooseExact(!isExact()),
   c: () => showCameras(!showsCameras),
   x: () => showCrop(byId("crop").hidden),
   r: () => reset(),
@@ -177,17 +250,33 @@ function key(event) {
 
 let saidAt = 0;
 
-/** Show how fast it goes, and what the colours of depths mean. */
+/** Show how fast it goes, and what colours mean. */
 export function tell(now) {
   if (now - saidAt < 250) return;
   saidAt = now;
-  const frames = rate();
+  const [frames, picture] = [rate(), lastPicture()];
   if (frames) byId("rate").textContent = `${frames < 10 ? frames.toFixed(1) : Math.round(frames)} fps`;
+  else if (isExact()) byId("rate").textContent = picture ? `exact, in ${picture.seconds.toFixed(2)} s` : "exact";
+  else if (byId("rate").textContent.startsWith("exact")) byId("rate").textContent = "";
   byId("rate").style.opacity = frames ? 1 : 0.7;
-  const range = depthRange();
-  byId("legend").hidden = !range;
-  if (range) {
-    const bar = "background:linear-gradient(90deg,#fcedbf,#ed945c,#a34a75,#40337a,#0a0d24)";
-    byId("legend").innerHTML = `${range[0].toPrecision(3)}<i style="${bar}"></i>${range[1].toPrecision(3)}`;
-  }
+  const range = isExact() ? picture?.range : depthRange();
+  const count = floatersShown();
+  const before = byId("legend").offsetHeight;
+  legend("depth", range && mode === "depth" && [range[0].toPrecision(3), DEPTHS, range[1].toPrecision(3), ""]);
+  legend("error", mode === "error" && ["no error", ERRORS, "0.2 and more", ""]);
+  legend("quality", showsQuality && qualityLegend());
+  legend("floaters", count !== null && ["", FLOATERS, `${count.toLocaleString("en")} floaters`, `${((100 * count) / manifest.count).toFixed(1)}%`]);
+  if (byId("legend").offsetHeight !== before) lay();
+}
+
+/** Show a line of the legend, [from, gradient, to, rest], or hide it. */
+function legend(name, words) {
+  const line = document.querySelector(`#legend [data-of=${name}]`);
+  line.hidden = !words;
+  if (!words) return;
+  const [from, gradient, to, rest] = words;
+  line.children[0].textContent = from;
+  line.children[1].style.background = gradient;
+  line.children[2].textContent = to;
+  line.children[3].textContent = rest;
 }

@@ -16,6 +16,7 @@ let renderer = null;
 let spark = null;
 let mesh = null;
 let dirty = true;
+let draws = false;
 let coarse = 1;
 let isCoarse = false;
 const times = [];
@@ -39,7 +40,25 @@ export function openStage() {
   scene.add(spark, world);
   camera.matrixAutoUpdate = true;
   addEventListener("resize", resize);
+  draws = true;
   resize();
+}
+
+/** Whether this page can draw the scene itself. */
+export function hasStage() {
+  return renderer !== null;
+}
+
+/** Whether it does. */
+export function isDrawing() {
+  return draws;
+}
+
+/** Draw the scene, or leave it to others. */
+export function setDrawing(wanted) {
+  draws = wanted && renderer !== null;
+  times.length = 0;
+  touch();
 }
 
 /** Something has changed: draw again. */
@@ -48,6 +67,7 @@ export function touch() {
 }
 
 function resize() {
+  if (!renderer) return;
   renderer.setPixelRatio(Math.min(devicePixelRatio, MAX_RATIO) * (isCoarse ? coarse : 1));
   renderer.setSize(innerWidth, innerHeight, false);
   touch();
@@ -92,8 +112,8 @@ export function run(update) {
     const seconds = Math.min((now - before) / 1000, 0.25);
     const moves = update(seconds);
     quiet = moves ? 0 : quiet + 1;
-    setCoarse(moves || (isCoarse && quiet < 12));
-    if (moves || dirty) {
+    setCoarse(draws && (moves || (isCoarse && quiet < 12)));
+    if (draws && (moves || dirty)) {
       dirty = false;
       renderer.render(scene, camera);
       if (moves) noteTime(now - before);
@@ -141,6 +161,6 @@ export function rate() {
 export async function settled() {
   for (let calm = 0; calm < 6; ) {
     await new Promise(requestAnimationFrame);
-    calm = dirty || spark.sorting || spark.dirty || isCoarse ? 0 : calm + 1;
+    calm = draws && (dirty || spark.sorting || spark.dirty || isCoarse) ? 0 : calm + 1;
   }
 }

@@ -1,0 +1,213 @@
+"""Pictures by our own renderer from where the page looks: the exact view, and all there is without WebGL."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sfumato.errors import ConfigError
+from sfumato.evaluate.pictures import difference_image, to_uint8
+from sfumato.maths.quaternions import rotation_from_quats
+from sfumato.maths.sh import SH_C0
+from sfumato.render.rasterize import rasterize
+from sfumato.render.settings import RasterSettings
+from sfumato.scene.cameras import Camera
+from sfumato.scene.gaussians import Gaussians
+from sfumato.viewer.overlays import highlighted
+from sfumato.viewer.pictures import resized, to_jpeg
+from sfumato.viewer.subject import Photograph
+
+SHOWN = ("colour", "depth", "normals", "error")
+_MOST_PX, _MOST_SIDE_PX = 1 << 22, 4096
+_MOST = 1e9
+_FINE_QUALITY, _COARSE_QUALITY = 95, 82
+# As the page colours depths: from the nearest to the farthest, by the logarithm.
+_DEPTH_COLOURS = ((252, 237, 191), (237, 148, 92), (163, 74, 117), (64, 51, 122), (10, 13, 36))
+_NEAR_SHARE, _FAR_SHARE = 0.03, 0.95
+_SOLID, _LEAST_ALPHA = 0.5, 0.05
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A picture that is asked for.
+
+    Attributes:
+        show: one of ``SHOWN``.
+        camera: to draw from, world frame.
+        photograph: index of the one to compare with; for errors.
+        crop: [2, 3] lowest and highest corner of what is drawn, world frame, or None.
+        upright: rotation of the world as the page shows it, (w, x, y, z).
+        floaters: show which Gaussians float.
+        fine: as good as can be, not as quick.
+    """
+
+    show: str
+    camera: Camera
+    photograph: int = 0
+    crop: Tensor | None = None
+    upright: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0)
+    floaters: bool = False
+    fine: bool = True
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture as it is sent.
+
+    Attributes:
+        jpeg: the file.
+        range: nearest and farthest depth that its colours tell apart, or None.
+        seconds: that it took.
+    """
+
+    jpeg: bytes
+    range: tuple[float, float] | None
+    seconds: float
+
+
+def read_wish(body: bytes, photographs: Sequence[Photograph]) -> Wish:
+    """Read what the page asks for.
+
+    Args:
+        body: JSON.
+        photographs: of the scene.
+
+    Raises:
+        ConfigError: it is no wish, or out of range.
+    """
+    try:
+        asked = json.loads(body)
+        show, (width, height) = asked["show"], (int(side) for side in asked["size"])
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        raise ConfigError("the page asks for no picture: size and show are missing or no JSON") from None
+    if show not in SHOWN:
+        raise ConfigError(f"the page asks to show {str(show)[:20]!r}; it may be one of {', '.join(SHOWN)}")
+    if not (0 < width <= _MOST_SIDE_PX and 0 < height <= _MOST_SIDE_PX and width * height <= _MOST_PX):
+        raise ConfigError(f"the page asks for {width}x{height} pixels; {_MOST_PX:,} are allowed")
+    index = 0
+    if show == "error":
+        index = asked.get("camera")
+        if not (isinstance(index, int) and 0 <= index < len(photographs) and photographs[index].pixels):
+            raise ConfigError("the page asks for the error of a camera that has no photograph")
+        camera = photographs[index].camera.resized(width, height)
+    else:
+        camera = _camera(asked, (width, height))
+    crop = torch.tensor(_numbers(asked, "crop", 6)).reshape(2, 3) if asked.get("crop") else None
+    x, y, z, w = _numbers(asked, "upright", 4) if "upright" in asked else (0.0, 0.0, 0.0, 1.0)
+    return Wish(show, camera, index, crop, (w, x, y, z), bool(asked.get("floaters")), bool(asked.get("fine")))
+
+
+def _camera(asked: Mapping[str, Any], size_px: tuple[int, int]) -> Camera:
+    """A camera from where the page stands: its axes are x right, y up, z backward."""
+    x, y, z, w = _numbers(asked, "turn", 4)
+    if x * x + y * y + z * z + w * w < 1e-12:
+        raise ConfigError("the page asks for a picture from no direction: turn is zero")
+    rotation = rotation_from_quats(torch.tensor([[w, x, y, z]], dtype=torch.float64))[0]
+    camera_from_world = torch.eye(4, dtype=torch.float64)
+    camera_from_world[:3, :3] = (rotation * torch.tensor([1.0, -1.0, -1.0], dtype=torch.float64)).T
+    place = torch.tensor(_numbers(asked, "at", 3), dtype=torch.float64)
+    camera_from_world[:3, 3] = -camera_from_world[:3, :3] @ place
+    focal_px, centre_px = _numbers(asked, "focal", 2), _numbers(asked, "centre", 2)
+    return Camera(camera_from_world, focal_px, centre_px, size_px)
+
+
+def _numbers(asked: Mapping[str, Any], name: str, count: int) -> tuple[float, ...]:
+    found = asked.get(name)
+    if not (
+        isinstance(found, list)
+        and len(found) == count
+        and all(type(v) in (int, float) and math.isfinite(v) for v in found)
+    ):
+        raise ConfigError(f"the page asks for a picture with a wrong {name}: {count} numbers are needed")
+    # A crop box that lies open on a side reaches as far as the renderer's numbers do.
+    return tuple(max(-_MOST, min(_MOST, float(v))) for v in found)
+
+
+class Painter:
+    """Draws what the page asks for.
+
+    Args:
+        photographs: of the scene.
+        background: RGB in [0, 1].
+        antialiased: as the scene was trained.
+        floaters: says which Gaussians float, [n] bool, or None where that is not known.
+    """
+
+    def __init__(
+        self,
+        photographs: Sequence[Photograph],
+        background: tuple[float, float, float],
+        antialiased: bool,
+        floaters: Callable[[], Tensor | None] = lambda: None,
+    ) -> None:
+        self._photographs, self._floaters = photographs, floaters
+        self._settings = RasterSettings(background=background, antialiased=antialiased, depth=False)
+
+    @torch.no_grad()
+    def paint(self, wish: Wish, gaussians: Gaussians) -> Picture:
+        """Draw a picture.
+
+        Args:
+            wish: what it shows.
+            gaussians: the scene, as it is now.
+
+        Raises:
+            CaptureError: the photograph to compare with cannot be decoded.
+        """
+        began = time.perf_counter()
+        scene, depths = self._scene(wish, gaussians), None
+        settings = replace(self._settings, depth=wish.show == "depth")
+        render = rasterize(scene, wish.camera, settings)
+        if wish.show == "depth":
+            pixels, depths = _depth_picture(render.depth.numpy(), render.alpha.numpy())
+        elif wish.show == "error":
+            photograph = resized(self._photographs[wish.photograph].pixels(), wish.camera.size_px)
+            pixels = difference_image(render.image, torch.from_numpy(photograph.astype(np.float32) / 255))
+        else:
+            pixels = to_uint8(render.image)
+        jpeg = to_jpeg(pixels, quality=_FINE_QUALITY if wish.fine else _COARSE_QUALITY)
+        return Picture(jpeg, depths, time.perf_counter() - began)
+
+    def _scene(self, wish: Wish, gaussians: Gaussians) -> Gaussians:
+        floating = self._floaters() if wish.floaters and wish.show == "colour" else None
+        scene = gaussians.detach()
+        if floating is not None:
+            scene = highlighted(scene, floating)
+        if wish.crop is not None:
+            low, high = wish.crop.to(scene.means)
+            scene = scene.select(((scene.means >= low) & (scene.means <= high)).all(dim=1))
+        if wish.show == "normals":
+            scene = _in_colours_of_normals(scene, wish)
+        return scene
+
+
+def _depth_picture(depth: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:
+    """False colours of depths [h, w], dark where nothing is, and the range they tell apart."""
+    solid = depth[alpha >= _SOLID]
+    near, far = np.quantile(solid, [_NEAR_SHARE, _FAR_SHARE]) if len(solid) else (1.0, 2.0)
+    near = max(float(near), 1e-6)
+    far = max(float(far), 1.05 * near)
+    share = np.log(np.maximum(depth, 1e-6) / near) / math.log(far / near)
+    stops, table = np.linspace(0, 1, len(_DEPTH_COLOURS)), np.array(_DEPTH_COLOURS, np.float64)
+    picture = np.stack([np.interp(share, stops, table[:, channel]) for channel in range(3)], axis=-1)
+    return np.where(alpha[..., None] >= _LEAST_ALPHA, picture, 0).round().astype(np.uint8), (near, far)
+
+
+def _in_colours_of_normals(scene: Gaussians, wish: Wish) -> Gaussians:
+    """Each Gaussian in the colour of the normal of its flattest side, upright, towards the eye."""
+    flattest = scene.log_scales.argmin(dim=1)
+    normals = rotation_from_quats(scene.quats)[torch.arange(len(scene)), :, flattest]
+    eye = wish.camera.centre_world.to(scene.means)
+    away = ((eye - scene.means) * normals).sum(dim=1, keepdim=True) < 0
+    turn = rotation_from_quats(torch.tensor([wish.upright], dtype=scene.means.dtype))[0]
+    upright = torch.where(away, -normals, normals) @ turn.T
+    # The renderer shows 0.5 + sum.
+    return replace(scene, sh=(0.5 * upright / SH_C0)[:, None, :])

@@ -1,0 +1,76 @@
+"""What is laid over a scene: which of its Gaussians float, and how good each view is."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sfumato.edit.clean import floaters
+from sfumato.maths.sh import SH_C0
+from sfumato.scene.gaussians import Gaussians
+
+# Looking for floaters takes some 20 microseconds a Gaussian: ten seconds for as many as these.
+MOST_GAUSSIANS = 500_000
+# As the page shows them: what floats glows, and the rest is grey.
+_GLOWING = (1.0, 0.31, 0.64)
+_GREY, _LEAST_OPACITY = 0.42, 0.6
+
+
+def find_floaters(gaussians: Gaussians) -> Tensor | None:
+    """Those that ``sfumato edit --clean`` removes, [n] bool; None where there are too many to look."""
+    return floaters(gaussians) if len(gaussians) <= MOST_GAUSSIANS else None
+
+
+def too_many(count: int) -> str | None:
+    """Why floaters are not looked for, or None where they are."""
+    if count <= MOST_GAUSSIANS:
+        return None
+    return f"floaters are looked for in up to {MOST_GAUSSIANS:,} Gaussians; sfumato edit --clean takes more"
+
+
+def to_bits(mask: Tensor) -> bytes:
+    """A mask [n] as bits, the first in the lowest bit of the first byte."""
+    return np.packbits(mask.numpy(), bitorder="little").tobytes()
+
+
+def in_words(mask: Tensor) -> str:
+    """How many float."""
+    count, n = int(mask.sum()), len(mask)
+    return f"{count:,} of {n:,} Gaussians are floaters ({count / max(n, 1):.1%})"
+
+
+def highlighted(gaussians: Gaussians, mask: Tensor) -> Gaussians:
+    """The scene in grey, with those of a mask [n] glowing in it."""
+    base = (0.5 + SH_C0 * gaussians.sh[:, 0]).clamp(0, 1)
+    grey = _GREY * base.mean(dim=1, keepdim=True).expand_as(base)
+    colours = torch.where(mask[:, None], base.new_tensor(_GLOWING), grey)
+    least = gaussians.logit_opacities.clamp_min(math.log(_LEAST_OPACITY / (1 - _LEAST_OPACITY)))
+    return replace(
+        gaussians,
+        sh=((colours - 0.5) / SH_C0)[:, None],
+        logit_opacities=torch.where(mask, least, gaussians.logit_opacities),
+    )
+
+
+def read_scores(metrics: Path) -> dict[str, tuple[float, float | None]]:
+    """PSNR in decibels and SSIM of each view that ``metrics.json`` knows, by name."""
+    try:
+        views = json.loads(metrics.read_text("utf-8"))["test"]["views"]
+        found = {view["name"]: (view["psnr"], view.get("ssim")) for view in views}
+    except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        return {}
+    return {
+        name: (float(psnr), float(ssim) if _is_number(ssim) else None)
+        for name, (psnr, ssim) in found.items()
+        if _is_number(psnr)
+    }
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)

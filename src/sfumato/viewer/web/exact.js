@@ -1,0 +1,171 @@
+// The exact view: pictures of our own renderer, asked of the server; all there is in browsers without WebGL.
+import { askForPicture, manifest } from "./data.js";
+import { cropNow } from "./look.js";
+import { place, standingIn, whereabouts } from "./motion.js";
+import { camera, isDrawing, setDrawing, size, touch } from "./stage.js";
+import { world } from "./world.js";
+
+const canvas = document.getElementById("exact");
+const brush = canvas.getContext("2d");
+// A picture while the view moves, while a training goes on beside it, and at rest, may take so long.
+const MOVING_S = 0.07;
+const TRAINING_S = 0.25;
+const LEAST_SCALE = 0.1;
+const MOST_PX = 4e6;
+const REST_FRAMES = 8;
+const RETRY_MS = 400;
+const TRAINING_EVERY_MS = 1000;
+
+let wanted = false;
+let mode = "colour";
+let marked = false;
+let trainingState = null;
+let flight = null;
+let shownKey = "";
+let quiet = 0;
+let secondsPerPx = 4e-7;
+let last = null;
+let retryAt = 0;
+let isCurrent = false;
+let saysTrouble = () => {};
+
+/** Whether a server is there that draws. */
+export const isOffered = Boolean(manifest.exact);
+
+/** Whether the exact view is shown. */
+export function isExact() {
+  return wanted;
+}
+
+/** Tell where to say that pictures do not come. */
+export function onTrouble(say) {
+  saysTrouble = say;
+}
+
+/** Show pictures of our own renderer, or what the page draws itself. */
+export function setExact(on) {
+  wanted = on && isOffered;
+  document.body.classList.toggle("exact", wanted);
+  setDrawing(!wanted);
+  shownKey = "";
+  last = null;
+  if (!wanted) {
+    flight?.stop.abort();
+    canvas.width = 0;
+  }
+  touch();
+}
+
+/** What is to be shown: the mode, and whether floaters glow. */
+export function setExactLook(name, marks) {
+  mode = name;
+  marked = marks;
+}
+
+/** The state of the training whose scene is shown; while it is "training" new pictures are asked for. */
+export function setTrainingState(name) {
+  trainingState = name;
+}
+
+/** Of the last picture: { seconds, range }, or null. */
+export function lastPicture() {
+  return wanted ? last : null;
+}
+
+function box() {
+  const [width, height] = size();
+  return mode === "error" ? place() : { left: 0, top: 0, width, height };
+}
+
+/** What the picture is to show, but for its size. */
+function view() {
+  const { position, quaternion } = whereabouts();
+  const m = camera.projectionMatrix.elements;
+  const crop = cropNow();
+  return {
+    show: mode,
+    at: position,
+    turn: quaternion,
+    lens: [m[0], m[5], m[8], m[9]],
+    upright: world.quaternion.toArray(),
+    floaters: marked,
+    crop: crop && [...crop.low, ...crop.high],
+    camera: standingIn()?.index,
+  };
+}
+
+function wishFor({ lens, ...rest }, scale, fine) {
+  const { width, height } = box();
+  const [w, h] = [Math.max(Math.round(width * scale), 8), Math.max(Math.round(height * scale), 8)];
+  // The middle of the picture lies where the projection has it, as lens.js lays it.
+  return {
+    ...rest,
+    size: [w, h],
+    focal: [(lens[0] * w) / 2, (lens[1] * h) / 2],
+    centre: [((1 - lens[2]) * w) / 2, ((1 + lens[3]) * h) / 2],
+    fine,
+  };
+}
+
+/** The resolution at which a picture takes so many seconds, in pictures of the window; `most` at most. */
+function scaleFor(seconds, most) {
+  const { width, height } = box();
+  return Math.max(Math.min(most, Math.sqrt(seconds / (secondsPerPx * width * height))), LEAST_SCALE);
+}
+
+/** Ask for a picture where the one that is shown is not of this view; called for each frame. */
+export function followExactly(moves, now) {
+  if (!wanted) return;
+  quiet = moves ? 0 : quiet + 1;
+  const seen = view();
+  const { width, height } = box();
+  const rests = quiet > REST_FRAMES;
+  const most = Math.min(devicePixelRatio, 2, Math.sqrt(MOST_PX / (width * height)));
+  const goesOn = trainingState === "training";
+  const tick = goesOn ? Math.floor(now / TRAINING_EVERY_MS) : trainingState;
+  const key = JSON.stringify([seen, width, height, rests, rests ? tick : 0]);
+  isCurrent = key === shownKey;
+  if (isCurrent || now < retryAt) return;
+  if (flight) {
+    // A fine picture of where one was is in the way of quick ones.
+    if (flight.fine && !rests) flight.stop.abort();
+    return;
+  }
+  const scale = rests ? (goesOn ? scaleFor(TRAINING_S, most) : most) : scaleFor(MOVING_S, Math.min(most, 1));
+  load(key, wishFor(seen, scale, rests), box(), now);
+}
+
+async function load(key, wish, where, now) {
+  const mine = { stop: new AbortController(), fine: wish.fine };
+  flight = mine;
+  try {
+    const picture = await askForPicture(wish, mine.stop.signal);
+    const image = picture && (await createImageBitmap(picture.blob));
+    if (picture) secondsPerPx += 0.5 * (picture.seconds / (wish.size[0] * wish.size[1]) - secondsPerPx);
+    if (!picture) retryAt = now + RETRY_MS;
+    else if (wanted && !mine.stop.signal.aborted) put(image, where, key, picture);
+  } catch (error) {
+    if (!mine.stop.signal.aborted) {
+      if (!retryAt) saysTrouble(`No picture from Sfumato: ${error.message ?? error}`);
+      retryAt = now + 5 * RETRY_MS;
+    }
+  }
+  flight = null;
+}
+
+function put(image, where, key, picture) {
+  canvas.width = image.width;
+  canvas.height = image.height;
+  brush.drawImage(image, 0, 0);
+  for (const side of ["left", "top", "width", "height"]) canvas.style[side] = `${where[side]}px`;
+  last = { seconds: picture.seconds, range: picture.range };
+  shownKey = key;
+  retryAt = 0;
+}
+
+/** Resolves when the picture is of this view, as good as it gets. */
+export async function exactSettled() {
+  while (wanted && !isDrawing() && (quiet <= REST_FRAMES || flight || !isCurrent)) {
+    await new Promise((resolve) => setTimeout(resolve, 30));
+  }
+}

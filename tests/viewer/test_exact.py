@@ -1,0 +1,236 @@
+"""Pictures by our own renderer: what the page may ask for, what it gets, what they may cost a training."""
+
+import io
+import json
+import threading
+import time
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scipy.spatial.transform import Rotation
+from small_scenes import BACKGROUND, SIZE_PX, camera_at, drawn, psnr, small_scene, small_subject
+from test_live import NoPhotographs, State
+
+from sfumato.edit.clean import floaters
+from sfumato.errors import ConfigError
+from sfumato.evaluate.pictures import colour_map
+from sfumato.train.config import TrainConfig
+from sfumato.train.loop import StepStats
+from sfumato.viewer.allowance import Allowance
+from sfumato.viewer.desk import Desk
+from sfumato.viewer.exact import Painter, Wish, read_wish
+from sfumato.viewer.live import LiveTraining
+from sfumato.viewer.server import PageServer
+
+
+@pytest.fixture(scope="module")
+def subject():
+    return small_subject()
+
+
+@pytest.fixture(scope="module")
+def painter(subject):
+    return Painter(subject.photographs, BACKGROUND, False, lambda: floaters(subject.gaussians))
+
+
+def asked_from(camera, **also):
+    """What the page posts to see what a camera sees."""
+    pose = torch.linalg.inv(camera.camera_from_world.double())
+    turn = Rotation.from_matrix(pose[:3, :3].numpy() * [1.0, -1.0, -1.0]).as_quat()
+    wish = {
+        "show": "colour",
+        "size": list(camera.size_px),
+        "at": pose[:3, 3].tolist(),
+        "turn": turn.tolist(),
+        "focal": list(camera.focal_px),
+        "centre": list(camera.centre_px),
+        "fine": True,
+    }
+    return json.dumps(wish | also).encode()
+
+
+def pixels(picture):
+    return np.asarray(Image.open(io.BytesIO(picture.jpeg)))
+
+
+def test_the_picture_is_the_render_from_where_the_page_looks(subject, painter):
+    camera = camera_at(0.7, roll=0.3).resized(4 * SIZE_PX[0], 4 * SIZE_PX[1])
+    wish = read_wish(asked_from(camera), subject.photographs)
+    assert torch.allclose(wish.camera.camera_from_world, camera.camera_from_world, atol=1e-9)
+    picture = painter.paint(wish, subject.gaussians)
+    assert psnr(pixels(picture), drawn(subject.gaussians, camera)) > 38
+    assert picture.seconds > 0 and picture.range is None
+
+
+def test_a_crop_box_cuts(subject, painter):
+    camera = camera_at(0.7)
+    body = asked_from(camera, crop=[-1e30, -1e30, -1e30, 0.0, 1e30, 1e30])
+    left = subject.gaussians.select(subject.gaussians.means[:, 0] <= 0)
+    picture = painter.paint(read_wish(body, subject.photographs), subject.gaussians)
+    assert psnr(pixels(picture), drawn(left, camera)) > 32
+
+
+def test_the_error_is_that_of_the_photograph(subject, painter):
+    wish = read_wish(b'{"show": "error", "camera": 1, "size": [96, 72]}', subject.photographs)
+    same = pixels(painter.paint(wish, subject.gaussians)).astype(int)
+    assert np.abs(same - colour_map(np.zeros((72, 96)))).mean() < 3
+    other = pixels(painter.paint(wish, small_scene(seed=9)))
+    assert other.mean() > same.mean() + 30
+
+
+def test_nearer_is_lighter_and_the_range_is_said(painter):
+    gaussians = small_scene(200)
+    picture = painter.paint(Wish("depth", camera_at(0.0)), gaussians)
+    near, far = picture.range
+    assert 2.0 < near < far < 7.0
+    farther = painter.paint(Wish("depth", camera_at(0.0, distance=6.0)), gaussians)
+    assert farther.range[0] > near + 1.5
+    wall = small_scene(200)
+    wall.means[:100] = torch.tensor([-0.8, 0.0, -1.0]) + 0.1 * wall.means[:100]
+    wall.means[100:] = torch.tensor([1.2, 0.0, 3.0]) + 0.1 * wall.means[100:]
+    light = pixels(painter.paint(Wish("depth", camera_at(0.0)), wall)).astype(int).sum(axis=2)
+    assert light[:, :40].max() > 550 and 60 < np.percentile(light[:, 60:], 99) < 450
+
+
+def test_normals_look_at_the_eye(painter):
+    flat = small_scene(60)
+    flat.log_scales[:, 2] = -6.0
+    flat.quats[:] = torch.tensor([1.0, 0.0, 0.0, 0.0])
+    flat.logit_opacities[:] = 6.0
+    middle = pixels(painter.paint(Wish("normals", camera_at(0.0)), flat))[30:40, 45:55].reshape(-1, 3)
+    # Their flat side is along z, and the eye is at -z.
+    assert (np.abs(np.median(middle, axis=0) - [128, 128, 0]) < 30).all()
+
+
+def test_floaters_glow(subject, painter):
+    picture = pixels(painter.paint(Wish("colour", camera_at(0.0), floaters=True), subject.gaussians)).astype(
+        int
+    )
+    pink = (picture[..., 0] - picture[..., 1] > 60) & (picture[..., 2] > picture[..., 1])
+    assert 0.002 < pink.mean() < 0.5
+    plain = pixels(painter.paint(Wish("colour", camera_at(0.0)), subject.gaussians))
+    assert psnr(picture, plain) < 20
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"show": "../etc"},
+        {"size": [0, 10]},
+        {"size": [5000, 10]},
+        {"size": [4000, 4000]},
+        {"size": [1e999, 3]},
+        {"size": None},
+        {"turn": [0, 0, 0, 0]},
+        {"turn": [0, 0, 1]},
+        {"at": [0, 0, float("nan")]},
+        {"at": "abc"},
+        {"focal": [0, 10]},
+        {"focal": [True, 10]},
+        {"centre": [[], 1]},
+        {"crop": [1, 2, 3]},
+        {"upright": {}},
+        {"show": "error", "camera": 4},
+        {"show": "error", "camera": -1},
+        {"show": "error", "camera": "0"},
+    ],
+)
+def test_a_wish_that_is_none_is_refused(subject, change):
+    body = json.dumps(json.loads(asked_from(camera_at(0.0))) | change).encode()
+    with pytest.raises(ConfigError):
+        read_wish(body, subject.photographs)
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"\xff", b"[" * 1000, b"null"])
+def test_what_is_no_json_is_refused(body):
+    with pytest.raises(ConfigError):
+        read_wish(body, ())
+
+
+def test_the_newest_wish_wins():
+    desk, found = Desk(threading.Condition()), {}
+    first, second = (Wish("colour", camera_at(angle)) for angle in (0.0, 1.0))
+
+    def ask(name, wish):
+        found[name] = desk.ask(wish, 10)
+
+    threads = [threading.Thread(target=ask, args=pair) for pair in (("first", first), ("second", second))]
+    for thread in threads:
+        thread.start()
+        while not desk.has_wish:
+            time.sleep(0.001)
+        time.sleep(0.02)
+    threads[0].join(5)
+    assert found == {"first": None}
+    assert desk.serve(lambda wish: "picture" if wish is second else "old")
+    threads[1].join(5)
+    assert found["second"] == "picture"
+    assert not desk.serve(lambda wish: "none is asked for")
+
+
+def test_who_is_not_served_does_not_wait_for_ever_and_errors_arrive():
+    desk = Desk(threading.Condition())
+    assert desk.ask(Wish("colour", camera_at(0.0)), 0.01) is None
+    assert not desk.has_wish
+
+    def fail(wish):
+        raise ConfigError("no")
+
+    def serve():
+        while not desk.serve(fail):
+            time.sleep(0.001)
+
+    threading.Thread(target=serve, daemon=True).start()
+    with pytest.raises(ConfigError, match="no"):
+        desk.ask(Wish("colour", camera_at(0.0)), 10)
+
+
+def test_no_more_is_spent_than_the_share_and_the_last_expense():
+    now, spent = [0.0], 0.0
+    allowance = Allowance(0.04, 1.0, lambda: now[0])
+    assert not allowance.is_there()
+    for _ in range(3000):
+        now[0] += 0.1
+        if allowance.is_there():
+            allowance.spend(0.3)
+            spent += 0.3
+        assert spent <= 0.04 * now[0] + 0.3
+    assert spent > 0.9 * 0.04 * now[0]
+    # A long rest saves up a second, no more.
+    now[0] += 1e6
+    burst = 0
+    while allowance.is_there():
+        allowance.spend(0.1)
+        burst += 1
+    assert burst in (10, 11) and allowance.spent_s == pytest.approx(spent + 0.1 * burst)
+
+
+def test_a_training_draws_between_its_steps_within_its_share(tmp_path):
+    server = PageServer()
+    live = LiveTraining(server, tmp_path, NoPhotographs(), TrainConfig(steps=10))
+    state, over, found = State(small_scene()), threading.Event(), []
+    live(state, None)
+    # As a page without WebGL: it listens, asks again and again, and takes no snapshots after the first.
+    live._watchers, live._fetched = 1, -1
+    body = asked_from(camera_at(0.0).resized(384, 288))
+
+    def watch():
+        while not over.is_set():
+            found.append(server.post("exact", body))
+
+    threading.Thread(target=watch, daemon=True).start()
+    began, steps = time.monotonic(), 0
+    while time.monotonic() - began < 3.0 or len(found) < 2:
+        live(state, StepStats(0.1, 80, 80, None))
+        steps += 1
+        time.sleep(0.002)
+    taken = time.monotonic() - began
+    over.set()
+    live._ask("pause")
+    live._ask("resume")
+    assert steps > 100 and live._version == 0
+    assert 0 < live.spent_s < 0.04 * taken + max(float(one.headers["X-Seconds"]) for one in found) + 0.2
+    expected = drawn(state.gaussians, camera_at(0.0).resized(384, 288), state.background)
+    assert psnr(np.asarray(Image.open(io.BytesIO(found[-1].data))), expected) > 38

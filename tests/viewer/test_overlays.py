@@ -1,0 +1,55 @@
+"""What is laid over a scene: floaters as bits, scores of views."""
+
+import json
+
+import pytest
+import torch
+from small_scenes import small_scene
+
+from sfumato.edit.clean import cleaned, floaters
+from sfumato.viewer import overlays
+from sfumato.viewer.overlays import find_floaters, in_words, read_scores, to_bits, too_many
+
+
+def test_they_are_what_clean_removes():
+    gaussians = small_scene()
+    mask = find_floaters(gaussians)
+    assert len(cleaned(gaussians)) == len(gaussians) - int(mask.sum()) < len(gaussians)
+    bits = to_bits(mask)
+    assert len(bits) == 10
+    assert [bool(bits[i // 8] >> (i % 8) & 1) for i in range(80)] == floaters(gaussians).tolist()
+    assert in_words(mask) == f"{int(mask.sum())} of 80 Gaussians are floaters ({int(mask.sum()) / 80:.1%})"
+
+
+def test_too_many_are_not_looked_at(monkeypatch):
+    monkeypatch.setattr(overlays, "MOST_GAUSSIANS", 79)
+    assert find_floaters(small_scene()) is None and "up to 79" in too_many(80)
+    assert too_many(79) is None
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [None, "", "[]", "{}", '{"test": null}', '{"test": {"views": 3}}', '{"test": {"views": [{"name": 1}]}}'],
+)
+def test_metrics_that_are_none_are_no_error(tmp_path, metrics):
+    if metrics is not None:
+        (tmp_path / "metrics.json").write_text(metrics)
+    assert read_scores(tmp_path / "metrics.json") == {}
+
+
+def test_scores_of_views_are_read(tmp_path):
+    views = [
+        {"name": "a.jpg", "psnr": 21.5, "ssim": 0.8, "lpips": None},
+        {"name": "b.jpg", "psnr": None, "ssim": 1.0},
+        {"name": "c.jpg", "psnr": 30, "ssim": None},
+        {"name": "d.jpg", "psnr": "30"},
+    ]
+    path = tmp_path / "metrics.json"
+    path.write_text(json.dumps({"test": {"views": views}}))
+    assert read_scores(path) == {"a.jpg": (21.5, 0.8), "c.jpg": (30.0, None)}
+
+
+def test_none_and_one_are_no_error():
+    assert to_bits(find_floaters(small_scene(0))) == b""
+    assert in_words(torch.zeros(0, dtype=torch.bool)) == "0 of 0 Gaussians are floaters (0.0%)"
+    assert to_bits(find_floaters(small_scene(1))) == b"\0"

@@ -21,6 +21,8 @@ from sfumato.errors import FormatError
 HEADER_LIMIT_BYTES = 64 * 1024
 # Enough rows to amortise Python's work, few enough to stay in the L2 cache while columns are picked.
 BLOCK_BYTES = 512 * 1024
+# Of a number in a text file, with blanks, at most; no writer makes as many.
+_NUMBER_CHARACTERS = 64
 ORDERS = {"ascii": "", "binary_little_endian": "<", "binary_big_endian": ">"}
 TYPES = {"char": "i1", "uchar": "u1", "short": "i2", "ushort": "u2", "int": "i4", "uint": "u4"}
 TYPES |= {"int8": "i1", "uint8": "u1", "int16": "i2", "uint16": "u2", "int32": "i4", "uint32": "u4"}
@@ -242,9 +244,12 @@ def _read_text(
     lines = (line for line in handle if not line.isspace())
     next(itertools.islice(lines, skip, skip), None)
     block = max(1, BLOCK_BYTES // (8 * len(element.properties)))
+    longest = _NUMBER_CHARACTERS * len(element.properties)
     for start in range(0, element.count, block):
         wanted = min(block, element.count - start)
         chunk = list(itertools.islice(lines, wanted))
+        if max(map(len, chunk), default=0) > longest:
+            raise FormatError(f"{header.path} has a row of more than {longest} characters")
         try:
             table = np.loadtxt(chunk, np.float64, comments=None, ndmin=2) if len(chunk) == wanted else None
         except ValueError as error:

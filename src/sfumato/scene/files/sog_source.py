@@ -19,6 +19,8 @@ MAX_META_BYTES = 1024 * 1024
 # A scene has nine parts. What lists thousands makes the list itself a burden.
 _MOST_DIRECTORY_BYTES = 64 * 1024
 _DIRECTORY_END = b"PK\x05\x06"
+# Says that there is another end of the list of members, for archives above 4 GiB, which no scene is.
+_LOCATOR, _LOCATOR_BYTES = b"PK\x06\x07", 20
 _BROKEN = (
     zipfile.BadZipFile,
     zlib.error,
@@ -124,9 +126,9 @@ def _short_directory(path: Path) -> bool:
     """Whether a file ends like a zip archive whose list of members is short."""
     with path.open("rb") as handle:
         size = handle.seek(0, 2)
-        handle.seek(max(0, size - 65536 - 22))
+        handle.seek(max(0, size - 65536 - 22 - _LOCATOR_BYTES))
         tail = handle.read()
     at = tail.rfind(_DIRECTORY_END)
-    if at < 0 or at + 20 > len(tail):
+    if at < 0 or at + 20 > len(tail) or tail.startswith(_LOCATOR, max(0, at - _LOCATOR_BYTES)):
         return False
     return struct.unpack_from("<I", tail, at + 12)[0] <= _MOST_DIRECTORY_BYTES

@@ -27,7 +27,7 @@ OTHERS = np.array([[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]])
 ROOT_TWO = np.float32(math.sqrt(2))
 
 # Gaussians, in bytes of their pixels, that a file may declare for each byte it has; fewer are believed.
-_MAX_RATIO, _PIXEL_BYTES, _FEW = 64, 17, 1_000_000
+_MAX_RATIO, _PIXEL_BYTES, _FEW = 64, 17, 250_000
 # Writers fill up the last rows, or go to the next power of two in both directions.
 _PADDING, _PADDING_PIXELS = 4, 65536
 

@@ -12,7 +12,7 @@ from sfumato.ops.constants import RAY_TILE_PX
 
 
 def _rays(directions: Tensor, offsets: Tensor) -> tuple:
-    """(offsets, beginnings, middles, block boxes, tile boxes, extent, reach, moving) for the kernels."""
+    """(offsets, beginnings, middles, boxes of blocks, tiles and groups, extent, reach, moving) for the kernels."""
     from sfumato.ops.cpu.trace_tiles import block_planes, ray_blocks
 
     arrays = ray_blocks(as_array(directions))
@@ -42,11 +42,11 @@ def _trace(
     from sfumato.ops.cpu.trace_records import trace_records
     from sfumato.ops.cpu.trace_tiles import bin_rays
 
-    planes, begins, middles, boxes, tiles, extent, reach, moving = _rays(directions, offsets)
+    planes, begins, middles, boxes, tiles, groups, extent, reach, moving = _rays(directions, offsets)
     records, fine, distances = trace_records(
         *map(as_array, (means, quats, scales, opacities, colours, eye)), reach
     )
-    binned = bin_rays(records, distances, boxes, tiles, extent, far)
+    binned = bin_rays(records, distances, boxes, tiles, groups, extent, far)
     order, _, _, pair_rank, pair_mask, tile_starts = binned
     height, width, d = *directions.shape[:2], colours.shape[1]
     image = np.empty((height, width, d), np.float32)
@@ -89,7 +89,7 @@ def _trace_backward(
     from sfumato.ops.cpu.trace_records import sums_layout, trace_gradients, trace_records
 
     means, quats, scales, opacities, colours, eye, directions, offsets = inputs
-    planes, begins, middles, boxes, _, extent, reach, moving = _rays(directions, offsets)
+    planes, begins, middles, boxes, _, _, extent, reach, moving = _rays(directions, offsets)
     scene = [as_array(t) for t in (means, quats, scales, opacities)]
     records, fine, _ = trace_records(*scene, as_array(colours), as_array(eye), reach)
     order, starts, slot_pair, pair_rank, pair_mask, tile_starts = map(as_array, binned)

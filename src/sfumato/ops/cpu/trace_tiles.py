@@ -11,7 +11,7 @@ from numba import prange
 
 from sfumato.ops import constants
 from sfumato.ops.cpu import lanes as ln
-from sfumato.ops.cpu.jit import kernel, lane_function, lane_kernel, serial_kernel
+from sfumato.ops.cpu.jit import kernel, lane_function, lane_kernel, scalar, serial_kernel
 from sfumato.ops.cpu.tiles import count_chunks, depth_order, scatter_pairs
 from sfumato.ops.cpu.trace_records import LOG2_OPACITY, NEAREST, W, X, Y, Z
 
@@ -31,6 +31,15 @@ _LOG2_ALPHA_MIN = np.float32(np.log2(constants.ALPHA_MIN))
 _ZERO, _HALF, _ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
 
 
+@scalar
+def _put_box(boxes, at, low, high):
+    """Middle and half size of a box into a column of ``boxes`` [6, any]; an empty one is left out."""
+    if low[0] <= high[0]:
+        for k in range(3):
+            boxes[k, at] = _HALF * (low[k] + high[k])
+            boxes[3 + k, at] = _HALF * (high[k] - low[k]) + _MARGIN
+
+
 @kernel
 def ray_blocks(directions):
     """Directions block by block.
@@ -41,8 +50,9 @@ def ray_blocks(directions):
     Returns:
         offsets [tiles, 64, 3, 16] float32 from the block's middle; NaN without a ray or outside the image;
         middles [tiles, 64, 3] float64;
-        block_boxes [tiles, 6, 64] and tile_boxes [6, tiles padded to 16] float32: middles and half
-        sizes of the boxes of directions; a half size is negative where the box is empty.
+        block_boxes [tiles, 6, 64], tile_boxes [6, tiles padded to 16] and group_boxes [6, groups of 16 tiles
+        padded to 16] float32: middles and half sizes of the boxes of directions; a half size is
+        negative where the box is empty.
     """
     height, width = directions.shape[:2]
     tiles_x, tiles_y = (width + TILE_WIDTH - 1) // TILE_WIDTH, (height + TILE_HEIGHT - 1) // TILE_HEIGHT
@@ -50,7 +60,10 @@ def ray_blocks(directions):
     offsets = np.full((tiles, BLOCKS, 3, LANES), np.nan, np.float32)
     middles = np.zeros((tiles, BLOCKS, 3), np.float64)
     block_boxes = np.full((tiles, 6, BLOCKS), -1.0, np.float32)
-    tile_boxes = np.full((6, (tiles + GROUP - 1) // GROUP * GROUP), -1.0, np.float32)
+    groups = (tiles + GROUP - 1) // GROUP
+    tile_boxes = np.full((6, groups * GROUP), -1.0, np.float32)
+    group_boxes = np.full((6, (groups + GROUP - 1) // GROUP * GROUP), -1.0, np.float32)
+    lows, highs = np.empty((tiles, 3), np.float32), np.empty((tiles, 3), np.float32)
     for tile in prange(tiles):
         low, high = np.empty(3, np.float32), np.empty(3, np.float32)
         tile_low, tile_high = np.full(3, np.inf, np.float32), np.full(3, -np.inf, np.float32)
@@ -67,11 +80,10 @@ def ray_blocks(directions):
                         high[k] = max(high[k], directions[y, x, k])
             if not low[0] <= high[0]:
                 continue
+            _put_box(block_boxes[tile], block, low, high)
             for k in range(3):
                 middle = 0.5 * (np.float64(low[k]) + high[k])
                 middles[tile, block, k] = middle
-                block_boxes[tile, k, block] = middle
-                block_boxes[tile, 3 + k, block] = _HALF * (high[k] - low[k]) + _MARGIN
                 tile_low[k], tile_high[k] = min(tile_low[k], low[k]), max(tile_high[k], high[k])
                 for y in range(y0, min(y0 + BLOCK_HEIGHT, height)):
                     for x in range(x0, min(x0 + BLOCK_WIDTH, width)):
@@ -79,11 +91,16 @@ def ray_blocks(directions):
                             continue
                         lane = (y - y0) * BLOCK_WIDTH + x - x0
                         offsets[tile, block, k, lane] = directions[y, x, k] - middle
-        if tile_low[0] <= tile_high[0]:
+        for k in range(3):
+            lows[tile, k], highs[tile, k] = tile_low[k], tile_high[k]
+        _put_box(tile_boxes, tile, tile_low, tile_high)
+    for group in range(groups):
+        low, high = np.full(3, np.inf, np.float32), np.full(3, -np.inf, np.float32)
+        for tile in range(group * GROUP, min((group + 1) * GROUP, tiles)):
             for k in range(3):
-                tile_boxes[k, tile] = _HALF * (tile_low[k] + tile_high[k])
-                tile_boxes[3 + k, tile] = _HALF * (tile_high[k] - tile_low[k]) + _MARGIN
-    return offsets, middles, block_boxes, tile_boxes
+                low[k], high[k] = min(low[k], lows[tile, k]), max(high[k], highs[tile, k])
+        _put_box(group_boxes, group, low, high)
+    return offsets, middles, block_boxes, tile_boxes, group_boxes
 
 
 @kernel
@@ -157,45 +174,52 @@ def _hull(flat, at, extent, shift):
 
 
 @lane_kernel
-def count_tiles(order, records, extent, tile_boxes):
-    """[m] int64 number of tiles that each Gaussian of ``order`` may touch."""
-    counts = np.zeros(order.size, np.int64)
+def find_tiles(order, records, extent, group_boxes, tile_boxes):
+    """Tiles that each Gaussian of ``order`` may touch: their number [m] int64 and a bit each, [m, groups] uint16."""
+    counts, found = np.zeros(order.size, np.int64), np.zeros((order.size, tile_boxes.shape[1] // GROUP), np.uint16)
     flat, boxes, padded = records.ravel(), tile_boxes.ravel(), tile_boxes.shape[1]
+    outer, wide = group_boxes.ravel(), group_boxes.shape[1]
     chunk = 64
     for first in prange((order.size + chunk - 1) // chunk):
         shift = np.empty(3, np.float32)
         for r in range(first * chunk, min((first + 1) * chunk, order.size)):
             at = np.intp(order[r]) * records.shape[1]
             limit = _hull(flat, at, extent, shift)
-            for group in range(0, padded, GROUP):
-                bits = ln.bits_of(_touched(flat, at, limit, shift, boxes, group, padded))
-                while bits:
-                    bits &= bits - np.uint64(1)
-                    counts[r] += 1
-    return counts
+            for begin in range(0, wide, GROUP):
+                groups = ln.bits_of(_touched(flat, at, limit, shift, outer, begin, wide))
+                while groups:
+                    group = begin + ln.trailing_zeros(groups)
+                    groups &= groups - np.uint64(1)
+                    bits = ln.bits_of(_touched(flat, at, limit, shift, boxes, group * GROUP, padded))
+                    found[r, group] = bits
+                    while bits:
+                        bits &= bits - np.uint64(1)
+                        counts[r] += 1
+    return counts, found
 
 
 @lane_kernel
-def list_tiles(order, records, extent, tile_boxes, block_boxes, starts, slot_tile, slot_mask):
+def list_tiles(order, records, extent, found, block_boxes, starts, slot_tile, slot_mask):
     """Write (tile, mask of its blocks) of each Gaussian into its slots; tile -1 where no block is touched."""
-    flat, boxes, padded = records.ravel(), tile_boxes.ravel(), tile_boxes.shape[1]
-    inner = block_boxes.ravel()
+    flat, inner = records.ravel(), block_boxes.ravel()
     chunk = 64
     for first in prange((order.size + chunk - 1) // chunk):
         shift = np.empty(3, np.float32)
         for r in range(first * chunk, min((first + 1) * chunk, order.size)):
             at, slot = np.intp(order[r]) * records.shape[1], starts[r]
+            if slot == starts[r + 1]:
+                continue
             limit = _hull(flat, at, extent, shift)
-            for group in range(0, padded, GROUP):
-                bits = ln.bits_of(_touched(flat, at, limit, shift, boxes, group, padded))
+            for group in range(found.shape[1]):
+                bits = np.uint64(found[r, group])
                 while bits:
-                    tile = group + ln.trailing_zeros(bits)
+                    tile = group * GROUP + ln.trailing_zeros(bits)
                     bits &= bits - np.uint64(1)
                     mask = np.uint64(0)
                     for block in range(0, BLOCKS, GROUP):
                         row = tile * 6 * BLOCKS + block
-                        found = ln.bits_of(_touched(flat, at, limit, shift, inner, row, BLOCKS))
-                        mask |= found << np.uint64(block)
+                        touched = ln.bits_of(_touched(flat, at, limit, shift, inner, row, BLOCKS))
+                        mask |= touched << np.uint64(block)
                     slot_mask[slot] = mask
                     slot_tile[slot] = tile if mask else -1
                     slot += 1
@@ -211,15 +235,16 @@ def _listed(distances, records, far):
     return ids[:count]
 
 
-def bin_rays(records, distances, block_boxes, tile_boxes, extent, far):
+def bin_rays(records, distances, block_boxes, tile_boxes, group_boxes, extent, far):
     """Pairs of Gaussians and tiles, tile by tile, nearest mean first; as tiles.bin_tiles."""
     num_tiles = len(block_boxes)
     order = depth_order(distances, _listed(distances, records, np.float32(far)))
     starts = np.zeros(order.size + 1, np.int64)
-    np.cumsum(count_tiles(order, records, extent, tile_boxes), out=starts[1:])
+    sizes, found = find_tiles(order, records, extent, group_boxes, tile_boxes)
+    np.cumsum(sizes, out=starts[1:])
     slot_tile = np.empty(starts[-1], np.int32)
     slot_mask = np.empty(starts[-1], np.uint64)
-    list_tiles(order, records, extent, tile_boxes, block_boxes, starts, slot_tile, slot_mask)
+    list_tiles(order, records, extent, found, block_boxes, starts, slot_tile, slot_mask)
     counts = count_chunks(slot_tile, starts, num_tiles)
     tile_starts = np.zeros(num_tiles + 1, np.int64)
     np.cumsum(counts.sum(axis=0, dtype=np.int64), out=tile_starts[1:])

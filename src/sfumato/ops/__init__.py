@@ -7,11 +7,12 @@ from sfumato.ops.covariance import covariance
 from sfumato.ops.photometric import photometric_loss
 from sfumato.ops.project import Projected, project
 from sfumato.ops.tiles import Tiles, bin_tiles
-from sfumato.ops.trace import trace
+from sfumato.ops.trace import Traced, trace
 
 __all__ = [
     "Projected",
     "Tiles",
+    "Traced",
     "adam_step",
     "bin_tiles",
     "colour",

@@ -1,5 +1,7 @@
 """Ray tracing of an image of rays that begin in one point, or near one another."""
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -9,6 +11,22 @@ from sfumato.maths.quaternions import normalised
 from sfumato.ops import reference
 from sfumato.ops.backend import as_array, uses_definition
 from sfumato.ops.constants import RAY_TILE_PX
+
+
+class Traced(NamedTuple):
+    """What rays saw.
+
+    Attributes:
+        image: [h, w, d] blended values over the background.
+        alpha: [h, w] 1 - final transmittance.
+        distance: [h, w] sum of weight times tau, scene units.
+        visible: [n] bool, whether a Gaussian may have been hit.
+    """
+
+    image: Tensor
+    alpha: Tensor
+    distance: Tensor
+    visible: Tensor
 
 
 def _rays(directions: Tensor, offsets: Tensor) -> tuple:
@@ -35,6 +53,7 @@ def _trace(
     directions: Tensor,
     offsets: Tensor,
     background: Tensor,
+    absgrad_probe: Tensor,
     near: float,
     far: float,
 ) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
@@ -60,7 +79,9 @@ def _trace(
 
 
 @_trace.register_fake
-def _(means, quats, scales, opacities, colours, eye, directions, offsets, background, near, far):
+def _(
+    means, quats, scales, opacities, colours, eye, directions, offsets, background, absgrad_probe, near, far
+):
     sizes = torch.library.get_ctx()
     visible, slots, pairs = (sizes.new_dynamic_size() for _ in range(3))
     height, width = directions.shape[:2]
@@ -82,8 +103,8 @@ def _trace_backward(
     binned: list[Tensor],
     near: float,
     far: float,
-    deep: bool,
     turning: bool,
+    absolute: bool,
 ) -> list[Tensor]:
     from sfumato.ops.cpu.trace_blend import trace_backward
     from sfumato.ops.cpu.trace_records import sums_layout, trace_gradients, trace_records
@@ -94,12 +115,13 @@ def _trace_backward(
     records, fine, _ = trace_records(*scene, as_array(colours), as_array(eye), reach)
     order, starts, slot_pair, pair_rank, pair_mask, tile_starts = map(as_array, binned)
     d = colours.shape[1]
-    columns, row = sums_layout(d)
+    columns, row = sums_layout(d, absolute)
+    deep = bool(grad_distance.any())
     sums = np.zeros((pair_rank.size, row), np.float32)
     grad_rays = np.zeros((*directions.shape[:2], 6) if turning else (0, 0, 6), np.float32)
     trace_backward(
-        (0,) * d, moving, (0,) if deep else (), (0,) if turning else (), records, fine, planes, begins, middles, boxes, extent,
-        np.float32(near), np.float32(far), order, pair_rank, pair_mask.view(np.uint64), tile_starts,
+        (0,) * d, moving, *((0,) if flag else () for flag in (deep, turning, absolute)),
+        records, fine, planes, begins, middles, boxes, extent, np.float32(near), np.float32(far), order, pair_rank, pair_mask.view(np.uint64), tile_starts,
         as_array(remaining)[..., None], as_array(grad_image), as_array(grad_alpha)[..., None],
         as_array(grad_distance)[..., None], sums, grad_rays,
     )  # fmt: skip
@@ -108,14 +130,16 @@ def _trace_backward(
 
 
 @_trace_backward.register_fake
-def _(grad_image, grad_alpha, grad_distance, remaining, inputs, binned, near, far, deep, turning):
+def _(grad_image, grad_alpha, grad_distance, remaining, inputs, binned, near, far, turning, absolute):
     rays = (*grad_alpha.shape, 6) if turning else (0, 0, 6)
-    return [*(torch.empty_like(t) for t in inputs[:5]), grad_alpha.new_empty(rays)]
+    scene = (torch.empty_like(t) for t in inputs[:5])
+    return [*scene, grad_alpha.new_empty(len(inputs[0])), grad_alpha.new_empty(rays)]
 
 
 def _setup(ctx, inputs, output):
-    *tensors, background, ctx.near, ctx.far = inputs
+    *tensors, background, absgrad_probe, ctx.near, ctx.far = inputs
     image, alpha, distance, binned = output
+    ctx.absolute = absgrad_probe.numel() > 0
     ctx.mark_non_differentiable(*binned)
     ctx.save_for_backward(image, alpha, distance, background, *tensors, *binned)
 
@@ -123,23 +147,22 @@ def _setup(ctx, inputs, output):
 def _backward(ctx, grad_image, grad_alpha, grad_distance, _):
     image, alpha, distance, background, *rest = ctx.saved_tensors
     inputs, binned = rest[:8], rest[8:]
-    deep = bool((grad_distance != 0).any())
     turning = any(ctx.needs_input_grad[6:8])
     clear = (1 - alpha)[..., None]
     remaining = (grad_image * (image - clear * background)).sum(-1)
     # The background's share counts as what alpha takes away.
     to_alpha = grad_alpha - (grad_image * background).sum(-1)
-    remaining = remaining + to_alpha * alpha
-    if deep:
-        remaining = remaining + grad_distance * distance
-    *scene, grad_rays = _trace_backward(
-        grad_image, to_alpha, grad_distance, remaining, inputs, binned, ctx.near, ctx.far, deep, turning
+    remaining = remaining + to_alpha * alpha + grad_distance * distance
+    flags = (ctx.near, ctx.far, turning, ctx.absolute)
+    *scene, steepness, grad_rays = _trace_backward(
+        grad_image, to_alpha, grad_distance, remaining, inputs, binned, *flags
     )
     grad_background = (clear * grad_image).sum((0, 1)) if ctx.needs_input_grad[8] else None
     grad_eye = -scene[0].sum(0) if ctx.needs_input_grad[5] else None
     to_directions = grad_rays[..., :3] if ctx.needs_input_grad[6] else None
     to_offsets = grad_rays[..., 3:] if ctx.needs_input_grad[7] and inputs[7].numel() else None
-    return *scene, grad_eye, to_directions, to_offsets, grad_background, None, None
+    grad_probe = steepness if ctx.absolute else None
+    return *scene, grad_eye, to_directions, to_offsets, grad_background, grad_probe, None, None
 
 
 _trace.register_autograd(_backward, setup_context=_setup)
@@ -158,7 +181,8 @@ def trace(
     near: float,
     far: float,
     offsets: Tensor | None = None,
-) -> tuple[Tensor, Tensor, Tensor]:
+    absgrad_probe: Tensor | None = None,
+) -> Traced:
     """Blend Gaussians front to back along an image of rays, each ray in its own order.
 
     alpha = min(0.999, opacity * exp(-sigma)) where the Gaussian is strongest on the ray, at the distance
@@ -178,10 +202,11 @@ def trace(
         near, far: distances along the ray that are kept, scene units.
         offsets: [h, w, 3] where each ray begins, seen from ``eye``, or None: small against the distance of
             the scene, as of a rolling shutter or a lens.
+        absgrad_probe: [n] or None; its value is not read, its gradient is the sum over the rays of the
+            length of the gradient of ``means``; float32 only.
 
     Returns:
-        image [h, w, d]; alpha [h, w], which is 1 - final transmittance; distance [h, w], the sum of weight
-        times tau. A Gaussian that is not finite, or has no size or rotation, is not seen.
+        Traced. A Gaussian that is not finite, or has no size or rotation, is not seen.
 
     Raises:
         ShapeError: a tensor has another shape, dtype or device.
@@ -207,12 +232,18 @@ def trace(
     directions = normalised(directions.reshape(-1, 3))
     if uses_definition(means):
         origins = eye.expand(height * width, 3) if offsets is None else eye + offsets.reshape(-1, 3)
-        image, alpha, distance = reference.trace(
+        flat = reference.trace(
             means, quats, scales, opacities, colours, origins, directions, background, near=near, far=far
         )
-        return image.reshape(height, width, -1), alpha.reshape(height, width), distance.reshape(height, width)
+        image, alpha, distance = (t.reshape(height, width, *t.shape[1:]) for t in flat)
+        return Traced(image, alpha, distance, reference.sound(means, quats, scales, opacities))
     offsets = means.new_empty(0) if offsets is None else offsets
+    probe = means.new_empty(0) if absgrad_probe is None else absgrad_probe
     directions = directions.reshape(height, width, 3)
-    return _trace(means, quats, scales, opacities, colours, eye, directions, offsets, background, near, far)[
-        :3
-    ]
+    image, alpha, distance, binned = _trace(
+        means, quats, scales, opacities, colours, eye, directions, offsets, background, probe, near, far
+    )
+    order, _, _, pair_rank, _, _ = binned
+    visible = torch.zeros(len(means), dtype=torch.bool)
+    visible[order[pair_rank.long()].long()] = True
+    return Traced(image, alpha, distance, visible)

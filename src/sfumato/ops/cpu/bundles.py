@@ -159,6 +159,13 @@ def gather6(typingctx, a, b, c, d, e, f):
 
 
 @intrinsic
+def gather1(typingctx, a):
+    """A bundle of one lanes value."""
+    result = BundleType(1, a.width)
+    return result(a), lambda context, builder, signature, args: _pack(builder, result, args)
+
+
+@intrinsic
 def gather2(typingctx, a, b):
     """A bundle of two lanes values."""
     result = BundleType(2, a.width)

@@ -383,7 +383,22 @@ def _take_from_world(target, at, flat, record, x, y, z):
 
 @lane_function
 def _pair_sums(
-    moving, deep, turning, rays, to_rays, planes, grads, flat, at, fine, local, middle, weight, alpha, behind
+    moving,
+    deep,
+    turning,
+    absolute,
+    rays,
+    to_rays,
+    planes,
+    grads,
+    flat,
+    at,
+    fine,
+    local,
+    middle,
+    weight,
+    alpha,
+    behind,
 ):
     """(bundle of the sums that one Gaussian's hits add, what is blended behind them).
 
@@ -422,12 +437,19 @@ def _pair_sums(
         _take_from_world(to_rays, _DIRECTION, flat, at, tx, ty, tz)
         _take_from_world(to_rays, _ORIGIN, flat, at, fx, fy, fz)
     found = bundles.join(bundles.join(bundles.gather2(fx, fy), bundles.gather2(fz, pull)), found)
-    return bundles.join(found, bundles.scaled(grads, weight)), behind
+    found = bundles.join(found, bundles.scaled(grads, weight))
+    if len(absolute) > 0:
+        steep = _ZERO * px
+        for k in range(3):
+            slope = px * flat[at + X + k] + py * flat[at + Y + k] + pz * flat[at + Z + k]
+            steep = steep + slope * slope
+        found = bundles.join(found, bundles.gather1(ln.square_root(steep)))
+    return found, behind
 
 
 @lane_kernel
 def trace_backward(
-    channels, moving, deep, turning, records, fine, offsets, beginnings, middles, boxes, extent, near, far,
+    channels, moving, deep, turning, absolute, records, fine, offsets, beginnings, middles, boxes, extent, near, far,
     order, pair_rank, pair_mask, tile_starts, remaining, grad_image, grad_alpha, grad_distance, sums, grad_rays,
 ):  # fmt: skip
     """Sums over rays of each (Gaussian, tile) pair that its gradients are made of.
@@ -436,9 +458,10 @@ def trace_backward(
         channels to tile_starts: as in trace_forward.
         deep: () or (0,): whether grad_distance counts.
         turning: () or (0,): whether gradients to the rays are wanted.
+        absolute: () or (0,): whether the sum of |dL/dmean| is wanted, as the last of the sums.
         remaining: [h, w, 1] sum of each output times its gradient, without the background's share.
         grad_image, grad_alpha, grad_distance: [h, w, d], [h, w, 1], [h, w, 1].
-        sums: [p, at least 10 + d] float32 zeros; member i of the sums is added at column
+        sums: [p, at least 10 + d (+ 1)] float32 zeros; member i of the sums is added at column
             bundles.totals_position(i, count).
         grad_rays: [h, w, 6] to directions and origins, written, or empty.
     """
@@ -510,7 +533,7 @@ def trace_backward(
                             left &= ~ln.bits_of(same)
                             mine, held = ln.select(same, weight, _ZERO), ln.select(same, alpha, _ZERO)
                             found, behind = _pair_sums(
-                                moving, deep, turning, rays, to_rays, planes, grads, flat, there * stride, near_fine,
+                                moving, deep, turning, absolute, rays, to_rays, planes, grads, flat, there * stride, near_fine,
                                 there, middle, mine, held, behind,
                             )  # fmt: skip
                             bundles.accumulate_totals(flat_sums, (start + there) * sums_row, found)

@@ -153,9 +153,9 @@ def trace_records(means, quats, scales, opacities, colours, eye, reach):
     return records, fine, distances
 
 
-def sums_layout(d: int) -> tuple[np.ndarray, int]:
-    """(column of each of the 10 + d sums, row length) of trace_backward's output."""
-    count = MOMENTS + d
+def sums_layout(d: int, absolute: bool) -> tuple[np.ndarray, int]:
+    """(column of each of the 10 + d (+ 1) sums, row length) of trace_backward's output."""
+    count = MOMENTS + d + absolute
     return np.array([bundles.totals_position(i, count) for i in range(count)]), -(-count // 8) * 8
 
 
@@ -165,12 +165,13 @@ def trace_gradients(order, starts, slot_pair, sums, columns, means, quats, scale
 
     Args:
         order, starts, slot_pair: from bin_rays.
-        sums, columns: [p, row] and [10 + d] from trace_backward and sums_layout.
+        sums, columns: [p, row] and [10 + d (+ 1)] from trace_backward and sums_layout.
         means, quats, scales, opacities, eye: as in trace_records.
         d: number of channels.
 
     Returns:
-        Gradients to means [n, 3], quats [n, 4], scales [n, 3], opacities [n], colours [n, d]; zeros where unseen.
+        Gradients to means [n, 3], quats [n, 4], scales [n, 3], opacities [n], colours [n, d], and
+        the sum of |dL/dmean| over rays [n]; zeros where unseen.
 
     Source: Deybach 2025, eq. 25 to 40, for y = o_g + tau d_g in the frame of the unit ball: there
         dL/do_g = sum of g y, and N = sum of g y y^T holds all that scale and rotation need.
@@ -178,7 +179,7 @@ def trace_gradients(order, starts, slot_pair, sums, columns, means, quats, scale
     n = opacities.size
     grad_means, grad_quats = np.zeros((n, 3), np.float32), np.zeros((n, 4), np.float32)
     grad_scales, grad_opacities = np.zeros((n, 3), np.float32), np.zeros(n, np.float32)
-    grad_colours = np.zeros((n, d), np.float32)
+    grad_colours, steepness = np.zeros((n, d), np.float32), np.zeros(n, np.float32)
     for chunk in prange((order.size + _CHUNK - 1) // _CHUNK):
         r, q, rows = np.empty((3, 3)), np.empty((3, 3)), np.empty((3, 3))
         added, found, full, local = (
@@ -229,4 +230,6 @@ def trace_gradients(order, starts, slot_pair, sums, columns, means, quats, scale
             grad_opacities[i] = found[3] / opacities[i]
             for k in range(d):
                 grad_colours[i, k] = found[MOMENTS + k]
-    return grad_means, grad_quats, grad_scales, grad_opacities, grad_colours
+            if columns.size > MOMENTS + d:
+                steepness[i] = found[MOMENTS + d]
+    return grad_means, grad_quats, grad_scales, grad_opacities, grad_colours, steepness

@@ -176,7 +176,10 @@ def _hull(flat, at, extent, shift):
 @lane_kernel
 def find_tiles(order, records, extent, group_boxes, tile_boxes):
     """Tiles that each Gaussian of ``order`` may touch: their number [m] int64 and a bit each, [m, groups] uint16."""
-    counts, found = np.zeros(order.size, np.int64), np.zeros((order.size, tile_boxes.shape[1] // GROUP), np.uint16)
+    counts, found = (
+        np.zeros(order.size, np.int64),
+        np.zeros((order.size, tile_boxes.shape[1] // GROUP), np.uint16),
+    )
     flat, boxes, padded = records.ravel(), tile_boxes.ravel(), tile_boxes.shape[1]
     outer, wide = group_boxes.ravel(), group_boxes.shape[1]
     chunk = 64

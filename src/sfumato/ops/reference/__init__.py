@@ -6,7 +6,7 @@ from sfumato.ops.reference.composite import composite
 from sfumato.ops.reference.covariance import covariance
 from sfumato.ops.reference.photometric import photometric_loss, ssim, ssim_map
 from sfumato.ops.reference.project import MODELS, project
-from sfumato.ops.reference.trace import Response, response, trace
+from sfumato.ops.reference.trace import Response, response, sound, trace
 
 __all__ = [
     "MODELS",
@@ -18,6 +18,7 @@ __all__ = [
     "photometric_loss",
     "project",
     "response",
+    "sound",
     "ssim",
     "ssim_map",
     "trace",

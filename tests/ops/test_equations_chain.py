@@ -16,7 +16,12 @@ from equation_scenes import (
 from sfumato.maths.quaternions import rotation_from_quats
 from sfumato.ops.reference import trace
 from sfumato.ops.reference.ray_gradients import trace_backward
-from sfumato.ops.reference.shape_gradients import d_sigma_d_covariance, grad_factor_of_covariance
+from sfumato.ops.reference.shape_gradients import (
+    d_sigma_d_covariance,
+    grad_factor_of_covariance,
+    grad_quats_of_rotation,
+    grad_scales_of_factor,
+)
 
 
 def loss(scene, **changed):
@@ -62,6 +67,7 @@ def test_gradient_of_quaternions():
     grad_covariance = grad_covariances(scene).sum(0)
     grad_factor = (grad_covariance + grad_covariance.transpose(1, 2)) @ factors(scene)
     grad_rotation = grad_factor @ torch.diag_embed(scene["scales"])
+    agree(grad_quats_of_rotation(grad_rotation, scene["quats"]), found)
     for n, quat in enumerate(scene["quats"]):
         turns = differences(lambda q: rotation_from_quats(q[None])[0], quat)
         agree(found[n], torch.einsum("ij,ijq->q", grad_rotation[n], turns))
@@ -78,6 +84,7 @@ def test_gradient_of_scales():
     grad_factor = (grad_covariance + grad_covariance.transpose(1, 2)) @ factors(scene)
     turned_back = rotation_from_quats(scene["quats"]).transpose(1, 2) @ grad_factor
     agree(found, torch.stack([turned_back[:, j, j] for j in range(3)], 1))
+    agree(grad_scales_of_factor(grad_factor, rotation_from_quats(scene["quats"])), found)
     # With the identity that is printed for dS/ds_j every axis would get the same.
     differ(turned_back.diagonal(dim1=1, dim2=2).sum(1, keepdim=True).expand(-1, 3), found)
 

@@ -15,7 +15,7 @@ from sfumato.edit.clean import floaters
 from sfumato.maths.sh import SH_C0
 from sfumato.scene.gaussians import Gaussians
 
-# Looking for floaters takes some 20 microseconds a Gaussian: ten seconds for as many as these.
+# Looking for floaters takes 20 to 40 microseconds a Gaussian: up to 20 seconds for as many as these.
 MOST_GAUSSIANS = 500_000
 # As the page shows them: what floats glows, and the rest is grey.
 _GLOWING = (1.0, 0.31, 0.64)

@@ -9,12 +9,15 @@ const canvas = document.getElementById("exact");
 const brush = canvas.getContext("2d");
 // A picture while the view moves, while a training goes on beside it, and at rest, may take so long.
 const MOVING_S = 0.07;
-const TRAINING_S = 0.25;
+const TRAINING_S = 0.15;
 const LEAST_SCALE = 0.1;
 const MOST_PX = 4e6;
 const REST_FRAMES = 8;
 const RETRY_MS = 400;
-const TRAINING_EVERY_MS = 1000;
+// Of what a training lets its watchers have, this share of the time is asked for at rest: the rest is saved
+// up for when one moves.
+const TRAINING_SHARE = 0.025;
+const LEAST_EVERY_MS = 1000;
 
 let wanted = false;
 let mode = "colour";
@@ -122,7 +125,7 @@ export function followExactly(moves, now) {
   const rests = quiet > REST_FRAMES;
   const most = Math.min(devicePixelRatio, 2, Math.sqrt(MOST_PX / (width * height)));
   const goesOn = trainingState === "training";
-  const tick = goesOn ? Math.floor(now / TRAINING_EVERY_MS) : trainingState;
+  const tick = goesOn ? Math.floor(now / Math.max(LEAST_EVERY_MS, (1000 * (last?.seconds ?? 0)) / TRAINING_SHARE)) : trainingState;
   const key = JSON.stringify([seen, width, height, rests, rests ? tick : 0]);
   isCurrent = key === shownKey;
   if (isCurrent || now < retryAt) return;

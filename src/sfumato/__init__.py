@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from sfumato.render.gsplat_api import rasterization
     from sfumato.render.output import Render
     from sfumato.render.rasterize import rasterize
-    from sfumato.render.settings import RasterSettings
+    from sfumato.render.raytrace import raytrace
+    from sfumato.render.settings import RasterSettings, TraceSettings
     from sfumato.scene.cameras import Camera
     from sfumato.scene.files import load, save
     from sfumato.scene.gaussians import Gaussians
@@ -38,10 +39,12 @@ _HOMES = {
     "ShapeError": "errors",
     "TrainConfig": "train.config",
     "View": "capture.dataset",
+    "TraceSettings": "render.settings",
     "load": "scene.files",
     "load_capture": "capture.dataset",
     "rasterization": "render.gsplat_api",
     "rasterize": "render.rasterize",
+    "raytrace": "render.raytrace",
     "save": "scene.files",
 }
 # Packages that can be called: sfumato.train(capture) is short for sfumato.train.run.train(capture).
@@ -60,6 +63,7 @@ __all__ = [
     "Render",
     "SfumatoError",
     "ShapeError",
+    "TraceSettings",
     "TrainConfig",
     "View",
     "evaluate",
@@ -67,6 +71,7 @@ __all__ = [
     "load_capture",
     "rasterization",
     "rasterize",
+    "raytrace",
     "reconstruct",
     "save",
     "train",

@@ -32,7 +32,6 @@ class Reconstruct:
         resume: go on with a training that was begun.
         overwrite: replace the results in the run folder.
         device: where to compute; auto takes the best there is.
-        renderer: how scenes are drawn: rasterized or ray traced.
         view: watch the training in the browser, at an address for this machine alone.
         frames, sfm, capture, train: the parts.
     """
@@ -42,7 +41,6 @@ class Reconstruct:
     resume: FlagCreatePairsOff[bool] = False
     overwrite: FlagCreatePairsOff[bool] = False
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    renderer: Literal["raster", "trace"] = "raster"
     view: FlagCreatePairsOff[bool] = False
     frames: FrameOptions = field(default_factory=FrameOptions)
     sfm: SfmConfig = field(default_factory=SfmConfig)
@@ -53,7 +51,7 @@ class Reconstruct:
 def command(arguments: Sequence[str]) -> int:
     """Parse the arguments and reconstruct; the exit code."""
     given = parse(Reconstruct, "reconstruct", arguments)
-    check_available(given.device, given.renderer)
+    check_available(given.device)
     from rich.console import Console
 
     from sfumato.cli.pages import Watching, write_run_page

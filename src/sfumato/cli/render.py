@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
@@ -47,6 +47,7 @@ class Render:
             and -y in a scene file without cameras.
         fov: vertical field of view in degrees; by default that of the cameras.
         background: red, green and blue in [0, 1] behind the scene; None: as the run says, else black.
+        renderer: rasterized or ray traced; None: as the run was, else rasterized.
         antialiased: for scenes that were trained so; a run folder knows it.
         overwrite: replace what is there.
     """
@@ -63,6 +64,7 @@ class Render:
     up: tuple[float, float, float] | None = None
     fov: float | None = None
     background: tuple[float, float, float] | None = None
+    renderer: Literal["raster", "trace"] | None = None
     antialiased: FlagCreatePairsOff[bool] = False
     overwrite: FlagCreatePairsOff[bool] = False
 
@@ -172,6 +174,7 @@ def _facts(given: Render, plan: Plan) -> dict[str, Any]:
     return {
         "scene_sha256": digest.hexdigest(),
         "background": list(plan.look.background),
+        "renderer": plan.look.renderer,
         "antialiased": plan.look.antialiased,
         "depth_and_normals": [given.depth, given.normals],
     }

@@ -91,12 +91,13 @@ def _check_used(given: Render) -> None:
 
 def _look_and_capture(given: Render, *, with_cameras: bool) -> tuple[Look, Capture | None]:
     """How the run's scene is drawn, and its dataset where it is needed and there."""
-    look, capture = Look(antialiased=given.antialiased), None
+    look, capture = Look(renderer=given.renderer or "raster", antialiased=given.antialiased), None
     is_run = given.scene.is_dir() and RunFolder(given.scene).config.is_file()
     if is_run:
         options = RunFolder(given.scene).read_options()
-        antialiased = given.antialiased or options.train.antialiased
-        look = Look(options.capture.background or look.background, antialiased)
+        renderer = given.renderer or options.train.renderer
+        antialiased = given.antialiased or (options.train.antialiased and renderer == "raster")
+        look = Look(options.capture.background or look.background, renderer, antialiased)
         if with_cameras:
             try:
                 capture = options.capture.load(given.data or options.data, seed=options.train.seed)

@@ -31,7 +31,6 @@ class Train:
         overwrite: replace the results in the run folder.
         init: a scene (.ply) to start from instead of the dataset's points.
         device: where to compute; auto takes the best there is.
-        renderer: how scenes are drawn: rasterized or ray traced.
         view: watch the training in the browser, at an address for this machine alone.
         checkpoint_every: steps between two checkpoints; None: about one a minute.
         capture, config: the parts.
@@ -43,7 +42,6 @@ class Train:
     overwrite: FlagCreatePairsOff[bool] = False
     init: Path | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    renderer: Literal["raster", "trace"] = "raster"
     view: FlagCreatePairsOff[bool] = False
     checkpoint_every: int | None = None
     capture: Annotated[CaptureOptions, arg(name="")] = field(default_factory=CaptureOptions)
@@ -57,7 +55,7 @@ class Train:
 def command(arguments: Sequence[str]) -> int:
     """Parse the arguments and train; the exit code."""
     given = parse(Train, "train", arguments)
-    check_available(given.device, given.renderer)
+    check_available(given.device)
     if given.resume:
         given = _with_stored_options(given, arguments)
     from rich.console import Console
@@ -83,7 +81,7 @@ def command(arguments: Sequence[str]) -> int:
     return 0
 
 
-def check_available(device: str, renderer: str) -> None:
+def check_available(device: str) -> None:
     """Refuse what this version cannot do.
 
     Raises:
@@ -91,8 +89,6 @@ def check_available(device: str, renderer: str) -> None:
     """
     if device == "cuda":
         raise ConfigError("--device cuda is not available in this version; give cpu or auto")
-    if renderer == "trace":
-        raise ConfigError("--renderer trace is not available in this version; give raster")
 
 
 def _with_stored_options(given: Train, arguments: Sequence[str]) -> Train:

@@ -1,4 +1,4 @@
-"""Quality of a scene of Gaussians, rendered by the rasterizer."""
+"""Quality of a scene of Gaussians."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from torch import Tensor
 
 from sfumato.evaluate.held_out import HeldOutView, Report, evaluate
 from sfumato.evaluate.lpips import find_lpips
-from sfumato.render.rasterize import rasterize
-from sfumato.render.settings import RasterSettings
+from sfumato.render.draw import draw
+from sfumato.render.settings import settings_for
 from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
 
@@ -20,6 +20,7 @@ def evaluate_scene(
     views: Sequence[HeldOutView],
     *,
     background: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    renderer: str = "raster",
     antialiased: bool = False,
     lpips: bool = True,
     folder: Path | None = None,
@@ -31,7 +32,7 @@ def evaluate_scene(
         gaussians: the scene.
         views: photographs with their cameras.
         background: RGB in [0, 1] behind renders and transparent photographs.
-        antialiased: as the scene was trained.
+        renderer, antialiased: as the scene was trained.
         lpips: measure LPIPS too, where its weights are on this machine.
         folder: where to write the pictures.
         progress: called with (views done, views in all) after each view.
@@ -41,7 +42,7 @@ def evaluate_scene(
     """
     metric, note = find_lpips() if lpips and views else (None, "not asked for")
     return evaluate(
-        renderer(gaussians, background=background, antialiased=antialiased),
+        drawn(gaussians, background=background, renderer=renderer, antialiased=antialiased),
         views,
         background=background,
         lpips=metric,
@@ -51,10 +52,10 @@ def evaluate_scene(
     )
 
 
-def renderer(
-    gaussians: Gaussians, *, background: tuple[float, float, float], antialiased: bool
+def drawn(
+    gaussians: Gaussians, *, background: tuple[float, float, float], renderer: str, antialiased: bool
 ) -> Callable[[Camera], Tensor]:
     """A function from a camera to the image [h, w, 3] of the scene."""
-    settings = RasterSettings(background=background, antialiased=antialiased, depth=False)
+    settings = settings_for(renderer, antialiased=antialiased, background=background, depth=False)
     scene = gaussians.detach()
-    return lambda camera: rasterize(scene, camera, settings).image
+    return lambda camera: draw(scene, camera, settings).image

@@ -12,8 +12,8 @@ from torch import Tensor
 from sfumato.evaluate.pictures import colour_map, to_uint8
 from sfumato.maths.quaternions import rotation_from_quats
 from sfumato.maths.sh import SH_C0
-from sfumato.render.rasterize import rasterize
-from sfumato.render.settings import RasterSettings
+from sfumato.render.draw import draw
+from sfumato.render.settings import Settings, settings_for
 from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
 
@@ -31,10 +31,11 @@ class Look:
 
     Attributes:
         background: RGB in [0, 1] behind the scene.
-        antialiased: as the scene was trained.
+        renderer, antialiased: as the scene was trained, or as is wished.
     """
 
     background: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    renderer: str = "raster"
     antialiased: bool = False
 
 
@@ -52,7 +53,9 @@ def painter(
         look: how frames are drawn.
     """
     scene = gaussians.detach()
-    settings = RasterSettings(background=look.background, antialiased=look.antialiased, depth=False)
+    settings = settings_for(
+        look.renderer, antialiased=look.antialiased, background=look.background, depth=False
+    )
     if kind == "depth":
         return _depth_painter(scene, cameras, replace(settings, depth=True))
     if kind == "normals":
@@ -61,16 +64,16 @@ def painter(
         ]
         black = replace(settings, background=(0.0, 0.0, 0.0))
         return lambda camera: _normals(scene, normals, camera, black)
-    return lambda camera: to_uint8(rasterize(scene, camera, settings).image)
+    return lambda camera: to_uint8(draw(scene, camera, settings).image)
 
 
 def _depth_painter(
-    scene: Gaussians, cameras: Sequence[Camera], settings: RasterSettings
+    scene: Gaussians, cameras: Sequence[Camera], settings: Settings
 ) -> Callable[[Camera], np.ndarray]:
     near, far = _range(scene, cameras, settings)
 
     def paint(camera: Camera) -> np.ndarray:
-        render = rasterize(scene, camera, settings)
+        render = draw(scene, camera, settings)
         share = (1 / render.depth.clamp_min(1e-9) - 1 / far) / max(1 / near - 1 / far, 1e-12)
         picture = colour_map(share.clamp(0, 1).numpy())
         return np.where((render.alpha >= _LEAST_ALPHA).numpy()[..., None], picture, 0).astype(np.uint8)
@@ -78,14 +81,14 @@ def _depth_painter(
     return paint
 
 
-def _range(scene: Gaussians, cameras: Sequence[Camera], settings: RasterSettings) -> tuple[float, float]:
+def _range(scene: Gaussians, cameras: Sequence[Camera], settings: Settings) -> tuple[float, float]:
     """Nearest and farthest depth of the usual frame of a path, but for outliers."""
     found = []
     for index in np.unique(np.linspace(0, len(cameras) - 1, _MEASURED).round().astype(int)):
         camera = cameras[index]
         scale = min(1.0, _MEASURED_SIDE_PX / max(camera.size_px))
         small = camera.resized(max(1, round(camera.width * scale)), max(1, round(camera.height * scale)))
-        render = rasterize(scene, small, settings)
+        render = draw(scene, small, settings)
         depths = render.depth[render.alpha >= 0.5].numpy()
         if len(depths):
             found.append(np.quantile(depths, [_TAIL, 1 - _TAIL]))
@@ -93,14 +96,14 @@ def _range(scene: Gaussians, cameras: Sequence[Camera], settings: RasterSettings
     return max(float(near), 1e-6), max(float(far), 1e-6)
 
 
-def _normals(scene: Gaussians, normals: Tensor, camera: Camera, settings: RasterSettings) -> np.ndarray:
+def _normals(scene: Gaussians, normals: Tensor, camera: Camera, settings: Settings) -> np.ndarray:
     """Blend the normals [n, 3], world frame, turned to the camera."""
     pose = camera.camera_from_world.to(scene.means)
     turned = normals @ pose[:3, :3].T
     away = ((scene.means @ pose[:3, :3].T + pose[:3, 3]) * turned).sum(dim=1, keepdim=True) > 0
     turned = torch.where(away, -turned, turned)
     # The renderer shows 0.5 + sum and nothing below zero, so normals travel as colours in [0, 1].
-    render = rasterize(replace(scene, sh=(0.5 * turned / SH_C0)[:, None, :]), camera, settings)
+    render = draw(replace(scene, sh=(0.5 * turned / SH_C0)[:, None, :]), camera, settings)
     blended = 2 * render.image - render.alpha[..., None]
     unit = torch.nn.functional.normalize(blended, dim=-1) * torch.tensor([1.0, -1.0, -1.0])
     return to_uint8(torch.where(render.alpha[..., None] >= _LEAST_ALPHA, 0.5 + 0.5 * unit, 0.0))

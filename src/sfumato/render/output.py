@@ -3,13 +3,35 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
+import torch
 from torch import Tensor
+
+
+class Seen(Protocol):
+    """What a view saw of each Gaussian.
+
+    Attributes:
+        visible: [n] bool, whether it may have touched the image.
+    """
+
+    visible: Tensor
+
+    def watch(self) -> None:
+        """Keep, in the backward pass to come, what ``pull`` tells."""
+
+    def pull(self) -> Tensor | None:
+        """[n] how hard the image pulls at each Gaussian's place, per half of the image.
+
+        The length of the loss's gradient to the place in the image, after a backward pass; of the sum of
+        its absolute values over pixels where that was asked for. None if no gradient came.
+        """
 
 
 @dataclass(frozen=True)
 class SeenGaussians:
-    """What a view saw of each Gaussian.
+    """What a rasterized view saw of each Gaussian; see ``Seen``.
 
     Attributes:
         visible: [n] bool, whether it may have touched the image.
@@ -17,12 +39,54 @@ class SeenGaussians:
         mean_px: [n, 2] centre of its ellipse; call ``retain_grad`` to read its gradient.
         absolute_gradient_probe: [n, 2] leaf whose ``grad`` is, after a backward pass, the sum over
             pixels of the absolute gradient of ``mean_px``; None if it was not asked for.
+        size_px: (width, height) of the image.
     """
 
     visible: Tensor
     radius_px: Tensor
     mean_px: Tensor
     absolute_gradient_probe: Tensor | None
+    size_px: tuple[int, int]
+
+    def watch(self) -> None:
+        self.mean_px.retain_grad()
+
+    def pull(self) -> Tensor | None:
+        leaf = self.mean_px if self.absolute_gradient_probe is None else self.absolute_gradient_probe
+        if leaf.grad is None:
+            return None
+        # In halves of the image, so that a threshold means the same at every resolution.
+        return (leaf.grad * (0.5 * leaf.grad.new_tensor(self.size_px))).norm(dim=1)
+
+
+@dataclass(frozen=True)
+class PulledGaussians:
+    """What rays saw of each Gaussian; see ``Seen``.
+
+    Attributes:
+        visible: [n] bool, whether it may have been hit.
+        means: [n, 3] the means as they were traced.
+        absolute_gradient_probe: [n] leaf whose ``grad`` is, after a backward pass, the sum over rays of
+            the length of the gradient of ``means``; None if it was not asked for.
+        half_image: [n] scene units that half of the image spans at each mean's distance; None for rays
+            that make no image.
+    """
+
+    visible: Tensor
+    means: Tensor
+    absolute_gradient_probe: Tensor | None
+    half_image: Tensor | None
+
+    def watch(self) -> None:
+        self.means.retain_grad()
+
+    def pull(self) -> Tensor | None:
+        probe = self.absolute_gradient_probe
+        pull = self.means.grad if probe is None else probe.grad
+        if pull is None or self.half_image is None:
+            return None
+        with torch.no_grad():
+            return (pull.norm(dim=1) if probe is None else pull) * self.half_image
 
 
 @dataclass(frozen=True)
@@ -30,13 +94,14 @@ class Render:
     """A picture of a scene.
 
     Attributes:
-        image: [h, w, 3] RGB over the background; not bounded above 1.
+        image: [h, w, 3] RGB over the background, or [m, 3] along a list of rays; not bounded above 1.
         alpha: [h, w] 1 - transmittance.
-        depth: [h, w] expected camera z, scene units, 0 where alpha is 0; None if not asked for.
+        depth: [h, w] expected camera z, scene units, 0 where alpha is 0; along rays that are no camera's
+            the expected distance; None if not asked for.
         seen: per Gaussian.
     """
 
     image: Tensor
     alpha: Tensor
     depth: Tensor | None
-    seen: SeenGaussians
+    seen: Seen

@@ -83,7 +83,7 @@ def rasterize(gaussians: Gaussians, camera: Camera, settings: RasterSettings = R
         **size,
         absgrad_probe=probe,
     )
-    seen = SeenGaussians(visible, projected.radius_px, projected.mean_px, probe)
+    seen = SeenGaussians(visible, projected.radius_px, projected.mean_px, probe, camera.size_px)
     return Render(image[..., :3], alpha, _expected_depth(image, alpha, settings), seen)
 
 

@@ -33,9 +33,59 @@ class RasterSettings:
     absolute_gradient: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 < self.near < self.far:
-            raise ConfigError(f"near {self.near} and far {self.far} must be positive and in this order")
+        _check(self.near, self.far, self.sh_degree)
         if self.blur_px2 < 0:
             raise ConfigError(f"blur_px2 is {self.blur_px2}; give 0 or more")
-        if self.sh_degree not in (None, 0, 1, 2, 3):
-            raise ConfigError(f"sh_degree is {self.sh_degree}; give 0 to 3, or None for all")
+
+
+@dataclass(frozen=True)
+class TraceSettings:
+    """Settings of the ray tracer.
+
+    Attributes:
+        background: RGB in [0, 1] behind everything.
+        sh_degree: highest SH degree evaluated; None: all that the scene has.
+        near, far: distances along a ray at which hits count, scene units.
+        depth: render the expected depth too.
+        absolute_gradient: gather the absolute gradient of the means in the backward pass.
+    """
+
+    background: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    sh_degree: int | None = None
+    near: float = NEAR
+    far: float = FAR
+    depth: bool = True
+    absolute_gradient: bool = False
+
+    def __post_init__(self) -> None:
+        _check(self.near, self.far, self.sh_degree)
+
+
+Settings = RasterSettings | TraceSettings
+
+
+def settings_for(renderer: str, *, antialiased: bool = False, **shared) -> Settings:
+    """Settings of the renderer that a user named.
+
+    Args:
+        renderer: "raster" or "trace".
+        antialiased: as of RasterSettings; the ray tracer has no such mode.
+        shared: what both have.
+
+    Raises:
+        ConfigError: the name is neither, or the ray tracer is to be antialiased.
+    """
+    if renderer == "raster":
+        return RasterSettings(antialiased=antialiased, **shared)
+    if renderer != "trace":
+        raise ConfigError(f"renderer {renderer!r} is unknown: give raster or trace")
+    if antialiased:
+        raise ConfigError("antialiased is a mode of the rasterizer: leave it out with renderer trace")
+    return TraceSettings(**shared)
+
+
+def _check(near: float, far: float, sh_degree: int | None) -> None:
+    if not 0 < near < far:
+        raise ConfigError(f"near {near} and far {far} must be positive and in this order")
+    if sh_degree not in (None, 0, 1, 2, 3):
+        raise ConfigError(f"sh_degree is {sh_degree}; give 0 to 3, or None for all")

@@ -155,6 +155,7 @@ class TrainConfig:
         ssim_weight: share of 1 - SSIM in the loss.
         pixel_loss: "l1" or "mse" for the rest of the loss.
         sh_degree: highest SH degree, 0 to 3.
+        renderer: how the scene is drawn: rasterized or ray traced.
         antialiased: compensate opacities for the blur of the projection.
         random_background: a new background colour each step, behind transparent pictures too, so that
             what the scene does not cover shows, and it learns to.
@@ -173,6 +174,7 @@ class TrainConfig:
     ssim_weight: float = 0.2
     pixel_loss: Literal["l1", "mse"] = "l1"
     sh_degree: int = 3
+    renderer: Literal["raster", "trace"] = "raster"
     antialiased: bool = False
     random_background: bool = True
     clearance: float = 0.7
@@ -196,5 +198,7 @@ class TrainConfig:
             raise ConfigError(f"ssim_weight is {self.ssim_weight}; give a number from 0 to 1")
         if not 0 <= self.clearance < 1:
             raise ConfigError(f"clearance is {self.clearance}; give a number from 0 to less than 1")
+        if self.renderer == "trace" and self.antialiased:
+            raise ConfigError("antialiased is a mode of the rasterizer: leave it out with renderer trace")
         if self.sh_degree not in (0, 1, 2, 3):
             raise ConfigError(f"sh_degree is {self.sh_degree}; give 0, 1, 2 or 3")

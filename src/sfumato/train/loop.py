@@ -10,9 +10,9 @@ import torch
 
 from sfumato import ops
 from sfumato.capture.dataset import Capture, View
+from sfumato.render.draw import draw
 from sfumato.render.output import Render
-from sfumato.render.rasterize import rasterize
-from sfumato.render.settings import RasterSettings
+from sfumato.render.settings import Settings, settings_for
 from sfumato.scene.cameras import Camera
 from sfumato.train.config import TrainConfig
 from sfumato.train.densify import Moment, Refinement
@@ -59,9 +59,9 @@ def train_step(state: TrainState, view: View, number: int, config: TrainConfig) 
     watched = progress < config.schedule.refine_until
     settings = _settings(state, config, background, degree, watched)
     camera = _camera(state, view.camera.resized(*size_px), number, config, progress)
-    render = rasterize(gaussians, camera, settings)
+    render = draw(gaussians, camera, settings)
     if watched:
-        render.seen.mean_px.retain_grad()
+        render.seen.watch()
     image = state.exposure.apply(render.image, number) if state.exposure else render.image
     loss = ops.photometric_loss(
         image, target.image, target.weight, ssim_weight=config.ssim_weight, pixel_loss=config.pixel_loss
@@ -132,8 +132,9 @@ def _camera(state: TrainState, camera: Camera, number: int, config: TrainConfig,
 
 def _settings(
     state: TrainState, config: TrainConfig, background: tuple[float, float, float], degree: int, watched: bool
-) -> RasterSettings:
-    return RasterSettings(
+) -> Settings:
+    return settings_for(
+        config.renderer,
         background=background,
         sh_degree=degree,
         antialiased=config.antialiased,

@@ -30,12 +30,15 @@ class CaptureOptions:
         alpha: what an alpha channel is: transparency, or a mask of what to ignore; auto takes it for
             transparency in Blender datasets and for a mask elsewhere.
         background: red, green and blue in [0, 1] behind transparent photographs; None: white.
+        undistort: make every photograph a pinhole's; off, those of other lenses stay as they are, which
+            the ray tracer can train on.
     """
 
     downscale: int | None = None
     test_every: int = 8
     alpha: Literal["auto", "transparency", "mask"] = "auto"
     background: tuple[float, float, float] | None = None
+    undistort: bool = True
 
     def load(self, data: Path, *, seed: int) -> Capture:
         """Read a dataset with these options."""

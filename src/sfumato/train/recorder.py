@@ -15,7 +15,7 @@ from sfumato.display import Display, clock
 from sfumato.errors import SfumatoError
 from sfumato.evaluate.held_out import composited
 from sfumato.evaluate.metrics import psnr
-from sfumato.evaluate.scenes import renderer
+from sfumato.evaluate.scenes import drawn
 from sfumato.train.config import TrainConfig
 from sfumato.train.folder import EventLog
 from sfumato.train.loop import StepStats
@@ -90,7 +90,7 @@ class Recorder:
         size_px: tuple[int, int],
     ) -> None:
         self._config, self._events, self._display, self._size_px = config, events, display, size_px
-        self._glimpses = _Glimpses(test_views, config.antialiased)
+        self._glimpses = _Glimpses(test_views, config)
         self._loss = _Smoothed()
         self._rate = _Rate()
         self._psnr: float | None = None
@@ -155,10 +155,10 @@ class Recorder:
 class _Glimpses:
     """PSNR of a few held-out views at a few moments, as far as the time allows."""
 
-    def __init__(self, views: Sequence[View], antialiased: bool) -> None:
+    def __init__(self, views: Sequence[View], config: TrainConfig) -> None:
         every = max(1, math.ceil(len(views) / _GLIMPSE_VIEWS))
         self._views = views[::every]
-        self._antialiased = antialiased
+        self._how = {"renderer": config.renderer, "antialiased": config.antialiased}
         self._next = 1 / _GLIMPSES
         self._spent_s = self._last_s = 0.0
         self._began: tuple[int, float] | None = None
@@ -181,7 +181,7 @@ class _Glimpses:
         return found
 
     def _quality(self, state: TrainState) -> float:
-        render = renderer(state.gaussians, background=state.background, antialiased=self._antialiased)
+        render = drawn(state.gaussians, background=state.background, **self._how)
         with torch.no_grad():
             return fmean(
                 psnr(render(view.camera), composited(view.load(), state.background)) for view in self._views

@@ -42,6 +42,7 @@ def write_results(
             gaussians,
             views,
             background=capture.background or (0.0, 0.0, 0.0),
+            renderer=config.renderer,
             antialiased=config.antialiased,
             folder=folder.test_renders,
         )

@@ -16,7 +16,7 @@ import torch
 from sfumato import machine
 from sfumato.capture.pixels import Pixels
 from sfumato.errors import SfumatoError
-from sfumato.evaluate.scenes import renderer
+from sfumato.evaluate.scenes import drawn
 from sfumato.outputs import write_text
 from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
@@ -79,7 +79,14 @@ def _stamp(config: TrainConfig) -> Path:
     """File that tells that the kernels of a configuration are in the cache."""
     from sfumato.ops.cpu.jit import cache_folder, target
 
-    kinds = (config.strategy, config.pixel_loss, config.sh_degree, config.antialiased, config.exposure)
+    kinds = (
+        config.renderer,
+        config.strategy,
+        config.pixel_loss,
+        config.sh_degree,
+        config.antialiased,
+        config.exposure,
+    )
     kinds += (config.ssim_weight > 0, config.adc.absolute_gradient, config.adc.noise > 0, config.refine_poses)
     digest = hashlib.sha256(repr((kinds, target(), machine.cpu_name())).encode()).hexdigest()[:16]
     return cache_folder() / f"warm_{digest}"
@@ -95,7 +102,12 @@ def take_steps(config: TrainConfig) -> None:
     for _ in range(_STEPS):
         train_step(state, _GreyView(camera), 0, tiny)
     with torch.no_grad():
-        renderer(state.gaussians, background=state.background, antialiased=config.antialiased)(camera)
+        drawn(
+            state.gaussians,
+            background=state.background,
+            renderer=config.renderer,
+            antialiased=config.antialiased,
+        )(camera)
 
 
 def _state(config: TrainConfig) -> TrainState:

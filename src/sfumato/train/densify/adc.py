@@ -43,17 +43,13 @@ class AdaptiveDensityControl:
         )
 
     def observe(self, render: Render) -> None:
-        seen = render.seen
-        leaf = seen.absolute_gradient_probe if self.absolute_gradient else seen.mean_px
-        if leaf.grad is None:
+        pull = render.seen.pull()
+        if pull is None:
             return
-        height, width = render.alpha.shape
-        # In halves of the image, so that a threshold means the same at every resolution.
-        pull = (leaf.grad * leaf.grad.new_tensor([0.5 * width, 0.5 * height])).norm(dim=1)
         if self._pull is None:
             self._pull, self._views = torch.zeros_like(pull), torch.zeros_like(pull)
         self._pull += pull
-        self._views += seen.visible
+        self._views += render.seen.visible
 
     def refine(self, population: Population, now: Moment) -> Refinement | None:
         config, schedule = self.config, self.schedule

@@ -1,0 +1,108 @@
+"""The ray tracer: a scene, rays or a camera with any lens, a picture."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from sfumato import ops
+from sfumato.render.output import PulledGaussians, Render
+from sfumato.render.settings import TraceSettings
+from sfumato.scene.cameras import Camera
+from sfumato.scene.gaussians import Gaussians
+from sfumato.scene.pixel_directions import pixel_directions
+from sfumato.scene.rays import Rays, camera_rays
+
+# Keeps 0 / 0 at 0 where nothing is seen.
+_LEAST_ALPHA = 1e-10
+# Rays that begin within this share of the scene's median distance share their lists of Gaussians.
+_NEAR_ONE_POINT = 0.1
+
+
+def raytrace(gaussians: Gaussians, rays: Rays | Camera, settings: TraceSettings = TraceSettings()) -> Render:
+    """Render a scene along rays: the response of each Gaussian where it is strongest on each ray.
+
+    Nothing is projected, so any lens and any ray is right, and every ray blends in the exact order of
+    its own hits. There is no low-pass filter either: what is smaller than a pixel may flicker.
+
+    Args:
+        gaussians: the scene; float32 uses the kernels, float64 the definitions.
+        rays: rays, converted to the scene's dtype and device, or a camera with any lens.
+        settings: what to vary.
+
+    Returns:
+        Render, of the shape of the rays. Its depth is the expected camera z of a camera's picture, and
+        the expected distance along each ray otherwise.
+
+    Raises:
+        ShapeError: dtype or device have no implementation.
+        ConfigError: a lens or a shutter has no rays.
+
+    Gradients: every field of ``gaussians``; origins and directions of the rays, or the poses of the camera.
+
+    Source: Moenne-Loccoz et al. 2024; Deybach 2025.
+    """
+    camera = rays if isinstance(rays, Camera) else None
+    like = gaussians.means
+    if camera is not None:
+        rays = camera_rays(camera, like=like)
+    rays = Rays(*(t if t is None else t.to(like) for t in (rays.origins, rays.directions, rays.viewpoint)))
+    # A copy of its own gathers what moves the ellipsoids alone, not the direction that colour is seen from.
+    means = gaussians.means.view_as(gaussians.means)
+    probe = like.new_zeros(len(like), requires_grad=True) if settings.absolute_gradient else None
+    traced = _trace(gaussians, means, rays, settings, probe)
+    depth = None
+    if settings.depth:
+        depth = traced.distance / traced.alpha.clamp_min(_LEAST_ALPHA)
+        if camera is not None:
+            depth = depth * pixel_directions(camera, like=like)[..., 2]
+    seen = PulledGaussians(traced.visible, means, probe, _image_scale(gaussians, camera))
+    return Render(traced.image, traced.alpha, depth, seen)
+
+
+def _trace(
+    gaussians: Gaussians, means: Tensor, rays: Rays, settings: TraceSettings, probe: Tensor | None
+) -> ops.Traced:
+    degree = gaussians.sh_degree if settings.sh_degree is None else settings.sh_degree
+    degree = min(degree, gaussians.sh_degree)
+    shape = (means, gaussians.quats, gaussians.scales, gaussians.opacities)
+    limits = {"near": settings.near, "far": settings.far}
+    background = means.new_tensor(settings.background)
+    eye = rays.viewpoint
+    if eye is None and rays.origins.ndim == 1:
+        eye = rays.origins
+    if eye is not None and rays.directions.ndim == 3:
+        offsets = None if rays.origins.ndim == 1 else rays.origins - eye
+        if offsets is None or _is_near_one_point(offsets, gaussians, eye):
+            colours = ops.colour(gaussians.sh, gaussians.means, eye, degree)
+            return ops.trace(
+                *shape,
+                colours,
+                eye,
+                rays.directions,
+                background,
+                **limits,
+                offsets=offsets,
+                absgrad_probe=probe,
+            )
+    raise NotImplementedError
+
+
+@torch.no_grad()
+def _is_near_one_point(offsets: Tensor, gaussians: Gaussians, eye: Tensor) -> bool:
+    if len(gaussians) == 0:
+        return True
+    return bool(offsets.abs().max() <= _NEAR_ONE_POINT * (gaussians.means - eye).norm(dim=1).median())
+
+
+@torch.no_grad()
+def _image_scale(gaussians: Gaussians, camera: Camera | None) -> Tensor | None:
+    """[n] scene units that are half a picture at a Gaussian's distance; None without a picture."""
+    if camera is None:
+        return None
+    halves = [0.5 * side / focal for side, focal in zip(camera.size_px, camera.focal_px, strict=True)]
+    return (gaussians.means - camera.centre_world.to(gaussians.means)).norm(dim=1) * math.sqrt(
+        halves[0] * halves[1]
+    )

@@ -4,7 +4,7 @@
 
 Trains the same steps alone, watched by a page that draws the scene, and watched by one that lets the training
 draw, in a process each, in turns. "more CPU" is of the training's process alone, whatever else the machine
-does. Browsers without a GPU draw on the same cores: "listener" asks for what a page asks for and draws nothing.
+does. Without a GPU, browsers draw on the same cores; "listener" asks for what a page asks for, no more.
 """
 
 from __future__ import annotations
@@ -86,7 +86,12 @@ def measure(data: Path, downscale: int, steps: int, watcher: str) -> dict[str, A
     capture, config = load_capture(data, downscale=downscale), TrainConfig(steps=steps)
     if watcher == "nobody":
         before_s: list[float] = []
-        state = train(capture, config, callbacks=(lambda *given: before_s or before_s.append(_cpu_s()),))
+
+        def note(state, stats):
+            if not before_s:
+                before_s.append(_cpu_s())
+
+        state = train(capture, config, callbacks=(note,))
         cpu_s = _cpu_s() - before_s[0]
         return {"seconds": state.seconds, "cpu_s": cpu_s, "snapshots": 0, "pictures": 0, "counted_s": 0.0}
     with tempfile.TemporaryDirectory() as folder, PageServer() as server:

@@ -1,0 +1,243 @@
+"""A hierarchy of boxes over Gaussians: 16 Gaussians a leaf, 16 leaves a node, 16 nodes a node above.
+
+A Gaussian's hull is the ellipsoid inside which its response reaches ALPHA_MIN: the more transparent,
+the smaller. Boxes are rounded outwards. A slot is a place in the packed order (see bvh_order); leaf j
+holds slots 16 j to 16 j + 15, so refitting needs nothing but the order.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numba import prange
+
+from sfumato.ops import constants
+from sfumato.ops.cpu.bvh_order import BOX, packing_order
+from sfumato.ops.cpu.jit import kernel, lane_kernel, scalar
+from sfumato.ops.cpu.lane_search import GROUP
+
+# Rows of a node: the children's lowest x, y, z, then their highest, a child a lane.
+NODE = 6 * GROUP
+# Columns of ``exact``: centre; rows of S^-1 R^T; squared Mahalanobis radius of the hull; opacity.
+MEAN, LOCAL, LIMIT, OPACITY, EXACT = 0, 3, 12, 13, 16
+# Rows of a leaf of ``rough``: the same rounded, and what rounding may have spoilt.
+ERROR, ROUGH = 13, 14 * GROUP
+
+_ALPHA_MIN = constants.ALPHA_MIN
+# How far a box is rounded outwards: more than the two roundings to float32 on the way.
+_ROUND, _GROW = 1.3e-7, 1e-6
+# The rough test adds a hundredth to the squared radius, so that the square of what rounding can do to
+# the radius enters a hundredfold: 100 * 4 * (16 * 1.2e-7)^2, over the squared smallest scale.
+_WIDER, _ROUNDING = 1.01, 2e-9
+
+
+class Tree(NamedTuple):
+    """What a ray needs to find Gaussians.
+
+    Attributes:
+        order: [16 leaves] int32 Gaussian of each slot, or -1.
+        boxes: [nodes * 6 * 16] float32, the boxes of each node's children.
+        below: [nodes] int32 first child: a leaf's number, or -1 - a node's, from which they fall.
+        levels: [levels + 1] int64 where each level's nodes start, the lowest first; the root is last.
+        centres: [leaves, 3] float32, what the centres in ``rough`` are counted from.
+        rough: [leaves * 14 * 16] float32, what a leaf's Gaussians are first tested by.
+        exact: [16 leaves, 16] float64, what is certain.
+    """
+
+    order: np.ndarray
+    boxes: np.ndarray
+    below: np.ndarray
+    levels: np.ndarray
+    centres: np.ndarray
+    rough: np.ndarray
+    exact: np.ndarray
+
+
+@scalar
+def _sound(means, quats, scales, opacities, i):
+    """Whether a Gaussian can be seen at all; see reference.trace.sound."""
+    turned = False
+    for k in range(4):
+        if not np.isfinite(quats[i, k]):
+            return False
+        turned = turned or quats[i, k] != 0
+    for k in range(3):
+        if not (np.isfinite(means[i, k]) and np.isfinite(scales[i, k]) and scales[i, k] > 0):
+            return False
+    return turned and np.isfinite(opacities[i]) and opacities[i] > _ALPHA_MIN
+
+
+@scalar
+def _fill_exact(means, quats, scales, opacities, i, row):
+    """Fill a row of ``exact``."""
+    w, x, y, z = (
+        np.float64(quats[i, 0]), np.float64(quats[i, 1]), np.float64(quats[i, 2]), np.float64(quats[i, 3])
+    )  # fmt: skip
+    inverse = 1.0 / math.sqrt(w * w + x * x + y * y + z * z)
+    w, x, y, z = w * inverse, x * inverse, y * inverse, z * inverse
+    a, b, c = (1.0 / np.float64(scales[i, 0]), 1.0 / np.float64(scales[i, 1]), 1.0 / np.float64(scales[i, 2]))
+    row[0], row[1], row[2] = means[i, 0], means[i, 1], means[i, 2]
+    row[3], row[4], row[5] = (
+        a * (1.0 - 2.0 * (y * y + z * z)), a * 2.0 * (x * y + w * z), a * 2.0 * (x * z - w * y)
+    )  # fmt: skip
+    row[6], row[7], row[8] = (
+        b * 2.0 * (x * y - w * z), b * (1.0 - 2.0 * (x * x + z * z)), b * 2.0 * (y * z + w * x)
+    )  # fmt: skip
+    row[9], row[10], row[11] = (
+        c * 2.0 * (x * z + w * y), c * 2.0 * (y * z - w * x), c * (1.0 - 2.0 * (x * x + y * y))
+    )  # fmt: skip
+    row[LIMIT] = 2.0 * math.log(np.float64(opacities[i]) / _ALPHA_MIN)
+    row[OPACITY] = opacities[i]
+
+
+@scalar
+def _hull_box(row, scales, i, box):
+    """Fill ``box`` [8] with the box of a hull: lowest, and highest negated."""
+    v0, v1, v2 = np.float64(scales[i, 0]) ** 4, np.float64(scales[i, 1]) ** 4, np.float64(scales[i, 2]) ** 4
+    for k in range(3):
+        # Rows of S^-1 R^T times s^2 are columns of R S.
+        spread = row[3 + k] ** 2 * v0 + row[6 + k] ** 2 * v1 + row[9 + k] ** 2 * v2
+        half = math.sqrt(row[LIMIT] * spread) * (1.0 + _GROW)
+        low, high = row[k] - half, row[k] + half
+        box[k] = low - abs(low) * _ROUND
+        box[3 + k] = -(high + abs(high) * _ROUND)
+
+
+@kernel
+def _boxes(means, quats, scales, opacities):
+    """[n, 8] boxes of all hulls and [n] whether each can be seen."""
+    n = means.shape[0]
+    boxes, keep = np.zeros((n, BOX), np.float32), np.empty(n, np.bool_)
+    for chunk in prange((n + 255) // 256):
+        row = np.empty(EXACT, np.float64)
+        for i in range(chunk * 256, min(chunk * 256 + 256, n)):
+            keep[i] = _sound(means, quats, scales, opacities, i)
+            if keep[i]:
+                _fill_exact(means, quats, scales, opacities, i, row)
+                _hull_box(row, scales, i, boxes[i])
+    return boxes, keep
+
+
+@scalar
+def _fill_rough(rough, leaf, lane, row, centre, smallest):
+    """Fill a lane of a leaf of ``rough``."""
+    at = leaf * ROUGH + lane
+    for k in range(3):
+        rough[at + k * GROUP] = row[k] - centre[k]
+    for k in range(3, 12):
+        rough[at + k * GROUP] = row[k]
+    rough[at + LIMIT * GROUP] = row[LIMIT] * _WIDER
+    rough[at + ERROR * GROUP] = _ROUNDING / (np.float64(smallest) * smallest)
+
+
+@scalar
+def _leave_empty(rough, leaf, lane, row):
+    """A lane and row that no ray meets."""
+    row[:] = 0.0
+    at = leaf * ROUGH + lane
+    for k in range(14):
+        rough[at + k * GROUP] = 0.0
+    # A unit ball of impossible radius: anything undefined would count as met.
+    for k in range(3):
+        rough[at + (LOCAL + 4 * k) * GROUP] = row[LOCAL + 4 * k] = 1.0
+    rough[at + LIMIT * GROUP] = row[LIMIT] = -np.inf
+
+
+@scalar
+def _refit_leaf(order, leaf, gaussians, centre, rough, exact, joined):
+    """Fill a leaf's part of the tree, and its box [8], highest negated."""
+    means, quats, scales, opacities = gaussians
+    hull = np.empty(BOX, np.float32)
+    joined[:], centre[:] = np.inf, 0.0
+    for lane in range(GROUP):
+        slot = leaf * GROUP + lane
+        i, row = order[slot], exact[slot]
+        if i >= 0 and _sound(means, quats, scales, opacities, i):
+            _fill_exact(means, quats, scales, opacities, i, row)
+            _hull_box(row, scales, i, hull)
+            for k in range(6):
+                joined[k] = min(joined[k], hull[k])
+        else:
+            row[LIMIT] = -np.inf
+    if joined[0] == np.inf:
+        return
+    for k in range(3):
+        centre[k] = 0.5 * joined[k] - 0.5 * joined[3 + k]
+    for lane in range(GROUP):
+        row = exact[leaf * GROUP + lane]
+        if row[LIMIT] > 0:
+            i = order[leaf * GROUP + lane]
+            _fill_rough(rough, leaf, lane, row, centre, min(scales[i, 0], scales[i, 1], scales[i, 2]))
+        else:
+            _leave_empty(rough, leaf, lane, row)
+
+
+@kernel
+def _refit_leaves(order, means, quats, scales, opacities, boxes, centres, rough, exact):
+    """Fill ``rough``, ``exact`` and the boxes of the nodes above leaves; a task is one such node."""
+    leaves = order.size // GROUP
+    for node in prange((leaves + GROUP - 1) // GROUP):
+        joined = np.empty(BOX, np.float32)
+        for child in range(GROUP):
+            leaf = node * GROUP + child
+            joined[:] = np.inf
+            if leaf < leaves:
+                gaussians = means, quats, scales, opacities
+                _refit_leaf(order, leaf, gaussians, centres[leaf], rough, exact, joined)
+            for k in range(3):
+                boxes[node * NODE + k * GROUP + child] = joined[k]
+                boxes[node * NODE + (3 + k) * GROUP + child] = -joined[3 + k]
+
+
+@lane_kernel
+def _refit_level(boxes, below_first, below_last, first):
+    """Fill the boxes of a level of nodes from those of the level below."""
+    count = below_last - below_first
+    for node in prange((count + GROUP - 1) // GROUP):
+        for child in range(GROUP):
+            at, source = (first + node) * NODE + child, (below_first + node * GROUP + child) * NODE
+            for k in range(6):
+                value = np.float32(np.inf if k < 3 else -np.inf)
+                if node * GROUP + child < count:
+                    for lane in range(GROUP):
+                        other = boxes[source + k * GROUP + lane]
+                        value = min(value, other) if k < 3 else max(value, other)
+                boxes[at + k * GROUP] = value
+
+
+def refit(tree: Tree, means, quats, scales, opacities) -> None:
+    """Make the tree right for other values of the same Gaussians, in place.
+
+    Args:
+        tree: of as many Gaussians.
+        means, quats, scales, opacities: [n, 3], [n, 4], [n, 3], [n] float32.
+    """
+    _refit_leaves(tree.order, means, quats, scales, opacities, tree.boxes, *tree[-3:])
+    for first, middle in zip(tree.levels[:-2], tree.levels[1:-1], strict=True):
+        _refit_level(tree.boxes, first, middle, middle)
+
+
+def build(means, quats, scales, opacities) -> Tree:
+    """Build a hierarchy; arguments as in ``refit``. The result does not depend on the threads."""
+    boxes, keep = _boxes(means, quats, scales, opacities)
+    ids = np.arange(len(means), dtype=np.int32)
+    # Gaussians that cannot be seen come last: a refit may bring them back.
+    packed = np.concatenate([packing_order(boxes, ids[keep]), ids[~keep]])
+    leaves = max(1, -(-packed.size // GROUP))
+    order = np.full(leaves * GROUP, -1, np.int32)
+    order[: packed.size] = packed
+    levels, counts = [0], -(-leaves // GROUP)
+    below = [np.arange(counts, dtype=np.int32) * GROUP]
+    while counts > 1:
+        first, counts = levels[-1], -(-counts // GROUP)
+        levels.append(first + below[-1].size)
+        below.append(-1 - first - np.arange(counts, dtype=np.int32) * GROUP)
+    levels = np.array([*levels, levels[-1] + below[-1].size], np.int64)
+    nodes = int(levels[-1])
+    tree = Tree(
+        order, np.empty(nodes * NODE, np.float32), np.concatenate(below), levels,
+        np.zeros((leaves, 3), np.float32), np.zeros(leaves * ROUGH, np.float32),
+        np.zeros((leaves * GROUP, EXACT), np.float64),
+    )  # fmt: skip
+    refit(tree, means, quats, scales, opacities)
+    return tree

@@ -1,0 +1,142 @@
+"""The second half of the gradient of free rays: records of hits, added up Gaussian by Gaussian.
+
+In the frame in which a Gaussian is the unit ball, W = S^-1 R^T, d_g = W d, y = W (o + tau d - mu), with
+g = dL/dsigma and h = dL/dtau / |d_g|^2: dL/dmu = -W^T sum v, v = g y - h d_g, and
+N = sum g y y^T - h (d_g y^T + y d_g^T) holds the gradients to the axes: dL/dlog s_j = -N_jj, and a turn
+R (I + [w]x) gives -<N, S^-1 [w]x S>.
+"""
+
+import math
+
+import numpy as np
+from numba import prange
+
+from sfumato.ops.cpu.bvh import OPACITY
+from sfumato.ops.cpu.free_shade import shade_backward
+from sfumato.ops.cpu.jit import kernel, scalar, serial_kernel
+from sfumato.ops.cpu.ray_walk import ray_of, response
+
+# Gaussians dealt to this many tasks in turn, so that those seen by many rays spread over the threads.
+_TASKS, _RUN = 64, 16
+# Sums per Gaussian: v; N as (xx, xy, xz, yy, yz, zz); pull; the mean's gradient through its colour.
+_V, _N, _PULL, _SIGHT, _SUMS = 0, 3, 9, 10, 13
+
+
+@serial_kernel
+def sorted_by_slot(slots, num_slots):
+    """(starts [num_slots + 1], records in the order of their slot); equal ones keep their order."""
+    starts = np.zeros(num_slots + 1, np.int64)
+    for record in range(slots.size):
+        starts[slots[record] + 1] += 1
+    for slot in range(num_slots):
+        starts[slot + 1] += starts[slot]
+    place, order = starts[:-1].copy(), np.empty(slots.size, np.int32)
+    for record in range(slots.size):
+        order[place[slots[record]]] = record
+        place[slots[record]] += 1
+    return starts, order
+
+
+@scalar
+def _add_response(row, ray, pull, to_tau, sums):
+    """Add one hit to v, N and the pull."""
+    _, y, d, dd = response(row, ray)
+    g, h = -pull, to_tau / dd
+    sums[0] += g * y[0] - h * d[0]
+    sums[1] += g * y[1] - h * d[1]
+    sums[2] += g * y[2] - h * d[2]
+    sums[3] += g * y[0] * y[0] - 2.0 * h * d[0] * y[0]
+    sums[4] += g * y[0] * y[1] - h * (d[0] * y[1] + y[0] * d[1])
+    sums[5] += g * y[0] * y[2] - h * (d[0] * y[2] + y[0] * d[2])
+    sums[6] += g * y[1] * y[1] - 2.0 * h * d[1] * y[1]
+    sums[7] += g * y[1] * y[2] - h * (d[1] * y[2] + y[1] * d[2])
+    sums[8] += g * y[2] * y[2] - 2.0 * h * d[2] * y[2]
+    sums[_PULL] += pull
+
+
+@scalar
+def _add_geometry(row, quats, scales, i, sums, grads):
+    """Turn a Gaussian's sums into gradients and add them to ``grads``."""
+    grad_means, grad_quats, grad_scales, grad_opacities = grads
+    for k in range(3):
+        pushed = row[3 + k] * sums[0] + row[6 + k] * sums[1] + row[9 + k] * sums[2]
+        grad_means[i, k] += sums[_SIGHT + k] - pushed
+    s0, s1, s2 = np.float64(scales[i, 0]), np.float64(scales[i, 1]), np.float64(scales[i, 2])
+    grad_scales[i, 0] -= sums[_N] / s0
+    grad_scales[i, 1] -= sums[_N + 3] / s1
+    grad_scales[i, 2] -= sums[_N + 5] / s2
+    grad_opacities[i] += sums[_PULL] / row[OPACITY]
+    # Twice the gradient to the turn w, as a unit quaternion moves by half of q (0, w).
+    tx = 2.0 * sums[_N + 4] * (s2 / s1 - s1 / s2)
+    ty = 2.0 * sums[_N + 2] * (s0 / s2 - s2 / s0)
+    tz = 2.0 * sums[_N + 1] * (s1 / s0 - s0 / s1)
+    w, x, y, z = (
+        np.float64(quats[i, 0]), np.float64(quats[i, 1]), np.float64(quats[i, 2]), np.float64(quats[i, 3])
+    )  # fmt: skip
+    per_length2 = 1.0 / (w * w + x * x + y * y + z * z)
+    grad_quats[i, 0] += (-x * tx - y * ty - z * tz) * per_length2
+    grad_quats[i, 1] += (w * tx - z * ty + y * tz) * per_length2
+    grad_quats[i, 2] += (z * tx + w * ty - x * tz) * per_length2
+    grad_quats[i, 3] += (-y * tx + x * ty + w * tz) * per_length2
+
+
+@scalar
+def _add_features(degree, weight, lit, grad, basis, sums):
+    """Add one hit to the gradients of a Gaussian's features, ``sums`` [k, d]."""
+    if degree < 0:
+        for k in range(grad.size):
+            sums[0, k] += weight * grad[k]
+        return
+    red = weight * grad[0] if lit & 1 else 0.0
+    green = weight * grad[1] if lit & 2 else 0.0
+    blue = weight * grad[2] if lit & 4 else 0.0
+    for k in range((degree + 1) ** 2):
+        sums[k, 0] += basis[k] * red
+        sums[k, 1] += basis[k] * green
+        sums[k, 2] += basis[k] * blue
+
+
+@kernel
+def gather(
+    tree, means, quats, scales, features, degree, origins, directions, grad_image, grad_distance,
+    starts, order, rays, weights, pulls, lit, grads, grad_features,
+):  # fmt: skip
+    """Add the gradients of all recorded hits to those of their Gaussians.
+
+    Args:
+        tree, means, features, degree, origins, directions: as in free_forward.
+        quats, scales: [n, 4], [n, 3].
+        grad_image, grad_distance: [m, d], [m].
+        starts, order: from sorted_by_slot.
+        rays, weights, pulls, lit: from free_backward.
+        grads: of means, quats, scales, opacities; added to.
+        grad_features: [n, k, d], added to.
+    """
+    runs, used = (starts.size - 1 + _RUN - 1) // _RUN, max(degree + 1, 1) ** 2
+    for task in prange(_TASKS):
+        sums, of_features = np.empty(_SUMS), np.empty((used, grad_image.shape[1]))
+        basis, along = np.empty(16, np.float32), np.empty(16, np.float32)
+        for run in range(task, runs, _TASKS):
+            for slot in range(run * _RUN, min(run * _RUN + _RUN, starts.size - 1)):
+                if starts[slot] == starts[slot + 1]:
+                    continue
+                sums[:], of_features[:] = 0.0, 0.0
+                i, row = tree.order[slot], tree.exact[slot]
+                for place in range(starts[slot], starts[slot + 1]):
+                    record = order[place]
+                    j, weight = rays[record], np.float64(weights[record])
+                    _, ray = ray_of(origins, directions, j, -math.inf, math.inf)
+                    _add_response(row, ray, np.float64(pulls[record]), weight * grad_distance[j], sums)
+                    if degree >= 0:
+                        gx, gy, gz = shade_backward(
+                            features, degree, means, i, origins[j], grad_image[j], weight, lit[record],
+                            basis, along,
+                        )  # fmt: skip
+                        sums[_SIGHT] += gx
+                        sums[_SIGHT + 1] += gy
+                        sums[_SIGHT + 2] += gz
+                    _add_features(degree, weight, lit[record], grad_image[j], basis, of_features)
+                _add_geometry(row, quats, scales, i, sums, grads)
+                for k in range(used):
+                    for channel in range(grad_image.shape[1]):
+                        grad_features[i, k, channel] += of_features[k, channel]

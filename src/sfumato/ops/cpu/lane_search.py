@@ -1,0 +1,62 @@
+"""Searching with lanes: which lanes hold, and where the least of many numbers stands.
+
+Lists that are searched are padded with infinity to a whole number of groups of ``GROUP``.
+"""
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from sfumato.ops.cpu import lanes as ln
+from sfumato.ops.cpu.jit import lane_function
+
+# Numbers that are looked at together; also the children of a node of the hierarchy.
+GROUP = 16
+
+
+@intrinsic
+def mask_bits(typingctx, mask):
+    """uint64 whose bit i says whether the mask holds in lane i."""
+
+    def codegen(context, builder, signature, args):
+        bits = builder.bitcast(args[0], ir.IntType(mask.width))
+        return builder.zext(bits, ir.IntType(64))
+
+    return types.uint64(mask), codegen
+
+
+@intrinsic
+def least(typingctx, a):
+    """The least of the lanes, as float32; none may be NaN."""
+
+    def codegen(context, builder, signature, args):
+        value, width = args[0], a.width
+        while width > 1:
+            width //= 2
+            low = ln.shuffle(builder, value, value, range(width))
+            high = ln.shuffle(builder, value, value, range(width, 2 * width))
+            value = builder.select(builder.fcmp_ordered("<", low, high), low, high)
+        return builder.extract_element(value, ln.I32(0))
+
+    return types.float32(a), codegen
+
+
+@lane_function
+def least_of(values, count):
+    """The least of the first ``count`` (at least 1) of a list padded with infinity."""
+    found = ln.load(GROUP, values, 0)
+    for i in range(GROUP, count, GROUP):
+        found = ln.smaller(ln.load(GROUP, values, i), found)
+    return least(found)
+
+
+@lane_function
+def position_of(values, wanted):
+    """Where the first number that is ``wanted`` or less stands; there must be one."""
+    at = 0
+    while True:
+        bits = mask_bits(ln.load(GROUP, values, at) <= wanted)
+        if bits != np.uint64(0):
+            return at + ln.trailing_zeros(bits)
+        at += GROUP

@@ -1,0 +1,270 @@
+"""Ray tracing along free rays: any origins and directions, in any order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sfumato.checks import check_shapes
+from sfumato.errors import ConfigError, ShapeError
+from sfumato.ops.backend import as_array, uses_definition
+from sfumato.ops.reference.trace_rays import trace_rays as definition
+
+# Gaussians of a leaf, and children of a node, of the hierarchy.
+_FAN = 16
+
+
+@torch.library.custom_op("sfumato::hierarchy", mutates_args=(), device_types="cpu")
+def _hierarchy(means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor) -> list[Tensor]:
+    from sfumato.ops.cpu.bvh import build
+
+    return [torch.from_numpy(a) for a in build(*map(as_array, (means, quats, scales, opacities)))]
+
+
+@_hierarchy.register_fake
+def _(means, quats, scales, opacities):
+    leaves = max(1, -(-means.shape[0] // _FAN))
+    levels = [-(-leaves // _FAN)]
+    while levels[-1] > 1:
+        levels.append(-(-levels[-1] // _FAN))
+    nodes = sum(levels)
+    return [
+        means.new_empty(leaves * _FAN, dtype=torch.int32),
+        means.new_empty(nodes * 6 * _FAN),
+        means.new_empty(nodes, dtype=torch.int32),
+        means.new_empty(len(levels) + 1, dtype=torch.int64),
+        means.new_empty(leaves, 3),
+        means.new_empty(leaves * 14 * _FAN),
+        means.new_empty(leaves * _FAN, 16, dtype=torch.float64),
+    ]
+
+
+@dataclass(frozen=True)
+class Hierarchy:
+    """A tree of boxes over n Gaussians, by which rays find those they hit.
+
+    Built once and given to many calls of :func:`trace_rays` it saves its building; it must be refitted
+    whenever the Gaussians change. Built anew it may be faster to trace, but gives the same picture.
+
+    Attributes:
+        arrays: of ops.cpu.bvh.Tree; none where the Gaussians are float64, whose definition needs no tree.
+        count: n.
+    """
+
+    arrays: list[Tensor]
+    count: int
+
+    @staticmethod
+    def build(means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor) -> Hierarchy:
+        """Build the tree of Gaussians.
+
+        Args:
+            means, quats, scales, opacities: [n, 3], [n, 4], [n, 3], [n] as in :func:`trace_rays`.
+
+        Returns:
+            Hierarchy.
+
+        Raises:
+            ShapeError: a tensor has another shape, dtype or device.
+        """
+        gaussians = _checked(means, quats, scales, opacities)
+        return Hierarchy([] if uses_definition(means) else _hierarchy(*gaussians), len(means))
+
+    def refit(self, means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor) -> None:
+        """Make the tree right for other values of the same n Gaussians, in place.
+
+        Args:
+            means, quats, scales, opacities: [n, 3], [n, 4], [n, 3], [n] as in :func:`trace_rays`.
+
+        Raises:
+            ShapeError: a tensor has another shape, dtype or device, or n is another than at the building.
+        """
+        from sfumato.ops.cpu.bvh import Tree, refit
+
+        gaussians = _checked(means, quats, scales, opacities)
+        self.check_count(means)
+        if not uses_definition(means):
+            refit(Tree(*map(as_array, self.arrays)), *map(as_array, gaussians))
+
+    def check_count(self, means: Tensor) -> None:
+        """Refuse Gaussians that the tree was not built of.
+
+        Args:
+            means: [n, 3].
+
+        Raises:
+            ShapeError: n or the dtype is another than at the building.
+        """
+        if len(means) != self.count or bool(self.arrays) == uses_definition(means):
+            kind = "float32" if self.arrays else "float64"
+            raise ShapeError(
+                f"the hierarchy is of {self.count} Gaussians in {kind}, not {len(means)} in {means.dtype}: "
+                "build it anew"
+            )
+
+
+def _checked(means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor) -> list[Tensor]:
+    check_shapes(
+        like=means,
+        means=(means, "n 3"),
+        quats=(quats, "n 4"),
+        scales=(scales, "n 3"),
+        opacities=(opacities, "n"),
+    )
+    return [tensor.detach() for tensor in (means, quats, scales, opacities)]
+
+
+@torch.library.custom_op("sfumato::trace_rays", mutates_args=(), device_types="cpu")
+def _trace_rays(
+    means: Tensor,
+    quats: Tensor,
+    scales: Tensor,
+    opacities: Tensor,
+    features: Tensor,
+    origins: Tensor,
+    directions: Tensor,
+    background: Tensor,
+    tree: list[Tensor],
+    degree: int,
+    near: float,
+    far: float,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    from sfumato.ops.cpu.bvh import Tree
+    from sfumato.ops.cpu.trace_rays import trace_rays_forward
+
+    found = trace_rays_forward(
+        Tree(*map(as_array, tree)), as_array(means), as_array(features), degree,
+        (as_array(origins), as_array(directions)), as_array(background), near, far,
+    )  # fmt: skip
+    return tuple(map(torch.from_numpy, found))
+
+
+@_trace_rays.register_fake
+def _(means, quats, scales, opacities, features, origins, directions, background, tree, degree, near, far):
+    m = origins.shape[0]
+    alpha, distance = means.new_empty(m), means.new_empty(m)
+    return means.new_empty(m, background.shape[0]), alpha, distance, means.new_empty(m, dtype=torch.int32)
+
+
+@torch.library.custom_op("sfumato::trace_rays_backward", mutates_args=(), device_types="cpu")
+def _trace_rays_backward(
+    grads: list[Tensor],
+    outputs: list[Tensor],
+    inputs: list[Tensor],
+    tree: list[Tensor],
+    degree: int,
+    near: float,
+    far: float,
+    with_rays: bool,
+) -> list[Tensor]:
+    from sfumato.ops.cpu.bvh import Tree
+    from sfumato.ops.cpu.trace_rays import trace_rays_backward
+
+    means, quats, scales, _, features, *rays = map(as_array, inputs)
+    found = trace_rays_backward(
+        Tree(*map(as_array, tree)), (means, quats, scales), features, degree, rays, near, far,
+        [as_array(t) for t in outputs], [as_array(t) for t in grads], with_rays,
+    )  # fmt: skip
+    return [torch.from_numpy(a) for a in found]
+
+
+@_trace_rays_backward.register_fake
+def _(grads, outputs, inputs, tree, degree, near, far, with_rays):
+    return [*map(torch.empty_like, inputs), grads[0].new_empty(grads[0].shape[1])]
+
+
+def _setup(ctx, inputs, output):
+    *tensors, _, tree, ctx.degree, ctx.near, ctx.far = inputs
+    ctx.mark_non_differentiable(output[3])
+    ctx.save_for_backward(*output, *tensors, *tree)
+
+
+def _backward(ctx, *grads):
+    outputs, inputs, tree = ctx.saved_tensors[:4], ctx.saved_tensors[4:11], ctx.saved_tensors[11:]
+    with_rays = any(ctx.needs_input_grad[5:7])
+    found = _trace_rays_backward(
+        list(grads[:3]), list(outputs), list(inputs), list(tree), ctx.degree, ctx.near, ctx.far, with_rays
+    )
+    return *found, [None] * len(tree), None, None, None
+
+
+_trace_rays.register_autograd(_backward, setup_context=_setup)
+
+
+def trace_rays(
+    means: Tensor,
+    quats: Tensor,
+    scales: Tensor,
+    opacities: Tensor,
+    features: Tensor,
+    origins: Tensor,
+    directions: Tensor,
+    background: Tensor,
+    *,
+    near: float,
+    far: float,
+    degree: int | None = None,
+    hierarchy: Hierarchy | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Blend Gaussians front to back along rays, each in its own order of distance.
+
+    alpha = min(0.999, opacity * exp(-sigma)) at the point of maximum along the ray; a hit with alpha <
+    1/255 or a distance outside [near, far] is skipped; a ray stops before the Gaussian that would bring
+    its transmittance to 1e-4 or below. Gaussians that are not sound (NaN, a scale of zero or less, a
+    quaternion of zeros) and rays that are not (NaN, a direction of zeros) meet nothing.
+
+    Args:
+        means: [n, 3] centres, world frame, scene units.
+        quats: [n, 4] world_from_local as (w, x, y, z), any non-zero length.
+        scales: [n, 3] standard deviations along the local axes, scene units.
+        opacities: [n] peak opacities.
+        features: [n, d] values to blend, or [n, k, 3] spherical harmonics, which each ray sees from its
+            origin.
+        origins: [m, 3] of the rays, world frame, scene units.
+        directions: [m, 3], any non-zero length; distances do not depend on it.
+        background: [d] value behind everything; d is 3 for spherical harmonics.
+        near, far: distance along the ray that is kept, scene units.
+        degree: of the spherical harmonics, 0 to 3; None where ``features`` are values.
+        hierarchy: of these very Gaussians; None: one is built for this call.
+
+    Returns:
+        image [m, d]; alpha [m], 1 - final transmittance; distance [m], the sum of weight * tau.
+
+    Raises:
+        ShapeError: a tensor has another shape, dtype or device, or the hierarchy is of others.
+        ConfigError: the degree is not 0 to 3, or there are too few coefficients for it.
+
+    Gradients: all tensors. A hit held at 0.999 passes none to its sigma and opacity. None through the
+        order, the skipping and the stop.
+
+    Source: Deybach 2025, eq. 3 to 7 and 21; docs/equations.md.
+    """
+    sizes = check_shapes(
+        like=means,
+        means=(means, "n 3"),
+        quats=(quats, "n 4"),
+        scales=(scales, "n 3"),
+        opacities=(opacities, "n"),
+        features=(features, "n d" if degree is None else "n k 3"),
+        origins=(origins, "m 3"),
+        directions=(directions, "m 3"),
+        background=(background, "d" if degree is None else "3"),
+    )
+    if degree is not None and (degree not in (0, 1, 2, 3) or sizes["k"] < (degree + 1) ** 2):
+        raise ConfigError(f"SH degree {degree} does not fit {sizes['k']} coefficients: give 0 to 3")
+    if hierarchy is not None:
+        hierarchy.check_count(means)
+    if uses_definition(means):
+        return definition(
+            means, quats, scales, opacities, features, origins, directions, background,
+            near=near, far=far, degree=degree,
+        )  # fmt: skip
+    tree = hierarchy or Hierarchy.build(means, quats, scales, opacities)
+    if degree is None:
+        features = features[:, None]
+    return _trace_rays(
+        means, quats, scales, opacities, features, origins, directions, background, tree.arrays,
+        -1 if degree is None else degree, near, far,
+    )[:3]  # fmt: skip

@@ -40,10 +40,10 @@ export function buildPanel() {
   byId("floaters").setAttribute("aria-disabled", String(Boolean(missing)));
   byId("floaters").title = missing ?? "Gaussians that sfumato edit --clean would remove";
   byId("floaters").addEventListener("click", () => showFloaters(!isMarking()));
-  byId("exact-toggle").hidden = !isOffered;
-  byId("exact-toggle").disabled = !hasStage();
+  // Where the page cannot draw there is no choice.
+  byId("exact-toggle").hidden = !isOffered || !hasStage();
   byId("exact-toggle").addEventListener("click", () => chooseExact(!isExact()));
-  document.querySelector("[data-mode=error]").hidden = !isOffered || !cameras.some((view) => view.photo);
+  byId("error-mode").hidden = !isOffered || !cameras.some((view) => view.photo);
   for (const element of document.querySelectorAll("[data-needs]")) element.hidden = byId(element.dataset.needs).hidden;
   onTrouble(say);
   byId("reset").addEventListener("click", () => reset());
@@ -160,7 +160,7 @@ function fillStrip() {
 
 function caption(view) {
   byId("caption").hidden = !view;
-  document.querySelector("[data-mode=error]").disabled = !view?.photo;
+  byId("error-mode").disabled = !view?.photo;
   if (mode === "error" && !view?.photo) choose("colour");
   showFrusta(showsCameras && !view);
   for (const [index, button] of [...strip.children].entries()) {
@@ -256,8 +256,8 @@ export function tell(now) {
   saidAt = now;
   const [frames, picture] = [rate(), lastPicture()];
   if (frames) byId("rate").textContent = `${frames < 10 ? frames.toFixed(1) : Math.round(frames)} fps`;
-  else if (isExact()) byId("rate").textContent = picture ? `exact, in ${picture.seconds.toFixed(2)} s` : "exact";
-  else if (byId("rate").textContent.startsWith("exact")) byId("rate").textContent = "";
+  else if (isExact()) byId("rate").textContent = picture ? `exact, in ${picture.seconds.toFixed(2)} s` : "drawing the first picture";
+  else if (/exact|drawing/.test(byId("rate").textContent)) byId("rate").textContent = "";
   byId("rate").style.opacity = frames ? 1 : 0.7;
   const range = isExact() ? picture?.range : depthRange();
   const count = floatersShown();

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,8 @@ import numpy as np
 from sfumato import machine
 from sfumato.footage.records import Footage, Picture
 from sfumato.sfm.config import SfmConfig
+from sfumato.sfm.crew import Crew, Job
+from sfumato.sfm.parts import Parts, parts_of
 from sfumato.sfm.progress import Report
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ _DOUBLED_BELOW_PX = 1000
 # Doubling finds many more; the most that are kept then, as a share, for the sake of the time to compare.
 _DOUBLED_SHARE = 0.75
 _PICTURES_OF_A_RICH_MODEL = 8
+# Pictures that a process is given at once, and the seconds that each may take: many times what it does.
+_PICTURES_AT_ONCE, _ALLOWED_S = 2, 60.0
 
 
 @dataclass(frozen=True)
@@ -107,27 +111,27 @@ def extract(database: Path, footage: Footage, settings: Settings, report: Report
         settings: how.
         report: told how many pictures are done.
     """
-    import pycolmap
-
-    options = pycolmap.FeatureExtractionOptions()
-    options.use_gpu = False
-    options.max_image_size = settings.side_px
-    options.num_threads = machine.cores()
-    options.sift.max_num_features = settings.count
-    options.sift.first_octave = -1 if settings.doubled else 0
     names = [picture.name for picture in footage.pictures]
-    report(0, len(names))
-    done = 0
-    for chunk in chunks(names, 4 * machine.cores()):
-        pycolmap.extract_features(
-            database,
-            footage.folder,
-            image_names=chunk,
-            extraction_options=options,
-            device=pycolmap.Device.cpu,
-        )
-        done += len(chunk)
+    with parts_of(database, database.with_name("parts")) as parts, Crew(machine.cores()) as crew:
+        missing = [name for name in names if not parts.has_features(name)]
+        done = len(names) - len(missing)
         report(done, len(names))
+        jobs = (_job(parts, chunk, footage, settings) for chunk in chunks(missing, _PICTURES_AT_ONCE))
+        for request in crew.results(jobs):
+            parts.take_features(Path(request["database"]), request["names"])
+            done += len(request["names"])
+            report(done, len(names))
+
+
+def _job(parts: Parts, names: list[str], footage: Footage, settings: Settings) -> Job:
+    """Finding the features of some pictures."""
+
+    def prepare() -> dict[str, Any]:
+        part = parts.cut(names, with_features=False)
+        files = {"database": str(part.resolve()), "images": str(footage.folder.resolve())}
+        return {"work": "extract", **files, "names": names, **asdict(settings)}
+
+    return Job(f"finding features in {' and '.join(names)}", prepare, _ALLOWED_S * len(names))
 
 
 def chunks(items: Sequence[Any], size: int) -> Iterator[list[Any]]:

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from sfumato import machine
+from sfumato.sfm.crew import Crew, Job
 from sfumato.sfm.features import chunks
+from sfumato.sfm.parts import Parts, parts_of
 from sfumato.sfm.progress import Report
 
-_PAIRS_AT_ONCE = 60
+# Pairs that a process is given at once, few enough that no process waits long for another at the end.
+_FEWEST_PAIRS, _MOST_PAIRS, _SHARES = 12, 64, 4
+# COLMAP prepares each picture of them first, so they are of so many pictures with so many others.
+_TILE = 8
+# Seconds that a pair may take: many times what it does.
+_ALLOWED_S = 3.0
+
+Names = tuple[str, str]
 
 
 def match(
     database: Path,
-    pairs: Sequence[tuple[str, str]],
+    pairs: Sequence[Names],
     folder: Path,
     report: Report,
     seed: int,
@@ -25,29 +35,40 @@ def match(
     Args:
         database: with features.
         pairs: names of the pictures.
-        folder: where the list of pairs may be written.
+        folder: where parts of the database may be written.
         report: told how many pairs are done.
         seed: of the search for the geometry.
         tolerance_px: largest distance of a feature from what the geometry says.
     """
-    import pycolmap
-
-    options = pycolmap.FeatureMatchingOptions()
-    options.use_gpu = False
-    options.num_threads = machine.cores()
-    verification = pycolmap.TwoViewGeometryOptions()
-    verification.ransac.random_seed = seed
-    verification.ransac.max_error = tolerance_px
-    listed = pycolmap.ImportedPairingOptions()
-    listed.match_list_path = folder / "pairs.txt"
-    report(0, len(pairs))
-    done = 0
-    for chunk in chunks(pairs, _PAIRS_AT_ONCE * machine.cores()):
-        listed.match_list_path.write_text("".join(f"{a} {b}\n" for a, b in chunk), "utf-8")
-        pycolmap.match_image_pairs(database, options, listed, verification, pycolmap.Device.cpu)
-        done += len(chunk)
+    with parts_of(database, folder / "parts") as parts, Crew(machine.cores()) as crew:
+        missing = in_tiles([pair for pair in pairs if not parts.is_compared(*pair)])
+        done = len(pairs) - len(missing)
         report(done, len(pairs))
-    listed.match_list_path.unlink(missing_ok=True)
+        share = len(missing) // (_SHARES * machine.cores())
+        size = min(max(share, _FEWEST_PAIRS), _MOST_PAIRS)
+        jobs = (_job(parts, chunk, seed, tolerance_px) for chunk in chunks(missing, size))
+        for request in crew.results(jobs):
+            parts.take_matches(Path(request["database"]), request["pairs"])
+            done += len(request["pairs"])
+            report(done, len(pairs))
+
+
+def in_tiles(pairs: Sequence[Names]) -> list[Names]:
+    """Pairs in an order in which those that follow each other are of few pictures."""
+    places = {name: place for place, name in enumerate(sorted({name for pair in pairs for name in pair}))}
+    return sorted(pairs, key=lambda pair: ([places[name] // _TILE for name in pair], pair))
+
+
+def _job(parts: Parts, pairs: list[Names], seed: int, tolerance_px: float) -> Job:
+    """Comparing some pairs."""
+
+    def prepare() -> dict[str, Any]:
+        part = parts.cut(sorted({name for pair in pairs for name in pair}), with_features=True)
+        options = {"seed": seed, "tolerance_px": tolerance_px}
+        return {"work": "match", "database": str(part.resolve()), "pairs": pairs, **options}
+
+    what = f"comparing {len(pairs)} pairs, {' with '.join(pairs[0])} to {' with '.join(pairs[-1])},"
+    return Job(what, prepare, _ALLOWED_S * len(pairs))
 
 
 def are_all_compared(database: Path) -> bool:

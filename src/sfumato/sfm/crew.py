@@ -1,0 +1,251 @@
+"""Processes that do COLMAP's work: one that dies or hangs is replaced, and what it had is done again."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sfumato.errors import SfumatoError
+
+_log = logging.getLogger("sfumato")
+
+# A process is given up after so many seconds without an answer, or so many times the longest work so far.
+_LEAST_S, _TIMES_LONGEST = 120.0, 20.0
+# Each further attempt may take so many times longer, as the machine may be slow and nothing else.
+_LONGER = 4.0
+# The last attempt is made while no other process works, and so with all the memory.
+_ATTEMPTS = 4
+# Waiting is broken off so often, as Ctrl-C does not end a wait on every system.
+_LOOK_S = 0.5
+_ENDING_S = 10.0
+_SHOWN_CHARACTERS = 300
+
+
+@dataclass(frozen=True)
+class Job:
+    """Work for one process.
+
+    Attributes:
+        what: it does, in words.
+        prepare: makes the files it needs anew and gives the request, before each attempt.
+        allowed_s: more than it takes on any machine.
+    """
+
+    what: str
+    prepare: Callable[[], Mapping[str, Any]]
+    allowed_s: float
+
+
+@dataclass
+class _Task:
+    """A job, and how it goes."""
+
+    job: Job
+    failures: int = 0
+    request: Mapping[str, Any] = field(default_factory=dict)
+    began_s: float = 0.0
+    until_s: float = 0.0
+
+    @property
+    def is_last_attempt(self) -> bool:
+        return self.failures == _ATTEMPTS - 1
+
+
+class Crew:
+    """Processes that work at the same time; none is left when the ``with`` block ends.
+
+    Args:
+        size: most processes.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._workers: list[_Worker] = []
+        self._answers: queue.Queue[tuple[_Worker, bytes]] = queue.Queue()
+        self._again: list[_Task] = []
+        self._longest_s = 0.0
+
+    def __enter__(self) -> Crew:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        while self._workers:
+            self._workers.pop().end()
+
+    def results(self, jobs: Iterable[Job]) -> Iterator[Mapping[str, Any]]:
+        """Do jobs, and give the request of each one that is done, in no certain order.
+
+        Args:
+            jobs: asked for one by one, when a process is free.
+
+        Raises:
+            SfumatoError: a job failed in every attempt.
+        """
+        waiting = iter(jobs)
+        while self._hand_out(waiting):
+            with suppress(queue.Empty):
+                done = self._answer(*self._answers.get(timeout=_LOOK_S))
+                if done:
+                    yield done.request
+            for worker in [worker for worker in self._workers if worker.is_overdue()]:
+                self._replace(worker, f"no answer for {worker.asked_for_s():.0f} s")
+
+    def _hand_out(self, waiting: Iterator[Job]) -> bool:
+        """Give work to everyone who is free; whether anyone works."""
+        while task := self._next(waiting):
+            free = next((worker for worker in self._workers if worker.task is None), None)
+            if free is None:
+                free = _Worker(self._answers)
+                self._workers.append(free)
+            task.request = task.job.prepare()
+            task.began_s = time.monotonic()
+            task.until_s = task.began_s + allowed_s(task.job, self._longest_s) * _LONGER**task.failures
+            free.give(task)
+        return any(worker.task for worker in self._workers)
+
+    def _next(self, waiting: Iterator[Job]) -> _Task | None:
+        """What may be begun now."""
+        working = [worker.task for worker in self._workers if worker.task]
+        if len(working) >= self._size or any(task.is_last_attempt for task in working):
+            return None
+        if self._again:
+            return None if working and self._again[0].is_last_attempt else self._again.pop(0)
+        job = next(waiting, None)
+        return _Task(job) if job else None
+
+    def _answer(self, worker: _Worker, line: bytes) -> _Task | None:
+        """Take a line that a process wrote, empty at its end; the task if it is done."""
+        if worker not in self._workers:
+            return None
+        error = json.loads(line)["error"] if line else worker.ending()
+        if error:
+            self._replace(worker, error)
+            return None
+        task, worker.task = worker.task, None
+        self._longest_s = max(self._longest_s, time.monotonic() - task.began_s)
+        return task
+
+    def _replace(self, worker: _Worker, why: str) -> None:
+        """End a process; what it did is done again, up to the last attempt."""
+        self._workers.remove(worker)
+        words = worker.end()
+        task = worker.task
+        if task is None:
+            return
+        task.failures += 1
+        what = f"{task.job.what} failed in a process of COLMAP ({why}{words and ': '}{words})"
+        if task.failures == _ATTEMPTS:
+            raise SfumatoError(
+                f"{what}, {_ATTEMPTS} times; free some memory or leave these pictures out, and give the "
+                "same command again: it goes on where it was"
+            )
+        _log.warning("%s; it is done again", what)
+        self._again.append(task)
+
+
+class _Worker:
+    """A process, and what it works at."""
+
+    def __init__(self, answers: queue.Queue[tuple[_Worker, bytes]]) -> None:
+        self.task: _Task | None = None
+        # On most systems without a name, so that nothing is left of it in any case.
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115
+        try:
+            self._process = subprocess.Popen(
+                command(),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._complaints,
+                env=_environment(),
+                # Python looks for modules where it is started, and would find the user's files first.
+                cwd=Path(__file__).resolve().parents[2],
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            )
+        except OSError as error:
+            self._complaints.close()
+            reason = (error.strerror or str(error)).lower()
+            raise SfumatoError(
+                f"cannot start {command()[0]}: {reason}; free some memory, and give the same command again"
+            ) from error
+        self._listener = threading.Thread(target=self._listen, args=(answers,), daemon=True)
+        self._listener.start()
+
+    def give(self, task: _Task) -> None:
+        """Ask for something."""
+        self.task = task
+        # Whether it has died is told by the end of its answers.
+        with suppress(OSError):
+            self._process.stdin.write(json.dumps({**task.request}).encode() + b"\n")
+            self._process.stdin.flush()
+
+    def asked_for_s(self) -> float:
+        """Seconds since it was asked."""
+        return time.monotonic() - self.task.began_s
+
+    def is_overdue(self) -> bool:
+        """Whether it should have answered."""
+        return self.task is not None and time.monotonic() > self.task.until_s
+
+    def ending(self) -> str:
+        """How the process, whose answers have come to an end, ended itself."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_ENDING_S)
+        code = self._process.returncode
+        if code is None or code >= 0:
+            return f"it ended with code {code}"
+        with suppress(ValueError):
+            return f"it ended by {signal.Signals(-code).name}"
+        return f"it ended by signal {-code}"
+
+    def end(self) -> str:
+        """Kill the process if it lives; its last words."""
+        self._process.kill()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_ENDING_S)
+        self._listener.join(_ENDING_S)
+        with suppress(OSError):
+            self._process.stdin.close()
+        self._process.stdout.close()
+        self._complaints.seek(0)
+        words = " ".join(self._complaints.read().decode("utf-8", "replace").split())
+        self._complaints.close()
+        return words[-_SHOWN_CHARACTERS:]
+
+    def _listen(self, answers: queue.Queue[tuple[_Worker, bytes]]) -> None:
+        for line in self._process.stdout:
+            answers.put((self, line))
+        answers.put((self, b""))
+
+
+def command() -> list[str]:
+    """How a process is started."""
+    return [sys.executable, "-m", "sfumato.sfm.worker"]
+
+
+def allowed_s(job: Job, longest_s: float) -> float:
+    """Seconds after which a first attempt is given up.
+
+    Args:
+        job: what is done.
+        longest_s: that any job took so far.
+    """
+    return max(_LEAST_S, job.allowed_s, _TIMES_LONGEST * longest_s)
+
+
+def _environment() -> dict[str, str]:
+    """For a process that finds the modules that this one has found, and starts no threads of its own."""
+    paths = os.pathsep.join(path for path in sys.path if path)
+    return {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}

@@ -84,11 +84,29 @@ def changed(content: bytes, edits: list) -> bytes:
     return content
 
 
+STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+SLACK_BYTES = 48 << 20
+
+
+def memory(key: str) -> int:
+    """Bytes that this process has (VmRSS), or had at most since RESET was written to (VmHWM); on Linux."""
+    line = next(line for line in STATUS.read_text().splitlines() if line.startswith(key))
+    return int(line.split()[1]) << 10
+
+
 def assert_scene_or_format_error(load, path: Path) -> None:
-    """Reading gives a scene of finite numbers, or one line that says why not."""
+    """Reading gives a scene of finite numbers, or one line that says why not, and takes little memory."""
+    before, held = 0, 0
+    if RESET.exists():
+        RESET.write_text("5")
+        before = memory("VmRSS")
     try:
         scene = load(path)
     except FormatError as error:
         assert len(str(error).splitlines()) == 1 and str(error).isprintable()
     else:
-        assert all(bool(torch.isfinite(getattr(scene, f.name)).all()) for f in fields(scene))
+        arrays = [getattr(scene, f.name) for f in fields(scene)]
+        assert all(bool(torch.isfinite(array).all()) for array in arrays)
+        held = sum(array.nbytes for array in arrays)
+    if RESET.exists():
+        assert memory("VmHWM") - before <= SLACK_BYTES + 2 * held

@@ -30,7 +30,7 @@ class Traced(NamedTuple):
 
 
 def _rays(directions: Tensor, offsets: Tensor) -> tuple:
-    """(offsets, beginnings, middles, boxes of blocks, tiles and groups, extent, reach, moving) for the kernels."""
+    """Offsets, beginnings, middles, boxes of blocks, tiles and groups, extent, reach, whether they differ."""
     from sfumato.ops.cpu.trace_tiles import block_planes, ray_blocks
 
     arrays = ray_blocks(as_array(directions))
@@ -54,10 +54,11 @@ def _trace(
     offsets: Tensor,
     background: Tensor,
     absgrad_probe: Tensor,
+    depths: Tensor,
     near: float,
     far: float,
 ) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
-    from sfumato.ops.cpu.trace_blend import trace_forward
+    from sfumato.ops.cpu.trace import trace_forward
     from sfumato.ops.cpu.trace_records import trace_records
     from sfumato.ops.cpu.trace_tiles import bin_rays
 
@@ -65,13 +66,16 @@ def _trace(
     records, fine, distances = trace_records(
         *map(as_array, (means, quats, scales, opacities, colours, eye)), reach
     )
+    exact = depths.numel() == 0
+    if not exact:
+        distances = np.where(np.isfinite(distances), as_array(depths), np.inf).astype(np.float32)
     binned = bin_rays(records, distances, boxes, tiles, groups, extent, far)
     order, _, _, pair_rank, pair_mask, tile_starts = binned
     height, width, d = *directions.shape[:2], colours.shape[1]
     image = np.empty((height, width, d), np.float32)
     alpha, distance = np.empty((2, height, width), np.float32)
     trace_forward(
-        (0,) * d, moving, records, fine, as_array(background), planes, begins, middles, boxes, extent,
+        (0,) * d, moving, exact, records, fine, as_array(background), planes, begins, middles, boxes, extent,
         np.float32(near), np.float32(far), order, pair_rank, pair_mask, tile_starts, image, alpha, distance,
     )  # fmt: skip
     kept = [torch.from_numpy(a.view(np.int64) if a.dtype == np.uint64 else a) for a in binned]
@@ -80,7 +84,19 @@ def _trace(
 
 @_trace.register_fake
 def _(
-    means, quats, scales, opacities, colours, eye, directions, offsets, background, absgrad_probe, near, far
+    means,
+    quats,
+    scales,
+    opacities,
+    colours,
+    eye,
+    directions,
+    offsets,
+    background,
+    absgrad_probe,
+    depths,
+    near,
+    far,
 ):
     sizes = torch.library.get_ctx()
     visible, slots, pairs = (sizes.new_dynamic_size() for _ in range(3))
@@ -103,10 +119,11 @@ def _trace_backward(
     binned: list[Tensor],
     near: float,
     far: float,
+    exact: bool,
     turning: bool,
     absolute: bool,
 ) -> list[Tensor]:
-    from sfumato.ops.cpu.trace_blend import trace_backward
+    from sfumato.ops.cpu.trace_backward import trace_backward
     from sfumato.ops.cpu.trace_records import sums_layout, trace_gradients, trace_records
 
     means, quats, scales, opacities, colours, eye, directions, offsets = inputs
@@ -120,8 +137,9 @@ def _trace_backward(
     sums = np.zeros((pair_rank.size, row), np.float32)
     grad_rays = np.zeros((*directions.shape[:2], 6) if turning else (0, 0, 6), np.float32)
     trace_backward(
-        (0,) * d, moving, *((0,) if flag else () for flag in (deep, turning, absolute)),
-        records, fine, planes, begins, middles, boxes, extent, np.float32(near), np.float32(far), order, pair_rank, pair_mask.view(np.uint64), tile_starts,
+        (0,) * d, moving, exact, deep, turning, (0,) if absolute else (),
+        records, fine, planes, begins, middles, boxes, extent, np.float32(near), np.float32(far),
+        order, pair_rank, pair_mask.view(np.uint64), tile_starts,
         as_array(remaining)[..., None], as_array(grad_image), as_array(grad_alpha)[..., None],
         as_array(grad_distance)[..., None], sums, grad_rays,
     )  # fmt: skip
@@ -130,16 +148,16 @@ def _trace_backward(
 
 
 @_trace_backward.register_fake
-def _(grad_image, grad_alpha, grad_distance, remaining, inputs, binned, near, far, turning, absolute):
+def _(grad_image, grad_alpha, grad_distance, remaining, inputs, binned, near, far, exact, turning, absolute):
     rays = (*grad_alpha.shape, 6) if turning else (0, 0, 6)
     scene = (torch.empty_like(t) for t in inputs[:5])
     return [*scene, grad_alpha.new_empty(len(inputs[0])), grad_alpha.new_empty(rays)]
 
 
 def _setup(ctx, inputs, output):
-    *tensors, background, absgrad_probe, ctx.near, ctx.far = inputs
+    *tensors, background, absgrad_probe, depths, ctx.near, ctx.far = inputs
     image, alpha, distance, binned = output
-    ctx.absolute = absgrad_probe.numel() > 0
+    ctx.absolute, ctx.exact = absgrad_probe.numel() > 0, depths.numel() == 0
     ctx.mark_non_differentiable(*binned)
     ctx.save_for_backward(image, alpha, distance, background, *tensors, *binned)
 
@@ -153,7 +171,7 @@ def _backward(ctx, grad_image, grad_alpha, grad_distance, _):
     # The background's share counts as what alpha takes away.
     to_alpha = grad_alpha - (grad_image * background).sum(-1)
     remaining = remaining + to_alpha * alpha + grad_distance * distance
-    flags = (ctx.near, ctx.far, turning, ctx.absolute)
+    flags = (ctx.near, ctx.far, ctx.exact, turning, ctx.absolute)
     *scene, steepness, grad_rays = _trace_backward(
         grad_image, to_alpha, grad_distance, remaining, inputs, binned, *flags
     )
@@ -162,7 +180,7 @@ def _backward(ctx, grad_image, grad_alpha, grad_distance, _):
     to_directions = grad_rays[..., :3] if ctx.needs_input_grad[6] else None
     to_offsets = grad_rays[..., 3:] if ctx.needs_input_grad[7] and inputs[7].numel() else None
     grad_probe = steepness if ctx.absolute else None
-    return *scene, grad_eye, to_directions, to_offsets, grad_background, grad_probe, None, None
+    return *scene, grad_eye, to_directions, to_offsets, grad_background, grad_probe, None, None, None
 
 
 _trace.register_autograd(_backward, setup_context=_setup)
@@ -182,6 +200,7 @@ def trace(
     far: float,
     offsets: Tensor | None = None,
     absgrad_probe: Tensor | None = None,
+    depths: Tensor | None = None,
 ) -> Traced:
     """Blend Gaussians front to back along an image of rays, each ray in its own order.
 
@@ -204,6 +223,8 @@ def trace(
             the scene, as of a rolling shutter or a lens.
         absgrad_probe: [n] or None; its value is not read, its gradient is the sum over the rays of the
             length of the gradient of ``means``; float32 only.
+        depths: [n] to blend in this order on every ray, nearest first, as a rasterizer does; None: each
+            ray in the order of its own hits.
 
     Returns:
         Traced. A Gaussian that is not finite, or has no size or rotation, is not seen.
@@ -227,21 +248,36 @@ def trace(
         directions=(directions, "h w 3"),
         background=(background, "d"),
         **({} if offsets is None else {"offsets": (offsets, "h w 3")}),
+        **({} if depths is None else {"depths": (depths, "n")}),
     )
     height, width = directions.shape[:2]
     directions = normalised(directions.reshape(-1, 3))
     if uses_definition(means):
         origins = eye.expand(height * width, 3) if offsets is None else eye + offsets.reshape(-1, 3)
         flat = reference.trace(
-            means, quats, scales, opacities, colours, origins, directions, background, near=near, far=far
-        )
+            means, quats, scales, opacities, colours, origins, directions, background,
+            near=near, far=far, depths=depths,
+        )  # fmt: skip
         image, alpha, distance = (t.reshape(height, width, *t.shape[1:]) for t in flat)
         return Traced(image, alpha, distance, reference.sound(means, quats, scales, opacities))
     offsets = means.new_empty(0) if offsets is None else offsets
+    depths = means.new_empty(0) if depths is None else depths.detach()
     probe = means.new_empty(0) if absgrad_probe is None else absgrad_probe
     directions = directions.reshape(height, width, 3)
     image, alpha, distance, binned = _trace(
-        means, quats, scales, opacities, colours, eye, directions, offsets, background, probe, near, far
+        means,
+        quats,
+        scales,
+        opacities,
+        colours,
+        eye,
+        directions,
+        offsets,
+        background,
+        probe,
+        depths,
+        near,
+        far,
     )
     order, _, _, pair_rank, _, _ = binned
     visible = torch.zeros(len(means), dtype=torch.bool)

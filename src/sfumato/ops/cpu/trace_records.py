@@ -19,7 +19,7 @@ from sfumato.ops import constants
 from sfumato.ops.cpu import bundles
 from sfumato.ops.cpu.jit import kernel, scalar
 
-# Columns of a record: rows X, Y and Z; w; log2 of the opacity; a lower bound of tau (infinite if unseen); the channels.
+# Columns of a record: rows X, Y and Z; w; log2 of the opacity; a lower bound of tau; the channels.
 X, Y, Z, W, LOG2_OPACITY, NEAREST, CHANNELS = 0, 3, 6, 9, 10, 11, 12
 # Columns of the float64 companion: X, Y.
 FINE = 6
@@ -52,7 +52,7 @@ def _rotation(quats, i, r):
 
 @scalar
 def _frame(means, quats, scales, i, eye, r, q, rows):
-    """Fill the rotation ``r``, the turn ``q`` of the unit ball and ``rows`` = q S^-1 r^T; w and 1 / |quat|."""
+    """Fill the rotation ``r``, the ball's turn ``q`` and ``rows`` = q S^-1 r^T; w and 1 / |quat|."""
     inverse = _rotation(quats, i, r)
     m0, m1, m2 = (
         means[i, 0] - np.float64(eye[0]),

@@ -175,7 +175,7 @@ def _hull(flat, at, extent, shift):
 
 @lane_kernel
 def find_tiles(order, records, extent, group_boxes, tile_boxes):
-    """Tiles that each Gaussian of ``order`` may touch: their number [m] int64 and a bit each, [m, groups] uint16."""
+    """Tiles that each Gaussian of ``order`` may touch: their number [m], and a bit each [m, groups]."""
     counts, found = (
         np.zeros(order.size, np.int64),
         np.zeros((order.size, tile_boxes.shape[1] // GROUP), np.uint16),

@@ -74,6 +74,7 @@ def trace(
     far: float,
     alpha_min: float = ALPHA_MIN,
     transmittance_stop: float = TRANSMITTANCE_STOP,
+    depths: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Blend Gaussians front to back along rays, each ray in its own order.
 
@@ -82,15 +83,18 @@ def trace(
     Gaussian that would bring its transmittance to 1e-4 or below.
 
     Args:
-        means, quats, scales: as in ``response``.
+        means: [n, 3] centres, world frame, scene units.
+        quats: [n, 4] world_from_local as (w, x, y, z), any non-zero length.
+        scales: [n, 3] standard deviations along the local axes, scene units.
         opacities: [n] peak opacities.
         colours: [n, d] values to blend, or [m, n, d], for each ray its own.
         origins: [m, 3] of the rays, world frame, scene units.
-        directions: [m, 3], any non-zero length; distances do not depend on it.
+        directions: [m, 3], any length; distances do not depend on it. Zero: a ray that sees the background.
         background: [d] value behind everything.
         near, far: distance along the ray that is kept, scene units.
         alpha_min: hits below are skipped; 0 makes the image smooth, for finite differences.
         transmittance_stop: where a ray stops; 0 for never.
+        depths: [n] to blend in this order on every ray, nearest first; None: by each ray's own hits.
 
     Returns:
         image [m, d]; alpha [m], 1 - final transmittance; distance [m], the sum of weight * tau.
@@ -104,11 +108,16 @@ def trace(
     # Only sound rows enter the graph: a NaN in another can then reach no gradient.
     means, quats, scales, opacities = (t[rows] for t in (means, quats, scales, opacities))
     colours = colours[..., rows, :]
+    # So a ray without a direction, or from nowhere: another takes its place and hits nothing.
+    sent = ((directions != 0).any(1) & torch.cat([origins, directions], 1).isfinite().all(1))[:, None]
+    origins = torch.where(sent, origins, 0.0)
+    directions = torch.where(sent, directions, directions.new_tensor([0.0, 0.0, 1.0]))
     tau, sigma = response(means, quats, scales, origins, normalised(directions))
     alpha = (opacities * torch.exp(-sigma)).clamp_max(ALPHA_MAX)
     # Written so that NaN fails every test.
-    hit = (alpha >= alpha_min) & (tau >= near) & (tau <= far)
-    order = torch.where(hit, tau, torch.inf).detach().sort(dim=1, stable=True).indices
+    hit = sent & (alpha >= alpha_min) & (tau >= near) & (tau <= far)
+    key = tau if depths is None else depths[rows].expand_as(tau)
+    order = torch.where(hit, key, torch.inf).detach().sort(dim=1, stable=True).indices
     alpha, hit, tau = (t.gather(1, order) for t in (alpha, hit, tau))
     alpha = torch.where(hit, alpha, 0.0)
     clear = torch.cumprod(1 - alpha, dim=1)

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from sfumato.checks import check_shapes
-from sfumato.maths.quaternions import normalised
 from sfumato.ops import reference
 from sfumato.ops.backend import as_array, uses_definition
 from sfumato.ops.constants import RAY_TILE_PX
@@ -154,6 +153,14 @@ def _(grad_image, grad_alpha, grad_distance, remaining, inputs, binned, near, fa
     return [*scene, grad_alpha.new_empty(len(inputs[0])), grad_alpha.new_empty(rays)]
 
 
+def _before_normalisation(grad: Tensor, directions: Tensor) -> Tensor:
+    """Gradient to directions of any length, from that to their unit vectors."""
+    length = directions.norm(dim=-1, keepdim=True)
+    inverse = torch.where(length > 0, 1 / length, 0.0)
+    unit = directions * inverse
+    return (grad - (grad * unit).sum(-1, keepdim=True) * unit) * inverse
+
+
 def _setup(ctx, inputs, output):
     *tensors, background, absgrad_probe, depths, ctx.near, ctx.far = inputs
     image, alpha, distance, binned = output
@@ -177,7 +184,7 @@ def _backward(ctx, grad_image, grad_alpha, grad_distance, _):
     )
     grad_background = (clear * grad_image).sum((0, 1)) if ctx.needs_input_grad[8] else None
     grad_eye = -scene[0].sum(0) if ctx.needs_input_grad[5] else None
-    to_directions = grad_rays[..., :3] if ctx.needs_input_grad[6] else None
+    to_directions = _before_normalisation(grad_rays[..., :3], inputs[6]) if ctx.needs_input_grad[6] else None
     to_offsets = grad_rays[..., 3:] if ctx.needs_input_grad[7] and inputs[7].numel() else None
     grad_probe = steepness if ctx.absolute else None
     return *scene, grad_eye, to_directions, to_offsets, grad_background, grad_probe, None, None, None
@@ -251,9 +258,9 @@ def trace(
         **({} if depths is None else {"depths": (depths, "n")}),
     )
     height, width = directions.shape[:2]
-    directions = normalised(directions.reshape(-1, 3))
     if uses_definition(means):
         origins = eye.expand(height * width, 3) if offsets is None else eye + offsets.reshape(-1, 3)
+        directions = directions.reshape(-1, 3)
         flat = reference.trace(
             means, quats, scales, opacities, colours, origins, directions, background,
             near=near, far=far, depths=depths,
@@ -263,7 +270,6 @@ def trace(
     offsets = means.new_empty(0) if offsets is None else offsets
     depths = means.new_empty(0) if depths is None else depths.detach()
     probe = means.new_empty(0) if absgrad_probe is None else absgrad_probe
-    directions = directions.reshape(height, width, 3)
     image, alpha, distance, binned = _trace(
         means,
         quats,

@@ -23,7 +23,7 @@ TILE_WIDTH, TILE_HEIGHT = constants.RAY_TILE_PX, constants.RAY_TILE_PX
 LANES = BLOCK_WIDTH * BLOCK_HEIGHT
 # Boxes are tested in groups of this many; tiles are padded to it.
 GROUP = 16
-# Directions are unit vectors in float32: their boxes are widened by a few of their roundings.
+# Boxes of unit vectors are kept in float32: they are widened by a few of its roundings.
 _MARGIN = np.float32(2e-6)
 # 2 ln 2: twice the sigma that halves a response.
 _TWICE_LN2 = np.float32(2.0 * np.log(2.0))
@@ -40,12 +40,27 @@ def _put_box(boxes, at, low, high):
             boxes[3 + k, at] = _HALF * (high[k] - low[k]) + _MARGIN
 
 
+@scalar
+def _unit(directions, y, x, unit):
+    """Fill ``unit`` [3] float64 with a direction of length one; whether there is one."""
+    length2 = 0.0
+    for k in range(3):
+        unit[k] = directions[y, x, k]
+        length2 += unit[k] * unit[k]
+    if not 0.0 < length2 < np.inf:
+        return False
+    inverse = 1.0 / np.sqrt(length2)
+    for k in range(3):
+        unit[k] *= inverse
+    return True
+
+
 @kernel
 def ray_blocks(directions):
-    """Directions block by block.
+    """Directions block by block, made unit vectors in float64: a small Gaussian feels what float32 rounds.
 
     Args:
-        directions: [h, w, 3] float32 unit vectors; zero where there is no ray.
+        directions: [h, w, 3] float32 of any length; zero where there is no ray.
 
     Returns:
         offsets [tiles, 64, 3, 16] float32 from the block's middle; NaN without a ray or outside the image;
@@ -65,19 +80,19 @@ def ray_blocks(directions):
     group_boxes = np.full((6, (groups + GROUP - 1) // GROUP * GROUP), -1.0, np.float32)
     lows, highs = np.empty((tiles, 3), np.float32), np.empty((tiles, 3), np.float32)
     for tile in prange(tiles):
+        unit, units = np.empty(3), np.empty((3, LANES))
         low, high = np.empty(3, np.float32), np.empty(3, np.float32)
         tile_low, tile_high = np.full(3, np.inf, np.float32), np.full(3, -np.inf, np.float32)
         for block in range(BLOCKS):
             x0 = (tile % tiles_x) * TILE_WIDTH + (block % BLOCK_COLUMNS) * BLOCK_WIDTH
             y0 = (tile // tiles_x) * TILE_HEIGHT + (block // BLOCK_COLUMNS) * BLOCK_HEIGHT
-            low[:], high[:] = np.inf, -np.inf
+            low[:], high[:], units[:] = np.inf, -np.inf, np.nan
             for y in range(y0, min(y0 + BLOCK_HEIGHT, height)):
                 for x in range(x0, min(x0 + BLOCK_WIDTH, width)):
-                    if directions[y, x, 0] == 0 and directions[y, x, 1] == 0 and directions[y, x, 2] == 0:
-                        continue
-                    for k in range(3):
-                        low[k] = min(low[k], directions[y, x, k])
-                        high[k] = max(high[k], directions[y, x, k])
+                    if _unit(directions, y, x, unit):
+                        for k in range(3):
+                            units[k, (y - y0) * BLOCK_WIDTH + x - x0] = unit[k]
+                            low[k], high[k] = min(low[k], unit[k]), max(high[k], unit[k])
             if not low[0] <= high[0]:
                 continue
             _put_box(block_boxes[tile], block, low, high)
@@ -85,12 +100,8 @@ def ray_blocks(directions):
                 middle = 0.5 * (np.float64(low[k]) + high[k])
                 middles[tile, block, k] = middle
                 tile_low[k], tile_high[k] = min(tile_low[k], low[k]), max(tile_high[k], high[k])
-                for y in range(y0, min(y0 + BLOCK_HEIGHT, height)):
-                    for x in range(x0, min(x0 + BLOCK_WIDTH, width)):
-                        if directions[y, x, 0] == 0 and directions[y, x, 1] == 0 and directions[y, x, 2] == 0:
-                            continue
-                        lane = (y - y0) * BLOCK_WIDTH + x - x0
-                        offsets[tile, block, k, lane] = directions[y, x, k] - middle
+                for lane in range(LANES):
+                    offsets[tile, block, k, lane] = units[k, lane] - middle
         for k in range(3):
             lows[tile, k], highs[tile, k] = tile_low[k], tile_high[k]
         _put_box(tile_boxes, tile, tile_low, tile_high)

@@ -1,0 +1,315 @@
+"""Tracing against its definition: scenes that break approximations, rays of any lens, broken input."""
+
+import numba
+import pytest
+import torch
+from op_scenes import assert_gradients_close, gaussians, gradients
+from torch.library import opcheck
+
+from sfumato import ops
+from sfumato.errors import ShapeError
+from sfumato.ops import reference
+from sfumato.ops.trace import _trace
+
+FORWARD, BACKWARD = 1e-4, 1e-3
+# More than a tile each way, and neither a multiple of a block.
+WIDTH, HEIGHT = 45, 38
+LIMITS = {"near": 0.01, "far": 1e10}
+
+
+def pinhole(width=WIDTH, height=HEIGHT, tangent=0.6):
+    """Directions [h, w, 3] of a camera that looks along z; ``tangent`` of half its width."""
+    x = ((torch.arange(width) + 0.5) / width * 2 - 1) * tangent
+    y = ((torch.arange(height) + 0.5) / height * 2 - 1) * tangent * height / width
+    return torch.stack(
+        [x.expand(height, width), y[:, None].expand(height, width), torch.ones(height, width)], -1
+    )
+
+
+def sphere(width=WIDTH, height=HEIGHT):
+    """Directions of the whole sphere, and none in one corner."""
+    longitude = ((torch.arange(width) + 0.5) / width * 2 - 1) * torch.pi
+    latitude = ((torch.arange(height) + 0.5) / height - 0.5) * torch.pi
+    longitude, latitude = longitude.expand(height, width), latitude[:, None].expand(height, width)
+    x, z = latitude.cos() * longitude.sin(), latitude.cos() * longitude.cos()
+    directions = torch.stack([x, latitude.sin(), z], -1)
+    directions[:7, :9] = 0.0
+    return directions
+
+
+def scene(change=None, n=40, directions=None):
+    """Inputs of ops.trace by name, float32."""
+    values = gaussians(n, seed=3, dtype=torch.float32)
+    random = torch.Generator().manual_seed(8)
+    inputs = {name: values[name] for name in ("means", "quats", "scales", "opacities")}
+    inputs["colours"] = torch.rand(n, 3, generator=random)
+    inputs["eye"] = torch.tensor([0.1, -0.2, 0.05])
+    inputs["directions"] = pinhole() if directions is None else directions
+    inputs["background"] = torch.rand(3, generator=random)
+    if change:
+        change(inputs)
+    return inputs
+
+
+def overlapping(s):
+    s["means"][:] = torch.tensor([0.0, 0.0, 3.0]) + 0.05 * s["means"]
+    s["opacities"][:] *= 0.3
+
+
+def nested(s):
+    s["means"][:] = torch.tensor([0.1, 0.0, 2.5])
+    s["scales"][:] = torch.linspace(0.02, 0.8, len(s["scales"]))[:, None] * torch.tensor([1.0, 0.7, 0.5])
+    s["means"][:, 2] += torch.linspace(-0.01, 0.01, len(s["means"]))
+
+
+def huge(s):
+    s["scales"][::5] = torch.tensor([50.0, 30.0, 40.0])
+    s["opacities"][::5] = 0.2
+
+
+def tiny(s):
+    s["scales"][:] = torch.tensor([1e-4, 7e-5, 5e-5])
+    # On the rays themselves: nothing else would meet them.
+    rays = s["directions"][::5, ::5].reshape(-1, 3)[: len(s["means"])]
+    beside = 7e-5 * torch.randn(len(rays), 3, generator=torch.Generator().manual_seed(6))
+    s["means"][: len(rays)] = s["eye"] + 5.0 * rays / rays.norm(dim=1, keepdim=True) + beside
+
+
+def needles(s):
+    s["scales"][:] = torch.tensor([1.0, 1e-3, 1e-3])
+    s["opacities"][:] = 0.8
+
+
+def plates(s):
+    s["scales"][:] = torch.tensor([0.5, 0.5, 5e-4])
+
+
+def inside(s):
+    s["means"][:10] = s["eye"] + 0.1 * torch.randn(10, 3, generator=torch.Generator().manual_seed(1))
+    s["scales"][:10] = torch.tensor([0.3, 0.2, 0.4])
+
+
+def at_the_eye(s):
+    s["means"][0] = s["eye"]
+
+
+def grazing(s):
+    # Plates seen from the side: rays run along them.
+    s["quats"][:] = torch.tensor([1.0, 0.0, 0.0, 0.0])
+    s["scales"][:] = torch.tensor([0.5, 1e-3, 2.0])
+    s["means"][:, 1] = torch.linspace(-0.4, 0.4, len(s["means"]))
+
+
+def behind(s):
+    s["means"][::2, 2] *= -1.0
+
+
+def opaque(s):
+    s["opacities"][:] = 1.0
+
+
+SCENES = {
+    f.__name__: f
+    for f in (overlapping, nested, huge, tiny, needles, plates, inside, at_the_eye, grazing, behind, opaque)
+}
+
+
+def converted(inputs, dtype):
+    return {name: None if value is None else value.to(dtype) for name, value in inputs.items()}
+
+
+def outputs_of(inputs, **options):
+    return ops.trace(**inputs, **LIMITS, **options)[:3]
+
+
+def assert_agrees(inputs, forward=FORWARD, backward=BACKWARD):
+    """Values and gradients in float32 against the definition in float64."""
+    found, wanted = outputs_of(inputs), outputs_of(converted(inputs, torch.float64))
+    for name, got, target in zip(("image", "alpha", "distance"), found, wanted, strict=True):
+        error = ((got.double() - target).norm() / target.norm()).item()
+        assert error < forward, f"{name}: relative error {error:.1e}"
+    assert_gradients_close(
+        gradients(lambda **leaves: outputs_of(leaves), inputs),
+        gradients(lambda **leaves: outputs_of(leaves), converted(inputs, torch.float64)),
+        backward,
+    )
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_agrees_with_the_definition(name):
+    assert_agrees(scene(SCENES[name]))
+
+
+def test_the_whole_sphere_and_pixels_without_a_ray():
+    inputs = scene(behind, directions=sphere())
+    assert_agrees(inputs)
+    image, alpha, distance = outputs_of(inputs)
+    assert torch.equal(image[:7, :9], inputs["background"].expand(7, 9, 3))
+    assert not alpha[:7, :9].any() and not distance[:7, :9].any()
+
+
+def test_rays_that_begin_in_different_points():
+    offsets = 0.2 * torch.randn(HEIGHT, WIDTH, 3, generator=torch.Generator().manual_seed(2))
+    for change in (None, inside, needles):
+        assert_agrees({**scene(change), "offsets": offsets})
+
+
+def test_hundreds_in_one_place_are_blended_in_order():
+    n = 500
+    inputs = scene(n=n)
+    inputs["means"] = torch.tensor([0.0, 0.0, 3.0]) + 0.02 * inputs["means"]
+    inputs["opacities"] = torch.full((n,), 0.02)
+    found, wanted = outputs_of(inputs), outputs_of(converted(inputs, torch.float64))
+    torch.testing.assert_close(found[0].double(), wanted[0], rtol=0, atol=1e-4)
+
+
+def test_each_ray_has_its_own_order():
+    """Two crossed plates: neither is in front everywhere, which one order for all cannot show."""
+    half = 0.5**0.5
+    inputs = {
+        "means": torch.tensor([[0.0, 0.0, 2.0], [0.0, 0.0, 2.0001]]),
+        "quats": torch.tensor([[0.924, 0.0, 0.383, 0.0], [0.924, 0.0, -0.383, 0.0]]),
+        "scales": torch.tensor([[half, half, 1e-3]] * 2),
+        "opacities": torch.full((2,), 0.99),
+        "colours": torch.eye(3)[:2],
+        "eye": torch.zeros(3),
+        "directions": pinhole(),
+        "background": torch.zeros(3),
+    }
+    image = outputs_of(inputs)[0][HEIGHT // 2]
+    left, right = image[WIDTH // 4], image[3 * WIDTH // 4]
+    assert (left[0] > left[1]) != (right[0] > right[1])
+    depths = torch.tensor([2.0, 2.0001])
+    one_order = outputs_of(inputs, depths=depths)[0][HEIGHT // 2]
+    same = [torch.allclose(image[x], one_order[x], atol=1e-4) for x in (WIDTH // 4, 3 * WIDTH // 4)]
+    assert sorted(same) == [False, True]
+
+
+def test_one_order_for_all_rays_agrees_with_the_definition():
+    inputs = scene(overlapping)
+    depths = inputs["means"][:, 0].clone() + 5.0
+
+    def ordered(**values):
+        return ops.trace(**values, **LIMITS, depths=depths.to(values["means"]))[:3]
+
+    exact = converted(inputs, torch.float64)
+    for got, target in zip(ordered(**inputs), ordered(**exact), strict=True):
+        assert ((got.double() - target).norm() / target.norm()) < FORWARD
+    assert_gradients_close(gradients(ordered, inputs), gradients(ordered, exact), BACKWARD)
+
+
+def test_the_absolute_gradient_is_that_of_every_ray():
+    inputs = scene(n=6, directions=pinhole(9, 7))
+    weights = torch.rand(7, 9, 3, generator=torch.Generator().manual_seed(0)) - 0.5
+    probe = torch.zeros(6, requires_grad=True)
+    traced = ops.trace(**inputs, **LIMITS, absgrad_probe=probe)
+    (traced.image * weights).sum().backward()
+    exact = converted(inputs, torch.float64)
+    wanted = torch.zeros(6, dtype=torch.float64)
+    for row in range(7):
+        for column in range(9):
+            means = exact["means"].clone().requires_grad_()
+            one = {**exact, "means": means, "directions": exact["directions"][row, column][None, None]}
+            (outputs_of(one)[0] * weights[row, column]).sum().backward()
+            wanted += means.grad.norm(dim=1)
+    torch.testing.assert_close(probe.grad.double(), wanted, rtol=1e-3, atol=1e-5)
+
+
+BROKEN = [
+    *[(field, float("nan")) for field in ("means", "quats", "scales", "opacities")],
+    *[(field, float("inf")) for field in ("means", "quats", "scales")],
+    *[("scales", 0.0), ("scales", -0.1), ("quats", 0.0), ("opacities", 0.0)],
+]
+
+
+@pytest.mark.parametrize(("field", "value"), BROKEN)
+def test_a_broken_gaussian_is_not_seen_and_spoils_no_other(field, value):
+    inputs = scene(n=20)
+    inputs[field][7] = value
+    keep = torch.arange(20) != 7
+    others = {name: t[keep] if len(t) == 20 and t.ndim < 3 else t for name, t in inputs.items()}
+    for got, wanted in zip(outputs_of(inputs), outputs_of(others), strict=True):
+        assert torch.isfinite(got).all()
+        torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-6)
+    assert not ops.trace(**inputs, **LIMITS).visible[7]
+    for values in (inputs, converted(inputs, torch.float64)):
+        grads = gradients(lambda **leaves: outputs_of(leaves), values)
+        assert all(torch.isfinite(gradient).all() for gradient in grads.values())
+
+
+def test_nothing_to_see():
+    for inputs in (scene(n=0), scene(lambda s: s["means"][:, 2].neg_())):
+        image, alpha, distance = outputs_of(inputs)
+        assert torch.equal(image, inputs["background"].expand(HEIGHT, WIDTH, 3))
+        assert not alpha.any() and not distance.any()
+        grads = gradients(lambda **leaves: outputs_of(leaves), inputs)
+        assert grads["background"].any() and not grads["means"].any()
+
+
+def test_one_pixel_and_many_channels():
+    inputs = scene(n=20, directions=pinhole(1, 1))
+    inputs["colours"], inputs["background"] = torch.rand(20, 7), torch.rand(7)
+    for got, wanted in zip(outputs_of(inputs), outputs_of(converted(inputs, torch.float64)), strict=True):
+        torch.testing.assert_close(got.double(), wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_the_length_of_directions_does_not_matter():
+    inputs = scene()
+    longer = {**inputs, "directions": inputs["directions"] * 3.7}
+    for got, wanted in zip(outputs_of(longer), outputs_of(inputs), strict=True):
+        torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_the_number_of_threads_changes_no_bit():
+    inputs, before = scene(n=200), numba.get_num_threads()
+    found = []
+    try:
+        for threads in (1, min(2, before), before):
+            numba.set_num_threads(threads)
+            grads = gradients(lambda **leaves: outputs_of(leaves), inputs)
+            found.append([*outputs_of(inputs), *grads.values()])
+    finally:
+        numba.set_num_threads(before)
+    for other in found[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))
+
+
+def test_is_registered_as_torch_wants_it():
+    inputs = scene(n=8, directions=torch.nn.functional.normalize(pinhole(9, 7), dim=-1))
+    none = torch.empty(0)
+    tensors = [
+        inputs[name] for name in ("means", "quats", "scales", "opacities", "colours", "eye", "directions")
+    ]
+    leaves = [tensor.clone().requires_grad_() for tensor in tensors]
+    opcheck(_trace, (*leaves, none, inputs["background"], none, none, 0.01, 1e10))
+
+
+@pytest.mark.parametrize(
+    ("field", "spoil"),
+    [
+        ("means", lambda t: t[0]),
+        ("quats", lambda t: t[:, :3]),
+        ("scales", lambda t: t[1:]),
+        ("opacities", lambda t: t[:, None]),
+        ("colours", lambda t: t[1:]),
+        ("eye", lambda t: t[None]),
+        ("directions", lambda t: t[0]),
+        ("background", lambda t: t[1:]),
+        ("directions", lambda t: t.double()),
+    ],
+)
+def test_wrong_shapes_and_types_are_named(field, spoil):
+    inputs = scene(n=5)
+    with pytest.raises(ShapeError, match=field) as caught:
+        outputs_of({**inputs, field: spoil(inputs[field])})
+    assert "\n" not in str(caught.value)
+
+
+def test_the_definition_serves_float64():
+    inputs = converted(scene(n=9, directions=pinhole(5, 4)), torch.float64)
+    origins = inputs["eye"].expand(20, 3)
+    wanted = reference.trace(
+        *(inputs[name] for name in ("means", "quats", "scales", "opacities", "colours")),
+        origins, inputs["directions"].reshape(-1, 3), inputs["background"], **LIMITS,
+    )  # fmt: skip
+    assert torch.equal(outputs_of(inputs)[0].reshape(-1, 3), wanted[0])

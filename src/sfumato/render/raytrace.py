@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from sfumato import ops
+from sfumato.errors import ConfigError
 from sfumato.render.output import PulledGaussians, Render
 from sfumato.render.settings import TraceSettings
 from sfumato.scene.cameras import Camera
@@ -38,7 +39,8 @@ def raytrace(gaussians: Gaussians, rays: Rays | Camera, settings: TraceSettings 
 
     Raises:
         ShapeError: dtype or device have no implementation.
-        ConfigError: a lens or a shutter has no rays.
+        ConfigError: a lens or a shutter has no rays, or the absolute gradient is asked for along rays that
+            begin far apart.
 
     Gradients: every field of ``gaussians``; origins and directions of the rays, or the poses of the camera.
 
@@ -87,7 +89,23 @@ def _trace(
                 offsets=offsets,
                 absgrad_probe=probe,
             )
-    raise NotImplementedError
+    if probe is not None:
+        raise ConfigError("absolute_gradient needs an image of rays that begin near one point: leave it out")
+    features, seen_from = (gaussians.sh, degree) if eye is None else (
+        ops.colour(gaussians.sh, gaussians.means, eye, degree), None
+    )  # fmt: skip
+    many = rays.directions.shape[:-1]
+    image, alpha, distance = ops.trace_rays(
+        *shape,
+        features,
+        rays.origins.expand_as(rays.directions).reshape(-1, 3),
+        rays.directions.reshape(-1, 3),
+        background,
+        degree=seen_from,
+        **limits,
+    )
+    visible = ops.sound(means, gaussians.quats, gaussians.scales, gaussians.opacities)
+    return ops.Traced(image.reshape(*many, 3), alpha.reshape(many), distance.reshape(many), visible)
 
 
 @torch.no_grad()

@@ -79,7 +79,7 @@ MANY_PARAMETERS = {
 }
 MODULES_WITHOUT = {
     "reference": {"tiles": "binning changes no value: it is tested through what is blended"},
-    "cpu": {},
+    "cpu": {"unscented": "nothing is blended by it, and most of its time is the lens's: plain torch serves"},
 }
 # Looked up by the name of their parameter.
 READ_BY_NAME = {"Rates"}

@@ -176,13 +176,3 @@ def test_cameras_refuse_what_no_lens_has():
         camera(Lens("simple_radial", (math.nan,)))
     with pytest.raises(ConfigError, match="focal_px"):
         camera(focal_px=(math.nan, 9.0))
-
-
-def test_the_rasterizer_refuses_panoramas_and_rolling_shutters():
-    scene = sfumato.Gaussians(
-        torch.zeros(1, 3), torch.zeros(1, 3), torch.ones(1, 4), torch.zeros(1), torch.zeros(1, 1, 3)
-    )
-    with pytest.raises(ConfigError, match=r"equirectangular.*trace"):
-        sfumato.rasterize(scene, panorama())
-    with pytest.raises(ConfigError, match="global shutter"):
-        sfumato.rasterize(scene, camera(shutter=Shutter(END)))

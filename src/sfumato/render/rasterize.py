@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from sfumato import ops
-from sfumato.errors import ConfigError
 from sfumato.render.output import Render, SeenGaussians
 from sfumato.render.settings import RasterSettings
+from sfumato.render.unscented import rasterize_bent
 from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
 
@@ -20,30 +20,31 @@ _LEAST_ALPHA = 1e-10
 def rasterize(gaussians: Gaussians, camera: Camera, settings: RasterSettings = RasterSettings()) -> Render:
     """Render a scene by projecting each Gaussian to an ellipse and blending them front to back.
 
+    Where a lens bends straight lines, or the shutter is a rolling one, no ellipse is right: Gaussians are
+    still blended in one order for all pixels, but by their exact response along each pixel's ray. There is
+    then no blur, so that what is smaller than a pixel may flicker, and near and far are distances along
+    the rays.
+
     Args:
         gaussians: the scene; float32 uses the kernels, float64 the definitions.
-        camera: pinhole, orthographic or ideal fisheye; camera_from_world is converted to the
-            scene's dtype and device.
+        camera: any; an ideal one (pinhole, orthographic or fisheye, with a global shutter) projects
+            ellipses. Its poses are converted to the scene's dtype and device.
         settings: what to vary.
 
     Returns:
         Render.
 
     Raises:
-        ConfigError: the lens is distorted or a panorama's, or the shutter is a rolling one.
+        ConfigError: ``settings`` filter ellipses (antialiased, another blur_px2) where there are none,
+            or the shutter's poses are half a turn apart.
         ShapeError: dtype or device have no implementation.
 
-    Gradients: every field of ``gaussians``, and camera.camera_from_world.
+    Gradients: every field of ``gaussians``, and the camera's poses.
 
-    Source: Kerbl et al. 2023; Zwicker et al. 2002.
+    Source: Kerbl et al. 2023; Zwicker et al. 2002; Wu et al. 2025.
     """
-    if camera.lens.model not in IDEAL_LENSES:
-        raise ConfigError(
-            f"the rasterizer takes {', '.join(IDEAL_LENSES)} lenses, "
-            f"not {camera.lens.model!r}: trace rays instead, or undistort the pictures first"
-        )
-    if camera.shutter is not None:
-        raise ConfigError("the rasterizer takes a global shutter: trace rays instead, or set shutter=None")
+    if camera.shutter is not None or camera.lens.model not in IDEAL_LENSES:
+        return rasterize_bent(gaussians, camera, settings)
     like = gaussians.means
     camera_from_world = camera.camera_from_world.to(like)
     size = {"width": camera.width, "height": camera.height}

@@ -7,6 +7,7 @@ from sfumato.ops.reference.covariance import covariance
 from sfumato.ops.reference.photometric import photometric_loss, ssim, ssim_map
 from sfumato.ops.reference.project import MODELS, project
 from sfumato.ops.reference.trace import Response, response, sound, trace
+from sfumato.ops.reference.unscented import sigma_points, unscented
 
 __all__ = [
     "MODELS",
@@ -18,8 +19,10 @@ __all__ = [
     "photometric_loss",
     "project",
     "response",
+    "sigma_points",
     "sound",
     "ssim",
     "ssim_map",
     "trace",
+    "unscented",
 ]

@@ -1,0 +1,140 @@
+"""The rasterizer of cameras whose picture no affine projection describes: bent lenses, rolling shutters."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import torch
+from torch import Tensor
+
+from sfumato import ops
+from sfumato.errors import ConfigError
+from sfumato.ops.constants import BLUR_PX2
+from sfumato.render.output import PulledGaussians, Render
+from sfumato.render.settings import RasterSettings
+from sfumato.scene.cameras import Camera
+from sfumato.scene.gaussians import Gaussians
+from sfumato.scene.image_points import image_points
+from sfumato.scene.lenses import ON_TANGENTS
+from sfumato.scene.pixel_directions import pixel_directions
+from sfumato.scene.rays import camera_rays
+
+# Keeps 0 / 0 at 0 where nothing is seen.
+_LEAST_ALPHA = 1e-10
+
+
+@dataclass(frozen=True)
+class BentGaussians(PulledGaussians):
+    """What a bent or rolling picture saw of each Gaussian; see ``Seen``.
+
+    Attributes:
+        gaussians: the scene.
+        camera: that saw it.
+    """
+
+    gaussians: Gaussians
+    camera: Camera
+
+    @cached_property
+    def ellipses(self) -> ops.Unscented:
+        """Where the Gaussians are in the picture, by the unscented transform; found when asked for."""
+        g = self.gaussians.detach()
+        width, height = self.camera.size_px
+        return ops.unscented(
+            g.means, g.quats, g.scales, g.opacities, partial(_placed, self.camera), width=width, height=height
+        )
+
+
+def rasterize_bent(gaussians: Gaussians, camera: Camera, settings: RasterSettings) -> Render:
+    """Render a scene by the response of each Gaussian along each pixel's ray, in one order for all pixels.
+
+    The order is that of the centres: by camera z at mid exposure, or by distance for lenses that may see
+    behind the camera. There is no low-pass filter, as no ellipse is blended.
+
+    Args:
+        gaussians: the scene; float32 uses the kernels, float64 the definitions.
+        camera: any lens, with a rolling shutter or without.
+        settings: what to vary; near and far are distances along the rays.
+
+    Returns:
+        Render, whose ``seen`` is BentGaussians.
+
+    Raises:
+        ConfigError: the settings ask for a filter, or the shutter's poses are half a turn apart.
+        ShapeError: dtype or device have no implementation.
+
+    Gradients: every field of ``gaussians``, and the poses of the camera.
+
+    Source: Wu et al. 2025 (3DGUT).
+    """
+    _refuse_filters(camera, settings)
+    like = gaussians.means
+    rays = camera_rays(camera, like=like)
+    offsets = None if rays.origins.ndim == 1 else rays.origins - rays.viewpoint
+    degree = gaussians.sh_degree if settings.sh_degree is None else settings.sh_degree
+    colours = ops.colour(gaussians.sh, gaussians.means, rays.viewpoint, min(degree, gaussians.sh_degree))
+    # A copy of its own gathers what moves the ellipsoids alone, not the direction that colour is seen from.
+    means = gaussians.means.view_as(gaussians.means)
+    probe = like.new_zeros(len(like), requires_grad=True) if settings.absolute_gradient else None
+    traced = ops.trace(
+        means,
+        gaussians.quats,
+        gaussians.scales,
+        gaussians.opacities,
+        colours,
+        rays.viewpoint,
+        rays.directions,
+        like.new_tensor(settings.background),
+        near=settings.near,
+        far=settings.far,
+        offsets=offsets,
+        absgrad_probe=probe,
+        depths=_order(camera, means.detach(), rays.viewpoint.detach()),
+    )
+    depth = None
+    if settings.depth:
+        depth = traced.distance / traced.alpha.clamp_min(_LEAST_ALPHA)
+        depth = depth * pixel_directions(camera, like=like)[..., 2]
+    half_image = _half_image(gaussians, camera, rays.viewpoint)
+    seen = BentGaussians(traced.visible, means, probe, half_image, gaussians, camera)
+    return Render(traced.image, traced.alpha, depth, seen)
+
+
+def _refuse_filters(camera: Camera, settings: RasterSettings) -> None:
+    what = f"a {camera.lens.model} lens" if camera.shutter is None else "a rolling shutter"
+    if settings.antialiased:
+        raise ConfigError(f"antialiased is a filter of ellipses, of which {what} has none: leave it out")
+    if settings.blur_px2 != BLUR_PX2:
+        raise ConfigError(
+            f"blur_px2 is a filter of ellipses, of which {what} has none: leave it at {BLUR_PX2}"
+        )
+
+
+def _order(camera: Camera, means: Tensor, eye: Tensor) -> Tensor:
+    """[n] what Gaussians are sorted by."""
+    if camera.lens.model not in (*ON_TANGENTS, "ortho"):
+        return (means - eye).norm(dim=1)
+    pose = camera.camera_from_world.detach().to(means)
+    forward = pose[2, :3]
+    if camera.shutter is not None:
+        # Halfway between two rotations, up to its length, which changes no order.
+        forward = forward + camera.shutter.camera_from_world_end.detach().to(means)[2, :3]
+    return (means - eye) @ forward
+
+
+def _placed(camera: Camera, points: Tensor) -> tuple[Tensor, Tensor]:
+    """Pixels [m, 2] and depths [m] of points, such that what a lens sees has a positive depth."""
+    pixels, z = image_points(camera, points)
+    if camera.lens.model in (*ON_TANGENTS, "ortho"):
+        return pixels, z
+    eye = camera_rays(camera, like=points).viewpoint.detach()
+    return pixels, (points - eye).norm(dim=1)
+
+
+@torch.no_grad()
+def _half_image(gaussians: Gaussians, camera: Camera, eye: Tensor) -> Tensor:
+    """[n] scene units that are half a picture at a Gaussian's distance."""
+    halves = [0.5 * side / focal for side, focal in zip(camera.size_px, camera.focal_px, strict=True)]
+    return (gaussians.means - eye).norm(dim=1) * math.sqrt(halves[0] * halves[1])

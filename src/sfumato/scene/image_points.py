@@ -1,0 +1,83 @@
+"""Where points of the world land in a camera's picture: the other way round than ``camera_rays``."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sfumato.checks import check_shapes
+from sfumato.scene.cameras import Camera
+from sfumato.scene.shutter import pose_between
+from sfumato.scene.unprojection import distort_directions
+
+# Each round leaves of the error the share of the picture that a point crosses during the read-out.
+_ROUNDS = 12
+_CLOSE_PX = 1e-4
+
+
+@torch.no_grad()
+def image_points(camera: Camera, points: Tensor) -> tuple[Tensor, Tensor]:
+    """Find the pixels in which a camera sees points, also those outside of its picture.
+
+    With a rolling shutter a point is seen by the line (row or column) whose pose puts it on that line;
+    one that leaves the picture is seen by the first or the last line.
+
+    Args:
+        camera: any lens, with a rolling shutter or without.
+        points: [m, 3] world frame, scene units.
+
+    Returns:
+        Pixels [m, 2], NaN where the lens has no answer; camera z [m] at mid exposure, scene units.
+
+    Raises:
+        ShapeError: the points have another shape.
+        ConfigError: the shutter's poses are half a turn apart.
+
+    Gradients: none.
+
+    Source: the fixed point of Wu et al. 2025, section 4.2, for rolling shutters.
+    """
+    check_shapes(points=(points, "m 3"))
+    exact = points.double()
+    if camera.shutter is None:
+        pose = camera.camera_from_world.double()
+        seen = exact @ pose[:3, :3].T + pose[:3, 3]
+        return _landed(camera, seen).to(points), seen[:, 2].to(points)
+    pixels, seen = _rolling(camera, exact)
+    return pixels.to(points), seen[:, 2].to(points)
+
+
+def _rolling(camera: Camera, points: Tensor) -> tuple[Tensor, Tensor]:
+    """Pixels [m, 2], and the points [m, 3] in the camera's frame at mid exposure."""
+    shutter = camera.shutter
+    axis, lines = (1, camera.height) if shutter.reads_rows else (0, camera.width)
+    ends = camera.camera_from_world.double(), shutter.camera_from_world_end.double()
+    rotations, centres = pose_between(*ends, shutter.times(lines))
+
+    def seen_from(line: Tensor) -> Tensor:
+        first = line.floor().long().clamp(0, max(lines - 2, 0))
+        second = (first + 1).clamp_max(lines - 1)
+        share = (line - first)[:, None]
+        away = points - torch.lerp(centres[first], centres[second], share)
+        # Neighbouring lines are so nearly turned alike that the straight mean of their rotations is one.
+        rotation = torch.lerp(rotations[first], rotations[second], share[..., None])
+        return (rotation @ away[..., None])[..., 0]
+
+    middle = seen_from(points.new_full((len(points),), 0.5 * (lines - 1)))
+    pixels, line = _landed(camera, middle), points.new_full((len(points),), 0.5 * (lines - 1))
+    for _ in range(_ROUNDS):
+        wanted = torch.where(pixels[:, axis].isnan(), line, pixels[:, axis] - 0.5).clamp(0, lines - 1)
+        step, line = (wanted - line).abs().amax() if len(line) else 0.0, wanted
+        pixels = _landed(camera, seen_from(line))
+        if step < _CLOSE_PX:
+            break
+    return pixels, middle
+
+
+def _landed(camera: Camera, seen: Tensor) -> Tensor:
+    """Pixels [m, 2] of points [m, 3] in the camera's frame."""
+    if camera.lens.model == "ortho":
+        flat = seen[:, :2]
+    else:
+        flat = torch.from_numpy(distort_directions(camera.lens, seen.numpy()))
+    return flat * flat.new_tensor(camera.focal_px) + flat.new_tensor(camera.centre_px)

@@ -127,22 +127,21 @@ def _trace_rays(
     directions: Tensor,
     background: Tensor,
     tree: list[Tensor],
+    limits: Tensor,
     degree: int,
-    near: float,
-    far: float,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     from sfumato.ops.cpu.bvh import Tree
     from sfumato.ops.cpu.trace_rays import trace_rays_forward
 
     found = trace_rays_forward(
         Tree(*map(as_array, tree)), as_array(means), as_array(features), degree,
-        (as_array(origins), as_array(directions)), as_array(background), near, far,
+        (as_array(origins), as_array(directions)), as_array(background), as_array(limits),
     )  # fmt: skip
     return tuple(map(torch.from_numpy, found))
 
 
 @_trace_rays.register_fake
-def _(means, quats, scales, opacities, features, origins, directions, background, tree, degree, near, far):
+def _(means, quats, scales, opacities, features, origins, directions, background, tree, limits, degree):
     m = origins.shape[0]
     alpha, distance = means.new_empty(m), means.new_empty(m)
     return means.new_empty(m, background.shape[0]), alpha, distance, means.new_empty(m, dtype=torch.int32)
@@ -154,9 +153,8 @@ def _trace_rays_backward(
     outputs: list[Tensor],
     inputs: list[Tensor],
     tree: list[Tensor],
+    limits: Tensor,
     degree: int,
-    near: float,
-    far: float,
     with_rays: bool,
 ) -> list[Tensor]:
     from sfumato.ops.cpu.bvh import Tree
@@ -164,7 +162,7 @@ def _trace_rays_backward(
 
     means, quats, scales, _, features, *rays = map(as_array, inputs)
     found = trace_rays_backward(
-        Tree(*map(as_array, tree)), (means, quats, scales), features, degree, rays, near, far,
+        Tree(*map(as_array, tree)), (means, quats, scales), features, degree, rays, as_array(limits),
         [as_array(t) for t in outputs], [as_array(t) for t in grads], with_rays,
     )  # fmt: skip
     return [torch.from_numpy(a) for a in found]
@@ -176,21 +174,28 @@ def _(grads, outputs, inputs, tree, degree, near, far, with_rays):
 
 
 def _setup(ctx, inputs, output):
-    *tensors, _, tree, ctx.degree, ctx.near, ctx.far = inputs
+    *tensors, _, tree, limits, ctx.degree = inputs
     ctx.mark_non_differentiable(output[3])
-    ctx.save_for_backward(*output, *tensors, *tree)
+    ctx.save_for_backward(*output, *tensors, limits, *tree)
 
 
 def _backward(ctx, *grads):
-    outputs, inputs, tree = ctx.saved_tensors[:4], ctx.saved_tensors[4:11], ctx.saved_tensors[11:]
+    outputs, inputs = ctx.saved_tensors[:4], ctx.saved_tensors[4:11]
+    limits, *tree = ctx.saved_tensors[11:]
     with_rays = any(ctx.needs_input_grad[5:7])
     found = _trace_rays_backward(
-        list(grads[:3]), list(outputs), list(inputs), list(tree), ctx.degree, ctx.near, ctx.far, with_rays
+        list(grads[:3]), list(outputs), list(inputs), tree, limits, ctx.degree, with_rays
     )
-    return *found, [None] * len(tree), None, None, None
+    return *found, [None] * len(tree), None, None
 
 
 _trace_rays.register_autograd(_backward, setup_context=_setup)
+
+
+def _limits(near: float | Tensor, far: float | Tensor) -> Tensor:
+    """[2, m] or, one for all rays, [2, 1]."""
+    both = [torch.as_tensor(limit, dtype=torch.float64).detach().reshape(-1) for limit in (near, far)]
+    return torch.stack(torch.broadcast_tensors(*both))
 
 
 def trace_rays(
@@ -203,8 +208,8 @@ def trace_rays(
     directions: Tensor,
     background: Tensor,
     *,
-    near: float,
-    far: float,
+    near: float | Tensor,
+    far: float | Tensor,
     degree: int | None = None,
     hierarchy: Hierarchy | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -225,7 +230,7 @@ def trace_rays(
         origins: [m, 3] of the rays, world frame, scene units.
         directions: [m, 3], any non-zero length; distances do not depend on it.
         background: [d] value behind everything; d is 3 for spherical harmonics.
-        near, far: distance along the ray that is kept, scene units.
+        near, far: distance along the ray that is kept, scene units; [m] for each ray its own.
         degree: of the spherical harmonics, 0 to 3; None where ``features`` are values.
         hierarchy: of these very Gaussians; None: one is built for this call.
 
@@ -254,6 +259,9 @@ def trace_rays(
     )
     if degree is not None and (degree not in (0, 1, 2, 3) or sizes["k"] < (degree + 1) ** 2):
         raise ConfigError(f"SH degree {degree} does not fit {sizes['k']} coefficients: give 0 to 3")
+    for name, limit in (("near", near), ("far", far)):
+        if isinstance(limit, Tensor) and limit.shape != origins.shape[:1]:
+            raise ShapeError(f"{name} has shape {list(limit.shape)}, expected [{len(origins)}] or a number")
     if hierarchy is not None:
         hierarchy.check_count(means)
     if uses_definition(means):
@@ -266,5 +274,5 @@ def trace_rays(
         features = features[:, None]
     return _trace_rays(
         means, quats, scales, opacities, features, origins, directions, background, tree.arrays,
-        -1 if degree is None else degree, near, far,
+        _limits(near, far), -1 if degree is None else degree,
     )[:3]  # fmt: skip

@@ -22,6 +22,13 @@ _ALPHA_MAX, _STOP = constants.ALPHA_MAX, constants.TRANSMITTANCE_STOP
 _RUN, _TASKS = 64, 64
 
 
+@scalar
+def _limits_of(limits, j):
+    """Least and greatest distance of ray j."""
+    column = min(j, limits.shape[1] - 1)
+    return limits[0, column], limits[1, column]
+
+
 @lane_function
 def _next_blended(tree, ray, walk, transmittance):
     """(slot, tau, alpha) of the next hit that is blended; the slot is -1 where the ray ends."""
@@ -36,7 +43,7 @@ def _next_blended(tree, ray, walk, transmittance):
 
 @lane_kernel
 def free_forward(
-    tree, means, features, degree, origins, directions, background, near, far, image, alpha, distance, hits
+    tree, means, features, degree, origins, directions, background, limits, image, alpha, distance, hits
 ):
     """Blend along every ray.
 
@@ -47,7 +54,7 @@ def free_forward(
         degree: of the spherical harmonics, or -1 for values.
         origins, directions: [m, 3].
         background: [d].
-        near, far: distances that are kept.
+        limits: [2, m] or [2, 1] float64 least and greatest distance that is kept.
         image, alpha, distance, hits: [m, d], [m], [m] float32 and [m] int32 number of blended hits, written.
     """
     m, d = image.shape
@@ -57,7 +64,7 @@ def free_forward(
         colour, total, basis = np.empty(d, np.float32), np.empty(d), np.empty(16, np.float32)
         for run in range(task, runs, _TASKS):
             for j in range(run * _RUN, min(run * _RUN + _RUN, m)):
-                length, ray = ray_of(origins, directions, j, near, far)
+                length, ray = ray_of(origins, directions, j, *_limits_of(limits, j))
                 total[:] = 0.0
                 transmittance, reached, count = 1.0, 0.0, 0
                 start(tree, walk)
@@ -90,14 +97,14 @@ def _add_ray_gradient(row, y, g, gg, ray_pull, to_tau, tau, sums):
 
 @lane_kernel
 def free_backward(
-    tree, means, features, degree, origins, directions, near, far, first, starts, remaining,
+    tree, means, features, degree, origins, directions, limits, first, starts, remaining,
     grad_image, grad_alpha, grad_distance, with_rays, slots, rays, weights, pulls, lit,
     grad_origins, grad_directions,
 ):  # fmt: skip
     """Walk rays again, leave a record of every hit, and the gradients to the rays.
 
     Args:
-        tree, means, features, degree, origins, directions, near, far: as in free_forward.
+        tree, means, features, degree, origins, directions, limits: as in free_forward.
         first: of the rays that are walked, ``len(starts) - 1`` of them.
         starts: int64 place of the first record of each.
         remaining: [m] float64 grad_image . image + grad_alpha alpha + grad_distance distance.
@@ -116,7 +123,7 @@ def free_backward(
         for run in range(task, runs, _TASKS):
             for own in range(run * _RUN, min(run * _RUN + _RUN, m)):
                 j = first + own
-                length, ray = ray_of(origins, directions, j, near, far)
+                length, ray = ray_of(origins, directions, j, *_limits_of(limits, j))
                 transmittance, behind = 1.0, remaining[j]
                 sums[:] = 0.0
                 start(tree, walk)

@@ -9,7 +9,7 @@ from sfumato.ops.cpu.free_rays import free_backward, free_forward
 _RECORDS = 1 << 22
 
 
-def trace_rays_forward(tree, means, features, degree, rays, background, near, far):
+def trace_rays_forward(tree, means, features, degree, rays, background, limits):
     """Blend along rays.
 
     Args:
@@ -18,7 +18,7 @@ def trace_rays_forward(tree, means, features, degree, rays, background, near, fa
         features, degree: [n, k, 3] spherical harmonics and their degree, or [n, 1, d] values and -1.
         rays: origins [m, 3], directions [m, 3].
         background: [d].
-        near, far: distances that are kept.
+        limits: [2, m] or [2, 1] float64 least and greatest distance that is kept.
 
     Returns:
         image [m, d], alpha [m], distance [m]; and [m] int32, the number of hits that were blended.
@@ -26,15 +26,15 @@ def trace_rays_forward(tree, means, features, degree, rays, background, near, fa
     m, d = len(rays[0]), background.size
     image, (alpha, distance) = np.empty((m, d), np.float32), np.empty((2, m), np.float32)
     hits = np.empty(m, np.int32)
-    free_forward(tree, means, features, degree, *rays, background, near, far, image, alpha, distance, hits)
+    free_forward(tree, means, features, degree, *rays, background, limits, image, alpha, distance, hits)
     return image, alpha, distance, hits
 
 
-def trace_rays_backward(tree, gaussians, features, degree, rays, near, far, outputs, grads, with_rays):
+def trace_rays_backward(tree, gaussians, features, degree, rays, limits, outputs, grads, with_rays):
     """Gradients of trace_rays_forward.
 
     Args:
-        tree, features, degree, rays, near, far: as in trace_rays_forward.
+        tree, features, degree, rays, limits: as in trace_rays_forward.
         gaussians: means [n, 3], quats [n, 4], scales [n, 3].
         outputs: all that it returned.
         grads: of the first three outputs.
@@ -61,7 +61,7 @@ def trace_rays_backward(tree, gaussians, features, degree, rays, near, far, outp
         weights, pulls = np.empty((2, starts[-1]), np.float32)
         lit = np.empty(starts[-1], np.uint8)
         free_backward(
-            tree, gaussians[0], features, degree, *rays, near, far, first, starts, remaining,
+            tree, gaussians[0], features, degree, *rays, limits, first, starts, remaining,
             grad_image, grad_alpha, grad_distance, with_rays, slots, ray_ids, weights, pulls, lit, *of_rays,
         )  # fmt: skip
         slot_starts, order = sorted_by_slot(slots, tree.order.size)

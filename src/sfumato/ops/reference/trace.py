@@ -70,8 +70,8 @@ def trace(
     directions: Tensor,
     background: Tensor,
     *,
-    near: float,
-    far: float,
+    near: float | Tensor,
+    far: float | Tensor,
     alpha_min: float = ALPHA_MIN,
     transmittance_stop: float = TRANSMITTANCE_STOP,
     depths: Tensor | None = None,
@@ -91,7 +91,7 @@ def trace(
         origins: [m, 3] of the rays, world frame, scene units.
         directions: [m, 3], any length; distances do not depend on it. Zero: a ray that sees the background.
         background: [d] value behind everything.
-        near, far: distance along the ray that is kept, scene units.
+        near, far: distance along the ray that is kept, scene units; [m] for each ray its own.
         alpha_min: hits below are skipped; 0 makes the image smooth, for finite differences.
         transmittance_stop: where a ray stops; 0 for never.
         depths: [n] to blend in this order on every ray, nearest first; None: by each ray's own hits.
@@ -112,6 +112,7 @@ def trace(
     sent = ((directions != 0).any(1) & torch.cat([origins, directions], 1).isfinite().all(1))[:, None]
     origins = torch.where(sent, origins, 0.0)
     directions = torch.where(sent, directions, directions.new_tensor([0.0, 0.0, 1.0]))
+    near, far = (limit[:, None] if isinstance(limit, Tensor) else limit for limit in (near, far))
     tau, sigma = response(means, quats, scales, origins, normalised(directions))
     alpha = (opacities * torch.exp(-sigma)).clamp_max(ALPHA_MAX)
     # Written so that NaN fails every test.

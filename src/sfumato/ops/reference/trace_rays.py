@@ -17,14 +17,21 @@ def trace_rays(
     directions: Tensor,
     background: Tensor,
     *,
-    near: float,
-    far: float,
+    near: float | Tensor,
+    far: float | Tensor,
     degree: int | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Blend Gaussians front to back along rays, in the colours that each ray's origin sees.
 
     Args:
-        means, quats, scales, opacities, origins, directions, background, near, far: as in ``trace``.
+        means: [n, 3] centres, world frame, scene units.
+        quats: [n, 4] world_from_local as (w, x, y, z), any non-zero length.
+        scales: [n, 3] standard deviations along the local axes, scene units.
+        opacities: [n] peak opacities.
+        origins: [m, 3] of the rays, world frame, scene units.
+        directions: [m, 3] of any length.
+        background: [d] value behind everything.
+        near, far: distance along the ray that is kept, scene units.
         features: [n, d] values to blend, or [n, k, 3] spherical harmonics.
         degree: of the spherical harmonics, 0 to 3; None where ``features`` are values.
 

@@ -76,7 +76,8 @@ def test_it_is_exact_for_a_linear_lens():
     found = ops.unscented(**shape, image_of=partial(image_points, one), **SIZE)
     ellipses = reference.project(
         shape["means"], ops.covariance(shape["quats"], shape["scales"]), one.camera_from_world,
-        one.intrinsics, **SIZE, near=0.01, far=1e10, blur_px2=0.0, model="ortho", opacities=shape["opacities"],
+        one.intrinsics, **SIZE, near=0.01, far=1e10, blur_px2=0.0, model="ortho",
+        opacities=shape["opacities"],
     )  # fmt: skip
     mean_px, conic, depth, _, radius_px = ellipses
     assert (radius_px > 0).any()

@@ -15,6 +15,8 @@ from sfumato.scene.shutter import Shutter
 # What a hand does in a thirtieth of a second: some degrees, some hundredths of the scene's distance.
 LITTLE = rigid_from_twist(torch.tensor([0.03, -0.05, 0.04, 0.05, -0.08, 0.06], dtype=torch.float64)) @ START
 
+BENT = [PINHOLE, EXAMPLES["opencv"][0], EXAMPLES["opencv_fisheye"][0], Lens("ortho")]
+
 
 def assert_rays_return(one, atol):
     rays = camera_rays(one)

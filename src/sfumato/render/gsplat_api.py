@@ -86,14 +86,15 @@ def rasterization(
         camera_model: "pinhole", "ortho" or "fisheye".
         segmented: hint without effect.
         covars: [..., n, 3, 3] (the upper triangle is read) or [..., n, 6], in place of quats and scales.
-        with_ut: not supported.
-        with_eval3d: not supported.
-        radial_coeffs: not supported.
-        tangential_coeffs: not supported.
+        with_ut: find the ellipses by the unscented transform; with with_eval3d and packed=False only.
+        with_eval3d: blend each Gaussian by its response along the pixel's ray; with with_ut only.
+        radial_coeffs: [..., c, 6] k1 to k6 of a pinhole, or [..., c, 4] of a fisheye; with with_ut.
+        tangential_coeffs: [..., c, 2] p1 and p2 of a pinhole; with with_ut.
         thin_prism_coeffs: not supported.
         ftheta_coeffs: not supported.
-        rolling_shutter: only the global one is supported.
-        viewmats_rs: not supported.
+        rolling_shutter: how the sensor is read out while it moves to viewmats_rs; with with_ut.
+        viewmats_rs: [..., c, 4, 4] camera_from_world of the line read last; the camera's centre moves on
+            a line. With rays there is no gradient to ``means2d``, and eps2d widens the conics alone.
 
     Returns:
         Renders [..., c, height, width, channels], alphas [..., c, height, width, 1] and a mapping of

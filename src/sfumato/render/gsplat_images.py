@@ -13,6 +13,7 @@ from sfumato.maths.covariances import pack_symmetric
 from sfumato.ops import colour, composite, covariance, project
 from sfumato.render.gsplat_inputs import Inputs, Options
 from sfumato.render.gsplat_meta import Intermediates, TileLists
+from sfumato.render.gsplat_unscented import blend_rays, project_bent
 
 # An expected depth is divided by alpha; where nothing is seen this keeps 0 / 0 at 0.
 LEAST_ALPHA = 1e-10
@@ -76,28 +77,23 @@ def render_images(inputs: Inputs, options: Options) -> tuple[Tensor, Tensor, Int
     """
     views = []
     for batch in range(len(inputs.means)):
-        covariances = None if options.sparse_grad else _covariances(inputs, batch, lambda tensor: tensor)
+        later = options.sparse_grad or options.with_ut
+        covariances = None if later else _covariances(inputs, batch, lambda tensor: tensor)
         for camera in range(inputs.n_cameras):
             views.append(_project_view(inputs, options, batch, camera, covariances))
     meta = _intermediates(inputs, options, views)
     probe = _absgrad_probe(meta["means2d"]) if options.absgrad else None
     mean_px = _by_view(meta["means2d"], views, options)
     probes = [None] * len(views) if probe is None else _by_view(probe, views, options)
-    centres = [torch.linalg.inv_ex(viewmats).inverse[:, :3, 3] for viewmats in inputs.viewmats]
+    centres = _centres(inputs.viewmats)
+    if inputs.viewmats_rs is not None:
+        # Colour is seen from where the camera is at mid exposure.
+        ends = _centres(inputs.viewmats_rs)
+        centres = [0.5 * (first + last) for first, last in zip(centres, ends, strict=True)]
     images, alphas = [], []
     for view, view_mean_px, view_probe in zip(views, mean_px, probes, strict=True):
-        image, alpha = composite(
-            view_mean_px,
-            view.conic[view.rows],
-            view.opacities[view.rows],
-            _channels(inputs, options, view, centres[view.batch][view.camera]),
-            view.depth[view.rows].detach(),
-            view.radius_px[view.rows],
-            _background(inputs, options, view),
-            width=options.width,
-            height=options.height,
-            absgrad_probe=view_probe,
-        )
+        channels = _channels(inputs, options, view, centres[view.batch][view.camera])
+        image, alpha = _blended(inputs, options, view, view_mean_px, channels, view_probe)
         if options.expects_depth:
             expected = image[..., -1:] / alpha[..., None].clamp_min(LEAST_ALPHA)
             image = torch.cat([image[..., :-1], expected], -1)
@@ -105,6 +101,32 @@ def render_images(inputs: Inputs, options: Options) -> tuple[Tensor, Tensor, Int
         alphas.append(alpha[..., None])
     dims = (*inputs.batch_dims, inputs.n_cameras)
     return torch.stack(images).unflatten(0, dims), torch.stack(alphas).unflatten(0, dims), meta
+
+
+def _centres(viewmats: list[Tensor]) -> list[Tensor]:
+    return [torch.linalg.inv_ex(cameras).inverse[:, :3, 3] for cameras in viewmats]
+
+
+def _blended(
+    inputs: Inputs, options: Options, view: _View, mean_px: Tensor, channels: Tensor, probe: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Image [h, w, channels] and alpha [h, w] of a view."""
+    depth, background = view.depth[view.rows].detach(), _background(inputs, options, view)
+    if options.with_ut:
+        place = (view.batch, view.camera)
+        return blend_rays(inputs, options, place, view.rows, depth, channels, background)
+    return composite(
+        mean_px,
+        view.conic[view.rows],
+        view.opacities[view.rows],
+        channels,
+        depth,
+        view.radius_px[view.rows],
+        background,
+        width=options.width,
+        height=options.height,
+        absgrad_probe=probe,
+    )
 
 
 def _covariances(inputs: Inputs, batch: int, pick: Callable[[Tensor], Tensor]) -> Tensor:
@@ -121,6 +143,8 @@ def _project_view(
     means, opacities = inputs.means[batch], inputs.opacities[batch]
 
     def projected(means: Tensor, covariances: Tensor, opacities: Tensor) -> tuple[Tensor, ...]:
+        if options.with_ut:
+            return project_bent(inputs, options, batch, camera)
         return project(
             means,
             covariances,

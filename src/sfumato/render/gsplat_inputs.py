@@ -25,22 +25,19 @@ TENSORS = (
     "Ks",
     "backgrounds",
     "covars",
-)
-UNSUPPORTED = (
-    "distributed",
-    "with_ut",
-    "with_eval3d",
     "radial_coeffs",
     "tangential_coeffs",
-    "thin_prism_coeffs",
-    "ftheta_coeffs",
-    "rolling_shutter",
     "viewmats_rs",
 )
+UNSUPPORTED = ("distributed", "thin_prism_coeffs", "ftheta_coeffs")
+# Only rays see what these ask for.
+_OF_RAYS = ("radial_coeffs", "tangential_coeffs", "viewmats_rs")
+# How many coefficients each camera model takes.
+_RADIAL = {"pinhole": 6, "fisheye": 4}
 
 
 class RollingShutterType(Enum):
-    """How a sensor is read out; only GLOBAL is supported."""
+    """How a sensor is read out; any but GLOBAL needs rays, with_ut and with_eval3d."""
 
     ROLLING_TOP_TO_BOTTOM = 0
     ROLLING_LEFT_TO_RIGHT = 1
@@ -67,6 +64,9 @@ class Options:
     absgrad: bool
     rasterize_mode: str
     camera_model: str
+    with_ut: bool = False
+    with_eval3d: bool = False
+    rolling_shutter: Any = RollingShutterType.GLOBAL
 
     def __post_init__(self) -> None:
         for name, allowed in (
@@ -83,6 +83,23 @@ class Options:
                 raise ConfigError(f"{name}={getattr(self, name)!r} must be a positive whole number")
         if self.sparse_grad and not self.packed:
             raise ConfigError("sparse_grad=True needs packed=True")
+        # Callers have enumerations of their own, with the same names.
+        name = str(getattr(self.rolling_shutter, "name", self.rolling_shutter))
+        object.__setattr__(self, "rolling_shutter", name)
+        self._check_rays()
+
+    def _check_rays(self) -> None:
+        if self.with_ut != self.with_eval3d:
+            raise ConfigError("with_ut and with_eval3d are supported together only: give both or neither")
+        if not self.with_ut:
+            if self.rolling_shutter != "GLOBAL":
+                raise ConfigError("rolling_shutter needs with_ut=True and with_eval3d=True")
+            return
+        for name, value in (("packed", False), ("absgrad", False), ("rasterize_mode", "classic")):
+            if getattr(self, name) != value:
+                raise ConfigError(
+                    f"with_ut=True does not support {name}={getattr(self, name)!r}: give {value!r}"
+                )
 
     @property
     def has_colour(self) -> bool:
@@ -113,6 +130,9 @@ class Inputs:
         viewmats:    b of [c, 4, 4].
         intrinsics:  b of [c, 3, 3].
         backgrounds: b of [c, d], or None.
+        radial:      b of [c, 6], or [c, 4] of a fisheye, or None.
+        tangential:  b of [c, 2], or None.
+        viewmats_rs: b of [c, 4, 4] at the end of the exposure, or None.
     """
 
     batch_dims: tuple[int, ...]
@@ -126,6 +146,9 @@ class Inputs:
     viewmats: list[Tensor]
     intrinsics: list[Tensor]
     backgrounds: list[Tensor] | None
+    radial: list[Tensor] | None = None
+    tangential: list[Tensor] | None = None
+    viewmats_rs: list[Tensor] | None = None
 
     @property
     def n_gaussians(self) -> int:
@@ -146,8 +169,7 @@ def refuse_unsupported(arguments: dict[str, Any]) -> None:
         ConfigError: naming the argument.
     """
     for name, value in arguments.items():
-        is_default = value is None or value is False or str(getattr(value, "name", value)) == "GLOBAL"
-        if not is_default:
+        if value is not None and value is not False:
             raise ConfigError(f"{name} is not supported: leave it at its default")
 
 
@@ -182,6 +204,7 @@ def check_inputs(tensors: dict[str, Tensor | None], options: Options) -> Inputs:
         "viewmats": (c, 4, 4),
         "Ks": (c, 3, 3),
         **_shape_colours(tensors, len(batch_dims), (c, n), options),
+        **_shape_rays(tensors, c, options),
     }
     full_shapes = {name: " ".join(map(str, (*batch_dims, *shape))) for name, shape in shapes.items()}
     check_shapes(like=means, **{name: (tensors[name], shape) for name, shape in full_shapes.items()})
@@ -198,6 +221,9 @@ def check_inputs(tensors: dict[str, Tensor | None], options: Options) -> Inputs:
         viewmats=split["viewmats"],
         intrinsics=split["Ks"],
         backgrounds=split.get("backgrounds"),
+        radial=split.get("radial_coeffs"),
+        tangential=split.get("tangential_coeffs"),
+        viewmats_rs=split.get("viewmats_rs"),
     )
 
 
@@ -213,6 +239,25 @@ def _shape_covariances(covars: Tensor | None, n_batch_dims: int, n: int) -> dict
         return {"quats": (n, 4), "scales": (n, 3)}
     is_packed = isinstance(covars, Tensor) and covars.ndim == n_batch_dims + 2
     return {"covars": (n, 6) if is_packed else (n, 3, 3)}
+
+
+def _shape_rays(tensors: dict[str, Tensor | None], c: int, options: Options) -> dict[str, tuple]:
+    given = [name for name in _OF_RAYS if tensors[name] is not None]
+    if given and not options.with_ut:
+        raise ConfigError(f"{given[0]} needs with_ut=True and with_eval3d=True")
+    if options.with_ut and tensors["covars"] is not None:
+        raise ConfigError("with_ut=True does not support covars: give quats and scales")
+    if ("viewmats_rs" in given) != (options.rolling_shutter != "GLOBAL"):
+        raise ConfigError("viewmats_rs and a rolling_shutter belong together: give both or neither")
+    takes = {"pinhole": _OF_RAYS[:2], "fisheye": _OF_RAYS[:1]}.get(options.camera_model, ())
+    for name in set(given) - {*takes, "viewmats_rs"}:
+        raise ConfigError(f"{name} does not fit camera_model={options.camera_model!r}: leave it out")
+    shapes = {
+        "radial_coeffs": (c, _RADIAL.get(options.camera_model, 0)),
+        "tangential_coeffs": (c, 2),
+        "viewmats_rs": (c, 4, 4),
+    }
+    return {name: shapes[name] for name in given}
 
 
 def _shape_colours(

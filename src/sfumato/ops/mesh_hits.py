@@ -1,0 +1,67 @@
+"""Where rays meet triangles."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sfumato.checks import check_shapes
+from sfumato.errors import ShapeError
+from sfumato.ops.backend import as_array, uses_definition
+from sfumato.ops.reference.mesh_hits import MeshHits
+from sfumato.ops.reference.mesh_hits import mesh_hits as definition
+
+
+@torch.no_grad()
+def mesh_hits(
+    vertices: Tensor, faces: Tensor, origins: Tensor, directions: Tensor, near: Tensor, far: Tensor
+) -> MeshHits:
+    """Find the first triangle that each ray meets, from either of its sides.
+
+    Args:
+        vertices: [v, 3] world frame, scene units.
+        faces: [f, 3] int64 rows of ``vertices``.
+        origins: [m, 3] of the rays, world frame.
+        directions: [m, 3] of any length; a ray of length zero meets nothing.
+        near, far: [m] distances along the ray between which a hit counts, both excluded, scene units.
+
+    Returns:
+        MeshHits. Of triangles at the same distance either may be named.
+
+    Raises:
+        ShapeError: a tensor has another shape, dtype or device, or a face names no vertex.
+
+    Gradients: none.
+
+    Source: Moeller and Trumbore 1997.
+    """
+    check_shapes(
+        like=vertices,
+        vertices=(vertices, "v 3"),
+        origins=(origins, "m 3"),
+        directions=(directions, "m 3"),
+        near=(near, "m"),
+        far=(far, "m"),
+    )
+    check_shapes(faces=(faces, "f 3"))
+    if faces.dtype != torch.int64:
+        raise ShapeError(f"faces are {faces.dtype}, expected torch.int64")
+    if faces.numel() and not 0 <= int(faces.min()) <= int(faces.max()) < len(vertices):
+        raise ShapeError(f"faces name vertices outside 0 to {len(vertices) - 1}")
+    if uses_definition(vertices):
+        return definition(vertices, faces, origins, directions, near, far)
+    from sfumato.ops.cpu.mesh_hits import build, first_hits
+
+    m = len(origins)
+    distance, corners = np.full(m, np.inf), np.zeros((m, 2))
+    face = np.full(m, -1, np.int64)
+    if len(faces):
+        tree = build(as_array(vertices), as_array(faces))
+        rays = map(as_array, (origins, directions, near, far))
+        first_hits(tree, *rays, distance, face, corners)
+    return MeshHits(
+        torch.from_numpy(distance).to(vertices),
+        torch.from_numpy(face),
+        torch.from_numpy(corners).to(vertices),
+    )

@@ -1,0 +1,63 @@
+"""Definition of where rays meet triangles: every ray against every triangle."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from sfumato.maths.quaternions import normalised
+
+
+class MeshHits(NamedTuple):
+    """The first triangle along each ray.
+
+    Attributes:
+        distance: [m] along the ray, scene units; infinite where nothing is met.
+        face: [m] int64; -1 where nothing is met.
+        corners: [m, 2] weights of the face's second and third corner at the point; 0 where nothing is met.
+    """
+
+    distance: Tensor
+    face: Tensor
+    corners: Tensor
+
+
+def mesh_hits(
+    vertices: Tensor, faces: Tensor, origins: Tensor, directions: Tensor, near: Tensor, far: Tensor
+) -> MeshHits:
+    """Find the first triangle that each ray meets, from either of its sides.
+
+    Args:
+        vertices, faces, origins, directions, near, far: as in ``ops.mesh_hits``.
+
+    Returns:
+        MeshHits.
+
+    Source: Moeller and Trumbore 1997.
+    """
+    m = len(origins)
+    if not len(faces):
+        distance = origins.new_full((m,), torch.inf)
+        return MeshHits(distance, torch.full((m,), -1), origins.new_zeros(m, 2))
+    first, second, third = vertices[faces].unbind(1)
+    along, across = second - first, third - first
+    length = directions.norm(dim=1, keepdim=True)
+    unit = normalised(torch.where(length > 0, directions, directions.new_tensor([0.0, 0.0, 1.0])))[:, None]
+    offset = origins[:, None] - first
+    turned = torch.linalg.cross(unit, across.expand(m, -1, -1))
+    volume = (turned * along).sum(-1)
+    u = (offset * turned).sum(-1) / volume
+    aside = torch.linalg.cross(offset, along.expand(m, -1, -1))
+    v = (unit * aside).sum(-1) / volume
+    tau = (across * aside).sum(-1) / volume
+    # Written so that NaN, as of a triangle without area, is no hit.
+    met = (u >= 0) & (v >= 0) & (u + v <= 1) & (tau > near[:, None]) & (tau < far[:, None]) & (length > 0)
+    distance, face = torch.where(met, tau, torch.inf).min(dim=1)
+    found = torch.isfinite(distance)
+    rows = torch.arange(m)
+    corners = torch.stack([u[rows, face], v[rows, face]], dim=1)
+    return MeshHits(
+        distance,
+        torch.where(found, face, -1),
+        torch.where(found[:, None], corners, torch.zeros_like(corners)),
+    )

@@ -67,6 +67,7 @@ MAX_FILE_LINES, MAX_FUNCTION_LINES, MAX_PARAMETERS = 300, 80, 8
 LARGE_FILES = {
     "src/sfumato/ops/cpu/lanes.py": "one type with its operators; they share their LLVM helpers",
     "tests/ops/test_agreement.py": "one body of checks for every operation and argument",
+    "tests/ops/test_trace.py": "every scene, ray and input that breaks an approximation",
     "tests/render/test_gsplat_api.py": "every argument of one published function",
     "tests/scene/test_ply.py": "every way in which one format can be broken",
 }
@@ -86,8 +87,12 @@ READ_BY_NAME = {"Rates"}
 VAGUE_NAMES = {"utils", "util", "helpers", "misc", "common"}
 HELPERS_OF_OPS = {
     "ops": {"backend", "constants"},
-    "reference": set(),
-    "cpu": {"bundles", "jit", "lanes", "splats"},
+    "reference": {"blending_gradients", "shape_gradients", "parameter_gradients", "ray_gradients"},
+    "cpu": {
+        *("bundles", "jit", "lanes", "splats"),
+        *("trace_backward", "trace_hits", "trace_records", "trace_tiles"),
+        *("bvh", "bvh_order", "free_gather", "free_rays", "free_shade", "lane_search", "ray_walk"),
+    },
 }
 # Words that say that something is not finished, or where a file was written.
 UNWANTED = {

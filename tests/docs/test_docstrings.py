@@ -16,6 +16,8 @@ SAID_ELSEWHERE = {
     "observe": "in the protocol Densifier",
     "penalty": "in the protocol Densifier",
     "refine": "in the protocol Densifier",
+    "watch": "in the protocol Seen",
+    "pull": "in the protocol Seen",
 }
 # Tensors of any shape, or of none.
 WITHOUT_SHAPE = {"like", "radial_coeffs", "tangential_coeffs", "thin_prism_coeffs", "viewmats_rs"}

@@ -6,7 +6,6 @@ from sfumato.ops.composite import composite
 from sfumato.ops.covariance import covariance
 from sfumato.ops.photometric import photometric_loss
 from sfumato.ops.project import Projected, project
-from sfumato.ops.reference import sound
 from sfumato.ops.tiles import Tiles, bin_tiles
 from sfumato.ops.trace import Traced, trace
 from sfumato.ops.trace_rays import Hierarchy, trace_rays
@@ -25,7 +24,6 @@ __all__ = [
     "covariance",
     "photometric_loss",
     "project",
-    "sound",
     "trace",
     "trace_rays",
     "unscented",

@@ -1,11 +1,8 @@
 """Front-to-back blending along rays, each in its own order (see trace_hits for the order)."""
 
-import math
-
 import numpy as np
 from numba import prange
 
-from sfumato.ops import constants
 from sfumato.ops.cpu import bundles
 from sfumato.ops.cpu import lanes as ln
 from sfumato.ops.cpu.jit import lane_function, lane_kernel
@@ -13,10 +10,9 @@ from sfumato.ops.cpu.trace_hits import (
     RAY_PLANES,
     blend,
     copy_tile,
-    enter,
     list_blocks,
     load_rays,
-    response,
+    meet,
     sort_block,
 )
 from sfumato.ops.cpu.trace_records import CHANNELS, FINE
@@ -30,8 +26,6 @@ from sfumato.ops.cpu.trace_tiles import (
     TILE_WIDTH,
 )
 
-ALPHA_MAX = np.float32(constants.ALPHA_MAX)
-LOG2_ALPHA_MIN = np.float32(math.log2(constants.ALPHA_MIN))
 _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 
 # Tiles are dealt to this many tasks in turn, so that busy regions spread over the threads.
@@ -113,7 +107,6 @@ def trace_forward(
                 for j in range(counts[block] + 1):
                     last, bound = j == counts[block], bounds[block, j]
                     local = np.intp(lists[block, j]) if not last else 0
-                    at = local * stride
                     while head < tail:
                         distances = ln.load(LANES, tau, head * LANES)
                         if ln.any_true(distances > bound):
@@ -126,18 +119,10 @@ def trace_forward(
                         break
                     if head == tail:
                         head, tail = 0, 0
-                    distances, log2_alpha = response(moving, rays, flat, at, near_fine, local, middle)
-                    hit = (log2_alpha >= LOG2_ALPHA_MIN) & (distances >= near) & (distances <= far)
-                    hit = hit & (transmittance > _ZERO)
-                    if not ln.any_true(hit):
-                        continue
-                    held = ln.smaller(ln.exp2(log2_alpha), ALPHA_MAX)
-                    before = ln.load(LANES, tau, (tail - 1) * LANES) if tail > head else transmittance * _ZERO
-                    enter(
-                        exact, tau, alphas, who, turned, head, tail,
-                        ln.select(hit, distances, before), ln.select(hit, held, _ZERO), local,
+                    tail = meet(
+                        moving, exact, rays, flat, local * stride, near_fine, local, middle, near, far,
+                        transmittance, tau, alphas, who, turned, head, tail,
                     )  # fmt: skip
-                    tail += 1
                 transmittance = ln.magnitude(transmittance)
                 colour = bundles.add_weighted(colour, transmittance, background, 0)
                 bundles.store_channels(planes, 0, colour)

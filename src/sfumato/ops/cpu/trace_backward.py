@@ -10,17 +10,17 @@ from numba import prange
 from sfumato.ops.cpu import bundles
 from sfumato.ops.cpu import lanes as ln
 from sfumato.ops.cpu.jit import lane_function, lane_kernel
-from sfumato.ops.cpu.trace import ALPHA_MAX, LOG2_ALPHA_MIN, STRIPS
+from sfumato.ops.cpu.trace import STRIPS
 from sfumato.ops.cpu.trace_hits import (
+    ALPHA_MAX,
     RAY_PLANES,
     blend,
     copy_tile,
-    enter,
     list_blocks,
     load_rays,
     local_direction,
     local_origin,
-    response,
+    meet,
     sort_block,
 )
 from sfumato.ops.cpu.trace_records import CHANNELS, FINE, W, X, Y, Z
@@ -78,23 +78,9 @@ def _take_from_world(target, at, flat, record, x, y, z):
 
 @lane_function
 def _pair_sums(
-    moving,
-    deep,
-    turning,
-    absolute,
-    rays,
-    to_rays,
-    planes,
-    grads,
-    flat,
-    at,
-    fine,
-    local,
-    middle,
-    weight,
-    alpha,
-    behind,
-):
+    moving, deep, turning, absolute, rays, to_rays, planes, grads, flat, at, fine, local, middle,
+    weight, alpha, behind,
+):  # fmt: skip
     """(bundle of the sums that one Gaussian's hits add, what is blended behind them).
 
     ``weight`` and ``alpha`` are 0 on rays that do not hit it here.
@@ -133,6 +119,29 @@ def _pair_sums(
     return found, behind
 
 
+@lane_function
+def _add_row(
+    moving, deep, turning, absolute, rays, to_rays, planes, grads, flat, stride, fine, middle,
+    who, is_mixed, row, weight, alpha, behind, sums, first_pair, sums_row,
+):  # fmt: skip
+    """Add the sums of a row's hits, Gaussian by Gaussian; what is blended behind them."""
+    names = ln.load(LANES, who, row * LANES)
+    left = ln.bits_of(alpha > _ZERO)
+    while left:
+        name = who[row * LANES + ln.trailing_zeros(left)]
+        same = names == name
+        if not is_mixed:
+            same = alpha >= _ZERO
+        left &= ~ln.bits_of(same)
+        local = np.intp(name)
+        found, behind = _pair_sums(
+            moving, deep, turning, absolute, rays, to_rays, planes, grads, flat, local * stride, fine, local,
+            middle, ln.select(same, weight, _ZERO), ln.select(same, alpha, _ZERO), behind,
+        )  # fmt: skip
+        bundles.accumulate_totals(sums, (first_pair + local) * sums_row, found)
+    return behind
+
+
 @lane_kernel
 def trace_backward(
     channels, moving, exact, deep, turning, absolute, records, fine,
@@ -142,7 +151,8 @@ def trace_backward(
     """Sums over rays of each (Gaussian, tile) pair that its gradients are made of.
 
     Args:
-        channels to tile_starts: as in trace_forward.
+        channels, moving, exact, records, fine, offsets, beginnings, middles, boxes, extent, near, far, order,
+            pair_rank, pair_mask, tile_starts: as in trace_forward.
         deep: whether grad_distance counts.
         turning: whether gradients to the rays are wanted.
         absolute: () or (0,), fixed at compile time: whether the sum of |dL/dmean| is wanted, as the last
@@ -195,44 +205,25 @@ def trace_backward(
                 for j in range(counts[block] + 1):
                     last, bound = j == counts[block], bounds[block, j]
                     local = np.intp(lists[block, j]) if not last else 0
-                    at = local * stride
                     while head < tail:
                         if ln.any_true(ln.load(LANES, tau, head * LANES) > bound):
                             break
                         alpha = ln.load(LANES, alphas, head * LANES)
                         weight, transmittance, live = blend(alpha, transmittance)
-                        alpha = ln.select(live, alpha, _ZERO)
-                        left = ln.bits_of(alpha > _ZERO)
-                        while left:
-                            name = who[head * LANES + ln.trailing_zeros(left)]
-                            there = np.intp(name)
-                            same = ln.load(LANES, who, head * LANES) == name
-                            if not turned[head]:
-                                same = alpha >= _ZERO
-                            left &= ~ln.bits_of(same)
-                            mine, held = ln.select(same, weight, _ZERO), ln.select(same, alpha, _ZERO)
-                            found, behind = _pair_sums(
-                                moving, deep, turning, absolute, rays, to_rays, planes, grads,
-                                flat, there * stride, near_fine, there, middle, mine, held, behind,
-                            )  # fmt: skip
-                            bundles.accumulate_totals(flat_sums, (start + there) * sums_row, found)
+                        behind = _add_row(
+                            moving, deep, turning, absolute, rays, to_rays, planes, grads, flat, stride,
+                            near_fine, middle, who, turned[head], head, weight, ln.select(live, alpha, _ZERO), behind,
+                            flat_sums, start, sums_row,
+                        )  # fmt: skip
                         head += 1
                     if last or not ln.any_true(transmittance > _ZERO):
                         break
                     if head == tail:
                         head, tail = 0, 0
-                    distances, log2_alpha = response(moving, rays, flat, at, near_fine, local, middle)
-                    hit = (log2_alpha >= LOG2_ALPHA_MIN) & (distances >= near) & (distances <= far)
-                    hit = hit & (transmittance > _ZERO)
-                    if not ln.any_true(hit):
-                        continue
-                    held = ln.smaller(ln.exp2(log2_alpha), ALPHA_MAX)
-                    before = ln.load(LANES, tau, (tail - 1) * LANES) if tail > head else transmittance * _ZERO
-                    enter(
-                        exact, tau, alphas, who, turned, head, tail,
-                        ln.select(hit, distances, before), ln.select(hit, held, _ZERO), local,
+                    tail = meet(
+                        moving, exact, rays, flat, local * stride, near_fine, local, middle, near, far,
+                        transmittance, tau, alphas, who, turned, head, tail,
                     )  # fmt: skip
-                    tail += 1
                 if turning:
                     for row in range(min(BLOCK_HEIGHT, height - y0)):
                         for column in range(min(BLOCK_WIDTH, width - x0)):

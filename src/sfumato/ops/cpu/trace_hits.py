@@ -17,7 +17,9 @@ from sfumato.ops.cpu.jit import lane_function
 from sfumato.ops.cpu.trace_records import FINE, LOG2_OPACITY, NEAREST, W, X, Y, Z
 from sfumato.ops.cpu.trace_tiles import BLOCKS, GROUP, LANES
 
-TRANSMITTANCE_STOP = np.float32(constants.TRANSMITTANCE_STOP)
+ALPHA_MAX = np.float32(constants.ALPHA_MAX)
+_LOG2_ALPHA_MIN = np.float32(math.log2(constants.ALPHA_MIN))
+_TRANSMITTANCE_STOP = np.float32(constants.TRANSMITTANCE_STOP)
 _HALF_LOG2_E = np.float32(0.5 * math.log2(math.e))
 _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 _INFINITY = np.float32(np.inf)
@@ -192,7 +194,7 @@ def blend(alpha, transmittance):
     """(weight, new transmittance, live); a ray that has stopped has a negative one."""
     weight = alpha * transmittance
     rest = transmittance - weight
-    live = rest > TRANSMITTANCE_STOP
+    live = rest > _TRANSMITTANCE_STOP
     transmittance = ln.select(live, rest, ln.negative_magnitude(transmittance))
     return ln.select(live, weight, _ZERO), transmittance, live
 
@@ -208,3 +210,20 @@ def load_rays(moving, rays, offsets, beginnings, tile, block):
                 rays[_ORIGIN + k * LANES + lane] = beginnings[tile, block, k, lane]
     first = ln.load(LANES, offsets[tile, block].ravel(), 0)
     return ln.select(first == first, first * _ZERO + _ONE, -_ONE)
+
+
+@lane_function
+def meet(
+    moving, exact, rays, flat, at, fine, local, middle, near, far, transmittance, tau, alphas, who, turned,
+    head, tail,
+):  # fmt: skip
+    """Let a block's rays meet the Gaussian of the record at ``at``; where its list of rows now ends."""
+    distances, log2_alpha = response(moving, rays, flat, at, fine, local, middle)
+    hit = (log2_alpha >= _LOG2_ALPHA_MIN) & (distances >= near) & (distances <= far)
+    hit = hit & (transmittance > _ZERO)
+    if not ln.any_true(hit):
+        return tail
+    alpha = ln.select(hit, ln.smaller(ln.exp2(log2_alpha), ALPHA_MAX), _ZERO)
+    before = ln.load(LANES, tau, (tail - 1) * LANES) if tail > head else transmittance * _ZERO
+    enter(exact, tau, alphas, who, turned, head, tail, ln.select(hit, distances, before), alpha, local)
+    return tail + 1

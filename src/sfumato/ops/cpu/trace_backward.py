@@ -212,8 +212,8 @@ def trace_backward(
                         weight, transmittance, live = blend(alpha, transmittance)
                         behind = _add_row(
                             moving, deep, turning, absolute, rays, to_rays, planes, grads, flat, stride,
-                            near_fine, middle, who, turned[head], head, weight, ln.select(live, alpha, _ZERO), behind,
-                            flat_sums, start, sums_row,
+                            near_fine, middle, who, turned[head], head, weight, ln.select(live, alpha, _ZERO),
+                            behind, flat_sums, start, sums_row,
                         )  # fmt: skip
                         head += 1
                     if last or not ln.any_true(transmittance > _ZERO):

@@ -1,0 +1,94 @@
+"""Triangle meshes: read from files, with bounds; and their normals."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sfumato.errors import ConfigError, FormatError
+
+_MAX_BYTES, _MAX_FACES, _MAX_EXTENT = 512 << 20, 4_000_000, 1e9
+# A corner is smooth where the vertex's normal is turned from the face's by less: a box stays a box.
+_SMOOTH_COSINE = 0.766
+
+
+def read_mesh(path: Path, *, scale: float = 1.0, at: tuple[float, float, float] = (0.0, 0.0, 0.0)):
+    """Read the triangles of a file that trimesh reads: .obj, .ply, .stl, .off, .glb and others.
+
+    Nothing beside the file is opened: materials and textures are not looked for.
+
+    Args:
+        path: the file.
+        scale: multiplies its coordinates.
+        at: is added to them then, scene units.
+
+    Returns:
+        vertices [v, 3] float64, vertices at one place being one; faces [f, 3] int64.
+
+    Raises:
+        ConfigError: trimesh is not installed.
+        FormatError: the file is missing, too large, no mesh, or holds what no mesh may.
+    """
+    try:
+        import trimesh
+    except ImportError:
+        raise ConfigError("meshes are read by trimesh: pip install sfumato[mesh]") from None
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise FormatError(f"{path} has over {_MAX_BYTES >> 20} MiB; give a smaller mesh")
+        content = path.read_bytes()
+    except OSError as error:
+        raise FormatError(f"{path} cannot be read: {error.strerror}") from None
+    try:
+        # From memory, so that no file that it names is opened.
+        mesh = trimesh.load(
+            io.BytesIO(content), file_type=path.suffix[1:].lower(), force="mesh", process=False
+        )
+        vertices, faces = np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int64)
+    except Exception as error:  # Readers of a dozen formats fail each in its own way.
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise FormatError(f"{path} is no mesh that trimesh reads: {reason}") from None
+    if not len(faces) <= _MAX_FACES:
+        raise FormatError(f"{path} has {len(faces):,} triangles; at most {_MAX_FACES:,} can be inserted")
+    if vertices.ndim != 2 or vertices.shape[1:] != (3,) or faces.shape[1:] != (3,) or not len(faces):
+        raise FormatError(f"{path} holds no triangles")
+    if not 0 <= faces.min() <= faces.max() < len(vertices):
+        raise FormatError(f"{path}: faces name vertices that are not there")
+    with np.errstate(over="ignore", invalid="ignore"):
+        vertices = vertices * scale + np.asarray(at)
+    if not np.abs(vertices[faces]).max() <= _MAX_EXTENT:
+        raise FormatError(f"{path} holds coordinates that are not finite, or above {_MAX_EXTENT:g}")
+    found, places = np.unique(vertices[faces].reshape(-1, 3), axis=0, return_inverse=True)
+    return torch.from_numpy(found), torch.from_numpy(places.reshape(-1, 3).astype(np.int64))
+
+
+def face_normals(vertices: Tensor, faces: Tensor) -> Tensor:
+    """[f, 3] normals, twice as long as the faces are large, on the side that sees them counter-clockwise."""
+    first, second, third = vertices[faces].unbind(1)
+    return torch.linalg.cross(second - first, third - first)
+
+
+def corner_normals(vertices: Tensor, faces: Tensor) -> Tensor:
+    """Unit normals of every face at its corners: those of the vertices, but at edges those of the face.
+
+    Args:
+        vertices: [v, 3].
+        faces: [f, 3].
+
+    Returns:
+        [f, 3, 3]. A vertex's normal is the mean of its faces', by their area; a face that is turned from
+        it by more than 40 degrees keeps its own.
+    """
+    flat = face_normals(vertices, faces)
+    summed = torch.zeros_like(vertices)
+    for corner in range(3):
+        summed.index_add_(0, faces[:, corner], flat)
+    # Lengths of zero stay zero: such faces are met by no ray.
+    flat, smooth = (torch.nn.functional.normalize(t, dim=-1, eps=1e-300) for t in (flat, summed))
+    smooth, flat = smooth[faces], flat[:, None].expand(-1, 3, -1)
+    turned = (smooth * flat).sum(-1, keepdim=True) < _SMOOTH_COSINE
+    return torch.where(turned, flat, smooth)

@@ -54,7 +54,7 @@ def _rolling(camera: Camera, points: Tensor) -> tuple[Tensor, Tensor]:
     ends = camera.camera_from_world.double(), shutter.camera_from_world_end.double()
     rotations, centres = pose_between(*ends, shutter.times(lines))
 
-    def seen_from(line: Tensor) -> Tensor:
+    def seen_from(line: Tensor, points: Tensor) -> Tensor:
         first = line.floor().long().clamp(0, max(lines - 2, 0))
         second = (first + 1).clamp_max(lines - 1)
         share = (line - first)[:, None]
@@ -63,14 +63,18 @@ def _rolling(camera: Camera, points: Tensor) -> tuple[Tensor, Tensor]:
         rotation = torch.lerp(rotations[first], rotations[second], share[..., None])
         return (rotation @ away[..., None])[..., 0]
 
-    middle = seen_from(points.new_full((len(points),), 0.5 * (lines - 1)))
-    pixels, line = _landed(camera, middle), points.new_full((len(points),), 0.5 * (lines - 1))
+    line = points.new_full((len(points),), 0.5 * (lines - 1))
+    middle = seen_from(line, points)
+    pixels, moving = _landed(camera, middle), torch.arange(len(points))
     for _ in range(_ROUNDS):
-        wanted = torch.where(pixels[:, axis].isnan(), line, pixels[:, axis] - 0.5).clamp(0, lines - 1)
-        step, line = (wanted - line).abs().amax() if len(line) else 0.0, wanted
-        pixels = _landed(camera, seen_from(line))
-        if step < _CLOSE_PX:
+        there = pixels[moving, axis]
+        wanted = torch.where(there.isnan(), line[moving], there - 0.5).clamp(0, lines - 1)
+        far = (wanted - line[moving]).abs() > _CLOSE_PX
+        moving, wanted = moving[far], wanted[far]
+        if not len(moving):
             break
+        line[moving] = wanted
+        pixels[moving] = _landed(camera, seen_from(wanted, points[moving]))
     return pixels, middle
 
 

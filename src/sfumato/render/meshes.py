@@ -80,15 +80,19 @@ def corner_normals(vertices: Tensor, faces: Tensor) -> Tensor:
         faces: [f, 3].
 
     Returns:
-        [f, 3, 3]. A vertex's normal is the mean of its faces', by their area; a face that is turned from
-        it by more than 40 degrees keeps its own.
+        [f, 3, 3]. A vertex's normal is the mean of its faces', by their angle there; a face that is turned
+        from it by more than 40 degrees keeps its own.
     """
-    flat = face_normals(vertices, faces)
+    flat = torch.nn.functional.normalize(face_normals(vertices, faces), dim=-1, eps=1e-300)
     summed = torch.zeros_like(vertices)
+    points = vertices[faces]
     for corner in range(3):
-        summed.index_add_(0, faces[:, corner], flat)
+        sides = [points[:, (corner + other) % 3] - points[:, corner] for other in (1, 2)]
+        across = torch.linalg.cross(*sides).norm(dim=1)
+        angle = torch.atan2(across, (sides[0] * sides[1]).sum(1))
+        summed.index_add_(0, faces[:, corner], flat * angle[:, None])
     # Lengths of zero stay zero: such faces are met by no ray.
-    flat, smooth = (torch.nn.functional.normalize(t, dim=-1, eps=1e-300) for t in (flat, summed))
+    smooth = torch.nn.functional.normalize(summed, dim=-1, eps=1e-300)
     smooth, flat = smooth[faces], flat[:, None].expand(-1, 3, -1)
     turned = (smooth * flat).sum(-1, keepdim=True) < _SMOOTH_COSINE
     return torch.where(turned, flat, smooth)

@@ -3,15 +3,11 @@
 from dataclasses import replace
 
 import numpy as np
-import pytest
 import torch
 from capture_folders import colmap_folder, picture, real_data, save, write_transforms
 from PIL import Image
 
 from sfumato.capture import load_capture
-from sfumato.errors import ConfigError
-from sfumato.render.rasterize import rasterize
-from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.lenses import PINHOLE, Lens
 from sfumato.scene.pixel_directions import pixels_with_rays
 from sfumato.scene.rays import camera_rays
@@ -66,15 +62,6 @@ def test_random_points_are_drawn_for_distorted_pictures_too(tmp_path):
     kept, flat = (load_capture(tmp_path, undistort=undistort) for undistort in (False, True))
     assert kept.points_are_random and not kept.views[0].camera.lens.is_pinhole
     np.testing.assert_array_equal(kept.points.xyz, flat.points.xyz)
-
-
-def test_the_rasterizer_says_what_to_do_with_them(tmp_path):
-    camera = load_capture(colmap_folder(tmp_path, camera=RADIAL), undistort=False).views[0].camera
-    scene = Gaussians(
-        torch.zeros(1, 3), torch.zeros(1, 3), torch.ones(1, 4), torch.zeros(1), torch.zeros(1, 1, 3)
-    )
-    with pytest.raises(ConfigError, match="undistort"):
-        rasterize(scene, camera)
 
 
 def test_a_real_camera_is_the_same_through_both():

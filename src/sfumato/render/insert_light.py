@@ -36,7 +36,8 @@ def light_of(seen: Tensor, directions: Tensor) -> Tensor:
     """[9, 3] coefficients of the light that falls on a plane, by its normal.
 
     Args:
-        seen: [m, 3] encoded colours seen along ``directions`` [m, 3], which are spread evenly.
+        seen: [m, 3] encoded colours seen along ``directions``.
+        directions: [m, 3] unit vectors, spread evenly.
     """
     basis = sh_basis(directions, 2)
     radiance = seen.clamp_min(0) ** GAMMA

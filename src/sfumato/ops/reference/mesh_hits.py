@@ -28,7 +28,11 @@ def mesh_hits(
     """Find the first triangle that each ray meets, from either of its sides.
 
     Args:
-        vertices, faces, origins, directions, near, far: as in ``ops.mesh_hits``.
+        vertices: [v, 3] corners of the triangles, world frame, scene units.
+        faces: [f, 3] int64 rows of ``vertices``.
+        origins: [m, 3] of the rays, world frame.
+        directions: [m, 3] of any length.
+        near, far: [m] distances along each ray that count, scene units.
 
     Returns:
         MeshHits.

@@ -116,7 +116,7 @@ def test_transforms_with_a_pose_of_nan(desk, tmp_path):
         (["--rates.means", "3"], ["--rates.means"]),
         (["something"], ["something"]),
         (["--device", "cuda"], ["--device cuda is not available", "give cpu or auto"]),
-        (["--renderer", "trace"], ["--renderer trace is not available", "give raster"]),
+        (["--renderer", "trace", "--antialiased"], ["antialiased", "rasterizer"]),
         (["--resume", "--overwrite"], ["no config.json"]),
     ],
 )

@@ -41,6 +41,11 @@ class Budget:
         """Seconds since the beginning."""
         return time.monotonic() - self._began
 
+    @property
+    def left_minutes(self) -> float:
+        """What is left; a share of the whole in any case, as the cameras may have taken all of it."""
+        return max(self.whole_s - self.spent_s, LEAST_TRAINING_SHARE * self.whole_s) / 60.0
+
     def training_minutes(self, sizes: Sequence[tuple[int, int]]) -> float:
         """What is left to train for.
 

@@ -122,7 +122,7 @@ def _training(task: Reconstruction, data: Path, budget: Budget, display: Display
         warm_up(train)
     downscale = task.capture.downscale
     if downscale is None:
-        downscale = downscale_for(size_px, (budget.whole_s - budget.spent_s) / 60.0)
+        downscale = downscale_for(size_px, budget.left_minutes)
     sizes = [tuple(side // downscale for side in view.camera.size_px) for view in full.test_views]
     train = replace(train, minutes=round(budget.training_minutes(sizes), 3))
     return RunOptions(data, replace(capture, downscale=downscale), train)

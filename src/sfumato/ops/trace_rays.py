@@ -36,7 +36,7 @@ def _(means, quats, scales, opacities):
         means.new_empty(nodes, dtype=torch.int32),
         means.new_empty(len(levels) + 1, dtype=torch.int64),
         means.new_empty(leaves, 3),
-        means.new_empty(leaves * 14 * _FAN),
+        means.new_empty(leaves * 16 * _FAN),
         means.new_empty(leaves * _FAN, 16, dtype=torch.float64),
     ]
 
@@ -169,7 +169,7 @@ def _trace_rays_backward(
 
 
 @_trace_rays_backward.register_fake
-def _(grads, outputs, inputs, tree, degree, near, far, with_rays):
+def _(grads, outputs, inputs, tree, limits, degree, with_rays):
     return [*map(torch.empty_like, inputs), grads[0].new_empty(grads[0].shape[1])]
 
 

@@ -13,22 +13,23 @@ from numba import prange
 
 from sfumato.ops import constants
 from sfumato.ops.cpu.bvh_order import BOX, packing_order
-from sfumato.ops.cpu.jit import kernel, lane_kernel, scalar
+from sfumato.ops.cpu.jit import kernel, scalar
 from sfumato.ops.cpu.lane_search import GROUP
 
 # Rows of a node: the children's lowest x, y, z, then their highest, a child a lane.
 NODE = 6 * GROUP
 # Columns of ``exact``: centre; rows of S^-1 R^T; squared Mahalanobis radius of the hull; opacity.
 MEAN, LOCAL, LIMIT, OPACITY, EXACT = 0, 3, 12, 13, 16
-# Rows of a leaf of ``rough``: the same rounded, and what rounding may have spoilt.
-ERROR, ROUGH = 13, 14 * GROUP
+# Rows of a leaf of ``rough``: the same rounded, and for each axis what rounding may have spoilt.
+ERROR, ROUGH = 13, 16 * GROUP
 
 _ALPHA_MIN = constants.ALPHA_MIN
+_CHUNK = 256
 # How far a box is rounded outwards: more than the two roundings to float32 on the way.
 _ROUND, _GROW = 1.3e-7, 1e-6
 # The rough test adds a hundredth to the squared radius, so that the square of what rounding can do to
-# the radius enters a hundredfold: 100 * 4 * (16 * 1.2e-7)^2, over the squared smallest scale.
-_WIDER, _ROUNDING = 1.01, 2e-9
+# the radius enters a hundredfold: 100 * 8 * (16 * 1.2e-7)^2, over an axis's squared scale.
+_WIDER, _ROUNDING = 1.01, 3e-9
 
 
 class Tree(NamedTuple):
@@ -40,7 +41,7 @@ class Tree(NamedTuple):
         below: [nodes] int32 first child: a leaf's number, or -1 - a node's, from which they fall.
         levels: [levels + 1] int64 where each level's nodes start, the lowest first; the root is last.
         centres: [leaves, 3] float32, what the centres in ``rough`` are counted from.
-        rough: [leaves * 14 * 16] float32, what a leaf's Gaussians are first tested by.
+        rough: [leaves * 16 * 16] float32, what a leaf's Gaussians are first tested by.
         exact: [16 leaves, 16] float64, what is certain.
     """
 
@@ -103,23 +104,25 @@ def _hull_box(row, scales, i, box):
         box[3 + k] = -(high + abs(high) * _ROUND)
 
 
+@scalar
+def _fill_boxes(first, means, quats, scales, opacities, boxes, keep):
+    row = np.empty(EXACT, np.float64)
+    for i in range(first, min(first + _CHUNK, means.shape[0])):
+        keep[i] = _sound(means, quats, scales, opacities, i)
+        if keep[i]:
+            _fill_exact(means, quats, scales, opacities, i, row)
+            _hull_box(row, scales, i, boxes[i])
+
+
 @kernel
-def _boxes(means, quats, scales, opacities):
-    """[n, 8] boxes of all hulls and [n] whether each can be seen."""
-    n = means.shape[0]
-    boxes, keep = np.zeros((n, BOX), np.float32), np.empty(n, np.bool_)
-    for chunk in prange((n + 255) // 256):
-        row = np.empty(EXACT, np.float64)
-        for i in range(chunk * 256, min(chunk * 256 + 256, n)):
-            keep[i] = _sound(means, quats, scales, opacities, i)
-            if keep[i]:
-                _fill_exact(means, quats, scales, opacities, i, row)
-                _hull_box(row, scales, i, boxes[i])
-    return boxes, keep
+def _boxes(means, quats, scales, opacities, boxes, keep):
+    """Fill [n, 8] boxes of all hulls and [n] whether each can be seen."""
+    for chunk in prange((means.shape[0] + _CHUNK - 1) // _CHUNK):
+        _fill_boxes(chunk * _CHUNK, means, quats, scales, opacities, boxes, keep)
 
 
 @scalar
-def _fill_rough(rough, leaf, lane, row, centre, smallest):
+def _fill_rough(rough, leaf, lane, row, centre, scales, i):
     """Fill a lane of a leaf of ``rough``."""
     at = leaf * ROUGH + lane
     for k in range(3):
@@ -127,7 +130,8 @@ def _fill_rough(rough, leaf, lane, row, centre, smallest):
     for k in range(3, 12):
         rough[at + k * GROUP] = row[k]
     rough[at + LIMIT * GROUP] = row[LIMIT] * _WIDER
-    rough[at + ERROR * GROUP] = _ROUNDING / (np.float64(smallest) * smallest)
+    for k in range(3):
+        rough[at + (ERROR + k) * GROUP] = _ROUNDING / (np.float64(scales[i, k]) * scales[i, k])
 
 
 @scalar
@@ -135,7 +139,7 @@ def _leave_empty(rough, leaf, lane, row):
     """A lane and row that no ray meets."""
     row[:] = 0.0
     at = leaf * ROUGH + lane
-    for k in range(14):
+    for k in range(16):
         rough[at + k * GROUP] = 0.0
     # A unit ball of impossible radius: anything undefined would count as met.
     for k in range(3):
@@ -167,42 +171,51 @@ def _refit_leaf(order, leaf, gaussians, centre, rough, exact, joined):
         row = exact[leaf * GROUP + lane]
         if row[LIMIT] > 0:
             i = order[leaf * GROUP + lane]
-            _fill_rough(rough, leaf, lane, row, centre, min(scales[i, 0], scales[i, 1], scales[i, 2]))
+            _fill_rough(rough, leaf, lane, row, centre, scales, i)
         else:
             _leave_empty(rough, leaf, lane, row)
+
+
+@scalar
+def _refit_leaves_below(node, order, gaussians, boxes, centres, rough, exact):
+    joined = np.empty(BOX, np.float32)
+    for child in range(GROUP):
+        leaf = node * GROUP + child
+        joined[:] = np.inf
+        if leaf < order.size // GROUP:
+            _refit_leaf(order, leaf, gaussians, centres[leaf], rough, exact, joined)
+        for k in range(3):
+            boxes[node * NODE + k * GROUP + child] = joined[k]
+            boxes[node * NODE + (3 + k) * GROUP + child] = -joined[3 + k]
 
 
 @kernel
 def _refit_leaves(order, means, quats, scales, opacities, boxes, centres, rough, exact):
     """Fill ``rough``, ``exact`` and the boxes of the nodes above leaves; a task is one such node."""
-    leaves = order.size // GROUP
-    for node in prange((leaves + GROUP - 1) // GROUP):
-        joined = np.empty(BOX, np.float32)
-        for child in range(GROUP):
-            leaf = node * GROUP + child
-            joined[:] = np.inf
-            if leaf < leaves:
-                gaussians = means, quats, scales, opacities
-                _refit_leaf(order, leaf, gaussians, centres[leaf], rough, exact, joined)
-            for k in range(3):
-                boxes[node * NODE + k * GROUP + child] = joined[k]
-                boxes[node * NODE + (3 + k) * GROUP + child] = -joined[3 + k]
+    for node in prange((order.size // GROUP + GROUP - 1) // GROUP):
+        gaussians = means, quats, scales, opacities
+        _refit_leaves_below(node, order, gaussians, boxes, centres, rough, exact)
 
 
-@lane_kernel
+@scalar
+def _join_children(boxes, at, below_first, below_last):
+    """Fill the boxes of the node at ``at`` from its children's."""
+    for child in range(GROUP):
+        source = (below_first + child) * NODE
+        for k in range(6):
+            value = np.float32(np.inf if k < 3 else -np.inf)
+            if below_first + child < below_last:
+                for lane in range(GROUP):
+                    other = boxes[source + k * GROUP + lane]
+                    value = min(value, other) if k < 3 else max(value, other)
+            boxes[at + k * GROUP + child] = value
+
+
+@kernel
 def _refit_level(boxes, below_first, below_last, first):
     """Fill the boxes of a level of nodes from those of the level below."""
-    count = below_last - below_first
-    for node in prange((count + GROUP - 1) // GROUP):
-        for child in range(GROUP):
-            at, source = (first + node) * NODE + child, (below_first + node * GROUP + child) * NODE
-            for k in range(6):
-                value = np.float32(np.inf if k < 3 else -np.inf)
-                if node * GROUP + child < count:
-                    for lane in range(GROUP):
-                        other = boxes[source + k * GROUP + lane]
-                        value = min(value, other) if k < 3 else max(value, other)
-                boxes[at + k * GROUP] = value
+    for node in prange((below_last - below_first + GROUP - 1) // GROUP):
+        _join_children(boxes, (first + node) * NODE, below_first + node * GROUP, below_last)
 
 
 def refit(tree: Tree, means, quats, scales, opacities) -> None:
@@ -219,7 +232,8 @@ def refit(tree: Tree, means, quats, scales, opacities) -> None:
 
 def build(means, quats, scales, opacities) -> Tree:
     """Build a hierarchy; arguments as in ``refit``. The result does not depend on the threads."""
-    boxes, keep = _boxes(means, quats, scales, opacities)
+    boxes, keep = np.zeros((len(means), BOX), np.float32), np.empty(len(means), np.bool_)
+    _boxes(means, quats, scales, opacities, boxes, keep)
     ids = np.arange(len(means), dtype=np.int32)
     # Gaussians that cannot be seen come last: a refit may bring them back.
     packed = np.concatenate([packing_order(boxes, ids[keep]), ids[~keep]])

@@ -10,7 +10,7 @@ import numpy as np
 from numba import prange
 
 from sfumato.ops.cpu import lanes as ln
-from sfumato.ops.cpu.jit import kernel, lane_function, lane_kernel, scalar
+from sfumato.ops.cpu.jit import lane_function, lane_kernel, scalar
 from sfumato.ops.cpu.lane_search import GROUP
 
 # Numbers of a box: lowest x, y, z, then highest x, y, z negated, so that a minimum joins two boxes.
@@ -130,41 +130,41 @@ def _halve(flat, ids, first, last, sample, halves):
     return middle
 
 
+@lane_function
+def _halve_once(flat, ids, first, last, halved, r):
+    sample, halves = np.empty(_SAMPLE, np.float32), np.empty(2 * _AXES * BOX, np.float32)
+    middle = _halve(flat, ids, first, last, sample, halves) if last - first > GROUP else last
+    halved[2 * r, 0], halved[2 * r, 1] = first, middle
+    halved[2 * r + 1, 0], halved[2 * r + 1, 1] = middle, last
+
+
 @lane_kernel
 def _halve_level(flat, ids, ranges, halved):
     """Halve every range [r, 2] of more than a leaf; the halves go to ``halved`` [2 r, 2]."""
     for r in prange(ranges.shape[0]):
-        sample, halves = np.empty(_SAMPLE, np.float32), np.empty(2 * _AXES * BOX, np.float32)
-        first, last = ranges[r, 0], ranges[r, 1]
-        middle = _halve(flat, ids, first, last, sample, halves) if last - first > GROUP else last
-        halved[2 * r, 0], halved[2 * r, 1] = first, middle
-        halved[2 * r + 1, 0], halved[2 * r + 1, 1] = middle, last
+        _halve_once(flat, ids, ranges[r, 0], ranges[r, 1], halved, r)
+
+
+@lane_function
+def _halve_down(flat, ids, first, last):
+    sample, halves = np.empty(_SAMPLE, np.float32), np.empty(2 * _AXES * BOX, np.float32)
+    waiting, count = np.empty((64, 2), np.int64), 1
+    waiting[0, 0], waiting[0, 1] = first, last
+    while count > 0:
+        count -= 1
+        first, last = waiting[count, 0], waiting[count, 1]
+        while last - first > GROUP:
+            middle = _halve(flat, ids, first, last, sample, halves)
+            waiting[count, 0], waiting[count, 1] = middle, last
+            count += 1
+            last = middle
 
 
 @lane_kernel
 def _halve_to_leaves(flat, ids, ranges):
+    """Halve every range [r, 2] until leaves are left."""
     for r in prange(ranges.shape[0]):
-        sample, halves = np.empty(_SAMPLE, np.float32), np.empty(2 * _AXES * BOX, np.float32)
-        waiting, count = np.empty((64, 2), np.int64), 1
-        waiting[0, 0], waiting[0, 1] = ranges[r, 0], ranges[r, 1]
-        while count > 0:
-            count -= 1
-            first, last = waiting[count, 0], waiting[count, 1]
-            while last - first > GROUP:
-                middle = _halve(flat, ids, first, last, sample, halves)
-                waiting[count, 0], waiting[count, 1] = middle, last
-                count += 1
-                last = middle
-
-
-@kernel
-def _gathered(boxes, ids):
-    """The boxes of ``ids`` side by side."""
-    flat = np.empty(ids.size * BOX, np.float32)
-    for j in prange(ids.size):
-        for k in range(BOX):
-            flat[j * BOX + k] = boxes[ids[j], k]
-    return flat
+        _halve_down(flat, ids, ranges[r, 0], ranges[r, 1])
 
 
 def packing_order(boxes: np.ndarray, ids: np.ndarray) -> np.ndarray:
@@ -174,7 +174,7 @@ def packing_order(boxes: np.ndarray, ids: np.ndarray) -> np.ndarray:
         boxes: [n, 8] float32, lowest x, y, z and highest x, y, z negated; all finite where listed.
         ids: [m] int32 rows of ``boxes`` to put in order.
     """
-    ids, flat = ids.copy(), _gathered(boxes, ids)
+    ids, flat = ids.copy(), boxes[ids].ravel()
     ranges = np.array([[0, ids.size]], np.int64)
     while len(ranges) < _TASKS and (ranges[:, 1] - ranges[:, 0]).max() > GROUP:
         halved = np.empty((2 * len(ranges), 2), np.int64)

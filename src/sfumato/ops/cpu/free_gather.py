@@ -55,9 +55,9 @@ def _add_response(row, ray, pull, to_tau, sums):
 
 
 @scalar
-def _add_geometry(row, quats, scales, i, sums, grads):
-    """Turn a Gaussian's sums into gradients and add them to ``grads``."""
-    grad_means, grad_quats, grad_scales, grad_opacities = grads
+def _add_geometry(row, quats, scales, i, sums, of_geometry):
+    """Turn a Gaussian's sums into gradients and add them to ``of_geometry``."""
+    grad_means, grad_quats, grad_scales, grad_opacities = of_geometry
     for k in range(3):
         pushed = row[3 + k] * sums[0] + row[6 + k] * sums[1] + row[9 + k] * sums[2]
         grad_means[i, k] += sums[_SIGHT + k] - pushed
@@ -96,47 +96,70 @@ def _add_features(degree, weight, lit, grad, basis, sums):
         sums[k, 2] += basis[k] * blue
 
 
+@scalar
+def _gather_slot(
+    tree, slot, means, features, degree, origins, directions, grads, records, places, sums, of_features, room
+):
+    """Add up the records at ``places`` of one Gaussian in ``sums`` and ``of_features``."""
+    basis, along = room
+    sums[:], of_features[:] = 0.0, 0.0
+    i, row = tree.order[slot], tree.exact[slot]
+    for record in places:
+        j, lit, weight = records.rays[record], records.lit[record], np.float64(records.weights[record])
+        _, ray = ray_of(origins, directions, j, -math.inf, math.inf)
+        _add_response(row, ray, np.float64(records.pulls[record]), weight * grads.distance[j], sums)
+        if degree >= 0:
+            gx, gy, gz = shade_backward(
+                features, degree, means, i, origins[j], grads.image[j], weight, lit, basis, along
+            )
+            sums[_SIGHT] += gx
+            sums[_SIGHT + 1] += gy
+            sums[_SIGHT + 2] += gz
+        _add_features(degree, weight, lit, grads.image[j], basis, of_features)
+
+
+@scalar
+def _gather_task(
+    task, tree, means, quats, scales, features, degree, origins, directions, grads, records, starts, order,
+    of_geometry, grad_features,
+):  # fmt: skip
+    used, d = max(degree + 1, 1) ** 2, grads.image.shape[1]
+    sums, of_features = np.empty(_SUMS), np.empty((used, d))
+    room = np.empty(16, np.float32), np.empty(16, np.float32)
+    for first in range(task * _RUN, starts.size - 1, _TASKS * _RUN):
+        for slot in range(first, min(first + _RUN, starts.size - 1)):
+            if starts[slot] == starts[slot + 1]:
+                continue
+            places = order[starts[slot] : starts[slot + 1]]
+            _gather_slot(
+                tree, slot, means, features, degree, origins, directions, grads, records, places, sums,
+                of_features, room,
+            )  # fmt: skip
+            i = tree.order[slot]
+            _add_geometry(tree.exact[slot], quats, scales, i, sums, of_geometry)
+            for k in range(used):
+                for channel in range(d):
+                    grad_features[i, k, channel] += of_features[k, channel]
+
+
 @kernel
 def gather(
-    tree, means, quats, scales, features, degree, origins, directions, grad_image, grad_distance,
-    starts, order, rays, weights, pulls, lit, grads, grad_features,
+    tree, means, quats, scales, features, degree, origins, directions, grads, records, starts, order,
+    of_geometry, grad_features,
 ):  # fmt: skip
     """Add the gradients of all recorded hits to those of their Gaussians.
 
     Args:
         tree, means, features, degree, origins, directions: as in free_forward.
         quats, scales: [n, 4], [n, 3].
-        grad_image, grad_distance: [m, d], [m].
+        grads: RayGradients.
+        records: from free_backward.
         starts, order: from sorted_by_slot.
-        rays, weights, pulls, lit: from free_backward.
-        grads: of means, quats, scales, opacities; added to.
+        of_geometry: gradients of means, quats, scales, opacities; added to.
         grad_features: [n, k, d], added to.
     """
-    runs, used = (starts.size - 1 + _RUN - 1) // _RUN, max(degree + 1, 1) ** 2
     for task in prange(_TASKS):
-        sums, of_features = np.empty(_SUMS), np.empty((used, grad_image.shape[1]))
-        basis, along = np.empty(16, np.float32), np.empty(16, np.float32)
-        for run in range(task, runs, _TASKS):
-            for slot in range(run * _RUN, min(run * _RUN + _RUN, starts.size - 1)):
-                if starts[slot] == starts[slot + 1]:
-                    continue
-                sums[:], of_features[:] = 0.0, 0.0
-                i, row = tree.order[slot], tree.exact[slot]
-                for place in range(starts[slot], starts[slot + 1]):
-                    record = order[place]
-                    j, weight = rays[record], np.float64(weights[record])
-                    _, ray = ray_of(origins, directions, j, -math.inf, math.inf)
-                    _add_response(row, ray, np.float64(pulls[record]), weight * grad_distance[j], sums)
-                    if degree >= 0:
-                        gx, gy, gz = shade_backward(
-                            features, degree, means, i, origins[j], grad_image[j], weight, lit[record],
-                            basis, along,
-                        )  # fmt: skip
-                        sums[_SIGHT] += gx
-                        sums[_SIGHT + 1] += gy
-                        sums[_SIGHT + 2] += gz
-                    _add_features(degree, weight, lit[record], grad_image[j], basis, of_features)
-                _add_geometry(row, quats, scales, i, sums, grads)
-                for k in range(used):
-                    for channel in range(grad_image.shape[1]):
-                        grad_features[i, k, channel] += of_features[k, channel]
+        _gather_task(
+            task, tree, means, quats, scales, features, degree, origins, directions, grads, records, starts,
+            order, of_geometry, grad_features,
+        )  # fmt: skip

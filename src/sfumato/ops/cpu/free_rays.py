@@ -6,6 +6,7 @@ free_gather), which adds up per Gaussian.
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numba import prange
@@ -41,6 +42,59 @@ def _next_blended(tree, ray, walk, transmittance):
     return slot, tau, alpha
 
 
+@lane_function
+def _blend_ray(tree, ray, walk, means, features, degree, origin, basis, colour, total):
+    """(transmittance, distance, hits) of a ray; adds its values up in ``total`` [d]."""
+    transmittance, reached, count = 1.0, 0.0, 0
+    total[:] = 0.0
+    start(tree, walk)
+    while True:
+        slot, tau, alpha = _next_blended(tree, ray, walk, transmittance)
+        if slot < 0:
+            return transmittance, reached, count
+        weight = alpha * transmittance
+        shade(features, degree, means, tree.order[slot], origin, basis, colour)
+        for k in range(total.size):
+            total[k] += weight * colour[k]
+        reached += weight * tau
+        transmittance *= 1.0 - alpha
+        count += 1
+
+
+# The bodies of parallel loops are functions of their own: they compile in a fraction of the time.
+@lane_function
+def _forward_task(
+    task,
+    tree,
+    means,
+    features,
+    degree,
+    origins,
+    directions,
+    background,
+    limits,
+    image,
+    alpha,
+    distance,
+    hits,
+):
+    m, d = image.shape
+    walk = new_walk(tree)
+    colour, total, basis = np.empty(d, np.float32), np.empty(d), np.empty(16, np.float32)
+    for first in range(task * _RUN, m, _TASKS * _RUN):
+        for j in range(first, min(first + _RUN, m)):
+            length, ray = ray_of(origins, directions, j, *_limits_of(limits, j))
+            total[:] = 0.0
+            clear, reached, count = 1.0, 0.0, 0
+            if length > 0:
+                clear, reached, count = _blend_ray(
+                    tree, ray, walk, means, features, degree, origins[j], basis, colour, total
+                )
+            for k in range(d):
+                image[j, k] = total[k] + clear * background[k]
+            alpha[j], distance[j], hits[j] = 1.0 - clear, reached, count
+
+
 @lane_kernel
 def free_forward(
     tree, means, features, degree, origins, directions, background, limits, image, alpha, distance, hits
@@ -57,49 +111,135 @@ def free_forward(
         limits: [2, m] or [2, 1] float64 least and greatest distance that is kept.
         image, alpha, distance, hits: [m, d], [m], [m] float32 and [m] int32 number of blended hits, written.
     """
-    m, d = image.shape
-    runs = (m + _RUN - 1) // _RUN
-    for task in prange(min(_TASKS, runs)):
-        walk = new_walk(tree)
-        colour, total, basis = np.empty(d, np.float32), np.empty(d), np.empty(16, np.float32)
-        for run in range(task, runs, _TASKS):
-            for j in range(run * _RUN, min(run * _RUN + _RUN, m)):
-                length, ray = ray_of(origins, directions, j, *_limits_of(limits, j))
-                total[:] = 0.0
-                transmittance, reached, count = 1.0, 0.0, 0
-                start(tree, walk)
-                while length > 0:
-                    slot, tau, a = _next_blended(tree, ray, walk, transmittance)
-                    if slot < 0:
-                        break
-                    weight = a * transmittance
-                    shade(features, degree, means, tree.order[slot], origins[j], basis, colour)
-                    for k in range(d):
-                        total[k] += weight * colour[k]
-                    reached += weight * tau
-                    transmittance *= 1.0 - a
-                    count += 1
-                for k in range(d):
-                    image[j, k] = total[k] + transmittance * background[k]
-                alpha[j], distance[j], hits[j] = 1.0 - transmittance, reached, count
+    for task in prange(_TASKS):
+        _forward_task(
+            task, tree, means, features, degree, origins, directions, background, limits,
+            image, alpha, distance, hits,
+        )  # fmt: skip
+
+
+class Records(NamedTuple):
+    """What is kept of every blended hit.
+
+    Attributes:
+        slots, rays: [h] int32.
+        weights, pulls: [h] float32 weight, and alpha dL/dalpha, which is 0 where alpha is clamped.
+        lit: [h] uint8, the bits of the colour channels that are not cut off at zero.
+    """
+
+    slots: np.ndarray
+    rays: np.ndarray
+    weights: np.ndarray
+    pulls: np.ndarray
+    lit: np.ndarray
+
+
+class RayGradients(NamedTuple):
+    """Gradients of what rays gave: [m, d], [m], [m] float32."""
+
+    image: np.ndarray
+    alpha: np.ndarray
+    distance: np.ndarray
 
 
 @scalar
-def _add_ray_gradient(row, y, g, gg, ray_pull, to_tau, tau, sums):
+def _add_ray_gradient(row, ray, pull, to_tau, sums):
     """Add one hit's gradients to the ray's origin and unit direction, ``sums`` [6]."""
+    tau, y, g, gg = response(row, ray)
     h = to_tau / gg
-    v0, v1, v2 = ray_pull * y[0] - h * g[0], ray_pull * y[1] - h * g[1], ray_pull * y[2] - h * g[2]
+    v0, v1, v2 = -pull * y[0] - h * g[0], -pull * y[1] - h * g[1], -pull * y[2] - h * g[2]
     w0, w1, w2 = tau * v0 - h * y[0], tau * v1 - h * y[1], tau * v2 - h * y[2]
     for k in range(3):
         sums[k] += row[3 + k] * v0 + row[6 + k] * v1 + row[9 + k] * v2
         sums[3 + k] += row[3 + k] * w0 + row[6 + k] * w1 + row[9 + k] * w2
 
 
+@scalar
+def _store_ray_gradient(sums, ray, length, j, grad_origins, grad_directions):
+    """Write a ray's gradients, that of the direction as it was given."""
+    radial = sums[3] * ray.dx + sums[4] * ray.dy + sums[5] * ray.dz
+    inverse = 1.0 / length if length > 0 else 0.0
+    for k in range(3):
+        grad_origins[j, k] = sums[k]
+    grad_directions[j, 0] = (sums[3] - radial * ray.dx) * inverse
+    grad_directions[j, 1] = (sums[4] - radial * ray.dy) * inverse
+    grad_directions[j, 2] = (sums[5] - radial * ray.dz) * inverse
+
+
+@lane_function
+def _backward_ray(
+    tree,
+    ray,
+    walk,
+    means,
+    features,
+    degree,
+    origin,
+    j,
+    first,
+    last,
+    behind,
+    grads,
+    with_rays,
+    records,
+    sums,
+    room,
+):
+    """Walk a ray again, write records ``first`` to ``last`` - 1, add up the ray's gradients in ``sums``."""
+    colour, basis, along = room
+    transmittance = 1.0
+    sums[:] = 0.0
+    start(tree, walk)
+    for record in range(first, last):
+        slot, tau, alpha = _next_blended(tree, ray, walk, transmittance)
+        weight, i = alpha * transmittance, tree.order[slot]
+        lit = shade(features, degree, means, i, origin, basis, colour)
+        value = np.float64(grads.alpha[j]) + grads.distance[j] * tau
+        for k in range(colour.size):
+            value += np.float64(grads.image[j, k]) * colour[k]
+        behind -= weight * value
+        # A clamped alpha does not move with its Gaussian.
+        pull = weight * value - behind * (alpha / (1.0 - alpha)) if alpha < _ALPHA_MAX else 0.0
+        transmittance *= 1.0 - alpha
+        records.slots[record], records.rays[record], records.lit[record] = slot, j, lit
+        records.weights[record], records.pulls[record] = weight, pull
+        if with_rays:
+            _add_ray_gradient(tree.exact[slot], ray, pull, weight * grads.distance[j], sums)
+            if degree > 0:
+                gx, gy, gz = shade_backward(
+                    features, degree, means, i, origin, grads.image[j], weight, lit, basis, along
+                )
+                sums[0] -= gx
+                sums[1] -= gy
+                sums[2] -= gz
+
+
+@lane_function
+def _backward_task(
+    task, tree, means, features, degree, origins, directions, limits, first, starts, remaining, grads,
+    with_rays, records, grad_origins, grad_directions,
+):  # fmt: skip
+    m, d = starts.size - 1, grads.image.shape[1]
+    walk, sums = new_walk(tree), np.empty(6)
+    room = np.empty(d, np.float32), np.empty(16, np.float32), np.empty(16, np.float32)
+    for begin in range(task * _RUN, m, _TASKS * _RUN):
+        for own in range(begin, min(begin + _RUN, m)):
+            j = first + own
+            if starts[own] == starts[own + 1]:
+                continue
+            length, ray = ray_of(origins, directions, j, *_limits_of(limits, j))
+            _backward_ray(
+                tree, ray, walk, means, features, degree, origins[j], j, starts[own], starts[own + 1],
+                remaining[j], grads, with_rays, records, sums, room,
+            )  # fmt: skip
+            if with_rays:
+                _store_ray_gradient(sums, ray, length, j, grad_origins, grad_directions)
+
+
 @lane_kernel
 def free_backward(
-    tree, means, features, degree, origins, directions, limits, first, starts, remaining,
-    grad_image, grad_alpha, grad_distance, with_rays, slots, rays, weights, pulls, lit,
-    grad_origins, grad_directions,
+    tree, means, features, degree, origins, directions, limits, first, starts, remaining, grads, with_rays,
+    records, grad_origins, grad_directions,
 ):  # fmt: skip
     """Walk rays again, leave a record of every hit, and the gradients to the rays.
 
@@ -108,53 +248,13 @@ def free_backward(
         first: of the rays that are walked, ``len(starts) - 1`` of them.
         starts: int64 place of the first record of each.
         remaining: [m] float64 grad_image . image + grad_alpha alpha + grad_distance distance.
-        grad_image, grad_alpha, grad_distance: [m, d], [m], [m] float32.
+        grads: RayGradients.
         with_rays: whether gradients to the rays are wanted.
-        slots, rays: int32 of each hit, written.
-        weights, pulls: float32 weight and alpha dL/dalpha of each hit (0 where it is clamped), written.
-        lit: uint8, the bits of the colour channels that are not cut off at zero, written.
-        grad_origins, grad_directions: [m, 3] float32, written if wanted.
+        records: Records, written.
+        grad_origins, grad_directions: [m, 3] float32 zeros, written if wanted.
     """
-    m, d = starts.size - 1, grad_image.shape[1]
-    runs = (m + _RUN - 1) // _RUN
-    for task in prange(min(_TASKS, runs)):
-        walk, sums = new_walk(tree), np.empty(6)
-        colour, basis, along = np.empty(d, np.float32), np.empty(16, np.float32), np.empty(16, np.float32)
-        for run in range(task, runs, _TASKS):
-            for own in range(run * _RUN, min(run * _RUN + _RUN, m)):
-                j = first + own
-                length, ray = ray_of(origins, directions, j, *_limits_of(limits, j))
-                transmittance, behind = 1.0, remaining[j]
-                sums[:] = 0.0
-                start(tree, walk)
-                for record in range(starts[own], starts[own + 1]):
-                    slot, tau, a = _next_blended(tree, ray, walk, transmittance)
-                    weight, i = a * transmittance, tree.order[slot]
-                    lit[record] = shade(features, degree, means, i, origins[j], basis, colour)
-                    value = np.float64(grad_alpha[j]) + grad_distance[j] * tau
-                    for k in range(d):
-                        value += np.float64(grad_image[j, k]) * colour[k]
-                    behind -= weight * value
-                    pull = weight * value - behind * (a / (1.0 - a)) if a < _ALPHA_MAX else 0.0
-                    transmittance *= 1.0 - a
-                    slots[record], rays[record], weights[record], pulls[record] = slot, j, weight, pull
-                    if with_rays:
-                        row = tree.exact[slot]
-                        tau, y, g, gg = response(row, ray)
-                        _add_ray_gradient(row, y, g, gg, -pull, weight * grad_distance[j], tau, sums)
-                        if degree > 0:
-                            gx, gy, gz = shade_backward(
-                                features, degree, means, i, origins[j], grad_image[j], weight, lit[record],
-                                basis, along,
-                            )  # fmt: skip
-                            sums[0] -= gx
-                            sums[1] -= gy
-                            sums[2] -= gz
-                if with_rays:
-                    radial = sums[3] * ray.dx + sums[4] * ray.dy + sums[5] * ray.dz
-                    inverse = 1.0 / length if length > 0 else 0.0
-                    for k in range(3):
-                        grad_origins[j, k] = sums[k]
-                    grad_directions[j, 0] = (sums[3] - radial * ray.dx) * inverse
-                    grad_directions[j, 1] = (sums[4] - radial * ray.dy) * inverse
-                    grad_directions[j, 2] = (sums[5] - radial * ray.dz) * inverse
+    for task in prange(_TASKS):
+        _backward_task(
+            task, tree, means, features, degree, origins, directions, limits, first, starts, remaining,
+            grads, with_rays, records, grad_origins, grad_directions,
+        )  # fmt: skip

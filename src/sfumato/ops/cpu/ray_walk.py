@@ -193,12 +193,16 @@ def _candidates(rough, leaf, centre, ray):
         ln.load(GROUP, rough, at + 2 * GROUP),
     )
     qz, gz = a * px + b * py + c * pz, a * ray.u + b * ray.v + c * ray.w
-    gg, qq = gx * gx + gy * gy + gz * gz, qx * qx + qy * qy + qz * qz
     cx, cy, cz = qy * gz - qz * gy, qz * gx - qx * gz, qx * gy - qy * gx
-    limit = ln.load(GROUP, rough, leaf * ROUGH + LIMIT * GROUP)
-    error = ln.load(GROUP, rough, leaf * ROUGH + ERROR * GROUP)
+    gx, gy, gz = gx * gx, gy * gy, gz * gz
+    qx, qy, qz = qx * qx, qy * qy, qz * qz
+    limit = ln.load(GROUP, rough, leaf * ROUGH + LIMIT * GROUP) * (gx + gy + gz)
+    # Axis by axis: the rounding along a disc's thin axis says nothing about the plane it lies in.
+    a, b, c = _three_rows(rough, leaf * ROUGH + ERROR * GROUP)
+    error = a * ((gy + gz) * reach + (qy + qz)) + b * ((gz + gx) * reach + (qz + qx))
+    error = error + c * ((gx + gy) * reach + (qx + qy))
     # Asked for the misses, so that whatever is not a number is looked at again.
-    missed = cx * cx + cy * cy + cz * cz > limit * gg + error * (reach * gg + qq)
+    missed = cx * cx + cy * cy + cz * cz > limit + error
     return ~mask_bits(missed) & _ALL_LANES
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from sfumato.ops.cpu.free_gather import gather, sorted_by_slot
-from sfumato.ops.cpu.free_rays import free_backward, free_forward
+from sfumato.ops.cpu.free_rays import RayGradients, Records, free_backward, free_forward
 
 # Hits whose records are kept at once: 17 bytes each, and 12 to sort them.
 _RECORDS = 1 << 22
@@ -44,10 +44,10 @@ def trace_rays_backward(tree, gaussians, features, degree, rays, limits, outputs
         Gradients to means, quats, scales, opacities, features, origins, directions, background.
     """
     image, alpha, distance, hits = outputs
-    grad_image, grad_alpha, grad_distance = grads
-    remaining = np.einsum("md,md->m", grad_image, image, dtype=np.float64)
-    remaining += grad_alpha.astype(np.float64) * alpha + grad_distance.astype(np.float64) * distance
-    found = [np.zeros(t.shape, np.float32) for t in (*gaussians, gaussians[0][:, 0])]
+    to_rays = RayGradients(*grads)
+    remaining = np.einsum("md,md->m", to_rays.image, image, dtype=np.float64)
+    remaining += to_rays.alpha.astype(np.float64) * alpha + to_rays.distance.astype(np.float64) * distance
+    of_geometry = tuple(np.zeros(t.shape, np.float32) for t in (*gaussians, gaussians[0][:, 0]))
     of_features = np.zeros(features.shape, np.float32)
     of_rays = [np.zeros(r.shape, np.float32) for r in rays]
     ends = np.cumsum(hits, dtype=np.int64)
@@ -57,18 +57,19 @@ def trace_rays_backward(tree, gaussians, features, degree, rays, limits, outputs
         # As many rays as the records have room for, by their hits alone: never by the threads.
         last = max(first + 1, int(np.searchsorted(ends, before + _RECORDS, side="right")))
         starts = np.concatenate([[0], ends[first:last] - before])
-        slots, ray_ids = np.empty((2, starts[-1]), np.int32)
-        weights, pulls = np.empty((2, starts[-1]), np.float32)
-        lit = np.empty(starts[-1], np.uint8)
+        count = int(starts[-1])
+        records = Records(
+            *np.empty((2, count), np.int32), *np.empty((2, count), np.float32), np.empty(count, np.uint8)
+        )
         free_backward(
-            tree, gaussians[0], features, degree, *rays, limits, first, starts, remaining,
-            grad_image, grad_alpha, grad_distance, with_rays, slots, ray_ids, weights, pulls, lit, *of_rays,
+            tree, gaussians[0], features, degree, *rays, limits, first, starts, remaining, to_rays,
+            with_rays, records, *of_rays,
         )  # fmt: skip
-        slot_starts, order = sorted_by_slot(slots, tree.order.size)
+        slot_starts, order = sorted_by_slot(records.slots, tree.order.size)
         gather(
-            tree, *gaussians, features, degree, *rays, grad_image, grad_distance,
-            slot_starts, order, ray_ids, weights, pulls, lit, tuple(found), of_features,
+            tree, *gaussians, features, degree, *rays, to_rays, records, slot_starts, order,
+            of_geometry, of_features,
         )  # fmt: skip
         first = last
-    of_background = np.einsum("m,md->d", 1.0 - alpha.astype(np.float64), grad_image)
-    return *found, of_features, *of_rays, of_background.astype(np.float32)
+    of_background = np.einsum("m,md->d", 1.0 - alpha.astype(np.float64), to_rays.image)
+    return *of_geometry, of_features, *of_rays, of_background.astype(np.float32)

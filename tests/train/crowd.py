@@ -95,11 +95,10 @@ def pulled(pull, *, visible=None, size=(HEIGHT, WIDTH), absolute=True) -> Render
     """
     pull = torch.as_tensor(pull, dtype=torch.float32)
     grad = torch.stack([pull / (0.5 * size[1]), torch.zeros_like(pull)], dim=1)
-    given, other = torch.zeros_like(grad), torch.zeros_like(grad)
-    given.grad, other.grad = grad, torch.zeros_like(grad)
-    mean_px, probe = (other, given) if absolute else (given, other)
+    mean_px, probe = torch.zeros_like(grad), torch.zeros_like(grad) if absolute else None
+    (probe if absolute else mean_px).grad = grad
     visible = torch.ones(len(pull), dtype=torch.bool) if visible is None else torch.as_tensor(visible)
-    seen = SeenGaussians(visible, torch.ones(len(pull), 2, dtype=torch.int32), mean_px, probe)
+    seen = SeenGaussians(visible, torch.ones(len(pull), 2, dtype=torch.int32), mean_px, probe, size[::-1])
     return Render(torch.zeros(*size, 3), torch.zeros(size), None, seen)
 
 

@@ -10,6 +10,8 @@ TRANSMITTANCE_STOP = 1e-4
 TILE_WIDTH_PX, TILE_HEIGHT_PX = 64, 32
 # Tiles of the ray tracer: 64 blocks of 4x4 pixels.
 RAY_TILE_PX = 32
+# Triangles reach this share of themselves over their edges, so that rounding leaves no crack between two.
+MESH_EDGE = 1e-9
 # Low-pass filter of the projection: no ellipse is thinner than about half a pixel (Kerbl et al. 2023).
 BLUR_PX2 = 0.3
 # The affine approximation is taken no further out than 1.3 half-fields: beyond it the Jacobian explodes.

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import prange
 
+from sfumato.ops.constants import MESH_EDGE
 from sfumato.ops.cpu.jit import kernel, scalar
 
 _LEAF = 4
@@ -92,7 +93,7 @@ def _triangle(row, o, d):
     u = (sx * px + sy * py + sz * pz) / volume
     qx, qy, qz = sy * row[5] - sz * row[4], sz * row[3] - sx * row[5], sx * row[4] - sy * row[3]
     v = (d[0] * qx + d[1] * qy + d[2] * qz) / volume
-    if u >= 0.0 and v >= 0.0 and u + v <= 1.0:
+    if u >= -MESH_EDGE and v >= -MESH_EDGE and u + v <= 1.0 + MESH_EDGE:
         return (row[6] * qx + row[7] * qy + row[8] * qz) / volume, u, v
     return math.inf, 0.0, 0.0
 

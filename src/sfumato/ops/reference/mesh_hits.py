@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from sfumato.maths.quaternions import normalised
+from sfumato.ops.constants import MESH_EDGE
 
 
 class MeshHits(NamedTuple):
@@ -55,7 +56,14 @@ def mesh_hits(
     v = (unit * aside).sum(-1) / volume
     tau = (across * aside).sum(-1) / volume
     # Written so that NaN, as of a triangle without area, is no hit.
-    met = (u >= 0) & (v >= 0) & (u + v <= 1) & (tau > near[:, None]) & (tau < far[:, None]) & (length > 0)
+    met = (
+        (u >= -MESH_EDGE)
+        & (v >= -MESH_EDGE)
+        & (u + v <= 1 + MESH_EDGE)
+        & (tau > near[:, None])
+        & (tau < far[:, None])
+        & (length > 0)
+    )
     distance, face = torch.where(met, tau, torch.inf).min(dim=1)
     found = torch.isfinite(distance)
     rows = torch.arange(m)

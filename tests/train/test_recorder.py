@@ -61,7 +61,7 @@ def test_quality_on_the_way_costs_little(tmp_path, monkeypatch):
     time = Clock()
     monkeypatch.setattr(module, "time", time)
     capture, state = tiny_start(colmap_folder(tmp_path), tiny_config())
-    glimpses = module._Glimpses(capture.test_views, False)
+    glimpses = module._Glimpses(capture.test_views, tiny_config())
 
     def slow(state):
         time.now += 0.5

@@ -74,7 +74,7 @@ def _trace(
     image = np.empty((height, width, d), np.float32)
     alpha, distance = np.empty((2, height, width), np.float32)
     trace_forward(
-        (0,) * d, moving, exact, records, fine, as_array(background), planes, begins, middles, boxes, extent,
+        (0,) * d, moving, exact, records, fine, as_array(background), planes, begins, middles,
         np.float32(near), np.float32(far), order, pair_rank, pair_mask, tile_starts, image, alpha, distance,
     )  # fmt: skip
     kept = [torch.from_numpy(a.view(np.int64) if a.dtype == np.uint64 else a) for a in binned]
@@ -137,7 +137,7 @@ def _trace_backward(
     grad_rays = np.zeros((*directions.shape[:2], 6) if turning else (0, 0, 6), np.float32)
     trace_backward(
         (0,) * d, moving, exact, deep, turning, (0,) if absolute else (),
-        records, fine, planes, begins, middles, boxes, extent, np.float32(near), np.float32(far),
+        records, fine, planes, begins, middles, np.float32(near), np.float32(far),
         order, pair_rank, pair_mask.view(np.uint64), tile_starts,
         as_array(remaining)[..., None], as_array(grad_image), as_array(grad_alpha)[..., None],
         as_array(grad_distance)[..., None], sums, grad_rays,

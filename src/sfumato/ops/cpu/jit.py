@@ -79,7 +79,7 @@ def scalar(function):
 
 def lane_function(function):
     """A piece of a lane kernel: the lane operators state their own fast-math flags."""
-    return numba.njit(function, error_model="numpy")
+    return numba.njit(function, error_model="numpy", forceinline=True)
 
 
 def serial_kernel(function):

@@ -379,6 +379,28 @@ def total(typingctx, a):
     return types.float32(a), codegen
 
 
+def _extreme(better):
+    """The best of all lanes, as float32; ``better`` is "<" or ">"."""
+
+    @intrinsic
+    def extreme(typingctx, a):
+        def codegen(context, builder, signature, args):
+            value, half = args[0], signature.args[0].width // 2
+            while half:
+                other = shuffle(builder, value, value, range(half, 2 * half))
+                value = shuffle(builder, value, value, range(half))
+                value = builder.select(builder.fcmp_ordered(better, value, other), value, other)
+                half //= 2
+            return builder.extract_element(value, I32(0))
+
+        return types.float32(a), codegen
+
+    return extreme
+
+
+least, greatest = _extreme("<"), _extreme(">")
+
+
 def lane_offsets(width: int, columns: int) -> np.ndarray:
     """[2, width] float32 x and y of each lane's pixel centre in a block ``columns`` wide."""
     lane = np.arange(width)

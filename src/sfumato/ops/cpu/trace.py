@@ -5,16 +5,8 @@ from numba import prange
 
 from sfumato.ops.cpu import bundles
 from sfumato.ops.cpu import lanes as ln
-from sfumato.ops.cpu.jit import lane_function, lane_kernel
-from sfumato.ops.cpu.trace_hits import (
-    RAY_PLANES,
-    blend,
-    copy_tile,
-    list_blocks,
-    load_rays,
-    meet,
-    sort_block,
-)
+from sfumato.ops.cpu.jit import lane_kernel
+from sfumato.ops.cpu.trace_hits import RAY_PLANES, SLOT, TAU, copy_tile, list_blocks, load_rays, seen, walk
 from sfumato.ops.cpu.trace_records import CHANNELS, FINE
 from sfumato.ops.cpu.trace_tiles import (
     BLOCK_COLUMNS,
@@ -30,32 +22,14 @@ _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 
 # Tiles are dealt to this many tasks in turn, so that busy regions spread over the threads.
 STRIPS = 64
-
-
-@lane_function
-def _add_row(colour, weight, who, turned, row, flat, stride):
-    """Colour with a row's hits added, whose Gaussians may differ from ray to ray."""
-    if not turned[row]:
-        hits = ln.bits_of(weight > _ZERO)
-        if hits:
-            local = np.intp(who[row * LANES + ln.trailing_zeros(hits)])
-            colour = bundles.add_weighted(colour, weight, flat, local * stride + CHANNELS)
-        return colour
-    names = ln.load(LANES, who, row * LANES)
-    hits = ln.bits_of(weight > _ZERO)
-    while hits:
-        name = who[row * LANES + ln.trailing_zeros(hits)]
-        same = names == name
-        own = ln.select(same, weight, _ZERO)
-        colour = bundles.add_weighted(colour, own, flat, np.intp(name) * stride + CHANNELS)
-        hits &= ~ln.bits_of(same)
-    return colour
+# Numbers of an entry's rows: distance, alpha and transmittance.
+HIT_ROWS = 3 * LANES
 
 
 @lane_kernel
 def trace_forward(
     channels, moving, exact, records, fine, background,
-    offsets, beginnings, middles, boxes, extent, near, far, order, pair_rank, pair_mask, tile_starts,
+    offsets, beginnings, middles, near, far, order, pair_rank, pair_mask, tile_starts,
     image, alpha, distance,
 ):  # fmt: skip
     """Blend every tile.
@@ -67,7 +41,6 @@ def trace_forward(
         records, fine: from trace_records.
         background: [d].
         offsets, middles: from ray_blocks; beginnings: [tiles, 64, 3, 16] origins less the eye, or empty.
-        boxes: block_boxes from ray_blocks; extent: [3] largest sizes of ``beginnings``.
         near, far: distances kept.
         order, pair_rank, pair_mask, tile_starts: from bin_rays.
         image, alpha, distance: [h, w, d], [h, w], [h, w] float32, written.
@@ -79,51 +52,36 @@ def trace_forward(
     longest = np.max(tile_starts[1:] - tile_starts[:-1])
     for strip in prange(strips):
         lists, counts = np.empty((BLOCKS, longest), np.int32), np.empty(BLOCKS, np.int64)
-        keys, bounds = np.empty((BLOCKS, longest), np.float32), np.empty((BLOCKS, longest + 1), np.float32)
         nearby, near_fine = np.empty((longest, stride), np.float32), np.empty((longest, FINE), np.float64)
-        flat = nearby.ravel()
+        flat, ahead = nearby.ravel(), np.empty(longest, np.float32)
         rays = np.empty(RAY_PLANES, np.float32)
         planes = np.empty(LANES * (d + 2), np.float32)
-        tau, alphas = np.empty((longest + 1) * LANES, np.float32), np.empty((longest + 1) * LANES, np.float32)
-        who, turned = np.empty((longest + 1) * LANES, np.float32), np.empty(longest + 1, np.bool_)
+        # One entry more than there can be: one that is not hit is written and then forgotten.
+        hits, spans = np.empty((longest + 1) * HIT_ROWS, np.float32), np.empty((longest + 1, 2), np.float32)
+        bits, who = spans.view(np.int32), np.empty(longest + 1, np.int32)
+        keys, window = np.empty(longest, np.int64), np.empty(longest, np.int64)
         for tile in range(strip, num_tiles, strips):
             start = tile_starts[tile]
             copy_tile(records, fine, order, pair_rank, start, tile_starts[tile + 1], nearby, near_fine)
-            list_blocks(
-                exact, pair_mask, start, tile_starts[tile + 1], flat, stride, boxes[tile], extent,
-                lists, keys, bounds, counts,
-            )  # fmt: skip
+            list_blocks(pair_mask, start, tile_starts[tile + 1], flat, stride, lists, counts, ahead)
             for block in range(BLOCKS):
                 x0 = (tile % tiles_x) * TILE_WIDTH + (block % BLOCK_COLUMNS) * BLOCK_WIDTH
                 y0 = (tile // tiles_x) * TILE_HEIGHT + (block // BLOCK_COLUMNS) * BLOCK_HEIGHT
                 if x0 >= width or y0 >= height:
                     continue
-                transmittance = load_rays(moving, rays, offsets, beginnings, tile, block)
-                middle = middles[tile, block]
+                through = load_rays(moving, rays, offsets, beginnings, tile, block)
+                walked = walk(
+                    exact, moving, rays, flat, stride, near_fine, middles[tile, block], near, far, through,
+                    lists[block, : counts[block]], ahead, hits, HIT_ROWS, spans, bits, who, keys, window,
+                )  # fmt: skip
+                transmittance, travelled = through * _ZERO + _ONE, through * _ZERO
                 colour = bundles.zeros_like_channels(LANES, channels)
-                travelled = transmittance * _ZERO
-                sort_block(exact, counts[block], lists[block], keys[block], bounds[block])
-                head, tail = 0, 0
-                for j in range(counts[block] + 1):
-                    last, bound = j == counts[block], bounds[block, j]
-                    local = np.intp(lists[block, j]) if not last else 0
-                    while head < tail:
-                        distances = ln.load(LANES, tau, head * LANES)
-                        if ln.any_true(distances > bound):
-                            break
-                        weight, transmittance, _ = blend(ln.load(LANES, alphas, head * LANES), transmittance)
-                        travelled = travelled + weight * distances
-                        colour = _add_row(colour, weight, who, turned, head, flat, stride)
-                        head += 1
-                    if last or not ln.any_true(transmittance > _ZERO):
-                        break
-                    if head == tail:
-                        head, tail = 0, 0
-                    tail = meet(
-                        moving, exact, rays, flat, local * stride, near_fine, local, middle, near, far,
-                        transmittance, tau, alphas, who, turned, head, tail,
-                    )  # fmt: skip
-                transmittance = ln.magnitude(transmittance)
+                for j in range(walked):
+                    n = keys[j] & SLOT
+                    weight, rest, live = seen(hits, n * HIT_ROWS)
+                    transmittance = ln.select(live, ln.smaller(transmittance, rest), transmittance)
+                    travelled = travelled + weight * ln.load(LANES, hits, n * HIT_ROWS + TAU)
+                    colour = bundles.add_weighted(colour, weight, flat, np.intp(who[n]) * stride + CHANNELS)
                 colour = bundles.add_weighted(colour, transmittance, background, 0)
                 bundles.store_channels(planes, 0, colour)
                 ln.store(planes, LANES * d, transmittance)

@@ -12,16 +12,23 @@ from sfumato.ops.cpu import lanes as ln
 from sfumato.ops.cpu.jit import lane_function, lane_kernel
 from sfumato.ops.cpu.trace import STRIPS
 from sfumato.ops.cpu.trace_hits import (
+    ALPHA,
     ALPHA_MAX,
+    HIGH,
+    LOW,
+    OWN,
     RAY_PLANES,
-    blend,
+    SHARE,
+    SLOT,
+    TAU,
+    WEIGHT,
     copy_tile,
     list_blocks,
     load_rays,
     local_direction,
     local_origin,
-    meet,
-    sort_block,
+    seen,
+    walk,
 )
 from sfumato.ops.cpu.trace_records import CHANNELS, FINE, W, X, Y, Z
 from sfumato.ops.cpu.trace_tiles import (
@@ -38,6 +45,8 @@ _ZERO, _ONE, _TWO = np.float32(0.0), np.float32(1.0), np.float32(2.0)
 # Planes of a block that the gradient reads, and where it leaves what goes to the rays.
 _TO_ALPHA, _TO_DISTANCE, _REMAINING, _TO_CHANNELS = 0, LANES, 2 * LANES, 3 * LANES
 _DIRECTION, _ORIGIN = 0, 3 * LANES
+# Numbers of an entry's rows, with OWN and SHARE.
+HIT_ROWS = 5 * LANES
 
 
 @lane_function
@@ -77,23 +86,61 @@ def _take_from_world(target, at, flat, record, x, y, z):
 
 
 @lane_function
-def _pair_sums(
-    moving, deep, turning, absolute, rays, to_rays, planes, grads, flat, at, fine, local, middle,
-    weight, alpha, behind,
-):  # fmt: skip
-    """(bundle of the sums that one Gaussian's hits add, what is blended behind them).
+def _own(deep, grads, planes, flat, stride, walked, keys, who, hits):
+    """Fill WEIGHT and OWN, weight times what the outputs' gradients make of it, of the walked entries."""
+    for j in range(walked):
+        n = keys[j] & SLOT
+        at = n * HIT_ROWS
+        weight, _, _ = seen(hits, at)
+        value = bundles.dot_row(grads, flat, np.intp(who[n]) * stride + CHANNELS)
+        value = value + ln.load(LANES, planes, _TO_ALPHA)
+        if deep:
+            value = value + ln.load(LANES, planes, _TO_DISTANCE) * ln.load(LANES, hits, at + TAU)
+        ln.store(hits, at + WEIGHT, weight)
+        ln.store(hits, at + OWN, weight * value)
 
-    ``weight`` and ``alpha`` are 0 on rays that do not hit it here.
-    """
+
+@lane_function
+def _share(exact, walked, keys, hits, spans, window):
+    """Fill SHARE of the walked entries: the sum of OWN up to their hits, in the order of each ray."""
+    gone, waiting = ln.spread(LANES, _ZERO), 0
+    for j in range(walked):
+        n = keys[j] & SLOT
+        low, at = spans[n, LOW], n * HIT_ROWS
+        tau, own = ln.load(LANES, hits, at + TAU), ln.load(LANES, hits, at + OWN)
+        share = gone + own
+        if not exact:
+            gone = share
+            ln.store(hits, at + SHARE, share)
+            continue
+        stay = 0
+        for q in range(waiting):
+            k = window[q]
+            other, theirs = k * HIT_ROWS, ln.load(LANES, hits, k * HIT_ROWS + OWN)
+            before = tau < ln.load(LANES, hits, other + TAU)
+            share = ln.select(before, share, share + theirs)
+            sum_ = ln.load(LANES, hits, other + SHARE)
+            ln.store(hits, other + SHARE, ln.select(before, sum_ + own, sum_))
+            goes = spans[k, HIGH] <= low
+            gone = gone + theirs * (_ONE if goes else _ZERO)
+            window[stay] = k
+            stay += not goes
+        ln.store(hits, at + SHARE, share)
+        window[stay] = n
+        waiting = stay + 1
+
+
+@lane_function
+def _pair_sums(
+    moving, deep, turning, absolute, rays, to_rays, planes, grads, flat, at, fine, local, middle, hits, entry,
+):  # fmt: skip
+    """Bundle of the sums that the hits of one entry add."""
     ux, uy, uz, yx, yy, yz, tau, inverse = _geometry(moving, rays, flat, at, fine, local, middle)
-    value = bundles.dot_row(grads, flat, at + CHANNELS) + ln.load(LANES, planes, _TO_ALPHA)
-    if deep:
-        value = value + ln.load(LANES, planes, _TO_DISTANCE) * tau
-    own = weight * value
-    behind = behind - own
-    pull = own - behind * (alpha / (_ONE - alpha))
+    weight, alpha = ln.load(LANES, hits, entry + WEIGHT), ln.load(LANES, hits, entry + ALPHA)
+    behind = ln.load(LANES, planes, _REMAINING) - ln.load(LANES, hits, entry + SHARE)
+    pull = ln.load(LANES, hits, entry + OWN) - behind * (alpha / (_ONE - alpha))
     # A clamped alpha does not move with its Gaussian.
-    pull = ln.select((alpha > _ZERO) & (alpha < ALPHA_MAX), pull, _ZERO)
+    pull = ln.select((weight > _ZERO) & (alpha < ALPHA_MAX), pull, _ZERO)
     # dL/dsigma = -pull; with h = dL/dtau / |u|^2, dL/do = -pull y - h u and dL/du = tau dL/do - h y.
     px, py, pz = pull * yx, pull * yy, pull * yz
     fx, fy, fz, hx, hy, hz = px, py, pz, px * _ZERO, py * _ZERO, pz * _ZERO
@@ -116,42 +163,19 @@ def _pair_sums(
             slope = px * flat[at + X + k] + py * flat[at + Y + k] + pz * flat[at + Z + k]
             steep = steep + slope * slope
         found = bundles.join(found, bundles.gather1(ln.square_root(steep)))
-    return found, behind
-
-
-@lane_function
-def _add_row(
-    moving, deep, turning, absolute, rays, to_rays, planes, grads, flat, stride, fine, middle,
-    who, is_mixed, row, weight, alpha, behind, sums, first_pair, sums_row,
-):  # fmt: skip
-    """Add the sums of a row's hits, Gaussian by Gaussian; what is blended behind them."""
-    names = ln.load(LANES, who, row * LANES)
-    left = ln.bits_of(alpha > _ZERO)
-    while left:
-        name = who[row * LANES + ln.trailing_zeros(left)]
-        same = names == name
-        if not is_mixed:
-            same = alpha >= _ZERO
-        left &= ~ln.bits_of(same)
-        local = np.intp(name)
-        found, behind = _pair_sums(
-            moving, deep, turning, absolute, rays, to_rays, planes, grads, flat, local * stride, fine, local,
-            middle, ln.select(same, weight, _ZERO), ln.select(same, alpha, _ZERO), behind,
-        )  # fmt: skip
-        bundles.accumulate_totals(sums, (first_pair + local) * sums_row, found)
-    return behind
+    return found
 
 
 @lane_kernel
 def trace_backward(
     channels, moving, exact, deep, turning, absolute, records, fine,
-    offsets, beginnings, middles, boxes, extent, near, far, order, pair_rank, pair_mask, tile_starts,
+    offsets, beginnings, middles, near, far, order, pair_rank, pair_mask, tile_starts,
     remaining, grad_image, grad_alpha, grad_distance, sums, grad_rays,
 ):  # fmt: skip
     """Sums over rays of each (Gaussian, tile) pair that its gradients are made of.
 
     Args:
-        channels, moving, exact, records, fine, offsets, beginnings, middles, boxes, extent, near, far, order,
+        channels, moving, exact, records, fine, offsets, beginnings, middles, near, far, order,
             pair_rank, pair_mask, tile_starts: as in trace_forward.
         deep: whether grad_distance counts.
         turning: whether gradients to the rays are wanted.
@@ -171,59 +195,45 @@ def trace_backward(
     longest = np.max(tile_starts[1:] - tile_starts[:-1])
     for strip in prange(strips):
         lists, counts = np.empty((BLOCKS, longest), np.int32), np.empty(BLOCKS, np.int64)
-        keys, bounds = np.empty((BLOCKS, longest), np.float32), np.empty((BLOCKS, longest + 1), np.float32)
         nearby, near_fine = np.empty((longest, stride), np.float32), np.empty((longest, FINE), np.float64)
-        flat = nearby.ravel()
+        flat, ahead = nearby.ravel(), np.empty(longest, np.float32)
         rays, to_rays = np.empty(RAY_PLANES, np.float32), np.empty(RAY_PLANES, np.float32)
         planes = np.empty(LANES * (d + 3), np.float32)
-        tau, alphas = np.empty((longest + 1) * LANES, np.float32), np.empty((longest + 1) * LANES, np.float32)
-        who, turned = np.empty((longest + 1) * LANES, np.float32), np.empty(longest + 1, np.bool_)
+        hits, spans = np.empty((longest + 1) * HIT_ROWS, np.float32), np.empty((longest + 1, 2), np.float32)
+        bits, who = spans.view(np.int32), np.empty(longest + 1, np.int32)
+        keys, window = np.empty(longest, np.int64), np.empty(longest, np.int64)
         for tile in range(strip, num_tiles, strips):
             start = tile_starts[tile]
             copy_tile(records, fine, order, pair_rank, start, tile_starts[tile + 1], nearby, near_fine)
-            list_blocks(
-                exact, pair_mask, start, tile_starts[tile + 1], flat, stride, boxes[tile], extent,
-                lists, keys, bounds, counts,
-            )  # fmt: skip
+            list_blocks(pair_mask, start, tile_starts[tile + 1], flat, stride, lists, counts, ahead)
             for block in range(BLOCKS):
                 x0 = (tile % tiles_x) * TILE_WIDTH + (block % BLOCK_COLUMNS) * BLOCK_WIDTH
                 y0 = (tile // tiles_x) * TILE_HEIGHT + (block // BLOCK_COLUMNS) * BLOCK_HEIGHT
                 if x0 >= width or y0 >= height or counts[block] == 0:
                     continue
-                transmittance = load_rays(moving, rays, offsets, beginnings, tile, block)
+                through = load_rays(moving, rays, offsets, beginnings, tile, block)
                 middle = middles[tile, block]
+                walked = walk(
+                    exact, moving, rays, flat, stride, near_fine, middle, near, far, through,
+                    lists[block, : counts[block]], ahead, hits, HIT_ROWS, spans, bits, who, keys, window,
+                )  # fmt: skip
                 for k in range(d):
                     _load_block(planes, _TO_CHANNELS + LANES * k, grad_image, k, x0, y0)
                 _load_block(planes, _TO_ALPHA, grad_alpha, 0, x0, y0)
                 _load_block(planes, _TO_DISTANCE, grad_distance, 0, x0, y0)
                 _load_block(planes, _REMAINING, remaining, 0, x0, y0)
                 grads = bundles.load_channels(LANES, channels, planes, _TO_CHANNELS)
-                behind = ln.load(LANES, planes, _REMAINING)
+                _own(deep, grads, planes, flat, stride, walked, keys, who, hits)
+                _share(exact, walked, keys, hits, spans, window)
                 to_rays[:] = _ZERO
-                sort_block(exact, counts[block], lists[block], keys[block], bounds[block])
-                head, tail = 0, 0
-                for j in range(counts[block] + 1):
-                    last, bound = j == counts[block], bounds[block, j]
-                    local = np.intp(lists[block, j]) if not last else 0
-                    while head < tail:
-                        if ln.any_true(ln.load(LANES, tau, head * LANES) > bound):
-                            break
-                        alpha = ln.load(LANES, alphas, head * LANES)
-                        weight, transmittance, live = blend(alpha, transmittance)
-                        behind = _add_row(
-                            moving, deep, turning, absolute, rays, to_rays, planes, grads, flat, stride,
-                            near_fine, middle, who, turned[head], head, weight, ln.select(live, alpha, _ZERO),
-                            behind, flat_sums, start, sums_row,
-                        )  # fmt: skip
-                        head += 1
-                    if last or not ln.any_true(transmittance > _ZERO):
-                        break
-                    if head == tail:
-                        head, tail = 0, 0
-                    tail = meet(
-                        moving, exact, rays, flat, local * stride, near_fine, local, middle, near, far,
-                        transmittance, tau, alphas, who, turned, head, tail,
+                for j in range(walked):
+                    n = keys[j] & SLOT
+                    local = np.intp(who[n])
+                    found = _pair_sums(
+                        moving, deep, turning, absolute, rays, to_rays, planes, grads, flat, local * stride,
+                        near_fine, local, middle, hits, n * HIT_ROWS,
                     )  # fmt: skip
+                    bundles.accumulate_totals(flat_sums, (start + local) * sums_row, found)
                 if turning:
                     for row in range(min(BLOCK_HEIGHT, height - y0)):
                         for column in range(min(BLOCK_WIDTH, width - x0)):

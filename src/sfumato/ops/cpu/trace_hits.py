@@ -1,10 +1,11 @@
-"""Hits of the Gaussians of a tile, in the order in which each ray of a block meets them.
+"""Hits of the Gaussians of a tile, and what each ray of a block lets through to them.
 
-A block of 16 rays meets its Gaussians in the order in which its middle ray does. Their hits, one
-for each ray, enter a list of rows at the end and move forward, ray by ray, to where their distance
-puts them; the first row is blended as soon as no Gaussian to come can have a nearer hit. So every
-ray blends in its own order, however many Gaussians overlap, and a block still stops when nothing is
-left to see.
+A block of 16 rays first meets all Gaussians of its list; each that is hit becomes an entry with a row of
+distances and one of alphas. Entries are then walked in the order of their nearest hits. Two of them
+may change places from ray to ray only while the nearest hit of the later is nearer than the farthest of
+the earlier: as long as that is so the earlier waits, and the two are compared ray by ray. So every ray
+blends in its own order, however many Gaussians overlap, and nothing moves. Long lists are met part by
+part, and a block stops when nothing is left to see.
 """
 
 import math
@@ -15,7 +16,7 @@ from sfumato.ops import constants
 from sfumato.ops.cpu import lanes as ln
 from sfumato.ops.cpu.jit import lane_function
 from sfumato.ops.cpu.trace_records import FINE, LOG2_OPACITY, NEAREST, W, X, Y, Z
-from sfumato.ops.cpu.trace_tiles import BLOCKS, GROUP, LANES
+from sfumato.ops.cpu.trace_tiles import BLOCKS, LANES
 
 ALPHA_MAX = np.float32(constants.ALPHA_MAX)
 _LOG2_ALPHA_MIN = np.float32(math.log2(constants.ALPHA_MIN))
@@ -23,11 +24,18 @@ _TRANSMITTANCE_STOP = np.float32(constants.TRANSMITTANCE_STOP)
 _HALF_LOG2_E = np.float32(0.5 * math.log2(math.e))
 _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 _INFINITY = np.float32(np.inf)
-# Bounds of distances give way by this factor, so that rounding never puts a hit before them.
-_SLACK = np.float32(1.0 - 1e-5)
 # Planes of a block of rays: offsets of directions, then of origins where they differ.
 _ORIGIN = 3 * LANES
 RAY_PLANES = 6 * LANES
+# Rows of an entry: distance, alpha, transmittance before it; the gradient puts the weight there and needs
+# two more.
+TAU, ALPHA, CLEAR, OWN, SHARE = 0, LANES, 2 * LANES, 3 * LANES, 4 * LANES
+WEIGHT = CLEAR
+# Columns of an entry's span: nearest and farthest hit.
+LOW, HIGH = 0, 1
+# Gaussians of a list that are met before it is seen whether anything still comes through.
+PART = 256
+SLOT = (1 << 32) - 1
 
 
 @lane_function
@@ -86,122 +94,25 @@ def response(moving, rays, flat, at, fine, local, middle):
 
 
 @lane_function
-def meetings(flat, at, boxes, first, extent):
-    """(tau of the middle ray, no hit is nearer) of 16 blocks from ``first`` for one Gaussian."""
-    zero = ln.spread(GROUP, _ZERO)
-    x, y, z, half_x, half_y, half_z = zero, zero, zero, zero, zero, zero
-    shift_x, shift_y, shift_z = _ZERO, _ZERO, _ZERO
-    for k in range(3):
-        middle = ln.load(GROUP, boxes, first + k * BLOCKS)
-        half = ln.load(GROUP, boxes, first + (3 + k) * BLOCKS)
-        row_x, row_y, row_z = flat[at + X + k], flat[at + Y + k], flat[at + Z + k]
-        x, y, z = x + middle * row_x, y + middle * row_y, z + middle * row_z
-        half_x, half_y, half_z = (
-            half_x + half * abs(row_x),
-            half_y + half * abs(row_y),
-            half_z + half * abs(row_z),
-        )
-        shift_x, shift_y = shift_x + abs(row_x) * extent[k], shift_y + abs(row_y) * extent[k]
-        shift_z = shift_z + abs(row_z) * extent[k]
-    w = flat[at + W]
-    tau = z / (x * x + y * y + z * z) * w
-    # tau = w uz / (s + uz^2), and tau = -(o . u) / |u|^2 with the shifts of o where rays begin elsewhere.
-    far_x, far_y = ln.magnitude(x) + half_x, ln.magnitude(y) + half_y
-    s, least = far_x * far_x + far_y * far_y, z - half_z
-    square = least * least
-    bound = square / ((z + half_z) * (s + square)) * (w - shift_z)
-    bound = (bound - (far_x * shift_x + far_y * shift_y) / square) * _SLACK
-    return tau, ln.select(least > _ZERO, ln.larger(bound, flat[at + NEAREST]), flat[at + NEAREST])
-
-
-@lane_function
-def list_blocks(exact, pair_mask, start, end, flat, stride, boxes, extent, lists, keys, bounds, counts):
-    """List the Gaussians of every block of a tile with what ``meetings`` says of them."""
+def list_blocks(pair_mask, start, end, flat, stride, lists, counts, ahead):
+    """List the Gaussians of every block of a tile; ahead[local]: none from there on is hit nearer."""
     counts[:] = 0
-    row = boxes.ravel()
-    taus, nearest = np.empty(BLOCKS, np.float32), np.empty(BLOCKS, np.float32)
-    of_group = (np.uint64(1) << np.uint64(GROUP)) - np.uint64(1)
     for local in range(end - start):
         mask = pair_mask[start + local]
-        for first in range(0, BLOCKS, GROUP):
-            if exact and (mask >> np.uint64(first)) & of_group:
-                tau, bound = meetings(flat, local * stride, row, first, extent)
-                ln.store(taus, first, tau)
-                ln.store(nearest, first, bound)
         while mask:
             block = ln.trailing_zeros(mask)
             mask &= mask - np.uint64(1)
-            at = counts[block]
-            lists[block, at], keys[block, at], bounds[block, at] = local, taus[block], nearest[block]
-            counts[block] = at + 1
-
-
-@lane_function
-def sort_block(exact, count, names, keys, bounds):
-    """Sort a block's Gaussians by key; bounds[j] becomes what no hit from j on is nearer than."""
-    if not exact:
-        # Nothing is to wait for another.
-        bounds[: count + 1] = _INFINITY
-        return
-    for j in range(1, count):
-        key, bound, name = keys[j], bounds[j], names[j]
-        place = j
-        while place > 0 and keys[place - 1] > key:
-            keys[place], bounds[place], names[place] = keys[place - 1], bounds[place - 1], names[place - 1]
-            place -= 1
-        keys[place], bounds[place], names[place] = key, bound, name
-    bounds[count] = _INFINITY
-    for j in range(count - 1, -1, -1):
-        bounds[j] = min(bounds[j], bounds[j + 1])
-
-
-@lane_function
-def enter(exact, tau, alpha, who, turned, head, tail, new_tau, new_alpha, local):
-    """Put a row of hits at the end and move each ray's forward to its place.
-
-    A ray without a hit carries alpha 0 and the distance of its last hit, so that it stays. ``turned``
-    marks rows whose rays do not all hold the Gaussian of ``who``'s first lane with a hit.
-    """
-    row, mixed = tail, False
-    new_who = new_tau * _ZERO + np.float32(local)
-    while exact and row > head:
-        at = (row - 1) * LANES
-        old_tau = ln.load(LANES, tau, at)
-        moves = new_tau < old_tau
-        if not ln.any_true(moves):
-            break
-        old_alpha, old_who = ln.load(LANES, alpha, at), ln.load(LANES, who, at)
-        # A row changes its Gaussian as a whole if nothing that can be seen stays behind.
-        seen = ln.larger(old_alpha, new_alpha)
-        whole = not ln.any_true(ln.select(moves, _ZERO, seen) > _ZERO)
-        ln.store(tau, row * LANES, ln.select(moves, old_tau, new_tau))
-        ln.store(alpha, row * LANES, ln.select(moves, old_alpha, new_alpha))
-        ln.store(who, row * LANES, ln.select(moves, old_who, new_who))
-        turned[row] = turned[row - 1] if whole else True
-        mixed = mixed or not whole
-        new_tau = ln.select(moves, new_tau, old_tau)
-        new_alpha = ln.select(moves, new_alpha, old_alpha)
-        new_who = ln.select(moves, new_who, old_who)
-        row -= 1
-    ln.store(tau, row * LANES, new_tau)
-    ln.store(alpha, row * LANES, new_alpha)
-    ln.store(who, row * LANES, new_who)
-    turned[row] = mixed
-
-
-@lane_function
-def blend(alpha, transmittance):
-    """(weight, new transmittance, live); a ray that has stopped has a negative one."""
-    weight = alpha * transmittance
-    rest = transmittance - weight
-    live = rest > _TRANSMITTANCE_STOP
-    transmittance = ln.select(live, rest, ln.negative_magnitude(transmittance))
-    return ln.select(live, weight, _ZERO), transmittance, live
+            lists[block, counts[block]] = local
+            counts[block] += 1
+    nearest = _INFINITY
+    for local in range(end - start - 1, -1, -1):
+        nearest = min(nearest, flat[local * stride + NEAREST])
+        ahead[local] = nearest
 
 
 @lane_function
 def load_rays(moving, rays, offsets, beginnings, tile, block):
-    """Copy a block's rays; their first transmittance, stopped (negative) where there is none."""
+    """Copy a block's rays; what they let through at first, nothing where there is none."""
     for k in range(3):
         for lane in range(LANES):
             value = offsets[tile, block, k, lane]
@@ -209,21 +120,115 @@ def load_rays(moving, rays, offsets, beginnings, tile, block):
             if len(moving) > 0:
                 rays[_ORIGIN + k * LANES + lane] = beginnings[tile, block, k, lane]
     first = ln.load(LANES, offsets[tile, block].ravel(), 0)
-    return ln.select(first == first, first * _ZERO + _ONE, -_ONE)
+    return ln.select(first == first, first * _ZERO + _ONE, _ZERO)
 
 
 @lane_function
-def meet(
-    moving, exact, rays, flat, at, fine, local, middle, near, far, transmittance, tau, alphas, who, turned,
-    head, tail,
+def _meet(moving, rays, flat, stride, fine, middle, near, far, some, names, hits, width, spans, who, count):
+    """Let a block's rays meet the Gaussians ``names``; the number of entries afterwards."""
+    for j in range(names.size):
+        local = np.intp(names[j])
+        tau, log2_alpha = response(moving, rays, flat, local * stride, fine, local, middle)
+        hit = (log2_alpha >= _LOG2_ALPHA_MIN) & (tau >= near) & (tau <= far) & some
+        ln.store(hits, count * width + TAU, ln.select(hit, tau, _ZERO))
+        alpha = ln.select(hit, ln.smaller(ln.exp2(log2_alpha), ALPHA_MAX), _ZERO)
+        ln.store(hits, count * width + ALPHA, alpha)
+        spans[count, LOW] = ln.least(ln.select(hit, tau, _INFINITY))
+        spans[count, HIGH] = ln.greatest(ln.select(hit, tau, -_INFINITY))
+        who[count] = local
+        count += ln.any_true(hit)
+    return count
+
+
+@lane_function
+def _sort(spans, bits, keys, first, count, fresh):
+    """Sort the entries of keys[first:count] by their nearest hits; those from ``fresh`` on are new."""
+    for j in range(fresh, count):
+        # The bits of a float32, turned so that they rise with it, before the entry's slot.
+        low = np.int64(bits[j, LOW])
+        key = ((low ^ ((low >> 31) & 0x7FFFFFFF)) << 32) | j
+        place = j
+        while place > first and keys[place - 1] > key:
+            keys[place] = keys[place - 1]
+            place -= 1
+        keys[place] = key
+
+
+@lane_function
+def _blend(exact, keys, first, count, bound, hits, width, spans, window, waiting, through):
+    """Fill CLEAR of the entries keys[first:count] that are hit nearer than ``bound``.
+
+    ``through`` is what those let through that wait no longer.
+
+    Returns:
+        (where it ended, number that wait, through).
+    """
+    for j in range(first, count):
+        n = keys[j] & SLOT
+        low = spans[n, LOW]
+        if low > bound or not ln.any_true(through > _TRANSMITTANCE_STOP):
+            return j, waiting, through
+        at = n * width
+        tau, alpha = ln.load(LANES, hits, at + TAU), ln.load(LANES, hits, at + ALPHA)
+        if not exact:
+            ln.store(hits, at + CLEAR, through)
+            through = through - alpha * through
+            continue
+        clear, stay = through, 0
+        for q in range(waiting):
+            k = window[q]
+            other, theirs = k * width, ln.load(LANES, hits, k * width + ALPHA)
+            before = tau < ln.load(LANES, hits, other + TAU)
+            clear = ln.select(before, clear, clear - theirs * clear)
+            passing = ln.load(LANES, hits, other + CLEAR)
+            ln.store(hits, other + CLEAR, ln.select(before, passing - alpha * passing, passing))
+            goes = spans[k, HIGH] <= low
+            through = through - (theirs * (_ONE if goes else _ZERO)) * through
+            window[stay] = k
+            stay += not goes
+        ln.store(hits, at + CLEAR, clear)
+        window[stay] = n
+        waiting = stay + 1
+    return count, waiting, through
+
+
+@lane_function
+def walk(
+    exact, moving, rays, flat, stride, fine, middle, near, far, through, names, ahead,
+    hits, width, spans, bits, who, keys, window,
 ):  # fmt: skip
-    """Let a block's rays meet the Gaussian of the record at ``at``; where its list of rows now ends."""
-    distances, log2_alpha = response(moving, rays, flat, at, fine, local, middle)
-    hit = (log2_alpha >= _LOG2_ALPHA_MIN) & (distances >= near) & (distances <= far)
-    hit = hit & (transmittance > _ZERO)
-    if not ln.any_true(hit):
-        return tail
-    alpha = ln.select(hit, ln.smaller(ln.exp2(log2_alpha), ALPHA_MAX), _ZERO)
-    before = ln.load(LANES, tau, (tail - 1) * LANES) if tail > head else transmittance * _ZERO
-    enter(exact, tau, alphas, who, turned, head, tail, ln.select(hit, distances, before), alpha, local)
-    return tail + 1
+    """Let a block's rays meet the Gaussians ``names`` and find what comes through to each hit.
+
+    Returns:
+        Number of entries that count; keys & SLOT names them, in the order of their nearest hits.
+    """
+    some = through > _ZERO
+    count, walked, waiting = 0, 0, 0
+    for first in range(0, names.size, PART):
+        part = names[first : first + PART]
+        fresh = count
+        count = _meet(
+            moving, rays, flat, stride, fine, middle, near, far, some, part, hits, width, spans, who, count
+        )
+        more = first + PART < names.size
+        bound = ahead[names[first + PART]] if exact and more else _INFINITY
+        if exact:
+            _sort(spans, bits, keys, walked, count, fresh)
+        else:
+            keys[fresh:count] = np.arange(fresh, count)
+        walked, waiting, through = _blend(
+            exact, keys, walked, count, bound, hits, width, spans, window, waiting, through
+        )
+        if not ln.any_true(through > _TRANSMITTANCE_STOP):
+            break
+    return walked
+
+
+@lane_function
+def seen(hits, at):
+    """(weight of the entry at ``at``, what it lets through, where it counts)."""
+    alpha, clear = ln.load(LANES, hits, at + ALPHA), ln.load(LANES, hits, at + CLEAR)
+    weight = alpha * clear
+    rest = clear - weight
+    live = (rest > _TRANSMITTANCE_STOP) & (alpha > _ZERO)
+    return ln.select(live, weight, _ZERO), rest, live

@@ -9,7 +9,7 @@ from torch import Tensor
 from sfumato.checks import check_shapes
 from sfumato.ops import reference
 from sfumato.ops.backend import as_array, uses_definition
-from sfumato.ops.constants import RAY_TILE_PX
+from sfumato.ops.constants import RAY_BLOCK_PX, RAY_TILE_PX, TRACE_FINE, TRACE_RECORD
 
 
 class Traced(NamedTuple):
@@ -77,7 +77,8 @@ def _trace(
         (0,) * d, moving, exact, records, fine, as_array(background), planes, begins, middles,
         np.float32(near), np.float32(far), order, pair_rank, pair_mask, tile_starts, image, alpha, distance,
     )  # fmt: skip
-    kept = [torch.from_numpy(a.view(np.int64) if a.dtype == np.uint64 else a) for a in binned]
+    kept = [*binned, records, fine, planes, begins, middles]
+    kept = [torch.from_numpy(a.view(np.int64) if a.dtype == np.uint64 else a) for a in kept]
     return *map(torch.from_numpy, (image, alpha, distance)), kept
 
 
@@ -104,8 +105,14 @@ def _(
     lengths = (visible, visible + 1, slots, pairs, pairs, tiles + 1)
     dtypes = (torch.int32, torch.int64, torch.int64, torch.int32, torch.int64, torch.int64)
     kept = [means.new_empty(n, dtype=t) for n, t in zip(lengths, dtypes, strict=True)]
+    n, d = colours.shape
+    blocks, moving = (RAY_TILE_PX // RAY_BLOCK_PX) ** 2, offsets.numel() > 0
+    planes = (tiles, blocks, 3, RAY_BLOCK_PX**2)
+    kept += [means.new_empty(n, TRACE_RECORD + d), means.new_empty(n, TRACE_FINE, dtype=torch.float64)]
+    kept += [means.new_empty(planes), means.new_empty(planes if moving else (0, 0, 0, 0))]
+    kept.append(means.new_empty(planes[:3], dtype=torch.float64))
     plane = means.new_empty(height, width)
-    return means.new_empty(height, width, colours.shape[1]), plane, plane.clone(), kept
+    return means.new_empty(height, width, d), plane, plane.clone(), kept
 
 
 @torch.library.custom_op("sfumato::trace_backward", mutates_args=(), device_types="cpu")
@@ -114,8 +121,8 @@ def _trace_backward(
     grad_alpha: Tensor,
     grad_distance: Tensor,
     remaining: Tensor,
-    inputs: list[Tensor],
-    binned: list[Tensor],
+    scene: list[Tensor],
+    kept: list[Tensor],
     near: float,
     far: float,
     exact: bool,
@@ -123,18 +130,16 @@ def _trace_backward(
     absolute: bool,
 ) -> list[Tensor]:
     from sfumato.ops.cpu.trace_backward import trace_backward
-    from sfumato.ops.cpu.trace_records import sums_layout, trace_gradients, trace_records
+    from sfumato.ops.cpu.trace_records import sums_layout, trace_gradients
 
-    means, quats, scales, opacities, colours, eye, directions, offsets = inputs
-    planes, begins, middles, boxes, _, _, extent, reach, moving = _rays(directions, offsets)
-    scene = [as_array(t) for t in (means, quats, scales, opacities)]
-    records, fine, _ = trace_records(*scene, as_array(colours), as_array(eye), reach)
-    order, starts, slot_pair, pair_rank, pair_mask, tile_starts = map(as_array, binned)
-    d = colours.shape[1]
+    _, quats, scales, opacities, colours = scene
+    order, starts, slot_pair, pair_rank, pair_mask, tile_starts, *seen = map(as_array, kept)
+    records, fine, planes, begins, middles = seen
+    d, (height, width) = colours.shape[1], remaining.shape
     columns, row = sums_layout(d, absolute)
-    deep = bool(grad_distance.any())
+    moving, deep = (0,) if begins.size else (), bool(grad_distance.any())
     sums = np.zeros((pair_rank.size, row), np.float32)
-    grad_rays = np.zeros((*directions.shape[:2], 6) if turning else (0, 0, 6), np.float32)
+    grad_rays = np.zeros((height, width, 6) if turning else (0, 0, 6), np.float32)
     trace_backward(
         (0,) * d, moving, exact, deep, turning, (0,) if absolute else (),
         records, fine, planes, begins, middles, np.float32(near), np.float32(far),
@@ -142,15 +147,16 @@ def _trace_backward(
         as_array(remaining)[..., None], as_array(grad_image), as_array(grad_alpha)[..., None],
         as_array(grad_distance)[..., None], sums, grad_rays,
     )  # fmt: skip
-    found = trace_gradients(order, starts, slot_pair, sums, columns, *scene, as_array(eye), d)
+    shape = map(as_array, (quats, scales, opacities))
+    found = trace_gradients(order, starts, slot_pair, sums, columns, records, fine, *shape, d)
     return [*map(torch.from_numpy, found), torch.from_numpy(grad_rays)]
 
 
 @_trace_backward.register_fake
-def _(grad_image, grad_alpha, grad_distance, remaining, inputs, binned, near, far, exact, turning, absolute):
+def _(grad_image, grad_alpha, grad_distance, remaining, scene, kept, near, far, exact, turning, absolute):
     rays = (*grad_alpha.shape, 6) if turning else (0, 0, 6)
-    scene = (torch.empty_like(t) for t in inputs[:5])
-    return [*scene, grad_alpha.new_empty(len(inputs[0])), grad_alpha.new_empty(rays)]
+    found = (torch.empty_like(t) for t in scene)
+    return [*found, grad_alpha.new_empty(len(scene[0])), grad_alpha.new_empty(rays)]
 
 
 def _before_normalisation(grad: Tensor, directions: Tensor) -> Tensor:
@@ -163,15 +169,15 @@ def _before_normalisation(grad: Tensor, directions: Tensor) -> Tensor:
 
 def _setup(ctx, inputs, output):
     *tensors, background, absgrad_probe, depths, ctx.near, ctx.far = inputs
-    image, alpha, distance, binned = output
+    image, alpha, distance, kept = output
     ctx.absolute, ctx.exact = absgrad_probe.numel() > 0, depths.numel() == 0
-    ctx.mark_non_differentiable(*binned)
-    ctx.save_for_backward(image, alpha, distance, background, *tensors, *binned)
+    ctx.mark_non_differentiable(*kept)
+    ctx.save_for_backward(image, alpha, distance, background, *tensors, *kept)
 
 
 def _backward(ctx, grad_image, grad_alpha, grad_distance, _):
     image, alpha, distance, background, *rest = ctx.saved_tensors
-    inputs, binned = rest[:8], rest[8:]
+    inputs, kept = rest[:8], rest[8:]
     turning = any(ctx.needs_input_grad[6:8])
     clear = (1 - alpha)[..., None]
     remaining = (grad_image * (image - clear * background)).sum(-1)
@@ -180,7 +186,7 @@ def _backward(ctx, grad_image, grad_alpha, grad_distance, _):
     remaining = remaining + to_alpha * alpha + grad_distance * distance
     flags = (ctx.near, ctx.far, ctx.exact, turning, ctx.absolute)
     *scene, steepness, grad_rays = _trace_backward(
-        grad_image, to_alpha, grad_distance, remaining, inputs, binned, *flags
+        grad_image, to_alpha, grad_distance, remaining, inputs[:5], kept, *flags
     )
     grad_background = (clear * grad_image).sum((0, 1)) if ctx.needs_input_grad[8] else None
     grad_eye = -scene[0].sum(0) if ctx.needs_input_grad[5] else None
@@ -270,7 +276,7 @@ def trace(
     offsets = means.new_empty(0) if offsets is None else offsets
     depths = means.new_empty(0) if depths is None else depths.detach()
     probe = means.new_empty(0) if absgrad_probe is None else absgrad_probe
-    image, alpha, distance, binned = _trace(
+    image, alpha, distance, kept = _trace(
         means,
         quats,
         scales,
@@ -285,7 +291,7 @@ def trace(
         near,
         far,
     )
-    order, _, _, pair_rank, _, _ = binned
+    order, pair_rank = kept[0], kept[3]
     visible = torch.zeros(len(means), dtype=torch.bool)
     visible[order[pair_rank.long()].long()] = True
     return Traced(image, alpha, distance, visible)

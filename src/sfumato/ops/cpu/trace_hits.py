@@ -16,7 +16,7 @@ from sfumato.ops import constants
 from sfumato.ops.cpu import lanes as ln
 from sfumato.ops.cpu.jit import lane_function
 from sfumato.ops.cpu.trace_records import FINE, LOG2_OPACITY, NEAREST, W, X, Y, Z
-from sfumato.ops.cpu.trace_tiles import BLOCKS, LANES
+from sfumato.ops.cpu.trace_tiles import LANES
 
 ALPHA_MAX = np.float32(constants.ALPHA_MAX)
 _LOG2_ALPHA_MIN = np.float32(math.log2(constants.ALPHA_MIN))
@@ -116,11 +116,11 @@ def load_rays(moving, rays, offsets, beginnings, tile, block):
     for k in range(3):
         for lane in range(LANES):
             value = offsets[tile, block, k, lane]
-            rays[k * LANES + lane] = value if value == value else _ZERO
+            rays[k * LANES + lane] = value if value < _INFINITY else _ZERO
             if len(moving) > 0:
                 rays[_ORIGIN + k * LANES + lane] = beginnings[tile, block, k, lane]
     first = ln.load(LANES, offsets[tile, block].ravel(), 0)
-    return ln.select(first == first, first * _ZERO + _ONE, _ZERO)
+    return ln.select(first < _INFINITY, ln.spread(LANES, _ONE), _ZERO)
 
 
 @lane_function

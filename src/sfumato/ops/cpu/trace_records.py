@@ -17,18 +17,21 @@ from numba import prange
 
 from sfumato.ops import constants
 from sfumato.ops.cpu import bundles
-from sfumato.ops.cpu.jit import kernel, scalar
+from sfumato.ops.cpu import lanes as ln
+from sfumato.ops.cpu.jit import kernel, lane_kernel, scalar
 
 # Columns of a record: rows X, Y and Z; w; log2 of the opacity; a lower bound of tau; the channels.
-X, Y, Z, W, LOG2_OPACITY, NEAREST, CHANNELS = 0, 3, 6, 9, 10, 11, 12
+X, Y, Z, W, LOG2_OPACITY, NEAREST, CHANNELS = 0, 3, 6, 9, 10, 11, constants.TRACE_RECORD
 # Columns of the float64 companion: X, Y.
-FINE = 6
+FINE = constants.TRACE_FINE
 
 # Sums of a (Gaussian, tile) pair: -dL/do_g (3), alpha dL/dalpha, then the symmetric matrix -N as
 # (xx, xy, xz, yy, yz, zz).
 MOMENTS = 10
 
 _CHUNK = 128
+# Rows of sums that are asked for this many slots before they are read.
+_AHEAD = 8
 # The bound of tau gives way by this share, so that rounding never puts a hit before it.
 _SLACK = 1e-5
 
@@ -52,8 +55,8 @@ def _rotation(quats, i, r):
 
 @scalar
 def _frame(means, quats, scales, i, eye, r, q, rows):
-    """Fill the rotation ``r``, the ball's turn ``q`` and ``rows`` = q S^-1 r^T; w and 1 / |quat|."""
-    inverse = _rotation(quats, i, r)
+    """Fill the rotation ``r``, the ball's turn ``q`` and ``rows`` = q S^-1 r^T; w."""
+    _rotation(quats, i, r)
     m0, m1, m2 = (
         means[i, 0] - np.float64(eye[0]),
         means[i, 1] - np.float64(eye[1]),
@@ -91,7 +94,7 @@ def _frame(means, quats, scales, i, eye, r, q, rows):
                 + q[k, 1] / scales[i, 1] * r[j, 1]
                 + q[k, 2] / scales[i, 2] * r[j, 2]
             )
-    return w, inverse
+    return w
 
 
 @scalar
@@ -129,7 +132,7 @@ def trace_records(means, quats, scales, opacities, colours, eye, reach):
             if not _sound(means, quats, scales, opacities, i):
                 distances[i] = np.inf
                 continue
-            w, _ = _frame(means, quats, scales, i, eye, r, q, rows)
+            w = _frame(means, quats, scales, i, eye, r, q, rows)
             for k in range(3):
                 for j in range(3):
                     records[i, 3 * k + j] = rows[k, j]
@@ -159,14 +162,15 @@ def sums_layout(d: int, absolute: bool) -> tuple[np.ndarray, int]:
     return np.array([bundles.totals_position(i, count) for i in range(count)]), -(-count // 8) * 8
 
 
-@kernel
-def trace_gradients(order, starts, slot_pair, sums, columns, means, quats, scales, opacities, eye, d):
+@lane_kernel
+def trace_gradients(order, starts, slot_pair, sums, columns, records, fine, quats, scales, opacities, d):
     """Add the pair sums of each Gaussian up in slot order and turn them into gradients.
 
     Args:
         order, starts, slot_pair: from bin_rays.
         sums, columns: [p, row] and [10 + d (+ 1)] from trace_backward and sums_layout.
-        means, quats, scales, opacities, eye: as in trace_records.
+        records, fine: from trace_records.
+        quats, scales, opacities: as in trace_records.
         d: number of channels.
 
     Returns:
@@ -176,41 +180,47 @@ def trace_gradients(order, starts, slot_pair, sums, columns, means, quats, scale
     Source: Deybach 2025, eq. 25 to 40, for y = o_g + tau d_g in the frame of the unit ball: there
         dL/do_g = sum of g y, and N = sum of g y y^T holds all that scale and rotation need.
     """
-    n = opacities.size
+    n, row = opacities.size, sums.shape[1]
     grad_means, grad_quats = np.zeros((n, 3), np.float32), np.zeros((n, 4), np.float32)
     grad_scales, grad_opacities = np.zeros((n, 3), np.float32), np.zeros(n, np.float32)
     grad_colours, steepness = np.zeros((n, d), np.float32), np.zeros(n, np.float32)
+    flat = sums.ravel()
     for chunk in prange((order.size + _CHUNK - 1) // _CHUNK):
-        r, q, rows = np.empty((3, 3)), np.empty((3, 3)), np.empty((3, 3))
-        added, found, full, local = (
-            np.empty(columns.size),
-            np.empty(columns.size),
-            np.empty((3, 3)),
-            np.empty((3, 3)),
-        )
+        r, q, half, local = np.empty((3, 3)), np.empty((3, 3)), np.empty((3, 3)), np.empty((3, 3))
+        added, found = np.empty(row, np.float32), np.empty(columns.size)
         for rank in range(chunk * _CHUNK, min((chunk + 1) * _CHUNK, order.size)):
             i = order[rank]
-            added[:] = 0.0
+            added[:] = np.float32(0.0)
             for slot in range(starts[rank], starts[rank + 1]):
                 pair = slot_pair[slot]
+                ln.prefetch(flat, slot_pair[min(slot + _AHEAD, slot_pair.size - 1)] * row)
                 if pair >= 0:
-                    for k in range(columns.size):
-                        added[k] += sums[pair, columns[k]]
-            found[:] = added
-            _, inverse = _frame(means, quats, scales, i, eye, r, q, rows)
+                    for k in range(0, row, 8):
+                        ln.store(added, k, ln.load(8, added, k) + ln.load(8, flat, np.intp(pair) * row + k))
+            if starts[rank] == starts[rank + 1]:
+                continue
+            for k in range(columns.size):
+                found[k] = added[columns[k]]
+            inverse = _rotation(quats, i, r)
+            s0, s1, s2 = np.float64(scales[i, 0]), np.float64(scales[i, 1]), np.float64(scales[i, 2])
+            for k in range(3):
+                x = fine[i, 3 * k] if k < 2 else np.float64(records[i, Z])
+                y = fine[i, 3 * k + 1] if k < 2 else np.float64(records[i, Z + 1])
+                z = fine[i, 3 * k + 2] if k < 2 else np.float64(records[i, Z + 2])
+                # The ball's turn, q = rows R S.
+                q[k, 0] = (x * r[0, 0] + y * r[1, 0] + z * r[2, 0]) * s0
+                q[k, 1] = (x * r[0, 1] + y * r[1, 1] + z * r[2, 1]) * s1
+                q[k, 2] = (x * r[0, 2] + y * r[1, 2] + z * r[2, 2]) * s2
             for j in range(3):
-                grad_means[i, j] = rows[0, j] * found[0] + rows[1, j] * found[1] + rows[2, j] * found[2]
-            full[0, 0], full[0, 1], full[0, 2] = -found[4], -found[5], -found[6]
-            full[1, 0], full[1, 1], full[1, 2] = -found[5], -found[7], -found[8]
-            full[2, 0], full[2, 1], full[2, 2] = -found[6], -found[8], -found[9]
+                grad_means[i, j] = (
+                    fine[i, j] * found[0] + fine[i, 3 + j] * found[1] + records[i, Z + j] * found[2]
+                )
+                half[0, j] = found[4] * q[0, j] + found[5] * q[1, j] + found[6] * q[2, j]
+                half[1, j] = found[5] * q[0, j] + found[7] * q[1, j] + found[8] * q[2, j]
+                half[2, j] = found[6] * q[0, j] + found[8] * q[1, j] + found[9] * q[2, j]
             for j in range(3):
                 for k in range(3):
-                    value = 0.0
-                    for a in range(3):
-                        for b in range(3):
-                            value += q[a, j] * full[a, b] * q[b, k]
-                    local[j, k] = value
-            s0, s1, s2 = np.float64(scales[i, 0]), np.float64(scales[i, 1]), np.float64(scales[i, 2])
+                    local[j, k] = -(q[0, j] * half[0, k] + q[1, j] * half[1, k] + q[2, j] * half[2, k])
             grad_scales[i, 0], grad_scales[i, 1] = -local[0, 0] / s0, -local[1, 1] / s1
             grad_scales[i, 2] = -local[2, 2] / s2
             # Small turns about the local axes, R (I + [turn]), then the quaternions that they are.

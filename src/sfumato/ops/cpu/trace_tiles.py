@@ -15,11 +15,10 @@ from sfumato.ops.cpu.jit import kernel, lane_function, lane_kernel, scalar, seri
 from sfumato.ops.cpu.tiles import count_chunks, depth_order, scatter_pairs
 from sfumato.ops.cpu.trace_records import LOG2_OPACITY, NEAREST, W, X, Y, Z
 
-# Small blocks: the more rays share a list of hits, the more their orders differ.
-BLOCK_WIDTH = BLOCK_HEIGHT = 4
-BLOCK_COLUMNS = BLOCK_ROWS = 8
+BLOCK_WIDTH = BLOCK_HEIGHT = constants.RAY_BLOCK_PX
+TILE_WIDTH = TILE_HEIGHT = constants.RAY_TILE_PX
+BLOCK_COLUMNS = BLOCK_ROWS = TILE_WIDTH // BLOCK_WIDTH
 BLOCKS = BLOCK_COLUMNS * BLOCK_ROWS
-TILE_WIDTH, TILE_HEIGHT = constants.RAY_TILE_PX, constants.RAY_TILE_PX
 LANES = BLOCK_WIDTH * BLOCK_HEIGHT
 # Boxes are tested in groups of this many; tiles are padded to it.
 GROUP = 16
@@ -63,7 +62,7 @@ def ray_blocks(directions):
         directions: [h, w, 3] float32 of any length; zero where there is no ray.
 
     Returns:
-        offsets [tiles, 64, 3, 16] float32 from the block's middle; NaN without a ray or outside the image;
+        offsets [tiles, 64, 3, 16] float32 from the block's middle; infinite where there is no ray;
         middles [tiles, 64, 3] float64;
         block_boxes [tiles, 6, 64], tile_boxes [6, tiles padded to 16] and group_boxes [6, groups of 16 tiles
         padded to 16] float32: middles and half sizes of the boxes of directions; a half size is
@@ -72,7 +71,7 @@ def ray_blocks(directions):
     height, width = directions.shape[:2]
     tiles_x, tiles_y = (width + TILE_WIDTH - 1) // TILE_WIDTH, (height + TILE_HEIGHT - 1) // TILE_HEIGHT
     tiles = tiles_x * tiles_y
-    offsets = np.full((tiles, BLOCKS, 3, LANES), np.nan, np.float32)
+    offsets = np.full((tiles, BLOCKS, 3, LANES), np.inf, np.float32)
     middles = np.zeros((tiles, BLOCKS, 3), np.float64)
     block_boxes = np.full((tiles, 6, BLOCKS), -1.0, np.float32)
     groups = (tiles + GROUP - 1) // GROUP
@@ -86,7 +85,7 @@ def ray_blocks(directions):
         for block in range(BLOCKS):
             x0 = (tile % tiles_x) * TILE_WIDTH + (block % BLOCK_COLUMNS) * BLOCK_WIDTH
             y0 = (tile // tiles_x) * TILE_HEIGHT + (block // BLOCK_COLUMNS) * BLOCK_HEIGHT
-            low[:], high[:], units[:] = np.inf, -np.inf, np.nan
+            low[:], high[:], units[:] = np.inf, -np.inf, np.inf
             for y in range(y0, min(y0 + BLOCK_HEIGHT, height)):
                 for x in range(x0, min(x0 + BLOCK_WIDTH, width)):
                     if _unit(directions, y, x, unit):

@@ -29,7 +29,7 @@ class Traced(NamedTuple):
 
 
 def _rays(directions: Tensor, offsets: Tensor) -> tuple:
-    """Offsets, beginnings, middles, boxes of blocks, tiles and groups, extent, reach, whether they differ."""
+    """Planes, beginnings, middles, boxes of blocks, tiles and groups, view, extent, reach, who moves."""
     from sfumato.ops.cpu.trace_tiles import block_planes, ray_blocks
 
     arrays = ray_blocks(as_array(directions))
@@ -61,14 +61,14 @@ def _trace(
     from sfumato.ops.cpu.trace_records import trace_records
     from sfumato.ops.cpu.trace_tiles import bin_rays
 
-    planes, begins, middles, boxes, tiles, groups, extent, reach, moving = _rays(directions, offsets)
+    planes, begins, middles, *boxes, view, extent, reach, moving = _rays(directions, offsets)
     records, fine, distances = trace_records(
-        *map(as_array, (means, quats, scales, opacities, colours, eye)), reach
+        *map(as_array, (means, quats, scales, opacities, colours, eye)), reach, view
     )
     exact = depths.numel() == 0
     if not exact:
         distances = np.where(np.isfinite(distances), as_array(depths), np.inf).astype(np.float32)
-    binned = bin_rays(records, distances, boxes, tiles, groups, extent, far)
+    binned = bin_rays(records, distances, *boxes, extent, far)
     order, _, _, pair_rank, pair_mask, tile_starts = binned
     height, width, d = *directions.shape[:2], colours.shape[1]
     image = np.empty((height, width, d), np.float32)

@@ -62,8 +62,10 @@ def _frame(means, quats, scales, i, eye, r, q, rows):
         means[i, 1] - np.float64(eye[1]),
         means[i, 2] - np.float64(eye[2]),
     )
-    for j in range(3):
-        q[2, j] = (r[0, j] * m0 + r[1, j] * m1 + r[2, j] * m2) / scales[i, j]
+    f0, f1, f2 = 1.0 / scales[i, 0], 1.0 / scales[i, 1], 1.0 / scales[i, 2]
+    q[2, 0] = (r[0, 0] * m0 + r[1, 0] * m1 + r[2, 0] * m2) * f0
+    q[2, 1] = (r[0, 1] * m0 + r[1, 1] * m1 + r[2, 1] * m2) * f1
+    q[2, 2] = (r[0, 2] * m0 + r[1, 2] * m1 + r[2, 2] * m2) * f2
     w = math.sqrt(q[2, 0] ** 2 + q[2, 1] ** 2 + q[2, 2] ** 2)
     for j in range(3):
         q[2, j] = q[2, j] / w if w > 0.0 else (1.0 if j == 2 else 0.0)
@@ -73,13 +75,10 @@ def _frame(means, quats, scales, i, eye, r, q, rows):
     b = q[2, 0] * q[2, 1] * a
     q[0, 0], q[0, 1], q[0, 2] = 1.0 + sign * q[2, 0] * q[2, 0] * a, sign * b, -sign * q[2, 0]
     q[1, 0], q[1, 1], q[1, 2] = b, sign + q[2, 1] * q[2, 1] * a, -q[2, 1]
-    xx, xy, yy = 0.0, 0.0, 0.0
-    for j in range(3):
-        # Rows of q S^-1 have the same dot products as those of q S^-1 r^T.
-        x, y = q[0, j] / scales[i, j], q[1, j] / scales[i, j]
-        xx += x * x
-        xy += x * y
-        yy += y * y
+    # Rows of q S^-1 have the same dot products as those of q S^-1 r^T.
+    x0, x1, x2 = q[0, 0] * f0, q[0, 1] * f1, q[0, 2] * f2
+    y0, y1, y2 = q[1, 0] * f0, q[1, 1] * f1, q[1, 2] * f2
+    xx, xy, yy = x0 * x0 + x1 * x1 + x2 * x2, x0 * y0 + x1 * y1 + x2 * y2, y0 * y0 + y1 * y1 + y2 * y2
     # Jacobi's rotation: the tangent of the angle that makes xy vanish.
     half = 0.5 * (yy - xx)
     tangent = xy / (half + math.copysign(math.sqrt(half * half + xy * xy), half)) if xy != 0.0 else 0.0
@@ -88,12 +87,9 @@ def _frame(means, quats, scales, i, eye, r, q, rows):
     for j in range(3):
         q[0, j], q[1, j] = c * q[0, j] + s * q[1, j], c * q[1, j] - s * q[0, j]
     for k in range(3):
+        x, y, z = q[k, 0] * f0, q[k, 1] * f1, q[k, 2] * f2
         for j in range(3):
-            rows[k, j] = (
-                q[k, 0] / scales[i, 0] * r[j, 0]
-                + q[k, 1] / scales[i, 1] * r[j, 1]
-                + q[k, 2] / scales[i, 2] * r[j, 2]
-            )
+            rows[k, j] = x * r[j, 0] + y * r[j, 1] + z * r[j, 2]
     return w
 
 
@@ -109,18 +105,36 @@ def _sound(means, quats, scales, opacities, i):
     return good and turned
 
 
+@scalar
+def _in_view(means, scales, i, eye, radius, reach, view):
+    """Whether a ray may come within ``radius`` standard deviations of a Gaussian."""
+    m0, m1, m2 = means[i, 0] - eye[0], means[i, 1] - eye[1], means[i, 2] - eye[2]
+    length = math.sqrt(m0 * m0 + m1 * m1 + m2 * m2)
+    size = radius * max(scales[i, 0], scales[i, 1], scales[i, 2]) + reach
+    if size >= length:
+        return True
+    # Half the angle of the cone around the ball, added to that of the cone of rays.
+    sine = size / length
+    cosine = math.sqrt(1.0 - sine * sine)
+    if view[3] <= -cosine:
+        return True
+    least = view[3] * cosine - math.sqrt(1.0 - view[3] * view[3]) * sine
+    return view[0] * m0 + view[1] * m1 + view[2] * m2 >= (least - _SLACK) * length
+
+
 @kernel
-def trace_records(means, quats, scales, opacities, colours, eye, reach):
+def trace_records(means, quats, scales, opacities, colours, eye, reach, view):
     """Records of all Gaussians.
 
     Args:
         means, quats, scales, opacities, colours: [n, 3], [n, 4], [n, 3], [n], [n, d] float32.
         eye: [3] where the rays begin, or the middle of where they begin.
         reach: how far from the eye a ray may begin.
+        view: from ray_blocks.
 
     Returns:
         records [n, 12 + d] float32, fine [n, 6] float64 and the means' distances [n] float32, infinite for
-        those that cannot be seen.
+        those that cannot be seen, which have no record.
     """
     n, d = colours.shape
     records = np.zeros((n, CHANNELS + d), np.float32)
@@ -129,8 +143,11 @@ def trace_records(means, quats, scales, opacities, colours, eye, reach):
     for chunk in prange((n + _CHUNK - 1) // _CHUNK):
         r, q, rows = np.empty((3, 3)), np.empty((3, 3)), np.empty((3, 3))
         for i in range(chunk * _CHUNK, min((chunk + 1) * _CHUNK, n)):
+            distances[i] = np.inf
             if not _sound(means, quats, scales, opacities, i):
-                distances[i] = np.inf
+                continue
+            radius2 = 2.0 * math.log(opacities[i] / constants.ALPHA_MIN)
+            if not _in_view(means, scales, i, eye, math.sqrt(radius2), reach, view):
                 continue
             w = _frame(means, quats, scales, i, eye, r, q, rows)
             for k in range(3):
@@ -147,7 +164,6 @@ def trace_records(means, quats, scales, opacities, colours, eye, reach):
             for j in range(3):
                 along = (r[0, j] * m0 + r[1, j] * m1 + r[2, j] * m2) / length if length > 0 else 1.0
                 spread += (along * scales[i, j]) ** 2
-            radius2 = 2.0 * math.log(opacities[i] / constants.ALPHA_MIN)
             distances[i] = length
             bound = length - reach - math.sqrt(radius2 * spread)
             records[i, NEAREST] = bound - _SLACK * (length + reach)

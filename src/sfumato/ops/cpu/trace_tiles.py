@@ -40,6 +40,27 @@ def _put_box(boxes, at, low, high):
 
 
 @scalar
+def _cone(boxes, view):
+    """Fill ``view`` with the axis and the cosine of a cone around all boxes; -1 is all around."""
+    view[:] = 0.0
+    for at in range(boxes.shape[1]):
+        if boxes[3, at] >= _ZERO:
+            for k in range(3):
+                view[k] += boxes[k, at]
+    length = np.sqrt(view[0] * view[0] + view[1] * view[1] + view[2] * view[2])
+    least = 1.0 if length > 0.0 else -1.0
+    for k in range(3):
+        view[k] = view[k] / length if length > 0.0 else 0.0
+    for at in range(boxes.shape[1]):
+        if boxes[3, at] >= _ZERO:
+            cosine = 0.0
+            for k in range(3):
+                cosine += view[k] * boxes[k, at] - abs(view[k]) * boxes[3 + k, at]
+            least = min(least, cosine)
+    view[3] = max(least, -1.0)
+
+
+@scalar
 def _unit(directions, y, x, unit):
     """Fill ``unit`` [3] float64 with a direction of length one; whether there is one."""
     length2 = 0.0
@@ -66,7 +87,8 @@ def ray_blocks(directions):
         middles [tiles, 64, 3] float64;
         block_boxes [tiles, 6, 64], tile_boxes [6, tiles padded to 16] and group_boxes [6, groups of 16 tiles
         padded to 16] float32: middles and half sizes of the boxes of directions; a half size is
-        negative where the box is empty.
+        negative where the box is empty; view [4] float64: axis and cosine of half the angle of a cone that
+        holds all directions.
     """
     height, width = directions.shape[:2]
     tiles_x, tiles_y = (width + TILE_WIDTH - 1) // TILE_WIDTH, (height + TILE_HEIGHT - 1) // TILE_HEIGHT
@@ -110,7 +132,9 @@ def ray_blocks(directions):
             for k in range(3):
                 low[k], high[k] = min(low[k], lows[tile, k]), max(high[k], highs[tile, k])
         _put_box(group_boxes, group, low, high)
-    return offsets, middles, block_boxes, tile_boxes, group_boxes
+    view = np.empty(4)
+    _cone(tile_boxes, view)
+    return offsets, middles, block_boxes, tile_boxes, group_boxes, view
 
 
 @kernel

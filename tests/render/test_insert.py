@@ -243,7 +243,7 @@ def test_bad_files_are_refused_in_one_line(tmp_path, name, text, word):
     pytest.importorskip("trimesh")
     if text is not None:
         (tmp_path / name).write_text(text)
-    with pytest.raises(FormatError, match=word) as caught:
+    with pytest.raises(FormatError, match=word or None) as caught:
         read_mesh(tmp_path / name)
     assert name in str(caught.value) and "\n" not in str(caught.value)
 

@@ -32,6 +32,7 @@ CHANGED = {
     "ssim_weight": 0.5,
     "pixel_loss": "mse",
     "sh_degree": 1,
+    "colour": "logit",
     "renderer": "trace",
     "antialiased": True,
     "random_background": False,

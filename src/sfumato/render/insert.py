@@ -10,9 +10,9 @@ from torch import Tensor
 
 from sfumato.checks import check_shapes
 from sfumato.errors import ConfigError, ShapeError
-from sfumato.ops.colour import colour
 from sfumato.ops.mesh_hits import mesh_hits
 from sfumato.ops.trace_rays import Hierarchy, trace_rays
+from sfumato.render.colours import colours_of_rays
 from sfumato.render.insert_light import LIGHT_RAYS, light_of, lit, shadowed, sphere_directions
 from sfumato.render.insert_paths import Paths, surfaces, turned
 from sfumato.render.meshes import corner_normals, face_normals
@@ -183,13 +183,10 @@ class Stage:
         self, paths: Paths, far: Tensor, viewpoint: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """What Gaussians show along paths up to ``far`` [p], over black."""
-        scene, degree = self.gaussians, self.settings.sh_degree
-        degree = scene.sh_degree if degree is None else min(degree, scene.sh_degree)
-        features = scene.sh
-        if viewpoint is not None:
-            features, degree = colour(scene.sh, scene.means, viewpoint.to(scene.means), degree), None
+        viewpoint = None if viewpoint is None else viewpoint.to(self.gaussians.means)
+        features, degree = colours_of_rays(self.gaussians, self.settings, viewpoint)
         return trace_rays(
-            *self._shape, features, paths.origins, paths.directions, scene.means.new_zeros(3),
+            *self._shape, features, paths.origins, paths.directions, features.new_zeros(3),
             near=paths.near, far=far, degree=degree, hierarchy=self._tree,
         )  # fmt: skip
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from sfumato import ops
+from sfumato.render.colours import colours_from
 from sfumato.render.output import Render, SeenGaussians
 from sfumato.render.settings import RasterSettings
 from sfumato.render.unscented import rasterize_bent
@@ -63,9 +64,8 @@ def rasterize(gaussians: Gaussians, camera: Camera, settings: RasterSettings = R
         antialiased=settings.antialiased,
     )
     visible = projected.radius_px[:, 0] > 0
-    degree = gaussians.sh_degree if settings.sh_degree is None else settings.sh_degree
     centre = -camera_from_world[:3, :3].T @ camera_from_world[:3, 3]
-    channels = ops.colour(gaussians.sh, gaussians.means, centre, min(degree, gaussians.sh_degree), visible)
+    channels = colours_from(gaussians, centre, settings, visible)
     background = like.new_tensor(settings.background)
     if settings.depth:
         channels = torch.cat([channels, projected.depth[:, None]], dim=1)

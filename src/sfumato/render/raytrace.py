@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sfumato import ops
 from sfumato.errors import ConfigError
+from sfumato.render.colours import colours_from, colours_of_rays
 from sfumato.render.output import PulledGaussians, Render
 from sfumato.render.settings import TraceSettings
 from sfumato.scene.cameras import Camera
@@ -67,8 +68,6 @@ def raytrace(gaussians: Gaussians, rays: Rays | Camera, settings: TraceSettings 
 def _trace(
     gaussians: Gaussians, means: Tensor, rays: Rays, settings: TraceSettings, probe: Tensor | None
 ) -> ops.Traced:
-    degree = gaussians.sh_degree if settings.sh_degree is None else settings.sh_degree
-    degree = min(degree, gaussians.sh_degree)
     shape = (means, gaussians.quats, gaussians.scales, gaussians.opacities)
     limits = {"near": settings.near, "far": settings.far}
     background = means.new_tensor(settings.background)
@@ -78,7 +77,7 @@ def _trace(
     if eye is not None and rays.directions.ndim == 3:
         offsets = None if rays.origins.ndim == 1 else rays.origins - eye
         if offsets is None or _is_near_one_point(offsets, gaussians, eye):
-            colours = ops.colour(gaussians.sh, gaussians.means, eye, degree)
+            colours = colours_from(gaussians, eye, settings)
             return ops.trace(
                 *shape,
                 colours,
@@ -91,9 +90,7 @@ def _trace(
             )
     if probe is not None:
         raise ConfigError("absolute_gradient needs an image of rays that begin near one point: leave it out")
-    features, seen_from = (gaussians.sh, degree) if eye is None else (
-        ops.colour(gaussians.sh, gaussians.means, eye, degree), None
-    )  # fmt: skip
+    features, degree = colours_of_rays(gaussians, settings, eye)
     many = rays.directions.shape[:-1]
     image, alpha, distance = ops.trace_rays(
         *shape,
@@ -101,7 +98,7 @@ def _trace(
         rays.origins.expand_as(rays.directions).reshape(-1, 3),
         rays.directions.reshape(-1, 3),
         background,
-        degree=seen_from,
+        degree=degree,
         **limits,
     )
     visible = torch.ones(len(gaussians), dtype=torch.bool)

@@ -15,6 +15,7 @@ class RasterSettings:
     Attributes:
         background: RGB in [0, 1] behind everything.
         sh_degree: highest SH degree evaluated; None: all that the scene has.
+        colour: what the scene's ``sh`` stand for, a form of ``ops.colour``: "sh" in all files.
         antialiased: divide the energy that the blur adds back out of the opacity (Mip-Splatting's
             2D filter), so that a scene looks alike at other resolutions.
         blur_px2: variance added to every ellipse, px^2.
@@ -25,6 +26,7 @@ class RasterSettings:
 
     background: tuple[float, float, float] = (0.0, 0.0, 0.0)
     sh_degree: int | None = None
+    colour: str = "sh"
     antialiased: bool = False
     blur_px2: float = BLUR_PX2
     near: float = NEAR
@@ -45,6 +47,7 @@ class TraceSettings:
     Attributes:
         background: RGB in [0, 1] behind everything.
         sh_degree: highest SH degree evaluated; None: all that the scene has.
+        colour: what the scene's ``sh`` stand for, a form of ``ops.colour``: "sh" in all files.
         near, far: distances along a ray at which hits count, scene units.
         depth: render the expected depth too.
         absolute_gradient: gather the absolute gradient of the means in the backward pass.
@@ -52,6 +55,7 @@ class TraceSettings:
 
     background: tuple[float, float, float] = (0.0, 0.0, 0.0)
     sh_degree: int | None = None
+    colour: str = "sh"
     near: float = NEAR
     far: float = FAR
     depth: bool = True

@@ -12,6 +12,7 @@ from torch import Tensor
 from sfumato import ops
 from sfumato.errors import ConfigError
 from sfumato.ops.constants import BLUR_PX2
+from sfumato.render.colours import colours_from
 from sfumato.render.output import PulledGaussians, Render
 from sfumato.render.settings import RasterSettings
 from sfumato.scene.cameras import Camera
@@ -73,8 +74,7 @@ def rasterize_bent(gaussians: Gaussians, camera: Camera, settings: RasterSetting
     like = gaussians.means
     rays = camera_rays(camera, like=like)
     offsets = None if rays.origins.ndim == 1 else rays.origins - rays.viewpoint
-    degree = gaussians.sh_degree if settings.sh_degree is None else settings.sh_degree
-    colours = ops.colour(gaussians.sh, gaussians.means, rays.viewpoint, min(degree, gaussians.sh_degree))
+    colours = colours_from(gaussians, rays.viewpoint, settings)
     # A copy of its own gathers what moves the ellipsoids alone, not the direction that colour is seen from.
     means = gaussians.means.view_as(gaussians.means)
     probe = like.new_zeros(len(like), requires_grad=True) if settings.absolute_gradient else None

@@ -154,7 +154,9 @@ class TrainConfig:
         max_gaussians: cap on their number; None: chosen from memory, time and pixels.
         ssim_weight: share of 1 - SSIM in the loss.
         pixel_loss: "l1" or "mse" for the rest of the loss.
-        sh_degree: highest SH degree, 0 to 3.
+        sh_degree: highest SH degree, 0 to 3; logit has none.
+        colour: what is trained: spherical harmonics, the sigmoid of theirs, or the sigmoid of three numbers
+            that do not depend on the view. The scene that is written has spherical harmonics in any case.
         renderer: how the scene is drawn: rasterized or ray traced.
         antialiased: compensate opacities for the blur of the projection.
         random_background: a new background colour each step, behind transparent pictures too, so that
@@ -174,6 +176,7 @@ class TrainConfig:
     ssim_weight: float = 0.2
     pixel_loss: Literal["l1", "mse"] = "l1"
     sh_degree: int = 3
+    colour: Literal["sh", "sh-sigmoid", "logit"] = "sh"
     renderer: Literal["raster", "trace"] = "raster"
     antialiased: bool = False
     random_background: bool = True
@@ -202,3 +205,8 @@ class TrainConfig:
             raise ConfigError("antialiased is a mode of the rasterizer: leave it out with renderer trace")
         if self.sh_degree not in (0, 1, 2, 3):
             raise ConfigError(f"sh_degree is {self.sh_degree}; give 0, 1, 2 or 3")
+
+    @property
+    def highest_degree(self) -> int:
+        """SH degree of what is trained."""
+        return 0 if self.colour == "logit" else self.sh_degree

@@ -53,7 +53,7 @@ def train_step(state: TrainState, view: View, number: int, config: TrainConfig) 
     background = _background(state, config)
     size_px = tuple(max(side // shrink_factor(config.schedule, progress), 8) for side in view.camera.size_px)
     target = make_target(view.load(), size_px, background)
-    degree = sh_degree_at(config.schedule, config.sh_degree, progress)
+    degree = sh_degree_at(config.schedule, config.highest_degree, progress)
 
     # Where the number of Gaussians grows no more, nobody asks how hard they are pulled.
     watched = progress < config.schedule.refine_until
@@ -137,6 +137,7 @@ def _settings(
         config.renderer,
         background=background,
         sh_degree=degree,
+        colour=config.colour,
         antialiased=config.antialiased,
         depth=False,
         absolute_gradient=watched and state.densifier.absolute_gradient,
@@ -153,6 +154,7 @@ def _descend(
         progress=progress,
         extent=state.extent,
         sh_degree=degree,
+        colour=config.colour,
         step=state.step,
     )
     if state.exposure:

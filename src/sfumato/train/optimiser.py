@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from sfumato.ops import adam_step
+from sfumato.train.colour import RATE
 from sfumato.train.config import Rates
 from sfumato.train.population import Population
 from sfumato.train.schedules import rate_of
@@ -21,6 +22,7 @@ def optimise(
     progress: float,
     extent: float,
     sh_degree: int,
+    colour: str,
     step: int,
 ) -> None:
     """Update the Gaussians that were seen, in place, and drop the gradients.
@@ -32,6 +34,7 @@ def optimise(
         progress: share of the run that is done.
         extent: of the cameras; the rate of the means is relative to it.
         sh_degree: degree in use; higher coefficients are not touched.
+        colour: what is trained of it.
         step: 1 at the first step.
     """
     for f in fields(population.gaussians):
@@ -39,6 +42,7 @@ def optimise(
         if f.name == "sh":
             rate = torch.full((3 * (sh_degree + 1) ** 2,), rate_of(rates, "sh_rest", progress))
             rate[:3] = rate_of(rates, "sh_base", progress)
+            rate *= RATE[colour]
         else:
             rate = rate_of(rates, f.name, progress) * (extent if f.name == "means" else 1.0)
         adam_step(param.detach(), param.grad, first, second, seen, rate=rate, step=step)

@@ -11,6 +11,7 @@ from sfumato.errors import ConfigError
 from sfumato.scene.gaussians import Gaussians
 from sfumato.train.average import Average
 from sfumato.train.clearance import Clearance
+from sfumato.train.colour import file_form, trained_form
 from sfumato.train.config import TrainConfig
 from sfumato.train.densify import Densifier, make_densifier
 from sfumato.train.exposure import Exposure
@@ -38,6 +39,7 @@ class TrainState:
         step: steps done.
         seconds: time spent training so far.
         poses: corrections of those of the photographs, or None.
+        colour: what is trained of it, a form of ``ops.colour``.
     """
 
     population: Population
@@ -54,13 +56,13 @@ class TrainState:
     step: int = 0
     seconds: float = 0.0
     poses: Poses | None = None
+    colour: str = "sh"
 
     @property
     def gaussians(self) -> Gaussians:
-        """The scene as it is now, outside the autograd graph; shares memory with the state."""
-        if self.average.gaussians is not None:
-            return self.average.gaussians
-        return self.population.gaussians.detach()
+        """The scene as it is now, outside the autograd graph; may share memory with the state."""
+        mean = self.average.gaussians
+        return file_form(self.population.gaussians.detach() if mean is None else mean, self.colour)
 
     def progress(self, config: TrainConfig) -> float:
         """Share of the run that is done, by steps or by the clock."""
@@ -98,15 +100,21 @@ def start(capture: Capture, config: TrainConfig, *, cap: int, init: Gaussians | 
     generator = torch.Generator().manual_seed(config.seed)
     extent = capture.extent
     if init is None:
-        init = gaussians_from_points(capture.points, sh_degree=config.sh_degree, extent=extent)
+        init = gaussians_from_points(capture.points, sh_degree=config.highest_degree, extent=extent)
     else:
-        init = _with_degree(init, config.sh_degree)
+        init = _with_degree(init, config.highest_degree)
     if len(init) == 0:
         raise ConfigError("the scene to start from holds no Gaussians")
     if len(init) > cap:
         chosen = torch.randperm(len(init), generator=generator)[:cap].sort().values
         init = init.select(chosen)
-    views = capture.train_views
+    return _first(capture, config, trained_form(init, config.colour), cap, generator)
+
+
+def _first(
+    capture: Capture, config: TrainConfig, init: Gaussians, cap: int, generator: torch.Generator
+) -> TrainState:
+    views, extent = capture.train_views, capture.extent
     return TrainState(
         population=Population.starting_with(init),
         densifier=make_densifier(config),
@@ -120,13 +128,14 @@ def start(capture: Capture, config: TrainConfig, *, cap: int, init: Gaussians | 
         cap=cap,
         background=capture.background or (0.0, 0.0, 0.0),
         poses=Poses.of(views, extent) if config.refine_poses else None,
+        colour=config.colour,
     )
 
 
 def restore(saved: dict, capture: Capture, config: TrainConfig) -> TrainState:
     """The state that ``TrainState.state_dict`` was taken of."""
     population = Population.from_state_dict(saved["population"])
-    state = start(capture, config, cap=saved["cap"], init=population.gaussians.detach())
+    state = _first(capture, config, population.gaussians, saved["cap"], torch.Generator())
     state = replace(state, population=population, start_count=saved["start_count"])
     state.densifier.load_state_dict(saved["densifier"])
     state.average.load_state_dict(saved["average"])

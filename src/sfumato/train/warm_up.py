@@ -83,7 +83,8 @@ def _stamp(config: TrainConfig) -> Path:
         config.renderer,
         config.strategy,
         config.pixel_loss,
-        config.sh_degree,
+        config.highest_degree,
+        config.colour,
         config.antialiased,
         config.exposure,
     )
@@ -118,13 +119,14 @@ def _state(config: TrainConfig) -> TrainState:
         torch.full((_GAUSSIANS, 3), -2.0),
         torch.tensor([1.0, 0.0, 0.0, 0.0]).repeat(_GAUSSIANS, 1),
         torch.zeros(_GAUSSIANS),
-        torch.zeros(_GAUSSIANS, (config.sh_degree + 1) ** 2, 3),
+        torch.zeros(_GAUSSIANS, (config.highest_degree + 1) ** 2, 3),
     )
     return TrainState(
         population=Population.starting_with(gaussians),
         densifier=make_densifier(config),
         average=Average(),
         exposure=Exposure(1) if config.exposure else None,
+        colour=config.colour,
         poses=Poses(torch.eye(4, dtype=torch.float64)[None], 1.0) if config.refine_poses else None,
         sampler=ViewSampler(1, generator),
         generator=generator,

@@ -9,6 +9,7 @@ from torch.library import opcheck
 from sfumato import ops
 from sfumato.errors import ShapeError
 from sfumato.ops import reference
+from sfumato.ops.cpu.trace_hits import PART
 from sfumato.ops.trace import _trace
 
 FORWARD, BACKWARD = 1e-4, 1e-3
@@ -161,6 +162,23 @@ def test_hundreds_in_one_place_are_blended_in_order():
     inputs["opacities"] = torch.full((n,), 0.02)
     found, wanted = outputs_of(inputs), outputs_of(converted(inputs, torch.float64))
     torch.testing.assert_close(found[0].double(), wanted[0], rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("opacity", [0.008, 0.5])
+def test_lists_of_many_parts_are_blended_in_order(opacity):
+    """Large plates through one another at every angle: of a later part of a list some are hit before."""
+    n = 3 * PART
+    inputs = scene(n=n)
+    random = torch.Generator().manual_seed(2)
+    inputs["means"] = torch.randn(n, 3, generator=random) * torch.tensor([0.3, 0.3, 1.0]) + torch.tensor(
+        [0, 0, 4]
+    )
+    inputs["scales"] = torch.tensor([1.5, 1.0, 0.05]).expand(n, 3).clone()
+    inputs["opacities"] = torch.full((n,), opacity)
+    inputs["directions"] = pinhole()[::6, ::6].contiguous()
+    found, wanted = outputs_of(inputs), outputs_of(converted(inputs, torch.float64))
+    torch.testing.assert_close(found[0].double(), wanted[0], rtol=0, atol=1e-4)
+    torch.testing.assert_close(found[1].double(), wanted[1], rtol=0, atol=1e-4)
 
 
 def test_each_ray_has_its_own_order():

@@ -149,7 +149,7 @@ def test_a_program_that_cannot_be_started_is_told_in_one_line(imported, monkeypa
 
 
 def ask_to_end(over):
-    """Interrupt the main thread, and again if it took no notice: Python drops what comes while it tidies up."""
+    """Interrupt the main thread, and again if it took no notice: while Python tidies up it drops some."""
     patience_s = 1.5
     while not over.wait(patience_s):
         _thread.interrupt_main()

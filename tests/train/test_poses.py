@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from sfumato.render.rasterize import rasterize
 from sfumato.render.settings import RasterSettings
 from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
+from sfumato.scene.shutter import Shutter
 from sfumato.train import loop
 from sfumato.train.checkpoint import identify, load_checkpoint, save_checkpoint
 from sfumato.train.config import Rates, Schedule, TrainConfig
@@ -287,3 +289,12 @@ def test_a_run_writes_its_cameras(tmp_path):
 
     assert main(["train", str(data), "-o", str(out), "--steps", "5", "--overwrite"]) == 0
     assert not (out / "cameras.json").exists(), "they were of another run"
+
+
+def test_a_camera_that_moves_is_corrected_throughout():
+    moving = replace(camera(ring()[0]), shutter=Shutter(ring()[1]))
+    made = with_twists(corrections(), 0.05 * torch.randn(VIEWS, 6, dtype=torch.float64))
+    refined = made.refined(moving, 0)
+    begun = refined.camera_from_world @ torch.linalg.inv(moving.camera_from_world)
+    ended = refined.shutter.camera_from_world_end @ torch.linalg.inv(moving.shutter.camera_from_world_end)
+    assert torch.allclose(begun, ended) and (begun - torch.eye(4)).abs().max() > 1e-3

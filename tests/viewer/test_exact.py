@@ -4,15 +4,17 @@ import io
 import json
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from scipy.spatial.transform import Rotation
-from small_scenes import BACKGROUND, SIZE_PX, camera_at, drawn, psnr, small_scene, small_subject
+from small_scenes import SIZE_PX, camera_at, drawn, psnr, small_scene, small_subject
 from test_live import NoPhotographs, State
 
+from sfumato import rasterize, raytrace
 from sfumato.edit.clean import floaters
 from sfumato.errors import ConfigError
 from sfumato.evaluate.pictures import colour_map
@@ -32,7 +34,7 @@ def subject():
 
 @pytest.fixture(scope="module")
 def painter(subject):
-    return Painter(subject.photographs, BACKGROUND, False, lambda: floaters(subject.gaussians))
+    return Painter(subject.photographs, subject.settings, lambda: floaters(subject.gaussians))
 
 
 def asked_from(camera, **also):
@@ -234,3 +236,14 @@ def test_a_training_draws_between_its_steps_within_its_share(tmp_path):
     assert 0 < live.spent_s < 0.04 * taken + max(float(one.headers["X-Seconds"]) for one in found) + 0.2
     expected = drawn(state.gaussians, camera_at(0.0).resized(384, 288), state.background)
     assert psnr(np.asarray(Image.open(io.BytesIO(found[-1].data))), expected) > 38
+
+
+def test_a_scene_that_was_traced_is_traced(subject):
+    traced = replace(subject, renderer="trace")
+    camera = camera_at(0.7).resized(*SIZE_PX)
+    wish = read_wish(asked_from(camera), subject.photographs)
+    found = pixels(Painter((), traced.settings).paint(wish, subject.gaussians)).astype(float)
+    wanted = raytrace(subject.gaussians, camera, traced.settings).image
+    other = rasterize(subject.gaussians, camera, subject.settings).image
+    error = np.abs(found - 255 * wanted.clamp(0, 1).numpy()).mean()
+    assert error < 2 and error < np.abs(found - 255 * other.clamp(0, 1).numpy()).mean()

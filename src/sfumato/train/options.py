@@ -30,8 +30,8 @@ class CaptureOptions:
         alpha: what an alpha channel is: transparency, or a mask of what to ignore; auto takes it for
             transparency in Blender datasets and for a mask elsewhere.
         background: red, green and blue in [0, 1] behind transparent photographs; None: white.
-        undistort: make every photograph a pinhole's; off, those of other lenses stay as they are, which
-            the ray tracer can train on.
+        undistort: make every photograph a pinhole's; off, those of other lenses stay as they are and are
+            drawn ray by ray, best with the renderer trace.
     """
 
     downscale: int | None = None

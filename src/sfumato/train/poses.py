@@ -49,13 +49,16 @@ class Poses:
         return cls(torch.stack([view.camera.camera_from_world.double() for view in views]), extent)
 
     def refined(self, camera: Camera, view: int) -> Camera:
-        """The camera of photograph ``view``, corrected.
+        """The camera of photograph ``view``, corrected; one that moves in its own frame throughout.
 
-        Gradients: the twist of the photograph, through camera_from_world.
+        Gradients: the twist of the photograph, through camera_from_world and the shutter's.
         """
         turn, velocity = self._twists[view].to(camera.camera_from_world).split(3)
         correction = rigid_from_twist(torch.cat([turn, self._extent * velocity]))
-        return replace(camera, camera_from_world=correction @ camera.camera_from_world)
+        shutter = camera.shutter
+        if shutter is not None:
+            shutter = replace(shutter, camera_from_world_end=correction @ shutter.camera_from_world_end)
+        return replace(camera, camera_from_world=correction @ camera.camera_from_world, shutter=shutter)
 
     def step(self, view: int, rates: tuple[float, float]) -> None:
         """One Adam step on the photograph just compared.

@@ -17,8 +17,8 @@ from sfumato.errors import ConfigError
 from sfumato.evaluate.pictures import difference_image, to_uint8
 from sfumato.maths.quaternions import rotation_from_quats
 from sfumato.maths.sh import SH_C0
-from sfumato.render.rasterize import rasterize
-from sfumato.render.settings import RasterSettings
+from sfumato.render.draw import draw
+from sfumato.render.settings import Settings
 from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
 from sfumato.viewer.overlays import highlighted
@@ -136,20 +136,18 @@ class Painter:
 
     Args:
         photographs: of the scene.
-        background: RGB in [0, 1].
-        antialiased: as the scene was trained.
+        settings: of the renderer that the scene was trained with.
         floaters: says which Gaussians float, [n] bool, or None where that is not known.
     """
 
     def __init__(
         self,
         photographs: Sequence[Photograph],
-        background: tuple[float, float, float],
-        antialiased: bool,
+        settings: Settings,
         floaters: Callable[[], Tensor | None] = lambda: None,
     ) -> None:
         self._photographs, self._floaters = photographs, floaters
-        self._settings = RasterSettings(background=background, antialiased=antialiased, depth=False)
+        self._settings = settings
 
     @torch.no_grad()
     def paint(self, wish: Wish, gaussians: Gaussians) -> Picture:
@@ -165,7 +163,7 @@ class Painter:
         began = time.perf_counter()
         scene, depths = self._scene(wish, gaussians), None
         settings = replace(self._settings, depth=wish.show == "depth")
-        render = rasterize(scene, wish.camera, settings)
+        render = draw(scene, wish.camera, settings)
         if wish.show == "depth":
             pixels, depths = _depth_picture(render.depth.numpy(), render.alpha.numpy())
         elif wish.show == "error":

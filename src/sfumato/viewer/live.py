@@ -127,11 +127,12 @@ class LiveTraining:
             photographs_of(self._capture),
             (),
             state.background,
+            self._config.renderer,
             self._config.antialiased,
         )
         self._payload = packed(gaussians.map(torch.Tensor.clone))
         show(self._server, subject, self._payload, live=True, exact=EXACT, floaters=None)
-        self._painter = Painter(subject.photographs, subject.background, subject.antialiased)
+        self._painter = Painter(subject.photographs, subject.settings)
         self._server.add(SCENE, self._scene)
         offer_exact(self._server, subject.photographs, lambda wish: self._desk.ask(wish, _PATIENCE_S))
         self._ready()

@@ -91,7 +91,7 @@ def show_subject(server: PageServer, subject: Subject) -> None:
     floating = _once(lambda: find_floaters(subject.gaussians))
     if not too_many(len(subject.gaussians)):
         server.add(FLOATERS, lambda: Answer("application/octet-stream", to_bits(floating())))
-    painter = Painter(subject.photographs, subject.background, subject.antialiased, floating)
+    painter = Painter(subject.photographs, subject.settings, floating)
     offer_exact(server, subject.photographs, _Drawing(painter, subject.gaussians).draw)
 
 

@@ -15,6 +15,7 @@ from sfumato.capture.dataset import Capture, View
 from sfumato.errors import ConfigError, SfumatoError
 from sfumato.evaluate.held_out import composited
 from sfumato.evaluate.pictures import to_uint8
+from sfumato.render.settings import Settings, settings_for
 from sfumato.scene.cameras import Camera
 from sfumato.scene.files import load
 from sfumato.scene.gaussians import Gaussians
@@ -54,7 +55,7 @@ class Subject:
         photographs: its cameras.
         facts: words beside the number of Gaussians.
         background: RGB in [0, 1].
-        antialiased: as the scene was trained.
+        renderer, antialiased: as the scene was trained.
     """
 
     title: str
@@ -62,7 +63,15 @@ class Subject:
     photographs: Sequence[Photograph] = ()
     facts: Sequence[str] = ()
     background: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    renderer: str = "raster"
     antialiased: bool = False
+
+    @property
+    def settings(self) -> Settings:
+        """How our own renderer draws it."""
+        return settings_for(
+            self.renderer, antialiased=self.antialiased, background=self.background, depth=False
+        )
 
 
 def photographs_of(
@@ -113,19 +122,19 @@ def open_subject(path: Path, *, data: Path | None = None) -> Subject:
     if not folder.scene.is_file():
         raise ConfigError(f"{path} has no {folder.scene.name} yet; wait for the run's first checkpoint")
     gaussians, title = load(folder.scene), path.resolve().name
-    antialiased = options.train.antialiased
+    how = {"renderer": options.train.renderer, "antialiased": options.train.antialiased}
     try:
         capture = options.capture.load(data or options.data, seed=options.train.seed)
     except SfumatoError as error:
         _log.warning("shown without cameras: %s", error)
-        return Subject(title, gaussians, facts=facts_of(folder), antialiased=antialiased)
+        return Subject(title, gaussians, facts=facts_of(folder), **how)
     return Subject(
         title,
         gaussians,
         photographs_of(capture, read_scores(folder.metrics)),
         facts_of(folder),
         capture.background or (0.0, 0.0, 0.0),
-        antialiased,
+        **how,
     )
 
 

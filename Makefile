@@ -40,6 +40,12 @@ bench: $(VENV)/.run
 	$(VENV)/bin/python benchmarks/growth.py
 	$(VENV)/bin/python benchmarks/time_to_psnr.py $(DATA)
 	$(VENV)/bin/python benchmarks/sfm.py $(DATA)
+	$(VENV)/bin/python benchmarks/raytracer.py $(if $(MITSUBA),--mitsuba $(MITSUBA))
+	$(VENV)/bin/python benchmarks/bvh.py
+	$(VENV)/bin/python benchmarks/renderers.py $(DATA)
+	$(VENV)/bin/python benchmarks/live.py $(DATA)/fox_colmap
+	$(VENV)/bin/python benchmarks/formats.py $(DATA)
+	$(VENV)/bin/python benchmarks/real_files.py $(DATA)
 
 clean:
 	rm -rf $(VENV) .cache out

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from sfumato.scene.cameras import Camera
     from sfumato.scene.files import load, save
     from sfumato.scene.gaussians import Gaussians
+    from sfumato.scene.lenses import Lens
     from sfumato.scene.rays import Rays
+    from sfumato.scene.shutter import Shutter
     from sfumato.train.config import TrainConfig
 
 _HOMES = {
@@ -31,12 +33,14 @@ _HOMES = {
     "ConfigError": "errors",
     "FormatError": "errors",
     "Gaussians": "scene.gaussians",
+    "Lens": "scene.lenses",
     "RasterSettings": "render.settings",
     "Rays": "scene.rays",
     "Reconstruction": "reconstruct.run",
     "Render": "render.output",
     "SfumatoError": "errors",
     "ShapeError": "errors",
+    "Shutter": "scene.shutter",
     "TrainConfig": "train.config",
     "View": "capture.dataset",
     "TraceSettings": "render.settings",
@@ -57,12 +61,14 @@ __all__ = [
     "ConfigError",
     "FormatError",
     "Gaussians",
+    "Lens",
     "RasterSettings",
     "Rays",
     "Reconstruction",
     "Render",
     "SfumatoError",
     "ShapeError",
+    "Shutter",
     "TraceSettings",
     "TrainConfig",
     "View",

@@ -13,7 +13,12 @@ def _benchmarks_on_path(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
 
 
-@pytest.mark.parametrize("name", ["roofline", "rasterizer", "step", "growth", "time_to_psnr", "sfm"])
+ALL = sorted(
+    path.stem for path in (ROOT / "benchmarks").glob("*.py") if path.stem not in ("harness", "plain")
+)
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_every_benchmark_says_how_it_is_run(name):
     module = __import__(name)
     assert f"python benchmarks/{name}.py" in module.__doc__ and callable(module.main)

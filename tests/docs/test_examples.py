@@ -47,6 +47,13 @@ def test_train_from_photos(monkeypatch, tmp_path, capsys):
     assert len(load(tmp_path / "scene.ply")) > 1000
 
 
+def test_wide_lens(monkeypatch, tmp_path, capsys):
+    run(monkeypatch, "04_wide_lens.py", "--out", tmp_path / "wide.png", "--width", 48, "--gaussians", 80)
+    traced, projected = (float(line.split()[-5]) for line in capsys.readouterr().out.splitlines()[:2])
+    assert traced > 90 and projected < 40, "the tracer is right where the rasterizer is not"
+    assert Image.open(tmp_path / "wide.png").size == (240, 48)
+
+
 def test_every_example_is_short_numbered_and_run_here():
     text = (ROOT / "tests/docs/test_examples.py").read_text("utf-8")
     for number, path in enumerate(EXAMPLES, 1):

@@ -7,7 +7,7 @@ is at (0, 0, -w) and a direction d becomes u = (X . d, Y . d, Z . d). Then, with
 
 X and Y vanish on the mean's direction, so that nothing here is the difference of large numbers but
 X . d and Y . d themselves: these are taken in float64 once for the middle of a block of pixels, and
-the rest of the way in float32 (see trace_blend).
+the rest of the way in float32 (see trace_hits).
 """
 
 import math

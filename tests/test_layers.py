@@ -90,7 +90,7 @@ HELPERS_OF_OPS = {
     "reference": {"blending_gradients", "shape_gradients", "parameter_gradients", "ray_gradients"},
     "cpu": {
         *("bundles", "jit", "lanes", "splats"),
-        *("trace_backward", "trace_hits", "trace_records", "trace_tiles"),
+        *("image_rays", "trace_backward", "trace_hits", "trace_records", "trace_tiles"),
         *("bvh", "bvh_order", "free_gather", "free_rays", "free_shade", "lane_search", "ray_walk"),
     },
 }

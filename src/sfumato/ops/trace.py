@@ -28,17 +28,9 @@ class Traced(NamedTuple):
     visible: Tensor
 
 
-def _rays(directions: Tensor, offsets: Tensor) -> tuple:
-    """Planes, beginnings, middles, boxes of blocks, tiles and groups, view, extent, reach, who moves."""
-    from sfumato.ops.cpu.trace_tiles import block_planes, ray_blocks
-
-    arrays = ray_blocks(as_array(directions))
-    moving = (0,) if offsets.numel() else ()
-    begins = as_array(offsets) if moving else np.zeros((0, 0, 3), np.float32)
-    extent = np.abs(begins).reshape(-1, 3).max(0, initial=0.0).astype(np.float32)
-    reach = float(np.sqrt((begins.astype(np.float64) ** 2).sum(-1).max(initial=0.0)))
-    planes = block_planes(begins) if moving else np.zeros((0, 0, 0, 0), np.float32)
-    return arrays[0], planes, *arrays[1:], extent, reach, moving
+def _when(holds) -> tuple:
+    """What tells a kernel at compile time whether something holds."""
+    return (0,) if holds else ()
 
 
 @torch.library.custom_op("sfumato::trace", mutates_args=(), device_types="cpu")
@@ -57,11 +49,12 @@ def _trace(
     near: float,
     far: float,
 ) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
+    from sfumato.ops.cpu.image_rays import image_rays
     from sfumato.ops.cpu.trace import trace_forward
     from sfumato.ops.cpu.trace_records import trace_records
     from sfumato.ops.cpu.trace_tiles import bin_rays
 
-    planes, begins, middles, *boxes, view, extent, reach, moving = _rays(directions, offsets)
+    planes, begins, middles, *boxes, view, extent, reach = image_rays(as_array(directions), as_array(offsets))
     records, fine, distances = trace_records(
         *map(as_array, (means, quats, scales, opacities, colours, eye)), reach, view
     )
@@ -74,7 +67,7 @@ def _trace(
     image = np.empty((height, width, d), np.float32)
     alpha, distance = np.empty((2, height, width), np.float32)
     trace_forward(
-        (0,) * d, moving, exact, records, fine, as_array(background), planes, begins, middles,
+        (0,) * d, _when(begins.size), exact, records, fine, as_array(background), planes, begins, middles,
         np.float32(near), np.float32(far), order, pair_rank, pair_mask, tile_starts, image, alpha, distance,
     )  # fmt: skip
     kept = [*binned, records, fine, planes, begins, middles]
@@ -120,7 +113,10 @@ def _trace_backward(
     grad_image: Tensor,
     grad_alpha: Tensor,
     grad_distance: Tensor,
-    remaining: Tensor,
+    image: Tensor,
+    alpha: Tensor,
+    distance: Tensor,
+    background: Tensor,
     scene: list[Tensor],
     kept: list[Tensor],
     near: float,
@@ -135,17 +131,17 @@ def _trace_backward(
     _, quats, scales, opacities, colours = scene
     order, starts, slot_pair, pair_rank, pair_mask, tile_starts, *seen = map(as_array, kept)
     records, fine, planes, begins, middles = seen
-    d, (height, width) = colours.shape[1], remaining.shape
+    d, (height, width) = colours.shape[1], alpha.shape
     columns, row = sums_layout(d, absolute)
-    moving, deep = (0,) if begins.size else (), bool(grad_distance.any())
+    moving, deep = _when(begins.size), _when(grad_distance.any())
     sums = np.zeros((pair_rank.size, row), np.float32)
     grad_rays = np.zeros((height, width, 6) if turning else (0, 0, 6), np.float32)
     trace_backward(
-        (0,) * d, moving, exact, deep, turning, (0,) if absolute else (),
+        (0,) * d, moving, exact, deep, _when(turning), _when(absolute),
         records, fine, planes, begins, middles, np.float32(near), np.float32(far),
         order, pair_rank, pair_mask.view(np.uint64), tile_starts,
-        as_array(remaining)[..., None], as_array(grad_image), as_array(grad_alpha)[..., None],
-        as_array(grad_distance)[..., None], sums, grad_rays,
+        *map(as_array, (image, alpha, distance, background, grad_image, grad_alpha, grad_distance)),
+        sums, grad_rays,
     )  # fmt: skip
     shape = map(as_array, (quats, scales, opacities))
     found = trace_gradients(order, starts, slot_pair, sums, columns, records, fine, *shape, d)
@@ -153,7 +149,22 @@ def _trace_backward(
 
 
 @_trace_backward.register_fake
-def _(grad_image, grad_alpha, grad_distance, remaining, scene, kept, near, far, exact, turning, absolute):
+def _(
+    grad_image,
+    grad_alpha,
+    grad_distance,
+    image,
+    alpha,
+    distance,
+    background,
+    scene,
+    kept,
+    near,
+    far,
+    exact,
+    turning,
+    absolute,
+):
     rays = (*grad_alpha.shape, 6) if turning else (0, 0, 6)
     found = (torch.empty_like(t) for t in scene)
     return [*found, grad_alpha.new_empty(len(scene[0])), grad_alpha.new_empty(rays)]
@@ -179,21 +190,16 @@ def _backward(ctx, grad_image, grad_alpha, grad_distance, _):
     image, alpha, distance, background, *rest = ctx.saved_tensors
     inputs, kept = rest[:8], rest[8:]
     turning = any(ctx.needs_input_grad[6:8])
-    clear = (1 - alpha)[..., None]
-    remaining = (grad_image * (image - clear * background)).sum(-1)
-    # The background's share counts as what alpha takes away.
-    to_alpha = grad_alpha - (grad_image * background).sum(-1)
-    remaining = remaining + to_alpha * alpha + grad_distance * distance
-    flags = (ctx.near, ctx.far, ctx.exact, turning, ctx.absolute)
     *scene, steepness, grad_rays = _trace_backward(
-        grad_image, to_alpha, grad_distance, remaining, inputs[:5], kept, *flags
-    )
-    grad_background = (clear * grad_image).sum((0, 1)) if ctx.needs_input_grad[8] else None
+        grad_image, grad_alpha, grad_distance, image, alpha, distance, background, inputs[:5], kept,
+        ctx.near, ctx.far, ctx.exact, turning, ctx.absolute,
+    )  # fmt: skip
+    to_background = ((1 - alpha)[..., None] * grad_image).sum((0, 1)) if ctx.needs_input_grad[8] else None
     grad_eye = -scene[0].sum(0) if ctx.needs_input_grad[5] else None
     to_directions = _before_normalisation(grad_rays[..., :3], inputs[6]) if ctx.needs_input_grad[6] else None
     to_offsets = grad_rays[..., 3:] if ctx.needs_input_grad[7] and inputs[7].numel() else None
     grad_probe = steepness if ctx.absolute else None
-    return *scene, grad_eye, to_directions, to_offsets, grad_background, grad_probe, None, None, None
+    return *scene, grad_eye, to_directions, to_offsets, to_background, grad_probe, None, None, None
 
 
 _trace.register_autograd(_backward, setup_context=_setup)
@@ -277,20 +283,9 @@ def trace(
     depths = means.new_empty(0) if depths is None else depths.detach()
     probe = means.new_empty(0) if absgrad_probe is None else absgrad_probe
     image, alpha, distance, kept = _trace(
-        means,
-        quats,
-        scales,
-        opacities,
-        colours,
-        eye,
-        directions,
-        offsets,
-        background,
-        probe,
-        depths,
-        near,
-        far,
-    )
+        means, quats, scales, opacities, colours, eye, directions, offsets, background, probe, depths,
+        near, far,
+    )  # fmt: skip
     order, pair_rank = kept[0], kept[3]
     visible = torch.zeros(len(means), dtype=torch.bool)
     visible[order[pair_rank.long()].long()] = True

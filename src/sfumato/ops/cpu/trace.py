@@ -5,10 +5,7 @@ from numba import prange
 
 from sfumato.ops.cpu import bundles
 from sfumato.ops.cpu import lanes as ln
-from sfumato.ops.cpu.jit import lane_kernel
-from sfumato.ops.cpu.trace_hits import RAY_PLANES, SLOT, TAU, copy_tile, list_blocks, load_rays, seen, walk
-from sfumato.ops.cpu.trace_records import CHANNELS, FINE
-from sfumato.ops.cpu.trace_tiles import (
+from sfumato.ops.cpu.image_rays import (
     BLOCK_COLUMNS,
     BLOCK_HEIGHT,
     BLOCK_WIDTH,
@@ -17,6 +14,9 @@ from sfumato.ops.cpu.trace_tiles import (
     TILE_HEIGHT,
     TILE_WIDTH,
 )
+from sfumato.ops.cpu.jit import lane_kernel
+from sfumato.ops.cpu.trace_hits import RAY_PLANES, SLOT, TAU, copy_tile, list_blocks, load_rays, seen, walk
+from sfumato.ops.cpu.trace_records import CHANNELS, FINE
 
 _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 
@@ -60,6 +60,7 @@ def trace_forward(
         hits, spans = np.empty((longest + 1) * HIT_ROWS, np.float32), np.empty((longest + 1, 2), np.float32)
         bits, who = spans.view(np.int32), np.empty(longest + 1, np.int32)
         keys, window = np.empty(longest, np.int64), np.empty(longest, np.int64)
+        ends = np.empty(longest, np.float32)
         for tile in range(strip, num_tiles, strips):
             start = tile_starts[tile]
             copy_tile(records, fine, order, pair_rank, start, tile_starts[tile + 1], nearby, near_fine)
@@ -72,7 +73,8 @@ def trace_forward(
                 through = load_rays(moving, rays, offsets, beginnings, tile, block)
                 walked = walk(
                     exact, moving, rays, flat, stride, near_fine, middles[tile, block], near, far, through,
-                    lists[block, : counts[block]], ahead, hits, HIT_ROWS, spans, bits, who, keys, window,
+                    lists[block, : counts[block]], ahead,
+                    hits, HIT_ROWS, spans, bits, who, keys, window, ends,
                 )  # fmt: skip
                 transmittance, travelled = through * _ZERO + _ONE, through * _ZERO
                 colour = bundles.zeros_like_channels(LANES, channels)

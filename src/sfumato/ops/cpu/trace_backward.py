@@ -9,6 +9,15 @@ from numba import prange
 
 from sfumato.ops.cpu import bundles
 from sfumato.ops.cpu import lanes as ln
+from sfumato.ops.cpu.image_rays import (
+    BLOCK_COLUMNS,
+    BLOCK_HEIGHT,
+    BLOCK_WIDTH,
+    BLOCKS,
+    LANES,
+    TILE_HEIGHT,
+    TILE_WIDTH,
+)
 from sfumato.ops.cpu.jit import lane_function, lane_kernel
 from sfumato.ops.cpu.trace import STRIPS
 from sfumato.ops.cpu.trace_hits import (
@@ -31,19 +40,10 @@ from sfumato.ops.cpu.trace_hits import (
     walk,
 )
 from sfumato.ops.cpu.trace_records import CHANNELS, FINE, W, X, Y, Z
-from sfumato.ops.cpu.trace_tiles import (
-    BLOCK_COLUMNS,
-    BLOCK_HEIGHT,
-    BLOCK_WIDTH,
-    BLOCKS,
-    LANES,
-    TILE_HEIGHT,
-    TILE_WIDTH,
-)
 
 _ZERO, _ONE, _TWO = np.float32(0.0), np.float32(1.0), np.float32(2.0)
 # Planes of a block that the gradient reads, and where it leaves what goes to the rays.
-_TO_ALPHA, _TO_DISTANCE, _REMAINING, _TO_CHANNELS = 0, LANES, 2 * LANES, 3 * LANES
+_TO_ALPHA, _TO_DISTANCE, _REMAINING, _OUTPUT, _TO_CHANNELS = 0, LANES, 2 * LANES, 3 * LANES, 4 * LANES
 _DIRECTION, _ORIGIN = 0, 3 * LANES
 # Numbers of an entry's rows, with OWN and SHARE.
 HIT_ROWS = 5 * LANES
@@ -57,6 +57,34 @@ def _load_block(planes, at, source, k, x0, y0):
         for column in range(BLOCK_WIDTH):
             inside = y0 + row < height and x0 + column < width
             planes[at + row * BLOCK_WIDTH + column] = source[y0 + row, x0 + column, k] if inside else _ZERO
+
+
+@lane_function
+def _load_outputs(deep, planes, outputs, background, pulls, x0, y0):
+    """Fill the planes of a block.
+
+    ``outputs`` are image [h, w, d], alpha and distance [h, w, 1], ``pulls`` their gradients.
+    What is left to see is each output times its gradient, without the background's share: that counts as
+    what alpha takes away.
+    """
+    image, alpha, distance = outputs
+    to_image, to_alpha, to_distance = pulls
+    _load_block(planes, _TO_ALPHA, to_alpha, 0, x0, y0)
+    _load_block(planes, _OUTPUT, alpha, 0, x0, y0)
+    left = ln.load(LANES, planes, _TO_ALPHA)
+    remaining = left * ln.load(LANES, planes, _OUTPUT)
+    for k in range(background.size):
+        _load_block(planes, _TO_CHANNELS + LANES * k, to_image, k, x0, y0)
+        _load_block(planes, _OUTPUT, image, k, x0, y0)
+        pull = ln.load(LANES, planes, _TO_CHANNELS + LANES * k)
+        remaining = remaining + pull * (ln.load(LANES, planes, _OUTPUT) - background[k])
+        left = left - pull * background[k]
+    if len(deep) > 0:
+        _load_block(planes, _TO_DISTANCE, to_distance, 0, x0, y0)
+        _load_block(planes, _OUTPUT, distance, 0, x0, y0)
+        remaining = remaining + ln.load(LANES, planes, _TO_DISTANCE) * ln.load(LANES, planes, _OUTPUT)
+    ln.store(planes, _TO_ALPHA, left)
+    ln.store(planes, _REMAINING, remaining)
 
 
 @lane_function
@@ -94,40 +122,40 @@ def _own(deep, grads, planes, flat, stride, walked, keys, who, hits):
         weight, _, _ = seen(hits, at)
         value = bundles.dot_row(grads, flat, np.intp(who[n]) * stride + CHANNELS)
         value = value + ln.load(LANES, planes, _TO_ALPHA)
-        if deep:
+        if len(deep) > 0:
             value = value + ln.load(LANES, planes, _TO_DISTANCE) * ln.load(LANES, hits, at + TAU)
         ln.store(hits, at + WEIGHT, weight)
         ln.store(hits, at + OWN, weight * value)
 
 
 @lane_function
-def _share(exact, walked, keys, hits, spans, window):
+def _share(exact, walked, keys, hits, spans, window, ends):
     """Fill SHARE of the walked entries: the sum of OWN up to their hits, in the order of each ray."""
-    gone, waiting = ln.spread(LANES, _ZERO), 0
+    gone, waiting = ln.spread(LANES, _ZERO), np.uintp(0)
     for j in range(walked):
-        n = keys[j] & SLOT
-        low, at = spans[n, LOW], n * HIT_ROWS
+        n = np.uintp(keys[j] & SLOT)
+        low, at = spans[n, LOW], np.intp(n) * HIT_ROWS
         tau, own = ln.load(LANES, hits, at + TAU), ln.load(LANES, hits, at + OWN)
         share = gone + own
         if not exact:
             gone = share
             ln.store(hits, at + SHARE, share)
             continue
-        stay = 0
+        stay = np.uintp(0)
         for q in range(waiting):
-            k = window[q]
-            other, theirs = k * HIT_ROWS, ln.load(LANES, hits, k * HIT_ROWS + OWN)
+            other, high = window[q], ends[q]
+            theirs = ln.load(LANES, hits, other + OWN)
             before = tau < ln.load(LANES, hits, other + TAU)
             share = ln.select(before, share, share + theirs)
             sum_ = ln.load(LANES, hits, other + SHARE)
             ln.store(hits, other + SHARE, ln.select(before, sum_ + own, sum_))
-            goes = spans[k, HIGH] <= low
+            goes = high <= low
             gone = gone + theirs * (_ONE if goes else _ZERO)
-            window[stay] = k
-            stay += not goes
+            window[stay], ends[stay] = other, high
+            stay += np.uintp(not goes)
         ln.store(hits, at + SHARE, share)
-        window[stay] = n
-        waiting = stay + 1
+        window[stay], ends[stay] = at, spans[n, HIGH]
+        waiting = stay + np.uintp(1)
 
 
 @lane_function
@@ -145,14 +173,14 @@ def _pair_sums(
     px, py, pz = pull * yx, pull * yy, pull * yz
     fx, fy, fz, hx, hy, hz = px, py, pz, px * _ZERO, py * _ZERO, pz * _ZERO
     nxx, nxy, nxz, nyy, nyz, nzz = yx * px, yx * py, yx * pz, yy * py, yy * pz, yz * pz
-    if deep:
+    if len(deep) > 0:
         h = ln.load(LANES, planes, _TO_DISTANCE) * weight * inverse
         hx, hy, hz = h * yx, h * yy, h * yz
         fx, fy, fz = px + h * ux, py + h * uy, pz + h * uz
         nxx, nxy, nxz = nxx + ux * hx * _TWO, nxy + (ux * hy + uy * hx), nxz + (ux * hz + uz * hx)
         nyy, nyz, nzz = nyy + uy * hy * _TWO, nyz + (uy * hz + uz * hy), nzz + uz * hz * _TWO
     found = bundles.gather6(nxx, nxy, nxz, nyy, nyz, nzz)
-    if turning:
+    if len(turning) > 0:
         _take_from_world(to_rays, _DIRECTION, flat, at, fx * tau + hx, fy * tau + hy, fz * tau + hz)
         _take_from_world(to_rays, _ORIGIN, flat, at, fx, fy, fz)
     found = bundles.join(bundles.join(bundles.gather2(fx, fy), bundles.gather2(fz, pull)), found)
@@ -170,24 +198,25 @@ def _pair_sums(
 def trace_backward(
     channels, moving, exact, deep, turning, absolute, records, fine,
     offsets, beginnings, middles, near, far, order, pair_rank, pair_mask, tile_starts,
-    remaining, grad_image, grad_alpha, grad_distance, sums, grad_rays,
+    image, alpha, distance, background, grad_image, grad_alpha, grad_distance, sums, grad_rays,
 ):  # fmt: skip
     """Sums over rays of each (Gaussian, tile) pair that its gradients are made of.
 
     Args:
         channels, moving, exact, records, fine, offsets, beginnings, middles, near, far, order,
             pair_rank, pair_mask, tile_starts: as in trace_forward.
-        deep: whether grad_distance counts.
-        turning: whether gradients to the rays are wanted.
-        absolute: () or (0,), fixed at compile time: whether the sum of |dL/dmean| is wanted, as the last
-            of the sums.
-        remaining: [h, w, 1] sum of each output times its gradient, without the background's share.
-        grad_image, grad_alpha, grad_distance: [h, w, d], [h, w, 1], [h, w, 1].
+        deep, turning, absolute: () or (0,), fixed at compile time: whether grad_distance counts, whether
+            gradients to the rays are wanted, and whether the sum of |dL/dmean| is, as the last of the sums.
+        image, alpha, distance: [h, w, d], [h, w], [h, w] from trace_forward; their gradients likewise.
+        background: [d].
         sums: [p, at least 10 + d (+ 1)] float32 zeros; member i of the sums is added at column
             bundles.totals_position(i, count).
         grad_rays: [h, w, 6] to directions and origins, written, or empty.
     """
     height, width, d = grad_image.shape
+    single = (height, width, 1)
+    outputs = image, alpha.reshape(single), distance.reshape(single)
+    pulls = grad_image, grad_alpha.reshape(single), grad_distance.reshape(single)
     tiles_x = (width + TILE_WIDTH - 1) // TILE_WIDTH
     stride, num_tiles = records.shape[1], tile_starts.size - 1
     flat_sums, sums_row = sums.ravel(), sums.shape[1]
@@ -198,10 +227,11 @@ def trace_backward(
         nearby, near_fine = np.empty((longest, stride), np.float32), np.empty((longest, FINE), np.float64)
         flat, ahead = nearby.ravel(), np.empty(longest, np.float32)
         rays, to_rays = np.empty(RAY_PLANES, np.float32), np.empty(RAY_PLANES, np.float32)
-        planes = np.empty(LANES * (d + 3), np.float32)
+        planes = np.empty(_TO_CHANNELS + LANES * d, np.float32)
         hits, spans = np.empty((longest + 1) * HIT_ROWS, np.float32), np.empty((longest + 1, 2), np.float32)
         bits, who = spans.view(np.int32), np.empty(longest + 1, np.int32)
         keys, window = np.empty(longest, np.int64), np.empty(longest, np.int64)
+        ends = np.empty(longest, np.float32)
         for tile in range(strip, num_tiles, strips):
             start = tile_starts[tile]
             copy_tile(records, fine, order, pair_rank, start, tile_starts[tile + 1], nearby, near_fine)
@@ -215,16 +245,13 @@ def trace_backward(
                 middle = middles[tile, block]
                 walked = walk(
                     exact, moving, rays, flat, stride, near_fine, middle, near, far, through,
-                    lists[block, : counts[block]], ahead, hits, HIT_ROWS, spans, bits, who, keys, window,
+                    lists[block, : counts[block]], ahead,
+                    hits, HIT_ROWS, spans, bits, who, keys, window, ends,
                 )  # fmt: skip
-                for k in range(d):
-                    _load_block(planes, _TO_CHANNELS + LANES * k, grad_image, k, x0, y0)
-                _load_block(planes, _TO_ALPHA, grad_alpha, 0, x0, y0)
-                _load_block(planes, _TO_DISTANCE, grad_distance, 0, x0, y0)
-                _load_block(planes, _REMAINING, remaining, 0, x0, y0)
+                _load_outputs(deep, planes, outputs, background, pulls, x0, y0)
                 grads = bundles.load_channels(LANES, channels, planes, _TO_CHANNELS)
                 _own(deep, grads, planes, flat, stride, walked, keys, who, hits)
-                _share(exact, walked, keys, hits, spans, window)
+                _share(exact, walked, keys, hits, spans, window, ends)
                 to_rays[:] = _ZERO
                 for j in range(walked):
                     n = keys[j] & SLOT
@@ -234,7 +261,7 @@ def trace_backward(
                         near_fine, local, middle, hits, n * HIT_ROWS,
                     )  # fmt: skip
                     bundles.accumulate_totals(flat_sums, (start + local) * sums_row, found)
-                if turning:
+                if len(turning) > 0:
                     for row in range(min(BLOCK_HEIGHT, height - y0)):
                         for column in range(min(BLOCK_WIDTH, width - x0)):
                             for k in range(6):

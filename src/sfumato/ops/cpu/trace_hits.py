@@ -14,9 +14,9 @@ import numpy as np
 
 from sfumato.ops import constants
 from sfumato.ops.cpu import lanes as ln
+from sfumato.ops.cpu.image_rays import LANES
 from sfumato.ops.cpu.jit import lane_function
 from sfumato.ops.cpu.trace_records import FINE, LOG2_OPACITY, NEAREST, W, X, Y, Z
-from sfumato.ops.cpu.trace_tiles import LANES
 
 ALPHA_MAX = np.float32(constants.ALPHA_MAX)
 _LOG2_ALPHA_MIN = np.float32(math.log2(constants.ALPHA_MIN))
@@ -155,47 +155,49 @@ def _sort(spans, bits, keys, first, count, fresh):
 
 
 @lane_function
-def _blend(exact, keys, first, count, bound, hits, width, spans, window, waiting, through):
+def _blend(exact, keys, first, count, bound, hits, width, spans, window, ends, waiting, through):
     """Fill CLEAR of the entries keys[first:count] that are hit nearer than ``bound``.
 
-    ``through`` is what those let through that wait no longer.
+    ``through`` is what those let through that wait no longer; ``window`` and ``ends`` hold where the rows of
+    those that wait begin, and their farthest hits.
 
     Returns:
         (where it ended, number that wait, through).
     """
     for j in range(first, count):
-        n = keys[j] & SLOT
+        # Unsigned indices need no thought about negative ones.
+        n = np.uintp(keys[j] & SLOT)
         low = spans[n, LOW]
         if low > bound or not ln.any_true(through > _TRANSMITTANCE_STOP):
             return j, waiting, through
-        at = n * width
+        at = np.intp(n) * width
         tau, alpha = ln.load(LANES, hits, at + TAU), ln.load(LANES, hits, at + ALPHA)
         if not exact:
             ln.store(hits, at + CLEAR, through)
             through = through - alpha * through
             continue
-        clear, stay = through, 0
-        for q in range(waiting):
-            k = window[q]
-            other, theirs = k * width, ln.load(LANES, hits, k * width + ALPHA)
+        clear, stay = through, np.uintp(0)
+        for q in range(np.uintp(waiting)):
+            other, high = window[q], ends[q]
+            theirs = ln.load(LANES, hits, other + ALPHA)
             before = tau < ln.load(LANES, hits, other + TAU)
             clear = ln.select(before, clear, clear - theirs * clear)
             passing = ln.load(LANES, hits, other + CLEAR)
             ln.store(hits, other + CLEAR, ln.select(before, passing - alpha * passing, passing))
-            goes = spans[k, HIGH] <= low
+            goes = high <= low
             through = through - (theirs * (_ONE if goes else _ZERO)) * through
-            window[stay] = k
-            stay += not goes
+            window[stay], ends[stay] = other, high
+            stay += np.uintp(not goes)
         ln.store(hits, at + CLEAR, clear)
-        window[stay] = n
-        waiting = stay + 1
+        window[stay], ends[stay] = at, spans[n, HIGH]
+        waiting = np.intp(stay) + 1
     return count, waiting, through
 
 
 @lane_function
 def walk(
     exact, moving, rays, flat, stride, fine, middle, near, far, through, names, ahead,
-    hits, width, spans, bits, who, keys, window,
+    hits, width, spans, bits, who, keys, window, ends,
 ):  # fmt: skip
     """Let a block's rays meet the Gaussians ``names`` and find what comes through to each hit.
 
@@ -217,7 +219,7 @@ def walk(
         else:
             keys[fresh:count] = np.arange(fresh, count)
         walked, waiting, through = _blend(
-            exact, keys, walked, count, bound, hits, width, spans, window, waiting, through
+            exact, keys, walked, count, bound, hits, width, spans, window, ends, waiting, through
         )
         if not ln.any_true(through > _TRANSMITTANCE_STOP):
             break

@@ -11,147 +11,15 @@ from numba import prange
 
 from sfumato.ops import constants
 from sfumato.ops.cpu import lanes as ln
-from sfumato.ops.cpu.jit import kernel, lane_function, lane_kernel, scalar, serial_kernel
+from sfumato.ops.cpu.image_rays import BLOCKS, GROUP
+from sfumato.ops.cpu.jit import lane_function, lane_kernel, serial_kernel
 from sfumato.ops.cpu.tiles import count_chunks, depth_order, scatter_pairs
 from sfumato.ops.cpu.trace_records import LOG2_OPACITY, NEAREST, W, X, Y, Z
 
-BLOCK_WIDTH = BLOCK_HEIGHT = constants.RAY_BLOCK_PX
-TILE_WIDTH = TILE_HEIGHT = constants.RAY_TILE_PX
-BLOCK_COLUMNS = BLOCK_ROWS = TILE_WIDTH // BLOCK_WIDTH
-BLOCKS = BLOCK_COLUMNS * BLOCK_ROWS
-LANES = BLOCK_WIDTH * BLOCK_HEIGHT
-# Boxes are tested in groups of this many; tiles are padded to it.
-GROUP = 16
-# Boxes of unit vectors are kept in float32: they are widened by a few of its roundings.
-_MARGIN = np.float32(2e-6)
 # 2 ln 2: twice the sigma that halves a response.
 _TWICE_LN2 = np.float32(2.0 * np.log(2.0))
 _LOG2_ALPHA_MIN = np.float32(np.log2(constants.ALPHA_MIN))
-_ZERO, _HALF, _ONE = np.float32(0.0), np.float32(0.5), np.float32(1.0)
-
-
-@scalar
-def _put_box(boxes, at, low, high):
-    """Middle and half size of a box into a column of ``boxes`` [6, any]; an empty one is left out."""
-    if low[0] <= high[0]:
-        for k in range(3):
-            boxes[k, at] = _HALF * (low[k] + high[k])
-            boxes[3 + k, at] = _HALF * (high[k] - low[k]) + _MARGIN
-
-
-@scalar
-def _cone(boxes, view):
-    """Fill ``view`` with the axis and the cosine of a cone around all boxes; -1 is all around."""
-    view[:] = 0.0
-    for at in range(boxes.shape[1]):
-        if boxes[3, at] >= _ZERO:
-            for k in range(3):
-                view[k] += boxes[k, at]
-    length = np.sqrt(view[0] * view[0] + view[1] * view[1] + view[2] * view[2])
-    least = 1.0 if length > 0.0 else -1.0
-    for k in range(3):
-        view[k] = view[k] / length if length > 0.0 else 0.0
-    for at in range(boxes.shape[1]):
-        if boxes[3, at] >= _ZERO:
-            cosine = 0.0
-            for k in range(3):
-                cosine += view[k] * boxes[k, at] - abs(view[k]) * boxes[3 + k, at]
-            least = min(least, cosine)
-    view[3] = max(least, -1.0)
-
-
-@scalar
-def _unit(directions, y, x, unit):
-    """Fill ``unit`` [3] float64 with a direction of length one; whether there is one."""
-    length2 = 0.0
-    for k in range(3):
-        unit[k] = directions[y, x, k]
-        length2 += unit[k] * unit[k]
-    if not 0.0 < length2 < np.inf:
-        return False
-    inverse = 1.0 / np.sqrt(length2)
-    for k in range(3):
-        unit[k] *= inverse
-    return True
-
-
-@kernel
-def ray_blocks(directions):
-    """Directions block by block, made unit vectors in float64: a small Gaussian feels what float32 rounds.
-
-    Args:
-        directions: [h, w, 3] float32 of any length; zero where there is no ray.
-
-    Returns:
-        offsets [tiles, 64, 3, 16] float32 from the block's middle; infinite where there is no ray;
-        middles [tiles, 64, 3] float64;
-        block_boxes [tiles, 6, 64], tile_boxes [6, tiles padded to 16] and group_boxes [6, groups of 16 tiles
-        padded to 16] float32: middles and half sizes of the boxes of directions; a half size is
-        negative where the box is empty; view [4] float64: axis and cosine of half the angle of a cone that
-        holds all directions.
-    """
-    height, width = directions.shape[:2]
-    tiles_x, tiles_y = (width + TILE_WIDTH - 1) // TILE_WIDTH, (height + TILE_HEIGHT - 1) // TILE_HEIGHT
-    tiles = tiles_x * tiles_y
-    offsets = np.full((tiles, BLOCKS, 3, LANES), np.inf, np.float32)
-    middles = np.zeros((tiles, BLOCKS, 3), np.float64)
-    block_boxes = np.full((tiles, 6, BLOCKS), -1.0, np.float32)
-    groups = (tiles + GROUP - 1) // GROUP
-    tile_boxes = np.full((6, groups * GROUP), -1.0, np.float32)
-    group_boxes = np.full((6, (groups + GROUP - 1) // GROUP * GROUP), -1.0, np.float32)
-    lows, highs = np.empty((tiles, 3), np.float32), np.empty((tiles, 3), np.float32)
-    for tile in prange(tiles):
-        unit, units = np.empty(3), np.empty((3, LANES))
-        low, high = np.empty(3, np.float32), np.empty(3, np.float32)
-        tile_low, tile_high = np.full(3, np.inf, np.float32), np.full(3, -np.inf, np.float32)
-        for block in range(BLOCKS):
-            x0 = (tile % tiles_x) * TILE_WIDTH + (block % BLOCK_COLUMNS) * BLOCK_WIDTH
-            y0 = (tile // tiles_x) * TILE_HEIGHT + (block // BLOCK_COLUMNS) * BLOCK_HEIGHT
-            low[:], high[:], units[:] = np.inf, -np.inf, np.inf
-            for y in range(y0, min(y0 + BLOCK_HEIGHT, height)):
-                for x in range(x0, min(x0 + BLOCK_WIDTH, width)):
-                    if _unit(directions, y, x, unit):
-                        for k in range(3):
-                            units[k, (y - y0) * BLOCK_WIDTH + x - x0] = unit[k]
-                            low[k], high[k] = min(low[k], unit[k]), max(high[k], unit[k])
-            if not low[0] <= high[0]:
-                continue
-            _put_box(block_boxes[tile], block, low, high)
-            for k in range(3):
-                middle = 0.5 * (np.float64(low[k]) + high[k])
-                middles[tile, block, k] = middle
-                tile_low[k], tile_high[k] = min(tile_low[k], low[k]), max(tile_high[k], high[k])
-                for lane in range(LANES):
-                    offsets[tile, block, k, lane] = units[k, lane] - middle
-        for k in range(3):
-            lows[tile, k], highs[tile, k] = tile_low[k], tile_high[k]
-        _put_box(tile_boxes, tile, tile_low, tile_high)
-    for group in range(groups):
-        low, high = np.full(3, np.inf, np.float32), np.full(3, -np.inf, np.float32)
-        for tile in range(group * GROUP, min((group + 1) * GROUP, tiles)):
-            for k in range(3):
-                low[k], high[k] = min(low[k], lows[tile, k]), max(high[k], highs[tile, k])
-        _put_box(group_boxes, group, low, high)
-    view = np.empty(4)
-    _cone(tile_boxes, view)
-    return offsets, middles, block_boxes, tile_boxes, group_boxes, view
-
-
-@kernel
-def block_planes(values):
-    """[tiles, 64, 3, 16] of values [h, w, 3], block by block; 0 outside the image."""
-    height, width = values.shape[:2]
-    tiles_x, tiles_y = (width + TILE_WIDTH - 1) // TILE_WIDTH, (height + TILE_HEIGHT - 1) // TILE_HEIGHT
-    planes = np.zeros((tiles_x * tiles_y, BLOCKS, 3, LANES), np.float32)
-    for tile in prange(tiles_x * tiles_y):
-        for block in range(BLOCKS):
-            x0 = (tile % tiles_x) * TILE_WIDTH + (block % BLOCK_COLUMNS) * BLOCK_WIDTH
-            y0 = (tile // tiles_x) * TILE_HEIGHT + (block // BLOCK_COLUMNS) * BLOCK_HEIGHT
-            for y in range(y0, min(y0 + BLOCK_HEIGHT, height)):
-                for x in range(x0, min(x0 + BLOCK_WIDTH, width)):
-                    for k in range(3):
-                        planes[tile, block, k, (y - y0) * BLOCK_WIDTH + x - x0] = values[y, x, k]
-    return planes
+_ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 
 
 @lane_function

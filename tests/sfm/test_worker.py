@@ -148,22 +148,21 @@ def test_a_program_that_cannot_be_started_is_told_in_one_line(imported, monkeypa
         features.extract(database, footage, SETTINGS, silent)
 
 
-def ask_to_end(over):
-    """Interrupt the main thread, and again if it took no notice: while Python tidies up it drops some."""
-    patience_s = 1.5
-    while not over.wait(patience_s):
-        _thread.interrupt_main()
-        patience_s = 30.0
+@pytest.fixture
+def interruptible():
+    """Python lets Ctrl-C alone where it was started with it ignored, as in the background of a shell."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("stage", ["features", "pairs"])
-def test_ctrl_c_leaves_nothing(solved, imported, first, started, stage):
+def test_ctrl_c_leaves_nothing(solved, imported, first, started, interruptible, stage):
     footage, database = imported
     before = threading.active_count()
     first(HANGS, 100)
-    over = threading.Event()
-    asking = threading.Thread(target=ask_to_end, args=(over,))
-    asking.start()
+    timer = threading.Timer(1.5, _thread.interrupt_main)
+    timer.start()
     with pytest.raises(KeyboardInterrupt):
         if stage == "features":
             features.extract(database, footage, SETTINGS, silent)
@@ -174,8 +173,7 @@ def test_ctrl_c_leaves_nothing(solved, imported, first, started, stage):
                 opened.clear_two_view_geometries()
             pairs = list(pairwise(picture.name for picture in footage.pictures))
             matching.match(database, pairs, database.parent, silent, 0, 2.0)
-    over.set()
-    asking.join()
+    timer.join()
     assert started and all(process.poll() is not None for process in started)
     assert threading.active_count() == before
     assert sorted(path.name for path in database.parent.iterdir()) == [database.name]

@@ -7,7 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from scene_files import assert_scene_or_format_error, blob, changed, changes, psnr, real_file, turns
 
 from sfumato.errors import FormatError
-from sfumato.scene.files import compressed_ply, load, save
+from sfumato.maths.morton import morton_order
+from sfumato.scene.files import load, save
 from sfumato.scene.gaussians import Gaussians
 
 EXAMPLES = 300
@@ -62,7 +63,7 @@ def test_round_trip_keeps_what_the_bits_hold(tmp_path, degree, n):
     scene = blob(n, degree)
     save(scene, tmp_path / "a.compressed.ply")
     got = load(tmp_path / "a.compressed.ply")
-    scene = scene.select(torch.from_numpy(compressed_ply.curve_order(scene.means.numpy())))
+    scene = scene.select(torch.from_numpy(morton_order(scene.means.numpy())))
     assert (len(got), got.sh_degree) == (n, degree)
     assert float((got.means - scene.means).abs().max()) < 5 / 1000
     assert float((got.log_scales - scene.log_scales).abs().max()) < 5 / 1000
@@ -84,7 +85,7 @@ def test_an_empty_scene_is_kept(tmp_path):
 
 def test_order_along_the_curve_brings_neighbours_together():
     points = np.random.default_rng(0).random((4096, 3), dtype=np.float32)
-    order = compressed_ply.curve_order(points)
+    order = morton_order(points)
     assert sorted(order) == list(range(4096))
     chunks = points[order].reshape(16, 256, 3)
     assert np.ptp(chunks, axis=1).prod(axis=1).mean() < 0.2

@@ -13,14 +13,14 @@ from scipy.spatial import cKDTree
 from sog_files import pixels, write_chunk, write_folder
 
 from sfumato.errors import ConfigError, FormatError, SfumatoError
+from sfumato.maths.morton import morton_order
 from sfumato.scene.files import load, recognised, save
-from sfumato.scene.files.compressed_ply import curve_order
 from sfumato.scene.files.sog_palette import codebook, nearest_in, palette
 
 
 def in_order(scene):
     """The scene as a `.sog` file has it."""
-    return scene.select(torch.from_numpy(curve_order(scene.means.numpy())))
+    return scene.select(torch.from_numpy(morton_order(scene.means.numpy())))
 
 
 @pytest.mark.parametrize(("n", "degree"), [(1, 0), (2, 3), (700, 0), (700, 1), (700, 2), (700, 3)])

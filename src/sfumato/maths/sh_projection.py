@@ -1,5 +1,6 @@
 """Spherical harmonics nearest to a function of others."""
 
+import math
 from collections.abc import Callable
 from functools import cache
 
@@ -28,7 +29,7 @@ def projected_sh(sh: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
     Gradients: none.
     """
     directions, weights = _sphere()
-    basis = sh_basis(directions, {1: 0, 4: 1, 9: 2, 16: 3}[sh.shape[1]])
+    basis = sh_basis(directions, math.isqrt(sh.shape[1]) - 1)
     there, back = basis.to(sh), (basis * weights[:, None]).T.to(sh)
     with torch.no_grad():
         parts = [torch.einsum("km,nmd->nkd", back, function(there @ part)) for part in sh.split(_ROWS)]

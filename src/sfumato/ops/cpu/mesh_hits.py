@@ -10,12 +10,13 @@ from typing import NamedTuple
 import numpy as np
 from numba import prange
 
+from sfumato.maths.morton import morton_order
 from sfumato.ops.constants import MESH_EDGE
 from sfumato.ops.cpu.jit import kernel, scalar
 
 _LEAF = 4
-# Bits of a coordinate in the Morton order, and more than all roundings of a box's test.
-_BITS, _SLACK = 20, 1e-9
+# More than all roundings of a box's test.
+_SLACK = 1e-9
 _RUN = 256
 
 
@@ -33,27 +34,11 @@ class MeshTree(NamedTuple):
     boxes: np.ndarray
 
 
-def _spread(bits):
-    """Put two zeros before each of 21 bits."""
-    for shift, mask in (
-        (32, 0x1F00000000FFFF),
-        (16, 0x1F0000FF0000FF),
-        (8, 0x100F00F00F00F00F),
-        (4, 0x10C30C30C30C30C3),
-        (2, 0x1249249249249249),
-    ):
-        bits = (bits | (bits << np.uint64(shift))) & np.uint64(mask)
-    return bits
-
-
 def build(vertices, faces):
     """Build the tree of the triangles [f, 3] of vertices [v, 3], of which there is at least one."""
     points = vertices.astype(np.float64)[faces]
     low, high = points.min(axis=1), points.max(axis=1)
-    middle = 0.5 * (low + high)
-    extent = max(float(np.ptp(middle, axis=0).max()), 1e-300)
-    grid = ((middle - middle.min(axis=0)) * (((1 << _BITS) - 1) / extent)).astype(np.uint64)
-    order = np.argsort(sum(_spread(grid[:, k]) << np.uint64(k) for k in range(3)), kind="stable")
+    order = morton_order(0.5 * (low + high))
     leaves = 1 << max(0, (-(-len(faces) // _LEAF) - 1).bit_length())
     boxes = np.empty((2 * leaves - 1, 6))
     padded = np.full((leaves * _LEAF, 6), np.inf)

@@ -15,8 +15,19 @@ from sfumato.ops.cpu.image_rays import (
     TILE_WIDTH,
 )
 from sfumato.ops.cpu.jit import lane_kernel
-from sfumato.ops.cpu.trace_hits import RAY_PLANES, SLOT, TAU, copy_tile, list_blocks, load_rays, seen, walk
-from sfumato.ops.cpu.trace_records import CHANNELS, FINE
+from sfumato.ops.cpu.trace_hits import (
+    RAY_PLANES,
+    SLOT,
+    TAU,
+    copy_tile,
+    list_blocks,
+    load_rays,
+    room_of_entries,
+    room_of_tiles,
+    seen,
+    walk,
+)
+from sfumato.ops.cpu.trace_records import CHANNELS
 
 _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 
@@ -51,16 +62,11 @@ def trace_forward(
     strips = min(STRIPS, num_tiles)
     longest = np.max(tile_starts[1:] - tile_starts[:-1])
     for strip in prange(strips):
-        lists, counts = np.empty((BLOCKS, longest), np.int32), np.empty(BLOCKS, np.int64)
-        nearby, near_fine = np.empty((longest, stride), np.float32), np.empty((longest, FINE), np.float64)
-        flat, ahead = nearby.ravel(), np.empty(longest, np.float32)
+        nearby, near_fine, lists, counts, ahead = room_of_tiles(longest, stride)
+        flat, room = nearby.ravel(), room_of_entries(longest, HIT_ROWS)
         rays = np.empty(RAY_PLANES, np.float32)
         planes = np.empty(LANES * (d + 2), np.float32)
-        # One entry more than there can be: one that is not hit is written and then forgotten.
-        hits, spans = np.empty((longest + 1) * HIT_ROWS, np.float32), np.empty((longest + 1, 2), np.float32)
-        bits, who = spans.view(np.int32), np.empty(longest + 1, np.int32)
-        keys, window = np.empty(longest, np.int64), np.empty(longest, np.int64)
-        ends = np.empty(longest, np.float32)
+        hits, _, _, who, keys, _, _ = room
         for tile in range(strip, num_tiles, strips):
             start = tile_starts[tile]
             copy_tile(records, fine, order, pair_rank, start, tile_starts[tile + 1], nearby, near_fine)
@@ -73,8 +79,7 @@ def trace_forward(
                 through = load_rays(moving, rays, offsets, beginnings, tile, block)
                 walked = walk(
                     exact, moving, rays, flat, stride, near_fine, middles[tile, block], near, far, through,
-                    lists[block, : counts[block]], ahead,
-                    hits, HIT_ROWS, spans, bits, who, keys, window, ends,
+                    lists[block, : counts[block]], ahead, room, HIT_ROWS,
                 )  # fmt: skip
                 transmittance, travelled = through * _ZERO + _ONE, through * _ZERO
                 colour = bundles.zeros_like_channels(LANES, channels)

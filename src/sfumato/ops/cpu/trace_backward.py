@@ -36,10 +36,12 @@ from sfumato.ops.cpu.trace_hits import (
     load_rays,
     local_direction,
     local_origin,
+    room_of_entries,
+    room_of_tiles,
     seen,
     walk,
 )
-from sfumato.ops.cpu.trace_records import CHANNELS, FINE, W, X, Y, Z
+from sfumato.ops.cpu.trace_records import CHANNELS, W, X, Y, Z
 
 _ZERO, _ONE, _TWO = np.float32(0.0), np.float32(1.0), np.float32(2.0)
 # Planes of a block that the gradient reads, and where it leaves what goes to the rays.
@@ -223,15 +225,11 @@ def trace_backward(
     strips = min(STRIPS, num_tiles)
     longest = np.max(tile_starts[1:] - tile_starts[:-1])
     for strip in prange(strips):
-        lists, counts = np.empty((BLOCKS, longest), np.int32), np.empty(BLOCKS, np.int64)
-        nearby, near_fine = np.empty((longest, stride), np.float32), np.empty((longest, FINE), np.float64)
-        flat, ahead = nearby.ravel(), np.empty(longest, np.float32)
+        nearby, near_fine, lists, counts, ahead = room_of_tiles(longest, stride)
+        flat, room = nearby.ravel(), room_of_entries(longest, HIT_ROWS)
         rays, to_rays = np.empty(RAY_PLANES, np.float32), np.empty(RAY_PLANES, np.float32)
         planes = np.empty(_TO_CHANNELS + LANES * d, np.float32)
-        hits, spans = np.empty((longest + 1) * HIT_ROWS, np.float32), np.empty((longest + 1, 2), np.float32)
-        bits, who = spans.view(np.int32), np.empty(longest + 1, np.int32)
-        keys, window = np.empty(longest, np.int64), np.empty(longest, np.int64)
-        ends = np.empty(longest, np.float32)
+        hits, spans, _, who, keys, window, ends = room
         for tile in range(strip, num_tiles, strips):
             start = tile_starts[tile]
             copy_tile(records, fine, order, pair_rank, start, tile_starts[tile + 1], nearby, near_fine)
@@ -245,8 +243,7 @@ def trace_backward(
                 middle = middles[tile, block]
                 walked = walk(
                     exact, moving, rays, flat, stride, near_fine, middle, near, far, through,
-                    lists[block, : counts[block]], ahead,
-                    hits, HIT_ROWS, spans, bits, who, keys, window, ends,
+                    lists[block, : counts[block]], ahead, room, HIT_ROWS,
                 )  # fmt: skip
                 _load_outputs(deep, planes, outputs, background, pulls, x0, y0)
                 grads = bundles.load_channels(LANES, channels, planes, _TO_CHANNELS)

@@ -14,7 +14,7 @@ import numpy as np
 
 from sfumato.ops import constants
 from sfumato.ops.cpu import lanes as ln
-from sfumato.ops.cpu.image_rays import LANES
+from sfumato.ops.cpu.image_rays import BLOCKS, LANES
 from sfumato.ops.cpu.jit import lane_function
 from sfumato.ops.cpu.trace_records import FINE, LOG2_OPACITY, NEAREST, W, X, Y, Z
 
@@ -36,6 +36,32 @@ LOW, HIGH = 0, 1
 # Gaussians of a list that are met before it is seen whether anything still comes through.
 PART = 256
 SLOT = (1 << 32) - 1
+
+
+@lane_function
+def room_of_tiles(longest, stride):
+    """Room for the records of a tile, its blocks' lists and their lengths, and what lies ahead of each pair.
+
+    ``longest`` is the most pairs that a tile has, ``stride`` the length of a record.
+    """
+    nearby, near_fine = np.empty((longest, stride), np.float32), np.empty((longest, FINE), np.float64)
+    lists, counts = np.empty((BLOCKS, longest), np.int32), np.empty(BLOCKS, np.int64)
+    return nearby, near_fine, lists, counts, np.empty(longest, np.float32)
+
+
+@lane_function
+def room_of_entries(longest, width):
+    """Room for a block's entries, whose rows are ``width`` numbers.
+
+    Returns:
+        Rows, spans, the spans' bits, places in the tile, keys; of those that wait, where the rows begin and
+        the farthest hits.
+    """
+    # One entry more than there can be: one that is not hit is written and then forgotten.
+    hits, spans = np.empty((longest + 1) * width, np.float32), np.empty((longest + 1, 2), np.float32)
+    keys, window = np.empty(longest, np.int64), np.empty(longest, np.int64)
+    who, ends = np.empty(longest + 1, np.int32), np.empty(longest, np.float32)
+    return hits, spans, spans.view(np.int32), who, keys, window, ends
 
 
 @lane_function
@@ -196,14 +222,16 @@ def _blend(exact, keys, first, count, bound, hits, width, spans, window, ends, w
 
 @lane_function
 def walk(
-    exact, moving, rays, flat, stride, fine, middle, near, far, through, names, ahead,
-    hits, width, spans, bits, who, keys, window, ends,
+    exact, moving, rays, flat, stride, fine, middle, near, far, through, names, ahead, room, width
 ):  # fmt: skip
     """Let a block's rays meet the Gaussians ``names`` and find what comes through to each hit.
+
+    ``room`` is from room_of_entries, for rows of ``width`` numbers.
 
     Returns:
         Number of entries that count; keys & SLOT names them, in the order of their nearest hits.
     """
+    hits, spans, bits, who, keys, window, ends = room
     some = through > _ZERO
     count, walked, waiting = 0, 0, 0
     for first in range(0, names.size, PART):
@@ -217,7 +245,8 @@ def walk(
         if exact:
             _sort(spans, bits, keys, walked, count, fresh)
         else:
-            keys[fresh:count] = np.arange(fresh, count)
+            for n in range(fresh, count):
+                keys[n] = n
         walked, waiting, through = _blend(
             exact, keys, walked, count, bound, hits, width, spans, window, ends, waiting, through
         )

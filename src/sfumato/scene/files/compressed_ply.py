@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from sfumato.errors import FormatError
+from sfumato.maths.morton import morton_order
 from sfumato.scene.files import values
 from sfumato.scene.files.codec import Codec
 from sfumato.scene.files.ply_table import Header, check_length, read_columns, read_header
@@ -98,7 +99,7 @@ def save(gaussians: Gaussians, path: Path) -> None:
     """
     arrays = values.checked_arrays(gaussians)
     count, num_rest = len(gaussians), 3 * (gaussians.sh.shape[1] - 1)
-    order = curve_order(arrays["means"])
+    order = morton_order(arrays["means"])
     num_chunks = -(-count // CHUNK)
     lines = ["ply", "format binary_little_endian 1.0", f"element chunk {num_chunks}"]
     lines += [f"property float {name}" for name in RANGES + COLOUR_RANGES]
@@ -122,38 +123,6 @@ def save(gaussians: Gaussians, path: Path) -> None:
 
 
 CODEC = Codec("compressed ply", (".compressed.ply",), recognises, load, save)
-
-
-def curve_order(means: np.ndarray) -> np.ndarray:
-    """Indices that sort points along a Morton curve, so that neighbours in the order are near.
-
-    Args:
-        means: [n, 3] finite.
-
-    Returns:
-        [n] int64 permutation.
-    """
-    if not len(means):
-        return np.zeros(0, np.int64)
-    low = means.min(axis=0).astype(np.float64)
-    steps = (2**21 - 1) / np.maximum(means.max(axis=0) - low, 1e-30)
-    code = np.zeros(len(means), np.uint64)
-    for axis in range(3):
-        code |= _spread(((means[:, axis] - low[axis]) * steps[axis]).astype(np.uint64)) << np.uint64(axis)
-    return np.argsort(code, kind="stable")
-
-
-def _spread(numbers: np.ndarray) -> np.ndarray:
-    """Numbers of 21 bits with two zeros before each bit."""
-    for shift, mask in (
-        (32, 0x1F00000000FFFF),
-        (16, 0x1F0000FF0000FF),
-        (8, 0x100F00F00F00F00F),
-        (4, 0x10C30C30C30C30C3),
-        (2, 0x1249249249249249),
-    ):
-        numbers = (numbers | numbers << np.uint64(shift)) & np.uint64(mask)
-    return numbers
 
 
 def _check_elements(header: Header) -> tuple[int, int]:

@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 
 from sfumato.errors import ConfigError, FormatError
+from sfumato.maths.morton import morton_order
 from sfumato.outputs import write_bytes
 from sfumato.scene.files import values
 from sfumato.scene.files.codec import Codec
-from sfumato.scene.files.compressed_ply import curve_order
 from sfumato.scene.files.sog_images import MAX_SIDE, encode
 from sfumato.scene.files.sog_levels import load_levels
 from sfumato.scene.files.sog_palette import codebook, nearest_in, palette
@@ -108,7 +108,7 @@ def save(gaussians: Gaussians, path: Path, *, palette_size: int = 65536, antiali
     arrays = values.checked_arrays(gaussians)
     if not 1 <= len(gaussians) <= MAX_SIDE**2 // 2:
         raise FormatError(f"the scene cannot be saved: .sog holds 1 and more Gaussians, not {len(gaussians)}")
-    order = curve_order(arrays["means"])
+    order = morton_order(arrays["means"])
     arrays = {name: array[order] for name, array in arrays.items()}
     meta: dict[str, Any] = {"version": 2, "asset": {"generator": "sfumato"}, "count": len(gaussians)}
     if antialiased:

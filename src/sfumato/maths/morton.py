@@ -1,0 +1,35 @@
+"""An order of points in which neighbours are near."""
+
+import numpy as np
+
+
+def morton_order(points: np.ndarray) -> np.ndarray:
+    """Indices that sort points along a Morton curve, so that neighbours in the order are near.
+
+    Args:
+        points: [n, 3] finite.
+
+    Returns:
+        [n] int64 permutation.
+    """
+    if not len(points):
+        return np.zeros(0, np.int64)
+    low = points.min(axis=0).astype(np.float64)
+    steps = (2**21 - 1) / np.maximum(points.max(axis=0) - low, 1e-30)
+    code = np.zeros(len(points), np.uint64)
+    for axis in range(3):
+        code |= _spread(((points[:, axis] - low[axis]) * steps[axis]).astype(np.uint64)) << np.uint64(axis)
+    return np.argsort(code, kind="stable")
+
+
+def _spread(numbers: np.ndarray) -> np.ndarray:
+    """Numbers of 21 bits with two zeros before each bit."""
+    for shift, mask in (
+        (32, 0x1F00000000FFFF),
+        (16, 0x1F0000FF0000FF),
+        (8, 0x100F00F00F00F00F),
+        (4, 0x10C30C30C30C30C3),
+        (2, 0x1249249249249249),
+    ):
+        numbers = (numbers | numbers << np.uint64(shift)) & np.uint64(mask)
+    return numbers

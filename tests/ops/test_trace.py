@@ -299,7 +299,7 @@ def test_is_registered_as_torch_wants_it():
         inputs[name] for name in ("means", "quats", "scales", "opacities", "colours", "eye", "directions")
     ]
     leaves = [tensor.clone().requires_grad_() for tensor in tensors]
-    opcheck(_trace, (*leaves, none, inputs["background"], none, none, 0.01, 1e10))
+    opcheck(_trace, (*leaves, none, inputs["background"], none, none, 0.01, 1e10, True))
 
 
 @pytest.mark.parametrize(

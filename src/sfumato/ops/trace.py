@@ -9,7 +9,14 @@ from torch import Tensor
 from sfumato.checks import check_shapes
 from sfumato.ops import reference
 from sfumato.ops.backend import as_array, uses_definition
-from sfumato.ops.constants import RAY_BLOCK_PX, RAY_TILE_PX, TRACE_FINE, TRACE_RECORD
+from sfumato.ops.constants import (
+    BLOCK_HEIGHT_PX,
+    BLOCK_WIDTH_PX,
+    TILE_HEIGHT_PX,
+    TILE_WIDTH_PX,
+    TRACE_FINE,
+    TRACE_RECORD,
+)
 
 
 class Traced(NamedTuple):
@@ -18,13 +25,13 @@ class Traced(NamedTuple):
     Attributes:
         image: [h, w, d] blended values over the background.
         alpha: [h, w] 1 - final transmittance.
-        distance: [h, w] sum of weight times tau, scene units.
+        distance: [h, w] sum of weight times tau, scene units; None where it was not wanted.
         visible: [n] bool, whether a Gaussian may have been hit.
     """
 
     image: Tensor
     alpha: Tensor
-    distance: Tensor
+    distance: Tensor | None
     visible: Tensor
 
 
@@ -48,6 +55,7 @@ def _trace(
     depths: Tensor,
     near: float,
     far: float,
+    distances: bool,
 ) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
     from sfumato.ops.cpu.image_rays import image_rays
     from sfumato.ops.cpu.trace import trace_forward
@@ -55,20 +63,22 @@ def _trace(
     from sfumato.ops.cpu.trace_tiles import bin_rays
 
     planes, begins, middles, *boxes, view, extent, reach = image_rays(as_array(directions), as_array(offsets))
-    records, fine, distances = trace_records(
+    records, fine, away = trace_records(
         *map(as_array, (means, quats, scales, opacities, colours, eye)), reach, view
     )
     exact = depths.numel() == 0
     if not exact:
-        distances = np.where(np.isfinite(distances), as_array(depths), np.inf).astype(np.float32)
-    binned = bin_rays(records, distances, *boxes, extent, far)
+        away = np.where(np.isfinite(away), as_array(depths), np.inf).astype(np.float32)
+    binned = bin_rays(records, away, *boxes, extent, far)
     order, _, _, pair_rank, pair_mask, tile_starts = binned
     height, width, d = *directions.shape[:2], colours.shape[1]
     image = np.empty((height, width, d), np.float32)
-    alpha, distance = np.empty((2, height, width), np.float32)
+    alpha = np.empty((height, width), np.float32)
+    distance = np.empty((height, width) if distances else (0, 0), np.float32)
     trace_forward(
-        (0,) * d, _when(begins.size), exact, records, fine, as_array(background), planes, begins, middles,
-        np.float32(near), np.float32(far), order, pair_rank, pair_mask, tile_starts, image, alpha, distance,
+        (0,) * d, _when(begins.size), _when(exact), _when(distances), records, fine, as_array(background),
+        planes, begins, middles, np.float32(near), np.float32(far), order, pair_rank, pair_mask, tile_starts,
+        image, alpha, distance,
     )  # fmt: skip
     kept = [*binned, records, fine, planes, begins, middles]
     kept = [torch.from_numpy(a.view(np.int64) if a.dtype == np.uint64 else a) for a in kept]
@@ -90,22 +100,23 @@ def _(
     depths,
     near,
     far,
+    distances,
 ):
     sizes = torch.library.get_ctx()
     visible, slots, pairs = (sizes.new_dynamic_size() for _ in range(3))
     height, width = directions.shape[:2]
-    tiles = -(-width // RAY_TILE_PX) * -(-height // RAY_TILE_PX)
+    tiles = -(-width // TILE_WIDTH_PX) * -(-height // TILE_HEIGHT_PX)
     lengths = (visible, visible + 1, slots, pairs, pairs, tiles + 1)
     dtypes = (torch.int32, torch.int64, torch.int64, torch.int32, torch.int64, torch.int64)
     kept = [means.new_empty(n, dtype=t) for n, t in zip(lengths, dtypes, strict=True)]
     n, d = colours.shape
-    blocks, moving = (RAY_TILE_PX // RAY_BLOCK_PX) ** 2, offsets.numel() > 0
-    planes = (tiles, blocks, 3, RAY_BLOCK_PX**2)
+    block, moving = BLOCK_WIDTH_PX * BLOCK_HEIGHT_PX, offsets.numel() > 0
+    planes = (tiles, TILE_WIDTH_PX * TILE_HEIGHT_PX // block, 3, block)
     kept += [means.new_empty(n, TRACE_RECORD + d), means.new_empty(n, TRACE_FINE, dtype=torch.float64)]
     kept += [means.new_empty(planes), means.new_empty(planes if moving else (0, 0, 0, 0))]
-    kept.append(means.new_empty(planes[:3], dtype=torch.float64))
-    plane = means.new_empty(height, width)
-    return means.new_empty(height, width, d), plane, plane.clone(), kept
+    kept.append(means.new_empty(*planes[:2], 2, 3, dtype=torch.float64))
+    distance = means.new_empty((height, width) if distances else (0, 0))
+    return means.new_empty(height, width, d), means.new_empty(height, width), distance, kept
 
 
 @torch.library.custom_op("sfumato::trace_backward", mutates_args=(), device_types="cpu")
@@ -137,10 +148,11 @@ def _trace_backward(
     sums = np.zeros((pair_rank.size, row), np.float32)
     grad_rays = np.zeros((height, width, 6) if turning else (0, 0, 6), np.float32)
     trace_backward(
-        (0,) * d, moving, exact, deep, _when(turning), _when(absolute),
+        (0,) * d, moving, _when(exact), deep, _when(turning), _when(absolute),
         records, fine, planes, begins, middles, np.float32(near), np.float32(far),
         order, pair_rank, pair_mask.view(np.uint64), tile_starts,
-        *map(as_array, (image, alpha, distance, background, grad_image, grad_alpha, grad_distance)),
+        as_array(image), *map(as_array, (alpha[..., None], distance[..., None], background, grad_image)),
+        *map(as_array, (grad_alpha[..., None], grad_distance[..., None])),
         sums, grad_rays,
     )  # fmt: skip
     shape = map(as_array, (quats, scales, opacities))
@@ -179,7 +191,7 @@ def _before_normalisation(grad: Tensor, directions: Tensor) -> Tensor:
 
 
 def _setup(ctx, inputs, output):
-    *tensors, background, absgrad_probe, depths, ctx.near, ctx.far = inputs
+    *tensors, background, absgrad_probe, depths, ctx.near, ctx.far, _ = inputs
     image, alpha, distance, kept = output
     ctx.absolute, ctx.exact = absgrad_probe.numel() > 0, depths.numel() == 0
     ctx.mark_non_differentiable(*kept)
@@ -199,7 +211,7 @@ def _backward(ctx, grad_image, grad_alpha, grad_distance, _):
     to_directions = _before_normalisation(grad_rays[..., :3], inputs[6]) if ctx.needs_input_grad[6] else None
     to_offsets = grad_rays[..., 3:] if ctx.needs_input_grad[7] and inputs[7].numel() else None
     grad_probe = steepness if ctx.absolute else None
-    return *scene, grad_eye, to_directions, to_offsets, to_background, grad_probe, None, None, None
+    return *scene, grad_eye, to_directions, to_offsets, to_background, grad_probe, None, None, None, None
 
 
 _trace.register_autograd(_backward, setup_context=_setup)
@@ -220,6 +232,7 @@ def trace(
     offsets: Tensor | None = None,
     absgrad_probe: Tensor | None = None,
     depths: Tensor | None = None,
+    distances: bool = True,
 ) -> Traced:
     """Blend Gaussians front to back along an image of rays, each ray in its own order.
 
@@ -244,6 +257,7 @@ def trace(
             length of the gradient of ``means``; float32 only.
         depths: [n] to blend in this order on every ray, nearest first, as a rasterizer does; None: each
             ray in the order of its own hits.
+        distances: whether the distance is wanted, which costs a little.
 
     Returns:
         Traced. A Gaussian that is not finite, or has no size or rotation, is not seen.
@@ -278,15 +292,16 @@ def trace(
             near=near, far=far, depths=depths,
         )  # fmt: skip
         image, alpha, distance = (t.reshape(height, width, *t.shape[1:]) for t in flat)
-        return Traced(image, alpha, distance, reference.sound(means, quats, scales, opacities))
+        visible = reference.sound(means, quats, scales, opacities)
+        return Traced(image, alpha, distance if distances else None, visible)
     offsets = means.new_empty(0) if offsets is None else offsets
     depths = means.new_empty(0) if depths is None else depths.detach()
     probe = means.new_empty(0) if absgrad_probe is None else absgrad_probe
     image, alpha, distance, kept = _trace(
         means, quats, scales, opacities, colours, eye, directions, offsets, background, probe, depths,
-        near, far,
+        near, far, distances,
     )  # fmt: skip
     order, pair_rank = kept[0], kept[3]
     visible = torch.zeros(len(means), dtype=torch.bool)
     visible[order[pair_rank.long()].long()] = True
-    return Traced(image, alpha, distance, visible)
+    return Traced(image, alpha, distance if distances else None, visible)

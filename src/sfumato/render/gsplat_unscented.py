@@ -98,6 +98,7 @@ def blend_rays(
         far=FAR,
         offsets=None if rays.origins.ndim == 1 else rays.origins - rays.viewpoint,
         depths=depth.detach(),
+        distances=False,
     )
     return found.image, found.alpha
 

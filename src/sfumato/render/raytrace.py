@@ -87,6 +87,7 @@ def _trace(
                 **limits,
                 offsets=offsets,
                 absgrad_probe=probe,
+                distances=settings.depth,
             )
     if probe is not None:
         raise ConfigError("absolute_gradient needs an image of rays that begin near one point: leave it out")

@@ -91,6 +91,7 @@ def rasterize_bent(gaussians: Gaussians, camera: Camera, settings: RasterSetting
         far=settings.far,
         offsets=offsets,
         absgrad_probe=probe,
+        distances=settings.depth,
         depths=_order(camera, means.detach(), rays.viewpoint.detach()),
     )
     depth = None

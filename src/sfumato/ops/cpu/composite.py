@@ -7,14 +7,12 @@ is stored per pixel but the image. Sums over a tile's pixels go to a row of thei
 (Gaussian, tile) pair and are gathered afterwards (see splats).
 """
 
-import math
-
 import numpy as np
 from numba import prange
 
-from sfumato.ops import constants
 from sfumato.ops.cpu import bundles
 from sfumato.ops.cpu import lanes as ln
+from sfumato.ops.cpu.blending import ALPHA_MAX, STRIPS, blend
 from sfumato.ops.cpu.jit import REGISTER_LANES, lane_function, lane_kernel
 from sfumato.ops.cpu.splats import CHANNELS, LOG2_OPACITY, A, B, C, X, Y, copy_records, list_blocks
 from sfumato.ops.cpu.tiles import (
@@ -36,13 +34,7 @@ BACKWARD_LANES = BLOCK_WIDTH * BACKWARD_HEIGHT
 _ROWS_LANES = REGISTER_LANES
 _LANE_X, _LANE_Y = ln.lane_offsets(BACKWARD_LANES, BLOCK_WIDTH)
 
-_ALPHA_MAX = np.float32(constants.ALPHA_MAX)
-_LOG2_ALPHA_MIN = np.float32(math.log2(constants.ALPHA_MIN))
-_TRANSMITTANCE_STOP = np.float32(constants.TRANSMITTANCE_STOP)
 _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
-
-# Tiles are dealt to this many tasks in turn, so that busy regions spread over the threads.
-_STRIPS = 64
 
 
 @lane_function
@@ -56,21 +48,6 @@ def _exponent(lanes, flat, at, x, y):
     of_column = flat[at + LOG2_OPACITY] - dx * dx * flat[at + A]
     slope = ln.repeated(lanes, dx * flat[at + B]) + dy * flat[at + C]
     return dx, dy, ln.repeated(lanes, of_column) - dy * slope
-
-
-@lane_function
-def _blend(log2_alpha, transmittance):
-    """(alpha, weight, new transmittance, live); a pixel that has stopped has a negative one.
-
-    Alpha is zero where it would be under ALPHA_MIN, which leaves a live pixel as it was.
-    """
-    alpha = ln.smaller(ln.exp2(log2_alpha), _ALPHA_MAX)
-    alpha = ln.select(log2_alpha >= _LOG2_ALPHA_MIN, alpha, _ZERO)
-    weight = alpha * transmittance
-    rest = transmittance - weight
-    live = rest > _TRANSMITTANCE_STOP
-    transmittance = ln.select(live, rest, ln.negative_magnitude(transmittance))
-    return alpha, ln.select(live, weight, _ZERO), transmittance, live
 
 
 @lane_function
@@ -96,7 +73,7 @@ def composite_forward(
     tiles_x = (width + TILE_WIDTH - 1) // TILE_WIDTH
     stride, d = records.shape[1], len(channels)
     num_tiles = tile_starts.size - 1
-    strips = min(_STRIPS, num_tiles)
+    strips = min(STRIPS, num_tiles)
     longest = np.max(tile_starts[1:] - tile_starts[:-1])
     for strip in prange(strips):
         lists, counts = np.empty((BLOCKS, longest), np.int32), np.empty(BLOCKS, np.int64)
@@ -119,7 +96,7 @@ def composite_forward(
                 for j in range(counts[block]):
                     at = np.intp(lists[block, j]) * stride
                     _, _, log2_alpha = _exponent(FORWARD_LANES, flat, at, x, y)
-                    _, weight, transmittance, _ = _blend(log2_alpha, transmittance)
+                    _, weight, transmittance, _ = blend(log2_alpha, transmittance)
                     colour = bundles.add_weighted(colour, weight, flat, at + CHANNELS)
                     if (j & 3) == 3 and not ln.any_true(transmittance > _ZERO):
                         break
@@ -165,7 +142,7 @@ def composite_backward(
     stride = records.shape[1]
     flat_sums, row = sums.ravel(), sums.shape[1]
     num_tiles = tile_starts.size - 1
-    strips = min(_STRIPS, num_tiles)
+    strips = min(STRIPS, num_tiles)
     longest = np.max(tile_starts[1:] - tile_starts[:-1])
     for strip in prange(strips):
         lists, counts = np.empty((BLOCKS, longest), np.int32), np.empty(BLOCKS, np.int64)
@@ -195,12 +172,12 @@ def composite_backward(
                     local = np.intp(lists[block, j])
                     at = local * stride
                     dx, dy, log2_alpha = _exponent(BACKWARD_LANES, flat, at, x, y)
-                    alpha, weight, transmittance, live = _blend(log2_alpha, transmittance)
+                    alpha, weight, transmittance, live = blend(log2_alpha, transmittance)
                     own = weight * (bundles.dot_row(grads, flat, at + CHANNELS) + grad_opaque)
                     behind = behind - own
                     pull = own - behind * (alpha / (_ONE - alpha))
                     # A clamped alpha does not move with its Gaussian.
-                    pull = ln.select(live & (alpha < _ALPHA_MAX), pull, _ZERO)
+                    pull = ln.select(live & (alpha < ALPHA_MAX), pull, _ZERO)
                     pull_y = pull * dy
                     sum_, sum_y = ln.folded(_ROWS_LANES, pull), ln.folded(_ROWS_LANES, pull_y)
                     sum_x, sum_yy = sum_ * dx, ln.folded(_ROWS_LANES, pull_y * dy)

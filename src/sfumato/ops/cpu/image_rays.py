@@ -3,14 +3,13 @@
 import numpy as np
 from numba import prange
 
-from sfumato.ops import constants
 from sfumato.ops.cpu.jit import kernel, scalar
+from sfumato.ops.cpu.tiles import BLOCK_COLUMNS, BLOCK_HEIGHT, BLOCK_WIDTH, BLOCKS, TILE_HEIGHT, TILE_WIDTH
 
-BLOCK_WIDTH = BLOCK_HEIGHT = constants.RAY_BLOCK_PX
-TILE_WIDTH = TILE_HEIGHT = constants.RAY_TILE_PX
-BLOCK_COLUMNS = BLOCK_ROWS = TILE_WIDTH // BLOCK_WIDTH
-BLOCKS = BLOCK_COLUMNS * BLOCK_ROWS
 LANES = BLOCK_WIDTH * BLOCK_HEIGHT
+# A block is two halves side by side, each with a middle of its own: the nearer the middle, the finer what
+# float32 keeps of a direction.
+HALVES, HALF_WIDTH = 2, BLOCK_WIDTH // 2
 # Boxes are tested in groups of this many; tiles are padded to it.
 GROUP = 16
 # Boxes of unit vectors are kept in float32: they are widened by a few of its roundings.
@@ -49,6 +48,12 @@ def _cone(boxes, view):
 
 
 @scalar
+def lane_of(row, column):
+    """Lane of a pixel of a block."""
+    return (column // HALF_WIDTH) * (LANES // HALVES) + row * HALF_WIDTH + column % HALF_WIDTH
+
+
+@scalar
 def _unit(directions, y, x, unit):
     """Fill ``unit`` [3] float64 with a direction of length one; whether there is one."""
     length2 = 0.0
@@ -63,6 +68,24 @@ def _unit(directions, y, x, unit):
     return True
 
 
+@scalar
+def _put_offsets(units, half, offsets, middles):
+    """Middle of half a block's unit vectors [3, 32], infinite where there are none; their offsets from it.
+
+    Where there is no ray, the first coordinate is infinite and the others are those of some direction.
+    """
+    size = LANES // HALVES
+    for k in range(3):
+        low, high = np.inf, -np.inf
+        for lane in range(half * size, (half + 1) * size):
+            if units[k, lane] < np.inf:
+                low, high = min(low, units[k, lane]), max(high, units[k, lane])
+        middles[half, k] = 0.5 * (low + high) if low <= high else 0.0
+        for lane in range(half * size, (half + 1) * size):
+            beside = units[k, lane] if k == 0 or units[k, lane] < np.inf else 1.0
+            offsets[k, lane] = beside - middles[half, k]
+
+
 @kernel
 def ray_blocks(directions):
     """Directions block by block, made unit vectors in float64: a small Gaussian feels what float32 rounds.
@@ -71,8 +94,9 @@ def ray_blocks(directions):
         directions: [h, w, 3] float32 of any length; zero where there is no ray.
 
     Returns:
-        offsets [tiles, 64, 3, 16] float32 from the block's middle; infinite where there is no ray;
-        middles [tiles, 64, 3] float64;
+        offsets [tiles, 64, 3, 32] float32 from the middle of the half block; the first coordinate is
+        infinite where there is no ray;
+        middles [tiles, 64, 2, 3] float64;
         block_boxes [tiles, 6, 64], tile_boxes [6, tiles padded to 16] and group_boxes [6, groups of 16 tiles
         padded to 16] float32: middles and half sizes of the boxes of directions; a half size is
         negative where the box is empty; view [4] float64: axis and cosine of half the angle of a cone that
@@ -82,7 +106,7 @@ def ray_blocks(directions):
     tiles_x, tiles_y = (width + TILE_WIDTH - 1) // TILE_WIDTH, (height + TILE_HEIGHT - 1) // TILE_HEIGHT
     tiles = tiles_x * tiles_y
     offsets = np.full((tiles, BLOCKS, 3, LANES), np.inf, np.float32)
-    middles = np.zeros((tiles, BLOCKS, 3), np.float64)
+    middles = np.zeros((tiles, BLOCKS, HALVES, 3), np.float64)
     block_boxes = np.full((tiles, 6, BLOCKS), -1.0, np.float32)
     groups = (tiles + GROUP - 1) // GROUP
     tile_boxes = np.full((6, groups * GROUP), -1.0, np.float32)
@@ -100,17 +124,15 @@ def ray_blocks(directions):
                 for x in range(x0, min(x0 + BLOCK_WIDTH, width)):
                     if _unit(directions, y, x, unit):
                         for k in range(3):
-                            units[k, (y - y0) * BLOCK_WIDTH + x - x0] = unit[k]
+                            units[k, lane_of(y - y0, x - x0)] = unit[k]
                             low[k], high[k] = min(low[k], unit[k]), max(high[k], unit[k])
             if not low[0] <= high[0]:
                 continue
             _put_box(block_boxes[tile], block, low, high)
             for k in range(3):
-                middle = 0.5 * (np.float64(low[k]) + high[k])
-                middles[tile, block, k] = middle
                 tile_low[k], tile_high[k] = min(tile_low[k], low[k]), max(tile_high[k], high[k])
-                for lane in range(LANES):
-                    offsets[tile, block, k, lane] = units[k, lane] - middle
+            for half in range(HALVES):
+                _put_offsets(units, half, offsets[tile, block], middles[tile, block])
         for k in range(3):
             lows[tile, k], highs[tile, k] = tile_low[k], tile_high[k]
         _put_box(tile_boxes, tile, tile_low, tile_high)
@@ -127,7 +149,7 @@ def ray_blocks(directions):
 
 @kernel
 def block_planes(values):
-    """[tiles, 64, 3, 16] of values [h, w, 3], block by block; 0 outside the image."""
+    """[tiles, 64, 3, 32] of values [h, w, 3], block by block; 0 outside the image."""
     height, width = values.shape[:2]
     tiles_x, tiles_y = (width + TILE_WIDTH - 1) // TILE_WIDTH, (height + TILE_HEIGHT - 1) // TILE_HEIGHT
     planes = np.zeros((tiles_x * tiles_y, BLOCKS, 3, LANES), np.float32)
@@ -138,7 +160,7 @@ def block_planes(values):
             for y in range(y0, min(y0 + BLOCK_HEIGHT, height)):
                 for x in range(x0, min(x0 + BLOCK_WIDTH, width)):
                     for k in range(3):
-                        planes[tile, block, k, (y - y0) * BLOCK_WIDTH + x - x0] = values[y, x, k]
+                        planes[tile, block, k, lane_of(y - y0, x - x0)] = values[y, x, k]
     return planes
 
 
@@ -150,7 +172,7 @@ def image_rays(directions, offsets):
         offsets: [h, w, 3] origins less the eye, or empty where all begin in it.
 
     Returns:
-        offsets of directions, [tiles, 64, 3, 16] origins or [0, 0, 0, 0], then what else ray_blocks gives;
+        offsets of directions, [tiles, 64, 3, 32] origins or [0, 0, 0, 0], then what else ray_blocks gives;
         the largest sizes of the origins' coordinates [3], and how far from the eye any is.
     """
     first, *rest = ray_blocks(directions)

@@ -274,6 +274,21 @@ def spread(typingctx, width, value):
     return LanesType(lanes)(width, value), codegen
 
 
+@intrinsic(prefer_literal=True)
+def halves(typingctx, width, a, b):
+    """``a`` in the first half of ``width`` lanes and ``b`` in the second."""
+    lanes = width.literal_value
+
+    def codegen(context, builder, signature, args):
+        parts = [
+            as_lanes(context, builder, v, t, lanes // 2)
+            for v, t in zip(args[1:], signature.args[1:], strict=True)
+        ]
+        return shuffle(builder, *parts, range(lanes))
+
+    return LanesType(lanes)(width, a, b), codegen
+
+
 def pointer_at(context, builder, array_type, array, index, index_type, vector):
     """LLVM pointer of ``vector`` type to the element at the flat ``index``."""
     data = context.make_array(array_type)(context, builder, array).data

@@ -9,39 +9,42 @@ from numba import prange
 
 from sfumato.ops.cpu import bundles
 from sfumato.ops.cpu import lanes as ln
-from sfumato.ops.cpu.image_rays import (
+from sfumato.ops.cpu.blending import ALPHA_MAX, STRIPS
+from sfumato.ops.cpu.image_rays import LANES, lane_of
+from sfumato.ops.cpu.jit import lane_function, lane_kernel
+from sfumato.ops.cpu.ray_response import (
+    RAY_PLANES,
+    copy_tile,
+    load_rays,
+    meet,
+    middle_of,
+    room_of_tiles,
+)
+from sfumato.ops.cpu.splats import list_blocks
+from sfumato.ops.cpu.tiles import (
     BLOCK_COLUMNS,
     BLOCK_HEIGHT,
     BLOCK_WIDTH,
     BLOCKS,
-    LANES,
     TILE_HEIGHT,
     TILE_WIDTH,
 )
-from sfumato.ops.cpu.jit import lane_function, lane_kernel
-from sfumato.ops.cpu.trace import STRIPS
+from sfumato.ops.cpu.trace import blend_cut
 from sfumato.ops.cpu.trace_hits import (
     ALPHA,
-    ALPHA_MAX,
     HIGH,
     LOW,
     OWN,
-    RAY_PLANES,
     SHARE,
     SLOT,
     TAU,
     WEIGHT,
-    copy_tile,
-    list_blocks,
-    load_rays,
-    local_direction,
-    local_origin,
+    look_ahead,
     room_of_entries,
-    room_of_tiles,
     seen,
     walk,
 )
-from sfumato.ops.cpu.trace_records import CHANNELS, W, X, Y, Z
+from sfumato.ops.cpu.trace_records import CHANNELS, X, Y, Z
 
 _ZERO, _ONE, _TWO = np.float32(0.0), np.float32(1.0), np.float32(2.0)
 # Planes of a block that the gradient reads, and where it leaves what goes to the rays.
@@ -58,7 +61,7 @@ def _load_block(planes, at, source, k, x0, y0):
     for row in range(BLOCK_HEIGHT):
         for column in range(BLOCK_WIDTH):
             inside = y0 + row < height and x0 + column < width
-            planes[at + row * BLOCK_WIDTH + column] = source[y0 + row, x0 + column, k] if inside else _ZERO
+            planes[at + lane_of(row, column)] = source[y0 + row, x0 + column, k] if inside else _ZERO
 
 
 @lane_function
@@ -90,24 +93,6 @@ def _load_outputs(deep, planes, outputs, background, pulls, x0, y0):
 
 
 @lane_function
-def _geometry(moving, rays, flat, at, fine, local, middle):
-    """(u, y, tau, 1 / |u|^2) of a block's rays for one Gaussian; y is the hit in its unit ball's frame."""
-    ux, uy, uz = local_direction(rays, flat, at, fine, local, middle)
-    s = ux * ux + uy * uy
-    inverse = _ONE / (s + uz * uz)
-    if len(moving) == 0:
-        w = flat[at + W]
-        tau = uz * inverse * w
-        return ux, uy, uz, tau * ux, tau * uy, s * inverse * -w, tau, inverse
-    ox, oy, oz = local_origin(rays, flat, at)
-    cx, cy, cz = oy * uz - oz * uy, oz * ux - ox * uz, ox * uy - oy * ux
-    tau = (ox * ux + oy * uy + oz * uz) * inverse * -_ONE
-    # y = u x (o x u) / |u|^2 is o + tau u without the difference of large numbers.
-    yx, yy, yz = uy * cz - uz * cy, uz * cx - ux * cz, ux * cy - uy * cx
-    return ux, uy, uz, yx * inverse, yy * inverse, yz * inverse, tau, inverse
-
-
-@lane_function
 def _take_from_world(target, at, flat, record, x, y, z):
     """Take X x + Y y + Z z, a gradient in the unit ball's frame, off three planes of world axes."""
     for k in range(3):
@@ -116,34 +101,96 @@ def _take_from_world(target, at, flat, record, x, y, z):
 
 
 @lane_function
+def _worth(deep, grads, planes, colours, at, tau):
+    """What the outputs' gradients make of a weight, of a Gaussian whose channels begin at ``at``."""
+    value = bundles.dot_row(grads, colours, at) + ln.load(LANES, planes, _TO_ALPHA)
+    if len(deep) > 0:
+        value = value + ln.load(LANES, planes, _TO_DISTANCE) * tau
+    return value
+
+
+@lane_function
+def _pull(own, behind, alpha, live):
+    """-dL/dsigma, from the weight times its worth and the same of all behind."""
+    # A clamped alpha does not move with its Gaussian.
+    return ln.select(live & (alpha < ALPHA_MAX), own - behind * (alpha / (_ONE - alpha)), _ZERO)
+
+
+@lane_function
+def _pair_sums(deep, turning, absolute, to_rays, planes, grads, flat, at, met, weight, pull):
+    """Bundle of the sums that the rays of a block add to those of a pair."""
+    # With h = dL/dtau / |u|^2, dL/do = -pull y - h u and dL/du = tau dL/do - h y.
+    px, py, pz = pull * met.yx, pull * met.yy, pull * met.yz
+    fx, fy, fz, hx, hy, hz = px, py, pz, px * _ZERO, py * _ZERO, pz * _ZERO
+    nxx, nxy, nxz = met.yx * px, met.yx * py, met.yx * pz
+    nyy, nyz, nzz = met.yy * py, met.yy * pz, met.yz * pz
+    if len(deep) > 0:
+        ux, uy, uz = met.ux, met.uy, met.uz
+        h = ln.load(LANES, planes, _TO_DISTANCE) * weight * met.inverse
+        hx, hy, hz = h * met.yx, h * met.yy, h * met.yz
+        fx, fy, fz = px + h * ux, py + h * uy, pz + h * uz
+        nxx, nxy, nxz = nxx + ux * hx * _TWO, nxy + (ux * hy + uy * hx), nxz + (ux * hz + uz * hx)
+        nyy, nyz, nzz = nyy + uy * hy * _TWO, nyz + (uy * hz + uz * hy), nzz + uz * hz * _TWO
+    found = bundles.gather6(nxx, nxy, nxz, nyy, nyz, nzz)
+    if len(turning) > 0:
+        tau = met.tau
+        _take_from_world(to_rays, _DIRECTION, flat, at, fx * tau + hx, fy * tau + hy, fz * tau + hz)
+        _take_from_world(to_rays, _ORIGIN, flat, at, fx, fy, fz)
+    found = bundles.join(bundles.join(bundles.gather2(fx, fy), bundles.gather2(fz, pull)), found)
+    found = bundles.join(found, bundles.scaled(grads, weight))
+    if len(absolute) > 0:
+        steep = _ZERO * px
+        for k in range(3):
+            slope = px * flat[at + X + k] + py * flat[at + Y + k] + pz * flat[at + Z + k]
+            steep = steep + slope * slope
+        found = bundles.join(found, bundles.gather1(ln.square_root(steep)))
+    return found
+
+
+@lane_function
+def _add_in_one_order(
+    moving, deep, turning, absolute, rays, to_rays, planes, grads, flat, stride, fine, middle, limits,
+    some, names, sums, row,
+):  # fmt: skip
+    """Add the sums of a block whose rays share one order; a pair's begin at ``row`` times its place."""
+    behind = ln.load(LANES, planes, _REMAINING)
+    transmittance = ln.select(some, ln.spread(LANES, _ONE), -_ONE)
+    for j in range(names.size):
+        local = np.intp(names[j])
+        at = local * stride
+        met = meet(moving, rays, flat, at, fine, local, middle)
+        alpha, weight, transmittance, live = blend_cut(met, flat, at, limits, transmittance)
+        own = weight * _worth(deep, grads, planes, flat, at + CHANNELS, met.tau)
+        behind = behind - own
+        pull = _pull(own, behind, alpha, live)
+        found = _pair_sums(deep, turning, absolute, to_rays, planes, grads, flat, at, met, weight, pull)
+        bundles.accumulate_totals(sums, local * row, found)
+        if (j & 3) == 3 and not ln.any_true(transmittance > _ZERO):
+            break
+
+
+@lane_function
 def _own(deep, grads, planes, flat, stride, walked, keys, who, hits):
-    """Fill WEIGHT and OWN, weight times what the outputs' gradients make of it, of the walked entries."""
+    """Fill WEIGHT and OWN, the weight times its worth, of the walked entries."""
     for j in range(walked):
         n = keys[j] & SLOT
         at = n * HIT_ROWS
         weight, _, _ = seen(hits, at)
-        value = bundles.dot_row(grads, flat, np.intp(who[n]) * stride + CHANNELS)
-        value = value + ln.load(LANES, planes, _TO_ALPHA)
-        if len(deep) > 0:
-            value = value + ln.load(LANES, planes, _TO_DISTANCE) * ln.load(LANES, hits, at + TAU)
+        tau = ln.load(LANES, hits, at + TAU)
         ln.store(hits, at + WEIGHT, weight)
-        ln.store(hits, at + OWN, weight * value)
+        worth = _worth(deep, grads, planes, flat, np.intp(who[n]) * stride + CHANNELS, tau)
+        ln.store(hits, at + OWN, weight * worth)
 
 
 @lane_function
-def _share(exact, walked, keys, hits, spans, window, ends):
+def _share(walked, keys, hits, spans, window, ends):
     """Fill SHARE of the walked entries: the sum of OWN up to their hits, in the order of each ray."""
     gone, waiting = ln.spread(LANES, _ZERO), np.uintp(0)
     for j in range(walked):
         n = np.uintp(keys[j] & SLOT)
         low, at = spans[n, LOW], np.intp(n) * HIT_ROWS
         tau, own = ln.load(LANES, hits, at + TAU), ln.load(LANES, hits, at + OWN)
-        share = gone + own
-        if not exact:
-            gone = share
-            ln.store(hits, at + SHARE, share)
-            continue
-        stay = np.uintp(0)
+        share, stay = gone + own, np.uintp(0)
         for q in range(waiting):
             other, high = window[q], ends[q]
             theirs = ln.load(LANES, hits, other + OWN)
@@ -161,39 +208,26 @@ def _share(exact, walked, keys, hits, spans, window, ends):
 
 
 @lane_function
-def _pair_sums(
-    moving, deep, turning, absolute, rays, to_rays, planes, grads, flat, at, fine, local, middle, hits, entry,
+def _add_in_their_orders(
+    moving, deep, turning, absolute, rays, to_rays, planes, grads, flat, stride, fine, middle, limits,
+    some, names, sums, row, room,
 ):  # fmt: skip
-    """Bundle of the sums that the hits of one entry add."""
-    ux, uy, uz, yx, yy, yz, tau, inverse = _geometry(moving, rays, flat, at, fine, local, middle)
-    weight, alpha = ln.load(LANES, hits, entry + WEIGHT), ln.load(LANES, hits, entry + ALPHA)
-    behind = ln.load(LANES, planes, _REMAINING) - ln.load(LANES, hits, entry + SHARE)
-    pull = ln.load(LANES, hits, entry + OWN) - behind * (alpha / (_ONE - alpha))
-    # A clamped alpha does not move with its Gaussian.
-    pull = ln.select((weight > _ZERO) & (alpha < ALPHA_MAX), pull, _ZERO)
-    # dL/dsigma = -pull; with h = dL/dtau / |u|^2, dL/do = -pull y - h u and dL/du = tau dL/do - h y.
-    px, py, pz = pull * yx, pull * yy, pull * yz
-    fx, fy, fz, hx, hy, hz = px, py, pz, px * _ZERO, py * _ZERO, pz * _ZERO
-    nxx, nxy, nxz, nyy, nyz, nzz = yx * px, yx * py, yx * pz, yy * py, yy * pz, yz * pz
-    if len(deep) > 0:
-        h = ln.load(LANES, planes, _TO_DISTANCE) * weight * inverse
-        hx, hy, hz = h * yx, h * yy, h * yz
-        fx, fy, fz = px + h * ux, py + h * uy, pz + h * uz
-        nxx, nxy, nxz = nxx + ux * hx * _TWO, nxy + (ux * hy + uy * hx), nxz + (ux * hz + uz * hx)
-        nyy, nyz, nzz = nyy + uy * hy * _TWO, nyz + (uy * hz + uz * hy), nzz + uz * hz * _TWO
-    found = bundles.gather6(nxx, nxy, nxz, nyy, nyz, nzz)
-    if len(turning) > 0:
-        _take_from_world(to_rays, _DIRECTION, flat, at, fx * tau + hx, fy * tau + hy, fz * tau + hz)
-        _take_from_world(to_rays, _ORIGIN, flat, at, fx, fy, fz)
-    found = bundles.join(bundles.join(bundles.gather2(fx, fy), bundles.gather2(fz, pull)), found)
-    found = bundles.join(found, bundles.scaled(grads, weight))
-    if len(absolute) > 0:
-        steep = _ZERO * px
-        for k in range(3):
-            slope = px * flat[at + X + k] + py * flat[at + Y + k] + pz * flat[at + Z + k]
-            steep = steep + slope * slope
-        found = bundles.join(found, bundles.gather1(ln.square_root(steep)))
-    return found
+    """The same of a block whose rays have an order each; ``room`` is from room_of_entries."""
+    hits, spans, _, who, keys, window, ends, _ = room
+    walked = walk(moving, rays, flat, stride, fine, middle, limits, some, names, room, HIT_ROWS)
+    _own(deep, grads, planes, flat, stride, walked, keys, who, hits)
+    _share(walked, keys, hits, spans, window, ends)
+    for j in range(walked):
+        n = keys[j] & SLOT
+        local, entry = np.intp(who[n]), n * HIT_ROWS
+        met = meet(moving, rays, flat, local * stride, fine, local, middle)
+        weight, alpha = ln.load(LANES, hits, entry + WEIGHT), ln.load(LANES, hits, entry + ALPHA)
+        behind = ln.load(LANES, planes, _REMAINING) - ln.load(LANES, hits, entry + SHARE)
+        pull = _pull(ln.load(LANES, hits, entry + OWN), behind, alpha, weight > _ZERO)
+        found = _pair_sums(
+            deep, turning, absolute, to_rays, planes, grads, flat, local * stride, met, weight, pull
+        )
+        bundles.accumulate_totals(sums, local * row, found)
 
 
 @lane_kernel
@@ -209,58 +243,55 @@ def trace_backward(
             pair_rank, pair_mask, tile_starts: as in trace_forward.
         deep, turning, absolute: () or (0,), fixed at compile time: whether grad_distance counts, whether
             gradients to the rays are wanted, and whether the sum of |dL/dmean| is, as the last of the sums.
-        image, alpha, distance: [h, w, d], [h, w], [h, w] from trace_forward; their gradients likewise.
+        image, alpha, distance: [h, w, d], [h, w, 1], [h, w, 1] from trace_forward; their gradients likewise.
         background: [d].
         sums: [p, at least 10 + d (+ 1)] float32 zeros; member i of the sums is added at column
             bundles.totals_position(i, count).
         grad_rays: [h, w, 6] to directions and origins, written, or empty.
     """
     height, width, d = grad_image.shape
-    single = (height, width, 1)
-    outputs = image, alpha.reshape(single), distance.reshape(single)
-    pulls = grad_image, grad_alpha.reshape(single), grad_distance.reshape(single)
+    outputs, pulls = (image, alpha, distance), (grad_image, grad_alpha, grad_distance)
     tiles_x = (width + TILE_WIDTH - 1) // TILE_WIDTH
     stride, num_tiles = records.shape[1], tile_starts.size - 1
-    flat_sums, sums_row = sums.ravel(), sums.shape[1]
+    row = sums.shape[1]
     strips = min(STRIPS, num_tiles)
     longest = np.max(tile_starts[1:] - tile_starts[:-1])
     for strip in prange(strips):
-        nearby, near_fine, lists, counts, ahead = room_of_tiles(longest, stride)
-        flat, room = nearby.ravel(), room_of_entries(longest, HIT_ROWS)
-        rays, to_rays = np.empty(RAY_PLANES, np.float32), np.empty(RAY_PLANES, np.float32)
+        nearby, near_fine, lists, counts, rays = room_of_tiles(longest, stride)
+        flat, room = nearby.ravel(), room_of_entries(longest if len(exact) > 0 else 0, HIT_ROWS)
+        to_rays = np.empty(RAY_PLANES, np.float32)
         planes = np.empty(_TO_CHANNELS + LANES * d, np.float32)
-        hits, spans, _, who, keys, window, ends = room
         for tile in range(strip, num_tiles, strips):
             start = tile_starts[tile]
             copy_tile(records, fine, order, pair_rank, start, tile_starts[tile + 1], nearby, near_fine)
-            list_blocks(pair_mask, start, tile_starts[tile + 1], flat, stride, lists, counts, ahead)
+            list_blocks(pair_mask, start, tile_starts[tile + 1], False, lists, counts)
+            if len(exact) > 0:
+                look_ahead(flat, stride, tile_starts[tile + 1] - start, room[-1])
+            found = sums[start : tile_starts[tile + 1]].ravel()
             for block in range(BLOCKS):
                 x0 = (tile % tiles_x) * TILE_WIDTH + (block % BLOCK_COLUMNS) * BLOCK_WIDTH
                 y0 = (tile // tiles_x) * TILE_HEIGHT + (block // BLOCK_COLUMNS) * BLOCK_HEIGHT
                 if x0 >= width or y0 >= height or counts[block] == 0:
                     continue
-                through = load_rays(moving, rays, offsets, beginnings, tile, block)
-                middle = middles[tile, block]
-                walked = walk(
-                    exact, moving, rays, flat, stride, near_fine, middle, near, far, through,
-                    lists[block, : counts[block]], ahead, room, HIT_ROWS,
-                )  # fmt: skip
+                some = load_rays(moving, rays, offsets, beginnings, tile, block)
+                middle, limits = middle_of(middles, tile, block), (near, far)
+                names = lists[block, : counts[block]]
                 _load_outputs(deep, planes, outputs, background, pulls, x0, y0)
                 grads = bundles.load_channels(LANES, channels, planes, _TO_CHANNELS)
-                _own(deep, grads, planes, flat, stride, walked, keys, who, hits)
-                _share(exact, walked, keys, hits, spans, window, ends)
                 to_rays[:] = _ZERO
-                for j in range(walked):
-                    n = keys[j] & SLOT
-                    local = np.intp(who[n])
-                    found = _pair_sums(
-                        moving, deep, turning, absolute, rays, to_rays, planes, grads, flat, local * stride,
-                        near_fine, local, middle, hits, n * HIT_ROWS,
+                if len(exact) > 0:
+                    _add_in_their_orders(
+                        moving, deep, turning, absolute, rays, to_rays, planes, grads, flat, stride,
+                        near_fine, middle, limits, some, names, found, row, room,
                     )  # fmt: skip
-                    bundles.accumulate_totals(flat_sums, (start + local) * sums_row, found)
+                else:
+                    _add_in_one_order(
+                        moving, deep, turning, absolute, rays, to_rays, planes, grads, flat, stride,
+                        near_fine, middle, limits, some, names, found, row,
+                    )  # fmt: skip
                 if len(turning) > 0:
-                    for row in range(min(BLOCK_HEIGHT, height - y0)):
+                    for line in range(min(BLOCK_HEIGHT, height - y0)):
                         for column in range(min(BLOCK_WIDTH, width - x0)):
                             for k in range(6):
-                                value = to_rays[k * LANES + row * BLOCK_WIDTH + column]
-                                grad_rays[y0 + row, x0 + column, k] = value
+                                value = to_rays[k * LANES + lane_of(line, column)]
+                                grad_rays[y0 + line, x0 + column, k] = value

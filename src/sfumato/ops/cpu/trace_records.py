@@ -20,8 +20,8 @@ from sfumato.ops.cpu import bundles
 from sfumato.ops.cpu import lanes as ln
 from sfumato.ops.cpu.jit import kernel, lane_kernel, scalar
 
-# Columns of a record: rows X, Y and Z; w; log2 of the opacity; a lower bound of tau; the channels.
-X, Y, Z, W, LOG2_OPACITY, NEAREST, CHANNELS = 0, 3, 6, 9, 10, 11, constants.TRACE_RECORD
+# Columns of a record: rows X, Y and Z; w; log2 of the opacity; bounds of tau; the channels.
+X, Y, Z, W, LOG2_OPACITY, NEAREST, FARTHEST, CHANNELS = 0, 3, 6, 9, 10, 11, 12, constants.TRACE_RECORD
 # Columns of the float64 companion: X, Y.
 FINE = constants.TRACE_FINE
 
@@ -32,7 +32,7 @@ MOMENTS = 10
 _CHUNK = 128
 # Rows of sums that are asked for this many slots before they are read.
 _AHEAD = 8
-# The bound of tau gives way by this share, so that rounding never puts a hit before it.
+# The bounds of tau give way by this share, so that rounding never puts a hit beyond them.
 _SLACK = 1e-5
 
 
@@ -133,7 +133,7 @@ def trace_records(means, quats, scales, opacities, colours, eye, reach, view):
         view: from ray_blocks.
 
     Returns:
-        records [n, 12 + d] float32, fine [n, 6] float64 and the means' distances [n] float32, infinite for
+        records [n, 13 + d] float32, fine [n, 6] float64 and the means' distances [n] float32, infinite for
         those that cannot be seen, which have no record.
     """
     n, d = colours.shape
@@ -167,6 +167,8 @@ def trace_records(means, quats, scales, opacities, colours, eye, reach, view):
             distances[i] = length
             bound = length - reach - math.sqrt(radius2 * spread)
             records[i, NEAREST] = bound - _SLACK * (length + reach)
+            size = math.sqrt(radius2) * max(scales[i, 0], scales[i, 1], scales[i, 2]) + reach
+            records[i, FARTHEST] = (1.0 + _SLACK) * (length + size)
             for k in range(d):
                 records[i, CHANNELS + k] = colours[i, k]
     return records, fine, distances

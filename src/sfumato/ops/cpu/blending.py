@@ -1,0 +1,31 @@
+"""One Gaussian blended into the pixels or rays of a block."""
+
+import math
+
+import numpy as np
+
+from sfumato.ops import constants
+from sfumato.ops.cpu import lanes as ln
+from sfumato.ops.cpu.jit import lane_function
+
+ALPHA_MAX = np.float32(constants.ALPHA_MAX)
+LOG2_ALPHA_MIN = np.float32(math.log2(constants.ALPHA_MIN))
+TRANSMITTANCE_STOP = np.float32(constants.TRANSMITTANCE_STOP)
+# Tiles are dealt to this many tasks in turn, so that busy regions spread over the threads.
+STRIPS = 64
+_ZERO = np.float32(0.0)
+
+
+@lane_function
+def blend(log2_alpha, transmittance):
+    """(alpha, weight, new transmittance, live); a pixel that has stopped has a negative one.
+
+    Alpha is zero where it would be under ALPHA_MIN, which leaves a live pixel as it was.
+    """
+    alpha = ln.smaller(ln.exp2(log2_alpha), ALPHA_MAX)
+    alpha = ln.select(log2_alpha >= LOG2_ALPHA_MIN, alpha, _ZERO)
+    weight = alpha * transmittance
+    rest = transmittance - weight
+    live = rest > TRANSMITTANCE_STOP
+    transmittance = ln.select(live, rest, ln.negative_magnitude(transmittance))
+    return alpha, ln.select(live, weight, _ZERO), transmittance, live

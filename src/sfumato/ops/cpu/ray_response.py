@@ -1,0 +1,158 @@
+"""The rays of a block, the Gaussians of its tile side by side, and where one of these meets those."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from sfumato.ops.cpu import lanes as ln
+from sfumato.ops.cpu.image_rays import BLOCKS, LANES
+from sfumato.ops.cpu.jit import lane_function
+from sfumato.ops.cpu.trace_records import FARTHEST, FINE, LOG2_OPACITY, NEAREST, W, X, Y, Z
+
+_HALF_LOG2_E = np.float32(0.5 * math.log2(math.e))
+_ZERO, _ONE = np.float32(0.0), np.float32(1.0)
+_INFINITY = np.float32(np.inf)
+# Planes of a block of rays: offsets of directions, then of origins where they differ.
+_ORIGIN = 3 * LANES
+RAY_PLANES = 6 * LANES
+
+
+class Meeting(NamedTuple):
+    """Where a block's rays are nearest to a Gaussian, in the frame where it is a unit ball.
+
+    Attributes:
+        ux, uy, uz: the rays' directions.
+        yx, yy, yz: the points of the rays next to the mean.
+        tau: their distances along the rays.
+        inverse: 1 / |u|^2.
+        ahead: where tau is positive.
+        log2_alpha: of alpha before its clamp.
+    """
+
+    ux: object
+    uy: object
+    uz: object
+    yx: object
+    yy: object
+    yz: object
+    tau: object
+    inverse: object
+    ahead: object
+    log2_alpha: object
+
+
+@lane_function
+def room_of_tiles(longest, stride):
+    """Room for the records of a tile, its blocks' lists and their lengths, and the planes of a block's rays.
+
+    ``longest`` is the most pairs that a tile has, ``stride`` the length of a record.
+    """
+    nearby, near_fine = np.empty((longest, stride), np.float32), np.empty((longest, FINE), np.float64)
+    lists, counts = np.empty((BLOCKS, longest), np.int32), np.empty(BLOCKS, np.int64)
+    return nearby, near_fine, lists, counts, np.empty(RAY_PLANES, np.float32)
+
+
+@lane_function
+def copy_tile(records, fine, order, pair_rank, start, end, nearby, nearby_fine):
+    """Bring a tile's records side by side."""
+    for local in range(end - start):
+        i = order[pair_rank[start + local]]
+        for k in range(records.shape[1]):
+            nearby[local, k] = records[i, k]
+        for k in range(FINE):
+            nearby_fine[local, k] = fine[i, k]
+
+
+@lane_function
+def load_rays(moving, rays, offsets, beginnings, tile, block):
+    """Copy a block's rays; where there are any."""
+    for k in range(3):
+        for lane in range(LANES):
+            value = offsets[tile, block, k, lane]
+            # Where there is no ray some direction stands, as none would bring NaN.
+            rays[k * LANES + lane] = value if value < _INFINITY else _ZERO
+            if len(moving) > 0:
+                rays[_ORIGIN + k * LANES + lane] = beginnings[tile, block, k, lane]
+    return ln.load(LANES, offsets[tile, block].ravel(), 0) < _INFINITY
+
+
+@lane_function
+def middle_of(middles, tile, block):
+    """The middles of a block's halves."""
+    first, second = middles[tile, block, 0], middles[tile, block, 1]
+    return (first[0], first[1], first[2]), (second[0], second[1], second[2])
+
+
+@lane_function
+def _along(a, b, c, middle):
+    """(a, b, c) . middle of both halves of a block, made in float64."""
+    first, second = middle
+    return ln.halves(
+        LANES,
+        np.float32(a * first[0] + b * first[1] + c * first[2]),
+        np.float32(a * second[0] + b * second[1] + c * second[2]),
+    )
+
+
+@lane_function
+def _direction(rays, flat, at, fine, local, middle):
+    """The block's directions: ux, uy, uz."""
+    dx, dy, dz = ln.load(LANES, rays, 0), ln.load(LANES, rays, LANES), ln.load(LANES, rays, 2 * LANES)
+    # X and Y vanish on the mean's direction: float64 keeps what is left of them there.
+    x = _along(fine[local, 0], fine[local, 1], fine[local, 2], middle)
+    y = _along(fine[local, 3], fine[local, 4], fine[local, 5], middle)
+    z = _along(flat[at + Z], flat[at + Z + 1], flat[at + Z + 2], middle)
+    ux = dx * flat[at + X] + (dy * flat[at + X + 1] + (dz * flat[at + X + 2] + x))
+    uy = dx * flat[at + Y] + (dy * flat[at + Y + 1] + (dz * flat[at + Y + 2] + y))
+    uz = dx * flat[at + Z] + (dy * flat[at + Z + 1] + (dz * flat[at + Z + 2] + z))
+    return ux, uy, uz
+
+
+@lane_function
+def _origin(rays, flat, at):
+    """Where the block's rays begin."""
+    ex, ey = ln.load(LANES, rays, _ORIGIN), ln.load(LANES, rays, _ORIGIN + LANES)
+    ez = ln.load(LANES, rays, _ORIGIN + 2 * LANES)
+    ox = ex * flat[at + X] + ey * flat[at + X + 1] + ez * flat[at + X + 2]
+    oy = ex * flat[at + Y] + ey * flat[at + Y + 1] + ez * flat[at + Y + 2]
+    oz = ex * flat[at + Z] + ey * flat[at + Z + 1] + ez * flat[at + Z + 2] - flat[at + W]
+    return ox, oy, oz
+
+
+@lane_function
+def meet(moving, rays, flat, at, fine, local, middle):
+    """Meeting of a block's rays with one Gaussian.
+
+    Args:
+        moving: () or (0,), fixed at compile time: whether rays begin in different points.
+        rays: planes from load_rays.
+        flat, at: records, and where that of the Gaussian begins.
+        fine, local: their float64 companions, and the row of the Gaussian's.
+        middle: from middle_of.
+    """
+    ux, uy, uz = _direction(rays, flat, at, fine, local, middle)
+    s = ux * ux + uy * uy
+    inverse = _ONE / (s + uz * uz)
+    w, log2_opacity = flat[at + W], flat[at + LOG2_OPACITY]
+    if len(moving) == 0:
+        across = s * inverse
+        tau = uz * inverse * w
+        log2_alpha = across * (w * w * -_HALF_LOG2_E) + log2_opacity
+        return Meeting(ux, uy, uz, tau * ux, tau * uy, across * -w, tau, inverse, uz > _ZERO, log2_alpha)
+    ox, oy, oz = _origin(rays, flat, at)
+    cx, cy, cz = oy * uz - oz * uy, oz * ux - ox * uz, ox * uy - oy * ux
+    tau = (ox * ux + oy * uy + oz * uz) * inverse * -_ONE
+    log2_alpha = (cx * cx + cy * cy + cz * cz) * inverse * -_HALF_LOG2_E + log2_opacity
+    # y = u x (o x u) / |u|^2 is o + tau u without the difference of large numbers.
+    yx, yy, yz = uy * cz - uz * cy, uz * cx - ux * cz, ux * cy - uy * cx
+    return Meeting(
+        ux, uy, uz, yx * inverse, yy * inverse, yz * inverse, tau, inverse, tau > _ZERO, log2_alpha
+    )
+
+
+@lane_function
+def may_be_cut(flat, at, limits):
+    """Whether a ray may hit a Gaussian ahead of it nearer or farther than ``limits``, by its bounds alone."""
+    near, far = limits
+    return flat[at + NEAREST] < near or flat[at + FARTHEST] > far

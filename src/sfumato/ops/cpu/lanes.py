@@ -247,7 +247,7 @@ def bytes_of_runs(typingctx, first, last):
 
 @intrinsic
 def prefetch(typingctx, array, index):
-    """Ask for the cache line at a flat index of a contiguous float32 array; any index is allowed."""
+    """Ask for the cache line at a flat index of a contiguous array; any index is allowed."""
 
     def codegen(context, builder, signature, args):
         pointer = pointer_at(

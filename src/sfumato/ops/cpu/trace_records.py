@@ -34,11 +34,35 @@ _CHUNK = 128
 _AHEAD = 8
 # The bounds of tau give way by this share, so that rounding never puts a hit beyond them.
 _SLACK = 1e-5
+_TWICE_LN2, _LOG2_ALPHA_MIN = 2.0 * math.log(2.0), math.log2(constants.ALPHA_MIN)
 
 
 @scalar
-def _rotation(quats, i, r):
-    """Fill ``r`` [3, 3] with the rotation of a quaternion; the inverse of its length."""
+def _dot(a, b):
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+
+
+@scalar
+def _mixed(a, b, c, weights):
+    """weights[0] a + weights[1] b + weights[2] c."""
+    x, y, z = weights
+    return a[0] * x + b[0] * y + c[0] * z, a[1] * x + b[1] * y + c[1] * z, a[2] * x + b[2] * y + c[2] * z
+
+
+@scalar
+def _times(a, b):
+    """Entry by entry."""
+    return a[0] * b[0], a[1] * b[1], a[2] * b[2]
+
+
+@scalar
+def _row(array, i):
+    return np.float64(array[i, 0]), np.float64(array[i, 1]), np.float64(array[i, 2])
+
+
+@scalar
+def _rotation(quats, i):
+    """(Columns of the rotation of a quaternion, the unit quaternion, the inverse of its length)."""
     w, x, y, z = (
         np.float64(quats[i, 0]),
         np.float64(quats[i, 1]),
@@ -47,50 +71,44 @@ def _rotation(quats, i, r):
     )
     inverse = 1.0 / math.sqrt(w * w + x * x + y * y + z * z)
     w, x, y, z = w * inverse, x * inverse, y * inverse, z * inverse
-    r[0, 0], r[0, 1], r[0, 2] = 1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)
-    r[1, 0], r[1, 1], r[1, 2] = 2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)
-    r[2, 0], r[2, 1], r[2, 2] = 2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)
-    return inverse
+    columns = (
+        (1 - 2 * (y * y + z * z), 2 * (x * y + w * z), 2 * (x * z - w * y)),
+        (2 * (x * y - w * z), 1 - 2 * (x * x + z * z), 2 * (y * z + w * x)),
+        (2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)),
+    )
+    return columns, (w, x, y, z), inverse
 
 
 @scalar
-def _frame(means, quats, scales, i, eye, r, q, rows):
-    """Fill the rotation ``r``, the ball's turn ``q`` and ``rows`` = q S^-1 r^T; w."""
-    _rotation(quats, i, r)
-    m0, m1, m2 = (
-        means[i, 0] - np.float64(eye[0]),
-        means[i, 1] - np.float64(eye[1]),
-        means[i, 2] - np.float64(eye[2]),
-    )
-    f0, f1, f2 = 1.0 / scales[i, 0], 1.0 / scales[i, 1], 1.0 / scales[i, 2]
-    q[2, 0] = (r[0, 0] * m0 + r[1, 0] * m1 + r[2, 0] * m2) * f0
-    q[2, 1] = (r[0, 1] * m0 + r[1, 1] * m1 + r[2, 1] * m2) * f1
-    q[2, 2] = (r[0, 2] * m0 + r[1, 2] * m1 + r[2, 2] * m2) * f2
-    w = math.sqrt(q[2, 0] ** 2 + q[2, 1] ** 2 + q[2, 2] ** 2)
-    for j in range(3):
-        q[2, j] = q[2, j] / w if w > 0.0 else (1.0 if j == 2 else 0.0)
+def _frame(columns, finenesses, mean):
+    """(X, Y, Z, w) of a Gaussian.
+
+    Args:
+        columns: of its rotation.
+        finenesses: 1 / scales.
+        mean: less the eye.
+    """
+    third = _times((_dot(columns[0], mean), _dot(columns[1], mean), _dot(columns[2], mean)), finenesses)
+    w = math.sqrt(_dot(third, third))
+    inverse = 1.0 / w if w > 0.0 else 0.0
+    n0, n1, n2 = third[0] * inverse, third[1] * inverse, third[2] * inverse if w > 0.0 else 1.0
     # Two axes across the third (Duff et al. 2017), then turned to where X . Y = 0.
-    sign = math.copysign(1.0, q[2, 2])
-    a = -1.0 / (sign + q[2, 2])
-    b = q[2, 0] * q[2, 1] * a
-    q[0, 0], q[0, 1], q[0, 2] = 1.0 + sign * q[2, 0] * q[2, 0] * a, sign * b, -sign * q[2, 0]
-    q[1, 0], q[1, 1], q[1, 2] = b, sign + q[2, 1] * q[2, 1] * a, -q[2, 1]
-    # Rows of q S^-1 have the same dot products as those of q S^-1 r^T.
-    x0, x1, x2 = q[0, 0] * f0, q[0, 1] * f1, q[0, 2] * f2
-    y0, y1, y2 = q[1, 0] * f0, q[1, 1] * f1, q[1, 2] * f2
-    xx, xy, yy = x0 * x0 + x1 * x1 + x2 * x2, x0 * y0 + x1 * y1 + x2 * y2, y0 * y0 + y1 * y1 + y2 * y2
-    # Jacobi's rotation: the tangent of the angle that makes xy vanish.
-    half = 0.5 * (yy - xx)
+    sign = math.copysign(1.0, n2)
+    a = -1.0 / (sign + n2)
+    b = n0 * n1 * a
+    x = _times((1.0 + sign * n0 * n0 * a, sign * b, -sign * n0), finenesses)
+    y = _times((b, sign + n1 * n1 * a, -n1), finenesses)
+    # Rows of q S^-1 have the same dot products as those of q S^-1 R^T.
+    xy = _dot(x, y)
+    # Jacobi's rotation: the tangent of the angle that makes X . Y vanish.
+    half = 0.5 * (_dot(y, y) - _dot(x, x))
     tangent = xy / (half + math.copysign(math.sqrt(half * half + xy * xy), half)) if xy != 0.0 else 0.0
     c = 1.0 / math.sqrt(1.0 + tangent * tangent)
     s = -tangent * c
-    for j in range(3):
-        q[0, j], q[1, j] = c * q[0, j] + s * q[1, j], c * q[1, j] - s * q[0, j]
-    for k in range(3):
-        x, y, z = q[k, 0] * f0, q[k, 1] * f1, q[k, 2] * f2
-        for j in range(3):
-            rows[k, j] = x * r[j, 0] + y * r[j, 1] + z * r[j, 2]
-    return w
+    turned_x = (c * x[0] + s * y[0], c * x[1] + s * y[1], c * x[2] + s * y[2])
+    turned_y = (c * y[0] - s * x[0], c * y[1] - s * x[1], c * y[2] - s * x[2])
+    z = _times((n0, n1, n2), finenesses)
+    return _mixed(*columns, turned_x), _mixed(*columns, turned_y), _mixed(*columns, z), w
 
 
 @scalar
@@ -106,11 +124,8 @@ def _sound(means, quats, scales, opacities, i):
 
 
 @scalar
-def _in_view(means, scales, i, eye, radius, reach, view):
-    """Whether a ray may come within ``radius`` standard deviations of a Gaussian."""
-    m0, m1, m2 = means[i, 0] - eye[0], means[i, 1] - eye[1], means[i, 2] - eye[2]
-    length = math.sqrt(m0 * m0 + m1 * m1 + m2 * m2)
-    size = radius * max(scales[i, 0], scales[i, 1], scales[i, 2]) + reach
+def _in_view(mean, length, size, view):
+    """Whether a ray of the cone ``view`` may come within ``size`` of a mean, seen from the eye."""
     if size >= length:
         return True
     # Half the angle of the cone around the ball, added to that of the cone of rays.
@@ -119,7 +134,7 @@ def _in_view(means, scales, i, eye, radius, reach, view):
     if view[3] <= -cosine:
         return True
     least = view[3] * cosine - math.sqrt(1.0 - view[3] * view[3]) * sine
-    return view[0] * m0 + view[1] * m1 + view[2] * m2 >= (least - _SLACK) * length
+    return _dot(view, mean) >= (least - _SLACK) * length
 
 
 @kernel
@@ -141,33 +156,34 @@ def trace_records(means, quats, scales, opacities, colours, eye, reach, view):
     fine = np.zeros((n, FINE), np.float64)
     distances = np.empty(n, np.float32)
     for chunk in prange((n + _CHUNK - 1) // _CHUNK):
-        r, q, rows = np.empty((3, 3)), np.empty((3, 3)), np.empty((3, 3))
         for i in range(chunk * _CHUNK, min((chunk + 1) * _CHUNK, n)):
             distances[i] = np.inf
             if not _sound(means, quats, scales, opacities, i):
                 continue
-            radius2 = 2.0 * math.log(opacities[i] / constants.ALPHA_MIN)
-            if not _in_view(means, scales, i, eye, math.sqrt(radius2), reach, view):
+            scale = _row(scales, i)
+            mean = (
+                means[i, 0] - np.float64(eye[0]),
+                means[i, 1] - np.float64(eye[1]),
+                means[i, 2] - np.float64(eye[2]),
+            )
+            length = math.sqrt(_dot(mean, mean))
+            log2_opacity = math.log2(np.float64(opacities[i]))
+            radius = math.sqrt(_TWICE_LN2 * (log2_opacity - _LOG2_ALPHA_MIN))
+            size = radius * max(scale) + reach
+            if not _in_view(mean, length, size, view):
                 continue
-            w = _frame(means, quats, scales, i, eye, r, q, rows)
-            for k in range(3):
-                for j in range(3):
-                    records[i, 3 * k + j] = rows[k, j]
+            columns, _, _ = _rotation(quats, i)
+            x, y, z, w = _frame(columns, (1.0 / scale[0], 1.0 / scale[1], 1.0 / scale[2]), mean)
             for j in range(3):
-                fine[i, j], fine[i, 3 + j] = rows[0, j], rows[1, j]
+                fine[i, j], fine[i, 3 + j] = x[j], y[j]
+                records[i, X + j], records[i, Y + j], records[i, Z + j] = x[j], y[j], z[j]
             records[i, W] = w
-            records[i, LOG2_OPACITY] = math.log2(opacities[i])
+            records[i, LOG2_OPACITY] = log2_opacity
             # Along the mean's direction the hull reaches r sqrt(m Sigma m), and no hit is nearer.
-            m0, m1, m2 = means[i, 0] - eye[0], means[i, 1] - eye[1], means[i, 2] - eye[2]
-            length = math.sqrt(m0 * m0 + m1 * m1 + m2 * m2)
-            spread = 0.0
-            for j in range(3):
-                along = (r[0, j] * m0 + r[1, j] * m1 + r[2, j] * m2) / length if length > 0 else 1.0
-                spread += (along * scales[i, j]) ** 2
+            along = _times((_dot(columns[0], mean), _dot(columns[1], mean), _dot(columns[2], mean)), scale)
+            spread = math.sqrt(_dot(along, along)) / length if length > 0.0 else max(scale)
             distances[i] = length
-            bound = length - reach - math.sqrt(radius2 * spread)
-            records[i, NEAREST] = bound - _SLACK * (length + reach)
-            size = math.sqrt(radius2) * max(scales[i, 0], scales[i, 1], scales[i, 2]) + reach
+            records[i, NEAREST] = length - reach - radius * spread - _SLACK * (length + reach)
             records[i, FARTHEST] = (1.0 + _SLACK) * (length + size)
             for k in range(d):
                 records[i, CHANNELS + k] = colours[i, k]
@@ -178,6 +194,59 @@ def sums_layout(d: int, absolute: bool) -> tuple[np.ndarray, int]:
     """(column of each of the 10 + d (+ 1) sums, row length) of trace_backward's output."""
     count = MOMENTS + d + absolute
     return np.array([bundles.totals_position(i, count) for i in range(count)]), -(-count // 8) * 8
+
+
+@scalar
+def _of_shape(rotation, scale, rows, found):
+    """Gradients to a quaternion and to the scales.
+
+    Args:
+        rotation: from _rotation.
+        scale: the scales.
+        rows: X, Y and Z.
+        found: sums; -N from the fifth on.
+    """
+    columns, (w, x, y, z), inverse = rotation
+    # Columns of the ball's turn, q = rows R S.
+    a, b, c = (
+        (
+            _dot(rows[0], columns[0]) * scale[0],
+            _dot(rows[1], columns[0]) * scale[0],
+            _dot(rows[2], columns[0]) * scale[0],
+        ),
+        (
+            _dot(rows[0], columns[1]) * scale[1],
+            _dot(rows[1], columns[1]) * scale[1],
+            _dot(rows[2], columns[1]) * scale[1],
+        ),
+        (
+            _dot(rows[0], columns[2]) * scale[2],
+            _dot(rows[1], columns[2]) * scale[2],
+            _dot(rows[2], columns[2]) * scale[2],
+        ),
+    )
+    n0, n1, n2 = (
+        (found[4], found[5], found[6]),
+        (found[5], found[7], found[8]),
+        (found[6], found[8], found[9]),
+    )
+    na, nb, nc = (
+        (_dot(n0, a), _dot(n1, a), _dot(n2, a)),
+        (_dot(n0, b), _dot(n1, b), _dot(n2, b)),
+        (_dot(n0, c), _dot(n1, c), _dot(n2, c)),
+    )
+    stretches = _dot(a, na) / scale[0], _dot(b, nb) / scale[1], _dot(c, nc) / scale[2]
+    # Small turns about the local axes, R (I + [turn]), then the quaternions that they are.
+    tx = -2.0 * inverse * _dot(b, nc) * (scale[2] / scale[1] - scale[1] / scale[2])
+    ty = -2.0 * inverse * _dot(a, nc) * (scale[0] / scale[2] - scale[2] / scale[0])
+    tz = -2.0 * inverse * _dot(a, nb) * (scale[1] / scale[0] - scale[0] / scale[1])
+    turns = (
+        -x * tx - y * ty - z * tz,
+        w * tx - z * ty + y * tz,
+        z * tx + w * ty - x * tz,
+        -y * tx + x * ty + w * tz,
+    )
+    return turns, stretches
 
 
 @lane_kernel
@@ -202,12 +271,19 @@ def trace_gradients(order, starts, slot_pair, sums, columns, records, fine, quat
     grad_means, grad_quats = np.zeros((n, 3), np.float32), np.zeros((n, 4), np.float32)
     grad_scales, grad_opacities = np.zeros((n, 3), np.float32), np.zeros(n, np.float32)
     grad_colours, steepness = np.zeros((n, d), np.float32), np.zeros(n, np.float32)
-    flat = sums.ravel()
+    flat, flat_records, flat_fine, stride = sums.ravel(), records.ravel(), fine.ravel(), records.shape[1]
+    flat_quats, flat_scales = quats.ravel(), scales.ravel()
     for chunk in prange((order.size + _CHUNK - 1) // _CHUNK):
-        r, q, half, local = np.empty((3, 3)), np.empty((3, 3)), np.empty((3, 3)), np.empty((3, 3))
         added, found = np.empty(row, np.float32), np.empty(columns.size)
         for rank in range(chunk * _CHUNK, min((chunk + 1) * _CHUNK, order.size)):
-            i = order[rank]
+            # They lie in the order of the scene, these are in the order of depth.
+            later = np.intp(order[min(rank + _AHEAD, order.size - 1)])
+            ln.prefetch(flat_fine, later * FINE)
+            ln.prefetch(flat_records, later * stride + Z)
+            ln.prefetch(flat_quats, later * 4)
+            ln.prefetch(flat_scales, later * 3)
+            if starts[rank] == starts[rank + 1]:
+                continue
             added[:] = np.float32(0.0)
             for slot in range(starts[rank], starts[rank + 1]):
                 pair = slot_pair[slot]
@@ -215,46 +291,18 @@ def trace_gradients(order, starts, slot_pair, sums, columns, records, fine, quat
                 if pair >= 0:
                     for k in range(0, row, 8):
                         ln.store(added, k, ln.load(8, added, k) + ln.load(8, flat, np.intp(pair) * row + k))
-            if starts[rank] == starts[rank + 1]:
-                continue
             for k in range(columns.size):
                 found[k] = added[columns[k]]
-            inverse = _rotation(quats, i, r)
-            s0, s1, s2 = np.float64(scales[i, 0]), np.float64(scales[i, 1]), np.float64(scales[i, 2])
-            for k in range(3):
-                x = fine[i, 3 * k] if k < 2 else np.float64(records[i, Z])
-                y = fine[i, 3 * k + 1] if k < 2 else np.float64(records[i, Z + 1])
-                z = fine[i, 3 * k + 2] if k < 2 else np.float64(records[i, Z + 2])
-                # The ball's turn, q = rows R S.
-                q[k, 0] = (x * r[0, 0] + y * r[1, 0] + z * r[2, 0]) * s0
-                q[k, 1] = (x * r[0, 1] + y * r[1, 1] + z * r[2, 1]) * s1
-                q[k, 2] = (x * r[0, 2] + y * r[1, 2] + z * r[2, 2]) * s2
+            i = order[rank]
+            x, y = (fine[i, 0], fine[i, 1], fine[i, 2]), (fine[i, 3], fine[i, 4], fine[i, 5])
+            z = np.float64(records[i, Z]), np.float64(records[i, Z + 1]), np.float64(records[i, Z + 2])
+            mean = _mixed(x, y, z, (found[0], found[1], found[2]))
+            turns, stretches = _of_shape(_rotation(quats, i), _row(scales, i), (x, y, z), found)
             for j in range(3):
-                grad_means[i, j] = (
-                    fine[i, j] * found[0] + fine[i, 3 + j] * found[1] + records[i, Z + j] * found[2]
-                )
-                half[0, j] = found[4] * q[0, j] + found[5] * q[1, j] + found[6] * q[2, j]
-                half[1, j] = found[5] * q[0, j] + found[7] * q[1, j] + found[8] * q[2, j]
-                half[2, j] = found[6] * q[0, j] + found[8] * q[1, j] + found[9] * q[2, j]
-            for j in range(3):
-                for k in range(3):
-                    local[j, k] = -(q[0, j] * half[0, k] + q[1, j] * half[1, k] + q[2, j] * half[2, k])
-            grad_scales[i, 0], grad_scales[i, 1] = -local[0, 0] / s0, -local[1, 1] / s1
-            grad_scales[i, 2] = -local[2, 2] / s2
-            # Small turns about the local axes, R (I + [turn]), then the quaternions that they are.
-            tx = 2.0 * inverse * local[1, 2] * (s2 / s1 - s1 / s2)
-            ty = 2.0 * inverse * local[0, 2] * (s0 / s2 - s2 / s0)
-            tz = 2.0 * inverse * local[0, 1] * (s1 / s0 - s0 / s1)
-            w, x, y, z = (
-                quats[i, 0] * inverse,
-                quats[i, 1] * inverse,
-                quats[i, 2] * inverse,
-                quats[i, 3] * inverse,
-            )
-            grad_quats[i, 0] = -x * tx - y * ty - z * tz
-            grad_quats[i, 1] = w * tx - z * ty + y * tz
-            grad_quats[i, 2] = z * tx + w * ty - x * tz
-            grad_quats[i, 3] = -y * tx + x * ty + w * tz
+                grad_means[i, j] = mean[j]
+                grad_scales[i, j] = stretches[j]
+            for j in range(4):
+                grad_quats[i, j] = turns[j]
             grad_opacities[i] = found[3] / opacities[i]
             for k in range(d):
                 grad_colours[i, k] = found[MOMENTS + k]

@@ -19,6 +19,8 @@ from sfumato.ops.cpu.trace_records import LOG2_OPACITY, NEAREST, W, X, Y, Z
 # 2 ln 2: twice the sigma that halves a response.
 _TWICE_LN2 = np.float32(2.0 * np.log(2.0))
 _LOG2_ALPHA_MIN = np.float32(np.log2(constants.ALPHA_MIN))
+# Records that are asked for this many Gaussians before they are read.
+_AHEAD = 8
 _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 
 
@@ -75,6 +77,14 @@ def _hull(flat, at, extent, shift):
     return (flat[at + LOG2_OPACITY] - _LOG2_ALPHA_MIN) * _TWICE_LN2 * np.float32(1.00001) + np.float32(1e-5)
 
 
+@lane_function
+def _ask_ahead(flat, stride, order, r):
+    """Ask for a record that comes soon: they do not lie in the order of depth."""
+    later = np.intp(order[min(r + _AHEAD, order.size - 1)]) * stride
+    ln.prefetch(flat, later)
+    ln.prefetch(flat, later + LOG2_OPACITY)
+
+
 @lane_kernel
 def find_tiles(order, records, extent, group_boxes, tile_boxes):
     """Tiles that each Gaussian of ``order`` may touch: their number [m], and a bit each [m, groups]."""
@@ -88,6 +98,7 @@ def find_tiles(order, records, extent, group_boxes, tile_boxes):
     for first in prange((order.size + chunk - 1) // chunk):
         shift = np.empty(3, np.float32)
         for r in range(first * chunk, min((first + 1) * chunk, order.size)):
+            _ask_ahead(flat, records.shape[1], order, r)
             at = np.intp(order[r]) * records.shape[1]
             limit = _hull(flat, at, extent, shift)
             for begin in range(0, wide, GROUP):
@@ -111,6 +122,7 @@ def list_tiles(order, records, extent, found, block_boxes, starts, slot_tile, sl
     for first in prange((order.size + chunk - 1) // chunk):
         shift = np.empty(3, np.float32)
         for r in range(first * chunk, min((first + 1) * chunk, order.size)):
+            _ask_ahead(flat, records.shape[1], order, r)
             at, slot = np.intp(order[r]) * records.shape[1], starts[r]
             if slot == starts[r + 1]:
                 continue

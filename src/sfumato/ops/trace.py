@@ -69,14 +69,15 @@ def _trace(
     exact = depths.numel() == 0
     if not exact:
         away = np.where(np.isfinite(away), as_array(depths), np.inf).astype(np.float32)
-    binned = bin_rays(records, away, *boxes, extent, far)
+    moving = _when(begins.size)
+    binned = bin_rays(moving, records, away, *boxes, extent, far)
     order, _, _, pair_rank, pair_mask, tile_starts = binned
     height, width, d = *directions.shape[:2], colours.shape[1]
     image = np.empty((height, width, d), np.float32)
     alpha = np.empty((height, width), np.float32)
     distance = np.empty((height, width) if distances else (0, 0), np.float32)
     trace_forward(
-        (0,) * d, _when(begins.size), _when(exact), _when(distances), records, fine, as_array(background),
+        (0,) * d, moving, _when(exact), _when(distances), records, fine, as_array(background),
         planes, begins, middles, np.float32(near), np.float32(far), order, pair_rank, pair_mask, tile_starts,
         image, alpha, distance,
     )  # fmt: skip

@@ -17,13 +17,12 @@ _ZERO = np.float32(0.0)
 
 
 @lane_function
-def blend(log2_alpha, transmittance):
+def blend(log2_alpha, hit, transmittance):
     """(alpha, weight, new transmittance, live); a pixel that has stopped has a negative one.
 
-    Alpha is zero where it would be under ALPHA_MIN, which leaves a live pixel as it was.
+    Alpha is zero where nothing is ``hit``, which leaves a live pixel as it was.
     """
-    alpha = ln.smaller(ln.exp2(log2_alpha), ALPHA_MAX)
-    alpha = ln.select(log2_alpha >= LOG2_ALPHA_MIN, alpha, _ZERO)
+    alpha = ln.select(hit, ln.smaller(ln.exp2(log2_alpha), ALPHA_MAX), _ZERO)
     weight = alpha * transmittance
     rest = transmittance - weight
     live = rest > TRANSMITTANCE_STOP

@@ -12,7 +12,7 @@ from numba import prange
 
 from sfumato.ops.cpu import bundles
 from sfumato.ops.cpu import lanes as ln
-from sfumato.ops.cpu.blending import ALPHA_MAX, STRIPS, blend
+from sfumato.ops.cpu.blending import ALPHA_MAX, LOG2_ALPHA_MIN, STRIPS, blend
 from sfumato.ops.cpu.jit import REGISTER_LANES, lane_function, lane_kernel
 from sfumato.ops.cpu.splats import CHANNELS, LOG2_OPACITY, A, B, C, X, Y, copy_records, list_blocks
 from sfumato.ops.cpu.tiles import (
@@ -96,7 +96,9 @@ def composite_forward(
                 for j in range(counts[block]):
                     at = np.intp(lists[block, j]) * stride
                     _, _, log2_alpha = _exponent(FORWARD_LANES, flat, at, x, y)
-                    _, weight, transmittance, _ = blend(log2_alpha, transmittance)
+                    _, weight, transmittance, _ = blend(
+                        log2_alpha, log2_alpha >= LOG2_ALPHA_MIN, transmittance
+                    )
                     colour = bundles.add_weighted(colour, weight, flat, at + CHANNELS)
                     if (j & 3) == 3 and not ln.any_true(transmittance > _ZERO):
                         break
@@ -172,7 +174,9 @@ def composite_backward(
                     local = np.intp(lists[block, j])
                     at = local * stride
                     dx, dy, log2_alpha = _exponent(BACKWARD_LANES, flat, at, x, y)
-                    alpha, weight, transmittance, live = blend(log2_alpha, transmittance)
+                    alpha, weight, transmittance, live = blend(
+                        log2_alpha, log2_alpha >= LOG2_ALPHA_MIN, transmittance
+                    )
                     own = weight * (bundles.dot_row(grads, flat, at + CHANNELS) + grad_opaque)
                     behind = behind - own
                     pull = own - behind * (alpha / (_ONE - alpha))

@@ -5,7 +5,7 @@ from numba import prange
 
 from sfumato.ops.cpu import bundles
 from sfumato.ops.cpu import lanes as ln
-from sfumato.ops.cpu.blending import STRIPS, blend
+from sfumato.ops.cpu.blending import LOG2_ALPHA_MIN, STRIPS, blend
 from sfumato.ops.cpu.image_rays import LANES, lane_of
 from sfumato.ops.cpu.jit import lane_function, lane_kernel
 from sfumato.ops.cpu.ray_response import copy_tile, load_rays, may_be_cut, meet, middle_of, room_of_tiles
@@ -22,7 +22,6 @@ from sfumato.ops.cpu.trace_hits import SLOT, TAU, look_ahead, room_of_entries, s
 from sfumato.ops.cpu.trace_records import CHANNELS
 
 _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
-_INFINITY = np.float32(np.inf)
 # Numbers of an entry's rows: distance, alpha and transmittance.
 HIT_ROWS = 3 * LANES
 
@@ -30,10 +29,10 @@ HIT_ROWS = 3 * LANES
 @lane_function
 def blend_cut(met, flat, at, limits, transmittance):
     """``blend`` for a Meeting, without the hits that are too near or too far."""
-    kept = met.ahead
+    hit = (met.log2_alpha >= LOG2_ALPHA_MIN) & met.ahead
     if may_be_cut(flat, at, limits):
-        kept = kept & (met.tau >= limits[0]) & (met.tau <= limits[1])
-    return blend(ln.select(kept, met.log2_alpha, -_INFINITY), transmittance)
+        hit = hit & (met.tau >= limits[0]) & (met.tau <= limits[1])
+    return blend(met.log2_alpha, hit, transmittance)
 
 
 @lane_function

@@ -33,11 +33,11 @@ def _spans(flat, row, cx, cy, cz, ex, ey, ez):
 
 
 @lane_function
-def _touched(flat, at, limit, shift, boxes, first, stride):
+def _touched(moving, flat, at, limit, shift, boxes, first, stride):
     """Mask of the 16 boxes from ``first`` in which some direction may reach the hull.
 
-    ``limit`` is the squared radius of the hull in the unit ball's frame. ``shift`` holds how far X . o, Y . o
-    and Z . o go from the eye's for rays that begin elsewhere.
+    ``limit`` is the squared radius of the hull in the unit ball's frame. For rays that begin elsewhere than
+    in the eye ``shift`` holds how far X . o, Y . o and Z . o go from the eye's.
     """
     cx, cy, cz = (
         ln.load(GROUP, boxes, first),
@@ -49,27 +49,27 @@ def _touched(flat, at, limit, shift, boxes, first, stride):
     x, half_x = _spans(flat, at + X, cx, cy, cz, ex, ey, ez)
     y, half_y = _spans(flat, at + Y, cx, cy, cz, ex, ey, ez)
     z, half_z = _spans(flat, at + Z, cx, cy, cz, ex, ey, ez)
-    x, y = ln.magnitude(x), ln.magnitude(y)
+    x, y, w = ln.magnitude(x), ln.magnitude(y), flat[at + W]
     least_x, least_y = ln.larger(x - half_x, _ZERO), ln.larger(y - half_y, _ZERO)
     most_z = ln.magnitude(z) + half_z
-    across, along = flat[at + W] - shift[2], flat[at + W] + shift[2]
-    across = max(across, _ZERO)
+    if len(moving) == 0:
+        # w^2 s against the hull's radius times |u|^2: the least s decides.
+        s = least_x * least_x + least_y * least_y
+        return (s * (w * w - limit) <= most_z * most_z * limit) & (z + half_z > _ZERO) & (ex >= _ZERO)
     most_x, most_y = x + half_x, y + half_y
     # |o x u|^2 at least, against the hull's radius times |u|^2 at most.
+    across, along = max(w - shift[2], _ZERO), w + shift[2]
     a = ln.larger(least_y * across - most_z * shift[1], _ZERO)
     b = ln.larger(least_x * across - most_z * shift[0], _ZERO)
-    # |u|^2 grows with s as |o x u|^2 does, so the least s decides unless the rays begin in different points.
-    moved = _ONE if shift[0] + shift[1] + shift[2] > _ZERO else _ZERO
-    wide_x, wide_y = least_x + (most_x - least_x) * moved, least_y + (most_y - least_y) * moved
-    reached = a * a + b * b <= (wide_x * wide_x + wide_y * wide_y + most_z * most_z) * limit
+    reached = a * a + b * b <= (most_x * most_x + most_y * most_y + most_z * most_z) * limit
     ahead = ln.larger(z + half_z, _ZERO) * along + most_x * shift[0] + most_y * shift[1] > _ZERO
     return reached & ahead & (ex >= _ZERO)
 
 
 @lane_function
-def _hull(flat, at, extent, shift):
-    """Fill ``shift`` [3] for one Gaussian; the squared radius of its hull, a little widened."""
-    for k in range(3):
+def _hull(moving, flat, at, extent, shift):
+    """Squared radius of a Gaussian's hull, a little widened; ``shift`` [3] is filled for rays that move."""
+    for k in range(3 if len(moving) > 0 else 0):
         value = _ZERO
         for j in range(3):
             value += abs(flat[at + 3 * k + j]) * extent[j]
@@ -86,7 +86,7 @@ def _ask_ahead(flat, stride, order, r):
 
 
 @lane_kernel
-def find_tiles(order, records, extent, group_boxes, tile_boxes):
+def find_tiles(moving, order, records, extent, group_boxes, tile_boxes):
     """Tiles that each Gaussian of ``order`` may touch: their number [m], and a bit each [m, groups]."""
     counts, found = (
         np.zeros(order.size, np.int64),
@@ -100,13 +100,13 @@ def find_tiles(order, records, extent, group_boxes, tile_boxes):
         for r in range(first * chunk, min((first + 1) * chunk, order.size)):
             _ask_ahead(flat, records.shape[1], order, r)
             at = np.intp(order[r]) * records.shape[1]
-            limit = _hull(flat, at, extent, shift)
+            limit = _hull(moving, flat, at, extent, shift)
             for begin in range(0, wide, GROUP):
-                groups = ln.bits_of(_touched(flat, at, limit, shift, outer, begin, wide))
+                groups = ln.bits_of(_touched(moving, flat, at, limit, shift, outer, begin, wide))
                 while groups:
                     group = begin + ln.trailing_zeros(groups)
                     groups &= groups - np.uint64(1)
-                    bits = ln.bits_of(_touched(flat, at, limit, shift, boxes, group * GROUP, padded))
+                    bits = ln.bits_of(_touched(moving, flat, at, limit, shift, boxes, group * GROUP, padded))
                     found[r, group] = bits
                     while bits:
                         bits &= bits - np.uint64(1)
@@ -115,7 +115,7 @@ def find_tiles(order, records, extent, group_boxes, tile_boxes):
 
 
 @lane_kernel
-def list_tiles(order, records, extent, found, block_boxes, starts, slot_tile, slot_mask):
+def list_tiles(moving, order, records, extent, found, block_boxes, starts, slot_tile, slot_mask):
     """Write (tile, mask of its blocks) of each Gaussian into its slots; tile -1 where no block is touched."""
     flat, inner = records.ravel(), block_boxes.ravel()
     chunk = 64
@@ -126,7 +126,7 @@ def list_tiles(order, records, extent, found, block_boxes, starts, slot_tile, sl
             at, slot = np.intp(order[r]) * records.shape[1], starts[r]
             if slot == starts[r + 1]:
                 continue
-            limit = _hull(flat, at, extent, shift)
+            limit = _hull(moving, flat, at, extent, shift)
             for group in range(found.shape[1]):
                 bits = np.uint64(found[r, group])
                 while bits:
@@ -135,7 +135,7 @@ def list_tiles(order, records, extent, found, block_boxes, starts, slot_tile, sl
                     mask = np.uint64(0)
                     for block in range(0, BLOCKS, GROUP):
                         row = tile * 6 * BLOCKS + block
-                        touched = ln.bits_of(_touched(flat, at, limit, shift, inner, row, BLOCKS))
+                        touched = ln.bits_of(_touched(moving, flat, at, limit, shift, inner, row, BLOCKS))
                         mask |= touched << np.uint64(block)
                     slot_mask[slot] = mask
                     slot_tile[slot] = tile if mask else -1
@@ -152,16 +152,16 @@ def _listed(distances, records, far):
     return ids[:count]
 
 
-def bin_rays(records, distances, block_boxes, tile_boxes, group_boxes, extent, far):
+def bin_rays(moving, records, distances, block_boxes, tile_boxes, group_boxes, extent, far):
     """Pairs of Gaussians and tiles, tile by tile, nearest mean first; as tiles.bin_tiles."""
     num_tiles = len(block_boxes)
     order = depth_order(distances, _listed(distances, records, np.float32(far)))
     starts = np.zeros(order.size + 1, np.int64)
-    sizes, found = find_tiles(order, records, extent, group_boxes, tile_boxes)
+    sizes, found = find_tiles(moving, order, records, extent, group_boxes, tile_boxes)
     np.cumsum(sizes, out=starts[1:])
     slot_tile = np.empty(starts[-1], np.int32)
     slot_mask = np.empty(starts[-1], np.uint64)
-    list_tiles(order, records, extent, found, block_boxes, starts, slot_tile, slot_mask)
+    list_tiles(moving, order, records, extent, found, block_boxes, starts, slot_tile, slot_mask)
     counts = count_chunks(slot_tile, starts, num_tiles)
     tile_starts = np.zeros(num_tiles + 1, np.int64)
     np.cumsum(counts.sum(axis=0, dtype=np.int64), out=tile_starts[1:])

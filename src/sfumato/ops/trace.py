@@ -76,11 +76,13 @@ def _trace(
     image = np.empty((height, width, d), np.float32)
     alpha = np.empty((height, width), np.float32)
     distance = np.empty((height, width) if distances else (0, 0), np.float32)
+    counted = np.zeros_like(pair_mask)
     trace_forward(
         (0,) * d, moving, _when(exact), _when(distances), records, fine, as_array(background),
         planes, begins, middles, np.float32(near), np.float32(far), order, pair_rank, pair_mask, tile_starts,
-        image, alpha, distance,
+        image, alpha, distance, counted,
     )  # fmt: skip
+    binned = (*binned[:4], counted, tile_starts)
     kept = [*binned, records, fine, planes, begins, middles]
     kept = [torch.from_numpy(a.view(np.int64) if a.dtype == np.uint64 else a) for a in kept]
     return *map(torch.from_numpy, (image, alpha, distance)), kept

@@ -21,7 +21,7 @@ from sfumato.ops.cpu.tiles import (
 from sfumato.ops.cpu.trace_hits import SLOT, TAU, look_ahead, room_of_entries, seen, walk
 from sfumato.ops.cpu.trace_records import CHANNELS
 
-_ZERO, _ONE = np.float32(0.0), np.float32(1.0)
+_ZERO, _ONE, _NONE = np.float32(0.0), np.float32(1.0), np.uint64(0)
 # Numbers of an entry's rows: distance, alpha and transmittance.
 HIT_ROWS = 3 * LANES
 
@@ -36,15 +36,23 @@ def blend_cut(met, flat, at, limits, transmittance):
 
 
 @lane_function
-def _see_in_one_order(channels, moving, deep, rays, flat, stride, fine, middle, limits, some, names):
-    """(transmittance, sum of weight times tau, colours) of a block whose rays share one order."""
+def _see_in_one_order(
+    channels, moving, deep, rays, flat, stride, fine, middle, limits, some, names, counted, bit
+):
+    """(transmittance, sum of weight times tau, colours) of a block whose rays share one order.
+
+    ``bit`` is set in ``counted`` [names] of those that change anything.
+    """
     transmittance = ln.select(some, ln.spread(LANES, _ONE), -_ONE)
     travelled, colour = ln.spread(LANES, _ZERO), bundles.zeros_like_channels(LANES, channels)
     for j in range(names.size):
         local = np.intp(names[j])
         at = local * stride
         met = meet(moving, rays, flat, at, fine, local, middle)
-        _, weight, transmittance, _ = blend_cut(met, flat, at, limits, transmittance)
+        _, weight, after, _ = blend_cut(met, flat, at, limits, transmittance)
+        # A ray also changes where it stops, which gives no weight.
+        counted[local] |= bit if ln.any_true(after < transmittance) else _NONE
+        transmittance = after
         if len(deep) > 0:
             travelled = travelled + weight * met.tau
         colour = bundles.add_weighted(colour, weight, flat, at + CHANNELS)
@@ -54,7 +62,9 @@ def _see_in_one_order(channels, moving, deep, rays, flat, stride, fine, middle, 
 
 
 @lane_function
-def _see_in_their_orders(channels, moving, deep, rays, flat, stride, fine, middle, limits, some, names, room):
+def _see_in_their_orders(
+    channels, moving, deep, rays, flat, stride, fine, middle, limits, some, names, counted, bit, room
+):
     """The same of a block whose rays have an order each; ``room`` is from room_of_entries."""
     hits, _, _, who, keys, _, _, _ = room
     walked = walk(moving, rays, flat, stride, fine, middle, limits, some, names, room, HIT_ROWS)
@@ -62,7 +72,8 @@ def _see_in_their_orders(channels, moving, deep, rays, flat, stride, fine, middl
     colour = bundles.zeros_like_channels(LANES, channels)
     for j in range(walked):
         n = keys[j] & SLOT
-        weight, rest, live = seen(hits, n * HIT_ROWS)
+        weight, rest, live, reached = seen(hits, n * HIT_ROWS)
+        counted[who[n]] |= bit if ln.any_true(reached) else _NONE
         transmittance = ln.select(live, ln.smaller(transmittance, rest), transmittance)
         if len(deep) > 0:
             travelled = travelled + weight * ln.load(LANES, hits, n * HIT_ROWS + TAU)
@@ -74,7 +85,7 @@ def _see_in_their_orders(channels, moving, deep, rays, flat, stride, fine, middl
 def trace_forward(
     channels, moving, exact, deep, records, fine, background,
     offsets, beginnings, middles, near, far, order, pair_rank, pair_mask, tile_starts,
-    image, alpha, distance,
+    image, alpha, distance, counted,
 ):  # fmt: skip
     """Blend every tile.
 
@@ -88,6 +99,7 @@ def trace_forward(
         near, far: distances kept.
         order, pair_rank, pair_mask, tile_starts: from bin_rays.
         image, alpha, distance: [h, w, d], [h, w], [h, w] float32, written; distance where it is wanted.
+        counted: [p] uint64 zeros; pair_mask without the blocks where a Gaussian changes nothing.
     """
     height, width, d = image.shape
     tiles_x = (width + TILE_WIDTH - 1) // TILE_WIDTH
@@ -104,6 +116,7 @@ def trace_forward(
             list_blocks(pair_mask, start, tile_starts[tile + 1], False, lists, counts)
             if len(exact) > 0:
                 look_ahead(flat, stride, tile_starts[tile + 1] - start, room[-1])
+            found = counted[start : tile_starts[tile + 1]]
             for block in range(BLOCKS):
                 x0 = (tile % tiles_x) * TILE_WIDTH + (block % BLOCK_COLUMNS) * BLOCK_WIDTH
                 y0 = (tile // tiles_x) * TILE_HEIGHT + (block // BLOCK_COLUMNS) * BLOCK_HEIGHT
@@ -111,16 +124,17 @@ def trace_forward(
                     continue
                 some = load_rays(moving, rays, offsets, beginnings, tile, block)
                 middle, limits = middle_of(middles, tile, block), (near, far)
-                names = lists[block, : counts[block]]
+                names, bit = lists[block, : counts[block]], np.uint64(1) << np.uint64(block)
                 if len(exact) > 0:
                     transmittance, travelled, colour = _see_in_their_orders(
                         channels, moving, deep, rays, flat, stride, near_fine, middle, limits, some, names,
-                        room,
+                        found, bit, room,
                     )  # fmt: skip
                 else:
                     transmittance, travelled, colour = _see_in_one_order(
-                        channels, moving, deep, rays, flat, stride, near_fine, middle, limits, some, names
-                    )
+                        channels, moving, deep, rays, flat, stride, near_fine, middle, limits, some, names,
+                        found, bit,
+                    )  # fmt: skip
                 colour = bundles.add_weighted(colour, transmittance, background, 0)
                 bundles.store_channels(planes, 0, colour)
                 ln.store(planes, LANES * d, transmittance)

@@ -175,7 +175,7 @@ def _own(deep, grads, planes, flat, stride, walked, keys, who, hits):
     for j in range(walked):
         n = keys[j] & SLOT
         at = n * HIT_ROWS
-        weight, _, _ = seen(hits, at)
+        weight, _, _, _ = seen(hits, at)
         tau = ln.load(LANES, hits, at + TAU)
         ln.store(hits, at + WEIGHT, weight)
         worth = _worth(deep, grads, planes, flat, np.intp(who[n]) * stride + CHANNELS, tau)
@@ -240,7 +240,7 @@ def trace_backward(
 
     Args:
         channels, moving, exact, records, fine, offsets, beginnings, middles, near, far, order,
-            pair_rank, pair_mask, tile_starts: as in trace_forward.
+            pair_rank, tile_starts: as in trace_forward; pair_mask is its ``counted``.
         deep, turning, absolute: () or (0,), fixed at compile time: whether grad_distance counts, whether
             gradients to the rays are wanted, and whether the sum of |dL/dmean| is, as the last of the sums.
         image, alpha, distance: [h, w, d], [h, w, 1], [h, w, 1] from trace_forward; their gradients likewise.

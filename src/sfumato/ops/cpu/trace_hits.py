@@ -157,9 +157,10 @@ def walk(moving, rays, flat, stride, fine, middle, limits, some, names, room, wi
 
 @lane_function
 def seen(hits, at):
-    """(weight of the entry at ``at``, what it lets through, where it counts)."""
+    """(weight of the entry at ``at``, what it lets through, where that counts, where a ray comes to it)."""
     alpha, clear = ln.load(LANES, hits, at + ALPHA), ln.load(LANES, hits, at + CLEAR)
     weight = alpha * clear
     rest = clear - weight
-    live = (rest > TRANSMITTANCE_STOP) & (alpha > _ZERO)
-    return ln.select(live, weight, _ZERO), rest, live
+    hit = alpha > _ZERO
+    live = (rest > TRANSMITTANCE_STOP) & hit
+    return ln.select(live, weight, _ZERO), rest, live, (clear > TRANSMITTANCE_STOP) & hit

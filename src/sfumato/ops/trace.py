@@ -62,11 +62,14 @@ def _trace(
     from sfumato.ops.cpu.trace_records import trace_records
     from sfumato.ops.cpu.trace_tiles import bin_rays
 
-    planes, begins, middles, *boxes, view, extent, reach = image_rays(as_array(directions), as_array(offsets))
+    exact = depths.numel() == 0
+    # One order for all is a rasterizer's, for which thousandths of a pixel are fine enough.
+    planes, begins, middles, *boxes, view, extent, reach = image_rays(
+        as_array(directions), as_array(offsets), 2 if exact else 1
+    )
     records, fine, away = trace_records(
         *map(as_array, (means, quats, scales, opacities, colours, eye)), reach, view
     )
-    exact = depths.numel() == 0
     if not exact:
         away = np.where(np.isfinite(away), as_array(depths), np.inf).astype(np.float32)
     moving = _when(begins.size)
@@ -117,7 +120,8 @@ def _(
     planes = (tiles, TILE_WIDTH_PX * TILE_HEIGHT_PX // block, 3, block)
     kept += [means.new_empty(n, TRACE_RECORD + d), means.new_empty(n, TRACE_FINE, dtype=torch.float64)]
     kept += [means.new_empty(planes), means.new_empty(planes if moving else (0, 0, 0, 0))]
-    kept.append(means.new_empty(*planes[:2], 2, 3, dtype=torch.float64))
+    parts = 1 if depths.numel() > 0 else 2
+    kept.append(means.new_empty(*planes[:2], parts, 3, dtype=torch.float64))
     distance = means.new_empty((height, width) if distances else (0, 0))
     return means.new_empty(height, width, d), means.new_empty(height, width), distance, kept
 

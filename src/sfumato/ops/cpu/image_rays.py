@@ -7,9 +7,8 @@ from sfumato.ops.cpu.jit import kernel, scalar
 from sfumato.ops.cpu.tiles import BLOCK_COLUMNS, BLOCK_HEIGHT, BLOCK_WIDTH, BLOCKS, TILE_HEIGHT, TILE_WIDTH
 
 LANES = BLOCK_WIDTH * BLOCK_HEIGHT
-# A block is two halves side by side, each with a middle of its own: the nearer the middle, the finer what
-# float32 keeps of a direction.
-HALVES, HALF_WIDTH = 2, BLOCK_WIDTH // 2
+# The lanes of a block are those of its left half, then those of the right.
+_HALF_WIDTH = BLOCK_WIDTH // 2
 # Boxes are tested in groups of this many; tiles are padded to it.
 GROUP = 16
 # Boxes of unit vectors are kept in float32: they are widened by a few of its roundings.
@@ -50,7 +49,7 @@ def _cone(boxes, view):
 @scalar
 def lane_of(row, column):
     """Lane of a pixel of a block."""
-    return (column // HALF_WIDTH) * (LANES // HALVES) + row * HALF_WIDTH + column % HALF_WIDTH
+    return (column // _HALF_WIDTH) * (LANES // 2) + row * _HALF_WIDTH + column % _HALF_WIDTH
 
 
 @scalar
@@ -69,34 +68,36 @@ def _unit(directions, y, x, unit):
 
 
 @scalar
-def _put_offsets(units, half, offsets, middles):
-    """Middle of half a block's unit vectors [3, 32], infinite where there are none; their offsets from it.
+def _put_offsets(units, part, offsets, middles):
+    """Middle of a part of a block's unit vectors [3, 32], infinite where there are none; offsets from it.
 
     Where there is no ray, the first coordinate is infinite and the others are those of some direction.
     """
-    size = LANES // HALVES
+    size = LANES // len(middles)
     for k in range(3):
         low, high = np.inf, -np.inf
-        for lane in range(half * size, (half + 1) * size):
+        for lane in range(part * size, (part + 1) * size):
             if units[k, lane] < np.inf:
                 low, high = min(low, units[k, lane]), max(high, units[k, lane])
-        middles[half, k] = 0.5 * (low + high) if low <= high else 0.0
-        for lane in range(half * size, (half + 1) * size):
+        middles[part, k] = 0.5 * (low + high) if low <= high else 0.0
+        for lane in range(part * size, (part + 1) * size):
             beside = units[k, lane] if k == 0 or units[k, lane] < np.inf else 1.0
-            offsets[k, lane] = beside - middles[half, k]
+            offsets[k, lane] = beside - middles[part, k]
 
 
 @kernel
-def ray_blocks(directions):
+def ray_blocks(directions, parts):
     """Directions block by block, made unit vectors in float64: a small Gaussian feels what float32 rounds.
 
     Args:
         directions: [h, w, 3] float32 of any length; zero where there is no ray.
+        parts: 2 for halves of blocks that have middles of their own, 1 for blocks. The nearer the middle, the
+            finer what float32 keeps of a direction.
 
     Returns:
-        offsets [tiles, 64, 3, 32] float32 from the middle of the half block; the first coordinate is
+        offsets [tiles, 64, 3, 32] float32 from the middle of the part; the first coordinate is
         infinite where there is no ray;
-        middles [tiles, 64, 2, 3] float64;
+        middles [tiles, 64, parts, 3] float64;
         block_boxes [tiles, 6, 64], tile_boxes [6, tiles padded to 16] and group_boxes [6, groups of 16 tiles
         padded to 16] float32: middles and half sizes of the boxes of directions; a half size is
         negative where the box is empty; view [4] float64: axis and cosine of half the angle of a cone that
@@ -106,7 +107,7 @@ def ray_blocks(directions):
     tiles_x, tiles_y = (width + TILE_WIDTH - 1) // TILE_WIDTH, (height + TILE_HEIGHT - 1) // TILE_HEIGHT
     tiles = tiles_x * tiles_y
     offsets = np.full((tiles, BLOCKS, 3, LANES), np.inf, np.float32)
-    middles = np.zeros((tiles, BLOCKS, HALVES, 3), np.float64)
+    middles = np.zeros((tiles, BLOCKS, parts, 3), np.float64)
     block_boxes = np.full((tiles, 6, BLOCKS), -1.0, np.float32)
     groups = (tiles + GROUP - 1) // GROUP
     tile_boxes = np.full((6, groups * GROUP), -1.0, np.float32)
@@ -131,8 +132,8 @@ def ray_blocks(directions):
             _put_box(block_boxes[tile], block, low, high)
             for k in range(3):
                 tile_low[k], tile_high[k] = min(tile_low[k], low[k]), max(tile_high[k], high[k])
-            for half in range(HALVES):
-                _put_offsets(units, half, offsets[tile, block], middles[tile, block])
+            for part in range(parts):
+                _put_offsets(units, part, offsets[tile, block], middles[tile, block])
         for k in range(3):
             lows[tile, k], highs[tile, k] = tile_low[k], tile_high[k]
         _put_box(tile_boxes, tile, tile_low, tile_high)
@@ -164,18 +165,19 @@ def block_planes(values):
     return planes
 
 
-def image_rays(directions, offsets):
+def image_rays(directions, offsets, parts):
     """What tracing wants to know of an image of rays.
 
     Args:
         directions: [h, w, 3].
         offsets: [h, w, 3] origins less the eye, or empty where all begin in it.
+        parts: as in ray_blocks.
 
     Returns:
         offsets of directions, [tiles, 64, 3, 32] origins or [0, 0, 0, 0], then what else ray_blocks gives;
         the largest sizes of the origins' coordinates [3], and how far from the eye any is.
     """
-    first, *rest = ray_blocks(directions)
+    first, *rest = ray_blocks(directions, parts)
     if not offsets.size:
         return first, np.zeros((0, 0, 0, 0), np.float32), *rest, np.zeros(3, np.float32), 0.0
     extent = np.abs(offsets).max((0, 1)).astype(np.float32)

@@ -78,16 +78,20 @@ def load_rays(moving, rays, offsets, beginnings, tile, block):
 
 
 @lane_function
-def middle_of(middles, tile, block):
-    """The middles of a block's halves."""
-    first, second = middles[tile, block, 0], middles[tile, block, 1]
+def middles_of(exact, middles, tile, block):
+    """The middle of a block, or those of its halves where each ray has its own order."""
+    first, second = middles[tile, block, 0], middles[tile, block, -1]
+    if len(exact) == 0:
+        return ((first[0], first[1], first[2]),)
     return (first[0], first[1], first[2]), (second[0], second[1], second[2])
 
 
 @lane_function
 def _along(a, b, c, middle):
-    """(a, b, c) . middle of both halves of a block, made in float64."""
-    first, second = middle
+    """(a, b, c) . middle, made in float64."""
+    first, second = middle[0], middle[-1]
+    if len(middle) == 1:
+        return ln.spread(LANES, np.float32(a * first[0] + b * first[1] + c * first[2]))
     return ln.halves(
         LANES,
         np.float32(a * first[0] + b * first[1] + c * first[2]),
@@ -129,7 +133,7 @@ def meet(moving, rays, flat, at, fine, local, middle):
         rays: planes from load_rays.
         flat, at: records, and where that of the Gaussian begins.
         fine, local: their float64 companions, and the row of the Gaussian's.
-        middle: from middle_of.
+        middle: from middles_of.
     """
     ux, uy, uz = _direction(rays, flat, at, fine, local, middle)
     s = ux * ux + uy * uy

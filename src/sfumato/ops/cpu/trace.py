@@ -8,7 +8,7 @@ from sfumato.ops.cpu import lanes as ln
 from sfumato.ops.cpu.blending import LOG2_ALPHA_MIN, STRIPS, blend
 from sfumato.ops.cpu.image_rays import LANES, lane_of
 from sfumato.ops.cpu.jit import lane_function, lane_kernel
-from sfumato.ops.cpu.ray_response import copy_tile, load_rays, may_be_cut, meet, middle_of, room_of_tiles
+from sfumato.ops.cpu.ray_response import copy_tile, load_rays, may_be_cut, meet, middles_of, room_of_tiles
 from sfumato.ops.cpu.splats import list_blocks
 from sfumato.ops.cpu.tiles import (
     BLOCK_COLUMNS,
@@ -123,7 +123,7 @@ def trace_forward(
                 if x0 >= width or y0 >= height:
                     continue
                 some = load_rays(moving, rays, offsets, beginnings, tile, block)
-                middle, limits = middle_of(middles, tile, block), (near, far)
+                middle, limits = middles_of(exact, middles, tile, block), (near, far)
                 names, bit = lists[block, : counts[block]], np.uint64(1) << np.uint64(block)
                 if len(exact) > 0:
                     transmittance, travelled, colour = _see_in_their_orders(

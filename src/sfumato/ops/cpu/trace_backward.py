@@ -17,7 +17,7 @@ from sfumato.ops.cpu.ray_response import (
     copy_tile,
     load_rays,
     meet,
-    middle_of,
+    middles_of,
     room_of_tiles,
 )
 from sfumato.ops.cpu.splats import list_blocks
@@ -274,7 +274,7 @@ def trace_backward(
                 if x0 >= width or y0 >= height or counts[block] == 0:
                     continue
                 some = load_rays(moving, rays, offsets, beginnings, tile, block)
-                middle, limits = middle_of(middles, tile, block), (near, far)
+                middle, limits = middles_of(exact, middles, tile, block), (near, far)
                 names = lists[block, : counts[block]]
                 _load_outputs(deep, planes, outputs, background, pulls, x0, y0)
                 grads = bundles.load_channels(LANES, channels, planes, _TO_CHANNELS)

@@ -133,6 +133,16 @@ def test_degrees_above_3_are_dropped(tmp_path, package, caplog):
     assert got.sh_degree == 3 and "degree 4" in caplog.text
 
 
+def test_refuses_a_transform_that_usd_does_not_know(tmp_path, package, capfd):
+    content = text(tmp_path / "a.usda").read_bytes()
+    broken = content.replace(b"xformOp:tr", b"xformOp:tr\0", 2)
+    assert broken != content
+    (tmp_path / "b.usda").write_bytes(broken)
+    with pytest.raises(FormatError, match="damaged"):
+        load(tmp_path / "b.usda")
+    assert capfd.readouterr().err == ""
+
+
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(edits=changes)
 def test_any_change_of_text_loads_or_is_a_format_error(tmp_path, package, edits):

@@ -310,5 +310,5 @@ def trace(
     )  # fmt: skip
     order, pair_rank = kept[0], kept[3]
     visible = torch.zeros(len(means), dtype=torch.bool)
-    visible[order[pair_rank.long()].long()] = True
+    visible.index_fill_(0, order.index_select(0, pair_rank).long(), True)
     return Traced(image, alpha, distance if distances else None, visible)

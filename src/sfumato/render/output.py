@@ -68,14 +68,15 @@ class PulledGaussians:
         means: [n, 3] the means as they were traced.
         absolute_gradient_probe: [n] leaf whose ``grad`` is, after a backward pass, the sum over rays of
             the length of the gradient of ``means``; None if it was not asked for.
-        half_image: [n] scene units that half of the image spans at each mean's distance; None for rays
-            that make no image.
+        viewpoint: [3] where the rays begin, world frame; None for rays that make no image.
+        half_image: length that half of the image spans at the distance 1 from there.
     """
 
     visible: Tensor
     means: Tensor
     absolute_gradient_probe: Tensor | None
-    half_image: Tensor | None
+    viewpoint: Tensor | None
+    half_image: float
 
     def watch(self) -> None:
         self.means.retain_grad()
@@ -83,10 +84,11 @@ class PulledGaussians:
     def pull(self) -> Tensor | None:
         probe = self.absolute_gradient_probe
         pull = self.means.grad if probe is None else probe.grad
-        if pull is None or self.half_image is None:
+        if pull is None or self.viewpoint is None:
             return None
         with torch.no_grad():
-            return (pull.norm(dim=1) if probe is None else pull) * self.half_image
+            half_image = (self.means - self.viewpoint).norm(dim=1) * self.half_image
+            return (pull.norm(dim=1) if probe is None else pull) * half_image
 
 
 @dataclass(frozen=True)

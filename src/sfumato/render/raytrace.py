@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
@@ -61,7 +59,10 @@ def raytrace(gaussians: Gaussians, rays: Rays | Camera, settings: TraceSettings 
         depth = traced.distance / traced.alpha.clamp_min(_LEAST_ALPHA)
         if camera is not None:
             depth = depth * pixel_directions(camera, like=like)[..., 2]
-    seen = PulledGaussians(traced.visible, means, probe, _image_scale(gaussians, camera))
+    viewpoint, half_image = None, 0.0
+    if camera is not None:
+        viewpoint, half_image = camera.centre_world.detach().to(means), camera.half_image
+    seen = PulledGaussians(traced.visible, means, probe, viewpoint, half_image)
     return Render(traced.image, traced.alpha, depth, seen)
 
 
@@ -111,14 +112,3 @@ def _is_near_one_point(offsets: Tensor, gaussians: Gaussians, eye: Tensor) -> bo
     if len(gaussians) == 0:
         return True
     return bool(offsets.abs().max() <= _NEAR_ONE_POINT * (gaussians.means - eye).norm(dim=1).median())
-
-
-@torch.no_grad()
-def _image_scale(gaussians: Gaussians, camera: Camera | None) -> Tensor | None:
-    """[n] scene units that are half a picture at a Gaussian's distance; None without a picture."""
-    if camera is None:
-        return None
-    halves = [0.5 * side / focal for side, focal in zip(camera.size_px, camera.focal_px, strict=True)]
-    return (gaussians.means - camera.centre_world.to(gaussians.means)).norm(dim=1) * math.sqrt(
-        halves[0] * halves[1]
-    )

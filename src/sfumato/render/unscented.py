@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property, partial
 
-import torch
 from torch import Tensor
 
 from sfumato import ops
@@ -98,8 +96,9 @@ def rasterize_bent(gaussians: Gaussians, camera: Camera, settings: RasterSetting
     if settings.depth:
         depth = traced.distance / traced.alpha.clamp_min(_LEAST_ALPHA)
         depth = depth * pixel_directions(camera, like=like)[..., 2]
-    half_image = _half_image(gaussians, camera, rays.viewpoint)
-    seen = BentGaussians(traced.visible, means, probe, half_image, gaussians, camera)
+    seen = BentGaussians(
+        traced.visible, means, probe, rays.viewpoint.detach(), camera.half_image, gaussians, camera
+    )
     return Render(traced.image, traced.alpha, depth, seen)
 
 
@@ -132,10 +131,3 @@ def _placed(camera: Camera, points: Tensor) -> tuple[Tensor, Tensor]:
         return pixels, z
     eye = camera_rays(camera, like=points).viewpoint.detach()
     return pixels, (points - eye).norm(dim=1)
-
-
-@torch.no_grad()
-def _half_image(gaussians: Gaussians, camera: Camera, eye: Tensor) -> Tensor:
-    """[n] scene units that are half a picture at a Gaussian's distance."""
-    halves = [0.5 * side / focal for side, focal in zip(camera.size_px, camera.focal_px, strict=True)]
-    return (gaussians.means - eye).norm(dim=1) * math.sqrt(halves[0] * halves[1])

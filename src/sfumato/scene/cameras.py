@@ -72,6 +72,12 @@ class Camera:
         rotation, translation = self.camera_from_world[:3, :3], self.camera_from_world[:3, 3]
         return -rotation.T @ translation
 
+    @property
+    def half_image(self) -> float:
+        """Length that half of the picture spans at the distance 1, the geometric mean of both axes."""
+        width, height = (0.5 * side / focal for side, focal in zip(self.size_px, self.focal_px, strict=True))
+        return math.sqrt(width * height)
+
     def resized(self, width: int, height: int) -> Camera:
         """The same camera with its picture resampled to ``width`` x ``height`` pixels."""
         sx, sy = width / self.width, height / self.height

@@ -150,19 +150,30 @@ def ray_blocks(directions, parts):
 
 @kernel
 def block_planes(values):
-    """[tiles, 64, 3, 32] of values [h, w, 3], block by block; 0 outside the image."""
+    """Values [h, w, 3] block by block, and what they come to.
+
+    Returns:
+        [tiles, 64, 3, 32], 0 outside the image; [tiles, 3] largest sizes of each coordinate; [tiles] largest
+        squared lengths.
+    """
     height, width = values.shape[:2]
     tiles_x, tiles_y = (width + TILE_WIDTH - 1) // TILE_WIDTH, (height + TILE_HEIGHT - 1) // TILE_HEIGHT
     planes = np.zeros((tiles_x * tiles_y, BLOCKS, 3, LANES), np.float32)
+    extents, lengths2 = np.zeros((tiles_x * tiles_y, 3), np.float32), np.zeros(tiles_x * tiles_y)
     for tile in prange(tiles_x * tiles_y):
         for block in range(BLOCKS):
             x0 = (tile % tiles_x) * TILE_WIDTH + (block % BLOCK_COLUMNS) * BLOCK_WIDTH
             y0 = (tile // tiles_x) * TILE_HEIGHT + (block // BLOCK_COLUMNS) * BLOCK_HEIGHT
             for y in range(y0, min(y0 + BLOCK_HEIGHT, height)):
                 for x in range(x0, min(x0 + BLOCK_WIDTH, width)):
+                    length2 = 0.0
                     for k in range(3):
-                        planes[tile, block, k, lane_of(y - y0, x - x0)] = values[y, x, k]
-    return planes
+                        value = values[y, x, k]
+                        planes[tile, block, k, lane_of(y - y0, x - x0)] = value
+                        extents[tile, k] = max(extents[tile, k], abs(value))
+                        length2 += np.float64(value) * value
+                    lengths2[tile] = max(lengths2[tile], length2)
+    return planes, extents, lengths2
 
 
 def image_rays(directions, offsets, parts):
@@ -180,6 +191,5 @@ def image_rays(directions, offsets, parts):
     first, *rest = ray_blocks(directions, parts)
     if not offsets.size:
         return first, np.zeros((0, 0, 0, 0), np.float32), *rest, np.zeros(3, np.float32), 0.0
-    extent = np.abs(offsets).max((0, 1)).astype(np.float32)
-    reach = float(np.sqrt((offsets.astype(np.float64) ** 2).sum(-1).max()))
-    return first, block_planes(offsets), *rest, extent, reach
+    planes, extents, lengths2 = block_planes(offsets)
+    return first, planes, *rest, extents.max(0), float(np.sqrt(lengths2.max()))

@@ -65,6 +65,17 @@ def load(path: Path) -> Gaussians:
         ConfigError: usd-core is not installed.
     """
     usd = _package(path)
+    # Collects what would go to stderr.
+    quiet = usd.UsdUtils.CoalescingDiagnosticDelegate()
+    try:
+        return _read(usd, path)
+    except usd.Tf.ErrorException:
+        raise FormatError(f"{path} cannot be read as OpenUSD: it is damaged or no USD file") from None
+    finally:
+        del quiet
+
+
+def _read(usd: SimpleNamespace, path: Path) -> Gaussians:
     stage = _open(usd, path)
     scene_from_world = Y_UP_FROM_SCENE
     if usd.UsdGeom.GetStageUpAxis(stage) == usd.UsdGeom.Tokens.z:
@@ -128,14 +139,7 @@ def _package(path: Path) -> SimpleNamespace:
 
 def _open(usd: SimpleNamespace, path: Path) -> Any:
     """The stage of a file, unless it draws on files elsewhere."""
-    # Collects what would go to stderr.
-    quiet = usd.UsdUtils.CoalescingDiagnosticDelegate()
-    try:
-        stage = usd.Usd.Stage.Open(str(path.resolve()))
-    except usd.Tf.ErrorException:
-        raise FormatError(f"{path} cannot be read as OpenUSD: it is damaged or no USD file") from None
-    finally:
-        del quiet
+    stage = usd.Usd.Stage.Open(str(path.resolve()))
     folder = path.resolve().parent
     for layer in stage.GetUsedLayers():
         if not layer.anonymous and not Path(layer.realPath or "/").is_relative_to(folder):

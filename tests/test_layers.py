@@ -89,8 +89,9 @@ HELPERS_OF_OPS = {
     "ops": {"backend", "constants"},
     "reference": {"blending_gradients", "shape_gradients", "parameter_gradients", "ray_gradients"},
     "cpu": {
-        *("bundles", "jit", "lanes", "splats"),
-        *("image_rays", "trace_backward", "trace_hits", "trace_records", "trace_tiles"),
+        *("blending", "bundles", "jit", "lanes", "splats", "vectors"),
+        *("image_rays", "ray_response", "trace_backward", "trace_gradients", "trace_hits"),
+        *("trace_records", "trace_tiles"),
         *("bvh", "bvh_order", "free_gather", "free_rays", "free_shade", "lane_search", "ray_walk"),
     },
 }

@@ -9,7 +9,7 @@ from lens_examples import EXAMPLES
 import sfumato
 from sfumato.errors import ConfigError, ShapeError
 from sfumato.maths.rigid import rigid_from_twist
-from sfumato.scene import pixel_directions as kept
+from sfumato.scene import kept
 from sfumato.scene.cameras import Camera
 from sfumato.scene.lenses import PINHOLE, Lens
 from sfumato.scene.pixel_directions import pixel_directions, pixels_with_rays
@@ -135,11 +135,36 @@ def test_a_resized_camera_keeps_its_shutter():
 def test_directions_are_kept_for_cameras_of_one_kind_and_bounded(monkeypatch):
     assert pixel_directions(camera()) is pixel_directions(replace(camera(), camera_from_world=END))
     assert pixel_directions(camera()) is not pixel_directions(camera(focal_px=(9.0, 9.0)))
-    few = kept._Kept()
+    few = kept.Kept()
     monkeypatch.setattr(kept, "MAX_BYTES", 2000)
     for i, count in enumerate((100, 100, 100, 1000)):
-        few.keep((i,), torch.zeros(count, dtype=torch.float64))
-    assert [few.find((i,)) is not None for i in range(4)] == [False, True, True, False]
+        few.keep(i, torch.zeros(count), 8 * count)
+    assert [few.find(i) is not None for i in range(4)] == [False, True, True, False]
+
+
+def test_rays_of_a_camera_at_rest_are_kept():
+    still = camera()
+    assert camera_rays(still) is camera_rays(replace(still))
+    others = [replace(still, camera_from_world=END), camera(lens=Lens("ortho")), camera(focal_px=(9.0, 9.0))]
+    others += [camera(shutter=Shutter(END, way)) for way in ("up", "down")]
+    others += [camera(shutter=Shutter(START, "up"))]
+    seen = [camera_rays(each) for each in (still, *others)]
+    assert len({id(rays) for rays in seen}) == len(seen)
+    assert camera_rays(still, like=torch.zeros(0)).directions.dtype == torch.float32
+    for moved in (
+        replace(still, camera_from_world=START.clone().requires_grad_()),
+        camera(shutter=Shutter(END.clone().requires_grad_(), "up")),
+    ):
+        assert camera_rays(moved) is not camera_rays(moved) and camera_rays(moved).directions.requires_grad
+
+
+def test_what_is_kept_in_inference_mode_can_be_trained_with_afterwards():
+    seen = camera(lens=Lens("opencv", (0.011, 0.0, 0.0, 0.0)))
+    with torch.inference_mode():
+        camera_rays(seen)
+    weights = torch.ones(3, dtype=torch.float64, requires_grad=True)
+    (camera_rays(seen).directions * pixel_directions(seen) * weights).sum().backward()
+    assert weights.grad.isfinite().all()
 
 
 def test_free_rays_are_checked():

@@ -92,22 +92,8 @@ def _trace(
 
 
 @_trace.register_fake
-def _(
-    means,
-    quats,
-    scales,
-    opacities,
-    colours,
-    eye,
-    directions,
-    offsets,
-    background,
-    absgrad_probe,
-    depths,
-    near,
-    far,
-    distances,
-):
+def _(means, quats, scales, opacities, colours, eye, directions, offsets, background, probe, depths, *limits):
+    *_, distances = limits
     sizes = torch.library.get_ctx()
     visible, slots, pairs = (sizes.new_dynamic_size() for _ in range(3))
     height, width = directions.shape[:2]
@@ -144,7 +130,7 @@ def _trace_backward(
     absolute: bool,
 ) -> list[Tensor]:
     from sfumato.ops.cpu.trace_backward import trace_backward
-    from sfumato.ops.cpu.trace_records import sums_layout, trace_gradients
+    from sfumato.ops.cpu.trace_gradients import sums_layout, trace_gradients
 
     _, quats, scales, opacities, colours = scene
     order, starts, slot_pair, pair_rank, pair_mask, tile_starts, *seen = map(as_array, kept)

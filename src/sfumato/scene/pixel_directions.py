@@ -2,48 +2,18 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from sfumato.scene.cameras import Camera
+from sfumato.scene.kept import Kept, lasting
 from sfumato.scene.unprojection import undistort
-
-MAX_BYTES = 256 << 20
-"""Bound on the directions that are kept."""
 
 _ROWS_AT_ONCE_PX = 1 << 18
 
 
-class _Kept:
-    """Least recently used tensors leave when the rest would exceed ``MAX_BYTES``."""
-
-    def __init__(self) -> None:
-        self._tensors: OrderedDict[tuple, Tensor] = OrderedDict()
-        self._num_bytes = 0
-        self._lock = threading.Lock()
-
-    def find(self, key: tuple) -> Tensor | None:
-        with self._lock:
-            if key in self._tensors:
-                self._tensors.move_to_end(key)
-            return self._tensors.get(key)
-
-    def keep(self, key: tuple, tensor: Tensor) -> None:
-        with self._lock:
-            if key in self._tensors or tensor.nbytes > MAX_BYTES:
-                return
-            self._tensors[key] = tensor
-            self._num_bytes += tensor.nbytes
-            while self._num_bytes > MAX_BYTES:
-                _, dropped = self._tensors.popitem(last=False)
-                self._num_bytes -= dropped.nbytes
-
-
-_kept = _Kept()
+_kept: Kept[Tensor] = Kept()
 
 
 def pixel_directions(camera: Camera, *, like: Tensor | None = None) -> Tensor:
@@ -60,8 +30,9 @@ def pixel_directions(camera: Camera, *, like: Tensor | None = None) -> Tensor:
     key = (camera.lens, camera.focal_px, camera.centre_px, camera.size_px, like.dtype, str(like.device))
     directions = _kept.find(key)
     if directions is None:
-        directions = _computed(camera, like)
-        _kept.keep(key, directions)
+        with lasting():
+            directions = _computed(camera, like)
+        _kept.keep(key, directions, directions.nbytes)
     return directions
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from sfumato.checks import check_shapes
 from sfumato.errors import ConfigError, ShapeError
 from sfumato.scene.cameras import Camera
+from sfumato.scene.kept import Kept, lasting
 from sfumato.scene.pixel_directions import image_plane, pixel_directions
 from sfumato.scene.shutter import pose_between
 
@@ -55,6 +56,9 @@ class Rays:
         return tuple(self.directions.shape[:-1])
 
 
+_kept: Kept[Rays] = Kept()
+
+
 def camera_rays(camera: Camera, *, like: Tensor | None = None) -> Rays:
     """The rays through the centres of a camera's pixels.
 
@@ -67,7 +71,7 @@ def camera_rays(camera: Camera, *, like: Tensor | None = None) -> Rays:
 
     Returns:
         Rays [h, w] of unit directions; zero where the lens has no answer for a pixel. Origins are [3],
-        one for all, where they are equal.
+        one for all, where they are equal. They are shared where poses need no gradient: do not write to them.
 
     Raises:
         ConfigError: the shutter's poses are half a turn apart.
@@ -75,7 +79,21 @@ def camera_rays(camera: Camera, *, like: Tensor | None = None) -> Rays:
     Gradients: camera.camera_from_world, and camera.shutter.camera_from_world_end.
     """
     like = camera.camera_from_world if like is None else like
-    return placed(camera, pixel_directions(camera, like=like), lens_plane(camera, like))
+    shutter = camera.shutter
+    poses = [camera.camera_from_world] + ([] if shutter is None else [shutter.camera_from_world_end])
+    key = (
+        *(camera.lens, camera.focal_px, camera.centre_px, camera.size_px, like.dtype, str(like.device)),
+        shutter and shutter.direction,
+        *(pose.detach().cpu().numpy().tobytes() for pose in poses),
+    )
+    if any(pose.requires_grad for pose in poses):
+        return placed(camera, pixel_directions(camera, like=like), lens_plane(camera, like))
+    rays = _kept.find(key)
+    if rays is None:
+        with lasting():
+            rays = placed(camera, pixel_directions(camera, like=like), lens_plane(camera, like))
+        _kept.keep(key, rays, rays.directions.nbytes + rays.origins.nbytes)
+    return rays
 
 
 def lens_plane(camera: Camera, like: Tensor) -> Tensor | None:

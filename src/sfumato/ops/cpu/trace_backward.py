@@ -1,7 +1,7 @@
 """The gradient of blending along rays: front to back once more, with the same decisions.
 
 Nothing is stored per ray but the image (Deybach 2025, eq. 21). Sums over a tile's rays go to a row of
-their own per (Gaussian, tile) pair and are gathered afterwards (see trace_records).
+their own per (Gaussian, tile) pair and are gathered afterwards (see trace_gradients).
 """
 
 import numpy as np

@@ -1,0 +1,51 @@
+"""What is dear to make and asked for again, up to a bound of memory."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
+from typing import Generic, TypeVar
+
+import torch
+
+Value = TypeVar("Value")
+MAX_BYTES = 256 << 20
+"""Bound on what one ``Kept`` holds."""
+
+
+@contextmanager
+def lasting() -> Iterator[None]:
+    """Tensors that are made here belong to no graph, and may enter one even if inference mode is on now."""
+    with torch.inference_mode(False), torch.no_grad():
+        yield
+
+
+class Kept(Generic[Value]):
+    """Values by key; the least recently used leave when the rest would exceed ``MAX_BYTES``.
+
+    Any thread may use it. What it holds is shared: do not write to it, and make it under ``lasting``.
+    """
+
+    def __init__(self) -> None:
+        self._values: OrderedDict[Hashable, tuple[Value, int]] = OrderedDict()
+        self._num_bytes = 0
+        self._lock = threading.Lock()
+
+    def find(self, key: Hashable) -> Value | None:
+        """The value of a key, or None."""
+        with self._lock:
+            if key not in self._values:
+                return None
+            self._values.move_to_end(key)
+            return self._values[key][0]
+
+    def keep(self, key: Hashable, value: Value, num_bytes: int) -> None:
+        """Hold a value of a size; not if it is larger than the bound."""
+        with self._lock:
+            if key in self._values or num_bytes > MAX_BYTES:
+                return
+            self._values[key] = value, num_bytes
+            self._num_bytes += num_bytes
+            while self._num_bytes > MAX_BYTES:
+                _, (_, dropped) = self._values.popitem(last=False)
+                self._num_bytes -= dropped

@@ -6,9 +6,8 @@ ALPHA_MIN = 1.0 / 255.0
 ALPHA_MAX = 0.999
 # What lies behind this transmittance adds less than a fortieth of an 8-bit step.
 TRANSMITTANCE_STOP = 1e-4
-# Tiles: 64 blocks of 8x4 pixels, so that a 64-bit mask names them all.
+# Tiles of the rasterizer: 64 blocks of 8x4 pixels, so that a 64-bit mask names them all.
 TILE_WIDTH_PX, TILE_HEIGHT_PX = 64, 32
-BLOCK_WIDTH_PX, BLOCK_HEIGHT_PX = 8, 4
 # What the ray tracer keeps of a Gaussian: float32 numbers besides its channels, and float64 ones.
 TRACE_RECORD, TRACE_FINE = 13, 6
 # Triangles reach this share of themselves over their edges, so that rounding leaves no crack between two.

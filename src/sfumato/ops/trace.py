@@ -9,14 +9,7 @@ from torch import Tensor
 from sfumato.checks import check_shapes
 from sfumato.ops import reference
 from sfumato.ops.backend import as_array, uses_definition
-from sfumato.ops.constants import (
-    BLOCK_HEIGHT_PX,
-    BLOCK_WIDTH_PX,
-    TILE_HEIGHT_PX,
-    TILE_WIDTH_PX,
-    TRACE_FINE,
-    TRACE_RECORD,
-)
+from sfumato.ops.constants import TRACE_FINE, TRACE_RECORD
 
 
 class Traced(NamedTuple):
@@ -57,7 +50,7 @@ def _trace(
     far: float,
     distances: bool,
 ) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
-    from sfumato.ops.cpu.image_rays import image_rays
+    from sfumato.ops.cpu.image_rays import PARTS, image_rays
     from sfumato.ops.cpu.trace import trace_forward
     from sfumato.ops.cpu.trace_records import trace_records
     from sfumato.ops.cpu.trace_tiles import bin_rays
@@ -65,7 +58,7 @@ def _trace(
     exact = depths.numel() == 0
     # One order for all is a rasterizer's, for which thousandths of a pixel are fine enough.
     planes, begins, middles, *boxes, view, extent, reach = image_rays(
-        as_array(directions), as_array(offsets), 2 if exact else 1
+        as_array(directions), as_array(offsets), PARTS if exact else 1
     )
     records, fine, away = trace_records(
         *map(as_array, (means, quats, scales, opacities, colours, eye)), reach, view
@@ -93,20 +86,21 @@ def _trace(
 
 @_trace.register_fake
 def _(means, quats, scales, opacities, colours, eye, directions, offsets, background, probe, depths, *limits):
+    from sfumato.ops.cpu.image_rays import BLOCKS, LANES, PARTS, TILE_HEIGHT, TILE_WIDTH
+
     *_, distances = limits
     sizes = torch.library.get_ctx()
     visible, slots, pairs = (sizes.new_dynamic_size() for _ in range(3))
     height, width = directions.shape[:2]
-    tiles = -(-width // TILE_WIDTH_PX) * -(-height // TILE_HEIGHT_PX)
+    tiles = -(-width // TILE_WIDTH) * -(-height // TILE_HEIGHT)
     lengths = (visible, visible + 1, slots, pairs, pairs, tiles + 1)
     dtypes = (torch.int32, torch.int64, torch.int64, torch.int32, torch.int64, torch.int64)
     kept = [means.new_empty(n, dtype=t) for n, t in zip(lengths, dtypes, strict=True)]
     n, d = colours.shape
-    block, moving = BLOCK_WIDTH_PX * BLOCK_HEIGHT_PX, offsets.numel() > 0
-    planes = (tiles, TILE_WIDTH_PX * TILE_HEIGHT_PX // block, 3, block)
+    planes, moving = (tiles, BLOCKS, 3, LANES), offsets.numel() > 0
     kept += [means.new_empty(n, TRACE_RECORD + d), means.new_empty(n, TRACE_FINE, dtype=torch.float64)]
     kept += [means.new_empty(planes), means.new_empty(planes if moving else (0, 0, 0, 0))]
-    parts = 1 if depths.numel() > 0 else 2
+    parts = 1 if depths.numel() > 0 else PARTS
     kept.append(means.new_empty(*planes[:2], parts, 3, dtype=torch.float64))
     distance = means.new_empty((height, width) if distances else (0, 0))
     return means.new_empty(height, width, d), means.new_empty(height, width), distance, kept

@@ -3,12 +3,17 @@
 import numpy as np
 from numba import prange
 
-from sfumato.ops.cpu.jit import kernel, scalar
-from sfumato.ops.cpu.tiles import BLOCK_COLUMNS, BLOCK_HEIGHT, BLOCK_WIDTH, BLOCKS, TILE_HEIGHT, TILE_WIDTH
+from sfumato.ops.cpu.jit import REGISTER_LANES, kernel, scalar
 
+# A block is as many rays as two registers hold: more leave none for what is made of them.
+PART_WIDTH = BLOCK_HEIGHT = 4
+PARTS = 2 * REGISTER_LANES // (PART_WIDTH * BLOCK_HEIGHT)
+BLOCK_WIDTH = PARTS * PART_WIDTH
 LANES = BLOCK_WIDTH * BLOCK_HEIGHT
-# The lanes of a block are those of its left half, then those of the right.
-_HALF_WIDTH = BLOCK_WIDTH // 2
+# A tile is 64 blocks, so that a 64-bit mask names them all.
+BLOCK_COLUMNS = BLOCK_ROWS = 8
+BLOCKS = BLOCK_COLUMNS * BLOCK_ROWS
+TILE_WIDTH, TILE_HEIGHT = BLOCK_COLUMNS * BLOCK_WIDTH, BLOCK_ROWS * BLOCK_HEIGHT
 # Boxes are tested in groups of this many; tiles are padded to it.
 GROUP = 16
 # Boxes of unit vectors are kept in float32: they are widened by a few of its roundings.
@@ -48,8 +53,8 @@ def _cone(boxes, view):
 
 @scalar
 def lane_of(row, column):
-    """Lane of a pixel of a block."""
-    return (column // _HALF_WIDTH) * (LANES // 2) + row * _HALF_WIDTH + column % _HALF_WIDTH
+    """Lane of a pixel of a block: its parts, 4x4 pixels, follow one another."""
+    return (column // PART_WIDTH) * (LANES // PARTS) + row * PART_WIDTH + column % PART_WIDTH
 
 
 @scalar
@@ -69,7 +74,7 @@ def _unit(directions, y, x, unit):
 
 @scalar
 def _put_offsets(units, part, offsets, middles):
-    """Middle of a part of a block's unit vectors [3, 32], infinite where there are none; offsets from it.
+    """Middle of a part of a block's unit vectors [3, LANES], infinite where there are none; offsets from it.
 
     Where there is no ray, the first coordinate is infinite and the others are those of some direction.
     """
@@ -91,11 +96,11 @@ def ray_blocks(directions, parts):
 
     Args:
         directions: [h, w, 3] float32 of any length; zero where there is no ray.
-        parts: 2 for halves of blocks that have middles of their own, 1 for blocks. The nearer the middle, the
-            finer what float32 keeps of a direction.
+        parts: PARTS for parts of blocks that have middles of their own, 1 for blocks. The nearer the middle,
+            the finer what float32 keeps of a direction.
 
     Returns:
-        offsets [tiles, 64, 3, 32] float32 from the middle of the part; the first coordinate is
+        offsets [tiles, 64, 3, LANES] float32 from the middle of the part; the first coordinate is
         infinite where there is no ray;
         middles [tiles, 64, parts, 3] float64;
         block_boxes [tiles, 6, 64], tile_boxes [6, tiles padded to 16] and group_boxes [6, groups of 16 tiles
@@ -153,8 +158,8 @@ def block_planes(values):
     """Values [h, w, 3] block by block, and what they come to.
 
     Returns:
-        [tiles, 64, 3, 32], 0 outside the image; [tiles, 3] largest sizes of each coordinate; [tiles] largest
-        squared lengths.
+        [tiles, 64, 3, LANES], 0 outside the image; [tiles, 3] largest sizes of each coordinate; [tiles]
+        largest squared lengths.
     """
     height, width = values.shape[:2]
     tiles_x, tiles_y = (width + TILE_WIDTH - 1) // TILE_WIDTH, (height + TILE_HEIGHT - 1) // TILE_HEIGHT
@@ -185,7 +190,7 @@ def image_rays(directions, offsets, parts):
         parts: as in ray_blocks.
 
     Returns:
-        offsets of directions, [tiles, 64, 3, 32] origins or [0, 0, 0, 0], then what else ray_blocks gives;
+        offsets of directions, [tiles, 64, 3, LANES] origins or [0, 0, 0, 0], then what else ray_blocks gives;
         the largest sizes of the origins' coordinates [3], and how far from the eye any is.
     """
     first, *rest = ray_blocks(directions, parts)

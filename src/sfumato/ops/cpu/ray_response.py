@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sfumato.ops.cpu import lanes as ln
-from sfumato.ops.cpu.image_rays import BLOCKS, LANES
+from sfumato.ops.cpu.image_rays import BLOCKS, LANES, PARTS
 from sfumato.ops.cpu.jit import lane_function
 from sfumato.ops.cpu.trace_records import FARTHEST, FINE, LOG2_OPACITY, NEAREST, W, X, Y, Z
 
@@ -79,23 +79,23 @@ def load_rays(moving, rays, offsets, beginnings, tile, block):
 
 @lane_function
 def middles_of(exact, middles, tile, block):
-    """The middle of a block, or those of its halves where each ray has its own order."""
-    first, second = middles[tile, block, 0], middles[tile, block, -1]
-    if len(exact) == 0:
+    """The middle of a block, or those of its two parts where each ray has its own order."""
+    first, last = middles[tile, block, 0], middles[tile, block, -1]
+    if len(exact) == 0 or PARTS == 1:
         return ((first[0], first[1], first[2]),)
-    return (first[0], first[1], first[2]), (second[0], second[1], second[2])
+    return (first[0], first[1], first[2]), (last[0], last[1], last[2])
 
 
 @lane_function
 def _along(a, b, c, middle):
     """(a, b, c) . middle, made in float64."""
-    first, second = middle[0], middle[-1]
+    first, last = middle[0], middle[-1]
     if len(middle) == 1:
         return ln.spread(LANES, np.float32(a * first[0] + b * first[1] + c * first[2]))
     return ln.halves(
         LANES,
         np.float32(a * first[0] + b * first[1] + c * first[2]),
-        np.float32(a * second[0] + b * second[1] + c * second[2]),
+        np.float32(a * last[0] + b * last[1] + c * last[2]),
     )
 
 

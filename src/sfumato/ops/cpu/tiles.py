@@ -12,7 +12,7 @@ from sfumato.ops import constants
 from sfumato.ops.cpu import lanes as ln
 from sfumato.ops.cpu.jit import kernel, lane_function, lane_kernel, scalar, serial_kernel
 
-BLOCK_WIDTH, BLOCK_HEIGHT = constants.BLOCK_WIDTH_PX, constants.BLOCK_HEIGHT_PX
+BLOCK_WIDTH, BLOCK_HEIGHT = 8, 4
 TILE_WIDTH, TILE_HEIGHT = constants.TILE_WIDTH_PX, constants.TILE_HEIGHT_PX
 BLOCK_COLUMNS, BLOCK_ROWS = TILE_WIDTH // BLOCK_WIDTH, TILE_HEIGHT // BLOCK_HEIGHT
 BLOCKS = BLOCK_COLUMNS * BLOCK_ROWS

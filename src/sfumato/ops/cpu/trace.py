@@ -6,18 +6,19 @@ from numba import prange
 from sfumato.ops.cpu import bundles
 from sfumato.ops.cpu import lanes as ln
 from sfumato.ops.cpu.blending import LOG2_ALPHA_MIN, STRIPS, blend
-from sfumato.ops.cpu.image_rays import LANES, lane_of
-from sfumato.ops.cpu.jit import lane_function, lane_kernel
-from sfumato.ops.cpu.ray_response import copy_tile, load_rays, may_be_cut, meet, middles_of, room_of_tiles
-from sfumato.ops.cpu.splats import list_blocks
-from sfumato.ops.cpu.tiles import (
+from sfumato.ops.cpu.image_rays import (
     BLOCK_COLUMNS,
     BLOCK_HEIGHT,
     BLOCK_WIDTH,
     BLOCKS,
+    LANES,
     TILE_HEIGHT,
     TILE_WIDTH,
+    lane_of,
 )
+from sfumato.ops.cpu.jit import lane_function, lane_kernel
+from sfumato.ops.cpu.ray_response import copy_tile, load_rays, may_be_cut, meet, middles_of, room_of_tiles
+from sfumato.ops.cpu.splats import list_blocks
 from sfumato.ops.cpu.trace_hits import SLOT, TAU, look_ahead, room_of_entries, seen, walk
 from sfumato.ops.cpu.trace_records import CHANNELS
 
@@ -95,7 +96,7 @@ def trace_forward(
             whether each has its own order, not all that of ``order``, and whether distance is wanted.
         records, fine: from trace_records.
         background: [d].
-        offsets, middles: from ray_blocks; beginnings: [tiles, 64, 3, 32] origins less the eye, or empty.
+        offsets, middles: from ray_blocks; beginnings: [tiles, 64, 3, LANES] origins less the eye, or empty.
         near, far: distances kept.
         order, pair_rank, pair_mask, tile_starts: from bin_rays.
         image, alpha, distance: [h, w, d], [h, w], [h, w] float32, written; distance where it is wanted.

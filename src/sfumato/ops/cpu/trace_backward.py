@@ -10,7 +10,16 @@ from numba import prange
 from sfumato.ops.cpu import bundles
 from sfumato.ops.cpu import lanes as ln
 from sfumato.ops.cpu.blending import ALPHA_MAX, STRIPS
-from sfumato.ops.cpu.image_rays import LANES, lane_of
+from sfumato.ops.cpu.image_rays import (
+    BLOCK_COLUMNS,
+    BLOCK_HEIGHT,
+    BLOCK_WIDTH,
+    BLOCKS,
+    LANES,
+    TILE_HEIGHT,
+    TILE_WIDTH,
+    lane_of,
+)
 from sfumato.ops.cpu.jit import lane_function, lane_kernel
 from sfumato.ops.cpu.ray_response import (
     RAY_PLANES,
@@ -21,14 +30,6 @@ from sfumato.ops.cpu.ray_response import (
     room_of_tiles,
 )
 from sfumato.ops.cpu.splats import list_blocks
-from sfumato.ops.cpu.tiles import (
-    BLOCK_COLUMNS,
-    BLOCK_HEIGHT,
-    BLOCK_WIDTH,
-    BLOCKS,
-    TILE_HEIGHT,
-    TILE_WIDTH,
-)
 from sfumato.ops.cpu.trace import blend_cut
 from sfumato.ops.cpu.trace_hits import (
     ALPHA,

@@ -4,9 +4,9 @@
 
 One capture of pinholes is trained by rasterizing and by tracing, with the same steps, options and seeds,
 taking turns. The scene that comes of it is drawn with and without gradients by every renderer: projected
-ellipses, rays of a bent lens in one order, and the tracer. A capture of a distorting lens is then traced
-as it was taken, and with its photographs undistorted; both scenes are compared with held-out photographs of
-both kinds, as resampled ones are not the same.
+ellipses, rays of a bent lens or of a rolling shutter in one order, and the tracer. A capture of a distorting
+lens is then traced and rasterized as it was taken, and with its photographs undistorted; all scenes are
+compared with held-out photographs of both kinds, as resampled ones are not the same.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from sfumato.capture.dataset import Capture, load_capture
 from sfumato.evaluate.scenes import evaluate_scene
 from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.lenses import Lens
+from sfumato.scene.shutter import Shutter
 from sfumato.train import loop
 from sfumato.train.config import TrainConfig
 from sfumato.train.state import start
@@ -32,12 +33,14 @@ from sfumato.train.warm_up import warm_up
 
 PINHOLES, DISTORTED = ("fox_colmap", 2), ("south_building", 3)
 STEPS, GAUSSIANS, SEEDS = 1500, 50_000, (0, 1)
+# How far a rolling camera goes, as a share of its distance from the world's origin.
+SHUTTER_TRAVEL = 0.01
 BENT = Lens("opencv", (0.05, -0.02, 0.001, 0.001))
 
 
 def trained(capture: Capture, config: TrainConfig, held_out: dict[str, Capture]) -> tuple[Gaussians, dict]:
     """A scene; seconds of training and, by what it is compared with, PSNR."""
-    warm_up(config)
+    warm_up(config, (view.camera for view in capture.views))
     state = loop.train(capture, config, start(capture, config, cap=config.max_gaussians))
     found = {"seconds": state.seconds}
     for name, other in held_out.items():
@@ -52,9 +55,12 @@ def trained(capture: Capture, config: TrainConfig, held_out: dict[str, Capture])
 def pictures(scene: Gaussians, capture: Capture) -> dict[str, dict[str, float]]:
     """Milliseconds of a picture, without and with gradients, by renderer."""
     camera = capture.train_views[0].camera
+    end = camera.camera_from_world.clone()
+    end[:3, 3] += SHUTTER_TRAVEL * end[:3, 3].norm() * torch.tensor([1.0, 0.5, 0.0], dtype=end.dtype)
     ways = {
         "ellipses": (sfumato.rasterize, camera),
-        "rays in one order": (sfumato.rasterize, replace(camera, lens=BENT)),
+        "rays of a bent lens in one order": (sfumato.rasterize, replace(camera, lens=BENT)),
+        "rays of a rolling shutter in one order": (sfumato.rasterize, replace(camera, shutter=Shutter(end))),
         "tracer": (sfumato.raytrace, camera),
     }
     leaves = scene.map(lambda t: t.detach().clone().requires_grad_())
@@ -99,9 +105,10 @@ def main() -> None:
         for name, undistort in (("as taken", False), ("undistorted", True))
     }
     for seed in seeds:
-        for name, photographs in kinds.items():
-            _, run = trained(photographs, replace(config, seed=seed, renderer="trace"), kinds)
-            found["distorted"].setdefault(name, []).append(run)
+        for renderer, did in (("trace", "traced"), ("raster", "rasterized")):
+            for name, photographs in kinds.items():
+                _, run = trained(photographs, replace(config, seed=seed, renderer=renderer), kinds)
+                found["distorted"].setdefault(f"{did}, {name}", []).append(run)
 
     for part in ("training", "distorted"):
         runs = found[part]

@@ -113,13 +113,13 @@ def _posed(task: Reconstruction, out: Path, budget: Budget, display: Display) ->
 def _training(task: Reconstruction, data: Path, budget: Budget, display: Display) -> RunOptions:
     """Options of the training, within what is left of the budget."""
     train, capture = task.train, replace(task.capture, downscale=1)
-    full = load_capture(data, test_every=capture.test_every, alpha=capture.alpha)
+    full = load_capture(data, test_every=capture.test_every, alpha=capture.alpha, undistort=capture.undistort)
     size_px = max((view.camera.size_px for view in full.views), key=lambda size: size[0] * size[1])
     if not budget.whole_s:
         return RunOptions(data, task.capture, train)
     first = "" if kernels_are_compiled() else ", for the first time on this machine: a minute or two"
     with display.waiting(f"preparing kernels{first}"):
-        warm_up(train)
+        warm_up(train, (view.camera for view in full.views))
     downscale = task.capture.downscale
     if downscale is None:
         downscale = downscale_for(size_px, budget.left_minutes)

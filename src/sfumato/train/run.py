@@ -74,7 +74,7 @@ def train(
     """
     config = with_budget(config or TrainConfig())
     plan = make_plan(capture, config, start_count=len(capture.points if init is None else init))
-    warm_up(config)
+    warm_up(config, (view.camera for view in capture.views))
     state = start(capture, config, cap=plan.cap, init=init)
     return loop.train(capture, config, state, callbacks)
 
@@ -121,7 +121,7 @@ def run_training(
     display.say(plan.describe(options.train))
     first = "" if kernels_are_compiled() else ", for the first time on this machine: a minute or two"
     with display.waiting(f"preparing kernels{first}"):
-        warm_up(options.train)
+        warm_up(options.train, (view.camera for view in capture.views))
     facts = {"cap": state.cap, "points": state.start_count, "estimated_memory_bytes": plan.memory_bytes}
     with folder.held():
         if resume:

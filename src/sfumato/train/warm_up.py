@@ -6,6 +6,7 @@ import hashlib
 import pickle
 import subprocess
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,8 @@ from sfumato.evaluate.scenes import drawn
 from sfumato.outputs import write_text
 from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
+from sfumato.scene.lenses import PINHOLE, Lens
+from sfumato.scene.shutter import Shutter
 from sfumato.train.average import Average
 from sfumato.train.clearance import Clearance
 from sfumato.train.config import TrainConfig
@@ -53,7 +56,7 @@ def kernels_are_compiled() -> bool:
     return any(cache_folder().rglob("*.nbc"))
 
 
-def warm_up(config: TrainConfig) -> None:
+def warm_up(config: TrainConfig, cameras: Iterable[Camera] = ()) -> None:
     """Take a few steps on a tiny scene, so that every kernel a run needs is compiled.
 
     What is not in the cache yet is compiled by a process of its own: code just compiled rounds
@@ -62,20 +65,28 @@ def warm_up(config: TrainConfig) -> None:
 
     Args:
         config: of the run.
+        cameras: of the run, as bent lenses and rolling shutters have kernels of their own.
     """
-    stamp = _stamp(config)
+    kinds = _kinds(cameras)
+    stamp = _stamp(config, kinds)
     if not stamp.exists():
         compile_all = "import pickle, sys; from sfumato.train import warm_up as w; "
-        compile_all += "w.take_steps(pickle.load(sys.stdin.buffer))"
+        compile_all += "w.take_steps(*pickle.load(sys.stdin.buffer))"
         command = [sys.executable, "-c", compile_all]
-        done = subprocess.run(command, input=pickle.dumps(config), capture_output=True)
+        done = subprocess.run(command, input=pickle.dumps((config, kinds)), capture_output=True)
         if done.returncode == 0:
             with suppress(SfumatoError):
                 write_text(stamp, "compiled\n")
-    take_steps(config)
+    take_steps(config, kinds)
 
 
-def _stamp(config: TrainConfig) -> Path:
+def _kinds(cameras: Iterable[Camera]) -> list[tuple[Lens, bool]]:
+    """A lens of each model, without and with a rolling shutter, of those that ``cameras`` have."""
+    found = {(camera.lens.model, camera.shutter is not None): camera.lens for camera in cameras}
+    return [(found[model, rolls], rolls) for model, rolls in sorted(found)] or [(PINHOLE, False)]
+
+
+def _stamp(config: TrainConfig, cameras: list[tuple[Lens, bool]]) -> Path:
     """File that tells that the kernels of a configuration are in the cache."""
     from sfumato.ops.cpu.jit import cache_folder, target
 
@@ -89,26 +100,29 @@ def _stamp(config: TrainConfig) -> Path:
         config.exposure,
     )
     kinds += (config.ssim_weight > 0, config.adc.absolute_gradient, config.adc.noise > 0, config.refine_poses)
+    kinds += tuple((lens.model, rolls) for lens, rolls in cameras)
     digest = hashlib.sha256(repr((kinds, target(), machine.cpu_name())).encode()).hexdigest()[:16]
     return cache_folder() / f"warm_{digest}"
 
 
-def take_steps(config: TrainConfig) -> None:
+def take_steps(config: TrainConfig, kinds: list[tuple[Lens, bool]]) -> None:
     """The steps of ``warm_up``, in this process."""
     schedule = replace(config.schedule, refine_every=1, refine_from=0.0, refine_until=0.5, poses_from=0.0)
     tiny = replace(config, steps=_STEPS, minutes=None, schedule=schedule)
     size = (_SIDE_PX, _SIDE_PX)
-    camera = Camera(torch.eye(4, dtype=torch.float64), (30.0, 30.0), (16.0, 16.0), size)
-    state = _state(tiny)
-    for _ in range(_STEPS):
-        train_step(state, _GreyView(camera), 0, tiny)
-    with torch.no_grad():
-        drawn(
-            state.gaussians,
-            background=state.background,
-            renderer=config.renderer,
-            antialiased=config.antialiased,
-        )(camera)
+    pose = torch.eye(4, dtype=torch.float64)
+    for lens, rolls in kinds:
+        camera = Camera(pose, (30.0, 30.0), (16.0, 16.0), size, lens, Shutter(pose) if rolls else None)
+        state = _state(tiny)
+        for _ in range(_STEPS):
+            train_step(state, _GreyView(camera), 0, tiny)
+        with torch.no_grad():
+            drawn(
+                state.gaussians,
+                background=state.background,
+                renderer=config.renderer,
+                antialiased=config.antialiased,
+            )(camera)
 
 
 def _state(config: TrainConfig) -> TrainState:

@@ -1,6 +1,6 @@
 """Which Gaussians may be hit by the rays of which tile and block, whatever the lens.
 
-Rays come as an image of directions. A block (4x4 pixels) and a tile (64 blocks) know the box of their
+Rays come as an image of directions. A block (4x4 or 8x4 pixels) and a tile (64 blocks) know the box of their
 directions; a Gaussian is kept where the smallest sigma that any direction in the box can have lies
 within its hull. The test is conservative and holds for any lens, because it never leaves the space
 of directions. Where rays begin in different points, the box of those takes part.

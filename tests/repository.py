@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "sfumato"
 FOLDERS = ("src", "tests", "tools", "benchmarks", "examples", "docs", ".ci", "demo")
-NOT_OURS = {"__pycache__", "node_modules"}
+NOT_OURS = {".git", "__pycache__", "node_modules"}
 TEXT = {".py", ".md", ".toml", ".txt", ".json", ".cfg", ".yml", ".yaml", ".sh", ""}
 
 

@@ -10,8 +10,9 @@ from repository import PACKAGE, ROOT, arguments, functions, name, python_files, 
 # The parts of the package that each part may import: every line is above those it names.
 MAY_IMPORT = {
     "errors": "",
+    "children": "",
     "machine": "",
-    "display": "",
+    "display": "errors",
     "checks": "errors",
     "outputs": "errors",
     "maths": "errors checks",
@@ -20,15 +21,15 @@ MAY_IMPORT = {
     "render": "errors checks maths scene ops",
     "capture": "errors checks outputs machine maths scene",
     "footage": "errors outputs machine capture",
-    "sfm": "errors display outputs machine scene capture footage",
+    "sfm": "errors children display outputs machine scene capture footage",
     "edit": "errors checks outputs maths scene capture",
     "evaluate": "errors checks outputs machine maths scene ops render",
-    "train": "errors display checks outputs machine maths scene ops render capture evaluate",
+    "train": "errors children display checks outputs machine maths scene ops render capture evaluate",
     "reconstruct": "errors display outputs machine capture footage sfm train",
     "paths": "errors checks outputs maths scene render evaluate",
     "viewer": "errors display outputs machine maths scene render capture edit evaluate train",
-    "cli": "errors display checks outputs machine maths scene ops render capture footage sfm evaluate train "
-    "edit paths viewer reconstruct sfumato",
+    "cli": "errors children display checks outputs machine maths scene ops render capture footage sfm "
+    "evaluate train edit paths viewer reconstruct sfumato",
     # The package's own file names what is public, and loads it when it is used.
     "sfumato": "errors scene ops render capture evaluate train reconstruct",
 }

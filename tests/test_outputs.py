@@ -1,5 +1,6 @@
 """Outputs appear complete or not at all, and failures of the file system are one line."""
 
+import json
 import os
 import subprocess
 import sys
@@ -15,6 +16,12 @@ def test_writes_and_leaves_nothing_else(tmp_path):
     write_text(tmp_path / "new" / "a.txt", "blau")
     assert [p.name for p in (tmp_path / "new").iterdir()] == ["a.txt"]
     assert (tmp_path / "new" / "a.txt").read_text("utf-8") == "blau"
+
+
+def test_json_holds_names_that_are_not_utf_8(tmp_path):
+    write_json(tmp_path / "a.json", {"n\udcff": "grün"})
+    assert "grün" in (tmp_path / "a.json").read_text("utf-8")
+    assert json.loads((tmp_path / "a.json").read_bytes()) == {"n\udcff": "grün"}
 
 
 def test_an_error_inside_keeps_the_old_file_and_passes_through(tmp_path):

@@ -12,6 +12,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from sfumato.errors import printable
+
 _LIVE_EVERY_S = 0.25
 _PLAIN_EVERY_S = 10.0
 # Progress is shown of what takes longer than this; shorter work is over before it is read.
@@ -36,7 +38,8 @@ class Display:
         self._whole = words
 
     def say(self, words: str) -> None:
-        """Print a line."""
+        """Print a line, or several."""
+        words = "\n".join(map(printable, words.split("\n")))
         self._console.print(words, markup=False, highlight=False, soft_wrap=True)
 
     @contextmanager

@@ -19,3 +19,12 @@ class FormatError(SfumatoError):
 
 class ConfigError(SfumatoError, ValueError):
     """An option is unknown, out of range, or conflicts with another."""
+
+
+def printable(words: object) -> str:
+    """Words, or a path, in one line that does nothing to a terminal.
+
+    Control characters, line breaks, marks that turn the direction of writing, and bytes of names that are
+    not UTF-8 are shown as Python writes them: ``\\x1b``, ``\\n``, ``\\u202e``, ``\\udcff``.
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(words))

@@ -117,7 +117,9 @@ def write_text(path: str | Path, text: str) -> None:
 
 def write_json(path: str | Path, value: object) -> None:
     """Write ``value`` as indented JSON in one piece; NaN and infinity are a ValueError."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    # A byte of a file's name that is not UTF-8 becomes an escape, which JSON reads back as it was.
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def _flush_to_disk(path: Path) -> None:

@@ -1,15 +1,18 @@
 """The command line starts quickly, says what there is, and complains in one line."""
 
+import logging
 import os
 import re
 import subprocess
 import sys
 
 import pytest
+from rich.console import Console
 
 import sfumato
 from sfumato import cli
 from sfumato.cli import EXIT_INTERRUPTED, VERBS, main
+from sfumato.display import Display
 
 PROBE = """
 import sys
@@ -44,6 +47,19 @@ def test_what_can_be_continued_says_so_when_it_is_interrupted(capsys, monkeypatc
         "sfumato: interrupted; the same command goes on where it was",
         "sfumato: interrupted",
     ]
+
+
+def test_names_do_nothing_to_the_terminal(capsys, monkeypatch):
+    """Neither in errors, nor in warnings, nor in what is said: colours, new lines, odd bytes."""
+    monkeypatch.setattr(logging.getLogger("sfumato"), "handlers", [])
+    assert main(["train", "a\x1b[31m\udcff\u202e", "-o", "x"]) == 2
+    logging.getLogger("sfumato").warning("%s", "b\nsfumato: error: c\x07\udcff")
+    Display(Console()).say("d\x9b\udcff\ne")
+    written = capsys.readouterr()
+    error, warning = written.err.splitlines()
+    assert r"a\x1b[31m\udcff\u202e" in error
+    assert warning == r"sfumato: warning: b\nsfumato: error: c\x07\udcff"
+    assert written.out.splitlines()[-2:] == [r"d\x9b\udcff", "e"]
 
 
 def test_help_loads_nothing_slow():

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from sfumato.errors import SfumatoError
+from sfumato.errors import SfumatoError, printable
 
 VERBS = {
     "reconstruct": "video, photographs or dataset -> run folder with a scene, in one go",
@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _dispatch(arguments)
     except SfumatoError as error:
-        print(f"sfumato: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"sfumato: error: {printable(' '.join(str(error).split()))}", file=sys.stderr)
         return EXIT_WRONG
     except KeyboardInterrupt:
         hint = "; the same command goes on where it was" if arguments[0] in GO_ON else ""
@@ -76,6 +76,13 @@ def _show_warnings() -> None:
     logger = logging.getLogger("sfumato")
     if not logger.handlers:
         handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("sfumato: %(levelname)s: %(message)s"))
+        handler.setFormatter(_OneLine("sfumato: %(levelname)s: %(message)s"))
         logger.addHandler(handler)
         logging.addLevelName(logging.WARNING, "warning")
+
+
+class _OneLine(logging.Formatter):
+    """Whatever names a message holds, it stays one line and does nothing to a terminal."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return printable(super().formatMessage(record))

@@ -1,0 +1,53 @@
+"""Processes that are started import what this one imports, and nothing from where the user stands."""
+
+import subprocess
+import sys
+
+import pytest
+
+import sfumato
+from sfumato.children import FOLDER, child_command
+
+
+@pytest.fixture
+def trap(tmp_path, monkeypatch):
+    """The user stands in a folder with modules that leave a mark when they are imported."""
+    for name in ("json", "pickle", "sfumato", "numpy"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'mark')!r}, 'w')")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def printed(code, *arguments, **options):
+    command = [*child_command(code), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, **options).stdout.strip()
+
+
+@pytest.mark.parametrize("place", ["", ".", None])
+def test_nothing_is_imported_from_the_current_folder(trap, monkeypatch, place):
+    monkeypatch.syspath_prepend(str(trap) if place is None else place)
+    code = "import json, pickle, numpy, sfumato; print(sfumato.__file__)"
+    assert printed(code) == sfumato.__file__
+    assert not (trap / "mark").exists()
+
+
+def test_the_environment_names_no_other_places(trap, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(trap))
+    assert printed("import json, sfumato; print(sfumato.__file__)") == sfumato.__file__
+    assert not (trap / "mark").exists()
+
+
+def test_a_place_of_this_process_is_one_of_the_child_too(tmp_path, monkeypatch):
+    folder = tmp_path / "n\udcff é" if sys.platform == "linux" else tmp_path / "é"
+    folder.mkdir()
+    (folder / "only_here.py").write_text("word = 'found'")
+    monkeypatch.syspath_prepend(str(folder))
+    assert printed("import only_here; print(only_here.word)") == "found"
+
+
+def test_arguments_arrive(trap):
+    assert printed("import sys; print(sys.argv[1:])", "a", "b c") == "['a', 'b c']"
+
+
+def test_the_package_lies_in_its_folder():
+    assert (FOLDER / "sfumato" / "children.py").is_file()

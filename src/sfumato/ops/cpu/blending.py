@@ -17,12 +17,18 @@ _ZERO = np.float32(0.0)
 
 
 @lane_function
+def alpha_of(log2_alpha, hit):
+    """Alpha after its clamp, zero where nothing is ``hit``."""
+    return ln.select(hit, ln.smaller(ln.exp2(log2_alpha), ALPHA_MAX), _ZERO)
+
+
+@lane_function
 def blend(log2_alpha, hit, transmittance):
     """(alpha, weight, new transmittance, live); a pixel that has stopped has a negative one.
 
-    Alpha is zero where nothing is ``hit``, which leaves a live pixel as it was.
+    Where nothing is ``hit`` alpha is zero, which leaves a live pixel as it was.
     """
-    alpha = ln.select(hit, ln.smaller(ln.exp2(log2_alpha), ALPHA_MAX), _ZERO)
+    alpha = alpha_of(log2_alpha, hit)
     weight = alpha * transmittance
     rest = transmittance - weight
     live = rest > TRANSMITTANCE_STOP

@@ -52,6 +52,14 @@ def _cone(boxes, view):
 
 
 @scalar
+def corner_of(tile, block, width):
+    """Pixel (x, y) of the first ray of a block, in an image of a width."""
+    tiles_x = (width + TILE_WIDTH - 1) // TILE_WIDTH
+    x = (tile % tiles_x) * TILE_WIDTH + (block % BLOCK_COLUMNS) * BLOCK_WIDTH
+    return x, (tile // tiles_x) * TILE_HEIGHT + (block // BLOCK_COLUMNS) * BLOCK_HEIGHT
+
+
+@scalar
 def lane_of(row, column):
     """Lane of a pixel of a block: its parts, 4x4 pixels, follow one another."""
     return (column // PART_WIDTH) * (LANES // PARTS) + row * PART_WIDTH + column % PART_WIDTH
@@ -123,8 +131,7 @@ def ray_blocks(directions, parts):
         low, high = np.empty(3, np.float32), np.empty(3, np.float32)
         tile_low, tile_high = np.full(3, np.inf, np.float32), np.full(3, -np.inf, np.float32)
         for block in range(BLOCKS):
-            x0 = (tile % tiles_x) * TILE_WIDTH + (block % BLOCK_COLUMNS) * BLOCK_WIDTH
-            y0 = (tile // tiles_x) * TILE_HEIGHT + (block // BLOCK_COLUMNS) * BLOCK_HEIGHT
+            x0, y0 = corner_of(tile, block, width)
             low[:], high[:], units[:] = np.inf, -np.inf, np.inf
             for y in range(y0, min(y0 + BLOCK_HEIGHT, height)):
                 for x in range(x0, min(x0 + BLOCK_WIDTH, width)):
@@ -167,8 +174,7 @@ def block_planes(values):
     extents, lengths2 = np.zeros((tiles_x * tiles_y, 3), np.float32), np.zeros(tiles_x * tiles_y)
     for tile in prange(tiles_x * tiles_y):
         for block in range(BLOCKS):
-            x0 = (tile % tiles_x) * TILE_WIDTH + (block % BLOCK_COLUMNS) * BLOCK_WIDTH
-            y0 = (tile // tiles_x) * TILE_HEIGHT + (block // BLOCK_COLUMNS) * BLOCK_HEIGHT
+            x0, y0 = corner_of(tile, block, width)
             for y in range(y0, min(y0 + BLOCK_HEIGHT, height)):
                 for x in range(x0, min(x0 + BLOCK_WIDTH, width)):
                     length2 = 0.0

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sfumato.ops.cpu import lanes as ln
+from sfumato.ops.cpu.blending import LOG2_ALPHA_MIN
 from sfumato.ops.cpu.image_rays import BLOCKS, LANES, PARTS
 from sfumato.ops.cpu.jit import lane_function
 from sfumato.ops.cpu.trace_records import FARTHEST, FINE, LOG2_OPACITY, NEAREST, W, X, Y, Z
@@ -156,7 +157,11 @@ def meet(moving, rays, flat, at, fine, local, middle):
 
 
 @lane_function
-def may_be_cut(flat, at, limits):
-    """Whether a ray may hit a Gaussian ahead of it nearer or farther than ``limits``, by its bounds alone."""
+def hit_where(met, flat, at, limits):
+    """Where a Meeting counts: strong enough, ahead, and within the nearest and farthest of ``limits``."""
     near, far = limits
-    return flat[at + NEAREST] < near or flat[at + FARTHEST] > far
+    hit = (met.log2_alpha >= LOG2_ALPHA_MIN) & met.ahead
+    # The bounds of most Gaussians tell for all rays at once.
+    if flat[at + NEAREST] < near or flat[at + FARTHEST] > far:
+        hit = hit & (met.tau >= near) & (met.tau <= far)
+    return hit

@@ -81,6 +81,25 @@ def sums_layout(d: int, absolute: bool) -> tuple[np.ndarray, int]:
     return np.array([bundles.totals_position(i, count) for i in range(count)]), -(-count // 8) * 8
 
 
+@lane_function
+def add_slots(sums, slot_pair, start, end, columns, added, found):
+    """Fill ``found`` with the sums of a Gaussian's slots, added up in their order.
+
+    ``sums`` are flat, a row a pair; ``added`` [row] is room for one, and ``columns`` tells where each sum
+    stands in it.
+    """
+    row = added.size
+    added[:] = _ZERO
+    for slot in range(start, end):
+        pair = slot_pair[slot]
+        ln.prefetch(sums, slot_pair[min(slot + _AHEAD, slot_pair.size - 1)] * row)
+        if pair >= 0:
+            for k in range(0, row, 8):
+                ln.store(added, k, ln.load(8, added, k) + ln.load(8, sums, np.intp(pair) * row + k))
+    for k in range(columns.size):
+        found[k] = added[columns[k]]
+
+
 @lane_kernel
 def gather_gradients(
     order,
@@ -112,15 +131,7 @@ def gather_gradients(
         added, found = np.empty(row, np.float32), np.empty(count, np.float32)
         for r in range(first * chunk, min((first + 1) * chunk, order.size)):
             i = order[r]
-            added[:] = _ZERO
-            for slot in range(starts[r], starts[r + 1]):
-                pair = slot_pair[slot]
-                ln.prefetch(flat, slot_pair[min(slot + _AHEAD, slot_pair.size - 1)] * row)
-                if pair >= 0:
-                    for k in range(0, row, 8):
-                        ln.store(added, k, ln.load(8, added, k) + ln.load(8, flat, np.intp(pair) * row + k))
-            for k in range(count):
-                found[k] = added[columns[k]]
+            add_slots(flat, slot_pair, starts[r], starts[r + 1], columns, added, found)
             # alpha = o exp(-sigma) and pull = alpha dL/dalpha, so dL/dsigma = -pull, dL/do = pull / o;
             # dx = pixel - mean.
             grad_mean[i, 0] = conic[i, 0] * found[1] + conic[i, 1] * found[2]

@@ -5,19 +5,10 @@ from numba import prange
 
 from sfumato.ops.cpu import bundles
 from sfumato.ops.cpu import lanes as ln
-from sfumato.ops.cpu.blending import LOG2_ALPHA_MIN, STRIPS, blend
-from sfumato.ops.cpu.image_rays import (
-    BLOCK_COLUMNS,
-    BLOCK_HEIGHT,
-    BLOCK_WIDTH,
-    BLOCKS,
-    LANES,
-    TILE_HEIGHT,
-    TILE_WIDTH,
-    lane_of,
-)
+from sfumato.ops.cpu.blending import STRIPS, blend
+from sfumato.ops.cpu.image_rays import BLOCK_HEIGHT, BLOCK_WIDTH, BLOCKS, LANES, corner_of, lane_of
 from sfumato.ops.cpu.jit import lane_function, lane_kernel
-from sfumato.ops.cpu.ray_response import copy_tile, load_rays, may_be_cut, meet, middles_of, room_of_tiles
+from sfumato.ops.cpu.ray_response import copy_tile, hit_where, load_rays, meet, middles_of, room_of_tiles
 from sfumato.ops.cpu.splats import list_blocks
 from sfumato.ops.cpu.trace_hits import SLOT, TAU, look_ahead, room_of_entries, seen, walk
 from sfumato.ops.cpu.trace_records import CHANNELS
@@ -25,15 +16,6 @@ from sfumato.ops.cpu.trace_records import CHANNELS
 _ZERO, _ONE, _NONE = np.float32(0.0), np.float32(1.0), np.uint64(0)
 # Numbers of an entry's rows: distance, alpha and transmittance.
 HIT_ROWS = 3 * LANES
-
-
-@lane_function
-def blend_cut(met, flat, at, limits, transmittance):
-    """``blend`` for a Meeting, without the hits that are too near or too far."""
-    hit = (met.log2_alpha >= LOG2_ALPHA_MIN) & met.ahead
-    if may_be_cut(flat, at, limits):
-        hit = hit & (met.tau >= limits[0]) & (met.tau <= limits[1])
-    return blend(met.log2_alpha, hit, transmittance)
 
 
 @lane_function
@@ -50,7 +32,7 @@ def _see_in_one_order(
         local = np.intp(names[j])
         at = local * stride
         met = meet(moving, rays, flat, at, fine, local, middle)
-        _, weight, after, _ = blend_cut(met, flat, at, limits, transmittance)
+        _, weight, after, _ = blend(met.log2_alpha, hit_where(met, flat, at, limits), transmittance)
         # A ray also changes where it stops, which gives no weight.
         counted[local] |= bit if ln.any_true(after < transmittance) else _NONE
         transmittance = after
@@ -103,7 +85,6 @@ def trace_forward(
         counted: [p] uint64 zeros; pair_mask without the blocks where a Gaussian changes nothing.
     """
     height, width, d = image.shape
-    tiles_x = (width + TILE_WIDTH - 1) // TILE_WIDTH
     stride, num_tiles = records.shape[1], tile_starts.size - 1
     strips = min(STRIPS, num_tiles)
     longest = np.max(tile_starts[1:] - tile_starts[:-1])
@@ -119,8 +100,7 @@ def trace_forward(
                 look_ahead(flat, stride, tile_starts[tile + 1] - start, room[-1])
             found = counted[start : tile_starts[tile + 1]]
             for block in range(BLOCKS):
-                x0 = (tile % tiles_x) * TILE_WIDTH + (block % BLOCK_COLUMNS) * BLOCK_WIDTH
-                y0 = (tile // tiles_x) * TILE_HEIGHT + (block // BLOCK_COLUMNS) * BLOCK_HEIGHT
+                x0, y0 = corner_of(tile, block, width)
                 if x0 >= width or y0 >= height:
                     continue
                 some = load_rays(moving, rays, offsets, beginnings, tile, block)

@@ -9,28 +9,19 @@ from numba import prange
 
 from sfumato.ops.cpu import bundles
 from sfumato.ops.cpu import lanes as ln
-from sfumato.ops.cpu.blending import ALPHA_MAX, STRIPS
-from sfumato.ops.cpu.image_rays import (
-    BLOCK_COLUMNS,
-    BLOCK_HEIGHT,
-    BLOCK_WIDTH,
-    BLOCKS,
-    LANES,
-    TILE_HEIGHT,
-    TILE_WIDTH,
-    lane_of,
-)
+from sfumato.ops.cpu.blending import ALPHA_MAX, STRIPS, blend
+from sfumato.ops.cpu.image_rays import BLOCK_HEIGHT, BLOCK_WIDTH, BLOCKS, LANES, corner_of, lane_of
 from sfumato.ops.cpu.jit import lane_function, lane_kernel
 from sfumato.ops.cpu.ray_response import (
     RAY_PLANES,
     copy_tile,
+    hit_where,
     load_rays,
     meet,
     middles_of,
     room_of_tiles,
 )
 from sfumato.ops.cpu.splats import list_blocks
-from sfumato.ops.cpu.trace import blend_cut
 from sfumato.ops.cpu.trace_hits import (
     ALPHA,
     HIGH,
@@ -160,7 +151,8 @@ def _add_in_one_order(
         local = np.intp(names[j])
         at = local * stride
         met = meet(moving, rays, flat, at, fine, local, middle)
-        alpha, weight, transmittance, live = blend_cut(met, flat, at, limits, transmittance)
+        hit = hit_where(met, flat, at, limits)
+        alpha, weight, transmittance, live = blend(met.log2_alpha, hit, transmittance)
         own = weight * _worth(deep, grads, planes, flat, at + CHANNELS, met.tau)
         behind = behind - own
         pull = _pull(own, behind, alpha, live)
@@ -252,7 +244,6 @@ def trace_backward(
     """
     height, width, d = grad_image.shape
     outputs, pulls = (image, alpha, distance), (grad_image, grad_alpha, grad_distance)
-    tiles_x = (width + TILE_WIDTH - 1) // TILE_WIDTH
     stride, num_tiles = records.shape[1], tile_starts.size - 1
     row = sums.shape[1]
     strips = min(STRIPS, num_tiles)
@@ -270,8 +261,7 @@ def trace_backward(
                 look_ahead(flat, stride, tile_starts[tile + 1] - start, room[-1])
             found = sums[start : tile_starts[tile + 1]].ravel()
             for block in range(BLOCKS):
-                x0 = (tile % tiles_x) * TILE_WIDTH + (block % BLOCK_COLUMNS) * BLOCK_WIDTH
-                y0 = (tile // tiles_x) * TILE_HEIGHT + (block // BLOCK_COLUMNS) * BLOCK_HEIGHT
+                x0, y0 = corner_of(tile, block, width)
                 if x0 >= width or y0 >= height or counts[block] == 0:
                     continue
                 some = load_rays(moving, rays, offsets, beginnings, tile, block)

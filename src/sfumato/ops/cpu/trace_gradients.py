@@ -6,6 +6,7 @@ from numba import prange
 from sfumato.ops.cpu import bundles
 from sfumato.ops.cpu import lanes as ln
 from sfumato.ops.cpu.jit import lane_kernel, scalar
+from sfumato.ops.cpu.splats import add_slots
 from sfumato.ops.cpu.trace_records import FINE, Z
 from sfumato.ops.cpu.vectors import dot, mixed, products, rotation, row, scaled
 
@@ -14,7 +15,7 @@ from sfumato.ops.cpu.vectors import dot, mixed, products, rotation, row, scaled
 MOMENTS = 10
 
 _CHUNK = 128
-# Rows of sums that are asked for this many slots before they are read.
+# Gaussians are asked for this many before they are read.
 _AHEAD = 8
 
 
@@ -73,14 +74,14 @@ def trace_gradients(order, starts, slot_pair, sums, columns, records, fine, quat
     Source: Deybach 2025, eq. 25 to 40, for y = o_g + tau d_g in the frame of the unit ball: there
         dL/do_g = sum of g y, and N = sum of g y y^T holds all that scale and rotation need.
     """
-    n, width = opacities.size, sums.shape[1]
+    n = opacities.size
     grad_means, grad_quats = np.zeros((n, 3), np.float32), np.zeros((n, 4), np.float32)
     grad_scales, grad_opacities = np.zeros((n, 3), np.float32), np.zeros(n, np.float32)
     grad_colours, steepness = np.zeros((n, d), np.float32), np.zeros(n, np.float32)
     flat, flat_records, flat_fine, stride = sums.ravel(), records.ravel(), fine.ravel(), records.shape[1]
     flat_quats, flat_scales = quats.ravel(), scales.ravel()
     for chunk in prange((order.size + _CHUNK - 1) // _CHUNK):
-        added, found = np.empty(width, np.float32), np.empty(columns.size)
+        added, found = np.empty(sums.shape[1], np.float32), np.empty(columns.size)
         for rank in range(chunk * _CHUNK, min((chunk + 1) * _CHUNK, order.size)):
             # They lie in the order of the scene, these are in the order of depth.
             later = np.intp(order[min(rank + _AHEAD, order.size - 1)])
@@ -90,15 +91,7 @@ def trace_gradients(order, starts, slot_pair, sums, columns, records, fine, quat
             ln.prefetch(flat_scales, later * 3)
             if starts[rank] == starts[rank + 1]:
                 continue
-            added[:] = np.float32(0.0)
-            for slot in range(starts[rank], starts[rank + 1]):
-                pair = slot_pair[slot]
-                ln.prefetch(flat, slot_pair[min(slot + _AHEAD, slot_pair.size - 1)] * width)
-                if pair >= 0:
-                    for k in range(0, width, 8):
-                        ln.store(added, k, ln.load(8, added, k) + ln.load(8, flat, np.intp(pair) * width + k))
-            for k in range(columns.size):
-                found[k] = added[columns[k]]
+            add_slots(flat, slot_pair, starts[rank], starts[rank + 1], columns, added, found)
             i = order[rank]
             x, y = (fine[i, 0], fine[i, 1], fine[i, 2]), (fine[i, 3], fine[i, 4], fine[i, 5])
             z = np.float64(records[i, Z]), np.float64(records[i, Z + 1]), np.float64(records[i, Z + 2])

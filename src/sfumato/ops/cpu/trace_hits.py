@@ -11,10 +11,10 @@ part, and a block stops when nothing is left to see.
 import numpy as np
 
 from sfumato.ops.cpu import lanes as ln
-from sfumato.ops.cpu.blending import ALPHA_MAX, LOG2_ALPHA_MIN, TRANSMITTANCE_STOP
+from sfumato.ops.cpu.blending import TRANSMITTANCE_STOP, alpha_of
 from sfumato.ops.cpu.image_rays import LANES
 from sfumato.ops.cpu.jit import lane_function
-from sfumato.ops.cpu.ray_response import may_be_cut, meet
+from sfumato.ops.cpu.ray_response import hit_where, meet
 from sfumato.ops.cpu.trace_records import NEAREST
 
 _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
@@ -64,12 +64,9 @@ def _meet(moving, rays, flat, stride, fine, middle, limits, some, names, hits, w
     for j in range(names.size):
         local = np.intp(names[j])
         met = meet(moving, rays, flat, local * stride, fine, local, middle)
-        hit = (met.log2_alpha >= LOG2_ALPHA_MIN) & met.ahead & some
-        if may_be_cut(flat, local * stride, limits):
-            hit = hit & (met.tau >= limits[0]) & (met.tau <= limits[1])
+        hit = hit_where(met, flat, local * stride, limits) & some
         ln.store(hits, count * width + TAU, ln.select(hit, met.tau, _ZERO))
-        alpha = ln.select(hit, ln.smaller(ln.exp2(met.log2_alpha), ALPHA_MAX), _ZERO)
-        ln.store(hits, count * width + ALPHA, alpha)
+        ln.store(hits, count * width + ALPHA, alpha_of(met.log2_alpha, hit))
         spans[count, LOW] = ln.least(ln.select(hit, met.tau, _INFINITY))
         spans[count, HIGH] = ln.greatest(ln.select(hit, met.tau, -_INFINITY))
         who[count] = local

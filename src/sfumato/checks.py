@@ -1,9 +1,14 @@
-"""Shape contracts: dimensions are named once and hold for all tensors of a call."""
+"""Checks of what callers give: shapes, whose dimensions hold for all tensors of a call, types and numbers."""
+
+import math
+from numbers import Real
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from sfumato.errors import ShapeError
+from sfumato.errors import ConfigError, ShapeError
 
 
 def check_shapes(*, like: Tensor | None = None, **contracts: tuple[Tensor, str]) -> dict[str, int]:
@@ -30,10 +35,84 @@ def check_shapes(*, like: Tensor | None = None, **contracts: tuple[Tensor, str])
         for dim, size in zip(dims, tensor.shape, strict=True):
             wanted = int(dim) if dim.isdigit() else size if dim == "?" else sizes.setdefault(dim, size)
             if size != wanted:
-                expected = f"[{', '.join(dims)}] with {dim} = {wanted}"
+                expected = f"[{', '.join(dims)}]" + ("" if dim.isdigit() else f" with {dim} = {wanted}")
                 raise ShapeError(f"{name} has shape {list(tensor.shape)}, expected {expected}")
         if like is not None and (tensor.dtype != like.dtype or tensor.device != like.device):
             raise ShapeError(
                 f"{name} is {tensor.dtype} on {tensor.device}, expected {like.dtype} on {like.device}"
             )
     return sizes
+
+
+def check_type(name: str, value: Any, *kinds: type) -> None:
+    """Check that an argument is what it should be, before its attributes are read.
+
+    Args:
+        name: of the argument.
+        value: what was given.
+        kinds: any of which it may be.
+
+    Raises:
+        ConfigError: naming the argument, what it is and what it should be.
+    """
+    if isinstance(value, kinds):
+        return
+    wanted = " or ".join(f"a {kind.__name__}" for kind in kinds)
+    many = isinstance(value, list | tuple) and value and all(isinstance(item, kinds) for item in value)
+    hint = ": give one at a time" if many else ""
+    raise ConfigError(f"{name} must be {wanted}, not {_kind_of(value)}{hint}")
+
+
+def file_path(name: str, value: Any) -> Path:
+    """A path out of what was given for one.
+
+    Raises:
+        ConfigError: it is neither text nor a path, or empty.
+    """
+    if not isinstance(value, str | Path) or not str(value):
+        given = "empty" if value == "" else _kind_of(value)
+        raise ConfigError(f"{name} must be the path of a file or folder, not {given}")
+    return Path(value)
+
+
+def number(name: str, value: Any) -> float:
+    """A number that is not NaN; NumPy's, and a tensor of one element, serve as well.
+
+    Raises:
+        ConfigError: naming the argument.
+    """
+    if isinstance(value, Tensor) and value.numel() == 1:
+        value = value.item()
+    if not isinstance(value, Real) or math.isnan(value):
+        raise ConfigError(f"{name} is {value!r}; give a number")
+    return float(value)
+
+
+def whole_number(name: str, value: Any, *, least: int = 0) -> int:
+    """A whole number, which may be written as a float.
+
+    Args:
+        name: of the argument.
+        value: a number, of Python, NumPy or a tensor of one element.
+        least: the smallest that is allowed.
+
+    Raises:
+        ConfigError: naming the argument.
+    """
+    whole = value.item() if isinstance(value, Tensor) and value.numel() == 1 else value
+    if (
+        isinstance(whole, bool)
+        or not isinstance(whole, Real)
+        or not math.isfinite(whole)
+        or whole != int(whole)
+        or whole < least
+    ):
+        raise ConfigError(f"{name} is {value!r}; give a whole number of at least {least}")
+    return int(whole)
+
+
+def _kind_of(value: Any) -> str:
+    if value is None:
+        return "None"
+    what = type(value).__name__
+    return f"{'an' if what[:1].lower() in 'aeiou' else 'a'} {what}"

@@ -1,8 +1,10 @@
 """``rasterization`` against a restatement of gsplat's semantics, and against scripts written for it."""
 
 import inspect
+import math
 
 import gsplat_restatement as restated
+import numpy as np
 import pytest
 import torch
 
@@ -315,6 +317,8 @@ def test_nothing_to_see(packed, dtype):
         assert torch.equal(renders[0, 0, 0, :3], tensors["backgrounds"][0])
         assert len(meta["flatten_ids"]) == 0
         assert tensors["means"].grad.shape == (n, 3)
+        assert meta["means2d"].absgrad.shape == meta["means2d"].shape
+        assert not meta["means2d"].absgrad.any()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -367,7 +371,21 @@ def test_unsupported_arguments_are_named(name):
         ({"sh_degree": 3, "colors": torch.zeros(14, 9, 3).double()}, "colors"),
         ({"width": 0}, "width"),
         ({"height": 2.5}, "height"),
+        ({"height": math.nan}, "height"),
+        ({"height": math.inf}, "height"),
+        ({"width": "32"}, "width"),
+        ({"width": None}, "width"),
+        ({"width": True}, "width"),
+        ({"width": torch.tensor([32, 32])}, "width"),
+        ({"width": torch.tensor(31.5)}, "width"),
+        ({"sh_degree": "3"}, "sh_degree"),
+        ({"sh_degree": -1}, "sh_degree"),
         ({"tile_size": 0}, "tile_size"),
+        ({"channel_chunk": 0}, "channel_chunk"),
+        ({"near_plane": "near"}, "near_plane"),
+        ({"far_plane": math.nan}, "far_plane"),
+        ({"eps2d": None}, "eps2d"),
+        ({"radius_clip": [0.0]}, "radius_clip"),
         ({"sparse_grad": True, "packed": False}, "sparse_grad"),
         ({"means": torch.zeros(14, 2).double()}, "means"),
         ({"means": None}, "means"),
@@ -389,6 +407,16 @@ def test_wrong_arguments_are_named(changes, word):
         rasterization(**{**scene(), "width": WIDTH, "height": HEIGHT, **changes})
     assert "\n" not in str(caught.value)
     assert isinstance(caught.value, (ConfigError, ShapeError))
+
+
+@pytest.mark.parametrize("kind", [float, np.float64, np.float32, np.int64, torch.tensor])
+def test_whole_numbers_of_any_type_are_taken(kind):
+    plain = {"width": WIDTH, "height": HEIGHT, "tile_size": 8, "channel_chunk": 16, "sh_degree": 2}
+    tensors = scene(n=3, sh=True)
+    expected, _, _ = rasterization(**tensors, **plain)
+    found, _, meta = rasterization(**tensors, **{name: kind(value) for name, value in plain.items()})
+    assert torch.equal(found, expected)
+    assert all(type(meta[name]) is int for name in ("width", "height", "tile_size", "tile_width"))
 
 
 def test_sparse_gradients_refuse_batches():

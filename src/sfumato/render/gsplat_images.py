@@ -198,13 +198,16 @@ def _by_view(table: Tensor, views: list[_View], options: Options) -> tuple[Tenso
 
 
 def _absgrad_probe(means2d: Tensor) -> Tensor | None:
-    """Zeros like ``means2d`` whose gradient ends up in ``means2d.absgrad``."""
+    """Zeros like ``means2d`` whose gradient ends up in ``means2d.absgrad``, zeros where nothing is seen."""
     if not means2d.requires_grad:
         return None
     probe = torch.zeros_like(means2d, requires_grad=True)
+    means2d.absgrad = torch.zeros_like(means2d)
 
     def hand_over(probe: Tensor) -> None:
-        means2d.absgrad = probe.grad
+        # Without a Gaussian in view the backward pass brings no gradient at all.
+        if probe.grad is not None:
+            means2d.absgrad = probe.grad
 
     probe.register_post_accumulate_grad_hook(hand_over)
     return probe

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from sfumato.checks import check_shapes
+from sfumato.checks import check_shapes, number, whole_number
 from sfumato.errors import ConfigError, ShapeError
 
 RENDER_MODES = ("RGB", "D", "ED", "RGB+D", "RGB+ED")
@@ -64,11 +64,13 @@ class Options:
     absgrad: bool
     rasterize_mode: str
     camera_model: str
+    channel_chunk: int
     with_ut: bool = False
     with_eval3d: bool = False
     rolling_shutter: Any = RollingShutterType.GLOBAL
 
     def __post_init__(self) -> None:
+        self._convert_numbers()
         for name, allowed in (
             ("render_mode", RENDER_MODES),
             ("rasterize_mode", RASTERIZE_MODES),
@@ -78,15 +80,21 @@ class Options:
             if getattr(self, name) not in allowed:
                 choices = ", ".join(map(repr, allowed))
                 raise ConfigError(f"{name}={getattr(self, name)!r} is not supported: give one of {choices}")
-        for name in ("width", "height", "tile_size"):
-            if getattr(self, name) != int(getattr(self, name)) or getattr(self, name) < 1:
-                raise ConfigError(f"{name}={getattr(self, name)!r} must be a positive whole number")
         if self.sparse_grad and not self.packed:
             raise ConfigError("sparse_grad=True needs packed=True")
         # Callers have enumerations of their own, with the same names.
         name = str(getattr(self.rolling_shutter, "name", self.rolling_shutter))
         object.__setattr__(self, "rolling_shutter", name)
         self._check_rays()
+
+    def _convert_numbers(self) -> None:
+        # Scripts give NumPy's numbers, whole floats and tensors of one element; kernels take plain ones.
+        for name in ("width", "height", "tile_size", "channel_chunk"):
+            object.__setattr__(self, name, whole_number(name, getattr(self, name), least=1))
+        if self.sh_degree is not None:
+            object.__setattr__(self, "sh_degree", whole_number("sh_degree", self.sh_degree))
+        for name in ("near_plane", "far_plane", "radius_clip", "eps2d"):
+            object.__setattr__(self, name, number(name, getattr(self, name)))
 
     def _check_rays(self) -> None:
         if self.with_ut != self.with_eval3d:

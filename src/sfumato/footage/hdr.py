@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 PQ, HLG, BT2020_SDR = "pq", "hlg", "bt2020"
 
+TRANSFERS = {16: PQ, 18: HLG}
+"""High dynamic range by the number of its transfer characteristics (ITU-T H.273, table 3)."""
+
 WHITE_NITS = 203.0
 """Diffuse white of HDR video (ITU-R BT.2408)."""
 

@@ -19,7 +19,7 @@ from PIL import Image, ImageOps
 from sfumato.capture import images
 from sfumato.capture.resample import area_average
 from sfumato.errors import CaptureError
-from sfumato.footage import exif
+from sfumato.footage import exif, hdr
 from sfumato.footage.kinds import Kind
 from sfumato.footage.measure import LUMA_SIDE_PX, brightness, sharpness
 from sfumato.footage.video import MAX_PIXELS
@@ -157,13 +157,27 @@ def _shrunk(pixels: NDArray[np.uint8], max_side_px: int) -> NDArray[np.uint8]:
 
 def _opened(path: Path, kind: Kind) -> Image.Image:
     if kind is Kind.HEIC:
-        heif = _optional("pillow_heif", "heic", path)
-        container = heif.open_heif(path)
-        _check_size(container.size)
-        return container.to_pillow()
+        return _heic(path)
     if kind is Kind.RAW:
         return Image.fromarray(_developed(path))
     return Image.open(path)
+
+
+def _heic(path: Path) -> Image.Image:
+    """A HEIC file's picture in 8 bits; of one in PQ or HLG, as cameras write it, in sRGB."""
+    heif = _optional("pillow_heif", "heic", path)
+    container = heif.open_heif(path)
+    _check_size(container.size)
+    image = container.to_pillow()
+    tagged = container.info.get("nclx_profile") or {}
+    transfer = hdr.TRANSFERS.get(tagged.get("transfer_characteristics"))
+    if transfer is None:
+        return image
+    deep = np.asarray(heif.open_heif(path, convert_hdr_to_8bit=False))[..., :3]
+    deep = deep if deep.dtype == np.uint16 else deep.astype(np.uint16) * 257
+    shown = Image.fromarray(hdr.to_srgb(deep, transfer))
+    shown.info = {key: value for key, value in image.info.items() if key != "icc_profile"}
+    return shown
 
 
 def _developed(path: Path) -> NDArray[np.uint8]:

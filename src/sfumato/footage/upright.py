@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sfumato.capture.resample import area_average
-from sfumato.footage.hdr import BT2020_SDR, HLG, PQ, to_srgb
+from sfumato.footage.hdr import BT2020_SDR, TRANSFERS, to_srgb
 
 FULL_RANGE = 2
 AREA, EXACT = 0x20, 0x40000 | 0x80000
@@ -16,19 +16,23 @@ AREA, EXACT = 0x20, 0x40000 | 0x80000
 
 _FULL_CHROMA = 0x2000 | 0x4000
 _LIMITED_RANGE = 1
-_PQ_TAG, _HLG_TAG, _BT2020_PRIMARIES = 16, 18, 9
+_BT2020_PRIMARIES = 9
 _UNSPECIFIED = 2
-# AVCOL_SPC_* of a frame -> the matrix that swscale is told (SWS_CS_*).
-_MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
-_ITU709, _ITU601 = 1, 5
+# AVCOL_SPC_* of a frame -> the matrix that swscale is told (SWS_CS_*); of RGB it asks for none.
+_MATRICES = {0: 1, 1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
+_ITU709, _ITU601, _BT2020 = 1, 5, 9
+# Neither Y'CbCr nor RGB: YCgCo, Y'D'zD'x, ICtCp and IPT.
+_OTHER_SPACES = (8, 11, 14, 15, 16, 17)
+_DOLBY_TAGS = ("dvh1", "dvhe", "dvav", "dva1", "dav1")
 
 
 def upright(frame: Any, stream: Any, max_side_px: int) -> NDArray[np.uint8]:
     """A decoded frame as uint8 [h, w, 3] sRGB: turned as its side data asks, with square pixels."""
     transfer = _transfer(frame, stream)
+    # swscale's packed 16 bits with full chroma come out magenta and blue from 4:2:0; planes are right.
     converted = frame.reformat(
-        format="rgb48le" if transfer else "rgb24",
-        src_colorspace=_matrix(frame),
+        format="gbrp16le" if transfer else "rgb24",
+        src_colorspace=_matrix(frame, stream),
         src_color_range=pixel_range(frame),
         dst_color_range=FULL_RANGE,
         interpolation=AREA | _FULL_CHROMA | EXACT,
@@ -82,21 +86,34 @@ def _square(width: int, height: int, stream: Any) -> tuple[int, int]:
     return max(1, round(width * ratio)), height
 
 
+def odd_colours(frame: Any, stream: Any) -> str | None:
+    """Why the colours of a frame cannot be told, in words; None if they can."""
+    if _tagged(frame, stream, "colorspace") in _OTHER_SPACES:
+        return "its colours are stored in a way that is not read here (such as ICtCp or YCgCo)"
+    is_dolby = str(getattr(stream.codec_context, "codec_tag", "")) in _DOLBY_TAGS
+    if is_dolby and _tagged(frame, stream, "color_trc") == _UNSPECIFIED:
+        return "it is Dolby Vision without an ordinary picture under it (profile 5)"
+    return None
+
+
+def _tagged(frame: Any, stream: Any, name: str) -> int:
+    """What the frame says, or else its stream."""
+    tag = int(getattr(frame, name, _UNSPECIFIED))
+    return int(getattr(stream.codec_context, name, _UNSPECIFIED)) if tag == _UNSPECIFIED else tag
+
+
 def _transfer(frame: Any, stream: Any) -> str | None:
     """What must be undone to get sRGB; None for ordinary video."""
-    tag = int(getattr(frame, "color_trc", _UNSPECIFIED))
-    tag = int(stream.codec_context.color_trc) if tag == _UNSPECIFIED else tag
-    if tag in (_PQ_TAG, _HLG_TAG):
-        return PQ if tag == _PQ_TAG else HLG
-    primaries = int(getattr(frame, "color_primaries", _UNSPECIFIED))
-    primaries = int(stream.codec_context.color_primaries) if primaries == _UNSPECIFIED else primaries
-    return BT2020_SDR if primaries == _BT2020_PRIMARIES else None
+    is_wide = _tagged(frame, stream, "color_primaries") == _BT2020_PRIMARIES
+    return TRANSFERS.get(_tagged(frame, stream, "color_trc"), BT2020_SDR if is_wide else None)
 
 
-def _matrix(frame: Any) -> int:
-    # Without a tag, players take the matrix of standard definition for small pictures only.
+def _matrix(frame: Any, stream: Any) -> int:
+    # Without a tag, wide colour has the matrix of its own standard, and players take that of standard
+    # definition for small pictures only.
     untagged = _ITU601 if frame.height < 720 and frame.width < 1280 else _ITU709
-    return _MATRICES.get(int(frame.colorspace), untagged)
+    untagged = _BT2020 if _transfer(frame, stream) else untagged
+    return _MATRICES.get(_tagged(frame, stream, "colorspace"), untagged)
 
 
 def pixel_range(frame: Any) -> int:

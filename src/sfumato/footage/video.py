@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sfumato.errors import CaptureError
 from sfumato.footage.measure import LUMA_SIDE_PX
-from sfumato.footage.upright import AREA, EXACT, FULL_RANGE, fitting, pixel_range, upright
+from sfumato.footage.upright import AREA, EXACT, FULL_RANGE, fitting, odd_colours, pixel_range, upright
 
 _log = logging.getLogger(__name__)
 
@@ -90,15 +90,25 @@ class Video:
                     frame, *size, "gray", src_color_range=pixel_range(frame), dst_color_range=FULL_RANGE,
                     interpolation=AREA | EXACT,
                 )  # fmt: skip
-                if index == 0 and frame.interlaced_frame:
-                    _log.warning(
-                        "%s is interlaced: edges are combed where it moves; film it progressively", self.path
-                    )
+                if index == 0:
+                    self._warn_of(frame, stream)
                 index += 1
                 yield Frame(frame.pts, time_s, bool(frame.key_frame), grey.to_ndarray())
         if 0 < index < 0.9 * self.num_frames:
             _log.warning(
                 "%s: only %d of its %d frames can be decoded; using those", self.path, index, self.num_frames
+            )
+
+    def _warn_of(self, frame: Any, stream: Any) -> None:
+        """Say what makes the pictures look wrong."""
+        if frame.interlaced_frame:
+            _log.warning(
+                "%s is interlaced: edges are combed where it moves; film it progressively", self.path
+            )
+        reason = odd_colours(frame, stream)
+        if reason:
+            _log.warning(
+                "%s: %s; colours will be wrong: export it as ordinary (SDR) video", self.path, reason
             )
 
     def pictures(

@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "outputs": "errors",
     "maths": "errors checks",
     "scene": "errors checks outputs maths",
-    "ops": "errors checks maths",
+    "ops": "errors checks outputs maths",
     "render": "errors checks maths scene ops",
     "capture": "errors checks outputs machine maths scene",
     "footage": "errors outputs machine capture",
@@ -90,7 +90,7 @@ HELPERS_OF_OPS = {
     "ops": {"backend", "constants"},
     "reference": {"blending_gradients", "shape_gradients", "parameter_gradients", "ray_gradients"},
     "cpu": {
-        *("blending", "bundles", "jit", "lanes", "splats", "vectors"),
+        *("blending", "bundles", "jit", "kernel_cache", "lanes", "splats", "vectors"),
         *("image_rays", "ray_response", "trace_backward", "trace_gradients", "trace_hits"),
         *("trace_records", "trace_tiles"),
         *("bvh", "bvh_order", "free_gather", "free_rays", "free_shade", "lane_search", "ray_walk"),
@@ -205,6 +205,13 @@ def test_functions_have_few_parameters():
     used = {start for place in many for start in MANY_PARAMETERS if place.startswith(start)}
     assert used == set(MANY_PARAMETERS), "an exception is not needed any more"
     assert not [place for place in many if not place.startswith(tuple(MANY_PARAMETERS))]
+
+
+def test_python_is_started_in_one_place():
+    """Where it is told to import nothing from where the user stands."""
+    starting = {name(path) for path in python_files("src/") if "sys.executable" in path.read_text("utf-8")}
+    # The second one until it takes the same way.
+    assert starting <= {"src/sfumato/children.py", "src/sfumato/sfm/crew.py"}
 
 
 @pytest.mark.parametrize("backend", ["reference", "cpu"])

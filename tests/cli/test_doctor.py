@@ -10,10 +10,15 @@ from sfumato.cli.doctor import advice, doctor, gather
 
 
 @pytest.fixture(scope="module")
-def facts():
-    steps = []
-    found = gather(steps.append)
-    assert len(steps) == 4
+def facts(tmp_path_factory):
+    """What is found where somebody else's modules lie about, none of which may be run."""
+    steps, here = [], tmp_path_factory.mktemp("downloaded")
+    for stem in ("json", "pickle", "sitecustomize", "usercustomize", "numba", "sfumato"):
+        (here / f"{stem}.py").write_text(f"open({str(here / 'ran')!r}, 'a')\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(here)
+        found = gather(steps.append)
+    assert len(steps) == 4 and not (here / "ran").exists()
     return found
 
 

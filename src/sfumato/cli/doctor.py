@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from json import dumps, loads
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sfumato import machine
+from sfumato.children import FOLDER, child_command
 from sfumato.cli.arguments import parse
 from sfumato.evaluate.lpips import find_lpips
 
@@ -120,7 +119,12 @@ def copy_rate() -> float:
 def threading_layer() -> Facts:
     """Which of Numba's threading layers load here, and which one a run would use."""
     done = subprocess.run(
-        [sys.executable, "-c", THREADING_PROGRAM], capture_output=True, text=True, timeout=120, check=False
+        child_command(THREADING_PROGRAM),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        cwd=FOLDER,
     )
     with suppress(ValueError):
         return loads(done.stdout)
@@ -130,7 +134,7 @@ def threading_layer() -> Facts:
 
 def kernel_cache() -> Facts:
     """Where compiled kernels are kept, and how many there are for this version of the sources."""
-    from sfumato.ops.cpu.jit import cache_folder
+    from sfumato.ops.cpu.kernel_cache import cache_folder
 
     folder = cache_folder()
     files = [path for path in folder.rglob("*.nbc") if path.is_file()]
@@ -271,5 +275,5 @@ def _software_rows(facts: Facts) -> dict[str, str]:
 
 
 def _short(path: str) -> str:
-    home = str(Path.home())
+    home = os.path.expanduser("~")
     return "~" + path[len(home) :] if path.startswith(home + os.sep) else path

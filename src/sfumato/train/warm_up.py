@@ -16,6 +16,7 @@ import torch
 
 from sfumato import machine
 from sfumato.capture.pixels import Pixels
+from sfumato.children import FOLDER, child_command
 from sfumato.errors import SfumatoError
 from sfumato.evaluate.scenes import drawn
 from sfumato.outputs import write_text
@@ -51,9 +52,9 @@ class _GreyView:
 
 def kernels_are_compiled() -> bool:
     """Whether this machine has compiled kernels of this version already."""
-    from sfumato.ops.cpu.jit import cache_folder
+    from sfumato.ops.cpu.kernel_cache import SUFFIX, cache_folder
 
-    return any(cache_folder().rglob("*.nbc"))
+    return any(cache_folder().glob(f"*{SUFFIX}"))
 
 
 def warm_up(config: TrainConfig, cameras: Iterable[Camera] = ()) -> None:
@@ -67,17 +68,42 @@ def warm_up(config: TrainConfig, cameras: Iterable[Camera] = ()) -> None:
         config: of the run.
         cameras: of the run, as bent lenses and rolling shutters have kernels of their own.
     """
+    from sfumato.ops.cpu.kernel_cache import SUFFIX, environment
+
     kinds = _kinds(cameras)
     stamp = _stamp(config, kinds)
-    if not stamp.exists():
-        compile_all = "import pickle, sys; from sfumato.train import warm_up as w; "
-        compile_all += "w.take_steps(*pickle.load(sys.stdin.buffer))"
-        command = [sys.executable, "-c", compile_all]
-        done = subprocess.run(command, input=pickle.dumps((config, kinds)), capture_output=True)
+    if not _holds(stamp):
+        command = child_command("from sfumato.train.warm_up import compile_apart; compile_apart()")
+        done = subprocess.run(
+            command,
+            input=pickle.dumps((config, kinds)),
+            capture_output=True,
+            cwd=FOLDER,
+            env=environment(),
+        )
         if done.returncode == 0:
+            names = sorted(path.name for path in stamp.parent.iterdir() if path.suffix == SUFFIX)
             with suppress(SfumatoError):
-                write_text(stamp, "compiled\n")
+                write_text(stamp, "\n".join(names))
     take_steps(config, kinds)
+
+
+def compile_apart() -> None:
+    """The steps of ``warm_up``, as the child process takes them; it fails where kernels are not kept."""
+    from sfumato.ops.cpu.kernel_cache import KernelCache
+
+    take_steps(*pickle.load(sys.stdin.buffer))
+    sys.exit(int(KernelCache.failed))
+
+
+def _holds(stamp: Path) -> bool:
+    """Whether the kernels that a stamp names are still in the cache, undamaged."""
+    from sfumato.ops.cpu.kernel_cache import is_whole
+
+    with suppress(OSError, ValueError):
+        names = stamp.read_text("utf-8").splitlines()
+        return bool(names) and all(is_whole(stamp.with_name(name)) for name in names)
+    return False
 
 
 def _kinds(cameras: Iterable[Camera]) -> list[tuple[Lens, bool]]:
@@ -87,8 +113,9 @@ def _kinds(cameras: Iterable[Camera]) -> list[tuple[Lens, bool]]:
 
 
 def _stamp(config: TrainConfig, cameras: list[tuple[Lens, bool]]) -> Path:
-    """File that tells that the kernels of a configuration are in the cache."""
-    from sfumato.ops.cpu.jit import cache_folder, target
+    """File that names the kernels in the cache once those of a configuration are among them."""
+    from sfumato.ops.cpu.jit import target
+    from sfumato.ops.cpu.kernel_cache import cache_folder
 
     kinds = (
         config.renderer,

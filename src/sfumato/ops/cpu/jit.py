@@ -1,14 +1,11 @@
-"""How Numba is used here, in one place: decorators, cache policy, the lock.
+"""How Numba is used here, in one place: decorators and the lock; the cache is in ``kernel_cache``.
 
 Numba keys its disk cache by the source file of the cached function alone, so an edited helper in
-another file would leave stale machine code in use. The cache folder is therefore named by a hash
-of every kernel file: any edit starts a fresh one.
+another file would leave stale machine code in use, and it raises what reading a damaged file raises.
 """
 
 import ctypes
 import functools
-import hashlib
-import os
 import sys
 import threading
 from pathlib import Path
@@ -16,6 +13,8 @@ from pathlib import Path
 import numba
 from llvmlite import binding
 from numba import config
+
+from sfumato.ops.cpu.kernel_cache import KernelCache
 
 # NaN and infinity stay meaningful: "nnan" and "ninf" are left out on purpose.
 FAST_MATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
@@ -32,18 +31,6 @@ def _load_tbb() -> None:
             ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
 
 
-def cache_folder() -> Path:
-    """Folder of the compiled kernels, one per version of the kernel sources."""
-    here = Path(__file__).parent
-    digest = hashlib.sha256()
-    for source in sorted(here.rglob("*.py")):
-        digest.update(source.read_bytes())
-    root = os.environ.get("SFUMATO_CACHE") or Path(
-        os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "sfumato"
-    )
-    return Path(root) / "kernels" / digest.hexdigest()[:16]
-
-
 def _register_lanes() -> int:
     """Float32 numbers in the widest register that Numba will compile for."""
     features = (config.CPU_FEATURES or "").split(",") if config.CPU_NAME else None
@@ -55,7 +42,6 @@ def _register_lanes() -> int:
 REGISTER_LANES = _register_lanes()
 
 _load_tbb()
-_CACHE_FOLDER = str(cache_folder())
 
 
 def target() -> tuple[str | None, str | None]:
@@ -64,12 +50,9 @@ def target() -> tuple[str | None, str | None]:
 
 
 def _compile(function, **options):
-    # Numba reads CACHE_DIR when it decorates; restoring it keeps other packages' caches theirs.
-    before, config.CACHE_DIR = config.CACHE_DIR, _CACHE_FOLDER
-    try:
-        return numba.njit(function, cache=True, error_model="numpy", **options)
-    finally:
-        config.CACHE_DIR = before
+    compiled = numba.njit(function, error_model="numpy", **options)
+    compiled._cache = KernelCache(function)
+    return compiled
 
 
 def scalar(function):

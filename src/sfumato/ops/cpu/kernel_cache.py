@@ -1,0 +1,176 @@
+"""Compiled kernels on the disk: what is damaged or not to be trusted there is compiled anew.
+
+A kernel file is its digest and a pickle, so it is read only where nobody else can have written it,
+and only if every byte is as it was written: a flipped bit in machine code would draw another scene.
+"""
+
+import atexit
+import functools
+import hashlib
+import logging
+import os
+import pickle
+import shutil
+import stat
+import sys
+import tempfile
+from pathlib import Path
+
+import numba
+from numba.core.caching import NullCache
+from numba.core.compiler import CompileResult
+from numba.core.serialize import dumps
+
+from sfumato.errors import SfumatoError
+from sfumato.outputs import write_bytes
+
+_log = logging.getLogger("sfumato")
+
+_PACKAGE = Path(__file__).parents[2]
+# What kernels freeze besides their own sources.
+FROZEN = ("ops/constants.py", "maths/sh.py", "maths/morton.py")
+SUFFIX = ".nbc"
+_DIGEST_BYTES = hashlib.sha256().digest_size
+_PRIVATE = 0o700
+
+
+@functools.cache
+def cache_folder() -> Path:
+    """Folder of the compiled kernels, one per version of their sources; made if it is not there.
+
+    It lies in ``SFUMATO_CACHE``, else in the user's cache folder, else, where there is neither or it cannot
+    be trusted, in a private one among the temporary files.
+    """
+    version = Path("kernels", sources_digest(_PACKAGE))
+    root = _user_root()
+    if root is not None:
+        complaint = _make_private(root, version)
+        if complaint is None:
+            return root / version
+        _log.warning("%s; compiled kernels are kept among the temporary files instead", complaint)
+    try:
+        name = f"sfumato-{os.getuid()}" if hasattr(os, "getuid") else "sfumato"
+        private = Path(os.path.realpath(tempfile.gettempdir()), name)
+        if _make_private(private, version) is not None:
+            private = Path(tempfile.mkdtemp(prefix="sfumato-"))
+            atexit.register(shutil.rmtree, private, ignore_errors=True)
+            _make_private(private, version)
+        return private / version
+    except OSError:
+        raise SfumatoError(
+            "there is no folder for compiled kernels: set SFUMATO_CACHE to one that can be written"
+        ) from None
+
+
+def environment() -> dict[str, str]:
+    """For a child process that keeps its kernels where this one does."""
+    return {**os.environ, "SFUMATO_CACHE": str(cache_folder().parents[1])}
+
+
+def sources_digest(package: Path) -> str:
+    """What names a version of the kernels: a hash of all that they are compiled from.
+
+    Args:
+        package: folder of ``sfumato``.
+    """
+    sources = [*sorted((package / "ops" / "cpu").rglob("*.py")), *(package / name for name in FROZEN)]
+    digest = hashlib.sha256()
+    for source in sources:
+        digest.update(source.name.encode() + hashlib.sha256(source.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a kernel file is there, this user's, and as it was written."""
+    return _read(path) is not None
+
+
+class KernelCache(NullCache):
+    """The cache of one function, in the place of Numba's own.
+
+    Args:
+        function: what is compiled.
+    """
+
+    # Whether this process could not keep a kernel; said once.
+    failed = False
+
+    def __init__(self, function) -> None:
+        self._function = function
+
+    @property
+    def cache_path(self) -> str:
+        return str(cache_folder())
+
+    def load_overload(self, sig, target_context):
+        """What was compiled for a signature; None where it has to be compiled."""
+        target_context.refresh()
+        payload = _read(self._path(sig, target_context.codegen()))
+        return None if payload is None else CompileResult._rebuild(target_context, *pickle.loads(payload))
+
+    def save_overload(self, sig, compiled) -> None:
+        """Keep what was compiled for a signature; where that fails, a warning says so."""
+        payload = dumps(compiled._reduce())
+        try:
+            write_bytes(self._path(sig, compiled.codegen), hashlib.sha256(payload).digest() + payload)
+        except SfumatoError as error:
+            if not KernelCache.failed:
+                _log.warning(
+                    "compiled kernels cannot be kept in %s (%s): they are compiled at each start",
+                    cache_folder(),
+                    getattr(error.__cause__, "strerror", None) or error,
+                )
+            KernelCache.failed = True
+
+    def _path(self, sig, codegen) -> Path:
+        code = self._function.__code__.co_code
+        what = (sig, codegen.magic_tuple(), numba.__version__, sys.version_info[:3], code)
+        digest = hashlib.sha256(repr(what).encode()).hexdigest()[:16]
+        module = self._function.__module__.rpartition(".")[2]
+        return cache_folder() / f"{module}.{self._function.__name__}.{digest}{SUFFIX}"
+
+
+def _user_root() -> Path | None:
+    """The folder of caches that the user chose or the system gives; None without a home."""
+    given = os.environ.get("SFUMATO_CACHE")
+    if given:
+        return Path(os.path.realpath(given))
+    try:
+        return Path(os.path.realpath(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"), "sfumato")
+    except RuntimeError:
+        return None
+
+
+def _make_private(root: Path, inside: Path) -> str | None:
+    """Make a folder inside another; why compiled code in it cannot be trusted, or None."""
+    try:
+        root.parent.mkdir(parents=True, exist_ok=True)
+        for folder in (root, *(root / part for part in reversed((inside, *inside.parents[:-1])))):
+            folder.mkdir(_PRIVATE, exist_ok=True)
+            found = folder.lstat()
+            if not stat.S_ISDIR(found.st_mode) or not _is_mine(found):
+                return f"{folder} belongs to another user"
+            # Where the sticky bit is set, others can add names but not change what is there.
+            by_others = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not found.st_mode & stat.S_ISVTX
+            if by_others and os.name == "posix":
+                return f"{folder} can be written by others (chmod go-w makes it private)"
+    except OSError as error:
+        return f"{root} cannot be used ({(error.strerror or str(error)).lower()})"
+    return None
+
+
+def _is_mine(found: os.stat_result) -> bool:
+    """Whether a file is this user's, or the administrator's, who could do anything anyway."""
+    return not hasattr(os, "getuid") or found.st_uid in (os.getuid(), 0)
+
+
+def _read(path: Path) -> bytes | None:
+    """The content of a kernel file; None if it is not there, damaged, or another user's."""
+    try:
+        with path.open("rb") as handle:
+            if not _is_mine(os.fstat(handle.fileno())):
+                return None
+            digest, payload = handle.read(_DIGEST_BYTES), handle.read()
+    except OSError:
+        return None
+    return payload if hashlib.sha256(payload).digest() == digest else None

@@ -226,3 +226,22 @@ def test_random_points_lie_where_several_cameras_look(tmp_path, caplog):
     again = load_capture(root, test_every=0, seed=5)
     np.testing.assert_array_equal(again.points.xyz, capture.points.xyz)
     assert not np.array_equal(load_capture(root, test_every=0, seed=6).points.xyz[:9], capture.points.xyz[:9])
+
+
+@pytest.mark.parametrize("place", [np.array([3.0, -4.0, 5.0]), np.array([1e-17, 0.0, 0.0])])
+def test_cameras_in_one_place_are_told_and_random_points_keep_a_distance(tmp_path, caplog, place):
+    rows = []
+    for number, angle in enumerate(np.linspace(0.0, 0.6, 9)):
+        turn = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
+        quat = (np.cos(angle / 2), 0.0, np.sin(angle / 2), 0.0)
+        rows.append((f"{number}.png", quat, tuple(-turn @ place), PINHOLE[0]))
+        save(tmp_path / "images" / f"{number}.png", picture(PINHOLE[2], PINHOLE[3], seed=number))
+    write_colmap_bin(tmp_path / "sparse/0", [PINHOLE], rows, [])
+    with caplog.at_level(logging.WARNING, "sfumato"):
+        capture = load_capture(tmp_path)
+    said = [record.getMessage() for record in caplog.records]
+    assert sum("stand in one place" in words and "move sideways" in words for words in said) == 1
+    assert not any("spread away" in words for words in said)
+    distances = np.linalg.norm(capture.points.xyz - place, axis=1)
+    assert capture.points_are_random and distances.min() > 0.1 and np.median(distances) > 0.5
+    assert 0.1 < capture.extent < 10

@@ -76,6 +76,19 @@ def test_cameras_in_a_row_have_an_orbit_ahead_of_them():
     assert orbit_of_cameras(row[:1]).target[2] > 0.5
 
 
+@pytest.mark.parametrize("unit", [1e-3, 1.0, 1e3])
+def test_an_orbit_ahead_of_a_row_does_not_depend_on_the_unit(unit):
+    row = [pinhole(looking_at((x * unit, 0, 0), (x * unit, 0, unit)), SIZE, 50.0) for x in (-1, 0, 1)]
+    assert orbit_of_cameras(row).target[2] == pytest.approx(2 * unit)
+
+
+@pytest.mark.parametrize("place", [(0, 0, 0), (3, 4, 5)])
+def test_a_tripod_has_an_orbit_at_a_distance(place):
+    turned = [np.add(place, (np.cos(a), 0, np.sin(a))) for a in np.linspace(0, 1.5, 9)]
+    orbit = orbit_of_cameras([pinhole(looking_at(place, target), SIZE, 50.0) for target in turned])
+    assert np.linalg.norm(orbit.target - place) == pytest.approx(2.0)
+
+
 def test_cameras_that_look_outwards_have_an_orbit_too():
     places = [(np.cos(a), 0, np.sin(a)) for a in np.linspace(0, 6, 9)]
     outwards = [pinhole(looking_at(p, np.multiply(p, 2)), SIZE, 50.0) for p in places]

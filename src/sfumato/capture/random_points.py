@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sfumato.capture.points import PointCloud
+from sfumato.capture.readers.poses import stand_in_one_place
 
 if TYPE_CHECKING:
     from sfumato.capture.dataset import View
@@ -68,9 +69,11 @@ def _spread_out(views: Sequence[View], most: int) -> Sequence[View]:
 
 
 def _depth_scale(poses: np.ndarray) -> np.ndarray:
-    """[c] distance from each camera to what the cameras look at, scene units."""
+    """[c] distance from each camera to what the cameras look at, scene units; 1 where they tell none."""
     rotations = poses[:, :3, :3]
     centres = -np.einsum("cji,cj->ci", rotations, poses[:, :3, 3])
+    if stand_in_one_place(centres):
+        return np.ones(len(poses))
     axes = rotations[:, 2]
     across = np.eye(3) - axes[:, :, None] * axes[:, None, :]
     # The point nearest to all optical axes in the least squares sense.
@@ -81,7 +84,7 @@ def _depth_scale(poses: np.ndarray) -> np.ndarray:
         depth = np.einsum("ci,ci->c", focus - centres, axes)
         if np.median(depth) > 0:
             return np.maximum(depth, 0.5 * np.median(depth))
-    return np.full(len(poses), 3.0 * spread if spread > 0 else 1.0)
+    return np.full(len(poses), 3.0 * spread)
 
 
 def _on_rays(views: Sequence[View], count: int, rng: np.random.Generator) -> np.ndarray:

@@ -18,6 +18,8 @@ _AWAY = 3.0
 _RISE_DEG = 20.0
 # x axes of level pictures: how flat they lie, and in how many directions they have to point.
 _FLAT, _SPREAD, _AGREED = 0.05, 0.1, 0.3
+# Cameras no farther apart than this, and this share of their coordinates, stand in one place.
+_ROUNDING, _PRECISION = 1e-12, float(np.finfo(np.float32).eps)
 
 
 @dataclass(frozen=True)
@@ -153,12 +155,15 @@ def _covered(across: np.ndarray, begin: np.ndarray, beside: np.ndarray) -> tuple
 def _nearest_to_lines(points: np.ndarray, directions: np.ndarray) -> np.ndarray:
     """[3] the point nearest to lines [n, 3] in the sense of least squares.
 
-    Where the lines are nearly parallel it is as far ahead of the cameras as they are spread.
+    Where the lines are nearly parallel it is twice as far ahead of the cameras as they are spread.
     """
     across = np.eye(3) - directions[:, :, None] * directions[:, None, :]
     whole = across.sum(axis=0)
     middle, ahead = points.mean(axis=0), directions.mean(axis=0)
-    spread = max(float(np.linalg.norm(points - middle, axis=1).max()), 1.0)
+    spread = float(np.linalg.norm(points - middle, axis=1).max())
+    if spread <= max(_ROUNDING, _PRECISION * float(np.linalg.norm(middle))):
+        # Cameras in one place tell no distance, and any is as good.
+        return middle + 2.0 * _unit(ahead, directions[0])
     if np.linalg.eigvalsh(whole)[0] > 1e-3 * len(points):
         found = np.linalg.solve(whole, np.einsum("nij,nj->i", across, points))
         # Cameras that look outwards meet behind themselves; then there is nothing to circle.

@@ -14,6 +14,7 @@ from sfumato.capture.readers.colmap import find_model, read_colmap
 from sfumato.capture.readers.metashape import find_metashape, read_metashape
 from sfumato.capture.readers.opensfm import find_opensfm, read_opensfm
 from sfumato.capture.readers.polycam import find_polycam, read_polycam
+from sfumato.capture.readers.poses import stand_in_one_place
 from sfumato.capture.readers.realityscan import find_realityscan, read_realityscan
 from sfumato.capture.readers.record3d import find_record3d, read_record3d
 from sfumato.capture.readers.source import Frame, Intrinsics, Source, read_bytes
@@ -66,7 +67,7 @@ def read_source(path: Path) -> Source:
         CaptureError: there is none, or it is broken.
     """
     source = _read_file(path) if path.is_file() else _read_folder(path)
-    _warn_if_far(source, path)
+    _warn_of_places(source, path)
     return source
 
 
@@ -114,10 +115,17 @@ def _read_folder(path: Path) -> Source:
     )
 
 
-def _warn_if_far(source: Source, path: Path) -> None:
-    """Single precision, in which scenes are kept, holds about seven digits of a coordinate."""
+def _warn_of_places(source: Source, path: Path) -> None:
+    """Of cameras in one place, and far from the origin: single precision holds about seven digits."""
     poses = np.stack([frame.camera_from_world for frame in source.frames])
     centres = -np.einsum("nji,nj->ni", poses[:, :3, :3], poses[:, :3, 3])
+    if len(centres) > 1 and stand_in_one_place(centres):
+        _log.warning(
+            "%s: all cameras stand in one place, from where no depth can be seen; move sideways between "
+            "pictures",
+            path,
+        )
+        return
     middle = centres.mean(axis=0)
     spread = np.linalg.norm(centres - middle, axis=1).max()
     if 0.0 < spread * _FAR < np.linalg.norm(middle):

@@ -9,6 +9,9 @@ import numpy as np
 from sfumato.capture.readers.source import rigid
 from sfumato.errors import CaptureError
 
+# Scenes are kept in single precision, which tells no smaller share of a coordinate apart; and what rounding
+# leaves of coordinates that are 0.
+_PRECISION, _ROUNDING = float(np.finfo(np.float32).eps), 1e-12
 _OPENCV_FROM_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 
 
@@ -36,6 +39,17 @@ def from_opencv(world_from_camera: np.ndarray, where: str) -> np.ndarray:
         CaptureError: it is no rotation and translation.
     """
     return np.linalg.inv(rigid(world_from_camera, where))
+
+
+def stand_in_one_place(centres: np.ndarray) -> bool:
+    """Whether cameras stand no farther apart than rounding puts them, as those of a tripod do.
+
+    Args:
+        centres: [n, 3] of the cameras, world frame.
+    """
+    middle = centres.mean(axis=0)
+    spread = np.linalg.norm(centres - middle, axis=1).max()
+    return bool(spread <= max(_ROUNDING, _PRECISION * np.linalg.norm(middle)))
 
 
 def from_quaternion(quat: tuple[float, ...], translation: tuple[float, ...], where: str) -> np.ndarray:

@@ -70,7 +70,6 @@ LARGE_FILES = {
     "tests/ops/test_agreement.py": "one body of checks for every operation and argument",
     "tests/ops/test_trace.py": "every scene, ray and input that breaks an approximation",
     "tests/render/test_gsplat_api.py": "every argument of one published function",
-    "tests/scene/test_ply.py": "every way in which one format can be broken",
 }
 # Above the limit of parameters: published signatures, and what takes their arguments on.
 MANY_PARAMETERS = {

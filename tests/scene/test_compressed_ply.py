@@ -99,7 +99,7 @@ BROKEN = {
     "no ranges": (one_chunk([[0] * 4], ranges=[0.0] * 5), "without max_z"),
     "half of colours": (one_chunk([[0] * 4], ranges=[0.0] * 14), "only some of min_r"),
     "sh": (one_chunk([[0] * 4], sh=np.zeros((2, 9))), "element 'sh' that is not 1 rows"),
-    "odd sh": (one_chunk([[0] * 4], sh=np.zeros((1, 7))), "9, 24 or 45 bytes"),
+    "odd sh": (one_chunk([[0] * 4], sh=np.zeros((1, 7))), "9, 24, 45 or 72 bytes"),
     "floats": (one_chunk([[0] * 4]).replace(b"uint packed_scale", b"int packed_scale"), "unsigned 32-bit"),
 }
 

@@ -10,6 +10,8 @@ quaternion (w, x, y, z) as the index of its largest component, 2 bits, and the o
 
 from __future__ import annotations
 
+import logging
+import math
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +29,7 @@ RANGES = ["min_x", "min_y", "min_z", "max_x", "max_y", "max_z"]
 RANGES += ["min_scale_x", "min_scale_y", "min_scale_z", "max_scale_x", "max_scale_y", "max_scale_z"]
 COLOUR_RANGES = ["min_r", "min_g", "min_b", "max_r", "max_g", "max_b"]
 WORDS = ["packed_position", "packed_rotation", "packed_scale", "packed_color"]
-COEFFICIENTS = {0: 1, 9: 4, 24: 9, 45: 16}
+COEFFICIENTS = {0: 1, 9: 4, 24: 9, 45: 16, 72: 25}
 # The writers of this format keep log scales within it.
 MAX_LOG_SCALE = 20.0
 
@@ -36,6 +38,8 @@ _BITS_10_10_10 = ((20, 10), (10, 10), (0, 10))
 _BITS_8_8_8_8 = ((24, 8), (16, 8), (8, 8), (0, 8))
 # Row i: the components beside the i-th, which is the largest.
 _OTHERS = np.array([[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]])
+
+_log = logging.getLogger(__name__)
 
 
 def recognises(head: bytes, path: Path) -> bool:
@@ -64,7 +68,8 @@ def load(path: Path) -> Gaussians:
     words = _read(header, "vertex", WORDS, np.uint32)
     means, log_scales = np.empty((count, 3), np.float32), np.empty((count, 3), np.float32)
     quats, logits = np.empty((count, 4), np.float32), np.empty(count, np.float32)
-    sh = np.empty((count, 1 + num_rest // 3, 3), np.float32)
+    kept = min(1 + num_rest // 3, values.MAX_SH_COEFFICIENTS)
+    sh = np.empty((count, kept, 3), np.float32)
     for start in range(0, count, CHUNK * BLOCK_CHUNKS):
         part = slice(start, min(start + CHUNK * BLOCK_CHUNKS, count))
         chunk = np.arange(part.start, part.stop) // CHUNK
@@ -78,7 +83,9 @@ def load(path: Path) -> Gaussians:
         logits[part] = values.logit_of_opacities(path, shares[:, 3])
     if num_rest:
         rest = _read(header, "sh", [f"f_rest_{i}" for i in range(num_rest)], np.uint8)
-        sh[:, 1:] = _SH_VALUES[rest.reshape(count, 3, num_rest // 3).transpose(0, 2, 1)]
+        sh[:, 1:] = _SH_VALUES[rest.reshape(count, 3, num_rest // 3)[:, :, : kept - 1].transpose(0, 2, 1)]
+    if kept < 1 + num_rest // 3:
+        _log.warning("%s has %s", path, values.degrees_dropped(math.isqrt(num_rest // 3)))
     # Old writers left ranges of infinite scales as they were; the format's own limit stands for them.
     np.clip(log_scales, -values.MAX_LOG_SCALE, values.MAX_LOG_SCALE, out=log_scales)
     return values.checked_scene(path, means, log_scales, quats, logits, sh)
@@ -150,7 +157,7 @@ def _check_elements(header: Header) -> tuple[int, int]:
         or rest.count != vertex.count
     ):
         raise FormatError(
-            f"{header.path} has an element 'sh' that is not {vertex.count} rows of 9, 24 or 45 bytes"
+            f"{header.path} has an element 'sh' that is not {vertex.count} rows of 9, 24, 45 or 72 bytes"
         )
     for element in filter(None, (chunk, vertex, rest)):
         check_length(header, element)
@@ -165,9 +172,9 @@ def _read(header: Header, element: str, names: list[str], dtype: type) -> np.nda
 
 
 def _parts(words: np.ndarray, bits: tuple[tuple[int, int], ...]) -> np.ndarray:
-    """[n, fields] float32 shares 0 to 1 of packed words; ``bits`` has the shift and width of each field."""
+    """[n, fields] float64 shares 0 to 1 of packed words; ``bits`` has the shift and width of each field."""
     fields = [(words >> np.uint32(shift) & np.uint32(2**width - 1)) / (2**width - 1) for shift, width in bits]
-    return np.stack(fields, axis=1).astype(np.float32)
+    return np.stack(fields, axis=1)
 
 
 def _pack(shares: np.ndarray, bits: tuple[tuple[int, int], ...]) -> np.ndarray:
@@ -182,7 +189,7 @@ def _pack(shares: np.ndarray, bits: tuple[tuple[int, int], ...]) -> np.ndarray:
 
 
 def _within(low: np.ndarray, high: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Values at shares [n, 3 or more] of the way from low to high, [n, 3] each."""
+    """Values at float64 shares [n, 3 or more] of the way from low to high, [n, 3] each."""
     share = shares[:, :3]
     with np.errstate(over="ignore", invalid="ignore"):
         return low * (1 - share) + high * share
@@ -190,7 +197,7 @@ def _within(low: np.ndarray, high: np.ndarray, shares: np.ndarray) -> np.ndarray
 
 def _unpack_turns(words: np.ndarray) -> np.ndarray:
     largest = words >> np.uint32(30)
-    small = (_parts(words, _BITS_10_10_10) - np.float32(0.5)) * np.float32(2**0.5)
+    small = (_parts(words, _BITS_10_10_10) - 0.5) * 2**0.5
     quats = np.empty((len(words), 4), np.float32)
     np.put_along_axis(quats, _OTHERS[largest], small, axis=1)
     rest = np.sqrt(np.maximum(0, 1 - np.square(small).sum(axis=1)))
@@ -215,9 +222,9 @@ def _packed(part: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     ranges, shares = [], []
     for array in (part["means"], np.clip(part["log_scales"], -MAX_LOG_SCALE, MAX_LOG_SCALE), part["colours"]):
         low, high = np.minimum.reduceat(array, starts), np.maximum.reduceat(array, starts)
-        span = (high - low).astype(np.float64)
         ranges += [low, high]
-        shares.append((array - low[chunk]) / np.where(span > 0, span, 1)[chunk])
+        low, high = low.astype(np.float64), high.astype(np.float64)
+        shares.append((array - low[chunk]) / np.where(high > low, high - low, 1)[chunk])
     opacities = values.opacities_of_logits(part["logit_opacities"])
     words = [
         _pack(shares[0], _BITS_11_10_11),

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,6 +51,10 @@ ALWAYS_ALLOWED = 65536
 _ROW_BYTES = 12 + 4 + 16 + 12 + 4
 # .spz files are read as right, up, back; a scene has right, down, front.
 SPZ_FROM_SCENE = np.diag([1.0, -1.0, -1.0, 1.0])
+# Versions of splat-transform from the first on and before the second write logarithms as scales.
+_LOG_SCALES_BY = re.compile(r"splat-transform v?([0-9]{1,4})\.([0-9]{1,4})")
+_LOG_SCALES_FROM, _LOG_SCALES_BEFORE = (1, 9), (2, 7)
+_SH_DEGREE = re.compile(f"{EXTENSION}:SH_DEGREE_([0-9]{{1,3}})_COEF_[0-9]+")
 _FLOAT, _BYTE = 5126, 5121
 _log = logging.getLogger(__name__)
 
@@ -95,7 +100,7 @@ def load(path: Path) -> Gaussians:
             if not isinstance(extension, dict):
                 continue
             part = _read_primitive(document, primitive, extension, allowed)
-            remarks |= _remarks(extension)
+            remarks |= _remarks(primitive, extension)
             allowed -= len(part)
             parts.append(placed(part, Y_UP_FROM_SCENE @ world_from_mesh, str(path)))
     if not parts:
@@ -204,7 +209,7 @@ def _read_primitive(
     attributes = as_dict(primitive.get("attributes"))
     needed = ["POSITION", *(f"{EXTENSION}:{name}" for name in ("ROTATION", "SCALE", "OPACITY"))]
     missing = [name for name in needed if name not in attributes]
-    names = _sh_names(16)
+    names = _sh_names(values.MAX_SH_COEFFICIENTS)
     num_coefficients = max((k for k in (16, 9, 4, 1) if names[k - 1] in attributes), default=0)
     missing += [name for name in names[:num_coefficients] if name not in attributes]
     colour = "COLOR_0" if not num_coefficients and "COLOR_0" in attributes else None
@@ -224,21 +229,33 @@ def _read_primitive(
         sh[:, 0] = _base_of_vertex_colour(document, attributes[colour], extension)
     elif extension.get("colorSpace") == LINEAR:
         colour_space.encode_sh(sh)
-    # Early writers have scales below zero; their squares, which are all that counts, are the same.
-    scales = np.abs(document.numbers(attributes[needed[2]], 3))
     return values.checked_scene(
         document.path,
         document.numbers(attributes["POSITION"], 3),
-        values.log_of_scales(document.path, scales),
+        _log_scales(document, attributes[needed[2]]),
         np.roll(document.numbers(attributes[needed[1]], 4), 1, axis=1),
         values.logit_of_opacities(document.path, document.numbers(attributes[needed[3]], 1)[:, 0]),
         sh,
     )
 
 
-def _remarks(extension: dict[str, Any]) -> set[str]:
+def _log_scales(document: Document, index: object) -> np.ndarray:
+    """[n, 3] logarithms of what an accessor says of scales."""
+    numbers = document.numbers(index, 3)
+    writer = _LOG_SCALES_BY.search(str(document.root["asset"].get("generator", "")))
+    if writer and _LOG_SCALES_FROM <= (int(writer[1]), int(writer[2])) < _LOG_SCALES_BEFORE:
+        return numbers
+    # The sign of a scale means nothing: what counts is its square.
+    return values.log_of_scales(document.path, np.abs(numbers))
+
+
+def _remarks(primitive: dict[str, Any], extension: dict[str, Any]) -> set[str]:
     """What of a primitive cannot be kept as it is meant, in words."""
     found = set()
+    degrees = [_SH_DEGREE.fullmatch(name) for name in as_dict(primitive.get("attributes"))]
+    most = max((int(degree[1]) for degree in degrees if degree), default=0)
+    if most > values.MAX_SH_DEGREE:
+        found.add(values.degrees_dropped(most))
     if extension.get("kernel", "ellipse") != "ellipse":
         found.add(f"Gaussians of kernel {ascii(extension['kernel'])[:60]}, which are read as ellipses")
     space = extension.get("colorSpace", SRGB)

@@ -6,7 +6,6 @@ memory is taken for it.
 
 from __future__ import annotations
 
-import base64
 import json
 import struct
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from sfumato.errors import FormatError
+from sfumato.scene.files.gltf_buffers import Buffer, open_buffer, shown
 
 MAGIC = b"glTF"
 JSON_CHUNK, BINARY_CHUNK = b"JSON", b"BIN\0"
@@ -25,27 +25,7 @@ HEADER, CHUNK_HEADER = struct.Struct("<4sII"), struct.Struct("<I4s")
 # A document names few things; more marks of structure than this are made to fill memory.
 MAX_MARKS = 250_000
 TYPES = {5120: "i1", 5121: "u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
-# Divisible by 4: whole groups of base64.
-_BASE64_PIECE = 1 << 20
 COMPONENTS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
-
-
-@dataclass(frozen=True)
-class Buffer:
-    """Bytes that buffer views point into: ``data``, or else ``length`` bytes of a file."""
-
-    length: int
-    data: bytes | bytearray | None = None
-    path: Path | None = None
-    start: int = 0
-
-    def read(self, offset: int, length: int) -> bytes:
-        """``length`` bytes from ``offset`` on, of which the caller has checked that they are there."""
-        if self.data is not None:
-            return bytes(memoryview(self.data)[offset : offset + length])
-        with self.path.open("rb") as handle:
-            handle.seek(self.start + offset)
-            return handle.read(length)
 
 
 @dataclass(frozen=True)
@@ -65,7 +45,7 @@ class Document:
         entries = self.root.get(kind, [])
         known = isinstance(entries, list) and type(index) is int and 0 <= index < len(entries)
         if not known or not isinstance(entries[index], dict):
-            raise FormatError(f"{self.path} names {kind}[{_shown(index)}], which it does not have")
+            raise FormatError(f"{self.path} names {kind}[{shown(index)}], which it does not have")
         return entries[index]
 
     def view_bytes(self, index: object) -> bytes:
@@ -172,7 +152,7 @@ class Document:
     def _whole(self, entry: dict[str, Any], name: str, default: int | None) -> int:
         found = entry.get(name, default)
         if type(found) is not int or not 0 <= found < 2**53:
-            raise FormatError(f"{self.path}: {name} is {_shown(found)}, not a whole number of 0 or more")
+            raise FormatError(f"{self.path}: {name} is {shown(found)}, not a whole number of 0 or more")
         return found
 
 
@@ -206,7 +186,7 @@ def read_document(path: Path) -> Document:
     if not isinstance(root.get("asset"), dict) or not str(root["asset"].get("version", "")).startswith("2."):
         raise FormatError(f"{path} is not a glTF file of version 2")
     entries = as_list(root.get("buffers"))
-    buffers = [_open_buffer(path, entry, inside if not i else None) for i, entry in enumerate(entries)]
+    buffers = [open_buffer(path, entry, inside if not i else None) for i, entry in enumerate(entries)]
     return Document(path, root, tuple(buffers))
 
 
@@ -235,58 +215,9 @@ def _parse(path: Path, text: bytes) -> dict[str, Any]:
     if sum(text.count(mark) for mark in (b"[", b"{", b",", b":")) > MAX_MARKS:
         raise FormatError(f"{path} has more than {MAX_MARKS} entries in its JSON")
     try:
-        root = json.loads(text.decode("utf-8"))
+        root = json.loads(text.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise FormatError(f"{path} has JSON that cannot be read: {_shown(error)}") from None
+        raise FormatError(f"{path} has JSON that cannot be read: {shown(error)}") from None
     if not isinstance(root, dict):
         raise FormatError(f"{path} has JSON that is no object")
     return root
-
-
-def _open_buffer(path: Path, entry: object, inside: Buffer | None) -> Buffer:
-    length = entry.get("byteLength") if isinstance(entry, dict) else None
-    if type(length) is not int or length < 0:
-        raise FormatError(f"{path} has a buffer without a length")
-    uri = entry.get("uri")
-    if uri is None and inside is not None:
-        found = inside
-    elif isinstance(uri, str) and uri.startswith("data:"):
-        data = _decoded(path, uri)
-        # Not needed twice.
-        entry["uri"] = None
-        found = Buffer(len(data), data=data)
-    else:
-        beside = _beside(path, uri)
-        found = Buffer(beside.stat().st_size, path=beside)
-    if length > found.length:
-        raise FormatError(f"{path} declares a buffer of {length} bytes but holds {found.length}")
-    return found
-
-
-def _decoded(path: Path, uri: str) -> bytearray:
-    """The bytes of a base64 address, decoded piece by piece so that no more copies of it are made."""
-    data, start = bytearray(), uri.find(",") + 1 or len(uri)
-    try:
-        for at in range(start, len(uri), _BASE64_PIECE):
-            piece = base64.b64decode(uri[at : at + _BASE64_PIECE], validate=True)
-            if len(data) % 3:
-                raise ValueError("padding within the numbers")
-            data += piece
-    except ValueError:
-        raise FormatError(f"{path} has a buffer that is no base64") from None
-    return data
-
-
-def _beside(path: Path, uri: object) -> Path:
-    """The file that a relative address names, which must not leave the folder."""
-    folder = path.resolve().parent
-    if isinstance(uri, str) and uri and ":" not in uri and "\0" not in uri and "\\" not in uri:
-        target = (folder / uri.replace("%20", " ")).resolve()
-        if target.is_relative_to(folder) and target.is_file():
-            return target
-    raise FormatError(f"{path} has a buffer {_shown(uri)}, which is no file beside it")
-
-
-def _shown(found: object) -> str:
-    text = ascii(found)
-    return text if len(text) <= 60 else text[:60] + "..."

@@ -179,7 +179,7 @@ def _read_section(
             later = section.num_full + np.searchsorted(ends, index, side="right")
             bucket = np.where(index < full, index // max(section.bucket_size, 1), later)
             with np.errstate(over="ignore", invalid="ignore"):
-                means = (means - section.middle) * np.float32(section.step) + centres[bucket]
+                means = (means.astype(np.float64) - section.middle) * section.step + centres[bucket]
         into["means"][part] = means
         into["log_scales"][part] = values.log_of_scales(path, rows["scale"].astype(np.float32))
         into["quats"][part] = rows["quat"]

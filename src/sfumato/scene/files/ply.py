@@ -8,6 +8,7 @@ elements are skipped.
 
 from __future__ import annotations
 
+import logging
 import math
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from sfumato.scene.files.codec import Codec
 from sfumato.scene.files.ply_table import BLOCK_BYTES, Element, check_length, read_columns, read_header
 from sfumato.scene.gaussians import Gaussians
 
-REST_COUNTS = {0: 1, 9: 4, 24: 9, 45: 16}
+REST_COUNTS = {0: 1, 9: 4, 24: 9, 45: 16, 72: 25}
 # Discs (2D Gaussians) come without a third scale: they become this much thinner than they are wide.
 DISC_LOG_THINNESS = math.log(1e-3)
 
@@ -29,6 +30,10 @@ NORMAL = ["nx", "ny", "nz"]
 BASE_COLOUR = ["f_dc_0", "f_dc_1", "f_dc_2"]
 SCALE = ["scale_0", "scale_1", "scale_2"]
 ROTATION = ["rot_0", "rot_1", "rot_2", "rot_3"]
+# Mip-Splatting keeps it apart from the scales.
+FILTER = "filter_3D"
+
+_log = logging.getLogger(__name__)
 
 
 def recognises(head: bytes, path: Path) -> bool:
@@ -45,7 +50,8 @@ def load(path: Path) -> Gaussians:
     Returns:
         float32 on the CPU, in the file's frame, quaternions as stored. Discs without ``scale_2``
         get a third scale of a thousandth of their smaller one. Infinite logits of opacities and
-        scales of exp(-infinity) become finite ones that look the same.
+        scales of exp(-infinity) become finite ones that look the same. The 3D filter of Mip-Splatting is
+        folded into scales and opacities. SH of degree 4 are dropped, with a warning.
 
     Raises:
         FormatError: no PLY file, no Gaussians in it, truncated, wrong counts, NaN or infinity.
@@ -56,7 +62,10 @@ def load(path: Path) -> Gaussians:
         raise FormatError(f"{path} has no element 'vertex' and so no Gaussians")
     if header.element("chunk") is not None or "packed_position" in vertex.names:
         raise FormatError(f"{path} is a compressed ply with parts missing: its Gaussians cannot be read")
-    num_coefficients = _check_properties(path, vertex)
+    in_file = _check_properties(path, vertex)
+    num_coefficients = min(in_file, values.MAX_SH_COEFFICIENTS)
+    if num_coefficients < in_file:
+        _log.warning("%s has %s", path, values.degrees_dropped(math.isqrt(in_file) - 1))
     check_length(header, vertex)
     columns = {
         "means": np.empty((vertex.count, 3), np.float32),
@@ -65,20 +74,20 @@ def load(path: Path) -> Gaussians:
         "logit_opacities": np.empty((vertex.count, 1), np.float32),
         "sh": np.empty((vertex.count, num_coefficients * 3), np.float32),
     }
-    names = _names_of_columns(num_coefficients)
-    read_columns(
-        header,
-        vertex,
-        {
-            name: columns[field][:, i]
-            for field, group in names.items()
-            for i, name in enumerate(group)
-            if name in vertex.names
-        },
-    )
+    names = _names_of_columns(num_coefficients, in_file)
+    targets = {
+        name: columns[field][:, i]
+        for field, group in names.items()
+        for i, name in enumerate(group)
+        if name in vertex.names
+    }
+    filters = np.empty(vertex.count, np.float32) if FILTER in vertex.names else None
+    read_columns(header, vertex, targets if filters is None else targets | {FILTER: filters})
     if "scale_2" not in vertex.names:
         scales = columns["log_scales"]
         scales[:, 2] = scales[:, :2].min(axis=1) + DISC_LOG_THINNESS
+    if filters is not None:
+        values.fold_filter(filters, columns["log_scales"], columns["logit_opacities"][:, 0])
     values.finite_where_meant(columns["logit_opacities"], columns["log_scales"])
     _check_values(str(path), columns, names)
     return Gaussians(
@@ -108,7 +117,7 @@ def save(gaussians: Gaussians, path: Path) -> None:
         for field, tensor in vars(gaussians).items()
     }
     num_coefficients = gaussians.sh.shape[1]
-    _check_values("the scene cannot be saved", arrays, _names_of_columns(num_coefficients))
+    _check_values("the scene cannot be saved", arrays, _names_of_columns(num_coefficients, num_coefficients))
     # Columns of sh are (coefficient, channel); the file has the base colour, then channel by channel.
     rest = [3 * k + channel for channel in range(3) for k in range(1, num_coefficients)]
     names = [*POSITION, *NORMAL, *BASE_COLOUR, *(f"f_rest_{i}" for i in range(len(rest)))]
@@ -128,12 +137,10 @@ def save(gaussians: Gaussians, path: Path) -> None:
 CODEC = Codec("ply", (".ply",), recognises, load, save)
 
 
-def _names_of_columns(num_coefficients: int) -> dict[str, list[str]]:
-    """The property name of each column of each field's [n, columns] array."""
+def _names_of_columns(num_coefficients: int, in_file: int) -> dict[str, list[str]]:
+    """The property name of each column of each field's [n, columns] array; a file may have more SH."""
     rest = [
-        f"f_rest_{channel * (num_coefficients - 1) + k}"
-        for k in range(num_coefficients - 1)
-        for channel in range(3)
+        f"f_rest_{channel * (in_file - 1) + k}" for k in range(num_coefficients - 1) for channel in range(3)
     ]
     return {
         "means": POSITION,
@@ -154,7 +161,9 @@ def _check_properties(path: Path, vertex: Element) -> int:
         raise FormatError(f"{path} has no {', '.join(missing)}{what}")
     rest = sum(name.startswith("f_rest_") for name in present)
     if rest not in REST_COUNTS or any(f"f_rest_{i}" not in present for i in range(rest)):
-        raise FormatError(f"{path} has {rest} properties f_rest_*; expected f_rest_0 and on, 0, 9, 24 or 45")
+        raise FormatError(
+            f"{path} has {rest} properties f_rest_*; expected f_rest_0 and on, 0, 9, 24, 45 or 72"
+        )
     return REST_COUNTS[rest]
 
 

@@ -56,7 +56,7 @@ def recognises(head: bytes, path: Path) -> bool:
     """Whether a file is a zip archive or a description of a `.sog` scene."""
     if head[:4] == ZIP_MAGIC:
         return path.suffix.lower() == ".sog" or holds(path, META)
-    is_object = head.lstrip()[:1] == b"{"
+    is_object = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{"
     return is_object and (
         all(key in head for key in (b'"means"', b'"quats"'))
         or all(key in head for key in (b'"lodLevels"', b'"filenames"'))

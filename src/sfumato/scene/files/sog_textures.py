@@ -6,6 +6,7 @@ bytes are shares of, and opacities as logits. Pixel i, row by row, is Gaussian i
 
 from __future__ import annotations
 
+import logging
 import math
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from sfumato.scene.files.sog_source import Read, shown
 
 ROW_OF_PALETTE = 64
 MAX_PALETTE = 65536
-COEFFICIENTS = {1: 3, 2: 8, 3: 15}
+COEFFICIENTS = {1: 3, 2: 8, 3: 15, 4: 24}
 # Alpha of the picture of quaternions: this plus the index of the largest component.
 FIRST_TAG = 252
 # Row i: the components (w, x, y, z) beside the i-th, which is the largest.
@@ -30,6 +31,8 @@ ROOT_TWO = np.float32(math.sqrt(2))
 _MAX_RATIO, _PIXEL_BYTES, _FEW = 64, 17, 250_000
 # Writers fill up the last rows, or go to the next power of two in both directions.
 _PADDING, _PADDING_PIXELS = 4, 65536
+_BLOCK = 65536
+_log = logging.getLogger(__name__)
 
 
 class Textures:
@@ -55,7 +58,7 @@ class Textures:
         return bool(self._meta.get(key))
 
     def numbers(self, key: str, name: str, length: int | None) -> np.ndarray:
-        """[length] float32 of the description; None is any length up to 256."""
+        """[length] float64 of the description; None is any length up to 256."""
         found = self._part(key).get(name)
         found = found if isinstance(found, list) else [found]
         if name == "codebook" and len(found) > 2 and found[0] is None:
@@ -66,7 +69,7 @@ class Textures:
         if not fits or not np.isfinite(numbers).all() or np.abs(numbers).max() > 1e9:
             wanted = f"{length or '1 to 256'} plain numbers"
             raise FormatError(f"{self.path} has {key}.{name} that are not {wanted}")
-        return numbers.astype(np.float32)
+        return numbers
 
     def integer(self, key: str, name: str, most: int) -> int:
         """A count of the description, 1 to ``most``."""
@@ -123,7 +126,7 @@ def unpack(textures: Textures) -> dict[str, np.ndarray]:
     base = _looked_up(textures, "sh0", pixels[:, :3])
     if textures.version == 1:
         low, high = textures.numbers("sh0", "mins", 4)[3], textures.numbers("sh0", "maxs", 4)[3]
-        logits = low + (high - low) * (pixels[:, 3] / np.float32(255))
+        logits = _shares(low, high, pixels[:, 3])
     else:
         logits = values.logit_of_opacities(textures.path, np.arange(256) / 255)[pixels[:, 3]]
     rest = _rest(textures) if textures.has("shN") else np.empty((textures.count, 0, 3), np.float32)
@@ -136,9 +139,13 @@ def _means(textures: Textures) -> np.ndarray:
     """Sixteen bits, low and high ones apart, of sign(x) ln(1 + |x|)."""
     low, high = textures.numbers("means", "mins", 3), textures.numbers("means", "maxs", 3)
     steps = textures.pixels("means", 0)[:, :3] | textures.pixels("means", 1)[:, :3].astype(np.uint16) << 8
-    curved = low + (high - low) * (steps / np.float32(65535))
-    with np.errstate(over="ignore"):
-        return np.copysign(np.expm1(np.abs(curved)), curved)
+    means = np.empty((len(steps), 3), np.float32)
+    # In double precision, block by block: far from the origin what is rounded before expm1 grows by it.
+    for start in range(0, len(steps), _BLOCK):
+        curved = low + (high - low) * (steps[start : start + _BLOCK] / 65535)
+        with np.errstate(over="ignore"):
+            means[start : start + _BLOCK] = np.copysign(np.expm1(np.abs(curved)), curved)
+    return means
 
 
 def _quats(textures: Textures) -> np.ndarray:
@@ -160,11 +167,18 @@ def _looked_up(textures: Textures, key: str, indices: np.ndarray) -> np.ndarray:
     if textures.version == 1:
         length = {"scales": 3, "sh0": 4, "shN": 1}[key]
         low, high = (textures.numbers(key, name, length)[:3] for name in ("mins", "maxs"))
-        return low + (high - low) * (indices / np.float32(255))
-    book = textures.numbers(key, "codebook", None)
+        return _shares(low, high, indices)
+    book = textures.numbers(key, "codebook", None).astype(np.float32)
     if len(book) < 256 and int(indices.max(initial=0)) >= len(book):
         raise FormatError(f"{textures.path} has {key} beyond the {len(book)} entries of their codebook")
     return book[indices]
+
+
+def _shares(low: np.ndarray, high: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """float32 numbers that bytes stand for as shares of a range."""
+    steps = np.arange(256)[:, None] / 255
+    table = (low + (high - low) * steps).astype(np.float32)
+    return table[shares, np.arange(table.shape[1]) if shares.ndim > 1 else 0]
 
 
 def _rest(textures: Textures) -> np.ndarray:
@@ -175,11 +189,16 @@ def _rest(textures: Textures) -> np.ndarray:
         found = [bands for bands, k in COEFFICIENTS.items() if width == k * ROW_OF_PALETTE]
         bands, size = found[0] if found else 0, picture.shape[0] * ROW_OF_PALETTE
     else:
-        bands, size = textures.integer("shN", "bands", 3), textures.integer("shN", "count", MAX_PALETTE)
+        bands, size = (
+            textures.integer("shN", "bands", max(COEFFICIENTS)),
+            textures.integer("shN", "count", MAX_PALETTE),
+        )
     if width != COEFFICIENTS.get(bands, 0) * ROW_OF_PALETTE or size > picture.shape[0] * ROW_OF_PALETTE:
         what = f"{width} x {picture.shape[0]} for {size} rows of degree {bands}"
         raise FormatError(f"{textures.path} has a palette of {what}")
-    rows = picture.reshape(-1, COEFFICIENTS[bands], 4)[:size, :, :3]
+    if bands > values.MAX_SH_DEGREE:
+        _log.warning("%s has %s", textures.path, values.degrees_dropped(bands))
+    rows = picture.reshape(-1, COEFFICIENTS[bands], 4)[:size, : values.MAX_SH_COEFFICIENTS - 1, :3]
     labels = textures.pixels("shN", 1)[:, :2].astype(np.int64)
     labels = labels[:, 0] + 256 * labels[:, 1]
     if int(labels.max(initial=0)) >= size:

@@ -32,7 +32,6 @@ from sfumato.scene.files.spz_container import (
 from sfumato.scene.files.spz_packing import GZIP_MAGIC, Gzip, Plain, gzip_head
 from sfumato.scene.gaussians import Gaussians
 
-MAX_DEGREE = 3
 OPTIONS = ("version", "antialiased", "sh1_bits", "sh_rest_bits")
 
 _log = logging.getLogger(__name__)
@@ -70,8 +69,8 @@ def load(path: Path) -> Gaussians:
         for name, part, packed in blocks:
             _unpack(header, name, packed, {key: array[part] for key, array in arrays.items()})
         fields.turn_axes(arrays, axes_code(path, extensions()))
-    if header.degree > MAX_DEGREE:
-        _log.warning("%s has SH of degree %d; those above %d are dropped", path, header.degree, MAX_DEGREE)
+    if header.degree > values.MAX_SH_DEGREE:
+        _log.warning("%s has %s", path, values.degrees_dropped(header.degree))
     if header.flags & ANTIALIASED:
         _log.warning("%s was made for anti-aliased rendering and looks right only with it", path)
     return values.checked_scene(path, **arrays)
@@ -131,7 +130,7 @@ CODEC = Codec(
 
 
 def _empty(header: Header) -> dict[str, np.ndarray]:
-    num_coefficients = (min(header.degree, MAX_DEGREE) + 1) ** 2
+    num_coefficients = (min(header.degree, values.MAX_SH_DEGREE) + 1) ** 2
     return {
         "means": np.empty((header.count, 3), np.float32),
         "log_scales": np.empty((header.count, 3), np.float32),

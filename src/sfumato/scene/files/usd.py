@@ -37,7 +37,6 @@ MAX_ZIP_BYTES = 2**32 - 1
 _PARTS = {"positions": 3, "orientations": 4, "scales": 3, "opacities": 1}
 _SH = "radiance:sphericalHarmonicsCoefficients"
 _SH_DEGREE = "radiance:sphericalHarmonicsDegree"
-_MAX_DEGREE = 3
 
 _log = logging.getLogger(__name__)
 
@@ -188,9 +187,9 @@ def _read_sh(what: str, prim: Any, count: int, first: Any) -> np.ndarray:
     size = (degree + 1) ** 2 if type(degree) is int and degree >= 0 else 0
     if not size or len(flat) < count * size:
         raise FormatError(f"{what} has {len(flat)} SH coefficients; {count} Gaussians need {size} each")
-    if degree > _MAX_DEGREE:
-        _log.warning("%s has SH of degree %d; those above %d are dropped", what, degree, _MAX_DEGREE)
-    return flat[: count * size].reshape(count, size, 3)[:, : (_MAX_DEGREE + 1) ** 2].copy()
+    if degree > values.MAX_SH_DEGREE:
+        _log.warning("%s has %s", what, values.degrees_dropped(degree))
+    return flat[: count * size].reshape(count, size, 3)[:, : values.MAX_SH_COEFFICIENTS].copy()
 
 
 def _numbers(what: str, prim: Any, name: str, width: int, first: Any) -> np.ndarray | None:

@@ -16,6 +16,9 @@ from sfumato.scene.gaussians import Gaussians
 MAX_LOG_SCALE = 40.0
 # What a scale of zero becomes: its square is still a normal float32.
 MIN_LOG_SCALE = -40.0
+# Of spherical harmonics: files with more are read without those above.
+MAX_SH_DEGREE = 3
+MAX_SH_COEFFICIENTS = (MAX_SH_DEGREE + 1) ** 2
 # Opacities of exactly 0 and 1 have no logit; these differ from them by less than any format resolves.
 OPACITY_MARGIN = 1e-6
 
@@ -108,6 +111,11 @@ def check_arrays(what: str, arrays: dict[str, np.ndarray]) -> None:
         )
 
 
+def degrees_dropped(degree: int) -> str:
+    """What is said of a file whose SH go up to a degree above what scenes have."""
+    return f"SH of degree {degree}; those above {MAX_SH_DEGREE} are dropped"
+
+
 def log_of_scales(path: Path | str, scales: np.ndarray) -> np.ndarray:
     """Logarithms of standard deviations; zero becomes a very thin Gaussian.
 
@@ -148,6 +156,26 @@ def logit_of_opacities(path: Path | str, opacities: np.ndarray) -> np.ndarray:
         )
     inside = np.clip(opacities.astype(np.float64), OPACITY_MARGIN, 1 - OPACITY_MARGIN)
     return (np.log(inside) - np.log1p(-inside)).astype(np.float32)
+
+
+def fold_filter(filters: np.ndarray, log_scales: np.ndarray, logits: np.ndarray) -> None:
+    """Fold Mip-Splatting's 3D filter into scales and opacities, in place; integrals over each Gaussian stay.
+
+    Args:
+        filters: [n] standard deviations of the filter, scene units.
+        log_scales: [n, 3] float32.
+        logits: [n] float32, of opacities.
+
+    Source: Yu et al. 2024, eq. 9.
+    """
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        before = log_scales.astype(np.float64)
+        after = np.logaddexp(2 * before, 2 * np.log(np.abs(filters.astype(np.float64)))[:, None]) / 2
+        # ln of the opacities: ln sigmoid(x) = -ln(1 + exp(-x)).
+        opacities = (before - after).sum(axis=1) - np.logaddexp(0, -logits.astype(np.float64))
+        log_scales[:] = after
+        changed = filters != 0
+        logits[changed] = (opacities - np.log(-np.expm1(opacities)))[changed]
 
 
 def finite_where_meant(logits: np.ndarray, log_scales: np.ndarray) -> None:

@@ -15,7 +15,9 @@ from capture_folders import (
 )
 
 from sfumato.capture import load_capture
+from sfumato.capture.readers import read_source
 from sfumato.errors import CaptureError
+from sfumato.scene.unprojection import distort_directions
 
 
 @pytest.mark.parametrize("writer", [write_colmap_bin, write_colmap_txt])
@@ -91,7 +93,6 @@ NAN = float("nan")
         ([PINHOLE], image_rows(["a.png", "/etc/passwd"]), "leads out of"),
         ([PINHOLE], image_rows(["a.png", "b\n.png"]), "no file name"),
         ([(1, 99, 32, 24, ())], image_rows(["a.png", "b.png"]), "unknown model id 99"),
-        ([(1, 17, 32, 24, (32.0, 24.0))], image_rows(["a.png", "b.png"]), "EQUIRECTANGULAR.*cut"),
         ([(1, 1, 64, 24, (30.0, 30.0, 32.0, 12.0))], image_rows(["a.png", "b.png"]), "32x24.*64x24"),
         ([(1, 1, 32, 24, (NAN, 30.0, 16.0, 12.0))], image_rows(["a.png", "b.png"]), "focal length"),
         ([(1, 1, 32, 24, (-30.0, 30.0, 16.0, 12.0))], image_rows(["a.png", "b.png"]), "focal length"),
@@ -106,6 +107,79 @@ def test_contradictions_are_refused_in_one_line(tmp_path, cameras, images, messa
     with pytest.raises(CaptureError, match=message) as caught:
         load_capture(root)
     assert "\n" not in str(caught.value) and str(tmp_path) in str(caught.value)
+
+
+ODD_CAMERAS = [
+    (9, "PINHOLE", 32, 24, (0.0, 0.0, 0.0, 0.0)),
+    (9, "SOME_NEW_MODEL", 32, 24, (1.0, 2.0)),
+    (9, "PINHOLE", 32, 24, (1.0,)),
+    (9, "EQUIRECTANGULAR", -1, 24, (1.0, 2.0)),
+]
+
+
+@pytest.mark.parametrize("row", ODD_CAMERAS)
+def test_a_camera_that_no_image_names_may_be_of_any_kind(tmp_path, row):
+    root = colmap_folder(tmp_path, writer=write_colmap_txt)
+    write_colmap_txt(root / "sparse/0", [PINHOLE, row, row], image_rows(["a.png", "b.png"]))
+    assert len(load_capture(root).views) == 2
+    write_colmap_txt(root / "sparse/0", [PINHOLE, row], image_rows(["a.png", "b.png"], camera_id=9))
+    with pytest.raises(CaptureError, match="camera 9"):
+        load_capture(root)
+
+
+def test_text_may_begin_with_a_byte_order_mark(tmp_path):
+    root = colmap_folder(tmp_path, writer=write_colmap_txt)
+    for path in (root / "sparse/0").iterdir():
+        text = path.read_text().removeprefix("# a comment\n")
+        path.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    capture = load_capture(root)
+    assert len(capture.views) == 3 and len(capture.points) == len(POINTS)
+
+
+@pytest.mark.parametrize("writer", [write_colmap_bin, write_colmap_txt])
+@pytest.mark.parametrize("place", ["sparse", "colmap/sparse", "."])
+def test_of_several_models_the_largest_is_taken_and_that_is_said(tmp_path, place, writer, caplog):
+    for name in ("a.png", "b.png", "c.png"):
+        save(tmp_path / "images" / name, picture())
+    writer(tmp_path / place / "0", [PINHOLE], image_rows(["a.png", "b.png"]))
+    with caplog.at_level(logging.WARNING, "sfumato"):
+        assert len(load_capture(tmp_path).views) == 2
+        assert not caplog.text
+        writer(tmp_path / place / "10", [PINHOLE], image_rows(["a.png", "b.png", "c.png"]))
+        assert len(load_capture(tmp_path).views) == 3
+    assert "holds 2 COLMAP models" in caplog.text and "using the largest" in caplog.text
+    assert "0 with 2" in caplog.text and "10 with 3" in caplog.text
+
+
+def test_a_model_that_is_not_number_zero_is_found(tmp_path):
+    root = colmap_folder(tmp_path)
+    (root / "sparse/0").rename(root / "sparse/1")
+    assert len(load_capture(root).views) == 3
+
+
+def test_panoramas_are_read_as_colmap_projects_them(tmp_path):
+    pycolmap = pytest.importorskip("pycolmap")
+    root = colmap_folder(tmp_path, camera=(1, 17, 64, 32, (64.0, 32.0)))
+    camera = read_source(root).frames[0].intrinsics
+    theirs = pycolmap.Camera(model="EQUIRECTANGULAR", width=64, height=32, params=[64, 32])
+    directions = np.random.default_rng(0).normal(size=(50, 3))
+    ours = distort_directions(camera.lens, directions) * camera.focal_px + camera.centre_px
+    np.testing.assert_allclose(ours, theirs.img_from_cam(directions), atol=1e-9)
+
+
+def test_panoramas_stay_as_they_are_and_start_from_points_around_them(tmp_path, caplog):
+    root = colmap_folder(tmp_path, camera=(1, 17, 64, 32, (64.0, 32.0)))
+    (root / "sparse/0/points3D.bin").unlink()
+    with caplog.at_level(logging.WARNING, "sfumato"):
+        capture = load_capture(root, downscale=2, test_every=0)
+    assert "3 of 3 pictures are panoramas" in caplog.text and "renderer trace" in caplog.text
+    camera = capture.views[0].camera
+    assert camera.lens.is_panorama and camera.size_px == (32, 16)
+    assert camera.focal_px == pytest.approx((16 / np.pi, 16 / np.pi)) and camera.centre_px == (16.0, 8.0)
+    pixels = capture.views[0].load()
+    assert pixels.rgb.shape == (16, 32, 3) and pixels.mask is None
+    away = capture.points.xyz - capture.points.xyz.mean(axis=0)
+    assert (away.min(axis=0) < -0.5).all() and (away.max(axis=0) > 0.5).all()
 
 
 @pytest.mark.parametrize("name", ["cameras.bin", "images.bin", "points3D.bin"])

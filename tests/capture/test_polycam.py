@@ -88,7 +88,17 @@ def test_bad_cameras_are_refused_in_one_line(tmp_path, changes, message):
     assert "\n" not in str(caught.value) and "shot_01.json" in str(caught.value)
 
 
-@pytest.mark.parametrize("key", ["t_21", "fy", "width"])
+@pytest.mark.parametrize("value", [None, "left out"])
+def test_a_size_that_is_left_out_is_that_of_the_picture(tmp_path, value):
+    path = write_polycam(tmp_path)
+    values = json.loads(path.read_text())
+    size = [values.pop("width"), values.pop("height")]
+    path.write_text(json.dumps(values | ({} if value else {"width": None, "height": None})))
+    sizes = {frame.intrinsics.size_px for frame in read_source(tmp_path).frames}
+    assert sizes == {tuple(size)}
+
+
+@pytest.mark.parametrize("key", ["t_21", "fy"])
 def test_a_missing_field_is_named(tmp_path, key):
     path = write_polycam(tmp_path)
     values = json.loads(path.read_text())

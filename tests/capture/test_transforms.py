@@ -53,6 +53,44 @@ def test_focal_lengths_in_every_spelling(tmp_path, values, focal_px):
     assert camera.focal_px == pytest.approx(focal_px) and camera.centre_px == (16.0, 12.0)
 
 
+def test_null_stands_for_what_is_left_out(tmp_path):
+    path = make(tmp_path, k1=None, p2=None, distortion_params=None, camera_model=None, ply_file_path=None)
+    edited(path, lambda document: document["frames"][0].update(fl_x=None, cx=None, w=None, mask_path=None))
+    camera = load_capture(tmp_path, test_every=0).views[0].camera
+    assert (camera.focal_px, camera.centre_px) == ((40.0, 41.0), (15.0, 13.0))
+
+
+@pytest.mark.parametrize(
+    ("own", "focal_px"),
+    [
+        ({"camera_angle_x": 2 * math.atan(16 / 50)}, (50.0, 50.0)),
+        ({"x_fov": math.degrees(2 * math.atan(16 / 50)), "fl_y": 45.0}, (50.0, 45.0)),
+        ({"fl_x": 50.0}, (50.0, 41.0)),
+    ],
+)
+def test_a_frame_overrides_the_file_in_any_spelling(tmp_path, own, focal_px):
+    path = make(tmp_path, camera_angle_x=1.0, camera_angle_y=1.0)
+    edited(path, lambda document: document["frames"][0].update(own))
+    views = load_capture(tmp_path, test_every=0).views
+    assert views[0].camera.focal_px == pytest.approx(focal_px) and views[1].camera.focal_px == (40.0, 41.0)
+
+
+def test_a_frame_overrides_the_lens_of_the_file_in_any_spelling(tmp_path):
+    from sfumato.capture.readers import read_source
+
+    path = make(tmp_path, distortion_params=[0.1, 0, 0, 0, 0, 0], is_fisheye=True)
+    edited(path, lambda document: document["frames"][0].update(k1=0.2, camera_model="OPENCV"))
+    lenses = [frame.intrinsics.lens for frame in read_source(tmp_path).frames]
+    assert lenses[0] == Lens("opencv", (0.2, 0.0, 0.0, 0.0)) and lenses[1].model == "opencv_fisheye"
+
+
+def test_a_cloud_that_is_missing_is_said(tmp_path, caplog):
+    make(tmp_path, ply_file_path="gone.ply")
+    with caplog.at_level(logging.WARNING, "sfumato"):
+        assert load_capture(tmp_path).points_are_random
+    assert "'gone.ply', does not exist" in caplog.text
+
+
 def test_a_frame_overrides_the_file(tmp_path):
     path = make(tmp_path)
     edited(path, lambda document: document["frames"][1].update(fl_x=80.0, k1=-0.1))
@@ -102,6 +140,8 @@ def test_nerfstudio_split_is_honoured(tmp_path):
     make(tmp_path, train_filenames=NAMES[:2], val_filenames=NAMES[2:], test_filenames=[])
     capture = load_capture(tmp_path)
     assert capture.test_names == {"images/c.png"} and capture.split_rule == "val_filenames of transforms.json"
+    other = make(tmp_path, train_filenames=["images/A.JPG", "images/b"], test_filenames=NAMES[2:])
+    assert load_capture(other).test_names == {"images/c.png"}
     assert load_capture(tmp_path, test_every=0).split_rule == "none"
 
 
@@ -178,7 +218,7 @@ def _mirrored(pose):
         (lambda d: d.update(fl_x=-1.0), "focal length"),
         (lambda d: d.update(w=0), "picture size"),
         (lambda d: d.update(w=64), "32x24 pixels but its camera is for 64x24"),
-        (lambda d: d.update(camera_model="EQUIRECTANGULAR"), "EQUIRECTANGULAR is not supported"),
+        (lambda d: d.update(camera_model="ORTHOPHOTO"), "ORTHOPHOTO is not supported"),
         (lambda d: d.update(is_fisheye=True, p1=0.1), "k1 to k4 only"),
         (
             lambda d: d.update(is_fisheye=True, fisheye_crop_radius=9.0),
@@ -188,7 +228,7 @@ def _mirrored(pose):
         (lambda d: d.update(distortion_params=[0.1] * 6), "k4 of distortion_params is not supported"),
         (lambda d: d.update(camera_model=["PINHOLE"]), "is not supported"),
         (lambda d: d["frames"][1].update(file_path="a" * 300), "is no file name"),
-        (lambda d: d.update(ply_file_path="gone.ply"), "gone.ply cannot be read"),
+        (lambda d: d.update(ply_file_path="images/a.png"), "a.png is not a .ply file"),
         (lambda d: d.update(train_filenames="a"), "train_filenames must be a list"),
     ],
 )

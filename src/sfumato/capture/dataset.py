@@ -7,6 +7,7 @@ bytes.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,8 @@ from sfumato.scene.cameras import Camera
 
 AlphaMeaning = Literal["auto", "transparency", "mask"]
 _EXTENT_MARGIN = 1.1
+
+_log = logging.getLogger("sfumato")
 
 
 @dataclass(frozen=True)
@@ -130,8 +133,9 @@ def load_capture(
         background: RGB in [0, 1] behind transparent pictures; white by default.
         cache_bytes: bound on decoded pictures kept; an eighth of the memory by default.
         seed: of random points, for a dataset without points.
-        undistort: make every picture a pinhole's. False keeps the pictures of distorted lenses as they
-            are, downscaled, with the lens in their camera, and masks pixels that it cannot explain.
+        undistort: make every picture a pinhole's, but for panoramas, which none can hold. False keeps the
+            pictures of distorted lenses as they are, downscaled, with the lens in their camera, and masks
+            pixels that it cannot explain.
 
     Returns:
         The capture.
@@ -155,6 +159,13 @@ def load_capture(
         return tuple(View(p.name, p.camera, p.camera_group, p.make, cache) for p in plans), cache
 
     views, cache = planned(undistort)
+    panoramas = sum(view.camera.lens.is_panorama for view in views)
+    if undistort and panoramas:
+        _log.warning(
+            "%s: %d of %d pictures are panoramas, which no pinhole can hold; they stay as they are and are "
+            "drawn ray by ray, best with the renderer trace",
+            path, panoramas, len(views),
+        )  # fmt: skip
     test_names, rule = _split(source, [view.name for view in views], test_every, path)
     if background is None and transparent and any(has_alpha(frame) for frame in source.frames):
         background = (1.0, 1.0, 1.0)

@@ -9,6 +9,8 @@ import numpy as np
 
 from sfumato.capture.points import PointCloud
 from sfumato.capture.readers.poses import stand_in_one_place
+from sfumato.scene.lenses import Lens
+from sfumato.scene.unprojection import distort_directions, undistort
 
 if TYPE_CHECKING:
     from sfumato.capture.dataset import View
@@ -68,8 +70,13 @@ def _spread_out(views: Sequence[View], most: int) -> Sequence[View]:
     return views[:: max(1, -(-len(views) // most))]
 
 
-def _depth_scale(poses: np.ndarray) -> np.ndarray:
-    """[c] distance from each camera to what the cameras look at, scene units; 1 where they tell none."""
+def _depth_scale(poses: np.ndarray, *, looks: bool = True) -> np.ndarray:
+    """[c] distance from each camera to what the cameras look at, scene units; 1 where they tell none.
+
+    Args:
+        poses: [c, 4, 4] camera_from_world.
+        looks: whether optical axes say where; those of panoramas do not.
+    """
     rotations = poses[:, :3, :3]
     centres = -np.einsum("cji,cj->ci", rotations, poses[:, :3, 3])
     if stand_in_one_place(centres):
@@ -79,7 +86,7 @@ def _depth_scale(poses: np.ndarray) -> np.ndarray:
     # The point nearest to all optical axes in the least squares sense.
     total = across.sum(axis=0)
     spread = np.linalg.norm(centres - centres.mean(axis=0), axis=1).max()
-    if np.linalg.eigvalsh(total)[0] > 1e-3 * len(poses):
+    if looks and np.linalg.eigvalsh(total)[0] > 1e-3 * len(poses):
         focus = np.linalg.solve(total, np.einsum("cij,cj->i", across, centres))
         depth = np.einsum("ci,ci->c", focus - centres, axes)
         if np.median(depth) > 0:
@@ -94,9 +101,14 @@ def _on_rays(views: Sequence[View], count: int, rng: np.random.Generator) -> np.
     cameras = [view.camera for view in views]
     intrinsics = np.array([(*c.focal_px, *c.centre_px, *c.size_px) for c in cameras])[which]
     focal_px, centre_px, size_px = intrinsics[:, 0:2], intrinsics[:, 2:4], intrinsics[:, 4:6]
-    depth = _depth_scale(poses)[which] * np.exp(rng.uniform(np.log(_NEAR_SHARE), np.log(_FAR_SHARE), count))
+    is_panorama = np.array([camera.lens.is_panorama for camera in cameras])
+    scale = _depth_scale(poses, looks=not is_panorama.any())
+    depth = scale[which] * np.exp(rng.uniform(np.log(_NEAR_SHARE), np.log(_FAR_SHARE), count))
     ideal = (rng.random((count, 2)) * size_px - centre_px) / focal_px
-    in_camera = np.concatenate([ideal, np.ones((count, 1))], axis=1) * depth[:, None]
+    in_camera = np.concatenate([ideal, np.ones((count, 1))], axis=1)
+    around = is_panorama[which]
+    in_camera[around] = undistort(Lens("equirectangular"), ideal[around])
+    in_camera *= depth[:, None]
     return np.einsum("nji,nj->ni", poses[which, :3, :3], in_camera - poses[which, :3, 3])
 
 
@@ -106,7 +118,10 @@ def _project(view: View, xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nd
     pose = camera.camera_from_world.numpy()
     in_camera = xyz @ pose[:3, :3].T + pose[:3, 3]
     in_front = in_camera[:, 2] > 1e-9
-    pixels = in_camera[:, :2] / np.where(in_front, in_camera[:, 2], 1.0)[:, None]
+    if camera.lens.is_panorama:
+        in_front, pixels = np.ones(len(xyz), bool), distort_directions(camera.lens, in_camera)
+    else:
+        pixels = in_camera[:, :2] / np.where(in_front, in_camera[:, 2], 1.0)[:, None]
     pixels = np.floor(pixels * camera.focal_px + camera.centre_px)
     inside = in_front & (pixels >= 0).all(axis=1) & (pixels < camera.size_px).all(axis=1)
     columns, rows = np.where(inside[:, None], pixels, 0).astype(np.int64).T

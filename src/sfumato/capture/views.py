@@ -41,7 +41,7 @@ def plan_views(
         frames: as read.
         downscale: to floor(size / downscale) pixels.
         alpha_is_mask: an alpha channel says what to ignore.
-        undistort: make pinholes of all cameras; False: leave pictures and lenses as they are.
+        undistort: make pinholes of all cameras but panoramas; False: leave pictures and lenses as they are.
 
     Raises:
         CaptureError: a picture is missing or has another shape than its camera.
@@ -58,7 +58,8 @@ def plan_views(
             frame.path, frame.mask_path, turn, size_px, _small(frame, size_px, downscale), None, alpha_is_mask
         )
         is_distorted = not source.lens.is_pinhole
-        scale = scales(source) if is_distorted and undistort else 1.0
+        flattened = is_distorted and undistort and not source.lens.is_panorama
+        scale = scales(source) if flattened else 1.0
         whole = Camera(
             torch.from_numpy(frame.camera_from_world),
             (source.focal_px[0] * scale, source.focal_px[1] * scale),
@@ -66,7 +67,7 @@ def plan_views(
             size_px,
         )
         camera = whole.resized(*plan.size_px)
-        if is_distorted and undistort:
+        if flattened:
             resampler = Resampler(source, camera.focal_px, camera.centre_px, camera.size_px)
             plan = replace(plan, resampler=resampler)
         elif is_distorted:

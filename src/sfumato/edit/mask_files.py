@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import torch
 
 from sfumato.capture.readers import read_source
+from sfumato.capture.readers.masks import MaskFolder, masks_in
 from sfumato.capture.views import plan_views
 from sfumato.edit.views import MaskedView
 from sfumato.errors import CaptureError
-
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".PNG", ".JPG", ".JPEG")
 
 
 def read_masked_views(data: Path, masks: Path) -> list[MaskedView]:
@@ -21,17 +20,15 @@ def read_masked_views(data: Path, masks: Path) -> list[MaskedView]:
     Args:
         data: a posed dataset.
         masks: folder of pictures, white where something is marked, with the names of the photographs
-            (any of the usual endings, or added to the whole name as COLMAP does); those without one
-            are left out.
+            as training takes them (any of the usual extensions, or added to the whole name as COLMAP
+            does); those without one are left out.
 
     Raises:
         CaptureError: the dataset or a mask is broken, or no photograph has a mask.
     """
-    frames = []
-    for frame in read_source(data).frames:
-        path = _mask_of(frame.name, masks)
-        if path is not None:
-            frames.append(replace(frame, mask_path=path))
+    every = read_source(data).frames
+    found = masks_in(MaskFolder(masks), every)
+    frames = [replace(frame, mask_path=path) for frame, path in zip(every, found, strict=True) if path]
     if not frames:
         raise CaptureError(f"{masks} holds no mask with the name of a photograph of {data}; name them alike")
     views = []
@@ -42,13 +39,3 @@ def read_masked_views(data: Path, masks: Path) -> list[MaskedView]:
         marked = torch.ones(shape, dtype=torch.bool) if mask is None else torch.from_numpy(mask.copy())
         views.append(MaskedView(planned.camera, marked))
     return views
-
-
-def _mask_of(name: str, masks: Path) -> Path | None:
-    inner = PurePosixPath(name)
-    for stem in (inner.with_suffix(""), inner):
-        for suffix in _SUFFIXES:
-            path = masks / f"{stem}{suffix}"
-            if path.is_file():
-                return path
-    return None

@@ -35,6 +35,11 @@ class Lens:
         """Whether straight lines stay straight: a pinhole, or a distorted model with nothing to distort."""
         return self.model == "pinhole" or (self.model in _IDENTITY_AT_ZERO and not any(self.coefficients))
 
+    @property
+    def is_panorama(self) -> bool:
+        """Whether it sees the whole sphere, which no image plane can hold."""
+        return self.model == "equirectangular"
+
 
 PINHOLE = Lens()
 

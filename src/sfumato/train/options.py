@@ -31,7 +31,7 @@ class CaptureOptions:
             transparency in Blender datasets and for a mask elsewhere.
         background: red, green and blue in [0, 1] behind transparent photographs; None: white.
         undistort: make every photograph a pinhole's; off, those of other lenses stay as they are and are
-            drawn ray by ray, best with the renderer trace.
+            drawn ray by ray, best with the renderer trace. Panoramas always stay as they are.
     """
 
     downscale: int | None = None

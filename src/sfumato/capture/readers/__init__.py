@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from sfumato.capture.readers.colmap import find_model, read_colmap
+from sfumato.capture.readers.colmap import find_models, read_colmap
+from sfumato.capture.readers.masks import with_masks
 from sfumato.capture.readers.metashape import find_metashape, read_metashape
 from sfumato.capture.readers.opensfm import find_opensfm, read_opensfm
 from sfumato.capture.readers.polycam import find_polycam, read_polycam
@@ -37,7 +38,7 @@ class _Kind:
 
 # The first that is found wins: what was made for training before what it was made from.
 _KINDS = (
-    _Kind("a COLMAP model", find_model, read_colmap),
+    _Kind("a COLMAP model", find_models, read_colmap),
     _Kind("transforms", find_transforms, lambda root, paths: read_transforms(paths)),
     _Kind("Polycam's raw data", find_polycam, read_polycam),
     _Kind("an export of Record3D", find_record3d, read_record3d),
@@ -68,7 +69,7 @@ def read_source(path: Path) -> Source:
     """
     source = _read_file(path) if path.is_file() else _read_folder(path)
     _warn_of_places(source, path)
-    return source
+    return replace(source, frames=with_masks(path if path.is_dir() else path.parent, source.frames))
 
 
 def holds_cameras(path: Path) -> bool:

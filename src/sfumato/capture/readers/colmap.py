@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 from sfumato.capture.points import PointCloud, finite_points
 from sfumato.capture.readers import colmap_binary, colmap_text
 from sfumato.capture.readers.colmap_models import split_params
+from sfumato.capture.readers.pictures import PictureFolder
 from sfumato.capture.readers.poses import from_quaternion
 from sfumato.capture.readers.records import CameraRecord, ImageRecord
 from sfumato.capture.readers.source import (
@@ -16,14 +19,14 @@ from sfumato.capture.readers.source import (
     Source,
     check_intrinsics,
     contained_path,
-    find_mask,
     refuse_missing,
 )
 from sfumato.errors import CaptureError
 
 _log = logging.getLogger("sfumato")
 
-_MODEL_FOLDERS = ("sparse/0", "sparse", "colmap/sparse/0", "colmap/sparse", ".")
+# A model lies in one of these, or, where there are several, in folders within that are numbered or named.
+_MODEL_FOLDERS = ("sparse", "colmap/sparse", ".")
 _IMAGE_FOLDERS = (
     "images",
     "colmap/images",
@@ -36,20 +39,31 @@ _IMAGE_FOLDERS = (
 )
 
 
-def find_model(root: Path) -> Path | None:
-    """The folder under ``root`` that holds a COLMAP model, or None."""
-    for folder in (root / name for name in _MODEL_FOLDERS):
-        if any((folder / f"images.{ext}").is_file() for ext in ("bin", "txt")):
-            return folder
-    return None
+def find_models(root: Path) -> tuple[Path, ...]:
+    """The folders under ``root`` that hold COLMAP models of one place; empty where there is none."""
+    for name in _MODEL_FOLDERS:
+        folder = root / name
+        inside = [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+        if name == ".":
+            inside = [path for path in inside if path.name.isdecimal()]
+        numbers = sorted((path for path in inside if path.name.isdecimal()), key=lambda path: int(path.name))
+        others = sorted(path for path in inside if not path.name.isdecimal())
+        models = tuple(path for path in (*numbers, folder, *others) if _holds_model(path))
+        if models:
+            return models
+    return ()
 
 
-def read_colmap(root: Path, model: Path) -> Source:
-    """Read a COLMAP model and find its images.
+def _holds_model(folder: Path) -> bool:
+    return any((folder / f"images.{extension}").is_file() for extension in ("bin", "txt"))
+
+
+def read_colmap(root: Path, models: Sequence[Path]) -> Source:
+    """Read the largest of some COLMAP models, which have no common frame, and find its images.
 
     Args:
         root: dataset folder.
-        model: folder with cameras, images and, perhaps, points3D as .bin or .txt (.bin first).
+        models: folders with cameras, images and, perhaps, points3D as .bin or .txt (.bin first).
 
     Returns:
         The dataset; points are None where the model has none.
@@ -57,17 +71,34 @@ def read_colmap(root: Path, model: Path) -> Source:
     Raises:
         CaptureError: a file is missing or broken, or two of them disagree.
     """
-    images_path, reader = _file(model, "images")
-    cameras_path, camera_reader = _file(model, "cameras")
-    cameras = _intrinsics(camera_reader.read_cameras(cameras_path), cameras_path)
-    records = reader.read_images(images_path)
+    model, images_path, records = _largest(root, models)
     if not records:
         raise CaptureError(f"{images_path} lists no images; reconstruct with at least 2")
-    folder = _image_folder(root, records, images_path)
-    frames = tuple(_frame(record, cameras, root, folder, images_path) for record in records)
-    missing = [frame.name for frame in frames if not frame.path.is_file()]
-    refuse_missing(missing, len(frames), images_path, folder)
+    cameras_path, reader = _file(model, "cameras")
+    cameras = _Cameras(reader.read_cameras(cameras_path), cameras_path)
+    folder = _image_folder(root, records, str(images_path))
+    paths = [folder.picture(record.name, str(images_path)) for record in records]
+    missing = [record.name for record, path in zip(records, paths, strict=True) if path is None]
+    refuse_missing(missing, len(records), images_path, folder.folder)
+    pairs = zip(records, paths, strict=True)
+    frames = tuple(_frame(record, path, cameras, folder.folder, images_path) for record, path in pairs)
     return Source(frames, _points(model))
+
+
+def _largest(root: Path, models: Sequence[Path]) -> tuple[Path, Path, list[ImageRecord]]:
+    """The model with most images, its file of images and their records."""
+    read = []
+    for model in models:
+        path, reader = _file(model, "images")
+        read.append((model, path, reader.read_images(path)))
+    largest = max(read, key=lambda one: len(one[2]))
+    if len(read) > 1:
+        others = ", ".join(f"{model.relative_to(root)} with {len(found)}" for model, _, found in read)
+        _log.warning(
+            "%s holds %d COLMAP models (%s); using the largest, %s",
+            root, len(read), others, largest[0].relative_to(root),
+        )  # fmt: skip
+    return largest
 
 
 def _file(model: Path, stem: str):
@@ -78,39 +109,50 @@ def _file(model: Path, stem: str):
     raise CaptureError(f"{model} has no {stem}.bin or {stem}.txt; a COLMAP model needs cameras and images")
 
 
-def _intrinsics(records: list[CameraRecord], path: Path) -> dict[int, Intrinsics]:
-    cameras: dict[int, Intrinsics] = {}
-    for record in records:
-        where = f"{path}: camera {record.camera_id}"
-        if record.camera_id in cameras:
-            raise CaptureError(f"{where} is listed twice; export the model again")
-        focal_px, centre_px, lens = split_params(record.model, record.params, where)
-        intrinsics = Intrinsics(focal_px, centre_px, record.size_px, lens, record.camera_id)
-        cameras[record.camera_id] = check_intrinsics(intrinsics, where)
-    return cameras
+class _Cameras:
+    """Intrinsics by camera, made when an image asks for them: rows that no image names may be of any kind."""
+
+    def __init__(self, records: Sequence[CameraRecord], path: Path) -> None:
+        self._path = path
+        self._records: dict[int, list[CameraRecord]] = defaultdict(list)
+        for record in records:
+            self._records[record.camera_id].append(record)
+        self._made: dict[int, Intrinsics] = {}
+
+    def of(self, camera_id: int, spot: str) -> Intrinsics:
+        found = self._records.get(camera_id, [])
+        if not found:
+            raise CaptureError(
+                f"{spot} names camera {camera_id}, which does not exist; export the model again"
+            )
+        if len(found) > 1:
+            raise CaptureError(f"{self._path}: camera {camera_id} is listed twice; export the model again")
+        if camera_id not in self._made:
+            (record,) = found
+            focal_px, centre_px, lens = split_params(record.model, record.params, record.where)
+            intrinsics = Intrinsics(focal_px, centre_px, record.size_px, lens, camera_id)
+            self._made[camera_id] = check_intrinsics(intrinsics, record.where)
+        return self._made[camera_id]
 
 
-def _image_folder(root: Path, records: list[ImageRecord], where: Path) -> Path:
-    """The first folder that holds one of the named images."""
-    sample = records[:: max(1, len(records) // 8)]
-    for folder in (root / name for name in _IMAGE_FOLDERS):
-        if folder.is_dir() and any(contained_path(folder, r.name, str(where)).is_file() for r in sample):
+def _image_folder(root: Path, records: Sequence[ImageRecord], where: str) -> PictureFolder:
+    """The first folder that holds one of the named images, by its very name rather than by one like it."""
+    sample = [record.name for record in records[:: max(1, len(records) // 8)]]
+    folders = [PictureFolder(root / name) for name in _IMAGE_FOLDERS if (root / name).is_dir()]
+    for folder in folders:
+        if any(contained_path(folder.folder, name, where).is_file() for name in sample):
             return folder
-    return root / "images"
+    for folder in folders:
+        if any(folder.picture(name, where) for name in sample):
+            return folder
+    return PictureFolder(root / "images")
 
 
-def _frame(
-    record: ImageRecord, cameras: dict[int, Intrinsics], root: Path, folder: Path, where: Path
-) -> Frame:
+def _frame(record: ImageRecord, path: Path, cameras: _Cameras, folder: Path, where: Path) -> Frame:
     spot = f"{where}: image {record.name!r}"
-    if record.camera_id not in cameras:
-        raise CaptureError(
-            f"{spot} names camera {record.camera_id}, which does not exist; export the model again"
-        )
-    path = contained_path(folder, record.name, str(where))
-    name = path.relative_to(folder).as_posix()
+    intrinsics = cameras.of(record.camera_id, spot)
     pose = from_quaternion(record.quat, record.translation, spot)
-    return Frame(name, path, find_mask(root, path, name), pose, cameras[record.camera_id])
+    return Frame(path.relative_to(folder).as_posix(), path, None, pose, intrinsics)
 
 
 def _points(model: Path) -> PointCloud | None:

@@ -80,7 +80,8 @@ def read_cameras(path: Path) -> list[CameraRecord]:
             )
         model = MODEL_NAMES[model_id]
         params = cursor.take(f"<{num_params(model)}d")
-        records.append(CameraRecord(camera_id, model, (width, height), params))
+        where = f"{path}: camera {camera_id}"
+        records.append(CameraRecord(camera_id, model, (width, height), params, where))
     cursor.finish()
     return records
 

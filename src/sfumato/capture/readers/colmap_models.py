@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from sfumato.errors import CaptureError
 from sfumato.scene.lenses import LENS_COEFFICIENTS, Lens
 
@@ -52,21 +54,32 @@ def split_params(model: str, params: tuple[float, ...], where: str):
     """The parameters of a COLMAP camera as (focal_px, centre_px, lens).
 
     Args:
-        model: one of ``MODEL_NAMES``.
-        params: ``num_params(model)`` numbers in COLMAP's order.
+        model: the name of the model.
+        params: its numbers in COLMAP's order.
         where: file and camera, for the message.
 
     Raises:
-        CaptureError: the model cannot become a pinhole.
+        CaptureError: the model is unknown or takes another number of parameters.
     """
-    if model == "EQUIRECTANGULAR":
+    if model not in MODEL_NAMES:
+        raise CaptureError(f"{where}: unknown camera model {model!r:.60}; known are {', '.join(MODEL_NAMES)}")
+    if len(params) != num_params(model):
         raise CaptureError(
-            f"{where} is EQUIRECTANGULAR: a full panorama is no pinhole picture; cut the panoramas into "
-            "perspective pictures first (COLMAP's panorama_sfm.py does) and give that model"
+            f"{where}: {model} has {len(params)} parameters, expected {num_params(model)}; export the model "
+            "again"
         )
+    if model == "EQUIRECTANGULAR":
+        width, height = params
+        return panorama((width, height))
     if model in _ONE_FOCAL:
         params = (params[0], *params)
     return params[0:2], params[2:4], Lens(_lens_name(model), tuple(params[4:]))
+
+
+def panorama(size_px: tuple[float, float]):
+    """(focal_px, centre_px, lens) of a picture of the whole sphere, (width, height) pixels."""
+    width, height = size_px
+    return (width / (2.0 * math.pi), height / math.pi), (0.5 * width, 0.5 * height), Lens("equirectangular")
 
 
 def _lens_name(model: str) -> str:

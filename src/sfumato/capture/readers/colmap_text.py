@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from sfumato.capture.readers.colmap_models import MODEL_NAMES, num_params
 from sfumato.capture.readers.records import CameraRecord, ImageRecord, PointRecords
 from sfumato.capture.readers.source import read_bytes
 from sfumato.errors import CaptureError
@@ -16,7 +15,7 @@ from sfumato.errors import CaptureError
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Numbered lines without comments; blank ones are kept because images.txt means them."""
     try:
-        text = read_bytes(path).decode("utf-8")
+        text = read_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise CaptureError(f"{path} is not UTF-8 text; export the model again") from None
     for number, line in enumerate(text.split("\n"), 1):
@@ -33,16 +32,14 @@ def _parsed(path: Path, number: int, parse: Callable[[], object]):
 
 def read_cameras(path: Path) -> list[CameraRecord]:
     """The records of ``cameras.txt``."""
-    return [_parsed(path, n, lambda line=line: _camera(line)) for n, line in _lines(path) if line]
+    rows = ((n, line) for n, line in _lines(path) if line)
+    return [_parsed(path, n, lambda n=n, line=line: _camera(line, f"{path} line {n}")) for n, line in rows]
 
 
-def _camera(line: str) -> CameraRecord:
+def _camera(line: str, where: str) -> CameraRecord:
     camera_id, model, width, height, *params = line.split()
-    if model not in MODEL_NAMES:
-        raise ValueError(f"unknown camera model {model!r}")
-    if len(params) != num_params(model):
-        raise ValueError(f"{model} has {len(params)} parameters, expected {num_params(model)}")
-    return CameraRecord(int(camera_id), model, (int(width), int(height)), tuple(map(float, params)))
+    where = f"{where} (camera {int(camera_id)})"
+    return CameraRecord(int(camera_id), model, (int(width), int(height)), tuple(map(float, params)), where)
 
 
 def read_images(path: Path) -> list[ImageRecord]:

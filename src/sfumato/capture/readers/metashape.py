@@ -15,7 +15,7 @@ from sfumato.capture.readers.metashape_sensors import sensor_intrinsics
 from sfumato.capture.readers.metashape_xml import number_of, numbers_of, parse_xml
 from sfumato.capture.readers.pictures import PictureIndex, sole_ply
 from sfumato.capture.readers.poses import from_opencv
-from sfumato.capture.readers.source import Frame, Intrinsics, Source, find_mask, refuse_missing, rigid
+from sfumato.capture.readers.source import Frame, Intrinsics, Source, refuse_missing, rigid
 from sfumato.errors import CaptureError
 
 _log = logging.getLogger("sfumato")
@@ -181,8 +181,7 @@ class _Placed:
             pose = self.world_from_chunk @ pose
             pose[:3, :3] /= scale
         picture = self.root / name
-        mask = find_mask(self.root, picture, name)
-        return Frame(name, picture, mask, from_opencv(pose, where), self.sensors.of(camera, where))
+        return Frame(name, picture, None, from_opencv(pose, where), self.sensors.of(camera, where))
 
 
 def _points(root: Path, path: Path) -> PointCloud | None:

@@ -10,14 +10,12 @@ import numpy as np
 from sfumato.capture.points import PointCloud, finite_points
 from sfumato.capture.readers.json_values import numbers, read_json, text
 from sfumato.capture.readers.opensfm_cameras import camera_intrinsics
-from sfumato.capture.readers.pictures import existing_picture
+from sfumato.capture.readers.pictures import PictureFolder
 from sfumato.capture.readers.poses import from_rotation_vector
 from sfumato.capture.readers.source import (
     Frame,
     Intrinsics,
     Source,
-    contained_path,
-    find_mask,
     refuse_missing,
 )
 from sfumato.errors import CaptureError
@@ -56,20 +54,36 @@ def read_opensfm(root: Path, path: Path) -> Source:
     """
     where = str(path)
     reconstruction = _largest(read_json(path), path)
-    cameras = {
-        key: camera_intrinsics(
-            _object(values, f"{where}: camera {key!r:.80}"), key, f"{where}: camera {key!r:.80}"
-        )
-        for key, values in _object(reconstruction.get("cameras"), f"{where}: cameras").items()
-    }
+    cameras = _Cameras(_object(reconstruction.get("cameras"), f"{where}: cameras"), where)
     shots = _object(reconstruction.get("shots"), f"{where}: shots")
     if not shots:
         raise CaptureError(f"{where} has no shots; reconstruct with at least 2 images")
     folder = _image_folder(path, list(shots))
-    pictures = {name: existing_picture(contained_path(folder, name, where)) for name in shots}
-    refuse_missing([name for name, picture in pictures.items() if picture is None], len(shots), path, folder)
-    frames = tuple(_frame(shots[name], pictures[name], cameras, root, folder, where) for name in shots)
+    pictures = {name: folder.picture(name, where) for name in shots}
+    missing = [name for name, picture in pictures.items() if picture is None]
+    refuse_missing(missing, len(shots), path, folder.folder)
+    frames = tuple(_frame(shots[name], pictures[name], cameras, folder.folder, where) for name in shots)
     return Source(frames, _points(reconstruction, path))
+
+
+class _Cameras:
+    """Intrinsics by camera, made when a shot asks for them: those that no shot names may be of any kind."""
+
+    def __init__(self, values: dict, where: str) -> None:
+        self._values, self._where = values, where
+        self._made: dict[str, Intrinsics] = {}
+
+    def of(self, camera_id: str, spot: str) -> Intrinsics:
+        if camera_id not in self._values:
+            raise CaptureError(
+                f"{spot} names camera {camera_id!r:.80}, which does not exist; reconstruct again"
+            )
+        if camera_id not in self._made:
+            where = f"{self._where}: camera {camera_id!r:.80}"
+            self._made[camera_id] = camera_intrinsics(
+                _object(self._values[camera_id], where), camera_id, where
+            )
+        return self._made[camera_id]
 
 
 def _object(value: object, where: str) -> dict:
@@ -93,32 +107,28 @@ def _largest(document: object, path: Path) -> dict:
     return document[sizes.index(max(sizes))]
 
 
-def _image_folder(path: Path, names: list[str]) -> Path:
+def _image_folder(path: Path, names: list[str]) -> PictureFolder:
     """The first folder that holds one of the named images."""
     sample = names[:: max(1, len(names) // 8)]
-    for folder in (path.parent / name for name in _IMAGE_FOLDERS):
-        if folder.is_dir() and any(existing_picture(contained_path(folder, n, str(path))) for n in sample):
+    for folder in (PictureFolder(path.parent / name) for name in _IMAGE_FOLDERS):
+        if folder.folder.is_dir() and any(folder.picture(name, str(path)) for name in sample):
             return folder
-    return path.parent / "images"
+    return PictureFolder(path.parent / "images")
 
 
-def _frame(
-    shot: object, picture: Path, cameras: dict[str, Intrinsics], root: Path, folder: Path, where: str
-) -> Frame:
+def _frame(shot: object, picture: Path, cameras: _Cameras, folder: Path, where: str) -> Frame:
     name = picture.relative_to(folder).as_posix()
     spot = f"{where}: shot {name!r}"
     values = _object(shot, spot)
-    camera_id = text(values, "camera", spot)
-    if camera_id not in cameras:
-        raise CaptureError(f"{spot} names camera {camera_id!r:.80}, which does not exist; reconstruct again")
+    intrinsics = cameras.of(text(values, "camera", spot), spot)
     rotation = numbers(values.get("rotation"), 3, "rotation", spot)
     translation = numbers(values.get("translation"), 3, "translation", spot)
     pose = from_rotation_vector(rotation, translation, spot)
-    return Frame(name, picture, find_mask(root, picture, name), pose, cameras[camera_id])
+    return Frame(name, picture, None, pose, intrinsics)
 
 
 def _points(reconstruction: dict, path: Path) -> PointCloud | None:
-    points = _object(reconstruction.get("points", {}), f"{path}: points")
+    points = _object(reconstruction.get("points") or {}, f"{path}: points")
     xyz, rgb = np.empty((len(points), 3)), np.empty((len(points), 3))
     for i, (key, value) in enumerate(points.items()):
         where = f"{path}: point {key!r:.40}"

@@ -36,6 +36,8 @@ def camera_intrinsics(values: dict, camera_id: str, where: str) -> Intrinsics:
 
     Source: OpenSfM's documentation, "Geometric models".
     """
+    # null stands for what is left out.
+    values = {key: value for key, value in values.items() if value is not None}
     kind = values.get("projection_type", "perspective")
     if not isinstance(kind, str) or kind not in _TYPES:
         raise CaptureError(

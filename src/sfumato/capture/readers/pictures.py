@@ -1,33 +1,136 @@
-"""Pictures and point clouds of a dataset folder, found by what a camera file calls them."""
+"""Pictures and other files of a dataset, found by what a camera file calls them: the one way to look them up.
+
+The exact name comes first, then one that differs in case or in Unicode form (composed and decomposed
+letters), then, for pictures, one with another extension or one at all.
+"""
 
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
+from sfumato.capture.readers.source import contained_path
 from sfumato.errors import CaptureError
 
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".JPG", ".JPEG", ".PNG", ".webp", ".tif", ".tiff", ".bmp")
-_LOWER_EXTENSIONS = frozenset(extension.lower() for extension in EXTENSIONS)
+EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"})
+MASK_ENDINGS = ("_mask", ".mask")
 _MAX_FILES = 1_000_000
 _MAX_HEADER_BYTES = 65_536
 
 
-def existing_picture(path: Path) -> Path | None:
-    """The picture at ``path``, which may lack its extension or name another one."""
-    if path.is_file():
-        return path
-    candidates = [path.with_name(path.name + extension) for extension in EXTENSIONS]
-    if path.suffix in EXTENSIONS:
-        candidates += [path.with_suffix(extension) for extension in EXTENSIONS]
-    return next((candidate for candidate in candidates if candidate.is_file()), None)
+def folded(name: str) -> str:
+    """A name without what file systems and programs do not agree on: case and Unicode form."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def without_extension(name: str) -> str:
+    """A name or path without its extension, if that is one of a picture."""
+    stem, extension = os.path.splitext(name)
+    return stem if extension.lower() in EXTENSIONS else name
+
+
+class PictureFolder:
+    """Files below a folder, to be found by names that may be spelt otherwise on disk."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._listings: dict[Path, _Listing] = {}
+
+    def picture(self, name: str, where: str) -> Path | None:
+        """The picture that a name means, or None.
+
+        Args:
+            name: relative to the folder, with either kind of slash.
+            where: the file that has it, for messages.
+
+        Raises:
+            CaptureError: the name leads out of the folder, or fits several pictures equally well.
+        """
+        path = contained_path(self.folder, name, where)
+        return path if path.is_file() else self.find(path.relative_to(self.folder).parts, where)
+
+    def file(self, name: str, where: str) -> Path | None:
+        """The file that a name means, with the extension that it has there; otherwise as ``picture``."""
+        path = contained_path(self.folder, name, where)
+        if path.is_file():
+            return path
+        return self.find(path.relative_to(self.folder).parts, where, other_extensions=False)
+
+    def find(self, parts: Sequence[str], where: str, *, other_extensions: bool = True) -> Path | None:
+        """The file that the parts of a path mean, or None; they may be longer than names can be."""
+        folder = self.folder
+        for part in parts[:-1]:
+            there = self._listing(folder).names.get(folded(part), [])
+            inner = _sole([name for name in there if (folder / name).is_dir()], part, folder, where)
+            if inner is None:
+                return None
+            folder = folder / inner
+        listing, name = self._listing(folder), "".join(parts[-1:])
+        found = listing.names.get(folded(name), [])
+        if not found and other_extensions:
+            stems = (folded(without_extension(name)), folded(name))
+            found = next((listing.stems[stem] for stem in stems if stem in listing.stems), [])
+        best = _sole([one for one in found if (folder / one).is_file()], name, folder, where)
+        return None if best is None else folder / best
+
+    def _listing(self, folder: Path) -> _Listing:
+        if folder not in self._listings:
+            self._listings[folder] = _Listing(folder)
+        return self._listings[folder]
+
+
+class _Listing:
+    """Names in one folder: all by the folded name, those of pictures by the folded stem."""
+
+    def __init__(self, folder: Path) -> None:
+        self.names: dict[str, list[str]] = defaultdict(list)
+        self.stems: dict[str, list[str]] = defaultdict(list)
+        try:
+            entries = sorted(os.listdir(folder))
+        except OSError:
+            entries = []
+        _check_number(len(entries), folder)
+        for name in entries:
+            self.names[folded(name)].append(name)
+            stem = without_extension(name)
+            if stem != name:
+                self.stems[folded(stem)].append(name)
+
+
+def _sole(found: Sequence[str], name: str, folder: Path, where: str) -> str | None:
+    """The one of the names found that a name means: of several, one with its very letters."""
+    wanted = unicodedata.normalize("NFC", name)
+    stem = without_extension(wanted)
+
+    def rank(one: str) -> tuple[bool, bool, bool]:
+        plain = unicodedata.normalize("NFC", one)
+        return one != name, plain != wanted, without_extension(plain) != stem
+
+    least = min(map(rank, found), default=None)
+    best = [one for one in found if rank(one) == least]
+    if len(best) > 1:
+        raise _ambiguous(name, best, folder, where)
+    return best[0] if best else None
+
+
+def _ambiguous(name: str, found: Sequence[str], folder: Path, where: str) -> CaptureError:
+    return CaptureError(
+        f"{where}: image {name!r} may be {found[0]!r} or {found[1]!r}; keep one of them in {folder}"
+    )
+
+
+def _check_number(count: int, folder: Path) -> None:
+    if count > _MAX_FILES:
+        raise CaptureError(f"{folder} holds more than {_MAX_FILES} files; give the dataset's folder")
 
 
 class PictureIndex:
     """All pictures below a folder, to be found by the label that another program gave them.
 
-    Masks are left out: files below ``masks``, and those that end in ``_mask``.
+    Masks are left out: files below ``masks``, and those that end in ``_mask`` or ``.mask``.
     """
 
     def __init__(self, root: Path) -> None:
@@ -44,24 +147,21 @@ class PictureIndex:
             for folder, folders, files in os.walk(top):
                 folders[:] = sorted(name for name in folders if name != "masks" and not name.startswith("."))
                 seen += len(files) + len(folders)
-                if seen > _MAX_FILES:
-                    raise CaptureError(
-                        f"{root} holds more than {_MAX_FILES} files; give the dataset's folder"
-                    )
+                _check_number(seen, root)
                 inside = PurePosixPath(Path(folder).relative_to(root).as_posix())
                 for name in sorted(files):
                     self._add(inside / name)
 
     def _add(self, name: PurePosixPath) -> None:
-        if name.suffix.lower() in _LOWER_EXTENSIONS and not name.stem.endswith("_mask"):
+        if without_extension(name.name) != name.name and not name.stem.endswith(MASK_ENDINGS):
             for key in {str(name), name.name, str(name.with_suffix("")), name.stem}:
-                self._names[key.casefold()].append(str(name))
+                self._names[folded(key)].append(str(name))
 
     def find(self, label: str, where: str) -> str | None:
         """The picture that a label means, relative to the root with forward slashes, or None.
 
-        A label is a path, a file name or a file name without its extension, in any case. Where several
-        pictures fit, one below ``images`` wins, then the one in fewer folders.
+        A label is a path, a file name or a file name without its extension, in any case and Unicode form.
+        Where several pictures fit, one below ``images`` wins, then the one in fewer folders.
 
         Args:
             label: as the camera file has it.
@@ -70,18 +170,21 @@ class PictureIndex:
         Raises:
             CaptureError: it fits several pictures equally well.
         """
-        path = PurePosixPath(label.replace("\\", "/").casefold())
-        stem = [path.stem] if path.suffix in _LOWER_EXTENSIONS else []
-        keys = [str(path), path.name, *stem]
-        names = next((self._names[key] for key in keys if key in self._names), [])
+        path = PurePosixPath(folded(label.replace("\\", "/")))
+        names = next(
+            (
+                self._names[key]
+                for key in (str(path), path.name, without_extension(path.name))
+                if key in self._names
+            ),
+            [],
+        )
         if not names:
             return None
         ranked = sorted(((not name.startswith("images/"), name.count("/")), name) for name in names)
         best = [name for rank, name in ranked if rank == ranked[0][0]]
         if len(best) > 1:
-            raise CaptureError(
-                f"{where}: image {label!r} may be {best[0]!r} or {best[1]!r}; keep one of them in {self.root}"
-            )
+            raise _ambiguous(label, best, self.root, where)
         return best[0]
 
 

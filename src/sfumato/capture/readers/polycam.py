@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
+from sfumato.capture.images import read_header
 from sfumato.capture.readers.json_values import number, pixels, read_object
-from sfumato.capture.readers.pictures import existing_picture
+from sfumato.capture.readers.pictures import PictureFolder
 from sfumato.capture.readers.poses import from_opengl
 from sfumato.capture.readers.source import (
     Frame,
     Intrinsics,
     Source,
     check_intrinsics,
-    find_mask,
     refuse_missing,
 )
 from sfumato.errors import CaptureError
@@ -55,9 +55,11 @@ def read_polycam(root: Path, keyframes: Path) -> Source:
     paths = sorted(path for path in cameras.glob("*.json") if path.is_file())
     if not paths:
         raise CaptureError(f"{cameras} holds no .json files; export 'raw data' from Polycam again")
-    frames = tuple(_frame(path, root, images) for path in paths)
-    missing = [frame.name for frame in frames if not frame.path.is_file()]
-    refuse_missing(missing, len(frames), cameras, images)
+    folder = PictureFolder(images)
+    pictures = [folder.picture(f"{path.stem}.jpg", str(path)) for path in paths]
+    missing = [f"{path.stem}.jpg" for path, picture in zip(paths, pictures, strict=True) if picture is None]
+    refuse_missing(missing, len(paths), cameras, images)
+    frames = tuple(_frame(path, picture) for path, picture in zip(paths, pictures, strict=True))
     if cameras.name == "cameras":
         _log.warning(
             "%s has no corrected_cameras and corrected_images; using cameras as the phone tracked them",
@@ -78,22 +80,24 @@ def _pair(keyframes: Path) -> tuple[Path, Path]:
     )
 
 
-def _frame(path: Path, root: Path, images: Path) -> Frame:
+def _frame(path: Path, picture: Path) -> Frame:
     values, where = read_object(path), str(path)
-    missing = [key for row in _ROWS for key in row if key not in values]
-    missing += [key for key in ("fx", "fy", "cx", "cy", "width", "height") if key not in values]
+    wanted = (*(key for row in _ROWS for key in row), "fx", "fy", "cx", "cy")
+    missing = [key for key in wanted if values.get(key) is None]
     if missing:
         raise CaptureError(f"{where} has no {missing[0]}; it is no camera of Polycam's raw data")
     world_from_camera = np.eye(4)
     world_from_camera[:3] = [[number(values[key], key, where) for key in row] for row in _ROWS]
-    picture = existing_picture(images / f"{path.stem}.jpg") or images / f"{path.stem}.jpg"
     pose = from_opengl(world_from_camera, where)
-    return Frame(
-        picture.name, picture, find_mask(root, picture, picture.name), pose, _intrinsics(values, where)
-    )
+    return Frame(picture.name, picture, None, pose, _intrinsics(values, picture, where))
 
 
-def _intrinsics(values: dict, where: str) -> Intrinsics:
+def _intrinsics(values: dict, picture: Path, where: str) -> Intrinsics:
     fx, fy, cx, cy = (number(values[key], key, where) for key in ("fx", "fy", "cx", "cy"))
-    size_px = (pixels(values["width"], "width", where), pixels(values["height"], "height", where))
+    sides = ("width", "height")
+    if any(values.get(side) is None for side in sides):
+        # Exports since 2025 leave them out; the numbers are for the picture as it is.
+        size_px = read_header(picture).size_px
+    else:
+        size_px = tuple(pixels(values[side], side, where) for side in sides)
     return check_intrinsics(Intrinsics((fx, fy), (cx, cy), size_px, PINHOLE, "polycam"), where)

@@ -19,7 +19,6 @@ from sfumato.capture.readers.source import (
     Intrinsics,
     Source,
     check_intrinsics,
-    find_mask,
     read_bytes,
     refuse_missing,
 )
@@ -131,8 +130,7 @@ def _frame(row: dict, root: Path, name: str, path: Path) -> Frame:
     world_from_camera[:3, :3] = _rotation(row["heading"], row["pitch"], row["roll"])
     world_from_camera[:3, 3] = row["x"], row["y"], row["alt"]
     intrinsics = _intrinsics(row, read_header(picture).size_px, where)
-    mask = find_mask(root, picture, name)
-    return Frame(name, picture, mask, from_opengl(world_from_camera, where), intrinsics)
+    return Frame(name, picture, None, from_opengl(world_from_camera, where), intrinsics)
 
 
 def _rotation(heading: float, pitch: float, roll: float) -> np.ndarray:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sfumato.capture.readers.json_values import numbers, pixels, read_object
 from sfumato.capture.readers.poses import from_opengl, from_quaternion
-from sfumato.capture.readers.source import Frame, Intrinsics, Source, check_intrinsics, find_mask
+from sfumato.capture.readers.source import Frame, Intrinsics, Source, check_intrinsics
 from sfumato.errors import CaptureError
 from sfumato.scene.lenses import PINHOLE
 
@@ -58,7 +58,7 @@ def read_record3d(root: Path, path: Path) -> Source:
     if len(pictures) < len(poses):
         _log.warning("%s: %d of %d poses have no picture", where, len(poses) - len(pictures), len(poses))
     frames = tuple(
-        _frame(picture, root, poses[index], intrinsics[index if len(intrinsics) > 1 else 0], where)
+        _frame(picture, poses[index], intrinsics[index if len(intrinsics) > 1 else 0], where)
         for index, picture in sorted(pictures.items())
     )
     _log.warning("%s has no points; training will start from random points", root)
@@ -83,12 +83,11 @@ def _pictures(folder: Path) -> dict[int, Path]:
     return found
 
 
-def _frame(path: Path, root: Path, pose: object, intrinsics: Intrinsics, where: str) -> Frame:
+def _frame(path: Path, pose: object, intrinsics: Intrinsics, where: str) -> Frame:
     spot = f"{where}: pose of {path.name}"
     x, y, z, w, *translation = numbers(pose, 7, "the pose", spot).tolist()
     world_from_camera = from_quaternion((w, x, y, z), tuple(translation), spot)
-    mask = find_mask(root, path, path.name)
-    return Frame(path.name, path, mask, from_opengl(world_from_camera, spot), intrinsics)
+    return Frame(path.name, path, None, from_opengl(world_from_camera, spot), intrinsics)
 
 
 def _intrinsics(values: dict, count: int, where: str) -> tuple[Intrinsics, ...]:

@@ -9,12 +9,13 @@ import numpy as np
 
 @dataclass(frozen=True)
 class CameraRecord:
-    """A row of cameras: ``params`` in COLMAP's order for ``model``."""
+    """A row of cameras: ``params`` in COLMAP's order for ``model``; ``where`` it stands, for messages."""
 
     camera_id: int
     model: str
     size_px: tuple[int, int]
     params: tuple[float, ...]
+    where: str
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PureWindowsPath
 
 import numpy as np
 
@@ -44,7 +44,7 @@ class Frame:
     Attributes:
         name: unique, relative to the image folder, with forward slashes.
         path: of the picture.
-        mask_path: of its mask, if it has one.
+        mask_path: of its mask, if it has one; of readers: if the dataset names it.
         camera_from_world: [4, 4] float64, rigid, OpenCV axes.
         intrinsics: of the distorted picture.
     """
@@ -122,24 +122,6 @@ def refuse_missing(missing: Sequence[str], count: int, listed_in: Path, folder: 
             f"{len(missing)} of {count} images of {listed_in} are not in {folder}, the first is "
             f"{missing[0]!r:.300}; put them there or remove them from the model"
         )
-
-
-def find_mask(root: Path, image: Path, name: str) -> Path | None:
-    """The mask of an image by its place: ``masks/<name>``, ``masks/<name>.png``, ``<stem>_mask.png``.
-
-    Args:
-        root: dataset folder.
-        image: path of the picture.
-        name: its name relative to the image folder or the dataset.
-    """
-    relative = PurePosixPath(name)
-    inside = PurePosixPath(*relative.parts[1:]) if relative.parts[0] == "images" else relative
-    masks = root / "masks"
-    candidates = [image.with_name(f"{image.stem}_mask.png")]
-    if masks.is_dir():
-        in_masks = (masks / inside, masks / f"{inside}.png", masks / inside.with_suffix(".png"))
-        candidates = [*in_masks, *candidates]
-    return next((path for path in candidates if path.is_file()), None)
 
 
 def rigid(matrix: np.ndarray, where: str) -> np.ndarray:

@@ -12,9 +12,9 @@ import numpy as np
 from sfumato.capture.images import read_header
 from sfumato.capture.points import PointCloud, read_ply_points
 from sfumato.capture.readers.json_values import number, read_json, text
-from sfumato.capture.readers.pictures import existing_picture
+from sfumato.capture.readers.pictures import PictureFolder, folded, without_extension
 from sfumato.capture.readers.poses import from_opengl
-from sfumato.capture.readers.source import Frame, Source, contained_path, find_mask
+from sfumato.capture.readers.source import Frame, Source
 from sfumato.capture.readers.transforms_intrinsics import intrinsics_of
 from sfumato.errors import CaptureError
 
@@ -28,6 +28,7 @@ class _Document:
     path: Path
     values: dict
     frames: list[dict]
+    folder: PictureFolder
 
 
 def find_transforms(root: Path) -> tuple[Path, ...]:
@@ -89,7 +90,7 @@ def _document(path: Path) -> _Document:
         raise CaptureError(f"{path} has no list 'frames' of objects; it is no transforms file")
     if not frames:
         raise CaptureError(f"{path}: 'frames' is empty; a scene needs at least 2 images")
-    return _Document(path, values, frames)
+    return _Document(path, values, frames, PictureFolder(path.parent))
 
 
 def _frames(document: _Document) -> tuple[Frame, ...]:
@@ -117,22 +118,24 @@ def _frame(document: _Document, index: int, values: dict) -> Frame | None:
     where = f"{document.path}: frame {index}"
     root = document.path.parent
     file_path = text(values, "file_path", where)
-    path = existing_picture(contained_path(root, file_path, where))
+    path = document.folder.picture(file_path, where)
     if path is None:
         return None
     name = path.relative_to(root).as_posix()
     where = f"{where} ({file_path})"
     pose = from_opengl(_matrix(values.get("transform_matrix"), where), where)
     intrinsics = intrinsics_of(document.values, values, lambda: read_header(path).size_px, where)
-    return Frame(name, path, _mask(root, values, path, name, where), pose, intrinsics)
+    return Frame(name, path, _mask(document, values, where), pose, intrinsics)
 
 
-def _mask(root: Path, values: dict, path: Path, name: str, where: str) -> Path | None:
+def _mask(document: _Document, values: dict, where: str) -> Path | None:
     if values.get("mask_path") is None:
-        return find_mask(root, path, name)
-    mask = contained_path(root, text(values, "mask_path", where), where)
-    if not mask.is_file():
-        raise CaptureError(f"{where}: its mask {mask} does not exist; restore it or remove mask_path")
+        return None
+    named = text(values, "mask_path", where)
+    mask = document.folder.picture(named, where)
+    if mask is None:
+        there = document.path.parent / named
+        raise CaptureError(f"{where}: its mask {there} does not exist; restore it or remove mask_path")
     return mask
 
 
@@ -149,12 +152,15 @@ def _matrix(rows: object, where: str) -> np.ndarray:
 def _points(document: _Document) -> PointCloud | None:
     if document.values.get("ply_file_path") is None:
         return None
-    where = f"{document.path}: ply_file_path"
-    return read_ply_points(
-        contained_path(
-            document.path.parent, text(document.values, "ply_file_path", str(document.path)), where
-        )
-    )
+    named = text(document.values, "ply_file_path", str(document.path))
+    cloud = document.folder.file(named, f"{document.path}: ply_file_path")
+    if cloud is None:
+        _log.warning(
+            "%s: the cloud of ply_file_path, %r, does not exist; training will start from random points",
+            document.path, named,
+        )  # fmt: skip
+        return None
+    return read_ply_points(cloud)
 
 
 def _listed(document: _Document, key: str, frames: tuple[Frame, ...]) -> set[str] | None:
@@ -164,6 +170,10 @@ def _listed(document: _Document, key: str, frames: tuple[Frame, ...]) -> set[str
         return None
     if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
         raise CaptureError(f"{document.path}: {key} must be a list of file names")
-    wanted = {os.path.normpath(name.replace("\\", "/")) for name in listed}
-    stems = {os.path.splitext(name)[0] for name in wanted}
-    return {f.name for f in frames if f.name in wanted or os.path.splitext(f.name)[0] in stems}
+    wanted = {_plain(os.path.normpath(name.replace("\\", "/"))) for name in listed}
+    return {frame.name for frame in frames if _plain(frame.name) in wanted}
+
+
+def _plain(name: str) -> str:
+    """What is equal for names of one picture."""
+    return folded(without_extension(name))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from sfumato.capture.readers.colmap_models import panorama
 from sfumato.capture.readers.json_values import number, numbers
 from sfumato.capture.readers.source import Intrinsics, check_intrinsics
 from sfumato.errors import CaptureError
@@ -24,6 +25,15 @@ _OTHER_LENS_KEYS = (
 )
 # The order of nerfstudio's list.
 _LISTED = ("k1", "k2", "k3", "k4", "p1", "p2")
+# Values that say the same in several ways: a frame's, however spelt, stand in place of the file's.
+_SPELLINGS = (
+    ({"fl_x"}, {"camera_angle_x"}, {"x_fov"}),
+    ({"fl_y"}, {"camera_angle_y"}, {"y_fov"}),
+    ({*_RADIAL, "p1", "p2"}, {"distortion_params"}),
+    ({"camera_model"}, {"is_fisheye"}),
+)
+_FOCAL_X, _FOCAL_Y = (frozenset().union(*spellings) for spellings in _SPELLINGS[:2])
+_ANGLES = frozenset({"camera_angle_x", "x_fov", "camera_angle_y", "y_fov"})
 
 
 def intrinsics_of(
@@ -33,14 +43,14 @@ def intrinsics_of(
 
     Args:
         document: the file's values.
-        frame: the frame's values, which win over the file's.
+        frame: the frame's values, which win over the file's, also where they are spelt otherwise.
         picture_size: (width, height) of the picture, asked only where the file does not say it.
         where: file and frame, for messages.
 
     Raises:
         CaptureError: no focal length, or a camera model without a pinhole.
     """
-    values = {**document, **frame}
+    values = _values(document, frame)
 
     def optional(key: str) -> float | None:
         return None if values.get(key) is None else number(values[key], key, where)
@@ -50,6 +60,13 @@ def intrinsics_of(
         width, height = picture_size()
     if not (1 <= width < 1e6 and 1 <= height < 1e6):
         raise CaptureError(f"{where}: the picture size w {width}, h {height} is not possible")
+    size_px = (round(width), round(height))
+    if values.get("camera_model") == "EQUIRECTANGULAR":
+        # A whole sphere: its focal lengths follow from its size, whatever stands in their place.
+        camera_id = (size_px, str(values.get("camera_label")))
+        return check_intrinsics(
+            Intrinsics(*panorama(size_px)[:2], size_px, panorama(size_px)[2], camera_id), where
+        )
     fx = _focal(optional, ("fl_x", "camera_angle_x", "x_fov"), width)
     fy = _focal(optional, ("fl_y", "camera_angle_y", "y_fov"), height)
     if fx is None and fy is None:
@@ -58,9 +75,22 @@ def intrinsics_of(
     focal_px = (fx if fx is not None else fy, fy if fy is not None else fx)
     centre_px = (width / 2 if cx is None else cx, height / 2 if cy is None else cy)
     lens = _lens(values, where)
-    size_px = (round(width), round(height))
     camera_id = (focal_px, centre_px, size_px, lens, str(values.get("camera_label")))
     return check_intrinsics(Intrinsics(focal_px, centre_px, size_px, lens, camera_id), where)
+
+
+def _values(document: dict, frame: dict) -> dict:
+    """The values of the file and of a frame as one; null stands for what is left out."""
+    own = {key: value for key, value in frame.items() if value is not None}
+    loses = set()
+    for spellings in _SPELLINGS:
+        used = [keys for keys in spellings if own.keys() & keys]
+        loses |= {key for keys in spellings if used and keys not in used for key in keys}
+    if own.keys() & _ANGLES and not (own.keys() & _FOCAL_X and own.keys() & _FOCAL_Y):
+        # An angle of one axis alone is that of square pixels.
+        loses |= _FOCAL_X | _FOCAL_Y
+    shared = {key: value for key, value in document.items() if value is not None and key not in loses}
+    return {**shared, **own}
 
 
 def _focal(optional: Callable[[str], float | None], keys: tuple[str, str, str], side: float) -> float | None:

@@ -7,7 +7,7 @@ import pycolmap
 import pytest
 
 from sfumato.footage.records import Picture
-from sfumato.sfm import features, pairs
+from sfumato.sfm import ambiguity, features, pairs
 from sfumato.sfm.config import SfmConfig
 from sfumato.sfm.pairs import choose_pairs, most_alike, neighbours, similarity
 
@@ -118,3 +118,18 @@ def test_a_long_video_is_compared_along_itself_and_where_it_comes_back(monkeypat
     found = set(choose_pairs(pictures, of, SfmConfig()))
     assert set(neighbours(pictures, 8)) <= found
     assert {(a, b) for a in range(6) for b in range(114, 120)} <= found
+
+
+def test_photographs_follow_each_other_as_their_names_count(tmp_path):
+    pictures = sorted((picture(f"p{number}.jpg") for number in range(12)), key=lambda one: one.name)
+    numbers = [int(one.name[1:-4]) for one in pictures]
+    found = {frozenset((numbers[a], numbers[b])) for a, b in pairs._in_a_row(pictures, 1)}
+    assert found == {frozenset((i, i + 1)) for i in range(11)}
+    with pycolmap.Database.open(tmp_path / "a.db") as opened:
+        camera = pycolmap.Camera.create_from_model_name(1, "SIMPLE_PINHOLE", 50.0, 64, 48)
+        opened.write_camera(camera, use_camera_id=True)
+        for number, one in zip(numbers, pictures, strict=True):
+            image = pycolmap.Image(name=one.name, camera_id=1, image_id=number + 1)
+            opened.write_image(image, use_image_id=True)
+    near = ambiguity.near_pairs(tmp_path / "a.db", pictures, 1)
+    assert near == {(i, i + 1) for i in range(1, 12)}

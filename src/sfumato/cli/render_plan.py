@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sfumato.capture.dataset import Capture, load_capture
+from sfumato.capture.order import natural_key
 from sfumato.cli.scene_files import scene_file
 from sfumato.errors import CaptureError, ConfigError
 from sfumato.paths.files import KeyFrames, read_path
@@ -142,7 +143,8 @@ def _cameras(
     if given.path == "training":
         if not known:
             raise ConfigError("the training path needs a run folder or --data with the posed photographs")
-        return along_cameras(known, _count(given, _DEFAULT_SECONDS))
+        walked = sorted(capture.views, key=lambda view: natural_key(view.name)) if capture else []
+        return along_cameras([view.camera for view in walked], _count(given, _DEFAULT_SECONDS))
     orbit = orbit_of_cameras(known, given.up) if known else orbit_of_scene(scene, given.up or Y_DOWN)
     along = orbit.swing if given.path == "swing" else orbit.cameras
     usual_px = known[0].size_px if known else _DEFAULT_SIZE_PX

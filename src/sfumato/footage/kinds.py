@@ -11,6 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from sfumato.capture.order import natural_key
 from sfumato.errors import CaptureError
 from sfumato.footage.exif import tags_of_tiff
 from sfumato.footage.records import Dropped
@@ -189,8 +190,8 @@ def _search(folder: Path, names: _Names, report: Report) -> tuple[list[Source], 
 
 def _files_below(folder: Path) -> Iterator[Path]:
     for root, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
+        folders[:] = sorted((name for name in folders if not name.startswith(".")), key=natural_key)
+        for name in sorted(files, key=natural_key):
             path = Path(root, name)
             if not name.startswith(".") and path.is_file():
                 yield path

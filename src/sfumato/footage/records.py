@@ -25,7 +25,8 @@ class Picture:
     """One picture that is kept.
 
     Attributes:
-        name: relative to the folder of pictures, with forward slashes; in order of capture when sorted.
+        name: relative to the folder of pictures, with forward slashes; in order of capture when sorted as
+            names count, by ``natural_key``.
         source: the video or photograph it comes from.
         camera: pictures of which this is equal share their intrinsics.
         size_px: (width, height).

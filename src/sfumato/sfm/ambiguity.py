@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sfumato.capture.order import natural_key
 from sfumato.footage.records import Picture
 from sfumato.sfm.mapping import Task, map_once
 from sfumato.sfm.progress import Report
@@ -201,7 +202,7 @@ def near_pairs(database: Path, pictures: Sequence[Picture], steps: int) -> set[_
     import pycolmap
 
     sequences: dict[str | None, list[str]] = {}
-    for picture in pictures:
+    for picture in sorted(pictures, key=lambda picture: natural_key(picture.name)):
         sequences.setdefault(picture.sequence, []).append(picture.name)
     with pycolmap.Database.open(database) as opened:
         ids = {image.name: image.image_id for image in opened.read_all_images()}

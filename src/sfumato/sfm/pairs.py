@@ -9,6 +9,7 @@ import numpy as np
 from scipy.cluster.vq import kmeans2
 
 from sfumato import machine
+from sfumato.capture.order import natural_key
 from sfumato.footage.records import Picture
 from sfumato.sfm.config import SfmConfig
 
@@ -122,5 +123,6 @@ def _aggregate(descriptors: np.ndarray, centres: np.ndarray) -> np.ndarray:
 
 def _in_a_row(pictures: Sequence[Picture], count: int) -> Iterable[Pair]:
     """Pairs of pictures whose names follow each other, as photographs are often taken in order."""
-    last = len(pictures)
-    return ((i, i + step) for i in range(last) for step in range(1, count + 1) if i + step < last)
+    order = sorted(range(len(pictures)), key=lambda i: natural_key(pictures[i].name))
+    for step in range(1, count + 1):
+        yield from ((min(pair), max(pair)) for pair in zip(order, order[step:], strict=False))

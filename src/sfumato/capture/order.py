@@ -1,0 +1,19 @@
+"""The order in which pictures were taken, as far as their names tell."""
+
+from __future__ import annotations
+
+import re
+
+_NUMBER = re.compile(r"([0-9]+)")
+
+
+def natural_key(name: str) -> tuple[tuple[str | tuple[int, str], ...], str]:
+    """A key that sorts names as they count: frame2 before frame10.
+
+    Numbers of any length compare by value; names that differ in leading zeros alone keep a fixed order.
+    """
+    parts = _NUMBER.split(name)
+    digits = [part.lstrip("0") for part in parts[1::2]]
+    # Without leading zeros a longer number is a larger one.
+    parts[1::2] = [(len(number), number) for number in digits]
+    return tuple(parts), name

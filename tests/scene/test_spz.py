@@ -108,7 +108,7 @@ def test_positions_get_the_bits_that_they_need_and_that_fit(tmp_path):
 
     assert step_after(1, 0) == 12
     assert step_after(0.01, -6) == 15
-    assert step_after(0.01, -9) == 17
+    assert step_after(0.01, -9) == 19
     assert step_after(1e4, 0) == 6
     assert step_after(8e5, 0) == 0
     scene = random_scene(3, 0)

@@ -7,7 +7,6 @@ import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ import numpy as np
 from torch import Tensor
 
 import sfumato
-from sfumato.errors import FormatError
 from sfumato.outputs import replacing
 from sfumato.scene.files import load, ply, spz
 from sfumato.scene.gaussians import Gaussians
@@ -59,15 +57,15 @@ def pack(gaussians: Gaussians, *, exact_bytes: int = 0) -> Payload:
 
     Args:
         gaussians: the scene.
-        exact_bytes: up to this size it is sent as it is; a larger one compressed, if that can hold it.
+        exact_bytes: up to this size it is sent as it is; a larger one compressed, if that holds its
+            positions and sizes.
     """
     size = sum(vars(gaussians)[name].numel() for name in vars(gaussians)) * 4
     with tempfile.TemporaryDirectory() as folder:
-        if size > exact_bytes:
-            with suppress(FormatError):
-                path = Path(folder) / "scene.spz"
-                spz.save(gaussians, path)
-                return Payload(path.read_bytes(), "spz", "rub")
+        if size > exact_bytes and spz.is_enough(gaussians):
+            path = Path(folder) / "scene.spz"
+            spz.save(gaussians, path)
+            return Payload(path.read_bytes(), "spz", "rub")
         path = Path(folder) / "scene.ply"
         ply.save(gaussians, path)
         return Payload(path.read_bytes(), "ply", "rdf")

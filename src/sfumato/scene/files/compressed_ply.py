@@ -21,6 +21,13 @@ from sfumato.maths.morton import morton_order
 from sfumato.scene.files import values
 from sfumato.scene.files.codec import Codec
 from sfumato.scene.files.ply_table import Header, check_length, read_columns, read_header
+from sfumato.scene.files.rounding import (
+    brought_nearer,
+    moved,
+    usual_reach,
+    warn_of_moved,
+    warn_of_nearer,
+)
 from sfumato.scene.gaussians import Gaussians
 
 CHUNK = 256
@@ -95,7 +102,9 @@ def save(gaussians: Gaussians, path: Path) -> None:
     """Write Gaussians as a compressed PLY file, in the order of a space-filling curve.
 
     Neighbours share a chunk and so its ranges, which is what makes few bits enough: 3 to 5 times
-    smaller than a plain PLY file. Log scales beyond 20 and SH beyond 4 are cut off.
+    smaller than a plain PLY file. Log scales beyond 20 and SH beyond 4 are cut off. Few Gaussians that are
+    so far away that they would coarsen the steps of others are brought nearer and made smaller in
+    proportion; warnings count them, and those that the steps move by more than half their size.
 
     Args:
         gaussians: the scene, any device or float type.
@@ -106,20 +115,12 @@ def save(gaussians: Gaussians, path: Path) -> None:
     """
     arrays = values.checked_arrays(gaussians)
     count, num_rest = len(gaussians), 3 * (gaussians.sh.shape[1] - 1)
-    order = morton_order(arrays["means"])
-    num_chunks = -(-count // CHUNK)
-    lines = ["ply", "format binary_little_endian 1.0", f"element chunk {num_chunks}"]
+    order, ranges, words = _within_reach(arrays)
+    lines = ["ply", "format binary_little_endian 1.0", f"element chunk {len(ranges)}"]
     lines += [f"property float {name}" for name in RANGES + COLOUR_RANGES]
     lines += [f"element vertex {count}", *(f"property uint {name}" for name in WORDS)]
     if num_rest:
         lines += [f"element sh {count}", *(f"property uchar f_rest_{i}" for i in range(num_rest))]
-    ranges, words = np.empty((num_chunks, 18), "<f4"), np.empty((count, 4), "<u4")
-    for first in range(0, num_chunks, BLOCK_CHUNKS):
-        chosen = order[first * CHUNK : (first + BLOCK_CHUNKS) * CHUNK]
-        part = {name: array[chosen] for name, array in arrays.items() if name != "sh"}
-        part["colours"] = values.colour_of_base(arrays["sh"][chosen, 0])
-        rows = slice(first * CHUNK, first * CHUNK + len(chosen))
-        ranges[first : first + BLOCK_CHUNKS], words[rows] = _packed(part)
     with path.open("wb") as handle:
         handle.write(("\n".join([*lines, "end_header"]) + "\n").encode("ascii"))
         handle.write(ranges.tobytes())
@@ -213,6 +214,41 @@ def _pack_turns(quats: np.ndarray) -> np.ndarray:
     return _pack(small / np.float32(2**0.5) + np.float32(0.5), _BITS_10_10_10) | (
         largest.astype(np.uint32) << np.uint32(30)
     )
+
+
+def _within_reach(arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What ``_ordered`` gives, with far Gaussians brought nearer where that helps the others."""
+    total = len(arrays["means"])
+    found, suffering = _ordered(arrays)
+    if suffering:
+        reach = usual_reach(arrays["means"])
+        changed, nearer = brought_nearer(arrays, reach)
+        again, still = _ordered(changed) if nearer else (found, suffering)
+        if still < suffering:
+            found, suffering = again, still
+            warn_of_nearer(nearer, total, reach, ".compressed.ply")
+    warn_of_moved(suffering, total, ".compressed.ply")
+    return found
+
+
+def _ordered(arrays: dict[str, np.ndarray]) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], int]:
+    """The order of the Gaussians [n], the chunks' ranges [chunks, 18] and the words [n, 4] in that order.
+
+    Beside them, how many Gaussians their chunk's steps move visibly.
+    """
+    count = len(arrays["means"])
+    order, num_chunks, suffering = morton_order(arrays["means"]), -(-count // CHUNK), 0
+    ranges, words = np.empty((num_chunks, 18), "<f4"), np.empty((count, 4), "<u4")
+    for first in range(0, num_chunks, BLOCK_CHUNKS):
+        chosen = order[first * CHUNK : (first + BLOCK_CHUNKS) * CHUNK]
+        part = {name: array[chosen] for name, array in arrays.items() if name != "sh"}
+        part["colours"] = values.colour_of_base(arrays["sh"][chosen, 0])
+        rows = slice(first * CHUNK, first * CHUNK + len(chosen))
+        ranges[first : first + BLOCK_CHUNKS], words[rows] = _packed(part)
+        own = ranges[np.arange(rows.start, rows.stop) // CHUNK]
+        stored = _within(own[:, :3], own[:, 3:6], _parts(words[rows, 0], _BITS_11_10_11))
+        suffering += moved(part["means"], stored, part["log_scales"])
+    return (order, ranges, words), suffering
 
 
 def _packed(part: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -23,6 +23,14 @@ from sfumato.maths.morton import morton_order
 from sfumato.outputs import write_bytes
 from sfumato.scene.files import values
 from sfumato.scene.files.codec import Codec
+from sfumato.scene.files.rounding import (
+    brought_nearer,
+    moved,
+    typical_log_size,
+    usual_reach,
+    warn_of_moved,
+    warn_of_nearer,
+)
 from sfumato.scene.files.sog_images import MAX_SIDE, encode
 from sfumato.scene.files.sog_levels import load_levels
 from sfumato.scene.files.sog_palette import codebook, nearest_in, palette
@@ -110,6 +118,7 @@ def save(gaussians: Gaussians, path: Path, *, palette_size: int = 65536, antiali
         raise FormatError(f"the scene cannot be saved: .sog holds 1 and more Gaussians, not {len(gaussians)}")
     order = morton_order(arrays["means"])
     arrays = {name: array[order] for name, array in arrays.items()}
+    arrays = _within_reach(arrays)
     meta: dict[str, Any] = {"version": 2, "asset": {"generator": "sfumato"}, "count": len(gaussians)}
     if antialiased:
         meta["antialias"] = True
@@ -199,11 +208,36 @@ def _base(arrays: dict[str, np.ndarray], palette_size: int) -> _Part:
     return [("sh0", {"codebook": book.tolist()}, {"sh0.webp": encode(_framed(pixels))})]
 
 
-def _means(arrays: dict[str, np.ndarray], palette_size: int) -> _Part:
-    means = arrays["means"].astype(np.float64)
-    curved = np.copysign(np.log1p(np.abs(means)), means)
+def _within_reach(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays, without a few far Gaussians among them that would coarsen the steps of all others."""
+    means, total = arrays["means"], len(arrays["means"])
+    reach, extent = usual_reach(means), float(np.abs(means).max())
+    # Of the curve that all coordinates share, where it is steepest; too coarse are steps of a size's quarter.
+    coarse = 2 * np.log1p(extent) / 65535 > np.exp(typical_log_size(arrays["log_scales"])) / 4
+    if coarse and np.log1p(reach) < np.log1p(extent) / 2:
+        arrays, nearer = brought_nearer(arrays, reach)
+        warn_of_nearer(nearer, total, reach, ".sog")
+    low, high, steps = _steps(arrays["means"])
+    curved = low + (high - low) * (steps / 65535)
+    stored = np.copysign(np.expm1(np.abs(curved)), curved)
+    warn_of_moved(moved(arrays["means"], stored, arrays["log_scales"]), total, ".sog")
+    return arrays
+
+
+def _steps(means: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Ends [3], [3] of the curved positions, and [n, 3] uint16 shares of what lies between."""
+    wide = means.astype(np.float64)
+    curved = np.copysign(np.log1p(np.abs(wide)), wide)
     low, high = curved.min(axis=0), curved.max(axis=0)
-    steps = np.rint((curved - low) * (65535 / np.where(high > low, high - low, 1))).astype(np.uint16)
+    return (
+        low,
+        high,
+        np.rint((curved - low) * (65535 / np.where(high > low, high - low, 1))).astype(np.uint16),
+    )
+
+
+def _means(arrays: dict[str, np.ndarray], palette_size: int) -> _Part:
+    low, high, steps = _steps(arrays["means"])
     pictures = {
         "means_l.webp": encode(_framed((steps & 255).astype(np.uint8))),
         "means_u.webp": encode(_framed((steps >> 8).astype(np.uint8))),

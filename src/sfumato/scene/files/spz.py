@@ -19,6 +19,13 @@ from sfumato.errors import ConfigError, FormatError
 from sfumato.scene.files import spz_fields as fields
 from sfumato.scene.files import values
 from sfumato.scene.files.codec import Codec
+from sfumato.scene.files.rounding import (
+    brought_nearer,
+    moved,
+    typical_log_size,
+    warn_of_moved,
+    warn_of_nearer,
+)
 from sfumato.scene.files.spz_container import (
     ANTIALIASED,
     MAGIC,
@@ -88,8 +95,10 @@ def save(
     """Write Gaussians as an `.spz` file.
 
     Positions get as many bits after the point as all of them allow, up to what the Gaussians' sizes ask
-    for. Scales outside exp(-10) to exp(5.9), coefficients outside -1 to 1 and base colours outside -0.44
-    to 1.44 are cut off; a warning counts the Gaussians that are larger than the format holds.
+    for; few that are so far away that they would take these bits from all others are brought nearer and
+    made smaller in proportion. Scales outside exp(-10) to exp(5.9), coefficients outside -1 to 1 and base
+    colours outside -0.44 to 1.44 are cut off. Warnings count the Gaussians that are brought nearer, that
+    are larger or smaller than the format holds, and that its steps move by more than half their size.
 
     Args:
         gaussians: the scene, any device or float type, in axes right, down, front.
@@ -113,12 +122,9 @@ def save(
     if bits is None:
         far = float(np.abs(arrays["means"]).max())
         raise FormatError(f"the scene cannot be saved: a position is {far:g}; .spz reaches to {2**23 - 2}")
-    large = int(np.count_nonzero((arrays["log_scales"] > fields.MAX_LOG_SCALE + 1 / 32).any(axis=1)))
-    if large:
-        limit = np.exp(fields.MAX_LOG_SCALE)
-        _log.warning(
-            "%d Gaussians are larger than %.0f, which is what .spz holds, and become so", large, limit
-        )
+    arrays, nearer = brought_nearer(arrays, fields.reach(bits))
+    warn_of_nearer(nearer, len(gaussians), fields.reach(bits), ".spz")
+    _warn_of_losses(arrays, bits)
     header = Header(version, len(gaussians), gaussians.sh_degree, bits, ANTIALIASED * antialiased)
     pack = _packer(header, arrays, (sh1_bits, sh_rest_bits))
     (write_stream if version < 4 else write_4)(path, header, pack)
@@ -127,6 +133,50 @@ def save(
 CODEC = Codec(
     ".spz", (".spz",), recognises, load, save, ("version", "antialiased", "sh1_bits", "sh_rest_bits")
 )
+
+
+def is_enough(gaussians: Gaussians) -> bool:
+    """Whether a file holds a scene to within its steps: nothing too far away, too large or too small."""
+    arrays = values.checked_arrays(gaussians)
+    bits = fields.fractional_bits(arrays["means"], arrays["log_scales"])
+    if bits is None or (np.abs(arrays["means"]) > fields.reach(bits)).any():
+        return False
+    largest = arrays["log_scales"].max(axis=1)
+    steps_per_size = np.exp2(bits) * np.exp(typical_log_size(arrays["log_scales"]))
+    return (
+        steps_per_size >= fields.LEAST_STEPS_PER_SIZE
+        and not (_too_large(largest) | _too_small(largest)).any()
+    )
+
+
+def _warn_of_losses(arrays: dict[str, np.ndarray], bits: int) -> None:
+    """Count what the format cannot hold."""
+    if not len(arrays["means"]):
+        return
+    largest = arrays["log_scales"].max(axis=1)
+    for cut, word, limit in (
+        (_too_large(largest), "larger", fields.MAX_LOG_SCALE),
+        (_too_small(largest), "smaller", fields.MIN_LOG_SCALE),
+    ):
+        if cut.any():
+            _log.warning(
+                "%d Gaussians are %s than %.3g, which is what .spz holds, and become so; keep a .ply, or "
+                "scale the scene with sfumato edit",
+                *(int(np.count_nonzero(cut)), word, np.exp(limit)),
+            )
+    stored = np.rint(arrays["means"] * np.exp2(bits)) / np.exp2(bits)
+    log_scales = np.maximum(arrays["log_scales"], fields.MIN_LOG_SCALE)
+    warn_of_moved(moved(arrays["means"], stored, log_scales), len(largest), ".spz")
+
+
+def _too_large(largest: np.ndarray) -> np.ndarray:
+    """[n] which largest log scales [n] are above all that bytes stand for."""
+    return largest > fields.MAX_LOG_SCALE + 1 / 32
+
+
+def _too_small(largest: np.ndarray) -> np.ndarray:
+    """[n] which largest log scales [n] are below all that bytes stand for."""
+    return largest < fields.MIN_LOG_SCALE - 1 / 32
 
 
 def _empty(header: Header) -> dict[str, np.ndarray]:

@@ -14,14 +14,16 @@ import torch
 
 from sfumato.maths.sh_rotation import sh_rotation
 from sfumato.scene.files import values
+from sfumato.scene.files.rounding import FAR_SHARE, typical_log_size
 
 AXES_RUB = 4
 # The largest that 8 bits hold; the smallest is exp(-10).
 MAX_LOG_SCALE = 255 / 16 - 10
 MIN_LOG_SCALE = -10.0
 # Fixed point has as many bits after the point as reference files have, more where Gaussians are finer,
-# so that its step stays below 1/16 of their typical size.
-_FRACTIONAL_BITS, _MOST_FRACTIONAL_BITS, _STEPS_PER_SIZE = 12, 17, 16
+# so that its step stays below 1/16 of their typical size, down to the smallest that scales hold.
+_FRACTIONAL_BITS, _MOST_FRACTIONAL_BITS, _STEPS_PER_SIZE = 12, 19, 16
+LEAST_STEPS_PER_SIZE = 4
 # The largest 24-bit number, with room for rounding.
 _LARGEST = 2**23 - 2
 _COLOUR_SCALE = 0.15
@@ -66,14 +68,32 @@ def pack_positions(means: np.ndarray, fractional_bits: int) -> np.ndarray:
 
 
 def fractional_bits(means: np.ndarray, log_scales: np.ndarray) -> int | None:
-    """How many bits of 24 shall lie after the point, or None if the largest position needs more than 24."""
+    """How many bits of 24 shall lie after the point, or None if that leaves too many positions outside.
+
+    As many as all positions allow, up to what the Gaussians' sizes ask for; where that makes steps of more
+    than a quarter of their typical size, the few that are farthest away (``FAR_SHARE``) do not count.
+    """
     if not len(means):
         return _FRACTIONAL_BITS
-    typical = float(np.median(log_scales.max(axis=1))) / math.log(2)
+    typical = typical_log_size(log_scales) / math.log(2)
     wanted = math.ceil(math.log2(_STEPS_PER_SIZE) - typical)
     wanted = min(max(wanted, _FRACTIONAL_BITS), _MOST_FRACTIONAL_BITS)
-    extent = float(np.abs(means).max())
-    return next((bits for bits in range(wanted, -1, -1) if extent * 2.0**bits <= _LARGEST), None)
+    extents = np.sort(np.abs(means).max(axis=1).astype(np.float64))
+    all_fit = _most_bits(float(extents[-1]), wanted)
+    least = min(math.ceil(math.log2(LEAST_STEPS_PER_SIZE) - typical), wanted)
+    if all_fit is not None and all_fit >= least:
+        return all_fit
+    return _most_bits(float(extents[len(means) - 1 - int(FAR_SHARE * len(means))]), max(least, 0))
+
+
+def reach(bits: int) -> float:
+    """The largest position with so many of 24 bits after the point."""
+    return _LARGEST / 2.0**bits
+
+
+def _most_bits(extent: float, wanted: int) -> int | None:
+    """The most bits after the point, up to those wanted, with which a position fits; None if none does."""
+    return next((bits for bits in range(wanted, -1, -1) if extent <= reach(bits)), None)
 
 
 def unpack_alphas(packed: np.ndarray) -> np.ndarray:

@@ -1,0 +1,90 @@
+"""What steps of lossy formats do: a Gaussian far away, Gaussians too small or too large, wide scenes."""
+
+import logging
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from scene_files import blob
+
+from sfumato.scene.files import load, save, spz
+from sfumato.viewer.page import pack
+
+LOSSY = ("spz", "sog", "compressed.ply")
+
+
+def errors(tmp_path, scene, suffix):
+    """By how many of its size each Gaussian is moved, in the order of the scene; and what is read."""
+    save(scene, tmp_path / f"a.{suffix}")
+    got = load(tmp_path / f"a.{suffix}")
+    nearest = torch.cdist(scene.means.double(), got.means.double()).argmin(dim=1)
+    got = got.select(nearest)
+    return (got.means - scene.means).abs().amax(1) / scene.scales.amax(1), got
+
+
+@pytest.mark.parametrize("suffix", LOSSY)
+@pytest.mark.parametrize("far", [1e4, 1e6, 1e9])
+def test_one_far_gaussian_leaves_the_others_where_they_are(tmp_path, suffix, far, caplog):
+    scene = blob(400, 0)
+    scene.means[7] = torch.tensor([far, -far, 0.3 * far])
+    with caplog.at_level(logging.WARNING, "sfumato"):
+        error, got = errors(tmp_path, scene, suffix)
+    error[7] = 0
+    # A quarter of the typical size is what the smallest of them, some of which are half of it, may take.
+    assert float(error.max()) < 0.6 and float(error.median()) < 0.2
+    brought = float(got.means[7].abs().max()) < 0.5 * far
+    assert brought == ("1 of 400 Gaussians lie so far away" in caplog.text)
+    if brought and far < 1e7:
+        # It is seen where it was, as large as it was.
+        factor = got.means[7].norm() / scene.means[7].norm()
+        seen = torch.nn.functional.normalize(torch.stack([got.means[7], scene.means[7]]))
+        assert float((seen[0] * seen[1]).sum()) > 0.99
+        change = float(got.log_scales[7, 0] - scene.log_scales[7, 0])
+        assert change == pytest.approx(float(factor.log()), abs=max(0.7, 1 / 16))
+
+
+@pytest.mark.parametrize("suffix", LOSSY)
+def test_a_scene_too_wide_for_its_gaussians_is_said_to_be_rounded(tmp_path, suffix, caplog):
+    scene = blob(300, 0)
+    scene = replace(scene, means=scene.means * 1e6, log_scales=scene.log_scales - 4)
+    with caplog.at_level(logging.WARNING, "sfumato"):
+        error, _ = errors(tmp_path, scene, suffix)
+    assert float(error.median()) > 0.5 and "of 300 Gaussians are moved by more than half" in caplog.text
+
+
+@pytest.mark.parametrize("suffix", LOSSY)
+def test_a_scene_like_any_other_is_saved_without_a_word(tmp_path, suffix, caplog):
+    with caplog.at_level(logging.WARNING, "sfumato"):
+        error, _ = errors(tmp_path, blob(600, 1), suffix)
+    assert not caplog.records and float(error.max()) < 0.5
+
+
+@pytest.mark.parametrize(("shift", "word"), [(-12, "smaller"), (9, "larger")])
+def test_gaussians_that_spz_cannot_hold_are_counted(tmp_path, shift, word, caplog):
+    scene = blob(5, 0)
+    scene.log_scales[:] = -3
+    scene.log_scales[1:4] += shift
+    with caplog.at_level(logging.WARNING, "sfumato"):
+        save(scene, tmp_path / "a.spz")
+    assert f"3 Gaussians are {word} than" in caplog.text
+
+
+def test_a_disc_that_is_thinner_than_spz_holds_is_no_small_gaussian(tmp_path, caplog):
+    scene = blob(5, 0)
+    scene.log_scales[:, 2] = -20
+    with caplog.at_level(logging.WARNING, "sfumato"):
+        save(scene, tmp_path / "a.spz")
+    assert not caplog.records
+
+
+def test_a_page_holds_what_spz_cannot(tmp_path):
+    scene = blob(200, 0)
+    assert spz.is_enough(scene) and pack(scene).type == "spz"
+    small = replace(scene, means=1e-4 * scene.means, log_scales=scene.log_scales + math.log(1e-4))
+    distant = replace(scene, means=torch.cat([torch.tensor([[1e6, 0, 0]]), scene.means[1:]]))
+    shifted = replace(scene, means=scene.means + 1e6)
+    for hard in (small, distant, shifted):
+        assert not spz.is_enough(hard) and pack(hard).type == "ply"
+    (tmp_path / "a.ply").write_bytes(pack(small).data)
+    assert torch.equal(load(tmp_path / "a.ply").log_scales, small.log_scales)

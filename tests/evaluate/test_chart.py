@@ -11,7 +11,7 @@ from PIL import Image
 
 from sfumato.errors import SfumatoError
 from sfumato.evaluate.chart import read_events, ticks, training_chart
-from sfumato.evaluate.drawing import BLUE, GOLD, GREEN, shortened, text_width
+from sfumato.evaluate.drawing import BLUE, GOLD, GREEN, INK, shortened, text_width
 
 
 def events(n=50):
@@ -50,6 +50,17 @@ def test_draws_each_curve_that_has_points(tmp_path):
     assert share(tmp_path / "loss.png", GOLD) == share(tmp_path / "loss.png", GREEN) == 0
     with pytest.raises(SfumatoError, match="no events"):
         training_chart([{"seconds": 1.0}], tmp_path / "none.png")
+
+
+def test_the_value_of_all_views_is_a_ring_beside_the_curve_of_those_watched(tmp_path):
+    watched = [event | {"psnr_views": 4} for event in events()]
+    drawn = []
+    for every, name in ((4, "same.png"), (11, "more.png")):
+        last = watched[-1] | {"psnr_all": 15.0, "psnr_all_views": every}
+        training_chart([*watched[:-1], last], tmp_path / name)
+        drawn.append(np.asarray(Image.open(tmp_path / name)).astype(int))
+    panel = np.s_[126:426, 84:1160]
+    assert not (drawn[0][panel] == INK).all(axis=-1).any() and (drawn[1][panel] == INK).all(axis=-1).any()
 
 
 @pytest.mark.parametrize(

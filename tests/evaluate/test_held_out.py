@@ -10,16 +10,23 @@ import torch
 from PIL import Image
 
 from sfumato.errors import SfumatoError
-from sfumato.evaluate.held_out import composited, evaluate, write_metrics
+from sfumato.evaluate.held_out import composited, evaluate
 from sfumato.evaluate.metrics import psnr, ssim
-from sfumato.evaluate.pictures import DIFFERENCE_COLOURS, DIFFERENCE_RANGE, difference_image, to_uint8
+from sfumato.evaluate.metrics_file import write_metrics
+from sfumato.evaluate.pictures import (
+    DIFFERENCE_COLOURS,
+    DIFFERENCE_RANGE,
+    NOT_COMPARED,
+    difference_image,
+    to_uint8,
+)
 from sfumato.evaluate.sheet import contact_sheet, progress_strip
 from sfumato.scene.cameras import Camera
 
 TRAIN = {"steps": 10, "seconds": 1.5, "gaussians": 7, "peak_memory_bytes": 1000}
 
 
-def make_view(name, h=20, w=30, seed=0, alpha=None):
+def make_view(name, h=20, w=30, seed=0, alpha=None, mask=None):
     rng = np.random.default_rng(seed)
     rgb = rng.integers(0, 256, (h, w, 3), np.uint8)
     if alpha is not None:
@@ -29,7 +36,7 @@ def make_view(name, h=20, w=30, seed=0, alpha=None):
     return SimpleNamespace(
         name=name,
         camera=camera,
-        load=lambda: SimpleNamespace(rgb=rgb, alpha=alpha, mask=np.zeros((h, w), bool)),
+        load=lambda: SimpleNamespace(rgb=rgb, alpha=alpha, mask=mask),
     )
 
 
@@ -58,8 +65,69 @@ def test_transparent_photographs_go_over_the_background():
     torch.testing.assert_close(half, expected, atol=0.003, rtol=0)
 
 
+def left_half(h=20, w=30):
+    mask = np.zeros((h, w), bool)
+    mask[:, : w // 2] = True
+    return mask
+
+
+def test_metrics_count_the_pixels_that_masks_keep_and_say_so(tmp_path):
+    whole, masked = make_view("a.jpg"), make_view("a.jpg", mask=left_half())
+    target = torch.from_numpy(whole.load().rgb) / 255
+    near = (target + 0.01).clamp(0, 1)
+    wrong = near.clone()
+    wrong[:, 15:] = 1 - target[:, 15:]
+    first, second = (
+        evaluate(lambda camera, image=i: image, [masked], folder=tmp_path) for i in (near, wrong)
+    )
+    assert first.views == second.views, "what is not kept has no influence"
+    assert first.psnr == pytest.approx(40, abs=0.2) and first.ssim > 0.99
+    assert evaluate(lambda camera: wrong, [whole]).psnr < 15
+    assert (first.kept, evaluate(grey(0.5), [whole]).kept) == (0.5, None)
+    assert evaluate(grey(0.5), [masked, make_view("b.jpg")]).kept == 0.75
+    difference = np.asarray(Image.open(tmp_path / "a_difference.png"))
+    assert (difference[:, 15:] == NOT_COMPARED).all() and not (difference[:, :15] == NOT_COMPARED).all(
+        -1
+    ).any()
+    write_metrics(tmp_path / "metrics.json", first, train=TRAIN, original_size_px=(300, 200))
+    found = json.loads((tmp_path / "metrics.json").read_text())
+    assert (found["pixels"], found["kept"], found["test"]["views"][0]["kept"]) == ("kept by masks", 0.5, 0.5)
+    assert found["original_resolution"] == [300, 200]
+
+
+def test_a_view_whose_mask_keeps_nothing_does_not_count(tmp_path):
+    views = [make_view("a.jpg", mask=np.zeros((20, 30), bool)), make_view("b.jpg")]
+    report = evaluate(grey(0.5), views, folder=tmp_path)
+    assert math.isnan(report.views[0].psnr) and report.psnr == report.views[1].psnr
+    write_metrics(tmp_path / "metrics.json", report, train=TRAIN)
+    found = json.loads((tmp_path / "metrics.json").read_text(), parse_constant=pytest.fail)
+    assert found["test"]["views"][0]["psnr"] is None and found["test"]["ssim"] == report.views[1].ssim
+    contact_sheet(report, tmp_path, tmp_path / "sheet.png")
+    nothing = evaluate(grey(0.5), views[:1], folder=tmp_path)
+    assert nothing.psnr is None and nothing.kept == 0
+    contact_sheet(nothing, tmp_path, tmp_path / "sheet.png")
+
+
+def test_an_exposure_that_differs_is_told_from_a_scene_that_does(tmp_path):
+    view = make_view("a.jpg", mask=left_half())
+    target = torch.from_numpy(view.load().rgb) / 255
+    darker = 0.5 * target + torch.tensor([0.05, 0.1, 0.2])
+    darker[:, 15:] = 0.3
+    report = evaluate(lambda camera: darker, [view])
+    assert report.psnr < 15 and report.psnr_affine > 60
+    noise = 0.1 * torch.randn(target.shape, generator=torch.Generator().manual_seed(0))
+    report = evaluate(lambda camera: (target + noise).clamp(0, 1), [view])
+    assert report.psnr < report.psnr_affine < report.psnr + 1
+    write_metrics(tmp_path / "metrics.json", report, train=TRAIN)
+    found = json.loads((tmp_path / "metrics.json").read_text())["test"]
+    assert found["psnr_affine"] == found["views"][0]["psnr_affine"] == report.psnr_affine
+    flat = evaluate(grey(0.5), [make_view("a.jpg")])
+    means = target.reshape(-1, 3).mean(dim=0)
+    assert flat.psnr_affine == pytest.approx(psnr(means.expand_as(target), target))
+
+
 def test_lpips_is_measured_when_given():
-    metric = type("Fixed", (), {"description": "fixed", "__call__": lambda self, image, target: 0.25})()
+    metric = type("Fixed", (), {"description": "fixed", "__call__": lambda self, image, target, keep: 0.25})()
     report = evaluate(grey(0.5), [make_view("a"), make_view("b")], lpips=metric)
     assert (report.lpips, report.lpips_net) == (0.25, "fixed")
 

@@ -3,6 +3,7 @@
 import io
 import json
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,9 +19,10 @@ from sfumato.train import recorder as module
 from sfumato.train.folder import EventLog
 from sfumato.train.loop import StepStats
 from sfumato.train.population import Population
-from sfumato.train.recorder import Figures, Recorder
+from sfumato.train.recorder import Figures, Quality, Recorder
 
-FIGURES = Figures(0.25, "25/100 steps", 12.5, 0.0321, 12345, (480, 270), 28.125, 75.0)
+QUALITY = Quality(28.125, 4, 1200)
+FIGURES = Figures(0.25, "25/100 steps", 12.5, 0.0321, 12345, (480, 270), QUALITY, 75.0)
 
 
 def console(terminal: bool) -> Console:
@@ -44,7 +46,24 @@ def test_a_run_is_reported(tmp_path, monkeypatch):
     assert 5 < sum("psnr" in event for event in events) < 20
     assert events[0]["gaussians"] == 5 and events[-1]["gaussians"] > 5
     shown = screen.file.getvalue()
-    assert "20/20 steps" in shown and "steps/s" in shown and "dB" in shown
+    assert "20/20 steps" in shown and "steps/s" in shown and "dB (1 view, step " in shown
+
+
+def test_the_curve_ends_with_the_views_it_is_of(tmp_path):
+    config = tiny_config()
+    names = [f"{i:02}.png" for i in range(40)]
+    capture, state = tiny_start(colmap_folder(tmp_path / "data", names=names), config)
+    recorder = Recorder(config, EventLog(tmp_path / "events.jsonl"), Display(), capture.test_views, (32, 24))
+    scores = [SimpleNamespace(name=view.name, psnr=20.0 + i) for i, view in enumerate(capture.test_views)]
+    recorder.finish(state, SimpleNamespace(views=scores, psnr=22.0))
+    event = json.loads((tmp_path / "events.jsonl").read_text())
+    # Five are held out, of which every second is watched.
+    assert (event["psnr"], event["psnr_views"]) == (22.0, 3)
+    assert (event["psnr_all"], event["psnr_all_views"]) == (22.0, 5)
+    scores[1].psnr, scores[2].psnr = 50.0, float("nan")
+    recorder.finish(state, SimpleNamespace(views=scores, psnr=None))
+    event = json.loads((tmp_path / "events.jsonl").read_text().splitlines()[-1])
+    assert (event["psnr"], event["psnr_views"]) == (22.0, 2) and "psnr_all" not in event
 
 
 @dataclass
@@ -95,4 +114,7 @@ def test_a_scene_that_was_pruned_away_stops_the_run(tmp_path):
 
 def test_figures_have_units():
     words = "  ".join(FIGURES.words())
-    assert words == "25/100 steps  12.5 steps/s  loss 0.0321  12,345 Gaussians  480x270  28.12 dB  1:15 left"
+    assert words == (
+        "25/100 steps  12.5 steps/s  loss 0.0321  12,345 Gaussians  480x270  "
+        "28.12 dB (4 views, step 1,200)  1:15 left"
+    )

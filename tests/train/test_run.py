@@ -61,10 +61,39 @@ def test_a_run_fills_its_folder(data, tmp_path, capsys):
     assert options["train"]["seed"] == 4 and options["train"]["adc"]["threshold"] == 1e-9
     last = json.loads((out / "events.jsonl").read_text().splitlines()[-1])
     assert last["step"] == 20 and abs(last["psnr"] - metrics["test"]["psnr"]) < 1e-3
+    assert last["psnr_all"] == last["psnr"] and last["psnr_views"] == last["psnr_all_views"] == 1
+    assert metrics["original_resolution"] == [32, 24] and metrics["pixels"] == "all"
     assert Image.open(out / "renders/contact_sheet.png").width > 300
     assert len(sfumato.load(out / "scene.ply")) == metrics["train"]["gaussians"]
     said = capsys.readouterr().out
     assert "2 photographs of 32x24, 5 points" in said and "PSNR" in said and str(out / "scene.ply") in said
+
+
+@pytest.mark.parametrize("kind", ["masks", "alpha"])
+def test_a_dataset_of_which_nothing_is_kept_is_refused(data, tmp_path, kind, capsys):
+    for path in (data / "images").iterdir():
+        if kind == "masks":
+            Image.new("L", (32, 24)).save(tmp_path / path.name)
+            (data / "masks").mkdir(exist_ok=True)
+            (tmp_path / path.name).rename(data / "masks" / path.name)
+        else:
+            Image.new("RGBA", (32, 24)).save(path)
+    assert train(data, tmp_path / "run", *OPTIONS) == 2
+    assert "keep no pixel of any of the 2 pictures" in capsys.readouterr().err
+
+
+def test_what_masks_leave_out_is_said(data, tmp_path, capsys, caplog):
+    (data / "masks").mkdir()
+    half = Image.new("L", (32, 24))
+    half.paste(255, (0, 0, 8, 24))
+    half.save(data / "masks/a.png")
+    Image.new("L", (32, 24)).save(data / "masks/b.png")
+    assert train(data, tmp_path / "run", *OPTIONS, "--downscale", "2") == 0
+    said = capsys.readouterr().out
+    assert "over the 25.0% of their pixels that masks keep" in said
+    assert "2 photographs of 16x12, reduced from 32x24" in said
+    assert "b.png teaches nothing" in caplog.text and "2 of 3 pictures have a mask" in caplog.text
+    assert json.loads((tmp_path / "run/metrics.json").read_text())["kept"] == 0.25
 
 
 def test_evaluation_again_gives_the_same(data, tmp_path):

@@ -8,6 +8,7 @@ bytes.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +41,7 @@ class View:
         camera: of the downscaled picture, a pinhole where it is undistorted; camera_from_world is
             float64.
         camera_group: equal for pictures of one physical camera.
+        original_size_px: (width, height) before it was downscaled; None: as the camera's.
     """
 
     name: str
@@ -47,6 +49,7 @@ class View:
     camera_group: int
     _make: Callable[[], Pixels] = field(repr=False, compare=False)
     _cache: ByteCache[Pixels] = field(repr=False, compare=False)
+    original_size_px: tuple[int, int] | None = None
 
     def load(self) -> Pixels:
         """The picture, from the capture's cache or decoded now. Arrays are shared: do not write to them.
@@ -91,6 +94,12 @@ class Capture:
         return tuple(view for view in self.views if view.name in self.test_names)
 
     @property
+    def original_size_px(self) -> tuple[int, int]:
+        """(width, height) of the largest picture before it was downscaled."""
+        sizes = (view.original_size_px or view.camera.size_px for view in self.views)
+        return max(sizes, key=math.prod)
+
+    @property
     def extent(self) -> float:
         """1.1 times the radius of the training cameras around their mean, scene units.
 
@@ -102,6 +111,21 @@ class Capture:
         radius = np.linalg.norm(centres - middle, axis=1).max()
         return float(
             _EXTENT_MARGIN * (radius if radius > 1e-6 * np.median(distances) else np.median(distances))
+        )
+
+    def require_pixels(self) -> None:
+        """Refuse to train on nothing.
+
+        Raises:
+            CaptureError: masks or alpha keep no pixel of any picture to train on.
+        """
+        for view in self.train_views:
+            mask = view.load().mask
+            if mask is None or mask.any():
+                return
+        raise CaptureError(
+            f"{self.path}: masks or alpha keep no pixel of any of the {len(self.train_views)} pictures to "
+            "train on; they may be inverted: white, or opaque, is what is kept"
         )
 
     def read_ahead(self, views: Iterable[View]) -> None:
@@ -156,7 +180,9 @@ def load_capture(
         plans = plan_views(
             source.frames, downscale=downscale, alpha_is_mask=not transparent, undistort=undistort
         )
-        return tuple(View(p.name, p.camera, p.camera_group, p.make, cache) for p in plans), cache
+        return tuple(
+            View(p.name, p.camera, p.camera_group, p.make, cache, p.original_size_px) for p in plans
+        ), cache
 
     views, cache = planned(undistort)
     panoramas = sum(view.camera.lens.is_panorama for view in views)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,8 @@ from sfumato.capture.resample import Resampler, area_average
 from sfumato.errors import CaptureError
 from sfumato.scene.cameras import Camera
 from sfumato.scene.pixel_directions import pixels_with_rays
+
+_log = logging.getLogger("sfumato")
 
 MAX_ASPECT_ERROR = 0.01
 
@@ -90,7 +94,15 @@ def make_pixels(plan: PixelPlan) -> Pixels:
         rgb = np.clip(rgb * (255.0 / np.maximum(alpha, 1))[..., None] + 0.5, 0, 255).astype(np.uint8)
         alpha = None
     mask = np.logical_and.reduce(keeps) if keeps else None
+    if mask is not None and not mask.any():
+        _warn_of_nothing(plan.path)
     return Pixels(np.ascontiguousarray(rgb), alpha, None if mask is None or mask.all() else mask)
+
+
+@lru_cache(maxsize=4096)
+def _warn_of_nothing(path: Path) -> None:
+    """Said once for each picture, however often it is decoded."""
+    _log.warning("%s teaches nothing: its mask or alpha keeps no pixel", path)
 
 
 def same_shape(size_px: tuple[int, int], other_px: tuple[int, int]) -> bool:

@@ -19,12 +19,13 @@ from sfumato.scene.cameras import Camera
 
 @dataclass(frozen=True)
 class PlannedView:
-    """A view without its cache: name, camera, group, and how to make its pixels."""
+    """A view without its cache: name, camera, group, how to make its pixels, and the size of its picture."""
 
     name: str
     camera: Camera
     camera_group: int
     make: Callable[[], Pixels]
+    original_size_px: tuple[int, int]
 
 
 def has_alpha(frame: Frame) -> bool:
@@ -74,7 +75,7 @@ def plan_views(
             camera = replace(camera, lens=source.lens)
             plan = replace(plan, distorted=camera)
         group = groups.setdefault((frame.intrinsics.camera_id, source), len(groups))
-        planned.append(PlannedView(frame.name, camera, group, partial(make_pixels, plan)))
+        planned.append(PlannedView(frame.name, camera, group, partial(make_pixels, plan), size_px))
     return planned
 
 

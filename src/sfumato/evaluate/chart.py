@@ -41,7 +41,10 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Curve:
-    """One panel: points (seconds, value), its heading, and how it is drawn."""
+    """One panel: points (seconds, value), its heading, how it is drawn, and words for its last value.
+
+    ``beside`` is a point of another kind, drawn as a ring, with the words for it.
+    """
 
     heading: str
     points: list[Point]
@@ -50,6 +53,8 @@ class Curve:
     logarithmic: bool = False
     dots: bool = False
     smooth: bool = False
+    last: str = ""
+    beside: tuple[Point, str] | None = None
 
 
 def read_events(path: Path) -> list[dict[str, float]]:
@@ -87,9 +92,12 @@ def read_events(path: Path) -> list[dict[str, float]]:
 def training_chart(events: Sequence[dict[str, float]], path: Path, *, title: str = "Training") -> None:
     """Draw PSNR of held-out views, loss and number of Gaussians over the seconds of training.
 
+    The curve of PSNR is that of the few views that were watched on the way, to its end; where there are
+    more, the PSNR of all of them at the end is a ring beside it.
+
     Args:
-        events: of :func:`read_events`; those of ``psnr`` (held out), ``loss`` and ``gaussians`` that
-            are present are drawn.
+        events: of :func:`read_events`; those of ``psnr`` (of ``psnr_views`` views), ``psnr_all``, ``loss``
+            and ``gaussians`` that are present are drawn.
         path: the PNG to write.
         title: the heading.
 
@@ -97,7 +105,7 @@ def training_chart(events: Sequence[dict[str, float]], path: Path, *, title: str
         SfumatoError: there is nothing to draw or the picture cannot be written.
     """
     curves = [
-        Curve("PSNR of held-out views, dB", _points(events, "psnr"), GOLD, 300, dots=True),
+        _quality(events),
         Curve("loss", _points(events, "loss", positive=True), BLUE, 220, logarithmic=True, smooth=True),
         Curve("Gaussians", _points(events, "gaussians"), GREEN, 130),
     ]
@@ -114,6 +122,21 @@ def training_chart(events: Sequence[dict[str, float]], path: Path, *, title: str
         top += curve.height + GAP
     _draw_times(page, height - 24, end)
     save_image(path, page.image)
+
+
+def _quality(events: Sequence[dict[str, float]]) -> Curve:
+    """The panel of PSNR."""
+    points = _points(events, "psnr")
+    ends = [event for event in events if "psnr_all" in event]
+    counts = [round(event["psnr_views"]) for event in events if "psnr_views" in event]
+    watched = max(counts, default=0)
+    every = round(ends[-1].get("psnr_all_views", 0)) if ends else 0
+    beside = None
+    if ends and every != watched:
+        beside = (ends[-1]["seconds"], ends[-1]["psnr_all"]), f"{ends[-1]['psnr_all']:.2f} dB of all {every}"
+    of = f"{watched} held-out view{'s' if watched > 1 else ''}" if watched else "held-out views"
+    last = f"{points[-1][1]:.2f} dB" + (f" of {watched}" if beside else "") if points else ""
+    return Curve(f"PSNR of {of}, dB", points, GOLD, 300, dots=True, last=last, beside=beside)
 
 
 def ticks(low: float, high: float, most: int) -> list[float]:
@@ -149,7 +172,8 @@ def _draw_times(page: Page, baseline: int, end: float) -> None:
 
 
 def _bounds(curve: Curve) -> tuple[float, float]:
-    values = [_value(curve, value) for _, value in curve.points]
+    points = [*curve.points, *([curve.beside[0]] if curve.beside else [])]
+    values = [_value(curve, value) for _, value in points]
     low, high = min(values), max(values)
     pad = 0.08 * (high - low) or 0.05 * abs(high) or 1.0
     return (0.0 if curve.heading == "Gaussians" else low - pad), high + pad
@@ -183,9 +207,15 @@ def _draw_curve(page: Page, curve: Curve, top: int, end: float) -> None:
         number = _number(10**level if curve.logarithmic else level)
         page.text(LEFT - 12, top + down(level), number, 14, colour=MUTED, anchor="rm")
     page.text(LEFT, top - 12, curve.heading, 16, colour=MUTED)
-    last = curve.points[-1][1]
-    words = f"{last:.2f} dB" if curve.dots else _number(last)
-    page.text(WIDTH - MARGIN, top - 12, words, 18, colour=INK, anchor="rs")
+    right = WIDTH - MARGIN
+    if curve.beside:
+        (seconds, value), words = curve.beside
+        x, y = _across(seconds, end), top + down(_value(curve, value))
+        page.draw.ellipse([x - 6, y - 6, x + 6, y + 6], outline=INK, width=2)
+        page.text(right, top - 12, words, 18, colour=INK, anchor="rs")
+        right -= text_width(words, 18) + 24
+    words = curve.last or _number(curve.points[-1][1])
+    page.text(right, top - 12, words, 18, colour=curve.colour if curve.beside else INK, anchor="rs")
 
 
 def _plot(curve: Curve, places: list[Point], lines: list[float]) -> Image.Image:

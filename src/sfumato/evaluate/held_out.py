@@ -1,10 +1,10 @@
-"""Quality on views that training has not seen: metrics, pictures, `metrics.json`."""
+"""Quality on views that training has not seen: metrics and pictures."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -16,26 +16,25 @@ from torch import Tensor
 
 from sfumato.errors import SfumatoError
 from sfumato.evaluate.lpips import Lpips
-from sfumato.evaluate.metrics import psnr, ssim
+from sfumato.evaluate.metrics import psnr, ssim, with_affine_colour
 from sfumato.evaluate.pictures import difference_image, save_image, to_uint8
-from sfumato.machine import environment
-from sfumato.outputs import write_json
 from sfumato.scene.cameras import Camera
 
-SPLIT_RULE = "every 8th, sorted by name"
 ENDINGS = ("", "_truth", "_difference")
 
 
 class Pixels(Protocol):
-    """A decoded photograph; its mask, if any, is for training and not read here.
+    """A decoded photograph.
 
     Attributes:
         rgb:   uint8 [h, w, 3], multiplied by alpha where that is given.
         alpha: uint8 [h, w] opacity, or None for an opaque photograph.
+        mask:  bool [h, w], the pixels that count, or None for all.
     """
 
     rgb: np.ndarray | Tensor
     alpha: np.ndarray | Tensor | None
+    mask: np.ndarray | Tensor | None
 
 
 class HeldOutView(Protocol):
@@ -52,23 +51,27 @@ class HeldOutView(Protocol):
 
 @dataclass(frozen=True)
 class ViewScore:
-    """Quality of one view.
+    """Quality of one view, over the pixels that its mask keeps.
 
     Attributes:
         name: of the photograph.
         stem: file name of its pictures without ending, unique within the report.
         size_px: (width, height).
-        psnr: decibels.
+        psnr: decibels; NaN, as the others, where the mask keeps nothing.
+        psnr_affine: the same after an affine colour, gain and offset of each channel, by least squares.
         ssim: at most 1.
         lpips: at least 0, or None where it was not measured.
+        kept: share of its pixels that the mask keeps; None where it has none.
     """
 
     name: str
     stem: str
     size_px: tuple[int, int]
     psnr: float
+    psnr_affine: float
     ssim: float
     lpips: float | None
+    kept: float | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,11 @@ class Report:
         return _mean([view.psnr for view in self.views])
 
     @property
+    def psnr_affine(self) -> float | None:
+        """Mean over views of the PSNR of each after an affine colour, decibels; None without views."""
+        return _mean([view.psnr_affine for view in self.views])
+
+    @property
     def ssim(self) -> float | None:
         """Mean over views; None without views."""
         return _mean([view.ssim for view in self.views])
@@ -101,6 +109,15 @@ class Report:
     def lpips(self) -> float | None:
         """Mean over views; None where it was not measured."""
         return _mean([view.lpips for view in self.views if view.lpips is not None])
+
+    @property
+    def kept(self) -> float | None:
+        """Share of all views' pixels that masks keep; None where no view has a mask."""
+        if all(view.kept is None for view in self.views):
+            return None
+        sizes = [math.prod(view.size_px) for view in self.views]
+        counted = [1.0 if view.kept is None else view.kept for view in self.views]
+        return sum(size * share for size, share in zip(sizes, counted, strict=True)) / sum(sizes)
 
     @property
     def size_px(self) -> tuple[int, int] | None:
@@ -120,8 +137,8 @@ def evaluate(
 ) -> Report:
     """Compare renders with photographs.
 
-    Photographs with transparency are put over the background; masks are not applied, as is usual in
-    the field. Metrics are taken before any rounding to 8 bits.
+    Photographs with transparency are put over the background. Metrics count the pixels that masks keep, and
+    are taken before any rounding to 8 bits.
 
     Args:
         render: camera -> [h, w, 3] image in [0, 1] over the same background.
@@ -142,22 +159,26 @@ def evaluate(
     stems = _unique_stems([view.name for view in views])
     scores = []
     for view, stem in zip(views, stems, strict=True):
-        target = composited(view.load(), background)
+        pixels = view.load()
+        target, keep = composited(pixels, background), kept_pixels(pixels)
         with torch.no_grad():
             image = render(view.camera).detach().to("cpu", torch.float32)
         _check_render(view.name, image, target)
+        measurable = lpips is not None and (keep is None or bool(keep.any()))
         scores.append(
             ViewScore(
                 name=view.name,
                 stem=stem,
                 size_px=(target.shape[1], target.shape[0]),
-                psnr=psnr(image, target),
-                ssim=ssim(image, target),
-                lpips=lpips(image, target) if lpips else None,
+                psnr=psnr(image, target, keep),
+                psnr_affine=psnr(with_affine_colour(image, target, keep), target, keep),
+                ssim=ssim(image, target, keep),
+                lpips=lpips(image, target, keep) if measurable else None,
+                kept=None if keep is None else float(keep.float().mean()),
             )
         )
         if folder:
-            _save_pictures(folder, stem, image, target)
+            _save_pictures(folder, stem, image, target, keep)
         if progress:
             progress(len(scores), len(views))
     return Report(tuple(scores), background, lpips.description if lpips else None, lpips_note)
@@ -180,44 +201,9 @@ def composited(pixels: Pixels, background: tuple[float, float, float]) -> Tensor
     return target.clamp(0, 1)
 
 
-def write_metrics(
-    path: Path, report: Report, *, train: Mapping[str, object], split_rule: str = SPLIT_RULE
-) -> None:
-    """Write ``metrics.json`` in one piece; a mean that is infinite or was not measured is null.
-
-    Args:
-        path: the file.
-        report: of :func:`evaluate`.
-        train: steps, seconds, gaussians, peak_memory_bytes.
-        split_rule: how the held-out views were chosen.
-
-    Raises:
-        SfumatoError: the file cannot be written.
-    """
-    views = [
-        {"name": v.name, "psnr": _finite(v.psnr), "ssim": _finite(v.ssim), "lpips": v.lpips}
-        for v in report.views
-    ]
-    document = {
-        "version": 1,
-        "split": {"rule": split_rule, "test": [view.name for view in report.views]},
-        "resolution": list(report.size_px) if report.size_px else None,
-        "background": list(report.background),
-        "downscale": "area average",
-        "quantised": False,
-        "masks": "not applied",
-        "test": {
-            "psnr": _finite(report.psnr),
-            "ssim": _finite(report.ssim),
-            "lpips": report.lpips,
-            "lpips_net": report.lpips_net,
-            "lpips_note": report.lpips_note,
-            "views": views,
-        },
-        "train": dict(train),
-        "environment": environment(),
-    }
-    write_json(path, document)
+def kept_pixels(pixels: Pixels) -> Tensor | None:
+    """bool [h, w] of the pixels of a photograph that count; None for all."""
+    return None if pixels.mask is None else torch.from_numpy(np.array(pixels.mask, bool))
 
 
 def _check_render(name: str, image: Tensor, target: Tensor) -> None:
@@ -231,10 +217,10 @@ def _check_render(name: str, image: Tensor, target: Tensor) -> None:
         raise SfumatoError(f"view {name}: the render holds {bad} values that are NaN or infinite")
 
 
-def _save_pictures(folder: Path, stem: str, image: Tensor, target: Tensor) -> None:
+def _save_pictures(folder: Path, stem: str, image: Tensor, target: Tensor, keep: Tensor | None) -> None:
     save_image(folder / f"{stem}.png", to_uint8(image))
     save_image(folder / f"{stem}_truth.png", to_uint8(target))
-    save_image(folder / f"{stem}_difference.png", difference_image(image, target))
+    save_image(folder / f"{stem}_difference.png", difference_image(image, target, keep))
 
 
 def _unique_stems(names: Sequence[str]) -> list[str]:
@@ -253,8 +239,6 @@ def _unique_stems(names: Sequence[str]) -> list[str]:
 
 
 def _mean(values: Sequence[float]) -> float | None:
-    return fmean(values) if values else None
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
+    """The mean of those that are numbers: a view whose mask keeps nothing has none."""
+    measured = [value for value in values if not math.isnan(value)]
+    return fmean(measured) if measured else None

@@ -108,12 +108,14 @@ class Lpips:
         self._linear = [_weight(linear, f"lin{i}.model.1.weight", (1, d, 1, 1)) for i, d in enumerate(widths)]
 
     @torch.no_grad()
-    def __call__(self, image: Tensor, target: Tensor) -> float:
+    def __call__(self, image: Tensor, target: Tensor, keep: Tensor | None = None) -> float:
         """Distance of two images.
 
         Args:
             image:  [h, w, 3] values in [0, 1]; what lies outside is clamped.
             target: [h, w, 3] values in [0, 1].
+            keep: [h, w] bool, the pixels that count; None: all. Others are black in both images, and a place
+                in a feature map counts by the share of such pixels in it.
 
         Returns:
             0 for equal images, about 1 for unrelated ones.
@@ -124,10 +126,15 @@ class Lpips:
         sizes = check_shapes(image=(image, "h w 3"), target=(target, "h w 3"))
         if min(sizes["h"], sizes["w"]) < MIN_SIZE_PX:
             raise ShapeError(f"image is {sizes['w']}x{sizes['h']}; LPIPS needs at least {MIN_SIZE_PX} pixels")
+        counted = torch.ones(1, 1, *image.shape[:2]) if keep is None else keep.cpu().float()[None, None]
+        if keep is not None:
+            image, target = (tensor * keep.to(tensor.device)[..., None] for tensor in (image, target))
         total = 0.0
         pairs = zip(self._features(image), self._features(target), self._linear, strict=True)
         for first, second, weight in pairs:
-            total += float(F.conv2d((first - second).square(), weight).mean())
+            distances = F.conv2d((first - second).square(), weight)
+            shares = F.adaptive_avg_pool2d(counted, distances.shape[2:])
+            total += float((shares * distances).sum() / shares.sum())
         return total
 
     def _features(self, image: Tensor) -> list[Tensor]:

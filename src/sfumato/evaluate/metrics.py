@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from scipy.ndimage import correlate1d
@@ -10,48 +12,91 @@ from torch import Tensor
 from sfumato.checks import check_shapes
 from sfumato.ops.constants import SSIM_C1, SSIM_C2, SSIM_SIGMA_PX, SSIM_WINDOW_PX
 
+# Variance below which a channel says nothing about a gain: that of a hundredth of an 8-bit step.
+_NO_CONTRAST = 1e-9
 
-def psnr(image: Tensor, target: Tensor) -> float:
+
+def psnr(image: Tensor, target: Tensor, keep: Tensor | None = None) -> float:
     """Peak signal-to-noise ratio of one image, in decibels.
 
     Args:
         image:  [h, w, 3] values in [0, 1]; what lies outside is clamped.
         target: [h, w, 3] values in [0, 1].
+        keep: [h, w] bool, the pixels that count; None: all.
 
     Returns:
-        -10 log10 of the mean squared difference over pixels and channels; infinity for equal images.
+        -10 log10 of the mean squared difference over pixels and channels; infinity for equal images, NaN
+        where no pixel counts.
 
     Raises:
-        ShapeError: the two have different or other shapes.
+        ShapeError: they have different or other shapes.
     """
-    first, second = _checked(image, target)
-    return float(-10 * torch.log10((first - second).square().mean()))
+    first, second = _checked(image, target, keep)
+    squares = (first - second).square()
+    return float(-10 * torch.log10((squares if keep is None else squares[keep]).mean()))
 
 
-def ssim(image: Tensor, target: Tensor) -> float:
+def with_affine_colour(image: Tensor, target: Tensor, keep: Tensor | None = None) -> Tensor:
+    """An image whose channels got the gain and the offset that bring each nearest to a photograph's.
+
+    What is left of a difference is not one of exposure or white balance.
+
+    Args:
+        image:  [h, w, 3] values in [0, 1]; what lies outside is clamped.
+        target: [h, w, 3] values in [0, 1].
+        keep: [h, w] bool, the pixels that are compared; None: all.
+
+    Returns:
+        [h, w, 3] float64, not clamped: least squares over the pixels compared. A channel without contrast
+        keeps its gain.
+
+    Raises:
+        ShapeError: they have different or other shapes.
+    """
+    x, y = _checked(image, target, keep)
+    first, second = (x, y) if keep is None else (x[keep], y[keep])
+    first, second = first.reshape(-1, 3), second.reshape(-1, 3)
+    if not len(first):
+        return x
+    mean_x, mean_y = first.mean(dim=0), second.mean(dim=0)
+    variance = (first - mean_x).square().mean(dim=0)
+    covariance = ((first - mean_x) * (second - mean_y)).mean(dim=0)
+    gain = torch.where(variance > _NO_CONTRAST, covariance / variance.clamp(min=_NO_CONTRAST), 1.0)
+    return gain * (x - mean_x) + mean_y
+
+
+def ssim(image: Tensor, target: Tensor, keep: Tensor | None = None) -> float:
     """Mean structural similarity of one image: window 11x11, sigma 1.5 px, zeros beyond the border.
 
     Args:
         image:  [h, w, 3] values in [0, 1]; what lies outside is clamped.
         target: [h, w, 3] values in [0, 1].
+        keep: [h, w] bool, the pixels that count; None: all. Others are black in both images, as they are in
+            the loss of training, so that what they hold has no influence on their neighbours.
 
     Returns:
-        The mean over pixels and channels, 1 for equal images.
+        The mean over pixels that count and channels, 1 for equal images; NaN where no pixel counts.
 
     Raises:
-        ShapeError: the two have different or other shapes.
+        ShapeError: they have different or other shapes.
 
     Source: Wang et al. 2004; equal to ``sfumato.ops.reference.photometric.ssim`` in float64, ten times
     as fast because SciPy's filter uses the symmetry of the window.
     """
-    x, y = (tensor.cpu().numpy() for tensor in _checked(image, target))
+    x, y = (tensor.cpu().numpy() for tensor in _checked(image, target, keep))
+    counted = None if keep is None else keep.cpu().numpy()
+    if counted is not None:
+        if not counted.any():
+            return math.nan
+        x, y = x * counted[..., None], y * counted[..., None]
     mean_x, mean_y = _blurred(x), _blurred(y)
     var_x = _blurred(x * x) - mean_x * mean_x
     var_y = _blurred(y * y) - mean_y * mean_y
     cov_xy = _blurred(x * y) - mean_x * mean_y
     luminance = (2 * mean_x * mean_y + SSIM_C1) / (mean_x * mean_x + mean_y * mean_y + SSIM_C1)
     contrast_structure = (2 * cov_xy + SSIM_C2) / (var_x + var_y + SSIM_C2)
-    return float((luminance * contrast_structure).mean())
+    similarity = luminance * contrast_structure
+    return float((similarity if counted is None else similarity[counted]).mean())
 
 
 def _blurred(values: np.ndarray) -> np.ndarray:
@@ -63,9 +108,11 @@ def _blurred(values: np.ndarray) -> np.ndarray:
     return correlate1d(rows, window, axis=1, mode="constant")
 
 
-def _checked(image: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+def _checked(image: Tensor, target: Tensor, keep: Tensor | None) -> tuple[Tensor, Tensor]:
     """Both images as clamped float64, outside the autograd graph."""
     check_shapes(image=(image, "h w 3"), target=(target, "h w 3"))
+    if keep is not None:
+        check_shapes(image=(image, "h w 3"), keep=(keep, "h w"))
     return (
         image.detach().to(torch.float64).clamp(0, 1),
         target.detach().to(image.device, torch.float64).clamp(0, 1),

@@ -26,6 +26,10 @@ DIFFERENCE_COLOURS = (
 )
 
 
+# Grey, which is none of those: a mask leaves the pixel out.
+NOT_COMPARED = (96, 96, 96)
+
+
 def to_uint8(image: Tensor) -> np.ndarray:
     """Round an image [h, w, 3] of values in [0, 1] to uint8 [h, w, 3]; what lies outside is clamped."""
     return (image.detach().cpu().clamp(0, 1) * 255).round().to(torch.uint8).numpy()
@@ -39,18 +43,23 @@ def colour_map(values: np.ndarray) -> np.ndarray:
     return np.stack(channels, axis=-1).round().astype(np.uint8)
 
 
-def difference_image(image: Tensor, target: Tensor) -> np.ndarray:
+def difference_image(image: Tensor, target: Tensor, keep: Tensor | None = None) -> np.ndarray:
     """Absolute difference of two images, averaged over channels, in false colour.
 
     Args:
         image:  [h, w, 3] values in [0, 1]; what lies outside is clamped.
         target: [h, w, 3] values in [0, 1].
+        keep: [h, w] bool, the pixels that are compared; None: all.
 
     Returns:
-        uint8 [h, w, 3]: near black for none, pale yellow for ``DIFFERENCE_RANGE`` and more.
+        uint8 [h, w, 3]: near black for none, pale yellow for ``DIFFERENCE_RANGE`` and more, grey where
+        nothing is compared.
     """
     difference = (image.detach().cpu().clamp(0, 1) - target.cpu().clamp(0, 1)).abs().mean(dim=-1)
-    return colour_map((difference / DIFFERENCE_RANGE).clamp(0, 1).numpy())
+    colours = colour_map((difference / DIFFERENCE_RANGE).clamp(0, 1).numpy())
+    if keep is not None:
+        colours[~keep.cpu().numpy()] = NOT_COMPARED
+    return colours
 
 
 def save_image(path: Path, pixels: np.ndarray | Image.Image) -> None:

@@ -115,7 +115,7 @@ def progress_strip(frames: Sequence[tuple[str, np.ndarray]], path: Path, *, heig
 def _chosen(views: Sequence[ViewScore], most: int) -> list[ViewScore]:
     if len(views) <= most:
         return list(views)
-    ranked = sorted(views, key=lambda view: view.psnr)
+    ranked = sorted(views, key=lambda view: (not math.isnan(view.psnr), view.psnr))
     kept = {ranked[round(i * (len(ranked) - 1) / (most - 1))].stem for i in range(most)}
     return [view for view in views if view.stem in kept]
 
@@ -133,12 +133,16 @@ def _draw_header(page: Page, report: Report, title: str, num_shown: int) -> None
     page.text(MARGIN, MARGIN + 20, title, 32)
     x = MARGIN
     width, height = report.size_px or (0, 0)
-    facts = [("PSNR", f"{report.psnr:.2f} dB"), ("SSIM", f"{report.ssim:.4f}")]
+    facts = []
+    if report.psnr is not None and report.ssim is not None:
+        facts += [("PSNR", f"{report.psnr:.2f} dB"), ("SSIM", f"{report.ssim:.4f}")]
     if report.lpips is not None and report.lpips_net:
         facts.append((f"LPIPS {report.lpips_net.split(',')[0]}", f"{report.lpips:.4f}"))
     num_views = len(report.views)
     count = f"{num_views}" if num_shown == num_views else f"{num_shown} of {num_views}"
     facts += [("views", count), ("pixels", f"{width} x {height}")]
+    if report.kept is not None:
+        facts.append(("kept by masks", f"{report.kept:.1%}"))
     for name, value in facts:
         x += page.text(x, MARGIN + 54, name, 17, colour=MUTED) + 7
         x += page.text(x, MARGIN + 54, value, 17) + 26
@@ -167,6 +171,8 @@ def _draw_view(page: Page, view: ViewScore, folder: Path, layout: _Layout, index
         page.paste(picture, left, y + (height - picture.height) // 2)
     right, baseline = x + layout.cell[0], y + height + 22
     facts = ((f"{view.ssim:.4f}", INK), ("SSIM", MUTED), (f"{view.psnr:.2f} dB", INK), ("PSNR", MUTED))
+    if math.isnan(view.psnr):
+        facts = (("no pixel kept by its mask", MUTED),)
     for i, (words, colour) in enumerate(facts):
         page.text(right, baseline, words, 15, colour=colour, anchor="rs")
         right -= text_width(words, 15) + (16 if i % 2 else 6)

@@ -20,6 +20,7 @@ from sfumato.train.config import TrainConfig
 from sfumato.train.folder import RunFolder
 from sfumato.train.loop import Callback
 from sfumato.train.options import CaptureOptions, RunOptions
+from sfumato.train.plan import sides
 from sfumato.train.run import RunResult, run_training
 from sfumato.train.warm_up import kernels_are_compiled, warm_up
 
@@ -123,6 +124,10 @@ def _training(task: Reconstruction, data: Path, budget: Budget, display: Display
     downscale = task.capture.downscale
     if downscale is None:
         downscale = downscale_for(size_px, budget.left_minutes)
+        small = tuple(side // downscale for side in size_px)
+        if small != size_px:
+            minutes = f"{budget.whole_s / 60.0:g} minutes"
+            display.say(f"photographs are reduced from {sides(size_px)} to {sides(small)} to fit {minutes}")
     sizes = [tuple(side // downscale for side in view.camera.size_px) for view in full.test_views]
     train = replace(train, minutes=round(budget.training_minutes(sizes), 3))
     return RunOptions(data, replace(capture, downscale=downscale), train)

@@ -40,6 +40,7 @@ class Plan:
     Attributes:
         photographs: to train on.
         size_px: (width, height) of the largest.
+        original_size_px: the same before they were reduced.
         points: Gaussians at the start.
         cap: the most Gaussians there will be.
         memory_bytes: estimated peak.
@@ -48,6 +49,7 @@ class Plan:
 
     photographs: int
     size_px: tuple[int, int]
+    original_size_px: tuple[int, int]
     points: int
     cap: int
     memory_bytes: int
@@ -56,11 +58,19 @@ class Plan:
     def describe(self, config: TrainConfig) -> str:
         """The plan in one line."""
         budget = f"{config.steps:,} steps" if config.steps else f"{config.minutes:g} minutes"
+        is_reduced = self.original_size_px != self.size_px
+        reduced = f", reduced from {sides(self.original_size_px)}" if is_reduced else ""
         return (
-            f"{self.photographs} photographs of {self.size_px[0]}x{self.size_px[1]}, {self.points:,} points, "
+            f"{self.photographs} photographs of {sides(self.size_px)}"
+            f"{reduced}, {self.points:,} points, "
             f"at most {self.cap:,} Gaussians, {budget}, "
             f"about {self.memory_bytes / GIB:.1f} of {self.available_bytes / GIB:.1f} GiB of memory"
         )
+
+
+def sides(size_px: tuple[int, int]) -> str:
+    """Width and height in words."""
+    return f"{size_px[0]}x{size_px[1]}"
 
 
 def with_budget(config: TrainConfig) -> TrainConfig:
@@ -102,7 +112,7 @@ def make_plan(capture: Capture, config: TrainConfig, *, start_count: int) -> Pla
             "--max-gaussians %d may need more memory than is free, which is enough for %d", cap, most
         )
     memory = estimate_memory(cap, pixels=pixels, photographs_bytes=photographs_bytes)
-    return Plan(len(sizes), size_px, min(start_count, cap), cap, memory, available)
+    return Plan(len(sizes), size_px, capture.original_size_px, min(start_count, cap), cap, memory, available)
 
 
 def default_cap(train_pixels: int, *, start_count: int, config: TrainConfig) -> int:

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from statistics import fmean
 
 import torch
+from torch import Tensor
 
 from sfumato.capture.dataset import View
 from sfumato.display import Display, clock
 from sfumato.errors import SfumatoError
-from sfumato.evaluate.held_out import composited
+from sfumato.evaluate.held_out import Report, composited, kept_pixels
 from sfumato.evaluate.metrics import psnr
 from sfumato.evaluate.scenes import drawn
 from sfumato.train.config import TrainConfig
@@ -33,6 +34,26 @@ _SMOOTHING = 0.98
 
 
 @dataclass(frozen=True)
+class Quality:
+    """Quality of a few held-out views at one moment.
+
+    Attributes:
+        psnr: mean of theirs, decibels.
+        views: how many they are.
+        step: when.
+    """
+
+    psnr: float
+    views: int
+    step: int
+
+    def words(self) -> str:
+        """The figure with what it is of."""
+        views = f"{self.views} views" if self.views > 1 else "1 view"
+        return f"{self.psnr:.2f} dB ({views}, step {self.step:,})"
+
+
+@dataclass(frozen=True)
 class Figures:
     """A run at one moment.
 
@@ -43,7 +64,7 @@ class Figures:
         loss: smoothed.
         gaussians: number of them.
         size_px: (width, height) of the pictures now.
-        psnr: last on held-out views, decibels, or None.
+        quality: last on held-out views, or None.
         remaining_s: estimated rest.
     """
 
@@ -53,7 +74,7 @@ class Figures:
     loss: float
     gaussians: int
     size_px: tuple[int, int]
-    psnr: float | None
+    quality: Quality | None
     remaining_s: float
 
     def words(self) -> list[str]:
@@ -65,8 +86,8 @@ class Figures:
             f"{self.gaussians:,} Gaussians",
             f"{self.size_px[0]}x{self.size_px[1]}",
         ]
-        if self.psnr is not None:
-            words.append(f"{self.psnr:.2f} dB")
+        if self.quality is not None:
+            words.append(self.quality.words())
         return [*words, f"{clock(self.remaining_s)} left"] if self.rate else words
 
 
@@ -93,7 +114,7 @@ class Recorder:
         self._glimpses = _Glimpses(test_views, config)
         self._loss = _Smoothed()
         self._rate = _Rate()
-        self._psnr: float | None = None
+        self._quality: Quality | None = None
         self._reported_s = -math.inf
 
     def __call__(self, state: TrainState, stats: StepStats) -> None:
@@ -110,20 +131,35 @@ class Recorder:
         self._loss.add(stats.loss)
         progress = state.progress(self._config)
         found = self._glimpses.look(state, progress)
-        self._psnr = self._psnr if found is None else found
+        self._quality = self._quality if found is None else found
         if found is not None or self._is_report_due(state, progress):
             self.report(state, found)
         if self._display.is_due:
             self._display.show(progress, self._figures(state, progress).words())
 
-    def report(self, state: TrainState, quality: float | None) -> None:
-        """Write a line of ``events.jsonl``; ``quality`` is the PSNR of held-out views, if it was measured."""
+    def finish(self, state: TrainState, report: Report) -> None:
+        """Write the last line of ``events.jsonl``: the quality of the views that were watched, and of all."""
+        watched = [score.psnr for score in report.views if score.name in self._glimpses.names]
+        watched = [value for value in watched if not math.isnan(value)]
+        quality = Quality(fmean(watched), len(watched), state.step) if watched else None
+        self.report(state, quality, whole=report)
+
+    def report(self, state: TrainState, quality: Quality | None, *, whole: Report | None = None) -> None:
+        """Write a line of ``events.jsonl``.
+
+        Args:
+            state: of the run.
+            quality: of the views that are watched, if it was measured.
+            whole: the quality of all held-out views, if it was.
+        """
         self._reported_s = state.seconds
         event = {"step": state.step, "seconds": round(state.seconds, 3), "gaussians": len(state.population)}
         if self._loss.value is not None:
             event["loss"] = round(self._loss.value, 6)
-        if quality is not None and math.isfinite(quality):
-            event["psnr"] = round(quality, 4)
+        if quality is not None and math.isfinite(quality.psnr):
+            event |= {"psnr": round(quality.psnr, 4), "psnr_views": quality.views}
+        if whole is not None and whole.psnr is not None and math.isfinite(whole.psnr):
+            event |= {"psnr_all": round(whole.psnr, 4), "psnr_all_views": len(whole.views)}
         self._events.write(event)
 
     def _is_report_due(self, state: TrainState, progress: float) -> bool:
@@ -147,7 +183,7 @@ class Recorder:
             self._loss.value or 0.0,
             len(state.population),
             size_px,
-            self._psnr,
+            self._quality,
             remaining_s,
         )
 
@@ -163,8 +199,13 @@ class _Glimpses:
         self._spent_s = self._last_s = 0.0
         self._began: tuple[int, float] | None = None
 
-    def look(self, state: TrainState, progress: float) -> float | None:
-        """The PSNR if it is time for it, in decibels."""
+    @property
+    def names(self) -> frozenset[str]:
+        """Of the views that are watched."""
+        return frozenset(view.name for view in self._views)
+
+    def look(self, state: TrainState, progress: float) -> Quality | None:
+        """The quality now, if it is time for it."""
         if self._began is None:
             self._began = (state.step, state.seconds)
             return None
@@ -180,12 +221,17 @@ class _Glimpses:
         self._spent_s += self._last_s
         return found
 
-    def _quality(self, state: TrainState) -> float:
+    def _quality(self, state: TrainState) -> Quality | None:
         render = drawn(state.gaussians, background=state.background, **self._how)
         with torch.no_grad():
-            return fmean(
-                psnr(render(view.camera), composited(view.load(), state.background)) for view in self._views
-            )
+            found = [self._psnr(render(view.camera), view, state.background) for view in self._views]
+        found = [value for value in found if not math.isnan(value)]
+        return Quality(fmean(found), len(found), state.step) if found else None
+
+    @staticmethod
+    def _psnr(image: Tensor, view: View, background: tuple[float, float, float]) -> float:
+        pixels = view.load()
+        return psnr(image, composited(pixels, background), kept_pixels(pixels))
 
 
 @dataclass

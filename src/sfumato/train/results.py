@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from sfumato.capture.dataset import Capture
 from sfumato.display import Display
 from sfumato.evaluate.chart import read_events, training_chart
-from sfumato.evaluate.held_out import Report, write_metrics
+from sfumato.evaluate.held_out import Report
+from sfumato.evaluate.metrics_file import write_metrics
 from sfumato.evaluate.scenes import evaluate_scene
 from sfumato.evaluate.sheet import contact_sheet
 from sfumato.scene.gaussians import Gaussians
 from sfumato.train.config import TrainConfig
 from sfumato.train.folder import RunFolder
+
+# Any fit gains a little; this much is a matter of exposure.
+_AFFINE_WORTH_SAYING_DB = 1.0
 
 
 def write_results(
@@ -46,10 +50,18 @@ def write_results(
             antialiased=config.antialiased,
             folder=folder.test_renders,
         )
-        write_metrics(folder.metrics, report, train=facts, split_rule=capture.split_rule)
+        write_metrics(
+            folder.metrics,
+            report,
+            train=facts,
+            split_rule=capture.split_rule,
+            original_size_px=capture.original_size_px,
+        )
         if views:
             contact_sheet(report, folder.test_renders, folder.sheet)
     display.say(describe(report, facts))
+    for words in remarks(report):
+        display.say(words)
     return report
 
 
@@ -68,7 +80,22 @@ def describe(report: Report, facts: Mapping[str, object]) -> str:
     if report.lpips is not None:
         words.append(f"LPIPS {report.lpips:.4f}")
     words += [f"on {len(report.views)} held-out views"] if words else ["no held-out views"]
+    if report.kept is not None:
+        words.append(f"over the {report.kept:.1%} of their pixels that masks keep")
     count, steps, seconds = (facts.get(key) for key in ("gaussians", "steps", "seconds"))
     if count is not None and steps is not None and seconds is not None:
         words.append(f"{count:,} Gaussians, {steps:,} steps in {seconds:.1f} s")
     return ", ".join(words)
+
+
+def remarks(report: Report) -> Iterator[str]:
+    """What else there is to say about the outcome, each in one line."""
+    nothing = [view.name for view in report.views if view.kept == 0.0]
+    if nothing:
+        yield f"masks keep no pixel of {len(nothing)} held-out views, which do not count: {nothing[0]!r}"
+    plain, affine = report.psnr, report.psnr_affine
+    if plain is not None and affine is not None and affine - plain > _AFFINE_WORTH_SAYING_DB:
+        yield (
+            f"PSNR is {affine:.2f} dB after an affine colour for each view (gain and offset of each "
+            "channel): photographs differ from the scene in brightness or tint"
+        )

@@ -73,6 +73,7 @@ def train(
         ConfigError: an option is out of range, or memory is too short.
     """
     config = with_budget(config or TrainConfig())
+    capture.require_pixels()
     plan = make_plan(capture, config, start_count=len(capture.points if init is None else init))
     warm_up(config, (view.camera for view in capture.views))
     state = start(capture, config, cap=plan.cap, init=init)
@@ -116,13 +117,19 @@ def run_training(
     )
     with display.waiting(f"reading {options.data}"):
         capture = options.capture.load(options.data, seed=options.train.seed)
-        capture.train_views[0].load()
+        capture.require_pixels()
     state, plan = _resumed(folder, capture, options) if resume else _started(capture, options)
     display.say(plan.describe(options.train))
     first = "" if kernels_are_compiled() else ", for the first time on this machine: a minute or two"
     with display.waiting(f"preparing kernels{first}"):
         warm_up(options.train, (view.camera for view in capture.views))
-    facts = {"cap": state.cap, "points": state.start_count, "estimated_memory_bytes": plan.memory_bytes}
+    facts = {
+        "cap": state.cap,
+        "points": state.start_count,
+        "estimated_memory_bytes": plan.memory_bytes,
+        "resolution": plan.size_px,
+        "original_resolution": plan.original_size_px,
+    }
     with folder.held():
         if resume:
             folder.go_on(options, state.step, **facts)
@@ -179,7 +186,7 @@ class _Run:
                 return RunResult(state, None, self._interruption.signal)
             self._save(state)
         report = self._results(state)
-        recorder.report(state, report.psnr)
+        recorder.finish(state, report)
         draw_chart(self._folder)
         self._display.say(f"the scene is {self._folder.scene}")
         return RunResult(state, report, None)

@@ -141,7 +141,9 @@ def open_subject(path: Path, *, data: Path | None = None) -> Subject:
 def facts_of(folder: RunFolder) -> list[str]:
     """What a run's metrics say, in few words; nothing where there are none yet."""
     try:
-        psnr = json.loads(folder.metrics.read_text("utf-8"))["test"]["psnr"]
+        metrics = json.loads(folder.metrics.read_text("utf-8"))
+        psnr, is_masked = metrics["test"]["psnr"], metrics.get("pixels") == "kept by masks"
     except (OSError, ValueError, RecursionError, KeyError, TypeError):
         return []
-    return [f"{psnr:.2f} dB held out"] if isinstance(psnr, int | float) else []
+    where = ", in masks" if is_masked else ""
+    return [f"{psnr:.2f} dB held out{where}"] if isinstance(psnr, int | float) else []

@@ -106,8 +106,7 @@ function draw() {
   const done = last.progress === undefined ? "" : `${Math.round(100 * last.progress)}%  `;
   byId("live-words").textContent = `${done}step ${last.step.toLocaleString("en")}  ${minutes}`;
   byId("live-loss").textContent = reports.findLast((r) => r.loss !== undefined)?.loss.toFixed(4) ?? "";
-  const psnr = reports.findLast((r) => r.psnr !== undefined)?.psnr;
-  byId("live-psnr").textContent = psnr === undefined ? "–" : `${psnr.toFixed(2)} dB`;
+  byId("live-psnr").textContent = quality(reports.findLast((r) => r.psnr !== undefined));
 
   const ratio = Math.min(devicePixelRatio, 2);
   const [width, height] = [chart.clientWidth, chart.clientHeight];
@@ -123,6 +122,13 @@ function draw() {
   const end = Math.max(last.step, 1);
   curve(brush, "loss", LOSS, Math.log, end, width, height);
   curve(brush, "psnr", PSNR, (v) => v, end, width, height);
+}
+
+/** PSNR with what it is of: a few views on the way, all of them at the end. */
+function quality(report) {
+  if (report === undefined) return "–";
+  if (report.psnr_all !== undefined) return `${report.psnr_all.toFixed(2)} dB (all ${report.psnr_all_views} views)`;
+  return `${report.psnr.toFixed(2)} dB` + (report.psnr_views ? ` (${report.psnr_views} of the views)` : "");
 }
 
 function curve(brush, name, colour, scale, end, width, height) {

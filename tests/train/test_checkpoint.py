@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import random
 import shutil
 import zipfile
 from dataclasses import replace
@@ -9,10 +10,11 @@ from dataclasses import replace
 import pytest
 import torch
 from capture_folders import colmap_folder
+from PIL import Image
 from tiny import differences, tiny_config, tiny_start, train_until
 
 from sfumato.capture.dataset import load_capture
-from sfumato.errors import ConfigError, FormatError
+from sfumato.errors import CaptureError, ConfigError, FormatError
 from sfumato.train.checkpoint import (
     checkpoints,
     first_not_finite,
@@ -181,6 +183,54 @@ def test_another_dataset_is_refused(saved, tmp_path):
     other = colmap_folder(tmp_path / "other", names=("a.png", "b.png", "c.png", "d.png"))
     with pytest.raises(ConfigError, match="3 photographs then, 4 now"):
         load_checkpoint(saved[0]).restore(load_capture(other))
+
+
+def test_other_pictures_of_the_same_names_and_sizes_are_refused(saved, tmp_path):
+    moved = shutil.copytree(saved[3].data, tmp_path / "moved")
+    pictures = sorted((moved / "images").iterdir())
+    Image.new("RGB", Image.open(pictures[1]).size).save(pictures[1])
+    with pytest.raises(ConfigError, match=rf"^{pictures[1].name} in .*moved are other pictures"):
+        load_checkpoint(saved[0]).restore(load_capture(moved))
+    shutil.copy(pictures[1], pictures[0])
+    with pytest.raises(ConfigError, match=rf"^{pictures[0].name} and 1 more in .* put the old ones back"):
+        load_checkpoint(saved[0]).restore(load_capture(moved))
+    capture = load_capture(moved)
+    pictures[0].unlink()
+    with pytest.raises(CaptureError, match=f"{pictures[0].name} cannot be read: no such file"):
+        load_checkpoint(saved[0]).restore(capture)
+
+
+def test_a_checkpoint_from_before_contents_were_compared_is_gone_on_with(saved, tmp_path):
+    content = content_of(saved[0])
+    del content["capture"]["contents"]
+    assert load_checkpoint(written(tmp_path, content)).restore(saved[1]).step == 3
+    content["capture"]["contents"] = 3
+    with pytest.raises(FormatError, match="damaged"):
+        load_checkpoint(written(tmp_path, content)).restore(saved[1])
+
+
+def test_every_flipped_bit_is_refused_or_harmless(saved, tmp_path):
+    """The archive's checksums are compared, which torch does not do."""
+    good, path, dice = saved[0].read_bytes(), tmp_path / "step_000003.pt", random.Random(0)
+    expected, refused = load_checkpoint(saved[0]), 0
+    for _ in range(120):
+        data = bytearray(good)
+        data[dice.randrange(len(data))] ^= 1 << dice.randrange(8)
+        path.write_bytes(data)
+        try:
+            found = load_checkpoint(path)
+        except FormatError as error:
+            assert "\n" not in str(error)
+            refused += 1
+            continue
+        assert not differences(expected.state, found.state) and found.options == expected.options
+    assert refused > 60
+
+
+def test_digits_of_other_scripts_are_no_steps(tmp_path):
+    for name in ("step_²³.pt", "step_٣.pt", f"step_{'9' * 200}.pt", "step_-1.pt"):
+        (tmp_path / name).write_bytes(b"")
+    assert not checkpoints(tmp_path)
 
 
 def test_a_dataset_that_moved_is_the_same(saved, tmp_path):

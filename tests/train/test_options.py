@@ -48,6 +48,9 @@ def _put(place, value):
         ("train.novelty", 1, r"option train\.novelty is unknown"),
         ("capture.background", [0.0, 1.0], r"capture\.background"),
         ("init", 3, "init"),
+        ("init", "a\0b", "init"),
+        ("train.seed", 10**400, r"train\.seed has the value a huge number"),
+        pytest.param("train.minutes", -(10**5000), r"train\.minutes has the value a huge number", id="huge"),
     ],
 )
 def test_what_no_option_can_be_is_named(place, value, words):
@@ -55,10 +58,15 @@ def test_what_no_option_can_be_is_named(place, value, words):
         RunOptions.from_plain(_put(place, value), SOURCE)
 
 
-def test_a_missing_option_is_named():
+def test_an_option_of_a_later_version_takes_its_default_and_is_named(caplog):
     plain = OPTIONS.to_plain()
-    del plain["train"]["mcmc"]["noise"]
-    with pytest.raises(ConfigError, match=r"option train\.mcmc\.noise is missing"):
+    del plain["train"]["mcmc"]["noise"], plain["capture"]["undistort"], plain["train"]["rates"]
+    again = RunOptions.from_plain(plain, SOURCE)
+    assert again == replace(OPTIONS, train=replace(OPTIONS.train, rates=Rates()))
+    (said,) = caplog.messages
+    assert "without capture.undistort, train.rates, train.mcmc.noise: defaults are taken" in said
+    del plain["data"]
+    with pytest.raises(ConfigError, match=r"option data is missing"):
         RunOptions.from_plain(plain, SOURCE)
 
 

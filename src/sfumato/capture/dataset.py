@@ -42,6 +42,7 @@ class View:
             float64.
         camera_group: equal for pictures of one physical camera.
         original_size_px: (width, height) before it was downscaled; None: as the camera's.
+        files: that its pixels are made of: the picture, and its mask if there is one.
     """
 
     name: str
@@ -50,6 +51,7 @@ class View:
     _make: Callable[[], Pixels] = field(repr=False, compare=False)
     _cache: ByteCache[Pixels] = field(repr=False, compare=False)
     original_size_px: tuple[int, int] | None = None
+    files: tuple[Path, ...] = field(default=(), repr=False, compare=False)
 
     def load(self) -> Pixels:
         """The picture, from the capture's cache or decoded now. Arrays are shared: do not write to them.
@@ -181,7 +183,7 @@ def load_capture(
             source.frames, downscale=downscale, alpha_is_mask=not transparent, undistort=undistort
         )
         return tuple(
-            View(p.name, p.camera, p.camera_group, p.make, cache, p.original_size_px) for p in plans
+            View(p.name, p.camera, p.camera_group, p.make, cache, p.original_size_px, p.files) for p in plans
         ), cache
 
     views, cache = planned(undistort)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from pathlib import Path
 
 import torch
 
@@ -19,13 +20,14 @@ from sfumato.scene.cameras import Camera
 
 @dataclass(frozen=True)
 class PlannedView:
-    """A view without its cache: name, camera, group, how to make its pixels, and the size of its picture."""
+    """A view without its cache: name, camera, group, how to make its pixels, and of what and which files."""
 
     name: str
     camera: Camera
     camera_group: int
     make: Callable[[], Pixels]
     original_size_px: tuple[int, int]
+    files: tuple[Path, ...]
 
 
 def has_alpha(frame: Frame) -> bool:
@@ -75,7 +77,8 @@ def plan_views(
             camera = replace(camera, lens=source.lens)
             plan = replace(plan, distorted=camera)
         group = groups.setdefault((frame.intrinsics.camera_id, source), len(groups))
-        planned.append(PlannedView(frame.name, camera, group, partial(make_pixels, plan), size_px))
+        files = tuple(path for path in (plan.path, plan.mask_path) if path is not None)
+        planned.append(PlannedView(frame.name, camera, group, partial(make_pixels, plan), size_px, files))
     return planned
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +19,7 @@ from torch import Tensor
 
 from sfumato import machine
 from sfumato.capture.dataset import Capture
-from sfumato.errors import ConfigError, FormatError
+from sfumato.errors import CaptureError, ConfigError, FormatError
 from sfumato.outputs import replacing
 from sfumato.train.options import RunOptions
 from sfumato.train.state import TrainState, restore
@@ -27,6 +29,11 @@ _log = logging.getLogger("sfumato")
 KIND = "sfumato checkpoint"
 VERSION = 3
 KEPT = 2
+# Of the digest of a photograph, hexadecimal.
+_DIGITS = 32
+_PART_BYTES = 1 << 20
+# No longer than Python turns into a number.
+_STEP = re.compile("[0-9]{1,18}")
 _PLAIN = (dict, list, tuple, str, int, float, bool, type(None))
 
 
@@ -53,12 +60,7 @@ class Checkpoint:
             ConfigError: the dataset is another one, or has changed.
             FormatError: the state is incomplete or inconsistent.
         """
-        now = identify(capture)
-        if now != self.capture:
-            raise ConfigError(
-                f"the photographs, cameras or split of {capture.path} are not those of the run to resume "
-                f"({self.capture.get('views')} photographs then, {now['views']} now); begin another run"
-            )
+        self._check_capture(identify(capture), capture.path)
         try:
             state = restore(self.state, capture, self.options.train)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
@@ -67,16 +69,60 @@ class Checkpoint:
             ) from error
         return state
 
+    def _check_capture(self, now: dict[str, Any], path: Path) -> None:
+        then = self.capture
+        if any(now[key] != then.get(key) for key in ("views", "digest")):
+            raise ConfigError(
+                f"the photographs, cameras or split of {path} are not those of the run to resume "
+                f"({then.get('views')} photographs then, {now['views']} now); begin another run"
+            )
+        # What was written before contents were compared has none.
+        contents = then.get("contents", now["contents"])
+        if not isinstance(contents, dict):
+            raise FormatError(f"checkpoint {self.path} is damaged (it is incomplete)")
+        other = sorted(name for name, digest in now["contents"].items() if contents.get(name) != digest)
+        if other:
+            more = f" and {len(other) - 1:,} more" if len(other) > 1 else ""
+            raise ConfigError(
+                f"{other[0]}{more} in {path} are other pictures, or have other masks, than in the run to "
+                "resume, under the same names; put the old ones back, or begin another run"
+            )
+
 
 def identify(capture: Capture) -> dict[str, Any]:
-    """What makes a dataset the same one: names, sizes, cameras and split of its photographs."""
+    """What makes a dataset the same one: names, sizes, cameras, split and content of its photographs.
+
+    Raises:
+        CaptureError: a file cannot be read.
+    """
     digest = hashlib.sha256()
     for view in capture.views:
         camera = view.camera
         numbers = [*camera.focal_px, *camera.centre_px, *camera.camera_from_world.flatten().tolist()]
         row = [view.name, view.name in capture.test_names, camera.size_px, [f"{x:.9g}" for x in numbers]]
         digest.update(json.dumps(row).encode())
-    return {"views": len(capture.views), "digest": digest.hexdigest()}
+    with ThreadPoolExecutor(machine.cores()) as threads:
+        contents = list(threads.map(_content, (view.files for view in capture.views)))
+    names = (view.name for view in capture.views)
+    return {
+        "views": len(capture.views),
+        "digest": digest.hexdigest(),
+        "contents": dict(zip(names, contents, strict=True)),
+    }
+
+
+def _content(files: Iterable[Path]) -> str:
+    """A digest of files."""
+    digest = hashlib.sha256()
+    for path in files:
+        try:
+            digest.update(path.stat().st_size.to_bytes(8, "little"))
+            with path.open("rb") as handle:
+                while part := handle.read(_PART_BYTES):
+                    digest.update(part)
+        except OSError as error:
+            raise CaptureError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from error
+    return digest.hexdigest()[:_DIGITS]
 
 
 def save_checkpoint(folder: Path, state: TrainState, options: RunOptions, capture: dict[str, Any]) -> Path:
@@ -113,7 +159,7 @@ def save_checkpoint(folder: Path, state: TrainState, options: RunOptions, captur
 
 def checkpoints(folder: Path) -> list[Path]:
     """The checkpoints of a folder, that of the fewest steps first."""
-    return sorted((path for path in folder.glob("step_*.pt") if path.stem[5:].isdigit()), key=_step)
+    return sorted((path for path in folder.glob("step_*.pt") if _STEP.fullmatch(path.stem[5:])), key=_step)
 
 
 def latest_checkpoint(folder: Path) -> Checkpoint:
@@ -170,13 +216,17 @@ def first_not_finite(state: TrainState) -> str | None:
 
 
 def _check_archive(path: Path) -> None:
-    """Refuse compressed archives, which could unpack to any size."""
+    """Refuse compressed archives, which could unpack to any size, and those that are not as written."""
     size = path.stat().st_size
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
-    compressed = any(m.compress_type != zipfile.ZIP_STORED for m in members)
-    if compressed or sum(m.file_size for m in members) > size:
-        raise FormatError(f"checkpoint {path} claims more data than the file has")
+        compressed = any(m.compress_type != zipfile.ZIP_STORED for m in members)
+        if compressed or sum(m.file_size for m in members) > size:
+            raise FormatError(f"checkpoint {path} claims more data than the file has")
+        # Torch does not compare the checksums.
+        broken = archive.testzip()
+    if broken is not None:
+        raise FormatError(f"checkpoint {path} is damaged (the checksum of {broken} is wrong)")
 
 
 def _check_tensors(content: dict[str, Any], path: Path) -> None:

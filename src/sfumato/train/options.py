@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
+import logging
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from math import isfinite
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -15,6 +16,10 @@ from sfumato.train.config import TrainConfig
 if TYPE_CHECKING:
     from sfumato.capture.dataset import Capture
 
+_log = logging.getLogger("sfumato")
+
+# Of whole numbers; beyond it are those that no float holds and no memory counts.
+_LARGEST = 2**63 - 1
 # What a run may be resumed with a different value of: its length, and how often it is saved.
 MAY_CHANGE = ("train.steps", "train.minutes", "checkpoint_every")
 
@@ -83,9 +88,9 @@ class RunOptions:
             source: the file they come from, for errors.
 
         Raises:
-            ConfigError: an option is missing, unknown, or of another type.
+            ConfigError: an option is unknown, or of another type.
         """
-        return _record(RunOptions, values, source, "")
+        return record(RunOptions, values, source)
 
 
 def check_same_run(old: RunOptions, new: RunOptions) -> None:
@@ -122,37 +127,74 @@ def _leaves(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
             yield prefix + key, value
 
 
-def _record(kind: type, values: object, source: Path, place: str) -> Any:
+def record(kind: type, values: object, source: Path) -> Any:
+    """A dataclass of options from nested tables, about which nothing is trusted.
+
+    An option that the tables lack, as an older version did, takes its default, and a warning says so.
+
+    Args:
+        kind: the dataclass.
+        values: the tables.
+        source: the file they come from, for errors.
+
+    Raises:
+        ConfigError: an option is unknown, of another type, or missing and has no default.
+    """
+    missing: list[str] = []
+    found = _record(kind, values, source, "", missing)
+    if missing:
+        _log.warning("%s is of a version without %s: defaults are taken", source, ", ".join(missing))
+    return found
+
+
+def _record(kind: type, values: object, source: Path, place: str, missing: list[str]) -> Any:
     if not isinstance(values, dict):
         raise ConfigError(f"{source}: {place or 'the whole'} is no table of options; begin another run")
-    known = {f.name for f in fields(kind)}
-    for name in sorted(known ^ {str(key) for key in values}):
-        what = "missing" if name in known else "unknown"
-        raise ConfigError(f"{source}: option {place}{name} is {what}; it was written by another version")
+    known = {f.name: f for f in fields(kind)}
+    for name in sorted({str(key) for key in values} - known.keys()):
+        raise ConfigError(f"{source}: option {place}{name} is unknown; it was written by another version")
+    lacking = sorted(known.keys() - values.keys())
+    for name in lacking:
+        if known[name].default is MISSING and known[name].default_factory is MISSING:
+            raise ConfigError(f"{source}: option {place}{name} is missing; begin another run")
+    missing += [place + name for name in lacking]
     kinds = get_type_hints(kind)
-    return kind(**{name: _typed(kinds[name], values[name], source, place + name) for name in known})
+    return kind(
+        **{
+            name: _typed(kinds[name], values[name], source, place + name, missing)
+            for name in known
+            if name in values
+        }
+    )
 
 
-def _typed(kind: Any, value: Any, source: Path, place: str) -> Any:
+def _typed(kind: Any, value: Any, source: Path, place: str, missing: list[str]) -> Any:
     """``value`` as ``kind``, one of the types that options have."""
     if is_dataclass(kind):
-        return _record(kind, value, source, place + ".")
+        return _record(kind, value, source, place + ".", missing)
     origin, inner = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
         if value is None and NoneType in inner:
             return None
-        return _typed(next(k for k in inner if k is not NoneType), value, source, place)
+        return _typed(next(k for k in inner if k is not NoneType), value, source, place, missing)
     if origin is Literal and value in inner:
         return value
-    if origin is tuple and isinstance(value, list) and len(value) == len(inner):
-        return tuple(_typed(k, v, source, place) for k, v in zip(inner, value, strict=True))
-    if kind is Path and isinstance(value, str):
+    if origin is tuple and isinstance(value, list):
+        kinds = inner[:1] * len(value) if inner[1:] == (...,) else inner
+        if len(value) == len(kinds):
+            return tuple(_typed(k, v, source, place, missing) for k, v in zip(kinds, value, strict=True))
+    if kind is Path and isinstance(value, str) and "\0" not in value:
         return Path(value)
     if kind is bool and isinstance(value, bool):
         return value
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if (kind is float and is_number) or (kind is int and is_number and isinstance(value, int)):
+    is_whole = isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LARGEST
+    if (kind in (int, float) and is_whole) or (
+        kind is float and isinstance(value, float) and isfinite(value)
+    ):
         return kind(value)
     if kind is str and isinstance(value, str):
         return value
-    raise ConfigError(f"{source}: option {place} has the value {str(value)[:40]!r}, which it cannot have")
+    # Python does not write out numbers of any length.
+    is_huge = isinstance(value, int) and abs(value) > _LARGEST
+    shown = "a huge number" if is_huge else repr(str(value)[:40])
+    raise ConfigError(f"{source}: option {place} has the value {shown}, which it cannot have")

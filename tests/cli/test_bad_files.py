@@ -64,7 +64,16 @@ def test_empty_scene(desk, scene):
 def test_a_run_that_is_there_already(desk):
     assert desk.train(*SHORT) == 0
     before = (desk.out / "scene.ply").read_bytes()
-    says(desk.refuses(*SHORT), str(desk.out), "holds a run already", "--resume", "--overwrite")
+    line = desk.refuses("--steps", "5", "--seed", "3")
+    says(line, str(desk.out), "holds a run already", "--steps 4 there, 5 now", "--seed 0 there, 3 now")
+    says(line, "--resume", "--overwrite")
+    assert (desk.out / "scene.ply").read_bytes() == before
+    says(
+        desk.refuses(*SHORT, data=shutil.copytree(desk.data, desk.data.with_name("other"))),
+        "DATA",
+        "other now",
+    )
+    assert desk.train(*SHORT) == 0, "the same command goes on, here at its end"
     assert (desk.out / "scene.ply").read_bytes() == before
     assert desk.train(*SHORT, "--overwrite") == 0
 
@@ -91,7 +100,9 @@ def test_resume_without_a_run(desk):
 def test_resume_without_a_checkpoint(desk):
     assert desk.train(*SHORT) == 0
     shutil.rmtree(desk.out / "checkpoints")
-    says(desk.refuses("--resume"), "no checkpoint to resume from", "--overwrite")
+    for how in (["--resume"], SHORT):
+        says(desk.refuses(*how), "has a scene, but no checkpoint to resume from", "--overwrite")
+    assert (desk.out / "scene.ply").exists(), "a finished scene is not given up for beginning again"
 
 
 def test_resume_from_a_damaged_checkpoint(desk):
@@ -103,6 +114,9 @@ def test_resume_from_a_damaged_checkpoint(desk):
 def test_resume_of_a_damaged_config(desk):
     assert desk.train(*SHORT) == 0
     (desk.out / "config.json").write_text("{}")
+    assert desk.train("--resume") == 0, "the checkpoint has the options too"
+    (desk.out / "config.json").write_text("{}")
+    (desk.out / "checkpoints/step_000004.pt").unlink()
     says(desk.refuses("--resume"), "config.json")
 
 

@@ -14,7 +14,9 @@ from sfumato import Reconstruction, TrainConfig
 from sfumato.cli import main
 from sfumato.errors import ConfigError
 from sfumato.sfm.config import SfmConfig
+from sfumato.train import loop
 from sfumato.train.config import Schedule
+from sfumato.train.folder import RunFolder
 
 QUICK = SfmConfig(feature_side_px=320, max_features=700, pairs="exhaustive")
 SHORT = TrainConfig(steps=12, schedule=Schedule(refine_every=4))
@@ -46,19 +48,101 @@ def test_photographs_become_a_run(made):
 
 def test_results_are_not_replaced_unless_asked_and_cameras_are_not_found_again(made):
     task, out, _ = made
-    with pytest.raises(ConfigError, match="holds a run already"):
-        sfumato.reconstruct(task, out)
+    other = replace(task, train=replace(SHORT, ssim_weight=0.9), inputs=(*task.inputs, out))
+    with pytest.raises(
+        ConfigError, match=r"of something else \(INPUT \[.*; --ssim-weight 0.2 there, 0.9 now\)"
+    ):
+        sfumato.reconstruct(other, out)
     before = (out / "dataset" / "sparse" / "0" / "images.bin").stat().st_mtime_ns
     again = sfumato.reconstruct(replace(task, train=replace(SHORT, steps=5)), out, overwrite=True)
     assert again.state.step == 5
     assert (out / "dataset" / "sparse" / "0" / "images.bin").stat().st_mtime_ns == before
 
 
-def test_a_training_that_was_begun_is_gone_on_with(made, photos):
-    task, _, _ = made
-    out = photos.parent / "longer"
-    sfumato.reconstruct(task, out)
-    assert sfumato.reconstruct(task, out, resume=True).state.step == 12
+@pytest.fixture
+def posed(tmp_path):
+    """A task without structure from motion."""
+    return Reconstruction((colmap_folder(tmp_path / "data"),), train=SHORT)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_training_that_was_begun_is_gone_on_with(posed, tmp_path, resume):
+    out = tmp_path / "run"
+    sfumato.reconstruct(posed, out)
+    before = (out / "scene.ply").read_bytes()
+    (out / "scene.ply").unlink()
+    assert sfumato.reconstruct(posed, out, resume=resume).state.step == 12
+    assert (out / "scene.ply").read_bytes() == before
+
+
+@pytest.mark.parametrize("how", [("--steps", "12"), ("--resume",)])
+@pytest.mark.parametrize("stop", ["begin", "go"])
+def test_stopped_before_its_first_checkpoint_it_begins_again(posed, tmp_path, monkeypatch, stop, how):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    arguments = ["reconstruct", str(posed.inputs[0]), "-o", str(tmp_path / "run")]
+    with monkeypatch.context() as patch:
+        patch.setattr(*{"begin": (RunFolder, "begin"), "go": (loop, "train")}[stop], interrupted)
+        assert main([*arguments, "--steps", "12"]) == 130
+    assert main([*arguments, *how]) == 0
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text())["train"]["steps"] == 12
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["elsewhere.mp4", "--resume"], "INPUT"),
+        (["data", "--resume", "--steps", "40"], "--steps 12 there, 40 now"),
+        (["data", "--resume", "--ssim-weight", "0.9"], "--ssim-weight 0.2 there, 0.9 now"),
+        (["data", "--steps", "12", "--sfm.seed", "3"], "--sfm.seed 0 there, 3 now"),
+        (["data", "--steps", "12", "--downscale", "2"], "--downscale None there, 2 now"),
+    ],
+)
+def test_what_differs_from_what_was_begun_is_refused(posed, tmp_path, monkeypatch, capsys, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    assert main(["reconstruct", "data", "-o", "run", "--steps", "12"]) == 0
+    before = (tmp_path / "run" / "scene.ply").read_bytes()
+    capsys.readouterr()
+    assert main(["reconstruct", *arguments, "-o", "run"]) == 2
+    said = capsys.readouterr().err
+    assert words in said and said.startswith("sfumato: error:") and said.count("\n") == 1
+    assert (tmp_path / "run" / "scene.ply").read_bytes() == before
+
+
+def test_a_run_of_train_is_not_taken_for_a_reconstruction(posed, tmp_path, capsys):
+    out = tmp_path / "run"
+    with pytest.raises(ConfigError, match="holds no reconstruction to resume"):
+        sfumato.reconstruct(posed, out, resume=True)
+    assert main(["train", str(posed.inputs[0]), "-o", str(out), "--steps", "3"]) == 0
+    with pytest.raises(ConfigError, match="which reconstruct did not begin"):
+        sfumato.reconstruct(posed, out)
+    assert sfumato.reconstruct(posed, out, overwrite=True).state.step == 12
+    train = [
+        "train",
+        str(posed.inputs[0]),
+        "-o",
+        str(out),
+        "--overwrite",
+        "--steps",
+        "3",
+        "--ssim-weight",
+        "0",
+    ]
+    assert main(train) == 0
+    with pytest.raises(ConfigError, match="is not its reconstruction's"):
+        sfumato.reconstruct(posed, out)
+
+
+def test_a_run_folder_may_move(made, tmp_path):
+    task, out, _ = made
+    shutil.copytree(out, tmp_path / "first")
+    sfumato.reconstruct(task, tmp_path / "first", overwrite=True)
+    moved = (tmp_path / "first").rename(tmp_path / "moved")
+    (moved / "scene.ply").unlink()
+    assert sfumato.reconstruct(task, moved).state.step == 12
+    options = json.loads((moved / "config.json").read_text())["options"]
+    assert options["data"] == str(moved / "dataset") and (moved / "scene.ply").exists()
 
 
 def test_a_dataset_with_points_is_trained_on_as_it_is(tmp_path):

@@ -28,9 +28,11 @@ def test_results_are_not_mixed(tmp_path):
     folder = RunFolder(tmp_path)
     (tmp_path / "notes.txt").write_text("mine")
     folder.check_free(resume=False, overwrite=False)
-    folder.begin(OPTIONS)
-    with pytest.raises(ConfigError, match="holds a run already; give --resume"):
+    (tmp_path / "scene.ply").write_text("whose?")
+    with pytest.raises(ConfigError, match=r"holds results without config\.json; give --overwrite"):
         folder.check_free(resume=False, overwrite=False)
+    folder.begin(OPTIONS)
+    folder.check_free(resume=False, overwrite=False)
     folder.check_free(resume=True, overwrite=False)
     with pytest.raises(ConfigError, match="exclude each other"):
         folder.check_free(resume=True, overwrite=True)
@@ -88,6 +90,19 @@ def test_a_damaged_config_is_one_line(tmp_path, text):
     folder.config.write_text(text)
     with pytest.raises(FormatError, match=r"config\.json is damaged"):
         folder.read_options()
+
+
+def test_a_changed_config_is_told_from_what_was_written(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.begin(OPTIONS, cap=3)
+    good = folder.config.read_text()
+    folder.config.write_text(good.replace('"seed": 0', '"seed": 1'))
+    with pytest.raises(FormatError, match="not as it was written"):
+        folder.read_options()
+    before = json.loads(good)
+    del before["digest"]
+    folder.config.write_text(json.dumps(before))
+    assert folder.read_options() == OPTIONS, "what was written before there were digests is read"
 
 
 def test_no_run_says_what_to_do(tmp_path):

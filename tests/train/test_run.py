@@ -14,10 +14,11 @@ from capture_folders import colmap_folder
 from PIL import Image
 
 import sfumato
-from sfumato.cli import main
-from sfumato.train import loop
+from sfumato.cli import main, pages
+from sfumato.train import loop, run
 from sfumato.train.checkpoint import checkpoints
 from sfumato.train.config import Schedule, TrainConfig
+from sfumato.train.folder import RunFolder
 
 OPTIONS = ("--steps", "20", "--seed", "4", "--schedule.refine-every", "4", "--adc.threshold", "1e-9")
 
@@ -140,10 +141,52 @@ def test_a_stopped_run_goes_on_to_the_same_bits(data, tmp_path, monkeypatch, cap
     assert f"{data} -o {parts} --resume" in capsys.readouterr().out
     assert [path.name for path in checkpoints(parts / "checkpoints")] == ["step_000007.pt"]
     assert len(sfumato.load(parts / "scene.ply")) >= 5 and not (parts / "metrics.json").exists()
-    assert train(data, parts, "--resume") == 0
+    assert train(data, parts, *(("--resume",) if number == signal.SIGINT else OPTIONS)) == 0
     assert (parts / "scene.ply").read_bytes() == (whole / "scene.ply").read_bytes()
     steps = [json.loads(line)["step"] for line in (parts / "events.jsonl").read_text().splitlines()]
     assert steps == sorted(steps) and steps[0] == 1 and steps[-1] == 20
+
+
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [(RunFolder, "held"), (RunFolder, "write_config"), (run, "write_results"), (pages, "write_run_page")],
+)
+def test_stopped_anywhere_the_same_command_ends_with_the_same_bits(data, tmp_path, monkeypatch, place, name):
+    """Before the first checkpoint and after the last there is no dead end, and no other option is needed."""
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert train(data, whole, *OPTIONS) == 0
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(place, name, stop)
+        assert train(data, parts, *OPTIONS) == 130
+    assert train(data, parts, *OPTIONS) == 0
+    assert (parts / "scene.ply").read_bytes() == (whole / "scene.ply").read_bytes()
+    assert files(parts) == files(whole)
+
+
+@pytest.mark.parametrize("how", [OPTIONS, ("--resume",)])
+def test_a_run_without_a_checkpoint_begins_again(data, tmp_path, monkeypatch, how):
+    out = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        signalled_at(patch, 6, signal.SIGINT, signal.SIGINT)
+        assert train(data, out, *OPTIONS) == 130
+    assert (out / "config.json").exists() and not checkpoints(out / "checkpoints")
+    assert train(data, out, *how) == 0
+    assert json.loads((out / "metrics.json").read_text())["train"]["steps"] == 20
+
+
+def test_a_damaged_config_is_taken_from_the_checkpoint(data, tmp_path, caplog):
+    out = tmp_path / "run"
+    train(data, out, *OPTIONS)
+    before, text = (out / "scene.ply").read_bytes(), (out / "config.json").read_text()
+    for damaged in (text.replace('"seed": 4', '"seed": 5'), text[:99], ""):
+        (out / "config.json").write_text(damaged)
+        assert train(data, out, *OPTIONS) == 0
+        assert (out / "config.json").read_text() == text and (out / "scene.ply").read_bytes() == before
+    assert caplog.text.count("the options are taken from the last checkpoint") >= 3
 
 
 def test_a_second_interruption_stops_at_once(data, tmp_path, monkeypatch, capsys):
@@ -219,15 +262,14 @@ def test_kills_at_random_moments_lose_nothing_but_time(data, tmp_path):
     command = [sys.executable, "-c", "import sys; from sfumato.cli import main; sys.exit(main())"]
     dice = random.Random(1)
     for _ in range(2):
-        how = ("--resume",) if checkpoints(killed / "checkpoints") else (*options, "--overwrite")
-        arguments = ["train", str(data), "-o", str(killed), *how, "--checkpoint-every", "1"]
+        arguments = ["train", str(data), "-o", str(killed), *options, "--checkpoint-every", "1"]
         run = subprocess.Popen([*command, *arguments], stdout=subprocess.DEVNULL, cwd=Path.cwd())
         _wait_for_steps(run, killed, dice.randint(1, 4))
         time.sleep(dice.random() * 0.1)
         run.kill()
         run.wait()
     assert checkpoints(killed / "checkpoints"), "the kills must hit a run that had begun"
-    assert train(data, killed, "--resume") == 0
+    assert train(data, killed, *options) == 0
     assert (killed / "scene.ply").read_bytes() == (whole / "scene.ply").read_bytes()
     assert not list(killed.rglob(".*.part*"))
 

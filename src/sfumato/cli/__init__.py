@@ -25,7 +25,7 @@ VERBS = {
     "doctor": "what this machine can do, and what would make it faster",
 }
 # Interrupted, these go on where they were when they are called again.
-GO_ON = ("reconstruct", "sfm")
+GO_ON = ("reconstruct", "sfm", "train")
 EXIT_WRONG = 2
 EXIT_INTERRUPTED = 130
 

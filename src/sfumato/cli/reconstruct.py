@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from sfumato.cli.arguments import parse
-from sfumato.cli.train import check_available
+from sfumato.cli.train import check_available, with_length_of, without_length
 from sfumato.footage.options import FrameOptions
 from sfumato.sfm.config import SfmConfig
 from sfumato.train.config import TrainConfig
@@ -23,13 +23,14 @@ class Reconstruct:
 
     INPUT is a video, photographs, a folder of either, several of them, or a dataset with cameras. Cameras
     are found, the scene is trained, and its quality is measured on pictures that were held out.
-    Interrupted, the same command goes on where it was; with --resume also in the middle of training.
+    Interrupted, the same command goes on where it was.
     Exit codes: 0 done, 2 something given is wrong, 130 Ctrl-C, 143 SIGTERM, 1 anything else.
 
     Attributes:
         inputs: videos, photographs, folders of them, or one dataset.
         out: run folder to make: scene.ply, metrics.json, renders and more; the cameras are in dataset/.
-        resume: go on with a training that was begun.
+        resume: go on with the reconstruction in the folder, with the options it began with, which need not
+            be given.
         overwrite: replace the results in the run folder.
         device: where to compute; auto takes the best there is.
         view: watch the training in the browser, at an address for this machine alone.
@@ -52,6 +53,8 @@ def command(arguments: Sequence[str]) -> int:
     """Parse the arguments and reconstruct; the exit code."""
     given = parse(Reconstruct, "reconstruct", arguments)
     check_available(given.device)
+    if given.resume:
+        given = _with_stored_options(given, arguments)
     from rich.console import Console
 
     from sfumato.cli.pages import Watching, write_run_page
@@ -74,3 +77,23 @@ def command(arguments: Sequence[str]) -> int:
         return 128 + result.stopped_by
     write_run_page(given.out, display)
     return 0
+
+
+def _with_stored_options(given: Reconstruct, arguments: Sequence[str]) -> Reconstruct:
+    """Parse again with the options that the reconstruction began with in place of the defaults."""
+    from sfumato.reconstruct.begun import read_begun
+    from sfumato.reconstruct.run import Reconstruction
+
+    begun = read_begun(Reconstruction, given.out)
+    if begun is None:
+        return given
+    default = Reconstruct(
+        given.inputs,
+        given.out,
+        frames=begun.frames,
+        sfm=begun.sfm,
+        capture=begun.capture,
+        train=without_length(begun.train),
+    )
+    again = parse(Reconstruct, "reconstruct", arguments, default=default)
+    return replace(again, train=with_length_of(again.train, begun.train))

@@ -20,13 +20,13 @@ class Train:
     """Train a scene of 3D Gaussians on photographs with cameras.
 
     DATA is a COLMAP folder or one with transforms.json (instant-ngp, nerfstudio, Blender). Ctrl-C
-    saves and says how to go on. Exit codes: 0 done, 2 something given is wrong, 130 Ctrl-C, 143
-    SIGTERM, 1 anything else.
+    saves; the same command goes on where it was, after a power cut too. Exit codes: 0 done, 2
+    something given is wrong, 130 Ctrl-C, 143 SIGTERM, 1 anything else.
 
     Attributes:
         data: dataset folder.
         out: run folder to make: scene.ply, metrics.json, renders and more.
-        resume: go on from the last checkpoint in the run folder, with the options it began with;
+        resume: go on with the run in the folder, with the options it began with, which need not be given;
             --steps or --minutes may be given anew to make it longer.
         overwrite: replace the results in the run folder.
         init: a scene (.ply) to start from instead of the dataset's points.
@@ -96,17 +96,24 @@ def _with_stored_options(given: Train, arguments: Sequence[str]) -> Train:
     from sfumato.train.folder import RunFolder
 
     stored = RunFolder(given.out).read_options()
-    # The length of a run is given as one of two, so both are left open for the arguments to fill.
-    open_ended = replace(stored.train, steps=None, minutes=None)
     default = Train(
         given.data,
         given.out,
         checkpoint_every=stored.checkpoint_every,
         capture=stored.capture,
-        config=open_ended,
+        config=without_length(stored.train),
     )
     again = parse(Train, "train", arguments, default=default)
-    if again.config.steps is None and again.config.minutes is None:
-        length = {"steps": stored.train.steps, "minutes": stored.train.minutes}
-        again = replace(again, config=replace(again.config, **length))
-    return again
+    return replace(again, config=with_length_of(again.config, stored.train))
+
+
+def without_length(config: TrainConfig) -> TrainConfig:
+    """The same options but for the length, which is given as one of two: both are left open."""
+    return replace(config, steps=None, minutes=None)
+
+
+def with_length_of(config: TrainConfig, stored: TrainConfig) -> TrainConfig:
+    """The same options with the length of ``stored`` where they have none."""
+    if config.steps is not None or config.minutes is not None:
+        return config
+    return replace(config, steps=stored.steps, minutes=stored.minutes)

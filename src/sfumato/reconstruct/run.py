@@ -12,10 +12,10 @@ from sfumato.capture.readers import holds_cameras, read_source
 from sfumato.display import Display, clock
 from sfumato.errors import ConfigError
 from sfumato.footage import FrameOptions
+from sfumato.reconstruct.begun import check_begun, check_training, write_begun
 from sfumato.reconstruct.budget import CAMERAS_SHARE, Budget, downscale_for, frames_within, probe_s
 from sfumato.sfm.config import SfmConfig
 from sfumato.sfm.pipeline import structure_from_motion
-from sfumato.train.checkpoint import checkpoints
 from sfumato.train.config import TrainConfig
 from sfumato.train.folder import RunFolder
 from sfumato.train.loop import Callback
@@ -70,7 +70,7 @@ def reconstruct(
     Args:
         task: what and how.
         out: run folder to make; cameras and pictures go into its ``dataset``.
-        resume: go on with the training that was begun there. Stages before it go on by themselves.
+        resume: there is one to go on with. The same task goes on where it was in any case.
         overwrite: replace the results in it.
         display: where to show what happens.
         watch: makes a callback of training, of what is trained on and how.
@@ -83,15 +83,29 @@ def reconstruct(
     """
     folder, display = RunFolder(out), display or Display()
     folder.check_free(resume=resume, overwrite=overwrite)
-    if resume and any(checkpoints(folder.checkpoints)):
-        return run_training(out, folder.read_options(), resume=True, display=display, watch=watch)
+    begun = not overwrite and check_begun(task, out, resume=resume)
+    if begun and folder.has_checkpoint():
+        options = _moved(folder.read_options(), out)
+        check_training(task, options, out)
+        return run_training(out, options, resume=True, display=display, watch=watch)
+    if not begun and not overwrite:
+        write_begun(task, out)
     whole_minutes = task.train.minutes or (None if task.train.steps else DEFAULT_MINUTES)
     budget = Budget(whole_minutes or 0.0)
     if whole_minutes:
         display.of_a_whole(lambda: f"whole {clock(budget.spent_s)} of {clock(budget.whole_s)}")
     data = _posed(task, out, budget, display)
     options = _training(task, data, budget, display)
-    return run_training(out, options, overwrite=overwrite, display=display, watch=watch)
+    if overwrite:
+        write_begun(task, out)
+    return run_training(out, options, overwrite=True, display=display, watch=watch)
+
+
+def _moved(options: RunOptions, out: Path) -> RunOptions:
+    """The same options with the dataset where the run folder is now."""
+    dataset = out / DATASET
+    is_own = options.data.name == DATASET and dataset.is_dir()
+    return replace(options, data=dataset) if is_own else options
 
 
 def _posed(task: Reconstruction, out: Path, budget: Budget, display: Display) -> Path:

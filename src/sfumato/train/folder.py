@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,11 +18,14 @@ from sfumato import machine
 from sfumato.errors import ConfigError, FormatError
 from sfumato.evaluate.chart import read_events
 from sfumato.outputs import write_error, write_json, write_text
-from sfumato.train.checkpoint import checkpoints
+from sfumato.train.checkpoint import checkpoints, latest_checkpoint
 from sfumato.train.options import RunOptions
 
+_log = logging.getLogger("sfumato")
+
 _UNFINISHED = re.compile(r"\..*\.[0-9a-f]{12}\.part(\..*)?")
-_MAX_CONFIG_BYTES = 1 << 20
+# Metrics name every held-out view.
+_MAX_TABLE_BYTES = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -74,20 +79,39 @@ class RunFolder:
         return self.path / "scene.html"
 
     def check_free(self, *, resume: bool, overwrite: bool) -> None:
-        """Refuse to mix a run with another one's results.
+        """Refuse to mix a run with results that no run is known of.
 
         Raises:
-            ConfigError: there are results and neither ``resume`` nor ``overwrite`` is given, or both.
+            ConfigError: there are such results and neither ``resume`` nor ``overwrite``, or there are both.
         """
         if resume and overwrite:
             raise ConfigError("--resume and --overwrite exclude each other: give one of them")
         if self.path.exists() and not self.path.is_dir():
             raise ConfigError(f"--out {self.path} is a file; give a folder")
-        if not resume and not overwrite and any(self._results()):
+        if not resume and not overwrite and not self.holds_run() and any(self._results()):
             raise ConfigError(
-                f"{self.path} holds a run already; give --resume to go on with it, --overwrite to replace "
-                "it, or another --out"
+                f"{self.path} holds results without {self.config.name}; give --overwrite to replace them, or "
+                "another --out"
             )
+
+    def holds_run(self) -> bool:
+        """Whether there is a run to go on with, or one that has just begun."""
+        return self.config.is_file() or any(checkpoints(self.checkpoints))
+
+    def has_checkpoint(self) -> bool:
+        """Whether the run here can be gone on with; stopped before its first checkpoint it begins anew.
+
+        Raises:
+            ConfigError: there is a scene without a checkpoint, which beginning anew would take away.
+        """
+        if any(checkpoints(self.checkpoints)):
+            return True
+        if self.scene.exists():
+            raise ConfigError(
+                f"{self.path} has a scene, but no checkpoint to resume from; give --overwrite to begin "
+                "again, or another --out"
+            )
+        return False
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -138,16 +162,23 @@ class RunFolder:
     def write_config(self, options: RunOptions, **facts: object) -> None:
         """Write every option with its value, and the versions."""
         document = {"version": 1, "options": options.to_plain(), **facts, "versions": machine.versions()}
-        write_json(self.config, document)
+        write_json(self.config, with_digest(document))
 
     def read_options(self) -> RunOptions:
-        """The options in ``config.json``.
+        """The options in ``config.json``; where that is missing or damaged, those in the last checkpoint.
 
         Raises:
             ConfigError: there is no run here.
-            FormatError: the file is damaged.
+            FormatError: the file is damaged, and so is every checkpoint.
         """
-        return RunOptions.from_plain(self._read(self.config).get("options"), self.config)
+        try:
+            document = self._read(self.config)
+            return RunOptions.from_plain(document.get("options"), self.config)
+        except (ConfigError, FormatError) as error:
+            if not any(checkpoints(self.checkpoints)):
+                raise
+            _log.warning("%s: the options are taken from the last checkpoint", str(error).partition(";")[0])
+            return latest_checkpoint(self.checkpoints).options
 
     def read_training(self) -> dict[str, Any]:
         """Steps, seconds and so on for ``metrics.json``, from the last one or else from the reports."""
@@ -165,21 +196,9 @@ class RunFolder:
         }
 
     def _read(self, path: Path) -> dict[str, Any]:
-        try:
-            if path.stat().st_size > _MAX_CONFIG_BYTES and path == self.config:
-                raise FormatError(f"{path} is too large for what it should be")
-            document = json.loads(path.read_text("utf-8"))
-        except FileNotFoundError:
-            raise ConfigError(
-                f"{self.path} is no run folder: it has no {path.name}; run sfumato train first"
-            ) from None
-        except OSError as error:
-            raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from error
-        except (ValueError, RecursionError) as error:
-            raise FormatError(f"{path} is damaged: it is no JSON; begin another run") from error
-        if not isinstance(document, dict):
-            raise FormatError(f"{path} is damaged: it is no table; begin another run")
-        return document
+        if not path.exists():
+            raise ConfigError(f"{self.path} is no run folder: it has no {path.name}; run sfumato train first")
+        return read_table(path)
 
     def _results(self) -> Iterator[Path]:
         files = (
@@ -224,6 +243,38 @@ class EventLog:
         """
         with _writing(self._path), self._path.open("a", encoding="utf-8") as handle:
             handle.write(json.dumps(report, allow_nan=False) + "\n")
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """The table in a JSON file of a run folder; what it holds is not trusted.
+
+    Raises:
+        ConfigError: the file cannot be read.
+        FormatError: it is damaged.
+    """
+    try:
+        if path.stat().st_size > _MAX_TABLE_BYTES:
+            raise FormatError(f"{path} is too large for what it should be; begin another run")
+        document = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{path} is damaged: it is no JSON; begin another run") from error
+    if not isinstance(document, dict):
+        raise FormatError(f"{path} is damaged: it is no table; begin another run")
+    if document.get("digest", _digest(document)) != _digest(document):
+        raise FormatError(f"{path} is damaged: it is not as it was written; begin another run")
+    return document
+
+
+def with_digest(document: dict[str, Any]) -> dict[str, Any]:
+    """A table with a digest of the rest of it, by which ``read_table`` tells damage."""
+    return document | {"digest": _digest(document)}
+
+
+def _digest(document: dict[str, Any]) -> str:
+    content = {key: value for key, value in document.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _is_report_until(line: str, step: int) -> bool:

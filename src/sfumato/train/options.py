@@ -77,7 +77,7 @@ class RunOptions:
 
     def to_plain(self) -> dict[str, Any]:
         """Nested tables of plain values, ready for JSON."""
-        return _plain(asdict(self))
+        return plain(asdict(self))
 
     @staticmethod
     def from_plain(values: object, source: Path) -> RunOptions:
@@ -101,21 +101,55 @@ def check_same_run(old: RunOptions, new: RunOptions) -> None:
     Raises:
         ConfigError: naming the first option that differs.
     """
-    before = dict(_leaves(old.to_plain()))
-    for name, value in _leaves(new.to_plain()):
-        if name != "data" and name not in MAY_CHANGE and before[name] != value:
-            option = "--" + name.removeprefix("train.").removeprefix("capture.").replace("_", "-")
+    for name, before, now in differences(old.to_plain(), new.to_plain()):
+        if name != "data" and name not in MAY_CHANGE:
             raise ConfigError(
-                f"{option} is {value} but the run to resume has {before[name]}; "
+                f"{_option(name)} is {now} but the run to resume has {before}; "
                 "leave it out, or begin another run"
             )
 
 
-def _plain(value: Any) -> Any:
+def check_same_command(old: RunOptions, new: RunOptions, out: Path) -> None:
+    """Refuse to take a run for the one that is asked for where anything of it differs.
+
+    Args:
+        old: of the run in ``out``.
+        new: asked for.
+        out: the run folder.
+
+    Raises:
+        ConfigError: naming what differs.
+    """
+    differing = [
+        f"{_option(name)} {before} there, {now} now"
+        for name, before, now in differences(old.to_plain(), new.to_plain())
+        if name != "checkpoint_every"
+    ]
+    if differing:
+        raise ConfigError(
+            f"{out} holds a run already, with other options ({'; '.join(differing)}); give --resume to go "
+            "on with it or make it longer, --overwrite to replace it, or another --out"
+        )
+
+
+def differences(old: dict[str, Any], new: dict[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Name, old and new value of what differs between two nested tables of options."""
+    before = dict(_leaves(old))
+    return [(name, before.get(name), now) for name, now in _leaves(new) if before.get(name) != now]
+
+
+def _option(name: str) -> str:
+    if name == "data":
+        return "DATA"
+    return "--" + name.removeprefix("train.").removeprefix("capture.").replace("_", "-")
+
+
+def plain(value: Any) -> Any:
+    """A value of nested tables of options, ready for JSON."""
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return str(value) if isinstance(value, Path) else value
 
 

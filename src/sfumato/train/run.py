@@ -18,12 +18,17 @@ from sfumato.evaluate.held_out import Report
 from sfumato.scene.files import load, save
 from sfumato.scene.gaussians import Gaussians
 from sfumato.train import loop
-from sfumato.train.checkpoint import first_not_finite, identify, latest_checkpoint, save_checkpoint
+from sfumato.train.checkpoint import (
+    first_not_finite,
+    identify,
+    latest_checkpoint,
+    save_checkpoint,
+)
 from sfumato.train.config import TrainConfig
 from sfumato.train.folder import EventLog, RunFolder
 from sfumato.train.interruption import Interruption
 from sfumato.train.loop import Callback, StepStats
-from sfumato.train.options import CaptureOptions, RunOptions, check_same_run
+from sfumato.train.options import CaptureOptions, RunOptions, check_same_command, check_same_run
 from sfumato.train.plan import Plan, make_plan, with_budget
 from sfumato.train.poses import write_cameras
 from sfumato.train.recorder import Recorder
@@ -93,8 +98,8 @@ def run_training(
 
     Args:
         out: the folder.
-        options: of the run; to resume, the same as it began with but for its length.
-        resume: go on from the last checkpoint in the folder.
+        options: of the run. Where the folder holds a run with the same ones, that is gone on with.
+        resume: go on with the run in the folder, also with another length than it began with.
         overwrite: replace the results in the folder.
         display: where to show what happens.
         watch: makes a callback of what is trained on and how.
@@ -109,16 +114,11 @@ def run_training(
     folder.check_free(resume=resume, overwrite=overwrite)
     if resume and options.init:
         raise ConfigError("--init and --resume exclude each other: a resumed run has its scene already")
-    options = replace(
-        options,
-        data=options.data.absolute(),
-        capture=_at_full_size(options.capture),
-        train=with_budget(options.train),
-    )
+    options, goes_on = _agreed(folder, options, resume=resume, overwrite=overwrite)
     with display.waiting(f"reading {options.data}"):
         capture = options.capture.load(options.data, seed=options.train.seed)
         capture.require_pixels()
-    state, plan = _resumed(folder, capture, options) if resume else _started(capture, options)
+    state, plan = _resumed(folder, capture, options) if goes_on else _started(capture, options)
     display.say(plan.describe(options.train))
     first = "" if kernels_are_compiled() else ", for the first time on this machine: a minute or two"
     with display.waiting(f"preparing kernels{first}"):
@@ -131,13 +131,39 @@ def run_training(
         "original_resolution": plan.original_size_px,
     }
     with folder.held():
-        if resume:
+        if goes_on:
             folder.go_on(options, state.step, **facts)
             display.say(f"resuming after step {state.step:,}")
         else:
             folder.begin(options, **facts)
         watchers = [watch(capture, options)] if watch else []
         return _Run(folder, capture, options, display).go(state, plan, watchers)
+
+
+def _agreed(
+    folder: RunFolder, options: RunOptions, *, resume: bool, overwrite: bool
+) -> tuple[RunOptions, bool]:
+    """The options with defaults and whole paths, and whether a run with them is in the folder to go on with.
+
+    Raises:
+        ConfigError: there is another one, or none where there has to be one.
+    """
+    options = replace(
+        options,
+        data=options.data.absolute(),
+        init=options.init.absolute() if options.init else None,
+        capture=_at_full_size(options.capture),
+        train=with_budget(options.train),
+    )
+    if overwrite or not (resume or folder.holds_run()):
+        return options, False
+    begun = folder.read_options()
+    if resume:
+        options = replace(options, init=begun.init)
+        check_same_run(begun, options)
+    else:
+        check_same_command(begun, options, folder.path)
+    return options, folder.has_checkpoint()
 
 
 def _at_full_size(capture: CaptureOptions) -> CaptureOptions:

@@ -74,7 +74,7 @@ def measure(count: int, width: int, height: int) -> dict[str, Any]:
     camera = Camera(torch.eye(4), (float(width),) * 2, (width / 2, height / 2), (width, height))
     view = NoiseView(camera)
     init = synthetic(int(0.9 * count), torch.Generator().manual_seed(0))
-    capture = SimpleNamespace(extent=1.0, points=None, train_views=(view,), background=None)
+    capture = SimpleNamespace(depth=1.0, points=None, train_views=(view,), background=None)
     state = start(capture, growing, cap=count, init=init)
     state.step = config.steps // 2 + 1
     before = len(state.population)

@@ -80,7 +80,7 @@ def measure(strategy: str, count: int, width: int, height: int) -> int:
         exposure=None,
         sampler=ViewSampler(1, generator),
         generator=generator,
-        extent=1.0,
+        depth=1.0,
         start_count=begin,
         cap=count,
         background=(0.0, 0.0, 0.0),

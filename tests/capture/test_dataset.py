@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from capture_folders import (
     PINHOLE,
-    POINTS,
     colmap_folder,
     image_rows,
     picture,
@@ -26,15 +25,6 @@ def test_every_eighth_by_name_is_held_out(tmp_path):
     assert [view.name for view in capture.test_views] == ["00.png", "08.png", "16.png"]
     assert len(capture.train_views) == 15
     assert load_capture(tmp_path, test_every=0).test_views == ()
-
-
-def test_extent_is_the_radius_of_the_training_cameras_and_a_tenth(tmp_path):
-    capture = load_capture(colmap_folder(tmp_path), test_every=0)
-    assert capture.extent == pytest.approx(1.1 * 0.5)
-    rows = [(name, q, (0.0, 0.0, 0.0), c) for name, q, _, c in image_rows(["a.png", "b.png"])]
-    write_colmap_bin(tmp_path / "sparse/0", [PINHOLE], rows)
-    far = np.median(np.linalg.norm([xyz for xyz, _ in POINTS], axis=1))
-    assert load_capture(tmp_path).extent == pytest.approx(1.1 * far, rel=1e-5)
 
 
 def test_downscale_averages_and_scales_the_camera_exactly(tmp_path):

@@ -13,6 +13,8 @@ from sfumato.train.population import Population
 NAMES = ("means", "log_scales", "quats", "logit_opacities", "sh")
 # (height, width) of the pictures that are pretended.
 HEIGHT, WIDTH = 4, 8
+# Distance of a camera from which a whole crowd is equally far.
+AWAY = 1e6
 
 
 def crowd(opacities, scales=0.01, *, dtype=torch.float32) -> Gaussians:
@@ -66,18 +68,18 @@ def moments_come_from(now: Population, name: str) -> list[int]:
 
 
 def clearance(*cameras, radius=0.0) -> Clearance:
-    """A ball around each camera; one far from any crowd if none is given."""
-    return Clearance(cKDTree(np.array(cameras or [(0.0, 50.0, 0.0)])), radius)
+    """A ball around each camera; one at ``AWAY`` from any crowd if none is given."""
+    return Clearance(cKDTree(np.array(cameras or [(0.0, AWAY, 0.0)])), radius)
 
 
 def moment(**changes) -> Moment:
-    """The middle of refinement in a scene of extent 1."""
+    """The middle of refinement in a scene of depth 1."""
     values = {
         "step": 10,
         "progress": 0.3,
         "allowed": 10**6,
         "means_rate": 0.0,
-        "extent": 1.0,
+        "depth": 1.0,
         "clearance": clearance(),
         "generator": torch.Generator().manual_seed(0),
     }

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from crowd import NAMES, clearance, crowd, moment, moments_come_from, numbers, population, pulled, same
+from crowd import AWAY, NAMES, clearance, crowd, moment, moments_come_from, numbers, population, pulled, same
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +16,7 @@ from sfumato.train.densify.adc import SPLIT_SHRINK, AdaptiveDensityControl
 from sfumato.train.densify.mcmc import MarkovChain
 
 SCHEDULE = Schedule(refine_every=10, refine_from=0.1, refine_until=0.5)
-CONFIG = AdcConfig(threshold=1.0, split_scale=0.05, prune_opacity=0.1, prune_scale=0.5)
+CONFIG = AdcConfig(threshold=1.0, split_scale=0.05 / AWAY, prune_opacity=0.1, prune_scale=0.5 / AWAY)
 SMALL, LARGE = 0.01, 0.2
 
 
@@ -48,11 +48,22 @@ def test_small_ones_are_cloned_and_large_ones_split():
     assert SPLIT_SHRINK == 1.6
 
 
-def test_the_limit_of_size_is_relative_to_the_extent():
-    crowded = population([0.5], 0.2)
-    refined(crowded, [2.0], moment(extent=10.0))
-    assert torch.equal(crowded.gaussians.scales[0], crowded.gaussians.scales[1])
-    torch.testing.assert_close(crowded.gaussians.scales.detach(), torch.full((2, 3), 0.2))
+def test_sizes_are_judged_against_the_distance_of_the_nearest_camera():
+    # At x = 10 and 13, in reach of the cameras at 4 and 3.
+    seen = moment(clearance=clearance((10.0, 4.0, 0.0), (13.0, 3.0, 0.0), (0.0, AWAY, 0.0)))
+    crowded = population([0.5, 0.5, 0.5, 0.5], [2.1, 0.01, 0.01, 1.4])
+    refined(crowded, [0.0] * 4, seen, prune_scale=0.5)
+    assert numbers(crowded.gaussians) == [1, 2, 3]
+    crowded = population([0.5, 0.5, 0.5, 0.5], [0.19, 0.01, 0.01, 0.16])
+    refined(crowded, [2.0, 0.0, 0.0, 2.0], seen, prune_scale=0.5, split_scale=0.05)
+    assert numbers(crowded.gaussians) == [0, 1, 2, 0, 3, 3], "one is cloned, the other split"
+
+
+def test_a_wall_far_behind_cameras_close_together_stays():
+    cameras = [(x, 0.0, 0.0) for x in (-1.0, 0.0, 1.0)]
+    wall = population([0.5] * 3, 20.0)
+    wall.gaussians.means.data[:, 1] = 41.0
+    assert refined(wall, [0.0] * 3, moment(clearance=clearance(*cameras)), prune_scale=1.0).removed == 0
 
 
 def test_children_are_drawn_from_their_parent():
@@ -106,9 +117,9 @@ def test_the_strongest_win_and_the_budget_holds(scores, faint, allowed, scale):
 def test_the_faint_the_huge_and_those_before_a_lens_are_removed(progress):
     crowded = population([0.5, 0.09, 0.5, 0.5, 0.11], [SMALL, SMALL, 0.6, SMALL, 0.4])
     before = crowded.gaussians.detach()
-    change = refined(
-        crowded, [0.0] * 5, moment(progress=progress, clearance=clearance((13.0, 0.2, 0.0), radius=0.3))
-    )
+    before_a_lens = clearance((13.0, 0.2, 0.0), radius=0.3)
+    now = moment(progress=progress, clearance=before_a_lens)
+    change = refined(crowded, [0.0] * 5, now, prune_scale=0.5)
     stay = torch.tensor([0, 4])
     assert same(crowded.gaussians.detach(), before.select(stay))
     assert moments_come_from(crowded, "means") == stay.tolist()

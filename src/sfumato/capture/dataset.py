@@ -17,6 +17,7 @@ from typing import Literal
 import numpy as np
 
 from sfumato.capture.cache import ByteCache, default_cache_bytes
+from sfumato.capture.depth import median_depth
 from sfumato.capture.pixels import Pixels
 from sfumato.capture.points import PointCloud
 from sfumato.capture.random_points import random_points
@@ -26,7 +27,6 @@ from sfumato.errors import CaptureError, ConfigError
 from sfumato.scene.cameras import Camera
 
 AlphaMeaning = Literal["auto", "transparency", "mask"]
-_EXTENT_MARGIN = 1.1
 
 _log = logging.getLogger("sfumato")
 
@@ -102,18 +102,10 @@ class Capture:
         return max(sizes, key=math.prod)
 
     @property
-    def extent(self) -> float:
-        """1.1 times the radius of the training cameras around their mean, scene units.
-
-        Where all cameras stand in one place it is the median distance to the points instead.
-        """
-        centres = np.stack([view.camera.centre_world.numpy() for view in self.train_views])
-        middle = centres.mean(axis=0)
-        distances = np.linalg.norm(self.points.xyz - middle, axis=1)
-        radius = np.linalg.norm(centres - middle, axis=1).max()
-        return float(
-            _EXTENT_MARGIN * (radius if radius > 1e-6 * np.median(distances) else np.median(distances))
-        )
+    def depth(self) -> float:
+        """How far the scene is from the training cameras, by their median, scene units."""
+        poses = np.stack([view.camera.camera_from_world.numpy() for view in self.train_views])
+        return median_depth(poses, self.points.xyz)
 
     def require_pixels(self) -> None:
         """Refuse to train on nothing.

@@ -15,6 +15,7 @@ from sfumato.ops.trace_rays import Hierarchy, trace_rays
 from sfumato.render.colours import colours_of_rays
 from sfumato.render.insert_light import LIGHT_RAYS, light_of, lit, shadowed, sphere_directions
 from sfumato.render.insert_paths import Paths, surfaces, turned
+from sfumato.render.limits import limits_of
 from sfumato.render.meshes import corner_normals, face_normals
 from sfumato.render.output import Render
 from sfumato.render.raytrace import raytrace
@@ -161,12 +162,13 @@ class Stage:
         directions = rays.directions.to(like).reshape(-1, 3)
         origins = rays.origins.to(like).expand_as(rays.directions).reshape(-1, 3)
         m = len(directions)
-        near, far = like.new_full((m,), self.settings.near), like.new_full((m,), self.settings.far)
+        near_far = limits_of(self.settings, like, origins if rays.viewpoint is None else rays.viewpoint)
+        near, far = (like.new_full((m,), limit) for limit in near_far)
         hits = mesh_hits(self._vertices, self._faces, origins, directions, near, far)
         met = (hits.face >= 0).nonzero().squeeze(1)
         unit = torch.nn.functional.normalize(directions[met], dim=1)
         paths = Paths(origins[met], unit, near[met], unit.new_ones(len(met), 3), torch.arange(len(met)))
-        image, covered, distance = self._follow(paths, rays.viewpoint)
+        image, covered, distance = self._follow(paths, near_far[1], rays.viewpoint)
         whole = [render.image.reshape(-1, 3).clone(), render.alpha.reshape(-1).clone()]
         whole[0][met], whole[1][met] = image, 1.0
         depth = None
@@ -190,12 +192,14 @@ class Stage:
             near=paths.near, far=far, degree=degree, hierarchy=self._tree,
         )  # fmt: skip
 
-    def _follow(self, paths: Paths, viewpoint: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+    def _follow(
+        self, paths: Paths, farthest: float, viewpoint: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Colours [p, 3] of paths, and of their first parts alpha [p] and the sum of weighted distances."""
         background = paths.near.new_tensor(self.settings.background)
         image, first = torch.zeros_like(paths.directions), None
         for depth in range(DEPTH + 1):
-            far = torch.full_like(paths.near, self.settings.far)
+            far = torch.full_like(paths.near, farthest)
             hits = mesh_hits(self._vertices, self._faces, paths.origins, paths.directions, paths.near, far)
             met = (hits.face >= 0) & (depth < DEPTH)
             seen, alpha, distance = self._trace(
@@ -251,6 +255,7 @@ class Stage:
         near = (0.5 * (high - low).norm()).expand(LIGHT_RAYS).clone()
         origins = (0.5 * (low + high)).expand_as(directions).clone()
         paths = Paths(origins, directions, near, directions, torch.arange(LIGHT_RAYS))
-        far = near.new_full((LIGHT_RAYS,), max(self.settings.far, 2 * float(near[0])))
+        _, far = limits_of(self.settings, self.gaussians.means, origins)
+        far = near.new_full((LIGHT_RAYS,), max(far, 2 * float(near[0])))
         seen, alpha, _ = self._trace(paths, far)
         return light_of(seen + (1 - alpha)[:, None] * near.new_tensor(self.settings.background), directions)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from sfumato import ops
 from sfumato.render.colours import colours_from
+from sfumato.render.limits import limits_of
 from sfumato.render.output import Render, SeenGaussians
 from sfumato.render.settings import RasterSettings
 from sfumato.render.unscented import rasterize_bent
@@ -50,21 +51,22 @@ def rasterize(gaussians: Gaussians, camera: Camera, settings: RasterSettings = R
     camera_from_world = camera.camera_from_world.to(like)
     size = {"width": camera.width, "height": camera.height}
     opacities = gaussians.opacities
+    centre = -camera_from_world[:3, :3].T @ camera_from_world[:3, 3]
+    near, far = limits_of(settings, like, centre)
     projected = ops.project(
         gaussians.means,
         ops.covariance(gaussians.quats, gaussians.scales),
         camera_from_world,
         camera.intrinsics.to(like),
         **size,
-        near=settings.near,
-        far=settings.far,
+        near=near,
+        far=far,
         blur_px2=settings.blur_px2,
         model=camera.lens.model,
         opacities=opacities,
         antialiased=settings.antialiased,
     )
     visible = projected.radius_px[:, 0] > 0
-    centre = -camera_from_world[:3, :3].T @ camera_from_world[:3, 3]
     channels = colours_from(gaussians, centre, settings, visible)
     background = like.new_tensor(settings.background)
     if settings.depth:

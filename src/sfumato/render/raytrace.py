@@ -8,6 +8,7 @@ from torch import Tensor
 from sfumato import ops
 from sfumato.errors import ConfigError
 from sfumato.render.colours import colours_from, colours_of_rays
+from sfumato.render.limits import limits_of
 from sfumato.render.output import PulledGaussians, Render
 from sfumato.render.settings import TraceSettings
 from sfumato.scene.cameras import Camera
@@ -70,7 +71,8 @@ def _trace(
     gaussians: Gaussians, means: Tensor, rays: Rays, settings: TraceSettings, probe: Tensor | None
 ) -> ops.Traced:
     shape = (means, gaussians.quats, gaussians.scales, gaussians.opacities)
-    limits = {"near": settings.near, "far": settings.far}
+    near, far = limits_of(settings, means, rays.origins if rays.viewpoint is None else rays.viewpoint)
+    limits = {"near": near, "far": far}
     background = means.new_tensor(settings.background)
     eye = rays.viewpoint
     if eye is None and rays.origins.ndim == 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sfumato.errors import ConfigError
-from sfumato.ops.constants import BLUR_PX2, FAR, NEAR
+from sfumato.ops.constants import BLUR_PX2
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,8 @@ class RasterSettings:
         antialiased: divide the energy that the blur adds back out of the opacity (Mip-Splatting's
             2D filter), so that a scene looks alike at other resolutions.
         blur_px2: variance added to every ellipse, px^2.
-        near, far: camera z that is drawn, scene units.
+        near, far: camera z that is drawn, scene units; None: from 0.002 times the median distance of the
+            Gaussians on, without an end.
         depth: render the expected depth too.
         absolute_gradient: gather the absolute gradient of the ellipse centres in the backward pass.
     """
@@ -29,8 +30,8 @@ class RasterSettings:
     colour: str = "sh"
     antialiased: bool = False
     blur_px2: float = BLUR_PX2
-    near: float = NEAR
-    far: float = FAR
+    near: float | None = None
+    far: float | None = None
     depth: bool = True
     absolute_gradient: bool = False
 
@@ -48,7 +49,8 @@ class TraceSettings:
         background: RGB in [0, 1] behind everything.
         sh_degree: highest SH degree evaluated; None: all that the scene has.
         colour: what the scene's ``sh`` stand for, a form of ``ops.colour``: "sh" in all files.
-        near, far: distances along a ray at which hits count, scene units.
+        near, far: distances along a ray at which hits count, scene units; None: from 0.002 times the
+            median distance of the Gaussians on, without an end.
         depth: render the expected depth too.
         absolute_gradient: gather the absolute gradient of the means in the backward pass.
     """
@@ -56,8 +58,8 @@ class TraceSettings:
     background: tuple[float, float, float] = (0.0, 0.0, 0.0)
     sh_degree: int | None = None
     colour: str = "sh"
-    near: float = NEAR
-    far: float = FAR
+    near: float | None = None
+    far: float | None = None
     depth: bool = True
     absolute_gradient: bool = False
 
@@ -88,8 +90,11 @@ def settings_for(renderer: str, *, antialiased: bool = False, **shared) -> Setti
     return TraceSettings(**shared)
 
 
-def _check(near: float, far: float, sh_degree: int | None) -> None:
-    if not 0 < near < far:
-        raise ConfigError(f"near {near} and far {far} must be positive and in this order")
+def _check(near: float | None, far: float | None, sh_degree: int | None) -> None:
+    for name, limit in (("near", near), ("far", far)):
+        if limit is not None and not limit > 0:
+            raise ConfigError(f"{name} is {limit}; give more than 0")
+    if near is not None and far is not None and not near < far:
+        raise ConfigError(f"near {near} and far {far} must be in this order")
     if sh_degree not in (None, 0, 1, 2, 3):
         raise ConfigError(f"sh_degree is {sh_degree}; give 0 to 3, or None for all")

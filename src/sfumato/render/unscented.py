@@ -11,6 +11,7 @@ from sfumato import ops
 from sfumato.errors import ConfigError
 from sfumato.ops.constants import BLUR_PX2
 from sfumato.render.colours import colours_from
+from sfumato.render.limits import limits_of
 from sfumato.render.output import PulledGaussians, Render
 from sfumato.render.settings import RasterSettings
 from sfumato.scene.cameras import Camera
@@ -31,19 +32,20 @@ class BentGaussians(PulledGaussians):
     Attributes:
         gaussians: the scene.
         camera: that saw it.
+        limits: near and far, scene units.
     """
 
     gaussians: Gaussians
     camera: Camera
+    limits: tuple[float, float]
 
     @cached_property
     def ellipses(self) -> ops.Unscented:
         """Where the Gaussians are in the picture, by the unscented transform; found when asked for."""
         g = self.gaussians.detach()
-        width, height = self.camera.size_px
-        return ops.unscented(
-            g.means, g.quats, g.scales, g.opacities, partial(_placed, self.camera), width=width, height=height
-        )
+        (width, height), (near, far) = self.camera.size_px, self.limits
+        size = {"width": width, "height": height, "near": near, "far": far}
+        return ops.unscented(g.means, g.quats, g.scales, g.opacities, partial(_placed, self.camera), **size)
 
 
 def rasterize_bent(gaussians: Gaussians, camera: Camera, settings: RasterSettings) -> Render:
@@ -73,6 +75,7 @@ def rasterize_bent(gaussians: Gaussians, camera: Camera, settings: RasterSetting
     rays = camera_rays(camera, like=like)
     offsets = None if rays.origins.ndim == 1 else rays.origins - rays.viewpoint
     colours = colours_from(gaussians, rays.viewpoint, settings)
+    near, far = limits_of(settings, like, rays.viewpoint)
     # A copy of its own gathers what moves the ellipsoids alone, not the direction that colour is seen from.
     means = gaussians.means.view_as(gaussians.means)
     probe = like.new_zeros(len(like), requires_grad=True) if settings.absolute_gradient else None
@@ -85,8 +88,8 @@ def rasterize_bent(gaussians: Gaussians, camera: Camera, settings: RasterSetting
         rays.viewpoint,
         rays.directions,
         like.new_tensor(settings.background),
-        near=settings.near,
-        far=settings.far,
+        near=near,
+        far=far,
         offsets=offsets,
         absgrad_probe=probe,
         distances=settings.depth,
@@ -97,7 +100,14 @@ def rasterize_bent(gaussians: Gaussians, camera: Camera, settings: RasterSetting
         depth = traced.distance / traced.alpha.clamp_min(_LEAST_ALPHA)
         depth = depth * pixel_directions(camera, like=like)[..., 2]
     seen = BentGaussians(
-        traced.visible, means, probe, rays.viewpoint.detach(), camera.half_image, gaussians, camera
+        traced.visible,
+        means,
+        probe,
+        rays.viewpoint.detach(),
+        camera.half_image,
+        gaussians,
+        camera,
+        (near, far),
     )
     return Render(traced.image, traced.alpha, depth, seen)
 

@@ -18,17 +18,17 @@ _FAR = 1e30
 
 @dataclass(frozen=True)
 class Clearance:
-    """A ball around each training camera in which nothing belongs.
+    """The training cameras, and a ball around each in which nothing belongs.
 
     A Gaussian right before one lens is seen by no other: it explains that photograph and spoils
     every new view.
 
     Attributes:
-        cameras: tree of the camera centres, world frame; None where there are no balls.
-        radius: of the balls, scene units.
+        cameras: tree of the camera centres, world frame.
+        radius: of the balls, scene units; 0: there are none.
     """
 
-    cameras: cKDTree | None = None
+    cameras: cKDTree
     radius: float = 0.0
 
     @staticmethod
@@ -37,17 +37,18 @@ class Clearance:
 
         A capture whose points are random knows nothing of distances and gets none.
         """
-        if share == 0 or capture.points_are_random:
-            return Clearance()
         cameras = cKDTree(np.stack([view.camera.centre_world.numpy() for view in capture.train_views]))
+        if share == 0 or capture.points_are_random:
+            return Clearance(cameras)
         distances, _ = cameras.query(capture.points.xyz)
         return Clearance(cameras, share * float(np.quantile(distances, _QUANTILE)))
 
-    def holds(self, means: Tensor) -> Tensor:
-        """[n] bool: which of the world points [n, 3] lie in a ball."""
-        if self.cameras is None:
-            return torch.zeros(len(means), dtype=torch.bool)
+    def distances(self, means: Tensor) -> Tensor:
+        """[n] distance of world points [n, 3] to the nearest camera, scene units, float64."""
         # A run that diverged is told so when it is saved, not here.
         finite = np.nan_to_num(means.detach().numpy(), nan=_FAR, posinf=_FAR, neginf=-_FAR)
-        distances, _ = self.cameras.query(finite, distance_upper_bound=self.radius)
-        return torch.from_numpy(np.isfinite(distances))
+        return torch.from_numpy(self.cameras.query(finite)[0])
+
+    def holds(self, means: Tensor) -> Tensor:
+        """[n] bool: which of the world points [n, 3] lie in a ball."""
+        return self.distances(means) < self.radius

@@ -14,7 +14,7 @@ class Rates:
     """Learning rates of Adam.
 
     Attributes:
-        means_start: of the means at the start, times the extent of the cameras.
+        means_start: of the means at the start, times how far the scene is from the cameras.
         means_end: the same at the end; in between it falls log-linearly.
         log_scales: of the log scales.
         quats: of the quaternions.
@@ -23,13 +23,13 @@ class Rates:
         sh_rest: of all other SH coefficients.
         exposure: of the exposure of each photograph.
         pose_rotations: of the corrections of poses, radians.
-        pose_translations: the same, times the extent of the cameras.
+        pose_translations: the same, times how far the scene is from the cameras.
         cool_from: share of the run from where every rate but that of the means falls.
         end_factor: share of itself to which it falls, log-linearly, at the end.
     """
 
-    means_start: float = 3.2e-4
-    means_end: float = 3.2e-6
+    means_start: float = 4e-4
+    means_end: float = 4e-6
     log_scales: float = 1e-2
     quats: float = 2e-3
     logit_opacities: float = 5e-2
@@ -37,7 +37,7 @@ class Rates:
     sh_rest: float = 1.5e-3
     exposure: float = 1e-3
     pose_rotations: float = 5e-4
-    pose_translations: float = 5e-4
+    pose_translations: float = 6e-4
     cool_from: float = 0.6
     end_factor: float = 0.05
 
@@ -99,24 +99,25 @@ class AdcConfig:
         absolute_gradient: sum the absolute gradient over pixels, so that opposed pulls do not cancel.
         threshold: mean gradient of the ellipse centre, in halves of the image, above which a
             Gaussian is a candidate; the strongest are taken first.
-        split_scale: candidates larger than this times the extent are split, others cloned.
+        split_scale: candidates larger than this times the distance of the nearest camera are split, others
+            cloned.
         prune_opacity: Gaussians below are removed.
-        prune_scale: Gaussians larger than this times the extent are removed.
+        prune_scale: Gaussians larger than this times the distance of the nearest camera are removed.
         reset_opacity_every: steps after which opacities are cut to twice ``prune_opacity``; 0: never.
         noise: strength of noise on the means, as in ``McmcConfig``; 0: none.
         opacity_weight: weight of the mean opacity in the loss: what is not needed fades.
-        scale_weight: weight of the mean scale, in units of the extent.
+        scale_weight: weight of the mean scale, in units of the distance from the camera that looks.
     """
 
     absolute_gradient: bool = True
     threshold: float = 1e-4
-    split_scale: float = 0.003
+    split_scale: float = 0.005
     prune_opacity: float = 0.005
-    prune_scale: float = 0.5
+    prune_scale: float = 1.0
     reset_opacity_every: int = 0
     noise: float = 0.0
     opacity_weight: float = 0.06
-    scale_weight: float = 0.1
+    scale_weight: float = 0.08
 
     def __post_init__(self) -> None:
         if not 0 <= self.prune_opacity < 0.5:
@@ -128,18 +129,19 @@ class McmcConfig:
     """Densification as sampling (Kheradmand et al. 2024).
 
     Attributes:
-        noise: strength of the noise on the means, times their learning rate.
+        noise: strength of the noise on the means, times their learning rate and the square of their
+            scales; lengths are in units of how far the scene is from the cameras.
         dead_opacity: Gaussians below are moved to live ones.
         growth: the number grows by at most this factor at a refinement.
         opacity_weight: weight of the mean opacity in the loss.
-        scale_weight: weight of the mean scale, in units of the extent.
+        scale_weight: weight of the mean scale, in units of the distance from the camera that looks.
     """
 
-    noise: float = 5e5
+    noise: float = 1e7
     dead_opacity: float = 0.005
     growth: float = 1.5
     opacity_weight: float = 0.01
-    scale_weight: float = 0.01
+    scale_weight: float = 0.008
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ from sfumato.train.target import make_target
 
 # Photographs that are decoded ahead of their turn.
 _AHEAD = 4
+# The nearest that a Gaussian is taken to be where its size is judged, in units of the scene's depth.
+_LEAST_DISTANCE = 0.2
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def train_step(state: TrainState, view: View, number: int, config: TrainConfig) 
     loss = ops.photometric_loss(
         image, target.image, target.weight, ssim_weight=config.ssim_weight, pixel_loss=config.pixel_loss
     )
-    penalty = state.densifier.penalty(gaussians, state.extent)
+    penalty = state.densifier.penalty(gaussians, _distances(state, camera))
     (loss if penalty is None else loss + penalty).backward()
 
     if watched:
@@ -130,6 +132,13 @@ def _camera(state: TrainState, camera: Camera, number: int, config: TrainConfig,
         return state.poses.refined(camera, number)
 
 
+@torch.no_grad()
+def _distances(state: TrainState, camera: Camera) -> torch.Tensor:
+    """[n] from the camera, at least a share of how far the scene is: a few near ones are not all."""
+    means = state.population.gaussians.means
+    return (means - camera.centre_world.to(means)).norm(dim=1).clamp_min(_LEAST_DISTANCE * state.depth)
+
+
 def _settings(
     state: TrainState, config: TrainConfig, background: tuple[float, float, float], degree: int, watched: bool
 ) -> Settings:
@@ -152,7 +161,7 @@ def _descend(
         render.seen.visible,
         config.rates,
         progress=progress,
-        extent=state.extent,
+        depth=state.depth,
         sh_degree=degree,
         colour=config.colour,
         step=state.step,
@@ -169,8 +178,8 @@ def _moment(state: TrainState, config: TrainConfig, progress: float) -> Moment:
         step=state.step,
         progress=progress,
         allowed=grown_count(config.schedule, state.start_count, state.cap, progress),
-        means_rate=rate_of(config.rates, "means", progress) * state.extent,
-        extent=state.extent,
+        means_rate=rate_of(config.rates, "means", progress) * state.depth,
+        depth=state.depth,
         clearance=state.clearance,
         generator=state.generator,
     )

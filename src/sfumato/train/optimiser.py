@@ -20,7 +20,7 @@ def optimise(
     rates: Rates,
     *,
     progress: float,
-    extent: float,
+    depth: float,
     sh_degree: int,
     colour: str,
     step: int,
@@ -32,7 +32,7 @@ def optimise(
         seen: [n] bool.
         rates: learning rates.
         progress: share of the run that is done.
-        extent: of the cameras; the rate of the means is relative to it.
+        depth: how far the scene is from the cameras; the rate of the means is relative to it.
         sh_degree: degree in use; higher coefficients are not touched.
         colour: what is trained of it.
         step: 1 at the first step.
@@ -44,6 +44,6 @@ def optimise(
             rate[:3] = rate_of(rates, "sh_base", progress)
             rate *= RATE[colour]
         else:
-            rate = rate_of(rates, f.name, progress) * (extent if f.name == "means" else 1.0)
+            rate = rate_of(rates, f.name, progress) * (depth if f.name == "means" else 1.0)
         adam_step(param.detach(), param.grad, first, second, seen, rate=rate, step=step)
     population.clear_gradients()

@@ -28,25 +28,25 @@ class Poses:
 
     Args:
         given: [n, 4, 4] float64 camera_from_world of the training views.
-        extent: of the cameras, scene units.
+        depth: how far the scene is from the cameras, scene units.
     """
 
-    def __init__(self, given: Tensor, extent: float):
-        self._extent = extent
-        # Rotation vectors in radians and velocities in extents.
+    def __init__(self, given: Tensor, depth: float):
+        self._depth = depth
+        # Rotation vectors in radians and velocities in depths.
         self._twists = torch.zeros(len(given), 6, requires_grad=True)
         self._moments = torch.zeros(2, len(given), 6)
         self._visits = torch.zeros(len(given), dtype=torch.int64)
-        self._shared = _shared_motions(given, extent)
+        self._shared = _shared_motions(given, depth)
         # numpy's einsum adds in one order, whatever the number of threads.
         normal = np.einsum("nik,nil->kl", self._shared, self._shared)
         # Cameras in one place, or a single one, leave some of the seven motions to be the same.
         self._inverse = np.linalg.pinv(normal, rcond=1e-9, hermitian=True)
 
     @classmethod
-    def of(cls, views: Sequence[View], extent: float) -> Poses:
+    def of(cls, views: Sequence[View], depth: float) -> Poses:
         """Corrections of the cameras of training views, all zero."""
-        return cls(torch.stack([view.camera.camera_from_world.double() for view in views]), extent)
+        return cls(torch.stack([view.camera.camera_from_world.double() for view in views]), depth)
 
     def refined(self, camera: Camera, view: int) -> Camera:
         """The camera of photograph ``view``, corrected; one that moves in its own frame throughout.
@@ -54,7 +54,7 @@ class Poses:
         Gradients: the twist of the photograph, through camera_from_world and the shutter's.
         """
         turn, velocity = self._twists[view].to(camera.camera_from_world).split(3)
-        correction = rigid_from_twist(torch.cat([turn, self._extent * velocity]))
+        correction = rigid_from_twist(torch.cat([turn, self._depth * velocity]))
         shutter = camera.shutter
         if shutter is not None:
             shutter = replace(shutter, camera_from_world_end=correction @ shutter.camera_from_world_end)
@@ -65,7 +65,7 @@ class Poses:
 
         Args:
             view: its number.
-            rates: of rotations, radians, and of translations, extents.
+            rates: of rotations, radians, and of translations, depths.
         """
         grad, self._twists.grad = self._twists.grad, None
         row = slice(view, view + 1)
@@ -135,14 +135,14 @@ def _described(view: View, refined: Camera) -> dict:
     }
 
 
-def _shared_motions(given: Tensor, extent: float) -> np.ndarray:
-    """[n, 6, 7] twists, in radians and extents, that turn, shift and scale the world as one.
+def _shared_motions(given: Tensor, depth: float) -> np.ndarray:
+    """[n, 6, 7] twists, in radians and depths, that turn, shift and scale the world as one.
 
     The world turns and scales about the middle of the cameras, which keeps the numbers of a size.
     """
     rotations, translations = given[:, :3, :3], given[:, :3, 3]
     centres = -(rotations.mT @ translations[..., None])[..., 0]
-    middle = (rotations @ centres.mean(dim=0) + translations) / extent
+    middle = (rotations @ centres.mean(dim=0) + translations) / depth
     turns = torch.cat([rotations, cross_matrix(middle) @ rotations], dim=1)
     shifts = torch.cat([torch.zeros_like(rotations), rotations], dim=1)
     scaling = torch.cat([torch.zeros_like(middle), middle], dim=1)[..., None]

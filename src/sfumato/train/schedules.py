@@ -12,7 +12,7 @@ def log_linear(start: float, end: float, progress: float) -> float:
 
 
 def rate_of(rates: Rates, name: str, progress: float) -> float:
-    """Learning rate of the parameter ``name``; that of the means is per unit of extent."""
+    """Learning rate of the parameter ``name``; that of the means is in units of the scene's depth."""
     if name == "means":
         return log_linear(rates.means_start, rates.means_end, progress)
     start = getattr(rates, name)

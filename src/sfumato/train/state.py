@@ -32,8 +32,8 @@ class TrainState:
         exposure: of each photograph, or None.
         sampler: what is visited next.
         generator: source of all randomness but the sampler's shuffles, which share it.
-        extent: of the cameras, scene units.
-        clearance: free space around the cameras.
+        depth: how far the scene is from the cameras, scene units.
+        clearance: the cameras, and the free space around them.
         start_count, cap: number of Gaussians at the start, and the most there may be.
         background: RGB behind transparent pictures.
         step: steps done.
@@ -48,7 +48,7 @@ class TrainState:
     exposure: Exposure | None
     sampler: ViewSampler
     generator: torch.Generator
-    extent: float
+    depth: float
     clearance: Clearance
     start_count: int
     cap: int
@@ -98,9 +98,9 @@ def start(capture: Capture, config: TrainConfig, *, cap: int, init: Gaussians | 
         ConfigError: ``init`` holds no Gaussians.
     """
     generator = torch.Generator().manual_seed(config.seed)
-    extent = capture.extent
     if init is None:
-        init = gaussians_from_points(capture.points, sh_degree=config.highest_degree, extent=extent)
+        cameras = Clearance.of(capture, 0.0)
+        init = gaussians_from_points(capture.points, sh_degree=config.highest_degree, clearance=cameras)
     else:
         init = _with_degree(init, config.highest_degree)
     if len(init) == 0:
@@ -114,7 +114,7 @@ def start(capture: Capture, config: TrainConfig, *, cap: int, init: Gaussians | 
 def _first(
     capture: Capture, config: TrainConfig, init: Gaussians, cap: int, generator: torch.Generator
 ) -> TrainState:
-    views, extent = capture.train_views, capture.extent
+    views, depth = capture.train_views, capture.depth
     return TrainState(
         population=Population.starting_with(init),
         densifier=make_densifier(config),
@@ -122,12 +122,12 @@ def _first(
         exposure=Exposure(len(views)) if config.exposure else None,
         sampler=ViewSampler(len(views), generator),
         generator=generator,
-        extent=extent,
+        depth=depth,
         clearance=Clearance.of(capture, config.clearance),
         start_count=len(init),
         cap=cap,
         background=capture.background or (0.0, 0.0, 0.0),
-        poses=Poses.of(views, extent) if config.refine_poses else None,
+        poses=Poses.of(views, depth) if config.refine_poses else None,
         colour=config.colour,
     )
 

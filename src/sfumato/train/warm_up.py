@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from scipy.spatial import cKDTree
 
 from sfumato import machine
 from sfumato.capture.pixels import Pixels
@@ -171,8 +172,8 @@ def _state(config: TrainConfig) -> TrainState:
         poses=Poses(torch.eye(4, dtype=torch.float64)[None], 1.0) if config.refine_poses else None,
         sampler=ViewSampler(1, generator),
         generator=generator,
-        extent=1.0,
-        clearance=Clearance(),
+        depth=1.0,
+        clearance=Clearance(cKDTree(np.zeros((1, 3)))),
         start_count=_GAUSSIANS,
         cap=2 * _GAUSSIANS,
         background=(0.0, 0.0, 0.0),

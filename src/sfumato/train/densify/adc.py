@@ -36,10 +36,10 @@ class AdaptiveDensityControl:
         self._pull: Tensor | None = None
         self._views: Tensor | None = None
 
-    def penalty(self, gaussians: Gaussians, extent: float) -> Tensor | None:
+    def penalty(self, gaussians: Gaussians, distances: Tensor) -> Tensor | None:
         config = self.config
         return opacity_and_scale(
-            gaussians, extent, opacity_weight=config.opacity_weight, scale_weight=config.scale_weight
+            gaussians, distances, opacity_weight=config.opacity_weight, scale_weight=config.scale_weight
         )
 
     def observe(self, render: Render) -> None:
@@ -57,48 +57,50 @@ class AdaptiveDensityControl:
         if growing and config.reset_opacity_every and now.step % config.reset_opacity_every == 0:
             _cut_opacities(population, 2 * config.prune_opacity)
         if config.noise:
-            shake(population.gaussians, config.noise * now.means_rate, now.generator)
+            shake(population.gaussians, config.noise * now.means_rate / now.depth**2, now.generator)
         if now.step % schedule.refine_every:
             return None
         before = len(population)
         with torch.no_grad():
-            keep = self._worth_keeping(population.gaussians, now)
+            gaussians = population.gaussians
+            distances = now.clearance.distances(gaussians.means)
+            sizes = gaussians.scales.amax(dim=1) / distances
+            keep = (
+                (gaussians.opacities >= config.prune_opacity)
+                & (sizes <= config.prune_scale)
+                & (distances >= now.clearance.radius)
+            )
             grow = torch.zeros_like(keep)
             if growing and self._pull is not None:
                 score = self._pull / self._views.clamp_min(1)
                 grow = _strongest(score, keep & (score > config.threshold), now.allowed - int(keep.sum()))
-            added = self._rebuild(population, keep, grow, now)
+            split = grow & (sizes > config.split_scale)
+            _rebuild(population, keep, grow, split, now.generator)
+            added = int(grow.sum())
         self._pull = self._views = None
         return Refinement(added, before + added - len(population))
-
-    def _worth_keeping(self, gaussians: Gaussians, now: Moment) -> Tensor:
-        largest = gaussians.scales.amax(dim=1)
-        opaque = gaussians.opacities >= self.config.prune_opacity
-        small = largest <= self.config.prune_scale * now.extent
-        return opaque & small & ~now.clearance.holds(gaussians.means)
-
-    def _rebuild(self, population: Population, keep: Tensor, grow: Tensor, now: Moment) -> int:
-        old = population.gaussians.detach()
-        large = old.scales.amax(dim=1) > self.config.split_scale * now.extent
-        split, clone = grow & large, grow & ~large
-        stay = (keep & ~split).nonzero().squeeze(1)
-        twice = split.nonzero().squeeze(1).repeat(2)
-        copies = clone.nonzero().squeeze(1)
-        source = torch.cat([stay, copies, twice])
-        values = old.select(source)
-        fresh = torch.ones(len(source), dtype=torch.bool)
-        fresh[: len(stay)] = False
-        children = slice(len(stay) + len(copies), None)
-        if len(twice):
-            _scatter_children(values, children, now.generator)
-        population.rearrange(source, fresh, values)
-        return int(grow.sum())
 
     def state_dict(self) -> dict:
         return {"pull": self._pull, "views": self._views}
 
     def load_state_dict(self, saved: dict) -> None:
         self._pull, self._views = saved["pull"], saved["views"]
+
+
+def _rebuild(
+    population: Population, keep: Tensor, grow: Tensor, split: Tensor, generator: torch.Generator
+) -> None:
+    """Leave out those not to ``keep``, replace those to ``split`` by two, and copy the others to ``grow``."""
+    stay = (keep & ~split).nonzero().squeeze(1)
+    twice = split.nonzero().squeeze(1).repeat(2)
+    copies = (grow & ~split).nonzero().squeeze(1)
+    source = torch.cat([stay, copies, twice])
+    values = population.gaussians.detach().select(source)
+    fresh = torch.ones(len(source), dtype=torch.bool)
+    fresh[: len(stay)] = False
+    if len(twice):
+        _scatter_children(values, slice(len(stay) + len(copies), None), generator)
+    population.rearrange(source, fresh, values)
 
 
 def _strongest(score: Tensor, candidates: Tensor, budget: int) -> Tensor:

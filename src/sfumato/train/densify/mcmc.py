@@ -32,10 +32,10 @@ class MarkovChain:
     schedule: Schedule
     absolute_gradient = False
 
-    def penalty(self, gaussians: Gaussians, extent: float) -> Tensor | None:
+    def penalty(self, gaussians: Gaussians, distances: Tensor) -> Tensor | None:
         config = self.config
         return opacity_and_scale(
-            gaussians, extent, opacity_weight=config.opacity_weight, scale_weight=config.scale_weight
+            gaussians, distances, opacity_weight=config.opacity_weight, scale_weight=config.scale_weight
         )
 
     def observe(self, render: Render) -> None:
@@ -46,7 +46,7 @@ class MarkovChain:
         due = now.step % self.schedule.refine_every == 0
         if due and self.schedule.refine_from <= now.progress < self.schedule.refine_until:
             change = self._relocate_and_grow(population, now)
-        shake(population.gaussians, self.config.noise * now.means_rate, now.generator)
+        shake(population.gaussians, self.config.noise * now.means_rate / now.depth**2, now.generator)
         return change
 
     def _relocate_and_grow(self, population: Population, now: Moment) -> Refinement | None:

@@ -8,13 +8,15 @@ from sfumato.scene.gaussians import Gaussians
 
 
 def opacity_and_scale(
-    gaussians: Gaussians, extent: float, *, opacity_weight: float, scale_weight: float
+    gaussians: Gaussians, distances: Tensor, *, opacity_weight: float, scale_weight: float
 ) -> Tensor | None:
-    """Term of the loss: the mean opacity, and the mean scale in units of the extent.
+    """Term of the loss: the mean opacity, and the mean scale in units of the distance from the camera.
+
+    What is far may be large: it looks small.
 
     Args:
         gaussians: n of them.
-        extent: of the cameras, scene units.
+        distances: [n] from the camera that looks, scene units.
         opacity_weight, scale_weight: factors of the two; with both 0 there is no term.
 
     Returns:
@@ -26,4 +28,5 @@ def opacity_and_scale(
     """
     if opacity_weight == 0 and scale_weight == 0:
         return None
-    return opacity_weight * gaussians.opacities.mean() + scale_weight / extent * gaussians.scales.mean()
+    sizes = gaussians.scales.mean(dim=1) / distances
+    return opacity_weight * gaussians.opacities.mean() + scale_weight * sizes.mean()

@@ -31,8 +31,8 @@ class Moment:
         progress: share of the run that is done.
         allowed: number of Gaussians allowed now.
         means_rate: learning rate of the means in this step, scene units.
-        extent: of the cameras, scene units.
-        clearance: where no Gaussian belongs.
+        depth: how far the scene is from the cameras, scene units.
+        clearance: the cameras, and where no Gaussian belongs.
         generator: source of random numbers.
     """
 
@@ -40,7 +40,7 @@ class Moment:
     progress: float
     allowed: int
     means_rate: float
-    extent: float
+    depth: float
     clearance: Clearance
     generator: torch.Generator
 
@@ -50,8 +50,8 @@ class Densifier(Protocol):
 
     absolute_gradient: bool
 
-    def penalty(self, gaussians: Gaussians, extent: float) -> Tensor | None:
-        """A term to add to the loss, or None."""
+    def penalty(self, gaussians: Gaussians, distances: Tensor) -> Tensor | None:
+        """A term to add to the loss, or None; ``distances`` [n] are from the camera of the step."""
 
     def observe(self, render: Render) -> None:
         """See a render after its backward pass, while the number of Gaussians may grow."""

@@ -18,6 +18,7 @@ import numpy as np
 
 from sfumato.capture.cache import ByteCache, default_cache_bytes
 from sfumato.capture.depth import median_depth
+from sfumato.capture.offset import Offset, near_origin
 from sfumato.capture.pixels import Pixels
 from sfumato.capture.points import PointCloud
 from sfumato.capture.random_points import random_points
@@ -74,6 +75,8 @@ class Capture:
         test_names: views held out.
         split_rule: how they were chosen, in words.
         background: RGB in [0, 1] behind transparent pictures; None where none is.
+        offset: of the world frame here from the dataset's, which is another one where float32 could not
+            tell its positions apart: add it to a position here to get the dataset's.
     """
 
     path: Path
@@ -84,6 +87,7 @@ class Capture:
     split_rule: str
     background: tuple[float, float, float] | None
     _cache: ByteCache[Pixels] = field(repr=False, compare=False)
+    offset: Offset = (0.0, 0.0, 0.0)
 
     @property
     def train_views(self) -> tuple[View, ...]:
@@ -166,6 +170,7 @@ def load_capture(
     path = Path(path)
     source = read_source(path)
     _check_frames(source, path)
+    source, offset = near_origin(source, path)
     transparent = alpha == "transparency" or (alpha == "auto" and source.has_transparency)
     max_bytes = default_cache_bytes() if cache_bytes is None else cache_bytes
 
@@ -194,7 +199,7 @@ def load_capture(
         # Random points are drawn in what pinholes see.
         pinholes = views if undistort else planned(True)[0]
         points = random_points([view for view in pinholes if view.name not in test_names], seed=seed)
-    return Capture(path, views, points, source.points is None, test_names, rule, background, cache)
+    return Capture(path, views, points, source.points is None, test_names, rule, background, cache, offset)
 
 
 def _check_options(downscale, test_every, alpha, background, cache_bytes) -> None:

@@ -28,7 +28,7 @@ class PointCloud:
     """n coloured points.
 
     Attributes:
-        xyz: [n, 3] float32, world frame, scene units.
+        xyz: [n, 3] world frame, scene units; float64 as read from files, float32 in a capture.
         rgb: [n, 3] uint8, sRGB-encoded.
     """
 
@@ -53,7 +53,7 @@ def finite_points(xyz: np.ndarray, rgb: np.ndarray, path: Path) -> PointCloud | 
     if not keep.any():
         _log.warning("%s holds no points; training will start from random points", path)
         return None
-    return PointCloud(np.ascontiguousarray(xyz[keep], np.float32), np.ascontiguousarray(rgb[keep], np.uint8))
+    return PointCloud(np.ascontiguousarray(xyz[keep], np.float64), np.ascontiguousarray(rgb[keep], np.uint8))
 
 
 def read_ply_points(path: Path) -> PointCloud | None:

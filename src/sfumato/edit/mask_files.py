@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from sfumato.capture.offset import near_origin
 from sfumato.capture.readers import read_source
 from sfumato.capture.readers.masks import MaskFolder, masks_in
 from sfumato.capture.views import plan_views
@@ -23,10 +24,14 @@ def read_masked_views(data: Path, masks: Path) -> list[MaskedView]:
             as training takes them (any of the usual extensions, or added to the whole name as COLMAP
             does); those without one are left out.
 
+    Returns:
+        The views, in the frame of the scenes that are trained on the dataset.
+
     Raises:
         CaptureError: the dataset or a mask is broken, or no photograph has a mask.
     """
-    every = read_source(data).frames
+    source, _ = near_origin(read_source(data), data)
+    every = source.frames
     found = masks_in(MaskFolder(masks), every)
     frames = [replace(frame, mask_path=path) for frame, path in zip(every, found, strict=True) if path]
     if not frames:

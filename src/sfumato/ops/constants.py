@@ -20,7 +20,7 @@ TANGENT_LIMIT = 1.3
 EXTENT_SIGMAS = 3.33
 # Radii are int32; this bound is exact in float32 and far beyond any image.
 RADIUS_MAX_PX = 2**30
-# Camera z kept by default, scene units; the field's defaults.
+# Camera z kept by default, scene units: gsplat's. Renders of scenes derive theirs in render.limits.
 NEAR = 0.01
 FAR = 1e10
 

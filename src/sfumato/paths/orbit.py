@@ -93,9 +93,9 @@ def orbit_of_cameras(cameras: Sequence[Camera], up: Sequence[float] | None = Non
     rise = np.median(arms @ axis)
     across = arms - (arms @ axis)[:, None] * axis
     distance = np.median(np.linalg.norm(across, axis=1))
-    begin = _unit(across[0], np.cross(axis, np.eye(3)[np.argmin(np.abs(axis))]))
+    begin = _unit(across[0] / (distance or 1.0), np.cross(axis, np.eye(3)[np.argmin(np.abs(axis))]))
     first, last = _covered(across, begin, np.cross(axis, begin))
-    start = target + rise * axis + max(distance, 1e-6) * begin
+    start = target + rise * axis + (distance or 1.0) * begin
     fov_deg = float(np.median([field_of_view_deg(camera) for camera in cameras]))
     return Orbit(target, start, axis, fov_deg, (first, last))
 
@@ -120,7 +120,7 @@ def orbit_of_scene(gaussians: Gaussians, up: Sequence[float] = Y_DOWN) -> Orbit:
     # The world of structure from motion looks along +z first, so the orbit begins on the near side.
     side = _unit(np.array([0.0, 0.0, -1.0]) + axis * axis[2], side)
     rise = np.radians(_RISE_DEG)
-    away = max(_AWAY * radius, 1e-6)
+    away = _AWAY * (radius or 1.0)
     start = target + away * (np.cos(rise) * side + np.sin(rise) * axis)
     return Orbit(target, start, axis, DEFAULT_FOV_DEG)
 

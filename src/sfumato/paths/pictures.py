@@ -92,7 +92,9 @@ def _depth_painter(
 
     def paint(camera: Camera) -> np.ndarray:
         render = shown(camera)
-        share = (1 / render.depth.clamp_min(1e-9) - 1 / far) / max(1 / near - 1 / far, 1e-12)
+        # Of near, so that units do not matter.
+        inverse = near / render.depth.clamp_min(1e-6 * near)
+        share = (inverse - near / far) / max(1 - near / far, 1e-6)
         picture = colour_map(share.clamp(0, 1).numpy())
         return np.where((render.alpha >= _LEAST_ALPHA).numpy()[..., None], picture, 0).astype(np.uint8)
 
@@ -111,7 +113,7 @@ def _range(shown: Callable[[Camera], Render], cameras: Sequence[Camera]) -> tupl
         if len(depths):
             found.append(np.quantile(depths, [_TAIL, 1 - _TAIL]))
     near, far = np.median(found, axis=0) if found else (1.0, 2.0)
-    return max(float(near), 1e-6), max(float(far), 1e-6)
+    return float(near), float(far)
 
 
 def _normals(scene: Gaussians, normals: Tensor, camera: Camera, settings: Settings) -> np.ndarray:

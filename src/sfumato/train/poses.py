@@ -98,13 +98,16 @@ class Poses:
         self._moments, self._visits = saved["moments"].clone(), saved["visits"].clone()
 
 
-def write_cameras(path: Path, views: Sequence[View], poses: Poses) -> None:
+def write_cameras(
+    path: Path, views: Sequence[View], poses: Poses, *, offset: Sequence[float] = (0.0, 0.0, 0.0)
+) -> None:
     """Write the given and the refined pose of every training view as JSON.
 
     Args:
         path: the file.
         views: training views, in the order of ``poses``.
         poses: their corrections.
+        offset: of the world frame from the dataset's, as ``Capture.offset``.
 
     Raises:
         SfumatoError: the file cannot be written.
@@ -115,7 +118,7 @@ def write_cameras(path: Path, views: Sequence[View], poses: Poses) -> None:
         for key in ("rotation_deg", "shift")
         for name, measure in (("median", median), ("max", max))
     }
-    write_json(path, {"version": 1, **summary, "cameras": cameras})
+    write_json(path, {"version": 1, **summary, "offset": list(offset), "cameras": cameras})
 
 
 def _described(view: View, refined: Camera) -> dict:

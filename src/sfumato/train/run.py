@@ -128,6 +128,7 @@ def run_training(
         "points": state.start_count,
         "estimated_memory_bytes": plan.memory_bytes,
         "resolution": plan.size_px,
+        "offset": list(capture.offset),
         "original_resolution": plan.original_size_px,
     }
     with folder.held():
@@ -237,7 +238,9 @@ class _Run:
         save_checkpoint(self._folder.checkpoints, state, self._options, self._identity)
         save(state.gaussians, self._folder.scene)
         if state.poses:
-            write_cameras(self._folder.cameras, self._capture.train_views, state.poses)
+            write_cameras(
+                self._folder.cameras, self._capture.train_views, state.poses, offset=self._capture.offset
+            )
         self._saved_at_s = time.monotonic()
         self._saving_s = self._saved_at_s - began
 

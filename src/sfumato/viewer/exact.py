@@ -191,9 +191,9 @@ def _depth_picture(depth: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, tu
     """False colours of depths [h, w], dark where nothing is, and the range they tell apart."""
     solid = depth[alpha >= _SOLID]
     near, far = np.quantile(solid, [_NEAR_SHARE, _FAR_SHARE]) if len(solid) else (1.0, 2.0)
-    near = max(float(near), 1e-6)
+    near = float(near)
     far = max(float(far), 1.05 * near)
-    share = np.log(np.maximum(depth, 1e-6) / near) / math.log(far / near)
+    share = np.log(np.maximum(depth / near, 1e-6)) / math.log(far / near)
     stops, table = np.linspace(0, 1, len(_DEPTH_COLOURS)), np.array(_DEPTH_COLOURS, np.float64)
     picture = np.stack([np.interp(share, stops, table[:, channel]) for channel in range(3)], axis=-1)
     return np.where(alpha[..., None] >= _LEAST_ALPHA, picture, 0).round().astype(np.uint8), (near, far)

@@ -60,7 +60,7 @@ def place(gaussians: Gaussians, cameras: Sequence[Camera]) -> Placing:
         middle = np.median(means, axis=0)
         radius = float(1.2 * np.quantile(np.linalg.norm(means - middle, axis=1), 0.7))
         up, centres = DEFAULT_UP, np.zeros((0, 3))
-    radius = radius if np.isfinite(radius) and radius > 1e-9 else 1.0
+    radius = radius if np.isfinite(radius) and radius > 0 else 1.0
     low, high = np.quantile(means, [0.005, 0.995], axis=0)
     margin = 0.02 * (high - low) + 1e-6 * radius
     corners = (low - margin, high + margin)

@@ -83,7 +83,7 @@ export function lookModifier(frame) {
         }
         if (${i.mode} == 1) {
           float lookZ = dot(lookPlace - ${i.eye}, ${i.forward});
-          ${o.gsplat}.rgba.rgb = lookDepth(log(max(lookZ, 1e-6) / ${i.range}.x) / log(${i.range}.y / ${i.range}.x));
+          ${o.gsplat}.rgba.rgb = lookDepth(log(max(lookZ / ${i.range}.x, 1e-6)) / log(${i.range}.y / ${i.range}.x));
         } else if (${i.mode} == 2) {
           vec3 lookN = ${i.sign} * lookNormal(${o.gsplat}, ${i.sign} * (${i.eye} - lookPlace));
           ${o.gsplat}.rgba.rgb = 0.5 + 0.5 * lookTurned(${i.upright}, lookN);

@@ -1,0 +1,60 @@
+"""Captures far from the origin, as in map coordinates, where float32 cannot tell their places apart."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from math import floor, log10
+from pathlib import Path
+
+import numpy as np
+
+from sfumato.capture.depth import median_depth
+from sfumato.capture.readers import Source
+
+_log = logging.getLogger("sfumato")
+
+# Cameras in one place differ by rounding alone.
+_SAME_PLACE = 1e-9
+# From here on float32 is off by more than a twentieth of a pixel of an ordinary photograph.
+_FAR_OFF = 1000.0
+
+Offset = tuple[float, float, float]
+
+
+def near_origin(source: Source, path: Path) -> tuple[Source, Offset]:
+    """The dataset with its cameras near the origin, and what was taken off the positions for it.
+
+    Only a dataset whose cameras stand more than a thousand times farther from the origin than the scene
+    from them is moved, by round numbers.
+
+    Args:
+        source: as read, in float64.
+        path: of the dataset, for the warning.
+
+    Returns:
+        The source, whose points are float32, and the offset (0, 0, 0 where nothing was moved): a position
+        in the dataset's frame is one in the new frame plus the offset.
+    """
+    poses = np.stack([frame.camera_from_world for frame in source.frames])
+    centres = -np.einsum("nji,nj->ni", poses[:, :3, :3], poses[:, :3, 3])
+    middle, points = np.median(centres, axis=0), source.points
+    spread = np.linalg.norm(centres - middle, axis=1).max()
+    depth = median_depth(poses, points.xyz) if points is not None else spread
+    offset, away = np.zeros(3), np.linalg.norm(middle)
+    if away > _FAR_OFF * depth and depth > _SAME_PLACE * away:
+        unit = 10.0 ** floor(log10(depth))
+        offset = np.round(middle / unit) * unit
+        poses = poses.copy()
+        poses[:, :3, 3] += poses[:, :3, :3] @ offset
+        frames = zip(source.frames, poses, strict=True)
+        source = replace(source, frames=tuple(replace(f, camera_from_world=pose) for f, pose in frames))
+        _log.warning(
+            "%s: the cameras stand around (%s), too far from the origin for the float32 of scene files: "
+            "the scene is kept about that point, which config.json names as its offset",
+            path,
+            ", ".join(f"{value:.15g}" for value in offset),
+        )
+    if points is not None:
+        points = replace(points, xyz=np.ascontiguousarray(points.xyz - offset, np.float32))
+    return replace(source, points=points), tuple(offset.tolist())

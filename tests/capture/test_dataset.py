@@ -234,4 +234,4 @@ def test_cameras_in_one_place_are_told_and_random_points_keep_a_distance(tmp_pat
     assert not any("spread away" in words for words in said)
     distances = np.linalg.norm(capture.points.xyz - place, axis=1)
     assert capture.points_are_random and distances.min() > 0.1 and np.median(distances) > 0.5
-    assert 0.1 < capture.extent < 10
+    assert 0.1 < capture.depth < 10

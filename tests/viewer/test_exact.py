@@ -145,6 +145,11 @@ def test_a_wish_that_is_none_is_refused(subject, change):
         read_wish(body, subject.photographs)
 
 
+def test_a_whole_number_beyond_all_floats_is_a_far_place(subject):
+    wish = read_wish(asked_from(camera_at(0.0), at=[10**400, 0, 0]), subject.photographs)
+    assert torch.isfinite(wish.camera.camera_from_world).all()
+
+
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"\xff", b"[" * 1000, b"null"])
 def test_what_is_no_json_is_refused(body):
     with pytest.raises(ConfigError):

@@ -1,12 +1,16 @@
 """Who is answered by the page's server, and who is not."""
 
 import http.client
+import os
 import socket
+import struct
 import threading
 
 import pytest
 
-from sfumato.errors import ConfigError
+from sfumato.errors import CaptureError, ConfigError
+from sfumato.viewer import server as module
+from sfumato.viewer.peers import may_be_mine
 from sfumato.viewer.server import HOST, Answer, PageServer
 
 
@@ -137,3 +141,101 @@ def test_a_watcher_that_leaves_ends_its_stream():
         assert connection.getresponse().read(8) == b": beat\n\n"
         connection.close()
         assert ended.wait(10)
+
+
+def opened(server, monkeypatch):
+    """Where the browser is sent to."""
+    addresses = []
+    monkeypatch.setattr(module.webbrowser, "open", addresses.append)
+    server.open_browser()
+    (address,) = addresses
+    assert server.token not in address
+    return address.removeprefix(f"http://{HOST}:{server.port}")
+
+
+def test_what_stands_on_the_browsers_command_line_is_good_once(server, monkeypatch):
+    path = opened(server, monkeypatch)
+    assert ask(server, path, host=["evil.example"])[0] == 403
+    assert ask(server, path + "x")[0] == 403 and ask(server, path)[0] == 403, "a wrong one spends it"
+    path = opened(server, monkeypatch)
+    status, body, headers = ask(server, path)
+    assert (status, body, headers["Location"]) == (303, b"", server.url)
+    assert headers["Cache-Control"] == "no-store"
+    assert ask(server, path)[0] == 403 and ask(server, "/open/")[0] == 403
+
+
+def test_a_ticket_of_an_hour_ago_is_none(server, monkeypatch):
+    path = opened(server, monkeypatch)
+    now = module.time.monotonic()
+    monkeypatch.setattr(module.time, "monotonic", lambda: now + 3600.0)
+    assert ask(server, path)[0] == 403
+
+
+def test_another_user_cannot_spend_the_ticket(server, monkeypatch):
+    path = opened(server, monkeypatch)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "may_be_mine", lambda address: False)
+        assert ask(server, path)[0] == 403
+    assert ask(server, path)[0] == 303, "the browser's visit is still to come"
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/net/tcp"), reason="the system has no table of connections")
+def test_connections_of_other_users_are_told(server, tmp_path):
+    with socket.create_connection((HOST, server.port)) as connection:
+        address = connection.getsockname()
+        assert may_be_mine(address)
+    end = f"{struct.unpack('=I', socket.inet_aton(HOST))[0]:08X}:{address[1]:04X}"
+    for user, mine in ((os.getuid(), True), (0, True), (os.getuid() + 7, False)):
+        for name in ("tcp", "tcp6"):
+            at = end if name == "tcp" else "0000000000000000FFFF0000" + end
+            table = tmp_path / name
+            table.write_text(f"sl local ...\n0: {at} 0100007F:1F90 01 0:0 00:0 0 {user} 0\n")
+            assert may_be_mine(address, [table]) == mine
+    assert may_be_mine(address, [tmp_path / "none"])
+
+
+def raw(server, data, *, reset=False):
+    """Send bytes, and what comes back; or reset the connection."""
+    with socket.create_connection((HOST, server.port), timeout=10) as connection:
+        connection.sendall(data)
+        if not reset:
+            return connection.recv(65536)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    return b""
+
+
+def test_nothing_that_a_client_does_shows_in_the_terminal(server, capfd):
+    ended = threading.Event()
+    end = server._http.shutdown_request
+    server._http.shutdown_request = lambda request: (end(request), ended.set())
+    for part in (b"GET", b"GET / HTTP/1.1\r\nHo", b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nab"):
+        ended.clear()
+        raw(server, part, reset=True)
+        assert ended.wait(10)
+    for length, status in (("9" * 5000, b"413"), ("1_0", b"400"), ("1025", b"413")):
+        assert (
+            raw(server, f"POST / HTTP/1.1\r\nContent-Length: {length}\r\n\r\n".encode()).split()[1] == status
+        )
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_picture_that_is_gone_is_not_found_and_one_line(server, caplog):
+    def gone(*_):
+        raise CaptureError("photo.jpg cannot be read: no such file")
+
+    server.add("photo-0.jpg", gone)
+    server.reply("exact", gone)
+    own = f"http://{HOST}:{server.port}"
+    assert ask(server, f"/{server.token}/photo-0.jpg")[0] == 404
+    headers = {"Content_Length": "0", "Origin": own, "X_Sfumato": "page"}
+    assert ask(server, f"/{server.token}/exact", "POST", **headers)[0] == 400
+    assert [line.partition(": ")[2] for line in caplog.messages] == [
+        "photo.jpg cannot be read: no such file"
+    ] * 2
+
+
+def test_a_fault_of_the_server_is_one_line(server, caplog):
+    server.add("fault", lambda: 1 / 0)
+    with pytest.raises(http.client.RemoteDisconnected):
+        ask(server, f"/{server.token}/fault")
+    assert caplog.messages == ["a request of the page failed: ZeroDivisionError: division by zero"]

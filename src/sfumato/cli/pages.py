@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import webbrowser
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,7 +45,7 @@ class Watching:
 
     def _ready(self) -> None:
         self._display.say(f"the training can be watched at {self._server.url}")
-        webbrowser.open(self._server.url)
+        self._server.open_browser()
 
     def finish(self, result) -> None:
         """Show how the run ended."""

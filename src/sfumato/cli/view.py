@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import webbrowser
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +67,7 @@ def _serve(given: View, display: Display) -> None:
     with server:
         display.say(f"{given.path} is at {server.url}  (Ctrl-C ends)")
         if not given.no_browser:
-            webbrowser.open(server.url)
+            server.open_browser()
         try:
             # With a timeout, so that Ctrl-C is heard on every system.
             while not threading.Event().wait(3600.0):

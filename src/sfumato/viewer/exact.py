@@ -124,11 +124,11 @@ def _numbers(asked: Mapping[str, Any], name: str, count: int) -> tuple[float, ..
     if not (
         isinstance(found, list)
         and len(found) == count
-        and all(type(v) in (int, float) and math.isfinite(v) for v in found)
+        and all(type(v) in (int, float) and -math.inf < v < math.inf for v in found)
     ):
         raise ConfigError(f"the page asks for a picture with a wrong {name}: {count} numbers are needed")
     # A crop box that lies open on a side reaches as far as the renderer's numbers do.
-    return tuple(max(-_MOST, min(_MOST, float(v))) for v in found)
+    return tuple(float(max(-_MOST, min(_MOST, v))) for v in found)
 
 
 class Painter:

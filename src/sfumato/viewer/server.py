@@ -6,18 +6,29 @@ requests that other pages make through the same browser are told by their Host, 
 
 from __future__ import annotations
 
+import logging
 import secrets
+import sys
 import threading
+import time
+import webbrowser
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 from sfumato.errors import ConfigError, SfumatoError
+from sfumato.viewer.peers import may_be_mine
+
+_log = logging.getLogger("sfumato")
 
 HOST = "127.0.0.1"
 _MOST_BODY_BYTES = 1024
+_MOST_DIGITS = 9
+# Under this name the browser that is opened here asks for the address; it has so long, and it asks once.
+_OPEN, _OPEN_S = "open", 60.0
 _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "frame-ancestors 'none'",
@@ -66,6 +77,7 @@ class PageServer:
         self._http.page = self
         self.port = self._http.server_address[1]
         self.url = f"http://{HOST}:{self.port}/{self.token}/"
+        self._ticket, self._ticket_until_s = "", 0.0
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.1,), daemon=True)
 
     def add(self, name: str, make: Callable[[], Answer]) -> None:
@@ -81,9 +93,28 @@ class PageServer:
         self._questions[question] = make
 
     def answer(self, name: str) -> Answer | None:
-        """What is known by a name, or None."""
+        """What is known by a name; None where it is not, or is no longer."""
         make = self._pages.get(name)
-        return make() if make else None
+        try:
+            return make() if make else None
+        except (SfumatoError, OSError) as error:
+            _log.warning("the page asks for %s: %s", name, error)
+            return None
+
+    def open_browser(self) -> None:
+        """Open the page in this user's browser.
+
+        Every user of the machine can read the command line of a browser, so what stands there is a ticket in
+        the place of the secret, which is good for one visit, of a process of this user, within a minute.
+        """
+        self._ticket, self._ticket_until_s = secrets.token_urlsafe(16), time.monotonic() + _OPEN_S
+        webbrowser.open(f"http://{HOST}:{self.port}/{_OPEN}/{self._ticket}")
+
+    def redeem(self, ticket: str) -> bool:
+        """Whether a ticket is the one that was given out; it is none afterwards."""
+        given, self._ticket = self._ticket, ""
+        is_good = bool(given) and secrets.compare_digest(ticket.encode(), given.encode())
+        return is_good and time.monotonic() < self._ticket_until_s
 
     def post(self, name: str, body: bytes) -> Answer | HTTPStatus:
         """Do or answer what the page posts, or say why not."""
@@ -94,7 +125,8 @@ class PageServer:
             return HTTPStatus.NOT_FOUND
         try:
             return self._questions[name](body) or HTTPStatus.CONFLICT
-        except SfumatoError:
+        except (SfumatoError, OSError) as error:
+            _log.warning("the page asks for %s: %s", name, error)
             return HTTPStatus.BAD_REQUEST
 
     def __enter__(self) -> PageServer:
@@ -112,6 +144,12 @@ class _Server(ThreadingHTTPServer):
     allow_reuse_address = False
     page: PageServer
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A browser that leaves is no news; anything else is one line, as the terminal belongs to the run."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, ConnectionError | TimeoutError):
+            _log.error("a request of the page failed: %s: %s", type(error).__name__, error)
+
 
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
@@ -119,6 +157,9 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 60
 
     def do_GET(self) -> None:
+        if self.path.startswith(f"/{_OPEN}/"):
+            self._open()
+            return
         name = self._name()
         if name is None:
             return
@@ -131,10 +172,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "0")
-        if not length.isdecimal() or int(length) > _MOST_BODY_BYTES:
-            self._refuse(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE if length.isdecimal() else HTTPStatus.BAD_REQUEST
-            )
+        if not (length.isascii() and length.isdecimal()):
+            self._refuse(HTTPStatus.BAD_REQUEST)
+            return
+        # Python does not read numbers of any length.
+        if len(length) > _MOST_DIGITS or int(length) > _MOST_BODY_BYTES:
+            self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
             return
         body = self.rfile.read(int(length))
         name = self._name()
@@ -151,16 +194,31 @@ class _Handler(BaseHTTPRequestHandler):
         with suppress(ConnectionError, TimeoutError):
             self._send(found)
 
-    def _name(self) -> str | None:
-        """What is asked for, if the request may ask; otherwise it is refused."""
-        page = self.server.page
-        hosts = [f"{name}:{page.port}" for name in (HOST, "localhost")]
+    def _open(self) -> None:
+        """Send the browser that brings the ticket to the page's address."""
+        ticket = self.path.removeprefix(f"/{_OPEN}/")
+        if self._is_foreign() or not may_be_mine(self.client_address) or not self.server.page.redeem(ticket):
+            self._refuse(HTTPStatus.FORBIDDEN)
+            return
+        with suppress(ConnectionError, TimeoutError):
+            self.send_response(HTTPStatus.SEE_OTHER)
+            for name, value in {**_HEADERS, "Location": self.server.page.url, "Content-Length": "0"}.items():
+                self.send_header(name, value)
+            self.end_headers()
+
+    def _is_foreign(self) -> bool:
+        """Whether another page asks."""
+        hosts = [f"{name}:{self.server.page.port}" for name in (HOST, "localhost")]
         origin = self.headers.get("Origin")
-        foreign = (
+        return (
             self.headers.get_all("Host", []) not in [[host] for host in hosts]
             or (origin is not None and origin not in [f"http://{host}" for host in hosts])
             or self.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin")
         )
+
+    def _name(self) -> str | None:
+        """What is asked for, if the request may ask; otherwise it is refused."""
+        page, foreign = self.server.page, self._is_foreign()
         given, _, name = self.path.partition("?")[0].lstrip("/").partition("/")
         if foreign or not secrets.compare_digest(given.encode(), page.token.encode()):
             self._refuse(HTTPStatus.FORBIDDEN)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from sfumato.errors import SfumatoError
 from sfumato.scene.gaussians import Gaussians
 from sfumato.viewer.assembly import assemble
 from sfumato.viewer.exact import Painter, Picture, Wish, read_wish
@@ -16,6 +18,8 @@ from sfumato.viewer.page import FLOATERS, SHEET, Payload, describe, make_sheet, 
 from sfumato.viewer.pictures import Sheet, to_jpeg
 from sfumato.viewer.server import Answer, PageServer
 from sfumato.viewer.subject import Photograph, Subject, open_subject
+
+_log = logging.getLogger("sfumato")
 
 SCENE, EXACT = "scene", "exact"
 # Above this, what travels is the compressed scene; on one machine the exact one is as quick up to here.
@@ -114,7 +118,10 @@ def _document(manifest: Mapping[str, Any]) -> bytes:
 
 def _fill(sheet: Sheet, subject: Subject) -> bytes:
     for index, photograph in enumerate(subject.photographs):
-        sheet.put(index, photograph.pixels())
+        try:
+            sheet.put(index, photograph.pixels())
+        except (SfumatoError, OSError) as error:
+            _log.warning("no thumbnail: %s", error)
     return sheet.to_jpeg()
 
 

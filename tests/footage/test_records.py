@@ -12,23 +12,24 @@ FRAME = Picture("clip/000001.jpg", "clip.mp4", "video clip", (640, 360), None, "
 PHOTO = replace(
     FRAME, name="photos/a.jpg", focal_px=500.5, sequence=None, time_s=None, gravity=(0.0, 1.0, 0.0)
 )
+PLACED = replace(PHOTO, name="photos/b.jpg", place=(52.5, -13.0, None))
 
 
 @pytest.fixture
 def folder(tmp_path):
-    for picture in (FRAME, PHOTO):
+    for picture in (FRAME, PHOTO, PLACED):
         path = tmp_path / "images" / picture.name
-        path.parent.mkdir(parents=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"picture")
     dropped = (Dropped("clip.mp4", "clip/000002.jpg", "blurred"),)
-    write_footage(Footage(tmp_path / "images", (FRAME, PHOTO), dropped), tmp_path)
+    write_footage(Footage(tmp_path / "images", (FRAME, PHOTO, PLACED), dropped), tmp_path)
     return tmp_path
 
 
 def test_what_is_written_is_read(folder):
     footage = read_footage(folder)
     assert footage.folder == folder / "images"
-    assert footage.pictures == (FRAME, PHOTO)
+    assert footage.pictures == (FRAME, PHOTO, PLACED)
     assert footage.dropped[0].reason == "blurred"
 
 
@@ -53,6 +54,9 @@ def test_what_is_written_is_read(folder):
         ("brightness", 1e400),
         ("brightness", 2.0),
         ("gravity", [0.0, 1.0]),
+        ("place", [90.5, 0.0, 0.0]),
+        ("place", [0.0, float("nan"), 0.0]),
+        ("place", [0.0, 0.0]),
         ("gravity", [0.0, float("nan"), 0.0]),
     ],
 )

@@ -5,14 +5,19 @@ import shutil
 from dataclasses import replace
 
 import numpy as np
+import pycolmap
 import pytest
 from conftest import QUICK
-from found import Watch, centre, dataset, poses_of
+from found import Watch, angle_deg, centre, dataset, poses_of
+from scipy.spatial.transform import Rotation
 from worlds import arc, looking
 
 from sfumato.errors import CaptureError, ConfigError
+from sfumato.footage import read_footage
 from sfumato.sfm.config import SfmConfig
+from sfumato.sfm.geodesy import axes_at, earth_from_geodetic, geodetic_from_earth
 from sfumato.sfm.pipeline import structure_from_motion
+from sfumato.sfm.results import Placing
 from sfumato.sfm.upright import IDENTITY, Gravity, find_gravity, scaled, upright_similarity
 
 DOWN = np.array([0.0, 1.0, 0.0])
@@ -80,6 +85,48 @@ def test_two_records_are_too_few_and_contradictions_are_not_believed():
         assert degrees_off(find_gravity(in_world(poses, turn), recorded), turn) < 0.01
 
 
+def flown(headings_deg, *, height=3.0, tilts_deg=0.0, step=1.0):
+    """Cameras over a grid that look straight down, but for tilts, each heading its own way."""
+    rng, side = np.random.default_rng(0), int(np.ceil(np.sqrt(len(headings_deg))))
+    poses = []
+    for number, heading in enumerate(np.radians(headings_deg)):
+        ahead = np.array([np.sin(heading), 0.0, np.cos(heading)])
+        tilt = Rotation.from_euler("xy", rng.normal(size=2) * tilts_deg, degrees=True).as_matrix()
+        pose = np.eye(4)
+        pose[:3, :3] = tilt @ np.stack([np.cross(DOWN, ahead), -ahead, DOWN])
+        pose[:3, 3] = -pose[:3, :3] @ [step * (number % side), -height, step * (number // side)]
+        poses.append(pose)
+    return np.array(poses)
+
+
+GROUND = np.random.default_rng(2).uniform([-1, -0.2, -1], [6, 0, 6], (500, 3))
+LAWN = np.repeat([0.0, 180.0] * 3, 6)
+
+
+@pytest.mark.parametrize("tilts_deg", [0.0, 2.0])
+@pytest.mark.parametrize(
+    "headings",
+    [np.zeros(36), LAWN, LAWN + 1e-3 * np.arange(36), np.arange(36) * 40.0],
+    ids=["fixed", "lawn", "near", "all"],
+)
+@pytest.mark.parametrize("seed", range(2))
+def test_a_flight_that_looks_straight_down_lies_flat(headings, tilts_deg, seed):
+    turn, poses = any_rotation(seed), flown(headings, tilts_deg=tilts_deg)
+    centres = np.array([centre(pose) for pose in poses]) @ turn.T
+    found = find_gravity(in_world(poses, turn), centres=centres, points=GROUND @ turn.T)
+    assert found.found_by == "pictures taken straight down" and not found.is_strong
+    assert degrees_off(found, turn) < 0.01 + tilts_deg / 2
+
+
+def test_a_wall_from_in_front_is_no_flight():
+    """A few steps to the sides and up and down, from farther away: the same but for how far it reaches."""
+    poses = flown(np.zeros(36), height=3.0, step=0.1)
+    standing = np.array([[1.0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]])
+    centres = np.array([centre(pose) for pose in poses]) @ standing.T
+    found = find_gravity(in_world(poses, standing), centres=centres, points=GROUND @ standing.T)
+    assert degrees_off(found, np.eye(3)) < 1.0 and "mean" in found.found_by
+
+
 def test_cameras_held_every_way_tell_nothing():
     found = find_gravity(np.array([any_rotation(seed) for seed in range(300)]))
     assert found.direction is None and "every way" in found.found_by
@@ -134,6 +181,13 @@ def test_names_that_mean_no_picture_or_several_are_errors(names, words):
         scaled(IDENTITY, CENTRES, (*names, 1.0))
 
 
+def test_a_known_distance_overrides_another_scale():
+    sized = replace(IDENTITY, scale=5.0, translation=np.arange(3.0))
+    found = scaled(sized, CENTRES, ("a/one.png", "a/two.png", 10.0))
+    assert found.scale == pytest.approx(2.0)
+    np.testing.assert_allclose(found.translation, 0.4 * np.arange(3.0))
+
+
 def test_two_pictures_from_one_place_tell_no_scale():
     with pytest.raises(CaptureError, match="one place"):
         scaled(IDENTITY, {"a": np.ones(3), "b": np.ones(3)}, ("a", "b", 1.0))
@@ -180,3 +234,32 @@ def test_a_name_that_means_nothing_is_refused_before_the_work(shots, tmp_path):
     with pytest.raises(CaptureError, match="'99': no picture has this name"):
         structure_from_motion([shots.folder], tmp_path / "out", config, display=watch)
     assert watch.titles == ["taking pictures"]
+
+
+def test_places_by_gps_give_metres_and_a_known_distance_wins_over_them(solved):
+    model = pycolmap.Reconstruction(solved.out / "work/model")
+    footage = read_footage(solved.out / "work/frames")
+    start, axes = earth_from_geodetic(np.array([[52.0, 13.0]]), np.array([40.0]))[0], axes_at(52.0, 13.0)
+
+    def with_places(place_of):
+        return replace(footage, pictures=tuple(replace(p, place=place_of(p.name)) for p in footage.pictures))
+
+    # The room as it would stand a thousand times larger, its z axis to the north.
+    true = solved.shots.poses
+    known = with_places(lambda name: geodetic_from_earth(start + 1000.0 * centre(true[name]) @ axes))
+    found = Placing.found(known, model, solved.config)
+    plain = found.to_plain()
+    assert (plain["unit"], plain["up"], plain["north"]) == ("metres", "-y", "+z")
+    assert plain["gps"]["agreeing"] >= 11 and plain["gps"]["off_m"] < 30
+    assert "12 pictures agrees" in found.words() and "in metres" in found.words()
+    assert plain["origin"]["latitude"] == pytest.approx(52.0, abs=0.02)
+    for image in model.images.values():
+        turned = image.cam_from_world().rotation.matrix() @ found.similarity.rotation.T
+        assert angle_deg(turned, true[image.name][:3, :3]) < 1.5
+    distance = ("00.png", "11", 2.0)
+    other = Placing.found(known, model, replace(solved.config, known_distance=distance))
+    assert other.unit == "as given" and other.similarity.scale < 0.01 * found.similarity.scale
+    np.testing.assert_array_equal(other.similarity.rotation, found.similarity.rotation)
+    assert Placing.found(known, model, replace(solved.config, upright=False)).words() is None
+    lost = with_places(lambda name: (1.0, 2.0, None))
+    assert "not used" in Placing.found(lost, model, solved.config).words()

@@ -128,5 +128,6 @@ def _picture(source: Source, photo: Photo, name: str, longest: int) -> Picture:
         time_s=None,
         sharpness=photo.sharpness,
         brightness=photo.brightness,
-        gravity=None,
+        gravity=photo.gravity,
+        place=photo.place,
     )

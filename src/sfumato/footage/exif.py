@@ -1,8 +1,9 @@
-"""What a camera recorded beside a photograph: which camera it is, and its focal length."""
+"""What a camera recorded beside a photograph: which camera it is, its focal length, and where it was."""
 
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,21 @@ _FILM_DIAGONAL_MM = 43.267
 
 _CROPPED = 0.02
 
+_GPS_IFD = 0x8825
+_LATITUDE, _LONGITUDE = (1, 2, "N", "S", 90.0), (3, 4, "E", "W", 180.0)
+_HEIGHT_SIDE, _GPS_HEIGHT, _BELOW = 5, 6, (1, 3)
+_LOWEST_M, _HIGHEST_M = -500.0, 20_000.0
+
+# Of the mount that a drone's camera hangs from, as DJI writes it: as an attribute or as an element.
+_MOUNT = re.compile(rb"Gimbal(Pitch|Roll)Degree\s*(?:=\s*[\"']|>)\s*([-+]?\d{1,3}(?:\.\d{1,9})?)\s*[\"'<]")
+_XMP_BYTES = 1 << 20
+_LEVEL_DEG = 3.0
+
 
 def tags(exif: Image.Exif) -> dict[int, Any]:
-    """The tags of the main and the photographic directory; none if they are broken."""
+    """The tags of the main and the photographic directory, and that of GPS; none if they are broken."""
     try:
-        return {**dict(exif), **dict(exif.get_ifd(_EXIF_IFD))}
+        return {**dict(exif), **dict(exif.get_ifd(_EXIF_IFD)), _GPS_IFD: dict(exif.get_ifd(_GPS_IFD))}
     except Exception:
         # A broken directory can fail in any way, and takes nothing from the picture itself.
         return {}
@@ -81,12 +92,72 @@ def focal_length_px(found: dict[int, Any], stored_px: tuple[int, int]) -> float 
     return focal if focal and 0.2 * longest < focal < 30.0 * longest else None
 
 
-def _positive(value: Any) -> float | None:
+def place(found: dict[int, Any]) -> tuple[float, float, float | None] | None:
+    """Where a photograph was taken.
+
+    Args:
+        found: of ``tags``.
+
+    Returns:
+        Latitude and longitude in degrees, and the height in metres if it is recorded and possible; None
+        without a place, or with one that is none.
+    """
+    gps = found.get(_GPS_IFD)
+    if not isinstance(gps, dict):
+        return None
+    latitude, longitude = _angle(gps, *_LATITUDE), _angle(gps, *_LONGITUDE)
+    # Where both are 0, in the open sea, the receiver had found nothing.
+    if latitude is None or longitude is None or latitude == longitude == 0.0:
+        return None
+    height = _number(gps.get(_GPS_HEIGHT))
+    side = gps.get(_HEIGHT_SIDE, 0)
+    if height is not None and (side[0] if isinstance(side, bytes) and side else side) in _BELOW:
+        height = -height
+    return latitude, longitude, height if height is not None and _LOWEST_M < height < _HIGHEST_M else None
+
+
+def gravity(xmp: Any) -> tuple[float, float, float] | None:
+    """Which way is down in the axes of a drone's camera, from how its mount was turned.
+
+    Args:
+        xmp: bytes or text that a photograph carries, or None.
+
+    Returns:
+        Unit vector, x right, y down and z forward; None if it is not recorded, or the picture was not level.
+    """
+    text = xmp.encode("utf-8", "replace") if isinstance(xmp, str) else xmp
+    if not isinstance(text, bytes):
+        return None
+    turns = {name: float(value) for name, value in _MOUNT.findall(text[:_XMP_BYTES])}
+    pitch, roll = turns.get(b"Pitch"), turns.get(b"Roll", 0.0)
+    if pitch is None or abs(pitch) > 90.0 or abs(roll) > _LEVEL_DEG:
+        return None
+    return 0.0, math.cos(math.radians(pitch)), -math.sin(math.radians(pitch))
+
+
+def _angle(gps: dict[int, Any], side_tag: int, tag: int, plus: str, minus: str, most: float) -> float | None:
+    """Degrees from up to three numbers and the letter of a side; None if they are none."""
+    side, parts = _text(gps.get(side_tag)).upper(), gps.get(tag)
+    if side not in (plus, minus) or not isinstance(parts, tuple | list) or not 1 <= len(parts) <= 3:
+        return None
+    numbers = [_number(part) for part in parts]
+    if any(number is None or number < 0.0 for number in numbers):
+        return None
+    total = sum(number / 60.0**power for power, number in enumerate(numbers) if number is not None)
+    return None if total > most else total if side == plus else -total
+
+
+def _number(value: Any) -> float | None:
     try:
         number = float(value)
     except (TypeError, ValueError, ZeroDivisionError, OverflowError):
         return None
-    return number if math.isfinite(number) and number > 0.0 else None
+    return number if math.isfinite(number) else None
+
+
+def _positive(value: Any) -> float | None:
+    number = _number(value)
+    return number if number is not None and number > 0.0 else None
 
 
 def _text(value: Any) -> str:

@@ -44,6 +44,8 @@ class Photo:
         suffix: of its format, if it stays as it is.
         camera: make, model, lens and focal length; None if not recorded.
         focal_px: at ``size_px``; None if not recorded.
+        place: latitude and longitude in degrees, height in metres or None; None if not recorded.
+        gravity: unit vector downwards in the camera's axes; None if not recorded.
         sharpness: at the size at which pictures are measured.
         brightness: mean luma in [0, 1].
         digest: of the file's bytes.
@@ -57,6 +59,8 @@ class Photo:
     suffix: str
     camera: str | None
     focal_px: float | None
+    place: tuple[float, float, float | None] | None
+    gravity: tuple[float, float, float] | None
     sharpness: float
     brightness: float
     digest: bytes
@@ -77,6 +81,7 @@ def examine(path: Path, kind: Kind) -> Photo:
             stored, form, mode = image.size, image.format, image.mode
             orientation = _orientation(image)
             found = exif.tags_of_tiff(path) if kind is Kind.RAW else exif.tags(image.getexif())
+            gravity = exif.gravity(image.info.get("xmp")) if orientation == 1 else None
             image.draft("L", (LUMA_SIDE_PX, LUMA_SIDE_PX))
             luma = _turned(_luma(image), orientation)
     except CaptureError:
@@ -93,6 +98,8 @@ def examine(path: Path, kind: Kind) -> Photo:
         suffix=".png" if form == "PNG" else ".jpg",
         camera=exif.camera_name(found),
         focal_px=focal_px,
+        place=exif.place(found),
+        gravity=gravity,
         sharpness=sharpness(np.asarray(_within(luma, LUMA_SIDE_PX))),
         brightness=brightness(np.asarray(luma)),
         digest=_digest(path),

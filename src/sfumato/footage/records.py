@@ -36,6 +36,7 @@ class Picture:
         sharpness: higher is sharper; compares pictures of one camera.
         brightness: mean luma in [0, 1].
         gravity: unit vector downwards in the camera's axes; None if not recorded.
+        place: latitude and longitude in degrees, height in metres or None; None if not recorded.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Picture:
     sharpness: float
     brightness: float
     gravity: tuple[float, float, float] | None
+    place: tuple[float, float, float | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,16 @@ def _picture(item: Any) -> Picture:
         sharpness=_number(item.get("sharpness"), "sharpness", 0.0, 1e12),
         brightness=_number(item.get("brightness"), "brightness", 0.0, 1.0),
         gravity=gravity,
+        place=None if item.get("place") is None else _place(item),
+    )
+
+
+def _place(item: Any) -> tuple[float, float, float | None]:
+    latitude, longitude, height = _numbers(item, "place", 3)
+    return (
+        _number(latitude, "place", -90.0, 90.0),
+        _number(longitude, "place", -180.0, 180.0),
+        None if height is None else _number(height, "place", -1e5, 1e5),
     )
 
 

@@ -24,9 +24,10 @@ class SfmConfig:
             else SIMPLE_RADIAL.
         poses: what to do with cameras that the dataset has already: keep them, refine them, or estimate
             them anew.
-        upright: turn the world so that gravity points along +y, which viewers of splats take for down.
-        known_distance: two pictures and the distance between their cameras, which sets the scale:
-            FIRST SECOND DISTANCE.
+        upright: turn the world so that gravity points along +y, which viewers of splats take for down, and
+            lay it on the places that photographs recorded by GPS, in metres with +z to the north.
+        known_distance: two pictures and the distance between their cameras, which sets the scale, also
+            where GPS is there: FIRST SECOND DISTANCE.
     """
 
     seed: int = 0

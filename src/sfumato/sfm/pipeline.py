@@ -254,14 +254,13 @@ class _Run:
 
         made = [self._out / "images", self._out / "sparse" / "0"]
         self._stages.run("dataset", [placing.similarity.matrix.tolist()], work, made)
-        is_scaled = is_given or self._config.known_distance is not None
         rest = {
             "found_by": found["way"],
             "other_models": outcome.other_models,
             "cameras": cameras,
             "missing": [{"name": name, "reason": reason} for name, reason in outcome.missing.items()],
             "left_out": [asdict(dropped) for dropped in footage.dropped],
-            "world": {**placing.to_plain(), "unit": "as given" if is_scaled else "arbitrary"},
+            "world": placing.to_plain(),
             "seconds": self._stages.seconds,
             "options": {"sfm": asdict(self._config), "frames": asdict(self._frames)},
             "versions": machine.versions(),
@@ -270,7 +269,7 @@ class _Run:
         plain = report.to_plain(outcome.quality, outcome.verdict, against, rest)
         write_json(self._out / "sfm.json", plain)
         seconds = self._stages.seconds
-        results.say(outcome, sum(seconds.values()), self._display)
+        results.say(outcome, placing, sum(seconds.values()), self._display)
         return SfmResult(self._out, outcome.quality, outcome.verdict, seconds)
 
 

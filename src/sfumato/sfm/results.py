@@ -12,7 +12,7 @@ import numpy as np
 
 from sfumato.display import Display
 from sfumato.footage.records import Footage
-from sfumato.sfm import report, upright
+from sfumato.sfm import georeference, report, upright
 from sfumato.sfm.config import SfmConfig
 
 if TYPE_CHECKING:
@@ -59,30 +59,44 @@ class Placing:
     Attributes:
         similarity: from the mapper's world to the one that is written.
         gravity: in the mapper's world, and how it was found.
+        unit: of the world that is written, in words.
+        ground: where on the earth that is; None if it is not known.
+        places: how many of the cameras' pictures have a place by GPS.
     """
 
     similarity: upright.Similarity
     gravity: upright.Gravity
+    unit: str = "as given"
+    ground: georeference.Ground | None = None
+    places: int = 0
 
     @staticmethod
     def found(footage: Footage, model: pycolmap.Reconstruction, config: SfmConfig) -> Placing:
-        """Upright, its origin in the middle, and to scale if a distance is known."""
+        """Upright, its origin in the middle, and to scale if a distance or enough places are known."""
         images = sorted((model.images[i] for i in model.reg_image_ids()), key=lambda image: image.name)
         rotations = np.array([image.cam_from_world().rotation.matrix() for image in images])
         centres = {image.name: np.asarray(image.projection_center()) for image in images}
         told = {p.name: np.array(p.gravity) for p in footage.pictures if p.gravity is not None}
         recorded = {i: told[image.name] for i, image in enumerate(images) if image.name in told}
-        gravity = upright.Gravity(None, "left as it was found")
+        where = {p.name: p.place for p in footage.pictures if p.place is not None}
+        places = [where.get(image.name) for image in images]
+        points = np.array([point.xyz for _, point in sorted(model.points3D.items())]).reshape(-1, 3)
+        stands = np.array(list(centres.values()))
+        gravity, ground = upright.Gravity(None, "left as it was found"), None
         if config.upright:
-            gravity = upright.find_gravity(rotations, recorded)
-        similarity = upright.IDENTITY
-        if gravity.direction is not None:
-            points = np.array([point.xyz for _, point in sorted(model.points3D.items())]).reshape(-1, 3)
-            places = np.array(list(centres.values()))
-            similarity = upright.upright_similarity(gravity.direction, points, places, rotations[0, 2])
+            gravity = upright.find_gravity(rotations, recorded, centres=stands, points=points)
+            ground = georeference.laid_on_ground(stands, places, gravity, seed=config.seed)
+        similarity, unit = upright.IDENTITY, "arbitrary"
+        if ground is not None:
+            ground = georeference.moved(ground, np.median(points if len(points) else stands, axis=0))
+            similarity, unit = ground.similarity, "metres"
+            gravity = upright.Gravity(ground.gravity, ground.gravity_by, True)
+        elif gravity.direction is not None:
+            similarity = upright.upright_similarity(gravity.direction, points, stands, rotations[0, 2])
         if config.known_distance:
-            similarity = upright.scaled(similarity, centres, config.known_distance)
-        return Placing(similarity, gravity)
+            similarity, unit = upright.scaled(similarity, centres, config.known_distance), "as given"
+        num_places = sum(place is not None for place in places) if config.upright else 0
+        return Placing(similarity, gravity, unit, ground, num_places)
 
     def to_plain(self) -> dict[str, Any]:
         """Its part of ``sfm.json``."""
@@ -90,16 +104,29 @@ class Placing:
             "up": "-y" if self.gravity.direction is not None else None,
             "gravity_from": self.gravity.found_by,
             "from_mapper": self.similarity.matrix.tolist(),
+            "unit": self.unit,
+            **(self.ground.to_plain() if self.ground else {}),
         }
 
+    def words(self) -> str | None:
+        """What GPS told, in a line; None without GPS."""
+        if self.ground is not None:
+            size = "" if self.unit != "metres" else "in metres, "
+            return f"world: {size}north along +z: {self.ground.words()}"
+        if self.places:
+            return f"world: GPS of {self.places} pictures is not used: too few, or too far from their cameras"
+        return None
 
-def say(outcome: Outcome, seconds: float, display: Display) -> None:
+
+def say(outcome: Outcome, placing: Placing, seconds: float, display: Display) -> None:
     """Tell the user what was found, what was not and why, and whether it will do."""
     display.say(f"cameras: {report.describe(outcome.quality, seconds)}")
     for name, reason in list(outcome.missing.items())[:_NAMES_SHOWN]:
         display.say(f"  without a camera: {name}: {reason}")
     if len(outcome.missing) > _NAMES_SHOWN:
         display.say(f"  and {len(outcome.missing) - _NAMES_SHOWN} more; sfm.json lists them")
+    if placing.words():
+        display.say(placing.words())
     if outcome.other_models:
         _log.warning(
             "the pictures fall into %d groups that do not overlap; the largest is used",

@@ -15,6 +15,10 @@ from sfumato.errors import CaptureError
 _FLAT, _SPREAD, _FLATNESS = 0.05, 0.02, 0.2
 # Mean of the cameras' downward axes, below which they point every way.
 _AGREED = 0.3
+# Cameras of a flight look straight down: their mean forward axis is at least so long, and their x axes point
+# so far apart that their mean is at most so long; or their places lie in a plane as thin as this, which they
+# look across, and which reaches both ways at least so far as it is above the ground.
+_ONE_WAY, _TURNED, _THIN, _ACROSS, _REACH = 0.9, 0.8, 0.1, 0.96, 1.0
 _LEAST_RECORDED = 3
 
 
@@ -50,23 +54,34 @@ class Gravity:
     Attributes:
         direction: [3] unit vector in the mapper's world; None where nothing tells.
         found_by: in words.
+        is_strong: it is more than a guess.
     """
 
     direction: np.ndarray | None
     found_by: str
+    is_strong: bool = False
 
 
-def find_gravity(rotations: np.ndarray, recorded: Mapping[int, np.ndarray] | None = None) -> Gravity:
+def find_gravity(
+    rotations: np.ndarray,
+    recorded: Mapping[int, np.ndarray] | None = None,
+    *,
+    centres: np.ndarray | None = None,
+    points: np.ndarray | None = None,
+) -> Gravity:
     """Which way is down, from what the cameras recorded or else from how they were held.
 
     People hold cameras level even when they point them up or down: the x axes of all pictures are
     horizontal, so gravity is the direction they avoid. Where all x axes are parallel, as when somebody
-    walked straight on, it is the mean of the pictures' downward axes.
+    walked straight on, it is the mean of the pictures' downward axes. Cameras of a flight look down instead:
+    all the same way, while they turn about it, or above a wide plane.
 
     Args:
         rotations: [n, 3, 3] camera_from_world; x right, y down, z forward.
         recorded: unit vectors [3] downwards in the axes of some of the cameras, by position in
             ``rotations``.
+        centres: [n, 3] of the cameras; None: not looked at.
+        points: [m, 3] that they see; None: not looked at.
 
     Returns:
         The direction, or None where the cameras contradict each other.
@@ -74,15 +89,42 @@ def find_gravity(rotations: np.ndarray, recorded: Mapping[int, np.ndarray] | Non
     if recorded is not None and len(recorded) >= _LEAST_RECORDED:
         told = np.mean([rotations[i].T @ down for i, down in recorded.items()], axis=0)
         if np.linalg.norm(told) > _AGREED:
-            return Gravity(told / np.linalg.norm(told), "recorded by the camera")
+            return Gravity(told / np.linalg.norm(told), "recorded by the camera", True)
     down = rotations[:, 1].mean(axis=0)
     spread, axes = np.linalg.eigh(np.einsum("ni,nj->ij", rotations[:, 0], rotations[:, 0]) / len(rotations))
     is_plane = spread[0] < min(_FLAT, _FLATNESS * spread[1]) and spread[1] > _SPREAD
     if is_plane and abs(axes[:, 0] @ down) > _AGREED:
-        return Gravity(axes[:, 0] * np.sign(axes[:, 0] @ down), "level pictures")
+        return Gravity(axes[:, 0] * np.sign(axes[:, 0] @ down), "level pictures", True)
+    straight_down = _straight_down(rotations, centres, points)
+    if straight_down is not None:
+        return Gravity(straight_down, "pictures taken straight down")
     if np.linalg.norm(down) > _AGREED:
         return Gravity(down / np.linalg.norm(down), "mean of the pictures' downward axes")
     return Gravity(None, "pictures held every way")
+
+
+def _straight_down(
+    rotations: np.ndarray, centres: np.ndarray | None, points: np.ndarray | None
+) -> np.ndarray | None:
+    """[3] unit vector along which all cameras look, if they look like those of a flight; else None."""
+    forward = rotations[:, 2].mean(axis=0)
+    length = float(np.linalg.norm(forward))
+    if length < _ONE_WAY:
+        return None
+    # Nobody turns a camera so far about the way it looks while standing in front of something.
+    if np.linalg.norm(rotations[:, 0].mean(axis=0)) < _TURNED:
+        return forward / length
+    if centres is None or points is None or len(points) == 0:
+        return None
+    middle = centres.mean(axis=0)
+    _, _, axes = np.linalg.svd(centres - middle, full_matrices=False)
+    if len(axes) < 3:
+        return None
+    reach = np.ptp((centres - middle) @ axes.T, axis=0)
+    away = float(forward @ (np.median(points, axis=0) - middle)) / length
+    is_wide = reach[1] > _REACH * away > 0 and reach[2] < _THIN * reach[1]
+    across = float(axes[2] @ forward) / length
+    return axes[2] * np.sign(across) if is_wide and abs(across) > _ACROSS else None
 
 
 def upright_similarity(
@@ -98,15 +140,20 @@ def upright_similarity(
         centres: [m, 3] of the cameras, for a scene without points.
         forward: [3] in which the first camera looks.
     """
+    rotation = turned_down(gravity, forward)
+    middle = np.median(points if len(points) else centres, axis=0)
+    return Similarity(1.0, rotation, -rotation @ middle)
+
+
+def turned_down(gravity: np.ndarray, forward: np.ndarray) -> np.ndarray:
+    """[3, 3] rotation that takes gravity [3] to +y, and ``forward`` [3] to +z as far as that goes."""
     down = gravity / np.linalg.norm(gravity)
     ahead = forward - (forward @ down) * down
     if np.linalg.norm(ahead) < 1e-6:
         ahead = np.eye(3)[np.argmin(np.abs(down))]
         ahead = ahead - (ahead @ down) * down
     ahead = ahead / np.linalg.norm(ahead)
-    rotation = np.stack([np.cross(down, ahead), down, ahead])
-    middle = np.median(points if len(points) else centres, axis=0)
-    return Similarity(1.0, rotation, -rotation @ middle)
+    return np.stack([np.cross(down, ahead), down, ahead])
 
 
 def check_names(known: tuple[str, str, float], names: Collection[str]) -> None:
@@ -129,7 +176,7 @@ def scaled(
     """The same similarity, its scale set so that two cameras stand as far apart as is known.
 
     Args:
-        similarity: of scale 1.
+        similarity: of any scale.
         centres: [3] in the old world, of every camera by the name of its picture.
         known: names of two pictures, and the distance.
 
@@ -143,7 +190,7 @@ def scaled(
             f"known_distance: {known[0]} and {known[1]} were taken from one place; name two others"
         )
     scale = known[2] / distance
-    return Similarity(scale, similarity.rotation, scale * similarity.translation)
+    return Similarity(scale, similarity.rotation, scale / similarity.scale * similarity.translation)
 
 
 def _named(name: str, names: Collection[str]) -> str:

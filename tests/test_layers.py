@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "edit": "errors checks outputs maths scene capture",
     "evaluate": "errors checks outputs machine maths scene ops render",
     "train": "errors children display checks outputs machine maths scene ops render capture evaluate",
-    "reconstruct": "errors display outputs machine capture footage sfm train",
+    "reconstruct": "errors display checks outputs machine capture footage sfm train",
     "paths": "errors checks outputs maths scene render evaluate",
     "viewer": "errors display outputs machine maths scene render capture edit evaluate train",
     "cli": "errors children display checks outputs machine maths scene ops render capture footage sfm "

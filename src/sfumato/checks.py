@@ -1,8 +1,10 @@
 """Checks of what callers give: shapes, whose dimensions hold for all tensors of a call, types and numbers."""
 
 import math
+from collections.abc import Callable
 from numbers import Real
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import torch
@@ -57,7 +59,7 @@ def check_type(name: str, value: Any, *kinds: type) -> None:
     """
     if isinstance(value, kinds):
         return
-    wanted = " or ".join(f"a {kind.__name__}" for kind in kinds)
+    wanted = " or ".join("None" if kind is NoneType else _with_article(kind) for kind in kinds)
     many = isinstance(value, list | tuple) and value and all(isinstance(item, kinds) for item in value)
     hint = ": give one at a time" if many else ""
     raise ConfigError(f"{name} must be {wanted}, not {_kind_of(value)}{hint}")
@@ -111,8 +113,22 @@ def whole_number(name: str, value: Any, *, least: int = 0) -> int:
     return int(whole)
 
 
+def pair(name: str, value: Any, convert: Callable[[str, Any], Any]) -> tuple[Any, Any]:
+    """Two numbers, each through ``number`` or ``whole_number``.
+
+    Raises:
+        ConfigError: naming the argument.
+    """
+    try:
+        first, second = value
+    except (TypeError, ValueError):
+        raise ConfigError(f"{name} is {value!r}; give two numbers, for x and y") from None
+    return convert(name, first), convert(name, second)
+
+
 def _kind_of(value: Any) -> str:
-    if value is None:
-        return "None"
-    what = type(value).__name__
-    return f"{'an' if what[:1].lower() in 'aeiou' else 'a'} {what}"
+    return "None" if value is None else _with_article(type(value))
+
+
+def _with_article(kind: type) -> str:
+    return f"{'an' if kind.__name__[:1].lower() in 'aeiou' else 'a'} {kind.__name__}"

@@ -22,6 +22,7 @@ ADVICE = {
     errno.EPERM: "choose a folder you may write to",
     errno.EROFS: "choose a folder that is not read-only",
     errno.ENOTDIR: "a part of this path is a file; choose another",
+    errno.EEXIST: "a part of this path is a file; choose another",
     errno.EISDIR: "this is a folder; give a file name",
     errno.ENAMETOOLONG: "choose a shorter name",
 }

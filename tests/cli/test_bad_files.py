@@ -94,7 +94,7 @@ def test_a_run_folder_that_cannot_be_written(desk, monkeypatch):
 
 
 def test_resume_without_a_run(desk):
-    says(desk.refuses("--resume"), str(desk.out), "no config.json")
+    says(desk.refuses("--resume"), str(desk.out), "it does not exist", "sfumato train")
 
 
 def test_resume_without_a_checkpoint(desk):

@@ -95,13 +95,24 @@ def test_transforms_with_a_pose_of_nan(desk, tmp_path):
     ("options", "words"),
     [
         (["--steps", "0"], ["steps is 0", "give at least 1"]),
-        (["--steps", "x"], ["--steps", "'x'"]),
-        (["--steps", "1.5"], ["--steps", "'1.5'"]),
-        (["--steps"], ["--steps"]),
+        (["--steps", "x"], ["--steps is 'x'; give a whole number"]),
+        (["--steps", "1.5"], ["--steps is '1.5'; give a whole number"]),
+        (["--steps", "1e99"], ["--steps is '1e99'; give a smaller whole number"]),
+        (["--steps", "1e999"], ["--steps is '1e999'; give a whole number"]),
+        (["--steps", "nan"], ["--steps is 'nan'; give a whole number"]),
+        (["--steps"], ["--steps needs a value"]),
+        (["-steps", "3"], ["no option -steps; perhaps you meant --steps"]),
+        (["--max_gausians", "3"], ["no option --max_gausians; perhaps you meant --max-gaussians"]),
+        (["--scale", "3", "--prune-scale", "3"], ["no option --scale"]),
+        (["--prune-scale", "3"], ["perhaps you meant --adc.prune-scale"]),
+        (["--minutes", "ten"], ["--minutes is 'ten'; give a number"]),
+        (["--minutes", "inf"], ["minutes is inf"]),
+        (["--rates.means-start", "-1"], ["error: rates.means_start is -1.0; give a number of at least 0"]),
+        (["--adc.threshold", "nan"], ["adc.threshold is nan; give a finite number"]),
         (["--minutes", "-1"], ["minutes is -1"]),
         (["--minutes", "nan"], ["minutes is nan"]),
         (["--steps", "5", "--minutes", "1"], ["steps and minutes exclude each other"]),
-        (["--strategy", "luck"], ["luck", "adc", "mcmc"]),
+        (["--strategy", "luck"], ["--strategy is 'luck'; give adc or mcmc"]),
         (["--sh-degree", "4"], ["sh_degree is 4"]),
         (["--max-gaussians", "0"], ["max_gaussians is 0"]),
         (["--ssim-weight", "2"], ["ssim_weight is 2"]),
@@ -109,15 +120,16 @@ def test_transforms_with_a_pose_of_nan(desk, tmp_path):
         (["--downscale", "9"], ["downscale 9 leaves"]),
         (["--test-every", "1"], ["test_every is 1", "nothing to train on"]),
         (["--test-every", "-1"], ["test_every is -1"]),
-        (["--background", "0", "0"], ["--background", "3"]),
+        (["--background", "0", "0"], ["--background needs 3 values with spaces between them"]),
+        (["--background", "0,0,0"], ["--background needs 3 values with spaces between them"]),
         (["--background", "0", "0", "2"], ["background", "[0, 1]"]),
         (["--checkpoint-every", "0"], ["checkpoint_every is 0"]),
-        (["--stepz", "3"], ["--stepz", "perhaps you meant --steps"]),
-        (["--rates.means", "3"], ["--rates.means"]),
-        (["something"], ["something"]),
+        (["--stepz", "3"], ["no option --stepz; perhaps you meant --steps"]),
+        (["--rates.means", "3"], ["no option --rates.means"]),
+        (["something"], ["more was given than there is room for: something"]),
         (["--device", "cuda"], ["--device cuda is not available", "give cpu or auto"]),
         (["--renderer", "trace", "--antialiased"], ["antialiased", "rasterizer"]),
-        (["--resume", "--overwrite"], ["no config.json"]),
+        (["--resume", "--overwrite"], ["no run folder: it does not exist"]),
     ],
 )
 def test_bad_options(desk, options, words):
@@ -130,6 +142,28 @@ def test_missing_arguments(desk):
     says(desk.complains(["eval"]), "missing: RUN")
 
 
-def test_unknown_commands(desk):
-    says(desk.complains(["paint"]), "'paint'", "reconstruct, sfm, train, eval")
-    says(desk.complains(["--out", "x"]), "'--out'", "reconstruct, sfm, train, eval")
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("paint", "'paint' is no command; there are: reconstruct, sfm, train, eval"),
+        ("--out", "'--out' is no command; there are: reconstruct, sfm, train, eval"),
+        ("recontruct", "perhaps you meant reconstruct"),
+        ("Train", "perhaps you meant train"),
+        ("--hlep", "perhaps you meant --help"),
+        ("version", "perhaps you meant --version"),
+        (".", "'.' is a file or folder: a command comes before it"),
+    ],
+)
+def test_unknown_commands(desk, word, said):
+    says(desk.complains([word, "x"]), said)
+
+
+def test_photographs_without_cameras_get_the_command_that_finds_them(desk):
+    photographs = desk.data / "images"
+    says(desk.refuses(data=photographs), f"sfumato sfm {photographs} -o DATASET finds the cameras")
+    says(desk.refuses(data=photographs / "a.png"), "a.png is a file that names no cameras", "sfumato sfm")
+
+
+def test_whole_numbers_may_be_written_as_floats(desk):
+    assert desk.train("--steps", "4e0") == 0
+    assert json.loads((desk.out / "metrics.json").read_text())["train"]["steps"] == 4

@@ -110,6 +110,9 @@ def test_wrong_files_are_one_line(desk, scene, tmp_path):
     out = str(tmp_path / "out.ply")
     says(desk.complains(["edit", "-o", out]), "IN")
     says(desk.complains(["edit", str(scene)]), "--out")
+    for wrong in ("--dlete", "-delete", "--dlete=floaters"):
+        says(desk.complains(["edit", str(scene), "-o", out, wrong, "floaters"]), "perhaps you meant --delete")
+    says(desk.complains(["edit", str(scene), "-o", out, "--paint", "red"]), "3 numbers with commas")
     says(desk.complains(["edit", str(tmp_path / "nix.ply"), "-o", out]), "nix.ply", "missing")
     says(desk.complains(["edit", str(tmp_path), "-o", out, "--overwrite", "--keep", "nix"]), "nix")
     says(desk.complains(["edit", str(scene), "-o", str(tmp_path / "out.xyz")]), "out.xyz", ".ply")

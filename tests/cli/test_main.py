@@ -116,9 +116,14 @@ def test_complaints_are_one_line_on_every_terminal(encoding):
     )
     assert done.returncode == 2
     assert done.stderr == (
-        "sfumato: error: unrecognized options: --stepz, 3; perhaps you meant --steps INT; "
-        "see sfumato train --help\n"
+        "sfumato: error: there is no option --stepz; perhaps you meant --steps; see sfumato train --help\n"
     )
+
+
+def test_help_of_a_command_is_found_by_either_order(capsys):
+    with pytest.raises(SystemExit):
+        main(["help", "convert"])
+    assert "usage: sfumato convert" in capsys.readouterr().out
 
 
 def test_version(capsys):

@@ -174,6 +174,10 @@ def test_wrong_words_are_one_line(desk, scene, tmp_path, words, said):
 def test_wrong_files_are_one_line(desk, scene, tmp_path):
     video = tmp_path / "out.mp4"
     says(desk.complains(["render", str(tmp_path / "nix.ply"), "-o", str(video)]), "nix.ply", "missing")
+    says(
+        desk.complains(["render", str(scene), "-o", str(video), "--path", "spiral"]), "orbit, swing, training"
+    )
+    says(desk.complains(["render", str(scene), "-o", str(video), "--path", "orbitt"]), "you meant orbit;")
     says(desk.complains(["render", str(scene), "-o", str(tmp_path / "out.avi")]), "out.avi", ".mp4")
     video.write_text("a film")
     says(desk.complains(["render", str(scene), "-o", str(video), *map(str, SMALL)]), "exists", "--overwrite")

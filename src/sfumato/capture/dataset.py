@@ -24,6 +24,7 @@ from sfumato.capture.points import PointCloud
 from sfumato.capture.random_points import random_points
 from sfumato.capture.readers import Source, read_source
 from sfumato.capture.views import has_alpha, plan_views
+from sfumato.checks import file_path
 from sfumato.errors import CaptureError, ConfigError
 from sfumato.scene.cameras import Camera
 
@@ -167,7 +168,7 @@ def load_capture(
         ConfigError: an option is out of range.
     """
     _check_options(downscale, test_every, alpha, background, cache_bytes)
-    path = Path(path)
+    path = file_path("path", path)
     source = read_source(path)
     _check_frames(source, path)
     source, offset = near_origin(source, path)

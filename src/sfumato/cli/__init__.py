@@ -6,10 +6,12 @@ SIGTERM, after saving; 1 anything else.
 
 from __future__ import annotations
 
+import difflib
 import logging
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 
 from sfumato.errors import SfumatoError, printable
 
@@ -51,6 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _dispatch(arguments: list[str]) -> int:
     verb = arguments[0] if arguments else "--help"
+    if verb == "help" and arguments[1:2] and arguments[1] in VERBS:
+        return _dispatch([arguments[1], "--help"])
     if verb in ("-h", "--help", "help"):
         _print_help()
         return 0
@@ -60,8 +64,19 @@ def _dispatch(arguments: list[str]) -> int:
         print(f"sfumato {sfumato.__version__}")
         return 0
     if verb not in VERBS:
-        raise SfumatoError(f"{verb!r} is no command; there are: {', '.join(VERBS)}")
+        raise SfumatoError(_no_command(verb))
     return import_module(f"sfumato.cli.{verb}").command(arguments[1:])
+
+
+def _no_command(word: str) -> str:
+    there_are = f"there are: {', '.join(VERBS)}"
+    meant = difflib.get_close_matches(word.lstrip("-").lower(), [*VERBS, "help", "version"], n=1, cutoff=0.7)
+    if meant:
+        name = meant[0] if meant[0] in VERBS else f"--{meant[0]}"
+        return f"{word!r} is no command; perhaps you meant {name}; {there_are}"
+    if Path(word).exists():
+        return f"{word!r} is a file or folder: a command comes before it; {there_are}"
+    return f"{word!r} is no command; {there_are}"
 
 
 def _print_help() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import io
+import math
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin
@@ -18,7 +20,58 @@ from sfumato.errors import ConfigError
 
 _WIDE = "4000"
 _FRAME = re.compile(r"[╭╮╰╯│─]")
+_NEGATIVE = re.compile(r"-[\d.]")
+_CHOICE = re.compile(r"invalid choice '(.*)' for argument '(?:.*/)?(.+?)'\. Expected one of \('(.*)'\)")
+# What else the parser says, and what is said instead.
+_PLAINER = {
+    r"error parsing (-\S+): ('.*)": r"\1 is \2",
+    r"error parsing [^-]\S*: (.*)": r"\1",
+    r"missing value for argument '(?:.*/)?(.+?)'\. Expected 1 values.*": r"\1 needs a value",
+    r"missing value for argument '(?:.*/)?(.+?)'\. Expected (\d+) values.*": (
+        r"\1 needs \2 values with spaces between them"
+    ),
+    r"unrecognized options: (.*)": r"more was given than there is room for: \1",
+}
+_LARGEST_WHOLE = 2**63 - 1
 _REGISTRY = ConstructorRegistry()
+
+
+@_REGISTRY.primitive_rule
+def _numeric(kind: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
+    """Reads numbers and complains of others in plain words; 1e4 is a whole number."""
+    if kind.type not in (int, float):
+        return None
+    read = _whole if kind.type is int else _real
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=kind.type.__name__.upper(),
+        instance_from_str=lambda words: read(words[0]),
+        is_instance=lambda value: isinstance(value, int | kind.type),
+        str_from_instance=lambda value: [str(value)],
+    )
+
+
+def _real(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"{text!r}; give a number") from None
+
+
+def _whole(text: str) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        try:
+            as_float = float(text)
+        except ValueError:
+            as_float = math.nan
+        if not math.isfinite(as_float) or as_float != int(as_float):
+            raise ValueError(f"{text!r:.60}; give a whole number") from None
+        value = int(as_float)
+    if abs(value) > _LARGEST_WHOLE:
+        raise ValueError(f"{text!r:.60}; give a smaller whole number")
+    return value
 
 
 @_REGISTRY.primitive_rule
@@ -41,7 +94,9 @@ def _optional(kind: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
     )
 
 
-def parse(kind: Any, verb: str, arguments: Sequence[str], *, default: Any = None) -> Any:
+def parse(
+    kind: Any, verb: str, arguments: Sequence[str], *, default: Any = None, also: Iterable[str] = ()
+) -> Any:
     """Parse the arguments of a verb.
 
     Args:
@@ -49,6 +104,7 @@ def parse(kind: Any, verb: str, arguments: Sequence[str], *, default: Any = None
         verb: name of the command.
         arguments: after the verb.
         default: an instance whose values stand for options that are not given.
+        also: options that the verb reads by itself, for hints.
 
     Raises:
         ConfigError: an argument is unknown, missing, or has a wrong value.
@@ -67,7 +123,39 @@ def parse(kind: Any, verb: str, arguments: Sequence[str], *, default: Any = None
     except SystemExit as exit:
         if not exit.code:
             raise
-        raise ConfigError(f"{_one_line(complaint.getvalue())}; see {prog} --help") from None
+        known = [*_options_in_help(kind, given), *also]
+        said = _unknown_option(arguments, known) or _one_line(complaint.getvalue())
+        raise ConfigError(f"{said}; see {prog} --help") from None
+
+
+def _options_in_help(kind: Any, given: dict[str, Any]) -> list[str]:
+    """Names of the options that the help shows: after a frame, a gap or the option's other name."""
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit), _columns(_WIDE):
+        tyro.cli(kind, **{**given, "args": ["--help"]})
+    return re.findall(r"(?m)(?:^|  |│ |, )(--?\w[\w.-]*)", shown.getvalue())
+
+
+def close_to(word: str, known: Iterable[str]) -> str | None:
+    """The one of ``known`` that a user may have meant; None where nothing is near."""
+    plain = {name.lstrip("-").lower(): name for name in known}
+    word = word.lstrip("-").lower()
+    ends = [name for name in plain if name.endswith(f".{word}")]
+    found = ends or difflib.get_close_matches(word, plain, n=1)
+    return plain[found[0]] if found else None
+
+
+def _unknown_option(arguments: Sequence[str], known: Sequence[str]) -> str:
+    """What is wrong with the first option that does not exist; empty where all do."""
+    names = {name.replace("_", "-") for name in known}
+    for argument in arguments:
+        word = argument.partition("=")[0]
+        if not word.startswith("-") or word in ("-", "--") or _NEGATIVE.match(word):
+            continue
+        if word.replace("_", "-") not in names:
+            meant = close_to(word, known)
+            return f"there is no option {word}" + (f"; perhaps you meant {meant}" if meant else "")
+    return ""
 
 
 def _one_line(box: str) -> str:
@@ -80,9 +168,14 @@ def _one_line(box: str) -> str:
     if title == "Required options":
         missing = [row for row, after in zip(said, [*said[1:], ""], strict=True) if "(required)" in after]
         return f"missing: {' and '.join(missing)}"
-    hints = [row for row in rows if row.startswith("-")] if "Perhaps you meant:" in rows else []
     words = re.sub(r"\[/?bold\]", "", " ".join(said)).rstrip(".")
-    return f"{words[:1].lower()}{words[1:]}" + (f"; perhaps you meant {hints[0]}" if hints else "")
+    words = f"{words[:1].lower()}{words[1:]}"
+    if found := _CHOICE.fullmatch(words):
+        given, option, choices = found.groups()
+        there_are = choices.replace("', '", " or ")
+        return f"{option} is {given!r}; give {there_are}"
+    matches = ((re.fullmatch(theirs, words), ours) for theirs, ours in _PLAINER.items())
+    return next((found.expand(ours) for found, ours in matches if found), words)
 
 
 @contextlib.contextmanager

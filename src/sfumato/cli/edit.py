@@ -76,7 +76,7 @@ def command(arguments: Sequence[str]) -> int:
         finally:
             print(HELP)
     words, edits = take_edits(arguments)
-    given = parse(EditFiles, "edit", words)
+    given = parse(EditFiles, "edit", words, also=edit_options())
     if not given.inputs:
         raise ConfigError("IN is missing: give a scene file or a run folder; see sfumato edit --help")
     from rich.console import Console
@@ -106,6 +106,13 @@ def command(arguments: Sequence[str]) -> int:
     return 0
 
 
+def edit_options() -> set[str]:
+    """The options that are edits, or belong to them."""
+    from sfumato.edit.script import EDITS
+
+    return {f"--{name}" for name in (*EDITS, "script", "where")}
+
+
 def take_edits(arguments: Sequence[str]) -> tuple[list[str], list[Edit]]:
     """Split a command line into its edits, in order, and everything else.
 
@@ -118,9 +125,10 @@ def take_edits(arguments: Sequence[str]) -> tuple[list[str], list[Edit]]:
     Raises:
         ConfigError: an edit has no or wrong arguments.
     """
-    from sfumato.edit.script import EDITS, read_script
+    from sfumato.edit.script import read_script
     from sfumato.edit.selections import selection_from_text
 
+    known = edit_options()
     others: list[str] = []
     edits: list[Edit] = []
     where = None
@@ -129,7 +137,7 @@ def take_edits(arguments: Sequence[str]) -> tuple[list[str], list[Edit]]:
         word = rest.pop(0)
         option, has_value, value = word.partition("=")
         name = option.removeprefix("--")
-        if not option.startswith("--") or name not in {*EDITS, "script", "where"}:
+        if option not in known:
             others.append(word)
             continue
         if not has_value and name != "clean":

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from sfumato.capture.dataset import Capture, load_capture
 from sfumato.capture.order import natural_key
+from sfumato.cli.arguments import close_to
 from sfumato.cli.scene_files import scene_file
 from sfumato.errors import CaptureError, ConfigError
 from sfumato.paths.files import KeyFrames, read_path
@@ -70,7 +71,7 @@ def plan_of(given: Render, is_video: bool) -> Plan:
     size_px, inserts = given.size_px, given.inserts
     _check_used(given)
     path = scene_file(given.scene)
-    file_path = read_path(Path(given.path)) if given.path not in _WORDS else None
+    file_path = _read_path(given.path) if given.path not in _WORDS else None
     scene = load(path)
     if not len(scene):
         raise ConfigError(f"{path} holds no Gaussians; there is nothing to render")
@@ -84,6 +85,17 @@ def plan_of(given: Render, is_video: bool) -> Plan:
     if is_video:
         size_px = even(size_px)
     return Plan(scene, path, tuple(refitted(camera, size_px) for camera in cameras), look, given.fps)
+
+
+def _read_path(path: str) -> KeyFrames | tuple[Camera, ...]:
+    if not Path(path).is_file():
+        meant = close_to(path, _WORDS)
+        hint = f"; perhaps you meant {meant}" if meant else ""
+        raise ConfigError(
+            f"--path is {path!r}, which is no file{hint}; give {', '.join(_WORDS)}, or a JSON file of "
+            "key-frames or cameras"
+        )
+    return read_path(Path(path))
 
 
 def _insert(what: Inserted) -> Insert:

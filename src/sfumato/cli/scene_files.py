@@ -11,11 +11,13 @@ def scene_file(path: Path) -> Path:
     """The scene file of a run folder, or the file itself.
 
     Args:
-        path: run folder or scene file; whether the file is there is seen when it is read.
+        path: run folder or scene file.
 
     Raises:
-        ConfigError: it is a folder without a scene.
+        ConfigError: there is nothing, or a folder without a scene.
     """
+    if not path.exists():
+        raise ConfigError(f"{path} is missing; give a run folder or a scene file")
     if not path.is_dir():
         return path
     inner = path / "scene.ply"

@@ -12,6 +12,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from sfumato.cli.arguments import parse
 from sfumato.display import Display
+from sfumato.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class View:
     Attributes:
         path: run folder, or a scene file of any format that can be read.
         data: the run's dataset, if it is not where it was when the scene was trained.
-        export: file to write, such as scene.html.
+        export: page to write, such as scene.html; one that is there is replaced.
         port: to listen on; by default a free one.
         no_browser: only say the address.
     """
@@ -46,6 +47,8 @@ def command(arguments: Sequence[str]) -> int:
     if given.export is None:
         _serve(given, display)
         return 0
+    if given.export.suffix.lower() not in (".html", ".htm"):
+        raise ConfigError(f"--export {given.export}: give a name that ends in .html")
     from sfumato.viewer.page import write_page
     from sfumato.viewer.subject import open_subject
 

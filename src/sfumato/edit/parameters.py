@@ -117,6 +117,8 @@ def _named(parameters: Sequence[Parameter], words: Sequence[str], where: str) ->
 
 def _form(parameters: Sequence[Parameter]) -> str:
     forms = {"vector": "{0}x,{0}y,{0}z", "matrix": "16 numbers row by row"}
+    if [parameter.kind for parameter in parameters] == ["vector"]:
+        return "3 numbers with commas between them"
     words = []
     for parameter in parameters:
         form = forms.get(parameter.kind, "{0}").format(

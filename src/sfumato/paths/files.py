@@ -83,7 +83,7 @@ def read_path(path: Path) -> KeyFrames | tuple[Camera, ...]:
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from error
     except (ValueError, RecursionError) as error:
-        raise FormatError(f"{path} is no JSON: {error}; write it again") from None
+        raise FormatError(f"{path} is no JSON file of key-frames or cameras: {error}") from None
     if isinstance(document, dict) and document.get("version", 1) == 1:
         for key, parse in (("keyframes", _key_frames), ("cameras", _cameras)):
             rows = document.get(key)

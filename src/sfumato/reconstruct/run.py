@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sfumato.capture.dataset import Capture, load_capture
 from sfumato.capture.readers import holds_cameras, read_source
+from sfumato.checks import check_type, file_path
 from sfumato.display import Display, clock
 from sfumato.errors import ConfigError
 from sfumato.footage import FrameOptions
@@ -35,7 +36,7 @@ class Reconstruction:
     """What is reconstructed, and how.
 
     Attributes:
-        inputs: videos, photographs, folders of them; or one posed dataset.
+        inputs: one or several videos, photographs, folders of them; or one posed dataset. Kept as a tuple.
         frames: how pictures are taken.
         sfm: how cameras are found.
         capture: how the dataset is read; ``downscale`` None: by the time there is.
@@ -43,7 +44,7 @@ class Reconstruction:
             are given.
     """
 
-    inputs: tuple[Path, ...]
+    inputs: Path | str | Sequence[Path | str]
     frames: FrameOptions = field(default_factory=FrameOptions)
     sfm: SfmConfig = field(default_factory=SfmConfig)
     capture: CaptureOptions = field(default_factory=CaptureOptions)
@@ -52,8 +53,11 @@ class Reconstruction:
     def __post_init__(self) -> None:
         if self.capture.downscale is not None and self.capture.downscale < 1:
             raise ConfigError(f"downscale is {self.capture.downscale}; give at least 1")
-        if not self.inputs:
+        given = (self.inputs,) if isinstance(self.inputs, str | Path) else self.inputs
+        check_type("inputs", given, list, tuple)
+        if not given:
             raise ConfigError("there is no input; give a video, photographs or a folder of them")
+        object.__setattr__(self, "inputs", tuple(file_path("input", path) for path in given))
 
 
 def reconstruct(
@@ -81,6 +85,8 @@ def reconstruct(
     Raises:
         SfumatoError: something that was given is wrong, or no cameras can be found.
     """
+    check_type("task", task, Reconstruction)
+    out = file_path("out", out)
     folder, display = RunFolder(out), display or Display()
     folder.check_free(resume=resume, overwrite=overwrite)
     begun = not overwrite and check_begun(task, out, resume=resume)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from sfumato import ops
+from sfumato.checks import check_type
 from sfumato.render.colours import colours_from
 from sfumato.render.limits import limits_of
 from sfumato.render.output import Render, SeenGaussians
@@ -38,13 +39,16 @@ def rasterize(gaussians: Gaussians, camera: Camera, settings: RasterSettings = R
 
     Raises:
         ConfigError: ``settings`` filter ellipses (antialiased, another blur_px2) where there are none,
-            or the shutter's poses are half a turn apart.
+            the shutter's poses are half a turn apart, or an argument is of another type.
         ShapeError: dtype or device have no implementation.
 
     Gradients: every field of ``gaussians``, and the camera's poses.
 
     Source: Kerbl et al. 2023; Zwicker et al. 2002; Wu et al. 2025.
     """
+    check_type("gaussians", gaussians, Gaussians)
+    check_type("camera", camera, Camera)
+    check_type("settings", settings, RasterSettings)
     if camera.shutter is not None or camera.lens.model not in IDEAL_LENSES:
         return rasterize_bent(gaussians, camera, settings)
     like = gaussians.means

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from sfumato import ops
+from sfumato.checks import check_type
 from sfumato.errors import ConfigError
 from sfumato.render.colours import colours_from, colours_of_rays
 from sfumato.render.limits import limits_of
@@ -40,12 +41,15 @@ def raytrace(gaussians: Gaussians, rays: Rays | Camera, settings: TraceSettings 
     Raises:
         ShapeError: dtype or device have no implementation.
         ConfigError: a lens or a shutter has no rays, or the absolute gradient is asked for along rays that
-            begin far apart.
+            begin far apart, or an argument is of another type.
 
     Gradients: every field of ``gaussians``; origins and directions of the rays, or the poses of the camera.
 
     Source: Moenne-Loccoz et al. 2024; Deybach 2025.
     """
+    check_type("gaussians", gaussians, Gaussians)
+    check_type("rays", rays, Rays, Camera)
+    check_type("settings", settings, TraceSettings)
     camera = rays if isinstance(rays, Camera) else None
     like = gaussians.means
     if camera is not None:

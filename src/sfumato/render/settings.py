@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sfumato.checks import number
 from sfumato.errors import ConfigError
 from sfumato.ops.constants import BLUR_PX2
 
@@ -36,7 +37,7 @@ class RasterSettings:
     absolute_gradient: bool = False
 
     def __post_init__(self) -> None:
-        _check(self.near, self.far, self.sh_degree)
+        _check(self)
         if self.blur_px2 < 0:
             raise ConfigError(f"blur_px2 is {self.blur_px2}; give 0 or more")
 
@@ -64,7 +65,7 @@ class TraceSettings:
     absolute_gradient: bool = False
 
     def __post_init__(self) -> None:
-        _check(self.near, self.far, self.sh_degree)
+        _check(self)
 
 
 Settings = RasterSettings | TraceSettings
@@ -90,11 +91,17 @@ def settings_for(renderer: str, *, antialiased: bool = False, **shared) -> Setti
     return TraceSettings(**shared)
 
 
-def _check(near: float | None, far: float | None, sh_degree: int | None) -> None:
+def _check(settings: Settings) -> None:
+    near, far = settings.near, settings.far
     for name, limit in (("near", near), ("far", far)):
-        if limit is not None and not limit > 0:
+        if limit is not None and not number(name, limit) > 0:
             raise ConfigError(f"{name} is {limit}; give more than 0")
     if near is not None and far is not None and not near < far:
         raise ConfigError(f"near {near} and far {far} must be in this order")
-    if sh_degree not in (None, 0, 1, 2, 3):
-        raise ConfigError(f"sh_degree is {sh_degree}; give 0 to 3, or None for all")
+    if settings.sh_degree not in (None, 0, 1, 2, 3):
+        raise ConfigError(f"sh_degree is {settings.sh_degree}; give 0 to 3, or None for all")
+    background = settings.background
+    if not isinstance(background, tuple | list) or len(background) != 3:
+        raise ConfigError(f"background is {background!r}; give red, green and blue")
+    for value in background:
+        number("background", value)

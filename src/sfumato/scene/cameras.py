@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from sfumato.checks import check_shapes
-from sfumato.errors import ConfigError
+from sfumato.checks import check_shapes, check_type, number, pair, whole_number
+from sfumato.errors import ConfigError, ShapeError
 from sfumato.scene.lenses import PINHOLE, Lens, check_lens
 from sfumato.scene.shutter import Shutter
 
@@ -28,8 +28,9 @@ class Camera:
                            ``camera_from_world`` on; None for a global shutter.
 
     Raises:
-        ShapeError: a pose is no [4, 4] tensor, or the two differ in dtype or device.
-        ConfigError: a number is not finite, a size or focal length not positive, the lens unknown.
+        ShapeError: a pose is no [4, 4] tensor of floats, or the two differ in dtype or device.
+        ConfigError: a number is not finite, a size or focal length not positive or no pair, the lens
+            unknown.
     """
 
     camera_from_world: Tensor
@@ -41,14 +42,20 @@ class Camera:
 
     def __post_init__(self) -> None:
         check_shapes(camera_from_world=(self.camera_from_world, "4 4"))
+        if not self.camera_from_world.is_floating_point():
+            raise ShapeError(f"camera_from_world is {self.camera_from_world.dtype}; a pose needs floats")
+        for name, convert in (("focal_px", number), ("centre_px", number), ("size_px", whole_number)):
+            object.__setattr__(self, name, pair(name, getattr(self, name), convert))
         if not bool(torch.isfinite(self.camera_from_world.detach()).all()):
             raise ConfigError("camera_from_world holds NaN or infinity")
         if min(self.size_px) < 1 or min(self.focal_px) <= 0:
             raise ConfigError(f"size_px {self.size_px} and focal_px {self.focal_px} must be positive")
         if not all(map(math.isfinite, (*self.focal_px, *self.centre_px))):
             raise ConfigError(f"focal_px {self.focal_px} and centre_px {self.centre_px} must be finite")
+        check_type("lens", self.lens, Lens)
         check_lens(self.lens)
         if self.shutter is not None:
+            check_type("shutter", self.shutter, Shutter)
             end = self.shutter.camera_from_world_end
             check_shapes(like=self.camera_from_world, camera_from_world_end=(end, "4 4"))
 

@@ -8,6 +8,9 @@ from typing import Literal
 
 from sfumato.errors import ConfigError
 
+# A year.
+MOST_MINUTES = 525_600
+
 
 @dataclass(frozen=True)
 class Rates:
@@ -195,8 +198,8 @@ class TrainConfig:
             raise ConfigError("steps and minutes exclude each other: give one of them")
         if self.steps is not None and self.steps < 1:
             raise ConfigError(f"steps is {self.steps}; give at least 1")
-        if self.minutes is not None and not self.minutes > 0:
-            raise ConfigError(f"minutes is {self.minutes}; give more than 0")
+        if self.minutes is not None and not 0 < self.minutes < MOST_MINUTES:
+            raise ConfigError(f"minutes is {self.minutes}; give more than 0, and less than {MOST_MINUTES:,}")
         if self.max_gaussians is not None and self.max_gaussians < 1:
             raise ConfigError(f"max_gaussians is {self.max_gaussians}; give at least 1")
         if not 0 <= self.ssim_weight <= 1:
@@ -207,6 +210,10 @@ class TrainConfig:
             raise ConfigError("antialiased is a mode of the rasterizer: leave it out with renderer trace")
         if self.sh_degree not in (0, 1, 2, 3):
             raise ConfigError(f"sh_degree is {self.sh_degree}; give 0, 1, 2 or 3")
+        for part in ("rates", "schedule", "adc", "mcmc"):
+            for name, value in vars(getattr(self, part)).items():
+                if isinstance(value, float) and not isfinite(value):
+                    raise ConfigError(f"{part}.{name} is {value}; give a finite number")
 
     @property
     def highest_degree(self) -> int:

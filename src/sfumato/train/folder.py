@@ -197,7 +197,9 @@ class RunFolder:
 
     def _read(self, path: Path) -> dict[str, Any]:
         if not path.exists():
-            raise ConfigError(f"{self.path} is no run folder: it has no {path.name}; run sfumato train first")
+            what = f"it has no {path.name}" if self.path.is_dir() else "it is a file"
+            what = what if self.path.exists() else "it does not exist"
+            raise ConfigError(f"{self.path} is no run folder: {what}; run sfumato train first")
         return read_table(path)
 
     def _results(self) -> Iterator[Path]:

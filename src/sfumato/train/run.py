@@ -7,11 +7,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import NoneType
 
 import torch
 
 from sfumato import machine
 from sfumato.capture.dataset import Capture
+from sfumato.checks import check_type
 from sfumato.display import Display
 from sfumato.errors import ConfigError, SfumatoError
 from sfumato.evaluate.held_out import Report
@@ -75,8 +77,11 @@ def train(
         The state after the last step; its ``gaussians`` are the scene.
 
     Raises:
-        ConfigError: an option is out of range, or memory is too short.
+        ConfigError: an option is out of range, an argument of another type, or memory is too short.
     """
+    check_type("capture", capture, Capture)
+    check_type("config", config, TrainConfig, NoneType)
+    check_type("init", init, Gaussians, NoneType)
     config = with_budget(config or TrainConfig())
     capture.require_pixels()
     plan = make_plan(capture, config, start_count=len(capture.points if init is None else init))

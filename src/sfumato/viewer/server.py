@@ -70,7 +70,9 @@ class PageServer:
         self.token = secrets.token_urlsafe(16)
         try:
             self._http = _Server((HOST, port), _Handler)
-        except (OSError, OverflowError) as error:
+        except OverflowError:
+            raise ConfigError(f"port is {port}; give 0 to 65535") from None
+        except OSError as error:
             raise ConfigError(
                 f"cannot listen on port {port}: {error}; give another --port, or none"
             ) from None

@@ -112,10 +112,15 @@ def open_subject(path: Path, *, data: Path | None = None) -> Subject:
         Subject. A run whose dataset is gone has no cameras, and a warning says so.
 
     Raises:
-        ConfigError: the folder is no run, or has no scene yet.
+        ConfigError: there is nothing, the folder is no run or has no scene yet, or a scene file is to have
+            a dataset.
         FormatError: the scene cannot be read.
     """
+    if not path.exists():
+        raise ConfigError(f"{path} is missing; give a run folder or a scene file")
     if not path.is_dir():
+        if data is not None:
+            raise ConfigError(f"{path} is a scene file, which has no dataset; --data is for run folders")
         return Subject(path.name, load(path))
     folder = RunFolder(path)
     options = folder.read_options()

@@ -92,12 +92,16 @@ def _read_file(path: Path) -> Source:
         return read_opensfm(path.parent, path) if is_list else read_transforms((path,))
     if suffix in (".zip", ".r3d"):
         raise CaptureError(f"{path} is packed; unpack it and give the folder")
-    raise CaptureError(f"{path} is no folder; give the folder of a posed dataset")
+    raise CaptureError(
+        f"{path} is a file that names no cameras; give the folder of a posed dataset; the cameras of videos "
+        "and photographs are found by sfumato sfm"
+    )
 
 
 def _read_folder(path: Path) -> Source:
     if not path.is_dir():
-        raise CaptureError(f"{path} is no folder; give the folder of a posed dataset")
+        what = "no folder" if path.exists() else "missing"
+        raise CaptureError(f"{path} is {what}; give the folder of a posed dataset")
     found = [(kind, what) for kind in _KINDS if (what := kind.find(path))]
     if found:
         kind, what = found[0]
@@ -112,7 +116,7 @@ def _read_folder(path: Path) -> Source:
     raise CaptureError(
         f"{path} holds no posed dataset: no COLMAP model (sparse/0/images.bin or .txt), no transforms.json "
         "or transforms_train.json, and no export of Polycam, Record3D, Metashape, RealityScan or OpenSfM; "
-        "estimate the cameras first"
+        f"of photographs or videos, sfumato sfm {path} -o DATASET finds the cameras"
     )
 
 

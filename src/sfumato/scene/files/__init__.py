@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sfumato.checks import check_type, file_path
 from sfumato.errors import ConfigError, FormatError
 from sfumato.outputs import replacing
 from sfumato.scene.files import compressed_ply, gltf, ksplat, ply, sog, splat, spz, usd
@@ -37,8 +38,9 @@ def load(path: str | Path) -> Gaussians:
     Raises:
         FormatError: the file is missing, of no known format, truncated, inconsistent, or holds
             NaN, infinity or other values that no scene can have.
+        ConfigError: ``path`` is no path.
     """
-    path = Path(path)
+    path = file_path("path", path)
     try:
         return recognised(path).load(path)
     except OSError as error:
@@ -53,7 +55,8 @@ def recognised(path: Path) -> Codec:
         OSError: it cannot be read.
     """
     if not path.is_file():
-        raise FormatError(f"{path} is {'not a regular file' if path.exists() else 'missing'}")
+        what = "a folder" if path.is_dir() else "not a regular file" if path.exists() else "missing"
+        raise FormatError(f"{path} is {what}; give a scene file")
     with path.open("rb") as handle:
         head = handle.read(HEAD_BYTES)
     for codec in CODECS:
@@ -74,10 +77,12 @@ def save(gaussians: Gaussians, path: str | Path, **options: object) -> None:
     Raises:
         FormatError: the suffix is unknown or of a format that is only read, the scene holds NaN or
             infinity, or what the format cannot hold.
-        ConfigError: the format has no such option, or not with that value.
+        ConfigError: the format has no such option, or not with that value; or what was given is no scene
+            or no path.
         SfumatoError: the file cannot be written.
     """
-    path = Path(path)
+    check_type("gaussians", gaussians, Gaussians)
+    path = file_path("path", path)
     codec = codec_of_name(path)
     unknown = sorted(set(options) - set(codec.options))
     if unknown:
@@ -97,5 +102,10 @@ def codec_of_name(path: Path) -> Codec:
     if codec is not None and codec.save is not None:
         return codec
     known = ", ".join(suffix for c in CODECS for suffix in c.suffixes if c.save is not None)
-    what = f"unknown suffix {path.suffix!r}" if codec is None else f"{codec.name} files are only read"
+    if path.is_dir():
+        what = "it is a folder"
+    elif codec is not None:
+        what = f"{codec.name} files are only read"
+    else:
+        what = f"unknown suffix {path.suffix!r}" if path.suffix else "the name has no suffix"
     raise FormatError(f"cannot save {path}: {what}; known formats: {known}")

@@ -239,7 +239,7 @@ def test_broken_text_files_name_the_line(tmp_path, name, text, message):
 def test_a_folder_without_a_dataset_says_what_is_missing(tmp_path):
     with pytest.raises(CaptureError, match="holds no posed dataset"):
         load_capture(tmp_path)
-    with pytest.raises(CaptureError, match="is no folder"):
+    with pytest.raises(CaptureError, match="nowhere is missing; give the folder"):
         load_capture(tmp_path / "nowhere")
     colmap_folder(tmp_path)
     (tmp_path / "sparse/0/cameras.bin").unlink()

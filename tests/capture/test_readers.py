@@ -61,7 +61,8 @@ def test_a_list_in_a_json_file_is_a_reconstruction(tmp_path):
 def test_what_is_no_dataset_is_refused(tmp_path, name):
     if name != "missing":
         (tmp_path / name).write_text("")
-    with pytest.raises(CaptureError, match="is no folder; give the folder of a posed dataset"):
+    what = "is missing" if name == "missing" else "names no cameras"
+    with pytest.raises(CaptureError, match=f"{what}; give the folder of a posed dataset"):
         read_source(tmp_path / name)
 
 

@@ -194,7 +194,7 @@ def test_refuses_a_gap_in_the_coefficients_and_compressed_files(tmp_path):
 def test_refuses_what_is_no_file(tmp_path):
     with pytest.raises(FormatError, match="is missing"):
         load(tmp_path / "none.ply")
-    with pytest.raises(FormatError, match="not a regular file"):
+    with pytest.raises(FormatError, match="is a folder; give a scene file"):
         load(tmp_path)
 
 

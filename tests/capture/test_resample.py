@@ -1,6 +1,12 @@
+import tracemalloc
+
 import numpy as np
 import pytest
+from PIL import Image, ImageOps
 
+from sfumato.capture import resample, strips
+from sfumato.capture.images import decode, open_picture
+from sfumato.capture.pixels import PixelPlan, make_pixels
 from sfumato.capture.resample import (
     MAX_HALF_EXTENT,
     DistortedCamera,
@@ -112,6 +118,77 @@ def test_area_average_is_the_mean_over_the_area(size, channels):
     fine = picture.repeat(size[1], axis=0).repeat(size[0], axis=1).astype(float)
     wanted = fine.reshape(size[1], 12, size[0], 16, channels).mean(axis=(1, 3))
     assert np.abs(result - wanted).max() <= 0.5 + 1e-3
+
+
+@pytest.mark.parametrize("name", LENSES)
+@pytest.mark.parametrize("downscale", [1, 3])
+def test_a_picture_in_strips_is_that_of_the_whole(name, downscale, monkeypatch):
+    _, resampler = setup(name)
+    small = tuple(side // downscale for side in resampler.size_px)
+    scaled = [
+        tuple(value / downscale for value in pair) for pair in (resampler.focal_px, resampler.centre_px)
+    ]
+    # Wider than the source, so that its border is repeated too.
+    resampler = Resampler(resampler.source, tuple(0.8 * f for f in scaled[0]), scaled[1], small)
+    x, y = np.meshgrid(np.arange(SIZE[0]), np.arange(SIZE[1]))
+    picture = np.stack([128 + 100 * np.sin(x / 5), 128 + 100 * np.cos(y / 4)], axis=-1).astype(np.uint8)
+    whole = resampler(picture)
+    monkeypatch.setattr(resample, "_WHOLE_SAMPLES", 0)
+    monkeypatch.setattr(resample, "_STRIP_SAMPLES", 5 * small[0] * resampler.samples_per_side**2)
+    # Positions are rounded to float32 in two ways, some 1e-5 pixels apart.
+    assert np.abs(resampler(picture).astype(int) - whole).max() <= 1
+
+
+@pytest.mark.parametrize("size", [(40, 30), (37, 23)])
+def test_an_average_in_strips_is_that_of_the_whole(size, monkeypatch):
+    picture = np.random.default_rng(3).integers(0, 256, (120, 160, 4), dtype=np.uint8)
+    whole = area_average(picture, size)
+    monkeypatch.setattr(strips, "STRIP_BYTES", 3 * 160 * 4)
+    np.testing.assert_array_equal(area_average(picture, size), whole)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P", "I;16"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_rows_of_a_picture_are_those_that_exif_asks_for(tmp_path, mode, orientation):
+    rng = np.random.default_rng(orientation)
+    colour = Image.fromarray(rng.integers(0, 256, (7, 5, 3), dtype=np.uint8)).convert("RGBA")
+    colour.putalpha(Image.fromarray(rng.integers(0, 256, (7, 5), dtype=np.uint8)))
+    deep = Image.fromarray(rng.integers(0, 2**16, (7, 5), dtype=np.uint16))
+    image = deep if mode == "I;16" else colour.convert("RGB").convert(mode) if mode != "RGBA" else colour
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image.save(tmp_path / "a.png", exif=exif)
+    eight = Image.fromarray((np.asarray(deep) >> 8).astype(np.uint8)) if mode == "I;16" else image
+    eight = eight.convert("RGBA" if mode == "RGBA" else "RGB")
+    eight.getexif()[0x0112] = orientation
+    wanted = np.asarray(ImageOps.exif_transpose(eight))
+    picture = open_picture(tmp_path / "a.png", turn=True)
+    assert picture.shape == wanted.shape
+    np.testing.assert_array_equal(
+        np.concatenate([picture.rows(0, 2), picture.rows(2, wanted.shape[0])]), wanted
+    )
+    np.testing.assert_array_equal(decode(tmp_path / "a.png", turn=True), wanted)
+    assert decode(tmp_path / "a.png", turn=False).shape[:2] == (7, 5)
+
+
+@pytest.mark.parametrize("size", [(500, 375), (499, 333)])
+@pytest.mark.parametrize("bends", [False, True])
+def test_a_large_picture_takes_little_beside_itself(tmp_path, size, bends, monkeypatch):
+    # Less than a byte a pixel in arrays beside what Pillow holds.
+    monkeypatch.setattr(strips, "STRIP_BYTES", 1 << 16)
+    monkeypatch.setattr(resample, "_WHOLE_SAMPLES", 0)
+    Image.new("RGB", (2000, 1500), (9, 60, 200)).save(tmp_path / "a.png")
+    source = DistortedCamera((2000.0, 2000.0), (1000.0, 750.0), (2000, 1500), Lens("simple_radial", (0.01,)))
+    small = Resampler(source, (size[0], size[0]), (size[0] / 2, size[1] / 2), size) if bends else None
+    plan = PixelPlan(tmp_path / "a.png", None, False, (2000, 1500), size, small, True)
+    monkeypatch.setattr(resample, "_STRIP_SAMPLES", 1 << 14)
+    make_pixels(plan)
+    tracemalloc.start()
+    rgb = make_pixels(plan).rgb
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (rgb == (9, 60, 200)).all()
+    assert peak - rgb.nbytes < 2000 * 1500
 
 
 def test_area_average_does_not_weigh_by_the_fourth_channel():

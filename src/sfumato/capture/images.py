@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from sfumato.capture.strips import whole
 from sfumato.errors import CaptureError
 
+# Photographs are as large as what Pillow warns of by now; twice as much is refused.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
 _ORIENTATION_TAG = 0x0112
+_TURNS = {
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 _TURNED = (5, 6, 7, 8)
+# Orientations whose first row is the last row, or column, as stored.
+_FROM_THE_END = (3, 4, 7, 8)
 _EIGHT_BIT_MODES = frozenset(
     {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"}
 )
@@ -49,8 +66,70 @@ def read_header(path: Path) -> ImageHeader:
         raise _broken(path, error) from None
 
 
+class DecodedPicture:
+    """The pixels of a picture file, given out by rows in 8 bits and upright if that is asked for.
+
+    Pillow holds the file's pixels, four bytes each where they are in colour; nothing else of their number
+    is made.
+    """
+
+    def __init__(self, image: Image.Image, *, has_alpha: bool, orientation: int = 1) -> None:
+        """
+        Args:
+            image: decoded.
+            has_alpha: give out four channels.
+            orientation: of EXIF, to be followed.
+        """
+        self._image, self._mode = image, "RGBA" if has_alpha else "RGB"
+        self._orientation = orientation if orientation in _TURNS else 1
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(height, width, channels)."""
+        width, height = self._image.size
+        sides = (width, height) if self._orientation in _TURNED else (height, width)
+        return (*sides, len(self._mode))
+
+    def rows(self, top: int, bottom: int) -> np.ndarray:
+        """uint8 [bottom - top, width, 3], or 4 with straight (not premultiplied) alpha."""
+        width, height = self._image.size
+        turned = self._orientation in _TURNED
+        last = width if turned else height
+        if self._orientation in _FROM_THE_END:
+            top, bottom = last - bottom, last - top
+        strip = self._image.crop((top, 0, bottom, height) if turned else (0, top, width, bottom))
+        turn = _TURNS[self._orientation]
+        strip = strip if turn is None else strip.transpose(turn)
+        return np.asarray(strip.convert(self._mode))
+
+
+def open_picture(path: Path, *, turn: bool) -> DecodedPicture:
+    """Decode a picture file.
+
+    Args:
+        path: the file.
+        turn: turn and mirror it as its EXIF orientation asks.
+
+    Raises:
+        CaptureError: it cannot be decoded to its end.
+    """
+    try:
+        with Image.open(path) as image:
+            _check_mode(image.mode, path)
+            has_alpha = image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
+            orientation = _orientation(image) if turn else 1
+            image.load()
+            if image.mode.startswith("I;16"):
+                image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+            return DecodedPicture(image, has_alpha=has_alpha, orientation=orientation)
+    except CaptureError:
+        raise
+    except Exception as error:
+        raise _broken(path, error) from None
+
+
 def decode(path: Path, *, turn: bool) -> np.ndarray:
-    """The pixels of a picture file.
+    """The pixels of a picture file, all at once.
 
     Args:
         path: the file.
@@ -62,25 +141,7 @@ def decode(path: Path, *, turn: bool) -> np.ndarray:
     Raises:
         CaptureError: it cannot be decoded to its end.
     """
-    try:
-        with Image.open(path) as image:
-            _check_mode(image.mode, path)
-            has_alpha = image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
-            if image.mode.startswith("I;16"):
-                image.load()
-                image_8bit = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-            else:
-                image_8bit = image.convert("RGBA" if has_alpha else "RGB")
-            if turn:
-                image_8bit.getexif()[_ORIENTATION_TAG] = _orientation(image)
-                image_8bit = ImageOps.exif_transpose(image_8bit)
-            if image_8bit.mode == "L":
-                image_8bit = image_8bit.convert("RGB")
-            return np.array(image_8bit)
-    except CaptureError:
-        raise
-    except Exception as error:
-        raise _broken(path, error) from None
+    return whole(open_picture(path, turn=turn))
 
 
 def decode_mask(path: Path, *, turn: bool) -> np.ndarray:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from sfumato.capture.images import decode, decode_mask
+from sfumato.capture.images import decode_mask, open_picture
 from sfumato.capture.resample import Resampler, area_average
+from sfumato.capture.strips import ArrayStrips, Strips, strips_of
 from sfumato.errors import CaptureError
 from sfumato.scene.cameras import Camera
 from sfumato.scene.pixel_directions import pixels_with_rays
@@ -74,21 +75,11 @@ def make_pixels(plan: PixelPlan) -> Pixels:
     Raises:
         CaptureError: a file cannot be decoded, or changed its size since the capture was loaded.
     """
-    picture = decode(plan.path, turn=plan.turn)
-    if picture.shape[1::-1] != plan.source_size_px:
-        raise CaptureError(f"{plan.path} changed while it was in use; load the capture again")
-    rgb, alpha = picture[..., :3], None
-    if picture.shape[2] == 4 and picture[..., 3].min() < 255:
-        alpha = picture[..., 3]
-        if plan.alpha_is_mask:
-            alpha = np.where(alpha >= 128, np.uint8(255), np.uint8(0))
-        rgb = ((rgb.astype(np.uint16) * alpha[..., None] + 127) // 255).astype(np.uint8)
-    rgb = _resampled(rgb, plan)
-    alpha = None if alpha is None else _resampled(alpha[..., None], plan)[..., 0]
+    rgb, alpha = _colours(plan)
     seen = _seen(plan)
     keeps = [] if seen is None else [seen]
     if plan.mask_path is not None:
-        keeps.append(_resampled(_read_mask(plan)[..., None], plan)[..., 0] >= 128)
+        keeps.append(_resampled(ArrayStrips(_read_mask(plan)[..., None]), plan)[..., 0] >= 128)
     if alpha is not None and plan.alpha_is_mask:
         keeps.append(alpha >= 128)
         rgb = np.clip(rgb * (255.0 / np.maximum(alpha, 1))[..., None] + 0.5, 0, 255).astype(np.uint8)
@@ -97,6 +88,42 @@ def make_pixels(plan: PixelPlan) -> Pixels:
     if mask is not None and not mask.any():
         _warn_of_nothing(plan.path)
     return Pixels(np.ascontiguousarray(rgb), alpha, None if mask is None or mask.all() else mask)
+
+
+def _colours(plan: PixelPlan) -> tuple[np.ndarray, np.ndarray | None]:
+    """uint8 [h, w, 3] and alpha [h, w], by which it is multiplied; None where that is full everywhere."""
+    picture = open_picture(plan.path, turn=plan.turn)
+    height, width, channels = picture.shape
+    if (width, height) != plan.source_size_px:
+        raise CaptureError(f"{plan.path} changed while it was in use; load the capture again")
+    strips = strips_of(height, width * channels)
+    has_alpha = channels == 4 and any((picture.rows(*strip)[..., 3] < 255).any() for strip in strips)
+    made = _resampled(_Premultiplied(picture, has_alpha, plan.alpha_is_mask), plan)
+    return made[..., :3], made[..., 3] if has_alpha else None
+
+
+@dataclass(frozen=True)
+class _Premultiplied:
+    """A picture's colours multiplied by its alpha, which is the fourth channel then."""
+
+    picture: Strips
+    has_alpha: bool
+    alpha_is_mask: bool
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return (*self.picture.shape[:2], 4 if self.has_alpha else 3)
+
+    def rows(self, top: int, bottom: int) -> np.ndarray:
+        """uint8 [rows, w, 3 or 4]; alpha that is a mask is 0 or 255."""
+        rows = self.picture.rows(top, bottom)
+        if not self.has_alpha:
+            return rows[..., :3]
+        alpha = rows[..., 3:]
+        if self.alpha_is_mask:
+            alpha = np.where(alpha >= 128, np.uint8(255), np.uint8(0))
+        colours = (rows[..., :3].astype(np.uint16) * alpha + 127) // 255
+        return np.concatenate([colours.astype(np.uint8), alpha], axis=2)
 
 
 @lru_cache(maxsize=4096)
@@ -134,5 +161,5 @@ def _read_mask(plan: PixelPlan) -> np.ndarray:
     return mask[rows[:, None], columns]
 
 
-def _resampled(picture: np.ndarray, plan: PixelPlan) -> np.ndarray:
+def _resampled(picture: Strips, plan: PixelPlan) -> np.ndarray:
     return area_average(picture, plan.size_px) if plan.resampler is None else plan.resampler(picture)

@@ -12,6 +12,7 @@ from PIL import Image
 from scipy import sparse
 from torch.nn.functional import avg_pool2d, grid_sample, interpolate
 
+from sfumato.capture.strips import ArrayStrips, Strips, strips_of, whole
 from sfumato.scene.lenses import Lens, distort, unfolded_radius
 
 MAX_HALF_EXTENT = 1.5
@@ -20,7 +21,10 @@ border of a fisheye picture would be stretched more than threefold."""
 
 _SCALE_LIMIT = 2.0
 _STRIP_SAMPLES = 1 << 20
+# A source of up to so many samples is held in floats, 256 MiB of them; of a larger one, strips are.
+_WHOLE_SAMPLES = 1 << 26
 _LATTICE_SPACING = 8
+_REACH = 3
 
 
 @dataclass(frozen=True)
@@ -130,22 +134,25 @@ class Resampler:
         density = max(s / t for s, t in zip(self.source.focal_px, self.focal_px, strict=True))
         return max(1, math.ceil(density - 0.1))
 
-    def __call__(self, picture: np.ndarray) -> np.ndarray:
+    def __call__(self, picture: np.ndarray | Strips) -> np.ndarray:
         """The pinhole picture: cubic samples at the source's density, averaged over each pixel.
 
         Args:
-            picture: uint8 [h, w, d] of the source camera.
+            picture: uint8 [h, w, d] of the source camera, or its strips.
 
         Returns:
             uint8 [height, width, d]; positions outside the source repeat its border.
         """
         width, height = self.size_px
         n = self.samples_per_side
-        planes = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None].float()
-        result = np.empty((height, width, picture.shape[2]), np.uint8)
+        source = ArrayStrips(picture) if isinstance(picture, np.ndarray) else picture
+        result = np.empty((height, width, source.shape[2]), np.uint8)
+        fits = math.prod(source.shape) <= _WHOLE_SAMPLES
+        kept = _planes(source, 0, source.shape[0]) if fits else None
         rows = max(1, _STRIP_SAMPLES // (width * n * n))
         for top in range(0, height, rows):
             grid = _sampling_grid(self, top, min(height, top + rows))
+            planes, grid = _looked_at(source, grid) if kept is None else (kept, grid)
             samples = grid_sample(planes, grid, mode="bicubic", padding_mode="border", align_corners=False)
             # Clamped before it is averaged: overshoot at edges is no light.
             samples = samples[0].clamp_(0.0, 255.0)
@@ -177,6 +184,24 @@ def _sampling_grid(resampler: Resampler, top: int, bottom: int) -> torch.Tensor:
     return planes.permute(0, 2, 3, 1).contiguous()
 
 
+def _looked_at(source: Strips, grid: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Planes [1, d, rows, w] of the rows that a grid samples, and the grid in terms of them."""
+    height = source.shape[0]
+    heights = (grid[..., 1].double() + 1.0) * (0.5 * height)
+    # A cubic sample looks at two rows on either side of it; beyond the border they repeat the last one.
+    top = min(max(0, math.floor(float(heights.min())) - _REACH), height - 1)
+    bottom = max(top + 1, min(height, math.ceil(float(heights.max())) + _REACH))
+    grid = grid.clone()
+    grid[..., 1] = (heights - top) * (2.0 / (bottom - top)) - 1.0
+    return _planes(source, top, bottom), grid
+
+
+def _planes(source: Strips, top: int, bottom: int) -> torch.Tensor:
+    """[1, d, rows, w] float32."""
+    rows = source.rows(top, bottom).astype(np.float32)
+    return torch.from_numpy(np.ascontiguousarray(rows.transpose(2, 0, 1)))[None]
+
+
 @lru_cache(maxsize=1024)
 def _is_full(resampler: Resampler) -> bool:
     width, height = resampler.size_px
@@ -191,31 +216,49 @@ def _seen(resampler: Resampler) -> np.ndarray:
     return resampler.source_px(centres)[1]
 
 
-def area_average(picture: np.ndarray, size_px: tuple[int, int]) -> np.ndarray:
+def area_average(picture: np.ndarray | Strips, size_px: tuple[int, int]) -> np.ndarray:
     """A picture resized so that each pixel is the mean of exactly the area it covers.
 
     Args:
-        picture: uint8 [h, w, d].
+        picture: uint8 [h, w, d], or its strips.
         size_px: (width, height), not larger than the picture.
 
     Returns:
         uint8 [height, width, d].
     """
-    height, width, channels = picture.shape
+    source = ArrayStrips(picture) if isinstance(picture, np.ndarray) else picture
+    height, width, channels = source.shape
     new_width, new_height = size_px
     if (new_width, new_height) == (width, height):
-        return picture
+        return picture if isinstance(picture, np.ndarray) else whole(picture)
     factor = width // new_width
-    if channels in (3, 4) and (new_width * factor, new_height * factor) == (width, height):
-        # "RGBX" and not "RGBA": the fourth channel must not weigh the others.
-        mode = "RGB" if channels == 3 else "RGBX"
-        return np.asarray(
-            Image.frombuffer(mode, (width, height), picture.tobytes(), "raw", mode, 0, 1).reduce(factor)
-        )
-    rows = _coverage(height, new_height) @ picture.reshape(height, -1).astype(np.float32)
-    columns = rows.reshape(new_height, width, channels).transpose(1, 0, 2).reshape(width, -1)
-    mean = (_coverage(width, new_width) @ columns).reshape(new_width, new_height, channels)
-    return np.ascontiguousarray(np.clip(np.rint(mean), 0, 255).astype(np.uint8).transpose(1, 0, 2))
+    is_whole = channels in (3, 4) and (new_width * factor, new_height * factor) == (width, height)
+    result = np.empty((new_height, new_width, channels), np.uint8)
+    for top, bottom in strips_of(new_height, width * channels * height / new_height):
+        first, last = top * height // new_height, -(-bottom * height // new_height)
+        strip = source.rows(first, last)
+        if is_whole:
+            result[top:bottom] = _reduced(strip, factor)
+        else:
+            down = _coverage(height, new_height)[top:bottom, first:last]
+            result[top:bottom] = _averaged(strip, down, _coverage(width, new_width))
+    return result
+
+
+def _reduced(strip: np.ndarray, factor: int) -> np.ndarray:
+    # "RGBX" and not "RGBA": the fourth channel must not weigh the others.
+    mode = "RGB" if strip.shape[2] == 3 else "RGBX"
+    size = strip.shape[1::-1]
+    return np.asarray(Image.frombuffer(mode, size, strip.tobytes(), "raw", mode, 0, 1).reduce(factor))
+
+
+def _averaged(strip: np.ndarray, down: sparse.csr_matrix, across: sparse.csr_matrix) -> np.ndarray:
+    """Means of a strip [h, w, d] by the shares [new_h, h] of its rows and [new_w, w] of its columns."""
+    height, width, channels = strip.shape
+    rows = down @ strip.reshape(height, -1).astype(np.float32)
+    columns = rows.reshape(-1, width, channels).transpose(1, 0, 2).reshape(width, -1)
+    mean = (across @ columns).reshape(across.shape[0], -1, channels)
+    return np.clip(np.rint(mean), 0, 255).astype(np.uint8).transpose(1, 0, 2)
 
 
 @lru_cache(maxsize=16)

@@ -64,5 +64,21 @@ def test_counted_work_shows_its_rate_the_time_left_and_the_whole(monkeypatch):
     ]
 
 
+def test_the_time_left_is_told_once_it_can_be_known(monkeypatch):
+    time, screen = Clock(), console(False)
+    monkeypatch.setattr(module, "time", time)
+    with Display(screen).counting("mapping", "pictures") as report:
+        for done, total in ((0, 2000), (1, 2000), (9, 2000), (10, 2000), (1, 8)):
+            time.now += 20.0
+            report(done, total)
+    assert [" left" in line for line in screen.file.getvalue().splitlines()] == [
+        False,
+        False,
+        False,
+        True,
+        True,
+    ]
+
+
 def test_clock_reads_like_one():
     assert [clock(s) for s in (0, 59.6, 61, 3725, -3)] == ["0:00", "1:00", "1:01", "1:02:05", "0:00"]

@@ -18,6 +18,9 @@ _LIVE_EVERY_S = 0.25
 _PLAIN_EVERY_S = 10.0
 # Progress is shown of what takes longer than this; shorter work is over before it is read.
 _SHOWN_AFTER_S = 1.0
+# How long the rest takes is told once these many things, or this share of them, say how long one takes.
+_TELLING_COUNT = 10
+_TELLING_SHARE = 0.1
 
 
 class Display:
@@ -110,7 +113,8 @@ class Display:
             rate = done / spent_s
             words = [f"{title}: {done:,} of {total:,} {things}" if total else f"{title}: {done:,} {things}"]
             words += [f"{rate:.1f}/s"] if rate else []
-            words += [f"{clock((total - done) / rate)} left"] if rate and total else []
+            if total and done and done >= min(_TELLING_COUNT, _TELLING_SHARE * total):
+                words.append(f"{clock((total - done) / rate)} left")
             self.show(done / total if total else 0.0, words)
 
         with self.living():

@@ -14,6 +14,7 @@ from capture_folders import colmap_folder
 from PIL import Image
 
 import sfumato
+from sfumato import display
 from sfumato.cli import main, pages
 from sfumato.train import loop, run
 from sfumato.train.checkpoint import checkpoints
@@ -108,6 +109,15 @@ def test_evaluation_again_gives_the_same(data, tmp_path):
     assert main(["eval", str(out), "--data", str(tmp_path / "moved")]) == 0
     assert json.loads((out / "metrics.json").read_text()) == before
     assert (out / "renders/contact_sheet.png").exists()
+
+
+def test_comparing_shows_its_progress_in_a_log(data, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(display, "_PLAIN_EVERY_S", 0.0)
+    monkeypatch.setattr(display, "_SHOWN_AFTER_S", 0.0)
+    assert train(data, tmp_path / "run", "--steps", "2") == 0
+    lines = capsys.readouterr().out.splitlines()
+    begun = lines.index("comparing 1 held-out views")
+    assert lines[begun + 1].startswith("100%  comparing: 1 of 1 held-out views")
 
 
 def test_without_held_out_views_there_is_still_a_scene(data, tmp_path):

@@ -41,7 +41,8 @@ def write_results(
         SfumatoError: a file cannot be written.
     """
     views = capture.test_views
-    with display.waiting(f"comparing {len(views)} held-out views"):
+    display.say(f"comparing {len(views)} held-out views")
+    with display.counting("comparing", "held-out views") as progress:
         report = evaluate_scene(
             gaussians,
             views,
@@ -49,6 +50,7 @@ def write_results(
             renderer=config.renderer,
             antialiased=config.antialiased,
             folder=folder.test_renders,
+            progress=progress,
         )
         write_metrics(
             folder.metrics,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 import subprocess
 import sys
 
@@ -47,6 +48,21 @@ def test_follows_a_symbolic_link(tmp_path):
     write_text(tmp_path / "link.txt", "x")
     assert (tmp_path / "real" / "a.txt").read_text() == "x"
     assert (tmp_path / "link.txt").is_symlink()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes of POSIX")
+@pytest.mark.parametrize("mode", [0o600, 0o664, 0o444, 0o755])
+def test_a_file_that_is_replaced_hands_on_its_mode(tmp_path, mode):
+    path = tmp_path / "a.txt"
+    before = os.umask(0o027)
+    try:
+        write_text(path, "new")
+        assert stat.S_IMODE(path.stat().st_mode) == 0o640
+        path.chmod(mode)
+        write_text(path, "newer")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == mode and path.read_text() == "newer"
 
 
 def test_no_number_is_not_json(tmp_path):

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -35,7 +36,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     The file is flushed to the disk before it is renamed, so ``path`` holds either what it held
     before or everything that was written, even after a kill or a power cut. On an error the
     temporary file is removed. Missing parent folders are made. The temporary name keeps the
-    suffix, by which some libraries choose their format.
+    suffix, by which some libraries choose their format. A file that is replaced hands on its mode.
 
     Args:
         path: the final name; a symbolic link keeps pointing where it points.
@@ -56,6 +57,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
         temporary.open("xb").close()
         yield temporary
         _flush_to_disk(temporary)
+        if final.exists():
+            temporary.chmod(stat.S_IMODE(final.stat().st_mode))
         os.replace(temporary, final)
         _flush_folder(final.parent)
     except OSError as error:

@@ -38,6 +38,39 @@ def test_results_are_not_mixed(tmp_path):
         folder.check_free(resume=True, overwrite=True)
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "scene.ply",
+        "events.jsonl",
+        ".lock",
+        "checkpoints",
+        "renders/test",
+        "dataset",
+        "checkpoints/step_000004.pt",
+    ],
+)
+def test_nothing_is_written_or_removed_through_a_link_out_of_the_folder(tmp_path, name):
+    """Such as a downloaded run folder may hold."""
+    folder, outside = RunFolder(tmp_path / "run"), tmp_path / "outside"
+    outside.mkdir()
+    (outside / "a.png").write_text("mine")
+    link = folder.path / name
+    link.parent.mkdir(parents=True)
+    link.symlink_to(outside if "." not in name else outside / "a.png")
+    for how in ({"resume": False, "overwrite": True}, {"resume": True, "overwrite": False}):
+        with pytest.raises(ConfigError, match=f"{name} is a symbolic link to .*, outside the run folder"):
+            folder.check_free(**how)
+
+
+def test_links_within_the_folder_and_to_it_are_fine(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "run").symlink_to(tmp_path / "real")
+    (tmp_path / "real" / "renders").mkdir()
+    (tmp_path / "real" / "latest").symlink_to("renders")
+    RunFolder(tmp_path / "run").check_free(resume=False, overwrite=True)
+
+
 def test_one_process_at_a_time(tmp_path):
     folder = RunFolder(tmp_path / "run")
     with folder.held():

@@ -39,6 +39,7 @@ def command(arguments: Sequence[str]) -> int:
 
     folder = RunFolder(given.run)
     options = folder.read_options()
+    folder.check_own()
     scene = load(folder.scene)
     capture = options.capture.load(given.data or options.data, seed=options.train.seed)
     write_results(folder, scene, capture, options.train, folder.read_training(), Display(Console()))

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from sfumato.errors import ConfigError
 from sfumato.outputs import write_json
-from sfumato.train.folder import RunFolder, read_table, with_digest
+from sfumato.train.folder import RunFolder
 from sfumato.train.options import RunOptions, differences, plain, record
+from sfumato.train.tables import read_table, with_digest
 
 if TYPE_CHECKING:
     from sfumato.reconstruct.run import Reconstruction

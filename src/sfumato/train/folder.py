@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
+import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from sfumato import machine
 from sfumato.errors import ConfigError, FormatError
 from sfumato.evaluate.chart import read_events
-from sfumato.outputs import write_error, write_json, write_text
+from sfumato.outputs import holding, write_error, write_json, write_text
 from sfumato.train.checkpoint import checkpoints, latest_checkpoint
 from sfumato.train.options import RunOptions
+from sfumato.train.tables import read_table, with_digest
 
 _log = logging.getLogger("sfumato")
 
 _UNFINISHED = re.compile(r"\..*\.[0-9a-f]{12}\.part(\..*)?")
-# Metrics name every held-out view.
-_MAX_TABLE_BYTES = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -88,11 +85,28 @@ class RunFolder:
             raise ConfigError("--resume and --overwrite exclude each other: give one of them")
         if self.path.exists() and not self.path.is_dir():
             raise ConfigError(f"--out {self.path} is a file; give a folder")
+        self.check_own()
         if not resume and not overwrite and not self.holds_run() and any(self._results()):
             raise ConfigError(
                 f"{self.path} holds results without {self.config.name}; give --overwrite to replace them, or "
                 "another --out"
             )
+
+    def check_own(self) -> None:
+        """Refuse links out of the folder, before anything is written or removed in it.
+
+        Raises:
+            ConfigError: naming the first one.
+        """
+        whole = Path(os.path.realpath(self.path))
+        for folder in (self.path, self.checkpoints, self.test_renders.parent, self.test_renders):
+            for path in sorted(folder.glob("*")):
+                target = Path(os.path.realpath(path))
+                if path.is_symlink() and not target.is_relative_to(whole):
+                    raise ConfigError(
+                        f"{path} is a symbolic link to {target}, outside the run folder, which would be "
+                        "written to; remove it, or give another folder"
+                    )
 
     def holds_run(self) -> bool:
         """Whether there is a run to go on with, or one that has just begun."""
@@ -113,28 +127,13 @@ class RunFolder:
             )
         return False
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
+    def held(self) -> AbstractContextManager[None]:
         """Keep other processes from training into the folder; the system lets go when this one dies.
 
         Raises:
             ConfigError: another process holds it.
         """
-        with _writing(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.path / ".lock", timeout=0)
-        try:
-            lock.acquire()
-        except Timeout:
-            raise ConfigError(
-                f"another process is training into {self.path}; wait for it, or give another --out"
-            ) from None
-        except OSError as error:
-            raise write_error(self.path, error) from error
-        try:
-            yield
-        finally:
-            lock.release()
+        return holding(self.path, "training into")
 
     def begin(self, options: RunOptions, **facts: object) -> None:
         """Remove what earlier runs left and write ``config.json``.
@@ -245,38 +244,6 @@ class EventLog:
         """
         with _writing(self._path), self._path.open("a", encoding="utf-8") as handle:
             handle.write(json.dumps(report, allow_nan=False) + "\n")
-
-
-def read_table(path: Path) -> dict[str, Any]:
-    """The table in a JSON file of a run folder; what it holds is not trusted.
-
-    Raises:
-        ConfigError: the file cannot be read.
-        FormatError: it is damaged.
-    """
-    try:
-        if path.stat().st_size > _MAX_TABLE_BYTES:
-            raise FormatError(f"{path} is too large for what it should be; begin another run")
-        document = json.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"{path} is damaged: it is no JSON; begin another run") from error
-    if not isinstance(document, dict):
-        raise FormatError(f"{path} is damaged: it is no table; begin another run")
-    if document.get("digest", _digest(document)) != _digest(document):
-        raise FormatError(f"{path} is damaged: it is not as it was written; begin another run")
-    return document
-
-
-def with_digest(document: dict[str, Any]) -> dict[str, Any]:
-    """A table with a digest of the rest of it, by which ``read_table`` tells damage."""
-    return document | {"digest": _digest(document)}
-
-
-def _digest(document: dict[str, Any]) -> str:
-    content = {key: value for key, value in document.items() if key != "digest"}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _is_report_until(line: str, step: int) -> bool:

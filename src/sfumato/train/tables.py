@@ -1,0 +1,45 @@
+"""Tables of JSON in a run folder, whose damage is told."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from sfumato.errors import ConfigError, FormatError
+
+# Metrics name every held-out view.
+_MAX_TABLE_BYTES = 1 << 28
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """The table in a JSON file of a run folder; what it holds is not trusted.
+
+    Raises:
+        ConfigError: the file cannot be read.
+        FormatError: it is damaged.
+    """
+    try:
+        if path.stat().st_size > _MAX_TABLE_BYTES:
+            raise FormatError(f"{path} is too large for what it should be; begin another run")
+        document = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{path} is damaged: it is no JSON; begin another run") from error
+    if not isinstance(document, dict):
+        raise FormatError(f"{path} is damaged: it is no table; begin another run")
+    if document.get("digest", _digest(document)) != _digest(document):
+        raise FormatError(f"{path} is damaged: it is not as it was written; begin another run")
+    return document
+
+
+def with_digest(document: dict[str, Any]) -> dict[str, Any]:
+    """A table with a digest of the rest of it, by which ``read_table`` tells damage."""
+    return document | {"digest": _digest(document)}
+
+
+def _digest(document: dict[str, Any]) -> str:
+    content = {key: value for key, value in document.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

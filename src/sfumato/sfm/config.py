@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from sfumato.choices import check_choices
 from sfumato.errors import ConfigError
 
 
@@ -41,6 +42,7 @@ class SfmConfig:
     known_distance: tuple[str, str, float] | None = None
 
     def __post_init__(self) -> None:
+        check_choices(self, "sfm.")
         if self.minutes is not None and not self.minutes > 0:
             raise ConfigError(f"sfm.minutes is {self.minutes}; give more than 0")
         if self.feature_side_px is not None and not 64 <= self.feature_side_px <= 10_000:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from math import isfinite
 from typing import Literal
 
+from sfumato.choices import check_choices
 from sfumato.errors import ConfigError
 
 # A year.
@@ -194,6 +195,7 @@ class TrainConfig:
     mcmc: McmcConfig = field(default_factory=McmcConfig)
 
     def __post_init__(self) -> None:
+        check_choices(self)
         if self.steps is not None and self.minutes is not None:
             raise ConfigError("steps and minutes exclude each other: give one of them")
         if self.steps is not None and self.steps < 1:

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from sfumato.choices import check_choices
 from sfumato.errors import ConfigError
 from sfumato.train.config import TrainConfig
 
@@ -44,6 +45,9 @@ class CaptureOptions:
     alpha: Literal["auto", "transparency", "mask"] = "auto"
     background: tuple[float, float, float] | None = None
     undistort: bool = True
+
+    def __post_init__(self) -> None:
+        check_choices(self)
 
     def load(self, data: Path, *, seed: int) -> Capture:
         """Read a dataset with these options."""

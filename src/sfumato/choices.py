@@ -1,0 +1,38 @@
+"""Options that are one of a few words."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from sfumato.errors import ConfigError
+
+
+def check_choices(options: object, prefix: str = "") -> None:
+    """Refuse what no ``Literal`` field of a dataclass can be; Python itself does not.
+
+    Args:
+        options: an instance.
+        prefix: of the names of its fields, for errors.
+
+    Raises:
+        ConfigError: naming the field and what it may be.
+    """
+    for name, choices in _choices(type(options)).items():
+        value = getattr(options, name)
+        # True is no 1, although Python takes them for equal.
+        if not any(value == choice and type(value) is type(choice) for choice in choices):
+            *most, last = map(str, choices)
+            raise ConfigError(f"{prefix}{name} is {str(value)[:40]!r}; give {', '.join(most)} or {last}")
+
+
+@cache
+def _choices(kind: type) -> dict[str, tuple[Any, ...]]:
+    """What each field may be, of those that are limited."""
+    found = {}
+    for name, hint in get_type_hints(kind).items():
+        # One that may be left out is a union of None and a Literal.
+        for part in (hint, *get_args(hint)):
+            if get_origin(part) is Literal:
+                found[name] = get_args(part) + ((None,) if type(None) in get_args(hint) else ())
+    return found

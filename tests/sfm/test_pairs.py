@@ -44,8 +44,7 @@ def test_pictures_of_two_worlds_are_told_apart():
 
 def test_pictures_that_overlap_look_more_alike(solved):
     """By features as they are really found: neighbours on the path against its two ends."""
-    with pycolmap.Database.open(solved.out / "work/database.db") as opened:
-        of = features.read_descriptors(opened)
+    of = features.read_descriptors(solved.out / "work/database.db")
     alike = similarity([of[name] for name in sorted(of)], seed=0)
     assert min(np.diag(alike, 1)) > alike[:3, -3:].max() + 0.05
 

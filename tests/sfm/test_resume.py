@@ -9,14 +9,30 @@ import pytest
 from found import Stop, Watch, model_bytes
 
 from sfumato import machine
+from sfumato.children import child_command
+from sfumato.errors import SfumatoError
 from sfumato.footage import FrameOptions, read_footage
-from sfumato.sfm import features
+from sfumato.sfm import crew, features
 from sfumato.sfm.pipeline import structure_from_motion
 
 TITLES = [
     *("taking pictures", "finding features", "comparing", "finding cameras", "telling alike places apart"),
     "writing pictures",
 ]
+
+
+DIES_WHILE_LISTING = """
+import os
+import pycolmap
+from sfumato.sfm import worker
+real, calls = pycolmap.import_images, []
+def some(*arguments):
+    calls.append(real(*arguments))
+    if len(calls) == 3:
+        os._exit(3)
+pycolmap.import_images = some
+worker.main()
+"""
 
 
 @pytest.fixture
@@ -120,14 +136,14 @@ def test_a_database_is_there_only_when_all_pictures_are_in_it(done, tmp_path, mo
     """Killed between two cameras, a run begins to import anew; it would miss pictures otherwise."""
     footage = read_footage(done.out / "work/frames")
     pictures = [replace(one, camera=one.name) for one in footage.pictures]
-    calls = []
-
-    def killed(*arguments):
-        calls.append(arguments)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(pycolmap, "import_images", killed)
-    with pytest.raises(KeyboardInterrupt):
+    for name, what in (("part.new.db", b"half"), ("new.db-wal", b"of another")):
+        (tmp_path / name).write_bytes(what)
+    monkeypatch.setattr(crew, "command", lambda: child_command(DIES_WHILE_LISTING))
+    with pytest.raises(SfumatoError, match="listing the pictures failed"):
         features.import_pictures(tmp_path / "new.db", replace(footage, pictures=pictures), done.config)
     assert not (tmp_path / "new.db").exists()
+    monkeypatch.undo()
+    features.import_pictures(tmp_path / "new.db", replace(footage, pictures=pictures), done.config)
+    with pycolmap.Database.open(tmp_path / "new.db") as opened:
+        assert opened.num_images() == opened.num_cameras() == len(pictures)
+    assert [path.name for path in tmp_path.glob("*.db*")] == ["new.db"]

@@ -18,6 +18,7 @@ from found import model_bytes
 from PIL import Image
 
 from sfumato import machine
+from sfumato.children import child_command
 from sfumato.errors import SfumatoError
 from sfumato.footage import read_footage
 from sfumato.sfm import crew, features, matching
@@ -27,9 +28,11 @@ from sfumato.sfm.progress import silent
 SETTINGS = features.Settings(320, 700, True)
 # Each takes the place of what a process does with a request.
 DOES_HALF_AND_DIES = """
+if request["work"] == "import":
+    return real["import"](request, tell)
 key = "names" if "names" in request else "pairs"
 half = {**request, key: request[key][: len(request[key]) // 2]}
-real[request["work"]](half)
+real[request["work"]](half, tell)
 os.abort()
 """
 HANGS = "time.sleep(600)"
@@ -43,12 +46,12 @@ def doing(words):
         "import os, sys, time",
         "from sfumato.sfm import worker",
         "real = dict(worker._WORK)",
-        "def work(request):",
+        "def work(request, tell):",
         *(f"    {line}" for line in words.strip().splitlines()),
         "worker._WORK = dict.fromkeys(real, work)",
         "worker.main()",
     ]
-    return [sys.executable, "-c", "\n".join(lines)]
+    return child_command("\n".join(lines))
 
 
 @pytest.fixture
@@ -102,7 +105,7 @@ def warnings_of(caplog):
 def test_a_process_that_dies_in_the_middle_is_replaced_and_changes_nothing(
     solved, tmp_path, first, started, caplog
 ):
-    first(DOES_HALF_AND_DIES, 4)
+    first(DOES_HALF_AND_DIES, 5)
     structure_from_motion([solved.shots.folder], tmp_path / "out", solved.config)
     assert model_bytes(tmp_path / "out") == model_bytes(solved.out)
     assert len(warnings_of(caplog)) == 4
@@ -227,7 +230,7 @@ def test_ctrl_c_in_a_terminal_is_not_for_the_processes(process):
 
 
 def test_a_process_loads_only_what_it_needs():
-    lines = "import sys, sfumato.sfm.worker, pycolmap; print(*sys.modules)"
+    lines = "import sys, sfumato.sfm.worker, sfumato.sfm.solving, pycolmap; print(*sys.modules)"
     found = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, check=True)
     loaded = {name.split(".")[0] for name in found.stdout.split()}
     assert "pycolmap" in loaded and not loaded & {"torch", "numba", "scipy", "PIL", "av", "rich", "tyro"}

@@ -9,9 +9,10 @@ every other run has to end with. ``{out}`` stands for the output folder.
 kill: the command's whole process group gets SIGKILL at a random moment, and the command is given again, with
 ``--again`` at its end, until one run ends before its moment comes.
 
-damage: of every kind of file in the output folder (same folder and suffix), files are damaged one at a time
-in a copy of it: one bit flipped, the end cut off, the file removed. The command is given again, or
-``--check`` where another one reads the files. It must end with 0 and the same files, or with 2 and one line.
+damage: of every kind of file in the output folder (names that differ in their numbers alone are of one kind),
+files are damaged one at a time in a copy of it: one bit flipped, the end cut off, the file removed. The
+command is given again, or ``--check`` where another one reads the files. It must end with 0 and the same
+files, or with 2 and one line.
 
 Exit code 1 if anything else happened; the folder of each failure is kept.
 """
@@ -129,9 +130,7 @@ def kinds(folder: Path) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.stat().st_size:
-            name = path.relative_to(folder).as_posix()
-            is_one_of_many = len(list(path.parent.glob(f"*{path.suffix}"))) > 6
-            kind = re.sub(r"[^/]*$", f"*{path.suffix}", name) if is_one_of_many else name
+            kind = re.sub(r"\d+", "*", path.relative_to(folder).as_posix())
             found.setdefault(kind, []).append(path.relative_to(folder))
     return found
 

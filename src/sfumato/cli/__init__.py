@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import difflib
 import logging
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from types import FrameType
 
 from sfumato.errors import SfumatoError, printable
 
@@ -30,6 +34,11 @@ VERBS = {
 GO_ON = ("reconstruct", "sfm", "train")
 EXIT_WRONG = 2
 EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
+
+
+class _Terminated(BaseException):
+    """SIGTERM has come."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,14 +50,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     _show_warnings()
     try:
-        return _dispatch(arguments)
+        with _ending_in_order():
+            return _dispatch(arguments)
     except SfumatoError as error:
         print(f"sfumato: error: {printable(' '.join(str(error).split()))}", file=sys.stderr)
         return EXIT_WRONG
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, _Terminated) as stop:
         hint = "; the same command goes on where it was" if arguments[0] in GO_ON else ""
         print(f"sfumato: interrupted{hint}", file=sys.stderr)
-        return EXIT_INTERRUPTED
+        return EXIT_INTERRUPTED if isinstance(stop, KeyboardInterrupt) else EXIT_TERMINATED
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -85,6 +95,23 @@ def _print_help() -> None:
     for verb, summary in VERBS.items():
         print(f"  {verb:11} {summary}")
     print("\nsfumato <command> --help explains its options; sfumato --version names the version.")
+
+
+@contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """Meanwhile SIGTERM ends what goes on as an error would, so that no process and no file is left over."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise _Terminated
+
+    # Python handles signals in the main thread alone; None: what is there is not Python's.
+    is_main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, end) if is_main else None
+    try:
+        yield
+    finally:
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
 
 
 def _show_warnings() -> None:

@@ -20,7 +20,8 @@ class Sfm:
 
     INPUT is a video, a photograph, a folder of either, or several of them. Of a posed dataset the given
     cameras are kept and its points are found. Interrupted, the same command goes on where it was.
-    Exit codes: 0 done, 2 something given is wrong or no cameras can be found, 130 Ctrl-C, 1 anything else.
+    Exit codes: 0 done, 2 something given is wrong or no cameras can be found, 130 Ctrl-C, 143
+    SIGTERM, 1 anything else.
 
     Attributes:
         inputs: videos, photographs, folders of them.

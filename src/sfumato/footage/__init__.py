@@ -1,7 +1,21 @@
 """Pictures for a reconstruction, taken from videos and photographs."""
 
-from sfumato.footage.footage import gather
-from sfumato.footage.options import FrameOptions
-from sfumato.footage.records import Dropped, Footage, Picture, made_by, read_footage
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Dropped", "Footage", "FrameOptions", "Picture", "gather", "made_by", "read_footage"]
+from sfumato.footage.options import FrameOptions
+from sfumato.footage.records import Dropped, Footage, Picture, read_footage
+
+if TYPE_CHECKING:
+    from sfumato.footage.footage import gather
+
+__all__ = ["Dropped", "Footage", "FrameOptions", "Picture", "gather", "read_footage"]
+
+
+def __getattr__(name: str) -> Any:
+    # Its decoders are slow to load, and processes that only need the records are many.
+    if name == "gather":
+        from sfumato.footage.footage import gather
+
+        globals()[name] = gather
+        return gather
+    raise AttributeError(f"module 'sfumato.footage' has no attribute {name!r}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -90,14 +89,6 @@ def write_footage(footage: Footage, folder: Path) -> None:
         "dropped": [asdict(dropped) for dropped in footage.dropped],
     }
     write_json(folder / FILE_NAME, value)
-
-
-def made_by(folder: Path) -> list[Path]:
-    """Everything that ``gather`` left in a folder, whether it is still there or not."""
-    with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
-        listed = json.loads((folder / FILE_NAME).read_text("utf-8"))["pictures"]
-        return [folder / FILE_NAME, *(folder / IMAGES / str(item["name"]) for item in listed)]
-    return [folder / FILE_NAME]
 
 
 def read_footage(folder: Path) -> Footage:

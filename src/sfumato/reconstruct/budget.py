@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sfumato import machine
+from sfumato.sfm.loading import load_colmap
 
 # Cameras may take this share of the whole; training always gets at least the other.
 CAMERAS_SHARE, LEAST_TRAINING_SHARE = 0.4, 0.3
@@ -60,9 +61,9 @@ class Budget:
 
 def probe_s() -> float:
     """Seconds one core of this machine takes for the features of a small picture of noise."""
+    load_colmap()
     import pycolmap
 
-    pycolmap.logging.minloglevel = int(pycolmap.logging.Level.FATAL)
     options = pycolmap.FeatureExtractionOptions()
     options.use_gpu = False
     options.num_threads = 1

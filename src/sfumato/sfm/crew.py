@@ -8,7 +8,6 @@ import os
 import queue
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -18,7 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sfumato import children, errors
+from sfumato.children import child_command
 from sfumato.errors import SfumatoError
+from sfumato.sfm.kept import is_full, no_space
 
 _log = logging.getLogger("sfumato")
 
@@ -34,6 +36,10 @@ _ENDING_S = 10.0
 _SHOWN_CHARACTERS = 300
 
 
+def _ignore(title: str, done: int, total: int) -> None:
+    """Tells nobody."""
+
+
 @dataclass(frozen=True)
 class Job:
     """Work for one process.
@@ -42,11 +48,15 @@ class Job:
         what: it does, in words.
         prepare: makes the files it needs anew and gives the request, before each attempt.
         allowed_s: more than it takes on any machine.
+        told: called with what the work tells of itself meanwhile.
+        attempts: after which it is given up.
     """
 
     what: str
     prepare: Callable[[], Mapping[str, Any]]
     allowed_s: float
+    told: Callable[[str, int, int], None] = _ignore
+    attempts: int = _ATTEMPTS
 
 
 @dataclass
@@ -61,7 +71,7 @@ class _Task:
 
     @property
     def is_last_attempt(self) -> bool:
-        return self.failures == _ATTEMPTS - 1
+        return self.failures == self.job.attempts - 1
 
 
 class Crew:
@@ -69,10 +79,11 @@ class Crew:
 
     Args:
         size: most processes.
+        folder: that they write to.
     """
 
-    def __init__(self, size: int) -> None:
-        self._size = size
+    def __init__(self, size: int, folder: Path) -> None:
+        self._size, self._folder = size, folder
         self._workers: list[_Worker] = []
         self._answers: queue.Queue[tuple[_Worker, bytes]] = queue.Queue()
         self._again: list[_Task] = []
@@ -92,7 +103,7 @@ class Crew:
             jobs: asked for one by one, when a process is free.
 
         Raises:
-            SfumatoError: a job failed in every attempt.
+            SfumatoError: a job failed in every attempt, or the disk is full, or what is given is wrong.
         """
         waiting = iter(jobs)
         while self._hand_out(waiting):
@@ -130,9 +141,15 @@ class Crew:
         """Take a line that a process wrote, empty at its end; the task if it is done."""
         if worker not in self._workers:
             return None
-        error = json.loads(line)["error"] if line else worker.ending()
-        if error:
-            self._replace(worker, error)
+        answer = json.loads(line) if line else {"error": worker.ending()}
+        if "told" in answer:
+            if worker.task:
+                worker.task.job.told(*answer["told"])
+            return None
+        if kind := answer.get("kind"):
+            raise getattr(errors, kind)(answer["error"])
+        if answer["error"]:
+            self._replace(worker, answer["error"])
             return None
         task, worker.task = worker.task, None
         self._longest_s = max(self._longest_s, time.monotonic() - task.began_s)
@@ -145,11 +162,13 @@ class Crew:
         task = worker.task
         if task is None:
             return
+        if is_full(self._folder, f"{why} {words}"):
+            raise no_space(self._folder)
         task.failures += 1
         what = f"{task.job.what} failed in a process of COLMAP ({why}{words and ': '}{words})"
-        if task.failures == _ATTEMPTS:
+        if task.failures == task.job.attempts:
             raise SfumatoError(
-                f"{what}, {_ATTEMPTS} times; free some memory or leave these pictures out, and give the "
+                f"{what}, {task.failures} times; free some memory or leave these pictures out, and give the "
                 "same command again: it goes on where it was"
             )
         _log.warning("%s; it is done again", what)
@@ -170,8 +189,7 @@ class _Worker:
                 stdout=subprocess.PIPE,
                 stderr=self._complaints,
                 env=_environment(),
-                # Python looks for modules where it is started, and would find the user's files first.
-                cwd=Path(__file__).resolve().parents[2],
+                cwd=children.FOLDER,
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
         except OSError as error:
@@ -232,7 +250,7 @@ class _Worker:
 
 def command() -> list[str]:
     """How a process is started."""
-    return [sys.executable, "-m", "sfumato.sfm.worker"]
+    return child_command("from sfumato.sfm.worker import main\nmain()")
 
 
 def allowed_s(job: Job, longest_s: float) -> float:
@@ -246,6 +264,5 @@ def allowed_s(job: Job, longest_s: float) -> float:
 
 
 def _environment() -> dict[str, str]:
-    """For a process that finds the modules that this one has found, and starts no threads of its own."""
-    paths = os.pathsep.join(path for path in sys.path if path)
-    return {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    """For a process that starts no threads of its own."""
+    return {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}

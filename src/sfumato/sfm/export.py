@@ -18,6 +18,7 @@ from sfumato.capture.readers.colmap_models import split_params
 from sfumato.capture.resample import DistortedCamera, Resampler, pinhole_scale
 from sfumato.errors import CaptureError
 from sfumato.outputs import replacing, write_error
+from sfumato.sfm.mapping import write_model
 from sfumato.sfm.progress import Report
 from sfumato.sfm.upright import Similarity
 
@@ -87,7 +88,7 @@ def write_dataset(
     sparse = _emptied(out / "sparse") / "0"
     unfinished = out / "sparse" / ".0.part"
     unfinished.mkdir()
-    model.write_binary(unfinished)
+    write_model(model, unfinished)
     unfinished.rename(sparse)
 
 

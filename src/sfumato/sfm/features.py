@@ -14,6 +14,7 @@ from sfumato import machine
 from sfumato.footage.records import Footage, Picture
 from sfumato.sfm.config import SfmConfig
 from sfumato.sfm.crew import Crew, Job
+from sfumato.sfm.kept import remove_database, using
 from sfumato.sfm.parts import Parts, parts_of
 from sfumato.sfm.progress import Report
 
@@ -31,6 +32,8 @@ _DOUBLED_SHARE = 0.75
 _PICTURES_OF_A_RICH_MODEL = 8
 # Pictures that a process is given at once, and the seconds that each may take: many times what it does.
 _PICTURES_AT_ONCE, _ALLOWED_S = 2, 60.0
+# Of listing them, and for each one of them.
+_LISTING_S, _LISTED_S = 120.0, 2.0
 
 
 @dataclass(frozen=True)
@@ -76,21 +79,24 @@ def import_pictures(
         config: which lens model.
         known: intrinsics by ``camera``, where they are given.
     """
-    import pycolmap
-
-    database.unlink(missing_ok=True)
     # Under its own name only when all pictures are in it, as an interrupted run goes on with what is there.
-    unfinished = database.with_name(f"{database.name}.part")
-    unfinished.unlink(missing_ok=True)
-    pycolmap.Database.open(unfinished).close()
+    unfinished = database.with_name(f"part.{database.name}")
+    cameras = []
     for pictures in by_camera(footage.pictures):
         camera = known[pictures[0].camera] if known else _first_guess(pictures, config)
-        options = pycolmap.ImageReaderOptions()
-        options.camera_model = camera.model_name
-        if camera.has_prior_focal_length:
-            options.camera_params = camera.params_to_string()
+        params = camera.params_to_string() if camera.has_prior_focal_length else ""
         names = [picture.name for picture in pictures]
-        pycolmap.import_images(unfinished, footage.folder, pycolmap.CameraMode.SINGLE, names, options)
+        cameras.append({"model": camera.model_name, "params": params, "names": names})
+    files = {"database": str(unfinished.resolve()), "images": str(footage.folder.resolve())}
+
+    def prepare() -> dict[str, Any]:
+        remove_database(unfinished)
+        return {"work": "import", **files, "cameras": cameras}
+
+    job = Job("listing the pictures", prepare, _LISTING_S + _LISTED_S * len(footage.pictures))
+    with Crew(1, database.parent) as crew:
+        list(crew.results([job]))
+    remove_database(database)
     unfinished.rename(database)
 
 
@@ -112,7 +118,8 @@ def extract(database: Path, footage: Footage, settings: Settings, report: Report
         report: told how many pictures are done.
     """
     names = [picture.name for picture in footage.pictures]
-    with parts_of(database, database.with_name("parts")) as parts, Crew(machine.cores()) as crew:
+    folder = database.with_name("parts")
+    with parts_of(database, folder) as parts, Crew(machine.cores(), folder) as crew:
         missing = [name for name in names if not parts.has_features(name)]
         done = len(names) - len(missing)
         report(done, len(names))
@@ -141,12 +148,12 @@ def chunks(items: Sequence[Any], size: int) -> Iterator[list[Any]]:
         yield chunk
 
 
-def read_descriptors(database: pycolmap.Database) -> dict[str, np.ndarray]:
+def read_descriptors(database: Path) -> dict[str, np.ndarray]:
     """uint8 [n, 128] of every picture by name."""
-    return {
-        image.name: np.asarray(database.read_descriptors(image.image_id).data).reshape(-1, 128)
-        for image in database.read_all_images()
-    }
+    words = "SELECT name, data FROM images LEFT JOIN descriptors USING (image_id) ORDER BY image_id"
+    with using(database) as found:
+        rows = [(name.decode(), data or b"") for name, data in found.execute(words)]
+    return {name: np.frombuffer(data, np.uint8).reshape(-1, 128) for name, data in rows}
 
 
 def _first_guess(pictures: Sequence[Picture], config: SfmConfig) -> pycolmap.Camera:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sfumato.footage.records import Picture
+from sfumato.sfm.kept import no_space
 from sfumato.sfm.merging import merged
 from sfumato.sfm.progress import Report
 
@@ -141,6 +142,26 @@ def polish(model: pycolmap.Reconstruction, task: Task, *, poses: bool = True) ->
         pycolmap.create_default_bundle_adjuster(options, whole, model).solve()
         pycolmap.ObservationManager(model).filter_all_points3D(task.tolerance_px, 1.5)
     model.update_point_3d_errors()
+
+
+def write_model(model: pycolmap.Reconstruction, folder: Path) -> None:
+    """Write a model, and see that all of it was written: COLMAP does not look.
+
+    Raises:
+        SfumatoError: the disk is full.
+    """
+    model.write_binary(folder)
+    names = [model.images[number].name for number in model.reg_image_ids()]
+    features = sum(model.images[number].num_points2D() for number in model.reg_image_ids())
+    observations = sum(point.track.length() for point in model.points3D.values())
+    # As in COLMAP's documentation of the format.
+    least_bytes = {
+        "cameras.bin": 8 + sum(24 + 8 * len(camera.params) for camera in model.cameras.values()),
+        "images.bin": 8 + 73 * len(names) + sum(len(name.encode()) for name in names) + 24 * features,
+        "points3D.bin": 8 + 51 * model.num_points3D() + 8 * observations,
+    }
+    if any((folder / name).stat().st_size < least for name, least in least_bytes.items()):
+        raise no_space(folder)
 
 
 def _incremental(task: Task, best, folder: Path, report: Report) -> list[pycolmap.Reconstruction]:

@@ -9,7 +9,8 @@ from typing import Any
 from sfumato import machine
 from sfumato.sfm.crew import Crew, Job
 from sfumato.sfm.features import chunks
-from sfumato.sfm.parts import Parts, parts_of
+from sfumato.sfm.kept import using
+from sfumato.sfm.parts import MATCHES, Parts, parts_of
 from sfumato.sfm.progress import Report
 
 # Pairs that a process is given at once, few enough that no process waits long for another at the end.
@@ -40,7 +41,8 @@ def match(
         seed: of the search for the geometry.
         tolerance_px: largest distance of a feature from what the geometry says.
     """
-    with parts_of(database, folder / "parts") as parts, Crew(machine.cores()) as crew:
+    folder = folder / "parts"
+    with parts_of(database, folder) as parts, Crew(machine.cores(), folder) as crew:
         missing = in_tiles([pair for pair in pairs if not parts.is_compared(*pair)])
         done = len(pairs) - len(missing)
         report(done, len(pairs))
@@ -71,10 +73,16 @@ def _job(parts: Parts, pairs: list[Names], seed: int, tolerance_px: float) -> Jo
     return Job(what, prepare, _ALLOWED_S * len(pairs))
 
 
+def forget_matches(database: Path) -> None:
+    """Remove all that was found by comparing."""
+    with using(database) as found:
+        for table in MATCHES:
+            found.execute(f"DELETE FROM {table}")
+
+
 def are_all_compared(database: Path) -> bool:
     """Whether each picture has been compared with every other one."""
-    import pycolmap
-
-    with pycolmap.Database.open(database) as opened:
-        count = opened.num_images()
-        return opened.num_matched_image_pairs() >= count * (count - 1) // 2
+    with using(database) as found:
+        (count,) = found.execute("SELECT count(*) FROM images").fetchone()
+        (compared,) = found.execute("SELECT count(*) FROM matches").fetchone()
+    return compared >= count * (count - 1) // 2

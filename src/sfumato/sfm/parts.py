@@ -1,20 +1,35 @@
 """Parts of a database: each process works on its own, and what it found is taken over when it is whole.
 
 COLMAP keeps a database locked while it writes, so processes cannot share one; and a process that is killed
-leaves nothing half-written in the whole.
+leaves nothing half-written in the whole. Rows are copied by SQLite alone: COLMAP's own transactions end the
+whole process where the disk is full.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
+import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import pycolmap
+from sfumato.outputs import write_error
+from sfumato.sfm.kept import using
+
+_FEATURES = ("keypoints", "descriptors")
+MATCHES = ("matches", "two_view_geometries")
+# COLMAP numbers a pair as the smaller number of its pictures times this, plus the larger one.
+PAIR_BASE = 2147483647
+# Which rows of the whole belong to a part, once its pictures are in it.
+_ROWS = {
+    "cameras": "camera_id IN (SELECT camera_id FROM main.images)",
+    "frame_data": "data_id IN (SELECT image_id FROM main.images)",
+    "frames": "frame_id IN (SELECT frame_id FROM main.frame_data)",
+    "rigs": "rig_id IN (SELECT rig_id FROM main.frames)",
+    "rig_sensors": "rig_id IN (SELECT rig_id FROM main.frames)",
+}
 
 
 class Parts:
@@ -22,13 +37,14 @@ class Parts:
 
     Args:
         whole: only read from, and written to, here.
+        file: of the whole.
         folder: for the parts.
     """
 
-    def __init__(self, whole: pycolmap.Database, folder: Path) -> None:
-        self.whole = whole
-        self.ids: dict[str, int] = {image.name: image.image_id for image in whole.read_all_images()}
-        self._folder = folder
+    def __init__(self, whole: sqlite3.Connection, file: Path, folder: Path) -> None:
+        self._whole, self._file, self._folder = whole, file, folder
+        found = whole.execute("SELECT name, image_id FROM images").fetchall()
+        self.ids: dict[str, int] = {name.decode(): number for name, number in found}
         self._numbers = count()
 
     def cut(self, names: Iterable[str], *, with_features: bool) -> Path:
@@ -41,59 +57,73 @@ class Parts:
         Returns:
             Its file.
         """
-        import pycolmap
-
         # A new name each time: what a killed process had open may stay locked for a while.
         path = self._folder / f"{next(self._numbers)}.db"
-        images = [self.whole.read_image(self.ids[name]) for name in names]
-        frames = [self.whole.read_frame(number) for number in sorted({image.frame_id for image in images})]
-        with pycolmap.Database.open(path) as part, pycolmap.DatabaseTransaction(part):
-            for number in sorted({image.camera_id for image in images}):
-                part.write_camera(self.whole.read_camera(number), use_camera_id=True)
-            for number in sorted({frame.rig_id for frame in frames}):
-                part.write_rig(self.whole.read_rig(number), use_rig_id=True)
-            for frame in frames:
-                part.write_frame(frame, use_frame_id=True)
-            for image in images:
-                part.write_image(image, use_image_id=True)
-                if with_features and self.has_features(image.name):
-                    _copy_features(self.whole, part, image.image_id)
+        ids = ", ".join(str(self.ids[name]) for name in names)
+        rows = {"images": f"image_id IN ({ids})", **_ROWS}
+        rows |= dict.fromkeys(_FEATURES if with_features else (), f"image_id IN ({ids})")
+        with closing(sqlite3.connect(path)) as part:
+            part.execute("PRAGMA synchronous = OFF")
+            self._make_tables(part)
+            part.execute("ATTACH ? AS whole", (os.fsencode(self._file),))
+            with part:
+                for table, which in rows.items():
+                    part.execute(f"INSERT INTO {table} SELECT * FROM whole.{table} WHERE {which}")
         return path
 
     def has_features(self, name: str) -> bool:
         """Whether a picture's features were found, be there any or none."""
-        number = self.ids[name]
-        return self.whole.exists_keypoints(number) and self.whole.exists_descriptors(number)
+        return self._have(_FEATURES, "image_id", self.ids[name])
 
     def is_compared(self, first: str, second: str) -> bool:
         """Whether two pictures were matched and verified."""
-        pair = self.ids[first], self.ids[second]
-        return self.whole.exists_matches(*pair) and self.whole.exists_two_view_geometry(*pair)
+        return self._have(MATCHES, "pair_id", self._pair(first, second))
 
     def take_features(self, path: Path, names: Iterable[str]) -> None:
         """Copy the features of pictures from a part to the whole; the part is removed."""
-        import pycolmap
-
-        with pycolmap.Database.open(path) as part, pycolmap.DatabaseTransaction(self.whole):
-            for number in (self.ids[name] for name in names):
-                # A picture that COLMAP cannot read stays without.
-                if part.exists_keypoints(number) and part.exists_descriptors(number):
-                    _copy_features(part, self.whole, number)
-        _remove(path)
+        # A picture that COLMAP cannot read stays without.
+        self._take(path, _FEATURES, "image_id", [self.ids[name] for name in names])
 
     def take_matches(self, path: Path, pairs: Iterable[Sequence[str]]) -> None:
         """Copy the matches of pairs from a part to the whole; the part is removed."""
-        import pycolmap
+        self._take(path, MATCHES, "pair_id", [self._pair(first, second) for first, second in pairs])
 
-        with pycolmap.Database.open(path) as part, pycolmap.DatabaseTransaction(self.whole):
-            for pair in ((self.ids[first], self.ids[second]) for first, second in pairs):
-                if self.whole.exists_matches(*pair):
-                    self.whole.delete_matches(*pair)
-                if self.whole.exists_two_view_geometry(*pair):
-                    self.whole.delete_two_view_geometry(*pair)
-                self.whole.write_matches(*pair, part.read_matches(*pair))
-                self.whole.write_two_view_geometry(*pair, part.read_two_view_geometry(*pair))
-        _remove(path)
+    def _take(self, path: Path, tables: Sequence[str], key: str, numbers: Sequence[int]) -> None:
+        """Copy the rows of some numbers that all of the tables of a part have."""
+        which = f"{key} IN ({', '.join(map(str, numbers))})"
+        which += "".join(f" AND {key} IN (SELECT {key} FROM part.{table})" for table in tables)
+        self._whole.execute("ATTACH ? AS part", (os.fsencode(path),))
+        try:
+            self._whole.execute("BEGIN IMMEDIATE")
+            try:
+                for table in tables:
+                    self._whole.execute(
+                        f"INSERT OR REPLACE INTO main.{table} SELECT * FROM part.{table} WHERE {which}"
+                    )
+                self._whole.execute("COMMIT")
+            except BaseException:
+                if self._whole.in_transaction:
+                    self._whole.execute("ROLLBACK")
+                raise
+        finally:
+            self._whole.execute("DETACH part")
+        for file in path.parent.glob(f"{path.stem}.*"):
+            file.unlink(missing_ok=True)
+
+    def _make_tables(self, part: sqlite3.Connection) -> None:
+        """The whole's tables, without rows."""
+        for (words,) in self._whole.execute("SELECT sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"):
+            part.execute(words.decode())
+        (version,) = self._whole.execute("PRAGMA user_version").fetchone()
+        part.execute(f"PRAGMA user_version = {version}")
+
+    def _have(self, tables: Sequence[str], key: str, number: int) -> bool:
+        asked = (f"SELECT 1 FROM {table} WHERE {key} = ?" for table in tables)
+        return all(self._whole.execute(words, (number,)).fetchone() for words in asked)
+
+    def _pair(self, *names: str) -> int:
+        low, high = sorted(self.ids[name] for name in names)
+        return PAIR_BASE * low + high
 
 
 @contextmanager
@@ -103,25 +133,16 @@ def parts_of(database: Path, folder: Path) -> Iterator[Parts]:
     Args:
         database: opened meanwhile.
         folder: to make; what an earlier run left in it is removed.
-    """
-    import pycolmap
 
+    Raises:
+        SfumatoError: the disk is full, or the database is damaged.
+    """
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
     try:
-        with pycolmap.Database.open(database) as whole:
-            yield Parts(whole, folder)
+        folder.mkdir(parents=True)
+        with using(database) as whole:
+            yield Parts(whole, database, folder)
+    except OSError as error:
+        raise write_error(folder, error) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _copy_features(source: pycolmap.Database, target: pycolmap.Database, number: int) -> None:
-    write = target.update_keypoints if target.exists_keypoints(number) else target.write_keypoints
-    write(number, source.read_keypoints(number))
-    if not target.exists_descriptors(number):
-        target.write_descriptors(number, source.read_descriptors(number))
-
-
-def _remove(path: Path) -> None:
-    for file in path.parent.glob(f"{path.stem}.*"):
-        file.unlink(missing_ok=True)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +15,14 @@ import numpy as np
 from sfumato import machine
 from sfumato.display import Display
 from sfumato.errors import CaptureError
-from sfumato.footage import Footage, FrameOptions, gather, made_by, read_footage
+from sfumato.footage import Footage, FrameOptions, gather, read_footage
+from sfumato.footage.records import FILE_NAME, IMAGES
 from sfumato.outputs import holding, write_json
-from sfumato.sfm import ambiguity, export, features, known, mapping, matching, pairs, report, results, upright
+from sfumato.sfm import export, features, known, mapping, matching, pairs, report, results, solving, upright
 from sfumato.sfm.config import SfmConfig
 from sfumato.sfm.inputs import check_folders, every_file, given_cameras, pictures_of
+from sfumato.sfm.kept import is_sound
+from sfumato.sfm.loading import load_colmap
 from sfumato.sfm.stages import Stages, fingerprint
 
 if TYPE_CHECKING:
@@ -87,15 +89,13 @@ class _Run:
         self._display = display
         self._work = out / "work"
         self._database = self._work / "database.db"
-        self._stages = Stages(self._work / "stages.json")
+        self._stages = Stages(self._work / "stages.json", out)
         self._given = given_cameras(inputs, config)
         self._until_s = time.monotonic() + 60.0 * (config.minutes or math.inf)
 
     def go(self) -> SfmResult:
-        import pycolmap
-
         # COLMAP tells of every step on stderr; what matters of it is said here in other words.
-        pycolmap.logging.minloglevel = int(pycolmap.logging.Level.FATAL)
+        load_colmap()
         placed = self._place_given() if self._given else None
         footage = placed.footage if placed else self._gather()
         self._find_features(footage, placed)
@@ -121,7 +121,7 @@ class _Run:
                 )
 
         made_from = [fingerprint(every_file(inputs)), asdict(self._frames)]
-        self._stages.run("frames", made_from, work, made_by(folder))
+        self._stages.run("frames", made_from, work, [folder / FILE_NAME, folder / IMAGES])
         footage = read_footage(folder)
         if self._config.known_distance:
             upright.check_names(self._config.known_distance, [p.name for p in footage.pictures])
@@ -144,7 +144,7 @@ class _Run:
         cameras = {name: known.colmap_camera(c) for name, c in placed.cameras.items()} if placed else None
 
         def work(is_continued: bool) -> None:
-            if not (is_continued and self._database.exists()):
+            if not (is_continued and is_sound(self._database)):
                 features.import_pictures(self._database, footage, self._config, cameras)
             with self._display.counting("finding features", "pictures") as report_count:
                 features.extract(self._database, footage, settings, report_count)
@@ -152,14 +152,10 @@ class _Run:
         self._stages.run("features", [asdict(settings), self._config.camera_model], work, [self._database])
 
     def _match(self, footage: Footage, *, exhaustive: bool) -> None:
-        import pycolmap
-
         def work(is_continued: bool) -> None:
-            with pycolmap.Database.open(self._database) as opened:
-                if not (is_continued or exhaustive):
-                    opened.clear_matches()
-                    opened.clear_two_view_geometries()
-                descriptors = features.read_descriptors(opened)
+            if not (is_continued or exhaustive):
+                matching.forget_matches(self._database)
+            descriptors = features.read_descriptors(self._database)
             _check_features(footage, descriptors)
             chosen = pairs.choose_pairs(footage.pictures, descriptors, self._config, exhaustive=exhaustive)
             names = [(footage.pictures[a].name, footage.pictures[b].name) for a, b in chosen]
@@ -170,7 +166,7 @@ class _Run:
                 )
 
         made_from = [self._config.pairs, self._config.seed, exhaustive]
-        self._stages.run("all pairs" if exhaustive else "pairs", made_from, work)
+        self._stages.run("all pairs" if exhaustive else "pairs", made_from, work, changes=[self._database])
 
     def _find_cameras(
         self, footage: Footage, placed: known.KnownCameras | None = None, *, exhaustive: bool = False
@@ -178,62 +174,25 @@ class _Run:
         """The model, and how it was found."""
         import pycolmap
 
+        # The process that does it stands in another folder.
         task = mapping.Task(
-            self._database,
-            footage.folder,
+            self._database.resolve(),
+            footage.folder.resolve(),
             len(footage.pictures),
             mapping.pixel_tolerance(footage.pictures),
             self._config.seed,
             self._until_s,
         )
-        scratch = self._work / "mapping"
         folder = self._work / ("model_of_all_pairs" if exhaustive else "model")
-
-        def work(_: bool) -> None:
-            shutil.rmtree(scratch, ignore_errors=True)
-            if placed:
-                model, way, apart = self._triangulated(task, placed, scratch), "given cameras", 0
-            else:
-                with self._display.counting("finding cameras", "pictures") as report_count:
-                    model, way, apart = mapping.climb(task, scratch, report_count)
-                if model is None:
-                    raise CaptureError(_why_nothing(footage, self._inputs))
-                with self._display.counting("telling alike places apart", "pictures") as report_count:
-                    model, is_new = ambiguity.resolved(model, task, footage.pictures, scratch, report_count)
-                way += ", with places that look alike told apart" if is_new else ""
-                mapping.polish(model, task)
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
-            model.write(folder)
-            all_compared = matching.are_all_compared(self._database)
-            found = {"way": way, "other_models": apart, "all_compared": all_compared}
-            write_json(folder / "found.json", found)
-            shutil.rmtree(scratch, ignore_errors=True)
-
+        refined = self._config.poses == "refine"
+        inputs = ", ".join(map(str, self._inputs[:3]))
+        scratch = self._work / "mapping"
+        places = folder.resolve(), scratch.resolve()
+        problem = solving.Problem(task, footage.pictures, placed, refined, inputs, *places)
         name = "cameras from all pairs" if exhaustive else "cameras"
         made_from = [self._config.seed, self._config.poses]
-        self._stages.run(name, made_from, work, [folder / "found.json"])
-        return pycolmap.Reconstruction(folder), json.loads((folder / "found.json").read_text("utf-8"))
-
-    def _triangulated(
-        self, task: mapping.Task, placed: known.KnownCameras, scratch: Path
-    ) -> pycolmap.Reconstruction:
-        refine = self._config.poses == "refine"
-        with self._display.waiting("finding points"):
-            model = known.posed_model(self._database, placed)
-            # Of poses that are some pixels off, most points are found only with more tolerance at first.
-            for factor in (4.0, 1.0, 1.0) if refine else (1.0,):
-                now = replace(task, tolerance_px=factor * task.tolerance_px)
-                model = mapping.retriangulated(model, now, scratch)
-                mapping.polish(model, now, poses=refine)
-            if refine:
-                known.back_to_given(model, placed)
-        if not model.num_points3D():
-            raise CaptureError(
-                f"{self._inputs[0]}: its pictures do not fit its cameras: not one point could be found; "
-                "check the poses, or give --poses estimate"
-            )
-        return model
+        self._stages.run(name, made_from, lambda _: solving.solve(problem, self._display), [folder])
+        return pycolmap.Reconstruction(folder), json.loads((folder / solving.FOUND).read_text("utf-8"))
 
     def _may_compare_all(self, footage: Footage) -> bool:
         return len(footage.pictures) <= _MOST_FOR_ALL_PAIRS and time.monotonic() <= self._until_s
@@ -280,11 +239,3 @@ def _check_features(footage: Footage, descriptors: dict[str, np.ndarray]) -> Non
             f"only {rich} of {len(footage.pictures)} pictures show any texture; cameras are found from "
             "details, so film things with patterns, in focus and in good light"
         )
-
-
-def _why_nothing(footage: Footage, inputs: list[Path]) -> str:
-    return (
-        f"{', '.join(str(path) for path in inputs[:3])}: no cameras could be found: fewer than "
-        f"{mapping.LEAST_PICTURES} of {len(footage.pictures)} pictures fit together; take more pictures, "
-        "closer to each other, while moving sideways round something with texture"
-    )

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sfumato.footage.records import Footage, Picture
+from sfumato.sfm.kept import using
+from sfumato.sfm.parts import PAIR_BASE
 
 if TYPE_CHECKING:
     import pycolmap
@@ -84,21 +86,21 @@ def measure(model: pycolmap.Reconstruction, pictures: int) -> Quality:
 
 def why_missing(footage: Footage, model: pycolmap.Reconstruction, database: Path) -> dict[str, str]:
     """A likely reason for every picture without a camera, by name."""
-    import pycolmap
-
     placed = {model.images[i].name for i in model.reg_image_ids()}
     missing = [picture for picture in footage.pictures if picture.name not in placed]
     if not missing:
         return {}
-    with pycolmap.Database.open(database) as opened:
-        names = {image.image_id: image.name for image in opened.read_all_images()}
-        features = {name: opened.num_keypoints_for_image(number) for number, name in names.items()}
-        links: dict[str, list[tuple[str, int]]] = {name: [] for name in names.values()}
-        pairs, counts = opened.read_two_view_geometry_num_inliers()
-        for pair, count in zip(pairs, counts, strict=True):
-            first, second = (names[i] for i in _ids(pair))
-            links[first].append((second, int(count)))
-            links[second].append((first, int(count)))
+    with using(database) as found:
+        rows = found.execute("SELECT image_id, name, rows FROM images LEFT JOIN keypoints USING (image_id)")
+        listed = [(number, name.decode(), count or 0) for number, name, count in rows]
+        compared = found.execute("SELECT pair_id, rows FROM two_view_geometries").fetchall()
+    names = {number: name for number, name, _ in listed}
+    features = {name: count for _, name, count in listed}
+    links: dict[str, list[tuple[str, int]]] = {name: [] for name in features}
+    for pair, count in compared:
+        first, second = (names[i] for i in divmod(pair, PAIR_BASE))
+        links[first].append((second, count))
+        links[second].append((first, count))
     usual = _usual_sharpness(footage.pictures)
     return {p.name: _reason(p, features[p.name], links[p.name], placed, usual[p.camera]) for p in missing}
 
@@ -127,12 +129,6 @@ def cameras_of(model: pycolmap.Reconstruction) -> list[dict[str, Any]]:
         for number, camera in sorted(model.cameras.items())
         if number in counts
     ]
-
-
-def _ids(pair: Any) -> tuple[int, int]:
-    import pycolmap
-
-    return pair if isinstance(pair, tuple) else pycolmap.pair_id_to_image_pair(pair)
 
 
 def _usual_sharpness(pictures: Sequence[Picture]) -> dict[str, float]:

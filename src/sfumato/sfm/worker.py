@@ -1,12 +1,14 @@
 """A process that does COLMAP's work on one thread, one line of JSON for each request and each answer.
 
-Run as ``python -m sfumato.sfm.worker`` by ``sfumato.sfm.crew``.
+Run by ``sfumato.sfm.crew``, which says no more than the work's name and what it needs.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import os
+import pickle
 import queue
 import signal
 import sys
@@ -15,12 +17,32 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from sfumato.errors import SfumatoError
+from sfumato.sfm.loading import load_colmap
+
+Tell = Callable[[str, int, int], None]
+"""Called with what is done, how much of it, and of how much; 0 for the last where that is unknown."""
+
 # Features and pairs get their threads from several processes. Within one process they share COLMAP's BLAS,
 # which is built without locks: now and then two threads spoil each other's numbers, or never come back.
 _THREADS = 1
 
 
-def extract(request: Mapping[str, Any]) -> None:
+def list_pictures(request: Mapping[str, Any], tell: Tell) -> None:
+    """Write ``cameras`` and their pictures to a new ``database``, in the order given."""
+    import pycolmap
+
+    pycolmap.Database.open(request["database"]).close()
+    for camera in request["cameras"]:
+        options = pycolmap.ImageReaderOptions()
+        options.camera_model = camera["model"]
+        options.camera_params = camera["params"]
+        pycolmap.import_images(
+            request["database"], request["images"], pycolmap.CameraMode.SINGLE, camera["names"], options
+        )
+
+
+def extract(request: Mapping[str, Any], tell: Tell) -> None:
     """Find the features of the pictures ``names`` and write them to ``database``."""
     import pycolmap
 
@@ -39,7 +61,7 @@ def extract(request: Mapping[str, Any]) -> None:
     )
 
 
-def match(request: Mapping[str, Any]) -> None:
+def match(request: Mapping[str, Any], tell: Tell) -> None:
     """Match and verify ``pairs`` of pictures and write the outcome to ``database``."""
     import pycolmap
 
@@ -56,7 +78,19 @@ def match(request: Mapping[str, Any]) -> None:
     pycolmap.match_image_pairs(request["database"], options, listed, verification, pycolmap.Device.cpu)
 
 
-_WORK: dict[str, Callable[[Mapping[str, Any]], None]] = {"extract": extract, "match": match}
+def solve(request: Mapping[str, Any], tell: Tell) -> None:
+    """Find cameras and points; ``task`` is a pickled ``sfumato.sfm.solving.Problem``."""
+    # Written by the process that asks, and by nobody else.
+    problem = pickle.loads(base64.b64decode(request["task"]))
+    problem.solve(tell)
+
+
+_WORK: dict[str, Callable[[Mapping[str, Any], Tell], None]] = {
+    "import": list_pictures,
+    "extract": extract,
+    "match": match,
+    "solve": solve,
+}
 
 
 def main() -> None:
@@ -66,20 +100,26 @@ def main() -> None:
     # What COLMAP prints must not come between the answers.
     answers = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)
-    import pycolmap
-
-    pycolmap.logging.minloglevel = int(pycolmap.logging.Level.ERROR)
+    load_colmap(errors=True)
     requests: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(requests,), daemon=True).start()
+
+    def answer(said: Mapping[str, Any]) -> None:
+        answers.write(json.dumps(said) + "\n")
+        answers.flush()
+
+    def tell(title: str, done: int, total: int) -> None:
+        answer({"told": [title, done, total]})
+
     while True:
         request = json.loads(requests.get())
         try:
-            _WORK[request["work"]](request)
-            answer = {"error": None}
+            _WORK[request["work"]](request, tell)
+            answer({"error": None})
+        except SfumatoError as error:
+            answer({"error": str(error), "kind": type(error).__name__})
         except Exception as error:
-            answer = {"error": f"{type(error).__name__}: {error}"}
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
+            answer({"error": f"{type(error).__name__}: {error}"})
 
 
 def _listen(requests: queue.SimpleQueue[bytes]) -> None:
@@ -87,7 +127,3 @@ def _listen(requests: queue.SimpleQueue[bytes]) -> None:
     for line in sys.stdin.buffer:
         requests.put(line)
     os._exit(0)
-
-
-if __name__ == "__main__":
-    main()

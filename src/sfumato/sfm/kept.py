@@ -1,0 +1,173 @@
+"""Files that a stage leaves: on the disk before they are relied on, and known again by what they hold."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+from sfumato.errors import SfumatoError
+from sfumato.outputs import write_error
+
+_CHUNK_BYTES = 1 << 20
+_DATABASE = ".db"
+# What a database may leave beside it when its process is killed.
+_BESIDE = ("-wal", "-shm", "-journal")
+_PROBE_BYTES = 1 << 20
+# How SQLite, COLMAP and the system say so.
+_FULL = ("disk is full", "no space left", "quota exceeded", "no registered database factory")
+
+
+def files_of(places: Iterable[Path]) -> list[Path]:
+    """The files among some places, and those in the folders among them."""
+    found = []
+    for place in places:
+        found += (path for path in place.rglob("*") if path.is_file()) if place.is_dir() else [place]
+    return sorted(found)
+
+
+def digest(path: Path) -> str | None:
+    """By what a file is known; None if it is missing or damaged.
+
+    Of a database it is of the rows: COLMAP writes a new counter into the file whenever it opens it.
+    """
+    with suppress(OSError, sqlite3.Error, UnicodeError):
+        return _of_rows(path) if path.suffix == _DATABASE else _of_bytes(path)
+    return None
+
+
+def flush(paths: Iterable[Path]) -> None:
+    """Have the system write files, and the folders they are in, to the disk.
+
+    Raises:
+        SfumatoError: it cannot.
+    """
+    paths = list(paths)
+    for path in paths:
+        # A picture that is linked to the user's may not be opened for writing, and was not written here.
+        with suppress(PermissionError):
+            _flush(path, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
+    if sys.platform != "win32":
+        for folder in sorted({folder for path in paths for folder in (path.parent, path.parent.parent)}):
+            _flush(folder, os.O_RDONLY)
+
+
+def is_sound(database: Path) -> bool:
+    """Whether a database is there and whole, as far as SQLite can tell; it may hold anything.
+
+    Raises:
+        SfumatoError: the disk is full, and so it cannot be told.
+    """
+    try:
+        with opened(database) as found:
+            # A damaged head may forbid writing, and nothing else.
+            found.execute("BEGIN")
+            found.execute("CREATE TABLE written (word)")
+            found.execute("ROLLBACK")
+            return found.execute("PRAGMA integrity_check(1)").fetchone() == (b"ok",)
+    except sqlite3.Error as error:
+        if database.is_file() and is_full(database.parent, str(error)):
+            raise no_space(database.parent) from error
+        return False
+
+
+def remove_database(path: Path) -> None:
+    """Remove a database and what a killed process left beside it, which would spoil the next one."""
+    for end in ("", *_BESIDE):
+        path.with_name(path.name + end).unlink(missing_ok=True)
+
+
+@contextmanager
+def opened(database: Path) -> Iterator[sqlite3.Connection]:
+    """A database that exists; texts are given as bytes, and transactions are written out."""
+    if not database.is_file():
+        raise sqlite3.OperationalError(f"{database} does not exist")
+    with closing(sqlite3.connect(database, isolation_level=None)) as found:
+        found.text_factory = bytes
+        # COLMAP's own connections leave it to the system when something comes to the disk.
+        found.execute("PRAGMA synchronous = NORMAL")
+        yield found
+
+
+@contextmanager
+def using(database: Path) -> Iterator[sqlite3.Connection]:
+    """As ``opened``, with errors in one line.
+
+    Raises:
+        SfumatoError: the disk is full, or the database is damaged.
+    """
+    try:
+        with opened(database) as found:
+            yield found
+    except sqlite3.Error as error:
+        if is_full(database.parent, str(error)):
+            raise no_space(database.parent) from error
+        raise SfumatoError(f"{database} cannot be used ({error}); give the same command again") from error
+
+
+def no_space(folder: Path) -> SfumatoError:
+    """The error of a disk that is full."""
+    return SfumatoError(
+        f"no space left on the disk of {folder}; free some, and give the same command again: it goes on "
+        "where it was"
+    )
+
+
+def is_full(folder: Path, words: str) -> bool:
+    """Whether work failed because the disk is full.
+
+    Args:
+        folder: that was written to.
+        words: said of the failure.
+    """
+    if any(word in words.lower() for word in _FULL):
+        return True
+    probe = folder / f".{os.getpid()}.part"
+    try:
+        probe.write_bytes(bytes(_PROBE_BYTES))
+        return False
+    except OSError:
+        return True
+    finally:
+        with suppress(OSError):
+            probe.unlink()
+
+
+def _of_bytes(path: Path) -> str:
+    made = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            made.update(chunk)
+    return f"{path.stat().st_size} bytes, sha256 {made.hexdigest()}"
+
+
+def _of_rows(path: Path) -> str | None:
+    if not is_sound(path):
+        return None
+    made = hashlib.sha256()
+    with opened(path) as found:
+        schema = found.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
+        made.update(repr([schema, found.execute("PRAGMA user_version").fetchall()]).encode())
+        tables = found.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
+        for (name,) in tables.fetchall():
+            for row in found.execute(f'SELECT * FROM "{name.decode()}" ORDER BY rowid'):
+                made.update(repr([len(v) if isinstance(v, bytes) else v for v in row]).encode())
+                made.update(b"".join(value for value in row if isinstance(value, bytes)))
+    return f"rows, sha256 {made.hexdigest()}"
+
+
+def _flush(path: Path, how: int) -> None:
+    try:
+        handle = os.open(path, how)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except PermissionError:
+        raise
+    except OSError as error:
+        raise write_error(path, error) from error

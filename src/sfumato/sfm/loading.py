@@ -1,0 +1,29 @@
+"""COLMAP, loaded so that nothing is seen of it."""
+
+from __future__ import annotations
+
+import signal
+import threading
+
+# Of these COLMAP's log prints where in its own code the process was.
+_SIGNALS = tuple(
+    getattr(signal, name)
+    for name in ("SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "SIGTERM")
+    if hasattr(signal, name)
+)
+
+
+def load_colmap(*, errors: bool = False) -> None:
+    """Import COLMAP; signals do what they did before, and its log is silent.
+
+    Args:
+        errors: let it tell of errors.
+    """
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    import pycolmap
+
+    level = pycolmap.logging.Level.ERROR if errors else pycolmap.logging.Level.FATAL
+    pycolmap.logging.minloglevel = int(level)
+    if threading.current_thread() is threading.main_thread():
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)

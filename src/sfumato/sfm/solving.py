@@ -1,0 +1,151 @@
+"""Cameras and points of compared pictures, found in a process of its own, as it may die of it."""
+
+from __future__ import annotations
+
+import base64
+import pickle
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sfumato.errors import CaptureError
+from sfumato.footage.records import Picture
+from sfumato.outputs import write_json
+from sfumato.sfm import ambiguity, mapping, matching
+from sfumato.sfm.crew import Crew, Job
+
+if TYPE_CHECKING:
+    import pycolmap
+
+    from sfumato.display import Display
+    from sfumato.sfm.known import KnownCameras
+
+FOUND = "found.json"
+_MAPPING, _TELLING_APART = "finding cameras", "telling alike places apart"
+# No picture takes so long, however many there are.
+_ALLOWED_S, _ALLOWED_A_PICTURE_S = 3600.0, 600.0
+# It repeats what it does, and so its death, unless something else took the memory.
+_ATTEMPTS = 2
+
+Tell = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is to be found.
+
+    Attributes:
+        task: what is mapped.
+        pictures: sorted by name.
+        given: the pictures' cameras, where they are known.
+        refined: given cameras are refined.
+        inputs: in words, for errors.
+        folder: to make, with the model and ``found.json``.
+        scratch: for intermediate files.
+    """
+
+    task: mapping.Task
+    pictures: Sequence[Picture]
+    given: KnownCameras | None
+    refined: bool
+    inputs: str
+    folder: Path
+    scratch: Path
+
+    def solve(self, tell: Tell) -> None:
+        """Find cameras and points, and write them.
+
+        Args:
+            tell: told what is done, how much of it, and of how much.
+
+        Raises:
+            CaptureError: nothing could be found; the message says why.
+            SfumatoError: the disk is full.
+        """
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        if self.given:
+            model, way, apart = self._triangulated(self.given), "given cameras", 0
+        else:
+            model, way, apart = self._mapped(tell)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        mapping.write_model(model, self.folder)
+        all_compared = matching.are_all_compared(self.task.database)
+        write_json(self.folder / FOUND, {"way": way, "other_models": apart, "all_compared": all_compared})
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def _mapped(self, tell: Tell) -> tuple[pycolmap.Reconstruction, str, int]:
+        """The model, how it was found, and how many others there are."""
+
+        def report(done: int, total: int) -> None:
+            tell(_MAPPING, done, total)
+
+        def report_again(done: int, total: int) -> None:
+            tell(_TELLING_APART, done, total)
+
+        model, way, apart = mapping.climb(self.task, self.scratch, report)
+        if model is None:
+            raise CaptureError(
+                f"{self.inputs}: no cameras could be found: fewer than {mapping.LEAST_PICTURES} of "
+                f"{len(self.pictures)} pictures fit together; take more pictures, closer to each other, "
+                "while moving sideways round something with texture"
+            )
+        report_again(0, 0)
+        model, is_new = ambiguity.resolved(model, self.task, self.pictures, self.scratch, report_again)
+        mapping.polish(model, self.task)
+        return model, f"{way}, with places that look alike told apart" if is_new else way, apart
+
+    def _triangulated(self, given: KnownCameras) -> pycolmap.Reconstruction:
+        # It reads pictures too, and is slow to load.
+        from sfumato.sfm import known
+
+        model = known.posed_model(self.task.database, given)
+        # Of poses that are some pixels off, most points are found only with more tolerance at first.
+        for factor in (4.0, 1.0, 1.0) if self.refined else (1.0,):
+            now = replace(self.task, tolerance_px=factor * self.task.tolerance_px)
+            model = mapping.retriangulated(model, now, self.scratch)
+            mapping.polish(model, now, poses=self.refined)
+        if self.refined:
+            known.back_to_given(model, given)
+        if not model.num_points3D():
+            raise CaptureError(
+                f"{self.inputs}: its pictures do not fit its cameras: not one point could be found; check "
+                "the poses, or give --poses estimate"
+            )
+        return model
+
+
+def solve(problem: Problem, display: Display) -> None:
+    """Have a problem solved by another process.
+
+    Raises:
+        CaptureError: nothing could be found; the message says why.
+        SfumatoError: the process died each time, or the disk is full.
+    """
+
+    def prepare() -> dict[str, Any]:
+        return {"work": "solve", "task": base64.b64encode(pickle.dumps(problem)).decode()}
+
+    allowed_s = _ALLOWED_S + _ALLOWED_A_PICTURE_S * len(problem.pictures)
+    with ExitStack() as shown, Crew(1, problem.folder.parent) as crew:
+        if problem.given:
+            shown.enter_context(display.waiting("finding points"))
+        counted = _Counted(display, shown)
+        list(crew.results([Job("finding cameras", prepare, allowed_s, counted, _ATTEMPTS)]))
+
+
+class _Counted:
+    """Shows what another process tells, one title after the other."""
+
+    def __init__(self, display: Display, shown: ExitStack) -> None:
+        self._display, self._shown, self._title = display, shown, ""
+
+    def __call__(self, title: str, done: int, total: int) -> None:
+        if title != self._title:
+            self._shown.close()
+            self._title = title
+            self._report = self._shown.enter_context(self._display.counting(title, "pictures"))
+        self._report(done, total)

@@ -46,7 +46,8 @@ def check_folders(inputs: Sequence[Path], out: Path) -> None:
     """
     whole = out.resolve()
     for given in inputs:
-        if given.resolve() == whole or whole / "images" in (given.resolve(), *given.resolve().parents):
+        above = (given.resolve(), *given.resolve().parents)
+        if given.resolve() == whole or any(whole / name in above for name in ("images", "sparse", "work")):
             raise ConfigError(f"--out {out} holds the input {given}; give another folder")
         if whole.is_relative_to(given.resolve()) and not holds_cameras(given):
             raise ConfigError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -112,6 +113,8 @@ class _Run:
         folder, inputs = self._work / "frames", pictures_of(self._inputs)
 
         def work(_: bool) -> None:
+            # Ours, whatever became of the file beside them that says so.
+            shutil.rmtree(folder / IMAGES, ignore_errors=True)
             with self._display.counting("taking pictures", "frames") as report_count:
                 gather(
                     inputs,

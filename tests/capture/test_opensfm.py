@@ -20,6 +20,7 @@ from foreign_datasets import (
 from sfumato.capture import load_capture
 from sfumato.capture.readers import read_source
 from sfumato.errors import CaptureError
+from sfumato.scene.unprojection import distort_directions
 
 MIDDLE = np.array([WIDTH / 2, HEIGHT / 2])
 SIZE = {"width": WIDTH, "height": HEIGHT}
@@ -127,6 +128,30 @@ def test_no_rotation_is_a_vector_of_zeros(tmp_path):
     np.testing.assert_array_equal(poses[NAMES[0]][:3], [[1, 0, 0, 1], [0, 1, 0, 2], [0, 0, 1, 3]])
 
 
+def test_a_sphere_projects_as_opensfm_says(tmp_path):
+    write_opensfm(tmp_path, camera={"projection_type": "spherical", **SIZE})
+    intrinsics = read_source(tmp_path).frames[0].intrinsics
+    x, y, z = np.random.default_rng(0).normal(size=(3, 40))
+    across, down = np.arctan2(x, z), np.arctan2(y, np.hypot(x, z))
+    ours = distort_directions(intrinsics.lens, np.stack([x, y, z], axis=-1))
+    ours = ours * intrinsics.focal_px + intrinsics.centre_px
+    wanted = np.stack([across, down], axis=-1) / (2 * np.pi) * max(WIDTH, HEIGHT) + MIDDLE
+    np.testing.assert_allclose(ours, wanted, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "odd", [{"projection_type": "dual"}, {}, None, {"projection_type": None, "width": 0}]
+)
+def test_a_camera_that_no_shot_names_may_be_of_any_kind(tmp_path, odd):
+    edited(write_opensfm(tmp_path), lambda d: d[1]["cameras"].update(unused=odd))
+    assert len(read_source(tmp_path).frames) == 4
+
+
+def test_null_stands_for_what_is_left_out(tmp_path):
+    write_opensfm(tmp_path, camera={"focal": 1.2, "k1": None, "k2": None, "projection_type": None, **SIZE})
+    assert read_source(tmp_path).frames[0].intrinsics.lens.is_pinhole
+
+
 def test_a_reconstruction_without_points(tmp_path):
     edited(write_opensfm(tmp_path), lambda d: d[1].pop("points"))
     assert read_source(tmp_path).points is None
@@ -145,8 +170,8 @@ def test_a_reconstruction_without_points(tmp_path):
         (lambda d: d[1]["cameras"]["v2 phone"].update(k1=float("inf")), "k1 must hold finite numbers"),
         (lambda d: d[1]["cameras"]["v2 phone"].update(width=0), "whole number of pixels"),
         (
-            lambda d: d[1]["cameras"]["v2 phone"].update(projection_type="spherical"),
-            "'spherical' is not supp",
+            lambda d: d[1]["cameras"]["v2 phone"].update(projection_type="dual"),
+            "'dual' is not supp",
         ),
         (lambda d: d[1]["cameras"]["v2 phone"].update(projection_type=[]), r"projection_type \[\] is not"),
         (lambda d: d[1]["cameras"]["v2 phone"].update(projection_type="fisheye62"), "p1 of fisheye62 is not"),

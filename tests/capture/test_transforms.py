@@ -84,6 +84,13 @@ def test_a_frame_overrides_the_lens_of_the_file_in_any_spelling(tmp_path):
     assert lenses[0] == Lens("opencv", (0.2, 0.0, 0.0, 0.0)) and lenses[1].model == "opencv_fisheye"
 
 
+def test_panoramas_have_the_whole_sphere_whatever_their_focal_length_says(tmp_path):
+    make(tmp_path, camera_model="EQUIRECTANGULAR")
+    camera = load_capture(tmp_path).views[0].camera
+    assert camera.lens.is_panorama and camera.centre_px == (16.0, 12.0)
+    assert camera.focal_px == pytest.approx((16 / math.pi, 24 / math.pi))
+
+
 def test_a_cloud_that_is_missing_is_said(tmp_path, caplog):
     make(tmp_path, ply_file_path="gone.ply")
     with caplog.at_level(logging.WARNING, "sfumato"):

@@ -61,6 +61,11 @@ def place_known(source: Source, folder: Path) -> KnownCameras:
     pictures, poses, cameras = [], {}, {}
     for frame in sorted(source.frames, key=lambda frame: frame.name):
         turn, camera = stored_camera(frame, read_header(frame.path))
+        if camera.lens.is_panorama:
+            raise CaptureError(
+                f"{frame.path} is a panorama, whose points cannot be found; give a dataset with points, or "
+                "start from random ones with sfumato train"
+            )
         group = groups.setdefault((frame.intrinsics.camera_id, camera), f"camera {len(groups) + 1}")
         name = _name(frame, turn)
         if name in poses:

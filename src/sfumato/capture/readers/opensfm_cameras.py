@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from sfumato.capture.readers.brown import brown_lens
 from sfumato.capture.readers.json_values import number, pixels
 from sfumato.capture.readers.source import Intrinsics, check_intrinsics
@@ -19,6 +21,7 @@ _TYPES: dict[str, tuple[bool, tuple[str, ...]]] = {
     "fisheye62": (True, ("k1", "k2", "k3", "k4", "k5", "k6", "p1", "p2")),
     "fisheye624": (True, ("k1", "k2", "k3", "k4", "k5", "k6", "p1", "p2", "s0", "s1", "s2", "s3")),
 }
+_SPHERES = ("spherical", "equirectangular")
 
 
 def camera_intrinsics(values: dict, camera_id: str, where: str) -> Intrinsics:
@@ -39,12 +42,17 @@ def camera_intrinsics(values: dict, camera_id: str, where: str) -> Intrinsics:
     # null stands for what is left out.
     values = {key: value for key, value in values.items() if value is not None}
     kind = values.get("projection_type", "perspective")
+    size_px = (pixels(values.get("width"), "width", where), pixels(values.get("height"), "height", where))
+    if kind in _SPHERES:
+        # Latitude is measured in widths as longitude is.
+        focal = size_px[0] / (2.0 * math.pi)
+        centre_px, lens = (0.5 * size_px[0], 0.5 * size_px[1]), Lens("equirectangular")
+        return check_intrinsics(Intrinsics((focal, focal), centre_px, size_px, lens, camera_id), where)
     if not isinstance(kind, str) or kind not in _TYPES:
         raise CaptureError(
             f"{where}: projection_type {kind!r:.40} is not supported; give the undistorted folder instead"
         )
     has_two, names = _TYPES[kind]
-    size_px = (pixels(values.get("width"), "width", where), pixels(values.get("height"), "height", where))
     longer = max(size_px)
     focal_keys = ("focal_x", "focal_y") if has_two else ("focal", "focal")
     focal = [longer * number(values.get(key), key, where) for key in focal_keys]

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from sfumato.errors import CaptureError
-from sfumato.footage.records import Dropped, Footage, Picture, read_footage, write_footage
+from sfumato.footage.records import Dropped, Footage, Picture, left_out, read_footage, write_footage
 
 FRAME = Picture("clip/000001.jpg", "clip.mp4", "video clip", (640, 360), None, "clip", 0.5, 4.0, 0.4, None)
 PHOTO = replace(
@@ -104,3 +104,16 @@ def test_names_must_be_distinct_and_sorted(folder):
 def test_a_missing_description_says_what_to_do(tmp_path):
     with pytest.raises(CaptureError, match="does not exist; gather"):
         read_footage(tmp_path)
+
+
+def test_what_was_left_out_is_counted_by_its_kind():
+    reasons = [
+        "blurred",
+        "near duplicate of a.jpg",
+        "near duplicate of frame 3",
+        "broken: of no use",
+        "too dark",
+    ]
+    dropped = [Dropped("a", "b", reason) for reason in [*reasons, "covered, or nothing to see", "blurred"]]
+    assert left_out(dropped) == ", 7 left out: 2 blurred, 2 near duplicate, 1 broken, 1 too dark, 1 covered"
+    assert left_out([]) == ""

@@ -59,7 +59,7 @@ def test_what_is_missing_is_said_with_reasons(mixed):
     assert report["verdict"] == "usable" and "only 6 of 10" in report["against"][0]
     assert any("bild_6_ä.png: blurred" in line for line in watch.lines)
     assert report["other_models"] == 1
-    assert any("2 groups that do not overlap" in record for record in records)
+    assert any("make a group that the others do not overlap" in record for record in records)
 
 
 def test_pictures_that_were_all_compared_are_not_compared_and_mapped_again(mixed):

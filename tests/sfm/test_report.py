@@ -1,13 +1,21 @@
 """The verdict and the report."""
 
 import json
+import logging
 import math
 
+import numpy as np
+import pycolmap
 import pytest
 from conftest import QUICK
-from found import dataset
+from found import Watch, dataset
+from test_upright import any_rotation
+from worlds import looking
 
-from sfumato.sfm.report import GOOD, POOR, USABLE, Quality
+from sfumato.footage import read_footage
+from sfumato.sfm import report, results
+from sfumato.sfm.report import GOOD, POOR, USABLE, Quality, arc_deg, measure
+from sfumato.sfm.upright import IDENTITY, Gravity
 
 FINE = {
     "pictures": 20,
@@ -35,6 +43,8 @@ FINE = {
         ({"angle_deg": 2.9}, USABLE, ["2.9 degrees"]),
         ({"angle_deg": 2.9, "pictures": 7, "registered": 7}, POOR, ["7 pictures are few", "2.9 degrees"]),
         ({"points": 50, "pictures": 7, "registered": 7}, POOR, ["7 pictures are few", "only 50 points"]),
+        ({"odd_focal_px": (1624.0, 1458.0)}, USABLE, ["1624 and 1458 px"]),
+        ({"arc_deg": 84.0}, GOOD, []),
     ],
 )
 def test_verdict(change, verdict, words):
@@ -43,29 +53,84 @@ def test_verdict(change, verdict, words):
     assert all(word in reason for word, reason in zip(words, against, strict=True))
 
 
+@pytest.mark.parametrize(("arc", "words"), [(84.2, "over 84 of 360 degrees"), (340.0, None), (None, None)])
+def test_what_is_seen_from_one_side_only_is_said(arc, words):
+    said = Quality(**FINE, arc_deg=arc).remark()
+    assert said is None if words is None else words in said
+
+
+def around(degrees, count=30, *, outwards=False):
+    """(rotations, centres) of cameras on a part of a circle, now higher, now lower."""
+    angles = np.radians(np.linspace(0, degrees, count, endpoint=degrees < 360))
+    places = np.array([[3 * np.sin(a), -1 - 0.3 * np.sin(5 * a), 3 * np.cos(a)] for a in angles])
+    poses = np.array([looking(p, 2 * p if outwards else np.zeros(3)) for p in places])
+    return poses[:, :3, :3], places
+
+
+@pytest.mark.parametrize(("degrees", "wanted"), [(84, 84), (200, 200), (360, 348)])
+@pytest.mark.parametrize("seed", range(2))
+def test_the_arc_that_cameras_stand_on(degrees, wanted, seed):
+    rotations, centres = around(degrees)
+    turn = any_rotation(seed)
+    assert arc_deg(rotations @ turn.T, 7 * centres @ turn.T + 3) == pytest.approx(wanted, abs=2)
+
+
+def test_cameras_that_look_outwards_or_ahead_have_no_arc():
+    assert arc_deg(*around(300, outwards=True)) is None
+    walk = np.array([[0.0, 0, 0.1 * i] for i in range(20)])
+    assert arc_deg(np.stack([np.eye(3)] * 20), walk) is None
+    assert arc_deg(around(300, outwards=True)[0], np.zeros((30, 3))) is None
+
+
+def test_focal_lengths_that_no_photograph_has_are_doubted_unless_given(solved):
+    model = pycolmap.Reconstruction(solved.out / "work/model")
+    assert measure(model, 12).odd_focal_px is None
+    for camera in model.cameras.values():
+        camera.params = [1624.0, 1458.0, *camera.params[2:]]
+    assert measure(model, 12).odd_focal_px == (1624.0, 1458.0)
+    assert measure(model, 12, is_given=True).odd_focal_px is None
+
+
+@pytest.mark.parametrize(
+    ("missing", "others", "words"),
+    [(3, 3, "make a group"), (2, 2, None), (9, 2, "make 2 groups"), (0, 0, None), (0, 1, None)],
+)
+def test_groups_are_only_of_pictures_without_a_camera(solved, caplog, monkeypatch, missing, others, words):
+    model = pycolmap.Reconstruction(solved.out / "work/model")
+    footage = read_footage(solved.out / "work/frames")
+    monkeypatch.setattr(report, "why_missing", lambda *_: {f"{i}": "" for i in range(missing)})
+    outcome = results.summarised(
+        footage, model, solved.out / "work/database.db", other_models=others, is_given=False
+    )
+    with caplog.at_level(logging.WARNING):
+        results.say(outcome, results.Placing(IDENTITY, Gravity(None, "")), 1.0, Watch())
+    assert words in caplog.text if words else not caplog.text
+
+
 def test_the_report_of_a_good_run(solved):
     text = (solved.out / "sfm.json").read_text("utf-8")
 
     def refused(name):
         raise AssertionError(f"{name} is no JSON")
 
-    report = json.loads(text, parse_constant=refused)
+    found = json.loads(text, parse_constant=refused)
     model = dataset(solved.out)
-    assert set(report) == {
+    assert set(found) == {
         *("version", "verdict", "against", "pictures", "registered", "registered_share", "points"),
         *("mean_track_length", "mean_reprojection_error_px", "median_triangulation_angle_deg"),
+        "arc_deg",
         *("found_by", "other_models", "cameras", "missing", "left_out", "world", "seconds", "options"),
         "versions",
     }
-    assert (report["version"], report["verdict"], report["against"]) == (1, GOOD, [])
-    assert (report["pictures"], report["registered"], report["registered_share"]) == (12, 12, 1.0)
-    assert report["points"] == model.num_points3D() and report["missing"] == report["left_out"] == []
-    assert report["mean_track_length"] == pytest.approx(model.compute_mean_track_length(), abs=1e-3)
-    assert 0.05 < report["mean_reprojection_error_px"] < 0.6
-    assert 10 < report["median_triangulation_angle_deg"] < 60
-    assert report["options"]["sfm"]["max_features"] == QUICK.max_features
-    assert list(report["seconds"]) == ["frames", "features", "pairs", "cameras", "dataset"]
-    assert all(math.isfinite(value) for value in report["seconds"].values())
-    assert [camera["pictures"] for camera in report["cameras"]] == [12]
+    assert (found["version"], found["verdict"], found["against"]) == (1, GOOD, [])
+    assert (found["pictures"], found["registered"], found["registered_share"]) == (12, 12, 1.0)
+    assert found["points"] == model.num_points3D() and found["missing"] == found["left_out"] == []
+    assert found["mean_track_length"] == pytest.approx(model.compute_mean_track_length(), abs=1e-3)
+    assert 0.05 < found["mean_reprojection_error_px"] < 0.6
+    assert 10 < found["median_triangulation_angle_deg"] < 60
+    assert found["options"]["sfm"]["max_features"] == QUICK.max_features
+    assert list(found["seconds"]) == ["frames", "features", "pairs", "cameras", "dataset"]
+    assert all(math.isfinite(value) for value in found["seconds"].values())
+    assert [camera["pictures"] for camera in found["cameras"]] == [12]
     assert solved.result.verdict == GOOD and solved.result.quality.registered == 12
-    assert report["versions"]["numpy"]
+    assert found["versions"]["numpy"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import warnings
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,7 +15,16 @@ from sfumato.footage.album import take_photos
 from sfumato.footage.frames import take_frames
 from sfumato.footage.kinds import Kind, Report, find_sources
 from sfumato.footage.options import FEWEST_PICTURES, FrameOptions
-from sfumato.footage.records import FILE_NAME, IMAGES, Dropped, Footage, Picture, read_footage, write_footage
+from sfumato.footage.records import (
+    FILE_NAME,
+    IMAGES,
+    Dropped,
+    Footage,
+    Picture,
+    kinds_of,
+    read_footage,
+    write_footage,
+)
 from sfumato.outputs import write_error, write_json
 
 __all__ = ["Dropped", "Footage", "Picture", "gather", "read_footage"]
@@ -138,8 +146,7 @@ def _without_lone_folder(
 
 
 def _too_few(inputs: Sequence[Path], count: int, dropped: Sequence[Dropped]) -> str:
-    kinds = Counter(one.reason.split(" of ")[0].split(":")[0] for one in dropped)
-    why = ", ".join(f"{number} {reason}" for reason, number in kinds.most_common())
+    why = kinds_of(dropped)
     where = str(inputs[0]) if len(inputs) == 1 else f"the {len(inputs)} inputs together"
     return (
         f"{where}: only {count} distinct usable pictures{f' ({why} left out)' if why else ''}; at least "

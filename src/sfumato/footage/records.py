@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -79,6 +82,17 @@ class Footage:
     folder: Path
     pictures: tuple[Picture, ...]
     dropped: tuple[Dropped, ...]
+
+
+def kinds_of(dropped: Sequence[Dropped]) -> str:
+    """How many pictures were dropped for what, in words, the most frequent first."""
+    kinds = Counter(re.split(" of |[:,]", one.reason)[0] for one in dropped)
+    return ", ".join(f"{number} {reason}" for reason, number in kinds.most_common())
+
+
+def left_out(dropped: Sequence[Dropped]) -> str:
+    """ ", 3 left out: 2 blurred, 1 too dark", or nothing."""
+    return f", {len(dropped)} left out: {kinds_of(dropped)}" if dropped else ""
 
 
 def write_footage(footage: Footage, folder: Path) -> None:

@@ -73,9 +73,9 @@ def climb(task: Task, folder: Path, report: Report) -> tuple[pycolmap.Reconstruc
             continue
         model, *apart = merged(models, lambda m: retriangulated(m, task, folder))
         if best is None or _rank(model) > _rank(best):
-            best, way, others = model, name, len(apart)
+            best, way, others = model, name, sum(_is_of_its_own(other, model) for other in apart)
         # Pictures of another place make a model of their own, which no other way would join to this one.
-        placed = model.num_reg_images() + sum(other.num_reg_images() for other in apart)
+        placed = len(set(model.reg_image_ids()).union(*(other.reg_image_ids() for other in apart)))
         if placed >= ENOUGH * task.pictures or time.monotonic() > task.until_s:
             break
         _log.debug("%s: %d of %d pictures", name, model.num_reg_images(), task.pictures)
@@ -260,6 +260,11 @@ def _models(run: Callable[[], dict], task: Task) -> list[pycolmap.Reconstruction
     pycolmap.set_random_seed(task.seed)
     found = [model for model in run().values() if model.num_reg_images() >= LEAST_PICTURES]
     return sorted(found, key=_rank, reverse=True)
+
+
+def _is_of_its_own(model: pycolmap.Reconstruction, largest: pycolmap.Reconstruction) -> bool:
+    """Whether a model shows pictures that the largest has not, and not only some of the same again."""
+    return len(set(model.reg_image_ids()) - set(largest.reg_image_ids())) >= LEAST_PICTURES
 
 
 def _rank(model: pycolmap.Reconstruction) -> tuple[int, int]:

@@ -17,7 +17,7 @@ from sfumato import machine
 from sfumato.display import Display
 from sfumato.errors import CaptureError
 from sfumato.footage import Footage, FrameOptions, gather, read_footage
-from sfumato.footage.records import FILE_NAME, IMAGES
+from sfumato.footage.records import FILE_NAME, IMAGES, left_out
 from sfumato.outputs import holding, write_json
 from sfumato.sfm import export, features, known, mapping, matching, pairs, report, results, solving, upright
 from sfumato.sfm.config import SfmConfig
@@ -128,8 +128,7 @@ class _Run:
         footage = read_footage(folder)
         if self._config.known_distance:
             upright.check_names(self._config.known_distance, [p.name for p in footage.pictures])
-        left_out = f", {len(footage.dropped)} left out as useless" if footage.dropped else ""
-        self._display.say(f"pictures: {len(footage.pictures)}{left_out}")
+        self._display.say(f"pictures: {len(footage.pictures)}{left_out(footage.dropped)}")
         return footage
 
     def _place_given(self) -> known.KnownCameras:
@@ -204,7 +203,9 @@ class _Run:
         self, footage: Footage, model: pycolmap.Reconstruction, found: dict[str, Any], is_given: bool
     ) -> SfmResult:
         """Write the dataset and ``sfm.json``, and say what was found."""
-        outcome = results.summarised(footage, model, self._database, other_models=found["other_models"])
+        outcome = results.summarised(
+            footage, model, self._database, other_models=found["other_models"], is_given=is_given
+        )
         cameras = report.cameras_of(model)
         placing = results.Placing(upright.IDENTITY, upright.Gravity(None, "given cameras"))
         if not is_given:

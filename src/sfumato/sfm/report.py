@@ -13,6 +13,7 @@ import numpy as np
 from sfumato.footage.records import Footage, Picture
 from sfumato.sfm.kept import using
 from sfumato.sfm.parts import PAIR_BASE
+from sfumato.sfm.upright import find_gravity
 
 if TYPE_CHECKING:
     import pycolmap
@@ -26,6 +27,11 @@ _LEAST_PICTURES = 8
 # A picture is called blurred or dark against the others of its camera.
 _BLURRED, _DARK = 0.5, 0.06
 _FEW_FEATURES, _FEW_MATCHES = 80, 30
+# Logarithm of the ratio of two focal lengths of one lens: of square pixels it is 0.
+_SQUARE = 0.03
+# Below so many degrees of a circle the report says how many; and cameras look at one thing if their axes are
+# not parallel and it lies within 30 degrees of them.
+_ROUND_DEG, _PARALLEL, _CENTRED = 270.0, 1e-3, float(np.cos(np.radians(30.0)))
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,10 @@ class Quality:
         track_length: pictures that see a point, mean.
         error_px: mean distance of features from their points' projections.
         angle_deg: median over points of the widest angle under which two cameras see it.
+        arc_deg: of the circle around what all cameras look at, how much they stand on; None if they look at
+            nothing together.
+        odd_focal_px: (x, y) focal lengths that pixels of a photograph cannot have, the most different ones;
+            None without any.
     """
 
     pictures: int
@@ -47,6 +57,14 @@ class Quality:
     track_length: float
     error_px: float
     angle_deg: float
+    arc_deg: float | None = None
+    odd_focal_px: tuple[float, float] | None = None
+
+    def remark(self) -> str | None:
+        """What the verdict does not speak of: sides that no camera saw."""
+        if self.arc_deg is None or self.arc_deg >= _ROUND_DEG:
+            return None
+        return f"seen over {self.arc_deg:.0f} of 360 degrees: what only other sides show is not known"
 
     def verdict(self) -> tuple[str, list[str]]:
         """``good``, ``usable`` or ``poor``, and what speaks against it."""
@@ -65,6 +83,12 @@ class Quality:
             against.append(
                 f"points are seen under {self.angle_deg:.1f} degrees: move the camera, do not only turn it"
             )
+        if self.odd_focal_px is not None:
+            x, y = self.odd_focal_px
+            against.append(
+                f"the lens was misjudged: focal lengths of {x:.0f} and {y:.0f} px across and along, though "
+                "pixels are square: try --camera-model RADIAL, or move closer and farther too"
+            )
         weak = self.points < _LEAST_POINTS_PER_PICTURE * self.registered or self.angle_deg < _GOOD_ANGLE_DEG
         hopeless = self.points < _HOPELESS_POINTS_PER_PICTURE * self.registered
         if hopeless or share < _USABLE_SHARE or (weak and self.registered < _LEAST_PICTURES):
@@ -72,8 +96,8 @@ class Quality:
         return (USABLE if against else GOOD), against
 
 
-def measure(model: pycolmap.Reconstruction, pictures: int) -> Quality:
-    """Measure a reconstruction of ``pictures`` pictures."""
+def measure(model: pycolmap.Reconstruction, pictures: int, *, is_given: bool = False) -> Quality:
+    """Measure a reconstruction of ``pictures`` pictures; of cameras that were given, lenses are believed."""
     return Quality(
         pictures,
         model.num_reg_images(),
@@ -81,6 +105,8 @@ def measure(model: pycolmap.Reconstruction, pictures: int) -> Quality:
         model.compute_mean_track_length(),
         model.compute_mean_reprojection_error(),
         _median_angle_deg(model),
+        _arc_deg(model),
+        None if is_given else _odd_focal_px(model),
     )
 
 
@@ -151,7 +177,10 @@ def _reason(
     if best < _FEW_MATCHES:
         elsewhere = max((count for _, count in links), default=0)
         if elsewhere >= _FEW_MATCHES:
-            return "it shows another place: it fits pictures that have no camera, but none that has one"
+            return (
+                "it fits others without a camera, but none that has one: it shows another place or side, or "
+                "pictures between them are missing"
+            )
         return f"no overlap: the best picture with a camera shares {best} features"
     return f"it shares {best} features with a picture that has a camera, but no pose fits them"
 
@@ -170,6 +199,50 @@ def _median_angle_deg(model: pycolmap.Reconstruction) -> float:
     return float(np.median(angles)) if angles else 0.0
 
 
+def _arc_deg(model: pycolmap.Reconstruction) -> float | None:
+    """All but the widest gap between cameras on the circle around what they look at, seen from above."""
+    poses = [model.images[i].cam_from_world() for i in sorted(model.reg_image_ids())]
+    turns = np.array([pose.rotation.matrix() for pose in poses])
+    centres = -np.einsum("nji,nj->ni", turns, np.array([pose.translation for pose in poses]))
+    return arc_deg(turns, centres)
+
+
+def arc_deg(rotations: np.ndarray, centres: np.ndarray) -> float | None:
+    """How much of the circle around what they look at cameras stand on.
+
+    Args:
+        rotations: [n, 3, 3] camera_from_world.
+        centres: [n, 3], world frame.
+
+    Returns:
+        Degrees; None where they look at nothing together.
+    """
+    ahead = rotations[:, 2]
+    across = np.eye(3) - ahead[:, :, None] * ahead[:, None, :]
+    total = across.sum(axis=0)
+    if np.linalg.eigvalsh(total)[0] < _PARALLEL * len(ahead):
+        return None
+    focus = np.linalg.solve(total, np.einsum("nij,nj->i", across, centres))
+    away = centres - focus
+    distance = np.linalg.norm(away, axis=1)
+    # Cameras look at one thing if it is before them, and near the middle of their pictures.
+    if np.quantile(np.einsum("ni,ni->n", -away, ahead) / np.maximum(distance, 1e-12), 0.1) < _CENTRED:
+        return None
+    up = find_gravity(rotations).direction
+    up = -rotations[:, 1].mean(axis=0) if up is None else up
+    side = np.cross(up, np.eye(3)[np.argmin(np.abs(up))])
+    angles = np.sort(np.degrees(np.arctan2(away @ np.cross(up, side), away @ side * np.linalg.norm(up))))
+    return float(360.0 - np.diff([*angles, angles[0] + 360.0]).max())
+
+
+def _odd_focal_px(model: pycolmap.Reconstruction) -> tuple[float, float] | None:
+    """The focal lengths that differ most, if by more than those of square pixels do."""
+    used = {model.images[i].camera_id for i in model.reg_image_ids()}
+    pairs = [(model.cameras[i].focal_length_x, model.cameras[i].focal_length_y) for i in sorted(used)]
+    worst = max(pairs, key=lambda pair: abs(np.log(pair[0] / pair[1])), default=(1.0, 1.0))
+    return worst if abs(np.log(worst[0] / worst[1])) > _SQUARE else None
+
+
 def to_plain(
     quality: Quality, verdict: str, against: Sequence[str], rest: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -185,5 +258,6 @@ def to_plain(
         "mean_track_length": round(quality.track_length, 3),
         "mean_reprojection_error_px": round(quality.error_px, 4),
         "median_triangulation_angle_deg": round(quality.angle_deg, 2),
+        "arc_deg": None if quality.arc_deg is None else round(quality.arc_deg, 1),
         **rest,
     }

@@ -14,6 +14,7 @@ from sfumato.display import Display
 from sfumato.footage.records import Footage
 from sfumato.sfm import georeference, report, upright
 from sfumato.sfm.config import SfmConfig
+from sfumato.sfm.mapping import LEAST_PICTURES
 
 if TYPE_CHECKING:
     import pycolmap
@@ -43,12 +44,19 @@ class Outcome:
 
 
 def summarised(
-    footage: Footage, model: pycolmap.Reconstruction, database: Path, *, other_models: int
+    footage: Footage,
+    model: pycolmap.Reconstruction,
+    database: Path,
+    *,
+    other_models: int,
+    is_given: bool,
 ) -> Outcome:
     """What was found in ``footage``: measured, judged, and why the rest was not."""
-    quality = report.measure(model, len(footage.pictures))
+    quality = report.measure(model, len(footage.pictures), is_given=is_given)
     verdict, against = quality.verdict()
     missing = dict(sorted(report.why_missing(footage, model, database).items()))
+    # Some of their pictures may have joined the largest group since.
+    other_models = min(other_models, len(missing) // LEAST_PICTURES)
     return Outcome(quality, verdict, against, missing, other_models)
 
 
@@ -129,7 +137,12 @@ def say(outcome: Outcome, placing: Placing, seconds: float, display: Display) ->
         display.say(placing.words())
     if outcome.other_models:
         _log.warning(
-            "the pictures fall into %d groups that do not overlap; the largest is used",
-            outcome.other_models + 1,
+            "of the %d pictures without a camera, some make %s that the others do not overlap; take pictures "
+            "between them, or reconstruct them alone",
+            len(outcome.missing),
+            "a group" if outcome.other_models == 1 else f"{outcome.other_models} groups",
         )
     display.say(f"verdict: {outcome.verdict}{': ' if outcome.against else ''}{'; '.join(outcome.against)}")
+    remark = outcome.quality.remark()
+    if remark:
+        display.say(f"  {remark}")

@@ -1,5 +1,4 @@
 import logging
-import time
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ from capture_folders import (
     save,
     write_colmap_bin,
 )
-from PIL import Image
+from PIL import Image, ImageFile
 
 from sfumato.capture import load_capture
 from sfumato.errors import CaptureError, ConfigError
@@ -189,15 +188,14 @@ def test_the_cache_is_bounded_and_returns_what_it_kept(tmp_path):
     assert a.load() is not first
 
 
-def test_a_thousand_headers_take_less_than_two_seconds(tmp_path):
+def test_opening_reads_the_headers_of_a_thousand_pictures_alone(tmp_path, monkeypatch):
     names = [f"{i:04}.jpg" for i in range(1000)]
     root = colmap_folder(tmp_path, names=names[:2])
     write_colmap_bin(root / "sparse/0", [PINHOLE], image_rows(names))
     for name in names[2:]:
         (root / "images" / name).symlink_to(root / "images/0001.jpg")
-    start = time.perf_counter()
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda self: pytest.fail("pixels were decoded"))
     assert len(load_capture(root).views) == 1000
-    assert time.perf_counter() - start < 2.0
 
 
 def test_random_points_lie_where_several_cameras_look(tmp_path, caplog):

@@ -247,7 +247,7 @@ def test_a_broken_gaussian_is_culled_and_spoils_no_other(field, value):
     keep = torch.arange(20) != 7
     image, _ = rendered(ops, scene, pose, intrinsics)
     others, _ = rendered(ops, {name: tensor[keep] for name, tensor in scene.items()}, pose, intrinsics)
-    torch.testing.assert_close(image, others, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(image, others, rtol=1e-4, atol=1e-5)
     grads = gradients(lambda **leaves: rendered(ops, leaves, pose, intrinsics), scene)
     for name, gradient in grads.items():
         assert torch.isfinite(gradient[keep]).all(), name

@@ -83,7 +83,7 @@ def test_a_broken_gaussian_is_not_seen_and_spoils_no_other(field, value):
     keep = torch.arange(20) != 7
     others = {name: t[keep] if len(t) == 20 else t for name, t in inputs.items()}
     for got, wanted in zip(outputs_of(inputs), outputs_of(others), strict=True):
-        torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-5)
     grads = gradients(lambda **leaves: outputs_of(leaves), inputs)
     assert all(torch.isfinite(gradient).all() for gradient in grads.values())
 
@@ -105,7 +105,7 @@ def test_a_refitted_hierarchy_shows_the_same_as_a_new_one():
     hierarchy = ops.Hierarchy.build(*shapes[0])
     hierarchy.refit(*shapes[1])
     for got, wanted in zip(outputs_of(after, hierarchy=hierarchy), outputs_of(after), strict=True):
-        torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-5)
 
 
 def test_the_number_of_threads_changes_no_bit():

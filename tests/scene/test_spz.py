@@ -78,7 +78,7 @@ def test_bytes_are_those_of_the_format(tmp_path):
 def test_looks_the_same(tmp_path, version):
     scene = blob()
     save(scene, tmp_path / "a.spz", version=version)
-    assert psnr(scene, load(tmp_path / "a.spz")) > 40
+    assert psnr(scene, load(tmp_path / "a.spz")) > 38
 
 
 @pytest.mark.parametrize("sh_rest_bits", [1, 4, 8])
@@ -169,7 +169,7 @@ def test_a_file_in_other_axes_gives_the_same_scene(axes):
     found = Rotation.from_quat(arrays["quats"], scalar_first=True).as_matrix()
     scales = np.diag([1.0, 2.0, 3.0]) ** 2
     expected = turns @ scales @ turns.transpose(0, 2, 1)
-    np.testing.assert_allclose(found @ scales @ found.transpose(0, 2, 1), expected, atol=1e-5)
+    np.testing.assert_allclose(found @ scales @ found.transpose(0, 2, 1), expected, atol=1e-4)
     directions = torch.nn.functional.normalize(random_scene(9, 0).means.double(), dim=1)
     here = sh_basis(directions, 3) @ torch.from_numpy(arrays["sh"][0]).double()
     there = sh_basis(directions @ torch.from_numpy(file_from_scene).T, 3) @ scene.sh[0].double()

@@ -34,7 +34,7 @@ def shared(opacity, copies, scales=(0.3, 0.2, 0.1)):
 @given(opacity=st.floats(0.3, 0.999), copies=st.integers(1, 51))
 def test_copies_together_are_as_opaque_as_the_one(opacity, copies):
     each, _ = shared(opacity, copies)
-    assert 1 - (1 - each) ** copies == pytest.approx(opacity, rel=1e-6)
+    assert 1 - (1 - each) ** copies == pytest.approx(opacity, rel=1e-5)
 
 
 @settings(max_examples=30, deadline=None)
@@ -92,7 +92,8 @@ def test_the_dead_move_onto_the_living():
         mine = who == one
         each, scales = shared(float(before.opacities[one]), int(mine.sum()), before.scales[one].tolist())
         torch.testing.assert_close(after.opacities[mine], torch.full((int(mine.sum()),), each))
-        torch.testing.assert_close(after.scales[mine].double(), torch.tensor(scales).expand(mine.sum(), 3))
+        expected = torch.tensor(scales, dtype=torch.float32).expand(mine.sum(), 3)
+        torch.testing.assert_close(after.scales[mine], expected, rtol=1e-5, atol=0)
 
 
 def test_those_before_a_lens_move_away_however_opaque():
@@ -180,7 +181,7 @@ def test_noise_follows_the_rate_of_the_means():
         crowded.gaussians.means.data.zero_()
         chain(noise=1e3).refine(crowded, moment(step=1, means_rate=rate))
         moved.append(crowded.gaussians.means.detach())
-    torch.testing.assert_close(moved[0], 4 * moved[1])
+    torch.testing.assert_close(moved[0], 4 * moved[1], rtol=1e-5, atol=0)
 
 
 def test_a_seed_decides_where_the_dead_go():

@@ -36,8 +36,8 @@ def test_a_plain_colour_survives_both_ways(folder, form):
     _, state = tiny_start(folder, tiny_config())
     plain = replace(state.gaussians, sh=state.gaussians.sh.clamp(-1.5, 1.5))
     there = trained_form(plain, form)
-    assert torch.allclose(seen(there, form), seen(plain), atol=1e-5)
-    assert torch.allclose(seen(file_form(there, form)), seen(plain), atol=1e-5)
+    assert torch.allclose(seen(there, form), seen(plain), atol=1e-4)
+    assert torch.allclose(seen(file_form(there, form)), seen(plain), atol=1e-4)
 
 
 def test_what_varies_with_the_view_stays_near(folder):

@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pycolmap
@@ -195,3 +196,11 @@ def test_rare_lenses_mean_the_same_too(model):
     ideal = np.array([[0.0, 0.0], [0.3, -0.2], [-0.4, 0.25]])
     theirs = known.colmap_camera(camera).img_from_cam(np.concatenate([ideal, np.ones((3, 1))], axis=1))
     np.testing.assert_allclose(theirs, camera.project(ideal), atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("given", "turn", "expected"),
+    [("a/b c\n.jpg", False, "a/b_c_.jpg"), ("n\udcff\x1b.jpg", False, "n__.jpg"), ("é.jpg", True, "é.png")],
+)
+def test_names_that_colmap_cannot_hold_are_changed(given, turn, expected):
+    assert known._name(SimpleNamespace(name=given), turn) == expected

@@ -141,8 +141,8 @@ def back_to_given(model: pycolmap.Reconstruction, known: KnownCameras) -> None:
 
 
 def _name(frame: Frame, turn: bool) -> str:
-    """A name that COLMAP's lists of pairs can hold; turned pictures become PNG files."""
-    name = _SPACE.sub("_", frame.name)
+    """A name that COLMAP's lists of pairs and texts in UTF-8 can hold; turned pictures become PNG files."""
+    name = "".join(c if c.isprintable() else "_" for c in _SPACE.sub("_", frame.name))
     return str(PurePosixPath(name).with_suffix(".png")) if turn else name
 
 

@@ -38,6 +38,10 @@ class PointCloud:
     def __len__(self) -> int:
         return len(self.xyz)
 
+    def joined(self, other: PointCloud) -> PointCloud:
+        """These points and those of another cloud."""
+        return PointCloud(*(np.concatenate(pair) for pair in ((self.xyz, other.xyz), (self.rgb, other.rgb))))
+
 
 def finite_points(xyz: np.ndarray, rgb: np.ndarray, path: Path) -> PointCloud | None:
     """A point cloud of those rows that are finite in float32, or None if there is none.

@@ -41,7 +41,7 @@ def random_points(views: Sequence[View], *, seed: int, count: int = NUM_POINTS) 
         The points; at least one.
     """
     rng = np.random.default_rng(seed)
-    counted, looked_at = _spread_out(views, _MAX_COUNTED), _spread_out(views, _MAX_LOOKED_AT)
+    counted, looked_at = spread_out(views, _MAX_COUNTED), spread_out(views, _MAX_LOOKED_AT)
     xyz = _on_rays(views, 2 * count, rng)
     times = _times_seen(counted, xyz)
     most = max(1.0, float(np.quantile(times, 0.99)))
@@ -49,7 +49,7 @@ def random_points(views: Sequence[View], *, seed: int, count: int = NUM_POINTS) 
     def survivors(candidates: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         chance = np.where(times >= min(2, len(counted)), times / most, 0.0) ** 2
         kept = candidates[rng.random(len(candidates)) < chance]
-        solid, rgb = _look(looked_at, kept)
+        solid, rgb = look(looked_at, kept)
         return kept[solid], rgb[solid]
 
     parts = [survivors(xyz, times)]
@@ -61,11 +61,11 @@ def random_points(views: Sequence[View], *, seed: int, count: int = NUM_POINTS) 
         parts.append(survivors(more, _times_seen(counted, more)))
     found, rgb = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
     if not len(found):
-        found, rgb = xyz, _look(looked_at, xyz)[1]
+        found, rgb = xyz, look(looked_at, xyz)[1]
     return PointCloud(found[:count].astype(np.float32), rgb[:count])
 
 
-def _spread_out(views: Sequence[View], most: int) -> Sequence[View]:
+def spread_out(views: Sequence[View], most: int) -> Sequence[View]:
     """At most so many of the views, evenly along their order."""
     return views[:: max(1, -(-len(views) // most))]
 
@@ -112,7 +112,7 @@ def _on_rays(views: Sequence[View], count: int, rng: np.random.Generator) -> np.
     return np.einsum("nji,nj->ni", poses[which, :3, :3], in_camera - poses[which, :3, 3])
 
 
-def _project(view: View, xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def project(view: View, xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(columns, rows) of the pixels points fall in, and whether the view has them in its picture."""
     camera = view.camera
     pose = camera.camera_from_world.numpy()
@@ -129,10 +129,10 @@ def _project(view: View, xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nd
 
 
 def _times_seen(views: Sequence[View], xyz: np.ndarray) -> np.ndarray:
-    return sum(_project(view, xyz)[2].astype(np.int64) for view in views)
+    return sum(project(view, xyz)[2].astype(np.int64) for view in views)
 
 
-def _look(views: Sequence[View], xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def look(views: Sequence[View], xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Which points may be solid, and the mean colour [n, 3] uint8 over the views.
 
     Silhouettes carve: a solid point is in the picture of half of the transparent views and
@@ -142,7 +142,7 @@ def _look(views: Sequence[View], xyz: np.ndarray) -> tuple[np.ndarray, np.ndarra
     total, times = np.zeros((len(xyz), 3)), np.zeros(len(xyz))
     for view in views:
         pixels = view.load()
-        columns, rows, inside = _project(view, xyz)
+        columns, rows, inside = project(view, xyz)
         colour = pixels.rgb[rows, columns].astype(np.float64)
         weight = inside.astype(np.float64)
         if pixels.alpha is not None:

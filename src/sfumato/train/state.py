@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from sfumato.capture.backdrop import backdrop
 from sfumato.capture.dataset import Capture
 from sfumato.errors import ConfigError
 from sfumato.scene.gaussians import Gaussians
@@ -99,8 +100,10 @@ def start(capture: Capture, config: TrainConfig, *, cap: int, init: Gaussians | 
     """
     generator = torch.Generator().manual_seed(config.seed)
     if init is None:
-        cameras = Clearance.of(capture, 0.0)
-        init = gaussians_from_points(capture.points, sh_degree=config.highest_degree, clearance=cameras)
+        points, cameras = capture.points, Clearance.of(capture, 0.0)
+        if not capture.points_are_random and capture.background is None:
+            points = points.joined(backdrop(capture, min(len(points), cap - len(points))))
+        init = gaussians_from_points(points, sh_degree=config.highest_degree, clearance=cameras)
     else:
         init = _with_degree(init, config.highest_degree)
     if len(init) == 0:

@@ -1,0 +1,73 @@
+"""Points far behind a scene, where pictures show something that has none."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sfumato.capture.points import PointCloud
+from sfumato.capture.random_points import look, project, spread_out
+
+if TYPE_CHECKING:
+    from sfumato.capture.dataset import Capture, View
+
+# Points on the whole sphere, and its radius beyond the cameras in units of how far the scene is.
+_COUNT, _BEYOND = 8000, 3.0
+# Views that are looked at, and fields of a picture along each side that hold points or none.
+_MOST_VIEWS, _FIELDS = 32, 32
+# How many have to see a point, and the share of those that have no other near it.
+_LEAST_SEEN, _BARE_SHARE = 2, 0.25
+
+
+def backdrop(capture: Capture, most: int) -> PointCloud:
+    """Points on a sphere round the cameras and the scene, where pictures are bare of points.
+
+    Walls and sky without texture have no points of their own, and what grows towards them from the points
+    there are comes late. A point is kept if at least two pictures have it in their frame, and a quarter of
+    them no point of the scene near it. Its colour is the mean of those pictures. Pictures of lenses that are
+    no pinholes are not looked at.
+
+    Args:
+        capture: with points that were measured.
+        most: the most points that are wanted.
+
+    Returns:
+        The points; there may be none.
+    """
+    pinholes = [view for view in capture.train_views if view.camera.lens.is_pinhole]
+    views = spread_out(pinholes, _MOST_VIEWS) if pinholes else ()
+    centres = np.stack([view.camera.centre_world.numpy() for view in capture.train_views])
+    middle = centres.mean(axis=0)
+    reach = np.linalg.norm(centres - middle, axis=1).max() + _BEYOND * capture.depth
+    reach = max(reach, float(np.quantile(np.linalg.norm(capture.points.xyz - middle, axis=1), 0.99)))
+    xyz = middle + reach * _directions(_COUNT)
+    seen, bare = np.zeros(len(xyz)), np.zeros(len(xyz))
+    for view in views:
+        columns, rows, inside = project(view, xyz)
+        width, height = view.camera.size_px
+        fields = _fields_with_points(view, capture.points.xyz)
+        seen += inside
+        bare += inside & ~fields[rows * _FIELDS // height, columns * _FIELDS // width]
+    found = xyz[(seen >= _LEAST_SEEN) & (bare > _BARE_SHARE * seen)]
+    found = found[:: -(-len(found) // most)] if found.size and most > 0 else found[:0]
+    return PointCloud(found.astype(np.float32), look(views, found)[1])
+
+
+def _fields_with_points(view: View, xyz: np.ndarray) -> np.ndarray:
+    """[fields, fields] bool: which parts of a picture have a point in them or in one beside them."""
+    columns, rows, there = project(view, xyz)
+    width, height = view.camera.size_px
+    fields = np.zeros((_FIELDS + 2, _FIELDS + 2), bool)
+    for right in range(3):
+        for below in range(3):
+            fields[rows[there] * _FIELDS // height + below, columns[there] * _FIELDS // width + right] = True
+    return fields[1:-1, 1:-1]
+
+
+def _directions(count: int) -> np.ndarray:
+    """[count, 3] unit vectors, evenly over the sphere along a spiral."""
+    height = 1 - (2 * np.arange(count) + 1) / count
+    angle = np.pi * (3 - np.sqrt(5)) * np.arange(count)
+    flat = np.sqrt(1 - height**2)
+    return np.stack([flat * np.cos(angle), height, flat * np.sin(angle)], axis=1)

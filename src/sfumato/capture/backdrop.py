@@ -17,16 +17,16 @@ _COUNT, _BEYOND = 8000, 3.0
 # Views that are looked at, and fields of a picture along each side that hold points or none.
 _MOST_VIEWS, _FIELDS = 32, 32
 # How many have to see a point, and the share of those that have no other near it.
-_LEAST_SEEN, _BARE_SHARE = 2, 0.25
+_LEAST_SEEN, _BARE_SHARE = 2, 0.75
 
 
 def backdrop(capture: Capture, most: int) -> PointCloud:
     """Points on a sphere round the cameras and the scene, where pictures are bare of points.
 
     Walls and sky without texture have no points of their own, and what grows towards them from the points
-    there are comes late. A point is kept if at least two pictures have it in their frame, and a quarter of
-    them no point of the scene near it. Its colour is the mean of those pictures. Pictures of lenses that are
-    no pinholes are not looked at.
+    there are comes late. A point is kept if at least two pictures have it in their frame, and three
+    quarters of them no point of the scene near it. Its colour is the mean of those pictures. Pictures of
+    lenses that are no pinholes are not looked at.
 
     Args:
         capture: with points that were measured.

@@ -41,7 +41,7 @@ def test_they_are_far_behind_in_the_colours_of_the_pictures(tmp_path):
 
 
 def test_there_are_none_where_pictures_are_full_of_points(tmp_path):
-    places = np.stack(np.meshgrid(np.linspace(-3, 5, 80), np.linspace(-2.5, 2.5, 50), [4.0]), axis=-1)
+    places = np.stack(np.meshgrid(np.linspace(-3, 5, 50), np.linspace(-2.5, 2.5, 32), [4.0]), axis=-1)
     full = capture_of(tmp_path / "full", [(tuple(place), RED) for place in places.reshape(-1, 3)])
     assert len(backdrop(full, 10_000)) == 0
     left = [(tuple(place), RED) for place in places.reshape(-1, 3) if place[0] < 1]

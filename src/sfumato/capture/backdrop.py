@@ -18,6 +18,8 @@ _COUNT, _BEYOND = 8000, 3.0
 _MOST_VIEWS, _FIELDS = 32, 32
 # How many have to see a point, and the share of those that have no other near it.
 _LEAST_SEEN, _BARE_SHARE = 2, 0.75
+# Fewer than this share of the scene's own points are not worth it.
+_WORTH = 0.05
 
 
 def backdrop(capture: Capture, most: int) -> PointCloud:
@@ -26,7 +28,8 @@ def backdrop(capture: Capture, most: int) -> PointCloud:
     Walls and sky without texture have no points of their own, and what grows towards them from the points
     there are comes late. A point is kept if at least two pictures have it in their frame, and three
     quarters of them no point of the scene near it. Its colour is the mean of those pictures. Pictures of
-    lenses that are no pinholes are not looked at.
+    lenses that are no pinholes are not looked at. Where a twentieth of the scene's points or less would
+    be added, none are.
 
     Args:
         capture: with points that were measured.
@@ -50,7 +53,8 @@ def backdrop(capture: Capture, most: int) -> PointCloud:
         seen += inside
         bare += inside & ~fields[rows * _FIELDS // height, columns * _FIELDS // width]
     found = xyz[(seen >= _LEAST_SEEN) & (bare > _BARE_SHARE * seen)]
-    found = found[:: -(-len(found) // most)] if found.size and most > 0 else found[:0]
+    is_worth = most > 0 and len(found) > _WORTH * len(capture.points)
+    found = found[:: -(-len(found) // most)] if is_worth else found[:0]
     return PointCloud(found.astype(np.float32), look(views, found)[1])
 
 

@@ -7,8 +7,10 @@ import torch
 from small_scenes import small_scene
 
 from sfumato.edit.clean import cleaned, floaters
+from sfumato.train.folder import RunFolder
 from sfumato.viewer import overlays
 from sfumato.viewer.overlays import find_floaters, in_words, read_scores, to_bits, too_many
+from sfumato.viewer.subject import facts_of
 
 
 def test_they_are_what_clean_removes():
@@ -53,3 +55,10 @@ def test_none_and_one_are_no_error():
     assert to_bits(find_floaters(small_scene(0))) == b""
     assert in_words(torch.zeros(0, dtype=torch.bool)) == "0 of 0 Gaussians are floaters (0.0%)"
     assert to_bits(find_floaters(small_scene(1))) == b"\0"
+
+
+def test_whole_numbers_beyond_all_floats_are_no_scores(tmp_path):
+    path = tmp_path / "metrics.json"
+    huge = int("9" * 400)
+    path.write_text(json.dumps({"test": {"psnr": huge, "views": [{"name": "a", "psnr": huge, "ssim": 1}]}}))
+    assert read_scores(path) == {} and facts_of(RunFolder(tmp_path)) == []

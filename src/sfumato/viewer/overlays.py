@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -73,4 +74,5 @@ def read_scores(metrics: Path) -> dict[str, tuple[float, float | None]]:
 
 
 def _is_number(value: object) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
+    # A whole number may be too large for a float.
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -151,4 +152,6 @@ def facts_of(folder: RunFolder) -> list[str]:
     except (OSError, ValueError, RecursionError, KeyError, TypeError):
         return []
     where = ", in masks" if is_masked else ""
-    return [f"{psnr:.2f} dB held out{where}"] if isinstance(psnr, int | float) else []
+    # A whole number may be too large for a float.
+    is_number = isinstance(psnr, int | float) and abs(psnr) <= sys.float_info.max
+    return [f"{psnr:.2f} dB held out{where}"] if is_number else []

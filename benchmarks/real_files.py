@@ -97,7 +97,7 @@ def compare(browser: Any, path: Path, pictures: Path | None) -> dict[str, Any]:
     from small_scenes import BACKGROUND, drawn, psnr
 
     scene = load(path)
-    assert all(bool(torch.isfinite(field).all()) for field in vars(scene).values())
+    assert all(bool(torch.isfinite(field).all()) for field in scene.tensors().values())
     given, is_file = payload(path, scene)
     views = cameras(scene)
     photographs = [Photograph(name, camera) for name, camera in views.items()]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sfumato.scene.gaussians import Gaussians
     from sfumato.scene.lenses import Lens
     from sfumato.scene.rays import Rays
+    from sfumato.scene.scene import Metadata, Scene
     from sfumato.scene.shutter import Shutter
     from sfumato.train.config import TrainConfig
 
@@ -35,9 +36,11 @@ _HOMES = {
     "Gaussians": "scene.gaussians",
     "Lens": "scene.lenses",
     "RasterSettings": "render.settings",
+    "Metadata": "scene.scene",
     "Rays": "scene.rays",
     "Reconstruction": "reconstruct.run",
     "Render": "render.output",
+    "Scene": "scene.scene",
     "SfumatoError": "errors",
     "ShapeError": "errors",
     "Shutter": "scene.shutter",
@@ -62,10 +65,12 @@ __all__ = [
     "FormatError",
     "Gaussians",
     "Lens",
+    "Metadata",
     "RasterSettings",
     "Rays",
     "Reconstruction",
     "Render",
+    "Scene",
     "SfumatoError",
     "ShapeError",
     "Shutter",

@@ -1,6 +1,7 @@
 """The command `render`: videos and frames, resumed where they were, and complaints in one line."""
 
 import json
+from dataclasses import replace
 
 import av
 import numpy as np
@@ -17,6 +18,7 @@ from sfumato.render.rasterize import rasterize
 from sfumato.render.settings import RasterSettings
 from sfumato.scene.files import load, save
 from sfumato.scene.gaussians import Gaussians
+from sfumato.scene.scene import Metadata, with_metadata
 
 
 @pytest.fixture
@@ -52,6 +54,19 @@ def test_frames_are_those_of_the_renderer(scene, tmp_path):
     pixels = np.asarray(Image.open(out / names[3]), np.float32) / 255
     assert np.abs(pixels - expected.clamp(0, 1).numpy()).max() < 0.01
     assert pixels.min(axis=2).std() > 0.05
+
+
+def test_a_file_says_how_it_is_drawn_unless_told_otherwise(scene, tmp_path):
+    thin = replace(load(scene), log_scales=load(scene).log_scales - 4)
+    save(with_metadata(thin, Metadata(antialiased=True)), tmp_path / "mip.ply")
+    for words, antialiased in (((), True), (("--no-antialiased",), False), (("--antialiased",), True)):
+        out = tmp_path / f"frames{len(words)}{antialiased}"
+        assert render(tmp_path / "mip.ply", "-o", out, *SMALL, *words) == 0
+        camera = read_path(out / "render.json")[3]
+        expected = rasterize(thin, camera, RasterSettings(antialiased=antialiased)).image.clamp(0, 1).numpy()
+        other = rasterize(thin, camera, RasterSettings(antialiased=not antialiased)).image.clamp(0, 1).numpy()
+        pixels = np.asarray(Image.open(out / "00003.png"), np.float32) / 255
+        assert np.abs(pixels - expected).max() < 0.01 < np.abs(pixels - other).max()
 
 
 def test_a_video_has_even_sides_and_leaves_no_frames(scene, tmp_path):

@@ -2,7 +2,6 @@
 
 import math
 import os
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -114,7 +113,7 @@ def _taken_and_held(load, path: Path) -> tuple[int, int]:
     except FormatError as error:
         assert len(str(error).splitlines()) == 1 and str(error).isprintable()
     else:
-        arrays = [getattr(scene, f.name) for f in fields(scene)]
+        arrays = list(scene.tensors().values())
         assert all(bool(torch.isfinite(array).all()) for array in arrays)
         held = sum(array.nbytes for array in arrays)
     return (memory("VmHWM") - before if RESET.exists() else 0), held

@@ -139,7 +139,7 @@ for large in sorted(Path("large").iterdir()):
     before = memory("VmRSS")
     scene = load(large)
     taken = memory("VmHWM") - before
-    found[large.name] = taken, sum(field.nbytes for field in vars(scene).values()), large.stat().st_size
+    found[large.name] = taken, sum(field.nbytes for field in scene.tensors().values()), large.stat().st_size
     del scene
 print(json.dumps(found))
 """

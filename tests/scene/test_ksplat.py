@@ -1,6 +1,7 @@
 """`.ksplat`: every level of compression, written here independently of the package."""
 
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -58,7 +59,7 @@ def ksplat(*sections: tuple[bytes, bytes], level: int, count: int, version=(0, 1
 def inside(n: int, degree: int, seed: int = 0):
     """A scene whose colours are such as bytes hold."""
     scene = blob(n, degree, seed)
-    return type(scene)(*(getattr(scene, f) for f in vars(scene) if f != "sh"), sh=scene.sh.clamp(-1, 1))
+    return replace(scene, sh=scene.sh.clamp(-1, 1))
 
 
 @pytest.mark.parametrize("level", [0, 1, 2])

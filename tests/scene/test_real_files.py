@@ -15,7 +15,7 @@ PATHS = sorted(p for p in DATA.rglob("*") if p.suffix in SUFFIXES or p.name in (
 def test_every_file_of_another_tool_is_a_scene(path):
     scene = load(path)
     assert len(scene)
-    assert all(bool(torch.isfinite(field).all()) for field in vars(scene).values())
+    assert all(bool(torch.isfinite(field).all()) for field in scene.tensors().values())
     assert float(scene.opacities.max()) > 0.05
     # Of what a camera could see, most is no larger than a tenth of the scene.
     reach = (scene.means - scene.means.median(dim=0).values).norm(dim=1).quantile(0.9)

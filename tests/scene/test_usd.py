@@ -99,7 +99,7 @@ def test_the_schema_says_what_was_written(tmp_path, package):
         ({"opacities": ""}, "has no opacities"),
         ({"opacities": "float[] opacities = []"}, "fewer opacities than its 1 positions"),
         ({"opacities": "string opacities = 'x'"}, "another type"),
-        ({"opacities": "float[] opacities = [1.5]"}, "not between 0 and 1"),
+        ({"opacities": "float[] opacities = [1.5]"}, "as of an opacity outside 0 to 1"),
         ({"opacities": "float[] opacities = [nan]"}, "NaN"),
         ({"degree": 2}, "4 SH coefficients; 1 Gaussians need 9"),
         ({"degree": -1}, "need 0 each"),

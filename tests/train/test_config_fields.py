@@ -87,7 +87,7 @@ def trained(data, config):
     capture = load_capture(data, alpha="transparency")
     cap = make_plan(capture, config, start_count=CAP).cap
     state = start(capture, config, cap=cap)
-    spread = Gaussians(*(getattr(state.gaussians, f.name).clone() for f in fields(state.gaussians)))
+    spread = Gaussians(*(tensor.clone() for tensor in state.gaussians.tensors().values()))
     # Opacities and sizes that every threshold of a strategy can tell apart.
     along = spread.means[:, 0] - spread.means[:, 0].mean()
     spread.logit_opacities[:] += 2.0 * along

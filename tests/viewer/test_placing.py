@@ -8,7 +8,9 @@ import torch
 from small_scenes import camera_at, small_scene
 
 from sfumato.maths.quaternions import rotation_from_quats
+from sfumato.scene.scene import Metadata, with_metadata
 from sfumato.viewer.placing import place
+from sfumato.viewer.subject import Subject
 
 AROUND = [camera_at(angle, roll=0.1 * (-1) ** i) for i, angle in enumerate(np.linspace(0, 6, 12))]
 
@@ -56,3 +58,11 @@ def test_few_gaussians_and_no_cameras_are_no_error(count):
     found = place(small_scene(count), [])
     assert found.radius > 0 and np.isfinite([*found.middle, *found.low, *found.high, found.frustum]).all()
     assert np.isfinite(place(small_scene(count), AROUND[:1]).middle).all()
+
+
+def test_a_scene_without_cameras_has_up_where_it_says():
+    scene = with_metadata(small_scene(), Metadata(antialiased=True, up=(0.0, 0.0, 1.0)))
+    assert place(scene, []).up == pytest.approx((0, 0, 1))
+    assert place(small_scene(), []).up == pytest.approx((0, -1, 0))
+    assert Subject("a scene", scene).is_antialiased and not Subject("a scene", small_scene()).is_antialiased
+    assert not Subject("a scene", scene, antialiased=False).is_antialiased

@@ -203,7 +203,7 @@ def read_once(path: Path) -> None:
         assert len(message.splitlines()) == 1 and message.isprintable(), f"not one line: {message!r}"
         scene, allowed = None, SLACK_BYTES
     else:
-        fields = vars(scene).values()
+        fields = scene.tensors().values()
         assert all(bool(torch.isfinite(field).all()) for field in fields), "numbers that are not finite"
         allowed = SLACK_BYTES + 2 * sum(field.nbytes for field in fields)
     taken = resident("VmHWM") - before

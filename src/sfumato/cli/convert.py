@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
-from tyro.conf import Positional, arg
+from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from sfumato.cli.arguments import parse
 from sfumato.errors import ConfigError
@@ -25,6 +25,7 @@ class Convert:
         out: scene file to write.
         sh_degree: drop view-dependent colour above this degree of spherical harmonics, 0 to 3.
         overwrite: replace the output if it exists, even if it is the input.
+        repair: leave out Gaussians of a broken input, with NaN or a rotation of zeros, and count them.
         spz_version: version of a .spz output; few viewers read 4.
     """
 
@@ -32,6 +33,7 @@ class Convert:
     out: Annotated[Positional[Path], arg(metavar="OUT")]
     sh_degree: Literal[0, 1, 2, 3] | None = None
     overwrite: bool = False
+    repair: FlagCreatePairsOff[bool] = False
     spz_version: Literal[2, 3, 4] | None = None
 
 
@@ -55,7 +57,7 @@ def command(arguments: Sequence[str]) -> int:
         options["version"] = given.spz_version
     display = Display(Console())
     with display.waiting(f"reading {given.source} ({_size(given.source)})"):
-        scene = load(given.source)
+        scene = load(given.source, repair=given.repair)
         kind = recognised(given.source).name
     if given.sh_degree is not None and given.sh_degree < scene.sh_degree:
         scene = replace(scene, sh=scene.sh[:, : (given.sh_degree + 1) ** 2].contiguous())

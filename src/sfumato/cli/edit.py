@@ -59,12 +59,14 @@ class EditFiles:
         inputs: scene files of any format, or run folders; several are joined.
         out: scene file to make; its suffix names the format.
         overwrite: replace the output, even if it is an input.
+        repair: leave out Gaussians of broken inputs, with NaN or a rotation of zeros, and count them.
         save_script: write the edits to this JSON file too, for --script.
     """
 
     inputs: Annotated[Positional[tuple[Path, ...]], arg(metavar="IN")]
     out: Annotated[Path, arg(aliases=["-o"])]
     overwrite: FlagCreatePairsOff[bool] = False
+    repair: FlagCreatePairsOff[bool] = False
     save_script: Path | None = None
 
 
@@ -92,7 +94,7 @@ def command(arguments: Sequence[str]) -> int:
     for path in filter(None, (given.out, given.save_script)):
         if path.exists() and not given.overwrite:
             raise ConfigError(f"{path} exists; give --overwrite to replace it, or another name")
-    scene = merged(*(load(scene_file(path)) for path in given.inputs))
+    scene = merged(*(load(scene_file(path), repair=given.repair) for path in given.inputs))
     for edit in edits:
         before = len(scene)
         scene = edit(scene)

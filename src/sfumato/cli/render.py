@@ -73,7 +73,9 @@ class Render:
         insert: a mesh to stand in the scene, FILE:MATERIAL[:x,y,z][:scale], such as ball.obj:glass:0,1,2:0.5;
             mirror, glass or diffuse; scaled, then moved to x, y, z in the scene's frame. May be given several
             times. Such a scene is ray traced.
-        antialiased: for scenes that were trained so; a run folder knows it.
+        antialiased: for scenes that were trained so; run folders know it, and files that say so.
+        no_antialiased: draw without that filter, whatever they say.
+        repair: leave out Gaussians of a broken scene file, such as NaN, and count them.
         overwrite: replace what is there.
     """
 
@@ -92,6 +94,8 @@ class Render:
     renderer: Literal["raster", "trace"] | None = None
     insert: UseAppendAction[tuple[str, ...]] = ()
     antialiased: FlagCreatePairsOff[bool] = False
+    no_antialiased: FlagCreatePairsOff[bool] = False
+    repair: FlagCreatePairsOff[bool] = False
     overwrite: FlagCreatePairsOff[bool] = False
 
     def __post_init__(self) -> None:
@@ -108,6 +112,8 @@ class Render:
         if self.out.suffix.lower() in (".avi", ".gif", ".mkv", ".mov", ".webm", ".png", ".jpg"):
             raise ConfigError(f"--out {self.out}: give a name that ends in .mp4, or a folder for PNG frames")
 
+        if self.antialiased and self.no_antialiased:
+            raise ConfigError("--antialiased and --no-antialiased exclude each other")
         if self.insert and self.renderer == "raster":
             raise ConfigError("--insert needs the ray tracer: leave --renderer raster out")
         if self.insert and self.normals:

@@ -25,6 +25,7 @@ from sfumato.render.meshes import read_mesh
 from sfumato.scene.cameras import Camera
 from sfumato.scene.files import load
 from sfumato.scene.gaussians import Gaussians
+from sfumato.scene.scene import metadata_of
 from sfumato.train.folder import RunFolder
 
 if TYPE_CHECKING:
@@ -72,10 +73,12 @@ def plan_of(given: Render, is_video: bool) -> Plan:
     _check_used(given)
     path = scene_file(given.scene)
     file_path = _read_path(given.path) if given.path not in _WORDS else None
-    scene = load(path)
+    scene = load(path, repair=given.repair)
     if not len(scene):
         raise ConfigError(f"{path} holds no Gaussians; there is nothing to render")
     look, capture = _look_and_capture(given, with_cameras=file_path is None)
+    if look.renderer == "trace" and metadata_of(scene).antialiased and not given.no_antialiased:
+        _log.warning("%s is made for anti-aliased rendering, which the ray tracer does not know", path)
     if inserts:
         look = replace(look, inserts=tuple(_insert(what) for what in inserts))
     cameras = _cameras(given, scene, capture, file_path, size_px)
@@ -113,13 +116,15 @@ def _check_used(given: Render) -> None:
 def _look_and_capture(given: Render, *, with_cameras: bool) -> tuple[Look, Capture | None]:
     """How the run's scene is drawn, and its dataset where it is needed and there."""
     wished = given.renderer or ("trace" if given.insert else None)
-    look, capture = Look(renderer=wished or "raster", antialiased=given.antialiased), None
+    filtered = False if given.no_antialiased else given.antialiased or None
+    look, capture = Look(renderer=wished or "raster", antialiased=filtered), None
     is_run = given.scene.is_dir() and RunFolder(given.scene).config.is_file()
     if is_run:
         options = RunFolder(given.scene).read_options()
         renderer = wished or options.train.renderer
-        antialiased = given.antialiased or (options.train.antialiased and renderer == "raster")
-        look = Look(options.capture.background or look.background, renderer, antialiased)
+        if filtered is None and options.train.antialiased and renderer == "raster":
+            filtered = True
+        look = Look(options.capture.background or look.background, renderer, filtered)
         if with_cameras:
             try:
                 capture = options.capture.load(given.data or options.data, seed=options.train.seed)
@@ -157,7 +162,11 @@ def _cameras(
             raise ConfigError("the training path needs a run folder or --data with the posed photographs")
         walked = sorted(capture.views, key=lambda view: natural_key(view.name)) if capture else []
         return along_cameras([view.camera for view in walked], _count(given, _DEFAULT_SECONDS))
-    orbit = orbit_of_cameras(known, given.up) if known else orbit_of_scene(scene, given.up or Y_DOWN)
+    orbit = (
+        orbit_of_cameras(known, given.up)
+        if known
+        else orbit_of_scene(scene, given.up or metadata_of(scene).up or Y_DOWN)
+    )
     along = orbit.swing if given.path == "swing" else orbit.cameras
     usual_px = known[0].size_px if known else _DEFAULT_SIZE_PX
     return along(_count(given, _DEFAULT_SECONDS), size_px or usual_px)

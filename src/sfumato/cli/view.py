@@ -26,6 +26,7 @@ class View:
     Attributes:
         path: run folder, or a scene file of any format that can be read.
         data: the run's dataset, if it is not where it was when the scene was trained.
+        repair: leave out Gaussians of a broken scene file, such as NaN, and count them.
         export: page to write, such as scene.html; one that is there is replaced.
         port: to listen on; by default a free one.
         no_browser: only say the address.
@@ -33,6 +34,7 @@ class View:
 
     path: Annotated[Positional[Path], arg(metavar="RUN|SCENE")]
     data: Path | None = None
+    repair: FlagCreatePairsOff[bool] = False
     export: Path | None = None
     port: int = 0
     no_browser: FlagCreatePairsOff[bool] = False
@@ -53,7 +55,7 @@ def command(arguments: Sequence[str]) -> int:
     from sfumato.viewer.subject import open_subject
 
     with display.waiting(f"writing {given.export}"):
-        floating = write_page(open_subject(given.path, data=given.data), given.export)
+        floating = write_page(open_subject(given.path, data=given.data, repair=given.repair), given.export)
     if floating:
         display.say(f"{floating}; sfumato edit --clean removes them")
     display.say(f"{given.export} opens in any browser, without a network")
@@ -66,7 +68,7 @@ def _serve(given: View, display: Display) -> None:
 
     server = PageServer(given.port)
     with display.waiting(f"reading {given.path}"):
-        show_path(server, given.path, data=given.data)
+        show_path(server, given.path, data=given.data, repair=given.repair)
     with server:
         display.say(f"{given.path} is at {server.url}  (Ctrl-C ends)")
         if not given.no_browser:

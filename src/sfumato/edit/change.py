@@ -14,7 +14,9 @@ from sfumato.checks import check_shapes
 from sfumato.errors import ConfigError
 from sfumato.maths.sh import SH_C0
 from sfumato.maths.sh_rotation import rotated_sh
+from sfumato.scene.files.placing import joined
 from sfumato.scene.gaussians import Gaussians
+from sfumato.scene.scene import Scene, turned
 
 _ORTHOGONAL = 1e-5
 # Rec. 709.
@@ -29,7 +31,7 @@ def transformed(gaussians: Gaussians, new_from_old: Tensor) -> Gaussians:
         new_from_old: [4, 4] similarity: (scale * rotation, translation), then (0, 0, 0, 1).
 
     Returns:
-        The scene, whose picture from a camera moved along is the same.
+        The scene, whose picture from a camera moved along is the same; which way is up turns along.
 
     Raises:
         ConfigError: the matrix is no similarity; a mirror image is none.
@@ -39,13 +41,14 @@ def transformed(gaussians: Gaussians, new_from_old: Tensor) -> Gaussians:
     scale, rotation, shift = _similarity(new_from_old)
     like = gaussians.means
     means = gaussians.means.double() @ (scale * rotation).T + shift
-    return Gaussians(
+    changed = replace(
+        gaussians,
         means=means.to(like),
         log_scales=gaussians.log_scales + math.log(scale),
         quats=_quat_product(_quat_from_rotation(rotation), gaussians.quats),
-        logit_opacities=gaussians.logit_opacities,
         sh=rotated_sh(gaussians.sh, rotation),
     )
+    return turned(changed, rotation)
 
 
 def translation(by: Sequence[float]) -> Tensor:
@@ -200,8 +203,10 @@ def with_degree(gaussians: Gaussians, degree: int) -> Gaussians:
     return replace(gaussians, sh=torch.cat([sh, missing], dim=1))
 
 
-def merged(*scenes: Gaussians) -> Gaussians:
+def merged(*scenes: Gaussians) -> Scene:
     """Several scenes as one, in the order given, with the highest of their SH degrees.
+
+    Where what is known of them disagrees, a warning says so, and what the first says holds.
 
     Args:
         scenes: one or more.
@@ -211,10 +216,7 @@ def merged(*scenes: Gaussians) -> Gaussians:
     """
     if not scenes:
         raise ConfigError("merge: there is no scene; give one or more")
-    degree = max(scene.sh_degree for scene in scenes)
-    whole = [with_degree(scene, degree) for scene in scenes]
-    names = ("means", "log_scales", "quats", "logit_opacities", "sh")
-    return Gaussians(**{name: torch.cat([getattr(scene, name) for scene in whole]) for name in names})
+    return joined(scenes)
 
 
 def _similarity(new_from_old: Tensor) -> tuple[float, Tensor, Tensor]:

@@ -21,7 +21,7 @@ def evaluate_scene(
     *,
     background: tuple[float, float, float] = (0.0, 0.0, 0.0),
     renderer: str = "raster",
-    antialiased: bool = False,
+    antialiased: bool | None = None,
     lpips: bool = True,
     folder: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -32,7 +32,8 @@ def evaluate_scene(
         gaussians: the scene.
         views: photographs with their cameras.
         background: RGB in [0, 1] behind renders and transparent photographs.
-        renderer, antialiased: as the scene was trained.
+        renderer: as the scene was trained.
+        antialiased: likewise; None: as the scene says.
         lpips: measure LPIPS too, where its weights are on this machine.
         folder: where to write the pictures.
         progress: called with (views done, views in all) after each view.
@@ -53,7 +54,7 @@ def evaluate_scene(
 
 
 def drawn(
-    gaussians: Gaussians, *, background: tuple[float, float, float], renderer: str, antialiased: bool
+    gaussians: Gaussians, *, background: tuple[float, float, float], renderer: str, antialiased: bool | None
 ) -> Callable[[Camera], Tensor]:
     """A function from a camera to the image [h, w, 3] of the scene."""
     settings = settings_for(renderer, antialiased=antialiased, background=background, depth=False)

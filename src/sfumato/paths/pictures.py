@@ -34,13 +34,14 @@ class Look:
 
     Attributes:
         background: RGB in [0, 1] behind the scene.
-        renderer, antialiased: as the scene was trained, or as is wished.
+        renderer: as the scene was trained, or as is wished.
+        antialiased: likewise; None: as the scene says.
         inserts: meshes in the scene, for the ray tracer.
     """
 
     background: tuple[float, float, float] = (0.0, 0.0, 0.0)
     renderer: str = "raster"
-    antialiased: bool = False
+    antialiased: bool | None = None
     inserts: tuple[Insert, ...] = ()
 
 

@@ -14,6 +14,7 @@ from sfumato.render.settings import RasterSettings
 from sfumato.render.unscented import rasterize_bent
 from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
+from sfumato.scene.scene import metadata_of
 
 IDEAL_LENSES = ("pinhole", "ortho", "fisheye")
 # Keeps 0 / 0 at 0 where nothing is seen.
@@ -57,6 +58,9 @@ def rasterize(gaussians: Gaussians, camera: Camera, settings: RasterSettings = R
     opacities = gaussians.opacities
     centre = -camera_from_world[:3, :3].T @ camera_from_world[:3, 3]
     near, far = limits_of(settings, like, centre)
+    antialiased = settings.antialiased
+    if antialiased is None:
+        antialiased = metadata_of(gaussians).antialiased
     projected = ops.project(
         gaussians.means,
         ops.covariance(gaussians.quats, gaussians.scales),
@@ -68,7 +72,7 @@ def rasterize(gaussians: Gaussians, camera: Camera, settings: RasterSettings = R
         blur_px2=settings.blur_px2,
         model=camera.lens.model,
         opacities=opacities,
-        antialiased=settings.antialiased,
+        antialiased=antialiased,
     )
     visible = projected.radius_px[:, 0] > 0
     channels = colours_from(gaussians, centre, settings, visible)
@@ -76,7 +80,7 @@ def rasterize(gaussians: Gaussians, camera: Camera, settings: RasterSettings = R
     if settings.depth:
         channels = torch.cat([channels, projected.depth[:, None]], dim=1)
         background = torch.cat([background, background.new_zeros(1)])
-    if settings.antialiased:
+    if antialiased:
         opacities = opacities * projected.compensation
     probe = torch.zeros_like(projected.mean_px, requires_grad=True) if settings.absolute_gradient else None
     image, alpha = ops.composite(

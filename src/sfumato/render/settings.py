@@ -18,7 +18,8 @@ class RasterSettings:
         sh_degree: highest SH degree evaluated; None: all that the scene has.
         colour: what the scene's ``sh`` stand for, a form of ``ops.colour``: "sh" in all files.
         antialiased: divide the energy that the blur adds back out of the opacity (Mip-Splatting's
-            2D filter), so that a scene looks alike at other resolutions.
+            2D filter), so that a scene looks alike at other resolutions. None: as the scene says of itself
+            (``Scene.metadata``), where there are ellipses.
         blur_px2: variance added to every ellipse, px^2.
         near, far: camera z that is drawn, scene units; None: from 0.002 times the median distance of the
             Gaussians on, without an end.
@@ -29,7 +30,7 @@ class RasterSettings:
     background: tuple[float, float, float] = (0.0, 0.0, 0.0)
     sh_degree: int | None = None
     colour: str = "sh"
-    antialiased: bool = False
+    antialiased: bool | None = None
     blur_px2: float = BLUR_PX2
     near: float | None = None
     far: float | None = None
@@ -71,7 +72,7 @@ class TraceSettings:
 Settings = RasterSettings | TraceSettings
 
 
-def settings_for(renderer: str, *, antialiased: bool = False, **shared) -> Settings:
+def settings_for(renderer: str, *, antialiased: bool | None = None, **shared) -> Settings:
     """Settings of the renderer that a user named.
 
     Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -63,9 +63,13 @@ class Gaussians:
         """[n] peak opacity in (0, 1)."""
         return self.logit_opacities.sigmoid()
 
+    def tensors(self) -> dict[str, Tensor]:
+        """The five tensors by name; what a scene carries beside them is left out."""
+        return {f.name: getattr(self, f.name) for f in fields(Gaussians)}
+
     def map(self, function) -> Gaussians:
-        """Apply ``function`` to each field's tensor."""
-        return Gaussians(**{f.name: function(getattr(self, f.name)) for f in fields(self)})
+        """Apply ``function`` to each field's tensor; what a scene carries beside them stays."""
+        return replace(self, **{name: function(tensor) for name, tensor in self.tensors().items()})
 
     def select(self, keep: Tensor) -> Gaussians:
         """Those Gaussians where the mask ``keep`` [n] is true, or at the indices ``keep`` [m]."""

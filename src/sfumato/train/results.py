@@ -48,7 +48,7 @@ def write_results(
             views,
             background=capture.background or (0.0, 0.0, 0.0),
             renderer=config.renderer,
-            antialiased=config.antialiased,
+            antialiased=config.antialiased or None,
             folder=folder.test_renders,
             progress=progress,
         )

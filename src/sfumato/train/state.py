@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,6 +11,7 @@ from sfumato.capture.backdrop import backdrop
 from sfumato.capture.dataset import Capture
 from sfumato.errors import ConfigError
 from sfumato.scene.gaussians import Gaussians
+from sfumato.scene.scene import Metadata, Scene, metadata_of, with_metadata
 from sfumato.train.average import Average
 from sfumato.train.clearance import Clearance
 from sfumato.train.colour import file_form, trained_form
@@ -20,6 +22,8 @@ from sfumato.train.population import Population
 from sfumato.train.poses import Poses
 from sfumato.train.sampler import ViewSampler
 from sfumato.train.start import gaussians_from_points
+
+_log = logging.getLogger("sfumato")
 
 
 @dataclass
@@ -41,6 +45,7 @@ class TrainState:
         seconds: time spent training so far.
         poses: corrections of those of the photographs, or None.
         colour: what is trained of it, a form of ``ops.colour``.
+        antialiased: what the scene is made for.
     """
 
     population: Population
@@ -58,12 +63,14 @@ class TrainState:
     seconds: float = 0.0
     poses: Poses | None = None
     colour: str = "sh"
+    antialiased: bool = False
 
     @property
-    def gaussians(self) -> Gaussians:
+    def gaussians(self) -> Scene:
         """The scene as it is now, outside the autograd graph; may share memory with the state."""
         mean = self.average.gaussians
-        return file_form(self.population.gaussians.detach() if mean is None else mean, self.colour)
+        scene = file_form(self.population.gaussians.detach() if mean is None else mean, self.colour)
+        return with_metadata(scene, Metadata(antialiased=self.antialiased))
 
     def progress(self, config: TrainConfig) -> float:
         """Share of the run that is done, by steps or by the clock."""
@@ -105,7 +112,11 @@ def start(capture: Capture, config: TrainConfig, *, cap: int, init: Gaussians | 
             points = points.joined(backdrop(capture, min(len(points), cap - len(points))))
         init = gaussians_from_points(points, sh_degree=config.highest_degree, clearance=cameras)
     else:
-        init = _with_degree(init, config.highest_degree)
+        if metadata_of(init).antialiased and not config.antialiased:
+            _log.warning(
+                "the scene to start from is made for anti-aliased rendering; --antialiased goes on so"
+            )
+        init = _with_degree(Gaussians(**init.tensors()), config.highest_degree)
     if len(init) == 0:
         raise ConfigError("the scene to start from holds no Gaussians")
     if len(init) > cap:
@@ -132,6 +143,7 @@ def _first(
         background=capture.background or (0.0, 0.0, 0.0),
         poses=Poses.of(views, depth) if config.refine_poses else None,
         colour=config.colour,
+        antialiased=config.antialiased,
     )
 
 

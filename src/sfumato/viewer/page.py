@@ -60,7 +60,7 @@ def pack(gaussians: Gaussians, *, exact_bytes: int = 0) -> Payload:
         exact_bytes: up to this size it is sent as it is; a larger one compressed, if that holds its
             positions and sizes.
     """
-    size = sum(vars(gaussians)[name].numel() for name in vars(gaussians)) * 4
+    size = 4 * sum(tensor.numel() for tensor in gaussians.tensors().values())
     with tempfile.TemporaryDirectory() as folder:
         if size > exact_bytes and spz.is_enough(gaussians):
             path = Path(folder) / "scene.spz"
@@ -87,7 +87,7 @@ def describe(subject: Subject, payload: Payload, scene_name: str, sheet: Sheet |
         "title": subject.title,
         "facts": list(subject.facts),
         "background": list(subject.background),
-        "antialiased": subject.antialiased,
+        "antialiased": subject.is_antialiased,
         "scene": {"name": scene_name, "type": payload.type, "frame": payload.frame},
         "up": placing.up,
         "middle": placing.middle,

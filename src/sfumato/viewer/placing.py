@@ -9,6 +9,7 @@ import numpy as np
 
 from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
+from sfumato.scene.scene import metadata_of
 
 # Reconstructions have gravity along +y; an axis is believed where the cameras come this near to it.
 DEFAULT_UP = np.array([0.0, -1.0, 0.0])
@@ -59,7 +60,8 @@ def place(gaussians: Gaussians, cameras: Sequence[Camera]) -> Placing:
     else:
         middle = np.median(means, axis=0)
         radius = float(1.2 * np.quantile(np.linalg.norm(means - middle, axis=1), 0.7))
-        up, centres = DEFAULT_UP, np.zeros((0, 3))
+        known = metadata_of(gaussians).up
+        up, centres = DEFAULT_UP if known is None else np.array(known), np.zeros((0, 3))
     radius = radius if np.isfinite(radius) and radius > 0 else 1.0
     low, high = np.quantile(means, [0.005, 0.995], axis=0)
     margin = 0.02 * (high - low) + 1e-6 * radius

@@ -73,18 +73,19 @@ def offer_exact(
     server.reply(EXACT, answer)
 
 
-def show_path(server: PageServer, path: Path, *, data: Path | None = None) -> Subject:
+def show_path(server: PageServer, path: Path, *, data: Path | None = None, repair: bool = False) -> Subject:
     """Let a server show a run folder or a scene file.
 
     Args:
         server: not yet running.
         path: as of :func:`open_subject`.
         data: the run's dataset, if it is not where it was.
+        repair: as of ``sfumato.load``.
 
     Raises:
         SfumatoError: it cannot be read.
     """
-    subject = open_subject(path, data=data)
+    subject = open_subject(path, data=data, repair=repair)
     show_subject(server, subject)
     return subject
 

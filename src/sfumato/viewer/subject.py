@@ -20,6 +20,7 @@ from sfumato.render.settings import Settings, settings_for
 from sfumato.scene.cameras import Camera
 from sfumato.scene.files import load
 from sfumato.scene.gaussians import Gaussians
+from sfumato.scene.scene import metadata_of
 from sfumato.train.folder import RunFolder
 from sfumato.viewer.overlays import read_scores
 
@@ -56,7 +57,8 @@ class Subject:
         photographs: its cameras.
         facts: words beside the number of Gaussians.
         background: RGB in [0, 1].
-        renderer, antialiased: as the scene was trained.
+        renderer: as the scene was trained.
+        antialiased: likewise; None: as the scene says.
     """
 
     title: str
@@ -65,7 +67,12 @@ class Subject:
     facts: Sequence[str] = ()
     background: tuple[float, float, float] = (0.0, 0.0, 0.0)
     renderer: str = "raster"
-    antialiased: bool = False
+    antialiased: bool | None = None
+
+    @property
+    def is_antialiased(self) -> bool:
+        """Whether it is rasterized so."""
+        return metadata_of(self.gaussians).antialiased if self.antialiased is None else self.antialiased
 
     @property
     def settings(self) -> Settings:
@@ -102,12 +109,13 @@ def _pixels(view: View, background: tuple[float, float, float]) -> np.ndarray:
     return pixels.rgb if pixels.alpha is None else to_uint8(composited(pixels, background))
 
 
-def open_subject(path: Path, *, data: Path | None = None) -> Subject:
+def open_subject(path: Path, *, data: Path | None = None, repair: bool = False) -> Subject:
     """Open a run folder or a scene file.
 
     Args:
         path: run folder, or a file that ``sfumato.load`` reads.
         data: the run's dataset, if it is not where it was.
+        repair: as of ``sfumato.load``.
 
     Returns:
         Subject. A run whose dataset is gone has no cameras, and a warning says so.
@@ -122,13 +130,13 @@ def open_subject(path: Path, *, data: Path | None = None) -> Subject:
     if not path.is_dir():
         if data is not None:
             raise ConfigError(f"{path} is a scene file, which has no dataset; --data is for run folders")
-        return Subject(path.name, load(path))
+        return Subject(path.name, load(path, repair=repair))
     folder = RunFolder(path)
     options = folder.read_options()
     if not folder.scene.is_file():
         raise ConfigError(f"{path} has no {folder.scene.name} yet; wait for the run's first checkpoint")
-    gaussians, title = load(folder.scene), path.resolve().name
-    how = {"renderer": options.train.renderer, "antialiased": options.train.antialiased}
+    gaussians, title = load(folder.scene, repair=repair), path.resolve().name
+    how = {"renderer": options.train.renderer, "antialiased": options.train.antialiased or None}
     try:
         capture = options.capture.load(data or options.data, seed=options.train.seed)
     except SfumatoError as error:

@@ -49,7 +49,7 @@ def event(kind: str, data: str) -> bytes:
 
 def packed(gaussians: Gaussians) -> Payload:
     """A scene as quickly as it can be made into bytes."""
-    floats = sum(tensor.numel() for tensor in vars(gaussians).values())
+    floats = sum(tensor.numel() for tensor in gaussians.tensors().values())
     if 4 * floats <= EXACT_BYTES:
         return pack(gaussians, exact_bytes=EXACT_BYTES)
     with tempfile.TemporaryDirectory() as folder:

@@ -7,9 +7,10 @@ from pathlib import Path
 from sfumato.checks import check_type, file_path
 from sfumato.errors import ConfigError, FormatError
 from sfumato.outputs import replacing
-from sfumato.scene.files import compressed_ply, gltf, ksplat, ply, sog, splat, spz, usd
+from sfumato.scene.files import compressed_ply, gltf, ksplat, ply, sog, splat, spz, usd, values
 from sfumato.scene.files.codec import Codec
 from sfumato.scene.gaussians import Gaussians
+from sfumato.scene.scene import Scene
 
 # The first that recognises a file reads it, and the first with its suffix writes it: those with a
 # signature come before those without, and longer suffixes before the shorter ones they end in.
@@ -26,14 +27,16 @@ CODECS: tuple[Codec, ...] = (
 HEAD_BYTES = 64 * 1024
 
 
-def load(path: str | Path) -> Gaussians:
+def load(path: str | Path, *, repair: bool = False) -> Scene:
     """Read a scene file; its format is told from its content.
 
     Args:
         path: a file of one of ``CODECS``.
+        repair: leave out Gaussians with values that no scene can have, and count them in a warning.
 
     Returns:
-        The scene in the file's frame, float32 on the CPU; quaternions as stored.
+        The scene in the file's frame, float32 on the CPU; quaternions as stored. These are Gaussians, with
+        what else the file says of them as ``metadata``.
 
     Raises:
         FormatError: the file is missing, of no known format, truncated, inconsistent, or holds
@@ -42,7 +45,7 @@ def load(path: str | Path) -> Gaussians:
     """
     path = file_path("path", path)
     try:
-        return recognised(path).load(path)
+        return values.checked(recognised(path).load(path), path, repair=repair)
     except OSError as error:
         raise FormatError(f"{path} cannot be read: {error.strerror or error}") from error
 
@@ -70,7 +73,8 @@ def save(gaussians: Gaussians, path: str | Path, **options: object) -> None:
     """Write a scene file in the format of its suffix, complete or not at all.
 
     Args:
-        gaussians: the scene, in the frame the file shall have.
+        gaussians: the scene, in the frame the file shall have. What a ``Scene`` knows beside its Gaussians
+            is written where the format has a place for it; warnings say what it has not.
         path: where to; the suffix names the format.
         options: of that format, such as ``version`` of ``.spz``; see the ``save`` of its module.
 

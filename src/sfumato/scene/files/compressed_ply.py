@@ -20,6 +20,7 @@ from sfumato.errors import FormatError
 from sfumato.maths.morton import morton_order
 from sfumato.scene.files import values
 from sfumato.scene.files.codec import Codec
+from sfumato.scene.files.ply_comments import comments_of, read_comments
 from sfumato.scene.files.ply_table import Header, check_length, read_columns, read_header
 from sfumato.scene.files.rounding import (
     brought_nearer,
@@ -29,6 +30,7 @@ from sfumato.scene.files.rounding import (
     warn_of_nearer,
 )
 from sfumato.scene.gaussians import Gaussians
+from sfumato.scene.scene import Scene, metadata_of
 
 CHUNK = 256
 BLOCK_CHUNKS = 256
@@ -55,7 +57,7 @@ def recognises(head: bytes, path: Path) -> bool:
     return head.split(b"\n", 1)[0].strip() == b"ply" and b"packed_position" in header
 
 
-def load(path: Path) -> Gaussians:
+def load(path: Path) -> Scene:
     """Read Gaussians from a compressed PLY file.
 
     Args:
@@ -65,7 +67,7 @@ def load(path: Path) -> Gaussians:
         float32 on the CPU, in the file's frame and order.
 
     Raises:
-        FormatError: an element or property is missing, counts do not match, or a value is NaN.
+        FormatError: an element or property is missing, or counts do not match.
     """
     header = read_header(path)
     count, num_rest = _check_elements(header)
@@ -87,7 +89,7 @@ def load(path: Path) -> Gaussians:
         shares = _parts(words[part, 3], _BITS_8_8_8_8)
         colour = shares[:, :3] if colours is None else _within(colours[chunk, :3], colours[chunk, 3:], shares)
         sh[part, 0] = values.base_of_colour(colour)
-        logits[part] = values.logit_of_opacities(path, shares[:, 3])
+        logits[part] = values.logit_of_opacities(shares[:, 3])
     if num_rest:
         rest = _read(header, "sh", [f"f_rest_{i}" for i in range(num_rest)], np.uint8)
         sh[:, 1:] = _SH_VALUES[rest.reshape(count, 3, num_rest // 3)[:, :, : kept - 1].transpose(0, 2, 1)]
@@ -95,7 +97,8 @@ def load(path: Path) -> Gaussians:
         _log.warning("%s has %s", path, values.degrees_dropped(math.isqrt(num_rest // 3)))
     # Old writers left ranges of infinite scales as they were; the format's own limit stands for them.
     np.clip(log_scales, -values.MAX_LOG_SCALE, values.MAX_LOG_SCALE, out=log_scales)
-    return values.checked_scene(path, means, log_scales, quats, logits, sh)
+    arrays = {"means": means, "log_scales": log_scales, "quats": quats, "logit_opacities": logits, "sh": sh}
+    return values.scene_of(arrays, read_comments(header.comments))
 
 
 def save(gaussians: Gaussians, path: Path) -> None:
@@ -116,7 +119,8 @@ def save(gaussians: Gaussians, path: Path) -> None:
     arrays = values.checked_arrays(gaussians)
     count, num_rest = len(gaussians), 3 * (gaussians.sh.shape[1] - 1)
     order, ranges, words = _within_reach(arrays)
-    lines = ["ply", "format binary_little_endian 1.0", f"element chunk {len(ranges)}"]
+    lines = ["ply", "format binary_little_endian 1.0", *comments_of(metadata_of(gaussians))]
+    lines.append(f"element chunk {len(ranges)}")
     lines += [f"property float {name}" for name in RANGES + COLOUR_RANGES]
     lines += [f"element vertex {count}", *(f"property uint {name}" for name in WORDS)]
     if num_rest:

@@ -34,10 +34,13 @@ from sfumato.scene.files.gltf_container import (
     as_list,
     read_document,
 )
-from sfumato.scene.files.placing import Y_UP_FROM_SCENE, joined, placed
+from sfumato.scene.files.placing import Y_DOWN_UP, Y_UP_FROM_SCENE, joined, placed
 from sfumato.scene.gaussians import Gaussians
+from sfumato.scene.scene import Metadata, Scene, metadata_of
 
 EXTENSION = "KHR_gaussian_splatting"
+# glTF has no word for it: what we note beside it, for ourselves.
+ANTIALIASED = "antialiased"
 SRGB, LINEAR = "srgb_rec709_display", "lin_rec709_display"
 SPZ_EXTENSIONS = ("KHR_gaussian_splatting_compression_spz_2", "KHR_gaussian_splatting_compression_spz")
 # Required by files that can be read without them.
@@ -73,7 +76,7 @@ def recognises(head: bytes, path: Path) -> bool:
     return path.suffix.lower() == ".gltf" or b'"asset"' in head or EXTENSION.encode() in head
 
 
-def load(path: Path) -> Gaussians:
+def load(path: Path) -> Scene:
     """Read the Gaussians of a glTF file's scene, all meshes of its nodes together.
 
     Args:
@@ -84,8 +87,7 @@ def load(path: Path) -> Gaussians:
         degree 0 say and to first order for the others, with a warning.
 
     Raises:
-        FormatError: no glTF 2, no Gaussians in it, an unsupported compression, truncated, or with
-            values that no scene has.
+        FormatError: no glTF 2, no Gaussians in it, an unsupported compression, or truncated.
     """
     document = read_document(path)
     for name in as_list(document.root.get("extensionsRequired")):
@@ -128,6 +130,7 @@ def save(gaussians: Gaussians, path: Path) -> None:
     length = len(scene) * (_ROW_BYTES + 12 * scene.sh.shape[1])
     if length > MAX_BYTES - 2**20:
         raise FormatError(f"the scene cannot be saved: it takes {length} bytes, and glTF ends at 4 GiB")
+    values.warn_of_unsaid(metadata_of(gaussians), "glTF", up=Y_DOWN_UP, metres_per_unit=1.0)
     text = _describe(scene, length)
     with path.open("wb") as handle:
         if path.suffix.lower() == ".gltf":
@@ -182,6 +185,8 @@ def _describe(scene: Gaussians, length: int) -> dict[str, Any]:
     accessors[0] |= {"min": scene.means.amin(0).tolist(), "max": scene.means.amax(0).tolist()}
     kernel = {"kernel": "ellipse", "colorSpace": SRGB}
     primitive = {"attributes": names, "mode": 0, "extensions": {EXTENSION: kernel}}
+    if metadata_of(scene).antialiased:
+        primitive["extras"] = {ANTIALIASED: True}
     return {
         "asset": {"version": "2.0", "generator": "Sfumato"},
         "extensionsUsed": [EXTENSION],
@@ -229,14 +234,15 @@ def _read_primitive(
         sh[:, 0] = _base_of_vertex_colour(document, attributes[colour], extension)
     elif extension.get("colorSpace") == LINEAR:
         colour_space.encode_sh(sh)
-    return values.checked_scene(
-        document.path,
-        document.numbers(attributes["POSITION"], 3),
-        _log_scales(document, attributes[needed[2]]),
-        np.roll(document.numbers(attributes[needed[1]], 4), 1, axis=1),
-        values.logit_of_opacities(document.path, document.numbers(attributes[needed[3]], 1)[:, 0]),
-        sh,
-    )
+    arrays = {
+        "means": document.numbers(attributes["POSITION"], 3),
+        "log_scales": _log_scales(document, attributes[needed[2]]),
+        "quats": np.roll(document.numbers(attributes[needed[1]], 4), 1, axis=1),
+        "logit_opacities": values.logit_of_opacities(document.numbers(attributes[needed[3]], 1)[:, 0]),
+        "sh": sh,
+    }
+    noted = as_dict(primitive.get("extras")).get(ANTIALIASED) is True
+    return values.scene_of(arrays, Metadata(antialiased=noted))
 
 
 def _log_scales(document: Document, index: object) -> np.ndarray:
@@ -246,7 +252,7 @@ def _log_scales(document: Document, index: object) -> np.ndarray:
     if writer and _LOG_SCALES_FROM <= (int(writer[1]), int(writer[2])) < _LOG_SCALES_BEFORE:
         return numbers
     # The sign of a scale means nothing: what counts is its square.
-    return values.log_of_scales(document.path, np.abs(numbers))
+    return values.log_of_scales(np.abs(numbers))
 
 
 def _remarks(primitive: dict[str, Any], extension: dict[str, Any]) -> set[str]:

@@ -17,7 +17,7 @@ import numpy as np
 from sfumato.errors import FormatError
 from sfumato.scene.files import values
 from sfumato.scene.files.codec import Codec
-from sfumato.scene.gaussians import Gaussians
+from sfumato.scene.scene import Scene
 
 HEADER_BYTES, SECTION_BYTES = 4096, 1024
 MAX_SECTIONS = 10_000
@@ -55,7 +55,7 @@ def recognises(head: bytes, path: Path) -> bool:
     return 1 <= max_sections <= MAX_SECTIONS and num_sections <= max_sections and level <= MAX_LEVEL
 
 
-def load(path: Path) -> Gaussians:
+def load(path: Path) -> Scene:
     """Read Gaussians from a `.ksplat` file.
 
     Args:
@@ -65,7 +65,7 @@ def load(path: Path) -> Gaussians:
         float32 on the CPU, in the file's frame and order, with SH of the highest degree of its sections.
 
     Raises:
-        FormatError: no such file, truncated, with counts that do not match, or values no scene has.
+        FormatError: no such file, truncated, or with counts that do not match.
     """
     size = path.stat().st_size
     with path.open("rb") as handle:
@@ -94,7 +94,7 @@ def load(path: Path) -> Gaussians:
             part = {name: array[first : first + section.count] for name, array in arrays.items()}
             _read_section(path, handle, section, level, sh_range, part)
             first += section.count
-    return values.checked_scene(path, **arrays)
+    return values.scene_of(arrays)
 
 
 CODEC = Codec(".ksplat", (".ksplat",), recognises, load, None)
@@ -181,9 +181,9 @@ def _read_section(
             with np.errstate(over="ignore", invalid="ignore"):
                 means = (means.astype(np.float64) - section.middle) * section.step + centres[bucket]
         into["means"][part] = means
-        into["log_scales"][part] = values.log_of_scales(path, rows["scale"].astype(np.float32))
+        into["log_scales"][part] = values.log_of_scales(rows["scale"].astype(np.float32))
         into["quats"][part] = rows["quat"]
-        into["logit_opacities"][part] = values.logit_of_opacities(path, rows["rgba"][:, 3] / np.float32(255))
+        into["logit_opacities"][part] = values.logit_of_opacities(rows["rgba"][:, 3] / np.float32(255))
         into["sh"][part, 0] = values.base_of_colour(rows["rgba"][:, :3] / np.float32(255))
         for degree in range(1, section.degree + 1):
             own = rows["sh"][:, NUM_REST[degree - 1] : NUM_REST[degree]].astype(np.float32)

@@ -6,6 +6,10 @@ glTF and USD y points up. They are half a turn about z apart: right, down, front
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
@@ -14,9 +18,12 @@ from sfumato.errors import FormatError
 from sfumato.maths.quaternions import rotation_from_quats
 from sfumato.maths.sh_rotation import rotated_sh
 from sfumato.scene.gaussians import Gaussians
+from sfumato.scene.scene import Scene, agreed, metadata_of, with_metadata
 
 # Its own inverse.
 Y_UP_FROM_SCENE = np.diag([-1.0, -1.0, 1.0, 1.0])
+# Upwards in a scene that becomes one whose y points up.
+Y_DOWN_UP = (0.0, -1.0, 0.0)
 BLOCK = 65536
 # How far float32 matrices of files are from what they mean.
 _SAME = 1e-4
@@ -46,27 +53,29 @@ def placed(gaussians: Gaussians, target_from_source: np.ndarray, what: str) -> G
         quats = _product(Rotation.from_matrix(rotation).as_quat(scalar_first=True), gaussians.quats)
     else:
         log_scales, quats = _stretched(gaussians, linear)
-    return Gaussians(
+    return replace(
+        gaussians,
         means=(gaussians.means.double() @ linear.T + shift).float(),
         log_scales=log_scales,
         quats=quats,
-        logit_opacities=gaussians.logit_opacities,
         sh=rotated_sh(gaussians.sh, torch.from_numpy(rotation)),
     )
 
 
-def joined(parts: list[Gaussians]) -> Gaussians:
-    """All parts as one scene, with SH of the highest degree among them.
+def joined(parts: Sequence[Gaussians]) -> Scene:
+    """All parts as one scene, with SH of the highest degree among them and what they agree in.
 
     Args:
         parts: one at least.
     """
     if len(parts) == 1:
-        return parts[0]
+        return with_metadata(parts[0], metadata_of(parts[0]))
     most = max(part.sh.shape[1] for part in parts)
     same = [torch.nn.functional.pad(part.sh, (0, 0, 0, most - part.sh.shape[1])) for part in parts]
-    fields = {name: torch.cat([getattr(p, name) for p in parts]) for name in vars(parts[0]) if name != "sh"}
-    return Gaussians(**fields, sh=torch.cat(same))
+    fields = {
+        name: torch.cat([getattr(p, name) for p in parts]) for name in parts[0].tensors() if name != "sh"
+    }
+    return Scene(**fields, sh=torch.cat(same), metadata=agreed(parts))
 
 
 def _decomposed(matrix: np.ndarray, what: str) -> tuple[np.ndarray, np.ndarray]:
@@ -91,7 +100,10 @@ def _product(first: np.ndarray, quats: torch.Tensor) -> torch.Tensor:
 
 
 def _stretched(gaussians: Gaussians, linear: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log scales and quaternions of Gaussians under a map whose scales differ between axes."""
+    """Log scales and quaternions of Gaussians under a map whose scales differ between axes.
+
+    NaN where a Gaussian has no covariance: nobody has looked at the values of a file yet.
+    """
     log_scales, quats = torch.empty_like(gaussians.log_scales), torch.empty_like(gaussians.quats)
     for start in range(0, len(gaussians), BLOCK):
         part = slice(start, start + BLOCK)
@@ -99,9 +111,12 @@ def _stretched(gaussians: Gaussians, linear: torch.Tensor) -> tuple[torch.Tensor
         largest = gaussians.log_scales[part].double().amax(1, keepdim=True)
         scales = (gaussians.log_scales[part].double() - largest).exp()
         turned = linear @ rotation_from_quats(gaussians.quats[part].double()) * scales[:, None]
+        well = turned.isfinite().all(dim=2).all(dim=1)
+        turned[~well] = torch.eye(3, dtype=turned.dtype)
         axes, lengths, _ = torch.linalg.svd(turned)
         axes[:, :, 2] *= torch.linalg.det(axes)[:, None]
         log_scales[part] = (lengths.clamp_min(1e-30).log() + largest).float()
         new = Rotation.from_matrix(axes.numpy()).as_quat(scalar_first=True)
         quats[part] = torch.from_numpy(new).float()
+        log_scales[part][~well] = math.nan
     return log_scales, quats

@@ -13,13 +13,14 @@ import math
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from sfumato.errors import FormatError
 from sfumato.scene.files import values
 from sfumato.scene.files.codec import Codec
+from sfumato.scene.files.ply_comments import comments_of, read_comments
 from sfumato.scene.files.ply_table import BLOCK_BYTES, Element, check_length, read_columns, read_header
 from sfumato.scene.gaussians import Gaussians
+from sfumato.scene.scene import Scene, metadata_of
 
 REST_COUNTS = {0: 1, 9: 4, 24: 9, 45: 16, 72: 25}
 # Discs (2D Gaussians) come without a third scale: they become this much thinner than they are wide.
@@ -41,7 +42,7 @@ def recognises(head: bytes, path: Path) -> bool:
     return head.split(b"\n", 1)[0].strip() == b"ply"
 
 
-def load(path: Path) -> Gaussians:
+def load(path: Path) -> Scene:
     """Read Gaussians from a PLY file.
 
     Args:
@@ -51,10 +52,11 @@ def load(path: Path) -> Gaussians:
         float32 on the CPU, in the file's frame, quaternions as stored. Discs without ``scale_2``
         get a third scale of a thousandth of their smaller one. Infinite logits of opacities and
         scales of exp(-infinity) become finite ones that look the same. The 3D filter of Mip-Splatting is
-        folded into scales and opacities. SH of degree 4 are dropped, with a warning.
+        folded into scales and opacities, and its scenes are for anti-aliased rendering. SH of degree 4
+        are dropped, with a warning.
 
     Raises:
-        FormatError: no PLY file, no Gaussians in it, truncated, wrong counts, NaN or infinity.
+        FormatError: no PLY file, no Gaussians in it, truncated, or wrong counts.
     """
     header = read_header(path)
     vertex = header.element("vertex")
@@ -89,14 +91,10 @@ def load(path: Path) -> Gaussians:
     if filters is not None:
         values.fold_filter(filters, columns["log_scales"], columns["logit_opacities"][:, 0])
     values.finite_where_meant(columns["logit_opacities"], columns["log_scales"])
-    _check_values(str(path), columns, names)
-    return Gaussians(
-        means=torch.from_numpy(columns["means"]),
-        log_scales=torch.from_numpy(columns["log_scales"]),
-        quats=torch.from_numpy(columns["quats"]),
-        logit_opacities=torch.from_numpy(columns["logit_opacities"][:, 0]),
-        sh=torch.from_numpy(columns["sh"].reshape(vertex.count, num_coefficients, 3)),
-    )
+    columns["logit_opacities"] = columns["logit_opacities"][:, 0]
+    columns["sh"] = columns["sh"].reshape(vertex.count, num_coefficients, 3)
+    # Scenes of Mip-Splatting are made for its 2D filter, too.
+    return values.scene_of(columns, read_comments(header.comments, antialiased=filters is not None))
 
 
 def save(gaussians: Gaussians, path: Path) -> None:
@@ -110,19 +108,16 @@ def save(gaussians: Gaussians, path: Path) -> None:
         FormatError: a field holds NaN or infinity, or a value that ``load`` would refuse.
     """
     arrays = {
-        field: tensor.detach()
-        .to("cpu", torch.float32)
-        .numpy()
-        .reshape(len(gaussians), math.prod(tensor.shape[1:]))
-        for field, tensor in vars(gaussians).items()
+        field: array.reshape(len(gaussians), math.prod(array.shape[1:]))
+        for field, array in values.checked_arrays(gaussians).items()
     }
     num_coefficients = gaussians.sh.shape[1]
-    _check_values("the scene cannot be saved", arrays, _names_of_columns(num_coefficients, num_coefficients))
     # Columns of sh are (coefficient, channel); the file has the base colour, then channel by channel.
     rest = [3 * k + channel for channel in range(3) for k in range(1, num_coefficients)]
     names = [*POSITION, *NORMAL, *BASE_COLOUR, *(f"f_rest_{i}" for i in range(len(rest)))]
     names += ["opacity", *SCALE, *ROTATION]
-    header = ["ply", "format binary_little_endian 1.0", f"element vertex {len(gaussians)}"]
+    header = ["ply", "format binary_little_endian 1.0", *comments_of(metadata_of(gaussians))]
+    header.append(f"element vertex {len(gaussians)}")
     header += [*(f"property float {name}" for name in names), "end_header"]
     block = max(1, BLOCK_BYTES // (4 * len(names)))
     with path.open("wb") as handle:
@@ -165,28 +160,3 @@ def _check_properties(path: Path, vertex: Element) -> int:
             f"{path} has {rest} properties f_rest_*; expected f_rest_0 and on, 0, 9, 24, 45 or 72"
         )
     return REST_COUNTS[rest]
-
-
-def _check_values(what: str, columns: dict[str, np.ndarray], names: dict[str, list[str]]) -> None:
-    for field, array in columns.items():
-        # A sum is finite only if its terms are: one cheap pass for files that are well.
-        with np.errstate(invalid="ignore"):
-            total = array.sum(dtype=np.float64)
-        if math.isfinite(total):
-            continue
-        for name, column in zip(names[field], array.T, strict=True):
-            bad = int(np.count_nonzero(~np.isfinite(column)))
-            if bad:
-                raise FormatError(f"{what}: {name} is NaN or infinite for {bad} of {len(array)} Gaussians")
-    with np.errstate(over="ignore", under="ignore"):
-        lengths = np.square(columns["quats"]).sum(axis=1)
-    bad = int(np.count_nonzero(~((lengths > 0) & np.isfinite(lengths))))
-    if bad:
-        raise FormatError(
-            f"{what}: the quaternion rot_0..3 is zero or huge for {bad} of {len(lengths)} Gaussians"
-        )
-    bad = int(np.count_nonzero((columns["log_scales"] > values.MAX_LOG_SCALE).any(axis=1)))
-    if bad:
-        raise FormatError(
-            f"{what}: scale_0..2 exceed {values.MAX_LOG_SCALE:g} (ln) for {bad} of {len(lengths)} Gaussians"
-        )

@@ -67,13 +67,14 @@ class Element:
 
 @dataclass(frozen=True)
 class Header:
-    """What a PLY file declares; ``order`` is "<", ">" or "" for text."""
+    """What a PLY file declares; ``order`` is "<", ">" or "" for text, ``comments`` are without that word."""
 
     path: Path
     order: str
     elements: tuple[Element, ...]
     body_start_bytes: int
     file_bytes: int
+    comments: tuple[str, ...] = ()
 
     def element(self, name: str) -> Element | None:
         """The element called ``name``, if there is one."""
@@ -111,7 +112,8 @@ def read_header(path: Path) -> Header:
         if lines[0] != "ply":
             raise FormatError(f"{path} is not a PLY file: its first line is not 'ply'")
     order, elements = _parse(path, lines[1:-1])
-    return Header(path, order, elements, offset, file_bytes)
+    comments = tuple(line.partition(" ")[2].strip() for line in lines if line.startswith("comment "))
+    return Header(path, order, elements, offset, file_bytes, comments)
 
 
 def _parse(path: Path, lines: Iterable[str]) -> tuple[str, tuple[Element, ...]]:

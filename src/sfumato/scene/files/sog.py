@@ -10,9 +10,9 @@ Source: the format's description at developer.playcanvas.com, "The SOG Format" a
 from __future__ import annotations
 
 import json
-import logging
 import math
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +52,11 @@ from sfumato.scene.files.sog_textures import (
 )
 from sfumato.scene.files.spz_packing import in_threads
 from sfumato.scene.gaussians import Gaussians
+from sfumato.scene.scene import Metadata, Scene, metadata_of
 
 META = "meta.json"
 # Smaller ones are all too small to be seen, and would take entries of the codebook from the others.
 _THINNEST = math.log(1e-5)
-
-_log = logging.getLogger(__name__)
 
 
 def recognises(head: bytes, path: Path) -> bool:
@@ -71,7 +70,7 @@ def recognises(head: bytes, path: Path) -> bool:
     )
 
 
-def load(path: Path) -> Gaussians:
+def load(path: Path) -> Scene:
     """Read Gaussians from a `.sog` scene.
 
     Args:
@@ -79,12 +78,10 @@ def load(path: Path) -> Gaussians:
             read, and a warning says so if it is not the finest of all.
 
     Returns:
-        float32 on the CPU, in the file's frame and order. There is a warning for scenes that were made
-        for anti-aliased rendering.
+        float32 on the CPU, in the file's frame and order.
 
     Raises:
-        FormatError: a part is missing, broken, larger or smaller than its description says, lossy, or
-            holds what no scene has.
+        FormatError: a part is missing, broken, larger or smaller than its description says, or lossy.
     """
     with path.open("rb") as handle:
         start = handle.read(4)
@@ -95,7 +92,9 @@ def load(path: Path) -> Gaussians:
     return _load_archive(path) if start == ZIP_MAGIC else _load_folder(path)
 
 
-def save(gaussians: Gaussians, path: Path, *, palette_size: int = 65536, antialiased: bool = False) -> None:
+def save(
+    gaussians: Gaussians, path: Path, *, palette_size: int = 65536, antialiased: bool | None = None
+) -> None:
     """Write Gaussians as a `.sog` scene, in the order of a space-filling curve.
 
     Args:
@@ -104,7 +103,7 @@ def save(gaussians: Gaussians, path: Path, *, palette_size: int = 65536, antiali
             pictures, which are written beside it.
         palette_size: how many different SH above degree 0 there may be, 1 to 65536. Fewer are smaller
             and sooner written.
-        antialiased: note that the scene was made for anti-aliased rendering.
+        antialiased: note that the scene was made for anti-aliased rendering; None: as the scene says.
 
     Raises:
         FormatError: a field holds NaN or infinity, or there are no Gaussians, or too many for a picture.
@@ -120,8 +119,11 @@ def save(gaussians: Gaussians, path: Path, *, palette_size: int = 65536, antiali
     arrays = {name: array[order] for name, array in arrays.items()}
     arrays = _within_reach(arrays)
     meta: dict[str, Any] = {"version": 2, "asset": {"generator": "sfumato"}, "count": len(gaussians)}
-    if antialiased:
-        meta["antialias"] = True
+    known = metadata_of(gaussians)
+    if known.antialiased if antialiased is None else antialiased:
+        # The second is how splat-transform says it from version 3 on.
+        meta |= {"antialias": True, "model": "antialiased"}
+    values.warn_of_unsaid(replace(known, antialiased=False), ".sog")
     # The palette takes longest and so comes first; the others run beside it.
     makers = [_rest, _scales, _base, _means, _quats]
     parts = list(in_threads(lambda make: make(arrays, palette_size), makers))
@@ -148,21 +150,19 @@ def _description(path: Path) -> dict[str, Any]:
     return parse(folder_reader(path.parent)(path.name, MAX_META_BYTES), str(path))
 
 
-def _load_archive(path: Path) -> Gaussians:
+def _load_archive(path: Path) -> Scene:
     with archive_reader(path) as read:
         meta = parse(read(META, MAX_META_BYTES), f"{path}: {META}")
         return _scene(Textures(path, meta, read, path.stat().st_size))
 
 
-def _load_folder(path: Path) -> Gaussians:
+def _load_folder(path: Path) -> Scene:
     size = sum(part.stat().st_size for part in path.parent.glob("*.webp"))
     return _scene(Textures(path, _description(path), folder_reader(path.parent), size))
 
 
-def _scene(textures: Textures) -> Gaussians:
-    if textures.has("antialias"):
-        _log.warning("%s was made for anti-aliased rendering and looks right only with it", textures.path)
-    return values.checked_scene(textures.path, **unpack(textures))
+def _scene(textures: Textures) -> Scene:
+    return values.scene_of(unpack(textures), Metadata(antialiased=textures.antialiased))
 
 
 _Part = list[tuple[str, dict[str, Any], dict[str, bytes]]]

@@ -11,8 +11,9 @@ from typing import Any
 import torch
 
 from sfumato.errors import FormatError
+from sfumato.scene.files.placing import joined
 from sfumato.scene.files.sog_source import shown
-from sfumato.scene.gaussians import Gaussians
+from sfumato.scene.scene import Scene
 
 _MOST_NODES = 1_000_000
 # Names of folders and files below the description, without a way out.
@@ -23,7 +24,7 @@ _log = logging.getLogger(__name__)
 _Run = tuple[int, int, int]
 
 
-def load_levels(path: Path, meta: dict[str, Any], load: Callable[[Path], Gaussians]) -> Gaussians:
+def load_levels(path: Path, meta: dict[str, Any], load: Callable[[Path], Scene]) -> Scene:
     """Read the finest level of a streamed scene whose files are all there, and its environment.
 
     Args:
@@ -57,7 +58,7 @@ def load_levels(path: Path, meta: dict[str, Any], load: Callable[[Path], Gaussia
         if not isinstance(environment, str) or not _BELOW.fullmatch(environment):
             raise FormatError(f"{path} has an environment {shown(environment)}, which is not below it")
         parts.append(load(path.parent / environment))
-    return _together(parts)
+    return joined(parts)
 
 
 def _runs(path: Path, tree: object, num_files: int) -> Iterator[tuple[int, _Run]]:
@@ -90,14 +91,3 @@ def _finest(path: Path, levels: dict[int, list[_Run]], names: list[str]) -> int:
             return level
         missing = missing or absent[0]
     raise FormatError(f"{path} has no level whose files are all there: {shown(missing)} is missing")
-
-
-def _together(parts: list[Gaussians]) -> Gaussians:
-    num_coefficients = max(part.sh.shape[1] for part in parts)
-
-    def filled(part: Gaussians) -> torch.Tensor:
-        return torch.nn.functional.pad(part.sh, (0, 0, 0, num_coefficients - part.sh.shape[1]))
-
-    names = ("means", "log_scales", "quats", "logit_opacities")
-    fields = {name: torch.cat([getattr(part, name) for part in parts]) for name in names}
-    return Gaussians(**fields, sh=torch.cat([filled(part) for part in parts]))

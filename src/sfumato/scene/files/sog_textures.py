@@ -57,6 +57,11 @@ class Textures:
         """Whether the description has this, and it is not false."""
         return bool(self._meta.get(key))
 
+    @property
+    def antialiased(self) -> bool:
+        """Whether the scene was made for anti-aliased rendering, in either way of saying so."""
+        return self.has("antialias") or self._meta.get("model") == "antialiased"
+
     def numbers(self, key: str, name: str, length: int | None) -> np.ndarray:
         """[length] float64 of the description; None is any length up to 256."""
         found = self._part(key).get(name)
@@ -128,7 +133,7 @@ def unpack(textures: Textures) -> dict[str, np.ndarray]:
         low, high = textures.numbers("sh0", "mins", 4)[3], textures.numbers("sh0", "maxs", 4)[3]
         logits = _shares(low, high, pixels[:, 3])
     else:
-        logits = values.logit_of_opacities(textures.path, np.arange(256) / 255)[pixels[:, 3]]
+        logits = values.logit_of_opacities(np.arange(256) / 255)[pixels[:, 3]]
     rest = _rest(textures) if textures.has("shN") else np.empty((textures.count, 0, 3), np.float32)
     sh = np.empty((textures.count, 1 + rest.shape[1], 3), np.float32)
     sh[:, 0], sh[:, 1:] = base, rest

@@ -15,6 +15,7 @@ from sfumato.errors import FormatError
 from sfumato.scene.files import values
 from sfumato.scene.files.codec import Codec
 from sfumato.scene.gaussians import Gaussians
+from sfumato.scene.scene import Scene, metadata_of
 
 ROW = np.dtype([("mean", "<f4", 3), ("scale", "<f4", 3), ("rgba", "u1", 4), ("quat", "u1", 4)])
 # Rows of one block: enough to amortise Python's work.
@@ -38,7 +39,7 @@ def recognises(head: bytes, path: Path) -> bool:
     return bool(near and sized and (rows["quat"] != 128).any(axis=1).all())
 
 
-def load(path: Path) -> Gaussians:
+def load(path: Path) -> Scene:
     """Read Gaussians from a `.splat` file.
 
     Args:
@@ -48,7 +49,7 @@ def load(path: Path) -> Gaussians:
         float32 on the CPU, SH degree 0, in the file's frame, quaternions of about length one.
 
     Raises:
-        FormatError: the length is no multiple of 32 bytes, or a value is such as no scene has.
+        FormatError: the length is no multiple of 32 bytes.
     """
     size = path.stat().st_size
     count, rest = divmod(size, ROW.itemsize)
@@ -68,11 +69,13 @@ def load(path: Path) -> Gaussians:
             if len(rows) != len(means[part]):
                 raise FormatError(f"{path} ended while it was read")
             means[part] = rows["mean"]
-            log_scales[part] = values.log_of_scales(path, rows["scale"])
+            log_scales[part] = values.log_of_scales(rows["scale"])
             quats[part] = _turns(rows["quat"])
-            logits[part] = values.logit_of_opacities(path, rows["rgba"][:, 3] / np.float32(255))
+            logits[part] = values.logit_of_opacities(rows["rgba"][:, 3] / np.float32(255))
             sh[part, 0] = values.base_of_colour(rows["rgba"][:, :3] / np.float32(255))
-    return values.checked_scene(path, means, log_scales, quats, logits, sh)
+    return values.scene_of(
+        {"means": means, "log_scales": log_scales, "quats": quats, "logit_opacities": logits, "sh": sh}
+    )
 
 
 def save(gaussians: Gaussians, path: Path) -> None:
@@ -92,6 +95,7 @@ def save(gaussians: Gaussians, path: Path) -> None:
         _log.warning(
             ".splat holds no view-dependent colour: SH of degree 1 to %d are dropped", gaussians.sh_degree
         )
+    values.warn_of_unsaid(metadata_of(gaussians), ".splat")
     with path.open("wb") as handle:
         for start in range(0, len(gaussians), BLOCK):
             part = {name: array[start : start + BLOCK] for name, array in arrays.items()}

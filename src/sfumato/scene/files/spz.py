@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,7 @@ from sfumato.scene.files.spz_container import (
 )
 from sfumato.scene.files.spz_packing import GZIP_MAGIC, Gzip, Plain, gzip_head
 from sfumato.scene.gaussians import Gaussians
+from sfumato.scene.scene import Metadata, Scene, metadata_of
 
 OPTIONS = ("version", "antialiased", "sh1_bits", "sh_rest_bits")
 
@@ -49,7 +51,7 @@ def recognises(head: bytes, path: Path) -> bool:
     return MAGIC in (head[:4], gzip_head(head, 4) if head[:2] == GZIP_MAGIC else b"")
 
 
-def load(path: Path) -> Gaussians:
+def load(path: Path) -> Scene:
     """Read Gaussians from an `.spz` file of version 1 to 4.
 
     Args:
@@ -58,11 +60,11 @@ def load(path: Path) -> Gaussians:
     Returns:
         float32 on the CPU, in the file's order, in the axes of the field's `.ply` files: right, down,
         front. SH of degree 4 are dropped, and so is what extensions other than that of the axes hold,
-        with a warning each, as there is for scenes that were made for anti-aliased rendering.
+        with a warning each.
 
     Raises:
         FormatError: it is no `.spz` file, of an unknown version, truncated, larger than it declares,
-            packed tighter than any scene, or holds values that no scene has.
+            or packed tighter than any scene.
         ConfigError: it needs a package that is not installed.
     """
     with path.open("rb") as handle:
@@ -78,9 +80,7 @@ def load(path: Path) -> Gaussians:
         fields.turn_axes(arrays, axes_code(path, extensions()))
     if header.degree > values.MAX_SH_DEGREE:
         _log.warning("%s has %s", path, values.degrees_dropped(header.degree))
-    if header.flags & ANTIALIASED:
-        _log.warning("%s was made for anti-aliased rendering and looks right only with it", path)
-    return values.checked_scene(path, **arrays)
+    return values.scene_of(arrays, Metadata(antialiased=bool(header.flags & ANTIALIASED)))
 
 
 def save(
@@ -88,7 +88,7 @@ def save(
     path: Path,
     *,
     version: int = 3,
-    antialiased: bool = False,
+    antialiased: bool | None = None,
     sh1_bits: int = 5,
     sh_rest_bits: int = 5,
 ) -> None:
@@ -104,7 +104,7 @@ def save(
         gaussians: the scene, any device or float type, in axes right, down, front.
         path: the file to write.
         version: 2 (coarser rotations), 3, or 4 (Zstandard; few viewers read it).
-        antialiased: note that the scene was made for anti-aliased rendering.
+        antialiased: note that the scene was made for anti-aliased rendering; None: as the scene says.
         sh1_bits: how many bits of 8 SH of degree 1 keep.
         sh_rest_bits: how many those of degree 2 and 3 keep; with 4, as other writers have it, files are a
             tenth smaller and renders differ by about 1/100 instead of half of it.
@@ -125,7 +125,10 @@ def save(
     arrays, nearer = brought_nearer(arrays, fields.reach(bits))
     warn_of_nearer(nearer, len(gaussians), fields.reach(bits), ".spz")
     _warn_of_losses(arrays, bits)
-    header = Header(version, len(gaussians), gaussians.sh_degree, bits, ANTIALIASED * antialiased)
+    known = metadata_of(gaussians)
+    flags = ANTIALIASED * (known.antialiased if antialiased is None else antialiased)
+    values.warn_of_unsaid(replace(known, antialiased=False), ".spz")
+    header = Header(version, len(gaussians), gaussians.sh_degree, bits, flags)
     pack = _packer(header, arrays, (sh1_bits, sh_rest_bits))
     (write_stream if version < 4 else write_4)(path, header, pack)
 

@@ -230,4 +230,4 @@ def _coarser(bits: int) -> np.ndarray:
     return np.minimum((np.arange(256) + step // 2) // step * step, 255).astype(np.uint8)
 
 
-_LOGITS = values.logit_of_opacities("", np.arange(256) / 255)
+_LOGITS = values.logit_of_opacities(np.arange(256) / 255)

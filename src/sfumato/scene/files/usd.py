@@ -20,13 +20,16 @@ import torch
 from sfumato.errors import ConfigError, FormatError
 from sfumato.scene.files import colour_space, values
 from sfumato.scene.files.codec import Codec
-from sfumato.scene.files.placing import Y_UP_FROM_SCENE, joined, placed
+from sfumato.scene.files.placing import Y_DOWN_UP, Y_UP_FROM_SCENE, joined, placed
 from sfumato.scene.gaussians import Gaussians
+from sfumato.scene.scene import Metadata, Scene, metadata_of, with_metadata
 
 TYPE = "ParticleField3DGaussianSplat"
 SUFFIXES = (".usd", ".usda", ".usdc", ".usdz")
 SRGB = "srgb_rec709_display"
 ZIP_MAGIC = b"PK\3\4"
+# OpenUSD has no word for it: what we note beside the Gaussians, for ourselves.
+ANTIALIASED = "antialiased"
 PRIM_PATH = "/World/Gaussians"
 # x, y and z of a stage whose z points up, in one whose y does.
 _Y_UP_FROM_Z_UP = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
@@ -49,7 +52,7 @@ def recognises(head: bytes, path: Path) -> bool:
     return name.lower().endswith(tuple(suffix.encode() for suffix in SUFFIXES[:3]))
 
 
-def load(path: Path) -> Gaussians:
+def load(path: Path) -> Scene:
     """Read the Gaussians of a USD stage, all prims together, at its first point in time.
 
     Args:
@@ -59,8 +62,7 @@ def load(path: Path) -> Gaussians:
         float32 on the CPU, y down.
 
     Raises:
-        FormatError: USD cannot read it, it holds no Gaussians, counts do not match, or a value is such
-            as no scene has.
+        FormatError: USD cannot read it, it holds no Gaussians, or counts do not match.
         ConfigError: usd-core is not installed.
     """
     usd = _package(path)
@@ -74,7 +76,7 @@ def load(path: Path) -> Gaussians:
         del quiet
 
 
-def _read(usd: SimpleNamespace, path: Path) -> Gaussians:
+def _read(usd: SimpleNamespace, path: Path) -> Scene:
     stage = _open(usd, path)
     scene_from_world = Y_UP_FROM_SCENE
     if usd.UsdGeom.GetStageUpAxis(stage) == usd.UsdGeom.Tokens.z:
@@ -90,7 +92,12 @@ def _read(usd: SimpleNamespace, path: Path) -> Gaussians:
         parts.append(placed(part, scene_from_world @ world_from_prim, f"{path}: {prim.GetPath()}"))
     if not parts:
         raise FormatError(f"{path} holds no Gaussians: it has no prim of type {TYPE}")
-    return joined(parts)
+    scene = joined(parts)
+    unit = (
+        float(usd.UsdGeom.GetStageMetersPerUnit(stage)) if stage.HasAuthoredMetadata("metersPerUnit") else 0.0
+    )
+    known = Metadata(metadata_of(scene).antialiased, Y_DOWN_UP, unit if 0 < unit < np.inf else None)
+    return with_metadata(scene, known)
 
 
 def save(gaussians: Gaussians, path: Path) -> None:
@@ -106,6 +113,8 @@ def save(gaussians: Gaussians, path: Path) -> None:
     """
     values.checked_arrays(gaussians)
     usd = _package(path)
+    known = metadata_of(gaussians)
+    values.warn_of_unsaid(known, "OpenUSD", up=Y_DOWN_UP, metres_per_unit=known.metres_per_unit)
     on_host = gaussians.map(lambda tensor: tensor.detach().to("cpu", torch.float32))
     scene = placed(on_host, Y_UP_FROM_SCENE, "the scene")
     if path.suffix.lower() != ".usdz":
@@ -164,15 +173,15 @@ def _read_prim(usd: SimpleNamespace, path: Path, prim: Any, first: Any) -> Gauss
     if str(space).startswith("lin_"):
         colour_space.encode_sh(sh)
         _log.warning("%s has linear colours; what depends on the view is sRGB-encoded to first order", what)
-    return values.checked_scene(
-        what,
-        found["positions"],
-        values.log_of_scales(what, found["scales"][:count]),
+    arrays = {
+        "means": found["positions"],
+        "log_scales": values.log_of_scales(found["scales"][:count]),
         # Their memory has the real part last.
-        np.roll(found["orientations"][:count], 1, axis=1),
-        values.logit_of_opacities(what, found["opacities"][:count, 0]),
-        sh,
-    )
+        "quats": np.roll(found["orientations"][:count], 1, axis=1),
+        "logit_opacities": values.logit_of_opacities(found["opacities"][:count, 0]),
+        "sh": sh,
+    }
+    return values.scene_of(arrays, Metadata(antialiased=prim.GetCustomDataByKey(ANTIALIASED) is True))
 
 
 def _has_colour_space(usd: SimpleNamespace, prim: Any) -> bool:
@@ -208,7 +217,7 @@ def _numbers(what: str, prim: Any, name: str, width: int, first: Any) -> np.ndar
 def _write_stage(usd: SimpleNamespace, scene: Gaussians, path: Path) -> None:
     stage = usd.Usd.Stage.CreateNew(str(path))
     usd.UsdGeom.SetStageUpAxis(stage, usd.UsdGeom.Tokens.y)
-    usd.UsdGeom.SetStageMetersPerUnit(stage, 1.0)
+    usd.UsdGeom.SetStageMetersPerUnit(stage, metadata_of(scene).metres_per_unit or 1.0)
     stage.SetDefaultPrim(usd.UsdGeom.Xform.Define(stage, str(Path(PRIM_PATH).parent)).GetPrim())
     prim = usd.UsdVol.ParticleField3DGaussianSplat.Define(stage, PRIM_PATH)
     vectors, numbers = usd.Vt.Vec3fArray.FromNumpy, usd.Vt.FloatArray.FromNumpy
@@ -223,6 +232,8 @@ def _write_stage(usd: SimpleNamespace, scene: Gaussians, path: Path) -> None:
     flat = np.ascontiguousarray(scene.sh.numpy().reshape(-1, 3))
     coefficients = prim.CreateRadianceSphericalHarmonicsCoefficientsAttr(vectors(flat))
     coefficients.SetMetadata("elementSize", scene.sh.shape[1])
+    if metadata_of(scene).antialiased:
+        prim.GetPrim().SetCustomDataByKey(ANTIALIASED, True)
     prim.CreateProjectionModeHintAttr("perspective")
     prim.CreateSortingModeHintAttr("zDepth")
     if len(scene):

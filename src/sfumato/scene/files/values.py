@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,9 @@ import torch
 from sfumato.errors import FormatError
 from sfumato.maths.sh import SH_C0
 from sfumato.scene.gaussians import Gaussians
+from sfumato.scene.scene import Metadata, Scene
+
+_log = logging.getLogger(__name__)
 
 # exp(40) is 2e17 units; squares of it still fit float32, those of much larger scales do not.
 MAX_LOG_SCALE = 40.0
@@ -21,43 +26,54 @@ MAX_SH_DEGREE = 3
 MAX_SH_COEFFICIENTS = (MAX_SH_DEGREE + 1) ** 2
 # Opacities of exactly 0 and 1 have no logit; these differ from them by less than any format resolves.
 OPACITY_MARGIN = 1e-6
+# Of unit vectors: about five degrees, by which scenes lean that are upright.
+_UPRIGHT = 0.1
 
+NOTHING_KNOWN = Metadata()
+
+# What else of files comes out as NaN.
+_ALSO = {
+    "log_scales": " (as of a scale below 0)",
+    "logit_opacities": " (as of an opacity outside 0 to 1)",
+}
 _AXES = {"means": "xyz", "log_scales": "xyz", "quats": "wxyz"}
 
 
-def checked_scene(
-    path: Path | str,
-    means: np.ndarray,
-    log_scales: np.ndarray,
-    quats: np.ndarray,
-    logit_opacities: np.ndarray,
-    sh: np.ndarray,
-) -> Gaussians:
-    """The scene that a file holds, if its values are such as a scene can have.
+def scene_of(arrays: dict[str, np.ndarray], metadata: Metadata = NOTHING_KNOWN) -> Scene:
+    """The scene of arrays that a file holds, whose values nobody has looked at yet.
 
     Args:
-        path: named in errors.
-        means: [n, 3] float32.
-        log_scales: [n, 3] float32.
-        quats: [n, 4] float32 (w, x, y, z).
-        logit_opacities: [n] float32.
-        sh: [n, k, 3] float32.
+        arrays: means [n, 3], log_scales [n, 3], quats [n, 4] (w, x, y, z), logit_opacities [n] and
+            sh [n, k, 3], float32; the scene shares their memory.
+        metadata: what else the file says.
+    """
+    tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
+    return Scene(**tensors, metadata=metadata)
 
-    Returns:
-        The scene; it shares the arrays' memory.
+
+def checked(scene: Scene, path: Path, *, repair: bool) -> Scene:
+    """A scene that was read, if its values are such as a scene can have.
+
+    Args:
+        scene: float32 on the CPU.
+        path: its file, named in errors.
+        repair: leave out the Gaussians whose values are not, and count them in a warning.
 
     Raises:
-        FormatError: a value is NaN or infinite, a quaternion is zero, or a scale overflows.
+        FormatError: a value is NaN or infinite, a quaternion is zero, or a scale overflows; with
+            ``repair``, of every Gaussian.
     """
-    arrays = {
-        "means": means,
-        "log_scales": log_scales,
-        "quats": quats,
-        "logit_opacities": logit_opacities,
-        "sh": sh,
-    }
-    check_arrays(str(path), arrays)
-    return Gaussians(**{name: torch.from_numpy(np.ascontiguousarray(a)) for name, a in arrays.items()})
+    bad, what = faults({name: tensor.numpy() for name, tensor in scene.tensors().items()})
+    if bad is None:
+        return scene
+    count = int(np.count_nonzero(bad))
+    what += next((also for field, also in _ALSO.items() if what.startswith(field)), "")
+    if not repair:
+        raise FormatError(f"{path}: {what}; sfumato convert --repair leaves them out")
+    if count == len(bad):
+        raise FormatError(f"{path} cannot be repaired: {what}, and none of the others is well")
+    _log.warning("%s: %d of %d Gaussians are left out, such as: %s", path, count, len(bad), what)
+    return scene.select(torch.from_numpy(~bad))
 
 
 def checked_arrays(gaussians: Gaussians) -> dict[str, np.ndarray]:
@@ -70,22 +86,64 @@ def checked_arrays(gaussians: Gaussians) -> dict[str, np.ndarray]:
         FormatError: a value is NaN or infinite, a quaternion is zero, or a scale overflows.
     """
     arrays = {
-        name: tensor.detach().to("cpu", torch.float32).numpy() for name, tensor in vars(gaussians).items()
+        name: tensor.detach().to("cpu", torch.float32).numpy() for name, tensor in gaussians.tensors().items()
     }
-    check_arrays("the scene cannot be saved", arrays)
+    bad, what = faults(arrays)
+    if bad is not None:
+        raise FormatError(f"the scene cannot be saved: {what}")
     return arrays
 
 
-def check_arrays(what: str, arrays: dict[str, np.ndarray]) -> None:
-    """Refuse values that no scene has.
+def warn_of_unsaid(
+    known: Metadata, what: str, *, up: Sequence[float] | None = None, metres_per_unit: float | None = None
+) -> None:
+    """Say what of a scene a format has no place for.
 
     Args:
-        what: what is wrong if one is found: a path, or words.
+        known: of the scene.
+        what: the format.
+        up: the direction in the scene that the format takes for up, if it does for any.
+        metres_per_unit: what it takes the scene's unit for, if it does for any.
+    """
+    if known.antialiased:
+        _log.warning("%s does not say that a scene is made for anti-aliased rendering, as this one is", what)
+    if known.up is not None and up is not None and math.dist(known.up, up) > _UPRIGHT:
+        _log.warning(
+            "%s takes (%g, %g, %g) for up, which in this scene is (%.3g, %.3g, %.3g); sfumato edit --rotate "
+            "turns it",
+            *(what, *up, *known.up),
+        )
+    if None not in (known.metres_per_unit, metres_per_unit) and known.metres_per_unit != metres_per_unit:
+        _log.warning(
+            "%s counts in metres, and a unit of this scene is %g of them: sfumato edit --scale %g",
+            *(what, known.metres_per_unit, known.metres_per_unit),
+        )
+
+
+def faults(arrays: dict[str, np.ndarray]) -> tuple[np.ndarray | None, str]:
+    """Which Gaussians have values that no scene has.
+
+    Args:
         arrays: the fields of a scene by name.
 
-    Raises:
-        FormatError: naming the field, its component and how many Gaussians have such a value.
+    Returns:
+        [n] bool, or None where all are well; and the first fault in words, with how many have it.
     """
+    found = [*_not_finite(arrays)]
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        lengths = np.square(arrays["quats"]).sum(axis=1)
+        found.append(("the quaternion is zero or huge", ~((lengths > 0) & np.isfinite(lengths))))
+        large = (arrays["log_scales"] > MAX_LOG_SCALE).any(axis=1)
+        found.append((f"scales exceed exp({MAX_LOG_SCALE:g})", large))
+    found = [(what, bad) for what, bad in found if bad.any()]
+    if not found:
+        return None, ""
+    what, first = found[0]
+    return np.any([bad for _, bad in found], axis=0), f"{what} for {first.sum()} of {len(first)} Gaussians"
+
+
+def _not_finite(arrays: dict[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
+    """Which Gaussians [n] have NaN or infinity in which field, in words."""
     for name, array in arrays.items():
         # A sum is finite only if its terms are: one cheap pass for files that are well.
         with np.errstate(invalid="ignore"):
@@ -93,22 +151,8 @@ def check_arrays(what: str, arrays: dict[str, np.ndarray]) -> None:
         if math.isfinite(total):
             continue
         bad = ~np.isfinite(array.reshape(len(array), -1))
-        column = int(bad.any(axis=0).argmax())
-        axis = f" ({_AXES[name][column]})" if name in _AXES else ""
-        count = int(bad.any(axis=1).sum())
-        raise FormatError(f"{what}: {name}{axis} is NaN or infinite for {count} of {len(array)} Gaussians")
-    with np.errstate(over="ignore", under="ignore"):
-        lengths = np.square(arrays["quats"]).sum(axis=1)
-    bad_turns = int(np.count_nonzero(~((lengths > 0) & np.isfinite(lengths))))
-    if bad_turns:
-        raise FormatError(
-            f"{what}: the quaternion is zero or huge for {bad_turns} of {len(lengths)} Gaussians"
-        )
-    large = int(np.count_nonzero((arrays["log_scales"] > MAX_LOG_SCALE).any(axis=1)))
-    if large:
-        raise FormatError(
-            f"{what}: scales exceed exp({MAX_LOG_SCALE:g}) for {large} of {len(lengths)} Gaussians"
-        )
+        axis = f" ({_AXES[name][int(bad.any(axis=0).argmax())]})" if name in _AXES else ""
+        yield f"{name}{axis} is NaN or infinite", bad.any(axis=1)
 
 
 def degrees_dropped(degree: int) -> str:
@@ -116,46 +160,31 @@ def degrees_dropped(degree: int) -> str:
     return f"SH of degree {degree}; those above {MAX_SH_DEGREE} are dropped"
 
 
-def log_of_scales(path: Path | str, scales: np.ndarray) -> np.ndarray:
+def log_of_scales(scales: np.ndarray) -> np.ndarray:
     """Logarithms of standard deviations; zero becomes a very thin Gaussian.
 
     Args:
-        path: named in errors.
         scales: [n, 3] float.
 
     Returns:
-        [n, 3] float32, at least MIN_LOG_SCALE; NaN stays NaN.
-
-    Raises:
-        FormatError: a scale is negative.
+        [n, 3] float32, at least MIN_LOG_SCALE; NaN of those that are NaN, or negative, which no scale is.
     """
-    bad = int(np.count_nonzero((scales < 0).any(axis=1)))
-    if bad:
-        raise FormatError(f"{path}: a scale is negative for {bad} of {len(scales)} Gaussians")
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         return np.maximum(np.log(scales, dtype=np.float32), np.float32(MIN_LOG_SCALE))
 
 
-def logit_of_opacities(path: Path | str, opacities: np.ndarray) -> np.ndarray:
+def logit_of_opacities(opacities: np.ndarray) -> np.ndarray:
     """Logits of opacities; 0 and 1 become what is nearly so.
 
     Args:
-        path: named in errors.
         opacities: [n] float.
 
     Returns:
-        [n] float32; NaN stays NaN.
-
-    Raises:
-        FormatError: an opacity is below 0 or above 1.
+        [n] float32; NaN of those that are NaN, or outside 0 to 1, where no opacity is.
     """
-    bad = int(np.count_nonzero((opacities < 0) | (opacities > 1)))
-    if bad:
-        raise FormatError(
-            f"{path}: the opacity is not between 0 and 1 for {bad} of {len(opacities)} Gaussians"
-        )
-    inside = np.clip(opacities.astype(np.float64), OPACITY_MARGIN, 1 - OPACITY_MARGIN)
-    return (np.log(inside) - np.log1p(-inside)).astype(np.float32)
+    wide = opacities.astype(np.float64)
+    wide = np.where((wide >= 0) & (wide <= 1), np.clip(wide, OPACITY_MARGIN, 1 - OPACITY_MARGIN), np.nan)
+    return (np.log(wide) - np.log1p(-wide)).astype(np.float32)
 
 
 def fold_filter(filters: np.ndarray, log_scales: np.ndarray, logits: np.ndarray) -> None:

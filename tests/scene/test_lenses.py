@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from sfumato.capture.readers.colmap_models import MODEL_NAMES, num_params, split_params
-from sfumato.errors import CaptureError
 from sfumato.scene.lenses import LENS_COEFFICIENTS, PINHOLE, Lens, distort, unfolded_radius
 
 IDEAL = np.array([[0.0, 0.0], [0.3, -0.2], [-0.45, 0.35], [0.02, 0.6], [-0.7, -0.5]])
@@ -63,9 +62,10 @@ def test_every_model_of_colmap_is_known():
     assert {split_params(m, p, "")[2].model for m, (p, _) in ORACLE.items()} == set(LENS_COEFFICIENTS)
 
 
-def test_a_panorama_is_refused_by_name():
-    with pytest.raises(CaptureError, match="EQUIRECTANGULAR"):
-        split_params("EQUIRECTANGULAR", (100.0, 50.0), "camera 1")
+def test_a_panorama_is_a_lens_of_its_own():
+    focal_px, centre_px, lens = split_params("EQUIRECTANGULAR", (100.0, 50.0), "camera 1")
+    assert lens.model == "equirectangular" and centre_px == (50.0, 25.0)
+    np.testing.assert_allclose(focal_px, (100 / (2 * np.pi), 50 / np.pi))
 
 
 @pytest.mark.parametrize("model", LENS_COEFFICIENTS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -14,11 +14,15 @@ from sfumato.footage.duplicates import duplicates
 from sfumato.footage.kinds import Report, Source, distinct, plain_name
 from sfumato.footage.options import LONGEST_PHOTO_SIDE_PX, FrameOptions
 from sfumato.footage.photos import MissingReader, Photo, examine, place, shrunk_size
-from sfumato.footage.records import Dropped, Picture
+from sfumato.footage.records import LEFT_OUT, Dropped, Picture
 
 _log = logging.getLogger(__name__)
 
 _MOST_WORKERS = 4
+# So many times more photographs than are wanted are looked at.
+_LOOKED_AT = 2
+# Of photographs as sharp, those amid their stretch keep the spacing even.
+_CENTRED = 0.3
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -32,25 +36,32 @@ def take_photos(
     Args:
         sources: photographs only.
         folder: of pictures; each goes into ``folder / source.group``.
-        options: how large, and whether copies stay.
+        options: how many, how large, and whether copies stay.
         report: called with what is done, how much of it, and of how much.
 
     Raises:
         CaptureError: all of them are broken, or one needs a package that is not installed.
     """
     dropped: list[Dropped] = []
+    names = dict(zip(sources, _names(sources), strict=True))
+    most = options.max_photos or len(sources)
+    # Some more than are wanted are looked at, as broken ones and copies are left out of these.
+    sources = _taken(sources, evenly(len(sources), _LOOKED_AT * most), names, most, dropped)
     looked_at = _each(
         sources, lambda source: examine(source.path, source.kind), "looking at photographs", report
     )
     good = _good(sources, looked_at, dropped)
     if not good:
         raise CaptureError(f"all {len(sources)} photographs are broken; the first: {dropped[0].reason}")
-    names = dict(zip(sources, _names(sources), strict=True))
     copies = {} if options.keep_duplicates else duplicates([photo for _, photo in good])
     for index, twin in copies.items():
         reason = f"near duplicate of {names[good[twin][0]]}"
         dropped.append(Dropped(str(good[index][0].path), names[good[index][0]], reason))
     good = [pair for index, pair in enumerate(good) if index not in copies]
+    sharpness = [photo.sharpness for _, photo in good]
+    kept = sharpest_of_each_stretch(sharpness, most)
+    chosen = _taken([source for source, _ in good], kept, names, most, dropped)
+    good = [(source, photo) for source, photo in good if source in set(chosen)]
     longest = options.max_side_px or LONGEST_PHOTO_SIDE_PX
     placed = _each(
         good, lambda pair: place(pair[1], folder / names[pair[0]], longest), "keeping photographs", report
@@ -102,6 +113,46 @@ def _good(
         else:
             good.append((source, result))
     return good
+
+
+def evenly(count: int, most: int) -> list[int]:
+    """At most ``most`` of 0 to ``count`` - 1, as evenly spread as whole numbers are."""
+    return list(range(count)) if count <= most else [(2 * i + 1) * count // (2 * most) for i in range(most)]
+
+
+def sharpest_of_each_stretch(sharpness: Sequence[float], most: int) -> list[int]:
+    """The places of at most ``most`` photographs, in each of as many equal stretches the sharpest.
+
+    Args:
+        sharpness: of the photographs, in the order in which they were taken.
+        most: how many are wanted.
+    """
+    count = len(sharpness)
+    if count <= most:
+        return list(range(count))
+
+    def score(place: int, stretch: int) -> float:
+        off_centre = 2 * abs((place + 0.5) * most / count - stretch - 0.5)
+        return sharpness[place] * (1 - _CENTRED * off_centre**2)
+
+    edges = [-(-i * count // most) for i in range(most + 1)]
+    return [max(range(edges[i], edges[i + 1]), key=lambda at, i=i: score(at, i)) for i in range(most)]
+
+
+def _taken(
+    sources: Sequence[Source],
+    places: Sequence[int],
+    names: Mapping[Source, str],
+    most: int,
+    dropped: list[Dropped],
+) -> list[Source]:
+    """The photographs at some places; the others go to ``dropped``."""
+    kept = set(places)
+    for at, source in enumerate(sources):
+        if at not in kept:
+            reason = f"{LEFT_OUT}{most} photographs were wanted"
+            dropped.append(Dropped(str(source.path), names[source], reason))
+    return [sources[at] for at in places]
 
 
 def _names(sources: Sequence[Source]) -> list[str]:

@@ -25,17 +25,22 @@ class FrameOptions:
 
     Attributes:
         max_frames: the most frames kept of one video; None: from how far the camera moves, 20 to 200.
+        max_photos: the most photographs kept, of all folders together, spread evenly over the order of their
+            names; None: all.
         max_side_px: pictures with a longer side are made smaller by area average; None: 1920 for videos,
             2400 for photographs.
         keep_duplicates: keep photographs that show the same as another one, and frames of a camera at rest.
     """
 
     max_frames: int | None = None
+    max_photos: int | None = None
     max_side_px: int | None = None
     keep_duplicates: bool = False
 
     def __post_init__(self) -> None:
         if self.max_frames is not None and self.max_frames < FEWEST_PICTURES:
             raise ConfigError(f"max_frames is {self.max_frames}; give at least {FEWEST_PICTURES}")
+        if self.max_photos is not None and self.max_photos < FEWEST_PICTURES:
+            raise ConfigError(f"max_photos is {self.max_photos}; give at least {FEWEST_PICTURES}")
         if self.max_side_px is not None and self.max_side_px < 64:
             raise ConfigError(f"max_side_px is {self.max_side_px}; give at least 64")

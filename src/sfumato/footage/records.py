@@ -15,6 +15,8 @@ from sfumato.outputs import write_json
 
 FILE_NAME = "frames.json"
 IMAGES = "images"
+LEFT_OUT = "left out: "
+"""Reasons of what is good and was not needed, or could not be used in time, begin so."""
 
 _VERSION = 1
 _MAX_FILE_BYTES = 256 << 20

@@ -9,7 +9,9 @@ far pairs are true.
 
 from __future__ import annotations
 
+import logging
 import shutil
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +27,10 @@ from sfumato.sfm.progress import Report
 if TYPE_CHECKING:
     import pycolmap
 
+_log = logging.getLogger("sfumato")
+
+# How often as long as the first mapping the others take together.
+_MAPPINGS = 1.5
 # Matches that make a pair of pictures a witness, and the share of them that must fit a model it agrees with.
 _WITNESS = 25
 _FITTING_SHARE = 0.25
@@ -57,6 +63,12 @@ def resolved(
     witnesses = near_pairs(task.database, pictures, _WITNESS_STEPS)
     before = tears(model, task, witnesses)
     if not before:
+        return model, False
+    if time.monotonic() + _MAPPINGS * task.took_s > task.until_s:
+        _log.warning(
+            "places that look alike may be taken for one, and there is no time to tell them apart; give more "
+            "--minutes"
+        )
         return model, False
     near = near_pairs(task.database, pictures, _CHAIN_STEPS)
     chains = _mapped(task, folder / "neighbours", report, near)

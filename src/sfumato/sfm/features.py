@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,14 +16,16 @@ from sfumato.footage.records import Footage, Picture
 from sfumato.sfm.config import SfmConfig
 from sfumato.sfm.crew import Crew, Job
 from sfumato.sfm.kept import remove_database, using
+from sfumato.sfm.pace import Thinning, coarse_to_fine
 from sfumato.sfm.parts import Parts, parts_of
 from sfumato.sfm.progress import Report
 
 if TYPE_CHECKING:
     import pycolmap
 
-# Long side, number of features, and the seconds that a picture takes with them in all stages, on two cores.
-_LEVELS = ((1600, 4096, 1.4), (1280, 3072, 0.9), (1000, 2048, 0.5))
+# Long side, number of features, and the seconds that a picture takes with them in all stages, and for its
+# features alone, on two quiet cores.
+_LEVELS = ((1600, 4096, 1.4, 0.34), (1280, 3072, 0.9, 0.22), (1000, 2048, 0.5, 0.12))
 # Pictures per core up to which the finest level is taken, and the next, where no time is set.
 _FINE_UNTIL, _MEDIUM_UNTIL = 40, 300
 # Pictures smaller than this are doubled first, as soft and small ones show too few features otherwise.
@@ -51,20 +54,31 @@ class Settings:
     doubled: bool
 
     @staticmethod
-    def chosen(pictures: Sequence[Picture], config: SfmConfig) -> Settings:
-        """Settings suited to the number of pictures and to this machine's cores."""
-        side_px, count, _ = _LEVELS[_level(len(pictures), config)]
+    def chosen(pictures: Sequence[Picture], config: SfmConfig, budget: float = math.inf) -> Settings:
+        """Settings suited to the number of pictures and to this machine's cores.
+
+        Args:
+            pictures: all of them.
+            config: what is asked for.
+            budget: for all pictures and stages, seconds of two quiet cores.
+        """
+        side_px, count = _LEVELS[_level(len(pictures), budget)][:2]
         side_px = config.feature_side_px or side_px
         doubled = min(side_px, max(max(picture.size_px) for picture in pictures)) < _DOUBLED_BELOW_PX
         count = round(_DOUBLED_SHARE * count) if doubled else count
         return Settings(side_px, config.max_features or count, doubled)
 
+    @property
+    def seconds(self) -> float:
+        """About what a picture's features cost, seconds of two quiet cores."""
+        return next((level[3] for level in _LEVELS if self.side_px >= level[0]), _LEVELS[-1][3])
 
-def _level(pictures: int, config: SfmConfig) -> int:
-    per_core = pictures / machine.cores()
-    if config.minutes is None:
+
+def _level(pictures: int, budget: float) -> int:
+    if math.isinf(budget):
+        per_core = pictures / machine.cores()
         return 0 if per_core <= _FINE_UNTIL else 1 if per_core <= _MEDIUM_UNTIL else 2
-    affordable = (i for i, level in enumerate(_LEVELS) if level[2] * 2 * per_core <= 60 * config.minutes)
+    affordable = (i for i, level in enumerate(_LEVELS) if level[2] * pictures <= budget)
     return next(affordable, len(_LEVELS) - 1)
 
 
@@ -108,26 +122,43 @@ def by_camera(pictures: Sequence[Picture]) -> Iterator[list[Picture]]:
     yield from cameras.values()
 
 
-def extract(database: Path, footage: Footage, settings: Settings, report: Report) -> None:
-    """Find the features of every picture that has none in the database yet.
+def extract(
+    database: Path, footage: Footage, settings: Settings, report: Report, thinning: Thinning | None = None
+) -> set[str]:
+    """Find the features of every picture that has none in the database yet, as far as there is time.
 
     Args:
         database: with the pictures imported.
         footage: the pictures.
         settings: how.
         report: told how many pictures are done.
+        thinning: says when there is no time for more; those that are done then are spread evenly.
+
+    Returns:
+        Names of the pictures that there was no time for.
     """
-    names = [picture.name for picture in footage.pictures]
+    names = [footage.pictures[place].name for place in coarse_to_fine(len(footage.pictures))]
     folder = database.with_name("parts")
     with parts_of(database, folder) as parts, Crew(machine.cores(), folder) as crew:
         missing = [name for name in names if not parts.has_features(name)]
-        done = len(names) - len(missing)
+        done = begun = before = len(names) - len(missing)
         report(done, len(names))
-        jobs = (_job(parts, chunk, footage, settings) for chunk in chunks(missing, _PICTURES_AT_ONCE))
-        for request in crew.results(jobs):
+
+        def jobs() -> Iterator[Job]:
+            nonlocal begun
+            for chunk in chunks(missing, _PICTURES_AT_ONCE):
+                if thinning and thinning.is_enough(begun, done):
+                    return
+                begun += len(chunk)
+                yield _job(parts, chunk, footage, settings)
+
+        for request in crew.results(jobs()):
             parts.take_features(Path(request["database"]), request["names"])
             done += len(request["names"])
+            if thinning:
+                thinning.note(done)
             report(done, len(names))
+    return set(missing[begun - before :])
 
 
 def _job(parts: Parts, names: list[str], footage: Footage, settings: Settings) -> Job:

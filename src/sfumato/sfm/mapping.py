@@ -23,6 +23,8 @@ _log = logging.getLogger("sfumato")
 # Share of the pictures with a camera from which on no other way is tried.
 ENOUGH = 0.95
 LEAST_PICTURES = 3
+# Mapping goes on for so long in any case.
+_LEAST_S = 5
 # COLMAP's own tolerance of 0 spends most of the time on digits that the next picture changes again.
 _TOLERANCE = 1e-6
 
@@ -37,7 +39,9 @@ class Task:
         pictures: how many there are.
         tolerance_px: largest error of a point in a picture.
         seed: of every random choice.
-        until_s: moment of the monotonic clock after which no other way is tried.
+        until_s: moment of the monotonic clock at which mapping ends with what has a camera by then; no other
+            way is tried that could not end before it.
+        took_s: how long mapping took before.
     """
 
     database: Path
@@ -46,6 +50,7 @@ class Task:
     tolerance_px: float
     seed: int
     until_s: float = math.inf
+    took_s: float = 0.0
 
 
 def pixel_tolerance(pictures: Sequence[Picture]) -> float:
@@ -68,7 +73,9 @@ def climb(task: Task, folder: Path, report: Report) -> tuple[pycolmap.Reconstruc
     """
     best, way, others = None, "", 0
     for name, climb_rung in _RUNGS.items():
+        began_s = time.monotonic()
         models = climb_rung(task, best, folder, report)
+        now_s = time.monotonic()
         if not models:
             continue
         model, *apart = merged(models, lambda m: retriangulated(m, task, folder))
@@ -76,7 +83,7 @@ def climb(task: Task, folder: Path, report: Report) -> tuple[pycolmap.Reconstruc
             best, way, others = model, name, sum(_is_of_its_own(other, model) for other in apart)
         # Pictures of another place make a model of their own, which no other way would join to this one.
         placed = len(set(model.reg_image_ids()).union(*(other.reg_image_ids() for other in apart)))
-        if placed >= ENOUGH * task.pictures or time.monotonic() > task.until_s:
+        if placed >= ENOUGH * task.pictures or now_s + (now_s - began_s) > task.until_s:
             break
         _log.debug("%s: %d of %d pictures", name, model.num_reg_images(), task.pictures)
     return best, way, others
@@ -237,6 +244,8 @@ def _incremental_options(task: Task, *, relaxed: bool) -> pycolmap.IncrementalPi
     options.random_seed = options.mapper.random_seed = options.triangulation.random_seed = task.seed
     options.min_model_size = LEAST_PICTURES
     options.max_num_models = 10
+    if math.isfinite(task.until_s):
+        options.max_runtime_seconds = max(_LEAST_S, math.ceil(task.until_s - time.monotonic()))
     options.ba_global_function_tolerance = options.ba_local_function_tolerance = _TOLERANCE
     options.mapper.filter_max_reproj_error = task.tolerance_px
     options.triangulation.merge_max_reproj_error = task.tolerance_px

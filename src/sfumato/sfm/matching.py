@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+import math
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,29 +33,46 @@ def match(
     report: Report,
     seed: int,
     tolerance_px: float,
+    until_s: float = math.inf,
 ) -> None:
-    """Match and verify every pair that is not in the database yet.
+    """Match and verify every pair that is not in the database yet, as far as there is time.
 
     Args:
         database: with features.
-        pairs: names of the pictures.
+        pairs: names of the pictures, those first that matter most.
         folder: where parts of the database may be written.
         report: told how many pairs are done.
         seed: of the search for the geometry.
         tolerance_px: largest distance of a feature from what the geometry says.
+        until_s: moment of the monotonic clock after which only the first half of the pairs is compared.
     """
     folder = folder / "parts"
     with parts_of(database, folder) as parts, Crew(machine.cores(), folder) as crew:
-        missing = in_tiles([pair for pair in pairs if not parts.is_compared(*pair)])
+        missing = [pair for pair in pairs if not parts.is_compared(*pair)]
         done = len(pairs) - len(missing)
         report(done, len(pairs))
         share = len(missing) // (_SHARES * machine.cores())
         size = min(max(share, _FEWEST_PAIRS), _MOST_PAIRS)
-        jobs = (_job(parts, chunk, seed, tolerance_px) for chunk in chunks(missing, size))
-        for request in crew.results(jobs):
+
+        def jobs() -> Iterator[Job]:
+            for number, part in enumerate(_in_rounds(missing, until_s)):
+                for chunk in chunks(in_tiles(part), size):
+                    if number and time.monotonic() > until_s:
+                        return
+                    yield _job(parts, chunk, seed, tolerance_px)
+
+        for request in crew.results(jobs()):
             parts.take_matches(Path(request["database"]), request["pairs"])
             done += len(request["pairs"])
             report(done, len(pairs))
+
+
+def _in_rounds(pairs: list[Names], until_s: float) -> list[list[Names]]:
+    """Pairs in one round if there is time for all of them; else what matters most comes in the first."""
+    if math.isinf(until_s):
+        return [pairs]
+    edges = [0, len(pairs) // 2, 3 * len(pairs) // 4, len(pairs)]
+    return [pairs[start:end] for start, end in itertools.pairwise(edges)]
 
 
 def in_tiles(pairs: Sequence[Names]) -> list[Names]:
@@ -80,9 +100,8 @@ def forget_matches(database: Path) -> None:
             found.execute(f"DELETE FROM {table}")
 
 
-def are_all_compared(database: Path) -> bool:
-    """Whether each picture has been compared with every other one."""
+def are_all_compared(database: Path, count: int) -> bool:
+    """Whether each of so many pictures has been compared with every other one."""
     with using(database) as found:
-        (count,) = found.execute("SELECT count(*) FROM images").fetchone()
         (compared,) = found.execute("SELECT count(*) FROM matches").fetchone()
     return compared >= count * (count - 1) // 2

@@ -22,6 +22,7 @@ _EXHAUSTIVE_PAIRS_OF_A_FILM = 400
 _NEIGHBOURS = 8
 _ALIKE = 12
 _ALIKE_WITHOUT_SEQUENCE = 24
+_STEPS_IN_A_ROW = 2
 _WORDS = 48
 _SAMPLE = 60_000
 
@@ -32,6 +33,7 @@ def choose_pairs(
     config: SfmConfig,
     *,
     exhaustive: bool = False,
+    by_worth: bool = False,
 ) -> list[Pair]:
     """Pairs worth comparing, as positions in ``pictures``, the smaller first, sorted.
 
@@ -40,14 +42,40 @@ def choose_pairs(
         descriptors: uint8 [n, 128] by name.
         config: which kind of pairs, and the seed.
         exhaustive: all pairs, whatever ``config`` says.
+        by_worth: those first that matter most, as there may be no time for all of them.
     """
     kind = "exhaustive" if exhaustive else kind_of_pairs(pictures, config)
-    if kind == "exhaustive":
-        return list(combinations(range(len(pictures)), 2))
+    every = list(combinations(range(len(pictures)), 2))
+    if kind == "exhaustive" and not by_worth:
+        return every
     alike = similarity([descriptors[picture.name] for picture in pictures], seed=config.seed)
-    if kind == "retrieval":
-        return sorted(set(most_alike(alike, _ALIKE_WITHOUT_SEQUENCE)) | set(_in_a_row(pictures, 2)))
-    return sorted(set(neighbours(pictures, _NEIGHBOURS)) | set(most_alike(alike, _ALIKE)))
+    if kind == "exhaustive":
+        chosen = every
+    elif kind == "retrieval":
+        chosen = sorted(
+            set(most_alike(alike, _ALIKE_WITHOUT_SEQUENCE)) | set(_in_a_row(pictures, _STEPS_IN_A_ROW))
+        )
+    else:
+        chosen = sorted(set(neighbours(pictures, _NEIGHBOURS)) | set(most_alike(alike, _ALIKE)))
+    if not by_worth:
+        return chosen
+    return sorted(chosen, key=worth(alike).__getitem__)
+
+
+def worth(similarity: np.ndarray) -> np.ndarray:
+    """[n, n] how soon a pair should be compared, least first: its place in the order of one of its pictures.
+
+    Pictures next to each other come before all others, as they are often taken in order.
+
+    Args:
+        similarity: [n, n], symmetric.
+    """
+    order = np.argsort(-similarity, axis=1, kind="stable")
+    places = np.empty_like(order)
+    np.put_along_axis(places, order, np.arange(len(order))[None], axis=1)
+    places = np.minimum(places, places.T)
+    steps = np.abs(np.subtract.outer(np.arange(len(order)), np.arange(len(order))))
+    return np.where(steps <= _STEPS_IN_A_ROW, 0, places)
 
 
 def kind_of_pairs(pictures: Sequence[Picture], config: SfmConfig) -> str:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
 import shutil
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,13 +15,14 @@ from sfumato import machine
 from sfumato.display import Display
 from sfumato.errors import CaptureError
 from sfumato.footage import Footage, FrameOptions, gather, read_footage
-from sfumato.footage.records import FILE_NAME, IMAGES, left_out
+from sfumato.footage.records import FILE_NAME, IMAGES, LEFT_OUT, left_out
 from sfumato.outputs import holding, write_json
 from sfumato.sfm import export, features, known, mapping, matching, pairs, report, results, solving, upright
 from sfumato.sfm.config import SfmConfig
 from sfumato.sfm.inputs import check_folders, every_file, given_cameras, pictures_of
 from sfumato.sfm.kept import is_sound
 from sfumato.sfm.loading import load_colmap
+from sfumato.sfm.plan import Plan
 from sfumato.sfm.stages import Stages, fingerprint
 
 if TYPE_CHECKING:
@@ -92,14 +91,15 @@ class _Run:
         self._database = self._work / "database.db"
         self._stages = Stages(self._work / "stages.json", out)
         self._given = given_cameras(inputs, config)
-        self._until_s = time.monotonic() + 60.0 * (config.minutes or math.inf)
+        self._plan = Plan(config, frames, self._work / "plan.json")
 
     def go(self) -> SfmResult:
         # COLMAP tells of every step on stderr; what matters of it is said here in other words.
         load_colmap()
+        self._plan.pace.probe()
         placed = self._place_given() if self._given else None
         footage = placed.footage if placed else self._gather()
-        self._find_features(footage, placed)
+        footage = self._find_features(footage, placed)
         self._match(footage, exhaustive=False)
         model, found = self._find_cameras(footage, placed)
         is_enough = model.num_reg_images() >= mapping.ENOUGH * len(footage.pictures)
@@ -111,6 +111,8 @@ class _Run:
 
     def _gather(self) -> Footage:
         folder, inputs = self._work / "frames", pictures_of(self._inputs)
+        files = every_file(inputs)
+        options = self._plan.frame_options(files, self._display)
 
         def work(_: bool) -> None:
             # Ours, whatever became of the file beside them that says so.
@@ -119,16 +121,17 @@ class _Run:
                 gather(
                     inputs,
                     folder,
-                    self._frames,
+                    options,
                     report=lambda what, done, total: report_count(done, total),
                 )
 
-        made_from = [fingerprint(every_file(inputs)), asdict(self._frames)]
+        made_from = [fingerprint(files), asdict(options)]
         self._stages.run("frames", made_from, work, [folder / FILE_NAME, folder / IMAGES])
         footage = read_footage(folder)
         if self._config.known_distance:
             upright.check_names(self._config.known_distance, [p.name for p in footage.pictures])
-        self._display.say(f"pictures: {len(footage.pictures)}{left_out(footage.dropped)}")
+        useless = [one for one in footage.dropped if not one.reason.startswith(LEFT_OUT)]
+        self._display.say(f"pictures: {len(footage.pictures)}{left_out(useless)}")
         return footage
 
     def _place_given(self) -> known.KnownCameras:
@@ -141,17 +144,25 @@ class _Run:
         self._display.say(f"pictures: {len(placed.footage.pictures)}, with known cameras")
         return placed
 
-    def _find_features(self, footage: Footage, placed: known.KnownCameras | None) -> None:
-        settings = features.Settings.chosen(footage.pictures, self._config)
+    def _find_features(self, footage: Footage, placed: known.KnownCameras | None) -> Footage:
+        """The pictures whose features there was time for."""
+        settings = self._plan.settings(footage)
+        if self._plan.is_outdated():
+            self._stages.forget("features")
         cameras = {name: known.colmap_camera(c) for name, c in placed.cameras.items()} if placed else None
 
         def work(is_continued: bool) -> None:
             if not (is_continued and is_sound(self._database)):
                 features.import_pictures(self._database, footage, self._config, cameras)
             with self._display.counting("finding features", "pictures") as report_count:
-                features.extract(self._database, footage, settings, report_count)
+                thinning = None if placed else self._plan.thinning()
+                out = features.extract(self._database, footage, settings, report_count, thinning)
+            self._plan.leave_out(out)
 
         self._stages.run("features", [asdict(settings), self._config.camera_model], work, [self._database])
+        footage = self._plan.thinned(footage)
+        self._plan.say(footage, self._display)
+        return footage
 
     def _match(self, footage: Footage, *, exhaustive: bool) -> None:
         def work(is_continued: bool) -> None:
@@ -159,12 +170,19 @@ class _Run:
                 matching.forget_matches(self._database)
             descriptors = features.read_descriptors(self._database)
             _check_features(footage, descriptors)
-            chosen = pairs.choose_pairs(footage.pictures, descriptors, self._config, exhaustive=exhaustive)
+            until_s = self._plan.pairs_until_s(len(footage.pictures))
+            chosen = pairs.choose_pairs(
+                footage.pictures,
+                descriptors,
+                self._config,
+                exhaustive=exhaustive,
+                by_worth=self._plan.pace.is_limited,
+            )
             names = [(footage.pictures[a].name, footage.pictures[b].name) for a, b in chosen]
             tolerance_px = mapping.pixel_tolerance(footage.pictures)
             with self._display.counting("comparing", "pairs") as report_count:
                 matching.match(
-                    self._database, names, self._work, report_count, self._config.seed, tolerance_px
+                    self._database, names, self._work, report_count, self._config.seed, tolerance_px, until_s
                 )
 
         made_from = [self._config.pairs, self._config.seed, exhaustive]
@@ -183,7 +201,7 @@ class _Run:
             len(footage.pictures),
             mapping.pixel_tolerance(footage.pictures),
             self._config.seed,
-            self._until_s,
+            self._plan.cameras_until_s(len(footage.pictures)),
         )
         folder = self._work / ("model_of_all_pairs" if exhaustive else "model")
         refined = self._config.poses == "refine"
@@ -197,7 +215,9 @@ class _Run:
         return pycolmap.Reconstruction(folder), json.loads((folder / solving.FOUND).read_text("utf-8"))
 
     def _may_compare_all(self, footage: Footage) -> bool:
-        return len(footage.pictures) <= _MOST_FOR_ALL_PAIRS and time.monotonic() <= self._until_s
+        # With more pairs, pairs and cameras take longer than they did.
+        has_time = self._plan.pace.left_s > sum(self._stages.seconds.values())
+        return len(footage.pictures) <= _MOST_FOR_ALL_PAIRS and has_time
 
     def _write(
         self, footage: Footage, model: pycolmap.Reconstruction, found: dict[str, Any], is_given: bool

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import pickle
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -73,7 +74,7 @@ class Problem:
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         mapping.write_model(model, self.folder)
-        all_compared = matching.are_all_compared(self.task.database)
+        all_compared = matching.are_all_compared(self.task.database, len(self.pictures))
         write_json(self.folder / FOUND, {"way": way, "other_models": apart, "all_compared": all_compared})
         shutil.rmtree(self.scratch, ignore_errors=True)
 
@@ -86,7 +87,9 @@ class Problem:
         def report_again(done: int, total: int) -> None:
             tell(_TELLING_APART, done, total)
 
+        began_s = time.monotonic()
         model, way, apart = mapping.climb(self.task, self.scratch, report)
+        task = replace(self.task, took_s=time.monotonic() - began_s)
         if model is None:
             raise CaptureError(
                 f"{self.inputs}: no cameras could be found: fewer than {mapping.LEAST_PICTURES} of "
@@ -94,7 +97,7 @@ class Problem:
                 "while moving sideways round something with texture"
             )
         report_again(0, 0)
-        model, is_new = ambiguity.resolved(model, self.task, self.pictures, self.scratch, report_again)
+        model, is_new = ambiguity.resolved(model, task, self.pictures, self.scratch, report_again)
         mapping.polish(model, self.task)
         return model, f"{way}, with places that look alike told apart" if is_new else way, apart
 

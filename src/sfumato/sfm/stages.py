@@ -80,6 +80,10 @@ class Stages:
         write_json(self._path, self._done)
         return True
 
+    def forget(self, name: str) -> None:
+        """Take a stage, and those after it, for not done."""
+        self._forget_from(name)
+
     @property
     def seconds(self) -> dict[str, float]:
         """How long each finished stage took when it was done."""

@@ -1,0 +1,194 @@
+"""What is done where time is limited: which pictures are used, how large, and with how many features.
+
+What the clock decided is kept in a file, so that a run that was interrupted goes on with the same.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from sfumato.capture.images import read_header
+from sfumato.display import Display, clock
+from sfumato.errors import CaptureError
+from sfumato.footage import Dropped, Footage, FrameOptions
+from sfumato.footage.options import FEWEST_FRAMES, LONGEST_PHOTO_SIDE_PX, MOST_FRAMES
+from sfumato.footage.records import LEFT_OUT
+from sfumato.outputs import write_json
+from sfumato.sfm.config import SfmConfig
+from sfumato.sfm.features import Settings
+from sfumato.sfm.pace import Costs, Pace, Thinning, frames_within, most_within
+
+# Photographs no larger than this lose nothing that features are found in, and take half the time.
+_HURRIED_SIDE_PX = 1600
+# Files that are looked into, to know how many photographs there are and how large.
+_LOOKED_INTO = 40
+_MAX_BYTES = 64 << 20
+
+
+class Plan:
+    """What is chosen to keep to the time that there is; without a limit, what was given.
+
+    Args:
+        config: how cameras are found.
+        frames: how pictures are taken.
+        path: of the file that keeps what was chosen.
+    """
+
+    def __init__(self, config: SfmConfig, frames: FrameOptions, path: Path) -> None:
+        self._config, self._frames = config, frames
+        self.pace = Pace(config.minutes)
+        self._costs = Costs()
+        self._chosen = _Chosen(path)
+
+    def frame_options(self, files: Sequence[Path], display: Display) -> FrameOptions:
+        """How pictures are taken of these files; numbers that were given are kept."""
+        number, size_px = _photographs(files)
+        if not self.pace.is_limited:
+            return self._frames
+        longest = self._frames.max_side_px or LONGEST_PHOTO_SIDE_PX
+        plain = self._chosen.once(
+            "frames",
+            [self._config.minutes, asdict(self._frames)],
+            lambda: self._fitting(number, size_px, longest, has_videos=number < len(files)),
+        )
+        self._costs = Costs.of(size_px, plain["max_side_px"] or longest) if number else Costs()
+        if doubt := self._doubt(number):
+            display.say(doubt)
+        return FrameOptions(**plain)
+
+    def _fitting(
+        self, number: int, size_px: tuple[int, int], longest: int, *, has_videos: bool
+    ) -> dict[str, Any]:
+        frames, budget = self._frames, self.pace.budget
+        if has_videos and frames.max_frames is None and frames_within(budget) < MOST_FRAMES:
+            frames = replace(frames, max_frames=frames_within(budget))
+        costs = Costs.of(size_px, longest)
+        if number and costs.whole(number) > budget and frames.max_side_px is None:
+            frames = replace(frames, max_side_px=_HURRIED_SIDE_PX)
+            costs = Costs.of(size_px, _HURRIED_SIDE_PX)
+        if number and costs.whole(number) > budget and frames.max_photos is None:
+            frames = replace(frames, max_photos=max(FEWEST_FRAMES, most_within(budget, costs.whole)))
+        return asdict(frames)
+
+    def _doubt(self, number: int) -> str:
+        """A line that says how long the least will take, if there is no time even for that."""
+        least = min(FEWEST_FRAMES, number or FEWEST_FRAMES)
+        needed_s = self._costs.whole(least) * self.pace.slowness
+        if needed_s <= self.pace.left_s:
+            return ""
+        return (
+            f"there are {clock(self.pace.left_s)} for the cameras, and those of {least} pictures take about "
+            f"{clock(needed_s)} on this machine now: going on with the least; give more --minutes"
+        )
+
+    def settings(self, footage: Footage) -> Settings:
+        """How features are found."""
+        pictures, config = footage.pictures, self._config
+        if not self.pace.is_limited:
+            return Settings.chosen(pictures, config)
+        budget = self.pace.budget - len(pictures) * self._costs.writing
+        plain = self._chosen.once(
+            "features",
+            [config.minutes, len(pictures), config.feature_side_px, config.max_features],
+            lambda: asdict(Settings.chosen(pictures, config, budget)),
+        )
+        settings = Settings(**plain)
+        self._costs = self._costs.finer(settings.seconds)
+        return settings
+
+    def thinning(self) -> Thinning | None:
+        """What ends the search for features in time, unless the number of pictures was given."""
+        is_given = self._frames.max_frames is not None or self._frames.max_photos is not None
+        if is_given or not self.pace.is_limited:
+            return None
+        return Thinning(self.pace, self._costs, FEWEST_FRAMES)
+
+    def is_outdated(self) -> bool:
+        """Whether pictures were left out for the sake of a time that is not the one given now."""
+        for_any, for_now = None, [self._config.minutes]
+        return bool(self._chosen.of("left out", for_any)) and not self._chosen.of("left out", for_now)
+
+    def leave_out(self, names: set[str]) -> None:
+        """Note for which pictures there was no time."""
+        self._chosen.keep("left out", [self._config.minutes], sorted(names))
+
+    def thinned(self, footage: Footage) -> Footage:
+        """The footage without the pictures that there was no time for."""
+        names = set(self._chosen.of("left out", [self._config.minutes]) or ())
+        out = [picture for picture in footage.pictures if picture.name in names]
+        dropped = [Dropped(p.source, p.name, f"{LEFT_OUT}no time for its features") for p in out]
+        return Footage(
+            footage.folder,
+            tuple(picture for picture in footage.pictures if picture.name not in names),
+            tuple(sorted([*footage.dropped, *dropped], key=lambda one: (one.name, one.source))),
+        )
+
+    def say(self, footage: Footage, display: Display) -> None:
+        """Say how many pictures are used, if some are not for the sake of time or number."""
+        used = len(footage.pictures)
+        out = sum(dropped.reason.startswith(LEFT_OUT) for dropped in footage.dropped)
+        if not out:
+            return
+        words = f"using {used} of {used + out} pictures"
+        if self.pace.is_limited:
+            words += (
+                f" to fit {self._config.minutes:.3g} minutes for the cameras; to use all, give more "
+                "--minutes, or their number as max-photos"
+            )
+        display.say(words)
+
+    def pairs_until_s(self, pictures: int) -> float:
+        """When comparing has to end, so that there is time for what follows."""
+        return self.pace.until_s(self._costs.until_written(pictures))
+
+    def cameras_until_s(self, pictures: int) -> float:
+        """When mapping has to end."""
+        return self.pace.until_s(pictures * self._costs.writing)
+
+
+def _photographs(files: Sequence[Path]) -> tuple[int, tuple[int, int]]:
+    """About how many files are photographs, and (width, height) of the largest of those looked into."""
+    some = files[:: max(1, math.ceil(len(files) / _LOOKED_INTO))]
+    sizes = []
+    for path in some:
+        with suppress(CaptureError):
+            sizes.append(read_header(path).size_px)
+    number = round(len(files) * len(sizes) / max(len(some), 1))
+    return number, max(sizes, key=math.prod, default=(1, 1))
+
+
+class _Chosen:
+    """Values in a JSON file, each with what it was chosen for."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def once(self, name: str, made_for: object, choose: Callable[[], Any]) -> Any:
+        """The value that was chosen before for the same, or a new one."""
+        known = self.of(name, made_for)
+        return self.keep(name, made_for, choose()) if known is None else known
+
+    def of(self, name: str, made_for: object) -> Any:
+        """The value if there is one that was chosen for this; for whatever it was, with None."""
+        entry = self._read().get(name, {})
+        return entry.get("value") if made_for in (None, entry.get("for")) else None
+
+    def keep(self, name: str, made_for: object, value: Any) -> Any:
+        """Keep a value, and give it back."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(self._path, {**self._read(), name: {"for": made_for, "value": value}})
+        return value
+
+    def _read(self) -> dict[str, dict[str, Any]]:
+        with suppress(OSError, ValueError, RecursionError):
+            if self._path.stat().st_size <= _MAX_BYTES:
+                value = json.loads(self._path.read_text("utf-8"))
+                if isinstance(value, dict) and all(isinstance(entry, dict) for entry in value.values()):
+                    return value
+        return {}

@@ -236,3 +236,18 @@ def test_progress_strip_lays_frames_side_by_side(tmp_path):
     assert (page == 100).all(axis=-1).sum() == pytest.approx(60 * 90, rel=0.01)
     with pytest.raises(SfumatoError, match="at least one frame"):
         progress_strip([], tmp_path / "none.png")
+
+
+def test_views_that_there_is_no_time_for_are_named(tmp_path):
+    """Those that are compared are spread evenly, in the order given, with the scores they have among all."""
+    views = [make_view(f"{number:02d}.jpg", seed=number) for number in range(16)]
+    whole = evaluate(grey(0.5), views)
+    assert whole.left_out == ()
+    part = evaluate(grey(0.5), views, progress=lambda done, total: done < 4)
+    assert [view.name for view in part.views] == ["00.jpg", "04.jpg", "08.jpg", "12.jpg"]
+    assert list(part.views) == [whole.views[place] for place in (0, 4, 8, 12)]
+    assert len(part.left_out) == 12 and "01.jpg" in part.left_out
+    write_metrics(tmp_path / "metrics.json", part, train=TRAIN)
+    split = json.loads((tmp_path / "metrics.json").read_text())["split"]
+    assert split["test"] == [view.name for view in part.views]
+    assert split["not_compared"] == list(part.left_out)

@@ -13,6 +13,7 @@ from PIL import Image
 from repository import ROOT
 from sfumato.errors import CaptureError
 from sfumato.footage import FrameOptions, gather, read_footage, video
+from sfumato.footage.album import sharpest_of_each_stretch
 
 WIDE = texture(150, 900)
 
@@ -258,3 +259,21 @@ def test_a_real_video_gives_sharp_frames_all_along(tmp_path):
     assert times[0] < 1.0 and times[-1] > 22.5 and max(np.diff(times)) < 1.5
     assert min(p.sharpness for p in footage.pictures) > 2.0
     assert {"blurred"} == {d.reason for d in footage.dropped if "duplicate" not in d.reason}
+
+
+def test_of_too_many_photographs_sharp_ones_are_taken_all_along(tmp_path):
+    album(tmp_path / "photos", 18)
+    for i in (4, 10):
+        photo(tmp_path / "photos" / f"{i}.jpg", 40 * i, quality=3)
+    footage = gather([tmp_path / "photos"], tmp_path / "out", FrameOptions(max_photos=6))
+    assert len(footage.pictures) == 6
+    left_out = [one for one in footage.dropped if one.reason == "left out: 6 photographs were wanted"]
+    assert len(left_out) == 12
+    assert gather([tmp_path / "photos"], tmp_path / "all").dropped == ()
+
+
+def test_the_sharpest_of_each_stretch_is_kept():
+    assert sharpest_of_each_stretch([1.0] * 4, 9) == [0, 1, 2, 3]
+    assert sharpest_of_each_stretch([1.0] * 9, 3) == [1, 4, 7]
+    assert sharpest_of_each_stretch([1.0, 1.0, 9.0, 9.0, 1.0, 1.0, 1.0, 1.0, 1.0], 3) == [2, 3, 7]
+    assert len(set(sharpest_of_each_stretch([1.0] * 350, 120))) == 120

@@ -19,6 +19,7 @@ from sfumato.evaluate.lpips import Lpips
 from sfumato.evaluate.metrics import psnr, ssim, with_affine_colour
 from sfumato.evaluate.pictures import difference_image, save_image, to_uint8
 from sfumato.scene.cameras import Camera
+from sfumato.spread import coarse_to_fine
 
 ENDINGS = ("", "_truth", "_difference")
 
@@ -83,12 +84,14 @@ class Report:
         background: RGB in [0, 1] that transparent photographs were put over.
         lpips_net: net and normalisation, or None if LPIPS was not measured.
         lpips_note: why it was not, or None.
+        left_out: names of held-out views that there was no time for.
     """
 
     views: tuple[ViewScore, ...]
     background: tuple[float, float, float]
     lpips_net: str | None = None
     lpips_note: str | None = None
+    left_out: tuple[str, ...] = ()
 
     @property
     def psnr(self) -> float | None:
@@ -133,7 +136,7 @@ def evaluate(
     lpips: Lpips | None = None,
     lpips_note: str | None = None,
     folder: Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], bool | None] | None = None,
 ) -> Report:
     """Compare renders with photographs.
 
@@ -147,7 +150,8 @@ def evaluate(
         lpips: the learned metric, or None.
         lpips_note: why there is none, for the report.
         folder: where to write ``<name>.png``, ``<name>_truth.png`` and ``<name>_difference.png``.
-        progress: called with (views done, views in all) after each view.
+        progress: called with (views done, views in all) after each view; False leaves out those that are
+            not done yet, and those that are done are then spread evenly.
 
     Returns:
         Scores of every view and their means.
@@ -157,31 +161,31 @@ def evaluate(
             picture cannot be written.
     """
     stems = _unique_stems([view.name for view in views])
-    scores = []
-    for view, stem in zip(views, stems, strict=True):
-        pixels = view.load()
+    scores: dict[int, ViewScore] = {}
+    for place in coarse_to_fine(len(views)):
+        view, pixels = views[place], views[place].load()
         target, keep = composited(pixels, background), kept_pixels(pixels)
         with torch.no_grad():
             image = render(view.camera).detach().to("cpu", torch.float32)
         _check_render(view.name, image, target)
         measurable = lpips is not None and (keep is None or bool(keep.any()))
-        scores.append(
-            ViewScore(
-                name=view.name,
-                stem=stem,
-                size_px=(target.shape[1], target.shape[0]),
-                psnr=psnr(image, target, keep),
-                psnr_affine=psnr(with_affine_colour(image, target, keep), target, keep),
-                ssim=ssim(image, target, keep),
-                lpips=lpips(image, target, keep) if measurable else None,
-                kept=None if keep is None else float(keep.float().mean()),
-            )
+        scores[place] = ViewScore(
+            name=view.name,
+            stem=stems[place],
+            size_px=(target.shape[1], target.shape[0]),
+            psnr=psnr(image, target, keep),
+            psnr_affine=psnr(with_affine_colour(image, target, keep), target, keep),
+            ssim=ssim(image, target, keep),
+            lpips=lpips(image, target, keep) if measurable else None,
+            kept=None if keep is None else float(keep.float().mean()),
         )
         if folder:
-            _save_pictures(folder, stem, image, target, keep)
-        if progress:
-            progress(len(scores), len(views))
-    return Report(tuple(scores), background, lpips.description if lpips else None, lpips_note)
+            _save_pictures(folder, stems[place], image, target, keep)
+        if progress and progress(len(scores), len(views)) is False:
+            break
+    left_out = tuple(view.name for place, view in enumerate(views) if place not in scores)
+    in_order = tuple(scores[place] for place in sorted(scores))
+    return Report(in_order, background, lpips.description if lpips else None, lpips_note, left_out)
 
 
 def composited(pixels: Pixels, background: tuple[float, float, float]) -> Tensor:

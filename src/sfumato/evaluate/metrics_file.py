@@ -46,7 +46,11 @@ def write_metrics(
     ]
     document = {
         "version": 1,
-        "split": {"rule": split_rule, "test": [view.name for view in report.views]},
+        "split": {
+            "rule": split_rule,
+            "test": [view.name for view in report.views],
+            **({"not_compared": list(report.left_out)} if report.left_out else {}),
+        },
         "resolution": list(report.size_px) if report.size_px else None,
         "original_resolution": list(original_size_px) if original_size_px else None,
         "background": list(report.background),

@@ -24,7 +24,7 @@ def evaluate_scene(
     antialiased: bool | None = None,
     lpips: bool = True,
     folder: Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], bool | None] | None = None,
 ) -> Report:
     """Compare renders of a scene with photographs.
 
@@ -36,7 +36,7 @@ def evaluate_scene(
         antialiased: likewise; None: as the scene says.
         lpips: measure LPIPS too, where its weights are on this machine.
         folder: where to write the pictures.
-        progress: called with (views done, views in all) after each view.
+        progress: called with (views done, views in all) after each view; False leaves out the others.
 
     Returns:
         Scores of every view and their means.

@@ -15,6 +15,7 @@ from sfumato.footage.kinds import Report, Source, distinct, plain_name
 from sfumato.footage.options import LONGEST_PHOTO_SIDE_PX, FrameOptions
 from sfumato.footage.photos import MissingReader, Photo, examine, place, shrunk_size
 from sfumato.footage.records import LEFT_OUT, Dropped, Picture
+from sfumato.spread import evenly
 
 _log = logging.getLogger(__name__)
 
@@ -113,11 +114,6 @@ def _good(
         else:
             good.append((source, result))
     return good
-
-
-def evenly(count: int, most: int) -> list[int]:
-    """At most ``most`` of 0 to ``count`` - 1, as evenly spread as whole numbers are."""
-    return list(range(count)) if count <= most else [(2 * i + 1) * count // (2 * most) for i in range(most)]
 
 
 def sharpest_of_each_stretch(sharpness: Sequence[float], most: int) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from sfumato.display import Display, clock
 from sfumato.errors import ConfigError
 from sfumato.footage import FrameOptions
 from sfumato.reconstruct.begun import check_begun, check_training, write_begun
-from sfumato.reconstruct.budget import CAMERAS_SHARE, Budget, downscale_for, frames_within, probe_s
+from sfumato.reconstruct.budget import CAMERAS_SHARE, Budget, downscale_for
 from sfumato.sfm.config import SfmConfig
 from sfumato.sfm.pipeline import structure_from_motion
 from sfumato.train.config import TrainConfig
@@ -22,6 +23,7 @@ from sfumato.train.folder import RunFolder
 from sfumato.train.loop import Callback
 from sfumato.train.options import CaptureOptions, RunOptions
 from sfumato.train.plan import sides
+from sfumato.train.results import seconds_to_compare
 from sfumato.train.run import RunResult, run_training
 from sfumato.train.warm_up import kernels_are_compiled, warm_up
 
@@ -104,7 +106,8 @@ def reconstruct(
     options = _training(task, data, budget, display)
     if overwrite:
         write_begun(task, out)
-    return run_training(out, options, overwrite=True, display=display, watch=watch)
+    until_s = budget.compared_until_s if budget.whole_s else math.inf
+    return run_training(out, options, overwrite=True, display=display, watch=watch, until_s=until_s)
 
 
 def _moved(options: RunOptions, out: Path) -> RunOptions:
@@ -120,12 +123,10 @@ def _posed(task: Reconstruction, out: Path, budget: Budget, display: Display) ->
     is_posed = len(task.inputs) == 1 and task.sfm.poses == "keep" and holds_cameras(first)
     if is_posed and read_source(first).points is not None:
         return first
-    sfm, frames = task.sfm, task.frames
+    sfm = task.sfm
     if budget.whole_s:
-        seconds = CAMERAS_SHARE * budget.whole_s
-        sfm = replace(sfm, minutes=sfm.minutes or seconds / 60.0)
-        frames = replace(frames, max_frames=frames.max_frames or frames_within(seconds, probe_s()))
-    found = structure_from_motion(task.inputs, out / DATASET, sfm, frames, display=display)
+        sfm = replace(sfm, minutes=sfm.minutes or CAMERAS_SHARE * budget.whole_s / 60.0)
+    found = structure_from_motion(task.inputs, out / DATASET, sfm, task.frames, display=display)
     if found.verdict == "poor":
         _log.warning("the cameras are poor, and so will be the scene; see %s", out / DATASET / "sfm.json")
     return found.folder
@@ -148,6 +149,8 @@ def _training(task: Reconstruction, data: Path, budget: Budget, display: Display
         if small != size_px:
             minutes = f"{budget.whole_s / 60.0:g} minutes"
             display.say(f"photographs are reduced from {sides(size_px)} to {sides(small)} to fit {minutes}")
-    sizes = [tuple(side // downscale for side in view.camera.size_px) for view in full.test_views]
-    train = replace(train, minutes=round(budget.training_minutes(sizes), 3))
-    return RunOptions(data, replace(capture, downscale=downscale), train)
+    capture = replace(capture, downscale=downscale)
+    with display.waiting("preparing the photographs"):
+        comparing_s = seconds_to_compare(capture.load(data, seed=train.seed), train)
+    train = replace(train, minutes=round(budget.training_minutes(comparing_s), 3))
+    return RunOptions(data, capture, train)

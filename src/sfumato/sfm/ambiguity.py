@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("sfumato")
 
-# How often as long as the first mapping the others take together.
-_MAPPINGS = 1.5
 # Matches that make a pair of pictures a witness, and the share of them that must fit a model it agrees with.
 _WITNESS = 25
 _FITTING_SHARE = 0.25
@@ -64,7 +62,7 @@ def resolved(
     before = tears(model, task, witnesses)
     if not before:
         return model, False
-    if time.monotonic() + _MAPPINGS * task.took_s > task.until_s:
+    if time.monotonic() + task.took_s > task.until_s:
         _log.warning(
             "places that look alike may be taken for one, and there is no time to tell them apart; give more "
             "--minutes"

@@ -15,6 +15,7 @@ import numpy as np
 
 from sfumato import machine
 from sfumato.footage.options import FEWEST_FRAMES, MOST_FRAMES
+from sfumato.sfm.loading import load_colmap
 
 # Two quiet cores whose probe takes PROBE_REFERENCE_S take these for a frame of a video in all stages.
 SECONDS_PER_FRAME = 0.6
@@ -132,6 +133,8 @@ class Thinning:
 
     def note(self, done: int) -> None:
         """So many pictures have features now."""
+        if not self._pace.is_limited:
+            return
         now = self._pace.left_s
         if self._first is None:
             # What came before was mostly the start of the processes.
@@ -166,17 +169,11 @@ def frames_within(budget: float) -> int:
     return min(MOST_FRAMES, max(FEWEST_FRAMES, int(budget / SECONDS_PER_FRAME)))
 
 
-def coarse_to_fine(count: int) -> list[int]:
-    """0 to ``count`` - 1 in an order of which every beginning is spread evenly."""
-    digits = max(count - 1, 1).bit_length()
-    return sorted(range(count), key=lambda i: int(f"{i:0{digits}b}"[::-1], 2))
-
-
 def probe_s() -> float:
     """Seconds one core of this machine takes for the features of a small picture of noise."""
+    load_colmap()
     import pycolmap
 
-    pycolmap.logging.minloglevel = int(pycolmap.logging.Level.FATAL)
     options = pycolmap.FeatureExtractionOptions()
     options.use_gpu = False
     options.num_threads = 1

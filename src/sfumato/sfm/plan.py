@@ -28,6 +28,8 @@ from sfumato.sfm.pace import Costs, Pace, Thinning, frames_within, most_within
 _HURRIED_SIDE_PX = 1600
 # Files that are looked into, to know how many photographs there are and how large.
 _LOOKED_INTO = 40
+# So much more is begun with than there seems to be time for.
+_OPTIMISM = 1.5
 _MAX_BYTES = 64 << 20
 
 
@@ -72,6 +74,8 @@ class Plan:
         if number and costs.whole(number) > budget and frames.max_side_px is None:
             frames = replace(frames, max_side_px=_HURRIED_SIDE_PX)
             costs = Costs.of(size_px, _HURRIED_SIDE_PX)
+        # Features tell how slow the machine is better than the probe, and leave out what is too much.
+        budget *= _OPTIMISM
         if number and costs.whole(number) > budget and frames.max_photos is None:
             frames = replace(frames, max_photos=max(FEWEST_FRAMES, most_within(budget, costs.whole)))
         return asdict(frames)

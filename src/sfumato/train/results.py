@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import tempfile
+import time
 from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import torch
 
 from sfumato.capture.dataset import Capture
 from sfumato.display import Display
@@ -14,6 +20,10 @@ from sfumato.evaluate.sheet import contact_sheet
 from sfumato.scene.gaussians import Gaussians
 from sfumato.train.config import TrainConfig
 from sfumato.train.folder import RunFolder
+from sfumato.train.state import start
+
+# Views that are compared in any case, and how much longer each takes once the scene is dense.
+_FEWEST_COMPARED, _MORE_WITH_GAUSSIANS = 8, 1.5
 
 # Any fit gains a little; this much is a matter of exposure.
 _AFFINE_WORTH_SAYING_DB = 1.0
@@ -26,6 +36,8 @@ def write_results(
     config: TrainConfig,
     facts: Mapping[str, object],
     display: Display,
+    *,
+    until_s: float = math.inf,
 ) -> Report:
     """Measure a scene on the held-out views and write ``metrics.json`` and pictures.
 
@@ -36,13 +48,22 @@ def write_results(
         config: how.
         facts: steps, seconds, gaussians and peak_memory_bytes, for ``metrics.json``.
         display: where the outcome is shown.
+        until_s: moment of the monotonic clock after which only the fewest views are compared.
 
     Raises:
         SfumatoError: a file cannot be written.
     """
     views = capture.test_views
-    display.say(f"comparing {len(views)} held-out views")
-    with display.counting("comparing", "held-out views") as progress:
+    began_s = time.monotonic()
+    if views:
+        display.say(f"comparing {len(views)} held-out views")
+    with display.counting("comparing", "held-out views") as report_count:
+
+        def progress(done: int, total: int) -> bool:
+            report_count(done, total)
+            now_s = time.monotonic()
+            return done < _FEWEST_COMPARED or now_s + (now_s - began_s) / done <= until_s
+
         report = evaluate_scene(
             gaussians,
             views,
@@ -52,19 +73,43 @@ def write_results(
             folder=folder.test_renders,
             progress=progress,
         )
-        write_metrics(
-            folder.metrics,
-            report,
-            train=facts,
-            split_rule=capture.split_rule,
-            original_size_px=capture.original_size_px,
-        )
-        if views:
-            contact_sheet(report, folder.test_renders, folder.sheet)
+    write_metrics(
+        folder.metrics,
+        report,
+        train=facts,
+        split_rule=capture.split_rule,
+        original_size_px=capture.original_size_px,
+    )
+    if views:
+        contact_sheet(report, folder.test_renders, folder.sheet)
     display.say(describe(report, facts))
     for words in remarks(report):
         display.say(words)
     return report
+
+
+def seconds_to_compare(capture: Capture, config: TrainConfig) -> float:
+    """Seconds that comparing all held-out views will take, about: two of them are compared now.
+
+    Args:
+        capture: whose points alone are drawn.
+        config: how it will be trained.
+    """
+    views, moments = capture.test_views, [time.monotonic()]
+    points = start(capture, config, cap=max(len(capture.points), 1)).gaussians
+    with tempfile.TemporaryDirectory() as folder, torch.no_grad():
+        evaluate_scene(
+            points,
+            views[:2],
+            background=capture.background or (0.0, 0.0, 0.0),
+            renderer=config.renderer,
+            antialiased=config.antialiased,
+            folder=Path(folder),
+            progress=lambda done, total: moments.append(time.monotonic()),
+        )
+    # The first one also pays for what is done once.
+    each_s = moments[-1] - moments[-2] if views else 0.0
+    return moments[-1] - moments[0] + _MORE_WITH_GAUSSIANS * each_s * len(views)
 
 
 def draw_chart(folder: RunFolder) -> None:
@@ -81,7 +126,9 @@ def describe(report: Report, facts: Mapping[str, object]) -> str:
         words += [f"PSNR {report.psnr:.2f} dB", f"SSIM {report.ssim:.4f}"]
     if report.lpips is not None:
         words.append(f"LPIPS {report.lpips:.4f}")
-    words += [f"on {len(report.views)} held-out views"] if words else ["no held-out views"]
+    compared, left_out = len(report.views), len(report.left_out)
+    of_all = f"{compared} of {compared + left_out}" if left_out else f"{compared}"
+    words += [f"on {of_all} held-out views"] if words else ["no held-out views"]
     if report.kept is not None:
         words.append(f"over the {report.kept:.1%} of their pixels that masks keep")
     count, steps, seconds = (facts.get(key) for key in ("gaussians", "steps", "seconds"))

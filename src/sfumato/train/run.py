@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import time
 from collections.abc import Callable, Sequence
@@ -98,6 +99,7 @@ def run_training(
     overwrite: bool = False,
     display: Display | None = None,
     watch: Callable[[Capture, RunOptions], Callback] | None = None,
+    until_s: float = math.inf,
 ) -> RunResult:
     """Train a scene and fill a run folder.
 
@@ -108,6 +110,7 @@ def run_training(
         overwrite: replace the results in the folder.
         display: where to show what happens.
         watch: makes a callback of what is trained on and how.
+        until_s: moment of the monotonic clock after which only a few held-out views are compared.
 
     Returns:
         RunResult. A run that a signal stopped has a checkpoint and a scene, and no report.
@@ -125,6 +128,8 @@ def run_training(
         capture.require_pixels()
     state, plan = _resumed(folder, capture, options) if goes_on else _started(capture, options)
     display.say(plan.describe(options.train))
+    if options.train.minutes and capture.test_views and math.isinf(until_s):
+        display.say(f"after them {len(capture.test_views)} held-out views are compared")
     first = "" if kernels_are_compiled() else ", for the first time on this machine: a minute or two"
     with display.waiting(f"preparing kernels{first}"):
         warm_up(options.train, (view.camera for view in capture.views))
@@ -143,7 +148,7 @@ def run_training(
         else:
             folder.begin(options, **facts)
         watchers = [watch(capture, options)] if watch else []
-        return _Run(folder, capture, options, display).go(state, plan, watchers)
+        return _Run(folder, capture, options, display, until_s).go(state, plan, watchers)
 
 
 def _agreed(
@@ -198,8 +203,11 @@ class _Stopped(Exception):
 class _Run:
     """A run in its folder, from its first step to its results."""
 
-    def __init__(self, folder: RunFolder, capture: Capture, options: RunOptions, display: Display) -> None:
+    def __init__(
+        self, folder: RunFolder, capture: Capture, options: RunOptions, display: Display, until_s: float
+    ) -> None:
         self._folder, self._capture, self._options, self._display = folder, capture, options, display
+        self._until_s = until_s
         self._identity = identify(capture)
         self._interruption = Interruption()
         self._saved_at_s, self._saving_s = time.monotonic(), 0.0
@@ -264,5 +272,11 @@ class _Run:
         }
         with torch.no_grad():
             return write_results(
-                self._folder, state.gaussians, self._capture, self._options.train, facts, self._display
+                self._folder,
+                state.gaussians,
+                self._capture,
+                self._options.train,
+                facts,
+                self._display,
+                until_s=self._until_s,
             )

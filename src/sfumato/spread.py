@@ -1,0 +1,14 @@
+"""Choices out of a row that are spread evenly over it."""
+
+from __future__ import annotations
+
+
+def evenly(count: int, most: int) -> list[int]:
+    """At most ``most`` of 0 to ``count`` - 1, as evenly spread as whole numbers are."""
+    return list(range(count)) if count <= most else [(2 * i + 1) * count // (2 * most) for i in range(most)]
+
+
+def coarse_to_fine(count: int) -> list[int]:
+    """0 to ``count`` - 1 in an order of which every beginning is spread evenly."""
+    digits = max(count - 1, 1).bit_length()
+    return sorted(range(count), key=lambda i: int(f"{i:0{digits}b}"[::-1], 2))

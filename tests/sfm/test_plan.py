@@ -1,0 +1,154 @@
+"""What is left out for the sake of time, and that an interrupted run goes on with the same."""
+
+import json
+import re
+import shutil
+import time
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+import pycolmap
+import pytest
+from found import Stop, Watch, dataset
+from PIL import Image
+from test_pairs import descriptors, picture
+from worlds import noise
+
+from sfumato.errors import ConfigError
+from sfumato.footage import FrameOptions
+from sfumato.sfm import features, matching, pace, pairs
+from sfumato.sfm.config import SfmConfig
+from sfumato.sfm.mapping import Task, _incremental_options
+from sfumato.sfm.pipeline import structure_from_motion
+from sfumato.sfm.plan import Plan
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch):
+    """The probe finds a machine of two quiet cores."""
+    monkeypatch.setattr(pace, "probe_s", lambda: pace.PROBE_REFERENCE_S)
+    monkeypatch.setattr(pace.machine, "cores", lambda: 2)
+
+
+def files(folder, count, side=64):
+    folder.mkdir(exist_ok=True)
+    image = Image.fromarray((noise(0)[:side, :side] * 255).astype(np.uint8)).resize((side, side))
+    for number in range(count):
+        image.save(folder / f"{number:04d}.png")
+    return sorted(folder.iterdir())
+
+
+def plan(folder, minutes, frames=None):
+    return Plan(SfmConfig(minutes=minutes), frames or FrameOptions(), folder / "plan.json")
+
+
+def test_photographs_are_taken_as_given_unless_time_is_short(tmp_path):
+    few, many, watch = files(tmp_path / "few", 30), files(tmp_path / "many", 350), Watch()
+    assert plan(tmp_path, None).frame_options(many, watch) == FrameOptions()
+    assert plan(tmp_path, 4.0).frame_options(few, watch) == FrameOptions()
+    short = plan(tmp_path, 1.0).frame_options(many, watch)
+    assert 60 < short.max_photos < 250 and short.max_frames is None
+    assert plan(tmp_path, 30.0).frame_options(many, watch) == FrameOptions()
+    given = FrameOptions(max_photos=340)
+    assert plan(tmp_path, 1.0, given).frame_options(many, watch).max_photos == 340
+    assert plan(tmp_path, 1.0, given).thinning() is None and plan(tmp_path, 1.0).thinning()
+    assert not watch.lines
+
+
+def test_large_photographs_are_made_smaller_before_any_is_left_out(tmp_path, monkeypatch):
+    monkeypatch.setattr("sfumato.sfm.plan._photographs", lambda given: (80, (4000, 3000)))
+    found = plan(tmp_path, 1.2).frame_options([tmp_path] * 80, Watch())
+    assert found.max_side_px == 1600 and found.max_photos is None
+    assert plan(tmp_path, 5.0).frame_options([tmp_path] * 80, Watch()) == FrameOptions()
+
+
+def test_time_that_cannot_do_is_said_at_once(tmp_path):
+    watch = Watch()
+    found = plan(tmp_path, 0.05).frame_options(files(tmp_path / "many", 60), watch)
+    assert found.max_photos == 20
+    (line,) = watch.lines
+    assert re.match("there are 0:0[23] for the cameras, and those of 20 pictures take about 0:", line)
+
+
+def test_a_run_goes_on_with_what_was_chosen_however_busy_the_machine_is_now(tmp_path, monkeypatch):
+    many = files(tmp_path / "many", 350)
+    first = plan(tmp_path, 1.0).frame_options(many, Watch())
+    again = plan(tmp_path, 1.0)
+    again.pace.slowness = 7.0
+    assert again.frame_options(many, Watch()) == first
+    assert plan(tmp_path, 1.1).frame_options(many, Watch()) != first
+    for damage in (b"", b"{", b'{"frames": 3}', b'{"frames": {"for": 1}}'):
+        (tmp_path / "plan.json").write_bytes(damage)
+        assert plan(tmp_path, 1.0).frame_options(many, Watch()).max_photos == first.max_photos
+
+
+def test_pictures_without_time_are_left_out_and_come_back_with_more_of_it(solved, tmp_path, monkeypatch):
+    out, watch = tmp_path / "out", Watch()
+    monkeypatch.setattr(pace.Thinning, "is_enough", lambda self, begun, done: begun >= 8)
+    config = replace(solved.config, minutes=10.0)
+    structure_from_motion([solved.shots.folder], out, config, display=watch)
+    (line,) = [line for line in watch.lines if line.startswith("using")]
+    assert line.startswith("using 8 of 12 pictures to fit 10 minutes for the cameras")
+    found = json.loads((out / "sfm.json").read_text())
+    assert found["pictures"] == 8 and len(found["left_out"]) == 4 and not found["missing"]
+    assert all(one["reason"] == "left out: no time for its features" for one in found["left_out"])
+    assert dataset(out).num_reg_images() == 8 == len(list((out / "images").iterdir()))
+    watch = Watch()
+    structure_from_motion([solved.shots.folder], out, config, display=watch)
+    assert not watch.titles, "nothing is done again"
+    with pytest.raises(Stop):
+        structure_from_motion(
+            [solved.shots.folder], out, replace(config, minutes=20.0), display=Watch("finding features")
+        )
+
+
+def test_pairs_that_matter_most_are_compared_first(monkeypatch):
+    pictures = [picture(f"p/{number:03d}.jpg") for number in range(24)]
+    of = descriptors(pictures, lambda name: int(name[2:5]) % 4)
+    found = pairs.choose_pairs(pictures, of, SfmConfig(), exhaustive=True, by_worth=True)
+    assert sorted(found) == list(combinations(range(24), 2))
+    in_a_row = {(i, i + step) for i in range(24) for step in (1, 2) if i + step < 24}
+    assert set(found[: len(in_a_row)]) == in_a_row
+    alike = {pair for pair in found if (pair[1] - pair[0]) % 4 == 0}
+    places = [found.index(pair) for pair in alike]
+    others = [found.index(pair) for pair in set(found) - alike - in_a_row]
+    assert np.median(places) < np.median(others)
+
+
+def test_of_pairs_only_the_first_half_is_compared_when_time_is_up(solved, tmp_path):
+    database = tmp_path / "database.db"
+    shutil.copyfile(solved.out / "work/database.db", database)
+    with pycolmap.Database.open(database) as opened:
+        opened.clear_matches()
+        opened.clear_two_view_geometries()
+        names = sorted(image.name for image in opened.read_all_images())
+    wanted = list(combinations(names, 2))[:48]
+    matching.match(database, wanted, tmp_path, lambda *_: None, 0, 2.0, time.monotonic() - 1.0)
+    with pycolmap.Database.open(database) as opened:
+        assert opened.num_matched_image_pairs() == 24
+    matching.match(database, wanted, tmp_path, lambda *_: None, 0, 2.0)
+    with pycolmap.Database.open(database) as opened:
+        assert opened.num_matched_image_pairs() == 48
+
+
+def test_mapping_ends_in_time(tmp_path):
+    task = Task(tmp_path, tmp_path, 9, 2.0, 0)
+    assert _incremental_options(task, relaxed=False).max_runtime_seconds == -1
+    soon = _incremental_options(replace(task, until_s=time.monotonic() + 60.0), relaxed=False)
+    assert 55 <= soon.max_runtime_seconds <= 60
+    late = _incremental_options(replace(task, until_s=time.monotonic() - 60.0), relaxed=False)
+    assert 0 < late.max_runtime_seconds <= 10
+
+
+def test_fewer_features_are_found_on_a_slower_machine():
+    pictures = [picture(f"{number}.jpg") for number in range(100)]
+    config = SfmConfig()
+    sides = [features.Settings.chosen(pictures, config, budget).side_px for budget in (1e4, 100.0, 10.0)]
+    assert sides == [1600, 1280, 1000]
+    assert features.Settings.chosen(pictures, config).side_px == 1280
+
+
+def test_too_few_wanted_photographs_are_refused():
+    with pytest.raises(ConfigError, match="max_photos is 2; give at least 3"):
+        FrameOptions(max_photos=2)

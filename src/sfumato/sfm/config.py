@@ -15,8 +15,8 @@ class SfmConfig:
 
     Attributes:
         seed: of every random choice; the same seed and pictures give the same cameras and points.
-        minutes: how long it may take, about: fewer features are found where there are many pictures, and
-            no other way is tried once the time is spent; None: as long as it needs.
+        minutes: how long it may take: where there are many pictures fewer features are found, and pictures
+            are left out that there is no time for, which is said; None: as long as it needs.
         feature_side_px: features are found in pictures made this small, long side; None: by their number.
         max_features: most features of a picture; None: by their number.
         pairs: which pictures are compared: neighbours in a video and what looks alike (sequential), what

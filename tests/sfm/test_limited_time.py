@@ -21,7 +21,7 @@ from sfumato.sfm import features, matching, pace, pairs
 from sfumato.sfm.config import SfmConfig
 from sfumato.sfm.mapping import Task, _incremental_options
 from sfumato.sfm.pipeline import structure_from_motion
-from sfumato.sfm.plan import Plan
+from sfumato.sfm.plan import FEWEST_PICTURES, Plan
 
 
 @pytest.fixture(autouse=True)
@@ -66,9 +66,9 @@ def test_large_photographs_are_made_smaller_before_any_is_left_out(tmp_path, mon
 def test_time_that_cannot_do_is_said_at_once(tmp_path):
     watch = Watch()
     found = plan(tmp_path, 0.05).frame_options(files(tmp_path / "many", 60), watch)
-    assert found.max_photos == 20
+    assert found.max_photos == FEWEST_PICTURES
     (line,) = watch.lines
-    assert re.match("there are 0:0[23] for the cameras, and those of 20 pictures take about 0:", line)
+    assert re.match("there are 0:0[23] for the cameras, and those of 30 pictures take about 0:", line)
 
 
 def test_a_run_goes_on_with_what_was_chosen_however_busy_the_machine_is_now(tmp_path, monkeypatch):

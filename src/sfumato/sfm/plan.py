@@ -24,6 +24,8 @@ from sfumato.sfm.config import SfmConfig
 from sfumato.sfm.features import Settings
 from sfumato.sfm.pace import Costs, Pace, Thinning, frames_within, most_within
 
+# With fewer pictures of what a camera went round, neighbours overlap too little: a third of 20 were lost.
+FEWEST_PICTURES = 30
 # Photographs no larger than this lose nothing that features are found in, and take half the time.
 _HURRIED_SIDE_PX = 1600
 # Files that are looked into, to know how many photographs there are and how large.
@@ -77,12 +79,12 @@ class Plan:
         # Features tell how slow the machine is better than the probe, and leave out what is too much.
         budget *= _OPTIMISM
         if number and costs.whole(number) > budget and frames.max_photos is None:
-            frames = replace(frames, max_photos=max(FEWEST_FRAMES, most_within(budget, costs.whole)))
+            frames = replace(frames, max_photos=max(FEWEST_PICTURES, most_within(budget, costs.whole)))
         return asdict(frames)
 
     def _doubt(self, number: int) -> str:
         """A line that says how long the least will take, if there is no time even for that."""
-        least = min(FEWEST_FRAMES, number or FEWEST_FRAMES)
+        least = min(FEWEST_PICTURES, number or FEWEST_FRAMES)
         needed_s = self._costs.whole(least) * self.pace.slowness
         if needed_s <= self.pace.left_s:
             return ""
@@ -111,7 +113,7 @@ class Plan:
         is_given = self._frames.max_frames is not None or self._frames.max_photos is not None
         if is_given or not self.pace.is_limited:
             return None
-        return Thinning(self.pace, self._costs, FEWEST_FRAMES)
+        return Thinning(self.pace, self._costs, FEWEST_PICTURES)
 
     def is_outdated(self) -> bool:
         """Whether pictures were left out for the sake of a time that is not the one given now."""

@@ -20,6 +20,7 @@ from sfumato.footage import FrameOptions
 from sfumato.sfm import features, matching, pace, pairs
 from sfumato.sfm.config import SfmConfig
 from sfumato.sfm.mapping import Task, _incremental_options
+from sfumato.sfm.pace import Costs
 from sfumato.sfm.pipeline import structure_from_motion
 from sfumato.sfm.plan import FEWEST_PICTURES, Plan
 
@@ -139,6 +140,16 @@ def test_mapping_ends_in_time(tmp_path):
     assert 55 <= soon.max_runtime_seconds <= 60
     late = _incremental_options(replace(task, until_s=time.monotonic() - 60.0), relaxed=False)
     assert 0 < late.max_runtime_seconds <= 10
+
+
+def test_mapping_gets_the_time_it_needs_however_long_the_rest_took(tmp_path):
+    late = plan(tmp_path, 1e-6)
+    late.pace.slowness = 10.0
+    needed_s = 10.0 * Costs().until_written(30)
+    assert late.cameras_until_s(30) - time.monotonic() == pytest.approx(needed_s, abs=5.0)
+    assert late.pairs_until_s(30) < time.monotonic()
+    ample = plan(tmp_path, 60.0)
+    assert 3500.0 < ample.cameras_until_s(30) - time.monotonic() < 3600.0
 
 
 def test_fewer_features_are_found_on_a_slower_machine():

@@ -8,7 +8,7 @@ import time
 from sfumato import machine
 
 # Cameras may take this share of the whole; training always gets at least the other.
-CAMERAS_SHARE, LEAST_TRAINING_SHARE = 0.4, 0.2
+CAMERAS_SHARE, LEAST_TRAINING_SHARE = 0.4, 0.15
 # Pixels of a photograph for each minute of training on two cores: with more of them too few steps are left,
 # with fewer detail is lost.
 PIXELS_PER_MINUTE = 45_000

@@ -95,6 +95,11 @@ class Pace:
         return math.isfinite(self.end_s)
 
     @property
+    def now_s(self) -> float:
+        """The clock."""
+        return self._clock()
+
+    @property
     def left_s(self) -> float:
         """Seconds until the end, 0 if it is past."""
         return max(self.end_s - self._clock(), 0.0)

@@ -154,8 +154,9 @@ class Plan:
         return self.pace.until_s(self._costs.until_written(pictures))
 
     def cameras_until_s(self, pictures: int) -> float:
-        """When mapping has to end."""
-        return self.pace.until_s(pictures * self._costs.writing)
+        """When mapping has to end; it gets the time that it needs even where the others took too much."""
+        needed_s = self.pace.slowness * self._costs.until_written(pictures)
+        return max(self.pace.until_s(pictures * self._costs.writing), self.pace.now_s + needed_s)
 
 
 def _photographs(files: Sequence[Path]) -> tuple[int, tuple[int, int]]:

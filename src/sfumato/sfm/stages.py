@@ -81,8 +81,8 @@ class Stages:
         return True
 
     def forget(self, name: str) -> None:
-        """Take a stage, and those after it, for not done."""
-        self._forget_from(name)
+        """Take a stage for not done, and so those after it."""
+        self._done.pop(name, None)
 
     @property
     def seconds(self) -> dict[str, float]:

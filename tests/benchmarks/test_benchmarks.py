@@ -13,9 +13,9 @@ def _benchmarks_on_path(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
 
 
-ALL = sorted(
-    path.stem for path in (ROOT / "benchmarks").glob("*.py") if path.stem not in ("harness", "plain")
-)
+# What benchmarks share.
+SHARED = ("forward_facing", "harness", "plain")
+ALL = sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py") if path.stem not in SHARED)
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -21,17 +21,18 @@ MAY_IMPORT = {
     "ops": "errors checks outputs maths",
     "render": "errors checks maths scene ops",
     "capture": "errors checks outputs machine maths scene",
+    "natural_order": "",
     "spread": "",
-    "footage": "errors outputs machine spread capture",
-    "sfm": "errors children choices display outputs machine spread scene capture footage",
+    "footage": "errors outputs machine natural_order spread capture",
+    "sfm": "errors children choices display outputs machine natural_order spread scene capture footage",
     "edit": "errors checks outputs maths scene capture",
     "evaluate": "errors checks outputs machine spread maths scene ops render",
     "train": "errors children choices display checks outputs machine maths scene ops render capture evaluate",
     "reconstruct": "errors display checks outputs machine capture footage sfm train",
     "paths": "errors checks outputs maths scene render evaluate",
     "viewer": "errors display outputs machine maths scene render capture edit evaluate train",
-    "cli": "errors children display checks outputs machine maths scene ops render capture footage sfm "
-    "evaluate train edit paths viewer reconstruct sfumato",
+    "cli": "errors children display checks outputs machine natural_order maths scene ops render capture "
+    "footage sfm evaluate train edit paths viewer reconstruct sfumato",
     # The package's own file names what is public, and loads it when it is used.
     "sfumato": "errors scene ops render capture evaluate train reconstruct",
 }

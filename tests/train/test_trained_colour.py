@@ -42,8 +42,9 @@ def test_a_plain_colour_survives_both_ways(folder, form):
 
 def test_what_varies_with_the_view_stays_near(folder):
     _, state = tiny_start(folder, tiny_config())
+    few = state.gaussians.select(torch.arange(5))
     random = torch.Generator().manual_seed(1)
-    wavy = replace(state.gaussians, sh=0.15 * torch.randn(state.gaussians.sh.shape, generator=random))
+    wavy = replace(few, sh=0.15 * torch.randn(few.sh.shape, generator=random))
     there = trained_form(wavy, "sh-sigmoid")
     difference = (seen(file_form(there, "sh-sigmoid")) - seen(there, "sh-sigmoid")).abs()
     assert difference.mean() < 0.02 and difference.max() < 0.05

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sfumato.capture.dataset import Capture, load_capture
-from sfumato.capture.order import natural_key
 from sfumato.cli.arguments import close_to
 from sfumato.cli.scene_files import scene_file
 from sfumato.errors import CaptureError, ConfigError
+from sfumato.natural_order import natural_key
 from sfumato.paths.files import KeyFrames, read_path
 from sfumato.paths.look import Y_DOWN, field_of_view_deg, refitted
 from sfumato.paths.orbit import orbit_of_cameras, orbit_of_scene

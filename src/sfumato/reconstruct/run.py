@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -38,7 +38,8 @@ class Reconstruction:
     """What is reconstructed, and how.
 
     Attributes:
-        inputs: one or several videos, photographs, folders of them; or one posed dataset. Kept as a tuple.
+        inputs: videos, photographs, folders of them; or one posed dataset. A path alone or a list is taken
+            too.
         frames: how pictures are taken.
         sfm: how cameras are found.
         capture: how the dataset is read; ``downscale`` None: by the time there is.
@@ -46,7 +47,7 @@ class Reconstruction:
             are given.
     """
 
-    inputs: Path | str | Sequence[Path | str]
+    inputs: tuple[Path, ...]
     frames: FrameOptions = field(default_factory=FrameOptions)
     sfm: SfmConfig = field(default_factory=SfmConfig)
     capture: CaptureOptions = field(default_factory=CaptureOptions)

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from sfumato.capture.order import natural_key
+from sfumato.natural_order import natural_key
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import math
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy as np
 from sfumato.errors import FormatError
 from sfumato.scene.files import values
 from sfumato.scene.files.codec import Codec
+from sfumato.scene.files.ply_checksum import checksum_comment, has_changed
 from sfumato.scene.files.ply_comments import comments_of, read_comments
 from sfumato.scene.files.ply_table import BLOCK_BYTES, Element, check_length, read_columns, read_header
 from sfumato.scene.gaussians import Gaussians
@@ -85,6 +87,8 @@ def load(path: Path) -> Scene:
     }
     filters = np.empty(vertex.count, np.float32) if FILTER in vertex.names else None
     read_columns(header, vertex, targets if filters is None else targets | {FILTER: filters})
+    if has_changed(header):
+        _log.warning("%s is not as it was written: it is damaged, or another program changed it", path)
     if "scale_2" not in vertex.names:
         scales = columns["log_scales"]
         scales[:, 2] = scales[:, :2].min(axis=1) + DISC_LOG_THINNESS
@@ -116,17 +120,24 @@ def save(gaussians: Gaussians, path: Path) -> None:
     rest = [3 * k + channel for channel in range(3) for k in range(1, num_coefficients)]
     names = [*POSITION, *NORMAL, *BASE_COLOUR, *(f"f_rest_{i}" for i in range(len(rest)))]
     names += ["opacity", *SCALE, *ROTATION]
-    header = ["ply", "format binary_little_endian 1.0", *comments_of(metadata_of(gaussians))]
-    header.append(f"element vertex {len(gaussians)}")
+    header = ["ply", "format binary_little_endian 1.0", checksum_comment(0)]
+    header += [*comments_of(metadata_of(gaussians)), f"element vertex {len(gaussians)}"]
     header += [*(f"property float {name}" for name in names), "end_header"]
     block = max(1, BLOCK_BYTES // (4 * len(names)))
+    checksum = 0
     with path.open("wb") as handle:
-        handle.write(("\n".join(header) + "\n").encode("ascii"))
+        head = "\n".join(header) + "\n"
+        handle.write(head.encode("ascii"))
         for start in range(0, len(gaussians), block):
             part = {field: array[start : start + block] for field, array in arrays.items()}
             parts = [part["means"], np.zeros_like(part["means"]), part["sh"][:, :3], part["sh"][:, rest]]
             parts += [part["logit_opacities"], part["log_scales"], part["quats"]]
-            handle.write(np.concatenate(parts, axis=1).astype("<f4", copy=False).tobytes())
+            rows = np.concatenate(parts, axis=1).astype("<f4", copy=False).tobytes()
+            checksum = zlib.crc32(rows, checksum)
+            handle.write(rows)
+        # It was kept room for: as many digits whatever it is.
+        handle.seek(head.index(checksum_comment(0)))
+        handle.write(checksum_comment(checksum).encode("ascii"))
 
 
 CODEC = Codec("ply", (".ply",), recognises, load, save)

@@ -1,0 +1,41 @@
+"""A scene whose file was damaged is not shown as another one without a word."""
+
+import pytest
+from ply_files import random_scene
+
+from sfumato.scene.files import load, save
+
+
+@pytest.fixture
+def path(tmp_path):
+    save(random_scene(300, 1), tmp_path / "scene.ply")
+    return tmp_path / "scene.ply"
+
+
+def test_what_was_written_is_read_without_a_word(path, caplog):
+    load(path)
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.999])
+def test_a_flipped_bit_is_told(path, caplog, share):
+    content = bytearray(path.read_bytes())
+    begin = content.index(b"end_header\n") + len(b"end_header\n")
+    # The lowest bit of a number: it stays finite.
+    content[begin + 4 * int(share * (len(content) - begin) / 4)] ^= 1
+    path.write_bytes(content)
+    load(path)
+    assert "is not as it was written" in caplog.text
+
+
+def test_a_file_of_another_program_has_none(path, caplog):
+    content = path.read_bytes()
+    start = content.index(b"comment crc32")
+    path.write_bytes(content[:start] + content[content.index(b"\n", start) + 1 :])
+    load(path)
+    assert not caplog.records
+
+
+def test_the_same_scene_gives_the_same_bytes(path):
+    save(load(path), path.with_name("again.ply"))
+    assert path.with_name("again.ply").read_bytes() == path.read_bytes()

@@ -45,14 +45,15 @@ def folded(tmp_path_factory):
 
 def test_alike_sides_stay_apart(folded):
     poses, out = folded
-    assert json.loads((out / "sfm.json").read_text())["found_by"].endswith("told apart")
+    said = json.loads((out / "sfm.json").read_text())
+    assert said["found_by"].endswith("told apart") and said["torn_pairs"] == 0
     found = poses_of(dataset(out))
     assert len(found) >= 0.9 * VIEWS
     degrees, shares = pose_errors(found, {name: poses[name] for name in found})
     assert degrees.max() < 2.0 and shares.max() < 0.03
 
 
-def test_without_the_second_look_they_would_be_one(tmp_path, monkeypatch):
+def test_without_the_second_look_they_would_be_one(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(ambiguity, "resolved", lambda model, *rest: (model, False))
     # In this process, as another one would not know of it.
     monkeypatch.setattr(solving, "solve", lambda problem, display: problem.solve(lambda *told: None))
@@ -61,6 +62,8 @@ def test_without_the_second_look_they_would_be_one(tmp_path, monkeypatch):
     found = poses_of(dataset(tmp_path / "out"))
     degrees, _ = pose_errors(found, {name: poses[name] for name in found})
     assert degrees.max() > 60.0
+    torn = json.loads((tmp_path / "out" / "sfm.json").read_text())["torn_pairs"]
+    assert torn > 0 and f"taken for one: {torn} pairs of pictures that follow each other" in caplog.text
 
 
 def test_a_pillar_of_different_sides_is_left_alone(tmp_path):

@@ -119,6 +119,7 @@ def test_the_report_of_a_good_run(solved):
         *("version", "verdict", "against", "pictures", "registered", "registered_share", "points"),
         *("mean_track_length", "mean_reprojection_error_px", "median_triangulation_angle_deg"),
         "arc_deg",
+        "torn_pairs",
         *("found_by", "other_models", "cameras", "missing", "left_out", "world", "seconds", "options"),
         "versions",
     }

@@ -9,7 +9,6 @@ far pairs are true.
 
 from __future__ import annotations
 
-import logging
 import shutil
 import time
 from collections.abc import Iterable, Sequence
@@ -26,8 +25,6 @@ from sfumato.sfm.progress import Report
 
 if TYPE_CHECKING:
     import pycolmap
-
-_log = logging.getLogger("sfumato")
 
 # Matches that make a pair of pictures a witness, and the share of them that must fit a model it agrees with.
 _WITNESS = 25
@@ -63,10 +60,6 @@ def resolved(
     if not before:
         return model, False
     if time.monotonic() + task.took_s > task.until_s:
-        _log.warning(
-            "places that look alike may be taken for one, and there is no time to tell them apart; give more "
-            "--minutes"
-        )
         return model, False
     near = near_pairs(task.database, pictures, _CHAIN_STEPS)
     chains = _mapped(task, folder / "neighbours", report, near)
@@ -82,6 +75,11 @@ def resolved(
     if new is None or new.num_reg_images() < _KEPT_SHARE * model.num_reg_images():
         return model, False
     return (new, True) if tears(new, task, witnesses) < before else (model, False)
+
+
+def torn_pairs(model: pycolmap.Reconstruction, task: Task, pictures: Sequence[Picture]) -> int:
+    """How many pairs of pictures that follow each other a model tears apart: it may be folded."""
+    return tears(model, task, near_pairs(task.database, pictures, _WITNESS_STEPS))
 
 
 def tears(model: pycolmap.Reconstruction, task: Task, witnesses: Iterable[_Ids]) -> int:

@@ -224,7 +224,12 @@ class _Run:
     ) -> SfmResult:
         """Write the dataset and ``sfm.json``, and say what was found."""
         outcome = results.summarised(
-            footage, model, self._database, other_models=found["other_models"], is_given=is_given
+            footage,
+            model,
+            self._database,
+            other_models=found["other_models"],
+            torn_pairs=found.get("torn_pairs", 0),
+            is_given=is_given,
         )
         cameras = report.cameras_of(model)
         placing = results.Placing(upright.IDENTITY, upright.Gravity(None, "given cameras"))
@@ -239,6 +244,7 @@ class _Run:
         self._stages.run("dataset", [placing.similarity.matrix.tolist()], work, made)
         rest = {
             "found_by": found["way"],
+            "torn_pairs": outcome.torn_pairs,
             "other_models": outcome.other_models,
             "cameras": cameras,
             "missing": [{"name": name, "reason": reason} for name, reason in outcome.missing.items()],

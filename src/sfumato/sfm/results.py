@@ -34,6 +34,7 @@ class Outcome:
         against: what speaks against it.
         missing: a likely reason for each picture without a camera, by name, sorted.
         other_models: groups of pictures that do not meet the one that is used.
+        torn_pairs: pairs of pictures that follow each other, match well and yet contradict their cameras.
     """
 
     quality: report.Quality
@@ -41,6 +42,7 @@ class Outcome:
     against: list[str]
     missing: Mapping[str, str]
     other_models: int
+    torn_pairs: int = 0
 
 
 def summarised(
@@ -49,6 +51,7 @@ def summarised(
     database: Path,
     *,
     other_models: int,
+    torn_pairs: int = 0,
     is_given: bool,
 ) -> Outcome:
     """What was found in ``footage``: measured, judged, and why the rest was not."""
@@ -57,7 +60,7 @@ def summarised(
     missing = dict(sorted(report.why_missing(footage, model, database).items()))
     # Some of their pictures may have joined the largest group since.
     other_models = min(other_models, len(missing) // LEAST_PICTURES)
-    return Outcome(quality, verdict, against, missing, other_models)
+    return Outcome(quality, verdict, against, missing, other_models, torn_pairs)
 
 
 @dataclass(frozen=True)
@@ -141,6 +144,12 @@ def say(outcome: Outcome, placing: Placing, seconds: float, display: Display) ->
             "between them, or reconstruct them alone",
             len(outcome.missing),
             "a group" if outcome.other_models == 1 else f"{outcome.other_models} groups",
+        )
+    if outcome.torn_pairs:
+        _log.warning(
+            "places that look alike may be taken for one: %d pairs of pictures that follow each other "
+            "contradict their cameras; use more pictures, closer to each other, or give more --minutes",
+            outcome.torn_pairs,
         )
     display.say(f"verdict: {outcome.verdict}{': ' if outcome.against else ''}{'; '.join(outcome.against)}")
     remark = outcome.quality.remark()

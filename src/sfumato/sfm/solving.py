@@ -74,8 +74,13 @@ class Problem:
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         mapping.write_model(model, self.folder)
-        all_compared = matching.are_all_compared(self.task.database, len(self.pictures))
-        write_json(self.folder / FOUND, {"way": way, "other_models": apart, "all_compared": all_compared})
+        found = {
+            "way": way,
+            "other_models": apart,
+            "all_compared": matching.are_all_compared(self.task.database, len(self.pictures)),
+            "torn_pairs": 0 if self.given else ambiguity.torn_pairs(model, self.task, self.pictures),
+        }
+        write_json(self.folder / FOUND, found)
         shutil.rmtree(self.scratch, ignore_errors=True)
 
     def _mapped(self, tell: Tell) -> tuple[pycolmap.Reconstruction, str, int]:

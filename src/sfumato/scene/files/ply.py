@@ -87,8 +87,6 @@ def load(path: Path) -> Scene:
     }
     filters = np.empty(vertex.count, np.float32) if FILTER in vertex.names else None
     read_columns(header, vertex, targets if filters is None else targets | {FILTER: filters})
-    if has_changed(header):
-        _log.warning("%s is not as it was written: it is damaged, or another program changed it", path)
     if "scale_2" not in vertex.names:
         scales = columns["log_scales"]
         scales[:, 2] = scales[:, :2].min(axis=1) + DISC_LOG_THINNESS
@@ -98,7 +96,10 @@ def load(path: Path) -> Scene:
     columns["logit_opacities"] = columns["logit_opacities"][:, 0]
     columns["sh"] = columns["sh"].reshape(vertex.count, num_coefficients, 3)
     # Scenes of Mip-Splatting are made for its 2D filter, too.
-    return values.scene_of(columns, read_comments(header.comments, antialiased=filters is not None))
+    scene = values.scene_of(columns, read_comments(header.comments, antialiased=filters is not None))
+    if has_changed(header):
+        _log.warning("%s is not as it was written: it is damaged, or another program changed it", path)
+    return scene
 
 
 def save(gaussians: Gaussians, path: Path) -> None:

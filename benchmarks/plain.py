@@ -13,7 +13,7 @@ import numpy as np
 from numba import prange
 
 from sfumato.ops import constants
-from sfumato.ops.tiles import TILE_HEIGHT_PX, TILE_WIDTH_PX
+from sfumato.ops.cpu.raster.tiles import TILE_HEIGHT, TILE_WIDTH
 
 ALPHA_MIN = np.float32(constants.ALPHA_MIN)
 ALPHA_MAX = np.float32(constants.ALPHA_MAX)
@@ -34,12 +34,12 @@ def _span(dy, a, b, c, level):
 @numba.njit(parallel=True, fastmath={"nsz", "arcp", "contract", "afn", "reassoc"}, error_model="numpy")
 def composite(order, pair_rank, tile_starts, mean, conic, opacity, colour, width, height, image):
     """Blend every tile into ``image`` [h, w, 3] over black; returns the pairs blended in each tile."""
-    tiles_x = (width + TILE_WIDTH_PX - 1) // TILE_WIDTH_PX
+    tiles_x = (width + TILE_WIDTH - 1) // TILE_WIDTH
     blended = np.zeros(tile_starts.size - 1, np.int64)
     for tile in prange(tile_starts.size - 1):
-        left, top = tile % tiles_x * TILE_WIDTH_PX, tile // tiles_x * TILE_HEIGHT_PX
-        right, bottom = min(left + TILE_WIDTH_PX, width), min(top + TILE_HEIGHT_PX, height)
-        through = np.ones((TILE_HEIGHT_PX, TILE_WIDTH_PX), np.float32)
+        left, top = tile % tiles_x * TILE_WIDTH, tile // tiles_x * TILE_HEIGHT
+        right, bottom = min(left + TILE_WIDTH, width), min(top + TILE_HEIGHT, height)
+        through = np.ones((TILE_HEIGHT, TILE_WIDTH), np.float32)
         for pair in range(tile_starts[tile], tile_starts[tile + 1]):
             i = order[pair_rank[pair]]
             a, b, c = conic[i, 0], conic[i, 1], conic[i, 2]

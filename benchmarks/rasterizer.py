@@ -53,9 +53,9 @@ def compositing(count: int, seconds: float) -> dict[str, Any]:
     """Seconds of the parts of compositing, and how many lanes and pairs they work on."""
     from plain import composite, count_pairs
 
-    from sfumato.ops.cpu import composite as cpu
-    from sfumato.ops.cpu import splats
-    from sfumato.ops.cpu.tiles import bin_tiles
+    from sfumato.ops.cpu.raster import blend as cpu
+    from sfumato.ops.cpu.raster import splats
+    from sfumato.ops.cpu.raster.tiles import bin_tiles
 
     e = ellipses(count)
     geometry = e["mean"], e["conic"], e["opacity"]

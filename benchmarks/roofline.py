@@ -14,7 +14,7 @@ import numpy as np
 from harness import best_seconds, hand_over, in_process, print_table, save, variants
 from numba import prange
 
-from sfumato.ops.cpu import lanes as ln
+from sfumato.ops.cpu.simd import lanes as ln
 
 # Bytes per thread that fit the first cache, fit the second, and fit none.
 MEMORIES = {"L1": 16 << 10, "L2": 256 << 10, "DRAM": 128 << 20}

@@ -40,7 +40,7 @@ MAY_IMPORT = {
 ONLY_IN = {
     "numba": ("ops/cpu/",),
     "llvmlite": ("ops/cpu/", "machine.py"),
-    "sfumato.ops.cpu": ("ops/", "cli/doctor.py", "train/warm_up.py"),
+    "sfumato.ops.cpu": ("ops/cpu/", "cli/doctor.py", "train/warm_up.py"),
     "sfumato.ops.reference": ("ops/",),
     "tyro": ("cli/",),
     "rich": ("cli/", "display.py"),
@@ -69,7 +69,7 @@ NAMES_CUDA = ("ops/backend.py", "cli/")
 
 MAX_FILE_LINES, MAX_FUNCTION_LINES, MAX_PARAMETERS = 300, 80, 8
 LARGE_FILES = {
-    "src/sfumato/ops/cpu/lanes.py": "one type with its operators; they share their LLVM helpers",
+    "src/sfumato/ops/cpu/simd/lanes.py": "one type with its operators; they share their LLVM helpers",
     "tests/ops/test_agreement.py": "one body of checks for every operation and argument",
     "tests/ops/test_trace.py": "every scene, ray and input that breaks an approximation",
     "tests/render/test_gsplat_api.py": "every argument of one published function",
@@ -82,7 +82,7 @@ MANY_PARAMETERS = {
     "tests/render/gsplat_restatement.py": "the same formulas a second time",
 }
 MODULES_WITHOUT = {
-    "reference": {"tiles": "binning changes no value: it is tested through what is blended"},
+    "reference": {},
     "cpu": {"unscented": "nothing is blended by it, and most of its time is the lens's: plain torch serves"},
 }
 # Looked up by the name of their parameter.
@@ -91,12 +91,7 @@ VAGUE_NAMES = {"utils", "util", "helpers", "misc", "common"}
 HELPERS_OF_OPS = {
     "ops": {"backend", "constants"},
     "reference": {"blending_gradients", "shape_gradients", "parameter_gradients", "ray_gradients"},
-    "cpu": {
-        *("blending", "bundles", "jit", "kernel_cache", "lanes", "splats", "vectors"),
-        *("image_rays", "ray_response", "trace_backward", "trace_gradients", "trace_hits"),
-        *("trace_records", "trace_tiles"),
-        *("bvh", "bvh_order", "free_gather", "free_rays", "free_shade", "lane_search", "ray_walk"),
-    },
+    "cpu": {"arrays", "jit", "kernel_cache"},
 }
 # Words that say that something is not finished, or where a file was written.
 UNWANTED = {
@@ -223,7 +218,7 @@ def test_an_operation_has_one_name_everywhere(backend):
 
     here = operations(PACKAGE / "ops") - set(MODULES_WITHOUT[backend])
     assert operations(PACKAGE / "ops" / backend) == here
-    assert here - {"tiles"} <= {path.stem.removeprefix("test_") for path in (ROOT / "tests/ops").glob("*.py")}
+    assert here <= {path.stem.removeprefix("test_") for path in (ROOT / "tests/ops").glob("*.py")}
 
 
 @pytest.mark.parametrize("settings", ["train/config.py", "render/settings.py"])

@@ -6,8 +6,8 @@ import torch
 from ray_scenes import PARTS, SCENES, generator
 
 from sfumato.ops.constants import ALPHA_MIN
-from sfumato.ops.cpu import bvh
-from sfumato.ops.cpu.bvh_order import middle_of
+from sfumato.ops.cpu.free_trace import tree as bvh
+from sfumato.ops.cpu.free_trace.order import middle_of
 from sfumato.ops.reference import covariance
 
 

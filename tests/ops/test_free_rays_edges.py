@@ -85,7 +85,7 @@ def test_a_hierarchy_serves_many_calls_and_follows_changes():
 
 
 def test_records_that_do_not_fit_at_once_change_nothing(monkeypatch):
-    from sfumato.ops.cpu import trace_rays as kernels
+    from sfumato.ops.cpu.free_trace import batches as kernels
 
     inputs = inputs_of("huge", m=200)
     wanted = gradients(lambda **leaves: trace_rays(**leaves, **LIMITS), inputs)

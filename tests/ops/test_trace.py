@@ -9,7 +9,7 @@ from torch.library import opcheck
 from sfumato import ops
 from sfumato.errors import ShapeError
 from sfumato.ops import reference
-from sfumato.ops.cpu.trace_hits import PART
+from sfumato.ops.cpu.image_trace.hits import PART
 from sfumato.ops.trace import _trace
 
 FORWARD, BACKWARD = 1e-4, 1e-3
@@ -339,7 +339,7 @@ def test_is_registered_as_torch_wants_it():
         inputs[name] for name in ("means", "quats", "scales", "opacities", "colours", "eye", "directions")
     ]
     leaves = [tensor.clone().requires_grad_() for tensor in tensors]
-    opcheck(_trace, (*leaves, none, inputs["background"], none, none, 0.01, 1e10, True))
+    opcheck(_trace, (*leaves, none, inputs["background"], none, none, [0.01, 1e10], True))
 
 
 @pytest.mark.parametrize(

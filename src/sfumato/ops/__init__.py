@@ -6,7 +6,6 @@ from sfumato.ops.composite import composite
 from sfumato.ops.covariance import covariance
 from sfumato.ops.photometric import photometric_loss
 from sfumato.ops.project import Projected, project
-from sfumato.ops.tiles import Tiles, bin_tiles
 from sfumato.ops.trace import Traced, trace
 from sfumato.ops.trace_rays import Hierarchy, trace_rays
 from sfumato.ops.unscented import Unscented, unscented
@@ -14,11 +13,9 @@ from sfumato.ops.unscented import Unscented, unscented
 __all__ = [
     "Hierarchy",
     "Projected",
-    "Tiles",
     "Traced",
     "Unscented",
     "adam_step",
-    "bin_tiles",
     "colour",
     "composite",
     "covariance",

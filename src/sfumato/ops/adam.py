@@ -1,20 +1,15 @@
 """An Adam step over the Gaussians that were seen."""
 
-import math
-
-import numpy as np
 import torch
 from torch import Tensor
 
 from sfumato.checks import check_shapes
 from sfumato.errors import ShapeError
 from sfumato.ops import reference
-from sfumato.ops.backend import as_array, uses_definition
+from sfumato.ops.backend import implementation, uses_definition
 
 
-@torch.library.custom_op(
-    "sfumato::adam_step", mutates_args=("param", "exp_avg", "exp_avg_sq"), device_types="cpu"
-)
+@torch.library.custom_op("sfumato::adam_step", mutates_args=("param", "exp_avg", "exp_avg_sq"))
 def _adam_step(
     param: Tensor,
     grad: Tensor,
@@ -26,16 +21,7 @@ def _adam_step(
     epsilon: float,
     step: int,
 ) -> None:
-    from sfumato.ops.cpu.adam import adam_step
-
-    n = param.shape[0]
-    rows = [t.detach().numpy().reshape(n, -1) for t in (param, exp_avg, exp_avg_sq)]
-    beta1, beta2 = betas
-    adam_step(
-        rows[0], as_array(grad).reshape(n, -1), rows[1], rows[2], as_array(seen),
-        as_array(rates / (1 - beta1**step)), *map(np.float32, (beta1, 1 - beta1, beta2, 1 - beta2, epsilon)),
-        np.float32(1 / math.sqrt(1 - beta2**step)),
-    )  # fmt: skip
+    implementation("adam", param).forward(param, grad, exp_avg, exp_avg_sq, seen, rates, betas, epsilon, step)
 
 
 @_adam_step.register_fake

@@ -1,9 +1,35 @@
-"""Which implementation serves a tensor: the definition in plain torch, or compiled kernels."""
+"""Which implementation serves a tensor: the definition in plain torch, or the kernels of a backend.
+
+Float64 goes to the definitions in ``ops/reference``, on any device. Float32 goes to the backend of the
+tensor's device: a set of operations by name, each with functions on tensors:
+
+* ``forward`` takes what ``ops/NAME.py`` hands on and returns the results. An operation with gradients also
+  returns a list of tensors that its own ``backward`` wants kept; nobody else looks into it.
+* ``backward`` takes the gradients of the results, the results, what was kept and the inputs, or those of
+  these that it needs, and returns the gradients of the inputs.
+* ``kept`` takes the inputs of ``forward`` and makes empty tensors like those it would keep, so that torch
+  can trace the operation; a backend without it cannot be traced.
+
+A backend is a package with a module per operation, which is imported at its first call, or a mapping.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import importlib.util
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from sfumato.errors import ShapeError
+from sfumato.errors import ConfigError, ShapeError
+
+# The operations of each backend, and which backend serves a type of device.
+_OPERATIONS: dict[str, str | Mapping[str, Any]] = {"cpu": "sfumato.ops.cpu"}
+_SERVING = {"cpu": "cpu"}
 
 
 def uses_definition(tensor: Tensor) -> bool:
@@ -14,11 +40,55 @@ def uses_definition(tensor: Tensor) -> bool:
     """
     if tensor.dtype == torch.float64:
         return True
-    if tensor.dtype == torch.float32 and tensor.device.type == "cpu":
+    if tensor.dtype == torch.float32 and tensor.device.type in _SERVING:
         return False
-    raise ShapeError(f"no kernel for {tensor.dtype} on {tensor.device}: use float32 or float64 on the CPU")
+    served = ", ".join(_SERVING)
+    raise ShapeError(
+        f"no kernel for {tensor.dtype} on {tensor.device}: use float32 on {served}, or float64 anywhere"
+    )
 
 
-def as_array(tensor: Tensor):
-    """Contiguous numpy view (or copy) of a CPU tensor, for kernels."""
-    return tensor.detach().contiguous().numpy()
+def implementation(operation: str, tensor: Tensor) -> Any:
+    """The functions of an operation for the device of a float32 tensor.
+
+    Raises:
+        ConfigError: its backend lacks the operation.
+    """
+    return _find(_SERVING[tensor.device.type], operation)
+
+
+@contextlib.contextmanager
+def served_by(
+    name: str, operations: str | Mapping[str, Any] | None = None, device_type: str = "cpu"
+) -> Iterator[None]:
+    """Let a backend serve the tensors of a type of device for a while.
+
+    Args:
+        name: of the backend.
+        operations: of a new backend: a package with a module per operation, or a mapping from names to
+            objects with the functions; None: the backend is known.
+        device_type: as of ``torch.device``.
+    """
+    operations_before, serving_before = dict(_OPERATIONS), dict(_SERVING)
+    if operations is not None:
+        _OPERATIONS[name] = operations
+    _SERVING[device_type] = name
+    _find.cache_clear()
+    try:
+        yield
+    finally:
+        _OPERATIONS.clear(), _OPERATIONS.update(operations_before)
+        _SERVING.clear(), _SERVING.update(serving_before)
+        _find.cache_clear()
+
+
+@functools.cache
+def _find(backend: str, operation: str) -> Any:
+    found = _OPERATIONS[backend]
+    if isinstance(found, str):
+        module = f"{found}.{operation}"
+        if importlib.util.find_spec(module):
+            return importlib.import_module(module)
+    elif operation in found:
+        return found[operation]
+    raise ConfigError(f"the {backend} backend has no operation {operation!r}: use another device, or float64")

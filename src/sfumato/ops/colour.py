@@ -6,18 +6,15 @@ from torch import Tensor
 from sfumato.checks import check_shapes
 from sfumato.errors import ConfigError, ShapeError
 from sfumato.ops import reference
-from sfumato.ops.backend import as_array, uses_definition
+from sfumato.ops.backend import implementation, uses_definition
 from sfumato.ops.reference.colour import FORMS
 
 
-@torch.library.custom_op("sfumato::colour", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("sfumato::colour", mutates_args=())
 def _colour(
     sh: Tensor, means: Tensor, camera_centre: Tensor, degree: int, visible: Tensor, plain_sum: bool
 ) -> Tensor:
-    from sfumato.ops.cpu.colour import OFFSET_AND_FLOOR, colour_forward
-
-    arrays = map(as_array, (sh, means, camera_centre))
-    return torch.from_numpy(colour_forward(*arrays, degree, as_array(visible), *OFFSET_AND_FLOOR[plain_sum]))
+    return implementation("colour", sh).forward(sh, means, camera_centre, degree, visible, plain_sum)
 
 
 @_colour.register_fake
@@ -25,7 +22,7 @@ def _(sh, means, camera_centre, degree, visible, plain_sum):
     return means.new_empty(means.shape)
 
 
-@torch.library.custom_op("sfumato::colour_backward", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("sfumato::colour_backward", mutates_args=())
 def _colour_backward(
     grad: Tensor,
     colours: Tensor,
@@ -36,12 +33,9 @@ def _colour_backward(
     visible: Tensor,
     plain_sum: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    from sfumato.ops.cpu.colour import OFFSET_AND_FLOOR, colour_backward
-
-    arrays = map(as_array, (grad, colours, sh, means, camera_centre))
-    _, floor = OFFSET_AND_FLOOR[plain_sum]
-    grads = colour_backward(*arrays, degree, as_array(visible), floor)
-    return tuple(torch.from_numpy(g) for g in grads)
+    return implementation("colour", sh).backward(
+        grad, colours, sh, means, camera_centre, degree, visible, plain_sum
+    )
 
 
 @_colour_backward.register_fake
@@ -105,7 +99,7 @@ def colour(
     if uses_definition(sh):
         return reference.colour(sh, means, camera_centre, degree, visible, form)
     if visible is None:
-        visible = torch.ones(len(means), dtype=torch.bool)
+        visible = torch.ones(len(means), dtype=torch.bool, device=means.device)
     if form == "sh":
         return _colour(sh, means, camera_centre, degree, visible, False)
     logits = sh[:, 0] if form == "logit" else _colour(sh, means, camera_centre, degree, visible, True)

@@ -6,10 +6,6 @@ ALPHA_MIN = 1.0 / 255.0
 ALPHA_MAX = 0.999
 # What lies behind this transmittance adds less than a fortieth of an 8-bit step.
 TRANSMITTANCE_STOP = 1e-4
-# Tiles of the rasterizer: 64 blocks of 8x4 pixels, so that a 64-bit mask names them all.
-TILE_WIDTH_PX, TILE_HEIGHT_PX = 64, 32
-# What the ray tracer keeps of a Gaussian: float32 numbers besides its channels, and float64 ones.
-TRACE_RECORD, TRACE_FINE = 13, 6
 # Triangles reach this share of themselves over their edges, so that rounding leaves no crack between two.
 MESH_EDGE = 1e-9
 # Low-pass filter of the projection: no ellipse is thinner than about half a pixel (Kerbl et al. 2023).

@@ -5,14 +5,12 @@ from torch import Tensor
 
 from sfumato.checks import check_shapes
 from sfumato.ops import reference
-from sfumato.ops.backend import as_array, uses_definition
+from sfumato.ops.backend import implementation, uses_definition
 
 
-@torch.library.custom_op("sfumato::covariance", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("sfumato::covariance", mutates_args=())
 def _covariance(quats: Tensor, scales: Tensor) -> Tensor:
-    from sfumato.ops.cpu.covariance import covariance_forward
-
-    return torch.from_numpy(covariance_forward(as_array(quats), as_array(scales)))
+    return implementation("covariance", quats).forward(quats, scales)
 
 
 @_covariance.register_fake
@@ -20,12 +18,9 @@ def _(quats, scales):
     return quats.new_empty(quats.shape[0], 6)
 
 
-@torch.library.custom_op("sfumato::covariance_backward", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("sfumato::covariance_backward", mutates_args=())
 def _covariance_backward(grad: Tensor, quats: Tensor, scales: Tensor) -> tuple[Tensor, Tensor]:
-    from sfumato.ops.cpu.covariance import covariance_backward
-
-    grads = covariance_backward(as_array(grad), as_array(quats), as_array(scales))
-    return torch.from_numpy(grads[0]), torch.from_numpy(grads[1])
+    return implementation("covariance", quats).backward(grad, quats, scales)
 
 
 @_covariance_backward.register_fake

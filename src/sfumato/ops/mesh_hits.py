@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from sfumato.checks import check_shapes
 from sfumato.errors import ShapeError
-from sfumato.ops.backend import as_array, uses_definition
+from sfumato.ops.backend import implementation, uses_definition
 from sfumato.ops.reference.mesh_hits import MeshHits
 from sfumato.ops.reference.mesh_hits import mesh_hits as definition
+
+
+@torch.library.custom_op("sfumato::mesh_hits", mutates_args=())
+def _mesh_hits(
+    vertices: Tensor, faces: Tensor, origins: Tensor, directions: Tensor, near: Tensor, far: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    return implementation("mesh_hits", vertices).forward(vertices, faces, origins, directions, near, far)
+
+
+@_mesh_hits.register_fake
+def _(vertices, faces, origins, directions, near, far):
+    m = origins.shape[0]
+    return vertices.new_empty(m), faces.new_empty(m), vertices.new_empty(m, 2)
 
 
 @torch.no_grad()
@@ -51,17 +63,4 @@ def mesh_hits(
         raise ShapeError(f"faces name vertices outside 0 to {len(vertices) - 1}")
     if uses_definition(vertices):
         return definition(vertices, faces, origins, directions, near, far)
-    from sfumato.ops.cpu.mesh_hits import build, first_hits
-
-    m = len(origins)
-    distance, corners = np.full(m, np.inf), np.zeros((m, 2))
-    face = np.full(m, -1, np.int64)
-    if len(faces):
-        tree = build(as_array(vertices), as_array(faces))
-        rays = map(as_array, (origins, directions, near, far))
-        first_hits(tree, *rays, distance, face, corners)
-    return MeshHits(
-        torch.from_numpy(distance).to(vertices),
-        torch.from_numpy(face),
-        torch.from_numpy(corners).to(vertices),
-    )
+    return MeshHits(*_mesh_hits(vertices, faces, origins, directions, near, far))

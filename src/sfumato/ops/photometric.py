@@ -1,41 +1,21 @@
 """The loss between a render and a photograph."""
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from sfumato.checks import check_shapes
 from sfumato.errors import ConfigError
 from sfumato.ops import reference
-from sfumato.ops.backend import as_array, uses_definition
+from sfumato.ops.backend import implementation, uses_definition
 
 PIXEL_LOSSES = ("l1", "mse")
 
 
-@torch.library.custom_op("sfumato::photometric_loss", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("sfumato::photometric_loss", mutates_args=())
 def _photometric_loss(
     image: Tensor, target: Tensor, weight: Tensor, ssim_weight: float, pixel_loss: str
 ) -> tuple[Tensor, Tensor]:
-    from sfumato.ops.cpu import photometric as cpu
-
-    height, width, _ = image.shape
-    x, y, w = (as_array(t) for t in (image, target, weight))
-    x, y = x.reshape(height, -1), y.reshape(height, -1)
-    row_length = cpu.padded_row(width)
-    maps = np.zeros((3, height, row_length), np.float32)
-    ssim = np.zeros((height, row_length), np.float32)
-    spread = np.repeat(w, 3, axis=1) if w.size else None
-    weighted = (x, y) if spread is None else (x * spread, y * spread)
-    cpu.ssim_statistics(*weighted, row_length, maps, ssim)
-    total = 3 * float(w.sum(dtype=np.float64)) if w.size else x.size
-    scale = 1 / total if total > 0 else 0.0
-    gradient, losses = np.empty_like(x), np.empty(height, np.float64)
-    scales = np.float32(ssim_weight * scale), np.float32((1 - ssim_weight) * scale)
-    cpu.photometric_gradient(
-        x, y, w, row_length, maps, ssim, *scales,
-        cpu.ABSOLUTE if pixel_loss == "l1" else cpu.SQUARED, gradient, losses,
-    )  # fmt: skip
-    return image.new_tensor(losses.sum()), torch.from_numpy(gradient.reshape(image.shape))
+    return implementation("photometric", image).forward(image, target, weight, ssim_weight, pixel_loss)
 
 
 @_photometric_loss.register_fake

@@ -2,14 +2,13 @@
 
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from sfumato.checks import check_shapes
 from sfumato.errors import ConfigError
 from sfumato.ops import reference
-from sfumato.ops.backend import as_array, uses_definition
+from sfumato.ops.backend import implementation, uses_definition
 from sfumato.ops.constants import BLUR_PX2, FAR, NEAR
 from sfumato.ops.reference.project import MODELS
 
@@ -32,7 +31,7 @@ class Projected(NamedTuple):
     radius_px: Tensor
 
 
-@torch.library.custom_op("sfumato::project", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("sfumato::project", mutates_args=())
 def _project(
     means: Tensor,
     covariances: Tensor,
@@ -44,15 +43,9 @@ def _project(
     model: str,
     antialiased: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    from sfumato.ops.cpu.project import MODELS as MODEL_NUMBERS
-    from sfumato.ops.cpu.project import project_forward
-
-    near, far, blur_px2, radius_clip = map(np.float32, limits)
-    arrays = project_forward(
-        as_array(means), as_array(covariances), as_array(camera_from_world), as_array(intrinsics),
-        as_array(opacities), *size, near, far, blur_px2, MODEL_NUMBERS[model], radius_clip, antialiased,
-    )  # fmt: skip
-    return tuple(torch.from_numpy(a) for a in arrays)
+    return implementation("project", means).forward(
+        means, covariances, camera_from_world, intrinsics, opacities, size, limits, model, antialiased
+    )
 
 
 @_project.register_fake
@@ -67,49 +60,39 @@ def _(means, covariances, camera_from_world, intrinsics, opacities, size, limits
     )
 
 
-@torch.library.custom_op("sfumato::project_backward", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("sfumato::project_backward", mutates_args=())
 def _project_backward(
     grads: list[Tensor],
-    means: Tensor,
-    covariances: Tensor,
-    camera_from_world: Tensor,
-    intrinsics: Tensor,
-    conic: Tensor,
-    compensation: Tensor,
-    radius_px: Tensor,
+    outputs: list[Tensor],
+    inputs: list[Tensor],
     size: list[int],
     blur_px2: float,
     model: str,
     want_pose: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    from sfumato.ops.cpu.project import MODELS as MODEL_NUMBERS
-    from sfumato.ops.cpu.project import project_backward
-
-    arrays = project_backward(
-        *map(as_array, grads), as_array(means), as_array(covariances), as_array(camera_from_world),
-        as_array(intrinsics), as_array(conic), as_array(compensation), as_array(radius_px),
-        size[0], size[1], np.float32(blur_px2), MODEL_NUMBERS[model], want_pose,
-    )  # fmt: skip
-    return tuple(torch.from_numpy(a) for a in arrays)
+    return implementation("project", inputs[0]).backward(
+        grads, outputs, inputs, size, blur_px2, model, want_pose
+    )
 
 
 @_project_backward.register_fake
-def _(grads, means, covariances, camera_from_world, intrinsics, conic, compensation, radius_px, *rest):
-    return torch.empty_like(means), torch.empty_like(covariances), torch.empty_like(camera_from_world)
+def _(grads, outputs, inputs, size, blur_px2, model, want_pose):
+    return tuple(map(torch.empty_like, inputs[:3]))
 
 
 def _setup(ctx, inputs, output):
     means, covariances, camera_from_world, intrinsics, _, size, limits, model, _ = inputs
     _, conic, _, compensation, radius_px = output
     ctx.mark_non_differentiable(radius_px)
-    ctx.save_for_backward(means, covariances, camera_from_world, intrinsics, conic, compensation, radius_px)
+    ctx.save_for_backward(conic, compensation, radius_px, means, covariances, camera_from_world, intrinsics)
     ctx.size, ctx.blur_px2, ctx.model = size, limits[2], model
 
 
 def _backward(ctx, *grads):
     want_pose = ctx.needs_input_grad[2]
+    outputs, inputs = ctx.saved_tensors[:3], ctx.saved_tensors[3:]
     means, covariances, pose = _project_backward(
-        list(grads[:4]), *ctx.saved_tensors, ctx.size, ctx.blur_px2, ctx.model, want_pose
+        list(grads[:4]), list(outputs), list(inputs), ctx.size, ctx.blur_px2, ctx.model, want_pose
     )
     return means, covariances, pose if want_pose else None, None, None, None, None, None, None
 

@@ -2,14 +2,12 @@
 
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from sfumato.checks import check_shapes
 from sfumato.ops import reference
-from sfumato.ops.backend import as_array, uses_definition
-from sfumato.ops.constants import TRACE_FINE, TRACE_RECORD
+from sfumato.ops.backend import implementation, uses_definition
 
 
 class Traced(NamedTuple):
@@ -28,12 +26,7 @@ class Traced(NamedTuple):
     visible: Tensor
 
 
-def _when(holds) -> tuple:
-    """What tells a kernel at compile time whether something holds."""
-    return (0,) if holds else ()
-
-
-@torch.library.custom_op("sfumato::trace", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("sfumato::trace", mutates_args=())
 def _trace(
     means: Tensor,
     quats: Tensor,
@@ -46,127 +39,52 @@ def _trace(
     background: Tensor,
     absgrad_probe: Tensor,
     depths: Tensor,
-    near: float,
-    far: float,
+    limits: list[float],
     distances: bool,
-) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
-    from sfumato.ops.cpu.image_rays import PARTS, image_rays
-    from sfumato.ops.cpu.trace import trace_forward
-    from sfumato.ops.cpu.trace_records import trace_records
-    from sfumato.ops.cpu.trace_tiles import bin_rays
-
-    exact = depths.numel() == 0
-    # One order for all is a rasterizer's, for which thousandths of a pixel are fine enough.
-    planes, begins, middles, *boxes, view, extent, reach = image_rays(
-        as_array(directions), as_array(offsets), PARTS if exact else 1
-    )
-    records, fine, away = trace_records(
-        *map(as_array, (means, quats, scales, opacities, colours, eye)), reach, view
-    )
-    if not exact:
-        away = np.where(np.isfinite(away), as_array(depths), np.inf).astype(np.float32)
-    moving = _when(begins.size)
-    binned = bin_rays(moving, records, away, *boxes, extent, far)
-    order, _, _, pair_rank, pair_mask, tile_starts = binned
-    height, width, d = *directions.shape[:2], colours.shape[1]
-    image = np.empty((height, width, d), np.float32)
-    alpha = np.empty((height, width), np.float32)
-    distance = np.empty((height, width) if distances else (0, 0), np.float32)
-    counted = np.zeros_like(pair_mask)
-    trace_forward(
-        (0,) * d, moving, _when(exact), _when(distances), records, fine, as_array(background),
-        planes, begins, middles, np.float32(near), np.float32(far), order, pair_rank, pair_mask, tile_starts,
-        image, alpha, distance, counted,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, list[Tensor]]:
+    return implementation("trace", means).forward(
+        means, quats, scales, opacities, colours, eye, directions, offsets, background, depths, limits,
+        distances,
     )  # fmt: skip
-    binned = (*binned[:4], counted, tile_starts)
-    kept = [*binned, records, fine, planes, begins, middles]
-    kept = [torch.from_numpy(a.view(np.int64) if a.dtype == np.uint64 else a) for a in kept]
-    return *map(torch.from_numpy, (image, alpha, distance)), kept
 
 
 @_trace.register_fake
-def _(means, quats, scales, opacities, colours, eye, directions, offsets, background, probe, depths, *limits):
-    from sfumato.ops.cpu.image_rays import BLOCKS, LANES, PARTS, TILE_HEIGHT, TILE_WIDTH
-
-    *_, distances = limits
-    sizes = torch.library.get_ctx()
-    visible, slots, pairs = (sizes.new_dynamic_size() for _ in range(3))
+def _(means, quats, scales, opacities, colours, eye, directions, offsets, background, _probe, *rest):
+    depths, limits, distances = rest
+    kept = implementation("trace", means).kept(
+        means, quats, scales, opacities, colours, eye, directions, offsets, background, depths, limits,
+        distances,
+    )  # fmt: skip
     height, width = directions.shape[:2]
-    tiles = -(-width // TILE_WIDTH) * -(-height // TILE_HEIGHT)
-    lengths = (visible, visible + 1, slots, pairs, pairs, tiles + 1)
-    dtypes = (torch.int32, torch.int64, torch.int64, torch.int32, torch.int64, torch.int64)
-    kept = [means.new_empty(n, dtype=t) for n, t in zip(lengths, dtypes, strict=True)]
-    n, d = colours.shape
-    planes, moving = (tiles, BLOCKS, 3, LANES), offsets.numel() > 0
-    kept += [means.new_empty(n, TRACE_RECORD + d), means.new_empty(n, TRACE_FINE, dtype=torch.float64)]
-    kept += [means.new_empty(planes), means.new_empty(planes if moving else (0, 0, 0, 0))]
-    parts = 1 if depths.numel() > 0 else PARTS
-    kept.append(means.new_empty(*planes[:2], parts, 3, dtype=torch.float64))
+    image, alpha = means.new_empty(height, width, colours.shape[1]), means.new_empty(height, width)
     distance = means.new_empty((height, width) if distances else (0, 0))
-    return means.new_empty(height, width, d), means.new_empty(height, width), distance, kept
+    return image, alpha, distance, means.new_empty(len(means), dtype=torch.bool), kept
 
 
-@torch.library.custom_op("sfumato::trace_backward", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("sfumato::trace_backward", mutates_args=())
 def _trace_backward(
-    grad_image: Tensor,
-    grad_alpha: Tensor,
-    grad_distance: Tensor,
-    image: Tensor,
-    alpha: Tensor,
-    distance: Tensor,
-    background: Tensor,
-    scene: list[Tensor],
+    grads: list[Tensor],
+    outputs: list[Tensor],
     kept: list[Tensor],
-    near: float,
-    far: float,
+    shape: list[Tensor],
+    colours: Tensor,
+    background: Tensor,
+    limits: list[float],
     exact: bool,
     turning: bool,
     absolute: bool,
 ) -> list[Tensor]:
-    from sfumato.ops.cpu.trace_backward import trace_backward
-    from sfumato.ops.cpu.trace_gradients import sums_layout, trace_gradients
-
-    _, quats, scales, opacities, colours = scene
-    order, starts, slot_pair, pair_rank, pair_mask, tile_starts, *seen = map(as_array, kept)
-    records, fine, planes, begins, middles = seen
-    d, (height, width) = colours.shape[1], alpha.shape
-    columns, row = sums_layout(d, absolute)
-    moving, deep = _when(begins.size), _when(grad_distance.any())
-    sums = np.zeros((pair_rank.size, row), np.float32)
-    grad_rays = np.zeros((height, width, 6) if turning else (0, 0, 6), np.float32)
-    trace_backward(
-        (0,) * d, moving, _when(exact), deep, _when(turning), _when(absolute),
-        records, fine, planes, begins, middles, np.float32(near), np.float32(far),
-        order, pair_rank, pair_mask.view(np.uint64), tile_starts,
-        as_array(image), *map(as_array, (alpha[..., None], distance[..., None], background, grad_image)),
-        *map(as_array, (grad_alpha[..., None], grad_distance[..., None])),
-        sums, grad_rays,
-    )  # fmt: skip
-    shape = map(as_array, (quats, scales, opacities))
-    found = trace_gradients(order, starts, slot_pair, sums, columns, records, fine, *shape, d)
-    return [*map(torch.from_numpy, found), torch.from_numpy(grad_rays)]
+    return implementation("trace", colours).backward(
+        grads, outputs, kept, shape, colours, background, limits, exact, turning, absolute
+    )
 
 
 @_trace_backward.register_fake
-def _(
-    grad_image,
-    grad_alpha,
-    grad_distance,
-    image,
-    alpha,
-    distance,
-    background,
-    scene,
-    kept,
-    near,
-    far,
-    exact,
-    turning,
-    absolute,
-):
-    rays = (*grad_alpha.shape, 6) if turning else (0, 0, 6)
-    found = (torch.empty_like(t) for t in scene)
-    return [*found, grad_alpha.new_empty(len(scene[0])), grad_alpha.new_empty(rays)]
+def _(grads, outputs, kept, shape, colours, background, limits, exact, turning, absolute):
+    quats, scales, opacities = shape
+    rays = (*grads[1].shape, 6) if turning else (0, 0, 6)
+    found = (torch.empty_like(t) for t in (scales, quats, scales, opacities, colours, opacities))
+    return [*found, opacities.new_empty(rays)]
 
 
 def _before_normalisation(grad: Tensor, directions: Tensor) -> Tensor:
@@ -178,27 +96,28 @@ def _before_normalisation(grad: Tensor, directions: Tensor) -> Tensor:
 
 
 def _setup(ctx, inputs, output):
-    *tensors, background, absgrad_probe, depths, ctx.near, ctx.far, _ = inputs
-    image, alpha, distance, kept = output
+    *tensors, background, absgrad_probe, depths, ctx.limits, _ = inputs
+    *outputs, visible, kept = output
     ctx.absolute, ctx.exact = absgrad_probe.numel() > 0, depths.numel() == 0
-    ctx.mark_non_differentiable(*kept)
-    ctx.save_for_backward(image, alpha, distance, background, *tensors, *kept)
+    ctx.mark_non_differentiable(visible, *kept)
+    ctx.save_for_backward(*outputs, background, *tensors, *kept)
 
 
-def _backward(ctx, grad_image, grad_alpha, grad_distance, _):
-    image, alpha, distance, background, *rest = ctx.saved_tensors
-    inputs, kept = rest[:8], rest[8:]
-    turning = any(ctx.needs_input_grad[6:8])
+def _backward(ctx, grad_image, grad_alpha, grad_distance, *_):
+    outputs, (background, *rest) = ctx.saved_tensors[:3], ctx.saved_tensors[3:]
+    (_, *shape, colours, _, directions, offsets), kept = rest[:8], rest[8:]
+    wanted = ctx.needs_input_grad
     *scene, steepness, grad_rays = _trace_backward(
-        grad_image, grad_alpha, grad_distance, image, alpha, distance, background, inputs[:5], kept,
-        ctx.near, ctx.far, ctx.exact, turning, ctx.absolute,
+        [grad_image, grad_alpha, grad_distance], list(outputs), kept, shape, colours, background, ctx.limits,
+        ctx.exact, wanted[6] or wanted[7], ctx.absolute,
     )  # fmt: skip
-    to_background = ((1 - alpha)[..., None] * grad_image).sum((0, 1)) if ctx.needs_input_grad[8] else None
-    grad_eye = -scene[0].sum(0) if ctx.needs_input_grad[5] else None
-    to_directions = _before_normalisation(grad_rays[..., :3], inputs[6]) if ctx.needs_input_grad[6] else None
-    to_offsets = grad_rays[..., 3:] if ctx.needs_input_grad[7] and inputs[7].numel() else None
+    alpha = outputs[1]
+    to_background = ((1 - alpha)[..., None] * grad_image).sum((0, 1)) if wanted[8] else None
+    grad_eye = -scene[0].sum(0) if wanted[5] else None
+    to_directions = _before_normalisation(grad_rays[..., :3], directions) if wanted[6] else None
+    to_offsets = grad_rays[..., 3:] if wanted[7] and offsets.numel() else None
     grad_probe = steepness if ctx.absolute else None
-    return *scene, grad_eye, to_directions, to_offsets, to_background, grad_probe, None, None, None, None
+    return *scene, grad_eye, to_directions, to_offsets, to_background, grad_probe, None, None, None
 
 
 _trace.register_autograd(_backward, setup_context=_setup)
@@ -284,11 +203,8 @@ def trace(
     offsets = means.new_empty(0) if offsets is None else offsets
     depths = means.new_empty(0) if depths is None else depths.detach()
     probe = means.new_empty(0) if absgrad_probe is None else absgrad_probe
-    image, alpha, distance, kept = _trace(
+    image, alpha, distance, visible, _ = _trace(
         means, quats, scales, opacities, colours, eye, directions, offsets, background, probe, depths,
-        near, far, distances,
+        [near, far], distances,
     )  # fmt: skip
-    order, pair_rank = kept[0], kept[3]
-    visible = torch.zeros(len(means), dtype=torch.bool)
-    visible.index_fill_(0, order.index_select(0, pair_rank).long(), True)
     return Traced(image, alpha, distance if distances else None, visible)

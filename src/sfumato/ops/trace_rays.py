@@ -9,36 +9,28 @@ from torch import Tensor
 
 from sfumato.checks import check_shapes
 from sfumato.errors import ConfigError, ShapeError
-from sfumato.ops.backend import as_array, uses_definition
+from sfumato.ops.backend import implementation, uses_definition
 from sfumato.ops.reference.trace_rays import trace_rays as definition
 
-# Gaussians of a leaf, and children of a node, of the hierarchy.
-_FAN = 16
 
-
-@torch.library.custom_op("sfumato::hierarchy", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("sfumato::hierarchy", mutates_args=())
 def _hierarchy(means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor) -> list[Tensor]:
-    from sfumato.ops.cpu.bvh import build
-
-    return [torch.from_numpy(a) for a in build(*map(as_array, (means, quats, scales, opacities)))]
+    return implementation("trace_rays", means).build(means, quats, scales, opacities)
 
 
 @_hierarchy.register_fake
 def _(means, quats, scales, opacities):
-    leaves = max(1, -(-means.shape[0] // _FAN))
-    levels = [-(-leaves // _FAN)]
-    while levels[-1] > 1:
-        levels.append(-(-levels[-1] // _FAN))
-    nodes = sum(levels)
-    return [
-        means.new_empty(leaves * _FAN, dtype=torch.int32),
-        means.new_empty(nodes * 6 * _FAN),
-        means.new_empty(nodes, dtype=torch.int32),
-        means.new_empty(len(levels) + 1, dtype=torch.int64),
-        means.new_empty(leaves, 3),
-        means.new_empty(leaves * 16 * _FAN),
-        means.new_empty(leaves * _FAN, 16, dtype=torch.float64),
-    ]
+    return implementation("trace_rays", means).empty_tree(means)
+
+
+@torch.library.custom_op("sfumato::hierarchy_refit", mutates_args=("tree",))
+def _refit(tree: list[Tensor], means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor) -> None:
+    implementation("trace_rays", means).refit(tree, means, quats, scales, opacities)
+
+
+@_refit.register_fake
+def _(tree, means, quats, scales, opacities):
+    return None
 
 
 @dataclass(frozen=True)
@@ -49,7 +41,7 @@ class Hierarchy:
     whenever the Gaussians change. Built anew it may be faster to trace, but gives the same picture.
 
     Attributes:
-        arrays: of ops.cpu.bvh.Tree; none where the Gaussians are float64, whose definition needs no tree.
+        arrays: the backend's own; none where the Gaussians are float64, whose definition needs no tree.
         count: n.
     """
 
@@ -81,12 +73,10 @@ class Hierarchy:
         Raises:
             ShapeError: a tensor has another shape, dtype or device, or n is another than at the building.
         """
-        from sfumato.ops.cpu.bvh import Tree, refit
-
         gaussians = _checked(means, quats, scales, opacities)
         self.check_count(means)
         if not uses_definition(means):
-            refit(Tree(*map(as_array, self.arrays)), *map(as_array, gaussians))
+            _refit(self.arrays, *gaussians)
 
     def check_count(self, means: Tensor) -> None:
         """Refuse Gaussians that the tree was not built of.
@@ -116,7 +106,7 @@ def _checked(means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor) ->
     return [tensor.detach() for tensor in (means, quats, scales, opacities)]
 
 
-@torch.library.custom_op("sfumato::trace_rays", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("sfumato::trace_rays", mutates_args=())
 def _trace_rays(
     means: Tensor,
     quats: Tensor,
@@ -129,62 +119,56 @@ def _trace_rays(
     tree: list[Tensor],
     limits: Tensor,
     degree: int,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    from sfumato.ops.cpu.bvh import Tree
-    from sfumato.ops.cpu.trace_rays import trace_rays_forward
-
-    found = trace_rays_forward(
-        Tree(*map(as_array, tree)), as_array(means), as_array(features), degree,
-        (as_array(origins), as_array(directions)), as_array(background), as_array(limits),
-    )  # fmt: skip
-    return tuple(map(torch.from_numpy, found))
+) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
+    return implementation("trace_rays", means).forward(
+        means, features, origins, directions, background, tree, limits, degree
+    )
 
 
 @_trace_rays.register_fake
 def _(means, quats, scales, opacities, features, origins, directions, background, tree, limits, degree):
     m = origins.shape[0]
-    alpha, distance = means.new_empty(m), means.new_empty(m)
-    return means.new_empty(m, background.shape[0]), alpha, distance, means.new_empty(m, dtype=torch.int32)
+    kept = implementation("trace_rays", means).kept(
+        means, features, origins, directions, background, tree, limits, degree
+    )
+    return means.new_empty(m, background.shape[0]), means.new_empty(m), means.new_empty(m), kept
 
 
-@torch.library.custom_op("sfumato::trace_rays_backward", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("sfumato::trace_rays_backward", mutates_args=())
 def _trace_rays_backward(
     grads: list[Tensor],
     outputs: list[Tensor],
+    kept: list[Tensor],
     inputs: list[Tensor],
     tree: list[Tensor],
     limits: Tensor,
     degree: int,
     with_rays: bool,
 ) -> list[Tensor]:
-    from sfumato.ops.cpu.bvh import Tree
-    from sfumato.ops.cpu.trace_rays import trace_rays_backward
-
-    means, quats, scales, _, features, *rays = map(as_array, inputs)
-    found = trace_rays_backward(
-        Tree(*map(as_array, tree)), (means, quats, scales), features, degree, rays, as_array(limits),
-        [as_array(t) for t in outputs], [as_array(t) for t in grads], with_rays,
-    )  # fmt: skip
-    return [torch.from_numpy(a) for a in found]
+    return implementation("trace_rays", inputs[0]).backward(
+        grads, outputs, kept, inputs, tree, limits, degree, with_rays
+    )
 
 
 @_trace_rays_backward.register_fake
-def _(grads, outputs, inputs, tree, limits, degree, with_rays):
+def _(grads, outputs, kept, inputs, tree, limits, degree, with_rays):
     return [*map(torch.empty_like, inputs), grads[0].new_empty(grads[0].shape[1])]
 
 
 def _setup(ctx, inputs, output):
     *tensors, _, tree, limits, ctx.degree = inputs
-    ctx.mark_non_differentiable(output[3])
-    ctx.save_for_backward(*output, *tensors, limits, *tree)
+    *outputs, kept = output
+    ctx.mark_non_differentiable(*kept)
+    ctx.num_kept = len(kept)
+    ctx.save_for_backward(*outputs, *tensors, limits, *kept, *tree)
 
 
 def _backward(ctx, *grads):
-    outputs, inputs = ctx.saved_tensors[:4], ctx.saved_tensors[4:11]
-    limits, *tree = ctx.saved_tensors[11:]
+    outputs, inputs, limits = ctx.saved_tensors[:3], ctx.saved_tensors[3:10], ctx.saved_tensors[10]
+    kept, tree = ctx.saved_tensors[11 : 11 + ctx.num_kept], ctx.saved_tensors[11 + ctx.num_kept :]
     with_rays = any(ctx.needs_input_grad[5:7])
     found = _trace_rays_backward(
-        list(grads[:3]), list(outputs), list(inputs), tree, limits, ctx.degree, with_rays
+        list(grads[:3]), list(outputs), list(kept), list(inputs), list(tree), limits, ctx.degree, with_rays
     )
     return *found, [None] * len(tree), None, None
 
@@ -274,5 +258,5 @@ def trace_rays(
         features = features[:, None]
     return _trace_rays(
         means, quats, scales, opacities, features, origins, directions, background, tree.arrays,
-        _limits(near, far), -1 if degree is None else degree,
+        _limits(near, far).to(means.device), -1 if degree is None else degree,
     )[:3]  # fmt: skip

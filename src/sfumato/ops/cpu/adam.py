@@ -1,8 +1,11 @@
 """Adam over the rows that were seen, in one pass over memory."""
 
+import math
+
 import numpy as np
 from numba import prange
 
+from sfumato.ops.cpu.arrays import as_array
 from sfumato.ops.cpu.jit import kernel
 
 
@@ -27,3 +30,15 @@ def adam_step(
             exp_avg[i, k] = first
             exp_avg_sq[i, k] = second
             param[i, k] -= rates[k] * first / (np.sqrt(second) * root_correction + epsilon)
+
+
+def forward(param, grad, exp_avg, exp_avg_sq, seen, rates, betas, epsilon, step):
+    """See sfumato.ops.adam_step; changes the parameter and its running means in place."""
+    n = param.shape[0]
+    rows = [t.detach().numpy().reshape(n, -1) for t in (param, exp_avg, exp_avg_sq)]
+    beta1, beta2 = betas
+    adam_step(
+        rows[0], as_array(grad).reshape(n, -1), rows[1], rows[2], as_array(seen),
+        as_array(rates / (1 - beta1**step)), *map(np.float32, (beta1, 1 - beta1, beta2, 1 - beta2, epsilon)),
+        np.float32(1 / math.sqrt(1 - beta2**step)),
+    )  # fmt: skip

@@ -1,9 +1,11 @@
 """Spherical harmonics to colours, and the gradient."""
 
 import numpy as np
+import torch
 from numba import prange
 
 from sfumato.maths import sh as definition
+from sfumato.ops.cpu.arrays import as_array, as_tensors
 from sfumato.ops.cpu.jit import kernel, scalar
 
 _C0, _C1 = np.float32(definition.SH_C0), np.float32(definition.SH_C1)
@@ -17,7 +19,7 @@ _THREE, _FIVE, _SIX, _TEN = np.float32(3.0), np.float32(5.0), np.float32(6.0), n
 _FIFTEEN = np.float32(15.0)
 _CHUNK = 256
 # What is added to the sum and what it is cut off at: for colours, and for the plain sum.
-OFFSET_AND_FLOOR = ((_HALF, _ZERO), (_ZERO, np.float32(-np.inf)))
+_OFFSET_AND_FLOOR = ((_HALF, _ZERO), (_ZERO, np.float32(-np.inf)))
 
 
 @scalar
@@ -128,3 +130,17 @@ def colour_backward(grad, colours, sh, means, centre, degree, visible, floor):
             value += centre_sums[chunk, k]
         grad_centre[k] = value
     return grad_sh, grad_means, grad_centre
+
+
+def forward(sh, means, camera_centre, degree, visible, plain_sum):
+    """See sfumato.ops.colour; ``plain_sum``: without the offset and the floor of colours."""
+    arrays = map(as_array, (sh, means, camera_centre))
+    offset, floor = _OFFSET_AND_FLOOR[plain_sum]
+    return torch.from_numpy(colour_forward(*arrays, degree, as_array(visible), offset, floor))
+
+
+def backward(grad, colours, sh, means, camera_centre, degree, visible, plain_sum):
+    """Gradients to the coefficients, the means and the camera's centre."""
+    arrays = map(as_array, (grad, colours, sh, means, camera_centre))
+    _, floor = _OFFSET_AND_FLOOR[plain_sum]
+    return tuple(as_tensors(colour_backward(*arrays, degree, as_array(visible), floor)))

@@ -1,202 +1,76 @@
-"""Front-to-back blending of sorted Gaussians, and its gradient, a block of pixels at a time.
-
-One tile is one task. Its block masks become one list of pairs a block; a block's transmittance
-and colours then stay in registers while its Gaussians pass. The gradient runs front to back as
-well (S_n = C - sum_{m<=n} c_m alpha_m T_m), repeating the same decisions bit for bit, so nothing
-is stored per pixel but the image. Sums over a tile's pixels go to a row of their own per
-(Gaussian, tile) pair and are gathered afterwards (see splats).
-"""
+"""Front-to-back blending of ellipses: binned into tiles, then blended some channels at a time."""
 
 import numpy as np
-from numba import prange
+import torch
 
-from sfumato.ops.cpu import bundles
-from sfumato.ops.cpu import lanes as ln
-from sfumato.ops.cpu.blending import ALPHA_MAX, LOG2_ALPHA_MIN, STRIPS, blend
-from sfumato.ops.cpu.jit import REGISTER_LANES, lane_function, lane_kernel
-from sfumato.ops.cpu.splats import CHANNELS, LOG2_OPACITY, A, B, C, X, Y, copy_records, list_blocks
-from sfumato.ops.cpu.tiles import (
-    BLOCK_COLUMNS,
-    BLOCK_HEIGHT,
-    BLOCK_WIDTH,
-    BLOCKS,
-    TILE_HEIGHT,
-    TILE_WIDTH,
-)
+from sfumato.ops.cpu.arrays import as_array, as_tensors
+from sfumato.ops.cpu.raster.blend import composite_backward, composite_forward
+from sfumato.ops.cpu.raster.splats import gather_gradients, splat_records, sums_layout
+from sfumato.ops.cpu.raster.tiles import TILE_HEIGHT, TILE_WIDTH, Tiles, bin_tiles, empty_tiles
 
-FORWARD_LANES = BLOCK_WIDTH * BLOCK_HEIGHT
-# Blocks, one above the other, that the gradient takes together: as many pixels as four registers
-# hold. Fewer waste the sums over lanes, more the registers: either costs a third of the speed.
-_BACKWARD_BLOCKS = 4 * REGISTER_LANES // FORWARD_LANES
-BACKWARD_HEIGHT = _BACKWARD_BLOCKS * BLOCK_HEIGHT
-BACKWARD_LANES = BLOCK_WIDTH * BACKWARD_HEIGHT
-# What depends on a pixel's column alone is kept for the rows that fill one register.
-_ROWS_LANES = REGISTER_LANES
-_LANE_X, _LANE_Y = ln.lane_offsets(BACKWARD_LANES, BLOCK_WIDTH)
-
-_ZERO, _ONE = np.float32(0.0), np.float32(1.0)
+# Channels blended in one pass: more would not fit the registers.
+CHANNELS_AT_ONCE = 4
 
 
-@lane_function
-def _exponent(lanes, flat, at, x, y):
-    """(dx of two rows, dy, log2 of alpha before its clamp) of a block's pixels for the record at ``at``.
+def forward(mean_px, conic, opacities, colours, depth, radius_px, background, size):
+    """See sfumato.ops.composite; ``size`` is width and height."""
+    width, height = size
+    geometry = [as_array(t) for t in (mean_px, conic, opacities)]
+    tiles = bin_tiles(*geometry, as_array(depth), as_array(radius_px), width, height)
+    alpha, parts = np.empty((height, width), np.float32), []
+    for group in _channel_groups(colours.shape[1]):
+        channels = (0,) * (group.stop - group.start)
+        records = splat_records(tiles.order, *geometry, as_array(colours[:, group]))
+        part = np.empty((height, width, len(channels)), np.float32)
+        composite_forward(
+            channels, records, as_array(background[group]), tiles.pair_rank, tiles.pair_mask,
+            tiles.tile_starts, width, height, part, alpha,
+        )  # fmt: skip
+        parts.append(part)
+    image = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
+    return torch.from_numpy(image), torch.from_numpy(alpha), as_tensors(tiles)
 
-    What depends on the column alone is made once for all rows.
+
+def kept(mean_px, conic, opacities, colours, depth, radius_px, background, size):
+    """Tiles, in empty tensors."""
+    width, height = size
+    return empty_tiles(mean_px, -(-width // TILE_WIDTH) * -(-height // TILE_HEIGHT))
+
+
+def backward(grads, outputs, kept, inputs, absolute):
+    """Gradients to the centres, their absolute values, the conics, the opacities and the colours.
+
+    ``inputs`` are mean_px, conic, opacities and colours.
     """
-    dx = x - flat[at + X]
-    dy = y - flat[at + Y]
-    of_column = flat[at + LOG2_OPACITY] - dx * dx * flat[at + A]
-    slope = ln.repeated(lanes, dx * flat[at + B]) + dy * flat[at + C]
-    return dx, dy, ln.repeated(lanes, of_column) - dy * slope
+    tiles, (grad_image, grad_alpha), (image, alpha) = Tiles.of(kept), grads, outputs
+    mean_px, conic, opacities, colours = inputs
+    geometry = [as_array(t) for t in (mean_px, conic, opacities)]
+    n, d = colours.shape
+    shapes = ((n, 2), (n, 2) if absolute else (0, 2), (n, 3), (n,))
+    totals, grad_colours = [np.zeros(s, np.float32) for s in shapes], []
+    # Absolute values of partial gradients do not add up: they take all channels in one pass.
+    for k, group in enumerate([slice(0, d)] if absolute else _channel_groups(d)):
+        channels = (0,) * (group.stop - group.start)
+        # The gradient of alpha belongs to all channels together: the first pass carries it.
+        to_image = as_array(grad_image[:, :, group])
+        to_alpha = as_array(grad_alpha if k == 0 else torch.zeros_like(grad_alpha))[..., None]
+        remaining = (grad_image[:, :, group] * image[:, :, group]).sum(-1, keepdim=True)
+        remaining = as_array(remaining) + to_alpha * as_array(alpha)[..., None]
+        columns, row = sums_layout(len(channels), absolute)
+        sums = np.zeros((tiles.pair_rank.size, row), np.float32)
+        records = splat_records(tiles.order, *geometry, as_array(colours[:, group]))
+        composite_backward(
+            channels, (0, 0) if absolute else (), records, remaining, to_image, to_alpha,
+            tiles.pair_rank, tiles.pair_mask, tiles.tile_starts, sums,
+        )  # fmt: skip
+        found = [np.zeros(s, np.float32) for s in (*shapes, (n, len(channels)))]
+        gather_gradients(
+            tiles.order, tiles.slot_starts, tiles.slot_pair, sums, columns, geometry[1], geometry[2], *found
+        )
+        totals = found[:4] if k == 0 else [a + b for a, b in zip(totals, found, strict=False)]
+        grad_colours.append(found[4])
+    return tuple(as_tensors([*totals, np.concatenate(grad_colours, axis=1)]))
 
 
-@lane_function
-def _start(x, y, width, height):
-    """Transmittance at the pixel centres: 1 inside the image, stopped (negative) outside."""
-    inside = (x < np.float32(width)) & (y < np.float32(height))
-    return ln.select(inside, x * _ZERO + _ONE, -_ONE)
-
-
-@lane_kernel
-def composite_forward(
-    channels, records, background, pair_rank, pair_mask, tile_starts, width, height, image, alpha
-):
-    """Blend every tile.
-
-    Args:
-        channels: tuple whose length is d, fixed at compile time.
-        records: [m, 6 + d] from splat_records.
-        background: [d].
-        pair_rank, pair_mask, tile_starts: from bin_tiles.
-        image, alpha: [h, w, d] and [h, w] float32, written.
-    """
-    tiles_x = (width + TILE_WIDTH - 1) // TILE_WIDTH
-    stride, d = records.shape[1], len(channels)
-    num_tiles = tile_starts.size - 1
-    strips = min(STRIPS, num_tiles)
-    longest = np.max(tile_starts[1:] - tile_starts[:-1])
-    for strip in prange(strips):
-        lists, counts = np.empty((BLOCKS, longest), np.int32), np.empty(BLOCKS, np.int64)
-        nearby = np.empty((longest, stride), np.float32)
-        flat = nearby.ravel()
-        planes = np.empty(FORWARD_LANES * (d + 1), np.float32)
-        for tile in range(strip, num_tiles, strips):
-            start = tile_starts[tile]
-            copy_records(records, pair_rank, start, tile_starts[tile + 1], nearby)
-            list_blocks(pair_mask, start, tile_starts[tile + 1], False, lists, counts)
-            for block in range(BLOCKS):
-                x0 = (tile % tiles_x) * TILE_WIDTH + (block % BLOCK_COLUMNS) * BLOCK_WIDTH
-                y0 = (tile // tiles_x) * TILE_HEIGHT + (block // BLOCK_COLUMNS) * BLOCK_HEIGHT
-                if x0 >= width or y0 >= height:
-                    continue
-                x = ln.load(_ROWS_LANES, _LANE_X, 0) + np.float32(x0)
-                y = ln.load(FORWARD_LANES, _LANE_Y, 0) + np.float32(y0)
-                transmittance = _start(ln.repeated(FORWARD_LANES, x), y, width, height)
-                colour = bundles.zeros_like_channels(FORWARD_LANES, channels)
-                for j in range(counts[block]):
-                    at = np.intp(lists[block, j]) * stride
-                    _, _, log2_alpha = _exponent(FORWARD_LANES, flat, at, x, y)
-                    _, weight, transmittance, _ = blend(
-                        log2_alpha, log2_alpha >= LOG2_ALPHA_MIN, transmittance
-                    )
-                    colour = bundles.add_weighted(colour, weight, flat, at + CHANNELS)
-                    if (j & 3) == 3 and not ln.any_true(transmittance > _ZERO):
-                        break
-                transmittance = ln.magnitude(transmittance)
-                colour = bundles.add_weighted(colour, transmittance, background, 0)
-                bundles.store_channels(planes, 0, colour)
-                ln.store(planes, FORWARD_LANES * d, transmittance)
-                for row in range(min(BLOCK_HEIGHT, height - y0)):
-                    for column in range(min(BLOCK_WIDTH, width - x0)):
-                        lane = row * BLOCK_WIDTH + column
-                        for k in range(d):
-                            image[y0 + row, x0 + column, k] = planes[k * FORWARD_LANES + lane]
-                        alpha[y0 + row, x0 + column] = _ONE - planes[d * FORWARD_LANES + lane]
-
-
-@lane_function
-def _load_block(planes, source, k, x0, y0, width, height):
-    """Copy channel ``k`` of ``source`` [h, w, d] under a block into its place in ``planes``."""
-    for row in range(BACKWARD_HEIGHT):
-        for column in range(BLOCK_WIDTH):
-            inside = y0 + row < height and x0 + column < width
-            value = source[y0 + row, x0 + column, k] if inside else _ZERO
-            planes[k * BACKWARD_LANES + row * BLOCK_WIDTH + column] = value
-
-
-@lane_kernel
-def composite_backward(
-    channels, absolute, records, remaining, grad_image, grad_alpha, pair_rank, pair_mask, tile_starts, sums
-):
-    """Sums over pixels of each (Gaussian, tile) pair that its gradients are made of.
-
-    Args:
-        channels: tuple whose length is d, fixed at compile time.
-        absolute: () or (0, 0): whether the sums of |dL/dmean| are wanted.
-        records, pair_rank, pair_mask, tile_starts: as in composite_forward.
-        remaining: [h, w, 1] sum over channels of grad_image * image, plus grad_alpha * alpha.
-        grad_image, grad_alpha: [h, w, d] and [h, w, 1].
-        sums: [p, at least 6 + d (+ 2)] float32 zeros; member i of the sums is added at column
-            bundles.totals_position(i, count).
-    """
-    height, width, d = grad_image.shape
-    tiles_x = (width + TILE_WIDTH - 1) // TILE_WIDTH
-    stride = records.shape[1]
-    flat_sums, row = sums.ravel(), sums.shape[1]
-    num_tiles = tile_starts.size - 1
-    strips = min(STRIPS, num_tiles)
-    longest = np.max(tile_starts[1:] - tile_starts[:-1])
-    for strip in prange(strips):
-        lists, counts = np.empty((BLOCKS, longest), np.int32), np.empty(BLOCKS, np.int64)
-        nearby = np.empty((longest, stride), np.float32)
-        flat = nearby.ravel()
-        planes = np.empty(BACKWARD_LANES * (d + 2), np.float32)
-        for tile in range(strip, num_tiles, strips):
-            start = tile_starts[tile]
-            copy_records(records, pair_rank, start, tile_starts[tile + 1], nearby)
-            list_blocks(pair_mask, start, tile_starts[tile + 1], _BACKWARD_BLOCKS == 2, lists, counts)
-            for block in range(BLOCKS):
-                x0 = (tile % tiles_x) * TILE_WIDTH + (block % BLOCK_COLUMNS) * BLOCK_WIDTH
-                y0 = (tile // tiles_x) * TILE_HEIGHT + (block // BLOCK_COLUMNS) * BLOCK_HEIGHT
-                if x0 >= width or y0 >= height or counts[block] == 0:
-                    continue
-                for k in range(d):
-                    _load_block(planes, grad_image, k, x0, y0, width, height)
-                _load_block(planes[BACKWARD_LANES * d :], grad_alpha, 0, x0, y0, width, height)
-                _load_block(planes[BACKWARD_LANES * (d + 1) :], remaining, 0, x0, y0, width, height)
-                grads = bundles.load_channels(BACKWARD_LANES, channels, planes, 0)
-                grad_opaque = ln.load(BACKWARD_LANES, planes, BACKWARD_LANES * d)
-                behind = ln.load(BACKWARD_LANES, planes, BACKWARD_LANES * (d + 1))
-                x = ln.load(_ROWS_LANES, _LANE_X, 0) + np.float32(x0)
-                y = ln.load(BACKWARD_LANES, _LANE_Y, 0) + np.float32(y0)
-                transmittance = _start(ln.repeated(BACKWARD_LANES, x), y, width, height)
-                for j in range(counts[block]):
-                    local = np.intp(lists[block, j])
-                    at = local * stride
-                    dx, dy, log2_alpha = _exponent(BACKWARD_LANES, flat, at, x, y)
-                    alpha, weight, transmittance, live = blend(
-                        log2_alpha, log2_alpha >= LOG2_ALPHA_MIN, transmittance
-                    )
-                    own = weight * (bundles.dot_row(grads, flat, at + CHANNELS) + grad_opaque)
-                    behind = behind - own
-                    pull = own - behind * (alpha / (_ONE - alpha))
-                    # A clamped alpha does not move with its Gaussian.
-                    pull = ln.select(live & (alpha < ALPHA_MAX), pull, _ZERO)
-                    pull_y = pull * dy
-                    sum_, sum_y = ln.folded(_ROWS_LANES, pull), ln.folded(_ROWS_LANES, pull_y)
-                    sum_x, sum_yy = sum_ * dx, ln.folded(_ROWS_LANES, pull_y * dy)
-                    moments = bundles.gather6(sum_, sum_x, sum_y, sum_x * dx, sum_y * dx, sum_yy)
-                    weighted = bundles.folded_channels(_ROWS_LANES, bundles.scaled(grads, weight))
-                    found = bundles.join(moments, weighted)
-                    if len(absolute) > 0:
-                        # dsigma/dx = (2 A dx + B dy) ln 2, and so for y.
-                        twice_x = dx * (flat[at + A] + flat[at + A])
-                        slope_x = ln.repeated(BACKWARD_LANES, twice_x) + dy * flat[at + B]
-                        cross = ln.repeated(BACKWARD_LANES, dx * flat[at + B])
-                        slope_y = dy * (flat[at + C] + flat[at + C]) + cross
-                        steep_x = ln.folded(_ROWS_LANES, ln.magnitude(pull * slope_x))
-                        steep_y = ln.folded(_ROWS_LANES, ln.magnitude(pull * slope_y))
-                        found = bundles.join(found, bundles.gather2(steep_x, steep_y))
-                    bundles.accumulate_totals(flat_sums, (start + local) * row, found)
-                    if (j & 3) == 3 and not ln.any_true(transmittance > _ZERO):
-                        break
+def _channel_groups(d: int) -> list[slice]:
+    return [slice(k, min(k + CHANNELS_AT_ONCE, d)) for k in range(0, d, CHANNELS_AT_ONCE)]

@@ -1,8 +1,10 @@
 """Covariances from quaternions and scales, and the gradient."""
 
 import numpy as np
+import torch
 from numba import prange
 
+from sfumato.ops.cpu.arrays import as_array, as_tensors
 from sfumato.ops.cpu.jit import kernel, scalar
 
 _ONE, _TWO = np.float32(1.0), np.float32(2.0)
@@ -88,3 +90,13 @@ def covariance_backward(grad, quats, scales):
         grad_quats[i, 2] = (gy - along * y) * inverse
         grad_quats[i, 3] = (gz - along * z) * inverse
     return grad_quats, grad_scales
+
+
+def forward(quats, scales):
+    """See sfumato.ops.covariance."""
+    return torch.from_numpy(covariance_forward(as_array(quats), as_array(scales)))
+
+
+def backward(grad, quats, scales):
+    """Gradients to the quaternions and the scales."""
+    return tuple(as_tensors(covariance_backward(as_array(grad), as_array(quats), as_array(scales))))

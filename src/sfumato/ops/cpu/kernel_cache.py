@@ -126,7 +126,7 @@ class KernelCache(NullCache):
         code = self._function.__code__.co_code
         what = (sig, codegen.magic_tuple(), numba.__version__, sys.version_info[:3], code)
         digest = hashlib.sha256(repr(what).encode()).hexdigest()[:16]
-        module = self._function.__module__.rpartition(".")[2]
+        module = self._function.__module__.removeprefix("sfumato.ops.cpu.")
         return cache_folder() / f"{module}.{self._function.__name__}.{digest}{SUFFIX}"
 
 

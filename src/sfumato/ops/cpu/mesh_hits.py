@@ -12,6 +12,7 @@ from numba import prange
 
 from sfumato.maths.morton import morton_order
 from sfumato.ops.constants import MESH_EDGE
+from sfumato.ops.cpu.arrays import as_array, as_tensors
 from sfumato.ops.cpu.jit import kernel, scalar
 
 _LEAF = 4
@@ -133,3 +134,14 @@ def first_hits(tree, origins, directions, near, far, distance, face, corners):
                     if tau > least and tau < best:
                         best, distance[j], face[j] = tau, tau, tree.order[slot]
                         corners[j, 0], corners[j, 1] = u, v
+
+
+def forward(vertices, faces, origins, directions, near, far):
+    """Distance, face and barycentric corners of the first hits; see sfumato.ops.mesh_hits."""
+    m = len(origins)
+    distance, face, corners = np.full(m, np.inf), np.full(m, -1, np.int64), np.zeros((m, 2))
+    if len(faces):
+        tree = build(as_array(vertices), as_array(faces))
+        first_hits(tree, *map(as_array, (origins, directions, near, far)), distance, face, corners)
+    dtype = as_array(vertices).dtype
+    return tuple(as_tensors([distance.astype(dtype), face, corners.astype(dtype)]))

@@ -6,11 +6,13 @@ blurs three more.
 """
 
 import numpy as np
+import torch
 from numba import prange
 
 from sfumato.ops import constants
-from sfumato.ops.cpu import lanes as ln
+from sfumato.ops.cpu.arrays import as_array
 from sfumato.ops.cpu.jit import lane_function, lane_kernel
+from sfumato.ops.cpu.simd import lanes as ln
 
 LANES = 16
 RADIUS = constants.SSIM_WINDOW_PX // 2
@@ -21,7 +23,7 @@ _C1, _C2 = np.float32(constants.SSIM_C1), np.float32(constants.SSIM_C2)
 _ZERO, _ONE, _TWO = np.float32(0.0), np.float32(1.0), np.float32(2.0)
 # Rows that one task blurs; it reads RADIUS more on either side.
 _STRIP = 32
-SQUARED, ABSOLUTE = 0, 1
+_SQUARED, _ABSOLUTE = 0, 1
 
 
 @lane_function
@@ -142,7 +144,7 @@ def photometric_gradient(
             for i in range(run):
                 w, a, b = weights[i], image[y, i], target[y, i]
                 difference = a - b
-                if pixel_loss == ABSOLUTE:
+                if pixel_loss == _ABSOLUTE:
                     slope = _ONE if difference > 0 else (-_ONE if difference < 0 else _ZERO)
                     value = abs(difference)
                 else:
@@ -154,3 +156,23 @@ def photometric_gradient(
             for i in range(LANES, run, LANES):
                 sum_ = sum_ + ln.load(LANES, losses, i)
             row_losses[y] = ln.total(sum_)
+
+
+def forward(image, target, weight, ssim_weight, pixel_loss):
+    """The loss, and its gradient to the image; see sfumato.ops.photometric_loss."""
+    height, width, _ = image.shape
+    x, y, w = (as_array(t) for t in (image, target, weight))
+    x, y = x.reshape(height, -1), y.reshape(height, -1)
+    row_length = padded_row(width)
+    maps = np.zeros((3, height, row_length), np.float32)
+    ssim = np.zeros((height, row_length), np.float32)
+    spread = np.repeat(w, 3, axis=1) if w.size else None
+    weighted = (x, y) if spread is None else (x * spread, y * spread)
+    ssim_statistics(*weighted, row_length, maps, ssim)
+    total = 3 * float(w.sum(dtype=np.float64)) if w.size else x.size
+    scale = 1 / total if total > 0 else 0.0
+    gradient, losses = np.empty_like(x), np.empty(height, np.float64)
+    scales = np.float32(ssim_weight * scale), np.float32((1 - ssim_weight) * scale)
+    kind = _ABSOLUTE if pixel_loss == "l1" else _SQUARED
+    photometric_gradient(x, y, w, row_length, maps, ssim, *scales, kind, gradient, losses)
+    return image.new_tensor(losses.sum()), torch.from_numpy(gradient.reshape(image.shape))

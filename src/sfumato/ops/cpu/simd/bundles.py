@@ -4,7 +4,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, models, register_model
 
-from sfumato.ops.cpu.lanes import (
+from sfumato.ops.cpu.simd.lanes import (
     F32,
     FLAGS,
     I32,

@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sfumato.ops.cpu import lanes as ln
-from sfumato.ops.cpu.bvh import ERROR, LIMIT, LOCAL, NODE, ROUGH
+from sfumato.ops.cpu.free_trace.tree import ERROR, LIMIT, LOCAL, NODE, ROUGH
 from sfumato.ops.cpu.jit import lane_function, scalar
-from sfumato.ops.cpu.lane_search import GROUP, least_of, mask_bits, position_of
+from sfumato.ops.cpu.simd import lanes as ln
+from sfumato.ops.cpu.simd.lane_search import GROUP, least_of, mask_bits, position_of
 
 _INFINITY = np.float32(np.inf)
 _ALL_LANES = np.uint64((1 << GROUP) - 1)

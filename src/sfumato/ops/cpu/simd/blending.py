@@ -5,8 +5,8 @@ import math
 import numpy as np
 
 from sfumato.ops import constants
-from sfumato.ops.cpu import lanes as ln
 from sfumato.ops.cpu.jit import lane_function
+from sfumato.ops.cpu.simd import lanes as ln
 
 ALPHA_MAX = np.float32(constants.ALPHA_MAX)
 LOG2_ALPHA_MIN = np.float32(math.log2(constants.ALPHA_MIN))

@@ -9,9 +9,9 @@ the small ones among them.
 import numpy as np
 from numba import prange
 
-from sfumato.ops.cpu import lanes as ln
 from sfumato.ops.cpu.jit import lane_function, lane_kernel, scalar
-from sfumato.ops.cpu.lane_search import GROUP
+from sfumato.ops.cpu.simd import lanes as ln
+from sfumato.ops.cpu.simd.lane_search import GROUP
 
 # Numbers of a box: lowest x, y, z, then highest x, y, z negated, so that a minimum joins two boxes.
 BOX = 8

@@ -8,8 +8,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from sfumato.ops.cpu import lanes as ln
 from sfumato.ops.cpu.jit import lane_function
+from sfumato.ops.cpu.simd import lanes as ln
 
 # Numbers that are looked at together; also the children of a node of the hierarchy.
 GROUP = 16

@@ -10,11 +10,11 @@ import numpy as np
 from numba import prange
 
 from sfumato.ops import constants
-from sfumato.ops.cpu import lanes as ln
-from sfumato.ops.cpu.image_rays import BLOCKS, GROUP
+from sfumato.ops.cpu.image_trace.rays import BLOCKS, GROUP
+from sfumato.ops.cpu.image_trace.records import LOG2_OPACITY, NEAREST, W, X, Y, Z
 from sfumato.ops.cpu.jit import lane_function, lane_kernel, serial_kernel
-from sfumato.ops.cpu.tiles import count_chunks, depth_order, scatter_pairs
-from sfumato.ops.cpu.trace_records import LOG2_OPACITY, NEAREST, W, X, Y, Z
+from sfumato.ops.cpu.raster.tiles import depth_order, tiles_from_slots
+from sfumato.ops.cpu.simd import lanes as ln
 
 # 2 ln 2: twice the sigma that halves a response.
 _TWICE_LN2 = np.float32(2.0 * np.log(2.0))
@@ -152,22 +152,24 @@ def _listed(distances, records, far):
     return ids[:count]
 
 
-def bin_rays(moving, records, distances, block_boxes, tile_boxes, group_boxes, extent, far):
-    """Pairs of Gaussians and tiles, tile by tile, nearest mean first; as tiles.bin_tiles."""
-    num_tiles = len(block_boxes)
+def bin_rays(moving, records, distances, boxes, far):
+    """Tiles that may see each Gaussian, nearest mean first.
+
+    Args:
+        moving: () or (0,): whether rays begin in different points.
+        records, distances: from trace_records.
+        boxes: RayBoxes.
+        far: largest distance that is kept.
+
+    Returns:
+        raster.tiles.Tiles, whose masks name the blocks of image_trace.rays.
+    """
+    records = records.rough
     order = depth_order(distances, _listed(distances, records, np.float32(far)))
     starts = np.zeros(order.size + 1, np.int64)
-    sizes, found = find_tiles(moving, order, records, extent, group_boxes, tile_boxes)
+    sizes, found = find_tiles(moving, order, records, boxes.extent, boxes.groups, boxes.tiles)
     np.cumsum(sizes, out=starts[1:])
     slot_tile = np.empty(starts[-1], np.int32)
     slot_mask = np.empty(starts[-1], np.uint64)
-    list_tiles(moving, order, records, extent, found, block_boxes, starts, slot_tile, slot_mask)
-    counts = count_chunks(slot_tile, starts, num_tiles)
-    tile_starts = np.zeros(num_tiles + 1, np.int64)
-    np.cumsum(counts.sum(axis=0, dtype=np.int64), out=tile_starts[1:])
-    positions = tile_starts[:-1] + np.cumsum(counts, axis=0, dtype=np.int64) - counts
-    pair_rank = np.empty(tile_starts[-1], np.int32)
-    pair_mask = np.empty(tile_starts[-1], np.uint64)
-    slot_pair = np.empty(starts[-1], np.int64)
-    scatter_pairs(slot_tile, slot_mask, starts, positions, pair_rank, pair_mask, slot_pair)
-    return order, starts, slot_pair, pair_rank, pair_mask, tile_starts
+    list_tiles(moving, order, records, boxes.extent, found, boxes.blocks, starts, slot_tile, slot_mask)
+    return tiles_from_slots(order, starts, slot_tile, slot_mask, len(boxes.blocks))

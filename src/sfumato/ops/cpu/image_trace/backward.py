@@ -1,28 +1,15 @@
 """The gradient of blending along rays: front to back once more, with the same decisions.
 
 Nothing is stored per ray but the image (Deybach 2025, eq. 21). Sums over a tile's rays go to a row of
-their own per (Gaussian, tile) pair and are gathered afterwards (see trace_gradients).
+their own per (Gaussian, tile) pair and are gathered afterwards (see gradients).
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from numba import prange
 
-from sfumato.ops.cpu import bundles
-from sfumato.ops.cpu import lanes as ln
-from sfumato.ops.cpu.blending import ALPHA_MAX, STRIPS, blend
-from sfumato.ops.cpu.image_rays import BLOCK_HEIGHT, BLOCK_WIDTH, BLOCKS, LANES, corner_of, lane_of
-from sfumato.ops.cpu.jit import lane_function, lane_kernel
-from sfumato.ops.cpu.ray_response import (
-    RAY_PLANES,
-    copy_tile,
-    hit_where,
-    load_rays,
-    meet,
-    middles_of,
-    room_of_tiles,
-)
-from sfumato.ops.cpu.splats import list_blocks
-from sfumato.ops.cpu.trace_hits import (
+from sfumato.ops.cpu.image_trace.hits import (
     ALPHA,
     HIGH,
     LOW,
@@ -31,12 +18,26 @@ from sfumato.ops.cpu.trace_hits import (
     SLOT,
     TAU,
     WEIGHT,
+    entries_room,
     look_ahead,
-    room_of_entries,
     seen,
     walk,
 )
-from sfumato.ops.cpu.trace_records import CHANNELS, X, Y, Z
+from sfumato.ops.cpu.image_trace.rays import BLOCK_HEIGHT, BLOCK_WIDTH, BLOCKS, LANES, corner_of, lane_of
+from sfumato.ops.cpu.image_trace.records import CHANNELS, X, Y, Z
+from sfumato.ops.cpu.image_trace.response import (
+    RAY_PLANES,
+    copy_tile,
+    hit_where,
+    load_block,
+    meet,
+    nearby_room,
+)
+from sfumato.ops.cpu.jit import lane_function, lane_kernel
+from sfumato.ops.cpu.raster.splats import list_blocks
+from sfumato.ops.cpu.simd import bundles
+from sfumato.ops.cpu.simd import lanes as ln
+from sfumato.ops.cpu.simd.blending import ALPHA_MAX, STRIPS, blend
 
 _ZERO, _ONE, _TWO = np.float32(0.0), np.float32(1.0), np.float32(2.0)
 # Planes of a block that the gradient reads, and where it leaves what goes to the rays.
@@ -44,6 +45,14 @@ _TO_ALPHA, _TO_DISTANCE, _REMAINING, _OUTPUT, _TO_CHANNELS = 0, LANES, 2 * LANES
 _DIRECTION, _ORIGIN = 0, 3 * LANES
 # Numbers of an entry's rows, with OWN and SHARE.
 HIT_ROWS = 5 * LANES
+
+
+class Outputs(NamedTuple):
+    """What rays saw, or its gradients: [h, w, d], [h, w, 1], [h, w, 1] float32."""
+
+    image: np.ndarray
+    alpha: np.ndarray
+    distance: np.ndarray
 
 
 @lane_function
@@ -58,14 +67,13 @@ def _load_block(planes, at, source, k, x0, y0):
 
 @lane_function
 def _load_outputs(deep, planes, outputs, background, pulls, x0, y0):
-    """Fill the planes of a block.
+    """Fill the planes of a block from Outputs and their gradients, ``pulls``.
 
-    ``outputs`` are image [h, w, d], alpha and distance [h, w, 1], ``pulls`` their gradients.
     What is left to see is each output times its gradient, without the background's share: that counts as
     what alpha takes away.
     """
-    image, alpha, distance = outputs
-    to_image, to_alpha, to_distance = pulls
+    image, alpha, distance = outputs.image, outputs.alpha, outputs.distance
+    to_image, to_alpha, to_distance = pulls.image, pulls.alpha, pulls.distance
     _load_block(planes, _TO_ALPHA, to_alpha, 0, x0, y0)
     _load_block(planes, _OUTPUT, alpha, 0, x0, y0)
     left = ln.load(LANES, planes, _TO_ALPHA)
@@ -141,16 +149,16 @@ def _pair_sums(deep, turning, absolute, to_rays, planes, grads, flat, at, met, w
 
 @lane_function
 def _add_in_one_order(
-    moving, deep, turning, absolute, rays, to_rays, planes, grads, flat, stride, fine, middle, limits,
-    some, names, sums, row,
-):  # fmt: skip
+    moving, deep, turning, absolute, block, nearby, limits, to_rays, planes, grads, sums, row
+):
     """Add the sums of a block whose rays share one order; a pair's begin at ``row`` times its place."""
+    names, flat = block.names, nearby.flat
     behind = ln.load(LANES, planes, _REMAINING)
-    transmittance = ln.select(some, ln.spread(LANES, _ONE), -_ONE)
+    transmittance = ln.select(block.some, ln.spread(LANES, _ONE), -_ONE)
     for j in range(names.size):
         local = np.intp(names[j])
-        at = local * stride
-        met = meet(moving, rays, flat, at, fine, local, middle)
+        at = local * nearby.stride
+        met = meet(moving, block, nearby, local)
         hit = hit_where(met, flat, at, limits)
         alpha, weight, transmittance, live = blend(met.log2_alpha, hit, transmittance)
         own = weight * _worth(deep, grads, planes, flat, at + CHANNELS, met.tau)
@@ -163,21 +171,24 @@ def _add_in_one_order(
 
 
 @lane_function
-def _own(deep, grads, planes, flat, stride, walked, keys, who, hits):
+def _own(deep, grads, planes, nearby, walked, entries):
     """Fill WEIGHT and OWN, the weight times its worth, of the walked entries."""
+    hits = entries.hits
     for j in range(walked):
-        n = keys[j] & SLOT
+        n = entries.keys[j] & SLOT
         at = n * HIT_ROWS
         weight, _, _, _ = seen(hits, at)
         tau = ln.load(LANES, hits, at + TAU)
         ln.store(hits, at + WEIGHT, weight)
-        worth = _worth(deep, grads, planes, flat, np.intp(who[n]) * stride + CHANNELS, tau)
+        of_channels = np.intp(entries.who[n]) * nearby.stride + CHANNELS
+        worth = _worth(deep, grads, planes, nearby.flat, of_channels, tau)
         ln.store(hits, at + OWN, weight * worth)
 
 
 @lane_function
-def _share(walked, keys, hits, spans, window, ends):
+def _share(walked, entries):
     """Fill SHARE of the walked entries: the sum of OWN up to their hits, in the order of each ray."""
+    hits, spans, keys, window, ends = entries.hits, entries.spans, entries.keys, entries.window, entries.ends
     gone, waiting = ln.spread(LANES, _ZERO), np.uintp(0)
     for j in range(walked):
         n = np.uintp(keys[j] & SLOT)
@@ -202,83 +213,79 @@ def _share(walked, keys, hits, spans, window, ends):
 
 @lane_function
 def _add_in_their_orders(
-    moving, deep, turning, absolute, rays, to_rays, planes, grads, flat, stride, fine, middle, limits,
-    some, names, sums, row, room,
-):  # fmt: skip
-    """The same of a block whose rays have an order each; ``room`` is from room_of_entries."""
-    hits, spans, _, who, keys, window, ends, _ = room
-    walked = walk(moving, rays, flat, stride, fine, middle, limits, some, names, room, HIT_ROWS)
-    _own(deep, grads, planes, flat, stride, walked, keys, who, hits)
-    _share(walked, keys, hits, spans, window, ends)
+    moving, deep, turning, absolute, block, nearby, limits, to_rays, planes, grads, sums, row, entries
+):
+    """The same of a block whose rays have an order each."""
+    hits, flat = entries.hits, nearby.flat
+    walked = walk(moving, block, nearby, limits, entries, HIT_ROWS)
+    _own(deep, grads, planes, nearby, walked, entries)
+    _share(walked, entries)
     for j in range(walked):
-        n = keys[j] & SLOT
-        local, entry = np.intp(who[n]), n * HIT_ROWS
-        met = meet(moving, rays, flat, local * stride, fine, local, middle)
+        n = entries.keys[j] & SLOT
+        local, entry = np.intp(entries.who[n]), n * HIT_ROWS
+        at = local * nearby.stride
+        met = meet(moving, block, nearby, local)
         weight, alpha = ln.load(LANES, hits, entry + WEIGHT), ln.load(LANES, hits, entry + ALPHA)
         behind = ln.load(LANES, planes, _REMAINING) - ln.load(LANES, hits, entry + SHARE)
         pull = _pull(ln.load(LANES, hits, entry + OWN), behind, alpha, weight > _ZERO)
-        found = _pair_sums(
-            deep, turning, absolute, to_rays, planes, grads, flat, local * stride, met, weight, pull
-        )
+        found = _pair_sums(deep, turning, absolute, to_rays, planes, grads, flat, at, met, weight, pull)
         bundles.accumulate_totals(sums, local * row, found)
 
 
 @lane_kernel
 def trace_backward(
-    channels, moving, exact, deep, turning, absolute, records, fine,
-    offsets, beginnings, middles, near, far, order, pair_rank, pair_mask, tile_starts,
-    image, alpha, distance, background, grad_image, grad_alpha, grad_distance, sums, grad_rays,
+    channels, moving, exact, deep, turning, absolute, records, rays, limits, tiles, background,
+    outputs, pulls, sums, grad_rays,
 ):  # fmt: skip
     """Sums over rays of each (Gaussian, tile) pair that its gradients are made of.
 
     Args:
-        channels, moving, exact, records, fine, offsets, beginnings, middles, near, far, order,
-            pair_rank, tile_starts: as in trace_forward; pair_mask is its ``counted``.
-        deep, turning, absolute: () or (0,), fixed at compile time: whether grad_distance counts, whether
-            gradients to the rays are wanted, and whether the sum of |dL/dmean| is, as the last of the sums.
-        image, alpha, distance: [h, w, d], [h, w, 1], [h, w, 1] from trace_forward; their gradients likewise.
-        background: [d].
+        channels, moving, exact, records, rays, limits, background: as in trace_forward.
+        tiles: the same, with trace_forward's ``counted`` for masks.
+        deep, turning, absolute: () or (0,), fixed at compile time: whether the gradient of distance counts,
+            whether gradients to the rays are wanted, and whether the sum of |dL/dmean| is, as the last of
+            the sums.
+        outputs, pulls: Outputs of trace_forward, and their gradients.
         sums: [p, at least 10 + d (+ 1)] float32 zeros; member i of the sums is added at column
             bundles.totals_position(i, count).
         grad_rays: [h, w, 6] to directions and origins, written, or empty.
     """
-    height, width, d = grad_image.shape
-    outputs, pulls = (image, alpha, distance), (grad_image, grad_alpha, grad_distance)
-    stride, num_tiles = records.shape[1], tile_starts.size - 1
-    row = sums.shape[1]
+    height, width, d = outputs.image.shape
+    starts = tiles.tile_starts
+    stride, num_tiles, row = records.rough.shape[1], starts.size - 1, sums.shape[1]
     strips = min(STRIPS, num_tiles)
-    longest = np.max(tile_starts[1:] - tile_starts[:-1])
+    longest = np.max(starts[1:] - starts[:-1])
     for strip in prange(strips):
-        nearby, near_fine, lists, counts, rays = room_of_tiles(longest, stride)
-        flat, room = nearby.ravel(), room_of_entries(longest if len(exact) > 0 else 0, HIT_ROWS)
-        to_rays = np.empty(RAY_PLANES, np.float32)
+        nearby = nearby_room(longest, stride)
+        entries = entries_room(longest if len(exact) > 0 else 0, HIT_ROWS)
+        lists, counts = np.empty((BLOCKS, longest), np.int32), np.empty(BLOCKS, np.int64)
+        of_block, to_rays = np.empty(RAY_PLANES, np.float32), np.empty(RAY_PLANES, np.float32)
         planes = np.empty(_TO_CHANNELS + LANES * d, np.float32)
         for tile in range(strip, num_tiles, strips):
-            start = tile_starts[tile]
-            copy_tile(records, fine, order, pair_rank, start, tile_starts[tile + 1], nearby, near_fine)
-            list_blocks(pair_mask, start, tile_starts[tile + 1], False, lists, counts)
+            start, end = starts[tile], starts[tile + 1]
+            copy_tile(records, tiles.order, tiles.pair_rank, start, end, nearby)
+            list_blocks(tiles.pair_mask, start, end, False, lists, counts)
             if len(exact) > 0:
-                look_ahead(flat, stride, tile_starts[tile + 1] - start, room[-1])
-            found = sums[start : tile_starts[tile + 1]].ravel()
-            for block in range(BLOCKS):
-                x0, y0 = corner_of(tile, block, width)
-                if x0 >= width or y0 >= height or counts[block] == 0:
+                look_ahead(nearby, end - start, entries.ahead)
+            found = sums[start:end].ravel()
+            for number in range(BLOCKS):
+                x0, y0 = corner_of(tile, number, width)
+                if x0 >= width or y0 >= height or counts[number] == 0:
                     continue
-                some = load_rays(moving, rays, offsets, beginnings, tile, block)
-                middle, limits = middles_of(exact, middles, tile, block), (near, far)
-                names = lists[block, : counts[block]]
+                names = lists[number, : counts[number]]
+                block = load_block(moving, exact, rays, tile, number, of_block, names)
                 _load_outputs(deep, planes, outputs, background, pulls, x0, y0)
                 grads = bundles.load_channels(LANES, channels, planes, _TO_CHANNELS)
                 to_rays[:] = _ZERO
                 if len(exact) > 0:
                     _add_in_their_orders(
-                        moving, deep, turning, absolute, rays, to_rays, planes, grads, flat, stride,
-                        near_fine, middle, limits, some, names, found, row, room,
+                        moving, deep, turning, absolute, block, nearby, limits, to_rays, planes, grads,
+                        found, row, entries,
                     )  # fmt: skip
                 else:
                     _add_in_one_order(
-                        moving, deep, turning, absolute, rays, to_rays, planes, grads, flat, stride,
-                        near_fine, middle, limits, some, names, found, row,
+                        moving, deep, turning, absolute, block, nearby, limits, to_rays, planes, grads,
+                        found, row,
                     )  # fmt: skip
                 if len(turning) > 0:
                     for line in range(min(BLOCK_HEIGHT, height - y0)):

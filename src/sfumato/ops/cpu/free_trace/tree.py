@@ -9,12 +9,13 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numba import prange
 
 from sfumato.ops import constants
-from sfumato.ops.cpu.bvh_order import BOX, packing_order
+from sfumato.ops.cpu.free_trace.order import BOX, packing_order
 from sfumato.ops.cpu.jit import kernel, scalar
-from sfumato.ops.cpu.lane_search import GROUP
+from sfumato.ops.cpu.simd.lane_search import GROUP
 
 # Rows of a node: the children's lowest x, y, z, then their highest, a child a lane.
 NODE = 6 * GROUP
@@ -255,3 +256,18 @@ def build(means, quats, scales, opacities) -> Tree:
     )  # fmt: skip
     refit(tree, means, quats, scales, opacities)
     return tree
+
+
+def layout(n: int) -> tuple[list[tuple[int, ...]], list[torch.dtype]]:
+    """Shapes and dtypes of the Tree of n Gaussians."""
+    leaves = max(1, -(-n // GROUP))
+    levels = [-(-leaves // GROUP)]
+    while levels[-1] > 1:
+        levels.append(-(-levels[-1] // GROUP))
+    nodes = sum(levels)
+    shapes = Tree(
+        (leaves * GROUP,), (nodes * NODE,), (nodes,), (len(levels) + 1,), (leaves, 3), (leaves * ROUGH,),
+        (leaves * GROUP, EXACT),
+    )  # fmt: skip
+    f32, i32 = torch.float32, torch.int32
+    return list(shapes), list(Tree(i32, f32, i32, torch.int64, f32, f32, torch.float64))

@@ -12,10 +12,10 @@ import numpy as np
 from numba import prange
 
 from sfumato.ops import constants
-from sfumato.ops.cpu.bvh import OPACITY
-from sfumato.ops.cpu.free_shade import shade, shade_backward
+from sfumato.ops.cpu.free_trace.shade import shade, shade_backward
+from sfumato.ops.cpu.free_trace.tree import OPACITY
+from sfumato.ops.cpu.free_trace.walk import new_walk, next_hit, ray_of, response, start
 from sfumato.ops.cpu.jit import lane_function, lane_kernel, scalar
-from sfumato.ops.cpu.ray_walk import new_walk, next_hit, ray_of, response, start
 
 _ALPHA_MAX, _STOP = constants.ALPHA_MAX, constants.TRANSMITTANCE_STOP
 # Rays that follow one another share nodes; so many of them are one piece of work, and the pieces are

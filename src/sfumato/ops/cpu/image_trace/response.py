@@ -5,11 +5,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sfumato.ops.cpu import lanes as ln
-from sfumato.ops.cpu.blending import LOG2_ALPHA_MIN
-from sfumato.ops.cpu.image_rays import BLOCKS, LANES, PARTS
+from sfumato.ops.cpu.image_trace.rays import LANES, PARTS
+from sfumato.ops.cpu.image_trace.records import FARTHEST, FINE, LOG2_OPACITY, NEAREST, W, X, Y, Z
 from sfumato.ops.cpu.jit import lane_function
-from sfumato.ops.cpu.trace_records import FARTHEST, FINE, LOG2_OPACITY, NEAREST, W, X, Y, Z
+from sfumato.ops.cpu.simd import lanes as ln
+from sfumato.ops.cpu.simd.blending import LOG2_ALPHA_MIN
 
 _HALF_LOG2_E = np.float32(0.5 * math.log2(math.e))
 _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
@@ -43,45 +43,70 @@ class Meeting(NamedTuple):
     log2_alpha: object
 
 
-@lane_function
-def room_of_tiles(longest, stride):
-    """Room for the records of a tile, its blocks' lists and their lengths, and the planes of a block's rays.
+class Nearby(NamedTuple):
+    """The Gaussians of a tile, side by side.
 
-    ``longest`` is the most pairs that a tile has, ``stride`` the length of a record.
+    Attributes:
+        flat: [pairs * stride] float32, their records one after the other.
+        stride: length of a record.
+        fine: [pairs, 6] float64, the companions.
     """
-    nearby, near_fine = np.empty((longest, stride), np.float32), np.empty((longest, FINE), np.float64)
-    lists, counts = np.empty((BLOCKS, longest), np.int32), np.empty(BLOCKS, np.int64)
-    return nearby, near_fine, lists, counts, np.empty(RAY_PLANES, np.float32)
+
+    flat: np.ndarray
+    stride: int
+    fine: np.ndarray
+
+
+class Block(NamedTuple):
+    """A block of rays and the Gaussians that it may meet.
+
+    Attributes:
+        rays: [RAY_PLANES] float32, planes of directions, then of origins where they differ.
+        some: lanes where there is a ray.
+        middle: the middle of the directions, or those of the two parts where each ray has its own order.
+        names: [count] int32 places in Nearby, in the order of the tile.
+    """
+
+    rays: np.ndarray
+    some: object
+    middle: tuple
+    names: np.ndarray
 
 
 @lane_function
-def copy_tile(records, fine, order, pair_rank, start, end, nearby, nearby_fine):
+def nearby_room(longest, stride):
+    """Nearby, not filled yet, for up to ``longest`` pairs with records of length ``stride``."""
+    return Nearby(np.empty(longest * stride, np.float32), stride, np.empty((longest, FINE), np.float64))
+
+
+@lane_function
+def copy_tile(records, order, pair_rank, start, end, nearby):
     """Bring a tile's records side by side."""
     for local in range(end - start):
         i = order[pair_rank[start + local]]
-        for k in range(records.shape[1]):
-            nearby[local, k] = records[i, k]
+        for k in range(nearby.stride):
+            nearby.flat[local * nearby.stride + k] = records.rough[i, k]
         for k in range(FINE):
-            nearby_fine[local, k] = fine[i, k]
+            nearby.fine[local, k] = records.fine[i, k]
 
 
 @lane_function
-def load_rays(moving, rays, offsets, beginnings, tile, block):
-    """Copy a block's rays; where there are any."""
+def load_block(moving, exact, source, tile, block, rays, names):
+    """Block of a tile of RayBlocks; its rays are copied to ``rays`` [RAY_PLANES]."""
     for k in range(3):
         for lane in range(LANES):
-            value = offsets[tile, block, k, lane]
+            value = source.directions[tile, block, k, lane]
             # Where there is no ray some direction stands, as none would bring NaN.
             rays[k * LANES + lane] = value if value < _INFINITY else _ZERO
             if len(moving) > 0:
-                rays[_ORIGIN + k * LANES + lane] = beginnings[tile, block, k, lane]
-    return ln.load(LANES, offsets[tile, block].ravel(), 0) < _INFINITY
+                rays[_ORIGIN + k * LANES + lane] = source.origins[tile, block, k, lane]
+    some = ln.load(LANES, source.directions[tile, block].ravel(), 0) < _INFINITY
+    return Block(rays, some, _middle(exact, source.middles[tile, block]), names)
 
 
 @lane_function
-def middles_of(exact, middles, tile, block):
-    """The middle of a block, or those of its two parts where each ray has its own order."""
-    first, last = middles[tile, block, 0], middles[tile, block, -1]
+def _middle(exact, middles):
+    first, last = middles[0], middles[-1]
     if len(exact) == 0 or PARTS == 1:
         return ((first[0], first[1], first[2]),)
     return (first[0], first[1], first[2]), (last[0], last[1], last[2])
@@ -126,17 +151,16 @@ def _origin(rays, flat, at):
 
 
 @lane_function
-def meet(moving, rays, flat, at, fine, local, middle):
+def meet(moving, block, nearby, local):
     """Meeting of a block's rays with one Gaussian.
 
     Args:
         moving: () or (0,), fixed at compile time: whether rays begin in different points.
-        rays: planes from load_rays.
-        flat, at: records, and where that of the Gaussian begins.
-        fine, local: their float64 companions, and the row of the Gaussian's.
-        middle: from middles_of.
+        block: the Block.
+        nearby, local: the Gaussians of the tile, and the place of this one.
     """
-    ux, uy, uz = _direction(rays, flat, at, fine, local, middle)
+    flat, at = nearby.flat, local * nearby.stride
+    ux, uy, uz = _direction(block.rays, flat, at, nearby.fine, local, block.middle)
     s = ux * ux + uy * uy
     inverse = _ONE / (s + uz * uz)
     w, log2_opacity = flat[at + W], flat[at + LOG2_OPACITY]
@@ -145,7 +169,7 @@ def meet(moving, rays, flat, at, fine, local, middle):
         tau = uz * inverse * w
         log2_alpha = across * (w * w * -_HALF_LOG2_E) + log2_opacity
         return Meeting(ux, uy, uz, tau * ux, tau * uy, across * -w, tau, inverse, uz > _ZERO, log2_alpha)
-    ox, oy, oz = _origin(rays, flat, at)
+    ox, oy, oz = _origin(block.rays, flat, at)
     cx, cy, cz = oy * uz - oz * uy, oz * ux - ox * uz, ox * uy - oy * ux
     tau = (ox * ux + oy * uy + oz * uz) * inverse * -_ONE
     log2_alpha = (cx * cx + cy * cy + cz * cz) * inverse * -_HALF_LOG2_E + log2_opacity

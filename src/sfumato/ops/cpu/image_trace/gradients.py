@@ -3,12 +3,12 @@
 import numpy as np
 from numba import prange
 
-from sfumato.ops.cpu import bundles
-from sfumato.ops.cpu import lanes as ln
+from sfumato.ops.cpu.image_trace.records import FINE, Z
 from sfumato.ops.cpu.jit import lane_kernel, scalar
-from sfumato.ops.cpu.splats import add_slots
-from sfumato.ops.cpu.trace_records import FINE, Z
-from sfumato.ops.cpu.vectors import dot, mixed, products, rotation, row, scaled
+from sfumato.ops.cpu.raster.splats import add_slots
+from sfumato.ops.cpu.simd import bundles
+from sfumato.ops.cpu.simd import lanes as ln
+from sfumato.ops.cpu.simd.vectors import dot, mixed, products, rotation, row, scaled
 
 # Sums of a (Gaussian, tile) pair: -dL/do_g (3), alpha dL/dalpha, then the symmetric matrix -N as
 # (xx, xy, xz, yy, yz, zz).
@@ -57,13 +57,13 @@ def _of_shape(turned, scale, rows, found):
 
 
 @lane_kernel
-def trace_gradients(order, starts, slot_pair, sums, columns, records, fine, quats, scales, opacities, d):
+def trace_gradients(tiles, sums, columns, records, quats, scales, opacities, d):
     """Add the pair sums of each Gaussian up in slot order and turn them into gradients.
 
     Args:
-        order, starts, slot_pair: from bin_rays.
+        tiles: from bin_rays.
         sums, columns: [p, row] and [10 + d (+ 1)] from trace_backward and sums_layout.
-        records, fine: from trace_records.
+        records: Records.
         quats, scales, opacities: as in trace_records.
         d: number of channels.
 
@@ -74,11 +74,13 @@ def trace_gradients(order, starts, slot_pair, sums, columns, records, fine, quat
     Source: Deybach 2025, eq. 25 to 40, for y = o_g + tau d_g in the frame of the unit ball: there
         dL/do_g = sum of g y, and N = sum of g y y^T holds all that scale and rotation need.
     """
+    order, starts = tiles.order, tiles.slot_starts
+    rough, fine = records.rough, records.fine
     n = opacities.size
     grad_means, grad_quats = np.zeros((n, 3), np.float32), np.zeros((n, 4), np.float32)
     grad_scales, grad_opacities = np.zeros((n, 3), np.float32), np.zeros(n, np.float32)
     grad_colours, steepness = np.zeros((n, d), np.float32), np.zeros(n, np.float32)
-    flat, flat_records, flat_fine, stride = sums.ravel(), records.ravel(), fine.ravel(), records.shape[1]
+    flat, flat_rough, flat_fine, stride = sums.ravel(), rough.ravel(), fine.ravel(), rough.shape[1]
     flat_quats, flat_scales = quats.ravel(), scales.ravel()
     for chunk in prange((order.size + _CHUNK - 1) // _CHUNK):
         added, found = np.empty(sums.shape[1], np.float32), np.empty(columns.size)
@@ -86,15 +88,15 @@ def trace_gradients(order, starts, slot_pair, sums, columns, records, fine, quat
             # They lie in the order of the scene, these are in the order of depth.
             later = np.intp(order[min(rank + _AHEAD, order.size - 1)])
             ln.prefetch(flat_fine, later * FINE)
-            ln.prefetch(flat_records, later * stride + Z)
+            ln.prefetch(flat_rough, later * stride + Z)
             ln.prefetch(flat_quats, later * 4)
             ln.prefetch(flat_scales, later * 3)
             if starts[rank] == starts[rank + 1]:
                 continue
-            add_slots(flat, slot_pair, starts[rank], starts[rank + 1], columns, added, found)
+            add_slots(flat, tiles.slot_pair, starts[rank], starts[rank + 1], columns, added, found)
             i = order[rank]
             x, y = (fine[i, 0], fine[i, 1], fine[i, 2]), (fine[i, 3], fine[i, 4], fine[i, 5])
-            z = np.float64(records[i, Z]), np.float64(records[i, Z + 1]), np.float64(records[i, Z + 2])
+            z = np.float64(rough[i, Z]), np.float64(rough[i, Z + 1]), np.float64(rough[i, Z + 2])
             mean = mixed(x, y, z, (found[0], found[1], found[2]))
             turns, stretches = _of_shape(rotation(quats, i), row(scales, i), (x, y, z), found)
             for j in range(3):

@@ -11,10 +11,10 @@ import math
 import numpy as np
 from numba import prange
 
-from sfumato.ops.cpu.bvh import OPACITY
-from sfumato.ops.cpu.free_shade import shade_backward
+from sfumato.ops.cpu.free_trace.shade import shade_backward
+from sfumato.ops.cpu.free_trace.tree import OPACITY
+from sfumato.ops.cpu.free_trace.walk import ray_of, response
 from sfumato.ops.cpu.jit import kernel, scalar, serial_kernel
-from sfumato.ops.cpu.ray_walk import ray_of, response
 
 # Gaussians dealt to this many tasks in turn, so that those seen by many rays spread over the threads.
 _TASKS, _RUN = 64, 16

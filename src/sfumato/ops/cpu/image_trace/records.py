@@ -11,23 +11,36 @@ the rest of the way in float32 (see ray_response).
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numba import prange
 
 from sfumato.ops import constants
 from sfumato.ops.cpu.jit import kernel, scalar
-from sfumato.ops.cpu.vectors import dot, mixed, products, rotation, row, times
+from sfumato.ops.cpu.simd.vectors import dot, mixed, products, rotation, row, times
 
 # Columns of a record: rows X, Y and Z; w; log2 of the opacity; bounds of tau; the channels.
-X, Y, Z, W, LOG2_OPACITY, NEAREST, FARTHEST, CHANNELS = 0, 3, 6, 9, 10, 11, 12, constants.TRACE_RECORD
+X, Y, Z, W, LOG2_OPACITY, NEAREST, FARTHEST, CHANNELS = 0, 3, 6, 9, 10, 11, 12, 13
 # Columns of the float64 companion: X, Y.
-FINE = constants.TRACE_FINE
+FINE = 6
 
 _CHUNK = 128
 # The bounds of tau give way by this share, so that rounding never puts a hit beyond them.
 _SLACK = 1e-5
 _TWICE_LN2, _LOG2_ALPHA_MIN = 2.0 * math.log(2.0), math.log2(constants.ALPHA_MIN)
+
+
+class Records(NamedTuple):
+    """What tracing reads of Gaussians.
+
+    Attributes:
+        rough: [n, 13 + d] float32.
+        fine: [n, 6] float64, the companions.
+    """
+
+    rough: np.ndarray
+    fine: np.ndarray
 
 
 @scalar
@@ -99,8 +112,8 @@ def trace_records(means, quats, scales, opacities, colours, eye, reach, view):
         view: from ray_blocks.
 
     Returns:
-        records [n, 13 + d] float32, fine [n, 6] float64 and the means' distances [n] float32, infinite for
-        those that cannot be seen, which have no record.
+        Records, and the means' distances [n] float32: infinite for those that cannot be seen, which have no
+        record.
     """
     n, d = colours.shape
     records = np.zeros((n, CHANNELS + d), np.float32)
@@ -138,4 +151,4 @@ def trace_records(means, quats, scales, opacities, colours, eye, reach, view):
             records[i, FARTHEST] = (1.0 + _SLACK) * (length + size)
             for k in range(d):
                 records[i, CHANNELS + k] = colours[i, k]
-    return records, fine, distances
+    return Records(records, fine), distances

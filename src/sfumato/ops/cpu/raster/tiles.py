@@ -5,16 +5,23 @@ a 64-bit mask of the blocks that the ellipse where alpha reaches ALPHA_MIN touch
 compositor visits exactly these.
 """
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
+import torch
 from numba import prange
+from torch import Tensor
 
 from sfumato.ops import constants
-from sfumato.ops.cpu import lanes as ln
+from sfumato.ops.cpu.arrays import as_array
 from sfumato.ops.cpu.jit import kernel, lane_function, lane_kernel, scalar, serial_kernel
+from sfumato.ops.cpu.simd import lanes as ln
 
 BLOCK_WIDTH, BLOCK_HEIGHT = 8, 4
-TILE_WIDTH, TILE_HEIGHT = constants.TILE_WIDTH_PX, constants.TILE_HEIGHT_PX
-BLOCK_COLUMNS, BLOCK_ROWS = TILE_WIDTH // BLOCK_WIDTH, TILE_HEIGHT // BLOCK_HEIGHT
+# A tile is 64 blocks, so that a 64-bit mask names them all.
+BLOCK_COLUMNS = BLOCK_ROWS = 8
+TILE_WIDTH, TILE_HEIGHT = BLOCK_COLUMNS * BLOCK_WIDTH, BLOCK_ROWS * BLOCK_HEIGHT
 BLOCKS = BLOCK_COLUMNS * BLOCK_ROWS
 
 _ALPHA_MIN = np.float32(constants.ALPHA_MIN)
@@ -25,6 +32,41 @@ _WHOLE, _PER_BLOCK = np.float32(1.0), np.float32(1 / BLOCK_WIDTH)
 _ROW_TOPS = np.arange(0, TILE_HEIGHT, BLOCK_HEIGHT).astype(np.float32)
 # Gaussians counted together; fixes the order of pairs whatever the number of threads.
 _CHUNK = 512
+
+
+class Tiles(NamedTuple):
+    """Pairs of a Gaussian and a tile that its ellipse touches, tile by tile, nearest first.
+
+    Attributes:
+        order: [m] int32 ids of the visible Gaussians, nearest first; a rank is a place in it.
+        slot_starts: [m + 1] int64 where each rank's slots start.
+        slot_pair: [s] int64 the pair of each slot, or -1 for a tile that the ellipse misses.
+        pair_rank: [p] int32 rank of each pair's Gaussian.
+        pair_mask: [p] uint64, a bit for each of the tile's 8x8 blocks (of 8x4 px) that is touched.
+        tile_starts: [t + 1] int64 where each tile's pairs start; tiles run along rows.
+    """
+
+    order: np.ndarray
+    slot_starts: np.ndarray
+    slot_pair: np.ndarray
+    pair_rank: np.ndarray
+    pair_mask: np.ndarray
+    tile_starts: np.ndarray
+
+    @classmethod
+    def of(cls, kept: Sequence[Tensor]) -> "Tiles":
+        """Tiles from the tensors that they were kept in."""
+        tiles = cls(*map(as_array, kept))
+        return tiles._replace(pair_mask=tiles.pair_mask.view(np.uint64))
+
+
+def empty_tiles(like: Tensor, number: int) -> list[Tensor]:
+    """Empty tensors like those that Tiles of an image of ``number`` tiles are kept in."""
+    sizes = torch.library.get_ctx()
+    visible, slots, pairs = (sizes.new_dynamic_size() for _ in range(3))
+    lengths = Tiles(visible, visible + 1, slots, pairs, pairs, number + 1)
+    dtypes = Tiles(torch.int32, torch.int64, torch.int64, torch.int32, torch.int64, torch.int64)
+    return [like.new_empty(n, dtype=dtype) for n, dtype in zip(lengths, dtypes, strict=True)]
 
 
 @scalar
@@ -203,7 +245,20 @@ def depth_order(depth: np.ndarray, ids: np.ndarray) -> np.ndarray:
 
 
 def bin_tiles(mean_px, conic, opacities, depth, radius_px, width, height):
-    """See sfumato.ops.tiles.bin_tiles; numpy in, numpy out."""
+    """Sort the visible Gaussians by depth and list them for each tile that they touch.
+
+    A Gaussian touches a tile if the ellipse in which its alpha reaches 1/255 covers the centre of a pixel
+    there (widened by a hundredth of a pixel).
+
+    Args:
+        mean_px, conic, opacities: [n, 2], [n, 3], [n] float32, as in sfumato.ops.composite.
+        depth: [n] float32, nearest first; ties keep the order of the rows.
+        radius_px: [n, 2] int32; 0 where culled.
+        width, height: of the image, pixels.
+
+    Returns:
+        Tiles.
+    """
     tiles_x, tiles_y = -(-width // TILE_WIDTH), -(-height // TILE_HEIGHT)
     order = depth_order(depth, _listed(radius_px, opacities))
     starts = np.zeros(order.size + 1, np.int64)
@@ -212,12 +267,27 @@ def bin_tiles(mean_px, conic, opacities, depth, radius_px, width, height):
     slot_tile = np.empty(starts[-1], np.int32)
     slot_mask = np.empty(starts[-1], np.uint64)
     block_masks(order, starts, boxes, mean_px, conic, opacities, width, slot_tile, slot_mask)
-    counts = count_chunks(slot_tile, starts, tiles_x * tiles_y)
-    tile_starts = np.zeros(tiles_x * tiles_y + 1, np.int64)
+    return tiles_from_slots(order, starts, slot_tile, slot_mask, tiles_x * tiles_y)
+
+
+def tiles_from_slots(order, slot_starts, slot_tile, slot_mask, num_tiles):
+    """List by tile what was listed by Gaussian.
+
+    Args:
+        order, slot_starts: as in Tiles.
+        slot_tile: [s] int32 tile of each slot, or -1.
+        slot_mask: [s] uint64 its blocks that are touched.
+        num_tiles: t.
+
+    Returns:
+        Tiles.
+    """
+    counts = count_chunks(slot_tile, slot_starts, num_tiles)
+    tile_starts = np.zeros(num_tiles + 1, np.int64)
     np.cumsum(counts.sum(axis=0, dtype=np.int64), out=tile_starts[1:])
     positions = tile_starts[:-1] + np.cumsum(counts, axis=0, dtype=np.int64) - counts
     pair_rank = np.empty(tile_starts[-1], np.int32)
     pair_mask = np.empty(tile_starts[-1], np.uint64)
-    slot_pair = np.empty(starts[-1], np.int64)
-    scatter_pairs(slot_tile, slot_mask, starts, positions, pair_rank, pair_mask, slot_pair)
-    return order, starts, slot_pair, pair_rank, pair_mask, tile_starts
+    slot_pair = np.empty(slot_starts[-1], np.int64)
+    scatter_pairs(slot_tile, slot_mask, slot_starts, positions, pair_rank, pair_mask, slot_pair)
+    return Tiles(order, slot_starts, slot_pair, pair_rank, pair_mask, tile_starts)

@@ -1,5 +1,7 @@
 """An image of rays in tiles and blocks, the boxes of their directions, and the cone that holds them all."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import prange
 
@@ -19,6 +21,41 @@ GROUP = 16
 # Boxes of unit vectors are kept in float32: they are widened by a few of its roundings.
 _MARGIN = np.float32(2e-6)
 _ZERO, _HALF = np.float32(0.0), np.float32(0.5)
+
+
+class RayBlocks(NamedTuple):
+    """An image of rays, block by block.
+
+    Attributes:
+        directions: [tiles, 64, 3, LANES] float32, unit vectors less the middle of their part; the first
+            coordinate is infinite where there is no ray.
+        origins: [tiles, 64, 3, LANES] float32, less the eye; [0, 0, 0, 0] where all rays begin in it.
+        middles: [tiles, 64, parts, 3] float64, of the directions of each part of a block.
+    """
+
+    directions: np.ndarray
+    origins: np.ndarray
+    middles: np.ndarray
+
+
+class RayBoxes(NamedTuple):
+    """What holds the rays of an image: boxes are middles and half sizes of directions, empty if negative.
+
+    Attributes:
+        blocks: [tiles, 6, 64] float32.
+        tiles: [6, tiles padded to 16] float32.
+        groups: [6, groups of 16 tiles padded to 16] float32.
+        view: [4] float64, axis and cosine of half the angle of a cone that holds all directions.
+        extent: [3] float32, largest sizes of the origins' coordinates, less the eye.
+        reach: distance from the eye within which all rays begin.
+    """
+
+    blocks: np.ndarray
+    tiles: np.ndarray
+    groups: np.ndarray
+    view: np.ndarray
+    extent: np.ndarray
+    reach: float
 
 
 @scalar
@@ -81,8 +118,8 @@ def _unit(directions, y, x, unit):
 
 
 @scalar
-def _put_offsets(units, part, offsets, middles):
-    """Middle of a part of a block's unit vectors [3, LANES], infinite where there are none; offsets from it.
+def _put_directions(units, part, directions, middles):
+    """Middle of a part of a block's unit vectors [3, LANES], infinite where there are none; these less it.
 
     Where there is no ray, the first coordinate is infinite and the others are those of some direction.
     """
@@ -95,7 +132,7 @@ def _put_offsets(units, part, offsets, middles):
         middles[part, k] = 0.5 * (low + high) if low <= high else 0.0
         for lane in range(part * size, (part + 1) * size):
             beside = units[k, lane] if k == 0 or units[k, lane] < np.inf else 1.0
-            offsets[k, lane] = beside - middles[part, k]
+            directions[k, lane] = beside - middles[part, k]
 
 
 @kernel
@@ -108,18 +145,12 @@ def ray_blocks(directions, parts):
             the finer what float32 keeps of a direction.
 
     Returns:
-        offsets [tiles, 64, 3, LANES] float32 from the middle of the part; the first coordinate is
-        infinite where there is no ray;
-        middles [tiles, 64, parts, 3] float64;
-        block_boxes [tiles, 6, 64], tile_boxes [6, tiles padded to 16] and group_boxes [6, groups of 16 tiles
-        padded to 16] float32: middles and half sizes of the boxes of directions; a half size is
-        negative where the box is empty; view [4] float64: axis and cosine of half the angle of a cone that
-        holds all directions.
+        Directions and middles of RayBlocks; blocks, tiles, groups and view of RayBoxes.
     """
     height, width = directions.shape[:2]
     tiles_x, tiles_y = (width + TILE_WIDTH - 1) // TILE_WIDTH, (height + TILE_HEIGHT - 1) // TILE_HEIGHT
     tiles = tiles_x * tiles_y
-    offsets = np.full((tiles, BLOCKS, 3, LANES), np.inf, np.float32)
+    blocks = np.full((tiles, BLOCKS, 3, LANES), np.inf, np.float32)
     middles = np.zeros((tiles, BLOCKS, parts, 3), np.float64)
     block_boxes = np.full((tiles, 6, BLOCKS), -1.0, np.float32)
     groups = (tiles + GROUP - 1) // GROUP
@@ -145,7 +176,7 @@ def ray_blocks(directions, parts):
             for k in range(3):
                 tile_low[k], tile_high[k] = min(tile_low[k], low[k]), max(tile_high[k], high[k])
             for part in range(parts):
-                _put_offsets(units, part, offsets[tile, block], middles[tile, block])
+                _put_directions(units, part, blocks[tile, block], middles[tile, block])
         for k in range(3):
             lows[tile, k], highs[tile, k] = tile_low[k], tile_high[k]
         _put_box(tile_boxes, tile, tile_low, tile_high)
@@ -157,7 +188,7 @@ def ray_blocks(directions, parts):
         _put_box(group_boxes, group, low, high)
     view = np.empty(4)
     _cone(tile_boxes, view)
-    return offsets, middles, block_boxes, tile_boxes, group_boxes, view
+    return blocks, middles, block_boxes, tile_boxes, group_boxes, view
 
 
 @kernel
@@ -187,20 +218,25 @@ def block_planes(values):
     return planes, extents, lengths2
 
 
-def image_rays(directions, offsets, parts):
-    """What tracing wants to know of an image of rays.
+def image_rays(directions: np.ndarray, origins: np.ndarray, parts: int) -> tuple[RayBlocks, RayBoxes]:
+    """Prepare an image of rays for tracing.
 
     Args:
-        directions: [h, w, 3].
-        offsets: [h, w, 3] origins less the eye, or empty where all begin in it.
+        directions: [h, w, 3] float32 of any length; zero where there is no ray.
+        origins: [h, w, 3] float32 less the eye, or empty where all rays begin in it.
         parts: as in ray_blocks.
-
-    Returns:
-        offsets of directions, [tiles, 64, 3, LANES] origins or [0, 0, 0, 0], then what else ray_blocks gives;
-        the largest sizes of the origins' coordinates [3], and how far from the eye any is.
     """
-    first, *rest = ray_blocks(directions, parts)
-    if not offsets.size:
-        return first, np.zeros((0, 0, 0, 0), np.float32), *rest, np.zeros(3, np.float32), 0.0
-    planes, extents, lengths2 = block_planes(offsets)
-    return first, planes, *rest, extents.max(0), float(np.sqrt(lengths2.max()))
+    blocks, middles, *boxes = ray_blocks(directions, parts)
+    if not origins.size:
+        origins = np.zeros((0, 0, 0, 0), np.float32)
+        return RayBlocks(blocks, origins, middles), RayBoxes(*boxes, np.zeros(3, np.float32), 0.0)
+    planes, extents, lengths2 = block_planes(origins)
+    reach = float(np.sqrt(lengths2.max()))
+    return RayBlocks(blocks, planes, middles), RayBoxes(*boxes, extents.max(0), reach)
+
+
+def block_shapes(width: int, height: int, moving: bool, parts: int) -> RayBlocks:
+    """The shapes of what image_rays makes of an image."""
+    tiles = -(-width // TILE_WIDTH) * -(-height // TILE_HEIGHT)
+    planes = (tiles, BLOCKS, 3, LANES)
+    return RayBlocks(planes, planes if moving else (0, 0, 0, 0), (tiles, BLOCKS, parts, 3))

@@ -10,10 +10,10 @@ import math
 import numpy as np
 from numba import prange
 
-from sfumato.ops.cpu import bundles
-from sfumato.ops.cpu import lanes as ln
 from sfumato.ops.cpu.jit import kernel, lane_function, lane_kernel
-from sfumato.ops.cpu.tiles import BLOCK_COLUMNS
+from sfumato.ops.cpu.raster.tiles import BLOCK_COLUMNS
+from sfumato.ops.cpu.simd import bundles
+from sfumato.ops.cpu.simd import lanes as ln
 
 # Columns of a splat record: centre x, y; the conic scaled so that the exponent is base 2
 # (A dx^2 + B dx dy + C dy^2); log2 of the opacity; then the channels.

@@ -8,14 +8,16 @@ blends in its own order, however many Gaussians overlap, and nothing moves. Long
 part, and a block stops when nothing is left to see.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
-from sfumato.ops.cpu import lanes as ln
-from sfumato.ops.cpu.blending import TRANSMITTANCE_STOP, alpha_of
-from sfumato.ops.cpu.image_rays import LANES
+from sfumato.ops.cpu.image_trace.rays import LANES
+from sfumato.ops.cpu.image_trace.records import NEAREST
+from sfumato.ops.cpu.image_trace.response import hit_where, meet
 from sfumato.ops.cpu.jit import lane_function
-from sfumato.ops.cpu.ray_response import hit_where, meet
-from sfumato.ops.cpu.trace_records import NEAREST
+from sfumato.ops.cpu.simd import lanes as ln
+from sfumato.ops.cpu.simd.blending import TRANSMITTANCE_STOP, alpha_of
 
 _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 _INFINITY = np.float32(np.inf)
@@ -30,14 +32,33 @@ PART = 256
 SLOT = (1 << 32) - 1
 
 
-@lane_function
-def room_of_entries(longest, width):
-    """Room for a block's entries, whose rows are ``width`` numbers.
+class Entries(NamedTuple):
+    """The Gaussians that a block of rays hits.
 
-    Returns:
-        Rows, spans, the spans' bits, places in the tile, keys; of those that wait, where the rows begin and
-        the farthest hits; what lies ahead of each Gaussian of the tile.
+    Attributes:
+        hits: rows of distances, alphas and so on, one entry after the other.
+        spans: [longest + 1, 2] float32, nearest and farthest hit of each.
+        bits: the spans, as int32.
+        who: [longest + 1] int32 places in the tile.
+        keys: [longest] int64 by which entries are sorted; keys & SLOT names them.
+        window: [longest] int64, where the rows of those that wait begin.
+        ends: [longest] float32, their farthest hits.
+        ahead: [longest] float32, the nearest that any Gaussian of the tile from there on is hit.
     """
+
+    hits: np.ndarray
+    spans: np.ndarray
+    bits: np.ndarray
+    who: np.ndarray
+    keys: np.ndarray
+    window: np.ndarray
+    ends: np.ndarray
+    ahead: np.ndarray
+
+
+@lane_function
+def entries_room(longest, width):
+    """Entries, not filled yet, of a tile with up to ``longest`` pairs; their rows are ``width`` numbers."""
     # One entry more than there can be: one that is not hit is written and then forgotten.
     hits, spans = np.empty((longest + 1) * width, np.float32), np.empty((longest + 1, 2), np.float32)
     keys, window = np.empty(longest, np.int64), np.empty(longest, np.int64)
@@ -46,36 +67,37 @@ def room_of_entries(longest, width):
         np.empty(longest, np.float32),
         np.empty(longest, np.float32),
     )
-    return hits, spans, spans.view(np.int32), who, keys, window, ends, ahead
+    return Entries(hits, spans, spans.view(np.int32), who, keys, window, ends, ahead)
 
 
 @lane_function
-def look_ahead(flat, stride, count, ahead):
+def look_ahead(nearby, count, ahead):
     """Fill ahead[local]: none of a tile's Gaussians from there on is hit nearer."""
     nearest = _INFINITY
     for local in range(count - 1, -1, -1):
-        nearest = min(nearest, flat[local * stride + NEAREST])
+        nearest = min(nearest, nearby.flat[local * nearby.stride + NEAREST])
         ahead[local] = nearest
 
 
 @lane_function
-def _meet(moving, rays, flat, stride, fine, middle, limits, some, names, hits, width, spans, who, count):
+def _meet(moving, block, nearby, limits, names, entries, width, count):
     """Let a block's rays meet the Gaussians ``names``; the number of entries afterwards."""
+    hits, spans = entries.hits, entries.spans
     for j in range(names.size):
         local = np.intp(names[j])
-        met = meet(moving, rays, flat, local * stride, fine, local, middle)
-        hit = hit_where(met, flat, local * stride, limits) & some
+        met = meet(moving, block, nearby, local)
+        hit = hit_where(met, nearby.flat, local * nearby.stride, limits) & block.some
         ln.store(hits, count * width + TAU, ln.select(hit, met.tau, _ZERO))
         ln.store(hits, count * width + ALPHA, alpha_of(met.log2_alpha, hit))
         spans[count, LOW] = ln.least(ln.select(hit, met.tau, _INFINITY))
         spans[count, HIGH] = ln.greatest(ln.select(hit, met.tau, -_INFINITY))
-        who[count] = local
+        entries.who[count] = local
         count += ln.any_true(hit)
     return count
 
 
 @lane_function
-def _sort(spans, bits, keys, first, count, fresh):
+def _sort(bits, keys, first, count, fresh):
     """Sort the entries of keys[first:count] by their nearest hits; those from ``fresh`` on are new."""
     for j in range(fresh, count):
         # The bits of a float32, turned so that they rise with it, before the entry's slot.
@@ -89,15 +111,15 @@ def _sort(spans, bits, keys, first, count, fresh):
 
 
 @lane_function
-def _blend(keys, first, count, bound, hits, width, spans, window, ends, waiting, through):
+def _blend(entries, first, count, bound, width, waiting, through):
     """Fill CLEAR of the entries keys[first:count] that are hit nearer than ``bound``.
 
-    ``through`` is what those let through that wait no longer; ``window`` and ``ends`` hold where the rows of
-    those that wait begin, and their farthest hits.
+    ``through`` is what those let through that wait no longer.
 
     Returns:
         (where it ended, number that wait, through).
     """
+    hits, spans, keys, window, ends = entries.hits, entries.spans, entries.keys, entries.window, entries.ends
     for j in range(first, count):
         # Unsigned indices need no thought about negative ones.
         n = np.uintp(keys[j] & SLOT)
@@ -125,28 +147,24 @@ def _blend(keys, first, count, bound, hits, width, spans, window, ends, waiting,
 
 
 @lane_function
-def walk(moving, rays, flat, stride, fine, middle, limits, some, names, room, width):
-    """Let a block's rays meet the Gaussians ``names`` and find what comes through to each hit.
+def walk(moving, block, nearby, limits, entries, width):
+    """Let a block's rays meet their Gaussians and find what comes through to each hit.
 
-    ``some`` tells where there are rays; ``room`` is from room_of_entries, for rows of ``width`` numbers.
+    ``entries`` is from entries_room, for rows of ``width`` numbers.
 
     Returns:
         Number of entries that count; keys & SLOT names them, in the order of their nearest hits.
     """
-    hits, spans, bits, who, keys, window, ends, ahead = room
-    through = ln.select(some, ln.spread(LANES, _ONE), _ZERO)
+    names = block.names
+    through = ln.select(block.some, ln.spread(LANES, _ONE), _ZERO)
     count, walked, waiting = 0, 0, 0
     for first in range(0, names.size, PART):
         part = names[first : first + PART]
         fresh = count
-        count = _meet(
-            moving, rays, flat, stride, fine, middle, limits, some, part, hits, width, spans, who, count
-        )
-        bound = ahead[names[first + PART]] if first + PART < names.size else _INFINITY
-        _sort(spans, bits, keys, walked, count, fresh)
-        walked, waiting, through = _blend(
-            keys, walked, count, bound, hits, width, spans, window, ends, waiting, through
-        )
+        count = _meet(moving, block, nearby, limits, part, entries, width, count)
+        bound = entries.ahead[names[first + PART]] if first + PART < names.size else _INFINITY
+        _sort(entries.bits, entries.keys, walked, count, fresh)
+        walked, waiting, through = _blend(entries, walked, count, bound, width, waiting, through)
         if not ln.any_true(through > TRANSMITTANCE_STOP):
             break
     return walked

@@ -1,0 +1,132 @@
+"""Front-to-back blending along rays: each in its own order (see hits), or all in one."""
+
+import numpy as np
+from numba import prange
+
+from sfumato.ops.cpu.image_trace.hits import SLOT, TAU, entries_room, look_ahead, seen, walk
+from sfumato.ops.cpu.image_trace.rays import BLOCK_HEIGHT, BLOCK_WIDTH, BLOCKS, LANES, corner_of, lane_of
+from sfumato.ops.cpu.image_trace.records import CHANNELS
+from sfumato.ops.cpu.image_trace.response import (
+    RAY_PLANES,
+    copy_tile,
+    hit_where,
+    load_block,
+    meet,
+    nearby_room,
+)
+from sfumato.ops.cpu.jit import lane_function, lane_kernel
+from sfumato.ops.cpu.raster.splats import list_blocks
+from sfumato.ops.cpu.simd import bundles
+from sfumato.ops.cpu.simd import lanes as ln
+from sfumato.ops.cpu.simd.blending import STRIPS, blend
+
+_ZERO, _ONE, _NONE = np.float32(0.0), np.float32(1.0), np.uint64(0)
+# Numbers of an entry's rows: distance, alpha and transmittance.
+HIT_ROWS = 3 * LANES
+
+
+@lane_function
+def _see_in_one_order(channels, moving, deep, block, nearby, limits, counted, bit):
+    """(transmittance, sum of weight times tau, colours) of a block whose rays share one order.
+
+    ``bit`` is set in ``counted``, by place in the tile, of those that change anything.
+    """
+    names, flat = block.names, nearby.flat
+    transmittance = ln.select(block.some, ln.spread(LANES, _ONE), -_ONE)
+    travelled, colour = ln.spread(LANES, _ZERO), bundles.zeros_like_channels(LANES, channels)
+    for j in range(names.size):
+        local = np.intp(names[j])
+        at = local * nearby.stride
+        met = meet(moving, block, nearby, local)
+        _, weight, after, _ = blend(met.log2_alpha, hit_where(met, flat, at, limits), transmittance)
+        # A ray also changes where it stops, which gives no weight.
+        counted[local] |= bit if ln.any_true(after < transmittance) else _NONE
+        transmittance = after
+        if len(deep) > 0:
+            travelled = travelled + weight * met.tau
+        colour = bundles.add_weighted(colour, weight, flat, at + CHANNELS)
+        if (j & 3) == 3 and not ln.any_true(transmittance > _ZERO):
+            break
+    return ln.magnitude(transmittance), travelled, colour
+
+
+@lane_function
+def _see_in_their_orders(channels, moving, deep, block, nearby, limits, counted, bit, entries):
+    """The same of a block whose rays have an order each."""
+    hits = entries.hits
+    walked = walk(moving, block, nearby, limits, entries, HIT_ROWS)
+    transmittance, travelled = ln.spread(LANES, _ONE), ln.spread(LANES, _ZERO)
+    colour = bundles.zeros_like_channels(LANES, channels)
+    for j in range(walked):
+        n = entries.keys[j] & SLOT
+        local = np.intp(entries.who[n])
+        weight, rest, live, reached = seen(hits, n * HIT_ROWS)
+        counted[local] |= bit if ln.any_true(reached) else _NONE
+        transmittance = ln.select(live, ln.smaller(transmittance, rest), transmittance)
+        if len(deep) > 0:
+            travelled = travelled + weight * ln.load(LANES, hits, n * HIT_ROWS + TAU)
+        colour = bundles.add_weighted(colour, weight, nearby.flat, local * nearby.stride + CHANNELS)
+    return transmittance, travelled, colour
+
+
+@lane_kernel
+def trace_forward(
+    channels, moving, exact, deep, records, rays, limits, tiles, background, image, alpha, distance, counted
+):
+    """Blend every tile.
+
+    Args:
+        channels: tuple whose length is d, fixed at compile time.
+        moving, exact, deep: () or (0,), fixed at compile time: whether rays begin in different points,
+            whether each has its own order, not all that of ``tiles``, and whether distance is wanted.
+        records: Records.
+        rays: RayBlocks.
+        limits: (nearest, farthest) distance that is kept, float32.
+        tiles: from bin_rays.
+        background: [d].
+        image, alpha, distance: [h, w, d], [h, w], [h, w] float32, written; distance where it is wanted.
+        counted: [p] uint64 zeros; pair_mask without the blocks where a Gaussian changes nothing.
+    """
+    height, width, d = image.shape
+    starts = tiles.tile_starts
+    stride, num_tiles = records.rough.shape[1], starts.size - 1
+    strips = min(STRIPS, num_tiles)
+    longest = np.max(starts[1:] - starts[:-1])
+    for strip in prange(strips):
+        nearby = nearby_room(longest, stride)
+        entries = entries_room(longest if len(exact) > 0 else 0, HIT_ROWS)
+        lists, counts = np.empty((BLOCKS, longest), np.int32), np.empty(BLOCKS, np.int64)
+        of_block, planes = np.empty(RAY_PLANES, np.float32), np.empty(LANES * (d + 2), np.float32)
+        for tile in range(strip, num_tiles, strips):
+            start, end = starts[tile], starts[tile + 1]
+            copy_tile(records, tiles.order, tiles.pair_rank, start, end, nearby)
+            list_blocks(tiles.pair_mask, start, end, False, lists, counts)
+            if len(exact) > 0:
+                look_ahead(nearby, end - start, entries.ahead)
+            found = counted[start:end]
+            for number in range(BLOCKS):
+                x0, y0 = corner_of(tile, number, width)
+                if x0 >= width or y0 >= height:
+                    continue
+                names, bit = lists[number, : counts[number]], np.uint64(1) << np.uint64(number)
+                block = load_block(moving, exact, rays, tile, number, of_block, names)
+                if len(exact) > 0:
+                    transmittance, travelled, colour = _see_in_their_orders(
+                        channels, moving, deep, block, nearby, limits, found, bit, entries
+                    )
+                else:
+                    transmittance, travelled, colour = _see_in_one_order(
+                        channels, moving, deep, block, nearby, limits, found, bit
+                    )
+                colour = bundles.add_weighted(colour, transmittance, background, 0)
+                bundles.store_channels(planes, 0, colour)
+                ln.store(planes, LANES * d, transmittance)
+                ln.store(planes, LANES * (d + 1), travelled)
+                for row in range(min(BLOCK_HEIGHT, height - y0)):
+                    for column in range(min(BLOCK_WIDTH, width - x0)):
+                        lane = lane_of(row, column)
+                        for k in range(d):
+                            image[y0 + row, x0 + column, k] = planes[k * LANES + lane]
+                        alpha[y0 + row, x0 + column] = _ONE - planes[d * LANES + lane]
+                        if len(deep) > 0:
+                            distance[y0 + row, x0 + column] = planes[(d + 1) * LANES + lane]

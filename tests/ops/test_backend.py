@@ -1,0 +1,67 @@
+"""Which implementation serves a tensor: a backend is its operations, and nothing else knows of it."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from op_scenes import gaussians, gradients
+
+from sfumato import ops
+from sfumato.errors import ConfigError, ShapeError
+from sfumato.maths.quaternions import rotation_from_quats
+from sfumato.ops import reference
+from sfumato.ops.backend import implementation, served_by
+from sfumato.ops.reference import shape_gradients as shape
+
+
+def covariance_backward(grad, quats, scales):
+    """The formulas of docs/operations.md in plain torch."""
+    xx, xy, xz, yy, yz, zz = grad.unbind(1)
+    rows = [xx, xy / 2, xz / 2, xy / 2, yy, yz / 2, xz / 2, yz / 2, zz]
+    rotations = rotation_from_quats(quats)
+    factor = rotations * scales[:, None]
+    grad_factor = shape.grad_factor_of_covariance(torch.stack(rows, dim=1).reshape(-1, 3, 3), factor)
+    grad_rotations = shape.grad_rotation_of_factor(grad_factor, scales)
+    return (
+        shape.grad_quats_of_rotation(grad_rotations, quats),
+        shape.grad_scales_of_factor(grad_factor, rotations),
+    )
+
+
+PLAIN = {"covariance": SimpleNamespace(forward=reference.covariance, backward=covariance_backward)}
+
+
+def inputs():
+    scene = gaussians(20, dtype=torch.float32)
+    return {name: scene[name] for name in ("quats", "scales")}
+
+
+def test_a_backend_of_one_operation_in_plain_torch_serves_it():
+    wanted, by_kernels = ops.covariance(**inputs()), gradients(ops.covariance, inputs())
+    with served_by("plain", PLAIN):
+        found, by_torch = ops.covariance(**inputs()), gradients(ops.covariance, inputs())
+        assert torch.equal(found, reference.covariance(**inputs())), "another backend has served it"
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+    for name, grad in by_torch.items():
+        torch.testing.assert_close(grad, by_kernels[name], rtol=1e-3, atol=1e-4)
+
+
+def test_an_operation_that_a_backend_lacks_is_named():
+    with (
+        served_by("plain", PLAIN),
+        pytest.raises(ConfigError, match="plain backend has no operation 'trace'"),
+    ):
+        implementation("trace", torch.empty(0))
+
+
+def test_the_backend_of_before_serves_again():
+    with pytest.raises(RuntimeError), served_by("plain", PLAIN):
+        raise RuntimeError
+    assert implementation("covariance", torch.empty(0)).__name__ == "sfumato.ops.cpu.covariance"
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.int64])
+def test_a_type_without_kernels_is_named(dtype):
+    quats, scales = torch.ones(3, 4, dtype=dtype), torch.ones(3, 3, dtype=dtype)
+    with pytest.raises(ShapeError, match=f"no kernel for {dtype} on cpu: use float32 on cpu, or float64"):
+        ops.covariance(quats, scales)

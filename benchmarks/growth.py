@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -43,26 +43,32 @@ def synthetic(count: int, generator):
     )
 
 
-def measure(count: int, width: int, height: int) -> dict[str, Any]:
-    """Seconds of a step and peak bytes of this process, refinement included."""
+def noise(width: int, height: int) -> SimpleNamespace:
+    """What training reads of a capture, of one picture of noise."""
     import numpy as np
     import torch
 
-    from sfumato import machine
     from sfumato.capture.pixels import Pixels
     from sfumato.scene.cameras import Camera
+
+    def load() -> Pixels:
+        return Pixels(np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+    camera = Camera(torch.eye(4), (float(width),) * 2, (width / 2, height / 2), (width, height))
+    view = SimpleNamespace(camera=camera, load=load)
+    return SimpleNamespace(depth=1.0, points=None, train_views=(view,), background=None)
+
+
+def measure(count: int, width: int, height: int) -> dict[str, Any]:
+    """Seconds of a step and peak bytes of this process, refinement included."""
+    import torch
+
+    from sfumato import machine
     from sfumato.train.config import AdcConfig, TrainConfig
     from sfumato.train.densify import make_densifier
     from sfumato.train.loop import train_step
     from sfumato.train.state import start
     from sfumato.train.warm_up import warm_up
-
-    @dataclass(frozen=True)
-    class NoiseView:
-        camera: Camera
-
-        def load(self) -> Pixels:
-            return Pixels(np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8))
 
     torch.set_num_threads(1)
     # Half of the run is over: full resolution and SH degree 3.
@@ -71,10 +77,9 @@ def measure(count: int, width: int, height: int) -> dict[str, Any]:
     growing = replace(config, schedule=replace(config.schedule, refine_every=1, refine_until=0.51))
     steady = replace(config, schedule=replace(config.schedule, refine_every=10**9))
     warm_up(config)
-    camera = Camera(torch.eye(4), (float(width),) * 2, (width / 2, height / 2), (width, height))
-    view = NoiseView(camera)
     init = synthetic(int(0.9 * count), torch.Generator().manual_seed(0))
-    capture = SimpleNamespace(depth=1.0, points=None, train_views=(view,), background=None)
+    capture = noise(width, height)
+    (view,) = capture.train_views
     state = start(capture, growing, cap=count, init=init)
     state.step = config.steps // 2 + 1
     before = len(state.population)

@@ -33,6 +33,14 @@ def test_kernels_and_steps_are_measured_as_they_are_called_today():
     assert growth.measure(200, 32, 32)["step_s"] > 0
 
 
+@pytest.mark.parametrize("strategy", ["adc", "mcmc"])
+def test_memory_is_measured_of_training_as_it_is_today(monkeypatch, strategy):
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    import measure_memory
+
+    assert measure_memory.measure(strategy, 200, 32, 32) > 2**26
+
+
 def test_pairs_are_counted_exactly():
     import plain
     import rasterizer

@@ -8,47 +8,31 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.spatial import cKDTree
 
 from sfumato import machine
+from sfumato.capture.cache import ByteCache
+from sfumato.capture.dataset import Capture, View
 from sfumato.capture.pixels import Pixels
+from sfumato.capture.points import PointCloud
 from sfumato.children import FOLDER, child_command
 from sfumato.errors import SfumatoError
 from sfumato.evaluate.scenes import drawn
 from sfumato.outputs import write_text
 from sfumato.scene.cameras import Camera
-from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.lenses import PINHOLE, Lens
 from sfumato.scene.shutter import Shutter
-from sfumato.train.average import Average
-from sfumato.train.clearance import Clearance
 from sfumato.train.config import TrainConfig
-from sfumato.train.densify import make_densifier
-from sfumato.train.exposure import Exposure
 from sfumato.train.loop import train_step
-from sfumato.train.population import Population
-from sfumato.train.poses import Poses
-from sfumato.train.sampler import ViewSampler
-from sfumato.train.state import TrainState
+from sfumato.train.state import start
 
 _SIDE_PX = 32
 _GAUSSIANS = 16
 _STEPS = 4
-
-
-@dataclass(frozen=True)
-class _GreyView:
-    """A grey picture in memory."""
-
-    camera: Camera
-
-    def load(self) -> Pixels:
-        return Pixels(np.full((_SIDE_PX, _SIDE_PX, 3), 128, np.uint8))
 
 
 def kernels_are_compiled() -> bool:
@@ -141,9 +125,10 @@ def take_steps(config: TrainConfig, kinds: list[tuple[Lens, bool]]) -> None:
     pose = torch.eye(4, dtype=torch.float64)
     for lens, rolls in kinds:
         camera = Camera(pose, (30.0, 30.0), (16.0, 16.0), size, lens, Shutter(pose) if rolls else None)
-        state = _state(tiny)
+        capture = _capture(camera)
+        state = start(capture, tiny, cap=2 * _GAUSSIANS)
         for _ in range(_STEPS):
-            train_step(state, _GreyView(camera), 0, tiny)
+            train_step(state, capture.views[0], 0, tiny)
         with torch.no_grad():
             drawn(
                 state.gaussians,
@@ -153,28 +138,11 @@ def take_steps(config: TrainConfig, kinds: list[tuple[Lens, bool]]) -> None:
             )(camera)
 
 
-def _state(config: TrainConfig) -> TrainState:
-    generator = torch.Generator().manual_seed(0)
-    means = torch.rand(_GAUSSIANS, 3, generator=generator) - 0.5
-    gaussians = Gaussians(
-        means + torch.tensor([0.0, 0.0, 2.0]),
-        torch.full((_GAUSSIANS, 3), -2.0),
-        torch.tensor([1.0, 0.0, 0.0, 0.0]).repeat(_GAUSSIANS, 1),
-        torch.zeros(_GAUSSIANS),
-        torch.zeros(_GAUSSIANS, (config.highest_degree + 1) ** 2, 3),
-    )
-    return TrainState(
-        population=Population.starting_with(gaussians),
-        densifier=make_densifier(config),
-        average=Average(),
-        exposure=Exposure(1) if config.exposure else None,
-        colour=config.colour,
-        poses=Poses(torch.eye(4, dtype=torch.float64)[None], 1.0) if config.refine_poses else None,
-        sampler=ViewSampler(1, generator),
-        generator=generator,
-        depth=1.0,
-        clearance=Clearance(cKDTree(np.zeros((1, 3)))),
-        start_count=_GAUSSIANS,
-        cap=2 * _GAUSSIANS,
-        background=(0.0, 0.0, 0.0),
-    )
+def _capture(camera: Camera) -> Capture:
+    """A grey picture in memory, and a few points before its camera."""
+    grey = Pixels(np.full((_SIDE_PX, _SIDE_PX, 3), 128, np.uint8))
+    xyz = np.random.default_rng(0).uniform((-0.5, -0.5, 1.5), (0.5, 0.5, 2.5), (_GAUSSIANS, 3))
+    points = PointCloud(xyz.astype(np.float32), np.full((_GAUSSIANS, 3), 128, np.uint8))
+    cache: ByteCache[Pixels] = ByteCache(0)
+    view = View("grey", camera, 0, lambda: grey, cache)
+    return Capture(Path(), (view,), points, True, frozenset(), "none", None, cache)

@@ -41,7 +41,7 @@ def command(arguments: Sequence[str]) -> int:
     options = folder.read_options()
     folder.check_own()
     scene = load(folder.scene)
-    capture = options.capture.load(given.data or options.data, seed=options.train.seed)
+    capture = options.read_capture(given.data)
     write_results(folder, scene, capture, options.train, folder.read_training(), Display(Console()))
     draw_chart(folder)
     return 0

@@ -5,9 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sfumato.display import Display
 from sfumato.errors import SfumatoError
+
+if TYPE_CHECKING:
+    from sfumato.train.config import TrainConfig
+    from sfumato.train.run import RunResult
 
 _log = logging.getLogger("sfumato")
 
@@ -53,21 +58,25 @@ class Watching:
             self._live.finish("stopped" if result.stopped_by else "done", result.state.gaussians)
 
 
-def write_run_page(run: Path, display: Display) -> None:
+def write_run_page(run: Path, result: RunResult, config: TrainConfig, display: Display) -> None:
     """Write ``scene.html`` into a run folder; where that fails, a warning says why.
 
     Args:
-        run: folder of a run that is done.
+        run: folder of the run.
+        result: how it ended.
+        config: how it was trained.
         display: where to say so.
     """
     from sfumato.train.folder import RunFolder
     from sfumato.viewer.page import write_page
-    from sfumato.viewer.subject import open_subject
+    from sfumato.viewer.subject import subject_of_run
 
-    page = RunFolder(run).page
+    folder = RunFolder(run)
+    page = folder.page
+    subject = subject_of_run(folder, result.state.gaussians, config, result.capture)
     try:
         with display.waiting(f"writing {page}"):
-            floating = write_page(open_subject(run), page)
+            floating = write_page(subject, page)
     except SfumatoError as error:
         _log.warning("%s was not written: %s", page, error)
     else:

@@ -75,7 +75,7 @@ def command(arguments: Sequence[str]) -> int:
         watching.finish(result)
     if result.stopped_by:
         return 128 + result.stopped_by
-    write_run_page(given.out, display)
+    write_run_page(given.out, result, given.train, display)
     return 0
 
 

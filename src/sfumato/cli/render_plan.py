@@ -127,7 +127,7 @@ def _look_and_capture(given: Render, *, with_cameras: bool) -> tuple[Look, Captu
         look = Look(options.capture.background or look.background, renderer, filtered)
         if with_cameras:
             try:
-                capture = options.capture.load(given.data or options.data, seed=options.train.seed)
+                capture = options.read_capture(given.data)
             except CaptureError:
                 if given.data is not None or given.path == "training":
                     raise

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from sfumato.capture.dataset import Capture, load_capture
+from sfumato.capture.dataset import Capture
 from sfumato.capture.readers import holds_cameras, read_source
 from sfumato.checks import check_type, file_path
 from sfumato.display import Display, clock
@@ -104,11 +104,13 @@ def reconstruct(
     if whole_minutes:
         display.of_a_whole(lambda: f"whole {clock(budget.spent_s)} of {clock(budget.whole_s)}")
     data = _posed(task, out, budget, display)
-    options = _training(task, data, budget, display)
+    options, capture = _training(task, data, budget, display)
     if overwrite:
         write_begun(task, out)
     until_s = budget.compared_until_s if budget.whole_s else math.inf
-    return run_training(out, options, overwrite=True, display=display, watch=watch, until_s=until_s)
+    return run_training(
+        out, options, overwrite=True, display=display, watch=watch, until_s=until_s, capture=capture
+    )
 
 
 def _moved(options: RunOptions, out: Path) -> RunOptions:
@@ -133,25 +135,28 @@ def _posed(task: Reconstruction, out: Path, budget: Budget, display: Display) ->
     return found.folder
 
 
-def _training(task: Reconstruction, data: Path, budget: Budget, display: Display) -> RunOptions:
-    """Options of the training, within what is left of the budget."""
-    train, capture = task.train, replace(task.capture, downscale=1)
-    full = load_capture(data, test_every=capture.test_every, alpha=capture.alpha, undistort=capture.undistort)
-    size_px = max((view.camera.size_px for view in full.views), key=lambda size: size[0] * size[1])
+def _training(
+    task: Reconstruction, data: Path, budget: Budget, display: Display
+) -> tuple[RunOptions, Capture]:
+    """Options of the training, within what is left of the budget, and the dataset read with them."""
+    train, given = task.train, task.capture.downscale
+    options = RunOptions(data, replace(task.capture, downscale=given or 1), train)
+    with display.waiting(f"reading {data}"):
+        capture = options.read_capture()
     if not budget.whole_s:
-        return RunOptions(data, task.capture, train)
+        return options, capture
     first = "" if kernels_are_compiled() else ", for the first time on this machine: a minute or two"
     with display.waiting(f"preparing kernels{first}"):
-        warm_up(train, (view.camera for view in full.views))
-    downscale = task.capture.downscale
-    if downscale is None:
-        downscale = downscale_for(size_px, budget.left_minutes)
+        warm_up(train, (view.camera for view in capture.views))
+    size_px = capture.original_size_px
+    downscale = given or downscale_for(size_px, budget.left_minutes)
+    if downscale != options.capture.downscale:
         small = tuple(side // downscale for side in size_px)
-        if small != size_px:
-            minutes = f"{budget.whole_s / 60.0:g} minutes"
-            display.say(f"photographs are reduced from {sides(size_px)} to {sides(small)} to fit {minutes}")
-    capture = replace(capture, downscale=downscale)
+        minutes = f"{budget.whole_s / 60.0:g} minutes"
+        display.say(f"photographs are reduced from {sides(size_px)} to {sides(small)} to fit {minutes}")
+        options = replace(options, capture=replace(task.capture, downscale=downscale))
+        capture = options.read_capture()
     with display.waiting("preparing the photographs"):
-        comparing_s = seconds_to_compare(capture.load(data, seed=train.seed), train)
-    train = replace(train, minutes=round(budget.training_minutes(comparing_s), 3))
-    return RunOptions(data, capture, train)
+        comparing_s = seconds_to_compare(capture, train)
+    minutes = round(budget.training_minutes(comparing_s), 3)
+    return replace(options, train=replace(train, minutes=minutes)), capture

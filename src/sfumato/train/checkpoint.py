@@ -53,14 +53,18 @@ class Checkpoint:
     capture: dict[str, Any]
     state: dict[str, Any]
 
-    def restore(self, capture: Capture) -> TrainState:
+    def restore(self, capture: Capture, identity: dict[str, Any] | None = None) -> TrainState:
         """The state as it was saved.
+
+        Args:
+            capture: what it was trained on.
+            identity: of ``identify(capture)``, where that is known already.
 
         Raises:
             ConfigError: the dataset is another one, or has changed.
             FormatError: the state is incomplete or inconsistent.
         """
-        self._check_capture(identify(capture), capture.path)
+        self._check_capture(identity or identify(capture), capture.path)
         try:
             state = restore(self.state, capture, self.options.train)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:

@@ -79,6 +79,14 @@ class RunOptions:
         if self.checkpoint_every is not None and self.checkpoint_every < 1:
             raise ConfigError(f"checkpoint_every is {self.checkpoint_every}; give at least 1")
 
+    def read_capture(self, data: Path | None = None) -> Capture:
+        """Read the dataset, from ``data`` where it is not where it was.
+
+        Raises:
+            SfumatoError: it cannot be read, or not with these options.
+        """
+        return self.capture.load(data or self.data, seed=self.train.seed)
+
     def to_plain(self) -> dict[str, Any]:
         """Nested tables of plain values, ready for JSON."""
         return plain(asdict(self))

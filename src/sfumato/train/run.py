@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import NoneType
+from typing import Any
 
 import torch
 
@@ -51,11 +52,13 @@ class RunResult:
     Attributes:
         state: at the end.
         report: quality on held-out views; None if the run was stopped before.
+        capture: what was trained on.
         stopped_by: the signal that stopped it, or None.
     """
 
     state: TrainState
     report: Report | None
+    capture: Capture
     stopped_by: int | None
 
 
@@ -100,6 +103,7 @@ def run_training(
     display: Display | None = None,
     watch: Callable[[Capture, RunOptions], Callback] | None = None,
     until_s: float = math.inf,
+    capture: Capture | None = None,
 ) -> RunResult:
     """Train a scene and fill a run folder.
 
@@ -111,6 +115,7 @@ def run_training(
         display: where to show what happens.
         watch: makes a callback of what is trained on and how.
         until_s: moment of the monotonic clock after which only a few held-out views are compared.
+        capture: the dataset, where it was read already, with these options.
 
     Returns:
         RunResult. A run that a signal stopped has a checkpoint and a scene, and no report.
@@ -123,10 +128,12 @@ def run_training(
     if resume and options.init:
         raise ConfigError("--init and --resume exclude each other: a resumed run has its scene already")
     options, goes_on = _agreed(folder, options, resume=resume, overwrite=overwrite)
-    with display.waiting(f"reading {options.data}"):
-        capture = options.capture.load(options.data, seed=options.train.seed)
-        capture.require_pixels()
-    state, plan = _resumed(folder, capture, options) if goes_on else _started(capture, options)
+    if capture is None:
+        with display.waiting(f"reading {options.data}"):
+            capture = options.read_capture()
+    capture.require_pixels()
+    identity = identify(capture)
+    state, plan = _resumed(folder, capture, identity, options) if goes_on else _started(capture, options)
     display.say(plan.describe(options.train))
     if options.train.minutes and capture.test_views and math.isinf(until_s):
         display.say(f"after them {len(capture.test_views)} held-out views are compared")
@@ -148,7 +155,7 @@ def run_training(
         else:
             folder.begin(options, **facts)
         watchers = [watch(capture, options)] if watch else []
-        return _Run(folder, capture, options, display, until_s).go(state, plan, watchers)
+        return _Run(folder, capture, identity, options, display, until_s).go(state, plan, watchers)
 
 
 def _agreed(
@@ -188,10 +195,12 @@ def _started(capture: Capture, options: RunOptions) -> tuple[TrainState, Plan]:
     return start(capture, options.train, cap=plan.cap, init=init), plan
 
 
-def _resumed(folder: RunFolder, capture: Capture, options: RunOptions) -> tuple[TrainState, Plan]:
+def _resumed(
+    folder: RunFolder, capture: Capture, identity: dict[str, Any], options: RunOptions
+) -> tuple[TrainState, Plan]:
     checkpoint = latest_checkpoint(folder.checkpoints)
-    check_same_run(checkpoint.options, replace(options, init=checkpoint.options.init))
-    state = replace(checkpoint, options=options).restore(capture)
+    check_same_run(checkpoint.options, options)
+    state = replace(checkpoint, options=options).restore(capture, identity)
     plan = make_plan(capture, replace(options.train, max_gaussians=state.cap), start_count=state.start_count)
     return state, plan
 
@@ -204,11 +213,16 @@ class _Run:
     """A run in its folder, from its first step to its results."""
 
     def __init__(
-        self, folder: RunFolder, capture: Capture, options: RunOptions, display: Display, until_s: float
+        self,
+        folder: RunFolder,
+        capture: Capture,
+        identity: dict[str, Any],
+        options: RunOptions,
+        display: Display,
+        until_s: float,
     ) -> None:
         self._folder, self._capture, self._options, self._display = folder, capture, options, display
-        self._until_s = until_s
-        self._identity = identify(capture)
+        self._identity, self._until_s = identity, until_s
         self._interruption = Interruption()
         self._saved_at_s, self._saving_s = time.monotonic(), 0.0
 
@@ -223,13 +237,13 @@ class _Run:
             except _Stopped:
                 self._save(state)
                 self._say_stopped(state)
-                return RunResult(state, None, self._interruption.signal)
+                return RunResult(state, None, capture, self._interruption.signal)
             self._save(state)
         report = self._results(state)
         recorder.finish(state, report)
         draw_chart(self._folder)
         self._display.say(f"the scene is {self._folder.scene}")
-        return RunResult(state, report, None)
+        return RunResult(state, report, capture, None)
 
     def _after_step(self, state: TrainState, stats: StepStats) -> None:
         if self._interruption.signal is not None:

@@ -21,6 +21,7 @@ from sfumato.scene.cameras import Camera
 from sfumato.scene.files import load
 from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.scene import metadata_of
+from sfumato.train.config import TrainConfig
 from sfumato.train.folder import RunFolder
 from sfumato.viewer.overlays import read_scores
 
@@ -135,20 +136,34 @@ def open_subject(path: Path, *, data: Path | None = None, repair: bool = False) 
     options = folder.read_options()
     if not folder.scene.is_file():
         raise ConfigError(f"{path} has no {folder.scene.name} yet; wait for the run's first checkpoint")
-    gaussians, title = load(folder.scene, repair=repair), path.resolve().name
-    how = {"renderer": options.train.renderer, "antialiased": options.train.antialiased or None}
+    gaussians = load(folder.scene, repair=repair)
     try:
-        capture = options.capture.load(data or options.data, seed=options.train.seed)
+        capture = options.read_capture(data)
     except SfumatoError as error:
         _log.warning("shown without cameras: %s", error)
-        return Subject(title, gaussians, facts=facts_of(folder), **how)
+        capture = None
+    return subject_of_run(folder, gaussians, options.train, capture)
+
+
+def subject_of_run(
+    folder: RunFolder, gaussians: Gaussians, config: TrainConfig, capture: Capture | None
+) -> Subject:
+    """The scene of a run as it is shown.
+
+    Args:
+        folder: of the run, for what its metrics say.
+        gaussians: its scene.
+        config: how it was trained.
+        capture: what it was trained on; None: that is gone.
+    """
     return Subject(
-        title,
+        folder.path.resolve().name,
         gaussians,
-        photographs_of(capture, read_scores(folder.metrics)),
+        photographs_of(capture, read_scores(folder.metrics)) if capture else (),
         facts_of(folder),
-        capture.background or (0.0, 0.0, 0.0),
-        **how,
+        (capture and capture.background) or (0.0, 0.0, 0.0),
+        config.renderer,
+        config.antialiased or None,
     )
 
 

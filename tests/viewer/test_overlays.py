@@ -9,8 +9,7 @@ from small_scenes import small_scene
 from sfumato.edit.clean import cleaned, floaters
 from sfumato.train.folder import RunFolder
 from sfumato.viewer import overlays
-from sfumato.viewer.overlays import find_floaters, in_words, read_scores, to_bits, too_many
-from sfumato.viewer.subject import facts_of
+from sfumato.viewer.overlays import facts_of, find_floaters, in_words, scores_of, to_bits, too_many
 
 
 def test_they_are_what_clean_removes():
@@ -36,19 +35,21 @@ def test_too_many_are_not_looked_at(monkeypatch):
 def test_metrics_that_are_none_are_no_error(tmp_path, metrics):
     if metrics is not None:
         (tmp_path / "metrics.json").write_text(metrics)
-    assert read_scores(tmp_path / "metrics.json") == {}
+    found = RunFolder(tmp_path).read_metrics()
+    assert scores_of(found) == {} and facts_of(found) == []
 
 
-def test_scores_of_views_are_read(tmp_path):
+def test_scores_of_views_are_read():
     views = [
         {"name": "a.jpg", "psnr": 21.5, "ssim": 0.8, "lpips": None},
         {"name": "b.jpg", "psnr": None, "ssim": 1.0},
         {"name": "c.jpg", "psnr": 30, "ssim": None},
         {"name": "d.jpg", "psnr": "30"},
     ]
-    path = tmp_path / "metrics.json"
-    path.write_text(json.dumps({"test": {"views": views}}))
-    assert read_scores(path) == {"a.jpg": (21.5, 0.8), "c.jpg": (30.0, None)}
+    found = {"test": {"psnr": 25.756, "views": views}}
+    assert scores_of(found) == {"a.jpg": (21.5, 0.8), "c.jpg": (30.0, None)}
+    assert facts_of(found) == ["25.76 dB held out"]
+    assert facts_of(found | {"pixels": "kept by masks"}) == ["25.76 dB held out, in masks"]
 
 
 def test_none_and_one_are_no_error():
@@ -61,4 +62,5 @@ def test_whole_numbers_beyond_all_floats_are_no_scores(tmp_path):
     path = tmp_path / "metrics.json"
     huge = int("9" * 400)
     path.write_text(json.dumps({"test": {"psnr": huge, "views": [{"name": "a", "psnr": huge, "ssim": 1}]}}))
-    assert read_scores(path) == {} and facts_of(RunFolder(tmp_path)) == []
+    found = RunFolder(tmp_path).read_metrics()
+    assert found and scores_of(found) == {} and facts_of(found) == []

@@ -170,21 +170,29 @@ class RunFolder:
             ConfigError: there is no run here.
             FormatError: the file is damaged, and so is every checkpoint.
         """
+        if not self.config.exists() and not any(checkpoints(self.checkpoints)):
+            what = "it is a file" if self.path.exists() else "it does not exist"
+            what = f"it has no {self.config.name}" if self.path.is_dir() else what
+            raise ConfigError(f"{self.path} is no run folder: {what}; run sfumato train first")
         try:
-            document = self._read(self.config)
-            return RunOptions.from_plain(document.get("options"), self.config)
+            return RunOptions.from_plain(read_table(self.config).get("options"), self.config)
         except (ConfigError, FormatError) as error:
             if not any(checkpoints(self.checkpoints)):
                 raise
             _log.warning("%s: the options are taken from the last checkpoint", str(error).partition(";")[0])
             return latest_checkpoint(self.checkpoints).options
 
+    def read_metrics(self) -> dict[str, Any]:
+        """``metrics.json``; empty where there is none or it is damaged."""
+        with suppress(ConfigError, FormatError):
+            return read_table(self.metrics)
+        return {}
+
     def read_training(self) -> dict[str, Any]:
         """Steps, seconds and so on for ``metrics.json``, from the last one or else from the reports."""
-        with suppress(ConfigError, FormatError):
-            found = self._read(self.metrics).get("train")
-            if isinstance(found, dict):
-                return found
+        found = self.read_metrics().get("train")
+        if isinstance(found, dict):
+            return found
         events = read_events(self.events) if self.events.exists() else []
         last = events[-1] if events else {}
         return {
@@ -193,13 +201,6 @@ class RunFolder:
             "gaussians": int(last["gaussians"]) if "gaussians" in last else None,
             "peak_memory_bytes": None,
         }
-
-    def _read(self, path: Path) -> dict[str, Any]:
-        if not path.exists():
-            what = f"it has no {path.name}" if self.path.is_dir() else "it is a file"
-            what = what if self.path.exists() else "it does not exist"
-            raise ConfigError(f"{self.path} is no run folder: {what}; run sfumato train first")
-        return read_table(path)
 
     def _results(self) -> Iterator[Path]:
         files = (

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -59,18 +59,25 @@ def highlighted(gaussians: Gaussians, mask: Tensor) -> Gaussians:
     )
 
 
-def read_scores(metrics: Path) -> dict[str, tuple[float, float | None]]:
-    """PSNR in decibels and SSIM of each view that ``metrics.json`` knows, by name."""
+def scores_of(metrics: Mapping[str, Any]) -> dict[str, tuple[float, float | None]]:
+    """PSNR in decibels and SSIM of each view that a run's metrics know, by name; they are not trusted."""
     try:
-        views = json.loads(metrics.read_text("utf-8"))["test"]["views"]
-        found = {view["name"]: (view["psnr"], view.get("ssim")) for view in views}
-    except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        found = {view["name"]: (view["psnr"], view.get("ssim")) for view in metrics["test"]["views"]}
+    except (KeyError, TypeError, AttributeError):
         return {}
     return {
         name: (float(psnr), float(ssim) if _is_number(ssim) else None)
         for name, (psnr, ssim) in found.items()
         if _is_number(psnr)
     }
+
+
+def facts_of(metrics: Mapping[str, Any]) -> list[str]:
+    """What a run's metrics say of the whole scene, in few words; nothing where there are none yet."""
+    test = metrics.get("test")
+    psnr = test.get("psnr") if isinstance(test, dict) else None
+    where = ", in masks" if metrics.get("pixels") == "kept by masks" else ""
+    return [f"{psnr:.2f} dB held out{where}"] if _is_number(psnr) else []
 
 
 def _is_number(value: object) -> bool:

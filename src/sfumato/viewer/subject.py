@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,7 +21,7 @@ from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.scene import metadata_of
 from sfumato.train.config import TrainConfig
 from sfumato.train.folder import RunFolder
-from sfumato.viewer.overlays import read_scores
+from sfumato.viewer.overlays import facts_of, scores_of
 
 _log = logging.getLogger("sfumato")
 
@@ -156,25 +154,13 @@ def subject_of_run(
         config: how it was trained.
         capture: what it was trained on; None: that is gone.
     """
+    metrics = folder.read_metrics()
     return Subject(
         folder.path.resolve().name,
         gaussians,
-        photographs_of(capture, read_scores(folder.metrics)) if capture else (),
-        facts_of(folder),
+        photographs_of(capture, scores_of(metrics)) if capture else (),
+        facts_of(metrics),
         (capture and capture.background) or (0.0, 0.0, 0.0),
         config.renderer,
         config.antialiased or None,
     )
-
-
-def facts_of(folder: RunFolder) -> list[str]:
-    """What a run's metrics say, in few words; nothing where there are none yet."""
-    try:
-        metrics = json.loads(folder.metrics.read_text("utf-8"))
-        psnr, is_masked = metrics["test"]["psnr"], metrics.get("pixels") == "kept by masks"
-    except (OSError, ValueError, RecursionError, KeyError, TypeError):
-        return []
-    where = ", in masks" if is_masked else ""
-    # A whole number may be too large for a float.
-    is_number = isinstance(psnr, int | float) and abs(psnr) <= sys.float_info.max
-    return [f"{psnr:.2f} dB held out{where}"] if is_number else []

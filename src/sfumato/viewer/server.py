@@ -13,7 +13,7 @@ import threading
 import time
 import webbrowser
 from collections.abc import Callable, Generator, Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -167,19 +167,18 @@ class _Handler(BaseHTTPRequestHandler):
             return
         answer = self.server.page.answer(name)
         if answer is None:
-            self._refuse(HTTPStatus.NOT_FOUND)
-            return
-        with suppress(ConnectionError, TimeoutError):
+            self.send_error(HTTPStatus.NOT_FOUND)
+        else:
             self._send(answer)
 
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "0")
         if not (length.isascii() and length.isdecimal()):
-            self._refuse(HTTPStatus.BAD_REQUEST)
+            self.send_error(HTTPStatus.BAD_REQUEST)
             return
         # Python does not read numbers of any length.
         if len(length) > _MOST_DIGITS or int(length) > _MOST_BODY_BYTES:
-            self._refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            self.send_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
             return
         body = self.rfile.read(int(length))
         name = self._name()
@@ -187,26 +186,22 @@ class _Handler(BaseHTTPRequestHandler):
             return
         # A form of another page cannot set a header; nor does any browser leave out where it posts from.
         if "X-Sfumato" not in self.headers or "Origin" not in self.headers:
-            self._refuse(HTTPStatus.FORBIDDEN)
+            self.send_error(HTTPStatus.FORBIDDEN)
             return
         found = self.server.page.post(name, body)
         if isinstance(found, HTTPStatus):
-            self._refuse(found)
-            return
-        with suppress(ConnectionError, TimeoutError):
+            self.send_error(found)
+        else:
             self._send(found)
 
     def _open(self) -> None:
         """Send the browser that brings the ticket to the page's address."""
         ticket = self.path.removeprefix(f"/{_OPEN}/")
         if self._is_foreign() or not may_be_mine(self.client_address) or not self.server.page.redeem(ticket):
-            self._refuse(HTTPStatus.FORBIDDEN)
-            return
-        with suppress(ConnectionError, TimeoutError):
-            self.send_response(HTTPStatus.SEE_OTHER)
-            for name, value in {**_HEADERS, "Location": self.server.page.url, "Content-Length": "0"}.items():
-                self.send_header(name, value)
-            self.end_headers()
+            self.send_error(HTTPStatus.FORBIDDEN)
+        else:
+            there = {"Location": self.server.page.url}
+            self._send(Answer("text/plain", b"", there), HTTPStatus.SEE_OTHER)
 
     def _is_foreign(self) -> bool:
         """Whether another page asks."""
@@ -223,13 +218,13 @@ class _Handler(BaseHTTPRequestHandler):
         page, foreign = self.server.page, self._is_foreign()
         given, _, name = self.path.partition("?")[0].lstrip("/").partition("/")
         if foreign or not secrets.compare_digest(given.encode(), page.token.encode()):
-            self._refuse(HTTPStatus.FORBIDDEN)
+            self.send_error(HTTPStatus.FORBIDDEN)
             return None
         return name
 
-    def _send(self, answer: Answer) -> None:
+    def _send(self, answer: Answer, status: HTTPStatus = HTTPStatus.OK) -> None:
         whole = isinstance(answer.data, bytes)
-        self.send_response(HTTPStatus.OK)
+        self.send_response(status)
         for name, value in {**_HEADERS, **answer.headers, "Content-Type": answer.type}.items():
             self.send_header(name, value)
         if whole:
@@ -242,10 +237,6 @@ class _Handler(BaseHTTPRequestHandler):
             for part in parts:
                 self.wfile.write(part)
                 self.wfile.flush()
-
-    def _refuse(self, status: HTTPStatus) -> None:
-        with suppress(ConnectionError, TimeoutError):
-            self.send_error(status)
 
     def log_message(self, format: str, *values: object) -> None:
         """Say nothing: the terminal belongs to the run."""

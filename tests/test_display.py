@@ -2,6 +2,7 @@
 
 import io
 
+import pytest
 from rich.console import Console
 
 from sfumato import display as module
@@ -78,6 +79,15 @@ def test_the_time_left_is_told_once_it_can_be_known(monkeypatch):
         True,
         True,
     ]
+
+
+def test_after_an_error_the_terminal_is_written_to_again():
+    screen = console(True)
+    shown = Display(screen)
+    with pytest.raises(ValueError), shown.living():
+        raise ValueError
+    shown.show(0.5, ["half"])
+    assert "half" in screen.file.getvalue()
 
 
 def test_clock_reads_like_one():

@@ -62,9 +62,11 @@ class Display:
         if not self._console.is_terminal:
             yield
             return
-        with Live(console=self._console, auto_refresh=False, transient=True) as self._live:
-            yield
-        self._live = None
+        try:
+            with Live(console=self._console, auto_refresh=False, transient=True) as self._live:
+                yield
+        finally:
+            self._live = None
 
     @property
     def is_due(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator
@@ -27,6 +28,8 @@ ADVICE = {
     errno.EISDIR: "this is a folder; give a file name",
     errno.ENAMETOOLONG: "choose a shorter name",
 }
+# Names of files that are being written.
+_UNFINISHED = re.compile(r"\..*\.[0-9a-f]{12}\.part(\..*)?")
 
 
 @contextmanager
@@ -71,6 +74,14 @@ def replacing(path: str | Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Delete what ``replacing`` left in a folder where it was killed."""
+    for path in folder.glob(".*.part*"):
+        if _UNFINISHED.fullmatch(path.name):
+            with suppress(OSError):
+                path.unlink()
 
 
 @contextmanager

@@ -13,15 +13,14 @@ import numpy as np
 
 from sfumato.errors import ConfigError
 from sfumato.evaluate.pictures import save_image
-from sfumato.outputs import write_error
+from sfumato.outputs import remove_unfinished, write_error
 from sfumato.paths.files import described, write_cameras
 from sfumato.paths.pictures import KINDS
 from sfumato.scene.cameras import Camera
 
 PLAN = "render.json"
 _LOCK = ".lock"
-# Frames, and what a write that was killed leaves of one.
-_OURS = ("[0-9][0-9][0-9][0-9][0-9].png", ".[0-9][0-9][0-9][0-9][0-9].*.part.png")
+_FRAMES = "[0-9][0-9][0-9][0-9][0-9].png"
 
 
 @dataclass(frozen=True)
@@ -109,9 +108,9 @@ class FrameFolder:
         folders = [self.frame(kind, 0).parent for kind in sorted(KINDS, key=lambda kind: kind == "colour")]
         with suppress(OSError):
             for folder in folders:
-                for pattern in _OURS:
-                    for path in folder.glob(pattern):
-                        path.unlink()
+                remove_unfinished(folder)
+                for path in folder.glob(_FRAMES):
+                    path.unlink()
                 if folder != self.path and folder.is_dir():
                     folder.rmdir()
             for name in (PLAN, _LOCK):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
@@ -15,14 +14,12 @@ from typing import Any
 from sfumato import machine
 from sfumato.errors import ConfigError, FormatError
 from sfumato.evaluate.chart import read_events
-from sfumato.outputs import holding, write_error, write_json, write_text
+from sfumato.outputs import holding, remove_unfinished, write_error, write_json, write_text
 from sfumato.train.checkpoint import checkpoints, latest_checkpoint
 from sfumato.train.options import RunOptions
 from sfumato.train.tables import read_table, with_digest
 
 _log = logging.getLogger("sfumato")
-
-_UNFINISHED = re.compile(r"\..*\.[0-9a-f]{12}\.part(\..*)?")
 
 
 @dataclass(frozen=True)
@@ -99,7 +96,7 @@ class RunFolder:
             ConfigError: naming the first one.
         """
         whole = Path(os.path.realpath(self.path))
-        for folder in (self.path, self.checkpoints, self.test_renders.parent, self.test_renders):
+        for folder in self._folders:
             for path in sorted(folder.glob("*")):
                 target = Path(os.path.realpath(path))
                 if path.is_symlink() and not target.is_relative_to(whole):
@@ -217,14 +214,14 @@ class RunFolder:
         yield from checkpoints(self.checkpoints)
         yield from self.test_renders.glob("*.png")
 
+    @property
+    def _folders(self) -> tuple[Path, ...]:
+        """Where a run writes."""
+        return (self.path, self.checkpoints, self.test_renders.parent, self.test_renders)
+
     def _remove_unfinished(self) -> None:
-        """Delete what writes that were killed left behind."""
-        folders = (self.path, self.checkpoints, self.test_renders.parent, self.test_renders)
-        for folder in folders:
-            for path in folder.glob(".*.part*"):
-                if _UNFINISHED.fullmatch(path.name):
-                    with suppress(OSError):
-                        path.unlink()
+        for folder in self._folders:
+            remove_unfinished(folder)
 
 
 class EventLog:

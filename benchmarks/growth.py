@@ -56,7 +56,7 @@ def noise(width: int, height: int) -> SimpleNamespace:
 
     camera = Camera(torch.eye(4), (float(width),) * 2, (width / 2, height / 2), (width, height))
     view = SimpleNamespace(camera=camera, load=load)
-    return SimpleNamespace(depth=1.0, points=None, train_views=(view,), background=None)
+    return SimpleNamespace(depth=1.0, points=None, train_views=(view,), render_background=(0.0, 0.0, 0.0))
 
 
 def measure(count: int, width: int, height: int) -> dict[str, Any]:

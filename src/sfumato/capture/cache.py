@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import Generic, Protocol, TypeVar
+
+from sfumato import machine
 
 _DEFAULT_SHARE = 8
 _READ_AHEAD = 4
@@ -27,13 +26,7 @@ Value = TypeVar("Value", bound=Sized)
 
 def default_cache_bytes() -> int:
     """An eighth of the memory this process may use (the machine's, or its control group's limit)."""
-    try:
-        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        total = 8 << 30
-    with contextlib.suppress(OSError, ValueError):
-        total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text()))
-    return max(128 << 20, total // _DEFAULT_SHARE)
+    return max(128 << 20, machine.memory().total_bytes // _DEFAULT_SHARE)
 
 
 class ByteCache(Generic[Value]):

@@ -101,6 +101,11 @@ class Capture:
         return tuple(view for view in self.views if view.name in self.test_names)
 
     @property
+    def render_background(self) -> tuple[float, float, float]:
+        """RGB in [0, 1] behind renders that are compared with its pictures; black where nothing is known."""
+        return self.background or (0.0, 0.0, 0.0)
+
+    @property
     def original_size_px(self) -> tuple[int, int]:
         """(width, height) of the largest picture before it was downscaled."""
         sizes = (view.original_size_px or view.camera.size_px for view in self.views)

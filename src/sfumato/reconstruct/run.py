@@ -25,7 +25,7 @@ from sfumato.train.options import CaptureOptions, RunOptions
 from sfumato.train.plan import sides
 from sfumato.train.results import seconds_to_compare
 from sfumato.train.run import RunResult, run_training
-from sfumato.train.warm_up import kernels_are_compiled, warm_up
+from sfumato.train.warm_up import prepare_kernels
 
 _log = logging.getLogger("sfumato")
 
@@ -145,9 +145,7 @@ def _training(
         capture = options.read_capture()
     if not budget.whole_s:
         return options, capture
-    first = "" if kernels_are_compiled() else ", for the first time on this machine: a minute or two"
-    with display.waiting(f"preparing kernels{first}"):
-        warm_up(train, (view.camera for view in capture.views))
+    prepare_kernels(train, (view.camera for view in capture.views), display)
     size_px = capture.original_size_px
     downscale = given or downscale_for(size_px, budget.left_minutes)
     if downscale != options.capture.downscale:

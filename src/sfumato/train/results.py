@@ -67,7 +67,7 @@ def write_results(
         report = evaluate_scene(
             gaussians,
             views,
-            background=capture.background or (0.0, 0.0, 0.0),
+            background=capture.render_background,
             renderer=config.renderer,
             antialiased=config.antialiased or None,
             folder=folder.test_renders,
@@ -101,7 +101,7 @@ def seconds_to_compare(capture: Capture, config: TrainConfig) -> float:
         evaluate_scene(
             points,
             views[:2],
-            background=capture.background or (0.0, 0.0, 0.0),
+            background=capture.render_background,
             renderer=config.renderer,
             antialiased=config.antialiased,
             folder=Path(folder),

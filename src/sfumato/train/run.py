@@ -38,7 +38,7 @@ from sfumato.train.poses import write_cameras
 from sfumato.train.recorder import Recorder
 from sfumato.train.results import draw_chart, write_results
 from sfumato.train.state import TrainState, start
-from sfumato.train.warm_up import kernels_are_compiled, warm_up
+from sfumato.train.warm_up import prepare_kernels, warm_up
 
 # Checkpoints come this far apart, and so that writing them takes at most this share of the time.
 _CHECKPOINT_EVERY_S = 60.0
@@ -137,9 +137,7 @@ def run_training(
     display.say(plan.describe(options.train))
     if options.train.minutes and capture.test_views and math.isinf(until_s):
         display.say(f"after them {len(capture.test_views)} held-out views are compared")
-    first = "" if kernels_are_compiled() else ", for the first time on this machine: a minute or two"
-    with display.waiting(f"preparing kernels{first}"):
-        warm_up(options.train, (view.camera for view in capture.views))
+    prepare_kernels(options.train, (view.camera for view in capture.views), display)
     facts = {
         "cap": state.cap,
         "points": state.start_count,

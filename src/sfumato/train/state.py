@@ -140,7 +140,7 @@ def _first(
         clearance=Clearance.of(capture, config.clearance),
         start_count=len(init),
         cap=cap,
-        background=capture.background or (0.0, 0.0, 0.0),
+        background=capture.render_background,
         poses=Poses.of(views, depth) if config.refine_poses else None,
         colour=config.colour,
         antialiased=config.antialiased,

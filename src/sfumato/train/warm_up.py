@@ -20,6 +20,7 @@ from sfumato.capture.dataset import Capture, View
 from sfumato.capture.pixels import Pixels
 from sfumato.capture.points import PointCloud
 from sfumato.children import FOLDER, child_command
+from sfumato.display import Display
 from sfumato.errors import SfumatoError
 from sfumato.evaluate.scenes import drawn
 from sfumato.outputs import write_text
@@ -35,11 +36,20 @@ _GAUSSIANS = 16
 _STEPS = 4
 
 
-def kernels_are_compiled() -> bool:
-    """Whether this machine has compiled kernels of this version already."""
+def prepare_kernels(config: TrainConfig, cameras: Iterable[Camera], display: Display) -> None:
+    """Warm up, and show on ``display`` that it goes on.
+
+    Args:
+        config: of the run.
+        cameras: of the run.
+        display: told also where it will take long.
+    """
     from sfumato.ops.cpu.kernel_cache import SUFFIX, cache_folder
 
-    return any(cache_folder().glob(f"*{SUFFIX}"))
+    some = any(cache_folder().glob(f"*{SUFFIX}"))
+    first = "" if some else ", for the first time on this machine: a minute or two"
+    with display.waiting(f"preparing kernels{first}"):
+        warm_up(config, cameras)
 
 
 def warm_up(config: TrainConfig, cameras: Iterable[Camera] = ()) -> None:

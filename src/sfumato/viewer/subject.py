@@ -90,7 +90,7 @@ def photographs_of(
         capture: the dataset.
         scores: PSNR and SSIM by name, as far as they were measured.
     """
-    background = capture.background or (0.0, 0.0, 0.0)
+    background = capture.render_background
     return [
         Photograph(
             view.name,
@@ -160,7 +160,7 @@ def subject_of_run(
         gaussians,
         photographs_of(capture, scores_of(metrics)) if capture else (),
         facts_of(metrics),
-        (capture and capture.background) or (0.0, 0.0, 0.0),
+        capture.render_background if capture else (0.0, 0.0, 0.0),
         config.renderer,
         config.antialiased or None,
     )

@@ -20,7 +20,7 @@ from forward_facing import write_forward_facing
 from harness import HERE, hand_over, in_process, print_table, save
 
 from sfumato import evaluate, load_capture, train
-from sfumato.train.config import TrainConfig
+from sfumato.training.config import TrainConfig
 
 
 @dataclass(frozen=True)

@@ -27,11 +27,11 @@ from harness import print_table
 from harness import save as keep
 
 from sfumato import load_capture, rasterize, train
-from sfumato.evaluate.metrics import psnr
+from sfumato.evaluation.metrics import psnr
 from sfumato.scene.cameras import Camera
 from sfumato.scene.files import load, save
 from sfumato.scene.gaussians import Gaussians
-from sfumato.train.config import TrainConfig
+from sfumato.training.config import TrainConfig
 
 # Of the photographs that are trained on; renders that are compared are as large as the photographs.
 DOWNSCALE = 2

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from sfumato import Camera, Gaussians, rasterize
-from sfumato.evaluate.pictures import save_image, to_uint8
+from sfumato.evaluation.pictures import save_image, to_uint8
 from sfumato.maths.sh import SH_C0
 
 SIZE_PX, FOCAL_PX = (240, 180), 210.0

@@ -64,11 +64,11 @@ def measure(count: int, width: int, height: int) -> dict[str, Any]:
     import torch
 
     from sfumato import machine
-    from sfumato.train.config import AdcConfig, TrainConfig
-    from sfumato.train.densify import make_densifier
-    from sfumato.train.loop import train_step
-    from sfumato.train.state import start
-    from sfumato.train.warm_up import warm_up
+    from sfumato.training.config import AdcConfig, TrainConfig
+    from sfumato.training.densify import make_densifier
+    from sfumato.training.loop import train_step
+    from sfumato.training.state import start
+    from sfumato.training.warm_up import warm_up
 
     torch.set_num_threads(1)
     # Half of the run is over: full resolution and SH degree 3.

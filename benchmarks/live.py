@@ -26,7 +26,7 @@ from typing import Any
 from harness import hand_over, in_process, print_table, save
 
 from sfumato import load_capture, train
-from sfumato.train.config import TrainConfig
+from sfumato.training.config import TrainConfig
 from sfumato.viewer.live import LiveTraining
 from sfumato.viewer.server import HOST, PageServer
 

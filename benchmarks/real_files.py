@@ -22,7 +22,7 @@ import torch
 from harness import HERE, print_table
 from harness import save as keep
 
-from sfumato.evaluate.pictures import save_image
+from sfumato.evaluation.pictures import save_image
 from sfumato.scene.cameras import Camera
 from sfumato.scene.files import load
 from sfumato.scene.gaussians import Gaussians
@@ -32,7 +32,7 @@ from sfumato.viewer.showing import show
 from sfumato.viewer.subject import Photograph, Subject
 
 # The tests of the page drive the same browser and compare in the same way.
-sys.path.insert(0, str(HERE.parent / "tests" / "viewer"))
+sys.path.insert(0, str(HERE.parent / "tests"))
 
 SUFFIXES = (".ply", ".spz", ".splat", ".ksplat", ".sog", ".glb", ".gltf")
 NAMES = ("meta.json", "lod-meta.json")

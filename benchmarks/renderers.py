@@ -22,14 +22,14 @@ from harness import best_seconds, print_table, save
 
 import sfumato
 from sfumato.capture.dataset import Capture, load_capture
-from sfumato.evaluate.scenes import evaluate_scene
+from sfumato.evaluation.scenes import evaluate
 from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.lenses import Lens
 from sfumato.scene.shutter import Shutter
-from sfumato.train import loop
-from sfumato.train.config import TrainConfig
-from sfumato.train.state import start
-from sfumato.train.warm_up import warm_up
+from sfumato.training import loop
+from sfumato.training.config import TrainConfig
+from sfumato.training.state import start
+from sfumato.training.warm_up import warm_up
 
 PINHOLES, DISTORTED = ("fox_colmap", 2), ("south_building", 3)
 STEPS, GAUSSIANS, SEEDS = 1500, 50_000, (0, 1)
@@ -45,7 +45,7 @@ def trained(capture: Capture, config: TrainConfig, held_out: dict[str, Capture])
     found = {"seconds": state.seconds}
     for name, other in held_out.items():
         background = other.background or (0.0, 0.0, 0.0)
-        report = evaluate_scene(
+        report = evaluate(
             state.gaussians, other.test_views, background=background, renderer=config.renderer, lpips=False
         )
         found[f"psnr {name}"] = report.psnr

@@ -20,10 +20,10 @@ from harness import print_table, save
 from torch.profiler import ProfilerActivity, profile
 
 from sfumato.capture.dataset import Capture, load_capture
-from sfumato.train import loop
-from sfumato.train.config import TrainConfig
-from sfumato.train.state import TrainState, start
-from sfumato.train.warm_up import warm_up
+from sfumato.training import loop
+from sfumato.training.config import TrainConfig
+from sfumato.training.state import TrainState, start
+from sfumato.training.warm_up import warm_up
 
 STEPS = 100
 # Rows of the table and the operations in them.

@@ -18,9 +18,9 @@ from harness import RESULTS, print_table, save
 
 from sfumato import evaluate, load_capture, train
 from sfumato.capture.dataset import Capture
-from sfumato.evaluate.chart import training_chart
+from sfumato.evaluation.chart import training_chart
 from sfumato.scene.gaussians import Gaussians
-from sfumato.train.config import TrainConfig
+from sfumato.training.config import TrainConfig
 
 # Shares of the run at whose end the scene is looked at.
 MOMENTS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 import sfumato
-from sfumato.evaluate.pictures import save_image, to_uint8
+from sfumato.evaluation.pictures import save_image, to_uint8
 
 
 def main() -> None:

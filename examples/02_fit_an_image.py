@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 
 from sfumato import rasterization
-from sfumato.evaluate.metrics import psnr
-from sfumato.evaluate.pictures import save_image, to_uint8
+from sfumato.evaluation.metrics import psnr
+from sfumato.evaluation.pictures import save_image, to_uint8
 
 
 def target(photo: Path | None, width: int) -> torch.Tensor:

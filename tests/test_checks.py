@@ -103,7 +103,7 @@ def test_a_list_of_what_is_wanted_gets_a_hint():
         (lambda: sfumato.TraceSettings(background=0.5), "background is 0.5; give red, green and blue"),
         (lambda: sfumato.TrainConfig(minutes=float("inf")), "minutes is inf"),
         (
-            lambda: sfumato.TrainConfig(adc=sfumato.train.config.AdcConfig(threshold=float("nan"))),
+            lambda: sfumato.TrainConfig(adc=sfumato.AdcConfig(threshold=float("nan"))),
             "threshold",
         ),
     ],

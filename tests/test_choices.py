@@ -8,9 +8,9 @@ import pytest
 from repository import PACKAGE
 from sfumato.choices import check_choices
 from sfumato.errors import ConfigError
+from sfumato.runs.options import CaptureOptions
 from sfumato.sfm.config import SfmConfig
-from sfumato.train.config import TrainConfig
-from sfumato.train.options import CaptureOptions
+from sfumato.training.config import TrainConfig
 
 RECORDS = (TrainConfig, SfmConfig, CaptureOptions)
 LIMITED = [
@@ -52,8 +52,8 @@ def test_no_record_of_options_is_forgotten():
     homes -= set((PACKAGE / "cli").glob("*.py"))
     names = {path.relative_to(PACKAGE).as_posix() for path in homes}
     assert names == {
-        "train/config.py",
-        "train/options.py",
+        "training/config.py",
+        "runs/options.py",
         "sfm/config.py",
         # Arguments of functions, which check them.
         "capture/dataset.py",

@@ -26,25 +26,27 @@ MAY_IMPORT = {
     "footage": "errors outputs machine natural_order spread capture",
     "sfm": "errors children choices display outputs machine natural_order spread scene capture footage",
     "edit": "errors checks outputs maths scene capture",
-    "evaluate": "errors checks outputs machine spread maths scene ops render",
-    "train": "errors children choices display checks outputs machine maths scene ops render capture evaluate",
-    "reconstruct": "errors display checks outputs machine capture footage sfm train",
-    "paths": "errors checks outputs maths scene render evaluate",
-    "viewer": "errors display outputs machine maths scene render capture edit evaluate train",
+    "evaluation": "errors checks outputs machine spread maths scene ops render",
+    "training": "errors children choices display checks outputs machine maths scene ops render capture "
+    "evaluation",
+    "runs": "errors choices display checks outputs machine scene capture evaluation training",
+    "reconstruction": "errors display checks outputs machine capture footage sfm training runs",
+    "paths": "errors checks outputs maths scene render evaluation",
+    "viewer": "errors display outputs machine maths scene render capture edit evaluation training runs",
     "cli": "errors children display checks outputs machine natural_order maths scene ops render capture "
-    "footage sfm evaluate train edit paths viewer reconstruct sfumato",
+    "footage sfm evaluation training runs edit paths viewer reconstruction sfumato",
     # The package's own file names what is public, and loads it when it is used.
-    "sfumato": "errors scene ops render capture evaluate train reconstruct",
+    "sfumato": "errors scene ops render capture evaluation training reconstruction",
 }
 # Packages that only some places may import, lazily or not.
 ONLY_IN = {
     "numba": ("ops/cpu/",),
     "llvmlite": ("ops/cpu/", "machine.py"),
-    "sfumato.ops.cpu": ("ops/cpu/", "cli/doctor.py", "train/warm_up.py"),
+    "sfumato.ops.cpu": ("ops/cpu/", "cli/doctor.py", "training/warm_up.py"),
     "sfumato.ops.reference": ("ops/",),
     "tyro": ("cli/",),
     "rich": ("cli/", "display.py"),
-    "PIL": ("capture/", "evaluate/", "footage/", "scene/files/", "sfm/", "viewer/pictures.py"),
+    "PIL": ("capture/", "evaluation/", "footage/", "scene/files/", "sfm/", "viewer/pictures.py"),
     "zstandard": ("scene/files/",),
     "av": ("footage/", "paths/video.py"),
     "pillow_heif": ("capture/images.py", "footage/"),
@@ -79,7 +81,7 @@ MANY_PARAMETERS = {
     "src/sfumato/render/gsplat_api.py": "gsplat's signature",
     "src/sfumato/ops/": "numbers and tensors of one formula, named in its documentation",
     "benchmarks/plain.py": "a kernel of numbers and arrays, as one writes it first",
-    "tests/render/gsplat_restatement.py": "the same formulas a second time",
+    "tests/support/gsplat_restatement.py": "the same formulas a second time",
 }
 MODULES_WITHOUT = {
     "reference": {},
@@ -221,7 +223,7 @@ def test_an_operation_has_one_name_everywhere(backend):
     assert here <= {path.stem.removeprefix("test_") for path in (ROOT / "tests/ops").glob("*.py")}
 
 
-@pytest.mark.parametrize("settings", ["train/config.py", "render/settings.py"])
+@pytest.mark.parametrize("settings", ["training/config.py", "render/settings.py"])
 def test_every_option_is_read(settings):
     read = {node.attr for path in MODULES for node in ast.walk(tree(path)) if isinstance(node, ast.Attribute)}
     for node in tree(PACKAGE / settings).body:
@@ -243,7 +245,7 @@ def test_pytest_collects_every_test():
 
 def test_folders_of_tests_are_those_of_the_package():
     folders = {path.name for path in (ROOT / "tests").iterdir() if path.is_dir()} - {"__pycache__"}
-    assert folders <= PARTS | {"docs", "demo", "tools", "benchmarks"}
+    assert folders <= PARTS | {"docs", "demo", "tools", "benchmarks", "support"}
 
 
 @pytest.mark.parametrize("pattern", UNWANTED)

@@ -1,4 +1,4 @@
-"""Measure the peak memory of training, from which the constants of sfumato.train.plan are taken.
+"""Measure the peak memory of training, from which the constants of sfumato.training.plan are taken.
 
     python tools/measure_memory.py --gaussians 1000000 --width 1152 --height 864
 
@@ -20,11 +20,11 @@ from growth import noise, synthetic
 
 from sfumato import machine
 from sfumato.scene.files import save
-from sfumato.train.config import AdcConfig, Schedule, TrainConfig
-from sfumato.train.loop import train_step
-from sfumato.train.plan import estimate_memory
-from sfumato.train.state import start
-from sfumato.train.warm_up import warm_up
+from sfumato.training.config import AdcConfig, Schedule, TrainConfig
+from sfumato.training.loop import train_step
+from sfumato.training.plan import estimate_memory
+from sfumato.training.state import start
+from sfumato.training.warm_up import warm_up
 
 STEPS = 4
 

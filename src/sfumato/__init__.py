@@ -9,10 +9,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sfumato import evaluate, reconstruct, train
+    from sfumato import ops
     from sfumato.capture.dataset import Capture, View, load_capture
     from sfumato.errors import CaptureError, ConfigError, FormatError, SfumatoError, ShapeError
-    from sfumato.reconstruct.run import Reconstruction
+    from sfumato.evaluation.metrics import psnr, ssim
+    from sfumato.evaluation.scenes import evaluate
+    from sfumato.reconstruction.run import Reconstruction, reconstruct
     from sfumato.render.gsplat_api import rasterization
     from sfumato.render.output import Render
     from sfumato.render.rasterize import rasterize
@@ -25,9 +27,11 @@ if TYPE_CHECKING:
     from sfumato.scene.rays import Rays
     from sfumato.scene.scene import Metadata, Scene
     from sfumato.scene.shutter import Shutter
-    from sfumato.train.config import TrainConfig
+    from sfumato.training.config import AdcConfig, McmcConfig, Rates, Schedule, TrainConfig
+    from sfumato.training.train import train
 
 _HOMES = {
+    "AdcConfig": "training.config",
     "Camera": "scene.cameras",
     "Capture": "capture.dataset",
     "CaptureError": "errors",
@@ -35,29 +39,36 @@ _HOMES = {
     "FormatError": "errors",
     "Gaussians": "scene.gaussians",
     "Lens": "scene.lenses",
-    "RasterSettings": "render.settings",
+    "McmcConfig": "training.config",
     "Metadata": "scene.scene",
+    "RasterSettings": "render.settings",
+    "Rates": "training.config",
     "Rays": "scene.rays",
-    "Reconstruction": "reconstruct.run",
+    "Reconstruction": "reconstruction.run",
     "Render": "render.output",
     "Scene": "scene.scene",
+    "Schedule": "training.config",
     "SfumatoError": "errors",
     "ShapeError": "errors",
     "Shutter": "scene.shutter",
-    "TrainConfig": "train.config",
-    "View": "capture.dataset",
     "TraceSettings": "render.settings",
+    "TrainConfig": "training.config",
+    "View": "capture.dataset",
+    "evaluate": "evaluation.scenes",
     "load": "scene.files",
     "load_capture": "capture.dataset",
+    "psnr": "evaluation.metrics",
     "rasterization": "render.gsplat_api",
     "rasterize": "render.rasterize",
     "raytrace": "render.raytrace",
+    "reconstruct": "reconstruction.run",
     "save": "scene.files",
+    "ssim": "evaluation.metrics",
+    "train": "training.train",
 }
-# Packages that can be called: sfumato.train(capture) is short for sfumato.train.run.train(capture).
-_VERBS = ("evaluate", "reconstruct", "train")
 
 __all__ = [
+    "AdcConfig",
     "Camera",
     "Capture",
     "CaptureError",
@@ -65,12 +76,15 @@ __all__ = [
     "FormatError",
     "Gaussians",
     "Lens",
+    "McmcConfig",
     "Metadata",
     "RasterSettings",
+    "Rates",
     "Rays",
     "Reconstruction",
     "Render",
     "Scene",
+    "Schedule",
     "SfumatoError",
     "ShapeError",
     "Shutter",
@@ -80,11 +94,14 @@ __all__ = [
     "evaluate",
     "load",
     "load_capture",
+    "ops",
+    "psnr",
     "rasterization",
     "rasterize",
     "raytrace",
     "reconstruct",
     "save",
+    "ssim",
     "train",
 ]
 
@@ -94,8 +111,8 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("sfumato")
-    if name in _VERBS:
-        return import_module(f"sfumato.{name}")
+    if name == "ops":
+        return import_module("sfumato.ops")
     if name in _HOMES:
         found = globals()[name] = getattr(import_module(f"sfumato.{_HOMES[name]}"), name)
         return found
@@ -103,4 +120,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, "__version__"})
+    return [*__all__, "__version__"]

@@ -1,10 +1,10 @@
 """Points far behind a scene: where they lie, how many there are, and their colours."""
 
 import numpy as np
-from capture_folders import PINHOLE, colmap_folder, image_rows, save, write_colmap_bin
 
 from sfumato.capture.backdrop import backdrop
 from sfumato.capture.dataset import load_capture
+from support.capture_folders import PINHOLE, colmap_folder, image_rows, save, write_colmap_bin
 
 NAMES = [f"{i}.png" for i in range(4)]
 RED = (200, 30, 40)

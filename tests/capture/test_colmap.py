@@ -3,7 +3,12 @@ import struct
 
 import numpy as np
 import pytest
-from capture_folders import (
+
+from sfumato.capture import load_capture
+from sfumato.capture.readers import read_source
+from sfumato.errors import CaptureError
+from sfumato.scene.unprojection import distort_directions
+from support.capture_folders import (
     PINHOLE,
     POINTS,
     colmap_folder,
@@ -13,11 +18,6 @@ from capture_folders import (
     write_colmap_bin,
     write_colmap_txt,
 )
-
-from sfumato.capture import load_capture
-from sfumato.capture.readers import read_source
-from sfumato.errors import CaptureError
-from sfumato.scene.unprojection import distort_directions
 
 
 @pytest.mark.parametrize("writer", [write_colmap_bin, write_colmap_txt])

@@ -2,7 +2,11 @@ import logging
 
 import numpy as np
 import pytest
-from capture_folders import (
+from PIL import Image, ImageFile
+
+from sfumato.capture import load_capture
+from sfumato.errors import CaptureError, ConfigError
+from support.capture_folders import (
     PINHOLE,
     colmap_folder,
     image_rows,
@@ -10,10 +14,6 @@ from capture_folders import (
     save,
     write_colmap_bin,
 )
-from PIL import Image, ImageFile
-
-from sfumato.capture import load_capture
-from sfumato.errors import CaptureError, ConfigError
 
 
 def test_every_eighth_by_name_is_held_out(tmp_path):

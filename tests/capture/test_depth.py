@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from capture_folders import colmap_folder
 
 from sfumato.capture.dataset import load_capture
 from sfumato.capture.depth import median_depth
+from support.capture_folders import colmap_folder
 
 
 def at(*centre):

@@ -4,10 +4,10 @@ import logging
 
 import numpy as np
 import pytest
-from capture_folders import colmap_folder, picture, save, write_transforms
 
 from sfumato.capture import load_capture
 from sfumato.capture.readers import read_source
+from support.capture_folders import colmap_folder, picture, save, write_transforms
 
 NAMES = ("a.jpg", "b.jpg", "c.jpg")
 HALF = np.repeat(np.array([[0, 255]], np.uint8), 16, axis=1).repeat(24, axis=0)

@@ -2,7 +2,11 @@ import logging
 
 import numpy as np
 import pytest
-from foreign_datasets import (
+
+from sfumato.capture import load_capture
+from sfumato.capture.readers import read_source
+from sfumato.errors import CaptureError
+from support.foreign_datasets import (
     COLOURS,
     HEIGHT,
     METASHAPE_TERMS,
@@ -17,10 +21,6 @@ from foreign_datasets import (
     write_metashape,
     write_ply,
 )
-
-from sfumato.capture import load_capture
-from sfumato.capture.readers import read_source
-from sfumato.errors import CaptureError
 
 FISHEYE_TERMS = {"k1": 0.05, "k2": -0.02, "k3": 0.01, "k4": -0.004, "p1": 0.003, "p2": -0.002}
 

@@ -3,7 +3,12 @@ import logging
 
 import numpy as np
 import pytest
-from foreign_datasets import (
+
+from sfumato.capture import load_capture
+from sfumato.capture.readers import read_source
+from sfumato.errors import CaptureError
+from sfumato.scene.unprojection import distort_directions
+from support.foreign_datasets import (
     BROWN,
     COLOURS,
     HEIGHT,
@@ -16,11 +21,6 @@ from foreign_datasets import (
     save_pictures,
     write_opensfm,
 )
-
-from sfumato.capture import load_capture
-from sfumato.capture.readers import read_source
-from sfumato.errors import CaptureError
-from sfumato.scene.unprojection import distort_directions
 
 MIDDLE = np.array([WIDTH / 2, HEIGHT / 2])
 SIZE = {"width": WIDTH, "height": HEIGHT}

@@ -3,13 +3,13 @@
 import unicodedata
 
 import pytest
-from capture_folders import PINHOLE, image_rows, picture, save, write_colmap_bin, write_transforms
-from foreign_datasets import NAMES as SHOTS
-from foreign_datasets import write_opensfm
 
 from sfumato.capture.readers import read_source
 from sfumato.capture.readers.pictures import PictureFolder, PictureIndex
 from sfumato.errors import CaptureError
+from support.capture_folders import PINHOLE, image_rows, picture, save, write_colmap_bin, write_transforms
+from support.foreign_datasets import NAMES as SHOTS
+from support.foreign_datasets import write_opensfm
 
 COMPOSED = unicodedata.normalize("NFC", "\u00fc.jpg")
 DECOMPOSED = unicodedata.normalize("NFD", COMPOSED)

@@ -3,11 +3,11 @@ import logging
 
 import numpy as np
 import pytest
-from foreign_datasets import HEIGHT, NAMES, WIDTH, same_poses, save_pictures, write_polycam
 
 from sfumato.capture import load_capture
 from sfumato.capture.readers import read_source
 from sfumato.errors import CaptureError
+from support.foreign_datasets import HEIGHT, NAMES, WIDTH, same_poses, save_pictures, write_polycam
 
 
 def edited(path, **changes):

@@ -4,13 +4,13 @@ import os
 
 import numpy as np
 import pytest
-from capture_folders import colmap_folder, write_transforms
-from foreign_datasets import NAMES, WRITERS, same_poses, save_pictures, write_opensfm, write_polycam
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sfumato.capture.readers import read_source
 from sfumato.errors import CaptureError
+from support.capture_folders import colmap_folder, write_transforms
+from support.foreign_datasets import NAMES, WRITERS, same_poses, save_pictures, write_opensfm, write_polycam
 
 KINDS = sorted(WRITERS)
 

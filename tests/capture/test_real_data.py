@@ -4,9 +4,9 @@ import struct
 
 import numpy as np
 import pytest
-from capture_folders import real_data
 
 from sfumato.capture import load_capture
+from support.capture_folders import real_data
 
 
 def observations(model):

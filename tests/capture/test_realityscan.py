@@ -2,7 +2,11 @@ import logging
 
 import numpy as np
 import pytest
-from foreign_datasets import (
+
+from sfumato.capture import load_capture
+from sfumato.capture.readers import read_source
+from sfumato.errors import CaptureError
+from support.foreign_datasets import (
     HEIGHT,
     NAMES,
     POINTS,
@@ -16,10 +20,6 @@ from foreign_datasets import (
     write_ply,
     write_realityscan,
 )
-
-from sfumato.capture import load_capture
-from sfumato.capture.readers import read_source
-from sfumato.errors import CaptureError
 
 MIDDLE = np.array([WIDTH / 2, HEIGHT / 2])
 HEADER = "#name,x,y,alt,heading,pitch,roll,f"

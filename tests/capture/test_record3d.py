@@ -2,11 +2,11 @@ import json
 import logging
 
 import pytest
-from foreign_datasets import NAMES, POSES, same_poses, write_record3d
 
 from sfumato.capture import load_capture
 from sfumato.capture.readers import read_source
 from sfumato.errors import CaptureError
+from support.foreign_datasets import NAMES, POSES, same_poses, write_record3d
 
 BY_NUMBER = {f"{i}.jpg": POSES[name] for i, name in enumerate(NAMES)}
 

@@ -4,11 +4,11 @@ import math
 
 import numpy as np
 import pytest
-from capture_folders import opengl_pose, picture, save, write_transforms
 
 from sfumato.capture import load_capture
 from sfumato.errors import CaptureError
 from sfumato.scene.lenses import Lens
+from support.capture_folders import opengl_pose, picture, save, write_transforms
 
 NAMES = ("images/a.png", "images/b.png", "images/c.png")
 INTRINSICS = {"fl_x": 40.0, "fl_y": 41.0, "cx": 15.0, "cy": 13.0, "w": 32, "h": 24}

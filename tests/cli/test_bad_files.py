@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from capture_folders import NAMES, PINHOLE, image_rows, picture, save, write_colmap_bin
-from desk import SHORT, says
 
 from sfumato import outputs
 from sfumato.scene.files import save as save_scene
 from sfumato.scene.gaussians import Gaussians
+from support.capture_folders import NAMES, PINHOLE, image_rows, picture, save, write_colmap_bin
+from support.desk import SHORT, says
 
 
 def test_missing_scene(desk, tmp_path):

@@ -4,8 +4,17 @@ import json
 import shutil
 
 import pytest
-from capture_folders import NAMES, PINHOLE, image_rows, picture, save, write_colmap_bin, write_transforms
-from desk import SHORT, says
+
+from support.capture_folders import (
+    NAMES,
+    PINHOLE,
+    image_rows,
+    picture,
+    save,
+    write_colmap_bin,
+    write_transforms,
+)
+from support.desk import SHORT, says
 
 
 def test_missing_folder(desk, tmp_path):

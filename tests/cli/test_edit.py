@@ -4,12 +4,12 @@ import json
 
 import pytest
 import torch
-from desk import says
 
 from sfumato.cli import main
 from sfumato.edit import change
 from sfumato.scene.files import load, save
 from sfumato.scene.gaussians import Gaussians
+from support.desk import says
 
 
 @pytest.fixture

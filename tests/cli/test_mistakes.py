@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from desk import says
 
 import sfumato
+from support.desk import says
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import av
 import numpy as np
 import pytest
 import torch
-from desk import SHORT, says
 from PIL import Image
 
 from sfumato.cli import main
@@ -19,6 +18,7 @@ from sfumato.render.settings import RasterSettings
 from sfumato.scene.files import load, save
 from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.scene import Metadata, with_metadata
+from support.desk import SHORT, says
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from editable import assert_same, crowd, doubles
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +13,7 @@ from sfumato.maths.quaternions import rotation_from_quats
 from sfumato.maths.sh import sh_basis
 from sfumato.paths.look import looking_at, pinhole
 from sfumato.render.rasterize import rasterize
+from support.editable import assert_same, crowd, doubles
 
 CAMERA = pinhole(looking_at((1.0, -2.0, -5.0), (0.0, 0.0, 0.0)), (48, 36), 50.0)
 

@@ -2,13 +2,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from capture_folders import real_data
-from editable import assert_same, doubles, scene_of
 
 from sfumato.edit.change import merged, scaling, transformed
 from sfumato.edit.clean import cleaned, floaters
 from sfumato.errors import ConfigError
 from sfumato.scene.files import load
+from support.capture_folders import real_data
+from support.editable import assert_same, doubles, scene_of
 
 
 def wall(n=400):

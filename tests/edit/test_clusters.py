@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 import torch
-from editable import doubles, scene_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse.csgraph import connected_components
@@ -9,6 +8,7 @@ from scipy.spatial.distance import cdist
 
 from sfumato.edit.clusters import clusters, in_cluster, in_largest_cluster
 from sfumato.errors import ConfigError
+from support.editable import doubles, scene_of
 
 
 def same_partition(one, other):

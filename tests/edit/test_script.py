@@ -3,7 +3,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from editable import assert_same, crowd, scene_of
 
 from sfumato.edit import change
 from sfumato.edit.clean import cleaned
@@ -11,6 +10,7 @@ from sfumato.edit.script import EDITS, Edit, edit_from_plain, read_script, repla
 from sfumato.edit.selections import TESTS, selection_from_plain, selection_from_text
 from sfumato.errors import ConfigError, FormatError, SfumatoError
 from sfumato.scene.files import save
+from support.editable import assert_same, crowd, scene_of
 
 BOX = {"box": {"low": [-1, -1, -1], "high": [1, 1, 1]}}
 EVERY_EDIT = [

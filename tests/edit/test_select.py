@@ -2,12 +2,12 @@ import math
 
 import pytest
 import torch
-from editable import scene_of
 
 from sfumato.edit import select
 from sfumato.errors import ConfigError
 from sfumato.maths.sh import SH_C0
 from sfumato.scene.gaussians import Gaussians
+from support.editable import scene_of
 
 PLACES = [[0, 0, 0], [1, 0, 0], [0, 2, 0], [-1, -1, 3]]
 

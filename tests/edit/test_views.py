@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 import torch
-from capture_folders import colmap_folder, save
-from editable import scene_of
 
 from sfumato.edit.mask_files import read_masked_views
 from sfumato.edit.views import MaskedView, in_masks
 from sfumato.errors import CaptureError, ConfigError, ShapeError
 from sfumato.paths.look import looking_at, pinhole
 from sfumato.scene.lenses import Lens
+from support.capture_folders import colmap_folder, save
+from support.editable import scene_of
 
 # In front, behind it as seen from the first view, beside, and behind the first camera.
 PLACES = [[0, 0, 0], [0, 0, 2.0], [1.0, 0, 0], [0, 0, -20.0]]

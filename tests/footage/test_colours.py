@@ -7,7 +7,6 @@ from types import SimpleNamespace
 import av
 import numpy as np
 import pytest
-from clips import write_video
 from PIL import Image
 
 from sfumato.footage import hdr
@@ -16,6 +15,7 @@ from sfumato.footage.kinds import Kind
 from sfumato.footage.photos import examine, place
 from sfumato.footage.upright import upright
 from sfumato.footage.video import open_video
+from support.clips import write_video
 
 LEFT, RIGHT = (0.75, 0.45, 0.3), (0.2, 0.5, 0.9)
 # Kr and Kb of the matrices by the number of their tag (ITU-T H.273, table 4).

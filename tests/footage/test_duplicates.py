@@ -1,12 +1,12 @@
 """Copies are found however they were encoded; views of one thing are no copies."""
 
 import numpy as np
-from clips import texture, write_photo
 from PIL import Image
 
 from sfumato.footage.duplicates import duplicates
 from sfumato.footage.kinds import Kind
 from sfumato.footage.photos import examine
+from support.clips import texture, write_photo
 
 WIDE = texture(300, 460)
 

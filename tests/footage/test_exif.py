@@ -4,13 +4,13 @@ import math
 
 import numpy as np
 import pytest
-from clips import texture, write_photo
 from PIL.TiffImagePlugin import IFDRational
 
 from sfumato.footage import exif
 from sfumato.footage.footage import gather
 from sfumato.footage.kinds import Kind
 from sfumato.footage.photos import examine
+from support.clips import texture, write_photo
 
 GPS = 0x8825
 GOOD = {1: "N", 2: (52.0, 31.0, 12.36), 3: "E", 4: (13.0, 24.0, 36.0), 5: b"\x00", 6: 34.5}

@@ -7,13 +7,13 @@ import re
 import av
 import numpy as np
 import pytest
-from clips import pan, texture, write_photo, write_sound, write_video
 from PIL import Image
 
 from repository import ROOT
 from sfumato.errors import CaptureError
 from sfumato.footage import FrameOptions, gather, read_footage, video
 from sfumato.footage.album import sharpest_of_each_stretch
+from support.clips import pan, texture, write_photo, write_sound, write_video
 
 WIDE = texture(150, 900)
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from clips import texture
 from scipy.ndimage import gaussian_filter, uniform_filter1d
 
 from sfumato.footage.measure import MotionPath, brightness, contrast, sharpness
+from support.clips import texture
 
 LUMA = texture(360, 640)[..., 0]
 WIDE = texture(420, 1000, seed=3)[..., 0]

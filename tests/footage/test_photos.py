@@ -5,12 +5,12 @@ import os
 
 import numpy as np
 import pytest
-from clips import marked, texture, write_dng, write_photo
 from PIL import Image, ImageOps
 
 from sfumato.errors import CaptureError
 from sfumato.footage.kinds import Kind, kind_of
 from sfumato.footage.photos import examine, place
+from support.clips import marked, texture, write_dng, write_photo
 
 EXIF_IFD = 0x8769
 

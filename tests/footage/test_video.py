@@ -6,12 +6,12 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
-from clips import marked, pan, texture, write_sound, write_video
 
 from sfumato.errors import CaptureError
 from sfumato.footage import hdr, video
 from sfumato.footage.frames import measure
 from sfumato.footage.video import open_video
+from support.clips import marked, pan, texture, write_sound, write_video
 
 
 def pictures(path, indices, longest=1920):

@@ -4,12 +4,21 @@ from functools import partial
 
 import pytest
 import torch
-from op_scenes import HEIGHT, MODELS, WIDTH, assert_gradients_close, camera, ellipses, gaussians, gradients
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from sfumato import ops
 from sfumato.errors import SfumatoError
 from sfumato.ops import reference
+from support.op_scenes import (
+    HEIGHT,
+    MODELS,
+    WIDTH,
+    assert_gradients_close,
+    camera,
+    ellipses,
+    gaussians,
+    gradients,
+)
 
 SIZE = {"width": WIDTH, "height": HEIGHT}
 PROJECTION = {**SIZE, "near": 0.01, "far": 1e10, "blur_px2": 0.3}

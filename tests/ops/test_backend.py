@@ -4,7 +4,6 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from op_scenes import gaussians, gradients
 
 from sfumato import ops
 from sfumato.errors import ConfigError, ShapeError
@@ -12,6 +11,7 @@ from sfumato.maths.quaternions import rotation_from_quats
 from sfumato.ops import reference
 from sfumato.ops.backend import implementation, served_by
 from sfumato.ops.reference import shape_gradients as shape
+from support.op_scenes import gaussians, gradients
 
 
 def covariance_backward(grad, quats, scales):

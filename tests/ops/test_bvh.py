@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from ray_scenes import PARTS, SCENES, generator
 
 from sfumato.ops.constants import ALPHA_MIN
 from sfumato.ops.cpu.free_trace import tree as bvh
 from sfumato.ops.cpu.free_trace.order import middle_of
 from sfumato.ops.reference import covariance
+from support.ray_scenes import PARTS, SCENES, generator
 
 
 def arrays_of(scene):

@@ -1,8 +1,8 @@
 import pytest
 import torch
-from op_scenes import assert_finite_differences, gaussians
 
 from sfumato.ops.reference import colour
+from support.op_scenes import assert_finite_differences, gaussians
 
 CENTRE = torch.tensor([0.2, -0.4, -1.0], dtype=torch.float64)
 

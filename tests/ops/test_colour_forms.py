@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from op_scenes import assert_finite_differences, assert_gradients_close, gaussians, gradients
 
 from sfumato import ops
 from sfumato.errors import ConfigError
 from sfumato.ops import reference
 from sfumato.ops.colour import FORMS
+from support.op_scenes import assert_finite_differences, assert_gradients_close, gaussians, gradients
 
 FORMS_AND_DEGREES = [("sh-sigmoid", 0), ("sh-sigmoid", 2), ("sh-sigmoid", 3), ("logit", 0)]
 every_form = pytest.mark.parametrize(("form", "degree"), FORMS_AND_DEGREES)

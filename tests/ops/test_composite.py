@@ -1,8 +1,8 @@
 import pytest
 import torch
-from op_scenes import HEIGHT, WIDTH, assert_finite_differences, ellipses, gradients, weighted_sum
 
 from sfumato.ops.reference import composite
+from support.op_scenes import HEIGHT, WIDTH, assert_finite_differences, ellipses, gradients, weighted_sum
 
 SIZE = {"width": WIDTH, "height": HEIGHT}
 

@@ -1,7 +1,7 @@
 import torch
-from op_scenes import assert_finite_differences, gaussians
 
 from sfumato.ops.reference import covariance
+from support.op_scenes import assert_finite_differences, gaussians
 
 
 def test_known_value():

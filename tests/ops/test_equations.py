@@ -1,8 +1,6 @@
 """Eq. 1 to 10, 35 and 36 of the derivation: what is seen along a ray, and the shape of a Gaussian."""
 
 import torch
-from equation_scenes import WHOLE, agree, by_hand, differ, differences, equations, exact, traced
-from op_scenes import gaussians
 
 from sfumato.maths.covariances import covariance_matrices, unpack_symmetric
 from sfumato.maths.quaternions import rotation_from_quats
@@ -11,6 +9,8 @@ from sfumato.ops.reference import colour, covariance, response, trace
 from sfumato.ops.reference.blending_gradients import transmittance_before
 from sfumato.ops.reference.parameter_gradients import grad_sh
 from sfumato.ops.reference.trace import local_from_world
+from support.equation_scenes import WHOLE, agree, by_hand, differ, differences, equations, exact, traced
+from support.op_scenes import gaussians
 
 CENTRE = exact([0.2, -0.4, -1.0])
 

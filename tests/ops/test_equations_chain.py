@@ -1,17 +1,6 @@
 """Eq. 37 to 49 of the derivation: each gradient of the loss, as substituted and against differences."""
 
 import torch
-from equation_scenes import (
-    WHOLE,
-    agree,
-    by_hand,
-    covariances_of,
-    differ,
-    differences,
-    equations,
-    image_weights,
-    traced,
-)
 
 from sfumato.maths.quaternions import rotation_from_quats
 from sfumato.ops.reference import trace
@@ -21,6 +10,17 @@ from sfumato.ops.reference.shape_gradients import (
     grad_factor_of_covariance,
     grad_quats_of_rotation,
     grad_scales_of_factor,
+)
+from support.equation_scenes import (
+    WHOLE,
+    agree,
+    by_hand,
+    covariances_of,
+    differ,
+    differences,
+    equations,
+    image_weights,
+    traced,
 )
 
 

@@ -1,8 +1,6 @@
 """Eq. 18 to 34 of the derivation: the gradient of each step, against differences."""
 
 import torch
-from equation_scenes import agree, by_hand, covariances_of, differ, differences, equations, exact, traced
-from op_scenes import gaussians
 
 from sfumato.maths.quaternions import normalised, rotation_from_quats
 from sfumato.ops.reference import response
@@ -25,6 +23,17 @@ from sfumato.ops.reference.shape_gradients import (
     grad_rotation_of_factor,
     grad_scales_of_factor,
 )
+from support.equation_scenes import (
+    agree,
+    by_hand,
+    covariances_of,
+    differ,
+    differences,
+    equations,
+    exact,
+    traced,
+)
+from support.op_scenes import gaussians
 
 
 def hits(rays=3, n=5):

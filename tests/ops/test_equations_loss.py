@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from equation_scenes import agree, differences, equations
 
 from sfumato import ops
 from sfumato.ops.reference import photometric_loss, ssim
+from support.equation_scenes import agree, differences, equations
 
 COUNT = 7 * 6 * 3
 

@@ -1,8 +1,6 @@
 """Eq. 63 to 93 of the derivation: its proofs, line by line."""
 
 import torch
-from equation_scenes import agree, by_hand, differ, differences, equations, exact, traced
-from op_scenes import gaussians
 
 from sfumato.maths.quaternions import normalised, rotation_from_quats
 from sfumato.ops.reference import trace
@@ -19,6 +17,8 @@ from sfumato.ops.reference.shape_gradients import (
     d_sigma_d_mean,
     grad_factor_of_covariance,
 )
+from support.equation_scenes import agree, by_hand, differ, differences, equations, exact, traced
+from support.op_scenes import gaussians
 
 COUNT = 5
 

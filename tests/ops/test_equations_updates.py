@@ -2,7 +2,14 @@
 
 import pytest
 import torch
-from equation_scenes import (
+
+from sfumato.maths.colours import MARGIN, logits_from_colours
+from sfumato.maths.quaternions import normalised, rotation_from_quats
+from sfumato.ops.reference import adam_step, colour, trace
+from sfumato.ops.reference.parameter_gradients import grad_log_scales, grad_logits
+from sfumato.ops.reference.ray_gradients import trace_backward
+from sfumato.scene.gaussians import Gaussians
+from support.equation_scenes import (
     WHOLE,
     agree,
     by_hand,
@@ -13,14 +20,7 @@ from equation_scenes import (
     image_weights,
     traced,
 )
-from op_scenes import gaussians
-
-from sfumato.maths.colours import MARGIN, logits_from_colours
-from sfumato.maths.quaternions import normalised, rotation_from_quats
-from sfumato.ops.reference import adam_step, colour, trace
-from sfumato.ops.reference.parameter_gradients import grad_log_scales, grad_logits
-from sfumato.ops.reference.ray_gradients import trace_backward
-from sfumato.scene.gaussians import Gaussians
+from support.op_scenes import gaussians
 
 RATE = 1e-2
 

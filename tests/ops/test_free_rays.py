@@ -2,7 +2,9 @@
 
 import pytest
 import torch
-from ray_scenes import (
+
+from sfumato.ops.trace_rays import trace_rays
+from support.ray_scenes import (
     LIMITS,
     PARTS,
     SCENES,
@@ -12,8 +14,6 @@ from ray_scenes import (
     generator,
     inputs_of,
 )
-
-from sfumato.ops.trace_rays import trace_rays
 
 
 @pytest.mark.parametrize("name", SCENES)

@@ -6,12 +6,12 @@ import sys
 
 import pytest
 import torch
-from op_scenes import assert_gradients_close, gradients
-from ray_scenes import FORWARD, LIMITS, PARTS, exactly, generator, inputs_of
 
 from sfumato.errors import SfumatoError
 from sfumato.ops.reference.trace_rays import trace_rays as definition
 from sfumato.ops.trace_rays import Hierarchy, trace_rays
+from support.op_scenes import assert_gradients_close, gradients
+from support.ray_scenes import FORWARD, LIMITS, PARTS, exactly, generator, inputs_of
 
 
 def spoilt(field, value):

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 import torch
-from op_scenes import assert_finite_differences
 from scipy.ndimage import correlate
 
 from sfumato.errors import ConfigError
 from sfumato.ops.reference import photometric_loss, ssim, ssim_map
+from support.op_scenes import assert_finite_differences
 
 
 def images(height=14, width=17, seed=0):

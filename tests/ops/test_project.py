@@ -2,11 +2,11 @@ import math
 
 import pytest
 import torch
-from op_scenes import HEIGHT, MODELS, WIDTH, assert_finite_differences, camera, gaussians
 
 from sfumato.errors import ConfigError
 from sfumato.maths.covariances import pack_symmetric, unpack_symmetric
 from sfumato.ops.reference import covariance, project
+from support.op_scenes import HEIGHT, MODELS, WIDTH, assert_finite_differences, camera, gaussians
 
 SETTINGS = {"width": WIDTH, "height": HEIGHT, "near": 0.01, "far": 1e10, "blur_px2": 0.3}
 

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from equation_scenes import WHOLE, agree, differences, traced
-from op_scenes import weighted_sum
 
 from sfumato.ops.reference import trace
 from sfumato.ops.reference.ray_gradients import trace_backward
+from support.equation_scenes import WHOLE, agree, differences, traced
+from support.op_scenes import weighted_sum
 
 OUTPUTS = ("image", "alpha", "distance")
 

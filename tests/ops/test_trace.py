@@ -3,7 +3,6 @@
 import numba
 import pytest
 import torch
-from op_scenes import assert_gradients_close, gaussians, gradients
 from torch.library import opcheck
 
 from sfumato import ops
@@ -11,6 +10,7 @@ from sfumato.errors import ShapeError
 from sfumato.ops import reference
 from sfumato.ops.cpu.image_trace.hits import PART
 from sfumato.ops.trace import _trace
+from support.op_scenes import assert_gradients_close, gaussians, gradients
 
 FORWARD, BACKWARD = 1e-4, 1e-3
 # More than a tile each way, and neither a multiple of a block.

@@ -4,7 +4,6 @@ from functools import partial
 
 import pytest
 import torch
-from op_scenes import camera, gaussians
 
 from sfumato import ops
 from sfumato.errors import ShapeError
@@ -14,6 +13,7 @@ from sfumato.scene.cameras import Camera
 from sfumato.scene.image_points import image_points
 from sfumato.scene.lenses import Lens
 from sfumato.scene.shutter import Shutter
+from support.op_scenes import camera, gaussians
 
 SIZE = {"width": 24, "height": 18}
 LENSES = {

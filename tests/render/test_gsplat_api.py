@@ -3,13 +3,13 @@
 import inspect
 import math
 
-import gsplat_restatement as restated
 import numpy as np
 import pytest
 import torch
 
 from sfumato.errors import ConfigError, SfumatoError, ShapeError
 from sfumato.render.gsplat_api import RollingShutterType, rasterization
+from support import gsplat_restatement as restated
 
 WIDTH, HEIGHT = 26, 19
 RENDER_MODES = ("RGB", "D", "ED", "RGB+D", "RGB+ED")

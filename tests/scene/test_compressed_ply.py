@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
-from scene_files import assert_scene_or_format_error, blob, changed, changes, psnr, real_file, turns
 
 from sfumato.errors import FormatError
 from sfumato.maths.morton import morton_order
 from sfumato.scene.files import load, save
 from sfumato.scene.gaussians import Gaussians
+from support.scene_files import assert_scene_or_format_error, blob, changed, changes, psnr, real_file, turns
 
 EXAMPLES = 300
 

@@ -8,12 +8,12 @@ import struct
 import numpy as np
 import pytest
 import torch
-from gltf_files import SPLAT, attributes, document, written
 from hypothesis import HealthCheck, given, settings
-from scene_files import assert_scene_or_format_error, blob, changed, changes, psnr, real_file, turns
 
 from sfumato.errors import FormatError
 from sfumato.scene.files import load, recognised, save
+from support.gltf_files import SPLAT, attributes, document, written
+from support.scene_files import assert_scene_or_format_error, blob, changed, changes, psnr, real_file, turns
 
 EXAMPLES = 300
 

@@ -7,10 +7,10 @@ import math
 import numpy as np
 import pytest
 import torch
-from gltf_files import SPLAT, attributes, document, written
 
 from sfumato.errors import FormatError
 from sfumato.scene.files import load
+from support.gltf_files import SPLAT, attributes, document, written
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scene_files import RESET, blob, memory
-from sog_files import parts, webp
-from spz_files import header
 
 from sfumato.errors import FormatError
 from sfumato.scene.files import load, save
+from support.scene_files import RESET, blob, memory
+from support.sog_files import parts, webp
+from support.spz_files import header
 
 SLACK_BYTES = 24 << 20
 needs_proc = pytest.mark.skipif(not RESET.exists(), reason="peaks of memory are asked of Linux' /proc")
@@ -129,7 +129,7 @@ MEASURE = """
 import json, logging, sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-from scene_files import RESET, memory
+from support.scene_files import RESET, memory
 from sfumato.scene.files import load
 logging.disable()
 found = {{}}
@@ -158,7 +158,7 @@ def test_reading_takes_twice_the_scene_and_its_file_at_most(tmp_path, caplog):
         (tmp_path / folder).mkdir()
         for name, options in files.items():
             save(blob(count, 3), tmp_path / folder / name, **options)
-    code = MEASURE.format(tests=str(Path(__file__).parent))
+    code = MEASURE.format(tests=str(Path(__file__).parents[1]))
     # Large pieces of memory go back at once, so that what is asked for next is seen.
     environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": str(1 << 18)}
     command = [sys.executable, "-c", code]

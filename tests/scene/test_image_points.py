@@ -2,7 +2,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from lens_examples import EXAMPLES
 from test_rays import HEIGHT, START, WIDTH, camera, panorama, pixel_centres
 
 from sfumato.errors import ConfigError
@@ -11,6 +10,7 @@ from sfumato.scene.image_points import image_points
 from sfumato.scene.lenses import PINHOLE, Lens
 from sfumato.scene.rays import camera_rays
 from sfumato.scene.shutter import Shutter
+from support.lens_examples import EXAMPLES
 
 # What a hand does in a thirtieth of a second: some degrees, some hundredths of the scene's distance.
 LITTLE = rigid_from_twist(torch.tensor([0.03, -0.05, 0.04, 0.05, -0.08, 0.06], dtype=torch.float64)) @ START

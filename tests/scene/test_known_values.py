@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from ply_files import columns_of, random_scene, write
-from scene_files import blob
 
 from sfumato.scene.files import load, save
 from sfumato.scene.gaussians import Gaussians
+from support.ply_files import columns_of, random_scene, write
+from support.scene_files import blob
 
 
 def test_the_filter_of_mip_splatting_is_folded_in(tmp_path):

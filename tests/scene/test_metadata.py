@@ -6,13 +6,13 @@ import zipfile
 
 import pytest
 import torch
-from ply_files import columns_of, random_scene, write
-from scene_files import blob, camera
 
 from sfumato import RasterSettings, rasterize
 from sfumato.edit import change
 from sfumato.scene.files import load, save
 from sfumato.scene.scene import Metadata, metadata_of, with_metadata
+from support.ply_files import columns_of, random_scene, write
+from support.scene_files import blob, camera
 
 UP = (0.0, 0.6, -0.8)
 

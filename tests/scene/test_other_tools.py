@@ -9,12 +9,12 @@ import sys
 import numpy as np
 import pytest
 import torch
-from scene_files import blob, turns
 from scipy.spatial import cKDTree
-from spz_files import needs_zstandard
 
 from sfumato.scene.files import load, save
 from sfumato.scene.gaussians import Gaussians
+from support.scene_files import blob, turns
+from support.spz_files import needs_zstandard
 
 # The command of PlayCanvas' splat-transform, such as "node .../splat-transform/bin/cli.mjs".
 SPLAT_TRANSFORM = shlex.split(os.environ.get("SFUMATO_SPLAT_TRANSFORM", ""))

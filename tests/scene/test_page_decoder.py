@@ -4,12 +4,12 @@ import base64
 
 import numpy as np
 import pytest
-from browser import Browser
-from scene_files import blob
 
 from repository import PACKAGE
 from sfumato.maths.sh import SH_C0
 from sfumato.scene.files import load, save
+from support.browser import Browser
+from support.scene_files import blob
 
 DECODE = """(async () => {
   const fileBytes = Uint8Array.from(atob("%s"), (c) => c.charCodeAt(0));

@@ -10,11 +10,11 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from ply_files import assert_same, columns_of, random_scene, write
-from scene_files import assert_scene_or_format_error
 
 from sfumato.errors import FormatError
 from sfumato.scene.files import load, save
+from support.ply_files import assert_same, columns_of, random_scene, write
+from support.scene_files import assert_scene_or_format_error
 
 DATA = Path(os.environ.get("SFUMATO_DATA", Path(__file__).parents[3] / "shared" / "data"))
 

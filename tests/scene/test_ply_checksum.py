@@ -1,9 +1,9 @@
 """A scene whose file was damaged is not shown as another one without a word."""
 
 import pytest
-from ply_files import random_scene
 
 from sfumato.scene.files import load, save
+from support.ply_files import random_scene
 
 
 @pytest.fixture

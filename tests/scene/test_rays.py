@@ -4,7 +4,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from lens_examples import EXAMPLES
 
 import sfumato
 from sfumato.errors import ConfigError, ShapeError
@@ -16,6 +15,7 @@ from sfumato.scene.pixel_directions import pixel_directions, pixels_with_rays
 from sfumato.scene.rays import Rays, camera_rays
 from sfumato.scene.shutter import Shutter
 from sfumato.scene.unprojection import distort_directions
+from support.lens_examples import EXAMPLES
 
 WIDTH, HEIGHT = 11, 7
 

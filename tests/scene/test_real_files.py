@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from scene_files import DATA
 
 from sfumato.scene.files import load
+from support.scene_files import DATA
 
 SUFFIXES = (".ply", ".spz", ".splat", ".ksplat", ".sog", ".glb", ".gltf")
 PATHS = sorted(p for p in DATA.rglob("*") if p.suffix in SUFFIXES or p.name in ("meta.json", "lod-meta.json"))

@@ -6,13 +6,13 @@ import math
 import numpy as np
 import pytest
 import torch
-from gltf_files import SPLAT, attributes, document, written
-from ply_files import columns_of, random_scene, write
-from scene_files import blob
 
 from sfumato.cli import main
 from sfumato.errors import FormatError
 from sfumato.scene.files import load, save
+from support.gltf_files import SPLAT, attributes, document, written
+from support.ply_files import columns_of, random_scene, write
+from support.scene_files import blob
 
 N = 6
 COLUMNS = columns_of(random_scene(N, 1))

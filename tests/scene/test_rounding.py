@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from scene_files import blob
 
 from sfumato.scene.files import load, save, spz
 from sfumato.viewer.page import pack
+from support.scene_files import blob
 
 LOSSY = ("spz", "sog", "compressed.ply")
 

@@ -8,14 +8,14 @@ import zipfile
 import numpy as np
 import pytest
 import torch
-from scene_files import blob, psnr, real_file, turns
 from scipy.spatial import cKDTree
-from sog_files import pixels, write_chunk, write_folder
 
 from sfumato.errors import ConfigError, FormatError, SfumatoError
 from sfumato.maths.morton import morton_order
 from sfumato.scene.files import load, recognised, save
 from sfumato.scene.files.sog_palette import codebook, nearest_in, palette
+from support.scene_files import blob, psnr, real_file, turns
+from support.sog_files import pixels, write_chunk, write_folder
 
 
 def in_order(scene):

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scene_files import assert_scene_or_format_error, blob, changed, changes
-from sog_files import parts, pixels, webp, write_chunk, write_folder
 
 from sfumato.errors import FormatError
 from sfumato.scene.files import load, save, sog
 from sfumato.scene.files.sog_images import decode
+from support.scene_files import assert_scene_or_format_error, blob, changed, changes
+from support.sog_files import parts, pixels, webp, write_chunk, write_folder
 
 EXAMPLES = 300
 

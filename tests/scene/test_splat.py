@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
-from scene_files import assert_scene_or_format_error, blob, changed, changes, psnr, real_file, turns
 
 from sfumato.errors import FormatError
 from sfumato.scene.files import load, recognised, save
+from support.scene_files import assert_scene_or_format_error, blob, changed, changes, psnr, real_file, turns
 
 EXAMPLES = 300
 

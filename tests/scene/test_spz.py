@@ -9,15 +9,15 @@ import zlib
 import numpy as np
 import pytest
 import torch
-from scene_files import blob, psnr, real_file
 from scipy.spatial.transform import Rotation
-from spz_files import body, header, needs_zstandard, write
 
 from sfumato.errors import ConfigError, FormatError
 from sfumato.maths.sh import sh_basis
 from sfumato.scene.files import load, save, spz_fields
 from sfumato.scene.files.spz_packing import in_threads
 from sfumato.scene.gaussians import Gaussians
+from support.scene_files import blob, psnr, real_file
+from support.spz_files import body, header, needs_zstandard, write
 
 AXES = ["LDB", "RDB", "LUB", "RUB", "LDF", "RDF", "LUF", "RUF", "LFD", "RFD", "LFU", "RFU", "LBD", "RBD"]
 AXES += ["LBU", "RBU"]

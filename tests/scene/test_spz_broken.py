@@ -8,11 +8,11 @@ import tracemalloc
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from scene_files import assert_scene_or_format_error, blob, changed, changes
-from spz_files import body, header, needs_zstandard, write
 
 from sfumato.errors import FormatError
 from sfumato.scene.files import load, save, spz
+from support.scene_files import assert_scene_or_format_error, blob, changed, changes
+from support.spz_files import body, header, needs_zstandard, write
 
 EXAMPLES = 300
 

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from lens_examples import EXAMPLES
 
 from sfumato.errors import ConfigError
 from sfumato.scene.lenses import LENS_COEFFICIENTS, Lens, distort
 from sfumato.scene.unprojection import distort_directions, one_to_one_angle, undistort
+from support.lens_examples import EXAMPLES
 
 
 def cone(half_angle_degrees, count=3000):

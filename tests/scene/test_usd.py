@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
-from scene_files import assert_scene_or_format_error, blob, changed, changes, psnr, turns
 
 from sfumato.errors import ConfigError, FormatError
 from sfumato.scene.files import load, recognised, save
+from support.scene_files import assert_scene_or_format_error, blob, changed, changes, psnr, turns
 
 EXAMPLES = 60
 

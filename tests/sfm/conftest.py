@@ -1,36 +1,11 @@
 """Pictures of one small room, and its cameras as they were found, once for all tests."""
 
-from dataclasses import dataclass
-from pathlib import Path
-
-import numpy as np
 import pytest
-from worlds import BENT, PINHOLE, Lens, arc, photographs, room
 
 from sfumato.sfm.config import SfmConfig
-from sfumato.sfm.pipeline import SfmResult, structure_from_motion
-
-# Few features, so that a run takes seconds.
-QUICK = SfmConfig(feature_side_px=320, max_features=700, pairs="exhaustive")
-
-
-@dataclass(frozen=True)
-class Shots:
-    """Pictures in a folder and what is true of them."""
-
-    folder: Path
-    poses: dict[str, np.ndarray]
-    lens: Lens
-
-
-@dataclass(frozen=True)
-class Solved:
-    """Pictures, and the dataset that was made of them."""
-
-    shots: Shots
-    out: Path
-    config: SfmConfig
-    result: SfmResult
+from sfumato.sfm.pipeline import structure_from_motion
+from support.shots import QUICK, Shots, Solved
+from support.worlds import BENT, PINHOLE, arc, photographs, room
 
 
 @pytest.fixture(scope="session")

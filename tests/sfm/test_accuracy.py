@@ -4,12 +4,12 @@ import json
 
 import numpy as np
 import pytest
-from found import centre as centre_of
-from found import dataset, pose_errors, poses_of, similarity_between, surface_distances
 from PIL import Image
-from worlds import Lens, render, room
 
 from sfumato.capture import load_capture
+from support.found import centre as centre_of
+from support.found import dataset, pose_errors, poses_of, similarity_between, surface_distances
+from support.worlds import Lens, render, room
 
 
 @pytest.fixture(params=["solved", "bent"])

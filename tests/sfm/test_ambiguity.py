@@ -4,11 +4,11 @@ import json
 
 import numpy as np
 import pytest
-from found import dataset, pose_errors, poses_of
-from worlds import Face, Lens, looking, noise, photographs
 
 from sfumato.sfm import ambiguity, solving
 from sfumato.sfm.pipeline import structure_from_motion
+from support.found import dataset, pose_errors, poses_of
+from support.worlds import Face, Lens, looking, noise, photographs
 
 SMALL = Lens(320, 240, 300.0, (160.0, 120.0))
 VIEWS = 30

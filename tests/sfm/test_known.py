@@ -8,10 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pycolmap
 import pytest
-from conftest import QUICK
-from found import Stop, Watch, angle_deg, centre, dataset, pose_errors, poses_of, surface_distances
 from PIL import Image
-from worlds import room
 
 from sfumato.capture.readers import read_source
 from sfumato.capture.resample import DistortedCamera
@@ -19,6 +16,9 @@ from sfumato.errors import CaptureError, ConfigError
 from sfumato.scene.lenses import LENS_COEFFICIENTS, Lens
 from sfumato.sfm import known
 from sfumato.sfm.pipeline import structure_from_motion
+from support.found import Stop, Watch, angle_deg, centre, dataset, pose_errors, poses_of, surface_distances
+from support.shots import QUICK
+from support.worlds import room
 
 GL = np.diag([1.0, -1.0, -1.0, 1.0])
 

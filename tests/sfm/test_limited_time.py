@@ -10,10 +10,8 @@ from itertools import combinations
 import numpy as np
 import pycolmap
 import pytest
-from found import Stop, Watch, dataset
 from PIL import Image
 from test_pairs import descriptors, picture
-from worlds import noise
 
 from sfumato.errors import ConfigError
 from sfumato.footage import FrameOptions
@@ -23,6 +21,8 @@ from sfumato.sfm.mapping import Task, _incremental_options
 from sfumato.sfm.pace import Costs
 from sfumato.sfm.pipeline import structure_from_motion
 from sfumato.sfm.plan import FEWEST_PICTURES, Plan
+from support.found import Stop, Watch, dataset
+from support.worlds import noise
 
 
 @pytest.fixture(autouse=True)

@@ -3,10 +3,10 @@
 import numpy as np
 import pycolmap
 import pytest
-from found import pose_errors, poses_of
 
 from sfumato.sfm import mapping
 from sfumato.sfm.merging import merged
+from support.found import pose_errors, poses_of
 
 
 @pytest.fixture

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import QUICK
-from found import Watch, dataset, pose_errors, poses_of
 from PIL import Image, ImageFilter
-from worlds import PINHOLE, arc, photographs, room
 
 from sfumato.sfm.pipeline import structure_from_motion
+from support.found import Watch, dataset, pose_errors, poses_of
+from support.shots import QUICK
+from support.worlds import PINHOLE, arc, photographs, room
 
 FEW = replace(QUICK, max_features=400)
 

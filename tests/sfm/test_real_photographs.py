@@ -1,18 +1,13 @@
 """Photographs of a real house: the front of the palace of Sceaux, taken by hand while walking along it."""
 
 import json
-import sys
-from pathlib import Path
 
 import pytest
-from found import dataset
 
 from sfumato.sfm.config import SfmConfig
 from sfumato.sfm.pipeline import structure_from_motion
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "capture"))
-
-from capture_folders import real_data
+from support.capture_folders import real_data
+from support.found import dataset
 
 
 def test_photographs_of_a_house(tmp_path):

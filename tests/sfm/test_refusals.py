@@ -4,15 +4,15 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import QUICK
-from found import Stop, Watch
 from PIL import Image
-from worlds import PINHOLE, arc, render, room
 
 from sfumato.cli import main
 from sfumato.errors import CaptureError, ConfigError
 from sfumato.sfm.config import SfmConfig
 from sfumato.sfm.pipeline import structure_from_motion
+from support.found import Stop, Watch
+from support.shots import QUICK
+from support.worlds import PINHOLE, arc, render, room
 
 
 def refused(capsys, *arguments):

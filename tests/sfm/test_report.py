@@ -7,15 +7,15 @@ import math
 import numpy as np
 import pycolmap
 import pytest
-from conftest import QUICK
-from found import Watch, dataset
 from test_upright import any_rotation
-from worlds import looking
 
 from sfumato.footage import read_footage
 from sfumato.sfm import report, results
 from sfumato.sfm.report import GOOD, POOR, USABLE, Quality, arc_deg, measure
 from sfumato.sfm.upright import IDENTITY, Gravity
+from support.found import Watch, dataset
+from support.shots import QUICK
+from support.worlds import looking
 
 FINE = {
     "pictures": 20,

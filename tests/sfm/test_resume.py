@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pycolmap
 import pytest
-from found import Stop, Watch, model_bytes
 
 from sfumato import machine
 from sfumato.children import child_command
@@ -14,6 +13,7 @@ from sfumato.errors import SfumatoError
 from sfumato.footage import FrameOptions, read_footage
 from sfumato.sfm import crew, features
 from sfumato.sfm.pipeline import structure_from_motion
+from support.found import Stop, Watch, model_bytes
 
 TITLES = [
     *("taking pictures", "finding features", "comparing", "finding cameras", "telling alike places apart"),

@@ -7,10 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pycolmap
 import pytest
-from conftest import QUICK
-from found import Watch, angle_deg, centre, dataset, poses_of
 from scipy.spatial.transform import Rotation
-from worlds import arc, looking
 
 from sfumato.errors import CaptureError, ConfigError
 from sfumato.footage import read_footage
@@ -19,6 +16,9 @@ from sfumato.sfm.geodesy import axes_at, earth_from_geodetic, geodetic_from_eart
 from sfumato.sfm.pipeline import structure_from_motion
 from sfumato.sfm.results import Placing
 from sfumato.sfm.upright import IDENTITY, Gravity, find_gravity, scaled, upright_similarity
+from support.found import Watch, angle_deg, centre, dataset, poses_of
+from support.shots import QUICK
+from support.worlds import arc, looking
 
 DOWN = np.array([0.0, 1.0, 0.0])
 

@@ -14,7 +14,6 @@ from itertools import pairwise
 import numpy as np
 import pycolmap
 import pytest
-from found import model_bytes
 from PIL import Image
 
 from sfumato import machine
@@ -24,6 +23,7 @@ from sfumato.footage import read_footage
 from sfumato.sfm import crew, features, matching
 from sfumato.sfm.pipeline import structure_from_motion
 from sfumato.sfm.progress import silent
+from support.found import model_bytes
 
 SETTINGS = features.Settings(320, 700, True)
 # Each takes the place of what a process does with a request.

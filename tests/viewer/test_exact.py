@@ -11,20 +11,20 @@ import pytest
 import torch
 from PIL import Image
 from scipy.spatial.transform import Rotation
-from small_scenes import SIZE_PX, camera_at, drawn, psnr, small_scene, small_subject
 from test_live import NoPhotographs, State
 
 from sfumato import rasterize, raytrace
 from sfumato.edit.clean import floaters
 from sfumato.errors import ConfigError
-from sfumato.evaluate.pictures import colour_map
-from sfumato.train.config import TrainConfig
-from sfumato.train.loop import StepStats
+from sfumato.evaluation.pictures import colour_map
+from sfumato.training.config import TrainConfig
+from sfumato.training.loop import StepStats
 from sfumato.viewer.allowance import Allowance
 from sfumato.viewer.desk import Desk
 from sfumato.viewer.exact import Painter, Wish, read_wish
 from sfumato.viewer.live import LiveTraining
 from sfumato.viewer.server import PageServer
+from support.small_scenes import SIZE_PX, camera_at, drawn, psnr, small_scene, small_subject
 
 
 @pytest.fixture(scope="module")

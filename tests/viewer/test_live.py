@@ -6,13 +6,13 @@ import time
 
 import pytest
 import torch
-from browser import Browser
-from small_scenes import SIZE_PX, psnr, small_scene
 
-from sfumato.train.config import TrainConfig
-from sfumato.train.loop import StepStats
+from sfumato.training.config import TrainConfig
+from sfumato.training.loop import StepStats
 from sfumato.viewer.live import LiveTraining
 from sfumato.viewer.server import PageServer
+from support.browser import Browser
+from support.small_scenes import SIZE_PX, psnr, small_scene
 
 
 class NoPhotographs:
@@ -145,7 +145,7 @@ def test_ctrl_c_ends_a_pause(folder):
 
 
 def test_waiting_does_not_count_as_training(tmp_path):
-    from sfumato.train import loop
+    from sfumato.training import loop
 
     clock = iter([0.0, 10.0, 20.0])
 

@@ -4,12 +4,12 @@ import json
 
 import pytest
 import torch
-from small_scenes import small_scene
 
 from sfumato.edit.clean import cleaned, floaters
-from sfumato.train.folder import RunFolder
+from sfumato.runs.folder import RunFolder
 from sfumato.viewer import overlays
 from sfumato.viewer.overlays import facts_of, find_floaters, in_words, scores_of, to_bits, too_many
+from support.small_scenes import small_scene
 
 
 def test_they_are_what_clean_removes():

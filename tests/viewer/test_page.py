@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from browser import Browser
-from page_steps import SCALE, WINDOW_PX, bare, eye, stand
-from small_scenes import drawn, psnr, small_scene, small_subject
 
 from sfumato.edit.clean import floaters
 from sfumato.viewer.overlays import highlighted
 from sfumato.viewer.page import write_page
+from support.browser import Browser
+from support.page_steps import SCALE, WINDOW_PX, bare, eye, stand
+from support.small_scenes import drawn, psnr, small_scene, small_subject
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from small_scenes import camera_at, small_scene
 
 from sfumato.maths.quaternions import rotation_from_quats
 from sfumato.scene.scene import Metadata, with_metadata
 from sfumato.viewer.placing import place
 from sfumato.viewer.subject import Subject
+from support.small_scenes import camera_at, small_scene
 
 AROUND = [camera_at(angle, roll=0.1 * (-1) ** i) for i, angle in enumerate(np.linspace(0, 6, 12))]
 

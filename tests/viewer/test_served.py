@@ -1,14 +1,14 @@
 """The page as it is served: its pictures are ours, whether the browser draws them or the server."""
 
 import pytest
-from browser import WITHOUT_WEBGL, Browser
-from page_steps import WINDOW_PX, bare, stand
-from small_scenes import drawn, psnr, small_scene, small_subject
 
 from sfumato.scene.files import save
 from sfumato.viewer.page import write_page
 from sfumato.viewer.server import PageServer
 from sfumato.viewer.showing import show_path, show_subject
+from support.browser import WITHOUT_WEBGL, Browser
+from support.page_steps import WINDOW_PX, bare, stand
+from support.small_scenes import drawn, psnr, small_scene, small_subject
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from rich.text import Text
 from sfumato import machine
 from sfumato.children import FOLDER, child_command
 from sfumato.cli.arguments import parse
-from sfumato.evaluate.lpips import find_lpips
+from sfumato.evaluation.lpips import find_lpips
 
 GIB = 1024**3
 PROBE_SECONDS = 0.25

@@ -33,9 +33,9 @@ def command(arguments: Sequence[str]) -> int:
     from rich.console import Console
 
     from sfumato.display import Display
+    from sfumato.runs.folder import RunFolder
+    from sfumato.runs.results import draw_chart, write_results
     from sfumato.scene.files import load
-    from sfumato.train.folder import RunFolder
-    from sfumato.train.results import draw_chart, write_results
 
     folder = RunFolder(given.run)
     options = folder.read_options()

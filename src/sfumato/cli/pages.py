@@ -11,8 +11,8 @@ from sfumato.display import Display
 from sfumato.errors import SfumatoError
 
 if TYPE_CHECKING:
-    from sfumato.train.config import TrainConfig
-    from sfumato.train.run import RunResult
+    from sfumato.runs.run import RunResult
+    from sfumato.training.config import TrainConfig
 
 _log = logging.getLogger("sfumato")
 
@@ -67,7 +67,7 @@ def write_run_page(run: Path, result: RunResult, config: TrainConfig, display: D
         config: how it was trained.
         display: where to say so.
     """
-    from sfumato.train.folder import RunFolder
+    from sfumato.runs.folder import RunFolder
     from sfumato.viewer.page import write_page
     from sfumato.viewer.subject import subject_of_run
 

@@ -12,9 +12,9 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 from sfumato.cli.arguments import parse
 from sfumato.cli.train import check_available, with_length_of, without_length
 from sfumato.footage.options import FrameOptions
+from sfumato.runs.options import CaptureOptions
 from sfumato.sfm.config import SfmConfig
-from sfumato.train.config import TrainConfig
-from sfumato.train.options import CaptureOptions
+from sfumato.training.config import TrainConfig
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def command(arguments: Sequence[str]) -> int:
 
     from sfumato.cli.pages import Watching, write_run_page
     from sfumato.display import Display
-    from sfumato.reconstruct.run import Reconstruction, reconstruct
+    from sfumato.reconstruction.run import Reconstruction, reconstruct
 
     task = Reconstruction(given.inputs, given.frames, given.sfm, given.capture, given.train)
     display = Display(Console())
@@ -81,8 +81,8 @@ def command(arguments: Sequence[str]) -> int:
 
 def _with_stored_options(given: Reconstruct, arguments: Sequence[str]) -> Reconstruct:
     """Parse again with the options that the reconstruction began with in place of the defaults."""
-    from sfumato.reconstruct.begun import read_begun
-    from sfumato.reconstruct.run import Reconstruction
+    from sfumato.reconstruction.begun import read_begun
+    from sfumato.reconstruction.run import Reconstruction
 
     begun = read_begun(Reconstruction, given.out)
     if begun is None:

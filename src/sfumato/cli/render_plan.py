@@ -22,11 +22,11 @@ from sfumato.paths.spline import along_cameras
 from sfumato.paths.video import even
 from sfumato.render.insert import Insert
 from sfumato.render.meshes import read_mesh
+from sfumato.runs.folder import RunFolder
 from sfumato.scene.cameras import Camera
 from sfumato.scene.files import load
 from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.scene import metadata_of
-from sfumato.train.folder import RunFolder
 
 if TYPE_CHECKING:
     from sfumato.cli.render import Inserted, Render

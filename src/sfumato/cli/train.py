@@ -11,8 +11,8 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from sfumato.cli.arguments import parse
 from sfumato.errors import ConfigError
-from sfumato.train.config import TrainConfig
-from sfumato.train.options import CaptureOptions, RunOptions
+from sfumato.runs.options import CaptureOptions, RunOptions
+from sfumato.training.config import TrainConfig
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def command(arguments: Sequence[str]) -> int:
 
     from sfumato.cli.pages import Watching, write_run_page
     from sfumato.display import Display
-    from sfumato.train.run import run_training
+    from sfumato.runs.run import run_training
 
     display = Display(Console())
     with Watching(given.out, display, wanted=given.view) as watching:
@@ -93,7 +93,7 @@ def check_available(device: str) -> None:
 
 def _with_stored_options(given: Train, arguments: Sequence[str]) -> Train:
     """Parse again with the run's own options in place of the defaults."""
-    from sfumato.train.folder import RunFolder
+    from sfumato.runs.folder import RunFolder
 
     stored = RunFolder(given.out).read_options()
     default = Train(

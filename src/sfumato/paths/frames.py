@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from sfumato.errors import ConfigError
-from sfumato.evaluate.pictures import save_image
+from sfumato.evaluation.pictures import save_image
 from sfumato.outputs import remove_unfinished, write_error
 from sfumato.paths.files import described, write_cameras
 from sfumato.paths.pictures import KINDS

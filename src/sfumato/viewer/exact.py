@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from sfumato.errors import ConfigError
-from sfumato.evaluate.pictures import difference_image, to_uint8
+from sfumato.evaluation.pictures import difference_image, to_uint8
 from sfumato.maths.quaternions import rotation_from_quats
 from sfumato.maths.sh import SH_C0
 from sfumato.render.draw import draw

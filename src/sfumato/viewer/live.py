@@ -12,11 +12,11 @@ from pathlib import Path
 import torch
 
 from sfumato.capture.dataset import Capture
+from sfumato.runs.folder import RunFolder
 from sfumato.scene.gaussians import Gaussians
-from sfumato.train.config import TrainConfig
-from sfumato.train.folder import RunFolder
-from sfumato.train.loop import StepStats
-from sfumato.train.state import TrainState
+from sfumato.training.config import TrainConfig
+from sfumato.training.loop import StepStats
+from sfumato.training.state import TrainState
 from sfumato.viewer.allowance import Allowance
 from sfumato.viewer.desk import Desk
 from sfumato.viewer.exact import Painter

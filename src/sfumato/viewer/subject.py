@@ -12,15 +12,15 @@ import numpy as np
 
 from sfumato.capture.dataset import Capture, View
 from sfumato.errors import ConfigError, SfumatoError
-from sfumato.evaluate.held_out import composited
-from sfumato.evaluate.pictures import to_uint8
+from sfumato.evaluation.held_out import composited
+from sfumato.evaluation.pictures import to_uint8
 from sfumato.render.settings import Settings, settings_for
+from sfumato.runs.folder import RunFolder
 from sfumato.scene.cameras import Camera
 from sfumato.scene.files import load
 from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.scene import metadata_of
-from sfumato.train.config import TrainConfig
-from sfumato.train.folder import RunFolder
+from sfumato.training.config import TrainConfig
 from sfumato.viewer.overlays import facts_of, scores_of
 
 _log = logging.getLogger("sfumato")

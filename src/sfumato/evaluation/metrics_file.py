@@ -1,0 +1,77 @@
+"""`metrics.json`: the quality of a scene on held-out views, and how it was measured."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+from sfumato.evaluation.held_out import Report
+from sfumato.machine import environment
+from sfumato.outputs import write_json
+
+SPLIT_RULE = "every 8th, sorted by name"
+
+
+def write_metrics(
+    path: Path,
+    report: Report,
+    *,
+    train: Mapping[str, object],
+    split_rule: str = SPLIT_RULE,
+    original_size_px: tuple[int, int] | None = None,
+) -> None:
+    """Write ``metrics.json`` in one piece; a mean that is infinite or was not measured is null.
+
+    Args:
+        path: the file.
+        report: of :func:`score_views`.
+        train: steps, seconds, gaussians, peak_memory_bytes.
+        split_rule: how the held-out views were chosen.
+        original_size_px: (width, height) of the largest photograph before it was reduced, if it is known.
+
+    Raises:
+        SfumatoError: the file cannot be written.
+    """
+    views = [
+        {
+            "name": view.name,
+            "psnr": _finite(view.psnr),
+            "psnr_affine": _finite(view.psnr_affine),
+            "ssim": _finite(view.ssim),
+            "lpips": view.lpips,
+            "kept": view.kept,
+        }
+        for view in report.views
+    ]
+    document = {
+        "version": 1,
+        "split": {
+            "rule": split_rule,
+            "test": [view.name for view in report.views],
+            **({"not_compared": list(report.left_out)} if report.left_out else {}),
+        },
+        "resolution": list(report.size_px) if report.size_px else None,
+        "original_resolution": list(original_size_px) if original_size_px else None,
+        "background": list(report.background),
+        "downscale": "area average",
+        "quantised": False,
+        "pixels": "all" if report.kept is None else "kept by masks",
+        "kept": report.kept,
+        "test": {
+            "psnr": _finite(report.psnr),
+            "psnr_affine": _finite(report.psnr_affine),
+            "ssim": _finite(report.ssim),
+            "lpips": report.lpips,
+            "lpips_net": report.lpips_net,
+            "lpips_note": report.lpips_note,
+            "views": views,
+        },
+        "train": dict(train),
+        "environment": environment(),
+    }
+    write_json(path, document)
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

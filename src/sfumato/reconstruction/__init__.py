@@ -1,0 +1,1 @@
+"""From anything a user has to a scene, within one budget of time."""

@@ -1,0 +1,99 @@
+"""What a reconstruction was begun with: the same command goes on with it, another one is told so."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sfumato.errors import ConfigError
+from sfumato.outputs import write_json
+from sfumato.runs.folder import RunFolder
+from sfumato.runs.options import RunOptions, differences, plain, record
+from sfumato.runs.tables import read_table, with_digest
+
+if TYPE_CHECKING:
+    from sfumato.reconstruction.run import Reconstruction
+
+FILE = "reconstruction.json"
+_LENGTHS = ("steps", "minutes")
+
+
+def write_begun(task: Reconstruction, out: Path) -> None:
+    """Write down what a reconstruction is begun with."""
+    write_json(out / FILE, with_digest({"version": 1, "task": _table(task)}))
+
+
+def read_begun(kind: type[Reconstruction], out: Path) -> Reconstruction | None:
+    """What the reconstruction in a run folder was begun with; None: there is none.
+
+    Raises:
+        FormatError: the file is damaged.
+    """
+    path = out / FILE
+    return record(kind, read_table(path).get("task"), path) if path.exists() else None
+
+
+def check_begun(task: Reconstruction, out: Path, *, resume: bool) -> bool:
+    """Whether a reconstruction was begun in a folder, which then has to be this one.
+
+    Args:
+        task: what is asked for.
+        out: the run folder.
+        resume: it has to be there.
+
+    Raises:
+        ConfigError: there is another one, or a run that was not begun by ``reconstruct``, or none to resume.
+    """
+    begun = read_begun(type(task), out)
+    if begun is None:
+        if RunFolder(out).holds_run():
+            raise ConfigError(
+                f"{out} holds a run already, which reconstruct did not begin; sfumato train goes on with it, "
+                "--overwrite replaces it, or give another --out"
+            )
+        if resume:
+            raise ConfigError(f"{out} holds no reconstruction to resume; leave --resume out to begin one")
+        return False
+    differing = [
+        f"{_option(name)} {before} there, {now} now"
+        for name, before, now in differences(_table(begun), _table(task))
+    ]
+    if differing:
+        raise ConfigError(
+            f"{out} holds a reconstruction already, and of something else ({'; '.join(differing)}); give the "
+            "same to go on with it, --overwrite to replace it, or another --out; sfumato train with --resume "
+            "makes the training longer"
+        )
+    return True
+
+
+def check_training(task: Reconstruction, options: RunOptions, out: Path) -> None:
+    """Refuse to go on with a training in the folder of a reconstruction that does not belong to it.
+
+    Its length may differ, as it may have been made longer since.
+
+    Raises:
+        ConfigError: naming what differs.
+    """
+    capture = task.capture
+    if capture.downscale is None:
+        capture = replace(capture, downscale=options.capture.downscale)
+    length = {name: getattr(options.train, name) for name in _LENGTHS}
+    expected = replace(options, capture=capture, train=replace(task.train, **length), init=None)
+    differing = [name for name, _, _ in differences(options.to_plain(), expected.to_plain())]
+    if differing:
+        raise ConfigError(
+            f"{out} holds a training that is not its reconstruction's ({', '.join(differing)} differ); "
+            "sfumato train goes on with it, --overwrite replaces it, or give another --out"
+        )
+
+
+def _table(task: Reconstruction) -> dict[str, Any]:
+    return plain(asdict(replace(task, inputs=tuple(path.absolute() for path in task.inputs))))
+
+
+def _option(name: str) -> str:
+    if name == "inputs":
+        return "INPUT"
+    return "--" + name.removeprefix("train.").removeprefix("capture.").replace("_", "-")

@@ -1,0 +1,160 @@
+"""One command from a video to a scene: the stages one after the other, in one run folder."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from sfumato.capture.dataset import Capture
+from sfumato.capture.readers import holds_cameras, read_source
+from sfumato.checks import check_type, file_path
+from sfumato.display import Display, clock
+from sfumato.errors import ConfigError
+from sfumato.footage import FrameOptions
+from sfumato.reconstruction.begun import check_begun, check_training, write_begun
+from sfumato.reconstruction.budget import CAMERAS_SHARE, Budget, downscale_for
+from sfumato.runs.folder import RunFolder
+from sfumato.runs.options import CaptureOptions, RunOptions
+from sfumato.runs.results import seconds_to_compare
+from sfumato.runs.run import RunResult, run_training
+from sfumato.sfm.config import SfmConfig
+from sfumato.sfm.pipeline import structure_from_motion
+from sfumato.training.config import TrainConfig
+from sfumato.training.loop import Callback
+from sfumato.training.plan import sides
+from sfumato.training.warm_up import prepare_kernels
+
+_log = logging.getLogger("sfumato")
+
+DATASET = "dataset"
+DEFAULT_MINUTES = 10.0
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """What is reconstructed, and how.
+
+    Attributes:
+        inputs: videos, photographs, folders of them; or one posed dataset. A path alone or a list is taken
+            too.
+        frames: how pictures are taken.
+        sfm: how cameras are found.
+        capture: how the dataset is read; ``downscale`` None: by the time there is.
+        train: how the scene is trained; ``minutes`` are for everything, 10 where neither they nor ``steps``
+            are given.
+    """
+
+    inputs: tuple[Path, ...]
+    frames: FrameOptions = field(default_factory=FrameOptions)
+    sfm: SfmConfig = field(default_factory=SfmConfig)
+    capture: CaptureOptions = field(default_factory=CaptureOptions)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+    def __post_init__(self) -> None:
+        if self.capture.downscale is not None and self.capture.downscale < 1:
+            raise ConfigError(f"downscale is {self.capture.downscale}; give at least 1")
+        given = (self.inputs,) if isinstance(self.inputs, str | Path) else self.inputs
+        check_type("inputs", given, list, tuple)
+        if not given:
+            raise ConfigError("there is no input; give a video, photographs or a folder of them")
+        object.__setattr__(self, "inputs", tuple(file_path("input", path) for path in given))
+
+
+def reconstruct(
+    task: Reconstruction,
+    out: Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    display: Display | None = None,
+    watch: Callable[[Capture, RunOptions], Callback] | None = None,
+) -> RunResult:
+    """Make a scene of a video, of photographs, or of a posed dataset.
+
+    Args:
+        task: what and how.
+        out: run folder to make; cameras and pictures go into its ``dataset``.
+        resume: there is one to go on with. The same task goes on where it was in any case.
+        overwrite: replace the results in it.
+        display: where to show what happens.
+        watch: makes a callback of training, of what is trained on and how.
+
+    Returns:
+        RunResult, as training ends with.
+
+    Raises:
+        SfumatoError: something that was given is wrong, or no cameras can be found.
+    """
+    check_type("task", task, Reconstruction)
+    out = file_path("out", out)
+    folder, display = RunFolder(out), display or Display()
+    folder.check_free(resume=resume, overwrite=overwrite)
+    begun = not overwrite and check_begun(task, out, resume=resume)
+    if begun and folder.has_checkpoint():
+        options = _moved(folder.read_options(), out)
+        check_training(task, options, out)
+        return run_training(out, options, resume=True, display=display, watch=watch)
+    if not begun and not overwrite:
+        write_begun(task, out)
+    whole_minutes = task.train.minutes or (None if task.train.steps else DEFAULT_MINUTES)
+    budget = Budget(whole_minutes or 0.0)
+    if whole_minutes:
+        display.of_a_whole(lambda: f"whole {clock(budget.spent_s)} of {clock(budget.whole_s)}")
+    data = _posed(task, out, budget, display)
+    options, capture = _training(task, data, budget, display)
+    if overwrite:
+        write_begun(task, out)
+    until_s = budget.compared_until_s if budget.whole_s else math.inf
+    return run_training(
+        out, options, overwrite=True, display=display, watch=watch, until_s=until_s, capture=capture
+    )
+
+
+def _moved(options: RunOptions, out: Path) -> RunOptions:
+    """The same options with the dataset where the run folder is now."""
+    dataset = out / DATASET
+    is_own = options.data.name == DATASET and dataset.is_dir()
+    return replace(options, data=dataset) if is_own else options
+
+
+def _posed(task: Reconstruction, out: Path, budget: Budget, display: Display) -> Path:
+    """A dataset with cameras and points: the one that was given, or one that is made now."""
+    first = task.inputs[0]
+    is_posed = len(task.inputs) == 1 and task.sfm.poses == "keep" and holds_cameras(first)
+    if is_posed and read_source(first).points is not None:
+        return first
+    sfm = task.sfm
+    if budget.whole_s:
+        sfm = replace(sfm, minutes=sfm.minutes or CAMERAS_SHARE * budget.whole_s / 60.0)
+    found = structure_from_motion(task.inputs, out / DATASET, sfm, task.frames, display=display)
+    if found.verdict == "poor":
+        _log.warning("the cameras are poor, and so will be the scene; see %s", out / DATASET / "sfm.json")
+    return found.folder
+
+
+def _training(
+    task: Reconstruction, data: Path, budget: Budget, display: Display
+) -> tuple[RunOptions, Capture]:
+    """Options of the training, within what is left of the budget, and the dataset read with them."""
+    train, given = task.train, task.capture.downscale
+    options = RunOptions(data, replace(task.capture, downscale=given or 1), train)
+    with display.waiting(f"reading {data}"):
+        capture = options.read_capture()
+    if not budget.whole_s:
+        return options, capture
+    prepare_kernels(train, (view.camera for view in capture.views), display)
+    size_px = capture.original_size_px
+    downscale = given or downscale_for(size_px, budget.left_minutes)
+    if downscale != options.capture.downscale:
+        small = tuple(side // downscale for side in size_px)
+        minutes = f"{budget.whole_s / 60.0:g} minutes"
+        display.say(f"photographs are reduced from {sides(size_px)} to {sides(small)} to fit {minutes}")
+        options = replace(options, capture=replace(task.capture, downscale=downscale))
+        capture = options.read_capture()
+    with display.waiting("preparing the photographs"):
+        comparing_s = seconds_to_compare(capture, train)
+    minutes = round(budget.training_minutes(comparing_s), 3)
+    return replace(options, train=replace(train, minutes=minutes)), capture

@@ -1,0 +1,1 @@
+"""Training on disk: run folders with their options, checkpoints, events and results."""

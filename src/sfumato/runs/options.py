@@ -1,0 +1,246 @@
+"""Everything a run of the command line is made from, and its form in ``config.json``."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from math import isfinite
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from sfumato.choices import check_choices
+from sfumato.errors import ConfigError
+from sfumato.training.config import TrainConfig
+
+if TYPE_CHECKING:
+    from sfumato.capture.dataset import Capture
+
+_log = logging.getLogger("sfumato")
+
+# Of whole numbers; beyond it are those that no float holds and no memory counts.
+_LARGEST = 2**63 - 1
+# What a run may be resumed with a different value of: its length, and how often it is saved.
+MAY_CHANGE = ("train.steps", "train.minutes", "checkpoint_every")
+
+
+@dataclass(frozen=True)
+class CaptureOptions:
+    """How photographs are read.
+
+    Attributes:
+        downscale: make the photographs this many times smaller, by area average; None: not, or with
+            ``reconstruct`` as suits the time there is.
+        test_every: hold out every so-manieth photograph by name, to measure quality; 0 holds out none.
+        alpha: what an alpha channel is: transparency, or a mask of what to ignore; auto takes it for
+            transparency in Blender datasets and for a mask elsewhere.
+        background: red, green and blue in [0, 1] behind transparent photographs; None: white.
+        undistort: make every photograph a pinhole's; off, those of other lenses stay as they are and are
+            drawn ray by ray, best with the renderer trace. Panoramas always stay as they are.
+    """
+
+    downscale: int | None = None
+    test_every: int = 8
+    alpha: Literal["auto", "transparency", "mask"] = "auto"
+    background: tuple[float, float, float] | None = None
+    undistort: bool = True
+
+    def __post_init__(self) -> None:
+        check_choices(self)
+
+    def load(self, data: Path, *, seed: int) -> Capture:
+        """Read a dataset with these options."""
+        from sfumato.capture.dataset import load_capture
+
+        downscale = 1 if self.downscale is None else self.downscale
+        return load_capture(data, **{**vars(self), "downscale": downscale}, seed=seed)
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """A run.
+
+    Attributes:
+        data: the dataset.
+        capture: how it is read.
+        train: how to train.
+        init: a scene to start from, or None for the dataset's points.
+        checkpoint_every: steps between two checkpoints; None: about one a minute.
+    """
+
+    data: Path
+    capture: CaptureOptions = field(default_factory=CaptureOptions)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    init: Path | None = None
+    checkpoint_every: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.checkpoint_every is not None and self.checkpoint_every < 1:
+            raise ConfigError(f"checkpoint_every is {self.checkpoint_every}; give at least 1")
+
+    def read_capture(self, data: Path | None = None) -> Capture:
+        """Read the dataset, from ``data`` where it is not where it was.
+
+        Raises:
+            SfumatoError: it cannot be read, or not with these options.
+        """
+        return self.capture.load(data or self.data, seed=self.train.seed)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Nested tables of plain values, ready for JSON."""
+        return plain(asdict(self))
+
+    @staticmethod
+    def from_plain(values: object, source: Path) -> RunOptions:
+        """The options that ``to_plain`` was taken of.
+
+        Args:
+            values: nested tables; nothing about them is trusted.
+            source: the file they come from, for errors.
+
+        Raises:
+            ConfigError: an option is unknown, or of another type.
+        """
+        return record(RunOptions, values, source)
+
+
+def check_same_run(old: RunOptions, new: RunOptions) -> None:
+    """Refuse to resume a run with other options than it began with.
+
+    The place of the dataset may have changed; what is in it is compared elsewhere.
+
+    Raises:
+        ConfigError: naming the first option that differs.
+    """
+    for name, before, now in differences(old.to_plain(), new.to_plain()):
+        if name != "data" and name not in MAY_CHANGE:
+            raise ConfigError(
+                f"{_option(name)} is {now} but the run to resume has {before}; "
+                "leave it out, or begin another run"
+            )
+
+
+def check_same_command(old: RunOptions, new: RunOptions, out: Path) -> None:
+    """Refuse to take a run for the one that is asked for where anything of it differs.
+
+    Args:
+        old: of the run in ``out``.
+        new: asked for.
+        out: the run folder.
+
+    Raises:
+        ConfigError: naming what differs.
+    """
+    differing = [
+        f"{_option(name)} {before} there, {now} now"
+        for name, before, now in differences(old.to_plain(), new.to_plain())
+        if name != "checkpoint_every"
+    ]
+    if differing:
+        raise ConfigError(
+            f"{out} holds a run already, with other options ({'; '.join(differing)}); give --resume to go "
+            "on with it or make it longer, --overwrite to replace it, or another --out"
+        )
+
+
+def differences(old: dict[str, Any], new: dict[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Name, old and new value of what differs between two nested tables of options."""
+    before = dict(_leaves(old))
+    return [(name, before.get(name), now) for name, now in _leaves(new) if before.get(name) != now]
+
+
+def _option(name: str) -> str:
+    if name == "data":
+        return "DATA"
+    return "--" + name.removeprefix("train.").removeprefix("capture.").replace("_", "-")
+
+
+def plain(value: Any) -> Any:
+    """A value of nested tables of options, ready for JSON."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def _leaves(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def record(kind: type, values: object, source: Path) -> Any:
+    """A dataclass of options from nested tables, about which nothing is trusted.
+
+    An option that the tables lack, as an older version did, takes its default, and a warning says so.
+
+    Args:
+        kind: the dataclass.
+        values: the tables.
+        source: the file they come from, for errors.
+
+    Raises:
+        ConfigError: an option is unknown, of another type, or missing and has no default.
+    """
+    missing: list[str] = []
+    found = _record(kind, values, source, "", missing)
+    if missing:
+        _log.warning("%s is of a version without %s: defaults are taken", source, ", ".join(missing))
+    return found
+
+
+def _record(kind: type, values: object, source: Path, place: str, missing: list[str]) -> Any:
+    if not isinstance(values, dict):
+        raise ConfigError(f"{source}: {place or 'the whole'} is no table of options; begin another run")
+    known = {f.name: f for f in fields(kind)}
+    for name in sorted({str(key) for key in values} - known.keys()):
+        raise ConfigError(f"{source}: option {place}{name} is unknown; it was written by another version")
+    lacking = sorted(known.keys() - values.keys())
+    for name in lacking:
+        if known[name].default is MISSING and known[name].default_factory is MISSING:
+            raise ConfigError(f"{source}: option {place}{name} is missing; begin another run")
+    missing += [place + name for name in lacking]
+    kinds = get_type_hints(kind)
+    return kind(
+        **{
+            name: _typed(kinds[name], values[name], source, place + name, missing)
+            for name in known
+            if name in values
+        }
+    )
+
+
+def _typed(kind: Any, value: Any, source: Path, place: str, missing: list[str]) -> Any:
+    """``value`` as ``kind``, one of the types that options have."""
+    if is_dataclass(kind):
+        return _record(kind, value, source, place + ".", missing)
+    origin, inner = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        if value is None and NoneType in inner:
+            return None
+        return _typed(next(k for k in inner if k is not NoneType), value, source, place, missing)
+    if origin is Literal and value in inner:
+        return value
+    if origin is tuple and isinstance(value, list):
+        kinds = inner[:1] * len(value) if inner[1:] == (...,) else inner
+        if len(value) == len(kinds):
+            return tuple(_typed(k, v, source, place, missing) for k, v in zip(kinds, value, strict=True))
+    if kind is Path and isinstance(value, str) and "\0" not in value:
+        return Path(value)
+    if kind is bool and isinstance(value, bool):
+        return value
+    is_whole = isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LARGEST
+    if (kind in (int, float) and is_whole) or (
+        kind is float and isinstance(value, float) and isfinite(value)
+    ):
+        return kind(value)
+    if kind is str and isinstance(value, str):
+        return value
+    # Python does not write out numbers of any length.
+    is_huge = isinstance(value, int) and abs(value) > _LARGEST
+    shown = "a huge number" if is_huge else repr(str(value)[:40])
+    raise ConfigError(f"{source}: option {place} has the value {shown}, which it cannot have")

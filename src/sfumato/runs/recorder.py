@@ -1,0 +1,265 @@
+"""What is written down and shown during a run; it reads the state and never changes it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+import torch
+from torch import Tensor
+
+from sfumato.capture.dataset import View
+from sfumato.display import Display, clock
+from sfumato.errors import SfumatoError
+from sfumato.evaluation.held_out import Report, composited, kept_pixels
+from sfumato.evaluation.metrics import psnr
+from sfumato.evaluation.scenes import drawn
+from sfumato.runs.folder import EventLog
+from sfumato.training.config import TrainConfig
+from sfumato.training.loop import StepStats
+from sfumato.training.schedules import shrink_factor
+from sfumato.training.state import TrainState
+
+# Measuring quality on the way may take this share of the time, and these many views at most.
+_GLIMPSE_SHARE = 0.02
+_GLIMPSE_VIEWS = 4
+_GLIMPSES = 20
+# Reports come at least this far apart, so that a long run has some hundreds of them.
+_REPORT_EVERY_S = 0.2
+_REPORTS = 400
+_SMOOTHING = 0.98
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Quality of a few held-out views at one moment.
+
+    Attributes:
+        psnr: mean of theirs, decibels.
+        views: how many they are.
+        step: when.
+    """
+
+    psnr: float
+    views: int
+    step: int
+
+    def words(self) -> str:
+        """The figure with what it is of."""
+        views = f"{self.views} views" if self.views > 1 else "1 view"
+        return f"{self.psnr:.2f} dB ({views}, step {self.step:,})"
+
+
+@dataclass(frozen=True)
+class Figures:
+    """A run at one moment.
+
+    Attributes:
+        progress: share that is done.
+        budget: what is done of what, in words.
+        rate: steps a second; 0: not known yet.
+        loss: smoothed.
+        gaussians: number of them.
+        size_px: (width, height) of the pictures now.
+        quality: last on held-out views, or None.
+        remaining_s: estimated rest.
+    """
+
+    progress: float
+    budget: str
+    rate: float
+    loss: float
+    gaussians: int
+    size_px: tuple[int, int]
+    quality: Quality | None
+    remaining_s: float
+
+    def words(self) -> list[str]:
+        """Each figure with its unit."""
+        words = [
+            self.budget,
+            *([f"{self.rate:.1f} steps/s"] if self.rate else []),
+            f"loss {self.loss:.4f}",
+            f"{self.gaussians:,} Gaussians",
+            f"{self.size_px[0]}x{self.size_px[1]}",
+        ]
+        if self.quality is not None:
+            words.append(self.quality.words())
+        return [*words, f"{clock(self.remaining_s)} left"] if self.rate else words
+
+
+class Recorder:
+    """A callback of training: reports, display, and the guard against divergence.
+
+    Args:
+        config: of the run, with a budget.
+        events: where reports go.
+        display: where figures are shown.
+        test_views: held out; a few of them are looked at now and then.
+        size_px: (width, height) of the largest photograph.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        events: EventLog,
+        display: Display,
+        test_views: Sequence[View],
+        size_px: tuple[int, int],
+    ) -> None:
+        self._config, self._events, self._display, self._size_px = config, events, display, size_px
+        self._glimpses = _Glimpses(test_views, config)
+        self._loss = _Smoothed()
+        self._rate = _Rate()
+        self._quality: Quality | None = None
+        self._reported_s = -math.inf
+
+    def __call__(self, state: TrainState, stats: StepStats) -> None:
+        if not math.isfinite(stats.loss):
+            raise SfumatoError(
+                f"training diverged at step {state.step}: the loss is {stats.loss}; lower the --rates, "
+                "or --resume from the last checkpoint"
+            )
+        if not len(state.population):
+            raise SfumatoError(
+                f"no Gaussians are left after step {state.step}: all were pruned; lower --adc.prune-opacity, "
+                "raise --adc.prune-scale, or check the cameras"
+            )
+        self._loss.add(stats.loss)
+        progress = state.progress(self._config)
+        found = self._glimpses.look(state, progress)
+        self._quality = self._quality if found is None else found
+        if found is not None or self._is_report_due(state, progress):
+            self.report(state, found)
+        if self._display.is_due:
+            self._display.show(progress, self._figures(state, progress).words())
+
+    def finish(self, state: TrainState, report: Report) -> None:
+        """Write the last line of ``events.jsonl``: the quality of the views that were watched, and of all."""
+        watched = [score.psnr for score in report.views if score.name in self._glimpses.names]
+        watched = [value for value in watched if not math.isnan(value)]
+        quality = Quality(fmean(watched), len(watched), state.step) if watched else None
+        self.report(state, quality, whole=report)
+
+    def report(self, state: TrainState, quality: Quality | None, *, whole: Report | None = None) -> None:
+        """Write a line of ``events.jsonl``.
+
+        Args:
+            state: of the run.
+            quality: of the views that are watched, if it was measured.
+            whole: the quality of all held-out views, if it was.
+        """
+        self._reported_s = state.seconds
+        event = {"step": state.step, "seconds": round(state.seconds, 3), "gaussians": len(state.population)}
+        if self._loss.value is not None:
+            event["loss"] = round(self._loss.value, 6)
+        if quality is not None and math.isfinite(quality.psnr):
+            event |= {"psnr": round(quality.psnr, 4), "psnr_views": quality.views}
+        if whole is not None and whole.psnr is not None and math.isfinite(whole.psnr):
+            event |= {"psnr_all": round(whole.psnr, 4), "psnr_all_views": len(whole.views)}
+        self._events.write(event)
+
+    def _is_report_due(self, state: TrainState, progress: float) -> bool:
+        wait = max(_REPORT_EVERY_S, state.seconds / _REPORTS)
+        return progress >= 1 or state.seconds - self._reported_s >= wait
+
+    def _figures(self, state: TrainState, progress: float) -> Figures:
+        rate, config = self._rate.at(state.step), self._config
+        if config.steps:
+            budget = f"{state.step:,}/{config.steps:,} steps"
+            remaining_s = (config.steps - state.step) / rate if rate else 0.0
+        else:
+            budget = f"{clock(state.seconds)} of {clock(60 * config.minutes)}, step {state.step:,}"
+            remaining_s = 60 * config.minutes - state.seconds
+        shrink = shrink_factor(config.schedule, progress)
+        size_px = (self._size_px[0] // shrink, self._size_px[1] // shrink)
+        return Figures(
+            progress,
+            budget,
+            rate,
+            self._loss.value or 0.0,
+            len(state.population),
+            size_px,
+            self._quality,
+            remaining_s,
+        )
+
+
+class _Glimpses:
+    """PSNR of a few held-out views at a few moments, as far as the time allows."""
+
+    def __init__(self, views: Sequence[View], config: TrainConfig) -> None:
+        every = max(1, math.ceil(len(views) / _GLIMPSE_VIEWS))
+        self._views = views[::every]
+        self._how = {"renderer": config.renderer, "antialiased": config.antialiased}
+        self._next = 1 / _GLIMPSES
+        self._spent_s = self._last_s = 0.0
+        self._began: tuple[int, float] | None = None
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Of the views that are watched."""
+        return frozenset(view.name for view in self._views)
+
+    def look(self, state: TrainState, progress: float) -> Quality | None:
+        """The quality now, if it is time for it."""
+        if self._began is None:
+            self._began = (state.step, state.seconds)
+            return None
+        steps, seconds = state.step - self._began[0], state.seconds - self._began[1]
+        cost = self._last_s or len(self._views) * seconds / max(steps, 1)
+        too_dear = self._spent_s + cost > _GLIMPSE_SHARE * seconds
+        if not self._views or too_dear or progress < self._next or progress >= 1:
+            return None
+        self._next = progress + 1 / _GLIMPSES
+        start = time.perf_counter()
+        found = self._quality(state)
+        self._last_s = time.perf_counter() - start
+        self._spent_s += self._last_s
+        return found
+
+    def _quality(self, state: TrainState) -> Quality | None:
+        render = drawn(state.gaussians, background=state.background, **self._how)
+        with torch.no_grad():
+            found = [self._psnr(render(view.camera), view, state.background) for view in self._views]
+        found = [value for value in found if not math.isnan(value)]
+        return Quality(fmean(found), len(found), state.step) if found else None
+
+    @staticmethod
+    def _psnr(image: Tensor, view: View, background: tuple[float, float, float]) -> float:
+        pixels = view.load()
+        return psnr(image, composited(pixels, background), kept_pixels(pixels))
+
+
+@dataclass
+class _Smoothed:
+    """A mean that forgets."""
+
+    value: float | None = None
+    _sum: float = 0.0
+    _weight: float = 0.0
+
+    def add(self, value: float) -> None:
+        self._sum = _SMOOTHING * self._sum + (1 - _SMOOTHING) * value
+        self._weight = _SMOOTHING * self._weight + (1 - _SMOOTHING)
+        self.value = self._sum / self._weight
+
+
+class _Rate:
+    """Steps a second between two looks."""
+
+    def __init__(self, clock_s: Callable[[], float] = time.perf_counter) -> None:
+        self._clock_s = clock_s
+        self._last: tuple[int, float] | None = None
+        self._rate = 0.0
+
+    def at(self, step: int) -> float:
+        now = self._clock_s()
+        if self._last and now > self._last[1]:
+            recent = (step - self._last[0]) / (now - self._last[1])
+            self._rate = recent if not self._rate else 0.7 * self._rate + 0.3 * recent
+        self._last = (step, now)
+        return self._rate

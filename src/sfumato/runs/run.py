@@ -1,0 +1,258 @@
+"""A whole run: from a dataset to a run folder with a scene, its quality and its pictures."""
+
+from __future__ import annotations
+
+import math
+import shlex
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sfumato import machine
+from sfumato.capture.dataset import Capture
+from sfumato.display import Display
+from sfumato.errors import ConfigError, SfumatoError
+from sfumato.evaluation.held_out import Report
+from sfumato.runs.checkpoint import (
+    first_not_finite,
+    identify,
+    latest_checkpoint,
+    save_checkpoint,
+)
+from sfumato.runs.folder import EventLog, RunFolder
+from sfumato.runs.interruption import Interruption
+from sfumato.runs.options import CaptureOptions, RunOptions, check_same_command, check_same_run
+from sfumato.runs.recorder import Recorder
+from sfumato.runs.results import draw_chart, write_results
+from sfumato.scene.files import load, save
+from sfumato.training import loop
+from sfumato.training.loop import Callback, StepStats
+from sfumato.training.plan import Plan, make_plan, with_budget
+from sfumato.training.poses import write_cameras
+from sfumato.training.state import TrainState, start
+from sfumato.training.warm_up import prepare_kernels
+
+# Checkpoints come this far apart, and so that writing them takes at most this share of the time.
+_CHECKPOINT_EVERY_S = 60.0
+_CHECKPOINT_SHARE = 0.02
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a run ended.
+
+    Attributes:
+        state: at the end.
+        report: quality on held-out views; None if the run was stopped before.
+        capture: what was trained on.
+        stopped_by: the signal that stopped it, or None.
+    """
+
+    state: TrainState
+    report: Report | None
+    capture: Capture
+    stopped_by: int | None
+
+
+def run_training(
+    out: Path,
+    options: RunOptions,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    display: Display | None = None,
+    watch: Callable[[Capture, RunOptions], Callback] | None = None,
+    until_s: float = math.inf,
+    capture: Capture | None = None,
+) -> RunResult:
+    """Train a scene and fill a run folder.
+
+    Args:
+        out: the folder.
+        options: of the run. Where the folder holds a run with the same ones, that is gone on with.
+        resume: go on with the run in the folder, also with another length than it began with.
+        overwrite: replace the results in the folder.
+        display: where to show what happens.
+        watch: makes a callback of what is trained on and how.
+        until_s: moment of the monotonic clock after which only a few held-out views are compared.
+        capture: the dataset, where it was read already, with these options.
+
+    Returns:
+        RunResult. A run that a signal stopped has a checkpoint and a scene, and no report.
+
+    Raises:
+        SfumatoError: something that was given is wrong, or the disk is full.
+    """
+    folder, display = RunFolder(out), display or Display()
+    folder.check_free(resume=resume, overwrite=overwrite)
+    if resume and options.init:
+        raise ConfigError("--init and --resume exclude each other: a resumed run has its scene already")
+    options, goes_on = _agreed(folder, options, resume=resume, overwrite=overwrite)
+    if capture is None:
+        with display.waiting(f"reading {options.data}"):
+            capture = options.read_capture()
+    capture.require_pixels()
+    identity = identify(capture)
+    state, plan = _resumed(folder, capture, identity, options) if goes_on else _started(capture, options)
+    display.say(plan.describe(options.train))
+    if options.train.minutes and capture.test_views and math.isinf(until_s):
+        display.say(f"after them {len(capture.test_views)} held-out views are compared")
+    prepare_kernels(options.train, (view.camera for view in capture.views), display)
+    facts = {
+        "cap": state.cap,
+        "points": state.start_count,
+        "estimated_memory_bytes": plan.memory_bytes,
+        "resolution": plan.size_px,
+        "offset": list(capture.offset),
+        "original_resolution": plan.original_size_px,
+    }
+    with folder.held():
+        if goes_on:
+            folder.go_on(options, state.step, **facts)
+            display.say(f"resuming after step {state.step:,}")
+        else:
+            folder.begin(options, **facts)
+        watchers = [watch(capture, options)] if watch else []
+        return _Run(folder, capture, identity, options, display, until_s).go(state, plan, watchers)
+
+
+def _agreed(
+    folder: RunFolder, options: RunOptions, *, resume: bool, overwrite: bool
+) -> tuple[RunOptions, bool]:
+    """The options with defaults and whole paths, and whether a run with them is in the folder to go on with.
+
+    Raises:
+        ConfigError: there is another one, or none where there has to be one.
+    """
+    options = replace(
+        options,
+        data=options.data.absolute(),
+        init=options.init.absolute() if options.init else None,
+        capture=_at_full_size(options.capture),
+        train=with_budget(options.train),
+    )
+    if overwrite or not (resume or folder.holds_run()):
+        return options, False
+    begun = folder.read_options()
+    if resume:
+        options = replace(options, init=begun.init)
+        check_same_run(begun, options)
+    else:
+        check_same_command(begun, options, folder.path)
+    return options, folder.has_checkpoint()
+
+
+def _at_full_size(capture: CaptureOptions) -> CaptureOptions:
+    """The same options with photographs as they are, where nothing else is said."""
+    return replace(capture, downscale=1) if capture.downscale is None else capture
+
+
+def _started(capture: Capture, options: RunOptions) -> tuple[TrainState, Plan]:
+    init = load(options.init) if options.init else None
+    plan = make_plan(capture, options.train, start_count=len(capture.points if init is None else init))
+    return start(capture, options.train, cap=plan.cap, init=init), plan
+
+
+def _resumed(
+    folder: RunFolder, capture: Capture, identity: dict[str, Any], options: RunOptions
+) -> tuple[TrainState, Plan]:
+    checkpoint = latest_checkpoint(folder.checkpoints)
+    check_same_run(checkpoint.options, options)
+    state = replace(checkpoint, options=options).restore(capture, identity)
+    plan = make_plan(capture, replace(options.train, max_gaussians=state.cap), start_count=state.start_count)
+    return state, plan
+
+
+class _Stopped(Exception):
+    """A signal asked to stop; raised between two steps."""
+
+
+class _Run:
+    """A run in its folder, from its first step to its results."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        capture: Capture,
+        identity: dict[str, Any],
+        options: RunOptions,
+        display: Display,
+        until_s: float,
+    ) -> None:
+        self._folder, self._capture, self._options, self._display = folder, capture, options, display
+        self._identity, self._until_s = identity, until_s
+        self._interruption = Interruption()
+        self._saved_at_s, self._saving_s = time.monotonic(), 0.0
+
+    def go(self, state: TrainState, plan: Plan, watchers: Sequence[Callback]) -> RunResult:
+        config, capture = self._options.train, self._capture
+        events = EventLog(self._folder.events)
+        recorder = Recorder(config, events, self._display, capture.test_views, plan.size_px)
+        with self._interruption:
+            try:
+                with self._display.living():
+                    loop.train(capture, config, state, (recorder, *watchers, self._after_step))
+            except _Stopped:
+                self._save(state)
+                self._say_stopped(state)
+                return RunResult(state, None, capture, self._interruption.signal)
+            self._save(state)
+        report = self._results(state)
+        recorder.finish(state, report)
+        draw_chart(self._folder)
+        self._display.say(f"the scene is {self._folder.scene}")
+        return RunResult(state, report, capture, None)
+
+    def _after_step(self, state: TrainState, stats: StepStats) -> None:
+        if self._interruption.signal is not None:
+            raise _Stopped
+        every, config = self._options.checkpoint_every, self._options.train
+        waited_s = time.monotonic() - self._saved_at_s
+        due = waited_s > max(_CHECKPOINT_EVERY_S, self._saving_s / _CHECKPOINT_SHARE)
+        if (state.step % every == 0 if every else due) and state.progress(config) < 1:
+            self._save(state)
+
+    def _save(self, state: TrainState) -> None:
+        broken = first_not_finite(state)
+        if broken:
+            raise SfumatoError(
+                f"training diverged before step {state.step}: {broken} hold NaN or infinity; lower the "
+                "--rates, or --resume from the last checkpoint"
+            )
+        began = time.monotonic()
+        save_checkpoint(self._folder.checkpoints, state, self._options, self._identity)
+        save(state.gaussians, self._folder.scene)
+        if state.poses:
+            write_cameras(
+                self._folder.cameras, self._capture.train_views, state.poses, offset=self._capture.offset
+            )
+        self._saved_at_s = time.monotonic()
+        self._saving_s = self._saved_at_s - began
+
+    def _say_stopped(self, state: TrainState) -> None:
+        command = shlex.join(
+            ("sfumato", "train", str(self._options.data), "-o", str(self._folder.path), "--resume")
+        )
+        self._display.say(f"stopped after step {state.step:,}; to go on: {command}")
+
+    def _results(self, state: TrainState) -> Report:
+        facts = {
+            "steps": state.step,
+            "seconds": round(state.seconds, 3),
+            "gaussians": len(state.population),
+            "peak_memory_bytes": machine.peak_memory_bytes(),
+        }
+        with torch.no_grad():
+            return write_results(
+                self._folder,
+                state.gaussians,
+                self._capture,
+                self._options.train,
+                facts,
+                self._display,
+                until_s=self._until_s,
+            )

@@ -1,0 +1,16 @@
+"""Strategies that change the number of Gaussians during training."""
+
+from sfumato.training.config import TrainConfig
+from sfumato.training.densify.adc import AdaptiveDensityControl
+from sfumato.training.densify.mcmc import MarkovChain
+from sfumato.training.densify.protocol import Densifier, Moment, Refinement
+
+
+def make_densifier(config: TrainConfig) -> Densifier:
+    """The strategy that a configuration names."""
+    if config.strategy == "mcmc":
+        return MarkovChain(config.mcmc, config.schedule)
+    return AdaptiveDensityControl(config.adc, config.schedule)
+
+
+__all__ = ["Densifier", "Moment", "Refinement", "make_densifier"]

@@ -1,0 +1,106 @@
+"""Densification as sampling: relocation, noise and regularisers under a cap."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil, comb
+
+import torch
+from torch import Tensor
+
+from sfumato.render.output import Render
+from sfumato.scene.gaussians import Gaussians
+from sfumato.training.config import McmcConfig, Schedule
+from sfumato.training.densify.noise import shake
+from sfumato.training.densify.penalty import opacity_and_scale
+from sfumato.training.densify.protocol import Moment, Refinement
+from sfumato.training.population import Population
+
+# Relocated opacities stay off the ends of their range.
+_LEAST_OPACITY, _MOST_OPACITY = 0.005, 1 - 1e-6
+_MOST_COPIES = 51
+
+
+@dataclass
+class MarkovChain:
+    """Moves dead Gaussians onto live ones, adds new ones there, and lets faint ones wander.
+
+    Source: Kheradmand et al. 2024, "3D Gaussian Splatting as Markov Chain Monte Carlo", eq. 8-10.
+    """
+
+    config: McmcConfig
+    schedule: Schedule
+    absolute_gradient = False
+
+    def penalty(self, gaussians: Gaussians, distances: Tensor) -> Tensor | None:
+        config = self.config
+        return opacity_and_scale(
+            gaussians, distances, opacity_weight=config.opacity_weight, scale_weight=config.scale_weight
+        )
+
+    def observe(self, render: Render) -> None:
+        return None
+
+    def refine(self, population: Population, now: Moment) -> Refinement | None:
+        change = None
+        due = now.step % self.schedule.refine_every == 0
+        if due and self.schedule.refine_from <= now.progress < self.schedule.refine_until:
+            change = self._relocate_and_grow(population, now)
+        shake(population.gaussians, self.config.noise * now.means_rate / now.depth**2, now.generator)
+        return change
+
+    def _relocate_and_grow(self, population: Population, now: Moment) -> Refinement | None:
+        old = population.gaussians.detach()
+        dead = (old.opacities <= self.config.dead_opacity) | now.clearance.holds(old.means)
+        live = (~dead).nonzero().squeeze(1)
+        if len(live) == 0:
+            return None
+        n = len(old)
+        more = max(min(now.allowed, ceil(self.config.growth * n)) - n, 0)
+        places = int(dead.sum()) + more
+        if places == 0:
+            return None
+        chances = old.opacities[live]
+        drawn = live[torch.multinomial(chances, places, replacement=True, generator=now.generator)]
+        source = torch.arange(n + more)
+        source[dead.nonzero().squeeze(1)] = drawn[: places - more]
+        source[n:] = drawn[places - more :]
+        values = old.select(source)
+        shared = torch.bincount(drawn, minlength=n)[source]
+        opacities, scales = share_opacity(values.opacities, values.scales, shared + 1)
+        touched = shared > 0
+        values.logit_opacities[touched] = torch.logit(opacities[touched])
+        values.log_scales[touched] = scales[touched].log()
+        population.rearrange(source, touched, values)
+        return Refinement(more, 0)
+
+    def state_dict(self) -> dict:
+        return {}
+
+    def load_state_dict(self, saved: dict) -> None:
+        return None
+
+
+def share_opacity(opacities: Tensor, scales: Tensor, copies: Tensor) -> tuple[Tensor, Tensor]:
+    """Opacity and scales with which ``copies`` Gaussians in one place look like one.
+
+    Args:
+        opacities: [n] opacity of the one.
+        scales: [n, 3] its scales.
+        copies: [n] int64 number of Gaussians that take its place, at least 1.
+
+    Returns:
+        [n] opacities and [n, 3] scales of each of them.
+
+    Source: Kheradmand et al. 2024, eq. 9.
+    """
+    copies = copies.clamp_max(_MOST_COPIES)
+    opacities = opacities.double().clamp(max=_MOST_OPACITY)
+    shared = 1 - (1 - opacities) ** (1 / copies.double())
+    denominator = torch.zeros_like(opacities)
+    for i in range(1, int(copies.max()) + 1):
+        for k in range(i):
+            term = comb(i - 1, k) * (-1) ** k / (k + 1) ** 0.5 * shared ** (k + 1)
+            denominator += torch.where(copies >= i, term, 0.0)
+    new_scales = (opacities / denominator)[:, None] * scales.double()
+    return shared.clamp(_LEAST_OPACITY, _MOST_OPACITY).to(scales), new_scales.to(scales)

@@ -1,0 +1,154 @@
+"""What a run will need, decided before it starts: its length, its most Gaussians, its memory."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass, replace
+
+from sfumato import machine
+from sfumato.capture.cache import default_cache_bytes
+from sfumato.capture.dataset import Capture
+from sfumato.errors import ConfigError
+from sfumato.training.config import TrainConfig
+
+_log = logging.getLogger("sfumato")
+
+GIB = 1024**3
+# A good scene on two cores, and still the time of a cup of coffee.
+DEFAULT_MINUTES = 5.0
+# Pixels of all photographs for each Gaussian: the densest that was measured (85, 55, 36), and the best.
+PIXELS_PER_GAUSSIAN = 36
+# More Gaussians than these cost more steps than they are worth: a step lengthens with their number.
+# Measured on photographs of 0.13 megapixels with two cores.
+GAUSSIANS_PER_STEP = 30
+GAUSSIANS_IN_A_MINUTE, MINUTES_EXPONENT = 41_000, 0.81
+# Resident memory at its peak, by tools/measure_memory.py: Python with torch and the kernels 460 MiB,
+# 1265 bytes a Gaussian with refinement and checkpoint, 98 a pixel of the largest photograph. A margin of
+# about four tenths is for scenes whose Gaussians overlap more, and for more threads.
+BASE_BYTES = 600 << 20
+BYTES_PER_GAUSSIAN = 1800
+BYTES_PER_PIXEL = 150
+# What is left for the rest of the machine.
+_SHARE_OF_AVAILABLE = 0.9
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will use.
+
+    Attributes:
+        photographs: to train on.
+        size_px: (width, height) of the largest.
+        original_size_px: the same before they were reduced.
+        points: Gaussians at the start.
+        cap: the most Gaussians there will be.
+        memory_bytes: estimated peak.
+        available_bytes: of the machine.
+    """
+
+    photographs: int
+    size_px: tuple[int, int]
+    original_size_px: tuple[int, int]
+    points: int
+    cap: int
+    memory_bytes: int
+    available_bytes: int
+
+    def describe(self, config: TrainConfig) -> str:
+        """The plan in one line."""
+        budget = f"{config.steps:,} steps" if config.steps else f"{config.minutes:g} minutes"
+        is_reduced = self.original_size_px != self.size_px
+        reduced = f", reduced from {sides(self.original_size_px)}" if is_reduced else ""
+        return (
+            f"{self.photographs} photographs of {sides(self.size_px)}"
+            f"{reduced}, {self.points:,} points, "
+            f"at most {self.cap:,} Gaussians, {budget}, "
+            f"about {self.memory_bytes / GIB:.1f} of {self.available_bytes / GIB:.1f} GiB of memory"
+        )
+
+
+def sides(size_px: tuple[int, int]) -> str:
+    """Width and height in words."""
+    return f"{size_px[0]}x{size_px[1]}"
+
+
+def with_budget(config: TrainConfig) -> TrainConfig:
+    """The same configuration with the default time where it names no length."""
+    if config.steps is None and config.minutes is None:
+        return replace(config, minutes=DEFAULT_MINUTES)
+    return config
+
+
+def make_plan(capture: Capture, config: TrainConfig, *, start_count: int) -> Plan:
+    """Decide the cap and estimate the memory.
+
+    Args:
+        capture: what is trained on.
+        config: how, with a budget.
+        start_count: Gaussians at the start, before any cap.
+
+    Raises:
+        ConfigError: the run cannot fit the memory even with the least Gaussians.
+    """
+    sizes = [view.camera.size_px for view in capture.train_views]
+    train_pixels = sum(width * height for width, height in sizes)
+    size_px = max(sizes, key=math.prod)
+    pixels, photographs_bytes = math.prod(size_px), photographs_memory(train_pixels)
+    # What this process holds already is counted in the estimate.
+    available = machine.memory().available_bytes + min(machine.peak_memory_bytes(), BASE_BYTES)
+    most = memory_cap(available, pixels=pixels, photographs_bytes=photographs_bytes)
+    if most < 1:
+        need = estimate_memory(1, pixels=pixels, photographs_bytes=photographs_bytes)
+        raise ConfigError(
+            f"training needs at least {need / GIB:.1f} GiB of memory and {available / GIB:.1f} GiB are free; "
+            "close programs, or give a larger --downscale"
+        )
+    cap = config.max_gaussians
+    if cap is None:
+        cap = min(most, default_cap(train_pixels, start_count=start_count, config=config))
+    elif cap > most:
+        _log.warning(
+            "--max-gaussians %d may need more memory than is free, which is enough for %d", cap, most
+        )
+    memory = estimate_memory(cap, pixels=pixels, photographs_bytes=photographs_bytes)
+    return Plan(len(sizes), size_px, capture.original_size_px, min(start_count, cap), cap, memory, available)
+
+
+def default_cap(train_pixels: int, *, start_count: int, config: TrainConfig) -> int:
+    """The most Gaussians worth having, by what there is to learn from and how long.
+
+    Args:
+        train_pixels: pixels of all training photographs.
+        start_count: Gaussians at the start.
+        config: with a budget, ``steps`` or ``minutes``.
+    """
+    if config.steps:
+        affordable = GAUSSIANS_PER_STEP * config.steps
+    else:
+        core_minutes = config.minutes * machine.cores() / 2
+        affordable = round(GAUSSIANS_IN_A_MINUTE * core_minutes**MINUTES_EXPONENT)
+    return max(start_count, min(affordable, train_pixels // PIXELS_PER_GAUSSIAN))
+
+
+def photographs_memory(train_pixels: int) -> int:
+    """Bytes that decoded photographs will take: three bytes a pixel, as far as the cache keeps them."""
+    return min(3 * train_pixels, default_cache_bytes())
+
+
+def estimate_memory(gaussians: int, *, pixels: int, photographs_bytes: int) -> int:
+    """Peak resident bytes of a run.
+
+    Args:
+        gaussians: the most there will be.
+        pixels: of the largest photograph.
+        photographs_bytes: of decoded photographs.
+    """
+    return BASE_BYTES + BYTES_PER_GAUSSIAN * gaussians + BYTES_PER_PIXEL * pixels + photographs_bytes
+
+
+def memory_cap(available_bytes: int, *, pixels: int, photographs_bytes: int) -> int:
+    """How many Gaussians fit; 0 or less if not even one does."""
+    rest = _SHARE_OF_AVAILABLE * available_bytes
+    rest -= estimate_memory(0, pixels=pixels, photographs_bytes=photographs_bytes)
+    return int(rest // BYTES_PER_GAUSSIAN)

@@ -1,0 +1,40 @@
+"""Quantities that change over a run, as functions of its progress from 0 to 1."""
+
+from __future__ import annotations
+
+from sfumato.training.config import Rates, Schedule
+
+
+def log_linear(start: float, end: float, progress: float) -> float:
+    """``start`` at 0, ``end`` at 1, a straight line in the logarithm between."""
+    progress = min(max(progress, 0.0), 1.0)
+    return start ** (1 - progress) * end**progress
+
+
+def rate_of(rates: Rates, name: str, progress: float) -> float:
+    """Learning rate of the parameter ``name``; that of the means is in units of the scene's depth."""
+    if name == "means":
+        return log_linear(rates.means_start, rates.means_end, progress)
+    start = getattr(rates, name)
+    cooled = (progress - rates.cool_from) / (1 - rates.cool_from)
+    return log_linear(start, start * rates.end_factor, cooled)
+
+
+def shrink_factor(schedule: Schedule, progress: float) -> int:
+    """How many times smaller the pictures are: 4, 2 or 1."""
+    if progress < schedule.quarter_resolution_until:
+        return 4
+    return 2 if progress < schedule.half_resolution_until else 1
+
+
+def sh_degree_at(schedule: Schedule, highest: int, progress: float) -> int:
+    """SH degree in use."""
+    return min(highest, sum(progress >= share for share in schedule.sh_raises))
+
+
+def grown_count(schedule: Schedule, start: int, cap: int, progress: float) -> int:
+    """Number of Gaussians allowed: from ``start`` to ``cap`` while refinement lasts."""
+    share = (progress - schedule.refine_from) / (schedule.refine_until - schedule.refine_from)
+    share = min(max(share, 0.0), 1.0)
+    # Fast at first: later Gaussians have fewer steps left to settle.
+    return max(start, round(start + (cap - start) * (1 - (1 - share) ** 2)))

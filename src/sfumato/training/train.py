@@ -1,0 +1,48 @@
+"""Training in memory, as ``sfumato.train``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import NoneType
+
+from sfumato.capture.dataset import Capture
+from sfumato.checks import check_type
+from sfumato.scene.gaussians import Gaussians
+from sfumato.training import loop
+from sfumato.training.config import TrainConfig
+from sfumato.training.loop import Callback
+from sfumato.training.plan import make_plan, with_budget
+from sfumato.training.state import TrainState, start
+from sfumato.training.warm_up import warm_up
+
+
+def train(
+    capture: Capture,
+    config: TrainConfig | None = None,
+    *,
+    init: Gaussians | None = None,
+    callbacks: Sequence[Callback] = (),
+) -> TrainState:
+    """Train a scene in memory; nothing is written.
+
+    Args:
+        capture: photographs with cameras, from ``load_capture``.
+        config: how to train; by default for a few minutes.
+        init: a scene to start from instead of the capture's points.
+        callbacks: called after each step with the state and its report; they must not change it.
+
+    Returns:
+        The state after the last step; its ``gaussians`` are the scene.
+
+    Raises:
+        ConfigError: an option is out of range, an argument of another type, or memory is too short.
+    """
+    check_type("capture", capture, Capture)
+    check_type("config", config, TrainConfig, NoneType)
+    check_type("init", init, Gaussians, NoneType)
+    config = with_budget(config or TrainConfig())
+    capture.require_pixels()
+    plan = make_plan(capture, config, start_count=len(capture.points if init is None else init))
+    warm_up(config, (view.camera for view in capture.views))
+    state = start(capture, config, cap=plan.cap, init=init)
+    return loop.train(capture, config, state, callbacks)

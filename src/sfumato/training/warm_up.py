@@ -1,0 +1,158 @@
+"""Compiling the kernels before the clock of a run starts."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from sfumato import machine
+from sfumato.capture.cache import ByteCache
+from sfumato.capture.dataset import Capture, View
+from sfumato.capture.pixels import Pixels
+from sfumato.capture.points import PointCloud
+from sfumato.children import FOLDER, child_command
+from sfumato.display import Display
+from sfumato.errors import SfumatoError
+from sfumato.evaluation.scenes import drawn
+from sfumato.outputs import write_text
+from sfumato.scene.cameras import Camera
+from sfumato.scene.lenses import PINHOLE, Lens
+from sfumato.scene.shutter import Shutter
+from sfumato.training.config import TrainConfig
+from sfumato.training.loop import train_step
+from sfumato.training.state import start
+
+_SIDE_PX = 32
+_GAUSSIANS = 16
+_STEPS = 4
+
+
+def prepare_kernels(config: TrainConfig, cameras: Iterable[Camera], display: Display) -> None:
+    """Warm up, and show on ``display`` that it goes on.
+
+    Args:
+        config: of the run.
+        cameras: of the run.
+        display: told also where it will take long.
+    """
+    from sfumato.ops.cpu.kernel_cache import SUFFIX, cache_folder
+
+    some = any(cache_folder().glob(f"*{SUFFIX}"))
+    first = "" if some else ", for the first time on this machine: a minute or two"
+    with display.waiting(f"preparing kernels{first}"):
+        warm_up(config, cameras)
+
+
+def warm_up(config: TrainConfig, cameras: Iterable[Camera] = ()) -> None:
+    """Take a few steps on a tiny scene, so that every kernel a run needs is compiled.
+
+    What is not in the cache yet is compiled by a process of its own: code just compiled rounds
+    otherwise than the same code read back (Numba optimises the two differently), and a run must
+    not depend on whether it was the first one of its machine.
+
+    Args:
+        config: of the run.
+        cameras: of the run, as bent lenses and rolling shutters have kernels of their own.
+    """
+    from sfumato.ops.cpu.kernel_cache import SUFFIX, environment
+
+    kinds = _kinds(cameras)
+    stamp = _stamp(config, kinds)
+    if not _holds(stamp):
+        command = child_command("from sfumato.training.warm_up import compile_apart; compile_apart()")
+        done = subprocess.run(
+            command,
+            input=pickle.dumps((config, kinds)),
+            capture_output=True,
+            cwd=FOLDER,
+            env=environment(),
+        )
+        if done.returncode == 0:
+            names = sorted(path.name for path in stamp.parent.iterdir() if path.suffix == SUFFIX)
+            with suppress(SfumatoError):
+                write_text(stamp, "\n".join(names))
+    take_steps(config, kinds)
+
+
+def compile_apart() -> None:
+    """The steps of ``warm_up``, as the child process takes them; it fails where kernels are not kept."""
+    from sfumato.ops.cpu.kernel_cache import KernelCache
+
+    take_steps(*pickle.load(sys.stdin.buffer))
+    sys.exit(int(KernelCache.failed))
+
+
+def _holds(stamp: Path) -> bool:
+    """Whether the kernels that a stamp names are still in the cache, undamaged."""
+    from sfumato.ops.cpu.kernel_cache import is_whole
+
+    with suppress(OSError, ValueError):
+        names = stamp.read_text("utf-8").splitlines()
+        return bool(names) and all(is_whole(stamp.with_name(name)) for name in names)
+    return False
+
+
+def _kinds(cameras: Iterable[Camera]) -> list[tuple[Lens, bool]]:
+    """A lens of each model, without and with a rolling shutter, of those that ``cameras`` have."""
+    found = {(camera.lens.model, camera.shutter is not None): camera.lens for camera in cameras}
+    return [(found[model, rolls], rolls) for model, rolls in sorted(found)] or [(PINHOLE, False)]
+
+
+def _stamp(config: TrainConfig, cameras: list[tuple[Lens, bool]]) -> Path:
+    """File that names the kernels in the cache once those of a configuration are among them."""
+    from sfumato.ops.cpu.jit import target
+    from sfumato.ops.cpu.kernel_cache import cache_folder
+
+    kinds = (
+        config.renderer,
+        config.strategy,
+        config.pixel_loss,
+        config.highest_degree,
+        config.colour,
+        config.antialiased,
+        config.exposure,
+    )
+    kinds += (config.ssim_weight > 0, config.adc.absolute_gradient, config.adc.noise > 0, config.refine_poses)
+    kinds += tuple((lens.model, rolls) for lens, rolls in cameras)
+    digest = hashlib.sha256(repr((kinds, target(), machine.cpu_name())).encode()).hexdigest()[:16]
+    return cache_folder() / f"warm_{digest}"
+
+
+def take_steps(config: TrainConfig, kinds: list[tuple[Lens, bool]]) -> None:
+    """The steps of ``warm_up``, in this process."""
+    schedule = replace(config.schedule, refine_every=1, refine_from=0.0, refine_until=0.5, poses_from=0.0)
+    tiny = replace(config, steps=_STEPS, minutes=None, schedule=schedule)
+    size = (_SIDE_PX, _SIDE_PX)
+    pose = torch.eye(4, dtype=torch.float64)
+    for lens, rolls in kinds:
+        camera = Camera(pose, (30.0, 30.0), (16.0, 16.0), size, lens, Shutter(pose) if rolls else None)
+        capture = _capture(camera)
+        state = start(capture, tiny, cap=2 * _GAUSSIANS)
+        for _ in range(_STEPS):
+            train_step(state, capture.views[0], 0, tiny)
+        with torch.no_grad():
+            drawn(
+                state.gaussians,
+                background=state.background,
+                renderer=config.renderer,
+                antialiased=config.antialiased,
+            )(camera)
+
+
+def _capture(camera: Camera) -> Capture:
+    """A grey picture in memory, and a few points before its camera."""
+    grey = Pixels(np.full((_SIDE_PX, _SIDE_PX, 3), 128, np.uint8))
+    xyz = np.random.default_rng(0).uniform((-0.5, -0.5, 1.5), (0.5, 0.5, 2.5), (_GAUSSIANS, 3))
+    points = PointCloud(xyz.astype(np.float32), np.full((_GAUSSIANS, 3), 128, np.uint8))
+    cache: ByteCache[Pixels] = ByteCache(0)
+    view = View("grey", camera, 0, lambda: grey, cache)
+    return Capture(Path(), (view,), points, True, frozenset(), "none", None, cache)

@@ -1,0 +1,59 @@
+"""How the time of a reconstruction is spent."""
+
+import math
+
+import pytest
+
+from sfumato.reconstruction import budget as module
+from sfumato.reconstruction.budget import (
+    CAMERAS_SHARE,
+    LEAST_TRAINING_SHARE,
+    Budget,
+    downscale_for,
+)
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch):
+    """Two cores, and a clock that goes on when it is told."""
+
+    class Clock:
+        now = 100.0
+        monotonic = staticmethod(lambda: Clock.now)
+
+    monkeypatch.setattr(module, "time", Clock)
+    monkeypatch.setattr(module.machine, "cores", lambda: 2)
+    return Clock
+
+
+def test_training_gets_what_is_left_after_the_results(clock):
+    budget = Budget(10.0)
+    clock.now += 120.0
+    without, with_views = budget.training_minutes(0.0), budget.training_minutes(30.0)
+    assert budget.spent_s == 120.0 and 7.5 < without < 8.0
+    assert without - with_views == pytest.approx(0.5)
+    # Training, and comparing after it, end before the whole does: results are written then.
+    assert clock.now + 60 * with_views + 30.0 == pytest.approx(budget.compared_until_s)
+    assert 100.0 + 580.0 < budget.compared_until_s < 100.0 + 600.0
+
+
+def test_comparing_very_many_views_leaves_most_of_the_time_to_training(clock):
+    budget = Budget(10.0)
+    assert budget.training_minutes(1e6) > 0.7 * 10.0
+
+
+def test_training_gets_its_least_share_however_long_the_cameras_took(clock):
+    budget = Budget(10.0)
+    clock.now += 1e4
+    assert budget.training_minutes(0.0) == pytest.approx(10.0 * LEAST_TRAINING_SHARE)
+    assert CAMERAS_SHARE + LEAST_TRAINING_SHARE < 1.0
+
+
+@pytest.mark.parametrize(
+    ("size_px", "minutes", "factor"),
+    [((1080, 1920), 5.0, 3), ((1080, 1920), 10.0, 2), ((480, 360), 2.0, 1), ((720, 1280), 4.4, 2)],
+)
+def test_photographs_are_as_large_as_the_time_allows(size_px, minutes, factor):
+    assert downscale_for(size_px, minutes) == factor
+    assert downscale_for(size_px, 1e6) == 1
+    assert math.prod(size_px) / downscale_for(size_px, 1e-6) ** 2 > 190**2

@@ -1,0 +1,270 @@
+"""Adaptive density control: whom it clones, splits and removes, and how many."""
+
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sfumato.maths.quaternions import rotation_from_quats
+from sfumato.training.config import AdcConfig, Schedule, TrainConfig
+from sfumato.training.densify import make_densifier
+from sfumato.training.densify.adc import SPLIT_SHRINK, AdaptiveDensityControl
+from sfumato.training.densify.mcmc import MarkovChain
+from support.crowd import (
+    AWAY,
+    NAMES,
+    clearance,
+    crowd,
+    moment,
+    moments_come_from,
+    numbers,
+    population,
+    pulled,
+    same,
+)
+
+SCHEDULE = Schedule(refine_every=10, refine_from=0.1, refine_until=0.5)
+CONFIG = AdcConfig(threshold=1.0, split_scale=0.05 / AWAY, prune_opacity=0.1, prune_scale=0.5 / AWAY)
+SMALL, LARGE = 0.01, 0.2
+
+
+def control(**changes):
+    return AdaptiveDensityControl(replace(CONFIG, **changes), SCHEDULE)
+
+
+def refined(now_many, pull, now=None, **changes):
+    """Refine once after one view; returns what changed."""
+    densifier = control(**changes)
+    densifier.observe(pulled(pull))
+    return densifier.refine(now_many, now or moment())
+
+
+def test_the_configuration_names_the_strategy():
+    assert isinstance(make_densifier(TrainConfig(strategy="adc")), AdaptiveDensityControl)
+    assert isinstance(make_densifier(TrainConfig(strategy="mcmc")), MarkovChain)
+
+
+def test_small_ones_are_cloned_and_large_ones_split():
+    crowded = population([0.5, 0.5, 0.5], [SMALL, LARGE, SMALL])
+    before = crowded.gaussians.detach()
+    change = refined(crowded, [2.0, 2.0, 0.5])
+    after = crowded.gaussians.detach()
+    assert (change.added, change.removed) == (2, 0)
+    assert numbers(after) == [0, 2, 0, 1, 1]
+    assert same(after.select(torch.tensor([0, 1, 2])), before.select(torch.tensor([0, 2, 0])))
+    torch.testing.assert_close(after.scales[3:], torch.full((2, 3), LARGE / SPLIT_SHRINK))
+    assert SPLIT_SHRINK == 1.6
+
+
+def test_sizes_are_judged_against_the_distance_of_the_nearest_camera():
+    # At x = 10 and 13, in reach of the cameras at 4 and 3.
+    seen = moment(clearance=clearance((10.0, 4.0, 0.0), (13.0, 3.0, 0.0), (0.0, AWAY, 0.0)))
+    crowded = population([0.5, 0.5, 0.5, 0.5], [2.1, 0.01, 0.01, 1.4])
+    refined(crowded, [0.0] * 4, seen, prune_scale=0.5)
+    assert numbers(crowded.gaussians) == [1, 2, 3]
+    crowded = population([0.5, 0.5, 0.5, 0.5], [0.19, 0.01, 0.01, 0.16])
+    refined(crowded, [2.0, 0.0, 0.0, 2.0], seen, prune_scale=0.5, split_scale=0.05)
+    assert numbers(crowded.gaussians) == [0, 1, 2, 0, 3, 3], "one is cloned, the other split"
+
+
+def test_a_wall_far_behind_cameras_close_together_stays():
+    cameras = [(x, 0.0, 0.0) for x in (-1.0, 0.0, 1.0)]
+    wall = population([0.5] * 3, 20.0)
+    wall.gaussians.means.data[:, 1] = 41.0
+    assert refined(wall, [0.0] * 3, moment(clearance=clearance(*cameras)), prune_scale=1.0).removed == 0
+
+
+def test_children_are_drawn_from_their_parent():
+    parents = 400
+    shape = torch.tensor([0.3, 0.1, 0.01])
+    crowded = population([0.5] * parents, shape.expand(parents, 3))
+    before = crowded.gaussians.detach()
+    refined(crowded, [2.0] * parents)
+    after = crowded.gaussians.detach()
+    after = after.select(torch.tensor(numbers(after)).argsort(stable=True))
+    who = torch.tensor(numbers(after))
+    assert torch.equal(who, torch.arange(parents).repeat_interleave(2))
+    world_from_local = rotation_from_quats(before.quats[who])
+    moved = after.means - before.means[who]
+    local = (world_from_local.transpose(1, 2) @ moved[..., None]).squeeze(-1) / shape
+    torch.testing.assert_close(local.std(dim=0), torch.ones(3), atol=0.1, rtol=0)
+    torch.testing.assert_close(local.mean(dim=0), torch.zeros(3), atol=0.15, rtol=0)
+    assert not torch.isclose(local[0::2], local[1::2]).any(), "the two go their own ways"
+    for name in ("quats", "logit_opacities", "sh"):
+        assert torch.equal(getattr(after, name), getattr(before, name)[who])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_new_ones_have_fresh_moments_and_old_ones_keep_theirs(name):
+    crowded = population([0.5, 0.5, 0.01, 0.5], [SMALL, LARGE, SMALL, SMALL])
+    refined(crowded, [2.0, 2.0, 2.0, 0.0])
+    assert numbers(crowded.gaussians) == [0, 3, 0, 1, 1]
+    assert moments_come_from(crowded, name) == [0, 3, -1, -1, -1]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    scores=st.lists(st.integers(0, 50), min_size=1, max_size=20, unique=True),
+    faint=st.sets(st.integers(0, 19)),
+    allowed=st.integers(0, 40),
+    scale=st.sampled_from([SMALL, LARGE]),
+)
+def test_the_strongest_win_and_the_budget_holds(scores, faint, allowed, scale):
+    n = len(scores)
+    crowded = population([0.01 if i in faint else 0.5 for i in range(n)], scale)
+    change = refined(crowded, [float(score) for score in scores], moment(allowed=allowed), threshold=10.0)
+    kept = [i for i in range(n) if i not in faint]
+    ranked = sorted((i for i in kept if scores[i] > 10), key=lambda i: -scores[i])
+    winners = ranked[: max(allowed - len(kept), 0)]
+    assert sorted(numbers(crowded.gaussians)) == sorted(kept + winners)
+    assert len(crowded) <= max(allowed, len(kept))
+    assert (change.added, change.removed) == (len(winners), n - len(kept))
+
+
+@pytest.mark.parametrize("progress", [0.0, 0.3, 0.9])
+def test_the_faint_the_huge_and_those_before_a_lens_are_removed(progress):
+    crowded = population([0.5, 0.09, 0.5, 0.5, 0.11], [SMALL, SMALL, 0.6, SMALL, 0.4])
+    before = crowded.gaussians.detach()
+    before_a_lens = clearance((13.0, 0.2, 0.0), radius=0.3)
+    now = moment(progress=progress, clearance=before_a_lens)
+    change = refined(crowded, [0.0] * 5, now, prune_scale=0.5)
+    stay = torch.tensor([0, 4])
+    assert same(crowded.gaussians.detach(), before.select(stay))
+    assert moments_come_from(crowded, "means") == stay.tolist()
+    assert (change.added, change.removed) == (0, 3)
+
+
+def test_one_long_axis_makes_a_gaussian_huge():
+    crowded = population([0.5, 0.5], [[0.01, 0.01, 0.9], [0.01, 0.01, 0.4]])
+    refined(crowded, [0.0, 0.0])
+    assert numbers(crowded.gaussians) == [1]
+
+
+@pytest.mark.parametrize(
+    "progress, grows", [(0.05, False), (0.1, True), (0.49, True), (0.5, False), (0.9, False)]
+)
+def test_growth_has_its_time_and_pruning_has_not(progress, grows):
+    crowded = population([0.5, 0.01])
+    change = refined(crowded, [9.0, 9.0], moment(progress=progress))
+    assert (change.added, change.removed) == (int(grows), 1)
+    assert numbers(crowded.gaussians) == ([0, 0] if grows else [0])
+
+
+def test_between_refinements_views_are_gathered():
+    densifier, crowded = control(), population([0.5, 0.5])
+    for step in range(1, 10):
+        densifier.observe(pulled([1.5 if step > 4 else 0.0, 1.5 if step > 1 else 0.0]))
+        assert densifier.refine(crowded, moment(step=step)) is None
+    assert len(crowded) == 2
+    assert densifier.refine(crowded, moment(step=10)).added == 1
+    assert numbers(crowded.gaussians) == [0, 1, 1]
+
+
+def test_what_is_faint_goes_also_when_nobody_watches():
+    densifier, crowded = control(), population([0.5, 1e-4])
+    assert densifier.refine(crowded, moment()).removed == 1
+    assert numbers(crowded.gaussians) == [0]
+
+
+def test_what_was_gathered_is_used_once():
+    densifier, crowded = control(), population([0.5])
+    assert densifier.refine(crowded, moment()).added == 0, "nothing was seen yet"
+    densifier.observe(pulled([9.0]))
+    assert densifier.refine(crowded, moment()).added == 1
+    assert densifier.refine(crowded, moment()).added == 0
+    densifier.observe(pulled([0.0, 0.0]))
+    assert densifier.refine(crowded, moment()).added == 0
+
+
+def test_views_that_did_not_see_a_gaussian_do_not_count():
+    densifier, crowded = control(), population([0.5, 0.5, 0.5])
+    densifier.observe(pulled([1.5, 1.5, 0.0], visible=[True, True, False]))
+    for _ in range(3):
+        densifier.observe(pulled([0.0, 0.0, 0.0], visible=[False, True, False]))
+    densifier.refine(crowded, moment())
+    assert numbers(crowded.gaussians) == [0, 1, 2, 0]
+
+
+@pytest.mark.parametrize("size", [(4, 8), (8, 4), (400, 30)])
+def test_the_threshold_means_the_same_at_every_resolution(size):
+    for pull, grows in ((1.01, 1), (0.99, 0)):
+        densifier, crowded = control(), population([0.5])
+        densifier.observe(pulled([pull], size=size))
+        assert densifier.refine(crowded, moment()).added == grows
+
+
+@pytest.mark.parametrize("absolute", [True, False])
+def test_either_gradient_is_read(absolute):
+    densifier, crowded = control(absolute_gradient=absolute), population([0.5])
+    assert densifier.absolute_gradient == absolute
+    densifier.observe(pulled([0.9], absolute=absolute))
+    assert densifier.refine(crowded, moment()).added == 0
+    densifier.observe(pulled([9.0], absolute=absolute))
+    assert densifier.refine(crowded, moment()).added == 1
+
+
+def test_opacities_are_cut_and_their_moments_forgotten():
+    densifier, crowded = control(reset_opacity_every=7), population([0.9, 0.15, 0.01])
+    before = crowded.gaussians.opacities.detach().clone()
+    densifier.refine(crowded, moment(step=6))
+    assert torch.equal(crowded.gaussians.opacities, before)
+    densifier.refine(crowded, moment(step=7))
+    torch.testing.assert_close(crowded.gaussians.opacities.detach(), torch.tensor([0.2, 0.15, 0.01]))
+    assert moments_come_from(crowded, "logit_opacities") == [-1, -1, -1]
+    for name in set(NAMES) - {"logit_opacities"}:
+        assert moments_come_from(crowded, name) == [0, 1, 2]
+    assert crowded.gaussians.logit_opacities.requires_grad
+
+
+def test_noise_is_an_option():
+    for noise, still in ((0.0, True), (1e3, False)):
+        crowded = population([0.001])
+        before = crowded.gaussians.means.detach().clone()
+        control(noise=noise).refine(crowded, moment(step=1, means_rate=1.0))
+        assert torch.equal(crowded.gaussians.means, before) == still
+
+
+def test_the_penalty_has_the_weights_of_the_configuration():
+    gaussians = crowd([0.2, 0.6], 0.3)
+    assert float(control(opacity_weight=2.0, scale_weight=0.0).penalty(gaussians, 1.0)) == pytest.approx(0.8)
+    assert float(control(opacity_weight=0.0, scale_weight=2.0).penalty(gaussians, 3.0)) == pytest.approx(0.2)
+
+
+def views():
+    generator = torch.Generator().manual_seed(3)
+    return [3 * torch.rand(8, generator=generator) for _ in range(6)]
+
+
+def test_a_saved_one_goes_on_where_it_stopped():
+    ends = []
+    for stops in (False, True):
+        densifier, crowded = control(threshold=1.6), population([0.5] * 8, [SMALL, LARGE] * 4)
+        for number, pull in enumerate(views()):
+            densifier.observe(pulled(pull, visible=pull > 0.5))
+            if stops and number == 2:
+                saved = copy.deepcopy(densifier.state_dict())
+                densifier = control(threshold=1.6)
+                densifier.load_state_dict(saved)
+        densifier.refine(crowded, moment())
+        ends.append(crowded)
+    assert 8 < len(ends[0]) < 16
+    assert same(ends[0].gaussians, ends[1].gaussians)
+
+
+def test_one_that_saw_nothing_can_be_saved():
+    densifier = control()
+    densifier.load_state_dict(copy.deepcopy(control().state_dict()))
+    assert densifier.refine(population([0.5]), moment()).added == 0
+
+
+def test_a_seed_decides_where_children_go():
+    ends = []
+    for seed in (1, 1, 2):
+        crowded = population([0.5] * 3, LARGE)
+        refined(crowded, [2.0] * 3, moment(generator=torch.Generator().manual_seed(seed)))
+        ends.append(crowded.gaussians)
+    assert same(ends[0], ends[1])
+    assert not torch.equal(ends[0].means, ends[2].means)

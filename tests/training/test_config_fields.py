@@ -1,0 +1,118 @@
+"""Every option of training changes something: none is read by nobody."""
+
+from dataclasses import fields, is_dataclass, replace
+
+import numpy as np
+import pytest
+
+from sfumato.capture.dataset import load_capture
+from sfumato.scene.gaussians import Gaussians
+from sfumato.training.config import AdcConfig, McmcConfig, TrainConfig
+from sfumato.training.plan import make_plan
+from sfumato.training.state import start
+from support.capture_folders import colmap_folder, picture, save
+from support.tiny import CAP, differences, tiny_config, train_until
+
+STEPS = 20
+# What each field is set to, and what must hold besides for it to matter.
+BASES = {
+    "rates.exposure": {"exposure": True},
+    "rates.pose_rotations": {"refine_poses": True},
+    "rates.pose_translations": {"refine_poses": True},
+    "schedule.poses_from": {"refine_poses": True},
+    "adc": {"adc": AdcConfig(threshold=1e-9, prune_opacity=0.02, absolute_gradient=True)},
+    "mcmc": {"strategy": "mcmc", "mcmc": McmcConfig(growth=1.5)},
+}
+CHANGED = {
+    "clearance": 0.999,
+    "steps": 24,
+    "seed": 1,
+    "strategy": "mcmc",
+    "max_gaussians": 6,
+    "ssim_weight": 0.5,
+    "pixel_loss": "mse",
+    "sh_degree": 1,
+    "colour": "logit",
+    "renderer": "trace",
+    "antialiased": True,
+    "random_background": False,
+    "exposure": True,
+    "refine_poses": True,
+    "schedule.half_resolution_until": 0.9,
+    "schedule.quarter_resolution_until": 0.5,
+    "schedule.sh_raises": (0.0, 0.1, 0.2),
+    "schedule.refine_from": 0.8,
+    "schedule.refine_until": 0.2,
+    "schedule.refine_every": 3,
+    "adc.absolute_gradient": False,
+    "adc.threshold": 1.0,
+    "adc.split_scale": 10.0,
+    "adc.prune_opacity": 0.1,
+    "adc.prune_scale": 0.2,
+    "adc.reset_opacity_every": 3,
+    "mcmc.dead_opacity": 0.3,
+}
+
+
+def names(config, prefix=""):
+    for f in fields(config):
+        value = getattr(config, f.name)
+        yield from names(value, f"{prefix}{f.name}.") if is_dataclass(value) else [prefix + f.name]
+
+
+FIELDS = [name for name in names(TrainConfig()) if name != "minutes"]
+
+
+def with_value(config, name, value):
+    head, _, rest = name.partition(".")
+    return replace(config, **{head: with_value(getattr(config, head), rest, value) if rest else value})
+
+
+def value_of(config, name):
+    for part in name.split("."):
+        config = getattr(config, part)
+    return config
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Pictures with transparency, so that a background shows."""
+    root = colmap_folder(tmp_path_factory.mktemp("fields"))
+    for path in (root / "images").iterdir():
+        save(path, np.dstack([picture(seed=3), picture(seed=4)[..., 0]]))
+    return root
+
+
+def trained(data, config):
+    capture = load_capture(data, alpha="transparency")
+    cap = make_plan(capture, config, start_count=CAP).cap
+    state = start(capture, config, cap=cap)
+    spread = Gaussians(*(tensor.clone() for tensor in state.gaussians.tensors().values()))
+    # Opacities and sizes that every threshold of a strategy can tell apart.
+    along = spread.means[:, 0] - spread.means[:, 0].mean()
+    spread.logit_opacities[:] += 2.0 * along
+    spread.log_scales[:] += 5.0 * along[:, None]
+    state = start(capture, config, cap=cap, init=spread)
+    return train_until(capture, config, state, STEPS).state_dict()
+
+
+_RESULTS = {}
+
+
+def result(data, config):
+    if config not in _RESULTS:
+        _RESULTS[config] = trained(data, config)
+    return _RESULTS[config]
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_every_option_changes_something(data, name):
+    base = tiny_config(**(BASES.get(name) or BASES.get(name.split(".")[0]) or {}))
+    old = value_of(base, name)
+    value = CHANGED[name] if name in CHANGED else 0.5 * old if old else 1.0
+    assert value != old
+    assert differences(result(data, base), result(data, with_value(base, name, value)))
+
+
+def test_a_run_repeats(data):
+    assert not differences(trained(data, tiny_config()), trained(data, tiny_config()))

@@ -1,0 +1,219 @@
+"""Densification as sampling: dead Gaussians move, live ones share, the number grows under its cap."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sfumato.training.config import McmcConfig, Schedule
+from sfumato.training.densify.mcmc import MarkovChain, share_opacity
+from support.crowd import (
+    NAMES,
+    clearance,
+    crowd,
+    moment,
+    moments_come_from,
+    numbers,
+    population,
+    pulled,
+    same,
+)
+
+SCHEDULE = Schedule(refine_every=10, refine_from=0.1, refine_until=0.5)
+CONFIG = McmcConfig(noise=0.0, dead_opacity=0.05, growth=1.5)
+
+
+def chain(**changes):
+    return MarkovChain(replace(CONFIG, **changes), SCHEDULE)
+
+
+def shared(opacity, copies, scales=(0.3, 0.2, 0.1)):
+    """Opacity and scales of each of ``copies`` that replace one Gaussian, float64."""
+    opacities, scales = share_opacity(
+        torch.tensor([opacity], dtype=torch.float64),
+        torch.tensor([scales], dtype=torch.float64),
+        torch.tensor([copies]),
+    )
+    return float(opacities), scales[0].numpy()
+
+
+@settings(max_examples=40, deadline=None)
+@given(opacity=st.floats(0.3, 0.999), copies=st.integers(1, 51))
+def test_copies_together_are_as_opaque_as_the_one(opacity, copies):
+    each, _ = shared(opacity, copies)
+    assert 1 - (1 - each) ** copies == pytest.approx(opacity, rel=1e-5)
+
+
+@settings(max_examples=30, deadline=None)
+@given(opacity=st.floats(0.3, 0.999), copies=st.integers(1, 51))
+def test_copies_together_cover_as_much_as_the_one(opacity, copies):
+    each, scales = shared(opacity, copies, scales=(1.0, 2.0, 0.5))
+    x = np.linspace(-60, 60, 40_001)
+    profile = 1 - (1 - each * np.exp(-0.5 * (x / scales[0]) ** 2)) ** copies
+    assert profile.sum() * (x[1] - x[0]) == pytest.approx(opacity * np.sqrt(2 * np.pi), rel=1e-4)
+    np.testing.assert_allclose(scales / scales[0], [1.0, 2.0, 0.5])
+
+
+def test_one_copy_is_the_one_itself():
+    each, scales = shared(0.37, 1)
+    assert each == pytest.approx(0.37)
+    np.testing.assert_allclose(scales, (0.3, 0.2, 0.1))
+
+
+def test_even_the_most_opaque_is_shared():
+    each, _ = shared(1.0, 51)
+    assert 0.1 < each < 0.3
+
+
+def test_rows_of_a_batch_do_not_mix():
+    opacities, copies = torch.tensor([0.9, 0.5, 0.7]), torch.tensor([2, 9, 1])
+    scales = torch.tensor([[0.3, 0.2, 0.1]]).repeat(3, 1)
+    each, new_scales = share_opacity(opacities, scales, copies)
+    assert each.dtype == new_scales.dtype == torch.float32
+    for i in range(3):
+        alone = shared(float(opacities[i]), int(copies[i]))
+        assert float(each[i]) == pytest.approx(alone[0], rel=1e-5)
+        np.testing.assert_allclose(new_scales[i], alone[1], rtol=1e-5)
+
+
+@pytest.mark.parametrize("opacity, copies", [(1.0, 2), (1.0, 1), (0.01, 51), (0.9, 10_000)])
+def test_shared_opacities_stay_off_the_ends(opacity, copies):
+    each, scales = shared(opacity, copies)
+    assert 0.005 <= each < 1
+    assert np.isfinite(scales).all() and (scales > 0).all()
+    assert np.isfinite(float(torch.logit(torch.tensor(each, dtype=torch.float32))))
+
+
+def test_the_dead_move_onto_the_living():
+    crowded = population([0.9, 0.01, 0.6, 0.05, 0.02], [0.3, 0.01, 0.2, 0.01, 0.01])
+    before = crowded.gaussians.detach()
+    change = chain(growth=1.0).refine(crowded, moment())
+    after = crowded.gaussians.detach()
+    assert (change.added, change.removed) == (0, 0)
+    who = torch.tensor(numbers(after))
+    assert len(who) == 5 and set(who.tolist()) <= {0, 2}
+    assert who[0] == 0 and who[2] == 2, "the living stay in their rows"
+    for name in ("means", "quats", "sh"):
+        assert torch.equal(getattr(after, name), getattr(before, name)[who])
+    for one in (0, 2):
+        mine = who == one
+        each, scales = shared(float(before.opacities[one]), int(mine.sum()), before.scales[one].tolist())
+        torch.testing.assert_close(after.opacities[mine], torch.full((int(mine.sum()),), each))
+        expected = torch.tensor(scales, dtype=torch.float32).expand(mine.sum(), 3)
+        torch.testing.assert_close(after.scales[mine], expected, rtol=1e-5, atol=0)
+
+
+def test_those_before_a_lens_move_away_however_opaque():
+    crowded = population([0.9, 0.5, 0.5])
+    chain(growth=1.0).refine(crowded, moment(clearance=clearance((10.0, 0.1, 0.0), radius=0.2)))
+    assert numbers(crowded.gaussians)[0] in (1, 2)
+    assert numbers(crowded.gaussians)[1:] == [1, 2]
+
+
+def test_the_opaque_are_chosen_more_often():
+    crowded = population([0.01] * 2000 + [0.8, 0.2])
+    chain(growth=1.0).refine(crowded, moment())
+    first = sum(number == 2000 for number in numbers(crowded.gaussians)[:2000])
+    assert first == pytest.approx(1600, abs=80)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_was_shared_has_fresh_moments(name):
+    crowded = population([0.6, 0.01, 0.9, 0.8, 0.7])
+    before = crowded.gaussians.detach()
+    chain(growth=1.0).refine(crowded, moment())
+    who = numbers(crowded.gaussians)
+    place = who[1]
+    expected = [-1 if i in (1, place) else i for i in range(5)]
+    assert moments_come_from(crowded, name) == expected
+    others = torch.tensor([i for i in (0, 2, 3, 4) if i != place])
+    assert same(crowded.gaussians.detach().select(others), before.select(others))
+
+
+@pytest.mark.parametrize("allowed, expected", [(100, 15), (12, 12), (10, 10), (4, 10)])
+def test_the_number_grows_by_a_factor_under_the_cap(allowed, expected):
+    crowded = population([0.5] * 10)
+    change = chain().refine(crowded, moment(allowed=allowed))
+    assert len(crowded) == expected
+    assert (change.added if change else 0) == expected - 10
+    assert numbers(crowded.gaussians)[:10] == list(range(10))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    alive=st.lists(st.booleans(), min_size=1, max_size=15),
+    allowed=st.integers(0, 40),
+    seed=st.integers(0, 99),
+)
+def test_sharing_changes_no_opacity_in_sum(alive, allowed, seed):
+    crowded = population([0.9 if live else 0.01 for live in alive])
+    generator = torch.Generator().manual_seed(seed)
+    change = chain().refine(crowded, moment(allowed=allowed, generator=generator))
+    assert len(alive) <= len(crowded) <= max(allowed, len(alive))
+    if not any(alive):
+        assert change is None and len(crowded) == len(alive)
+        return
+    who, opacities = torch.tensor(numbers(crowded.gaussians)), crowded.gaussians.opacities.detach()
+    assert set(who.tolist()) == {i for i, live in enumerate(alive) if live}
+    for one in set(who.tolist()):
+        together = 1 - (1 - opacities[who == one].double()).prod()
+        assert float(together) == pytest.approx(0.9, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "step, progress, grows",
+    [(10, 0.05, False), (10, 0.1, True), (10, 0.49, True), (10, 0.5, False), (11, 0.3, False)],
+)
+def test_moving_and_growing_have_their_time(step, progress, grows):
+    crowded = population([0.5, 0.01])
+    before = crowded.gaussians.detach()
+    change = chain().refine(crowded, moment(step=step, progress=progress))
+    assert (change is not None) == grows
+    assert same(crowded.gaussians.detach(), before) != grows
+
+
+@pytest.mark.parametrize("step, progress", [(11, 0.3), (10, 0.0), (10, 0.9)])
+def test_noise_is_there_in_every_step(step, progress):
+    crowded = population([0.001, 0.9])
+    before = crowded.gaussians.means.detach().clone()
+    chain(noise=1e3).refine(crowded, moment(step=step, progress=progress, means_rate=1.0))
+    moved = (crowded.gaussians.means.detach() - before).norm(dim=1)
+    assert moved[0] > 1e-3 > 1e-6 > moved[1]
+
+
+def test_noise_follows_the_rate_of_the_means():
+    moved = []
+    for rate in (1.0, 0.25):
+        crowded = population([0.001])
+        crowded.gaussians.means.data.zero_()
+        chain(noise=1e3).refine(crowded, moment(step=1, means_rate=rate))
+        moved.append(crowded.gaussians.means.detach())
+    torch.testing.assert_close(moved[0], 4 * moved[1], rtol=1e-5, atol=0)
+
+
+def test_a_seed_decides_where_the_dead_go():
+    ends = []
+    for seed in (1, 1, 2):
+        crowded = population([0.5] * 10 + [0.01] * 10)
+        chain(noise=1e3).refine(
+            crowded, moment(means_rate=1.0, generator=torch.Generator().manual_seed(seed))
+        )
+        ends.append(crowded.gaussians)
+    assert same(ends[0], ends[1])
+    assert numbers(ends[0]) != numbers(ends[2])
+
+
+def test_it_remembers_nothing_between_steps():
+    densifier = chain()
+    densifier.observe(pulled([9.0]))
+    assert densifier.state_dict() == {} and not densifier.absolute_gradient
+    densifier.load_state_dict({})
+
+
+def test_the_penalty_has_the_weights_of_the_configuration():
+    gaussians = crowd([0.2, 0.6], 0.3)
+    assert float(chain(opacity_weight=2.0, scale_weight=0.0).penalty(gaussians, 1.0)) == pytest.approx(0.8)
+    assert float(chain(opacity_weight=0.0, scale_weight=2.0).penalty(gaussians, 3.0)) == pytest.approx(0.2)

@@ -1,0 +1,76 @@
+"""The plan of a run fits the machine and says so."""
+
+from dataclasses import replace
+
+import pytest
+
+from sfumato import machine
+from sfumato.capture.dataset import load_capture
+from sfumato.errors import ConfigError
+from sfumato.machine import Memory
+from sfumato.training import plan as module
+from sfumato.training.config import TrainConfig
+from sfumato.training.plan import (
+    BYTES_PER_GAUSSIAN,
+    DEFAULT_MINUTES,
+    GIB,
+    estimate_memory,
+    make_plan,
+    with_budget,
+)
+from support.capture_folders import colmap_folder
+
+CONFIG = TrainConfig(steps=10)
+
+
+@pytest.fixture
+def capture(tmp_path):
+    return load_capture(colmap_folder(tmp_path))
+
+
+def free(monkeypatch, available_bytes):
+    monkeypatch.setattr(machine, "memory", lambda: Memory(64 * GIB, available_bytes, False))
+
+
+def test_a_length_is_chosen_where_none_is_given():
+    assert with_budget(TrainConfig()).minutes == DEFAULT_MINUTES
+    assert with_budget(CONFIG) == CONFIG
+
+
+def test_a_million_gaussians_at_a_megapixel_stay_under_six_gib():
+    assert estimate_memory(10**6, pixels=10**6, photographs_bytes=0) < 6 * GIB
+
+
+def test_the_plan_says_what_will_be(capture, monkeypatch):
+    free(monkeypatch, 8 * GIB)
+    plan = make_plan(capture, CONFIG, start_count=5)
+    assert (plan.photographs, plan.size_px, plan.points) == (2, (32, 24), 5)
+    assert plan.cap >= 5
+    words = plan.describe(CONFIG)
+    assert "2 photographs of 32x24, 5 points" in words and "10 steps" in words and "GiB" in words
+
+
+def test_memory_bounds_the_cap(capture, monkeypatch, caplog):
+    free(monkeypatch, 8 * GIB)
+    start = 20_000_000
+    plan = make_plan(capture, CONFIG, start_count=start)
+    assert 0 < plan.cap < start and plan.points == plan.cap
+    assert plan.memory_bytes <= plan.available_bytes
+    assert plan.cap * BYTES_PER_GAUSSIAN > 0.5 * 8 * GIB, "most of what is free is used"
+    given = make_plan(capture, replace(CONFIG, max_gaussians=start), start_count=5)
+    assert given.cap == start and "--max-gaussians 20000000 may need more memory" in caplog.text
+
+
+def test_a_machine_without_memory_is_told(capture, monkeypatch):
+    free(monkeypatch, 2**20)
+    monkeypatch.setattr(machine, "peak_memory_bytes", lambda: 0)
+    with pytest.raises(
+        ConfigError, match=r"training needs at least 0\.6 GiB of memory and 0\.0 GiB are free"
+    ):
+        make_plan(capture, CONFIG, start_count=5)
+
+
+def test_decoded_photographs_count_as_far_as_the_cache_keeps_them(monkeypatch):
+    monkeypatch.setattr(module, "default_cache_bytes", lambda: 1000)
+    assert module.photographs_memory(100) == 300
+    assert module.photographs_memory(10**6) == 1000

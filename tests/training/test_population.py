@@ -1,0 +1,80 @@
+"""Parameters and Adam's moments change their number together."""
+
+import copy
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sfumato.training.population import Population
+from support.crowd import NAMES, crowd, moments_come_from, numbers, population, same
+
+
+def test_a_start_has_leaves_and_no_memory():
+    made = Population.starting_with(crowd([0.1, 0.2]))
+    assert len(made) == 2
+    assert same(made.gaussians.detach(), crowd([0.1, 0.2]))
+    for name in NAMES:
+        leaf, first, second = made.rows(name)
+        assert leaf.is_leaf and leaf.requires_grad
+        assert not first.any() and not second.any() and not first.requires_grad
+        first += 1
+        assert not second.any(), "the two moments are two tensors"
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    rows=st.lists(st.tuples(st.integers(0, 4), st.booleans()), max_size=12),
+    name=st.sampled_from(NAMES),
+)
+def test_moments_follow_their_rows_and_start_anew_where_fresh(rows, name):
+    crowded = population([0.5] * 5)
+    old = crowded.gaussians.detach()
+    source = torch.tensor([row for row, _ in rows], dtype=torch.int64)
+    fresh = torch.tensor([new for _, new in rows], dtype=torch.bool)
+    crowded.rearrange(source, fresh, old.select(source))
+    assert len(crowded) == len(rows)
+    assert numbers(crowded.gaussians) == source.tolist()
+    assert moments_come_from(crowded, name) == [-1 if new else row for row, new in rows]
+
+
+def test_a_rearrangement_takes_the_values_it_is_given():
+    crowded, values = population([0.5] * 3), crowd([0.9, 0.8], 0.2)
+    crowded.rearrange(torch.tensor([2, 2]), torch.tensor([False, True]), values)
+    assert same(crowded.gaussians.detach(), values)
+    crowded.gaussians.opacities.sum().backward()
+    torch.testing.assert_close(crowded.gaussians.logit_opacities.grad, torch.tensor([0.09, 0.16]))
+
+
+def test_rows_that_share_a_source_have_moments_of_their_own():
+    crowded = population([0.5])
+    crowded.rearrange(torch.tensor([0, 0]), torch.zeros(2, dtype=torch.bool), crowd([0.5, 0.5]))
+    crowded.means_of_gradient.means[0] = 7.0
+    assert (crowded.means_of_gradient.means[1] == 1.0).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_field_is_forgotten_and_no_other(name):
+    crowded = population([0.5] * 3)
+    crowded.forget(name)
+    for other in NAMES:
+        assert moments_come_from(crowded, other) == ([-1, -1, -1] if other == name else [0, 1, 2])
+
+
+def test_gradients_are_cleared():
+    crowded = population([0.5] * 3)
+    sum(getattr(crowded.gaussians, name).sum() for name in NAMES).backward()
+    assert all(getattr(crowded.gaussians, name).grad is not None for name in NAMES)
+    crowded.clear_gradients()
+    assert all(getattr(crowded.gaussians, name).grad is None for name in NAMES)
+
+
+def test_a_saved_one_comes_back():
+    crowded = population([0.5, 0.9], [0.1, 0.2])
+    saved = copy.deepcopy(crowded.state_dict())
+    assert not any(t.requires_grad for part in saved.values() for t in part.values())
+    back = Population.from_state_dict(saved)
+    for name in NAMES:
+        assert all(torch.equal(*pair) for pair in zip(back.rows(name), crowded.rows(name), strict=True))
+        assert back.rows(name)[0].requires_grad

@@ -1,0 +1,300 @@
+"""Corrections of poses: what they learn, what they must leave alone, and where they are written."""
+
+import copy
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from sfumato.capture.cache import ByteCache
+from sfumato.capture.dataset import Capture, View, load_capture
+from sfumato.capture.pixels import Pixels
+from sfumato.capture.points import PointCloud
+from sfumato.cli import main
+from sfumato.maths.rigid import rigid_from_twist
+from sfumato.render.rasterize import rasterize
+from sfumato.render.settings import RasterSettings
+from sfumato.runs.checkpoint import identify, load_checkpoint, save_checkpoint
+from sfumato.runs.options import RunOptions
+from sfumato.scene.cameras import Camera
+from sfumato.scene.gaussians import Gaussians
+from sfumato.scene.shutter import Shutter
+from sfumato.training import loop
+from sfumato.training.config import Rates, Schedule, TrainConfig
+from sfumato.training.poses import Poses
+from sfumato.training.state import start
+from support.capture_folders import colmap_folder
+from support.tiny import differences, tiny_config, tiny_start, train_until
+
+VIEWS, EXTENT = 7, 2.5
+
+
+def ring(num_views=VIEWS, radius=2.0):
+    """[n, 4, 4] cameras on an arc round a point off the origin, that look at it, not all at one height."""
+    poses = []
+    for k in range(num_views):
+        angle = torch.tensor(0.5 * k, dtype=torch.float64)
+        turn = rigid_from_twist(torch.tensor([0.1 * (k % 3), 0, 0, 0, 0, 0], dtype=torch.float64))
+        around = rigid_from_twist(torch.stack([0 * angle, angle, *[0 * angle] * 4]))
+        out, back = torch.eye(4, dtype=torch.float64), torch.eye(4, dtype=torch.float64)
+        out[2, 3], back[:3, 3] = radius, torch.tensor([-5.0, 3.0, -1.0])
+        poses.append(out @ turn @ around @ back)
+    return torch.stack(poses)
+
+
+def camera(pose, size_px=(32, 24)):
+    return Camera(pose, (30.0, 30.0), (size_px[0] / 2, size_px[1] / 2), size_px)
+
+
+def corrections(given=None):
+    """Float64, which needs no compiled kernel."""
+    made = Poses(ring() if given is None else given, EXTENT)
+    saved = made.state_dict()
+    made.load_state_dict({**saved, **{key: saved[key].double() for key in ("twists", "moments")}})
+    return made
+
+
+def with_twists(made, twists):
+    made.load_state_dict({**made.state_dict(), "twists": twists})
+    return made
+
+
+def shared_motions(given):
+    """[7, n * 6] twists, in radians and extents, of moving and scaling the world a little, by differences."""
+    tiny = 1e-6
+    changes = []
+    for k in range(6):
+        twist = torch.zeros(6, dtype=torch.float64)
+        twist[k] = tiny
+        changes.append(given @ rigid_from_twist(-twist))
+    scaled = given.clone()
+    scaled[:, :3, 3] *= 1 + tiny
+    changes.append(scaled)
+    steps = [(changed @ torch.linalg.inv(given) - torch.eye(4)) / tiny for changed in changes]
+    turns = [torch.stack([d[:, 2, 1], d[:, 0, 2], d[:, 1, 0]], dim=1) for d in steps]
+    both = [torch.cat([t, d[:, :3, 3] / EXTENT], dim=1) for t, d in zip(turns, steps, strict=True)]
+    return torch.stack([b.flatten() for b in both])
+
+
+def without_shared(twists, given):
+    basis = torch.linalg.qr(shared_motions(given).T).Q
+    return (twists.flatten() - basis @ (basis.T @ twists.flatten())).view_as(twists)
+
+
+def fit(made, given, wanted, rounds, rates=(1e-3, 1e-3)):
+    """Descend on where points of the world appear, one camera after the other; the loss of each step."""
+    middle = torch.tensor([5.0, -3.0, 1.0], dtype=torch.float64)
+    world = torch.randn(20, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(2)) + middle
+    losses = []
+    for step in range(rounds * len(given)):
+        view = step % len(given)
+        found = made.refined(camera(given[view]), view).camera_from_world
+        here, there = (world @ p[:3, :3].T + p[:3, 3] for p in (found, wanted[view]))
+        loss = (here - there).square().mean()
+        loss.backward()
+        made.step(view, rates)
+        losses.append(float(loss.detach()))
+    return losses
+
+
+def test_at_the_start_nothing_changes():
+    for view, pose in enumerate(ring()):
+        assert torch.equal(corrections().refined(camera(pose), view).camera_from_world, pose)
+
+
+def test_a_correction_is_a_twist_in_the_frame_of_its_camera():
+    made, given = corrections(), ring()
+    twists = torch.zeros(VIEWS, 6, dtype=torch.float64)
+    twists[2] = torch.tensor([0.1, -0.2, 0.3, 0.4, 0.5, -0.6])
+    with_twists(made, twists)
+    scaled = torch.cat([twists[2, :3], EXTENT * twists[2, 3:]])
+    expected = rigid_from_twist(scaled) @ given[2]
+    found = made.refined(camera(given[2]), 2)
+    torch.testing.assert_close(found.camera_from_world, expected)
+    assert found.camera_from_world.dtype == torch.float64
+    rest = [(c.focal_px, c.centre_px, c.size_px, c.lens) for c in (found, camera(given[2]))]
+    assert rest[0] == rest[1]
+    assert torch.equal(made.refined(camera(given[1]), 1).camera_from_world, given[1])
+
+
+def test_poses_are_put_right():
+    given = ring()
+    noise = torch.randn(VIEWS, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    noise = without_shared(0.01 * noise, given)
+    scaled = torch.cat([noise[:, :3], EXTENT * noise[:, 3:]], dim=1)
+    wanted = rigid_from_twist(scaled) @ given
+    made = corrections(given)
+    losses = fit(made, given, wanted, 60)
+    assert sum(losses[-VIEWS:]) < 0.02 * sum(losses[:VIEWS])
+    found = made.state_dict()["twists"]
+    assert float((found - noise).norm()) < 0.1 * float(noise.norm())
+
+
+def test_what_moves_or_scales_the_whole_world_is_not_learned():
+    given = ring()
+    change = rigid_from_twist(torch.tensor([0.01, -0.02, 0.015, 0.1, 0.05, -0.07], dtype=torch.float64))
+    moved = given @ change
+    moved[:, :3, 3] *= 1.02
+    made = corrections(given)
+    fit(made, given, moved, 5)
+    twists = made.state_dict()["twists"]
+    assert twists.any()
+    share = shared_motions(given) @ twists.flatten() / shared_motions(given).norm(dim=1)
+    # The world is turned about its origin here and about the cameras there: the same space.
+    assert float(share.abs().max()) < 1e-6
+
+
+@pytest.mark.parametrize("given", [ring(1), ring(1).repeat(4, 1, 1), ring(2)])
+def test_few_cameras_or_one_place_leave_finite_corrections(given):
+    made = corrections(given)
+    fit(made, given, given @ rigid_from_twist(torch.full((6,), 0.01, dtype=torch.float64)), 3)
+    assert torch.isfinite(made.state_dict()["twists"]).all()
+    if len(given) == 1:
+        assert float(made.state_dict()["twists"].abs().max()) < 1e-9, "a single camera is the frame"
+
+
+def test_the_first_steps_of_a_seldom_seen_photograph_are_no_longer_than_others():
+    given = ring(60)
+    made = corrections(given)
+    wanted = given @ rigid_from_twist(torch.tensor([0, 0, 0, 0.3, 0, 0], dtype=torch.float64))
+    fit(made, given[:1], wanted, 100, rates=(0.0, 0.0))
+    before = made.state_dict()["twists"].clone()
+    assert not before.any()
+    loss = (made.refined(camera(given[5]), 5).camera_from_world - wanted[5]).square().sum()
+    loss.backward()
+    made.step(5, (0.0, 1e-3))
+    moved = made.state_dict()["twists"][5, 3:].abs()
+    assert 0.7e-3 < float(moved.max()) < 1.1e-3
+
+
+def test_only_the_photograph_that_was_compared_gathers_moments():
+    given = ring()
+    made = corrections(given)
+    wanted = given @ rigid_from_twist(torch.full((6,), 0.01, dtype=torch.float64))
+    fit(made, given[:1], wanted, 1)
+    before = made.state_dict()
+    before = copy.deepcopy({key: before[key] for key in ("moments", "visits")})
+    assert before["moments"][:, 0].any() and not before["moments"][:, 1:].any()
+    assert before["visits"].tolist() == [1] + [0] * (VIEWS - 1)
+    made.refined(camera(given[1]), 1).camera_from_world.sum().backward()
+    made.step(1, (1e-3, 1e-3))
+    after = made.state_dict()["moments"]
+    assert torch.equal(after[:, 0], before["moments"][:, 0]) and not after[:, 2:].any()
+
+
+def test_a_saved_one_goes_on_where_it_stopped():
+    given = ring()
+    wanted = given @ rigid_from_twist(torch.full((6,), 0.01, dtype=torch.float64))
+    straight, stopped = corrections(given), corrections(given)
+    fit(straight, given, wanted, 4)
+    fit(stopped, given, wanted, 2)
+    resumed = Poses(given, EXTENT)
+    resumed.load_state_dict(copy.deepcopy(stopped.state_dict()))
+    fit(resumed, given, wanted, 2)
+    for key, value in straight.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[key])
+
+
+@pytest.fixture
+def painted():
+    """A scene, true cameras, and a capture of its pictures with cameras that are a little off."""
+    made = torch.Generator().manual_seed(5)
+    n = 60
+    means = torch.rand(n, 3, generator=made) * 1.6 - 0.8 + torch.tensor([5.0, -3.0, 1.0])
+    scene = Gaussians(
+        means,
+        torch.full((n, 3), -2.0),
+        torch.tensor([1.0, 0, 0, 0]).repeat(n, 1),
+        torch.full((n,), 1.0),
+        3 * torch.rand(n, 1, 3, generator=made) - 1.5,
+    )
+    given = ring()
+    noise = 0.01 * torch.randn(VIEWS, 6, dtype=torch.float64, generator=made)
+    true = rigid_from_twist(without_shared(noise, given) * torch.tensor([1.0] * 3 + [EXTENT] * 3)) @ given
+    views = []
+    for k in range(VIEWS):
+        image = rasterize(scene, camera(true[k], (64, 48)), RasterSettings(depth=False)).image
+        pixels = Pixels((255 * image.clamp(0, 1)).round().to(torch.uint8).numpy())
+        views.append(View(f"{k}.png", camera(given[k], (64, 48)), 0, lambda p=pixels: p, ByteCache(1 << 20)))
+    points = PointCloud(means.double().numpy(), np.zeros((n, 3), np.uint8))
+    capture = Capture(None, tuple(views), points, False, frozenset(), "none", None, ByteCache(1 << 20))
+    return scene, true, capture
+
+
+def errors(poses, true):
+    return [float((p[:3] - t[:3]).norm()) for p, t in zip(poses, true, strict=True)]
+
+
+def test_pictures_tell_the_pose(painted):
+    """The scene is known and held still; only the sign and the chain of gradients can do this."""
+    scene, true, capture = painted
+    still = Rates(1e-12, 1e-12, *[0.0] * 5, pose_rotations=2e-3, pose_translations=2e-3)
+    whole = Schedule(quarter_resolution_until=0.0, half_resolution_until=0.0, refine_every=10**6)
+    config = TrainConfig(
+        steps=40 * VIEWS, rates=still, schedule=whole, refine_poses=True, random_background=False
+    )
+    state = loop.train(capture, config, start(capture, config, cap=len(scene), init=scene))
+    given = [view.camera.camera_from_world for view in capture.views]
+    found = [state.poses.refined(v.camera, k).camera_from_world.detach() for k, v in enumerate(capture.views)]
+    assert np.median(errors(found, true)) < 0.35 * np.median(errors(given, true))
+
+
+def test_poses_stay_as_they_are_until_the_scene_has_its_shape(painted):
+    scene, _, capture = painted
+    config = TrainConfig(steps=20, schedule=Schedule(poses_from=0.5), refine_poses=True)
+    seen = []
+
+    def look(state, stats):
+        seen.append(bool(state.poses.state_dict()["twists"].any()))
+
+    loop.train(capture, config, start(capture, config, cap=len(scene), init=scene), (look,))
+    assert seen == [False] * 10 + [True] * 10
+
+
+def test_ten_and_ten_steps_are_twenty(tmp_path):
+    config = tiny_config(refine_poses=True, seed=3)
+    root = colmap_folder(tmp_path / "data")
+    capture, whole = tiny_start(root, config)
+    train_until(capture, config, whole, 20)
+    capture, half = tiny_start(root, config)
+    train_until(capture, config, half, 10)
+    path = save_checkpoint(tmp_path / "checkpoints", half, RunOptions(root, train=config), identify(capture))
+    capture = load_capture(root)
+    again = load_checkpoint(path).restore(capture)
+    assert half.poses.state_dict()["twists"].any()
+    train_until(capture, config, again, 20)
+    assert not differences(whole.state_dict(), again.state_dict())
+
+
+def test_a_run_writes_its_cameras(tmp_path):
+    data, out = colmap_folder(tmp_path / "data"), tmp_path / "run"
+    assert main(["train", str(data), "-o", str(out), "--steps", "20", "--refine-poses"]) == 0
+    written = json.loads((out / "cameras.json").read_text())
+    assert [row["name"] for row in written["cameras"]] == ["b.png", "c.png"]
+    for row, view in zip(written["cameras"], load_capture(data).train_views, strict=True):
+        before, after = (torch.tensor(row[key], dtype=torch.float64) for key in ("given", "refined"))
+        assert torch.equal(before, view.camera.camera_from_world)
+        torch.testing.assert_close(after[:3, :3] @ after[:3, :3].T, torch.eye(3).double(), rtol=0, atol=1e-6)
+        turn = (after[:3, :3] @ before[:3, :3].T).double()
+        angle = torch.linalg.matrix_norm(turn - torch.eye(3)) / 2**0.5
+        assert row["rotation_deg"] == pytest.approx(float(angle.rad2deg()), rel=1e-3, abs=1e-5)
+        shift = camera(after).centre_world - camera(before).centre_world
+        assert row["shift"] == pytest.approx(float(shift.norm()))
+    for key in ("rotation_deg", "shift"):
+        sizes = [row[key] for row in written["cameras"]]
+        assert written[f"max_{key}"] == max(sizes) > 0
+        assert written[f"median_{key}"] == pytest.approx(sum(sizes) / 2)
+
+    assert main(["train", str(data), "-o", str(out), "--steps", "5", "--overwrite"]) == 0
+    assert not (out / "cameras.json").exists(), "they were of another run"
+
+
+def test_a_camera_that_moves_is_corrected_throughout():
+    moving = replace(camera(ring()[0]), shutter=Shutter(ring()[1]))
+    made = with_twists(corrections(), 0.05 * torch.randn(VIEWS, 6, dtype=torch.float64))
+    refined = made.refined(moving, 0)
+    begun = refined.camera_from_world @ torch.linalg.inv(moving.camera_from_world)
+    ended = refined.shutter.camera_from_world_end @ torch.linalg.inv(moving.shutter.camera_from_world_end)
+    assert torch.allclose(begun, ended) and (begun - torch.eye(4)).abs().max() > 1e-3

@@ -1,0 +1,85 @@
+"""What changes over a run: rates, picture sizes, SH degree, number of Gaussians."""
+
+from dataclasses import fields, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sfumato.training.config import Rates, Schedule
+from sfumato.training.schedules import grown_count, log_linear, rate_of, sh_degree_at, shrink_factor
+
+RATES = Rates(means_start=1e-2, means_end=1e-4, log_scales=0.5, cool_from=0.6, end_factor=0.01)
+COOLED = [
+    f.name for f in fields(Rates) if f.name not in ("means_start", "means_end", "cool_from", "end_factor")
+]
+SCHEDULE = Schedule(
+    quarter_resolution_until=0.1,
+    half_resolution_until=0.4,
+    sh_raises=(0.2, 0.3, 0.6),
+    refine_from=0.1,
+    refine_until=0.7,
+)
+shares = st.floats(-0.5, 1.5)
+
+
+@pytest.mark.parametrize(
+    "progress, value", [(-1.0, 8.0), (0.0, 8.0), (0.5, 4.0), (0.25, 8 / 2**0.5), (1.0, 2.0), (2.0, 2.0)]
+)
+def test_a_straight_line_in_the_logarithm(progress, value):
+    assert log_linear(8.0, 2.0, progress) == pytest.approx(value)
+
+
+def test_a_rate_of_zero_stays_zero():
+    assert log_linear(0.0, 0.0, 0.0) == log_linear(0.0, 0.0, 0.5) == log_linear(0.0, 0.0, 1.0) == 0
+
+
+@pytest.mark.parametrize("progress, rate", [(0.0, 1e-2), (0.5, 1e-3), (0.75, 10**-3.5), (1.0, 1e-4)])
+def test_the_means_slow_down_from_the_start(progress, rate):
+    assert rate_of(RATES, "means", progress) == pytest.approx(rate)
+
+
+@pytest.mark.parametrize("progress, share", [(0.0, 1.0), (0.6, 1.0), (0.8, 0.1), (1.0, 0.01)])
+@pytest.mark.parametrize("name", COOLED)
+def test_every_other_rate_falls_at_the_end(name, progress, share):
+    assert rate_of(RATES, name, progress) == pytest.approx(share * getattr(RATES, name))
+
+
+def test_all_parameters_have_a_rate():
+    wanted = {"log_scales", "quats", "logit_opacities", "sh_base", "sh_rest", "exposure"}
+    assert set(COOLED) == wanted | {"pose_rotations", "pose_translations"}
+
+
+@pytest.mark.parametrize("progress, factor", [(0.0, 4), (0.099, 4), (0.1, 2), (0.399, 2), (0.4, 1), (1.0, 1)])
+def test_pictures_grow_from_a_quarter(progress, factor):
+    assert shrink_factor(SCHEDULE, progress) == factor
+
+
+def test_pictures_can_be_whole_from_the_start():
+    whole = replace(SCHEDULE, quarter_resolution_until=0.0, half_resolution_until=0.0)
+    assert shrink_factor(whole, 0.0) == 1
+
+
+@pytest.mark.parametrize(
+    "progress, degree", [(0.0, 0), (0.199, 0), (0.2, 1), (0.299, 1), (0.3, 2), (0.6, 3), (1.0, 3)]
+)
+def test_the_degree_rises_to_the_highest(progress, degree):
+    for highest in range(4):
+        assert sh_degree_at(SCHEDULE, highest, progress) == min(degree, highest)
+
+
+@given(start=st.integers(1, 10**6), more=st.integers(0, 10**7), first=shares, second=shares)
+def test_the_number_allowed_never_falls_and_stays_in_its_range(start, more, first, second):
+    early, late = sorted((first, second))
+    counts = [grown_count(SCHEDULE, start, start + more, progress) for progress in (early, late)]
+    assert start <= counts[0] <= counts[1] <= start + more
+    assert all(isinstance(count, int) for count in counts)
+
+
+@pytest.mark.parametrize("progress, count", [(0.0, 100), (0.1, 100), (0.4, 850), (0.7, 1100), (1.0, 1100)])
+def test_most_of_the_growth_comes_early(progress, count):
+    assert grown_count(SCHEDULE, 100, 1100, progress) == count
+
+
+def test_a_cap_below_the_start_takes_none_away():
+    assert grown_count(SCHEDULE, 100, 10, 0.5) == 100

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sfumato import rasterize
 from sfumato.errors import FormatError
 from sfumato.scene.cameras import Camera
+from sfumato.scene.files.values import checked
 from sfumato.scene.gaussians import Gaussians
 
 DATA = Path(os.environ.get("SFUMATO_DATA", Path(__file__).parents[3] / "shared" / "data")) / "splats"
@@ -109,7 +110,8 @@ def _taken_and_held(load, path: Path) -> tuple[int, int]:
         RESET.write_text("5")
         before = memory("VmRSS")
     try:
-        scene = load(path)
+        # What a reader of one format gives is checked by ``scene.files.load``.
+        scene = checked(load(path), path, repair=False)
     except FormatError as error:
         assert len(str(error).splitlines()) == 1 and str(error).isprintable()
     else:

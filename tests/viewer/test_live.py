@@ -18,7 +18,7 @@ from support.small_scenes import SIZE_PX, psnr, small_scene
 class NoPhotographs:
     """Of a capture, what a page without cameras asks for."""
 
-    views, test_names, background = (), frozenset(), None
+    views, test_names, render_background = (), frozenset(), (0.0, 0.0, 0.0)
 
 
 class State:

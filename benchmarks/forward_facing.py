@@ -9,8 +9,9 @@ import numpy as np
 import torch
 
 from sfumato import Camera, Gaussians, rasterize
-from sfumato.evaluation.pictures import save_image, to_uint8
+from sfumato.evaluation.pictures import save_image
 from sfumato.maths.sh import SH_C0
+from sfumato.render.png import to_uint8
 
 SIZE_PX, FOCAL_PX = (240, 180), 210.0
 CAMERAS, SPREAD, DISTANCE = 48, 8.0, 41.0

@@ -10,7 +10,8 @@ from pathlib import Path
 import torch
 
 import sfumato
-from sfumato.evaluation.pictures import save_image, to_uint8
+from sfumato.evaluation.pictures import save_image
+from sfumato.render.png import to_uint8
 
 
 def main() -> None:

@@ -14,7 +14,8 @@ from PIL import Image
 
 from sfumato import rasterization
 from sfumato.evaluation.metrics import psnr
-from sfumato.evaluation.pictures import save_image, to_uint8
+from sfumato.evaluation.pictures import save_image
+from sfumato.render.png import to_uint8
 
 
 def target(photo: Path | None, width: int) -> torch.Tensor:

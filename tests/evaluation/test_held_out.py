@@ -18,9 +18,9 @@ from sfumato.evaluation.pictures import (
     DIFFERENCE_RANGE,
     NOT_COMPARED,
     difference_image,
-    to_uint8,
 )
 from sfumato.evaluation.sheet import contact_sheet, progress_strip
+from sfumato.render.png import to_uint8
 from sfumato.scene.cameras import Camera
 
 TRAIN = {"steps": 10, "seconds": 1.5, "gaussians": 7, "peak_memory_bytes": 1000}

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from sfumato.evaluation.pictures import to_uint8
+from sfumato.render.png import to_uint8
 from sfumato.render.rasterize import rasterize
 from sfumato.render.settings import RasterSettings
 from sfumato.scene.cameras import Camera

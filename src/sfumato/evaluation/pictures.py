@@ -1,11 +1,10 @@
-"""Images as PNG: 8-bit conversion and a colour map for differences."""
+"""Pictures on disk, and a colour map for differences."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 from torch import Tensor
 
@@ -28,11 +27,6 @@ DIFFERENCE_COLOURS = (
 
 # Grey, which is none of those: a mask leaves the pixel out.
 NOT_COMPARED = (96, 96, 96)
-
-
-def to_uint8(image: Tensor) -> np.ndarray:
-    """Round an image [h, w, 3] of values in [0, 1] to uint8 [h, w, 3]; what lies outside is clamped."""
-    return (image.detach().cpu().clamp(0, 1) * 255).round().to(torch.uint8).numpy()
 
 
 def colour_map(values: np.ndarray) -> np.ndarray:

@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from sfumato.errors import ConfigError
-from sfumato.evaluation.pictures import colour_map, to_uint8
+from sfumato.evaluation.pictures import colour_map
 from sfumato.maths.quaternions import rotation_from_quats
 from sfumato.maths.sh import SH_C0
 from sfumato.render.draw import draw
 from sfumato.render.insert import Insert, Stage
 from sfumato.render.output import Render
+from sfumato.render.png import to_uint8
 from sfumato.render.settings import Settings, TraceSettings, settings_for
 from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians

@@ -8,6 +8,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from sfumato.render.png import to_png, to_uint8
+
 
 class Seen(Protocol):
     """What a view saw of each Gaussian.
@@ -107,3 +109,14 @@ class Render:
     alpha: Tensor
     depth: Tensor | None
     seen: Seen
+
+    def __repr__(self) -> str:
+        *size, _ = self.image.shape
+        extent = f"{size[1]}x{size[0]} px" if len(size) == 2 else f"{size[0]} rays"
+        has = "image and alpha" if self.depth is None else "image, alpha and depth"
+        kind = str(self.image.dtype).removeprefix("torch.")
+        return f"Render({extent}: {has}, {kind} on {self.image.device})"
+
+    def _repr_png_(self) -> bytes | None:
+        """What a notebook shows: the image, clamped to [0, 1]; None along a list of rays."""
+        return to_png(to_uint8(self.image)) if self.image.ndim == 3 else None

@@ -59,6 +59,16 @@ class Camera:
             end = self.shutter.camera_from_world_end
             check_shapes(like=self.camera_from_world, camera_from_world_end=(end, "4 4"))
 
+    def __repr__(self) -> str:
+        parts = [
+            f"{self.width}x{self.height} px",
+            "focal {:g}, {:g} px".format(*self.focal_px),
+            self.lens.model,
+        ]
+        if self.shutter is not None:
+            parts.append(f"rolling shutter {self.shutter.direction}")
+        return f"Camera({', '.join(parts)})"
+
     @property
     def width(self) -> int:
         return self.size_px[0]

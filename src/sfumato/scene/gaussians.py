@@ -48,6 +48,12 @@ class Gaussians:
     def __len__(self) -> int:
         return self.means.shape[0]
 
+    def __repr__(self) -> str:
+        kind = str(self.means.dtype).removeprefix("torch.")
+        return (
+            f"{type(self).__name__}({len(self)}, SH degree {self.sh_degree}, {kind} on {self.means.device})"
+        )
+
     @property
     def sh_degree(self) -> int:
         """Degree of the stored spherical harmonics, 0 to 3."""

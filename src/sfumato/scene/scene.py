@@ -43,6 +43,9 @@ class Scene(Gaussians):
 
     metadata: Metadata = Metadata()
 
+    def __repr__(self) -> str:
+        return f"{super().__repr__()[:-1]}, {self.metadata})"
+
 
 def metadata_of(gaussians: Gaussians) -> Metadata:
     """What is known of a scene; nothing for Gaussians alone."""

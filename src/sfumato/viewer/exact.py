@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from sfumato.errors import ConfigError
-from sfumato.evaluation.pictures import difference_image, to_uint8
+from sfumato.evaluation.pictures import difference_image
 from sfumato.maths.quaternions import rotation_from_quats
 from sfumato.maths.sh import SH_C0
 from sfumato.render.draw import draw
+from sfumato.render.png import to_uint8
 from sfumato.render.settings import Settings
 from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians

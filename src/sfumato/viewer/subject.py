@@ -13,7 +13,7 @@ import numpy as np
 from sfumato.capture.dataset import Capture, View
 from sfumato.errors import ConfigError, SfumatoError
 from sfumato.evaluation.held_out import composited
-from sfumato.evaluation.pictures import to_uint8
+from sfumato.render.png import to_uint8
 from sfumato.render.settings import Settings, settings_for
 from sfumato.runs.folder import RunFolder
 from sfumato.scene.cameras import Camera

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from sfumato.cli import main
-from sfumato.edit import change
+from sfumato.scene import changes
 from sfumato.scene.files import load, save
 from sfumato.scene.gaussians import Gaussians
 from support.desk import says
@@ -33,11 +33,15 @@ def edit(*words):
 def test_edits_are_done_in_the_order_given(scene, tmp_path):
     out = tmp_path / "out.ply"
     assert edit(scene, "--translate", "-1,0,0", "-o", out, "--rotate=0,0,90", "--degree", 1) == 0
-    expected = change.transformed(load(scene), change.rotation((0, 0, 90)) @ change.translation((-1, 0, 0)))
+    expected = changes.transformed(
+        load(scene), changes.rotation((0, 0, 90)) @ changes.translation((-1, 0, 0))
+    )
     torch.testing.assert_close(load(out).means, expected.means)
     assert load(out).sh_degree == 1
     assert edit(scene, "--rotate", "0,0,90", "--translate", "-1,0,0", "-o", out, "--overwrite") == 0
-    expected = change.transformed(load(scene), change.translation((-1, 0, 0)) @ change.rotation((0, 0, 90)))
+    expected = changes.transformed(
+        load(scene), changes.translation((-1, 0, 0)) @ changes.rotation((0, 0, 90))
+    )
     torch.testing.assert_close(load(out).means, expected.means)
 
 

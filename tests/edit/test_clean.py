@@ -3,9 +3,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from sfumato.edit.change import merged, scaling, transformed
 from sfumato.edit.clean import cleaned, floaters
 from sfumato.errors import ConfigError
+from sfumato.scene.changes import merged, scaling, transformed
 from sfumato.scene.files import load
 from support.capture_folders import real_data
 from support.editable import assert_same, doubles, scene_of

@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from sfumato.edit import change
 from sfumato.edit.clean import cleaned
 from sfumato.edit.script import EDITS, Edit, edit_from_plain, read_script, replay, write_script
 from sfumato.edit.selections import TESTS, selection_from_plain, selection_from_text
 from sfumato.errors import ConfigError, FormatError, SfumatoError
+from sfumato.scene import changes
 from sfumato.scene.files import save
 from support.editable import assert_same, crowd, scene_of
 
@@ -64,7 +64,7 @@ def test_edits_are_the_functions_of_their_names():
     assert_same(Edit("delete", {}, box)(scene), scene.select(~inside), rtol=0, atol=0)
     assert_same(Edit("clean", {})(scene), cleaned(scene), rtol=0, atol=0)
     turned = Edit("rotate", {"degrees": (10, 20, 30)})(scene)
-    assert_same(turned, change.transformed(scene, change.rotation((10, 20, 30))), rtol=0, atol=0)
+    assert_same(turned, changes.transformed(scene, changes.rotation((10, 20, 30))), rtol=0, atol=0)
 
 
 def test_what_is_not_selected_stays_in_its_place():

@@ -1,6 +1,11 @@
 import torch
 
-from sfumato.maths.quaternions import normalised, rotation_from_quats
+from sfumato.maths.quaternions import (
+    normalised,
+    quat_from_rotation,
+    quat_product,
+    rotation_from_quats,
+)
 
 
 def test_known_rotations():
@@ -47,3 +52,17 @@ def test_broken_quaternions_stay_broken_and_touch_no_other_row():
     rotations[2].square().sum().backward()
     assert rotations[:2].isnan().any(-1).any(-1).all()
     assert torch.isfinite(quats.grad[2]).all()
+
+
+def test_a_product_turns_by_its_second_factor_then_by_its_first():
+    first, second = torch.randn(4, dtype=torch.float64), torch.randn(9, 4, dtype=torch.float64)
+    expected = rotation_from_quats(first[None]) @ rotation_from_quats(second)
+    torch.testing.assert_close(rotation_from_quats(quat_product(first, second)), expected)
+
+
+def test_a_rotation_gives_its_quaternion_back():
+    for quat in torch.cat([torch.randn(20, 4), torch.eye(4), torch.tensor([[1.0, 1, 0, 0]])]).double():
+        quat = normalised(quat)
+        found = quat_from_rotation(rotation_from_quats(quat[None])[0])
+        torch.testing.assert_close(found * (found @ quat).sign(), quat)
+        assert found[found.abs().argmax()] > 0

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from sfumato import RasterSettings, rasterize
-from sfumato.edit import change
+from sfumato.edit import recolour
+from sfumato.scene import changes
 from sfumato.scene.files import load, save
 from sfumato.scene.scene import Metadata, metadata_of, with_metadata
 from support.ply_files import columns_of, random_scene, write
@@ -150,23 +151,23 @@ def test_a_scene_is_drawn_as_it_says_unless_told_otherwise():
 
 def test_edits_carry_what_is_known_and_turn_what_is_up():
     scene = with_metadata(blob(6, 1), Metadata(True, (0.0, -1.0, 0.0), 2.0))
-    turned = change.transformed(scene, change.rotation((90, 0, 0)))
+    turned = changes.transformed(scene, changes.rotation((90, 0, 0)))
     assert turned.metadata == Metadata(True, (0.0, 0.0, -1.0), 2.0)
-    moved = change.transformed(scene, change.translation((1, 2, 3)))
-    for changed in (moved, change.faded(scene, 0.5), change.with_degree(scene, 3), scene.select([1, 2])):
+    moved = changes.transformed(scene, changes.translation((1, 2, 3)))
+    for changed in (moved, recolour.faded(scene, 0.5), changes.with_degree(scene, 3), scene.select([1, 2])):
         assert changed.metadata == scene.metadata
-    assert change.merged(scene, moved).metadata == scene.metadata
+    assert changes.merged(scene, moved).metadata == scene.metadata
 
 
 def test_scenes_that_disagree_are_named(caplog):
     one = with_metadata(blob(3, 0), Metadata(True, None, 1.0))
     other = with_metadata(blob(3, 0), Metadata(False, UP, 2.0))
     with caplog.at_level(logging.WARNING, "sfumato"):
-        whole = change.merged(one, other)
+        whole = changes.merged(one, other)
     assert whole.metadata == Metadata(True, UP, 1.0)
     assert (
         "1 of 2 are made for anti-aliased rendering" in caplog.text and "length of their unit" in caplog.text
     )
     assert "up" not in caplog.text.replace("sfumato", "")
     caplog.clear()
-    assert metadata_of(change.merged(blob(3, 0), blob(2, 0))) == Metadata() and not caplog.records
+    assert metadata_of(changes.merged(blob(3, 0), blob(2, 0))) == Metadata() and not caplog.records

@@ -85,8 +85,8 @@ def command(arguments: Sequence[str]) -> int:
 
     from sfumato.cli.scene_files import scene_file
     from sfumato.display import Display
-    from sfumato.edit.change import merged
     from sfumato.edit.script import write_script
+    from sfumato.scene.changes import merged
     from sfumato.scene.files import codec_of_name, load, save
 
     display = Display(Console())

@@ -28,13 +28,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sfumato.edit import change
 from sfumato.edit import parameters as arguments
+from sfumato.edit import recolour
 from sfumato.edit.clean import cleaned
 from sfumato.edit.parameters import Parameter
 from sfumato.edit.selections import Selection, selection_from_plain
 from sfumato.errors import ConfigError, FormatError
 from sfumato.outputs import write_json
+from sfumato.scene import changes
 from sfumato.scene.files import load
 from sfumato.scene.gaussians import Gaussians
 
@@ -163,16 +164,16 @@ def edit_from_plain(value: object, where: str) -> Edit:
 def _put_back(gaussians: Gaussians, chosen: Tensor, changed: Gaussians) -> Gaussians:
     """The scene with what was chosen replaced, in its place where the number stays, else at the end."""
     if len(changed) != int(chosen.sum()):
-        return change.merged(gaussians.select(~chosen), changed)
+        return changes.merged(gaussians.select(~chosen), changed)
     degree = max(gaussians.sh_degree, changed.sh_degree)
-    whole, part = change.with_degree(gaussians, degree), change.with_degree(changed, degree)
+    whole, part = changes.with_degree(gaussians, degree), changes.with_degree(changed, degree)
     place = chosen.nonzero()[:, 0]
     fields = {name: getattr(whole, name).index_copy(0, place, getattr(part, name)) for name in _FIELDS}
     return replace(whole, **fields)
 
 
 def _moved(matrix: Callable[..., Tensor]) -> Callable[..., Gaussians]:
-    return lambda gaussians, **values: change.transformed(gaussians, matrix(**values))
+    return lambda gaussians, **values: changes.transformed(gaussians, matrix(**values))
 
 
 def _matrix(matrix: Sequence[Sequence[float]]) -> Tensor:
@@ -180,11 +181,11 @@ def _matrix(matrix: Sequence[Sequence[float]]) -> Tensor:
 
 
 def _duplicated(gaussians: Gaussians, by: Sequence[float]) -> Gaussians:
-    return change.merged(gaussians, change.transformed(gaussians, change.translation(by)))
+    return changes.merged(gaussians, changes.transformed(gaussians, changes.translation(by)))
 
 
 def _with_file(gaussians: Gaussians, file: Path) -> Gaussians:
-    return change.merged(gaussians, load(file))
+    return changes.merged(gaussians, load(file))
 
 
 def _nothing(gaussians: Gaussians) -> Gaussians:
@@ -196,15 +197,15 @@ EDITS: dict[str, tuple[Callable[..., Gaussians], tuple[Parameter, ...]]] = {
     "keep": (lambda gaussians: gaussians, ()),
     "delete": (_nothing, ()),
     "clean": (cleaned, (Parameter("reach", "number", None), Parameter("members", "whole", None))),
-    "translate": (_moved(change.translation), (Parameter("by", "vector"),)),
-    "rotate": (_moved(change.rotation), (Parameter("degrees", "vector"),)),
-    "scale": (_moved(change.scaling), (Parameter("factor", "number"),)),
+    "translate": (_moved(changes.translation), (Parameter("by", "vector"),)),
+    "rotate": (_moved(changes.rotation), (Parameter("degrees", "vector"),)),
+    "scale": (_moved(changes.scaling), (Parameter("factor", "number"),)),
     "transform": (_moved(_matrix), (Parameter("matrix", "matrix"),)),
     "duplicate": (_duplicated, (Parameter("by", "vector"),)),
-    "paint": (change.painted, (Parameter("rgb", "vector"),)),
-    "tint": (change.tinted, (Parameter("gain", "vector"),)),
-    "saturate": (change.saturated, (Parameter("factor", "number"),)),
-    "fade": (change.faded, (Parameter("factor", "number"),)),
-    "degree": (change.with_degree, (Parameter("degree", "whole"),)),
+    "paint": (recolour.painted, (Parameter("rgb", "vector"),)),
+    "tint": (recolour.tinted, (Parameter("gain", "vector"),)),
+    "saturate": (recolour.saturated, (Parameter("factor", "number"),)),
+    "fade": (recolour.faded, (Parameter("factor", "number"),)),
+    "degree": (changes.with_degree, (Parameter("degree", "whole"),)),
     "add": (_with_file, (Parameter("file", "path"),)),
 }

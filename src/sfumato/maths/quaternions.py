@@ -39,3 +39,43 @@ def rotation_from_quats(quats: Tensor) -> Tensor:
         (2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)),
     )
     return torch.stack([torch.stack(row, -1) for row in rows], -2)
+
+
+def quat_from_rotation(rotation: Tensor) -> Tensor:
+    """Quaternion of a rotation matrix: the eigenvector of the largest eigenvalue of a symmetric matrix, which
+    is well defined for every angle.
+
+    Args:
+        rotation: [3, 3].
+
+    Returns:
+        [4] of length one as (w, x, y, z), of the two the one whose largest component is positive.
+
+    Source: Bar-Itzhack 2000.
+    """
+    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = (row.unbind() for row in rotation.unbind())
+    rows = (
+        (xx + yy + zz, zy - yz, xz - zx, yx - xy),
+        (zy - yz, xx - yy - zz, xy + yx, xz + zx),
+        (xz - zx, xy + yx, yy - xx - zz, yz + zy),
+        (yx - xy, xz + zx, yz + zy, zz - xx - yy),
+    )
+    quat = torch.linalg.eigh(torch.stack([torch.stack(row) for row in rows])).eigenvectors[:, -1]
+    return quat * quat[quat.abs().argmax()].sign()
+
+
+def quat_product(first: Tensor, second: Tensor) -> Tensor:
+    """The quaternions of rotations by ``second`` followed by one by ``first``.
+
+    Args:
+        first: [4] as (w, x, y, z).
+        second: [n, 4] likewise.
+
+    Returns:
+        [n, 4], of the product of the lengths.
+
+    Gradients: first and second.
+    """
+    w, x, y, z = first.unbind()
+    rows = ((w, -x, -y, -z), (x, w, -z, y), (y, z, w, -x), (z, -y, x, w))
+    return second @ torch.stack([torch.stack(row) for row in rows]).T

@@ -10,6 +10,7 @@ import torch
 from sfumato.capture.backdrop import backdrop
 from sfumato.capture.dataset import Capture
 from sfumato.errors import ConfigError
+from sfumato.scene.changes import with_degree
 from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.scene import Metadata, Scene, metadata_of, with_metadata
 from sfumato.training.average import Average
@@ -116,7 +117,7 @@ def start(capture: Capture, config: TrainConfig, *, cap: int, init: Gaussians | 
             _log.warning(
                 "the scene to start from is made for anti-aliased rendering; --antialiased goes on so"
             )
-        init = _with_degree(Gaussians(**init.tensors()), config.highest_degree)
+        init = with_degree(Gaussians(**init.tensors()), config.highest_degree)
     if len(init) == 0:
         raise ConfigError("the scene to start from holds no Gaussians")
     if len(init) > cap:
@@ -162,12 +163,3 @@ def restore(saved: dict, capture: Capture, config: TrainConfig) -> TrainState:
     state.generator.set_state(saved["generator"])
     state.step, state.seconds = saved["step"], saved["seconds"]
     return state
-
-
-def _with_degree(gaussians: Gaussians, degree: int) -> Gaussians:
-    """The same Gaussians with SH coefficients up to ``degree``, zeros where there were none."""
-    wanted, has = (degree + 1) ** 2, gaussians.sh.shape[1]
-    sh = gaussians.sh[:, :wanted]
-    if has < wanted:
-        sh = torch.cat([sh, sh.new_zeros(len(gaussians), wanted - has, 3)], dim=1)
-    return replace(gaussians, sh=sh)

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from sfumato.errors import FormatError
+from sfumato.scene.changes import merged
 from sfumato.scene.files import colour_space, spz, values
 from sfumato.scene.files.codec import Codec
 from sfumato.scene.files.gltf_container import (
@@ -34,7 +35,7 @@ from sfumato.scene.files.gltf_container import (
     as_list,
     read_document,
 )
-from sfumato.scene.files.placing import Y_DOWN_UP, Y_UP_FROM_SCENE, joined, placed
+from sfumato.scene.files.placing import Y_DOWN_UP, Y_UP_FROM_SCENE, placed
 from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.scene import Metadata, Scene, metadata_of
 
@@ -109,7 +110,7 @@ def load(path: Path) -> Scene:
         raise FormatError(f"{path} holds no Gaussians: no mesh of its scene has {EXTENSION}")
     for remark in sorted(remarks):
         _log.warning("%s has %s", path, remark)
-    return joined(parts)
+    return merged(*parts)
 
 
 def save(gaussians: Gaussians, path: Path) -> None:

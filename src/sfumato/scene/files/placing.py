@@ -7,7 +7,6 @@ glTF and USD y points up. They are half a turn about z apart: right, down, front
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,9 +15,8 @@ from scipy.spatial.transform import Rotation
 
 from sfumato.errors import FormatError
 from sfumato.maths.quaternions import rotation_from_quats
-from sfumato.maths.sh_rotation import rotated_sh
+from sfumato.scene.changes import moved
 from sfumato.scene.gaussians import Gaussians
-from sfumato.scene.scene import Scene, agreed, metadata_of, with_metadata
 
 # Its own inverse.
 Y_UP_FROM_SCENE = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -46,36 +44,12 @@ def placed(gaussians: Gaussians, target_from_source: np.ndarray, what: str) -> G
     if np.array_equal(target_from_source, np.eye(4)):
         return gaussians
     rotation, scales = _decomposed(target_from_source, what)
-    linear = torch.from_numpy(rotation * scales)
-    shift = torch.from_numpy(target_from_source[:3, 3].astype(np.float64))
+    shift = target_from_source[:3, 3].astype(np.float64)
+    changed = moved(gaussians, *(torch.from_numpy(part) for part in (rotation, scales, shift)))
     if np.ptp(scales) <= _SAME * scales.max():
-        log_scales = gaussians.log_scales + float(np.log(scales.mean()))
-        quats = _product(Rotation.from_matrix(rotation).as_quat(scalar_first=True), gaussians.quats)
-    else:
-        log_scales, quats = _stretched(gaussians, linear)
-    return replace(
-        gaussians,
-        means=(gaussians.means.double() @ linear.T + shift).float(),
-        log_scales=log_scales,
-        quats=quats,
-        sh=rotated_sh(gaussians.sh, torch.from_numpy(rotation)),
-    )
-
-
-def joined(parts: Sequence[Gaussians]) -> Scene:
-    """All parts as one scene, with SH of the highest degree among them and what they agree in.
-
-    Args:
-        parts: one at least.
-    """
-    if len(parts) == 1:
-        return with_metadata(parts[0], metadata_of(parts[0]))
-    most = max(part.sh.shape[1] for part in parts)
-    same = [torch.nn.functional.pad(part.sh, (0, 0, 0, most - part.sh.shape[1])) for part in parts]
-    fields = {
-        name: torch.cat([getattr(p, name) for p in parts]) for name in parts[0].tensors() if name != "sh"
-    }
-    return Scene(**fields, sh=torch.cat(same), metadata=agreed(parts))
+        return changed
+    log_scales, quats = _stretched(gaussians, torch.from_numpy(rotation * scales))
+    return replace(changed, log_scales=log_scales, quats=quats)
 
 
 def _decomposed(matrix: np.ndarray, what: str) -> tuple[np.ndarray, np.ndarray]:
@@ -90,13 +64,6 @@ def _decomposed(matrix: np.ndarray, what: str) -> tuple[np.ndarray, np.ndarray]:
     if not np.allclose(u @ v * scales, linear, atol=_SAME * scales.max()) or np.linalg.det(u @ v) < 0:
         raise FormatError(f"{what} has a transform that shears or mirrors, which Gaussians cannot follow")
     return u @ v, scales
-
-
-def _product(first: np.ndarray, quats: torch.Tensor) -> torch.Tensor:
-    """[n, 4] quaternions of the rotations ``quats`` followed by the rotation ``first``."""
-    w, x, y, z = (float(part) for part in first)
-    rows = [[w, -x, -y, -z], [x, w, -z, y], [y, z, w, -x], [z, -y, x, w]]
-    return quats @ quats.new_tensor(rows).T
 
 
 def _stretched(gaussians: Gaussians, linear: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from sfumato.errors import FormatError
-from sfumato.scene.files.placing import joined
+from sfumato.scene.changes import merged
 from sfumato.scene.files.sog_source import shown
 from sfumato.scene.scene import Scene
 
@@ -58,7 +58,7 @@ def load_levels(path: Path, meta: dict[str, Any], load: Callable[[Path], Scene])
         if not isinstance(environment, str) or not _BELOW.fullmatch(environment):
             raise FormatError(f"{path} has an environment {shown(environment)}, which is not below it")
         parts.append(load(path.parent / environment))
-    return joined(parts)
+    return merged(*parts)
 
 
 def _runs(path: Path, tree: object, num_files: int) -> Iterator[tuple[int, _Run]]:

@@ -18,9 +18,10 @@ import numpy as np
 import torch
 
 from sfumato.errors import ConfigError, FormatError
+from sfumato.scene.changes import merged
 from sfumato.scene.files import colour_space, values
 from sfumato.scene.files.codec import Codec
-from sfumato.scene.files.placing import Y_DOWN_UP, Y_UP_FROM_SCENE, joined, placed
+from sfumato.scene.files.placing import Y_DOWN_UP, Y_UP_FROM_SCENE, placed
 from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.scene import Metadata, Scene, metadata_of, with_metadata
 
@@ -92,7 +93,7 @@ def _read(usd: SimpleNamespace, path: Path) -> Scene:
         parts.append(placed(part, scene_from_world @ world_from_prim, f"{path}: {prim.GetPath()}"))
     if not parts:
         raise FormatError(f"{path} holds no Gaussians: it has no prim of type {TYPE}")
-    scene = joined(parts)
+    scene = merged(*parts)
     unit = (
         float(usd.UsdGeom.GetStageMetersPerUnit(stage)) if stage.HasAuthoredMetadata("metersPerUnit") else 0.0
     )

@@ -6,14 +6,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sfumato.edit import change
 from sfumato.errors import ConfigError, ShapeError
 from sfumato.maths.covariances import covariance_matrices
 from sfumato.maths.quaternions import rotation_from_quats
-from sfumato.maths.sh import sh_basis
 from sfumato.paths.look import looking_at, pinhole
 from sfumato.render.rasterize import rasterize
-from support.editable import assert_same, crowd, doubles
+from sfumato.scene import changes
+from support.editable import assert_same, crowd
 
 CAMERA = pinhole(looking_at((1.0, -2.0, -5.0), (0.0, 0.0, 0.0)), (48, 36), 50.0)
 
@@ -30,24 +29,24 @@ def psnr(one, other):
     return -10 * math.log10(max(float((one - other).square().mean()), 1e-30))
 
 
-QUARTER = change.translation((3, -1, 2)) @ change.rotation((90, 0, 0))
-ODD = change.translation((0, 5, 1)) @ change.rotation((33, 71, -128)) @ change.scaling(1.7)
+QUARTER = changes.translation((3, -1, 2)) @ changes.rotation((90, 0, 0))
+ODD = changes.translation((0, 5, 1)) @ changes.rotation((33, 71, -128)) @ changes.scaling(1.7)
 
 
 @pytest.mark.parametrize("matrix", [QUARTER, ODD])
 def test_a_changed_scene_looks_the_same_from_a_camera_moved_along(matrix):
     scene = crowd(dtype=torch.float64)
     before = rasterize(scene, CAMERA)
-    after = rasterize(change.transformed(scene, matrix), moved_along(CAMERA, matrix))
+    after = rasterize(changes.transformed(scene, matrix), moved_along(CAMERA, matrix))
     assert float(before.alpha.mean()) > 0.2
     assert psnr(after.image, before.image) > 90
-    wrong = replace(change.transformed(scene, matrix), sh=scene.sh)
+    wrong = replace(changes.transformed(scene, matrix), sh=scene.sh)
     assert psnr(rasterize(wrong, moved_along(CAMERA, matrix)).image, before.image) < 50
 
 
 def test_in_single_precision_it_looks_the_same_too():
     scene = crowd()
-    after = rasterize(change.transformed(scene, QUARTER), moved_along(CAMERA, QUARTER))
+    after = rasterize(changes.transformed(scene, QUARTER), moved_along(CAMERA, QUARTER))
     assert psnr(after.image, rasterize(scene, CAMERA).image) > 60
 
 
@@ -59,9 +58,9 @@ def test_in_single_precision_it_looks_the_same_too():
 )
 def test_the_inverse_leads_back(degrees, factor, by):
     scene = crowd(10, dtype=torch.float64)
-    matrix = change.translation(by) @ change.rotation(degrees) @ change.scaling(factor)
-    there = change.transformed(scene, matrix)
-    back = change.transformed(there, torch.linalg.inv(matrix))
+    matrix = changes.translation(by) @ changes.rotation(degrees) @ changes.scaling(factor)
+    there = changes.transformed(scene, matrix)
+    back = changes.transformed(there, torch.linalg.inv(matrix))
     sign = torch.sign((back.quats * scene.quats).sum(1, keepdim=True))
     assert_same(replace(back, quats=sign * back.quats), scene, rtol=0, atol=1e-9)
 
@@ -69,15 +68,15 @@ def test_the_inverse_leads_back(degrees, factor, by):
 def test_quarter_turns_are_exact_and_right_handed():
     x, y, z = torch.eye(3, dtype=torch.float64)
     for degrees, start, end in (((90, 0, 0), y, z), ((0, 90, 0), z, x), ((0, 0, 90), x, y)):
-        assert torch.equal(change.rotation(degrees)[:3, :3] @ start, end)
-    assert torch.equal(change.rotation((90, 0, 90))[:3, :3] @ y, z), "first about x, then about z"
+        assert torch.equal(changes.rotation(degrees)[:3, :3] @ start, end)
+    assert torch.equal(changes.rotation((90, 0, 90))[:3, :3] @ y, z), "first about x, then about z"
 
 
 def test_half_turns_have_quaternions():
     for degrees in ((180, 0, 0), (0, 180, 0), (0, 0, 180), (180, 0, 90), (0, 0, 0)):
         scene = crowd(5, degree=0, dtype=torch.float64)
-        matrix = change.rotation(degrees)
-        turned = change.transformed(scene, matrix)
+        matrix = changes.rotation(degrees)
+        turned = changes.transformed(scene, matrix)
         expected = matrix[:3, :3] @ _covariances(scene) @ matrix[:3, :3].T
         torch.testing.assert_close(_covariances(turned), expected)
 
@@ -98,72 +97,36 @@ def _covariances(scene):
 )
 def test_what_is_no_similarity_is_refused(matrix):
     with pytest.raises(ConfigError, match="no similarity"):
-        change.transformed(crowd(3), matrix)
+        changes.transformed(crowd(3), matrix)
 
 
 def test_a_matrix_of_another_shape_is_refused():
     with pytest.raises(ShapeError):
-        change.transformed(crowd(3), torch.eye(3))
-
-
-def seen_colour(scene):
-    """[n, 3] colour along one direction."""
-    direction = torch.nn.functional.normalize(torch.tensor([[0.3, -0.5, 0.8]]), dim=1).double()
-    return 0.5 + (sh_basis(direction, scene.sh_degree)[0, :, None] * scene.sh.double()).sum(1)
-
-
-def test_colours_change_as_said_in_every_direction():
-    scene = crowd(9, dtype=torch.float64)
-    before = seen_colour(scene)
-    red = torch.tensor([0.9, 0.1, 0.2]).double()
-    torch.testing.assert_close(seen_colour(change.painted(scene, red.tolist())), red.expand(9, 3))
-    torch.testing.assert_close(
-        seen_colour(change.tinted(scene, (1.0, 0.5, 2.0))), before * torch.tensor([1.0, 0.5, 2.0]).double()
-    )
-    grey = seen_colour(change.saturated(scene, 0.0))
-    torch.testing.assert_close(grey, grey[:, :1].expand(-1, 3))
-    assert_same(change.saturated(scene, 1.0), scene)
-    matrix, offset = doubles(3, 3, 3), (0.1, -0.2, 0.3)
-    expected = before @ matrix.T + torch.tensor(offset).double()
-    torch.testing.assert_close(seen_colour(change.recoloured(scene, matrix, offset)), expected)
-
-
-@pytest.mark.parametrize("factor", [1.0, 0.5, 1e-3])
-def test_fading_multiplies_opacities(factor):
-    scene = crowd(9, dtype=torch.float64)
-    scene = replace(scene, logit_opacities=torch.linspace(-30, 30, 9, dtype=torch.float64))
-    faded = change.faded(scene, factor)
-    torch.testing.assert_close(faded.opacities, factor * scene.opacities, rtol=1e-9, atol=0)
-    assert faded.logit_opacities.isfinite().all()
+        changes.transformed(crowd(3), torch.eye(3))
 
 
 def test_degrees_are_cut_and_filled():
     scene = crowd(4, degree=2)
-    assert torch.equal(change.with_degree(scene, 1).sh, scene.sh[:, :4])
-    raised = change.with_degree(scene, 3)
+    assert torch.equal(changes.with_degree(scene, 1).sh, scene.sh[:, :4])
+    raised = changes.with_degree(scene, 3)
     assert torch.equal(raised.sh[:, :9], scene.sh) and not raised.sh[:, 9:].any()
 
 
 def test_merging_keeps_order_and_the_highest_degree():
     one, other = crowd(3, degree=1), crowd(2, degree=2, seed=9)
-    whole = change.merged(one, other)
+    whole = changes.merged(one, other)
     assert len(whole) == 5 and whole.sh_degree == 2
-    assert_same(change.with_degree(whole.select(torch.arange(3)), 1), one)
+    assert_same(changes.with_degree(whole.select(torch.arange(3)), 1), one)
     assert_same(whole.select(torch.arange(3, 5)), other)
 
 
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda g: change.scaling(0.0), "above 0"),
-        (lambda g: change.scaling(-1.0), "above 0"),
-        (lambda g: change.painted(g, (0, 2, 0)), r"\[0, 1\]"),
-        (lambda g: change.tinted(g, (0, -1, 0)), "0 or more"),
-        (lambda g: change.saturated(g, -1.0), "0 or more"),
-        (lambda g: change.faded(g, 0.0), "above 0"),
-        (lambda g: change.faded(g, 1.5), "up to 1"),
-        (lambda g: change.with_degree(g, 4), "0, 1, 2 or 3"),
-        (lambda g: change.merged(), "no scene"),
+        (lambda g: changes.scaling(0.0), "above 0"),
+        (lambda g: changes.scaling(-1.0), "above 0"),
+        (lambda g: changes.with_degree(g, 4), "0, 1, 2 or 3"),
+        (lambda g: changes.merged(), "no scene"),
     ],
 )
 def test_numbers_out_of_range_are_refused(call, words):

@@ -1,0 +1,210 @@
+"""Changes of a scene: moved, turned, scaled, merged, of another SH degree. Each gives another scene."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sfumato.checks import check_shapes
+from sfumato.errors import ConfigError
+from sfumato.maths.quaternions import quat_from_rotation, quat_product
+from sfumato.maths.sh_rotation import rotated_sh
+from sfumato.scene.gaussians import Gaussians
+from sfumato.scene.scene import Metadata, Scene, metadata_of, with_metadata
+
+# How far a rotation is from orthogonal at most.
+_ORTHOGONAL = 1e-5
+# Directions nearer to each other than this, as lengths of the difference of unit vectors, are the same.
+_SAME = 1e-3
+
+_log = logging.getLogger(__name__)
+
+
+def transformed(gaussians: Gaussians, new_from_old: Tensor) -> Gaussians:
+    """The scene moved, turned and scaled as a whole; its colours turn with it.
+
+    Args:
+        gaussians: the scene.
+        new_from_old: [4, 4] similarity: (scale * rotation, translation), then (0, 0, 0, 1).
+
+    Returns:
+        The scene, whose picture from a camera moved along is the same; which way is up turns along.
+
+    Raises:
+        ConfigError: the matrix is no similarity; a mirror image is none.
+
+    Gradients: every field of ``gaussians``.
+    """
+    scale, rotation, shift = _similarity(new_from_old)
+    return moved(gaussians, rotation, rotation.new_full((3,), scale), shift)
+
+
+def moved(gaussians: Gaussians, rotation: Tensor, scales: Tensor, shift: Tensor) -> Gaussians:
+    """The scene under the map from x to rotation * (scales * x) + shift, with one scale but for rounding.
+
+    Args:
+        gaussians: the scene.
+        rotation: [3, 3] float64.
+        scales: [3] float64, positive; Gaussians are scaled by their mean.
+        shift: [3] float64, scene units.
+
+    Returns:
+        As ``transformed``.
+
+    Gradients: every field of ``gaussians``.
+    """
+    like = gaussians.means
+    linear, turn = (rotation * scales).to(like.device), quat_from_rotation(rotation).to(like.device)
+    changed = replace(
+        gaussians,
+        means=(like.double() @ linear.T + shift.to(like.device)).to(like),
+        log_scales=gaussians.log_scales + math.log(scales.mean()),
+        quats=quat_product(turn, gaussians.quats.double()).to(like),
+        sh=rotated_sh(gaussians.sh, rotation),
+    )
+    known = metadata_of(gaussians)
+    if known.up is None:
+        return changed
+    up = rotation.new_tensor(known.up) @ rotation.T
+    # Without the minus of a zero.
+    return replace(changed, metadata=replace(known, up=tuple((up + 0.0).tolist())))
+
+
+def translation(by: Sequence[float]) -> Tensor:
+    """The matrix of a shift.
+
+    Args:
+        by: (x, y, z), scene units.
+
+    Returns:
+        [4, 4] float64.
+    """
+    matrix = torch.eye(4, dtype=torch.float64)
+    matrix[:3, 3] = torch.tensor(list(by), dtype=torch.float64)
+    return matrix
+
+
+def rotation(degrees: Sequence[float]) -> Tensor:
+    """The matrix of turns about the origin: first about x, then about y, then about z, fixed axes.
+
+    Args:
+        degrees: (x, y, z); right-handed, so that 90 about z takes x to y.
+
+    Returns:
+        [4, 4] float64; quarter turns are exact.
+    """
+    matrix = np.eye(4)
+    for axis, angle in enumerate(degrees):
+        first, second = (axis + 1) % 3, (axis + 2) % 3
+        turn = np.eye(4)
+        cosine, sine = _cosine_and_sine(angle)
+        turn[first, first] = turn[second, second] = cosine
+        turn[second, first], turn[first, second] = sine, -sine
+        matrix = turn @ matrix
+    return torch.from_numpy(matrix)
+
+
+def scaling(factor: float) -> Tensor:
+    """The matrix of a scene made larger about the origin.
+
+    Args:
+        factor: more than 0.
+
+    Returns:
+        [4, 4] float64.
+
+    Raises:
+        ConfigError: the factor is not positive.
+    """
+    if not 0 < factor < math.inf:
+        raise ConfigError(f"scale: the factor is {factor}; give a number above 0")
+    return torch.diag(torch.tensor([factor, factor, factor, 1.0], dtype=torch.float64))
+
+
+def with_degree(gaussians: Gaussians, degree: int) -> Gaussians:
+    """The scene with spherical harmonics of another degree: cut off, or with zeros added.
+
+    Args:
+        gaussians: the scene.
+        degree: 0 to 3.
+
+    Raises:
+        ConfigError: the degree is none of them.
+    """
+    if degree not in (0, 1, 2, 3):
+        raise ConfigError(f"degree: {degree} is no SH degree; give 0, 1, 2 or 3")
+    sh = gaussians.sh[:, : (degree + 1) ** 2]
+    missing = sh.new_zeros(len(sh), (degree + 1) ** 2 - sh.shape[1], 3)
+    return replace(gaussians, sh=torch.cat([sh, missing], dim=1))
+
+
+def merged(*scenes: Gaussians) -> Scene:
+    """Several scenes as one, in the order given, with the highest of their SH degrees.
+
+    Where what is known of them disagrees, a warning says so, and what the first says holds.
+
+    Args:
+        scenes: one or more.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if not scenes:
+        raise ConfigError("merge: there is no scene; give one or more")
+    known = _agreed(scenes)
+    if len(scenes) == 1:
+        return with_metadata(scenes[0], known)
+    degree = max(scene.sh_degree for scene in scenes)
+    parts = [with_degree(scene, degree).tensors() for scene in scenes]
+    return Scene(**{name: torch.cat([part[name] for part in parts]) for name in parts[0]}, metadata=known)
+
+
+def _agreed(scenes: Sequence[Gaussians]) -> Metadata:
+    """What holds for several scenes as one; where they disagree, what the first says, with a warning.
+
+    Args:
+        scenes: one or more.
+    """
+    known = [metadata_of(scene) for scene in scenes]
+    ups = [one.up for one in known if one.up is not None]
+    units = [one.metres_per_unit for one in known if one.metres_per_unit is not None]
+    count = sum(one.antialiased for one in known)
+    odds = [f"{count} of {len(known)} are made for anti-aliased rendering"] if 0 < count < len(known) else []
+    if any(np.linalg.norm(np.subtract(up, ups[0])) > _SAME for up in ups):
+        odds.append("they differ in which way is up")
+    if any(abs(unit - units[0]) > _SAME * units[0] for unit in units):
+        odds.append("they differ in the length of their unit")
+    if odds:
+        _log.warning("scenes that are joined disagree: %s; what the first says is kept", ", ".join(odds))
+    return Metadata(known[0].antialiased, ups[0] if ups else None, units[0] if units else None)
+
+
+def _similarity(new_from_old: Tensor) -> tuple[float, Tensor, Tensor]:
+    """Scale, rotation [3, 3] and translation [3] of a matrix, float64."""
+    check_shapes(new_from_old=(new_from_old, "4 4"))
+    matrix = new_from_old.detach().to("cpu", torch.float64)
+    linear, shift = matrix[:3, :3], matrix[:3, 3]
+    determinant = float(torch.linalg.det(linear))
+    last_is_plain = torch.equal(matrix[3], torch.tensor([0.0, 0.0, 0.0, 1.0], dtype=torch.float64))
+    if bool(matrix.isfinite().all()) and determinant > 0 and last_is_plain:
+        scale = determinant ** (1 / 3)
+        turn = linear / scale
+        if bool(((turn @ turn.T - torch.eye(3).double()).abs() < _ORTHOGONAL).all()):
+            return scale, turn, shift
+    raise ConfigError(
+        f"transform: {matrix.tolist()} is no similarity; give (scale * rotation, translation) without a "
+        "mirror or a shear"
+    )
+
+
+def _cosine_and_sine(degrees: float) -> tuple[float, float]:
+    quarters = degrees / 90.0
+    if quarters == round(quarters):
+        return ((1.0, 0.0), (0.0, 1.0), (-1.0, 0.0), (0.0, -1.0))[round(quarters) % 4]
+    return math.cos(math.radians(degrees)), math.sin(math.radians(degrees))

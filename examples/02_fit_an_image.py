@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from sfumato import rasterization
-from sfumato.evaluation.metrics import psnr
+from sfumato import psnr, rasterization
 from sfumato.evaluation.pictures import save_image
 from sfumato.render.png import to_uint8
 

@@ -136,7 +136,7 @@ def test_transforms_with_a_pose_of_nan(desk, tmp_path):
         (["--stepz", "3"], ["no option --stepz; perhaps you meant --steps"]),
         (["--rates.means", "3"], ["no option --rates.means"]),
         (["something"], ["more was given than there is room for: something"]),
-        (["--device", "cuda"], ["--device cuda is not available", "give cpu or auto"]),
+        (["--device", "cuda"], ["device 'cuda' is not available", "give auto or cpu"]),
         (["--renderer", "trace", "--antialiased"], ["antialiased", "rasterizer"]),
         (["--resume", "--overwrite"], ["no run folder: it does not exist"]),
     ],
@@ -149,6 +149,14 @@ def test_bad_options(desk, options, words):
 def test_missing_arguments(desk):
     says(desk.complains(["train", str(desk.data)]), "missing: -o PATH, --out PATH", "sfumato train --help")
     says(desk.complains(["eval"]), "missing: RUN")
+
+
+@pytest.mark.parametrize("verb", ["train", "reconstruct", "render", "eval"])
+def test_a_device_that_is_not_there(desk, verb):
+    out = [] if verb == "eval" else ["-o", str(desk.out)]
+    said = desk.complains([verb, str(desk.data), *out, "--device", "abacus"])
+    says(said, "device 'abacus' is not available: give auto or cpu")
+    assert not desk.out.exists()
 
 
 @pytest.mark.parametrize(

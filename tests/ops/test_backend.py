@@ -9,7 +9,7 @@ from sfumato import ops
 from sfumato.errors import ConfigError, ShapeError
 from sfumato.maths.quaternions import rotation_from_quats
 from sfumato.ops import reference
-from sfumato.ops.backend import implementation, served_by
+from sfumato.ops.backend import device_named, implementation, served_by
 from sfumato.ops.reference import shape_gradients as shape
 from support.op_scenes import gaussians, gradients
 
@@ -65,3 +65,23 @@ def test_a_type_without_kernels_is_named(dtype):
     quats, scales = torch.ones(3, 4, dtype=dtype), torch.ones(3, 3, dtype=dtype)
     with pytest.raises(ShapeError, match=f"no kernel for {dtype} on cpu: use float32 on cpu, or float64"):
         ops.covariance(quats, scales)
+
+
+def test_a_user_names_a_device_or_leaves_it_to_what_there_is():
+    assert device_named("auto") == device_named("cpu") == torch.device("cpu")
+    with served_by("plain", PLAIN, "meta"):
+        assert device_named("auto") == device_named("meta") == torch.device("meta"), "the last is the fastest"
+        assert device_named("cpu") == torch.device("cpu")
+
+
+@pytest.mark.parametrize("name", ["cuda", "gpu", "meta", "", "cpu:x"])
+def test_a_device_without_backend_is_named_with_those_there_are(name):
+    with pytest.raises(ConfigError, match=f"device '{name}' is not available: give auto or cpu"):
+        device_named(name)
+
+
+def test_a_device_that_this_machine_lacks_is_not_taken():
+    with served_by("plain", PLAIN, "xpu"):
+        assert device_named("auto") == torch.device("cpu")
+        with pytest.raises(ConfigError, match="device 'xpu' is not available: give auto or cpu"):
+            device_named("xpu")

@@ -21,10 +21,12 @@ class Eval:
     Attributes:
         run: run folder.
         data: the dataset, if it is not where it was when the scene was trained.
+        device: what to compute on, such as cpu; auto takes the fastest there is.
     """
 
     run: Annotated[Positional[Path], arg(metavar="RUN")]
     data: Path | None = None
+    device: str = "auto"
 
 
 def command(arguments: Sequence[str]) -> int:
@@ -33,14 +35,15 @@ def command(arguments: Sequence[str]) -> int:
     from rich.console import Console
 
     from sfumato.display import Display
+    from sfumato.ops.backend import device_named
     from sfumato.runs.folder import RunFolder
     from sfumato.runs.results import draw_chart, write_results
     from sfumato.scene.files import load
 
-    folder = RunFolder(given.run)
+    device, folder = device_named(given.device), RunFolder(given.run)
     options = folder.read_options()
     folder.check_own()
-    scene = load(folder.scene)
+    scene = load(folder.scene).to(device)
     capture = options.read_capture(given.data)
     write_results(folder, scene, capture, options.train, folder.read_training(), Display(Console()))
     draw_chart(folder)

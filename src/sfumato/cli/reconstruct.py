@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from sfumato.cli.arguments import parse
-from sfumato.cli.train import check_available, with_length_of, without_length
+from sfumato.cli.train import with_length_of, without_length
 from sfumato.footage.options import FrameOptions
 from sfumato.runs.options import CaptureOptions
 from sfumato.sfm.config import SfmConfig
@@ -32,7 +32,7 @@ class Reconstruct:
         resume: go on with the reconstruction in the folder, with the options it began with, which need not
             be given.
         overwrite: replace the results in the run folder.
-        device: where to compute; auto takes the best there is.
+        device: what to compute on, such as cpu; auto takes the fastest there is.
         view: watch the training in the browser, at an address for this machine alone.
         frames, sfm, capture, train: the parts.
     """
@@ -41,7 +41,7 @@ class Reconstruct:
     out: Annotated[Path, arg(aliases=["-o"])]
     resume: FlagCreatePairsOff[bool] = False
     overwrite: FlagCreatePairsOff[bool] = False
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: str = "auto"
     view: FlagCreatePairsOff[bool] = False
     frames: FrameOptions = field(default_factory=FrameOptions)
     sfm: SfmConfig = field(default_factory=SfmConfig)
@@ -52,7 +52,9 @@ class Reconstruct:
 def command(arguments: Sequence[str]) -> int:
     """Parse the arguments and reconstruct; the exit code."""
     given = parse(Reconstruct, "reconstruct", arguments)
-    check_available(given.device)
+    from sfumato.ops.backend import device_named
+
+    device_named(given.device)
     if given.resume:
         given = _with_stored_options(given, arguments)
     from rich.console import Console

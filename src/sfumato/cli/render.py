@@ -69,6 +69,7 @@ class Render:
             and -y in a scene file without cameras.
         fov: vertical field of view in degrees; by default that of the cameras.
         background: red, green and blue in [0, 1] behind the scene; None: as the run says, else black.
+        device: what to compute on, such as cpu; auto takes the fastest there is.
         renderer: rasterized or ray traced; None: as the run was, else rasterized.
         insert: a mesh to stand in the scene, FILE:MATERIAL[:x,y,z][:scale], such as ball.obj:glass:0,1,2:0.5;
             mirror, glass or diffuse; scaled, then moved to x, y, z in the scene's frame. May be given several
@@ -91,6 +92,7 @@ class Render:
     up: tuple[float, float, float] | None = None
     fov: float | None = None
     background: tuple[float, float, float] | None = None
+    device: str = "auto"
     renderer: Literal["raster", "trace"] | None = None
     insert: UseAppendAction[tuple[str, ...]] = ()
     antialiased: FlagCreatePairsOff[bool] = False

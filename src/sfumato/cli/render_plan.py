@@ -14,6 +14,7 @@ from sfumato.cli.arguments import close_to
 from sfumato.cli.scene_files import scene_file
 from sfumato.errors import CaptureError, ConfigError
 from sfumato.natural_order import natural_key
+from sfumato.ops.backend import device_named
 from sfumato.paths.files import KeyFrames, read_path
 from sfumato.paths.look import Y_DOWN, field_of_view_deg, refitted
 from sfumato.paths.orbit import orbit_of_cameras, orbit_of_scene
@@ -71,6 +72,7 @@ def plan_of(given: Render, is_video: bool) -> Plan:
     """
     size_px, inserts = given.size_px, given.inserts
     _check_used(given)
+    device = device_named(given.device)
     path = scene_file(given.scene)
     file_path = _read_path(given.path) if given.path not in _WORDS else None
     scene = load(path, repair=given.repair)
@@ -87,7 +89,9 @@ def plan_of(given: Render, is_video: bool) -> Plan:
     size_px = size_px or _usual(cameras[0].size_px)
     if is_video:
         size_px = even(size_px)
-    return Plan(scene, path, tuple(refitted(camera, size_px) for camera in cameras), look, given.fps)
+    return Plan(
+        scene.to(device), path, tuple(refitted(camera, size_px) for camera in cameras), look, given.fps
+    )
 
 
 def _read_path(path: str) -> KeyFrames | tuple[Camera, ...]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from sfumato.cli.arguments import parse
-from sfumato.errors import ConfigError
 from sfumato.runs.options import CaptureOptions, RunOptions
 from sfumato.training.config import TrainConfig
 
@@ -30,7 +29,7 @@ class Train:
             --steps or --minutes may be given anew to make it longer.
         overwrite: replace the results in the run folder.
         init: a scene (.ply) to start from instead of the dataset's points.
-        device: where to compute; auto takes the best there is.
+        device: what to compute on, such as cpu; auto takes the fastest there is.
         view: watch the training in the browser, at an address for this machine alone.
         checkpoint_every: steps between two checkpoints; None: about one a minute.
         capture, config: the parts.
@@ -41,7 +40,7 @@ class Train:
     resume: FlagCreatePairsOff[bool] = False
     overwrite: FlagCreatePairsOff[bool] = False
     init: Path | None = None
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: str = "auto"
     view: FlagCreatePairsOff[bool] = False
     checkpoint_every: int | None = None
     capture: Annotated[CaptureOptions, arg(name="")] = field(default_factory=CaptureOptions)
@@ -55,7 +54,9 @@ class Train:
 def command(arguments: Sequence[str]) -> int:
     """Parse the arguments and train; the exit code."""
     given = parse(Train, "train", arguments)
-    check_available(given.device)
+    from sfumato.ops.backend import device_named
+
+    device_named(given.device)
     if given.resume:
         given = _with_stored_options(given, arguments)
     from rich.console import Console
@@ -79,16 +80,6 @@ def command(arguments: Sequence[str]) -> int:
         return 128 + result.stopped_by
     write_run_page(given.out, result, given.config, display)
     return 0
-
-
-def check_available(device: str) -> None:
-    """Refuse what this version cannot do.
-
-    Raises:
-        ConfigError: naming the option.
-    """
-    if device == "cuda":
-        raise ConfigError("--device cuda is not available in this version; give cpu or auto")
 
 
 def _with_stored_options(given: Train, arguments: Sequence[str]) -> Train:

@@ -27,9 +27,34 @@ from torch import Tensor
 
 from sfumato.errors import ConfigError, ShapeError
 
-# The operations of each backend, and which backend serves a type of device.
+# The operations of each backend, and which backend serves a type of device, the fastest device last.
 _OPERATIONS: dict[str, str | Mapping[str, Any]] = {"cpu": "sfumato.ops.cpu"}
 _SERVING = {"cpu": "cpu"}
+
+
+def device_named(name: str) -> torch.device:
+    """The device that a user named.
+
+    Args:
+        name: as of ``torch.device``; "auto" for the fastest that is on this machine.
+
+    Raises:
+        ConfigError: no backend serves it, or this machine has none.
+    """
+    there = [kind for kind in reversed(_SERVING) if _is_there(kind)]
+    wanted = there[0] if name == "auto" else name
+    if wanted.partition(":")[0] in there and _is_there(wanted):
+        return torch.device(wanted)
+    raise ConfigError(f"device {name!r} is not available: give {' or '.join(['auto', *there])}")
+
+
+def _is_there(name: str) -> bool:
+    try:
+        torch.empty(0, device=name)
+    # A build of torch without the device asserts, or lacks the operation.
+    except (RuntimeError, AssertionError, NotImplementedError):
+        return False
+    return True
 
 
 def uses_definition(tensor: Tensor) -> bool:

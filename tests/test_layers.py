@@ -73,7 +73,6 @@ MAX_FILE_LINES, MAX_FUNCTION_LINES, MAX_PARAMETERS = 300, 80, 8
 LARGE_FILES = {
     "src/sfumato/ops/cpu/simd/lanes.py": "one type with its operators; they share their LLVM helpers",
     "tests/ops/test_agreement.py": "one body of checks for every operation and argument",
-    "tests/ops/test_trace.py": "every scene, ray and input that breaks an approximation",
     "tests/render/test_gsplat_api.py": "every argument of one published function",
 }
 # Above the limit of parameters: published signatures, and what takes their arguments on.
@@ -241,6 +240,14 @@ def test_pytest_collects_every_test():
     assert not [name(p) for p in tests if not (name(p).startswith("tests/") and p.name.startswith("test_"))]
     names = [path.name for path in tests]
     assert len(names) == len(set(names)), "two test files of one name hide each other"
+
+
+def test_tests_share_only_what_lies_in_support():
+    tests = python_files("tests/")
+    shared = {dotted.split(".")[0] for path in tests for dotted in imports(path)}
+    assert not {package for package in shared if package.startswith("test_")}
+    changing = {name(path) for path in tests if re.search(r"sys\.path\b", path.read_text("utf-8"))}
+    assert not changing - {"tests/test_layers.py"}, "pytest's settings say where shared code lies"
 
 
 def test_folders_of_tests_are_those_of_the_package():

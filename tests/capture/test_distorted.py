@@ -10,7 +10,8 @@ from sfumato.capture import load_capture
 from sfumato.scene.lenses import PINHOLE, Lens
 from sfumato.scene.pixel_directions import pixels_with_rays
 from sfumato.scene.rays import camera_rays
-from support.capture_folders import colmap_folder, picture, real_data, save, write_transforms
+from support.capture_folders import colmap_folder, picture, save, write_transforms
+from support.real_data import real_data
 
 RADIAL = (1, "SIMPLE_RADIAL", 32, 24, (30.0, 16.5, 12.5, -0.2))
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sfumato.capture import load_capture
-from support.capture_folders import real_data
+from support.real_data import real_data
 
 
 def observations(model):

@@ -7,8 +7,8 @@ from sfumato.edit.clean import cleaned, floaters
 from sfumato.errors import ConfigError
 from sfumato.scene.changes import merged, scaling, transformed
 from sfumato.scene.files import load
-from support.capture_folders import real_data
 from support.editable import assert_same, doubles, scene_of
+from support.real_data import real_splats
 
 
 def wall(n=400):
@@ -82,7 +82,7 @@ def test_numbers_that_mean_nothing_are_refused():
 
 def test_a_published_scene_loses_what_was_planted_and_hardly_more():
     """Blobs in free space go, and of what its makers had left one in two hundred at most."""
-    scene = load(real_data("splats") / "playcanvas/guitar.compressed.ply")
+    scene = load(real_splats("playcanvas/guitar.compressed.ply"))
     generator = torch.Generator().manual_seed(0)
     low, high = (scene.means.quantile(share, dim=0) for share in (0.02, 0.98))
     places = low + (high - low) * torch.rand(400, 3, generator=generator)

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from repository import ROOT
 from sfumato.errors import CaptureError
 from sfumato.footage import FrameOptions, gather, read_footage, video
 from sfumato.footage.album import sharpest_of_each_stretch
 from support.clips import pan, texture, write_photo, write_sound, write_video
+from support.real_data import real_data
 
 WIDE = texture(150, 900)
 
@@ -249,11 +249,7 @@ def test_a_white_wall_gives_frames_and_a_warning(tmp_path, caplog):
 
 
 def test_a_real_video_gives_sharp_frames_all_along(tmp_path):
-    data = os.environ.get("SFUMATO_DATA") or ROOT.parent / "shared" / "data"
-    clip = os.path.join(data, "can", "Beer.mp4")
-    if not os.path.isfile(clip):
-        pytest.skip("no real video: set SFUMATO_DATA to the folder of datasets")
-    footage = gather([clip], tmp_path / "out")
+    footage = gather([real_data("can/Beer.mp4")], tmp_path / "out")
     times = [p.time_s for p in footage.pictures]
     assert 60 <= len(footage.pictures) <= 200
     assert times[0] < 1.0 and times[-1] > 22.5 and max(np.diff(times)) < 1.5

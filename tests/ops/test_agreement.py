@@ -15,6 +15,7 @@ from support.op_scenes import (
     WIDTH,
     assert_gradients_close,
     camera,
+    converted,
     ellipses,
     gaussians,
     gradients,
@@ -95,13 +96,6 @@ CASES = {
 # Kernels differentiate neither the photograph nor the intrinsics; the definitions do.
 WITHOUT_GRADIENT = {"target", "intrinsics"}
 every_case = pytest.mark.parametrize("case", CASES)
-
-
-def converted(values, dtype):
-    return {
-        name: value.to(dtype) if isinstance(value, torch.Tensor) and value.is_floating_point() else value
-        for name, value in values.items()
-    }
 
 
 def float32_case(case):

@@ -1,9 +1,5 @@
 """Free rays: what is broken, empty or wrong; calls in parts, threads, torch's own checks."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 import torch
 
@@ -11,6 +7,7 @@ from sfumato.errors import SfumatoError
 from sfumato.ops.reference.trace_rays import trace_rays as definition
 from sfumato.ops.trace_rays import Hierarchy, trace_rays
 from support.op_scenes import assert_gradients_close, gradients
+from support.processes import printed_by
 from support.ray_scenes import FORWARD, LIMITS, PARTS, exactly, generator, inputs_of
 
 
@@ -95,9 +92,8 @@ def test_records_that_do_not_fit_at_once_change_nothing(monkeypatch):
 
 
 PRINT_BITS = """
-import sys, torch
-sys.path[:0] = sys.argv[1:]
-import ray_scenes as t
+import torch
+from support import ray_scenes as t
 inputs = t.inputs_of("huge", m=500)
 inputs["features"] = torch.randn(60, 4, 3, generator=t.generator(1))
 found = t.trace_rays(**inputs, **t.LIMITS, degree=1)
@@ -108,9 +104,7 @@ print([x.numpy().tobytes().hex() for x in (*found, *grads.values())])
 
 def test_bits_do_not_depend_on_the_threads():
     def run(threads):
-        environment = {**os.environ, "NUMBA_NUM_THREADS": threads, "OMP_NUM_THREADS": threads}
-        command = [sys.executable, "-c", PRINT_BITS, *filter(None, sys.path)]
-        return subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True).stdout
+        return printed_by(PRINT_BITS, NUMBA_NUM_THREADS=threads, OMP_NUM_THREADS=threads)
 
     assert run("1") == run("2")
 

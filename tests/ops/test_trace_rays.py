@@ -3,11 +3,11 @@
 import numba
 import pytest
 import torch
-from test_trace import SCENES, converted, scene
 
 from sfumato import ops
 from sfumato.errors import ConfigError, ShapeError
-from support.op_scenes import assert_gradients_close, gaussians, gradients
+from support.op_scenes import assert_gradients_close, converted, gaussians, gradients
+from support.trace_scenes import SCENES, scene
 
 FORWARD, BACKWARD = 1e-4, 1e-3
 LIMITS = {"near": 0.01, "far": 1e10}

@@ -4,12 +4,13 @@ import math
 
 import pytest
 import torch
-from test_gsplat_api import HEIGHT, WIDTH, RollingShutterType, rasterization, scene
 
 import sfumato
 from sfumato.errors import ConfigError, ShapeError
+from sfumato.render.gsplat_api import RollingShutterType, rasterization
 from sfumato.scene.lenses import PINHOLE, Lens
 from sfumato.scene.shutter import Shutter
+from support.gsplat_calls import HEIGHT, WIDTH, scene
 
 RAYS = {"with_ut": True, "with_eval3d": True, "packed": False}
 RADIAL, TANGENTIAL = (0.1, -0.05, 0.02, 0.15, -0.03, 0.01), (0.003, -0.002)

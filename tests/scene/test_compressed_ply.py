@@ -9,7 +9,8 @@ from sfumato.errors import FormatError
 from sfumato.maths.morton import morton_order
 from sfumato.scene.files import load, save
 from sfumato.scene.gaussians import Gaussians
-from support.scene_files import assert_scene_or_format_error, blob, changed, changes, psnr, real_file, turns
+from support.real_data import real_splats
+from support.scene_files import assert_scene_or_format_error, blob, changed, changes, psnr, turns
 
 EXAMPLES = 300
 
@@ -137,7 +138,7 @@ def test_any_change_of_bytes_loads_or_is_a_format_error(valid, edits):
 
 @pytest.mark.parametrize(("name", "n", "degree"), [("guitar.compressed.ply", 90854, 0), ("test.ply", 64, 3)])
 def test_reads_files_of_playcanvas(name, n, degree):
-    got: Gaussians = load(real_file(f"playcanvas/{name}"))
+    got: Gaussians = load(real_splats(f"playcanvas/{name}"))
     assert (len(got), got.sh_degree) == (n, degree)
     assert 0.1 < float(got.opacities.mean()) < 0.99
     assert 0.001 < float(got.scales.median()) < 0.1

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from sfumato.errors import FormatError
 from sfumato.scene.files import load, recognised, save
 from support.gltf_files import SPLAT, attributes, document, written
-from support.scene_files import assert_scene_or_format_error, blob, changed, changes, psnr, real_file, turns
+from support.real_data import real_splats
+from support.scene_files import assert_scene_or_format_error, blob, changed, changes, psnr, turns
 
 EXAMPLES = 300
 
@@ -204,7 +205,7 @@ def test_any_change_of_bytes_loads_or_is_a_format_error(valid, which, edits):
 
 
 def test_reads_a_packed_file_of_cesium():
-    got = load(real_file("cesium/basic.glb"))
+    got = load(real_splats("cesium/basic.glb"))
     # (1, 2, 3) in the .spz file, turned by its node to (1, 3, -2), then from y up to y down.
     torch.testing.assert_close(got.means, torch.tensor([[-1.0, -3.0, -2.0]]))
     torch.testing.assert_close(got.log_scales, torch.tensor([[3.0, 2.0, 1.0]]))
@@ -212,7 +213,7 @@ def test_reads_a_packed_file_of_cesium():
 
 @pytest.mark.parametrize("suffix", ["glb", "gltf"])
 def test_reads_every_number_type_of_the_conformance_file(suffix):
-    got = load(real_file(f"khr/khr_conformance_matrix.{suffix}"))
+    got = load(real_splats(f"khr/khr_conformance_matrix.{suffix}"))
     assert (len(got), got.sh_degree) == (15, 3)
     torch.testing.assert_close(got.means, torch.tensor([[-1.0, -2.0, 3.0]]).expand(15, 3))
     assert got.scales[6].tolist() == pytest.approx([2, 3, 4])
@@ -221,5 +222,5 @@ def test_reads_every_number_type_of_the_conformance_file(suffix):
 
 def test_an_unknown_kernel_is_read_as_an_ellipse(caplog):
     with caplog.at_level(logging.WARNING, "sfumato"):
-        got = load(real_file("khr/khr_extensible_fallback.gltf"))
+        got = load(real_splats("khr/khr_extensible_fallback.gltf"))
     assert len(got) == 1 and "customShape" in caplog.text

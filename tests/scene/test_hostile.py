@@ -3,10 +3,7 @@
 import importlib.util
 import json
 import logging
-import os
 import struct
-import subprocess
-import sys
 import zipfile
 import zlib
 from pathlib import Path
@@ -16,6 +13,7 @@ import pytest
 
 from sfumato.errors import FormatError
 from sfumato.scene.files import load, save
+from support.processes import printed_by
 from support.scene_files import RESET, blob, memory
 from support.sog_files import parts, webp
 from support.spz_files import header
@@ -126,13 +124,12 @@ def test_a_text_of_one_endless_row(tmp_path):
 
 
 MEASURE = """
-import json, logging, sys
+import json, logging
 from pathlib import Path
-sys.path.insert(0, {tests!r})
 from support.scene_files import RESET, memory
 from sfumato.scene.files import load
 logging.disable()
-found = {{}}
+found = {}
 for large in sorted(Path("large").iterdir()):
     load(Path("small") / large.name)
     RESET.write_text("5")
@@ -158,12 +155,8 @@ def test_reading_takes_twice_the_scene_and_its_file_at_most(tmp_path, caplog):
         (tmp_path / folder).mkdir()
         for name, options in files.items():
             save(blob(count, 3), tmp_path / folder / name, **options)
-    code = MEASURE.format(tests=str(Path(__file__).parents[1]))
     # Large pieces of memory go back at once, so that what is asked for next is seen.
-    environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": str(1 << 18)}
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
-    found = json.loads(done.stdout)
+    found = json.loads(printed_by(MEASURE, tmp_path, MALLOC_MMAP_THRESHOLD_=str(1 << 18)))
     assert set(found) == set(files)
     assert not {
         name: peak for name, peak in found.items() if peak[0] >= 2 * (peak[1] + peak[2]) + (4 << 20)

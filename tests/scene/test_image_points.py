@@ -2,7 +2,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_rays import HEIGHT, START, WIDTH, camera, panorama, pixel_centres
 
 from sfumato.errors import ConfigError
 from sfumato.maths.rigid import rigid_from_twist
@@ -10,6 +9,7 @@ from sfumato.scene.image_points import image_points
 from sfumato.scene.lenses import PINHOLE, Lens
 from sfumato.scene.rays import camera_rays
 from sfumato.scene.shutter import Shutter
+from support.lens_cameras import HEIGHT, START, WIDTH, camera, panorama, pixel_centres
 from support.lens_examples import EXAMPLES
 
 # What a hand does in a thirtieth of a second: some degrees, some hundredths of the scene's distance.

@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 
 from sfumato.errors import FormatError
 from sfumato.scene.files import load, recognised, save
-from support.scene_files import assert_scene_or_format_error, blob, changed, changes, real_file, turns
+from support.real_data import real_splats
+from support.scene_files import assert_scene_or_format_error, blob, changed, changes, turns
 
 EXAMPLES = 300
 BLOCK, STEPS = 5.0, 32767
@@ -142,9 +143,9 @@ def test_any_change_of_bytes_loads_or_is_a_format_error(valid, edits):
 
 
 def test_reads_a_file_of_another_tool():
-    path = real_file("splat_transform/minimal.ksplat")
+    path = real_splats("splat_transform/minimal.ksplat")
     assert recognised(path).name == ".ksplat"
-    got, same = load(path), load(real_file("splat_transform/minimal.splat"))
+    got, same = load(path), load(real_splats("splat_transform/minimal.splat"))
     assert torch.equal(got.means, same.means)
     torch.testing.assert_close(got.sh, same.sh)
     torch.testing.assert_close(got.logit_opacities, same.logit_opacities)

@@ -1,9 +1,7 @@
 """Scene files: exact round trips, tolerant reading, and refusal of everything broken."""
 
 import math
-import os
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,9 +12,8 @@ from hypothesis import strategies as st
 from sfumato.errors import FormatError
 from sfumato.scene.files import load, save
 from support.ply_files import assert_same, columns_of, random_scene, write
+from support.real_data import real_splats
 from support.scene_files import assert_scene_or_format_error
-
-DATA = Path(os.environ.get("SFUMATO_DATA", Path(__file__).parents[3] / "shared" / "data"))
 
 
 @pytest.mark.parametrize("degree", [0, 1, 2, 3])
@@ -244,10 +241,8 @@ def test_loads_files_of_other_tools():
         "loadersgl/train-1000.ply": 1000,
         "metalsplatter/test-splat.3-points-from-train.ply": 3,
     }
-    if not (DATA / "splats").is_dir():
-        pytest.skip("no shared data: set SFUMATO_DATA to its folder")
     for name, count in found.items():
-        scene = load(DATA / "splats" / name)
+        scene = load(real_splats(name))
         assert (len(scene), scene.sh_degree) == (count, 3)
         assert 0.1 < float(scene.opacities.mean()) < 0.99
 

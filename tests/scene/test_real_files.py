@@ -4,14 +4,15 @@ import pytest
 import torch
 
 from sfumato.scene.files import load
-from support.scene_files import DATA
+from support.real_data import SPLATS
 
 SUFFIXES = (".ply", ".spz", ".splat", ".ksplat", ".sog", ".glb", ".gltf")
-PATHS = sorted(p for p in DATA.rglob("*") if p.suffix in SUFFIXES or p.name in ("meta.json", "lod-meta.json"))
+NAMES = ("meta.json", "lod-meta.json")
+PATHS = sorted(path for path in SPLATS.rglob("*") if path.suffix in SUFFIXES or path.name in NAMES)
 
 
-@pytest.mark.skipif(not PATHS, reason="no shared data: set SFUMATO_DATA to its folder")
-@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.relative_to(DATA).as_posix())
+@pytest.mark.skipif(not PATHS, reason="no real scene files: set SFUMATO_DATA to the folder of datasets")
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.relative_to(SPLATS).as_posix())
 def test_every_file_of_another_tool_is_a_scene(path):
     scene = load(path)
     assert len(scene)

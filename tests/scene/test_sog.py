@@ -14,7 +14,8 @@ from sfumato.errors import ConfigError, FormatError, SfumatoError
 from sfumato.maths.morton import morton_order
 from sfumato.scene.files import load, recognised, save
 from sfumato.scene.files.sog_palette import codebook, nearest_in, palette
-from support.scene_files import blob, psnr, real_file, turns
+from support.real_data import real_splats
+from support.scene_files import blob, psnr, turns
 from support.sog_files import pixels, write_chunk, write_folder
 
 
@@ -185,13 +186,13 @@ def test_refuses_to_save_what_it_cannot_hold(tmp_path):
 
 
 def test_reads_folders_of_other_tools(caplog):
-    logo = load(real_file("playcanvas/logo_sog/meta.json"))
+    logo = load(real_splats("playcanvas/logo_sog/meta.json"))
     assert len(logo) == 307128 and logo.sh_degree == 0
     assert logo.log_scales.max() < -0.9 and 0.3 < float(logo.opacities.mean()) < 0.9
     with caplog.at_level(logging.WARNING, "sfumato"):
-        streamed = load(real_file("playcanvas/playbot_streamed_sog/lod-meta.json"))
+        streamed = load(real_splats("playcanvas/playbot_streamed_sog/lod-meta.json"))
     assert "0_0/meta.json is not there: level 2" in caplog.text
-    chunk = load(real_file("playcanvas/playbot_streamed_sog/2_0/meta.json"))
+    chunk = load(real_splats("playcanvas/playbot_streamed_sog/2_0/meta.json"))
     assert len(streamed) == len(chunk) == 125000 and streamed.sh_degree == 2
     low, high = streamed.means.amin(0), streamed.means.amax(0)
     bound = torch.tensor([[-1.033496, -1.083135, -1.039343], [1.03509, 0.05205518, 1.042389]])

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 
 from sfumato.errors import FormatError
 from sfumato.scene.files import load, recognised, save
-from support.scene_files import assert_scene_or_format_error, blob, changed, changes, psnr, real_file, turns
+from support.real_data import real_splats
+from support.scene_files import assert_scene_or_format_error, blob, changed, changes, psnr, turns
 
 EXAMPLES = 300
 
@@ -107,11 +108,11 @@ def test_any_change_of_bytes_loads_or_is_a_format_error(valid, edits):
 
 
 def test_reads_files_of_other_tools():
-    got = load(real_file("juleelee/model.splat"))
+    got = load(real_splats("juleelee/model.splat"))
     assert len(got) == 60634 and 0.1 < float(got.opacities.mean()) < 0.9
-    assert len(load(real_file("splat_transform/minimal.splat"))) == 4
+    assert len(load(real_splats("splat_transform/minimal.splat"))) == 4
     name = "metalsplatter/test-splat.3-points-from-train"
-    packed, plain = load(real_file(f"{name}.splat")), load(real_file(f"{name}.ply"))
+    packed, plain = load(real_splats(f"{name}.splat")), load(real_splats(f"{name}.ply"))
     assert torch.equal(packed.means, plain.means)
     torch.testing.assert_close(packed.log_scales, plain.log_scales)
     assert float((turns(packed.quats) * turns(plain.quats)).sum(1).min()) > 0.9998

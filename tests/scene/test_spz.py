@@ -16,7 +16,8 @@ from sfumato.maths.sh import sh_basis
 from sfumato.scene.files import load, save, spz_fields
 from sfumato.scene.files.spz_packing import in_threads
 from sfumato.scene.gaussians import Gaussians
-from support.scene_files import blob, psnr, real_file
+from support.real_data import real_splats
+from support.scene_files import blob, psnr
 from support.spz_files import body, header, needs_zstandard, write
 
 AXES = ["LDB", "RDB", "LUB", "RUB", "LDF", "RDF", "LUF", "RUF", "LFD", "RFD", "LFU", "RFU", "LBD", "RBD"]
@@ -250,7 +251,7 @@ def test_work_in_threads_keeps_its_order_and_its_errors():
 
 
 def test_three_points_of_another_tool_are_those_of_their_ply():
-    folder = real_file("metalsplatter")
+    folder = real_splats("metalsplatter")
     expected = load(folder / "test-splat.3-points-from-train.ply")
     found = load(folder / "test-splat.3-points-from-train.spz")
     assert (found.means - expected.means).abs().max() < 2e-4
@@ -266,7 +267,7 @@ def test_three_points_of_another_tool_are_those_of_their_ply():
 
 @needs_zstandard
 def test_files_of_another_tool_agree_in_all_versions():
-    folder = real_file("splat_transform")
+    folder = real_splats("splat_transform")
     scenes = {name: load(folder / f"minimal-{name}.spz") for name in ("raw", "v2", "v3", "v4")}
     for a, b in (("raw", "v2"), ("v3", "v4")):
         for name, tensor in scenes[a].tensors().items():

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from test_upright import any_rotation
 
 from sfumato.sfm.geodesy import axes_at, earth_from_geodetic, geodetic_from_earth, middle_of
 from sfumato.sfm.georeference import laid_on_ground, moved
 from sfumato.sfm.upright import Gravity
+from support.worlds import any_rotation
 
 TURN, SCALE = any_rotation(11), 0.07
 DOWN = TURN.T @ [0.0, 1.0, 0.0]

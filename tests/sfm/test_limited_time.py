@@ -11,7 +11,6 @@ import numpy as np
 import pycolmap
 import pytest
 from PIL import Image
-from test_pairs import descriptors, picture
 
 from sfumato.errors import ConfigError
 from sfumato.footage import FrameOptions
@@ -21,6 +20,7 @@ from sfumato.sfm.mapping import Task, _incremental_options
 from sfumato.sfm.pace import Costs
 from sfumato.sfm.pipeline import structure_from_motion
 from sfumato.sfm.plan import FEWEST_PICTURES, Plan
+from support.compared import descriptors, picture
 from support.found import Stop, Watch, dataset
 from support.worlds import noise
 

@@ -6,29 +6,14 @@ import numpy as np
 import pycolmap
 import pytest
 
-from sfumato.footage.records import Picture
 from sfumato.sfm import ambiguity, features, pairs
 from sfumato.sfm.config import SfmConfig
 from sfumato.sfm.pairs import choose_pairs, most_alike, neighbours, similarity
-
-
-def picture(name, sequence=None):
-    return Picture(name, name, "camera", (64, 48), None, sequence, None, 1.0, 0.5, None)
+from support.compared import descriptors, picture
 
 
 def film(count, sequence="film"):
     return [picture(f"{sequence}/{number:04d}.jpg", sequence) for number in range(count)]
-
-
-def descriptors(pictures, world=lambda name: 0, count=60):
-    """Pictures of one world see the same 80 features, each time some of them and with some noise."""
-    rng = np.random.default_rng(0)
-    prototypes = rng.integers(0, 160, (4, 80, 128))
-    found = {}
-    for one in pictures:
-        seen = prototypes[world(one.name)][rng.permutation(80)[:count]]
-        found[one.name] = np.clip(seen + rng.normal(scale=8, size=seen.shape), 0, 255).astype(np.uint8)
-    return found
 
 
 def test_pictures_of_two_worlds_are_told_apart():

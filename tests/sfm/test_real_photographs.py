@@ -6,8 +6,8 @@ import pytest
 
 from sfumato.sfm.config import SfmConfig
 from sfumato.sfm.pipeline import structure_from_motion
-from support.capture_folders import real_data
 from support.found import dataset
+from support.real_data import real_data
 
 
 def test_photographs_of_a_house(tmp_path):

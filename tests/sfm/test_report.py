@@ -7,7 +7,6 @@ import math
 import numpy as np
 import pycolmap
 import pytest
-from test_upright import any_rotation
 
 from sfumato.footage import read_footage
 from sfumato.sfm import report, results
@@ -15,7 +14,7 @@ from sfumato.sfm.report import GOOD, POOR, USABLE, Quality, arc_deg, measure
 from sfumato.sfm.upright import IDENTITY, Gravity
 from support.found import Watch, dataset
 from support.shots import QUICK
-from support.worlds import looking
+from support.worlds import any_rotation, looking
 
 FINE = {
     "pictures": 20,

@@ -18,16 +18,9 @@ from sfumato.sfm.results import Placing
 from sfumato.sfm.upright import IDENTITY, Gravity, find_gravity, scaled, upright_similarity
 from support.found import Watch, angle_deg, centre, dataset, poses_of
 from support.shots import QUICK
-from support.worlds import arc, looking
+from support.worlds import any_rotation, arc, looking
 
 DOWN = np.array([0.0, 1.0, 0.0])
-
-
-def any_rotation(seed):
-    """[3, 3], evenly distributed."""
-    q, r = np.linalg.qr(np.random.default_rng(seed).normal(size=(3, 3)))
-    q = q * np.sign(np.diag(r))
-    return q * np.linalg.det(q)
 
 
 def circle(count=24, height=3.0, degrees=360.0):

@@ -1,25 +1,15 @@
-"""Tiny posed datasets on disk, and the real ones where they are."""
+"""Tiny posed datasets on disk."""
 
 import json
-import os
 import struct
 from pathlib import Path
 
 import numpy as np
-import pytest
 from PIL import Image
 
 MODEL_IDS = {"SIMPLE_PINHOLE": 0, "PINHOLE": 1, "SIMPLE_RADIAL": 2, "SIMPLE_FISHEYE": 14}
 NAMES = ("a.png", "b.png", "c.png")
 PINHOLE = (1, "PINHOLE", 32, 24, (30.0, 31.0, 16.5, 12.5))
-
-
-def real_data(name: str) -> Path:
-    root = os.environ.get("SFUMATO_DATA") or Path(__file__).parents[2].parent / "shared" / "data"
-    folder = Path(root) / name
-    if not folder.is_dir():
-        pytest.skip(f"real data {name!r} is not on this machine; set SFUMATO_DATA")
-    return folder
 
 
 def picture(width: int = 32, height: int = 24, seed: int = 0) -> np.ndarray:

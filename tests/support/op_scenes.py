@@ -58,6 +58,14 @@ def ellipses(n=12, seed=0, dtype=torch.float64, channels=3):
     return inputs
 
 
+def converted(values, dtype):
+    """The same with tensors of numbers in ``dtype``."""
+    return {
+        name: value.to(dtype) if isinstance(value, torch.Tensor) and value.is_floating_point() else value
+        for name, value in values.items()
+    }
+
+
 def weighted_sum(outputs):
     """A scalar that weighs every entry of every floating output differently."""
     outputs = outputs if isinstance(outputs, tuple) else (outputs,)

@@ -1,10 +1,8 @@
 """Scenes, damaged files and pictures for the tests of every format."""
 
 import math
-import os
 from pathlib import Path
 
-import pytest
 import torch
 from hypothesis import strategies as st
 
@@ -13,15 +11,6 @@ from sfumato.errors import FormatError
 from sfumato.scene.cameras import Camera
 from sfumato.scene.files.values import checked
 from sfumato.scene.gaussians import Gaussians
-
-DATA = Path(os.environ.get("SFUMATO_DATA", Path(__file__).parents[3] / "shared" / "data")) / "splats"
-
-
-def real_file(name: str) -> Path:
-    """A file of another tool."""
-    if not DATA.is_dir():
-        pytest.skip("no shared data: set SFUMATO_DATA to its folder")
-    return DATA / name
 
 
 def blob(n: int = 600, degree: int = 3, seed: int = 0) -> Gaussians:

@@ -160,3 +160,10 @@ def photographs(folder, faces, poses, lens, name="{:02d}.png"):
         named[name.format(number)] = pose
         Image.fromarray(render(faces, pose, lens)).save(folder / name.format(number))
     return named
+
+
+def any_rotation(seed):
+    """[3, 3], evenly distributed."""
+    q, r = np.linalg.qr(np.random.default_rng(seed).normal(size=(3, 3)))
+    q = q * np.sign(np.diag(r))
+    return q * np.linalg.det(q)

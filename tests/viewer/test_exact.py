@@ -11,7 +11,6 @@ import pytest
 import torch
 from PIL import Image
 from scipy.spatial.transform import Rotation
-from test_live import NoPhotographs, State
 
 from sfumato import rasterize, raytrace
 from sfumato.edit.clean import floaters
@@ -25,6 +24,7 @@ from sfumato.viewer.exact import Painter, Wish, read_wish
 from sfumato.viewer.live import LiveTraining
 from sfumato.viewer.server import PageServer
 from support.small_scenes import SIZE_PX, camera_at, drawn, psnr, small_scene, small_subject
+from support.watched import NoPhotographs, State
 
 
 @pytest.fixture(scope="module")

@@ -13,19 +13,7 @@ from sfumato.viewer.live import LiveTraining
 from sfumato.viewer.server import PageServer
 from support.browser import Browser
 from support.small_scenes import SIZE_PX, psnr, small_scene
-
-
-class NoPhotographs:
-    """Of a capture, what a page without cameras asks for."""
-
-    views, test_names, render_background = (), frozenset(), (0.0, 0.0, 0.0)
-
-
-class State:
-    """Of a state of training, what a watcher reads."""
-
-    def __init__(self, gaussians):
-        self.gaussians, self.background, self.step = gaussians, (0.0, 0.0, 0.0), 0
+from support.watched import NoPhotographs, State
 
 
 class Run:

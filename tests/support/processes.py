@@ -1,0 +1,27 @@
+"""Code that runs in a process of its own, with what tests share."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from repository import ROOT
+
+
+def printed_by(code: str, folder: Path | None = None, **environment: str) -> str:
+    """What Python code prints.
+
+    Args:
+        code: it may import ``sfumato`` and ``support``.
+        folder: where it stands.
+        environment: variables besides those of this process.
+    """
+    path = os.pathsep.join(filter(None, (str(ROOT / "tests"), os.environ.get("PYTHONPATH"))))
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": path, **environment},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout

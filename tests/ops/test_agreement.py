@@ -1,4 +1,8 @@
-"""Every operation against its definition: float32 op, float64 definition, the same rounded inputs."""
+"""Every operation against its definition: float32 op, float64 definition, the same rounded inputs.
+
+Scenes lie on the host. Operations run on every device that this machine has and a backend serves; where
+the backend lacks the operation, the test is skipped.
+"""
 
 from functools import partial
 
@@ -7,8 +11,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from sfumato import ops
-from sfumato.errors import SfumatoError
+from sfumato.errors import ConfigError, SfumatoError
 from sfumato.ops import reference
+from sfumato.ops.backend import available_devices, implementation, served_by
 from support.op_scenes import (
     HEIGHT,
     MODELS,
@@ -20,6 +25,7 @@ from support.op_scenes import (
     gaussians,
     gradients,
 )
+from support.plain_backend import PLAIN
 
 SIZE = {"width": WIDTH, "height": HEIGHT}
 PROJECTION = {**SIZE, "near": 0.01, "far": 1e10, "blur_px2": 0.3}
@@ -93,6 +99,8 @@ CASES = {
         for weighted in (False, True)
     },
 }
+# Where the module of an operation has another name.
+MODULES = {"photometric_loss": "photometric", "adam_step": "adam"}
 # Kernels differentiate neither the photograph nor the intrinsics; the definitions do.
 WITHOUT_GRADIENT = {"target", "intrinsics"}
 every_case = pytest.mark.parametrize("case", CASES)
@@ -104,24 +112,47 @@ def float32_case(case):
     return name, converted(inputs, torch.float32), converted(options, torch.float32)
 
 
+@pytest.fixture(params=available_devices())
+def device(request):
+    return request.param
+
+
+def require(operation, device):
+    """Skip the test where the device's backend lacks the operation."""
+    try:
+        implementation(MODULES.get(operation, operation), torch.empty(0, device=device))
+    except ConfigError as lacking:
+        pytest.skip(str(lacking))
+
+
+def moved(values, device):
+    return {
+        name: value.to(device) if isinstance(value, torch.Tensor) else value for name, value in values.items()
+    }
+
+
 def as_tuple(outputs):
     return outputs if isinstance(outputs, tuple) else (outputs,)
 
 
-def run(module, name, inputs, options):
-    return as_tuple(getattr(module, name)(**inputs, **options))
+def run(module, name, inputs, options, device="cpu"):
+    """The outputs, on the host."""
+    if module is ops:
+        require(name, device)
+    outputs = getattr(module, name)(**moved(inputs, device), **moved(options, device))
+    return tuple(output.cpu() for output in as_tuple(outputs))
 
 
-def gradients_of(module, name, inputs, options):
+def gradients_of(module, name, inputs, options, device="cpu"):
     moving = {key: value for key, value in inputs.items() if key not in WITHOUT_GRADIENT}
     fixed = {key: value for key, value in inputs.items() if key in WITHOUT_GRADIENT}
-    return gradients(lambda **leaves: getattr(module, name)(**leaves, **fixed, **options), moving)
+    return gradients(lambda **leaves: run(module, name, {**leaves, **fixed}, options, device), moving)
 
 
 @every_case
-def test_forward_agrees_with_the_definition(case):
+def test_forward_agrees_with_the_definition(case, device):
     name, inputs, options = float32_case(case)
-    found = run(ops, name, inputs, options)
+    found = run(ops, name, inputs, options, device)
     wanted = run(reference, name, converted(inputs, torch.float64), converted(options, torch.float64))
     for index, (got, target) in enumerate(zip(found, wanted, strict=True)):
         assert got.shape == target.shape
@@ -138,20 +169,20 @@ def test_forward_agrees_with_the_definition(case):
 
 
 @every_case
-def test_gradients_agree_with_the_definition(case):
+def test_gradients_agree_with_the_definition(case, device):
     name, inputs, options = float32_case(case)
-    found = gradients_of(ops, name, inputs, options)
+    found = gradients_of(ops, name, inputs, options, device)
     exact = converted(inputs, torch.float64), converted(options, torch.float64)
     wanted = gradients_of(reference, name, *exact)
     assert_gradients_close(found, wanted, BACKWARD)
 
 
 @every_case
-def test_runs_are_bitwise_equal(case):
+def test_runs_are_bitwise_equal(case, device):
     name, inputs, options = float32_case(case)
-    for first, second in zip(*(run(ops, name, inputs, options) for _ in range(2)), strict=True):
+    for first, second in zip(*(run(ops, name, inputs, options, device) for _ in range(2)), strict=True):
         assert torch.equal(first, second)
-    first, second = (gradients_of(ops, name, inputs, options) for _ in range(2))
+    first, second = (gradients_of(ops, name, inputs, options, device) for _ in range(2))
     assert all(torch.equal(first[key], second[key]) for key in first)
 
 
@@ -166,25 +197,29 @@ def test_float64_is_the_definition(case):
 
 
 @pytest.mark.parametrize("make", [covariance_case, partial(project_case, "pinhole"), partial(colour_case, 3)])
-def test_no_gaussians(make):
+def test_no_gaussians(make, device):
     name, inputs, options = make(n=0)
     inputs = converted(inputs, torch.float32)
-    assert all(len(output) == 0 for output in run(ops, name, inputs, options))
-    assert all(not gradient.any() for gradient in gradients_of(ops, name, inputs, options).values())
+    assert all(len(output) == 0 for output in run(ops, name, inputs, options, device))
+    assert all(not gradient.any() for gradient in gradients_of(ops, name, inputs, options, device).values())
 
 
-def test_no_gaussians_leave_the_background():
+def test_no_gaussians_leave_the_background(device):
     _, inputs, options = composite_case(n=0)
     inputs, options = converted(inputs, torch.float32), converted(options, torch.float32)
-    image, alpha = ops.composite(**inputs, **options)
+    image, alpha = run(ops, "composite", inputs, options, device)
     assert torch.equal(image, inputs["background"].expand(HEIGHT, WIDTH, 3))
     assert not alpha.any()
-    grads = gradients_of(ops, "composite", inputs, options)
+    grads = gradients_of(ops, "composite", inputs, options, device)
     assert grads["background"].any()
 
 
-def rendered(module, scene, pose, intrinsics, model="pinhole"):
-    """The whole chain from parameters to an image."""
+def rendered(module, scene, pose, intrinsics, model="pinhole", device="cpu"):
+    """The whole chain from parameters to an image, on the host."""
+    if module is ops:
+        for operation in ("covariance", "project", "colour", "composite"):
+            require(operation, device)
+    scene, pose, intrinsics = moved(scene, device), pose.to(device), intrinsics.to(device)
     covariances = module.covariance(scene["quats"], scene["scales"])
     mean_px, conic, depth, _, radius_px = module.project(
         scene["means"], covariances, pose, intrinsics, **PROJECTION, model=model, opacities=scene["opacities"]
@@ -192,7 +227,10 @@ def rendered(module, scene, pose, intrinsics, model="pinhole"):
     centre = -pose[:3, :3].T @ pose[:3, 3]
     colours = module.colour(scene["sh"], scene["means"], centre, 3)
     background = torch.full_like(centre, 0.3)
-    return module.composite(mean_px, conic, scene["opacities"], colours, depth, radius_px, background, **SIZE)
+    image, alpha = module.composite(
+        mean_px, conic, scene["opacities"], colours, depth, radius_px, background, **SIZE
+    )
+    return image.cpu(), alpha.cpu()
 
 
 def edge_scene(edge):
@@ -224,15 +262,15 @@ EDGES = (
 
 @pytest.mark.parametrize("edge", EDGES)
 @pytest.mark.parametrize("model", MODELS)
-def test_edges_give_the_definitions_picture_and_finite_gradients(edge, model):
+def test_edges_give_the_definitions_picture_and_finite_gradients(edge, model, device):
     scene = edge_scene(edge)
     pose, intrinsics = camera(model, torch.float32)
-    image, alpha = rendered(ops, scene, pose, intrinsics, model)
+    image, alpha = rendered(ops, scene, pose, intrinsics, model, device)
     exact = converted(scene, torch.float64)
     target, target_alpha = rendered(reference, exact, pose.double(), intrinsics.double(), model)
     assert ((image.double() - target).norm() / target.norm()) < FORWARD
     assert ((alpha.double() - target_alpha).norm() / target_alpha.norm()) < FORWARD
-    grads = gradients(lambda **leaves: rendered(ops, leaves, pose, intrinsics, model), scene)
+    grads = gradients(lambda **leaves: rendered(ops, leaves, pose, intrinsics, model, device), scene)
     assert all(torch.isfinite(gradient).all() for gradient in grads.values())
 
 
@@ -243,50 +281,52 @@ def test_edges_give_the_definitions_picture_and_finite_gradients(edge, model):
         *[(field, float("inf")) for field in ("means", "quats", "scales")],
     ],
 )
-def test_a_broken_gaussian_is_culled_and_spoils_no_other(field, value):
+def test_a_broken_gaussian_is_culled_and_spoils_no_other(field, value, device):
     scene = gaussians(20, seed=4, dtype=torch.float32)
     pose, intrinsics = camera(dtype=torch.float32)
     scene[field][7] = value
     keep = torch.arange(20) != 7
-    image, _ = rendered(ops, scene, pose, intrinsics)
-    others, _ = rendered(ops, {name: tensor[keep] for name, tensor in scene.items()}, pose, intrinsics)
+    image, _ = rendered(ops, scene, pose, intrinsics, device=device)
+    kept = {name: tensor[keep] for name, tensor in scene.items()}
+    others, _ = rendered(ops, kept, pose, intrinsics, device=device)
     torch.testing.assert_close(image, others, rtol=1e-4, atol=1e-5)
-    grads = gradients(lambda **leaves: rendered(ops, leaves, pose, intrinsics), scene)
+    grads = gradients(lambda **leaves: rendered(ops, leaves, pose, intrinsics, device=device), scene)
     for name, gradient in grads.items():
         assert torch.isfinite(gradient[keep]).all(), name
 
 
-def test_adam_agrees_with_the_definition():
+def test_adam_agrees_with_the_definition(device):
+    require("adam_step", device)
     random = torch.Generator().manual_seed(0)
     for shape in ((), (3,), (16, 3)):
         param, grad = torch.randn(2, 40, *shape, generator=random)
-        found = [param, torch.zeros_like(param), torch.zeros_like(param)]
-        wanted = [tensor.double() for tensor in found]
+        wanted = [param.double(), torch.zeros_like(param).double(), torch.zeros_like(param).double()]
+        found = [tensor.to(device, torch.float32) for tensor in wanted]
         options = {"rate": 0.02, "beta1": 0.9, "beta2": 0.999, "epsilon": 1e-15}
         for step in range(1, 8):
             seen = torch.rand(40, generator=random) > 0.4
             before = [tensor.clone() for tensor in found]
-            ops.adam_step(found[0], grad * step, *found[1:], seen, **options, step=step)
-            reference.adam_step(wanted[0], (grad * step).double(), *wanted[1:], seen, **options, step=step)
+            pull = grad * step
+            ops.adam_step(found[0], pull.to(device), *found[1:], seen.to(device), **options, step=step)
+            reference.adam_step(wanted[0], pull.double(), *wanted[1:], seen, **options, step=step)
             for tensor, old in zip(found, before, strict=True):
-                assert torch.equal(tensor[~seen], old[~seen])
+                assert torch.equal(tensor.cpu()[~seen], old.cpu()[~seen])
         for got, target in zip(found, wanted, strict=True):
-            assert ((got.double() - target).norm() / target.norm()) < FORWARD
+            assert ((got.cpu().double() - target).norm() / target.norm()) < FORWARD
 
 
 @pytest.mark.parametrize("channels", [3, 4, 9])
-def test_absolute_gradients_agree_with_the_definition(channels):
+def test_absolute_gradients_agree_with_the_definition(channels, device):
     _, inputs, options = float32_case(f"composite-{channels}")
 
-    def probed(module, inputs, options):
-        probe = torch.zeros_like(inputs["mean_px"])
+    def probed(module, device, inputs, options):
         return gradients(
-            lambda probe: module.composite(**inputs, **options, absgrad_probe=probe),
-            {"probe": probe},
+            lambda probe: run(module, "composite", inputs, {**options, "absgrad_probe": probe}, device),
+            {"probe": torch.zeros_like(inputs["mean_px"])},
         )
 
-    found = probed(ops, inputs, options)
-    wanted = probed(reference, converted(inputs, torch.float64), converted(options, torch.float64))
+    found = probed(ops, device, inputs, options)
+    wanted = probed(reference, "cpu", converted(inputs, torch.float64), converted(options, torch.float64))
     assert_gradients_close(found, wanted, BACKWARD)
 
 
@@ -331,12 +371,23 @@ def test_wrong_shapes_and_types_are_named(case, index):
     assert "\n" not in str(caught.value)
 
 
+def test_a_backend_is_compared_in_what_it_has():
+    with served_by("plain", PLAIN):
+        test_forward_agrees_with_the_definition("covariance", "cpu")
+        test_gradients_agree_with_the_definition("covariance", "cpu")
+        with pytest.raises(pytest.skip.Exception, match="the plain backend has no operation 'composite'"):
+            test_forward_agrees_with_the_definition("composite-3", "cpu")
+
+
 @every_case
-def test_torch_compile_knows_the_operation(case):
+def test_torch_compile_knows_the_operation(case, device):
     name, inputs, options = float32_case(case)
+    require(name, device)
+    inputs, options = moved(inputs, device), moved(options, device)
     compiled = torch.compile(lambda **leaves: getattr(ops, name)(**leaves, **options), backend="aot_eager")
-    for got, target in zip(as_tuple(compiled(**inputs)), run(ops, name, inputs, options), strict=True):
-        assert torch.equal(got, target)
+    wanted = run(ops, name, inputs, options, device)
+    for got, target in zip(as_tuple(compiled(**inputs)), wanted, strict=True):
+        assert torch.equal(got.cpu(), target)
 
 
 class RegisteredCalls(TorchDispatchMode):
@@ -359,10 +410,10 @@ def as_leaf(value, wants_gradient):
 
 
 @every_case
-def test_registration_passes_torchs_own_checks(case):
+def test_registration_passes_torchs_own_checks(case, device):
     name, inputs, options = float32_case(case)
     with RegisteredCalls() as seen:
-        gradients_of(ops, name, inputs, options)
+        gradients_of(ops, name, inputs, options, device)
     assert any(call[0].name().startswith(f"sfumato::{name}") for call in seen.calls)
     for function, args, kwargs in seen.calls:
         args = tuple(as_leaf(value, "backward" not in function.name()) for value in args)

@@ -32,6 +32,11 @@ _OPERATIONS: dict[str, str | Mapping[str, Any]] = {"cpu": "sfumato.ops.cpu"}
 _SERVING = {"cpu": "cpu"}
 
 
+def available_devices() -> list[str]:
+    """The types of device that this machine has and a backend serves, the fastest first."""
+    return [kind for kind in reversed(_SERVING) if _is_there(kind)]
+
+
 def device_named(name: str) -> torch.device:
     """The device that a user named.
 
@@ -41,7 +46,7 @@ def device_named(name: str) -> torch.device:
     Raises:
         ConfigError: no backend serves it, or this machine has none.
     """
-    there = [kind for kind in reversed(_SERVING) if _is_there(kind)]
+    there = available_devices()
     wanted = there[0] if name == "auto" else name
     if wanted.partition(":")[0] in there and _is_there(wanted):
         return torch.device(wanted)

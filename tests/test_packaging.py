@@ -1,0 +1,51 @@
+"""What is distributed: all that the tests read, versions that agree, groups that match the extras."""
+
+import re
+import sys
+
+import pytest
+
+from repository import FOLDERS, ROOT
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+# Taken into every source distribution without being asked for.
+ALWAYS_PACKED = {"LICENSE", "MANIFEST.in", "README.md", "pyproject.toml"}
+# Stands in for a folder where the files of git lie elsewhere, or is written by a build.
+NOT_PACKED = {".git", "PKG-INFO", "setup.cfg", ".coverage"}
+
+
+def packed(word):
+    """The arguments of every line of MANIFEST.in that begins with a word."""
+    lines = (ROOT / "MANIFEST.in").read_text("utf-8").splitlines()
+    return {one for line in lines if line.split()[:1] == [word] for one in line.split()[1:]}
+
+
+def test_the_source_distribution_holds_every_folder_and_file_of_the_repository():
+    assert packed("graft") == set(FOLDERS) - {"src"}
+    for path in ROOT.iterdir():
+        if path.is_file() and path.name not in ALWAYS_PACKED | NOT_PACKED:
+            assert any(path.match(pattern) for pattern in packed("include")), path.name
+
+
+def test_groups_hold_the_tools_of_the_test_extra():
+    groups = PROJECT["dependency-groups"]
+    tools = {one for one in PROJECT["project"]["optional-dependencies"]["test"] if "sfumato[" not in one}
+    included = [one["include-group"] for one in groups["dev"] if isinstance(one, dict)]
+    assert {one for group in included for one in groups[group]} == tools
+
+
+def test_the_citation_and_the_changelog_name_the_version():
+    version = PROJECT["project"]["version"]
+    assert re.search(r"^version: (.*)$", (ROOT / "CITATION.cff").read_text("utf-8"), re.M)[1] == version
+    assert re.search(r"^## (\S+),", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.M)[1] == version
+
+
+@pytest.mark.parametrize("tool", ["ruff"])
+def test_hooks_before_a_commit_run_what_make_lint_runs(tool):
+    hooks = set(re.findall(r"entry: (\S+)", (ROOT / ".pre-commit-config.yaml").read_text("utf-8")))
+    assert tool in hooks and f"$(VENV)/bin/{tool}" in (ROOT / "Makefile").read_text("utf-8")

@@ -69,6 +69,23 @@ LAZY = {
 NEVER = ("ssl", "urllib", "ftplib", "requests", "multiprocessing")
 NAMES_CUDA = ("ops/backend.py", "cli/")
 
+# Where tensors leave their device or become arrays. Everything else runs where the scene is.
+ON_THE_HOST = {
+    "ops/cpu/": "its device is the host",
+    "capture/": "photographs are decoded there",
+    "edit/": "scenes of files, before they are written again",
+    "evaluation/": "metrics and pictures for files",
+    "maths/sh_rotation.py": "one matrix for a whole scene",
+    "paths/": "cameras of a path, and frames for files",
+    "render/png.py": "pictures for files and notebooks",
+    "scene/changes.py": "one matrix for a whole scene",
+    "scene/files/": "readers and writers",
+    "scene/image_points.py": "formulas of lenses are in NumPy; asked for outside of training",
+    "scene/rays.py": "poses that lie there already",
+    "training/": "points before the first step, and free space",
+    "viewer/": "pictures for a browser",
+}
+
 MAX_FILE_LINES, MAX_FUNCTION_LINES, MAX_PARAMETERS = 300, 80, 8
 LARGE_FILES = {
     "src/sfumato/ops/cpu/simd/lanes.py": "one type with its operators; they share their LLVM helpers",
@@ -181,6 +198,20 @@ def test_slow_packages_are_imported_when_they_are_used():
 def test_cuda_is_named_only_where_a_device_is_chosen():
     others = [path for path in MODULES if not inside(path).startswith(NAMES_CUDA)]
     assert not [name(path) for path in others if "cuda" in path.read_text("utf-8")]
+
+
+def leaves_its_device(node):
+    """Whether an expression brings a tensor to the host: ``numpy()``, ``cpu()`` or ``to("cpu", ...)``."""
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+        return False
+    to_host = any(isinstance(value, ast.Constant) and value.value == "cpu" for value in node.args)
+    return node.func.attr in ("numpy", "cpu") or (node.func.attr == "to" and to_host)
+
+
+def test_tensors_stay_on_their_device():
+    found = {inside(path) for path in MODULES if any(map(leaves_its_device, ast.walk(tree(path))))}
+    assert not [place for place in found if not place.startswith(tuple(ON_THE_HOST))]
+    assert all(any(place.startswith(start) for place in found) for start in ON_THE_HOST), "is not needed"
 
 
 def test_files_are_short():

@@ -46,6 +46,25 @@ def check_shapes(*, like: Tensor | None = None, **contracts: tuple[Tensor, str])
     return sizes
 
 
+def check_finite(name: str, tensor: Tensor, hint: str = "") -> None:
+    """Refuse NaN and infinity in a tensor of the host; looking at one of another device would wait for it.
+
+    Args:
+        name: of the tensor.
+        tensor: [...] floats.
+        hint: what to do instead.
+
+    Raises:
+        ConfigError: naming the tensor.
+    """
+    values = tensor.detach()
+    if values.device.type != "cpu":
+        return
+    # A sum is quicker to find than all of isfinite, and finite if all are, but for overflow.
+    if not (bool(values.sum().isfinite()) or bool(values.isfinite().all())):
+        raise ConfigError(f"{name} holds NaN or infinity{hint}")
+
+
 def check_type(name: str, value: Any, *kinds: type) -> None:
     """Check that an argument is what it should be, before its attributes are read.
 

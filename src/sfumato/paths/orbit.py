@@ -112,7 +112,7 @@ def orbit_of_scene(gaussians: Gaussians, up: Sequence[float] = Y_DOWN) -> Orbit:
     """
     if not len(gaussians):
         raise ConfigError("an orbit needs a scene with Gaussians; this one is empty")
-    means = gaussians.means.detach().double().numpy()
+    means = gaussians.means.detach().double().cpu().numpy()
     target = np.median(means, axis=0)
     radius = float(np.median(np.linalg.norm(means - target, axis=1)))
     axis = _axis(up)

@@ -70,7 +70,7 @@ def painter(
         return _depth_painter(_drawing(scene, look, replace(settings, depth=True)), cameras)
     if kind == "normals":
         normals = rotation_from_quats(scene.quats)[
-            torch.arange(len(scene)), :, scene.log_scales.argmin(dim=1)
+            torch.arange(len(scene), device=scene.quats.device), :, scene.log_scales.argmin(dim=1)
         ]
         black = replace(settings, background=(0.0, 0.0, 0.0))
         return lambda camera: _normals(scene, normals, camera, black)
@@ -97,8 +97,8 @@ def _depth_painter(
         # Of near, so that units do not matter.
         inverse = near / render.depth.clamp_min(1e-6 * near)
         share = (inverse - near / far) / max(1 - near / far, 1e-6)
-        picture = colour_map(share.clamp(0, 1).numpy())
-        return np.where((render.alpha >= _LEAST_ALPHA).numpy()[..., None], picture, 0).astype(np.uint8)
+        picture = colour_map(share.clamp(0, 1).cpu().numpy())
+        return np.where((render.alpha >= _LEAST_ALPHA).cpu().numpy()[..., None], picture, 0).astype(np.uint8)
 
     return paint
 
@@ -111,7 +111,7 @@ def _range(shown: Callable[[Camera], Render], cameras: Sequence[Camera]) -> tupl
         scale = min(1.0, _MEASURED_SIDE_PX / max(camera.size_px))
         small = camera.resized(max(1, round(camera.width * scale)), max(1, round(camera.height * scale)))
         render = shown(small)
-        depths = render.depth[render.alpha >= 0.5].numpy()
+        depths = render.depth[render.alpha >= 0.5].cpu().numpy()
         if len(depths):
             found.append(np.quantile(depths, [_TAIL, 1 - _TAIL]))
     near, far = np.median(found, axis=0) if found else (1.0, 2.0)
@@ -127,5 +127,5 @@ def _normals(scene: Gaussians, normals: Tensor, camera: Camera, settings: Settin
     # The renderer shows 0.5 + sum and nothing below zero, so normals travel as colours in [0, 1].
     render = draw(replace(scene, sh=(0.5 * turned / SH_C0)[:, None, :]), camera, settings)
     blended = 2 * render.image - render.alpha[..., None]
-    unit = torch.nn.functional.normalize(blended, dim=-1) * torch.tensor([1.0, -1.0, -1.0])
+    unit = torch.nn.functional.normalize(blended, dim=-1) * blended.new_tensor([1.0, -1.0, -1.0])
     return to_uint8(torch.where(render.alpha[..., None] >= _LEAST_ALPHA, 0.5 + 0.5 * unit, 0.0))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from sfumato.checks import check_shapes
+from sfumato.checks import check_finite, check_shapes
 from sfumato.errors import ConfigError, ShapeError
 from sfumato.ops.mesh_hits import mesh_hits
 from sfumato.ops.trace_rays import Hierarchy, trace_rays
@@ -61,14 +61,18 @@ class Insert:
             raise ShapeError("faces are none; give at least one triangle")
         if not 0 <= int(self.faces.min()) <= int(self.faces.max()) < len(self.vertices):
             raise ShapeError(f"faces name vertices outside 0 to {len(self.vertices) - 1}")
-        if not bool(torch.isfinite(self.vertices).all()):
-            raise ConfigError("vertices of a mesh hold NaN or infinity")
+        check_finite("the mesh", self.vertices)
         if self.material not in MATERIALS:
             raise ConfigError(f"material {self.material!r} is unknown: give {', '.join(MATERIALS)}")
         if self.colour is not None and not all(0 <= value <= 1 for value in self.colour):
             raise ConfigError(f"colour is {self.colour}; give three numbers in [0, 1]")
         if not 1 <= self.index <= 4:
             raise ConfigError(f"index of refraction is {self.index}; give 1 to 4")
+
+
+def _numbers(rows: Tensor) -> Tensor:
+    """[m] 0 to m - 1 for the m rows of a tensor."""
+    return torch.arange(len(rows), device=rows.device)
 
 
 def render_with_mesh(
@@ -107,7 +111,7 @@ class Stage:
 
         Args:
             gaussians: the scene; float32 uses the kernels, float64 the definitions.
-            inserts: the meshes, converted to the scene's dtype; at least one.
+            inserts: the meshes, converted to the scene's dtype and device; at least one.
             settings: what to vary; there are no gradients.
 
         Raises:
@@ -121,9 +125,11 @@ class Stage:
         counts = [len(insert.vertices) for insert in inserts]
         firsts = [sum(counts[:number]) for number in range(len(counts))]
         self._vertices = torch.cat([insert.vertices.to(scene.means) for insert in inserts])
-        shifted = [insert.faces + first for insert, first in zip(inserts, firsts, strict=True)]
+        shifted = [
+            insert.faces.to(scene.means.device) + first for insert, first in zip(inserts, firsts, strict=True)
+        ]
         self._faces = torch.cat(shifted)
-        self._owner = torch.cat([torch.full((len(faces),), n) for n, faces in enumerate(shifted)])
+        self._owner = torch.cat([faces.new_full((len(faces),), n) for n, faces in enumerate(shifted)])
         # In float64, as the normals of small faces are small.
         fine = self._vertices.double()
         self._normals = corner_normals(fine, self._faces).to(scene.means)
@@ -167,7 +173,7 @@ class Stage:
         hits = mesh_hits(self._vertices, self._faces, origins, directions, near, far)
         met = (hits.face >= 0).nonzero().squeeze(1)
         unit = torch.nn.functional.normalize(directions[met], dim=1)
-        paths = Paths(origins[met], unit, near[met], unit.new_ones(len(met), 3), torch.arange(len(met)))
+        paths = Paths(origins[met], unit, near[met], unit.new_ones(len(met), 3), _numbers(met))
         image, covered, distance = self._follow(paths, near_far[1], rays.viewpoint)
         whole = [render.image.reshape(-1, 3).clone(), render.alpha.reshape(-1).clone()]
         whole[0][met], whole[1][met] = image, 1.0
@@ -254,7 +260,7 @@ class Stage:
         directions = sphere_directions(LIGHT_RAYS, used)
         near = (0.5 * (high - low).norm()).expand(LIGHT_RAYS).clone()
         origins = (0.5 * (low + high)).expand_as(directions).clone()
-        paths = Paths(origins, directions, near, directions, torch.arange(LIGHT_RAYS))
+        paths = Paths(origins, directions, near, directions, _numbers(directions))
         _, far = limits_of(self.settings, self.gaussians.means, origins)
         far = near.new_full((LIGHT_RAYS,), max(far, 2 * float(near[0])))
         seen, alpha, _ = self._trace(paths, far)

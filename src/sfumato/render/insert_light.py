@@ -66,7 +66,7 @@ def shadowed(gaussians: Gaussians, vertices: Tensor, faces: Tensor) -> Gaussians
     near_ones = ((gaussians.means - centre).norm(dim=1) < _REACH * radius).nonzero().squeeze(1)
     axes = rotation_from_quats(gaussians.quats[near_ones])
     shortest = gaussians.log_scales[near_ones].argmin(dim=1)
-    normals = axes[torch.arange(len(near_ones)), :, shortest]
+    normals = axes[torch.arange(len(near_ones), device=axes.device), :, shortest]
     means = gaussians.means[near_ones]
     away = ((centre - means) * normals).sum(1, keepdim=True) < 0
     normals = torch.where(away, -normals, normals)

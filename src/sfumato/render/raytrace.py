@@ -109,7 +109,7 @@ def _trace(
         degree=degree,
         **limits,
     )
-    visible = torch.ones(len(gaussians), dtype=torch.bool)
+    visible = torch.ones(len(gaussians), dtype=torch.bool, device=means.device)
     return ops.Traced(image.reshape(*many, 3), alpha.reshape(many), distance.reshape(many), visible)
 
 

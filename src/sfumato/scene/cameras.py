@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from sfumato.checks import check_shapes, check_type, number, pair, whole_number
+from sfumato.checks import check_finite, check_shapes, check_type, number, pair, whole_number
 from sfumato.errors import ConfigError, ShapeError
 from sfumato.scene.lenses import PINHOLE, Lens, check_lens
 from sfumato.scene.shutter import Shutter
@@ -46,8 +46,7 @@ class Camera:
             raise ShapeError(f"camera_from_world is {self.camera_from_world.dtype}; a pose needs floats")
         for name, convert in (("focal_px", number), ("centre_px", number), ("size_px", whole_number)):
             object.__setattr__(self, name, pair(name, getattr(self, name), convert))
-        if not bool(torch.isfinite(self.camera_from_world.detach()).all()):
-            raise ConfigError("camera_from_world holds NaN or infinity")
+        check_finite("camera_from_world", self.camera_from_world)
         if min(self.size_px) < 1 or min(self.focal_px) <= 0:
             raise ConfigError(f"size_px {self.size_px} and focal_px {self.focal_px} must be positive")
         if not all(map(math.isfinite, (*self.focal_px, *self.centre_px))):

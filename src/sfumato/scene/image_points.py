@@ -40,7 +40,7 @@ def image_points(camera: Camera, points: Tensor) -> tuple[Tensor, Tensor]:
     check_shapes(points=(points, "m 3"))
     exact = points.double()
     if camera.shutter is None:
-        pose = camera.camera_from_world.double()
+        pose = camera.camera_from_world.to(exact)
         seen = exact @ pose[:3, :3].T + pose[:3, 3]
         return _landed(camera, seen).to(points), seen[:, 2].to(points)
     pixels, seen = _rolling(camera, exact)
@@ -51,7 +51,7 @@ def _rolling(camera: Camera, points: Tensor) -> tuple[Tensor, Tensor]:
     """Pixels [m, 2], and the points [m, 3] in the camera's frame at mid exposure."""
     shutter = camera.shutter
     axis, lines = (1, camera.height) if shutter.reads_rows else (0, camera.width)
-    ends = camera.camera_from_world.double(), shutter.camera_from_world_end.double()
+    ends = camera.camera_from_world.to(points), shutter.camera_from_world_end.to(points)
     rotations, centres = pose_between(*ends, shutter.times(lines))
 
     def seen_from(line: Tensor, points: Tensor) -> Tensor:
@@ -65,7 +65,7 @@ def _rolling(camera: Camera, points: Tensor) -> tuple[Tensor, Tensor]:
 
     line = points.new_full((len(points),), 0.5 * (lines - 1))
     middle = seen_from(line, points)
-    pixels, moving = _landed(camera, middle), torch.arange(len(points))
+    pixels, moving = _landed(camera, middle), torch.arange(len(points), device=points.device)
     for _ in range(_ROUNDS):
         there = pixels[moving, axis]
         wanted = torch.where(there.isnan(), line[moving], there - 0.5).clamp(0, lines - 1)
@@ -83,5 +83,6 @@ def _landed(camera: Camera, seen: Tensor) -> Tensor:
     if camera.lens.model == "ortho":
         flat = seen[:, :2]
     else:
-        flat = torch.from_numpy(distort_directions(camera.lens, seen.numpy()))
+        # Formulas of lenses are in NumPy.
+        flat = torch.from_numpy(distort_directions(camera.lens, seen.cpu().numpy())).to(seen)
     return flat * flat.new_tensor(camera.focal_px) + flat.new_tensor(camera.centre_px)

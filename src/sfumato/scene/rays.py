@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sfumato.checks import check_shapes
-from sfumato.errors import ConfigError, ShapeError
+from sfumato.checks import check_finite, check_shapes
+from sfumato.errors import ShapeError
 from sfumato.scene.cameras import Camera
 from sfumato.scene.kept import Kept, lasting
 from sfumato.scene.pixel_directions import image_plane, pixel_directions
@@ -43,12 +43,7 @@ class Rays:
         if not self.directions.is_floating_point():
             raise ShapeError(f"directions are {self.directions.dtype}; rays need floats")
         for name, (tensor, _) in given.items():
-            # A sum is quicker to find than all of isfinite, and finite if all are, but for overflow.
-            values = tensor.detach()
-            if not (bool(values.sum().isfinite()) or bool(values.isfinite().all())):
-                raise ConfigError(
-                    f"{name} of the rays holds NaN or infinity; give a direction of zero for none"
-                )
+            check_finite(f"{name} of the rays", tensor, "; give a direction of zero for none")
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -71,7 +66,8 @@ def camera_rays(camera: Camera, *, like: Tensor | None = None) -> Rays:
 
     Returns:
         Rays [h, w] of unit directions; zero where the lens has no answer for a pixel. Origins are [3],
-        one for all, where they are equal. They are shared where poses need no gradient: do not write to them.
+        one for all, where they are equal. Where the poses lie on the host and need no gradient they are
+        shared: do not write to them.
 
     Raises:
         ConfigError: the shutter's poses are half a turn apart.
@@ -81,13 +77,14 @@ def camera_rays(camera: Camera, *, like: Tensor | None = None) -> Rays:
     like = camera.camera_from_world if like is None else like
     shutter = camera.shutter
     poses = [camera.camera_from_world] + ([] if shutter is None else [shutter.camera_from_world_end])
+    # Poses on another device would have to be waited for to be compared.
+    if any(pose.requires_grad or pose.device.type != "cpu" for pose in poses):
+        return placed(camera, pixel_directions(camera, like=like), lens_plane(camera, like))
     key = (
         *(camera.lens, camera.focal_px, camera.centre_px, camera.size_px, like.dtype, str(like.device)),
         shutter and shutter.direction,
-        *(pose.detach().cpu().numpy().tobytes() for pose in poses),
+        *(pose.numpy().tobytes() for pose in poses),
     )
-    if any(pose.requires_grad for pose in poses):
-        return placed(camera, pixel_directions(camera, like=like), lens_plane(camera, like))
     rays = _kept.find(key)
     if rays is None:
         with lasting():

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from sfumato.checks import check_shapes
+from sfumato.checks import check_finite, check_shapes
 from sfumato.errors import ConfigError
 from sfumato.maths.rigid import rigid_from_twist
 
@@ -38,8 +38,7 @@ class Shutter:
 
     def __post_init__(self) -> None:
         check_shapes(camera_from_world_end=(self.camera_from_world_end, "4 4"))
-        if not bool(torch.isfinite(self.camera_from_world_end.detach()).all()):
-            raise ConfigError("camera_from_world_end holds NaN or infinity")
+        check_finite("camera_from_world_end", self.camera_from_world_end)
         if self.direction not in ("down", "up", "right", "left"):
             raise ConfigError(
                 f"shutter direction {self.direction!r} is unknown: give down, up, right or left"

@@ -166,7 +166,7 @@ class Painter:
         settings = replace(self._settings, depth=wish.show == "depth")
         render = draw(scene, wish.camera, settings)
         if wish.show == "depth":
-            pixels, depths = _depth_picture(render.depth.numpy(), render.alpha.numpy())
+            pixels, depths = _depth_picture(render.depth.cpu().numpy(), render.alpha.cpu().numpy())
         elif wish.show == "error":
             photograph = resized(self._photographs[wish.photograph].pixels(), wish.camera.size_px)
             pixels = difference_image(render.image, torch.from_numpy(photograph.astype(np.float32) / 255))
@@ -203,10 +203,10 @@ def _depth_picture(depth: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, tu
 def _in_colours_of_normals(scene: Gaussians, wish: Wish) -> Gaussians:
     """Each Gaussian in the colour of the normal of its flattest side, upright, towards the eye."""
     flattest = scene.log_scales.argmin(dim=1)
-    normals = rotation_from_quats(scene.quats)[torch.arange(len(scene)), :, flattest]
+    normals = rotation_from_quats(scene.quats)[torch.arange(len(scene), device=flattest.device), :, flattest]
     eye = wish.camera.centre_world.to(scene.means)
     away = ((eye - scene.means) * normals).sum(dim=1, keepdim=True) < 0
-    turn = rotation_from_quats(torch.tensor([wish.upright], dtype=scene.means.dtype))[0]
+    turn = rotation_from_quats(scene.means.new_tensor([wish.upright]))[0]
     upright = torch.where(away, -normals, normals) @ turn.T
     # The renderer shows 0.5 + sum.
     return replace(scene, sh=(0.5 * upright / SH_C0)[:, None, :])

@@ -37,7 +37,7 @@ def too_many(count: int) -> str | None:
 
 def to_bits(mask: Tensor) -> bytes:
     """A mask [n] as bits, the first in the lowest bit of the first byte."""
-    return np.packbits(mask.numpy(), bitorder="little").tobytes()
+    return np.packbits(mask.cpu().numpy(), bitorder="little").tobytes()
 
 
 def in_words(mask: Tensor) -> str:

@@ -75,8 +75,8 @@ def _sample(gaussians: Gaussians) -> np.ndarray:
     """[m, 3] means of some Gaussians that are seen."""
     if not len(gaussians):
         return np.zeros((1, 3))
-    seen = gaussians.logit_opacities.detach().numpy() > -1.0
-    means = gaussians.means.detach().double().numpy()
+    seen = gaussians.logit_opacities.detach().cpu().numpy() > -1.0
+    means = gaussians.means.detach().double().cpu().numpy()
     means = means[seen] if seen.sum() > 100 else means
     return means[:: max(1, len(means) // SAMPLE)]
 

@@ -43,7 +43,7 @@ def mesh_hits(
     m = len(origins)
     if not len(faces):
         distance = origins.new_full((m,), torch.inf)
-        return MeshHits(distance, torch.full((m,), -1), origins.new_zeros(m, 2))
+        return MeshHits(distance, faces.new_full((m,), -1), origins.new_zeros(m, 2))
     first, second, third = vertices[faces].unbind(1)
     along, across = second - first, third - first
     length = directions.norm(dim=1, keepdim=True)
@@ -66,7 +66,7 @@ def mesh_hits(
     )
     distance, face = torch.where(met, tau, torch.inf).min(dim=1)
     found = torch.isfinite(distance)
-    rows = torch.arange(m)
+    rows = torch.arange(m, device=face.device)
     corners = torch.stack([u[rows, face], v[rows, face]], dim=1)
     return MeshHits(
         distance,

@@ -6,7 +6,7 @@ from torch import Tensor
 from sfumato.checks import check_shapes
 from sfumato.errors import ShapeError
 from sfumato.ops import reference
-from sfumato.ops.backend import implementation, uses_definition
+from sfumato.ops.backend import Floats, implementation, uses_definition
 
 
 @torch.library.custom_op("sfumato::adam_step", mutates_args=("param", "exp_avg", "exp_avg_sq"))
@@ -17,7 +17,7 @@ def _adam_step(
     exp_avg_sq: Tensor,
     seen: Tensor,
     rates: Tensor,
-    betas: list[float],
+    betas: Floats,
     epsilon: float,
     step: int,
 ) -> None:

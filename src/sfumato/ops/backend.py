@@ -20,12 +20,15 @@ import functools
 import importlib
 import importlib.util
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, List  # noqa: UP035
 
 import torch
 from torch import Tensor
 
 from sfumato.errors import ConfigError, ShapeError
+
+# Lists in the signatures of operations: before torch 2.7 these are read only by the names of ``typing``.
+Tensors, Floats, Integers = List[Tensor], List[float], List[int]  # noqa: UP006
 
 # The operations of each backend, and which backend serves a type of device, the fastest device last.
 _OPERATIONS: dict[str, str | Mapping[str, Any]] = {"cpu": "sfumato.ops.cpu"}

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from sfumato.checks import check_shapes
 from sfumato.ops import reference
-from sfumato.ops.backend import implementation, uses_definition
+from sfumato.ops.backend import Integers, Tensors, implementation, uses_definition
 
 
 @torch.library.custom_op("sfumato::composite", mutates_args=())
@@ -18,8 +18,8 @@ def _composite(
     radius_px: Tensor,
     background: Tensor,
     absgrad_probe: Tensor,
-    size: list[int],
-) -> tuple[Tensor, Tensor, list[Tensor]]:
+    size: Integers,
+) -> tuple[Tensor, Tensor, Tensors]:
     return implementation("composite", mean_px).forward(
         mean_px, conic, opacities, colours, depth, radius_px, background, size
     )
@@ -36,10 +36,10 @@ def _(mean_px, conic, opacities, colours, depth, radius_px, background, absgrad_
 
 @torch.library.custom_op("sfumato::composite_backward", mutates_args=())
 def _composite_backward(
-    grads: list[Tensor],
-    outputs: list[Tensor],
-    kept: list[Tensor],
-    inputs: list[Tensor],
+    grads: Tensors,
+    outputs: Tensors,
+    kept: Tensors,
+    inputs: Tensors,
     absolute: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     return implementation("composite", inputs[0]).backward(grads, outputs, kept, inputs, absolute)

@@ -8,7 +8,7 @@ from torch import Tensor
 from sfumato.checks import check_shapes
 from sfumato.errors import ConfigError
 from sfumato.ops import reference
-from sfumato.ops.backend import implementation, uses_definition
+from sfumato.ops.backend import Floats, Integers, Tensors, implementation, uses_definition
 from sfumato.ops.constants import BLUR_PX2, FAR, NEAR
 from sfumato.ops.reference.project import MODELS
 
@@ -38,8 +38,8 @@ def _project(
     camera_from_world: Tensor,
     intrinsics: Tensor,
     opacities: Tensor,
-    size: list[int],
-    limits: list[float],
+    size: Integers,
+    limits: Floats,
     model: str,
     antialiased: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -62,10 +62,10 @@ def _(means, covariances, camera_from_world, intrinsics, opacities, size, limits
 
 @torch.library.custom_op("sfumato::project_backward", mutates_args=())
 def _project_backward(
-    grads: list[Tensor],
-    outputs: list[Tensor],
-    inputs: list[Tensor],
-    size: list[int],
+    grads: Tensors,
+    outputs: Tensors,
+    inputs: Tensors,
+    size: Integers,
     blur_px2: float,
     model: str,
     want_pose: bool,

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from sfumato.checks import check_shapes
 from sfumato.ops import reference
-from sfumato.ops.backend import implementation, uses_definition
+from sfumato.ops.backend import Floats, Tensors, implementation, uses_definition
 
 
 class Traced(NamedTuple):
@@ -39,9 +39,9 @@ def _trace(
     background: Tensor,
     absgrad_probe: Tensor,
     depths: Tensor,
-    limits: list[float],
+    limits: Floats,
     distances: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, list[Tensor]]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensors]:
     return implementation("trace", means).forward(
         means, quats, scales, opacities, colours, eye, directions, offsets, background, depths, limits,
         distances,
@@ -63,17 +63,17 @@ def _(means, quats, scales, opacities, colours, eye, directions, offsets, backgr
 
 @torch.library.custom_op("sfumato::trace_backward", mutates_args=())
 def _trace_backward(
-    grads: list[Tensor],
-    outputs: list[Tensor],
-    kept: list[Tensor],
-    shape: list[Tensor],
+    grads: Tensors,
+    outputs: Tensors,
+    kept: Tensors,
+    shape: Tensors,
     colours: Tensor,
     background: Tensor,
-    limits: list[float],
+    limits: Floats,
     exact: bool,
     turning: bool,
     absolute: bool,
-) -> list[Tensor]:
+) -> Tensors:
     return implementation("trace", colours).backward(
         grads, outputs, kept, shape, colours, background, limits, exact, turning, absolute
     )

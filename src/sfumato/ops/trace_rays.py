@@ -1,7 +1,6 @@
 """Ray tracing along free rays: any origins and directions, in any order."""
 
-from __future__ import annotations
-
+# No future annotations: before torch 2.7 a signature that is text may name nothing but torch's own types.
 from dataclasses import dataclass
 
 import torch
@@ -9,12 +8,12 @@ from torch import Tensor
 
 from sfumato.checks import check_shapes
 from sfumato.errors import ConfigError, ShapeError
-from sfumato.ops.backend import implementation, uses_definition
+from sfumato.ops.backend import Tensors, implementation, uses_definition
 from sfumato.ops.reference.trace_rays import trace_rays as definition
 
 
 @torch.library.custom_op("sfumato::hierarchy", mutates_args=())
-def _hierarchy(means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor) -> list[Tensor]:
+def _hierarchy(means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor) -> Tensors:
     return implementation("trace_rays", means).build(means, quats, scales, opacities)
 
 
@@ -24,7 +23,7 @@ def _(means, quats, scales, opacities):
 
 
 @torch.library.custom_op("sfumato::hierarchy_refit", mutates_args=("tree",))
-def _refit(tree: list[Tensor], means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor) -> None:
+def _refit(tree: Tensors, means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor) -> None:
     implementation("trace_rays", means).refit(tree, means, quats, scales, opacities)
 
 
@@ -49,7 +48,7 @@ class Hierarchy:
     count: int
 
     @staticmethod
-    def build(means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor) -> Hierarchy:
+    def build(means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor) -> "Hierarchy":
         """Build the tree of Gaussians.
 
         Args:
@@ -116,10 +115,10 @@ def _trace_rays(
     origins: Tensor,
     directions: Tensor,
     background: Tensor,
-    tree: list[Tensor],
+    tree: Tensors,
     limits: Tensor,
     degree: int,
-) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
+) -> tuple[Tensor, Tensor, Tensor, Tensors]:
     return implementation("trace_rays", means).forward(
         means, features, origins, directions, background, tree, limits, degree
     )
@@ -136,15 +135,15 @@ def _(means, quats, scales, opacities, features, origins, directions, background
 
 @torch.library.custom_op("sfumato::trace_rays_backward", mutates_args=())
 def _trace_rays_backward(
-    grads: list[Tensor],
-    outputs: list[Tensor],
-    kept: list[Tensor],
-    inputs: list[Tensor],
-    tree: list[Tensor],
+    grads: Tensors,
+    outputs: Tensors,
+    kept: Tensors,
+    inputs: Tensors,
+    tree: Tensors,
     limits: Tensor,
     degree: int,
     with_rays: bool,
-) -> list[Tensor]:
+) -> Tensors:
     return implementation("trace_rays", inputs[0]).backward(
         grads, outputs, kept, inputs, tree, limits, degree, with_rays
     )

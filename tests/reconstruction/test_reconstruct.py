@@ -1,7 +1,9 @@
 """From photographs to a run folder in one call, and from datasets that have more already."""
 
 import json
+import shlex
 import shutil
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +19,7 @@ from sfumato.sfm.config import SfmConfig
 from sfumato.training import loop
 from sfumato.training.config import Schedule
 from support.capture_folders import colmap_folder
+from support.commands import signalled_at
 from support.worlds import PINHOLE, arc, photographs, room
 
 QUICK = SfmConfig(feature_side_px=320, max_features=700, pairs="exhaustive")
@@ -88,6 +91,16 @@ def test_stopped_before_its_first_checkpoint_it_begins_again(posed, tmp_path, mo
         assert main([*arguments, "--steps", "12"]) == 130
     assert main([*arguments, *how]) == 0
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["train"]["steps"] == 12
+
+
+def test_a_stopped_one_says_the_command_that_goes_on(posed, tmp_path, monkeypatch, capsys):
+    arguments = ["reconstruct", str(posed.inputs[0]), "-o", str(tmp_path / "run"), "--steps", "12"]
+    with monkeypatch.context() as patch:
+        signalled_at(patch, 6, signal.SIGINT)
+        assert main([*arguments, "--overwrite"]) == 130
+    assert capsys.readouterr().out.splitlines()[-1] == f"to go on: {shlex.join(['sfumato', *arguments])}"
+    assert main(arguments) == 0
+    assert "resuming after step 7" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

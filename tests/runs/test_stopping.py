@@ -1,8 +1,8 @@
 """Runs that are stopped, killed and damaged, and go on."""
 
 import json
-import os
 import random
+import shlex
 import signal
 import subprocess
 import sys
@@ -12,25 +12,11 @@ from pathlib import Path
 import pytest
 
 import sfumato
-from sfumato.cli import pages
+from sfumato.cli import main, pages
 from sfumato.runs import checkpoint, run
 from sfumato.runs.checkpoint import checkpoints
 from sfumato.runs.folder import RunFolder
-from sfumato.training import loop
-from support.commands import OPTIONS, files, spied, train
-
-
-def signalled_at(monkeypatch, step, *signals):
-    """Send signals to this process in the middle of a step."""
-    take = loop.train_step
-
-    def step_with_signal(state, *rest):
-        if state.step == step:
-            for number in signals:
-                os.kill(os.getpid(), number)
-        return take(state, *rest)
-
-    monkeypatch.setattr(loop, "train_step", step_with_signal)
+from support.commands import OPTIONS, files, signalled_at, spied, train
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -39,12 +25,14 @@ def test_a_stopped_run_goes_on_to_the_same_bits(data, tmp_path, monkeypatch, cap
     assert train(data, whole, *OPTIONS) == 0
     with monkeypatch.context() as patch:
         signalled_at(patch, 6, number)
-        assert train(data, parts, *OPTIONS) == code
-    assert f"{data} -o {parts} --resume" in capsys.readouterr().out
+        assert train(data, parts, *OPTIONS, "--overwrite") == code
+    *_, stopped, to_go_on = capsys.readouterr().out.splitlines()
+    command = ["sfumato", "train", str(data), "-o", str(parts), *OPTIONS]
+    assert (stopped, to_go_on) == ("stopped after step 7", f"to go on: {shlex.join(command)}")
     assert [path.name for path in checkpoints(parts / "checkpoints")] == ["step_000007.pt"]
     assert len(sfumato.load(parts / "scene.ply")) >= 5 and not (parts / "metrics.json").exists()
     hashed = spied(monkeypatch, checkpoint, "_content")
-    assert train(data, parts, *(("--resume",) if number == signal.SIGINT else OPTIONS)) == 0
+    assert (train(data, parts, "--resume") if number == signal.SIGINT else main(command[1:])) == 0
     assert len(hashed) == 3, "each picture once"
     assert (parts / "scene.ply").read_bytes() == (whole / "scene.ply").read_bytes()
     steps = [json.loads(line)["step"] for line in (parts / "events.jsonl").read_text().splitlines()]

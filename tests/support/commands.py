@@ -1,6 +1,9 @@
 """Runs of the command line on three tiny photographs."""
 
+import os
+
 from sfumato.cli import main
+from sfumato.training import loop
 
 OPTIONS = ("--steps", "20", "--seed", "4", "--schedule.refine-every", "4", "--adc.threshold", "1e-9")
 
@@ -18,3 +21,16 @@ def spied(monkeypatch, place, name):
 
 def files(folder):
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def signalled_at(monkeypatch, step, *signals):
+    """Send signals to this process in the middle of a step."""
+    take = loop.train_step
+
+    def step_with_signal(state, *rest):
+        if state.step == step:
+            for number in signals:
+                os.kill(os.getpid(), number)
+        return take(state, *rest)
+
+    monkeypatch.setattr(loop, "train_step", step_with_signal)

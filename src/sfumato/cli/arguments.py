@@ -8,6 +8,7 @@ import io
 import math
 import os
 import re
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from types import NoneType, UnionType
@@ -126,6 +127,16 @@ def parse(
         known = [*_options_in_help(kind, given), *also]
         said = _unknown_option(arguments, known) or _one_line(complaint.getvalue())
         raise ConfigError(f"{said}; see {prog} --help") from None
+
+
+def command_that_goes_on(verb: str, arguments: Sequence[str]) -> str:
+    """What to type, in the same folder, after the same command was stopped.
+
+    Args:
+        verb: of ``sfumato``.
+        arguments: that it was given; the same go on, but not with ``--overwrite``, which begins again.
+    """
+    return shlex.join(["sfumato", verb, *(word for word in arguments if word != "--overwrite")])
 
 
 def _options_in_help(kind: Any, given: dict[str, Any]) -> list[str]:

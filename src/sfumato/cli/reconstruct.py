@@ -9,7 +9,7 @@ from typing import Annotated
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from sfumato.cli.arguments import parse
+from sfumato.cli.arguments import command_that_goes_on, parse
 from sfumato.cli.train import with_length_of, without_length
 from sfumato.footage.options import FrameOptions
 from sfumato.runs.options import CaptureOptions
@@ -76,6 +76,7 @@ def command(arguments: Sequence[str]) -> int:
         )
         watching.finish(result)
     if result.stopped_by:
+        display.say(f"to go on: {command_that_goes_on('reconstruct', arguments)}")
         return 128 + result.stopped_by
     write_run_page(given.out, result, given.train, display)
     return 0

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sfumato.capture.dataset import Capture, load_capture
+from sfumato.capture.natural_order import natural_key
 from sfumato.cli.arguments import close_to
 from sfumato.cli.scene_files import scene_file
 from sfumato.errors import CaptureError, ConfigError
-from sfumato.natural_order import natural_key
 from sfumato.ops.backend import device_named
 from sfumato.paths.files import KeyFrames, read_path
 from sfumato.paths.look import Y_DOWN, field_of_view_deg, refitted

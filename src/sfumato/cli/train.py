@@ -9,7 +9,7 @@ from typing import Annotated
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from sfumato.cli.arguments import parse
+from sfumato.cli.arguments import command_that_goes_on, parse
 from sfumato.runs.options import CaptureOptions, RunOptions
 from sfumato.training.config import TrainConfig
 
@@ -77,6 +77,7 @@ def command(arguments: Sequence[str]) -> int:
         )
         watching.finish(result)
     if result.stopped_by:
+        display.say(f"to go on: {command_that_goes_on('train', arguments)}")
         return 128 + result.stopped_by
     write_run_page(given.out, result, given.config, display)
     return 0

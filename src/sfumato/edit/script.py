@@ -18,7 +18,6 @@ to the script. Lengths are scene units in the frame of the file, rotations are a
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -34,6 +33,7 @@ from sfumato.edit.clean import cleaned
 from sfumato.edit.parameters import Parameter
 from sfumato.edit.selections import Selection, selection_from_plain
 from sfumato.errors import ConfigError, FormatError
+from sfumato.json_files import read_given_json
 from sfumato.outputs import write_json
 from sfumato.scene import changes
 from sfumato.scene.files import load
@@ -104,14 +104,7 @@ def read_script(path: Path) -> tuple[Edit, ...]:
         ConfigError: the file is missing, or an edit is unknown or has wrong arguments.
         FormatError: the file is no script.
     """
-    try:
-        if path.stat().st_size > _MAX_SCRIPT_BYTES:
-            raise FormatError(f"{path} is larger than 4 MiB; no script of edits is")
-        document = json.loads(path.read_text("utf-8-sig"))
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from error
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"{path} is no JSON: {error}; write it again") from None
+    document = read_given_json(path, "script of edits", _MAX_SCRIPT_BYTES)
     edits = document.get("edits") if isinstance(document, dict) else None
     if not isinstance(edits, list) or document.get("version") != 1:
         raise FormatError(f'{path} is no script of edits; it needs {{"version": 1, "edits": [...]}}')

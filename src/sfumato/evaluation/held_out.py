@@ -18,9 +18,9 @@ from sfumato.errors import SfumatoError
 from sfumato.evaluation.lpips import Lpips
 from sfumato.evaluation.metrics import psnr, ssim, with_affine_colour
 from sfumato.evaluation.pictures import difference_image, save_image
+from sfumato.maths.spread import coarse_to_fine
 from sfumato.render.png import to_uint8
 from sfumato.scene.cameras import Camera
-from sfumato.spread import coarse_to_fine
 
 ENDINGS = ("", "_truth", "_difference")
 

@@ -15,7 +15,7 @@ from sfumato.footage.kinds import Report, Source, distinct, plain_name
 from sfumato.footage.options import LONGEST_PHOTO_SIDE_PX, FrameOptions
 from sfumato.footage.photos import MissingReader, Photo, examine, place, shrunk_size
 from sfumato.footage.records import LEFT_OUT, Dropped, Picture
-from sfumato.spread import evenly
+from sfumato.maths.spread import evenly
 
 _log = logging.getLogger(__name__)
 

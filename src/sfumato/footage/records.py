@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sfumato.errors import CaptureError
+from sfumato.json_files import read_json
 from sfumato.outputs import write_json
 
 FILE_NAME = "frames.json"
@@ -117,9 +117,7 @@ def read_footage(folder: Path) -> Footage:
     """
     path = folder / FILE_NAME
     try:
-        if path.stat().st_size > _MAX_FILE_BYTES:
-            raise ValueError(f"it is larger than {_MAX_FILE_BYTES >> 20} MiB")
-        value = json.loads(path.read_text("utf-8"))
+        value = read_json(path, _MAX_FILE_BYTES)
         if not isinstance(value, dict) or value.get("version") != _VERSION:
             raise ValueError(f"it is not of version {_VERSION}")
         pictures = tuple(_picture(item) for item in _list(value, "pictures"))
@@ -132,7 +130,7 @@ def read_footage(folder: Path) -> Footage:
                 raise ValueError(f"{IMAGES}/{name} is missing")
     except FileNotFoundError:
         raise CaptureError(f"{path} does not exist; gather the pictures first") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise CaptureError(f"{path} cannot be used ({reason}); gather the pictures again") from None
     return Footage(folder / IMAGES, pictures, dropped)

@@ -25,7 +25,6 @@ The centre of pixel (0, 0) is (0.5, 0.5). "centre_px" is the middle of the pictu
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,13 +36,14 @@ import numpy as np
 import torch
 
 from sfumato.errors import ConfigError, FormatError
+from sfumato.json_files import read_given_json
 from sfumato.outputs import write_json
 from sfumato.paths.look import Y_DOWN, looking_at, pinhole
 from sfumato.paths.orbit import DEFAULT_FOV_DEG
 from sfumato.paths.spline import through
 from sfumato.scene.cameras import Camera
 
-_MAX_BYTES = 1 << 26
+MAX_PATH_BYTES = 1 << 26
 MAX_SIDE_PX = 16_384
 _RIGID = 1e-3
 # Any size will do for keys, which are given another one when their path is drawn.
@@ -76,14 +76,7 @@ def read_path(path: Path) -> KeyFrames | tuple[Camera, ...]:
         ConfigError: the file is missing.
         FormatError: it is something else, or holds values that no camera can have.
     """
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise FormatError(f"{path} is larger than 64 MiB; no camera path is")
-        document = json.loads(path.read_text("utf-8-sig"))
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from error
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"{path} is no JSON file of key-frames or cameras: {error}") from None
+    document = read_given_json(path, "JSON file of key-frames or cameras", MAX_PATH_BYTES)
     if isinstance(document, dict) and document.get("version", 1) == 1:
         for key, parse in (("keyframes", _key_frames), ("cameras", _cameras)):
             rows = document.get(key)

@@ -13,8 +13,9 @@ import numpy as np
 
 from sfumato.errors import ConfigError
 from sfumato.evaluation.pictures import save_image
+from sfumato.json_files import read_json
 from sfumato.outputs import remove_unfinished, write_error
-from sfumato.paths.files import described, write_cameras
+from sfumato.paths.files import MAX_PATH_BYTES, described, write_cameras
 from sfumato.paths.pictures import KINDS
 from sfumato.scene.cameras import Camera
 
@@ -119,8 +120,8 @@ class FrameFolder:
 
     def _stored_plan(self) -> object | None:
         try:
-            return json.loads((self.path / PLAN).read_text("utf-8"))
+            return read_json(self.path / PLAN, MAX_PATH_BYTES)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, RecursionError):
+        except (OSError, ValueError):
             return {}

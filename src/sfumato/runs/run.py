@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -198,7 +197,7 @@ class _Run:
                     loop.train(capture, config, state, (recorder, *watchers, self._after_step))
             except _Stopped:
                 self._save(state)
-                self._say_stopped(state)
+                self._display.say(f"stopped after step {state.step:,}")
                 return RunResult(state, None, capture, self._interruption.signal)
             self._save(state)
         report = self._results(state)
@@ -232,12 +231,6 @@ class _Run:
             )
         self._saved_at_s = time.monotonic()
         self._saving_s = self._saved_at_s - began
-
-    def _say_stopped(self, state: TrainState) -> None:
-        command = shlex.join(
-            ("sfumato", "train", str(self._options.data), "-o", str(self._folder.path), "--resume")
-        )
-        self._display.say(f"stopped after step {state.step:,}; to go on: {command}")
 
     def _results(self, state: TrainState) -> Report:
         facts = {

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sfumato.errors import ConfigError, FormatError
+from sfumato.json_files import read_json
 
 # Metrics name every held-out view.
 _MAX_TABLE_BYTES = 1 << 28
@@ -21,13 +22,11 @@ def read_table(path: Path) -> dict[str, Any]:
         FormatError: it is damaged.
     """
     try:
-        if path.stat().st_size > _MAX_TABLE_BYTES:
-            raise FormatError(f"{path} is too large for what it should be; begin another run")
-        document = json.loads(path.read_text("utf-8"))
+        document = read_json(path, _MAX_TABLE_BYTES)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"{path} is damaged: it is no JSON; begin another run") from error
+    except ValueError as error:
+        raise FormatError(f"{path} is damaged: {error}; begin another run") from None
     if not isinstance(document, dict):
         raise FormatError(f"{path} is damaged: it is no table; begin another run")
     if document.get("digest", _digest(document)) != _digest(document):

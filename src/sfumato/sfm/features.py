@@ -13,13 +13,13 @@ import numpy as np
 
 from sfumato import machine
 from sfumato.footage.records import Footage, Picture
+from sfumato.maths.spread import coarse_to_fine
 from sfumato.sfm.config import SfmConfig
 from sfumato.sfm.crew import Crew, Job
 from sfumato.sfm.kept import remove_database, using
 from sfumato.sfm.pace import Thinning
 from sfumato.sfm.parts import Parts, parts_of
 from sfumato.sfm.progress import Report
-from sfumato.spread import coarse_to_fine
 
 if TYPE_CHECKING:
     import pycolmap

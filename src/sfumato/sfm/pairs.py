@@ -9,8 +9,8 @@ import numpy as np
 from scipy.cluster.vq import kmeans2
 
 from sfumato import machine
+from sfumato.capture.natural_order import natural_key
 from sfumato.footage.records import Picture
-from sfumato.natural_order import natural_key
 from sfumato.sfm.config import SfmConfig
 
 Pair = tuple[int, int]

@@ -5,7 +5,6 @@ What the clock decided is kept in a file, so that a run that was interrupted goe
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -19,6 +18,7 @@ from sfumato.errors import CaptureError
 from sfumato.footage import Dropped, Footage, FrameOptions
 from sfumato.footage.options import FEWEST_FRAMES, LONGEST_PHOTO_SIDE_PX, MOST_FRAMES
 from sfumato.footage.records import LEFT_OUT
+from sfumato.json_files import read_json
 from sfumato.outputs import write_json
 from sfumato.sfm.config import SfmConfig
 from sfumato.sfm.features import Settings
@@ -193,9 +193,8 @@ class _Chosen:
         return value
 
     def _read(self) -> dict[str, dict[str, Any]]:
-        with suppress(OSError, ValueError, RecursionError):
-            if self._path.stat().st_size <= _MAX_BYTES:
-                value = json.loads(self._path.read_text("utf-8"))
-                if isinstance(value, dict) and all(isinstance(entry, dict) for entry in value.values()):
-                    return value
+        with suppress(OSError, ValueError):
+            value = read_json(self._path, _MAX_BYTES)
+            if isinstance(value, dict) and all(isinstance(entry, dict) for entry in value.values()):
+                return value
         return {}

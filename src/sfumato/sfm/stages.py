@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from sfumato.json_files import read_json
 from sfumato.outputs import write_json
 from sfumato.sfm.kept import digest, files_of, flush, is_sound
 
@@ -120,11 +121,10 @@ def fingerprint(files: Iterable[Path]) -> list[tuple[str, int, int]]:
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
     """The record; an unreadable one means that nothing is done."""
-    with suppress(OSError, ValueError, RecursionError):
-        if path.stat().st_size <= _MAX_BYTES:
-            value = json.loads(path.read_text("utf-8"))
-            if isinstance(value, dict) and all(_is_entry(entry) for entry in value.values()):
-                return value
+    with suppress(OSError, ValueError):
+        value = read_json(path, _MAX_BYTES)
+        if isinstance(value, dict) and all(_is_entry(entry) for entry in value.values()):
+            return value
     return {}
 
 

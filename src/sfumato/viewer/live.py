@@ -91,7 +91,7 @@ class LiveTraining:
             waited_s = self._wait(state)
         if self._state == "stopping" and not self._stopped:
             self._stopped = True
-            # As Ctrl-C: the run saves its state and its scene, and says how to go on.
+            # As Ctrl-C: the run saves its state and its scene.
             signal.raise_signal(signal.SIGINT)
         return waited_s
 

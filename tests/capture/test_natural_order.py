@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from sfumato.natural_order import natural_key
+from sfumato.capture.natural_order import natural_key
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sfumato.spread import coarse_to_fine, evenly
+from sfumato.maths.spread import coarse_to_fine, evenly
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 80, 350])

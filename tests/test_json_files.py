@@ -1,0 +1,39 @@
+"""What is no JSON, too large or not there is said in one line."""
+
+import pytest
+
+from sfumato.errors import ConfigError, FormatError
+from sfumato.json_files import read_given_json, read_json
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_a_document_is_read(tmp_path, mark):
+    (tmp_path / "a.json").write_bytes(mark + '{"a": [1, "ü"]}'.encode())
+    assert read_json(tmp_path / "a.json", 1 << 20) == {"a": [1, "ü"]}
+
+
+BROKEN = {
+    "": "it is no JSON: Expecting value",
+    "{": "it is no JSON: Expecting property name",
+    "[" * 100_000: "its JSON is nested too deeply",
+    b"\xff\xfe": "it is no JSON: 'utf-8",
+    b'"' + b" " * (1 << 20) + b'"': "it is larger than 1 MiB",
+}
+
+
+@pytest.mark.parametrize("content", BROKEN, ids=BROKEN.values())
+def test_what_is_wrong_is_one_line(tmp_path, content):
+    path = tmp_path / "a.json"
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    with pytest.raises(ValueError, match=f"^{BROKEN[content]}") as caught:
+        read_json(path, 1 << 20)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(FormatError, match=rf"a\.json is no list: {BROKEN[content]}.*; write it again$"):
+        read_given_json(path, "list", 1 << 20)
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        read_json(tmp_path / "a.json", 1 << 20)
+    with pytest.raises(ConfigError, match=r"a\.json cannot be read: no such file"):
+        read_given_json(tmp_path / "a.json", "list", 1 << 20)

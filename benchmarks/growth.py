@@ -66,8 +66,8 @@ def measure(count: int, width: int, height: int) -> dict[str, Any]:
     from sfumato import machine
     from sfumato.training.config import AdcConfig, TrainConfig
     from sfumato.training.densify import make_densifier
-    from sfumato.training.loop import train_step
     from sfumato.training.state import start
+    from sfumato.training.step import train_step
     from sfumato.training.warm_up import warm_up
 
     torch.set_num_threads(1)
@@ -79,17 +79,16 @@ def measure(count: int, width: int, height: int) -> dict[str, Any]:
     warm_up(config)
     init = synthetic(int(0.9 * count), torch.Generator().manual_seed(0))
     capture = noise(width, height)
-    (view,) = capture.train_views
     state = start(capture, growing, cap=count, init=init)
     state.step = config.steps // 2 + 1
     before = len(state.population)
     for _ in range(2):
-        train_step(state, view, 0, growing)
-    state.densifier = make_densifier(steady)
+        train_step(state, [0])
+    state.config, state.parts["densifier"] = steady, make_densifier(steady)
     seconds = []
     for _ in range(STEPS):
         began = time.perf_counter()
-        train_step(state, view, 0, steady)
+        train_step(state, [0])
         seconds.append(time.perf_counter() - began)
     return {
         "gaussians": len(state.population),

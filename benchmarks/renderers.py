@@ -41,7 +41,7 @@ BENT = Lens("opencv", (0.05, -0.02, 0.001, 0.001))
 def trained(capture: Capture, config: TrainConfig, held_out: dict[str, Capture]) -> tuple[Gaussians, dict]:
     """A scene; seconds of training and, by what it is compared with, PSNR."""
     warm_up(config, (view.camera for view in capture.views))
-    state = loop.train(capture, config, start(capture, config, cap=config.max_gaussians))
+    state = loop.train(capture, start(capture, config, cap=config.max_gaussians))
     found = {"seconds": state.seconds}
     for name, other in held_out.items():
         background = other.background or (0.0, 0.0, 0.0)

@@ -20,7 +20,7 @@ from harness import print_table, save
 from torch.profiler import ProfilerActivity, profile
 
 from sfumato.capture.dataset import Capture, load_capture
-from sfumato.training import loop
+from sfumato.training import loop, step
 from sfumato.training.config import TrainConfig
 from sfumato.training.state import TrainState, start
 from sfumato.training.warm_up import warm_up
@@ -64,34 +64,33 @@ def trained(capture: Capture, count: int, minutes: float) -> TrainState:
     """A scene trained briefly, with ``count`` Gaussians if it grows that far."""
     config = TrainConfig(minutes=minutes, max_gaussians=count)
     warm_up(config)
-    return loop.train(capture, config, start(capture, config, cap=count))
+    return loop.train(capture, start(capture, config, cap=count))
 
 
-def take_steps(state: TrainState, capture: Capture, config: TrainConfig, steps: int) -> float:
+def take_steps(state: TrainState, steps: int) -> float:
     """Seconds a step."""
-    views = capture.train_views
     began = time.perf_counter()
     for _ in range(steps):
-        number = state.sampler.next()
-        loop.train_step(state, views[number], number, config)
+        step.train_step(state, [state.sampler.next()])
     return (time.perf_counter() - began) / steps
 
 
-def measure(capture: Capture, state: TrainState, steps: int) -> dict[str, Any]:
+def measure(state: TrainState, steps: int) -> dict[str, Any]:
     """Milliseconds a step, in all and by part."""
     # Three fifths through a run: full resolution, all of the SH, and still refining.
     whole = 100_000
-    config = replace(TrainConfig(), steps=whole)
+    state.config = replace(TrainConfig(), steps=whole)
     state.step, state.cap = int(0.6 * whole), len(state.population)
-    take_steps(state, capture, config, 3)
-    plain = take_steps(state, capture, config, steps)
-    clock, target = Clock(), loop.make_target
-    loop.make_target = clock.timed("photograph", target)
+    take_steps(state, 3)
+    plain = take_steps(state, steps)
+    clock, target = Clock(), step.make_target
+    step.make_target = clock.timed("photograph", target)
+    densifier = state.parts["densifier"]
     for name in ("observe", "refine", "penalty"):
-        setattr(state.densifier, name, clock.timed("densification", getattr(state.densifier, name)))
+        setattr(densifier, name, clock.timed("densification", getattr(densifier, name)))
     with profile(activities=[ProfilerActivity.CPU]) as profiler:
-        profiled = take_steps(state, capture, config, steps)
-    loop.make_target = target
+        profiled = take_steps(state, steps)
+    step.make_target = target
     found = {event.key: event.cpu_time_total / 1e3 / steps for event in profiler.key_averages()}
     parts = {title: found.get(f"sfumato::{name}", 0.0) for title, name in PARTS.items()}
     parts |= {name: 1e3 * seconds / steps for name, seconds in clock.seconds.items()}
@@ -113,7 +112,7 @@ def main() -> None:
     torch.set_num_threads(1)
     capture = load_capture(given.data, downscale=given.downscale)
     state = trained(capture, given.gaussians, 0.02 if given.quick else 0.5)
-    found = measure(capture, state, 2 if given.quick else STEPS)
+    found = measure(state, 2 if given.quick else STEPS)
     size_px = capture.train_views[0].camera.size_px
     found |= {"data": given.data.name, "size_px": size_px, "gaussians": len(state.population)}
     share = [[name, ms, f"{ms / found['ms_profiled']:.0%}"] for name, ms in found["parts_ms"].items()]

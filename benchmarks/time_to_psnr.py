@@ -63,8 +63,8 @@ def run(capture: Capture, minutes: float) -> list[Snapshot]:
     config, found, pending = TrainConfig(minutes=minutes), [], list(MOMENTS)
 
     def look(state, stats):
-        if pending and state.progress(config) >= pending[0]:
-            while pending and state.progress(config) >= pending[0]:
+        if pending and state.progress >= pending[0]:
+            while pending and state.progress >= pending[0]:
                 pending.pop(0)
             found.append(Snapshot(state.seconds, state.step, stats.loss, state.gaussians.map(torch.clone)))
 

@@ -21,9 +21,9 @@ from growth import noise, synthetic
 from sfumato import machine
 from sfumato.scene.files import save
 from sfumato.training.config import AdcConfig, Schedule, TrainConfig
-from sfumato.training.loop import train_step
 from sfumato.training.plan import estimate_memory
 from sfumato.training.state import start
+from sfumato.training.step import train_step
 from sfumato.training.warm_up import warm_up
 
 STEPS = 4
@@ -47,7 +47,7 @@ def measure(strategy: str, count: int, width: int, height: int) -> int:
     warm_up(config)
     print(f"kernels: {machine.peak_memory_bytes() / 2**20:.0f} MiB")
     for _ in range(STEPS):
-        stats = train_step(state, capture.train_views[0], 0, config)
+        stats = train_step(state, [0])
         print(f"{stats.gaussians} Gaussians: {machine.peak_memory_bytes() / 2**20:.0f} MiB")
     with tempfile.TemporaryDirectory() as folder:
         torch.save(state.state_dict(), Path(folder) / "state.pt")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sfumato import ops
     from sfumato.capture.dataset import Capture, View, load_capture
+    from sfumato.capture.points import PointCloud
     from sfumato.errors import CaptureError, ConfigError, FormatError, SfumatoError, ShapeError
     from sfumato.evaluation.metrics import psnr, ssim
     from sfumato.evaluation.scenes import evaluate
@@ -28,6 +29,12 @@ if TYPE_CHECKING:
     from sfumato.scene.scene import Metadata, Scene
     from sfumato.scene.shutter import Shutter
     from sfumato.training.config import AdcConfig, McmcConfig, Rates, Schedule, TrainConfig
+    from sfumato.training.densify import Densifier
+    from sfumato.training.part import Gradients, Part, Refinement, Shot
+    from sfumato.training.start import gaussians_from_points
+    from sfumato.training.state import TrainState
+    from sfumato.training.step import StepStats
+    from sfumato.training.target import Target
     from sfumato.training.train import train
 
 _HOMES = {
@@ -36,25 +43,35 @@ _HOMES = {
     "Capture": "capture.dataset",
     "CaptureError": "errors",
     "ConfigError": "errors",
+    "Densifier": "training.densify",
     "FormatError": "errors",
     "Gaussians": "scene.gaussians",
+    "Gradients": "training.part",
     "Lens": "scene.lenses",
     "McmcConfig": "training.config",
     "Metadata": "scene.scene",
+    "Part": "training.part",
+    "PointCloud": "capture.points",
     "RasterSettings": "render.settings",
     "Rates": "training.config",
     "Rays": "scene.rays",
     "Reconstruction": "reconstruction.run",
+    "Refinement": "training.part",
     "Render": "render.output",
     "Scene": "scene.scene",
     "Schedule": "training.config",
     "SfumatoError": "errors",
     "ShapeError": "errors",
+    "Shot": "training.part",
     "Shutter": "scene.shutter",
+    "StepStats": "training.step",
+    "Target": "training.target",
     "TraceSettings": "render.settings",
     "TrainConfig": "training.config",
+    "TrainState": "training.state",
     "View": "capture.dataset",
     "evaluate": "evaluation.scenes",
+    "gaussians_from_points": "training.start",
     "load": "scene.files",
     "load_capture": "capture.dataset",
     "psnr": "evaluation.metrics",
@@ -73,25 +90,35 @@ __all__ = [
     "Capture",
     "CaptureError",
     "ConfigError",
+    "Densifier",
     "FormatError",
     "Gaussians",
+    "Gradients",
     "Lens",
     "McmcConfig",
     "Metadata",
+    "Part",
+    "PointCloud",
     "RasterSettings",
     "Rates",
     "Rays",
     "Reconstruction",
+    "Refinement",
     "Render",
     "Scene",
     "Schedule",
     "SfumatoError",
     "ShapeError",
+    "Shot",
     "Shutter",
+    "StepStats",
+    "Target",
     "TraceSettings",
     "TrainConfig",
+    "TrainState",
     "View",
     "evaluate",
+    "gaussians_from_points",
     "load",
     "load_capture",
     "ops",

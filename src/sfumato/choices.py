@@ -18,21 +18,23 @@ def check_choices(options: object, prefix: str = "") -> None:
     Raises:
         ConfigError: naming the field and what it may be.
     """
-    for name, choices in _choices(type(options)).items():
-        value = getattr(options, name)
-        # True is no 1, although Python takes them for equal.
-        if not any(value == choice and type(value) is type(choice) for choice in choices):
-            *most, last = map(str, choices)
-            raise ConfigError(f"{prefix}{name} is {str(value)[:40]!r}; give {', '.join(most)} or {last}")
+    for name, (choices, is_many) in _choices(type(options)).items():
+        given = getattr(options, name)
+        for value in given if is_many and isinstance(given, tuple) else (given,):
+            # True is no 1, although Python takes them for equal.
+            if not any(value == choice and type(value) is type(choice) for choice in choices):
+                *most, last = map(str, choices)
+                raise ConfigError(f"{prefix}{name} is {str(value)[:40]!r}; give {', '.join(most)} or {last}")
 
 
 @cache
-def _choices(kind: type) -> dict[str, tuple[Any, ...]]:
-    """What each field may be, of those that are limited."""
+def _choices(kind: type) -> dict[str, tuple[tuple[Any, ...], bool]]:
+    """What each field may be, of those that are limited; and whether it is a tuple of such."""
     found = {}
     for name, hint in get_type_hints(kind).items():
         # One that may be left out is a union of None and a Literal.
         for part in (hint, *get_args(hint)):
             if get_origin(part) is Literal:
-                found[name] = get_args(part) + ((None,) if type(None) in get_args(hint) else ())
+                none = (None,) if type(None) in get_args(hint) else ()
+                found[name] = (get_args(part) + none, get_origin(hint) is tuple)
     return found

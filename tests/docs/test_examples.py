@@ -54,6 +54,17 @@ def test_wide_lens(monkeypatch, tmp_path, capsys):
     assert Image.open(tmp_path / "wide.png").size == (240, 48)
 
 
+def test_own_part(monkeypatch, capsys):
+    data = ROOT / "demo" / "still_life"
+    if not (data / "transforms.json").exists():
+        pytest.skip("the demo's photographs are not in this checkout")
+    run(monkeypatch, "05_own_part.py", data, "--downscale", 16, "--steps", 40, "--weight", 1.0)
+    without, with_it = (
+        float(line.split("%")[0].split()[-1]) for line in capsys.readouterr().out.splitlines()
+    )
+    assert with_it < without, "the prior drives opacities to their ends"
+
+
 def test_every_example_is_short_numbered_and_run_here():
     text = (ROOT / "tests/docs/test_examples.py").read_text("utf-8")
     for number, path in enumerate(EXAMPLES, 1):

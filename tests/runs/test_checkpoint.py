@@ -32,16 +32,16 @@ def test_ten_and_ten_steps_are_twenty(tmp_path, strategy):
     root = colmap_folder(tmp_path / "data")
     capture, whole = tiny_start(root, config)
     begin = len(whole.population)
-    train_until(capture, config, whole, 20)
+    train_until(capture, whole, 20)
 
     capture, half = tiny_start(root, config)
-    train_until(capture, config, half, 10)
+    train_until(capture, half, 10)
     middle = len(half.population)
     path = save_checkpoint(tmp_path / "checkpoints", half, RunOptions(root, train=config), identify(capture))
     capture = load_capture(root)
     again = load_checkpoint(path).restore(capture)
     assert again.step == 10 and not differences(half.state_dict(), again.state_dict())
-    train_until(capture, config, again, 20)
+    train_until(capture, again, 20)
 
     assert begin < middle < len(whole.population), "the test must cross refinements on both sides"
     assert not differences(whole.state_dict(), again.state_dict())
@@ -54,7 +54,7 @@ def saved(tmp_path_factory):
     config = tiny_config(exposure=True)
     root = colmap_folder(folder / "data")
     capture, state = tiny_start(root, config)
-    train_until(capture, config, state, 3)
+    train_until(capture, state, 3)
     options = RunOptions(root, train=config)
     return save_checkpoint(folder / "checkpoints", state, options, identify(capture)), capture, state, options
 
@@ -104,7 +104,7 @@ def test_a_compressed_archive_is_refused(saved, tmp_path):
 
 
 def _spread(content):
-    content["state"]["population"]["gaussians"]["means"] = torch.zeros(1, 1).expand(10**9, 3)
+    content["state"]["population"]["means"]["values"] = torch.zeros(1, 1).expand(10**9, 3)
 
 
 def _sparse(content):
@@ -112,7 +112,7 @@ def _sparse(content):
 
 
 def _nan(content):
-    content["state"]["population"]["gaussians"]["quats"][0, 0] = float("nan")
+    content["state"]["population"]["quats"]["values"][0, 0] = float("nan")
 
 
 def _other_kind(content):
@@ -134,9 +134,9 @@ def _bad_option(content):
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (_spread, "means is no plain tensor"),
+        (_spread, "means.values is no plain tensor"),
         (_sparse, "generator is no plain tensor"),
-        (_nan, "quats holds NaN"),
+        (_nan, "quats.values holds NaN"),
         (_other_kind, "not a checkpoint of a run"),
         (_other_version, "version 99"),
         (_no_state, "incomplete"),
@@ -157,9 +157,8 @@ def test_a_bad_option_is_named(saved, tmp_path):
 
 
 def _one_row_less(state):
-    state["population"]["means_of_square"]["means"] = state["population"]["means_of_square"]["means"][
-        1:
-    ].clone()
+    means = state["population"]["means"]
+    means["values"] = means["values"][1:].clone()
 
 
 def _queue_of_words(state):

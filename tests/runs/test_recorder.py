@@ -16,8 +16,8 @@ from sfumato.runs import recorder as module
 from sfumato.runs.folder import EventLog
 from sfumato.runs.recorder import Figures, Quality, Recorder
 from sfumato.training import loop
-from sfumato.training.loop import StepStats
 from sfumato.training.population import Population
+from sfumato.training.step import StepStats
 from support.capture_folders import colmap_folder
 from support.tiny import tiny_config, tiny_start
 
@@ -39,7 +39,7 @@ def test_a_run_is_reported(tmp_path, monkeypatch):
     screen = console(False)
     log = EventLog(tmp_path / "events.jsonl")
     recorder = Recorder(config, log, Display(screen), capture.test_views, (32, 24))
-    loop.train(capture, config, state, (recorder,))
+    loop.train(capture, state, (recorder,))
     events = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
     assert events[-1]["step"] == 20 and all(
         {"step", "loss", "seconds", "gaussians"} <= set(e) for e in events

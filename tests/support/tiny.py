@@ -30,7 +30,7 @@ class Halt(Exception):
     pass
 
 
-def train_until(capture: Capture, config: TrainConfig, state: TrainState, step: int) -> TrainState:
+def train_until(capture: Capture, state: TrainState, step: int) -> TrainState:
     """Train and stop after ``step`` steps in all, as a signal would."""
 
     def stop(state, stats):
@@ -38,7 +38,7 @@ def train_until(capture: Capture, config: TrainConfig, state: TrainState, step: 
             raise Halt
 
     try:
-        return loop.train(capture, config, state, (stop,))
+        return loop.train(capture, state, (stop,))
     except Halt:
         return state
 

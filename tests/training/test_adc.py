@@ -9,22 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sfumato.maths.quaternions import rotation_from_quats
+from sfumato.render.output import SeenGaussians
+from sfumato.scene.cameras import Camera
 from sfumato.training.config import AdcConfig, Schedule, TrainConfig
 from sfumato.training.densify import make_densifier
 from sfumato.training.densify.adc import SPLIT_SHRINK, AdaptiveDensityControl
 from sfumato.training.densify.mcmc import MarkovChain
-from support.crowd import (
-    AWAY,
-    NAMES,
-    clearance,
-    crowd,
-    moment,
-    moments_come_from,
-    numbers,
-    population,
-    pulled,
-    same,
-)
+from support.crowd import NAMES, crowd, moments_come_from, numbers, population, same
+from support.steps import AWAY, clearance, context, screen_gradients, shot
 
 SCHEDULE = Schedule(refine_every=10, refine_from=0.1, refine_until=0.5)
 CONFIG = AdcConfig(threshold=1.0, split_scale=0.05 / AWAY, prune_opacity=0.1, prune_scale=0.5 / AWAY)
@@ -35,11 +27,26 @@ def control(**changes):
     return AdaptiveDensityControl(replace(CONFIG, **changes), SCHEDULE)
 
 
+def seen(lengths, size=(4, 8), absolute=True):
+    """A view after its backward pass: screen-space gradients in halves of its width."""
+    lengths = torch.as_tensor(lengths, dtype=torch.float32)
+    grad = torch.stack([lengths / (0.5 * size[1]), torch.zeros_like(lengths)], dim=1)
+    mean_px, probe = torch.zeros_like(grad), torch.zeros_like(grad) if absolute else None
+    (probe if absolute else mean_px).grad = grad
+    box = torch.ones(len(lengths), 2, dtype=torch.int32)
+    return SeenGaussians(box[:, 0] > 0, box, mean_px, probe, size[::-1])
+
+
+def viewer():
+    """A camera at the origin."""
+    return Camera(torch.eye(4), (8.0, 8.0), (4.0, 2.0), (8, 4))
+
+
 def refined(now_many, pull, now=None, **changes):
     """Refine once after one view; returns what changed."""
     densifier = control(**changes)
-    densifier.observe(pulled(pull))
-    return densifier.refine(now_many, now or moment())
+    densifier.observe(screen_gradients(pull))
+    return densifier.refine(now_many, now or context())
 
 
 def test_the_configuration_names_the_strategy():
@@ -61,7 +68,7 @@ def test_small_ones_are_cloned_and_large_ones_split():
 
 def test_sizes_are_judged_against_the_distance_of_the_nearest_camera():
     # At x = 10 and 13, in reach of the cameras at 4 and 3.
-    seen = moment(clearance=clearance((10.0, 4.0, 0.0), (13.0, 3.0, 0.0), (0.0, AWAY, 0.0)))
+    seen = context(clearance=clearance((10.0, 4.0, 0.0), (13.0, 3.0, 0.0), (0.0, AWAY, 0.0)))
     crowded = population([0.5, 0.5, 0.5, 0.5], [2.1, 0.01, 0.01, 1.4])
     refined(crowded, [0.0] * 4, seen, prune_scale=0.5)
     assert numbers(crowded.gaussians) == [1, 2, 3]
@@ -74,7 +81,7 @@ def test_a_wall_far_behind_cameras_close_together_stays():
     cameras = [(x, 0.0, 0.0) for x in (-1.0, 0.0, 1.0)]
     wall = population([0.5] * 3, 20.0)
     wall.gaussians.means.data[:, 1] = 41.0
-    assert refined(wall, [0.0] * 3, moment(clearance=clearance(*cameras)), prune_scale=1.0).removed == 0
+    assert refined(wall, [0.0] * 3, context(clearance=clearance(*cameras)), prune_scale=1.0).removed == 0
 
 
 def test_children_are_drawn_from_their_parent():
@@ -115,7 +122,9 @@ def test_new_ones_have_fresh_moments_and_old_ones_keep_theirs(name):
 def test_the_strongest_win_and_the_budget_holds(scores, faint, allowed, scale):
     n = len(scores)
     crowded = population([0.01 if i in faint else 0.5 for i in range(n)], scale)
-    change = refined(crowded, [float(score) for score in scores], moment(allowed=allowed), threshold=10.0)
+    change = refined(
+        crowded, [float(score) for score in scores], context(max_gaussians=allowed), threshold=10.0
+    )
     kept = [i for i in range(n) if i not in faint]
     ranked = sorted((i for i in kept if scores[i] > 10), key=lambda i: -scores[i])
     winners = ranked[: max(allowed - len(kept), 0)]
@@ -129,7 +138,7 @@ def test_the_faint_the_huge_and_those_before_a_lens_are_removed(progress):
     crowded = population([0.5, 0.09, 0.5, 0.5, 0.11], [SMALL, SMALL, 0.6, SMALL, 0.4])
     before = crowded.gaussians.detach()
     before_a_lens = clearance((13.0, 0.2, 0.0), radius=0.3)
-    now = moment(progress=progress, clearance=before_a_lens)
+    now = context(progress=progress, clearance=before_a_lens)
     change = refined(crowded, [0.0] * 5, now, prune_scale=0.5)
     stay = torch.tensor([0, 4])
     assert same(crowded.gaussians.detach(), before.select(stay))
@@ -148,7 +157,7 @@ def test_one_long_axis_makes_a_gaussian_huge():
 )
 def test_growth_has_its_time_and_pruning_has_not(progress, grows):
     crowded = population([0.5, 0.01])
-    change = refined(crowded, [9.0, 9.0], moment(progress=progress))
+    change = refined(crowded, [9.0, 9.0], context(progress=progress))
     assert (change.added, change.removed) == (int(grows), 1)
     assert numbers(crowded.gaussians) == ([0, 0] if grows else [0])
 
@@ -156,35 +165,35 @@ def test_growth_has_its_time_and_pruning_has_not(progress, grows):
 def test_between_refinements_views_are_gathered():
     densifier, crowded = control(), population([0.5, 0.5])
     for step in range(1, 10):
-        densifier.observe(pulled([1.5 if step > 4 else 0.0, 1.5 if step > 1 else 0.0]))
-        assert densifier.refine(crowded, moment(step=step)) is None
+        densifier.observe(screen_gradients([1.5 if step > 4 else 0.0, 1.5 if step > 1 else 0.0]))
+        assert densifier.refine(crowded, context(step=step)) is None
     assert len(crowded) == 2
-    assert densifier.refine(crowded, moment(step=10)).added == 1
+    assert densifier.refine(crowded, context(step=10)).added == 1
     assert numbers(crowded.gaussians) == [0, 1, 1]
 
 
 def test_what_is_faint_goes_also_when_nobody_watches():
     densifier, crowded = control(), population([0.5, 1e-4])
-    assert densifier.refine(crowded, moment()).removed == 1
+    assert densifier.refine(crowded, context()).removed == 1
     assert numbers(crowded.gaussians) == [0]
 
 
 def test_what_was_gathered_is_used_once():
     densifier, crowded = control(), population([0.5])
-    assert densifier.refine(crowded, moment()).added == 0, "nothing was seen yet"
-    densifier.observe(pulled([9.0]))
-    assert densifier.refine(crowded, moment()).added == 1
-    assert densifier.refine(crowded, moment()).added == 0
-    densifier.observe(pulled([0.0, 0.0]))
-    assert densifier.refine(crowded, moment()).added == 0
+    assert densifier.refine(crowded, context()).added == 0, "nothing was seen yet"
+    densifier.observe(screen_gradients([9.0]))
+    assert densifier.refine(crowded, context()).added == 1
+    assert densifier.refine(crowded, context()).added == 0
+    densifier.observe(screen_gradients([0.0, 0.0]))
+    assert densifier.refine(crowded, context()).added == 0
 
 
 def test_views_that_did_not_see_a_gaussian_do_not_count():
     densifier, crowded = control(), population([0.5, 0.5, 0.5])
-    densifier.observe(pulled([1.5, 1.5, 0.0], visible=[True, True, False]))
+    densifier.observe(screen_gradients([1.5, 1.5, 0.0], visible=[True, True, False]))
     for _ in range(3):
-        densifier.observe(pulled([0.0, 0.0, 0.0], visible=[False, True, False]))
-    densifier.refine(crowded, moment())
+        densifier.observe(screen_gradients([0.0, 0.0, 0.0], visible=[False, True, False]))
+    densifier.refine(crowded, context())
     assert numbers(crowded.gaussians) == [0, 1, 2, 0]
 
 
@@ -192,26 +201,26 @@ def test_views_that_did_not_see_a_gaussian_do_not_count():
 def test_the_threshold_means_the_same_at_every_resolution(size):
     for pull, grows in ((1.01, 1), (0.99, 0)):
         densifier, crowded = control(), population([0.5])
-        densifier.observe(pulled([pull], size=size))
-        assert densifier.refine(crowded, moment()).added == grows
+        densifier.observe(screen_gradients(seen([pull], size).pull()))
+        assert densifier.refine(crowded, context()).added == grows
 
 
 @pytest.mark.parametrize("absolute", [True, False])
 def test_either_gradient_is_read(absolute):
     densifier, crowded = control(absolute_gradient=absolute), population([0.5])
-    assert densifier.absolute_gradient == absolute
-    densifier.observe(pulled([0.9], absolute=absolute))
-    assert densifier.refine(crowded, moment()).added == 0
-    densifier.observe(pulled([9.0], absolute=absolute))
-    assert densifier.refine(crowded, moment()).added == 1
+    assert densifier.screen_gradient == ("absolute" if absolute else "signed")
+    densifier.observe(screen_gradients(seen([0.9], absolute=absolute).pull()))
+    assert densifier.refine(crowded, context()).added == 0
+    densifier.observe(screen_gradients(seen([9.0], absolute=absolute).pull()))
+    assert densifier.refine(crowded, context()).added == 1
 
 
 def test_opacities_are_cut_and_their_moments_forgotten():
     densifier, crowded = control(reset_opacity_every=7), population([0.9, 0.15, 0.01])
     before = crowded.gaussians.opacities.detach().clone()
-    densifier.refine(crowded, moment(step=6))
+    densifier.refine(crowded, context(step=6))
     assert torch.equal(crowded.gaussians.opacities, before)
-    densifier.refine(crowded, moment(step=7))
+    densifier.refine(crowded, context(step=7))
     torch.testing.assert_close(crowded.gaussians.opacities.detach(), torch.tensor([0.2, 0.15, 0.01]))
     assert moments_come_from(crowded, "logit_opacities") == [-1, -1, -1]
     for name in set(NAMES) - {"logit_opacities"}:
@@ -223,14 +232,20 @@ def test_noise_is_an_option():
     for noise, still in ((0.0, True), (1e3, False)):
         crowded = population([0.001])
         before = crowded.gaussians.means.detach().clone()
-        control(noise=noise).refine(crowded, moment(step=1, means_rate=1.0))
+        control(noise=noise).refine(crowded, context(step=1, means_rate=1.0))
         assert torch.equal(crowded.gaussians.means, before) == still
 
 
 def test_the_penalty_has_the_weights_of_the_configuration():
-    gaussians = crowd([0.2, 0.6], 0.3)
-    assert float(control(opacity_weight=2.0, scale_weight=0.0).penalty(gaussians, 1.0)) == pytest.approx(0.8)
-    assert float(control(opacity_weight=0.0, scale_weight=2.0).penalty(gaussians, 3.0)) == pytest.approx(0.2)
+    gaussians, far = crowd([0.2, 0.6], 0.3), shot(camera=viewer())
+    opacity, scale = (
+        control(opacity_weight=2.0, scale_weight=0.0),
+        control(scale_weight=2.0, opacity_weight=0.0),
+    )
+    assert float(opacity.penalty(gaussians, far)) == pytest.approx(0.8)
+    # Distances of 10 and 11, or a fifth of the depth where that is more.
+    assert float(scale.penalty(gaussians, far)) == pytest.approx(0.3 / 10 + 0.3 / 11)
+    assert float(scale.penalty(gaussians, shot(camera=viewer(), depth=100.0))) == pytest.approx(0.6 / 20)
 
 
 def views():
@@ -243,12 +258,12 @@ def test_a_saved_one_goes_on_where_it_stopped():
     for stops in (False, True):
         densifier, crowded = control(threshold=1.6), population([0.5] * 8, [SMALL, LARGE] * 4)
         for number, pull in enumerate(views()):
-            densifier.observe(pulled(pull, visible=pull > 0.5))
+            densifier.observe(screen_gradients(pull, visible=pull > 0.5))
             if stops and number == 2:
                 saved = copy.deepcopy(densifier.state_dict())
                 densifier = control(threshold=1.6)
                 densifier.load_state_dict(saved)
-        densifier.refine(crowded, moment())
+        densifier.refine(crowded, context())
         ends.append(crowded)
     assert 8 < len(ends[0]) < 16
     assert same(ends[0].gaussians, ends[1].gaussians)
@@ -257,14 +272,14 @@ def test_a_saved_one_goes_on_where_it_stopped():
 def test_one_that_saw_nothing_can_be_saved():
     densifier = control()
     densifier.load_state_dict(copy.deepcopy(control().state_dict()))
-    assert densifier.refine(population([0.5]), moment()).added == 0
+    assert densifier.refine(population([0.5]), context()).added == 0
 
 
 def test_a_seed_decides_where_children_go():
     ends = []
     for seed in (1, 1, 2):
         crowded = population([0.5] * 3, LARGE)
-        refined(crowded, [2.0] * 3, moment(generator=torch.Generator().manual_seed(seed)))
+        refined(crowded, [2.0] * 3, context(generator=torch.Generator().manual_seed(seed)))
         ends.append(crowded.gaussians)
     assert same(ends[0], ends[1])
     assert not torch.equal(ends[0].means, ends[2].means)

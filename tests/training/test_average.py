@@ -2,8 +2,8 @@
 
 import torch
 
-from sfumato.training.average import Average
-from sfumato.training.loop import train_step
+from sfumato.training.parts.average import Average
+from sfumato.training.step import train_step
 from support.capture_folders import colmap_folder
 from support.crowd import NAMES, crowd
 from support.tiny import OFTEN, tiny_config, tiny_start
@@ -39,11 +39,11 @@ def test_it_comes_back_and_shares_no_memory():
 
 def test_the_end_of_a_run_settles(tmp_path):
     config = tiny_config(steps=40, schedule=OFTEN)
-    capture, state = tiny_start(colmap_folder(tmp_path), config)
-    sizes = []
+    _, state = tiny_start(colmap_folder(tmp_path), config)
+    average, sizes = state.parts["average"], []
     for k in range(40):
-        train_step(state, capture.train_views[0], 0, config)
+        train_step(state, [0])
         sizes.append(len(state.population))
-        assert (state.average.count > 0) == (k + 1 >= 40)
+        assert (average.count > 0) == (k + 1 >= 40)
     assert len(set(sizes[34:])) == 1 and len(set(sizes)) > 1
-    assert torch.equal(state.gaussians.means, state.average.gaussians.means)
+    assert torch.equal(state.gaussians.means, average.gaussians.means)

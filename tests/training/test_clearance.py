@@ -15,7 +15,7 @@ from sfumato.errors import ConfigError
 from sfumato.scene.cameras import Camera
 from sfumato.training.clearance import Clearance
 from sfumato.training.config import TrainConfig
-from support.crowd import clearance
+from support.steps import clearance
 
 # A quarter turn around y, so that a camera's translation is not its place.
 TURN = torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]], dtype=torch.float64)

@@ -38,6 +38,8 @@ CHANGED = {
     "random_background": False,
     "exposure": True,
     "refine_poses": True,
+    "batch_size": 2,
+    "frozen": ("quats",),
     "schedule.half_resolution_until": 0.9,
     "schedule.quarter_resolution_until": 0.5,
     "schedule.sh_raises": (0.0, 0.1, 0.2),
@@ -93,7 +95,7 @@ def trained(data, config):
     spread.logit_opacities[:] += 2.0 * along
     spread.log_scales[:] += 5.0 * along[:, None]
     state = start(capture, config, cap=cap, init=spread)
-    return train_until(capture, config, state, STEPS).state_dict()
+    return train_until(capture, state, STEPS).state_dict()
 
 
 _RESULTS = {}

@@ -8,19 +8,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sfumato.scene.cameras import Camera
 from sfumato.training.config import McmcConfig, Schedule
 from sfumato.training.densify.mcmc import MarkovChain, share_opacity
-from support.crowd import (
-    NAMES,
-    clearance,
-    crowd,
-    moment,
-    moments_come_from,
-    numbers,
-    population,
-    pulled,
-    same,
-)
+from support.crowd import NAMES, crowd, moments_come_from, numbers, population, same
+from support.steps import clearance, context, shot
 
 SCHEDULE = Schedule(refine_every=10, refine_from=0.1, refine_until=0.5)
 CONFIG = McmcConfig(noise=0.0, dead_opacity=0.05, growth=1.5)
@@ -90,7 +82,7 @@ def test_shared_opacities_stay_off_the_ends(opacity, copies):
 def test_the_dead_move_onto_the_living():
     crowded = population([0.9, 0.01, 0.6, 0.05, 0.02], [0.3, 0.01, 0.2, 0.01, 0.01])
     before = crowded.gaussians.detach()
-    change = chain(growth=1.0).refine(crowded, moment())
+    change = chain(growth=1.0).refine(crowded, context())
     after = crowded.gaussians.detach()
     assert (change.added, change.removed) == (0, 0)
     who = torch.tensor(numbers(after))
@@ -108,14 +100,14 @@ def test_the_dead_move_onto_the_living():
 
 def test_those_before_a_lens_move_away_however_opaque():
     crowded = population([0.9, 0.5, 0.5])
-    chain(growth=1.0).refine(crowded, moment(clearance=clearance((10.0, 0.1, 0.0), radius=0.2)))
+    chain(growth=1.0).refine(crowded, context(clearance=clearance((10.0, 0.1, 0.0), radius=0.2)))
     assert numbers(crowded.gaussians)[0] in (1, 2)
     assert numbers(crowded.gaussians)[1:] == [1, 2]
 
 
 def test_the_opaque_are_chosen_more_often():
     crowded = population([0.01] * 2000 + [0.8, 0.2])
-    chain(growth=1.0).refine(crowded, moment())
+    chain(growth=1.0).refine(crowded, context())
     first = sum(number == 2000 for number in numbers(crowded.gaussians)[:2000])
     assert first == pytest.approx(1600, abs=80)
 
@@ -124,7 +116,7 @@ def test_the_opaque_are_chosen_more_often():
 def test_what_was_shared_has_fresh_moments(name):
     crowded = population([0.6, 0.01, 0.9, 0.8, 0.7])
     before = crowded.gaussians.detach()
-    chain(growth=1.0).refine(crowded, moment())
+    chain(growth=1.0).refine(crowded, context())
     who = numbers(crowded.gaussians)
     place = who[1]
     expected = [-1 if i in (1, place) else i for i in range(5)]
@@ -136,7 +128,7 @@ def test_what_was_shared_has_fresh_moments(name):
 @pytest.mark.parametrize("allowed, expected", [(100, 15), (12, 12), (10, 10), (4, 10)])
 def test_the_number_grows_by_a_factor_under_the_cap(allowed, expected):
     crowded = population([0.5] * 10)
-    change = chain().refine(crowded, moment(allowed=allowed))
+    change = chain().refine(crowded, context(max_gaussians=allowed))
     assert len(crowded) == expected
     assert (change.added if change else 0) == expected - 10
     assert numbers(crowded.gaussians)[:10] == list(range(10))
@@ -151,7 +143,7 @@ def test_the_number_grows_by_a_factor_under_the_cap(allowed, expected):
 def test_sharing_changes_no_opacity_in_sum(alive, allowed, seed):
     crowded = population([0.9 if live else 0.01 for live in alive])
     generator = torch.Generator().manual_seed(seed)
-    change = chain().refine(crowded, moment(allowed=allowed, generator=generator))
+    change = chain().refine(crowded, context(max_gaussians=allowed, generator=generator))
     assert len(alive) <= len(crowded) <= max(allowed, len(alive))
     if not any(alive):
         assert change is None and len(crowded) == len(alive)
@@ -170,7 +162,7 @@ def test_sharing_changes_no_opacity_in_sum(alive, allowed, seed):
 def test_moving_and_growing_have_their_time(step, progress, grows):
     crowded = population([0.5, 0.01])
     before = crowded.gaussians.detach()
-    change = chain().refine(crowded, moment(step=step, progress=progress))
+    change = chain().refine(crowded, context(step=step, progress=progress))
     assert (change is not None) == grows
     assert same(crowded.gaussians.detach(), before) != grows
 
@@ -179,7 +171,7 @@ def test_moving_and_growing_have_their_time(step, progress, grows):
 def test_noise_is_there_in_every_step(step, progress):
     crowded = population([0.001, 0.9])
     before = crowded.gaussians.means.detach().clone()
-    chain(noise=1e3).refine(crowded, moment(step=step, progress=progress, means_rate=1.0))
+    chain(noise=1e3).refine(crowded, context(step=step, progress=progress, means_rate=1.0))
     moved = (crowded.gaussians.means.detach() - before).norm(dim=1)
     assert moved[0] > 1e-3 > 1e-6 > moved[1]
 
@@ -189,7 +181,7 @@ def test_noise_follows_the_rate_of_the_means():
     for rate in (1.0, 0.25):
         crowded = population([0.001])
         crowded.gaussians.means.data.zero_()
-        chain(noise=1e3).refine(crowded, moment(step=1, means_rate=rate))
+        chain(noise=1e3).refine(crowded, context(step=1, means_rate=rate))
         moved.append(crowded.gaussians.means.detach())
     torch.testing.assert_close(moved[0], 4 * moved[1], rtol=1e-5, atol=0)
 
@@ -199,7 +191,7 @@ def test_a_seed_decides_where_the_dead_go():
     for seed in (1, 1, 2):
         crowded = population([0.5] * 10 + [0.01] * 10)
         chain(noise=1e3).refine(
-            crowded, moment(means_rate=1.0, generator=torch.Generator().manual_seed(seed))
+            crowded, context(means_rate=1.0, generator=torch.Generator().manual_seed(seed))
         )
         ends.append(crowded.gaussians)
     assert same(ends[0], ends[1])
@@ -208,12 +200,13 @@ def test_a_seed_decides_where_the_dead_go():
 
 def test_it_remembers_nothing_between_steps():
     densifier = chain()
-    densifier.observe(pulled([9.0]))
-    assert densifier.state_dict() == {} and not densifier.absolute_gradient
+    assert densifier.state_dict() == {} and densifier.screen_gradient is None
     densifier.load_state_dict({})
 
 
 def test_the_penalty_has_the_weights_of_the_configuration():
-    gaussians = crowd([0.2, 0.6], 0.3)
-    assert float(chain(opacity_weight=2.0, scale_weight=0.0).penalty(gaussians, 1.0)) == pytest.approx(0.8)
-    assert float(chain(opacity_weight=0.0, scale_weight=2.0).penalty(gaussians, 3.0)) == pytest.approx(0.2)
+    camera = Camera(torch.eye(4), (8.0, 8.0), (4.0, 2.0), (8, 4))
+    gaussians, seen = crowd([0.2, 0.6], 0.3), shot(camera=camera)
+    opacity, scale = chain(opacity_weight=2.0, scale_weight=0.0), chain(opacity_weight=0.0, scale_weight=2.0)
+    assert float(opacity.penalty(gaussians, seen)) == pytest.approx(0.8)
+    assert float(scale.penalty(gaussians, seen)) == pytest.approx(0.3 / 10 + 0.3 / 11)

@@ -1,7 +1,6 @@
 """Corrections of poses: what they learn, what they must leave alone, and where they are written."""
 
 import copy
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -9,24 +8,20 @@ import pytest
 import torch
 
 from sfumato.capture.cache import ByteCache
-from sfumato.capture.dataset import Capture, View, load_capture
+from sfumato.capture.dataset import Capture, View
 from sfumato.capture.pixels import Pixels
 from sfumato.capture.points import PointCloud
-from sfumato.cli import main
 from sfumato.maths.rigid import rigid_from_twist
 from sfumato.render.rasterize import rasterize
 from sfumato.render.settings import RasterSettings
-from sfumato.runs.checkpoint import identify, load_checkpoint, save_checkpoint
-from sfumato.runs.options import RunOptions
 from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.shutter import Shutter
 from sfumato.training import loop
 from sfumato.training.config import Rates, Schedule, TrainConfig
-from sfumato.training.poses import Poses
+from sfumato.training.parts.poses import Poses
 from sfumato.training.state import start
-from support.capture_folders import colmap_folder
-from support.tiny import differences, tiny_config, tiny_start, train_until
+from support.steps import gradients_of
 
 VIEWS, EXTENT = 7, 2.5
 
@@ -48,9 +43,15 @@ def camera(pose, size_px=(32, 24)):
     return Camera(pose, (30.0, 30.0), (size_px[0] / 2, size_px[1] / 2), size_px)
 
 
+def with_rates(rotations, translations):
+    """A configuration whose poses begin at once."""
+    rates = Rates(pose_rotations=rotations, pose_translations=translations)
+    return TrainConfig(rates=rates, schedule=Schedule(poses_from=0.0))
+
+
 def corrections(given=None):
     """Float64, which needs no compiled kernel."""
-    made = Poses(ring() if given is None else given, EXTENT)
+    made = Poses(ring() if given is None else given, EXTENT, with_rates(1e-3, 1e-3))
     saved = made.state_dict()
     made.load_state_dict({**saved, **{key: saved[key].double() for key in ("twists", "moments")}})
     return made
@@ -87,6 +88,7 @@ def fit(made, given, wanted, rounds, rates=(1e-3, 1e-3)):
     """Descend on where points of the world appear, one camera after the other; the loss of each step."""
     middle = torch.tensor([5.0, -3.0, 1.0], dtype=torch.float64)
     world = torch.randn(20, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(2)) + middle
+    made.config = with_rates(*rates)
     losses = []
     for step in range(rounds * len(given)):
         view = step % len(given)
@@ -94,7 +96,7 @@ def fit(made, given, wanted, rounds, rates=(1e-3, 1e-3)):
         here, there = (world @ p[:3, :3].T + p[:3, 3] for p in (found, wanted[view]))
         loss = (here - there).square().mean()
         loss.backward()
-        made.step(view, rates)
+        made.step(None, gradients_of(made, view))
         losses.append(float(loss.detach()))
     return losses
 
@@ -164,7 +166,8 @@ def test_the_first_steps_of_a_seldom_seen_photograph_are_no_longer_than_others()
     assert not before.any()
     loss = (made.refined(camera(given[5]), 5).camera_from_world - wanted[5]).square().sum()
     loss.backward()
-    made.step(5, (0.0, 1e-3))
+    made.config = with_rates(0.0, 1e-3)
+    made.step(None, gradients_of(made, 5))
     moved = made.state_dict()["twists"][5, 3:].abs()
     assert 0.7e-3 < float(moved.max()) < 1.1e-3
 
@@ -179,7 +182,7 @@ def test_only_the_photograph_that_was_compared_gathers_moments():
     assert before["moments"][:, 0].any() and not before["moments"][:, 1:].any()
     assert before["visits"].tolist() == [1] + [0] * (VIEWS - 1)
     made.refined(camera(given[1]), 1).camera_from_world.sum().backward()
-    made.step(1, (1e-3, 1e-3))
+    made.step(None, gradients_of(made, 1))
     after = made.state_dict()["moments"]
     assert torch.equal(after[:, 0], before["moments"][:, 0]) and not after[:, 2:].any()
 
@@ -190,7 +193,7 @@ def test_a_saved_one_goes_on_where_it_stopped():
     straight, stopped = corrections(given), corrections(given)
     fit(straight, given, wanted, 4)
     fit(stopped, given, wanted, 2)
-    resumed = Poses(given, EXTENT)
+    resumed = Poses(given, EXTENT, with_rates(1e-3, 1e-3))
     resumed.load_state_dict(copy.deepcopy(stopped.state_dict()))
     fit(resumed, given, wanted, 2)
     for key, value in straight.state_dict().items():
@@ -235,9 +238,12 @@ def test_pictures_tell_the_pose(painted):
     config = TrainConfig(
         steps=40 * VIEWS, rates=still, schedule=whole, refine_poses=True, random_background=False
     )
-    state = loop.train(capture, config, start(capture, config, cap=len(scene), init=scene))
+    state = loop.train(capture, start(capture, config, cap=len(scene), init=scene))
     given = [view.camera.camera_from_world for view in capture.views]
-    found = [state.poses.refined(v.camera, k).camera_from_world.detach() for k, v in enumerate(capture.views)]
+    found = [
+        state.parts["poses"].refined(v.camera, k).camera_from_world.detach()
+        for k, v in enumerate(capture.views)
+    ]
     assert np.median(errors(found, true)) < 0.35 * np.median(errors(given, true))
 
 
@@ -247,48 +253,10 @@ def test_poses_stay_as_they_are_until_the_scene_has_its_shape(painted):
     seen = []
 
     def look(state, stats):
-        seen.append(bool(state.poses.state_dict()["twists"].any()))
+        seen.append(bool(state.parts["poses"].state_dict()["twists"].any()))
 
-    loop.train(capture, config, start(capture, config, cap=len(scene), init=scene), (look,))
+    loop.train(capture, start(capture, config, cap=len(scene), init=scene), (look,))
     assert seen == [False] * 10 + [True] * 10
-
-
-def test_ten_and_ten_steps_are_twenty(tmp_path):
-    config = tiny_config(refine_poses=True, seed=3)
-    root = colmap_folder(tmp_path / "data")
-    capture, whole = tiny_start(root, config)
-    train_until(capture, config, whole, 20)
-    capture, half = tiny_start(root, config)
-    train_until(capture, config, half, 10)
-    path = save_checkpoint(tmp_path / "checkpoints", half, RunOptions(root, train=config), identify(capture))
-    capture = load_capture(root)
-    again = load_checkpoint(path).restore(capture)
-    assert half.poses.state_dict()["twists"].any()
-    train_until(capture, config, again, 20)
-    assert not differences(whole.state_dict(), again.state_dict())
-
-
-def test_a_run_writes_its_cameras(tmp_path):
-    data, out = colmap_folder(tmp_path / "data"), tmp_path / "run"
-    assert main(["train", str(data), "-o", str(out), "--steps", "20", "--refine-poses"]) == 0
-    written = json.loads((out / "cameras.json").read_text())
-    assert [row["name"] for row in written["cameras"]] == ["b.png", "c.png"]
-    for row, view in zip(written["cameras"], load_capture(data).train_views, strict=True):
-        before, after = (torch.tensor(row[key], dtype=torch.float64) for key in ("given", "refined"))
-        assert torch.equal(before, view.camera.camera_from_world)
-        torch.testing.assert_close(after[:3, :3] @ after[:3, :3].T, torch.eye(3).double(), rtol=0, atol=1e-6)
-        turn = (after[:3, :3] @ before[:3, :3].T).double()
-        angle = torch.linalg.matrix_norm(turn - torch.eye(3)) / 2**0.5
-        assert row["rotation_deg"] == pytest.approx(float(angle.rad2deg()), rel=1e-3, abs=1e-5)
-        shift = camera(after).centre_world - camera(before).centre_world
-        assert row["shift"] == pytest.approx(float(shift.norm()))
-    for key in ("rotation_deg", "shift"):
-        sizes = [row[key] for row in written["cameras"]]
-        assert written[f"max_{key}"] == max(sizes) > 0
-        assert written[f"median_{key}"] == pytest.approx(sum(sizes) / 2)
-
-    assert main(["train", str(data), "-o", str(out), "--steps", "5", "--overwrite"]) == 0
-    assert not (out / "cameras.json").exists(), "they were of another run"
 
 
 def test_a_camera_that_moves_is_corrected_throughout():

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfumato.training.config import Rates, Schedule
-from sfumato.training.schedules import grown_count, log_linear, rate_of, sh_degree_at, shrink_factor
+from sfumato.training.schedules import downscale_at, gaussians_allowed, log_linear, rate_of, sh_degree_at
 
 RATES = Rates(means_start=1e-2, means_end=1e-4, log_scales=0.5, cool_from=0.6, end_factor=0.01)
 COOLED = [
@@ -52,12 +52,12 @@ def test_all_parameters_have_a_rate():
 
 @pytest.mark.parametrize("progress, factor", [(0.0, 4), (0.099, 4), (0.1, 2), (0.399, 2), (0.4, 1), (1.0, 1)])
 def test_pictures_grow_from_a_quarter(progress, factor):
-    assert shrink_factor(SCHEDULE, progress) == factor
+    assert downscale_at(SCHEDULE, progress) == factor
 
 
 def test_pictures_can_be_whole_from_the_start():
     whole = replace(SCHEDULE, quarter_resolution_until=0.0, half_resolution_until=0.0)
-    assert shrink_factor(whole, 0.0) == 1
+    assert downscale_at(whole, 0.0) == 1
 
 
 @pytest.mark.parametrize(
@@ -71,15 +71,15 @@ def test_the_degree_rises_to_the_highest(progress, degree):
 @given(start=st.integers(1, 10**6), more=st.integers(0, 10**7), first=shares, second=shares)
 def test_the_number_allowed_never_falls_and_stays_in_its_range(start, more, first, second):
     early, late = sorted((first, second))
-    counts = [grown_count(SCHEDULE, start, start + more, progress) for progress in (early, late)]
+    counts = [gaussians_allowed(SCHEDULE, start, start + more, progress) for progress in (early, late)]
     assert start <= counts[0] <= counts[1] <= start + more
     assert all(isinstance(count, int) for count in counts)
 
 
 @pytest.mark.parametrize("progress, count", [(0.0, 100), (0.1, 100), (0.4, 850), (0.7, 1100), (1.0, 1100)])
 def test_most_of_the_growth_comes_early(progress, count):
-    assert grown_count(SCHEDULE, 100, 1100, progress) == count
+    assert gaussians_allowed(SCHEDULE, 100, 1100, progress) == count
 
 
 def test_a_cap_below_the_start_takes_none_away():
-    assert grown_count(SCHEDULE, 100, 10, 0.5) == 100
+    assert gaussians_allowed(SCHEDULE, 100, 10, 0.5) == 100

@@ -56,7 +56,7 @@ def test_trains_and_gives_the_form_of_files(folder, form, renderer):
     config = tiny_config(colour=form, renderer=renderer)
     capture, state = tiny_start(folder, config)
     before = state.population.gaussians.sh.detach().clone()
-    state = train_until(capture, config, state, 12)
+    state = train_until(capture, state, 12)
     trained = state.population.gaussians
     assert trained.sh.shape[1] == (1 if form == "logit" else 16)
     assert trained.sh.isfinite().all() and not torch.equal(trained.sh.detach()[: len(before)], before)
@@ -69,11 +69,11 @@ def test_trains_and_gives_the_form_of_files(folder, form, renderer):
 def test_a_run_goes_on_as_it_was(folder):
     config = tiny_config(colour="sh-sigmoid")
     capture, state = tiny_start(folder, config)
-    state = train_until(capture, config, state, 6)
+    state = train_until(capture, state, 6)
     again = restore(copy.deepcopy(state.state_dict()), capture, config)
     assert torch.equal(again.gaussians.sh, state.gaussians.sh)
-    straight = train_until(capture, config, state, 12).gaussians.sh
-    assert torch.equal(train_until(capture, config, again, 12).gaussians.sh, straight)
+    straight = train_until(capture, state, 12).gaussians.sh
+    assert torch.equal(train_until(capture, again, 12).gaussians.sh, straight)
 
 
 def test_logits_have_no_degree():

@@ -24,8 +24,9 @@ ROLLING = replace(PLAIN, shutter=Shutter(POSE))
 def test_steps_are_taken_with_every_kind_of_camera(cameras, monkeypatch):
     met = []
 
-    def step(state, view, index, config):
-        met.append((view.camera.lens.model, view.camera.shutter is not None))
+    def step(state, views):
+        (camera,) = {state.views[number].camera for number in views}
+        met.append((camera.lens.model, camera.shutter is not None))
 
     monkeypatch.setattr(warm_up, "train_step", step)
     monkeypatch.setattr(warm_up, "drawn", lambda *_, **__: lambda camera: None)

@@ -17,7 +17,7 @@ from sfumato.edit.clean import floaters
 from sfumato.errors import ConfigError
 from sfumato.evaluation.pictures import colour_map
 from sfumato.training.config import TrainConfig
-from sfumato.training.loop import StepStats
+from sfumato.training.step import StepStats
 from sfumato.viewer.allowance import Allowance
 from sfumato.viewer.desk import Desk
 from sfumato.viewer.exact import Painter, Wish, read_wish

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sfumato.training.config import TrainConfig
-from sfumato.training.loop import StepStats
+from sfumato.training.step import StepStats
 from sfumato.viewer.live import LiveTraining
 from sfumato.viewer.server import PageServer
 from support.browser import Browser
@@ -151,9 +151,10 @@ def test_waiting_does_not_count_as_training(tmp_path):
             return []
 
     class Steps:
-        seconds, step, sampler = 0.0, 0, Sampler()
+        seconds, step, sampler, views, config = 0.0, 0, Sampler(), (None,), TrainConfig(steps=2)
 
-        def progress(self, config):
+        @property
+        def progress(self):
             return self.step / 2
 
     def step(state, *rest):
@@ -163,7 +164,7 @@ def test_waiting_does_not_count_as_training(tmp_path):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "train_step", step)
         patch.setattr(loop.time, "perf_counter", lambda: next(clock))
-        state = loop.train(Capture(), TrainConfig(steps=2), Steps(), (lambda *given: 4.0,))
+        state = loop.train(Capture(), Steps(), (lambda *given: 4.0,))
     # Twice ten seconds, of which four were waited between the steps.
     assert state.seconds == 16.0
     assert torch.get_num_threads() >= 1

@@ -27,7 +27,7 @@ from sfumato.training.state import TrainState, restore
 _log = logging.getLogger("sfumato")
 
 KIND = "sfumato checkpoint"
-VERSION = 3
+VERSION = 4
 KEPT = 2
 # Of the digest of a photograph, hexadecimal.
 _DIGITS = 32
@@ -215,8 +215,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 def first_not_finite(state: TrainState) -> str | None:
     """The name of a parameter that holds NaN or infinity, or None."""
-    parameters = state.state_dict()["population"]["gaussians"]
-    return next((name for name, t in parameters.items() if not bool(torch.isfinite(t).all())), None)
+    fields = state.population.gaussians.tensors()
+    return next((name for name, t in fields.items() if not bool(torch.isfinite(t).all())), None)
 
 
 def _check_archive(path: Path) -> None:

@@ -19,9 +19,9 @@ from sfumato.evaluation.metrics import psnr
 from sfumato.evaluation.scenes import drawn
 from sfumato.runs.folder import EventLog
 from sfumato.training.config import TrainConfig
-from sfumato.training.loop import StepStats
-from sfumato.training.schedules import shrink_factor
+from sfumato.training.schedules import downscale_at
 from sfumato.training.state import TrainState
+from sfumato.training.step import StepStats
 
 # Measuring quality on the way may take this share of the time, and these many views at most.
 _GLIMPSE_SHARE = 0.02
@@ -118,9 +118,10 @@ class Recorder:
         self._reported_s = -math.inf
 
     def __call__(self, state: TrainState, stats: StepStats) -> None:
-        if not math.isfinite(stats.loss):
+        loss = stats.loss
+        if not math.isfinite(loss):
             raise SfumatoError(
-                f"training diverged at step {state.step}: the loss is {stats.loss}; lower the --rates, "
+                f"training diverged at step {state.step}: the loss is {loss}; lower the --rates, "
                 "or --resume from the last checkpoint"
             )
         if not len(state.population):
@@ -128,8 +129,8 @@ class Recorder:
                 f"no Gaussians are left after step {state.step}: all were pruned; lower --adc.prune-opacity, "
                 "raise --adc.prune-scale, or check the cameras"
             )
-        self._loss.add(stats.loss)
-        progress = state.progress(self._config)
+        self._loss.add(loss)
+        progress = state.progress
         found = self._glimpses.look(state, progress)
         self._quality = self._quality if found is None else found
         if found is not None or self._is_report_due(state, progress):
@@ -174,7 +175,7 @@ class Recorder:
         else:
             budget = f"{clock(state.seconds)} of {clock(60 * config.minutes)}, step {state.step:,}"
             remaining_s = 60 * config.minutes - state.seconds
-        shrink = shrink_factor(config.schedule, progress)
+        shrink = downscale_at(config.schedule, progress)
         size_px = (self._size_px[0] // shrink, self._size_px[1] // shrink)
         return Figures(
             progress,

@@ -16,6 +16,7 @@ from sfumato.capture.dataset import Capture
 from sfumato.display import Display
 from sfumato.errors import ConfigError, SfumatoError
 from sfumato.evaluation.held_out import Report
+from sfumato.runs.cameras_file import write_cameras
 from sfumato.runs.checkpoint import (
     first_not_finite,
     identify,
@@ -29,10 +30,11 @@ from sfumato.runs.recorder import Recorder
 from sfumato.runs.results import draw_chart, write_results
 from sfumato.scene.files import load, save
 from sfumato.training import loop
-from sfumato.training.loop import Callback, StepStats
+from sfumato.training.loop import Callback
+from sfumato.training.parts.poses import Poses
 from sfumato.training.plan import Plan, make_plan, with_budget
-from sfumato.training.poses import write_cameras
 from sfumato.training.state import TrainState, start
+from sfumato.training.step import StepStats
 from sfumato.training.warm_up import prepare_kernels
 
 # Checkpoints come this far apart, and so that writing them takes at most this share of the time.
@@ -194,7 +196,7 @@ class _Run:
         with self._interruption:
             try:
                 with self._display.living():
-                    loop.train(capture, config, state, (recorder, *watchers, self._after_step))
+                    loop.train(capture, state, (recorder, *watchers, self._after_step))
             except _Stopped:
                 self._save(state)
                 self._display.say(f"stopped after step {state.step:,}")
@@ -209,10 +211,10 @@ class _Run:
     def _after_step(self, state: TrainState, stats: StepStats) -> None:
         if self._interruption.signal is not None:
             raise _Stopped
-        every, config = self._options.checkpoint_every, self._options.train
+        every = self._options.checkpoint_every
         waited_s = time.monotonic() - self._saved_at_s
         due = waited_s > max(_CHECKPOINT_EVERY_S, self._saving_s / _CHECKPOINT_SHARE)
-        if (state.step % every == 0 if every else due) and state.progress(config) < 1:
+        if (state.step % every == 0 if every else due) and state.progress < 1:
             self._save(state)
 
     def _save(self, state: TrainState) -> None:
@@ -225,10 +227,9 @@ class _Run:
         began = time.monotonic()
         save_checkpoint(self._folder.checkpoints, state, self._options, self._identity)
         save(state.gaussians, self._folder.scene)
-        if state.poses:
-            write_cameras(
-                self._folder.cameras, self._capture.train_views, state.poses, offset=self._capture.offset
-            )
+        poses = state.parts.get(Poses.name)
+        if isinstance(poses, Poses):
+            write_cameras(self._folder.cameras, state.views, poses, offset=self._capture.offset)
         self._saved_at_s = time.monotonic()
         self._saving_s = self._saved_at_s - began
 

@@ -9,6 +9,8 @@ from typing import Literal
 from sfumato.choices import check_choices
 from sfumato.errors import ConfigError
 
+# Fields of ``Gaussians``, named here so that options are read without torch.
+FieldName = Literal["means", "log_scales", "quats", "logit_opacities", "sh"]
 # A year.
 MOST_MINUTES = 525_600
 
@@ -171,6 +173,8 @@ class TrainConfig:
             Gaussians in it are removed, by mcmc while refinement lasts; 0: none.
         exposure: learn a colour gain and offset for each photograph.
         refine_poses: learn a small correction of the pose of each photograph; held-out ones keep theirs.
+        batch_size: photographs in each step.
+        frozen: fields of the Gaussians that are not trained.
         rates, schedule, adc, mcmc: the parts.
     """
 
@@ -189,6 +193,8 @@ class TrainConfig:
     clearance: float = 0.7
     exposure: bool = False
     refine_poses: bool = False
+    batch_size: int = 1
+    frozen: tuple[FieldName, ...] = ()
     rates: Rates = field(default_factory=Rates)
     schedule: Schedule = field(default_factory=Schedule)
     adc: AdcConfig = field(default_factory=AdcConfig)
@@ -212,6 +218,8 @@ class TrainConfig:
             raise ConfigError("antialiased is a mode of the rasterizer: leave it out with renderer trace")
         if self.sh_degree not in (0, 1, 2, 3):
             raise ConfigError(f"sh_degree is {self.sh_degree}; give 0, 1, 2 or 3")
+        if self.batch_size < 1:
+            raise ConfigError(f"batch_size is {self.batch_size}; give at least 1")
         for part in ("rates", "schedule", "adc", "mcmc"):
             for name, value in vars(getattr(self, part)).items():
                 if isinstance(value, float) and not isfinite(value):

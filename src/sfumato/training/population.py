@@ -1,43 +1,93 @@
-"""The one place where the number of Gaussians changes: parameters and Adam's moments move together."""
+"""The Gaussians in training: named parameters, each with what Adam remembers of it.
+
+The one place where the number of Gaussians changes: parameters and moments move together.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from sfumato.ops import adam_step
 from sfumato.scene.gaussians import Gaussians
+from sfumato.training.colour import RATE
+from sfumato.training.config import TrainConfig
+from sfumato.training.schedules import rate_of
+
+if TYPE_CHECKING:
+    from sfumato.training.part import Gradients
 
 
 @dataclass
-class Population:
-    """The Gaussians in training with what Adam remembers of each.
+class Parameter:
+    """A field of the Gaussians in training.
 
     Attributes:
-        gaussians: leaf tensors that require gradients.
-        means_of_gradient, means_of_square: Adam's moments, one tensor a field, same shapes.
+        values: [n, ...] leaf tensor; it requires gradients unless it is frozen.
+        exp_avg, exp_avg_sq: [n, ...] Adam's running means of the gradient and of its square.
     """
 
-    gaussians: Gaussians
-    means_of_gradient: Gaussians
-    means_of_square: Gaussians
+    values: Tensor
+    exp_avg: Tensor
+    exp_avg_sq: Tensor
+
+
+class Population:
+    """The Gaussians in training.
+
+    Attributes:
+        parameters: by name of the field of ``Gaussians``.
+        frozen: names of those that stay as they are while Gaussians are neither added nor moved.
+    """
+
+    parameters: dict[str, Parameter]
+    frozen: frozenset[str]
+
+    def __init__(self, parameters: dict[str, Parameter], frozen: Iterable[str] = ()) -> None:
+        self.parameters, self.frozen = parameters, frozenset(frozen)
+        self._replace({name: parameter.values for name, parameter in parameters.items()})
 
     @staticmethod
-    def starting_with(gaussians: Gaussians) -> Population:
+    def starting_with(gaussians: Gaussians, frozen: Iterable[str] = ()) -> Population:
         """Leaves with a copy of the given values, and zero moments."""
-        gaussians = gaussians.map(lambda t: t.detach().clone())
-        zeros = gaussians.map(lambda t: torch.zeros_like(t, requires_grad=False))
-        return Population(_leaves(gaussians), zeros, zeros.map(torch.clone))
+
+        def parameter(values: Tensor) -> Parameter:
+            zeros = torch.zeros_like(values, requires_grad=False)
+            return Parameter(values, zeros, zeros.clone())
+
+        values = {name: tensor.detach().clone() for name, tensor in gaussians.tensors().items()}
+        return Population({name: parameter(tensor) for name, tensor in values.items()}, frozen)
 
     def __len__(self) -> int:
-        return len(self.gaussians)
+        return len(self._gaussians)
 
-    def rows(self, name: str) -> tuple[Tensor, Tensor, Tensor]:
-        """(parameter, mean of gradient, mean of square) of a field."""
-        return tuple(
-            getattr(part, name) for part in (self.gaussians, self.means_of_gradient, self.means_of_square)
-        )
+    @property
+    def gaussians(self) -> Gaussians:
+        """The leaves as a scene."""
+        return self._gaussians
+
+    @property
+    def trained(self) -> dict[str, Tensor]:
+        """The leaves that gradients are wanted of, by name."""
+        return {name: p.values for name, p in self.parameters.items() if name not in self.frozen}
+
+    def descend(self, found: Gradients, config: TrainConfig) -> None:
+        """One Adam step on every field that is trained, for the Gaussians that were seen.
+
+        Args:
+            found: gradients of this step.
+            config: with the learning rates.
+        """
+        seen = found.visible > 0
+        for name, gradient in found.of_gaussians.items():
+            p, rate = self.parameters[name], _rate(name, found, config)
+            adam_step(
+                p.values.detach(), gradient, p.exp_avg, p.exp_avg_sq, seen, rate=rate, step=found.context.step
+            )
 
     def rearrange(self, source: Tensor, fresh: Tensor, values: Gaussians) -> None:
         """Replace the Gaussians; moments follow their rows and start at zero where fresh.
@@ -53,33 +103,39 @@ class Population:
             carried[fresh] = 0.0
             return carried
 
-        self.gaussians = _leaves(values)
-        self.means_of_gradient = self.means_of_gradient.map(carry)
-        self.means_of_square = self.means_of_square.map(carry)
+        for p in self.parameters.values():
+            p.exp_avg, p.exp_avg_sq = carry(p.exp_avg), carry(p.exp_avg_sq)
+        self._replace(values.tensors())
 
     def forget(self, name: str) -> None:
         """Zero the moments of one field, after its values were changed by hand."""
-        _, first, second = self.rows(name)
-        first.zero_()
-        second.zero_()
+        self.parameters[name].exp_avg.zero_()
+        self.parameters[name].exp_avg_sq.zero_()
 
-    def clear_gradients(self) -> None:
-        for f in fields(self.gaussians):
-            getattr(self.gaussians, f.name).grad = None
-
-    def state_dict(self) -> dict:
-        parts = {
-            "gaussians": self.gaussians.detach(),
-            "means_of_gradient": self.means_of_gradient,
-            "means_of_square": self.means_of_square,
+    def state_dict(self) -> dict[str, dict[str, Tensor]]:
+        return {
+            name: {"values": p.values.detach(), "exp_avg": p.exp_avg, "exp_avg_sq": p.exp_avg_sq}
+            for name, p in self.parameters.items()
         }
-        return {key: {f.name: getattr(g, f.name) for f in fields(g)} for key, g in parts.items()}
 
     @staticmethod
-    def from_state_dict(saved: dict) -> Population:
-        parts = {key: Gaussians(**tensors) for key, tensors in saved.items()}
-        return Population(_leaves(parts["gaussians"]), parts["means_of_gradient"], parts["means_of_square"])
+    def from_state_dict(saved: dict[str, dict[str, Tensor]], frozen: Iterable[str] = ()) -> Population:
+        return Population({name: Parameter(**tensors) for name, tensors in saved.items()}, frozen)
+
+    def _replace(self, values: dict[str, Tensor]) -> None:
+        for name, tensor in values.items():
+            leaf = tensor.detach().contiguous()
+            self.parameters[name].values = leaf.requires_grad_(name not in self.frozen)
+        self._gaussians = Gaussians(**{name: p.values for name, p in self.parameters.items()})
 
 
-def _leaves(gaussians: Gaussians) -> Gaussians:
-    return gaussians.map(lambda t: t.detach().contiguous().requires_grad_())
+def _rate(name: str, found: Gradients, config: TrainConfig) -> float | Tensor:
+    """Learning rate of a field; of ``sh`` one a column, as far as the degree in use goes."""
+    context = found.context
+    if name == "means":
+        return context.means_rate
+    if name != "sh":
+        return rate_of(config.rates, name, context.progress)
+    rate = torch.full((3 * (context.sh_degree + 1) ** 2,), rate_of(config.rates, "sh_rest", context.progress))
+    rate[:3] = rate_of(config.rates, "sh_base", context.progress)
+    return rate * RATE[config.colour]

@@ -20,8 +20,8 @@ def rate_of(rates: Rates, name: str, progress: float) -> float:
     return log_linear(start, start * rates.end_factor, cooled)
 
 
-def shrink_factor(schedule: Schedule, progress: float) -> int:
-    """How many times smaller the pictures are: 4, 2 or 1."""
+def downscale_at(schedule: Schedule, progress: float) -> int:
+    """How many times smaller the photographs are: 4, 2 or 1."""
     if progress < schedule.quarter_resolution_until:
         return 4
     return 2 if progress < schedule.half_resolution_until else 1
@@ -32,7 +32,7 @@ def sh_degree_at(schedule: Schedule, highest: int, progress: float) -> int:
     return min(highest, sum(progress >= share for share in schedule.sh_raises))
 
 
-def grown_count(schedule: Schedule, start: int, cap: int, progress: float) -> int:
+def gaussians_allowed(schedule: Schedule, start: int, cap: int, progress: float) -> int:
     """Number of Gaussians allowed: from ``start`` to ``cap`` while refinement lasts."""
     share = (progress - schedule.refine_from) / (schedule.refine_until - schedule.refine_from)
     share = min(max(share, 0.0), 1.0)

@@ -17,13 +17,15 @@ _NEIGHBOURS = 3
 _LEAST_SIZE, _MOST_SIZE = 1e-6, 0.2
 
 
-def gaussians_from_points(points: PointCloud, *, sh_degree: int, clearance: Clearance) -> Gaussians:
+def gaussians_from_points(
+    points: PointCloud, *, sh_degree: int = 3, clearance: Clearance | None = None
+) -> Gaussians:
     """Round Gaussians at points, as large as the distance to their nearest neighbours.
 
     Args:
         points: n points, world frame, with colours.
         sh_degree: degree of the spherical harmonics that are stored, 0 to 3.
-        clearance: the cameras, whose distance bounds the sizes from both sides.
+        clearance: the cameras, whose distance bounds the sizes from both sides; None: there are no bounds.
 
     Returns:
         n Gaussians of opacity 0.1, float32.
@@ -33,9 +35,12 @@ def gaussians_from_points(points: PointCloud, *, sh_degree: int, clearance: Clea
     xyz = points.xyz.astype(np.float64)
     count = min(_NEIGHBOURS + 1, len(xyz))
     distances, _ = cKDTree(xyz).query(xyz, k=count, workers=-1)
-    away = clearance.distances(torch.from_numpy(xyz)).numpy()
+    away = clearance.distances(torch.from_numpy(xyz)).numpy() if clearance else np.ones(len(xyz))
     spacing = np.sqrt((distances.reshape(len(xyz), count)[:, 1:] ** 2).mean(axis=1)) if count > 1 else away
-    spacing = np.clip(spacing, _LEAST_SIZE * away, _MOST_SIZE * away)
+    if clearance:
+        spacing = np.clip(spacing, _LEAST_SIZE * away, _MOST_SIZE * away)
+    # Points in one place would have Gaussians of no size.
+    spacing = np.maximum(spacing, np.finfo(np.float32).tiny)
     sh = np.zeros((len(xyz), (sh_degree + 1) ** 2, 3), np.float32)
     sh[:, 0] = (points.rgb.astype(np.float32) / 255 - 0.5) / SH_C0
     quats = np.zeros((len(xyz), 4), np.float32)

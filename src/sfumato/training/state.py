@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
 from sfumato.capture.backdrop import backdrop
-from sfumato.capture.dataset import Capture
+from sfumato.capture.dataset import Capture, View
 from sfumato.errors import ConfigError
+from sfumato.render.settings import Settings
 from sfumato.scene.changes import with_degree
 from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.scene import Metadata, Scene, metadata_of, with_metadata
-from sfumato.training.average import Average
 from sfumato.training.clearance import Clearance
 from sfumato.training.colour import file_form, trained_form
 from sfumato.training.config import TrainConfig
-from sfumato.training.densify import Densifier, make_densifier
-from sfumato.training.exposure import Exposure
+from sfumato.training.context import StepContext
+from sfumato.training.loss import Loss, photometric_loss
+from sfumato.training.part import Part
+from sfumato.training.parts import make_parts
+from sfumato.training.parts.average import Average
 from sfumato.training.population import Population
-from sfumato.training.poses import Poses
 from sfumato.training.sampler import ViewSampler
+from sfumato.training.schedules import downscale_at, gaussians_allowed, rate_of, sh_degree_at
+from sfumato.training.settings import settings_of
 from sfumato.training.start import gaussians_from_points
 
 _log = logging.getLogger("sfumato")
@@ -32,27 +38,28 @@ class TrainState:
     """A run between two steps.
 
     Attributes:
+        config: how to train.
+        views: the training views.
         population: the Gaussians and Adam's moments.
-        densifier: the strategy and what it has gathered.
-        average: of the last scenes.
-        exposure: of each photograph, or None.
-        sampler: what is visited next.
-        generator: source of all randomness but the sampler's shuffles, which share it.
+        parts: what a step consists of beside rendering and comparing, by name, in their order.
+        loss: what a render is judged by.
+        settings: of the renderer, the same in every step but for what the step decides.
+        sampler: which views come next.
+        generator: source of all random numbers; the sampler shares it.
         depth: how far the scene is from the cameras, scene units.
         clearance: the cameras, and the free space around them.
         start_count, cap: number of Gaussians at the start, and the most there may be.
         background: RGB behind transparent pictures.
         step: steps done.
         seconds: time spent training so far.
-        poses: corrections of those of the photographs, or None.
-        colour: what is trained of it, a form of ``ops.colour``.
-        antialiased: what the scene is made for.
     """
 
+    config: TrainConfig
+    views: tuple[View, ...]
     population: Population
-    densifier: Densifier
-    average: Average
-    exposure: Exposure | None
+    parts: dict[str, Part]
+    loss: Loss
+    settings: Settings
     sampler: ViewSampler
     generator: torch.Generator
     depth: float
@@ -62,29 +69,43 @@ class TrainState:
     background: tuple[float, float, float]
     step: int = 0
     seconds: float = 0.0
-    poses: Poses | None = None
-    colour: str = "sh"
-    antialiased: bool = False
 
     @property
     def gaussians(self) -> Scene:
         """The scene as it is now, outside the autograd graph; may share memory with the state."""
-        mean = self.average.gaussians
-        scene = file_form(self.population.gaussians.detach() if mean is None else mean, self.colour)
-        return with_metadata(scene, Metadata(antialiased=self.antialiased))
+        average = self.parts.get(Average.name)
+        mean = average.gaussians if isinstance(average, Average) else None
+        scene = file_form(self.population.gaussians.detach() if mean is None else mean, self.config.colour)
+        return with_metadata(scene, Metadata(antialiased=self.config.antialiased))
 
-    def progress(self, config: TrainConfig) -> float:
+    @property
+    def progress(self) -> float:
         """Share of the run that is done, by steps or by the clock."""
+        config = self.config
         done = self.step / config.steps if config.steps else self.seconds / (60 * config.minutes)
         return min(done, 1.0)
 
-    def state_dict(self) -> dict:
+    def context(self) -> StepContext:
+        """What holds for the next step."""
+        schedule, progress = self.config.schedule, self.progress
+        return StepContext(
+            step=self.step + 1,
+            progress=progress,
+            sh_degree=sh_degree_at(schedule, self.config.highest_degree, progress),
+            downscale=downscale_at(schedule, progress),
+            is_densifying=progress < schedule.refine_until,
+            is_settling=progress >= schedule.settle_from,
+            max_gaussians=gaussians_allowed(schedule, self.start_count, self.cap, progress),
+            means_rate=rate_of(self.config.rates, "means", progress) * self.depth,
+            depth=self.depth,
+            clearance=self.clearance,
+            generator=self.generator,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
         return {
             "population": self.population.state_dict(),
-            "densifier": self.densifier.state_dict(),
-            "average": self.average.state_dict(),
-            "exposure": self.exposure.state_dict() if self.exposure else None,
-            "poses": self.poses.state_dict() if self.poses else None,
+            "parts": {name: part.state_dict() for name, part in self.parts.items()},
             "sampler": self.sampler.state_dict(),
             "generator": self.generator.get_state(),
             "start_count": self.start_count,
@@ -94,7 +115,15 @@ class TrainState:
         }
 
 
-def start(capture: Capture, config: TrainConfig, *, cap: int, init: Gaussians | None = None) -> TrainState:
+def start(
+    capture: Capture,
+    config: TrainConfig,
+    *,
+    cap: int,
+    init: Gaussians | None = None,
+    parts: Iterable[Part] = (),
+    loss: Loss | None = None,
+) -> TrainState:
     """The state before the first step.
 
     Args:
@@ -102,6 +131,8 @@ def start(capture: Capture, config: TrainConfig, *, cap: int, init: Gaussians | 
         config: how.
         cap: the most Gaussians there may be.
         init: a scene to start from instead of the capture's points.
+        parts: parts of one's own; see ``make_parts``.
+        loss: a loss of one's own instead of the photometric one.
 
     Raises:
         ConfigError: ``init`` holds no Gaussians.
@@ -123,43 +154,39 @@ def start(capture: Capture, config: TrainConfig, *, cap: int, init: Gaussians | 
     if len(init) > cap:
         chosen = torch.randperm(len(init), generator=generator)[:cap].sort().values
         init = init.select(chosen)
-    return _first(capture, config, trained_form(init, config.colour), cap, generator)
+    population = Population.starting_with(trained_form(init, config.colour), config.frozen)
+    state = _first(capture, config, population, cap, generator)
+    return replace(state, parts=make_parts(capture, config, parts), loss=loss or photometric_loss(config))
+
+
+def restore(saved: dict[str, Any], capture: Capture, config: TrainConfig) -> TrainState:
+    """The state that ``TrainState.state_dict`` was taken of."""
+    population = Population.from_state_dict(saved["population"], config.frozen)
+    state = _first(capture, config, population, saved["cap"], torch.Generator())
+    for name, part in state.parts.items():
+        part.load_state_dict(saved["parts"][name])
+    state.sampler.load_state_dict(saved["sampler"])
+    state.generator.set_state(saved["generator"])
+    state.start_count, state.step, state.seconds = saved["start_count"], saved["step"], saved["seconds"]
+    return state
 
 
 def _first(
-    capture: Capture, config: TrainConfig, init: Gaussians, cap: int, generator: torch.Generator
+    capture: Capture, config: TrainConfig, population: Population, cap: int, generator: torch.Generator
 ) -> TrainState:
-    views, depth = capture.train_views, capture.depth
+    views = capture.train_views
     return TrainState(
-        population=Population.starting_with(init),
-        densifier=make_densifier(config),
-        average=Average(),
-        exposure=Exposure(len(views)) if config.exposure else None,
+        config=config,
+        views=views,
+        population=population,
+        parts=make_parts(capture, config),
+        loss=photometric_loss(config),
+        settings=replace(settings_of(config), colour=config.colour, depth=False),
         sampler=ViewSampler(len(views), generator),
         generator=generator,
-        depth=depth,
+        depth=capture.depth,
         clearance=Clearance.of(capture, config.clearance),
-        start_count=len(init),
+        start_count=len(population),
         cap=cap,
         background=capture.render_background,
-        poses=Poses.of(views, depth) if config.refine_poses else None,
-        colour=config.colour,
-        antialiased=config.antialiased,
     )
-
-
-def restore(saved: dict, capture: Capture, config: TrainConfig) -> TrainState:
-    """The state that ``TrainState.state_dict`` was taken of."""
-    population = Population.from_state_dict(saved["population"])
-    state = _first(capture, config, population.gaussians, saved["cap"], torch.Generator())
-    state = replace(state, population=population, start_count=saved["start_count"])
-    state.densifier.load_state_dict(saved["densifier"])
-    state.average.load_state_dict(saved["average"])
-    if state.exposure:
-        state.exposure.load_state_dict(saved["exposure"])
-    if state.poses:
-        state.poses.load_state_dict(saved["poses"])
-    state.sampler.load_state_dict(saved["sampler"])
-    state.generator.set_state(saved["generator"])
-    state.step, state.seconds = saved["step"], saved["seconds"]
-    return state

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import NoneType
 
 from sfumato.capture.dataset import Capture
@@ -11,6 +11,8 @@ from sfumato.scene.gaussians import Gaussians
 from sfumato.training import loop
 from sfumato.training.config import TrainConfig
 from sfumato.training.loop import Callback
+from sfumato.training.loss import Loss
+from sfumato.training.part import Part
 from sfumato.training.plan import make_plan, with_budget
 from sfumato.training.state import TrainState, start
 from sfumato.training.warm_up import warm_up
@@ -22,6 +24,8 @@ def train(
     *,
     init: Gaussians | None = None,
     callbacks: Sequence[Callback] = (),
+    parts: Iterable[Part] = (),
+    loss: Loss | None = None,
 ) -> TrainState:
     """Train a scene in memory; nothing is written.
 
@@ -30,6 +34,9 @@ def train(
         config: how to train; by default for a few minutes.
         init: a scene to start from instead of the capture's points.
         callbacks: called after each step with the state and its report; they must not change it.
+        parts: of each step, beside those that ``config`` asks for: densifiers, priors, corrections of one's
+            own. One with the name of another takes its place.
+        loss: from a render [h, w, 3] and a ``Target`` to a loss [], instead of the photometric one.
 
     Returns:
         The state after the last step; its ``gaussians`` are the scene.
@@ -44,5 +51,5 @@ def train(
     capture.require_pixels()
     plan = make_plan(capture, config, start_count=len(capture.points if init is None else init))
     warm_up(config, (view.camera for view in capture.views))
-    state = start(capture, config, cap=plan.cap, init=init)
-    return loop.train(capture, config, state, callbacks)
+    state = start(capture, config, cap=plan.cap, init=init, parts=parts, loss=loss)
+    return loop.train(capture, state, callbacks)

@@ -28,8 +28,8 @@ from sfumato.scene.cameras import Camera
 from sfumato.scene.lenses import PINHOLE, Lens
 from sfumato.scene.shutter import Shutter
 from sfumato.training.config import TrainConfig
-from sfumato.training.loop import train_step
 from sfumato.training.state import start
+from sfumato.training.step import train_step
 
 _SIDE_PX = 32
 _GAUSSIANS = 16
@@ -138,7 +138,7 @@ def take_steps(config: TrainConfig, kinds: list[tuple[Lens, bool]]) -> None:
         capture = _capture(camera)
         state = start(capture, tiny, cap=2 * _GAUSSIANS)
         for _ in range(_STEPS):
-            train_step(state, capture.views[0], 0, tiny)
+            train_step(state, [0])
         with torch.no_grad():
             drawn(
                 state.gaussians,

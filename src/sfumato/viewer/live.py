@@ -15,8 +15,8 @@ from sfumato.capture.dataset import Capture
 from sfumato.runs.folder import RunFolder
 from sfumato.scene.gaussians import Gaussians
 from sfumato.training.config import TrainConfig
-from sfumato.training.loop import StepStats
 from sfumato.training.state import TrainState
+from sfumato.training.step import StepStats
 from sfumato.viewer.allowance import Allowance
 from sfumato.viewer.desk import Desk
 from sfumato.viewer.exact import Painter

@@ -2,8 +2,8 @@
 
 from sfumato.training.config import TrainConfig
 from sfumato.training.densify.adc import AdaptiveDensityControl
+from sfumato.training.densify.densifier import Densifier
 from sfumato.training.densify.mcmc import MarkovChain
-from sfumato.training.densify.protocol import Densifier, Moment, Refinement
 
 
 def make_densifier(config: TrainConfig) -> Densifier:
@@ -13,4 +13,4 @@ def make_densifier(config: TrainConfig) -> Densifier:
     return AdaptiveDensityControl(config.adc, config.schedule)
 
 
-__all__ = ["Densifier", "Moment", "Refinement", "make_densifier"]
+__all__ = ["Densifier", "make_densifier"]

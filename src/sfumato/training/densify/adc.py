@@ -2,89 +2,93 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from sfumato.maths.quaternions import rotation_from_quats
-from sfumato.render.output import Render
 from sfumato.scene.gaussians import Gaussians
 from sfumato.training.config import AdcConfig, Schedule
+from sfumato.training.context import StepContext
+from sfumato.training.densify.densifier import Densifier
 from sfumato.training.densify.noise import shake
-from sfumato.training.densify.penalty import opacity_and_scale
-from sfumato.training.densify.protocol import Moment, Refinement
+from sfumato.training.densify.penalty import opacity_and_scale, viewing_distances
+from sfumato.training.part import Gradients, Refinement, Shot
 from sfumato.training.population import Population
 
 # A split leaves two Gaussians this much smaller (Kerbl et al. 2023).
 SPLIT_SHRINK = 1.6
 
 
-@dataclass
-class AdaptiveDensityControl:
-    """Clones and splits Gaussians whose centre is pulled hard in the image; prunes faint and huge ones.
+class AdaptiveDensityControl(Densifier):
+    """Clones and splits Gaussians of large screen-space gradient; prunes faint and huge ones.
 
     Of the candidates over the threshold, the strongest are taken until the number allowed is
     reached (as in Taming 3DGS, Mallick et al. 2024), so the cap is never a surprise.
     """
 
-    config: AdcConfig
-    schedule: Schedule
-
-    def __post_init__(self) -> None:
-        self.absolute_gradient = self.config.absolute_gradient
-        self._pull: Tensor | None = None
+    def __init__(self, config: AdcConfig, schedule: Schedule) -> None:
+        self.config, self.schedule = config, schedule
+        self.screen_gradient = "absolute" if config.absolute_gradient else "signed"
+        self._gradient_sum: Tensor | None = None
         self._views: Tensor | None = None
 
-    def penalty(self, gaussians: Gaussians, distances: Tensor) -> Tensor | None:
+    def penalty(self, gaussians: Gaussians, shot: Shot) -> Tensor | None:
         config = self.config
         return opacity_and_scale(
-            gaussians, distances, opacity_weight=config.opacity_weight, scale_weight=config.scale_weight
+            gaussians,
+            viewing_distances(gaussians, shot),
+            opacity_weight=config.opacity_weight,
+            scale_weight=config.scale_weight,
         )
 
-    def observe(self, render: Render) -> None:
-        pull = render.seen.pull()
-        if pull is None:
+    def observe(self, gradients: Gradients) -> None:
+        found = gradients.screen_gradient
+        if found is None:
             return
-        if self._pull is None:
-            self._pull, self._views = torch.zeros_like(pull), torch.zeros_like(pull)
-        self._pull += pull
-        self._views += render.seen.visible
+        if self._gradient_sum is None or self._views is None:
+            self._gradient_sum, self._views = torch.zeros_like(found), torch.zeros_like(found)
+        self._gradient_sum += found
+        self._views += gradients.visible
 
-    def refine(self, population: Population, now: Moment) -> Refinement | None:
+    def refine(self, population: Population, context: StepContext) -> Refinement | None:
         config, schedule = self.config, self.schedule
-        growing = schedule.refine_from <= now.progress < schedule.refine_until
-        if growing and config.reset_opacity_every and now.step % config.reset_opacity_every == 0:
+        growing = schedule.refine_from <= context.progress < schedule.refine_until
+        if growing and config.reset_opacity_every and context.step % config.reset_opacity_every == 0:
             _cut_opacities(population, 2 * config.prune_opacity)
-        if config.noise:
-            shake(population.gaussians, config.noise * now.means_rate / now.depth**2, now.generator)
-        if now.step % schedule.refine_every:
+        if config.noise and "means" not in population.frozen:
+            strength = config.noise * context.means_rate / context.depth**2
+            shake(population.gaussians, strength, context.generator)
+        if context.step % schedule.refine_every:
             return None
         before = len(population)
         with torch.no_grad():
             gaussians = population.gaussians
-            distances = now.clearance.distances(gaussians.means)
+            distances = context.clearance.distances(gaussians.means)
             sizes = gaussians.scales.amax(dim=1) / distances
             keep = (
                 (gaussians.opacities >= config.prune_opacity)
                 & (sizes <= config.prune_scale)
-                & (distances >= now.clearance.radius)
+                & (distances >= context.clearance.radius)
             )
             grow = torch.zeros_like(keep)
-            if growing and self._pull is not None:
-                score = self._pull / self._views.clamp_min(1)
-                grow = _strongest(score, keep & (score > config.threshold), now.allowed - int(keep.sum()))
+            if growing and self._gradient_sum is not None and self._views is not None:
+                score = self._gradient_sum / self._views.clamp_min(1)
+                grow = _strongest(
+                    score, keep & (score > config.threshold), context.max_gaussians - int(keep.sum())
+                )
             split = grow & (sizes > config.split_scale)
-            _rebuild(population, keep, grow, split, now.generator)
+            _rebuild(population, keep, grow, split, context.generator)
             added = int(grow.sum())
-        self._pull = self._views = None
+        self._gradient_sum = self._views = None
         return Refinement(added, before + added - len(population))
 
-    def state_dict(self) -> dict:
-        return {"pull": self._pull, "views": self._views}
+    def state_dict(self) -> dict[str, Any]:
+        return {"gradient_sum": self._gradient_sum, "views": self._views}
 
-    def load_state_dict(self, saved: dict) -> None:
-        self._pull, self._views = saved["pull"], saved["views"]
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        self._gradient_sum, self._views = saved["gradient_sum"], saved["views"]
 
 
 def _rebuild(

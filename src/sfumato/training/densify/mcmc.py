@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import ceil, comb
 
 import torch
 from torch import Tensor
 
-from sfumato.render.output import Render
 from sfumato.scene.gaussians import Gaussians
 from sfumato.training.config import McmcConfig, Schedule
+from sfumato.training.context import StepContext
+from sfumato.training.densify.densifier import Densifier
 from sfumato.training.densify.noise import shake
-from sfumato.training.densify.penalty import opacity_and_scale
-from sfumato.training.densify.protocol import Moment, Refinement
+from sfumato.training.densify.penalty import opacity_and_scale, viewing_distances
+from sfumato.training.part import Refinement, Shot
 from sfumato.training.population import Population
 
 # Relocated opacities stay off the ends of their range.
@@ -21,47 +21,47 @@ _LEAST_OPACITY, _MOST_OPACITY = 0.005, 1 - 1e-6
 _MOST_COPIES = 51
 
 
-@dataclass
-class MarkovChain:
+class MarkovChain(Densifier):
     """Moves dead Gaussians onto live ones, adds new ones there, and lets faint ones wander.
 
     Source: Kheradmand et al. 2024, "3D Gaussian Splatting as Markov Chain Monte Carlo", eq. 8-10.
     """
 
-    config: McmcConfig
-    schedule: Schedule
-    absolute_gradient = False
+    def __init__(self, config: McmcConfig, schedule: Schedule) -> None:
+        self.config, self.schedule = config, schedule
 
-    def penalty(self, gaussians: Gaussians, distances: Tensor) -> Tensor | None:
+    def penalty(self, gaussians: Gaussians, shot: Shot) -> Tensor | None:
         config = self.config
         return opacity_and_scale(
-            gaussians, distances, opacity_weight=config.opacity_weight, scale_weight=config.scale_weight
+            gaussians,
+            viewing_distances(gaussians, shot),
+            opacity_weight=config.opacity_weight,
+            scale_weight=config.scale_weight,
         )
 
-    def observe(self, render: Render) -> None:
-        return None
-
-    def refine(self, population: Population, now: Moment) -> Refinement | None:
+    def refine(self, population: Population, context: StepContext) -> Refinement | None:
         change = None
-        due = now.step % self.schedule.refine_every == 0
-        if due and self.schedule.refine_from <= now.progress < self.schedule.refine_until:
-            change = self._relocate_and_grow(population, now)
-        shake(population.gaussians, self.config.noise * now.means_rate / now.depth**2, now.generator)
+        is_due = context.step % self.schedule.refine_every == 0
+        if is_due and self.schedule.refine_from <= context.progress < self.schedule.refine_until:
+            change = self._relocate_and_grow(population, context)
+        if "means" not in population.frozen:
+            strength = self.config.noise * context.means_rate / context.depth**2
+            shake(population.gaussians, strength, context.generator)
         return change
 
-    def _relocate_and_grow(self, population: Population, now: Moment) -> Refinement | None:
+    def _relocate_and_grow(self, population: Population, context: StepContext) -> Refinement | None:
         old = population.gaussians.detach()
-        dead = (old.opacities <= self.config.dead_opacity) | now.clearance.holds(old.means)
+        dead = (old.opacities <= self.config.dead_opacity) | context.clearance.holds(old.means)
         live = (~dead).nonzero().squeeze(1)
         if len(live) == 0:
             return None
         n = len(old)
-        more = max(min(now.allowed, ceil(self.config.growth * n)) - n, 0)
+        more = max(min(context.max_gaussians, ceil(self.config.growth * n)) - n, 0)
         places = int(dead.sum()) + more
         if places == 0:
             return None
         chances = old.opacities[live]
-        drawn = live[torch.multinomial(chances, places, replacement=True, generator=now.generator)]
+        drawn = live[torch.multinomial(chances, places, replacement=True, generator=context.generator)]
         source = torch.arange(n + more)
         source[dead.nonzero().squeeze(1)] = drawn[: places - more]
         source[n:] = drawn[places - more :]
@@ -73,12 +73,6 @@ class MarkovChain:
         values.log_scales[touched] = scales[touched].log()
         population.rearrange(source, touched, values)
         return Refinement(more, 0)
-
-    def state_dict(self) -> dict:
-        return {}
-
-    def load_state_dict(self, saved: dict) -> None:
-        return None
 
 
 def share_opacity(opacities: Tensor, scales: Tensor, copies: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from sfumato.scene.gaussians import Gaussians
+from sfumato.training.part import Shot
+
+# The nearest that a Gaussian is taken to be where its size is judged, in units of the scene's depth:
+# a few near ones are not all.
+_MIN_DISTANCE = 0.2
 
 
 def opacity_and_scale(
@@ -30,3 +36,11 @@ def opacity_and_scale(
         return None
     sizes = gaussians.scales.mean(dim=1) / distances
     return opacity_weight * gaussians.opacities.mean() + scale_weight * sizes.mean()
+
+
+@torch.no_grad()
+def viewing_distances(gaussians: Gaussians, shot: Shot) -> Tensor:
+    """[n] distances of the means from the camera, scene units, not below a share of the scene's depth."""
+    means = gaussians.means
+    distances = (means - shot.camera.centre_world.to(means)).norm(dim=1)
+    return distances.clamp_min(_MIN_DISTANCE * shot.context.depth)

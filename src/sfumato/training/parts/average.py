@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from sfumato.scene.gaussians import Gaussians
+from sfumato.training.part import Gradients, Part
+
+if TYPE_CHECKING:
+    from sfumato.training.state import TrainState
 
 # Steps between two scenes that are counted: neighbours hardly differ.
 _EVERY = 10
 
 
-@dataclass
-class Average:
+class Average(Part):
     """Running mean of every parameter over the last steps of a run.
 
     Steps on single photographs leave each scene a little off towards the photographs just seen; their
@@ -25,8 +28,19 @@ class Average:
         count: scenes in it.
     """
 
-    gaussians: Gaussians | None = None
-    count: int = 0
+    name = "average"
+    gaussians: Gaussians | None
+    count: int
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def step(self, state: TrainState, gradients: Gradients) -> None:
+        if gradients.context.is_settling:
+            self.add(state.population.gaussians, state.step)
+        else:
+            # A run that is resumed to go on for longer leaves its end.
+            self.forget()
 
     def forget(self) -> None:
         """Start anew, after the number of Gaussians may have changed."""
@@ -40,16 +54,16 @@ class Average:
         if self.gaussians is None:
             self.gaussians = gaussians.map(lambda t: t.detach().clone())
             return
+        latest = gaussians.tensors()
         with torch.no_grad():
-            for f in fields(gaussians):
-                getattr(self.gaussians, f.name).lerp_(getattr(gaussians, f.name), 1 / self.count)
+            for name, mean in self.gaussians.tensors().items():
+                mean.lerp_(latest[name], 1 / self.count)
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, Any]:
         mean = self.gaussians
-        parts = None if mean is None else {f.name: getattr(mean, f.name) for f in fields(mean)}
-        return {"gaussians": parts, "count": self.count}
+        return {"gaussians": None if mean is None else mean.tensors(), "count": self.count}
 
-    def load_state_dict(self, saved: dict) -> None:
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
         parts = saved["gaussians"]
         self.gaussians = None if parts is None else Gaussians(**{k: t.clone() for k, t in parts.items()})
         self.count = saved["count"]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
-from statistics import median
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,11 +13,16 @@ from torch import Tensor
 from sfumato.capture.dataset import View
 from sfumato.maths.rigid import cross_matrix, rigid_from_twist
 from sfumato.ops import adam_step
-from sfumato.outputs import write_json
 from sfumato.scene.cameras import Camera
+from sfumato.training.config import TrainConfig
+from sfumato.training.part import Gradients, Part, Shot
+from sfumato.training.schedules import rate_of
+
+if TYPE_CHECKING:
+    from sfumato.training.state import TrainState
 
 
-class Poses:
+class Poses(Part):
     """Learned corrections of training cameras: exp(twist) camera_from_world, the twist in the camera's frame.
 
     A motion or a scaling of the whole world and of all cameras with it changes no picture, so nothing
@@ -29,10 +33,13 @@ class Poses:
     Args:
         given: [n, 4, 4] float64 camera_from_world of the training views.
         depth: how far the scene is from the cameras, scene units.
+        config: learning rates, and when the corrections begin.
     """
 
-    def __init__(self, given: Tensor, depth: float):
-        self._depth = depth
+    name = "poses"
+
+    def __init__(self, given: Tensor, depth: float, config: TrainConfig) -> None:
+        self._depth, self.config = depth, config
         # Rotation vectors in radians and velocities in depths.
         self._twists = torch.zeros(len(given), 6, requires_grad=True)
         self._moments = torch.zeros(2, len(given), 6)
@@ -44,9 +51,16 @@ class Poses:
         self._inverse = np.linalg.pinv(normal, rcond=1e-9, hermitian=True)
 
     @classmethod
-    def of(cls, views: Sequence[View], depth: float) -> Poses:
+    def of(cls, views: Sequence[View], depth: float, config: TrainConfig) -> Poses:
         """Corrections of the cameras of training views, all zero."""
-        return cls(torch.stack([view.camera.camera_from_world.double() for view in views]), depth)
+        return cls(torch.stack([view.camera.camera_from_world.double() for view in views]), depth, config)
+
+    def prepare(self, shot: Shot) -> Shot:
+        with torch.set_grad_enabled(self._has_begun(shot.context.progress)):
+            return replace(shot, camera=self.refined(shot.camera, shot.number))
+
+    def parameters(self) -> dict[str, Tensor]:
+        return {"twists": self._twists}
 
     def refined(self, camera: Camera, view: int) -> Camera:
         """The camera of photograph ``view``, corrected; one that moves in its own frame throughout.
@@ -60,29 +74,31 @@ class Poses:
             shutter = replace(shutter, camera_from_world_end=correction @ shutter.camera_from_world_end)
         return replace(camera, camera_from_world=correction @ camera.camera_from_world, shutter=shutter)
 
-    def step(self, view: int, rates: tuple[float, float]) -> None:
-        """One Adam step on the photograph just compared.
-
-        Args:
-            view: its number.
-            rates: of rotations, radians, and of translations, depths.
-        """
-        grad, self._twists.grad = self._twists.grad, None
-        row = slice(view, view + 1)
-        self._visits[view] += 1
-        with torch.no_grad():
+    @torch.no_grad()
+    def step(self, state: TrainState, gradients: Gradients) -> None:
+        progress, rates = gradients.context.progress, self.config.rates
+        if not self._has_begun(progress):
+            return
+        # Of rotations, radians, and of translations, depths.
+        pair = [rate_of(rates, name, progress) for name in ("pose_rotations", "pose_translations")]
+        for view in gradients.views:
+            row = slice(view, view + 1)
+            self._visits[view] += 1
             adam_step(
                 self._twists.data[row],
-                grad[row],
+                gradients.of_parts[self.name]["twists"][row],
                 self._moments[0, row],
                 self._moments[1, row],
                 torch.ones(1, dtype=torch.bool),
-                rate=torch.tensor(rates).repeat_interleave(3),
+                rate=torch.tensor(pair).repeat_interleave(3),
                 # Photographs come round seldom: each has its own count, or its first steps would be
                 # several times too long.
                 step=int(self._visits[view]),
             )
-            self._twists -= self._drift()
+        self._twists -= self._drift()
+
+    def _has_begun(self, progress: float) -> bool:
+        return progress >= self.config.schedule.poses_from
 
     def _drift(self) -> Tensor:
         """[n, 6] the part of the twists that moves or scales the world, by least squares."""
@@ -90,52 +106,12 @@ class Poses:
         motion = self._inverse @ np.einsum("nik,ni->k", self._shared, twists)
         return torch.from_numpy(np.einsum("nik,k->ni", self._shared, motion)).to(self._twists)
 
-    def state_dict(self) -> dict:
+    def state_dict(self) -> dict[str, Any]:
         return {"twists": self._twists.detach(), "moments": self._moments, "visits": self._visits}
 
-    def load_state_dict(self, saved: dict) -> None:
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
         self._twists = saved["twists"].clone().requires_grad_()
         self._moments, self._visits = saved["moments"].clone(), saved["visits"].clone()
-
-
-def write_cameras(
-    path: Path, views: Sequence[View], poses: Poses, *, offset: Sequence[float] = (0.0, 0.0, 0.0)
-) -> None:
-    """Write the given and the refined pose of every training view as JSON.
-
-    Args:
-        path: the file.
-        views: training views, in the order of ``poses``.
-        poses: their corrections.
-        offset: of the world frame from the dataset's, as ``Capture.offset``.
-
-    Raises:
-        SfumatoError: the file cannot be written.
-    """
-    cameras = [_described(view, poses.refined(view.camera, k)) for k, view in enumerate(views)]
-    summary = {
-        f"{name}_{key}": measure([camera[key] for camera in cameras])
-        for key in ("rotation_deg", "shift")
-        for name, measure in (("median", median), ("max", max))
-    }
-    write_json(path, {"version": 1, **summary, "offset": list(offset), "cameras": cameras})
-
-
-def _described(view: View, refined: Camera) -> dict:
-    """Name, poses and the size of the correction: degrees, and scene units between the centres."""
-    before, after = view.camera.camera_from_world, refined.camera_from_world.detach()
-    turn = after[:3, :3] @ before[:3, :3].T
-    # The sine tells small angles, of which the cosine knows nothing.
-    axis = torch.stack([turn[2, 1] - turn[1, 2], turn[0, 2] - turn[2, 0], turn[1, 0] - turn[0, 1]])
-    angle = torch.atan2(axis.norm() / 2, (turn.trace() - 1) / 2)
-    shift = (refined.centre_world.detach() - view.camera.centre_world).norm()
-    return {
-        "name": view.name,
-        "rotation_deg": round(float(angle.rad2deg()), 6),
-        "shift": float(shift),
-        "given": before.tolist(),
-        "refined": after.tolist(),
-    }
 
 
 def _shared_motions(given: Tensor, depth: float) -> np.ndarray:

@@ -1,0 +1,32 @@
+"""What densification strategies have in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sfumato.training.context import StepContext
+from sfumato.training.part import Gradients, Part, Refinement
+from sfumato.training.population import Population
+
+if TYPE_CHECKING:
+    from sfumato.training.state import TrainState
+
+
+class Densifier(Part):
+    """Decides where Gaussians are added and which are removed; a strategy overrides the two methods."""
+
+    name = "densifier"
+
+    def step(self, state: TrainState, gradients: Gradients) -> Refinement | None:
+        if gradients.context.is_densifying:
+            self.observe(gradients)
+        if gradients.context.is_settling:
+            return None
+        return self.refine(state.population, gradients.context)
+
+    def observe(self, gradients: Gradients) -> None:
+        """Take note of a step's gradients, while the number of Gaussians may grow."""
+
+    def refine(self, population: Population, context: StepContext) -> Refinement | None:
+        """Change the population after a step; None where nothing was due."""
+        return None

@@ -1,0 +1,25 @@
+"""What a render is judged by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from sfumato import ops
+from sfumato.training.config import TrainConfig
+from sfumato.training.target import Target
+
+# From a render [h, w, 3] and what it is compared with to a loss [].
+Loss = Callable[[Tensor, Target], Tensor]
+
+
+def photometric_loss(config: TrainConfig) -> Loss:
+    """The loss that a configuration names: ``ops.photometric_loss`` with its weights."""
+
+    def loss(image: Tensor, target: Target) -> Tensor:
+        return ops.photometric_loss(
+            image, target.image, target.weight, ssim_weight=config.ssim_weight, pixel_loss=config.pixel_loss
+        )
+
+    return loss

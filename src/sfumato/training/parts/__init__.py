@@ -1,0 +1,38 @@
+"""What a training step consists of, beside rendering and comparing: one class each, made and named here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sfumato.capture.dataset import Capture
+from sfumato.training.config import TrainConfig
+from sfumato.training.densify import make_densifier
+from sfumato.training.part import Part
+from sfumato.training.parts.average import Average
+from sfumato.training.parts.background import RandomBackground
+from sfumato.training.parts.exposure import Exposure
+from sfumato.training.parts.poses import Poses
+
+
+def make_parts(capture: Capture, config: TrainConfig, extra: Iterable[Part] = ()) -> dict[str, Part]:
+    """The parts that a configuration asks for, by name, in the order in which they take part.
+
+    Args:
+        capture: what is trained on.
+        config: how.
+        extra: parts of one's own. One with the name of another takes its place; the others come before
+            the densifier, which may change the number of Gaussians.
+    """
+    views = capture.train_views
+    own = {part.name: part for part in extra}
+    parts: list[Part] = []
+    if config.random_background:
+        parts.append(RandomBackground())
+    if config.exposure:
+        parts.append(Exposure(len(views), config.rates))
+    if config.refine_poses:
+        parts.append(Poses.of(views, capture.depth, config))
+    last = [make_densifier(config), Average()]
+    named = {part.name for part in (*parts, *last)}
+    parts += [part for name, part in own.items() if name not in named]
+    return {part.name: own.get(part.name, part) for part in (*parts, *last)}

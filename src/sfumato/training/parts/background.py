@@ -1,0 +1,21 @@
+"""A new background colour for each photograph of each step."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from sfumato.training.part import Part, Shot
+
+
+class RandomBackground(Part):
+    """Renders and transparent photographs get the same random colour behind them.
+
+    Areas that the scene does not cover are then penalised, and get filled.
+    """
+
+    name = "background"
+
+    def prepare(self, shot: Shot) -> Shot:
+        return replace(shot, background=tuple(torch.rand(3, generator=shot.context.generator).tolist()))

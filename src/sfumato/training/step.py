@@ -1,0 +1,151 @@
+"""One training step, in two halves. This is the page to read first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+
+import torch
+from torch import Tensor
+
+from sfumato.render.draw import draw
+from sfumato.render.output import Render
+from sfumato.training.context import StepContext
+from sfumato.training.part import Gradients, Refinement, Shot
+from sfumato.training.state import TrainState
+from sfumato.training.target import make_target
+
+# No photograph is reduced to fewer pixels along a side.
+_MIN_SIDE_PX = 8
+
+
+@dataclass(frozen=True)
+class StepStats:
+    """What a step reports.
+
+    Attributes:
+        loss_tensor: [] mean loss of the views.
+        gaussians: how many there are after the step.
+        visible_tensor: [] how many may have touched an image.
+        refinement: how their number changed; None if it did not.
+    """
+
+    loss_tensor: Tensor
+    gaussians: int
+    visible_tensor: Tensor
+    refinement: Refinement | None
+
+    @property
+    def loss(self) -> float:
+        """Mean loss of the views; reading it waits for the device."""
+        return float(self.loss_tensor)
+
+    @property
+    def visible(self) -> int:
+        """Gaussians that may have touched an image; reading it waits for the device."""
+        return int(self.visible_tensor)
+
+
+def train_step(state: TrainState, views: Sequence[int]) -> StepStats:
+    """Take one step on one or several photographs: render, compare, descend, refine.
+
+    Args:
+        state: changed in place.
+        views: numbers of the training views to look at.
+    """
+    return apply(state, gradients(state, views))
+
+
+def gradients(state: TrainState, views: Sequence[int]) -> Gradients:
+    """The first half: what photographs tell about every parameter.
+
+    Other processes may do it with other views of the same step; ``Gradients.joined`` makes one of both.
+
+    Args:
+        state: of the run; only its random numbers advance.
+        views: numbers of the training views to look at, one or more.
+    """
+    context = state.context()
+    return reduce(Gradients.joined, (_gradients_of_view(state, number, context) for number in views))
+
+
+def apply(state: TrainState, found: Gradients) -> StepStats:
+    """The second half: change the parameters, then the number of Gaussians.
+
+    Args:
+        state: changed in place.
+        found: of this step.
+    """
+    state.step = found.context.step
+    state.population.descend(found, state.config)
+    refinement = None
+    for part in state.parts.values():
+        refinement = part.step(state, found) or refinement
+    return StepStats(found.loss, len(state.population), torch.count_nonzero(found.visible), refinement)
+
+
+def _gradients_of_view(state: TrainState, number: int, context: StepContext) -> Gradients:
+    parts, gaussians = state.parts.values(), state.population.gaussians
+    shot = _shot(state, number, context)
+    for part in parts:
+        shot = part.prepare(shot)
+    target = make_target(shot.view.load(), shot.camera.size_px, shot.background)
+    render = _render(state, shot)
+    image = render.image
+    for part in parts:
+        image = part.apply(image, shot)
+    loss = penalised = state.loss(image, target)
+    for part in parts:
+        penalty = part.penalty(gaussians, shot)
+        penalised = penalised if penalty is None else penalised + penalty
+    penalised.backward()
+    return _collected(state, shot, loss, render)
+
+
+def _shot(state: TrainState, number: int, context: StepContext) -> Shot:
+    """A photograph at the size of the step, before any part changes how it is looked at."""
+    view = state.views[number]
+    size_px = tuple(max(side // context.downscale, _MIN_SIDE_PX) for side in view.camera.size_px)
+    return Shot(number, view, view.camera.resized(*size_px), state.background, context)
+
+
+def _render(state: TrainState, shot: Shot) -> Render:
+    settings = replace(
+        state.settings,
+        background=shot.background,
+        sh_degree=shot.context.sh_degree,
+        absolute_gradient=_screen_gradient(state, shot.context) == "absolute",
+    )
+    render = draw(state.population.gaussians, shot.camera, settings)
+    if _screen_gradient(state, shot.context):
+        render.seen.watch()
+    return render
+
+
+def _screen_gradient(state: TrainState, context: StepContext) -> str | None:
+    """Which gradient with respect to the position in the image is collected in this step."""
+    wanted = {part.screen_gradient for part in state.parts.values()} if context.is_densifying else set()
+    return "absolute" if "absolute" in wanted else "signed" if "signed" in wanted else None
+
+
+def _collected(state: TrainState, shot: Shot, loss: Tensor, render: Render) -> Gradients:
+    """The gradients that a backward pass left at the leaves, which are cleared."""
+    of_parts = {name: _taken(part.parameters()) for name, part in state.parts.items()}
+    return Gradients(
+        context=shot.context,
+        views=(shot.number,),
+        loss=loss.detach(),
+        of_gaussians=_taken(state.population.trained),
+        of_parts={name: found for name, found in of_parts.items() if found},
+        visible=render.seen.visible.int(),
+        screen_gradient=render.seen.pull() if _screen_gradient(state, shot.context) else None,
+    )
+
+
+def _taken(leaves: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The gradient of each leaf that has one; the leaves have none afterwards."""
+    found = {name: leaf.grad for name, leaf in leaves.items() if leaf.grad is not None}
+    for leaf in leaves.values():
+        leaf.grad = None
+    return found

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sfumato.scene.scene import Metadata, Scene
     from sfumato.scene.shutter import Shutter
     from sfumato.training.config import AdcConfig, McmcConfig, Rates, Schedule, TrainConfig
-    from sfumato.training.densify import Densifier
+    from sfumato.training.densify.densifier import Densifier
     from sfumato.training.part import Gradients, Part, Refinement, Shot
     from sfumato.training.start import gaussians_from_points
     from sfumato.training.state import TrainState
@@ -43,7 +43,7 @@ _HOMES = {
     "Capture": "capture.dataset",
     "CaptureError": "errors",
     "ConfigError": "errors",
-    "Densifier": "training.densify",
+    "Densifier": "training.densify.densifier",
     "FormatError": "errors",
     "Gaussians": "scene.gaussians",
     "Gradients": "training.part",

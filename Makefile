@@ -23,11 +23,13 @@ test: $(VENV)/.test
 	@node tools/viewer/get_browser.mjs $(VENV)/browser || echo "no browser: the tests of the page are skipped"
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
 	$(VENV)/bin/python -m pytest -rs
 
 lint: $(VENV)/.test
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
 
 format: $(VENV)/.test
 	$(VENV)/bin/ruff format .

@@ -45,7 +45,7 @@ def test_the_citation_and_the_changelog_name_the_version():
     assert re.search(r"^## (\S+),", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.M)[1] == version
 
 
-@pytest.mark.parametrize("tool", ["ruff"])
+@pytest.mark.parametrize("tool", ["ruff", "mypy"])
 def test_hooks_before_a_commit_run_what_make_lint_runs(tool):
     hooks = set(re.findall(r"entry: (\S+)", (ROOT / ".pre-commit-config.yaml").read_text("utf-8")))
     assert tool in hooks and f"$(VENV)/bin/{tool}" in (ROOT / "Makefile").read_text("utf-8")

@@ -9,9 +9,10 @@ import torch
 
 from sfumato import RasterSettings, rasterize
 from sfumato.edit import recolour
+from sfumato.errors import FormatError, ShapeError
 from sfumato.scene import changes
 from sfumato.scene.files import load, save
-from sfumato.scene.scene import Metadata, metadata_of, with_metadata
+from sfumato.scene.scene import Metadata, Scene, metadata_of, with_metadata
 from support.ply_files import columns_of, random_scene, write
 from support.scene_files import blob, camera
 
@@ -171,3 +172,50 @@ def test_scenes_that_disagree_are_named(caplog):
     assert "up" not in caplog.text.replace("sfumato", "")
     caplog.clear()
     assert metadata_of(changes.merged(blob(3, 0), blob(2, 0))) == Metadata() and not caplog.records
+
+
+def moving(n=5):
+    """A scene of one moment, whose Gaussians can be told from each other at the next."""
+    return Scene(**blob(n, 1).tensors(), metadata=Metadata(time=0.1), identities=10 * torch.arange(n) + 2**30)
+
+
+def test_identities_stay_with_their_gaussians():
+    scene = moving()
+    assert scene.select(torch.tensor([3, 1])).identities.tolist() == [2**30 + 30, 2**30 + 10]
+    assert scene.select(scene.identities > 2**30 + 20).identities.tolist() == [2**30 + 30, 2**30 + 40]
+    for other in (scene.detach(), scene.to(torch.float64), with_metadata(scene, Metadata())):
+        assert torch.equal(other.identities, scene.identities)
+    turned = changes.transformed(scene, changes.rotation((0, 90, 0)))
+    assert torch.equal(turned.identities, scene.identities) and turned.metadata.time == 0.1
+    assert changes.merged(scene, scene).identities is None
+    assert changes.merged(scene, scene).metadata.time == 0.1
+
+
+@pytest.mark.parametrize("bad", [torch.arange(4), torch.arange(5.0), torch.zeros(5, 1, dtype=torch.int64)])
+def test_identities_are_a_whole_number_for_each_gaussian(bad):
+    with pytest.raises(ShapeError, match="identities"):
+        Scene(**blob(5, 1).tensors(), identities=bad)
+
+
+def test_a_ply_keeps_identities_and_time_to_the_bit(tmp_path):
+    save(moving(), tmp_path / "a.ply")
+    back = load(tmp_path / "a.ply")
+    assert torch.equal(back.identities, moving().identities) and back.metadata.time == 0.1
+    assert all(torch.equal(back.tensors()[name], tensor) for name, tensor in moving().tensors().items())
+    save(blob(5, 1), tmp_path / "still.ply")
+    assert load(tmp_path / "still.ply").identities is None
+    assert b"identity" not in (tmp_path / "still.ply").read_bytes()
+
+
+@pytest.mark.parametrize("identity", [-1, 2**31])
+def test_identities_that_do_not_fit_are_no_others(tmp_path, identity):
+    scene = Scene(**blob(2, 0).tensors(), identities=torch.tensor([0, identity]))
+    with pytest.raises(FormatError, match="identities are 0 to"):
+        save(scene, tmp_path / "a.ply")
+
+
+@pytest.mark.parametrize(("suffix", "says"), [("spz", 2), ("compressed.ply", 1), ("splat", 2)])
+def test_formats_without_a_place_for_motion_say_so(tmp_path, suffix, says, caplog):
+    save(moving(), tmp_path / f"a.{suffix}")
+    lost = [text for text in caplog.messages if "identities" in text or "moment" in text]
+    assert len(lost) == says

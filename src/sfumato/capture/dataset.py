@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -45,6 +45,7 @@ class View:
         camera_group: equal for pictures of one physical camera.
         original_size_px: (width, height) before it was downscaled; None: as the camera's.
         files: that its pixels are made of: the picture, and its mask if there is one.
+        time: when it was taken, in the dataset's own count; None where the dataset does not say.
     """
 
     name: str
@@ -54,6 +55,7 @@ class View:
     _cache: ByteCache[Pixels] = field(repr=False, compare=False)
     original_size_px: tuple[int, int] | None = None
     files: tuple[Path, ...] = field(default=(), repr=False, compare=False)
+    time: float | None = None
 
     def load(self) -> Pixels:
         """The picture, from the capture's cache or decoded now. Arrays are shared: do not write to them.
@@ -116,6 +118,21 @@ class Capture:
         """How far the scene is from the training cameras, by their median, scene units."""
         poses = np.stack([view.camera.camera_from_world.numpy() for view in self.train_views])
         return median_depth(poses, self.points.xyz)
+
+    @property
+    def sequence(self) -> tuple[Capture, ...]:
+        """One capture for each moment at which views were taken, in order; itself alone where none says.
+
+        All have the same points, and share decoded pictures.
+        """
+        times = sorted({view.time for view in self.views if view.time is not None})
+        if not times:
+            return (self,)
+        moments = [tuple(view for view in self.views if view.time == time) for time in times]
+        return tuple(
+            replace(self, views=views, test_names=self.test_names & {view.name for view in views})
+            for views in moments
+        )
 
     def require_pixels(self) -> None:
         """Refuse to train on nothing.
@@ -186,7 +203,8 @@ def load_capture(
             source.frames, downscale=downscale, alpha_is_mask=not transparent, undistort=undistort
         )
         return tuple(
-            View(p.name, p.camera, p.camera_group, p.make, cache, p.original_size_px, p.files) for p in plans
+            View(p.name, p.camera, p.camera_group, p.make, cache, p.original_size_px, p.files, p.time)
+            for p in plans
         ), cache
 
     views, cache = planned(undistort)

@@ -20,7 +20,7 @@ from sfumato.scene.cameras import Camera
 
 @dataclass(frozen=True)
 class PlannedView:
-    """A view without its cache: name, camera, group, how to make its pixels, and of what and which files."""
+    """What a ``View`` is made of, but for its cache; ``make`` decodes the picture."""
 
     name: str
     camera: Camera
@@ -28,6 +28,7 @@ class PlannedView:
     make: Callable[[], Pixels]
     original_size_px: tuple[int, int]
     files: tuple[Path, ...]
+    time: float | None
 
 
 def has_alpha(frame: Frame) -> bool:
@@ -78,7 +79,8 @@ def plan_views(
             plan = replace(plan, distorted=camera)
         group = groups.setdefault((frame.intrinsics.camera_id, source), len(groups))
         files = tuple(path for path in (plan.path, plan.mask_path) if path is not None)
-        planned.append(PlannedView(frame.name, camera, group, partial(make_pixels, plan), size_px, files))
+        make = partial(make_pixels, plan)
+        planned.append(PlannedView(frame.name, camera, group, make, size_px, files, frame.time))
     return planned
 
 

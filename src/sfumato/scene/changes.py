@@ -147,7 +147,8 @@ def with_degree(gaussians: Gaussians, degree: int) -> Gaussians:
 def merged(*scenes: Gaussians) -> Scene:
     """Several scenes as one, in the order given, with the highest of their SH degrees.
 
-    Where what is known of them disagrees, a warning says so, and what the first says holds.
+    Where what is known of them disagrees, a warning says so, and what the first says holds. Several scenes
+    may give one identity to two Gaussians, so that the result has none.
 
     Args:
         scenes: one or more.
@@ -180,9 +181,13 @@ def _agreed(scenes: Sequence[Gaussians]) -> Metadata:
         odds.append("they differ in which way is up")
     if any(abs(unit - units[0]) > _SAME * units[0] for unit in units):
         odds.append("they differ in the length of their unit")
+    times = {one.time for one in known if one.time is not None}
+    if len(times) > 1:
+        odds.append("they show different moments")
     if odds:
         _log.warning("scenes that are joined disagree: %s; what the first says is kept", ", ".join(odds))
-    return Metadata(known[0].antialiased, ups[0] if ups else None, units[0] if units else None)
+    time = next((one.time for one in known if one.time is not None), None)
+    return Metadata(known[0].antialiased, ups[0] if ups else None, units[0] if units else None, time)
 
 
 def _similarity(new_from_old: Tensor) -> tuple[float, Tensor, Tensor]:

@@ -47,6 +47,7 @@ class Frame:
         mask_path: of its mask, if it has one; of readers: if the dataset names it.
         camera_from_world: [4, 4] float64, rigid, OpenCV axes.
         intrinsics: of the distorted picture.
+        time: when it was taken, in the dataset's own count; None where the dataset does not say.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Frame:
     mask_path: Path | None
     camera_from_world: np.ndarray
     intrinsics: Intrinsics
+    time: float | None = None
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ from sfumato.errors import CaptureError
 
 _log = logging.getLogger("sfumato")
 
+# Seconds, or any other count; larger numbers are none, and neither are infinity and NaN.
+_MOST_TIME = 1e12
 _DEPTH_KEYS = ("depth_file_path", "depth_path")
 
 
@@ -125,7 +127,13 @@ def _frame(document: _Document, index: int, values: dict) -> Frame | None:
     where = f"{where} ({file_path})"
     pose = from_opengl(_matrix(values.get("transform_matrix"), where), where)
     intrinsics = intrinsics_of(document.values, values, lambda: read_header(path).size_px, where)
-    return Frame(name, path, _mask(document, values, where), pose, intrinsics)
+    return Frame(name, path, _mask(document, values, where), pose, intrinsics, _time(values))
+
+
+def _time(values: dict) -> float | None:
+    """When a frame was taken; some programs write other things under this name, which are passed over."""
+    time = values.get("time")
+    return float(time) if type(time) in (int, float) and abs(time) < _MOST_TIME else None
 
 
 def _mask(document: _Document, values: dict, where: str) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from sfumato.checks import check_type, file_path
@@ -10,7 +11,7 @@ from sfumato.outputs import replacing
 from sfumato.scene.files import compressed_ply, gltf, ksplat, ply, sog, splat, spz, usd, values
 from sfumato.scene.files.codec import Codec
 from sfumato.scene.gaussians import Gaussians
-from sfumato.scene.scene import Scene
+from sfumato.scene.scene import Scene, identities_of, metadata_of
 
 # The first that recognises a file reads it, and the first with its suffix writes it: those with a
 # signature come before those without, and longer suffixes before the shorter ones they end in.
@@ -25,6 +26,8 @@ CODECS: tuple[Codec, ...] = (
     splat.CODEC,
 )
 HEAD_BYTES = 64 * 1024
+
+_log = logging.getLogger(__name__)
 
 
 def load(path: str | Path, *, repair: bool = False) -> Scene:
@@ -92,8 +95,17 @@ def save(gaussians: Gaussians, path: str | Path, **options: object) -> None:
     if unknown:
         known = ", ".join(codec.options) or "none"
         raise ConfigError(f"{codec.name} files have no option {', '.join(unknown)}; there are: {known}")
+    if codec is not ply.CODEC:
+        _warn_of_motion(gaussians, codec.name)
     with replacing(path) as temporary:
         codec.save(gaussians, temporary, **options)
+
+
+def _warn_of_motion(gaussians: Gaussians, format_name: str) -> None:
+    if identities_of(gaussians) is not None:
+        _log.warning("%s files have no place for the identities of this scene's Gaussians", format_name)
+    if metadata_of(gaussians).time is not None and format_name != compressed_ply.CODEC.name:
+        _log.warning("%s files do not say which moment a scene shows, as this one does", format_name)
 
 
 def codec_of_name(path: Path) -> Codec:

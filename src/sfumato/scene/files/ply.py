@@ -2,8 +2,8 @@
 
 One element ``vertex`` with ``x y z nx ny nz``, ``f_dc_0..2``, ``f_rest_*`` (all coefficients of red,
 then of green, then of blue), ``opacity`` (logit), ``scale_0..2`` (ln), ``rot_0..3`` (w, x, y, z), all
-float32 little endian. Read in any order, byte order, number type, or as text; other properties and
-elements are skipped.
+float32 little endian; and, of scenes that have them, ``identity``, int32. Read in any order, byte order,
+number type, or as text; other properties and elements are skipped.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from __future__ import annotations
 import logging
 import math
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from sfumato.errors import FormatError
 from sfumato.scene.files import values
@@ -22,7 +24,7 @@ from sfumato.scene.files.ply_checksum import checksum_comment, has_changed
 from sfumato.scene.files.ply_comments import comments_of, read_comments
 from sfumato.scene.files.ply_table import BLOCK_BYTES, Element, check_length, read_columns, read_header
 from sfumato.scene.gaussians import Gaussians
-from sfumato.scene.scene import Scene, metadata_of
+from sfumato.scene.scene import Scene, identities_of, metadata_of
 
 REST_COUNTS = {0: 1, 9: 4, 24: 9, 45: 16, 72: 25}
 # Discs (2D Gaussians) come without a third scale: they become this much thinner than they are wide.
@@ -35,6 +37,8 @@ SCALE = ["scale_0", "scale_1", "scale_2"]
 ROTATION = ["rot_0", "rot_1", "rot_2", "rot_3"]
 # Mip-Splatting keeps it apart from the scales.
 FILTER = "filter_3D"
+# Ours, after all others: which Gaussian it is, through time.
+IDENTITY = "identity"
 
 _log = logging.getLogger(__name__)
 
@@ -86,7 +90,10 @@ def load(path: Path) -> Scene:
         if name in vertex.names
     }
     filters = np.empty(vertex.count, np.float32) if FILTER in vertex.names else None
-    read_columns(header, vertex, targets if filters is None else targets | {FILTER: filters})
+    identities = np.empty(vertex.count, np.int64) if IDENTITY in vertex.names else None
+    beside = {FILTER: filters, IDENTITY: identities}
+    targets |= {name: array for name, array in beside.items() if array is not None}
+    read_columns(header, vertex, targets)
     if "scale_2" not in vertex.names:
         scales = columns["log_scales"]
         scales[:, 2] = scales[:, :2].min(axis=1) + DISC_LOG_THINNESS
@@ -97,6 +104,8 @@ def load(path: Path) -> Scene:
     columns["sh"] = columns["sh"].reshape(vertex.count, num_coefficients, 3)
     # Scenes of Mip-Splatting are made for its 2D filter, too.
     scene = values.scene_of(columns, read_comments(header.comments, antialiased=filters is not None))
+    if identities is not None:
+        scene = replace(scene, identities=torch.from_numpy(identities))
     if has_changed(header):
         _log.warning("%s is not as it was written: it is damaged, or another program changed it", path)
     return scene
@@ -121,9 +130,11 @@ def save(gaussians: Gaussians, path: Path) -> None:
     rest = [3 * k + channel for channel in range(3) for k in range(1, num_coefficients)]
     names = [*POSITION, *NORMAL, *BASE_COLOUR, *(f"f_rest_{i}" for i in range(len(rest)))]
     names += ["opacity", *SCALE, *ROTATION]
+    identities = _identities_to_write(gaussians)
     header = ["ply", "format binary_little_endian 1.0", checksum_comment(0)]
     header += [*comments_of(metadata_of(gaussians)), f"element vertex {len(gaussians)}"]
-    header += [*(f"property float {name}" for name in names), "end_header"]
+    header += [f"property float {name}" for name in names]
+    header += [*(f"property int {IDENTITY}" for _ in identities[:1]), "end_header"]
     block = max(1, BLOCK_BYTES // (4 * len(names)))
     checksum = 0
     with path.open("wb") as handle:
@@ -133,6 +144,7 @@ def save(gaussians: Gaussians, path: Path) -> None:
             part = {field: array[start : start + block] for field, array in arrays.items()}
             parts = [part["means"], np.zeros_like(part["means"]), part["sh"][:, :3], part["sh"][:, rest]]
             parts += [part["logit_opacities"], part["log_scales"], part["quats"]]
+            parts += [column[start : start + block, None] for column in identities]
             rows = np.concatenate(parts, axis=1).astype("<f4", copy=False).tobytes()
             checksum = zlib.crc32(rows, checksum)
             handle.write(rows)
@@ -142,6 +154,21 @@ def save(gaussians: Gaussians, path: Path) -> None:
 
 
 CODEC = Codec("ply", (".ply",), recognises, load, save)
+
+
+def _identities_to_write(gaussians: Gaussians) -> list[np.ndarray]:
+    """The column of identities, [n] little-endian int32 in the guise of float32; none where there are none.
+
+    Raises:
+        FormatError: one does not fit.
+    """
+    identities = identities_of(gaussians)
+    if identities is None:
+        return []
+    column = identities.cpu().numpy()
+    if len(column) and (column.min() < 0 or column.max() > np.iinfo(np.int32).max):
+        raise FormatError(f"the scene cannot be saved: identities are 0 to 2^31 - 1, one is {column.max()}")
+    return [column.astype("<i4").view("<f4")]
 
 
 def _names_of_columns(num_coefficients: int, in_file: int) -> dict[str, list[str]]:

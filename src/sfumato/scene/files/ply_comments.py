@@ -17,6 +17,7 @@ _AXES = {"x": (1.0, 0.0, 0.0), "-y": (0.0, -1.0, 0.0), "+y": (0.0, 1.0, 0.0), "z
 _MODE = re.compile(r"splatrendermode:\s*(\w+)", re.IGNORECASE)
 _ANTIALIASED = re.compile(r"antialiased\s*:?\s*([01])", re.IGNORECASE)
 _UP = re.compile(r"vertical axis:\s*(\S+(?:\s+\S+)*)", re.IGNORECASE)
+_TIME = re.compile(r"time:\s*(\S+)", re.IGNORECASE)
 _UNIT = re.compile(r"metres per unit:\s*(\S+)", re.IGNORECASE)
 
 
@@ -27,7 +28,7 @@ def read_comments(comments: Sequence[str], *, antialiased: bool = False) -> Meta
         comments: their texts.
         antialiased: what holds where none of them says.
     """
-    up = unit = None
+    up = unit = time = None
     for text in comments:
         if found := _MODE.fullmatch(text):
             antialiased = found[1].lower() == "mip"
@@ -38,7 +39,9 @@ def read_comments(comments: Sequence[str], *, antialiased: bool = False) -> Meta
         elif found := _UNIT.fullmatch(text):
             (unit,) = _numbers([found[1]]) or (None,)
             unit = unit if unit and unit > 0 else None
-    return Metadata(antialiased, up, unit)
+        elif found := _TIME.fullmatch(text):
+            (time,) = _numbers([found[1]]) or (None,)
+    return Metadata(antialiased, up, unit, time)
 
 
 def comments_of(metadata: Metadata) -> list[str]:
@@ -48,6 +51,8 @@ def comments_of(metadata: Metadata) -> list[str]:
         lines.append("comment Vertical axis: " + " ".join(f"{value:.9g}" for value in metadata.up))
     if metadata.metres_per_unit is not None:
         lines.append(f"comment Metres per unit: {metadata.metres_per_unit:.9g}")
+    if metadata.time is not None:
+        lines.append(f"comment Time: {metadata.time:.17g}")
     return lines
 
 

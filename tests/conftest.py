@@ -1,8 +1,20 @@
-"""What tests of several parts need: a tiny dataset, and a user who works on it."""
+"""What tests of several parts need: the kernels, a tiny dataset, and a user who works on it."""
 
 import pytest
 
 from support.capture_folders import colmap_folder
+
+# Folders of tests that need not wait for a compiler.
+DRAW_NOTHING = {"capture", "footage", "maths", "sfm", "tests"}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kernels(request):
+    """The kernels that tests run are compiled before the first of them, which takes minutes once."""
+    if not all(item.path.parent.name in DRAW_NOTHING for item in request.session.items):
+        from support.kernels import prepare
+
+        prepare()
 
 
 @pytest.fixture

@@ -102,8 +102,6 @@ MODULES_WITHOUT = {
     "reference": {},
     "cpu": {"unscented": "nothing is blended by it, and most of its time is the lens's: plain torch serves"},
 }
-# Looked up by the name of their parameter.
-READ_BY_NAME = {"Rates"}
 VAGUE_NAMES = {"utils", "util", "helpers", "misc", "common"}
 HELPERS_OF_OPS = {
     "ops": {"backend", "constants"},
@@ -250,15 +248,6 @@ def test_an_operation_has_one_name_everywhere(backend):
     here = operations(PACKAGE / "ops") - set(MODULES_WITHOUT[backend])
     assert operations(PACKAGE / "ops" / backend) == here
     assert here <= {path.stem.removeprefix("test_") for path in (ROOT / "tests/ops").glob("*.py")}
-
-
-@pytest.mark.parametrize("settings", ["training/config.py", "render/settings.py"])
-def test_every_option_is_read(settings):
-    read = {node.attr for path in MODULES for node in ast.walk(tree(path)) if isinstance(node, ast.Attribute)}
-    for node in tree(PACKAGE / settings).body:
-        if isinstance(node, ast.ClassDef) and node.name not in READ_BY_NAME:
-            options = [field.target.id for field in node.body if isinstance(field, ast.AnnAssign)]
-            assert not set(options) - read, node.name
 
 
 def test_file_names_say_what_is_in_them():

@@ -8,8 +8,6 @@ from repository import ROOT, name, text_files
 from sfumato import ops
 
 PAGES = [path for path in text_files() if path.suffix == ".md"]
-# Added with a release: pictures of results are not made by a test.
-MADE_LATER = {"docs/still_life.png"}
 
 
 def code_blocks(path):
@@ -32,7 +30,7 @@ def test_links_lead_somewhere(path):
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", path.read_text("utf-8")):
         if not re.match(r"[a-z]+:", target):
             place = (path.parent / target).resolve()
-            assert place.exists() or name(place) in MADE_LATER, f"{name(path)} links to {target}"
+            assert place.exists(), f"{name(path)} links to {target}"
 
 
 @pytest.mark.parametrize("path", PAGES, ids=name)

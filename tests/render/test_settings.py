@@ -1,0 +1,60 @@
+"""Every setting of a renderer changes what is rendered: none is read by nobody."""
+
+from dataclasses import fields, replace
+
+import pytest
+import torch
+
+from sfumato import rasterize, raytrace
+from sfumato.render.settings import RasterSettings, TraceSettings
+from support.small_scenes import camera_at, small_scene
+
+RENDERERS = {RasterSettings: rasterize, TraceSettings: raytrace}
+# Limits that run through the scene, which lies about 4 from the camera.
+CHANGED = {
+    "background": (0.2, 0.9, 0.4),
+    "sh_degree": 0,
+    "colour": "sh-sigmoid",
+    "antialiased": True,
+    "blur_px2": 2.0,
+    "near": 4.0,
+    "far": 4.0,
+    "depth": False,
+    "absolute_gradient": True,
+}
+
+
+def seen_with(settings):
+    """Outputs of a render by name, and the gradient of its Gaussians' places as densification is told it."""
+    scene = small_scene(20)
+    for tensor in scene.tensors().values():
+        tensor.requires_grad_()
+    render = RENDERERS[type(settings)](scene, camera_at(0.3), settings)
+    render.seen.watch()
+    render.image.square().sum().backward()
+    outputs = {
+        "image": render.image,
+        "alpha": render.alpha,
+        "depth": render.depth,
+        "pull": render.seen.pull(),
+    }
+    return {name: None if tensor is None else tensor.detach() for name, tensor in outputs.items()}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [(kind, field.name) for kind in RENDERERS for field in fields(kind)],
+    ids=lambda value: getattr(value, "__name__", value),
+)
+def test_every_setting_changes_a_render(kind, name):
+    plain, changed = (seen_with(settings) for settings in (kind(), replace(kind(), **{name: CHANGED[name]})))
+    differing = {
+        one
+        for one, tensor in plain.items()
+        if (tensor is None) != (changed[one] is None)
+        or (tensor is not None and not torch.equal(tensor, changed[one]))
+    }
+    assert differing
+    # What is only gathered or only shown changes nothing else.
+    only = {"absolute_gradient": {"pull"}, "depth": {"depth"}}
+    assert differing == only.get(name, differing)

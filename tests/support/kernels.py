@@ -1,0 +1,113 @@
+"""Every kernel that tests run; the fixture ``kernels`` compiles them before the first test."""
+
+import hashlib
+import itertools
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from repository import ROOT
+from sfumato import machine, ops
+from sfumato.ops.cpu.jit import target
+from sfumato.ops.cpu.kernel_cache import cache_folder, environment
+from sfumato.ops.mesh_hits import mesh_hits
+from sfumato.ops.trace_rays import Hierarchy
+from sfumato.scene.lenses import PINHOLE, Lens
+from sfumato.training.config import AdcConfig, TrainConfig
+from sfumato.training.warm_up import take_steps
+from support.op_scenes import HEIGHT, WIDTH, ellipses, gradients
+from support.ray_scenes import LIMITS, PARTS, inputs_of
+from support.trace_scenes import pinhole, scene
+
+
+def prepare() -> None:
+    """Compile what is not in the cache yet, in a process of its own, as ``warm_up`` does."""
+    source = Path(__file__).read_bytes() + repr((target(), machine.cpu_name())).encode()
+    stamp = cache_folder() / f"tests_{hashlib.sha256(source).hexdigest()[:16]}"
+    if not stamp.exists():
+        path = os.pathsep.join(filter(None, (str(ROOT / "tests"), os.environ.get("PYTHONPATH"))))
+        command = [sys.executable, "-c", "from support.kernels import compile_all; compile_all()"]
+        subprocess.run(command, env={**environment(), "PYTHONPATH": path}, check=True)
+        stamp.touch()
+
+
+def compile_all() -> None:
+    """Run every kernel with every kind of argument, on next to nothing."""
+    _train()
+    _composite()
+    _trace()
+    _trace_rays()
+    triangle, ray = torch.eye(3), torch.ones(1, 3)
+    mesh_hits(triangle, torch.tensor([[0, 1, 2]]), 0 * ray, ray, torch.zeros(1), torch.ones(1))
+
+
+def _train() -> None:
+    """Steps as training takes them."""
+    config = TrainConfig(steps=4)
+    cameras = [(PINHOLE, False), (Lens("opencv", (0.01, 0.0, 0.0, 0.0)), False)]
+    for renderer, strategy in itertools.product(("raster", "trace"), ("adc", "mcmc")):
+        take_steps(replace(config, renderer=renderer, strategy=strategy), cameras)
+    take_steps(
+        replace(config, adc=AdcConfig(absolute_gradient=False), refine_poses=True, pixel_loss="mse"), cameras
+    )
+    take_steps(
+        replace(config, renderer="trace", adc=AdcConfig(absolute_gradient=False), refine_poses=True), cameras
+    )
+    take_steps(replace(config, antialiased=True), cameras[:1])
+
+
+def _composite() -> None:
+    # Channels and whether the absolute gradient is wanted, which takes all channels in one pass.
+    for channels, absolute in ((1, False), (3, False), (3, True), (4, False), (4, True), (9, True)):
+        inputs = ellipses(channels=channels, dtype=torch.float32)
+        fixed = {name: inputs.pop(name) for name in ("depth", "radius_px")}
+        probe = {"absgrad_probe": torch.zeros(12, 2)} if absolute else {}
+        seen = partial(ops.composite, **fixed, width=WIDTH, height=HEIGHT)
+        gradients(seen, inputs | probe)
+
+
+# What is compiled for itself: whether rays have orders of their own and begin in points of their own, whether
+# distances are wanted, and whether rays and the absolute gradient have a part in the backward pass.
+TRACED = """
+exact still distances rays      exact still distances absolute      exact still
+exact still rays                exact still absolute
+exact moving distances rays     exact moving distances
+ordered still distances rays    ordered still distances             ordered still
+ordered still rays              ordered still absolute
+ordered moving distances rays
+"""
+
+
+def _trace() -> None:
+    for words in map(str.split, re.split(r"\s{2,}|\n", TRACED.strip())):
+        inputs, options = scene(n=8, directions=pinhole(9, 7)), dict(LIMITS)
+        if "moving" in words:
+            inputs["offsets"] = torch.full((7, 9, 3), 0.1)
+        if "ordered" in words:
+            options["depths"] = inputs["means"][:, 2].clone()
+        rays = {name: inputs.pop(name) for name in ("eye", "directions", "offsets") if name in inputs}
+        (inputs if "rays" in words else options).update(rays)
+        if "absolute" in words:
+            inputs["absgrad_probe"] = torch.zeros(8)
+        gradients(partial(_traced, distances="distances" in words, **options), inputs)
+    many = scene(n=8, directions=pinhole(1, 1)) | {"colours": torch.rand(8, 7), "background": torch.rand(7)}
+    ops.trace(**many, **LIMITS)
+
+
+def _traced(**inputs):
+    return tuple(output for output in ops.trace(**inputs)[:3] if output is not None)
+
+
+def _trace_rays() -> None:
+    inputs = inputs_of("scattered", m=20)
+    parts = [inputs[name] for name in PARTS]
+    Hierarchy.build(*parts).refit(*parts)
+    gradients(lambda **leaves: ops.trace_rays(**leaves, **LIMITS), inputs)
+    coefficients = inputs | {"features": torch.zeros(80, 4, 3)}
+    gradients(lambda **leaves: ops.trace_rays(**leaves, **LIMITS, degree=1), coefficients)

@@ -12,7 +12,7 @@ import torch
 
 from sfumato.capture.images import ImageHeader, read_header
 from sfumato.capture.pixels import PixelPlan, Pixels, make_pixels, same_shape
-from sfumato.capture.readers import Frame
+from sfumato.capture.readers import PosedImage
 from sfumato.capture.resample import DistortedCamera, Resampler, pinhole_scale
 from sfumato.errors import CaptureError, ConfigError
 from sfumato.scene.cameras import Camera
@@ -31,13 +31,13 @@ class PlannedView:
     time: float | None
 
 
-def has_alpha(frame: Frame) -> bool:
+def has_alpha(frame: PosedImage) -> bool:
     """Whether the picture of a frame has an alpha channel."""
     return read_header(frame.path).has_alpha
 
 
 def plan_views(
-    frames: Iterable[Frame], *, downscale: int, alpha_is_mask: bool, undistort: bool = True
+    frames: Iterable[PosedImage], *, downscale: int, alpha_is_mask: bool, undistort: bool = True
 ) -> list[PlannedView]:
     """Views sorted by name.
 
@@ -84,7 +84,7 @@ def plan_views(
     return planned
 
 
-def stored_camera(frame: Frame, header: ImageHeader) -> tuple[bool, DistortedCamera]:
+def stored_camera(frame: PosedImage, header: ImageHeader) -> tuple[bool, DistortedCamera]:
     """Whether to turn the stored picture by its EXIF orientation, and the camera of its pixels then.
 
     COLMAP and its relatives calibrate pixels as stored, whatever the orientation says; so it is
@@ -115,7 +115,7 @@ def stored_camera(frame: Frame, header: ImageHeader) -> tuple[bool, DistortedCam
     return turn, DistortedCamera(focal_px, centre_px, size_px, declared.lens)
 
 
-def _small(frame: Frame, size_px: tuple[int, int], downscale: int) -> tuple[int, int]:
+def _small(frame: PosedImage, size_px: tuple[int, int], downscale: int) -> tuple[int, int]:
     width, height = (math.floor(side / downscale) for side in size_px)
     if min(width, height) < 8:
         raise ConfigError(

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from sfumato.capture.images import read_header
-from sfumato.capture.readers import Frame, Source
+from sfumato.capture.readers import PosedImage, Source
 from sfumato.capture.resample import DistortedCamera
 from sfumato.capture.views import stored_camera
 from sfumato.errors import CaptureError
@@ -140,7 +140,7 @@ def back_to_given(model: pycolmap.Reconstruction, known: KnownCameras) -> None:
     model.transform(given_from_found)
 
 
-def _name(frame: Frame, turn: bool) -> str:
+def _name(frame: PosedImage, turn: bool) -> str:
     """A name that COLMAP's lists of pairs and texts in UTF-8 can hold; turned pictures become PNG files."""
     name = "".join(c if c.isprintable() else "_" for c in _SPACE.sub("_", frame.name))
     return str(PurePosixPath(name).with_suffix(".png")) if turn else name

@@ -18,11 +18,11 @@ from sfumato.capture.readers.polycam import find_polycam, read_polycam
 from sfumato.capture.readers.poses import stand_in_one_place
 from sfumato.capture.readers.realityscan import find_realityscan, read_realityscan
 from sfumato.capture.readers.record3d import find_record3d, read_record3d
-from sfumato.capture.readers.source import Frame, Intrinsics, Source, read_bytes
+from sfumato.capture.readers.source import Intrinsics, PosedImage, Source, read_bytes
 from sfumato.capture.readers.transforms import find_transforms, read_transforms
 from sfumato.errors import CaptureError
 
-__all__ = ["Frame", "Intrinsics", "Source", "holds_cameras", "read_source"]
+__all__ = ["Intrinsics", "PosedDataset", "PosedImage", "holds_cameras", "read_source"]
 
 _log = logging.getLogger("sfumato")
 

@@ -14,8 +14,8 @@ from sfumato.capture.readers.pictures import PictureFolder
 from sfumato.capture.readers.poses import from_quaternion
 from sfumato.capture.readers.records import CameraRecord, ImageRecord
 from sfumato.capture.readers.source import (
-    Frame,
     Intrinsics,
+    PosedImage,
     Source,
     check_intrinsics,
     contained_path,
@@ -148,11 +148,11 @@ def _image_folder(root: Path, records: Sequence[ImageRecord], where: str) -> Pic
     return PictureFolder(root / "images")
 
 
-def _frame(record: ImageRecord, path: Path, cameras: _Cameras, folder: Path, where: Path) -> Frame:
+def _frame(record: ImageRecord, path: Path, cameras: _Cameras, folder: Path, where: Path) -> PosedImage:
     spot = f"{where}: image {record.name!r}"
     intrinsics = cameras.of(record.camera_id, spot)
     pose = from_quaternion(record.quat, record.translation, spot)
-    return Frame(path.relative_to(folder).as_posix(), path, None, pose, intrinsics)
+    return PosedImage(path.relative_to(folder).as_posix(), path, None, pose, intrinsics)
 
 
 def _points(model: Path) -> PointCloud | None:

@@ -15,7 +15,7 @@ from sfumato.capture.readers.pictures import (
     folded,
     without_extension,
 )
-from sfumato.capture.readers.source import Frame
+from sfumato.capture.readers.source import PosedImage
 
 _log = logging.getLogger("sfumato")
 
@@ -52,7 +52,7 @@ class MaskFolder:
         return None
 
 
-def with_masks(root: Path, frames: Sequence[Frame]) -> tuple[Frame, ...]:
+def with_masks(root: Path, frames: Sequence[PosedImage]) -> tuple[PosedImage, ...]:
     """The same frames, each with the mask that lies in ``masks`` or beside its picture.
 
     ``masks`` is looked for in the dataset and beside its folder of images. It is said where the masks that
@@ -76,7 +76,7 @@ def with_masks(root: Path, frames: Sequence[Frame]) -> tuple[Frame, ...]:
     return tuple(masked)
 
 
-def masks_in(folder: MaskFolder, frames: Sequence[Frame]) -> list[Path | None]:
+def masks_in(folder: MaskFolder, frames: Sequence[PosedImage]) -> list[Path | None]:
     """The mask of each frame in a folder, where the folder of all images may be left out of the names."""
     tops = {frame.name.rpartition("/")[0].partition("/")[0] for frame in frames}
     found = []
@@ -87,7 +87,7 @@ def masks_in(folder: MaskFolder, frames: Sequence[Frame]) -> list[Path | None]:
     return found
 
 
-def _mask_folders(root: Path, frames: Sequence[Frame]) -> list[MaskFolder]:
+def _mask_folders(root: Path, frames: Sequence[PosedImage]) -> list[MaskFolder]:
     """Folders of masks in the dataset, and beside folders of images."""
     places = [root]
     for frame in frames:
@@ -110,7 +110,7 @@ def _entries(folder: Path) -> list[str]:
         return []
 
 
-def _say(root: Path, frames: Sequence[Frame], folders: Sequence[MaskFolder]) -> None:
+def _say(root: Path, frames: Sequence[PosedImage], folders: Sequence[MaskFolder]) -> None:
     """Warn of masks that are not used and of pictures that have none."""
     used = [frame.mask_path for frame in frames if frame.mask_path is not None]
     for folder in folders:

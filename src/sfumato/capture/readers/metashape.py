@@ -15,7 +15,7 @@ from sfumato.capture.readers.metashape_sensors import sensor_intrinsics
 from sfumato.capture.readers.metashape_xml import number_of, numbers_of, parse_xml
 from sfumato.capture.readers.pictures import PictureIndex, sole_ply
 from sfumato.capture.readers.poses import from_opencv
-from sfumato.capture.readers.source import Frame, Intrinsics, Source, refuse_missing, rigid
+from sfumato.capture.readers.source import Intrinsics, PosedImage, Source, refuse_missing, rigid
 from sfumato.errors import CaptureError
 
 _log = logging.getLogger("sfumato")
@@ -171,7 +171,7 @@ class _Placed:
     world_from_chunk: np.ndarray | None
     sensors: _Sensors
 
-    def frame(self, camera: Element, name: str) -> Frame:
+    def frame(self, camera: Element, name: str) -> PosedImage:
         where = f"{self.path}: image {name!r}"
         matrix = numbers_of(camera.find("transform"), 16, f"{where}: transform").reshape(4, 4)
         pose = rigid(matrix, where)
@@ -181,7 +181,7 @@ class _Placed:
             pose = self.world_from_chunk @ pose
             pose[:3, :3] /= scale
         picture = self.root / name
-        return Frame(name, picture, None, from_opencv(pose, where), self.sensors.of(camera, where))
+        return PosedImage(name, picture, None, from_opencv(pose, where), self.sensors.of(camera, where))
 
 
 def _points(root: Path, path: Path) -> PointCloud | None:

@@ -13,8 +13,8 @@ from sfumato.capture.readers.opensfm_cameras import camera_intrinsics
 from sfumato.capture.readers.pictures import PictureFolder
 from sfumato.capture.readers.poses import from_rotation_vector
 from sfumato.capture.readers.source import (
-    Frame,
     Intrinsics,
+    PosedImage,
     Source,
     refuse_missing,
 )
@@ -116,7 +116,7 @@ def _image_folder(path: Path, names: list[str]) -> PictureFolder:
     return PictureFolder(path.parent / "images")
 
 
-def _frame(shot: object, picture: Path, cameras: _Cameras, folder: Path, where: str) -> Frame:
+def _frame(shot: object, picture: Path, cameras: _Cameras, folder: Path, where: str) -> PosedImage:
     name = picture.relative_to(folder).as_posix()
     spot = f"{where}: shot {name!r}"
     values = _object(shot, spot)
@@ -124,7 +124,7 @@ def _frame(shot: object, picture: Path, cameras: _Cameras, folder: Path, where: 
     rotation = numbers(values.get("rotation"), 3, "rotation", spot)
     translation = numbers(values.get("translation"), 3, "translation", spot)
     pose = from_rotation_vector(rotation, translation, spot)
-    return Frame(name, picture, None, pose, intrinsics)
+    return PosedImage(name, picture, None, pose, intrinsics)
 
 
 def _points(reconstruction: dict, path: Path) -> PointCloud | None:

@@ -12,8 +12,8 @@ from sfumato.capture.readers.json_values import number, pixels, read_object
 from sfumato.capture.readers.pictures import PictureFolder
 from sfumato.capture.readers.poses import from_opengl
 from sfumato.capture.readers.source import (
-    Frame,
     Intrinsics,
+    PosedImage,
     Source,
     check_intrinsics,
     refuse_missing,
@@ -80,7 +80,7 @@ def _pair(keyframes: Path) -> tuple[Path, Path]:
     )
 
 
-def _frame(path: Path, picture: Path) -> Frame:
+def _frame(path: Path, picture: Path) -> PosedImage:
     values, where = read_object(path), str(path)
     wanted = (*(key for row in _ROWS for key in row), "fx", "fy", "cx", "cy")
     missing = [key for key in wanted if values.get(key) is None]
@@ -89,7 +89,7 @@ def _frame(path: Path, picture: Path) -> Frame:
     world_from_camera = np.eye(4)
     world_from_camera[:3] = [[number(values[key], key, where) for key in row] for row in _ROWS]
     pose = from_opengl(world_from_camera, where)
-    return Frame(picture.name, picture, None, pose, _intrinsics(values, picture, where))
+    return PosedImage(picture.name, picture, None, pose, _intrinsics(values, picture, where))
 
 
 def _intrinsics(values: dict, picture: Path, where: str) -> Intrinsics:

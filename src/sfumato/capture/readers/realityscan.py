@@ -15,8 +15,8 @@ from sfumato.capture.readers.brown import brown_lens, farthest_radius, require_n
 from sfumato.capture.readers.pictures import PictureIndex, sole_ply
 from sfumato.capture.readers.poses import from_opengl
 from sfumato.capture.readers.source import (
-    Frame,
     Intrinsics,
+    PosedImage,
     Source,
     check_intrinsics,
     read_bytes,
@@ -124,13 +124,13 @@ def _number(word: str, key: str, where: str) -> float:
     return value
 
 
-def _frame(row: dict, root: Path, name: str, path: Path) -> Frame:
+def _frame(row: dict, root: Path, name: str, path: Path) -> PosedImage:
     where, picture = f"{path}: image {name!r}", root / name
     world_from_camera = np.eye(4)
     world_from_camera[:3, :3] = _rotation(row["heading"], row["pitch"], row["roll"])
     world_from_camera[:3, 3] = row["x"], row["y"], row["alt"]
     intrinsics = _intrinsics(row, read_header(picture).size_px, where)
-    return Frame(name, picture, None, from_opengl(world_from_camera, where), intrinsics)
+    return PosedImage(name, picture, None, from_opengl(world_from_camera, where), intrinsics)
 
 
 def _rotation(heading: float, pitch: float, roll: float) -> np.ndarray:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sfumato.capture.readers.json_values import numbers, pixels, read_object
 from sfumato.capture.readers.poses import from_opengl, from_quaternion
-from sfumato.capture.readers.source import Frame, Intrinsics, Source, check_intrinsics
+from sfumato.capture.readers.source import Intrinsics, PosedImage, Source, check_intrinsics
 from sfumato.errors import CaptureError
 from sfumato.scene.lenses import PINHOLE
 
@@ -83,11 +83,11 @@ def _pictures(folder: Path) -> dict[int, Path]:
     return found
 
 
-def _frame(path: Path, pose: object, intrinsics: Intrinsics, where: str) -> Frame:
+def _frame(path: Path, pose: object, intrinsics: Intrinsics, where: str) -> PosedImage:
     spot = f"{where}: pose of {path.name}"
     x, y, z, w, *translation = numbers(pose, 7, "the pose", spot).tolist()
     world_from_camera = from_quaternion((w, x, y, z), tuple(translation), spot)
-    return Frame(path.name, path, None, from_opengl(world_from_camera, spot), intrinsics)
+    return PosedImage(path.name, path, None, from_opengl(world_from_camera, spot), intrinsics)
 
 
 def _intrinsics(values: dict, count: int, where: str) -> tuple[Intrinsics, ...]:

@@ -38,7 +38,7 @@ class Intrinsics:
 
 
 @dataclass(frozen=True)
-class Frame:
+class PosedImage:
     """One posed picture.
 
     Attributes:
@@ -70,7 +70,7 @@ class Source:
         has_transparency: alpha is transparency (Blender) rather than a mask.
     """
 
-    frames: tuple[Frame, ...]
+    frames: tuple[PosedImage, ...]
     points: PointCloud | None
     test_names: frozenset[str] | None = None
     split_rule: str = ""

@@ -14,7 +14,7 @@ from sfumato.capture.points import PointCloud, read_ply_points
 from sfumato.capture.readers.json_values import number, read_json, text
 from sfumato.capture.readers.pictures import PictureFolder, folded, without_extension
 from sfumato.capture.readers.poses import from_opengl
-from sfumato.capture.readers.source import Frame, Source
+from sfumato.capture.readers.source import PosedImage, Source
 from sfumato.capture.readers.transforms_intrinsics import intrinsics_of
 from sfumato.errors import CaptureError
 
@@ -95,7 +95,7 @@ def _document(path: Path) -> _Document:
     return _Document(path, values, frames, PictureFolder(path.parent))
 
 
-def _frames(document: _Document) -> tuple[Frame, ...]:
+def _frames(document: _Document) -> tuple[PosedImage, ...]:
     found = [_frame(document, i, values) for i, values in enumerate(document.frames)]
     frames = tuple(frame for frame in found if frame is not None)
     missing = len(found) - len(frames)
@@ -115,7 +115,7 @@ def _frames(document: _Document) -> tuple[Frame, ...]:
     return frames
 
 
-def _frame(document: _Document, index: int, values: dict) -> Frame | None:
+def _frame(document: _Document, index: int, values: dict) -> PosedImage | None:
     """The frame, or None where its picture does not exist."""
     where = f"{document.path}: frame {index}"
     root = document.path.parent
@@ -127,7 +127,7 @@ def _frame(document: _Document, index: int, values: dict) -> Frame | None:
     where = f"{where} ({file_path})"
     pose = from_opengl(_matrix(values.get("transform_matrix"), where), where)
     intrinsics = intrinsics_of(document.values, values, lambda: read_header(path).size_px, where)
-    return Frame(name, path, _mask(document, values, where), pose, intrinsics, _time(values))
+    return PosedImage(name, path, _mask(document, values, where), pose, intrinsics, _time(values))
 
 
 def _time(values: dict) -> float | None:
@@ -171,7 +171,7 @@ def _points(document: _Document) -> PointCloud | None:
     return read_ply_points(cloud)
 
 
-def _listed(document: _Document, key: str, frames: tuple[Frame, ...]) -> set[str] | None:
+def _listed(document: _Document, key: str, frames: tuple[PosedImage, ...]) -> set[str] | None:
     """Names of those frames that a split list holds; None where there is no such list."""
     listed = document.values.get(key)
     if listed is None:

@@ -22,7 +22,7 @@ from sfumato.capture.offset import Offset, near_origin
 from sfumato.capture.pixels import Pixels
 from sfumato.capture.points import PointCloud
 from sfumato.capture.random_points import random_points
-from sfumato.capture.readers import Source, read_source
+from sfumato.capture.readers import PosedDataset, read_source
 from sfumato.capture.views import has_alpha, plan_views
 from sfumato.checks import file_path
 from sfumato.errors import CaptureError, ConfigError
@@ -243,7 +243,7 @@ def _check_options(downscale, test_every, alpha, background, cache_bytes) -> Non
         raise ConfigError(f"cache_bytes is {cache_bytes}; give 0 or more")
 
 
-def _check_frames(source: Source, path: Path) -> None:
+def _check_frames(source: PosedDataset, path: Path) -> None:
     names = [frame.name for frame in source.frames]
     if len(set(names)) < len(names):
         twice = next(name for i, name in enumerate(names) if name in names[:i])
@@ -254,7 +254,7 @@ def _check_frames(source: Source, path: Path) -> None:
         )
 
 
-def _split(source: Source, names: list[str], test_every: int, path: Path) -> tuple[frozenset[str], str]:
+def _split(source: PosedDataset, names: list[str], test_every: int, path: Path) -> tuple[frozenset[str], str]:
     if test_every == 0:
         return frozenset(), "none"
     test, rule = source.test_names, source.split_rule

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from sfumato.capture.depth import median_depth
-from sfumato.capture.readers import Source
+from sfumato.capture.readers import PosedDataset
 
 _log = logging.getLogger("sfumato")
 
@@ -22,7 +22,7 @@ _FAR_OFF = 1000.0
 Offset = tuple[float, float, float]
 
 
-def near_origin(source: Source, path: Path) -> tuple[Source, Offset]:
+def near_origin(source: PosedDataset, path: Path) -> tuple[PosedDataset, Offset]:
     """The dataset with its cameras near the origin, and what was taken off the positions for it.
 
     Only a dataset whose cameras stand more than a thousand times farther from the origin than the scene

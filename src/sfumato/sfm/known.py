@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from sfumato.capture.images import read_header
-from sfumato.capture.readers import PosedImage, Source
+from sfumato.capture.readers import PosedDataset, PosedImage
 from sfumato.capture.resample import DistortedCamera
 from sfumato.capture.views import stored_camera
 from sfumato.errors import CaptureError
@@ -46,7 +46,7 @@ class KnownCameras:
     cameras: dict[str, DistortedCamera]
 
 
-def place_known(source: Source, folder: Path) -> KnownCameras:
+def place_known(source: PosedDataset, folder: Path) -> KnownCameras:
     """Put the pictures of a posed dataset into one folder, upright, by links where nothing changes.
 
     Args:

@@ -1,4 +1,4 @@
-"""Readers of posed datasets; each returns a ``Source``."""
+"""Readers of posed datasets; each returns a ``PosedDataset``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sfumato.capture.readers.polycam import find_polycam, read_polycam
 from sfumato.capture.readers.poses import stand_in_one_place
 from sfumato.capture.readers.realityscan import find_realityscan, read_realityscan
 from sfumato.capture.readers.record3d import find_record3d, read_record3d
-from sfumato.capture.readers.source import Intrinsics, PosedImage, Source, read_bytes
+from sfumato.capture.readers.source import Intrinsics, PosedDataset, PosedImage, read_bytes
 from sfumato.capture.readers.transforms import find_transforms, read_transforms
 from sfumato.errors import CaptureError
 
@@ -33,7 +33,7 @@ class _Kind:
 
     name: str
     find: Callable[[Path], Any]
-    read: Callable[[Path, Any], Source]
+    read: Callable[[Path, Any], PosedDataset]
 
 
 # The first that is found wins: what was made for training before what it was made from.
@@ -57,7 +57,7 @@ _HINTS = {
 _FAR = 1000.0
 
 
-def read_source(path: Path) -> Source:
+def read_source(path: Path) -> PosedDataset:
     """Read whichever kind of dataset lies at ``path``.
 
     Args:
@@ -79,7 +79,7 @@ def holds_cameras(path: Path) -> bool:
     return path.suffix.lower() in (".json", ".xml", ".csv") or path.name == "metadata"
 
 
-def _read_file(path: Path) -> Source:
+def _read_file(path: Path) -> PosedDataset:
     suffix = path.suffix.lower()
     if suffix == ".xml":
         return read_metashape(path.parent, (path,))
@@ -98,7 +98,7 @@ def _read_file(path: Path) -> Source:
     )
 
 
-def _read_folder(path: Path) -> Source:
+def _read_folder(path: Path) -> PosedDataset:
     if not path.is_dir():
         what = "no folder" if path.exists() else "missing"
         raise CaptureError(f"{path} is {what}; give the folder of a posed dataset")
@@ -120,7 +120,7 @@ def _read_folder(path: Path) -> Source:
     )
 
 
-def _warn_of_places(source: Source, path: Path) -> None:
+def _warn_of_places(source: PosedDataset, path: Path) -> None:
     """Of cameras in one place, and far from the origin: single precision holds about seven digits."""
     poses = np.stack([frame.camera_from_world for frame in source.frames])
     centres = -np.einsum("nji,nj->ni", poses[:, :3, :3], poses[:, :3, 3])

@@ -15,8 +15,8 @@ from sfumato.capture.readers.poses import from_quaternion
 from sfumato.capture.readers.records import CameraRecord, ImageRecord
 from sfumato.capture.readers.source import (
     Intrinsics,
+    PosedDataset,
     PosedImage,
-    Source,
     check_intrinsics,
     contained_path,
     refuse_missing,
@@ -58,7 +58,7 @@ def _holds_model(folder: Path) -> bool:
     return any((folder / f"images.{extension}").is_file() for extension in ("bin", "txt"))
 
 
-def read_colmap(root: Path, models: Sequence[Path]) -> Source:
+def read_colmap(root: Path, models: Sequence[Path]) -> PosedDataset:
     """Read the largest of some COLMAP models, which have no common frame, and find its images.
 
     Args:
@@ -82,7 +82,7 @@ def read_colmap(root: Path, models: Sequence[Path]) -> Source:
     refuse_missing(missing, len(records), images_path, folder.folder)
     pairs = zip(records, paths, strict=True)
     frames = tuple(_frame(record, path, cameras, folder.folder, images_path) for record, path in pairs)
-    return Source(frames, _points(model))
+    return PosedDataset(frames, _points(model))
 
 
 def _largest(root: Path, models: Sequence[Path]) -> tuple[Path, Path, list[ImageRecord]]:

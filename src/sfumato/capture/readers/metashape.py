@@ -15,7 +15,7 @@ from sfumato.capture.readers.metashape_sensors import sensor_intrinsics
 from sfumato.capture.readers.metashape_xml import number_of, numbers_of, parse_xml
 from sfumato.capture.readers.pictures import PictureIndex, sole_ply
 from sfumato.capture.readers.poses import from_opencv
-from sfumato.capture.readers.source import Intrinsics, PosedImage, Source, refuse_missing, rigid
+from sfumato.capture.readers.source import Intrinsics, PosedDataset, PosedImage, refuse_missing, rigid
 from sfumato.errors import CaptureError
 
 _log = logging.getLogger("sfumato")
@@ -39,7 +39,7 @@ def _looks_right(path: Path) -> bool:
     return b"<document" in head and b"<chunk" in head
 
 
-def read_metashape(root: Path, paths: tuple[Path, ...]) -> Source:
+def read_metashape(root: Path, paths: tuple[Path, ...]) -> PosedDataset:
     """Read Metashape's cameras and find their images below the folder.
 
     The world is that of the chunk's transform, in which Metashape exports points; a georeferenced
@@ -77,7 +77,7 @@ def read_metashape(root: Path, paths: tuple[Path, ...]) -> Source:
     refuse_missing(missing, len(labels), path, root)
     placed = _Placed(root, path, _world_from_chunk(chunk, component, path), _Sensors(chunk, path))
     frames = tuple(placed.frame(camera, name) for camera, name in zip(cameras, names, strict=True))
-    return Source(frames, None if _is_georeferenced(chunk) else _points(root, path))
+    return PosedDataset(frames, None if _is_georeferenced(chunk) else _points(root, path))
 
 
 def _aligned(chunk: Element) -> list[Element]:

@@ -14,8 +14,8 @@ from sfumato.capture.readers.pictures import PictureFolder
 from sfumato.capture.readers.poses import from_rotation_vector
 from sfumato.capture.readers.source import (
     Intrinsics,
+    PosedDataset,
     PosedImage,
-    Source,
     refuse_missing,
 )
 from sfumato.errors import CaptureError
@@ -39,7 +39,7 @@ def find_opensfm(root: Path) -> Path | None:
     return next(iter([*beside, *found]), None)
 
 
-def read_opensfm(root: Path, path: Path) -> Source:
+def read_opensfm(root: Path, path: Path) -> PosedDataset:
     """Read the largest reconstruction in a file; the world is its own.
 
     Args:
@@ -63,7 +63,7 @@ def read_opensfm(root: Path, path: Path) -> Source:
     missing = [name for name, picture in pictures.items() if picture is None]
     refuse_missing(missing, len(shots), path, folder.folder)
     frames = tuple(_frame(shots[name], pictures[name], cameras, folder.folder, where) for name in shots)
-    return Source(frames, _points(reconstruction, path))
+    return PosedDataset(frames, _points(reconstruction, path))
 
 
 class _Cameras:

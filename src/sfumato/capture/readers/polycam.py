@@ -13,8 +13,8 @@ from sfumato.capture.readers.pictures import PictureFolder
 from sfumato.capture.readers.poses import from_opengl
 from sfumato.capture.readers.source import (
     Intrinsics,
+    PosedDataset,
     PosedImage,
-    Source,
     check_intrinsics,
     refuse_missing,
 )
@@ -36,7 +36,7 @@ def find_polycam(root: Path) -> Path | None:
     return root if root.absolute().name == "keyframes" and holds_cameras else None
 
 
-def read_polycam(root: Path, keyframes: Path) -> Source:
+def read_polycam(root: Path, keyframes: Path) -> PosedDataset:
     """Read Polycam's raw data; the world is ARKit's: metres, y up.
 
     Blurred frames are kept, depth and confidence are not used.
@@ -66,7 +66,7 @@ def read_polycam(root: Path, keyframes: Path) -> Source:
             keyframes,
         )
     _log.warning("%s has no points; training will start from random points", root)
-    return Source(frames, None)
+    return PosedDataset(frames, None)
 
 
 def _pair(keyframes: Path) -> tuple[Path, Path]:

@@ -16,8 +16,8 @@ from sfumato.capture.readers.pictures import PictureIndex, sole_ply
 from sfumato.capture.readers.poses import from_opengl
 from sfumato.capture.readers.source import (
     Intrinsics,
+    PosedDataset,
     PosedImage,
-    Source,
     check_intrinsics,
     read_bytes,
     refuse_missing,
@@ -51,7 +51,7 @@ def _columns(words: list[str]) -> list[str]:
     return [word.strip().strip('"').lower().removeprefix("#") for word in words]
 
 
-def read_realityscan(root: Path, paths: tuple[Path, ...]) -> Source:
+def read_realityscan(root: Path, paths: tuple[Path, ...]) -> PosedDataset:
     """Read RealityScan's camera parameters and find their images below the folder.
 
     The world is that of the export: x east, y north, z up where it is georeferenced. The table does not
@@ -84,7 +84,7 @@ def read_realityscan(root: Path, paths: tuple[Path, ...]) -> Source:
     refuse_missing(missing, len(rows), path, root)
     frames = tuple(_frame(row, root, name, path) for row, name in zip(rows, names, strict=True))
     cloud = sole_ply(root, path.stem)
-    return Source(frames, None if cloud is None else read_ply_points(cloud))
+    return PosedDataset(frames, None if cloud is None else read_ply_points(cloud))
 
 
 def _rows(path: Path) -> Iterator[dict]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sfumato.capture.readers.json_values import numbers, pixels, read_object
 from sfumato.capture.readers.poses import from_opengl, from_quaternion
-from sfumato.capture.readers.source import Intrinsics, PosedImage, Source, check_intrinsics
+from sfumato.capture.readers.source import Intrinsics, PosedDataset, PosedImage, check_intrinsics
 from sfumato.errors import CaptureError
 from sfumato.scene.lenses import PINHOLE
 
@@ -30,7 +30,7 @@ def find_record3d(root: Path) -> Path | None:
     return None
 
 
-def read_record3d(root: Path, path: Path) -> Source:
+def read_record3d(root: Path, path: Path) -> PosedDataset:
     """Read an export of Record3D; the world is that of its poses: metres, the first camera at the origin.
 
     Args:
@@ -62,7 +62,7 @@ def read_record3d(root: Path, path: Path) -> Source:
         for index, picture in sorted(pictures.items())
     )
     _log.warning("%s has no points; training will start from random points", root)
-    return Source(frames, None)
+    return PosedDataset(frames, None)
 
 
 def _pictures(folder: Path) -> dict[int, Path]:

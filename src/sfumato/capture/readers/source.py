@@ -59,7 +59,7 @@ class PosedImage:
 
 
 @dataclass(frozen=True)
-class Source:
+class PosedDataset:
     """A dataset as read, with files found but no picture decoded.
 
     Attributes:

@@ -14,7 +14,7 @@ from sfumato.capture.points import PointCloud, read_ply_points
 from sfumato.capture.readers.json_values import number, read_json, text
 from sfumato.capture.readers.pictures import PictureFolder, folded, without_extension
 from sfumato.capture.readers.poses import from_opengl
-from sfumato.capture.readers.source import PosedImage, Source
+from sfumato.capture.readers.source import PosedDataset, PosedImage
 from sfumato.capture.readers.transforms_intrinsics import intrinsics_of
 from sfumato.errors import CaptureError
 
@@ -42,7 +42,7 @@ def find_transforms(root: Path) -> tuple[Path, ...]:
     return (single,) if single.is_file() else ()
 
 
-def read_transforms(paths: tuple[Path, ...]) -> Source:
+def read_transforms(paths: tuple[Path, ...]) -> PosedDataset:
     """Read posed pictures; the world is that of the poses as they stand in the file.
 
     nerfstudio's ``applied_transform`` and ``applied_scale`` tell how its poses and its ``.ply`` were
@@ -65,24 +65,24 @@ def read_transforms(paths: tuple[Path, ...]) -> Source:
     parts = {key: _listed(document, f"{key}_filenames", frames) for key in ("train", "test", "val")}
     held_out = "test" if parts["test"] else "val"
     if parts["train"] is None or not parts[held_out]:
-        return Source(frames, points)
+        return PosedDataset(frames, points)
     test = parts[held_out]
     used = tuple(frame for frame in frames if frame.name in parts["train"] | test)
     if len(used) < len(frames):
         _log.warning("%s: %d images are in neither part of its split", paths[0], len(frames) - len(used))
-    return Source(used, points, frozenset(test), f"{held_out}_filenames of {paths[0].name}")
+    return PosedDataset(used, points, frozenset(test), f"{held_out}_filenames of {paths[0].name}")
 
 
-def _read_blender(paths: tuple[Path, ...]) -> Source:
+def _read_blender(paths: tuple[Path, ...]) -> PosedDataset:
     """Train on transforms_train.json and hold out transforms_test.json, or transforms_val.json without it."""
     documents = [_document(path) for path in paths[:2]]
     parts = [_frames(document) for document in documents]
     frames = tuple(frame for part in parts for frame in part)
     points = _points(documents[0])
     if len(parts) == 1:
-        return Source(frames, points, has_transparency=True)
+        return PosedDataset(frames, points, has_transparency=True)
     test = frozenset(frame.name for frame in parts[1])
-    return Source(frames, points, test, paths[1].name, has_transparency=True)
+    return PosedDataset(frames, points, test, paths[1].name, has_transparency=True)
 
 
 def _document(path: Path) -> _Document:

@@ -36,7 +36,7 @@ _FAR = 15
 
 
 @dataclass(frozen=True)
-class Frame:
+class VideoFrame:
     """One decoded frame, small and grey.
 
     Attributes:
@@ -68,7 +68,7 @@ class Video:
     num_frames: int
     has_index: bool
 
-    def frames(self) -> Iterator[Frame]:
+    def frames(self) -> Iterator[VideoFrame]:
         """Every frame that can be decoded, in order of display.
 
         What is broken is no error: a warning says so, and the other frames count.
@@ -93,7 +93,7 @@ class Video:
                 if index == 0:
                     self._warn_of(frame, stream)
                 index += 1
-                yield Frame(frame.pts, time_s, bool(frame.key_frame), grey.to_ndarray())
+                yield VideoFrame(frame.pts, time_s, bool(frame.key_frame), grey.to_ndarray())
         if 0 < index < 0.9 * self.num_frames:
             _log.warning(
                 "%s: only %d of its %d frames can be decoded; using those", self.path, index, self.num_frames

@@ -21,7 +21,7 @@ from sfumato.maths.morton import morton_order
 from sfumato.scene.files import values
 from sfumato.scene.files.codec import Codec
 from sfumato.scene.files.ply_comments import comments_of, read_comments
-from sfumato.scene.files.ply_table import Header, check_length, read_columns, read_header
+from sfumato.scene.files.ply_table import PlyHeader, check_length, read_columns, read_header
 from sfumato.scene.files.rounding import (
     brought_nearer,
     moved,
@@ -137,7 +137,7 @@ def save(gaussians: Gaussians, path: Path) -> None:
 CODEC = Codec("compressed ply", (".compressed.ply",), recognises, load, save)
 
 
-def _check_elements(header: Header) -> tuple[int, int]:
+def _check_elements(header: PlyHeader) -> tuple[int, int]:
     """How many Gaussians there are and how many bytes of SH each has, after checking the elements."""
     chunk, vertex, rest = (header.element(name) for name in ("chunk", "vertex", "sh"))
     wanted = {"chunk": (chunk, RANGES), "vertex": (vertex, WORDS)}
@@ -169,7 +169,7 @@ def _check_elements(header: Header) -> tuple[int, int]:
     return vertex.count, num_rest
 
 
-def _read(header: Header, element: str, names: list[str], dtype: type) -> np.ndarray:
+def _read(header: PlyHeader, element: str, names: list[str], dtype: type) -> np.ndarray:
     """[rows, names] of one element."""
     table = np.empty((header.element(element).count, len(names)), dtype)
     read_columns(header, header.element(element), {name: table[:, i] for i, name in enumerate(names)})

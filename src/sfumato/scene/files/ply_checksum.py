@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import zlib
 
-from sfumato.scene.files.ply_table import BLOCK_BYTES, Header
+from sfumato.scene.files.ply_table import BLOCK_BYTES, PlyHeader
 
 _COMMENT = re.compile(r"crc32 ([0-9a-f]{8})")
 
@@ -18,7 +18,7 @@ def checksum_comment(checksum: int) -> str:
     return f"comment crc32 {checksum:08x}"
 
 
-def has_changed(header: Header) -> bool:
+def has_changed(header: PlyHeader) -> bool:
     """Whether what follows the header is not what its checksum was made of; False without one."""
     found = next(filter(None, map(_COMMENT.fullmatch, header.comments)), None)
     if found is None:

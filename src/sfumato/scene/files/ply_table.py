@@ -66,7 +66,7 @@ class Element:
 
 
 @dataclass(frozen=True)
-class Header:
+class PlyHeader:
     """What a PLY file declares; ``order`` is "<", ">" or "" for text, ``comments`` are without that word."""
 
     path: Path
@@ -86,7 +86,7 @@ def shown(text: str) -> str:
     return ascii(text if len(text) <= 40 else text[:40] + "...")
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: Path) -> PlyHeader:
     """Parse the header of a PLY file.
 
     Args:
@@ -113,7 +113,7 @@ def read_header(path: Path) -> Header:
             raise FormatError(f"{path} is not a PLY file: its first line is not 'ply'")
     order, elements = _parse(path, lines[1:-1])
     comments = tuple(line.partition(" ")[2].strip() for line in lines if line.startswith("comment "))
-    return Header(path, order, elements, offset, file_bytes, comments)
+    return PlyHeader(path, order, elements, offset, file_bytes, comments)
 
 
 def _parse(path: Path, lines: Iterable[str]) -> tuple[str, tuple[Element, ...]]:
@@ -155,7 +155,7 @@ def _parse_property(path: Path, element: Element, words: list[str], line: str) -
     return Property(words[-1], TYPES[words[-2]], TYPES[words[2]] if is_list else None)
 
 
-def read_columns(header: Header, element: Element, targets: Mapping[str, np.ndarray]) -> None:
+def read_columns(header: PlyHeader, element: Element, targets: Mapping[str, np.ndarray]) -> None:
     """Fill arrays with columns of one element, block by block.
 
     Args:
@@ -179,7 +179,7 @@ def read_columns(header: Header, element: Element, targets: Mapping[str, np.ndar
             _read_text(handle, header, element, sum(e.count for e in before if e.properties), targets)
 
 
-def check_length(header: Header, element: Element) -> None:
+def check_length(header: PlyHeader, element: Element) -> None:
     """Refuse a file too short for the rows of ``element``; call it before taking memory for them."""
     if element.has_lists:
         raise FormatError(f"{header.path} has list properties in element {shown(element.name)}")
@@ -193,7 +193,7 @@ def check_length(header: Header, element: Element) -> None:
         )
 
 
-def _check_end(start_bytes: int, header: Header, element: Element) -> None:
+def _check_end(start_bytes: int, header: PlyHeader, element: Element) -> None:
     after = header.elements[header.elements.index(element) + 1 :]
     needed = start_bytes + sum(e.count * e.row_bytes for e in (element, *after))
     if needed > header.file_bytes:
@@ -207,7 +207,7 @@ def _check_end(start_bytes: int, header: Header, element: Element) -> None:
         raise FormatError(f"{header.path} holds {rest} bytes more than the rows its header declares")
 
 
-def _skip_rows(handle: BufferedReader, header: Header, element: Element) -> None:
+def _skip_rows(handle: BufferedReader, header: PlyHeader, element: Element) -> None:
     if not element.has_lists:
         handle.seek(element.count * element.row_bytes, os.SEEK_CUR)
         return
@@ -225,7 +225,7 @@ def _skip_rows(handle: BufferedReader, header: Header, element: Element) -> None
 
 
 def _read_binary(
-    handle: BufferedReader, header: Header, element: Element, targets: Mapping[str, np.ndarray]
+    handle: BufferedReader, header: PlyHeader, element: Element, targets: Mapping[str, np.ndarray]
 ) -> None:
     # Fields are named by position: a name from the file could clash with what NumPy allows.
     dtype = np.dtype([(f"c{i}", header.order + p.kind) for i, p in enumerate(element.properties)])
@@ -241,7 +241,7 @@ def _read_binary(
 
 
 def _read_text(
-    handle: BufferedReader, header: Header, element: Element, skip: int, targets: Mapping[str, np.ndarray]
+    handle: BufferedReader, header: PlyHeader, element: Element, skip: int, targets: Mapping[str, np.ndarray]
 ) -> None:
     lines = (line for line in handle if not line.isspace())
     next(itertools.islice(lines, skip, skip), None)

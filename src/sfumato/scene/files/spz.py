@@ -30,7 +30,7 @@ from sfumato.scene.files.rounding import (
 from sfumato.scene.files.spz_container import (
     ANTIALIASED,
     MAGIC,
-    Header,
+    SpzHeader,
     axes_code,
     open_4,
     open_stream,
@@ -128,7 +128,7 @@ def save(
     known = metadata_of(gaussians)
     flags = ANTIALIASED * (known.antialiased if antialiased is None else antialiased)
     values.warn_of_unsaid(replace(known, antialiased=False), ".spz")
-    header = Header(version, len(gaussians), gaussians.sh_degree, bits, flags)
+    header = SpzHeader(version, len(gaussians), gaussians.sh_degree, bits, flags)
     pack = _packer(header, arrays, (sh1_bits, sh_rest_bits))
     (write_stream if version < 4 else write_4)(path, header, pack)
 
@@ -182,7 +182,7 @@ def _too_small(largest: np.ndarray) -> np.ndarray:
     return largest < fields.MIN_LOG_SCALE - 1 / 32
 
 
-def _empty(header: Header) -> dict[str, np.ndarray]:
+def _empty(header: SpzHeader) -> dict[str, np.ndarray]:
     num_coefficients = (min(header.degree, values.MAX_SH_DEGREE) + 1) ** 2
     return {
         "means": np.empty((header.count, 3), np.float32),
@@ -193,7 +193,7 @@ def _empty(header: Header) -> dict[str, np.ndarray]:
     }
 
 
-def _unpack(header: Header, name: str, data: bytes, into: dict[str, np.ndarray]) -> None:
+def _unpack(header: SpzHeader, name: str, data: bytes, into: dict[str, np.ndarray]) -> None:
     """One block of an attribute into views of the fields."""
     packed = np.frombuffer(data, np.uint8).reshape(-1, header.widths[name])
     if name == "positions":
@@ -210,7 +210,7 @@ def _unpack(header: Header, name: str, data: bytes, into: dict[str, np.ndarray])
         into["sh"][:, 1:] = fields.unpack_sh(packed, into["sh"].shape[1] - 1)
 
 
-def _packer(header: Header, arrays: dict[str, np.ndarray], sh_bits: tuple[int, int]) -> Callable:
+def _packer(header: SpzHeader, arrays: dict[str, np.ndarray], sh_bits: tuple[int, int]) -> Callable:
     """Gives, for the name of an attribute and a range, what makes its bytes."""
     signs = fields.axis_signs(fields.AXES_RUB)
     signs_of_sh = fields.sh_signs(signs, header.degree)

@@ -46,7 +46,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Header:
+class SpzHeader:
     """What a file declares.
 
     Attributes:
@@ -80,7 +80,7 @@ Blocks = Iterator[tuple[str, slice, bytes]]
 
 def open_stream(
     path: Path, kind: type[Gzip] | type[Plain], handle: BufferedReader
-) -> tuple[Header, Blocks, Callable[[], bytes]]:
+) -> tuple[SpzHeader, Blocks, Callable[[], bytes]]:
     """Begin to read a file of version 1 to 3.
 
     Args:
@@ -101,7 +101,7 @@ def open_stream(
         raise FormatError(f"{path} is no .spz file: what it holds does not begin with NGSP")
     if version not in (1, 2, 3):
         raise FormatError(f"{path} is of version {version} of .spz within gzip; known are 1, 2 and 3")
-    header = _checked(path, Header(version, *numbers))
+    header = _checked(path, SpzHeader(version, *numbers))
 
     def blocks() -> Blocks:
         for name, width in header.widths.items():
@@ -111,14 +111,14 @@ def open_stream(
     return header, blocks(), lambda: source.rest(MAX_EXTENSION_BYTES if header.flags & EXTENDED else 0)
 
 
-def open_4(path: Path, handle: BufferedReader) -> tuple[Header, Blocks, Callable[[], bytes]]:
+def open_4(path: Path, handle: BufferedReader) -> tuple[SpzHeader, Blocks, Callable[[], bytes]]:
     """Begin to read a file of version 4; arguments and result are those of ``open_stream``."""
     size = path.stat().st_size
     head = exactly(path, handle.read(_HEADER_4.size), _HEADER_4.size)
     _, version, count, degree, bits, flags, num_streams, table_at = _HEADER_4.unpack(head)
     if version != 4:
         raise FormatError(f"{path} is of version {version} of .spz; known are 1 to 4")
-    header = _checked(path, Header(version, count, degree, bits, flags))
+    header = _checked(path, SpzHeader(version, count, degree, bits, flags))
     names = list(header.widths) if count else []
     if num_streams != len(names):
         raise FormatError(f"{path} has {num_streams} streams where its Gaussians take {len(names)}")
@@ -144,7 +144,7 @@ def open_4(path: Path, handle: BufferedReader) -> tuple[Header, Blocks, Callable
     return header, blocks(), lambda: extensions if flags & EXTENDED else b""
 
 
-def _checked(path: Path, header: Header) -> Header:
+def _checked(path: Path, header: SpzHeader) -> SpzHeader:
     if header.degree > MAX_DEGREE_IN_FILE:
         raise FormatError(f"{path} has SH of degree {header.degree}; known are 0 to {MAX_DEGREE_IN_FILE}")
     if header.version > 1 and header.fractional_bits > MAX_FRACTIONAL_BITS:
@@ -159,14 +159,14 @@ def _checked(path: Path, header: Header) -> Header:
     return header
 
 
-def write_stream(path: Path, header: Header, pack: Callable[[str, slice], Callable[[], bytes]]) -> None:
+def write_stream(path: Path, header: SpzHeader, pack: Callable[[str, slice], Callable[[], bytes]]) -> None:
     """Write a file of version 2 or 3; ``pack`` gives what makes the bytes of a block of an attribute."""
     numbers = (header.version, header.count, header.degree, header.fractional_bits, header.flags, 0)
     head = _HEADER.pack(MAGIC, *numbers)
     write_gzip(path, [lambda: head, *(pack(name, part) for name in header.widths for part in header.blocks)])
 
 
-def write_4(path: Path, header: Header, pack: Callable[[str, slice], Callable[[], bytes]]) -> None:
+def write_4(path: Path, header: SpzHeader, pack: Callable[[str, slice], Callable[[], bytes]]) -> None:
     """Write a file of version 4; ``pack`` gives what makes the bytes of a block of an attribute."""
     widths = header.widths if header.count else {}
 

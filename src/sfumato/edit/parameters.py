@@ -22,7 +22,7 @@ REQUIRED = object()
 
 
 @dataclass(frozen=True)
-class Parameter:
+class Argument:
     """One argument.
 
     Attributes:
@@ -36,7 +36,7 @@ class Parameter:
     default: Any = REQUIRED
 
 
-def from_plain(parameters: Sequence[Parameter], values: object, where: str) -> dict[str, Any]:
+def from_plain(parameters: Sequence[Argument], values: object, where: str) -> dict[str, Any]:
     """Arguments out of a JSON object.
 
     Args:
@@ -62,7 +62,7 @@ def from_plain(parameters: Sequence[Parameter], values: object, where: str) -> d
     return {name: _plain_value(known[name], value, where) for name, value in values.items()}
 
 
-def from_text(parameters: Sequence[Parameter], text: str, where: str) -> dict[str, Any]:
+def from_text(parameters: Sequence[Argument], text: str, where: str) -> dict[str, Any]:
     """Arguments out of words: ``1,2,3,0.5``, ``0.1..0.9`` for a low and a high number, ``name=value,...``.
 
     Args:
@@ -104,7 +104,7 @@ def to_plain(value: object) -> Any:
     return value.as_posix() if isinstance(value, Path) else value
 
 
-def _named(parameters: Sequence[Parameter], words: Sequence[str], where: str) -> dict[str, Any]:
+def _named(parameters: Sequence[Argument], words: Sequence[str], where: str) -> dict[str, Any]:
     known = {parameter.name: parameter for parameter in parameters if _COUNTS[parameter.kind] == 1}
     values = {}
     for word in words:
@@ -115,7 +115,7 @@ def _named(parameters: Sequence[Parameter], words: Sequence[str], where: str) ->
     return values
 
 
-def _form(parameters: Sequence[Parameter]) -> str:
+def _form(parameters: Sequence[Argument]) -> str:
     forms = {"vector": "{0}x,{0}y,{0}z", "matrix": "16 numbers row by row"}
     if [parameter.kind for parameter in parameters] == ["vector"]:
         return "3 numbers with commas between them"
@@ -128,7 +128,7 @@ def _form(parameters: Sequence[Parameter]) -> str:
     return ",".join(words) or "nothing"
 
 
-def _value_of_words(parameter: Parameter, words: Sequence[str], where: str) -> Any:
+def _value_of_words(parameter: Argument, words: Sequence[str], where: str) -> Any:
     if parameter.kind == "path":
         return Path(words[0])
     numbers = tuple(_number(word, where) for word in words)
@@ -137,7 +137,7 @@ def _value_of_words(parameter: Parameter, words: Sequence[str], where: str) -> A
     return numbers if parameter.kind == "vector" else _of_kind(parameter, numbers[0], where)
 
 
-def _plain_value(parameter: Parameter, value: object, where: str) -> Any:
+def _plain_value(parameter: Argument, value: object, where: str) -> Any:
     where = f"{where}: {parameter.name}"
     if parameter.kind == "path":
         if isinstance(value, str) and value and "\0" not in value:
@@ -157,7 +157,7 @@ def _plain_value(parameter: Parameter, value: object, where: str) -> Any:
     raise ConfigError(f"{where} must be {_WORDS[parameter.kind]}, not {value!r:.60}")
 
 
-def _of_kind(parameter: Parameter, value: float, where: str) -> float | int:
+def _of_kind(parameter: Argument, value: float, where: str) -> float | int:
     if parameter.kind == "number":
         return value
     if value != int(value):

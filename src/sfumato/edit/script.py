@@ -30,7 +30,7 @@ from torch import Tensor
 from sfumato.edit import parameters as arguments
 from sfumato.edit import recolour
 from sfumato.edit.clean import cleaned
-from sfumato.edit.parameters import Parameter
+from sfumato.edit.parameters import Argument
 from sfumato.edit.selections import Selection, selection_from_plain
 from sfumato.errors import ConfigError, FormatError
 from sfumato.json_files import read_given_json
@@ -186,19 +186,19 @@ def _nothing(gaussians: Gaussians) -> Gaussians:
 
 
 # What each edit does to the whole of what it is given, and its arguments.
-EDITS: dict[str, tuple[Callable[..., Gaussians], tuple[Parameter, ...]]] = {
+EDITS: dict[str, tuple[Callable[..., Gaussians], tuple[Argument, ...]]] = {
     "keep": (lambda gaussians: gaussians, ()),
     "delete": (_nothing, ()),
-    "clean": (cleaned, (Parameter("reach", "number", None), Parameter("members", "whole", None))),
-    "translate": (_moved(changes.translation), (Parameter("by", "vector"),)),
-    "rotate": (_moved(changes.rotation), (Parameter("degrees", "vector"),)),
-    "scale": (_moved(changes.scaling), (Parameter("factor", "number"),)),
-    "transform": (_moved(_matrix), (Parameter("matrix", "matrix"),)),
-    "duplicate": (_duplicated, (Parameter("by", "vector"),)),
-    "paint": (recolour.painted, (Parameter("rgb", "vector"),)),
-    "tint": (recolour.tinted, (Parameter("gain", "vector"),)),
-    "saturate": (recolour.saturated, (Parameter("factor", "number"),)),
-    "fade": (recolour.faded, (Parameter("factor", "number"),)),
-    "degree": (changes.with_degree, (Parameter("degree", "whole"),)),
-    "add": (_with_file, (Parameter("file", "path"),)),
+    "clean": (cleaned, (Argument("reach", "number", None), Argument("members", "whole", None))),
+    "translate": (_moved(changes.translation), (Argument("by", "vector"),)),
+    "rotate": (_moved(changes.rotation), (Argument("degrees", "vector"),)),
+    "scale": (_moved(changes.scaling), (Argument("factor", "number"),)),
+    "transform": (_moved(_matrix), (Argument("matrix", "matrix"),)),
+    "duplicate": (_duplicated, (Argument("by", "vector"),)),
+    "paint": (recolour.painted, (Argument("rgb", "vector"),)),
+    "tint": (recolour.tinted, (Argument("gain", "vector"),)),
+    "saturate": (recolour.saturated, (Argument("factor", "number"),)),
+    "fade": (recolour.faded, (Argument("factor", "number"),)),
+    "degree": (changes.with_degree, (Argument("degree", "whole"),)),
+    "add": (_with_file, (Argument("file", "path"),)),
 }

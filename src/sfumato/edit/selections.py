@@ -28,7 +28,7 @@ from sfumato.edit import parameters as arguments
 from sfumato.edit.clean import floaters
 from sfumato.edit.clusters import in_cluster, in_largest_cluster
 from sfumato.edit.mask_files import read_masked_views
-from sfumato.edit.parameters import Parameter
+from sfumato.edit.parameters import Argument
 from sfumato.edit.select import (
     beyond_plane,
     colour_near,
@@ -135,20 +135,20 @@ def in_mask_files(gaussians: Gaussians, data: Path, masks: Path, share: float = 
     return in_masks(gaussians, read_masked_views(data, masks), share)
 
 
-_RANGE = (Parameter("low", "number", 0.0), Parameter("high", "number", None))
-TESTS: dict[str, tuple[Callable[..., Tensor], tuple[Parameter, ...]]] = {
-    "box": (in_box, (Parameter("low", "vector"), Parameter("high", "vector"))),
-    "sphere": (in_sphere, (Parameter("centre", "vector"), Parameter("radius", "number"))),
-    "plane": (beyond_plane, (Parameter("normal", "vector"), Parameter("offset", "number"))),
+_RANGE = (Argument("low", "number", 0.0), Argument("high", "number", None))
+TESTS: dict[str, tuple[Callable[..., Tensor], tuple[Argument, ...]]] = {
+    "box": (in_box, (Argument("low", "vector"), Argument("high", "vector"))),
+    "sphere": (in_sphere, (Argument("centre", "vector"), Argument("radius", "number"))),
+    "plane": (beyond_plane, (Argument("normal", "vector"), Argument("offset", "number"))),
     "opacity": (opacity_between, _RANGE),
     "size": (size_between, _RANGE),
-    "colour": (colour_near, (Parameter("rgb", "vector"), Parameter("within", "number"))),
-    "cluster": (in_cluster, (Parameter("near", "vector"), Parameter("link", "number"))),
-    "largest": (in_largest_cluster, (Parameter("link", "number"),)),
-    "floaters": (floaters, (Parameter("reach", "number", None), Parameter("members", "whole", None))),
+    "colour": (colour_near, (Argument("rgb", "vector"), Argument("within", "number"))),
+    "cluster": (in_cluster, (Argument("near", "vector"), Argument("link", "number"))),
+    "largest": (in_largest_cluster, (Argument("link", "number"),)),
+    "floaters": (floaters, (Argument("reach", "number", None), Argument("members", "whole", None))),
     "masks": (
         in_mask_files,
-        (Parameter("data", "path"), Parameter("masks", "path"), Parameter("share", "number", SHARE)),
+        (Argument("data", "path"), Argument("masks", "path"), Argument("share", "number", SHARE)),
     ),
 }
 
@@ -201,7 +201,7 @@ def selection_from_text(text: str, where: str) -> Selection:
     return Test(name, arguments.from_text(_known(name, where), values, f"{where} {name}"))
 
 
-def _known(name: object, where: str) -> tuple[Parameter, ...]:
+def _known(name: object, where: str) -> tuple[Argument, ...]:
     if name not in TESTS:
         raise ConfigError(f"{where}: there is no selection {name!r:.40}; there are: {', '.join(TESTS)}")
     return TESTS[name][1]

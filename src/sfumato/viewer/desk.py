@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 
 from sfumato.errors import SfumatoError
-from sfumato.viewer.exact import Picture, Wish
+from sfumato.viewer.exact import RenderedImage, Wish
 
 
 class Desk:
@@ -24,7 +24,7 @@ class Desk:
     def has_wish(self) -> bool:
         return self._waiting is not None
 
-    def ask(self, wish: Wish, patience_s: float) -> Picture | None:
+    def ask(self, wish: Wish, patience_s: float) -> RenderedImage | None:
         """Wait for a picture.
 
         Args:
@@ -50,7 +50,7 @@ class Desk:
             raise asked.error
         return asked.picture
 
-    def serve(self, paint: Callable[[Wish], Picture]) -> bool:
+    def serve(self, paint: Callable[[Wish], RenderedImage]) -> bool:
         """Draw what is asked for, in the caller's thread; False if nothing is."""
         with self._changed:
             asked, self._waiting = self._waiting, None
@@ -69,5 +69,5 @@ class Desk:
 class _Asked:
     def __init__(self, wish: Wish) -> None:
         self.wish, self.is_over = wish, False
-        self.picture: Picture | None = None
+        self.picture: RenderedImage | None = None
         self.error: SfumatoError | None = None

@@ -60,7 +60,7 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Picture:
+class RenderedImage:
     """A picture as it is sent.
 
     Attributes:
@@ -151,7 +151,7 @@ class Painter:
         self._settings = settings
 
     @torch.no_grad()
-    def paint(self, wish: Wish, gaussians: Gaussians) -> Picture:
+    def paint(self, wish: Wish, gaussians: Gaussians) -> RenderedImage:
         """Draw a picture.
 
         Args:
@@ -173,7 +173,7 @@ class Painter:
         else:
             pixels = to_uint8(render.image)
         jpeg = to_jpeg(pixels, quality=_FINE_QUALITY if wish.fine else _COARSE_QUALITY)
-        return Picture(jpeg, depths, time.perf_counter() - began)
+        return RenderedImage(jpeg, depths, time.perf_counter() - began)
 
     def _scene(self, wish: Wish, gaussians: Gaussians) -> Gaussians:
         floating = self._floaters() if wish.floaters and wish.show == "colour" else None

@@ -12,7 +12,7 @@ from typing import Any
 from sfumato.errors import SfumatoError
 from sfumato.scene.gaussians import Gaussians
 from sfumato.viewer.assembly import assemble
-from sfumato.viewer.exact import Painter, Picture, Wish, read_wish
+from sfumato.viewer.exact import Painter, RenderedImage, Wish, read_wish
 from sfumato.viewer.overlays import find_floaters, to_bits, too_many
 from sfumato.viewer.page import FLOATERS, SHEET, Payload, describe, make_sheet, pack, photograph_name
 from sfumato.viewer.pictures import Sheet, to_jpeg
@@ -51,7 +51,7 @@ def show(server: PageServer, subject: Subject, payload: Payload, **also: Any) ->
 
 
 def offer_exact(
-    server: PageServer, photographs: Sequence[Photograph], draw: Callable[[Wish], Picture | None]
+    server: PageServer, photographs: Sequence[Photograph], draw: Callable[[Wish], RenderedImage | None]
 ) -> None:
     """Let a server answer the page's wishes for pictures of our own renderer.
 
@@ -107,7 +107,7 @@ class _Drawing:
         self._painter, self._gaussians = painter, gaussians
         self._drawing, self._newest = threading.Lock(), 0
 
-    def draw(self, wish: Wish) -> Picture | None:
+    def draw(self, wish: Wish) -> RenderedImage | None:
         self._newest = mine = self._newest + 1
         with self._drawing:
             return self._painter.paint(wish, self._gaussians) if mine == self._newest else None

@@ -25,7 +25,7 @@ from sfumato.scene.cameras import Camera
 ENDINGS = ("", "_truth", "_difference")
 
 
-class Pixels(Protocol):
+class HeldOutPixels(Protocol):
     """A decoded photograph.
 
     Attributes:
@@ -48,7 +48,7 @@ class HeldOutView(Protocol):
     @property
     def camera(self) -> Camera: ...
 
-    def load(self) -> Pixels: ...
+    def load(self) -> HeldOutPixels: ...
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ def score_views(
     return Report(in_order, background, lpips.description if lpips else None, lpips_note, left_out)
 
 
-def composited(pixels: Pixels, background: tuple[float, float, float]) -> Tensor:
+def composited(pixels: HeldOutPixels, background: tuple[float, float, float]) -> Tensor:
     """A photograph over a background.
 
     Args:
@@ -206,7 +206,7 @@ def composited(pixels: Pixels, background: tuple[float, float, float]) -> Tensor
     return target.clamp(0, 1)
 
 
-def kept_pixels(pixels: Pixels) -> Tensor | None:
+def kept_pixels(pixels: HeldOutPixels) -> Tensor | None:
     """bool [h, w] of the pixels of a photograph that count; None for all."""
     return None if pixels.mask is None else torch.from_numpy(np.array(pixels.mask, bool))
 

@@ -20,7 +20,7 @@ SAMPLE = 20_000
 
 
 @dataclass(frozen=True)
-class Placing:
+class SceneExtent:
     """What the page needs to know of a scene's frame.
 
     Attributes:
@@ -39,7 +39,7 @@ class Placing:
     frustum: float
 
 
-def place(gaussians: Gaussians, cameras: Sequence[Camera]) -> Placing:
+def place(gaussians: Gaussians, cameras: Sequence[Camera]) -> SceneExtent:
     """Judge a scene's frame.
 
     Args:
@@ -66,7 +66,7 @@ def place(gaussians: Gaussians, cameras: Sequence[Camera]) -> Placing:
     low, high = np.quantile(means, [0.005, 0.995], axis=0)
     margin = 0.02 * (high - low) + 1e-6 * radius
     corners = (low - margin, high + margin)
-    return Placing(
+    return SceneExtent(
         _plain(up), _plain(middle), radius, *(_plain(c) for c in corners), _frustum(centres, radius)
     )
 

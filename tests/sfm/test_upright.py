@@ -14,7 +14,7 @@ from sfumato.footage import read_footage
 from sfumato.sfm.config import SfmConfig
 from sfumato.sfm.geodesy import axes_at, earth_from_geodetic, geodetic_from_earth
 from sfumato.sfm.pipeline import structure_from_motion
-from sfumato.sfm.results import Placing
+from sfumato.sfm.results import WorldFrame
 from sfumato.sfm.upright import IDENTITY, Gravity, find_gravity, scaled, upright_similarity
 from support.found import Watch, angle_deg, centre, dataset, poses_of
 from support.shots import QUICK
@@ -240,7 +240,7 @@ def test_places_by_gps_give_metres_and_a_known_distance_wins_over_them(solved):
     # The room as it would stand a thousand times larger, its z axis to the north.
     true = solved.shots.poses
     known = with_places(lambda name: geodetic_from_earth(start + 1000.0 * centre(true[name]) @ axes))
-    found = Placing.found(known, model, solved.config)
+    found = WorldFrame.found(known, model, solved.config)
     plain = found.to_plain()
     assert (plain["unit"], plain["up"], plain["north"]) == ("metres", "-y", "+z")
     assert plain["gps"]["agreeing"] >= 11 and plain["gps"]["off_m"] < 30
@@ -250,9 +250,9 @@ def test_places_by_gps_give_metres_and_a_known_distance_wins_over_them(solved):
         turned = image.cam_from_world().rotation.matrix() @ found.similarity.rotation.T
         assert angle_deg(turned, true[image.name][:3, :3]) < 1.5
     distance = ("00.png", "11", 2.0)
-    other = Placing.found(known, model, replace(solved.config, known_distance=distance))
+    other = WorldFrame.found(known, model, replace(solved.config, known_distance=distance))
     assert other.unit == "as given" and other.similarity.scale < 0.01 * found.similarity.scale
     np.testing.assert_array_equal(other.similarity.rotation, found.similarity.rotation)
-    assert Placing.found(known, model, replace(solved.config, upright=False)).words() is None
+    assert WorldFrame.found(known, model, replace(solved.config, upright=False)).words() is None
     lost = with_places(lambda name: (1.0, 2.0, None))
-    assert "not used" in Placing.found(lost, model, solved.config).words()
+    assert "not used" in WorldFrame.found(lost, model, solved.config).words()

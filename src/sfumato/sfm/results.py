@@ -64,7 +64,7 @@ def summarised(
 
 
 @dataclass(frozen=True)
-class Placing:
+class WorldFrame:
     """Where the world is put.
 
     Attributes:
@@ -82,7 +82,7 @@ class Placing:
     places: int = 0
 
     @staticmethod
-    def found(footage: Footage, model: pycolmap.Reconstruction, config: SfmConfig) -> Placing:
+    def found(footage: Footage, model: pycolmap.Reconstruction, config: SfmConfig) -> WorldFrame:
         """Upright, its origin in the middle, and to scale if a distance or enough places are known."""
         images = sorted((model.images[i] for i in model.reg_image_ids()), key=lambda image: image.name)
         rotations = np.array([image.cam_from_world().rotation.matrix() for image in images])
@@ -107,7 +107,7 @@ class Placing:
         if config.known_distance:
             similarity, unit = upright.scaled(similarity, centres, config.known_distance), "as given"
         num_places = sum(place is not None for place in places) if config.upright else 0
-        return Placing(similarity, gravity, unit, ground, num_places)
+        return WorldFrame(similarity, gravity, unit, ground, num_places)
 
     def to_plain(self) -> dict[str, Any]:
         """Its part of ``sfm.json``."""
@@ -129,7 +129,7 @@ class Placing:
         return None
 
 
-def say(outcome: Outcome, placing: Placing, seconds: float, display: Display) -> None:
+def say(outcome: Outcome, placing: WorldFrame, seconds: float, display: Display) -> None:
     """Tell the user what was found, what was not and why, and whether it will do."""
     display.say(f"cameras: {report.describe(outcome.quality, seconds)}")
     for name, reason in list(outcome.missing.items())[:_NAMES_SHOWN]:

@@ -15,7 +15,7 @@ from sfumato.cli.arguments import parse
 from sfumato.errors import ConfigError
 
 if TYPE_CHECKING:
-    from sfumato.cli.render_plan import Plan
+    from sfumato.cli.render_plan import RenderPlan
     from sfumato.display import Display
     from sfumato.paths.frames import FrameFolder
 
@@ -198,7 +198,7 @@ def _videos(given: Render) -> dict[str, Path]:
 
 
 def _render(
-    given: Render, plan: Plan, frames: FrameFolder, outputs: dict[str, Path], display: Display
+    given: Render, plan: RenderPlan, frames: FrameFolder, outputs: dict[str, Path], display: Display
 ) -> None:
     """Make the frames, and the videos of them."""
     from sfumato.capture.images import decode
@@ -232,7 +232,7 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _facts(given: Render, plan: Plan) -> dict[str, Any]:
+def _facts(given: Render, plan: RenderPlan) -> dict[str, Any]:
     """What the frames depend on besides the cameras."""
     meshes = [[text, _sha256(what.file)] for text, what in zip(given.insert, given.inserts, strict=True)]
     return {

@@ -42,7 +42,7 @@ _WORDS = ("orbit", "swing", "training")
 
 
 @dataclass(frozen=True)
-class Plan:
+class RenderPlan:
     """All that a render is made from.
 
     Attributes:
@@ -60,7 +60,7 @@ class Plan:
     fps: float
 
 
-def plan_of(given: Render, is_video: bool) -> Plan:
+def plan_of(given: Render, is_video: bool) -> RenderPlan:
     """Read what the arguments name and plan the frames.
 
     Args:
@@ -89,7 +89,7 @@ def plan_of(given: Render, is_video: bool) -> Plan:
     size_px = size_px or _usual(cameras[0].size_px)
     if is_video:
         size_px = even(size_px)
-    return Plan(
+    return RenderPlan(
         scene.to(device), path, tuple(refitted(camera, size_px) for camera in cameras), look, given.fps
     )
 

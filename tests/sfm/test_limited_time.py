@@ -19,7 +19,7 @@ from sfumato.sfm.config import SfmConfig
 from sfumato.sfm.mapping import Task, _incremental_options
 from sfumato.sfm.pace import Costs
 from sfumato.sfm.pipeline import structure_from_motion
-from sfumato.sfm.plan import FEWEST_PICTURES, Plan
+from sfumato.sfm.plan import FEWEST_PICTURES, SfmPlan
 from support.compared import descriptors, picture
 from support.found import Stop, Watch, dataset
 from support.worlds import noise
@@ -41,7 +41,7 @@ def files(folder, count, side=64):
 
 
 def plan(folder, minutes, frames=None):
-    return Plan(SfmConfig(minutes=minutes), frames or FrameOptions(), folder / "plan.json")
+    return SfmPlan(SfmConfig(minutes=minutes), frames or FrameOptions(), folder / "plan.json")
 
 
 def test_photographs_are_taken_as_given_unless_time_is_short(tmp_path):

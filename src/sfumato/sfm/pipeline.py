@@ -22,7 +22,7 @@ from sfumato.sfm.config import SfmConfig
 from sfumato.sfm.inputs import check_folders, every_file, given_cameras, pictures_of
 from sfumato.sfm.kept import is_sound
 from sfumato.sfm.loading import load_colmap
-from sfumato.sfm.plan import Plan
+from sfumato.sfm.plan import SfmPlan
 from sfumato.sfm.stages import Stages, fingerprint
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class _Run:
         self._database = self._work / "database.db"
         self._stages = Stages(self._work / "stages.json", out)
         self._given = given_cameras(inputs, config)
-        self._plan = Plan(config, frames, self._work / "plan.json")
+        self._plan = SfmPlan(config, frames, self._work / "plan.json")
 
     def go(self) -> SfmResult:
         # COLMAP tells of every step on stderr; what matters of it is said here in other words.

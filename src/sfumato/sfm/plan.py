@@ -35,7 +35,7 @@ _OPTIMISM = 1.5
 _MAX_BYTES = 64 << 20
 
 
-class Plan:
+class SfmPlan:
     """What is chosen to keep to the time that there is; without a limit, what was given.
 
     Args:

@@ -32,7 +32,7 @@ from sfumato.scene.files import load, save
 from sfumato.training import loop
 from sfumato.training.loop import Callback
 from sfumato.training.parts.poses import Poses
-from sfumato.training.plan import Plan, make_plan, with_budget
+from sfumato.training.plan import TrainingPlan, make_plan, with_budget
 from sfumato.training.state import TrainState, start
 from sfumato.training.step import StepStats
 from sfumato.training.warm_up import prepare_kernels
@@ -152,7 +152,7 @@ def _at_full_size(capture: CaptureOptions) -> CaptureOptions:
     return replace(capture, downscale=1) if capture.downscale is None else capture
 
 
-def _started(capture: Capture, options: RunOptions) -> tuple[TrainState, Plan]:
+def _started(capture: Capture, options: RunOptions) -> tuple[TrainState, TrainingPlan]:
     init = load(options.init) if options.init else None
     plan = make_plan(capture, options.train, start_count=len(capture.points if init is None else init))
     return start(capture, options.train, cap=plan.cap, init=init), plan
@@ -160,7 +160,7 @@ def _started(capture: Capture, options: RunOptions) -> tuple[TrainState, Plan]:
 
 def _resumed(
     folder: RunFolder, capture: Capture, identity: dict[str, Any], options: RunOptions
-) -> tuple[TrainState, Plan]:
+) -> tuple[TrainState, TrainingPlan]:
     checkpoint = latest_checkpoint(folder.checkpoints)
     check_same_run(checkpoint.options, options)
     state = replace(checkpoint, options=options).restore(capture, identity)
@@ -189,7 +189,7 @@ class _Run:
         self._interruption = Interruption()
         self._saved_at_s, self._saving_s = time.monotonic(), 0.0
 
-    def go(self, state: TrainState, plan: Plan, watchers: Sequence[Callback]) -> RunResult:
+    def go(self, state: TrainState, plan: TrainingPlan, watchers: Sequence[Callback]) -> RunResult:
         config, capture = self._options.train, self._capture
         events = EventLog(self._folder.events)
         recorder = Recorder(config, events, self._display, capture.test_views, plan.size_px)

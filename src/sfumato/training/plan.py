@@ -34,7 +34,7 @@ _SHARE_OF_AVAILABLE = 0.9
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """What a run will use.
 
     Attributes:
@@ -80,7 +80,7 @@ def with_budget(config: TrainConfig) -> TrainConfig:
     return config
 
 
-def make_plan(capture: Capture, config: TrainConfig, *, start_count: int) -> Plan:
+def make_plan(capture: Capture, config: TrainConfig, *, start_count: int) -> TrainingPlan:
     """Decide the cap and estimate the memory.
 
     Args:
@@ -112,7 +112,9 @@ def make_plan(capture: Capture, config: TrainConfig, *, start_count: int) -> Pla
             "--max-gaussians %d may need more memory than is free, which is enough for %d", cap, most
         )
     memory = estimate_memory(cap, pixels=pixels, photographs_bytes=photographs_bytes)
-    return Plan(len(sizes), size_px, capture.original_size_px, min(start_count, cap), cap, memory, available)
+    return TrainingPlan(
+        len(sizes), size_px, capture.original_size_px, min(start_count, cap), cap, memory, available
+    )
 
 
 def default_cap(train_pixels: int, *, start_count: int, config: TrainConfig) -> int:

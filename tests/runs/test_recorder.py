@@ -14,14 +14,14 @@ from sfumato.display import Display
 from sfumato.errors import SfumatoError
 from sfumato.runs import recorder as module
 from sfumato.runs.folder import EventLog
-from sfumato.runs.recorder import Figures, Quality, Recorder
+from sfumato.runs.recorder import Figures, HeldOutPsnr, Recorder
 from sfumato.training import loop
 from sfumato.training.population import Population
 from sfumato.training.step import StepStats
 from support.capture_folders import colmap_folder
 from support.tiny import tiny_config, tiny_start
 
-QUALITY = Quality(28.125, 4, 1200)
+QUALITY = HeldOutPsnr(28.125, 4, 1200)
 FIGURES = Figures(0.25, "25/100 steps", 12.5, 0.0321, 12345, (480, 270), QUALITY, 75.0)
 
 

@@ -34,7 +34,7 @@ _SMOOTHING = 0.98
 
 
 @dataclass(frozen=True)
-class Quality:
+class HeldOutPsnr:
     """Quality of a few held-out views at one moment.
 
     Attributes:
@@ -74,7 +74,7 @@ class Figures:
     loss: float
     gaussians: int
     size_px: tuple[int, int]
-    quality: Quality | None
+    quality: HeldOutPsnr | None
     remaining_s: float
 
     def words(self) -> list[str]:
@@ -114,7 +114,7 @@ class Recorder:
         self._glimpses = _Glimpses(test_views, config)
         self._loss = _Smoothed()
         self._rate = _Rate()
-        self._quality: Quality | None = None
+        self._quality: HeldOutPsnr | None = None
         self._reported_s = -math.inf
 
     def __call__(self, state: TrainState, stats: StepStats) -> None:
@@ -142,10 +142,10 @@ class Recorder:
         """Write the last line of ``events.jsonl``: the quality of the views that were watched, and of all."""
         watched = [score.psnr for score in report.views if score.name in self._glimpses.names]
         watched = [value for value in watched if not math.isnan(value)]
-        quality = Quality(fmean(watched), len(watched), state.step) if watched else None
+        quality = HeldOutPsnr(fmean(watched), len(watched), state.step) if watched else None
         self.report(state, quality, whole=report)
 
-    def report(self, state: TrainState, quality: Quality | None, *, whole: Report | None = None) -> None:
+    def report(self, state: TrainState, quality: HeldOutPsnr | None, *, whole: Report | None = None) -> None:
         """Write a line of ``events.jsonl``.
 
         Args:
@@ -205,7 +205,7 @@ class _Glimpses:
         """Of the views that are watched."""
         return frozenset(view.name for view in self._views)
 
-    def look(self, state: TrainState, progress: float) -> Quality | None:
+    def look(self, state: TrainState, progress: float) -> HeldOutPsnr | None:
         """The quality now, if it is time for it."""
         if self._began is None:
             self._began = (state.step, state.seconds)
@@ -222,12 +222,12 @@ class _Glimpses:
         self._spent_s += self._last_s
         return found
 
-    def _quality(self, state: TrainState) -> Quality | None:
+    def _quality(self, state: TrainState) -> HeldOutPsnr | None:
         render = drawn(state.gaussians, background=state.background, **self._how)
         with torch.no_grad():
             found = [self._psnr(render(view.camera), view, state.background) for view in self._views]
         found = [value for value in found if not math.isnan(value)]
-        return Quality(fmean(found), len(found), state.step) if found else None
+        return HeldOutPsnr(fmean(found), len(found), state.step) if found else None
 
     @staticmethod
     def _psnr(image: Tensor, view: View, background: tuple[float, float, float]) -> float:

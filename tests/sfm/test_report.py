@@ -10,7 +10,7 @@ import pytest
 
 from sfumato.footage import read_footage
 from sfumato.sfm import report, results
-from sfumato.sfm.report import GOOD, POOR, USABLE, Quality, arc_deg, measure
+from sfumato.sfm.report import GOOD, POOR, USABLE, SfmQuality, arc_deg, measure
 from sfumato.sfm.upright import IDENTITY, Gravity
 from support.found import Watch, dataset
 from support.shots import QUICK
@@ -47,14 +47,14 @@ FINE = {
     ],
 )
 def test_verdict(change, verdict, words):
-    found, against = Quality(**{**FINE, **change}).verdict()
+    found, against = SfmQuality(**{**FINE, **change}).verdict()
     assert found == verdict and len(against) == len(words)
     assert all(word in reason for word, reason in zip(words, against, strict=True))
 
 
 @pytest.mark.parametrize(("arc", "words"), [(84.2, "over 84 of 360 degrees"), (340.0, None), (None, None)])
 def test_what_is_seen_from_one_side_only_is_said(arc, words):
-    said = Quality(**FINE, arc_deg=arc).remark()
+    said = SfmQuality(**FINE, arc_deg=arc).remark()
     assert said is None if words is None else words in said
 
 

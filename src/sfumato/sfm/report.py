@@ -35,7 +35,7 @@ _ROUND_DEG, _PARALLEL, _CENTRED = 270.0, 1e-3, float(np.cos(np.radians(30.0)))
 
 
 @dataclass(frozen=True)
-class Quality:
+class SfmQuality:
     """How good a reconstruction is.
 
     Attributes:
@@ -96,9 +96,9 @@ class Quality:
         return (USABLE if against else GOOD), against
 
 
-def measure(model: pycolmap.Reconstruction, pictures: int, *, is_given: bool = False) -> Quality:
+def measure(model: pycolmap.Reconstruction, pictures: int, *, is_given: bool = False) -> SfmQuality:
     """Measure a reconstruction of ``pictures`` pictures; of cameras that were given, lenses are believed."""
-    return Quality(
+    return SfmQuality(
         pictures,
         model.num_reg_images(),
         model.num_points3D(),
@@ -131,7 +131,7 @@ def why_missing(footage: Footage, model: pycolmap.Reconstruction, database: Path
     return {p.name: _reason(p, features[p.name], links[p.name], placed, usual[p.camera]) for p in missing}
 
 
-def describe(quality: Quality, seconds: float) -> str:
+def describe(quality: SfmQuality, seconds: float) -> str:
     """The numbers in one line."""
     return (
         f"{quality.registered} of {quality.pictures} pictures have a camera; {quality.points:,} points, each "
@@ -244,7 +244,7 @@ def _odd_focal_px(model: pycolmap.Reconstruction) -> tuple[float, float] | None:
 
 
 def to_plain(
-    quality: Quality, verdict: str, against: Sequence[str], rest: Mapping[str, Any]
+    quality: SfmQuality, verdict: str, against: Sequence[str], rest: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The content of ``sfm.json``."""
     return {

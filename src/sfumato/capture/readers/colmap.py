@@ -75,7 +75,7 @@ def read_colmap(root: Path, models: Sequence[Path]) -> PosedDataset:
     if not records:
         raise CaptureError(f"{images_path} lists no images; reconstruct with at least 2")
     cameras_path, reader = _file(model, "cameras")
-    cameras = _Cameras(reader.read_cameras(cameras_path), cameras_path)
+    cameras = _ColmapCameras(reader.read_cameras(cameras_path), cameras_path)
     folder = _image_folder(root, records, str(images_path))
     paths = [folder.picture(record.name, str(images_path)) for record in records]
     missing = [record.name for record, path in zip(records, paths, strict=True) if path is None]
@@ -109,7 +109,7 @@ def _file(model: Path, stem: str):
     raise CaptureError(f"{model} has no {stem}.bin or {stem}.txt; a COLMAP model needs cameras and images")
 
 
-class _Cameras:
+class _ColmapCameras:
     """Intrinsics by camera, made when an image asks for them: rows that no image names may be of any kind."""
 
     def __init__(self, records: Sequence[CameraRecord], path: Path) -> None:
@@ -148,7 +148,7 @@ def _image_folder(root: Path, records: Sequence[ImageRecord], where: str) -> Pic
     return PictureFolder(root / "images")
 
 
-def _frame(record: ImageRecord, path: Path, cameras: _Cameras, folder: Path, where: Path) -> PosedImage:
+def _frame(record: ImageRecord, path: Path, cameras: _ColmapCameras, folder: Path, where: Path) -> PosedImage:
     spot = f"{where}: image {record.name!r}"
     intrinsics = cameras.of(record.camera_id, spot)
     pose = from_quaternion(record.quat, record.translation, spot)

@@ -54,7 +54,7 @@ def read_opensfm(root: Path, path: Path) -> PosedDataset:
     """
     where = str(path)
     reconstruction = _largest(read_json(path), path)
-    cameras = _Cameras(_object(reconstruction.get("cameras"), f"{where}: cameras"), where)
+    cameras = _OpenSfmCameras(_object(reconstruction.get("cameras"), f"{where}: cameras"), where)
     shots = _object(reconstruction.get("shots"), f"{where}: shots")
     if not shots:
         raise CaptureError(f"{where} has no shots; reconstruct with at least 2 images")
@@ -66,7 +66,7 @@ def read_opensfm(root: Path, path: Path) -> PosedDataset:
     return PosedDataset(frames, _points(reconstruction, path))
 
 
-class _Cameras:
+class _OpenSfmCameras:
     """Intrinsics by camera, made when a shot asks for them: those that no shot names may be of any kind."""
 
     def __init__(self, values: dict, where: str) -> None:
@@ -116,7 +116,7 @@ def _image_folder(path: Path, names: list[str]) -> PictureFolder:
     return PictureFolder(path.parent / "images")
 
 
-def _frame(shot: object, picture: Path, cameras: _Cameras, folder: Path, where: str) -> PosedImage:
+def _frame(shot: object, picture: Path, cameras: _OpenSfmCameras, folder: Path, where: str) -> PosedImage:
     name = picture.relative_to(folder).as_posix()
     spot = f"{where}: shot {name!r}"
     values = _object(shot, spot)

@@ -118,7 +118,7 @@ def run_training(
         else:
             folder.begin(options, **facts)
         watchers = [watch(capture, options)] if watch else []
-        return _Run(folder, capture, identity, options, display, until_s).go(state, plan, watchers)
+        return _TrainingRun(folder, capture, identity, options, display, until_s).go(state, plan, watchers)
 
 
 def _agreed(
@@ -172,7 +172,7 @@ class _Stopped(Exception):
     """A signal asked to stop; raised between two steps."""
 
 
-class _Run:
+class _TrainingRun:
     """A run in its folder, from its first step to its results."""
 
     def __init__(

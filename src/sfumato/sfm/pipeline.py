@@ -76,10 +76,10 @@ def structure_from_motion(
     inputs = [Path(given) for given in inputs]
     check_folders(inputs, out)
     with holding(out, "finding cameras in"):
-        return _Run(inputs, out, config, frames, display or Display()).go()
+        return _SfmRun(inputs, out, config, frames, display or Display()).go()
 
 
-class _Run:
+class _SfmRun:
     """One run: its folders, its options, and its stages in order."""
 
     def __init__(

@@ -21,7 +21,7 @@ _BELOW = re.compile(r"(?!.*(^|/)\.\.?(/|$))[^\\:\x00-\x1f/][^\\:\x00-\x1f]*")
 
 _log = logging.getLogger(__name__)
 
-_Run = tuple[int, int, int]
+_Range = tuple[int, int, int]
 
 
 def load_levels(path: Path, meta: dict[str, Any], load: Callable[[Path], Scene]) -> Scene:
@@ -41,7 +41,7 @@ def load_levels(path: Path, meta: dict[str, Any], load: Callable[[Path], Scene])
     names = meta.get("filenames")
     if not isinstance(names, list) or not all(isinstance(n, str) and _BELOW.fullmatch(n) for n in names):
         raise FormatError(f"{path} names files that do not lie below it")
-    levels: dict[int, list[_Run]] = {}
+    levels: dict[int, list[_Range]] = {}
     for level, run in _runs(path, meta.get("tree"), len(names)):
         levels.setdefault(level, []).append(run)
     finest = _finest(path, levels, names)
@@ -61,7 +61,7 @@ def load_levels(path: Path, meta: dict[str, Any], load: Callable[[Path], Scene])
     return merged(*parts)
 
 
-def _runs(path: Path, tree: object, num_files: int) -> Iterator[tuple[int, _Run]]:
+def _runs(path: Path, tree: object, num_files: int) -> Iterator[tuple[int, _Range]]:
     """Level, and file, first and count, of every piece in a tree."""
     nodes, seen = [tree], 0
     while nodes:
@@ -81,7 +81,7 @@ def _runs(path: Path, tree: object, num_files: int) -> Iterator[tuple[int, _Run]
             yield int(level), run
 
 
-def _finest(path: Path, levels: dict[int, list[_Run]], names: list[str]) -> int:
+def _finest(path: Path, levels: dict[int, list[_Range]], names: list[str]) -> int:
     missing: str | None = None
     for level in sorted(levels):
         absent = [names[file] for file, _, _ in levels[level] if not (path.parent / names[file]).is_file()]

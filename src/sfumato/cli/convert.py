@@ -14,7 +14,7 @@ from sfumato.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class Convert:
+class ConvertCommand:
     """Write a scene in another format: the input's is told from its content, the output's from its suffix.
 
     Axes, quaternions, view-dependent colour and colour space become those of the format. What a format
@@ -39,7 +39,7 @@ class Convert:
 
 def command(arguments: Sequence[str]) -> int:
     """Parse the arguments and convert; the exit code."""
-    given = parse(Convert, "convert", arguments)
+    given = parse(ConvertCommand, "convert", arguments)
     from rich.console import Console
 
     from sfumato.display import Display

@@ -13,7 +13,7 @@ from sfumato.cli.arguments import parse
 from sfumato.errors import ConfigError
 
 if TYPE_CHECKING:
-    from sfumato.edit.script import Edit
+    from sfumato.edit.script import EditCommand
 
 HELP = """
 edits, in any number, done in the order in which they are given:
@@ -115,7 +115,7 @@ def edit_options() -> set[str]:
     return {f"--{name}" for name in (*EDITS, "script", "where")}
 
 
-def take_edits(arguments: Sequence[str]) -> tuple[list[str], list[Edit]]:
+def take_edits(arguments: Sequence[str]) -> tuple[list[str], list[EditCommand]]:
     """Split a command line into its edits, in order, and everything else.
 
     Args:
@@ -132,7 +132,7 @@ def take_edits(arguments: Sequence[str]) -> tuple[list[str], list[Edit]]:
 
     known = edit_options()
     others: list[str] = []
-    edits: list[Edit] = []
+    edits: list[EditCommand] = []
     where = None
     rest = list(arguments)
     while rest:
@@ -158,13 +158,13 @@ def take_edits(arguments: Sequence[str]) -> tuple[list[str], list[Edit]]:
     return others, edits
 
 
-def _edit(name: str, value: str, where) -> Edit:
+def _edit(name: str, value: str, where) -> EditCommand:
     from sfumato.edit.parameters import from_text
-    from sfumato.edit.script import EDITS, Edit
+    from sfumato.edit.script import EDITS, EditCommand
     from sfumato.edit.selections import selection_from_text
 
     if name in ("keep", "delete"):
         if where is not None:
             raise ConfigError(f"--where before --{name}: join the two selections by and")
-        return Edit(name, {}, selection_from_text(value, f"--{name}"))
-    return Edit(name, from_text(EDITS[name][1], value, f"--{name}"), where)
+        return EditCommand(name, {}, selection_from_text(value, f"--{name}"))
+    return EditCommand(name, from_text(EDITS[name][1], value, f"--{name}"), where)

@@ -13,7 +13,7 @@ from sfumato.cli.arguments import parse
 
 
 @dataclass(frozen=True)
-class Eval:
+class EvalCommand:
     """Measure the scene of a run folder on its held-out views again.
 
     Reads scene.ply and config.json; writes metrics.json, renders/ and the training chart.
@@ -31,7 +31,7 @@ class Eval:
 
 def command(arguments: Sequence[str]) -> int:
     """Parse the arguments and evaluate; the exit code."""
-    given = parse(Eval, "eval", arguments)
+    given = parse(EvalCommand, "eval", arguments)
     from rich.console import Console
 
     from sfumato.display import Display

@@ -18,7 +18,7 @@ from sfumato.training.config import TrainConfig
 
 
 @dataclass(frozen=True)
-class Reconstruct:
+class ReconstructCommand:
     """Make a scene of a video or of photographs, within a given time.
 
     INPUT is a video, photographs, a folder of either, several of them, or a dataset with cameras. Cameras
@@ -51,7 +51,7 @@ class Reconstruct:
 
 def command(arguments: Sequence[str]) -> int:
     """Parse the arguments and reconstruct; the exit code."""
-    given = parse(Reconstruct, "reconstruct", arguments)
+    given = parse(ReconstructCommand, "reconstruct", arguments)
     from sfumato.ops.backend import device_named
 
     device_named(given.device)
@@ -82,7 +82,7 @@ def command(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _with_stored_options(given: Reconstruct, arguments: Sequence[str]) -> Reconstruct:
+def _with_stored_options(given: ReconstructCommand, arguments: Sequence[str]) -> ReconstructCommand:
     """Parse again with the options that the reconstruction began with in place of the defaults."""
     from sfumato.reconstruction.begun import read_begun
     from sfumato.reconstruction.run import Reconstruction
@@ -90,7 +90,7 @@ def _with_stored_options(given: Reconstruct, arguments: Sequence[str]) -> Recons
     begun = read_begun(Reconstruction, given.out)
     if begun is None:
         return given
-    default = Reconstruct(
+    default = ReconstructCommand(
         given.inputs,
         given.out,
         frames=begun.frames,
@@ -98,5 +98,5 @@ def _with_stored_options(given: Reconstruct, arguments: Sequence[str]) -> Recons
         capture=begun.capture,
         train=without_length(begun.train),
     )
-    again = parse(Reconstruct, "reconstruct", arguments, default=default)
+    again = parse(ReconstructCommand, "reconstruct", arguments, default=default)
     return replace(again, train=with_length_of(again.train, begun.train))

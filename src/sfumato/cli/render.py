@@ -47,7 +47,7 @@ class Inserted:
 
 
 @dataclass(frozen=True)
-class Render:
+class RenderCommand:
     """Render a scene along a camera path.
 
     SCENE is a run folder or a scene file of any format. Interrupted, the same command goes on where it
@@ -165,7 +165,7 @@ class Render:
 
 def command(arguments: Sequence[str]) -> int:
     """Parse the arguments and render; the exit code."""
-    given = parse(Render, "render", arguments)
+    given = parse(RenderCommand, "render", arguments)
     from rich.console import Console
 
     from sfumato.cli.render_plan import plan_of
@@ -188,7 +188,7 @@ def command(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _videos(given: Render) -> dict[str, Path]:
+def _videos(given: RenderCommand) -> dict[str, Path]:
     """The video of each kind."""
     stem = given.out.with_suffix("")
     return {
@@ -198,7 +198,7 @@ def _videos(given: Render) -> dict[str, Path]:
 
 
 def _render(
-    given: Render, plan: RenderPlan, frames: FrameFolder, outputs: dict[str, Path], display: Display
+    given: RenderCommand, plan: RenderPlan, frames: FrameFolder, outputs: dict[str, Path], display: Display
 ) -> None:
     """Make the frames, and the videos of them."""
     from sfumato.capture.images import decode
@@ -232,7 +232,7 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _facts(given: Render, plan: RenderPlan) -> dict[str, Any]:
+def _facts(given: RenderCommand, plan: RenderPlan) -> dict[str, Any]:
     """What the frames depend on besides the cameras."""
     meshes = [[text, _sha256(what.file)] for text, what in zip(given.insert, given.inserts, strict=True)]
     return {

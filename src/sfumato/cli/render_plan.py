@@ -30,7 +30,7 @@ from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.scene import metadata_of
 
 if TYPE_CHECKING:
-    from sfumato.cli.render import Inserted, Render
+    from sfumato.cli.render import Inserted, RenderCommand
 
 _log = logging.getLogger("sfumato")
 
@@ -60,7 +60,7 @@ class RenderPlan:
     fps: float
 
 
-def plan_of(given: Render, is_video: bool) -> RenderPlan:
+def plan_of(given: RenderCommand, is_video: bool) -> RenderPlan:
     """Read what the arguments name and plan the frames.
 
     Args:
@@ -109,7 +109,7 @@ def _insert(what: Inserted) -> Insert:
     return Insert(*read_mesh(what.file, scale=what.scale, at=what.at), what.material)
 
 
-def _check_used(given: Render) -> None:
+def _check_used(given: RenderCommand) -> None:
     """Refuse options that the path has no use for."""
     if given.up is not None and given.path not in ("orbit", "swing"):
         raise ConfigError(f"--up is for orbits; leave it out with --path {given.path}")
@@ -117,7 +117,7 @@ def _check_used(given: Render) -> None:
         raise ConfigError(f"--data is for paths along cameras; leave it out with --path {given.path}")
 
 
-def _look_and_capture(given: Render, *, with_cameras: bool) -> tuple[Look, Capture | None]:
+def _look_and_capture(given: RenderCommand, *, with_cameras: bool) -> tuple[Look, Capture | None]:
     """How the run's scene is drawn, and its dataset where it is needed and there."""
     wished = given.renderer or ("trace" if given.insert else None)
     filtered = False if given.no_antialiased else given.antialiased or None
@@ -144,7 +144,7 @@ def _look_and_capture(given: Render, *, with_cameras: bool) -> tuple[Look, Captu
 
 
 def _cameras(
-    given: Render,
+    given: RenderCommand,
     scene: Gaussians,
     capture: Capture | None,
     file_path: KeyFrames | Sequence[Camera] | None,
@@ -183,7 +183,7 @@ def _length_s(keys: KeyFrames) -> float:
     return _SECONDS_PER_KEY * max(1, len(keys.cameras) - (not keys.closed))
 
 
-def _count(given: Render, default_s: float) -> int:
+def _count(given: RenderCommand, default_s: float) -> int:
     count = round((default_s if given.seconds is None else given.seconds) * given.fps)
     if count > 99_999:
         raise ConfigError(f"{given.path} lasts {count:,} frames; give a smaller --fps or --seconds")

@@ -15,7 +15,7 @@ from sfumato.sfm.config import SfmConfig
 
 
 @dataclass(frozen=True)
-class Sfm:
+class SfmCommand:
     """Find the cameras of a video or of photographs.
 
     INPUT is a video, a photograph, a folder of either, or several of them. Of a posed dataset the given
@@ -37,7 +37,7 @@ class Sfm:
 
 def command(arguments: Sequence[str]) -> int:
     """Parse the arguments and find cameras; the exit code."""
-    given = parse(Sfm, "sfm", arguments)
+    given = parse(SfmCommand, "sfm", arguments)
     from rich.console import Console
 
     from sfumato.display import Display

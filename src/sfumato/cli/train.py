@@ -15,7 +15,7 @@ from sfumato.training.config import TrainConfig
 
 
 @dataclass(frozen=True)
-class Train:
+class TrainCommand:
     """Train a scene of 3D Gaussians on photographs with cameras.
 
     DATA is a COLMAP folder or one with transforms.json (instant-ngp, nerfstudio, Blender). Ctrl-C
@@ -53,7 +53,7 @@ class Train:
 
 def command(arguments: Sequence[str]) -> int:
     """Parse the arguments and train; the exit code."""
-    given = parse(Train, "train", arguments)
+    given = parse(TrainCommand, "train", arguments)
     from sfumato.ops.backend import device_named
 
     device_named(given.device)
@@ -83,19 +83,19 @@ def command(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _with_stored_options(given: Train, arguments: Sequence[str]) -> Train:
+def _with_stored_options(given: TrainCommand, arguments: Sequence[str]) -> TrainCommand:
     """Parse again with the run's own options in place of the defaults."""
     from sfumato.runs.folder import RunFolder
 
     stored = RunFolder(given.out).read_options()
-    default = Train(
+    default = TrainCommand(
         given.data,
         given.out,
         checkpoint_every=stored.checkpoint_every,
         capture=stored.capture,
         config=without_length(stored.train),
     )
-    again = parse(Train, "train", arguments, default=default)
+    again = parse(TrainCommand, "train", arguments, default=default)
     return replace(again, config=with_length_of(again.config, stored.train))
 
 

@@ -16,7 +16,7 @@ from sfumato.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class View:
+class ViewCommand:
     """Look at a run folder or a scene file in the browser.
 
     Where the browser has no WebGL, or the exact view is asked for, this process draws the pictures. The
@@ -42,7 +42,7 @@ class View:
 
 def command(arguments: Sequence[str]) -> int:
     """Parse the arguments and show the scene; the exit code."""
-    given = parse(View, "view", arguments)
+    given = parse(ViewCommand, "view", arguments)
     from rich.console import Console
 
     display = Display(Console())
@@ -62,7 +62,7 @@ def command(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _serve(given: View, display: Display) -> None:
+def _serve(given: ViewCommand, display: Display) -> None:
     from sfumato.viewer.server import PageServer
     from sfumato.viewer.showing import show_path
 

@@ -41,7 +41,7 @@ _LISTING_S, _LISTED_S = 120.0, 2.0
 
 
 @dataclass(frozen=True)
-class Settings:
+class FeatureSettings:
     """How features are found.
 
     Attributes:
@@ -55,7 +55,7 @@ class Settings:
     doubled: bool
 
     @staticmethod
-    def chosen(pictures: Sequence[Picture], config: SfmConfig, budget: float = math.inf) -> Settings:
+    def chosen(pictures: Sequence[Picture], config: SfmConfig, budget: float = math.inf) -> FeatureSettings:
         """Settings suited to the number of pictures and to this machine's cores.
 
         Args:
@@ -67,7 +67,7 @@ class Settings:
         side_px = config.feature_side_px or side_px
         doubled = min(side_px, max(max(picture.size_px) for picture in pictures)) < _DOUBLED_BELOW_PX
         count = round(_DOUBLED_SHARE * count) if doubled else count
-        return Settings(side_px, config.max_features or count, doubled)
+        return FeatureSettings(side_px, config.max_features or count, doubled)
 
     @property
     def seconds(self) -> float:
@@ -124,7 +124,11 @@ def by_camera(pictures: Sequence[Picture]) -> Iterator[list[Picture]]:
 
 
 def extract(
-    database: Path, footage: Footage, settings: Settings, report: Report, thinning: Thinning | None = None
+    database: Path,
+    footage: Footage,
+    settings: FeatureSettings,
+    report: Report,
+    thinning: Thinning | None = None,
 ) -> set[str]:
     """Find the features of every picture that has none in the database yet, as far as there is time.
 
@@ -162,7 +166,7 @@ def extract(
     return set(missing[begun - before :])
 
 
-def _job(parts: Parts, names: list[str], footage: Footage, settings: Settings) -> Job:
+def _job(parts: Parts, names: list[str], footage: Footage, settings: FeatureSettings) -> Job:
     """Finding the features of some pictures."""
 
     def prepare() -> dict[str, Any]:

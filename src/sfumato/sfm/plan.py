@@ -21,7 +21,7 @@ from sfumato.footage.records import LEFT_OUT
 from sfumato.json_files import read_json
 from sfumato.outputs import write_json
 from sfumato.sfm.config import SfmConfig
-from sfumato.sfm.features import Settings
+from sfumato.sfm.features import FeatureSettings
 from sfumato.sfm.pace import Costs, Pace, Thinning, frames_within, most_within
 
 # With fewer pictures of what a camera went round, neighbours overlap too little: a third of 20 were lost.
@@ -93,18 +93,18 @@ class SfmPlan:
             f"{clock(needed_s)} on this machine now: going on with the least; give more --minutes"
         )
 
-    def settings(self, footage: Footage) -> Settings:
+    def settings(self, footage: Footage) -> FeatureSettings:
         """How features are found."""
         pictures, config = footage.pictures, self._config
         if not self.pace.is_limited:
-            return Settings.chosen(pictures, config)
+            return FeatureSettings.chosen(pictures, config)
         budget = self.pace.budget - len(pictures) * self._costs.writing
         plain = self._chosen.once(
             "features",
             [config.minutes, len(pictures), config.feature_side_px, config.max_features],
-            lambda: asdict(Settings.chosen(pictures, config, budget)),
+            lambda: asdict(FeatureSettings.chosen(pictures, config, budget)),
         )
-        settings = Settings(**plain)
+        settings = FeatureSettings(**plain)
         self._costs = self._costs.finer(settings.seconds)
         return settings
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 from sfumato import machine
 from sfumato.errors import CaptureError
 from sfumato.footage.duplicates import duplicates
-from sfumato.footage.kinds import Report, Source, distinct, plain_name
+from sfumato.footage.kinds import Progress, Source, distinct, plain_name
 from sfumato.footage.options import LONGEST_PHOTO_SIDE_PX, FrameOptions
 from sfumato.footage.photos import MissingReader, Photo, examine, place, shrunk_size
 from sfumato.footage.records import LEFT_OUT, Dropped, Picture
@@ -30,7 +30,7 @@ Result = TypeVar("Result")
 
 
 def take_photos(
-    sources: Sequence[Source], folder: Path, options: FrameOptions, report: Report
+    sources: Sequence[Source], folder: Path, options: FrameOptions, report: Progress
 ) -> tuple[list[Picture], list[Dropped]]:
     """Bring photographs into the folder of pictures.
 
@@ -77,7 +77,7 @@ def take_photos(
 
 
 def _each(
-    items: Sequence[Item], work: Callable[[Item], Result], what: str, report: Report
+    items: Sequence[Item], work: Callable[[Item], Result], what: str, report: Progress
 ) -> list[Result | CaptureError]:
     """The result of each item, or its error; in several threads, since decoders need no interpreter."""
 

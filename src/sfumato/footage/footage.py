@@ -13,7 +13,7 @@ from pathlib import Path
 from sfumato.errors import CaptureError
 from sfumato.footage.album import take_photos
 from sfumato.footage.frames import take_frames
-from sfumato.footage.kinds import Kind, Report, find_sources
+from sfumato.footage.kinds import Kind, Progress, find_sources
 from sfumato.footage.options import FEWEST_PICTURES, FrameOptions
 from sfumato.footage.records import (
     FILE_NAME,
@@ -41,7 +41,7 @@ def gather(
     folder: Path,
     options: FrameOptions = FrameOptions(),  # noqa: B008
     *,
-    report: Report = _silent,
+    report: Progress = _silent,
 ) -> Footage:
     """Take pictures from videos, photographs and folders of them.
 
@@ -74,7 +74,7 @@ def gather(
 
 
 def _taken(
-    inputs: Sequence[Path], folder: Path, options: FrameOptions, report: Report
+    inputs: Sequence[Path], folder: Path, options: FrameOptions, report: Progress
 ) -> tuple[list[Picture], list[Dropped]]:
     sources, dropped = find_sources(inputs, report)
     # The output may lie in a folder of inputs, with what an earlier call left there.

@@ -9,7 +9,7 @@ import numpy as np
 
 from sfumato.errors import CaptureError
 from sfumato.footage.choose import LONGEST_GAP, Choice, Measured, choose
-from sfumato.footage.kinds import Report, Source
+from sfumato.footage.kinds import Progress, Source
 from sfumato.footage.measure import MotionPath, brightness, contrast, sharpness
 from sfumato.footage.options import LONGEST_FRAME_SIDE_PX, FrameOptions
 from sfumato.footage.photos import save_picture
@@ -22,7 +22,7 @@ _WALL_CONTRAST = 0.02
 
 
 def take_frames(
-    source: Source, folder: Path, options: FrameOptions, report: Report
+    source: Source, folder: Path, options: FrameOptions, report: Progress
 ) -> tuple[list[Picture], list[Dropped]]:
     """Choose frames of a video and write them.
 
@@ -47,7 +47,7 @@ def take_frames(
 
 
 def _take(
-    source: Source, folder: Path, options: FrameOptions, report: Report
+    source: Source, folder: Path, options: FrameOptions, report: Progress
 ) -> tuple[list[Picture], list[Dropped]]:
     video = open_video(source.path)
     if video is None:
@@ -71,7 +71,7 @@ def _take(
     return pictures, dropped
 
 
-def measure(video: Video, report: Report) -> tuple[Measured, Stamps]:
+def measure(video: Video, report: Progress) -> tuple[Measured, Stamps]:
     """Decode a video once, small and grey, and measure each frame."""
     path = MotionPath()
     pts: list[int | None] = []

@@ -19,7 +19,7 @@ from sfumato.footage.video import open_video
 
 _log = logging.getLogger(__name__)
 
-Report = Callable[[str, int, int], None]
+Progress = Callable[[str, int, int], None]
 
 
 class Kind(Enum):
@@ -111,7 +111,7 @@ def _kind_by_start(head: bytes) -> Kind | None:
     return None
 
 
-def find_sources(inputs: Sequence[Path], report: Report) -> tuple[list[Source], list[Dropped]]:
+def find_sources(inputs: Sequence[Path], report: Progress) -> tuple[list[Source], list[Dropped]]:
     """The pictures and videos among files and folders, in order, and those that are broken.
 
     Folders are searched with everything below them, without hidden files.
@@ -156,7 +156,7 @@ def _single(path: Path, names: _Names) -> Source:
     return Source(path, kind, names.of(path.stem if kind is Kind.VIDEO else path.absolute().parent, path))
 
 
-def _search(folder: Path, names: _Names, report: Report) -> tuple[list[Source], list[Dropped]]:
+def _search(folder: Path, names: _Names, report: Progress) -> tuple[list[Source], list[Dropped]]:
     sources: list[Source] = []
     broken: list[Dropped] = []
     others = 0

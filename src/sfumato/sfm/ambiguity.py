@@ -21,7 +21,7 @@ import numpy as np
 from sfumato.capture.natural_order import natural_key
 from sfumato.footage.records import Picture
 from sfumato.sfm.mapping import Task, map_once
-from sfumato.sfm.progress import Report
+from sfumato.sfm.progress import Progress
 
 if TYPE_CHECKING:
     import pycolmap
@@ -41,7 +41,7 @@ _Ids = tuple[int, int]
 
 
 def resolved(
-    model: pycolmap.Reconstruction, task: Task, pictures: Sequence[Picture], folder: Path, report: Report
+    model: pycolmap.Reconstruction, task: Task, pictures: Sequence[Picture], folder: Path, report: Progress
 ) -> tuple[pycolmap.Reconstruction, bool]:
     """Map again without false pairs where a model tears apart what follows each other.
 
@@ -225,7 +225,7 @@ def near_pairs(database: Path, pictures: Sequence[Picture], steps: int) -> set[_
 def _mapped(
     task: Task,
     folder: Path,
-    report: Report,
+    report: Progress,
     pairs: Iterable[_Ids],
     start: pycolmap.Reconstruction | None = None,
 ) -> list[pycolmap.Reconstruction]:

@@ -19,7 +19,7 @@ from sfumato.capture.resample import DistortedCamera, Resampler, pinhole_scale
 from sfumato.errors import CaptureError
 from sfumato.outputs import replacing, write_error
 from sfumato.sfm.mapping import write_model
-from sfumato.sfm.progress import Report
+from sfumato.sfm.progress import Progress
 from sfumato.sfm.upright import Similarity
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Undistortion:
 
 
 def write_dataset(
-    model: pycolmap.Reconstruction, similarity: Similarity, images: Path, out: Path, report: Report
+    model: pycolmap.Reconstruction, similarity: Similarity, images: Path, out: Path, report: Progress
 ) -> None:
     """Write ``images/`` and ``sparse/0/`` of a dataset folder.
 
@@ -92,7 +92,7 @@ def write_dataset(
     unfinished.rename(sparse)
 
 
-def _write_pictures(tasks: list[tuple[Path, Path, Resampler]], report: Report) -> None:
+def _write_pictures(tasks: list[tuple[Path, Path, Resampler]], report: Progress) -> None:
     done = 0
     report(0, len(tasks))
     with ThreadPoolExecutor(machine.cores()) as pool:

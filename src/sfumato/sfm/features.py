@@ -19,7 +19,7 @@ from sfumato.sfm.crew import Crew, Job
 from sfumato.sfm.kept import remove_database, using
 from sfumato.sfm.pace import Thinning
 from sfumato.sfm.parts import Parts, parts_of
-from sfumato.sfm.progress import Report
+from sfumato.sfm.progress import Progress
 
 if TYPE_CHECKING:
     import pycolmap
@@ -127,7 +127,7 @@ def extract(
     database: Path,
     footage: Footage,
     settings: FeatureSettings,
-    report: Report,
+    report: Progress,
     thinning: Thinning | None = None,
 ) -> set[str]:
     """Find the features of every picture that has none in the database yet, as far as there is time.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from sfumato.footage.records import Picture
 from sfumato.sfm.kept import no_space
 from sfumato.sfm.merging import merged
-from sfumato.sfm.progress import Report
+from sfumato.sfm.progress import Progress
 
 if TYPE_CHECKING:
     import pycolmap
@@ -59,7 +59,7 @@ def pixel_tolerance(pictures: Sequence[Picture]) -> float:
     return min(4.0, max(2.0, side / 480.0))
 
 
-def climb(task: Task, folder: Path, report: Report) -> tuple[pycolmap.Reconstruction | None, str, int]:
+def climb(task: Task, folder: Path, report: Progress) -> tuple[pycolmap.Reconstruction | None, str, int]:
     """Find cameras in one way after the other until enough pictures have one; the best model is kept.
 
     Args:
@@ -90,7 +90,7 @@ def climb(task: Task, folder: Path, report: Report) -> tuple[pycolmap.Reconstruc
 
 
 def map_once(
-    task: Task, folder: Path, report: Report, start: pycolmap.Reconstruction | None = None
+    task: Task, folder: Path, report: Progress, start: pycolmap.Reconstruction | None = None
 ) -> list[pycolmap.Reconstruction]:
     """Models that do not meet each other, by the first way alone, the largest first.
 
@@ -171,18 +171,18 @@ def write_model(model: pycolmap.Reconstruction, folder: Path) -> None:
         raise no_space(folder)
 
 
-def _incremental(task: Task, best, folder: Path, report: Report) -> list[pycolmap.Reconstruction]:
+def _incremental(task: Task, best, folder: Path, report: Progress) -> list[pycolmap.Reconstruction]:
     return _map_incrementally(task, None, folder / "incremental", report, relaxed=False)
 
 
-def _continued(task: Task, best, folder: Path, report: Report) -> list[pycolmap.Reconstruction]:
+def _continued(task: Task, best, folder: Path, report: Progress) -> list[pycolmap.Reconstruction]:
     """Add to the best model so far what looser limits admit."""
     if best is None:
         return []
     return _map_incrementally(task, _written(best, folder), folder / "continued", report, relaxed=True)
 
 
-def _globally(task: Task, best, folder: Path, report: Report) -> list[pycolmap.Reconstruction]:
+def _globally(task: Task, best, folder: Path, report: Progress) -> list[pycolmap.Reconstruction]:
     """All cameras at once, by averaging rotations (Pan et al. 2024, GLOMAP)."""
     import pycolmap
 
@@ -195,7 +195,7 @@ def _globally(task: Task, best, folder: Path, report: Report) -> list[pycolmap.R
     return _models(lambda: pycolmap.global_mapping(task.database, task.images, out, options), task)
 
 
-def _relaxed(task: Task, best, folder: Path, report: Report) -> list[pycolmap.Reconstruction]:
+def _relaxed(task: Task, best, folder: Path, report: Progress) -> list[pycolmap.Reconstruction]:
     return _map_incrementally(task, None, folder / "relaxed", report, relaxed=True)
 
 
@@ -208,7 +208,7 @@ _RUNGS: dict[str, Callable] = {
 
 
 def _map_incrementally(
-    task: Task, start: Path | None, out: Path, report: Report, *, relaxed: bool
+    task: Task, start: Path | None, out: Path, report: Progress, *, relaxed: bool
 ) -> list[pycolmap.Reconstruction]:
     import pycolmap
 

@@ -14,7 +14,7 @@ from sfumato.sfm.crew import Crew, Job
 from sfumato.sfm.features import chunks
 from sfumato.sfm.kept import using
 from sfumato.sfm.parts import MATCHES, Parts, parts_of
-from sfumato.sfm.progress import Report
+from sfumato.sfm.progress import Progress
 
 # Pairs that a process is given at once, few enough that no process waits long for another at the end.
 _FEWEST_PAIRS, _MOST_PAIRS, _SHARES = 12, 64, 4
@@ -30,7 +30,7 @@ def match(
     database: Path,
     pairs: Sequence[Names],
     folder: Path,
-    report: Report,
+    report: Progress,
     seed: int,
     tolerance_px: float,
     until_s: float = math.inf,

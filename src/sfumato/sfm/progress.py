@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-Report = Callable[[int, int], None]
+Progress = Callable[[int, int], None]
 """Called with how much is done and how much there is; 0 for the second where that is unknown."""
 
 

@@ -5,7 +5,7 @@ import unicodedata
 import pytest
 
 from sfumato.capture.readers import read_source
-from sfumato.capture.readers.pictures import PictureFolder, PictureIndex
+from sfumato.capture.readers.image_files import PictureFolder, PictureIndex
 from sfumato.errors import CaptureError
 from support.capture_folders import PINHOLE, image_rows, picture, save, write_colmap_bin, write_transforms
 from support.foreign_datasets import NAMES as SHOTS

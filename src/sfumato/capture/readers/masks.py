@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from sfumato.capture.readers.pictures import (
+from sfumato.capture.readers.image_files import (
     EXTENSIONS,
     MASK_ENDINGS,
     PictureFolder,

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from sfumato.capture.points import PointCloud, finite_points
+from sfumato.capture.readers.image_files import PictureFolder
 from sfumato.capture.readers.json_values import numbers, read_json, text
 from sfumato.capture.readers.opensfm_cameras import camera_intrinsics
-from sfumato.capture.readers.pictures import PictureFolder
 from sfumato.capture.readers.poses import from_rotation_vector
 from sfumato.capture.readers.source import (
     Intrinsics,

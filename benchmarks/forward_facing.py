@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from sfumato import Camera, Gaussians, rasterize
-from sfumato.evaluation.pictures import save_image
+from sfumato.evaluation.saved_images import save_image
 from sfumato.maths.sh import SH_C0
 from sfumato.render.png import to_uint8
 

@@ -22,7 +22,7 @@ import torch
 from harness import HERE, print_table
 from harness import save as keep
 
-from sfumato.evaluation.pictures import save_image
+from sfumato.evaluation.saved_images import save_image
 from sfumato.scene.cameras import Camera
 from sfumato.scene.files import load
 from sfumato.scene.gaussians import Gaussians

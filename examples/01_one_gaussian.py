@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 import sfumato
-from sfumato.evaluation.pictures import save_image
+from sfumato.evaluation.saved_images import save_image
 from sfumato.render.png import to_uint8
 
 

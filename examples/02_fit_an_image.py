@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from sfumato import psnr, rasterization
-from sfumato.evaluation.pictures import save_image
+from sfumato.evaluation.saved_images import save_image
 from sfumato.render.png import to_uint8
 
 

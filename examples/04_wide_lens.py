@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 import sfumato
-from sfumato.evaluation.pictures import colour_map, save_image
+from sfumato.evaluation.saved_images import colour_map, save_image
 from sfumato.render.png import to_uint8
 
 FIELD_OF_VIEW_DEG = 150.0

@@ -13,7 +13,7 @@ from sfumato.errors import SfumatoError
 from sfumato.evaluation.held_out import composited, score_views
 from sfumato.evaluation.metrics import psnr, ssim
 from sfumato.evaluation.metrics_file import write_metrics
-from sfumato.evaluation.pictures import (
+from sfumato.evaluation.saved_images import (
     DIFFERENCE_COLOURS,
     DIFFERENCE_RANGE,
     NOT_COMPARED,

@@ -15,7 +15,7 @@ from scipy.spatial.transform import Rotation
 from sfumato import rasterize, raytrace
 from sfumato.edit.clean import floaters
 from sfumato.errors import ConfigError
-from sfumato.evaluation.pictures import colour_map
+from sfumato.evaluation.saved_images import colour_map
 from sfumato.training.config import TrainConfig
 from sfumato.training.step import StepStats
 from sfumato.viewer.allowance import Allowance

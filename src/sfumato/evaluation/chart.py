@@ -24,7 +24,7 @@ from sfumato.evaluation.drawing import (
     Page,
     text_width,
 )
-from sfumato.evaluation.pictures import save_image
+from sfumato.evaluation.saved_images import save_image
 
 WIDTH = 1200
 MARGIN = 40

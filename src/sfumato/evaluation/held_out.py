@@ -17,7 +17,7 @@ from torch import Tensor
 from sfumato.errors import SfumatoError
 from sfumato.evaluation.lpips import Lpips
 from sfumato.evaluation.metrics import psnr, ssim, with_affine_colour
-from sfumato.evaluation.pictures import difference_image, save_image
+from sfumato.evaluation.saved_images import difference_image, save_image
 from sfumato.maths.spread import coarse_to_fine
 from sfumato.render.png import to_uint8
 from sfumato.scene.cameras import Camera

@@ -13,7 +13,7 @@ from PIL import Image
 from sfumato.errors import SfumatoError
 from sfumato.evaluation.drawing import INK, MUTED, Page, shortened, text_width
 from sfumato.evaluation.held_out import Report, ViewScore
-from sfumato.evaluation.pictures import DIFFERENCE_RANGE, colour_map, save_image
+from sfumato.evaluation.saved_images import DIFFERENCE_RANGE, colour_map, save_image
 
 MARGIN = 48
 GUTTER = 40

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from sfumato.errors import ConfigError
-from sfumato.evaluation.pictures import save_image
+from sfumato.evaluation.saved_images import save_image
 from sfumato.json_files import read_json
 from sfumato.outputs import remove_unfinished, write_error
 from sfumato.paths.files import MAX_PATH_BYTES, described, write_cameras

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sfumato.errors import ConfigError
-from sfumato.evaluation.pictures import colour_map
+from sfumato.evaluation.saved_images import colour_map
 from sfumato.maths.quaternions import rotation_from_quats
 from sfumato.maths.sh import SH_C0
 from sfumato.render.draw import draw

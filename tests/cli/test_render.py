@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from sfumato.cli import main
-from sfumato.paths import pictures
+from sfumato.paths import painter
 from sfumato.paths.files import read_path
 from sfumato.paths.look import looking_at
 from sfumato.render.rasterize import rasterize

@@ -3,7 +3,7 @@ import torch
 
 from sfumato.maths.sh import SH_C0
 from sfumato.paths.look import looking_at, pinhole
-from sfumato.paths.pictures import Look, painter
+from sfumato.paths.painter import Look, painter
 from sfumato.scene.gaussians import Gaussians
 
 SIZE = (40, 30)

@@ -203,7 +203,7 @@ def _render(
     """Make the frames, and the videos of them."""
     from sfumato.capture.images import decode
     from sfumato.outputs import holding
-    from sfumato.paths.pictures import painter
+    from sfumato.paths.painter import painter
     from sfumato.paths.video import write_video
 
     # Frames of a video are thrown away in the end, so that those of another one may go now.

@@ -18,7 +18,7 @@ from sfumato.ops.backend import device_named
 from sfumato.paths.files import KeyFrames, read_path
 from sfumato.paths.look import Y_DOWN, field_of_view_deg, refitted
 from sfumato.paths.orbit import orbit_of_cameras, orbit_of_scene
-from sfumato.paths.pictures import Look
+from sfumato.paths.painter import Look
 from sfumato.paths.spline import along_cameras
 from sfumato.paths.video import even
 from sfumato.render.insert import Insert

@@ -16,7 +16,7 @@ from sfumato.evaluation.saved_images import save_image
 from sfumato.json_files import read_json
 from sfumato.outputs import remove_unfinished, write_error
 from sfumato.paths.files import MAX_PATH_BYTES, described, write_cameras
-from sfumato.paths.pictures import KINDS
+from sfumato.paths.painter import KINDS
 from sfumato.scene.cameras import Camera
 
 PLAN = "render.json"

@@ -45,7 +45,7 @@ ONLY_IN = {
     "sfumato.ops.reference": ("ops/",),
     "tyro": ("cli/",),
     "rich": ("cli/", "display.py"),
-    "PIL": ("capture/", "evaluation/", "footage/", "scene/files/", "sfm/", "viewer/pictures.py"),
+    "PIL": ("capture/", "evaluation/", "footage/", "scene/files/", "sfm/", "viewer/photographs.py"),
     "zstandard": ("scene/files/",),
     "av": ("footage/", "paths/video.py"),
     "pillow_heif": ("capture/images.py", "footage/"),

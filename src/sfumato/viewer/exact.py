@@ -23,7 +23,7 @@ from sfumato.render.settings import Settings
 from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
 from sfumato.viewer.overlays import highlighted
-from sfumato.viewer.pictures import resized, to_jpeg
+from sfumato.viewer.photographs import resized, to_jpeg
 from sfumato.viewer.subject import Photograph
 
 SHOWN = ("colour", "depth", "normals", "error")

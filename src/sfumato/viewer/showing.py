@@ -15,7 +15,7 @@ from sfumato.viewer.assembly import assemble
 from sfumato.viewer.exact import Painter, RenderedImage, Wish, read_wish
 from sfumato.viewer.overlays import find_floaters, to_bits, too_many
 from sfumato.viewer.page import FLOATERS, SHEET, Payload, describe, make_sheet, pack, photograph_name
-from sfumato.viewer.pictures import Sheet, to_jpeg
+from sfumato.viewer.photographs import Sheet, to_jpeg
 from sfumato.viewer.server import Answer, PageServer
 from sfumato.viewer.subject import Photograph, Subject, open_subject
 

@@ -8,7 +8,7 @@ import torch
 
 from sfumato.maths.quaternions import rotation_from_quats
 from sfumato.scene.scene import Metadata, with_metadata
-from sfumato.viewer.placing import place
+from sfumato.viewer.extent import place
 from sfumato.viewer.subject import Subject
 from support.small_scenes import camera_at, small_scene
 

@@ -19,9 +19,9 @@ from sfumato.outputs import replacing
 from sfumato.scene.files import load, ply, spz
 from sfumato.scene.gaussians import Gaussians
 from sfumato.viewer.assembly import assemble
+from sfumato.viewer.extent import place
 from sfumato.viewer.overlays import find_floaters, in_words, to_bits, too_many
 from sfumato.viewer.photographs import Sheet, shrunk, to_jpeg
-from sfumato.viewer.placing import place
 from sfumato.viewer.subject import Photograph, Subject
 
 # Photographs in a page may take this much of it; with more of them, each is smaller.

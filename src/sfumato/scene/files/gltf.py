@@ -35,7 +35,7 @@ from sfumato.scene.files.gltf_container import (
     as_list,
     read_document,
 )
-from sfumato.scene.files.placing import Y_DOWN_UP, Y_UP_FROM_SCENE, placed
+from sfumato.scene.files.node_transforms import Y_DOWN_UP, Y_UP_FROM_SCENE, placed
 from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.scene import Metadata, Scene, metadata_of
 

@@ -21,7 +21,7 @@ from sfumato.errors import ConfigError, FormatError
 from sfumato.scene.changes import merged
 from sfumato.scene.files import colour_space, values
 from sfumato.scene.files.codec import Codec
-from sfumato.scene.files.placing import Y_DOWN_UP, Y_UP_FROM_SCENE, placed
+from sfumato.scene.files.node_transforms import Y_DOWN_UP, Y_UP_FROM_SCENE, placed
 from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.scene import Metadata, Scene, metadata_of, with_metadata
 

@@ -19,7 +19,7 @@ from sfumato.sfm.config import SfmConfig
 from sfumato.sfm.mapping import Task, _incremental_options
 from sfumato.sfm.pace import Costs
 from sfumato.sfm.pipeline import structure_from_motion
-from sfumato.sfm.plan import FEWEST_PICTURES, SfmPlan
+from sfumato.sfm.time_plan import FEWEST_PICTURES, SfmPlan
 from support.compared import descriptors, picture
 from support.found import Stop, Watch, dataset
 from support.worlds import noise
@@ -58,7 +58,7 @@ def test_photographs_are_taken_as_given_unless_time_is_short(tmp_path):
 
 
 def test_large_photographs_are_made_smaller_before_any_is_left_out(tmp_path, monkeypatch):
-    monkeypatch.setattr("sfumato.sfm.plan._photographs", lambda given: (80, (4000, 3000)))
+    monkeypatch.setattr("sfumato.sfm.time_plan._photographs", lambda given: (80, (4000, 3000)))
     found = plan(tmp_path, 1.2).frame_options([tmp_path] * 80, Watch())
     assert found.max_side_px == 1600 and found.max_photos is None
     assert plan(tmp_path, 5.0).frame_options([tmp_path] * 80, Watch()) == FrameOptions()

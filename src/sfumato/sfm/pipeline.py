@@ -22,8 +22,8 @@ from sfumato.sfm.config import SfmConfig
 from sfumato.sfm.inputs import check_folders, every_file, given_cameras, pictures_of
 from sfumato.sfm.kept import is_sound
 from sfumato.sfm.loading import load_colmap
-from sfumato.sfm.plan import SfmPlan
 from sfumato.sfm.stages import Stages, fingerprint
+from sfumato.sfm.time_plan import SfmPlan
 
 if TYPE_CHECKING:
     import pycolmap

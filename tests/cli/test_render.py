@@ -11,8 +11,8 @@ from PIL import Image
 
 from sfumato.cli import main
 from sfumato.paths import painter
-from sfumato.paths.files import read_path
 from sfumato.paths.look import looking_at
+from sfumato.paths.path_files import read_path
 from sfumato.render.rasterize import rasterize
 from sfumato.render.settings import RasterSettings
 from sfumato.scene.files import load, save

@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sfumato.errors import ConfigError, FormatError
-from sfumato.paths.files import KeyFrames, read_path, write_cameras
 from sfumato.paths.look import field_of_view_deg, looking_at, pinhole
+from sfumato.paths.path_files import KeyFrames, read_path, write_cameras
 
 POSE = looking_at((1, -2, -5), (0, 0, 0)).tolist()
 

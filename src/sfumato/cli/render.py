@@ -58,7 +58,7 @@ class RenderCommand:
         out: a video, .mp4, or else a folder of PNG frames.
         path: orbit: a circle around what the cameras look at; swing: to and fro on its photographed
             side; training: the way of the photographs, smoothed; or a JSON file of key-frames or cameras
-            (sfumato.paths.files says how).
+            (sfumato.paths.path_files says how).
         data: the posed dataset whose cameras the path follows; that of the run folder by default.
         depth: also render depth, light where it is near, into a second video or the folder depth.
         normals: also render normals in the camera's frame, into another video or the folder normals.

@@ -15,10 +15,10 @@ from sfumato.cli.arguments import close_to
 from sfumato.cli.scene_files import scene_file
 from sfumato.errors import CaptureError, ConfigError
 from sfumato.ops.backend import device_named
-from sfumato.paths.files import KeyFrames, read_path
 from sfumato.paths.look import Y_DOWN, field_of_view_deg, refitted
 from sfumato.paths.orbit import orbit_of_cameras, orbit_of_scene
 from sfumato.paths.painter import Look
+from sfumato.paths.path_files import KeyFrames, read_path
 from sfumato.paths.spline import along_cameras
 from sfumato.paths.video import even
 from sfumato.render.insert import Insert

@@ -84,7 +84,7 @@ def read_path(path: Path) -> KeyFrames | tuple[Camera, ...]:
                 return parse(document, rows, path)
     raise FormatError(
         f'{path} is no camera path: it needs "version": 1 and a list "keyframes" or "cameras" of objects; '
-        "see sfumato.paths.files"
+        "see sfumato.paths.path_files"
     )
 
 

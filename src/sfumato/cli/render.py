@@ -17,7 +17,7 @@ from sfumato.errors import ConfigError
 if TYPE_CHECKING:
     from sfumato.cli.render_plan import RenderPlan
     from sfumato.display import Display
-    from sfumato.paths.frames import FrameFolder
+    from sfumato.paths.frame_folder import FrameFolder
 
 _MAX_FRAMES = 99_999
 _MAX_SIDE_PX = 16_384
@@ -170,7 +170,7 @@ def command(arguments: Sequence[str]) -> int:
 
     from sfumato.cli.render_plan import plan_of
     from sfumato.display import Display
-    from sfumato.paths.frames import FrameFolder
+    from sfumato.paths.frame_folder import FrameFolder
 
     display = Display(Console())
     is_video = given.out.suffix.lower() == ".mp4"

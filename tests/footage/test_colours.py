@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from sfumato.footage import hdr
-from sfumato.footage.frames import measure
 from sfumato.footage.kinds import Kind
 from sfumato.footage.photos import examine, place
 from sfumato.footage.upright import upright
 from sfumato.footage.video import open_video
+from sfumato.footage.video_frames import measure
 from support.clips import write_video
 
 LEFT, RIGHT = (0.75, 0.45, 0.3), (0.2, 0.5, 0.9)

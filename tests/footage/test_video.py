@@ -9,8 +9,8 @@ import pytest
 
 from sfumato.errors import CaptureError
 from sfumato.footage import hdr, video
-from sfumato.footage.frames import measure
 from sfumato.footage.video import open_video
+from sfumato.footage.video_frames import measure
 from support.clips import marked, pan, texture, write_sound, write_video
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from sfumato.errors import CaptureError
 from sfumato.footage.album import take_photos
-from sfumato.footage.frames import take_frames
 from sfumato.footage.kinds import Kind, Progress, find_sources
 from sfumato.footage.options import FEWEST_PICTURES, FrameOptions
 from sfumato.footage.records import (
@@ -25,6 +24,7 @@ from sfumato.footage.records import (
     read_footage,
     write_footage,
 )
+from sfumato.footage.video_frames import take_frames
 from sfumato.outputs import write_error, write_json
 
 __all__ = ["Dropped", "Footage", "Picture", "gather", "read_footage"]

@@ -47,7 +47,7 @@ ONLY_IN = {
     "rich": ("cli/", "display.py"),
     "PIL": ("capture/", "evaluation/", "footage/", "scene/files/", "sfm/", "viewer/photographs.py"),
     "zstandard": ("scene/files/",),
-    "av": ("footage/", "paths/video.py"),
+    "av": ("footage/", "paths/video_writer.py"),
     "pillow_heif": ("capture/images.py", "footage/"),
     "rawpy": ("footage/",),
     "pycolmap": ("sfm/",),

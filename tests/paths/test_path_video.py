@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from sfumato.errors import SfumatoError
-from sfumato.paths.video import even, write_video
+from sfumato.paths.video_writer import even, write_video
 
 
 def frames(count, size_px=(64, 48)):

@@ -204,7 +204,7 @@ def _render(
     from sfumato.capture.images import decode
     from sfumato.outputs import holding
     from sfumato.paths.painter import painter
-    from sfumato.paths.video import write_video
+    from sfumato.paths.video_writer import write_video
 
     # Frames of a video are thrown away in the end, so that those of another one may go now.
     overwrite = given.overwrite or bool(outputs)

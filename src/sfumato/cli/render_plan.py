@@ -20,7 +20,7 @@ from sfumato.paths.orbit import orbit_of_cameras, orbit_of_scene
 from sfumato.paths.painter import Look
 from sfumato.paths.path_files import KeyFrames, read_path
 from sfumato.paths.spline import along_cameras
-from sfumato.paths.video import even
+from sfumato.paths.video_writer import even
 from sfumato.render.insert import Insert
 from sfumato.render.meshes import read_mesh
 from sfumato.runs.folder import RunFolder

@@ -7,7 +7,7 @@ import torch
 
 import sfumato
 from sfumato.errors import ConfigError, ShapeError
-from sfumato.scene import kept
+from sfumato.scene import lru_cache
 from sfumato.scene.cameras import Camera
 from sfumato.scene.lenses import Lens
 from sfumato.scene.pixel_directions import pixel_directions, pixels_with_rays
@@ -113,7 +113,7 @@ def test_a_resized_camera_keeps_its_shutter():
 def test_directions_are_kept_for_cameras_of_one_kind_and_bounded(monkeypatch):
     assert pixel_directions(camera()) is pixel_directions(replace(camera(), camera_from_world=END))
     assert pixel_directions(camera()) is not pixel_directions(camera(focal_px=(9.0, 9.0)))
-    few = kept.Kept()
+    few = lru_cache.Kept()
     monkeypatch.setattr(kept, "MAX_BYTES", 2000)
     for i, count in enumerate((100, 100, 100, 1000)):
         few.keep(i, torch.zeros(count), 8 * count)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from sfumato.scene.cameras import Camera
-from sfumato.scene.kept import Kept, lasting
+from sfumato.scene.lru_cache import Kept, lasting
 from sfumato.scene.unprojection import undistort
 
 _ROWS_AT_ONCE_PX = 1 << 18

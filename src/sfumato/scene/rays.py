@@ -10,7 +10,7 @@ from torch import Tensor
 from sfumato.checks import check_finite, check_shapes
 from sfumato.errors import ShapeError
 from sfumato.scene.cameras import Camera
-from sfumato.scene.kept import Kept, lasting
+from sfumato.scene.lru_cache import Kept, lasting
 from sfumato.scene.pixel_directions import image_plane, pixel_directions
 from sfumato.scene.shutter import pose_between
 

@@ -20,7 +20,7 @@ from typing import Any
 from sfumato import children, errors
 from sfumato.children import child_command
 from sfumato.errors import SfumatoError
-from sfumato.sfm.kept import is_full, no_space
+from sfumato.sfm.stage_files import is_full, no_space
 
 _log = logging.getLogger("sfumato")
 

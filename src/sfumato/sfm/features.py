@@ -16,10 +16,10 @@ from sfumato.footage.records import Footage, Picture
 from sfumato.maths.spread import coarse_to_fine
 from sfumato.sfm.config import SfmConfig
 from sfumato.sfm.crew import Crew, Job
-from sfumato.sfm.kept import remove_database, using
 from sfumato.sfm.pace import Thinning
 from sfumato.sfm.parts import Parts, parts_of
 from sfumato.sfm.progress import Progress
+from sfumato.sfm.stage_files import remove_database, using
 
 if TYPE_CHECKING:
     import pycolmap

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sfumato.footage.records import Picture
-from sfumato.sfm.kept import no_space
 from sfumato.sfm.merging import merged
 from sfumato.sfm.progress import Progress
+from sfumato.sfm.stage_files import no_space
 
 if TYPE_CHECKING:
     import pycolmap

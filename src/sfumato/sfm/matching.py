@@ -12,9 +12,9 @@ from typing import Any
 from sfumato import machine
 from sfumato.sfm.crew import Crew, Job
 from sfumato.sfm.features import chunks
-from sfumato.sfm.kept import using
 from sfumato.sfm.parts import MATCHES, Parts, parts_of
 from sfumato.sfm.progress import Progress
+from sfumato.sfm.stage_files import using
 
 # Pairs that a process is given at once, few enough that no process waits long for another at the end.
 _FEWEST_PAIRS, _MOST_PAIRS, _SHARES = 12, 64, 4

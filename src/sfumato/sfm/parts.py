@@ -16,7 +16,7 @@ from itertools import count
 from pathlib import Path
 
 from sfumato.outputs import write_error
-from sfumato.sfm.kept import using
+from sfumato.sfm.stage_files import using
 
 _FEATURES = ("keypoints", "descriptors")
 MATCHES = ("matches", "two_view_geometries")

@@ -20,8 +20,8 @@ from sfumato.outputs import holding, write_json
 from sfumato.sfm import export, features, known, mapping, matching, pairs, report, results, solving, upright
 from sfumato.sfm.config import SfmConfig
 from sfumato.sfm.inputs import check_folders, every_file, given_cameras, pictures_of
-from sfumato.sfm.kept import is_sound
 from sfumato.sfm.loading import load_colmap
+from sfumato.sfm.stage_files import is_sound
 from sfumato.sfm.stages import Stages, fingerprint
 from sfumato.sfm.time_plan import SfmPlan
 

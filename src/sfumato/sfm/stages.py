@@ -13,7 +13,7 @@ from typing import Any
 
 from sfumato.json_files import read_json
 from sfumato.outputs import write_json
-from sfumato.sfm.kept import digest, files_of, flush, is_sound
+from sfumato.sfm.stage_files import digest, files_of, flush, is_sound
 
 _log = logging.getLogger("sfumato")
 

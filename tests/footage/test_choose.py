@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sfumato.footage.choose import LONGEST_GAP, SHORTEST_STEP, STEP, Measured, choose, useless
-from sfumato.footage.options import FEWEST_FRAMES, MOST_FRAMES, FrameOptions
+from sfumato.footage.frame_options import FEWEST_FRAMES, MOST_FRAMES, FrameOptions
 
 
 def measured(positions, *, sharp=None, light=None, contrast=None, fps=30.0):

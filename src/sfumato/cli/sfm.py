@@ -10,7 +10,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from sfumato.cli.arguments import parse
-from sfumato.footage.options import FrameOptions
+from sfumato.footage.frame_options import FrameOptions
 from sfumato.sfm.config import SfmConfig
 
 

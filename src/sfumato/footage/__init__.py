@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from sfumato.footage.options import FrameOptions
+from sfumato.footage.frame_options import FrameOptions
 from sfumato.footage.records import Dropped, Footage, Picture, read_footage
 
 if TYPE_CHECKING:

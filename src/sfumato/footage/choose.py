@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
-from sfumato.footage.options import FEWEST_FRAMES, MOST_FRAMES, FrameOptions
+from sfumato.footage.frame_options import FEWEST_FRAMES, MOST_FRAMES, FrameOptions
 
 STEP = 0.015
 """Motion from one kept frame to the next, in diagonals: each point is then seen by some fifty frames.

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from sfumato.errors import CaptureError
 from sfumato.footage.album import take_photos
+from sfumato.footage.frame_options import FEWEST_PICTURES, FrameOptions
 from sfumato.footage.kinds import Kind, Progress, find_sources
-from sfumato.footage.options import FEWEST_PICTURES, FrameOptions
 from sfumato.footage.records import (
     FILE_NAME,
     IMAGES,

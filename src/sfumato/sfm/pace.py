@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sfumato import machine
-from sfumato.footage.options import FEWEST_FRAMES, MOST_FRAMES
+from sfumato.footage.frame_options import FEWEST_FRAMES, MOST_FRAMES
 from sfumato.sfm.loading import load_colmap
 
 # Two quiet cores whose probe takes PROBE_REFERENCE_S take these for a frame of a video in all stages.

@@ -16,7 +16,7 @@ from sfumato.capture.images import read_header
 from sfumato.display import Display, clock
 from sfumato.errors import CaptureError
 from sfumato.footage import Dropped, Footage, FrameOptions
-from sfumato.footage.options import FEWEST_FRAMES, LONGEST_PHOTO_SIDE_PX, MOST_FRAMES
+from sfumato.footage.frame_options import FEWEST_FRAMES, LONGEST_PHOTO_SIDE_PX, MOST_FRAMES
 from sfumato.footage.records import LEFT_OUT
 from sfumato.json_files import read_json
 from sfumato.outputs import write_json

@@ -8,7 +8,7 @@ import pytest
 from repository import PACKAGE
 from sfumato.choices import check_choices
 from sfumato.errors import ConfigError
-from sfumato.runs.options import CaptureOptions
+from sfumato.runs.run_options import CaptureOptions
 from sfumato.sfm.config import SfmConfig
 from sfumato.training.config import TrainConfig
 
@@ -53,7 +53,7 @@ def test_no_record_of_options_is_forgotten():
     names = {path.relative_to(PACKAGE).as_posix() for path in homes}
     assert names == {
         "training/config.py",
-        "runs/options.py",
+        "runs/run_options.py",
         "sfm/config.py",
         # Arguments of functions, which check them.
         "capture/dataset.py",

@@ -8,7 +8,7 @@ import torch
 from sfumato.capture.dataset import load_capture
 from sfumato.cli import main
 from sfumato.runs.checkpoint import identify, load_checkpoint, save_checkpoint
-from sfumato.runs.options import RunOptions
+from sfumato.runs.run_options import RunOptions
 from support.capture_folders import colmap_folder
 from support.tiny import differences, tiny_config, tiny_start, train_until
 

@@ -21,7 +21,7 @@ from sfumato.runs.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from sfumato.runs.options import RunOptions
+from sfumato.runs.run_options import RunOptions
 from support.capture_folders import colmap_folder
 from support.tiny import differences, tiny_config, tiny_start, train_until
 

@@ -9,7 +9,7 @@ import pytest
 
 from sfumato.errors import ConfigError, FormatError, SfumatoError
 from sfumato.runs.folder import EventLog, RunFolder
-from sfumato.runs.options import RunOptions
+from sfumato.runs.run_options import RunOptions
 
 OPTIONS = RunOptions(Path("/data"))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sfumato.errors import ConfigError
-from sfumato.runs.options import CaptureOptions, RunOptions, check_same_run
+from sfumato.runs.run_options import CaptureOptions, RunOptions, check_same_run
 from sfumato.training.config import Rates, TrainConfig
 
 SOURCE = Path("config.json")

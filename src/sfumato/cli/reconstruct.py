@@ -12,7 +12,7 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 from sfumato.cli.arguments import command_that_goes_on, parse
 from sfumato.cli.train import with_length_of, without_length
 from sfumato.footage.frame_options import FrameOptions
-from sfumato.runs.options import CaptureOptions
+from sfumato.runs.run_options import CaptureOptions
 from sfumato.sfm.config import SfmConfig
 from sfumato.training.config import TrainConfig
 

@@ -10,7 +10,7 @@ from typing import Annotated
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from sfumato.cli.arguments import command_that_goes_on, parse
-from sfumato.runs.options import CaptureOptions, RunOptions
+from sfumato.runs.run_options import CaptureOptions, RunOptions
 from sfumato.training.config import TrainConfig
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sfumato.errors import ConfigError
 from sfumato.outputs import write_json
 from sfumato.runs.folder import RunFolder
-from sfumato.runs.options import RunOptions, differences, plain, record
+from sfumato.runs.run_options import RunOptions, differences, plain, record
 from sfumato.runs.tables import read_table, with_digest
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from sfumato.footage import FrameOptions
 from sfumato.reconstruction.begun import check_begun, check_training, write_begun
 from sfumato.reconstruction.budget import CAMERAS_SHARE, Budget, downscale_for
 from sfumato.runs.folder import RunFolder
-from sfumato.runs.options import CaptureOptions, RunOptions
 from sfumato.runs.results import seconds_to_compare
 from sfumato.runs.run import RunResult, run_training
+from sfumato.runs.run_options import CaptureOptions, RunOptions
 from sfumato.sfm.config import SfmConfig
 from sfumato.sfm.pipeline import structure_from_motion
 from sfumato.training.config import TrainConfig

@@ -21,7 +21,7 @@ from sfumato import machine
 from sfumato.capture.dataset import Capture
 from sfumato.errors import CaptureError, ConfigError, FormatError
 from sfumato.outputs import replacing
-from sfumato.runs.options import RunOptions
+from sfumato.runs.run_options import RunOptions
 from sfumato.training.state import TrainState, restore
 
 _log = logging.getLogger("sfumato")

@@ -16,7 +16,7 @@ from sfumato.errors import ConfigError, FormatError
 from sfumato.evaluation.chart import read_events
 from sfumato.outputs import holding, remove_unfinished, write_error, write_json, write_text
 from sfumato.runs.checkpoint import checkpoints, latest_checkpoint
-from sfumato.runs.options import RunOptions
+from sfumato.runs.run_options import RunOptions
 from sfumato.runs.tables import read_table, with_digest
 
 _log = logging.getLogger("sfumato")

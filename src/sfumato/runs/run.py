@@ -25,9 +25,9 @@ from sfumato.runs.checkpoint import (
 )
 from sfumato.runs.folder import EventLog, RunFolder
 from sfumato.runs.interruption import Interruption
-from sfumato.runs.options import CaptureOptions, RunOptions, check_same_command, check_same_run
 from sfumato.runs.recorder import Recorder
 from sfumato.runs.results import draw_chart, write_results
+from sfumato.runs.run_options import CaptureOptions, RunOptions, check_same_command, check_same_run
 from sfumato.scene.files import load, save
 from sfumato.training import loop
 from sfumato.training.loop import Callback

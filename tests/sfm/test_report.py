@@ -9,7 +9,7 @@ import pycolmap
 import pytest
 
 from sfumato.footage import read_footage
-from sfumato.sfm import report, results
+from sfumato.sfm import report, summary
 from sfumato.sfm.report import GOOD, POOR, USABLE, SfmQuality, arc_deg, measure
 from sfumato.sfm.upright import IDENTITY, Gravity
 from support.found import Watch, dataset
@@ -98,11 +98,11 @@ def test_groups_are_only_of_pictures_without_a_camera(solved, caplog, monkeypatc
     model = pycolmap.Reconstruction(solved.out / "work/model")
     footage = read_footage(solved.out / "work/frames")
     monkeypatch.setattr(report, "why_missing", lambda *_: {f"{i}": "" for i in range(missing)})
-    outcome = results.summarised(
+    outcome = summary.summarised(
         footage, model, solved.out / "work/database.db", other_models=others, is_given=False
     )
     with caplog.at_level(logging.WARNING):
-        results.say(outcome, results.Placing(IDENTITY, Gravity(None, "")), 1.0, Watch())
+        summary.say(outcome, summary.Placing(IDENTITY, Gravity(None, "")), 1.0, Watch())
     assert words in caplog.text if words else not caplog.text
 
 

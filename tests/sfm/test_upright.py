@@ -14,7 +14,7 @@ from sfumato.footage import read_footage
 from sfumato.sfm.config import SfmConfig
 from sfumato.sfm.geodesy import axes_at, earth_from_geodetic, geodetic_from_earth
 from sfumato.sfm.pipeline import structure_from_motion
-from sfumato.sfm.results import WorldFrame
+from sfumato.sfm.summary import WorldFrame
 from sfumato.sfm.upright import IDENTITY, Gravity, find_gravity, scaled, upright_similarity
 from support.found import Watch, angle_deg, centre, dataset, poses_of
 from support.shots import QUICK

@@ -17,7 +17,7 @@ from sfumato.errors import CaptureError
 from sfumato.footage import Footage, FrameOptions, gather, read_footage
 from sfumato.footage.records import FILE_NAME, IMAGES, LEFT_OUT, left_out
 from sfumato.outputs import holding, write_json
-from sfumato.sfm import export, features, known, mapping, matching, pairs, report, results, solving, upright
+from sfumato.sfm import export, features, known, mapping, matching, pairs, report, solving, summary, upright
 from sfumato.sfm.config import SfmConfig
 from sfumato.sfm.inputs import check_folders, every_file, given_cameras, pictures_of
 from sfumato.sfm.loading import load_colmap
@@ -223,7 +223,7 @@ class _SfmRun:
         self, footage: Footage, model: pycolmap.Reconstruction, found: dict[str, Any], is_given: bool
     ) -> SfmResult:
         """Write the dataset and ``sfm.json``, and say what was found."""
-        outcome = results.summarised(
+        outcome = summary.summarised(
             footage,
             model,
             self._database,
@@ -232,9 +232,9 @@ class _SfmRun:
             is_given=is_given,
         )
         cameras = report.cameras_of(model)
-        placing = results.Placing(upright.IDENTITY, upright.Gravity(None, "given cameras"))
+        placing = summary.Placing(upright.IDENTITY, upright.Gravity(None, "given cameras"))
         if not is_given:
-            placing = results.Placing.found(footage, model, self._config)
+            placing = summary.Placing.found(footage, model, self._config)
 
         def work(_: bool) -> None:
             with self._display.counting("writing pictures", "pictures") as report_count:
@@ -258,7 +258,7 @@ class _SfmRun:
         plain = report.to_plain(outcome.quality, outcome.verdict, against, rest)
         write_json(self._out / "sfm.json", plain)
         seconds = self._stages.seconds
-        results.say(outcome, placing, sum(seconds.values()), self._display)
+        summary.say(outcome, placing, sum(seconds.values()), self._display)
         return SfmResult(self._out, outcome.quality, outcome.verdict, seconds)
 
 

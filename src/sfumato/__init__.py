@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sfumato.errors import CaptureError, ConfigError, FormatError, SfumatoError, ShapeError
     from sfumato.evaluation.metrics import psnr, ssim
     from sfumato.evaluation.scenes import evaluate
-    from sfumato.reconstruction.run import Reconstruction, reconstruct
+    from sfumato.reconstruction.reconstruct import Reconstruction, reconstruct
     from sfumato.render.gsplat_api import rasterization
     from sfumato.render.output import Render
     from sfumato.render.rasterize import rasterize
@@ -55,7 +55,7 @@ _HOMES = {
     "RasterSettings": "render.settings",
     "Rates": "training.config",
     "Rays": "scene.rays",
-    "Reconstruction": "reconstruction.run",
+    "Reconstruction": "reconstruction.reconstruct",
     "Refinement": "training.part",
     "Render": "render.output",
     "Scene": "scene.scene",
@@ -78,7 +78,7 @@ _HOMES = {
     "rasterization": "render.gsplat_api",
     "rasterize": "render.rasterize",
     "raytrace": "render.raytrace",
-    "reconstruct": "reconstruction.run",
+    "reconstruct": "reconstruction.reconstruct",
     "save": "scene.files",
     "ssim": "evaluation.metrics",
     "train": "training.train",

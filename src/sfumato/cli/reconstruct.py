@@ -61,7 +61,7 @@ def command(arguments: Sequence[str]) -> int:
 
     from sfumato.cli.pages import Watching, write_run_page
     from sfumato.display import Display
-    from sfumato.reconstruction.run import Reconstruction, reconstruct
+    from sfumato.reconstruction.reconstruct import Reconstruction, reconstruct
 
     task = Reconstruction(given.inputs, given.frames, given.sfm, given.capture, given.train)
     display = Display(Console())
@@ -85,7 +85,7 @@ def command(arguments: Sequence[str]) -> int:
 def _with_stored_options(given: ReconstructCommand, arguments: Sequence[str]) -> ReconstructCommand:
     """Parse again with the options that the reconstruction began with in place of the defaults."""
     from sfumato.reconstruction.begun import read_begun
-    from sfumato.reconstruction.run import Reconstruction
+    from sfumato.reconstruction.reconstruct import Reconstruction
 
     begun = read_begun(Reconstruction, given.out)
     if begun is None:

@@ -13,7 +13,7 @@ from sfumato.runs.run_options import RunOptions, differences, plain, record
 from sfumato.runs.tables import read_table, with_digest
 
 if TYPE_CHECKING:
-    from sfumato.reconstruction.run import Reconstruction
+    from sfumato.reconstruction.reconstruct import Reconstruction
 
 FILE = "reconstruction.json"
 _LENGTHS = ("steps", "minutes")

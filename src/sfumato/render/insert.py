@@ -12,7 +12,6 @@ from sfumato.checks import check_finite, check_shapes
 from sfumato.errors import ConfigError, ShapeError
 from sfumato.ops.mesh_hits import mesh_hits
 from sfumato.ops.trace_rays import Hierarchy, trace_rays
-from sfumato.render.colours import colours_of_rays
 from sfumato.render.insert_light import LIGHT_RAYS, light_of, lit, shadowed, sphere_directions
 from sfumato.render.insert_paths import Paths, surfaces, turned
 from sfumato.render.limits import limits_of
@@ -20,6 +19,7 @@ from sfumato.render.meshes import corner_normals, face_normals
 from sfumato.render.output import Render
 from sfumato.render.raytrace import raytrace
 from sfumato.render.settings import TraceSettings
+from sfumato.render.view_colours import colours_of_rays
 from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.pixel_directions import pixel_directions

@@ -7,11 +7,11 @@ from torch import Tensor
 
 from sfumato import ops
 from sfumato.checks import check_type
-from sfumato.render.colours import colours_from
 from sfumato.render.limits import limits_of
 from sfumato.render.output import Render, SeenGaussians
 from sfumato.render.rasterize_unscented import rasterize_bent
 from sfumato.render.settings import RasterSettings
+from sfumato.render.view_colours import colours_from
 from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.scene import metadata_of

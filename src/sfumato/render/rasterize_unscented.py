@@ -10,10 +10,10 @@ from torch import Tensor
 from sfumato import ops
 from sfumato.errors import ConfigError
 from sfumato.ops.constants import BLUR_PX2
-from sfumato.render.colours import colours_from
 from sfumato.render.limits import limits_of
 from sfumato.render.output import PulledGaussians, Render
 from sfumato.render.settings import RasterSettings
+from sfumato.render.view_colours import colours_from
 from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.image_points import image_points

@@ -8,10 +8,10 @@ from torch import Tensor
 from sfumato import ops
 from sfumato.checks import check_type
 from sfumato.errors import ConfigError
-from sfumato.render.colours import colours_from, colours_of_rays
 from sfumato.render.limits import limits_of
 from sfumato.render.output import PulledGaussians, Render
 from sfumato.render.settings import TraceSettings
+from sfumato.render.view_colours import colours_from, colours_of_rays
 from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.pixel_directions import pixel_directions

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from sfumato.maths.colours import MARGIN, logits_from_colours
+from sfumato.maths.colour_logits import MARGIN, logits_from_colours
 from sfumato.maths.quaternions import normalised, rotation_from_quats
 from sfumato.ops.reference import adam_step, colour, trace
 from sfumato.ops.reference.parameter_gradients import grad_log_scales, grad_logits

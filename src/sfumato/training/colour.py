@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sfumato.maths.colours import logits_from_colours
+from sfumato.maths.colour_logits import logits_from_colours
 from sfumato.maths.sh import SH_C0
 from sfumato.maths.sh_projection import projected_sh
 from sfumato.scene.gaussians import Gaussians

@@ -11,8 +11,8 @@ from PIL import Image
 
 from sfumato.footage import hdr
 from sfumato.footage.kinds import Kind
+from sfumato.footage.orientation import upright
 from sfumato.footage.photos import examine, place
-from sfumato.footage.upright import upright
 from sfumato.footage.video import open_video
 from sfumato.footage.video_frames import measure
 from support.clips import write_video

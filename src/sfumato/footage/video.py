@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from sfumato.errors import CaptureError
 from sfumato.footage.measure import LUMA_SIDE_PX
-from sfumato.footage.upright import AREA, EXACT, FULL_RANGE, fitting, odd_colours, pixel_range, upright
+from sfumato.footage.orientation import AREA, EXACT, FULL_RANGE, fitting, odd_colours, pixel_range, upright
 
 _log = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from sfumato.capture.pixels import Pixels
 from sfumato.capture.points import PointCloud
 from sfumato.capture.random_points import random_points
 from sfumato.capture.readers import PosedDataset, read_source
-from sfumato.capture.views import has_alpha, plan_views
+from sfumato.capture.view_plans import has_alpha, plan_views
 from sfumato.checks import file_path
 from sfumato.errors import CaptureError, ConfigError
 from sfumato.scene.cameras import Camera

@@ -10,7 +10,7 @@ import torch
 from sfumato.capture.offset import near_origin
 from sfumato.capture.readers import read_source
 from sfumato.capture.readers.masks import MaskFolder, masks_in
-from sfumato.capture.views import plan_views
+from sfumato.capture.view_plans import plan_views
 from sfumato.edit.views import MaskedView
 from sfumato.errors import CaptureError
 

@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 from sfumato.capture.images import read_header
 from sfumato.capture.readers import PosedDataset, PosedImage
 from sfumato.capture.resample import DistortedCamera
-from sfumato.capture.views import stored_camera
+from sfumato.capture.view_plans import stored_camera
 from sfumato.errors import CaptureError
 from sfumato.footage.records import Footage, Picture
 from sfumato.outputs import replacing, write_error

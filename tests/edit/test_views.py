@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from sfumato.edit.mask_files import read_masked_views
-from sfumato.edit.views import MaskedView, in_masks
+from sfumato.edit.masked_views import MaskedView, in_masks
 from sfumato.errors import CaptureError, ConfigError, ShapeError
 from sfumato.paths.look import looking_at, pinhole
 from sfumato.scene.lenses import Lens

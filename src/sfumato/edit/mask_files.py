@@ -11,7 +11,7 @@ from sfumato.capture.offset import near_origin
 from sfumato.capture.readers import read_source
 from sfumato.capture.readers.masks import MaskFolder, masks_in
 from sfumato.capture.view_plans import plan_views
-from sfumato.edit.views import MaskedView
+from sfumato.edit.masked_views import MaskedView
 from sfumato.errors import CaptureError
 
 

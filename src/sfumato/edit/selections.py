@@ -28,6 +28,7 @@ from sfumato.edit import parameters as arguments
 from sfumato.edit.clean import floaters
 from sfumato.edit.clusters import in_cluster, in_largest_cluster
 from sfumato.edit.mask_files import read_masked_views
+from sfumato.edit.masked_views import SHARE, in_masks
 from sfumato.edit.parameters import Argument
 from sfumato.edit.select import (
     beyond_plane,
@@ -37,7 +38,6 @@ from sfumato.edit.select import (
     opacity_between,
     size_between,
 )
-from sfumato.edit.views import SHARE, in_masks
 from sfumato.errors import ConfigError
 from sfumato.scene.gaussians import Gaussians
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sfumato.capture.points import PointCloud
-from sfumato.capture.readers.poses import stand_in_one_place
+from sfumato.capture.readers.pose_forms import stand_in_one_place
 from sfumato.scene.lenses import Lens
 from sfumato.scene.unprojection import distort_directions, undistort
 

@@ -15,7 +15,7 @@ from sfumato.capture.readers.masks import with_masks
 from sfumato.capture.readers.metashape import find_metashape, read_metashape
 from sfumato.capture.readers.opensfm import find_opensfm, read_opensfm
 from sfumato.capture.readers.polycam import find_polycam, read_polycam
-from sfumato.capture.readers.poses import stand_in_one_place
+from sfumato.capture.readers.pose_forms import stand_in_one_place
 from sfumato.capture.readers.realityscan import find_realityscan, read_realityscan
 from sfumato.capture.readers.record3d import find_record3d, read_record3d
 from sfumato.capture.readers.source import Intrinsics, PosedDataset, PosedImage, read_bytes

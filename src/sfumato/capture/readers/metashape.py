@@ -14,7 +14,7 @@ from sfumato.capture.points import PointCloud, read_ply_points
 from sfumato.capture.readers.image_files import PictureIndex, sole_ply
 from sfumato.capture.readers.metashape_sensors import sensor_intrinsics
 from sfumato.capture.readers.metashape_xml import number_of, numbers_of, parse_xml
-from sfumato.capture.readers.poses import from_opencv
+from sfumato.capture.readers.pose_forms import from_opencv
 from sfumato.capture.readers.source import Intrinsics, PosedDataset, PosedImage, refuse_missing, rigid
 from sfumato.errors import CaptureError
 

@@ -11,7 +11,7 @@ from sfumato.capture.points import PointCloud, finite_points
 from sfumato.capture.readers.image_files import PictureFolder
 from sfumato.capture.readers.json_values import numbers, read_json, text
 from sfumato.capture.readers.opensfm_cameras import camera_intrinsics
-from sfumato.capture.readers.poses import from_rotation_vector
+from sfumato.capture.readers.pose_forms import from_rotation_vector
 from sfumato.capture.readers.source import (
     Intrinsics,
     PosedDataset,

@@ -10,7 +10,7 @@ import numpy as np
 from sfumato.capture.images import read_header
 from sfumato.capture.readers.image_files import PictureFolder
 from sfumato.capture.readers.json_values import number, pixels, read_object
-from sfumato.capture.readers.poses import from_opengl
+from sfumato.capture.readers.pose_forms import from_opengl
 from sfumato.capture.readers.source import (
     Intrinsics,
     PosedDataset,

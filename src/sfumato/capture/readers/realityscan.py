@@ -13,7 +13,7 @@ from sfumato.capture.images import read_header
 from sfumato.capture.points import read_ply_points
 from sfumato.capture.readers.brown import brown_lens, farthest_radius, require_negligible
 from sfumato.capture.readers.image_files import PictureIndex, sole_ply
-from sfumato.capture.readers.poses import from_opengl
+from sfumato.capture.readers.pose_forms import from_opengl
 from sfumato.capture.readers.source import (
     Intrinsics,
     PosedDataset,

@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 from sfumato.capture.readers.json_values import numbers, pixels, read_object
-from sfumato.capture.readers.poses import from_opengl, from_quaternion
+from sfumato.capture.readers.pose_forms import from_opengl, from_quaternion
 from sfumato.capture.readers.source import Intrinsics, PosedDataset, PosedImage, check_intrinsics
 from sfumato.errors import CaptureError
 from sfumato.scene.lenses import PINHOLE

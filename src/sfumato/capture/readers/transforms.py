@@ -13,7 +13,7 @@ from sfumato.capture.images import read_header
 from sfumato.capture.points import PointCloud, read_ply_points
 from sfumato.capture.readers.image_files import PictureFolder, folded, without_extension
 from sfumato.capture.readers.json_values import number, read_json, text
-from sfumato.capture.readers.poses import from_opengl
+from sfumato.capture.readers.pose_forms import from_opengl
 from sfumato.capture.readers.source import PosedDataset, PosedImage
 from sfumato.capture.readers.transforms_intrinsics import intrinsics_of
 from sfumato.errors import CaptureError

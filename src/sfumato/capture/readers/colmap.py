@@ -10,9 +10,9 @@ from pathlib import Path
 from sfumato.capture.points import PointCloud, finite_points
 from sfumato.capture.readers import colmap_binary, colmap_text
 from sfumato.capture.readers.colmap_models import split_params
+from sfumato.capture.readers.colmap_records import CameraRecord, ImageRecord
 from sfumato.capture.readers.image_files import PictureFolder
 from sfumato.capture.readers.pose_forms import from_quaternion
-from sfumato.capture.readers.records import CameraRecord, ImageRecord
 from sfumato.capture.readers.source import (
     Intrinsics,
     PosedDataset,

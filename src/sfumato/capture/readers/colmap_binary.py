@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from sfumato.capture.readers.colmap_models import MODEL_NAMES, num_params
-from sfumato.capture.readers.records import CameraRecord, ImageRecord, PointRecords
+from sfumato.capture.readers.colmap_records import CameraRecord, ImageRecord, PointRecords
 from sfumato.capture.readers.source import read_bytes
 from sfumato.errors import CaptureError
 

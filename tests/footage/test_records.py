@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from sfumato.errors import CaptureError
-from sfumato.footage.records import Dropped, Footage, Picture, left_out, read_footage, write_footage
+from sfumato.footage.frames_file import Dropped, Footage, Picture, left_out, read_footage, write_footage
 
 FRAME = Picture("clip/000001.jpg", "clip.mp4", "video clip", (640, 360), None, "clip", 0.5, 4.0, 0.4, None)
 PHOTO = replace(

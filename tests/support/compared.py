@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sfumato.footage.records import Picture
+from sfumato.footage.frames_file import Picture
 
 
 def picture(name, sequence=None):

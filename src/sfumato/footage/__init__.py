@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from sfumato.footage.frame_options import FrameOptions
-from sfumato.footage.records import Dropped, Footage, Picture, read_footage
+from sfumato.footage.frames_file import Dropped, Footage, Picture, read_footage
 
 if TYPE_CHECKING:
     from sfumato.footage.footage import gather

@@ -12,9 +12,9 @@ from sfumato import machine
 from sfumato.errors import CaptureError
 from sfumato.footage.duplicates import duplicates
 from sfumato.footage.frame_options import LONGEST_PHOTO_SIDE_PX, FrameOptions
+from sfumato.footage.frames_file import LEFT_OUT, Dropped, Picture
 from sfumato.footage.kinds import Progress, Source, distinct, plain_name
 from sfumato.footage.photos import MissingReader, Photo, examine, place, shrunk_size
-from sfumato.footage.records import LEFT_OUT, Dropped, Picture
 from sfumato.maths.spread import evenly
 
 _log = logging.getLogger(__name__)

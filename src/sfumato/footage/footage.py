@@ -13,8 +13,7 @@ from pathlib import Path
 from sfumato.errors import CaptureError
 from sfumato.footage.album import take_photos
 from sfumato.footage.frame_options import FEWEST_PICTURES, FrameOptions
-from sfumato.footage.kinds import Kind, Progress, find_sources
-from sfumato.footage.records import (
+from sfumato.footage.frames_file import (
     FILE_NAME,
     IMAGES,
     Dropped,
@@ -24,6 +23,7 @@ from sfumato.footage.records import (
     read_footage,
     write_footage,
 )
+from sfumato.footage.kinds import Kind, Progress, find_sources
 from sfumato.footage.video_frames import take_frames
 from sfumato.outputs import write_error, write_json
 

@@ -14,7 +14,7 @@ from PIL import Image
 from sfumato.capture.natural_order import natural_key
 from sfumato.errors import CaptureError
 from sfumato.footage.exif import tags_of_tiff
-from sfumato.footage.records import Dropped
+from sfumato.footage.frames_file import Dropped
 from sfumato.footage.video import open_video
 
 _log = logging.getLogger(__name__)

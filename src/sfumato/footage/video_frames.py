@@ -10,10 +10,10 @@ import numpy as np
 from sfumato.errors import CaptureError
 from sfumato.footage.choose import LONGEST_GAP, Choice, Measured, choose
 from sfumato.footage.frame_options import LONGEST_FRAME_SIDE_PX, FrameOptions
+from sfumato.footage.frames_file import Dropped, Picture
 from sfumato.footage.kinds import Progress, Source
 from sfumato.footage.measure import MotionPath, brightness, contrast, sharpness
 from sfumato.footage.photos import save_picture
-from sfumato.footage.records import Dropped, Picture
 from sfumato.footage.video import Stamps, Video, open_video
 
 _log = logging.getLogger(__name__)

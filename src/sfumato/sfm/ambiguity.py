@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sfumato.capture.natural_order import natural_key
-from sfumato.footage.records import Picture
+from sfumato.footage.frames_file import Picture
 from sfumato.sfm.mapping import Task, map_once
 from sfumato.sfm.progress import Progress
 

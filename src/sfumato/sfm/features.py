@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sfumato import machine
-from sfumato.footage.records import Footage, Picture
+from sfumato.footage.frames_file import Footage, Picture
 from sfumato.maths.spread import coarse_to_fine
 from sfumato.sfm.config import SfmConfig
 from sfumato.sfm.crew import Crew, Job

@@ -18,7 +18,7 @@ from sfumato.capture.readers import PosedDataset, PosedImage
 from sfumato.capture.resample import DistortedCamera
 from sfumato.capture.view_plans import stored_camera
 from sfumato.errors import CaptureError
-from sfumato.footage.records import Footage, Picture
+from sfumato.footage.frames_file import Footage, Picture
 from sfumato.outputs import replacing, write_error
 from sfumato.scene.lenses import LENS_COEFFICIENTS
 

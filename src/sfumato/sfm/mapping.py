@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sfumato.footage.records import Picture
+from sfumato.footage.frames_file import Picture
 from sfumato.sfm.merging import merged
 from sfumato.sfm.progress import Progress
 from sfumato.sfm.stage_files import no_space

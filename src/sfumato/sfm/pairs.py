@@ -10,7 +10,7 @@ from scipy.cluster.vq import kmeans2
 
 from sfumato import machine
 from sfumato.capture.natural_order import natural_key
-from sfumato.footage.records import Picture
+from sfumato.footage.frames_file import Picture
 from sfumato.sfm.config import SfmConfig
 
 Pair = tuple[int, int]

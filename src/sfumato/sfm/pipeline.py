@@ -15,7 +15,7 @@ from sfumato import machine
 from sfumato.display import Display
 from sfumato.errors import CaptureError
 from sfumato.footage import Footage, FrameOptions, gather, read_footage
-from sfumato.footage.records import FILE_NAME, IMAGES, LEFT_OUT, left_out
+from sfumato.footage.frames_file import FILE_NAME, IMAGES, LEFT_OUT, left_out
 from sfumato.outputs import holding, write_json
 from sfumato.sfm import export, features, known, mapping, matching, pairs, report, solving, summary, upright
 from sfumato.sfm.config import SfmConfig

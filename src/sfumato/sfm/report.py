@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sfumato.footage.records import Footage, Picture
+from sfumato.footage.frames_file import Footage, Picture
 from sfumato.sfm.parts import PAIR_BASE
 from sfumato.sfm.stage_files import using
 from sfumato.sfm.upright import find_gravity

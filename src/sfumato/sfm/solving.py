@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sfumato.errors import CaptureError
-from sfumato.footage.records import Picture
+from sfumato.footage.frames_file import Picture
 from sfumato.outputs import write_json
 from sfumato.sfm import ambiguity, mapping, matching
 from sfumato.sfm.crew import Crew, Job

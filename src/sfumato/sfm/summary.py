@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sfumato.display import Display
-from sfumato.footage.records import Footage
+from sfumato.footage.frames_file import Footage
 from sfumato.sfm import georeference, report, upright
 from sfumato.sfm.config import SfmConfig
 from sfumato.sfm.mapping import LEAST_PICTURES

@@ -17,7 +17,7 @@ from sfumato.display import Display, clock
 from sfumato.errors import CaptureError
 from sfumato.footage import Dropped, Footage, FrameOptions
 from sfumato.footage.frame_options import FEWEST_FRAMES, LONGEST_PHOTO_SIDE_PX, MOST_FRAMES
-from sfumato.footage.records import LEFT_OUT
+from sfumato.footage.frames_file import LEFT_OUT
 from sfumato.json_files import read_json
 from sfumato.outputs import write_json
 from sfumato.sfm.config import SfmConfig

@@ -12,7 +12,7 @@ from sfumato.ops import colour
 from sfumato.render.raytrace import raytrace
 from sfumato.render.settings import RasterSettings, TraceSettings
 from sfumato.scene.rays import Rays
-from sfumato.training.colour import file_form, trained_form
+from sfumato.training.colour_form import file_form, trained_form
 from sfumato.training.config import TrainConfig
 from sfumato.training.state import restore
 from support.capture_folders import colmap_folder

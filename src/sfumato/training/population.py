@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sfumato.ops import adam_step
 from sfumato.scene.gaussians import Gaussians
-from sfumato.training.colour import RATE
+from sfumato.training.colour_form import RATE
 from sfumato.training.config import TrainConfig
 from sfumato.training.schedules import rate_of
 

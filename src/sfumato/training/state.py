@@ -17,7 +17,7 @@ from sfumato.scene.changes import with_degree
 from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.scene import Metadata, Scene, metadata_of, with_metadata
 from sfumato.training.clearance import Clearance
-from sfumato.training.colour import file_form, trained_form
+from sfumato.training.colour_form import file_form, trained_form
 from sfumato.training.config import TrainConfig
 from sfumato.training.context import StepContext
 from sfumato.training.loss import Loss, photometric_loss

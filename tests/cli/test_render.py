@@ -90,7 +90,7 @@ def test_a_render_that_was_stopped_goes_on(scene, tmp_path, monkeypatch):
         return rasterize(*arguments)
 
     out = tmp_path / "out.mp4"
-    monkeypatch.setattr(pictures, "draw", counted)
+    monkeypatch.setattr(painter, "draw", counted)
     assert render(scene, "-o", out, *SMALL) == 130
     assert not out.exists() and len(list((tmp_path / "out.mp4.frames").glob("*.png"))) == 2
     assert render(scene, "-o", out, *SMALL) == 0

@@ -113,8 +113,8 @@ def test_a_resized_camera_keeps_its_shutter():
 def test_directions_are_kept_for_cameras_of_one_kind_and_bounded(monkeypatch):
     assert pixel_directions(camera()) is pixel_directions(replace(camera(), camera_from_world=END))
     assert pixel_directions(camera()) is not pixel_directions(camera(focal_px=(9.0, 9.0)))
-    few = lru_cache.Kept()
-    monkeypatch.setattr(kept, "MAX_BYTES", 2000)
+    few = lru_cache.LruCache()
+    monkeypatch.setattr(lru_cache, "MAX_BYTES", 2000)
     for i, count in enumerate((100, 100, 100, 1000)):
         few.keep(i, torch.zeros(count), 8 * count)
     assert [few.find(i) is not None for i in range(4)] == [False, True, True, False]

@@ -102,7 +102,7 @@ def test_groups_are_only_of_pictures_without_a_camera(solved, caplog, monkeypatc
         footage, model, solved.out / "work/database.db", other_models=others, is_given=False
     )
     with caplog.at_level(logging.WARNING):
-        summary.say(outcome, summary.Placing(IDENTITY, Gravity(None, "")), 1.0, Watch())
+        summary.say(outcome, summary.WorldFrame(IDENTITY, Gravity(None, "")), 1.0, Watch())
     assert words in caplog.text if words else not caplog.text
 
 

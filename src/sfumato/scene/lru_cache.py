@@ -10,7 +10,7 @@ import torch
 
 Value = TypeVar("Value")
 MAX_BYTES = 256 << 20
-"""Bound on what one ``Kept`` holds."""
+"""Bound on what one ``LruCache`` holds."""
 
 
 @contextmanager
@@ -20,7 +20,7 @@ def lasting() -> Iterator[None]:
         yield
 
 
-class Kept(Generic[Value]):
+class LruCache(Generic[Value]):
     """Values by key; the least recently used leave when the rest would exceed ``MAX_BYTES``.
 
     Any thread may use it. What it holds is shared: do not write to it, and make it under ``lasting``.

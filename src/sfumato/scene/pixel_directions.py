@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from sfumato.scene.cameras import Camera
-from sfumato.scene.lru_cache import Kept, lasting
+from sfumato.scene.lru_cache import LruCache, lasting
 from sfumato.scene.unprojection import undistort
 
 _ROWS_AT_ONCE_PX = 1 << 18
 
 
-_kept: Kept[Tensor] = Kept()
+_kept: LruCache[Tensor] = LruCache()
 
 
 def pixel_directions(camera: Camera, *, like: Tensor | None = None) -> Tensor:

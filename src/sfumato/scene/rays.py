@@ -10,7 +10,7 @@ from torch import Tensor
 from sfumato.checks import check_finite, check_shapes
 from sfumato.errors import ShapeError
 from sfumato.scene.cameras import Camera
-from sfumato.scene.lru_cache import Kept, lasting
+from sfumato.scene.lru_cache import LruCache, lasting
 from sfumato.scene.pixel_directions import image_plane, pixel_directions
 from sfumato.scene.shutter import pose_between
 
@@ -51,7 +51,7 @@ class Rays:
         return tuple(self.directions.shape[:-1])
 
 
-_kept: Kept[Rays] = Kept()
+_kept: LruCache[Rays] = LruCache()
 
 
 def camera_rays(camera: Camera, *, like: Tensor | None = None) -> Rays:

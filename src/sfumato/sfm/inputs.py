@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from sfumato.capture.readers import Source, holds_cameras, read_source
+from sfumato.capture.readers import PosedDataset, holds_cameras, read_source
 from sfumato.errors import CaptureError, ConfigError
 from sfumato.sfm.config import SfmConfig
 
 
-def given_cameras(inputs: Sequence[Path], config: SfmConfig) -> Source | None:
+def given_cameras(inputs: Sequence[Path], config: SfmConfig) -> PosedDataset | None:
     """The posed dataset that is given and whose cameras are wanted, or None.
 
     Raises:

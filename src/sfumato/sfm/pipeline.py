@@ -44,7 +44,7 @@ class SfmResult:
     """
 
     folder: Path
-    quality: report.Quality
+    quality: report.SfmQuality
     verdict: str
     seconds: dict[str, float]
 
@@ -232,9 +232,9 @@ class _SfmRun:
             is_given=is_given,
         )
         cameras = report.cameras_of(model)
-        placing = summary.Placing(upright.IDENTITY, upright.Gravity(None, "given cameras"))
+        placing = summary.WorldFrame(upright.IDENTITY, upright.Gravity(None, "given cameras"))
         if not is_given:
-            placing = summary.Placing.found(footage, model, self._config)
+            placing = summary.WorldFrame.found(footage, model, self._config)
 
         def work(_: bool) -> None:
             with self._display.counting("writing pictures", "pictures") as report_count:

@@ -37,7 +37,7 @@ class Outcome:
         torn_pairs: pairs of pictures that follow each other, match well and yet contradict their cameras.
     """
 
-    quality: report.Quality
+    quality: report.SfmQuality
     verdict: str
     against: list[str]
     missing: Mapping[str, str]

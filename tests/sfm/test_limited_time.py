@@ -155,9 +155,11 @@ def test_mapping_gets_the_time_it_needs_however_long_the_rest_took(tmp_path):
 def test_fewer_features_are_found_on_a_slower_machine():
     pictures = [picture(f"{number}.jpg") for number in range(100)]
     config = SfmConfig()
-    sides = [features.Settings.chosen(pictures, config, budget).side_px for budget in (1e4, 100.0, 10.0)]
+    sides = [
+        features.FeatureSettings.chosen(pictures, config, budget).side_px for budget in (1e4, 100.0, 10.0)
+    ]
     assert sides == [1600, 1280, 1000]
-    assert features.Settings.chosen(pictures, config).side_px == 1280
+    assert features.FeatureSettings.chosen(pictures, config).side_px == 1280
 
 
 def test_too_few_wanted_photographs_are_refused():

@@ -25,7 +25,7 @@ from sfumato.sfm.pipeline import structure_from_motion
 from sfumato.sfm.progress import silent
 from support.found import model_bytes
 
-SETTINGS = features.Settings(320, 700, True)
+SETTINGS = features.FeatureSettings(320, 700, True)
 # Each takes the place of what a process does with a request.
 DOES_HALF_AND_DIES = """
 if request["work"] == "import":

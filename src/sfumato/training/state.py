@@ -181,7 +181,7 @@ def _first(
         population=population,
         parts=make_parts(capture, config),
         loss=photometric_loss(config),
-        settings=replace(settings_of(config), colour=config.colour, depth=False),
+        settings=replace(settings_of(config), colour=config.colour),
         sampler=ViewSampler(len(views), generator),
         generator=generator,
         depth=capture.depth,

@@ -25,6 +25,7 @@ def test_every_benchmark_says_how_it_is_run(name):
     assert f"benchmarks/{name}.py" in (ROOT / "Makefile").read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_kernels_and_steps_are_measured_as_they_are_called_today():
     import growth
     import rasterizer

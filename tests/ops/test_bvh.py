@@ -10,6 +10,8 @@ from sfumato.ops.cpu.free_trace.order import middle_of
 from sfumato.ops.reference import covariance
 from support.ray_scenes import PARTS, SCENES, generator
 
+pytestmark = pytest.mark.kernels
+
 
 def arrays_of(scene):
     return [scene[name].numpy().copy() for name in PARTS]

@@ -15,6 +15,8 @@ from support.ray_scenes import (
     inputs_of,
 )
 
+pytestmark = pytest.mark.kernels
+
 
 @pytest.mark.parametrize("name", SCENES)
 def test_agrees_with_the_definition(name):

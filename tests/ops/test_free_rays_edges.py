@@ -10,6 +10,8 @@ from support.op_scenes import assert_gradients_close, gradients
 from support.processes import printed_by
 from support.ray_scenes import FORWARD, LIMITS, PARTS, exactly, generator, inputs_of
 
+pytestmark = pytest.mark.kernels
+
 
 def spoilt(field, value):
     inputs = inputs_of("scattered", m=40)

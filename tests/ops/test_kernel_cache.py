@@ -13,6 +13,8 @@ from repository import PACKAGE, python_files, tree
 from sfumato.ops.cpu import kernel_cache
 from sfumato.ops.cpu.jit import serial_kernel
 
+pytestmark = pytest.mark.kernels
+
 
 def doubled(x):
     return 2.0 * x

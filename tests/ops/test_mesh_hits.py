@@ -6,6 +6,8 @@ import torch
 from sfumato.errors import ShapeError
 from sfumato.ops.mesh_hits import mesh_hits
 
+pytestmark = pytest.mark.kernels
+
 
 def soup(n, seed=0):
     """n small triangles in the unit cube, and rays from around them."""

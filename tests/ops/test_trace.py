@@ -13,6 +13,8 @@ from sfumato.ops.trace import _trace
 from support.op_scenes import assert_gradients_close, converted, gradients
 from support.trace_scenes import HEIGHT, SCENES, WIDTH, behind, inside, needles, pinhole, scene, sphere
 
+pytestmark = pytest.mark.kernels
+
 FORWARD, BACKWARD = 1e-4, 1e-3
 LIMITS = {"near": 0.01, "far": 1e10}
 

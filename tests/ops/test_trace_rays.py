@@ -9,6 +9,8 @@ from sfumato.errors import ConfigError, ShapeError
 from support.op_scenes import assert_gradients_close, converted, gaussians, gradients
 from support.trace_scenes import SCENES, scene
 
+pytestmark = pytest.mark.kernels
+
 FORWARD, BACKWARD = 1e-4, 1e-3
 LIMITS = {"near": 0.01, "far": 1e10}
 RAYS = 300

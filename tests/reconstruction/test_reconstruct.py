@@ -22,6 +22,8 @@ from support.capture_folders import colmap_folder
 from support.commands import signalled_at
 from support.worlds import PINHOLE, arc, photographs, room
 
+pytestmark = pytest.mark.slow
+
 QUICK = SfmConfig(feature_side_px=320, max_features=700, pairs="exhaustive")
 SHORT = TrainConfig(steps=12, schedule=Schedule(refine_every=4))
 

@@ -119,6 +119,7 @@ def test_glass_keeps_the_light_it_is_given():
     assert ((image - even).abs() <= 0.03 * even + 1e-9).all()
 
 
+@pytest.mark.slow
 def test_a_ball_of_glass_turns_the_picture_round():
     left = blob((-2.0, 0.0, 8.0), (1.0, 0.0, 0.0), 0.8)
     image = render_with_mesh(left, camera(), [ball((0.0, 0.0, 2.0), 0.7, "glass", rings=24)]).image
@@ -163,6 +164,7 @@ def test_the_nearer_mesh_is_seen():
         assert image[..., 0].min() > 0.1 and image[..., 1].max() < 1e-6
 
 
+@pytest.mark.slow
 def test_a_diffuse_ball_hides_what_is_behind_it_and_nothing_else():
     scene = cloud(400, low=(-2, -2, 4), high=(2, 2, 6))
     thing = ball((0.0, 0.0, 2.0), 0.5, "diffuse", colour=(0.0, 0.0, 0.0))

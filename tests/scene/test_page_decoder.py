@@ -11,6 +11,8 @@ from sfumato.scene.files import load, save
 from support.browser import Browser
 from support.scene_files import blob
 
+pytestmark = pytest.mark.browser
+
 DECODE = """(async () => {
   const fileBytes = Uint8Array.from(atob("%s"), (c) => c.charCodeAt(0));
   const mesh = new vendor.SplatMesh({ fileBytes, fileType: "%s", extSplats: true });

@@ -12,7 +12,7 @@ from support.found import dataset, pose_errors, poses_of, similarity_between, su
 from support.worlds import Lens, render, room
 
 
-@pytest.fixture(params=["solved", "bent"])
+@pytest.fixture(params=["solved", pytest.param("bent", marks=pytest.mark.slow)])
 def each(request):
     return request.getfixturevalue(request.param)
 
@@ -80,6 +80,7 @@ def test_points_project_to_where_the_features_say(each):
     assert errors.mean() == pytest.approx(model.compute_mean_reprojection_error(), abs=0.01)
 
 
+@pytest.mark.slow
 def test_undistorted_pictures_show_what_their_pinhole_cameras_see(bent):
     """The world drawn through the written intrinsics, from the true pose, is the written picture."""
     model = dataset(bent.out)

@@ -20,6 +20,8 @@ from support.found import Stop, Watch, angle_deg, centre, dataset, pose_errors, 
 from support.shots import QUICK
 from support.worlds import room
 
+pytestmark = pytest.mark.slow
+
 GL = np.diag([1.0, -1.0, -1.0, 1.0])
 
 

@@ -84,6 +84,7 @@ def test_a_run_goes_on_with_what_was_chosen_however_busy_the_machine_is_now(tmp_
         assert plan(tmp_path, 1.0).frame_options(many, Watch()).max_photos == first.max_photos
 
 
+@pytest.mark.slow
 def test_pictures_without_time_are_left_out_and_come_back_with_more_of_it(solved, tmp_path, monkeypatch):
     out, watch = tmp_path / "out", Watch()
     monkeypatch.setattr(pace.Thinning, "is_enough", lambda self, begun, done: begun >= 8)

@@ -13,6 +13,8 @@ from support.found import Watch, dataset, pose_errors, poses_of
 from support.shots import QUICK
 from support.worlds import PINHOLE, arc, photographs, room
 
+pytestmark = pytest.mark.slow
+
 FEW = replace(QUICK, max_features=400)
 
 

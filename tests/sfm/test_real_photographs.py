@@ -9,6 +9,8 @@ from sfumato.sfm.pipeline import structure_from_motion
 from support.found import dataset
 from support.real_data import real_data
 
+pytestmark = pytest.mark.slow
+
 
 def test_photographs_of_a_house(tmp_path):
     photos = real_data("sceaux") / "images"

@@ -57,12 +57,14 @@ def begun(solved, **options):
     return None
 
 
+@pytest.mark.slow
 def test_the_number_of_cores_changes_nothing(solved, tmp_path, monkeypatch):
     monkeypatch.setattr(machine, "cores", lambda: 3)
     structure_from_motion([solved.shots.folder], tmp_path / "out", solved.config)
     assert model_bytes(tmp_path / "out") == model_bytes(solved.out)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_where_it_was_to_the_same_bytes(solved, tmp_path):
     out = tmp_path / "out"
     stops = [

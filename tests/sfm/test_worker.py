@@ -102,6 +102,7 @@ def warnings_of(caplog):
     return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_in_the_middle_is_replaced_and_changes_nothing(
     solved, tmp_path, first, started, caplog
 ):

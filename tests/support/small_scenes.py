@@ -60,8 +60,7 @@ def small_subject(cameras=4):
         photographs.append(
             Photograph(f"shots/{index}.jpg", camera, index == 1, lambda pixels=pixels: pixels, **scores)
         )
-    settings = RasterSettings(background=BACKGROUND)
-    return Subject("blobs", gaussians, photographs, ("20.00 dB held out",), settings)
+    return Subject("blobs", gaussians, photographs, ("20.00 dB held out",), BACKGROUND)
 
 
 def psnr(first, second):

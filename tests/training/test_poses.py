@@ -121,6 +121,7 @@ def test_a_correction_is_a_twist_in_the_frame_of_its_camera():
     assert torch.equal(made.refined(camera(given[1]), 1).camera_from_world, given[1])
 
 
+@pytest.mark.slow
 def test_poses_are_put_right():
     given = ring()
     noise = torch.randn(VIEWS, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
@@ -230,6 +231,7 @@ def errors(poses, true):
     return [float((p[:3] - t[:3]).norm()) for p, t in zip(poses, true, strict=True)]
 
 
+@pytest.mark.slow
 def test_pictures_tell_the_pose(painted):
     """The scene is known and held still; only the sign and the chain of gradients can do this."""
     scene, true, capture = painted

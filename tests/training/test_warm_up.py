@@ -14,6 +14,8 @@ from sfumato.scene.shutter import Shutter
 from sfumato.training import warm_up
 from sfumato.training.config import TrainConfig
 
+pytestmark = pytest.mark.kernels
+
 POSE = torch.eye(4, dtype=torch.float64)
 PLAIN = Camera(POSE, (30.0, 30.0), (16.0, 16.0), (32, 32))
 BENT = replace(PLAIN, lens=Lens("opencv", (0.01, 0.0, 0.0, 0.0)))

@@ -12,7 +12,7 @@ from sfumato.render.png import to_png, to_uint8
 
 
 class Seen(Protocol):
-    """Per-Gaussian results of rendering a view.
+    """What a view saw of each Gaussian.
 
     Attributes:
         visible: [n] bool, whether it may have touched the image.
@@ -20,27 +20,27 @@ class Seen(Protocol):
 
     visible: Tensor
 
-    def retain_gradients(self) -> None:
-        """Retain the gradient that ``screen_gradient`` reads after the backward pass."""
+    def watch(self) -> None:
+        """Keep, in the backward pass to come, what ``pull`` tells."""
 
-    def screen_gradient(self) -> Tensor | None:
-        """[n] gradient norm of the loss with respect to image position, in half-image units.
+    def pull(self) -> Tensor | None:
+        """[n] how hard the image pulls at each Gaussian's place, per half of the image.
 
-        Available after a backward pass; None if no gradient arrived. With the absolute gradient, absolute
-        values are summed over pixels before the norm.
+        The length of the loss's gradient to the place in the image, after a backward pass; of the sum of
+        its absolute values over pixels where that was asked for. None if no gradient came.
         """
 
 
 @dataclass(frozen=True)
 class SeenGaussians:
-    """Per-Gaussian results of rasterizing a view; see ``Seen``.
+    """What a rasterized view saw of each Gaussian; see ``Seen``.
 
     Attributes:
         visible: [n] bool, whether it may have touched the image.
         radius_px: [n, 2] int32 half sizes of the box in which its alpha reaches 1/255; 0 if not.
         mean_px: [n, 2] centre of its ellipse; call ``retain_grad`` to read its gradient.
         absolute_gradient_probe: [n, 2] leaf whose ``grad`` is, after a backward pass, the sum over
-            pixels of the absolute gradient of ``mean_px``; None if it is not computed.
+            pixels of the absolute gradient of ``mean_px``; None if it was not asked for.
         size_px: (width, height) of the image.
     """
 
@@ -50,10 +50,10 @@ class SeenGaussians:
     absolute_gradient_probe: Tensor | None
     size_px: tuple[int, int]
 
-    def retain_gradients(self) -> None:
+    def watch(self) -> None:
         self.mean_px.retain_grad()
 
-    def screen_gradient(self) -> Tensor | None:
+    def pull(self) -> Tensor | None:
         leaf = self.mean_px if self.absolute_gradient_probe is None else self.absolute_gradient_probe
         if leaf.grad is None:
             return None
@@ -62,16 +62,16 @@ class SeenGaussians:
 
 
 @dataclass(frozen=True)
-class TracedGaussians:
-    """Per-Gaussian results of ray tracing a view; see ``Seen``.
+class PulledGaussians:
+    """What rays saw of each Gaussian; see ``Seen``.
 
     Attributes:
         visible: [n] bool, whether it may have been hit.
         means: [n, 3] the means as they were traced.
         absolute_gradient_probe: [n] leaf whose ``grad`` is, after a backward pass, the sum over rays of
-            the gradient norm of ``means``; None if it is not computed.
-        viewpoint: [3] origin of the rays, world frame; None for rays that form no image.
-        half_image: length that half of the image spans at distance 1 from ``viewpoint``.
+            the length of the gradient of ``means``; None if it was not asked for.
+        viewpoint: [3] where the rays begin, world frame; None for rays that make no image.
+        half_image: length that half of the image spans at the distance 1 from there.
     """
 
     visible: Tensor
@@ -80,17 +80,17 @@ class TracedGaussians:
     viewpoint: Tensor | None
     half_image: float
 
-    def retain_gradients(self) -> None:
+    def watch(self) -> None:
         self.means.retain_grad()
 
-    def screen_gradient(self) -> Tensor | None:
+    def pull(self) -> Tensor | None:
         probe = self.absolute_gradient_probe
-        gradient = self.means.grad if probe is None else probe.grad
-        if gradient is None or self.viewpoint is None:
+        pull = self.means.grad if probe is None else probe.grad
+        if pull is None or self.viewpoint is None:
             return None
         with torch.no_grad():
             half_image = (self.means - self.viewpoint).norm(dim=1) * self.half_image
-            return (gradient.norm(dim=1) if probe is None else gradient) * half_image
+            return (pull.norm(dim=1) if probe is None else pull) * half_image
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,8 @@ class Render:
     Attributes:
         image: [h, w, 3] RGB over the background, or [m, 3] along a list of rays; not bounded above 1.
         alpha: [h, w] 1 - transmittance.
-        depth: [h, w] expected camera z, scene units, 0 where alpha is 0; the expected distance along rays
-            without a camera; None if it is not computed.
+        depth: [h, w] expected camera z, scene units, 0 where alpha is 0; along rays that are no camera's
+            the expected distance; None if not asked for.
         seen: per Gaussian.
     """
 

@@ -175,7 +175,9 @@ def latest_checkpoint(folder: Path) -> Checkpoint:
     """
     found = checkpoints(folder)
     if not found:
-        raise ConfigError(f"{folder.parent} has no checkpoint to resume from; give --overwrite to start anew")
+        raise ConfigError(
+            f"{folder.parent} has no checkpoint to resume from; give --overwrite to begin again"
+        )
     for path in reversed(found):
         try:
             return load_checkpoint(path)

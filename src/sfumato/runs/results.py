@@ -20,7 +20,6 @@ from sfumato.evaluation.sheet import contact_sheet
 from sfumato.runs.folder import RunFolder
 from sfumato.scene.gaussians import Gaussians
 from sfumato.training.config import TrainConfig
-from sfumato.training.render_settings import settings_of
 from sfumato.training.state import start
 
 # Views that are compared in any case, and how much longer each takes once the scene is dense.
@@ -69,7 +68,9 @@ def write_results(
         report = evaluate(
             gaussians,
             views,
-            settings_of(config, capture.render_background),
+            background=capture.render_background,
+            renderer=config.renderer,
+            antialiased=config.antialiased or None,
             folder=folder.test_renders,
             progress=progress,
         )
@@ -101,7 +102,9 @@ def seconds_to_compare(capture: Capture, config: TrainConfig) -> float:
         evaluate(
             points,
             views[:2],
-            settings_of(config, capture.render_background),
+            background=capture.render_background,
+            renderer=config.renderer,
+            antialiased=config.antialiased,
             folder=Path(folder),
             progress=lambda done, total: moments.append(time.monotonic()),
         )

@@ -24,20 +24,20 @@ from sfumato.sfm.stage_files import is_full, no_space
 
 _log = logging.getLogger("sfumato")
 
-# A process is given up after this many seconds without an answer, or this multiple of the longest job so far.
+# A process is given up after so many seconds without an answer, or so many times the longest work so far.
 _LEAST_S, _TIMES_LONGEST = 120.0, 20.0
-# Factor by which the time-out of each further attempt grows, as the machine may just be slow.
+# Each further attempt may take so many times longer, as the machine may be slow and nothing else.
 _LONGER = 4.0
-# The last attempt runs alone, with all the memory.
+# The last attempt is made while no other process works, and so with all the memory.
 _ATTEMPTS = 4
-# Polling interval: on some systems Ctrl-C cannot interrupt a blocking wait.
+# Waiting is broken off so often, as Ctrl-C does not end a wait on every system.
 _LOOK_S = 0.5
 _ENDING_S = 10.0
 _SHOWN_CHARACTERS = 300
 
 
 def _ignore(title: str, done: int, total: int) -> None:
-    """Ignore progress."""
+    """Tells nobody."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Job:
 
 
 @dataclass
-class _WorkerTask:
+class _Task:
     """A job, and how it goes."""
 
     job: Job
@@ -86,7 +86,7 @@ class Crew:
         self._size, self._folder = size, folder
         self._workers: list[_Worker] = []
         self._answers: queue.Queue[tuple[_Worker, bytes]] = queue.Queue()
-        self._again: list[_WorkerTask] = []
+        self._again: list[_Task] = []
         self._longest_s = 0.0
 
     def __enter__(self) -> Crew:
@@ -100,7 +100,7 @@ class Crew:
         """Do jobs, and give the request of each one that is done, in no certain order.
 
         Args:
-            jobs: taken one by one, when a process is free.
+            jobs: asked for one by one, when a process is free.
 
         Raises:
             SfumatoError: a job failed in every attempt, or the disk is full, or what is given is wrong.
@@ -127,7 +127,7 @@ class Crew:
             free.give(task)
         return any(worker.task for worker in self._workers)
 
-    def _next(self, waiting: Iterator[Job]) -> _WorkerTask | None:
+    def _next(self, waiting: Iterator[Job]) -> _Task | None:
         """What may be begun now."""
         working = [worker.task for worker in self._workers if worker.task]
         if len(working) >= self._size or any(task.is_last_attempt for task in working):
@@ -135,9 +135,9 @@ class Crew:
         if self._again:
             return None if working and self._again[0].is_last_attempt else self._again.pop(0)
         job = next(waiting, None)
-        return _WorkerTask(job) if job else None
+        return _Task(job) if job else None
 
-    def _answer(self, worker: _Worker, line: bytes) -> _WorkerTask | None:
+    def _answer(self, worker: _Worker, line: bytes) -> _Task | None:
         """Take a line that a process wrote, empty at its end; the task if it is done."""
         if worker not in self._workers:
             return None
@@ -179,7 +179,7 @@ class _Worker:
     """A process, and what it works at."""
 
     def __init__(self, answers: queue.Queue[tuple[_Worker, bytes]]) -> None:
-        self.task: _WorkerTask | None = None
+        self.task: _Task | None = None
         # On most systems without a name, so that nothing is left of it in any case.
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115
         try:
@@ -201,7 +201,7 @@ class _Worker:
         self._listener = threading.Thread(target=self._listen, args=(answers,), daemon=True)
         self._listener.start()
 
-    def give(self, task: _WorkerTask) -> None:
+    def give(self, task: _Task) -> None:
         """Ask for something."""
         self.task = task
         # Whether it has died is told by the end of its answers.

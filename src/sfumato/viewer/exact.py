@@ -38,7 +38,7 @@ _SOLID, _LEAST_ALPHA = 0.5, 0.05
 
 @dataclass(frozen=True)
 class Wish:
-    """A render request of the page.
+    """A picture that is asked for.
 
     Attributes:
         show: one of ``SHOWN``.
@@ -61,12 +61,12 @@ class Wish:
 
 @dataclass(frozen=True)
 class RenderedImage:
-    """A rendered image as it is sent.
+    """A picture as it is sent.
 
     Attributes:
         jpeg: the file.
-        range: nearest and farthest depth of the colour map, or None.
-        seconds: rendering time.
+        range: nearest and farthest depth that its colours tell apart, or None.
+        seconds: that it took.
     """
 
     jpeg: bytes
@@ -75,14 +75,14 @@ class RenderedImage:
 
 
 def read_wish(body: bytes, photographs: Sequence[Photograph]) -> Wish:
-    """Parse a render request of the page.
+    """Read what the page asks for.
 
     Args:
         body: JSON.
         photographs: of the scene.
 
     Raises:
-        ConfigError: the request is malformed or out of range.
+        ConfigError: it is no wish, or out of range.
     """
     try:
         asked = json.loads(body)
@@ -133,7 +133,7 @@ def _numbers(asked: Mapping[str, Any], name: str, count: int) -> tuple[float, ..
 
 
 class Painter:
-    """Renders the requests of the page.
+    """Draws what the page asks for.
 
     Args:
         photographs: of the scene.

@@ -1,4 +1,4 @@
-"""A scene on the server: the page, the scene, and images rendered on request."""
+"""A scene on the server: the page, its scene, and the pictures when they are asked for."""
 
 from __future__ import annotations
 

@@ -14,13 +14,13 @@ from sfumato.capture.dataset import Capture, View
 from sfumato.errors import ConfigError, SfumatoError
 from sfumato.evaluation.held_out import composited
 from sfumato.render.png import to_uint8
-from sfumato.render.settings import RasterSettings, Settings, is_antialiased
+from sfumato.render.settings import Settings, settings_for
 from sfumato.runs.folder import RunFolder
 from sfumato.scene.cameras import Camera
 from sfumato.scene.files import load
 from sfumato.scene.gaussians import Gaussians
+from sfumato.scene.scene import metadata_of
 from sfumato.training.config import TrainConfig
-from sfumato.training.render_settings import settings_of
 from sfumato.viewer.overlays import facts_of, scores_of
 
 _log = logging.getLogger("sfumato")
@@ -35,7 +35,7 @@ class Photograph:
         camera: pinhole, world frame.
         held_out: not trained on.
         pixels: makes the picture, uint8 [h, w, 3]; None where there is none.
-        psnr, ssim: of the render against it; None if not measured.
+        psnr, ssim: of the render against it; None where nobody has measured them.
     """
 
     name: str
@@ -55,19 +55,30 @@ class Subject:
         gaussians: the scene.
         photographs: its cameras.
         facts: words beside the number of Gaussians.
-        settings: of our own renderer.
+        background: RGB in [0, 1].
+        renderer: as the scene was trained.
+        antialiased: likewise; None: as the scene says.
     """
 
     title: str
     gaussians: Gaussians
     photographs: Sequence[Photograph] = ()
     facts: Sequence[str] = ()
-    settings: Settings = RasterSettings(depth=False)
+    background: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    renderer: str = "raster"
+    antialiased: bool | None = None
 
     @property
     def is_antialiased(self) -> bool:
         """Whether it is rasterized so."""
-        return is_antialiased(self.settings, self.gaussians)
+        return metadata_of(self.gaussians).antialiased if self.antialiased is None else self.antialiased
+
+    @property
+    def settings(self) -> Settings:
+        """How our own renderer draws it."""
+        return settings_for(
+            self.renderer, antialiased=self.antialiased, background=self.background, depth=False
+        )
 
 
 def photographs_of(
@@ -149,5 +160,7 @@ def subject_of_run(
         gaussians,
         photographs_of(capture, scores_of(metrics)) if capture else (),
         facts_of(metrics),
-        settings_of(config, capture.render_background) if capture else settings_of(config),
+        capture.render_background if capture else (0.0, 0.0, 0.0),
+        config.renderer,
+        config.antialiased or None,
     )

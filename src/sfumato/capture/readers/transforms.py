@@ -26,7 +26,7 @@ _DEPTH_KEYS = ("depth_file_path", "depth_path")
 
 
 @dataclass(frozen=True)
-class _TransformsFile:
+class _Document:
     path: Path
     values: dict
     frames: list[dict]
@@ -85,17 +85,17 @@ def _read_blender(paths: tuple[Path, ...]) -> PosedDataset:
     return PosedDataset(frames, points, test, paths[1].name, has_transparency=True)
 
 
-def _document(path: Path) -> _TransformsFile:
+def _document(path: Path) -> _Document:
     values = read_json(path)
     frames = values.get("frames") if isinstance(values, dict) else None
     if not isinstance(frames, list) or not all(isinstance(frame, dict) for frame in frames):
         raise CaptureError(f"{path} has no list 'frames' of objects; it is no transforms file")
     if not frames:
         raise CaptureError(f"{path}: 'frames' is empty; a scene needs at least 2 images")
-    return _TransformsFile(path, values, frames, PictureFolder(path.parent))
+    return _Document(path, values, frames, PictureFolder(path.parent))
 
 
-def _frames(document: _TransformsFile) -> tuple[PosedImage, ...]:
+def _frames(document: _Document) -> tuple[PosedImage, ...]:
     found = [_frame(document, i, values) for i, values in enumerate(document.frames)]
     frames = tuple(frame for frame in found if frame is not None)
     missing = len(found) - len(frames)
@@ -115,7 +115,7 @@ def _frames(document: _TransformsFile) -> tuple[PosedImage, ...]:
     return frames
 
 
-def _frame(document: _TransformsFile, index: int, values: dict) -> PosedImage | None:
+def _frame(document: _Document, index: int, values: dict) -> PosedImage | None:
     """The frame, or None where its picture does not exist."""
     where = f"{document.path}: frame {index}"
     root = document.path.parent
@@ -136,7 +136,7 @@ def _time(values: dict) -> float | None:
     return float(time) if type(time) in (int, float) and abs(time) < _MOST_TIME else None
 
 
-def _mask(document: _TransformsFile, values: dict, where: str) -> Path | None:
+def _mask(document: _Document, values: dict, where: str) -> Path | None:
     if values.get("mask_path") is None:
         return None
     named = text(values, "mask_path", where)
@@ -157,7 +157,7 @@ def _matrix(rows: object, where: str) -> np.ndarray:
     return matrix
 
 
-def _points(document: _TransformsFile) -> PointCloud | None:
+def _points(document: _Document) -> PointCloud | None:
     if document.values.get("ply_file_path") is None:
         return None
     named = text(document.values, "ply_file_path", str(document.path))
@@ -171,7 +171,7 @@ def _points(document: _TransformsFile) -> PointCloud | None:
     return read_ply_points(cloud)
 
 
-def _listed(document: _TransformsFile, key: str, frames: tuple[PosedImage, ...]) -> set[str] | None:
+def _listed(document: _Document, key: str, frames: tuple[PosedImage, ...]) -> set[str] | None:
     """Names of those frames that a split list holds; None where there is no such list."""
     listed = document.values.get(key)
     if listed is None:

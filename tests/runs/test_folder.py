@@ -71,6 +71,7 @@ def test_links_within_the_folder_and_to_it_are_fine(tmp_path):
     RunFolder(tmp_path / "run").check_free(resume=False, overwrite=True)
 
 
+@pytest.mark.slow
 def test_one_process_at_a_time(tmp_path):
     folder = RunFolder(tmp_path / "run")
     with folder.held():

@@ -205,4 +205,4 @@ def test_rare_lenses_mean_the_same_too(model):
     [("a/b c\n.jpg", False, "a/b_c_.jpg"), ("n\udcff\x1b.jpg", False, "n__.jpg"), ("é.jpg", True, "é.png")],
 )
 def test_names_that_colmap_cannot_hold_are_changed(given, turn, expected):
-    assert known._name(SimpleNamespace(name=given), turn) == expected
+    assert known.colmap_name(SimpleNamespace(name=given), turn) == expected

@@ -107,7 +107,7 @@ def test_a_long_video_is_compared_along_itself_and_where_it_comes_back(monkeypat
 def test_photographs_follow_each_other_as_their_names_count(tmp_path):
     pictures = sorted((picture(f"p{number}.jpg") for number in range(12)), key=lambda one: one.name)
     numbers = [int(one.name[1:-4]) for one in pictures]
-    found = {frozenset((numbers[a], numbers[b])) for a, b in pairs._in_a_row(pictures, 1)}
+    found = {frozenset((numbers[a], numbers[b])) for a, b in pairs.in_a_row(pictures, 1)}
     assert found == {frozenset((i, i + 1)) for i in range(11)}
     with pycolmap.Database.open(tmp_path / "a.db") as opened:
         camera = pycolmap.Camera.create_from_model_name(1, "SIMPLE_PINHOLE", 50.0, 64, 48)

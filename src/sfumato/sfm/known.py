@@ -67,7 +67,7 @@ def place_known(source: PosedDataset, folder: Path) -> KnownCameras:
                 "start from random ones with sfumato train"
             )
         group = groups.setdefault((frame.intrinsics.camera_id, camera), f"camera {len(groups) + 1}")
-        name = _name(frame, turn)
+        name = colmap_name(frame, turn)
         if name in poses:
             raise CaptureError(f"two pictures would both be called {name!r}; rename {frame.path}")
         _place(frame.path, folder / name, turn)
@@ -140,7 +140,7 @@ def back_to_given(model: pycolmap.Reconstruction, known: KnownCameras) -> None:
     model.transform(given_from_found)
 
 
-def _name(frame: PosedImage, turn: bool) -> str:
+def colmap_name(frame: PosedImage, turn: bool) -> str:
     """A name that COLMAP's lists of pairs and texts in UTF-8 can hold; turned pictures become PNG files."""
     name = "".join(c if c.isprintable() else "_" for c in _SPACE.sub("_", frame.name))
     return str(PurePosixPath(name).with_suffix(".png")) if turn else name

@@ -53,7 +53,7 @@ def choose_pairs(
         chosen = every
     elif kind == "retrieval":
         chosen = sorted(
-            set(most_alike(alike, _ALIKE_WITHOUT_SEQUENCE)) | set(_in_a_row(pictures, _STEPS_IN_A_ROW))
+            set(most_alike(alike, _ALIKE_WITHOUT_SEQUENCE)) | set(in_a_row(pictures, _STEPS_IN_A_ROW))
         )
     else:
         chosen = sorted(set(neighbours(pictures, _NEIGHBOURS)) | set(most_alike(alike, _ALIKE)))
@@ -149,7 +149,7 @@ def _aggregate(descriptors: np.ndarray, centres: np.ndarray) -> np.ndarray:
     return total.ravel() / max(float(np.linalg.norm(total)), 1e-6)
 
 
-def _in_a_row(pictures: Sequence[Picture], count: int) -> Iterable[Pair]:
+def in_a_row(pictures: Sequence[Picture], count: int) -> Iterable[Pair]:
     """Pairs of pictures whose names follow each other, as photographs are often taken in order."""
     order = sorted(range(len(pictures)), key=lambda i: natural_key(pictures[i].name))
     for step in range(1, count + 1):

@@ -121,13 +121,8 @@ def whole_number(name: str, value: Any, *, least: int = 0) -> int:
         ConfigError: naming the argument.
     """
     whole = value.item() if isinstance(value, Tensor) and value.numel() == 1 else value
-    if (
-        isinstance(whole, bool)
-        or not isinstance(whole, Real)
-        or not math.isfinite(whole)
-        or whole != int(whole)
-        or whole < least
-    ):
+    is_number = isinstance(whole, Real) and not isinstance(whole, bool)
+    if not is_number or not math.isfinite(whole) or whole != int(whole) or whole < least:
         raise ConfigError(f"{name} is {value!r}; give a whole number of at least {least}")
     return int(whole)
 

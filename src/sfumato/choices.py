@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from functools import cache
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from sfumato.errors import ConfigError
 
@@ -18,7 +19,8 @@ def check_choices(options: object, prefix: str = "") -> None:
     Raises:
         ConfigError: naming the field and what it may be.
     """
-    for name, (choices, is_many) in _choices(type(options)).items():
+    kind = cast(Hashable, type(options))
+    for name, (choices, is_many) in _choices(kind).items():
         given = getattr(options, name)
         for value in given if is_many and isinstance(given, tuple) else (given,):
             # True is no 1, although Python takes them for equal.
@@ -28,7 +30,7 @@ def check_choices(options: object, prefix: str = "") -> None:
 
 
 @cache
-def _choices(kind: type) -> dict[str, tuple[tuple[Any, ...], bool]]:
+def _choices(kind: Any) -> dict[str, tuple[tuple[Any, ...], bool]]:
     """What each field may be, of those that are limited; and whether it is a tuple of such."""
     found = {}
     for name, hint in get_type_hints(kind).items():

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 PACKAGES = ("sfumato", "torch", "numba", "llvmlite", "numpy", "scipy", "pillow", "pycolmap", "av")
 VECTOR_FEATURES = ("sse4.2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512vl", "neon", "sve")
@@ -158,8 +159,8 @@ def _control_groups(root: Path, controller: str) -> Iterator[Path]:
 
 def _cpu_quota(folder: Path) -> float:
     with suppress(OSError, ValueError):
-        quota, period = (folder / "cpu.max").read_text().split()
-        return float(quota) / float(period) if quota != "max" else math.inf
+        most, each = (folder / "cpu.max").read_text().split()
+        return float(most) / float(each) if most != "max" else math.inf
     quota, period = _number(folder / "cpu.cfs_quota_us"), _number(folder / "cpu.cfs_period_us")
     return quota / period if quota and period and quota > 0 else math.inf
 
@@ -180,7 +181,8 @@ def _windows_memory() -> tuple[int, int]:
         ]
 
     status = Status(length=ctypes.sizeof(Status))
-    ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))
+    windll: Any = vars(ctypes)["windll"]  # there on Windows alone
+    windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))
     return int(status.total), int(status.free)
 
 
@@ -193,8 +195,9 @@ def _windows_peak_bytes() -> int:
         ]
 
     counters = Counters(size=ctypes.sizeof(Counters))
-    kernel = ctypes.windll.kernel32
+    windll: Any = vars(ctypes)["windll"]  # there on Windows alone
+    kernel = windll.kernel32
     kernel.GetCurrentProcess.restype = ctypes.c_void_p
     handle = ctypes.c_void_p(kernel.GetCurrentProcess())
-    ctypes.windll.psapi.GetProcessMemoryInfo(handle, ctypes.byref(counters), counters.size)
+    windll.psapi.GetProcessMemoryInfo(handle, ctypes.byref(counters), counters.size)
     return int(counters.bytes_0)

@@ -226,7 +226,9 @@ def load_capture(
     return Capture(path, views, points, source.points is None, test_names, rule, background, cache, offset)
 
 
-def _check_options(downscale, test_every, alpha, background, cache_bytes) -> None:
+def _check_options(
+    downscale: int, test_every: int, alpha: str, background: tuple[float, ...] | None, cache_bytes: int | None
+) -> None:
     if downscale < 1 or downscale != int(downscale):
         raise ConfigError(f"downscale is {downscale}; give a whole number of at least 1")
     if test_every < 0 or test_every != int(test_every):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from sfumato.capture.strips import whole
 from sfumato.errors import CaptureError
@@ -184,7 +184,7 @@ def _broken(path: Path, error: Exception) -> CaptureError:
     reason = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, FileNotFoundError):
         reason = "the file does not exist"
-    elif isinstance(error, Image.UnidentifiedImageError):
+    elif isinstance(error, UnidentifiedImageError):
         reason = "it is no picture in a known format"
     elif isinstance(error, Image.DecompressionBombError):
         reason = "it has more pixels than can be trusted; scale it down"

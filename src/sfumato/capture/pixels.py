@@ -148,6 +148,7 @@ def _seen(plan: PixelPlan) -> np.ndarray | None:
 
 def _read_mask(plan: PixelPlan) -> np.ndarray:
     width, height = plan.source_size_px
+    assert plan.mask_path is not None
     mask = decode_mask(plan.mask_path, turn=plan.turn)
     if mask.shape == (height, width):
         return mask

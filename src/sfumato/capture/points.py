@@ -82,7 +82,7 @@ def read_ply_points(path: Path) -> PointCloud | None:
         _ascii_rows(body, count, dtype, path) if order == "ascii" else _binary_rows(body, count, dtype, path)
     )
     xyz = np.stack([rows[axis].astype(np.float64) for axis in "xyz"], axis=1)
-    names = next((names for names in _COLOURS if set(names) <= set(dtype.names)), None)
+    names = next((names for names in _COLOURS if set(names) <= set(dtype.names or ())), None)
     if names is None:
         return finite_points(xyz, np.full((count, 3), 128, np.uint8), path)
     return finite_points(xyz, np.stack([_as_uint8(rows[name]) for name in names], axis=1), path)
@@ -125,18 +125,19 @@ def _ascii_rows(body: memoryview, count: int, dtype: np.dtype, path: Path) -> np
     if count * 2 > len(body) + 1:
         raise CaptureError(f"{path} claims {count} vertices but has only {len(body)} bytes; copy it again")
     lines = bytes(body).decode("latin-1").splitlines()[:count]
+    names = dtype.names or ()
     try:
         values = np.array([[float(word) for word in line.split()] for line in lines], dtype=np.float64)
-        values = values.reshape(count, len(dtype.names))
+        values = values.reshape(count, len(names))
     except (ValueError, OverflowError):
         raise CaptureError(
-            f"{path} does not hold {count} lines of {len(dtype.names)} numbers; copy it again"
+            f"{path} does not hold {count} lines of {len(names)} numbers; copy it again"
         ) from None
     # Wide kinds of the declared sort: integer and float colours scale differently.
-    kinds = [(name, np.float64 if dtype[name].kind == "f" else np.int64) for name in dtype.names]
+    kinds = [(name, np.float64 if dtype[name].kind == "f" else np.int64) for name in names]
     rows = np.empty(count, np.dtype(kinds))
     with np.errstate(invalid="ignore"):
-        for i, name in enumerate(dtype.names):
+        for i, name in enumerate(names):
             rows[name] = values[:, i]
     return rows
 

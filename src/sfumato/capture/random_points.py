@@ -129,7 +129,7 @@ def project(view: View, xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nda
 
 
 def _times_seen(views: Sequence[View], xyz: np.ndarray) -> np.ndarray:
-    return sum(project(view, xyz)[2].astype(np.int64) for view in views)
+    return np.array([project(view, xyz)[2] for view in views]).sum(axis=0, dtype=np.int64)
 
 
 def look(views: Sequence[View], xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

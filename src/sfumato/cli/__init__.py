@@ -121,10 +121,10 @@ def _show_warnings() -> None:
         handler.setFormatter(_OneLine("sfumato: %(levelname)s: %(message)s"))
         logger.addHandler(handler)
         logging.addLevelName(logging.WARNING, "warning")
-    for handler in logger.handlers:
-        if isinstance(handler, logging.StreamHandler) and isinstance(handler.formatter, _OneLine):
+    for one in logger.handlers:
+        if isinstance(one, logging.StreamHandler) and isinstance(one.formatter, _OneLine):
             # Another one than last time, where a program calls ``main`` again and keeps what it says.
-            handler.stream = sys.stderr
+            one.stream = sys.stderr
 
 
 class _OneLine(logging.Formatter):

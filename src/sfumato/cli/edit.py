@@ -13,7 +13,9 @@ from sfumato.cli.arguments import parse
 from sfumato.errors import ConfigError
 
 if TYPE_CHECKING:
-    from sfumato.edit.script import EditCommand
+    from sfumato.edit.script import Edit
+    from sfumato.edit.selections import Selection
+    from sfumato.scene.gaussians import Gaussians
 
 HELP = """
 edits, in any number, done in the order in which they are given:
@@ -94,7 +96,7 @@ def command(arguments: Sequence[str]) -> int:
     for path in filter(None, (given.out, given.save_script)):
         if path.exists() and not given.overwrite:
             raise ConfigError(f"{path} exists; give --overwrite to replace it, or another name")
-    scene = merged(*(load(scene_file(path), repair=given.repair) for path in given.inputs))
+    scene: Gaussians = merged(*(load(scene_file(path), repair=given.repair) for path in given.inputs))
     for edit in edits:
         before = len(scene)
         scene = edit(scene)
@@ -115,7 +117,7 @@ def edit_options() -> set[str]:
     return {f"--{name}" for name in (*EDITS, "script", "where")}
 
 
-def take_edits(arguments: Sequence[str]) -> tuple[list[str], list[EditCommand]]:
+def take_edits(arguments: Sequence[str]) -> tuple[list[str], list[Edit]]:
     """Split a command line into its edits, in order, and everything else.
 
     Args:
@@ -132,7 +134,7 @@ def take_edits(arguments: Sequence[str]) -> tuple[list[str], list[EditCommand]]:
 
     known = edit_options()
     others: list[str] = []
-    edits: list[EditCommand] = []
+    edits: list[Edit] = []
     where = None
     rest = list(arguments)
     while rest:
@@ -158,13 +160,13 @@ def take_edits(arguments: Sequence[str]) -> tuple[list[str], list[EditCommand]]:
     return others, edits
 
 
-def _edit(name: str, value: str, where) -> EditCommand:
+def _edit(name: str, value: str, where: Selection | None) -> Edit:
     from sfumato.edit.parameters import from_text
-    from sfumato.edit.script import EDITS, EditCommand
+    from sfumato.edit.script import EDITS, Edit
     from sfumato.edit.selections import selection_from_text
 
     if name in ("keep", "delete"):
         if where is not None:
             raise ConfigError(f"--where before --{name}: join the two selections by and")
-        return EditCommand(name, {}, selection_from_text(value, f"--{name}"))
-    return EditCommand(name, from_text(EDITS[name][1], value, f"--{name}"), where)
+        return Edit(name, {}, selection_from_text(value, f"--{name}"))
+    return Edit(name, from_text(EDITS[name][1], value, f"--{name}"), where)

@@ -11,8 +11,13 @@ from sfumato.display import Display
 from sfumato.errors import SfumatoError
 
 if TYPE_CHECKING:
+    from sfumato.capture.dataset import Capture
     from sfumato.runs.run import RunResult
+    from sfumato.runs.run_options import RunOptions
     from sfumato.training.config import TrainConfig
+    from sfumato.training.loop import Callback
+    from sfumato.viewer.live import LiveTraining
+    from sfumato.viewer.server import PageServer
 
 _log = logging.getLogger("sfumato")
 
@@ -28,8 +33,9 @@ class Watching:
 
     def __init__(self, run: Path, display: Display, *, wanted: bool) -> None:
         self._run, self._display = run, display
-        self._server = self._live = None
-        self.watch: Callable | None = self._watch if wanted else None
+        self._server: PageServer | None = None
+        self._live: LiveTraining | None = None
+        self.watch: Callable[[Capture, RunOptions], Callback] | None = self._watch if wanted else None
 
     def __enter__(self) -> Watching:
         if self.watch:
@@ -42,17 +48,19 @@ class Watching:
         if self._server:
             self._server.__exit__(*ended)
 
-    def _watch(self, capture, options):
+    def _watch(self, capture: Capture, options: RunOptions) -> Callback:
         from sfumato.viewer.live import LiveTraining
 
+        assert self._server is not None
         self._live = LiveTraining(self._server, self._run, capture, options.train, self._ready)
         return self._live
 
     def _ready(self) -> None:
+        assert self._server is not None
         self._display.say(f"the training can be watched at {self._server.url}")
         self._server.open_browser()
 
-    def finish(self, result) -> None:
+    def finish(self, result: RunResult) -> None:
         """Show how the run ended."""
         if self._live:
             self._live.finish("stopped" if result.stopped_by else "done", result.state.gaussians)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -132,7 +133,7 @@ class RenderCommand:
         for text in self.insert:
             found = _INSERT.fullmatch(text)
             scale = float(found["scale"] or 1.0) if found else 0.0
-            if not 0 < scale < 1e9:
+            if found is None or not 0 < scale < 1e9:
                 raise ConfigError(
                     f"--insert is {text!r}; give FILE:mirror, FILE:glass or FILE:diffuse, then :x,y,z and "
                     ":scale above 0 if wished"
@@ -215,13 +216,18 @@ def _render(
             for number, kind in enumerate(given.kinds):
                 paint = painter(kind, plan.scene, plan.cameras, plan.look)
                 before = number * count
-                frames.make(kind, plan.cameras, paint, lambda n, k=before: report(k + n, whole))
+                frames.make(kind, plan.cameras, paint, partial(_told, report, before, whole))
         for kind, path in outputs.items():
             pictures = (decode(frames.frame(kind, i), turn=False) for i in range(count))
             with display.waiting(f"encoding {path.name}"):
                 write_video(path, pictures, plan.cameras[0].size_px, plan.fps)
     if outputs:
         frames.remove()
+
+
+def _told(report: Callable[[int, int], None], before: int, whole: int, count: int) -> None:
+    """Report pictures of one kind as some of those of all kinds."""
+    report(before + count, whole)
 
 
 def _sha256(path: Path) -> str:

@@ -106,7 +106,8 @@ def _read_path(path: str) -> KeyFrames | tuple[Camera, ...]:
 
 
 def _insert(what: Inserted) -> Insert:
-    return Insert(*read_mesh(what.file, scale=what.scale, at=what.at), what.material)
+    vertices, faces = read_mesh(what.file, scale=what.scale, at=what.at)
+    return Insert(vertices, faces, what.material)
 
 
 def _check_used(given: RenderCommand) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -174,7 +173,6 @@ def _number(word: str, where: str) -> float:
 
 
 def _finite(value: object, where: str) -> float:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or abs(value) > 1e30 or math.isnan(value):
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not abs(value) <= 1e30:
         raise ConfigError(f"{where}: {value!r:.40} is no finite number")
     return float(value)

@@ -106,7 +106,7 @@ def read_script(path: Path) -> tuple[Edit, ...]:
     """
     document = read_given_json(path, "script of edits", _MAX_SCRIPT_BYTES)
     edits = document.get("edits") if isinstance(document, dict) else None
-    if not isinstance(edits, list) or document.get("version") != 1:
+    if not isinstance(document, dict) or not isinstance(edits, list) or document.get("version") != 1:
         raise FormatError(f'{path} is no script of edits; it needs {{"version": 1, "edits": [...]}}')
     parsed = [edit_from_plain(edit, f"{path}: edit {i}") for i, edit in enumerate(edits, start=1)]
     return tuple(edit.paths_mapped(lambda inner: path.parent / inner) for edit in parsed)

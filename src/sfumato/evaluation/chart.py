@@ -207,7 +207,7 @@ def _draw_curve(page: Page, curve: Curve, top: int, end: float) -> None:
         number = _number(10**level if curve.logarithmic else level)
         page.text(LEFT - 12, top + down(level), number, 14, colour=MUTED, anchor="rm")
     page.text(LEFT, top - 12, curve.heading, 16, colour=MUTED)
-    right = WIDTH - MARGIN
+    right: float = WIDTH - MARGIN
     if curve.beside:
         (seconds, value), words = curve.beside
         x, y = _across(seconds, end), top + down(_value(curve, value))

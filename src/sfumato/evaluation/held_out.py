@@ -34,9 +34,14 @@ class HeldOutPixels(Protocol):
         mask:  bool [h, w], the pixels that count, or None for all.
     """
 
-    rgb: np.ndarray | Tensor
-    alpha: np.ndarray | Tensor | None
-    mask: np.ndarray | Tensor | None
+    @property
+    def rgb(self) -> np.ndarray | Tensor: ...
+
+    @property
+    def alpha(self) -> np.ndarray | Tensor | None: ...
+
+    @property
+    def mask(self) -> np.ndarray | Tensor | None: ...
 
 
 class HeldOutView(Protocol):
@@ -169,7 +174,7 @@ def score_views(
         with torch.no_grad():
             image = render(view.camera).detach().to("cpu", torch.float32)
         _check_render(view.name, image, target)
-        measurable = lpips is not None and (keep is None or bool(keep.any()))
+        measured = lpips if keep is None or bool(keep.any()) else None
         scores[place] = ViewScore(
             name=view.name,
             stem=stems[place],
@@ -177,7 +182,7 @@ def score_views(
             psnr=psnr(image, target, keep),
             psnr_affine=psnr(with_affine_colour(image, target, keep), target, keep),
             ssim=ssim(image, target, keep),
-            lpips=lpips(image, target, keep) if measurable else None,
+            lpips=None if measured is None else measured(image, target, keep),
             kept=None if keep is None else float(keep.float().mean()),
         )
         if folder:

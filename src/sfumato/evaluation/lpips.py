@@ -133,7 +133,7 @@ class Lpips:
         pairs = zip(self._features(image), self._features(target), self._linear, strict=True)
         for first, second, weight in pairs:
             distances = F.conv2d((first - second).square(), weight)
-            shares = F.adaptive_avg_pool2d(counted, distances.shape[2:])
+            shares = F.adaptive_avg_pool2d(counted, (distances.shape[2], distances.shape[3]))
             total += float((shares * distances).sum() / shares.sum())
         return total
 

@@ -131,7 +131,7 @@ def _layout(views: Sequence[ViewScore]) -> _Layout:
 
 def _draw_header(page: Page, report: Report, title: str, num_shown: int) -> None:
     page.text(MARGIN, MARGIN + 20, title, 32)
-    x = MARGIN
+    x: float = MARGIN
     width, height = report.size_px or (0, 0)
     facts = []
     if report.psnr is not None and report.ssim is not None:
@@ -169,10 +169,11 @@ def _draw_view(page: Page, view: ViewScore, folder: Path, layout: _Layout, index
         picture = _fitted(folder / f"{view.stem}{ending}.png", width, height)
         left = x + i * (width + GAP) + (width - picture.width) // 2
         page.paste(picture, left, y + (height - picture.height) // 2)
-    right, baseline = x + layout.cell[0], y + height + 22
-    facts = ((f"{view.ssim:.4f}", INK), ("SSIM", MUTED), (f"{view.psnr:.2f} dB", INK), ("PSNR", MUTED))
+    right: float = x + layout.cell[0]
+    baseline = y + height + 22
+    facts = [(f"{view.ssim:.4f}", INK), ("SSIM", MUTED), (f"{view.psnr:.2f} dB", INK), ("PSNR", MUTED)]
     if math.isnan(view.psnr):
-        facts = (("no pixel kept by its mask", MUTED),)
+        facts = [("no pixel kept by its mask", MUTED)]
     for i, (words, colour) in enumerate(facts):
         page.text(right, baseline, words, 15, colour=colour, anchor="rs")
         right -= text_width(words, 15) + (16 if i % 2 else 6)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -132,7 +133,7 @@ def sharpest_of_each_stretch(sharpness: Sequence[float], most: int) -> list[int]
         return sharpness[place] * (1 - _CENTRED * off_centre**2)
 
     edges = [-(-i * count // most) for i in range(most + 1)]
-    return [max(range(edges[i], edges[i + 1]), key=lambda at, i=i: score(at, i)) for i in range(most)]
+    return [max(range(edges[i], edges[i + 1]), key=partial(score, stretch=i)) for i in range(most)]
 
 
 def _taken(

@@ -75,8 +75,9 @@ def focal_length_px(found: dict[int, Any], stored_px: tuple[int, int]) -> float 
         the picture was cropped since, or the number is no focal length of a camera.
     """
     width, height = stored_px
-    taken = (_positive(found.get(_WIDTH)), _positive(found.get(_HEIGHT)))
-    if taken[0] and taken[1]:
+    sides = (_positive(found.get(_WIDTH)), _positive(found.get(_HEIGHT)))
+    taken = (sides[0], sides[1]) if sides[0] and sides[1] else None
+    if taken:
         shapes = [max(taken) / min(taken), max(stored_px) / min(stored_px)]
         if abs(shapes[0] / shapes[1] - 1.0) > _CROPPED:
             return None
@@ -85,7 +86,7 @@ def focal_length_px(found: dict[int, Any], stored_px: tuple[int, int]) -> float 
     focal = None
     if equivalent:
         focal = equivalent / _FILM_DIAGONAL_MM * math.hypot(width, height)
-    elif focal_mm and pitch and unit and taken[0] and taken[1]:
+    elif focal_mm and pitch and unit and taken:
         # The resolution is that of the picture as it was taken, which may have been made smaller.
         focal = focal_mm * pitch / unit * max(stored_px) / max(taken)
     longest = max(stored_px)

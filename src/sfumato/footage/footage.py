@@ -126,7 +126,7 @@ def _without_lone_folder(
     images: Path, pictures: list[Picture], dropped: list[Dropped]
 ) -> tuple[list[Picture], list[Dropped]]:
     """Move pictures up that all lie in one folder, so that they keep the names a user knows."""
-    folders = {name.rpartition("/")[0] for name in (one.name for one in [*pictures, *dropped])}
+    folders = {name.rpartition("/")[0] for name in [*(p.name for p in pictures), *(d.name for d in dropped)]}
     (folder, *others) = folders
     if others or not folder:
         return pictures, dropped

@@ -176,8 +176,8 @@ def _heic(path: Path) -> Image.Image:
     container = heif.open_heif(path)
     _check_size(container.size)
     image = container.to_pillow()
-    tagged = container.info.get("nclx_profile") or {}
-    transfer = hdr.TRANSFERS.get(tagged.get("transfer_characteristics"))
+    tagged: dict[str, Any] = container.info.get("nclx_profile") or {}
+    transfer = hdr.TRANSFERS.get(tagged.get("transfer_characteristics", -1))
     if transfer is None:
         return image
     deep = np.asarray(heif.open_heif(path, convert_hdr_to_8bit=False))[..., :3]

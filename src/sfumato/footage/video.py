@@ -93,7 +93,8 @@ class Video:
                 if index == 0:
                     self._warn_of(frame, stream)
                 index += 1
-                yield VideoFrame(frame.pts, time_s, bool(frame.key_frame), grey.to_ndarray())
+                luma = np.asarray(grey.to_ndarray(), np.uint8)
+                yield VideoFrame(frame.pts, time_s, bool(frame.key_frame), luma)
         if 0 < index < 0.9 * self.num_frames:
             _log.warning(
                 "%s: only %d of its %d frames can be decoded; using those", self.path, index, self.num_frames

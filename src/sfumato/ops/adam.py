@@ -73,10 +73,13 @@ def adam_step(
     rates = rate if isinstance(rate, Tensor) else param.new_full((columns,), rate)
     if rates.ndim != 1 or len(rates) > columns > 0:
         raise ShapeError(f"rate has shape {list(rates.shape)}, expected at most [{columns}]")
-    options = {"epsilon": epsilon, "step": step}
     with torch.no_grad():
         if uses_definition(param):
-            flat = [t.reshape(n, -1)[:, : len(rates)] for t in tensors.values()]
-            reference.adam_step(*flat, seen, rate=rates, beta1=beta1, beta2=beta2, **options)
+            rows = (t.reshape(n, -1)[:, : len(rates)] for t in tensors.values())
+            flat, flat_grad, flat_avg, flat_sq = rows
+            reference.adam_step(
+                flat, flat_grad, flat_avg, flat_sq, seen,
+                rate=rates, beta1=beta1, beta2=beta2, epsilon=epsilon, step=step,
+            )  # fmt: skip
         elif n:
-            _adam_step(*tensors.values(), seen, rates, betas=[beta1, beta2], **options)
+            _adam_step(param, grad, exp_avg, exp_avg_sq, seen, rates, [beta1, beta2], epsilon, step)

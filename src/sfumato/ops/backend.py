@@ -20,7 +20,7 @@ import functools
 import importlib
 import importlib.util
 from collections.abc import Iterator, Mapping
-from typing import Any, List  # noqa: UP035
+from typing import Any, List, TypeAlias  # noqa: UP035
 
 import torch
 from torch import Tensor
@@ -28,7 +28,9 @@ from torch import Tensor
 from sfumato.errors import ConfigError, ShapeError
 
 # Lists in the signatures of operations: before torch 2.7 these are read only by the names of ``typing``.
-Tensors, Floats, Integers = List[Tensor], List[float], List[int]  # noqa: UP006
+Tensors: TypeAlias = List[Tensor]  # noqa: UP006
+Floats: TypeAlias = List[float]  # noqa: UP006
+Integers: TypeAlias = List[int]  # noqa: UP006
 
 # The operations of each backend, and which backend serves a type of device, the fastest device last.
 _OPERATIONS: dict[str, str | Mapping[str, Any]] = {"cpu": "sfumato.ops.cpu"}
@@ -110,8 +112,10 @@ def served_by(
     try:
         yield
     finally:
-        _OPERATIONS.clear(), _OPERATIONS.update(operations_before)
-        _SERVING.clear(), _SERVING.update(serving_before)
+        _OPERATIONS.clear()
+        _OPERATIONS.update(operations_before)
+        _SERVING.clear()
+        _SERVING.update(serving_before)
         _find.cache_clear()
 
 

@@ -17,7 +17,9 @@ Y_DOWN = (0.0, -1.0, 0.0)
 
 
 def looking_at(
-    position: Sequence[float], target: Sequence[float], up: Sequence[float] = Y_DOWN
+    position: Sequence[float] | np.ndarray,
+    target: Sequence[float] | np.ndarray,
+    up: Sequence[float] | np.ndarray = Y_DOWN,
 ) -> np.ndarray:
     """The pose of a camera that looks at a point.
 

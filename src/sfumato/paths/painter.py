@@ -94,6 +94,7 @@ def _depth_painter(
 
     def paint(camera: Camera) -> np.ndarray:
         render = shown(camera)
+        assert render.depth is not None
         # Of near, so that units do not matter.
         inverse = near / render.depth.clamp_min(1e-6 * near)
         share = (inverse - near / far) / max(1 - near / far, 1e-6)
@@ -111,6 +112,7 @@ def _range(shown: Callable[[Camera], Render], cameras: Sequence[Camera]) -> tupl
         scale = min(1.0, _MEASURED_SIDE_PX / max(camera.size_px))
         small = camera.resized(max(1, round(camera.width * scale)), max(1, round(camera.height * scale)))
         render = shown(small)
+        assert render.depth is not None
         depths = render.depth[render.alpha >= 0.5].cpu().numpy()
         if len(depths):
             found.append(np.quantile(depths, [_TAIL, 1 - _TAIL]))

@@ -53,13 +53,13 @@ def through(
         step = (times_s[-1] - times_s[0]) / (len(times_s) - 1) if times_s is not None else 0.0
         times_s = None if times_s is None else [*times_s, times_s[-1] + step]
     path = _Path(keys, times_s, closed)
-    ends = path.knots[[0, -1]]
+    first, last = path.knots[0], path.knots[-1]
     if times_s is not None:
-        return path.cameras(np.linspace(*ends, count, endpoint=not closed))
-    fine = np.linspace(*ends, _FINE * (len(keys) - 1) + 1)
+        return path.cameras(np.linspace(first, last, count, endpoint=not closed))
+    fine = np.linspace(first, last, _FINE * (len(keys) - 1) + 1)
     way = np.concatenate([[0.0], np.cumsum(path.steps(fine))])
     wanted = np.linspace(0.0, way[-1], count, endpoint=not closed)
-    return path.cameras(np.interp(wanted, way, fine) if way[-1] > 0 else np.full(count, ends[0]))
+    return path.cameras(np.interp(wanted, way, fine) if way[-1] > 0 else np.full(count, first))
 
 
 def along_cameras(cameras: Sequence[Camera], count: int, *, smooth: float = 2.0) -> tuple[Camera, ...]:

@@ -149,9 +149,9 @@ def _training(
     size_px = capture.original_size_px
     downscale = given or downscale_for(size_px, budget.left_minutes)
     if downscale != options.capture.downscale:
-        small = tuple(side // downscale for side in size_px)
-        minutes = f"{budget.whole_s / 60.0:g} minutes"
-        display.say(f"photographs are reduced from {sides(size_px)} to {sides(small)} to fit {minutes}")
+        small = (size_px[0] // downscale, size_px[1] // downscale)
+        limit = f"{budget.whole_s / 60.0:g} minutes"
+        display.say(f"photographs are reduced from {sides(size_px)} to {sides(small)} to fit {limit}")
         options = replace(options, capture=replace(task.capture, downscale=downscale))
         capture = options.read_capture()
     with display.waiting("preparing the photographs"):

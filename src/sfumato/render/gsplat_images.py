@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,16 +24,16 @@ class _SparseRows(torch.autograd.Function):
     """Rows of a tensor whose gradient is a sparse COO tensor."""
 
     @staticmethod
-    def forward(ctx, tensor: Tensor, rows: Tensor) -> Tensor:
+    def forward(ctx: Any, tensor: Tensor, rows: Tensor) -> Tensor:
         ctx.save_for_backward(rows)
         ctx.size = tensor.shape
         return tensor[rows]
 
     @staticmethod
-    def backward(ctx, grad_picked: Tensor):
+    def backward(ctx: Any, grad_picked: Tensor) -> tuple[Tensor, None]:
         (rows,) = ctx.saved_tensors
         # The rows are ascending and in range by construction; saying so avoids a check and a warning.
-        known = {"is_coalesced": True, "check_invariants": False}
+        known: dict[str, Any] = {"is_coalesced": True, "check_invariants": False}
         return torch.sparse_coo_tensor(rows[None], grad_picked, ctx.size, **known), None
 
 
@@ -132,6 +133,7 @@ def _blended(
 def _covariances(inputs: Inputs, batch: int, pick: Callable[[Tensor], Tensor]) -> Tensor:
     """[m, 6] world covariances of the rows that ``pick`` takes."""
     if inputs.covars is None:
+        assert inputs.quats is not None and inputs.scales is not None
         return covariance(pick(inputs.quats[batch]), pick(inputs.scales[batch]))
     covars = pick(inputs.covars[batch])
     return covars if covars.ndim == 2 else pack_symmetric(covars)
@@ -142,7 +144,7 @@ def _project_view(
 ) -> _View:
     means, opacities = inputs.means[batch], inputs.opacities[batch]
 
-    def projected(means: Tensor, covariances: Tensor, opacities: Tensor) -> tuple[Tensor, ...]:
+    def projected(means: Tensor, covariances: Any, opacities: Tensor) -> tuple[Tensor, ...]:
         if options.with_ut:
             return project_bent(inputs, options, batch, camera)
         return project(
@@ -197,7 +199,7 @@ def _by_view(table: Tensor, views: list[_View], options: Options) -> tuple[Tenso
     return tuple(rows[view.rows] for rows, view in zip(tables, views, strict=True))
 
 
-def _absgrad_probe(means2d: Tensor) -> Tensor | None:
+def _absgrad_probe(means2d: Any) -> Tensor | None:
     """Zeros like ``means2d`` whose gradient ends up in ``means2d.absgrad``, zeros where nothing is seen."""
     if not means2d.requires_grad:
         return None
@@ -205,8 +207,7 @@ def _absgrad_probe(means2d: Tensor) -> Tensor | None:
     means2d.absgrad = torch.zeros_like(means2d)
 
     def hand_over(probe: Tensor) -> None:
-        # Without a Gaussian in view the backward pass brings no gradient at all.
-        if probe.grad is not None:
+        if probe.grad is not None:  # without a Gaussian in view, backward brings no gradient at all
             means2d.absgrad = probe.grad
 
     probe.register_post_accumulate_grad_hook(hand_over)

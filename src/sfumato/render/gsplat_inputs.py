@@ -215,8 +215,10 @@ def check_inputs(tensors: dict[str, Tensor | None], options: Options) -> Inputs:
         **_shape_rays(tensors, c, options),
     }
     full_shapes = {name: " ".join(map(str, (*batch_dims, *shape))) for name, shape in shapes.items()}
-    check_shapes(like=means, **{name: (tensors[name], shape) for name, shape in full_shapes.items()})
-    split = {name: _per_batch(tensors[name], len(batch_dims)) for name in shapes}
+    # What is no tensor, None too, is refused here.
+    given: dict[str, Any] = {name: tensors[name] for name in shapes}
+    check_shapes(like=means, **{name: (given[name], shape) for name, shape in full_shapes.items()})
+    split = {name: _per_batch(given[name], len(batch_dims)) for name in shapes}
     return Inputs(
         batch_dims=batch_dims,
         means=split["means"],

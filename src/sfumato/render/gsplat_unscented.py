@@ -17,9 +17,9 @@ from sfumato.scene.cameras import Camera
 from sfumato.scene.image_points import image_points
 from sfumato.scene.lenses import Lens
 from sfumato.scene.rays import camera_rays
-from sfumato.scene.shutter import Shutter
+from sfumato.scene.shutter import ReadOut, Shutter
 
-_READ_OUTS = {
+_READ_OUTS: dict[str, ReadOut] = {
     "ROLLING_TOP_TO_BOTTOM": "down",
     "ROLLING_LEFT_TO_RIGHT": "right",
     "ROLLING_BOTTOM_TO_TOP": "up",
@@ -43,10 +43,11 @@ def project_bent(inputs: Inputs, options: Options, batch: int, camera: int) -> t
     """
     one = camera_of(inputs, options, batch, camera)
     means, opacities = inputs.means[batch], inputs.opacities[batch]
-    limits = {"near": options.near_plane, "far": options.far_plane}
+    assert inputs.quats is not None and inputs.scales is not None
     found: Unscented = unscented(
         means.detach(), inputs.quats[batch].detach(), inputs.scales[batch].detach(), opacities.detach(),
-        partial(image_points, one), width=options.width, height=options.height, **limits,
+        partial(image_points, one), width=options.width, height=options.height,
+        near=options.near_plane, far=options.far_plane,
     )  # fmt: skip
     blurred = found.covariance_px2 + options.eps2d * means.new_tensor([1.0, 0.0, 1.0])
     visible = (found.radius_px > options.radius_clip).any(1) & (found.radius_px > 0).all(1)
@@ -86,17 +87,21 @@ def blend_rays(
     """
     batch, _ = view
     rays = camera_rays(camera_of(inputs, options, *view), like=inputs.means[batch])
-    shape = (inputs.means, inputs.quats, inputs.scales, inputs.opacities)
+    eye = rays.viewpoint
+    assert eye is not None and inputs.quats is not None and inputs.scales is not None
     found = trace(
-        *(tensor[batch][rows] for tensor in shape),
+        inputs.means[batch][rows],
+        inputs.quats[batch][rows],
+        inputs.scales[batch][rows],
+        inputs.opacities[batch][rows],
         values,
-        rays.viewpoint,
+        eye,
         rays.directions,
         behind,
         # Which Gaussians are near enough was told by their centres.
         near=0.0,
         far=FAR,
-        offsets=None if rays.origins.ndim == 1 else rays.origins - rays.viewpoint,
+        offsets=None if rays.origins.ndim == 1 else rays.origins - eye,
         depths=depth.detach(),
         distances=False,
     )
@@ -140,7 +145,7 @@ def _lens(inputs: Inputs, options: Options, batch: int, camera: int) -> Lens:
         for given in (inputs.radial, inputs.tangential)
     )
     if options.camera_model == "fisheye":
-        return Lens("opencv_fisheye", radial)
+        return Lens("opencv_fisheye", radial or ())
     k = radial or (0.0,) * 6
     return Lens("full_opencv", (*k[:2], *(tangential or (0.0, 0.0)), *k[2:]))
 
@@ -151,4 +156,6 @@ def _depths(camera: Camera, means: Tensor) -> Tensor:
     if camera.shutter is not None:
         both = forward + camera.shutter.camera_from_world_end[2, :3]
         forward = both / both.norm()
-    return (means - camera_rays(camera, like=means).viewpoint) @ forward
+    eye = camera_rays(camera, like=means).viewpoint
+    assert eye is not None
+    return (means - eye) @ forward

@@ -163,8 +163,7 @@ class Stage:
         like = self.gaussians.means
         render = raytrace(self.gaussians, rays, self.settings)
         camera = rays if isinstance(rays, Camera) else None
-        if camera is not None:
-            rays = camera_rays(camera, like=like)
+        rays = camera_rays(rays, like=like) if isinstance(rays, Camera) else rays
         directions = rays.directions.to(like).reshape(-1, 3)
         origins = rays.origins.to(like).expand_as(rays.directions).reshape(-1, 3)
         m = len(directions)
@@ -203,7 +202,8 @@ class Stage:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Colours [p, 3] of paths, and of their first parts alpha [p] and the sum of weighted distances."""
         background = paths.near.new_tensor(self.settings.background)
-        image, first = torch.zeros_like(paths.directions), None
+        image = torch.zeros_like(paths.directions)
+        first: tuple[Tensor, Tensor] | None = None
         for depth in range(DEPTH + 1):
             far = torch.full_like(paths.near, farthest)
             hits = mesh_hits(self._vertices, self._faces, paths.origins, paths.directions, paths.near, far)
@@ -225,6 +225,7 @@ class Stage:
                 hits.corners[go],
                 image,
             )
+        assert first is not None
         return image, *first
 
     def _next(self, paths: Paths, face: Tensor, distance: Tensor, corners: Tensor, image: Tensor) -> Paths:
@@ -241,10 +242,9 @@ class Stage:
             tint = own.weights.new_tensor(
                 insert.colour or ((0.8,) * 3 if insert.material == "diffuse" else (1.0,) * 3)
             )
-            if insert.material == "diffuse":
-                image.index_add_(
-                    0, own.pixels, own.weights * lit(self._lights[number], surface.normals, tint)
-                )
+            light = self._lights[number]
+            if light is not None:
+                image.index_add_(0, own.pixels, own.weights * lit(light, surface.normals, tint))
                 continue
             index = insert.index if insert.material == "glass" else None
             ways += turned(own._replace(weights=own.weights * tint), surface, distance[rows], index)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +17,9 @@ _MAX_BYTES, _MAX_FACES, _MAX_EXTENT = 512 << 20, 4_000_000, 1e9
 _SMOOTH_COSINE = 0.766
 
 
-def read_mesh(path: Path, *, scale: float = 1.0, at: tuple[float, float, float] = (0.0, 0.0, 0.0)):
+def read_mesh(
+    path: Path, *, scale: float = 1.0, at: tuple[float, float, float] = (0.0, 0.0, 0.0)
+) -> tuple[Tensor, Tensor]:
     """Read the triangles of a file that trimesh reads: .obj, .ply, .stl, .off, .glb and others.
 
     Nothing beside the file is opened: materials and textures are not looked for.
@@ -45,7 +48,7 @@ def read_mesh(path: Path, *, scale: float = 1.0, at: tuple[float, float, float] 
         raise FormatError(f"{path} cannot be read: {error.strerror}") from None
     try:
         # From memory, so that no file that it names is opened.
-        mesh = trimesh.load(
+        mesh: Any = trimesh.load(
             io.BytesIO(content), file_type=path.suffix[1:].lower(), force="mesh", process=False
         )
         vertices, faces = np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int64)

@@ -18,7 +18,8 @@ class Seen(Protocol):
         visible: [n] bool, whether it may have touched the image.
     """
 
-    visible: Tensor
+    @property
+    def visible(self) -> Tensor: ...
 
     def watch(self) -> None:
         """Keep, in the backward pass to come, what ``pull`` tells."""

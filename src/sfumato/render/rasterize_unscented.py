@@ -44,8 +44,10 @@ class BentGaussians(PulledGaussians):
         """Where the Gaussians are in the picture, by the unscented transform; found when asked for."""
         g = self.gaussians.detach()
         (width, height), (near, far) = self.camera.size_px, self.limits
-        size = {"width": width, "height": height, "near": near, "far": far}
-        return ops.unscented(g.means, g.quats, g.scales, g.opacities, partial(_placed, self.camera), **size)
+        return ops.unscented(
+            g.means, g.quats, g.scales, g.opacities, partial(_placed, self.camera),
+            width=width, height=height, near=near, far=far,
+        )  # fmt: skip
 
 
 def rasterize_bent(gaussians: Gaussians, camera: Camera, settings: RasterSettings) -> Render:
@@ -73,9 +75,11 @@ def rasterize_bent(gaussians: Gaussians, camera: Camera, settings: RasterSetting
     _refuse_filters(camera, settings)
     like = gaussians.means
     rays = camera_rays(camera, like=like)
-    offsets = None if rays.origins.ndim == 1 else rays.origins - rays.viewpoint
-    colours = colours_from(gaussians, rays.viewpoint, settings)
-    near, far = limits_of(settings, like, rays.viewpoint)
+    eye = rays.viewpoint
+    assert eye is not None
+    offsets = None if rays.origins.ndim == 1 else rays.origins - eye
+    colours = colours_from(gaussians, eye, settings)
+    near, far = limits_of(settings, like, eye)
     # A copy of its own gathers what moves the ellipsoids alone, not the direction that colour is seen from.
     means = gaussians.means.view_as(gaussians.means)
     probe = like.new_zeros(len(like), requires_grad=True) if settings.absolute_gradient else None
@@ -85,7 +89,7 @@ def rasterize_bent(gaussians: Gaussians, camera: Camera, settings: RasterSetting
         gaussians.scales,
         gaussians.opacities,
         colours,
-        rays.viewpoint,
+        eye,
         rays.directions,
         like.new_tensor(settings.background),
         near=near,
@@ -93,17 +97,17 @@ def rasterize_bent(gaussians: Gaussians, camera: Camera, settings: RasterSetting
         offsets=offsets,
         absgrad_probe=probe,
         distances=settings.depth,
-        depths=_order(camera, means.detach(), rays.viewpoint.detach()),
+        depths=_order(camera, means.detach(), eye.detach()),
     )
     depth = None
-    if settings.depth:
+    if settings.depth and traced.distance is not None:
         depth = traced.distance / traced.alpha.clamp_min(_LEAST_ALPHA)
         depth = depth * pixel_directions(camera, like=like)[..., 2]
     seen = BentGaussians(
         traced.visible,
         means,
         probe,
-        rays.viewpoint.detach(),
+        eye.detach(),
         camera.half_image,
         gaussians,
         camera,
@@ -139,5 +143,6 @@ def _placed(camera: Camera, points: Tensor) -> tuple[Tensor, Tensor]:
     pixels, z = image_points(camera, points)
     if camera.lens.model in (*ON_TANGENTS, "ortho"):
         return pixels, z
-    eye = camera_rays(camera, like=points).viewpoint.detach()
-    return pixels, (points - eye).norm(dim=1)
+    eye = camera_rays(camera, like=points).viewpoint
+    assert eye is not None
+    return pixels, (points - eye.detach()).norm(dim=1)

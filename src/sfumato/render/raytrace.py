@@ -52,15 +52,15 @@ def raytrace(gaussians: Gaussians, rays: Rays | Camera, settings: TraceSettings 
     check_type("settings", settings, TraceSettings)
     camera = rays if isinstance(rays, Camera) else None
     like = gaussians.means
-    if camera is not None:
-        rays = camera_rays(camera, like=like)
-    rays = Rays(*(t if t is None else t.to(like) for t in (rays.origins, rays.directions, rays.viewpoint)))
+    rays = camera_rays(rays, like=like) if isinstance(rays, Camera) else rays
+    seen_from = None if rays.viewpoint is None else rays.viewpoint.to(like)
+    rays = Rays(rays.origins.to(like), rays.directions.to(like), seen_from)
     # A copy of its own gathers what moves the ellipsoids alone, not the direction that colour is seen from.
     means = gaussians.means.view_as(gaussians.means)
     probe = like.new_zeros(len(like), requires_grad=True) if settings.absolute_gradient else None
     traced = _trace(gaussians, means, rays, settings, probe)
     depth = None
-    if settings.depth:
+    if settings.depth and traced.distance is not None:
         depth = traced.distance / traced.alpha.clamp_min(_LEAST_ALPHA)
         if camera is not None:
             depth = depth * pixel_directions(camera, like=like)[..., 2]
@@ -76,7 +76,6 @@ def _trace(
 ) -> ops.Traced:
     shape = (means, gaussians.quats, gaussians.scales, gaussians.opacities)
     near, far = limits_of(settings, means, rays.origins if rays.viewpoint is None else rays.viewpoint)
-    limits = {"near": near, "far": far}
     background = means.new_tensor(settings.background)
     eye = rays.viewpoint
     if eye is None and rays.origins.ndim == 1:
@@ -91,7 +90,8 @@ def _trace(
                 eye,
                 rays.directions,
                 background,
-                **limits,
+                near=near,
+                far=far,
                 offsets=offsets,
                 absgrad_probe=probe,
                 distances=settings.depth,
@@ -107,7 +107,8 @@ def _trace(
         rays.directions.reshape(-1, 3),
         background,
         degree=degree,
-        **limits,
+        near=near,
+        far=far,
     )
     visible = torch.ones(len(gaussians), dtype=torch.bool, device=means.device)
     return ops.Traced(image.reshape(*many, 3), alpha.reshape(many), distance.reshape(many), visible)

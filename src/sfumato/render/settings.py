@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from sfumato.checks import number
 from sfumato.errors import ConfigError
@@ -72,7 +73,7 @@ class TraceSettings:
 Settings = RasterSettings | TraceSettings
 
 
-def settings_for(renderer: str, *, antialiased: bool | None = None, **shared) -> Settings:
+def settings_for(renderer: str, *, antialiased: bool | None = None, **shared: Any) -> Settings:
     """Settings of the renderer that a user named.
 
     Args:

@@ -206,11 +206,11 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise FormatError(f"{path} is not a checkpoint of a run")
     if content.get("version") != VERSION:
         raise FormatError(f"{path} has version {content.get('version')!r}, this program reads {VERSION}")
-    parts = [content.get(key) for key in ("capture", "state")]
-    if not all(isinstance(part, dict) for part in parts):
+    capture, state = content.get("capture"), content.get("state")
+    if not isinstance(capture, dict) or not isinstance(state, dict):
         raise FormatError(f"checkpoint {path} is damaged (it is incomplete)")
     _check_tensors(content, path)
-    return Checkpoint(path, RunOptions.from_plain(content.get("options"), path), parts[0], parts[1])
+    return Checkpoint(path, RunOptions.from_plain(content.get("options"), path), capture, state)
 
 
 def first_not_finite(state: TrainState) -> str | None:

@@ -173,8 +173,9 @@ class Recorder:
             budget = f"{state.step:,}/{config.steps:,} steps"
             remaining_s = (config.steps - state.step) / rate if rate else 0.0
         else:
-            budget = f"{clock(state.seconds)} of {clock(60 * config.minutes)}, step {state.step:,}"
-            remaining_s = 60 * config.minutes - state.seconds
+            whole_s = 60 * (config.minutes or 0.0)
+            budget = f"{clock(state.seconds)} of {clock(whole_s)}, step {state.step:,}"
+            remaining_s = whole_s - state.seconds
         shrink = downscale_at(config.schedule, progress)
         size_px = (self._size_px[0] // shrink, self._size_px[1] // shrink)
         return Figures(

@@ -216,7 +216,7 @@ def _record(kind: type, values: object, source: Path, place: str, missing: list[
 
 def _typed(kind: Any, value: Any, source: Path, place: str, missing: list[str]) -> Any:
     """``value`` as ``kind``, one of the types that options have."""
-    if is_dataclass(kind):
+    if isinstance(kind, type) and is_dataclass(kind):
         return _record(kind, value, source, place + ".", missing)
     origin, inner = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):

@@ -68,12 +68,11 @@ def moved(gaussians: Gaussians, rotation: Tensor, scales: Tensor, shift: Tensor)
         quats=quat_product(turn, gaussians.quats.double()).to(like),
         sh=rotated_sh(gaussians.sh, rotation),
     )
-    known = metadata_of(gaussians)
-    if known.up is None:
+    if not isinstance(changed, Scene) or changed.metadata.up is None:
         return changed
-    up = rotation.new_tensor(known.up) @ rotation.T
     # Without the minus of a zero.
-    return replace(changed, metadata=replace(known, up=tuple((up + 0.0).tolist())))
+    x, y, z = (rotation.new_tensor(changed.metadata.up) @ rotation.T + 0.0).tolist()
+    return replace(changed, metadata=replace(changed.metadata, up=(x, y, z)))
 
 
 def translation(by: Sequence[float]) -> Tensor:

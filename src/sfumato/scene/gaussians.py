@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from sfumato.checks import check_shapes
 from sfumato.errors import ShapeError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 @dataclass(frozen=True)
@@ -73,18 +78,18 @@ class Gaussians:
         """The five tensors by name; what a scene carries beside them is left out."""
         return {f.name: getattr(self, f.name) for f in fields(Gaussians)}
 
-    def map(self, function) -> Gaussians:
+    def map(self, function: Callable[[Tensor], Tensor]) -> Self:
         """Apply ``function`` to each field's tensor; what a scene carries beside them stays."""
         return replace(self, **{name: function(tensor) for name, tensor in self.tensors().items()})
 
-    def select(self, keep: Tensor) -> Gaussians:
+    def select(self, keep: Tensor) -> Self:
         """Those Gaussians where the mask ``keep`` [n] is true, or at the indices ``keep`` [m]."""
         return self.map(lambda tensor: tensor[keep])
 
-    def to(self, *args, **kwargs) -> Gaussians:
+    def to(self, *args: Any, **kwargs: Any) -> Self:
         """Move or convert every field, as ``torch.Tensor.to``."""
         return self.map(lambda tensor: tensor.to(*args, **kwargs))
 
-    def detach(self) -> Gaussians:
+    def detach(self) -> Self:
         """The same values outside the autograd graph."""
         return self.map(torch.Tensor.detach)

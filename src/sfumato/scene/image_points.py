@@ -7,7 +7,7 @@ from torch import Tensor
 
 from sfumato.checks import check_shapes
 from sfumato.scene.cameras import Camera
-from sfumato.scene.shutter import pose_between
+from sfumato.scene.shutter import Shutter, pose_between
 from sfumato.scene.unprojection import distort_directions
 
 # Each round leaves of the error the share of the picture that a point crosses during the read-out.
@@ -43,13 +43,12 @@ def image_points(camera: Camera, points: Tensor) -> tuple[Tensor, Tensor]:
         pose = camera.camera_from_world.to(exact)
         seen = exact @ pose[:3, :3].T + pose[:3, 3]
         return _landed(camera, seen).to(points), seen[:, 2].to(points)
-    pixels, seen = _rolling(camera, exact)
+    pixels, seen = _rolling(camera, camera.shutter, exact)
     return pixels.to(points), seen[:, 2].to(points)
 
 
-def _rolling(camera: Camera, points: Tensor) -> tuple[Tensor, Tensor]:
+def _rolling(camera: Camera, shutter: Shutter, points: Tensor) -> tuple[Tensor, Tensor]:
     """Pixels [m, 2], and the points [m, 3] in the camera's frame at mid exposure."""
-    shutter = camera.shutter
     axis, lines = (1, camera.height) if shutter.reads_rows else (0, camera.width)
     ends = camera.camera_from_world.to(points), shutter.camera_from_world_end.to(points)
     rotations, centres = pose_between(*ends, shutter.times(lines))

@@ -156,10 +156,10 @@ def unfolded_radius(lens: Lens, limit: float) -> float:
 
 _Plane = np.ndarray
 _Formula = Callable[[_Plane, _Plane, tuple[float, ...]], tuple[_Plane, _Plane]]
-_SphereFormula = Callable[[_Plane, _Plane, _Plane, tuple[float, ...]], tuple[_Plane, _Plane]]
+_SphereFormula = Callable[[_Plane, _Plane, _Plane | float, tuple[float, ...]], tuple[_Plane, _Plane]]
 
 
-def _angles(x: _Plane, y: _Plane, z: _Plane) -> tuple[_Plane, _Plane]:
+def _angles(x: _Plane, y: _Plane, z: _Plane | float) -> tuple[_Plane, _Plane]:
     """Directions as vectors in the image plane whose length is the angle to the optical axis."""
     r = np.hypot(x, y)
     near_axis = (r <= 1e-9 * np.abs(z)) & (np.asarray(z) > 0.0)
@@ -213,7 +213,7 @@ def _rad_tan_thin_prism(x: _Plane, y: _Plane, c: tuple[float, ...]) -> tuple[_Pl
     return x + dx + s0 * r2 + s1 * r2 * r2, y + dy + s2 * r2 + s3 * r2 * r2
 
 
-def _fov(x: _Plane, y: _Plane, z: _Plane, c: tuple[float, ...]) -> tuple[_Plane, _Plane]:
+def _fov(x: _Plane, y: _Plane, z: _Plane | float, c: tuple[float, ...]) -> tuple[_Plane, _Plane]:
     (omega,) = c
     if omega == 0.0:
         ahead = np.where(np.asarray(z) > 0.0, z, np.nan)
@@ -223,12 +223,12 @@ def _fov(x: _Plane, y: _Plane, z: _Plane, c: tuple[float, ...]) -> tuple[_Plane,
     return x / omega, y / omega
 
 
-def _division(x: _Plane, y: _Plane, z: _Plane, c: tuple[float, ...]) -> tuple[_Plane, _Plane]:
+def _division(x: _Plane, y: _Plane, z: _Plane | float, c: tuple[float, ...]) -> tuple[_Plane, _Plane]:
     scale = 2.0 / (z + np.sqrt(z * z - 4.0 * c[0] * (x * x + y * y)))
     return x * scale, y * scale
 
 
-def _eucm(x: _Plane, y: _Plane, z: _Plane, c: tuple[float, ...]) -> tuple[_Plane, _Plane]:
+def _eucm(x: _Plane, y: _Plane, z: _Plane | float, c: tuple[float, ...]) -> tuple[_Plane, _Plane]:
     alpha, beta = c
     distance = np.sqrt(beta * (x * x + y * y) + z * z)
     # Behind this cone two directions share a point.
@@ -237,7 +237,7 @@ def _eucm(x: _Plane, y: _Plane, z: _Plane, c: tuple[float, ...]) -> tuple[_Plane
     return x * scale, y * scale
 
 
-def _equirectangular(x: _Plane, y: _Plane, z: _Plane, _: tuple[float, ...]) -> tuple[_Plane, _Plane]:
+def _equirectangular(x: _Plane, y: _Plane, z: _Plane | float, _: tuple[float, ...]) -> tuple[_Plane, _Plane]:
     return np.arctan2(x, z), np.arctan2(y, np.hypot(x, z))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -10,6 +11,9 @@ from torch import Tensor
 from sfumato.checks import check_shapes
 from sfumato.errors import ShapeError
 from sfumato.scene.gaussians import Gaussians
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 @dataclass(frozen=True)
@@ -53,12 +57,12 @@ class Scene(Gaussians):
                 raise ShapeError(f"identities are {self.identities.dtype}, expected torch.int64")
             check_shapes(means=(self.means, "n 3"), identities=(self.identities, "n"))
 
-    def select(self, keep: Tensor) -> Scene:
+    def select(self, keep: Tensor) -> Self:
         """As of ``Gaussians``; identities stay with their Gaussians."""
-        chosen = {name: tensor[keep] for name, tensor in self.tensors().items()}
+        chosen: dict[str, Any] = {name: tensor[keep] for name, tensor in self.tensors().items()}
         return replace(self, **chosen, identities=None if self.identities is None else self.identities[keep])
 
-    def to(self, *args, **kwargs) -> Scene:
+    def to(self, *args: Any, **kwargs: Any) -> Self:
         """As of ``Gaussians``; identities move along."""
         moved = super().to(*args, **kwargs)
         if self.identities is None:

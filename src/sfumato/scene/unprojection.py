@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import TypeAlias
 
 import numpy as np
 
@@ -20,6 +21,10 @@ _LAST_STEP = 1e-9
 # What maps back to another place is no answer.
 _MISMATCH = 1e-9
 _IMAGINARY = 1e-30
+
+_Pair: TypeAlias = tuple[np.ndarray, np.ndarray]
+_Triple: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray]
+_Formula: TypeAlias = Callable[[np.ndarray, np.ndarray], _Pair]
 
 
 def undistort(lens: Lens, xy_distorted: np.ndarray) -> np.ndarray:
@@ -103,10 +108,17 @@ def one_to_one_angle(lens: Lens) -> float:
     return float(low)
 
 
-def _plane_formula(lens: Lens) -> Callable | None:
+def _plane_formula(lens: Lens) -> _Formula | None:
     """The formula in the plane of tangents or angles as a function of (u, v); None without one."""
     formula = {**ON_TANGENTS, **ON_ANGLES}.get(lens.model)
     return None if formula is None else lambda u, v: formula(u, v, lens.coefficients)
+
+
+def _solvable_formula(lens: Lens) -> _Formula:
+    """The formula of a lens that has one."""
+    formula = _plane_formula(lens)
+    assert formula is not None, lens
+    return formula
 
 
 def _radius(lens: Lens, angles: np.ndarray) -> np.ndarray:
@@ -114,12 +126,14 @@ def _radius(lens: Lens, angles: np.ndarray) -> np.ndarray:
     return np.tan(angles) if lens.model in ON_TANGENTS else angles
 
 
-def _with_derivatives(formula: Callable, u: np.ndarray, v: np.ndarray):
+def _with_derivatives(formula: _Formula, u: np.ndarray, v: np.ndarray) -> tuple[_Pair, _Pair, _Pair]:
     """((x, y), (dx/du, dx/dv), (dy/du, dy/dv)) of a formula."""
     step = 1j * _IMAGINARY
     (x, y), (x_v, y_v) = formula(u + step, v + 0j), formula(u + 0j, v + step)
-    along_x, along_y = (x.imag, x_v.imag), (y.imag, y_v.imag)
-    return (x.real, y.real), *(tuple(d / _IMAGINARY for d in pair) for pair in (along_x, along_y))
+    along_x, along_y = (
+        (by_u.imag / _IMAGINARY, by_v.imag / _IMAGINARY) for by_u, by_v in ((x, x_v), (y, y_v))
+    )
+    return (x.real, y.real), along_x, along_y
 
 
 def _directions(lens: Lens, xy: np.ndarray) -> np.ndarray:
@@ -156,11 +170,11 @@ def _solved(lens: Lens, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.nd
     # The border itself is no place to start from: its derivatives vanish.
     start = np.minimum(np.interp(there, images, radii), _START_WITHIN * radii[-1])
     scale = np.where(there > 0.0, start / np.where(there > 0.0, there, 1.0), 1.0)
-    u[rows], v[rows] = _newton(_plane_formula(lens), x, y, (x * scale, y * scale), radii[-1])
+    u[rows], v[rows] = _newton(_solvable_formula(lens), x, y, (x * scale, y * scale), radii[-1])
     return u, v
 
 
-def _newton(formula: Callable, x: np.ndarray, y: np.ndarray, start: tuple, limit: float):
+def _newton(formula: _Formula, x: np.ndarray, y: np.ndarray, start: _Pair, limit: float) -> _Pair:
     """Solve formula(u, v) = (x, y) within the radius ``limit``; a step that leads away is halved."""
     trial_u, trial_v = start
     u, v, step_u, step_v = trial_u, trial_v, np.zeros_like(x), np.zeros_like(x)
@@ -186,11 +200,12 @@ def _radial_table(lens: Lens) -> tuple[np.ndarray, np.ndarray, float]:
     """Radii in the plane of the formula, their mean radii in the image, and the largest one there."""
     radii = _radius(lens, np.linspace(0.0, one_to_one_angle(lens), _RINGS + 1))
     turns = np.linspace(0.0, 2.0 * np.pi, _SPOKES, endpoint=False)
-    images = np.hypot(*_plane_formula(lens)(radii[:, None] * np.cos(turns), radii[:, None] * np.sin(turns)))
+    formula = _solvable_formula(lens)
+    images = np.hypot(*formula(radii[:, None] * np.cos(turns), radii[:, None] * np.sin(turns)))
     return radii, np.maximum.accumulate(images.mean(axis=1)), float(images[-1].max())
 
 
-def _from_fov(x: np.ndarray, y: np.ndarray, c: tuple[float, ...]):
+def _from_fov(x: np.ndarray, y: np.ndarray, c: tuple[float, ...]) -> _Triple:
     (omega,) = c
     if omega == 0.0:
         return x, y, np.ones_like(x)
@@ -198,18 +213,18 @@ def _from_fov(x: np.ndarray, y: np.ndarray, c: tuple[float, ...]):
     return u, v, z * (2.0 * np.tan(omega / 2.0))
 
 
-def _from_division(x: np.ndarray, y: np.ndarray, c: tuple[float, ...]):
+def _from_division(x: np.ndarray, y: np.ndarray, c: tuple[float, ...]) -> _Triple:
     return x, y, 1.0 + c[0] * (x * x + y * y)
 
 
-def _from_eucm(x: np.ndarray, y: np.ndarray, c: tuple[float, ...]):
+def _from_eucm(x: np.ndarray, y: np.ndarray, c: tuple[float, ...]) -> _Triple:
     alpha, beta = c
     r2 = x * x + y * y
     root = np.sqrt(1.0 - (2.0 * alpha - 1.0) * beta * r2)
     return x, y, (1.0 - beta * alpha**2 * r2) / (alpha * root + 1.0 - alpha)
 
 
-def _from_equirectangular(x: np.ndarray, y: np.ndarray, _: tuple[float, ...]):
+def _from_equirectangular(x: np.ndarray, y: np.ndarray, _: tuple[float, ...]) -> _Triple:
     return np.sin(x) * np.cos(y), np.sin(y), np.cos(x) * np.cos(y)
 
 

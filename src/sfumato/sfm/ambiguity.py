@@ -135,7 +135,9 @@ def _judged(
     chain_of = {
         i: number for number, chain in reversed(list(enumerate(chains))) for i in chain.reg_image_ids()
     }
-    agreed, unjudged, between = set(), set(), {}
+    agreed: set[_Ids] = set()
+    unjudged: set[_Ids] = set()
+    between: dict[tuple[int, ...], list[tuple[_Ids, np.ndarray]]] = {}
     for pair in _pairs(database):
         if not all(i in chain_of for i in pair):
             unjudged.add(pair)

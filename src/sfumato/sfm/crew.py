@@ -152,6 +152,7 @@ class Crew:
             self._replace(worker, answer["error"])
             return None
         task, worker.task = worker.task, None
+        assert task is not None
         self._longest_s = max(self._longest_s, time.monotonic() - task.began_s)
         return task
 
@@ -198,6 +199,8 @@ class _Worker:
             raise SfumatoError(
                 f"cannot start {command()[0]}: {reason}; free some memory, and give the same command again"
             ) from error
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._asked, self._answered = self._process.stdin, self._process.stdout
         self._listener = threading.Thread(target=self._listen, args=(answers,), daemon=True)
         self._listener.start()
 
@@ -206,12 +209,12 @@ class _Worker:
         self.task = task
         # Whether it has died is told by the end of its answers.
         with suppress(OSError):
-            self._process.stdin.write(json.dumps({**task.request}).encode() + b"\n")
-            self._process.stdin.flush()
+            self._asked.write(json.dumps({**task.request}).encode() + b"\n")
+            self._asked.flush()
 
     def asked_for_s(self) -> float:
         """Seconds since it was asked."""
-        return time.monotonic() - self.task.began_s
+        return 0.0 if self.task is None else time.monotonic() - self.task.began_s
 
     def is_overdue(self) -> bool:
         """Whether it should have answered."""
@@ -235,15 +238,15 @@ class _Worker:
             self._process.wait(_ENDING_S)
         self._listener.join(_ENDING_S)
         with suppress(OSError):
-            self._process.stdin.close()
-        self._process.stdout.close()
+            self._asked.close()
+        self._answered.close()
         self._complaints.seek(0)
         words = " ".join(self._complaints.read().decode("utf-8", "replace").split())
         self._complaints.close()
         return words[-_SHOWN_CHARACTERS:]
 
     def _listen(self, answers: queue.Queue[tuple[_Worker, bytes]]) -> None:
-        for line in self._process.stdout:
+        for line in self._answered:
             answers.put((self, line))
         answers.put((self, b""))
 

@@ -51,7 +51,8 @@ class Undistortion:
         source = DistortedCamera(focal_px, centre_px, size_px, lens)
         # A pinhole stays as it is, however wide: its pictures may be placed unchanged.
         scale = 1.0 if lens.is_pinhole else pinhole_scale(source)
-        kept = tuple(max(side // _SIDE_MULTIPLE * _SIDE_MULTIPLE, 1) for side in size_px)
+        width, height = (max(side // _SIDE_MULTIPLE * _SIDE_MULTIPLE, 1) for side in size_px)
+        kept = (width, height)
         cut = [(side - keep) // 2 for side, keep in zip(size_px, kept, strict=True)]
         resampler = Resampler(
             source,

@@ -17,6 +17,7 @@ from sfumato.sfm.stage_files import no_space
 
 if TYPE_CHECKING:
     import pycolmap
+    from pycolmap import Reconstruction as Model
 
 _log = logging.getLogger("sfumato")
 
@@ -171,18 +172,18 @@ def write_model(model: pycolmap.Reconstruction, folder: Path) -> None:
         raise no_space(folder)
 
 
-def _incremental(task: Task, best, folder: Path, report: Progress) -> list[pycolmap.Reconstruction]:
+def _incremental(task: Task, best: Model | None, folder: Path, report: Progress) -> list[Model]:
     return _map_incrementally(task, None, folder / "incremental", report, relaxed=False)
 
 
-def _continued(task: Task, best, folder: Path, report: Progress) -> list[pycolmap.Reconstruction]:
+def _continued(task: Task, best: Model | None, folder: Path, report: Progress) -> list[Model]:
     """Add to the best model so far what looser limits admit."""
     if best is None:
         return []
     return _map_incrementally(task, _written(best, folder), folder / "continued", report, relaxed=True)
 
 
-def _globally(task: Task, best, folder: Path, report: Progress) -> list[pycolmap.Reconstruction]:
+def _globally(task: Task, best: Model | None, folder: Path, report: Progress) -> list[Model]:
     """All cameras at once, by averaging rotations (Pan et al. 2024, GLOMAP)."""
     import pycolmap
 
@@ -195,7 +196,7 @@ def _globally(task: Task, best, folder: Path, report: Progress) -> list[pycolmap
     return _models(lambda: pycolmap.global_mapping(task.database, task.images, out, options), task)
 
 
-def _relaxed(task: Task, best, folder: Path, report: Progress) -> list[pycolmap.Reconstruction]:
+def _relaxed(task: Task, best: Model | None, folder: Path, report: Progress) -> list[Model]:
     return _map_incrementally(task, None, folder / "relaxed", report, relaxed=True)
 
 

@@ -66,6 +66,7 @@ def _adopt(whole: pycolmap.Reconstruction, part: pycolmap.Reconstruction, image_
     theirs = part.image(image_id)
     if whole.exists_image(image_id):
         ours = whole.image(image_id)
+        assert ours.frame is not None and theirs.frame is not None
         ours.frame.rig_from_world = theirs.frame.rig_from_world
         whole.register_frame(ours.frame_id)
         return

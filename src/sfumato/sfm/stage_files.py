@@ -24,7 +24,7 @@ _FULL = ("disk is full", "no space left", "quota exceeded", "no registered datab
 
 def files_of(places: Iterable[Path]) -> list[Path]:
     """The files among some places, and those in the folders among them."""
-    found = []
+    found: list[Path] = []
     for place in places:
         found += (path for path in place.rglob("*") if path.is_file()) if place.is_dir() else [place]
     return sorted(found)

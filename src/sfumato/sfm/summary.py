@@ -136,8 +136,8 @@ def say(outcome: Outcome, placing: WorldFrame, seconds: float, display: Display)
         display.say(f"  without a camera: {name}: {reason}")
     if len(outcome.missing) > _NAMES_SHOWN:
         display.say(f"  and {len(outcome.missing) - _NAMES_SHOWN} more; sfm.json lists them")
-    if placing.words():
-        display.say(placing.words())
+    if words := placing.words():
+        display.say(words)
     if outcome.other_models:
         _log.warning(
             "of the %d pictures without a camera, some make %s that the others do not overlap; take pictures "

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from sfumato.capture.dataset import View
@@ -78,7 +80,7 @@ class Gradients:
             # One of the two may say nothing of a parameter, which then has no gradient there.
             scaled = [(share, a), (1 - share, b)]
             return {
-                name: sum(weight * side[name] for weight, side in scaled if name in side)
+                name: _sum(weight * side[name] for weight, side in scaled if name in side)
                 for name in {**a, **b}
             }
 
@@ -93,8 +95,13 @@ class Gradients:
                 name: means(self.of_parts.get(name, {}), other.of_parts.get(name, {})) for name in of_parts
             },
             visible=self.visible + other.visible,
-            screen_gradient=sum(screen) if screen else None,
+            screen_gradient=_sum(screen) if screen else None,
         )
+
+
+def _sum(tensors: Iterable[Tensor]) -> Tensor:
+    """Of one or more."""
+    return functools.reduce(torch.add, tensors)
 
 
 class Part:

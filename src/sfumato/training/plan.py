@@ -128,6 +128,7 @@ def default_cap(train_pixels: int, *, start_count: int, config: TrainConfig) -> 
     if config.steps:
         affordable = GAUSSIANS_PER_STEP * config.steps
     else:
+        assert config.minutes is not None
         core_minutes = config.minutes * machine.cores() / 2
         affordable = round(GAUSSIANS_IN_A_MINUTE * core_minutes**MINUTES_EXPONENT)
     return max(start_count, min(affordable, train_pixels // PIXELS_PER_GAUSSIAN))

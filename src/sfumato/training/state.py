@@ -82,8 +82,10 @@ class TrainState:
     def progress(self) -> float:
         """Share of the run that is done, by steps or by the clock."""
         config = self.config
-        done = self.step / config.steps if config.steps else self.seconds / (60 * config.minutes)
-        return min(done, 1.0)
+        if config.steps:
+            return min(self.step / config.steps, 1.0)
+        assert config.minutes is not None
+        return min(self.seconds / (60 * config.minutes), 1.0)
 
     def context(self) -> StepContext:
         """What holds for the next step."""

@@ -112,7 +112,7 @@ def _stamp(config: TrainConfig, cameras: list[tuple[Lens, bool]]) -> Path:
     from sfumato.ops.cpu.jit import target
     from sfumato.ops.cpu.kernel_cache import cache_folder
 
-    kinds = (
+    kinds: tuple[object, ...] = (
         config.renderer,
         config.strategy,
         config.pixel_loss,

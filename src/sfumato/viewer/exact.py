@@ -116,8 +116,8 @@ def _camera(asked: Mapping[str, Any], size_px: tuple[int, int]) -> Camera:
     camera_from_world[:3, :3] = (rotation * torch.tensor([1.0, -1.0, -1.0], dtype=torch.float64)).T
     place = torch.tensor(_numbers(asked, "at", 3), dtype=torch.float64)
     camera_from_world[:3, 3] = -camera_from_world[:3, :3] @ place
-    focal_px, centre_px = _numbers(asked, "focal", 2), _numbers(asked, "centre", 2)
-    return Camera(camera_from_world, focal_px, centre_px, size_px)
+    (fx, fy), (cx, cy) = _numbers(asked, "focal", 2), _numbers(asked, "centre", 2)
+    return Camera(camera_from_world, (fx, fy), (cx, cy), size_px)
 
 
 def _numbers(asked: Mapping[str, Any], name: str, count: int) -> tuple[float, ...]:
@@ -165,10 +165,12 @@ class Painter:
         scene, depths = self._scene(wish, gaussians), None
         settings = replace(self._settings, depth=wish.show == "depth")
         render = draw(scene, wish.camera, settings)
-        if wish.show == "depth":
+        if render.depth is not None:
             pixels, depths = _depth_picture(render.depth.cpu().numpy(), render.alpha.cpu().numpy())
         elif wish.show == "error":
-            photograph = resized(self._photographs[wish.photograph].pixels(), wish.camera.size_px)
+            pixels_of = self._photographs[wish.photograph].pixels
+            assert pixels_of is not None
+            photograph = resized(pixels_of(), wish.camera.size_px)
             pixels = difference_image(render.image, torch.from_numpy(photograph.astype(np.float32) / 255))
         else:
             pixels = to_uint8(render.image)

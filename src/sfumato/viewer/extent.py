@@ -65,10 +65,8 @@ def place(gaussians: Gaussians, cameras: Sequence[Camera]) -> SceneExtent:
     radius = radius if np.isfinite(radius) and radius > 0 else 1.0
     low, high = np.quantile(means, [0.005, 0.995], axis=0)
     margin = 0.02 * (high - low) + 1e-6 * radius
-    corners = (low - margin, high + margin)
-    return SceneExtent(
-        _plain(up), _plain(middle), radius, *(_plain(c) for c in corners), _frustum(centres, radius)
-    )
+    low, high = _plain(low - margin), _plain(high + margin)
+    return SceneExtent(_plain(up), _plain(middle), radius, low, high, _frustum(centres, radius))
 
 
 def _sample(gaussians: Gaussians) -> np.ndarray:

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -74,7 +75,7 @@ class LiveTraining:
         self._painter: Painter | None = None
         server.add("events", lambda: Answer("text/event-stream", self._events()))
         for action in ("pause", "resume", "stop"):
-            server.on(f"control/{action}", lambda action=action: self._ask(action))
+            server.on(f"control/{action}", partial(self._ask, action))
 
     def __call__(self, state: TrainState, stats: StepStats) -> float:
         """Draw or take a snapshot if it is time; wait while paused. Returns the seconds waited."""
@@ -141,11 +142,13 @@ class LiveTraining:
         with self._changed:
             self._fetched = self._version
             self._changed.notify_all()
+            assert self._payload is not None
             return Answer("application/octet-stream", self._payload.data)
 
     def _draw(self, gaussians: Gaussians) -> bool:
-        """Draw a picture that a page asks for; False if none does."""
-        return self._desk.serve(lambda wish: self._painter.paint(wish, gaussians))
+        """Render the image that a page has requested; False if there is no request."""
+        assert self._painter is not None
+        return self._desk.serve(partial(self._painter.paint, gaussians=gaussians))
 
     def _is_snapshot_due(self, now_s: float) -> bool:
         """Whether somebody waits for a snapshot: pages that let the training draw fetch none."""
@@ -209,7 +212,7 @@ class LiveTraining:
             parts = [event("report", line) for line in reports.new()]
             with self._changed:
                 state, version, payload = self._state, self._version, self._payload
-            if version != said[1]:
+            if payload is not None and version != said[1]:
                 scene = {"version": version, "type": payload.type, "frame": payload.frame}
                 parts.append(event("scene", json.dumps(scene)))
             if state != said[0]:

@@ -82,4 +82,6 @@ def facts_of(metrics: Mapping[str, Any]) -> list[str]:
 
 def _is_number(value: object) -> bool:
     # A whole number may be too large for a float.
-    return type(value) in (int, float) and abs(value) <= sys.float_info.max
+    return (
+        isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+    )

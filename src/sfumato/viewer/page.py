@@ -177,7 +177,9 @@ def _pieces(
     side_px = _photograph_side_px(subject.photographs)
 
     def prepared(index: int) -> bytes:
-        small = shrunk(subject.photographs[index].pixels(), side_px)
+        pixels = subject.photographs[index].pixels
+        assert pixels is not None
+        small = shrunk(pixels(), side_px)
         sheet.put(index, small)
         return to_jpeg(small)
 

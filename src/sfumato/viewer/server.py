@@ -223,17 +223,17 @@ class _Handler(BaseHTTPRequestHandler):
         return name
 
     def _send(self, answer: Answer, status: HTTPStatus = HTTPStatus.OK) -> None:
-        whole = isinstance(answer.data, bytes)
+        data = answer.data
         self.send_response(status)
         for name, value in {**_HEADERS, **answer.headers, "Content-Type": answer.type}.items():
             self.send_header(name, value)
-        if whole:
-            self.send_header("Content-Length", str(len(answer.data)))
+        if isinstance(data, bytes):
+            self.send_header("Content-Length", str(len(data)))
         self.end_headers()
-        if whole:
-            self.wfile.write(answer.data)
+        if isinstance(data, bytes):
+            self.wfile.write(data)
             return
-        with closing(answer.data) as parts:
+        with closing(data) as parts:
             for part in parts:
                 self.wfile.write(part)
                 self.wfile.flush()

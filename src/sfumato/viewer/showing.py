@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import numpy as np
 
 from sfumato.errors import SfumatoError
 from sfumato.scene.gaussians import Gaussians
@@ -24,6 +26,8 @@ _log = logging.getLogger("sfumato")
 SCENE, EXACT = "scene", "exact"
 # Above this, what travels is the compressed scene; on one machine the exact one is as quick up to here.
 EXACT_BYTES = 128 << 20
+
+_Made = TypeVar("_Made")
 
 
 def show(server: PageServer, subject: Subject, payload: Payload, **also: Any) -> None:
@@ -43,7 +47,7 @@ def show(server: PageServer, subject: Subject, payload: Payload, **also: Any) ->
         if photograph.pixels:
             server.add(
                 photograph_name(index),
-                lambda pixels=photograph.pixels: Answer("image/jpeg", to_jpeg(pixels(), quality=92)),
+                partial(_photograph, photograph.pixels),
             )
     if sheet:
         filled = _once(lambda: _fill(sheet, subject))
@@ -94,8 +98,14 @@ def show_subject(server: PageServer, subject: Subject) -> None:
     """Let a server show a scene that stays as it is, with everything that the page can do."""
     show(server, subject, pack(subject.gaussians, exact_bytes=EXACT_BYTES), exact=EXACT)
     floating = _once(lambda: find_floaters(subject.gaussians))
+
+    def bits() -> Answer:
+        found = floating()
+        assert found is not None
+        return Answer("application/octet-stream", to_bits(found))
+
     if not too_many(len(subject.gaussians)):
-        server.add(FLOATERS, lambda: Answer("application/octet-stream", to_bits(floating())))
+        server.add(FLOATERS, bits)
     painter = Painter(subject.photographs, subject.settings, floating)
     offer_exact(server, subject.photographs, _Drawing(painter, subject.gaussians).draw)
 
@@ -113,12 +123,18 @@ class _Drawing:
             return self._painter.paint(wish, self._gaussians) if mine == self._newest else None
 
 
+def _photograph(pixels: Callable[[], np.ndarray]) -> Answer:
+    return Answer("image/jpeg", to_jpeg(pixels(), quality=92))
+
+
 def _document(manifest: Mapping[str, Any]) -> bytes:
     return "".join(assemble(manifest)).encode("utf-8")
 
 
 def _fill(sheet: Sheet, subject: Subject) -> bytes:
     for index, photograph in enumerate(subject.photographs):
+        if photograph.pixels is None:
+            continue
         try:
             sheet.put(index, photograph.pixels())
         except (SfumatoError, OSError) as error:
@@ -126,11 +142,11 @@ def _fill(sheet: Sheet, subject: Subject) -> bytes:
     return sheet.to_jpeg()
 
 
-def _once(make):
+def _once(make: Callable[[], _Made]) -> Callable[[], _Made]:
     """A function that makes its value at the first call, in whichever thread comes first."""
     lock, made = threading.Lock(), cache(make)
 
-    def get():
+    def get() -> _Made:
         with lock:
             return made()
 

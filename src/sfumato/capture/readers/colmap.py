@@ -6,6 +6,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
 from sfumato.capture.points import PointCloud, finite_points
 from sfumato.capture.readers import colmap_binary, colmap_text
@@ -80,8 +81,11 @@ def read_colmap(root: Path, models: Sequence[Path]) -> PosedDataset:
     paths = [folder.picture(record.name, str(images_path)) for record in records]
     missing = [record.name for record, path in zip(records, paths, strict=True) if path is None]
     refuse_missing(missing, len(records), images_path, folder.folder)
-    pairs = zip(records, paths, strict=True)
-    frames = tuple(_frame(record, path, cameras, folder.folder, images_path) for record, path in pairs)
+    frames = tuple(
+        _frame(record, path, cameras, folder.folder, images_path)
+        for record, path in zip(records, paths, strict=True)
+        if path is not None
+    )
     return PosedDataset(frames, _points(model))
 
 
@@ -101,7 +105,7 @@ def _largest(root: Path, models: Sequence[Path]) -> tuple[Path, Path, list[Image
     return largest
 
 
-def _file(model: Path, stem: str):
+def _file(model: Path, stem: str) -> tuple[Path, ModuleType]:
     for extension, reader in (("bin", colmap_binary), ("txt", colmap_text)):
         path = model / f"{stem}.{extension}"
         if path.is_file():

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import TypeAlias
 
 from sfumato.errors import CaptureError
 from sfumato.scene.lenses import LENS_COEFFICIENTS, Lens
+
+Pair: TypeAlias = tuple[float, float]
 
 MODEL_NAMES = (
     "SIMPLE_PINHOLE",
@@ -50,7 +53,7 @@ def num_params(model: str) -> int:
     return (3 if model in _ONE_FOCAL else 4) + len(LENS_COEFFICIENTS[_lens_name(model)])
 
 
-def split_params(model: str, params: tuple[float, ...], where: str):
+def split_params(model: str, params: tuple[float, ...], where: str) -> tuple[Pair, Pair, Lens]:
     """The parameters of a COLMAP camera as (focal_px, centre_px, lens).
 
     Args:
@@ -73,10 +76,11 @@ def split_params(model: str, params: tuple[float, ...], where: str):
         return panorama((width, height))
     if model in _ONE_FOCAL:
         params = (params[0], *params)
-    return params[0:2], params[2:4], Lens(_lens_name(model), tuple(params[4:]))
+    fx, fy, cx, cy, *coefficients = params
+    return (fx, fy), (cx, cy), Lens(_lens_name(model), tuple(coefficients))
 
 
-def panorama(size_px: tuple[float, float]):
+def panorama(size_px: Pair) -> tuple[Pair, Pair, Lens]:
     """(focal_px, centre_px, lens) of a picture of the whole sphere, (width, height) pixels."""
     width, height = size_px
     return (width / (2.0 * math.pi), height / math.pi), (0.5 * width, 0.5 * height), Lens("equirectangular")

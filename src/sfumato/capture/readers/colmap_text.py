@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from sfumato.capture.readers.colmap_records import CameraRecord, ImageRecord, PointRecords
 from sfumato.capture.readers.source import read_bytes
 from sfumato.errors import CaptureError
+
+_Row = TypeVar("_Row")
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -23,9 +27,9 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
             yield number, line.strip()
 
 
-def _parsed(path: Path, number: int, parse: Callable[[], object]):
+def _parsed(path: Path, number: int, parse: Callable[[str], _Row], line: str) -> _Row:
     try:
-        return parse()
+        return parse(line)
     except (ValueError, IndexError, OverflowError) as error:
         raise CaptureError(f"{path} line {number} cannot be read ({error}); export the model again") from None
 
@@ -33,7 +37,7 @@ def _parsed(path: Path, number: int, parse: Callable[[], object]):
 def read_cameras(path: Path) -> list[CameraRecord]:
     """The records of ``cameras.txt``."""
     rows = ((n, line) for n, line in _lines(path) if line)
-    return [_parsed(path, n, lambda n=n, line=line: _camera(line, f"{path} line {n}")) for n, line in rows]
+    return [_parsed(path, n, partial(_camera, where=f"{path} line {n}"), line) for n, line in rows]
 
 
 def _camera(line: str, where: str) -> CameraRecord:
@@ -48,7 +52,7 @@ def read_images(path: Path) -> list[ImageRecord]:
     records = []
     for number, line in lines:
         if line:
-            records.append(_parsed(path, number, lambda line=line: _image(line)))
+            records.append(_parsed(path, number, _image, line))
             points = next(lines, (number + 1, ""))[1]
             if len(points.split()) % 3:
                 raise CaptureError(
@@ -62,13 +66,14 @@ def _image(line: str) -> ImageRecord:
     _, *pose, camera_id, name = line.split(maxsplit=9)
     if len(pose) != 7:
         raise ValueError("expected IMAGE_ID QW QX QY QZ TX TY TZ CAMERA_ID NAME")
-    values = tuple(map(float, pose))
-    return ImageRecord(name, values[:4], values[4:], int(camera_id))
+    w, x, y, z, *translation = map(float, pose)
+    tx, ty, tz = translation
+    return ImageRecord(name, (w, x, y, z), (tx, ty, tz), int(camera_id))
 
 
 def read_points(path: Path) -> PointRecords:
     """Positions and colours of ``points3D.txt``."""
-    rows = [_parsed(path, n, lambda line=line: _point(line)) for n, line in _lines(path) if line]
+    rows = [_parsed(path, n, _point, line) for n, line in _lines(path) if line]
     xyz = np.array([row[0] for row in rows], dtype=np.float64).reshape(-1, 3)
     rgb = np.array([row[1] for row in rows], dtype=np.uint8).reshape(-1, 3)
     return PointRecords(xyz, rgb)

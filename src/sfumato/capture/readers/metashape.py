@@ -76,15 +76,23 @@ def read_metashape(root: Path, paths: tuple[Path, ...]) -> PosedDataset:
     missing = [label for label, name in zip(labels, names, strict=True) if name is None]
     refuse_missing(missing, len(labels), path, root)
     placed = _Placed(root, path, _world_from_chunk(chunk, component, path), _Sensors(chunk, path))
-    frames = tuple(placed.frame(camera, name) for camera, name in zip(cameras, names, strict=True))
+    found = zip(cameras, names, strict=True)
+    frames = tuple(placed.frame(camera, name) for camera, name in found if name is not None)
     return PosedDataset(frames, None if _is_georeferenced(chunk) else _points(root, path))
+
+
+def _every_camera(chunk: Element) -> list[Element]:
+    """The cameras of a chunk, those in groups too."""
+    cameras = chunk.find("cameras")
+    return [] if cameras is None else list(cameras.iter("camera"))
 
 
 def _aligned(chunk: Element) -> list[Element]:
     """Enabled cameras with a pose, those in groups too."""
-    cameras = chunk.find("cameras").iter("camera")
     return [
-        one for one in cameras if one.find("transform") is not None and one.get("enabled") not in _DISABLED
+        one
+        for one in _every_camera(chunk)
+        if one.find("transform") is not None and one.get("enabled") not in _DISABLED
     ]
 
 
@@ -102,7 +110,7 @@ def _largest_component(cameras: list[Element], path: Path) -> tuple[list[Element
 
 
 def _warn_of_the_rest(chunk: Element, used: list[Element], path: Path) -> None:
-    every = list(chunk.find("cameras").iter("camera"))
+    every = _every_camera(chunk)
     rest = [
         camera for camera in every if camera.find("transform") is None or camera.get("enabled") in _DISABLED
     ]

@@ -43,16 +43,16 @@ def sensor_intrinsics(sensor: Element, where: str) -> Intrinsics:
         # As PhotoScan wrote it before 1.2.
         fx, fy = (number_of(calibration, name, None, where) for name in ("fx", "fy"))
         terms["b2"] = number_of(calibration, "skew", 0.0, where)
-        centre_px = tuple(number_of(calibration, name, None, where) for name in ("cx", "cy"))
+        cx, cy = (number_of(calibration, name, None, where) for name in ("cx", "cy"))
     else:
         fy = number_of(calibration, "f", None, where)
         fx = fy + terms["b1"]
         offset = [number_of(calibration, name, 0.0, where) for name in ("cx", "cy")]
-        centre_px = tuple(0.5 * side + value for side, value in zip(size_px, offset, strict=True))
+        cx, cy = (0.5 * side + value for side, value in zip(size_px, offset, strict=True))
     lens = Lens()
-    made = check_intrinsics(Intrinsics((fx, fy), centre_px, size_px, lens, sensor.get("id")), where)
+    made = check_intrinsics(Intrinsics((fx, fy), (cx, cy), size_px, lens, sensor.get("id")), where)
     lens = _lens(terms, kind in _FISHEYE, made, where)
-    return check_intrinsics(Intrinsics((fx, fy), centre_px, size_px, lens, sensor.get("id")), where)
+    return check_intrinsics(Intrinsics((fx, fy), (cx, cy), size_px, lens, sensor.get("id")), where)
 
 
 def _calibration(sensor: Element, where: str) -> Element:

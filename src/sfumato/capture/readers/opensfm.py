@@ -62,7 +62,11 @@ def read_opensfm(root: Path, path: Path) -> PosedDataset:
     pictures = {name: folder.picture(name, where) for name in shots}
     missing = [name for name, picture in pictures.items() if picture is None]
     refuse_missing(missing, len(shots), path, folder.folder)
-    frames = tuple(_frame(shots[name], pictures[name], cameras, folder.folder, where) for name in shots)
+    frames = tuple(
+        _frame(shots[name], picture, cameras, folder.folder, where)
+        for name, picture in pictures.items()
+        if picture is not None
+    )
     return PosedDataset(frames, _points(reconstruction, path))
 
 

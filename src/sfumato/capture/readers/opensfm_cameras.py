@@ -45,9 +45,9 @@ def camera_intrinsics(values: dict, camera_id: str, where: str) -> Intrinsics:
     size_px = (pixels(values.get("width"), "width", where), pixels(values.get("height"), "height", where))
     if kind in _SPHERES:
         # Latitude is measured in widths as longitude is.
-        focal = size_px[0] / (2.0 * math.pi)
+        radius = size_px[0] / (2.0 * math.pi)
         centre_px, lens = (0.5 * size_px[0], 0.5 * size_px[1]), Lens("equirectangular")
-        return check_intrinsics(Intrinsics((focal, focal), centre_px, size_px, lens, camera_id), where)
+        return check_intrinsics(Intrinsics((radius, radius), centre_px, size_px, lens, camera_id), where)
     if not isinstance(kind, str) or kind not in _TYPES:
         raise CaptureError(
             f"{where}: projection_type {kind!r:.40} is not supported; give the undistorted folder instead"

@@ -59,7 +59,8 @@ def read_polycam(root: Path, keyframes: Path) -> PosedDataset:
     pictures = [folder.picture(f"{path.stem}.jpg", str(path)) for path in paths]
     missing = [f"{path.stem}.jpg" for path, picture in zip(paths, pictures, strict=True) if picture is None]
     refuse_missing(missing, len(paths), cameras, images)
-    frames = tuple(_frame(path, picture) for path, picture in zip(paths, pictures, strict=True))
+    found = zip(paths, pictures, strict=True)
+    frames = tuple(_frame(path, picture) for path, picture in found if picture is not None)
     if cameras.name == "cameras":
         _log.warning(
             "%s has no corrected_cameras and corrected_images; using cameras as the phone tracked them",
@@ -99,5 +100,6 @@ def _intrinsics(values: dict, picture: Path, where: str) -> Intrinsics:
         # Exports since 2025 leave them out; the numbers are for the picture as it is.
         size_px = read_header(picture).size_px
     else:
-        size_px = tuple(pixels(values[side], side, where) for side in sides)
+        width, height = (pixels(values[side], side, where) for side in sides)
+        size_px = (width, height)
     return check_intrinsics(Intrinsics((fx, fy), (cx, cy), size_px, PINHOLE, "polycam"), where)

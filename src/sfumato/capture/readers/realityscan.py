@@ -82,7 +82,8 @@ def read_realityscan(root: Path, paths: tuple[Path, ...]) -> PosedDataset:
     names = [index.find(row["name"], str(path)) for row in rows]
     missing = [row["name"] for row, name in zip(rows, names, strict=True) if name is None]
     refuse_missing(missing, len(rows), path, root)
-    frames = tuple(_frame(row, root, name, path) for row, name in zip(rows, names, strict=True))
+    found = zip(rows, names, strict=True)
+    frames = tuple(_frame(row, root, name, path) for row, name in found if name is not None)
     cloud = sole_ply(root, path.stem)
     return PosedDataset(frames, None if cloud is None else read_ply_points(cloud))
 

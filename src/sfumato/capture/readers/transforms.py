@@ -64,10 +64,10 @@ def read_transforms(paths: tuple[Path, ...]) -> PosedDataset:
     points = _points(document)
     parts = {key: _listed(document, f"{key}_filenames", frames) for key in ("train", "test", "val")}
     held_out = "test" if parts["test"] else "val"
-    if parts["train"] is None or not parts[held_out]:
+    train, test = parts["train"], parts[held_out]
+    if train is None or not test:
         return PosedDataset(frames, points)
-    test = parts[held_out]
-    used = tuple(frame for frame in frames if frame.name in parts["train"] | test)
+    used = tuple(frame for frame in frames if frame.name in train | test)
     if len(used) < len(frames):
         _log.warning("%s: %d images are in neither part of its split", paths[0], len(frames) - len(used))
     return PosedDataset(used, points, frozenset(test), f"{held_out}_filenames of {paths[0].name}")
@@ -88,7 +88,11 @@ def _read_blender(paths: tuple[Path, ...]) -> PosedDataset:
 def _document(path: Path) -> _Document:
     values = read_json(path)
     frames = values.get("frames") if isinstance(values, dict) else None
-    if not isinstance(frames, list) or not all(isinstance(frame, dict) for frame in frames):
+    if (
+        not isinstance(values, dict)
+        or not isinstance(frames, list)
+        or not all(isinstance(frame, dict) for frame in frames)
+    ):
         raise CaptureError(f"{path} has no list 'frames' of objects; it is no transforms file")
     if not frames:
         raise CaptureError(f"{path}: 'frames' is empty; a scene needs at least 2 images")
@@ -133,7 +137,9 @@ def _frame(document: _Document, index: int, values: dict) -> PosedImage | None:
 def _time(values: dict) -> float | None:
     """When a frame was taken; some programs write other things under this name, which are passed over."""
     time = values.get("time")
-    return float(time) if type(time) in (int, float) and abs(time) < _MOST_TIME else None
+    if isinstance(time, (int, float)) and not isinstance(time, bool) and abs(time) < _MOST_TIME:
+        return float(time)
+    return None
 
 
 def _mask(document: _Document, values: dict, where: str) -> Path | None:
@@ -149,11 +155,12 @@ def _mask(document: _Document, values: dict, where: str) -> Path | None:
 
 def _matrix(rows: object, where: str) -> np.ndarray:
     """A 4x4 matrix; 3x4 gets the last row it leaves out."""
-    shape = [len(row) if isinstance(row, list) else 0 for row in rows] if isinstance(rows, list) else []
+    given = rows if isinstance(rows, list) else []
+    shape = [len(row) if isinstance(row, list) else 0 for row in given]
     if shape not in ([4, 4, 4], [4, 4, 4, 4]):
         raise CaptureError(f"{where}: transform_matrix must be 4 rows of 4 numbers")
     matrix = np.eye(4)
-    matrix[: len(shape)] = [[number(value, "transform_matrix", where) for value in row] for row in rows]
+    matrix[: len(shape)] = [[number(value, "transform_matrix", where) for value in row] for row in given]
     return matrix
 
 

@@ -63,16 +63,17 @@ def intrinsics_of(
     size_px = (round(width), round(height))
     if values.get("camera_model") == "EQUIRECTANGULAR":
         # A whole sphere: its focal lengths follow from its size, whatever stands in their place.
-        camera_id = (size_px, str(values.get("camera_label")))
-        return check_intrinsics(
-            Intrinsics(*panorama(size_px)[:2], size_px, panorama(size_px)[2], camera_id), where
-        )
+        focal_px, centre_px, lens = panorama(size_px)
+        sphere = (size_px, str(values.get("camera_label")))
+        return check_intrinsics(Intrinsics(focal_px, centre_px, size_px, lens, sphere), where)
     fx = _focal(optional, ("fl_x", "camera_angle_x", "x_fov"), width)
     fy = _focal(optional, ("fl_y", "camera_angle_y", "y_fov"), height)
-    if fx is None and fy is None:
+    # One axis alone is that of square pixels.
+    fx, fy = (fy if fx is None else fx), (fx if fy is None else fy)
+    if fx is None or fy is None:
         raise CaptureError(f"{where}: no focal length; give fl_x or camera_angle_x")
     cx, cy = optional("cx"), optional("cy")
-    focal_px = (fx if fx is not None else fy, fy if fy is not None else fx)
+    focal_px = (fx, fy)
     centre_px = (width / 2 if cx is None else cx, height / 2 if cy is None else cy)
     lens = _lens(values, where)
     camera_id = (focal_px, centre_px, size_px, lens, str(values.get("camera_label")))

@@ -12,7 +12,7 @@ def adam_step(
     exp_avg_sq: Tensor,
     seen: Tensor,
     *,
-    rate: float,
+    rate: float | Tensor,
     beta1: float,
     beta2: float,
     epsilon: float,

@@ -1,5 +1,7 @@
 """Definition of the projection of Gaussians to ellipses in the image."""
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -193,9 +195,9 @@ def project(
     """
     if model not in MODELS:
         raise ConfigError(f"camera model {model!r} is unknown: give one of {', '.join(MODELS)}")
-    camera = {"width": width, "height": height, "model": model}
+    ellipses = partial(_ellipses, width=width, height=height, model=model)
     with torch.no_grad():
-        everything = _ellipses(means, covariances, camera_from_world, intrinsics, **camera)
+        everything = ellipses(means, covariances, camera_from_world, intrinsics)
     radius_px = _visible_radii(
         everything,
         width=width,
@@ -209,13 +211,11 @@ def project(
     )
     # Only visible rows enter the graph: a NaN in another can then reach no gradient.
     rows = (radius_px > 0).all(-1).nonzero().squeeze(-1)
-    mean_px, cov_px2, depth = _ellipses(
-        means[rows], covariances[rows], camera_from_world, intrinsics, **camera
-    )
+    mean_px, cov_px2, depth = ellipses(means[rows], covariances[rows], camera_from_world, intrinsics)
     blurred, det, compensation = _blurred(cov_px2, blur_px2)
     conic = torch.stack([blurred[:, 2], -blurred[:, 1], blurred[:, 0]], -1) / det[:, None]
-    outputs = (
+    mean_px, conic, depth, compensation = (
         values.new_zeros((len(means), *values.shape[1:])).index_copy(0, rows, values)
         for values in (mean_px, conic, depth, compensation)
     )
-    return (*outputs, radius_px)
+    return mean_px, conic, depth, compensation, radius_px

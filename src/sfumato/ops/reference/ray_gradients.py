@@ -106,11 +106,16 @@ def trace_backward(
     grad_means, grad_quats, grad_scales, grad_origins, grad_unit = geometry
     grad_colours = pairs.values[..., :-2]
     grad_colours = grad_colours if colours.ndim == 3 else grad_colours.sum(0)
+    of_rows = (grad_means, grad_quats, grad_scales, grad_opacities)
+    grad_means, grad_quats, grad_scales, grad_opacities = (
+        torch.zeros_like(whole).index_copy(0, rows, found)
+        for whole, found in zip(every, of_rows, strict=True)
+    )
     return TraceGradients(
-        *(
-            torch.zeros_like(whole).index_copy(0, rows, found)
-            for whole, found in zip(every, (grad_means, grad_quats, grad_scales, grad_opacities), strict=True)
-        ),
+        grad_means,
+        grad_quats,
+        grad_scales,
+        grad_opacities,
         torch.zeros_like(colours).index_copy(colours.ndim - 2, rows, grad_colours),
         grad_origins,
         shape.grad_before_normalisation(grad_unit, directions),

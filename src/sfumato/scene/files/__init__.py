@@ -97,6 +97,7 @@ def save(gaussians: Gaussians, path: str | Path, **options: object) -> None:
         raise ConfigError(f"{codec.name} files have no option {', '.join(unknown)}; there are: {known}")
     if codec is not ply.CODEC:
         _warn_of_motion(gaussians, codec.name)
+    assert codec.save is not None
     with replacing(path) as temporary:
         codec.save(gaussians, temporary, **options)
 

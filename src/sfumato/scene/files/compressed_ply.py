@@ -72,7 +72,7 @@ def load(path: Path) -> Scene:
     header = read_header(path)
     count, num_rest = _check_elements(header)
     ranges = _read(header, "chunk", RANGES, np.float32)
-    has_colours = "min_r" in header.element("chunk").names
+    has_colours = "min_r" in header.sole("chunk").names
     colours = _read(header, "chunk", COLOUR_RANGES, np.float32) if has_colours else None
     words = _read(header, "vertex", WORDS, np.uint32)
     means, log_scales = np.empty((count, 3), np.float32), np.empty((count, 3), np.float32)
@@ -139,12 +139,12 @@ CODEC = Codec("compressed ply", (".compressed.ply",), recognises, load, save)
 
 def _check_elements(header: PlyHeader) -> tuple[int, int]:
     """How many Gaussians there are and how many bytes of SH each has, after checking the elements."""
-    chunk, vertex, rest = (header.element(name) for name in ("chunk", "vertex", "sh"))
-    wanted = {"chunk": (chunk, RANGES), "vertex": (vertex, WORDS)}
-    for name, (element, names) in wanted.items():
-        missing = [n for n in names if element is None or n not in element.names]
+    for name, names in {"chunk": RANGES, "vertex": WORDS}.items():
+        found = header.element(name)
+        missing = [n for n in names if found is None or n not in found.names]
         if missing:
             raise FormatError(f"{header.path} is a compressed ply without {', '.join(missing)} in {name!r}")
+    chunk, vertex, rest = header.sole("chunk"), header.sole("vertex"), header.element("sh")
     if "min_r" in chunk.names and not set(COLOUR_RANGES) <= set(chunk.names):
         raise FormatError(f"{header.path} has only some of {', '.join(COLOUR_RANGES)}")
     kinds = {p.kind for p in vertex.properties if p.name in WORDS}
@@ -164,15 +164,17 @@ def _check_elements(header: PlyHeader) -> tuple[int, int]:
         raise FormatError(
             f"{header.path} has an element 'sh' that is not {vertex.count} rows of 9, 24, 45 or 72 bytes"
         )
-    for element in filter(None, (chunk, vertex, rest)):
-        check_length(header, element)
+    for element in (chunk, vertex, rest):
+        if element:
+            check_length(header, element)
     return vertex.count, num_rest
 
 
 def _read(header: PlyHeader, element: str, names: list[str], dtype: type) -> np.ndarray:
     """[rows, names] of one element."""
-    table = np.empty((header.element(element).count, len(names)), dtype)
-    read_columns(header, header.element(element), {name: table[:, i] for i, name in enumerate(names)})
+    rows = header.sole(element)
+    table: np.ndarray = np.empty((rows.count, len(names)), dtype)
+    read_columns(header, rows, {name: table[:, i] for i, name in enumerate(names)})
     return table
 
 

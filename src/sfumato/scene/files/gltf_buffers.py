@@ -26,6 +26,7 @@ class Buffer:
         """``length`` bytes from ``offset`` on, of which the caller has checked that they are there."""
         if self.data is not None:
             return bytes(memoryview(self.data)[offset : offset + length])
+        assert self.path is not None
         with self.path.open("rb") as handle:
             handle.seek(self.start + offset)
             return handle.read(length)
@@ -43,7 +44,7 @@ def open_buffer(path: Path, entry: object, inside: Buffer | None) -> Buffer:
         FormatError: it has no length or holds less than that, is no base64, or lies elsewhere.
     """
     length = entry.get("byteLength") if isinstance(entry, dict) else None
-    if type(length) is not int or length < 0:
+    if not isinstance(entry, dict) or type(length) is not int or length < 0:
         raise FormatError(f"{path} has a buffer without a length")
     uri = entry.get("uri")
     if uri is None and inside is not None:

@@ -130,10 +130,10 @@ class Document:
         return matrix
 
     def _vector(self, found: object, length: int, index: int) -> np.ndarray:
-        numbers = isinstance(found, list) and all(type(x) in (int, float) and abs(x) < 1e30 for x in found)
-        if not numbers or len(found) != length:
+        numbers = found if isinstance(found, list) else []
+        if len(numbers) != length or not all(type(x) in (int, float) and abs(x) < 1e30 for x in numbers):
             raise FormatError(f"{self.path}: the transform of node {index} is not {length} numbers")
-        return np.array(found, np.float64)
+        return np.array(numbers, np.float64)
 
     def _view(self, index: object) -> tuple[Buffer, int, int, int]:
         view = self.item("bufferViews", index)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -151,7 +152,7 @@ def _read_sections(path: Path, table: bytes, level: int, size: int) -> list[Sect
 
 def _read_section(
     path: Path,
-    handle: object,
+    handle: BinaryIO,
     section: Section,
     level: int,
     sh_range: tuple[float, float],
@@ -186,7 +187,7 @@ def _read_section(
         into["logit_opacities"][part] = values.logit_of_opacities(rows["rgba"][:, 3] / np.float32(255))
         into["sh"][part, 0] = values.base_of_colour(rows["rgba"][:, :3] / np.float32(255))
         for degree in range(1, section.degree + 1):
-            own = rows["sh"][:, NUM_REST[degree - 1] : NUM_REST[degree]].astype(np.float32)
+            own: np.ndarray = rows["sh"][:, NUM_REST[degree - 1] : NUM_REST[degree]].astype(np.float32)
             if level == 2:
                 own = sh_range[0] + own / 255 * (sh_range[1] - sh_range[0])
             coefficients = own.reshape(len(rows), 3, 2 * degree + 1).transpose(0, 2, 1)

@@ -75,7 +75,7 @@ def load(path: Path) -> Scene:
     if num_coefficients < in_file:
         _log.warning("%s has %s", path, values.degrees_dropped(math.isqrt(in_file) - 1))
     check_length(header, vertex)
-    columns = {
+    columns: dict[str, np.ndarray] = {
         "means": np.empty((vertex.count, 3), np.float32),
         "log_scales": np.empty((vertex.count, 3), np.float32),
         "quats": np.empty((vertex.count, 4), np.float32),

@@ -62,7 +62,10 @@ def _direction(text: str) -> tuple[float, float, float] | None:
         return _AXES[text.lower()]
     numbers = _numbers(text.split())
     length = math.hypot(*numbers) if len(numbers) == 3 else 0.0
-    return tuple(value / length for value in numbers) if 1e-6 < length < 1e6 else None
+    if not 1e-6 < length < 1e6:
+        return None
+    x, y, z = (value / length for value in numbers)
+    return x, y, z
 
 
 def _numbers(words: Sequence[str]) -> list[float]:

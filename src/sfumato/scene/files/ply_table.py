@@ -76,6 +76,10 @@ class PlyHeader:
     file_bytes: int
     comments: tuple[str, ...] = ()
 
+    def sole(self, name: str) -> Element:
+        """The element called ``name``, which is known to be there."""
+        return next(element for element in self.elements if element.name == name)
+
     def element(self, name: str) -> Element | None:
         """The element called ``name``, if there is one."""
         return next((element for element in self.elements if element.name == name), None)
@@ -101,7 +105,8 @@ def read_header(path: Path) -> PlyHeader:
     with path.open("rb") as handle:
         head = handle.read(HEADER_LIMIT_BYTES)
         file_bytes = os.fstat(handle.fileno()).st_size
-    lines, offset = [], 0
+    lines: list[str] = []
+    offset = 0
     while not lines or lines[-1] != "end_header":
         end = head.find(b"\n", offset)
         if end < 0:

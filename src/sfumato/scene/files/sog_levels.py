@@ -74,7 +74,7 @@ def _runs(path: Path, tree: object, num_files: int) -> Iterator[tuple[int, _Rang
         nodes += reversed(children)
         for level, piece in lods.items():
             piece = piece if isinstance(piece, dict) else {}
-            run = piece.get("file"), piece.get("offset"), piece.get("count")
+            run: tuple[Any, Any, Any] = piece.get("file"), piece.get("offset"), piece.get("count")
             whole = all(type(number) is int and 0 <= number < 2**31 for number in run)
             if not whole or not re.fullmatch("[0-9]{1,4}", level) or run[0] >= num_files:
                 raise FormatError(f"{path} has a broken piece in its tree: {shown(level)}: {shown(run)}")

@@ -218,4 +218,6 @@ def _integer(value: object, most: int, what: str) -> int:
 
 
 def _number(value: object) -> float:
-    return float(value) if type(value) in (int, float) and abs(value) < 1e300 else math.nan
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300:
+        return float(value)
+    return math.nan

@@ -159,10 +159,10 @@ def _open(usd: SimpleNamespace, path: Path) -> Any:
 def _read_prim(usd: SimpleNamespace, path: Path, prim: Any, first: Any) -> Gaussians:
     """The Gaussians of one prim, in its own frame."""
     what = f"{path}: {prim.GetPath()}"
-    found = {name: _numbers(what, prim, name, width, first) for name, width in _PARTS.items()}
-    missing = [name for name, array in found.items() if array is None]
-    if missing:
-        raise FormatError(f"{what} has no {', '.join(missing)}")
+    there = {name: _numbers(what, prim, name, width, first) for name, width in _PARTS.items()}
+    found = {name: array for name, array in there.items() if array is not None}
+    if len(found) < len(there):
+        raise FormatError(f"{what} has no {', '.join(name for name in there if name not in found)}")
     count = len(found["positions"])
     short = [name for name, array in found.items() if len(array) < count]
     if short:

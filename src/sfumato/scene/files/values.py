@@ -133,7 +133,7 @@ def faults(arrays: dict[str, np.ndarray]) -> tuple[np.ndarray | None, str]:
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         lengths = np.square(arrays["quats"]).sum(axis=1)
         found.append(("the quaternion is zero or huge", ~((lengths > 0) & np.isfinite(lengths))))
-        large = (arrays["log_scales"] > MAX_LOG_SCALE).any(axis=1)
+        large = np.any(arrays["log_scales"] > MAX_LOG_SCALE, axis=1)
         found.append((f"scales exceed exp({MAX_LOG_SCALE:g})", large))
     found = [(what, bad) for what, bad in found if bad.any()]
     if not found:

@@ -28,8 +28,8 @@ MAY_IMPORT = {
     "evaluation": "errors checks outputs machine maths scene ops render",
     "training": "errors children choices display checks outputs machine maths scene ops render capture "
     "evaluation",
-    "runs": "errors choices json_files display checks outputs machine scene capture evaluation training",
-    "reconstruction": "errors display checks outputs machine capture footage sfm training runs",
+    "runs": "errors choices json_files display checks outputs machine scene ops capture evaluation training",
+    "reconstruction": "errors display checks outputs machine ops capture footage sfm training runs",
     "paths": "errors json_files checks outputs maths scene render evaluation",
     "viewer": "errors display outputs machine maths scene render capture edit evaluation training runs",
     "cli": "errors children display checks outputs machine maths scene ops render capture "
@@ -95,6 +95,7 @@ LARGE_FILES = {
 MANY_PARAMETERS = {
     "src/sfumato/render/gsplat_api.py": "gsplat's signature",
     "src/sfumato/ops/": "numbers and tensors of one formula, named in its documentation",
+    "src/sfumato/runs/run.py": "what a run takes, each by name",
     "benchmarks/plain.py": "a kernel of numbers and arrays, as one writes it first",
     "tests/support/gsplat_restatement.py": "the same formulas a second time",
 }

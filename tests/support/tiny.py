@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from sfumato.capture.dataset import Capture, load_capture
+from sfumato.ops.backend import HOST
 from sfumato.training import loop
 from sfumato.training.config import AdcConfig, McmcConfig, Schedule, TrainConfig
 from sfumato.training.state import TrainState, start
@@ -21,9 +22,9 @@ def tiny_config(**changes) -> TrainConfig:
     return replace(TrainConfig(steps=20, schedule=OFTEN, adc=EAGER, mcmc=FERTILE), **changes)
 
 
-def tiny_start(root: Path, config: TrainConfig) -> tuple[Capture, TrainState]:
+def tiny_start(root: Path, config: TrainConfig, device: torch.device = HOST) -> tuple[Capture, TrainState]:
     capture = load_capture(root)
-    return capture, start(capture, config, cap=CAP)
+    return capture, start(capture, config, cap=CAP, device=device)
 
 
 class Halt(Exception):

@@ -52,9 +52,6 @@ class ReconstructCommand:
 def command(arguments: Sequence[str]) -> int:
     """Parse the arguments and reconstruct; the exit code."""
     given = parse(ReconstructCommand, "reconstruct", arguments)
-    from sfumato.ops.backend import device_named
-
-    device_named(given.device)
     if given.resume:
         given = _with_stored_options(given, arguments)
     from rich.console import Console
@@ -73,6 +70,7 @@ def command(arguments: Sequence[str]) -> int:
             overwrite=given.overwrite,
             display=display,
             watch=watching.watch,
+            device=given.device,
         )
         watching.finish(result)
     if result.stopped_by:

@@ -56,7 +56,7 @@ def command(arguments: Sequence[str]) -> int:
     given = parse(TrainCommand, "train", arguments)
     from sfumato.ops.backend import device_named
 
-    device_named(given.device)
+    device = device_named(given.device)
     if given.resume:
         given = _with_stored_options(given, arguments)
     from rich.console import Console
@@ -74,6 +74,7 @@ def command(arguments: Sequence[str]) -> int:
             overwrite=given.overwrite,
             display=display,
             watch=watching.watch,
+            device=device,
         )
         watching.finish(result)
     if result.stopped_by:

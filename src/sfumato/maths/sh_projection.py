@@ -28,7 +28,7 @@ def projected_sh(sh: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
 
     Gradients: none.
     """
-    directions, weights = _sphere()
+    directions, weights = (tensor.to(sh.device) for tensor in _sphere())
     basis = sh_basis(directions, math.isqrt(sh.shape[1]) - 1)
     there, back = basis.to(sh), (basis * weights[:, None]).T.to(sh)
     with torch.no_grad():

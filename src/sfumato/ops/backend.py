@@ -32,6 +32,8 @@ Tensors: TypeAlias = List[Tensor]  # noqa: UP006
 Floats: TypeAlias = List[float]  # noqa: UP006
 Integers: TypeAlias = List[int]  # noqa: UP006
 
+HOST = torch.device("cpu")
+
 # The operations of each backend, and which backend serves a type of device, the fastest device last.
 _OPERATIONS: dict[str, str | Mapping[str, Any]] = {"cpu": "sfumato.ops.cpu"}
 _SERVING = {"cpu": "cpu"}

@@ -8,12 +8,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import torch
+
 from sfumato.capture.dataset import Capture
 from sfumato.capture.readers import holds_cameras, read_source
 from sfumato.checks import check_type, file_path
 from sfumato.display import Display, clock
 from sfumato.errors import ConfigError
 from sfumato.footage import FrameOptions
+from sfumato.ops.backend import device_named
 from sfumato.reconstruction.begun import check_begun, check_training, write_begun
 from sfumato.reconstruction.budget import CAMERAS_SHARE, Budget, downscale_for
 from sfumato.runs.folder import RunFolder
@@ -71,6 +74,7 @@ def reconstruct(
     overwrite: bool = False,
     display: Display | None = None,
     watch: Callable[[Capture, RunOptions], Callback] | None = None,
+    device: str = "auto",
 ) -> RunResult:
     """Make a scene of a video, of photographs, or of a posed dataset.
 
@@ -81,6 +85,7 @@ def reconstruct(
         overwrite: replace the results in it.
         display: where to show what happens.
         watch: makes a callback of training, of what is trained on and how.
+        device: what to train on, as of ``torch.device``; "auto" takes the fastest there is.
 
     Returns:
         RunResult, as training ends with.
@@ -90,13 +95,13 @@ def reconstruct(
     """
     check_type("task", task, Reconstruction)
     out = file_path("out", out)
-    folder, display = RunFolder(out), display or Display()
+    folder, display, on = RunFolder(out), display or Display(), device_named(device)
     folder.check_free(resume=resume, overwrite=overwrite)
     begun = not overwrite and check_begun(task, out, resume=resume)
     if begun and folder.has_checkpoint():
         options = _moved(folder.read_options(), out)
         check_training(task, options, out)
-        return run_training(out, options, resume=True, display=display, watch=watch)
+        return run_training(out, options, resume=True, display=display, watch=watch, device=on)
     if not begun and not overwrite:
         write_begun(task, out)
     whole_minutes = task.train.minutes or (None if task.train.steps else DEFAULT_MINUTES)
@@ -104,12 +109,19 @@ def reconstruct(
     if whole_minutes:
         display.of_a_whole(lambda: f"whole {clock(budget.spent_s)} of {clock(budget.whole_s)}")
     data = _posed(task, out, budget, display)
-    options, capture = _training(task, data, budget, display)
+    options, capture = _training(task, data, budget, display, on)
     if overwrite:
         write_begun(task, out)
     until_s = budget.compared_until_s if budget.whole_s else math.inf
     return run_training(
-        out, options, overwrite=True, display=display, watch=watch, until_s=until_s, capture=capture
+        out,
+        options,
+        overwrite=True,
+        display=display,
+        watch=watch,
+        until_s=until_s,
+        capture=capture,
+        device=on,
     )
 
 
@@ -136,7 +148,7 @@ def _posed(task: Reconstruction, out: Path, budget: Budget, display: Display) ->
 
 
 def _training(
-    task: Reconstruction, data: Path, budget: Budget, display: Display
+    task: Reconstruction, data: Path, budget: Budget, display: Display, device: torch.device
 ) -> tuple[RunOptions, Capture]:
     """Options of the training, within what is left of the budget, and the dataset read with them."""
     train, given = task.train, task.capture.downscale
@@ -155,6 +167,6 @@ def _training(
         options = replace(options, capture=replace(task.capture, downscale=downscale))
         capture = options.read_capture()
     with display.waiting("preparing the photographs"):
-        comparing_s = seconds_to_compare(capture, train)
+        comparing_s = seconds_to_compare(capture, train, device)
     minutes = round(budget.training_minutes(comparing_s), 3)
     return replace(options, train=replace(train, minutes=minutes)), capture

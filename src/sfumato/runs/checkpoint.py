@@ -20,6 +20,7 @@ from torch import Tensor
 from sfumato import machine
 from sfumato.capture.dataset import Capture
 from sfumato.errors import CaptureError, ConfigError, FormatError
+from sfumato.ops.backend import HOST
 from sfumato.outputs import replacing
 from sfumato.runs.run_options import RunOptions
 from sfumato.training.state import TrainState, restore
@@ -53,12 +54,15 @@ class Checkpoint:
     capture: dict[str, Any]
     state: dict[str, Any]
 
-    def restore(self, capture: Capture, identity: dict[str, Any] | None = None) -> TrainState:
+    def restore(
+        self, capture: Capture, identity: dict[str, Any] | None = None, device: torch.device = HOST
+    ) -> TrainState:
         """The state as it was saved.
 
         Args:
             capture: what it was trained on.
             identity: of ``identify(capture)``, where that is known already.
+            device: of the scene.
 
         Raises:
             ConfigError: the dataset is another one, or has changed.
@@ -66,7 +70,7 @@ class Checkpoint:
         """
         self._check_capture(identity or identify(capture), capture.path)
         try:
-            state = restore(self.state, capture, self.options.train)
+            state = restore(self.state, capture, self.options.train, device)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
             raise FormatError(
                 f"{self.path} is damaged or of another version ({_one_line(error)}); begin another run"

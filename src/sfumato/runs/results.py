@@ -17,6 +17,7 @@ from sfumato.evaluation.held_out import Report
 from sfumato.evaluation.metrics_file import write_metrics
 from sfumato.evaluation.scenes import evaluate
 from sfumato.evaluation.sheet import contact_sheet
+from sfumato.ops.backend import HOST
 from sfumato.runs.folder import RunFolder
 from sfumato.scene.gaussians import Gaussians
 from sfumato.training.config import TrainConfig
@@ -89,15 +90,16 @@ def write_results(
     return report
 
 
-def seconds_to_compare(capture: Capture, config: TrainConfig) -> float:
+def seconds_to_compare(capture: Capture, config: TrainConfig, device: torch.device = HOST) -> float:
     """Seconds that comparing all held-out views will take, about: two of them are compared now.
 
     Args:
         capture: whose points alone are drawn.
         config: how it will be trained.
+        device: what to compute on.
     """
     views, moments = capture.test_views, [time.monotonic()]
-    points = start(capture, config, cap=max(len(capture.points), 1)).gaussians
+    points = start(capture, config, cap=max(len(capture.points), 1), device=device).gaussians
     with tempfile.TemporaryDirectory() as folder, torch.no_grad():
         evaluate(
             points,

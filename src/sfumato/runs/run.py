@@ -16,6 +16,7 @@ from sfumato.capture.dataset import Capture
 from sfumato.display import Display
 from sfumato.errors import ConfigError, SfumatoError
 from sfumato.evaluation.held_out import Report
+from sfumato.ops.backend import HOST
 from sfumato.runs.cameras_file import write_cameras
 from sfumato.runs.checkpoint import (
     first_not_finite,
@@ -69,6 +70,7 @@ def run_training(
     watch: Callable[[Capture, RunOptions], Callback] | None = None,
     until_s: float = math.inf,
     capture: Capture | None = None,
+    device: torch.device = HOST,
 ) -> RunResult:
     """Train a scene and fill a run folder.
 
@@ -81,6 +83,7 @@ def run_training(
         watch: makes a callback of what is trained on and how.
         until_s: moment of the monotonic clock after which only a few held-out views are compared.
         capture: the dataset, where it was read already, with these options.
+        device: what to compute on.
 
     Returns:
         RunResult. A run that a signal stopped has a checkpoint and a scene, and no report.
@@ -98,7 +101,10 @@ def run_training(
             capture = options.read_capture()
     capture.require_pixels()
     identity = identify(capture)
-    state, plan = _resumed(folder, capture, identity, options) if goes_on else _started(capture, options)
+    if goes_on:
+        state, plan = _resumed(folder, capture, identity, options, device)
+    else:
+        state, plan = _started(capture, options, device)
     display.say(plan.describe(options.train))
     if options.train.minutes and capture.test_views and math.isinf(until_s):
         display.say(f"after them {len(capture.test_views)} held-out views are compared")
@@ -152,18 +158,22 @@ def _at_full_size(capture: CaptureOptions) -> CaptureOptions:
     return replace(capture, downscale=1) if capture.downscale is None else capture
 
 
-def _started(capture: Capture, options: RunOptions) -> tuple[TrainState, TrainingPlan]:
+def _started(capture: Capture, options: RunOptions, device: torch.device) -> tuple[TrainState, TrainingPlan]:
     init = load(options.init) if options.init else None
     plan = make_plan(capture, options.train, start_count=len(capture.points if init is None else init))
-    return start(capture, options.train, cap=plan.cap, init=init), plan
+    return start(capture, options.train, cap=plan.cap, init=init, device=device), plan
 
 
 def _resumed(
-    folder: RunFolder, capture: Capture, identity: dict[str, Any], options: RunOptions
+    folder: RunFolder,
+    capture: Capture,
+    identity: dict[str, Any],
+    options: RunOptions,
+    device: torch.device,
 ) -> tuple[TrainState, TrainingPlan]:
     checkpoint = latest_checkpoint(folder.checkpoints)
     check_same_run(checkpoint.options, options)
-    state = replace(checkpoint, options=options).restore(capture, identity)
+    state = replace(checkpoint, options=options).restore(capture, identity, device)
     plan = make_plan(capture, replace(options.train, max_gaussians=state.cap), start_count=state.start_count)
     return state, plan
 

@@ -44,10 +44,13 @@ class Clearance:
         return Clearance(cameras, share * float(np.quantile(distances, _QUANTILE)))
 
     def distances(self, means: Tensor) -> Tensor:
-        """[n] distance of world points [n, 3] to the nearest camera, scene units, float64."""
+        """[n] distance of world points [n, 3] to the nearest camera, scene units, float64.
+
+        The tree of cameras lies on the host: points of another device are waited for.
+        """
         # A run that diverged is told so when it is saved, not here.
-        finite = np.nan_to_num(means.detach().numpy(), nan=_FAR, posinf=_FAR, neginf=-_FAR)
-        return torch.from_numpy(self.cameras.query(finite)[0])
+        finite = np.nan_to_num(means.detach().cpu().numpy(), nan=_FAR, posinf=_FAR, neginf=-_FAR)
+        return torch.from_numpy(self.cameras.query(finite)[0]).to(means.device)
 
     def holds(self, means: Tensor) -> Tensor:
         """[n] bool: which of the world points [n, 3] lie in a ball."""

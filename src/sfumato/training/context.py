@@ -24,7 +24,8 @@ class StepContext:
         means_rate: learning rate of the means, scene units.
         depth: how far the scene is from the cameras, scene units.
         clearance: the cameras, and the space around them where no Gaussian belongs.
-        generator: source of random numbers.
+        generator: source of random numbers on the host.
+        scene_generator: the same on the device of the scene; on the host it is ``generator``.
     """
 
     step: int
@@ -38,3 +39,4 @@ class StepContext:
     depth: float
     clearance: Clearance
     generator: torch.Generator
+    scene_generator: torch.Generator

@@ -149,4 +149,4 @@ class Part:
         return {}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Go on from what ``state_dict`` gave."""
+        """Go on from what ``state_dict`` gave; its tensors lie on the device of the scene."""

@@ -136,6 +136,7 @@ def _rate(name: str, found: Gradients, config: TrainConfig) -> float | Tensor:
         return context.means_rate
     if name != "sh":
         return rate_of(config.rates, name, context.progress)
-    rate = torch.full((3 * (context.sh_degree + 1) ** 2,), rate_of(config.rates, "sh_rest", context.progress))
+    columns = 3 * (context.sh_degree + 1) ** 2
+    rate = found.of_gaussians[name].new_full((columns,), rate_of(config.rates, "sh_rest", context.progress))
     rate[:3] = rate_of(config.rates, "sh_base", context.progress)
     return rate * RATE[config.colour]

@@ -12,6 +12,7 @@ import torch
 from sfumato.capture.backdrop import backdrop
 from sfumato.capture.dataset import Capture, View
 from sfumato.errors import ConfigError
+from sfumato.ops.backend import HOST
 from sfumato.render.settings import Settings
 from sfumato.scene.changes import with_degree
 from sfumato.scene.gaussians import Gaussians
@@ -45,7 +46,8 @@ class TrainState:
         loss: what a render is judged by.
         settings: of the renderer, the same in every step but for what the step decides.
         sampler: which views come next.
-        generator: source of all random numbers; the sampler shares it.
+        generator: source of random numbers on the host; the sampler shares it.
+        scene_generator: the same on the device of the scene; on the host it is ``generator``.
         depth: how far the scene is from the cameras, scene units.
         clearance: the cameras, and the free space around them.
         start_count, cap: number of Gaussians at the start, and the most there may be.
@@ -62,6 +64,7 @@ class TrainState:
     settings: Settings
     sampler: ViewSampler
     generator: torch.Generator
+    scene_generator: torch.Generator
     depth: float
     clearance: Clearance
     start_count: int
@@ -102,14 +105,17 @@ class TrainState:
             depth=self.depth,
             clearance=self.clearance,
             generator=self.generator,
+            scene_generator=self.scene_generator,
         )
 
     def state_dict(self) -> dict[str, Any]:
+        own = self.scene_generator
         return {
             "population": self.population.state_dict(),
             "parts": {name: part.state_dict() for name, part in self.parts.items()},
             "sampler": self.sampler.state_dict(),
             "generator": self.generator.get_state(),
+            "scene_generator": None if own is self.generator else own.get_state(),
             "start_count": self.start_count,
             "cap": self.cap,
             "step": self.step,
@@ -125,6 +131,7 @@ def start(
     init: Gaussians | None = None,
     parts: Iterable[Part] = (),
     loss: Loss | None = None,
+    device: torch.device = HOST,
 ) -> TrainState:
     """The state before the first step.
 
@@ -135,6 +142,7 @@ def start(
         init: a scene to start from instead of the capture's points.
         parts: parts of one's own; see ``make_parts``.
         loss: a loss of one's own instead of the photometric one.
+        device: of the scene.
 
     Raises:
         ConfigError: ``init`` holds no Gaussians.
@@ -156,36 +164,55 @@ def start(
     if len(init) > cap:
         chosen = torch.randperm(len(init), generator=generator)[:cap].sort().values
         init = init.select(chosen)
-    population = Population.starting_with(trained_form(init, config.colour), config.frozen)
+    population = Population.starting_with(trained_form(init, config.colour).to(device), config.frozen)
     state = _first(capture, config, population, cap, generator)
-    return replace(state, parts=make_parts(capture, config, parts), loss=loss or photometric_loss(config))
+    parts = make_parts(capture, config, parts, device)
+    return replace(state, parts=parts, loss=loss or photometric_loss(config))
 
 
-def restore(saved: dict[str, Any], capture: Capture, config: TrainConfig) -> TrainState:
-    """The state that ``TrainState.state_dict`` was taken of."""
+def restore(
+    saved: dict[str, Any], capture: Capture, config: TrainConfig, device: torch.device = HOST
+) -> TrainState:
+    """The state that ``TrainState.state_dict`` was taken of, whose tensors lie on the host."""
+    random, of_scene, saved = saved["generator"], saved.get("scene_generator"), moved_to(saved, device)
     population = Population.from_state_dict(saved["population"], config.frozen)
     state = _first(capture, config, population, saved["cap"], torch.Generator())
     for name, part in state.parts.items():
         part.load_state_dict(saved["parts"][name])
     state.sampler.load_state_dict(saved["sampler"])
-    state.generator.set_state(saved["generator"])
+    state.generator.set_state(random)
+    if of_scene is not None and state.scene_generator is not state.generator:
+        state.scene_generator.set_state(of_scene)
     state.start_count, state.step, state.seconds = saved["start_count"], saved["step"], saved["seconds"]
     return state
+
+
+def moved_to(saved: Any, device: torch.device) -> Any:
+    """Dictionaries of tensors and plain values, with the tensors on a device."""
+    if isinstance(saved, dict):
+        return {name: moved_to(value, device) for name, value in saved.items()}
+    return saved.to(device) if isinstance(saved, torch.Tensor) else saved
+
+
+def generator_on(device: torch.device, host: torch.Generator) -> torch.Generator:
+    """A source of random numbers on a device, seeded as that of the host, which serves the host itself."""
+    return host if device.type == "cpu" else torch.Generator(device).manual_seed(host.initial_seed())
 
 
 def _first(
     capture: Capture, config: TrainConfig, population: Population, cap: int, generator: torch.Generator
 ) -> TrainState:
-    views = capture.train_views
+    views, device = capture.train_views, population.gaussians.means.device
     return TrainState(
         config=config,
         views=views,
         population=population,
-        parts=make_parts(capture, config),
+        parts=make_parts(capture, config, device=device),
         loss=photometric_loss(config),
         settings=replace(settings_of(config), colour=config.colour, depth=False),
         sampler=ViewSampler(len(views), generator),
         generator=generator,
+        scene_generator=generator_on(device, generator),
         depth=capture.depth,
         clearance=Clearance.of(capture, config.clearance),
         start_count=len(population),

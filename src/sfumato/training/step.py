@@ -90,7 +90,7 @@ def _gradients_of_view(state: TrainState, number: int, context: StepContext) -> 
     shot = _shot(state, number, context)
     for part in parts:
         shot = part.prepare(shot)
-    target = make_target(shot.view.load(), shot.camera.size_px, shot.background)
+    target = make_target(shot.view.load(), shot.camera.size_px, shot.background).to(gaussians.means.device)
     render = _render(state, shot)
     image = render.image
     for part in parts:

@@ -24,6 +24,10 @@ class Target:
     image: Tensor
     weight: Tensor | None
 
+    def to(self, device: torch.device) -> Target:
+        """The same on another device."""
+        return Target(self.image.to(device), None if self.weight is None else self.weight.to(device))
+
 
 def make_target(pixels: Pixels, size_px: tuple[int, int], background: tuple[float, float, float]) -> Target:
     """Put a photograph over a background at ``size_px`` (width, height), by area average.

@@ -7,6 +7,7 @@ from types import NoneType
 
 from sfumato.capture.dataset import Capture
 from sfumato.checks import check_type
+from sfumato.ops.backend import device_named
 from sfumato.scene.gaussians import Gaussians
 from sfumato.training import loop
 from sfumato.training.config import TrainConfig
@@ -26,6 +27,7 @@ def train(
     callbacks: Sequence[Callback] = (),
     parts: Iterable[Part] = (),
     loss: Loss | None = None,
+    device: str = "auto",
 ) -> TrainState:
     """Train a scene in memory; nothing is written.
 
@@ -37,19 +39,22 @@ def train(
         parts: of each step, beside those that ``config`` asks for: densifiers, priors, corrections of one's
             own. One with the name of another takes its place.
         loss: from a render [h, w, 3] and a ``Target`` to a loss [], instead of the photometric one.
+        device: what to compute on, as of ``torch.device``; "auto" takes the fastest there is.
 
     Returns:
         The state after the last step; its ``gaussians`` are the scene.
 
     Raises:
-        ConfigError: an option is out of range, an argument of another type, or memory is too short.
+        ConfigError: an option is out of range, an argument of another type, memory too short, or the device
+            not available.
     """
     check_type("capture", capture, Capture)
     check_type("config", config, TrainConfig, NoneType)
     check_type("init", init, Gaussians, NoneType)
     config = with_budget(config or TrainConfig())
     capture.require_pixels()
+    on = device_named(device)
     plan = make_plan(capture, config, start_count=len(capture.points if init is None else init))
     warm_up(config, (view.camera for view in capture.views))
-    state = start(capture, config, cap=plan.cap, init=init, parts=parts, loss=loss)
+    state = start(capture, config, cap=plan.cap, init=init, parts=parts, loss=loss, device=on)
     return loop.train(capture, state, callbacks)

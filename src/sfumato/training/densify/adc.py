@@ -12,7 +12,7 @@ from sfumato.scene.gaussians import Gaussians
 from sfumato.training.config import AdcConfig, Schedule
 from sfumato.training.context import StepContext
 from sfumato.training.densify.densifier import Densifier
-from sfumato.training.densify.noise import shake
+from sfumato.training.densify.noise import normal_like, shake
 from sfumato.training.densify.penalty import opacity_and_scale, viewing_distances
 from sfumato.training.part import Gradients, Refinement, Shot
 from sfumato.training.population import Population
@@ -59,7 +59,7 @@ class AdaptiveDensityControl(Densifier):
             _cut_opacities(population, 2 * config.prune_opacity)
         if config.noise and "means" not in population.frozen:
             strength = config.noise * context.means_rate / context.depth**2
-            shake(population.gaussians, strength, context.generator)
+            shake(population.gaussians, strength, context.scene_generator)
         if context.step % schedule.refine_every:
             return None
         before = len(population)
@@ -79,7 +79,7 @@ class AdaptiveDensityControl(Densifier):
                     score, keep & (score > config.threshold), context.max_gaussians - int(keep.sum())
                 )
             split = grow & (sizes > config.split_scale)
-            _rebuild(population, keep, grow, split, context.generator)
+            _rebuild(population, keep, grow, split, context.scene_generator)
             added = int(grow.sum())
         self._gradient_sum = self._views = None
         return Refinement(added, before + added - len(population))
@@ -100,7 +100,7 @@ def _rebuild(
     copies = (grow & ~split).nonzero().squeeze(1)
     source = torch.cat([stay, copies, twice])
     values = population.gaussians.detach().select(source)
-    fresh = torch.ones(len(source), dtype=torch.bool)
+    fresh = torch.ones_like(source, dtype=torch.bool)
     fresh[: len(stay)] = False
     if len(twice):
         _scatter_children(values, slice(len(stay) + len(copies), None), generator)
@@ -121,7 +121,7 @@ def _strongest(score: Tensor, candidates: Tensor, budget: int) -> Tensor:
 def _scatter_children(values: Gaussians, children: slice, generator: torch.Generator) -> None:
     """Move each child to a random point of its parent and shrink it, in place."""
     scales = values.scales[children]
-    offsets = torch.randn(scales.shape, generator=generator) * scales
+    offsets = normal_like(scales, generator) * scales
     rotations = rotation_from_quats(values.quats[children])
     values.means[children] += (rotations @ offsets[..., None]).squeeze(-1)
     values.log_scales[children] = (scales / SPLIT_SHRINK).log()

@@ -46,7 +46,7 @@ class MarkovChain(Densifier):
             change = self._relocate_and_grow(population, context)
         if "means" not in population.frozen:
             strength = self.config.noise * context.means_rate / context.depth**2
-            shake(population.gaussians, strength, context.generator)
+            shake(population.gaussians, strength, context.scene_generator)
         return change
 
     def _relocate_and_grow(self, population: Population, context: StepContext) -> Refinement | None:
@@ -61,8 +61,8 @@ class MarkovChain(Densifier):
         if places == 0:
             return None
         chances = old.opacities[live]
-        drawn = live[torch.multinomial(chances, places, replacement=True, generator=context.generator)]
-        source = torch.arange(n + more)
+        drawn = live[torch.multinomial(chances, places, replacement=True, generator=context.scene_generator)]
+        source = torch.arange(n + more, device=live.device)
         source[dead.nonzero().squeeze(1)] = drawn[: places - more]
         source[n:] = drawn[places - more :]
         values = old.select(source)

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from sfumato.maths.quaternions import rotation_from_quats
 from sfumato.scene.gaussians import Gaussians
 
 # Noise fades out around this opacity, this steeply.
 _OPACITY, _STEEPNESS = 0.005, 100.0
+
+
+def normal_like(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Standard normal numbers of the shape, dtype and device of ``like``, drawn where the generator is."""
+    drawn = torch.randn(like.shape, generator=generator, dtype=like.dtype, device=generator.device)
+    return drawn.to(like.device)
 
 
 @torch.no_grad()
@@ -23,7 +30,7 @@ def shake(gaussians: Gaussians, strength: float, generator: torch.Generator) -> 
     Source: Kheradmand et al. 2024, eq. 8.
     """
     faint = torch.sigmoid(-_STEEPNESS * (gaussians.opacities - _OPACITY))
-    noise = torch.randn(gaussians.means.shape, generator=generator) * (strength * faint)[:, None]
+    noise = normal_like(gaussians.means, generator) * (strength * faint)[:, None]
     rotations = rotation_from_quats(gaussians.quats)
     local = (rotations.transpose(1, 2) @ noise[..., None]) * (gaussians.scales**2)[..., None]
     gaussians.means.data += (rotations @ local).squeeze(-1)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import torch
+
 from sfumato.capture.dataset import Capture
+from sfumato.ops.backend import HOST
 from sfumato.training.config import TrainConfig
 from sfumato.training.densify import make_densifier
 from sfumato.training.part import Part
@@ -14,7 +17,9 @@ from sfumato.training.parts.exposure import Exposure
 from sfumato.training.parts.poses import Poses
 
 
-def make_parts(capture: Capture, config: TrainConfig, extra: Iterable[Part] = ()) -> dict[str, Part]:
+def make_parts(
+    capture: Capture, config: TrainConfig, extra: Iterable[Part] = (), device: torch.device = HOST
+) -> dict[str, Part]:
     """The parts that a configuration asks for, by name, in the order in which they take part.
 
     Args:
@@ -22,6 +27,7 @@ def make_parts(capture: Capture, config: TrainConfig, extra: Iterable[Part] = ()
         config: how.
         extra: parts of one's own. One with the name of another takes its place; the others come before
             the densifier, which may change the number of Gaussians.
+        device: of the scene.
     """
     views = capture.train_views
     own = {part.name: part for part in extra}
@@ -29,7 +35,7 @@ def make_parts(capture: Capture, config: TrainConfig, extra: Iterable[Part] = ()
     if config.random_background:
         parts.append(RandomBackground())
     if config.exposure:
-        parts.append(Exposure(len(views), config.rates))
+        parts.append(Exposure(len(views), config.rates, device))
     if config.refine_poses:
         parts.append(Poses.of(views, capture.depth, config))
     last = [make_densifier(config), Average()]

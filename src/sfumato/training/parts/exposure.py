@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from sfumato.ops import adam_step
+from sfumato.ops.backend import HOST
 from sfumato.training.config import Rates
 from sfumato.training.part import Gradients, Part, Shot
 from sfumato.training.schedules import rate_of
@@ -24,13 +25,14 @@ class Exposure(Part):
     Args:
         num_views: number of photographs.
         rates: learning rates.
+        device: of the scene.
     """
 
     name = "exposure"
 
-    def __init__(self, num_views: int, rates: Rates) -> None:
-        self._values = torch.zeros(num_views, 6, requires_grad=True)
-        self._moments = torch.zeros(2, num_views, 6)
+    def __init__(self, num_views: int, rates: Rates, device: torch.device = HOST) -> None:
+        self._values = torch.zeros(num_views, 6, device=device, requires_grad=True)
+        self._moments = torch.zeros(2, num_views, 6, device=device)
         self._step = 0
         self.rates = rates
 
@@ -44,7 +46,7 @@ class Exposure(Part):
     @torch.no_grad()
     def step(self, state: TrainState, gradients: Gradients) -> None:
         self._step += 1
-        seen = torch.zeros(len(self._values), dtype=torch.bool)
+        seen = torch.zeros(len(self._values), dtype=torch.bool, device=self._values.device)
         seen[list(gradients.views)] = True
         adam_step(
             self._values.data,

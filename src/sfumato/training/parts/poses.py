@@ -13,6 +13,7 @@ from torch import Tensor
 from sfumato.capture.dataset import View
 from sfumato.maths.rigid import cross_matrix, rigid_from_twist
 from sfumato.ops import adam_step
+from sfumato.ops.backend import HOST
 from sfumato.scene.cameras import Camera
 from sfumato.training.config import TrainConfig
 from sfumato.training.part import Gradients, Part, Shot
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 class Poses(Part):
     """Learned corrections of training cameras: exp(twist) camera_from_world, the twist in the camera's frame.
+
+    Cameras lie on the host, and so do their corrections: the gradient of a pose is waited for.
 
     A motion or a scaling of the whole world and of all cameras with it changes no picture, so nothing
     holds it: the scene would drift from the frame of the input cameras. What the corrections have of it
@@ -110,8 +113,8 @@ class Poses(Part):
         return {"twists": self._twists.detach(), "moments": self._moments, "visits": self._visits}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        self._twists = saved["twists"].clone().requires_grad_()
-        self._moments, self._visits = saved["moments"].clone(), saved["visits"].clone()
+        self._twists = saved["twists"].to(HOST, copy=True).requires_grad_()
+        self._moments, self._visits = (saved[name].to(HOST, copy=True) for name in ("moments", "visits"))
 
 
 def _shared_motions(given: Tensor, depth: float) -> np.ndarray:

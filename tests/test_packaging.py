@@ -49,3 +49,12 @@ def test_the_citation_and_the_changelog_name_the_version():
 def test_hooks_before_a_commit_run_what_make_lint_runs(tool):
     hooks = set(re.findall(r"entry: (\S+)", (ROOT / ".pre-commit-config.yaml").read_text("utf-8")))
     assert tool in hooks and f"$(VENV)/bin/{tool}" in (ROOT / "Makefile").read_text("utf-8")
+
+
+def test_the_lowest_versions_are_those_of_the_bounds():
+    text = (ROOT / "constraints-lowest.txt").read_text("utf-8")
+    lowest = dict(re.findall(r"^([\w-]+)==(.*)$", text, re.M))
+    bounds = dict(re.match(r"([\w-]+)>=([\d.]+)", one).groups() for one in PROJECT["project"]["dependencies"])
+    assert lowest.keys() == bounds.keys()
+    for name, version in lowest.items():
+        assert f"{version}.".startswith(f"{bounds[name]}."), name

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import fmean
 
 import torch
@@ -196,7 +197,7 @@ class _Glimpses:
     def __init__(self, views: Sequence[View], config: TrainConfig) -> None:
         every = max(1, math.ceil(len(views) / _GLIMPSE_VIEWS))
         self._views = views[::every]
-        self._how = {"renderer": config.renderer, "antialiased": config.antialiased}
+        self._drawn = partial(drawn, renderer=config.renderer, antialiased=config.antialiased)
         self._next = 1 / _GLIMPSES
         self._spent_s = self._last_s = 0.0
         self._began: tuple[int, float] | None = None
@@ -224,7 +225,7 @@ class _Glimpses:
         return found
 
     def _quality(self, state: TrainState) -> HeldOutPsnr | None:
-        render = drawn(state.gaussians, background=state.background, **self._how)
+        render = self._drawn(state.gaussians, background=state.background)
         with torch.no_grad():
             found = [self._psnr(render(view.camera), view, state.background) for view in self._views]
         found = [value for value in found if not math.isnan(value)]

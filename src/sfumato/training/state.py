@@ -166,8 +166,8 @@ def start(
         init = init.select(chosen)
     population = Population.starting_with(trained_form(init, config.colour).to(device), config.frozen)
     state = _first(capture, config, population, cap, generator)
-    parts = make_parts(capture, config, parts, device)
-    return replace(state, parts=parts, loss=loss or photometric_loss(config))
+    made = make_parts(capture, config, parts, device)
+    return replace(state, parts=made, loss=loss or photometric_loss(config))
 
 
 def restore(

@@ -32,7 +32,8 @@ def context(**changes) -> StepContext:
         "clearance": clearance(),
         "generator": torch.Generator().manual_seed(0),
     }
-    return StepContext(**{**values, **changes})
+    given = {**values, **changes}
+    return StepContext(**{"scene_generator": given["generator"], **given})
 
 
 def shot(number=0, camera=None, view=None, **changes) -> Shot:

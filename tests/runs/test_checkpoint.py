@@ -226,6 +226,16 @@ def test_every_flipped_bit_is_refused_or_harmless(saved, tmp_path):
     assert refused > 60
 
 
+def test_a_part_that_is_marked_as_a_folder_is_refused(saved, tmp_path):
+    """Torch would read nothing of it, and take what is in memory for its numbers."""
+    data, path = bytearray(saved[0].read_bytes()), tmp_path / "step_000003.pt"
+    # The attributes of the last entry of the archive's list of contents.
+    data[data.rindex(b"PK\x01\x02") + 38] |= 0x10
+    path.write_bytes(data)
+    with pytest.raises(FormatError, match="marked as a folder"):
+        load_checkpoint(path)
+
+
 def test_digits_of_other_scripts_are_no_steps(tmp_path):
     for name in ("step_²³.pt", "step_٣.pt", f"step_{'9' * 200}.pt", "step_-1.pt"):
         (tmp_path / name).write_bytes(b"")

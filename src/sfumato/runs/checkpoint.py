@@ -231,6 +231,9 @@ def _check_archive(path: Path) -> None:
         compressed = any(m.compress_type != zipfile.ZIP_STORED for m in members)
         if compressed or sum(m.file_size for m in members) > size:
             raise FormatError(f"checkpoint {path} claims more data than the file has")
+        # Of what is marked as a folder torch reads nothing, and leaves whatever was in memory.
+        if any(m.external_attr for m in members):
+            raise FormatError(f"checkpoint {path} is damaged (a part of it is marked as a folder)")
         # Torch does not compare the checksums.
         broken = archive.testzip()
     if broken is not None:

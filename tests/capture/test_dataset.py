@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from sfumato.capture import load_capture
+from sfumato.capture.dataset import load_capture
 from sfumato.errors import CaptureError, ConfigError
 from support.capture_folders import (
     PINHOLE,

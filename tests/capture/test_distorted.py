@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from sfumato.capture import load_capture
+from sfumato.capture.dataset import load_capture
 from sfumato.scene.lenses import PINHOLE, Lens
 from sfumato.scene.pixel_directions import pixels_with_rays
 from sfumato.scene.rays import camera_rays

@@ -5,7 +5,7 @@ import logging
 import numpy as np
 import pytest
 
-from sfumato.capture import load_capture
+from sfumato.capture.dataset import load_capture
 from sfumato.capture.readers import read_source
 from support.capture_folders import colmap_folder, picture, save, write_transforms
 

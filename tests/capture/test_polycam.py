@@ -4,7 +4,7 @@ import logging
 import numpy as np
 import pytest
 
-from sfumato.capture import load_capture
+from sfumato.capture.dataset import load_capture
 from sfumato.capture.readers import read_source
 from sfumato.errors import CaptureError
 from support.foreign_datasets import HEIGHT, NAMES, WIDTH, same_poses, save_pictures, write_polycam

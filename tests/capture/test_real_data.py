@@ -5,7 +5,7 @@ import struct
 import numpy as np
 import pytest
 
-from sfumato.capture import load_capture
+from sfumato.capture.dataset import load_capture
 from support.real_data import real_data
 
 

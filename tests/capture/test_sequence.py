@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from sfumato.capture import load_capture
+from sfumato.capture.dataset import load_capture
 from support.capture_folders import picture, save, write_transforms
 
 

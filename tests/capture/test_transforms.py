@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from sfumato.capture import load_capture
+from sfumato.capture.dataset import load_capture
 from sfumato.errors import CaptureError
 from sfumato.scene.lenses import Lens
 from support.capture_folders import opengl_pose, picture, save, write_transforms

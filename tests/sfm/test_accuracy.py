@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sfumato.capture import load_capture
+from sfumato.capture.dataset import load_capture
 from support.found import centre as centre_of
 from support.found import dataset, pose_errors, poses_of, similarity_between, surface_distances
 from support.worlds import Lens, render, room

@@ -38,7 +38,7 @@ class _SparseRows(torch.autograd.Function):
 
 
 @dataclass(frozen=True)
-class _View:
+class _BatchView:
     """The ellipses in one image: v visible ones of m projected (m = n, or m = v with sparse gradients).
 
     Attributes:
@@ -109,7 +109,12 @@ def _centres(viewmats: list[Tensor]) -> list[Tensor]:
 
 
 def _blended(
-    inputs: Inputs, options: Options, view: _View, mean_px: Tensor, channels: Tensor, probe: Tensor | None
+    inputs: Inputs,
+    options: Options,
+    view: _BatchView,
+    mean_px: Tensor,
+    channels: Tensor,
+    probe: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     """Image [h, w, channels] and alpha [h, w] of a view."""
     depth, background = view.depth[view.rows].detach(), _background(inputs, options, view)
@@ -141,7 +146,7 @@ def _covariances(inputs: Inputs, batch: int, pick: Callable[[Tensor], Tensor]) -
 
 def _project_view(
     inputs: Inputs, options: Options, batch: int, camera: int, covariances: Tensor | None
-) -> _View:
+) -> _BatchView:
     means, opacities = inputs.means[batch], inputs.opacities[batch]
 
     def projected(means: Tensor, covariances: Any, opacities: Tensor) -> tuple[Tensor, ...]:
@@ -173,7 +178,7 @@ def _project_view(
         opacities = opacities[gaussian_ids]
     mean_px, conic, depth, compensation, radius_px = projected(means, covariances, opacities)
     rows = _visible(radius_px)
-    return _View(
+    return _BatchView(
         batch=batch,
         camera=camera,
         gaussian_ids=gaussian_ids if options.sparse_grad else rows,
@@ -191,7 +196,7 @@ def _visible(radius_px: Tensor) -> Tensor:
     return (radius_px > 0).all(-1).nonzero().squeeze(-1)
 
 
-def _by_view(table: Tensor, views: list[_View], options: Options) -> tuple[Tensor, ...]:
+def _by_view(table: Tensor, views: list[_BatchView], options: Options) -> tuple[Tensor, ...]:
     """The visible rows of each view, out of a table laid out as the caller asked for."""
     if options.packed:
         return table.split([len(view.rows) for view in views])
@@ -214,7 +219,7 @@ def _absgrad_probe(means2d: Any) -> Tensor | None:
     return probe
 
 
-def _channels(inputs: Inputs, options: Options, view: _View, centre: Tensor) -> Tensor:
+def _channels(inputs: Inputs, options: Options, view: _BatchView, centre: Tensor) -> Tensor:
     """[v, channels] what is blended: colours, depth, or both."""
     parts = []
     if options.has_colour:
@@ -230,7 +235,7 @@ def _channels(inputs: Inputs, options: Options, view: _View, centre: Tensor) -> 
     return torch.cat(parts, -1)
 
 
-def _background(inputs: Inputs, options: Options, view: _View) -> Tensor:
+def _background(inputs: Inputs, options: Options, view: _BatchView) -> Tensor:
     """[channels] value behind everything; depth has zero there."""
     parts = []
     if options.has_colour:
@@ -242,7 +247,7 @@ def _background(inputs: Inputs, options: Options, view: _View) -> Tensor:
     return torch.cat(parts)
 
 
-def _intermediates(inputs: Inputs, options: Options, views: list[_View]) -> Intermediates:
+def _intermediates(inputs: Inputs, options: Options, views: list[_BatchView]) -> Intermediates:
     dims = (*inputs.batch_dims, inputs.n_cameras)
 
     def table(name: str) -> Tensor:

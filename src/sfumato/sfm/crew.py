@@ -60,7 +60,7 @@ class Job:
 
 
 @dataclass
-class _Task:
+class _WorkerTask:
     """A job, and how it goes."""
 
     job: Job
@@ -86,7 +86,7 @@ class Crew:
         self._size, self._folder = size, folder
         self._workers: list[_Worker] = []
         self._answers: queue.Queue[tuple[_Worker, bytes]] = queue.Queue()
-        self._again: list[_Task] = []
+        self._again: list[_WorkerTask] = []
         self._longest_s = 0.0
 
     def __enter__(self) -> Crew:
@@ -127,7 +127,7 @@ class Crew:
             free.give(task)
         return any(worker.task for worker in self._workers)
 
-    def _next(self, waiting: Iterator[Job]) -> _Task | None:
+    def _next(self, waiting: Iterator[Job]) -> _WorkerTask | None:
         """What may be begun now."""
         working = [worker.task for worker in self._workers if worker.task]
         if len(working) >= self._size or any(task.is_last_attempt for task in working):
@@ -135,9 +135,9 @@ class Crew:
         if self._again:
             return None if working and self._again[0].is_last_attempt else self._again.pop(0)
         job = next(waiting, None)
-        return _Task(job) if job else None
+        return _WorkerTask(job) if job else None
 
-    def _answer(self, worker: _Worker, line: bytes) -> _Task | None:
+    def _answer(self, worker: _Worker, line: bytes) -> _WorkerTask | None:
         """Take a line that a process wrote, empty at its end; the task if it is done."""
         if worker not in self._workers:
             return None
@@ -180,7 +180,7 @@ class _Worker:
     """A process, and what it works at."""
 
     def __init__(self, answers: queue.Queue[tuple[_Worker, bytes]]) -> None:
-        self.task: _Task | None = None
+        self.task: _WorkerTask | None = None
         # On most systems without a name, so that nothing is left of it in any case.
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115
         try:
@@ -204,7 +204,7 @@ class _Worker:
         self._listener = threading.Thread(target=self._listen, args=(answers,), daemon=True)
         self._listener.start()
 
-    def give(self, task: _Task) -> None:
+    def give(self, task: _WorkerTask) -> None:
         """Ask for something."""
         self.task = task
         # Whether it has died is told by the end of its answers.

@@ -28,7 +28,7 @@ _log = logging.getLogger("sfumato")
 
 
 @dataclass(frozen=True)
-class _Kind:
+class _DatasetFormat:
     """A kind of dataset: how to find it in a folder (something false where it is not) and how to read it."""
 
     name: str
@@ -38,13 +38,13 @@ class _Kind:
 
 # The first that is found wins: what was made for training before what it was made from.
 _KINDS = (
-    _Kind("a COLMAP model", find_models, read_colmap),
-    _Kind("transforms", find_transforms, lambda root, paths: read_transforms(paths)),
-    _Kind("Polycam's raw data", find_polycam, read_polycam),
-    _Kind("an export of Record3D", find_record3d, read_record3d),
-    _Kind("cameras of Metashape", find_metashape, read_metashape),
-    _Kind("a camera table of RealityScan", find_realityscan, read_realityscan),
-    _Kind("a reconstruction of OpenSfM", find_opensfm, read_opensfm),
+    _DatasetFormat("a COLMAP model", find_models, read_colmap),
+    _DatasetFormat("transforms", find_transforms, lambda root, paths: read_transforms(paths)),
+    _DatasetFormat("Polycam's raw data", find_polycam, read_polycam),
+    _DatasetFormat("an export of Record3D", find_record3d, read_record3d),
+    _DatasetFormat("cameras of Metashape", find_metashape, read_metashape),
+    _DatasetFormat("a camera table of RealityScan", find_realityscan, read_realityscan),
+    _DatasetFormat("a reconstruction of OpenSfM", find_opensfm, read_opensfm),
 )
 _HINTS = {
     "*.r3d": "{name} is packed; rename it to .zip, unpack it and give the folder",

@@ -26,7 +26,7 @@ _DEPTH_KEYS = ("depth_file_path", "depth_path")
 
 
 @dataclass(frozen=True)
-class _Document:
+class _TransformsFile:
     path: Path
     values: dict
     frames: list[dict]
@@ -85,7 +85,7 @@ def _read_blender(paths: tuple[Path, ...]) -> PosedDataset:
     return PosedDataset(frames, points, test, paths[1].name, has_transparency=True)
 
 
-def _document(path: Path) -> _Document:
+def _document(path: Path) -> _TransformsFile:
     values = read_json(path)
     frames = values.get("frames") if isinstance(values, dict) else None
     if (
@@ -96,10 +96,10 @@ def _document(path: Path) -> _Document:
         raise CaptureError(f"{path} has no list 'frames' of objects; it is no transforms file")
     if not frames:
         raise CaptureError(f"{path}: 'frames' is empty; a scene needs at least 2 images")
-    return _Document(path, values, frames, PictureFolder(path.parent))
+    return _TransformsFile(path, values, frames, PictureFolder(path.parent))
 
 
-def _frames(document: _Document) -> tuple[PosedImage, ...]:
+def _frames(document: _TransformsFile) -> tuple[PosedImage, ...]:
     found = [_frame(document, i, values) for i, values in enumerate(document.frames)]
     frames = tuple(frame for frame in found if frame is not None)
     missing = len(found) - len(frames)
@@ -119,7 +119,7 @@ def _frames(document: _Document) -> tuple[PosedImage, ...]:
     return frames
 
 
-def _frame(document: _Document, index: int, values: dict) -> PosedImage | None:
+def _frame(document: _TransformsFile, index: int, values: dict) -> PosedImage | None:
     """The frame, or None where its picture does not exist."""
     where = f"{document.path}: frame {index}"
     root = document.path.parent
@@ -142,7 +142,7 @@ def _time(values: dict) -> float | None:
     return None
 
 
-def _mask(document: _Document, values: dict, where: str) -> Path | None:
+def _mask(document: _TransformsFile, values: dict, where: str) -> Path | None:
     if values.get("mask_path") is None:
         return None
     named = text(values, "mask_path", where)
@@ -164,7 +164,7 @@ def _matrix(rows: object, where: str) -> np.ndarray:
     return matrix
 
 
-def _points(document: _Document) -> PointCloud | None:
+def _points(document: _TransformsFile) -> PointCloud | None:
     if document.values.get("ply_file_path") is None:
         return None
     named = text(document.values, "ply_file_path", str(document.path))
@@ -178,7 +178,7 @@ def _points(document: _Document) -> PointCloud | None:
     return read_ply_points(cloud)
 
 
-def _listed(document: _Document, key: str, frames: tuple[PosedImage, ...]) -> set[str] | None:
+def _listed(document: _TransformsFile, key: str, frames: tuple[PosedImage, ...]) -> set[str] | None:
     """Names of those frames that a split list holds; None where there is no such list."""
     listed = document.values.get(key)
     if listed is None:

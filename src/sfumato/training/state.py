@@ -26,9 +26,9 @@ from sfumato.training.part import Part
 from sfumato.training.parts import make_parts
 from sfumato.training.parts.average import Average
 from sfumato.training.population import Population
+from sfumato.training.render_settings import settings_of
 from sfumato.training.sampler import ViewSampler
 from sfumato.training.schedules import downscale_at, gaussians_allowed, rate_of, sh_degree_at
-from sfumato.training.settings import settings_of
 from sfumato.training.start import gaussians_from_points
 
 _log = logging.getLogger("sfumato")

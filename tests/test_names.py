@@ -1,0 +1,48 @@
+"""One name stands for one thing: classes and modules of the package that share a name are listed with a reason."""
+
+import ast
+from collections import defaultdict
+
+from repository import PACKAGE, python_files, tree
+
+MODULES = [path.relative_to(PACKAGE) for path in python_files("src/sfumato/")]
+SHARED_CLASSES = {
+    "Records": "two private tables inside ops/cpu, each of its own tracer",
+}
+SHARED_MODULES = {
+    "config": "the configuration of structure from motion, and that of training",
+    "rays": "rays of a scene, and in ops/cpu the rays of each tracer",
+    "tiles": "in ops/cpu, tiles of the rasterizer and of the tracer",
+}
+
+
+def is_free(module):
+    """Whether a module takes its name from elsewhere: an operation of a backend, or a command."""
+    operation = module.parent.as_posix() in ("ops", "ops/reference", "ops/cpu")
+    return operation or module.parent.name == "cli" or module.name == "__init__.py"
+
+
+def shared(names):
+    """Names that stand for more than one thing."""
+    return {name for name, places in names.items() if len(places) > 1}
+
+
+def classes():
+    found = defaultdict(list)
+    for module in MODULES:
+        for node in ast.walk(tree(PACKAGE / module)):
+            if isinstance(node, ast.ClassDef):
+                found[node.name.lstrip("_")].append(module)
+    return found
+
+
+def test_a_class_name_stands_for_one_thing():
+    assert shared(classes()) == set(SHARED_CLASSES)
+
+
+def test_a_module_name_stands_for_one_thing():
+    found = defaultdict(list)
+    for module in MODULES:
+        if not is_free(module):
+            found[module.stem].append(module)
+    assert shared(found) == set(SHARED_MODULES)

@@ -1,4 +1,4 @@
-"""One name stands for one thing: classes and modules of the package that share a name are listed with a reason."""
+"""A name stands for one class or one module of the package; exceptions are listed with their reason."""
 
 import ast
 from collections import defaultdict

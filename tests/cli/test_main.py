@@ -44,7 +44,7 @@ def test_what_can_be_continued_says_so_when_it_is_interrupted(capsys, monkeypatc
     monkeypatch.setattr(cli, "_dispatch", interrupted)
     assert main(["sfm", "video.mp4"]) == main(["doctor"]) == EXIT_INTERRUPTED
     assert capsys.readouterr().err.splitlines() == [
-        "sfumato: interrupted; the same command goes on where it was",
+        "sfumato: interrupted; the same command resumes",
         "sfumato: interrupted",
     ]
 

@@ -30,13 +30,13 @@ def seen_with(settings):
     for tensor in scene.tensors().values():
         tensor.requires_grad_()
     render = RENDERERS[type(settings)](scene, camera_at(0.3), settings)
-    render.seen.watch()
+    render.seen.retain_gradients()
     render.image.square().sum().backward()
     outputs = {
         "image": render.image,
         "alpha": render.alpha,
         "depth": render.depth,
-        "pull": render.seen.pull(),
+        "screen_gradient": render.seen.screen_gradient(),
     }
     return {name: None if tensor is None else tensor.detach() for name, tensor in outputs.items()}
 

@@ -162,10 +162,10 @@ def test_it_tells_densification_what_the_tracer_tells():
     ):
         leaf = gaussians.map(lambda tensor: tensor.clone().requires_grad_())
         found = draw(leaf, one, settings)
-        found.seen.watch()
+        found.seen.retain_gradients()
         found.image.square().sum().backward()
         assert leaf.means.grad.abs().max() > 0
-        pulls.append(found.seen.pull())
+        pulls.append(found.seen.screen_gradient())
     torch.testing.assert_close(pulls[0], pulls[1], rtol=0.05, atol=1e-3 * float(pulls[1].max()))
 
 

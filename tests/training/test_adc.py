@@ -201,7 +201,7 @@ def test_views_that_did_not_see_a_gaussian_do_not_count():
 def test_the_threshold_means_the_same_at_every_resolution(size):
     for pull, grows in ((1.01, 1), (0.99, 0)):
         densifier, crowded = control(), population([0.5])
-        densifier.observe(screen_gradients(seen([pull], size).pull()))
+        densifier.observe(screen_gradients(seen([pull], size).screen_gradient()))
         assert densifier.refine(crowded, context()).added == grows
 
 
@@ -209,9 +209,9 @@ def test_the_threshold_means_the_same_at_every_resolution(size):
 def test_either_gradient_is_read(absolute):
     densifier, crowded = control(absolute_gradient=absolute), population([0.5])
     assert densifier.screen_gradient == ("absolute" if absolute else "signed")
-    densifier.observe(screen_gradients(seen([0.9], absolute=absolute).pull()))
+    densifier.observe(screen_gradients(seen([0.9], absolute=absolute).screen_gradient()))
     assert densifier.refine(crowded, context()).added == 0
-    densifier.observe(screen_gradients(seen([9.0], absolute=absolute).pull()))
+    densifier.observe(screen_gradients(seen([9.0], absolute=absolute).screen_gradient()))
     assert densifier.refine(crowded, context()).added == 1
 
 

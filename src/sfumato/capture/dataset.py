@@ -1,6 +1,6 @@
 """A posed dataset as it is trained on: views, points, split and background.
 
-Every view is an ideal pinhole, unless distorted pictures are asked for as they are. They are undistorted
+Every view is an ideal pinhole, unless undistortion is switched off. They are undistorted
 when they are loaded, downscaled by area average in the same pass, and kept as uint8 in a cache bounded by
 bytes.
 """
@@ -172,8 +172,8 @@ def load_capture(
     Args:
         path: dataset folder, or a transforms file in it. A COLMAP model wins where both are there.
         downscale: pictures are made this many times smaller, to floor(size / downscale).
-        test_every: every so-manieth view by name is held out, unless the dataset has a split of its
-            own; 0 holds nothing out.
+        test_every: every Nth view, sorted by name, is held out, unless the dataset defines a split;
+            0 holds none out.
         alpha: what an alpha channel is; "auto": transparency in Blender sets, a mask elsewhere.
         background: RGB in [0, 1] behind transparent pictures; white by default.
         cache_bytes: bound on decoded pictures kept; an eighth of the memory by default.

@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"sfumato: error: {printable(' '.join(str(error).split()))}", file=sys.stderr)
         return EXIT_WRONG
     except (KeyboardInterrupt, _Terminated) as stop:
-        hint = "; the same command goes on where it was" if arguments[0] in GO_ON else ""
+        hint = "; the same command resumes" if arguments[0] in GO_ON else ""
         print(f"sfumato: interrupted{hint}", file=sys.stderr)
         return EXIT_INTERRUPTED if isinstance(stop, KeyboardInterrupt) else EXIT_TERMINATED
 

@@ -31,7 +31,7 @@ _PLAINER = {
     r"missing value for argument '(?:.*/)?(.+?)'\. Expected (\d+) values.*": (
         r"\1 needs \2 values with spaces between them"
     ),
-    r"unrecognized options: (.*)": r"more was given than there is room for: \1",
+    r"unrecognized options: (.*)": r"too many arguments: \1",
 }
 _LARGEST_WHOLE = 2**63 - 1
 _REGISTRY = ConstructorRegistry()
@@ -104,12 +104,12 @@ def parse(
         kind: a dataclass, or a function that is called with what was parsed.
         verb: name of the command.
         arguments: after the verb.
-        default: an instance whose values stand for options that are not given.
+        default: an instance with the defaults of options.
         also: options that the verb reads by itself, for hints.
 
     Raises:
         ConfigError: an argument is unknown, missing, or has a wrong value.
-        SystemExit: help was asked for and printed.
+        SystemExit: help was requested and printed.
     """
     prog = f"sfumato {verb}"
     given: dict[str, Any] = {"prog": prog, "args": arguments, "registry": _REGISTRY}

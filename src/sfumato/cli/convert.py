@@ -15,10 +15,10 @@ from sfumato.errors import ConfigError
 
 @dataclass(frozen=True)
 class ConvertCommand:
-    """Write a scene in another format: the input's is told from its content, the output's from its suffix.
+    """Convert a scene: the input format is detected from content, the output format from the suffix.
 
-    Axes, quaternions, view-dependent colour and colour space become those of the format. What a format
-    cannot hold is dropped or rounded, and said.
+    Axes, quaternions, view-dependent colour and colour space are converted. Data that a format
+    cannot hold is dropped or rounded, with a message.
 
     Attributes:
         source: scene file of any format that can be read.

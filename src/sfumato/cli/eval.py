@@ -20,8 +20,8 @@ class EvalCommand:
 
     Attributes:
         run: run folder.
-        data: the dataset, if it is not where it was when the scene was trained.
-        device: what to compute on, such as cpu; auto takes the fastest there is.
+        data: the dataset, if it has moved since training.
+        device: compute device, such as cpu; auto: the fastest available.
     """
 
     run: Annotated[Positional[Path], arg(metavar="RUN")]

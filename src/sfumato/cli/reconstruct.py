@@ -19,22 +19,21 @@ from sfumato.training.config import TrainConfig
 
 @dataclass(frozen=True)
 class ReconstructCommand:
-    """Make a scene of a video or of photographs, within a given time.
+    """Make a scene from a video or photographs, within a given time.
 
     INPUT is a video, photographs, a folder of either, several of them, or a dataset with cameras. Cameras
-    are found, the scene is trained, and its quality is measured on pictures that were held out.
-    Interrupted, the same command goes on where it was.
-    Exit codes: 0 done, 2 something given is wrong, 130 Ctrl-C, 143 SIGTERM, 1 anything else.
+    are found, the scene is trained, and its quality is measured on held-out photographs.
+    After an interruption the same command resumes.
+    Exit codes: 0 done, 2 bad input, 130 Ctrl-C, 143 SIGTERM, 1 anything else.
 
     Attributes:
         inputs: videos, photographs, folders of them, or one dataset.
         out: run folder to make: scene.ply, metrics.json, renders and more; the cameras are in dataset/.
-        resume: go on with the reconstruction in the folder, with the options it began with, which need not
-            be given.
+        resume: resume the reconstruction in the folder with its saved options, which need not be repeated.
         overwrite: replace the results in the run folder.
-        device: what to compute on, such as cpu; auto takes the fastest there is.
-        view: watch the training in the browser, at an address for this machine alone.
-        frames, sfm, capture, train: the parts.
+        device: compute device, such as cpu; auto: the fastest available.
+        view: watch the training in the browser, at an address that only this machine can open.
+        frames, sfm, capture, train: groups of options.
     """
 
     inputs: Annotated[Positional[tuple[Path, ...]], arg(metavar="INPUT")]

@@ -51,32 +51,33 @@ class Inserted:
 class RenderCommand:
     """Render a scene along a camera path.
 
-    SCENE is a run folder or a scene file of any format. Interrupted, the same command goes on where it
-    was. Exit codes: 0 done, 2 something given is wrong, 130 Ctrl-C, 1 anything else.
+    SCENE is a run folder or a scene file of any format. After an interruption the same command
+    resumes. Exit codes: 0 done, 2 bad input, 130 Ctrl-C, 1 anything else.
 
     Attributes:
         scene: run folder or scene file.
         out: a video, .mp4, or else a folder of PNG frames.
-        path: orbit: a circle around what the cameras look at; swing: to and fro on its photographed
-            side; training: the way of the photographs, smoothed; or a JSON file of key-frames or cameras
-            (sfumato.paths.path_files says how).
+        path: orbit: a circle around the point that the cameras look at; swing: back and forth on its
+            photographed side; training: the path of the photographs, smoothed; or a JSON file of key-frames
+            or cameras (format: sfumato.paths.path_files).
         data: the posed dataset whose cameras the path follows; that of the run folder by default.
-        depth: also render depth, light where it is near, into a second video or the folder depth.
+        depth: also render depth, near is light, into a second video or the folder depth.
         normals: also render normals in the camera's frame, into another video or the folder normals.
-        size: pixels, such as 1280x720; by default that of the path's cameras, at most 1080 high.
-        seconds: length; by default 8, or as the JSON file says.
+        size: image size in pixels, such as 1280x720; by default that of the cameras, at most 1080 high.
+        seconds: duration; by default 8, or the value in the JSON file.
         fps: frames a second.
-        up: which way is up in the scene, for an orbit or a swing; by default as the cameras were held,
-            and -y in a scene file without cameras.
+        up: up direction of the scene, for an orbit or a swing; by default the mean up direction of the
+            cameras, and -y for a scene file without cameras.
         fov: vertical field of view in degrees; by default that of the cameras.
-        background: red, green and blue in [0, 1] behind the scene; None: as the run says, else black.
-        device: what to compute on, such as cpu; auto takes the fastest there is.
-        renderer: rasterized or ray traced; None: as the run was, else rasterized.
-        insert: a mesh to stand in the scene, FILE:MATERIAL[:x,y,z][:scale], such as ball.obj:glass:0,1,2:0.5;
+        background: red, green and blue in [0, 1] behind the scene; None: that of the run, else black.
+        device: compute device, such as cpu; auto: the fastest available.
+        renderer: rasterizer or ray tracer; None: that of the run, else the rasterizer.
+        insert: a mesh to place in the scene, FILE:MATERIAL[:x,y,z][:scale], such as ball.obj:glass:0,1,2:0.5;
             mirror, glass or diffuse; scaled, then moved to x, y, z in the scene's frame. May be given several
-            times. Such a scene is ray traced.
-        antialiased: for scenes that were trained so; run folders know it, and files that say so.
-        no_antialiased: draw without that filter, whatever they say.
+            times. Requires ray tracing, which is then used.
+        antialiased: render with the anti-aliasing filter, for scenes trained with it; run folders and some
+            files record this.
+        no_antialiased: render without the filter, whatever the run folder or file records.
         repair: leave out Gaussians of a broken scene file, such as NaN, and count them.
         overwrite: replace what is there.
     """

@@ -18,15 +18,15 @@ from sfumato.sfm.config import SfmConfig
 class SfmCommand:
     """Find the cameras of a video or of photographs.
 
-    INPUT is a video, a photograph, a folder of either, or several of them. Of a posed dataset the given
-    cameras are kept and its points are found. Interrupted, the same command goes on where it was.
-    Exit codes: 0 done, 2 something given is wrong or no cameras can be found, 130 Ctrl-C, 143
+    INPUT is a video, a photograph, a folder of either, or several of them. For a posed dataset the given
+    cameras are kept and points are triangulated. After an interruption the same command resumes.
+    Exit codes: 0 done, 2 bad input or no cameras can be found, 130 Ctrl-C, 143
     SIGTERM, 1 anything else.
 
     Attributes:
         inputs: videos, photographs, folders of them.
         out: dataset folder to make: images/, sparse/0/ and sfm.json, as other programs read it.
-        config, frames: the parts.
+        config, frames: groups of options.
     """
 
     inputs: Annotated[Positional[tuple[Path, ...]], arg(metavar="INPUT")]

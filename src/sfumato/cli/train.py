@@ -19,20 +19,20 @@ class TrainCommand:
     """Train a scene of 3D Gaussians on photographs with cameras.
 
     DATA is a COLMAP folder or one with transforms.json (instant-ngp, nerfstudio, Blender). Ctrl-C
-    saves; the same command goes on where it was, after a power cut too. Exit codes: 0 done, 2
-    something given is wrong, 130 Ctrl-C, 143 SIGTERM, 1 anything else.
+    saves a checkpoint; the same command resumes, also after a power cut. Exit codes: 0 done, 2 bad
+    input, 130 Ctrl-C, 143 SIGTERM, 1 anything else.
 
     Attributes:
         data: dataset folder.
         out: run folder to make: scene.ply, metrics.json, renders and more.
-        resume: go on with the run in the folder, with the options it began with, which need not be given;
-            --steps or --minutes may be given anew to make it longer.
+        resume: resume the run in the folder with its saved options, which need not be repeated; --steps or
+            --minutes may be given to make it longer.
         overwrite: replace the results in the run folder.
-        init: a scene (.ply) to start from instead of the dataset's points.
-        device: what to compute on, such as cpu; auto takes the fastest there is.
-        view: watch the training in the browser, at an address for this machine alone.
+        init: a scene (.ply) to initialise from instead of the dataset's points.
+        device: compute device, such as cpu; auto: the fastest available.
+        view: watch the training in the browser, at an address that only this machine can open.
         checkpoint_every: steps between two checkpoints; None: about one a minute.
-        capture, config: the parts.
+        capture, config: groups of options.
     """
 
     data: Annotated[Positional[Path], arg(metavar="DATA")]

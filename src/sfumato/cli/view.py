@@ -19,17 +19,17 @@ from sfumato.errors import ConfigError
 class ViewCommand:
     """Look at a run folder or a scene file in the browser.
 
-    Where the browser has no WebGL, or the exact view is asked for, this process draws the pictures. The
-    page is served to this machine alone, at an address that holds a secret, until Ctrl-C. With
+    If the browser has no WebGL, or for the exact view, this process renders the images. The
+    page is served to this machine only, at an address that contains a secret, until Ctrl-C. With
     --export nothing is served: page and scene are written as one file, which opens without a network.
 
     Attributes:
         path: run folder, or a scene file of any format that can be read.
-        data: the run's dataset, if it is not where it was when the scene was trained.
+        data: the dataset of the run, if it has moved since training.
         repair: leave out Gaussians of a broken scene file, such as NaN, and count them.
-        export: page to write, such as scene.html; one that is there is replaced.
-        port: to listen on; by default a free one.
-        no_browser: only say the address.
+        export: page to write, such as scene.html; an existing one is replaced.
+        port: port to listen on; by default a free one.
+        no_browser: print the address and open no browser.
     """
 
     path: Annotated[Positional[Path], arg(metavar="RUN|SCENE")]

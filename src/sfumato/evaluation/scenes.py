@@ -41,7 +41,7 @@ def evaluate(
     Returns:
         Scores of every view and their means.
     """
-    metric, note = find_lpips() if lpips and views else (None, "not asked for")
+    metric, note = find_lpips() if lpips and views else (None, "not requested")
     return score_views(
         drawn(gaussians, background=background, renderer=renderer, antialiased=antialiased),
         views,

@@ -24,12 +24,11 @@ class FrameOptions:
     """How pictures are taken from videos and folders.
 
     Attributes:
-        max_frames: the most frames kept of one video; None: from how far the camera moves, 20 to 200.
-        max_photos: the most photographs kept, of all folders together, spread evenly over the order of their
-            names; None: all.
-        max_side_px: pictures with a longer side are made smaller by area average; None: 1920 for videos,
+        max_frames: maximum number of frames per video; None: 20 to 200, by how far the camera moves.
+        max_photos: maximum number of photographs in total, spread evenly in order of file name; None: all.
+        max_side_px: pictures with a longer side are downscaled by area average; None: 1920 for videos,
             2400 for photographs.
-        keep_duplicates: keep photographs that show the same as another one, and frames of a camera at rest.
+        keep_duplicates: keep near-duplicate photographs, and frames of a camera at rest.
     """
 
     max_frames: int | None = None

@@ -12,7 +12,7 @@ from sfumato.render.png import to_png, to_uint8
 
 
 class Seen(Protocol):
-    """What a view saw of each Gaussian.
+    """Per-Gaussian results of rendering a view.
 
     Attributes:
         visible: [n] bool, whether it may have touched the image.
@@ -21,27 +21,27 @@ class Seen(Protocol):
     @property
     def visible(self) -> Tensor: ...
 
-    def watch(self) -> None:
-        """Keep, in the backward pass to come, what ``pull`` tells."""
+    def retain_gradients(self) -> None:
+        """Retain the gradient that ``screen_gradient`` reads after the backward pass."""
 
-    def pull(self) -> Tensor | None:
-        """[n] how hard the image pulls at each Gaussian's place, per half of the image.
+    def screen_gradient(self) -> Tensor | None:
+        """[n] gradient norm of the loss with respect to image position, in half-image units.
 
-        The length of the loss's gradient to the place in the image, after a backward pass; of the sum of
-        its absolute values over pixels where that was asked for. None if no gradient came.
+        Available after a backward pass; None if no gradient arrived. With the absolute gradient, absolute
+        values are summed over pixels before the norm.
         """
 
 
 @dataclass(frozen=True)
 class SeenGaussians:
-    """What a rasterized view saw of each Gaussian; see ``Seen``.
+    """Per-Gaussian results of rasterizing a view; see ``Seen``.
 
     Attributes:
         visible: [n] bool, whether it may have touched the image.
         radius_px: [n, 2] int32 half sizes of the box in which its alpha reaches 1/255; 0 if not.
         mean_px: [n, 2] centre of its ellipse; call ``retain_grad`` to read its gradient.
         absolute_gradient_probe: [n, 2] leaf whose ``grad`` is, after a backward pass, the sum over
-            pixels of the absolute gradient of ``mean_px``; None if it was not asked for.
+            pixels of the absolute gradient of ``mean_px``; None if it is not computed.
         size_px: (width, height) of the image.
     """
 
@@ -51,10 +51,10 @@ class SeenGaussians:
     absolute_gradient_probe: Tensor | None
     size_px: tuple[int, int]
 
-    def watch(self) -> None:
+    def retain_gradients(self) -> None:
         self.mean_px.retain_grad()
 
-    def pull(self) -> Tensor | None:
+    def screen_gradient(self) -> Tensor | None:
         leaf = self.mean_px if self.absolute_gradient_probe is None else self.absolute_gradient_probe
         if leaf.grad is None:
             return None
@@ -63,16 +63,16 @@ class SeenGaussians:
 
 
 @dataclass(frozen=True)
-class PulledGaussians:
-    """What rays saw of each Gaussian; see ``Seen``.
+class TracedGaussians:
+    """Per-Gaussian results of ray tracing a view; see ``Seen``.
 
     Attributes:
         visible: [n] bool, whether it may have been hit.
         means: [n, 3] the means as they were traced.
         absolute_gradient_probe: [n] leaf whose ``grad`` is, after a backward pass, the sum over rays of
-            the length of the gradient of ``means``; None if it was not asked for.
-        viewpoint: [3] where the rays begin, world frame; None for rays that make no image.
-        half_image: length that half of the image spans at the distance 1 from there.
+            the gradient norm of ``means``; None if it is not computed.
+        viewpoint: [3] origin of the rays, world frame; None for rays that form no image.
+        half_image: length that half of the image spans at distance 1 from ``viewpoint``.
     """
 
     visible: Tensor
@@ -81,17 +81,17 @@ class PulledGaussians:
     viewpoint: Tensor | None
     half_image: float
 
-    def watch(self) -> None:
+    def retain_gradients(self) -> None:
         self.means.retain_grad()
 
-    def pull(self) -> Tensor | None:
+    def screen_gradient(self) -> Tensor | None:
         probe = self.absolute_gradient_probe
-        pull = self.means.grad if probe is None else probe.grad
-        if pull is None or self.viewpoint is None:
+        gradient = self.means.grad if probe is None else probe.grad
+        if gradient is None or self.viewpoint is None:
             return None
         with torch.no_grad():
             half_image = (self.means - self.viewpoint).norm(dim=1) * self.half_image
-            return (pull.norm(dim=1) if probe is None else pull) * half_image
+            return (gradient.norm(dim=1) if probe is None else gradient) * half_image
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,8 @@ class Render:
     Attributes:
         image: [h, w, 3] RGB over the background, or [m, 3] along a list of rays; not bounded above 1.
         alpha: [h, w] 1 - transmittance.
-        depth: [h, w] expected camera z, scene units, 0 where alpha is 0; along rays that are no camera's
-            the expected distance; None if not asked for.
+        depth: [h, w] expected camera z, scene units, 0 where alpha is 0; the expected distance along rays
+            without a camera; None if it is not computed.
         seen: per Gaussian.
     """
 

@@ -11,7 +11,7 @@ from sfumato import ops
 from sfumato.errors import ConfigError
 from sfumato.ops.constants import BLUR_PX2
 from sfumato.render.limits import limits_of
-from sfumato.render.output import PulledGaussians, Render
+from sfumato.render.output import Render, TracedGaussians
 from sfumato.render.settings import RasterSettings
 from sfumato.render.view_colours import colours_from
 from sfumato.scene.cameras import Camera
@@ -26,7 +26,7 @@ _LEAST_ALPHA = 1e-10
 
 
 @dataclass(frozen=True)
-class BentGaussians(PulledGaussians):
+class BentGaussians(TracedGaussians):
     """What a bent or rolling picture saw of each Gaussian; see ``Seen``.
 
     Attributes:

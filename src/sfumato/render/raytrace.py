@@ -9,7 +9,7 @@ from sfumato import ops
 from sfumato.checks import check_type
 from sfumato.errors import ConfigError
 from sfumato.render.limits import limits_of
-from sfumato.render.output import PulledGaussians, Render
+from sfumato.render.output import Render, TracedGaussians
 from sfumato.render.settings import TraceSettings
 from sfumato.render.view_colours import colours_from, colours_of_rays
 from sfumato.scene.cameras import Camera
@@ -67,7 +67,7 @@ def raytrace(gaussians: Gaussians, rays: Rays | Camera, settings: TraceSettings 
     viewpoint, half_image = None, 0.0
     if camera is not None:
         viewpoint, half_image = camera.centre_world.detach().to(means), camera.half_image
-    seen = PulledGaussians(traced.visible, means, probe, viewpoint, half_image)
+    seen = TracedGaussians(traced.visible, means, probe, viewpoint, half_image)
     return Render(traced.image, traced.alpha, depth, seen)
 
 

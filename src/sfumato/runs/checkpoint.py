@@ -179,9 +179,7 @@ def latest_checkpoint(folder: Path) -> Checkpoint:
     """
     found = checkpoints(folder)
     if not found:
-        raise ConfigError(
-            f"{folder.parent} has no checkpoint to resume from; give --overwrite to begin again"
-        )
+        raise ConfigError(f"{folder.parent} has no checkpoint to resume from; give --overwrite to start anew")
     for path in reversed(found):
         try:
             return load_checkpoint(path)

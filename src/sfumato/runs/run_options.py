@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("sfumato")
 
-# Of whole numbers; beyond it are those that no float holds and no memory counts.
+# Largest integer option; larger values overflow floats or exceed any memory.
 _LARGEST = 2**63 - 1
-# What a run may be resumed with a different value of: its length, and how often it is saved.
+# Options that may change when a run is resumed: its length and how often it is saved.
 MAY_CHANGE = ("train.steps", "train.minutes", "checkpoint_every")
 
 
@@ -30,14 +30,14 @@ class CaptureOptions:
     """How photographs are read.
 
     Attributes:
-        downscale: make the photographs this many times smaller, by area average; None: not, or with
-            ``reconstruct`` as suits the time there is.
-        test_every: hold out every so-manieth photograph by name, to measure quality; 0 holds out none.
-        alpha: what an alpha channel is: transparency, or a mask of what to ignore; auto takes it for
-            transparency in Blender datasets and for a mask elsewhere.
+        downscale: factor by which photographs are reduced, by area average; None: 1, or with
+            ``reconstruct`` chosen by the time available.
+        test_every: hold out every Nth photograph, sorted by file name, to measure quality; 0: none.
+        alpha: meaning of an alpha channel: transparency, or a mask of pixels to ignore; auto: transparency
+            in Blender datasets, a mask elsewhere.
         background: red, green and blue in [0, 1] behind transparent photographs; None: white.
-        undistort: make every photograph a pinhole's; off, those of other lenses stay as they are and are
-            drawn ray by ray, best with the renderer trace. Panoramas always stay as they are.
+        undistort: undistort every photograph to a pinhole camera; off: photographs keep their lens and are
+            rendered ray by ray, best with the renderer trace. Panoramas are never undistorted.
     """
 
     downscale: int | None = None
@@ -122,11 +122,11 @@ def check_same_run(old: RunOptions, new: RunOptions) -> None:
 
 
 def check_same_command(old: RunOptions, new: RunOptions, out: Path) -> None:
-    """Refuse to take a run for the one that is asked for where anything of it differs.
+    """Refuse to resume a run whose options differ from the given ones.
 
     Args:
         old: of the run in ``out``.
-        new: asked for.
+        new: options given now.
         out: the run folder.
 
     Raises:

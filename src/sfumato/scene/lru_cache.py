@@ -1,4 +1,4 @@
-"""What is dear to make and asked for again, up to a bound of memory."""
+"""A byte-bounded LRU cache."""
 
 import threading
 from collections import OrderedDict
@@ -15,15 +15,15 @@ MAX_BYTES = 256 << 20
 
 @contextmanager
 def lasting() -> Iterator[None]:
-    """Tensors that are made here belong to no graph, and may enter one even if inference mode is on now."""
+    """Create tensors outside any autograd graph that can be used in one later, even under inference mode."""
     with torch.inference_mode(False), torch.no_grad():
         yield
 
 
 class LruCache(Generic[Value]):
-    """Values by key; the least recently used leave when the rest would exceed ``MAX_BYTES``.
+    """A cache that evicts the least recently used values to stay within ``MAX_BYTES``.
 
-    Any thread may use it. What it holds is shared: do not write to it, and make it under ``lasting``.
+    Thread-safe. Values are shared: do not modify them, and create tensors under ``lasting``.
     """
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class LruCache(Generic[Value]):
             return self._values[key][0]
 
     def keep(self, key: Hashable, value: Value, num_bytes: int) -> None:
-        """Hold a value of a size; not if it is larger than the bound."""
+        """Store a value, unless it alone exceeds the bound."""
         with self._lock:
             if key in self._values or num_bytes > MAX_BYTES:
                 return

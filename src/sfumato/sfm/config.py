@@ -14,21 +14,21 @@ class SfmConfig:
     """How cameras are found from pictures.
 
     Attributes:
-        seed: of every random choice; the same seed and pictures give the same cameras and points.
-        minutes: how long it may take: where there are many pictures fewer features are found, and pictures
-            are left out that there is no time for, which is said; None: as long as it needs.
-        feature_side_px: features are found in pictures made this small, long side; None: by their number.
-        max_features: most features of a picture; None: by their number.
-        pairs: which pictures are compared: neighbours in a video and what looks alike (sequential), what
-            looks alike (retrieval), all with all (exhaustive); auto chooses by the number of pictures.
-        camera_model: lens of every camera, as COLMAP calls it; auto: OPENCV with eight pictures or more,
+        seed: of all random numbers; the same seed and pictures give the same cameras and points.
+        minutes: time budget; with many pictures, fewer features are detected and pictures that do not fit the
+            budget are left out, with a message; None: unlimited.
+        feature_side_px: long side of the reduced pictures in which features are detected; None: chosen by the
+            number of pictures.
+        max_features: maximum number of features per picture; None: chosen by the number of pictures.
+        pairs: which pictures are matched: neighbours in a video and similar pictures (sequential), similar
+            pictures (retrieval), all pairs (exhaustive); auto chooses by the number of pictures.
+        camera_model: COLMAP camera model of every camera; auto: OPENCV with eight pictures or more,
             else SIMPLE_RADIAL.
-        poses: what to do with cameras that the dataset has already: keep them, refine them, or estimate
-            them anew.
-        upright: turn the world so that gravity points along +y, which viewers of splats take for down, and
-            lay it on the places that photographs recorded by GPS, in metres with +z to the north.
-        known_distance: two pictures and the distance between their cameras, which sets the scale, also
-            where GPS is there: FIRST SECOND DISTANCE.
+        poses: use of the cameras of a posed dataset: keep, refine or re-estimate them.
+        upright: turn the world so that gravity points along +y, the down direction of splat viewers, and
+            align it with recorded GPS positions, in metres with +z to the north.
+        known_distance: two pictures and the distance between their cameras, which sets the scale and
+            overrides GPS: FIRST SECOND DISTANCE.
     """
 
     seed: int = 0

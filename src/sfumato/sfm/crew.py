@@ -24,20 +24,20 @@ from sfumato.sfm.stage_files import is_full, no_space
 
 _log = logging.getLogger("sfumato")
 
-# A process is given up after so many seconds without an answer, or so many times the longest work so far.
+# A process is given up after this many seconds without an answer, or this multiple of the longest job so far.
 _LEAST_S, _TIMES_LONGEST = 120.0, 20.0
-# Each further attempt may take so many times longer, as the machine may be slow and nothing else.
+# Factor by which the time-out of each further attempt grows, as the machine may just be slow.
 _LONGER = 4.0
-# The last attempt is made while no other process works, and so with all the memory.
+# The last attempt runs alone, with all the memory.
 _ATTEMPTS = 4
-# Waiting is broken off so often, as Ctrl-C does not end a wait on every system.
+# Polling interval: on some systems Ctrl-C cannot interrupt a blocking wait.
 _LOOK_S = 0.5
 _ENDING_S = 10.0
 _SHOWN_CHARACTERS = 300
 
 
 def _ignore(title: str, done: int, total: int) -> None:
-    """Tells nobody."""
+    """Ignore progress."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Crew:
         """Do jobs, and give the request of each one that is done, in no certain order.
 
         Args:
-            jobs: asked for one by one, when a process is free.
+            jobs: taken one by one, when a process is free.
 
         Raises:
             SfumatoError: a job failed in every attempt, or the disk is full, or what is given is wrong.

@@ -115,7 +115,7 @@ def _undistorted(source: Path, target: Path, resampler: Resampler) -> None:
         return
     picture = decode(source, turn=False)
     if picture.shape[1::-1] != camera.size_px:
-        raise CaptureError(f"{source} changed while it was in use; begin again")
+        raise CaptureError(f"{source} changed while it was in use; run the command again")
     image = Image.fromarray(resampler(picture))
     with replacing(target) as unfinished:
         if target.suffix.lower() in (".jpg", ".jpeg"):

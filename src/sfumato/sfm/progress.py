@@ -9,4 +9,4 @@ Progress = Callable[[int, int], None]
 
 
 def silent(done: int, total: int) -> None:
-    """Tells nobody."""
+    """Ignore progress."""

@@ -20,8 +20,8 @@ class Rates:
     """Learning rates of Adam.
 
     Attributes:
-        means_start: of the means at the start, times how far the scene is from the cameras.
-        means_end: the same at the end; in between it falls log-linearly.
+        means_start: of the means at the start, times the distance of the scene from the cameras.
+        means_end: the same at the end; it decays log-linearly.
         log_scales: of the log scales.
         quats: of the quaternions.
         logit_opacities: of the logit opacities.
@@ -29,9 +29,9 @@ class Rates:
         sh_rest: of all other SH coefficients.
         exposure: of the exposure of each photograph.
         pose_rotations: of the corrections of poses, radians.
-        pose_translations: the same, times how far the scene is from the cameras.
-        cool_from: share of the run from where every rate but that of the means falls.
-        end_factor: share of itself to which it falls, log-linearly, at the end.
+        pose_translations: the same, times the distance of the scene from the cameras.
+        cool_from: fraction of the run after which every rate except that of the means decays.
+        end_factor: final value of these rates, as a fraction of the initial one; the decay is log-linear.
     """
 
     means_start: float = 4e-4
@@ -61,18 +61,18 @@ class Rates:
 
 @dataclass(frozen=True)
 class Schedule:
-    """What changes over a run, as shares of its whole from 0 to 1.
+    """Schedule of a run; times are fractions of the run, from 0 to 1.
 
     Attributes:
-        half_resolution_until: pictures are halved in size until here.
-        quarter_resolution_until: and quartered until here.
-        sh_raises: where the SH degree rises to 1, 2 and 3.
-        refine_from: first growth of the number of Gaussians.
-        refine_until: last growth.
-        refine_every: steps between two refinements.
-        poses_from: poses are corrected from here, where the scene has its rough shape.
-        settle_from: from here no Gaussian is added, removed or moved by hand, and the scene is the
-            mean of those since; 1: never.
+        half_resolution_until: train at half resolution until then.
+        quarter_resolution_until: train at quarter resolution until then.
+        sh_raises: when the SH degree rises to 1, 2 and 3.
+        refine_from: start of densification.
+        refine_until: end of densification.
+        refine_every: steps between two densifications.
+        poses_from: start of pose refinement, once the scene has its rough shape.
+        settle_from: from then on Gaussians are neither added, removed nor relocated, and the result is the
+            average of the scenes of all later steps; 1: never.
     """
 
     half_resolution_until: float = 0.4
@@ -102,17 +102,17 @@ class AdcConfig:
     """Adaptive density control: clone and split where the image gradient is large, prune the rest.
 
     Attributes:
-        absolute_gradient: sum the absolute gradient over pixels, so that opposed pulls do not cancel.
-        threshold: mean gradient of the ellipse centre, in halves of the image, above which a
-            Gaussian is a candidate; the strongest are taken first.
+        absolute_gradient: sum the absolute gradient over pixels, so that opposite gradients do not cancel.
+        threshold: mean screen-space gradient, in half-image units, above which a Gaussian is
+            densified; the largest come first.
         split_scale: candidates larger than this times the distance of the nearest camera are split, others
             cloned.
-        prune_opacity: Gaussians below are removed.
+        prune_opacity: Gaussians of lower opacity are removed.
         prune_scale: Gaussians larger than this times the distance of the nearest camera are removed.
         reset_opacity_every: steps after which opacities are cut to twice ``prune_opacity``; 0: never.
         noise: strength of noise on the means, as in ``McmcConfig``; 0: none.
-        opacity_weight: weight of the mean opacity in the loss: what is not needed fades.
-        scale_weight: weight of the mean scale, in units of the distance from the camera that looks.
+        opacity_weight: weight of the mean opacity in the loss, so that unneeded Gaussians fade.
+        scale_weight: weight of the mean scale, divided by the distance to the camera.
     """
 
     absolute_gradient: bool = True
@@ -136,11 +136,11 @@ class McmcConfig:
 
     Attributes:
         noise: strength of the noise on the means, times their learning rate and the square of their
-            scales; lengths are in units of how far the scene is from the cameras.
-        dead_opacity: Gaussians below are moved to live ones.
-        growth: the number grows by at most this factor at a refinement.
+            scales; lengths are in units of the distance of the scene from the cameras.
+        dead_opacity: Gaussians of lower opacity are relocated to live ones.
+        growth: largest factor by which the number of Gaussians grows in one densification.
         opacity_weight: weight of the mean opacity in the loss.
-        scale_weight: weight of the mean scale, in units of the distance from the camera that looks.
+        scale_weight: weight of the mean scale, divided by the distance to the camera.
     """
 
     noise: float = 1e7
@@ -156,23 +156,23 @@ class TrainConfig:
 
     Attributes:
         steps: number of steps; None: as many as the minutes allow.
-        minutes: time budget of training, or of all that ``reconstruct`` does; None: fixed by ``steps``.
-        seed: of every random choice; with ``steps`` the same seed gives the same bits.
-        strategy: how the number of Gaussians changes.
+        minutes: time budget of training, or of the whole of ``reconstruct``; None: fixed by ``steps``.
+        seed: of all random numbers; with ``steps`` the same seed gives the same bits.
+        strategy: densification strategy.
         max_gaussians: cap on their number; None: chosen from memory, time and pixels.
         ssim_weight: share of 1 - SSIM in the loss.
         pixel_loss: "l1" or "mse" for the rest of the loss.
         sh_degree: highest SH degree, 0 to 3; logit has none.
-        colour: what is trained: spherical harmonics, the sigmoid of theirs, or the sigmoid of three numbers
-            that do not depend on the view. The scene that is written has spherical harmonics in any case.
-        renderer: how the scene is drawn: rasterized or ray traced.
+        colour: trained colour: spherical harmonics, a sigmoid of spherical harmonics, or a sigmoid of three
+            view-independent numbers. The saved scene always has spherical harmonics.
+        renderer: rasterizer or ray tracer.
         antialiased: compensate opacities for the blur of the projection.
-        random_background: a new background colour each step, behind transparent pictures too, so that
-            what the scene does not cover shows, and it learns to.
-        clearance: free space around every camera, times the distance of the points nearest to any;
-            Gaussians in it are removed, by mcmc while refinement lasts; 0: none.
+        random_background: a new background colour each step, also behind transparent photographs, so
+            uncovered areas are penalised and get filled.
+        clearance: radius kept empty around each camera, as a fraction of the nearest points' distance;
+            Gaussians inside are removed, with mcmc only during densification; 0: none.
         exposure: learn a colour gain and offset for each photograph.
-        refine_poses: learn a small correction of the pose of each photograph; held-out ones keep theirs.
+        refine_poses: learn a small pose correction for each training photograph; held-out poses stay fixed.
         batch_size: photographs in each step.
         frozen: fields of the Gaussians that are not trained.
         rates, schedule, adc, mcmc: the parts.

@@ -119,7 +119,7 @@ def _render(state: TrainState, shot: Shot) -> Render:
     )
     render = draw(state.population.gaussians, shot.camera, settings)
     if _screen_gradient(state, shot.context):
-        render.seen.watch()
+        render.seen.retain_gradients()
     return render
 
 
@@ -139,7 +139,7 @@ def _collected(state: TrainState, shot: Shot, loss: Tensor, render: Render) -> G
         of_gaussians=_taken(state.population.trained),
         of_parts={name: found for name, found in of_parts.items() if found},
         visible=render.seen.visible.int(),
-        screen_gradient=render.seen.pull() if _screen_gradient(state, shot.context) else None,
+        screen_gradient=render.seen.screen_gradient() if _screen_gradient(state, shot.context) else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""Where pictures are asked for by the server's threads and drawn by somebody else, the newest wish alone."""
+"""A one-slot queue of render requests from server threads to the thread that renders."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from sfumato.viewer.exact import RenderedImage, Wish
 
 
 class Desk:
-    """Holds one wish. A newer one takes the place of one that nobody has begun, whose asker gets nothing.
+    """Holds one request; a newer request replaces a pending one, whose caller gets None.
 
     Args:
-        changed: notified when a wish comes.
+        changed: notified when a request arrives.
     """
 
     def __init__(self, changed: threading.Condition) -> None:
@@ -25,17 +25,17 @@ class Desk:
         return self._waiting is not None
 
     def ask(self, wish: Wish, patience_s: float) -> RenderedImage | None:
-        """Wait for a picture.
+        """Request an image and wait for it.
 
         Args:
-            wish: what it is to show.
-            patience_s: how long to wait at most.
+            wish: the request.
+            patience_s: time-out.
 
         Returns:
-            The picture, or None where a newer wish came or nobody drew it in time.
+            The image, or None if a newer request replaced this one or it was not rendered in time.
 
         Raises:
-            SfumatoError: it cannot be drawn.
+            SfumatoError: the image cannot be rendered.
         """
         asked = _Asked(wish)
         with self._changed:
@@ -51,7 +51,7 @@ class Desk:
         return asked.picture
 
     def serve(self, paint: Callable[[Wish], RenderedImage]) -> bool:
-        """Draw what is asked for, in the caller's thread; False if nothing is."""
+        """Render the pending request in the caller's thread; False if there is none."""
         with self._changed:
             asked, self._waiting = self._waiting, None
         if asked is None:

@@ -38,7 +38,7 @@ _SOLID, _LEAST_ALPHA = 0.5, 0.05
 
 @dataclass(frozen=True)
 class Wish:
-    """A picture that is asked for.
+    """A render request of the page.
 
     Attributes:
         show: one of ``SHOWN``.
@@ -61,12 +61,12 @@ class Wish:
 
 @dataclass(frozen=True)
 class RenderedImage:
-    """A picture as it is sent.
+    """A rendered image as it is sent.
 
     Attributes:
         jpeg: the file.
-        range: nearest and farthest depth that its colours tell apart, or None.
-        seconds: that it took.
+        range: nearest and farthest depth of the colour map, or None.
+        seconds: rendering time.
     """
 
     jpeg: bytes
@@ -75,14 +75,14 @@ class RenderedImage:
 
 
 def read_wish(body: bytes, photographs: Sequence[Photograph]) -> Wish:
-    """Read what the page asks for.
+    """Parse a render request of the page.
 
     Args:
         body: JSON.
         photographs: of the scene.
 
     Raises:
-        ConfigError: it is no wish, or out of range.
+        ConfigError: the request is malformed or out of range.
     """
     try:
         asked = json.loads(body)
@@ -133,7 +133,7 @@ def _numbers(asked: Mapping[str, Any], name: str, count: int) -> tuple[float, ..
 
 
 class Painter:
-    """Draws what the page asks for.
+    """Renders the requests of the page.
 
     Args:
         photographs: of the scene.

@@ -1,4 +1,4 @@
-"""Where a scene has its up, its middle and its size, judged by its cameras and its Gaussians."""
+"""Up direction, centre and size of a scene, estimated from its cameras and Gaussians."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ SAMPLE = 20_000
 
 @dataclass(frozen=True)
 class SceneExtent:
-    """What the page needs to know of a scene's frame.
+    """Up direction, centre and size of a scene.
 
     Attributes:
         up: [3] unit vector, world frame.
-        middle: [3] what one looks at, world frame.
-        radius: how far from the middle one stands, scene units.
-        low, high: [3] corners of a box round most of the Gaussians, world frame.
-        frustum: depth of a camera as it is drawn, scene units.
+        middle: [3] centre of the orbit, world frame.
+        radius: distance of the initial view from ``middle``, scene units.
+        low, high: [3] corners of a box around most of the Gaussians, world frame.
+        frustum: depth of a drawn camera frustum, scene units.
     """
 
     up: tuple[float, ...]
@@ -40,7 +40,7 @@ class SceneExtent:
 
 
 def place(gaussians: Gaussians, cameras: Sequence[Camera]) -> SceneExtent:
-    """Judge a scene's frame.
+    """Estimate the extent of a scene.
 
     Args:
         gaussians: the scene.

@@ -27,25 +27,25 @@ from sfumato.viewer.showing import EXACT, SCENE, offer_exact, show
 from sfumato.viewer.subject import Subject, photographs_of
 from sfumato.viewer.watching import EXACT_BYTES, Reports, ended_by_signals, event, packed
 
-# Snapshots and drawn pictures may take this share of the time together, and save up at most so much of it
-# for somebody who begins to move. Pictures are drawn between two steps. Bytes of snapshots are made and sent
-# beside the training, whose kernels wait for the core that this takes: making them counts twice, once for
-# sending.
+# Share of the time that snapshots and rendered images may take together; unused budget accumulates up to
+# this many seconds, for bursts of interaction. Images are rendered between steps. Snapshots are encoded and
+# sent in parallel with training, whose kernels wait for the core that this occupies: encoding counts twice,
+# once for sending.
 _SHARE, _SAVED_S = 0.04, 1.0
 _SENDING = 2.0
 _LEAST_S = 1.0
 _POLL_S = 0.25
 _BEAT_S = 10.0
-# How long a page waits for a picture, and a run that is over for browsers to take its last scene.
+# How long a page waits for an image, and a finished run for browsers to fetch its last scene.
 _PATIENCE_S = 20.0
 _LAST_LOOK_S = 10.0
 
 
 class LiveTraining:
-    """A callback of training that lets a browser watch and steer.
+    """A training callback that lets a browser watch and control the run.
 
-    While it pauses, a callback waits; the seconds it waited are what it returns. Only while somebody
-    watches does anything else cost time.
+    While training is paused, the callback blocks and returns the seconds it waited. It costs time only while
+    a page is open.
 
     Args:
         server: not yet running.
@@ -151,7 +151,7 @@ class LiveTraining:
         return self._desk.serve(partial(self._painter.paint, gaussians=gaussians))
 
     def _is_snapshot_due(self, now_s: float) -> bool:
-        """Whether somebody waits for a snapshot: pages that let the training draw fetch none."""
+        """Whether a page waits for a snapshot; pages that use the exact view fetch none."""
         is_packing = self._packing is not None and self._packing.is_alive()
         return self._fetched == self._version and now_s >= self._due_s and not is_packing
 

@@ -27,7 +27,7 @@ _log = logging.getLogger("sfumato")
 HOST = "127.0.0.1"
 _MOST_BODY_BYTES = 1024
 _MOST_DIGITS = 9
-# Under this name the browser that is opened here asks for the address; it has so long, and it asks once.
+# Name under which the browser opened here requests the address, once and within this time.
 _OPEN, _OPEN_S = "open", 60.0
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -214,7 +214,7 @@ class _Handler(BaseHTTPRequestHandler):
         )
 
     def _name(self) -> str | None:
-        """What is asked for, if the request may ask; otherwise it is refused."""
+        """The requested path, if the request is authorised; otherwise it is refused."""
         page, foreign = self.server.page, self._is_foreign()
         given, _, name = self.path.partition("?")[0].lstrip("/").partition("/")
         if foreign or not secrets.compare_digest(given.encode(), page.token.encode()):

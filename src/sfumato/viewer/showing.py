@@ -1,4 +1,4 @@
-"""A scene on the server: the page, its scene, and the pictures when they are asked for."""
+"""A scene on the server: the page, the scene, and images rendered on request."""
 
 from __future__ import annotations
 

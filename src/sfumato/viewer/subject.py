@@ -35,7 +35,7 @@ class Photograph:
         camera: pinhole, world frame.
         held_out: not trained on.
         pixels: makes the picture, uint8 [h, w, 3]; None where there is none.
-        psnr, ssim: of the render against it; None where nobody has measured them.
+        psnr, ssim: of the render against it; None if not measured.
     """
 
     name: str

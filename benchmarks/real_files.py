@@ -23,6 +23,7 @@ from harness import HERE, print_table
 from harness import save as keep
 
 from sfumato.evaluation.saved_images import save_image
+from sfumato.render.settings import RasterSettings
 from sfumato.scene.cameras import Camera
 from sfumato.scene.files import load
 from sfumato.scene.gaussians import Gaussians
@@ -101,7 +102,7 @@ def compare(browser: Any, path: Path, pictures: Path | None) -> dict[str, Any]:
     given, is_file = payload(path, scene)
     views = cameras(scene)
     photographs = [Photograph(name, camera) for name, camera in views.items()]
-    subject = Subject(path.name, scene, photographs, background=BACKGROUND)
+    subject = Subject(path.name, scene, photographs, settings=RasterSettings(background=BACKGROUND))
     found: dict[str, Any] = {"gaussians": len(scene), "sh_degree": scene.sh_degree, "page_has_file": is_file}
     server = PageServer()
     show(server, subject, given)

@@ -28,6 +28,7 @@ from sfumato.scene.lenses import Lens
 from sfumato.scene.shutter import Shutter
 from sfumato.training import loop
 from sfumato.training.config import TrainConfig
+from sfumato.training.render_settings import settings_of
 from sfumato.training.state import start
 from sfumato.training.warm_up import warm_up
 
@@ -44,9 +45,8 @@ def trained(capture: Capture, config: TrainConfig, held_out: dict[str, Capture])
     state = loop.train(capture, start(capture, config, cap=config.max_gaussians))
     found = {"seconds": state.seconds}
     for name, other in held_out.items():
-        background = other.background or (0.0, 0.0, 0.0)
         report = evaluate(
-            state.gaussians, other.test_views, background=background, renderer=config.renderer, lpips=False
+            state.gaussians, other.test_views, settings_of(config, other.render_background), lpips=False
         )
         found[f"psnr {name}"] = report.psnr
     return state.gaussians, found

@@ -4,9 +4,11 @@ import torch
 from sfumato.maths.sh import SH_C0
 from sfumato.paths.look import looking_at, pinhole
 from sfumato.paths.painter import Look, painter
+from sfumato.render.settings import RasterSettings
 from sfumato.scene.gaussians import Gaussians
 
 SIZE = (40, 30)
+ON_WHITE = Look(RasterSettings(background=(1, 1, 1)))
 FRONT = pinhole(looking_at((0, 0, -4), (0, 0, 0)), SIZE, 40.0)
 
 
@@ -36,7 +38,7 @@ def test_normals_point_to_the_camera():
     """Blue is towards the camera; a disc seen from behind shows its other side."""
     behind = pinhole(looking_at((0, 0, 4), (0, 0, 0)), SIZE, 40.0)
     for camera in (FRONT, behind):
-        pixel = middle(painter("normals", disc(), [camera], Look(background=(1, 1, 1)))(camera))
+        pixel = middle(painter("normals", disc(), [camera], ON_WHITE)(camera))
         np.testing.assert_allclose(pixel, [128, 128, 255], atol=1)
 
 
@@ -56,5 +58,5 @@ def test_depth_is_lighter_where_it_is_nearer():
 def test_what_shows_nothing_is_black():
     nowhere = pinhole(looking_at((0, 0, -4), (0, 0, -9)), SIZE, 40.0)
     for kind in ("depth", "normals"):
-        assert not painter(kind, disc(), [nowhere], Look(background=(1, 1, 1)))(nowhere).any()
-    assert (painter("colour", disc(), [nowhere], Look(background=(1, 1, 1)))(nowhere) == 255).all()
+        assert not painter(kind, disc(), [nowhere], ON_WHITE)(nowhere).any()
+    assert (painter("colour", disc(), [nowhere], ON_WHITE)(nowhere) == 255).all()

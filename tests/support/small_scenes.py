@@ -60,7 +60,8 @@ def small_subject(cameras=4):
         photographs.append(
             Photograph(f"shots/{index}.jpg", camera, index == 1, lambda pixels=pixels: pixels, **scores)
         )
-    return Subject("blobs", gaussians, photographs, ("20.00 dB held out",), BACKGROUND)
+    settings = RasterSettings(background=BACKGROUND)
+    return Subject("blobs", gaussians, photographs, ("20.00 dB held out",), settings)
 
 
 def psnr(first, second):

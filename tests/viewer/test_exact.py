@@ -16,6 +16,7 @@ from sfumato import rasterize, raytrace
 from sfumato.edit.clean import floaters
 from sfumato.errors import ConfigError
 from sfumato.evaluation.saved_images import colour_map
+from sfumato.render.settings import TraceSettings
 from sfumato.training.config import TrainConfig
 from sfumato.training.step import StepStats
 from sfumato.viewer.allowance import Allowance
@@ -244,7 +245,7 @@ def test_a_training_draws_between_its_steps_within_its_share(tmp_path):
 
 
 def test_a_scene_that_was_traced_is_traced(subject):
-    traced = replace(subject, renderer="trace")
+    traced = replace(subject, settings=TraceSettings(background=subject.settings.background))
     camera = camera_at(0.7).resized(*SIZE_PX)
     wish = read_wish(asked_from(camera), subject.photographs)
     found = pixels(Painter((), traced.settings).paint(wish, subject.gaussians)).astype(float)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from sfumato.maths.quaternions import rotation_from_quats
+from sfumato.render.settings import RasterSettings
 from sfumato.scene.scene import Metadata, with_metadata
 from sfumato.viewer.extent import place
 from sfumato.viewer.subject import Subject
@@ -65,4 +66,4 @@ def test_a_scene_without_cameras_has_up_where_it_says():
     assert place(scene, []).up == pytest.approx((0, 0, 1))
     assert place(small_scene(), []).up == pytest.approx((0, -1, 0))
     assert Subject("a scene", scene).is_antialiased and not Subject("a scene", small_scene()).is_antialiased
-    assert not Subject("a scene", scene, antialiased=False).is_antialiased
+    assert not Subject("a scene", scene, settings=RasterSettings(antialiased=False)).is_antialiased

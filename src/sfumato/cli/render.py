@@ -241,13 +241,15 @@ def _sha256(path: Path) -> str:
 
 def _facts(given: RenderCommand, plan: RenderPlan) -> dict[str, Any]:
     """What the frames depend on besides the cameras."""
+    from sfumato.render.settings import renderer_of
+
     meshes = [[text, _sha256(what.file)] for text, what in zip(given.insert, given.inserts, strict=True)]
     return {
         "scene_sha256": _sha256(plan.scene_file),
         # Only where there are any, so that older frames are gone on with.
         **({"inserts": meshes} if meshes else {}),
-        "background": list(plan.look.background),
-        "renderer": plan.look.renderer,
-        "antialiased": plan.look.antialiased,
+        "background": list(plan.look.settings.background),
+        "renderer": renderer_of(plan.look.settings),
+        "antialiased": getattr(plan.look.settings, "antialiased", None),
         "depth_and_normals": [given.depth, given.normals],
     }

@@ -23,6 +23,7 @@ from sfumato.paths.spline import along_cameras
 from sfumato.paths.video_writer import even
 from sfumato.render.insert import Insert
 from sfumato.render.meshes import read_mesh
+from sfumato.render.settings import TraceSettings, settings_for
 from sfumato.runs.folder import RunFolder
 from sfumato.scene.cameras import Camera
 from sfumato.scene.files import load
@@ -79,7 +80,8 @@ def plan_of(given: RenderCommand, is_video: bool) -> RenderPlan:
     if not len(scene):
         raise ConfigError(f"{path} holds no Gaussians; there is nothing to render")
     look, capture = _look_and_capture(given, with_cameras=file_path is None)
-    if look.renderer == "trace" and metadata_of(scene).antialiased and not given.no_antialiased:
+    is_traced = isinstance(look.settings, TraceSettings)
+    if is_traced and metadata_of(scene).antialiased and not given.no_antialiased:
         _log.warning("%s is made for anti-aliased rendering, which the ray tracer does not know", path)
     if inserts:
         look = replace(look, inserts=tuple(_insert(what) for what in inserts))
@@ -122,14 +124,15 @@ def _look_and_capture(given: RenderCommand, *, with_cameras: bool) -> tuple[Look
     """How the run's scene is drawn, and its dataset where it is needed and there."""
     wished = given.renderer or ("trace" if given.insert else None)
     filtered = False if given.no_antialiased else given.antialiased or None
-    look, capture = Look(renderer=wished or "raster", antialiased=filtered), None
+    settings, capture = settings_for(wished or "raster", antialiased=filtered), None
     is_run = given.scene.is_dir() and RunFolder(given.scene).config.is_file()
     if is_run:
         options = RunFolder(given.scene).read_options()
         renderer = wished or options.train.renderer
         if filtered is None and options.train.antialiased and renderer == "raster":
             filtered = True
-        look = Look(options.capture.background or look.background, renderer, filtered)
+        background = options.capture.background or settings.background
+        settings = settings_for(renderer, antialiased=filtered, background=background)
         if with_cameras:
             try:
                 capture = options.read_capture(given.data)
@@ -140,8 +143,10 @@ def _look_and_capture(given: RenderCommand, *, with_cameras: bool) -> tuple[Look
     elif given.data is not None and with_cameras:
         capture = load_capture(given.data)
     if capture is not None and capture.background is not None:
-        look = replace(look, background=capture.background)
-    return (look if given.background is None else replace(look, background=given.background)), capture
+        settings = replace(settings, background=capture.background)
+    if given.background is not None:
+        settings = replace(settings, background=given.background)
+    return Look(settings), capture
 
 
 def _cameras(

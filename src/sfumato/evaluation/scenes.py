@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
@@ -10,7 +11,7 @@ from torch import Tensor
 from sfumato.evaluation.held_out import HeldOutView, Report, score_views
 from sfumato.evaluation.lpips import find_lpips
 from sfumato.render.draw import draw
-from sfumato.render.settings import settings_for
+from sfumato.render.settings import RasterSettings, Settings
 from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
 
@@ -18,10 +19,9 @@ from sfumato.scene.gaussians import Gaussians
 def evaluate(
     gaussians: Gaussians,
     views: Sequence[HeldOutView],
+    settings: Settings | None = None,
     *,
-    background: tuple[float, float, float] = (0.0, 0.0, 0.0),
-    renderer: str = "raster",
-    antialiased: bool | None = None,
+    background: tuple[float, float, float] | None = None,
     lpips: bool = True,
     folder: Path | None = None,
     progress: Callable[[int, int], bool | None] | None = None,
@@ -31,9 +31,8 @@ def evaluate(
     Args:
         gaussians: the scene.
         views: photographs with their cameras.
-        background: RGB in [0, 1] behind renders and transparent photographs.
-        renderer: as the scene was trained.
-        antialiased: likewise; None: as the scene says.
+        settings: of the renderer that the scene was trained with; None: those of the rasterizer.
+        background: RGB in [0, 1] behind renders and transparent photographs; None: that of ``settings``.
         lpips: measure LPIPS too, where its weights are on this machine.
         folder: where to write the pictures.
         progress: called with (views done, views in all) after each view; False leaves out the others.
@@ -41,11 +40,14 @@ def evaluate(
     Returns:
         Scores of every view and their means.
     """
+    settings = settings or RasterSettings()
+    if background is not None:
+        settings = replace(settings, background=background)
     metric, note = find_lpips() if lpips and views else (None, "not requested")
     return score_views(
-        drawn(gaussians, background=background, renderer=renderer, antialiased=antialiased),
+        drawn(gaussians, settings),
         views,
-        background=background,
+        background=settings.background,
         lpips=metric,
         lpips_note=None if metric else note,
         folder=folder,
@@ -53,10 +55,7 @@ def evaluate(
     )
 
 
-def drawn(
-    gaussians: Gaussians, *, background: tuple[float, float, float], renderer: str, antialiased: bool | None
-) -> Callable[[Camera], Tensor]:
+def drawn(gaussians: Gaussians, settings: Settings) -> Callable[[Camera], Tensor]:
     """A function from a camera to the image [h, w, 3] of the scene."""
-    settings = settings_for(renderer, antialiased=antialiased, background=background, depth=False)
-    scene = gaussians.detach()
+    settings, scene = replace(settings, depth=False), gaussians.detach()
     return lambda camera: draw(scene, camera, settings).image

@@ -17,7 +17,7 @@ from sfumato.render.draw import draw
 from sfumato.render.insert import Insert, Stage
 from sfumato.render.output import Render
 from sfumato.render.png import to_uint8
-from sfumato.render.settings import Settings, TraceSettings, settings_for
+from sfumato.render.settings import RasterSettings, Settings, TraceSettings
 from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
 
@@ -34,15 +34,11 @@ class Look:
     """How frames are drawn.
 
     Attributes:
-        background: RGB in [0, 1] behind the scene.
-        renderer: as the scene was trained, or as is wished.
-        antialiased: likewise; None: as the scene says.
+        settings: of the renderer.
         inserts: meshes in the scene, for the ray tracer.
     """
 
-    background: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    renderer: str = "raster"
-    antialiased: bool | None = None
+    settings: Settings = RasterSettings()
     inserts: tuple[Insert, ...] = ()
 
 
@@ -63,9 +59,7 @@ def painter(
         ConfigError: meshes are to be rasterized.
     """
     scene = gaussians.detach()
-    settings = settings_for(
-        look.renderer, antialiased=look.antialiased, background=look.background, depth=False
-    )
+    settings = replace(look.settings, depth=False)
     if kind == "depth":
         return _depth_painter(_drawing(scene, look, replace(settings, depth=True)), cameras)
     if kind == "normals":

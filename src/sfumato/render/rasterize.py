@@ -10,11 +10,10 @@ from sfumato.checks import check_type
 from sfumato.render.limits import limits_of
 from sfumato.render.output import Render, SeenGaussians
 from sfumato.render.rasterize_unscented import rasterize_bent
-from sfumato.render.settings import RasterSettings
+from sfumato.render.settings import RasterSettings, is_antialiased
 from sfumato.render.view_colours import colours_from
 from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
-from sfumato.scene.scene import metadata_of
 
 IDEAL_LENSES = ("pinhole", "ortho", "fisheye")
 # Keeps 0 / 0 at 0 where nothing is seen.
@@ -58,9 +57,7 @@ def rasterize(gaussians: Gaussians, camera: Camera, settings: RasterSettings = R
     opacities = gaussians.opacities
     centre = -camera_from_world[:3, :3].T @ camera_from_world[:3, 3]
     near, far = limits_of(settings, like, centre)
-    antialiased = settings.antialiased
-    if antialiased is None:
-        antialiased = metadata_of(gaussians).antialiased
+    antialiased = is_antialiased(settings, gaussians)
     projected = ops.project(
         gaussians.means,
         ops.covariance(gaussians.quats, gaussians.scales),

@@ -8,6 +8,8 @@ from typing import Any
 from sfumato.checks import number
 from sfumato.errors import ConfigError
 from sfumato.ops.constants import BLUR_PX2
+from sfumato.scene.gaussians import Gaussians
+from sfumato.scene.scene import metadata_of
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,18 @@ def settings_for(renderer: str, *, antialiased: bool | None = None, **shared: An
     if antialiased:
         raise ConfigError("antialiased is a mode of the rasterizer: leave it out with renderer trace")
     return TraceSettings(**shared)
+
+
+def renderer_of(settings: Settings) -> str:
+    """The name of the renderer that settings are of: "raster" or "trace"."""
+    return "trace" if isinstance(settings, TraceSettings) else "raster"
+
+
+def is_antialiased(settings: Settings, gaussians: Gaussians) -> bool:
+    """Whether a scene is rendered with the filter of ``RasterSettings.antialiased``."""
+    if isinstance(settings, TraceSettings):
+        return False
+    return metadata_of(gaussians).antialiased if settings.antialiased is None else settings.antialiased
 
 
 def _check(settings: Settings) -> None:

@@ -20,6 +20,7 @@ from sfumato.evaluation.metrics import psnr
 from sfumato.evaluation.scenes import drawn
 from sfumato.runs.folder import EventLog
 from sfumato.training.config import TrainConfig
+from sfumato.training.render_settings import settings_of
 from sfumato.training.schedules import downscale_at
 from sfumato.training.state import TrainState
 from sfumato.training.step import StepStats
@@ -197,7 +198,7 @@ class _Glimpses:
     def __init__(self, views: Sequence[View], config: TrainConfig) -> None:
         every = max(1, math.ceil(len(views) / _GLIMPSE_VIEWS))
         self._views = views[::every]
-        self._drawn = partial(drawn, renderer=config.renderer, antialiased=config.antialiased)
+        self._config = config
         self._next = 1 / _GLIMPSES
         self._spent_s = self._last_s = 0.0
         self._began: tuple[int, float] | None = None
@@ -225,7 +226,7 @@ class _Glimpses:
         return found
 
     def _quality(self, state: TrainState) -> HeldOutPsnr | None:
-        render = self._drawn(state.gaussians, background=state.background)
+        render = drawn(state.gaussians, settings_of(self._config, state.background))
         with torch.no_grad():
             found = [self._psnr(render(view.camera), view, state.background) for view in self._views]
         found = [value for value in found if not math.isnan(value)]

@@ -21,6 +21,7 @@ from sfumato.ops.backend import HOST
 from sfumato.runs.folder import RunFolder
 from sfumato.scene.gaussians import Gaussians
 from sfumato.training.config import TrainConfig
+from sfumato.training.render_settings import settings_of
 from sfumato.training.state import start
 
 # Views that are compared in any case, and how much longer each takes once the scene is dense.
@@ -69,9 +70,7 @@ def write_results(
         report = evaluate(
             gaussians,
             views,
-            background=capture.render_background,
-            renderer=config.renderer,
-            antialiased=config.antialiased or None,
+            settings_of(config, capture.render_background),
             folder=folder.test_renders,
             progress=progress,
         )
@@ -104,9 +103,7 @@ def seconds_to_compare(capture: Capture, config: TrainConfig, device: torch.devi
         evaluate(
             points,
             views[:2],
-            background=capture.render_background,
-            renderer=config.renderer,
-            antialiased=config.antialiased,
+            settings_of(config, capture.render_background),
             folder=Path(folder),
             progress=lambda done, total: moments.append(time.monotonic()),
         )

@@ -209,7 +209,7 @@ def _first(
         population=population,
         parts=make_parts(capture, config, device=device),
         loss=photometric_loss(config),
-        settings=replace(settings_of(config), colour=config.colour, depth=False),
+        settings=replace(settings_of(config), colour=config.colour),
         sampler=ViewSampler(len(views), generator),
         generator=generator,
         scene_generator=generator_on(device, generator),

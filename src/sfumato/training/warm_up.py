@@ -28,6 +28,7 @@ from sfumato.scene.cameras import Camera
 from sfumato.scene.lenses import PINHOLE, Lens
 from sfumato.scene.shutter import Shutter
 from sfumato.training.config import TrainConfig
+from sfumato.training.render_settings import settings_of
 from sfumato.training.state import start
 from sfumato.training.step import train_step
 
@@ -140,12 +141,7 @@ def take_steps(config: TrainConfig, kinds: list[tuple[Lens, bool]]) -> None:
         for _ in range(_STEPS):
             train_step(state, [0])
         with torch.no_grad():
-            drawn(
-                state.gaussians,
-                background=state.background,
-                renderer=config.renderer,
-                antialiased=config.antialiased,
-            )(camera)
+            drawn(state.gaussians, settings_of(config, state.background))(camera)
 
 
 def _capture(camera: Camera) -> Capture:

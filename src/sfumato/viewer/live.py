@@ -16,6 +16,7 @@ from sfumato.capture.dataset import Capture
 from sfumato.runs.folder import RunFolder
 from sfumato.scene.gaussians import Gaussians
 from sfumato.training.config import TrainConfig
+from sfumato.training.render_settings import settings_of
 from sfumato.training.state import TrainState
 from sfumato.training.step import StepStats
 from sfumato.viewer.allowance import Allowance
@@ -127,9 +128,7 @@ class LiveTraining:
             gaussians,
             photographs_of(self._capture),
             (),
-            state.background,
-            self._config.renderer,
-            self._config.antialiased,
+            settings_of(self._config, state.background),
         )
         self._payload = packed(gaussians.map(torch.Tensor.clone))
         show(self._server, subject, self._payload, live=True, exact=EXACT, floaters=None)

@@ -86,7 +86,7 @@ def describe(subject: Subject, payload: Payload, scene_name: str, sheet: Sheet |
         "version": sfumato.__version__,
         "title": subject.title,
         "facts": list(subject.facts),
-        "background": list(subject.background),
+        "background": list(subject.settings.background),
         "antialiased": subject.is_antialiased,
         "scene": {"name": scene_name, "type": payload.type, "frame": payload.frame},
         "up": placing.up,

@@ -14,13 +14,13 @@ from sfumato.capture.dataset import Capture, View
 from sfumato.errors import ConfigError, SfumatoError
 from sfumato.evaluation.held_out import composited
 from sfumato.render.png import to_uint8
-from sfumato.render.settings import Settings, settings_for
+from sfumato.render.settings import RasterSettings, Settings, is_antialiased
 from sfumato.runs.folder import RunFolder
 from sfumato.scene.cameras import Camera
 from sfumato.scene.files import load
 from sfumato.scene.gaussians import Gaussians
-from sfumato.scene.scene import metadata_of
 from sfumato.training.config import TrainConfig
+from sfumato.training.render_settings import settings_of
 from sfumato.viewer.overlays import facts_of, scores_of
 
 _log = logging.getLogger("sfumato")
@@ -55,30 +55,19 @@ class Subject:
         gaussians: the scene.
         photographs: its cameras.
         facts: words beside the number of Gaussians.
-        background: RGB in [0, 1].
-        renderer: as the scene was trained.
-        antialiased: likewise; None: as the scene says.
+        settings: of our own renderer.
     """
 
     title: str
     gaussians: Gaussians
     photographs: Sequence[Photograph] = ()
     facts: Sequence[str] = ()
-    background: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    renderer: str = "raster"
-    antialiased: bool | None = None
+    settings: Settings = RasterSettings(depth=False)
 
     @property
     def is_antialiased(self) -> bool:
         """Whether it is rasterized so."""
-        return metadata_of(self.gaussians).antialiased if self.antialiased is None else self.antialiased
-
-    @property
-    def settings(self) -> Settings:
-        """How our own renderer draws it."""
-        return settings_for(
-            self.renderer, antialiased=self.antialiased, background=self.background, depth=False
-        )
+        return is_antialiased(self.settings, self.gaussians)
 
 
 def photographs_of(
@@ -160,7 +149,5 @@ def subject_of_run(
         gaussians,
         photographs_of(capture, scores_of(metrics)) if capture else (),
         facts_of(metrics),
-        capture.render_background if capture else (0.0, 0.0, 0.0),
-        config.renderer,
-        config.antialiased or None,
+        settings_of(config, capture.render_background) if capture else settings_of(config),
     )

@@ -1,4 +1,4 @@
-"""Checks of what callers give: shapes, whose dimensions hold for all tensors of a call, types and numbers."""
+"""Checks of arguments: shapes, with dimensions shared by all tensors of a call, types and numbers."""
 
 import math
 from collections.abc import Callable

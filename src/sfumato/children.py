@@ -1,4 +1,4 @@
-"""Python processes that are started from here: they find this process's modules and no others."""
+"""Python subprocesses, which import the same modules as this process and no others."""
 
 from __future__ import annotations
 

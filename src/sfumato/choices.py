@@ -1,4 +1,4 @@
-"""Options that are one of a few words."""
+"""Options with a fixed set of values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What work shows while it goes on: one living line in a terminal, a line now and then elsewhere."""
+"""Progress display: one updating line in a terminal, occasional lines elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The errors a caller can meet. Every message is one line: what is wrong, where, and what to do."""
+"""Exceptions of the package. Every message is one line: what is wrong, where, and what to do."""
 
 
 class SfumatoError(Exception):

@@ -1,4 +1,4 @@
-"""JSON files, none of which is trusted: bounded in size, and every fault of one is said in one line."""
+"""Untrusted JSON files: bounded in size, with one-line errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What this process may use of the machine: cores, memory, vector units, versions."""
+"""Resources available to this process: cores, memory, vector units, versions."""
 
 from __future__ import annotations
 

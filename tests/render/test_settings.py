@@ -56,5 +56,5 @@ def test_every_setting_changes_a_render(kind, name):
     }
     assert differing
     # What is only gathered or only shown changes nothing else.
-    only = {"absolute_gradient": {"pull"}, "depth": {"depth"}}
+    only = {"absolute_gradient": {"screen_gradient"}, "depth": {"depth"}}
     assert differing == only.get(name, differing)

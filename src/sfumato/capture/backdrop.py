@@ -1,4 +1,4 @@
-"""Points far behind a scene, where pictures show something that has none."""
+"""Background points far behind a scene, for directions without sparse points."""
 
 from __future__ import annotations
 

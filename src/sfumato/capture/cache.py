@@ -1,4 +1,4 @@
-"""A cache bounded by bytes that decodes each picture once, also when several threads ask."""
+"""A byte-bounded cache that decodes each picture once, also under concurrent requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A posed dataset as it is trained on: views, points, split and background.
+"""A posed dataset ready for training: views, points, split and background.
 
 Every view is an ideal pinhole, unless undistortion is switched off. They are undistorted
 when they are loaded, downscaled by area average in the same pass, and kept as uint8 in a cache bounded by

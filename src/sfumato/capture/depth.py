@@ -1,4 +1,4 @@
-"""How far away the scene is that cameras look at: the length that training measures others by."""
+"""The typical distance from the cameras to the scene, by which training scales lengths."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The order in which pictures were taken, as far as their names tell."""
+"""Natural sort order of file names, an estimate of the order of capture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Captures far from the origin, as in map coordinates, where float32 cannot tell their places apart."""
+"""Captures far from the origin, as in map coordinates, where float32 is too coarse for positions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a picture and its mask on disk to what the trainer compares with."""
+"""Training targets from pictures and masks on disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Random points to start from where a dataset has none."""
+"""Random initial points for datasets without points."""
 
 from __future__ import annotations
 

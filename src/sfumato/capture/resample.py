@@ -1,4 +1,4 @@
-"""Bringing a picture to the size and the pinhole camera it is trained with, resampled once."""
+"""Resampling of a picture to its training resolution and pinhole camera, in one step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures that are worked on a strip of rows at a time: a whole one in floats may take gigabytes."""
+"""Processing of pictures in strips of rows: a whole one in floats may take gigabytes."""
 
 from __future__ import annotations
 

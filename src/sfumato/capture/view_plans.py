@@ -1,4 +1,4 @@
-"""From frames as read to the cameras to train with and the plan of how to make their pixels."""
+"""Cameras of the training views, and plans for decoding their pixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arguments to dataclasses, with every complaint in one line."""
+"""Command-line arguments parsed into dataclasses; every error is one line."""
 
 from __future__ import annotations
 

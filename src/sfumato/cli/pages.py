@@ -1,4 +1,4 @@
-"""What the verbs that make scenes do with the viewer: live training, and the page in the run folder."""
+"""The viewer in commands that make scenes: live training, and the page in the run folder."""
 
 from __future__ import annotations
 

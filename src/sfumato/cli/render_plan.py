@@ -1,4 +1,4 @@
-"""From the arguments of `sfumato render` to a scene and the cameras of every frame."""
+"""The scene and the camera of every frame, from the arguments of `sfumato render`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a user may mean by a scene: a file of any format, or a run folder."""
+"""Resolution of a scene argument: a file of any format, or a run folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Selection by what is marked in pictures: masks projected from views."""
+"""Selection by masks of views, projected onto the Gaussians."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Selections: which Gaussians of a scene are meant, as masks."""
+"""Selections of Gaussians, as boolean masks."""
 
 from __future__ import annotations
 

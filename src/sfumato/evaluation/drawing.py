@@ -1,4 +1,4 @@
-"""The look of drawn pages: colours, type and a page to write on."""
+"""Style of drawn pages: colours, type and a page to draw on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Quality on views that training has not seen: metrics and pictures."""
+"""Evaluation on held-out views: metrics and images."""
 
 from __future__ import annotations
 

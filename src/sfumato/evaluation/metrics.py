@@ -1,4 +1,4 @@
-"""Image quality as the field computes it."""
+"""Standard image quality metrics."""
 
 from __future__ import annotations
 

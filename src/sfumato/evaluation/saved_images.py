@@ -1,4 +1,4 @@
-"""Pictures on disk, and a colour map for differences."""
+"""Saving of images, and a colour map for differences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Quality of a scene of Gaussians."""
+"""Evaluation of a scene of Gaussians on held-out views."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The photographs taken from folders: all but broken ones and copies."""
+"""Selection of photographs from folders: all but broken ones and duplicates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which frames of a video to keep: sharp ones, spread evenly over what the camera did."""
+"""Selection of video frames: sharp, and evenly spaced along the camera motion."""
 
 from __future__ import annotations
 

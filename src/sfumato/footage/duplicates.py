@@ -1,4 +1,4 @@
-"""Photographs that show the same as another one: copies, also re-encoded or made smaller."""
+"""Detection of duplicate photographs, also re-encoded or downscaled ones."""
 
 from __future__ import annotations
 

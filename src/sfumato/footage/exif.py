@@ -1,4 +1,4 @@
-"""What a camera recorded beside a photograph: which camera it is, its focal length, and where it was."""
+"""EXIF metadata of a photograph: camera, focal length, position."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may be chosen about the pictures that are taken from videos and photographs."""
+"""Options for selecting pictures from videos and photographs."""
 
 from __future__ import annotations
 

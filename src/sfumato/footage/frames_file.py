@@ -1,4 +1,4 @@
-"""What was taken from videos and photographs, and its form in ``frames.json``."""
+"""The selected pictures and their records in ``frames.json``."""
 
 from __future__ import annotations
 

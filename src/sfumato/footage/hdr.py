@@ -1,4 +1,4 @@
-"""High dynamic range and wide gamut brought to the sRGB values that screens and photographs use."""
+"""Tone mapping of high dynamic range and wide gamut to sRGB."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a file is, judging by what is in it, and the files and folders a user names."""
+"""Detection of file types by content, and expansion of the files and folders a user names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measures of small grey pictures: how sharp they are, how bright, and how far they moved."""
+"""Measurements of small grey pictures: sharpness, brightness and motion."""
 
 from __future__ import annotations
 

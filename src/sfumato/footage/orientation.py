@@ -1,4 +1,4 @@
-"""A decoded frame as it is meant to be looked at: upright, with square pixels, in sRGB."""
+"""Decoded frames in display form: upright, with square pixels, in sRGB."""
 
 from __future__ import annotations
 

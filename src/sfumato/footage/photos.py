@@ -1,4 +1,4 @@
-"""Photographs: what they show and say, and bringing them upright into the folder of pictures."""
+"""Photographs: decoding, metadata, and saving upright into the picture folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Videos: what they say about themselves, their frames in small and grey, and at full size upright."""
+"""Videos: metadata, small grey frames, and full-size upright frames."""
 
 from __future__ import annotations
 

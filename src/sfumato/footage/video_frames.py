@@ -1,4 +1,4 @@
-"""The frames taken from one video: measured once, chosen, and decoded again in full."""
+"""Frames of one video: measured, selected, and decoded at full size."""
 
 from __future__ import annotations
 

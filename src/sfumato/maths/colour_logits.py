@@ -1,4 +1,4 @@
-"""Colours as unbounded numbers. n: rows."""
+"""Logits of colours. n: rows."""
 
 import torch
 from torch import Tensor

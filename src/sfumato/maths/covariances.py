@@ -1,4 +1,4 @@
-"""Symmetric 3x3 matrices, and how six numbers store one: (xx, xy, xz, yy, yz, zz)."""
+"""Symmetric 3x3 matrices, packed as (xx, xy, xz, yy, yz, zz)."""
 
 import torch
 from torch import Tensor

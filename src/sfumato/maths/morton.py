@@ -1,4 +1,4 @@
-"""An order of points in which neighbours are near."""
+"""Morton order of points, which keeps neighbours close."""
 
 import numpy as np
 

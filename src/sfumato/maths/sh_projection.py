@@ -1,4 +1,4 @@
-"""Spherical harmonics nearest to a function of others."""
+"""Least-squares projection of functions onto spherical harmonics."""
 
 import math
 from collections.abc import Callable

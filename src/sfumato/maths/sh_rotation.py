@@ -1,4 +1,4 @@
-"""Spherical harmonics of a turned scene: each degree's coefficients mix among themselves."""
+"""Rotation of spherical harmonics: coefficients mix within each degree."""
 
 import numpy as np
 import torch

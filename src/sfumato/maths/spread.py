@@ -1,4 +1,4 @@
-"""Choices out of a row that are spread evenly over it."""
+"""Evenly spaced subsets of a sequence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ray tracing of an image of rays that begin in one point, or near one another."""
+"""Ray tracing of an image whose rays share an origin, or nearly do."""
 
 from typing import NamedTuple
 

@@ -1,1 +1,1 @@
-"""From anything a user has to a scene, within one budget of time."""
+"""From videos, photographs or a posed dataset to a scene, within one time budget."""

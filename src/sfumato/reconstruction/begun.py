@@ -1,4 +1,4 @@
-"""What a reconstruction was begun with: the same command goes on with it, another one is told so."""
+"""The saved arguments of a reconstruction: the same command resumes it, a different one is an error."""
 
 from __future__ import annotations
 

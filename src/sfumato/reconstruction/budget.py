@@ -1,4 +1,4 @@
-"""How the time of a reconstruction is spent: how many pictures, how large, and how long to train."""
+"""The time budget of a reconstruction: number and size of pictures, and training time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One command from a video to a scene: the stages one after the other, in one run folder."""
+"""The whole pipeline from footage to a scene, in one run folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A picture by whichever renderer the settings are of."""
+"""Rendering with the renderer that the settings select."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The work behind ``rasterization``: project each view, lay the ellipses out for the caller, blend."""
+"""The implementation of ``rasterization``: projection of each view, layout of results, blending."""
 
 from __future__ import annotations
 

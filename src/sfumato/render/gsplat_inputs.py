@@ -1,4 +1,4 @@
-"""What a caller of ``rasterization`` may give: checked once, and split into batches and cameras."""
+"""Validation of the arguments of ``rasterization``, and their split into batches and cameras."""
 
 from __future__ import annotations
 

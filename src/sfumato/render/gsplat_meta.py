@@ -1,4 +1,4 @@
-"""The third result of ``rasterization``: intermediates by name, some computed when they are read."""
+"""The third result of ``rasterization``: intermediates by name, some computed on access."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Light between a scene and the meshes in it: what falls on a diffuse mesh, and the shadow it casts."""
+"""Light between a scene and inserted meshes: illumination of diffuse meshes, and shadows."""
 
 from __future__ import annotations
 

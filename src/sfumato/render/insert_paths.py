@@ -1,4 +1,4 @@
-"""Paths of light at surfaces: reflection, refraction, and how they share the light."""
+"""Light paths at surfaces: reflection, refraction, and the Fresnel split between them."""
 
 from __future__ import annotations
 

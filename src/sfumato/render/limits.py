@@ -1,4 +1,4 @@
-"""The nearest and the farthest that is drawn, where nobody says."""
+"""Default near and far planes."""
 
 from __future__ import annotations
 

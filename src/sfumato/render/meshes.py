@@ -1,4 +1,4 @@
-"""Triangle meshes: read from files, with bounds; and their normals."""
+"""Triangle meshes: bounded file reading, and normals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a render returns."""
+"""Results of a render."""
 
 from __future__ import annotations
 
@@ -52,9 +52,11 @@ class SeenGaussians:
     size_px: tuple[int, int]
 
     def retain_gradients(self) -> None:
+        """As of ``Seen``."""
         self.mean_px.retain_grad()
 
     def screen_gradient(self) -> Tensor | None:
+        """As of ``Seen``."""
         leaf = self.mean_px if self.absolute_gradient_probe is None else self.absolute_gradient_probe
         if leaf.grad is None:
             return None
@@ -82,9 +84,11 @@ class TracedGaussians:
     half_image: float
 
     def retain_gradients(self) -> None:
+        """As of ``Seen``."""
         self.means.retain_grad()
 
     def screen_gradient(self) -> Tensor | None:
+        """As of ``Seen``."""
         probe = self.absolute_gradient_probe
         gradient = self.means.grad if probe is None else probe.grad
         if gradient is None or self.viewpoint is None:

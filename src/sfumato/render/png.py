@@ -1,4 +1,4 @@
-"""Images as 8-bit pixels, and those as a PNG in memory, without an imaging library."""
+"""8-bit images and in-memory PNG encoding, without an imaging library."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rasterizer: a scene, a camera, a picture."""
+"""The rasterizer of pinhole cameras."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rasterizer of cameras whose picture no affine projection describes: bent lenses, rolling shutters."""
+"""The rasterizer for lenses and rolling shutters without an affine approximation, by unscented transform."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ray tracer: a scene, rays or a camera with any lens, a picture."""
+"""The ray tracer, for free rays or a camera with any lens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a render may vary in."""
+"""Settings of the renderers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Colours of a scene's Gaussians as the settings of a render want them."""
+"""Colours of Gaussians for a view, in the form that the render settings name."""
 
 from __future__ import annotations
 

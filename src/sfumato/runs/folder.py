@@ -1,4 +1,4 @@
-"""The folder of a run: what is where, who may write it, and what a killed run leaves behind."""
+"""The run folder: layout, locking, and cleaning up after killed runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and requests to terminate, answered between two steps."""
+"""Ctrl-C and SIGTERM, handled between two steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is written down and shown during a run; it reads the state and never changes it."""
+"""Logging and display of a run; it reads the state and never changes it."""
 
 from __future__ import annotations
 

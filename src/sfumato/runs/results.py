@@ -1,4 +1,4 @@
-"""The results of a run: metrics, pictures of held-out views and curves of training."""
+"""The results of a run: metrics, renders of held-out views and training curves."""
 
 from __future__ import annotations
 

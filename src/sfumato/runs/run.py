@@ -1,4 +1,4 @@
-"""A whole run: from a dataset to a run folder with a scene, its quality and its pictures."""
+"""A training run on disk: from a dataset to a run folder with scene, metrics and renders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything a run of the command line is made from, and its form in ``config.json``."""
+"""All options of a training run, and their form in ``config.json``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables of JSON in a run folder, whose damage is told."""
+"""JSON tables in a run folder, with errors for damaged ones."""
 
 from __future__ import annotations
 

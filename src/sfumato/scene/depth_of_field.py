@@ -1,4 +1,4 @@
-"""Depth of field: rays that start on a lens of some width and meet again where it is focused."""
+"""Depth of field: rays that start on an aperture and converge on the plane in focus."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where points of the world land in a camera's picture: the other way round than ``camera_rays``."""
+"""Projection of world points to pixels, the inverse of ``camera_rays``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the pixels of a camera look in its own frame; kept, as few cameras take many pictures."""
+"""Directions of a camera's pixels in its own frame, cached by intrinsics."""
 
 from __future__ import annotations
 

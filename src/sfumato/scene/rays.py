@@ -1,4 +1,4 @@
-"""Rays: where a tracer looks, from any camera or from none."""
+"""Rays, of a camera or free."""
 
 from __future__ import annotations
 

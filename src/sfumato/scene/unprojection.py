@@ -1,4 +1,4 @@
-"""The inverse of every lens: which direction meets a point of the image plane."""
+"""Unprojection: the direction of a point on the image plane, for every lens."""
 
 from __future__ import annotations
 

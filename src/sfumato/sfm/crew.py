@@ -1,4 +1,4 @@
-"""Processes that do COLMAP's work: one that dies or hangs is replaced, and what it had is done again."""
+"""A pool of worker processes for COLMAP; one that dies or hangs is replaced and its job repeated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The result as other programs open it: undistorted pictures and a COLMAP model of pinhole cameras."""
+"""Export of undistorted pictures and a COLMAP model of pinhole cameras."""
 
 from __future__ import annotations
 

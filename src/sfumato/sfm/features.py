@@ -1,4 +1,4 @@
-"""Features of pictures: SIFT, found by COLMAP, kept in its database."""
+"""SIFT features, detected by COLMAP and stored in its database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Places on the earth and metres around one of them."""
+"""Conversion of geographic coordinates to local metres."""
 
 from __future__ import annotations
 

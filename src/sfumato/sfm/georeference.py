@@ -1,4 +1,4 @@
-"""The cameras that were found, laid on the places that GPS recorded: metres, north and up."""
+"""Alignment of the cameras to GPS positions: metres, north and up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What structure from motion is given, and where it may write."""
+"""Inputs of structure from motion, and checks of the output folder."""
 
 from __future__ import annotations
 

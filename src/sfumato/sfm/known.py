@@ -1,4 +1,4 @@
-"""Cameras that a dataset has already: its pictures as footage, and a model with the given poses."""
+"""Known cameras of a posed dataset: its pictures as footage, and a model with the given poses."""
 
 from __future__ import annotations
 

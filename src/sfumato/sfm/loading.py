@@ -1,4 +1,4 @@
-"""COLMAP, loaded so that nothing is seen of it."""
+"""Import of COLMAP without its console output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cameras and points from matches: a ladder of ways, climbed until enough pictures have a camera."""
+"""Mapping: methods tried in order until enough pictures are registered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Comparing pictures: matches of features, kept where one geometry explains them."""
+"""Feature matching with geometric verification."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models of one scene that share pictures, or see the same points, joined into one."""
+"""Merging of models that share pictures or points."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which pictures to compare: neighbours in time, pictures that look alike, or all with all."""
+"""Selection of pairs to match: neighbours in time, similar pictures, or all pairs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parts of a database: each process works on its own, and what it found is taken over when it is whole.
+"""Partial databases: each worker writes its own, which is merged once complete.
 
 COLMAP keeps a database locked while it writes, so processes cannot share one; and a process that is killed
 leaves nothing half-written in the whole. Rows are copied by SQLite alone: COLMAP's own transactions end the

@@ -1,4 +1,4 @@
-"""From videos and photographs to a posed dataset, in stages whose results are files."""
+"""The stages from footage to a posed dataset; the result of each stage is a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What structure from motion found, in numbers and in plain words."""
+"""Quality measures of structure from motion, and their description in words."""
 
 from __future__ import annotations
 

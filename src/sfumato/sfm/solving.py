@@ -1,4 +1,4 @@
-"""Cameras and points of compared pictures, found in a process of its own, as it may die of it."""
+"""Mapping of matched pictures in a separate process, which may crash safely."""
 
 from __future__ import annotations
 

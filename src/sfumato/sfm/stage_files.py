@@ -1,4 +1,4 @@
-"""Files that a stage leaves: on the disk before they are relied on, and known again by what they hold."""
+"""Result files of stages: flushed to disk, and identified by content."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stages whose results are files: done ones are skipped while what they are made from is the same."""
+"""Stages with result files: completed ones are skipped while their inputs are unchanged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The outcome of structure from motion: where the world is put, what is missing, and what is said of it."""
+"""The summary of structure from motion: world frame, missing pictures and messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which way is down, and how large the world is: the similarity from the mapper's world to the user's."""
+"""Gravity and scale: the similarity from the mapper's world frame to the user's."""
 
 from __future__ import annotations
 

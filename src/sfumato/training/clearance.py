@@ -1,4 +1,4 @@
-"""Free space around the cameras: nothing in the scene stands closer to the lens than its points tell."""
+"""Clearance: removal of Gaussians closer to a camera than the points suggest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Colour while it is trained: spherical harmonics as files have them, or what a sigmoid is taken of."""
+"""Conversion of SH between the form that is trained and the form of files."""
 
 from __future__ import annotations
 

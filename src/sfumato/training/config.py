@@ -158,7 +158,7 @@ class TrainConfig:
         steps: number of steps; None: as many as the minutes allow.
         minutes: time budget of training, or of the whole of ``reconstruct``; None: fixed by ``steps``.
         seed: of all random numbers; with ``steps`` the same seed gives the same bits.
-        strategy: densification strategy.
+        strategy: densification: adaptive density control or MCMC.
         max_gaussians: cap on their number; None: chosen from memory, time and pixels.
         ssim_weight: share of 1 - SSIM in the loss.
         pixel_loss: "l1" or "mse" for the rest of the loss.

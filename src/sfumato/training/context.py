@@ -1,4 +1,4 @@
-"""Where in the run a step stands, and what the schedules say of it."""
+"""The position of a step in the run, and the scheduled values there."""
 
 from __future__ import annotations
 

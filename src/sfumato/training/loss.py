@@ -1,4 +1,4 @@
-"""What a render is judged by."""
+"""The training loss."""
 
 from __future__ import annotations
 

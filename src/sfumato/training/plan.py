@@ -1,4 +1,4 @@
-"""What a run will need, decided before it starts: its length, its most Gaussians, its memory."""
+"""The plan of a run: number of steps, cap on Gaussians, memory."""
 
 from __future__ import annotations
 

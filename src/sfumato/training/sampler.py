@@ -1,4 +1,4 @@
-"""The order in which photographs are visited."""
+"""The order in which training views are sampled."""
 
 from __future__ import annotations
 

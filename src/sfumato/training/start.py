@@ -1,4 +1,4 @@
-"""The first Gaussians of a run, from points."""
+"""Initialisation of Gaussians from points."""
 
 from __future__ import annotations
 

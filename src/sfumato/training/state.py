@@ -1,4 +1,4 @@
-"""Everything that a run carries from one step to the next."""
+"""The full state of a training run."""
 
 from __future__ import annotations
 

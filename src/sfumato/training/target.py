@@ -1,4 +1,4 @@
-"""What a render is compared with: a photograph at the resolution of the moment."""
+"""The training target: a photograph at the resolution of the current step."""
 
 from __future__ import annotations
 

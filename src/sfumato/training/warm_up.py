@@ -1,4 +1,4 @@
-"""Compiling the kernels before the clock of a run starts."""
+"""Compilation of kernels before the time budget of a run starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A share of the time that something may take, so that what it serves stays quick."""
+"""A time budget, as a share of the elapsed time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page's sources put together: one document that needs nothing else."""
+"""Assembly of the page's sources into one self-contained document."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures by our own renderer from where the page looks: the exact view, and all there is without WebGL."""
+"""The exact view: images rendered by this process for the page, also without WebGL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training as it goes on: snapshots, curves and buttons, at a bounded share of its time."""
+"""Live view of a training run: snapshots, curves and controls, within a share of its time."""
 
 from __future__ import annotations
 

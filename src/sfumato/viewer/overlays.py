@@ -1,4 +1,4 @@
-"""What is laid over a scene: which of its Gaussians float, and how good each view is."""
+"""Overlays of a scene: floaters, and the quality of each view."""
 
 from __future__ import annotations
 

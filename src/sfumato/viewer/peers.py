@@ -1,4 +1,4 @@
-"""Who is at the other end of a connection within this machine."""
+"""The owner of the other end of a local connection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Photographs for the page: small enough to send, and all of them tiny on one sheet."""
+"""Photographs for the page: downscaled, and thumbnails on one sheet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is looked at: a scene, and the photographs it was made from where they are there."""
+"""The scene to view, with its photographs if available."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a watcher of a training is sent: server-sent events and packed scenes; and a wait that signals end."""
+"""Server-sent events and packed scenes for pages that watch a training run; waiting until a signal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Polynomial lenses of photogrammetry programs in terms of the lens models there are."""
+"""Polynomial distortion models of photogrammetry programs, converted to the supported lens models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A COLMAP folder: where its parts lie, and what they say together."""
+"""Reader of COLMAP models: locates their files and combines cameras, images and points."""
 
 from __future__ import annotations
 

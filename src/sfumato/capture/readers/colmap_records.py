@@ -1,4 +1,4 @@
-"""Rows of a COLMAP model, whichever of its two file formats they come from."""
+"""Records of a COLMAP model, common to its binary and text formats."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures and other files of a dataset, found by what a camera file calls them: the one way to look them up.
+"""Lookup of pictures and other files of a dataset by the names in its camera files.
 
 The exact name comes first, then one that differs in case or in Unicode form (composed and decomposed
 letters), then, for pictures, one with another extension or one at all.

@@ -1,4 +1,4 @@
-"""Poses from the forms in which files hold them to camera_from_world with OpenCV axes."""
+"""Conversion of poses in files to camera_from_world with OpenCV axes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every dataset reader returns, and the checks they share."""
+"""The common result of all dataset readers, and checks they share."""
 
 from __future__ import annotations
 

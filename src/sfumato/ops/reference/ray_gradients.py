@@ -1,4 +1,4 @@
-"""Gradients of ray tracing by formula, without autograd: the derivation of Deybach 2025 put together."""
+"""Analytic gradients of ray tracing, without autograd, after Deybach 2025."""
 
 from typing import NamedTuple
 

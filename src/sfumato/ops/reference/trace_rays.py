@@ -1,4 +1,4 @@
-"""Definition of ray tracing along free rays, each of which may begin elsewhere."""
+"""Definition of ray tracing along free rays, each with its own origin."""
 
 import torch
 from torch import Tensor

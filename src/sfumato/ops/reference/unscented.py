@@ -1,4 +1,4 @@
-"""Definition of the unscented transform: what seven points of a Gaussian tell of its place in an image."""
+"""Definition of the unscented transform: the ellipse of a Gaussian in an image from seven sigma points."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Scene files: read by what they contain, written by what they are called."""
+"""Scene files: the format is read from the content, and written by the suffix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a scene file format has to offer."""
+"""The interface of a scene file format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Between linear and sRGB-encoded colours, also those that SH stand for."""
+"""Conversion between linear and sRGB-encoded colours, also in SH coefficients."""
 
 import numpy as np
 

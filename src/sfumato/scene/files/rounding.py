@@ -1,4 +1,4 @@
-"""What the steps of a format do to a scene: far Gaussians that coarsen all others, and those that suffer."""
+"""Quantisation warnings: outliers that coarsen a format's steps, and the Gaussians affected."""
 
 from __future__ import annotations
 

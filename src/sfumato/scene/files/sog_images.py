@@ -1,4 +1,4 @@
-"""The pictures that `.sog` scenes keep their numbers in: lossless WebP, of the size that was promised."""
+"""The lossless WebP images of `.sog` scenes, checked for their declared size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the parts of a `.sog` scene lie: members of a zip archive, or files of a folder."""
+"""Access to the files of a `.sog` scene, in a zip archive or a folder."""
 
 from __future__ import annotations
 

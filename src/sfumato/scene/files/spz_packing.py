@@ -1,4 +1,4 @@
-"""Compressed streams of bytes, taken apart no further than was declared and put together by all cores."""
+"""Compressed streams: bounded decompression, and parallel compression."""
 
 from __future__ import annotations
 

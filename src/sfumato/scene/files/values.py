@@ -1,4 +1,4 @@
-"""Between arrays of a file and the scene record: what a value may be, and what bytes stand for."""
+"""Conversion and validation of values between file arrays and the scene record."""
 
 from __future__ import annotations
 

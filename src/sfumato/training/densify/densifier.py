@@ -1,4 +1,4 @@
-"""What densification strategies have in common."""
+"""The base class of densification strategies."""
 
 from __future__ import annotations
 

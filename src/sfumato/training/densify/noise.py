@@ -1,4 +1,4 @@
-"""Noise on the means of faint Gaussians, which lets them wander to where they are needed."""
+"""Noise on the means of transparent Gaussians, for exploration."""
 
 from __future__ import annotations
 

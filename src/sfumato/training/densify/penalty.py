@@ -1,4 +1,4 @@
-"""The price of being opaque and large, which makes Gaussians that explain nothing fade."""
+"""Penalties on opacity and scale, which let unneeded Gaussians fade."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The mean of the scenes that a run ends among."""
+"""Averaging of the scenes over the last steps of a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Small corrections of the poses of photographs, for cameras that were estimated."""
+"""Pose refinement: a small correction of each training photograph's pose."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Every kernel that tests run; the fixture ``kernels`` compiles them before the first test."""
 
 import hashlib
-import itertools
 import os
 import re
 import subprocess
@@ -25,6 +24,10 @@ from support.op_scenes import HEIGHT, WIDTH, ellipses, gradients
 from support.ray_scenes import LIMITS, PARTS, inputs_of
 from support.trace_scenes import pinhole, scene
 
+CONFIG = TrainConfig(steps=4)
+PLAIN = replace(CONFIG, adc=AdcConfig(absolute_gradient=False), refine_poses=True)
+CAMERAS = [(PINHOLE, False), (Lens("opencv", (0.01, 0.0, 0.0, 0.0)), False)]
+
 
 def prepare() -> None:
     """Compile what is not in the cache yet, in a process of its own, as ``warm_up`` does."""
@@ -32,34 +35,36 @@ def prepare() -> None:
     stamp = cache_folder() / f"tests_{hashlib.sha256(source).hexdigest()[:16]}"
     if not stamp.exists():
         path = os.pathsep.join(filter(None, (str(ROOT / "tests"), os.environ.get("PYTHONPATH"))))
-        command = [sys.executable, "-c", "from support.kernels import compile_all; compile_all()"]
-        subprocess.run(command, env={**environment(), "PYTHONPATH": path}, check=True)
+        env = {**environment(), "PYTHONPATH": path}
+        # Compilation takes one core: what renderers of rays need and the rest are compiled side by side.
+        children = [
+            subprocess.Popen([sys.executable, "-c", f"from support.kernels import {part}; {part}()"], env=env)
+            for part in ("compile_traced", "compile_others")
+        ]
+        codes = [child.wait() for child in children]
+        if any(codes):
+            raise RuntimeError(f"the kernels cannot be compiled: exit codes {codes}")
         stamp.touch()
 
 
-def compile_all() -> None:
-    """Run every kernel with every kind of argument, on next to nothing."""
-    _train()
-    _composite()
+def compile_traced() -> None:
+    """Run the kernels of the image tracer with every kind of argument, on next to nothing."""
+    for strategy in ("adc", "mcmc"):
+        take_steps(replace(CONFIG, renderer="trace", strategy=strategy), CAMERAS)
+    take_steps(replace(PLAIN, renderer="trace"), CAMERAS)
     _trace()
+
+
+def compile_others() -> None:
+    """The same for all others."""
+    for strategy in ("adc", "mcmc"):
+        take_steps(replace(CONFIG, strategy=strategy), CAMERAS)
+    take_steps(replace(PLAIN, pixel_loss="mse"), CAMERAS)
+    take_steps(replace(CONFIG, antialiased=True), CAMERAS[:1])
+    _composite()
     _trace_rays()
     triangle, ray = torch.eye(3), torch.ones(1, 3)
     mesh_hits(triangle, torch.tensor([[0, 1, 2]]), 0 * ray, ray, torch.zeros(1), torch.ones(1))
-
-
-def _train() -> None:
-    """Steps as training takes them."""
-    config = TrainConfig(steps=4)
-    cameras = [(PINHOLE, False), (Lens("opencv", (0.01, 0.0, 0.0, 0.0)), False)]
-    for renderer, strategy in itertools.product(("raster", "trace"), ("adc", "mcmc")):
-        take_steps(replace(config, renderer=renderer, strategy=strategy), cameras)
-    take_steps(
-        replace(config, adc=AdcConfig(absolute_gradient=False), refine_poses=True, pixel_loss="mse"), cameras
-    )
-    take_steps(
-        replace(config, renderer="trace", adc=AdcConfig(absolute_gradient=False), refine_poses=True), cameras
-    )
-    take_steps(replace(config, antialiased=True), cameras[:1])
 
 
 def _composite() -> None:

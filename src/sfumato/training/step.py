@@ -91,7 +91,8 @@ def _gradients_of_view(state: TrainState, number: int, context: StepContext) -> 
     for part in parts:
         shot = part.prepare(shot)
     target = make_target(shot.view.load(), shot.camera.size_px, shot.background).to(gaussians.means.device)
-    render = _render(state, shot)
+    wanted = _screen_gradient(state, context)
+    render = _render(state, shot, wanted)
     image = render.image
     for part in parts:
         image = part.apply(image, shot)
@@ -100,7 +101,8 @@ def _gradients_of_view(state: TrainState, number: int, context: StepContext) -> 
         penalty = part.penalty(gaussians, shot)
         penalised = penalised if penalty is None else penalised + penalty
     penalised.backward()
-    return _collected(state, shot, loss, render)
+    screen_gradient = render.seen.screen_gradient() if wanted else None
+    return _collected(state, shot, loss, render.seen.visible, screen_gradient)
 
 
 def _shot(state: TrainState, number: int, context: StepContext) -> Shot:
@@ -110,15 +112,15 @@ def _shot(state: TrainState, number: int, context: StepContext) -> Shot:
     return Shot(number, view, view.camera.resized(*size_px), state.background, context)
 
 
-def _render(state: TrainState, shot: Shot) -> Render:
+def _render(state: TrainState, shot: Shot, screen_gradient: str | None) -> Render:
     settings = replace(
         state.settings,
         background=shot.background,
         sh_degree=shot.context.sh_degree,
-        absolute_gradient=_screen_gradient(state, shot.context) == "absolute",
+        absolute_gradient=screen_gradient == "absolute",
     )
     render = draw(state.population.gaussians, shot.camera, settings)
-    if _screen_gradient(state, shot.context):
+    if screen_gradient:
         render.seen.retain_gradients()
     return render
 
@@ -129,7 +131,9 @@ def _screen_gradient(state: TrainState, context: StepContext) -> str | None:
     return "absolute" if "absolute" in wanted else "signed" if "signed" in wanted else None
 
 
-def _collected(state: TrainState, shot: Shot, loss: Tensor, render: Render) -> Gradients:
+def _collected(
+    state: TrainState, shot: Shot, loss: Tensor, visible: Tensor, screen_gradient: Tensor | None
+) -> Gradients:
     """The gradients that a backward pass left at the leaves, which are cleared."""
     of_parts = {name: _taken(part.parameters()) for name, part in state.parts.items()}
     return Gradients(
@@ -138,8 +142,8 @@ def _collected(state: TrainState, shot: Shot, loss: Tensor, render: Render) -> G
         loss=loss.detach(),
         of_gaussians=_taken(state.population.trained),
         of_parts={name: found for name, found in of_parts.items() if found},
-        visible=render.seen.visible.int(),
-        screen_gradient=render.seen.screen_gradient() if _screen_gradient(state, shot.context) else None,
+        visible=visible.int(),
+        screen_gradient=screen_gradient,
     )
 
 

@@ -13,7 +13,7 @@ from sfumato.training.config import AdcConfig, Schedule
 from sfumato.training.context import StepContext
 from sfumato.training.densify.densifier import Densifier
 from sfumato.training.densify.noise import normal_like, shake
-from sfumato.training.densify.penalty import opacity_and_scale, viewing_distances
+from sfumato.training.densify.penalty import penalty_of
 from sfumato.training.part import Gradients, Refinement, Shot
 from sfumato.training.population import Population
 
@@ -35,13 +35,7 @@ class AdaptiveDensityControl(Densifier):
         self._views: Tensor | None = None
 
     def penalty(self, gaussians: Gaussians, shot: Shot) -> Tensor | None:
-        config = self.config
-        return opacity_and_scale(
-            gaussians,
-            viewing_distances(gaussians, shot),
-            opacity_weight=config.opacity_weight,
-            scale_weight=config.scale_weight,
-        )
+        return penalty_of(self.config, gaussians, shot)
 
     def observe(self, gradients: Gradients) -> None:
         found = gradients.screen_gradient

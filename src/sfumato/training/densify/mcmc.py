@@ -12,7 +12,7 @@ from sfumato.training.config import McmcConfig, Schedule
 from sfumato.training.context import StepContext
 from sfumato.training.densify.densifier import Densifier
 from sfumato.training.densify.noise import shake
-from sfumato.training.densify.penalty import opacity_and_scale, viewing_distances
+from sfumato.training.densify.penalty import penalty_of
 from sfumato.training.part import Refinement, Shot
 from sfumato.training.population import Population
 
@@ -31,13 +31,7 @@ class MarkovChain(Densifier):
         self.config, self.schedule = config, schedule
 
     def penalty(self, gaussians: Gaussians, shot: Shot) -> Tensor | None:
-        config = self.config
-        return opacity_and_scale(
-            gaussians,
-            viewing_distances(gaussians, shot),
-            opacity_weight=config.opacity_weight,
-            scale_weight=config.scale_weight,
-        )
+        return penalty_of(self.config, gaussians, shot)
 
     def refine(self, population: Population, context: StepContext) -> Refinement | None:
         change = None

@@ -6,11 +6,31 @@ import torch
 from torch import Tensor
 
 from sfumato.scene.gaussians import Gaussians
+from sfumato.training.config import AdcConfig, McmcConfig
 from sfumato.training.part import Shot
 
 # The nearest that a Gaussian is taken to be where its size is judged, in units of the scene's depth:
 # a few near ones are not all.
 _MIN_DISTANCE = 0.2
+
+
+def penalty_of(config: AdcConfig | McmcConfig, gaussians: Gaussians, shot: Shot) -> Tensor | None:
+    """``opacity_and_scale`` of a view, with the weights of a strategy.
+
+    Args:
+        config: of the strategy.
+        gaussians: n of them.
+        shot: the view.
+
+    Returns:
+        [] the term of the loss, or None.
+    """
+    return opacity_and_scale(
+        gaussians,
+        viewing_distances(gaussians, shot),
+        opacity_weight=config.opacity_weight,
+        scale_weight=config.scale_weight,
+    )
 
 
 def opacity_and_scale(

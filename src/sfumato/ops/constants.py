@@ -4,9 +4,9 @@
 ALPHA_MIN = 1.0 / 255.0
 # A Gaussian never hides everything behind it, so 1 / (1 - alpha) in a backward pass stays finite.
 ALPHA_MAX = 0.999
-# What lies behind this transmittance adds less than a fortieth of an 8-bit step.
+# Blending stops here: what lies behind adds less than a fortieth of an 8-bit step.
 TRANSMITTANCE_STOP = 1e-4
-# Triangles reach this share of themselves over their edges, so that rounding leaves no crack between two.
+# Tolerance of barycentric coordinates: triangles overlap by it, so that rounding leaves no cracks.
 MESH_EDGE = 1e-9
 # Low-pass filter of the projection: no ellipse is thinner than about half a pixel (Kerbl et al. 2023).
 BLUR_PX2 = 0.3

@@ -1,4 +1,4 @@
-"""Tensors as the arrays that kernels read, and back; neither way copies what is contiguous."""
+"""Tensors to the arrays that kernels read, and back; contiguous data is never copied."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ def as_tensors(arrays: Iterable[np.ndarray]) -> list[Tensor]:
 
 
 def when(holds: object) -> tuple:
-    """What tells a kernel at compile time whether something holds."""
+    """A flag that is known when a kernel is compiled: a tuple of length 1 or 0."""
     return (0,) if holds else ()

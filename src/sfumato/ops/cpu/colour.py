@@ -18,7 +18,7 @@ _HALF, _ONE, _TWO, _ZERO = np.float32(0.5), np.float32(1.0), np.float32(2.0), np
 _THREE, _FIVE, _SIX, _TEN = np.float32(3.0), np.float32(5.0), np.float32(6.0), np.float32(10.0)
 _FIFTEEN = np.float32(15.0)
 _CHUNK = 256
-# What is added to the sum and what it is cut off at: for colours, and for the plain sum.
+# Offset added to the sum, and lower bound of the result: for colours, and for the plain sum.
 _OFFSET_AND_FLOOR = ((_HALF, _ZERO), (_ZERO, np.float32(-np.inf)))
 
 
@@ -105,7 +105,7 @@ def colour_backward(grad, colours, sh, means, centre, degree, visible, floor):
         for i in range(chunk * _CHUNK, min((chunk + 1) * _CHUNK, n)):
             if not visible[i]:
                 continue
-            # A colour that is cut off passes nothing on.
+            # A clamped colour has no gradient.
             red = grad[i, 0] if colours[i, 0] > floor else _ZERO
             green = grad[i, 1] if colours[i, 1] > floor else _ZERO
             blue = grad[i, 2] if colours[i, 2] > floor else _ZERO

@@ -51,7 +51,7 @@ def backward(grads, outputs, kept, inputs, absolute):
     # Absolute values of partial gradients do not add up: they take all channels in one pass.
     for k, group in enumerate([slice(0, d)] if absolute else _channel_groups(d)):
         channels = (0,) * (group.stop - group.start)
-        # The gradient of alpha belongs to all channels together: the first pass carries it.
+        # The gradient of alpha is shared by all channels and must be added once: in the first pass.
         to_image = as_array(grad_image[:, :, group])
         to_alpha = as_array(grad_alpha if k == 0 else torch.zeros_like(grad_alpha))[..., None]
         remaining = (grad_image[:, :, group] * image[:, :, group]).sum(-1, keepdim=True)

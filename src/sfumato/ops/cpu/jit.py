@@ -1,7 +1,7 @@
-"""How Numba is used here, in one place: decorators and the lock; the cache is in ``kernel_cache``.
+"""Numba's decorators for kernels, and the lock around parallel ones; the cache is in ``kernel_cache``.
 
-Numba keys its disk cache by the source file of the cached function alone, so an edited helper in
-another file would leave stale machine code in use, and it raises what reading a damaged file raises.
+Numba's own disk cache is keyed by the source file of the cached function alone, so an edited helper in
+another file would leave stale machine code in use; and a damaged cache file makes it raise.
 """
 
 import ctypes
@@ -38,7 +38,7 @@ def _register_lanes() -> int:
     return 16 if has_avx512 else 8
 
 
-# Lane kernels shape their blocks by it; Numba keeps cached kernels apart by the same features.
+# Block sizes of lane kernels follow from it; cached kernels are kept apart by the same features.
 REGISTER_LANES = _register_lanes()
 
 _load_tbb()

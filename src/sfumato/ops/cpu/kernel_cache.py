@@ -1,7 +1,7 @@
-"""Compiled kernels on the disk: what is damaged or not to be trusted there is compiled anew.
+"""Disk cache of compiled kernels; files that are damaged or cannot be trusted are compiled again.
 
-A kernel file is its digest and a pickle, so it is read only where nobody else can have written it,
-and only if every byte is as it was written: a flipped bit in machine code would draw another scene.
+A kernel file is a digest and a pickle. It is read only from a folder that nobody else can write to, and
+only if the digest fits: a flipped bit in machine code would change the render.
 """
 
 import atexit
@@ -27,7 +27,7 @@ from sfumato.outputs import write_bytes
 _log = logging.getLogger("sfumato")
 
 _PACKAGE = Path(__file__).parents[2]
-# What kernels freeze besides their own sources.
+# Sources outside ops/cpu whose constants are compiled into kernels.
 FROZEN = ("ops/constants.py", "maths/sh.py", "maths/morton.py")
 SUFFIX = ".nbc"
 _DIGEST_BYTES = hashlib.sha256().digest_size
@@ -36,10 +36,10 @@ _PRIVATE = 0o700
 
 @functools.cache
 def cache_folder() -> Path:
-    """Folder of the compiled kernels, one per version of their sources; made if it is not there.
+    """Folder of the compiled kernels, one per version of their sources; created if it is missing.
 
-    It lies in ``SFUMATO_CACHE``, else in the user's cache folder, else, where there is neither or it cannot
-    be trusted, in a private one among the temporary files.
+    It lies in ``SFUMATO_CACHE``, else in the user's cache folder; if there is neither, or it cannot be
+    trusted, in a private temporary folder.
     """
     version = Path("kernels", sources_digest(_PACKAGE))
     root = _user_root()
@@ -63,12 +63,12 @@ def cache_folder() -> Path:
 
 
 def environment() -> dict[str, str]:
-    """For a child process that keeps its kernels where this one does."""
+    """Environment for a child process that uses the same cache."""
     return {**os.environ, "SFUMATO_CACHE": str(cache_folder().parents[1])}
 
 
 def sources_digest(package: Path) -> str:
-    """What names a version of the kernels: a hash of all that they are compiled from.
+    """Version of the kernels: a hash of all sources that they are compiled from.
 
     Args:
         package: folder of ``sfumato``.
@@ -81,18 +81,18 @@ def sources_digest(package: Path) -> str:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a kernel file is there, this user's, and as it was written."""
+    """Whether a kernel file exists, belongs to this user and is undamaged."""
     return _read(path) is not None
 
 
 class KernelCache(NullCache):
-    """The cache of one function, in the place of Numba's own.
+    """The cache of one function, instead of Numba's own.
 
     Args:
-        function: what is compiled.
+        function: the function that is compiled.
     """
 
-    # Whether this process could not keep a kernel; said once.
+    # Whether writing has failed in this process; the warning appears once.
     failed = False
 
     def __init__(self, function) -> None:
@@ -103,13 +103,13 @@ class KernelCache(NullCache):
         return str(cache_folder())
 
     def load_overload(self, sig, target_context):
-        """What was compiled for a signature; None where it has to be compiled."""
+        """The kernel that was compiled for a signature; None if there is none."""
         target_context.refresh()
         payload = _read(self._path(sig, target_context.codegen()))
         return None if payload is None else CompileResult._rebuild(target_context, *pickle.loads(payload))
 
     def save_overload(self, sig, compiled) -> None:
-        """Keep what was compiled for a signature; where that fails, a warning says so."""
+        """Write the kernel that was compiled for a signature; a failure is a warning."""
         payload = dumps(compiled._reduce())
         try:
             write_bytes(self._path(sig, compiled.codegen), hashlib.sha256(payload).digest() + payload)
@@ -131,7 +131,7 @@ class KernelCache(NullCache):
 
 
 def _user_root() -> Path | None:
-    """The folder of caches that the user chose or the system gives; None without a home."""
+    """The cache folder of the user's choice, or the system's; None without a home folder."""
     given = os.environ.get("SFUMATO_CACHE")
     if given:
         return Path(os.path.realpath(given))
@@ -142,7 +142,7 @@ def _user_root() -> Path | None:
 
 
 def _make_private(root: Path, inside: Path) -> str | None:
-    """Make a folder inside another; why compiled code in it cannot be trusted, or None."""
+    """Create a folder inside another; returns why compiled code in it cannot be trusted, or None."""
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
         for folder in (root, *(root / part for part in reversed((inside, *inside.parents[:-1])))):
@@ -150,7 +150,7 @@ def _make_private(root: Path, inside: Path) -> str | None:
             found = folder.lstat()
             if not stat.S_ISDIR(found.st_mode) or not _is_mine(found):
                 return f"{folder} belongs to another user"
-            # Where the sticky bit is set, others can add names but not change what is there.
+            # With the sticky bit set, others can add files but not change those of this user.
             by_others = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not found.st_mode & stat.S_ISVTX
             if by_others and os.name == "posix":
                 return f"{folder} can be written by others (chmod go-w makes it private)"
@@ -165,7 +165,7 @@ def _is_mine(found: os.stat_result) -> bool:
 
 
 def _read(path: Path) -> bytes | None:
-    """The content of a kernel file; None if it is not there, damaged, or another user's."""
+    """The content of a kernel file; None if it is missing, damaged or another user's."""
     try:
         with path.open("rb") as handle:
             if not _is_mine(os.fstat(handle.fileno())):

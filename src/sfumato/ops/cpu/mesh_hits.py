@@ -1,7 +1,7 @@
 """Rays against triangles: a binary tree of boxes over triangles in Morton order.
 
 The tree is complete, so that it needs no links: the children of node i are 2 i + 1 and 2 i + 2, and the
-leaves, of a few triangles each, are the last row. A leaf without triangles has a box that nothing meets.
+leaves, of a few triangles each, are the last row. A leaf without triangles has a box that no ray meets.
 """
 
 import math
@@ -107,7 +107,7 @@ def first_hits(tree, origins, directions, near, far, distance, face, corners):
                 continue
             for k in range(3):
                 d[k] /= length
-                # A ray along an axis divides by no zero.
+                # Without division by zero for rays along an axis.
                 inverse[k] = 1.0 / d[k] if abs(d[k]) > 1e-30 else 1e30
             least, best = np.float64(near[j]), np.float64(far[j])
             stack[0], entries[0], count = 0, _entry(tree.boxes[0], o, inverse, least, best), 1

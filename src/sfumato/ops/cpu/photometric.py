@@ -1,8 +1,7 @@
-"""L1 (or squared) plus SSIM loss and its gradient in one go.
+"""L1 (or squared) plus SSIM loss, with its gradient.
 
-An image row of w pixels is a run of 3 w numbers, and a horizontal tap is a step of 3 in it, so no
-channel is ever taken apart. SSIM needs four blurred maps (x, y, x^2 + y^2, x y); its gradient
-blurs three more.
+An image row of w pixels is a run of 3 w numbers, and neighbouring pixels are 3 numbers apart, so channels
+stay interleaved. SSIM needs four blurred maps (x, y, x^2 + y^2, x y); its gradient blurs three more.
 """
 
 import numpy as np

@@ -20,7 +20,7 @@ def forward(
 ):
     """See sfumato.ops.trace; ``limits`` are near and far."""
     exact = depths.numel() == 0
-    # One order for all is a rasterizer's, for which thousandths of a pixel are fine enough.
+    # With one order for all rays, as in a rasterizer, thousandths of a pixel are accurate enough.
     rays, boxes = image_rays(as_array(directions), as_array(offsets), PARTS if exact else 1)
     scene = map(as_array, (means, quats, scales, opacities, colours, eye))
     records, away = trace_records(*scene, boxes.reach, boxes.view)

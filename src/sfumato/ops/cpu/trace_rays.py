@@ -19,7 +19,7 @@ def empty_tree(means):
 
 
 def refit(tree, means, quats, scales, opacities):
-    """Make the tree right for other values of the same Gaussians, in place."""
+    """Update the tree in place for new values of the same Gaussians."""
     trees.refit(_tree(tree), *map(as_array, (means, quats, scales, opacities)))
 
 

@@ -54,7 +54,7 @@ def trace_rays_backward(tree, gaussians, features, degree, rays, limits, outputs
     first = 0
     while first < len(hits):
         before = ends[first - 1] if first else 0
-        # As many rays as the records have room for, by their hits alone: never by the threads.
+        # As many rays as fit the records, by their number of hits only: independent of the number of threads.
         last = max(first + 1, int(np.searchsorted(ends, before + _RECORDS, side="right")))
         starts = np.concatenate([[0], ends[first:last] - before])
         count = int(starts[-1])

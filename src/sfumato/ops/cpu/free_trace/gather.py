@@ -1,4 +1,4 @@
-"""The second half of the gradient of free rays: records of hits, added up Gaussian by Gaussian.
+"""The second half of the gradient of free rays: records of hits are summed per Gaussian.
 
 In the frame in which a Gaussian is the unit ball, W = S^-1 R^T, d_g = W d, y = W (o + tau d - mu), with
 g = dL/dsigma and h = dL/dtau / |d_g|^2: dL/dmu = -W^T sum v, v = g y - h d_g, and

@@ -1,9 +1,8 @@
 """The order in which a hierarchy packs its boxes: 16 neighbours a leaf, 16 leaves a node, and so on.
 
-Ranges of boxes are halved from the top down, always at a whole number of subtrees, so that the tree
-needs no pointers. Each is halved along the axis after which the halves are the least often met by a
-ray: x, y or z of the centre, or the size, which keeps a few huge Gaussians from swelling the boxes of
-the small ones among them.
+Ranges of boxes are split from the top down, always at a whole number of subtrees, so that the tree
+needs no pointers. Each is split along the axis that the surface area heuristic prefers: x, y or z of the
+centre, or the size, which separates a few huge Gaussians from the small ones among them.
 """
 
 import numpy as np
@@ -33,14 +32,14 @@ def _key(flat, j, axis):
 
 @scalar
 def _area(box, at):
-    """Half the surface of a box, which the chance that a ray meets it goes with."""
+    """Half the surface area of a box; the probability that a ray hits it is proportional to this."""
     x, y, z = -(box[at] + box[at + 3]), -(box[at + 1] + box[at + 4]), -(box[at + 2] + box[at + 5])
     return np.float64(x) * y + np.float64(y) * z + np.float64(z) * x
 
 
 @scalar
 def middle_of(first, last):
-    """Where a range is halved: after a whole number of the subtrees it is made of."""
+    """Where a range is split: near the middle, after a whole number of subtrees."""
     capacity = GROUP
     while capacity * GROUP < last - first:
         capacity *= GROUP
@@ -50,7 +49,7 @@ def middle_of(first, last):
 
 @lane_function
 def _sampled_quantile(flat, first, last, middle, axis, sample):
-    """About the key that ``middle - first`` of the boxes lie below."""
+    """Estimate of the key below which ``middle - first`` of the boxes lie, from a sample."""
     count = min(_SAMPLE, last - first)
     for s in range(count):
         key = _key(flat, first + s * (last - first) // count, axis)
@@ -64,7 +63,7 @@ def _sampled_quantile(flat, first, last, middle, axis, sample):
 
 @lane_function
 def _best_axis(flat, first, last, middle, sample, halves):
-    """The axis along which halving leaves the least expected work."""
+    """The axis whose split has the least cost by the surface area heuristic."""
     for k in range(2 * _AXES):
         ln.store(halves, k * BOX, ln.spread(8, _EMPTY))
     pivots = np.empty(_AXES, np.float32)
@@ -84,7 +83,7 @@ def _best_axis(flat, first, last, middle, sample, halves):
         for side in range(2):
             if counts[axis, side] > 0:
                 cost += counts[axis, side] * _area(halves, (2 * axis + side) * BOX)
-        # Halves of nothing and everything are no halves.
+        # A split must leave boxes on both sides.
         if cost < least_cost and counts[axis, 0] > 0 and counts[axis, 1] > 0:
             best, least_cost = axis, cost
     return best

@@ -18,8 +18,8 @@ from sfumato.ops.cpu.free_trace.walk import new_walk, next_hit, ray_of, response
 from sfumato.ops.cpu.jit import lane_function, lane_kernel, scalar
 
 _ALPHA_MAX, _STOP = constants.ALPHA_MAX, constants.TRANSMITTANCE_STOP
-# Rays that follow one another share nodes; so many of them are one piece of work, and the pieces are
-# dealt in turn to so many tasks, so that busy regions spread over the threads.
+# Consecutive rays share nodes, so they are traced in runs of this length; the runs go to the tasks in turn,
+# so that expensive regions spread over the threads.
 _RUN, _TASKS = 64, 64
 
 
@@ -198,7 +198,7 @@ def _backward_ray(
         for k in range(colour.size):
             value += np.float64(grads.image[j, k]) * colour[k]
         behind -= weight * value
-        # A clamped alpha does not move with its Gaussian.
+        # A clamped alpha has no gradient.
         pull = weight * value - behind * (alpha / (1.0 - alpha)) if alpha < _ALPHA_MAX else 0.0
         transmittance *= 1.0 - alpha
         records.slots[record], records.rays[record], records.lit[record] = slot, j, lit

@@ -21,15 +21,15 @@ from sfumato.ops.cpu.simd.lane_search import GROUP
 NODE = 6 * GROUP
 # Columns of ``exact``: centre; rows of S^-1 R^T; squared Mahalanobis radius of the hull; opacity.
 MEAN, LOCAL, LIMIT, OPACITY, EXACT = 0, 3, 12, 13, 16
-# Rows of a leaf of ``rough``: the same rounded, and for each axis what rounding may have spoilt.
+# Rows of a leaf of ``rough``: the same in float32, and for each axis a bound of the rounding error.
 ERROR, ROUGH = 13, 16 * GROUP
 
 _ALPHA_MIN = constants.ALPHA_MIN
 _CHUNK = 256
 # How far a box is rounded outwards: more than the two roundings to float32 on the way.
 _ROUND, _GROW = 1.3e-7, 1e-6
-# The rough test adds a hundredth to the squared radius, so that the square of what rounding can do to
-# the radius enters a hundredfold: 100 * 8 * (16 * 1.2e-7)^2, over an axis's squared scale.
+# The rough test adds 1% to the squared radius, so the square of the radius's rounding error counts a hundred
+# times: 100 * 8 * (16 * 1.2e-7)^2, over an axis's squared scale.
 _WIDER, _ROUNDING = 1.01, 3e-9
 
 
@@ -41,9 +41,9 @@ class Tree(NamedTuple):
         boxes: [nodes * 6 * 16] float32, the boxes of each node's children.
         below: [nodes] int32 first child: a leaf's number, or -1 - a node's, from which they fall.
         levels: [levels + 1] int64 where each level's nodes start, the lowest first; the root is last.
-        centres: [leaves, 3] float32, what the centres in ``rough`` are counted from.
-        rough: [leaves * 16 * 16] float32, what a leaf's Gaussians are first tested by.
-        exact: [16 leaves, 16] float64, what is certain.
+        centres: [leaves, 3] float32 origin of the centres in ``rough``.
+        rough: [leaves * 16 * 16] float32, read by the first, conservative test of a leaf's Gaussians.
+        exact: [16 leaves, 16] float64, read by the exact test.
     """
 
     order: np.ndarray
@@ -142,7 +142,7 @@ def _leave_empty(rough, leaf, lane, row):
     at = leaf * ROUGH + lane
     for k in range(16):
         rough[at + k * GROUP] = 0.0
-    # A unit ball of impossible radius: anything undefined would count as met.
+    # A unit ball of negative squared radius; zeros alone would give NaN, which the test takes for a hit.
     for k in range(3):
         rough[at + (LOCAL + 4 * k) * GROUP] = row[LOCAL + 4 * k] = 1.0
     rough[at + LIMIT * GROUP] = row[LIMIT] = -np.inf
@@ -220,7 +220,7 @@ def _refit_level(boxes, below_first, below_last, first):
 
 
 def refit(tree: Tree, means, quats, scales, opacities) -> None:
-    """Make the tree right for other values of the same Gaussians, in place.
+    """Update the tree in place for new values of the same Gaussians.
 
     Args:
         tree: of as many Gaussians.

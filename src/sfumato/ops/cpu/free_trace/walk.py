@@ -1,11 +1,11 @@
-"""One ray through a hierarchy: the Gaussians it hits, one after the other, in the order of distance.
+"""One ray through a hierarchy: the Gaussians that it hits, one by one, in order of distance.
 
-The node that is entered first is opened first. Hits found in leaves wait until every node that is still
-closed is entered behind them; so each node is opened at most once, nothing is sorted that is not blended,
-and the order is right whatever number of Gaussians overlap. Ties in distance go by the Gaussian's number.
+The node with the nearest entry is opened first. A hit is handed out once the entries of all unopened nodes
+lie behind it; so each node is opened at most once, only hits that are blended are sorted, and the order is
+exact however many Gaussians overlap. At equal distance the lower index comes first.
 
-A leaf's 16 Gaussians are first tested together in float32, with room for all that rounding can do, and
-those that may be hit then for certain in float64.
+A leaf's 16 Gaussians are first tested together in float32, with a margin for rounding; the candidates are
+then tested exactly in float64.
 """
 
 import math
@@ -22,7 +22,7 @@ _INFINITY = np.float32(np.inf)
 _ALL_LANES = np.uint64((1 << GROUP) - 1)
 # More than four float32 roundings, which lie between a box and the distance to it.
 _SLACK = np.float32(5e-7)
-# A ray along an axis is turned by so little that nothing can show it, and divides by no zero.
+# Least component of a direction, invisibly small: rays along an axis would divide by zero.
 _LEAST_COMPONENT = 1e-20
 NODES, HITS = 0, 1
 
@@ -57,11 +57,11 @@ class Ray(NamedTuple):
 
 
 class Walk(NamedTuple):
-    """What a walk still has before it; lists are padded with infinity.
+    """What is left of a walk: unopened nodes and pending hits; lists are padded with infinity.
 
     Attributes:
         entries: float32 least distance to each node or leaf that is not opened.
-        closed: int32 its number, a leaf's or -1 - a node's.
+        closed: int32 its number: of a leaf, or -1 - that of a node.
         nearest: float32 rounded distance of each hit that is not handed out.
         taus, sigmas: float64, as in reference.trace.Response.
         slots: int32.
@@ -105,7 +105,7 @@ def response(row, ray):
     """(tau, y, d_g, |d_g|^2) of a Gaussian along a ray, y and d_g in its unit-ball frame.
 
     tau is the distance to the point of maximum and y that point; exp(-|y|^2 / 2) is the response. The
-    origin is moved next to the Gaussian before anything is subtracted that a needle would blow up.
+    origin is first moved along the ray next to the Gaussian: differences would cancel for thin Gaussians.
     """
     px, py, pz = ray.ox - row[0], ray.oy - row[1], ray.oz - row[2]
     passed = px * ray.dx + py * ray.dy + pz * ray.dz
@@ -125,7 +125,7 @@ def response(row, ray):
 def _open_node(tree, node, ray, walk, count):
     """Put the children that the ray meets on the list; returns how many are on it."""
     at, boxes = node * NODE, tree.boxes
-    # Rows of the planes that the ray enters through; it leaves through the others.
+    # Rows of the planes through which the ray enters; it leaves through the others.
     row_x = 0 if ray.per_u > 0 else 3 * GROUP
     row_y = GROUP if ray.per_v > 0 else 4 * GROUP
     row_z = 2 * GROUP if ray.per_w > 0 else 5 * GROUP
@@ -162,7 +162,7 @@ def _three_rows(rough, at):
 def _candidates(rough, leaf, centre, ray):
     """Bits of the Gaussians of a leaf that a ray may hit."""
     at = leaf * ROUGH
-    # The ray starts where it passes the leaf's centre: numbers are then as small as the leaf.
+    # Relative to where the ray passes the leaf's centre: numbers are then as small as the leaf.
     px, py, pz = ray.ox - centre[0], ray.oy - centre[1], ray.oz - centre[2]
     passed = px * ray.dx + py * ray.dy + pz * ray.dz
     px, py, pz = px - passed * ray.dx, py - passed * ray.dy, pz - passed * ray.dz
@@ -197,11 +197,11 @@ def _candidates(rough, leaf, centre, ray):
     gx, gy, gz = gx * gx, gy * gy, gz * gz
     qx, qy, qz = qx * qx, qy * qy, qz * qz
     limit = ln.load(GROUP, rough, leaf * ROUGH + LIMIT * GROUP) * (gx + gy + gz)
-    # Axis by axis: the rounding along a disc's thin axis says nothing about the plane it lies in.
+    # Per axis: the error along a disc's thin axis must not widen the other two.
     a, b, c = _three_rows(rough, leaf * ROUGH + ERROR * GROUP)
     error = a * ((gy + gz) * reach + (qy + qz)) + b * ((gz + gx) * reach + (qz + qx))
     error = error + c * ((gx + gy) * reach + (qx + qy))
-    # Asked for the misses, so that whatever is not a number is looked at again.
+    # Tests for misses, so that NaN goes on to the exact test.
     missed = cx * cx + cy * cy + cz * cz > limit + error
     return ~mask_bits(missed) & _ALL_LANES
 

@@ -40,7 +40,7 @@ from sfumato.ops.cpu.simd import lanes as ln
 from sfumato.ops.cpu.simd.blending import ALPHA_MAX, STRIPS, blend
 
 _ZERO, _ONE, _TWO = np.float32(0.0), np.float32(1.0), np.float32(2.0)
-# Planes of a block that the gradient reads, and where it leaves what goes to the rays.
+# Planes of a block: gradients that are read, then those to the rays, which are written.
 _TO_ALPHA, _TO_DISTANCE, _REMAINING, _OUTPUT, _TO_CHANNELS = 0, LANES, 2 * LANES, 3 * LANES, 4 * LANES
 _DIRECTION, _ORIGIN = 0, 3 * LANES
 # Numbers of an entry's rows, with OWN and SHARE.
@@ -69,8 +69,8 @@ def _load_block(planes, at, source, k, x0, y0):
 def _load_outputs(deep, planes, outputs, background, pulls, x0, y0):
     """Fill the planes of a block from Outputs and their gradients, ``pulls``.
 
-    What is left to see is each output times its gradient, without the background's share: that counts as
-    what alpha takes away.
+    ``_REMAINING`` starts as the sum of output times gradient, without the background: its share is counted as
+    a gradient of alpha.
     """
     image, alpha, distance = outputs.image, outputs.alpha, outputs.distance
     to_image, to_alpha, to_distance = pulls.image, pulls.alpha, pulls.distance
@@ -102,7 +102,7 @@ def _take_from_world(target, at, flat, record, x, y, z):
 
 @lane_function
 def _worth(deep, grads, planes, colours, at, tau):
-    """What the outputs' gradients make of a weight, of a Gaussian whose channels begin at ``at``."""
+    """Gradient with respect to the weight of a Gaussian whose channels begin at ``at``."""
     value = bundles.dot_row(grads, colours, at) + ln.load(LANES, planes, _TO_ALPHA)
     if len(deep) > 0:
         value = value + ln.load(LANES, planes, _TO_DISTANCE) * tau
@@ -111,8 +111,8 @@ def _worth(deep, grads, planes, colours, at, tau):
 
 @lane_function
 def _pull(own, behind, alpha, live):
-    """-dL/dsigma, from the weight times its worth and the same of all behind."""
-    # A clamped alpha does not move with its Gaussian.
+    """-dL/dsigma, from the weight times its gradient, and the sum of this over all Gaussians behind."""
+    # A clamped alpha has no gradient.
     return ln.select(live & (alpha < ALPHA_MAX), own - behind * (alpha / (_ONE - alpha)), _ZERO)
 
 
@@ -172,7 +172,7 @@ def _add_in_one_order(
 
 @lane_function
 def _own(deep, grads, planes, nearby, walked, entries):
-    """Fill WEIGHT and OWN, the weight times its worth, of the walked entries."""
+    """Fill WEIGHT and OWN, the weight times its gradient, of the walked entries."""
     hits = entries.hits
     for j in range(walked):
         n = entries.keys[j] & SLOT
@@ -237,7 +237,7 @@ def trace_backward(
     channels, moving, exact, deep, turning, absolute, records, rays, limits, tiles, background,
     outputs, pulls, sums, grad_rays,
 ):  # fmt: skip
-    """Sums over rays of each (Gaussian, tile) pair that its gradients are made of.
+    """For each (Gaussian, tile) pair, the sums over rays from which its gradients follow.
 
     Args:
         channels, moving, exact, records, rays, limits, background: as in trace_forward.

@@ -39,7 +39,7 @@ def _see_in_one_order(channels, moving, deep, block, nearby, limits, counted, bi
         at = local * nearby.stride
         met = meet(moving, block, nearby, local)
         _, weight, after, _ = blend(met.log2_alpha, hit_where(met, flat, at, limits), transmittance)
-        # A ray also changes where it stops, which gives no weight.
+        # Also where the ray stops at this Gaussian, whose weight is then zero.
         counted[local] |= bit if ln.any_true(after < transmittance) else _NONE
         transmittance = after
         if len(deep) > 0:

@@ -15,7 +15,7 @@ from sfumato.ops.cpu.simd.vectors import dot, mixed, products, rotation, row, sc
 MOMENTS = 10
 
 _CHUNK = 128
-# Gaussians are asked for this many before they are read.
+# Records are prefetched this many Gaussians ahead.
 _AHEAD = 8
 
 
@@ -85,7 +85,7 @@ def trace_gradients(tiles, sums, columns, records, quats, scales, opacities, d):
     for chunk in prange((order.size + _CHUNK - 1) // _CHUNK):
         added, found = np.empty(sums.shape[1], np.float32), np.empty(columns.size)
         for rank in range(chunk * _CHUNK, min((chunk + 1) * _CHUNK, order.size)):
-            # They lie in the order of the scene, these are in the order of depth.
+            # Parameters lie in the order of the scene, this loop runs in order of depth.
             later = np.intp(order[min(rank + _AHEAD, order.size - 1)])
             ln.prefetch(flat_fine, later * FINE)
             ln.prefetch(flat_rough, later * stride + Z)

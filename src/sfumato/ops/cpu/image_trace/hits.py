@@ -1,11 +1,11 @@
 """Hits of the Gaussians of a tile, and what each ray of a block lets through to them.
 
-A block of rays first meets all Gaussians of its list; each that is hit becomes an entry with a row of
-distances and one of alphas. Entries are then walked in the order of their nearest hits. Two of them
-may change places from ray to ray only while the nearest hit of the later is nearer than the farthest of
-the earlier: as long as that is so the earlier waits, and the two are compared ray by ray. So every ray
-blends in its own order, however many Gaussians overlap, and nothing moves. Long lists are met part by
-part, and a block stops when nothing is left to see.
+A block of rays is intersected with all Gaussians of its list; each that is hit becomes an entry with a row
+of distances and one of alphas. Entries are then walked in the order of their nearest hits. The order of
+two entries can differ between rays only while the nearest hit of the later is nearer than the farthest of
+the earlier: until then the earlier stays in a window, and the two are compared ray by ray. So every ray
+blends in its own order, however many Gaussians overlap, without moving rows. Long lists are processed in
+parts, and a block stops once all its rays are opaque.
 """
 
 from typing import NamedTuple
@@ -27,7 +27,7 @@ TAU, ALPHA, CLEAR, OWN, SHARE = 0, LANES, 2 * LANES, 3 * LANES, 4 * LANES
 WEIGHT = CLEAR
 # Columns of an entry's span: nearest and farthest hit.
 LOW, HIGH = 0, 1
-# Gaussians of a list that are met before it is seen whether anything still comes through.
+# Gaussians of a list that are intersected between two tests whether all rays are opaque.
 PART = 256
 SLOT = (1 << 32) - 1
 
@@ -43,7 +43,7 @@ class Entries(NamedTuple):
         keys: [longest] int64 by which entries are sorted; keys & SLOT names them.
         window: [longest] int64, where the rows of those that wait begin.
         ends: [longest] float32, their farthest hits.
-        ahead: [longest] float32, the nearest that any Gaussian of the tile from there on is hit.
+        ahead: [longest] float32, a lower bound of the hits of this and all later Gaussians of the tile.
     """
 
     hits: np.ndarray
@@ -59,7 +59,7 @@ class Entries(NamedTuple):
 @lane_function
 def entries_room(longest, width):
     """Entries, not filled yet, of a tile with up to ``longest`` pairs; their rows are ``width`` numbers."""
-    # One entry more than there can be: one that is not hit is written and then forgotten.
+    # One entry more than there can be: a miss is written before it is known to be one.
     hits, spans = np.empty((longest + 1) * width, np.float32), np.empty((longest + 1, 2), np.float32)
     keys, window = np.empty(longest, np.int64), np.empty(longest, np.int64)
     who, ends, ahead = (
@@ -81,7 +81,7 @@ def look_ahead(nearby, count, ahead):
 
 @lane_function
 def _meet(moving, block, nearby, limits, names, entries, width, count):
-    """Let a block's rays meet the Gaussians ``names``; the number of entries afterwards."""
+    """Intersect a block's rays with the Gaussians ``names``; returns the new number of entries."""
     hits, spans = entries.hits, entries.spans
     for j in range(names.size):
         local = np.intp(names[j])
@@ -100,7 +100,7 @@ def _meet(moving, block, nearby, limits, names, entries, width, count):
 def _sort(bits, keys, first, count, fresh):
     """Sort the entries of keys[first:count] by their nearest hits; those from ``fresh`` on are new."""
     for j in range(fresh, count):
-        # The bits of a float32, turned so that they rise with it, before the entry's slot.
+        # The bits of a float32, mapped so that they sort like it, above the entry's slot.
         low = np.int64(bits[j, LOW])
         key = ((low ^ ((low >> 31) & 0x7FFFFFFF)) << 32) | j
         place = j
@@ -114,14 +114,14 @@ def _sort(bits, keys, first, count, fresh):
 def _blend(entries, first, count, bound, width, waiting, through):
     """Fill CLEAR of the entries keys[first:count] that are hit nearer than ``bound``.
 
-    ``through`` is what those let through that wait no longer.
+    ``through`` is the transmittance of the entries that have left the window.
 
     Returns:
         (where it ended, number that wait, through).
     """
     hits, spans, keys, window, ends = entries.hits, entries.spans, entries.keys, entries.window, entries.ends
     for j in range(first, count):
-        # Unsigned indices need no thought about negative ones.
+        # Unsigned indices compile without the test for negative ones.
         n = np.uintp(keys[j] & SLOT)
         low = spans[n, LOW]
         if low > bound or not ln.any_true(through > TRANSMITTANCE_STOP):
@@ -148,7 +148,7 @@ def _blend(entries, first, count, bound, width, waiting, through):
 
 @lane_function
 def walk(moving, block, nearby, limits, entries, width):
-    """Let a block's rays meet their Gaussians and find what comes through to each hit.
+    """Intersect a block's rays with their Gaussians and compute the transmittance before each hit.
 
     ``entries`` is from entries_room, for rows of ``width`` numbers.
 
@@ -172,7 +172,7 @@ def walk(moving, block, nearby, limits, entries, width):
 
 @lane_function
 def seen(hits, at):
-    """(weight of the entry at ``at``, what it lets through, where that counts, where a ray comes to it)."""
+    """(weight of the entry at ``at``, transmittance after it, where it is blended, where rays reach it)."""
     alpha, clear = ln.load(LANES, hits, at + ALPHA), ln.load(LANES, hits, at + CLEAR)
     weight = alpha * clear
     rest = clear - weight

@@ -7,7 +7,7 @@ from numba import prange
 
 from sfumato.ops.cpu.jit import REGISTER_LANES, kernel, scalar
 
-# A block is as many rays as two registers hold: more leave none for what is made of them.
+# A block is as many rays as two registers hold: with more, intermediate results spill.
 PART_WIDTH = BLOCK_HEIGHT = 4
 PARTS = 2 * REGISTER_LANES // (PART_WIDTH * BLOCK_HEIGHT)
 BLOCK_WIDTH = PARTS * PART_WIDTH
@@ -39,7 +39,7 @@ class RayBlocks(NamedTuple):
 
 
 class RayBoxes(NamedTuple):
-    """What holds the rays of an image: boxes are middles and half sizes of directions, empty if negative.
+    """Bounds of the rays of an image: boxes are centres and half sizes of directions, empty if negative.
 
     Attributes:
         blocks: [tiles, 6, 64] float32.
@@ -137,12 +137,12 @@ def _put_directions(units, part, directions, middles):
 
 @kernel
 def ray_blocks(directions, parts):
-    """Directions block by block, made unit vectors in float64: a small Gaussian feels what float32 rounds.
+    """Directions block by block, normalised in float64: float32 rounding would show in small Gaussians.
 
     Args:
         directions: [h, w, 3] float32 of any length; zero where there is no ray.
         parts: PARTS for parts of blocks that have middles of their own, 1 for blocks. The nearer the middle,
-            the finer what float32 keeps of a direction.
+            the finer the resolution of a direction in float32.
 
     Returns:
         Directions and middles of RayBlocks; blocks, tiles, groups and view of RayBoxes.
@@ -193,7 +193,7 @@ def ray_blocks(directions, parts):
 
 @kernel
 def block_planes(values):
-    """Values [h, w, 3] block by block, and what they come to.
+    """Values [h, w, 3] block by block, and their bounds.
 
     Returns:
         [tiles, 64, 3, LANES], 0 outside the image; [tiles, 3] largest sizes of each coordinate; [tiles]
@@ -236,7 +236,7 @@ def image_rays(directions: np.ndarray, origins: np.ndarray, parts: int) -> tuple
 
 
 def block_shapes(width: int, height: int, moving: bool, parts: int) -> RayBlocks:
-    """The shapes of what image_rays makes of an image."""
+    """The shapes of the arrays that image_rays returns."""
     tiles = -(-width // TILE_WIDTH) * -(-height // TILE_HEIGHT)
     planes = (tiles, BLOCKS, 3, LANES)
     return RayBlocks(planes, planes if moving else (0, 0, 0, 0), (tiles, BLOCKS, parts, 3))

@@ -5,9 +5,9 @@ is at (0, 0, -w) and a direction d becomes u = (X . d, Y . d, Z . d). Then, with
 
     2 sigma = w^2 s / (s + uz^2)        tau = w uz / (s + uz^2)
 
-X and Y vanish on the mean's direction, so that nothing here is the difference of large numbers but
-X . d and Y . d themselves: these are taken in float64 once for the middle of a block of pixels, and
-the rest of the way in float32 (see ray_response).
+X and Y vanish on the mean's direction, so that only X . d and Y . d themselves are differences of large
+numbers: these are computed in float64 once for the middle of a block of pixels, and for the offset from
+it in float32 (see response).
 """
 
 import math
@@ -26,7 +26,7 @@ X, Y, Z, W, LOG2_OPACITY, NEAREST, FARTHEST, CHANNELS = 0, 3, 6, 9, 10, 11, 12, 
 FINE = 6
 
 _CHUNK = 128
-# The bounds of tau give way by this share, so that rounding never puts a hit beyond them.
+# The bounds of tau are widened by this share, so that rounding never puts a hit beyond them.
 _SLACK = 1e-5
 _TWICE_LN2, _LOG2_ALPHA_MIN = 2.0 * math.log(2.0), math.log2(constants.ALPHA_MIN)
 
@@ -143,7 +143,7 @@ def trace_records(means, quats, scales, opacities, colours, eye, reach, view):
                 records[i, X + j], records[i, Y + j], records[i, Z + j] = x[j], y[j], z[j]
             records[i, W] = w
             records[i, LOG2_OPACITY] = log2_opacity
-            # Along the mean's direction the hull reaches r sqrt(m Sigma m), and no hit is nearer.
+            # Along the mean's direction m the hull reaches r sqrt(m Sigma m): no hit is nearer than that.
             along = times(products(columns, mean), scale)
             spread = math.sqrt(dot(along, along)) / length if length > 0.0 else max(scale)
             distances[i] = length

@@ -1,4 +1,4 @@
-"""The rays of a block, the Gaussians of its tile side by side, and where one of these meets those."""
+"""The rays of a block, the Gaussians of its tile, and the response of a Gaussian along the rays."""
 
 import math
 from typing import NamedTuple
@@ -81,7 +81,7 @@ def nearby_room(longest, stride):
 
 @lane_function
 def copy_tile(records, order, pair_rank, start, end, nearby):
-    """Bring a tile's records side by side."""
+    """Copy a tile's records into contiguous memory."""
     for local in range(end - start):
         i = order[pair_rank[start + local]]
         for k in range(nearby.stride):
@@ -96,7 +96,7 @@ def load_block(moving, exact, source, tile, block, rays, names):
     for k in range(3):
         for lane in range(LANES):
             value = source.directions[tile, block, k, lane]
-            # Where there is no ray some direction stands, as none would bring NaN.
+            # Without a ray, some finite direction: an infinite one would give NaN.
             rays[k * LANES + lane] = value if value < _INFINITY else _ZERO
             if len(moving) > 0:
                 rays[_ORIGIN + k * LANES + lane] = source.origins[tile, block, k, lane]
@@ -185,7 +185,7 @@ def hit_where(met, flat, at, limits):
     """Where a Meeting counts: strong enough, ahead, and within the nearest and farthest of ``limits``."""
     near, far = limits
     hit = (met.log2_alpha >= LOG2_ALPHA_MIN) & met.ahead
-    # The bounds of most Gaussians tell for all rays at once.
+    # The bounds of most Gaussians settle it for all rays at once.
     if flat[at + NEAREST] < near or flat[at + FARTHEST] > far:
         hit = hit & (met.tau >= near) & (met.tau <= far)
     return hit

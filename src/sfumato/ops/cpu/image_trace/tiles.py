@@ -1,9 +1,9 @@
 """Which Gaussians may be hit by the rays of which tile and block, whatever the lens.
 
-Rays come as an image of directions. A block (4x4 or 8x4 pixels) and a tile (64 blocks) know the box of their
-directions; a Gaussian is kept where the smallest sigma that any direction in the box can have lies
-within its hull. The test is conservative and holds for any lens, because it never leaves the space
-of directions. Where rays begin in different points, the box of those takes part.
+Rays come as an image of directions. A block (4x4 or 8x4 pixels) and a tile (64 blocks) have a box of their
+directions; a Gaussian is kept where the smallest sigma of any direction in the box lies within its hull.
+The test is conservative and holds for any lens, because it works on directions alone. Where rays have
+different origins, the box of these is included.
 """
 
 import numpy as np
@@ -19,7 +19,7 @@ from sfumato.ops.cpu.simd import lanes as ln
 # 2 ln 2: twice the sigma that halves a response.
 _TWICE_LN2 = np.float32(2.0 * np.log(2.0))
 _LOG2_ALPHA_MIN = np.float32(np.log2(constants.ALPHA_MIN))
-# Records that are asked for this many Gaussians before they are read.
+# Records are prefetched this many Gaussians ahead.
 _AHEAD = 8
 _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 
@@ -79,7 +79,7 @@ def _hull(moving, flat, at, extent, shift):
 
 @lane_function
 def _ask_ahead(flat, stride, order, r):
-    """Ask for a record that comes soon: they do not lie in the order of depth."""
+    """Prefetch a record that is read soon: they do not lie in the order of depth."""
     later = np.intp(order[min(r + _AHEAD, order.size - 1)]) * stride
     ln.prefetch(flat, later)
     ln.prefetch(flat, later + LOG2_OPACITY)

@@ -1,10 +1,10 @@
-"""Front-to-back blending of sorted Gaussians, and its gradient, a block of pixels at a time.
+"""Front-to-back blending of sorted Gaussians, and its gradient, one block of pixels at a time.
 
-One tile is one task. Its block masks become one list of pairs a block; a block's transmittance
-and colours then stay in registers while its Gaussians pass. The gradient runs front to back as
-well (S_n = C - sum_{m<=n} c_m alpha_m T_m), repeating the same decisions bit for bit, so nothing
-is stored per pixel but the image. Sums over a tile's pixels go to a row of their own per
-(Gaussian, tile) pair and are gathered afterwards (see splats).
+One tile is one task. Its block masks become one list of pairs per block; the transmittance and colours
+of a block stay in registers while its Gaussians are blended. The gradient runs front to back as well
+(S_n = C - sum_{m<=n} c_m alpha_m T_m) and repeats the same decisions bit for bit, so only the image is
+stored per pixel. The sums over a tile's pixels are one row per (Gaussian, tile) pair and are gathered
+afterwards (see splats).
 """
 
 import numpy as np
@@ -25,12 +25,13 @@ from sfumato.ops.cpu.simd import lanes as ln
 from sfumato.ops.cpu.simd.blending import ALPHA_MAX, LOG2_ALPHA_MIN, STRIPS, blend
 
 FORWARD_LANES = BLOCK_WIDTH * BLOCK_HEIGHT
-# Blocks, one above the other, that the gradient takes together: as many pixels as four registers
-# hold. Fewer waste the sums over lanes, more the registers: either costs a third of the speed.
+# Blocks, one above the other, that the gradient processes together: as many pixels as four registers hold.
+# With fewer blocks lane reductions dominate, with more the registers spill; either costs about a third of
+# the speed.
 _BACKWARD_BLOCKS = 4 * REGISTER_LANES // FORWARD_LANES
 BACKWARD_HEIGHT = _BACKWARD_BLOCKS * BLOCK_HEIGHT
 BACKWARD_LANES = BLOCK_WIDTH * BACKWARD_HEIGHT
-# What depends on a pixel's column alone is kept for the rows that fill one register.
+# Terms that depend on a pixel's column alone are computed once for the rows that fill one register.
 _ROWS_LANES = REGISTER_LANES
 _LANE_X, _LANE_Y = ln.lane_offsets(BACKWARD_LANES, BLOCK_WIDTH)
 
@@ -41,7 +42,7 @@ _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 def _exponent(lanes, flat, at, x, y):
     """(dx of two rows, dy, log2 of alpha before its clamp) of a block's pixels for the record at ``at``.
 
-    What depends on the column alone is made once for all rows.
+    Terms that depend on the column alone are computed once for all rows.
     """
     dx = x - flat[at + X]
     dy = y - flat[at + Y]
@@ -128,7 +129,7 @@ def _load_block(planes, source, k, x0, y0, width, height):
 def composite_backward(
     channels, absolute, records, remaining, grad_image, grad_alpha, pair_rank, pair_mask, tile_starts, sums
 ):
-    """Sums over pixels of each (Gaussian, tile) pair that its gradients are made of.
+    """For each (Gaussian, tile) pair, the sums over pixels from which its gradients follow.
 
     Args:
         channels: tuple whose length is d, fixed at compile time.
@@ -180,7 +181,7 @@ def composite_backward(
                     own = weight * (bundles.dot_row(grads, flat, at + CHANNELS) + grad_opaque)
                     behind = behind - own
                     pull = own - behind * (alpha / (_ONE - alpha))
-                    # A clamped alpha does not move with its Gaussian.
+                    # A clamped alpha has no gradient.
                     pull = ln.select(live & (alpha < ALPHA_MAX), pull, _ZERO)
                     pull_y = pull * dy
                     sum_, sum_y = ln.folded(_ROWS_LANES, pull), ln.folded(_ROWS_LANES, pull_y)

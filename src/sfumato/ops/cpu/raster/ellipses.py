@@ -16,7 +16,7 @@ _TANGENT_MARGIN = np.float32((constants.TANGENT_LIMIT - 1.0) * 0.5)
 # Squared tangent below which the fisheye's closed forms (in float64 here) cancel.
 _SMALL_TANGENT2 = 1e-4
 _HALF, _ONE, _TWO, _ZERO = np.float32(0.5), np.float32(1.0), np.float32(2.0), np.float32(0.0)
-# Gaussians whose pose gradients are added up together; fixes the order of the sum.
+# Gaussians whose pose gradients are summed together; fixes the order of the sum.
 _CHUNK = 256
 
 

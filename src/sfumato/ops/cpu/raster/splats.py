@@ -1,8 +1,8 @@
-"""What blending reads and leaves, apart from the blending itself.
+"""The input of blending and the last step of its gradient.
 
-Before: a record for each visible Gaussian, and for each tile its records side by side with a list
-of them for every block. After: the sums that each (Gaussian, tile) pair left, added up per Gaussian
-and turned into gradients.
+Input: a record for each visible Gaussian, and for each tile a contiguous copy of its records with a list of
+them for every block. Gradient: the sums of the (Gaussian, tile) pairs are added up per Gaussian and turned
+into gradients.
 """
 
 import math
@@ -19,12 +19,12 @@ from sfumato.ops.cpu.simd import lanes as ln
 # (A dx^2 + B dx dy + C dy^2); log2 of the opacity; then the channels.
 X, Y, A, B, C, LOG2_OPACITY, CHANNELS = range(7)
 
-# Block columns of every other row of a mask: a bit a pair of blocks.
+# Bits of the even block rows of a mask.
 _EVEN_ROWS = np.uint64(0x00FF00FF00FF00FF)
 _LOG2_E = np.float32(math.log2(math.e))
 _HALF, _ZERO = np.float32(0.5), np.float32(0.0)
 
-# Slots whose sums are asked for ahead: they lie all over a memory that fits no cache.
+# Sums are prefetched this many slots ahead: they are scattered over more memory than a cache holds.
 _AHEAD = 16
 
 # Moments of g = alpha dL/dalpha over pixels that a pair's row of sums starts with.
@@ -50,9 +50,9 @@ def splat_records(order, mean_px, conic, opacities, colours):
 
 @lane_function
 def list_blocks(pair_mask, start, end, merge_rows, lists, counts):
-    """Turn the masks of a tile's pairs into one list of local pair numbers a block.
+    """Turn the masks of a tile's pairs into one list of local pair numbers per block.
 
-    With ``merge_rows`` the blocks of even rows stand for those of the row below them too.
+    With ``merge_rows`` the blocks of even rows include those of the row below.
     """
     counts[:] = 0
     for local in range(end - start):
@@ -68,7 +68,7 @@ def list_blocks(pair_mask, start, end, merge_rows, lists, counts):
 
 @lane_function
 def copy_records(records, pair_rank, start, end, nearby):
-    """Bring a tile's records side by side: read from all over, they would stall every block."""
+    """Copy a tile's records into contiguous memory: scattered reads would stall every block."""
     for local in range(end - start):
         rank = pair_rank[start + local]
         for k in range(records.shape[1]):
@@ -85,8 +85,8 @@ def sums_layout(d: int, absolute: bool) -> tuple[np.ndarray, int]:
 def add_slots(sums, slot_pair, start, end, columns, added, found):
     """Fill ``found`` with the sums of a Gaussian's slots, added up in their order.
 
-    ``sums`` are flat, a row a pair; ``added`` [row] is room for one, and ``columns`` tells where each sum
-    stands in it.
+    ``sums`` are flat, one row per pair; ``added`` [row] is a buffer for one row, ``columns`` the column
+    of each sum in it.
     """
     row = added.size
     added[:] = _ZERO

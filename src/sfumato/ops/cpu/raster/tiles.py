@@ -1,8 +1,8 @@
 """Which Gaussians touch which tile, in depth order, and which pixel blocks inside it.
 
 A tile is 64 blocks of 8x4 pixels (8 block rows of 8). Each pair of a Gaussian and a tile carries
-a 64-bit mask of the blocks that the ellipse where alpha reaches ALPHA_MIN touches, so the
-compositor visits exactly these.
+a 64-bit mask of the blocks touched by the ellipse where alpha reaches ALPHA_MIN; blending visits only
+these.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ TILE_WIDTH, TILE_HEIGHT = BLOCK_COLUMNS * BLOCK_WIDTH, BLOCK_ROWS * BLOCK_HEIGHT
 BLOCKS = BLOCK_COLUMNS * BLOCK_ROWS
 
 _ALPHA_MIN = np.float32(constants.ALPHA_MIN)
-# Widens each span, px, so that rounding in the span never drops a pixel the blend would keep.
+# Margin of each span, px, so that rounding never drops a pixel that would be blended.
 _MARGIN_PX = np.float32(0.01)
 _HALF, _ZERO = np.float32(0.5), np.float32(0.0)
 _WHOLE, _PER_BLOCK = np.float32(1.0), np.float32(1 / BLOCK_WIDTH)
@@ -147,7 +147,7 @@ def block_masks(order, starts, boxes, mean_px, conic, opacities, width, slot_til
     Args:
         order: [m] int32 Gaussian ids, nearest first.
         starts: [m + 1] int64 first slot of each.
-        boxes: [m, 4] from tile_boxes, which sized the slots: two computations might round apart.
+        boxes: [m, 4] from tile_boxes, which sized the slots; computed again, they might round differently.
         slot_tile, slot_mask: [slots] int32 and uint64, written.
     """
     tiles_x = (width + TILE_WIDTH - 1) // TILE_WIDTH
@@ -271,7 +271,7 @@ def bin_tiles(mean_px, conic, opacities, depth, radius_px, width, height):
 
 
 def tiles_from_slots(order, slot_starts, slot_tile, slot_mask, num_tiles):
-    """List by tile what was listed by Gaussian.
+    """Reorder the pairs from lists per Gaussian to lists per tile.
 
     Args:
         order, slot_starts: as in Tiles.

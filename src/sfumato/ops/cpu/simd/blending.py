@@ -11,7 +11,7 @@ from sfumato.ops.cpu.simd import lanes as ln
 ALPHA_MAX = np.float32(constants.ALPHA_MAX)
 LOG2_ALPHA_MIN = np.float32(math.log2(constants.ALPHA_MIN))
 TRANSMITTANCE_STOP = np.float32(constants.TRANSMITTANCE_STOP)
-# Tiles are dealt to this many tasks in turn, so that busy regions spread over the threads.
+# Tiles go to this many tasks in turn, so that expensive regions spread over the threads.
 STRIPS = 64
 _ZERO = np.float32(0.0)
 

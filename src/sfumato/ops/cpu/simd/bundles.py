@@ -191,8 +191,8 @@ def _totals8_value(builder, vectors):
 def accumulate_totals(typingctx, array, index, bundle):
     """Add the lane sums of the members to array[index + totals_position(i, count)].
 
-    Eight sums are made by one transposing reduction at a third of the cost of eight separate
-    ones; they land in the order TOTALS8_LANE. A remainder of one or two is summed singly.
+    Eight sums are computed by one transposing reduction at a third of the cost of eight separate
+    ones; they come out in the order TOTALS8_LANE. A remainder of one or two is summed separately.
     """
 
     def codegen(context, builder, signature, args):

@@ -1,4 +1,4 @@
-"""Searching with lanes: which lanes hold, and where the least of many numbers stands.
+"""SIMD searches: in which lanes a mask is true, and the position of the minimum of a list.
 
 Lists that are searched are padded with infinity to a whole number of groups of ``GROUP``.
 """
@@ -11,13 +11,13 @@ from numba.extending import intrinsic
 from sfumato.ops.cpu.jit import lane_function
 from sfumato.ops.cpu.simd import lanes as ln
 
-# Numbers that are looked at together; also the children of a node of the hierarchy.
+# Numbers that are compared together; also the children of a node of the hierarchy.
 GROUP = 16
 
 
 @intrinsic
 def mask_bits(typingctx, mask):
-    """uint64 whose bit i says whether the mask holds in lane i."""
+    """uint64 with bit i set where the mask is true in lane i."""
 
     def codegen(context, builder, signature, args):
         bits = builder.bitcast(args[0], ir.IntType(mask.width))
@@ -53,7 +53,7 @@ def least_of(values, count):
 
 @lane_function
 def position_of(values, wanted):
-    """Where the first number that is ``wanted`` or less stands; there must be one."""
+    """Position of the first number that is ``wanted`` or less; there must be one."""
     at = 0
     while True:
         bits = mask_bits(ln.load(GROUP, values, at) <= wanted)

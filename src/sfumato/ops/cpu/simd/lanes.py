@@ -2,7 +2,7 @@
 
 ``Lanes`` values exist only inside compiled code. Arithmetic and comparison operators work lane by
 lane, a plain number on one side is spread over all lanes, and LLVM lowers a value to as many
-registers as the machine needs (AVX2, AVX-512, NEON). A kernel can so treat a block of pixels as
+registers as the machine needs (AVX2, AVX-512, NEON). A kernel can thus treat a block of pixels as
 if it were one pixel. Multiplications and additions may be contracted to fused ones; nothing else
 is reordered, so results repeat bit for bit on one machine.
 
@@ -247,7 +247,7 @@ def bytes_of_runs(typingctx, first, last):
 
 @intrinsic
 def prefetch(typingctx, array, index):
-    """Ask for the cache line at a flat index of a contiguous array; any index is allowed."""
+    """Prefetch the cache line at a flat index of a contiguous array; any index is allowed."""
 
     def codegen(context, builder, signature, args):
         pointer = pointer_at(
@@ -363,7 +363,7 @@ def fold(builder, a, width):
 
 @intrinsic(prefer_literal=True)
 def repeated(typingctx, width, a):
-    """``width`` lanes that are those of ``a`` over and over."""
+    """``width`` lanes that repeat those of ``a``."""
     lanes = width.literal_value
 
     def codegen(context, builder, signature, args):

@@ -79,7 +79,7 @@ def make_pixels(plan: PixelPlan) -> Pixels:
     seen = _seen(plan)
     keeps = [] if seen is None else [seen]
     if plan.mask_path is not None:
-        keeps.append(_resampled(ArrayStrips(_read_mask(plan)[..., None]), plan)[..., 0] >= 128)
+        keeps.append(make_mask(plan))
     if alpha is not None and plan.alpha_is_mask:
         keeps.append(alpha >= 128)
         rgb = np.clip(rgb * (255.0 / np.maximum(alpha, 1))[..., None] + 0.5, 0, 255).astype(np.uint8)
@@ -88,6 +88,15 @@ def make_pixels(plan: PixelPlan) -> Pixels:
     if mask is not None and not mask.any():
         _warn_of_nothing(plan.path)
     return Pixels(np.ascontiguousarray(rgb), alpha, None if mask is None or mask.all() else mask)
+
+
+def make_mask(plan: PixelPlan) -> np.ndarray:
+    """bool [h, w]: the pixels at least half of which the plan's mask file keeps.
+
+    Raises:
+        CaptureError: the file cannot be decoded, or has another shape than its picture.
+    """
+    return _resampled(ArrayStrips(_read_mask(plan)[..., None]), plan)[..., 0] >= 128
 
 
 def _colours(plan: PixelPlan) -> tuple[np.ndarray, np.ndarray | None]:

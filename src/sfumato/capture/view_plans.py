@@ -20,15 +20,20 @@ from sfumato.scene.cameras import Camera
 
 @dataclass(frozen=True)
 class PlannedView:
-    """What a ``View`` is made of, but for its cache; ``make`` decodes the picture."""
+    """What a ``View`` is made of, but for its cache."""
 
     name: str
     camera: Camera
     camera_group: int
-    make: Callable[[], Pixels]
+    plan: PixelPlan
     original_size_px: tuple[int, int]
     files: tuple[Path, ...]
     time: float | None
+
+    @property
+    def make(self) -> Callable[[], Pixels]:
+        """Decodes the picture."""
+        return partial(make_pixels, self.plan)
 
 
 def has_alpha(frame: PosedImage) -> bool:
@@ -79,8 +84,7 @@ def plan_views(
             plan = replace(plan, distorted=camera)
         group = groups.setdefault((frame.intrinsics.camera_id, source), len(groups))
         files = tuple(path for path in (plan.path, plan.mask_path) if path is not None)
-        make = partial(make_pixels, plan)
-        planned.append(PlannedView(frame.name, camera, group, make, size_px, files, frame.time))
+        planned.append(PlannedView(frame.name, camera, group, plan, size_px, files, frame.time))
     return planned
 
 

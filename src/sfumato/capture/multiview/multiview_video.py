@@ -17,7 +17,7 @@ from sfumato.capture.offset import Offset
 from sfumato.capture.pixels import PixelPlan, Pixels, make_mask
 from sfumato.capture.points import PointCloud
 from sfumato.capture.random_points import random_points
-from sfumato.errors import CaptureError, ConfigError
+from sfumato.errors import ConfigError
 from sfumato.scene.cameras import Camera
 
 
@@ -135,14 +135,11 @@ class MultiViewVideo:
             step: from 0.
 
         Raises:
-            CaptureError: no camera to train on has a picture at this step.
             ConfigError: there is no such step.
         """
         self._check_step(step)
         views = self._views(step, self.cameras)
         test_names = frozenset(view.name for view in self._views(step, self.test_cameras))
-        if len(views) == len(test_names):
-            raise CaptureError(f"{self.path}: no camera to train on has a picture at step {step}")
         return Capture(
             self.path, views, self._start, self.points is None, test_names, self.split_rule, None,
             self._cache, self.offset,

@@ -6,13 +6,13 @@ Source: Luiten et al., Dynamic 3D Gaussians, 3DV 2024, and the data published wi
 from __future__ import annotations
 
 import logging
-import zipfile
 from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 
-from sfumato.capture.multiview.rig_source import RigSource, SourceCamera
+from sfumato.capture.multiview.npy_files import read_npy
+from sfumato.capture.multiview.rig_source import FRAMES_PER_SECOND, RigSource, SourceCamera
 from sfumato.capture.points import PointCloud, finite_points
 from sfumato.capture.readers.image_files import PictureFolder
 from sfumato.capture.readers.json_values import numbers, pixels, read_object
@@ -21,9 +21,6 @@ from sfumato.errors import CaptureError
 from sfumato.scene.lenses import PINHOLE
 
 _log = logging.getLogger("sfumato")
-
-FRAMES_PER_SECOND = 30.0
-"""Of all sequences of PanopticSports."""
 
 _PARTS = ("train_meta.json", "test_meta.json")
 _MAX_POINTS = 50_000_000
@@ -51,11 +48,9 @@ def read_panoptic(root: Path, fps: float | None) -> RigSource:
     test = reader.read(root / _PARTS[1]) if (root / _PARTS[1]).is_file() else {}
     if set(train) & set(test):
         raise CaptureError(f"{root}: camera {min(set(train) & set(test))} is in both {' and '.join(_PARTS)}")
-    steps = 1 + max((max(camera) for camera in (train | test).values()), default=0)
-    cameras = tuple(reader.camera(name, found, steps) for name, found in (train | test).items())
+    cameras = tuple(reader.camera(name, found) for name, found in (train | test).items())
     reader.warn_of_missing()
-    times = tuple(step * reader.seconds_per_step for step in range(steps))
-    return RigSource(times, cameras, read_cloud(root / "init_pt_cld.npz"), frozenset(test), _PARTS[1])
+    return RigSource(cameras, read_cloud(root / "init_pt_cld.npz"), frozenset(test), _PARTS[1])
 
 
 class _PanopticReader:
@@ -103,13 +98,12 @@ class _PanopticReader:
                 )
         return found
 
-    def camera(self, name: str, found: dict[int, PosedImage], steps: int) -> SourceCamera:
+    def camera(self, name: str, found: dict[int, PosedImage]) -> SourceCamera:
         """A camera with a mask for each frame that has one."""
-        masks: list[Path | None] = [None] * steps
-        for step, frame in found.items():
-            inside = frame.path.relative_to(self.root / "ims").as_posix()
-            masks[step] = self.masks.picture(inside, str(self.root / "seg"))
-        return SourceCamera(name, tuple(found.get(step) for step in range(steps)), tuple(masks))
+        frames = tuple(found[step] for step in sorted(found))
+        inside = (frame.path.relative_to(self.root / "ims").as_posix() for frame in frames)
+        masks = tuple(self.masks.picture(one, str(self.root / "seg")) for one in inside)
+        return SourceCamera(name, frames, masks)
 
     def warn_of_missing(self) -> None:
         """Say how many of the pictures named are not there."""
@@ -150,26 +144,9 @@ def read_cloud(path: Path) -> PointCloud | None:
     """
     if not path.is_file():
         return None
-    try:
-        with zipfile.ZipFile(path) as archive, archive.open("data.npy") as member:
-            shape, _, dtype = _npy_header(member)
-            kind = dtype.kind in "fiu" and len(shape) == 2 and shape[1] in (6, 7)
-            size = archive.getinfo("data.npy").file_size
-            if not kind or shape[0] > _MAX_POINTS or shape[0] * shape[1] * dtype.itemsize > size:
-                raise ValueError(f"its data are {dtype} {list(shape)}")
-        with np.load(path, allow_pickle=False) as arrays:
-            data = arrays["data"].astype(np.float64)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise CaptureError(
-            f"{path} is no cloud of n rows (x, y, z, r, g, b, foreground): {str(error).strip():.200}"
-        ) from None
+    data = read_npy(
+        path, lambda shape: len(shape) == 2 and shape[1] in (6, 7) and shape[0] <= _MAX_POINTS, "data"
+    )
     rgb = np.nan_to_num(data[:, 3:6])
     rgb = np.clip(np.rint(rgb * (255.0 if rgb.max(initial=0.0) <= 1.0 else 1.0)), 0, 255).astype(np.uint8)
     return finite_points(np.nan_to_num(data[:, :3], nan=np.inf), rgb, path)
-
-
-def _npy_header(member: object) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Shape, order and kind of an array, without reading it."""
-    version = np.lib.format.read_magic(member)  # type: ignore[arg-type]
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    return read(member)  # type: ignore[arg-type]

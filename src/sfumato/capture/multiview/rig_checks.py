@@ -14,12 +14,12 @@ from sfumato.errors import CaptureError, ConfigError
 
 # Poses of one camera that differ by less were rounded differently; of a place, as a share of the rig's size.
 _SAME_ROTATION, _SAME_PLACE = 1e-4, 1e-4
-_LEAST_CAMERAS = 2
+LEAST_CAMERAS = 2
 _MOST_LISTED = 12
 
 
 def check_rig(source: RigSource, path: Path) -> None:
-    """Refuse one camera, cameras without pictures and cameras that move.
+    """Refuse one camera, cameras without pictures, and cameras that move.
 
     Args:
         source: as read.
@@ -28,32 +28,37 @@ def check_rig(source: RigSource, path: Path) -> None:
     Raises:
         CaptureError: naming what is wrong and what to do.
     """
-    empty = [camera.name for camera in source.cameras if not any(camera.frames)]
+    empty = [camera.name for camera in source.cameras if not camera.frames]
     if len(empty) == len(source.cameras):
         raise CaptureError(f"{path}: none of its {len(empty)} cameras has a picture")
     if empty:
         raise CaptureError(f"{path}: camera {empty[0]} has no picture at any step; remove it")
-    pictures = zip(*(camera.frames for camera in source.cameras), strict=True)
-    if max(sum(frame is not None for frame in moment) for moment in pictures) < _LEAST_CAMERAS:
-        raise CaptureError(
-            f"{path} is monocular: with one view of each moment, motion cannot be told from depth; give the "
-            f"videos of at least {_LEAST_CAMERAS} cameras that stand still"
-        )
+    if len(source.cameras) < LEAST_CAMERAS:
+        raise monocular(path)
     _check_that_cameras_stand_still(source, path)
 
 
+def monocular(path: Path) -> CaptureError:
+    """What is wrong with a video of one camera.
+
+    Args:
+        path: of the dataset.
+    """
+    return CaptureError(
+        f"{path} is monocular: with one view of each moment, motion cannot be told from depth; give the "
+        f"videos of at least {LEAST_CAMERAS} cameras that stand still"
+    )
+
+
 def _check_that_cameras_stand_still(source: RigSource, path: Path) -> None:
-    poses = [
-        np.stack([frame.camera_from_world for frame in camera.frames if frame is not None])
-        for camera in source.cameras
-    ]
+    poses = [np.stack([frame.camera_from_world for frame in camera.frames]) for camera in source.cameras]
     centres = [-np.einsum("nji,nj->ni", pose[:, :3, :3], pose[:, :3, 3]) for pose in poses]
     first = np.stack([places[0] for places in centres])
     size = np.linalg.norm(first - first.mean(axis=0), axis=1).max()
     for camera, pose, places in zip(source.cameras, poses, centres, strict=True):
         turned = np.abs(pose[:, :3, :3] - pose[0, :3, :3]).max()
         moved = np.linalg.norm(places - places[0], axis=1).max()
-        lenses = {frame.intrinsics for frame in camera.frames if frame is not None}
+        lenses = {frame.intrinsics for frame in camera.frames}
         if turned > _SAME_ROTATION or moved > _SAME_PLACE * size or len(lenses) > 1:
             what = "changes its lens" if len(lenses) > 1 else "moves"
             raise CaptureError(
@@ -88,10 +93,10 @@ def held_out(
         _refuse_unknown(wanted, names, path)
         test = frozenset(wanted)
         rule = f"cameras {', '.join(name for name in names if name in test)}"
-    if len(names) - len(test) < _LEAST_CAMERAS:
+    if len(names) - len(test) < LEAST_CAMERAS:
         raise CaptureError(
             f"{path}: {len(test)} of {len(names)} cameras are held out; leave at least "
-            f"{_LEAST_CAMERAS} to train on"
+            f"{LEAST_CAMERAS} to train on"
         )
     return test, rule if test else "none"
 

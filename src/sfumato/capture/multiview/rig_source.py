@@ -8,6 +8,9 @@ from pathlib import Path
 from sfumato.capture.points import PointCloud
 from sfumato.capture.readers import PosedImage
 
+FRAMES_PER_SECOND = 30.0
+"""Of frames of which nothing says when they were taken; the rate of PanopticSports and Neural 3D Video."""
+
 
 @dataclass(frozen=True)
 class SourceCamera:
@@ -15,12 +18,12 @@ class SourceCamera:
 
     Attributes:
         name: unique.
-        frames: one for each step, None where the camera has none; all with the camera's pose.
-        foregrounds: for each step the mask file of what moves, or None.
+        frames: in order, each with its time by the camera's clock, seconds.
+        foregrounds: for each frame the mask file of what moves, or None.
     """
 
     name: str
-    frames: tuple[PosedImage | None, ...]
+    frames: tuple[PosedImage, ...]
     foregrounds: tuple[Path | None, ...]
 
 
@@ -29,14 +32,12 @@ class RigSource:
     """A multi-view video as it was read.
 
     Attributes:
-        times: of the steps, seconds, ascending.
         cameras: in any order.
         points: of the first step, world frame; None where the dataset has none.
         test_cameras: names to hold out if the dataset itself says so, else None.
         split_rule: how the dataset says it; empty when test_cameras is None.
     """
 
-    times: tuple[float, ...]
     cameras: tuple[SourceCamera, ...]
     points: PointCloud | None
     test_cameras: frozenset[str] | None = None

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
+
 from sfumato.capture.points import PointCloud, finite_points
 from sfumato.capture.readers import colmap_binary, colmap_text
 from sfumato.capture.readers.colmap_models import split_params
@@ -89,6 +91,27 @@ def read_colmap(root: Path, models: Sequence[Path]) -> PosedDataset:
     return PosedDataset(frames, _points(model))
 
 
+def read_colmap_cameras(
+    root: Path, models: Sequence[Path]
+) -> tuple[list[tuple[str, np.ndarray, Intrinsics]], PointCloud | None]:
+    """What the largest of some COLMAP models says of its images, which need not be there, and its points.
+
+    Args:
+        root: dataset folder.
+        models: as those of ``read_colmap``.
+
+    Returns:
+        (name, camera_from_world [4, 4] float64, intrinsics) of each image, and the points.
+
+    Raises:
+        CaptureError: a file is missing or broken, or two of them disagree.
+    """
+    model, images_path, records = _largest(root, models)
+    cameras_path, reader = _file(model, "cameras")
+    cameras = _ColmapCameras(reader.read_cameras(cameras_path), cameras_path)
+    return [(record.name, *_posed(record, cameras, images_path)) for record in records], _points(model)
+
+
 def _largest(root: Path, models: Sequence[Path]) -> tuple[Path, Path, list[ImageRecord]]:
     """The model with most images, its file of images and their records."""
     read = []
@@ -153,10 +176,13 @@ def _image_folder(root: Path, records: Sequence[ImageRecord], where: str) -> Pic
 
 
 def _frame(record: ImageRecord, path: Path, cameras: _ColmapCameras, folder: Path, where: Path) -> PosedImage:
+    return PosedImage(path.relative_to(folder).as_posix(), path, None, *_posed(record, cameras, where))
+
+
+def _posed(record: ImageRecord, cameras: _ColmapCameras, where: Path) -> tuple[np.ndarray, Intrinsics]:
     spot = f"{where}: image {record.name!r}"
     intrinsics = cameras.of(record.camera_id, spot)
-    pose = from_quaternion(record.quat, record.translation, spot)
-    return PosedImage(path.relative_to(folder).as_posix(), path, None, pose, intrinsics)
+    return from_quaternion(record.quat, record.translation, spot), intrinsics
 
 
 def _points(model: Path) -> PointCloud | None:

@@ -1,0 +1,89 @@
+"""Frames and masks that do not show what they should: black frames, and masks that may be inverted."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from sfumato.capture.images import decode_mask
+from sfumato.capture.multiview.rig_source import SourceCamera
+
+_log = logging.getLogger("sfumato")
+
+# A picture without a pixel as bright as this shows nothing.
+_BLACK = 16
+# Compression leaves little of a black frame: only files this much smaller than the others are decoded.
+_SMALL = 0.5
+_SIDE_PX = 64
+# Masks of what moves rarely cover as much of the picture, and never in all cameras.
+_MOST_COVERED = 0.6
+
+
+def without_black_frames(camera: SourceCamera, path: Path) -> SourceCamera:
+    """The camera without its black frames, unless all are; it is said how many there are.
+
+    Args:
+        camera: as read.
+        path: of the dataset, for messages.
+    """
+    sizes = np.array([frame.path.stat().st_size if frame.path.is_file() else 0 for frame in camera.frames])
+    suspects = np.flatnonzero(sizes < _SMALL * np.median(sizes)) if len(sizes) else np.arange(0)
+    black = {int(i) for i in suspects if _is_black(camera.frames[i].path)}
+    if not black or len(black) == len(camera.frames):
+        return camera
+    _log.warning(
+        "%s: %d frames of camera %s are black and left out, the first is %s",
+        path, len(black), camera.name, camera.frames[min(black)].path.name,
+    )  # fmt: skip
+    kept = [i for i in range(len(camera.frames)) if i not in black]
+    return SourceCamera(
+        camera.name, tuple(camera.frames[i] for i in kept), tuple(camera.foregrounds[i] for i in kept)
+    )
+
+
+def _is_black(path: Path) -> bool:
+    return int(small_grey(path, _SIDE_PX).max()) < _BLACK
+
+
+def small_grey(path: Path, side_px: int) -> np.ndarray:
+    """A picture in grey, uint8 [h, w] with no side above ``side_px``; zeros where it cannot be decoded."""
+    try:
+        with Image.open(path) as image:
+            image.draft("L", (2 * side_px, 2 * side_px))
+            image.thumbnail((side_px, side_px), Image.Resampling.BOX)
+            return np.asarray(image.convert("L"))
+    except Exception:
+        # What is wrong with it is said where it is decoded to be used.
+        return np.full((1, 1), 255, np.uint8)
+
+
+def check_masks(cameras: Sequence[SourceCamera], path: Path) -> None:
+    """Warn where masks of what moves are missing in part, or cover most of the picture in every camera.
+
+    Args:
+        cameras: all of them.
+        path: of the dataset, for messages.
+    """
+    firsts = [next((mask for mask in camera.foregrounds if mask), None) for camera in cameras]
+    without = [camera.name for camera, first in zip(cameras, firsts, strict=True) if first is None]
+    given = [first for first in firsts if first is not None]
+    if not given:
+        return
+    if without:
+        _log.warning(
+            "%s: %d of %d cameras have no masks of what moves: %s",
+            path, len(without), len(cameras), ", ".join(without[:12]),
+        )  # fmt: skip
+    gaps = sum(mask is None for c in cameras for mask in c.foregrounds if c.name not in without)
+    if gaps:
+        _log.warning("%s: %d frames of the other cameras have no mask of what moves", path, gaps)
+    covered = [float((decode_mask(mask, turn=False) > 0).mean()) for mask in given]
+    if min(covered) > _MOST_COVERED:
+        _log.warning(
+            "%s: masks of what moves cover %.0f%% of the picture or more in every camera; they may be "
+            "inverted: white is what moves", path, 100.0 * min(covered),
+        )  # fmt: skip

@@ -146,8 +146,8 @@ def with_degree(gaussians: Gaussians, degree: int) -> Gaussians:
 def merged(*scenes: Gaussians) -> Scene:
     """Several scenes as one, in the order given, with the highest of their SH degrees.
 
-    Where what is known of them disagrees, a warning says so, and what the first says holds. Several scenes
-    may give one identity to two Gaussians, so that the result has none.
+    Where their metadata disagree, the first scene's holds, with a warning; all sources are named. Several
+    scenes may give one identity to two Gaussians, so that the result has none.
 
     Args:
         scenes: one or more.
@@ -166,7 +166,7 @@ def merged(*scenes: Gaussians) -> Scene:
 
 
 def _agreed(scenes: Sequence[Gaussians]) -> Metadata:
-    """What holds for several scenes as one; where they disagree, what the first says, with a warning.
+    """The metadata of several scenes as one; where they disagree, the first's, with a warning.
 
     Args:
         scenes: one or more.
@@ -185,8 +185,13 @@ def _agreed(scenes: Sequence[Gaussians]) -> Metadata:
         odds.append("they show different moments")
     if odds:
         _log.warning("scenes that are joined disagree: %s; what the first says is kept", ", ".join(odds))
-    time = next((one.time for one in known if one.time is not None), None)
-    return Metadata(known[0].antialiased, ups[0] if ups else None, units[0] if units else None, time)
+    return Metadata(
+        antialiased=known[0].antialiased,
+        up=next(iter(ups), None),
+        metres_per_unit=next(iter(units), None),
+        time=next((one.time for one in known if one.time is not None), None),
+        source=", ".join(dict.fromkeys(one.source for one in known if one.source)) or None,
+    )
 
 
 def _similarity(new_from_old: Tensor) -> tuple[float, Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""A scene as a file holds it: Gaussians, and what the file says of them besides."""
+"""A scene as a file holds it: Gaussians, and their metadata."""
 
 from __future__ import annotations
 
@@ -16,32 +16,44 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
+# The name of this program in the files that it writes, and the source of the scenes that it trains.
+GENERATOR = "Sfumato"
+MAX_SOURCE_CHARACTERS = 200
+
+
 @dataclass(frozen=True)
 class Metadata:
-    """What files say of a scene beside its Gaussians.
+    """What files say about a scene beyond its Gaussians.
 
     Attributes:
-        antialiased: it was made for anti-aliased rendering (``RasterSettings.antialiased``) and looks right
-            only so.
-        up: unit vector upwards in the scene's frame; None where nobody says.
-        metres_per_unit: length of a scene unit; None where nobody says.
-        time: moment that the scene shows, as its capture counts it; None for scenes that stand still.
+        antialiased: whether the scene was trained for anti-aliased rendering
+            (``RasterSettings.antialiased``); it looks right only with that.
+        up: unit vector upwards in the scene's frame; None if unknown.
+        metres_per_unit: length of a scene unit; None if unknown.
+        time: the time that the scene shows, in the units of its capture; None for static scenes.
+        source: name of the program that made the scene; None if unknown. Printable text of at most
+            ``MAX_SOURCE_CHARACTERS``: control characters become blanks, what is longer is cut off.
     """
 
     antialiased: bool = False
     up: tuple[float, float, float] | None = None
     metres_per_unit: float | None = None
     time: float | None = None
+    source: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.source is not None:
+            object.__setattr__(self, "source", _printable(self.source))
 
 
 @dataclass(frozen=True)
 class Scene(Gaussians):
-    """Gaussians with what a file says of them besides.
+    """Gaussians with the metadata of their file.
 
     Attributes:
-        metadata: all but the tensors.
-        identities: [n] int64 numbers that tell each Gaussian from the others, and stay with it through
-            time and through ``select``; None where Gaussians have none.
+        metadata: see ``Metadata``.
+        identities: [n] int64 numbers that identify each Gaussian through time and through ``select``;
+            None if there are none.
 
     Raises:
         ShapeError: as of ``Gaussians``, or ``identities`` are not n whole numbers.
@@ -74,15 +86,22 @@ class Scene(Gaussians):
 
 
 def metadata_of(gaussians: Gaussians) -> Metadata:
-    """What is known of a scene; nothing for Gaussians alone."""
+    """The metadata of a scene; empty for Gaussians alone."""
     return gaussians.metadata if isinstance(gaussians, Scene) else Metadata()
 
 
 def with_metadata(gaussians: Gaussians, metadata: Metadata) -> Scene:
-    """The same Gaussians as a scene of which this is known."""
+    """The same Gaussians as a scene with this metadata."""
     return Scene(**gaussians.tensors(), metadata=metadata, identities=identities_of(gaussians))
 
 
 def identities_of(gaussians: Gaussians) -> Tensor | None:
     """[n] int64 identities of a scene's Gaussians; None where they have none."""
     return gaussians.identities if isinstance(gaussians, Scene) else None
+
+
+def _printable(text: str) -> str | None:
+    """Text on one line, without control characters and of bounded length; None where nothing is left."""
+    start = text[:MAX_SOURCE_CHARACTERS]
+    words = "".join(character if character.isprintable() else " " for character in start).split()
+    return " ".join(words) or None

@@ -16,7 +16,7 @@ from sfumato.ops.backend import HOST
 from sfumato.render.settings import Settings
 from sfumato.scene.changes import with_degree
 from sfumato.scene.gaussians import Gaussians
-from sfumato.scene.scene import Metadata, Scene, metadata_of, with_metadata
+from sfumato.scene.scene import GENERATOR, Metadata, Scene, metadata_of, with_metadata
 from sfumato.training.clearance import Clearance
 from sfumato.training.colour_form import file_form, trained_form
 from sfumato.training.config import TrainConfig
@@ -79,7 +79,7 @@ class TrainState:
         average = self.parts.get(Average.name)
         mean = average.gaussians if isinstance(average, Average) else None
         scene = file_form(self.population.gaussians.detach() if mean is None else mean, self.config.colour)
-        return with_metadata(scene, Metadata(antialiased=self.config.antialiased))
+        return with_metadata(scene, Metadata(antialiased=self.config.antialiased, source=GENERATOR))
 
     @property
     def progress(self) -> float:

@@ -14,6 +14,7 @@ import logging
 import re
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ from sfumato.errors import FormatError
 from sfumato.scene.changes import merged
 from sfumato.scene.files import colour_space, spz, values
 from sfumato.scene.files.codec import Codec
+from sfumato.scene.files.generator import extras_of, source_in
 from sfumato.scene.files.gltf_container import (
     BINARY_CHUNK,
     CHUNK_HEADER,
@@ -37,21 +39,21 @@ from sfumato.scene.files.gltf_container import (
 )
 from sfumato.scene.files.node_transforms import Y_DOWN_UP, Y_UP_FROM_SCENE, placed
 from sfumato.scene.gaussians import Gaussians
-from sfumato.scene.scene import Metadata, Scene, metadata_of
+from sfumato.scene.scene import GENERATOR, Metadata, Scene, metadata_of, with_metadata
 
 EXTENSION = "KHR_gaussian_splatting"
-# glTF has no word for it: what we note beside it, for ourselves.
+# Our own key in ``extras``, as glTF has none.
 ANTIALIASED = "antialiased"
 SRGB, LINEAR = "srgb_rec709_display", "lin_rec709_display"
 SPZ_EXTENSIONS = ("KHR_gaussian_splatting_compression_spz_2", "KHR_gaussian_splatting_compression_spz")
-# Required by files that can be read without them.
+# Extensions that a file may require although Gaussians can be read without them.
 NEEDLESS = ("KHR_materials_", "KHR_texture_", "KHR_mesh_quantization", "EXT_texture_", "KHR_lights_")
 MAX_BYTES = 2**32 - 1
-# A mesh can be placed many times; no honest file makes more Gaussians than this of its bytes.
+# A mesh can be instanced many times; a file may have one Gaussian per this many bytes.
 BYTES_PER_GAUSSIAN = 8
 ALWAYS_ALLOWED = 65536
 
-# Beside its SH, a Gaussian has position, colour, rotation, scale and opacity.
+# Bytes of a Gaussian without SH: position, colour, rotation, scale and opacity.
 _ROW_BYTES = 12 + 4 + 16 + 12 + 4
 # .spz files are read as right, up, back; a scene has right, down, front.
 SPZ_FROM_SCENE = np.diag([1.0, -1.0, -1.0, 1.0])
@@ -69,7 +71,7 @@ class _Attribute(NamedTuple):
 
 
 def recognises(head: bytes, path: Path) -> bool:
-    """Whether a file is binary glTF, or text that is glTF by its name or by what it says of itself."""
+    """Whether a file is binary glTF, or text that is glTF by its name or its content."""
     if head.startswith(MAGIC):
         return True
     if not head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
@@ -84,8 +86,8 @@ def load(path: Path) -> Scene:
         path: the file; buffers in files of their own must lie beside it.
 
     Returns:
-        float32 on the CPU, y down. Linear colours become sRGB-encoded ones, exactly for what SH of
-        degree 0 say and to first order for the others, with a warning.
+        float32 on the CPU, y down. Linear colours are sRGB-encoded, exactly for SH of degree 0 and to first
+        order for the others, with a warning.
 
     Raises:
         FormatError: no glTF 2, no Gaussians in it, an unsupported compression, or truncated.
@@ -110,11 +112,12 @@ def load(path: Path) -> Scene:
         raise FormatError(f"{path} holds no Gaussians: no mesh of its scene has {EXTENSION}")
     for remark in sorted(remarks):
         _log.warning("%s has %s", path, remark)
-    return merged(*parts)
+    scene = merged(*parts)
+    return with_metadata(scene, replace(scene.metadata, source=source_in(document.root)))
 
 
 def save(gaussians: Gaussians, path: Path) -> None:
-    """Write Gaussians as a glTF file, float32; points with colours for programs that know no Gaussians.
+    """Write Gaussians as a glTF file, float32; programs without the extension show coloured points.
 
     Args:
         gaussians: the scene, any device or float type, y down.
@@ -135,7 +138,9 @@ def save(gaussians: Gaussians, path: Path) -> None:
     text = _describe(scene, length)
     with path.open("wb") as handle:
         if path.suffix.lower() == ".gltf":
-            before, after = json.dumps(text | {"buffers": [{"byteLength": length, "uri": "@"}]}).split("@")
+            # Only numbers and names of attributes follow the buffer.
+            dumped = json.dumps(text | {"buffers": [{"byteLength": length, "uri": "@"}]})
+            before, _, after = dumped.rpartition("@")
             handle.write(f"{before}data:application/octet-stream;base64,".encode())
             handle.write(base64.b64encode(b"".join(a.array.tobytes() for a in _attributes(scene))))
             handle.write(after.encode())
@@ -158,7 +163,7 @@ def _sh_names(num_coefficients: int) -> list[str]:
 
 
 def _attributes(scene: Gaussians) -> Iterator[_Attribute]:
-    """What the file holds of a scene whose y points up, one after another."""
+    """The attributes of a scene whose y points up, in the order of the file."""
     yield _Attribute("POSITION", scene.means.numpy())
     opacities = values.opacities_of_logits(scene.logit_opacities.numpy())
     colours = colour_space.linear(np.clip(values.colour_of_base(scene.sh[:, 0].numpy()), 0, 1))
@@ -189,7 +194,8 @@ def _describe(scene: Gaussians, length: int) -> dict[str, Any]:
     if metadata_of(scene).antialiased:
         primitive["extras"] = {ANTIALIASED: True}
     return {
-        "asset": {"version": "2.0", "generator": "Sfumato"},
+        "asset": {"version": "2.0", "generator": GENERATOR},
+        **extras_of(metadata_of(scene)),
         "extensionsUsed": [EXTENSION],
         "scene": 0,
         "scenes": [{"nodes": [0]}],

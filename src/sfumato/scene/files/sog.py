@@ -1,8 +1,8 @@
-"""Scenes as PlayCanvas' `.sog`: numbers as pixels of lossless WebP pictures, and a description in JSON.
+"""Scenes as PlayCanvas' `.sog`: numbers as pixels of lossless WebP images, and a description in JSON.
 
 Bundled, a zip archive `scene.sog`; unbundled, a folder with `meta.json`; streamed, a folder with
 `lod-meta.json` and subfolders, of which the finest level is read. The frame is that of the field's `.ply`
-files, as writers leave it.
+files.
 
 Source: the format's description at developer.playcanvas.com, "The SOG Format" and "Streamed SOG".
 """
@@ -23,6 +23,7 @@ from sfumato.maths.morton import morton_order
 from sfumato.outputs import write_bytes
 from sfumato.scene.files import values
 from sfumato.scene.files.codec import Codec
+from sfumato.scene.files.generator import extras_of
 from sfumato.scene.files.rounding import (
     brought_nearer,
     moved,
@@ -52,10 +53,10 @@ from sfumato.scene.files.sog_textures import (
 )
 from sfumato.scene.files.spz_packing import in_threads
 from sfumato.scene.gaussians import Gaussians
-from sfumato.scene.scene import Metadata, Scene, metadata_of
+from sfumato.scene.scene import GENERATOR, Metadata, Scene, metadata_of
 
 META = "meta.json"
-# Smaller ones are all too small to be seen, and would take entries of the codebook from the others.
+# Log scales below this, relative to the median, are invisible and would waste entries of the codebook.
 _THINNEST = math.log(1e-5)
 
 
@@ -74,8 +75,8 @@ def load(path: Path) -> Scene:
     """Read Gaussians from a `.sog` scene.
 
     Args:
-        path: an archive, a `meta.json`, or a `lod-meta.json`, of which the finest level that is there is
-            read, and a warning says so if it is not the finest of all.
+        path: an archive, a `meta.json`, or a `lod-meta.json`, of which the finest available level is read,
+            with a warning if it is not the finest of all.
 
     Returns:
         float32 on the CPU, in the file's frame and order.
@@ -101,9 +102,9 @@ def save(
         gaussians: the scene, any device or float type.
         path: the file to write: an archive, or with the suffix `.json` the description of a folder's
             pictures, which are written beside it.
-        palette_size: how many different SH above degree 0 there may be, 1 to 65536. Fewer are smaller
-            and sooner written.
-        antialiased: note that the scene was made for anti-aliased rendering; None: as the scene says.
+        palette_size: maximum number of different SH above degree 0, 1 to 65536. Fewer are smaller and
+            faster to write.
+        antialiased: mark the scene as made for anti-aliased rendering; None: by its metadata.
 
     Raises:
         FormatError: a field holds NaN or infinity, or there are no Gaussians, or too many for a picture.
@@ -118,13 +119,14 @@ def save(
     order = morton_order(arrays["means"])
     arrays = {name: array[order] for name, array in arrays.items()}
     arrays = _within_reach(arrays)
-    meta: dict[str, Any] = {"version": 2, "asset": {"generator": "sfumato"}, "count": len(gaussians)}
+    meta: dict[str, Any] = {"version": 2, "asset": {"generator": GENERATOR}, "count": len(gaussians)}
     known = metadata_of(gaussians)
+    meta |= extras_of(known)
     if known.antialiased if antialiased is None else antialiased:
-        # The second is how splat-transform says it from version 3 on.
+        # "model" is the key of splat-transform from version 3 on.
         meta |= {"antialias": True, "model": "antialiased"}
     values.warn_of_unsaid(replace(known, antialiased=False), ".sog")
-    # The palette takes longest and so comes first; the others run beside it.
+    # The palette takes longest and so is started first; the others run in parallel.
     makers = [_rest, _scales, _base, _means, _quats]
     parts = list(in_threads(lambda make: make(arrays, palette_size), makers))
     pictures: dict[str, bytes] = {}
@@ -162,7 +164,8 @@ def _load_folder(path: Path) -> Scene:
 
 
 def _scene(textures: Textures) -> Scene:
-    return values.scene_of(unpack(textures), Metadata(antialiased=textures.antialiased))
+    known = Metadata(antialiased=textures.antialiased, source=textures.source)
+    return values.scene_of(unpack(textures), known)
 
 
 _Part = list[tuple[str, dict[str, Any], dict[str, bytes]]]
@@ -209,10 +212,10 @@ def _base(arrays: dict[str, np.ndarray], palette_size: int) -> _Part:
 
 
 def _within_reach(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The arrays, without a few far Gaussians among them that would coarsen the steps of all others."""
+    """The arrays, with distant outliers brought nearer if they coarsen the quantisation of all others."""
     means, total = arrays["means"], len(arrays["means"])
     reach, extent = usual_reach(means), float(np.abs(means).max())
-    # Of the curve that all coordinates share, where it is steepest; too coarse are steps of a size's quarter.
+    # The finest steps of the logarithmic curve; above a quarter of a Gaussian's size they are too coarse.
     coarse = 2 * np.log1p(extent) / 65535 > np.exp(typical_log_size(arrays["log_scales"])) / 4
     if coarse and np.log1p(reach) < np.log1p(extent) / 2:
         arrays, nearer = brought_nearer(arrays, reach)
@@ -225,7 +228,7 @@ def _within_reach(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def _steps(means: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Ends [3], [3] of the curved positions, and [n, 3] uint16 shares of what lies between."""
+    """Lowest [3] and highest [3] of the positions on a logarithmic curve, and [n, 3] uint16 between these."""
     wide = means.astype(np.float64)
     curved = np.copysign(np.log1p(np.abs(wide)), wide)
     low, high = curved.min(axis=0), curved.max(axis=0)
@@ -257,7 +260,7 @@ def _quats(arrays: dict[str, np.ndarray], palette_size: int) -> _Part:
 
 
 def _framed(pixels: np.ndarray) -> np.ndarray:
-    """[h, w, c] picture of [n, c] pixels, row by row; zeros fill it up."""
+    """[h, w, c] image of [n, c] pixels, row by row, padded with zeros."""
     width = 4 * math.ceil(math.sqrt(len(pixels)) / 4)
     height = 4 * math.ceil(len(pixels) / width / 4)
     picture = np.zeros((height * width, pixels.shape[1]), np.uint8)

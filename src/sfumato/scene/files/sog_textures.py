@@ -1,7 +1,7 @@
-"""The numbers of one `.sog` scene, between its pictures with their description and arrays.
+"""Decoding of one `.sog` scene: images and their description to arrays.
 
-Version 2 has codebooks of 256 values; version 1, which has no version in its description, has ranges that
-bytes are shares of, and opacities as logits. Pixel i, row by row, is Gaussian i.
+Version 2 has codebooks of 256 values; version 1, without a version in its description, has ranges in which
+bytes are uniform steps, and opacities as logits. Pixel i, row by row, is Gaussian i.
 """
 
 from __future__ import annotations
@@ -15,33 +15,35 @@ import numpy as np
 
 from sfumato.errors import FormatError
 from sfumato.scene.files import values
+from sfumato.scene.files.generator import source_in
 from sfumato.scene.files.sog_images import MAX_SIDE, decode
 from sfumato.scene.files.sog_source import Read, shown
 
 ROW_OF_PALETTE = 64
 MAX_PALETTE = 65536
 COEFFICIENTS = {1: 3, 2: 8, 3: 15, 4: 24}
-# Alpha of the picture of quaternions: this plus the index of the largest component.
+# Alpha in the image of quaternions: this plus the index of the largest component.
 FIRST_TAG = 252
-# Row i: the components (w, x, y, z) beside the i-th, which is the largest.
+# Row i: the components (w, x, y, z) other than the i-th, which is the largest.
 OTHERS = np.array([[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]])
 ROOT_TWO = np.float32(math.sqrt(2))
 
-# Gaussians, in bytes of their pixels, that a file may declare for each byte it has; fewer are believed.
+# Largest ratio of decoded to file bytes, decoded bytes of a Gaussian, and number of Gaussians that is always
+# allowed.
 _MAX_RATIO, _PIXEL_BYTES, _FEW = 64, 17, 250_000
-# Writers fill up the last rows, or go to the next power of two in both directions.
+# Writers pad the last rows, or both sides to the next power of two.
 _PADDING, _PADDING_PIXELS = 4, 65536
 _BLOCK = 65536
 _log = logging.getLogger(__name__)
 
 
 class Textures:
-    """The pictures of one scene, decoded as they are asked for.
+    """The images of one scene, decoded on demand.
 
     Args:
         path: named in errors.
         meta: its description.
-        read: gives its parts.
+        read: reads its parts.
         size_bytes: of all its parts.
     """
 
@@ -54,20 +56,25 @@ class Textures:
         self._most_pixels = _PADDING * self.count + _PADDING_PIXELS
 
     def has(self, key: str) -> bool:
-        """Whether the description has this, and it is not false."""
+        """Whether the description has a key with a value other than false."""
         return bool(self._meta.get(key))
 
     @property
     def antialiased(self) -> bool:
-        """Whether the scene was made for anti-aliased rendering, in either way of saying so."""
+        """Whether the scene was made for anti-aliased rendering, by either of two keys."""
         return self.has("antialias") or self._meta.get("model") == "antialiased"
+
+    @property
+    def source(self) -> str | None:
+        """The program that made the scene, if the description names one."""
+        return source_in(self._meta)
 
     def numbers(self, key: str, name: str, length: int | None) -> np.ndarray:
         """[length] float64 of the description; None is any length up to 256."""
         found = self._part(key).get(name)
         found = found if isinstance(found, list) else [found]
         if name == "codebook" and len(found) > 2 and found[0] is None:
-            # Left empty by an early writer, and filled by readers in this way.
+            # An early writer left the first value empty; readers extrapolate it in this way.
             found = [_number(found[1]) + (_number(found[1]) - _number(found[-1])) / 255, *found[1:]]
         numbers = np.array([_number(value) for value in found], np.float64)
         fits = 1 <= len(found) <= 256 if length is None else len(found) == length
@@ -91,7 +98,7 @@ class Textures:
     def picture(self, key: str, index: int, most_pixels: int) -> np.ndarray:
         """[h, w, 4] uint8 of picture ``index`` of a part."""
         name = self._name(key, index)
-        # Even noise takes hardly more than its pixels; the rest is for containers.
+        # Even noise takes hardly more than its pixels; the rest is for the container.
         data = self._read(name, 5 * most_pixels + 65536)
         return decode(data, f"{self.path}: {name}", most_pixels)
 
@@ -141,11 +148,11 @@ def unpack(textures: Textures) -> dict[str, np.ndarray]:
 
 
 def _means(textures: Textures) -> np.ndarray:
-    """Sixteen bits, low and high ones apart, of sign(x) ln(1 + |x|)."""
+    """Positions from 16 bits of sign(x) ln(1 + |x|), with low and high bytes in separate images."""
     low, high = textures.numbers("means", "mins", 3), textures.numbers("means", "maxs", 3)
     steps = textures.pixels("means", 0)[:, :3] | textures.pixels("means", 1)[:, :3].astype(np.uint16) << 8
     means = np.empty((len(steps), 3), np.float32)
-    # In double precision, block by block: far from the origin what is rounded before expm1 grows by it.
+    # In double precision, block by block: expm1 magnifies rounding errors far from the origin.
     for start in range(0, len(steps), _BLOCK):
         curved = low + (high - low) * (steps[start : start + _BLOCK] / 65535)
         with np.errstate(over="ignore"):

@@ -23,21 +23,23 @@ from sfumato.scene.files import colour_space, values
 from sfumato.scene.files.codec import Codec
 from sfumato.scene.files.node_transforms import Y_DOWN_UP, Y_UP_FROM_SCENE, placed
 from sfumato.scene.gaussians import Gaussians
-from sfumato.scene.scene import Metadata, Scene, metadata_of, with_metadata
+from sfumato.scene.scene import GENERATOR, Metadata, Scene, metadata_of, with_metadata
 
 TYPE = "ParticleField3DGaussianSplat"
 SUFFIXES = (".usd", ".usda", ".usdc", ".usdz")
 SRGB = "srgb_rec709_display"
 ZIP_MAGIC = b"PK\3\4"
-# OpenUSD has no word for it: what we note beside the Gaussians, for ourselves.
+# Our own key in the prim's custom data, as OpenUSD has none.
 ANTIALIASED = "antialiased"
+# Keys in the root layer's customLayerData: the program that wrote the file, as in other tools, and our own.
+CREATOR, SOURCE = "creator", "source"
 PRIM_PATH = "/World/Gaussians"
-# x, y and z of a stage whose z points up, in one whose y does.
+# From a stage with z up to one with y up.
 _Y_UP_FROM_Z_UP = np.array([[1.0, 0, 0, 0], [0, 0, 1, 0], [0, -1, 0, 0], [0, 0, 0, 1]])
-# No zip with longer names or files is one of USD: its reader knows no zip64.
+# USD's reader does not support zip64.
 MAX_ZIP_BYTES = 2**32 - 1
 
-# Attributes by what they are called in single precision; in half precision an "h" follows.
+# Attributes by their names in single precision; in half precision an "h" is appended.
 _PARTS = {"positions": 3, "orientations": 4, "scales": 3, "opacities": 1}
 _SH = "radiance:sphericalHarmonicsCoefficients"
 _SH_DEGREE = "radiance:sphericalHarmonicsDegree"
@@ -67,7 +69,7 @@ def load(path: Path) -> Scene:
         ConfigError: usd-core is not installed.
     """
     usd = _package(path)
-    # Collects what would go to stderr.
+    # Suppresses messages on stderr.
     quiet = usd.UsdUtils.CoalescingDiagnosticDelegate()
     try:
         return _read(usd, path)
@@ -97,7 +99,12 @@ def _read(usd: SimpleNamespace, path: Path) -> Scene:
     unit = (
         float(usd.UsdGeom.GetStageMetersPerUnit(stage)) if stage.HasAuthoredMetadata("metersPerUnit") else 0.0
     )
-    known = Metadata(metadata_of(scene).antialiased, Y_DOWN_UP, unit if 0 < unit < np.inf else None)
+    known = Metadata(
+        metadata_of(scene).antialiased,
+        Y_DOWN_UP,
+        unit if 0 < unit < np.inf else None,
+        source=_source(stage.GetRootLayer()),
+    )
     return with_metadata(scene, known)
 
 
@@ -147,7 +154,7 @@ def _package(path: Path) -> SimpleNamespace:
 
 
 def _open(usd: SimpleNamespace, path: Path) -> Any:
-    """The stage of a file, unless it draws on files elsewhere."""
+    """The stage of a file; refused if it refers to files outside its folder."""
     stage = usd.Usd.Stage.Open(str(path.resolve()))
     folder = path.resolve().parent
     for layer in stage.GetUsedLayers():
@@ -177,12 +184,19 @@ def _read_prim(usd: SimpleNamespace, path: Path, prim: Any, first: Any) -> Gauss
     arrays = {
         "means": found["positions"],
         "log_scales": values.log_of_scales(found["scales"][:count]),
-        # Their memory has the real part last.
+        # In memory the real part is last.
         "quats": np.roll(found["orientations"][:count], 1, axis=1),
         "logit_opacities": values.logit_of_opacities(found["opacities"][:count, 0]),
         "sh": sh,
     }
     return values.scene_of(arrays, Metadata(antialiased=prim.GetCustomDataByKey(ANTIALIASED) is True))
+
+
+def _source(layer: Any) -> str | None:
+    """The program that made a stage, if its root layer names one."""
+    noted = layer.customLayerData
+    named = (noted.get(SOURCE), noted.get(CREATOR), layer.documentation)
+    return next((text for text in named if isinstance(text, str) and text), None)
 
 
 def _has_colour_space(usd: SimpleNamespace, prim: Any) -> bool:
@@ -203,7 +217,7 @@ def _read_sh(what: str, prim: Any, count: int, first: Any) -> np.ndarray:
 
 
 def _numbers(what: str, prim: Any, name: str, width: int, first: Any) -> np.ndarray | None:
-    """[count, width] float32 of an attribute, of single precision if it is there, or None."""
+    """[count, width] float32 of an attribute, preferably in single precision, or None."""
     for candidate in (name, f"{name}h"):
         value = prim.GetAttribute(candidate).Get(first) if prim.HasAttribute(candidate) else None
         if value is None:
@@ -219,6 +233,8 @@ def _write_stage(usd: SimpleNamespace, scene: Gaussians, path: Path) -> None:
     stage = usd.Usd.Stage.CreateNew(str(path))
     usd.UsdGeom.SetStageUpAxis(stage, usd.UsdGeom.Tokens.y)
     usd.UsdGeom.SetStageMetersPerUnit(stage, metadata_of(scene).metres_per_unit or 1.0)
+    source = metadata_of(scene).source
+    stage.GetRootLayer().customLayerData = {CREATOR: GENERATOR} | ({SOURCE: source} if source else {})
     stage.SetDefaultPrim(usd.UsdGeom.Xform.Define(stage, str(Path(PRIM_PATH).parent)).GetPrim())
     prim = usd.UsdVol.ParticleField3DGaussianSplat.Define(stage, PRIM_PATH)
     vectors, numbers = usd.Vt.Vec3fArray.FromNumpy, usd.Vt.FloatArray.FromNumpy

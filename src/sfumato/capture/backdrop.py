@@ -12,28 +12,27 @@ from sfumato.capture.random_points import look, project, spread_out
 if TYPE_CHECKING:
     from sfumato.capture.dataset import Capture, View
 
-# Points on the whole sphere, and its radius beyond the cameras in units of how far the scene is.
+# Points on the whole sphere, and its radius beyond the cameras in units of the scene's depth.
 _COUNT, _BEYOND = 8000, 3.0
-# Views that are looked at, and fields of a picture along each side that hold points or none.
+# Number of views that are used, and cells along each side of a picture that contain points or not.
 _MOST_VIEWS, _FIELDS = 32, 32
-# How many have to see a point, and the share of those that have no other near it.
+# Number of views that must see a point, and the share of these without scene points near it.
 _LEAST_SEEN, _BARE_SHARE = 2, 0.75
-# Fewer than this share of the scene's own points are not worth it.
+# Fewer points than this share of the scene's own are not added.
 _WORTH = 0.05
 
 
 def backdrop(capture: Capture, most: int) -> PointCloud:
-    """Points on a sphere round the cameras and the scene, where pictures are bare of points.
+    """Points on a sphere around the cameras and the scene, where pictures have no points.
 
-    Walls and sky without texture have no points of their own, and what grows towards them from the points
-    there are comes late. A point is kept if at least two pictures have it in their frame, and three
-    quarters of them no point of the scene near it. Its colour is the mean of those pictures. Pictures of
-    lenses that are no pinholes are not looked at. Where a twentieth of the scene's points or less would
-    be added, none are.
+    Walls and sky without texture have no points of their own, and densification reaches them late. A point is
+    kept if at least two pictures have it in their frame, and three quarters of them have no point of the
+    scene near it. Its colour is the mean of those pictures. Only pinhole cameras are used. If a twentieth of
+    the scene's points or fewer would be added, none are.
 
     Args:
-        capture: with points that were measured.
-        most: the most points that are wanted.
+        capture: with measured points.
+        most: maximum number of points.
 
     Returns:
         The points; there may be none.
@@ -59,7 +58,7 @@ def backdrop(capture: Capture, most: int) -> PointCloud:
 
 
 def _fields_with_points(view: View, xyz: np.ndarray) -> np.ndarray:
-    """[fields, fields] bool: which parts of a picture have a point in them or in one beside them."""
+    """[fields, fields] bool: cells of a picture with a point in them or in a neighbouring cell."""
     columns, rows, there = project(view, xyz)
     width, height = view.camera.size_px
     fields = np.zeros((_FIELDS + 2, _FIELDS + 2), bool)

@@ -15,7 +15,7 @@ _READ_AHEAD = 4
 
 
 class Sized(Protocol):
-    """A value that knows its memory."""
+    """A value with a known size in memory."""
 
     @property
     def num_bytes(self) -> int: ...
@@ -30,10 +30,10 @@ def default_cache_bytes() -> int:
 
 
 class ByteCache(Generic[Value]):
-    """Least recently used values leave when the rest would exceed ``max_bytes``.
+    """A cache that evicts the least recently used values when it would exceed ``max_bytes``.
 
     Args:
-        max_bytes: bound on the values kept; a single larger value is handed out and not kept.
+        max_bytes: bound of the cached values; a single larger value is returned but not cached.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -46,7 +46,7 @@ class ByteCache(Generic[Value]):
         self._worker: ThreadPoolExecutor | None = None
 
     def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
-        """The value of ``key``, made by ``make`` if it is not kept; errors of ``make`` are raised."""
+        """The value of ``key``, from ``make`` if it is not cached; errors of ``make`` are raised."""
         with self._lock:
             if key in self._values:
                 self._values.move_to_end(key)
@@ -70,9 +70,9 @@ class ByteCache(Generic[Value]):
         return value
 
     def read_ahead(self, wanted: Iterable[tuple[Hashable, Callable[[], Value]]]) -> None:
-        """Make values in a background thread; at most a few are under way, the rest are dropped.
+        """Make values in a background thread; at most a few at a time, further requests are dropped.
 
-        An error there is not reported: ``get`` will meet it again and raise it.
+        Errors are not reported here: ``get`` raises them again.
         """
         for key, make in wanted:
             with self._lock:

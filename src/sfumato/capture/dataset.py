@@ -1,8 +1,7 @@
 """A posed dataset ready for training: views, points, split and background.
 
-Every view is an ideal pinhole, unless undistortion is switched off. They are undistorted
-when they are loaded, downscaled by area average in the same pass, and kept as uint8 in a cache bounded by
-bytes.
+Every view is an ideal pinhole, unless undistortion is switched off. Pictures are undistorted and downscaled
+by area average in one pass when they are loaded, and kept as uint8 in a byte-bounded cache.
 """
 
 from __future__ import annotations
@@ -35,17 +34,16 @@ _log = logging.getLogger("sfumato")
 
 @dataclass(frozen=True)
 class View:
-    """One picture to train on or to compare with.
+    """A picture for training or evaluation, with its camera.
 
     Attributes:
         name: file name relative to the image folder (of a transforms file: to the dataset), with
             forward slashes; unique.
-        camera: of the downscaled picture, a pinhole where it is undistorted; camera_from_world is
-            float64.
+        camera: of the downscaled picture, a pinhole if undistorted; camera_from_world is float64.
         camera_group: equal for pictures of one physical camera.
-        original_size_px: (width, height) before it was downscaled; None: as the camera's.
-        files: that its pixels are made of: the picture, and its mask if there is one.
-        time: when it was taken, in the dataset's own count; None where the dataset does not say.
+        original_size_px: (width, height) before downscaling; None: as the camera's.
+        files: of its pixels: the picture, and its mask if there is one.
+        time: time of capture, in the dataset's own units; None if unknown.
     """
 
     name: str
@@ -73,13 +71,14 @@ class Capture:
     Attributes:
         path: as given to ``load_capture``.
         views: sorted by name.
-        points: to start from, world frame.
-        points_are_random: the dataset had none; they were drawn from the volume the cameras see.
-        test_names: views held out.
+        points: initial points, world frame.
+        points_are_random: whether the dataset had none, and they were sampled from the volume that the
+            cameras see.
+        test_names: names of the held-out views.
         split_rule: how they were chosen, in words.
-        background: RGB in [0, 1] behind transparent pictures; None where none is.
-        offset: of the world frame here from the dataset's, which is another one where float32 could not
-            tell its positions apart: add it to a position here to get the dataset's.
+        background: RGB in [0, 1] behind transparent pictures; None if none is transparent.
+        offset: added to a position in the world frame here it gives that of the dataset; not zero only where
+            float32 is too coarse for the dataset's own coordinates.
     """
 
     path: Path
@@ -104,24 +103,24 @@ class Capture:
 
     @property
     def render_background(self) -> tuple[float, float, float]:
-        """RGB in [0, 1] behind renders that are compared with its pictures; black where nothing is known."""
+        """RGB in [0, 1] behind renders that are compared with its pictures; black if there is none."""
         return self.background or (0.0, 0.0, 0.0)
 
     @property
     def original_size_px(self) -> tuple[int, int]:
-        """(width, height) of the largest picture before it was downscaled."""
+        """(width, height) of the largest picture before downscaling."""
         sizes = (view.original_size_px or view.camera.size_px for view in self.views)
         return max(sizes, key=math.prod)
 
     @property
     def depth(self) -> float:
-        """How far the scene is from the training cameras, by their median, scene units."""
+        """Median distance of the scene from the training cameras, scene units."""
         poses = np.stack([view.camera.camera_from_world.numpy() for view in self.train_views])
         return median_depth(poses, self.points.xyz)
 
     @property
     def sequence(self) -> tuple[Capture, ...]:
-        """One capture for each moment at which views were taken, in order; itself alone where none says.
+        """One capture for each time of capture, in order; itself alone if no view has a time.
 
         All have the same points, and share decoded pictures.
         """
@@ -135,10 +134,10 @@ class Capture:
         )
 
     def require_pixels(self) -> None:
-        """Refuse to train on nothing.
+        """Refuse a capture without pixels to train on.
 
         Raises:
-            CaptureError: masks or alpha keep no pixel of any picture to train on.
+            CaptureError: masks or alpha exclude every pixel of every training view.
         """
         for view in self.train_views:
             mask = view.load().mask
@@ -170,17 +169,17 @@ def load_capture(
     Headers of all pictures are read now, pixels when a view is loaded.
 
     Args:
-        path: dataset folder, or a transforms file in it. A COLMAP model wins where both are there.
-        downscale: pictures are made this many times smaller, to floor(size / downscale).
+        path: dataset folder, or a transforms file in it. A COLMAP model has precedence.
+        downscale: factor by which pictures are downscaled, to floor(size / downscale).
         test_every: every Nth view, sorted by name, is held out, unless the dataset defines a split;
             0 holds none out.
-        alpha: what an alpha channel is; "auto": transparency in Blender sets, a mask elsewhere.
+        alpha: meaning of an alpha channel; "auto": transparency in Blender sets, a mask elsewhere.
         background: RGB in [0, 1] behind transparent pictures; white by default.
-        cache_bytes: bound on decoded pictures kept; an eighth of the memory by default.
+        cache_bytes: bound of the cache of decoded pictures; an eighth of the memory by default.
         seed: of random points, for a dataset without points.
-        undistort: make every picture a pinhole's, but for panoramas, which none can hold. False keeps the
-            pictures of distorted lenses as they are, downscaled, with the lens in their camera, and masks
-            pixels that it cannot explain.
+        undistort: resample every picture to a pinhole camera, except panoramas. False keeps pictures
+            distorted, downscaled, with the lens in their camera, and masks pixels outside the valid range of
+            the lens model.
 
     Returns:
         The capture.
@@ -220,7 +219,7 @@ def load_capture(
         background = (1.0, 1.0, 1.0)
     points = source.points
     if points is None:
-        # Random points are drawn in what pinholes see.
+        # Random points are sampled in the view frusta of pinholes.
         pinholes = views if undistort else planned(True)[0]
         points = random_points([view for view in pinholes if view.name not in test_names], seed=seed)
     return Capture(path, views, points, source.points is None, test_names, rule, background, cache, offset)

@@ -9,17 +9,17 @@ _MOST_CAMERAS, _MOST_POINTS = 64, 20_000
 
 
 def median_depth(poses: np.ndarray, xyz: np.ndarray) -> float:
-    """Median over cameras of the median distance to the points before them.
+    """Median over cameras of the median distance to the points in front of them.
 
-    Before a camera is what lies within 45 degrees of its axis in x and in y, whatever its lens. Where no
-    camera has any it is the median distance to all points.
+    In front means within 45 degrees of the optical axis in x and in y, whatever the lens. If no camera has
+    such points, it is the median distance to all points.
 
     Args:
         poses: [c, 4, 4] camera_from_world.
         xyz: [n, 3] points, world frame.
 
     Returns:
-        A positive length, scene units; 1 where all points are in the place of the cameras.
+        A positive length, scene units; 1 if all points coincide with the cameras.
     """
     xyz = xyz[:: max(1, len(xyz) // _MOST_POINTS)].astype(np.float64)
     medians, anywhere = [], []

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from sfumato.capture.strips import whole
 from sfumato.errors import CaptureError
 
-# Photographs are as large as what Pillow warns of by now; twice as much is refused.
+# Ordinary photographs reach the size that Pillow warns of; twice as much is refused.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 _ORIENTATION_TAG = 0x0112
@@ -27,7 +27,7 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 _TURNED = (5, 6, 7, 8)
-# Orientations whose first row is the last row, or column, as stored.
+# EXIF orientations whose first row is stored as the last row or column.
 _FROM_THE_END = (3, 4, 7, 8)
 _EIGHT_BIT_MODES = frozenset(
     {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"}
@@ -36,12 +36,12 @@ _EIGHT_BIT_MODES = frozenset(
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """What a picture file says about itself before it is decoded.
+    """Properties of a picture file, read without decoding it.
 
     Attributes:
         size_px: (width, height) as stored.
-        is_turned: EXIF asks viewers to turn it by a quarter.
-        has_alpha: it has an alpha channel or a transparent palette entry.
+        is_turned: whether its EXIF orientation includes a quarter turn.
+        has_alpha: whether it has an alpha channel or a transparent palette entry.
     """
 
     size_px: tuple[int, int]
@@ -67,18 +67,17 @@ def read_header(path: Path) -> ImageHeader:
 
 
 class DecodedPicture:
-    """The pixels of a picture file, given out by rows in 8 bits and upright if that is asked for.
+    """The pixels of a picture file, returned in strips of rows with 8 bits, optionally upright.
 
-    Pillow holds the file's pixels, four bytes each where they are in colour; nothing else of their number
-    is made.
+    Only Pillow's copy of the whole picture is in memory, with four bytes per pixel if it has colours.
     """
 
     def __init__(self, image: Image.Image, *, has_alpha: bool, orientation: int = 1) -> None:
         """
         Args:
             image: decoded.
-            has_alpha: give out four channels.
-            orientation: of EXIF, to be followed.
+            has_alpha: return four channels.
+            orientation: EXIF orientation to apply.
         """
         self._image, self._mode = image, "RGBA" if has_alpha else "RGB"
         self._orientation = orientation if orientation in _TURNS else 1
@@ -169,7 +168,7 @@ def decode_mask(path: Path, *, turn: bool) -> np.ndarray:
 
 
 def _orientation(image: Image.Image) -> int:
-    # Asking a PNG without an EXIF chunk up front would decode it in search of one behind the pixels.
+    # For a PNG without an EXIF chunk before the pixels, Pillow would decode all of it to find one after them.
     if image.format == "PNG" and "exif" not in image.info:
         return 1
     return image.getexif().get(_ORIENTATION_TAG, 1)

@@ -8,9 +8,9 @@ _NUMBER = re.compile(r"([0-9]+)")
 
 
 def natural_key(name: str) -> tuple[tuple[str | tuple[int, str], ...], str]:
-    """A key that sorts names as they count: frame2 before frame10.
+    """A sort key for natural order: frame2 before frame10.
 
-    Numbers of any length compare by value; names that differ in leading zeros alone keep a fixed order.
+    Numbers of any length compare by value; names that differ only in leading zeros have a fixed order.
     """
     parts = _NUMBER.split(name)
     digits = [part.lstrip("0") for part in parts[1::2]]

@@ -14,27 +14,27 @@ from sfumato.capture.readers import PosedDataset
 
 _log = logging.getLogger("sfumato")
 
-# Cameras in one place differ by rounding alone.
+# Relative tolerance for cameras at one position, which differ by rounding.
 _SAME_PLACE = 1e-9
-# From here on float32 is off by more than a twentieth of a pixel of an ordinary photograph.
+# Beyond this ratio float32 rounds by more than a twentieth of a pixel of an ordinary photograph.
 _FAR_OFF = 1000.0
 
 Offset = tuple[float, float, float]
 
 
 def near_origin(source: PosedDataset, path: Path) -> tuple[PosedDataset, Offset]:
-    """The dataset with its cameras near the origin, and what was taken off the positions for it.
+    """The dataset with its cameras near the origin, and the offset that was subtracted.
 
-    Only a dataset whose cameras stand more than a thousand times farther from the origin than the scene
-    from them is moved, by round numbers.
+    A dataset is moved only if its cameras are more than a thousand times farther from the origin than from
+    the scene, and by round numbers.
 
     Args:
         source: as read, in float64.
         path: of the dataset, for the warning.
 
     Returns:
-        The source, whose points are float32, and the offset (0, 0, 0 where nothing was moved): a position
-        in the dataset's frame is one in the new frame plus the offset.
+        The source, with float32 points, and the offset (0, 0, 0 if it was not moved): a position in the
+        dataset's frame is one in the new frame plus the offset.
     """
     poses = np.stack([frame.camera_from_world for frame in source.frames])
     centres = -np.einsum("nji,nj->ni", poses[:, :3, :3], poses[:, :3, 3])

@@ -23,7 +23,7 @@ MAX_ASPECT_ERROR = 0.01
 
 @dataclass(frozen=True)
 class Pixels:
-    """A picture as it is trained with: decoded, downscaled, and undistorted unless it is to stay as it is.
+    """A training target: a picture decoded, downscaled, and undistorted unless that is switched off.
 
     Attributes:
         rgb:   uint8 [h, w, 3], sRGB-encoded; premultiplied by alpha where there is alpha.
@@ -43,17 +43,17 @@ class Pixels:
 
 @dataclass(frozen=True)
 class PixelPlan:
-    """How to make the pixels of one view.
+    """Instructions for loading the pixels of one view.
 
     Attributes:
         path: the picture.
         mask_path: its mask file, or None.
-        turn: whether the EXIF orientation is to be followed.
-        source_size_px: (width, height) of the picture, turned if it is.
-        size_px: (width, height) to make.
-        resampler: undistorts; None for a pinhole, whose picture is averaged by area.
-        alpha_is_mask: an alpha channel says what to ignore, not what is transparent.
-        distorted: camera of the pixels to make where they keep a distorted lens, else None.
+        turn: whether to apply the EXIF orientation.
+        source_size_px: (width, height) of the picture, after that.
+        size_px: (width, height) of the result.
+        resampler: undistorts; None for a pinhole, which is only downscaled by area average.
+        alpha_is_mask: whether an alpha channel is a mask rather than transparency.
+        distorted: camera of the result if it keeps a distorted lens, else None.
     """
 
     path: Path
@@ -69,8 +69,8 @@ class PixelPlan:
 def make_pixels(plan: PixelPlan) -> Pixels:
     """Decode, undistort and downscale one picture.
 
-    A pixel of a mask is kept where at least half of it is. Where alpha is a mask, colours are averaged
-    over kept pixels alone, because colours under alpha 0 mean nothing.
+    A downscaled pixel is kept if the mask keeps at least half of it. If alpha is a mask, colours are averaged
+    over kept pixels only, because colours under alpha 0 are arbitrary.
 
     Raises:
         CaptureError: a file cannot be decoded, or changed its size since the capture was loaded.
@@ -100,7 +100,7 @@ def make_mask(plan: PixelPlan) -> np.ndarray:
 
 
 def _colours(plan: PixelPlan) -> tuple[np.ndarray, np.ndarray | None]:
-    """uint8 [h, w, 3] and alpha [h, w], by which it is multiplied; None where that is full everywhere."""
+    """uint8 [h, w, 3], premultiplied, and alpha [h, w]; None if that is opaque everywhere."""
     picture = open_picture(plan.path, turn=plan.turn)
     height, width, channels = picture.shape
     if (width, height) != plan.source_size_px:
@@ -113,7 +113,7 @@ def _colours(plan: PixelPlan) -> tuple[np.ndarray, np.ndarray | None]:
 
 @dataclass(frozen=True)
 class _Premultiplied:
-    """A picture's colours multiplied by its alpha, which is the fourth channel then."""
+    """A picture with colours premultiplied by alpha, the fourth channel."""
 
     picture: Strips
     has_alpha: bool
@@ -124,7 +124,7 @@ class _Premultiplied:
         return (*self.picture.shape[:2], 4 if self.has_alpha else 3)
 
     def rows(self, top: int, bottom: int) -> np.ndarray:
-        """uint8 [rows, w, 3 or 4]; alpha that is a mask is 0 or 255."""
+        """uint8 [rows, w, 3 or 4]; alpha used as a mask is 0 or 255."""
         rows = self.picture.rows(top, bottom)
         if not self.has_alpha:
             return rows[..., :3]
@@ -137,7 +137,7 @@ class _Premultiplied:
 
 @lru_cache(maxsize=4096)
 def _warn_of_nothing(path: Path) -> None:
-    """Said once for each picture, however often it is decoded."""
+    """Warn once for each picture, however often it is decoded."""
     _log.warning("%s teaches nothing: its mask or alpha keeps no pixel", path)
 
 
@@ -149,7 +149,7 @@ def same_shape(size_px: tuple[int, int], other_px: tuple[int, int]) -> bool:
 
 
 def _seen(plan: PixelPlan) -> np.ndarray | None:
-    """bool [h, w]: the pixels of which both picture and lens know something; None for all."""
+    """bool [h, w]: the pixels inside both the picture and the valid range of the lens; None for all."""
     if plan.distorted is not None:
         return pixels_with_rays(plan.distorted).numpy()
     return None if plan.resampler is None else plan.resampler.seen()

@@ -44,7 +44,7 @@ class PointCloud:
 
 
 def finite_points(xyz: np.ndarray, rgb: np.ndarray, path: Path) -> PointCloud | None:
-    """A point cloud of those rows that are finite in float32, or None if there is none.
+    """A point cloud of the rows that are finite in float32, or None if there are none.
 
     Args:
         xyz: [n, 3] floats, world frame.
@@ -133,7 +133,7 @@ def _ascii_rows(body: memoryview, count: int, dtype: np.dtype, path: Path) -> np
         raise CaptureError(
             f"{path} does not hold {count} lines of {len(names)} numbers; copy it again"
         ) from None
-    # Wide kinds of the declared sort: integer and float colours scale differently.
+    # Widened, but still integer or float: the two scale colours differently.
     kinds = [(name, np.float64 if dtype[name].kind == "f" else np.int64) for name in names]
     rows = np.empty(count, np.dtype(kinds))
     with np.errstate(invalid="ignore"):

@@ -22,20 +22,19 @@ _ROUNDS = 6
 
 
 def random_points(views: Sequence[View], *, seed: int, count: int = NUM_POINTS) -> PointCloud:
-    """Points drawn from the volume that the cameras see together.
+    """Random points in the volume that the cameras see together.
 
-    Candidates lie on rays through random pixels, at depths between a fifth and two and a half times
-    the distance to where the optical axes meet (or of the cameras' spread, where they do not meet).
-    A candidate is kept with a probability that grows with the square of the number of views that see
-    it, and never when fewer than two do: what a scene is about is what most pictures show. Where
-    pictures are transparent, points outside the silhouettes are dropped; further candidates then come
-    from the bounding box of those that are left. A point's colour is its mean over the pictures that
-    were looked at.
+    Candidates lie on rays through random pixels, at depths between 0.2 and 2.5 times the distance to the
+    intersection of the optical axes (or the cameras' spread, if they do not intersect). A candidate is kept
+    with a probability that grows with the square of the number of views that see it, and never if fewer than
+    two do: the subject is what most pictures show. If pictures are transparent, points outside the
+    silhouettes are dropped; further candidates then come from the bounding box of the rest. A point's colour
+    is the mean over the decoded pictures.
 
     Args:
-        views: to train on; up to 16 of them are decoded, up to 48 counted.
+        views: training views; up to 16 of them are decoded, up to 48 counted.
         seed: equal seeds give equal points.
-        count: at most so many points.
+        count: maximum number of points.
 
     Returns:
         The points; at least one.
@@ -66,16 +65,16 @@ def random_points(views: Sequence[View], *, seed: int, count: int = NUM_POINTS) 
 
 
 def spread_out(views: Sequence[View], most: int) -> Sequence[View]:
-    """At most so many of the views, evenly along their order."""
+    """At most ``most`` of the views, evenly spaced in their order."""
     return views[:: max(1, -(-len(views) // most))]
 
 
 def _depth_scale(poses: np.ndarray, *, looks: bool = True) -> np.ndarray:
-    """[c] distance from each camera to what the cameras look at, scene units; 1 where they tell none.
+    """[c] distance from each camera to the common target, scene units; 1 if it cannot be estimated.
 
     Args:
         poses: [c, 4, 4] camera_from_world.
-        looks: whether optical axes say where; those of panoramas do not.
+        looks: whether optical axes are used; those of panoramas point to no target.
     """
     rotations = poses[:, :3, :3]
     centres = -np.einsum("cji,cj->ci", rotations, poses[:, :3, 3])
@@ -83,7 +82,7 @@ def _depth_scale(poses: np.ndarray, *, looks: bool = True) -> np.ndarray:
         return np.ones(len(poses))
     axes = rotations[:, 2]
     across = np.eye(3) - axes[:, :, None] * axes[:, None, :]
-    # The point nearest to all optical axes in the least squares sense.
+    # The least-squares intersection of the optical axes.
     total = across.sum(axis=0)
     spread = np.linalg.norm(centres - centres.mean(axis=0), axis=1).max()
     if looks and np.linalg.eigvalsh(total)[0] > 1e-3 * len(poses):
@@ -113,7 +112,7 @@ def _on_rays(views: Sequence[View], count: int, rng: np.random.Generator) -> np.
 
 
 def project(view: View, xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(columns, rows) of the pixels points fall in, and whether the view has them in its picture."""
+    """(columns, rows) of the pixels of projected points, and whether they lie inside the picture."""
     camera = view.camera
     pose = camera.camera_from_world.numpy()
     in_camera = xyz @ pose[:3, :3].T + pose[:3, 3]
@@ -135,8 +134,8 @@ def _times_seen(views: Sequence[View], xyz: np.ndarray) -> np.ndarray:
 def look(views: Sequence[View], xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Which points may be solid, and the mean colour [n, 3] uint8 over the views.
 
-    Silhouettes carve: a solid point is in the picture of half of the transparent views and
-    within the silhouette of each that has it in its picture.
+    Space carving: a solid point lies inside the picture of at least half of the transparent views, and inside
+    the silhouette of each view that has it in its picture.
     """
     solid, silhouettes, transparent = np.ones(len(xyz), bool), np.zeros(len(xyz)), 0
     total, times = np.zeros((len(xyz), 3)), np.zeros(len(xyz))

@@ -21,7 +21,7 @@ border of a fisheye picture would be stretched more than threefold."""
 
 _SCALE_LIMIT = 2.0
 _STRIP_SAMPLES = 1 << 20
-# A source of up to so many samples is held in floats, 256 MiB of them; of a larger one, strips are.
+# A source of up to this many samples is converted to floats at once, 256 MiB; a larger one in strips.
 _WHOLE_SAMPLES = 1 << 26
 _LATTICE_SPACING = 8
 _REACH = 3
@@ -29,7 +29,7 @@ _REACH = 3
 
 @dataclass(frozen=True)
 class DistortedCamera:
-    """Intrinsics of a picture as it was taken.
+    """Intrinsics of a picture before undistortion.
 
     Attributes:
         focal_px:  (fx, fy).
@@ -59,11 +59,11 @@ def _trusted_radius(lens: Lens) -> float:
 
 
 def pinhole_scale(camera: DistortedCamera) -> float:
-    """By how much to multiply the focal lengths so that the undistorted picture is full.
+    """Factor of the focal lengths at which the undistorted picture has no blank pixels.
 
-    The undistorted picture keeps the size and the principal point. The factor is the smallest at which
-    every pixel shows something of the source, but not so small that more than ``MAX_HALF_EXTENT`` is
-    shown. Where even a factor of 2 leaves blank pixels it is 1, and blank pixels are masked.
+    The undistorted picture keeps the size and the principal point. The factor is the smallest without blank
+    pixels, but not so small that the picture extends beyond ``MAX_HALF_EXTENT``. If even a factor of 2 leaves
+    blank pixels it is 1, and blank pixels are masked.
     """
     (fx, fy), (cx, cy), (w, h) = camera.focal_px, camera.centre_px, camera.size_px
     low = max(cx / fx, (w - cx) / fx, cy / fy, (h - cy) / fy) / MAX_HALF_EXTENT
@@ -93,7 +93,7 @@ def _border(width: int, height: int) -> np.ndarray:
 
 
 def _is_seen(camera: DistortedCamera, ideal_xy: np.ndarray, pixels: np.ndarray | None = None) -> np.ndarray:
-    """[...] whether the source picture holds what lies in the direction of ``ideal_xy`` [..., 2]."""
+    """[...] whether the source picture shows the directions ``ideal_xy`` [..., 2]."""
     pixels = camera.project(ideal_xy) if pixels is None else pixels
     inside = ((pixels >= -1e-6) & (pixels <= np.array(camera.size_px) + 1e-6)).all(axis=-1)
     return inside & (np.hypot(ideal_xy[..., 0], ideal_xy[..., 1]) <= camera.trusted_radius)
@@ -101,10 +101,10 @@ def _is_seen(camera: DistortedCamera, ideal_xy: np.ndarray, pixels: np.ndarray |
 
 @dataclass(frozen=True)
 class Resampler:
-    """From a picture of a distorted camera to one of a pinhole camera, perhaps smaller.
+    """Resamples a picture of a distorted camera to a pinhole camera, possibly smaller.
 
     Attributes:
-        source: the camera of the picture given.
+        source: the camera of the input picture.
         focal_px: of the pinhole camera.
         centre_px: of the pinhole camera.
         size_px: of the pinhole camera.
@@ -116,7 +116,7 @@ class Resampler:
     size_px: tuple[int, int]
 
     def source_px(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Where in the source the pinhole picture's positions lie.
+        """Positions in the source of positions in the pinhole picture.
 
         Args:
             pixels: [..., 2] positions, pixels of the pinhole camera.
@@ -130,7 +130,7 @@ class Resampler:
 
     @property
     def samples_per_side(self) -> int:
-        """Samples along one side of a pixel, so that each source pixel is looked at."""
+        """Number of samples along one side of a pixel at which every source pixel is sampled."""
         density = max(s / t for s, t in zip(self.source.focal_px, self.focal_px, strict=True))
         return max(1, math.ceil(density - 0.1))
 
@@ -154,14 +154,14 @@ class Resampler:
             grid = _sampling_grid(self, top, min(height, top + rows))
             planes, grid = _looked_at(source, grid) if kept is None else (kept, grid)
             samples = grid_sample(planes, grid, mode="bicubic", padding_mode="border", align_corners=False)
-            # Clamped before it is averaged: overshoot at edges is no light.
+            # Clamped before averaging: cubic interpolation overshoots at edges.
             samples = samples[0].clamp_(0.0, 255.0)
             means = avg_pool2d(samples, n) if n > 1 else samples
             result[top : top + rows] = means.round_().to(torch.uint8).permute(1, 2, 0).numpy()
         return result
 
     def seen(self) -> np.ndarray | None:
-        """bool [height, width]: which pixels the source shows; None where it shows them all."""
+        """bool [height, width]: which pixels the source shows; None if it shows all."""
         return None if _is_full(self) else _seen(self)
 
 
@@ -170,8 +170,8 @@ def _sampling_grid(resampler: Resampler, top: int, bottom: int) -> torch.Tensor:
     """[1, rows * n, width * n, 2] float32 in grid_sample's [-1, 1]."""
     n = resampler.samples_per_side
     wide, tall = resampler.size_px[0] * n, (bottom - top) * n
-    # A lens bends so little within a few pixels that its formula is evaluated on a coarse lattice and
-    # interpolated; except next to blank pixels, where it may jump.
+    # Distortion is so smooth that it is evaluated on a coarse lattice and interpolated; except with blank
+    # pixels, next to which it may be discontinuous.
     spacing = _LATTICE_SPACING if _is_full(resampler) else 1
     columns, rows = min(wide, wide // spacing + 2), min(tall, tall // spacing + 2)
     x = (np.linspace(0, wide - 1, columns) + 0.5) / n
@@ -188,7 +188,7 @@ def _looked_at(source: Strips, grid: torch.Tensor) -> tuple[torch.Tensor, torch.
     """Planes [1, d, rows, w] of the rows that a grid samples, and the grid in terms of them."""
     height = source.shape[0]
     heights = (grid[..., 1].double() + 1.0) * (0.5 * height)
-    # A cubic sample looks at two rows on either side of it; beyond the border they repeat the last one.
+    # A cubic sample uses two rows on either side; beyond the border the last one is repeated.
     top = min(max(0, math.floor(float(heights.min())) - _REACH), height - 1)
     bottom = max(top + 1, min(height, math.ceil(float(heights.max())) + _REACH))
     grid = grid.clone()
@@ -246,7 +246,7 @@ def area_average(picture: np.ndarray | Strips, size_px: tuple[int, int]) -> np.n
 
 
 def _reduced(strip: np.ndarray, factor: int) -> np.ndarray:
-    # "RGBX" and not "RGBA": the fourth channel must not weigh the others.
+    # "RGBX" and not "RGBA": the fourth channel must not weight the others.
     mode = "RGB" if strip.shape[2] == 3 else "RGBX"
     size = strip.shape[1::-1]
     return np.asarray(Image.frombuffer(mode, size, strip.tobytes(), "raw", mode, 0, 1).reduce(factor))

@@ -1,4 +1,4 @@
-"""Processing of pictures in strips of rows: a whole one in floats may take gigabytes."""
+"""Processing of pictures in strips of rows, as a whole picture in floats may take gigabytes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STRIP_BYTES = 1 << 24
 
 
 class Strips(Protocol):
-    """A picture that gives out its rows."""
+    """A picture that is read in strips of rows."""
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -20,7 +20,7 @@ from sfumato.scene.cameras import Camera
 
 @dataclass(frozen=True)
 class PlannedView:
-    """What a ``View`` is made of, but for its cache."""
+    """A ``View`` without its cache."""
 
     name: str
     camera: Camera
@@ -49,8 +49,8 @@ def plan_views(
     Args:
         frames: as read.
         downscale: to floor(size / downscale) pixels.
-        alpha_is_mask: an alpha channel says what to ignore.
-        undistort: make pinholes of all cameras but panoramas; False: leave pictures and lenses as they are.
+        alpha_is_mask: whether an alpha channel is a mask.
+        undistort: undistort to pinholes, except panoramas; False: keep pictures and lenses.
 
     Raises:
         CaptureError: a picture is missing or has another shape than its camera.
@@ -89,10 +89,10 @@ def plan_views(
 
 
 def stored_camera(frame: PosedImage, header: ImageHeader) -> tuple[bool, DistortedCamera]:
-    """Whether to turn the stored picture by its EXIF orientation, and the camera of its pixels then.
+    """Whether to apply the EXIF orientation of the stored picture, and the camera of the resulting pixels.
 
-    COLMAP and its relatives calibrate pixels as stored, whatever the orientation says; so it is
-    followed only where the picture has the camera's shape in no other way.
+    COLMAP and similar programs calibrate pixels as stored, whatever the orientation; so it is applied only if
+    the picture does not have the camera's shape otherwise.
 
     Args:
         frame: as read.

@@ -1,9 +1,9 @@
 """Floaters: small groups of Gaussians that hang in space without touching the rest of the scene.
 
-The rule: two Gaussians touch where their ellipsoids of ``reach`` standard deviations meet on the line
-between their centres, and one is among the 16 nearest of the other. Touching ones make groups; a group of
-fewer than ``members`` is floaters. The largest group never is. Since the ellipsoids are compared with
-the gaps between them, a background of few large Gaussians is judged as the foreground of many small ones.
+The rule: two Gaussians touch if their ellipsoids of ``reach`` standard deviations meet on the line between
+their centres, and one is among the 16 nearest neighbours of the other. Touching Gaussians form groups; a
+group of fewer than ``members`` is a floater, the largest group never. Since sizes are compared with gaps, a
+background of few large Gaussians is treated like a foreground of many small ones.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sfumato.scene.gaussians import Gaussians
 REACH = 2.0
 MEMBERS = 32
 _NEAREST = 16
-# Gaussians looked at together; bounds the memory.
+# Gaussians processed together; bounds the memory.
 _BLOCK = 1 << 15
 
 
@@ -44,12 +44,12 @@ def cleaned(gaussians: Gaussians, reach: float = REACH, members: int = MEMBERS) 
 
 
 def floaters(gaussians: Gaussians, reach: float = REACH, members: int = MEMBERS) -> Tensor:
-    """Those that float, by the rule above.
+    """Select the floaters, by the rule above.
 
     Args:
         gaussians: the scene.
         reach: standard deviations at which ellipsoids meet.
-        members: groups of fewer Gaussians float.
+        members: groups of fewer Gaussians are floaters.
 
     Returns:
         [n] bool.
@@ -89,7 +89,7 @@ def _touching(gaussians: Gaussians, reach: float) -> tuple[np.ndarray, np.ndarra
         gap = means[near] - means[own, None]
         along_own = torch.einsum("bij,bkj->bki", root[own], gap).norm(dim=2)
         along_near = (root[near] @ gap[..., None])[..., 0].norm(dim=2)
-        # Both sides times the length of the gap, which may be zero.
+        # Both sides are multiplied by the length of the gap, which may be zero.
         touch = gap.square().sum(dim=2) <= reach * (along_own + along_near)
         rows.append(own[:, None].expand_as(near)[touch])
         columns.append(near[touch])

@@ -16,23 +16,23 @@ from sfumato.scene.gaussians import Gaussians
 
 # Three coordinates of a cell in one int64.
 _BITS = 21
-# Half of the 26 cells around one; the other half are theirs.
+# Half of the 26 neighbours of a cell; the others are found from the opposite side.
 _AROUND = [step for step in product((-1, 0, 1), repeat=3) if step > (0, 0, 0)]
 
 
 def clusters(means: Tensor, link: float) -> Tensor:
-    """Numbers of the connected clusters that points lie in.
+    """Number of the connected cluster of each point.
 
-    Space is cut into cubes of side ``link`` from the origin on. Points in one cube, or in two that share
-    a face, an edge or a corner, are connected: points nearer than ``link`` always are, points farther
-    apart than 3.5 ``link`` never directly.
+    Space is divided into a grid of cubes of side ``link``. Points in one cube, or in two that share a face,
+    an edge or a corner, are connected: always if they are nearer than ``link``, never directly if they are
+    farther apart than 3.5 ``link``.
 
     Args:
         means: [n, 3] scene units.
         link: side of the cubes, scene units.
 
     Returns:
-        [n] int64 number of each point's cluster, from 0 for the one with the most points on.
+        [n] int64, from 0 for the cluster with the most points, in descending order.
 
     Raises:
         ConfigError: ``link`` is not positive, or too small to count the cubes.
@@ -92,8 +92,8 @@ def _cells(means: Tensor, link: float) -> np.ndarray:
     key = np.zeros(len(grid), dtype=np.int64)
     for axis in range(3):
         values, place = np.unique(grid[:, axis], return_inverse=True)
-        # Empty stretches are shortened to one cube, so that a point far away costs no bits. The first
-        # cube is 1 and the last one is below the largest, so that steps never carry over.
+        # Empty ranges are shortened to one cube, so that distant points cost no bits. Coordinates start at 1
+        # and end below the largest value, so that steps never carry over.
         position = 1 + np.concatenate([[0], np.cumsum(np.minimum(np.diff(values), 2))]).astype(np.int64)
         if position[-1] >= (1 << _BITS) - 1:
             raise ConfigError(f"link is {link}, too small for this scene; give a longer one")

@@ -16,16 +16,15 @@ from sfumato.errors import CaptureError
 
 
 def read_masked_views(data: Path, masks: Path) -> list[MaskedView]:
-    """The views of a dataset that have a mask, undistorted as its photographs are.
+    """The views of a dataset that have a mask, with masks undistorted like the photographs.
 
     Args:
         data: a posed dataset.
-        masks: folder of pictures, white where something is marked, with the names of the photographs
-            as training takes them (any of the usual extensions, or added to the whole name as COLMAP
-            does); those without one are left out.
+        masks: folder of masks, white where marked, named like the photographs (with any of the usual
+            extensions, or one added to the whole name as COLMAP does); photographs without one are left out.
 
     Returns:
-        The views, in the frame of the scenes that are trained on the dataset.
+        The views, in the frame of scenes trained on the dataset.
 
     Raises:
         CaptureError: the dataset or a mask is broken, or no photograph has a mask.
@@ -40,7 +39,7 @@ def read_masked_views(data: Path, masks: Path) -> list[MaskedView]:
     for planned in plan_views(frames, downscale=1, alpha_is_mask=False):
         mask = planned.make().mask
         shape = (planned.camera.height, planned.camera.width)
-        # A mask that leaves nothing out is not kept.
+        # Masks that are white everywhere are stored as None.
         marked = torch.ones(shape, dtype=torch.bool) if mask is None else torch.from_numpy(mask.copy())
         views.append(MaskedView(planned.camera, marked))
     return views

@@ -18,11 +18,11 @@ SHARE = 0.7
 
 @dataclass(frozen=True)
 class MaskedView:
-    """What is marked in one picture.
+    """A mask and its camera.
 
     Attributes:
         camera: an ideal pinhole.
-        mask: [h, w] bool of the camera's size, True where it is marked.
+        mask: [h, w] bool of the camera's size, True where marked.
     """
 
     camera: Camera
@@ -30,18 +30,18 @@ class MaskedView:
 
 
 def in_masks(gaussians: Gaussians, views: Sequence[MaskedView], share: float = SHARE) -> Tensor:
-    """Those whose centre is marked in enough of the pictures that it lies in.
+    """Select Gaussians whose centre is marked in enough of the pictures that show it.
 
-    Nothing is asked about what hides what: something behind a marked object is marked in one picture and
-    not in the others, so that views from several sides tell them apart.
+    Occlusion is ignored: something behind a marked object is marked in one picture but not in others, so
+    views from several sides separate the two.
 
     Args:
         gaussians: the scene.
         views: pictures with masks.
-        share: of the pictures in which the centre lies, those in which it must be marked.
+        share: least share of marked pictures among those in whose frame the centre lies.
 
     Returns:
-        [n] bool; False for what lies in no picture.
+        [n] bool; False for centres in no picture.
 
     Raises:
         ConfigError: there is no view, ``share`` is not in (0, 1], or a camera is no pinhole.

@@ -1,4 +1,4 @@
-"""Arguments of edits and selections, as JSON and as words on the command line."""
+"""Arguments of edits and selections, as JSON and as command-line text."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Argument:
 
     Attributes:
         name: as in JSON and in Python.
-        kind: what it holds; a matrix is [4, 4], row by row.
-        default: for when it is left out.
+        kind: its type; a matrix is [4, 4], row by row.
+        default: value if it is left out.
     """
 
     name: str
@@ -36,11 +36,11 @@ class Argument:
 
 
 def from_plain(parameters: Sequence[Argument], values: object, where: str) -> dict[str, Any]:
-    """Arguments out of a JSON object.
+    """Parse arguments from a JSON object.
 
     Args:
-        parameters: those there are.
-        values: the object; nothing about it is trusted.
+        parameters: the known arguments.
+        values: the untrusted object.
         where: what it belongs to, for errors.
 
     Returns:
@@ -62,12 +62,12 @@ def from_plain(parameters: Sequence[Argument], values: object, where: str) -> di
 
 
 def from_text(parameters: Sequence[Argument], text: str, where: str) -> dict[str, Any]:
-    """Arguments out of words: ``1,2,3,0.5``, ``0.1..0.9`` for a low and a high number, ``name=value,...``.
+    """Parse arguments from text: ``1,2,3,0.5``, ``0.1..0.9`` for a low and a high number, ``name=value,...``.
 
     Args:
-        parameters: those there are.
-        text: the words.
-        where: what they belong to, for errors.
+        parameters: the known arguments.
+        text: the text.
+        where: what it belongs to, for errors.
 
     Returns:
         Values by name; those left out that have a default are left out.
@@ -97,7 +97,7 @@ def from_text(parameters: Sequence[Argument], text: str, where: str) -> dict[str
 
 
 def to_plain(value: object) -> Any:
-    """A value as JSON has it."""
+    """A value in JSON form."""
     if isinstance(value, tuple):
         return [to_plain(item) for item in value]
     return value.as_posix() if isinstance(value, Path) else value

@@ -1,4 +1,4 @@
-"""Scripts of edits: what was done to a scene, as JSON that can be kept and done again.
+"""Edit scripts: a list of edits as JSON, which can be replayed.
 
 ::
 
@@ -11,9 +11,9 @@
         {"do": "clean"}
     ]}
 
-Edits follow one another. "where" is a selection (:mod:`sfumato.edit.selections`) of what is meant, taken
-of the scene as it is then; keep and delete need one, other edits do without. Relative paths are relative
-to the script. Lengths are scene units in the frame of the file, rotations are about its origin.
+Edits are applied in order. "where" is a selection (:mod:`sfumato.edit.selections`), evaluated on the scene at
+that point; keep and delete require it, for other edits it is optional. Relative paths are relative to the
+script. Lengths are scene units in the frame of the file, rotations are about its origin.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Edit:
     Attributes:
         name: in ``EDITS``.
         values: its arguments by name.
-        where: what it is done to; None: everything.
+        where: the Gaussians it applies to; None: all.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Edit:
             raise ConfigError(f"{self.name} needs a selection of what to {self.name}")
 
     def __call__(self, gaussians: Gaussians) -> Gaussians:
-        """The scene after it."""
+        """The edited scene."""
         function = EDITS[self.name][0]
         if self.where is None:
             return function(gaussians, **self.values)
@@ -134,10 +134,10 @@ def write_script(path: Path, edits: Sequence[Edit]) -> None:
 
 
 def edit_from_plain(value: object, where: str) -> Edit:
-    """An edit out of JSON.
+    """Parse an edit from JSON.
 
     Args:
-        value: as this module says; nothing about it is trusted.
+        value: untrusted, in the form described above.
         where: what it belongs to, for errors.
 
     Raises:
@@ -155,7 +155,7 @@ def edit_from_plain(value: object, where: str) -> Edit:
 
 
 def _put_back(gaussians: Gaussians, chosen: Tensor, changed: Gaussians) -> Gaussians:
-    """The scene with what was chosen replaced, in its place where the number stays, else at the end."""
+    """The scene with the chosen Gaussians replaced: in place if their number is the same, else at the end."""
     if len(changed) != int(chosen.sum()):
         return changes.merged(gaussians.select(~chosen), changed)
     degree = max(gaussians.sh_degree, changed.sh_degree)
@@ -185,7 +185,7 @@ def _nothing(gaussians: Gaussians) -> Gaussians:
     return gaussians.select(torch.zeros(len(gaussians), dtype=torch.bool))
 
 
-# What each edit does to the whole of what it is given, and its arguments.
+# The function of each edit, which changes all Gaussians it is given, and its arguments.
 EDITS: dict[str, tuple[Callable[..., Gaussians], tuple[Argument, ...]]] = {
     "keep": (lambda gaussians: gaussians, ()),
     "delete": (_nothing, ()),

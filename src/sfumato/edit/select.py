@@ -14,7 +14,7 @@ from sfumato.scene.gaussians import Gaussians
 
 
 def in_box(gaussians: Gaussians, low: Sequence[float], high: Sequence[float]) -> Tensor:
-    """Those whose centre is in a box along the axes, its sides included.
+    """Select Gaussians whose centre is in an axis-aligned box, its faces included.
 
     Args:
         gaussians: the scene.
@@ -34,7 +34,7 @@ def in_box(gaussians: Gaussians, low: Sequence[float], high: Sequence[float]) ->
 
 
 def in_sphere(gaussians: Gaussians, centre: Sequence[float], radius: float) -> Tensor:
-    """Those whose centre is in a ball.
+    """Select Gaussians whose centre is in a ball.
 
     Args:
         gaussians: the scene.
@@ -53,7 +53,7 @@ def in_sphere(gaussians: Gaussians, centre: Sequence[float], radius: float) -> T
 
 
 def beyond_plane(gaussians: Gaussians, normal: Sequence[float], offset: float) -> Tensor:
-    """Those whose centre is on the side of a plane that its normal points to.
+    """Select Gaussians whose centre is on the side of a plane to which its normal points.
 
     Args:
         gaussians: the scene.
@@ -73,7 +73,7 @@ def beyond_plane(gaussians: Gaussians, normal: Sequence[float], offset: float) -
 
 
 def opacity_between(gaussians: Gaussians, low: float = 0.0, high: float = 1.0) -> Tensor:
-    """Those whose peak opacity is in a range, its ends included.
+    """Select Gaussians whose opacity is in a range, its ends included.
 
     Args:
         gaussians: the scene.
@@ -89,7 +89,7 @@ def opacity_between(gaussians: Gaussians, low: float = 0.0, high: float = 1.0) -
 
 
 def size_between(gaussians: Gaussians, low: float = 0.0, high: float = math.inf) -> Tensor:
-    """Those whose largest standard deviation is in a range, its ends included.
+    """Select Gaussians whose largest standard deviation is in a range, its ends included.
 
     Args:
         gaussians: the scene.
@@ -105,7 +105,7 @@ def size_between(gaussians: Gaussians, low: float = 0.0, high: float = math.inf)
 
 
 def colour_near(gaussians: Gaussians, rgb: Sequence[float], within: float) -> Tensor:
-    """Those whose colour, averaged over all directions, is near a given one.
+    """Select Gaussians whose colour, averaged over all directions, is near a given one.
 
     Args:
         gaussians: the scene.

@@ -9,8 +9,8 @@ As JSON, one key each::
     {"masks": {"data": folder, "masks": folder, "share": s}}             {"floaters": {}}
     {"not": selection}      {"and": [selection, ...]}      {"or": [selection, ...]}
 
-As words on a command line, "box:0,0,0,1,1,1 and not opacity:..0.1 or sphere:0,0,0,2": arguments in the
-order above; "and" binds tighter than "or".
+As command-line text, "box:0,0,0,1,1,1 and not opacity:..0.1 or sphere:0,0,0,2": arguments in the order
+above; "and" binds tighter than "or".
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _DEEPEST = 20
 
 
 class Selection(Protocol):
-    """What is meant of a scene."""
+    """A selection of Gaussians."""
 
     def mask(self, gaussians: Gaussians) -> Tensor:
         """[n] bool, True for what is meant."""
@@ -90,10 +90,10 @@ class Test:
 
 @dataclass(frozen=True)
 class Joined:
-    """Selections joined.
+    """A logical combination of selections.
 
     Attributes:
-        how: "and", "or", or "not" of the only one.
+        how: "and", "or", or "not", which has one part.
         parts: one or more.
     """
 
@@ -118,13 +118,13 @@ class Joined:
 
 
 def in_mask_files(gaussians: Gaussians, data: Path, masks: Path, share: float = SHARE) -> Tensor:
-    """Those marked in the masks of a dataset's photographs.
+    """Select Gaussians marked in the masks of a dataset's photographs.
 
     Args:
         gaussians: the scene.
         data: the posed dataset.
         masks: folder of masks, named like the photographs.
-        share: of the pictures in which a centre lies, those in which it must be marked.
+        share: least share of marked pictures among those in whose frame the centre lies.
 
     Returns:
         [n] bool.
@@ -154,15 +154,15 @@ TESTS: dict[str, tuple[Callable[..., Tensor], tuple[Argument, ...]]] = {
 
 
 def selection_from_plain(value: object, where: str, depth: int = 0) -> Selection:
-    """A selection out of JSON.
+    """Parse a selection from JSON.
 
     Args:
-        value: as this module says; nothing about it is trusted.
+        value: untrusted, in the form described above.
         where: what it belongs to, for errors.
-        depth: how deep it is nested.
+        depth: of nesting.
 
     Raises:
-        ConfigError: it is none.
+        ConfigError: it is not a selection.
     """
     if not isinstance(value, Mapping) or len(value) != 1:
         raise ConfigError(
@@ -181,14 +181,14 @@ def selection_from_plain(value: object, where: str, depth: int = 0) -> Selection
 
 
 def selection_from_text(text: str, where: str) -> Selection:
-    """A selection out of words on a command line.
+    """Parse a selection from command-line text.
 
     Args:
         text: such as "box:0,0,0,1,1,1 and not opacity:..0.1".
         where: the option, for errors.
 
     Raises:
-        ConfigError: it is none.
+        ConfigError: it is not a selection.
     """
     for how in ("or", "and"):
         parts = text.split(f" {how} ")

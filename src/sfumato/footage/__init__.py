@@ -12,7 +12,7 @@ __all__ = ["Dropped", "Footage", "FrameOptions", "Picture", "gather", "read_foot
 
 
 def __getattr__(name: str) -> Any:
-    # Its decoders are slow to load, and processes that only need the records are many.
+    # Imported on first use: the decoders are slow to load, and many processes need only the records.
     if name == "gather":
         from sfumato.footage.footage import gather
 

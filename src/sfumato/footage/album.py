@@ -21,9 +21,9 @@ from sfumato.maths.spread import evenly
 _log = logging.getLogger(__name__)
 
 _MOST_WORKERS = 4
-# So many times more photographs than are wanted are looked at.
+# Photographs examined, as a multiple of the number wanted.
 _LOOKED_AT = 2
-# Of photographs as sharp, those amid their stretch keep the spacing even.
+# Weight of a central position among photographs of similar sharpness, for even spacing.
 _CENTRED = 0.3
 
 Item = TypeVar("Item")
@@ -33,13 +33,13 @@ Result = TypeVar("Result")
 def take_photos(
     sources: Sequence[Source], folder: Path, options: FrameOptions, report: Progress
 ) -> tuple[list[Picture], list[Dropped]]:
-    """Bring photographs into the folder of pictures.
+    """Select photographs and place them in the picture folder.
 
     Args:
         sources: photographs only.
-        folder: of pictures; each goes into ``folder / source.group``.
-        options: how many, how large, and whether copies stay.
-        report: called with what is done, how much of it, and of how much.
+        folder: the picture folder; each goes into ``folder / source.group``.
+        options: number, size, and whether duplicates are kept.
+        report: called with the title of the step, the amount done, and the total.
 
     Raises:
         CaptureError: all of them are broken, or one needs a package that is not installed.
@@ -47,7 +47,7 @@ def take_photos(
     dropped: list[Dropped] = []
     names = dict(zip(sources, _names(sources), strict=True))
     most = options.max_photos or len(sources)
-    # Some more than are wanted are looked at, as broken ones and copies are left out of these.
+    # More than are wanted are examined, as broken ones and duplicates are dropped.
     sources = _taken(sources, evenly(len(sources), _LOOKED_AT * most), names, most, dropped)
     looked_at = _each(
         sources, lambda source: examine(source.path, source.kind), "looking at photographs", report
@@ -80,7 +80,7 @@ def take_photos(
 def _each(
     items: Sequence[Item], work: Callable[[Item], Result], what: str, report: Progress
 ) -> list[Result | CaptureError]:
-    """The result of each item, or its error; in several threads, since decoders need no interpreter."""
+    """The result of each item, or its error; in several threads, since decoders release the GIL."""
 
     def attempt(item: Item) -> Result | CaptureError:
         try:
@@ -118,7 +118,7 @@ def _good(
 
 
 def sharpest_of_each_stretch(sharpness: Sequence[float], most: int) -> list[int]:
-    """The places of at most ``most`` photographs, in each of as many equal stretches the sharpest.
+    """Indices of at most ``most`` photographs: the sharpest of each of ``most`` equal intervals.
 
     Args:
         sharpness: of the photographs, in the order in which they were taken.
@@ -143,7 +143,7 @@ def _taken(
     most: int,
     dropped: list[Dropped],
 ) -> list[Source]:
-    """The photographs at some places; the others go to ``dropped``."""
+    """The photographs at some indices; the others go to ``dropped``."""
     kept = set(places)
     for at, source in enumerate(sources):
         if at not in kept:

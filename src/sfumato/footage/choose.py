@@ -53,12 +53,12 @@ class Measured:
 
 @dataclass(frozen=True)
 class Choice:
-    """The frames to keep, and what is wrong with those that could not be.
+    """The frames to keep, and the reasons against unusable ones.
 
     Attributes:
         kept: [m] indices of frames, ascending.
-        reasons: index of a useless frame -> why.
-        widest_gap: longest motion between two neighbours, in diagonals.
+        reasons: index of an unusable frame -> reason.
+        widest_gap: largest motion between two consecutive kept frames, in diagonals.
     """
 
     kept: NDArray[np.intp]
@@ -67,18 +67,18 @@ class Choice:
 
 
 def choose(measured: Measured, options: FrameOptions) -> Choice:
-    """Choose frames evenly in motion, in each stretch the sharpest.
+    """Choose the sharpest frame in each of equal intervals of motion.
 
-    Frames much blurrier than those around them, and those far darker or flatter than the rest, are
-    useless and never chosen. A camera at rest gives one frame for each stop. Where nothing can be followed
-    at all (a white wall), frames are spread in time instead.
+    Frames much blurrier than those around them, and those much darker or lower in contrast than the rest, are
+    never chosen. A camera at rest gives one frame for each stop. Where no motion can be tracked (a white
+    wall), frames are evenly spaced in time instead.
 
     Args:
         measured: measures of all frames; n may be 0.
         options: ``max_frames`` and ``keep_duplicates``.
 
     Returns:
-        Frames; fewer than wanted where the video has no more to show.
+        The choice; fewer frames than wanted if the video has no more that differ.
     """
     reasons = useless(measured)
     usable = np.ones(len(measured.times_s), bool)
@@ -102,7 +102,7 @@ def choose(measured: Measured, options: FrameOptions) -> Choice:
 
 
 def useless(measured: Measured) -> dict[int, str]:
-    """Index -> reason of the frames that show too little to be used."""
+    """Index -> reason of the unusable frames."""
     if not len(measured.times_s):
         return {}
     reasons: dict[int, str] = {}
@@ -138,7 +138,7 @@ def _running_median(measured: Measured) -> NDArray[np.float64]:
 
 
 def _spread(path: NDArray[np.float64], times_s: NDArray[np.float64]) -> NDArray[np.float64]:
-    """[n] positions in which stretches are equally long: motion, and a little time where it is misjudged."""
+    """[n] positions in which frames are spaced: by motion and, a little, by time."""
     return path + _TIME_SHARE * float(path[-1]) * _elapsed(times_s)
 
 
@@ -152,7 +152,7 @@ def _sharpest_of_each_stretch(
 ) -> NDArray[np.intp]:
     width = max(float(path[-1]), 1e-12) / count
     stretch = np.minimum((path / width).astype(int), count - 1)
-    # Of frames about as sharp, those amid the stretch keep the spacing even.
+    # Among frames of similar sharpness, central ones keep the spacing even.
     off_centre = np.abs(path / width - stretch - 0.5) * 2.0
     score = np.where(usable, merit * (1.0 - _CENTRED * off_centre**2), -1.0)
     kept = []
@@ -169,7 +169,7 @@ def _close_gaps(
     kept: NDArray[np.intp],
     most: int,
 ) -> NDArray[np.intp]:
-    """Frames put into gaps that are too long, near the middle first, as long as there are any."""
+    """Frames added to gaps that are too long, near the middle first."""
     chosen = sorted(int(k) for k in kept)
     at = 0
     while at + 1 < len(chosen) and len(chosen) < most:
@@ -191,7 +191,7 @@ def _without_rests(
     shortest: float,
     reasons: dict[int, str],
 ) -> NDArray[np.intp]:
-    """Of frames between which the camera hardly moved, the sharpest; the others go to ``reasons``."""
+    """The sharpest of each group of frames of a camera at rest; the others go to ``reasons``."""
     left: list[int] = []
     for frame in map(int, kept):
         if not left or path[frame] - path[left[-1]] >= shortest:

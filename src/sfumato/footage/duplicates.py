@@ -19,11 +19,11 @@ _SHAPE = 0.02
 
 
 def duplicates(photos: Sequence[Photo]) -> dict[int, int]:
-    """Index of each photograph to leave out -> index of the one that shows the same.
+    """Index of each photograph to drop -> index of its duplicate that is kept.
 
-    Of a set of copies the largest is kept, and of equally large ones the first. Two photographs are copies
-    if their files are the same, or if their luma agrees and so does the detail in it, pixel for pixel: a
-    camera that moved a little shifts detail, and its pictures are none.
+    Of a set of duplicates the largest is kept, and of equally large ones the first. Two photographs are
+    duplicates if their files are identical, or if their luma and its fine detail agree pixel for pixel: even
+    a small camera motion shifts detail.
     """
     order = sorted(range(len(photos)), key=lambda i: (-photos[i].size_px[0] * photos[i].size_px[1], i))
     coarse = np.stack([_coarse(photo.thumbnail) for photo in photos]) if photos else np.zeros((0, 1))
@@ -60,6 +60,6 @@ def _show_the_same(one: Photo, other: Photo) -> bool:
     detail_a, detail_b = a - uniform_filter(a, 5), b - uniform_filter(b, 5)
     strength = float(np.sqrt((detail_a**2).mean() * (detail_b**2).mean()))
     if strength < _MIN_DETAIL:
-        # Nothing to tell them apart by, nor to match them by.
+        # Without texture there is no detail to compare.
         return bool(np.abs(a - b).max() < 4.0)
     return float((detail_a * detail_b).mean()) / strength > _MIN_DETAIL_CORRELATION

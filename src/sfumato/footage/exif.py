@@ -25,18 +25,18 @@ _LATITUDE, _LONGITUDE = (1, 2, "N", "S", 90.0), (3, 4, "E", "W", 180.0)
 _HEIGHT_SIDE, _GPS_HEIGHT, _BELOW = 5, 6, (1, 3)
 _LOWEST_M, _HIGHEST_M = -500.0, 20_000.0
 
-# Of the mount that a drone's camera hangs from, as DJI writes it: as an attribute or as an element.
+# Angles of a drone's gimbal in DJI's XMP: an attribute or an element.
 _MOUNT = re.compile(rb"Gimbal(Pitch|Roll)Degree\s*(?:=\s*[\"']|>)\s*([-+]?\d{1,3}(?:\.\d{1,9})?)\s*[\"'<]")
 _XMP_BYTES = 1 << 20
 _LEVEL_DEG = 3.0
 
 
 def tags(exif: Image.Exif) -> dict[int, Any]:
-    """The tags of the main and the photographic directory, and that of GPS; none if they are broken."""
+    """The tags of the main, Exif and GPS directories; none if they are broken."""
     try:
         return {**dict(exif), **dict(exif.get_ifd(_EXIF_IFD)), _GPS_IFD: dict(exif.get_ifd(_GPS_IFD))}
     except Exception:
-        # A broken directory can fail in any way, and takes nothing from the picture itself.
+        # A broken directory may raise anything, and the picture itself is usable.
         return {}
 
 
@@ -48,7 +48,7 @@ def tags_of_tiff(path: Path) -> dict[int, Any]:
             found.load_from_fp(file)
             return tags(found)
     except Exception:
-        # As for `tags`: a file of another kind fails in any way.
+        # As in `tags`: a file of another kind may raise anything.
         return {}
 
 
@@ -71,8 +71,8 @@ def focal_length_px(found: dict[int, Any], stored_px: tuple[int, int]) -> float 
         stored_px: (width, height) of the file.
 
     Returns:
-        From the 35 mm equivalent, else from focal length and pixel pitch; None if neither is there, or
-        the picture was cropped since, or the number is no focal length of a camera.
+        From the 35 mm equivalent, else from focal length and pixel pitch; None if neither is recorded, the
+        picture was cropped, or the number is implausible.
     """
     width, height = stored_px
     sides = (_positive(found.get(_WIDTH)), _positive(found.get(_HEIGHT)))
@@ -87,27 +87,27 @@ def focal_length_px(found: dict[int, Any], stored_px: tuple[int, int]) -> float 
     if equivalent:
         focal = equivalent / _FILM_DIAGONAL_MM * math.hypot(width, height)
     elif focal_mm and pitch and unit and taken:
-        # The resolution is that of the picture as it was taken, which may have been made smaller.
+        # The resolution refers to the original size; the picture may have been downscaled.
         focal = focal_mm * pitch / unit * max(stored_px) / max(taken)
     longest = max(stored_px)
     return focal if focal and 0.2 * longest < focal < 30.0 * longest else None
 
 
 def place(found: dict[int, Any]) -> tuple[float, float, float | None] | None:
-    """Where a photograph was taken.
+    """GPS position of a photograph.
 
     Args:
         found: of ``tags``.
 
     Returns:
-        Latitude and longitude in degrees, and the height in metres if it is recorded and possible; None
-        without a place, or with one that is none.
+        Latitude and longitude in degrees, and the height in metres if it is recorded and plausible; None
+        without a valid position.
     """
     gps = found.get(_GPS_IFD)
     if not isinstance(gps, dict):
         return None
     latitude, longitude = _angle(gps, *_LATITUDE), _angle(gps, *_LONGITUDE)
-    # Where both are 0, in the open sea, the receiver had found nothing.
+    # Receivers without a fix record 0, 0.
     if latitude is None or longitude is None or latitude == longitude == 0.0:
         return None
     height = _number(gps.get(_GPS_HEIGHT))
@@ -118,10 +118,10 @@ def place(found: dict[int, Any]) -> tuple[float, float, float | None] | None:
 
 
 def gravity(xmp: Any) -> tuple[float, float, float] | None:
-    """Which way is down in the axes of a drone's camera, from how its mount was turned.
+    """Gravity in the axes of a drone's camera, from the angles of its gimbal.
 
     Args:
-        xmp: bytes or text that a photograph carries, or None.
+        xmp: XMP metadata of a photograph as bytes or text, or None.
 
     Returns:
         Unit vector, x right, y down and z forward; None if it is not recorded, or the picture was not level.
@@ -137,7 +137,7 @@ def gravity(xmp: Any) -> tuple[float, float, float] | None:
 
 
 def _angle(gps: dict[int, Any], side_tag: int, tag: int, plus: str, minus: str, most: float) -> float | None:
-    """Degrees from up to three numbers and the letter of a side; None if they are none."""
+    """Degrees from up to three numbers and the letter of the hemisphere; None if they are invalid."""
     side, parts = _text(gps.get(side_tag)).upper(), gps.get(tag)
     if side not in (plus, minus) or not isinstance(parts, tuple | list) or not 1 <= len(parts) <= 3:
         return None

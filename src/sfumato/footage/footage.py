@@ -43,17 +43,17 @@ def gather(
     *,
     report: Progress = _silent,
 ) -> Footage:
-    """Take pictures from videos, photographs and folders of them.
+    """Select pictures from videos, photographs and folders of them.
 
-    Of videos, sharp frames are taken that are spread evenly in what the camera saw; of photographs, all but
-    broken ones and copies. Pictures lie upright in ``folder/images``, and ``folder/frames.json`` describes
-    them; it appears last. The same input gives the same files.
+    From videos, sharp frames evenly spaced along the camera motion; from photographs, all but broken ones and
+    duplicates. Pictures are written upright to ``folder/images``, and described in ``folder/frames.json``,
+    which appears last. The same input gives the same files.
 
     Args:
         inputs: files and folders, in any mix.
-        folder: where to; what an earlier call left there is replaced.
-        options: how many pictures, and how large.
-        report: called often with what is done, how much of it, and of how much (0: unknown).
+        folder: output folder; the result of an earlier call is replaced.
+        options: number and size of the pictures.
+        report: called often with the title of the step, the amount done, and the total (0: unknown).
 
     Raises:
         CaptureError: an input is missing, broken or of another kind, or fewer than three distinct pictures
@@ -61,7 +61,7 @@ def gather(
     """
     inputs, folder = [Path(given) for given in inputs], Path(folder)
     with warnings.catch_warnings():
-        # What Pillow thinks of odd files is said by our own errors, or is of no consequence.
+        # Our own errors cover what matters of Pillow's warnings.
         warnings.filterwarnings("ignore", module="PIL")
         pictures, dropped = _taken(inputs, folder, options, report)
     footage = Footage(
@@ -77,7 +77,7 @@ def _taken(
     inputs: Sequence[Path], folder: Path, options: FrameOptions, report: Progress
 ) -> tuple[list[Picture], list[Dropped]]:
     sources, dropped = find_sources(inputs, report)
-    # The output may lie in a folder of inputs, with what an earlier call left there.
+    # The output of an earlier call may lie in a folder of inputs.
     earlier = (folder / IMAGES).resolve()
     sources = [source for source in sources if not source.path.resolve().parent.is_relative_to(earlier)]
     photos = [source for source in sources if source.kind is not Kind.VIDEO]
@@ -100,7 +100,7 @@ def _taken(
 
 @contextmanager
 def _new_images(folder: Path, inputs: Sequence[Path]) -> Iterator[Path]:
-    """An empty folder that takes the place of ``folder/images`` when the block ends well."""
+    """An empty folder that replaces ``folder/images`` when the block ends without an error."""
     final, unfinished = folder / IMAGES, folder / _UNFINISHED
     if any(given.resolve().is_relative_to(final.resolve()) for given in inputs):
         raise CaptureError(f"{final} is both input and output; give another output folder")
@@ -111,7 +111,7 @@ def _new_images(folder: Path, inputs: Sequence[Path]) -> Iterator[Path]:
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
         yield unfinished
-        # Not to be read while the folder changes, but still saying whose folder it is.
+        # Marks the folder as ours, but not readable while it changes.
         write_json(folder / FILE_NAME, {"version": None})
         if final.exists():
             shutil.rmtree(final)
@@ -125,12 +125,12 @@ def _new_images(folder: Path, inputs: Sequence[Path]) -> Iterator[Path]:
 def _without_lone_folder(
     images: Path, pictures: list[Picture], dropped: list[Dropped]
 ) -> tuple[list[Picture], list[Dropped]]:
-    """Move pictures up that all lie in one folder, so that they keep the names a user knows."""
+    """If all pictures lie in one subfolder, move them up, so that they keep their file names."""
     folders = {name.rpartition("/")[0] for name in [*(p.name for p in pictures), *(d.name for d in dropped)]}
     (folder, *others) = folders
     if others or not folder:
         return pictures, dropped
-    # Renamed first: one of its pictures may have its name.
+    # Renamed first: a picture may have the folder's name.
     away = images.with_name(f"{images.name}.moved")
     os.replace(images / folder, away)
     shutil.rmtree(images)

@@ -21,7 +21,7 @@ LONGEST_PHOTO_SIDE_PX = 2400
 
 @dataclass(frozen=True)
 class FrameOptions:
-    """How pictures are taken from videos and folders.
+    """Options of the selection of pictures from videos and folders.
 
     Attributes:
         max_frames: maximum number of frames per video; None: 20 to 200, by how far the camera moves.

@@ -28,12 +28,12 @@ class Picture:
     """One picture that is kept.
 
     Attributes:
-        name: relative to the folder of pictures, with forward slashes; in order of capture when sorted as
-            names count, by ``natural_key``.
+        name: relative to the picture folder, with forward slashes; sorting by ``natural_key`` gives the order
+            of capture.
         source: the video or photograph it comes from.
-        camera: pictures of which this is equal share their intrinsics.
+        camera: pictures with the same value share their intrinsics.
         size_px: (width, height).
-        focal_px: focal length at this size, as the camera recorded it; None if it did not.
+        focal_px: focal length at this size from the metadata; None if not recorded.
         sequence: the video it is a frame of; None for photographs.
         time_s: seconds since the video's first frame; None for photographs.
         sharpness: higher is sharper; compares pictures of one camera.
@@ -62,7 +62,7 @@ class Dropped:
     Attributes:
         source: the video or photograph.
         name: the name it would have had.
-        reason: why it is of no use.
+        reason: why it was dropped.
     """
 
     source: str
@@ -75,9 +75,9 @@ class Footage:
     """All pictures of a reconstruction.
 
     Attributes:
-        folder: where the pictures lie; names are relative to it.
+        folder: the picture folder; names are relative to it.
         pictures: sorted by name.
-        dropped: what was useless, sorted by name; frames that were only not needed are not listed.
+        dropped: unusable pictures, sorted by name; frames that were merely not needed are not listed.
     """
 
     folder: Path
@@ -86,7 +86,7 @@ class Footage:
 
 
 def kinds_of(dropped: Sequence[Dropped]) -> str:
-    """How many pictures were dropped for what, in words, the most frequent first."""
+    """Number of dropped pictures by reason, in words, the most frequent first."""
     kinds = Counter(re.split(" of |[:,]", one.reason)[0] for one in dropped)
     return ", ".join(f"{number} {reason}" for reason, number in kinds.most_common())
 
@@ -107,7 +107,7 @@ def write_footage(footage: Footage, folder: Path) -> None:
 
 
 def read_footage(folder: Path) -> Footage:
-    """What ``gather`` left in a folder.
+    """Read the result of ``gather``.
 
     Args:
         folder: the one given to ``gather``.
@@ -202,7 +202,7 @@ def _numbers(item: Any, key: str, count: int) -> list[Any]:
 
 def _number(value: Any, key: str, least: float, most: float) -> float:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    # NaN is between no two numbers, and a whole number may be too large for a float.
+    # This form also refuses NaN, and integers too large for a float.
     if not is_number or not least <= value <= most:
         raise ValueError(f"{key!r} is {str(value)[:40]}, not a number from {least:g} to {most:g}")
     return value

@@ -35,7 +35,7 @@ _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b
 _RAW_STARTS = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM")
 _TIFF_STARTS = (b"II*\0", b"MM\0*")
 _DNG_VERSION = 50706
-# Kinds of RAW that are TIFF files like any other but for what their tags mean to one maker.
+# RAW formats that are TIFF files with tags of their maker.
 _RAW_SUFFIXES = {
     ".nef",
     ".nrw",
@@ -71,7 +71,7 @@ class Source:
 
 
 def kind_of(path: Path) -> Kind | None:
-    """What a file is; None if it is neither a picture nor a video.
+    """The kind of a file; None if it is neither a picture nor a video.
 
     Raises:
         CaptureError: it cannot be read, or is a video without pictures.
@@ -94,7 +94,7 @@ def kind_of(path: Path) -> Kind | None:
                 return Kind.VIDEO if open_video(path) else Kind.PICTURE
             return Kind.PICTURE
     except Exception:
-        # Pillow's readers fail in many ways on what they do not know.
+        # Pillow raises many kinds of errors on unknown files.
         return Kind.VIDEO if open_video(path) else None
 
 
@@ -117,7 +117,7 @@ def find_sources(inputs: Sequence[Path], report: Progress) -> tuple[list[Source]
     Folders are searched with everything below them, without hidden files.
 
     Raises:
-        CaptureError: a path is missing or a file is of no use, or nothing is found.
+        CaptureError: a path is missing, a file is unusable, or nothing is found.
     """
     if not inputs:
         raise CaptureError("no input: give a video, photographs, or a folder of them")
@@ -198,7 +198,7 @@ def _files_below(folder: Path) -> Iterator[Path]:
 
 
 class _Names:
-    """Distinct short names for folders and videos, also where capitals make no difference."""
+    """Short names for folders and videos, distinct regardless of case."""
 
     def __init__(self) -> None:
         self._of: dict[str, str] = {}
@@ -215,13 +215,13 @@ class _Names:
 
 
 def plain_name(text: str) -> str:
-    """A name that no file system and no list of names minds: blanks and separators become "_"."""
+    """A name that is valid on every file system and in COLMAP's lists: blanks and separators become "_"."""
     kept = "".join(c if c.isalnum() or c in "._-+()" else "_" for c in text)
     return kept.strip(".")[:100]
 
 
 def distinct(wish: str, taken: set[str], *, within: str = "") -> str:
-    """The name wished for in a folder, or with a number if it is taken; it is then taken too."""
+    """The wanted name in a folder, with a number if it is taken; adds the result to ``taken``."""
     name, number = wish, 2
     while f"{within}/{name}".lower() in taken:
         name, number = f"{wish}_{number}", number + 1

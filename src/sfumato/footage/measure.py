@@ -25,16 +25,16 @@ _NOISE = 0.03
 
 
 def sharpness(luma: NDArray[np.uint8]) -> float:
-    """How much gradient a blur takes away, relative to what it leaves, along the axis where that is least.
+    """Gradient energy lost by blurring, relative to what remains, along the axis where this is smaller.
 
-    A sharp edge loses most of its steepness when it is blurred again, a blurred one little. The ratio
-    depends neither on exposure nor on how many edges there are.
+    A sharp edge loses most of its gradient when it is blurred again, a blurred edge little. The ratio depends
+    neither on exposure nor on the number of edges.
 
     Args:
         luma: [h, w] grey values, longest side about ``LUMA_SIDE_PX``.
 
     Returns:
-        0 (nothing but blur, or nothing to see) and up; of sharp photographs 5 to 30.
+        0 (fully blurred, or no texture) and up; 5 to 30 for sharp photographs.
 
     Source: Crete et al. 2007, "The blur effect: perception and estimation with a new no-reference
         perceptual blur metric". Differs in that differences are squared, so that edges count more than
@@ -43,7 +43,7 @@ def sharpness(luma: NDArray[np.uint8]) -> float:
     picture = luma.astype(np.float32)
     floor = _NOISE * float(picture[::2, ::2].std())
     found = []
-    # Every second line along the axis says as much as all of them.
+    # Every second line along the axis is enough.
     for lines in (np.ascontiguousarray(picture[:, ::2].T), picture[::2]):
         blurred = uniform_filter1d(lines, _BLUR_TAPS, axis=1, mode="nearest")
         before = _energy(np.diff(lines, axis=1), floor)
@@ -85,12 +85,12 @@ class _Blocks:
 
 
 class MotionPath:
-    """How far the picture has moved since the first frame, as a length along a path.
+    """Length of the image motion since the first frame.
 
-    Each frame is compared with a reference frame, not with the one before, so that a trembling hand does
-    not add up; the reference is replaced when the picture has moved by a twenty-fifth of its diagonal. The
-    displacement of blocks is found by phase correlation, which exposure does not affect; their upper quartile
-    counts, since a camera that circles around something holds it in the middle while all else moves.
+    Each frame is compared with a reference frame, not with the previous one, so that hand shake does not add
+    up; the reference is replaced when the picture has moved by a twenty-fifth of its diagonal. Blocks are
+    tracked by phase correlation, which is invariant to exposure; the upper quartile of their displacements is
+    used, since a camera that orbits an object keeps it in the middle while the rest moves.
     """
 
     RENEW_AT = 0.04
@@ -118,11 +118,11 @@ class MotionPath:
             return 0.0
         moved = _displacement(self._reference, blocks)
         if moved is None:
-            # Too far from the reference: the frame before takes its place.
+            # Too far from the reference: the previous frame replaces it.
             self._reference, self._start = self._previous, self._position
             moved = _displacement(self._reference, blocks)
         if moved is None and _is_textured(blocks):
-            # A cut, or a step too large to follow: at least as large as the largest that can be followed.
+            # A cut, or a step too large to track.
             self.num_lost += 1
             moved = self.LOST_STEP
         if moved is not None:
@@ -130,7 +130,7 @@ class MotionPath:
             if moved > self.RENEW_AT:
                 self._reference, self._start = blocks, self._position
         if _is_textured(blocks) or not _is_textured(self._previous):
-            # What was seen before something covered the lens stays, to compare with what is seen after.
+            # An untextured frame, as of a covered lens, does not replace a textured one.
             self._previous = blocks
         return self._position
 
@@ -167,13 +167,13 @@ def _smooth() -> NDArray[np.float32]:
 
 
 def _displacement(before: _Blocks, after: _Blocks) -> float | None:
-    """Upper quartile of how far blocks moved, in diagonals; None if too few of them can be followed."""
+    """Upper quartile of the displacement of blocks, in diagonals; None if too few of them can be tracked."""
     use = (before.contrast > _MIN_CONTRAST) & (after.contrast > _MIN_CONTRAST)
     if int(use.sum()) < _MIN_BLOCKS:
         return None
     cross = after.spectra[use] * before.spectra[use].conj()
     size = np.abs(cross)
-    # Frequencies far weaker than the average hold noise, and are not raised to full weight.
+    # Frequencies far weaker than the average are noise and do not get full weight.
     cross *= _smooth() / (size + 0.05 * size.mean(axis=(1, 2), keepdims=True))
     surface = irfft2(cross, s=(_BLOCK_PX, _BLOCK_PX))
     flat = surface.reshape(len(surface), -1)

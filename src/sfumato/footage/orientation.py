@@ -18,7 +18,7 @@ _FULL_CHROMA = 0x2000 | 0x4000
 _LIMITED_RANGE = 1
 _BT2020_PRIMARIES = 9
 _UNSPECIFIED = 2
-# AVCOL_SPC_* of a frame -> the matrix that swscale is told (SWS_CS_*); of RGB it asks for none.
+# AVCOL_SPC_* of a frame -> matrix for swscale (SWS_CS_*); RGB needs none.
 _MATRICES = {0: 1, 1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
 _ITU709, _ITU601, _BT2020 = 1, 5, 9
 # Neither Y'CbCr nor RGB: YCgCo, Y'D'zD'x, ICtCp and IPT.
@@ -27,9 +27,9 @@ _DOLBY_TAGS = ("dvh1", "dvhe", "dvav", "dva1", "dav1")
 
 
 def upright(frame: Any, stream: Any, max_side_px: int) -> NDArray[np.uint8]:
-    """A decoded frame as uint8 [h, w, 3] sRGB: turned as its side data asks, with square pixels."""
+    """A decoded frame as uint8 [h, w, 3] sRGB: rotated by its display matrix, with square pixels."""
     transfer = _transfer(frame, stream)
-    # swscale's packed 16 bits with full chroma come out magenta and blue from 4:2:0; planes are right.
+    # swscale's packed 16-bit output with full chroma is wrong for 4:2:0; planar output is right.
     converted = frame.reformat(
         format="gbrp16le" if transfer else "rgb24",
         src_colorspace=_matrix(frame, stream),
@@ -50,7 +50,7 @@ def display_matrix(frame: Any) -> tuple[int, int, int, int]:
     try:
         data = frame.side_data.get("DISPLAYMATRIX")
     except (KeyError, ValueError):
-        # Side data of a kind that this version of PyAV has no name for hides the rest.
+        # Fallback: side data of a kind unknown to this version of PyAV makes the rest unreadable.
         quarter = round(frame.rotation / 90.0) % 4
         return ((1, 0, 0, 1), (0, -1, 1, 0), (-1, 0, 0, -1), (0, 1, -1, 0))[quarter]
     if data is None:
@@ -60,7 +60,7 @@ def display_matrix(frame: Any) -> tuple[int, int, int, int]:
 
 
 def turned(picture: NDArray[np.uint8], matrix: tuple[int, int, int, int]) -> NDArray[np.uint8]:
-    """A picture [h, w, d] turned and mirrored by the nearest of the eight ways to lay it down."""
+    """A picture [h, w, d] rotated and mirrored by the nearest of the eight symmetries of the square."""
     a, b, c, d = matrix
     if abs(a) + abs(d) >= abs(b) + abs(c):
         flip_x, flip_y = a < 0, d < 0
@@ -77,7 +77,7 @@ def fitting(size_px: tuple[int, int], longest: int) -> tuple[int, int]:
 
 
 def _square(width: int, height: int, stream: Any) -> tuple[int, int]:
-    """The size at which pixels are square, making the picture smaller and not larger."""
+    """The size at which pixels are square, by downscaling one side."""
     ratio = float(stream.sample_aspect_ratio or 1)
     if not 0.1 < ratio < 10.0:
         return width, height
@@ -87,7 +87,7 @@ def _square(width: int, height: int, stream: Any) -> tuple[int, int]:
 
 
 def odd_colours(frame: Any, stream: Any) -> str | None:
-    """Why the colours of a frame cannot be told, in words; None if they can."""
+    """Why the colours of a frame are unknown, in words; None if they are known."""
     if _tagged(frame, stream, "colorspace") in _OTHER_SPACES:
         return "its colours are stored in a way that is not read here (such as ICtCp or YCgCo)"
     is_dolby = str(getattr(stream.codec_context, "codec_tag", "")) in _DOLBY_TAGS
@@ -97,19 +97,19 @@ def odd_colours(frame: Any, stream: Any) -> str | None:
 
 
 def _tagged(frame: Any, stream: Any, name: str) -> int:
-    """What the frame says, or else its stream."""
+    """A colour tag of the frame, or else of its stream."""
     tag = int(getattr(frame, name, _UNSPECIFIED))
     return int(getattr(stream.codec_context, name, _UNSPECIFIED)) if tag == _UNSPECIFIED else tag
 
 
 def _transfer(frame: Any, stream: Any) -> str | None:
-    """What must be undone to get sRGB; None for ordinary video."""
+    """The transfer function to undo; None for ordinary video."""
     is_wide = _tagged(frame, stream, "color_primaries") == _BT2020_PRIMARIES
     return TRANSFERS.get(_tagged(frame, stream, "color_trc"), BT2020_SDR if is_wide else None)
 
 
 def _matrix(frame: Any, stream: Any) -> int:
-    # Without a tag, wide colour has the matrix of its own standard, and players take that of standard
+    # Without a tag, wide gamut has the matrix of its own standard; otherwise, like players, that of standard
     # definition for small pictures only.
     untagged = _ITU601 if frame.height < 720 and frame.width < 1280 else _ITU709
     untagged = _BT2020 if _transfer(frame, stream) else untagged
@@ -117,7 +117,7 @@ def _matrix(frame: Any, stream: Any) -> int:
 
 
 def pixel_range(frame: Any) -> int:
-    """Whether black and white are the ends of the range (2), or inside it (1), in FFmpeg's numbers."""
+    """FFmpeg's number of the colour range: 2 for full range, 1 for limited."""
     says_so = int(frame.color_range) == FULL_RANGE
     is_full = says_so or frame.format.name.startswith(("yuvj", "rgb", "gbr", "bgr", "pal"))
     return FULL_RANGE if is_full else _LIMITED_RANGE

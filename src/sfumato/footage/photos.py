@@ -34,19 +34,19 @@ _QUALITY = 97
 
 @dataclass(frozen=True)
 class Photo:
-    """What is known of a photograph before it is written.
+    """Measures and metadata of a photograph.
 
     Attributes:
         path: the file.
         kind: how it is opened.
         size_px: (width, height), upright.
-        as_it_is: it is a JPEG or PNG of 8 bits that lies upright.
-        suffix: of its format, if it stays as it is.
+        as_it_is: whether it is an upright JPEG or PNG of 8 bits, which can be copied.
+        suffix: of its format, if it is copied.
         camera: make, model, lens and focal length; None if not recorded.
         focal_px: at ``size_px``; None if not recorded.
         place: latitude and longitude in degrees, height in metres or None; None if not recorded.
         gravity: unit vector downwards in the camera's axes; None if not recorded.
-        sharpness: at the size at which pictures are measured.
+        sharpness: of the picture reduced to ``LUMA_SIDE_PX``.
         brightness: mean luma in [0, 1].
         digest: of the file's bytes.
         thumbnail: uint8 [THUMBNAIL_PX, THUMBNAIL_PX] luma of the whole picture, whatever its shape.
@@ -68,7 +68,7 @@ class Photo:
 
 
 def examine(path: Path, kind: Kind) -> Photo:
-    """Decode a photograph to its end, and measure it.
+    """Decode a photograph completely, and measure it.
 
     Raises:
         CaptureError: it is broken or too large, or needs a package that is not installed.
@@ -87,7 +87,7 @@ def examine(path: Path, kind: Kind) -> Photo:
     except CaptureError:
         raise
     except Exception as error:
-        # Decoders of broken files fail in many ways; all of them mean the same here.
+        # Decoders raise many kinds of errors on broken files.
         raise _broken(path, error) from None
     focal_px = exif.focal_length_px(found, stored)
     return Photo(
@@ -108,12 +108,12 @@ def examine(path: Path, kind: Kind) -> Photo:
 
 
 def place(photo: Photo, target: Path, max_side_px: int) -> Path:
-    """Bring a photograph into the folder of pictures, without encoding it again where it can stay.
+    """Place a photograph in the picture folder, by copy or link where it needs no change.
 
     Args:
         photo: as examined.
-        target: the path wanted, without suffix; missing folders are made.
-        max_side_px: longest side; larger pictures are made smaller by area average.
+        target: the wanted path, without suffix; missing folders are created.
+        max_side_px: longest side; larger pictures are downscaled by area average.
 
     Returns:
         The path with the suffix of the format written.
@@ -137,7 +137,7 @@ def place(photo: Photo, target: Path, max_side_px: int) -> Path:
 
 
 def save_picture(pixels: NDArray[np.uint8], path: Path, *, profile: bytes | None = None) -> None:
-    """Write uint8 [h, w, 3 or 4] as PNG or as JPEG with all of its colour, by the path's suffix."""
+    """Write uint8 [h, w, 3 or 4] as PNG or as JPEG without chroma subsampling, by the path's suffix."""
     image = Image.fromarray(np.ascontiguousarray(pixels))
     if path.suffix == ".png":
         image.save(path, icc_profile=profile)
@@ -157,7 +157,7 @@ def _shrunk(pixels: NDArray[np.uint8], max_side_px: int) -> NDArray[np.uint8]:
     common = math.gcd(width, height)
     whole = [k for k in range(2, width // size[0] + 1) if common % k == 0]
     if whole:
-        # By a whole number first, which takes a fraction of the memory.
+        # By an integer factor first, which takes a fraction of the memory.
         pixels = area_average(pixels, (width // whole[-1], height // whole[-1]))
     return area_average(pixels, size)
 
@@ -188,11 +188,11 @@ def _heic(path: Path) -> Image.Image:
 
 
 def _developed(path: Path) -> NDArray[np.uint8]:
-    """[h, w, 3] of a RAW file: upright, its camera's white balance, and no brightening of its own."""
+    """[h, w, 3] of a RAW file: upright, with the camera's white balance, without auto-brightening."""
     rawpy = _optional("rawpy", "raw", path)
     with rawpy.imread(str(path)) as raw:
         _check_size((raw.sizes.width, raw.sizes.height))
-        # Brightening differs from picture to picture, and the same wall would change its colour.
+        # Auto-brightening differs between pictures, and the same wall would change its colour.
         return raw.postprocess(use_camera_wb=True, no_auto_bright=True, output_bps=8)
 
 

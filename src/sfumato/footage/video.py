@@ -23,8 +23,7 @@ _log = logging.getLogger(__name__)
 MAX_PIXELS = 200_000_000
 """The largest picture that is decoded."""
 
-# Containers of one stream of pictures. Playlists and lists of files, which may name other files or
-# addresses, are not among them.
+# Containers of a video. Playlists and lists of files are excluded, as they may name other files or addresses.
 _CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,gif,"
     "h264,hevc,av1,obu,ivf,m4v,mxf,nut,mjpeg,rm,dv,y4m,yuv4mpegpipe"
@@ -41,9 +40,9 @@ class VideoFrame:
 
     Attributes:
         pts: its time stamp, in units of the stream; None if it has none.
-        time_s: seconds since the first frame; never falls.
-        is_key: decoding can start here.
-        luma: uint8 [h, w], longest side at most ``LUMA_SIDE_PX``, not turned.
+        time_s: seconds since the first frame; never decreases.
+        is_key: whether decoding can start here.
+        luma: uint8 [h, w], longest side at most ``LUMA_SIDE_PX``, not rotated.
     """
 
     pts: int | None
@@ -59,8 +58,8 @@ class Video:
     Attributes:
         path: the file.
         size_px: (width, height) of its frames as stored.
-        num_frames: how many it says it has; 0: it does not say.
-        has_index: it says where its key frames are, so that decoding can begin at any of them.
+        num_frames: number of frames that it declares; 0 if it does not.
+        has_index: whether it has an index of its key frames, so that decoding can start at any of them.
     """
 
     path: Path
@@ -71,7 +70,7 @@ class Video:
     def frames(self) -> Iterator[VideoFrame]:
         """Every frame that can be decoded, in order of display.
 
-        What is broken is no error: a warning says so, and the other frames count.
+        Broken frames are skipped with a warning.
         """
         from av.video.reformatter import VideoReformatter
 
@@ -101,7 +100,7 @@ class Video:
             )
 
     def _warn_of(self, frame: Any, stream: Any) -> None:
-        """Say what makes the pictures look wrong."""
+        """Warn of properties that make the pictures look wrong."""
         if frame.interlaced_frame:
             _log.warning(
                 "%s is interlaced: edges are combed where it moves; film it progressively", self.path
@@ -123,7 +122,7 @@ class Video:
             max_side_px: longest side; larger frames are made smaller by area average.
 
         Yields:
-            (index, uint8 [h, w, 3] sRGB); fewer than asked for only if the file changed meanwhile.
+            (index, uint8 [h, w, 3] sRGB); fewer than requested only if the file has changed.
         """
         done = 0
         if self.has_index and stamps.ascend:
@@ -143,7 +142,7 @@ class Video:
     def _from_key_frames(
         self, indices: Sequence[int], stamps: Stamps, max_side_px: int
     ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-        """The same, over as much as can be skipped; ends where a frame is not found by its stamp."""
+        """The same, seeking to key frames; ends if a frame is not found by its time stamp."""
         with opened(self.path) as (container, stream):
             frames = _decoded(container, stream, self)
             coming = 0
@@ -161,11 +160,11 @@ class Video:
 
 @dataclass(frozen=True)
 class Stamps:
-    """Where the frames of a video are.
+    """Time stamps and key frames of a video.
 
     Attributes:
         pts: [n] time stamp of each frame, None where there is none.
-        keys: positions of those at which decoding can begin, ascending.
+        keys: indices of the key frames, ascending.
     """
 
     pts: Sequence[Any]
@@ -173,11 +172,11 @@ class Stamps:
 
     @property
     def ascend(self) -> bool:
-        """Whether each frame can be told by its stamp."""
+        """Whether each frame is identified by its time stamp."""
         return None not in self.pts and all(a < b for a, b in pairwise(self.pts))
 
     def key_before(self, index: int) -> int:
-        """The last key frame not after a frame; 0 if there is none."""
+        """The last key frame at or before a frame; 0 if there is none."""
         at = bisect_right(self.keys, index)
         return self.keys[at - 1] if at else 0
 
@@ -186,7 +185,7 @@ def open_video(path: Path) -> Video | None:
     """The video in a file.
 
     Returns:
-        None if the file is no video at all, judging by what is in it.
+        None if the file is no video, by its content.
 
     Raises:
         CaptureError: it is a video file, but without pictures or with pictures that are too large.
@@ -217,7 +216,7 @@ def opened(path: Path) -> Iterator[tuple[Any, Any]]:
 
     with av.open(str(path), options=_OPEN, metadata_errors="replace") as container:
         streams = [s for s in container.streams.video if s.codec_context is not None]
-        # Cover pictures are streams too.
+        # Cover art counts as a stream too.
         streams.sort(key=lambda s: -s.codec_context.width * s.codec_context.height * (s.frames != 1))
         stream = streams[0] if streams else None
         if stream is not None:

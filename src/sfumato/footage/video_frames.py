@@ -28,9 +28,9 @@ def take_frames(
 
     Args:
         source: the video.
-        folder: of pictures; the frames go into ``folder / source.group``.
-        options: how many, and how large.
-        report: called with what is done, how much of it, and of how much.
+        folder: the picture folder; the frames go into ``folder / source.group``.
+        options: number and size of the frames.
+        report: called with the title of the step, the amount done, and the total.
 
     Raises:
         CaptureError: nothing in it can be decoded.
@@ -72,7 +72,7 @@ def _take(
 
 
 def measure(video: Video, report: Progress) -> tuple[Measured, Stamps]:
-    """Decode a video once, small and grey, and measure each frame."""
+    """Decode a video once, at reduced size in grey, and measure each frame."""
     path = MotionPath()
     pts: list[int | None] = []
     keys: list[int] = []

@@ -1,4 +1,4 @@
-"""Frames on disk, made one by one, so that a render that was stopped goes on where it was."""
+"""Frames on disk, rendered one by one, so that an interrupted render resumes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _FRAMES = "[0-9][0-9][0-9][0-9][0-9].png"
 
 @dataclass(frozen=True)
 class FrameFolder:
-    """A folder of PNG frames and the plan they are made by, ``render.json``: a camera path as JSON.
+    """A folder of PNG frames and their plan, ``render.json``: a camera path as JSON.
 
     Attributes:
         path: the folder.
@@ -35,12 +35,12 @@ class FrameFolder:
     path: Path
 
     def frame(self, kind: str, index: int) -> Path:
-        """Where a frame is; those of colour are in the folder itself."""
+        """Path of a frame; colour frames are in the folder itself."""
         folder = self.path if kind == "colour" else self.path / kind
         return folder / f"{index:05d}.png"
 
     def check_free(self) -> None:
-        """Refuse to put frames among somebody's files.
+        """Refuse a folder with other files.
 
         Raises:
             ConfigError: the folder holds something else, or is a file.
@@ -54,12 +54,12 @@ class FrameFolder:
     def begin(
         self, cameras: Sequence[Camera], facts: Mapping[str, Any], kinds: Sequence[str], *, overwrite: bool
     ) -> None:
-        """Prepare to make frames; those of the same plan stay.
+        """Prepare to render frames; existing ones of the same plan are kept.
 
         Args:
             cameras: of all frames.
             facts: what else the frames depend on, as JSON.
-            kinds: what is made.
+            kinds: the kinds of frames.
             overwrite: remove the frames of another plan.
 
         Raises:
@@ -75,7 +75,7 @@ class FrameFolder:
                     "or another --out"
                 )
             self.remove()
-        # The plan comes first: a folder with frames but none is taken for somebody else's.
+        # The plan is written first: a folder with frames but without a plan is refused.
         write_cameras(self.path / PLAN, cameras, **facts)
         try:
             for kind in kinds:
@@ -90,13 +90,13 @@ class FrameFolder:
         paint: Callable[[Camera], np.ndarray],
         done: Callable[[int], None],
     ) -> None:
-        """Make the frames that are not there yet.
+        """Render the missing frames.
 
         Args:
-            kind: what is made.
+            kind: of the frames.
             cameras: of all frames.
-            paint: makes one.
-            done: called with the number of frames there are after each.
+            paint: renders one.
+            done: called with the number of frames after each.
         """
         for index, camera in enumerate(cameras):
             path = self.frame(kind, index)

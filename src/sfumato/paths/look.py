@@ -1,4 +1,4 @@
-"""Cameras made from where they stand and what they look at."""
+"""Cameras from a position and a target."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def looking_at(
     forward = ahead / length
     right = np.cross(forward, np.asarray(up, np.float64))
     if np.linalg.norm(right) < 1e-9 * max(1.0, float(np.linalg.norm(up))):
-        # Straight up or down every turn is as good; the axis farthest from the view decides.
+        # Looking straight up or down, any roll will do: the axis least aligned with the view decides.
         right = np.cross(forward, np.eye(3)[np.argmin(np.abs(forward))])
     right = right / np.linalg.norm(right)
     pose = np.eye(4)

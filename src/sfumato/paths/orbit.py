@@ -13,25 +13,25 @@ from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
 
 DEFAULT_FOV_DEG = 50.0
-# How far an orbit around a scene without cameras stays away, in radii of its middle half.
+# Radius of an orbit around a scene without cameras, in radii of its middle half.
 _AWAY = 3.0
 _RISE_DEG = 20.0
-# x axes of level pictures: how flat they lie, and in how many directions they have to point.
+# x axes of level cameras: variance across their plane, variance within it, and agreement of their up axes.
 _FLAT, _SPREAD, _AGREED = 0.05, 0.1, 0.3
-# Cameras no farther apart than this, and this share of their coordinates, stand in one place.
+# Cameras no farther apart than this, or than this share of their coordinates, have one position.
 _ROUNDING, _PRECISION = 1e-12, float(np.finfo(np.float32).eps)
 
 
 @dataclass(frozen=True)
 class Orbit:
-    """A circle that a camera goes along, looking inwards.
+    """A circular path of a camera that looks inwards.
 
     Attributes:
-        target: [3] what it looks at, world frame.
-        start: [3] where it begins.
+        target: [3] point that it looks at, world frame.
+        start: [3] first position.
         up: [3] unit vector, the axis of the circle.
         fov_deg: vertical field of view.
-        covered_rad: angles from ``start`` on between which the scene was photographed.
+        covered_rad: angles from ``start`` between which the scene was photographed.
     """
 
     target: np.ndarray
@@ -50,7 +50,7 @@ class Orbit:
         return self._at(np.arange(count) * (2 * np.pi / count), size_px)
 
     def swing(self, count: int, size_px: tuple[int, int]) -> tuple[Camera, ...]:
-        """Cameras to and fro on the side of the circle that was photographed.
+        """Cameras back and forth on the side of the circle that was photographed.
 
         Args:
             count: how many; the one after the last would be the first again.
@@ -77,7 +77,7 @@ def orbit_of_cameras(cameras: Sequence[Camera], up: Sequence[float] | None = Non
 
     Args:
         cameras: one or more.
-        up: (x, y, z) upwards; by default as the cameras were held.
+        up: (x, y, z) upwards; by default from the orientation of the cameras.
 
     Raises:
         ConfigError: there is no camera, or ``up`` is zero.
@@ -101,7 +101,7 @@ def orbit_of_cameras(cameras: Sequence[Camera], up: Sequence[float] | None = Non
 
 
 def orbit_of_scene(gaussians: Gaussians, up: Sequence[float] = Y_DOWN) -> Orbit:
-    """The circle around the middle of a scene of which no cameras are known.
+    """The circle around the middle of a scene without known cameras.
 
     Args:
         gaussians: the scene.
@@ -117,7 +117,7 @@ def orbit_of_scene(gaussians: Gaussians, up: Sequence[float] = Y_DOWN) -> Orbit:
     radius = float(np.median(np.linalg.norm(means - target, axis=1)))
     axis = _axis(up)
     side = np.cross(axis, np.eye(3)[np.argmin(np.abs(axis))])
-    # The world of structure from motion looks along +z first, so the orbit begins on the near side.
+    # In the world of structure from motion the first camera looks along +z: the orbit starts on its side.
     side = _unit(np.array([0.0, 0.0, -1.0]) + axis * axis[2], side)
     rise = np.radians(_RISE_DEG)
     away = _AWAY * (radius or 1.0)
@@ -133,9 +133,9 @@ def _axis(up: Sequence[float]) -> np.ndarray:
 
 
 def _upwards(rotations: np.ndarray) -> np.ndarray:
-    """[3] up in the world of cameras that are held level: what their x axes [n, 3] all avoid.
+    """[3] up direction of level cameras: perpendicular to their x axes.
 
-    Where those are nearly parallel, or cameras are held askew, the pictures' own upwards tell.
+    If these are nearly parallel, or cameras are tilted, the mean of the pictures' up axes.
     """
     mean = _unit(-rotations[:, 1].mean(axis=0), np.asarray(Y_DOWN))
     spread, axes = np.linalg.eigh(np.einsum("ni,nj->ij", rotations[:, 0], rotations[:, 0]) / len(rotations))
@@ -144,7 +144,7 @@ def _upwards(rotations: np.ndarray) -> np.ndarray:
 
 
 def _covered(across: np.ndarray, begin: np.ndarray, beside: np.ndarray) -> tuple[float, float]:
-    """The angles between which arms [n, 3] lie: all but the widest gap, from ``begin`` on."""
+    """The range of angles of directions [n, 3]: all but the widest gap, measured from ``begin``."""
     angles = np.sort(np.arctan2(across @ beside, across @ begin))
     gaps = np.diff([*angles, angles[0] + 2 * np.pi])
     widest = int(gaps.argmax())
@@ -153,20 +153,20 @@ def _covered(across: np.ndarray, begin: np.ndarray, beside: np.ndarray) -> tuple
 
 
 def _nearest_to_lines(points: np.ndarray, directions: np.ndarray) -> np.ndarray:
-    """[3] the point nearest to lines [n, 3] in the sense of least squares.
+    """[3] least-squares intersection of lines [n, 3].
 
-    Where the lines are nearly parallel it is twice as far ahead of the cameras as they are spread.
+    If the lines are nearly parallel, a point ahead of the cameras at twice their spread.
     """
     across = np.eye(3) - directions[:, :, None] * directions[:, None, :]
     whole = across.sum(axis=0)
     middle, ahead = points.mean(axis=0), directions.mean(axis=0)
     spread = float(np.linalg.norm(points - middle, axis=1).max())
     if spread <= max(_ROUNDING, _PRECISION * float(np.linalg.norm(middle))):
-        # Cameras in one place tell no distance, and any is as good.
+        # Cameras in one position determine no distance; any will do.
         return middle + 2.0 * _unit(ahead, directions[0])
     if np.linalg.eigvalsh(whole)[0] > 1e-3 * len(points):
         found = np.linalg.solve(whole, np.einsum("nij,nj->i", across, points))
-        # Cameras that look outwards meet behind themselves; then there is nothing to circle.
+        # The lines of outward-looking cameras intersect behind them: there is no common target.
         if np.median(np.einsum("ni,ni->n", found - points, directions)) > 0:
             return found
     return middle + 2 * spread * _unit(ahead, directions[0])

@@ -1,4 +1,4 @@
-"""What a frame shows: colour, depth or normals, as the exact renderer has them."""
+"""Frames of a path: colour, depth or normals by the exact renderer."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
 
 KINDS = ("colour", "depth", "normals")
-# Less than this of a pixel covered shows nothing of depth or normals.
+# Pixels with less alpha than this show no depth or normals.
 _LEAST_ALPHA = 0.05
-# Cameras whose depths tell the range of a whole path, and the share left out at both of its ends.
+# Number of cameras whose depths determine the range of a path, and the share cut off at each end of it.
 _MEASURED, _TAIL = 8, 0.02
 _MEASURED_SIDE_PX = 160
 
 
 @dataclass(frozen=True)
 class Look:
-    """How frames are drawn.
+    """How frames are rendered.
 
     Attributes:
         settings: of the renderer.
@@ -48,12 +48,12 @@ def painter(
     """A function from a camera to a frame, uint8 [h, w, 3].
 
     Args:
-        kind: one of ``KINDS``. Depth is light where it is near, over one range of inverse depth for the
-            whole path. Normals are those of the flattest side of each Gaussian in the camera's frame: red
-            to the right, green upwards, blue towards the camera.
+        kind: one of ``KINDS``. Depth is bright where it is near, over one range of inverse depth for the
+            whole path. Normals are the shortest axes of the Gaussians in the camera's frame: red to the
+            right, green upwards, blue towards the camera.
         gaussians: the scene.
         cameras: all of the path.
-        look: how frames are drawn.
+        look: how frames are rendered.
 
     Raises:
         ConfigError: meshes are to be rasterized.
@@ -73,7 +73,7 @@ def painter(
 
 
 def _drawing(scene: Gaussians, look: Look, settings: Settings) -> Callable[[Camera], Render]:
-    """A function from a camera to the scene with its meshes."""
+    """A function from a camera to the render of the scene with its meshes."""
     if not look.inserts:
         return lambda camera: draw(scene, camera, settings)
     if not isinstance(settings, TraceSettings):
@@ -89,7 +89,7 @@ def _depth_painter(
     def paint(camera: Camera) -> np.ndarray:
         render = shown(camera)
         assert render.depth is not None
-        # Of near, so that units do not matter.
+        # Relative to near, so that units do not matter.
         inverse = near / render.depth.clamp_min(1e-6 * near)
         share = (inverse - near / far) / max(1 - near / far, 1e-6)
         picture = colour_map(share.clamp(0, 1).cpu().numpy())
@@ -99,7 +99,7 @@ def _depth_painter(
 
 
 def _range(shown: Callable[[Camera], Render], cameras: Sequence[Camera]) -> tuple[float, float]:
-    """Nearest and farthest depth of the usual frame of a path, but for outliers."""
+    """Nearest and farthest depth of a typical frame of a path, without outliers."""
     found = []
     for index in np.unique(np.linspace(0, len(cameras) - 1, _MEASURED).round().astype(int)):
         camera = cameras[index]
@@ -115,12 +115,12 @@ def _range(shown: Callable[[Camera], Render], cameras: Sequence[Camera]) -> tupl
 
 
 def _normals(scene: Gaussians, normals: Tensor, camera: Camera, settings: Settings) -> np.ndarray:
-    """Blend the normals [n, 3], world frame, turned to the camera."""
+    """Blend the normals [n, 3], world frame, flipped towards the camera."""
     pose = camera.camera_from_world.to(scene.means)
     turned = normals @ pose[:3, :3].T
     away = ((scene.means @ pose[:3, :3].T + pose[:3, 3]) * turned).sum(dim=1, keepdim=True) > 0
     turned = torch.where(away, -turned, turned)
-    # The renderer shows 0.5 + sum and nothing below zero, so normals travel as colours in [0, 1].
+    # The renderer clamps 0.5 + sum at zero, so normals are encoded as colours in [0, 1].
     render = draw(replace(scene, sh=(0.5 * turned / SH_C0)[:, None, :]), camera, settings)
     blended = 2 * render.image - render.alpha[..., None]
     unit = torch.nn.functional.normalize(blended, dim=-1) * blended.new_tensor([1.0, -1.0, -1.0])

@@ -8,10 +8,10 @@ Key-frames::
     ]}
 
 A key-frame has a pose: "camera_from_world", 4 rows of a rigid transform with OpenCV axes (x right, y down,
-z forward), or "position" and "look_at", with "up" where that is not (0, -1, 0). "fov_deg" is the vertical
-field of view, by default that of the key-frame before, of the first one 50. "time_s" is given in all of
-them or in none; without, the speed is constant. "closed" paths return to the first key-frame. Positions
-and rotations are joined by cubic splines.
+z forward), or "position" and "look_at", and "up" if it is not (0, -1, 0). "fov_deg" is the vertical field
+of view, by default that of the previous key-frame, 50 for the first. "time_s" is given in all of them or in
+none; without it the speed is constant. "closed" paths return to the first key-frame. Positions and rotations
+are interpolated by cubic splines.
 
 Cameras, one a frame::
 
@@ -46,7 +46,7 @@ from sfumato.scene.cameras import Camera
 MAX_PATH_BYTES = 1 << 26
 MAX_SIDE_PX = 16_384
 _RIGID = 1e-3
-# Any size will do for keys, which are given another one when their path is drawn.
+# Key cameras may have any size: it is replaced when the path is rendered.
 _KEY_SIZE_PX = (1920, 1080)
 
 
@@ -70,11 +70,11 @@ class KeyFrames:
 
 
 def read_path(path: Path) -> KeyFrames | tuple[Camera, ...]:
-    """What a JSON file of key-frames or cameras holds.
+    """Read a JSON file of key-frames or cameras.
 
     Raises:
         ConfigError: the file is missing.
-        FormatError: it is something else, or holds values that no camera can have.
+        FormatError: it is something else, or has invalid values.
     """
     document = read_given_json(path, "JSON file of key-frames or cameras", MAX_PATH_BYTES)
     if isinstance(document, dict) and document.get("version", 1) == 1:
@@ -103,7 +103,7 @@ def write_cameras(path: Path, cameras: Sequence[Camera], **facts: object) -> Non
 
 
 def described(camera: Camera) -> dict[str, Any]:
-    """A camera as this module's JSON has it."""
+    """A camera in this module's JSON form."""
     return {
         "camera_from_world": camera.camera_from_world.detach().double().tolist(),
         "focal_px": [float(value) for value in camera.focal_px],
@@ -167,7 +167,7 @@ def _rigid(value: object, where: str) -> np.ndarray:
     off = np.abs(turn @ turn.T - np.eye(3)).max()
     if off > _RIGID or np.linalg.det(turn) < 0 or np.abs(pose[3] - (0, 0, 0, 1)).max() > _RIGID:
         raise FormatError(f"{where}: camera_from_world is not rigid; give a rotation and a translation")
-    # Rounded digits of a rotation are made one again.
+    # A rotation with rounded digits is made orthogonal again.
     left, _, right = np.linalg.svd(turn)
     pose[:3, :3], pose[3] = left @ right, (0, 0, 0, 1)
     return pose

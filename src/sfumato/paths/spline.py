@@ -17,9 +17,9 @@ from sfumato.scene.cameras import Camera
 
 # Samples of a segment, along which its length is measured.
 _FINE = 32
-# A turn counts as a part of the way, so that a camera that only turns takes its time.
+# Weight of rotation in the path length, so that a camera that only rotates takes time too.
 _TURN_SHARE = 0.1
-# The order of names is given up where another one is this much shorter.
+# The order of names is dropped if another one is shorter by this factor.
 _SHORTER = 0.5
 
 
@@ -29,9 +29,9 @@ def through(
     """Cameras along a smooth path through key cameras.
 
     Args:
-        keys: cameras to pass; their pictures get the size of the first.
-        count: how many cameras to make, the first and the last at the ends of the path.
-        times_s: when to be at each key, ascending; by default the speed is constant.
+        keys: cameras to pass through; their pictures get the size of the first.
+        count: number of cameras, with the first and the last at the ends of the path.
+        times_s: time at each key, ascending; by default the speed is constant.
         closed: return to the first key; the camera after the last would be the first again.
 
     Returns:
@@ -63,12 +63,12 @@ def through(
 
 
 def along_cameras(cameras: Sequence[Camera], count: int, *, smooth: float = 2.0) -> tuple[Camera, ...]:
-    """The way that was walked with the camera, smoothed, at constant speed.
+    """The path of the capturing camera, smoothed, at constant speed.
 
     Args:
-        cameras: in the order of their names. Photographs in no order are joined by a short tour.
-        count: how many cameras to make.
-        smooth: standard deviation of the smoothing, in cameras; 0 passes every one.
+        cameras: in the order of their names. Unordered photographs are visited on a short tour.
+        count: number of cameras.
+        smooth: standard deviation of the smoothing, in cameras; 0 passes through every one.
 
     Returns:
         The cameras, of the size of the first.
@@ -89,7 +89,7 @@ def along_cameras(cameras: Sequence[Camera], count: int, *, smooth: float = 2.0)
     places = gaussian_filter1d(np.stack([_centre(c) for c in ordered]), smooth, axis=0, mode="nearest")
     size_px = ordered[0].size_px
     refit = [refitted(camera, size_px) for camera in ordered]
-    # Near keys are thinned out: a spline through crowded points would tremble between them.
+    # Keys close together are thinned out: a spline through dense points would jitter.
     kept = _spread(places, max(2, round(len(places) / max(1.0, smooth))))
     keys = [_placed(refit[i], turns[i], places[i]) for i in kept]
     return through(keys, count)
@@ -105,7 +105,7 @@ class _Path:
         self._per_turn = _TURN_SHARE * reach if reach > 0 else 1.0
         if times_s is None:
             chords = np.linalg.norm(np.diff(centres, axis=0), axis=1) + self._per_turn * angles
-            # Keys at one place still are two keys.
+            # Keys at the same position still need distinct parameters.
             chords = np.maximum(chords, max(1e-6 * chords.sum(), 1e-12))
             self.knots = np.concatenate([[0.0], np.cumsum(np.sqrt(chords * chords.mean()))])
         else:
@@ -118,7 +118,7 @@ class _Path:
         self._lenses = PchipInterpolator(self.knots, np.array(lens))
 
     def steps(self, at: np.ndarray) -> np.ndarray:
-        """[m - 1] lengths of the way between parameters [m], turns counted in."""
+        """[m - 1] path lengths between parameters [m], with rotation included."""
         turns = self._turns(at)
         angles = (turns[1:] * turns[:-1].inv()).magnitude()
         return np.linalg.norm(np.diff(self._places(at), axis=0), axis=1) + self._per_turn * angles

@@ -1,10 +1,9 @@
-"""Models that fold: places that look alike taken for one place, found out and put right.
+"""Repeated structure: models in which two similar places were merged are detected and mapped again.
 
-A can with the same print on both sides, or a tiled floor, gives verified matches between pictures that
-see different sides. A mapper that trusts them lays the sides on top of each other, and must then tear
-apart pictures that were taken one after the other: such tears are counted here. Pictures that follow
-each other in time cannot have seen the other side, so a model from neighbours alone tells which of the
-far pairs are true.
+A can with the same print on both sides, or a tiled floor, gives verified matches between pictures of
+different sides. A mapper that trusts them places the sides on top of each other, and then contradicts matches
+between consecutive pictures: such torn pairs are counted here. Consecutive pictures show the same side, so
+models from these alone (chains) decide which of the other pairs are correct.
 """
 
 from __future__ import annotations
@@ -26,15 +25,15 @@ from sfumato.sfm.progress import Progress
 if TYPE_CHECKING:
     import pycolmap
 
-# Matches that make a pair of pictures a witness, and the share of them that must fit a model it agrees with.
+# Least number of matches of a pair that is used as a witness, and the share that fits if the pair agrees.
 _WITNESS = 25
 _FITTING_SHARE = 0.25
 _FITTING_TOLERANCES = 4.0
-# How far apart in order a witness's pictures may be, and those of the pairs of a chain.
+# Largest distance in order between the two pictures of a witness, and of a pair of a chain.
 _WITNESS_STEPS, _CHAIN_STEPS = 2, 3
-# A chain of neighbours drifts by less than this before it meets itself again; sides differ by more.
+# The drift of a chain around a full loop is less than this; wrong sides differ by more.
 _DRIFT_RAD = np.radians(40.0)
-# Shares of the pictures: that chains must hold to judge pairs by, and that a new model must not lose.
+# Share of the pictures that the chains must contain, and share of the old model's that a new one must keep.
 _CHAIN_SHARE, _KEPT_SHARE = 0.5, 0.9
 
 _Ids = tuple[int, int]
@@ -43,14 +42,14 @@ _Ids = tuple[int, int]
 def resolved(
     model: pycolmap.Reconstruction, task: Task, pictures: Sequence[Picture], folder: Path, report: Progress
 ) -> tuple[pycolmap.Reconstruction, bool]:
-    """Map again without false pairs where a model tears apart what follows each other.
+    """Map again without false pairs if the model has torn pairs of consecutive pictures.
 
     Args:
         model: from all pairs.
         task: what was mapped.
         pictures: sorted by name.
         folder: for intermediate files.
-        report: told how many pictures have a camera.
+        report: called with the number of registered pictures.
 
     Returns:
         The model to keep, and whether it is a new one.
@@ -67,7 +66,7 @@ def resolved(
         return model, False
     agreed, unjudged = _judged(chains, task.database, near)
     unfolded = _mapped(task, folder / "unfolded", report, agreed)
-    # Pictures that no chain holds join a model that stands already, and cannot fold it any more.
+    # Pictures outside the chains are added to the finished model and can no longer fold it.
     joined = (
         _mapped(task, folder / "joined", report, agreed | unjudged, start=unfolded[0]) if unfolded else []
     )
@@ -78,17 +77,17 @@ def resolved(
 
 
 def torn_pairs(model: pycolmap.Reconstruction, task: Task, pictures: Sequence[Picture]) -> int:
-    """How many pairs of pictures that follow each other a model tears apart: it may be folded."""
+    """Number of torn pairs of consecutive pictures, a sign of a folded model."""
     return tears(model, task, near_pairs(task.database, pictures, _WITNESS_STEPS))
 
 
 def tears(model: pycolmap.Reconstruction, task: Task, witnesses: Iterable[_Ids]) -> int:
-    """How many pairs of pictures match well and yet contradict their cameras.
+    """Number of torn pairs: well matched pictures whose matches contradict their cameras.
 
     Args:
-        model: whose cameras are judged.
+        model: with the cameras.
         task: what was mapped.
-        witnesses: pairs of image ids that are believed.
+        witnesses: pairs of image ids whose matches are trusted.
     """
     import pycolmap
 
@@ -106,7 +105,7 @@ def tears(model: pycolmap.Reconstruction, task: Task, witnesses: Iterable[_Ids])
 
 
 def _epipolar_errors_px(model: pycolmap.Reconstruction, pair: _Ids, matches: np.ndarray) -> np.ndarray:
-    """[n] distance of matched features from where the model's cameras let them be (Sampson's)."""
+    """[n] Sampson distances of matched features under the model's cameras."""
     import pycolmap
 
     first, second = (model.images[i] for i in pair)
@@ -131,7 +130,7 @@ def _normalised(model: pycolmap.Reconstruction, image: pycolmap.Image, chosen: n
 def _judged(
     chains: Sequence[pycolmap.Reconstruction], database: Path, near: set[_Ids]
 ) -> tuple[set[_Ids], set[_Ids]]:
-    """Pairs that agree with the chains, and pairs with a picture that no chain holds."""
+    """Pairs that agree with the chains, and pairs with a picture outside all chains."""
     chain_of = {
         i: number for number, chain in reversed(list(enumerate(chains))) for i in chain.reg_image_ids()
     }
@@ -157,9 +156,9 @@ def _judged(
 
 
 def _turn(chains: Sequence[pycolmap.Reconstruction], database: Path, pair: _Ids) -> np.ndarray | None:
-    """[3, 3] from the second picture's world to the first one's, as their matches turn the camera.
+    """[3, 3] rotation from the second picture's world to the first one's, by their relative pose.
 
-    In one chain this is the identity, up to the chain's drift; None where the matches tell nothing.
+    Within one chain this is the identity, up to the chain's drift; None if the matches give no pose.
     """
     import pycolmap
 
@@ -181,9 +180,9 @@ def _turn(chains: Sequence[pycolmap.Reconstruction], database: Path, pair: _Ids)
 
 
 def _majority(votes: Sequence[tuple[_Ids, np.ndarray]], database: Path, near: set[_Ids]) -> set[_Ids]:
-    """Of pairs between two chains, those that turn one to the other in the way that most matches do.
+    """Of the pairs between two chains, those that agree on the rotation with the most matches.
 
-    Pictures that follow each other decide, where two chains meet in time: of things with two alike sides
+    Where the chains are adjacent in time, consecutive pictures decide: of an object with two similar sides
     half of all other pairs are false.
     """
     import pycolmap
@@ -202,7 +201,7 @@ def _angle_rad(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def near_pairs(database: Path, pictures: Sequence[Picture], steps: int) -> set[_Ids]:
-    """Pairs of pictures that follow each other: in a video, or in the order of photographs' names.
+    """Pairs of consecutive pictures: in a video, or in the order of photographs' names.
 
     Args:
         database: with the pictures.
@@ -231,7 +230,7 @@ def _mapped(
     pairs: Iterable[_Ids],
     start: pycolmap.Reconstruction | None = None,
 ) -> list[pycolmap.Reconstruction]:
-    """Models from some of the pairs alone, or one that goes on from another."""
+    """Models from some of the pairs alone, or the continuation of a model."""
     import pycolmap
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -45,11 +45,11 @@ class Job:
     """Work for one process.
 
     Attributes:
-        what: it does, in words.
-        prepare: makes the files it needs anew and gives the request, before each attempt.
-        allowed_s: more than it takes on any machine.
-        told: called with what the work tells of itself meanwhile.
-        attempts: after which it is given up.
+        what: description for messages.
+        prepare: called before each attempt; creates the input files and returns the request.
+        allowed_s: lower bound of the time-out.
+        told: called with the progress reports of the job.
+        attempts: maximum number of attempts.
     """
 
     what: str
@@ -61,7 +61,7 @@ class Job:
 
 @dataclass
 class _WorkerTask:
-    """A job, and how it goes."""
+    """A job and its state."""
 
     job: Job
     failures: int = 0
@@ -75,11 +75,11 @@ class _WorkerTask:
 
 
 class Crew:
-    """Processes that work at the same time; none is left when the ``with`` block ends.
+    """A pool of processes, which ends with the ``with`` block.
 
     Args:
-        size: most processes.
-        folder: that they write to.
+        size: maximum number of processes.
+        folder: folder that they write to.
     """
 
     def __init__(self, size: int, folder: Path) -> None:
@@ -97,13 +97,13 @@ class Crew:
             self._workers.pop().end()
 
     def results(self, jobs: Iterable[Job]) -> Iterator[Mapping[str, Any]]:
-        """Do jobs, and give the request of each one that is done, in no certain order.
+        """Run jobs, and yield the request of each when it is done, in any order.
 
         Args:
             jobs: taken one by one, when a process is free.
 
         Raises:
-            SfumatoError: a job failed in every attempt, or the disk is full, or what is given is wrong.
+            SfumatoError: a job failed in every attempt, the disk is full, or the input is wrong.
         """
         waiting = iter(jobs)
         while self._hand_out(waiting):
@@ -115,7 +115,7 @@ class Crew:
                 self._replace(worker, f"no answer for {worker.asked_for_s():.0f} s")
 
     def _hand_out(self, waiting: Iterator[Job]) -> bool:
-        """Give work to everyone who is free; whether anyone works."""
+        """Give a job to each idle process; returns whether any process is busy."""
         while task := self._next(waiting):
             free = next((worker for worker in self._workers if worker.task is None), None)
             if free is None:
@@ -128,7 +128,7 @@ class Crew:
         return any(worker.task for worker in self._workers)
 
     def _next(self, waiting: Iterator[Job]) -> _WorkerTask | None:
-        """What may be begun now."""
+        """The next task that may start now."""
         working = [worker.task for worker in self._workers if worker.task]
         if len(working) >= self._size or any(task.is_last_attempt for task in working):
             return None
@@ -138,7 +138,7 @@ class Crew:
         return _WorkerTask(job) if job else None
 
     def _answer(self, worker: _Worker, line: bytes) -> _WorkerTask | None:
-        """Take a line that a process wrote, empty at its end; the task if it is done."""
+        """Handle a line that a process wrote, empty when it has ended; returns the task if it is done."""
         if worker not in self._workers:
             return None
         answer = json.loads(line) if line else {"error": worker.ending()}
@@ -157,7 +157,7 @@ class Crew:
         return task
 
     def _replace(self, worker: _Worker, why: str) -> None:
-        """End a process; what it did is done again, up to the last attempt."""
+        """End a process; its task is repeated, up to the last attempt."""
         self._workers.remove(worker)
         words = worker.end()
         task = worker.task
@@ -177,11 +177,11 @@ class Crew:
 
 
 class _Worker:
-    """A process, and what it works at."""
+    """A process and its task."""
 
     def __init__(self, answers: queue.Queue[tuple[_Worker, bytes]]) -> None:
         self.task: _WorkerTask | None = None
-        # On most systems without a name, so that nothing is left of it in any case.
+        # On most systems the file has no name, so it never stays behind.
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115
         try:
             self._process = subprocess.Popen(
@@ -205,23 +205,23 @@ class _Worker:
         self._listener.start()
 
     def give(self, task: _WorkerTask) -> None:
-        """Ask for something."""
+        """Send the request of a task."""
         self.task = task
-        # Whether it has died is told by the end of its answers.
+        # If the process has died, the end of its output shows it.
         with suppress(OSError):
             self._asked.write(json.dumps({**task.request}).encode() + b"\n")
             self._asked.flush()
 
     def asked_for_s(self) -> float:
-        """Seconds since it was asked."""
+        """Seconds since the request."""
         return 0.0 if self.task is None else time.monotonic() - self.task.began_s
 
     def is_overdue(self) -> bool:
-        """Whether it should have answered."""
+        """Whether the time-out has passed."""
         return self.task is not None and time.monotonic() > self.task.until_s
 
     def ending(self) -> str:
-        """How the process, whose answers have come to an end, ended itself."""
+        """How a process ended whose output has ended."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_ENDING_S)
         code = self._process.returncode
@@ -232,7 +232,7 @@ class _Worker:
         return f"it ended by signal {-code}"
 
     def end(self) -> str:
-        """Kill the process if it lives; its last words."""
+        """Kill the process if it runs; returns its last error message."""
         self._process.kill()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_ENDING_S)
@@ -252,20 +252,20 @@ class _Worker:
 
 
 def command() -> list[str]:
-    """How a process is started."""
+    """The command line of a process."""
     return child_command("from sfumato.sfm.worker import main\nmain()")
 
 
 def allowed_s(job: Job, longest_s: float) -> float:
-    """Seconds after which a first attempt is given up.
+    """Time-out of a first attempt, seconds.
 
     Args:
-        job: what is done.
-        longest_s: that any job took so far.
+        job: the job.
+        longest_s: duration of the longest job so far.
     """
     return max(_LEAST_S, job.allowed_s, _TIMES_LONGEST * longest_s)
 
 
 def _environment() -> dict[str, str]:
-    """For a process that starts no threads of its own."""
+    """Environment for a process that runs on a single thread."""
     return {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}

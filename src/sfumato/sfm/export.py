@@ -32,11 +32,11 @@ _JPEG = {"quality": 95, "subsampling": "4:4:4"}
 
 @dataclass(frozen=True)
 class Undistortion:
-    """How the pictures of one camera become a pinhole's.
+    """Undistortion of the pictures of one camera.
 
     Attributes:
-        source: the camera that was found.
-        resampler: to the pinhole camera; its focal lengths, centre and size are what is written.
+        source: the estimated camera.
+        resampler: to the pinhole camera, whose focal lengths, centre and size are written.
     """
 
     source: DistortedCamera
@@ -44,12 +44,12 @@ class Undistortion:
 
     @staticmethod
     def of(camera: pycolmap.Camera) -> Undistortion:
-        """Cut and undistort so that every pixel shows something."""
+        """Undistortion and crop without empty pixels."""
         name = f"camera {camera.camera_id}"
         focal_px, centre_px, lens = split_params(camera.model_name, tuple(camera.params), name)
         size_px = (camera.width, camera.height)
         source = DistortedCamera(focal_px, centre_px, size_px, lens)
-        # A pinhole stays as it is, however wide: its pictures may be placed unchanged.
+        # A pinhole camera is kept, however wide: its pictures may be copied unchanged.
         scale = 1.0 if lens.is_pinhole else pinhole_scale(source)
         width, height = (max(side // _SIDE_MULTIPLE * _SIDE_MULTIPLE, 1) for side in size_px)
         kept = (width, height)
@@ -69,11 +69,11 @@ def write_dataset(
     """Write ``images/`` and ``sparse/0/`` of a dataset folder.
 
     Args:
-        model: cameras and points; it is changed to what is written.
+        model: cameras and points; changed in place to what is written.
         similarity: from the model's world to the one that is written.
-        images: folder of the pictures the model was made from.
+        images: folder of the model's pictures.
         out: dataset folder; pictures and models of an earlier one are removed.
-        report: told how many pictures are done.
+        report: called with the number of pictures that are done.
     """
     import pycolmap
 
@@ -136,7 +136,7 @@ def _placed(source: Path, target: Path) -> None:
 
 
 def _flatten(model: pycolmap.Reconstruction, ways: dict[int, Undistortion]) -> None:
-    """Give the model pinhole cameras, and its features their places in the undistorted pictures."""
+    """Replace the model's cameras by pinholes and move its features to the undistorted pictures."""
     import pycolmap
 
     for image in model.images.values():

@@ -24,30 +24,30 @@ from sfumato.sfm.stage_files import remove_database, using
 if TYPE_CHECKING:
     import pycolmap
 
-# Long side, number of features, and the seconds that a picture takes with them in all stages, and for its
-# features alone, on two quiet cores.
+# Long side, number of features, and seconds of two idle cores per picture: in all stages, and for its
+# features alone.
 _LEVELS = ((1600, 4096, 1.4, 0.34), (1280, 3072, 0.9, 0.22), (1000, 2048, 0.5, 0.12))
-# Pictures per core up to which the finest level is taken, and the next, where no time is set.
+# Without a time budget: pictures per core up to which the finest level is used, and the next.
 _FINE_UNTIL, _MEDIUM_UNTIL = 40, 300
-# Pictures smaller than this are doubled first, as soft and small ones show too few features otherwise.
+# Pictures smaller than this are upsampled twofold first: small or soft ones have too few features otherwise.
 _DOUBLED_BELOW_PX = 1000
-# Doubling finds many more; the most that are kept then, as a share, for the sake of the time to compare.
+# Upsampling gives many more features; this share of the maximum is kept, to limit the time of matching.
 _DOUBLED_SHARE = 0.75
 _PICTURES_OF_A_RICH_MODEL = 8
-# Pictures that a process is given at once, and the seconds that each may take: many times what it does.
+# Pictures per job, and the time-out per picture, many times what it takes.
 _PICTURES_AT_ONCE, _ALLOWED_S = 2, 60.0
-# Of listing them, and for each one of them.
+# Time-out of the import, and what each picture adds to it.
 _LISTING_S, _LISTED_S = 120.0, 2.0
 
 
 @dataclass(frozen=True)
 class FeatureSettings:
-    """How features are found.
+    """Settings of feature detection.
 
     Attributes:
-        side_px: long side of the pictures they are found in.
-        count: most features of a picture.
-        doubled: pictures are made twice as large first.
+        side_px: long side of the reduced pictures.
+        count: maximum number of features per picture.
+        doubled: whether pictures are upsampled twofold first.
     """
 
     side_px: int
@@ -60,8 +60,8 @@ class FeatureSettings:
 
         Args:
             pictures: all of them.
-            config: what is asked for.
-            budget: for all pictures and stages, seconds of two quiet cores.
+            config: the user's options.
+            budget: for all pictures and stages, seconds of two idle cores.
         """
         side_px, count = _LEVELS[_level(len(pictures), budget)][:2]
         side_px = config.feature_side_px or side_px
@@ -71,7 +71,7 @@ class FeatureSettings:
 
     @property
     def seconds(self) -> float:
-        """About what a picture's features cost, seconds of two quiet cores."""
+        """Estimated cost of a picture's features, seconds of two idle cores."""
         return next((level[3] for level in _LEVELS if self.side_px >= level[0]), _LEVELS[-1][3])
 
 
@@ -89,12 +89,12 @@ def import_pictures(
     """Write cameras and pictures to a new database, in one fixed order.
 
     Args:
-        database: file to make; an old one is removed.
+        database: file to create; an old one is removed.
         footage: the pictures; those of one ``camera`` share intrinsics.
-        config: which lens model.
-        known: intrinsics by ``camera``, where they are given.
+        config: with the camera model.
+        known: intrinsics by ``camera``, if they are given.
     """
-    # Under its own name only when all pictures are in it, as an interrupted run goes on with what is there.
+    # Renamed once all pictures are in it: an interrupted run resumes with whatever exists.
     unfinished = database.with_name(f"part.{database.name}")
     cameras = []
     for pictures in by_camera(footage.pictures):
@@ -130,17 +130,17 @@ def extract(
     report: Progress,
     thinning: Thinning | None = None,
 ) -> set[str]:
-    """Find the features of every picture that has none in the database yet, as far as there is time.
+    """Detect the features of every picture that has none in the database yet, within the time budget.
 
     Args:
         database: with the pictures imported.
         footage: the pictures.
-        settings: how.
-        report: told how many pictures are done.
-        thinning: says when there is no time for more; those that are done then are spread evenly.
+        settings: of the detection.
+        report: called with the number of pictures that are done.
+        thinning: decides when to stop; the pictures that are done by then are evenly spaced.
 
     Returns:
-        Names of the pictures that there was no time for.
+        Names of the pictures that did not fit the budget.
     """
     names = [footage.pictures[place].name for place in coarse_to_fine(len(footage.pictures))]
     folder = database.with_name("parts")
@@ -167,7 +167,7 @@ def extract(
 
 
 def _job(parts: Parts, names: list[str], footage: Footage, settings: FeatureSettings) -> Job:
-    """Finding the features of some pictures."""
+    """The job that detects the features of some pictures."""
 
     def prepare() -> dict[str, Any]:
         part = parts.cut(names, with_features=False)
@@ -193,7 +193,7 @@ def read_descriptors(database: Path) -> dict[str, np.ndarray]:
 
 
 def _first_guess(pictures: Sequence[Picture], config: SfmConfig) -> pycolmap.Camera:
-    """A camera with the focal length that was recorded, or none known, and no distortion."""
+    """A camera without distortion, with the focal length of the metadata, or a default one."""
     import pycolmap
 
     model = config.camera_model

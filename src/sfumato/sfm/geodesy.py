@@ -27,7 +27,7 @@ def geodetic_from_earth(xyz: np.ndarray) -> tuple[float, float, float]:
     """Latitude and longitude in degrees and the height in metres of a point [3]."""
     flat = float(np.hypot(xyz[0], xyz[1]))
     latitude = float(np.arctan2(xyz[2], (1.0 - _SQUARED_ECCENTRICITY) * flat))
-    # Each round takes two digits and more; near the ground five leave less than a millimetre.
+    # Each iteration gains at least two digits; near the ground five leave less than a millimetre.
     for _ in range(5):
         across = _RADIUS_M / np.sqrt(1.0 - _SQUARED_ECCENTRICITY * np.sin(latitude) ** 2)
         latitude = float(np.arctan2(xyz[2] + _SQUARED_ECCENTRICITY * across * np.sin(latitude), flat))

@@ -13,14 +13,14 @@ from sfumato.sfm.upright import Gravity, Similarity, turned_down
 
 FOUND_BY = "GPS"
 
-# So many pictures, and such a share of the cameras, must have a place; of these such a share must agree.
+# Least number of pictures and share of cameras with a GPS position, and share of these that must agree.
 _LEAST, _KNOWN_SHARE, _AGREEING_SHARE = 6, 0.5, 0.6
-# They agree if they are off by no more than this share of how far they are spread.
+# Largest residual of a position that agrees, as a share of the spread of positions.
 _OFF = 0.1
-# Up is taken from GPS if it is known to this; else pictures must tell it.
+# GPS sets the up direction if its uncertainty is below this; else the pictures do.
 _TILT_RAD = np.radians(2.0)
 _SAMPLES = 500
-# Farther off than so many medians of all distances is a mistake, as 1 in 10,000 good ones is.
+# Positions with a residual above this many medians are outliers; 1 in 10,000 good ones exceeds it.
 _MISTAKE, _ROUNDS = 3.5, 10
 _EXACT_M = 1e-3
 
@@ -30,16 +30,16 @@ Place = tuple[float, float, float | None]
 
 @dataclass(frozen=True)
 class Ground:
-    """Where on the earth a model lies.
+    """The georeference of a model.
 
     Attributes:
         similarity: from the model's world to metres with x east, y down and z north.
         gravity: [3] unit vector downwards in the model's world.
-        gravity_by: what told it, in words.
+        gravity_by: where the gravity comes from, in words.
         origin: of the new world: latitude and longitude in degrees, and the height in metres or None.
-        places: how many pictures have a place.
-        agreeing: how many of these fit.
-        off_m: root mean square of how far they are off, in the directions that were used.
+        places: number of pictures with a GPS position.
+        agreeing: number of inliers among these.
+        off_m: root mean square residual of the inliers, in the directions that were fitted.
         spread_m: the largest distance between two of them.
     """
 
@@ -67,7 +67,7 @@ class Ground:
         }
 
     def words(self) -> str:
-        """How well the places fit."""
+        """Summary of the fit."""
         return (
             f"GPS of {self.agreeing} of {self.places} pictures agrees with their cameras to "
             f"{self.off_m:.1f} m over {self.spread_m:.0f} m"
@@ -77,19 +77,19 @@ class Ground:
 def laid_on_ground(
     centres: np.ndarray, places: Sequence[Place | None], gravity: Gravity, *, seed: int
 ) -> Ground | None:
-    """The similarity that lays cameras on the places that were recorded for them.
+    """The similarity that aligns cameras with their GPS positions.
 
-    Where it is known how the pictures were held, up comes from there and only horizontal places count, since
-    receivers err most in height; else all three directions are fitted. Single wrong places do no harm.
+    Where the pictures give gravity, only horizontal positions are fitted, since GPS is least accurate in
+    height; else all three directions are. The fit is robust to outliers.
 
     Args:
         centres: [n, 3] of the cameras.
-        places: of each of them, or None.
-        gravity: which way is down as far as pictures tell.
-        seed: of the samples that are tried.
+        places: GPS position of each camera, or None.
+        gravity: as estimated from the pictures.
+        seed: of the random samples.
 
     Returns:
-        None if too few pictures have a place, or their places do not agree with the cameras.
+        None if too few pictures have a position, or the positions do not agree with the cameras.
     """
     known = [i for i, place in enumerate(places) if place is not None]
     if len(known) < max(_LEAST, _KNOWN_SHARE * len(centres)):
@@ -140,7 +140,7 @@ _Fit = tuple[Similarity, np.ndarray, float]
 def _whole_fit(
     centres: np.ndarray, local: np.ndarray, has_height: np.ndarray, _: Gravity, rng: np.random.Generator
 ) -> _Fit | None:
-    """The fit in all three directions, over places with heights, and which of all places agree with it."""
+    """The fit in all three directions to positions with heights, and the inliers among all positions."""
     if has_height.sum() < max(_LEAST, _KNOWN_SHARE * len(centres)):
         return None
     found = _robust(centres[has_height], local[has_height], rng)
@@ -149,7 +149,7 @@ def _whole_fit(
     (scale, rotation, translation), fitting, off_m = found
     used = local[has_height][fitting]
     second = np.linalg.svd(used - used.mean(axis=0), compute_uv=False)[1]
-    # A line of places leaves the turn about it open.
+    # Collinear positions leave the rotation about their line undetermined.
     if not off_m < _TILT_RAD * second:
         return None
     agreeing = np.zeros(len(centres), bool)
@@ -164,7 +164,7 @@ def _level_fit(
     gravity: Gravity,
     rng: np.random.Generator,
 ) -> _Fit | None:
-    """The fit of horizontal places, where it is known what is down."""
+    """The fit of horizontal positions, with known gravity."""
     if gravity.direction is None:
         return None
     level = turned_down(gravity.direction, np.zeros(3))
@@ -183,10 +183,9 @@ def _level_fit(
 def _robust(
     source: np.ndarray, target: np.ndarray, rng: np.random.Generator
 ) -> tuple[tuple[float, np.ndarray, np.ndarray], np.ndarray, float] | None:
-    """The similarity that most places [n, d] agree with, which of them do, and how far they are off.
+    """The similarity that most positions [n, d] agree with, the inliers, and their residuals.
 
-    Of similarities through few places the one with the least median distance (Rousseeuw 1984), then through
-    all that are near it.
+    Least median of squares over minimal samples (Rousseeuw 1984), then a fit to all inliers.
     """
     some = rng.random((_SAMPLES, len(source))).argsort(axis=1)[:, : source.shape[1]]
     scale, rotation, translation, sound = _similarities(source[some], target[some])
@@ -221,10 +220,10 @@ def _distances(
 
 
 def similarity_of(source: np.ndarray, target: np.ndarray) -> tuple[float, np.ndarray, np.ndarray] | None:
-    """Scale, rotation [d, d] and translation [d] that take points [n, d] to others best in least squares.
+    """Least-squares scale, rotation [d, d] and translation [d] from points [n, d] to others.
 
     Returns:
-        None if the points of one side lie in one place.
+        None if all points of one side coincide.
     """
     scale, rotation, translation, sound = _similarities(source[None], target[None])
     return (float(scale[0]), rotation[0], translation[0]) if sound[0] else None
@@ -233,7 +232,7 @@ def similarity_of(source: np.ndarray, target: np.ndarray) -> tuple[float, np.nda
 def _similarities(
     source: np.ndarray, target: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The best similarities [s], [s, d, d], [s, d] of sets of points [s, n, d], and which of them exist.
+    """Least-squares similarities [s], [s, d, d], [s, d] of sets of points [s, n, d], and which of them exist.
 
     Source: Umeyama 1991, Least-squares estimation of transformation parameters between two point patterns.
     """
@@ -244,7 +243,7 @@ def _similarities(
     u[:, :, -1] *= np.sign(np.linalg.det(u) * np.linalg.det(vt))[:, None]
     size, reach = (a**2).sum(axis=(1, 2)), (b**2).sum(axis=(1, 2))
     strength = d.sum(axis=1)
-    # Equal places differ by their rounding: cameras relative to their coordinates, places by micrometres.
+    # Coinciding points differ by rounding: cameras relative to their coordinates, GPS by micrometres.
     sound = (size > 1e-18 * (source**2).sum(axis=(1, 2))) & (reach > 1e-12) & (strength > 0.0)
     scale, rotation = strength / np.where(sound, size, 1.0), u @ vt
     return scale, rotation, middles[1] - scale[:, None] * np.einsum("sij,sj->si", rotation, middles[0]), sound

@@ -11,11 +11,11 @@ from sfumato.sfm.config import SfmConfig
 
 
 def given_cameras(inputs: Sequence[Path], config: SfmConfig) -> PosedDataset | None:
-    """The posed dataset that is given and whose cameras are wanted, or None.
+    """The posed dataset among the inputs if its cameras are used, or None.
 
     Raises:
-        ConfigError: it is given together with something else.
-        CaptureError: it is broken.
+        ConfigError: there are other inputs.
+        CaptureError: the dataset is broken.
     """
     posed = [path for path in inputs if holds_cameras(path)]
     if not posed or config.poses == "estimate":
@@ -31,7 +31,7 @@ def given_cameras(inputs: Sequence[Path], config: SfmConfig) -> PosedDataset | N
 
 
 def pictures_of(inputs: Sequence[Path]) -> list[Path]:
-    """The inputs, where a posed dataset stands for its own pictures and not for all files beside them."""
+    """The inputs, with a posed dataset replaced by its own pictures, without other files beside them."""
     found = []
     for path in inputs:
         found += [frame.path for frame in read_source(path).frames] if holds_cameras(path) else [path]
@@ -39,7 +39,7 @@ def pictures_of(inputs: Sequence[Path]) -> list[Path]:
 
 
 def check_folders(inputs: Sequence[Path], out: Path) -> None:
-    """Refuse to write where the input lies, or over what somebody else made.
+    """Refuse an output folder that holds the input or files of another program.
 
     Raises:
         ConfigError: naming the folder.
@@ -61,7 +61,7 @@ def check_folders(inputs: Sequence[Path], out: Path) -> None:
 
 
 def every_file(inputs: Sequence[Path]) -> list[Path]:
-    """Every file that is given, or lies in a folder that is.
+    """Every file among the inputs and in the folders among them.
 
     Raises:
         CaptureError: one does not exist.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pycolmap
 
 _SPACE = re.compile(r"\s+")
-# Lenses that COLMAP spells as a special case of another one.
+# Lenses that COLMAP has only as a special case of another one, and the coefficients to add, which are zero.
 _SPELT = {"fisheye": ("OPENCV_FISHEYE", 4)}
 _ONE_FOCAL = ("SIMPLE_RADIAL", "RADIAL", "SIMPLE_RADIAL_FISHEYE", "RADIAL_FISHEYE")
 
@@ -47,11 +47,11 @@ class KnownCameras:
 
 
 def place_known(source: PosedDataset, folder: Path) -> KnownCameras:
-    """Put the pictures of a posed dataset into one folder, upright, by links where nothing changes.
+    """Place the pictures of a posed dataset in one folder, upright; unchanged ones are linked.
 
     Args:
-        source: as read.
-        folder: where to; emptied first.
+        source: the dataset.
+        folder: the target; emptied first.
 
     Raises:
         CaptureError: a picture is missing or has another shape than its camera.
@@ -81,7 +81,7 @@ def place_known(source: PosedDataset, folder: Path) -> KnownCameras:
 
 
 def colmap_camera(camera: DistortedCamera, number: int = 0) -> pycolmap.Camera:
-    """The same intrinsics as COLMAP writes them."""
+    """The same intrinsics in COLMAP's form."""
     import pycolmap
 
     lens = camera.lens
@@ -106,7 +106,7 @@ def colmap_camera(camera: DistortedCamera, number: int = 0) -> pycolmap.Camera:
 
 
 def posed_model(database: Path, known: KnownCameras) -> pycolmap.Reconstruction:
-    """A model with the given cameras and no points, numbered as the database is."""
+    """A model with the given cameras and no points, with the ids of the database."""
     import pycolmap
 
     model = pycolmap.Reconstruction()

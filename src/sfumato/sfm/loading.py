@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 
-# Of these COLMAP's log prints where in its own code the process was.
+# Signals for which COLMAP's log installs handlers that print a stack trace.
 _SIGNALS = tuple(
     getattr(signal, name)
     for name in ("SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV", "SIGTERM")
@@ -14,10 +14,10 @@ _SIGNALS = tuple(
 
 
 def load_colmap(*, errors: bool = False) -> None:
-    """Import COLMAP; signals do what they did before, and its log is silent.
+    """Import COLMAP without its log; signal handlers stay as they were.
 
     Args:
-        errors: let it tell of errors.
+        errors: let it log errors.
     """
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     import pycolmap

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("sfumato")
 
-# Share of the pictures with a camera from which on no other way is tried.
+# Share of registered pictures at which no further method is tried.
 ENOUGH = 0.95
 LEAST_PICTURES = 3
-# Mapping goes on for so long in any case.
+# Mapping may always take this long.
 _LEAST_S = 5
-# COLMAP's own tolerance of 0 spends most of the time on digits that the next picture changes again.
+# COLMAP's default of 0 spends most of the time on digits that the next picture changes again.
 _TOLERANCE = 1e-6
 
 
@@ -37,12 +37,12 @@ class Task:
     Attributes:
         database: with verified matches.
         images: folder of the pictures.
-        pictures: how many there are.
-        tolerance_px: largest error of a point in a picture.
-        seed: of every random choice.
-        until_s: moment of the monotonic clock at which mapping ends with what has a camera by then; no other
-            way is tried that could not end before it.
-        took_s: how long mapping took before.
+        pictures: number of them.
+        tolerance_px: largest reprojection error of a point.
+        seed: of all random numbers.
+        until_s: time of the monotonic clock at which mapping ends with the pictures registered by then; a
+            further method is tried only if it can end before.
+        took_s: duration of the previous mapping.
     """
 
     database: Path
@@ -55,22 +55,22 @@ class Task:
 
 
 def pixel_tolerance(pictures: Sequence[Picture]) -> float:
-    """Largest error of a point in a picture: 4 px in full HD, and not below 2 px in small pictures."""
+    """Largest reprojection error of a point: 4 px in full HD, at least 2 px in small pictures."""
     side = max(max(picture.size_px) for picture in pictures)
     return min(4.0, max(2.0, side / 480.0))
 
 
 def climb(task: Task, folder: Path, report: Progress) -> tuple[pycolmap.Reconstruction | None, str, int]:
-    """Find cameras in one way after the other until enough pictures have one; the best model is kept.
+    """Try one mapping method after another until enough pictures are registered; the best model is kept.
 
     Args:
         task: what to map.
         folder: for intermediate files.
-        report: told how many pictures have a camera so far.
+        report: called with the number of registered pictures.
 
     Returns:
-        The reconstruction with the most pictures, the way it was found, and how many other models
-        there were that do not meet it; None if no two pictures fit together.
+        The model with the most pictures, the method that found it, and the number of other, separate models;
+        None if no two pictures could be registered together.
     """
     best, way, others = None, "", 0
     for name, climb_rung in _RUNGS.items():
@@ -82,7 +82,7 @@ def climb(task: Task, folder: Path, report: Progress) -> tuple[pycolmap.Reconstr
         model, *apart = merged(models, lambda m: retriangulated(m, task, folder))
         if best is None or _rank(model) > _rank(best):
             best, way, others = model, name, sum(_is_of_its_own(other, model) for other in apart)
-        # Pictures of another place make a model of their own, which no other way would join to this one.
+        # Pictures of another place form a separate model, which no method would join to this one.
         placed = len(set(model.reg_image_ids()).union(*(other.reg_image_ids() for other in apart)))
         if placed >= ENOUGH * task.pictures or now_s + (now_s - began_s) > task.until_s:
             break
@@ -93,13 +93,13 @@ def climb(task: Task, folder: Path, report: Progress) -> tuple[pycolmap.Reconstr
 def map_once(
     task: Task, folder: Path, report: Progress, start: pycolmap.Reconstruction | None = None
 ) -> list[pycolmap.Reconstruction]:
-    """Models that do not meet each other, by the first way alone, the largest first.
+    """Separate models by the first method alone, the largest first.
 
     Args:
         task: what to map.
         folder: for intermediate files.
-        report: told how many pictures have a camera so far.
-        start: a model to go on from.
+        report: called with the number of registered pictures.
+        start: a model to continue.
     """
     models = _map_incrementally(task, _written(start, folder), folder / "once", report, relaxed=False)
     return merged(models, lambda m: retriangulated(m, task, folder)) if models else []
@@ -108,7 +108,7 @@ def map_once(
 def retriangulated(
     model: pycolmap.Reconstruction, task: Task, folder: Path, *, refine_intrinsics: bool = False
 ) -> pycolmap.Reconstruction:
-    """The same cameras with their points found anew from the matches."""
+    """The same cameras with points triangulated again from the matches."""
     import pycolmap
 
     options = _incremental_options(task, relaxed=False)
@@ -124,7 +124,7 @@ def retriangulated(
 
 
 def polish(model: pycolmap.Reconstruction, task: Task, *, poses: bool = True) -> None:
-    """Refine cameras and points together to the last digits, without points that do not fit.
+    """Final bundle adjustment to convergence, with removal of outlier points.
 
     Args:
         model: changed in place.
@@ -153,7 +153,7 @@ def polish(model: pycolmap.Reconstruction, task: Task, *, poses: bool = True) ->
 
 
 def write_model(model: pycolmap.Reconstruction, folder: Path) -> None:
-    """Write a model, and see that all of it was written: COLMAP does not look.
+    """Write a model and check that it is complete, which COLMAP does not.
 
     Raises:
         SfumatoError: the disk is full.
@@ -177,14 +177,14 @@ def _incremental(task: Task, best: Model | None, folder: Path, report: Progress)
 
 
 def _continued(task: Task, best: Model | None, folder: Path, report: Progress) -> list[Model]:
-    """Add to the best model so far what looser limits admit."""
+    """Continue the best model so far with looser thresholds."""
     if best is None:
         return []
     return _map_incrementally(task, _written(best, folder), folder / "continued", report, relaxed=True)
 
 
 def _globally(task: Task, best: Model | None, folder: Path, report: Progress) -> list[Model]:
-    """All cameras at once, by averaging rotations (Pan et al. 2024, GLOMAP)."""
+    """Global mapping by rotation averaging (Pan et al. 2024, GLOMAP)."""
     import pycolmap
 
     options = pycolmap.GlobalPipelineOptions()
@@ -273,7 +273,7 @@ def _models(run: Callable[[], dict], task: Task) -> list[pycolmap.Reconstruction
 
 
 def _is_of_its_own(model: pycolmap.Reconstruction, largest: pycolmap.Reconstruction) -> bool:
-    """Whether a model shows pictures that the largest has not, and not only some of the same again."""
+    """Whether a model registers enough pictures that the largest one lacks."""
     return len(set(model.reg_image_ids()) - set(largest.reg_image_ids())) >= LEAST_PICTURES
 
 
@@ -282,7 +282,7 @@ def _rank(model: pycolmap.Reconstruction) -> tuple[int, int]:
 
 
 def _written(model: pycolmap.Reconstruction | None, folder: Path) -> Path | None:
-    """A folder that holds a model, for a mapper to go on from."""
+    """The folder of a written model, for a mapper to continue."""
     if model is None:
         return None
     start = _made(folder / "start")

@@ -16,11 +16,11 @@ from sfumato.sfm.parts import MATCHES, Parts, parts_of
 from sfumato.sfm.progress import Progress
 from sfumato.sfm.stage_files import using
 
-# Pairs that a process is given at once, few enough that no process waits long for another at the end.
+# Pairs per job, few enough that no process is idle for long at the end.
 _FEWEST_PAIRS, _MOST_PAIRS, _SHARES = 12, 64, 4
-# COLMAP prepares each picture of them first, so they are of so many pictures with so many others.
+# COLMAP prepares each picture of a job once, so the pairs of a job come from tiles of this many pictures.
 _TILE = 8
-# Seconds that a pair may take: many times what it does.
+# Time-out per pair, many times what it takes.
 _ALLOWED_S = 3.0
 
 Names = tuple[str, str]
@@ -35,16 +35,16 @@ def match(
     tolerance_px: float,
     until_s: float = math.inf,
 ) -> None:
-    """Match and verify every pair that is not in the database yet, as far as there is time.
+    """Match and verify every pair that is not in the database yet, within the time budget.
 
     Args:
         database: with features.
-        pairs: names of the pictures, those first that matter most.
-        folder: where parts of the database may be written.
-        report: told how many pairs are done.
-        seed: of the search for the geometry.
-        tolerance_px: largest distance of a feature from what the geometry says.
-        until_s: moment of the monotonic clock after which only the first half of the pairs is compared.
+        pairs: names of the pictures, the most important pairs first.
+        folder: for partial databases.
+        report: called with the number of pairs that are done.
+        seed: of RANSAC.
+        tolerance_px: inlier threshold of the two-view geometry.
+        until_s: time of the monotonic clock after which only the first half of the pairs is matched.
     """
     folder = folder / "parts"
     with parts_of(database, folder) as parts, Crew(machine.cores(), folder) as crew:
@@ -68,7 +68,7 @@ def match(
 
 
 def _in_rounds(pairs: list[Names], until_s: float) -> list[list[Names]]:
-    """Pairs in one round if there is time for all of them; else what matters most comes in the first."""
+    """Pairs in one round if there is time for all of them; else in two, the most important first."""
     if math.isinf(until_s):
         return [pairs]
     edges = [0, len(pairs) // 2, 3 * len(pairs) // 4, len(pairs)]
@@ -76,13 +76,13 @@ def _in_rounds(pairs: list[Names], until_s: float) -> list[list[Names]]:
 
 
 def in_tiles(pairs: Sequence[Names]) -> list[Names]:
-    """Pairs in an order in which those that follow each other are of few pictures."""
+    """Pairs ordered so that consecutive ones involve few pictures."""
     places = {name: place for place, name in enumerate(sorted({name for pair in pairs for name in pair}))}
     return sorted(pairs, key=lambda pair: ([places[name] // _TILE for name in pair], pair))
 
 
 def _job(parts: Parts, pairs: list[Names], seed: int, tolerance_px: float) -> Job:
-    """Comparing some pairs."""
+    """The job that matches some pairs."""
 
     def prepare() -> dict[str, Any]:
         part = parts.cut(sorted({name for pair in pairs for name in pair}), with_features=True)
@@ -94,14 +94,14 @@ def _job(parts: Parts, pairs: list[Names], seed: int, tolerance_px: float) -> Jo
 
 
 def forget_matches(database: Path) -> None:
-    """Remove all that was found by comparing."""
+    """Remove all matches and two-view geometries."""
     with using(database) as found:
         for table in MATCHES:
             found.execute(f"DELETE FROM {table}")
 
 
 def are_all_compared(database: Path, count: int) -> bool:
-    """Whether each of so many pictures has been compared with every other one."""
+    """Whether all pairs of ``count`` pictures have been matched."""
     with using(database) as found:
         (compared,) = found.execute("SELECT count(*) FROM matches").fetchone()
     return compared >= count * (count - 1) // 2

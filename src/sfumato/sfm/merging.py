@@ -10,9 +10,9 @@ import numpy as np
 if TYPE_CHECKING:
     import pycolmap
 
-# Shared pictures that fix a similarity with something to spare.
+# Shared pictures that determine a similarity with redundancy.
 _SHARED_PICTURES = 3
-# Of the shared observations, those that must fit, and how well.
+# Share of the shared observations that must fit, and their largest reprojection error.
 _FITTING_SHARE, _FITTING_PX = 0.3, 8.0
 
 
@@ -20,11 +20,11 @@ def merged(
     models: Sequence[pycolmap.Reconstruction],
     retriangulate: Callable[[pycolmap.Reconstruction], pycolmap.Reconstruction],
 ) -> list[pycolmap.Reconstruction]:
-    """Join to the first model every other one that overlaps it.
+    """Merge into the first model every other one that overlaps it.
 
     Args:
         models: of the same database, the largest first; at least one.
-        retriangulate: finds the points of a model anew.
+        retriangulate: triangulates the points of a model again.
 
     Returns:
         The joined model first, then those that could not be joined.
@@ -42,7 +42,7 @@ def merged(
 
 
 def _join(whole: pycolmap.Reconstruction, part: pycolmap.Reconstruction) -> bool:
-    """Give ``whole`` the cameras that only ``part`` has; False where the two do not fit together."""
+    """Add the cameras that only ``part`` has to ``whole``; False if the two do not align."""
     import pycolmap
 
     shared = set(whole.reg_image_ids()) & set(part.reg_image_ids())
@@ -60,7 +60,7 @@ def _join(whole: pycolmap.Reconstruction, part: pycolmap.Reconstruction) -> bool
 
 
 def _adopt(whole: pycolmap.Reconstruction, part: pycolmap.Reconstruction, image_id: int) -> None:
-    """Give ``whole`` one picture of ``part``; a mapper leaves out of a model what has no pose in it."""
+    """Add one picture of ``part`` to ``whole``, which lacks pictures that are not registered in it."""
     import pycolmap
 
     theirs = part.image(image_id)

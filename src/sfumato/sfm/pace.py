@@ -1,7 +1,7 @@
-"""How many pictures there is time for, and when each stage of finding cameras has to be over.
+"""The time budget of structure from motion: how many pictures fit, and the deadline of each stage.
 
-Costs are seconds of two quiet cores. ``slowness`` says how many times longer things take here and now: first
-by a probe, then as the features of the first pictures were found, so that a busy machine is noticed.
+Costs are seconds of two idle reference cores. ``slowness`` is the factor of this machine at present, measured
+first by a probe and then on the features of the first pictures, so that other load is taken into account.
 """
 
 from __future__ import annotations
@@ -17,29 +17,29 @@ from sfumato import machine
 from sfumato.footage.frame_options import FEWEST_FRAMES, MOST_FRAMES
 from sfumato.sfm.loading import load_colmap
 
-# Two quiet cores whose probe takes PROBE_REFERENCE_S take these for a frame of a video in all stages.
+# Cost of a video frame in all stages, on two idle cores whose probe takes PROBE_REFERENCE_S.
 SECONDS_PER_FRAME = 0.6
 PROBE_REFERENCE_S = 0.13
 _PROBES, _PROBE_SIDE_PX = 3, 512
-# Pictures of which the features tell how slow the machine is.
+# Pictures whose features are timed to measure the slowness.
 _LEAST_MEASURED = 4
-# A photograph as it is decoded, and each time it is written; there is no less work than for a small one.
+# Cost of a photograph per megapixel to decode and to write, and the least cost of writing one.
 _DECODED_S, _WRITTEN_S, _LEAST_WRITTEN_S = 0.012, 0.08, 0.02
-# With the coarsest features: finding them, comparing two pictures, how many others each is compared with in a
-# large set, and mapping a hundred pictures, which grows with this power of their number.
+# With the coarsest features: detection, matching of a pair, pairs per picture in a large set, and mapping of
+# a hundred pictures, whose cost grows with this power of their number.
 _FEATURES_S, _PAIR_S, _PAIRS_PER_PICTURE, _MAPPING_S, _MAPPING_EXPONENT = 0.12, 0.0065, 14, 36.0, 1.5
 
 
 @dataclass(frozen=True)
 class Costs:
-    """What pictures cost, seconds of two quiet cores.
+    """Cost of each stage, seconds of two idle cores.
 
     Attributes:
-        taking: each is decoded and kept.
-        features: of each are found.
-        pair: each pair is compared.
-        mapping: of a hundred pictures, places that look alike told apart.
-        writing: each is undistorted and written.
+        taking: decoding and saving a picture.
+        features: detecting the features of a picture.
+        pair: matching a pair.
+        mapping: mapping a hundred pictures, with the resolution of ambiguities.
+        writing: undistorting and writing a picture.
     """
 
     taking: float = 0.0
@@ -50,38 +50,38 @@ class Costs:
 
     @staticmethod
     def of(size_px: tuple[int, int], kept_side_px: int) -> Costs:
-        """Of photographs that are kept with their long side at most ``kept_side_px``."""
+        """Costs of photographs that are saved with a long side of at most ``kept_side_px``."""
         megapixels = math.prod(size_px) / 1e6
         written = _WRITTEN_S * megapixels * min(1.0, kept_side_px / max(size_px)) ** 2
         shrunk = written if kept_side_px < max(size_px) else 0.0
         return Costs(_DECODED_S * megapixels + shrunk, writing=max(written, _LEAST_WRITTEN_S))
 
     def finer(self, features: float) -> Costs:
-        """With features that cost so much, and more work for those who use them."""
+        """Costs with finer features of this cost, which make later stages slower too."""
         more = features / _FEATURES_S
         return replace(self, features=features, pair=more * _PAIR_S, mapping=more * _MAPPING_S)
 
     def until_written(self, pictures: int) -> float:
-        """Of mapping so many, and writing them."""
+        """Cost of mapping and writing this many pictures."""
         mapping = self.mapping * (pictures / 100) ** _MAPPING_EXPONENT
         return mapping + pictures * self.writing
 
     def from_features(self, pictures: int) -> float:
-        """Of all stages but the first."""
+        """Cost of all stages but the first."""
         pairs = min(pictures * (pictures - 1) / 2, _PAIRS_PER_PICTURE * pictures)
         return pictures * self.features + pairs * self.pair + self.until_written(pictures)
 
     def whole(self, pictures: int) -> float:
-        """Of all stages."""
+        """Cost of all stages."""
         return pictures * self.taking + self.from_features(pictures)
 
 
 class Pace:
-    """The time there is, how much of it is left, and how slow the machine is.
+    """The time budget, the time left, and the slowness of the machine.
 
     Args:
-        minutes: for all stages; None: as long as they need, and nothing is left out.
-        clock: gives seconds that only grow.
+        minutes: for all stages; None: unlimited.
+        clock: a monotonic clock in seconds.
     """
 
     def __init__(self, minutes: float | None, clock: Callable[[], float] = time.monotonic) -> None:
@@ -91,7 +91,7 @@ class Pace:
 
     @property
     def is_limited(self) -> bool:
-        """Whether there is an end."""
+        """Whether there is a time budget."""
         return math.isfinite(self.end_s)
 
     @property
@@ -106,30 +106,30 @@ class Pace:
 
     @property
     def budget(self) -> float:
-        """What is left, in seconds of two quiet cores."""
+        """The time left, in seconds of two idle reference cores."""
         return self.left_s / self.slowness
 
     def probe(self) -> None:
-        """Find out how slow this machine is now, if that matters."""
+        """Measure the slowness of this machine, if there is a time budget."""
         if self.is_limited:
             self.slowness = probe_s() / PROBE_REFERENCE_S * 2.0 / machine.cores()
 
     def until_s(self, costs_after: float) -> float:
-        """When a stage has to be over.
+        """Deadline of a stage.
 
         Args:
-            costs_after: of the stages after it, in seconds of two quiet cores.
+            costs_after: of the stages after it, in seconds of two idle cores.
         """
         return self.end_s - self.slowness * costs_after
 
 
 class Thinning:
-    """Decides, while features are found, of how many pictures they are.
+    """Decides, during feature detection, how many pictures are used.
 
     Args:
-        pace: its ``slowness`` becomes what is measured.
+        pace: its ``slowness`` is updated by measurement.
         costs: of a picture.
-        fewest: that are used in any case.
+        fewest: least number of pictures that are used.
     """
 
     def __init__(self, pace: Pace, costs: Costs, fewest: int) -> None:
@@ -137,12 +137,12 @@ class Thinning:
         self._first: tuple[float, int] | None = None
 
     def note(self, done: int) -> None:
-        """So many pictures have features now."""
+        """Record that this many pictures have features now."""
         if not self._pace.is_limited:
             return
         now = self._pace.left_s
         if self._first is None:
-            # What came before was mostly the start of the processes.
+            # The time before was mostly the start of the processes.
             self._first = (now, done)
             return
         before, first = self._first
@@ -150,18 +150,18 @@ class Thinning:
             self._pace.slowness = max(before - now, 1e-6) / (done - first) / self._costs.features
 
     def is_enough(self, begun: int, done: int) -> bool:
-        """Whether there is no time for more pictures than those whose features were begun."""
+        """Whether there is no time for more pictures than those that were started."""
         if not self._pace.is_limited or begun < self._fewest or self._first is None:
             return False
         return begun >= done + most_within(self._pace.budget, lambda n: self._rest(done, n))
 
     def _rest(self, done: int, more: int) -> float:
-        """What is to be paid yet if so many more pictures are taken."""
+        """Remaining cost if this many more pictures are used."""
         return self._costs.from_features(done + more) - done * self._costs.features
 
 
 def most_within(budget: float, cost: Callable[[int], float], most: int = 1 << 20) -> int:
-    """The largest number up to ``most`` whose cost, which grows with it, is within the budget; at least 0."""
+    """The largest number from 0 to ``most`` whose cost is within the budget; ``cost`` must increase."""
     low, high = 0, most
     while low < high:
         middle = (low + high + 1) // 2
@@ -170,12 +170,12 @@ def most_within(budget: float, cost: Callable[[int], float], most: int = 1 << 20
 
 
 def frames_within(budget: float) -> int:
-    """How many frames of a video cameras can be found of, in seconds of two quiet cores."""
+    """Number of video frames whose cameras can be found within a budget in seconds of two idle cores."""
     return min(MOST_FRAMES, max(FEWEST_FRAMES, int(budget / SECONDS_PER_FRAME)))
 
 
 def probe_s() -> float:
-    """Seconds one core of this machine takes for the features of a small picture of noise."""
+    """Seconds that one core of this machine takes for the features of a small noise image."""
     load_colmap()
     import pycolmap
 

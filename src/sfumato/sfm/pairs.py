@@ -15,9 +15,9 @@ from sfumato.sfm.config import SfmConfig
 
 Pair = tuple[int, int]
 
-# Pairs of all pictures, per core, up to which each is compared with each other: about ten seconds.
+# Number of all pairs, per core, up to which all are matched: about ten seconds.
 _EXHAUSTIVE_PAIRS_PER_CORE = 900
-# In a film most far pairs see nothing together, and time tells which are near.
+# The same for videos, where most distant pairs do not overlap and neighbours are known.
 _EXHAUSTIVE_PAIRS_OF_A_FILM = 400
 _NEIGHBOURS = 8
 _ALIKE = 12
@@ -35,14 +35,14 @@ def choose_pairs(
     exhaustive: bool = False,
     by_worth: bool = False,
 ) -> list[Pair]:
-    """Pairs worth comparing, as positions in ``pictures``, the smaller first, sorted.
+    """Pairs to match, as positions in ``pictures``, the smaller first, sorted.
 
     Args:
-        pictures: sorted by name, so that those of a video follow each other in time.
+        pictures: sorted by name, so that those of a video are in order of time.
         descriptors: uint8 [n, 128] by name.
-        config: which kind of pairs, and the seed.
+        config: the kind of pairs, and the seed.
         exhaustive: all pairs, whatever ``config`` says.
-        by_worth: those first that matter most, as there may be no time for all of them.
+        by_worth: sort by importance instead, as time may not suffice for all.
     """
     kind = "exhaustive" if exhaustive else kind_of_pairs(pictures, config)
     every = list(combinations(range(len(pictures)), 2))
@@ -63,9 +63,9 @@ def choose_pairs(
 
 
 def worth(similarity: np.ndarray) -> np.ndarray:
-    """[n, n] how soon a pair should be compared, least first: its place in the order of one of its pictures.
+    """[n, n] priority of each pair, the least first: its rank by similarity for one of its two pictures.
 
-    Pictures next to each other come before all others, as they are often taken in order.
+    Consecutive pictures come before all others, as they are often taken in order.
 
     Args:
         similarity: [n, n], symmetric.
@@ -79,7 +79,7 @@ def worth(similarity: np.ndarray) -> np.ndarray:
 
 
 def kind_of_pairs(pictures: Sequence[Picture], config: SfmConfig) -> str:
-    """Which of the kinds of ``SfmConfig.pairs`` is meant by "auto": by number, and whether it is a film."""
+    """The kind of ``SfmConfig.pairs`` that "auto" stands for, by the number of pictures and their order."""
     if config.pairs != "auto":
         return config.pairs
     is_film = any(picture.sequence is not None for picture in pictures)
@@ -115,10 +115,10 @@ def most_alike(similarity: np.ndarray, count: int) -> Iterable[Pair]:
 
 
 def similarity(descriptors: Sequence[np.ndarray], *, seed: int) -> np.ndarray:
-    """How much pictures look alike, from their own features and no learned vocabulary.
+    """Similarity of pictures from their own features, without a pretrained vocabulary.
 
-    Each picture becomes a vector of locally aggregated descriptors over words found by k-means in this
-    set alone; similarity is the cosine.
+    Each picture becomes a vector of locally aggregated descriptors (VLAD) over visual words found by k-means
+    in this set; similarity is the cosine.
 
     Args:
         descriptors: uint8 [n, 128] of each picture.
@@ -150,7 +150,7 @@ def _aggregate(descriptors: np.ndarray, centres: np.ndarray) -> np.ndarray:
 
 
 def in_a_row(pictures: Sequence[Picture], count: int) -> Iterable[Pair]:
-    """Pairs of pictures whose names follow each other, as photographs are often taken in order."""
+    """Pairs of pictures with consecutive names, as photographs are often taken in order."""
     order = sorted(range(len(pictures)), key=lambda i: natural_key(pictures[i].name))
     for step in range(1, count + 1):
         yield from ((min(pair), max(pair)) for pair in zip(order, order[step:], strict=False))

@@ -1,8 +1,8 @@
 """Partial databases: each worker writes its own, which is merged once complete.
 
-COLMAP keeps a database locked while it writes, so processes cannot share one; and a process that is killed
-leaves nothing half-written in the whole. Rows are copied by SQLite alone: COLMAP's own transactions end the
-whole process where the disk is full.
+COLMAP locks a database while it writes, so processes cannot share one; and a killed process leaves nothing
+half-written in the main database. Rows are copied by SQLite itself: COLMAP's own transactions abort the
+process when the disk is full.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _FEATURES = ("keypoints", "descriptors")
 MATCHES = ("matches", "two_view_geometries")
 # COLMAP numbers a pair as the smaller number of its pictures times this, plus the larger one.
 PAIR_BASE = 2147483647
-# Which rows of the whole belong to a part, once its pictures are in it.
+# Rows of the main database that belong to a part, once its pictures are in it.
 _ROWS = {
     "cameras": "camera_id IN (SELECT camera_id FROM main.images)",
     "frame_data": "data_id IN (SELECT image_id FROM main.images)",
@@ -33,11 +33,11 @@ _ROWS = {
 
 
 class Parts:
-    """Parts of one database, in a folder of their own.
+    """Partial databases of one database, in a folder of their own.
 
     Args:
-        whole: only read from, and written to, here.
-        file: of the whole.
+        whole: connection to the main database, used here only.
+        file: path of the main database.
         folder: for the parts.
     """
 
@@ -57,7 +57,7 @@ class Parts:
         Returns:
             Its file.
         """
-        # A new name each time: what a killed process had open may stay locked for a while.
+        # A new name each time: files of a killed process may stay locked for a while.
         path = self._folder / f"{next(self._numbers)}.db"
         ids = ", ".join(str(self.ids[name]) for name in names)
         rows = {"images": f"image_id IN ({ids})", **_ROWS}
@@ -72,7 +72,7 @@ class Parts:
         return path
 
     def has_features(self, name: str) -> bool:
-        """Whether a picture's features were found, be there any or none."""
+        """Whether feature detection has run for a picture, even if it found none."""
         return self._have(_FEATURES, "image_id", self.ids[name])
 
     def is_compared(self, first: str, second: str) -> bool:
@@ -81,7 +81,7 @@ class Parts:
 
     def take_features(self, path: Path, names: Iterable[str]) -> None:
         """Copy the features of pictures from a part to the whole; the part is removed."""
-        # A picture that COLMAP cannot read stays without.
+        # A picture that COLMAP cannot read has no features.
         self._take(path, _FEATURES, "image_id", [self.ids[name] for name in names])
 
     def take_matches(self, path: Path, pairs: Iterable[Sequence[str]]) -> None:
@@ -89,7 +89,7 @@ class Parts:
         self._take(path, MATCHES, "pair_id", [self._pair(first, second) for first, second in pairs])
 
     def _take(self, path: Path, tables: Sequence[str], key: str, numbers: Sequence[int]) -> None:
-        """Copy the rows of some numbers that all of the tables of a part have."""
+        """Copy the rows with some keys that are present in all of the tables of a part."""
         which = f"{key} IN ({', '.join(map(str, numbers))})"
         which += "".join(f" AND {key} IN (SELECT {key} FROM part.{table})" for table in tables)
         self._whole.execute("ATTACH ? AS part", (os.fsencode(path),))
@@ -128,11 +128,11 @@ class Parts:
 
 @contextmanager
 def parts_of(database: Path, folder: Path) -> Iterator[Parts]:
-    """The parts of a database, whose folder is there only meanwhile.
+    """The parts of a database; their folder is removed at the end of the ``with`` block.
 
     Args:
-        database: opened meanwhile.
-        folder: to make; what an earlier run left in it is removed.
+        database: open within the block.
+        folder: to create; leftovers of an earlier run are removed.
 
     Raises:
         SfumatoError: the disk is full, or the database is damaged.

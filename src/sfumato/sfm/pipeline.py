@@ -28,19 +28,19 @@ from sfumato.sfm.time_plan import SfmPlan
 if TYPE_CHECKING:
     import pycolmap
 
-# Comparing all pictures with each other is worth a try up to here, when nothing else places them.
+# Number of pictures up to which all pairs are matched if too few were registered otherwise.
 _MOST_FOR_ALL_PAIRS = 300
 
 
 @dataclass(frozen=True)
 class SfmResult:
-    """What was found.
+    """Result of structure from motion.
 
     Attributes:
         folder: the dataset.
-        quality: in numbers.
+        quality: quality measures.
         verdict: good, usable or poor.
-        seconds: of each stage, when it was done.
+        seconds: duration of each stage when it was done.
     """
 
     folder: Path
@@ -57,15 +57,15 @@ def structure_from_motion(
     *,
     display: Display | None = None,
 ) -> SfmResult:
-    """Find the cameras of videos or photographs, or the points of pictures whose cameras are known.
+    """Find the cameras of videos or photographs, or the points of pictures with known cameras.
 
     Args:
         inputs: videos, photographs, folders of them; or one posed dataset.
-        out: dataset folder to make: ``images/`` and ``sparse/0/`` with pinhole cameras, ``sfm.json``, and
-            ``work/``, which is only needed to go on after an interruption or with other options.
-        config: how cameras are found.
-        frames: how pictures are taken from videos and photographs.
-        display: where to show what happens.
+        out: dataset folder to create: ``images/`` and ``sparse/0/`` with pinhole cameras, ``sfm.json``, and
+            ``work/``, which is only needed to resume after an interruption or with other options.
+        config: options of structure from motion.
+        frames: options of the selection of pictures.
+        display: shows progress.
 
     Returns:
         SfmResult. The same input, options and seed give the same cameras and points.
@@ -94,7 +94,7 @@ class _SfmRun:
         self._plan = SfmPlan(config, frames, self._work / "plan.json")
 
     def go(self) -> SfmResult:
-        # COLMAP tells of every step on stderr; what matters of it is said here in other words.
+        # Without COLMAP's log on stderr.
         load_colmap()
         self._plan.pace.probe()
         placed = self._place_given() if self._given else None
@@ -115,7 +115,7 @@ class _SfmRun:
         options = self._plan.frame_options(files, self._display)
 
         def work(_: bool) -> None:
-            # Ours, whatever became of the file beside them that says so.
+            # These pictures are ours, even if their frames file is missing or damaged.
             shutil.rmtree(folder / IMAGES, ignore_errors=True)
             with self._display.counting("taking pictures", "frames") as report_count:
                 gather(
@@ -145,7 +145,7 @@ class _SfmRun:
         return placed
 
     def _find_features(self, footage: Footage, placed: known.KnownCameras | None) -> Footage:
-        """The pictures whose features there was time for."""
+        """The pictures whose features were detected within the time budget."""
         settings = self._plan.settings(footage)
         if self._plan.is_outdated():
             self._stages.forget("features")
@@ -191,10 +191,10 @@ class _SfmRun:
     def _find_cameras(
         self, footage: Footage, placed: known.KnownCameras | None = None, *, exhaustive: bool = False
     ) -> tuple[pycolmap.Reconstruction, dict[str, Any]]:
-        """The model, and how it was found."""
+        """The model, and the method that found it."""
         import pycolmap
 
-        # The process that does it stands in another folder.
+        # Absolute paths: the worker process has another working directory.
         task = mapping.Task(
             self._database.resolve(),
             footage.folder.resolve(),
@@ -215,14 +215,14 @@ class _SfmRun:
         return pycolmap.Reconstruction(folder), json.loads((folder / solving.FOUND).read_text("utf-8"))
 
     def _may_compare_all(self, footage: Footage) -> bool:
-        # With more pairs, pairs and cameras take longer than they did.
+        # With more pairs, matching and mapping take longer than before.
         has_time = self._plan.pace.left_s > sum(self._stages.seconds.values())
         return len(footage.pictures) <= _MOST_FOR_ALL_PAIRS and has_time
 
     def _write(
         self, footage: Footage, model: pycolmap.Reconstruction, found: dict[str, Any], is_given: bool
     ) -> SfmResult:
-        """Write the dataset and ``sfm.json``, and say what was found."""
+        """Write the dataset and ``sfm.json``, and print the summary."""
         outcome = summary.summarised(
             footage,
             model,

@@ -19,36 +19,35 @@ if TYPE_CHECKING:
     import pycolmap
 
 GOOD, USABLE, POOR = "good", "usable", "poor"
-# What a scene needs to be worth training: from what was seen on captures that worked and did not.
+# Thresholds of the verdict, from captures that trained well and captures that did not.
 _GOOD_SHARE, _USABLE_SHARE = 0.9, 0.5
 _GOOD_TRACK, _GOOD_ANGLE_DEG = 3.0, 3.0
 _LEAST_POINTS_PER_PICTURE, _HOPELESS_POINTS_PER_PICTURE = 20, 5
 _LEAST_PICTURES = 8
-# A picture is called blurred or dark against the others of its camera.
+# Blurred: sharpness below this share of the median of the camera. Dark: brightness below this.
 _BLURRED, _DARK = 0.5, 0.06
 _FEW_FEATURES, _FEW_MATCHES = 80, 30
-# Logarithm of the ratio of two focal lengths of one lens: of square pixels it is 0.
+# Tolerance of the logarithm of fx / fy, which is 0 for square pixels.
 _SQUARE = 0.03
-# Below so many degrees of a circle the report says how many; and cameras look at one thing if their axes are
-# not parallel and it lies within 30 degrees of them.
+# Coverage of the circle below which the report states it; cameras look at one object if their axes are not
+# parallel and the object lies within 30 degrees of them.
 _ROUND_DEG, _PARALLEL, _CENTRED = 270.0, 1e-3, float(np.cos(np.radians(30.0)))
 
 
 @dataclass(frozen=True)
 class SfmQuality:
-    """How good a reconstruction is.
+    """Quality measures of a reconstruction.
 
     Attributes:
-        pictures: that were given.
-        registered: that have a camera.
-        points: number of them.
-        track_length: pictures that see a point, mean.
-        error_px: mean distance of features from their points' projections.
-        angle_deg: median over points of the widest angle under which two cameras see it.
-        arc_deg: of the circle around what all cameras look at, how much they stand on; None if they look at
-            nothing together.
-        odd_focal_px: (x, y) focal lengths that pixels of a photograph cannot have, the most different ones;
-            None without any.
+        pictures: number of input pictures.
+        registered: number of pictures with a camera.
+        points: number of points.
+        track_length: mean number of observations per point.
+        error_px: mean reprojection error.
+        angle_deg: median over points of the largest triangulation angle.
+        arc_deg: how much of the circle around their common target the cameras cover; None without a common
+            target.
+        odd_focal_px: implausible (x, y) focal lengths, those that differ most; None if there are none.
     """
 
     pictures: int
@@ -61,13 +60,13 @@ class SfmQuality:
     odd_focal_px: tuple[float, float] | None = None
 
     def remark(self) -> str | None:
-        """What the verdict does not speak of: sides that no camera saw."""
+        """A remark beyond the verdict: sides that no camera saw."""
         if self.arc_deg is None or self.arc_deg >= _ROUND_DEG:
             return None
         return f"seen over {self.arc_deg:.0f} of 360 degrees: what only other sides show is not known"
 
     def verdict(self) -> tuple[str, list[str]]:
-        """``good``, ``usable`` or ``poor``, and what speaks against it."""
+        """``good``, ``usable`` or ``poor``, and the reasons against good."""
         share, against = self.registered / self.pictures, []
         if share < _GOOD_SHARE:
             against.append(f"only {self.registered} of {self.pictures} pictures have a camera")
@@ -97,7 +96,7 @@ class SfmQuality:
 
 
 def measure(model: pycolmap.Reconstruction, pictures: int, *, is_given: bool = False) -> SfmQuality:
-    """Measure a reconstruction of ``pictures`` pictures; of cameras that were given, lenses are believed."""
+    """Measure a reconstruction of ``pictures`` pictures; given intrinsics are not questioned."""
     return SfmQuality(
         pictures,
         model.num_reg_images(),
@@ -140,7 +139,7 @@ def describe(quality: SfmQuality, seconds: float) -> str:
 
 
 def cameras_of(model: pycolmap.Reconstruction) -> list[dict[str, Any]]:
-    """Lens and intrinsics of every camera as it was found, before undistortion."""
+    """Lens and intrinsics of every estimated camera, before undistortion."""
     counts: dict[int, int] = {}
     for number in model.reg_image_ids():
         camera_id = model.images[number].camera_id
@@ -200,7 +199,7 @@ def _median_angle_deg(model: pycolmap.Reconstruction) -> float:
 
 
 def _arc_deg(model: pycolmap.Reconstruction) -> float | None:
-    """All but the widest gap between cameras on the circle around what they look at, seen from above."""
+    """Arc around the common target that cameras cover, seen from above: all but the widest gap."""
     poses = [model.images[i].cam_from_world() for i in sorted(model.reg_image_ids())]
     turns = np.array([pose.rotation.matrix() for pose in poses])
     centres = -np.einsum("nji,nj->ni", turns, np.array([pose.translation for pose in poses]))
@@ -208,14 +207,14 @@ def _arc_deg(model: pycolmap.Reconstruction) -> float | None:
 
 
 def arc_deg(rotations: np.ndarray, centres: np.ndarray) -> float | None:
-    """How much of the circle around what they look at cameras stand on.
+    """How much of the circle around their common target cameras cover.
 
     Args:
         rotations: [n, 3, 3] camera_from_world.
         centres: [n, 3], world frame.
 
     Returns:
-        Degrees; None where they look at nothing together.
+        Degrees; None without a common target.
     """
     ahead = rotations[:, 2]
     across = np.eye(3) - ahead[:, :, None] * ahead[:, None, :]
@@ -225,7 +224,7 @@ def arc_deg(rotations: np.ndarray, centres: np.ndarray) -> float | None:
     focus = np.linalg.solve(total, np.einsum("nij,nj->i", across, centres))
     away = centres - focus
     distance = np.linalg.norm(away, axis=1)
-    # Cameras look at one thing if it is before them, and near the middle of their pictures.
+    # The target must be in front of the cameras and near the middle of their pictures.
     if np.quantile(np.einsum("ni,ni->n", -away, ahead) / np.maximum(distance, 1e-12), 0.1) < _CENTRED:
         return None
     up = find_gravity(rotations).direction

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 FOUND = "found.json"
 _MAPPING, _TELLING_APART = "finding cameras", "telling alike places apart"
-# No picture takes so long, however many there are.
+# Time-out of mapping, and what each picture adds to it.
 _ALLOWED_S, _ALLOWED_A_PICTURE_S = 3600.0, 600.0
-# It repeats what it does, and so its death, unless something else took the memory.
+# Mapping is deterministic, and so are its crashes, unless other processes had taken the memory.
 _ATTEMPTS = 2
 
 Tell = Callable[[str, int, int], None]
@@ -36,15 +36,15 @@ Tell = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Problem:
-    """What is to be found.
+    """Input of the mapping process.
 
     Attributes:
         task: what is mapped.
         pictures: sorted by name.
-        given: the pictures' cameras, where they are known.
-        refined: given cameras are refined.
-        inputs: in words, for errors.
-        folder: to make, with the model and ``found.json``.
+        given: the cameras, if they are known.
+        refined: whether given cameras are refined.
+        inputs: description of the input, for errors.
+        folder: to create, with the model and ``found.json``.
         scratch: for intermediate files.
     """
 
@@ -60,10 +60,10 @@ class Problem:
         """Find cameras and points, and write them.
 
         Args:
-            tell: told what is done, how much of it, and of how much.
+            tell: called with the title of the step, the amount done, and the total.
 
         Raises:
-            CaptureError: nothing could be found; the message says why.
+            CaptureError: no cameras were found; the message says why.
             SfumatoError: the disk is full.
         """
         shutil.rmtree(self.scratch, ignore_errors=True)
@@ -84,7 +84,7 @@ class Problem:
         shutil.rmtree(self.scratch, ignore_errors=True)
 
     def _mapped(self, tell: Tell) -> tuple[pycolmap.Reconstruction, str, int]:
-        """The model, how it was found, and how many others there are."""
+        """The model, the method that found it, and the number of other models."""
 
         def report(done: int, total: int) -> None:
             tell(_MAPPING, done, total)
@@ -107,11 +107,11 @@ class Problem:
         return model, f"{way}, with places that look alike told apart" if is_new else way, apart
 
     def _triangulated(self, given: KnownCameras) -> pycolmap.Reconstruction:
-        # It reads pictures too, and is slow to load.
+        # Imported here, as it is slow to load.
         from sfumato.sfm import known
 
         model = known.posed_model(self.task.database, given)
-        # Of poses that are some pixels off, most points are found only with more tolerance at first.
+        # With poses that are some pixels off, most points are found only at a looser tolerance first.
         for factor in (4.0, 1.0, 1.0) if self.refined else (1.0,):
             now = replace(self.task, tolerance_px=factor * self.task.tolerance_px)
             model = mapping.retriangulated(model, now, self.scratch)
@@ -127,10 +127,10 @@ class Problem:
 
 
 def solve(problem: Problem, display: Display) -> None:
-    """Have a problem solved by another process.
+    """Solve a problem in another process.
 
     Raises:
-        CaptureError: nothing could be found; the message says why.
+        CaptureError: no cameras were found; the message says why.
         SfumatoError: the process died each time, or the disk is full.
     """
 
@@ -146,7 +146,7 @@ def solve(problem: Problem, display: Display) -> None:
 
 
 class _Counted:
-    """Shows what another process tells, one title after the other."""
+    """Shows the progress of another process, one title after the other."""
 
     def __init__(self, display: Display, shown: ExitStack) -> None:
         self._display, self._shown, self._title = display, shown, ""

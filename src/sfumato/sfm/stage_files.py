@@ -15,15 +15,15 @@ from sfumato.outputs import write_error
 
 _CHUNK_BYTES = 1 << 20
 _DATABASE = ".db"
-# What a database may leave beside it when its process is killed.
+# Suffixes of the files that SQLite leaves beside a database when its process is killed.
 _BESIDE = ("-wal", "-shm", "-journal")
 _PROBE_BYTES = 1 << 20
-# How SQLite, COLMAP and the system say so.
+# Messages of SQLite, COLMAP and the system for a full disk.
 _FULL = ("disk is full", "no space left", "quota exceeded", "no registered database factory")
 
 
 def files_of(places: Iterable[Path]) -> list[Path]:
-    """The files among some places, and those in the folders among them."""
+    """The files among some paths, and those in the folders among them."""
     found: list[Path] = []
     for place in places:
         found += (path for path in place.rglob("*") if path.is_file()) if place.is_dir() else [place]
@@ -31,9 +31,9 @@ def files_of(places: Iterable[Path]) -> list[Path]:
 
 
 def digest(path: Path) -> str | None:
-    """By what a file is known; None if it is missing or damaged.
+    """Digest of a file; None if it is missing or damaged.
 
-    Of a database it is of the rows: COLMAP writes a new counter into the file whenever it opens it.
+    For a database it is of the rows: COLMAP changes a counter in the file whenever it opens it.
     """
     with suppress(OSError, sqlite3.Error, UnicodeError):
         return _of_rows(path) if path.suffix == _DATABASE else _of_bytes(path)
@@ -41,14 +41,14 @@ def digest(path: Path) -> str | None:
 
 
 def flush(paths: Iterable[Path]) -> None:
-    """Have the system write files, and the folders they are in, to the disk.
+    """Flush files, and the folders they are in, to the disk.
 
     Raises:
         SfumatoError: it cannot.
     """
     paths = list(paths)
     for path in paths:
-        # A picture that is linked to the user's may not be opened for writing, and was not written here.
+        # A link to the user's picture may be read-only, and was not written here.
         with suppress(PermissionError):
             _flush(path, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
     if sys.platform != "win32":
@@ -57,14 +57,14 @@ def flush(paths: Iterable[Path]) -> None:
 
 
 def is_sound(database: Path) -> bool:
-    """Whether a database is there and whole, as far as SQLite can tell; it may hold anything.
+    """Whether a database exists and SQLite finds no damage; its content is not checked.
 
     Raises:
-        SfumatoError: the disk is full, and so it cannot be told.
+        SfumatoError: the disk is full, so that it cannot be checked.
     """
     try:
         with opened(database) as found:
-            # A damaged head may forbid writing, and nothing else.
+            # With a damaged header only writing may fail.
             found.execute("BEGIN")
             found.execute("CREATE TABLE written (word)")
             found.execute("ROLLBACK")
@@ -76,26 +76,26 @@ def is_sound(database: Path) -> bool:
 
 
 def remove_database(path: Path) -> None:
-    """Remove a database and what a killed process left beside it, which would spoil the next one."""
+    """Remove a database and the files of a killed process beside it, which would corrupt the next one."""
     for end in ("", *_BESIDE):
         path.with_name(path.name + end).unlink(missing_ok=True)
 
 
 @contextmanager
 def opened(database: Path) -> Iterator[sqlite3.Connection]:
-    """A database that exists; texts are given as bytes, and transactions are written out."""
+    """Open an existing database; texts are bytes, and transactions are committed."""
     if not database.is_file():
         raise sqlite3.OperationalError(f"{database} does not exist")
     with closing(sqlite3.connect(database, isolation_level=None)) as found:
         found.text_factory = bytes
-        # COLMAP's own connections leave it to the system when something comes to the disk.
+        # COLMAP's own connections leave the time of writing to the system.
         found.execute("PRAGMA synchronous = NORMAL")
         yield found
 
 
 @contextmanager
 def using(database: Path) -> Iterator[sqlite3.Connection]:
-    """As ``opened``, with errors in one line.
+    """Like ``opened``, with errors of one line.
 
     Raises:
         SfumatoError: the disk is full, or the database is damaged.
@@ -121,8 +121,8 @@ def is_full(folder: Path, words: str) -> bool:
     """Whether work failed because the disk is full.
 
     Args:
-        folder: that was written to.
-        words: said of the failure.
+        folder: the output folder.
+        words: the error message.
     """
     if any(word in words.lower() for word in _FULL):
         return True

@@ -21,11 +21,11 @@ _MAX_BYTES = 64 << 20
 
 
 class Stages:
-    """The record of what has been done in a folder, and by what its files are known.
+    """The record of finished stages in a folder, with the digests of their files.
 
     Args:
         path: of the record, a JSON file.
-        folder: that holds whatever the stages make; by default the record's.
+        folder: of the stages' results; by default that of the record.
     """
 
     def __init__(self, path: Path, folder: Path | None = None) -> None:
@@ -42,18 +42,18 @@ class Stages:
         makes: Sequence[Path] = (),
         changes: Sequence[Path] = (),
     ) -> bool:
-        """Do a stage, unless it was done with the same input after the same earlier stages and is whole.
+        """Run a stage, unless it has run with the same input after the same stages and its files are intact.
 
         Args:
             name: of the stage.
-            made_from: everything its result depends on besides the stages before it; plain values.
-            work: does it; called with True where an interrupted one of the same input may be continued.
-            makes: files and folders it leaves. They are on the disk before it is done; where one of these
-                files is missing or damaged later, the stage is done again from its beginning.
-            changes: files of earlier stages that it changes; they stay what those stages have made.
+            made_from: everything its result depends on except earlier stages; plain values.
+            work: runs it; called with True if an interrupted run of the same input may be continued.
+            makes: files and folders that it writes. They are flushed to the disk before the stage counts as
+                done; if one of these files is missing or damaged later, the stage runs again from its start.
+            changes: files of earlier stages that it changes; they remain results of those stages.
 
         Returns:
-            Whether it was done now.
+            Whether it ran now.
         """
         text = json.dumps([self._key, name, made_from], sort_keys=True, default=str)
         self._key = hashlib.sha256(text.encode()).hexdigest()
@@ -82,25 +82,25 @@ class Stages:
         return True
 
     def forget(self, name: str) -> None:
-        """Take a stage for not done, and so those after it."""
+        """Mark a stage, and those after it, as not done."""
         self._done.pop(name, None)
 
     @property
     def seconds(self) -> dict[str, float]:
-        """How long each finished stage took when it was done."""
+        """Duration of each finished stage."""
         return {name: known["seconds"] for name, known in self._done.items() if "seconds" in known}
 
     def _damaged(self, files: Mapping[str, str | None]) -> Path | None:
-        """The first of a stage's files that is not as it was left."""
+        """The first of a stage's files that is missing or changed."""
         for name, known in files.items():
             path = self._folder / name
-            # Nothing else is known of a database that a later stage was changing when it was interrupted.
+            # Without a digest: a later stage was interrupted while it changed this database.
             if not (is_sound(path) if known is None else digest(path) == known):
                 return path
         return None
 
     def _note(self, paths: Sequence[Path], state: Callable[[Path], str | None]) -> None:
-        """Set by what files of earlier stages are known."""
+        """Update the digests of files of earlier stages."""
         for name, path in ((self._name(path), path) for path in paths):
             for known in self._done.values():
                 if name in known.get("files", {}):
@@ -111,7 +111,7 @@ class Stages:
 
 
 def fingerprint(files: Iterable[Path]) -> list[tuple[str, int, int]]:
-    """Name, bytes and time of change of files, by which a changed one is known."""
+    """Name, size and modification time of files, to detect changes."""
     found = []
     for path in files:
         state = path.stat()
@@ -120,7 +120,7 @@ def fingerprint(files: Iterable[Path]) -> list[tuple[str, int, int]]:
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
-    """The record; an unreadable one means that nothing is done."""
+    """The record; empty if it cannot be read."""
     with suppress(OSError, ValueError):
         value = read_json(path, _MAX_BYTES)
         if isinstance(value, dict) and all(_is_entry(entry) for entry in value.values()):

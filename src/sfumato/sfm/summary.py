@@ -26,15 +26,15 @@ _NAMES_SHOWN = 6
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was found.
+    """The outcome of structure from motion.
 
     Attributes:
-        quality: in numbers.
+        quality: quality measures.
         verdict: good, usable or poor.
-        against: what speaks against it.
+        against: reasons against a good verdict.
         missing: a likely reason for each picture without a camera, by name, sorted.
-        other_models: groups of pictures that do not meet the one that is used.
-        torn_pairs: pairs of pictures that follow each other, match well and yet contradict their cameras.
+        other_models: number of separate models that are not used.
+        torn_pairs: consecutive pictures that match well but contradict their cameras.
     """
 
     quality: report.SfmQuality
@@ -54,7 +54,7 @@ def summarised(
     torn_pairs: int = 0,
     is_given: bool,
 ) -> Outcome:
-    """What was found in ``footage``: measured, judged, and why the rest was not."""
+    """The outcome for ``footage``: measures, verdict, and reasons for missing pictures."""
     quality = report.measure(model, len(footage.pictures), is_given=is_given)
     verdict, against = quality.verdict()
     missing = dict(sorted(report.why_missing(footage, model, database).items()))
@@ -65,14 +65,14 @@ def summarised(
 
 @dataclass(frozen=True)
 class WorldFrame:
-    """Where the world is put.
+    """The choice of the world frame.
 
     Attributes:
         similarity: from the mapper's world to the one that is written.
         gravity: in the mapper's world, and how it was found.
         unit: of the world that is written, in words.
-        ground: where on the earth that is; None if it is not known.
-        places: how many of the cameras' pictures have a place by GPS.
+        ground: the georeference; None if there is none.
+        places: number of registered pictures with a GPS position.
     """
 
     similarity: upright.Similarity
@@ -83,7 +83,7 @@ class WorldFrame:
 
     @staticmethod
     def found(footage: Footage, model: pycolmap.Reconstruction, config: SfmConfig) -> WorldFrame:
-        """Upright, its origin in the middle, and to scale if a distance or enough places are known."""
+        """Upright, with its origin in the middle; to scale if a distance or enough GPS is known."""
         images = sorted((model.images[i] for i in model.reg_image_ids()), key=lambda image: image.name)
         rotations = np.array([image.cam_from_world().rotation.matrix() for image in images])
         centres = {image.name: np.asarray(image.projection_center()) for image in images}
@@ -120,7 +120,7 @@ class WorldFrame:
         }
 
     def words(self) -> str | None:
-        """What GPS told, in a line; None without GPS."""
+        """The result of GPS alignment, in a line; None without GPS."""
         if self.ground is not None:
             size = "" if self.unit != "metres" else "in metres, "
             return f"world: {size}north along +z: {self.ground.words()}"
@@ -130,7 +130,7 @@ class WorldFrame:
 
 
 def say(outcome: Outcome, placing: WorldFrame, seconds: float, display: Display) -> None:
-    """Tell the user what was found, what was not and why, and whether it will do."""
+    """Print what was found, what was not and why, and the verdict."""
     display.say(f"cameras: {report.describe(outcome.quality, seconds)}")
     for name, reason in list(outcome.missing.items())[:_NAMES_SHOWN]:
         display.say(f"  without a camera: {name}: {reason}")

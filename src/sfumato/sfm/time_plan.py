@@ -1,6 +1,6 @@
-"""What is done where time is limited: which pictures are used, how large, and with how many features.
+"""Choices that depend on the time budget: which pictures are used, their size, and the number of features.
 
-What the clock decided is kept in a file, so that a run that was interrupted goes on with the same.
+The choices are kept in a file, so that an interrupted run resumes with the same.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ from sfumato.sfm.config import SfmConfig
 from sfumato.sfm.features import FeatureSettings
 from sfumato.sfm.pace import Costs, Pace, Thinning, frames_within, most_within
 
-# With fewer pictures of what a camera went round, neighbours overlap too little: a third of 20 were lost.
+# With fewer pictures around an object, neighbours overlap too little: a third of 20 were not registered.
 FEWEST_PICTURES = 30
-# Photographs no larger than this lose nothing that features are found in, and take half the time.
+# Photographs of this size give the same features in half the time.
 _HURRIED_SIDE_PX = 1600
-# Files that are looked into, to know how many photographs there are and how large.
+# Files that are opened to estimate the number and size of photographs.
 _LOOKED_INTO = 40
-# So much more is begun with than there seems to be time for.
+# Work is started for this multiple of the estimated time.
 _OPTIMISM = 1.5
 _MAX_BYTES = 64 << 20
 
 
 class SfmPlan:
-    """What is chosen to keep to the time that there is; without a limit, what was given.
+    """The choices for a time budget; without one, the given options.
 
     Args:
-        config: how cameras are found.
-        frames: how pictures are taken.
-        path: of the file that keeps what was chosen.
+        config: options of structure from motion.
+        frames: options of the selection of pictures.
+        path: of the file that keeps the choices.
     """
 
     def __init__(self, config: SfmConfig, frames: FrameOptions, path: Path) -> None:
@@ -51,7 +51,7 @@ class SfmPlan:
         self._chosen = _Chosen(path)
 
     def frame_options(self, files: Sequence[Path], display: Display) -> FrameOptions:
-        """How pictures are taken of these files; numbers that were given are kept."""
+        """Options of the selection of pictures from these files; options that were given are kept."""
         number, size_px = _photographs(files)
         if not self.pace.is_limited:
             return self._frames
@@ -76,14 +76,14 @@ class SfmPlan:
         if number and costs.whole(number) > budget and frames.max_side_px is None:
             frames = replace(frames, max_side_px=_HURRIED_SIDE_PX)
             costs = Costs.of(size_px, _HURRIED_SIDE_PX)
-        # Features tell how slow the machine is better than the probe, and leave out what is too much.
+        # The features measure the slowness better than the probe; what is too much is dropped then.
         budget *= _OPTIMISM
         if number and costs.whole(number) > budget and frames.max_photos is None:
             frames = replace(frames, max_photos=max(FEWEST_PICTURES, most_within(budget, costs.whole)))
         return asdict(frames)
 
     def _doubt(self, number: int) -> str:
-        """A line that says how long the least will take, if there is no time even for that."""
+        """A line with the estimated time if the budget is too small even for the fewest pictures."""
         least = min(FEWEST_PICTURES, number or FEWEST_FRAMES)
         needed_s = self._costs.whole(least) * self.pace.slowness
         if needed_s <= self.pace.left_s:
@@ -94,7 +94,7 @@ class SfmPlan:
         )
 
     def settings(self, footage: Footage) -> FeatureSettings:
-        """How features are found."""
+        """Settings of feature detection."""
         pictures, config = footage.pictures, self._config
         if not self.pace.is_limited:
             return FeatureSettings.chosen(pictures, config)
@@ -109,23 +109,23 @@ class SfmPlan:
         return settings
 
     def thinning(self) -> Thinning | None:
-        """What ends the search for features in time, unless the number of pictures was given."""
+        """The object that ends feature detection in time; None if the number of pictures was given."""
         is_given = self._frames.max_frames is not None or self._frames.max_photos is not None
         if is_given or not self.pace.is_limited:
             return None
         return Thinning(self.pace, self._costs, FEWEST_PICTURES)
 
     def is_outdated(self) -> bool:
-        """Whether pictures were left out for the sake of a time that is not the one given now."""
+        """Whether pictures were left out for another time budget than the present one."""
         for_any, for_now = None, [self._config.minutes]
         return bool(self._chosen.of("left out", for_any)) and not self._chosen.of("left out", for_now)
 
     def leave_out(self, names: set[str]) -> None:
-        """Note for which pictures there was no time."""
+        """Record the pictures that did not fit the budget."""
         self._chosen.keep("left out", [self._config.minutes], sorted(names))
 
     def thinned(self, footage: Footage) -> Footage:
-        """The footage without the pictures that there was no time for."""
+        """The footage without the pictures that did not fit the budget."""
         names = set(self._chosen.of("left out", [self._config.minutes]) or ())
         out = [picture for picture in footage.pictures if picture.name in names]
         dropped = [Dropped(p.source, p.name, f"{LEFT_OUT}no time for its features") for p in out]
@@ -136,7 +136,7 @@ class SfmPlan:
         )
 
     def say(self, footage: Footage, display: Display) -> None:
-        """Say how many pictures are used, if some are not for the sake of time or number."""
+        """Print how many pictures are used, if time or number exclude some."""
         used = len(footage.pictures)
         out = sum(dropped.reason.startswith(LEFT_OUT) for dropped in footage.dropped)
         if not out:
@@ -150,17 +150,17 @@ class SfmPlan:
         display.say(words)
 
     def pairs_until_s(self, pictures: int) -> float:
-        """When comparing has to end, so that there is time for what follows."""
+        """Deadline of matching, which leaves time for the stages after it."""
         return self.pace.until_s(self._costs.until_written(pictures))
 
     def cameras_until_s(self, pictures: int) -> float:
-        """When mapping has to end; it gets the time that it needs even where the others took too much."""
+        """Deadline of mapping; it gets the time it needs even if earlier stages took too long."""
         needed_s = self.pace.slowness * self._costs.until_written(pictures)
         return max(self.pace.until_s(pictures * self._costs.writing), self.pace.now_s + needed_s)
 
 
 def _photographs(files: Sequence[Path]) -> tuple[int, tuple[int, int]]:
-    """About how many files are photographs, and (width, height) of the largest of those looked into."""
+    """Estimated number of photographs, and (width, height) of the largest of those opened."""
     some = files[:: max(1, math.ceil(len(files) / _LOOKED_INTO))]
     sizes = []
     for path in some:
@@ -171,23 +171,23 @@ def _photographs(files: Sequence[Path]) -> tuple[int, tuple[int, int]]:
 
 
 class _Chosen:
-    """Values in a JSON file, each with what it was chosen for."""
+    """Choices in a JSON file, each with the conditions that it was made for."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def once(self, name: str, made_for: object, choose: Callable[[], Any]) -> Any:
-        """The value that was chosen before for the same, or a new one."""
+        """The earlier choice for the same conditions, or a new one."""
         known = self.of(name, made_for)
         return self.keep(name, made_for, choose()) if known is None else known
 
     def of(self, name: str, made_for: object) -> Any:
-        """The value if there is one that was chosen for this; for whatever it was, with None."""
+        """The choice for these conditions, if there is one; with None, for any conditions."""
         entry = self._read().get(name, {})
         return entry.get("value") if made_for in (None, entry.get("for")) else None
 
     def keep(self, name: str, made_for: object, value: Any) -> Any:
-        """Keep a value, and give it back."""
+        """Store a value and return it."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         write_json(self._path, {**self._read(), name: {"for": made_for, "value": value}})
         return value

@@ -10,14 +10,14 @@ import numpy as np
 
 from sfumato.errors import CaptureError
 
-# Pictures are held level: the cameras' x axes lie in one plane, and do so in more than one direction: their
-# mean squares across the plane, and along it where they are fewest; and of the two, the first to the second.
+# Level cameras have x axes that lie in one plane and span it: largest variance across the plane, least
+# variance within it, and largest ratio of the two.
 _FLAT, _SPREAD, _FLATNESS = 0.05, 0.02, 0.2
-# Mean of the cameras' downward axes, below which they point every way.
+# Length of the mean of the cameras' downward axes below which they have no common direction.
 _AGREED = 0.3
-# Cameras of a flight look straight down: their mean forward axis is at least so long, and their x axes point
-# so far apart that their mean is at most so long; or their places lie in a plane as thin as this, which they
-# look across, and which reaches both ways at least so far as it is above the ground.
+# Aerial cameras look straight down: their mean forward axis is at least this long, and the mean of their x
+# axes at most this long, as these point in all directions; or their positions lie in a plane this thin, which
+# they look across, and which extends both ways at least as far as its height above the ground.
 _ONE_WAY, _TURNED, _THIN, _ACROSS, _REACH = 0.9, 0.8, 0.1, 0.96, 1.0
 _LEAST_RECORDED = 3
 
@@ -49,12 +49,12 @@ IDENTITY = Similarity(1.0, np.eye(3), np.zeros(3))
 
 @dataclass(frozen=True)
 class Gravity:
-    """Which way is down.
+    """The direction of gravity.
 
     Attributes:
-        direction: [3] unit vector in the mapper's world; None where nothing tells.
-        found_by: in words.
-        is_strong: it is more than a guess.
+        direction: [3] unit vector downwards in the mapper's world; None if unknown.
+        found_by: the method, in words.
+        is_strong: whether it is reliable.
     """
 
     direction: np.ndarray | None
@@ -69,12 +69,12 @@ def find_gravity(
     centres: np.ndarray | None = None,
     points: np.ndarray | None = None,
 ) -> Gravity:
-    """Which way is down, from what the cameras recorded or else from how they were held.
+    """The direction of gravity, from the cameras' sensors, else from their orientations.
 
     People hold cameras level even when they point them up or down: the x axes of all pictures are
-    horizontal, so gravity is the direction they avoid. Where all x axes are parallel, as when somebody
-    walked straight on, it is the mean of the pictures' downward axes. Cameras of a flight look down instead:
-    all the same way, while they turn about it, or above a wide plane.
+    horizontal, so gravity is the direction perpendicular to them. Where all x axes are parallel, as on a
+    straight walk, it is the mean of the pictures' downward axes. Aerial cameras look down instead: all in one
+    direction while they rotate about it, or above a wide plane.
 
     Args:
         rotations: [n, 3, 3] camera_from_world; x right, y down, z forward.
@@ -106,12 +106,12 @@ def find_gravity(
 def _straight_down(
     rotations: np.ndarray, centres: np.ndarray | None, points: np.ndarray | None
 ) -> np.ndarray | None:
-    """[3] unit vector along which all cameras look, if they look like those of a flight; else None."""
+    """[3] unit vector along which all cameras look, if they seem to be aerial; else None."""
     forward = rotations[:, 2].mean(axis=0)
     length = float(np.linalg.norm(forward))
     if length < _ONE_WAY:
         return None
-    # Nobody turns a camera so far about the way it looks while standing in front of something.
+    # On the ground, nobody rotates a camera this far about its viewing direction.
     if np.linalg.norm(rotations[:, 0].mean(axis=0)) < _TURNED:
         return forward / length
     if centres is None or points is None or len(points) == 0:
@@ -130,9 +130,9 @@ def _straight_down(
 def upright_similarity(
     gravity: np.ndarray, points: np.ndarray, centres: np.ndarray, forward: np.ndarray
 ) -> Similarity:
-    """Turn gravity to +y and put the origin near the middle of the scene.
+    """Rotate gravity to +y and put the origin near the middle of the scene.
 
-    The first camera looks along +z as far as that goes, so that a viewer begins on the captured side.
+    The first camera looks towards +z as far as possible, so that a viewer starts on the captured side.
 
     Args:
         gravity: [3] unit vector.
@@ -146,7 +146,7 @@ def upright_similarity(
 
 
 def turned_down(gravity: np.ndarray, forward: np.ndarray) -> np.ndarray:
-    """[3, 3] rotation that takes gravity [3] to +y, and ``forward`` [3] to +z as far as that goes."""
+    """[3, 3] rotation that takes gravity [3] to +y, and ``forward`` [3] towards +z as far as possible."""
     down = gravity / np.linalg.norm(gravity)
     ahead = forward - (forward @ down) * down
     if np.linalg.norm(ahead) < 1e-6:
@@ -173,7 +173,7 @@ def check_names(known: tuple[str, str, float], names: Collection[str]) -> None:
 def scaled(
     similarity: Similarity, centres: Mapping[str, np.ndarray], known: tuple[str, str, float]
 ) -> Similarity:
-    """The same similarity, its scale set so that two cameras stand as far apart as is known.
+    """The same similarity with the scale at which two cameras have their known distance.
 
     Args:
         similarity: of any scale.

@@ -1,6 +1,6 @@
-"""A process that does COLMAP's work on one thread, one line of JSON for each request and each answer.
+"""A worker process that runs COLMAP on one thread; each request and each answer is one line of JSON.
 
-Run by ``sfumato.sfm.crew``, which says no more than the work's name and what it needs.
+Started by ``sfumato.sfm.crew``; a request is the name of a task and its arguments.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from sfumato.sfm.loading import load_colmap
 Tell = Callable[[str, int, int], None]
 """Called with what is done, how much of it, and of how much; 0 for the last where that is unknown."""
 
-# Features and pairs get their threads from several processes. Within one process they share COLMAP's BLAS,
-# which is built without locks: now and then two threads spoil each other's numbers, or never come back.
+# Features and pairs run in several processes. Threads of one process share COLMAP's BLAS, which is built
+# without locks: now and then two threads corrupt each other's numbers, or deadlock.
 _THREADS = 1
 
 
@@ -80,7 +80,7 @@ def match(request: Mapping[str, Any], tell: Tell) -> None:
 
 def solve(request: Mapping[str, Any], tell: Tell) -> None:
     """Find cameras and points; ``task`` is a pickled ``sfumato.sfm.solving.Problem``."""
-    # Written by the process that asks, and by nobody else.
+    # Written by the parent process and nobody else.
     problem = pickle.loads(base64.b64decode(request["task"]))
     problem.solve(tell)
 
@@ -94,8 +94,8 @@ _WORK: dict[str, Callable[[Mapping[str, Any], Tell], None]] = {
 
 
 def main() -> None:
-    """Answer requests until the one who asks is gone."""
-    # Ctrl-C reaches every process of a terminal; the one who asks ends this one.
+    """Answer requests until the parent process ends."""
+    # Ctrl-C reaches every process of a terminal; the parent ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # What COLMAP prints must not come between the answers.
     answers = os.fdopen(os.dup(1), "w", encoding="ascii")
@@ -123,7 +123,7 @@ def main() -> None:
 
 
 def _listen(requests: queue.SimpleQueue[bytes]) -> None:
-    """Pass requests on; end the process, whatever it does, when there can be no more."""
+    """Pass requests on; end the process at once when the input ends."""
     for line in sys.stdin.buffer:
         requests.put(line)
     os._exit(0)

@@ -29,14 +29,14 @@ _log = logging.getLogger("sfumato")
 
 @dataclass(frozen=True)
 class _DatasetFormat:
-    """A kind of dataset: how to find it in a folder (something false where it is not) and how to read it."""
+    """A kind of dataset: a function that finds it in a folder (false if there is none), and its reader."""
 
     name: str
     find: Callable[[Path], Any]
     read: Callable[[Path, Any], PosedDataset]
 
 
-# The first that is found wins: what was made for training before what it was made from.
+# The first that is found is read: datasets made for training come before their sources.
 _KINDS = (
     _DatasetFormat("a COLMAP model", find_models, read_colmap),
     _DatasetFormat("transforms", find_transforms, lambda root, paths: read_transforms(paths)),
@@ -58,7 +58,7 @@ _FAR = 1000.0
 
 
 def read_source(path: Path) -> PosedDataset:
-    """Read whichever kind of dataset lies at ``path``.
+    """Read a dataset of any kind.
 
     Args:
         path: a dataset folder; or a file in it: transforms, cameras of Metashape, a camera table of
@@ -121,7 +121,7 @@ def _read_folder(path: Path) -> PosedDataset:
 
 
 def _warn_of_places(source: PosedDataset, path: Path) -> None:
-    """Of cameras in one place, and far from the origin: single precision holds about seven digits."""
+    """Warn of cameras at one position, or far from the origin for single precision's seven digits."""
     poses = np.stack([frame.camera_from_world for frame in source.frames])
     centres = -np.einsum("nji,nj->ni", poses[:, :3, :3], poses[:, :3, 3])
     if len(centres) > 1 and stand_in_one_place(centres):

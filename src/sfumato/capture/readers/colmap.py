@@ -28,7 +28,7 @@ from sfumato.errors import CaptureError
 
 _log = logging.getLogger("sfumato")
 
-# A model lies in one of these, or, where there are several, in folders within that are numbered or named.
+# Folders of a model; several models are in numbered or named folders within.
 _MODEL_FOLDERS = ("sparse", "colmap/sparse", ".")
 _IMAGE_FOLDERS = (
     "images",
@@ -43,7 +43,7 @@ _IMAGE_FOLDERS = (
 
 
 def find_models(root: Path) -> tuple[Path, ...]:
-    """The folders under ``root`` that hold COLMAP models of one place; empty where there is none."""
+    """The folders of the COLMAP models of a dataset; empty if there are none."""
     for name in _MODEL_FOLDERS:
         folder = root / name
         inside = [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
@@ -62,7 +62,7 @@ def _holds_model(folder: Path) -> bool:
 
 
 def read_colmap(root: Path, models: Sequence[Path]) -> PosedDataset:
-    """Read the largest of some COLMAP models, which have no common frame, and find its images.
+    """Read the largest of several COLMAP models, which have no common frame, and find its images.
 
     Args:
         root: dataset folder.
@@ -137,7 +137,7 @@ def _file(model: Path, stem: str) -> tuple[Path, ModuleType]:
 
 
 class _ColmapCameras:
-    """Intrinsics by camera, made when an image asks for them: rows that no image names may be of any kind."""
+    """Intrinsics by camera, created on demand: cameras without images may be of unsupported models."""
 
     def __init__(self, records: Sequence[CameraRecord], path: Path) -> None:
         self._path = path
@@ -163,7 +163,7 @@ class _ColmapCameras:
 
 
 def _image_folder(root: Path, records: Sequence[ImageRecord], where: str) -> PictureFolder:
-    """The first folder that holds one of the named images, by its very name rather than by one like it."""
+    """The first folder that contains one of the named images, by an exact name before a similar one."""
     sample = [record.name for record in records[:: max(1, len(records) // 8)]]
     folders = [PictureFolder(root / name) for name in _IMAGE_FOLDERS if (root / name).is_dir()]
     for folder in folders:

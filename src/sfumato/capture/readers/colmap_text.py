@@ -17,7 +17,7 @@ _Row = TypeVar("_Row")
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Numbered lines without comments; blank ones are kept because images.txt means them."""
+    """Numbered lines without comments; blank lines are kept, as they have a meaning in images.txt."""
     try:
         text = read_bytes(path).decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -1,7 +1,7 @@
 """Lookup of pictures and other files of a dataset by the names in its camera files.
 
-The exact name comes first, then one that differs in case or in Unicode form (composed and decomposed
-letters), then, for pictures, one with another extension or one at all.
+The exact name is preferred, then one that differs in case or Unicode form (composed or decomposed letters),
+then, for pictures, one with another or an added extension.
 """
 
 from __future__ import annotations
@@ -22,45 +22,45 @@ _MAX_HEADER_BYTES = 65_536
 
 
 def folded(name: str) -> str:
-    """A name without what file systems and programs do not agree on: case and Unicode form."""
+    """A name normalised in case and Unicode form, in which file systems and programs differ."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def without_extension(name: str) -> str:
-    """A name or path without its extension, if that is one of a picture."""
+    """A name or path without the extension of a picture, if it has one."""
     stem, extension = os.path.splitext(name)
     return stem if extension.lower() in EXTENSIONS else name
 
 
 class PictureFolder:
-    """Files below a folder, to be found by names that may be spelt otherwise on disk."""
+    """Files below a folder, found by names that may be spelt differently on disk."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._listings: dict[Path, _Listing] = {}
 
     def picture(self, name: str, where: str) -> Path | None:
-        """The picture that a name means, or None.
+        """The picture of a name, or None.
 
         Args:
             name: relative to the folder, with either kind of slash.
-            where: the file that has it, for messages.
+            where: the file with the name, for messages.
 
         Raises:
-            CaptureError: the name leads out of the folder, or fits several pictures equally well.
+            CaptureError: the name leads out of the folder, or matches several pictures equally well.
         """
         path = contained_path(self.folder, name, where)
         return path if path.is_file() else self.find(path.relative_to(self.folder).parts, where)
 
     def file(self, name: str, where: str) -> Path | None:
-        """The file that a name means, with the extension that it has there; otherwise as ``picture``."""
+        """The file of a name, with this extension; otherwise like ``picture``."""
         path = contained_path(self.folder, name, where)
         if path.is_file():
             return path
         return self.find(path.relative_to(self.folder).parts, where, other_extensions=False)
 
     def find(self, parts: Sequence[str], where: str, *, other_extensions: bool = True) -> Path | None:
-        """The file that the parts of a path mean, or None; they may be longer than names can be."""
+        """The file of a path given by its parts, or None; parts may be longer than file names can be."""
         folder = self.folder
         for part in parts[:-1]:
             there = self._listing(folder).names.get(folded(part), [])
@@ -83,7 +83,7 @@ class PictureFolder:
 
 
 class _Listing:
-    """Names in one folder: all by the folded name, those of pictures by the folded stem."""
+    """Names in one folder: all by normalised name, pictures by normalised stem."""
 
     def __init__(self, folder: Path) -> None:
         self.names: dict[str, list[str]] = defaultdict(list)
@@ -101,7 +101,7 @@ class _Listing:
 
 
 def _sole(found: Sequence[str], name: str, folder: Path, where: str) -> str | None:
-    """The one of the names found that a name means: of several, one with its very letters."""
+    """The only match of a name, or the exact one of several."""
     wanted = unicodedata.normalize("NFC", name)
     stem = without_extension(wanted)
 
@@ -128,16 +128,16 @@ def _check_number(count: int, folder: Path) -> None:
 
 
 class PictureIndex:
-    """All pictures below a folder, to be found by the label that another program gave them.
+    """All pictures below a folder, found by the labels of another program.
 
-    Masks are left out: files below ``masks``, and those that end in ``_mask`` or ``.mask``.
+    Masks are excluded: files below ``masks``, and those that end in ``_mask`` or ``.mask``.
     """
 
     def __init__(self, root: Path) -> None:
-        """Look through ``root``, without following links other than ``root/images``.
+        """List the files below ``root``, without following links other than ``root/images``.
 
         Raises:
-            CaptureError: there are more files than a dataset has.
+            CaptureError: there are too many files for a dataset.
         """
         self.root = root
         self._names: dict[str, list[str]] = defaultdict(list)
@@ -158,17 +158,17 @@ class PictureIndex:
                 self._names[folded(key)].append(str(name))
 
     def find(self, label: str, where: str) -> str | None:
-        """The picture that a label means, relative to the root with forward slashes, or None.
+        """The picture of a label, relative to the root with forward slashes, or None.
 
         A label is a path, a file name or a file name without its extension, in any case and Unicode form.
-        Where several pictures fit, one below ``images`` wins, then the one in fewer folders.
+        Of several matches, one below ``images`` is preferred, then the one in fewer folders.
 
         Args:
-            label: as the camera file has it.
+            label: from the camera file.
             where: the camera file, for messages.
 
         Raises:
-            CaptureError: it fits several pictures equally well.
+            CaptureError: it matches several pictures equally well.
         """
         path = PurePosixPath(folded(label.replace("\\", "/")))
         names = next(
@@ -191,7 +191,7 @@ class PictureIndex:
 def sole_ply(root: Path, stem: str) -> Path | None:
     """The point cloud beside a camera file: the only ``.ply`` of the folder, or the one named like it.
 
-    Files of Gaussians are no point clouds.
+    Splat files are ignored.
 
     Args:
         root: the folder.

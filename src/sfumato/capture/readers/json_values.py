@@ -1,4 +1,4 @@
-"""JSON files and the values in them, checked as they are taken out."""
+"""JSON files, and checked access to their values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def read_json(path: Path) -> object:
     """The document in a JSON file.
 
     Raises:
-        CaptureError: it cannot be read, is no JSON, or larger than any file of cameras.
+        CaptureError: it cannot be read, is no JSON, or is too large.
     """
     if path.is_file() and path.stat().st_size > _MAX_JSON_BYTES:
         raise CaptureError(f"{path} is larger than 1 GiB; no file of cameras is")

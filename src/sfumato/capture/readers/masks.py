@@ -36,11 +36,11 @@ class MaskFolder:
         """The mask of a picture, or None.
 
         Args:
-            name: of the picture, relative to where the masks of all are; with forward slashes.
-            beside: the folder is that of the pictures, where a mask has an ending of its own.
+            name: of the picture, relative to the folder that corresponds to this one; with forward slashes.
+            beside: whether masks lie among the pictures, and so need a suffix of their own.
 
         Raises:
-            CaptureError: several fit equally well.
+            CaptureError: several match equally well.
         """
         *folders, file = PurePosixPath(name).parts
         stems = dict.fromkeys((without_extension(file), PurePosixPath(file).stem, file))
@@ -53,14 +53,14 @@ class MaskFolder:
 
 
 def with_masks(root: Path, frames: Sequence[PosedImage]) -> tuple[PosedImage, ...]:
-    """The same frames, each with the mask that lies in ``masks`` or beside its picture.
+    """The same frames, each with its mask from ``masks`` or from beside its picture.
 
-    ``masks`` is looked for in the dataset and beside its folder of images. It is said where the masks that
-    are there fit no picture, and where some pictures have none.
+    ``masks`` may be in the dataset folder or beside its image folder. Warnings name masks that match no
+    picture, and pictures without a mask among others with one.
 
     Args:
         root: dataset folder.
-        frames: as read; a mask that the dataset itself names is kept.
+        frames: as read; masks named by the dataset itself are kept.
     """
     folders = _mask_folders(root, frames)
     by_folder = [masks_in(folder, frames) for folder in folders]
@@ -77,7 +77,7 @@ def with_masks(root: Path, frames: Sequence[PosedImage]) -> tuple[PosedImage, ..
 
 
 def masks_in(folder: MaskFolder, frames: Sequence[PosedImage]) -> list[Path | None]:
-    """The mask of each frame in a folder, where the folder of all images may be left out of the names."""
+    """The mask of each frame in a folder; a common folder of all images may be missing in mask names."""
     tops = {frame.name.rpartition("/")[0].partition("/")[0] for frame in frames}
     found = []
     for frame in frames:
@@ -111,7 +111,7 @@ def _entries(folder: Path) -> list[str]:
 
 
 def _say(root: Path, frames: Sequence[PosedImage], folders: Sequence[MaskFolder]) -> None:
-    """Warn of masks that are not used and of pictures that have none."""
+    """Warn of unused masks and of pictures without a mask."""
     used = [frame.mask_path for frame in frames if frame.mask_path is not None]
     for folder in folders:
         count = _count_pictures(folder.folder)

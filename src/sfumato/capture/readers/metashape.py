@@ -42,8 +42,8 @@ def _looks_right(path: Path) -> bool:
 def read_metashape(root: Path, paths: tuple[Path, ...]) -> PosedDataset:
     """Read Metashape's cameras and find their images below the folder.
 
-    The world is that of the chunk's transform, in which Metashape exports points; a georeferenced
-    chunk, whose transform leads to the centre of the Earth, stays in its own frame.
+    The world frame is that of the chunk's transform, in which Metashape exports points; a georeferenced
+    chunk, whose transform is geocentric, stays in its own frame.
 
     Args:
         root: folder with the images, and perhaps a ``.ply`` of the points.
@@ -97,7 +97,7 @@ def _aligned(chunk: Element) -> list[Element]:
 
 
 def _largest_component(cameras: list[Element], path: Path) -> tuple[list[Element], str | None]:
-    """The cameras of the component that has most: components are not placed relative to each other."""
+    """The cameras of the largest component: components have no common frame."""
     sizes = Counter(camera.get("component_id") for camera in cameras)
     if not sizes:
         return [], None
@@ -122,7 +122,7 @@ def _warn_of_the_rest(chunk: Element, used: list[Element], path: Path) -> None:
 
 
 def _world_from_chunk(chunk: Element, component: str | None, path: Path) -> np.ndarray | None:
-    """[4, 4] similarity, or None where the chunk stays in its own frame."""
+    """[4, 4] similarity, or None if the chunk stays in its own frame."""
     components = {one.get("id"): one.find("transform") for one in chunk.iterfind("components/component")}
     transform = components.get(component)
     transform = chunk.find("transform") if transform is None else transform
@@ -153,7 +153,7 @@ def _is_georeferenced(chunk: Element) -> bool:
 
 
 class _Sensors:
-    """Intrinsics by sensor, made when an image asks for them."""
+    """Intrinsics by sensor, created on demand."""
 
     def __init__(self, chunk: Element, path: Path) -> None:
         self._elements = {sensor.get("id"): sensor for sensor in chunk.iterfind("sensors/sensor")}
@@ -172,7 +172,7 @@ class _Sensors:
 
 @dataclass(frozen=True)
 class _Placed:
-    """What all images of a chunk share."""
+    """Data shared by all images of a chunk."""
 
     root: Path
     path: Path
@@ -184,7 +184,7 @@ class _Placed:
         matrix = numbers_of(camera.find("transform"), 16, f"{where}: transform").reshape(4, 4)
         pose = rigid(matrix, where)
         if self.world_from_chunk is not None:
-            # A similarity moves and turns a camera, which has no size that could be scaled.
+            # Without the scale of the similarity, as a camera pose is rigid.
             scale = np.cbrt(np.linalg.det(self.world_from_chunk[:3, :3]))
             pose = self.world_from_chunk @ pose
             pose[:3, :3] /= scale

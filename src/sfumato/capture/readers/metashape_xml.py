@@ -1,4 +1,4 @@
-"""XML of Metashape: parsed without trusting it, and numbers taken out of it."""
+"""Safe parsing of Metashape's XML, and checked access to its numbers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MAX_ELEMENTS = 4_000_000
 def parse_xml(path: Path) -> Element:
     """The root element of an XML file.
 
-    Entities are refused: a few lines of them can stand for gigabytes.
+    Entities are refused: a few lines of them can expand to gigabytes.
 
     Args:
         path: the file, UTF-8.
@@ -41,7 +41,7 @@ def parse_xml(path: Path) -> Element:
     if data.count(b"<") > _MAX_ELEMENTS:
         raise CaptureError(f"{path} has more than {_MAX_ELEMENTS} elements; no file of cameras has")
     try:
-        # The encoding is given here so that the file cannot declare one in which entities look different.
+        # A fixed encoding: the file cannot declare one that hides entities.
         return ElementTree.fromstring(data, ElementTree.XMLParser(encoding="utf-8"))
     except (ElementTree.ParseError, ValueError) as error:
         raise CaptureError(f"{path} is not whole XML ({error}); export the cameras again") from None
@@ -51,8 +51,8 @@ def numbers_of(element: Element | None, count: int, where: str) -> np.ndarray:
     """The text of an element as ``count`` finite float64.
 
     Args:
-        element: with numbers between spaces, or None where it is missing.
-        count: how many there must be.
+        element: with numbers separated by spaces, or None if it is missing.
+        count: required number of numbers.
         where: file, place and name of the element, for messages.
 
     Raises:
@@ -74,7 +74,7 @@ def number_of(parent: Element, tag: str, default: float | None, where: str) -> f
     Args:
         parent: of the child.
         tag: of the child.
-        default: where there is no such child; None where there must be.
+        default: value if there is no such child; None if it is required.
         where: file and place, for messages.
 
     Raises:

@@ -22,7 +22,7 @@ from sfumato.errors import CaptureError
 
 _log = logging.getLogger("sfumato")
 
-# The photographs as they were taken first; the undistorted copies serve where only they are left.
+# Reconstructions of the original photographs come before those of undistorted copies.
 _RECONSTRUCTIONS = (
     "reconstruction.json",
     "opensfm/reconstruction.json",
@@ -33,14 +33,14 @@ _IMAGE_FOLDERS = ("images", "../images", "../../images", ".")
 
 
 def find_opensfm(root: Path) -> Path | None:
-    """The reconstruction of a folder whose pictures are there, else the first one there is, or None."""
+    """The first reconstruction of a folder whose pictures exist, else the first one, or None."""
     found = [root / name for name in _RECONSTRUCTIONS if (root / name).is_file()]
     beside = [path for path in found if any((path.parent / name).is_dir() for name in _IMAGE_FOLDERS[:2])]
     return next(iter([*beside, *found]), None)
 
 
 def read_opensfm(root: Path, path: Path) -> PosedDataset:
-    """Read the largest reconstruction in a file; the world is its own.
+    """Read the largest reconstruction in a file, in its own world frame.
 
     Args:
         root: dataset folder.
@@ -71,7 +71,7 @@ def read_opensfm(root: Path, path: Path) -> PosedDataset:
 
 
 class _OpenSfmCameras:
-    """Intrinsics by camera, made when a shot asks for them: those that no shot names may be of any kind."""
+    """Intrinsics by camera, created on demand: cameras without shots may be of unsupported models."""
 
     def __init__(self, values: dict, where: str) -> None:
         self._values, self._where = values, where
@@ -97,7 +97,7 @@ def _object(value: object, where: str) -> dict:
 
 
 def _largest(document: object, path: Path) -> dict:
-    """The reconstruction with most shots: several are not placed relative to each other."""
+    """The reconstruction with most shots: several have no common frame."""
     if not isinstance(document, list) or not all(isinstance(one, dict) for one in document):
         raise CaptureError(f"{path} is no list of reconstructions; it is no reconstruction.json of OpenSfM")
     if not document:

@@ -10,7 +10,7 @@ from sfumato.capture.readers.source import Intrinsics, check_intrinsics
 from sfumato.errors import CaptureError
 from sfumato.scene.lenses import Lens
 
-# (has focal_x, focal_y, c_x, c_y rather than one focal, coefficients besides)
+# (whether it has focal_x, focal_y, c_x, c_y rather than one focal, distortion coefficients)
 _TYPES: dict[str, tuple[bool, tuple[str, ...]]] = {
     "perspective": (False, ("k1", "k2")),
     "simple_radial": (True, ("k1",)),
@@ -39,12 +39,12 @@ def camera_intrinsics(values: dict, camera_id: str, where: str) -> Intrinsics:
 
     Source: OpenSfM's documentation, "Geometric models".
     """
-    # null stands for what is left out.
+    # null means that a value is missing.
     values = {key: value for key, value in values.items() if value is not None}
     kind = values.get("projection_type", "perspective")
     size_px = (pixels(values.get("width"), "width", where), pixels(values.get("height"), "height", where))
     if kind in _SPHERES:
-        # Latitude is measured in widths as longitude is.
+        # Latitude is in units of the width, like longitude.
         radius = size_px[0] / (2.0 * math.pi)
         centre_px, lens = (0.5 * size_px[0], 0.5 * size_px[1]), Lens("equirectangular")
         return check_intrinsics(Intrinsics((radius, radius), centre_px, size_px, lens, camera_id), where)
@@ -71,7 +71,7 @@ def _lens(kind: str, terms: dict[str, float], where: str) -> Lens:
     if not kind.startswith("fisheye"):
         return brown_lens(tuple(k[:3]), (terms.get("p1", 0.0), terms.get("p2", 0.0)))
     if others:
-        # The lens model nearest to these adds them to positions that are distorted already.
+        # The nearest supported model applies these terms to distorted positions instead.
         raise CaptureError(
             f"{where}: {next(iter(others))} of {kind} is not supported; give the undistorted folder instead"
         )

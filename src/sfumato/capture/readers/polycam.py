@@ -1,4 +1,4 @@
-"""Polycam's raw data: pictures and camera files of a LiDAR capture, as they lie in ``keyframes``."""
+"""Polycam's raw data: pictures and camera files of a LiDAR capture in ``keyframes``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ROWS = tuple(tuple(f"t_{row}{column}" for column in range(4)) for row in range(
 
 
 def find_polycam(root: Path) -> Path | None:
-    """The ``keyframes`` folder of a raw export, which may be given itself, or None."""
+    """The ``keyframes`` folder of a raw export, or None; ``root`` may be this folder itself."""
     if (root / "keyframes").is_dir():
         return root / "keyframes"
     holds_cameras = any((root / cameras).is_dir() for cameras, _ in _PAIRS)
@@ -97,7 +97,7 @@ def _intrinsics(values: dict, picture: Path, where: str) -> Intrinsics:
     fx, fy, cx, cy = (number(values[key], key, where) for key in ("fx", "fy", "cx", "cy"))
     sides = ("width", "height")
     if any(values.get(side) is None for side in sides):
-        # Exports since 2025 leave them out; the numbers are for the picture as it is.
+        # Exports since 2025 have no size; the intrinsics are for the stored picture.
         size_px = read_header(picture).size_px
     else:
         width, height = (pixels(values[side], side, where) for side in sides)

@@ -9,8 +9,7 @@ import numpy as np
 from sfumato.capture.readers.source import rigid
 from sfumato.errors import CaptureError
 
-# Scenes are kept in single precision, which tells no smaller share of a coordinate apart; and what rounding
-# leaves of coordinates that are 0.
+# Relative precision of coordinates in float32, in which scenes are stored, and absolute rounding near zero.
 _PRECISION, _ROUNDING = float(np.finfo(np.float32).eps), 1e-12
 _OPENCV_FROM_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 
@@ -42,7 +41,7 @@ def from_opencv(world_from_camera: np.ndarray, where: str) -> np.ndarray:
 
 
 def stand_in_one_place(centres: np.ndarray) -> bool:
-    """Whether cameras stand no farther apart than rounding puts them, as those of a tripod do.
+    """Whether cameras have one position up to rounding, as on a tripod.
 
     Args:
         centres: [n, 3] of the cameras, world frame.
@@ -61,7 +60,7 @@ def from_quaternion(quat: tuple[float, ...], translation: tuple[float, ...], whe
         where: file and image, for messages.
 
     Raises:
-        CaptureError: the quaternion is none.
+        CaptureError: the quaternion is invalid.
     """
     length = math.hypot(*quat)
     if not 1e-6 < length < 1e6:
@@ -94,6 +93,6 @@ def from_rotation_vector(vector: np.ndarray, translation: np.ndarray, where: str
             f"{where}: the rotation {vector.tolist()} is no angle-axis vector; remove the image"
         )
     half = 0.5 * angle
-    # sin(half) / angle, which tends to one half where there is no rotation.
+    # sin(half) / angle, which tends to one half for small rotations.
     x, y, z = vector * (0.5 * np.sinc(half / math.pi))
     return from_quaternion((math.cos(half), x, y, z), tuple(translation), where)

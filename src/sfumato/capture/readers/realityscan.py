@@ -54,8 +54,8 @@ def _columns(words: list[str]) -> list[str]:
 def read_realityscan(root: Path, paths: tuple[Path, ...]) -> PosedDataset:
     """Read RealityScan's camera parameters and find their images below the folder.
 
-    The world is that of the export: x east, y north, z up where it is georeferenced. The table does not
-    say which lens model its coefficients are of; they are taken for Brown's.
+    The world frame is that of the export: x east, y north, z up if georeferenced. The table does not name the
+    lens model of its coefficients; Brown's is assumed.
 
     Args:
         root: folder with the images, and perhaps a ``.ply`` of the points.
@@ -148,7 +148,7 @@ def _rotation(heading: float, pitch: float, roll: float) -> np.ndarray:
 
 
 def _intrinsics(row: dict, size_px: tuple[int, int], where: str) -> Intrinsics:
-    """Focal length as of a film whose longer side is 36 mm; principal point in longer sides."""
+    """Focal length as 35 mm equivalent (longer side 36 mm); principal point in units of the longer side."""
     longer = max(size_px)
     focal = row["f"] * longer / _FILM_WIDTH_MM
     centre_px = (0.5 * size_px[0] + row["px"] * longer, 0.5 * size_px[1] + row["py"] * longer)

@@ -31,7 +31,7 @@ def find_record3d(root: Path) -> Path | None:
 
 
 def read_record3d(root: Path, path: Path) -> PosedDataset:
-    """Read an export of Record3D; the world is that of its poses: metres, the first camera at the origin.
+    """Read an export of Record3D; world frame in metres, with the first camera at the origin.
 
     Args:
         root: dataset folder.
@@ -66,7 +66,7 @@ def read_record3d(root: Path, path: Path) -> PosedDataset:
 
 
 def _pictures(folder: Path) -> dict[int, Path]:
-    """Pictures by the number that is their name."""
+    """Pictures by the number in their name."""
     place = next((folder / name for name in _PICTURES if (folder / name).is_dir()), None)
     if place is None:
         raise CaptureError(f"{folder / 'rgb'} is missing; export the video from Record3D as 'EXR + JPG'")
@@ -91,7 +91,7 @@ def _frame(path: Path, pose: object, intrinsics: Intrinsics, where: str) -> Pose
 
 
 def _intrinsics(values: dict, count: int, where: str) -> tuple[Intrinsics, ...]:
-    """One for all frames, or one for each."""
+    """Intrinsics common to all frames, or one per frame."""
     for key in ("w", "h", "K"):
         if key not in values:
             raise CaptureError(f"{where} has no {key}; export the video from Record3D again")

@@ -25,7 +25,7 @@ class Intrinsics:
     Attributes:
         focal_px:  (fx, fy).
         centre_px: (cx, cy).
-        size_px:   (width, height) of the picture the numbers are for.
+        size_px:   (width, height) of the picture that the intrinsics refer to.
         lens:      distorted or ideal.
         camera_id: equal for pictures of one physical camera.
     """
@@ -44,10 +44,10 @@ class PosedImage:
     Attributes:
         name: unique, relative to the image folder, with forward slashes.
         path: of the picture.
-        mask_path: of its mask, if it has one; of readers: if the dataset names it.
+        mask_path: of its mask, if it has one; readers set it only if the dataset names it.
         camera_from_world: [4, 4] float64, rigid, OpenCV axes.
         intrinsics: of the distorted picture.
-        time: when it was taken, in the dataset's own count; None where the dataset does not say.
+        time: time of capture, in the dataset's own units; None if unknown.
     """
 
     name: str
@@ -64,10 +64,10 @@ class PosedDataset:
 
     Attributes:
         frames: in any order.
-        points: None where the dataset has none.
-        test_names: names to hold out if the dataset itself says so, else None.
-        split_rule: how the dataset says it; empty when test_names is None.
-        has_transparency: alpha is transparency (Blender) rather than a mask.
+        points: None if the dataset has none.
+        test_names: names of held-out images if the dataset defines a split, else None.
+        split_rule: how it defines the split; empty if test_names is None.
+        has_transparency: whether alpha is transparency (Blender) rather than a mask.
     """
 
     frames: tuple[PosedImage, ...]
@@ -108,16 +108,16 @@ def contained_path(root: Path, name: str, where: str) -> Path:
 
 
 def refuse_missing(missing: Sequence[str], count: int, listed_in: Path, folder: Path) -> None:
-    """Refuse a dataset some of whose pictures do not exist.
+    """Refuse a dataset with missing pictures.
 
     Args:
         missing: names of pictures that were not found.
-        count: of all pictures.
+        count: number of all pictures.
         listed_in: the file or folder that names them, for the message.
-        folder: where they were looked for, for the message.
+        folder: the folder that was searched, for the message.
 
     Raises:
-        CaptureError: there is a missing one.
+        CaptureError: a picture is missing.
     """
     if missing:
         raise CaptureError(
@@ -127,7 +127,7 @@ def refuse_missing(missing: Sequence[str], count: int, listed_in: Path, folder: 
 
 
 def rigid(matrix: np.ndarray, where: str) -> np.ndarray:
-    """A [4, 4] float64 transform checked to be rotation and translation, its rotation made exact.
+    """Check that a transform is a rotation and translation; returns [4, 4] float64 with an exact rotation.
 
     Raises:
         CaptureError: NaN, a scale, a shear, a mirror, or another last row.
@@ -149,7 +149,7 @@ def rigid(matrix: np.ndarray, where: str) -> np.ndarray:
 
 
 def check_intrinsics(intrinsics: Intrinsics, where: str) -> Intrinsics:
-    """The same intrinsics, refused where no picture could have them.
+    """The same intrinsics, after a check of their range.
 
     Raises:
         CaptureError: sizes, focal lengths, centre or coefficients are out of range.

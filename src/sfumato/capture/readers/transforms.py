@@ -20,7 +20,7 @@ from sfumato.errors import CaptureError
 
 _log = logging.getLogger("sfumato")
 
-# Seconds, or any other count; larger numbers are none, and neither are infinity and NaN.
+# Largest time, in seconds or any other unit; larger numbers, infinity and NaN are ignored.
 _MOST_TIME = 1e12
 _DEPTH_KEYS = ("depth_file_path", "depth_path")
 
@@ -43,12 +43,12 @@ def find_transforms(root: Path) -> tuple[Path, ...]:
 
 
 def read_transforms(paths: tuple[Path, ...]) -> PosedDataset:
-    """Read posed pictures; the world is that of the poses as they stand in the file.
+    """Read posed pictures, in the world frame of the poses in the file.
 
-    nerfstudio's ``applied_transform`` and ``applied_scale`` tell how its poses and its ``.ply`` were
-    moved from COLMAP's frame; both are in the same moved frame, and stay there. What tells another
-    program how to move them on (``orientation_override``, ``scale``, ``offset``, ``aabb_scale``) or where
-    they come from (``colmap_im_id``, ``sharpness``) changes no pose and is not read. Depth is not used.
+    nerfstudio's ``applied_transform`` and ``applied_scale`` describe how its poses and its ``.ply`` were
+    transformed from COLMAP's frame; both are in the same frame and are kept. Keys that ask for further
+    transforms (``orientation_override``, ``scale``, ``offset``, ``aabb_scale``) or describe the origin of the
+    data (``colmap_im_id``, ``sharpness``) are ignored. Depth is not used.
 
     Args:
         paths: as ``find_transforms`` returns them.
@@ -120,7 +120,7 @@ def _frames(document: _TransformsFile) -> tuple[PosedImage, ...]:
 
 
 def _frame(document: _TransformsFile, index: int, values: dict) -> PosedImage | None:
-    """The frame, or None where its picture does not exist."""
+    """The frame, or None if its picture does not exist."""
     where = f"{document.path}: frame {index}"
     root = document.path.parent
     file_path = text(values, "file_path", where)
@@ -135,7 +135,7 @@ def _frame(document: _TransformsFile, index: int, values: dict) -> PosedImage | 
 
 
 def _time(values: dict) -> float | None:
-    """When a frame was taken; some programs write other things under this name, which are passed over."""
+    """Time of a frame; values of other types, which some programs write under this key, are ignored."""
     time = values.get("time")
     if isinstance(time, (int, float)) and not isinstance(time, bool) and abs(time) < _MOST_TIME:
         return float(time)
@@ -154,7 +154,7 @@ def _mask(document: _TransformsFile, values: dict, where: str) -> Path | None:
 
 
 def _matrix(rows: object, where: str) -> np.ndarray:
-    """A 4x4 matrix; 3x4 gets the last row it leaves out."""
+    """A 4x4 matrix; the last row of a 3x4 matrix is added."""
     given = rows if isinstance(rows, list) else []
     shape = [len(row) if isinstance(row, list) else 0 for row in given]
     if shape not in ([4, 4, 4], [4, 4, 4, 4]):
@@ -179,7 +179,7 @@ def _points(document: _TransformsFile) -> PointCloud | None:
 
 
 def _listed(document: _TransformsFile, key: str, frames: tuple[PosedImage, ...]) -> set[str] | None:
-    """Names of those frames that a split list holds; None where there is no such list."""
+    """Names of the frames in a split list; None without such a list."""
     listed = document.values.get(key)
     if listed is None:
         return None
@@ -190,5 +190,5 @@ def _listed(document: _TransformsFile, key: str, frames: tuple[PosedImage, ...])
 
 
 def _plain(name: str) -> str:
-    """What is equal for names of one picture."""
+    """A normalised name, equal for all names of one picture."""
     return folded(without_extension(name))

@@ -25,7 +25,7 @@ _OTHER_LENS_KEYS = (
 )
 # The order of nerfstudio's list.
 _LISTED = ("k1", "k2", "k3", "k4", "p1", "p2")
-# Values that say the same in several ways: a frame's, however spelt, stand in place of the file's.
+# Alternative keys for the same value: any key of a frame overrides all of the file.
 _SPELLINGS = (
     ({"fl_x"}, {"camera_angle_x"}, {"x_fov"}),
     ({"fl_y"}, {"camera_angle_y"}, {"y_fov"}),
@@ -43,8 +43,8 @@ def intrinsics_of(
 
     Args:
         document: the file's values.
-        frame: the frame's values, which win over the file's, also where they are spelt otherwise.
-        picture_size: (width, height) of the picture, asked only where the file does not say it.
+        frame: the frame's values, which override the file's, also under alternative keys.
+        picture_size: returns (width, height) of the picture; called only if the file does not contain it.
         where: file and frame, for messages.
 
     Raises:
@@ -62,13 +62,13 @@ def intrinsics_of(
         raise CaptureError(f"{where}: the picture size w {width}, h {height} is not possible")
     size_px = (round(width), round(height))
     if values.get("camera_model") == "EQUIRECTANGULAR":
-        # A whole sphere: its focal lengths follow from its size, whatever stands in their place.
+        # For a panorama the focal lengths follow from its size.
         focal_px, centre_px, lens = panorama(size_px)
         sphere = (size_px, str(values.get("camera_label")))
         return check_intrinsics(Intrinsics(focal_px, centre_px, size_px, lens, sphere), where)
     fx = _focal(optional, ("fl_x", "camera_angle_x", "x_fov"), width)
     fy = _focal(optional, ("fl_y", "camera_angle_y", "y_fov"), height)
-    # One axis alone is that of square pixels.
+    # With one focal length, pixels are square.
     fx, fy = (fy if fx is None else fx), (fx if fy is None else fy)
     if fx is None or fy is None:
         raise CaptureError(f"{where}: no focal length; give fl_x or camera_angle_x")
@@ -81,14 +81,14 @@ def intrinsics_of(
 
 
 def _values(document: dict, frame: dict) -> dict:
-    """The values of the file and of a frame as one; null stands for what is left out."""
+    """The values of the file overridden by those of a frame; null means that a value is missing."""
     own = {key: value for key, value in frame.items() if value is not None}
     loses = set()
     for spellings in _SPELLINGS:
         used = [keys for keys in spellings if own.keys() & keys]
         loses |= {key for keys in spellings if used and keys not in used for key in keys}
     if own.keys() & _ANGLES and not (own.keys() & _FOCAL_X and own.keys() & _FOCAL_Y):
-        # An angle of one axis alone is that of square pixels.
+        # With the angle of one axis, pixels are square.
         loses |= _FOCAL_X | _FOCAL_Y
     shared = {key: value for key, value in document.items() if value is not None and key not in loses}
     return {**shared, **own}

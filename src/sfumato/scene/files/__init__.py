@@ -1,4 +1,4 @@
-"""Scene files: the format is read from the content, and written by the suffix."""
+"""Scene files: the format is detected from the content, and written by the suffix."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from sfumato.scene.files.codec import Codec
 from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.scene import Scene, identities_of, metadata_of
 
-# The first that recognises a file reads it, and the first with its suffix writes it: those with a
-# signature come before those without, and longer suffixes before the shorter ones they end in.
+# The first codec that recognises a file reads it, and the first with its suffix writes it: formats with a
+# signature come first, and longer suffixes before shorter ones.
 CODECS: tuple[Codec, ...] = (
     compressed_ply.CODEC,
     ply.CODEC,
@@ -31,19 +31,19 @@ _log = logging.getLogger(__name__)
 
 
 def load(path: str | Path, *, repair: bool = False) -> Scene:
-    """Read a scene file; its format is told from its content.
+    """Read a scene file; its format is detected from its content.
 
     Args:
         path: a file of one of ``CODECS``.
-        repair: leave out Gaussians with values that no scene can have, and count them in a warning.
+        repair: leave out Gaussians with invalid values, and count them in a warning.
 
     Returns:
-        The scene in the file's frame, float32 on the CPU; quaternions as stored. These are Gaussians, with
-        what else the file says of them as ``metadata``.
+        The scene in the file's frame, float32 on the CPU, quaternions as stored; with the file's
+        ``metadata``.
 
     Raises:
         FormatError: the file is missing, of no known format, truncated, inconsistent, or holds
-            NaN, infinity or other values that no scene can have.
+            NaN, infinity or other invalid values.
         ConfigError: ``path`` is no path.
     """
     path = file_path("path", path)
@@ -54,7 +54,7 @@ def load(path: str | Path, *, repair: bool = False) -> Scene:
 
 
 def recognised(path: Path) -> Codec:
-    """The codec that a file's content calls for.
+    """The codec of a file, by its content.
 
     Raises:
         FormatError: the file is missing or of no known format.
@@ -76,16 +76,15 @@ def save(gaussians: Gaussians, path: str | Path, **options: object) -> None:
     """Write a scene file in the format of its suffix, complete or not at all.
 
     Args:
-        gaussians: the scene, in the frame the file shall have. What a ``Scene`` knows beside its Gaussians
-            is written where the format has a place for it; warnings say what it has not.
-        path: where to; the suffix names the format.
+        gaussians: the scene, in the frame of the file. Metadata of a ``Scene`` are written if the format can
+            hold them; warnings name what it cannot.
+        path: the file to write; the suffix names the format.
         options: of that format, such as ``version`` of ``.spz``; see the ``save`` of its module.
 
     Raises:
-        FormatError: the suffix is unknown or of a format that is only read, the scene holds NaN or
+        FormatError: the suffix is unknown or of a format that is only read, or the scene holds NaN,
             infinity, or what the format cannot hold.
-        ConfigError: the format has no such option, or not with that value; or what was given is no scene
-            or no path.
+        ConfigError: the format has no such option or value, or an argument is no scene or no path.
         SfumatoError: the file cannot be written.
     """
     check_type("gaussians", gaussians, Gaussians)

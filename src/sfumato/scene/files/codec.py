@@ -16,13 +16,13 @@ class Codec:
     Attributes:
         name:       what messages call it.
         suffixes:   file name endings it is saved under, lower case; the first is the usual one.
-        recognises: whether a file is its own, by its first bytes (``HEAD_BYTES``, or all of a shorter
-            one) and, for formats that begin like another or like anything, by its path. Must not raise
-            anything but OSError, and must not read more than its bounded share of the file.
-        load:       read a file; raises FormatError for anything it cannot use, but for single values: of
-            those ``values.checked`` judges.
-        save:       write a temporary file given by path, whose caller renames it; None for a format
-            that is only read. Called with those of ``options`` that were given, by name.
+        recognises: whether a file is of this format, by its first bytes (``HEAD_BYTES``, or all of a shorter
+            one) and, for formats without a unique signature, by its path. Must raise nothing but OSError, and
+            read no more than a bounded part of the file.
+        load:       read a file; raises FormatError for anything unusable, except for single values, which
+            ``values.checked`` checks.
+        save:       write a temporary file at a path, which the caller renames; None for a format that is
+            only read. Called with the given ``options``, by name.
         options:    names of the keyword arguments of ``save``.
     """
 

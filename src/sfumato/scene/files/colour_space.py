@@ -4,12 +4,12 @@ import numpy as np
 
 from sfumato.scene.files import values
 
-# Where the curve's straight end begins, on both sides of it (IEC 61966-2-1).
+# End of the curve's linear segment, in linear and in encoded values (IEC 61966-2-1).
 _LINEAR_END, _ENCODED_END = 0.0031308, 0.04045
 
 
 def encoded(linear: np.ndarray) -> np.ndarray:
-    """sRGB-encoded float32 values of linear ones; below 0 the straight end of the curve goes on."""
+    """sRGB-encoded float32 values of linear ones; the linear segment extends below 0."""
     curve = 1.055 * np.maximum(linear, _LINEAR_END) ** (1 / 2.4) - 0.055
     return np.where(linear <= _LINEAR_END, linear * 12.92, curve).astype(np.float32)
 
@@ -21,9 +21,9 @@ def linear(encoded: np.ndarray) -> np.ndarray:
 
 
 def encode_sh(sh: np.ndarray) -> None:
-    """Make SH of linear colours into SH of sRGB-encoded ones, in place.
+    """Convert SH of linear colours to SH of sRGB-encoded ones, in place.
 
-    Exact for the base colour; what depends on the view is scaled by the curve's slope there.
+    Exact for the base colour; view-dependent terms are scaled by the curve's slope there.
 
     Args:
         sh: [n, k, 3] float32.

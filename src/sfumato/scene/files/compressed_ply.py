@@ -1,11 +1,11 @@
 """Scenes as PlayCanvas' `.compressed.ply`: 16 bytes a Gaussian, and a byte for each SH coefficient.
 
-Gaussians lie in chunks of 256, for each of which the file has the ranges of positions, log scales and
-colours (element ``chunk``; old files lack those of colours). Element ``vertex`` has four words a
-Gaussian: position and log scale as 11, 10 and 11 bits within those ranges, from the highest bit on; the
-quaternion (w, x, y, z) as the index of its largest component, 2 bits, and the others, 10 bits each over
--1/sqrt(2) to 1/sqrt(2); colour and opacity as 8 bits each. Element ``sh``, if there is one, has
-``f_rest_*`` as bytes over -4 to 4, all of red, then green, then blue.
+Gaussians are stored in chunks of 256, each with the ranges of its positions, log scales and colours (element
+``chunk``; old files lack those of colours). Element ``vertex`` has four words per Gaussian: position and
+log scale as 11, 10 and 11 bits within those ranges, from the highest bit down; the quaternion (w, x, y, z)
+as the index of its largest component, 2 bits, and the others, 10 bits each over -1/sqrt(2) to 1/sqrt(2);
+colour and opacity as 8 bits each. The optional element ``sh`` has ``f_rest_*`` as bytes over -4 to 4, all
+of red, then green, then blue.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ MAX_LOG_SCALE = 20.0
 _BITS_11_10_11 = ((21, 11), (11, 10), (0, 11))
 _BITS_10_10_10 = ((20, 10), (10, 10), (0, 10))
 _BITS_8_8_8_8 = ((24, 8), (16, 8), (8, 8), (0, 8))
-# Row i: the components beside the i-th, which is the largest.
+# Row i: the components other than the i-th, which is the largest.
 _OTHERS = np.array([[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]])
 
 _log = logging.getLogger(__name__)
@@ -95,7 +95,7 @@ def load(path: Path) -> Scene:
         sh[:, 1:] = _SH_VALUES[rest.reshape(count, 3, num_rest // 3)[:, :, : kept - 1].transpose(0, 2, 1)]
     if kept < 1 + num_rest // 3:
         _log.warning("%s has %s", path, values.degrees_dropped(math.isqrt(num_rest // 3)))
-    # Old writers left ranges of infinite scales as they were; the format's own limit stands for them.
+    # Old writers stored infinite ranges of scales; they are clamped to the format's limit.
     np.clip(log_scales, -values.MAX_LOG_SCALE, values.MAX_LOG_SCALE, out=log_scales)
     arrays = {"means": means, "log_scales": log_scales, "quats": quats, "logit_opacities": logits, "sh": sh}
     return values.scene_of(arrays, read_comments(header.comments))
@@ -104,10 +104,10 @@ def load(path: Path) -> Scene:
 def save(gaussians: Gaussians, path: Path) -> None:
     """Write Gaussians as a compressed PLY file, in the order of a space-filling curve.
 
-    Neighbours share a chunk and so its ranges, which is what makes few bits enough: 3 to 5 times
-    smaller than a plain PLY file. Log scales beyond 20 and SH beyond 4 are cut off. Few Gaussians that are
-    so far away that they would coarsen the steps of others are brought nearer and made smaller in
-    proportion; warnings count them, and those that the steps move by more than half their size.
+    Neighbours share a chunk and its ranges, so that few bits suffice: 3 to 5 times smaller than a plain PLY
+    file. Log scales beyond 20 and SH beyond 4 are clamped. Distant outliers that would coarsen the
+    quantisation of others are brought nearer and made smaller in proportion; warnings count them, and the
+    Gaussians that quantisation moves by more than half their size.
 
     Args:
         gaussians: the scene, any device or float type.
@@ -185,7 +185,7 @@ def _parts(words: np.ndarray, bits: tuple[tuple[int, int], ...]) -> np.ndarray:
 
 
 def _pack(shares: np.ndarray, bits: tuple[tuple[int, int], ...]) -> np.ndarray:
-    """[n] words of [n, fields] shares; those outside 0 to 1 are cut off."""
+    """[n] words of [n, fields] shares, clamped to 0 to 1."""
     words = np.zeros(len(shares), np.uint32)
     for column, (shift, width) in zip(shares.T, bits, strict=True):
         top = 2**width - 1
@@ -223,7 +223,7 @@ def _pack_turns(quats: np.ndarray) -> np.ndarray:
 
 
 def _within_reach(arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What ``_ordered`` gives, with far Gaussians brought nearer where that helps the others."""
+    """The result of ``_ordered``, with distant outliers brought nearer where that helps the others."""
     total = len(arrays["means"])
     found, suffering = _ordered(arrays)
     if suffering:
@@ -240,7 +240,7 @@ def _within_reach(arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray
 def _ordered(arrays: dict[str, np.ndarray]) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], int]:
     """The order of the Gaussians [n], the chunks' ranges [chunks, 18] and the words [n, 4] in that order.
 
-    Beside them, how many Gaussians their chunk's steps move visibly.
+    Also the number of Gaussians that quantisation moves visibly.
     """
     count = len(arrays["means"])
     order, num_chunks, suffering = morton_order(arrays["means"]), -(-count // CHUNK), 0

@@ -1,7 +1,7 @@
 """The glTF container, binary (`.glb`) or text (`.gltf`): JSON, and numbers in buffers.
 
-Knows nothing of Gaussians. Every offset, count and index is checked against what it points into before
-memory is taken for it.
+Independent of Gaussians. Every offset, count and index is checked against its target before memory is
+allocated for it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sfumato.scene.files.gltf_buffers import Buffer, open_buffer, shown
 MAGIC = b"glTF"
 JSON_CHUNK, BINARY_CHUNK = b"JSON", b"BIN\0"
 HEADER, CHUNK_HEADER = struct.Struct("<4sII"), struct.Struct("<I4s")
-# A document names few things; more marks of structure than this are made to fill memory.
+# Limit of brackets, commas and colons in the JSON, against files made to fill the memory.
 MAX_MARKS = 250_000
 TYPES = {5120: "i1", 5121: "u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 COMPONENTS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
@@ -54,11 +54,11 @@ class Document:
         return buffer.read(start, length)
 
     def count(self, index: object) -> int:
-        """How many elements an accessor has, by its own account."""
+        """Number of elements that an accessor declares."""
         return self._whole(self.item("accessors", index), "count", 0)
 
     def numbers(self, index: object, components: int) -> np.ndarray:
-        """What an accessor holds.
+        """The numbers of an accessor.
 
         Args:
             index: of the accessor.
@@ -167,7 +167,7 @@ def as_list(found: object) -> list[Any]:
 
 
 def read_document(path: Path) -> Document:
-    """Read a glTF file, binary or text; what its buffers hold is read when it is asked for.
+    """Read a glTF file, binary or text; its buffers are read on demand.
 
     Args:
         path: the file. Buffers in files of their own must lie beside it or in folders below.
@@ -181,7 +181,7 @@ def read_document(path: Path) -> Document:
         handle.seek(0)
         text, inside = _read_chunks(path, handle, size) if binary else (handle.read(), None)
     root = _parse(path, text)
-    # A text holds its numbers too, and is as large as they are.
+    # The text of a file with embedded buffers is large.
     del text
     if not isinstance(root.get("asset"), dict) or not str(root["asset"].get("version", "")).startswith("2."):
         raise FormatError(f"{path} is not a glTF file of version 2")

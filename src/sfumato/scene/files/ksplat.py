@@ -1,9 +1,9 @@
 """Scenes as `.ksplat`, which is only read: the container of an older viewer.
 
-A header of 4096 bytes and one of 1024 for each section; then each section's sizes of partly filled
+A header of 4096 bytes and one of 1024 for each section; then, for each section, the sizes of partly filled
 buckets, bucket centres and Gaussians. By compression level, numbers are float32 (0), or float16 with
 positions in uint16 steps around the centre of their bucket (1 and 2), and SH in bytes over a range (2).
-SH lie degree by degree, in each all of red, then green, then blue.
+SH are stored degree by degree, in each all of red, then green, then blue.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ HEADER_BYTES, SECTION_BYTES = 4096, 1024
 MAX_SECTIONS = 10_000
 MAX_LEVEL = 2
 BLOCK = 65536
-# By SH degree: how many numbers beside the base colour.
+# By SH degree: number of coefficients without the base colour.
 NUM_REST = (0, 9, 24, 45)
 DEFAULT_SH_RANGE = 1.5
 DEFAULT_STEPS = (1, 32767, 32767)
@@ -48,7 +48,7 @@ class Section:
 
 
 def recognises(head: bytes, path: Path) -> bool:
-    """Whether a file's header is of the one version there is, with a level and counts that can be."""
+    """Whether a file's header is of the known version, with a valid level and plausible counts."""
     if len(head) < HEADER_BYTES or head[:1] != b"\0" or not 1 <= head[1] < 16 or head[2:4] != b"\0\0":
         return False
     max_sections, num_sections, _, _ = struct.unpack_from("<4I", head, 4)
@@ -109,7 +109,7 @@ def _row(level: int, degree: int) -> np.dtype:
 
 
 def _read_sections(path: Path, table: bytes, level: int, size: int) -> list[Section]:
-    """What the headers say of each section, checked against the file's length."""
+    """The section headers, checked against the file's length."""
     sections, start = [], HEADER_BYTES + len(table)
     for offset in range(0, len(table), SECTION_BYTES):
         count, room, bucket_size, num_buckets = struct.unpack_from("<4I", table, offset)
@@ -126,7 +126,7 @@ def _read_sections(path: Path, table: bytes, level: int, size: int) -> list[Sect
             raise FormatError(f"{path} has {num_full} buckets of {bucket_size} Gaussians in room for {room}")
         rows_start = start + 4 * num_partial + bucket_bytes * num_buckets
         end = rows_start + _row(level, degree).itemsize * room
-        # The last section of a file that was cut to what it uses may lack the room it does not use.
+        # A trimmed file may lack the unused capacity of its last section.
         used = end - _row(level, degree).itemsize * (room - count)
         if used > size:
             raise FormatError(f"{path} has {size} bytes where its sections need {used}; it is truncated")

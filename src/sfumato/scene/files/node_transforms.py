@@ -1,7 +1,7 @@
-"""Scenes in formats that have an up axis and place things by transforms.
+"""Transforms of scenes in formats with an up axis and a node hierarchy.
 
-The frame of a scene is that of its cameras, whose y axis points down as in the field's `.ply` files; in
-glTF and USD y points up. They are half a turn about z apart: right, down, front becomes left, up, front.
+The frame of a scene is that of its cameras, with y down as in the field's `.ply` files; in glTF and USD y
+points up. They differ by half a turn about z: right, down, front becomes left, up, front.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from sfumato.scene.gaussians import Gaussians
 
 # Its own inverse.
 Y_UP_FROM_SCENE = np.diag([-1.0, -1.0, 1.0, 1.0])
-# Upwards in a scene that becomes one whose y points up.
+# The up direction in the scene's frame that becomes +y in the file.
 Y_DOWN_UP = (0.0, -1.0, 0.0)
 BLOCK = 65536
-# How far float32 matrices of files are from what they mean.
+# Tolerance for the rounding of float32 matrices in files.
 _SAME = 1e-4
 
 
 def placed(gaussians: Gaussians, target_from_source: np.ndarray, what: str) -> Gaussians:
-    """A scene turned, scaled and moved.
+    """The scene under a transform of a file.
 
     Args:
         gaussians: float32 on the CPU.
@@ -36,7 +36,7 @@ def placed(gaussians: Gaussians, target_from_source: np.ndarray, what: str) -> G
         what: named in errors: the file and what has the transform.
 
     Returns:
-        The scene in the target frame. SH turn with the rotation; they cannot follow scales that differ.
+        The scene in the target frame. SH rotate with it; non-uniform scales do not change them.
 
     Raises:
         FormatError: the matrix shears, mirrors, or has scales of zero or beyond all bounds.
@@ -67,14 +67,14 @@ def _decomposed(matrix: np.ndarray, what: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _stretched(gaussians: Gaussians, linear: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log scales and quaternions of Gaussians under a map whose scales differ between axes.
+    """Log scales and quaternions of Gaussians under a map with non-uniform scales.
 
-    NaN where a Gaussian has no covariance: nobody has looked at the values of a file yet.
+    NaN where a Gaussian has no valid covariance: values of a file are not checked yet.
     """
     log_scales, quats = torch.empty_like(gaussians.log_scales), torch.empty_like(gaussians.quats)
     for start in range(0, len(gaussians), BLOCK):
         part = slice(start, start + BLOCK)
-        # Their largest scale is taken out: squares of the others would vanish beside one.
+        # Relative to the largest scale, so that squares do not underflow or overflow.
         largest = gaussians.log_scales[part].double().amax(1, keepdim=True)
         scales = (gaussians.log_scales[part].double() - largest).exp()
         turned = linear @ rotation_from_quats(gaussians.quats[part].double()) * scales[:, None]

@@ -2,7 +2,7 @@
 
 One element ``vertex`` with ``x y z nx ny nz``, ``f_dc_0..2``, ``f_rest_*`` (all coefficients of red,
 then of green, then of blue), ``opacity`` (logit), ``scale_0..2`` (ln), ``rot_0..3`` (w, x, y, z), all
-float32 little endian; and, of scenes that have them, ``identity``, int32. Read in any order, byte order,
+float32 little endian; and, if the scene has identities, ``identity``, int32. Read in any order, byte order,
 number type, or as text; other properties and elements are skipped.
 """
 
@@ -27,7 +27,7 @@ from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.scene import Scene, identities_of, metadata_of
 
 REST_COUNTS = {0: 1, 9: 4, 24: 9, 45: 16, 72: 25}
-# Discs (2D Gaussians) come without a third scale: they become this much thinner than they are wide.
+# 2D Gaussians have no third scale: they become this much thinner than they are wide.
 DISC_LOG_THINNESS = math.log(1e-3)
 
 POSITION = ["x", "y", "z"]
@@ -35,16 +35,16 @@ NORMAL = ["nx", "ny", "nz"]
 BASE_COLOUR = ["f_dc_0", "f_dc_1", "f_dc_2"]
 SCALE = ["scale_0", "scale_1", "scale_2"]
 ROTATION = ["rot_0", "rot_1", "rot_2", "rot_3"]
-# Mip-Splatting keeps it apart from the scales.
+# Mip-Splatting stores its 3D filter separately from the scales.
 FILTER = "filter_3D"
-# Ours, after all others: which Gaussian it is, through time.
+# Our own property, after all others: the identity of a Gaussian through time.
 IDENTITY = "identity"
 
 _log = logging.getLogger(__name__)
 
 
 def recognises(head: bytes, path: Path) -> bool:
-    """Whether a file that begins with ``head`` is a PLY file; compressed ones too, unless they are taken."""
+    """Whether a file that begins with ``head`` is a PLY file, possibly a compressed one."""
     return head.split(b"\n", 1)[0].strip() == b"ply"
 
 
@@ -55,11 +55,11 @@ def load(path: Path) -> Scene:
         path: the file; text or binary of either byte order.
 
     Returns:
-        float32 on the CPU, in the file's frame, quaternions as stored. Discs without ``scale_2``
-        get a third scale of a thousandth of their smaller one. Infinite logits of opacities and
-        scales of exp(-infinity) become finite ones that look the same. The 3D filter of Mip-Splatting is
-        folded into scales and opacities, and its scenes are for anti-aliased rendering. SH of degree 4
-        are dropped, with a warning.
+        float32 on the CPU, in the file's frame, quaternions as stored. 2D Gaussians without ``scale_2``
+        get a third scale of a thousandth of their smaller one. Infinite logits and scales of exp(-infinity)
+        become finite values that look the same. The 3D filter of Mip-Splatting is folded into scales and
+        opacities, and its scenes are marked for anti-aliased rendering. SH of degree 4 are dropped, with a
+        warning.
 
     Raises:
         FormatError: no PLY file, no Gaussians in it, truncated, or wrong counts.
@@ -102,7 +102,7 @@ def load(path: Path) -> Scene:
     values.finite_where_meant(columns["logit_opacities"], columns["log_scales"])
     columns["logit_opacities"] = columns["logit_opacities"][:, 0]
     columns["sh"] = columns["sh"].reshape(vertex.count, num_coefficients, 3)
-    # Scenes of Mip-Splatting are made for its 2D filter, too.
+    # Scenes of Mip-Splatting are trained with its 2D filter, too.
     scene = values.scene_of(columns, read_comments(header.comments, antialiased=filters is not None))
     if identities is not None:
         scene = replace(scene, identities=torch.from_numpy(identities))
@@ -148,7 +148,7 @@ def save(gaussians: Gaussians, path: Path) -> None:
             rows = np.concatenate(parts, axis=1).astype("<f4", copy=False).tobytes()
             checksum = zlib.crc32(rows, checksum)
             handle.write(rows)
-        # It was kept room for: as many digits whatever it is.
+        # Replaces the placeholder of the same length.
         handle.seek(head.index(checksum_comment(0)))
         handle.write(checksum_comment(checksum).encode("ascii"))
 
@@ -157,10 +157,10 @@ CODEC = Codec("ply", (".ply",), recognises, load, save)
 
 
 def _identities_to_write(gaussians: Gaussians) -> list[np.ndarray]:
-    """The column of identities, [n] little-endian int32 in the guise of float32; none where there are none.
+    """The column of identities, [n] little-endian int32 viewed as float32, in a list; empty without any.
 
     Raises:
-        FormatError: one does not fit.
+        FormatError: one is out of range.
     """
     identities = identities_of(gaussians)
     if identities is None:
@@ -172,7 +172,7 @@ def _identities_to_write(gaussians: Gaussians) -> list[np.ndarray]:
 
 
 def _names_of_columns(num_coefficients: int, in_file: int) -> dict[str, list[str]]:
-    """The property name of each column of each field's [n, columns] array; a file may have more SH."""
+    """Property names of the columns of each field's [n, columns] array; a file may have more SH."""
     rest = [
         f"f_rest_{channel * (in_file - 1) + k}" for k in range(num_coefficients - 1) for channel in range(3)
     ]
@@ -186,7 +186,7 @@ def _names_of_columns(num_coefficients: int, in_file: int) -> dict[str, list[str
 
 
 def _check_properties(path: Path, vertex: Element) -> int:
-    """The number of SH coefficients, after checking that everything a Gaussian needs is there."""
+    """The number of SH coefficients, after a check that all required properties exist."""
     present = set(vertex.names)
     required = [*POSITION, *BASE_COLOUR, "opacity", *SCALE[:2], *ROTATION]
     missing = [name for name in required if name not in present]

@@ -1,6 +1,6 @@
-"""The checksum in the header of our own `.ply` files, by which a damaged scene is not taken for another one.
+"""The checksum in the header of our own `.ply` files, which reveals damage.
 
-Every PLY reader skips comments, so the file stays everybody's.
+It is a comment, which every PLY reader skips.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ _COMMENT = re.compile(r"crc32 ([0-9a-f]{8})")
 
 
 def checksum_comment(checksum: int) -> str:
-    """The line of a header that tells the CRC-32 of all that follows the header; always as long."""
+    """The header line with the CRC-32 of the data after the header; of constant length."""
     return f"comment crc32 {checksum:08x}"
 
 
 def has_changed(header: PlyHeader) -> bool:
-    """Whether what follows the header is not what its checksum was made of; False without one."""
+    """Whether the data after the header does not fit the checksum; False without one."""
     found = next(filter(None, map(_COMMENT.fullmatch, header.comments)), None)
     if found is None:
         return False

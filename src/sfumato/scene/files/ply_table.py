@@ -1,7 +1,6 @@
 """The PLY container: a text header naming elements and properties, then their rows.
 
-Knows nothing of Gaussians. Every size is checked against the file's length before memory is
-taken for it.
+Independent of Gaussians. Every size is checked against the file's length before memory is allocated for it.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from sfumato.errors import FormatError
 HEADER_LIMIT_BYTES = 64 * 1024
 # Enough rows to amortise Python's work, few enough to stay in the L2 cache while columns are picked.
 BLOCK_BYTES = 512 * 1024
-# Of a number in a text file, with blanks, at most; no writer makes as many.
+# Largest length of a number in a text file, with blanks.
 _NUMBER_CHARACTERS = 64
 ORDERS = {"ascii": "", "binary_little_endian": "<", "binary_big_endian": ">"}
 TYPES = {"char": "i1", "uchar": "u1", "short": "i2", "ushort": "u2", "int": "i4", "uint": "u4"}
@@ -67,7 +66,7 @@ class Element:
 
 @dataclass(frozen=True)
 class PlyHeader:
-    """What a PLY file declares; ``order`` is "<", ">" or "" for text, ``comments`` are without that word."""
+    """The header of a PLY file; ``order`` is "<", ">" or "" for text, ``comments`` without the keyword."""
 
     path: Path
     order: str
@@ -77,7 +76,7 @@ class PlyHeader:
     comments: tuple[str, ...] = ()
 
     def sole(self, name: str) -> Element:
-        """The element called ``name``, which is known to be there."""
+        """The element called ``name``, which must exist."""
         return next(element for element in self.elements if element.name == name)
 
     def element(self, name: str) -> Element | None:
@@ -166,10 +165,10 @@ def read_columns(header: PlyHeader, element: Element, targets: Mapping[str, np.n
     Args:
         header: of the file.
         element: one of the header's, without list properties among or between the columns.
-        targets: property name -> [count] array or strided view of any numeric dtype, converted to.
+        targets: property name -> [count] array or strided view, written with conversion to its dtype.
 
     Raises:
-        FormatError: the file is shorter than it declares, or longer, or holds what is no number.
+        FormatError: the file is shorter or longer than it declares, or holds text that is no number.
     """
     check_length(header, element)
     with header.path.open("rb") as handle, np.errstate(over="ignore", invalid="ignore"):
@@ -185,7 +184,7 @@ def read_columns(header: PlyHeader, element: Element, targets: Mapping[str, np.n
 
 
 def check_length(header: PlyHeader, element: Element) -> None:
-    """Refuse a file too short for the rows of ``element``; call it before taking memory for them."""
+    """Refuse a file too short for the rows of ``element``; called before memory is allocated for them."""
     if element.has_lists:
         raise FormatError(f"{header.path} has list properties in element {shown(element.name)}")
     row_bytes = element.row_bytes if header.order else 2 * len(element.properties)
@@ -232,7 +231,7 @@ def _skip_rows(handle: BufferedReader, header: PlyHeader, element: Element) -> N
 def _read_binary(
     handle: BufferedReader, header: PlyHeader, element: Element, targets: Mapping[str, np.ndarray]
 ) -> None:
-    # Fields are named by position: a name from the file could clash with what NumPy allows.
+    # Fields are named by position: NumPy may not allow the names of the file.
     dtype = np.dtype([(f"c{i}", header.order + p.kind) for i, p in enumerate(element.properties)])
     wanted = [(f"c{element.names.index(name)}", target) for name, target in targets.items()]
     block = max(1, BLOCK_BYTES // max(1, dtype.itemsize))

@@ -6,9 +6,9 @@ import logging
 
 import numpy as np
 
-# Of a scene, the share of Gaussians that may be brought nearer for the sake of the others.
+# Share of the Gaussians that may be treated as outliers and brought nearer.
 FAR_SHARE = 1 / 50
-# Positions that move by more of a Gaussian's size than this can be seen to have moved.
+# A displacement by more than this share of a Gaussian's size is visible.
 _SEEN = 0.5
 
 _log = logging.getLogger(__name__)
@@ -20,13 +20,13 @@ def typical_log_size(log_scales: np.ndarray) -> float:
 
 
 def brought_nearer(arrays: dict[str, np.ndarray], reach: float) -> tuple[dict[str, np.ndarray], int]:
-    """A scene within reach of the origin: what is beyond comes nearer and becomes smaller in proportion.
+    """Move Gaussians beyond a reach nearer and make them smaller in proportion.
 
-    Seen from the scene's middle it stays where it was and as large as it was.
+    Seen from the scene's middle their direction and apparent size are unchanged.
 
     Args:
-        arrays: means [n, 3] and log_scales [n, 3], float32, beside others; they stay as they are.
-        reach: the largest coordinate that is allowed; the scene's middle is nearer.
+        arrays: with means [n, 3] and log_scales [n, 3], float32; not changed.
+        reach: the largest allowed coordinate; the scene's middle is nearer.
 
     Returns:
         The arrays, and how many Gaussians were moved.
@@ -45,13 +45,13 @@ def brought_nearer(arrays: dict[str, np.ndarray], reach: float) -> tuple[dict[st
 
 
 def usual_reach(means: np.ndarray) -> float:
-    """Twice as far as the nearer Gaussians lie, which are all but ``FAR_SHARE``; means are [n, 3], n > 0."""
+    """Twice the extent of all Gaussians but the outliers (``FAR_SHARE``); means are [n, 3], n > 0."""
     extents = np.sort(np.abs(means).max(axis=1).astype(np.float64))
     return 2 * float(extents[len(extents) - 1 - int(FAR_SHARE * len(extents))])
 
 
 def warn_of_nearer(count: int, total: int, reach: float, what: str) -> None:
-    """Say that Gaussians were brought nearer.
+    """Warn that Gaussians were brought nearer.
 
     Args:
         count: of them.
@@ -68,7 +68,7 @@ def warn_of_nearer(count: int, total: int, reach: float, what: str) -> None:
 
 
 def moved(given: np.ndarray, stored: np.ndarray, log_scales: np.ndarray) -> int:
-    """How many Gaussians a format's steps move visibly.
+    """Number of Gaussians that a format's quantisation moves visibly.
 
     Args:
         given: [n, 3] positions.
@@ -78,12 +78,12 @@ def moved(given: np.ndarray, stored: np.ndarray, log_scales: np.ndarray) -> int:
     with np.errstate(over="ignore"):
         sizes = np.exp(log_scales.max(axis=1).astype(np.float64))
     by = np.abs(stored.astype(np.float64) - given).max(axis=1)
-    # Rounding to float32 is no doing of the format.
+    # Not counting the rounding to float32.
     return int(np.count_nonzero((by > _SEEN * sizes) & (by > np.spacing(np.abs(given).max(axis=1)))))
 
 
 def warn_of_moved(count: int, total: int, what: str) -> None:
-    """Say that Gaussians are moved visibly.
+    """Warn that Gaussians are moved visibly.
 
     Args:
         count: of them.

@@ -11,7 +11,7 @@ from PIL import Image
 from sfumato.errors import FormatError
 
 MAX_SIDE = 16383
-# Effort and method: beyond these a picture takes several times as long for a few hundredths of its size.
+# Effort and method: higher ones take several times as long and save a few per cent of the size.
 _EFFORT, _METHOD = 20, 4
 _MOST_CHUNKS = 64
 
@@ -22,7 +22,7 @@ def decode(data: bytes, what: str, most_pixels: int) -> np.ndarray:
     Args:
         data: the file.
         what: named in errors.
-        most_pixels: how many it may have.
+        most_pixels: maximum number of pixels.
 
     Returns:
         [h, w, 4] uint8 red, green, blue, alpha; not multiplied by alpha.
@@ -71,7 +71,7 @@ def webp_size(data: bytes, what: str) -> tuple[int, int]:
 
 
 def encode(pixels: np.ndarray) -> bytes:
-    """A lossless WebP picture of [h, w, 3 or 4] uint8; colours stay even where alpha is zero."""
+    """A lossless WebP image of [h, w, 3 or 4] uint8; colours are kept even where alpha is zero."""
     buffer = io.BytesIO()
     picture = Image.fromarray(np.ascontiguousarray(pixels))
     picture.save(buffer, "WEBP", lossless=True, quality=_EFFORT, method=_METHOD, exact=True)

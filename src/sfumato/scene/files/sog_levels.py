@@ -16,7 +16,7 @@ from sfumato.scene.files.sog_source import shown
 from sfumato.scene.scene import Scene
 
 _MOST_NODES = 1_000_000
-# Names of folders and files below the description, without a way out.
+# Relative paths below the folder of the description, without "..".
 _BELOW = re.compile(r"(?!.*(^|/)\.\.?(/|$))[^\\:\x00-\x1f/][^\\:\x00-\x1f]*")
 
 _log = logging.getLogger(__name__)
@@ -29,11 +29,11 @@ def load_levels(path: Path, meta: dict[str, Any], load: Callable[[Path], Scene])
 
     Args:
         path: its `lod-meta.json`.
-        meta: what that holds.
+        meta: its content.
         load: reads one chunk.
 
     Returns:
-        The scene; SH of chunks with fewer degrees than others are filled up with zeros.
+        The scene; SH of chunks with lower degrees than others are padded with zeros.
 
     Raises:
         FormatError: the tree or its counts are broken, no level is whole, or a chunk cannot be read.
@@ -62,7 +62,7 @@ def load_levels(path: Path, meta: dict[str, Any], load: Callable[[Path], Scene])
 
 
 def _runs(path: Path, tree: object, num_files: int) -> Iterator[tuple[int, _Range]]:
-    """Level, and file, first and count, of every piece in a tree."""
+    """Level, and (file, first Gaussian, count), of every piece in a tree."""
     nodes, seen = [tree], 0
     while nodes:
         node, seen = nodes.pop(), seen + 1

@@ -1,6 +1,6 @@
-"""A few values in place of many: codebooks of single numbers and palettes of rows, by k-means.
+"""Vector quantisation by k-means: codebooks of single numbers and palettes of rows.
 
-The same input gives the same result: what is random comes from a fixed seed.
+The same input gives the same result: random numbers come from a fixed seed.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ import numpy as np
 CODEBOOK = 256
 _LINE_ROUNDS = 100
 _COARSE_ROUNDS, _FINE_ROUNDS, _WIDE_ROUNDS = 6, 4, 2
-# Of a palette, how many rows a coarse cluster has on average, and how many clusters are looked through
-# for the nearest one in the end.
+# Mean number of palette entries per coarse cluster, and number of clusters that are searched for the nearest
+# entry.
 _ROWS_OF_CLUSTER, _NEIGHBOURS = 256, 4
 _SAMPLE_OF_CLUSTER = 128
-# Distances that are in memory at a time.
+# Number of distances in memory at a time.
 _MOST_DISTANCES = 8 * 1024 * 1024
 
 
 def codebook(numbers: np.ndarray) -> np.ndarray:
-    """The 256 values that numbers are best replaced by, in the sense of least squares.
+    """The 256 values that approximate numbers best in least squares.
 
     Args:
         numbers: any shape, finite.
@@ -50,7 +50,7 @@ def codebook(numbers: np.ndarray) -> np.ndarray:
 
 
 def _split(ordered: np.ndarray, sums: np.ndarray) -> np.ndarray:
-    """Borders of up to 256 cells of ordered numbers: that with the largest error is halved each time."""
+    """Borders of up to 256 cells of sorted numbers: the cell with the largest error is split each time."""
     squares = np.concatenate([[0.0], np.cumsum(np.square(ordered))])
 
     def error(start: int, end: int) -> float:
@@ -66,7 +66,7 @@ def _split(ordered: np.ndarray, sums: np.ndarray) -> np.ndarray:
         at = start + int(np.searchsorted(ordered[start:end], mean))
         at = min(max(at, start + 1), end - 1)
         for a, b in ((start, at), (at, end)):
-            # Where all are the same there is nothing to gain, whatever rounding says.
+            # Equal numbers have no error, except by rounding.
             heapq.heappush(cells, (-error(a, b) if ordered[a] < ordered[b - 1] else 0.0, a, b))
     return np.array([0, *sorted(end for _, _, end in cells)])
 
@@ -77,14 +77,14 @@ def nearest_in(book: np.ndarray, numbers: np.ndarray) -> np.ndarray:
 
 
 def palette(rows: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows that many rows are replaced by.
+    """A palette that approximates many rows by few.
 
-    Two steps: coarse clusters, and palettes of these in proportion to what is in them; then every row
-    looks for its nearest in the palettes of a few clusters around.
+    Two steps: coarse clusters with a palette for each, in proportion to its content; then the nearest entry
+    of every row is searched in the palettes of a few nearby clusters.
 
     Args:
         rows: [n, d] float32.
-        size: how many there may be, at least 1.
+        size: maximum number of entries, at least 1.
 
     Returns:
         [m, d] float32 palette, m <= size, and [n] int64 indices into it.
@@ -108,12 +108,12 @@ def palette(rows: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _shares(rows: np.ndarray, groups: list[np.ndarray], size: int) -> np.ndarray:
-    """[groups] how many entries of a palette each gets: more where more is to be told apart."""
+    """[groups] number of palette entries of each: more where rows differ more."""
     counts = np.array([len(group) for group in groups])
     spread = np.array([float(rows[group].var(axis=0).sum()) for group in groups])
     weight = (counts * np.maximum(spread, 1e-12)) ** (rows.shape[1] / (rows.shape[1] + 2))
     shares = np.ones(len(groups), np.int64)
-    # What a small cluster cannot use goes to the others.
+    # Entries that a small cluster cannot use go to the others.
     for _ in range(16):
         left = size - shares.sum()
         open_to = shares < counts
@@ -170,7 +170,7 @@ def _nearest(entries: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 def _means(rows: np.ndarray, labels: np.ndarray, entries: np.ndarray) -> np.ndarray:
     """Mean of the rows of each label; an entry without rows stays."""
-    # Slow to import, and most who read scenes write none.
+    # Imported on first use: it is slow, and only writing needs it.
     from scipy.sparse import csr_matrix
 
     counts = np.bincount(labels, minlength=len(entries))

@@ -16,10 +16,10 @@ from sfumato.errors import FormatError
 
 ZIP_MAGIC = b"PK\x03\x04"
 MAX_META_BYTES = 1024 * 1024
-# A scene has nine parts. What lists thousands makes the list itself a burden.
+# A scene has nine parts; a directory with thousands is refused.
 _MOST_DIRECTORY_BYTES = 64 * 1024
 _DIRECTORY_END = b"PK\x05\x06"
-# Says that there is another end of the list of members, for archives above 4 GiB, which no scene is.
+# Locator of the zip64 directory, for archives above 4 GiB, which no scene needs.
 _LOCATOR, _LOCATOR_BYTES = b"PK\x06\x07", 20
 _BROKEN = (
     zipfile.BadZipFile,
@@ -33,7 +33,7 @@ _BROKEN = (
 )
 _PLAIN_NAME = re.compile(r"[^\\/:\x00-\x1f]+")
 
-# Gives the bytes of a part by its name; FormatError if it has more than so many.
+# Returns the bytes of a part by its name; FormatError if it is larger than a limit.
 Read = Callable[[str, int], bytes]
 
 
@@ -54,10 +54,10 @@ def folder_reader(folder: Path) -> Read:
 
 @contextmanager
 def archive_reader(path: Path) -> Iterator[Read]:
-    """Reads members of a zip archive, inflated no further than they may be large.
+    """Reads members of a zip archive, decompressed only up to a limit.
 
     Raises:
-        FormatError: it is no zip archive, or lists too much.
+        FormatError: it is no zip archive, or has too many members.
     """
     if not _short_directory(path):
         raise FormatError(f"{path} is a broken zip archive, or one with too many members for a scene")
@@ -112,7 +112,7 @@ def shown(value: object) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """What an exception says, in one line."""
+    """The message of an exception, in one line."""
     return " ".join(str(error).split())[:200]
 
 
@@ -123,7 +123,7 @@ def _within(data: bytes, limit: int, what: str) -> bytes:
 
 
 def _short_directory(path: Path) -> bool:
-    """Whether a file ends like a zip archive whose list of members is short."""
+    """Whether a file ends like a zip archive with a short directory."""
     with path.open("rb") as handle:
         size = handle.seek(0, 2)
         handle.seek(max(0, size - 65536 - 22 - _LOCATOR_BYTES))

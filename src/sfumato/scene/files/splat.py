@@ -1,7 +1,7 @@
-"""Scenes as `.splat`: 32 bytes a Gaussian, without a header and without view-dependent colour.
+"""Scenes as `.splat`: 32 bytes per Gaussian, without a header and without view-dependent colour.
 
 Position and scale as three float32 each, colour and opacity as four bytes, the quaternion (w, x, y, z)
-as four bytes, of which 128 is zero and 0 is -1; little endian.
+as four bytes, where 128 is zero and 0 is -1; little endian.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from sfumato.scene.scene import Scene, metadata_of
 ROW = np.dtype([("mean", "<f4", 3), ("scale", "<f4", 3), ("rgba", "u1", 4), ("quat", "u1", 4)])
 # Rows of one block: enough to amortise Python's work.
 BLOCK = 65536
-# What no scene reaches, and bytes of another kind of file soon do when they are read as numbers.
+# Bounds of positions and scales that scenes never reach, but bytes of other files read as numbers soon do.
 _FAR, _WIDE = 1e9, 1e7
 
 _log = logging.getLogger(__name__)
 
 
 def recognises(head: bytes, path: Path) -> bool:
-    """Whether a file can be one: by its suffix, or because its first rows and its length could be."""
+    """Whether a file may be of this format: by its suffix, or if its length and first rows are plausible."""
     if path.suffix.lower() == ".splat":
         return True
     rows = np.frombuffer(head, ROW, len(head) // ROW.itemsize)

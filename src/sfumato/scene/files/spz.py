@@ -1,8 +1,8 @@
 """Scenes as Niantic's `.spz`: quantised attributes, compressed.
 
-Versions 1 to 3 are one gzip stream: a header of 16 bytes, the attributes one after another, and maybe
-extensions. Version 4 has a header of 32 bytes, extensions, a table of sizes, and one Zstandard stream an
-attribute. The attributes themselves are described in ``spz_fields``.
+Versions 1 to 3 are one gzip stream: a header of 16 bytes, the attributes one after another, and optional
+extensions. Version 4 has a header of 32 bytes, extensions, a table of sizes, and one Zstandard stream per
+attribute. The attributes are described in ``spz_fields``.
 
 Source: the format's description in nianticlabs/spz.
 """
@@ -59,8 +59,7 @@ def load(path: Path) -> Scene:
 
     Returns:
         float32 on the CPU, in the file's order, in the axes of the field's `.ply` files: right, down,
-        front. SH of degree 4 are dropped, and so is what extensions other than that of the axes hold,
-        with a warning each.
+        front. SH of degree 4, and extensions other than that of the axes, are dropped with a warning.
 
     Raises:
         FormatError: it is no `.spz` file, of an unknown version, truncated, larger than it declares,
@@ -94,20 +93,20 @@ def save(
 ) -> None:
     """Write Gaussians as an `.spz` file.
 
-    Positions get as many bits after the point as all of them allow, up to what the Gaussians' sizes ask
-    for; few that are so far away that they would take these bits from all others are brought nearer and
-    made smaller in proportion. Scales outside exp(-10) to exp(5.9), coefficients outside -1 to 1 and base
-    colours outside -0.44 to 1.44 are cut off. Warnings count the Gaussians that are brought nearer, that
-    are larger or smaller than the format holds, and that its steps move by more than half their size.
+    Positions get as many fractional bits as their extent allows, up to what the Gaussians' sizes need;
+    distant outliers that would cost all others these bits are brought nearer and made smaller in proportion.
+    Scales outside exp(-10) to exp(5.9), coefficients outside -1 to 1 and base colours outside -0.44 to 1.44
+    are clamped. Warnings count the Gaussians that are brought nearer, that are larger or smaller than the
+    format holds, and that quantisation moves by more than half their size.
 
     Args:
         gaussians: the scene, any device or float type, in axes right, down, front.
         path: the file to write.
         version: 2 (coarser rotations), 3, or 4 (Zstandard; few viewers read it).
-        antialiased: note that the scene was made for anti-aliased rendering; None: as the scene says.
-        sh1_bits: how many bits of 8 SH of degree 1 keep.
-        sh_rest_bits: how many those of degree 2 and 3 keep; with 4, as other writers have it, files are a
-            tenth smaller and renders differ by about 1/100 instead of half of it.
+        antialiased: mark the scene as made for anti-aliased rendering; None: by its metadata.
+        sh1_bits: number of the 8 bits that SH of degree 1 keep.
+        sh_rest_bits: the same for degree 2 and 3; with 4, the value of other writers, files are a tenth
+            smaller and renders differ by about 1/100 instead of half of it.
 
     Raises:
         FormatError: a field holds NaN or infinity, or a position that 24 bits cannot hold.
@@ -139,7 +138,7 @@ CODEC = Codec(
 
 
 def is_enough(gaussians: Gaussians) -> bool:
-    """Whether a file holds a scene to within its steps: nothing too far away, too large or too small."""
+    """Whether the format holds a scene accurately: no Gaussian too far away, too large or too small."""
     arrays = values.checked_arrays(gaussians)
     bits = fields.fractional_bits(arrays["means"], arrays["log_scales"])
     if bits is None or (np.abs(arrays["means"]) > fields.reach(bits)).any():
@@ -153,7 +152,7 @@ def is_enough(gaussians: Gaussians) -> bool:
 
 
 def _warn_of_losses(arrays: dict[str, np.ndarray], bits: int) -> None:
-    """Count what the format cannot hold."""
+    """Warn of Gaussians that the format cannot hold."""
     if not len(arrays["means"]):
         return
     largest = arrays["log_scales"].max(axis=1)
@@ -173,12 +172,12 @@ def _warn_of_losses(arrays: dict[str, np.ndarray], bits: int) -> None:
 
 
 def _too_large(largest: np.ndarray) -> np.ndarray:
-    """[n] which largest log scales [n] are above all that bytes stand for."""
+    """[n] whether largest log scales [n] are above the range of the format."""
     return largest > fields.MAX_LOG_SCALE + 1 / 32
 
 
 def _too_small(largest: np.ndarray) -> np.ndarray:
-    """[n] which largest log scales [n] are below all that bytes stand for."""
+    """[n] whether largest log scales [n] are below the range of the format."""
     return largest < fields.MIN_LOG_SCALE - 1 / 32
 
 
@@ -194,7 +193,7 @@ def _empty(header: SpzHeader) -> dict[str, np.ndarray]:
 
 
 def _unpack(header: SpzHeader, name: str, data: bytes, into: dict[str, np.ndarray]) -> None:
-    """One block of an attribute into views of the fields."""
+    """Unpack one block of an attribute into views of the fields."""
     packed = np.frombuffer(data, np.uint8).reshape(-1, header.widths[name])
     if name == "positions":
         into["means"][:] = fields.unpack_positions(packed, header.fractional_bits)
@@ -211,7 +210,7 @@ def _unpack(header: SpzHeader, name: str, data: bytes, into: dict[str, np.ndarra
 
 
 def _packer(header: SpzHeader, arrays: dict[str, np.ndarray], sh_bits: tuple[int, int]) -> Callable:
-    """Gives, for the name of an attribute and a range, what makes its bytes."""
+    """A function from the name of an attribute and a range to a function that returns its bytes."""
     signs = fields.axis_signs(fields.AXES_RUB)
     signs_of_sh = fields.sh_signs(signs, header.degree)
 

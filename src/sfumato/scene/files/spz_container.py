@@ -1,7 +1,7 @@
-"""The two containers of `.spz` files: what they declare, and the bytes of each attribute.
+"""The two containers of `.spz` files: headers, and the bytes of each attribute.
 
-Nothing is unpacked that the header does not declare, and nothing is declared that the size of the file
-does not make likely.
+Only as much is decompressed as the header declares, and a header that declares too much for the size of the
+file is refused.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ MAGIC = b"NGSP"
 ANTIALIASED, EXTENDED = 1, 2
 MAX_DEGREE_IN_FILE = 4
 MAX_FRACTIONAL_BITS = 24
-# Real scenes are packed to a third. What claims to be packed more than this is believed only if it is
-# small: otherwise it would fill the memory.
+# Real scenes compress to a third. Higher compression ratios than this are accepted only for small files:
+# others could fill the memory.
 MAX_RATIO, SMALL_BYTES = 64, 64 * 1024 * 1024
-# No deflate stream is packed tighter than 1032 to 1.
+# Deflate reaches at most 1032 to 1.
 MOST_RATIO = 1100
 MAX_EXTENSION_BYTES = 64 * 1024
 COORDINATE_SYSTEM = 0xADBE0003
@@ -47,11 +47,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SpzHeader:
-    """What a file declares.
+    """The header of a file.
 
     Attributes:
         version: 1 to 4.
-        count: of Gaussians.
+        count: number of Gaussians.
         degree: of the SH in the file, 0 to 4.
         fractional_bits: of 24-bit positions.
         flags: ANTIALIASED, EXTENDED.
@@ -65,13 +65,13 @@ class SpzHeader:
 
     @property
     def widths(self) -> dict[str, int]:
-        """Bytes of one Gaussian in each attribute that has any."""
+        """Bytes of one Gaussian in each non-empty attribute."""
         widths = fields.widths(self.version, self.degree)
         return {name: width for name, width in widths.items() if width}
 
     @property
     def blocks(self) -> list[slice]:
-        """Ranges of Gaussians that are handled at a time."""
+        """Ranges of Gaussians that are processed at a time."""
         return [slice(i, min(i + BLOCK, self.count)) for i in range(0, self.count, BLOCK)]
 
 
@@ -89,7 +89,7 @@ def open_stream(
         handle: the open file, at its start.
 
     Returns:
-        Its header; the blocks of its attributes, as they are asked for; and what gives its extensions,
+        Its header; an iterator over the blocks of its attributes; and a function that returns its extensions
         once all blocks are read.
 
     Raises:
@@ -160,14 +160,14 @@ def _checked(path: Path, header: SpzHeader) -> SpzHeader:
 
 
 def write_stream(path: Path, header: SpzHeader, pack: Callable[[str, slice], Callable[[], bytes]]) -> None:
-    """Write a file of version 2 or 3; ``pack`` gives what makes the bytes of a block of an attribute."""
+    """Write a file of version 2 or 3; ``pack`` returns a function that gives a block of an attribute."""
     numbers = (header.version, header.count, header.degree, header.fractional_bits, header.flags, 0)
     head = _HEADER.pack(MAGIC, *numbers)
     write_gzip(path, [lambda: head, *(pack(name, part) for name in header.widths for part in header.blocks)])
 
 
 def write_4(path: Path, header: SpzHeader, pack: Callable[[str, slice], Callable[[], bytes]]) -> None:
-    """Write a file of version 4; ``pack`` gives what makes the bytes of a block of an attribute."""
+    """Write a file of version 4; ``pack`` returns a function that gives a block of an attribute."""
     widths = header.widths if header.count else {}
 
     def stream(name: str) -> bytes:
@@ -184,7 +184,7 @@ def write_4(path: Path, header: SpzHeader, pack: Callable[[str, slice], Callable
 
 
 def axes_code(path: Path, extensions: bytes) -> int:
-    """The code of the file's axes, after a look through its extensions; others get a warning."""
+    """The code of the file's axes from its extensions; other extensions are ignored with a warning."""
     code, at, others = fields.AXES_RUB, 0, set()
     while at < len(extensions):
         kind, size = _EXTENSION.unpack(extensions[at : at + 8].ljust(8, b"\xff"))
@@ -195,7 +195,7 @@ def axes_code(path: Path, extensions: bytes) -> int:
         if kind != COORDINATE_SYSTEM:
             others.add(f"0x{kind:08X}")
         elif size == 4 and int.from_bytes(data, "little") <= 16:
-            # 0 leaves the axes open, which then are the usual ones.
+            # 0 means unspecified, hence the usual axes.
             code = int.from_bytes(data, "little") or fields.AXES_RUB
         else:
             raise FormatError(f"{path} names axes that are not known")

@@ -1,8 +1,8 @@
-"""What the bytes of `.spz` files stand for: each attribute of Gaussians, quantised, and the file's axes.
+"""Quantisation of each attribute of Gaussians in `.spz` files, and the file's axes.
 
-Attributes lie one after another in the order of ``widths``, each as rows of bytes. Quaternions and SH
-are those of the file's axes, which are right, up, back unless an extension names others; the frame of a
-scene has right, down, front like the field's `.ply` files.
+Attributes are stored one after another in the order of ``widths``, each as rows of bytes. Quaternions and SH
+are in the file's axes, which are right, up, back unless an extension names others; the frame of a scene has
+right, down, front like the field's `.ply` files.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ AXES_RUB = 4
 # The largest that 8 bits hold; the smallest is exp(-10).
 MAX_LOG_SCALE = 255 / 16 - 10
 MIN_LOG_SCALE = -10.0
-# Fixed point has as many bits after the point as reference files have, more where Gaussians are finer,
-# so that its step stays below 1/16 of their typical size, down to the smallest that scales hold.
+# Fractional bits of fixed-point positions: as in reference files, or more if Gaussians are small, so that a
+# step stays below 1/16 of their typical size, down to the smallest scale of the format.
 _FRACTIONAL_BITS, _MOST_FRACTIONAL_BITS, _STEPS_PER_SIZE = 12, 19, 16
 LEAST_STEPS_PER_SIZE = 4
 # The largest 24-bit number, with room for rounding.
 _LARGEST = 2**23 - 2
 _COLOUR_SCALE = 0.15
 _ROOT_HALF = np.float32(math.sqrt(0.5))
-# Row i: the components (x, y, z, w) beside the i-th, which is the largest.
+# Row i: the components (x, y, z, w) other than the i-th, which is the largest.
 _OTHERS = np.array([[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]])
 _XYZW = [1, 2, 3, 0]
 _WXYZ = [3, 0, 1, 2]
@@ -57,7 +57,7 @@ def unpack_positions(packed: np.ndarray, fractional_bits: int) -> np.ndarray:
         return packed.view("<f2").astype(np.float32)
     words = np.zeros((len(packed), 3, 4), np.uint8)
     words[:, :, 1:] = packed.reshape(-1, 3, 3)
-    # The number is in the upper three bytes: the shift brings its sign along.
+    # The number is in the upper three bytes: the shift extends its sign.
     return (words.view("<i4")[:, :, 0] >> 8) * np.float32(0.5**fractional_bits)
 
 
@@ -68,10 +68,10 @@ def pack_positions(means: np.ndarray, fractional_bits: int) -> np.ndarray:
 
 
 def fractional_bits(means: np.ndarray, log_scales: np.ndarray) -> int | None:
-    """How many bits of 24 shall lie after the point, or None if that leaves too many positions outside.
+    """Number of fractional bits of 24, or None if too many positions do not fit.
 
-    As many as all positions allow, up to what the Gaussians' sizes ask for; where that makes steps of more
-    than a quarter of their typical size, the few that are farthest away (``FAR_SHARE``) do not count.
+    As many as all positions allow, up to what the Gaussians' sizes need; if steps would be larger than a
+    quarter of their typical size, the farthest (``FAR_SHARE``) are ignored.
     """
     if not len(means):
         return _FRACTIONAL_BITS
@@ -87,12 +87,12 @@ def fractional_bits(means: np.ndarray, log_scales: np.ndarray) -> int | None:
 
 
 def reach(bits: int) -> float:
-    """The largest position with so many of 24 bits after the point."""
+    """The largest position with this many fractional bits of 24."""
     return _LARGEST / 2.0**bits
 
 
 def _most_bits(extent: float, wanted: int) -> int | None:
-    """The most bits after the point, up to those wanted, with which a position fits; None if none does."""
+    """The most fractional bits, up to ``wanted``, with which a position fits; None if it never does."""
     return next((bits for bits in range(wanted, -1, -1) if extent <= reach(bits)), None)
 
 
@@ -112,7 +112,7 @@ def unpack_colours(packed: np.ndarray) -> np.ndarray:
 
 
 def pack_colours(base: np.ndarray) -> np.ndarray:
-    """[n, 3] bytes of [n, 3] coefficients of degree 0; beyond 3.3 they are cut off."""
+    """[n, 3] bytes of [n, 3] coefficients of degree 0, clamped beyond 3.3."""
     return to_bytes((base * np.float32(_COLOUR_SCALE) + np.float32(0.5)) * 255)
 
 
@@ -122,7 +122,7 @@ def unpack_scales(packed: np.ndarray) -> np.ndarray:
 
 
 def pack_scales(log_scales: np.ndarray) -> np.ndarray:
-    """[n, 3] bytes of [n, 3] log scales; outside MIN_LOG_SCALE to MAX_LOG_SCALE they are cut off."""
+    """[n, 3] bytes of [n, 3] log scales, clamped to MIN_LOG_SCALE to MAX_LOG_SCALE."""
     return to_bytes((log_scales + 10) * 16)
 
 
@@ -165,12 +165,12 @@ def unpack_sh(packed: np.ndarray, num_coefficients: int) -> np.ndarray:
 
 
 def pack_sh(rest: np.ndarray, sh1_bits: int, sh_rest_bits: int) -> np.ndarray:
-    """[n, 3 k] bytes of [n, k, 3] coefficients of degree 1 and more; outside -1 to 1 they are cut off.
+    """[n, 3 k] bytes of [n, k, 3] coefficients of degree 1 and more, clamped to -1 to 1.
 
     Args:
         rest: float32.
-        sh1_bits: how many of the 8 bits those of degree 1 keep; the middle of the steps is always zero.
-        sh_rest_bits: how many those of degree 2 and 3 keep.
+        sh1_bits: number of the 8 bits that degree 1 keeps; zero is always the centre of a step.
+        sh_rest_bits: the same for degree 2 and 3.
     """
     flat = to_bytes(rest.reshape(len(rest), -1) * 128 + 128)
     flat[:, :9] = _coarser(sh1_bits)[flat[:, :9]]
@@ -184,7 +184,7 @@ def turn_axes(arrays: dict[str, np.ndarray], code: int) -> None:
     Args:
         arrays: means [n, 3], quats [n, 4], sh [n, k, 3].
         code: 1 to 16, of the extension SPZ_ADOBE_coordinate_system: one bit each for left or right, down
-            or up, back or front; above 8, y and z have changed places by a quarter of a turn about x.
+            or up, back or front; above 8, y and z are exchanged by a quarter turn about x.
     """
     if code > 8:
         arrays["means"][:, 1:] = arrays["means"][:, [2, 1]] * np.array([1, -1], np.float32)
@@ -214,18 +214,18 @@ def sh_signs(signs: np.ndarray, degree: int) -> np.ndarray:
 
 
 def quat_signs(signs: np.ndarray) -> np.ndarray:
-    """[4] factors of quaternions under axes that change sign, and local axes too: none becomes a mirror."""
+    """[4] factors of quaternions if world and local axes change sign, so that they stay rotations."""
     x, y, z = signs
     return np.array([1, y * z, x * z, x * y], np.float32)
 
 
 def to_bytes(numbers: np.ndarray) -> np.ndarray:
-    """Rounded to uint8; outside 0 to 255 they are cut off."""
+    """Rounded and clamped to uint8."""
     return np.clip(np.rint(numbers), 0, 255).astype(np.uint8)
 
 
 def _coarser(bits: int) -> np.ndarray:
-    """[256] the byte that stands for each byte when only some bits are kept."""
+    """[256] the value of each byte when only some bits are kept."""
     step = 1 << (8 - bits)
     return np.minimum((np.arange(256) + step // 2) // step * step, 255).astype(np.uint8)
 

@@ -17,7 +17,7 @@ GZIP_MAGIC = b"\x1f\x8b"
 _PIECE_BYTES = 256 * 1024
 # Deflate's last block, empty.
 _DEFLATE_END = zlib.compressobj(wbits=-15).flush()
-# Levels above take several times as long for a few hundredths of the size.
+# Higher levels take several times as long and save a few per cent of the size.
 _ZSTD_LEVEL = 9
 
 
@@ -32,12 +32,12 @@ class Plain:
         return exactly(self._path, self._handle.read(size), size)
 
     def rest(self, limit: int) -> bytes:
-        """What is left, to the end; FormatError if that is more than ``limit`` bytes."""
+        """The remaining bytes; FormatError if these are more than ``limit``."""
         return no_more(self._path, self._handle.read(limit + 1), limit)
 
 
 class Gzip:
-    """What a gzip file holds, inflated as far as it is asked for."""
+    """The content of a gzip file, decompressed on demand."""
 
     def __init__(self, path: Path, handle: BufferedReader) -> None:
         self._path, self._handle = path, handle
@@ -48,7 +48,7 @@ class Gzip:
         return exactly(self._path, self._inflate(size), size)
 
     def rest(self, limit: int) -> bytes:
-        """What is left, to the end and its check sum; FormatError if that is more than ``limit`` bytes."""
+        """The remaining bytes, with a check of the checksum; FormatError if these are more than ``limit``."""
         left = no_more(self._path, self._inflate(limit + 1), limit)
         if not self._inflater.eof:
             raise FormatError(f"{self._path} is truncated: its gzip stream does not end")
@@ -70,7 +70,7 @@ class Gzip:
 
 
 def gzip_head(head: bytes, size: int) -> bytes:
-    """Up to the first ``size`` bytes of what a gzip file that begins with ``head`` holds."""
+    """Up to ``size`` bytes of the content of a gzip file that begins with ``head``."""
     try:
         return zlib.decompressobj(31).decompress(head, size)
     except zlib.error:
@@ -78,14 +78,14 @@ def gzip_head(head: bytes, size: int) -> bytes:
 
 
 def write_gzip(path: Path, pieces: Iterable[Callable[[], bytes]]) -> None:
-    """Write a gzip file of one stream whose pieces are made and compressed side by side.
+    """Write a gzip file of one stream, with pieces created and compressed in parallel.
 
-    Only runs of equal bytes are looked for, and frequent bytes get short codes: quantised numbers hold
-    little else to find. It is as small as zlib's level 6 makes it, ten times sooner.
+    Run-length and Huffman coding only: quantised numbers have little other redundancy. The file is as small
+    as with zlib's level 6, in a tenth of the time.
 
     Args:
         path: the file.
-        pieces: make the bytes to be compressed, one piece each, in any thread.
+        pieces: functions that return the bytes of one piece each, called in any thread.
     """
 
     def deflated(make: Callable[[], bytes]) -> tuple[bytes, bytes]:
@@ -108,12 +108,12 @@ def zstd_pieces(path: Path, packed: bytes, sizes: Iterator[int], total: int) -> 
     Args:
         path: named in errors.
         packed: the stream.
-        sizes: of the pieces, which make up ``total`` together.
-        total: how many bytes it must hold, no more and no less.
+        sizes: of the pieces, which add up to ``total``.
+        total: exact number of bytes that it must hold.
     """
     zstandard = zstd_module(path)
     try:
-        # The window is memory too: no larger than what the stream may hold, or than writers make small ones.
+        # Bounds the memory of the window by the size of the stream; 8 MiB is what writers use for small ones.
         window = min(max(1 << 23, 1 << total.bit_length()), 1 << 27)
         with zstandard.ZstdDecompressor(max_window_size=window).stream_reader(packed) as reader:
             for size in sizes:
@@ -139,13 +139,13 @@ def zstd_module(what: Path | str) -> ModuleType:
 
 
 def in_threads(function: Callable, items: Iterable) -> Iterator:
-    """``map`` over a few threads, in order; compression and numpy let others run meanwhile."""
+    """``map`` over a few threads, in order; compression and numpy release the GIL."""
     workers = min(8, os.cpu_count() or 1)
     with ThreadPoolExecutor(workers) as pool:
         waiting = []
         for item in items:
             waiting.append(pool.submit(function, item))
-            # What is made waits here: a few pieces ahead keep every thread busy.
+            # A few pieces ahead keep every thread busy; more would only take memory.
             if len(waiting) > 2 * workers:
                 yield waiting.pop(0).result()
         for result in waiting:

@@ -19,19 +19,19 @@ _log = logging.getLogger(__name__)
 
 # exp(40) is 2e17 units; squares of it still fit float32, those of much larger scales do not.
 MAX_LOG_SCALE = 40.0
-# What a scale of zero becomes: its square is still a normal float32.
+# Replaces the logarithm of zero; the square of the scale is still a normal float32.
 MIN_LOG_SCALE = -40.0
-# Of spherical harmonics: files with more are read without those above.
+# Higher degrees in files are dropped.
 MAX_SH_DEGREE = 3
 MAX_SH_COEFFICIENTS = (MAX_SH_DEGREE + 1) ** 2
-# Opacities of exactly 0 and 1 have no logit; these differ from them by less than any format resolves.
+# Opacities of exactly 0 and 1 have no finite logit; they change by this, less than any format resolves.
 OPACITY_MARGIN = 1e-6
-# Of unit vectors: about five degrees, by which scenes lean that are upright.
+# Tolerance of the up axis, as a distance of unit vectors: about five degrees.
 _UPRIGHT = 0.1
 
 NOTHING_KNOWN = Metadata()
 
-# What else of files comes out as NaN.
+# Further values in files that become NaN.
 _ALSO = {
     "log_scales": " (as of a scale below 0)",
     "logit_opacities": " (as of an opacity outside 0 to 1)",
@@ -40,24 +40,24 @@ _AXES = {"means": "xyz", "log_scales": "xyz", "quats": "wxyz"}
 
 
 def scene_of(arrays: dict[str, np.ndarray], metadata: Metadata = NOTHING_KNOWN) -> Scene:
-    """The scene of arrays that a file holds, whose values nobody has looked at yet.
+    """The scene of a file's arrays, whose values are not checked yet.
 
     Args:
         arrays: means [n, 3], log_scales [n, 3], quats [n, 4] (w, x, y, z), logit_opacities [n] and
             sh [n, k, 3], float32; the scene shares their memory.
-        metadata: what else the file says.
+        metadata: of the file.
     """
     tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()}
     return Scene(**tensors, metadata=metadata)
 
 
 def checked(scene: Scene, path: Path, *, repair: bool) -> Scene:
-    """A scene that was read, if its values are such as a scene can have.
+    """Check the values of a scene that was read.
 
     Args:
         scene: float32 on the CPU.
         path: its file, named in errors.
-        repair: leave out the Gaussians whose values are not, and count them in a warning.
+        repair: leave out Gaussians with invalid values, and count them in a warning.
 
     Raises:
         FormatError: a value is NaN or infinite, a quaternion is zero, or a scale overflows; with
@@ -97,13 +97,13 @@ def checked_arrays(gaussians: Gaussians) -> dict[str, np.ndarray]:
 def warn_of_unsaid(
     known: Metadata, what: str, *, up: Sequence[float] | None = None, metres_per_unit: float | None = None
 ) -> None:
-    """Say what of a scene a format has no place for.
+    """Warn of metadata that a format cannot hold.
 
     Args:
-        known: of the scene.
+        known: metadata of the scene.
         what: the format.
-        up: the direction in the scene that the format takes for up, if it does for any.
-        metres_per_unit: what it takes the scene's unit for, if it does for any.
+        up: the format's fixed up direction in the scene's frame, if it has one.
+        metres_per_unit: the format's fixed unit, if it has one.
     """
     if known.antialiased:
         _log.warning("%s does not say that a scene is made for anti-aliased rendering, as this one is", what)
@@ -121,13 +121,13 @@ def warn_of_unsaid(
 
 
 def faults(arrays: dict[str, np.ndarray]) -> tuple[np.ndarray | None, str]:
-    """Which Gaussians have values that no scene has.
+    """Which Gaussians have invalid values.
 
     Args:
         arrays: the fields of a scene by name.
 
     Returns:
-        [n] bool, or None where all are well; and the first fault in words, with how many have it.
+        [n] bool, or None if all are valid; and a description of the first fault, with its count.
     """
     found = [*_not_finite(arrays)]
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
@@ -143,9 +143,9 @@ def faults(arrays: dict[str, np.ndarray]) -> tuple[np.ndarray | None, str]:
 
 
 def _not_finite(arrays: dict[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
-    """Which Gaussians [n] have NaN or infinity in which field, in words."""
+    """For each field with NaN or infinity: a description, and which Gaussians [n] have it."""
     for name, array in arrays.items():
-        # A sum is finite only if its terms are: one cheap pass for files that are well.
+        # A sum is finite only if its terms are: one cheap pass for valid files.
         with np.errstate(invalid="ignore"):
             total = array.sum(dtype=np.float64)
         if math.isfinite(total):
@@ -156,7 +156,7 @@ def _not_finite(arrays: dict[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray
 
 
 def degrees_dropped(degree: int) -> str:
-    """What is said of a file whose SH go up to a degree above what scenes have."""
+    """Part of a warning about a file with SH of too high a degree."""
     return f"SH of degree {degree}; those above {MAX_SH_DEGREE} are dropped"
 
 
@@ -167,20 +167,20 @@ def log_of_scales(scales: np.ndarray) -> np.ndarray:
         scales: [n, 3] float.
 
     Returns:
-        [n, 3] float32, at least MIN_LOG_SCALE; NaN of those that are NaN, or negative, which no scale is.
+        [n, 3] float32, at least MIN_LOG_SCALE; NaN for NaN and negative scales.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.maximum(np.log(scales, dtype=np.float32), np.float32(MIN_LOG_SCALE))
 
 
 def logit_of_opacities(opacities: np.ndarray) -> np.ndarray:
-    """Logits of opacities; 0 and 1 become what is nearly so.
+    """Logits of opacities; 0 and 1 are moved inwards by OPACITY_MARGIN.
 
     Args:
         opacities: [n] float.
 
     Returns:
-        [n] float32; NaN of those that are NaN, or outside 0 to 1, where no opacity is.
+        [n] float32; NaN for NaN and opacities outside 0 to 1.
     """
     wide = opacities.astype(np.float64)
     wide = np.where((wide >= 0) & (wide <= 1), np.clip(wide, OPACITY_MARGIN, 1 - OPACITY_MARGIN), np.nan)
@@ -188,7 +188,7 @@ def logit_of_opacities(opacities: np.ndarray) -> np.ndarray:
 
 
 def fold_filter(filters: np.ndarray, log_scales: np.ndarray, logits: np.ndarray) -> None:
-    """Fold Mip-Splatting's 3D filter into scales and opacities, in place; integrals over each Gaussian stay.
+    """Fold Mip-Splatting's 3D filter into scales and opacities, in place; integrals of Gaussians are kept.
 
     Args:
         filters: [n] standard deviations of the filter, scene units.
@@ -210,7 +210,7 @@ def fold_filter(filters: np.ndarray, log_scales: np.ndarray, logits: np.ndarray)
 def finite_where_meant(logits: np.ndarray, log_scales: np.ndarray) -> None:
     """Replace infinities that stand for opacities of 0 and 1, and for scales of 0, in place.
 
-    Converters write them when they take logits and logarithms of what bytes held.
+    Converters write them as logits and logarithms of quantised values.
 
     Args:
         logits: of opacities, float32 of any shape.
@@ -229,7 +229,7 @@ def opacities_of_logits(logits: np.ndarray) -> np.ndarray:
 
 
 def colour_of_base(base: np.ndarray) -> np.ndarray:
-    """Colours, 0 to 1 where they can be shown, of degree-0 coefficients of any shape."""
+    """Colours, 0 to 1 if displayable, of degree-0 coefficients of any shape."""
     return base * np.float32(SH_C0) + np.float32(0.5)
 
 

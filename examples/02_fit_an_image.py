@@ -1,8 +1,8 @@
-"""Fit a picture with 2D Gaussians through gsplat's interface, and watch the error fall.
+"""Fit a picture with 2D Gaussians through gsplat's interface, and print the PSNR.
 
     python examples/02_fit_an_image.py photo.jpg --out fit.png
 
-Flat Gaussians before an orthographic camera are a 2D picture; the default target is two discs.
+Gaussians on a plane in front of an orthographic camera form the picture; the default target is two discs.
 """
 
 import argparse

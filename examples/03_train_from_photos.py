@@ -1,8 +1,8 @@
-"""From posed photographs to a scene file, with quality measured on photographs that were held out.
+"""Train a scene on posed photographs, evaluate it on held-out views and write it to a file.
 
     python examples/03_train_from_photos.py demo/still_life --minutes 1 --out scene.ply
 
-The same as ``sfumato train``, from Python and without a run folder.
+Like ``sfumato train``, from Python and without a run folder.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""A fisheye of 150 degrees: traced along its rays, and with every Gaussian projected to an ellipse.
+"""A fisheye of 150 degrees: ray traced, and rasterized with every Gaussian projected to an ellipse.
 
 python examples/04_wide_lens.py --out wide_lens.png
 """
@@ -41,7 +41,7 @@ def main() -> None:
     lens = sfumato.Lens("fisheye")
     camera = sfumato.Camera(torch.eye(4), (focal_px,) * 2, (side / 2,) * 2, (side, side), lens)
     with torch.no_grad():
-        # In float64 the definition answers: every Gaussian along every ray, with no list and no bound.
+        # Float64 uses the definition: every Gaussian along every ray, without culling.
         exact = sfumato.raytrace(scene.to(torch.float64), camera).image
         traced = sfumato.raytrace(scene, camera).image
         projected = sfumato.rasterize(scene, camera).image

@@ -1,9 +1,9 @@
-"""A training part of one's own: a prior that makes Gaussians either opaque or transparent, not between.
+"""A custom training part: a prior that drives opacities to 0 or 1.
 
     python examples/05_own_part.py demo/still_life --steps 500
 
-A part is one class. It may change the camera or the background of a view, the render before it is compared,
-the loss, the gradients' use, and the number of Gaussians; see ``sfumato.Part``.
+A part is one class. It may change the camera or the background of a view, the render before the loss, the
+loss, the gradients, and the number of Gaussians; see ``sfumato.Part``.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import sfumato
 
 
 class OpacityEntropy(sfumato.Part):
-    """The mean entropy of the opacities, in nats, is added to the loss of each view.
+    """Adds the mean entropy of the opacities, in nats, to the loss of each view.
 
     Args:
         weight: of the term.

@@ -3,12 +3,12 @@
 import torch
 from torch import Tensor
 
-# Half a step of an 8-bit image: nearer to 0 or 1 nothing can be told, and the logits of those are infinite.
+# Half a step of an 8-bit image: the logits of 0 and 1 themselves are infinite.
 MARGIN = 0.5 / 255
 
 
 def logits_from_colours(colours: Tensor) -> Tensor:
-    """Logits whose sigmoid is the colours, after these are cut off just inside [0, 1].
+    """Logits of colours, which are clamped just inside [0, 1].
 
     Args:
         colours: [n, 3] sRGB-encoded.
@@ -16,8 +16,8 @@ def logits_from_colours(colours: Tensor) -> Tensor:
     Returns:
         [n, 3] finite logits, for ``colour(..., form="logit")``.
 
-    Gradients: colours; none where they are cut off.
+    Gradients: colours; none where they are clamped.
 
-    Source: Deybach 2025, eq. 60 and 61; cut off at 0 and 1 as there, they would become infinite.
+    Source: Deybach 2025, eq. 60 and 61; clamped to [0, 1] as there, logits would be infinite.
     """
     return torch.logit(colours.clamp(MARGIN, 1 - MARGIN))

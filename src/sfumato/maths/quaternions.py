@@ -16,7 +16,7 @@ def normalised(vectors: Tensor) -> Tensor:
     Gradients: vectors, as (I - v v^T) / length; zero for a row of zeros.
     """
     length2 = (vectors * vectors).sum(-1, keepdim=True)
-    # The root's derivative at zero is infinite, and zero times that would be NaN.
+    # The square root's derivative at zero is infinite, and zero times that would be NaN.
     return vectors * torch.where(length2 == 0, 1.0, length2).rsqrt() * (length2 != 0)
 
 

@@ -11,7 +11,7 @@ _TERMS = 8
 
 
 def rigid_from_twist(twists: Tensor) -> Tensor:
-    """Rigid transforms that twists lead to in unit time: the exponential of se(3).
+    """Rigid transforms of twists: the exponential map of se(3).
 
     Args:
         twists: [..., 6] rotation vectors, radians, and velocities of the origin, scene units.
@@ -56,7 +56,7 @@ def cross_matrix(vectors: Tensor) -> Tensor:
 def _coefficients(angle2: Tensor) -> list[Tensor]:
     """a, b and c of :func:`rigid_from_twist`, as functions of the squared angle."""
     is_small = angle2 < _SMALL_ANGLE2
-    # Each branch sees numbers it can take: an infinite derivative times zero would be NaN.
+    # Each branch gets arguments in its domain: an infinite derivative times zero would be NaN.
     small, large = torch.where(is_small, angle2, 0.0), torch.where(is_small, 1.0, angle2)
     angle = large.sqrt()
     sine = angle.sin()

@@ -10,14 +10,14 @@ from torch import Tensor
 
 from sfumato.maths.sh import sh_basis
 
-# Heights and turns of the directions that are looked at: exact for polynomials up to degree 15.
+# Number of heights and azimuths of the quadrature: exact for polynomials up to degree 15.
 _HEIGHTS, _TURNS = 8, 16
 # Rows at a time, so that the values in all directions stay small.
 _ROWS = 1 << 14
 
 
 def projected_sh(sh: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
-    """Coefficients whose sum is nearest, over all directions, to ``function`` of the sum of ``sh``.
+    """Coefficients of the least-squares fit, over all directions, to ``function`` of the sum of ``sh``.
 
     Args:
         sh: [n, k, 3] coefficients of degree 0 to 3.
@@ -38,7 +38,7 @@ def projected_sh(sh: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
 
 @cache
 def _sphere() -> tuple[Tensor, Tensor]:
-    """Directions [m, 3] and weights [m] that add up to 4 pi: Gauss' rule of heights times even turns."""
+    """Directions [m, 3] and weights [m] with sum 4 pi: Gauss-Legendre in z times even azimuths."""
     heights, weights = np.polynomial.legendre.leggauss(_HEIGHTS)
     turns = (np.arange(_TURNS) + 0.5) * (2 * np.pi / _TURNS)
     radii = np.sqrt(1 - heights**2)[:, None]

@@ -14,9 +14,9 @@ _ORTHOGONAL = 1e-5
 
 
 def rotated_sh(sh: Tensor, new_from_old: Tensor) -> Tensor:
-    """Coefficients of colours that turn with their scene.
+    """Coefficients of colours that rotate with their scene.
 
-    The colour that is seen along a direction d before is seen along ``new_from_old`` d afterwards.
+    The colour seen along a direction d is afterwards seen along ``new_from_old`` d.
 
     Args:
         sh: [n, k, 3] real SH coefficients, k = (degree + 1)**2, degree 0 to 3.
@@ -39,7 +39,7 @@ def rotated_sh(sh: Tensor, new_from_old: Tensor) -> Tensor:
 
 
 def sh_rotation(new_from_old: Tensor, degree: int) -> Tensor:
-    """The matrix that turns SH coefficients.
+    """The matrix that rotates SH coefficients.
 
     Args:
         new_from_old: [3, 3] rotation, or reflection, float32 or float64.

@@ -1,4 +1,4 @@
-"""Operations on tensors: float64 goes to the definitions in plain torch, float32 to compiled kernels."""
+"""Operations on tensors: float64 uses the definitions in plain torch, float32 compiled kernels."""
 
 from sfumato.ops.adam import adam_step
 from sfumato.ops.colour import colour

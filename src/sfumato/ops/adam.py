@@ -1,4 +1,4 @@
-"""An Adam step over the Gaussians that were seen."""
+"""An Adam step over the visible Gaussians."""
 
 import torch
 from torch import Tensor
@@ -42,18 +42,18 @@ def adam_step(
     epsilon: float = 1e-15,
     step: int,
 ) -> None:
-    """Update the rows of a parameter that were seen, in place.
+    """Update the rows of a parameter that were visible, in place.
 
     Args:
         param: [n, ...] contiguous parameter, changed in place.
         grad: [n, ...] its gradient.
         exp_avg, exp_avg_sq: [n, ...] running means of the gradient and its square, changed in place.
-        seen: [n] bool; other rows stay as they are, the running means too.
-        rate: learning rate; or [m] one for each of the first m columns of a flattened row, the rest
-            of which stays as it is.
+        seen: [n] bool, whether a row was visible; other rows and their running means are not changed.
+        rate: learning rate; or [m], one for each of the first m columns of a flattened row, the rest of which
+            is not changed.
         beta1, beta2: decays of the running means.
         epsilon: added to the root of the second moment.
-        step: 1 at the first step; counts all steps, also those in which a row was not seen.
+        step: 1 at the first step; counts all steps, also those in which a row was not visible.
 
     Raises:
         ShapeError: a tensor has another shape, dtype or device, or a changed one is not contiguous.

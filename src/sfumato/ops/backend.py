@@ -1,16 +1,16 @@
-"""Which implementation serves a tensor: the definition in plain torch, or the kernels of a backend.
+"""Selection of the implementation of an operation: the definition in plain torch, or a backend's kernels.
 
-Float64 goes to the definitions in ``ops/reference``, on any device. Float32 goes to the backend of the
-tensor's device: a set of operations by name, each with functions on tensors:
+Float64 uses the definitions in ``ops/reference``, on any device. Float32 uses the backend of the tensor's
+device: a set of operations by name, each with functions on tensors:
 
-* ``forward`` takes what ``ops/NAME.py`` hands on and returns the results. An operation with gradients also
-  returns a list of tensors that its own ``backward`` wants kept; nobody else looks into it.
-* ``backward`` takes the gradients of the results, the results, what was kept and the inputs, or those of
-  these that it needs, and returns the gradients of the inputs.
-* ``kept`` takes the inputs of ``forward`` and makes empty tensors like those it would keep, so that torch
-  can trace the operation; a backend without it cannot be traced.
+* ``forward`` takes the arguments from ``ops/NAME.py`` and returns the results. An operation with gradients
+  also returns a list of tensors saved for its own ``backward``, which are opaque to all others.
+* ``backward`` takes the gradients of the results, and of the results, saved tensors and inputs those that it
+  needs; it returns the gradients of the inputs.
+* ``kept`` takes the inputs of ``forward`` and returns empty tensors like the saved ones, so that torch can
+  trace the operation; without it a backend cannot be traced.
 
-A backend is a package with a module per operation, which is imported at its first call, or a mapping.
+A backend is a package with a module per operation, imported at its first call, or a mapping.
 """
 
 from __future__ import annotations
@@ -34,24 +34,24 @@ Integers: TypeAlias = List[int]  # noqa: UP006
 
 HOST = torch.device("cpu")
 
-# The operations of each backend, and which backend serves a type of device, the fastest device last.
+# The operations of each backend, and the backend of each device type, the fastest device last.
 _OPERATIONS: dict[str, str | Mapping[str, Any]] = {"cpu": "sfumato.ops.cpu"}
 _SERVING = {"cpu": "cpu"}
 
 
 def available_devices() -> list[str]:
-    """The types of device that this machine has and a backend serves, the fastest first."""
+    """The device types of this machine that have a backend, the fastest first."""
     return [kind for kind in reversed(_SERVING) if _is_there(kind)]
 
 
 def device_named(name: str) -> torch.device:
-    """The device that a user named.
+    """The device of a name given by the user.
 
     Args:
-        name: as of ``torch.device``; "auto" for the fastest that is on this machine.
+        name: as in ``torch.device``; "auto" for the fastest one of this machine.
 
     Raises:
-        ConfigError: no backend serves it, or this machine has none.
+        ConfigError: it has no backend, or this machine has no such device.
     """
     there = available_devices()
     wanted = there[0] if name == "auto" else name
@@ -63,17 +63,17 @@ def device_named(name: str) -> torch.device:
 def _is_there(name: str) -> bool:
     try:
         torch.empty(0, device=name)
-    # A build of torch without the device asserts, or lacks the operation.
+    # A build of torch without the device raises one of these.
     except (RuntimeError, AssertionError, NotImplementedError):
         return False
     return True
 
 
 def uses_definition(tensor: Tensor) -> bool:
-    """Whether float64 sends this call to the definitions in ``ops/reference``.
+    """Whether a tensor is float64 and so uses the definitions in ``ops/reference``.
 
     Raises:
-        ShapeError: there is neither a kernel nor a definition for the tensor's dtype and device.
+        ShapeError: there is neither a kernel nor a definition for its dtype and device.
     """
     if tensor.dtype == torch.float64:
         return True
@@ -98,13 +98,13 @@ def implementation(operation: str, tensor: Tensor) -> Any:
 def served_by(
     name: str, operations: str | Mapping[str, Any] | None = None, device_type: str = "cpu"
 ) -> Iterator[None]:
-    """Let a backend serve the tensors of a type of device for a while.
+    """Use a backend for a device type within a ``with`` block.
 
     Args:
         name: of the backend.
         operations: of a new backend: a package with a module per operation, or a mapping from names to
             objects with the functions; None: the backend is known.
-        device_type: as of ``torch.device``.
+        device_type: as in ``torch.device``.
     """
     operations_before, serving_before = dict(_OPERATIONS), dict(_SERVING)
     if operations is not None:

@@ -103,5 +103,5 @@ def colour(
     if form == "sh":
         return _colour(sh, means, camera_centre, degree, visible, False)
     logits = sh[:, 0] if form == "logit" else _colour(sh, means, camera_centre, degree, visible, True)
-    # Rows outside are minus infinity before the sigmoid, whose gradient is then zero times nothing.
+    # Invisible rows are minus infinity before the sigmoid: they get zeros and no gradient.
     return torch.where(visible[:, None], logits, -torch.inf).sigmoid()

@@ -118,8 +118,8 @@ def composite(
     Raises:
         ShapeError: a tensor has another shape, dtype or device.
 
-    Gradients: mean_px, conic, opacities, colours, background. A pair held at 0.999 passes none to
-        its sigma and opacity. None through the order, the skipping and the stop.
+    Gradients: mean_px, conic, opacities, colours, background. None to sigma and opacity of a pair clamped
+        at 0.999, and none through the order, the skipping and the stop.
 
     Source: Kerbl et al. 2023.
     """

@@ -39,10 +39,10 @@ def mesh_hits(
         near, far: [m] distances along the ray between which a hit counts, both excluded, scene units.
 
     Returns:
-        MeshHits. Of triangles at the same distance either may be named.
+        MeshHits; of triangles at the same distance, either one.
 
     Raises:
-        ShapeError: a tensor has another shape, dtype or device, or a face names no vertex.
+        ShapeError: a tensor has another shape, dtype or device, or a face has an invalid vertex.
 
     Gradients: none.
 

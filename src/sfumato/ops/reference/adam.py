@@ -1,4 +1,4 @@
-"""Definition of an Adam step over the Gaussians that were seen."""
+"""Definition of an Adam step over the visible Gaussians."""
 
 import torch
 from torch import Tensor
@@ -18,19 +18,19 @@ def adam_step(
     epsilon: float,
     step: int,
 ) -> None:
-    """Update the rows of a parameter that were seen, in place.
+    """Update the rows of a parameter that were visible, in place.
 
     Args:
         param: [n, ...] parameter, changed in place.
         grad: [n, ...] its gradient.
         exp_avg: [n, ...] running mean of the gradient, changed in place.
         exp_avg_sq: [n, ...] running mean of its square, changed in place.
-        seen: [n] bool; other rows stay as they are, the running means too.
+        seen: [n] bool, whether a row was visible; other rows and their running means are not changed.
         rate: learning rate.
         beta1: decay of ``exp_avg``.
         beta2: decay of ``exp_avg_sq``.
         epsilon: added to the root of the second moment.
-        step: 1 at the first step; counts all steps, also those in which a row was not seen.
+        step: 1 at the first step; counts all steps, also those in which a row was not visible.
 
     Source: Kingma and Ba 2015, in the form of ``torch.optim.Adam``.
     """

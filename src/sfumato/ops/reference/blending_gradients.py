@@ -1,4 +1,4 @@
-"""Gradients of blending along a ray by formula; the hits of a ray are in order, the nearest first."""
+"""Analytic gradients of blending along a ray, whose hits are sorted, the nearest first."""
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ def transmittance_before(alpha: Tensor) -> Tensor:
 
 
 def d_image_d_colour(alpha: Tensor) -> Tensor:
-    """Weight alpha_n T_n of a hit, by which its colour counts in each channel of its own.
+    """Derivative of the image with respect to the colour of a hit, in the same channel: alpha_n T_n.
 
     Args:
         alpha: [m, n] of the hits, the nearest first.
@@ -34,13 +34,13 @@ def d_image_d_colour(alpha: Tensor) -> Tensor:
 
 
 def contribution_behind(image: Tensor, colours: Tensor, weight: Tensor) -> Tensor:
-    """What lies behind each hit: S_n = C - sum over m <= n of c_m alpha_m T_m.
+    """Contribution of all that lies behind each hit: S_n = C - sum over m <= n of c_m alpha_m T_m.
 
-    Known as soon as the hit is reached, so that the hits need not be kept or walked through backwards.
-    ``image`` includes the background, and so does what is returned.
+    It is known front to back, so that hits need not be stored or visited in reverse. ``image`` and the result
+    include the background.
 
     Args:
-        image: [m, d] what the rays see.
+        image: [m, d] colours of the rays.
         colours: [m, n, d] of the hits, the nearest first.
         weight: [m, n] alpha_n T_n.
 
@@ -53,7 +53,7 @@ def contribution_behind(image: Tensor, colours: Tensor, weight: Tensor) -> Tenso
 
 
 def d_image_d_alpha(colours: Tensor, alpha: Tensor, behind: Tensor) -> Tensor:
-    """Change c_n T_n - S_n / (1 - alpha_n) of what a ray sees with the alpha of a hit.
+    """Derivative of the image with respect to the alpha of a hit: c_n T_n - S_n / (1 - alpha_n).
 
     Args:
         colours: [m, n, d] of the hits, the nearest first.
@@ -69,7 +69,7 @@ def d_image_d_alpha(colours: Tensor, alpha: Tensor, behind: Tensor) -> Tensor:
 
 
 def d_alpha_d_opacity(sigma: Tensor) -> Tensor:
-    """Change exp(-sigma) of alpha = opacity * exp(-sigma) with the opacity.
+    """Derivative of alpha = opacity * exp(-sigma) with respect to the opacity: exp(-sigma).
 
     Args:
         sigma: [m, n] half the squared Mahalanobis distance at the point of maximum.
@@ -83,7 +83,7 @@ def d_alpha_d_opacity(sigma: Tensor) -> Tensor:
 
 
 def d_alpha_d_response(opacities: Tensor) -> Tensor:
-    """Change of alpha = opacity * response with the response: the opacity.
+    """Derivative of alpha = opacity * response with respect to the response: the opacity.
 
     Args:
         opacities: [n].
@@ -97,7 +97,7 @@ def d_alpha_d_response(opacities: Tensor) -> Tensor:
 
 
 def d_response_d_sigma(sigma: Tensor) -> Tensor:
-    """Change -exp(-sigma) of the response exp(-sigma).
+    """Derivative of the response exp(-sigma) with respect to sigma: -exp(-sigma).
 
     Args:
         sigma: [m, n] half the squared Mahalanobis distance at the point of maximum.

@@ -7,8 +7,8 @@ from sfumato.errors import ConfigError
 from sfumato.maths.quaternions import normalised
 from sfumato.maths.sh import sh_basis
 
-# What colour is made of: spherical harmonics cut off at zero, as in the field's files; their sigmoid; or
-# the sigmoid of three numbers, seen the same from everywhere.
+# Forms of colour: spherical harmonics clamped at zero, as in the field's files; the sigmoid of spherical
+# harmonics; or the sigmoid of three logits, independent of the view.
 FORMS = ("sh", "sh-sigmoid", "logit")
 
 
@@ -28,7 +28,7 @@ def colour(
         means: [n, 3] centres of the Gaussians, world frame.
         camera_centre: [3] position of the camera, world frame.
         degree: highest degree evaluated, 0 to 3; 0 with "logit".
-        visible: [n] bool; the others are not looked at, get zeros and pass no gradient. None: all.
+        visible: [n] bool; the others are not evaluated, get zeros and no gradient. None: all.
         form: "sh" for max(0, 0.5 + sum), "sh-sigmoid" for sigmoid(sum), "logit" for sigmoid(sh[:, 0]).
 
     Returns:
@@ -37,8 +37,8 @@ def colour(
     Raises:
         ConfigError: ``form`` is none of the three.
 
-    Gradients: sh, means, camera_centre. None where the colour is cut off at zero, nor to the direction
-        of a Gaussian that sits in the camera's centre.
+    Gradients: sh, means, camera_centre. None where the colour is clamped at zero, nor to the direction of a
+        Gaussian at the camera's centre.
 
     Source: Kerbl et al. 2023; of the sigmoids Deybach 2025, eq. 2, 61 and 62.
     """

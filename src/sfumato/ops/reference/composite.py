@@ -7,7 +7,7 @@ from sfumato.ops.constants import ALPHA_MAX, ALPHA_MIN, TRANSMITTANCE_STOP
 
 
 class _MeansPerPixel(torch.autograd.Function):
-    """One copy of every mean per pixel, so that per-pixel gradients can be seen before they are summed."""
+    """One copy of every mean per pixel, which gives access to per-pixel gradients before they are summed."""
 
     @staticmethod
     def forward(ctx, mean_px: Tensor, probe: Tensor, height: int, width: int) -> Tensor:
@@ -62,8 +62,8 @@ def composite(
     Returns:
         The image [height, width, d] and alpha [height, width], which is 1 - final transmittance.
 
-    Gradients: mean_px, conic, opacities, colours, background. A pair held at 0.999 passes none to its
-        sigma and opacity. None through the order, the skipping and the stop.
+    Gradients: mean_px, conic, opacities, colours, background. None to sigma and opacity of a pair clamped at
+        0.999, and none through the order, the skipping and the stop.
 
     Source: Kerbl et al. 2023; Deybach 2025, eq. 3 with alpha = o exp(-sigma) (as printed, it is wrong).
     """
@@ -75,7 +75,7 @@ def composite(
     else:
         means_at = _MeansPerPixel.apply(mean_px, absgrad_probe, height, width)
 
-    # A zero that ties the outputs to every input, so that backward runs also when nothing is blended.
+    # A zero that depends on every input, so that backward runs even if nothing is blended.
     tied = mean_px[:0].sum() + conic[:0].sum() + opacities[:0].sum() + colours[:0].sum()
     transmittance = 1 + tied.expand(shape)
     image = tied.expand(*shape, colours.shape[1])

@@ -13,9 +13,9 @@ class MeshHits(NamedTuple):
     """The first triangle along each ray.
 
     Attributes:
-        distance: [m] along the ray, scene units; infinite where nothing is met.
-        face: [m] int64; -1 where nothing is met.
-        corners: [m, 2] weights of the face's second and third corner at the point; 0 where nothing is met.
+        distance: [m] along the ray, scene units; infinite without a hit.
+        face: [m] int64; -1 without a hit.
+        corners: [m, 2] barycentric weights of the face's second and third corner; 0 without a hit.
     """
 
     distance: Tensor

@@ -1,4 +1,4 @@
-"""Gradients by formula of the unbounded numbers that an optimiser holds."""
+"""Analytic gradients of the unbounded parameters that an optimiser holds."""
 
 import torch
 from torch import Tensor
@@ -37,11 +37,11 @@ def grad_logits(grad_values: Tensor, values: Tensor) -> Tensor:
 
 
 def grad_sh(grad_colours: Tensor, colours: Tensor, basis: Tensor, form: str) -> Tensor:
-    """Gradient of spherical harmonics: basis times the gradient of what they sum to.
+    """Gradient of spherical harmonics: basis times the gradient of their sum.
 
     Args:
         grad_colours: [n, 3].
-        colours: [n, 3] as ``colour`` gave them.
+        colours: [n, 3] as returned by ``colour``.
         basis: [n, k] values of the basis functions.
         form: "sh" or "sh-sigmoid", as in ``colour``.
 

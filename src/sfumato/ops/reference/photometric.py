@@ -66,7 +66,7 @@ def photometric_loss(
         image: [h, w, 3] render.
         target: [h, w, 3] photograph.
         weight: [h, w] weight of each pixel in both terms, or None for equal ones. SSIM then compares the
-            two images multiplied by it, so that what a pixel of weight 0 holds has no influence.
+            two images multiplied by it, so that pixels of weight 0 have no influence.
         ssim_weight: share of the SSIM term, 0 to 1.
         pixel_loss: "l1" (absolute differences) or "mse" (squared ones).
 

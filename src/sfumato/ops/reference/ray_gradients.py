@@ -37,7 +37,7 @@ class TraceGradients(NamedTuple):
 
 
 class _OfPairs(NamedTuple):
-    """Gradients of what (ray, Gaussian) pairs blend, in the order of the Gaussians."""
+    """Gradients of the inputs of blending per (ray, Gaussian) pair, in the order of the Gaussians."""
 
     alpha: Tensor
     values: Tensor
@@ -64,8 +64,8 @@ def trace_backward(
 ) -> TraceGradients:
     """Gradients of ``trace``, by the chain rule written out.
 
-    Alpha is blended like a colour of 1 and distance like a colour of tau, both before a background of 0:
-    one sum over channels k then serves all that is seen. The other sum is over rays.
+    Alpha is blended like a colour of 1 and distance like a colour of tau, both in front of a background of 0:
+    one sum over channels k then includes all outputs. The other sum is over rays.
 
     Args:
         grad_image: [m, d] gradient of the image.
@@ -132,13 +132,13 @@ def _blending_backward(
     alpha_min: float,
     transmittance_stop: float,
 ) -> tuple[_OfPairs, Tensor]:
-    """Gradients of alphas and blended values of each pair, and the light that passes each ray's hits.
+    """Gradients of alphas and blended values of each pair, and the final transmittance of each ray.
 
     Args:
-        grad_seen: [m, k] gradient of what each ray sees, k channels.
+        grad_seen: [m, k] gradient of each ray's outputs, k channels.
         values: [m, n, k] that are blended.
         background: [k].
-        peak: [m, n] opacity times response, before it is held at 0.999.
+        peak: [m, n] opacity times response, before it is clamped at 0.999.
         tau: [m, n] distances; NaN where a Gaussian is not in reach.
         alpha_min, transmittance_stop: as in ``trace``.
     """
@@ -189,7 +189,7 @@ def _shape_backward(
     to_local = local_from_world(quats, scales)
     inverse = to_local.transpose(-1, -2) @ to_local
     offset = origins[:, None] + tau[..., None] * unit[:, None] - means
-    # Rays that cannot be used have numbers that cannot be used, and zero times NaN is NaN.
+    # Unused rays may hold NaN, and zero times NaN is NaN.
     offset = torch.where(used, offset, 0.0)
     pull = shape.d_sigma_d_mean(inverse, offset)
     slope = torch.where(used, shape.d_distance_d_mean(inverse, unit), 0.0)

@@ -1,9 +1,9 @@
-"""Gradients of the response along a ray by formula: to the mean, the covariance, the rotation, the scales.
+"""Analytic gradients of the response along a ray: for the mean, the covariance, the rotation, the scales.
 
 ``inverse`` [n, 3, 3] are inverse covariances and ``offset`` [m, n, 3] is x - mean, from the mean of a
-Gaussian to its point of maximum on a ray. That point moves with every parameter, but sigma is least there
-along the ray: d sigma / d tau = offset^T inverse direction = 0. Its gradient is therefore that for a point
-held fast. The distance tau itself has no such luck, and has derivatives of its own.
+Gaussian to its point of maximum on a ray. That point moves with every parameter, but sigma is minimal there
+along the ray: d sigma / d tau = offset^T inverse direction = 0. Its gradient is therefore the same as for a
+fixed point. The distance tau has derivatives of its own.
 """
 
 import torch
@@ -13,7 +13,7 @@ from sfumato.maths.quaternions import normalised
 
 
 def d_sigma_d_mean(inverse: Tensor, offset: Tensor) -> Tensor:
-    """Change -inverse @ offset of sigma with the mean; minus that, with the ray's origin.
+    """Derivative of sigma with respect to the mean: -inverse @ offset; its negative for the ray's origin.
 
     Args:
         inverse: [n, 3, 3] inverse covariances.
@@ -28,7 +28,7 @@ def d_sigma_d_mean(inverse: Tensor, offset: Tensor) -> Tensor:
 
 
 def d_sigma_d_inverse_covariance(offset: Tensor) -> Tensor:
-    """Change offset offset^T / 2 of sigma with the inverse covariance, its nine entries free.
+    """Derivative of sigma with respect to the nine entries of the inverse covariance: offset offset^T / 2.
 
     Args:
         offset: [m, n, 3] from the mean to the point of maximum.
@@ -42,7 +42,7 @@ def d_sigma_d_inverse_covariance(offset: Tensor) -> Tensor:
 
 
 def d_sigma_d_covariance(inverse: Tensor, offset: Tensor) -> Tensor:
-    """Change -inverse (offset offset^T / 2) inverse of sigma with the covariance, its nine entries free.
+    """Derivative of sigma by the nine entries of the covariance: -inverse offset offset^T inverse / 2.
 
     Args:
         inverse: [n, 3, 3] inverse covariances.
@@ -58,7 +58,7 @@ def d_sigma_d_covariance(inverse: Tensor, offset: Tensor) -> Tensor:
 
 
 def d_distance_d_mean(inverse: Tensor, directions: Tensor) -> Tensor:
-    """Change A d / (d^T A d) of the distance tau with the mean; minus that, with the ray's origin.
+    """Derivative of the distance tau with respect to the mean: A d / (d^T A d); its negative for the origin.
 
     Args:
         inverse: [n, 3, 3] inverse covariances A.
@@ -74,7 +74,7 @@ def d_distance_d_mean(inverse: Tensor, directions: Tensor) -> Tensor:
 
 
 def d_distance_d_covariance(inverse: Tensor, offset: Tensor, directions: Tensor) -> Tensor:
-    """Change A offset d^T A / (d^T A d) of the distance tau with the covariance, its nine entries free.
+    """Derivative of tau with respect to the covariance's nine entries: A offset d^T A / (d^T A d).
 
     Args:
         inverse: [n, 3, 3] inverse covariances A.
@@ -136,7 +136,7 @@ def grad_scales_of_factor(grad_factor: Tensor, rotations: Tensor) -> Tensor:
 
 
 def d_rotation_d_quat(unit_quats: Tensor) -> Tensor:
-    """Changes of the rotation matrix of eq. 10 with w, x, y and z, as its polynomials have them.
+    """Derivatives of the rotation matrix of eq. 10, as polynomials, with respect to w, x, y and z.
 
     Args:
         unit_quats: [n, 4] as (w, x, y, z), of length one.
@@ -159,7 +159,7 @@ def d_rotation_d_quat(unit_quats: Tensor) -> Tensor:
 
 
 def grad_before_normalisation(grad_unit: Tensor, vectors: Tensor) -> Tensor:
-    """Gradient (I - v v^T) / length of vectors that are normalised where they are used.
+    """Gradient of vectors that are normalised before use: (I - v v^T) / length times the gradient of v.
 
     Args:
         grad_unit: [n, d] gradient of the unit vectors v.

@@ -21,7 +21,7 @@ def trace_rays(
     far: float | Tensor,
     degree: int | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Blend Gaussians front to back along rays, in the colours that each ray's origin sees.
+    """Blend Gaussians front to back along rays, with colours evaluated from each ray's origin.
 
     Args:
         means: [n, 3] centres, world frame, scene units.

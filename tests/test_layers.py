@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "capture": "errors checks outputs machine maths scene",
     "footage": "errors json_files outputs machine maths capture",
     "sfm": "errors children choices json_files display outputs machine maths scene capture footage",
+    "sequences": "errors display checks outputs json_files capture footage sfm",
     "edit": "errors json_files checks outputs maths scene capture",
     "evaluation": "errors checks outputs machine maths scene ops render",
     "training": "errors children choices display checks outputs machine maths scene ops render capture "

@@ -51,7 +51,7 @@ _RAW_SUFFIXES = {
     ".erf",
 }
 _PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png", ".heic", ".heif", ".tif", ".tiff", ".webp", ".bmp"}
-_VIDEO_SUFFIXES = {".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mts", ".m2ts", ".3gp"}
+VIDEO_SUFFIXES = {".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mts", ".m2ts", ".3gp"}
 _MAX_FILES = 100_000
 
 
@@ -175,7 +175,7 @@ def _search(folder: Path, names: _Names, report: Progress) -> tuple[list[Source]
             sources.append(
                 Source(path, kind, names.of(path.stem if kind is Kind.VIDEO else path.parent, path))
             )
-        elif path.suffix.lower() in _PICTURE_SUFFIXES | _VIDEO_SUFFIXES:
+        elif path.suffix.lower() in _PICTURE_SUFFIXES | VIDEO_SUFFIXES:
             broken.append(Dropped(str(path), path.name, reason))
             _log.warning("%s is left out: %s", path, reason)
         else:

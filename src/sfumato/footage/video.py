@@ -76,27 +76,42 @@ class Video:
 
         reformatter = VideoReformatter()
         size = fitting(self.size_px, LUMA_SIDE_PX)
-        start: float | None = None
-        time_s = -1.0
-        index = 0
+        index = -1
         with opened(self.path) as (container, stream):
-            for frame in _decoded(container, stream, self):
-                stamp = frame.time if frame.pts is not None else None
-                start = stamp if start is None else start
-                at = stamp - (start or 0.0) if stamp is not None else index / float(stream.average_rate or 30)
-                time_s = max(at, time_s)
+            for index, (frame, time_s) in enumerate(_timed(container, stream, self)):
                 grey = reformatter.reformat(
                     frame, *size, "gray", src_color_range=pixel_range(frame), dst_color_range=FULL_RANGE,
                     interpolation=AREA | EXACT,
                 )  # fmt: skip
                 if index == 0:
                     self._warn_of(frame, stream)
-                index += 1
                 luma = np.asarray(grey.to_ndarray(), np.uint8)
                 yield VideoFrame(frame.pts, time_s, bool(frame.key_frame), luma)
-        if 0 < index < 0.9 * self.num_frames:
+        self._warn_of_missing(index + 1)
+
+    def timed_pictures(self, max_side_px: int) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+        """Every frame that can be decoded, in colour and upright, in order of display.
+
+        What is broken is no error: a warning says so, and the other frames count.
+
+        Args:
+            max_side_px: longest side; larger frames are made smaller by area average.
+
+        Yields:
+            (seconds since the first frame, which never fall; uint8 [h, w, 3] sRGB).
+        """
+        index = -1
+        with opened(self.path) as (container, stream):
+            for index, (frame, time_s) in enumerate(_timed(container, stream, self)):
+                if index == 0:
+                    self._warn_of(frame, stream)
+                yield time_s, upright(frame, stream, max_side_px)
+        self._warn_of_missing(index + 1)
+
+    def _warn_of_missing(self, count: int) -> None:
+        if 0 < count < 0.9 * self.num_frames:
             _log.warning(
-                "%s: only %d of its %d frames can be decoded; using those", self.path, index, self.num_frames
+                "%s: only %d of its %d frames can be decoded; using those", self.path, count, self.num_frames
             )
 
     def _warn_of(self, frame: Any, stream: Any) -> None:
@@ -222,6 +237,18 @@ def opened(path: Path) -> Iterator[tuple[Any, Any]]:
         if stream is not None:
             stream.thread_type = "AUTO"
         yield container, stream
+
+
+def _timed(container: Any, stream: Any, video: Video) -> Iterator[tuple[Any, float]]:
+    """Frames with their seconds since the first one, which never fall."""
+    start: float | None = None
+    time_s = -1.0
+    for index, frame in enumerate(_decoded(container, stream, video)):
+        stamp = frame.time if frame.pts is not None else None
+        start = stamp if start is None else start
+        at = stamp - (start or 0.0) if stamp is not None else index / float(stream.average_rate or 30)
+        time_s = max(at, time_s)
+        yield frame, time_s
 
 
 def _decoded(container: Any, stream: Any, video: Video) -> Iterator[Any]:

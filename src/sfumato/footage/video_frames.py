@@ -1,8 +1,9 @@
-"""Frames of one video: measured, selected, and decoded at full size."""
+"""Frames of one video: measured, selected, and decoded at full size; or all of them."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -40,10 +41,45 @@ def take_frames(
     try:
         return _take(source, folder, options, report)
     except av.FFmpegError as error:
-        reason = " ".join(str(error.strerror or error).split()).lower()
-        raise CaptureError(
-            f"{source.path} cannot be decoded ({reason}); convert it to H.264 in .mp4"
-        ) from None
+        raise _undecodable(source.path, error) from None
+
+
+def write_every_frame(video: Video, folder: Path) -> Iterator[tuple[str, float]]:
+    """Write all frames of a video as ``000000.jpg``, ..., upright and as large as they are.
+
+    Args:
+        video: the video.
+        folder: made if it does not exist.
+
+    Yields:
+        (file name, seconds since the first frame), each once it is written.
+
+    Raises:
+        CaptureError: nothing in it can be decoded.
+    """
+    import av
+
+    folder.mkdir(parents=True, exist_ok=True)
+    count = 0
+    try:
+        for time_s, picture in video.timed_pictures(max(video.size_px)):
+            name = f"{count:06d}.jpg"
+            save_picture(picture, folder / name)
+            count += 1
+            yield name, round(time_s, 6)
+    except av.FFmpegError as error:
+        raise _undecodable(video.path, error) from None
+    if not count:
+        raise _empty(video.path)
+
+
+def _undecodable(path: Path, error: Exception) -> CaptureError:
+    reason = " ".join(str(getattr(error, "strerror", None) or error).split()).lower()
+    return CaptureError(f"{path} cannot be decoded ({reason}); convert it to H.264 in .mp4")
+
+
+def _empty(path: Path) -> CaptureError:
+    return CaptureError(f"{path}: none of its frames can be decoded; copy it again from the camera")
 
 
 def _take(
@@ -54,7 +90,7 @@ def _take(
         raise CaptureError(f"{source.path} is no video any more; it changed while it was read")
     measured, stamps = measure(video, report)
     if not len(measured.times_s):
-        raise CaptureError(f"{source.path}: none of its frames can be decoded; copy it again from the camera")
+        raise _empty(source.path)
     choice = choose(measured, options)
     _warn(source.path, measured, choice)
     pictures = []

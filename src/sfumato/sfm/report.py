@@ -146,6 +146,7 @@ def cameras_of(model: pycolmap.Reconstruction) -> list[dict[str, Any]]:
         counts[camera_id] = counts.get(camera_id, 0) + 1
     return [
         {
+            "id": number,
             "model": camera.model_name,
             "size_px": [camera.width, camera.height],
             "params": [float(value) for value in camera.params],

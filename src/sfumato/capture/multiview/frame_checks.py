@@ -32,7 +32,7 @@ def without_black_frames(camera: SourceCamera, path: Path) -> SourceCamera:
     """
     sizes = np.array([frame.path.stat().st_size if frame.path.is_file() else 0 for frame in camera.frames])
     suspects = np.flatnonzero(sizes < _SMALL * np.median(sizes)) if len(sizes) else np.arange(0)
-    black = {int(i) for i in suspects if _is_black(camera.frames[i].path)}
+    black = {int(i) for i in suspects if is_black(camera.frames[i].path)}
     if not black or len(black) == len(camera.frames):
         return camera
     _log.warning(
@@ -45,7 +45,8 @@ def without_black_frames(camera: SourceCamera, path: Path) -> SourceCamera:
     )
 
 
-def _is_black(path: Path) -> bool:
+def is_black(path: Path) -> bool:
+    """Whether a picture shows nothing."""
     return int(small_grey(path, _SIDE_PX).max()) < _BLACK
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from sfumato.capture.multiview.frame_checks import is_black
+from sfumato.capture.multiview.rig_source import FRAMES_PER_SECOND
 from sfumato.capture.natural_order import natural_key
 from sfumato.capture.readers.image_files import EXTENSIONS, PictureFolder, folded
 from sfumato.capture.readers.json_values import number, read_object
@@ -78,7 +80,7 @@ def _is_picture(path: Path) -> bool:
     return path.suffix.lower() in EXTENSIONS
 
 
-def read_frames(folder: Path, fps: float | None, default_fps: float) -> list[CameraFrames]:
+def read_frames(folder: Path, fps: float | None) -> list[CameraFrames]:
     """The frames of all cameras, in natural order of the cameras' names.
 
     A frame's number is the last one in its name. The smallest number of all cameras stands for the time 0;
@@ -86,8 +88,7 @@ def read_frames(folder: Path, fps: float | None, default_fps: float) -> list[Cam
 
     Args:
         folder: as ``find_frames`` finds it.
-        fps: frames per second; None: as ``times.json`` in the folder has them, else the default.
-        default_fps: where nothing says it.
+        fps: frames per second; None: as ``times.json`` in the folder has them, else 30.
 
     Raises:
         CaptureError: two frames of a camera have one number, or ``times.json`` is broken.
@@ -105,7 +106,7 @@ def read_frames(folder: Path, fps: float | None, default_fps: float) -> list[Cam
             f"{folder}: frames are numbered from {first} to {every.max()} though no camera has more than "
             f"{longest}; number them without gaps"
         )
-    seconds = stride / (default_fps if fps is None else fps)
+    seconds = stride / (FRAMES_PER_SECOND if fps is None else fps)
     return [
         CameraFrames(
             name,
@@ -156,6 +157,18 @@ def _with_times(folders: dict[str, Path], path: Path) -> list[CameraFrames]:
         paths = sorted(seconds, key=lambda one: seconds[one])
         found.append(CameraFrames(name, tuple(paths), np.array([seconds[one] for one in paths])))
     return found
+
+
+def first_frames(folder: Path) -> dict[str, Path]:
+    """{camera: its first frame that is not black}, in natural order of names.
+
+    Args:
+        folder: as ``find_frames`` finds it.
+    """
+    frames = read_frames(folder, None)
+    return {
+        one.name: next((path for path in one.paths if not is_black(path)), one.paths[0]) for one in frames
+    }
 
 
 def foregrounds_of(root: Path, frames: CameraFrames) -> tuple[Path | None, ...]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from sfumato.capture.cache import ByteCache, default_cache_bytes
 from sfumato.capture.dataset import View
+from sfumato.capture.multiview.calibration import RigCalibration
 from sfumato.capture.multiview.frame_checks import check_masks, without_black_frames
 from sfumato.capture.multiview.multiview_video import MultiViewVideo, PackedMask, RigCamera
 from sfumato.capture.multiview.read_rig import read_rig
@@ -38,7 +39,7 @@ def load_multiview(
     fps: float | None = None,
     offsets: Mapping[str, float | str] | None = None,
     frames: str | Path | None = None,
-    calibration: str | Path | None = None,
+    calibration: str | Path | RigCalibration | None = None,
     seed: int = 0,
 ) -> MultiViewVideo:
     """Read synchronised videos of cameras that stand still, as frames.
@@ -55,7 +56,8 @@ def load_multiview(
         offsets: for cameras whose clocks differ: what to add to the times of a camera, in seconds (0.25) or
             in its own frames ("3f").
         frames: the folder with a folder of frames for each camera, if it is not in ``path``.
-        calibration: the file or folder of the calibration, if it is not in ``path``.
+        calibration: the file or folder of the calibration, or what was read from one, if it is not in
+            ``path``.
         seed: of random points, for a dataset without points.
 
     Returns:
@@ -70,7 +72,9 @@ def load_multiview(
     downscale = whole_number("downscale", downscale, least=1)
     if fps is not None and not (math.isfinite(fps) and fps > 0):
         raise ConfigError(f"fps is {fps}; give frames per second, more than 0")
-    source = read_rig(path, fps, *(None if given is None else Path(given) for given in (frames, calibration)))
+    if isinstance(calibration, str):
+        calibration = Path(calibration)
+    source = read_rig(path, fps, None if frames is None else Path(frames), calibration)
     source = _checked(source, path)
     test_names, rule = held_out(source, test_cameras, path)
     check_masks([camera for camera in source.cameras if camera.name not in test_names], path)

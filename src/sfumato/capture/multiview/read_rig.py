@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 from sfumato.capture.images import read_header
-from sfumato.capture.multiview.calibration import matched
+from sfumato.capture.multiview.calibration import RigCalibration, matched
 from sfumato.capture.multiview.find_calibration import read_calibration
 from sfumato.capture.multiview.frame_folders import (
     TIMES_FILE,
@@ -25,14 +25,16 @@ from sfumato.errors import CaptureError
 _log = logging.getLogger("sfumato")
 
 
-def read_rig(path: Path, fps: float | None, frames: Path | None, calibration: Path | None) -> RigSource:
+def read_rig(
+    path: Path, fps: float | None, frames: Path | None, calibration: Path | RigCalibration | None
+) -> RigSource:
     """Read a multi-view video.
 
     Args:
         path: dataset folder, or a transforms file.
         fps: frames per second, or None for what the dataset says.
         frames: folder of the cameras' folders of frames; None: in ``path``.
-        calibration: file or folder; None: in ``path``.
+        calibration: file or folder, or what was read from one; None: in ``path``.
 
     Raises:
         CaptureError: there is none, or it is broken.
@@ -54,15 +56,17 @@ def read_rig(path: Path, fps: float | None, frames: Path | None, calibration: Pa
     return _read_folders(path, folder, fps, path if calibration is None else calibration)
 
 
-def _read_folders(root: Path, folder: Path, fps: float | None, calibrated: Path) -> RigSource:
+def _read_folders(
+    root: Path, folder: Path, fps: float | None, calibrated: Path | RigCalibration
+) -> RigSource:
     """Folders of frames with a calibration."""
     if fps is None and not (folder / TIMES_FILE).is_file():
         _log.warning(
             "%s: nothing says how many frames were taken per second; taken as %g: give fps",
             folder, FRAMES_PER_SECOND,
         )  # fmt: skip
-    found = {frames.name: frames for frames in read_frames(folder, fps, FRAMES_PER_SECOND)}
-    calibration = read_calibration(calibrated)
+    found = {frames.name: frames for frames in read_frames(folder, fps)}
+    calibration = read_calibration(calibrated) if isinstance(calibrated, Path) else calibrated
     poses = matched(calibration, list(found))
     cameras = []
     for name, pose in poses.items():

@@ -45,8 +45,8 @@ def monocular(path: Path) -> CaptureError:
         path: of the dataset.
     """
     return CaptureError(
-        f"{path} is monocular: with one view of each moment, motion cannot be told from depth; give the "
-        f"videos of at least {LEAST_CAMERAS} cameras that stand still"
+        f"{path} is monocular: with one view of each moment, motion cannot be told from depth; give videos "
+        f"of at least {LEAST_CAMERAS} cameras to train on that stand still and film at the same time"
     )
 
 

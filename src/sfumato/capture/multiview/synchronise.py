@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from sfumato.capture.multiview.rig_source import SourceCamera
-from sfumato.checks import number
 from sfumato.errors import CaptureError, ConfigError
 
 _log = logging.getLogger("sfumato")
@@ -45,7 +44,7 @@ def steps_of(names: Sequence[str], times: Sequence[np.ndarray], path: Path) -> S
 
     Where the cameras share their times, as synchronised ones do, there is a step at each. Elsewhere steps
     follow each other as the frames of the slowest camera do, from the moment on at which all cameras have
-    begun, and each camera shows the frame that is nearest, half a step away at most.
+    begun, and each camera shows the frame that is nearest, half of its own interval away at most.
 
     Args:
         names: of the cameras, for messages.
@@ -98,7 +97,8 @@ def _on_a_clock(names: Sequence[str], times: Sequence[np.ndarray], path: Path) -
     for of_camera in times:
         index = np.searchsorted(0.5 * (of_camera[1:] + of_camera[:-1]), clock)
         away = np.abs(of_camera[index] - clock)
-        index[away > 0.5 * step * (1 + 1e-9)] = -1
+        own = float(np.median(np.diff(of_camera))) if len(of_camera) > 1 else step
+        index[away > 0.5 * min(step, own) * (1 + 1e-9)] = -1
         farthest = max(farthest, float(away[index >= 0].max(initial=0.0)))
         frames.append(index)
     _log.info("%s: frames are up to %.1f ms from the time of their step", path, 1e3 * farthest)
@@ -130,12 +130,12 @@ def _seconds(name: str, value: float | str, camera: SourceCamera) -> float:
     text = str(value).strip().lower()
     unit = next((unit for unit in ("frames", "frame", "f", "s") if text.endswith(unit)), "")
     try:
-        given = number(f"offsets of {name}", float(text[: len(text) - len(unit)]))
+        given = float(text[: len(text) - len(unit)])
     except ValueError:
+        given = np.nan
+    if not abs(given) < 1e9:
         raise ConfigError(
             f"the offset of camera {name} is {value!r}; give seconds, such as 0.25, or frames, such as 3f"
-        ) from None
-    if not abs(given) < 1e9:
-        raise ConfigError(f"the offset of camera {name} is {value!r}; give a finite number")
+        )
     times = frame_times(camera)
     return given * (float(np.median(np.diff(times))) if unit.startswith("f") and len(times) > 1 else 1.0)

@@ -108,7 +108,7 @@ VAGUE_NAMES = {"utils", "util", "helpers", "misc", "common"}
 HELPERS_OF_OPS = {
     "ops": {"backend", "constants"},
     "reference": {"blending_gradients", "shape_gradients", "parameter_gradients", "ray_gradients"},
-    "cpu": {"arrays", "jit", "kernel_cache"},
+    "cpu": {"arrays", "jit", "kernel_cache", "quaternions"},
 }
 # Words that say that something is not finished, or where a file was written.
 UNWANTED = {

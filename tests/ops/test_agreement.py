@@ -24,6 +24,7 @@ from support.op_scenes import (
     ellipses,
     gaussians,
     gradients,
+    moving_neighbours,
 )
 from support.plain_backend import PLAIN
 
@@ -79,6 +80,12 @@ def photometric_case(pixel_loss, weighted, height=37, width=29):
     return "photometric_loss", {"image": image, "target": target}, options
 
 
+def motion_priors_case(n=40, k=11):
+    options = moving_neighbours(n, k)
+    # What was before, and what the edges are, has no gradient.
+    return "motion_priors", {name: options.pop(name) for name in ("means", "quats")}, options
+
+
 CASES = {
     "covariance": covariance_case,
     **{f"project-{model}": partial(project_case, model) for model in MODELS},
@@ -92,6 +99,8 @@ CASES = {
     "composite-deep": partial(composite_case, n=700, opacity=0.03, size=(12, 9)),
     "composite-tiles": partial(composite_case, n=100, size=(70, 37)),
     "composite-one-pixel": partial(composite_case, n=20, size=(1, 1)),
+    "motion-priors": motion_priors_case,
+    "motion-priors-one-edge": partial(motion_priors_case, n=3, k=1),
     "photometric-small": partial(photometric_case, "l1", True, height=3, width=7),
     **{
         f"photometric-{pixel_loss}-{'weighted' if weighted else 'plain'}": partial(
@@ -361,6 +370,7 @@ WRONG = {
         ("background", lambda t: t[1:]),
         ("opacities", lambda t: t.double()),
     ],
+    "motion-priors": [("means", lambda t: t[:, :2]), ("quats", lambda t: t[1:])],
     "photometric-l1-plain": [("image", lambda t: t[..., :1]), ("target", lambda t: t[1:])],
 }
 

@@ -20,7 +20,7 @@ from sfumato.ops.trace_rays import Hierarchy
 from sfumato.scene.lenses import PINHOLE, Lens
 from sfumato.training.config import AdcConfig, TrainConfig
 from sfumato.training.warm_up import take_steps
-from support.op_scenes import HEIGHT, WIDTH, ellipses, gradients
+from support.op_scenes import HEIGHT, WIDTH, ellipses, gradients, moving_neighbours
 from support.ray_scenes import LIMITS, PARTS, inputs_of
 from support.trace_scenes import pinhole, scene
 
@@ -63,6 +63,7 @@ def compile_others() -> None:
     take_steps(replace(CONFIG, antialiased=True), CAMERAS[:1])
     _composite()
     _trace_rays()
+    _motion_priors()
     triangle, ray = torch.eye(3), torch.ones(1, 3)
     mesh_hits(triangle, torch.tensor([[0, 1, 2]]), 0 * ray, ray, torch.zeros(1), torch.ones(1))
 
@@ -116,3 +117,9 @@ def _trace_rays() -> None:
     gradients(lambda **leaves: ops.trace_rays(**leaves, **LIMITS), inputs)
     coefficients = inputs | {"features": torch.zeros(80, 4, 3)}
     gradients(lambda **leaves: ops.trace_rays(**leaves, **LIMITS, degree=1), coefficients)
+
+
+def _motion_priors() -> None:
+    inputs = moving_neighbours(dtype=torch.float32)
+    moving = {name: inputs.pop(name) for name in ("means", "quats")}
+    gradients(partial(ops.motion_priors, **inputs), moving)

@@ -58,6 +58,28 @@ def ellipses(n=12, seed=0, dtype=torch.float64, channels=3):
     return inputs
 
 
+def moving_neighbours(n=12, k=4, seed=0, dtype=torch.float64):
+    """Inputs of ``motion_priors`` by name: every Gaussian moves and turns in its own way, some edges lack."""
+    random = torch.Generator().manual_seed(seed)
+
+    def normal(*shape):
+        return torch.randn(*shape, generator=random, dtype=torch.float64)
+
+    neighbours = torch.randint(n, (n, k), generator=random) if n else torch.zeros(0, k)
+    neighbours[neighbours == torch.arange(n)[:, None]] = -1
+    before, quats = normal(n, 3), normal(n, 4)
+    inputs = {
+        "means": before + 0.2 * normal(n, 3),
+        "quats": 2 * quats + 0.4 * normal(n, 4),
+        "previous_means": before,
+        "previous_quats": quats,
+        "neighbours": neighbours.int(),
+        "weights": torch.rand(n, k, generator=random, dtype=torch.float64) / max(k, 1),
+        "rest_distances": torch.rand(n, k, generator=random, dtype=torch.float64) * 3,
+    }
+    return converted(inputs, dtype)
+
+
 def converted(values, dtype):
     """The same with tensors of numbers in ``dtype``."""
     return {

@@ -65,17 +65,37 @@ def quat_from_rotation(rotation: Tensor) -> Tensor:
 
 
 def quat_product(first: Tensor, second: Tensor) -> Tensor:
-    """The quaternions of rotations by ``second`` followed by one by ``first``.
+    """The quaternions of rotations by ``second`` followed by those by ``first``.
 
     Args:
-        first: [4] as (w, x, y, z).
-        second: [n, 4] likewise.
+        first: [..., 4] as (w, x, y, z).
+        second: [..., 4] likewise; the two are broadcast.
 
     Returns:
-        [n, 4], of the product of the lengths.
+        [..., 4], of the product of the lengths.
 
     Gradients: first and second.
     """
-    w, x, y, z = first.unbind()
-    rows = ((w, -x, -y, -z), (x, w, -z, y), (y, z, w, -x), (z, -y, x, w))
-    return second @ torch.stack([torch.stack(row) for row in rows]).T
+    w, x, y, z = first.unbind(-1)
+    a, b, c, d = second.unbind(-1)
+    rows = (
+        w * a - x * b - y * c - z * d,
+        w * b + x * a + y * d - z * c,
+        w * c - x * d + y * a + z * b,
+        w * d + x * c - y * b + z * a,
+    )
+    return torch.stack(rows, -1)
+
+
+def conjugate(quats: Tensor) -> Tensor:
+    """The quaternions of the inverse rotations.
+
+    Args:
+        quats: [..., 4] as (w, x, y, z).
+
+    Returns:
+        [..., 4] as (w, -x, -y, -z), of the same lengths.
+
+    Gradients: quats.
+    """
+    return quats * quats.new_tensor([1.0, -1.0, -1.0, -1.0])

@@ -4,6 +4,7 @@ from sfumato.ops.adam import adam_step
 from sfumato.ops.colour import colour
 from sfumato.ops.composite import composite
 from sfumato.ops.covariance import covariance
+from sfumato.ops.motion_priors import motion_priors
 from sfumato.ops.photometric import photometric_loss
 from sfumato.ops.project import Projected, project
 from sfumato.ops.trace import Traced, trace
@@ -19,6 +20,7 @@ __all__ = [
     "colour",
     "composite",
     "covariance",
+    "motion_priors",
     "photometric_loss",
     "project",
     "trace",

@@ -25,3 +25,7 @@ SSIM_WINDOW_PX = 11
 SSIM_SIGMA_PX = 1.5
 SSIM_C1 = 0.01**2
 SSIM_C2 = 0.03**2
+
+# Misfits of neighbours' motions count squared below this share of their mean distance (for turns: as a
+# difference of unit quaternions), and in proportion above, so that joints and edges of objects may break.
+MOTION_TOLERANCE = 0.1

@@ -6,26 +6,9 @@ from numba import prange
 
 from sfumato.ops.cpu.arrays import as_array, as_tensors
 from sfumato.ops.cpu.jit import kernel, scalar
+from sfumato.ops.cpu.quaternions import quat_gradient, rotation, through_unit, unit
 
-_ONE, _TWO = np.float32(1.0), np.float32(2.0)
-
-
-@scalar
-def _rotation(w, x, y, z):
-    """Rows of the rotation matrix of a unit quaternion."""
-    return (
-        (_ONE - _TWO * (y * y + z * z), _TWO * (x * y - w * z), _TWO * (x * z + w * y)),
-        (_TWO * (x * y + w * z), _ONE - _TWO * (x * x + z * z), _TWO * (y * z - w * x)),
-        (_TWO * (x * z - w * y), _TWO * (y * z + w * x), _ONE - _TWO * (x * x + y * y)),
-    )
-
-
-@scalar
-def _unit(quats, i):
-    """(1 / length, w, x, y, z) of a quaternion of any non-zero length."""
-    w, x, y, z = quats[i, 0], quats[i, 1], quats[i, 2], quats[i, 3]
-    inverse = _ONE / np.sqrt(w * w + x * x + y * y + z * z)
-    return inverse, w * inverse, x * inverse, y * inverse, z * inverse
+_TWO = np.float32(2.0)
 
 
 @kernel
@@ -34,8 +17,8 @@ def covariance_forward(quats, scales):
     n = quats.shape[0]
     out = np.empty((n, 6), np.float32)
     for i in prange(n):
-        _, w, x, y, z = _unit(quats, i)
-        r0, r1, r2 = _rotation(w, x, y, z)
+        _, w, x, y, z = unit(quats, i)
+        r0, r1, r2 = rotation(w, x, y, z)
         v0, v1, v2 = scales[i, 0] ** 2, scales[i, 1] ** 2, scales[i, 2] ** 2
         out[i, 0] = r0[0] * r0[0] * v0 + r0[1] * r0[1] * v1 + r0[2] * r0[2] * v2
         out[i, 1] = r0[0] * r1[0] * v0 + r0[1] * r1[1] * v1 + r0[2] * r1[2] * v2
@@ -65,8 +48,8 @@ def covariance_backward(grad, quats, scales):
         g = (grad[i, 0], grad[i, 1], grad[i, 2], grad[i, 3], grad[i, 4], grad[i, 5])
         if g[0] == 0 and g[1] == 0 and g[2] == 0 and g[3] == 0 and g[4] == 0 and g[5] == 0:
             continue
-        inverse, w, x, y, z = _unit(quats, i)
-        r0, r1, r2 = _rotation(w, x, y, z)
+        inverse, w, x, y, z = unit(quats, i)
+        r0, r1, r2 = rotation(w, x, y, z)
         s0, s1, s2 = scales[i, 0], scales[i, 1], scales[i, 2]
         # With M = R S: dL/dM = (G + G^T) M; dL/ds_k = (R^T dL/dM)_kk; dL/dR = dL/dM S.
         a0, a1, a2 = _times_symmetric(g, r0, r1, r2, 0)
@@ -79,16 +62,9 @@ def covariance_backward(grad, quats, scales):
         a0, a1, a2, b0, b1, b2, c0, c1, c2 = (
             a0 * v0, a1 * v0, a2 * v0, b0 * v1, b1 * v1, b2 * v1, c0 * v2, c1 * v2, c2 * v2,
         )  # fmt: skip
-        gw = _TWO * (x * (b2 - c1) + y * (c0 - a2) + z * (a1 - b0))
-        gx = _TWO * (y * (b0 + a1) + z * (c0 + a2) - _TWO * x * (b1 + c2) + w * (b2 - c1))
-        gy = _TWO * (x * (b0 + a1) + z * (c1 + b2) - _TWO * y * (a0 + c2) + w * (c0 - a2))
-        gz = _TWO * (x * (c0 + a2) + y * (c1 + b2) - _TWO * z * (a0 + b1) + w * (a1 - b0))
-        # Through the normalisation: (I - q q^T) / |q|.
-        along = gw * w + gx * x + gy * y + gz * z
-        grad_quats[i, 0] = (gw - along * w) * inverse
-        grad_quats[i, 1] = (gx - along * x) * inverse
-        grad_quats[i, 2] = (gy - along * y) * inverse
-        grad_quats[i, 3] = (gz - along * z) * inverse
+        to_quat = quat_gradient((w, x, y, z), (a0, a1, a2), (b0, b1, b2), (c0, c1, c2))
+        for k, value in enumerate(through_unit(to_quat, (w, x, y, z), inverse)):
+            grad_quats[i, k] = value
     return grad_quats, grad_scales
 
 

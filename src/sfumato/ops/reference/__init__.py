@@ -4,6 +4,7 @@ from sfumato.ops.reference.adam import adam_step
 from sfumato.ops.reference.colour import colour
 from sfumato.ops.reference.composite import composite
 from sfumato.ops.reference.covariance import covariance
+from sfumato.ops.reference.motion_priors import motion_priors
 from sfumato.ops.reference.photometric import photometric_loss, ssim, ssim_map
 from sfumato.ops.reference.project import MODELS, project
 from sfumato.ops.reference.trace import Response, response, sound, trace
@@ -16,6 +17,7 @@ __all__ = [
     "colour",
     "composite",
     "covariance",
+    "motion_priors",
     "photometric_loss",
     "project",
     "response",

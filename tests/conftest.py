@@ -1,4 +1,4 @@
-"""What tests of several parts need: the kernels, a tiny dataset, and a user who works on it."""
+"""Fixtures of several tests: the kernels, a tiny dataset, and runs of the command line on it."""
 
 import pytest
 
@@ -10,7 +10,7 @@ DRAW_NOTHING = {"capture", "footage", "maths", "sfm", "tests"}
 
 @pytest.fixture(scope="session", autouse=True)
 def kernels(request):
-    """The kernels that tests run are compiled before the first of them, which takes minutes once."""
+    """Compiles all kernels before the first test that uses one, which takes minutes once."""
     if not all(item.path.parent.name in DRAW_NOTHING for item in request.session.items):
         from support.kernels import prepare
 

@@ -1,4 +1,4 @@
-"""The benchmarks' own arithmetic; their times are nothing to test."""
+"""The arithmetic of the benchmarks; times are not tested."""
 
 import json
 

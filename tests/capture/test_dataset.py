@@ -183,8 +183,8 @@ def test_the_cache_is_bounded_and_returns_what_it_kept(tmp_path):
     a, b, c = capture.views
     first = a.load()
     assert a.load() is first
-    b.load(), c.load()
-    assert capture._cache.num_bytes == 2 * one
+    second, third = b.load(), c.load()
+    assert b.load() is second and c.load() is third
     assert a.load() is not first
 
 

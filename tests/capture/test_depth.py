@@ -1,4 +1,4 @@
-"""How far away a scene is, by its cameras and points."""
+"""The depth of a scene from its cameras and points."""
 
 import numpy as np
 import pytest

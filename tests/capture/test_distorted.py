@@ -1,4 +1,4 @@
-"""Captures that keep distorted pictures as they were taken."""
+"""Captures without undistortion."""
 
 from dataclasses import replace
 

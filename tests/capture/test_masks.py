@@ -1,4 +1,4 @@
-"""Masks are found by their names, and it is said where they are not."""
+"""Masks are found by their names; missing and unused ones give warnings."""
 
 import logging
 

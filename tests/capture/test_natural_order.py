@@ -1,4 +1,4 @@
-"""Names count as people count."""
+"""Natural sort order of file names."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Pictures are found under names that file systems and programs spell otherwise, in every reader."""
+"""Pictures are found under names that file systems and programs spell differently, in every reader."""
 
 import unicodedata
 

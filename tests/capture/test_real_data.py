@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from sfumato.capture.dataset import load_capture
+from sfumato.capture.readers import read_source
+from sfumato.capture.view_plans import plan_views
 from support.real_data import real_data
 
 
@@ -37,6 +39,8 @@ def reprojection_errors(root, downscale):
     """[m] distances in pixels of the stored pictures, over every observation of every view."""
     model = root / "sparse/0"
     seen, positions = observations(model), point_positions(model)
+    plans = plan_views(read_source(root).frames, downscale=downscale, alpha_is_mask=True)
+    plan_of = {planned.name: planned.plan for planned in plans}
     errors = []
     for view in load_capture(root, downscale=downscale).views:
         pixels, ids = seen[view.name]
@@ -45,7 +49,7 @@ def reprojection_errors(root, downscale):
         pose = view.camera.camera_from_world.numpy()
         camera = world @ pose[:3, :3].T + pose[:3, 3]
         projected = camera[:, :2] / camera[:, 2:] * view.camera.focal_px + view.camera.centre_px
-        (plan,) = view._make.args
+        plan = plan_of[view.name]
         if plan.resampler is None:
             stored = projected * np.array(plan.source_size_px) / view.camera.size_px
         else:

@@ -1,4 +1,4 @@
-"""A user with a tiny dataset."""
+"""A tiny dataset for tests of the command line."""
 
 import pytest
 

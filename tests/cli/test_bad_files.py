@@ -1,4 +1,4 @@
-"""Scenes, run folders and disks that are wrong end with code 2 and one line that says what to do."""
+"""Invalid scenes and run folders and full disks end with code 2 and one line that says what to do."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""Datasets that are wrong end with code 2 and one line that says what and what to do."""
+"""Invalid datasets end with code 2 and one line that says what is wrong and what to do."""
 
 import json
 import shutil

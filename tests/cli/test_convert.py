@@ -1,4 +1,4 @@
-"""`sfumato convert`: what it writes, and what it does not write over."""
+"""`sfumato convert`: its output, and files that it does not overwrite."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""The doctor measures, prints both ways, and its advice follows the facts."""
+"""`sfumato doctor`: measurements, both forms of output, and advice."""
 
 import copy
 import json
@@ -11,7 +11,7 @@ from sfumato.cli.doctor import advice, doctor, gather
 
 @pytest.fixture(scope="module")
 def facts(tmp_path_factory):
-    """What is found where somebody else's modules lie about, none of which may be run."""
+    """The report in a folder with modules of other people, none of which may be imported."""
     steps, here = [], tmp_path_factory.mktemp("downloaded")
     for stem in ("json", "pickle", "sitecustomize", "usercustomize", "numba", "sfumato"):
         (here / f"{stem}.py").write_text(f"open({str(here / 'ran')!r}, 'a')\n")
@@ -24,7 +24,7 @@ def facts(tmp_path_factory):
 
 @pytest.fixture
 def good(facts):
-    """A machine about which nothing can be said."""
+    """A machine with unknown properties."""
     found = copy.deepcopy(facts)
     found["machine"] |= {"cores": 8, "busy_cores": 0.0, "features": ["avx2"], "thread_variables": {}}
     found["machine"]["memory_available_bytes"] = 64 * 1024**3

@@ -1,4 +1,4 @@
-"""The command `edit`: edits in order, and complaints in one line."""
+"""`sfumato edit`: edits in order, and errors of one line."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The command line starts quickly, says what there is, and complains in one line."""
+"""The command line starts quickly, lists its commands, and has errors of one line."""
 
 import logging
 import os
@@ -50,7 +50,7 @@ def test_what_can_be_continued_says_so_when_it_is_interrupted(capsys, monkeypatc
 
 
 def test_names_do_nothing_to_the_terminal(capsys, monkeypatch):
-    """Neither in errors, nor in warnings, nor in what is said: colours, new lines, odd bytes."""
+    """Escape sequences, line breaks and odd bytes appear neither in errors nor in warnings nor in output."""
     monkeypatch.setattr(logging.getLogger("sfumato"), "handlers", [])
     assert main(["train", "a\x1b[31m\udcff\u202e", "-o", "x"]) == 2
     logging.getLogger("sfumato").warning("%s", "b\nsfumato: error: c\x07\udcff")
@@ -91,7 +91,7 @@ def test_every_command_explains_itself(verb, capsys):
 
 
 def options_in_help(said):
-    """{option: what is said of it}, of those that have a value by default."""
+    """{option: its help text}, for options with a default value."""
     plain = " ".join(re.sub("[│─╭╮╰╯]", " ", said).split())
     found = re.findall(
         r"(--[a-z][\w.-]*)((?:, --no-\S+)?(?: [A-Z{\[]\S*)*) (.*?) ?\(default: ",

@@ -1,4 +1,4 @@
-"""What a stranger types by mistake, for each command: one line, what to type instead, and nothing is made."""
+"""Typing mistakes for each command: one line with the correction, and no files are written."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from support.desk import says
 
 @pytest.fixture
 def scene(tmp_path, monkeypatch):
-    """A folder to stand in, with a scene, a folder of nothing and a file of words."""
+    """A working directory with a scene, an empty folder and a text file."""
     monkeypatch.chdir(tmp_path)
     shapes = {"means": (3,), "log_scales": (3,), "quats": (4,), "logit_opacities": (), "sh": (1, 3)}
     scene = sfumato.Gaussians(**{name: torch.ones(3, *shape) for name, shape in shapes.items()})

@@ -1,4 +1,4 @@
-"""The command `render`: videos and frames, resumed where they were, and complaints in one line."""
+"""`sfumato render`: videos and frames, resuming, and errors of one line."""
 
 import json
 from dataclasses import replace

@@ -24,7 +24,7 @@ def document() -> dict:
 
 @pytest.fixture(scope="module")
 def cloud() -> np.ndarray:
-    """[n] records (xyz, rgb) of points.ply, read with this test's own eyes."""
+    """[n] records (xyz, rgb) of points.ply, read by this test's own code."""
     header, body = (FOLDER / "points.ply").read_bytes().split(b"end_header\n", 1)
     count = int(header.split(b"element vertex ")[1].split()[0])
     kind = np.dtype([("xyz", "<f4", 3), ("rgb", "u1", 3)])

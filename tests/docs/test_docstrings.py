@@ -1,4 +1,4 @@
-"""Docstrings say what they must, and what they say is so."""
+"""Docstrings are complete and agree with signatures."""
 
 import ast
 import re
@@ -7,7 +7,7 @@ from repository import PACKAGE, arguments, functions, name, python_files, tree
 
 SECTIONS = ("Args", "Attributes", "Returns", "Raises", "Gradients", "Source", "Yields")
 FORMS_OF_TENSOR = {"Tensor", "Tensor | None"}
-# Public by name, yet what they are is said elsewhere.
+# Public by name, but documented elsewhere.
 SAID_ELSEWHERE = {
     "state_dict": "as torch's",
     "load_state_dict": "as torch's",

@@ -18,7 +18,7 @@ def wall(n=400):
 
 
 def blobs():
-    """Single ones, and a small group that holds together, off the wall."""
+    """Single Gaussians, and a small group that touch each other, off the wall."""
     single = scene_of([[0, 0, 3.0], [2.0, 2.0, -2.0], [-4.0, 0, 1.0]], log_scale=-2.5, seed=5)
     group = scene_of(0.05 * doubles(7, 10, 3) + torch.tensor([0.5, 0.5, 2.0]), log_scale=-3.0, seed=8)
     return merged(single, group)
@@ -81,7 +81,7 @@ def test_numbers_that_mean_nothing_are_refused():
 
 
 def test_a_published_scene_loses_what_was_planted_and_hardly_more():
-    """Blobs in free space go, and of what its makers had left one in two hundred at most."""
+    """Blobs in free space are removed, and at most one in two hundred of the scene's own Gaussians."""
     scene = load(real_splats("playcanvas/guitar.compressed.ply"))
     generator = torch.Generator().manual_seed(0)
     low, high = (scene.means.quantile(share, dim=0) for share in (0.02, 0.98))

@@ -1,4 +1,4 @@
-"""Frames are chosen evenly in motion and sharp; useless ones never."""
+"""Sharp frames are chosen, evenly spaced in motion; unusable ones never."""
 
 import numpy as np
 import pytest

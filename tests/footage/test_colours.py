@@ -11,7 +11,7 @@ from PIL import Image
 
 from sfumato.footage import hdr
 from sfumato.footage.kinds import Kind
-from sfumato.footage.orientation import upright
+from sfumato.footage.orientation import odd_colours, upright
 from sfumato.footage.photos import examine, place
 from sfumato.footage.video import open_video
 from sfumato.footage.video_frames import measure
@@ -138,13 +138,19 @@ def test_a_clip_as_phones_write_it_keeps_its_colours(tmp_path, kind, codec, suff
         ({}, None),
     ],
 )
-def test_colours_that_cannot_be_told_give_a_warning(tmp_path, caplog, monkeypatch, tags, words):
-    frame = frame_of("yuv420p", (64, 48), tagged=False, kind=(2, 2))
-    path = write_video(tmp_path / "a.mkv", [frame])
-    video = open_video(path)
+def test_colours_that_are_unknown_are_named(tags, words):
+    found = odd_colours(frame_of("yuv420p", (64, 48), tagged=False, kind=(2, 2)), stream_of(**tags))
+    assert (words in found) if words else found is None
+
+
+@pytest.mark.parametrize("odd", [None, "it is in odd colours"])
+def test_unknown_colours_give_one_warning(tmp_path, caplog, monkeypatch, odd):
+    frames = [frame_of("yuv420p", (64, 48)) for _ in range(3)]
+    video = open_video(write_video(tmp_path / "a.mkv", frames))
+    monkeypatch.setattr("sfumato.footage.video.odd_colours", lambda frame, stream: odd)
     with caplog.at_level(logging.WARNING):
-        video._warn_of(frame, stream_of(**tags))
-    assert (words in caplog.text and "colours will be wrong" in caplog.text) if words else not caplog.text
+        assert len(list(video.frames())) == 3
+    assert [f"{odd}; colours will be wrong" in text for text in caplog.messages] == ([True] if odd else [])
 
 
 @pytest.mark.parametrize("kind", [SDR, PQ, HLG], ids=["sdr", "pq", "hlg"])

@@ -1,4 +1,4 @@
-"""Copies are found however they were encoded; views of one thing are no copies."""
+"""Duplicates are found in any encoding; different views of one object are not duplicates."""
 
 import numpy as np
 from PIL import Image

@@ -1,4 +1,4 @@
-"""Where a photograph was taken and how it was held, as cameras wrote it; nothing from what is broken."""
+"""Position and orientation from a photograph's metadata; none from broken ones."""
 
 import math
 

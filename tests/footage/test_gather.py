@@ -1,4 +1,4 @@
-"""From files and folders of any kind to one folder of pictures, or to one line saying why not."""
+"""Selection of pictures from files and folders of any kind, or an error of one line."""
 
 import logging
 import os

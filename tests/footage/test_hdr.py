@@ -1,4 +1,4 @@
-"""Transfer functions have the values of their standards, and pictures come out as they should look."""
+"""Transfer functions have the values of their standards, and tone-mapped pictures the right colours."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Sharpness falls with blur and with nothing else; motion is found, also where exposure changes."""
+"""Sharpness decreases with blur only; motion is measured even if exposure changes."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Photographs stay as they are where they can, and are brought upright where they cannot."""
+"""Photographs are copied if possible, and otherwise rotated upright and encoded again."""
 
 import importlib
 import os

@@ -1,4 +1,4 @@
-"""``frames.json`` comes back as it was written, and nothing else is taken for it."""
+"""``frames.json`` is read as it was written, and other files are refused."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Spherical harmonics nearest to a function of others."""
+"""Least-squares projection of functions of spherical harmonics."""
 
 import pytest
 import torch

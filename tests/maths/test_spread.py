@@ -1,4 +1,4 @@
-"""Choices spread evenly over a row."""
+"""Evenly spaced subsets."""
 
 import numpy as np
 import pytest

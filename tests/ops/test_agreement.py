@@ -1,7 +1,7 @@
 """Every operation against its definition: float32 op, float64 definition, the same rounded inputs.
 
-Scenes lie on the host. Operations run on every device that this machine has and a backend serves; where
-the backend lacks the operation, the test is skipped.
+Scenes are on the host. Operations run on every device of this machine that has a backend; if the backend
+lacks an operation, its tests are skipped.
 """
 
 from functools import partial
@@ -110,7 +110,7 @@ CASES = {
         for weighted in (False, True)
     },
 }
-# Where the module of an operation has another name.
+# Modules that do not have the name of their operation.
 MODULES = {"photometric_loss": "photometric", "adam_step": "adam"}
 # Kernels differentiate neither the photograph nor the intrinsics; the definitions do.
 WITHOUT_GRADIENT = {"target", "intrinsics"}

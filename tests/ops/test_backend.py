@@ -1,4 +1,4 @@
-"""Which implementation serves a tensor: a backend is its operations, and nothing else knows of it."""
+"""Selection of the implementation: a backend consists of its operations only."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The hierarchy of hulls: every Gaussian once, boxes that hold what is in them, refitting, order."""
+"""The hierarchy of hulls: every Gaussian once, boxes that contain their content, refitting, order."""
 
 import numpy as np
 import pytest

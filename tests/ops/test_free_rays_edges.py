@@ -1,4 +1,4 @@
-"""Free rays: what is broken, empty or wrong; calls in parts, threads, torch's own checks."""
+"""Free rays: broken, empty or wrong input; calls in parts, threads, torch's own checks."""
 
 import pytest
 import torch

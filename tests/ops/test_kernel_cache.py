@@ -1,4 +1,4 @@
-"""Compiled kernels are taken from the disk only where nobody else can have put them, and undamaged."""
+"""Compiled kernels are read from the disk only if undamaged and from a private folder."""
 
 import ast
 import os

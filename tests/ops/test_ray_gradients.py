@@ -1,4 +1,4 @@
-"""The gradients of ray tracing by formula, against autograd of its definition and against differences."""
+"""Analytic gradients of ray tracing, against autograd of its definition and finite differences."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""How the time of a reconstruction is spent."""
+"""The time budget of a reconstruction."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""From photographs to a run folder in one call, and from datasets that have more already."""
+"""From photographs to a run folder in one call, and from datasets with cameras or points."""
 
 import json
 import shlex

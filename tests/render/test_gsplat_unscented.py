@@ -1,4 +1,4 @@
-"""``rasterization`` with rays: pictures as the tracer makes them, and clear words for the rest."""
+"""``rasterization`` with rays: the same images as the tracer, and clear errors for unsupported options."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What is near and what is far where nobody says: the same picture in all units."""
+"""Default near and far planes: the same render in all units."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The ray tracer as people call it: any camera, any rays, beside the rasterizer."""
+"""The public interface of the ray tracer: any camera, any rays, compared with the rasterizer."""
 
 from dataclasses import replace
 

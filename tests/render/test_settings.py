@@ -1,4 +1,4 @@
-"""Every setting of a renderer changes what is rendered: none is read by nobody."""
+"""Every setting of a renderer changes the render."""
 
 from dataclasses import fields, replace
 

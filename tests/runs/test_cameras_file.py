@@ -1,4 +1,4 @@
-"""Runs that refine poses: what they write of them, and how they go on."""
+"""Runs that refine poses: their camera file, and resuming."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""A checkpoint continues a run to the last bit, and nothing but a checkpoint is accepted as one."""
+"""A run resumed from a checkpoint gives the same bits, and other files are refused."""
 
 import os
 import pickle

@@ -1,4 +1,4 @@
-"""Options survive their form in files, and whatever else a file holds is named."""
+"""Options are read from files as they were written, and unknown ones are named."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What is said of the results of a run."""
+"""The summary of a run's results."""
 
 import pytest
 

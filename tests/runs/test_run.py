@@ -1,4 +1,4 @@
-"""Whole runs from the command line: results, longer ones, and what is refused."""
+"""Whole runs from the command line: results, continuation with more steps, and errors."""
 
 import json
 

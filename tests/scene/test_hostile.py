@@ -1,4 +1,4 @@
-"""Files made to fill the memory are refused, and honest ones take little more than they hold."""
+"""Files made to fill the memory are refused, and valid ones take little more memory than their content."""
 
 import importlib.util
 import json

@@ -1,4 +1,4 @@
-"""Known values of others' files: filters beside scales, SH of degree 4, numbers far from the origin."""
+"""Known values of files of other programs: 3D filters, SH of degree 4, numbers far from the origin."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""What files say of a scene beside its Gaussians: read, written, carried, and where scenes disagree."""
+"""Metadata of scenes: read, written, kept through edits, and scenes that disagree."""
 
 import json
 import logging
@@ -204,7 +204,7 @@ def test_what_a_format_has_no_place_for_is_said(tmp_path, suffix, known, said, c
 
 
 def test_a_scene_is_drawn_as_it_says_unless_told_otherwise():
-    # Small ones: there the filter tells.
+    # Small Gaussians, for which the filter makes a difference.
     scene = blob(200, 0).map(lambda tensor: tensor)
     scene.log_scales.sub_(3)
     mip = with_metadata(scene, Metadata(antialiased=True))
@@ -248,7 +248,7 @@ def test_merged_scenes_name_all_sources(caplog):
 
 
 def moving(n=5):
-    """A scene of one moment, whose Gaussians can be told from each other at the next."""
+    """A scene with a time, whose Gaussians have identities."""
     return Scene(**blob(n, 1).tensors(), metadata=Metadata(time=0.1), identities=10 * torch.arange(n) + 2**30)
 
 

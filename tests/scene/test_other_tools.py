@@ -1,4 +1,4 @@
-"""What we write is what other tools read, and what they write is what we read."""
+"""Files exchanged with other tools, in both directions."""
 
 import importlib.util
 import os

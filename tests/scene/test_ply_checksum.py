@@ -1,4 +1,4 @@
-"""A scene whose file was damaged is not shown as another one without a word."""
+"""A damaged scene file gives a warning."""
 
 import pytest
 

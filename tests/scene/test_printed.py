@@ -1,4 +1,4 @@
-"""What scenes and cameras print: one line that says what matters."""
+"""The printed form of scenes and cameras: one useful line."""
 
 import torch
 

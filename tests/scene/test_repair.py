@@ -1,4 +1,4 @@
-"""Files with broken rows: refused in one line that says what helps, or read without them."""
+"""Files with invalid rows: refused with one line that names the remedy, or read without these rows."""
 
 import logging
 import math

@@ -1,4 +1,4 @@
-"""What steps of lossy formats do: a Gaussian far away, Gaussians too small or too large, wide scenes."""
+"""Quantisation of lossy formats: distant outliers, Gaussians too small or too large, wide scenes."""
 
 import logging
 import math

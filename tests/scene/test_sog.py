@@ -1,4 +1,4 @@
-"""`.sog`: what its pixels mean, its three shapes, its older version; what it keeps of a scene."""
+"""`.sog`: the meaning of its pixels, its three layouts, its older version, and its accuracy."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""`.sog` scenes that are broken, or meant to break their reader: refused, and no more unpacked than said."""
+"""`.sog` scenes that are broken or hostile: refused, and no more decompressed than declared."""
 
 import io
 import json

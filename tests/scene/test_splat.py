@@ -1,4 +1,4 @@
-"""`.splat`: what its bytes mean, what it drops, how it is told from other files."""
+"""`.splat`: the meaning of its bytes, what it drops, how it is recognised."""
 
 import logging
 import struct

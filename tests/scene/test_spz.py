@@ -1,4 +1,4 @@
-"""`.spz`: what its bytes mean, in which axes, in all versions; what it cannot keep."""
+"""`.spz`: the meaning of its bytes, its axes, all versions, and its limits."""
 
 import gzip
 import itertools

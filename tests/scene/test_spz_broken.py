@@ -1,4 +1,4 @@
-"""`.spz` files that are broken, or meant to break their reader: refused, and no more unpacked than said."""
+"""`.spz` files that are broken or hostile: refused, and no more decompressed than declared."""
 
 import gzip
 import importlib.util

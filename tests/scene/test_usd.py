@@ -1,4 +1,4 @@
-"""OpenUSD: axes, units of attributes, every container, and what is said without the package."""
+"""OpenUSD: axes, units of attributes, every container, and the error without the package."""
 
 import logging
 import sys

@@ -1,4 +1,4 @@
-"""Cameras of a rendered room are found as they were, and the dataset says the same to every reader."""
+"""Cameras of a rendered room are found accurately, and every reader gives the same dataset."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Cameras are laid on the places that GPS recorded, and left alone where these tell nothing."""
+"""Cameras are aligned with GPS positions, unless these are unreliable."""
 
 import numpy as np
 import pytest

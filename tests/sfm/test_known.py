@@ -1,4 +1,4 @@
-"""Cameras that are given stay where they are, to the last digits, and get the points that were missing."""
+"""Given cameras are kept to the last digits, and get the missing points."""
 
 import json
 import shutil

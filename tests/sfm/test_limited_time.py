@@ -1,4 +1,4 @@
-"""What is left out for the sake of time, and that an interrupted run goes on with the same."""
+"""Reductions for a time budget, which an interrupted run keeps when it resumes."""
 
 import json
 import re
@@ -27,7 +27,7 @@ from support.worlds import noise
 
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch):
-    """The probe finds a machine of two quiet cores."""
+    """The probe finds a machine of two idle reference cores."""
     monkeypatch.setattr(pace, "probe_s", lambda: pace.PROBE_REFERENCE_S)
     monkeypatch.setattr(pace.machine, "cores", lambda: 2)
 
@@ -57,11 +57,12 @@ def test_photographs_are_taken_as_given_unless_time_is_short(tmp_path):
     assert not watch.lines
 
 
-def test_large_photographs_are_made_smaller_before_any_is_left_out(tmp_path, monkeypatch):
-    monkeypatch.setattr("sfumato.sfm.time_plan._photographs", lambda given: (80, (4000, 3000)))
-    found = plan(tmp_path, 1.2).frame_options([tmp_path] * 80, Watch())
+def test_large_photographs_are_made_smaller_before_any_is_left_out(tmp_path):
+    path = tmp_path / "large.png"
+    Image.new("L", (4000, 3000)).save(path, compress_level=1)
+    found = plan(tmp_path, 1.2).frame_options([path] * 80, Watch())
     assert found.max_side_px == 1600 and found.max_photos is None
-    assert plan(tmp_path, 5.0).frame_options([tmp_path] * 80, Watch()) == FrameOptions()
+    assert plan(tmp_path, 5.0).frame_options([path] * 80, Watch()) == FrameOptions()
 
 
 def test_time_that_cannot_do_is_said_at_once(tmp_path):

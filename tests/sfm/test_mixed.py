@@ -1,4 +1,4 @@
-"""Pictures as people have them: two places, copies, blur, odd names."""
+"""Realistic input: two places, duplicates, blur, odd names."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""How many pictures there is time for, by a clock that goes on when it is told."""
+"""The number of pictures within a time budget, with a simulated clock."""
 
 import math
 from dataclasses import replace

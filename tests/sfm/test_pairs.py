@@ -1,4 +1,4 @@
-"""Which pictures are compared."""
+"""Selection of pairs to match."""
 
 from itertools import combinations
 

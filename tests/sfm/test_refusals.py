@@ -1,4 +1,4 @@
-"""Input that cannot be used ends with one line that says why, and with code 2 at the command line."""
+"""Unusable input gives an error of one line, and code 2 at the command line."""
 
 import shutil
 

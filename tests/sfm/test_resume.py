@@ -1,4 +1,4 @@
-"""The same pictures give the same bytes, also when the run was interrupted; done work is not done again."""
+"""The same pictures give the same bytes, even after an interruption; finished work is not repeated."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""The record of what is done."""
+"""The record of finished stages."""
 
 import json
 import sqlite3

@@ -1,4 +1,4 @@
-"""Which way is down, and how large the world is."""
+"""Gravity and scale of the world."""
 
 import json
 import shutil

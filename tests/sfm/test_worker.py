@@ -1,4 +1,4 @@
-"""A process of COLMAP that dies or hangs: the result is the same, and nothing is left."""
+"""Workers that die or hang: the result is the same, and no process is left."""
 
 import _thread
 import json

@@ -1,4 +1,4 @@
-"""A user who tries things at the command line."""
+"""Runs of the command line in a test folder."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ SHORT = ("--steps", "4")
 
 @dataclass
 class Desk:
-    """A dataset, a place for runs, and what the command line said."""
+    """A dataset, a folder for runs, and the output of the command line."""
 
     data: Path
     out: Path

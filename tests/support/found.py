@@ -1,4 +1,4 @@
-"""What structure from motion found, beside what is true."""
+"""Results of structure from motion, compared with ground truth."""
 
 from contextlib import contextmanager
 from pathlib import Path

@@ -30,7 +30,7 @@ CAMERAS = [(PINHOLE, False), (Lens("opencv", (0.01, 0.0, 0.0, 0.0)), False)]
 
 
 def prepare() -> None:
-    """Compile what is not in the cache yet, in a process of its own, as ``warm_up`` does."""
+    """Compile what is not cached yet, in separate processes, as ``warm_up`` does."""
     source = Path(__file__).read_bytes() + repr((target(), machine.cpu_name())).encode()
     stamp = cache_folder() / f"tests_{hashlib.sha256(source).hexdigest()[:16]}"
     if not stamp.exists():

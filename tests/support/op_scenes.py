@@ -1,4 +1,4 @@
-"""Small random inputs for the operations, and gradient checks that say which row is wrong."""
+"""Small random inputs for the operations, and gradient checks that name the wrong row."""
 
 import torch
 
@@ -89,7 +89,7 @@ def converted(values, dtype):
 
 
 def weighted_sum(outputs):
-    """A scalar that weighs every entry of every floating output differently."""
+    """A scalar that weights every entry of every floating output differently."""
     outputs = outputs if isinstance(outputs, tuple) else (outputs,)
     total = 0.0
     for output in outputs:

@@ -1,4 +1,4 @@
-"""What tests do on the page again and again."""
+"""Common steps of tests on the page."""
 
 import numpy as np
 

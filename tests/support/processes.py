@@ -1,4 +1,4 @@
-"""Code that runs in a process of its own, with what tests share."""
+"""Python code that runs in a separate process, with access to ``support``."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ from repository import ROOT
 
 
 def printed_by(code: str, folder: Path | None = None, **environment: str) -> str:
-    """What Python code prints.
+    """The output of Python code.
 
     Args:
         code: it may import ``sfumato`` and ``support``.

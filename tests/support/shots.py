@@ -1,4 +1,4 @@
-"""Pictures with what is true of them, and the datasets made of them."""
+"""Pictures with ground truth, and the datasets made of them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ QUICK = SfmConfig(feature_side_px=320, max_features=700, pairs="exhaustive")
 
 @dataclass(frozen=True)
 class Shots:
-    """Pictures in a folder and what is true of them."""
+    """Pictures in a folder with their ground truth."""
 
     folder: Path
     poses: dict[str, np.ndarray]

@@ -1,4 +1,4 @@
-"""What a watcher of training is given in its tests."""
+"""Stand-ins for a capture and a training state in tests of the live view."""
 
 
 class NoPhotographs:

@@ -1,5 +1,6 @@
 """What is compiled before a run."""
 
+import hashlib
 import subprocess
 from dataclasses import replace
 
@@ -20,10 +21,28 @@ POSE = torch.eye(4, dtype=torch.float64)
 PLAIN = Camera(POSE, (30.0, 30.0), (16.0, 16.0), (32, 32))
 BENT = replace(PLAIN, lens=Lens("opencv", (0.01, 0.0, 0.0, 0.0)))
 ROLLING = replace(PLAIN, shutter=Shutter(POSE))
+KERNEL = hashlib.sha256(b"code").digest() + b"code"
+
+
+@pytest.fixture
+def asked(tmp_path, monkeypatch):
+    """A new cache folder; the child processes that are asked to compile, each of which leaves one kernel."""
+    asked = []
+
+    def compile_apart(command, *, input, capture_output, cwd, env):
+        asked.append((command, cwd, env["SFUMATO_CACHE"]))
+        kernel_cache.write_bytes(kernel_cache.cache_folder() / "a.nbc", KERNEL)
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setenv("SFUMATO_CACHE", str(tmp_path / "cache"))
+    kernel_cache.cache_folder.cache_clear()
+    monkeypatch.setattr(warm_up.subprocess, "run", compile_apart)
+    yield asked
+    kernel_cache.cache_folder.cache_clear()
 
 
 @pytest.mark.parametrize("cameras", [(), (PLAIN,), (BENT, PLAIN, BENT), (ROLLING, PLAIN)])
-def test_steps_are_taken_with_every_kind_of_camera(cameras, monkeypatch):
+def test_steps_are_taken_with_every_kind_of_camera(cameras, asked, monkeypatch):
     met = []
 
     def step(state, views):
@@ -32,32 +51,26 @@ def test_steps_are_taken_with_every_kind_of_camera(cameras, monkeypatch):
 
     monkeypatch.setattr(warm_up, "train_step", step)
     monkeypatch.setattr(warm_up, "drawn", lambda *_, **__: lambda camera: None)
-    warm_up.take_steps(TrainConfig(), warm_up._kinds(cameras))
+    warm_up.warm_up(TrainConfig(), cameras)
     wanted = {(camera.lens.model, camera.shutter is not None) for camera in cameras or (PLAIN,)}
     assert set(met) == wanted and len(met) == 4 * len(wanted)
 
 
-def test_kinds_of_cameras_have_stamps_of_their_own():
-    stamps = {warm_up._stamp(TrainConfig(), warm_up._kinds([camera])) for camera in (PLAIN, BENT, ROLLING)}
-    assert len(stamps) == 3
-    assert warm_up._stamp(TrainConfig(), warm_up._kinds([])) in stamps
+def test_each_kind_of_camera_is_compiled_once(asked, monkeypatch):
+    monkeypatch.setattr(warm_up, "take_steps", lambda *_: None)
+    for number, camera in enumerate((PLAIN, BENT, ROLLING), 1):
+        for cameras in ([camera], [camera, camera]):
+            warm_up.warm_up(TrainConfig(), cameras)
+        assert len(asked) == number
+    warm_up.warm_up(TrainConfig())
+    assert len(asked) == 3, "cameras are pinholes by default"
 
 
 @pytest.mark.parametrize("damage", ["cut", "gone", "no stamp", "stamp"])
-def test_kernels_are_compiled_apart_where_any_is_damaged(tmp_path, monkeypatch, damage):
+def test_kernels_are_compiled_apart_where_any_is_damaged(asked, tmp_path, monkeypatch, damage):
     """Code just compiled rounds otherwise than code read back, so the run itself compiles nothing."""
-    asked = []
-
-    def compile_apart(command, *, input, capture_output, cwd, env):
-        asked.append((command, cwd, env["SFUMATO_CACHE"]))
-        kernel_cache.write_bytes(folder / "a.nbc", good)
-        return subprocess.CompletedProcess(command, 0)
-
-    monkeypatch.setenv("SFUMATO_CACHE", str(tmp_path / "cache"))
-    kernel_cache.cache_folder.cache_clear()
     monkeypatch.setattr(warm_up, "take_steps", lambda *_: None)
-    monkeypatch.setattr(warm_up.subprocess, "run", compile_apart)
-    folder, good = kernel_cache.cache_folder(), kernel_cache.hashlib.sha256(b"code").digest() + b"code"
+    folder = kernel_cache.cache_folder()
     for _ in range(2):
         warm_up.warm_up(TrainConfig())
     ((command, cwd, cache),) = asked
@@ -66,7 +79,7 @@ def test_kernels_are_compiled_apart_where_any_is_damaged(tmp_path, monkeypatch, 
     (stamp,) = folder.glob("warm_*")
     assert stamp.read_text() == "a.nbc"
     if damage == "cut":
-        (folder / "a.nbc").write_bytes(good[:-1])
+        (folder / "a.nbc").write_bytes(KERNEL[:-1])
     elif damage == "gone":
         (folder / "a.nbc").unlink()
     elif damage == "no stamp":
@@ -76,4 +89,3 @@ def test_kernels_are_compiled_apart_where_any_is_damaged(tmp_path, monkeypatch, 
     for _ in range(2):
         warm_up.warm_up(TrainConfig())
     assert len(asked) == 2
-    kernel_cache.cache_folder.cache_clear()

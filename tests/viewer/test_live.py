@@ -3,6 +3,7 @@
 import json
 import threading
 import time
+from contextlib import closing
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from sfumato.training.config import TrainConfig
 from sfumato.training.step import StepStats
 from sfumato.viewer.live import LiveTraining
 from sfumato.viewer.server import PageServer
+from sfumato.viewer.watching import packed
 from support.browser import Browser
 from support.small_scenes import SIZE_PX, psnr, small_scene
 from support.watched import NoPhotographs, State
@@ -21,7 +23,7 @@ class Run:
 
     def __init__(self, folder, server):
         self.state, self.waited_s, self.over, self.steps = State(small_scene()), 0.0, False, 0
-        self.signals = []
+        self.server = server
         self.live = LiveTraining(server, folder, NoPhotographs(), TrainConfig(steps=10))
         self.live(self.state, None)
         self._thread = threading.Thread(target=self._go, daemon=True)
@@ -32,7 +34,7 @@ class Run:
 
     def __exit__(self, *ended):
         self.over = True
-        self.live._ask("resume")
+        self.server.post("control/resume", b"")
         self._thread.join()
 
     def _go(self):
@@ -89,25 +91,35 @@ def test_the_page_follows_a_training(folder):
         assert not browser.complaints()
 
 
-def test_nothing_is_packed_while_nobody_watches(folder, monkeypatch):
-    live = LiveTraining(PageServer(), folder, NoPhotographs(), TrainConfig(steps=10))
+def test_scenes_are_packed_only_while_somebody_watches(folder, monkeypatch):
+    server, taken = PageServer(), threading.Event()
+    live = LiveTraining(server, folder, NoPhotographs(), TrainConfig(steps=10))
     state = State(small_scene())
     live(state, None)
 
-    def refuse(*given):
-        raise AssertionError("a snapshot was taken")
+    def noted(gaussians):
+        taken.set()
+        return packed(gaussians)
 
-    monkeypatch.setattr(live, "_snap", refuse)
+    monkeypatch.setattr("sfumato.viewer.live.packed", noted)
+    # Longer than the allowance needs to come in.
     for _ in range(5):
         assert live(state, None) == 0.0
+        time.sleep(0.02)
+    assert not taken.is_set()
+    with closing(server.answer("events").data) as events:
+        next(events)
+        live(state, None)
+        assert taken.wait(10)
 
 
 def test_stop_is_ctrl_c_and_once(folder, monkeypatch):
     raised = []
     monkeypatch.setattr("signal.raise_signal", raised.append)
-    live = LiveTraining(PageServer(), folder, NoPhotographs(), TrainConfig(steps=10))
+    server = PageServer()
+    live = LiveTraining(server, folder, NoPhotographs(), TrainConfig(steps=10))
     live(State(small_scene()), None)
-    live._ask("stop")
+    server.post("control/stop", b"")
     for _ in range(3):
         live(State(small_scene()), None)
     assert len(raised) == 1
@@ -119,9 +131,10 @@ def test_ctrl_c_ends_a_pause(folder):
     heard = []
     before = signal.signal(signal.SIGINT, lambda *given: heard.append(given[0]))
     try:
-        live = LiveTraining(PageServer(), folder, NoPhotographs(), TrainConfig(steps=10))
+        server = PageServer()
+        live = LiveTraining(server, folder, NoPhotographs(), TrainConfig(steps=10))
         live(State(small_scene()), None)
-        live._ask("pause")
+        server.post("control/pause", b"")
         threading.Timer(
             0.3, lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
         ).start()

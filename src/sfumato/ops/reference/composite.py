@@ -80,18 +80,21 @@ def composite(
     transmittance = 1 + tied.expand(shape)
     image = tied.expand(*shape, colours.shape[1])
     running = torch.ones(shape, dtype=torch.bool, device=mean_px.device)
+    # Unbound once: the gradient of each index into a tensor would be as large as the whole tensor.
+    means_x, means_y = (part.unbind() for part in means_at.unbind(-1))
+    conics, peaks, values = conic.unbind(), opacities.unbind(), colours.unbind()
     for i in _front_to_back(depth.detach(), radius_px):
-        dx, dy = means_at[i, ..., 0] - xs, means_at[i, ..., 1] - ys
-        a, b, c = conic[i]
+        dx, dy = means_x[i] - xs, means_y[i] - ys
+        a, b, c = conics[i]
         sigma = 0.5 * (a * dx * dx + c * dy * dy) + b * dx * dy
         # exp of a large negative sigma would overflow, and its gradient be NaN although the pair is skipped.
-        alpha = (opacities[i] * torch.exp(-sigma.clamp_min(0.0))).clamp_max(ALPHA_MAX)
+        alpha = (peaks[i] * torch.exp(-sigma.clamp_min(0.0))).clamp_max(ALPHA_MAX)
         blended = running & (sigma >= 0) & (alpha >= alpha_min)
         after = transmittance * (1 - alpha)
         stopped = blended & (after <= transmittance_stop)
         running = running & ~stopped
         blended = blended & ~stopped
         weight = torch.where(blended, alpha * transmittance, 0.0)
-        image = image + weight[..., None] * colours[i]
+        image = image + weight[..., None] * values[i]
         transmittance = torch.where(blended, after, transmittance)
     return image + transmittance[..., None] * background, 1 - transmittance

@@ -96,7 +96,7 @@ def test_black_frames_are_left_out_and_told(tmp_path, caplog):
     video = load_multiview(tmp_path, fps=20.0)
     assert [view is not None for view in video.cameras[1].views] == [True, True, False, True]
     assert all(video.cameras[2].views)
-    assert "1 frames of camera cam02 are black and left out, the first is 0003.png" in caplog.text
+    assert "black frames of camera cam02 are left out: 1, the first is 0003.png" in caplog.text
 
 
 @pytest.mark.parametrize(("share", "told"), [(0.9, True), (0.3, False)])

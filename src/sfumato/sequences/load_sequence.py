@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from sfumato.capture.multiview import MultiViewVideo, load_multiview
 from sfumato.capture.multiview.find_calibration import holds_calibration
@@ -27,7 +28,7 @@ def load_sequence(
     downscale: int = 1,
     test_cameras: Sequence[str] | int | None = None,
     fps: float | None = None,
-    offsets: Mapping[str, float | str] | None = None,
+    offsets: Mapping[str, float | str] | Literal["auto"] | None = None,
     seed: int = 0,
     display: Display | None = None,
 ) -> MultiViewVideo:

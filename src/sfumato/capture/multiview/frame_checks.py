@@ -36,8 +36,8 @@ def without_black_frames(camera: SourceCamera, path: Path) -> SourceCamera:
     if not black or len(black) == len(camera.frames):
         return camera
     _log.warning(
-        "%s: %d frames of camera %s are black and left out, the first is %s",
-        path, len(black), camera.name, camera.frames[min(black)].path.name,
+        "%s: black frames of camera %s are left out: %d, the first is %s",
+        path, camera.name, len(black), camera.frames[min(black)].path.name,
     )  # fmt: skip
     kept = [i for i in range(len(camera.frames)) if i not in black]
     return SourceCamera(

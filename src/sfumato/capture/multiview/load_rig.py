@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from sfumato.capture.cache import ByteCache, default_cache_bytes
 from sfumato.capture.dataset import View
 from sfumato.capture.multiview.calibration import RigCalibration
 from sfumato.capture.multiview.frame_checks import check_masks, without_black_frames
+from sfumato.capture.multiview.motion_offsets import estimated_offsets
 from sfumato.capture.multiview.multiview_video import MultiViewVideo, PackedMask, RigCamera
 from sfumato.capture.multiview.read_rig import read_rig
 from sfumato.capture.multiview.rig_checks import LEAST_CAMERAS, check_rig, held_out, monocular
@@ -37,7 +39,7 @@ def load_multiview(
     downscale: int = 1,
     test_cameras: Sequence[str] | int | None = None,
     fps: float | None = None,
-    offsets: Mapping[str, float | str] | None = None,
+    offsets: Mapping[str, float | str] | Literal["auto"] | None = None,
     frames: str | Path | None = None,
     calibration: str | Path | RigCalibration | None = None,
     seed: int = 0,
@@ -54,7 +56,7 @@ def load_multiview(
             (0: none); None: those that the dataset itself holds out.
         fps: frames per second, in place of what the dataset says or its layout implies.
         offsets: for cameras whose clocks differ: what to add to the times of a camera, in seconds (0.25) or
-            in its own frames ("3f").
+            in its own frames ("3f"); "auto": estimated from what moves, for which all frames are decoded.
         frames: the folder with a folder of frames for each camera, if it is not in ``path``.
         calibration: the file or folder of the calibration, or what was read from one, if it is not in
             ``path``.
@@ -78,6 +80,10 @@ def load_multiview(
     source = _checked(source, path)
     test_names, rule = held_out(source, test_cameras, path)
     check_masks([camera for camera in source.cameras if camera.name not in test_names], path)
+    if isinstance(offsets, str):
+        if offsets != "auto":
+            raise ConfigError(f'offsets is {offsets!r}; give "auto", or seconds by the name of the camera')
+        offsets = estimated_offsets(source.cameras, path)
     steps = _steps(source, seconds_of(offsets or {}, source.cameras, path), test_names, path)
     plans, points, offset = _planned(source, path, downscale)
     cache: ByteCache[Pixels] = ByteCache(default_cache_bytes())

@@ -45,6 +45,7 @@ bench: $(VENV)/.run
 	$(VENV)/bin/python benchmarks/sfm.py $(DATA)
 	$(VENV)/bin/python benchmarks/raytracer.py $(if $(MITSUBA),--mitsuba $(MITSUBA))
 	$(VENV)/bin/python benchmarks/bvh.py
+	$(VENV)/bin/python benchmarks/motion_priors.py
 	$(VENV)/bin/python benchmarks/renderers.py $(DATA)
 	$(VENV)/bin/python benchmarks/live.py $(DATA)/fox_colmap
 	$(VENV)/bin/python benchmarks/formats.py $(DATA)

@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "evaluation": "errors checks outputs machine maths scene ops render",
     "training": "errors children choices display checks outputs machine maths scene ops render capture "
     "evaluation",
+    "tracking": "errors checks maths scene ops render capture training",
     "runs": "errors choices json_files display checks outputs machine scene ops capture evaluation training",
     "reconstruction": "errors display checks outputs machine ops capture footage sfm training runs",
     "paths": "errors json_files checks outputs maths scene render evaluation",
@@ -75,6 +76,7 @@ ON_THE_HOST = {
     "capture/": "photographs are decoded there",
     "edit/": "scenes of files, before they are written again",
     "evaluation/": "metrics and pictures for files",
+    "maths/neighbours.py": "a tree of points, before the first step",
     "maths/sh_rotation.py": "one matrix for a whole scene",
     "paths/": "cameras of a path, and frames for files",
     "render/png.py": "pictures for files and notebooks",

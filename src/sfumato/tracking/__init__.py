@@ -1,0 +1,1 @@
+"""Tracking: Gaussians of a first step followed through a multi-view video by rendering alone."""

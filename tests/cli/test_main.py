@@ -10,7 +10,6 @@ import pytest
 from rich.console import Console
 
 import sfumato
-from sfumato import cli
 from sfumato.cli import EXIT_INTERRUPTED, VERBS, main
 from sfumato.display import Display
 
@@ -41,7 +40,8 @@ def test_what_can_be_continued_says_so_when_it_is_interrupted(capsys, monkeypatc
     def interrupted(arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_dispatch", interrupted)
+    for verb in ("sfm", "doctor"):
+        monkeypatch.setattr(f"sfumato.cli.{verb}.command", interrupted)
     assert main(["sfm", "video.mp4"]) == main(["doctor"]) == EXIT_INTERRUPTED
     assert capsys.readouterr().err.splitlines() == [
         "sfumato: interrupted; the same command resumes",

@@ -9,7 +9,6 @@ from sfumato import ops
 from sfumato.errors import ShapeError
 from sfumato.ops import reference
 from sfumato.ops.cpu.image_trace.hits import PART
-from sfumato.ops.trace import _trace
 from support.op_scenes import assert_gradients_close, converted, gradients
 from support.trace_scenes import HEIGHT, SCENES, WIDTH, behind, inside, needles, pinhole, scene, sphere
 
@@ -239,7 +238,8 @@ def test_is_registered_as_torch_wants_it():
         inputs[name] for name in ("means", "quats", "scales", "opacities", "colours", "eye", "directions")
     ]
     leaves = [tensor.clone().requires_grad_() for tensor in tensors]
-    opcheck(_trace, (*leaves, none, inputs["background"], none, none, [0.01, 1e10], True))
+    operation = torch.ops.sfumato.trace.default
+    opcheck(operation, (*leaves, none, inputs["background"], none, none, [0.01, 1e10], True))
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def console(terminal: bool) -> Console:
 
 def test_a_run_is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_REPORT_EVERY_S", 0.0)
-    monkeypatch.setattr(module, "_GLIMPSE_SHARE", 1e9)
+    monkeypatch.setattr(module, "GLIMPSE_SHARE", 1e9)
     monkeypatch.setattr(display_module, "_PLAIN_EVERY_S", 0.0)
     config = tiny_config()
     capture, state = tiny_start(colmap_folder(tmp_path / "data"), config)
@@ -81,18 +81,18 @@ def test_quality_on_the_way_costs_little(tmp_path, monkeypatch):
     time = Clock()
     monkeypatch.setattr(module, "time", time)
     capture, state = tiny_start(colmap_folder(tmp_path), tiny_config())
-    glimpses = module._Glimpses(capture.test_views, tiny_config())
+    glimpses = module.Glimpses(capture.test_views, tiny_config())
 
-    def slow(state):
+    def slow(gaussians, settings):
         time.now += 0.5
-        return 20.0
+        return lambda camera: torch.full((*camera.size_px[::-1], 3), 0.5)
 
-    monkeypatch.setattr(glimpses, "_quality", slow)
+    monkeypatch.setattr(module, "drawn", slow)
     for step in range(1000):
         state.step, state.seconds = step, 0.1 * step
         found = glimpses.look(state, step / 1000)
-        assert found in (None, 20.0)
-    assert 0.01 * 100 < time.now <= module._GLIMPSE_SHARE * 100
+        assert found is None or (found.step, found.views) == (step, 1)
+    assert 0.01 * 100 < time.now <= module.GLIMPSE_SHARE * 100
 
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])

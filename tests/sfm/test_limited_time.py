@@ -16,7 +16,7 @@ from sfumato.errors import ConfigError
 from sfumato.footage import FrameOptions
 from sfumato.sfm import features, matching, pace, pairs
 from sfumato.sfm.config import SfmConfig
-from sfumato.sfm.mapping import Task, _incremental_options
+from sfumato.sfm.mapping import Task, incremental_options
 from sfumato.sfm.pace import Costs
 from sfumato.sfm.pipeline import structure_from_motion
 from sfumato.sfm.time_plan import FEWEST_PICTURES, SfmPlan
@@ -137,10 +137,10 @@ def test_of_pairs_only_the_first_half_is_compared_when_time_is_up(solved, tmp_pa
 
 def test_mapping_ends_in_time(tmp_path):
     task = Task(tmp_path, tmp_path, 9, 2.0, 0)
-    assert _incremental_options(task, relaxed=False).max_runtime_seconds == -1
-    soon = _incremental_options(replace(task, until_s=time.monotonic() + 60.0), relaxed=False)
+    assert incremental_options(task, relaxed=False).max_runtime_seconds == -1
+    soon = incremental_options(replace(task, until_s=time.monotonic() + 60.0), relaxed=False)
     assert 55 <= soon.max_runtime_seconds <= 60
-    late = _incremental_options(replace(task, until_s=time.monotonic() - 60.0), relaxed=False)
+    late = incremental_options(replace(task, until_s=time.monotonic() - 60.0), relaxed=False)
     assert 0 < late.max_runtime_seconds <= 10
 
 

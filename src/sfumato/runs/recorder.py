@@ -25,7 +25,7 @@ from sfumato.training.state import TrainState
 from sfumato.training.step import StepStats
 
 # Measuring quality on the way may take this share of the time, and these many views at most.
-_GLIMPSE_SHARE = 0.02
+GLIMPSE_SHARE = 0.02
 _GLIMPSE_VIEWS = 4
 _GLIMPSES = 20
 # Reports come at least this far apart, so that a long run has some hundreds of them.
@@ -112,7 +112,7 @@ class Recorder:
         size_px: tuple[int, int],
     ) -> None:
         self._config, self._events, self._display, self._size_px = config, events, display, size_px
-        self._glimpses = _Glimpses(test_views, config)
+        self._glimpses = Glimpses(test_views, config)
         self._loss = _Smoothed()
         self._rate = _Rate()
         self._quality: HeldOutPsnr | None = None
@@ -191,8 +191,13 @@ class Recorder:
         )
 
 
-class _Glimpses:
-    """PSNR of a few held-out views at a few moments, as far as the time allows."""
+class Glimpses:
+    """PSNR of a few held-out views at a few times of a run, within a share of its time.
+
+    Args:
+        views: the held-out views.
+        config: of the run.
+    """
 
     def __init__(self, views: Sequence[View], config: TrainConfig) -> None:
         every = max(1, math.ceil(len(views) / _GLIMPSE_VIEWS))
@@ -214,7 +219,7 @@ class _Glimpses:
             return None
         steps, seconds = state.step - self._began[0], state.seconds - self._began[1]
         cost = self._last_s or len(self._views) * seconds / max(steps, 1)
-        too_dear = self._spent_s + cost > _GLIMPSE_SHARE * seconds
+        too_dear = self._spent_s + cost > GLIMPSE_SHARE * seconds
         if not self._views or too_dear or progress < self._next or progress >= 1:
             return None
         self._next = progress + 1 / _GLIMPSES

@@ -111,7 +111,7 @@ def retriangulated(
     """The same cameras with points triangulated again from the matches."""
     import pycolmap
 
-    options = _incremental_options(task, relaxed=False)
+    options = incremental_options(task, relaxed=False)
     return pycolmap.triangulate_points(
         model,
         task.database,
@@ -221,7 +221,7 @@ def _map_incrementally(
         report(placed, task.pictures)
 
     report(0, task.pictures)
-    options = _incremental_options(task, relaxed=relaxed)
+    options = incremental_options(task, relaxed=relaxed)
     out = _made(out)
     return _models(
         lambda: pycolmap.incremental_mapping(
@@ -236,7 +236,8 @@ def _map_incrementally(
     )
 
 
-def _incremental_options(task: Task, *, relaxed: bool) -> pycolmap.IncrementalPipelineOptions:
+def incremental_options(task: Task, *, relaxed: bool) -> pycolmap.IncrementalPipelineOptions:
+    """COLMAP's options of incremental mapping until ``task.until_s``; ``relaxed``: with looser thresholds."""
     import pycolmap
 
     options = pycolmap.IncrementalPipelineOptions()

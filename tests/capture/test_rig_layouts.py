@@ -144,6 +144,18 @@ def test_cameras_are_matched_by_number_or_order_where_names_differ(tmp_path, cap
         load_multiview(tmp_path)
 
 
+def test_two_calibrated_cameras_of_one_name_are_refused(tmp_path):
+    colmap(frames_folder(tmp_path), ["cam01/0001.png", "cam02/0001.png", "cam01/0002.png"])
+    with pytest.raises(CaptureError, match="cam01 and cam01 may both be camera cam01; keep one of them"):
+        load_multiview(tmp_path, fps=30.0)
+
+
+def test_one_folder_of_frames_is_monocular(tmp_path):
+    write_toml(frames_folder(tmp_path, names=("cam01",)) / "Calib.toml", names=("cam01",))
+    with pytest.raises(CaptureError, match="is monocular: with one view of each moment"):
+        load_multiview(tmp_path)
+
+
 def test_cameras_that_are_not_calibrated_are_left_out(tmp_path, caplog):
     write_toml(frames_folder(tmp_path) / "Calib.toml", names=("cam01", "cam02"))
     assert [camera.name for camera in load_multiview(tmp_path, fps=30.0).cameras] == ["cam01", "cam02"]

@@ -10,7 +10,15 @@ from sfumato.footage import video_frames
 from sfumato.sequences import calibrate, load_sequence
 from support.capture_folders import picture, save, write_colmap_bin
 from support.clips import pan, write_video
-from support.rig_folders import NAMES, SIZE_PX, frames_folder, opencv_values, panoptic_folder, poses
+from support.rig_folders import (
+    NAMES,
+    SIZE_PX,
+    frames_folder,
+    opencv_values,
+    panoptic_folder,
+    poses,
+    write_bounds,
+)
 
 WIDTH, HEIGHT = 64, 48
 
@@ -50,6 +58,16 @@ def test_frames_of_videos_are_the_views_at_their_times(folder, tmp_path):
     true = true.reshape(HEIGHT // 2, 2, WIDTH // 2, 2, 3).mean(axis=(1, 3))
     assert np.abs(shown - true).mean() < 12.0, "the frame of that moment, but for compression"
     assert np.abs(shown - true[:, ::-1]).mean() > 20.0
+
+
+def test_poses_of_neural_3d_video_belong_to_the_videos_in_order(folder, tmp_path):
+    (folder / "calibration.json").unlink()
+    write_bounds(folder / "poses_bounds.npy", size_px=(WIDTH, HEIGHT), focal_px=60.0)
+    video = load_sequence(folder, work=tmp_path / "work")
+    assert [camera.name for camera in video.test_cameras] == ["cam01"]
+    for camera, pose in zip(video.cameras, poses(), strict=True):
+        np.testing.assert_allclose(camera.camera.camera_from_world, pose, atol=1e-12)
+        assert camera.camera.focal_px == (60.0, 60.0)
 
 
 def test_videos_are_decoded_once_where_a_folder_is_given(folder, tmp_path, monkeypatch):

@@ -124,13 +124,13 @@ def write_qualisys(path, names=NAMES, distortions=(0.0, 0.0, 0.0, 0.0, 0.0)):
     return path
 
 
-def write_bounds(path, count=3, focal_px=30.0):
+def write_bounds(path, count=3, focal_px=30.0, size_px=SIZE_PX):
     """LLFF's rows: axes down, right and backward, position, (h, w, f), and two depths."""
     rows = []
     for pose in poses(count):
         world_from_camera = np.linalg.inv(pose)
         right, down, forward, centre = world_from_camera[:3].T
-        shape = [SIZE_PX[1], SIZE_PX[0], focal_px]
+        shape = [size_px[1], size_px[0], focal_px]
         matrix = np.stack([down, right, -forward, centre, shape], axis=1)
         rows.append([*matrix.ravel(), 1.0, 9.0])
     np.save(path, np.array(rows))

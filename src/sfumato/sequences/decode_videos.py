@@ -65,7 +65,9 @@ def decode_videos(videos: Mapping[str, Path], folder: Path, display: Display) ->
             for name, video in opened.items():
                 times[name] = {}
                 for frame, time_s in write_every_frame(video, folder / name):
-                    times[name][frame] = time_s
+                    # Of several frames with one time, as damaged videos have them, the first is shown.
+                    if time_s > max(times[name].values(), default=-1.0):
+                        times[name][frame] = time_s
                     done += 1
                     report(done, total)
         write_json(times_file, times)

@@ -55,6 +55,11 @@ def find_frames(root: Path) -> Path | None:
     return None
 
 
+def holds_one_camera(root: Path) -> bool:
+    """Whether there are pictures of one camera only."""
+    return any(len(_camera_folders(root / name)) == 1 for name in _FRAME_FOLDERS)
+
+
 def _camera_folders(folder: Path) -> dict[str, Path]:
     """{camera: folder of its pictures}, in natural order."""
     found = {}

@@ -12,9 +12,11 @@ from sfumato.capture.multiview.frame_folders import (
     TIMES_FILE,
     find_frames,
     foregrounds_of,
+    holds_one_camera,
     read_frames,
 )
 from sfumato.capture.multiview.panoptic import find_panoptic, read_panoptic
+from sfumato.capture.multiview.rig_checks import monocular
 from sfumato.capture.multiview.rig_source import FRAMES_PER_SECOND, RigSource, SourceCamera
 from sfumato.capture.multiview.timed_transforms import read_timed_transforms
 from sfumato.capture.natural_order import natural_key
@@ -48,10 +50,13 @@ def read_rig(
         if timed is not None:
             return timed
     folder = find_frames(path) if frames is None else frames
+    if folder is None and holds_one_camera(path):
+        raise monocular(path)
     if folder is None or not path.is_dir():
         raise CaptureError(
             f"{path} holds no multi-view video: no train_meta.json with ims/ as PanopticSports has them, no "
-            "transforms.json with a time for each frame, and no folder of frames for each of several cameras"
+            "transforms.json with a time for each frame, and no folder of frames for each of several "
+            "cameras; sfumato.sequences.load_sequence reads videos"
         )
     return _read_folders(path, folder, fps, path if calibration is None else calibration)
 

@@ -84,7 +84,9 @@ ON_THE_HOST = {
     "scene/files/": "readers and writers",
     "scene/image_points.py": "formulas of lenses are in NumPy; asked for outside of training",
     "scene/rays.py": "poses that lie there already",
-    "training/": "points before the first step, and free space",
+    "training/clearance.py": "a tree of the cameras, which serves points that lie there",
+    "training/parts/poses.py": "the given cameras, before the first step",
+    "training/start.py": "points before the first step",
     "viewer/": "pictures for a browser",
 }
 
@@ -108,7 +110,7 @@ MODULES_WITHOUT = {
 }
 VAGUE_NAMES = {"utils", "util", "helpers", "misc", "common"}
 HELPERS_OF_OPS = {
-    "ops": {"backend", "constants"},
+    "ops": {"backend", "constants", "limits"},
     "reference": {"blending_gradients", "shape_gradients", "parameter_gradients", "ray_gradients"},
     "cpu": {"arrays", "jit", "kernel_cache", "quaternions"},
 }

@@ -238,8 +238,8 @@ def test_is_registered_as_torch_wants_it():
         inputs[name] for name in ("means", "quats", "scales", "opacities", "colours", "eye", "directions")
     ]
     leaves = [tensor.clone().requires_grad_() for tensor in tensors]
-    operation = torch.ops.sfumato.trace.default
-    opcheck(operation, (*leaves, none, inputs["background"], none, none, [0.01, 1e10], True))
+    operation, limits = torch.ops.sfumato.trace.default, torch.tensor([0.01, 1e10], dtype=torch.float64)
+    opcheck(operation, (*leaves, none, inputs["background"], none, none, limits, True))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from sfumato.capture.dataset import Capture, View
 from sfumato.capture.points import PointCloud
 from sfumato.errors import ConfigError
 from sfumato.scene.cameras import Camera
-from sfumato.training.clearance import Clearance
+from sfumato.training.clearance import Clearance, distances_to_nearest
 from sfumato.training.config import TrainConfig
 from support.steps import clearance
 
@@ -56,6 +56,17 @@ def test_a_point_is_in_a_ball_if_a_camera_is_nearer_than_its_radius(seed, camera
     held = clearance(*centres, radius=radius).holds(torch.from_numpy(points))
     assert held.dtype == torch.bool and held.shape == (n,)
     assert held.tolist() == (nearest(points, centres) < radius).tolist()
+
+
+@pytest.mark.parametrize("pairs", [1, 30, 10**6])
+def test_without_a_tree_distances_are_the_same(pairs, monkeypatch):
+    """As a device other than the host finds them, in parts of a bounded size."""
+    monkeypatch.setattr("sfumato.training.clearance._PAIRS", pairs)
+    rng = np.random.default_rng(4)
+    centres, points = rng.normal(size=(9, 3)) + 1e3, rng.normal(size=(20, 3)).astype(np.float32) + 1e3
+    found = distances_to_nearest(torch.from_numpy(points), torch.from_numpy(centres))
+    assert found.dtype == torch.float64
+    np.testing.assert_allclose(found.numpy(), nearest(points, centres), rtol=1e-12)
 
 
 def test_a_leaf_that_needs_gradients_can_be_asked_about():

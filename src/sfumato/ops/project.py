@@ -8,8 +8,9 @@ from torch import Tensor
 from sfumato.checks import check_shapes
 from sfumato.errors import ConfigError
 from sfumato.ops import reference
-from sfumato.ops.backend import Floats, Integers, Tensors, implementation, uses_definition
+from sfumato.ops.backend import Integers, Tensors, implementation, uses_definition
 from sfumato.ops.constants import BLUR_PX2, FAR, NEAR
+from sfumato.ops.limits import limits_like
 from sfumato.ops.reference.project import MODELS
 
 
@@ -38,18 +39,21 @@ def _project(
     camera_from_world: Tensor,
     intrinsics: Tensor,
     opacities: Tensor,
+    limits: Tensor,
     size: Integers,
-    limits: Floats,
+    blur_px2: float,
+    radius_clip: float,
     model: str,
     antialiased: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     return implementation("project", means).forward(
-        means, covariances, camera_from_world, intrinsics, opacities, size, limits, model, antialiased
-    )
+        means, covariances, camera_from_world, intrinsics, opacities, size, [*limits, blur_px2, radius_clip],
+        model, antialiased,
+    )  # fmt: skip
 
 
 @_project.register_fake
-def _(means, covariances, camera_from_world, intrinsics, opacities, size, limits, model, antialiased):
+def _(means, *others):
     n = means.shape[0]
     return (
         means.new_empty(n, 2),
@@ -81,11 +85,10 @@ def _(grads, outputs, inputs, size, blur_px2, model, want_pose):
 
 
 def _setup(ctx, inputs, output):
-    means, covariances, camera_from_world, intrinsics, _, size, limits, model, _ = inputs
+    means, covariances, camera_from_world, intrinsics, _, _, ctx.size, ctx.blur_px2, _, ctx.model, _ = inputs
     _, conic, _, compensation, radius_px = output
     ctx.mark_non_differentiable(radius_px)
     ctx.save_for_backward(conic, compensation, radius_px, means, covariances, camera_from_world, intrinsics)
-    ctx.size, ctx.blur_px2, ctx.model = size, limits[2], model
 
 
 def _backward(ctx, *grads):
@@ -94,7 +97,7 @@ def _backward(ctx, *grads):
     means, covariances, pose = _project_backward(
         list(grads[:4]), list(outputs), list(inputs), ctx.size, ctx.blur_px2, ctx.model, want_pose
     )
-    return means, covariances, pose if want_pose else None, None, None, None, None, None, None
+    return means, covariances, pose if want_pose else None, *[None] * 8
 
 
 _project.register_autograd(_backward, setup_context=_setup)
@@ -108,8 +111,8 @@ def project(
     *,
     width: int,
     height: int,
-    near: float = NEAR,
-    far: float = FAR,
+    near: float | Tensor = NEAR,
+    far: float | Tensor = FAR,
     blur_px2: float = BLUR_PX2,
     model: str = "pinhole",
     opacities: Tensor | None = None,
@@ -124,7 +127,7 @@ def project(
         camera_from_world: [4, 4] rigid; x right, y down, z forward.
         intrinsics: [3, 3] matrix K, pixels (pixels per scene unit for "ortho").
         width, height: of the image, pixels.
-        near, far: camera z that is kept, scene units.
+        near, far: camera z that is kept, scene units; numbers, or tensors of one.
         blur_px2: variance added on both axes, px^2.
         model: "pinhole", "ortho" or "fisheye" (equidistant).
         opacities: [n] peak opacities; they tighten the radii to where alpha reaches 1/255.
@@ -173,7 +176,6 @@ def project(
         )
         return Projected(*outputs)
     peaks = means.new_empty(0) if opacities is None else opacities.detach()
-    limits = [near, far, blur_px2, radius_clip]
     return Projected(
         *_project(
             means,
@@ -181,8 +183,10 @@ def project(
             camera_from_world,
             intrinsics,
             peaks,
+            limits_like(near, far, means).flatten(),
             [width, height],
-            limits,
+            blur_px2,
+            radius_clip,
             model,
             antialiased,
         )

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from sfumato.checks import check_shapes
 from sfumato.ops import reference
-from sfumato.ops.backend import Floats, Tensors, implementation, uses_definition
+from sfumato.ops.backend import Tensors, implementation, uses_definition
+from sfumato.ops.limits import limits_like
 
 
 class Traced(NamedTuple):
@@ -39,7 +40,7 @@ def _trace(
     background: Tensor,
     absgrad_probe: Tensor,
     depths: Tensor,
-    limits: Floats,
+    limits: Tensor,
     distances: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensors]:
     return implementation("trace", means).forward(
@@ -69,7 +70,7 @@ def _trace_backward(
     shape: Tensors,
     colours: Tensor,
     background: Tensor,
-    limits: Floats,
+    limits: Tensor,
     exact: bool,
     turning: bool,
     absolute: bool,
@@ -96,19 +97,19 @@ def _before_normalisation(grad: Tensor, directions: Tensor) -> Tensor:
 
 
 def _setup(ctx, inputs, output):
-    *tensors, background, absgrad_probe, depths, ctx.limits, _ = inputs
+    *tensors, background, absgrad_probe, depths, limits, _ = inputs
     *outputs, visible, kept = output
     ctx.absolute, ctx.exact = absgrad_probe.numel() > 0, depths.numel() == 0
     ctx.mark_non_differentiable(visible, *kept)
-    ctx.save_for_backward(*outputs, background, *tensors, *kept)
+    ctx.save_for_backward(*outputs, background, limits, *tensors, *kept)
 
 
 def _backward(ctx, grad_image, grad_alpha, grad_distance, *_):
-    outputs, (background, *rest) = ctx.saved_tensors[:3], ctx.saved_tensors[3:]
+    outputs, (background, limits, *rest) = ctx.saved_tensors[:3], ctx.saved_tensors[3:]
     (_, *shape, colours, _, directions, offsets), kept = rest[:8], rest[8:]
     wanted = ctx.needs_input_grad
     *scene, steepness, grad_rays = _trace_backward(
-        [grad_image, grad_alpha, grad_distance], list(outputs), kept, shape, colours, background, ctx.limits,
+        [grad_image, grad_alpha, grad_distance], list(outputs), kept, shape, colours, background, limits,
         ctx.exact, wanted[6] or wanted[7], ctx.absolute,
     )  # fmt: skip
     alpha = outputs[1]
@@ -133,8 +134,8 @@ def trace(
     directions: Tensor,
     background: Tensor,
     *,
-    near: float,
-    far: float,
+    near: float | Tensor,
+    far: float | Tensor,
     offsets: Tensor | None = None,
     absgrad_probe: Tensor | None = None,
     depths: Tensor | None = None,
@@ -156,7 +157,7 @@ def trace(
         directions: [h, w, 3] of any length; zero where there is no ray, which leaves the background.
             Rays that lie side by side in the image should point to the same side: speed depends on it.
         background: [d] value behind everything.
-        near, far: distances along the ray that are kept, scene units.
+        near, far: distances along the ray that are kept, scene units; numbers, or tensors of one.
         offsets: [h, w, 3] where each ray begins, seen from ``eye``, or None: small against the distance of
             the scene, as of a rolling shutter or a lens.
         absgrad_probe: [n] or None; its value is not read, its gradient is the sum over the rays of the
@@ -205,6 +206,6 @@ def trace(
     probe = means.new_empty(0) if absgrad_probe is None else absgrad_probe
     image, alpha, distance, visible, _ = _trace(
         means, quats, scales, opacities, colours, eye, directions, offsets, background, probe, depths,
-        [near, far], distances,
+        limits_like(near, far, means).flatten(), distances,
     )  # fmt: skip
     return Traced(image, alpha, distance if distances else None, visible)

@@ -9,6 +9,7 @@ from torch import Tensor
 from sfumato.checks import check_shapes
 from sfumato.errors import ConfigError, ShapeError
 from sfumato.ops.backend import Tensors, implementation, uses_definition
+from sfumato.ops.limits import limits_like
 from sfumato.ops.reference.trace_rays import trace_rays as definition
 
 
@@ -175,12 +176,6 @@ def _backward(ctx, *grads):
 _trace_rays.register_autograd(_backward, setup_context=_setup)
 
 
-def _limits(near: float | Tensor, far: float | Tensor) -> Tensor:
-    """[2, m] or, one for all rays, [2, 1]."""
-    both = [torch.as_tensor(limit, dtype=torch.float64).detach().reshape(-1) for limit in (near, far)]
-    return torch.stack(torch.broadcast_tensors(*both))
-
-
 def trace_rays(
     means: Tensor,
     quats: Tensor,
@@ -243,7 +238,7 @@ def trace_rays(
     if degree is not None and (degree not in (0, 1, 2, 3) or sizes["k"] < (degree + 1) ** 2):
         raise ConfigError(f"SH degree {degree} does not fit {sizes['k']} coefficients: give 0 to 3")
     for name, limit in (("near", near), ("far", far)):
-        if isinstance(limit, Tensor) and limit.shape != origins.shape[:1]:
+        if isinstance(limit, Tensor) and limit.ndim > 0 and limit.shape != origins.shape[:1]:
             raise ShapeError(f"{name} has shape {list(limit.shape)}, expected [{len(origins)}] or a number")
     if hierarchy is not None:
         hierarchy.check_count(means)
@@ -257,5 +252,5 @@ def trace_rays(
         features = features[:, None]
     return _trace_rays(
         means, quats, scales, opacities, features, origins, directions, background, tree.arrays,
-        _limits(near, far).to(means.device), -1 if degree is None else degree,
+        limits_like(near, far, means), -1 if degree is None else degree,
     )[:3]  # fmt: skip

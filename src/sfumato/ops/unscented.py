@@ -38,8 +38,8 @@ def unscented(
     *,
     width: int,
     height: int,
-    near: float = NEAR,
-    far: float = FAR,
+    near: float | Tensor = NEAR,
+    far: float | Tensor = FAR,
 ) -> Unscented:
     """Find the ellipses of Gaussians in an image from where the lens puts seven points of each.
 
@@ -57,7 +57,7 @@ def unscented(
         opacities: [n] peak opacities.
         image_of: takes points [m, 3] to pixels [m, 2], NaN where there are none, and to depths [m].
         width, height: of the image, pixels.
-        near, far: depth that is kept, scene units.
+        near, far: depth that is kept, scene units; numbers, or tensors of one.
 
     Returns:
         Unscented.

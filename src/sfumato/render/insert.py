@@ -167,7 +167,8 @@ class Stage:
         directions = rays.directions.to(like).reshape(-1, 3)
         origins = rays.origins.to(like).expand_as(rays.directions).reshape(-1, 3)
         m = len(directions)
-        near_far = limits_of(self.settings, like, origins if rays.viewpoint is None else rays.viewpoint)
+        limits = limits_of(self.settings, like, origins if rays.viewpoint is None else rays.viewpoint)
+        near_far = [float(limit) for limit in limits]
         near, far = (like.new_full((m,), limit) for limit in near_far)
         hits = mesh_hits(self._vertices, self._faces, origins, directions, near, far)
         met = (hits.face >= 0).nonzero().squeeze(1)
@@ -262,6 +263,6 @@ class Stage:
         origins = (0.5 * (low + high)).expand_as(directions).clone()
         paths = Paths(origins, directions, near, directions, _numbers(directions))
         _, far = limits_of(self.settings, self.gaussians.means, origins)
-        far = near.new_full((LIGHT_RAYS,), max(far, 2 * float(near[0])))
+        far = near.new_full((LIGHT_RAYS,), max(float(far), 2 * float(near[0])))
         seen, alpha, _ = self._trace(paths, far)
         return light_of(seen + (1 - alpha)[:, None] * near.new_tensor(self.settings.background), directions)

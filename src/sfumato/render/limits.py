@@ -14,7 +14,7 @@ _SAMPLE = 4096
 
 
 @torch.no_grad()
-def limits_of(settings: Settings, means: Tensor, eyes: Tensor) -> tuple[float, float]:
+def limits_of(settings: Settings, means: Tensor, eyes: Tensor) -> tuple[float | Tensor, float | Tensor]:
     """Near and far of a render, those of the settings first.
 
     Args:
@@ -23,16 +23,13 @@ def limits_of(settings: Settings, means: Tensor, eyes: Tensor) -> tuple[float, f
         eyes: [..., 3] where the picture is taken from, or its rays begin: their mean counts.
 
     Returns:
-        Two lengths, scene units.
+        Two lengths, scene units; those that follow from the scene are float64 tensors [] on its device.
     """
     near, far = settings.near, settings.far
     if near is None or far is None:
         sample = means[:: max(1, len(means) // _SAMPLE)].detach()
-        unit = (
-            (sample - eyes.to(means).reshape(-1, 3).mean(dim=0)).norm(dim=1).nanmedian()
-            if len(means)
-            else 1.0
-        )
-        near = NEAR * float(unit) if near is None else near
-        far = FAR * float(unit) if far is None else far
+        distances = (sample - eyes.to(means).reshape(-1, 3).mean(dim=0)).norm(dim=1)
+        unit = distances.nanmedian().double() if len(means) else 1.0
+        near = NEAR * unit if near is None else near
+        far = FAR * unit if far is None else far
     return near, far

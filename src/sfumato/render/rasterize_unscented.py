@@ -37,7 +37,7 @@ class BentGaussians(TracedGaussians):
 
     gaussians: Gaussians
     camera: Camera
-    limits: tuple[float, float]
+    limits: tuple[float | Tensor, float | Tensor]
 
     @cached_property
     def ellipses(self) -> ops.Unscented:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
@@ -39,12 +40,13 @@ def write_cameras(
 
 def _described(view: View, refined: Camera) -> dict:
     """Name, poses and the size of the correction: degrees, and scene units between the centres."""
-    before, after = view.camera.camera_from_world, refined.camera_from_world.detach()
+    before = view.camera.camera_from_world
+    after = refined.camera_from_world.detach().to(before)
     turn = after[:3, :3] @ before[:3, :3].T
     # The sine tells small angles, of which the cosine knows nothing.
     axis = torch.stack([turn[2, 1] - turn[1, 2], turn[0, 2] - turn[2, 0], turn[1, 0] - turn[0, 1]])
     angle = torch.atan2(axis.norm() / 2, (turn.trace() - 1) / 2)
-    shift = (refined.centre_world.detach() - view.camera.centre_world).norm()
+    shift = (replace(refined, camera_from_world=after).centre_world - view.camera.centre_world).norm()
     return {
         "name": view.name,
         "rotation_deg": round(float(angle.rad2deg()), 6),

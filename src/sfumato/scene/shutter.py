@@ -87,15 +87,18 @@ def pose_between(start: Tensor, end: Tensor, times: Tensor) -> tuple[Tensor, Ten
 def _rotation_vector(rotation: Tensor) -> Tensor:
     """[3] axis times angle of a rotation [3, 3]; exact at the identity too, in value and gradient."""
     less = 0.5 * (3.0 - rotation.diagonal().sum())
-    if float(less.detach()) > 2.0 - _LEAST_FROM_HALF_TURN:
+    # Poses of another device would have to be waited for.
+    if less.device.type == "cpu" and float(less.detach()) > 2.0 - _LEAST_FROM_HALF_TURN:
         raise ConfigError("the poses at the start and the end of the shutter are half a turn apart")
     skew = 0.5 * (rotation - rotation.T)
     sine_axis = torch.stack([skew[2, 1], skew[0, 2], skew[1, 0]])
-    if float(less.detach()) > _SMALL_TURN:
-        sine = sine_axis.norm()
-        return sine_axis * (torch.atan2(sine, 1.0 - less) / sine)
+    is_large = less > _SMALL_TURN
+    # Each form sees a turn it can take: an infinite derivative times zero would be NaN.
+    sine = torch.where(is_large, sine_axis, 1.0).norm()
+    closed = torch.atan2(sine, 1.0 - torch.where(is_large, less, 1.0)) / sine
+    small = torch.where(is_large, 0.0, less)
     # angle / sin(angle) = sum of k! / (2k + 1)!! (1 - cos(angle))^k.
-    factor = torch.ones_like(less)
+    series = torch.ones_like(less)
     for k in reversed(range(1, _TERMS)):
-        factor = 1.0 + factor * less * (k / (2 * k + 1))
-    return sine_axis * factor
+        series = 1.0 + series * small * (k / (2 * k + 1))
+    return sine_axis * torch.where(is_large, closed, series)

@@ -112,7 +112,7 @@ def trace(
     sent = ((directions != 0).any(1) & torch.cat([origins, directions], 1).isfinite().all(1))[:, None]
     origins = torch.where(sent, origins, 0.0)
     directions = torch.where(sent, directions, directions.new_tensor([0.0, 0.0, 1.0]))
-    near, far = (limit[:, None] if isinstance(limit, Tensor) else limit for limit in (near, far))
+    near, far = (limit.reshape(-1, 1) if isinstance(limit, Tensor) else limit for limit in (near, far))
     tau, sigma = response(means, quats, scales, origins, normalised(directions))
     alpha = (opacities * torch.exp(-sigma)).clamp_max(ALPHA_MAX)
     # Written so that NaN fails every test.

@@ -47,8 +47,8 @@ def unscented(
     *,
     width: int,
     height: int,
-    near: float,
-    far: float,
+    near: float | Tensor,
+    far: float | Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Find the ellipses of Gaussians in an image from where the lens puts points of them.
 

@@ -37,7 +37,7 @@ def make_parts(
     if config.exposure:
         parts.append(Exposure(len(views), config.rates, device))
     if config.refine_poses:
-        parts.append(Poses.of(views, capture.depth, config))
+        parts.append(Poses.of(views, capture.depth, config, device))
     last = [make_densifier(config), Average()]
     named = {part.name for part in (*parts, *last)}
     parts += [part for name, part in own.items() if name not in named]

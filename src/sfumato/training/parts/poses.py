@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 class Poses(Part):
     """Learned corrections of training cameras: exp(twist) camera_from_world, the twist in the camera's frame.
 
-    Cameras lie on the host, and so do their corrections: the gradient of a pose is waited for.
-
     A motion or a scaling of the whole world and of all cameras with it changes no picture, so nothing
     holds it: the scene would drift from the frame of the input cameras. What the corrections have of it
     is taken out after each step. Held-out views keep the poses they were given, so that their metrics
@@ -37,26 +35,31 @@ class Poses(Part):
         given: [n, 4, 4] float64 camera_from_world of the training views.
         depth: how far the scene is from the cameras, scene units.
         config: learning rates, and when the corrections begin.
+        device: of the scene.
     """
 
     name = "poses"
 
-    def __init__(self, given: Tensor, depth: float, config: TrainConfig) -> None:
+    def __init__(self, given: Tensor, depth: float, config: TrainConfig, device: torch.device = HOST) -> None:
         self._depth, self.config = depth, config
         # Rotation vectors in radians and velocities in depths.
-        self._twists = torch.zeros(len(given), 6, requires_grad=True)
-        self._moments = torch.zeros(2, len(given), 6)
+        self._twists = torch.zeros(len(given), 6, device=device, requires_grad=True)
+        self._moments = torch.zeros(2, len(given), 6, device=device)
         self._visits = torch.zeros(len(given), dtype=torch.int64)
-        self._shared = _shared_motions(given, depth)
+        shared = _shared_motions(given, depth)
         # numpy's einsum adds in one order, whatever the number of threads.
-        normal = np.einsum("nik,nil->kl", self._shared, self._shared)
+        normal = np.einsum("nik,nil->kl", shared, shared)
         # Cameras in one place, or a single one, leave some of the seven motions to be the same.
-        self._inverse = np.linalg.pinv(normal, rcond=1e-9, hermitian=True)
+        inverse = np.linalg.pinv(normal, rcond=1e-9, hermitian=True)
+        self._shared, self._inverse = (torch.from_numpy(array).to(device) for array in (shared, inverse))
 
     @classmethod
-    def of(cls, views: Sequence[View], depth: float, config: TrainConfig) -> Poses:
+    def of(
+        cls, views: Sequence[View], depth: float, config: TrainConfig, device: torch.device = HOST
+    ) -> Poses:
         """Corrections of the cameras of training views, all zero."""
-        return cls(torch.stack([view.camera.camera_from_world.double() for view in views]), depth, config)
+        given = torch.stack([view.camera.camera_from_world.double() for view in views])
+        return cls(given, depth, config, device)
 
     def prepare(self, shot: Shot) -> Shot:
         with torch.set_grad_enabled(self._has_begun(shot.context.progress)):
@@ -68,14 +71,17 @@ class Poses(Part):
     def refined(self, camera: Camera, view: int) -> Camera:
         """The camera of photograph ``view``, corrected; one that moves in its own frame throughout.
 
+        Its poses lie on the device of the scene, where their gradients stay.
+
         Gradients: the twist of the photograph, through camera_from_world and the shutter's.
         """
-        turn, velocity = self._twists[view].to(camera.camera_from_world).split(3)
+        pose, shutter = camera.camera_from_world, camera.shutter
+        turn, velocity = self._twists[view].to(pose.dtype).split(3)
         correction = rigid_from_twist(torch.cat([turn, self._depth * velocity]))
-        shutter = camera.shutter
         if shutter is not None:
-            shutter = replace(shutter, camera_from_world_end=correction @ shutter.camera_from_world_end)
-        return replace(camera, camera_from_world=correction @ camera.camera_from_world, shutter=shutter)
+            end = correction @ shutter.camera_from_world_end.to(correction)
+            shutter = replace(shutter, camera_from_world_end=end)
+        return replace(camera, camera_from_world=correction @ pose.to(correction), shutter=shutter)
 
     @torch.no_grad()
     def step(self, state: TrainState, gradients: Gradients) -> None:
@@ -83,7 +89,10 @@ class Poses(Part):
         if not self._has_begun(progress):
             return
         # Of rotations, radians, and of translations, depths.
-        pair = [rate_of(rates, name, progress) for name in ("pose_rotations", "pose_translations")]
+        rate = self._twists.new_empty(6)
+        rate[:3] = rate_of(rates, "pose_rotations", progress)
+        rate[3:] = rate_of(rates, "pose_translations", progress)
+        seen = torch.ones(1, dtype=torch.bool, device=rate.device)
         for view in gradients.views:
             row = slice(view, view + 1)
             self._visits[view] += 1
@@ -92,8 +101,8 @@ class Poses(Part):
                 gradients.of_parts[self.name]["twists"][row],
                 self._moments[0, row],
                 self._moments[1, row],
-                torch.ones(1, dtype=torch.bool),
-                rate=torch.tensor(pair).repeat_interleave(3),
+                seen,
+                rate=rate,
                 # Photographs come round seldom: each has its own count, or its first steps would be
                 # several times too long.
                 step=int(self._visits[view]),
@@ -105,16 +114,18 @@ class Poses(Part):
 
     def _drift(self) -> Tensor:
         """[n, 6] the part of the twists that moves or scales the world, by least squares."""
-        twists = self._twists.detach().numpy().astype(np.float64)
-        motion = self._inverse @ np.einsum("nik,ni->k", self._shared, twists)
-        return torch.from_numpy(np.einsum("nik,k->ni", self._shared, motion)).to(self._twists)
+        # Sums, whose order does not depend on the number of threads as that of a matrix product may.
+        twists = self._twists.detach().double()
+        along = (self._shared * twists[..., None]).sum((0, 1))
+        motion = (self._inverse * along).sum(1)
+        return (self._shared * motion).sum(2).to(self._twists)
 
     def state_dict(self) -> dict[str, Any]:
         return {"twists": self._twists.detach(), "moments": self._moments, "visits": self._visits}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        self._twists = saved["twists"].to(HOST, copy=True).requires_grad_()
-        self._moments, self._visits = (saved[name].to(HOST, copy=True) for name in ("moments", "visits"))
+        self._twists = saved["twists"].clone().requires_grad_()
+        self._moments, self._visits = saved["moments"].clone(), saved["visits"].to(HOST, copy=True)
 
 
 def _shared_motions(given: Tensor, depth: float) -> np.ndarray:

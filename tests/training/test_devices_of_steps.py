@@ -1,0 +1,54 @@
+"""A training step runs where the scene is and waits for no number: on a device that holds none."""
+
+import pytest
+
+from sfumato.training import state as states
+from sfumato.training.config import AdcConfig, Schedule
+from sfumato.training.step import train_step
+from support.fake_device import fake_device
+from support.tiny import tiny_config, tiny_start
+
+# Refinement is waited for: how many Gaussians there are then depends on their values.
+UNREFINED = Schedule(refine_every=1000, refine_from=0.0, refine_until=0.9, poses_from=0.0)
+CONFIGS = {
+    "raster": {},
+    "trace": {"renderer": "trace"},
+    "antialiased": {"antialiased": True},
+    "mcmc": {"strategy": "mcmc"},
+    "exposure": {"exposure": True},
+    "poses": {"refine_poses": True},
+    "traced poses": {"refine_poses": True, "renderer": "trace"},
+    "noise": {"adc": AdcConfig(noise=1.0)},
+    "opacity reset": {"adc": AdcConfig(reset_opacity_every=2)},
+    "logit": {"colour": "logit", "sh_degree": 0},
+    "mse": {"pixel_loss": "mse"},
+    "batch": {"batch_size": 2},
+}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_step_waits_for_nothing(name, data, monkeypatch):
+    # This device draws no random numbers; those of the host are brought to it.
+    monkeypatch.setattr(states, "generator_on", lambda device, host: host)
+    config = tiny_config(schedule=UNREFINED, **CONFIGS[name])
+    with fake_device() as device:
+        _, state = tiny_start(data, config, device)
+        for _ in range(2):
+            stats = train_step(state, [state.sampler.next() for _ in range(config.batch_size)])
+    assert {tensor.device for tensor in state.population.gaussians.tensors().values()} == {device}
+    assert stats.gaussians == len(state.population) and stats.loss_tensor.device == device
+    with pytest.raises(RuntimeError, match="meta"):
+        _ = stats.loss
+
+
+def test_a_run_of_the_host_goes_on_on_a_device(data, monkeypatch):
+    monkeypatch.setattr(states, "generator_on", lambda device, host: host)
+    config = tiny_config(schedule=UNREFINED, exposure=True)
+    capture, state = tiny_start(data, config)
+    train_step(state, [0])
+    with fake_device() as device:
+        moved = states.restore(state.state_dict(), capture, config, device)
+        train_step(moved, [1])
+    tensors = [*moved.population.trained.values(), *moved.parts["exposure"].parameters().values()]
+    assert {tensor.device for tensor in tensors} == {device}
+    assert moved.step == state.step + 1

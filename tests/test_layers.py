@@ -29,15 +29,16 @@ MAY_IMPORT = {
     "evaluation": "errors checks outputs machine maths scene ops render",
     "training": "errors children choices display checks outputs machine maths scene ops render capture "
     "evaluation",
-    "tracking": "errors checks maths scene ops render capture training",
-    "runs": "errors choices json_files display checks outputs machine scene ops capture evaluation training",
+    "tracking": "errors checks maths scene ops render capture evaluation training",
+    "runs": "errors choices json_files display checks outputs machine scene ops capture evaluation training "
+    "sequences tracking",
     "reconstruction": "errors display checks outputs machine ops capture footage sfm training runs",
     "paths": "errors json_files checks outputs maths scene render evaluation",
     "viewer": "errors display outputs machine maths scene render capture edit evaluation training runs",
     "cli": "errors children display checks outputs machine maths scene ops render capture "
-    "footage sfm evaluation training runs edit paths viewer reconstruction sfumato",
+    "footage sfm evaluation training tracking runs edit paths viewer reconstruction sfumato",
     # The package's own file names what is public, and loads it when it is used.
-    "sfumato": "errors scene ops render capture evaluation training reconstruction",
+    "sfumato": "errors scene ops render capture evaluation training runs reconstruction",
 }
 # Packages that only some places may import, lazily or not.
 ONLY_IN = {
@@ -73,10 +74,11 @@ NAMES_CUDA = ("ops/backend.py", "cli/")
 # Where tensors leave their device or become arrays. Everything else runs where the scene is.
 ON_THE_HOST = {
     "ops/cpu/": "its device is the host",
+    "maths/neighbours.py": "a tree of points, made once for a scene",
+    "runs/track_folder.py": "poses for files",
     "capture/": "photographs are decoded there",
     "edit/": "scenes of files, before they are written again",
     "evaluation/": "metrics and pictures for files",
-    "maths/neighbours.py": "a tree of points, before the first step",
     "maths/sh_rotation.py": "one matrix for a whole scene",
     "paths/": "cameras of a path, and frames for files",
     "render/png.py": "pictures for files and notebooks",
@@ -84,6 +86,7 @@ ON_THE_HOST = {
     "scene/files/": "readers and writers",
     "scene/image_points.py": "formulas of lenses are in NumPy; asked for outside of training",
     "scene/rays.py": "poses that lie there already",
+    "tracking/": "photographs, and tiles that something moves in",
     "training/clearance.py": "a tree of the cameras, which serves points that lie there",
     "training/parts/poses.py": "the given cameras, before the first step",
     "training/start.py": "points before the first step",

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from sfumato.render.rasterize import rasterize
     from sfumato.render.raytrace import raytrace
     from sfumato.render.settings import RasterSettings, TraceSettings
+    from sfumato.runs.track_folder import load_tracked
     from sfumato.scene.cameras import Camera
+    from sfumato.scene.dynamic import DynamicScene
     from sfumato.scene.files import load, save
     from sfumato.scene.gaussians import Gaussians
     from sfumato.scene.lenses import Lens
@@ -44,6 +46,7 @@ _HOMES = {
     "CaptureError": "errors",
     "ConfigError": "errors",
     "Densifier": "training.densify.densifier",
+    "DynamicScene": "scene.dynamic",
     "FormatError": "errors",
     "Gaussians": "scene.gaussians",
     "Gradients": "training.part",
@@ -74,6 +77,7 @@ _HOMES = {
     "gaussians_from_points": "training.start",
     "load": "scene.files",
     "load_capture": "capture.dataset",
+    "load_tracked": "runs.track_folder",
     "psnr": "evaluation.metrics",
     "rasterization": "render.gsplat_api",
     "rasterize": "render.rasterize",
@@ -91,6 +95,7 @@ __all__ = [
     "CaptureError",
     "ConfigError",
     "Densifier",
+    "DynamicScene",
     "FormatError",
     "Gaussians",
     "Gradients",
@@ -121,6 +126,7 @@ __all__ = [
     "gaussians_from_points",
     "load",
     "load_capture",
+    "load_tracked",
     "ops",
     "psnr",
     "rasterization",

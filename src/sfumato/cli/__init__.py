@@ -23,6 +23,7 @@ VERBS = {
     "reconstruct": "video, photographs or dataset -> run folder with a scene, in one go",
     "sfm": "video or photographs -> dataset with cameras",
     "train": "photographs with cameras -> run folder with a scene",
+    "track": "synchronised videos of several cameras -> run folder with a scene that moves",
     "eval": "run folder -> quality on held-out views, with pictures",
     "convert": "scene file -> scene file of another format",
     "edit": "scene files -> scene file: select, remove, move, turn, colour, join, clean",
@@ -31,7 +32,7 @@ VERBS = {
     "doctor": "what this machine can do, and what would make it faster",
 }
 # Interrupted, these go on where they were when they are called again.
-GO_ON = ("reconstruct", "sfm", "train")
+GO_ON = ("reconstruct", "sfm", "train", "track")
 EXIT_WRONG = 2
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143

@@ -103,3 +103,9 @@ class Camera:
             centre_px=(self.centre_px[0] * sx, self.centre_px[1] * sy),
             size_px=(width, height),
         )
+
+    def cropped(self, left: int, top: int, width: int, height: int) -> Camera:
+        """The same camera with the part of its picture that begins at pixel (left, top)."""
+        return replace(
+            self, centre_px=(self.centre_px[0] - left, self.centre_px[1] - top), size_px=(width, height)
+        )

@@ -36,6 +36,11 @@ class Exposure(Part):
         self._step = 0
         self.rates = rates
 
+    def of_view(self, number: int) -> tuple[Tensor, Tensor]:
+        """Gain and offset, [3] each, of a training view, outside the autograd graph."""
+        log_gain, offset = self._values.detach()[number].split(3)
+        return log_gain.exp(), offset
+
     def apply(self, image: Tensor, shot: Shot) -> Tensor:
         log_gain, offset = self._values[shot.number].split(3)
         return image * log_gain.exp() + offset

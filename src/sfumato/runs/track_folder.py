@@ -1,0 +1,169 @@
+"""The folder of a tracked run: its layout, and the steps in time that are done."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sfumato.errors import ConfigError, SfumatoError
+from sfumato.outputs import write_bytes, write_json
+from sfumato.runs.run_options import differences, plain, record
+from sfumato.runs.tables import read_table, with_digest
+from sfumato.runs.track_options import TrackOptions
+from sfumato.scene.files import load
+from sfumato.scene.files.tracks import read_tracks
+from sfumato.scene.gaussians import Gaussians
+from sfumato.tracking.following import TrackedScene
+
+_log = logging.getLogger("sfumato")
+
+
+@dataclass(frozen=True)
+class TrackFolder:
+    """Paths of a tracked run's folder."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.json"
+
+    @property
+    def work(self) -> Path:
+        """Frames of videos, and a calibration that was found."""
+        return self.path / "work"
+
+    @property
+    def first(self) -> Path:
+        """Run folder of the first step in time."""
+        return self.path / "first_step"
+
+    @property
+    def scene(self) -> Path:
+        return self.path / "scene.ply"
+
+    @property
+    def tracks(self) -> Path:
+        return self.path / "tracks.npz"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.json"
+
+    @property
+    def sheet(self) -> Path:
+        return self.path / "renders" / "contact_sheet.png"
+
+    @property
+    def video(self) -> Path:
+        return self.path / "renders" / "held_out.mp4"
+
+    def step(self, number: int) -> tuple[Path, Path]:
+        """Where a step's poses and its figures lie."""
+        folder = self.path / "steps"
+        return folder / f"{number:06d}.npy", folder / f"{number:06d}.json"
+
+    def check_free(self, options: TrackOptions) -> None:
+        """Refuse a folder that holds something else than this run.
+
+        Raises:
+            ConfigError: it does.
+        """
+        if not self.config.exists():
+            if self.path.is_dir() and any(self.path.iterdir()):
+                raise ConfigError(f"{self.path} is not empty and holds no tracked run; give another folder")
+            return
+        stored = read_table(self.config)
+        if stored.get("kind") != "dynamic":
+            raise ConfigError(f"{self.path} holds a run of another kind; give another folder")
+        before = record(TrackOptions, stored.get("options"), self.config)
+        differing = [
+            f"{name} {old} there, {new} now"
+            for name, old, new in differences(plain(asdict(before)), plain(asdict(options)))
+        ]
+        if differing:
+            raise ConfigError(
+                f"{self.path} holds another run: {'; '.join(differing)}. Give the same options to go on with "
+                "it, or another folder"
+            )
+
+    def write_options(self, options: TrackOptions) -> None:
+        """Write ``config.json``."""
+        write_json(self.config, with_digest({"kind": "dynamic", "options": plain(asdict(options))}))
+
+    def save_step(self, row: dict[str, Any], means: Tensor, quats: Tensor, first: str) -> None:
+        """Write a step that is done: its poses, then its figures with a digest of them.
+
+        Args:
+            row: figures of the step, with its number.
+            means, quats: [m, 3] and [m, 4] at the step.
+            first: digest of the Gaussians of the first step.
+        """
+        poses, figures = self.step(row["step"])
+        content = io.BytesIO()
+        np.save(content, torch.cat([means, quats], dim=1).numpy())
+        poses.parent.mkdir(exist_ok=True)
+        write_bytes(poses, content.getvalue())
+        digests = {"poses": hashlib.sha256(content.getvalue()).hexdigest(), "first": first}
+        write_json(figures, with_digest(without_nan({**row, **digests})))
+
+    def steps_done(self, first: str, count: int) -> Iterator[tuple[dict[str, Any], Tensor, Tensor]]:
+        """Figures, means and rotations of the steps that are done, from step 1 on, as far as they are whole.
+
+        Args:
+            first: digest of the Gaussians of the first step, which the steps have to follow.
+            count: of all steps.
+        """
+        for number in range(1, count):
+            path, figures = self.step(number)
+            try:
+                row, content = read_table(figures), path.read_bytes()
+            except (SfumatoError, OSError):
+                return
+            if row.get("poses") != hashlib.sha256(content).hexdigest() or row.get("first") != first:
+                _log.warning("%s is not as it was written; tracking goes on from there", path)
+                return
+            poses = torch.from_numpy(np.load(io.BytesIO(content), allow_pickle=False))
+            kept = {key: value for key, value in row.items() if key not in ("poses", "first", "digest")}
+            yield kept, poses[:, :3].contiguous(), poses[:, 3:].contiguous()
+
+
+def load_tracked(path: str | Path) -> TrackedScene:
+    """The dynamic scene in the folder of a tracked run: ``at(time)``, ``track(points, t0)`` and
+    ``track_pixel(camera, x, y, t0)``.
+
+    Args:
+        path: the run folder.
+
+    Raises:
+        FormatError, ConfigError: it holds none, or it is damaged.
+    """
+    folder = TrackFolder(Path(path))
+    return TrackedScene(**vars(read_tracks(folder.tracks, load(folder.scene))))
+
+
+def digest_of(gaussians: Gaussians) -> str:
+    """Of all tensors, by which steps tell the first step that they follow."""
+    found = hashlib.sha256()
+    for tensor in gaussians.tensors().values():
+        found.update(tensor.detach().contiguous().numpy().tobytes())
+    return found.hexdigest()
+
+
+def without_nan(value: Any) -> Any:
+    """JSON has no NaN: None stands for it."""
+    if isinstance(value, dict):
+        return {key: without_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,48 @@
+"""The first step in full: an ordinary training run on the photographs of one moment."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from sfumato.capture.dataset import Capture
+from sfumato.capture.multiview import MultiViewVideo
+from sfumato.tracking.foreground import Foreground
+from sfumato.tracking.start_points import start_points
+from sfumato.training.config import TrainConfig
+from sfumato.training.parts.exposure import Exposure
+from sfumato.training.state import TrainState
+
+
+def first_config(*, steps: int, seed: int, max_gaussians: int | None) -> TrainConfig:
+    """How the first step is trained.
+
+    Colours do not depend on the view, as Gaussians will turn; each camera has a colour gain and offset.
+    """
+    return TrainConfig(steps=steps, seed=seed, max_gaussians=max_gaussians, sh_degree=0, exposure=True)
+
+
+def first_capture(video: MultiViewVideo, foreground: Foreground, *, seed: int) -> Capture:
+    """The photographs of the first step to train on, with points to start from; none is held out."""
+    capture = video.at(0)
+    points = start_points(video, foreground, seed=seed)
+    return replace(
+        capture, views=capture.train_views, test_names=frozenset(), points=points, points_are_random=False
+    )
+
+
+def camera_colours(state: TrainState, video: MultiViewVideo) -> tuple[Tensor, Tensor]:
+    """Gains and offsets [c, 3] of the training cameras; 1 and 0 for one without a photograph to train on."""
+    exposure = state.parts[Exposure.name]
+    assert isinstance(exposure, Exposure)
+    names = {view.name: number for number, view in enumerate(state.views)}
+    gains, offsets = [], []
+    for camera in video.train_cameras:
+        view = camera.views[0]
+        number = None if view is None else names.get(view.name)
+        gain, offset = (torch.ones(3), torch.zeros(3)) if number is None else exposure.of_view(number)
+        gains.append(gain)
+        offsets.append(offset)
+    return torch.stack(gains), torch.stack(offsets)

@@ -1,0 +1,80 @@
+"""Control nodes: a few rigid frames that carry the Gaussians near them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sfumato.maths.quaternions import normalised, quat_product, rotation_from_quats
+
+_INFLUENCES = 4
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """k control nodes of m Gaussians.
+
+    Attributes:
+        rest: [k, 3] where the nodes are before they move, world frame.
+        influences: [m, j] int64 nodes that carry each Gaussian.
+        weights: [m, j] theirs; rows sum to 1.
+    """
+
+    rest: Tensor
+    influences: Tensor
+    weights: Tensor
+
+    def __len__(self) -> int:
+        return len(self.rest)
+
+    def carry(self, shifts: Tensor, turns: Tensor, means: Tensor, quats: Tensor) -> tuple[Tensor, Tensor]:
+        """Gaussians moved along with the nodes.
+
+        Args:
+            shifts: [k, 3] translations of the nodes.
+            turns: [k, 4] rotations of the nodes about themselves, any non-zero length.
+            means: [m, 3] before.
+            quats: [m, 4] before, of length one.
+
+        Returns:
+            [m, 3] and [m, 4]: sum of w (R (mean - rest) + rest + shift); the rotation by the normalised sum
+            of the weighted turns.
+
+        Gradients: shifts and turns.
+
+        Source: linear blend skinning of positions, as embedded deformation (Sumner et al. 2007, eq. 1).
+        """
+        turns = normalised(turns)
+        rotations = rotation_from_quats(turns)
+        arms = means[:, None] - self.rest[self.influences]
+        moved = torch.einsum("mjab,mjb->mja", rotations[self.influences], arms)
+        moved = moved + (self.rest + shifts)[self.influences]
+        mean_turn = normalised((self.weights[..., None] * turns[self.influences]).sum(1))
+        return (self.weights[..., None] * moved).sum(1), quat_product(mean_turn, quats)
+
+
+def place_nodes(means: Tensor, count: int) -> Nodes:
+    """Nodes spread over Gaussians by farthest-point sampling.
+
+    Args:
+        means: [m, 3] of the Gaussians.
+        count: nodes, at most m.
+
+    Returns:
+        The nodes. A Gaussian is carried by the four nearest, with weights that fall as a Gaussian of the
+        distance, of the mean distance to the nearest node as standard deviation.
+    """
+    count = min(count, len(means))
+    chosen = [int((means - means.mean(0)).square().sum(1).argmin())]
+    nearest = (means - means[chosen[0]]).square().sum(1)
+    while len(chosen) < count:
+        chosen.append(int(nearest.argmax()))
+        nearest = torch.minimum(nearest, (means - means[chosen[-1]]).square().sum(1))
+    rest = means[torch.tensor(chosen, device=means.device)].clone()
+    distances = torch.cdist(means, rest)
+    near = distances.topk(min(_INFLUENCES, count), dim=1, largest=False)
+    reach = near.values[:, -1].mean().clamp_min(torch.finfo(means.dtype).tiny)
+    weights = torch.exp(-0.5 * (near.values / reach) ** 2)
+    return Nodes(rest, near.indices, weights / weights.sum(1, keepdim=True))

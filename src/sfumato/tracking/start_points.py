@@ -1,0 +1,116 @@
+"""Points that the first step starts from."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.spatial import ConvexHull, QhullError
+
+from sfumato.capture.dataset import View
+from sfumato.capture.multiview import MultiViewVideo
+from sfumato.capture.points import PointCloud
+from sfumato.capture.random_points import look, project, spread_out
+from sfumato.tracking.foreground import Foreground
+
+_STILL_POINTS, _MOVING_POINTS = 32_000, 8_000
+# Points that stand still lie on rays beyond the hull, up to this much farther than where rays leave it.
+_BEYOND = 0.6
+# Candidates for points that move, and how far around the hull they are drawn, as a share of its size.
+_CANDIDATES, _MARGIN = 1_000_000, 0.15
+# A candidate is kept if this share of the cameras that have it in their picture see something moving there,
+# and at least so many have it, or all of fewer cameras.
+_SHARE, _LEAST_CAMERAS = 0.85, 6
+_MOST_LOOKED_AT = 16
+# Cameras surround a point if the unit vectors from it to them have a mean shorter than this: 0.5 for a dome.
+_ONE_SIDED = 0.75
+
+
+def start_points(video: MultiViewVideo, foreground: Foreground, *, seed: int) -> PointCloud:
+    """Points to start from, of the first step.
+
+    The dataset's own where it has some. Where cameras surround what they look at, the space between them is
+    mostly empty: what stands still begins on rays through random pixels at or beyond the convex hull of the
+    cameras, and what moves in the visual hull of the moving areas. Random points between the cameras instead
+    end as fog that explains each photograph on its own. Elsewhere random points in what cameras see.
+
+    Args:
+        video: to track.
+        foreground: what moves in it.
+        seed: equal seeds give equal points.
+    """
+    hull = None if video.points is not None else _hull_round_the_scene(video)
+    if hull is None:
+        return video.at(0).points
+    rng = np.random.default_rng(seed)
+    views = video.at(0).train_views
+    moving = _visual_hull(video, foreground, hull, rng)
+    still = _beyond(views, hull, rng)
+    xyz = np.concatenate([moving, still])
+    return PointCloud(xyz.astype(np.float32), look(spread_out(views, _MOST_LOOKED_AT), xyz)[1])
+
+
+def _centres(video: MultiViewVideo) -> np.ndarray:
+    return np.stack([camera.camera.centre_world.numpy() for camera in video.train_cameras]).astype(np.float64)
+
+
+def _hull_round_the_scene(video: MultiViewVideo) -> ConvexHull | None:
+    """The convex hull of the cameras and the point they look at; None where they do not surround it."""
+    centres = _centres(video)
+    axes = np.stack([camera.camera.camera_from_world[2, :3].numpy() for camera in video.train_cameras])
+    across = np.eye(3) - axes[:, :, None] * axes[:, None, :]
+    total = across.sum(axis=0)
+    if np.linalg.eigvalsh(total)[0] < 1e-3 * len(axes):
+        return None
+    focus = np.linalg.solve(total, np.einsum("cij,cj->i", across, centres))
+    outwards = centres - focus
+    directions = outwards / np.linalg.norm(outwards, axis=1, keepdims=True)
+    looks_away = np.median(np.einsum("ci,ci->c", outwards, axes)) > 0
+    if looks_away or not np.linalg.norm(directions.mean(axis=0)) < _ONE_SIDED:
+        return None
+    try:
+        return ConvexHull(np.concatenate([centres, focus[None]]))
+    except (QhullError, ValueError):
+        return None
+
+
+def _beyond(views: tuple[View, ...], hull: ConvexHull, rng: np.random.Generator) -> np.ndarray:
+    """[n, 3] points on rays through random pixels, where they leave the hull and farther."""
+    normals, offsets = hull.equations[:, :3], hull.equations[:, 3]
+    size = float(np.linalg.norm(np.ptp(hull.points, axis=0)))
+    which = rng.integers(len(views), size=_STILL_POINTS)
+    found = []
+    for number, view in enumerate(views):
+        camera, count = view.camera, int((which == number).sum())
+        pixels = rng.random((count, 2)) * camera.size_px
+        plane = (pixels - camera.centre_px) / np.array(camera.focal_px)
+        rotation = camera.camera_from_world[:3, :3].numpy()
+        rays = np.concatenate([plane, np.ones((count, 1))], axis=1) @ rotation
+        centre = camera.centre_world.numpy()
+        approach = rays @ normals.T
+        inside = np.maximum(-(centre @ normals.T + offsets), 0.0)
+        leaves = np.where(approach > 1e-9, inside / np.maximum(approach, 1e-9), np.inf).min(axis=1)
+        # A camera stands in a corner of the hull: rays that leave at once begin a little away from it.
+        depth = np.maximum(leaves, _MARGIN * size) * (1 + _BEYOND * rng.random(count))
+        found.append(centre + depth[:, None] * rays)
+    return np.concatenate(found)
+
+
+def _visual_hull(
+    video: MultiViewVideo, foreground: Foreground, hull: ConvexHull, rng: np.random.Generator
+) -> np.ndarray:
+    """[n, 3] points that nearly all cameras see where something moves."""
+    low, high = hull.points.min(axis=0), hull.points.max(axis=0)
+    # The floor below a ring of cameras belongs to it: the box is a cube as wide as the hull.
+    middle, half = (low + high) / 2, (0.5 + _MARGIN) * (high - low).max()
+    xyz = rng.uniform(middle - half, middle + half, (_CANDIDATES, 3))
+    seen, moves, asked = np.zeros(len(xyz), np.int32), np.zeros(len(xyz), np.int32), 0
+    for index, camera in enumerate(video.cameras):
+        view = camera.views[0]
+        mask = None if camera.is_test or view is None else foreground.of(index, 0)
+        if mask is None or view is None:
+            continue
+        asked += 1
+        columns, rows, inside = project(view, xyz)
+        seen += inside
+        moves += inside & mask.numpy()[rows, columns]
+    enough = seen >= min(_LEAST_CAMERAS, max(asked, 1))
+    return xyz[enough & (moves > 0) & (moves >= _SHARE * seen)][:_MOVING_POINTS]

@@ -1,0 +1,83 @@
+"""Every option of tracking: one frozen record, one default each, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import isfinite
+
+from sfumato.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Priors:
+    """Weights of the priors on motion, beside a photometric loss of weight 1.
+
+    Attributes:
+        rigidity: neighbours keep their places in each other's frames since the step before.
+        rotation: neighbours turn alike since the step before.
+        isometry: neighbours keep their distances of the first step.
+    """
+
+    rigidity: float = 0.4
+    rotation: float = 0.4
+    isometry: float = 0.2
+
+    def __post_init__(self) -> None:
+        for name, weight in vars(self).items():
+            if not (weight >= 0 and isfinite(weight)):
+                raise ConfigError(f"priors.{name} is {weight}; give a number of at least 0")
+
+
+@dataclass(frozen=True)
+class TrackConfig:
+    """How the Gaussians of the first step are followed.
+
+    Attributes:
+        views_per_step: photographs that are looked at in each step after the first, each camera's equally
+            often; None: four of each training camera.
+        coarse_share: share of the visits in which control nodes are moved, at half resolution; Gaussians of
+            their own, at full resolution, in the rest.
+        nodes: control nodes; 0: none, Gaussians move on their own from the start.
+        rate_start: learning rate of positions at the start of a step, as a motion in pixels of the median
+            camera.
+        rate_end: the same at its end; it decays log-linearly.
+        node_factor: rates of nodes, times those of Gaussians.
+        fine_factor: rates of Gaussians after nodes have moved, times ``rate_start``.
+        forward_motion: start each step with the motion of the last one.
+        ssim_weight: share of 1 - SSIM in the loss.
+        neighbours: of each moving Gaussian, for the priors.
+        priors: weights.
+        seed: of all random numbers.
+    """
+
+    views_per_step: int | None = None
+    coarse_share: float = 0.5
+    nodes: int = 96
+    rate_start: float = 1.5
+    rate_end: float = 0.15
+    node_factor: float = 2.0
+    fine_factor: float = 0.4
+    forward_motion: bool = True
+    ssim_weight: float = 0.2
+    neighbours: int = 20
+    priors: Priors = field(default_factory=Priors)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.views_per_step is not None and self.views_per_step < 1:
+            raise ConfigError(f"views_per_step is {self.views_per_step}; give at least 1")
+        if not 0 <= self.coarse_share <= 1:
+            raise ConfigError(f"coarse_share is {self.coarse_share}; give a number from 0 to 1")
+        if self.nodes < 0 or self.neighbours < 1:
+            raise ConfigError(f"nodes is {self.nodes} and neighbours {self.neighbours}; give 0 and 1 or more")
+        if not 0 < self.rate_end <= self.rate_start < float("inf"):
+            raise ConfigError(
+                f"rate_start is {self.rate_start} and rate_end {self.rate_end}; the rate falls: give more "
+                "than 0, the second smaller"
+            )
+        if not 0 <= self.ssim_weight <= 1:
+            raise ConfigError(f"ssim_weight is {self.ssim_weight}; give a number from 0 to 1")
+
+    def visits(self, cameras: int) -> int:
+        """Photographs that are looked at in a step in which so many training cameras have one."""
+        return 4 * cameras if self.views_per_step is None else self.views_per_step

@@ -1,0 +1,65 @@
+"""`sfumato track`: from a multi-view video to a run folder."""
+
+import json
+import shutil
+
+import pytest
+import torch
+
+from sfumato.cli import main
+from sfumato.runs.track_folder import load_tracked
+from support.moving_scenes import moving_video
+
+pytestmark = pytest.mark.kernels
+
+FEW = ["--steps-first", "60", "--max-gaussians", "2000", "--nodes", "8"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return moving_video(tmp_path_factory.mktemp("video"), steps=3)
+
+
+@pytest.fixture(scope="module")
+def run(folder, tmp_path_factory):
+    out = tmp_path_factory.mktemp("runs") / "run"
+    assert main(["track", str(folder), "-o", str(out), *FEW]) == 0
+    return out
+
+
+def test_the_folder_holds_what_others_rely_on(run):
+    scene = load_tracked(run)
+    assert scene.num_steps == 3
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert (metrics["version"], metrics["kind"]) == (1, "dynamic")
+    assert metrics["test"]["cameras"] == ["6"]
+    assert [row["step"] for row in metrics["steps"]] == [0, 1, 2]
+    for key in ("psnr", "psnr_affine", "psnr_changed", "seconds", "gaussians", "moving", "time"):
+        assert metrics["steps"][2][key] is not None
+    assert metrics["train"]["moving"] == len(scene.ids) > 0
+    assert metrics["test"]["psnr_changed"] > metrics["still"]["psnr_changed"]
+    assert (run / "renders" / "held_out.mp4").stat().st_size > 0
+    assert (run / "renders" / "contact_sheet.png").stat().st_size > 0
+
+
+def test_a_run_whose_last_step_is_lost_or_damaged_ends_with_the_same_bits(run, folder, tmp_path, capsys):
+    out = tmp_path / "again"
+    shutil.copytree(run, out)
+    before = load_tracked(out)
+    (out / "tracks.npz").unlink()
+    poses = out / "steps" / "000002.npy"
+    content = bytearray(poses.read_bytes())
+    content[-1] ^= 1
+    poses.write_bytes(content)
+    assert main(["track", str(folder), "-o", str(out), *FEW]) == 0
+    assert "resuming after step 1 in time" in capsys.readouterr().out
+    after = load_tracked(out)
+    assert torch.equal(after.means, before.means) and torch.equal(after.quats, before.quats)
+
+
+def test_another_run_in_the_folder_is_refused(run, folder, capsys):
+    assert main(["track", str(folder), "-o", str(run), *FEW, "--seed", "1"]) == 2
+    error = capsys.readouterr().err
+    assert "holds another run" in error and len(error.splitlines()) == 1
+    assert main(["track", str(folder), "-o", str(folder), *FEW]) == 2
+    assert "holds no tracked run" in capsys.readouterr().err

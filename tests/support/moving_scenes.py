@@ -1,0 +1,93 @@
+"""A tiny scene that moves, and its multi-view video on disk."""
+
+import json
+import math
+
+import numpy as np
+import torch
+
+from sfumato.render.rasterize import rasterize
+from sfumato.render.settings import RasterSettings
+from sfumato.scene.cameras import Camera
+from sfumato.scene.gaussians import Gaussians
+from support.capture_folders import save
+from support.rig_folders import ring_pose
+
+SIZE_PX = (64, 48)
+FOCAL_PX = 60.0
+MOVING = 40
+# A ball at the middle moves this far, and turns, in each step.
+SHIFT = torch.tensor([0.08, 0.03, -0.05])
+TURN = 0.15
+SETTINGS = RasterSettings(depth=False)
+
+
+def cameras(count=6):
+    poses = [torch.from_numpy(ring_pose(2 * math.pi * i / count)) for i in range(count)]
+    centre = (SIZE_PX[0] / 2, SIZE_PX[1] / 2)
+    return [Camera(pose, (FOCAL_PX, FOCAL_PX), centre, SIZE_PX) for pose in poses]
+
+
+def turned(angle):
+    return torch.tensor([math.cos(angle / 2), 0.0, math.sin(angle / 2), 0.0])
+
+
+def first_scene():
+    """Coloured Gaussians on a sphere around all cameras, and behind them in the rows a ball at the middle."""
+    generator = torch.Generator().manual_seed(0)
+    wall = torch.nn.functional.normalize(torch.randn(400, 3, generator=generator), dim=1) * 9
+    ball = torch.nn.functional.normalize(torch.randn(MOVING, 3, generator=generator), dim=1) * 0.6
+    means = torch.cat([wall, ball])
+    scales = torch.cat([torch.full((400, 3), math.log(0.9)), torch.full((MOVING, 3), math.log(0.18))])
+    quats = torch.zeros(len(means), 4)
+    quats[:, 0] = 1.0
+    sh = torch.rand(len(means), 1, 3, generator=generator) * 2.4 - 1.2
+    return Gaussians(means, scales, quats, torch.full((len(means),), 3.0), sh)
+
+
+def scene_at(step):
+    """The scene, in which the ball has moved and turned."""
+    gaussians = first_scene()
+    angle = TURN * step
+    c, s = math.cos(angle), math.sin(angle)
+    rotation = torch.tensor([[c, 0.0, s], [0.0, 1.0, 0.0], [-s, 0.0, c]])
+    means, quats = gaussians.means.clone(), gaussians.quats.clone()
+    means[-MOVING:] = means[-MOVING:] @ rotation.T + step * SHIFT
+    quats[-MOVING:] = turned(angle)
+    return Gaussians(**{**gaussians.tensors(), "means": means, "quats": quats})
+
+
+def photograph(camera, step):
+    image = rasterize(scene_at(step), camera, SETTINGS).image.clamp(0, 1)
+    return (image * 255).round().byte().numpy()
+
+
+def moving_video(root, *, steps=4, masks=True, count=7, missing=()):
+    """A dataset in the layout of PanopticSports; the last camera is held out.
+
+    Args:
+        missing: (camera, step) of photographs that lack.
+    """
+    rig = cameras(count)
+    for part, numbers in (("train", range(count - 1)), ("test", [count - 1])):
+        rows = [[n for n in numbers if (n, step) not in missing] for step in range(steps)]
+        matrix = [[FOCAL_PX, 0.0, SIZE_PX[0] / 2], [0.0, FOCAL_PX, SIZE_PX[1] / 2], [0.0, 0.0, 1.0]]
+        meta = {
+            "w": SIZE_PX[0],
+            "h": SIZE_PX[1],
+            "k": [[matrix for _ in row] for row in rows],
+            "w2c": [[rig[n].camera_from_world.tolist() for n in row] for row in rows],
+            "fn": [[f"{n}/{step:06d}.png" for n in row] for step, row in enumerate(rows)],
+            "cam_id": rows,
+        }
+        (root / f"{part}_meta.json").write_text(json.dumps(meta))
+        for step, row in enumerate(rows):
+            for n in row:
+                save(root / "ims" / str(n) / f"{step:06d}.png", photograph(rig[n], step))
+                if masks and part == "train":
+                    still = Gaussians(**{k: v[:-MOVING] for k, v in first_scene().tensors().items()})
+                    empty = rasterize(still, rig[n], SETTINGS).image.clamp(0, 1)
+                    shown = torch.from_numpy(photograph(rig[n], step)).float() / 255
+                    mask = ((shown - empty).abs() > 0.02).any(2).numpy().astype(np.uint8) * 255
+                    save(root / "seg" / str(n) / f"{step:06d}.png", mask)
+    return root

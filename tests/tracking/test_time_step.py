@@ -1,0 +1,135 @@
+"""Moving Gaussians follow photographs that a known motion made."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from sfumato.capture.multiview import load_multiview
+from sfumato.maths.quaternions import rotation_from_quats
+from sfumato.tracking.foreground import Foreground
+from sfumato.tracking.split import moving_rows
+from sfumato.tracking.time_step import predicted, track_step
+from sfumato.tracking.track_config import TrackConfig
+from sfumato.tracking.track_state import default_settings, start
+from support.moving_scenes import MOVING, SHIFT, TURN, first_scene, moving_video, scene_at
+
+pytestmark = pytest.mark.kernels
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return moving_video(tmp_path_factory.mktemp("moving"))
+
+
+EIGHT_NODES = TrackConfig(nodes=8, views_per_step=48)
+
+
+def started(folder, config=EIGHT_NODES, gaussians=None):
+    video = load_multiview(folder)
+    gaussians = gaussians or first_scene()
+    foreground = Foreground(video)
+    ids = torch.arange(len(gaussians) - MOVING, len(gaussians))
+    cameras = len(video.train_cameras)
+    return start(
+        video, gaussians, ids, config, gains=torch.ones(cameras, 3), offsets=torch.zeros(cameras, 3),
+        foreground=foreground.of,
+    )  # fmt: skip
+
+
+def go(state, steps):
+    for step in range(1, steps + 1):
+        poses = track_step(state, step)
+        state.means.append(poses.means)
+        state.quats.append(poses.quats)
+    return state
+
+
+@pytest.mark.parametrize("nodes", [0, 8])
+def test_a_rigid_motion_is_followed(folder, nodes):
+    state = go(started(folder, TrackConfig(nodes=nodes, views_per_step=48)), 3)
+    true = scene_at(3).means[-MOVING:]
+    error = (state.means[3] - true).norm(dim=1).median()
+    moved = (true - state.means[0]).norm(dim=1).median()
+    assert error < 0.15 * moved
+    centre = state.means[3].mean(0) - state.means[0].mean(0)
+    torch.testing.assert_close(centre, 3 * SHIFT, atol=0.06, rtol=0)
+
+
+def test_turns_are_followed(folder):
+    state = go(started(folder), 3)
+    turn = rotation_from_quats(state.quats[3])
+    angle = torch.atan2(turn[:, 0, 2], turn[:, 0, 0]).median()
+    assert abs(float(angle) - 3 * TURN) < 0.1
+
+
+def test_the_same_seed_gives_the_same_bits(folder):
+    first, second = (go(started(folder), 2) for _ in range(2))
+    assert torch.equal(first.means[2], second.means[2])
+    assert torch.equal(first.quats[2], second.quats[2])
+    other = go(started(folder, TrackConfig(nodes=8, views_per_step=48, seed=1)), 1)
+    assert not torch.equal(first.means[1], other.means[1])
+
+
+def test_a_step_starts_with_the_motion_of_the_last_one(folder):
+    state = started(folder)
+    state.means.append(state.means[0] + SHIFT)
+    state.quats.append(state.quats[0])
+    torch.testing.assert_close(predicted(state, 2).means, state.means[0] + 2 * SHIFT)
+    still = dataclasses.replace(state, config=TrackConfig(forward_motion=False))
+    assert torch.equal(predicted(still, 2).means, state.means[1])
+
+
+def test_units_of_the_scene_change_nothing(folder, tmp_path):
+    """The same rig and scene a thousand times larger."""
+    import json
+    import shutil
+
+    big = tmp_path / "big"
+    shutil.copytree(folder, big)
+    for part in ("train", "test"):
+        meta = json.loads((big / f"{part}_meta.json").read_text())
+        poses = np.array(meta["w2c"])
+        poses[..., :3, 3] *= 1000
+        (big / f"{part}_meta.json").write_text(json.dumps(meta | {"w2c": poses.tolist()}))
+    gaussians = first_scene()
+    larger = dataclasses.replace(
+        gaussians, means=gaussians.means * 1000, log_scales=gaussians.log_scales + np.log(1000)
+    )
+    small, large = go(started(folder), 1), go(started(big, gaussians=larger), 1)
+    # Both go the same way but for rounding, which 24 iterations of Adam amplify.
+    torch.testing.assert_close(large.means[1] / 1000, small.means[1], atol=5e-3, rtol=0)
+
+
+def test_masks_tell_which_gaussians_move(folder):
+    video, gaussians = load_multiview(folder), first_scene()
+    foreground = Foreground(video)
+    rows = moving_rows(
+        gaussians,
+        video.train_cameras,
+        lambda n: foreground.of(n, 0),
+        default_settings(gaussians, video.train_cameras),
+    )
+    expected = torch.arange(len(gaussians) - MOVING, len(gaussians))
+    assert set(rows.tolist()) >= set(expected.tolist())
+    assert len(rows) < 1.2 * MOVING
+
+
+def test_without_masks_the_median_over_time_tells_what_moves(tmp_path):
+    video = load_multiview(moving_video(tmp_path, masks=False, steps=9))
+    foreground, masked = Foreground(video), load_multiview(moving_video(tmp_path, steps=9))
+    for step in (0, 8):
+        found, given = foreground.of(0, step), masked.foreground(0, step)
+        assert found is not None and given is not None
+        # What covers the same place at most steps is the background to the median.
+        assert (found & given).sum() > 0.25 * given.sum()
+        assert (found & ~given).float().mean() < 0.2
+
+
+def test_a_camera_that_drops_out_is_left_out(tmp_path):
+    video = load_multiview(moving_video(tmp_path, steps=2, missing=[(2, 1)]))
+    assert video.train_cameras[2].views[1] is None
+    state = go(started(tmp_path), 1)
+    error = (state.means[1] - scene_at(1).means[-MOVING:]).norm(dim=1).median()
+    assert error < 0.5 * SHIFT.norm()

@@ -101,7 +101,7 @@ def run_tracking(out: Path, options: TrackOptions, *, display: Display | None = 
         ids = moving_rows(
             gaussians,
             video.train_cameras,
-            lambda number: foreground.of(indices[number], 0),
+            lambda number: foreground.changing(indices[number], 0),
             default_settings(gaussians, video.train_cameras),
         )
         if not len(ids):

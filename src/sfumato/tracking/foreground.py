@@ -20,6 +20,8 @@ _DEVIATIONS, _LEAST_DIFFERENCE, _BESIDE_MASKS = 3.0, 0.06, 0.2
 _MAD_TO_SIGMA = 1.4826
 # Moving areas grow by this many pixels: they begin where a difference is only half as large.
 _GROWN_PX = 2
+# Steps before and after, in which a pixel may change, and by how much, as a share of white.
+_AROUND, _LEAST_CHANGE = 4, 0.15
 
 
 @dataclass(frozen=True)
@@ -52,10 +54,13 @@ class TemporalMedian:
         """
         difference = np.abs(rgb.astype(np.float32) / 255 - self.median)
         limit = np.maximum(_DEVIATIONS * self.deviation, least)
-        moves = ndimage.binary_opening((difference > limit).any(axis=2), np.ones((2, 2)))
-        return ndimage.binary_dilation(
-            ndimage.binary_fill_holes(moves), np.ones((3, 3)), iterations=_GROWN_PX
-        )
+        return _as_areas((difference > limit).any(axis=2))
+
+
+def _as_areas(moves: np.ndarray) -> np.ndarray:
+    """Single pixels left out, holes filled, and areas grown."""
+    opened = ndimage.binary_opening(moves, np.ones((2, 2)))
+    return ndimage.binary_dilation(ndimage.binary_fill_holes(opened), np.ones((3, 3)), iterations=_GROWN_PX)
 
 
 class Foreground:
@@ -68,6 +73,25 @@ class Foreground:
     def __init__(self, video: MultiViewVideo) -> None:
         self._video = video
         self._medians: dict[int, TemporalMedian] = {}
+
+    def changing(self, camera: int, step: int) -> Tensor | None:
+        """Where something moves or turns about a step, also what covers its place at all times.
+
+        Args:
+            camera: its index in ``video.cameras``.
+            step: from 0.
+
+        Returns:
+            [h, w] bool: what ``of`` gives, and where a channel changes within a few steps; None where the
+            camera has no photograph.
+        """
+        views, found = self._video.cameras[camera].views, self.of(camera, step)
+        if views[step] is None or found is None:
+            return None
+        near = [view for view in views[max(step - _AROUND, 0) : step + _AROUND + 1] if view is not None]
+        stack = np.stack([view.load().rgb for view in near])
+        span = stack.max(axis=0) - stack.min(axis=0)
+        return found | torch.from_numpy(_as_areas((span > 255 * _LEAST_CHANGE).any(axis=2)))
 
     def of(self, camera: int, step: int) -> Tensor | None:
         """[h, w] bool of a camera, by its index in ``video.cameras``; None where it has no photograph."""

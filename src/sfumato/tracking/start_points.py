@@ -105,7 +105,7 @@ def _visual_hull(
     seen, moves, asked = np.zeros(len(xyz), np.int32), np.zeros(len(xyz), np.int32), 0
     for index, camera in enumerate(video.cameras):
         view = camera.views[0]
-        mask = None if camera.is_test or view is None else foreground.of(index, 0)
+        mask = None if camera.is_test or view is None else foreground.changing(index, 0)
         if mask is None or view is None:
             continue
         asked += 1

@@ -14,20 +14,20 @@ _INFLUENCES = 4
 
 @dataclass(frozen=True)
 class Nodes:
-    """k control nodes of m Gaussians.
+    """k control nodes of m Gaussians; each sits on one of them.
 
     Attributes:
-        rest: [k, 3] where the nodes are before they move, world frame.
+        rows: [k] int64 Gaussians that the nodes sit on.
         influences: [m, j] int64 nodes that carry each Gaussian.
         weights: [m, j] theirs; rows sum to 1.
     """
 
-    rest: Tensor
+    rows: Tensor
     influences: Tensor
     weights: Tensor
 
     def __len__(self) -> int:
-        return len(self.rest)
+        return len(self.rows)
 
     def carry(self, shifts: Tensor, turns: Tensor, means: Tensor, quats: Tensor) -> tuple[Tensor, Tensor]:
         """Gaussians moved along with the nodes.
@@ -39,8 +39,8 @@ class Nodes:
             quats: [m, 4] before, of length one.
 
         Returns:
-            [m, 3] and [m, 4]: sum of w (R (mean - rest) + rest + shift); the rotation by the normalised sum
-            of the weighted turns.
+            [m, 3] and [m, 4]: the sum of w (R (mean - node) + node + shift), ``node`` being where a node is
+            before; the rotation by the normalised sum of the weighted turns.
 
         Gradients: shifts and turns.
 
@@ -48,9 +48,10 @@ class Nodes:
         """
         turns = normalised(turns)
         rotations = rotation_from_quats(turns)
-        arms = means[:, None] - self.rest[self.influences]
+        rest = means[self.rows]
+        arms = means[:, None] - rest[self.influences]
         moved = torch.einsum("mjab,mjb->mja", rotations[self.influences], arms)
-        moved = moved + (self.rest + shifts)[self.influences]
+        moved = moved + (rest + shifts)[self.influences]
         mean_turn = normalised((self.weights[..., None] * turns[self.influences]).sum(1))
         return (self.weights[..., None] * moved).sum(1), quat_product(mean_turn, quats)
 
@@ -59,7 +60,7 @@ def place_nodes(means: Tensor, count: int) -> Nodes:
     """Nodes spread over Gaussians by farthest-point sampling.
 
     Args:
-        means: [m, 3] of the Gaussians.
+        means: [m, 3] of the Gaussians in the first step: what comes into touch later is not carried together.
         count: nodes, at most m.
 
     Returns:
@@ -72,9 +73,9 @@ def place_nodes(means: Tensor, count: int) -> Nodes:
     while len(chosen) < count:
         chosen.append(int(nearest.argmax()))
         nearest = torch.minimum(nearest, (means - means[chosen[-1]]).square().sum(1))
-    rest = means[torch.tensor(chosen, device=means.device)].clone()
-    distances = torch.cdist(means, rest)
+    rows = torch.tensor(chosen, device=means.device)
+    distances = torch.cdist(means, means[rows])
     near = distances.topk(min(_INFLUENCES, count), dim=1, largest=False)
     reach = near.values[:, -1].mean().clamp_min(torch.finfo(means.dtype).tiny)
     weights = torch.exp(-0.5 * (near.values / reach) ** 2)
-    return Nodes(rest, near.indices, weights / weights.sum(1, keepdim=True))
+    return Nodes(rows, near.indices, weights / weights.sum(1, keepdim=True))

@@ -13,7 +13,6 @@ from sfumato.maths.quaternions import normalised
 from sfumato.render.rasterize import rasterize
 from sfumato.scene.gaussians import Gaussians
 from sfumato.tracking.cut_photographs import Photographs
-from sfumato.tracking.nodes import place_nodes
 from sfumato.tracking.track_state import TrackState
 
 # Running means of Adam: short ones, as a step has few iterations.
@@ -78,8 +77,8 @@ def _move_nodes(
     """Coarse stage: the nodes carry all Gaussians, seen at half resolution."""
     if not visits:
         return start
-    nodes = place_nodes(start.means, state.config.nodes)
-    shifts = torch.zeros_like(nodes.rest, requires_grad=True)
+    nodes = state.nodes
+    shifts = torch.zeros(len(nodes), 3, requires_grad=True)
     turns = torch.zeros(len(nodes), 4)
     turns[:, 0] = 1.0
     turns.requires_grad_()

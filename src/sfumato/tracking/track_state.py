@@ -14,6 +14,7 @@ from sfumato.maths.quaternions import normalised
 from sfumato.render.settings import RasterSettings
 from sfumato.render.visibility import Footprints, footprints
 from sfumato.scene.gaussians import Gaussians
+from sfumato.tracking.nodes import Nodes, place_nodes
 from sfumato.tracking.track_config import TrackConfig
 
 # Near plane, as a share of the median distance of the Gaussians from the cameras.
@@ -33,6 +34,7 @@ class TrackState:
             step.
         settings: of the renderer.
         foreground: what moves in the photograph of a training camera at a step, [h, w] bool, or None.
+        nodes: control nodes of the moving Gaussians.
         neighbours: [m, k] int32 rows among the moving ones.
         edge_weights, rest_distances: [m, k] of the neighbours.
         still_footprints: of the Gaussians that stand still, in each camera.
@@ -48,6 +50,7 @@ class TrackState:
     offsets: Tensor
     settings: RasterSettings
     foreground: Callable[[int, int], Tensor | None]
+    nodes: Nodes
     neighbours: Tensor
     edge_weights: Tensor
     rest_distances: Tensor
@@ -100,7 +103,8 @@ def start(
     settings = default_settings(gaussians, cameras)
     rows, weights, distances = near_neighbours(moving.means, config.neighbours)
     state = TrackState(
-        config, cameras, gaussians, ids, gains, offsets, settings, foreground, rows, weights, distances,
+        config, cameras, gaussians, ids, gains, offsets, settings, foreground,
+        place_nodes(moving.means, config.nodes), rows, weights, distances,
         tuple(footprints(still, camera.camera, settings) for camera in cameras),
         _pixel_size(moving, cameras),
     )  # fmt: skip

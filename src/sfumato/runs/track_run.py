@@ -33,6 +33,7 @@ from sfumato.tracking.split import moving_rows
 from sfumato.tracking.time_step import MovingPoses, joined, track_step
 from sfumato.tracking.track_state import TrackState, default_settings, start
 from sfumato.tracking.true_tracks import TrueTracks, track_errors
+from sfumato.training.loop import one_torch_thread
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,8 @@ class _TrackingRun:
 
     def _take_step(self) -> None:
         step, began = self._state.step, time.monotonic()
-        poses = track_step(self._state, step)
+        with one_torch_thread():
+            poses = track_step(self._state, step)
         self._keep(poses)
         seconds = time.monotonic() - began
         score = self._held_out.score(self._now(step), step)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 
@@ -30,10 +31,7 @@ def train(capture: Capture, state: TrainState, callbacks: Sequence[Callback] = (
         The state.
     """
     before, began = state.seconds, time.perf_counter()
-    threads = torch.get_num_threads()
-    # The kernels have threads of their own; torch's would only take turns with them.
-    torch.set_num_threads(1)
-    try:
+    with one_torch_thread():
         while state.progress < 1:
             views = [state.sampler.next() for _ in range(state.config.batch_size)]
             capture.read_ahead(state.views[i] for i in state.sampler.upcoming(_AHEAD))
@@ -41,6 +39,15 @@ def train(capture: Capture, state: TrainState, callbacks: Sequence[Callback] = (
             state.seconds = before + time.perf_counter() - began
             for callback in callbacks:
                 began += callback(state, stats) or 0.0
+    return state
+
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Keep torch to one thread: kernels have threads of their own, with which torch's would take turns."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
     finally:
         torch.set_num_threads(threads)
-    return state

@@ -57,6 +57,8 @@ def test_no_record_of_options_is_forgotten():
         "sfm/config.py",
         # Arguments of functions, which check them.
         "capture/dataset.py",
+        "capture/multiview/load_rig.py",
+        "sequences/load_sequence.py",
         "scene/shutter.py",
         # Made by the program itself.
         "edit/parameters.py",

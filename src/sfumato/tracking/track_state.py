@@ -104,7 +104,7 @@ def start(
     rows, weights, distances = near_neighbours(moving.means, config.neighbours)
     state = TrackState(
         config, cameras, gaussians, ids, gains, offsets, settings, foreground,
-        place_nodes(moving.means, config.nodes), rows, weights, distances,
+        place_nodes(moving.means, max(config.nodes, 1)), rows, weights, distances,
         tuple(footprints(still, camera.camera, settings) for camera in cameras),
         _pixel_size(moving, cameras),
     )  # fmt: skip

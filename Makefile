@@ -10,7 +10,7 @@ DATA ?= ../shared/data
 # Compiled kernels stay beside the sources, so that a second run starts at once.
 export SFUMATO_CACHE ?= $(CURDIR)/.cache
 
-.PHONY: demo test lint format bench clean
+.PHONY: demo demo-dynamic test lint format bench clean
 
 demo: $(VENV)/.run
 	$(VENV)/bin/sfumato reconstruct demo/still_life_video/still_life.mp4 -o $(DEMO_OUT) \
@@ -18,6 +18,12 @@ demo: $(VENV)/.run
 	@echo
 	@echo "Held-out frames beside the video:     $(DEMO_OUT)/renders/contact_sheet.png"
 	@echo "The scene, in a page for any browser:  $(DEMO_OUT)/scene.html"
+
+# A scene that moves, from the small multi-view video of the project.
+demo-dynamic: $(VENV)/.run
+	$(VENV)/bin/sfumato track demo/moving_room -o out/moving_room --test-cameras cam00 cam15 --steps-first 1500
+	@echo
+	@echo "Held-out videos beside the renders:   out/moving_room/renders/held_out.mp4"
 
 test: $(VENV)/.test
 	@node tools/viewer/get_browser.mjs $(VENV)/browser || echo "no browser: the tests of the page are skipped"

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from sfumato.display import Display
     from sfumato.runs.track_run import TrackResult
 
-_SHEET_STEPS = 6
+# Steps on the contact sheet, and the height of each camera's picture there.
+_SHEET_STEPS, _SHEET_HEIGHT_PX = 4, 180
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,9 @@ def _write_pictures(video: Path, sheet: Path, result: TrackResult, display: Disp
     height, width = frames[0].shape[:2]
     write_video(video, frames, (width, height), fps)
     chosen = sorted({round(i * (len(frames) - 1) / (_SHEET_STEPS - 1)) for i in range(_SHEET_STEPS)})
-    progress_strip([(f"{times[i]:.2f} s", frames[i]) for i in chosen], sheet)
+    rows = len(result.video.test_cameras)
+    shown = [(f"{times[i]:.2f} s: video, render", frames[i]) for i in chosen]
+    progress_strip(shown, sheet, height=_SHEET_HEIGHT_PX * rows)
     display.say(f"held-out videos, and beside them the renders: {video}")
 
 

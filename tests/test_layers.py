@@ -13,15 +13,16 @@ MAY_IMPORT = {
     "children": "",
     "choices": "errors",
     "json_files": "errors",
+    "npy_files": "",
     "machine": "",
     "display": "errors",
     "checks": "errors",
     "outputs": "errors",
     "maths": "errors checks",
-    "scene": "errors checks outputs maths",
+    "scene": "errors npy_files checks outputs maths",
     "ops": "errors checks outputs maths",
     "render": "errors checks maths scene ops",
-    "capture": "errors checks outputs machine maths scene",
+    "capture": "errors npy_files checks outputs machine maths scene",
     "footage": "errors json_files outputs machine maths capture",
     "sfm": "errors children choices json_files display outputs machine maths scene capture footage",
     "sequences": "errors display checks outputs json_files capture footage sfm",
@@ -30,7 +31,8 @@ MAY_IMPORT = {
     "training": "errors children choices display checks outputs machine maths scene ops render capture "
     "evaluation",
     "tracking": "errors checks maths scene ops render capture evaluation training",
-    "runs": "errors choices json_files display checks outputs machine scene ops capture evaluation training "
+    "runs": "errors choices json_files npy_files display checks outputs machine scene ops capture evaluation "
+    "training "
     "sequences tracking",
     "reconstruction": "errors display checks outputs machine ops capture footage sfm training runs",
     "paths": "errors json_files checks outputs maths scene render evaluation",

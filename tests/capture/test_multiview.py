@@ -83,7 +83,7 @@ def test_a_cloud_that_claims_more_than_it_holds_is_refused_before_it_is_read(fol
     np.save(array, np.zeros((30, 7)))
     with zipfile.ZipFile(folder / "init_pt_cld.npz", "w") as archive:
         archive.writestr("data.npy", array.getvalue().replace(b"(30, 7)", b"(99, 7)"))
-    with pytest.raises(CaptureError, match="it is shorter than its shape"):
+    with pytest.raises(CaptureError, match="it has another size than its shape"):
         load_multiview(folder)
 
 

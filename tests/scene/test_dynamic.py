@@ -108,12 +108,12 @@ def test_tracks_come_back_as_they_were(scene, tmp_path):
     [
         ({"ids": np.array([1, 2, 9])}, "does not belong"),
         ({"ids": np.array([1, 1, 2])}, "does not belong"),
-        ({"ids": np.array([1.0, 2, 4])}, "not as tracks have it"),
+        ({"ids": np.array([1.0, 2, 4])}, "it is float64"),
         ({"means": np.zeros((4, 2, 3), np.float32)}, "means are"),
         ({"means": np.full((4, 3, 3), np.inf, np.float32)}, "not a finite number"),
         ({"quats": np.zeros((4, 3, 4), np.float32)}, "no quaternion of length one"),
         ({"death": np.array([4, 4, 7])}, "not a finite number"),
-        ({"birth": None}, "has no array 'birth'"),
+        ({"birth": None}, "no array 'birth'"),
         ({"times": np.array([0.0, np.nan, 1, 2])}, "does not belong"),
     ],
 )

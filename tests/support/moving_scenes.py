@@ -10,6 +10,7 @@ from sfumato.render.rasterize import rasterize
 from sfumato.render.settings import RasterSettings
 from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
+from sfumato.tracking.following import TrackedScene
 from support.capture_folders import save
 from support.rig_folders import ring_pose
 
@@ -55,6 +56,22 @@ def scene_at(step):
     means[-MOVING:] = means[-MOVING:] @ rotation.T + step * SHIFT
     quats[-MOVING:] = turned(angle)
     return Gaussians(**{**gaussians.tensors(), "means": means, "quats": quats})
+
+
+def tracked_scene(steps=4):
+    """The scene over time as a run would track it without any error, a thirtieth of a second a step."""
+    first = first_scene()
+    ids = torch.arange(len(first) - MOVING, len(first))
+    at = [scene_at(step) for step in range(steps)]
+    return TrackedScene(
+        first,
+        ids,
+        torch.arange(steps, dtype=torch.float64) / 30,
+        torch.stack([now.means[ids] for now in at]),
+        torch.stack([now.quats[ids] for now in at]),
+        torch.zeros(MOVING, dtype=torch.int64),
+        torch.full((MOVING,), steps),
+    )
 
 
 def photograph(camera, step):

@@ -6,26 +6,14 @@ import torch
 from sfumato.errors import ConfigError
 from sfumato.render.rasterize import rasterize
 from sfumato.render.visibility import contributions
-from sfumato.tracking.following import TrackedScene
-from support.moving_scenes import MOVING, SETTINGS, cameras, first_scene, scene_at
+from support.moving_scenes import MOVING, SETTINGS, cameras, first_scene, scene_at, tracked_scene
 
 STEPS = 4
 
 
 @pytest.fixture(scope="module")
 def scene():
-    first = first_scene()
-    ids = torch.arange(len(first) - MOVING, len(first))
-    at = [scene_at(step) for step in range(STEPS)]
-    return TrackedScene(
-        first,
-        ids,
-        torch.arange(STEPS, dtype=torch.float64) / 30,
-        torch.stack([now.means[ids] for now in at]),
-        torch.stack([now.quats[ids] for now in at]),
-        torch.zeros(MOVING, dtype=torch.int64),
-        torch.full((MOVING,), STEPS),
-    )
+    return tracked_scene(STEPS)
 
 
 def rigid(points, step):

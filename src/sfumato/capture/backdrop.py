@@ -46,7 +46,7 @@ def backdrop(capture: Capture, most: int) -> PointCloud:
     xyz = middle + reach * _directions(_COUNT)
     seen, bare = np.zeros(len(xyz)), np.zeros(len(xyz))
     for view in views:
-        columns, rows, inside = project(view, xyz)
+        columns, rows, inside = project(view.camera, xyz)
         width, height = view.camera.size_px
         fields = _fields_with_points(view, capture.points.xyz)
         seen += inside
@@ -59,7 +59,7 @@ def backdrop(capture: Capture, most: int) -> PointCloud:
 
 def _fields_with_points(view: View, xyz: np.ndarray) -> np.ndarray:
     """[fields, fields] bool: cells of a picture with a point in them or in a neighbouring cell."""
-    columns, rows, there = project(view, xyz)
+    columns, rows, there = project(view.camera, xyz)
     width, height = view.camera.size_px
     fields = np.zeros((_FIELDS + 2, _FIELDS + 2), bool)
     for right in range(3):

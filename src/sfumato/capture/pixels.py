@@ -35,6 +35,11 @@ class Pixels:
     alpha: np.ndarray | None = None
     mask: np.ndarray | None = None
 
+    def part(self, rows: slice, columns: slice) -> Pixels:
+        """A box of it; the arrays share their memory."""
+        planes = (None if plane is None else plane[rows, columns] for plane in (self.alpha, self.mask))
+        return Pixels(self.rgb[rows, columns], *planes)
+
     @property
     def num_bytes(self) -> int:
         """Memory of the arrays."""

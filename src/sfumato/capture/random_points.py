@@ -9,6 +9,7 @@ import numpy as np
 
 from sfumato.capture.points import PointCloud
 from sfumato.capture.readers.pose_forms import stand_in_one_place
+from sfumato.scene.cameras import Camera
 from sfumato.scene.lenses import Lens
 from sfumato.scene.unprojection import distort_directions, undistort
 
@@ -111,9 +112,8 @@ def _on_rays(views: Sequence[View], count: int, rng: np.random.Generator) -> np.
     return np.einsum("nji,nj->ni", poses[which, :3, :3], in_camera - poses[which, :3, 3])
 
 
-def project(view: View, xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def project(camera: Camera, xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(columns, rows) of the pixels of projected points, and whether they lie inside the picture."""
-    camera = view.camera
     pose = camera.camera_from_world.numpy()
     in_camera = xyz @ pose[:3, :3].T + pose[:3, 3]
     in_front = in_camera[:, 2] > 1e-9
@@ -128,7 +128,7 @@ def project(view: View, xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.nda
 
 
 def _times_seen(views: Sequence[View], xyz: np.ndarray) -> np.ndarray:
-    return np.array([project(view, xyz)[2] for view in views]).sum(axis=0, dtype=np.int64)
+    return np.array([project(view.camera, xyz)[2] for view in views]).sum(axis=0, dtype=np.int64)
 
 
 def look(views: Sequence[View], xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -141,7 +141,7 @@ def look(views: Sequence[View], xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray
     total, times = np.zeros((len(xyz), 3)), np.zeros(len(xyz))
     for view in views:
         pixels = view.load()
-        columns, rows, inside = project(view, xyz)
+        columns, rows, inside = project(view.camera, xyz)
         colour = pixels.rgb[rows, columns].astype(np.float64)
         weight = inside.astype(np.float64)
         if pixels.alpha is not None:

@@ -37,9 +37,16 @@ def psnr(image: Tensor, target: Tensor, keep: Tensor | None = None) -> float:
 
 
 def with_affine_colour(image: Tensor, target: Tensor, keep: Tensor | None = None) -> Tensor:
-    """An image whose channels got the gain and the offset that bring each nearest to a photograph's.
+    """An image with the gain and the offset of ``affine_colour``, [h, w, 3] float64, not clamped.
 
     What is left of a difference is not one of exposure or white balance.
+    """
+    gain, offset = affine_colour(image, target, keep)
+    return gain * _checked(image, target, keep)[0] + offset
+
+
+def affine_colour(image: Tensor, target: Tensor, keep: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Gain and offset of each channel that bring an image nearest to a photograph.
 
     Args:
         image:  [h, w, 3] values in [0, 1]; what lies outside is clamped.
@@ -47,8 +54,8 @@ def with_affine_colour(image: Tensor, target: Tensor, keep: Tensor | None = None
         keep: [h, w] bool, the pixels that are compared; None: all.
 
     Returns:
-        [h, w, 3] float64, not clamped: least squares over the pixels compared. A channel without contrast
-        keeps its gain.
+        [3] and [3] float64, by least squares over the pixels compared; 1 and 0 where there are none. A
+        channel without contrast keeps its gain.
 
     Raises:
         ShapeError: they have different or other shapes.
@@ -57,12 +64,12 @@ def with_affine_colour(image: Tensor, target: Tensor, keep: Tensor | None = None
     first, second = (x, y) if keep is None else (x[keep], y[keep])
     first, second = first.reshape(-1, 3), second.reshape(-1, 3)
     if not len(first):
-        return x
+        return x.new_ones(3), x.new_zeros(3)
     mean_x, mean_y = first.mean(dim=0), second.mean(dim=0)
     variance = (first - mean_x).square().mean(dim=0)
     covariance = ((first - mean_x) * (second - mean_y)).mean(dim=0)
     gain = torch.where(variance > _NO_CONTRAST, covariance / variance.clamp(min=_NO_CONTRAST), 1.0)
-    return gain * (x - mean_x) + mean_y
+    return gain, mean_y - gain * mean_x
 
 
 def ssim(image: Tensor, target: Tensor, keep: Tensor | None = None) -> float:

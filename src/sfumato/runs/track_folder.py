@@ -8,14 +8,15 @@ import logging
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from sfumato.errors import ConfigError, SfumatoError
+from sfumato.errors import ConfigError, FormatError, SfumatoError
+from sfumato.npy_files import array_in
 from sfumato.outputs import write_bytes, write_json
 from sfumato.runs.run_options import differences, plain, record
 from sfumato.runs.tables import read_table, with_digest
@@ -24,6 +25,7 @@ from sfumato.scene.files import load
 from sfumato.scene.files.tracks import read_tracks
 from sfumato.scene.gaussians import Gaussians
 from sfumato.tracking.following import TrackedScene
+from sfumato.tracking.track_state import MovingPoses
 
 _log = logging.getLogger("sfumato")
 
@@ -101,28 +103,29 @@ class TrackFolder:
         """Write ``config.json``."""
         write_json(self.config, with_digest({"kind": "dynamic", "options": plain(asdict(options))}))
 
-    def save_step(self, row: dict[str, Any], means: Tensor, quats: Tensor, first: str) -> None:
+    def save_step(self, row: dict[str, Any], poses: MovingPoses, first: str) -> None:
         """Write a step that is done: its poses, then its figures with a digest of them.
 
         Args:
             row: figures of the step, with its number.
-            means, quats: [m, 3] and [m, 4] at the step.
+            poses: of the m moving Gaussians at the step.
             first: digest of the Gaussians of the first step.
         """
-        poses, figures = self.step(row["step"])
+        path, figures = self.step(row["step"])
         content = io.BytesIO()
-        np.save(content, torch.cat([means, quats], dim=1).numpy())
-        poses.parent.mkdir(exist_ok=True)
-        write_bytes(poses, content.getvalue())
+        np.save(content, torch.cat([poses.means, poses.quats], dim=1).numpy())
+        path.parent.mkdir(exist_ok=True)
+        write_bytes(path, content.getvalue())
         digests = {"poses": hashlib.sha256(content.getvalue()).hexdigest(), "first": first}
         write_json(figures, with_digest(without_nan({**row, **digests})))
 
-    def steps_done(self, first: str, count: int) -> Iterator[tuple[dict[str, Any], Tensor, Tensor]]:
-        """Figures, means and rotations of the steps that are done, from step 1 on, as far as they are whole.
+    def steps_done(self, first: str, count: int, moving: int) -> Iterator[tuple[dict[str, Any], MovingPoses]]:
+        """Figures and poses of the steps that are done, from step 1 on, as far as they are whole.
 
         Args:
             first: digest of the Gaussians of the first step, which the steps have to follow.
             count: of all steps.
+            moving: Gaussians that move.
         """
         for number in range(1, count):
             path, figures = self.step(number)
@@ -133,9 +136,19 @@ class TrackFolder:
             if row.get("poses") != hashlib.sha256(content).hexdigest() or row.get("first") != first:
                 _log.warning("%s is not as it was written; tracking goes on from there", path)
                 return
-            poses = torch.from_numpy(np.load(io.BytesIO(content), allow_pickle=False))
+            fits = partial(_are_poses, moving=moving)
+            try:
+                poses = torch.from_numpy(array_in(io.BytesIO(content), len(content), fits))
+            except ValueError as error:
+                raise FormatError(
+                    f"{path} holds no poses of this run: {error}; remove {path.parent}"
+                ) from None
             kept = {key: value for key, value in row.items() if key not in ("poses", "first", "digest")}
-            yield kept, poses[:, :3].contiguous(), poses[:, 3:].contiguous()
+            yield kept, MovingPoses(poses[:, :3].contiguous(), poses[:, 3:].contiguous())
+
+
+def _are_poses(shape: tuple[int, ...], kind: np.dtype[Any], *, moving: int) -> bool:
+    return shape == (moving, 7) and kind == np.float32
 
 
 def load_tracked(path: str | Path) -> TrackedScene:

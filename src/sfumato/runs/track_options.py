@@ -8,7 +8,30 @@ from pathlib import Path
 from sfumato.errors import ConfigError
 from sfumato.tracking.track_config import TrackConfig
 
-FIRST_STEPS = 2_500
+
+@dataclass(frozen=True)
+class SequenceOptions:
+    """How a multi-view video is read, and its first step trained.
+
+    Attributes:
+        downscale: factor by which pictures are reduced, by area average.
+        test_cameras: names of the cameras to hold out, to measure quality; None: those the dataset names.
+        steps: steps in time at most; None: all.
+        steps_first: training steps of the first step in time.
+        max_gaussians: cap on the number of Gaussians; None: chosen from memory and pixels.
+    """
+
+    downscale: int = 1
+    test_cameras: tuple[str, ...] | None = None
+    steps: int | None = None
+    steps_first: int = 2_500
+    max_gaussians: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("downscale", "steps", "steps_first", "max_gaussians"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"{name} is {value}; give at least 1")
 
 
 @dataclass(frozen=True)
@@ -17,24 +40,10 @@ class TrackOptions:
 
     Attributes:
         data: the multi-view video.
-        downscale: pictures are reduced this many times.
-        test_cameras: names of the cameras held out; None: those that the dataset holds out.
-        steps: how many steps in time at most; None: all.
-        steps_first: training steps of the first step in time.
-        max_gaussians: at most so many after the first step; None: chosen from memory and pixels.
+        sequence: how it is read.
         track: how the Gaussians are followed.
     """
 
     data: Path
-    downscale: int = 1
-    test_cameras: tuple[str, ...] | None = None
-    steps: int | None = None
-    steps_first: int = FIRST_STEPS
-    max_gaussians: int | None = None
+    sequence: SequenceOptions = field(default_factory=SequenceOptions)
     track: TrackConfig = field(default_factory=TrackConfig)
-
-    def __post_init__(self) -> None:
-        for name in ("downscale", "steps", "steps_first"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"{name} is {value}; give at least 1")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from scipy.spatial import cKDTree
@@ -14,6 +16,7 @@ from sfumato.render.settings import RasterSettings
 from sfumato.render.visibility import contributions
 from sfumato.scene.cameras import Camera
 from sfumato.scene.dynamic import DynamicScene
+from sfumato.scene.rays import camera_rays
 
 # Of the Gaussians whose centres are nearest to a point, so many are compared by Mahalanobis distance.
 _CANDIDATES = 32
@@ -84,8 +87,7 @@ class TrackedScene(DynamicScene):
         if not len(rows) or not weights.max() > 0:
             raise ConfigError(f"nothing is seen at pixel ({x:g}, {y:g}) of step {t0}")
         row = rows[weights.argmax()]
-        direction = _direction(camera, x, y).to(now.means)
-        origin = camera.centre_world.to(now.means)
+        origin, direction = _ray(camera, x, y, now.means)
         rotation = rotation_from_quats(now.quats[row][None])[0]
         # The response along a ray peaks where its derivative in the Gaussian's own frame is zero.
         along = (rotation.T @ direction) / now.scales[row]
@@ -112,9 +114,9 @@ class TrackedScene(DynamicScene):
         return found
 
 
-def _direction(camera: Camera, x: float, y: float) -> Tensor:
-    """[3] float64 unit vector, world frame, of a pinhole's pixel."""
-    (fx, fy), (cx, cy) = camera.focal_px, camera.centre_px
-    ray = torch.tensor([(x - cx) / fx, (y - cy) / fy, 1.0], dtype=torch.float64)
-    world = camera.camera_from_world[:3, :3].double().T @ ray
-    return world / world.norm()
+def _ray(camera: Camera, x: float, y: float, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Origin and direction [3], world frame, of the ray through a position in the image."""
+    # The picture of one pixel, whose centre is the position.
+    centre_px = camera.centre_px[0] - x + 0.5, camera.centre_px[1] - y + 0.5
+    rays = camera_rays(replace(camera, centre_px=centre_px, size_px=(1, 1)), like=like)
+    return rays.origins.expand_as(rays.directions)[0, 0], rays.directions[0, 0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,8 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
-from sfumato.capture.multiview import MultiViewVideo
+from sfumato.capture.multiview import MultiViewVideo, RigCamera
+from sfumato.scene.cameras import Camera
 
 # Steps that the temporal median and its deviation are taken over, at most.
 _MOST_STEPS = 16
@@ -26,35 +28,39 @@ _AROUND, _LEAST_CHANGE = 4, 0.15
 
 @dataclass(frozen=True)
 class TemporalMedian:
-    """Of the photographs of one camera, in [0, 1].
+    """Of the photographs of one camera.
 
     Attributes:
-        median: [h, w, 3].
-        deviation: [h, w, 3] standard deviation, from the median absolute deviation.
+        median: uint8 [h, w, 3].
+        deviation: uint8 [h, w, 3], rounded up: standard deviation, from the median absolute deviation.
     """
 
     median: np.ndarray
     deviation: np.ndarray
 
     @classmethod
-    def of(cls, video: MultiViewVideo, camera: int) -> TemporalMedian:
-        """That of a camera, by its index in ``video.cameras``."""
-        views = [view for view in video.cameras[camera].views if view is not None]
-        chosen = views[:: -(-len(views) // _MOST_STEPS)]
-        stack = np.stack([view.load().rgb for view in chosen]).astype(np.float32) / 255
-        median = np.median(stack, axis=0)
-        return cls(median, _MAD_TO_SIGMA * np.median(np.abs(stack - median), axis=0))
+    def of(cls, camera: RigCamera) -> TemporalMedian:
+        """That of a camera, over steps evenly along its video."""
+        views = [view for view in camera.views if view is not None]
+        stack = np.stack([view.load().rgb for view in views[:: -(-len(views) // _MOST_STEPS)]])
+        median = np.median(stack, axis=0).astype(np.uint8)
+        spread = np.median(_difference(stack, median), axis=0)
+        return cls(median, np.ceil(_MAD_TO_SIGMA * spread).clip(0, 255).astype(np.uint8))
 
-    def moving(self, rgb: np.ndarray, least: float = _LEAST_DIFFERENCE) -> np.ndarray:
-        """[h, w] bool: where a photograph shows something else than most of them.
+    def moving(self, rgb: np.ndarray, least: float) -> np.ndarray:
+        """[h, w] bool: areas where a photograph shows something else than most of them.
 
         Args:
             rgb: uint8 [h, w, 3], the photograph.
             least: the least difference of a channel, as a share of white.
         """
-        difference = np.abs(rgb.astype(np.float32) / 255 - self.median)
-        limit = np.maximum(_DEVIATIONS * self.deviation, least)
-        return _as_areas((difference > limit).any(axis=2))
+        limit = np.maximum(_DEVIATIONS * self.deviation, 255 * least)
+        return _as_areas(np.any(_difference(rgb, self.median) > limit, axis=2))
+
+
+def _difference(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Absolute differences of bytes, as bytes."""
+    return np.maximum(first, second) - np.minimum(first, second)
 
 
 def _as_areas(moves: np.ndarray) -> np.ndarray:
@@ -64,43 +70,53 @@ def _as_areas(moves: np.ndarray) -> np.ndarray:
 
 
 class Foreground:
-    """What moves in the photographs of a video: its masks, and what differs from the median over time.
+    """What moves in the photographs to train on: given masks, and what differs from the median over time.
 
     Args:
         video: whose cameras stand still.
     """
 
     def __init__(self, video: MultiViewVideo) -> None:
-        self._video = video
+        self._video, self._cameras = video, video.train_cameras
+        self._indices = [index for index, camera in enumerate(video.cameras) if not camera.is_test]
         self._medians: dict[int, TemporalMedian] = {}
 
-    def changing(self, camera: int, step: int) -> Tensor | None:
-        """Where something moves or turns about a step, also what covers its place at all times.
+    def of(self, number: int, step: int) -> Tensor | None:
+        """Where something moves in a photograph.
 
         Args:
-            camera: its index in ``video.cameras``.
+            number: of the training camera.
             step: from 0.
 
         Returns:
-            [h, w] bool: what ``of`` gives, and where a channel changes within a few steps; None where the
-            camera has no photograph.
+            [h, w] bool; None where there is neither a photograph nor a mask.
         """
-        views, found = self._video.cameras[camera].views, self.of(camera, step)
-        if views[step] is None or found is None:
-            return None
-        near = [view for view in views[max(step - _AROUND, 0) : step + _AROUND + 1] if view is not None]
-        stack = np.stack([view.load().rgb for view in near])
-        span = stack.max(axis=0) - stack.min(axis=0)
-        return found | torch.from_numpy(_as_areas((span > 255 * _LEAST_CHANGE).any(axis=2)))
-
-    def of(self, camera: int, step: int) -> Tensor | None:
-        """[h, w] bool of a camera, by its index in ``video.cameras``; None where it has no photograph."""
-        given, view = self._video.foreground(camera, step), self._video.cameras[camera].views[step]
+        given, view = self._video.foreground(self._indices[number], step), self._cameras[number].views[step]
         if view is None:
             return given
-        if camera not in self._medians:
-            self._medians[camera] = TemporalMedian.of(self._video, camera)
-        median = self._medians[camera]
-        if given is None:
-            return torch.from_numpy(median.moving(view.load().rgb))
-        return given | torch.from_numpy(median.moving(view.load().rgb, _BESIDE_MASKS))
+        if number not in self._medians:
+            self._medians[number] = TemporalMedian.of(self._cameras[number])
+        least = _LEAST_DIFFERENCE if given is None else _BESIDE_MASKS
+        found = torch.from_numpy(self._medians[number].moving(view.load().rgb, least))
+        return found if given is None else given | found
+
+    def changing_at(self, step: int) -> Iterator[tuple[Camera, Tensor | None]]:
+        """Where something moves or turns about a step, also what covers its place at all times.
+
+        Args:
+            step: from 0.
+
+        Returns:
+            Each training camera, and [h, w] bool: what ``of`` gives, and where a channel changes within a few
+            steps; None where it has no photograph.
+        """
+        for number, camera in enumerate(self._cameras):
+            found = self.of(number, step)
+            if camera.views[step] is None or found is None:
+                yield camera.camera, None
+                continue
+            around = camera.views[max(step - _AROUND, 0) : step + _AROUND + 1]
+            stack = np.stack([view.load().rgb for view in around if view is not None])
+            span = stack.max(axis=0) - stack.min(axis=0)
+            changes = _as_areas((span > 255 * _LEAST_CHANGE).any(axis=2))
+            yield camera.camera, found | torch.from_numpy(changes)

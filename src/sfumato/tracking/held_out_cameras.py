@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from sfumato.capture.multiview import MultiViewVideo, RigCamera
-from sfumato.evaluation.metrics import psnr, ssim
+from sfumato.capture.multiview import RigCamera
+from sfumato.evaluation.held_out import composited, kept_pixels
+from sfumato.evaluation.metrics import affine_colour, psnr, ssim
 from sfumato.render.rasterize import rasterize
 from sfumato.render.settings import RasterSettings
 from sfumato.scene.gaussians import Gaussians
@@ -43,69 +43,53 @@ class HeldOut:
     """The held-out cameras of a video.
 
     Args:
-        video: the video.
+        cameras: held out.
         first: the Gaussians at the first step, to which the colours of each camera are fitted.
         settings: of the rasterizer.
     """
 
-    def __init__(self, video: MultiViewVideo, first: Gaussians, settings: RasterSettings) -> None:
-        self._cameras, self._settings = video.test_cameras, settings
-        index = {camera.name: number for number, camera in enumerate(video.cameras)}
-        self._medians = [TemporalMedian.of(video, index[camera.name]).median for camera in self._cameras]
-        self._colours = [self._fitted(camera, first) for camera in self._cameras]
+    def __init__(self, cameras: tuple[RigCamera, ...], first: Gaussians, settings: RasterSettings) -> None:
+        self.cameras, self._settings = cameras, settings
+        self._medians = [torch.from_numpy(TemporalMedian.of(camera).median) for camera in cameras]
+        self._colours = [self._fitted(camera, first) for camera in cameras]
 
-    @property
-    def names(self) -> list[str]:
-        """Of the cameras."""
-        return [camera.name for camera in self._cameras]
-
-    def pictures(self, gaussians: Gaussians, step: int) -> list[tuple[Tensor, Tensor]]:
-        """(photograph, render) [h, w, 3] float32 of each camera that has a photograph."""
-        found = []
-        for camera in self._cameras:
-            truth = photograph(camera, step)
-            if truth is not None:
-                found.append((truth, self._render(camera, gaussians)))
-        return found
+    def pictures(self, gaussians: Gaussians, step: int) -> list[tuple[Tensor, Tensor] | None]:
+        """(photograph, render) [h, w, 3] float32 of each camera; None for one without a photograph."""
+        return [self._pair(camera, gaussians, step) for camera in self.cameras]
 
     def score(self, gaussians: Gaussians, step: int) -> StepScore:
-        """Compare the scene with the photographs of a step."""
+        """Compare the scene with the photographs of a step, over the pixels that their masks keep."""
         raw, affine, changed, structure = [], [], [], []
-        for camera, (gain, offset), median in zip(self._cameras, self._colours, self._medians, strict=True):
-            truth = photograph(camera, step)
-            if truth is None:
+        for camera, (gain, offset), median in zip(self.cameras, self._colours, self._medians, strict=True):
+            view, pair = camera.views[step], self._pair(camera, gaussians, step)
+            if view is None or pair is None:
                 continue
-            image = self._render(camera, gaussians)
-            fitted = image * gain + offset
-            keep = ((truth - torch.from_numpy(median)).abs() > _CHANGED).any(dim=2)
-            raw.append(psnr(image, truth))
-            affine.append(psnr(fitted, truth))
-            changed.append(psnr(fitted, truth, keep))
-            structure.append(ssim(image, truth))
+            (truth, image), keep = pair, kept_pixels(view.load())
+            fitted = gain * image + offset
+            changes = ((truth - median / 255).abs() > _CHANGED).any(dim=2)
+            raw.append(psnr(image, truth, keep))
+            affine.append(psnr(fitted, truth, keep))
+            changed.append(psnr(fitted, truth, changes if keep is None else changes & keep))
+            structure.append(ssim(image, truth, keep))
         return StepScore(mean(raw), mean(affine), mean(changed), mean(structure))
+
+    def _pair(self, camera: RigCamera, gaussians: Gaussians, step: int) -> tuple[Tensor, Tensor] | None:
+        view = camera.views[step]
+        if view is None:
+            return None
+        return composited(view.load(), self._settings.background), self._render(camera, gaussians)
 
     @torch.no_grad()
     def _render(self, camera: RigCamera, gaussians: Gaussians) -> Tensor:
         return rasterize(gaussians, camera.camera, self._settings).image.clamp(0, 1)
 
     def _fitted(self, camera: RigCamera, first: Gaussians) -> tuple[Tensor, Tensor]:
-        """Gain and offset [3] by least squares; 1 and 0 without a photograph or contrast then."""
-        truth = photograph(camera, 0)
-        if truth is None:
-            return torch.ones(3), torch.zeros(3)
-        x, y = (image.double().reshape(-1, 3) for image in (self._render(camera, first), truth))
-        centred = x - x.mean(0)
-        variance = centred.square().mean(0)
-        gain = torch.where(
-            variance > 1e-9, (centred * (y - y.mean(0))).mean(0) / variance.clamp_min(1e-9), 1.0
-        )
-        return gain.float(), (y.mean(0) - gain * x.mean(0)).float()
-
-
-def photograph(camera: RigCamera, step: int) -> Tensor | None:
-    """[h, w, 3] float32 in [0, 1] of a camera at a step, or None."""
-    view = camera.views[step]
-    return None if view is None else torch.from_numpy(view.load().rgb.astype(np.float32) / 255)
+        """Gain and offset [3] at the first step; 1 and 0 without a photograph of it."""
+        view = camera.views[0]
+        if view is None:
+            return torch.ones(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64)
+        truth = composited(view.load(), self._settings.background)
+        return affine_colour(self._render(camera, first), truth, kept_pixels(view.load()))
 
 
 def mean(values: Sequence[float]) -> float:

@@ -33,12 +33,17 @@ class Region:
     height: int
 
     def of(self, camera: Camera) -> Camera:
-        """The camera of this part of a picture."""
+        """The camera of this part of a picture.
+
+        Renders of it are those of the whole picture but for large Gaussians that reach in from outside: the
+        affine approximation is clamped nearer to a smaller picture (``ops.project``).
+        """
         return camera.cropped(self.left, self.top, self.width, self.height)
 
-    def cut(self, image: Tensor) -> Tensor:
-        """[height, width, ...] of an image [h, w, ...]."""
-        return image[self.top : self.top + self.height, self.left : self.left + self.width]
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Rows and columns of the picture."""
+        return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
 
     def touched(self, footprints: Footprints) -> Tensor:
         """[n] bool: Gaussians of the whole picture that may touch the region."""

@@ -8,17 +8,17 @@ from scipy.spatial import ConvexHull, QhullError
 from sfumato.capture.dataset import View
 from sfumato.capture.multiview import MultiViewVideo
 from sfumato.capture.points import PointCloud
-from sfumato.capture.random_points import look, project, spread_out
+from sfumato.capture.random_points import look, spread_out
 from sfumato.tracking.foreground import Foreground
+from sfumato.tracking.vote import move_by_vote
 
 _STILL_POINTS, _MOVING_POINTS = 32_000, 8_000
 # Points that stand still lie on rays beyond the hull, up to this much farther than where rays leave it.
 _BEYOND = 0.6
 # Candidates for points that move, and how far around the hull they are drawn, as a share of its size.
 _CANDIDATES, _MARGIN = 1_000_000, 0.15
-# A candidate is kept if this share of the cameras that have it in their picture see something moving there,
-# and at least so many have it, or all of fewer cameras.
-_SHARE, _LEAST_CAMERAS = 0.85, 6
+# A candidate is kept if this share of the cameras that have it in their picture see something moving there.
+_SHARE = 0.85
 _MOST_LOOKED_AT = 16
 # Cameras surround a point if the unit vectors from it to them have a mean shorter than this: 0.5 for a dome.
 _ONE_SIDED = 0.75
@@ -42,7 +42,7 @@ def start_points(video: MultiViewVideo, foreground: Foreground, *, seed: int) ->
         return video.at(0).points
     rng = np.random.default_rng(seed)
     views = video.at(0).train_views
-    moving = _visual_hull(video, foreground, hull, rng)
+    moving = _visual_hull(foreground, hull, rng)
     still = _beyond(views, hull, rng)
     xyz = np.concatenate([moving, still])
     return PointCloud(xyz.astype(np.float32), look(spread_out(views, _MOST_LOOKED_AT), xyz)[1])
@@ -94,23 +94,10 @@ def _beyond(views: tuple[View, ...], hull: ConvexHull, rng: np.random.Generator)
     return np.concatenate(found)
 
 
-def _visual_hull(
-    video: MultiViewVideo, foreground: Foreground, hull: ConvexHull, rng: np.random.Generator
-) -> np.ndarray:
+def _visual_hull(foreground: Foreground, hull: ConvexHull, rng: np.random.Generator) -> np.ndarray:
     """[n, 3] points that nearly all cameras see where something moves."""
     low, high = hull.points.min(axis=0), hull.points.max(axis=0)
     # The floor below a ring of cameras belongs to it: the box is a cube as wide as the hull.
     middle, half = (low + high) / 2, (0.5 + _MARGIN) * (high - low).max()
     xyz = rng.uniform(middle - half, middle + half, (_CANDIDATES, 3))
-    seen, moves, asked = np.zeros(len(xyz), np.int32), np.zeros(len(xyz), np.int32), 0
-    for index, camera in enumerate(video.cameras):
-        view = camera.views[0]
-        mask = None if camera.is_test or view is None else foreground.changing(index, 0)
-        if mask is None or view is None:
-            continue
-        asked += 1
-        columns, rows, inside = project(view, xyz)
-        seen += inside
-        moves += inside & mask.numpy()[rows, columns]
-    enough = seen >= min(_LEAST_CAMERAS, max(asked, 1))
-    return xyz[enough & (moves > 0) & (moves >= _SHARE * seen)][:_MOVING_POINTS]
+    return xyz[move_by_vote(xyz, foreground.changing_at(0), _SHARE)][:_MOVING_POINTS]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -11,55 +11,57 @@ from torch import Tensor
 from sfumato import ops
 from sfumato.maths.quaternions import normalised
 from sfumato.render.rasterize import rasterize
-from sfumato.scene.gaussians import Gaussians
-from sfumato.tracking.cut_photographs import Photographs
-from sfumato.tracking.track_state import TrackState
+from sfumato.tracking.cut_photographs import PhotographPart, Photographs
+from sfumato.tracking.track_config import TrackConfig
+from sfumato.tracking.track_state import MovingPoses, TrackState, joined
 
 # Running means of Adam: short ones, as a step has few iterations.
 _BETAS = (0.8, 0.95)
-_ADAM_EPS = 1e-15
+_EPSILON = 1e-15
 
 
 @dataclass(frozen=True)
-class MovingPoses:
-    """Of m moving Gaussians.
+class StepStage:
+    """A part of a step.
 
     Attributes:
-        means: [m, 3] world frame, scene units.
-        quats: [m, 4] world_from_local as (w, x, y, z), of length one.
+        visits: cameras whose photographs are looked at, one an iteration.
+        downscale: photographs are reduced this many times.
+        factor: of the learning rates.
     """
 
-    means: Tensor
-    quats: Tensor
+    visits: list[int]
+    downscale: int
+    factor: float
 
 
 @torch.enable_grad()
-def track_step(state: TrackState, step: int) -> MovingPoses:
-    """Find the poses of the moving Gaussians at a step from those at the steps before.
+def track_step(state: TrackState) -> MovingPoses:
+    """Find the poses of the moving Gaussians at the next step from those at the steps before.
 
     Args:
-        state: with the poses of all earlier steps; it is not changed.
-        step: from 1.
+        state: with the poses of the steps done, one or more; it is not changed.
 
     Returns:
         The poses, outside the autograd graph.
     """
-    poses = predicted(state, step)
+    step, poses = state.step, predicted(state)
     photographs = Photographs(state, step, poses)
     visits = _visits(state, step, len(photographs))
-    coarse = round(state.config.coarse_share * len(visits)) if state.config.nodes else 0
-    poses = _move_nodes(state, photographs, poses, visits[:coarse])
-    return _move_gaussians(state, photographs, poses, visits[coarse:], after_nodes=coarse > 0)
+    coarse = round(state.config.coarse_share * len(visits))
+    move = _move_gaussians if state.nodes is None else _move_nodes
+    poses = move(state, photographs, poses, StepStage(visits[:coarse], 2, state.config.coarse_factor))
+    return _move_gaussians(state, photographs, poses, StepStage(visits[coarse:], 1, state.config.fine_factor))
 
 
-def predicted(state: TrackState, step: int) -> MovingPoses:
-    """The poses that a step starts from: the last ones, moved on as they moved last."""
-    means, quats = state.means[step - 1], state.quats[step - 1]
-    if not (state.config.forward_motion and step > 1):
+def predicted(state: TrackState) -> MovingPoses:
+    """The poses that the next step starts from: the last ones, moved on as they moved last."""
+    means, quats = state.means[-1], state.quats[-1]
+    if not (state.config.forward_motion and state.step > 1):
         return MovingPoses(means, quats)
-    before = state.quats[step - 2]
+    before = state.quats[-2]
     nearer = torch.where((before * quats).sum(1, keepdim=True) < 0, -before, before)
-    return MovingPoses(2 * means - state.means[step - 2], normalised(2 * quats - nearer))
+    return MovingPoses(2 * means - state.means[-2], normalised(2 * quats - nearer))
 
 
 def _visits(state: TrackState, step: int, cameras: int) -> list[int]:
@@ -72,95 +74,75 @@ def _visits(state: TrackState, step: int, cameras: int) -> list[int]:
 
 
 def _move_nodes(
-    state: TrackState, photographs: Photographs, start: MovingPoses, visits: list[int]
+    state: TrackState, photographs: Photographs, start: MovingPoses, stage: StepStage
 ) -> MovingPoses:
-    """Coarse stage: the nodes carry all Gaussians, seen at half resolution."""
-    if not visits:
-        return start
+    """The nodes carry all Gaussians."""
     nodes = state.nodes
-    shifts = torch.zeros(len(nodes), 3, requires_grad=True)
-    turns = torch.zeros(len(nodes), 4)
+    assert nodes is not None
+    shifts, turns = torch.zeros(len(nodes), 3), torch.zeros(len(nodes), 4)
     turns[:, 0] = 1.0
-    turns.requires_grad_()
-    rates = _StepSizes(state, len(visits), state.config.node_factor)
-    adam = rates.optimiser(shifts, turns)
-    for iteration, camera in enumerate(visits):
-        rates.set(adam, iteration)
-        means, quats = nodes.carry(shifts, turns, start.means, start.quats)
-        _loss(state, photographs, camera, means, quats, downscale=2).backward()
-        adam.step()
-        adam.zero_grad(set_to_none=True)
-    with torch.no_grad():
+
+    def carried(shifts: Tensor, turns: Tensor) -> MovingPoses:
         return MovingPoses(*nodes.carry(shifts, turns, start.means, start.quats))
+
+    return _descend(state, photographs, stage, carried, shifts, turns)
 
 
 def _move_gaussians(
-    state: TrackState, photographs: Photographs, start: MovingPoses, visits: list[int], *, after_nodes: bool
+    state: TrackState, photographs: Photographs, start: MovingPoses, stage: StepStage
 ) -> MovingPoses:
-    """Fine stage: each Gaussian moves on its own, held by the priors."""
-    means, quats = start.means.clone().requires_grad_(), start.quats.clone().requires_grad_()
-    rates = _StepSizes(state, len(visits), state.config.fine_factor if after_nodes else 1.0)
-    adam = rates.optimiser(means, quats)
-    for iteration, camera in enumerate(visits):
-        rates.set(adam, iteration)
-        downscale = 2 if not after_nodes and iteration < state.config.coarse_share * len(visits) else 1
-        _loss(state, photographs, camera, means, quats, downscale=downscale).backward()
+    """Each Gaussian moves on its own, held by the priors."""
+    found = _descend(state, photographs, stage, MovingPoses, start.means.clone(), start.quats.clone())
+    return MovingPoses(found.means, normalised(found.quats))
+
+
+def _descend(
+    state: TrackState,
+    photographs: Photographs,
+    stage: StepStage,
+    posed: Callable[[Tensor, Tensor], MovingPoses],
+    positions: Tensor,
+    rotations: Tensor,
+) -> MovingPoses:
+    """Adam on what moves.
+
+    Args:
+        state, photographs: of the step.
+        stage: which photographs are looked at, and how.
+        posed: from positions and rotations to the poses of the Gaussians.
+        positions: [.., 3] of what moves, at the start; changed in place.
+        rotations: [.., 4] likewise.
+    """
+    leaves = positions.requires_grad_(), rotations.requires_grad_()
+    adam = torch.optim.Adam([{"params": [leaf]} for leaf in leaves], betas=_BETAS, eps=_EPSILON)
+    for iteration, camera in enumerate(stage.visits):
+        pixels = stage.factor * _rate_px(state.config, iteration / len(stage.visits))
+        adam.param_groups[0]["lr"] = pixels * state.pixel_size
+        # A turn moves the neighbours of a Gaussian: by half as much as the Gaussian itself may move.
+        adam.param_groups[1]["lr"] = 0.5 * pixels * state.pixel_size / state.spacing
+        _loss(state, photographs.parts(camera, stage.downscale), posed(*leaves)).backward()
         adam.step()
         adam.zero_grad(set_to_none=True)
-    return MovingPoses(means.detach(), normalised(quats.detach()))
+    with torch.no_grad():
+        found = posed(*leaves)
+        return MovingPoses(found.means.detach(), found.quats.detach())
 
 
-def _loss(
-    state: TrackState, photographs: Photographs, camera: int, means: Tensor, quats: Tensor, *, downscale: int
-) -> Tensor:
-    """What one camera and the priors say of poses."""
-    loss = _prior_loss(state, means, quats)
-    for part in photographs.parts(camera, downscale):
-        scene = joined(part.still, state.moving_gaussians, means, quats)
+def _rate_px(config: TrackConfig, progress: float) -> float:
+    """Learning rate of positions, pixels of the median camera, at a share of a stage; log-linear."""
+    return config.rate_start * (config.rate_end / config.rate_start) ** progress
+
+
+def _loss(state: TrackState, parts: Iterable[PhotographPart], poses: MovingPoses) -> Tensor:
+    """Of one camera's photograph, and the priors."""
+    weights, near = state.config.priors, state.neighbours
+    before = state.means[-1], state.quats[-1]
+    priors = ops.motion_priors(poses.means, poses.quats, *before, near.rows, near.weights, near.distances)
+    loss = priors @ priors.new_tensor((weights.rigidity, weights.rotation, weights.isometry))
+    for part in parts:
+        scene = joined(part.still, state.moving_gaussians, poses)
         image = state.exposed(rasterize(scene, part.camera, state.settings).image, part.number)
         loss = loss + part.share * ops.photometric_loss(
-            image, part.image, part.weight, ssim_weight=state.config.ssim_weight
+            image, part.target.image, part.target.weight, ssim_weight=state.config.ssim_weight
         )
     return loss
-
-
-def _prior_loss(state: TrackState, means: Tensor, quats: Tensor) -> Tensor:
-    priors = state.config.priors
-    values = ops.motion_priors(
-        means,
-        quats,
-        state.means[-1],
-        state.quats[-1],
-        state.neighbours,
-        state.edge_weights,
-        state.rest_distances,
-    )
-    return (values * values.new_tensor((priors.rigidity, priors.rotation, priors.isometry))).sum()
-
-
-def joined(still: Gaussians, moving: Gaussians, means: Tensor, quats: Tensor) -> Gaussians:
-    """The Gaussians that stand still, and behind them those that move, at given poses."""
-    at = {**moving.tensors(), "means": means, "quats": quats}
-    return Gaussians(**{name: torch.cat([tensor, at[name]]) for name, tensor in still.tensors().items()})
-
-
-class _StepSizes:
-    """Learning rates of a stage: log-linear, in pixels of the median camera."""
-
-    def __init__(self, state: TrackState, iterations: int, factor: float) -> None:
-        config = state.config
-        self.start, self.end = factor * config.rate_start, factor * config.rate_end
-        self.iterations = max(iterations - 1, 1)
-        self.unit, self.turn = state.pixel_size, state.pixel_size / state.spacing
-
-    def optimiser(self, positions: Tensor, rotations: Tensor) -> torch.optim.Adam:
-        """Adam on positions and rotations."""
-        return torch.optim.Adam(
-            [{"params": [positions]}, {"params": [rotations]}], betas=_BETAS, eps=_ADAM_EPS
-        )
-
-    def set(self, adam: torch.optim.Adam, iteration: int) -> None:
-        """Choose the rates of an iteration: rotations turn as far as a neighbour's distance makes a pixel."""
-        pixels = self.start * math.exp(iteration / self.iterations * math.log(self.end / self.start))
-        adam.param_groups[0]["lr"] = pixels * self.unit
-        adam.param_groups[1]["lr"] = 0.5 * pixels * self.turn

@@ -35,14 +35,14 @@ class TrackConfig:
     Attributes:
         views_per_step: photographs that are looked at in each step after the first, each camera's equally
             often; None: four of each training camera.
-        coarse_share: share of the visits in which control nodes are moved, at half resolution; Gaussians of
-            their own, at full resolution, in the rest.
+        coarse_share: share of the visits at half resolution, in which control nodes are moved; in the rest
+            Gaussians move on their own, at full resolution.
         nodes: control nodes; 0: none, Gaussians move on their own from the start.
-        rate_start: learning rate of positions at the start of a step, as a motion in pixels of the median
-            camera.
+        rate_start: learning rate of positions at the start of each of the two stages, as a motion in pixels
+            of the median camera.
         rate_end: the same at its end; it decays log-linearly.
-        node_factor: rates of nodes, times those of Gaussians.
-        fine_factor: rates of Gaussians after nodes have moved, times ``rate_start``.
+        coarse_factor: rates of the stage at half resolution, times these.
+        fine_factor: rates of the stage at full resolution, times these.
         forward_motion: start each step with the motion of the last one.
         ssim_weight: share of 1 - SSIM in the loss.
         neighbours: of each moving Gaussian, for the priors.
@@ -55,7 +55,7 @@ class TrackConfig:
     nodes: int = 96
     rate_start: float = 1.5
     rate_end: float = 0.15
-    node_factor: float = 2.0
+    coarse_factor: float = 2.0
     fine_factor: float = 0.4
     forward_motion: bool = True
     ssim_weight: float = 0.2
@@ -75,6 +75,9 @@ class TrackConfig:
                 f"rate_start is {self.rate_start} and rate_end {self.rate_end}; the rate falls: give more "
                 "than 0, the second smaller"
             )
+        for name in ("coarse_factor", "fine_factor"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ConfigError(f"{name} is {getattr(self, name)}; give more than 0")
         if not 0 <= self.ssim_weight <= 1:
             raise ConfigError(f"ssim_weight is {self.ssim_weight}; give a number from 0 to 1")
 

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from sfumato.capture.multiview import MultiViewVideo, RigCamera
-from sfumato.maths.neighbours import near_neighbours
+from sfumato.capture.multiview import RigCamera
+from sfumato.maths.neighbours import Neighbours, near_neighbours
 from sfumato.maths.quaternions import normalised
 from sfumato.render.settings import RasterSettings
 from sfumato.render.visibility import Footprints, footprints
 from sfumato.scene.gaussians import Gaussians
+from sfumato.tracking.foreground import Foreground
 from sfumato.tracking.nodes import Nodes, place_nodes
 from sfumato.tracking.track_config import TrackConfig
 
 # Near plane, as a share of the median distance of the Gaussians from the cameras.
 _NEAR_SHARE = 0.1
+
+
+@dataclass(frozen=True)
+class MovingPoses:
+    """Of m moving Gaussians.
+
+    Attributes:
+        means: [m, 3] world frame, scene units.
+        quats: [m, 4] world_from_local as (w, x, y, z), of length one.
+    """
+
+    means: Tensor
+    quats: Tensor
 
 
 @dataclass
@@ -33,10 +46,9 @@ class TrackState:
         gains, offsets: [c, 3] colour of each training camera: gain * render + offset, as learnt at the first
             step.
         settings: of the renderer.
-        foreground: what moves in the photograph of a training camera at a step, [h, w] bool, or None.
-        nodes: control nodes of the moving Gaussians.
-        neighbours: [m, k] int32 rows among the moving ones.
-        edge_weights, rest_distances: [m, k] of the neighbours.
+        foreground: what moves in the photographs of the cameras.
+        nodes: control nodes of the moving Gaussians; None: they move on their own.
+        neighbours: of the moving ones among themselves, at the first step.
         still_footprints: of the Gaussians that stand still, in each camera.
         pixel_size: length that a pixel of the median camera spans at the moving Gaussians, scene units.
         means, quats: for each step done, [m, 3] and [m, 4].
@@ -49,27 +61,32 @@ class TrackState:
     gains: Tensor
     offsets: Tensor
     settings: RasterSettings
-    foreground: Callable[[int, int], Tensor | None]
-    nodes: Nodes
-    neighbours: Tensor
-    edge_weights: Tensor
-    rest_distances: Tensor
+    foreground: Foreground
+    nodes: Nodes | None
+    neighbours: Neighbours
     still_footprints: tuple[Footprints, ...]
     pixel_size: float
-    means: list[Tensor] = field(default_factory=list)
-    quats: list[Tensor] = field(default_factory=list)
+    means: list[Tensor]
+    quats: list[Tensor]
 
     def __post_init__(self) -> None:
-        moves = torch.zeros(len(self.gaussians), dtype=torch.bool)
-        moves[self.ids] = True
-        self.moving_gaussians = self.gaussians.select(moves)
-        self.still_gaussians = self.gaussians.select(~moves)
-        self.spacing = float(self.rest_distances.mean()) if self.rest_distances.numel() else self.pixel_size
+        self.moving_gaussians, self.still_gaussians = parted(self.gaussians, self.ids)
+        # A Gaussian that moves alone has no neighbours, and no distance of them.
+        self.spacing = float(self.neighbours.distances.mean()) or self.pixel_size
 
     @property
     def step(self) -> int:
         """Steps done."""
         return len(self.means)
+
+    def add(self, poses: MovingPoses) -> None:
+        """Take in the poses of the next step."""
+        self.means.append(poses.means)
+        self.quats.append(poses.quats)
+
+    def scene(self, poses: MovingPoses) -> Gaussians:
+        """All Gaussians, those that stand still before those that move, at given poses."""
+        return joined(self.still_gaussians, self.moving_gaussians, poses)
 
     def exposed(self, image: Tensor, number: int) -> Tensor:
         """A render [h, w, 3] in the colours of a training camera."""
@@ -77,40 +94,56 @@ class TrackState:
 
 
 def start(
-    video: MultiViewVideo,
+    cameras: tuple[RigCamera, ...],
     gaussians: Gaussians,
     ids: Tensor,
     config: TrackConfig,
+    foreground: Foreground,
     *,
     gains: Tensor,
     offsets: Tensor,
-    foreground: Callable[[int, int], Tensor | None],
 ) -> TrackState:
     """A state with the first step done.
 
     Args:
-        video: to track.
+        cameras: to train on.
         gaussians: n, trained on the first step.
         ids: [m] int64 ascending rows of those that move.
         config: how to track.
-        gains, offsets: [c, 3] colours of the training cameras.
-        foreground: of a training camera's number and a step.
+        foreground: what moves in the photographs of the cameras.
+        gains, offsets: [c, 3] colours of the cameras.
     """
-    cameras = video.train_cameras
-    moves = torch.zeros(len(gaussians), dtype=torch.bool)
-    moves[ids] = True
-    moving, still = gaussians.select(moves), gaussians.select(~moves)
+    moving, still = parted(gaussians, ids)
     settings = default_settings(gaussians, cameras)
-    rows, weights, distances = near_neighbours(moving.means, config.neighbours)
-    state = TrackState(
-        config, cameras, gaussians, ids, gains, offsets, settings, foreground,
-        place_nodes(moving.means, max(config.nodes, 1)), rows, weights, distances,
+    return TrackState(
+        config,
+        cameras,
+        gaussians,
+        ids,
+        gains,
+        offsets,
+        settings,
+        foreground,
+        place_nodes(moving.means, config.nodes) if config.nodes else None,
+        near_neighbours(moving.means, config.neighbours),
         tuple(footprints(still, camera.camera, settings) for camera in cameras),
         _pixel_size(moving, cameras),
-    )  # fmt: skip
-    state.means.append(moving.means.clone())
-    state.quats.append(normalised(moving.quats))
-    return state
+        [moving.means.clone()],
+        [normalised(moving.quats)],
+    )
+
+
+def parted(gaussians: Gaussians, ids: Tensor) -> tuple[Gaussians, Gaussians]:
+    """The Gaussians of some rows, and the others."""
+    moves = torch.zeros(len(gaussians), dtype=torch.bool)
+    moves[ids] = True
+    return gaussians.select(moves), gaussians.select(~moves)
+
+
+def joined(still: Gaussians, moving: Gaussians, poses: MovingPoses) -> Gaussians:
+    """Gaussians that stand still, and behind them some that move, at given poses."""
+    at = {**moving.tensors(), **vars(poses)}
+    return Gaussians(**{name: torch.cat([tensor, at[name]]) for name, tensor in still.tensors().items()})
 
 
 def _distances(gaussians: Gaussians, cameras: tuple[RigCamera, ...]) -> Tensor:

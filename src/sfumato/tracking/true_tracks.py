@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
 from statistics import fmean
 
@@ -11,45 +11,46 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sfumato.capture.multiview.npy_files import read_npy
+from sfumato.capture.multiview.number_arrays import read_numbers
+from sfumato.capture.offset import Offset
+from sfumato.errors import CaptureError
 from sfumato.tracking.following import TrackedScene
 
 # Metres: distances within which a point counts for delta, and beyond which a track is lost.
 _WITHIN_M, _LOST_M = (0.01, 0.02, 0.04, 0.08, 0.16), 0.5
 
 
-@dataclass(frozen=True)
-class TrueTracks:
-    """Points followed in truth.
+def find_true_tracks(folder: Path, offset: Offset) -> Tensor | None:
+    """The true tracks of a dataset: ``points`` [t, p, 3] in metres of its ``tracks.npz``.
 
-    Attributes:
-        points: [t, p, 3] world frame, metres; NaN where a point does not exist.
+    Where the file numbers the ``object`` [p] that each point is on, those of number 0 stand still, and are
+    left out.
+
+    Args:
+        folder: of the dataset.
+        offset: of the frame of the scene from the dataset's.
+
+    Returns:
+        [t, p, 3] float32, frame of the scene; NaN where a point does not exist. None without such a file.
+
+    Raises:
+        CaptureError: the file is damaged.
     """
-
-    points: Tensor
-
-    @classmethod
-    def find(cls, folder: Path) -> TrueTracks | None:
-        """Those of a dataset, from its ``tracks.npz``: ``points`` [t, p, 3] in metres, and the number of the
-        ``object`` [p] that each is on; number 0 stands still, and is left out. None without such a file.
-
-        Raises:
-            CaptureError: the file is damaged.
-        """
-        path = folder / "tracks.npz"
-        if not folder.is_dir() or not path.exists():
-            return None
-        points = read_npy(path, lambda shape: len(shape) == 3 and shape[2] == 3, "points")
-        numbers = read_npy(path, lambda shape: shape == points.shape[1:2], "object")
-        return cls(torch.from_numpy(points[:, numbers != 0].astype(np.float32)))
+    path = folder / "tracks.npz"
+    if not path.is_file():
+        return None
+    points = read_numbers(path, lambda shape: len(shape) == 3 and shape[2] == 3, "points")
+    with suppress(CaptureError):
+        points = points[:, read_numbers(path, lambda shape: shape == points.shape[1:2], "object") != 0]
+    return torch.from_numpy((points - np.array(offset)).astype(np.float32))
 
 
-def track_errors(scene: TrackedScene, true: TrueTracks) -> dict[str, object]:
+def track_errors(scene: TrackedScene, true: Tensor) -> dict[str, object]:
     """How far tracks of a scene are from the truth; each point is followed from the first step it exists at.
 
     Args:
         scene: of a run that has the steps of the true tracks, or their beginning.
-        true: the truth.
+        true: [t, p, 3] as of ``find_true_tracks``.
 
     Returns:
         ``mte`` median distance over a track, mean over tracks, metres; ``delta`` mean share of positions
@@ -58,7 +59,7 @@ def track_errors(scene: TrackedScene, true: TrueTracks) -> dict[str, object]:
 
     Source: Luiten et al. 2024, section 4.2.
     """
-    points = true.points[: scene.num_steps]
+    points = true[: scene.num_steps]
     exists = points.isfinite().all(dim=2)
     lasting = exists.sum(0) > 1
     points, exists = points[:, lasting], exists[:, lasting]

@@ -6,9 +6,10 @@ import hashlib
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -64,31 +65,44 @@ def warm_up(config: TrainConfig, cameras: Iterable[Camera] = ()) -> None:
         config: of the run.
         cameras: of the run, as bent lenses and rolling shutters have kernels of their own.
     """
-    from sfumato.ops.cpu.kernel_cache import SUFFIX, environment
-
     kinds = _kinds(cameras)
-    stamp = _stamp(config, kinds)
+    run_compiled(take_steps, config, kinds, key=_key(config, kinds))
+
+
+def run_compiled(work: Callable[..., None], *arguments: object, key: object) -> None:
+    """Call a function, with every kernel that it needs in the cache: compiled by a process of its own.
+
+    Args:
+        work: of a module.
+        arguments: of the function; they can be pickled.
+        key: plain values that tell which kernels it needs.
+    """
+    from sfumato.ops.cpu.jit import target
+    from sfumato.ops.cpu.kernel_cache import SUFFIX, cache_folder, environment
+
+    names = (work.__module__, key, target(), machine.cpu_name())
+    stamp = cache_folder() / f"warm_{hashlib.sha256(repr(names).encode()).hexdigest()[:16]}"
     if not _holds(stamp):
-        command = child_command("from sfumato.training.warm_up import compile_apart; compile_apart()")
         done = subprocess.run(
-            command,
-            input=pickle.dumps((config, kinds)),
+            child_command("from sfumato.training.warm_up import compile_apart; compile_apart()"),
+            input=pickle.dumps((work.__module__, work.__name__, arguments)),
             capture_output=True,
             cwd=FOLDER,
             env=environment(),
         )
         if done.returncode == 0:
-            names = sorted(path.name for path in stamp.parent.iterdir() if path.suffix == SUFFIX)
+            kernels = sorted(path.name for path in stamp.parent.iterdir() if path.suffix == SUFFIX)
             with suppress(SfumatoError):
-                write_text(stamp, "\n".join(names))
-    take_steps(config, kinds)
+                write_text(stamp, "\n".join(kernels))
+    work(*arguments)
 
 
 def compile_apart() -> None:
-    """The steps of ``warm_up``, as the child process takes them; it fails where kernels are not kept."""
+    """The work of ``run_compiled``, as the child process does it; it fails where kernels are not kept."""
     from sfumato.ops.cpu.kernel_cache import KernelCache
 
-    take_steps(*pickle.load(sys.stdin.buffer))
+    module, name, arguments = pickle.load(sys.stdin.buffer)
+    getattr(import_module(module), name)(*arguments)
     sys.exit(int(KernelCache.failed))
 
 
@@ -108,11 +122,8 @@ def _kinds(cameras: Iterable[Camera]) -> list[tuple[Lens, bool]]:
     return [(found[model, rolls], rolls) for model, rolls in sorted(found)] or [(PINHOLE, False)]
 
 
-def _stamp(config: TrainConfig, cameras: list[tuple[Lens, bool]]) -> Path:
-    """File that names the kernels in the cache once those of a configuration are among them."""
-    from sfumato.ops.cpu.jit import target
-    from sfumato.ops.cpu.kernel_cache import cache_folder
-
+def _key(config: TrainConfig, cameras: list[tuple[Lens, bool]]) -> tuple[object, ...]:
+    """What the kernels of a configuration depend on."""
     kinds: tuple[object, ...] = (
         config.renderer,
         config.strategy,
@@ -123,9 +134,7 @@ def _stamp(config: TrainConfig, cameras: list[tuple[Lens, bool]]) -> Path:
         config.exposure,
     )
     kinds += (config.ssim_weight > 0, config.adc.absolute_gradient, config.adc.noise > 0, config.refine_poses)
-    kinds += tuple((lens.model, rolls) for lens, rolls in cameras)
-    digest = hashlib.sha256(repr((kinds, target(), machine.cpu_name())).encode()).hexdigest()[:16]
-    return cache_folder() / f"warm_{digest}"
+    return kinds + tuple((lens.model, rolls) for lens, rolls in cameras)
 
 
 def take_steps(config: TrainConfig, kinds: list[tuple[Lens, bool]]) -> None:
@@ -136,7 +145,7 @@ def take_steps(config: TrainConfig, kinds: list[tuple[Lens, bool]]) -> None:
     pose = torch.eye(4, dtype=torch.float64)
     for lens, rolls in kinds:
         camera = Camera(pose, (30.0, 30.0), (16.0, 16.0), size, lens, Shutter(pose) if rolls else None)
-        capture = _capture(camera)
+        capture = tiny_capture(camera)
         state = start(capture, tiny, cap=2 * _GAUSSIANS)
         for _ in range(_STEPS):
             train_step(state, [0])
@@ -144,7 +153,7 @@ def take_steps(config: TrainConfig, kinds: list[tuple[Lens, bool]]) -> None:
             drawn(state.gaussians, settings_of(config, state.background))(camera)
 
 
-def _capture(camera: Camera) -> Capture:
+def tiny_capture(camera: Camera) -> Capture:
     """A grey picture in memory, and a few points before its camera."""
     grey = Pixels(np.full((_SIDE_PX, _SIDE_PX, 3), 128, np.uint8))
     xyz = np.random.default_rng(0).uniform((-0.5, -0.5, 1.5), (0.5, 0.5, 2.5), (_GAUSSIANS, 3))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sfumato.capture.multiview.npy_files import read_npy
+from sfumato.capture.multiview.number_arrays import read_numbers
 from sfumato.capture.multiview.rig_source import FRAMES_PER_SECOND, RigSource, SourceCamera
 from sfumato.capture.points import PointCloud, finite_points
 from sfumato.capture.readers.image_files import PictureFolder
@@ -144,7 +144,7 @@ def read_cloud(path: Path) -> PointCloud | None:
     """
     if not path.is_file():
         return None
-    data = read_npy(
+    data = read_numbers(
         path, lambda shape: len(shape) == 2 and shape[1] in (6, 7) and shape[0] <= _MAX_POINTS, "data"
     )
     rgb = np.nan_to_num(data[:, 3:6])

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from sfumato.capture.multiview.calibration import CalibratedCamera, RigCalibration
-from sfumato.capture.multiview.npy_files import read_npy
+from sfumato.capture.multiview.number_arrays import read_numbers
 from sfumato.capture.readers.pose_forms import from_opencv
 from sfumato.errors import CaptureError
 from sfumato.scene.lenses import PINHOLE
@@ -40,7 +40,7 @@ def read_bounds(root: Path, path: Path) -> RigCalibration:
     Raises:
         CaptureError: it holds something else.
     """
-    rows = read_npy(
+    rows = read_numbers(
         path, lambda shape: len(shape) == 2 and shape[1] == _COLUMNS and shape[0] <= _MOST_CAMERAS
     )
     cameras = []

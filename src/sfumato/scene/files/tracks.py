@@ -11,7 +11,6 @@ Arrays, of t steps and m moving Gaussians:
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ import torch
 
 from sfumato.checks import file_path
 from sfumato.errors import FormatError, ShapeError
+from sfumato.npy_files import read_array
 from sfumato.outputs import replacing
 from sfumato.scene.dynamic import DynamicScene
 from sfumato.scene.gaussians import Gaussians
@@ -56,13 +56,7 @@ def read_tracks(path: str | Path, gaussians: Gaussians) -> DynamicScene:
         FormatError: the file is missing, damaged, or does not belong to these Gaussians.
     """
     path = file_path("path", path)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            arrays = {name: _array(archive, name, path) for name in _ARRAYS}
-    except FileNotFoundError:
-        raise FormatError(f"{path}: missing") from None
-    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError) as error:
-        raise FormatError(f"{path} is no readable file of tracks: {error}") from None
+    arrays = {name: _array(path, name) for name in _ARRAYS}
     _check_poses(arrays, path)
     tensors = {name: torch.from_numpy(values) for name, values in arrays.items()}
     for name in ("means", "quats"):
@@ -73,32 +67,14 @@ def read_tracks(path: str | Path, gaussians: Gaussians) -> DynamicScene:
         raise FormatError(f"{path} does not belong to the scene beside it, or is damaged: {error}") from None
 
 
-def _array(archive: zipfile.ZipFile, name: str, path: Path) -> np.ndarray:
-    """One array, whose size is checked against the file before memory is taken for it."""
-    kind, dimensions = _ARRAYS[name]
+def _array(path: Path, name: str) -> np.ndarray:
+    wanted, dimensions = _ARRAYS[name]
     try:
-        entry = archive.getinfo(f"{name}.npy")
-    except KeyError:
-        raise FormatError(f"{path} has no array {name!r}; it is no file of tracks, or damaged") from None
-    if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
-        raise FormatError(f"{path}: array {name!r} is compressed; tracks are stored as they are")
-    with archive.open(entry) as file:
-        version = np.lib.format.read_magic(file)
-        read_header = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }
-        if version not in read_header:
-            raise FormatError(f"{path}: array {name!r} has the unknown version {version}")
-        shape, is_fortran, found = read_header[version](file)
-        if found != np.dtype(kind) or is_fortran or len(shape) != dimensions:
-            raise FormatError(f"{path}: array {name!r} is {found} of shape {shape}, not as tracks have it")
-        count = 1
-        for side in shape:
-            count *= side
-        if count * found.itemsize != entry.file_size - file.tell():
-            raise FormatError(f"{path}: array {name!r} has another size than its shape {shape} says")
-        return np.frombuffer(file.read(), kind).reshape(shape).copy()
+        return read_array(path, lambda shape, kind: kind == wanted and len(shape) == dimensions, name)
+    except FileNotFoundError:
+        raise FormatError(f"{path}: missing") from None
+    except (OSError, ValueError) as error:
+        raise FormatError(f"{path} is no readable file of tracks: {name}: {error}") from None
 
 
 def _check_poses(arrays: dict[str, np.ndarray], path: Path) -> None:

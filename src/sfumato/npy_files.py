@@ -1,0 +1,54 @@
+"""Untrusted arrays of NumPy: their shape and type are looked at before anything is allocated."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+# Whether a shape and a type are what is wanted.
+Fits = Callable[[tuple[int, ...], "np.dtype[Any]"], bool]
+
+
+def read_array(path: Path, fits: Fits, member: str | None = None) -> np.ndarray:
+    """The array in a file, in its own type.
+
+    Args:
+        path: a ``.npy`` file, or a ``.npz`` archive.
+        fits: whether its shape and type are what is wanted.
+        member: name of the array in an archive.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is broken, of another size than it says, or holds something else; one line says which.
+    """
+    try:
+        if member is None:
+            with path.open("rb") as file:
+                return array_in(file, path.stat().st_size, fits)
+        with zipfile.ZipFile(path) as archive:
+            if f"{member}.npy" not in archive.namelist():
+                raise ValueError(f"it has no array {member!r}")
+            with archive.open(f"{member}.npy") as file:
+                return array_in(file, archive.getinfo(f"{member}.npy").file_size, fits)
+    except (EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        raise ValueError(" ".join(str(error).split())) from None
+
+
+def array_in(file: IO[bytes], num_bytes: int, fits: Fits) -> np.ndarray:
+    """The same of an open ``.npy`` file of a known size."""
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, is_fortran, kind = read(file)
+    if kind.hasobject or not fits(shape, kind):
+        raise ValueError(f"it is {kind} {list(shape)}")
+    if math.prod(shape) * kind.itemsize != num_bytes - file.tell():
+        raise ValueError(f"it has another size than its shape {list(shape)} says")
+    content = file.read()
+    if len(content) != math.prod(shape) * kind.itemsize:
+        raise ValueError(f"it is shorter than its shape {list(shape)} says")
+    return np.frombuffer(content, kind).reshape(shape, order="F" if is_fortran else "C").copy()

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from sfumato.scene.cameras import Camera
     from sfumato.scene.dynamic import DynamicScene
     from sfumato.scene.files import load, save
+    from sfumato.scene.files.dynamic_files import save_dynamic
     from sfumato.scene.gaussians import Gaussians
     from sfumato.scene.lenses import Lens
     from sfumato.scene.rays import Rays
@@ -84,6 +85,7 @@ _HOMES = {
     "raytrace": "render.raytrace",
     "reconstruct": "reconstruction.reconstruct",
     "save": "scene.files",
+    "save_dynamic": "scene.files.dynamic_files",
     "ssim": "evaluation.metrics",
     "train": "training.train",
 }
@@ -134,6 +136,7 @@ __all__ = [
     "raytrace",
     "reconstruct",
     "save",
+    "save_dynamic",
     "ssim",
     "train",
 ]

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from sfumato import load, save
+from sfumato import load, load_tracked, save, save_dynamic
 from sfumato.cli import main
 from sfumato.scene.gaussians import Gaussians
+from support.moving_scenes import brief_scene
 
 
 @pytest.fixture
@@ -47,6 +48,32 @@ def test_drops_degrees(tmp_path, scene, degree):
     assert torch.equal(got.sh, scene.sh[:, : (degree + 1) ** 2])
     assert run(tmp_path / "out.ply", tmp_path / "same.ply", "--sh-degree", 3) == 0
     assert load(tmp_path / "same.ply").sh_degree == degree
+
+
+def test_a_scene_that_moves_goes_into_a_compact_file_and_back(tmp_path, capsys):
+    moving = brief_scene()
+    save_dynamic(moving, tmp_path / "run")
+    assert run(tmp_path / "run", tmp_path / "a.4dgs", "--sh-degree", 0) == 0
+    assert run(tmp_path / "a.4dgs", tmp_path / "back") == 0
+    assert "6 of them moving" in capsys.readouterr().out
+    back = load_tracked(tmp_path / "back")
+    assert torch.equal(back.birth, moving.birth) and back.gaussians.sh_degree == 0
+    assert run(tmp_path / "a.4dgs", tmp_path / "back") == 2
+    assert "exists; give another name" in capsys.readouterr().err
+
+
+def test_one_moment_of_a_scene_that_moves(tmp_path, capsys):
+    moving = brief_scene()
+    save_dynamic(moving, tmp_path / "run")
+    assert run(tmp_path / "run", tmp_path / "a.ply", "--at", 0.05) == 0
+    torch.testing.assert_close(load(tmp_path / "a.ply").means, moving.at(0.05).means)
+    assert run(tmp_path / "run", tmp_path / "a.spz") == 2
+    assert "hold no motion" in capsys.readouterr().err
+    for words in (["--spz-version", 3], ["--repair"]):
+        assert run(tmp_path / "run", tmp_path / "a.4dgs", *words) == 2
+        assert words[0] in capsys.readouterr().err
+    assert run(tmp_path / "a.ply", tmp_path / "b.ply", "--at", 0) == 2
+    assert "--at is for scenes that move" in capsys.readouterr().err
 
 
 def test_writes_over_nothing_unless_asked(tmp_path, scene, capsys):

@@ -2,13 +2,16 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
 
+from sfumato.maths.quaternions import quat_product
 from sfumato.render.rasterize import rasterize
 from sfumato.render.settings import RasterSettings
 from sfumato.scene.cameras import Camera
+from sfumato.scene.dynamic import DynamicScene
 from sfumato.scene.gaussians import Gaussians
 from sfumato.tracking.following import TrackedScene
 from support.capture_folders import save
@@ -72,6 +75,33 @@ def tracked_scene(steps=4):
         torch.zeros(MOVING, dtype=torch.int64),
         torch.full((MOVING,), steps),
     )
+
+
+def brief_scene(moving=6, still=3, steps=5):
+    """Gaussians that turn and drift over unevenly spaced times; one is born late, and one dies early."""
+    generator = torch.Generator().manual_seed(1)
+    n = moving + still
+    ids = torch.arange(n)[torch.randperm(n, generator=generator)[:moving]].sort().values
+    times = torch.arange(steps, dtype=torch.float64) ** 1.5 / 10
+    start = torch.randn(moving, 3, generator=generator)
+    drift = torch.randn(moving, 3, generator=generator)
+    means = torch.stack([start + float(time) * drift for time in times])
+    quats = torch.nn.functional.normalize(torch.randn(1, moving, 4, generator=generator), dim=2)
+    turns = torch.stack([turned(0.9 * step) for step in range(steps)])[:, None]
+    quats = quat_product(turns, quats)
+    birth, death = torch.zeros(moving, dtype=torch.int64), torch.full((moving,), steps)
+    birth[1], death[2] = 2, 3
+    at = torch.arange(steps)[:, None]
+    gone = (at < birth) | (at >= death)
+    means[gone], quats[gone] = torch.nan, torch.nan
+    shapes = {"log_scales": (n, 3), "logit_opacities": (n,), "sh": (n, 4, 3)}
+    others = {name: 0.3 * torch.randn(shape, generator=generator) for name, shape in shapes.items()}
+    others["log_scales"] -= 3
+    gaussians = Gaussians(
+        means=torch.randn(n, 3, generator=generator), quats=torch.randn(n, 4, generator=generator), **others
+    )
+    scene = DynamicScene(gaussians, ids, times, means, quats, birth, death)
+    return replace(scene, gaussians=scene.at_birth())
 
 
 def photograph(camera, step):

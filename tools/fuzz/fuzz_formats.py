@@ -18,6 +18,7 @@ import os
 import sys
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,9 +27,11 @@ import atheris
 with atheris.instrument_imports(include=["sfumato.scene.files", "zipfile", "json"]):
     from sfumato.errors import FormatError
     from sfumato.scene.files import load, save
+    from sfumato.scene.files.dynamic_files import load_dynamic, save_dynamic
 
 import torch
 
+from sfumato.scene.dynamic import DynamicScene
 from sfumato.scene.gaussians import Gaussians
 
 SLACK_BYTES = 48 << 20
@@ -172,6 +175,31 @@ def usd_seeds(folder: Path) -> list[bytes]:
     return [written(folder, "a.usda", degree) for degree in (0, 1)]
 
 
+def four_dgs_seeds(folder: Path) -> list[bytes]:
+    times, ids = torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64), torch.tensor([1, 3])
+    means, quats = torch.rand(3, 2, 3), torch.nn.functional.normalize(torch.rand(3, 2, 4), dim=2)
+    birth, death = torch.tensor([0, 1]), torch.tensor([3, 3])
+    save_dynamic(DynamicScene(blob(5, 0), ids, times, means, quats, birth, death), folder / "a.4dgs")
+    with zipfile.ZipFile(folder / "a.4dgs") as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    head = len(members["meta.json"]).to_bytes(2, "little")
+    inside = head + members["meta.json"] + zlib.decompress(members["motion.bin"])
+    return [b"\0" + (folder / "a.4dgs").read_bytes(), b"\1" + inside]
+
+
+def four_dgs_wrap(data: bytes) -> bytes:
+    """The input as a whole, or as a description and a motion, past checksums and compression."""
+    if data[:1] != b"\1":
+        return data[1:]
+    at = 3 + int.from_bytes(data[1:3], "little")
+    out = io.BytesIO()
+    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("meta.json", data[3:at])
+        archive.writestr("scene.spz", written(Path(folder), "a.spz", 0))
+        archive.writestr("motion.bin", zlib.compress(data[at:], 1))
+    return out.getvalue()
+
+
 def same(data: bytes) -> bytes:
     return data
 
@@ -189,6 +217,7 @@ TARGETS: dict[str, tuple[str, Seeds, Wrap | None]] = {
     "ksplat": ("a.ksplat", ksplat_seeds, ksplat_wrap),
     "gltf": ("a.gltf", gltf_seeds, same),
     "usd": ("a.usda", usd_seeds, same),
+    "4dgs": ("a.4dgs", four_dgs_seeds, four_dgs_wrap),
 }
 
 
@@ -197,7 +226,7 @@ def read_once(path: Path) -> None:
     Path("/proc/self/clear_refs").write_text("5")
     before = resident("VmRSS")
     try:
-        scene = load(path)
+        scene = load_dynamic(path).gaussians if path.suffix == ".4dgs" else load(path)
     except FormatError as error:
         message = str(error)
         assert len(message.splitlines()) == 1 and message.isprintable(), f"not one line: {message!r}"

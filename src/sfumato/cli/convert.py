@@ -1,16 +1,20 @@
-"""`sfumato convert`: a scene file into another format."""
+"""`sfumato convert`: a scene, still or moving, into another format."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from sfumato.cli.arguments import parse
 from sfumato.errors import ConfigError
+
+if TYPE_CHECKING:
+    from sfumato.display import Display
+    from sfumato.scene.gaussians import Gaussians
 
 
 @dataclass(frozen=True)
@@ -18,11 +22,14 @@ class ConvertCommand:
     """Convert a scene: the input format is detected from content, the output format from the suffix.
 
     Axes, quaternions, view-dependent colour and colour space are converted. Data that a format
-    cannot hold is dropped or rounded, with a message.
+    cannot hold is dropped or rounded, with a message. A scene that moves is written as .4dgs, or, if OUT
+    has no suffix, as a folder with scene.ply and tracks.npz; with --at, one moment of it in any format.
 
     Attributes:
-        source: scene file of any format that can be read.
+        source: scene file of any format that can be read, or a scene that moves: .4dgs, or the folder of a
+            tracked run.
         out: scene file to write.
+        at: of a scene that moves, write the moment at this many seconds.
         sh_degree: drop view-dependent colour above this degree of spherical harmonics, 0 to 3.
         overwrite: replace the output if it exists, even if it is the input.
         repair: leave out Gaussians of a broken input, with NaN or a rotation of zeros, and count them.
@@ -31,6 +38,7 @@ class ConvertCommand:
 
     source: Annotated[Positional[Path], arg(metavar="IN")]
     out: Annotated[Positional[Path], arg(metavar="OUT")]
+    at: float | None = None
     sh_degree: Literal[0, 1, 2, 3] | None = None
     overwrite: bool = False
     repair: FlagCreatePairsOff[bool] = False
@@ -43,30 +51,79 @@ def command(arguments: Sequence[str]) -> int:
     from rich.console import Console
 
     from sfumato.display import Display
-    from sfumato.scene.files import codec_of_name, load, recognised, save
+    from sfumato.scene.files.dynamic_files import holds_motion
+
+    display = Display(Console())
+    if holds_motion(given.source):
+        _convert_moving(given, display)
+    else:
+        _convert_still(given, display)
+    return 0
+
+
+def _convert_still(given: ConvertCommand, display: Display) -> None:
+    from sfumato.scene.files import codec_of_name, load, recognised
+
+    if given.at is not None:
+        raise ConfigError(f"--at is for scenes that move, and {given.source} holds none")
+    codec_of_name(given.out)
+    _check_free(given)
+    with display.waiting(f"reading {given.source} ({_size(given.source)})"):
+        scene = load(given.source, repair=given.repair)
+        kind = recognised(given.source).name
+    _save_still(given, scene, kind, display)
+
+
+def _convert_moving(given: ConvertCommand, display: Display) -> None:
+    from sfumato.scene.files import codec_of_name
+    from sfumato.scene.files.dynamic_files import load_dynamic, save_dynamic, writer_of_name
+
+    if given.repair:
+        raise ConfigError(f"--repair is for still scenes; {given.source} moves")
+    name = codec_of_name(given.out).name if given.at is not None else writer_of_name(given.out).name
+    if given.at is None and given.spz_version is not None:
+        raise ConfigError(f"--spz-version is for .spz files; {given.out} is {name}")
+    _check_free(given)
+    with display.waiting(f"reading {given.source}"):
+        scene = load_dynamic(given.source)
+    if given.at is not None:
+        _save_still(given, scene.at(given.at), f"at {given.at:g} s", display)
+        return
+    scene = replace(scene, gaussians=_of_degree(scene.gaussians, given.sh_degree))
+    with display.waiting(f"writing {len(scene):,} Gaussians and {scene.num_steps} steps to {given.out}"):
+        save_dynamic(scene, given.out)
+    display.say(f"{given.source} -> {given.out}: {scene!r}")
+
+
+def _save_still(given: ConvertCommand, scene: Gaussians, kind: str, display: Display) -> None:
+    from sfumato.scene.files import codec_of_name, save
 
     codec = codec_of_name(given.out)
-    if given.out.exists() and not given.overwrite:
-        same = given.source.exists() and given.out.samefile(given.source)
-        what = "is the input itself" if same else "exists"
-        raise ConfigError(f"{given.out} {what}; give another name, or --overwrite to replace it")
     options = {}
     if given.spz_version is not None:
         if "version" not in codec.options:
             raise ConfigError(f"--spz-version is for .spz files; {given.out} is {codec.name}")
         options["version"] = given.spz_version
-    display = Display(Console())
-    with display.waiting(f"reading {given.source} ({_size(given.source)})"):
-        scene = load(given.source, repair=given.repair)
-        kind = recognised(given.source).name
-    if given.sh_degree is not None and given.sh_degree < scene.sh_degree:
-        scene = replace(scene, sh=scene.sh[:, : (given.sh_degree + 1) ** 2].contiguous())
+    scene = _of_degree(scene, given.sh_degree)
     with display.waiting(f"writing {len(scene):,} Gaussians of SH degree {scene.sh_degree} to {given.out}"):
         save(scene, given.out, **options)
     display.say(
         f"{given.source} ({kind}, {_size(given.source)}) -> {given.out} ({codec.name}, {_size(given.out)})"
     )
-    return 0
+
+
+def _of_degree(scene: Gaussians, degree: int | None) -> Gaussians:
+    """The scene without view-dependent colour above a degree."""
+    if degree is None or degree >= scene.sh_degree:
+        return scene
+    return replace(scene, sh=scene.sh[:, : (degree + 1) ** 2].contiguous())
+
+
+def _check_free(given: ConvertCommand) -> None:
+    if given.out.exists() and not given.overwrite:
+        same = given.source.exists() and given.out.samefile(given.source)
+        what = "is the input itself" if same else "exists"
+        raise ConfigError(f"{given.out} {what}; give another name, or --overwrite to replace it")
 
 
 def _size(path: Path) -> str:

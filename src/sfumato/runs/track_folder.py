@@ -21,8 +21,7 @@ from sfumato.outputs import write_bytes, write_json
 from sfumato.runs.run_options import differences, plain, record
 from sfumato.runs.tables import read_table, with_digest
 from sfumato.runs.track_options import TrackOptions
-from sfumato.scene.files import load
-from sfumato.scene.files.tracks import read_tracks
+from sfumato.scene.files.dynamic_files import load_dynamic
 from sfumato.scene.gaussians import Gaussians
 from sfumato.tracking.following import TrackedScene
 from sfumato.tracking.track_state import MovingPoses
@@ -152,17 +151,16 @@ def _are_poses(shape: tuple[int, ...], kind: np.dtype[Any], *, moving: int) -> b
 
 
 def load_tracked(path: str | Path) -> TrackedScene:
-    """The dynamic scene in the folder of a tracked run: ``at(time)``, ``track(points, t0)`` and
-    ``track_pixel(camera, x, y, t0)``.
+    """The dynamic scene in the folder of a tracked run or in a ``.4dgs`` file: ``at(time)``,
+    ``track(points, t0)`` and ``track_pixel(camera, x, y, t0)``.
 
     Args:
-        path: the run folder.
+        path: the run folder, any folder with ``scene.ply`` and ``tracks.npz``, or the file.
 
     Raises:
         FormatError, ConfigError: it holds none, or it is damaged.
     """
-    folder = TrackFolder(Path(path))
-    return TrackedScene(**vars(read_tracks(folder.tracks, load(folder.scene))))
+    return TrackedScene(**vars(load_dynamic(path)))
 
 
 def digest_of(gaussians: Gaussians) -> str:

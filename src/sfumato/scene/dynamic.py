@@ -86,6 +86,14 @@ class DynamicScene:
         """[m] bool: which of the moving Gaussians exist at a step."""
         return (self.birth <= step) & (step < self.death)
 
+    def at_birth(self) -> Gaussians:
+        """All n Gaussians, each where it first exists."""
+        columns = torch.arange(len(self.ids), device=self.means.device)
+        means, quats = self.gaussians.means.clone(), self.gaussians.quats.clone()
+        means[self.ids] = self.means[self.birth, columns]
+        quats[self.ids] = self.quats[self.birth, columns]
+        return replace(self.gaussians, means=means, quats=quats)
+
     def at(self, time: float) -> Scene:
         """The scene at a moment, also between two steps.
 

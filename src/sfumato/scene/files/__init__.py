@@ -8,7 +8,7 @@ from pathlib import Path
 from sfumato.checks import check_type, file_path
 from sfumato.errors import ConfigError, FormatError
 from sfumato.outputs import replacing
-from sfumato.scene.files import compressed_ply, gltf, ksplat, ply, sog, splat, spz, usd, values
+from sfumato.scene.files import compressed_ply, four_dgs, gltf, ksplat, ply, sog, splat, spz, usd, values
 from sfumato.scene.files.codec import Codec
 from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.scene import Scene, identities_of, metadata_of
@@ -65,6 +65,10 @@ def recognised(path: Path) -> Codec:
         raise FormatError(f"{path} is {what}; give a scene file")
     with path.open("rb") as handle:
         head = handle.read(HEAD_BYTES)
+    if four_dgs.recognises(head, path):
+        raise FormatError(
+            f"{path} moves: sfumato.load_tracked reads it, and sfumato convert --at SECONDS saves one moment"
+        )
     for codec in CODECS:
         if codec.recognises(head, path):
             return codec

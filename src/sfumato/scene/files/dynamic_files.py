@@ -1,0 +1,109 @@
+"""Files of scenes that move."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sfumato.checks import check_type, file_path
+from sfumato.errors import FormatError
+from sfumato.scene.dynamic import DynamicScene
+from sfumato.scene.files import HEAD_BYTES, four_dgs, load, save
+from sfumato.scene.files.tracks import read_tracks, write_tracks
+
+# Names in the folder of a tracked run.
+SCENE_NAME, TRACKS_NAME = "scene.ply", "tracks.npz"
+
+
+def holds_motion(path: Path) -> bool:
+    """Whether a path is a folder with tracks or a ``.4dgs`` file."""
+    if path.is_dir():
+        return (path / TRACKS_NAME).is_file()
+    if not path.is_file():
+        return False
+    with path.open("rb") as handle:
+        return four_dgs.recognises(handle.read(HEAD_BYTES), path)
+
+
+def load_dynamic(path: str | Path) -> DynamicScene:
+    """Read a dynamic scene.
+
+    Args:
+        path: a ``.4dgs`` file, or a folder with ``scene.ply`` and ``tracks.npz``, as that of a tracked run.
+
+    Raises:
+        FormatError: it holds none, or it is damaged.
+    """
+    path = file_path("path", path)
+    if path.is_dir():
+        return read_tracks(path / TRACKS_NAME, load(path / SCENE_NAME))
+    if not path.exists():
+        raise FormatError(f"{path} is missing; give the folder of a tracked run or a .4dgs file")
+    if not holds_motion(path):
+        raise FormatError(
+            f"{path} holds no scene that moves; give the folder of a tracked run or a .4dgs file"
+        )
+    return four_dgs.load(path)
+
+
+def save_dynamic(scene: DynamicScene, path: str | Path) -> None:
+    """Write a scene that moves, in the format that the name tells: see ``WRITERS``.
+
+    Args:
+        scene: any device or float type, in axes right, down, front.
+        path: the file or folder to write.
+
+    Raises:
+        FormatError: the name tells no format that holds motion, or the scene holds what the format cannot.
+        ConfigError: an argument is no scene or no path.
+        SfumatoError: the file cannot be written.
+    """
+    check_type("scene", scene, DynamicScene)
+    path = file_path("path", path)
+    writer_of_name(path).save(scene, path)
+
+
+@dataclass(frozen=True)
+class Writer:
+    """A format that holds motion.
+
+    Attributes:
+        name: what messages call it, such as its suffix.
+        fits: whether a file name tells this format.
+        save: write a dynamic scene.
+    """
+
+    name: str
+    fits: Callable[[Path], bool]
+    save: Callable[[DynamicScene, Path], None]
+
+
+def writer_of_name(path: Path) -> Writer:
+    """The format that a name tells.
+
+    Raises:
+        FormatError: it tells none that holds motion.
+    """
+    found = next((writer for writer in WRITERS if writer.fits(path)), None)
+    if found is None:
+        names = ", ".join(writer.name for writer in WRITERS)
+        raise FormatError(f"{path.suffix} files hold no motion, as {path} should; those that do: {names}")
+    return found
+
+
+def save_folder(scene: DynamicScene, folder: Path) -> None:
+    """Write ``scene.ply`` and ``tracks.npz`` into a folder, unrounded.
+
+    Raises:
+        FormatError: the scene holds NaN or infinity.
+        SfumatoError: they cannot be written.
+    """
+    save(scene.gaussians, folder / SCENE_NAME)
+    write_tracks(scene, folder / TRACKS_NAME)
+
+
+WRITERS: tuple[Writer, ...] = (
+    Writer(four_dgs.SUFFIX, lambda path: path.suffix.lower() == four_dgs.SUFFIX, four_dgs.save),
+    Writer("a folder (a name without suffix)", lambda path: not path.suffix, save_folder),
+)

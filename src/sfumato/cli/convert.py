@@ -22,8 +22,9 @@ class ConvertCommand:
     """Convert a scene: the input format is detected from content, the output format from the suffix.
 
     Axes, quaternions, view-dependent colour and colour space are converted. Data that a format
-    cannot hold is dropped or rounded, with a message. A scene that moves is written as .4dgs, or, if OUT
-    has no suffix, as a folder with scene.ply and tracks.npz; with --at, one moment of it in any format.
+    cannot hold is dropped or rounded, with a message. A scene that moves is written as .4dgs, as a
+    sequence of files if OUT is such as out%04d.ply, as USD with time samples, or, if OUT has no suffix, as a
+    folder with scene.ply and tracks.npz; with --at, one moment of it in any format.
 
     Attributes:
         source: scene file of any format that can be read, or a scene that moves: .4dgs, or the folder of a
@@ -120,10 +121,13 @@ def _of_degree(scene: Gaussians, degree: int | None) -> Gaussians:
 
 
 def _check_free(given: ConvertCommand) -> None:
-    if given.out.exists() and not given.overwrite:
-        same = given.source.exists() and given.out.samefile(given.source)
+    from sfumato.scene.files.dynamic_files import files_there
+
+    there = files_there(given.out)
+    if there and not given.overwrite:
+        same = given.source.exists() and there[0].samefile(given.source)
         what = "is the input itself" if same else "exists"
-        raise ConfigError(f"{given.out} {what}; give another name, or --overwrite to replace it")
+        raise ConfigError(f"{there[0]} {what}; give another name, or --overwrite to replace it")
 
 
 def _size(path: Path) -> str:

@@ -41,7 +41,7 @@ def transformed(gaussians: Gaussians, new_from_old: Tensor) -> Gaussians:
 
     Gradients: every field of ``gaussians``.
     """
-    scale, rotation, shift = _similarity(new_from_old)
+    scale, rotation, shift = similarity(new_from_old)
     return moved(gaussians, rotation, rotation.new_full((3,), scale), shift)
 
 
@@ -194,8 +194,18 @@ def _agreed(scenes: Sequence[Gaussians]) -> Metadata:
     )
 
 
-def _similarity(new_from_old: Tensor) -> tuple[float, Tensor, Tensor]:
-    """Scale, rotation [3, 3] and translation [3] of a matrix, float64."""
+def similarity(new_from_old: Tensor) -> tuple[float, Tensor, Tensor]:
+    """The parts of a similarity.
+
+    Args:
+        new_from_old: [4, 4] (scale * rotation, translation), then (0, 0, 0, 1).
+
+    Returns:
+        Scale, rotation [3, 3] and translation [3], float64 on the CPU.
+
+    Raises:
+        ConfigError: the matrix is no similarity; a mirror image is none.
+    """
     check_shapes(new_from_old=(new_from_old, "4 4"))
     matrix = new_from_old.detach().to("cpu", torch.float64)
     linear, shift = matrix[:3, :3], matrix[:3, 3]

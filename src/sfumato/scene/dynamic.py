@@ -82,6 +82,11 @@ class DynamicScene:
         """Number of steps t."""
         return len(self.times)
 
+    @property
+    def rate(self) -> float:
+        """Steps a second, of the median step; 1 where there is one step only."""
+        return float(1 / self.times.diff().quantile(0.5)) if self.num_steps > 1 else 1.0
+
     def alive(self, step: int) -> Tensor:
         """[m] bool: which of the moving Gaussians exist at a step."""
         return (self.birth <= step) & (step < self.death)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from sfumato.checks import check_type, file_path
 from sfumato.errors import FormatError
+from sfumato.outputs import replacing
 from sfumato.scene.dynamic import DynamicScene
-from sfumato.scene.files import HEAD_BYTES, four_dgs, load, save
+from sfumato.scene.files import HEAD_BYTES, four_dgs, load, ply_sequence, save, usd, usd_motion
 from sfumato.scene.files.tracks import read_tracks, write_tracks
 
 # Names in the folder of a tracked run.
@@ -88,7 +89,10 @@ def writer_of_name(path: Path) -> Writer:
     found = next((writer for writer in WRITERS if writer.fits(path)), None)
     if found is None:
         names = ", ".join(writer.name for writer in WRITERS)
-        raise FormatError(f"{path.suffix} files hold no motion, as {path} should; those that do: {names}")
+        raise FormatError(
+            f"{path}: {path.suffix} files hold no motion; those that do: {names}; sfumato convert --at "
+            "SECONDS saves one moment"
+        )
     return found
 
 
@@ -103,7 +107,21 @@ def save_folder(scene: DynamicScene, folder: Path) -> None:
     write_tracks(scene, folder / TRACKS_NAME)
 
 
+def _save_usd(scene: DynamicScene, path: Path) -> None:
+    with replacing(path) as temporary:
+        usd_motion.save(scene, temporary)
+
+
+def files_there(path: Path) -> list[Path]:
+    """Files that exist of those that a scene that moves is written to under this name."""
+    if ply_sequence.fits(path):
+        return ply_sequence.frames_there(path)
+    return [path] if path.exists() else []
+
+
 WRITERS: tuple[Writer, ...] = (
     Writer(four_dgs.SUFFIX, lambda path: path.suffix.lower() == four_dgs.SUFFIX, four_dgs.save),
+    Writer("%04d.ply for a sequence", ply_sequence.fits, ply_sequence.save),
+    Writer("USD (.usda, .usdc, .usdz)", lambda path: path.suffix.lower() in usd.SUFFIXES, _save_usd),
     Writer("a folder (a name without suffix)", lambda path: not path.suffix, save_folder),
 )

@@ -76,7 +76,6 @@ def save(scene: DynamicScene, path: Path) -> None:
     if not (np.isfinite(means[exists]).all() and np.isfinite(quats[exists]).all()):
         raise FormatError("the scene cannot be saved: a pose is NaN or infinite")
     grid = grid_of(poses)
-    gaps = np.diff(scene.times.cpu().numpy())
     meta = {
         "format": FORMAT,
         "version": VERSION,
@@ -85,7 +84,7 @@ def save(scene: DynamicScene, path: Path) -> None:
         "times": scene.times.tolist(),
         "origin": grid.origin.tolist(),
         "quantum": grid.quantum,
-        "fps": float(1 / np.median(gaps)) if len(gaps) else 1.0,
+        "fps": scene.rate,
     }
     members = {META: json.dumps(meta).encode(), SCENE: _packed_scene(scene), MOTION: packed(poses, grid)}
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:

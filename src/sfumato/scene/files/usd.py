@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -68,7 +69,7 @@ def load(path: Path) -> Scene:
         FormatError: USD cannot read it, it holds no Gaussians, or counts do not match.
         ConfigError: usd-core is not installed.
     """
-    usd = _package(path)
+    usd = package(path)
     # Suppresses messages on stderr.
     quiet = usd.UsdUtils.CoalescingDiagnosticDelegate()
     try:
@@ -120,19 +121,35 @@ def save(gaussians: Gaussians, path: Path) -> None:
         ConfigError: usd-core is not installed.
     """
     values.checked_arrays(gaussians)
-    usd = _package(path)
+    usd = package(path)
     known = metadata_of(gaussians)
     values.warn_of_unsaid(known, "OpenUSD", up=Y_DOWN_UP, metres_per_unit=known.metres_per_unit)
     on_host = gaussians.map(lambda tensor: tensor.detach().to("cpu", torch.float32))
     scene = placed(on_host, Y_UP_FROM_SCENE, "the scene")
+    bytes_needed = len(scene) * (44 + 12 * scene.sh.shape[1])
+    write_contained(usd, path, bytes_needed, lambda inner: _write_stage(usd, scene, inner))
+
+
+def write_contained(usd: SimpleNamespace, path: Path, num_bytes: int, write: Callable[[Path], None]) -> None:
+    """Write a stage as it is, or a binary one into a zip if the suffix is that of one.
+
+    Args:
+        usd: modules of usd-core.
+        path: the file to write.
+        num_bytes: its size, nearly.
+        write: write the stage to a path.
+
+    Raises:
+        FormatError: a zip would pass 4 GiB.
+    """
     if path.suffix.lower() != ".usdz":
-        _write_stage(usd, scene, path)
+        write(path)
         return
-    if len(scene) * (44 + 12 * scene.sh.shape[1]) > MAX_ZIP_BYTES - 2**20:
+    if num_bytes > MAX_ZIP_BYTES - 2**20:
         raise FormatError("the scene cannot be saved: a .usdz ends at 4 GiB; save it as .usdc")
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".sfumato") as folder:
         inner = Path(folder) / "scene.usdc"
-        _write_stage(usd, scene, inner)
+        write(inner)
         if not usd.UsdUtils.CreateNewUsdzPackage(str(inner), str(path)):
             raise FormatError("the scene cannot be saved: usd-core could not make the .usdz")
 
@@ -140,7 +157,7 @@ def save(gaussians: Gaussians, path: Path) -> None:
 CODEC = Codec("OpenUSD", SUFFIXES, recognises, load, save)
 
 
-def _package(path: Path) -> SimpleNamespace:
+def package(path: Path) -> SimpleNamespace:
     """The modules of usd-core."""
     try:
         from pxr import Tf, Usd, UsdGeom, UsdUtils, UsdVol, Vt
@@ -184,7 +201,6 @@ def _read_prim(usd: SimpleNamespace, path: Path, prim: Any, first: Any) -> Gauss
     arrays = {
         "means": found["positions"],
         "log_scales": values.log_of_scales(found["scales"][:count]),
-        # In memory the real part is last.
         "quats": np.roll(found["orientations"][:count], 1, axis=1),
         "logit_opacities": values.logit_of_opacities(found["opacities"][:count, 0]),
         "sh": sh,
@@ -230,20 +246,35 @@ def _numbers(what: str, prim: Any, name: str, width: int, first: Any) -> np.ndar
 
 
 def _write_stage(usd: SimpleNamespace, scene: Gaussians, path: Path) -> None:
+    stage = new_stage(usd, path, metadata_of(scene))
+    define_prim(usd, stage, PRIM_PATH, scene)
+    stage.GetRootLayer().Save()
+
+
+def new_stage(usd: SimpleNamespace, path: Path, known: Metadata) -> Any:
+    """An empty stage, y up, that is yet to be saved."""
     stage = usd.Usd.Stage.CreateNew(str(path))
     usd.UsdGeom.SetStageUpAxis(stage, usd.UsdGeom.Tokens.y)
-    usd.UsdGeom.SetStageMetersPerUnit(stage, metadata_of(scene).metres_per_unit or 1.0)
-    source = metadata_of(scene).source
-    stage.GetRootLayer().customLayerData = {CREATOR: GENERATOR} | ({SOURCE: source} if source else {})
+    usd.UsdGeom.SetStageMetersPerUnit(stage, known.metres_per_unit or 1.0)
+    stage.GetRootLayer().customLayerData = {CREATOR: GENERATOR} | (
+        {SOURCE: known.source} if known.source else {}
+    )
     stage.SetDefaultPrim(usd.UsdGeom.Xform.Define(stage, str(Path(PRIM_PATH).parent)).GetPrim())
-    prim = usd.UsdVol.ParticleField3DGaussianSplat.Define(stage, PRIM_PATH)
+    return stage
+
+
+def define_prim(usd: SimpleNamespace, stage: Any, prim_path: str, scene: Gaussians) -> Any:
+    """Make a prim of Gaussians, float32 on the CPU, y up.
+
+    Returns:
+        The prim, a ``ParticleField3DGaussianSplat``.
+    """
+    prim = usd.UsdVol.ParticleField3DGaussianSplat.Define(stage, prim_path)
     vectors, numbers = usd.Vt.Vec3fArray.FromNumpy, usd.Vt.FloatArray.FromNumpy
     means, scales = scene.means.numpy(), np.exp(scene.log_scales.numpy())
     prim.CreatePositionsAttr(vectors(np.ascontiguousarray(means)))
     prim.CreateScalesAttr(vectors(scales))
-    unit = scene.quats.numpy() / np.linalg.norm(scene.quats.numpy(), axis=1, keepdims=True)
-    turns = np.ascontiguousarray(np.roll(unit, -1, axis=1))
-    prim.CreateOrientationsAttr(usd.Vt.QuatfArray.FromNumpy(turns))
+    prim.CreateOrientationsAttr(orientations(usd, scene.quats.numpy()))
     prim.CreateOpacitiesAttr(numbers(values.opacities_of_logits(scene.logit_opacities.numpy())))
     prim.CreateRadianceSphericalHarmonicsDegreeAttr(scene.sh_degree)
     flat = np.ascontiguousarray(scene.sh.numpy().reshape(-1, 3))
@@ -254,9 +285,21 @@ def _write_stage(usd: SimpleNamespace, scene: Gaussians, path: Path) -> None:
     prim.CreateProjectionModeHintAttr("perspective")
     prim.CreateSortingModeHintAttr("zDepth")
     if len(scene):
-        reach = 3 * scales.max(axis=1, keepdims=True)
-        corners = [(means - reach).min(axis=0), (means + reach).max(axis=0)]
-        prim.CreateExtentAttr(vectors(np.stack(corners).astype(np.float32)))
+        prim.CreateExtentAttr(extent(usd, means, scales))
     if hasattr(usd.Usd, "ColorSpaceAPI"):
         usd.Usd.ColorSpaceAPI.Apply(prim.GetPrim()).CreateColorSpaceNameAttr(SRGB)
-    stage.GetRootLayer().Save()
+    return prim
+
+
+def orientations(usd: SimpleNamespace, quats: np.ndarray) -> Any:
+    """USD's array of rotations [n, 4] (w, x, y, z) of any length."""
+    unit = quats / np.linalg.norm(quats, axis=1, keepdims=True)
+    # In memory the real part is last.
+    return usd.Vt.QuatfArray.FromNumpy(np.ascontiguousarray(np.roll(unit, -1, axis=1)))
+
+
+def extent(usd: SimpleNamespace, means: np.ndarray, scales: np.ndarray) -> Any:
+    """USD's box around Gaussians, three standard deviations wide."""
+    reach = 3 * scales.max(axis=1, keepdims=True)
+    corners = [(means - reach).min(axis=0), (means + reach).max(axis=0)]
+    return usd.Vt.Vec3fArray.FromNumpy(np.stack(corners).astype(np.float32))

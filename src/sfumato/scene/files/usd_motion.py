@@ -1,0 +1,108 @@
+"""Scenes that move as OpenUSD: two prims, of which the moving one has time samples.
+
+``positions`` and ``orientations`` of the moving Gaussians are sampled at each step, between which USD
+interpolates; while a Gaussian does not exist it keeps the pose next in time and has an opacity of 0. Where
+steps are evenly spaced they are whole time codes: ``timeCodesPerSecond`` is the rate of the median step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+
+from sfumato.scene.dynamic import DynamicScene
+from sfumato.scene.dynamic_changes import held, transformed_dynamic
+from sfumato.scene.files import usd, values
+from sfumato.scene.files.node_transforms import Y_DOWN_UP, Y_UP_FROM_SCENE
+from sfumato.scene.scene import metadata_of
+
+STILL_PATH, MOVING_PATH = "/World/Still", "/World/Moving"
+# USD has no steps in numeric samples: opacities change within this share of the shortest step, before it.
+_SUDDEN = 1e-3
+
+
+def save(scene: DynamicScene, path: Path) -> None:
+    """Write a dynamic scene with time samples, float32, y up.
+
+    Args:
+        scene: any device or float type, y down.
+        path: the file to write; its suffix decides between text, binary and zip.
+
+    Raises:
+        FormatError: a field holds NaN or infinity, or a zip would pass 4 GiB.
+        ConfigError: usd-core is not installed.
+    """
+    values.checked_arrays(scene.at_birth())
+    modules = usd.package(path)
+    known = metadata_of(scene.gaussians)
+    values.warn_of_unsaid(known, "OpenUSD", up=Y_DOWN_UP, metres_per_unit=known.metres_per_unit)
+    placed = held(transformed_dynamic(on_host(scene), torch.from_numpy(Y_UP_FROM_SCENE)))
+    sampled = 28 * placed.means.shape[0] * placed.means.shape[1]
+    num_bytes = sampled + len(placed) * (44 + 12 * placed.gaussians.sh.shape[1])
+    usd.write_contained(modules, path, num_bytes, lambda inner: _write(modules, placed, inner))
+
+
+def on_host(scene: DynamicScene) -> DynamicScene:
+    """The scene, float32 on the CPU."""
+    numbers = {name: getattr(scene, name).cpu() for name in ("ids", "times", "birth", "death")}
+    poses = {name: getattr(scene, name).detach().to("cpu", torch.float32) for name in ("means", "quats")}
+    gaussians = scene.at_birth().map(lambda tensor: tensor.detach().to("cpu", torch.float32))
+    return replace(scene, gaussians=gaussians, **numbers, **poses)
+
+
+def _write(modules: SimpleNamespace, scene: DynamicScene, path: Path) -> None:
+    stage = usd.new_stage(modules, path, metadata_of(scene.gaussians))
+    # Without the rounding of their product, so that even steps have whole codes.
+    codes = [round(time * scene.rate, 6) for time in scene.times.tolist()]
+    stage.SetTimeCodesPerSecond(scene.rate)
+    stage.SetFramesPerSecond(scene.rate)
+    stage.SetStartTimeCode(codes[0])
+    stage.SetEndTimeCode(codes[-1])
+    still = torch.ones(len(scene), dtype=torch.bool)
+    still[scene.ids] = False
+    if still.any():
+        usd.define_prim(modules, stage, STILL_PATH, scene.gaussians.select(still))
+    if len(scene.ids):
+        prim = usd.define_prim(modules, stage, MOVING_PATH, scene.gaussians.select(scene.ids))
+        _sample_poses(modules, prim, scene, codes)
+        _sample_opacities(modules, prim, scene, codes)
+    stage.GetRootLayer().Save()
+
+
+def _sample_poses(modules: SimpleNamespace, prim: Any, scene: DynamicScene, codes: list[float]) -> None:
+    scales = scene.gaussians.scales[scene.ids].numpy()
+    attributes = prim.GetPositionsAttr(), prim.GetOrientationsAttr(), prim.GetExtentAttr()
+    before = np.zeros((len(scene.ids), 4), np.float32)
+    for code, means, quats in zip(codes, scene.means.numpy(), scene.quats.numpy(), strict=True):
+        # Between samples the shorter way is taken only if signs agree.
+        before = np.where((before * quats).sum(axis=1, keepdims=True) < 0, -quats, quats)
+        sampled = (
+            modules.Vt.Vec3fArray.FromNumpy(np.ascontiguousarray(means)),
+            usd.orientations(modules, before),
+            usd.extent(modules, means, scales),
+        )
+        for attribute, value in zip(attributes, sampled, strict=True):
+            attribute.Set(value, code)
+
+
+def _sample_opacities(modules: SimpleNamespace, prim: Any, scene: DynamicScene, codes: list[float]) -> None:
+    """Opacities of 0 before birth and from death on, where there are any."""
+    if not (scene.birth.any() or (scene.death < scene.num_steps).any()):
+        return
+    sudden = _SUDDEN * min(np.diff(codes))
+    full = values.opacities_of_logits(scene.gaussians.logit_opacities[scene.ids].numpy())
+    shown: np.ndarray | None = None
+    for step, code in enumerate(codes):
+        now = scene.alive(step).numpy()
+        if shown is not None and np.array_equal(now, shown):
+            continue
+        for alive, at in ((shown, code - sudden), (now, code)):
+            if alive is not None:
+                opacities = np.where(alive, full, np.float32(0))
+                prim.GetOpacitiesAttr().Set(modules.Vt.FloatArray.FromNumpy(opacities), float(at))
+        shown = now

@@ -8,15 +8,12 @@ Gaussians are points of a mesh with the attributes ``POSITION``, ``KHR_gaussian_
 
 from __future__ import annotations
 
-import base64
-import json
 import logging
 import re
 import tempfile
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,49 +22,37 @@ from sfumato.errors import FormatError
 from sfumato.scene.changes import merged
 from sfumato.scene.files import colour_space, spz, values
 from sfumato.scene.files.codec import Codec
-from sfumato.scene.files.generator import extras_of, source_in
-from sfumato.scene.files.gltf_container import (
-    BINARY_CHUNK,
-    CHUNK_HEADER,
-    HEADER,
-    JSON_CHUNK,
-    MAGIC,
-    Document,
-    as_dict,
-    as_list,
-    read_document,
+from sfumato.scene.files.generator import source_in
+from sfumato.scene.files.gltf_container import MAGIC, Document, as_dict, as_list, read_document
+from sfumato.scene.files.gltf_writing import (
+    ANTIALIASED,
+    EXTENSION,
+    LINEAR,
+    SRGB,
+    Content,
+    bytes_of,
+    check_size,
+    sh_names,
+    write,
 )
 from sfumato.scene.files.node_transforms import Y_DOWN_UP, Y_UP_FROM_SCENE, placed
 from sfumato.scene.gaussians import Gaussians
-from sfumato.scene.scene import GENERATOR, Metadata, Scene, metadata_of, with_metadata
+from sfumato.scene.scene import Metadata, Scene, metadata_of, with_metadata
 
-EXTENSION = "KHR_gaussian_splatting"
-# Our own key in ``extras``, as glTF has none.
-ANTIALIASED = "antialiased"
-SRGB, LINEAR = "srgb_rec709_display", "lin_rec709_display"
 SPZ_EXTENSIONS = ("KHR_gaussian_splatting_compression_spz_2", "KHR_gaussian_splatting_compression_spz")
 # Extensions that a file may require although Gaussians can be read without them.
 NEEDLESS = ("KHR_materials_", "KHR_texture_", "KHR_mesh_quantization", "EXT_texture_", "KHR_lights_")
-MAX_BYTES = 2**32 - 1
 # A mesh can be instanced many times; a file may have one Gaussian per this many bytes.
 BYTES_PER_GAUSSIAN = 8
 ALWAYS_ALLOWED = 65536
 
-# Bytes of a Gaussian without SH: position, colour, rotation, scale and opacity.
-_ROW_BYTES = 12 + 4 + 16 + 12 + 4
 # .spz files are read as right, up, back; a scene has right, down, front.
 SPZ_FROM_SCENE = np.diag([1.0, -1.0, -1.0, 1.0])
 # Versions of splat-transform from the first on and before the second write logarithms as scales.
 _LOG_SCALES_BY = re.compile(r"splat-transform v?([0-9]{1,4})\.([0-9]{1,4})")
 _LOG_SCALES_FROM, _LOG_SCALES_BEFORE = (1, 9), (2, 7)
 _SH_DEGREE = re.compile(f"{EXTENSION}:SH_DEGREE_([0-9]{{1,3}})_COEF_[0-9]+")
-_FLOAT, _BYTE = 5126, 5121
 _log = logging.getLogger(__name__)
-
-
-class _Attribute(NamedTuple):
-    name: str
-    array: np.ndarray
 
 
 def recognises(head: bytes, path: Path) -> bool:
@@ -131,80 +116,14 @@ def save(gaussians: Gaussians, path: Path) -> None:
         raise FormatError("the scene cannot be saved: a glTF file cannot be without points")
     on_host = gaussians.map(lambda tensor: tensor.detach().to("cpu", torch.float32))
     scene = placed(on_host, Y_UP_FROM_SCENE, "the scene")
-    length = len(scene) * (_ROW_BYTES + 12 * scene.sh.shape[1])
-    if length > MAX_BYTES - 2**20:
-        raise FormatError(f"the scene cannot be saved: it takes {length} bytes, and glTF ends at 4 GiB")
+    check_size(bytes_of(scene))
     values.warn_of_unsaid(metadata_of(gaussians), "glTF", up=Y_DOWN_UP, metres_per_unit=1.0)
-    text = _describe(scene, length)
-    with path.open("wb") as handle:
-        if path.suffix.lower() == ".gltf":
-            # Only numbers and names of attributes follow the buffer.
-            dumped = json.dumps(text | {"buffers": [{"byteLength": length, "uri": "@"}]})
-            before, _, after = dumped.rpartition("@")
-            handle.write(f"{before}data:application/octet-stream;base64,".encode())
-            handle.write(base64.b64encode(b"".join(a.array.tobytes() for a in _attributes(scene))))
-            handle.write(after.encode())
-            return
-        content = json.dumps(text).encode()
-        content += b" " * (-len(content) % 4)
-        whole = HEADER.size + 2 * CHUNK_HEADER.size + len(content) + length
-        handle.write(HEADER.pack(MAGIC, 2, whole) + CHUNK_HEADER.pack(len(content), JSON_CHUNK) + content)
-        handle.write(CHUNK_HEADER.pack(length, BINARY_CHUNK))
-        for attribute in _attributes(scene):
-            attribute.array.tofile(handle)
+    content = Content()
+    meshes = [{"primitives": [content.primitive(scene)]}]
+    write(path, content, metadata_of(scene), {"nodes": [{"mesh": 0}], "meshes": meshes})
 
 
 CODEC = Codec("glTF", (".glb", ".gltf"), recognises, load, save)
-
-
-def _sh_names(num_coefficients: int) -> list[str]:
-    places = [(degree, n) for degree in range(4) for n in range(2 * degree + 1)][:num_coefficients]
-    return [f"{EXTENSION}:SH_DEGREE_{degree}_COEF_{n}" for degree, n in places]
-
-
-def _attributes(scene: Gaussians) -> Iterator[_Attribute]:
-    """The attributes of a scene whose y points up, in the order of the file."""
-    yield _Attribute("POSITION", scene.means.numpy())
-    opacities = values.opacities_of_logits(scene.logit_opacities.numpy())
-    colours = colour_space.linear(np.clip(values.colour_of_base(scene.sh[:, 0].numpy()), 0, 1))
-    yield _Attribute("COLOR_0", np.rint(np.column_stack([colours, opacities]) * 255).astype(np.uint8))
-    unit = scene.quats.numpy() / np.linalg.norm(scene.quats.numpy(), axis=1, keepdims=True)
-    yield _Attribute(f"{EXTENSION}:ROTATION", np.ascontiguousarray(unit[:, [1, 2, 3, 0]]))
-    yield _Attribute(f"{EXTENSION}:SCALE", np.exp(scene.log_scales.numpy()))
-    yield _Attribute(f"{EXTENSION}:OPACITY", opacities)
-    for k, name in enumerate(_sh_names(scene.sh.shape[1])):
-        yield _Attribute(name, np.ascontiguousarray(scene.sh[:, k].numpy()))
-
-
-def _describe(scene: Gaussians, length: int) -> dict[str, Any]:
-    """The JSON of a file that holds the attributes one after another."""
-    views, accessors, names, start = [], [], {}, 0
-    for index, (name, array) in enumerate(_attributes(scene)):
-        views.append({"buffer": 0, "byteOffset": start, "byteLength": array.nbytes, "target": 34962})
-        kind = {"componentType": _BYTE, "normalized": True} if array.dtype == np.uint8 else {}
-        shape = "SCALAR" if array.ndim == 1 else f"VEC{array.shape[1]}"
-        accessors.append(
-            {"bufferView": index, "componentType": _FLOAT, "count": len(scene), "type": shape} | kind
-        )
-        names[name] = index
-        start += array.nbytes
-    accessors[0] |= {"min": scene.means.amin(0).tolist(), "max": scene.means.amax(0).tolist()}
-    kernel = {"kernel": "ellipse", "colorSpace": SRGB}
-    primitive = {"attributes": names, "mode": 0, "extensions": {EXTENSION: kernel}}
-    if metadata_of(scene).antialiased:
-        primitive["extras"] = {ANTIALIASED: True}
-    return {
-        "asset": {"version": "2.0", "generator": GENERATOR},
-        **extras_of(metadata_of(scene)),
-        "extensionsUsed": [EXTENSION],
-        "scene": 0,
-        "scenes": [{"nodes": [0]}],
-        "nodes": [{"mesh": 0}],
-        "meshes": [{"primitives": [primitive]}],
-        "buffers": [{"byteLength": length}],
-        "bufferViews": views,
-        "accessors": accessors,
-    }
 
 
 def _read_primitive(
@@ -221,7 +140,7 @@ def _read_primitive(
     attributes = as_dict(primitive.get("attributes"))
     needed = ["POSITION", *(f"{EXTENSION}:{name}" for name in ("ROTATION", "SCALE", "OPACITY"))]
     missing = [name for name in needed if name not in attributes]
-    names = _sh_names(values.MAX_SH_COEFFICIENTS)
+    names = sh_names(values.MAX_SH_COEFFICIENTS)
     num_coefficients = max((k for k in (16, 9, 4, 1) if names[k - 1] in attributes), default=0)
     missing += [name for name in names[:num_coefficients] if name not in attributes]
     colour = "COLOR_0" if not num_coefficients and "COLOR_0" in attributes else None

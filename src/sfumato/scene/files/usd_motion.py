@@ -17,7 +17,7 @@ import torch
 
 from sfumato.scene.dynamic import DynamicScene
 from sfumato.scene.dynamic_changes import held, transformed_dynamic
-from sfumato.scene.files import usd, values
+from sfumato.scene.files import usd_stage, values
 from sfumato.scene.files.node_transforms import Y_DOWN_UP, Y_UP_FROM_SCENE
 from sfumato.scene.scene import metadata_of
 
@@ -38,13 +38,13 @@ def save(scene: DynamicScene, path: Path) -> None:
         ConfigError: usd-core is not installed.
     """
     values.checked_arrays(scene.at_birth())
-    modules = usd.package(path)
+    modules = usd_stage.package(path)
     known = metadata_of(scene.gaussians)
     values.warn_of_unsaid(known, "OpenUSD", up=Y_DOWN_UP, metres_per_unit=known.metres_per_unit)
     placed = held(transformed_dynamic(on_host(scene), torch.from_numpy(Y_UP_FROM_SCENE)))
     sampled = 28 * placed.means.shape[0] * placed.means.shape[1]
     num_bytes = sampled + len(placed) * (44 + 12 * placed.gaussians.sh.shape[1])
-    usd.write_contained(modules, path, num_bytes, lambda inner: _write(modules, placed, inner))
+    usd_stage.write_contained(modules, path, num_bytes, lambda inner: _write(modules, placed, inner))
 
 
 def on_host(scene: DynamicScene) -> DynamicScene:
@@ -56,7 +56,7 @@ def on_host(scene: DynamicScene) -> DynamicScene:
 
 
 def _write(modules: SimpleNamespace, scene: DynamicScene, path: Path) -> None:
-    stage = usd.new_stage(modules, path, metadata_of(scene.gaussians))
+    stage = usd_stage.new_stage(modules, path, metadata_of(scene.gaussians))
     # Without the rounding of their product, so that even steps have whole codes.
     codes = [round(time * scene.rate, 6) for time in scene.times.tolist()]
     stage.SetTimeCodesPerSecond(scene.rate)
@@ -66,9 +66,9 @@ def _write(modules: SimpleNamespace, scene: DynamicScene, path: Path) -> None:
     still = torch.ones(len(scene), dtype=torch.bool)
     still[scene.ids] = False
     if still.any():
-        usd.define_prim(modules, stage, STILL_PATH, scene.gaussians.select(still))
+        usd_stage.define_prim(modules, stage, STILL_PATH, scene.gaussians.select(still))
     if len(scene.ids):
-        prim = usd.define_prim(modules, stage, MOVING_PATH, scene.gaussians.select(scene.ids))
+        prim = usd_stage.define_prim(modules, stage, MOVING_PATH, scene.gaussians.select(scene.ids))
         _sample_poses(modules, prim, scene, codes)
         _sample_opacities(modules, prim, scene, codes)
     stage.GetRootLayer().Save()
@@ -83,8 +83,8 @@ def _sample_poses(modules: SimpleNamespace, prim: Any, scene: DynamicScene, code
         before = np.where((before * quats).sum(axis=1, keepdims=True) < 0, -quats, quats)
         sampled = (
             modules.Vt.Vec3fArray.FromNumpy(np.ascontiguousarray(means)),
-            usd.orientations(modules, before),
-            usd.extent(modules, means, scales),
+            usd_stage.orientations(modules, before),
+            usd_stage.extent(modules, means, scales),
         )
         for attribute, value in zip(attributes, sampled, strict=True):
             attribute.Set(value, code)

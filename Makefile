@@ -24,6 +24,7 @@ demo-dynamic: $(VENV)/.run
 	$(VENV)/bin/sfumato track demo/moving_room -o out/moving_room --test-cameras cam00 cam15 --steps-first 1500
 	@echo
 	@echo "Held-out videos beside the renders:   out/moving_room/renders/held_out.mp4"
+	@echo "The scene, in a page for any browser:  out/moving_room/scene.html"
 
 test: $(VENV)/.test
 	@node tools/viewer/get_browser.mjs $(VENV)/browser || echo "no browser: the tests of the page are skipped"

@@ -36,7 +36,8 @@ MAY_IMPORT = {
     "sequences tracking",
     "reconstruction": "errors display checks outputs machine ops capture footage sfm training runs",
     "paths": "errors json_files checks outputs maths scene render evaluation",
-    "viewer": "errors display outputs machine maths scene render capture edit evaluation training runs",
+    "viewer": "errors display outputs machine maths scene render capture edit evaluation training tracking "
+    "sequences runs",
     "cli": "errors children display checks outputs machine maths scene ops render capture "
     "footage sfm evaluation training tracking runs edit paths viewer reconstruction sfumato",
     # The package's own file names what is public, and loads it when it is used.

@@ -14,10 +14,13 @@ if TYPE_CHECKING:
     from sfumato.capture.dataset import Capture
     from sfumato.runs.run import RunResult
     from sfumato.runs.run_options import RunOptions
+    from sfumato.runs.track_folder import TrackFolder
+    from sfumato.runs.track_run import TrackResult
     from sfumato.training.config import TrainConfig
     from sfumato.training.loop import Callback
     from sfumato.viewer.live import LiveTraining
     from sfumato.viewer.server import PageServer
+    from sfumato.viewer.subject import Subject
 
 _log = logging.getLogger("sfumato")
 
@@ -76,12 +79,29 @@ def write_run_page(run: Path, result: RunResult, config: TrainConfig, display: D
         display: where to say so.
     """
     from sfumato.runs.folder import RunFolder
-    from sfumato.viewer.page import write_page
     from sfumato.viewer.subject import subject_of_run
 
     folder = RunFolder(run)
-    page = folder.page
-    subject = subject_of_run(folder, result.state.gaussians, config, result.capture)
+    _write(subject_of_run(folder, result.state.gaussians, config, result.capture), folder.page, display)
+
+
+def write_tracked_page(folder: TrackFolder, result: TrackResult, display: Display) -> None:
+    """Write ``scene.html`` into the folder of a tracked run; where that fails, a warning says why.
+
+    Args:
+        folder: of the run.
+        result: how it ended.
+        display: where to say so.
+    """
+    from sfumato.viewer.tracked_subject import subject_of_tracked
+
+    if result.scene:
+        _write(subject_of_tracked(folder, result.scene, result.video), folder.page, display)
+
+
+def _write(subject: Subject, page: Path, display: Display) -> None:
+    from sfumato.viewer.page import write_page
+
     try:
         with display.waiting(f"writing {page}"):
             floating = write_page(subject, page)

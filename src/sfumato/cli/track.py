@@ -37,7 +37,7 @@ class TrackCommand:
 
     Attributes:
         data: folder of the multi-view video.
-        out: run folder to make: scene.ply, tracks.npz, metrics.json, renders.
+        out: run folder to make: scene.ply, tracks.npz, scene.html, metrics.json, renders.
         resume: go on with the run in the folder; the same command without it does so too.
         sequence, config: groups of options.
     """
@@ -54,6 +54,7 @@ def command(arguments: Sequence[str]) -> int:
     given = parse(TrackCommand, "track", arguments)
     from rich.console import Console
 
+    from sfumato.cli.pages import write_tracked_page
     from sfumato.display import Display
     from sfumato.errors import ConfigError
     from sfumato.runs.track_folder import TrackFolder
@@ -70,6 +71,7 @@ def command(arguments: Sequence[str]) -> int:
         return 128 + result.stopped_by
     if result.scene and result.held_out and result.held_out.cameras:
         _write_pictures(folder, result.held_out, result.scene, display)
+    write_tracked_page(folder, result, display)
     display.say(f"the tracks are {folder.tracks}")
     return 0
 

@@ -17,14 +17,14 @@ from sfumato.errors import ConfigError
 
 @dataclass(frozen=True)
 class ViewCommand:
-    """Look at a run folder or a scene file in the browser.
+    """Look at a run folder or a scene file in the browser; what moves is played.
 
     If the browser has no WebGL, or for the exact view, this process renders the images. The
     page is served to this machine only, at an address that contains a secret, until Ctrl-C. With
     --export nothing is served: page and scene are written as one file, which opens without a network.
 
     Attributes:
-        path: run folder, or a scene file of any format that can be read.
+        path: run folder of train or track, or a scene file of any format that can be read.
         data: the dataset of the run, if it has moved since training.
         repair: leave out Gaussians of a broken scene file, such as NaN, and count them.
         export: page to write, such as scene.html; an existing one is replaced.
@@ -52,10 +52,10 @@ def command(arguments: Sequence[str]) -> int:
     if given.export.suffix.lower() not in (".html", ".htm"):
         raise ConfigError(f"--export {given.export}: give a name that ends in .html")
     from sfumato.viewer.page import write_page
-    from sfumato.viewer.subject import open_subject
+    from sfumato.viewer.tracked_subject import open_any
 
     with display.waiting(f"writing {given.export}"):
-        floating = write_page(open_subject(given.path, data=given.data, repair=given.repair), given.export)
+        floating = write_page(open_any(given.path, data=given.data, repair=given.repair), given.export)
     if floating:
         display.say(f"{floating}; sfumato edit --clean removes them")
     display.say(f"{given.export} opens in any browser, without a network")

@@ -7,6 +7,7 @@ import io
 import logging
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -69,6 +70,10 @@ class TrackFolder:
     def video(self) -> Path:
         return self.path / "renders" / "held_out.mp4"
 
+    @property
+    def page(self) -> Path:
+        return self.path / "scene.html"
+
     def step(self, number: int) -> tuple[Path, Path]:
         """Where a step's poses and its figures lie."""
         folder = self.path / "steps"
@@ -97,6 +102,27 @@ class TrackFolder:
                 f"{self.path} holds another run: {'; '.join(differing)}. Give the same options to go on with "
                 "it, or another folder"
             )
+
+    def is_tracked(self) -> bool:
+        """Whether the folder is that of a tracked run."""
+        try:
+            return read_table(self.config).get("kind") == "dynamic"
+        except (ConfigError, FormatError):
+            return False
+
+    def read_options(self) -> TrackOptions:
+        """The options of the run here.
+
+        Raises:
+            ConfigError, FormatError: ``config.json`` cannot be read or is damaged.
+        """
+        return record(TrackOptions, read_table(self.config).get("options"), self.config)
+
+    def read_metrics(self) -> dict[str, Any]:
+        """``metrics.json``; empty where there is none or it is damaged."""
+        with suppress(ConfigError, FormatError):
+            return read_table(self.metrics)
+        return {}
 
     def write_options(self, options: TrackOptions) -> None:
         """Write ``config.json``."""

@@ -45,11 +45,13 @@ class TrackResult:
     Attributes:
         scene: the Gaussians over all steps; None if a signal stopped it.
         held_out: the cameras held out; None likewise.
+        video: what was tracked in; None likewise.
         stopped_by: the signal that stopped it, or None.
     """
 
     scene: DynamicScene | None = None
     held_out: HeldOut | None = None
+    video: MultiViewVideo | None = None
     stopped_by: int | None = None
 
 
@@ -177,7 +179,7 @@ class _TrackingRun:
         save(state.gaussians, self._folder.scene)
         write_tracks(scene, self._folder.tracks)
         self._write_metrics(scene)
-        return TrackResult(scene, self._held_out)
+        return TrackResult(scene, self._held_out, self._video)
 
     def _take_step(self) -> None:
         state, began = self._state, time.monotonic()

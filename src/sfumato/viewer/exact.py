@@ -21,7 +21,9 @@ from sfumato.render.draw import draw
 from sfumato.render.png import to_uint8
 from sfumato.render.settings import Settings
 from sfumato.scene.cameras import Camera
+from sfumato.scene.dynamic import DynamicScene
 from sfumato.scene.gaussians import Gaussians
+from sfumato.scene.scene import identities_of
 from sfumato.viewer.overlays import highlighted
 from sfumato.viewer.photographs import resized, to_jpeg
 from sfumato.viewer.subject import Photograph
@@ -48,6 +50,7 @@ class Wish:
         upright: rotation of the world as the page shows it, (w, x, y, z).
         floaters: show which Gaussians float.
         fine: as good as can be, not as quick.
+        time: seconds, in a scene that moves.
     """
 
     show: str
@@ -57,6 +60,7 @@ class Wish:
     upright: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0)
     floaters: bool = False
     fine: bool = True
+    time: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,11 @@ def read_wish(body: bytes, photographs: Sequence[Photograph]) -> Wish:
         camera = _camera(asked, (width, height))
     crop = torch.tensor(_numbers(asked, "crop", 6)).reshape(2, 3) if asked.get("crop") else None
     x, y, z, w = _numbers(asked, "upright", 4) if "upright" in asked else (0.0, 0.0, 0.0, 1.0)
-    return Wish(show, camera, index, crop, (w, x, y, z), bool(asked.get("floaters")), bool(asked.get("fine")))
+    (time,) = _numbers({"time": [asked.get("time", 0.0)]}, "time", 1)
+    upright = (w, x, y, z)
+    return Wish(
+        show, camera, index, crop, upright, bool(asked.get("floaters")), bool(asked.get("fine")), time
+    )
 
 
 def _camera(asked: Mapping[str, Any], size_px: tuple[int, int]) -> Camera:
@@ -151,24 +159,26 @@ class Painter:
         self._settings = settings
 
     @torch.no_grad()
-    def paint(self, wish: Wish, gaussians: Gaussians) -> RenderedImage:
+    def paint(self, wish: Wish, shown: Gaussians | DynamicScene) -> RenderedImage:
         """Draw a picture.
 
         Args:
             wish: what it shows.
-            gaussians: the scene, as it is now.
+            shown: the scene, as it is now.
 
         Raises:
             CaptureError: the photograph to compare with cannot be decoded.
         """
         began = time.perf_counter()
+        gaussians = shown.at(wish.time) if isinstance(shown, DynamicScene) else shown
         scene, depths = self._scene(wish, gaussians), None
         settings = replace(self._settings, depth=wish.show == "depth")
         render = draw(scene, wish.camera, settings)
         if render.depth is not None:
             pixels, depths = _depth_picture(render.depth.cpu().numpy(), render.alpha.cpu().numpy())
         elif wish.show == "error":
-            pixels_of = self._photographs[wish.photograph].pixels
+            step = int((shown.times - wish.time).abs().argmin()) if isinstance(shown, DynamicScene) else 0
+            pixels_of = self._photographs[wish.photograph].at(step)
             assert pixels_of is not None
             photograph = resized(pixels_of(), wish.camera.size_px)
             pixels = difference_image(render.image, torch.from_numpy(photograph.astype(np.float32) / 255))
@@ -181,7 +191,10 @@ class Painter:
         floating = self._floaters() if wish.floaters and wish.show == "colour" else None
         scene = gaussians.detach()
         if floating is not None:
-            scene = highlighted(scene, floating)
+            rows = identities_of(gaussians)
+            # Not all of those that move exist at each time.
+            here = floating if len(floating) == len(scene) or rows is None else floating[rows]
+            scene = highlighted(scene, here)
         if wish.crop is not None:
             low, high = wish.crop.to(scene.means)
             scene = scene.select(((scene.means >= low) & (scene.means <= high)).all(dim=1))

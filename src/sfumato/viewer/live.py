@@ -22,9 +22,9 @@ from sfumato.training.step import StepStats
 from sfumato.viewer.allowance import Allowance
 from sfumato.viewer.desk import Desk
 from sfumato.viewer.exact import Painter
-from sfumato.viewer.page import Payload, pack
+from sfumato.viewer.page import SCENE, PackedSubject, Payload, pack
 from sfumato.viewer.server import Answer, PageServer
-from sfumato.viewer.showing import EXACT, SCENE, offer_exact, show
+from sfumato.viewer.showing import EXACT, offer_exact, show
 from sfumato.viewer.subject import Subject, photographs_of
 from sfumato.viewer.watching import EXACT_BYTES, Reports, ended_by_signals, event, packed
 
@@ -131,7 +131,7 @@ class LiveTraining:
             settings_of(self._config, state.background),
         )
         self._payload = packed(gaussians.map(torch.Tensor.clone))
-        show(self._server, subject, self._payload, live=True, exact=EXACT, floaters=None)
+        show(self._server, subject, PackedSubject(self._payload), live="training", exact=EXACT, floaters=None)
         self._painter = Painter(subject.photographs, subject.settings)
         self._server.add(SCENE, self._scene)
         offer_exact(self._server, subject.photographs, lambda wish: self._desk.ask(wish, _PATIENCE_S))
@@ -147,7 +147,7 @@ class LiveTraining:
     def _draw(self, gaussians: Gaussians) -> bool:
         """Render the image that a page has requested; False if there is no request."""
         assert self._painter is not None
-        return self._desk.serve(partial(self._painter.paint, gaussians=gaussians))
+        return self._desk.serve(partial(self._painter.paint, shown=gaussians))
 
     def _is_snapshot_due(self, now_s: float) -> bool:
         """Whether a page waits for a snapshot; pages that use the exact view fetch none."""

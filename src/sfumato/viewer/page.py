@@ -12,11 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 import sfumato
 from sfumato.outputs import replacing
+from sfumato.scene.dynamic import DynamicScene
 from sfumato.scene.files import load, ply, spz
+from sfumato.scene.files.four_dgs import packed_motion
+from sfumato.scene.files.four_dgs_motion import Grid
 from sfumato.scene.gaussians import Gaussians
 from sfumato.viewer.assembly import assemble
 from sfumato.viewer.extent import place
@@ -33,6 +37,7 @@ _DECODERS, _AT_A_TIME = 2, 16
 # Divisible by 3, so that base64 of parts is base64 of the whole.
 _PART_BYTES = 3 << 20
 
+SCENE, MOVING, MOTION = "scene", "moving", "motion"
 SHEET = "thumbnails.jpg"
 FLOATERS = "floaters"
 
@@ -71,14 +76,50 @@ def pack(gaussians: Gaussians, *, exact_bytes: int = 0) -> Payload:
         return Payload(path.read_bytes(), "ply", "rdf")
 
 
-def describe(subject: Subject, payload: Payload, scene_name: str, sheet: Sheet | None) -> dict[str, Any]:
+@dataclass(frozen=True)
+class PackedSubject:
+    """A scene as the page reads it, with what moves in it.
+
+    Attributes:
+        still: the Gaussians that stand still; None where there are none beside those that move.
+        moving: those that move, or None.
+        motion: how they do, as the content of ``motion.bin`` of a .4dgs file with its grid, or None.
+    """
+
+    still: Payload | None
+    moving: Payload | None = None
+    motion: tuple[Grid, bytes] | None = None
+
+
+def pack_subject(subject: Subject, *, exact_bytes: int = 0) -> PackedSubject:
+    """A scene as bytes for the page, as of ``pack``; those that move apart from the others."""
+    if subject.moving is None:
+        return PackedSubject(pack(subject.gaussians, exact_bytes=exact_bytes))
+    still, moving = parted(subject.moving, subject.gaussians)
+    return PackedSubject(
+        pack(still, exact_bytes=exact_bytes) if len(still) else None,
+        pack(moving, exact_bytes=exact_bytes),
+        packed_motion(subject.moving),
+    )
+
+
+def parted(scene: DynamicScene, gaussians: Gaussians) -> tuple[Gaussians, Gaussians]:
+    """Gaussians of a dynamic scene that stand still, and those that move."""
+    moves = torch.zeros(len(gaussians), dtype=torch.bool, device=scene.ids.device)
+    moves[scene.ids] = True
+    return gaussians.select(~moves), gaussians.select(moves)
+
+
+def describe(
+    subject: Subject, packed: PackedSubject, sheet: Sheet | None, photographed: Sequence[int] = (0,)
+) -> dict[str, Any]:
     """What the page is told of a scene.
 
     Args:
         subject: the scene.
-        payload: as the page reads it.
-        scene_name: what the page calls the payload.
+        packed: as the page reads it.
         sheet: thumbnails of its photographs, or None.
+        photographed: steps of a scene that moves of which there are photographs.
     """
     placing = place(subject.gaussians, [photograph.camera for photograph in subject.photographs])
     trained = [i for i, photograph in enumerate(subject.photographs) if not photograph.held_out]
@@ -88,7 +129,8 @@ def describe(subject: Subject, payload: Payload, scene_name: str, sheet: Sheet |
         "facts": list(subject.facts),
         "background": list(subject.settings.background),
         "antialiased": subject.is_antialiased,
-        "scene": {"name": scene_name, "type": payload.type, "frame": payload.frame},
+        "scene": _told(SCENE, packed.still),
+        "motion": _motion(subject, packed, photographed),
         "up": placing.up,
         "middle": placing.middle,
         "radius": placing.radius,
@@ -101,6 +143,28 @@ def describe(subject: Subject, payload: Payload, scene_name: str, sheet: Sheet |
         "thumbnails": {"name": SHEET, "size_px": sheet.size_px} if sheet else None,
         "exact": None,
         "live": False,
+    }
+
+
+def _told(name: str, payload: Payload | None) -> dict[str, str] | None:
+    return {"name": name, "type": payload.type, "frame": payload.frame} if payload else None
+
+
+def _motion(subject: Subject, packed: PackedSubject, photographed: Sequence[int]) -> dict[str, Any] | None:
+    """What the page is told of what moves."""
+    scene = subject.moving
+    if scene is None or packed.motion is None:
+        return None
+    grid, _ = packed.motion
+    return {
+        "scene": _told(MOVING, packed.moving),
+        "name": MOTION,
+        "count": len(scene.ids),
+        "still": len(scene) - len(scene.ids),
+        "times": scene.times.tolist(),
+        "origin": grid.origin.tolist(),
+        "quantum": grid.quantum,
+        "photographs": list(photographed),
     }
 
 
@@ -121,9 +185,9 @@ def _camera(index: int, photograph: Photograph, sheet: Sheet | None) -> dict[str
     }
 
 
-def photograph_name(index: int) -> str:
-    """What the page calls the photograph of a camera."""
-    return f"photo-{index}.jpg"
+def photograph_name(index: int, step: int | None = None) -> str:
+    """What the page calls the photograph of a camera; in a scene that moves, at a step."""
+    return f"photo-{index}.jpg" if step is None else f"photo-{index}-{step}.jpg"
 
 
 def make_sheet(photographs: Sequence[Photograph]) -> Sheet | None:
@@ -156,10 +220,10 @@ def write_page(
         subject = Subject(path.stem, scene, photographs)
     else:
         subject = scene
-    payload, sheet = pack(subject.gaussians), make_sheet(subject.photographs)
+    packed, sheet = pack_subject(subject), make_sheet(subject.photographs)
     floating = find_floaters(subject.gaussians)
-    manifest = describe(subject, payload, "scene", sheet)
-    pieces = _pieces(subject, payload, sheet, floating)
+    manifest = describe(subject, packed, sheet)
+    pieces = _pieces(subject, packed, sheet, floating)
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as out:
         for part in assemble(manifest, pieces):
             out.write(part)
@@ -167,9 +231,10 @@ def write_page(
 
 
 def _pieces(
-    subject: Subject, payload: Payload, sheet: Sheet | None, floating: Tensor | None
+    subject: Subject, packed: PackedSubject, sheet: Sheet | None, floating: Tensor | None
 ) -> Iterator[tuple[str, Iterator[str]]]:
-    yield "scene", _base64(payload.data)
+    for name, data in pieces_of(packed).items():
+        yield name, _base64(data)
     if floating is not None:
         yield FLOATERS, _base64(to_bits(floating))
     if sheet is None:
@@ -187,8 +252,14 @@ def _pieces(
         for start in range(0, len(subject.photographs), _AT_A_TIME):
             some = range(start, min(start + _AT_A_TIME, len(subject.photographs)))
             for index, jpeg in zip(some, pool.map(prepared, some), strict=True):
-                yield photograph_name(index), _base64(jpeg)
+                yield photograph_name(index, 0 if subject.moving else None), _base64(jpeg)
     yield SHEET, _base64(sheet.to_jpeg())
+
+
+def pieces_of(packed: PackedSubject) -> dict[str, bytes]:
+    """What the page reads of a scene, by the names that it knows."""
+    pieces = {name: one.data for name, one in ((SCENE, packed.still), (MOVING, packed.moving)) if one}
+    return {**pieces, **({MOTION: packed.motion[1]} if packed.motion else {})}
 
 
 def _photograph_side_px(photographs: Sequence[Photograph]) -> int:

@@ -12,43 +12,55 @@ from typing import Any, TypeVar
 import numpy as np
 
 from sfumato.errors import SfumatoError
-from sfumato.scene.gaussians import Gaussians
 from sfumato.viewer.assembly import assemble
 from sfumato.viewer.exact import Painter, RenderedImage, Wish, read_wish
 from sfumato.viewer.overlays import find_floaters, to_bits, too_many
-from sfumato.viewer.page import FLOATERS, SHEET, Payload, describe, make_sheet, pack, photograph_name
+from sfumato.viewer.page import (
+    FLOATERS,
+    SHEET,
+    PackedSubject,
+    describe,
+    make_sheet,
+    pack_subject,
+    photograph_name,
+    pieces_of,
+)
 from sfumato.viewer.photographs import Sheet, to_jpeg
 from sfumato.viewer.server import Answer, PageServer
-from sfumato.viewer.subject import Photograph, Subject, open_subject
+from sfumato.viewer.subject import Photograph, Subject
+from sfumato.viewer.tracked_subject import open_any
 
 _log = logging.getLogger("sfumato")
 
-SCENE, EXACT = "scene", "exact"
+EXACT = "exact"
 # Above this, what travels is the compressed scene; on one machine the exact one is as quick up to here.
 EXACT_BYTES = 128 << 20
 
 _Made = TypeVar("_Made")
 
 
-def show(server: PageServer, subject: Subject, payload: Payload, **also: Any) -> None:
+def show(server: PageServer, subject: Subject, packed: PackedSubject, **also: Any) -> None:
     """Let a server show a scene.
 
     Args:
         server: not yet running.
         subject: the scene.
-        payload: as the page reads it.
+        packed: as the page reads it.
         also: more for the page's manifest.
     """
     sheet = make_sheet(subject.photographs)
-    manifest = {**describe(subject, payload, SCENE, sheet), **also}
+    steps = list(range(subject.moving.num_steps)) if subject.moving else []
+    manifest = {**describe(subject, packed, sheet, steps), **also}
     server.add("", lambda: Answer("text/html; charset=utf-8", _document(manifest)))
-    server.add(SCENE, lambda: Answer("application/octet-stream", payload.data))
+    for name, data in pieces_of(packed).items():
+        server.add(name, partial(Answer, "application/octet-stream", data))
     for index, photograph in enumerate(subject.photographs):
-        if photograph.pixels:
-            server.add(
-                photograph_name(index),
-                partial(_photograph, photograph.pixels),
-            )
+        if photograph.pixels and not steps:
+            server.add(photograph_name(index), partial(_photograph, photograph.pixels))
+        for step in steps:
+            pixels = photograph.at(step)
+            if pixels:
+                server.add(photograph_name(index, step), partial(_photograph, pixels))
     if sheet:
         filled = _once(lambda: _fill(sheet, subject))
         server.add(SHEET, lambda: Answer("image/jpeg", filled()))
@@ -82,21 +94,21 @@ def show_path(server: PageServer, path: Path, *, data: Path | None = None, repai
 
     Args:
         server: not yet running.
-        path: as of :func:`open_subject`.
+        path: as of :func:`open_any`.
         data: the run's dataset, if it is not where it was.
         repair: as of ``sfumato.load``.
 
     Raises:
         SfumatoError: it cannot be read.
     """
-    subject = open_subject(path, data=data, repair=repair)
+    subject = open_any(path, data=data, repair=repair)
     show_subject(server, subject)
     return subject
 
 
 def show_subject(server: PageServer, subject: Subject) -> None:
     """Let a server show a scene that stays as it is, with everything that the page can do."""
-    show(server, subject, pack(subject.gaussians, exact_bytes=EXACT_BYTES), exact=EXACT)
+    show(server, subject, pack_subject(subject, exact_bytes=EXACT_BYTES), exact=EXACT)
     floating = _once(lambda: find_floaters(subject.gaussians))
 
     def bits() -> Answer:
@@ -107,20 +119,22 @@ def show_subject(server: PageServer, subject: Subject) -> None:
     if not too_many(len(subject.gaussians)):
         server.add(FLOATERS, bits)
     painter = Painter(subject.photographs, subject.settings, floating)
-    offer_exact(server, subject.photographs, _Drawing(painter, subject.gaussians).draw)
+    offer_exact(server, subject.photographs, _Drawing(painter, subject).draw)
 
 
 class _Drawing:
     """One picture after the other; wishes that have become old while they waited are dropped."""
 
-    def __init__(self, painter: Painter, gaussians: Gaussians) -> None:
-        self._painter, self._gaussians = painter, gaussians
+    def __init__(self, painter: Painter, subject: Subject) -> None:
+        self._painter, self._subject = painter, subject
         self._drawing, self._newest = threading.Lock(), 0
 
     def draw(self, wish: Wish) -> RenderedImage | None:
         self._newest = mine = self._newest + 1
         with self._drawing:
-            return self._painter.paint(wish, self._gaussians) if mine == self._newest else None
+            if mine != self._newest:
+                return None
+            return self._painter.paint(wish, self._subject.moving or self._subject.gaussians)
 
 
 def _photograph(pixels: Callable[[], np.ndarray]) -> Answer:

@@ -17,6 +17,7 @@ from sfumato.render.png import to_uint8
 from sfumato.render.settings import RasterSettings, Settings, is_antialiased
 from sfumato.runs.folder import RunFolder
 from sfumato.scene.cameras import Camera
+from sfumato.scene.dynamic import DynamicScene
 from sfumato.scene.files import load
 from sfumato.scene.gaussians import Gaussians
 from sfumato.training.config import TrainConfig
@@ -36,6 +37,7 @@ class Photograph:
         held_out: not trained on.
         pixels: makes the picture, uint8 [h, w, 3]; None where there is none.
         psnr, ssim: of the render against it; None if not measured.
+        pixels_at: of a scene that moves, makes the picture of each step; None where there is none.
     """
 
     name: str
@@ -44,6 +46,12 @@ class Photograph:
     pixels: Callable[[], np.ndarray] | None = None
     psnr: float | None = None
     ssim: float | None = None
+    pixels_at: Sequence[Callable[[], np.ndarray] | None] = ()
+
+    def at(self, step: int) -> Callable[[], np.ndarray] | None:
+        """Makes the picture of a step, or of the nearest step that has one."""
+        there = [number for number, pixels in enumerate(self.pixels_at) if pixels]
+        return self.pixels_at[min(there, key=lambda number: abs(number - step))] if there else self.pixels
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,8 @@ class Subject:
         photographs: its cameras.
         facts: words beside the number of Gaussians.
         settings: of our own renderer.
+        moving: the scene over time, if it moves; those that move are the last of ``gaussians``, which are
+            where they first exist.
     """
 
     title: str
@@ -63,6 +73,7 @@ class Subject:
     photographs: Sequence[Photograph] = ()
     facts: Sequence[str] = ()
     settings: Settings = RasterSettings(depth=False)
+    moving: DynamicScene | None = None
 
     @property
     def is_antialiased(self) -> bool:
@@ -85,14 +96,15 @@ def photographs_of(
             view.name,
             view.camera,
             view.name in capture.test_names,
-            partial(_pixels, view, background),
+            partial(view_pixels, view, background),
             *(scores or {}).get(view.name, (None, None)),
         )
         for view in capture.views
     ]
 
 
-def _pixels(view: View, background: tuple[float, float, float]) -> np.ndarray:
+def view_pixels(view: View, background: tuple[float, float, float]) -> np.ndarray:
+    """The photograph of a view, uint8 [h, w, 3], over a background where it is transparent."""
     pixels = view.load()
     return pixels.rgb if pixels.alpha is None else to_uint8(composited(pixels, background))
 

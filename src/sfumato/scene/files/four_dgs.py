@@ -66,16 +66,7 @@ def save(scene: DynamicScene, path: Path) -> None:
         FormatError: there are more than 65535 steps, or a value is not finite.
         SfumatoError: the file cannot be written.
     """
-    if scene.num_steps > MAX_STEPS:
-        raise FormatError(
-            f"the scene cannot be saved: it has {scene.num_steps} steps, and {SUFFIX} {MAX_STEPS}"
-        )
-    means, quats = (tensor.detach().cpu().double().numpy() for tensor in (scene.means, scene.quats))
-    poses = StepPoses(means, quats, scene.birth.cpu().numpy(), scene.death.cpu().numpy())
-    exists = poses.exists()
-    if not (np.isfinite(means[exists]).all() and np.isfinite(quats[exists]).all()):
-        raise FormatError("the scene cannot be saved: a pose is NaN or infinite")
-    grid = grid_of(poses)
+    grid, motion = packed_motion(scene)
     meta = {
         "format": FORMAT,
         "version": VERSION,
@@ -86,10 +77,32 @@ def save(scene: DynamicScene, path: Path) -> None:
         "quantum": grid.quantum,
         "fps": scene.rate,
     }
-    members = {META: json.dumps(meta).encode(), SCENE: _packed_scene(scene), MOTION: packed(poses, grid)}
+    members = {META: json.dumps(meta).encode(), SCENE: _packed_scene(scene), MOTION: motion}
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
         for name, content in members.items():
             archive.writestr(zipfile.ZipInfo(name, _NO_DATE), content)
+
+
+def packed_motion(scene: DynamicScene) -> tuple[Grid, bytes]:
+    """The grid of the positions, and the content of ``motion.bin``.
+
+    Args:
+        scene: any device or float type, in axes right, down, front.
+
+    Raises:
+        FormatError: there are more than 65535 steps, or a value is not finite.
+    """
+    if scene.num_steps > MAX_STEPS:
+        raise FormatError(
+            f"the scene cannot be saved: it has {scene.num_steps} steps, and {SUFFIX} {MAX_STEPS}"
+        )
+    means, quats = (tensor.detach().cpu().double().numpy() for tensor in (scene.means, scene.quats))
+    poses = StepPoses(means, quats, scene.birth.cpu().numpy(), scene.death.cpu().numpy())
+    exists = poses.exists()
+    if not (np.isfinite(means[exists]).all() and np.isfinite(quats[exists]).all()):
+        raise FormatError("the scene cannot be saved: a pose is NaN or infinite")
+    grid = grid_of(poses)
+    return grid, packed(poses, grid)
 
 
 def load(path: Path) -> DynamicScene:

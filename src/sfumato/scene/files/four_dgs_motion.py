@@ -17,6 +17,8 @@ LAST_POSITION = 65535
 _ROTATION_STEPS = 2047
 # Bytes of a moving Gaussian: its lifetime, and at each step its position and rotation.
 _LIFETIME_BYTES, _POSITION_BYTES, _ROTATION_BYTES = 4, 6, 8
+# The best level takes twelve times as long to make 84 MB of motion smaller by another 0.6%.
+_LEVEL = 6
 # Deflate makes data smaller by less than this factor.
 _MAX_RATIO = 1032
 _PIECE_BYTES = 1 << 16
@@ -66,7 +68,7 @@ def packed(poses: StepPoses, grid: Grid) -> bytes:
         poses: at most 65535 steps; float64, finite where Gaussians exist.
         grid: of ``grid_of``.
     """
-    deflater, exists = zlib.compressobj(9), poses.exists()
+    deflater, exists = zlib.compressobj(_LEVEL), poses.exists()
     pieces = [deflater.compress(np.stack([poses.birth, poses.death]).astype("<u2").tobytes())]
     for steps in (_positions(poses, exists, grid), _rotations(poses, exists)):
         pieces += [deflater.compress(data) for data in _differences(steps)]

@@ -1,6 +1,7 @@
 // The photograph over the render, up to a line that can be moved.
-import { pictureAddress } from "./data.js";
+import { manifest, photographName, pictureAddress } from "./data.js";
 import { onStanding, place, standingIn } from "./motion.js";
+import { hasTime, onTime, setPlaying, setTime, timeNow } from "./time.js";
 
 const frame = document.getElementById("frame");
 const photo = document.getElementById("photo");
@@ -10,10 +11,12 @@ const sides = [...frame.querySelectorAll(".side")];
 
 let share = 0.5;
 let comparing = false;
+let source = "";
 
 /** Wire the slider and follow the camera that one stands in. */
 export function buildCompare() {
   onStanding(show);
+  if (hasTime) onTime(() => comparing && load());
   button.addEventListener("click", () => setComparing(!comparing));
   divider.addEventListener("pointerdown", (event) => divider.setPointerCapture(event.pointerId));
   divider.addEventListener("pointermove", (event) => {
@@ -32,6 +35,7 @@ function show(view) {
   frame.hidden = !view;
   photo.classList.remove("ready");
   photo.removeAttribute("src");
+  source = "";
   if (!view) return;
   button.disabled = !view.photo;
   layFrame();
@@ -50,11 +54,40 @@ export function setComparing(wanted) {
   const view = standingIn();
   comparing = wanted;
   const now = Boolean(wanted && view?.photo);
-  if (now && !photo.hasAttribute("src")) photo.src = pictureAddress(view.photo);
+  if (now && hasTime) goToPhotograph();
+  if (now) load();
   frame.classList.toggle("comparing", now);
   button.setAttribute("aria-pressed", String(now));
   for (const element of [divider, ...sides]) element.hidden = !now;
   if (now) setShare(share);
+}
+
+/** The step nearest to the time of which there are photographs; nothing in a scene that stands still. */
+function photographStep() {
+  if (!hasTime) return undefined;
+  const { times, photographs } = manifest.motion;
+  const away = (step) => Math.abs(times[step] - timeNow().now);
+  return photographs.reduce((best, step) => (away(step) < away(best) ? step : best));
+}
+
+/** Where there are photographs of few steps, compare at one of these. */
+function goToPhotograph() {
+  const { times, photographs } = manifest.motion;
+  if (photographs.length === times.length) return;
+  setPlaying(false);
+  setTime(times[photographStep()]);
+}
+
+/** Load the photograph of the camera that one stands in, of the time that it is. */
+function load() {
+  const view = standingIn();
+  if (!view?.photo) return;
+  const step = photographStep();
+  const name = photographName(view, step);
+  if (name === source) return;
+  source = name;
+  photo.src = pictureAddress(name);
+  if (hasTime) sides[0].textContent = `photograph of ${manifest.motion.times[step].toFixed(2)} s`;
 }
 
 export function isComparing() {

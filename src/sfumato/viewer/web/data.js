@@ -15,6 +15,11 @@ function bytesOf(base64) {
   return bytes;
 }
 
+/** The name of a camera's photograph; in a scene that moves, at a step. */
+export function photographName(view, step) {
+  return step === undefined ? view.photo : view.photo.replace(/\.jpg$/, `-${step}.jpg`);
+}
+
 /** An address that an image can be loaded from. */
 export function pictureAddress(name) {
   const element = embedded(name);

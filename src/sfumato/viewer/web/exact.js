@@ -3,6 +3,7 @@ import { askForPicture, manifest } from "./data.js";
 import { cropNow } from "./look.js";
 import { place, standingIn, whereabouts } from "./motion.js";
 import { camera, isDrawing, setDrawing, size, touch } from "./stage.js";
+import { hasTime, timeNow } from "./time.js";
 import { world } from "./world.js";
 
 const canvas = document.getElementById("exact");
@@ -94,6 +95,7 @@ function view() {
     floaters: marked,
     crop: crop && [...crop.low, ...crop.high],
     camera: standingIn()?.index,
+    time: hasTime ? timeNow().now : undefined,
   };
 }
 

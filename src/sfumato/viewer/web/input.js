@@ -2,6 +2,8 @@
 import { qualityWords } from "./quality.js";
 import { cameraAt, pointAt } from "./pick.js";
 import { fly, orbit, pan, setPivot, standIn, turnHead, zoom } from "./motion.js";
+import { say } from "./panel.js";
+import { isTrailing, pickTrail } from "./trails.js";
 import { radius } from "./world.js";
 
 const canvas = document.getElementById("stage");
@@ -83,6 +85,7 @@ function click(event) {
   }
   const view = cameraAt(event.clientX, event.clientY);
   if (view) standIn(view);
+  else if (isTrailing() && !pickTrail(event.clientX, event.clientY)) say("Nothing moves here");
 }
 
 /** What was under the pointer has moved away. */
@@ -106,7 +109,7 @@ function wheel(event) {
 }
 
 function keyDown(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, dialog *, [role=slider]")) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select, dialog *, [role=slider]")) return;
   if (event.code in MOVES || event.code in TURNS) {
     held.add(event.code);
     event.preventDefault();

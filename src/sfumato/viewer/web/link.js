@@ -1,6 +1,7 @@
 // The view in the page's address, so that a link keeps it.
 import { cropBox, setBox, showCrop } from "./crop.js";
 import { goTo, standIn, standingIn, whereabouts } from "./motion.js";
+import { hasTime, setPlaying, setTime, timeNow } from "./time.js";
 import { cameras } from "./world.js";
 
 const short = (numbers) => numbers.map((v) => Number(v.toPrecision(6))).join(",");
@@ -18,6 +19,7 @@ export function viewHash(mode) {
   if (mode !== "colour") words.set("show", mode);
   const box = cropBox();
   if (box) words.set("crop", short([...box.low, ...box.high]));
+  if (hasTime) words.set("time", short([timeNow().now]));
   return `#${words.toString().replaceAll("%2C", ",").replaceAll("%2F", "/")}`;
 }
 
@@ -37,6 +39,11 @@ export function followHash(seconds) {
   if (crop) {
     showCrop(true);
     setBox({ low: crop.slice(0, 3), high: crop.slice(3) });
+  }
+  const time = numbers(words.get("time"), 1);
+  if (hasTime && time) {
+    setPlaying(false);
+    setTime(time[0]);
   }
   return { moved: Boolean(view || at), mode: words.get("show") ?? "colour" };
 }

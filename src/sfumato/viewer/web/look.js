@@ -1,5 +1,5 @@
 // What is drawn of each splat: its colour, its depth or its normal, inside the crop box.
-import { camera, splats, touch } from "./stage.js";
+import { allSplats, camera, touch } from "./stage.js";
 import { radius, world } from "./world.js";
 
 const { dyno } = vendor;
@@ -55,14 +55,15 @@ const FUNCTIONS = `
   }
 `;
 
-/** A modifier for splats of a file whose axes are those of `frame`. */
-export function lookModifier(frame) {
+/** The modifiers for splats of a file whose axes are those of `frame`, the first of which is number `first`. */
+export function lookModifiers(frame, first = 0) {
   const sign = dyno.dynoVec3(new vendor.Vector3(...SIGNS[frame]));
-  return dyno.dynoBlock({ gsplat: dyno.Gsplat }, { gsplat: dyno.Gsplat }, ({ gsplat }) => {
+  const offset = dyno.dynoInt(first);
+  return [dyno.dynoBlock({ gsplat: dyno.Gsplat }, { gsplat: dyno.Gsplat }, ({ gsplat }) => {
     const look = new dyno.Dyno({
       inTypes: {
         gsplat: dyno.Gsplat, sign: "vec3", mode: "int", cropped: "int", low: "vec3", high: "vec3",
-        eye: "vec3", forward: "vec3", range: "vec2", upright: "vec4", marking: "int", marks: "usampler2D",
+        eye: "vec3", forward: "vec3", range: "vec2", upright: "vec4", marking: "int", marks: "usampler2D", offset: "int",
       },
       outTypes: { gsplat: dyno.Gsplat },
       globals: () => [dyno.defineGsplat, FUNCTIONS],
@@ -73,9 +74,9 @@ export function lookModifier(frame) {
           ${o.gsplat}.rgba.a = 0.0;
         }
         if (${i.marking} == 1 && ${i.mode} == 0) {
-          int lookByte = ${o.gsplat}.index >> 3;
+          int lookNumber = ${o.gsplat}.index + ${i.offset}, lookByte = lookNumber >> 3;
           uint lookBits = texelFetch(${i.marks}, ivec2(lookByte % ${BITS_WIDTH}, lookByte / ${BITS_WIDTH}), 0).r;
-          if (((lookBits >> uint(${o.gsplat}.index & 7)) & 1u) == 1u) {
+          if (((lookBits >> uint(lookNumber & 7)) & 1u) == 1u) {
             ${o.gsplat}.rgba = vec4(1.0, 0.31, 0.64, ${o.gsplat}.rgba.a > 0.0 ? max(${o.gsplat}.rgba.a, 0.6) : 0.0);
           } else {
             ${o.gsplat}.rgba.rgb = vec3(0.14 * dot(${o.gsplat}.rgba.rgb, vec3(1.0)));
@@ -89,12 +90,12 @@ export function lookModifier(frame) {
           ${o.gsplat}.rgba.rgb = 0.5 + 0.5 * lookTurned(${i.upright}, lookN);
         }`.split("\n"),
     });
-    return { gsplat: look.apply({ gsplat, sign, ...uniforms }).gsplat };
-  });
+    return { gsplat: look.apply({ gsplat, sign, offset, ...uniforms }).gsplat };
+  })];
 }
 
 function changed() {
-  splats()?.updateVersion();
+  for (const mesh of allSplats()) mesh.updateVersion();
   touch();
 }
 
@@ -137,17 +138,17 @@ export function setCrop(box) {
   changed();
 }
 
-let sample = null;
+const samples = new Map();
 
-/** Some of the splats' centres in the scene's frame, to judge depths by. */
-export function takeSample(mesh, frame) {
+/** Keep some centres of a mesh's splats in the scene's frame, to judge depths by. */
+export function takeSample(mesh, frame, name = "still") {
   const sign = SIGNS[frame];
   const every = Math.max(1, Math.floor(mesh.numSplats / 4000));
   const points = [];
   mesh.forEachSplat((index, centre, scales, quaternion, opacity) => {
     if (index % every === 0 && opacity > 0.3) points.push(new vendor.Vector3(...centre.toArray().map((v, i) => v * sign[i])));
   });
-  sample = points;
+  samples.set(name, points);
 }
 
 const eye = new vendor.Vector3();
@@ -184,7 +185,7 @@ export function follow(always = false) {
 function depthsInView() {
   const depths = [];
   const point = new vendor.Vector3();
-  for (const one of sample ?? []) {
+  for (const one of [...samples.values()].flat()) {
     const depth = point.subVectors(one, eye).dot(forward);
     if (depth <= 0.01 * radius) continue;
     point.copy(one).applyQuaternion(world.quaternion).project(camera);

@@ -6,10 +6,13 @@ import { buildFrusta, clearFrusta, plateCentre } from "./frusta.js";
 import { flyByKeys, listen, stopPointing } from "./input.js";
 import { followHash } from "./link.js";
 import { isLive, listenToTraining, loadNewest, versionShown } from "./live.js";
-import { follow, lookModifier, takeSample } from "./look.js";
+import { follow, lookModifiers, takeSample } from "./look.js";
 import { advance, reset, standIn, standingIn } from "./motion.js";
+import { readAllSteps, showMoving } from "./moving.js";
 import { buildPanel, choose, onExact, say, setFacts, tell } from "./panel.js";
 import { camera, openStage, run, settled, showScene } from "./stage.js";
+import { advanceTime, hasTime, setPlaying, setTime, timeNow } from "./time.js";
+import { movingAt, pickedNow } from "./trails.js";
 import { drawWires } from "./wires.js";
 import { cameras, inScene } from "./world.js";
 
@@ -26,12 +29,26 @@ async function allSettled() {
   await exactSettled();
 }
 
+const progress = (share) => loading.style.setProperty("--done", `${Math.round(100 * share)}%`);
+
 async function show({ name, type, frame }) {
-  const progress = (share) => loading.style.setProperty("--done", `${Math.round(100 * share)}%`);
-  const mesh = await showScene({ name, type, frame }, lookModifier(frame), progress);
+  const mesh = await showScene({ name, type, frame }, lookModifiers(frame), progress);
   takeSample(mesh, frame);
   follow(true);
-  setFacts(mesh.numSplats);
+  return mesh.numSplats;
+}
+
+/** Show the scene, what moves in it, too. */
+async function showAll() {
+  let count = manifest.scene ? await show(manifest.scene) : 0;
+  if (hasTime) {
+    const source = manifest.motion.scene;
+    const mesh = await showMoving(source, progress);
+    takeSample(mesh, source.frame, "moving");
+    await readAllSteps(progress);
+    count += mesh.numSplats;
+  }
+  setFacts(count, manifest.motion?.count);
 }
 
 const NO_WEBGL = "This browser has no WebGL 2";
@@ -58,7 +75,7 @@ async function open() {
   if (!moved) reset(0);
   run((seconds) => {
     flyByKeys(seconds);
-    const moves = advance(seconds);
+    const moves = [advance(seconds), advanceTime(seconds)].some(Boolean);
     if (moves) stopPointing();
     clearFrusta(inScene(camera.position));
     if (isExact()) followExactly(moves, performance.now());
@@ -68,13 +85,13 @@ async function open() {
     return moves;
   });
   try {
-    if (draws) await show(manifest.scene);
+    if (draws) await showAll();
   } catch (error) {
     fail(`The scene cannot be shown: ${error.message ?? error}`);
     throw error;
   }
   if (!draws) {
-    setFacts(manifest.count);
+    setFacts(manifest.count, manifest.motion?.count);
     setExact(true);
     say(`${NO_WEBGL}: Sfumato draws the pictures itself`);
   }
@@ -85,12 +102,12 @@ async function open() {
       setTrainingState(state);
       if (isExact() && gaussians !== undefined) setFacts(gaussians);
     };
-    listenToTraining((event) => show({ ...event, name: manifest.scene.name }), () => !isExact(), changed);
+    listenToTraining(async (event) => setFacts(await show({ ...event, name: manifest.scene.name })), () => !isExact(), changed);
     onExact(loadNewest);
   }
   layFrame();
   // For tests, and for whoever opens the console.
-  window.sfumato = { camera, cameras, manifest, isExact, placeOf: plateCentre, settled: allSettled, standIn, standingIn, versionShown };
+  window.sfumato = { camera, cameras, manifest, isExact, placeOf: plateCentre, settled: allSettled, movingAt, pickedNow, setPlaying, setTime, standIn, standingIn, timeNow, versionShown };
 }
 
 open();

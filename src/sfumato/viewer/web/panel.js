@@ -10,6 +10,7 @@ import { depthRange, MODES, setMode } from "./look.js";
 import { leave, onStanding, refit, reset, setInset, standIn, standingIn } from "./motion.js";
 import { colourOfQuality, cssColour, hasQuality, qualityLegend, qualityWords } from "./quality.js";
 import { hasStage, rate } from "./stage.js";
+import { buildTimeline, timelineKey } from "./timeline.js";
 import { cameras, turnOver } from "./world.js";
 
 const byId = (name) => document.getElementById(name);
@@ -44,6 +45,7 @@ export function buildPanel() {
   byId("exact-toggle").hidden = !isOffered || !hasStage();
   byId("exact-toggle").addEventListener("click", () => chooseExact(!isExact()));
   byId("error-mode").hidden = !isOffered || !cameras.some((view) => view.photo);
+  buildTimeline();
   for (const element of document.querySelectorAll("[data-needs]")) element.hidden = byId(element.dataset.needs).hidden;
   onTrouble(say);
   byId("reset").addEventListener("click", () => reset());
@@ -73,8 +75,9 @@ function lay() {
 }
 
 /** Say how many splats there are, and what else is known of the scene. */
-export function setFacts(count) {
-  const words = [`${count.toLocaleString("en")} Gaussians`, ...manifest.facts];
+export function setFacts(count, moving = 0) {
+  const move = moving ? [`${moving.toLocaleString("en")} of them move`] : [];
+  const words = [`${count.toLocaleString("en")} Gaussians`, ...move, ...manifest.facts];
   byId("facts").textContent = words.join("  ·  ");
 }
 
@@ -243,8 +246,9 @@ const KEYS = {
 };
 
 function key(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, [role=slider]")) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input:not(#time), select, [role=slider]")) return;
   if (byId("help").open && event.key !== "?") return;
+  if (timelineKey(event) || event.target.matches("input")) return;
   KEYS[event.key.toLowerCase()]?.();
 }
 

@@ -1,8 +1,12 @@
 // What lies under a point of the window.
 import { cameraOfTriangle, visiblePlates } from "./frusta.js";
 import { camera, size, splats } from "./stage.js";
+import { movingAt } from "./trails.js";
+import { shown } from "./world.js";
 
 const raycaster = new vendor.Raycaster();
+// Those that move are known by their centres.
+const REACH_PX = 8;
 
 function aim(x, y) {
   const [width, height] = size();
@@ -24,8 +28,10 @@ export function cameraAt(x, y) {
 /** The shown place of the splats under a point, or null. */
 export function pointAt(x, y) {
   const mesh = splats();
-  if (!mesh) return null;
   aim(x, y);
-  const hits = raycaster.intersectObject(mesh, false);
-  return hits.length ? hits[0].point : null;
+  const points = mesh ? raycaster.intersectObject(mesh, false).map((hit) => hit.point) : [];
+  const moving = movingAt(x, y, REACH_PX);
+  if (moving) points.push(shown(moving.place));
+  const away = (point) => point.distanceTo(camera.position);
+  return points.length ? points.reduce((best, point) => (away(point) < away(best) ? point : best)) : null;
 }

@@ -14,7 +14,8 @@ export const camera = new vendor.PerspectiveCamera();
 const scene = new vendor.Scene();
 let renderer = null;
 let spark = null;
-let mesh = null;
+// By name: those that stand still, and those that move.
+const meshes = new Map();
 let dirty = true;
 let draws = false;
 let coarse = 1;
@@ -77,25 +78,30 @@ export function size() {
   return [innerWidth, innerHeight];
 }
 
-/** The splats that are shown. */
-export function splats() {
-  return mesh;
+/** The splats that are shown and stand still, or those of another name. */
+export function splats(name = "still") {
+  return meshes.get(name);
 }
 
-/** Load a scene and show it in the place of the last one, each splat as `modifier` makes it. */
-export async function showScene(source, modifier, onProgress) {
+/** All meshes of splats that are shown. */
+export function allSplats() {
+  return [...meshes.values()];
+}
+
+/** Load splats and show them in the place of the last ones of a name, each as `modifiers` make it. */
+export async function showScene(source, modifiers, onProgress, name = "still") {
   const bytes = await readBytes(source.name, onProgress);
   const next = new vendor.SplatMesh({
     fileBytes: bytes,
     fileType: source.type,
     extSplats: true,
-    objectModifier: modifier,
+    objectModifiers: modifiers,
   });
   await next.initialized;
   if (source.frame === "rub") next.quaternion.set(1, 0, 0, 0);
-  const last = mesh;
+  const last = meshes.get(name);
   world.add(next);
-  mesh = next;
+  meshes.set(name, next);
   if (last) {
     world.remove(last);
     last.dispose();

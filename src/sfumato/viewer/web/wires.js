@@ -1,7 +1,8 @@
-// Frusta over pictures that the page does not draw itself.
+// Lines over the picture: trails, and frusta where the page does not draw the picture itself.
 import { drawnFrusta } from "./frusta.js";
 import { isExact } from "./exact.js";
 import { camera, size } from "./stage.js";
+import { drawTrails, hasTrails } from "./trails.js";
 import { shown } from "./world.js";
 
 const canvas = document.getElementById("wires");
@@ -9,17 +10,17 @@ const brush = canvas.getContext("2d");
 const EDGES = [[0, 1], [0, 2], [0, 3], [0, 4], [1, 2], [2, 3], [3, 4], [4, 1]];
 let isClean = true;
 
-/** Draw the frusta that are to be seen; called for each frame. */
+/** Draw the lines that are to be seen; called for each frame. */
 export function drawWires() {
   const frusta = isExact() ? drawnFrusta() : [];
-  if (isClean && !frusta.length) return;
+  if (isClean && !frusta.length && !hasTrails()) return;
   const [width, height] = size();
   const ratio = Math.min(devicePixelRatio, 2);
   canvas.width = width * ratio;
   canvas.height = height * ratio;
   brush.scale(ratio, ratio);
   brush.lineWidth = 1.2;
-  isClean = !frusta.length;
+  isClean = !frusta.length && !hasTrails();
   for (const { points, colour } of frusta) {
     const placed = points.map((point) => shown(point).project(camera));
     if (placed.some((p) => p.z > 1)) continue;
@@ -31,4 +32,5 @@ export function drawWires() {
     }
     brush.stroke();
   }
+  drawTrails(brush);
 }

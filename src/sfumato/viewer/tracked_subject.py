@@ -1,0 +1,143 @@
+"""A scene that moves as it is shown, with the photographs of its cameras at each step."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from sfumato.capture.multiview import MultiViewVideo
+from sfumato.errors import ConfigError, SfumatoError
+from sfumato.render.settings import RasterSettings
+from sfumato.runs.track_folder import TrackFolder, load_tracked
+from sfumato.scene.dynamic import DynamicScene
+from sfumato.scene.files.dynamic_files import holds_motion
+from sfumato.sequences import load_sequence
+from sfumato.tracking.track_state import default_settings
+from sfumato.viewer.overlays import facts_of
+from sfumato.viewer.subject import Photograph, Subject, open_subject, view_pixels
+
+_log = logging.getLogger("sfumato")
+
+
+def is_moving(path: Path) -> bool:
+    """Whether a path is a tracked run or a file of a scene that moves."""
+    return holds_motion(path) or (path.is_dir() and TrackFolder(path).is_tracked())
+
+
+def open_any(path: Path, *, data: Path | None = None, repair: bool = False) -> Subject:
+    """Open what can be shown: a run, a scene file, or a scene that moves.
+
+    Args:
+        path: as of ``open_subject`` and ``open_moving``.
+        data: the dataset of the run, if it is not where it was.
+        repair: as of ``sfumato.load``.
+
+    Raises:
+        SfumatoError: as of these two; or what moves is to be repaired.
+    """
+    if not is_moving(path):
+        return open_subject(path, data=data, repair=repair)
+    if repair:
+        raise ConfigError(f"{path} moves; --repair is for scene files that stand still")
+    return open_moving(path, data=data)
+
+
+def open_moving(path: Path, *, data: Path | None = None) -> Subject:
+    """Open a tracked run, or a file or folder that holds a scene that moves.
+
+    Args:
+        path: of it.
+        data: the run's multi-view video, if it is not where it was.
+
+    Returns:
+        Subject. A run whose video is gone has no cameras, and a warning says so.
+
+    Raises:
+        ConfigError: the run has no tracks yet, or what is no run is to have a video.
+        FormatError: the scene cannot be read.
+    """
+    folder = TrackFolder(path)
+    if not (path.is_dir() and folder.is_tracked()):
+        if data is not None:
+            raise ConfigError(f"{path} is no run, so it has no dataset; --data is for run folders")
+        return moving_subject(path.name, load_tracked(path))
+    if not folder.tracks.is_file():
+        raise ConfigError(f"{path} has no {folder.tracks.name} yet; wait until it is tracked")
+    scene = load_tracked(path)
+    try:
+        video = _read_video(folder, data)
+    except SfumatoError as error:
+        _log.warning("shown without cameras: %s", error)
+        video = None
+    return subject_of_tracked(folder, scene, video)
+
+
+def _read_video(folder: TrackFolder, data: Path | None) -> MultiViewVideo:
+    options = folder.read_options()
+    given = options.sequence
+    return load_sequence(
+        data or options.data,
+        work=folder.work,
+        downscale=given.downscale,
+        test_cameras=given.test_cameras,
+        seed=options.track.seed,
+    )
+
+
+def subject_of_tracked(folder: TrackFolder, scene: DynamicScene, video: MultiViewVideo | None) -> Subject:
+    """The scene of a tracked run as it is shown.
+
+    Args:
+        folder: of the run, for its name and what its metrics say.
+        scene: over time.
+        video: what it was tracked in; None: that is gone.
+    """
+    facts = facts_of(folder.read_metrics())
+    return moving_subject(folder.path.resolve().name, scene, video, facts)
+
+
+def moving_subject(
+    title: str, scene: DynamicScene, video: MultiViewVideo | None = None, facts: Sequence[str] = ()
+) -> Subject:
+    """A scene that moves as it is shown, those that stand still before those that move.
+
+    Args:
+        title: over the page.
+        scene: over time.
+        video: with the photographs of its cameras, or None.
+        facts: words beside the number of Gaussians.
+    """
+    moves = torch.zeros(len(scene), dtype=torch.bool, device=scene.ids.device)
+    moves[scene.ids] = True
+    order = torch.cat([(~moves).nonzero()[:, 0], scene.ids])
+    still = len(scene) - len(scene.ids)
+    ids = torch.arange(still, len(scene), device=scene.ids.device)
+    ordered = replace(scene, gaussians=scene.at_birth().select(order), ids=ids)
+    settings = (
+        default_settings(scene.gaussians, video.train_cameras) if video else RasterSettings(depth=False)
+    )
+    return Subject(
+        title,
+        ordered.gaussians,
+        photographs_of_rig(video, scene.num_steps) if video else (),
+        facts,
+        settings,
+        ordered if len(scene.ids) else None,
+    )
+
+
+def photographs_of_rig(video: MultiViewVideo, steps: int) -> list[Photograph]:
+    """The cameras of a multi-view video with their photographs at each of the first steps."""
+    background = RasterSettings().background
+    found = []
+    for camera in video.cameras:
+        views = camera.views[:steps]
+        pixels = [partial(view_pixels, view, background) if view else None for view in views]
+        first = next((one for one in pixels if one), None)
+        found.append(Photograph(camera.name, camera.camera, camera.is_test, first, pixels_at=pixels))
+    return found

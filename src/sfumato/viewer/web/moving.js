@@ -1,0 +1,137 @@
+// The Gaussians that move: a mesh of their own, whose poses at a moment lie in two textures, one of each step beside it.
+import { manifest, readBytes } from "./data.js";
+import { lookModifiers } from "./look.js";
+import { makePoses, momentOf, putStep, readMotion, textureWords } from "./poses.js";
+import { showScene, splats, touch } from "./stage.js";
+import { onTime, timeNow } from "./time.js";
+
+const { dyno } = vendor;
+const SIGNS = { rdf: 1, rub: -1 };
+
+let poses = null;
+let opacities = null;
+let known = 0;
+let textures = [];
+const uniforms = {
+  before: dyno.dynoUsampler2D(emptyTexture(1, 1)),
+  after: dyno.dynoUsampler2D(emptyTexture(1, 1)),
+  share: dyno.dynoFloat(0),
+  beforeOrigin: dyno.dynoVec4(new vendor.Vector4()),
+  afterOrigin: dyno.dynoVec4(new vendor.Vector4()),
+  sign: dyno.dynoFloat(1),
+};
+
+function emptyTexture(width, rows) {
+  const texture = new vendor.DataTexture(new Uint32Array(4 * width * rows), width, rows, vendor.RGBAIntegerFormat, vendor.UnsignedIntType);
+  texture.needsUpdate = true;
+  return texture;
+}
+
+const FUNCTIONS = `
+  vec3 movingPlace(uvec4 words, vec4 origin) {
+    return origin.xyz + origin.w * vec3(words.x & 0xffffu, words.x >> 16, words.y & 0xffffu);
+  }
+
+  // As (x, y, z, w), which is not of length one.
+  vec4 movingTurn(uvec4 words) {
+    return vec4(ivec4(words.z, words.w << 16, words.w, words.z << 16) >> 16);
+  }
+`;
+
+/** A modifier that puts each splat where it is at the moment that is shown; out of sight where it does not exist. */
+function motionModifier() {
+  return dyno.dynoBlock({ gsplat: dyno.Gsplat }, { gsplat: dyno.Gsplat }, ({ gsplat }) => {
+    const move = new dyno.Dyno({
+      inTypes: {
+        gsplat: dyno.Gsplat, before: "usampler2D", after: "usampler2D", share: "float",
+        beforeOrigin: "vec4", afterOrigin: "vec4", sign: "float",
+      },
+      outTypes: { gsplat: dyno.Gsplat },
+      globals: () => [dyno.defineGsplat, FUNCTIONS],
+      statements: ({ inputs: i, outputs: o }) => `
+        ${o.gsplat} = ${i.gsplat};
+        int moveWidth = textureSize(${i.before}, 0).x;
+        ivec2 moveAt = ivec2(${o.gsplat}.index % moveWidth, ${o.gsplat}.index / moveWidth);
+        uvec4 moveBefore = texelFetch(${i.before}, moveAt, 0), moveAfter = texelFetch(${i.after}, moveAt, 0);
+        if (moveBefore.y >> 16 == 0u) {
+          ${o.gsplat}.rgba.a = 0.0;
+        } else {
+          float moveShare = moveAfter.y >> 16 == 0u ? 0.0 : ${i.share};
+          vec4 moveTurn = normalize(movingTurn(moveBefore)), moveNext = moveTurn;
+          if (moveShare > 0.0) moveNext = normalize(movingTurn(moveAfter));
+          moveTurn = normalize(mix(moveTurn, dot(moveTurn, moveNext) < 0.0 ? -moveNext : moveNext, moveShare));
+          vec3 movePlace = mix(movingPlace(moveBefore, ${i.beforeOrigin}), movingPlace(moveAfter, ${i.afterOrigin}), moveShare);
+          ${o.gsplat}.center = vec3(movePlace.x, ${i.sign} * movePlace.yz);
+          ${o.gsplat}.quaternion = vec4(moveTurn.x, ${i.sign} * moveTurn.yz, moveTurn.w);
+        }`.split("\n"),
+    });
+    return { gsplat: move.apply({ gsplat, ...uniforms }).gsplat };
+  });
+}
+
+/** Load the Gaussians that move, at the places where each first exists. */
+export async function showMoving(source, onProgress) {
+  uniforms.sign.value = SIGNS[source.frame];
+  const offset = manifest.motion.still;
+  const mesh = await showScene(source, [motionModifier(), ...lookModifiers(source.frame, offset)], onProgress, "moving");
+  opacities = new Float32Array(mesh.numSplats);
+  mesh.forEachSplat((index, centre, scales, quaternion, opacity) => (opacities[index] = opacity));
+  for (const texture of textures) texture.dispose();
+  poses = makePoses(mesh.numSplats, manifest.motion.times);
+  textures = [emptyTexture(poses.width, poses.rows), emptyTexture(poses.width, poses.rows)];
+  shown = [-1, -1];
+  known = 0;
+  return mesh;
+}
+
+/** Read how they move, all steps at once. */
+export async function readAllSteps(onProgress) {
+  const { name, origin, quantum } = manifest.motion;
+  await readMotion(poses, await readBytes(name, onProgress), origin, quantum);
+  known = poses.times.length;
+  showMoment();
+}
+
+/** Take in the next step of a run that goes on. */
+export function takeStep(step, bytes) {
+  putStep(poses, step, new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4));
+  known = Math.max(known, step + 1);
+  shown = [-1, -1];
+  showMoment();
+}
+
+/** The poses, the opacity of each Gaussian, and the moment that is shown; null before there are any. */
+export function motionNow() {
+  return known ? { poses, opacities, moment: momentOf(poses, timeNow().now), known } : null;
+}
+
+let shown = [-1, -1];
+
+/** Put a step into a texture, unless it lies in it. */
+function load(slot, step) {
+  if (shown[slot] === step) return;
+  textures[slot].image.data = textureWords(poses, step);
+  textures[slot].needsUpdate = true;
+  shown[slot] = step;
+}
+
+/** Show the moment that it is. */
+export function showMoment() {
+  if (!known) return;
+  const { step, next, share } = momentOf(poses, timeNow().now);
+  const after = Math.min(next, known - 1);
+  if (shown[1] === step || shown[0] === after) {
+    textures.reverse();
+    shown.reverse();
+  }
+  load(0, step);
+  load(1, after);
+  [uniforms.before.value, uniforms.after.value] = textures;
+  uniforms.share.value = after === next ? share : 0;
+  uniforms.beforeOrigin.value.set(...poses.origins[step], poses.quanta[step]);
+  uniforms.afterOrigin.value.set(...poses.origins[after], poses.quanta[after]);
+  splats("moving").updateVersion();
+  touch();
+}
+
+onTime(showMoment);

@@ -23,8 +23,9 @@ class ConvertCommand:
 
     Axes, quaternions, view-dependent colour and colour space are converted. Data that a format
     cannot hold is dropped or rounded, with a message. A scene that moves is written as .4dgs, as a
-    sequence of files if OUT is such as out%04d.ply, as USD with time samples, or, if OUT has no suffix, as a
-    folder with scene.ply and tracks.npz; with --at, one moment of it in any format.
+    sequence of files if OUT is such as out%04d.ply, as USD with time samples, as glTF with animated rigid
+    parts, or, if OUT has no suffix, as a folder with scene.ply and tracks.npz; with --at, one moment in any
+    format.
 
     Attributes:
         source: scene file of any format that can be read, or a scene that moves: .4dgs, or the folder of a
@@ -92,8 +93,9 @@ def _convert_moving(given: ConvertCommand, display: Display) -> None:
         return
     scene = replace(scene, gaussians=_of_degree(scene.gaussians, given.sh_degree))
     with display.waiting(f"writing {len(scene):,} Gaussians and {scene.num_steps} steps to {given.out}"):
-        save_dynamic(scene, given.out)
-    display.say(f"{given.source} -> {given.out}: {scene!r}")
+        remark = save_dynamic(scene, given.out)
+    for words in filter(None, (f"{given.source} -> {given.out}: {scene!r}", remark)):
+        display.say(words)
 
 
 def _save_still(given: ConvertCommand, scene: Gaussians, kind: str, display: Display) -> None:

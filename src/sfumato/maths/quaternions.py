@@ -42,26 +42,27 @@ def rotation_from_quats(quats: Tensor) -> Tensor:
 
 
 def quat_from_rotation(rotation: Tensor) -> Tensor:
-    """Quaternion of a rotation matrix: the eigenvector of the largest eigenvalue of a symmetric matrix, which
-    is well defined for every angle.
+    """Quaternions of rotation matrices: the eigenvector of the largest eigenvalue of a symmetric matrix,
+    which is well defined for every angle.
 
     Args:
-        rotation: [3, 3].
+        rotation: [..., 3, 3].
 
     Returns:
-        [4] of length one as (w, x, y, z), of the two the one whose largest component is positive.
+        [..., 4] of length one as (w, x, y, z), of the two the one whose largest component is positive.
 
     Source: Bar-Itzhack 2000.
     """
-    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = (row.unbind() for row in rotation.unbind())
+    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = (row.unbind(-1) for row in rotation.unbind(-2))
     rows = (
         (xx + yy + zz, zy - yz, xz - zx, yx - xy),
         (zy - yz, xx - yy - zz, xy + yx, xz + zx),
         (xz - zx, xy + yx, yy - xx - zz, yz + zy),
         (yx - xy, xz + zx, yz + zy, zz - xx - yy),
     )
-    quat = torch.linalg.eigh(torch.stack([torch.stack(row) for row in rows])).eigenvectors[:, -1]
-    return quat * quat[quat.abs().argmax()].sign()
+    symmetric = torch.stack([torch.stack(row, -1) for row in rows], -2)
+    quat = torch.linalg.eigh(symmetric).eigenvectors[..., -1]
+    return quat * quat.gather(-1, quat.abs().argmax(-1, keepdim=True)).sign()
 
 
 def quat_product(first: Tensor, second: Tensor) -> Tensor:

@@ -36,6 +36,24 @@ def rigid_from_twist(twists: Tensor) -> Tensor:
     return torch.cat([top, bottom], dim=-2)
 
 
+def best_rotation(covariance: Tensor) -> Tensor:
+    """The rotations that turn points onto others with the least sum of squared distances.
+
+    Args:
+        covariance: [..., 3, 3] sums over pairs of (x - mean x) (y - mean y)^T, for points x and those that
+            they are turned onto, y.
+
+    Returns:
+        [..., 3, 3] proper rotations.
+
+    Source: Kabsch 1976.
+    """
+    left, _, right = torch.linalg.svd(covariance)
+    flip = torch.linalg.det(left) * torch.linalg.det(right)
+    signs = torch.stack([torch.ones_like(flip), torch.ones_like(flip), flip.sign()], -1)
+    return right.mT @ (signs[..., None] * left.mT)
+
+
 def cross_matrix(vectors: Tensor) -> Tensor:
     """Matrices W with W x = w cross x.
 

@@ -10,11 +10,22 @@ from sfumato.checks import check_type, file_path
 from sfumato.errors import FormatError
 from sfumato.outputs import replacing
 from sfumato.scene.dynamic import DynamicScene
-from sfumato.scene.files import HEAD_BYTES, four_dgs, load, ply_sequence, save, usd, usd_motion
+from sfumato.scene.files import (
+    HEAD_BYTES,
+    four_dgs,
+    gltf,
+    gltf_motion,
+    load,
+    ply_sequence,
+    save,
+    usd,
+    usd_motion,
+)
 from sfumato.scene.files.tracks import read_tracks, write_tracks
 
 # Names in the folder of a tracked run.
 SCENE_NAME, TRACKS_NAME = "scene.ply", "tracks.npz"
+Save = Callable[[DynamicScene, Path], "str | None"]
 
 
 def holds_motion(path: Path) -> bool:
@@ -48,12 +59,15 @@ def load_dynamic(path: str | Path) -> DynamicScene:
     return four_dgs.load(path)
 
 
-def save_dynamic(scene: DynamicScene, path: str | Path) -> None:
+def save_dynamic(scene: DynamicScene, path: str | Path) -> str | None:
     """Write a scene that moves, in the format that the name tells: see ``WRITERS``.
 
     Args:
         scene: any device or float type, in axes right, down, front.
         path: the file or folder to write.
+
+    Returns:
+        A remark on how the format holds the scene, where there is something to say.
 
     Raises:
         FormatError: the name tells no format that holds motion, or the scene holds what the format cannot.
@@ -62,7 +76,7 @@ def save_dynamic(scene: DynamicScene, path: str | Path) -> None:
     """
     check_type("scene", scene, DynamicScene)
     path = file_path("path", path)
-    writer_of_name(path).save(scene, path)
+    return writer_of_name(path).save(scene, path)
 
 
 @dataclass(frozen=True)
@@ -72,12 +86,12 @@ class Writer:
     Attributes:
         name: what messages call it, such as its suffix.
         fits: whether a file name tells this format.
-        save: write a dynamic scene.
+        save: write a dynamic scene; returns a remark, if there is one.
     """
 
     name: str
     fits: Callable[[Path], bool]
-    save: Callable[[DynamicScene, Path], None]
+    save: Save
 
 
 def writer_of_name(path: Path) -> Writer:
@@ -107,9 +121,18 @@ def save_folder(scene: DynamicScene, folder: Path) -> None:
     write_tracks(scene, folder / TRACKS_NAME)
 
 
-def _save_usd(scene: DynamicScene, path: Path) -> None:
-    with replacing(path) as temporary:
-        usd_motion.save(scene, temporary)
+def _whole(save: Save) -> Save:
+    """A writer that writes all of a file or nothing."""
+
+    def written(scene: DynamicScene, path: Path) -> str | None:
+        with replacing(path) as temporary:
+            return save(scene, temporary)
+
+    return written
+
+
+def _has_suffix(*suffixes: str) -> Callable[[Path], bool]:
+    return lambda path: path.suffix.lower() in suffixes
 
 
 def files_there(path: Path) -> list[Path]:
@@ -120,8 +143,9 @@ def files_there(path: Path) -> list[Path]:
 
 
 WRITERS: tuple[Writer, ...] = (
-    Writer(four_dgs.SUFFIX, lambda path: path.suffix.lower() == four_dgs.SUFFIX, four_dgs.save),
+    Writer(four_dgs.SUFFIX, _has_suffix(four_dgs.SUFFIX), _whole(four_dgs.save)),
     Writer("%04d.ply for a sequence", ply_sequence.fits, ply_sequence.save),
-    Writer("USD (.usda, .usdc, .usdz)", lambda path: path.suffix.lower() in usd.SUFFIXES, _save_usd),
+    Writer("USD (.usda, .usdc, .usdz)", _has_suffix(*usd.CODEC.suffixes), _whole(usd_motion.save)),
+    Writer("glTF (.glb, .gltf)", _has_suffix(*gltf.CODEC.suffixes), _whole(gltf_motion.save)),
     Writer("a folder (a name without suffix)", lambda path: not path.suffix, save_folder),
 )

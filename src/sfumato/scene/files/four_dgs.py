@@ -33,7 +33,6 @@ import numpy as np
 import torch
 
 from sfumato.errors import FormatError
-from sfumato.outputs import replacing
 from sfumato.scene.dynamic import DynamicScene
 from sfumato.scene.files import spz, values
 from sfumato.scene.files.four_dgs_motion import LAST_POSITION, Grid, StepPoses, grid_of, packed, unpacked
@@ -64,7 +63,6 @@ def save(scene: DynamicScene, path: Path) -> None:
 
     Raises:
         FormatError: there are more than 65535 steps, or a value is not finite.
-        SfumatoError: the file cannot be written.
     """
     grid, motion = packed_motion(scene)
     meta = {
@@ -78,7 +76,7 @@ def save(scene: DynamicScene, path: Path) -> None:
         "fps": scene.rate,
     }
     members = {META: json.dumps(meta).encode(), SCENE: _packed_scene(scene), MOTION: motion}
-    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
         for name, content in members.items():
             archive.writestr(zipfile.ZipInfo(name, _NO_DATE), content)
 

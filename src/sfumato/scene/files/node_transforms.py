@@ -16,6 +16,8 @@ from scipy.spatial.transform import Rotation
 from sfumato.errors import FormatError
 from sfumato.maths.quaternions import rotation_from_quats
 from sfumato.scene.changes import moved
+from sfumato.scene.dynamic import DynamicScene
+from sfumato.scene.dynamic_changes import transformed_dynamic
 from sfumato.scene.gaussians import Gaussians
 
 # Its own inverse.
@@ -50,6 +52,22 @@ def placed(gaussians: Gaussians, target_from_source: np.ndarray, what: str) -> G
         return changed
     log_scales, quats = _stretched(gaussians, torch.from_numpy(rotation * scales))
     return replace(changed, log_scales=log_scales, quats=quats)
+
+
+def y_up(scene: DynamicScene) -> DynamicScene:
+    """A dynamic scene in a frame whose y points up.
+
+    Args:
+        scene: any device or float type, y down.
+
+    Returns:
+        float32 on the CPU; ``gaussians`` are where they first exist.
+    """
+    numbers = {name: getattr(scene, name).cpu() for name in ("ids", "times", "birth", "death")}
+    poses = {name: getattr(scene, name).detach().to("cpu", torch.float32) for name in ("means", "quats")}
+    gaussians = scene.at_birth().map(lambda tensor: tensor.detach().to("cpu", torch.float32))
+    on_host = replace(scene, gaussians=gaussians, **numbers, **poses)
+    return transformed_dynamic(on_host, torch.from_numpy(Y_UP_FROM_SCENE))
 
 
 def _decomposed(matrix: np.ndarray, what: str) -> tuple[np.ndarray, np.ndarray]:

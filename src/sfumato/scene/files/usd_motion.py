@@ -7,7 +7,6 @@ steps are evenly spaced they are whole time codes: ``timeCodesPerSecond`` is the
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,9 +15,9 @@ import numpy as np
 import torch
 
 from sfumato.scene.dynamic import DynamicScene
-from sfumato.scene.dynamic_changes import held, transformed_dynamic
+from sfumato.scene.dynamic_changes import held
 from sfumato.scene.files import usd_stage, values
-from sfumato.scene.files.node_transforms import Y_DOWN_UP, Y_UP_FROM_SCENE
+from sfumato.scene.files.node_transforms import Y_DOWN_UP, y_up
 from sfumato.scene.scene import metadata_of
 
 STILL_PATH, MOVING_PATH = "/World/Still", "/World/Moving"
@@ -41,18 +40,10 @@ def save(scene: DynamicScene, path: Path) -> None:
     modules = usd_stage.package(path)
     known = metadata_of(scene.gaussians)
     values.warn_of_unsaid(known, "OpenUSD", up=Y_DOWN_UP, metres_per_unit=known.metres_per_unit)
-    placed = held(transformed_dynamic(on_host(scene), torch.from_numpy(Y_UP_FROM_SCENE)))
+    placed = held(y_up(scene))
     sampled = 28 * placed.means.shape[0] * placed.means.shape[1]
     num_bytes = sampled + len(placed) * (44 + 12 * placed.gaussians.sh.shape[1])
     usd_stage.write_contained(modules, path, num_bytes, lambda inner: _write(modules, placed, inner))
-
-
-def on_host(scene: DynamicScene) -> DynamicScene:
-    """The scene, float32 on the CPU."""
-    numbers = {name: getattr(scene, name).cpu() for name in ("ids", "times", "birth", "death")}
-    poses = {name: getattr(scene, name).detach().to("cpu", torch.float32) for name in ("means", "quats")}
-    gaussians = scene.at_birth().map(lambda tensor: tensor.detach().to("cpu", torch.float32))
-    return replace(scene, gaussians=gaussians, **numbers, **poses)
 
 
 def _write(modules: SimpleNamespace, scene: DynamicScene, path: Path) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import threading
+import urllib.request
 
 import pytest
 import torch
@@ -40,6 +42,8 @@ def test_the_folder_holds_what_others_rely_on(run):
     assert metrics["test"]["psnr_changed"] > metrics["still"]["psnr_changed"]
     assert (run / "renders" / "held_out.mp4").stat().st_size > 0
     assert (run / "renders" / "contact_sheet.png").stat().st_size > 0
+    page = (run / "scene.html").read_text("utf-8")
+    assert '"motion":{' in page and 'id="data-motion"' in page
 
 
 def test_a_run_whose_last_step_is_lost_or_damaged_ends_with_the_same_bits(run, folder, tmp_path, capsys):
@@ -55,6 +59,33 @@ def test_a_run_whose_last_step_is_lost_or_damaged_ends_with_the_same_bits(run, f
     assert "resuming after step 1 in time" in capsys.readouterr().out
     after = load_tracked(out)
     assert torch.equal(after.means, before.means) and torch.equal(after.quats, before.quats)
+
+
+def test_a_watched_run_ends_with_the_same_bits_and_tells_its_steps(run, folder, tmp_path, monkeypatch):
+    out, told = tmp_path / "again", []
+    shutil.copytree(run, out)
+    before = load_tracked(out)
+    (out / "tracks.npz").unlink()
+    shutil.rmtree(out / "steps")
+
+    def listen(url):
+        # The ticket leads to the page, beside which its events are.
+        with urllib.request.urlopen(url) as page:
+            address = page.url
+        with urllib.request.urlopen(f"{address}events") as events:
+            for line in events:
+                if line.startswith(b'data: {"version"'):
+                    told.append(json.loads(line[6:])["steps"])
+                    urllib.request.urlopen(f"{address}step-{told[-1] - 1}").close()
+
+    def watch(url):
+        threading.Thread(target=listen, args=(url,), daemon=True).start()
+
+    monkeypatch.setattr("webbrowser.open", watch)
+    assert main(["track", str(folder), "-o", str(out), *FEW, "--view"]) == 0
+    after = load_tracked(out)
+    assert torch.equal(after.means, before.means) and torch.equal(after.quats, before.quats)
+    assert told and told == sorted(told) and told[-1] == 3
 
 
 def test_another_run_in_the_folder_is_refused(run, folder, capsys):

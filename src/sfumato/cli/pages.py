@@ -11,14 +11,18 @@ from sfumato.display import Display
 from sfumato.errors import SfumatoError
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from sfumato.capture.dataset import Capture
+    from sfumato.capture.multiview import MultiViewVideo
     from sfumato.runs.run import RunResult
     from sfumato.runs.run_options import RunOptions
     from sfumato.runs.track_folder import TrackFolder
-    from sfumato.runs.track_run import TrackResult
+    from sfumato.runs.track_run import StepWatch, TrackResult, TrackWatch
     from sfumato.training.config import TrainConfig
     from sfumato.training.loop import Callback
     from sfumato.viewer.live import LiveTraining
+    from sfumato.viewer.live_tracking import LiveTracking
     from sfumato.viewer.server import PageServer
     from sfumato.viewer.subject import Subject
 
@@ -38,9 +42,10 @@ class Watching:
         self._run, self._display = run, display
         self._server: PageServer | None = None
         self._live: LiveTraining | None = None
+        self._is_said = False
         self.watch: Callable[[Capture, RunOptions], Callback] | None = self._watch if wanted else None
 
-    def __enter__(self) -> Watching:
+    def __enter__(self) -> Self:
         if self.watch:
             from sfumato.viewer.server import PageServer
 
@@ -60,13 +65,47 @@ class Watching:
 
     def _ready(self) -> None:
         assert self._server is not None
-        self._display.say(f"the training can be watched at {self._server.url}")
-        self._server.open_browser()
+        if not self._is_said:
+            self._is_said = True
+            self._display.say(f"the run can be watched at {self._server.url}")
+            self._server.open_browser()
 
     def finish(self, result: RunResult) -> None:
         """Show how the run ended."""
         if self._live:
             self._live.finish("stopped" if result.stopped_by else "done", result.state.gaussians)
+
+
+class WatchingTracking(Watching):
+    """The same for a run that is tracked: the training of its first step, and then its steps in time."""
+
+    def __init__(self, folder: TrackFolder, display: Display, *, wanted: bool) -> None:
+        super().__init__(folder.first, display, wanted=wanted)
+        self._title = folder.path.resolve().name
+        self._tracking: LiveTracking | None = None
+        self.whole: TrackWatch | None = self if wanted else None
+
+    def first_step(self, capture: Capture, options: RunOptions) -> Callback:
+        """Let the training be watched."""
+        return self._watch(capture, options)
+
+    def steps(self, video: MultiViewVideo, count: int) -> StepWatch:
+        """Let the steps in time be watched, in the pages that watched the training, too."""
+        from sfumato.viewer.live_tracking import LiveTracking
+
+        assert self._server is not None
+        self._tracking = LiveTracking(self._server, self._title, video, count, self._come_here)
+        return self._tracking
+
+    def _come_here(self) -> None:
+        if self._live:
+            self._live.hand_over()
+        self._ready()
+
+    def end(self, result: TrackResult) -> None:
+        """Show how the run ended."""
+        if self._tracking:
+            self._tracking.finish("stopped" if result.stopped_by else "done", result.scene)
 
 
 def write_run_page(run: Path, result: RunResult, config: TrainConfig, display: Display) -> None:

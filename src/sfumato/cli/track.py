@@ -39,12 +39,14 @@ class TrackCommand:
         data: folder of the multi-view video.
         out: run folder to make: scene.ply, tracks.npz, scene.html, metrics.json, renders.
         resume: go on with the run in the folder; the same command without it does so too.
+        view: watch the run in the browser, at an address that only this machine can open.
         sequence, config: groups of options.
     """
 
     data: Annotated[Positional[Path], arg(metavar="DATA")]
     out: Annotated[Path, arg(aliases=["-o"])]
     resume: FlagCreatePairsOff[bool] = False
+    view: FlagCreatePairsOff[bool] = False
     sequence: Annotated[SequenceOptions, arg(name="")] = field(default_factory=SequenceOptions)
     config: Annotated[TrackConfig, arg(name="")] = field(default_factory=TrackConfig)
 
@@ -54,7 +56,7 @@ def command(arguments: Sequence[str]) -> int:
     given = parse(TrackCommand, "track", arguments)
     from rich.console import Console
 
-    from sfumato.cli.pages import write_tracked_page
+    from sfumato.cli.pages import WatchingTracking, write_tracked_page
     from sfumato.display import Display
     from sfumato.errors import ConfigError
     from sfumato.runs.track_folder import TrackFolder
@@ -65,7 +67,9 @@ def command(arguments: Sequence[str]) -> int:
         raise ConfigError(f"{given.out} holds no tracked run to go on with; leave --resume out to begin one")
     options = TrackOptions(given.data, given.sequence, given.config)
     display = Display(Console())
-    result = run_tracking(given.out, options, display=display)
+    with WatchingTracking(folder, display, wanted=given.view) as watching:
+        result = run_tracking(given.out, options, display=display, watch=watching.whole)
+        watching.end(result)
     if result.stopped_by:
         display.say(f"to go on: {command_that_goes_on('track', arguments)}")
         return 128 + result.stopped_by

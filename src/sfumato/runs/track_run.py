@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from sfumato import machine
+from sfumato.capture.dataset import Capture
 from sfumato.capture.multiview import MultiViewVideo
 from sfumato.display import Display, clock
 from sfumato.errors import CaptureError, SfumatoError
@@ -34,8 +36,22 @@ from sfumato.tracking.track_state import MovingPoses, TrackState, start
 from sfumato.tracking.true_tracks import find_true_tracks, track_errors
 from sfumato.tracking.vote import moving_rows
 from sfumato.tracking.warm_up_tracking import warm_up
-from sfumato.training.loop import one_torch_thread
+from sfumato.training.loop import Callback, one_torch_thread
 from sfumato.training.state import TrainState
+
+
+class TrackWatch(Protocol):
+    """Whoever watches a tracked run: the training of its first step, and each step in time."""
+
+    def first_step(self, capture: Capture, options: RunOptions) -> Callback:
+        """What is called after each step of the training."""
+
+    def steps(self, video: MultiViewVideo, count: int) -> StepWatch:
+        """What is called after each of ``count`` steps in time."""
+
+
+# Given what makes the scene up to now, the figures of the step, and the seconds of the run.
+StepWatch = Callable[[Callable[[], DynamicScene], Mapping[str, Any], float], None]
 
 
 @dataclass(frozen=True)
@@ -55,13 +71,16 @@ class TrackResult:
     stopped_by: int | None = None
 
 
-def run_tracking(out: Path, options: TrackOptions, *, display: Display | None = None) -> TrackResult:
+def run_tracking(
+    out: Path, options: TrackOptions, *, display: Display | None = None, watch: TrackWatch | None = None
+) -> TrackResult:
     """Track a scene and fill a run folder; a folder with the same run is gone on with.
 
     Args:
         out: the folder.
         options: of the run.
         display: where to show what happens.
+        watch: who watches.
 
     Raises:
         SfumatoError: something that was given is wrong, the folder holds another run, or the disk is full.
@@ -74,14 +93,15 @@ def run_tracking(out: Path, options: TrackOptions, *, display: Display | None = 
     with holding(out, "tracking"):
         folder.write_options(options)
         foreground = Foreground(video)
-        first = _train_first(folder, options, video, foreground, display)
+        first = _train_first(folder, options, video, foreground, display, watch)
         if first.stopped_by is not None:
             return TrackResult(stopped_by=first.stopped_by)
         with display.waiting("preparing kernels of tracking"):
             warm_up()
         state = _started(options, video, foreground, first.state)
         display.say(f"{len(state.ids):,} of {len(state.gaussians):,} Gaussians move")
-        return _TrackingRun(folder, options, video, state, display, first.state.seconds, true).go()
+        run = _TrackingRun(folder, options, video, state, display, first.state.seconds, true)
+        return run.go(watch.steps(video, _num_steps(options, video)) if watch else None)
 
 
 def _read(folder: TrackFolder, options: TrackOptions, display: Display) -> MultiViewVideo:
@@ -117,6 +137,7 @@ def _train_first(
     video: MultiViewVideo,
     foreground: Foreground,
     display: Display,
+    watch: TrackWatch | None,
 ) -> RunResult:
     """The run of the first step, in a run folder of its own."""
     given, seed = options.sequence, options.track.seed
@@ -127,6 +148,7 @@ def _train_first(
         RunOptions(options.data, read, training),
         display=display,
         capture=first_capture(video, foreground, seed=seed),
+        watch=watch.first_step if watch else None,
     )
 
 
@@ -162,19 +184,24 @@ class _TrackingRun:
         score = self._held_out.score(state.gaussians, 0)
         self._rows = [self._row(0, score, score, first_seconds)]
 
-    def go(self) -> TrackResult:
+    def go(self, watch: StepWatch | None) -> TrackResult:
         state, interruption = self._state, Interruption()
         for row, poses in self._folder.steps_done(self._first, self._count, len(state.ids)):
             self._rows.append(row)
             state.add(poses)
         if state.step > 1:
             self._display.say(f"resuming after step {state.step - 1} in time")
+        if watch:
+            for row in self._rows:
+                watch(self._scene, row, row["seconds"])
         with interruption, self._display.living():
             while state.step < self._count:
                 if interruption.signal is not None:
                     self._display.say(f"stopped after step {state.step - 1} in time")
                     return TrackResult(stopped_by=interruption.signal)
                 self._take_step()
+                if watch:
+                    watch(self._scene, self._rows[-1], sum(row["seconds"] for row in self._rows))
         scene = self._scene()
         save(state.gaussians, self._folder.scene)
         write_tracks(scene, self._folder.tracks)

@@ -49,7 +49,7 @@ def show(server: PageServer, subject: Subject, packed: PackedSubject, **also: An
         also: more for the page's manifest.
     """
     sheet = make_sheet(subject.photographs)
-    steps = list(range(subject.moving.num_steps)) if subject.moving else []
+    steps = list(range(max((len(one.pixels_at) for one in subject.photographs), default=0)))
     manifest = {**describe(subject, packed, sheet, steps), **also}
     server.add("", lambda: Answer("text/html; charset=utf-8", _document(manifest)))
     for name, data in pieces_of(packed).items():

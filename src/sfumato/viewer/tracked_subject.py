@@ -102,7 +102,12 @@ def subject_of_tracked(folder: TrackFolder, scene: DynamicScene, video: MultiVie
 
 
 def moving_subject(
-    title: str, scene: DynamicScene, video: MultiViewVideo | None = None, facts: Sequence[str] = ()
+    title: str,
+    scene: DynamicScene,
+    video: MultiViewVideo | None = None,
+    facts: Sequence[str] = (),
+    *,
+    steps: int | None = None,
 ) -> Subject:
     """A scene that moves as it is shown, those that stand still before those that move.
 
@@ -111,6 +116,7 @@ def moving_subject(
         scene: over time.
         video: with the photographs of its cameras, or None.
         facts: words beside the number of Gaussians.
+        steps: of which there are photographs; None: as many as the scene has.
     """
     moves = torch.zeros(len(scene), dtype=torch.bool, device=scene.ids.device)
     moves[scene.ids] = True
@@ -124,7 +130,7 @@ def moving_subject(
     return Subject(
         title,
         ordered.gaussians,
-        photographs_of_rig(video, scene.num_steps) if video else (),
+        photographs_of_rig(video, steps or scene.num_steps) if video else (),
         facts,
         settings,
         ordered if len(scene.ids) else None,

@@ -6,6 +6,18 @@ const chart = byId("live-chart");
 const LOSS = "#8fb3d9";
 const PSNR = "#e8b464";
 const RETRY_MS = 2000;
+// A training tells its loss; a run that is tracked, its quality where something changes.
+const CURVES = {
+  training: {
+    words: "Training",
+    first: { name: "loss", label: "loss", scale: Math.log, quality: (report) => report?.loss.toFixed(4) ?? "" },
+  },
+  tracking: {
+    words: "Tracking",
+    first: { name: "psnr_changed", label: "where it changes", scale: (v) => v, quality: (report) => (report ? `${report.psnr_changed.toFixed(2)} dB` : "–") },
+    together: true,
+  },
+}[manifest.live || "training"];
 
 const reports = [];
 let state = "training";
@@ -17,14 +29,16 @@ let onState = () => {};
 let isFollowing = () => true;
 
 /**
- * Listen to the training. `showScene({ version, type, frame })` is to load and show a state of the scene, where
- * `follows()` says that the page draws it; `tell(state, gaussians)` is told how the training stands.
+ * Listen to the run. `load({ version, type, frame })` is to load and show a state of the scene, where `follows()` says
+ * that the page draws it; `take(news)` takes in steps of a scene that moves; `tell(state, gaussians)` is told how the
+ * run stands.
  */
-export function listenToTraining(showScene, follows, tell) {
-  show = showScene;
+export function listenToRun({ load, follows, take, tell }) {
+  show = load;
   isFollowing = follows;
   onState = tell;
   byId("live").hidden = false;
+  byId("live-first").textContent = CURVES.first.label;
   byId("live-pause").addEventListener("click", () => ask(state === "paused" ? "resume" : "pause"));
   byId("live-stop").addEventListener("click", () => ask("stop"));
   const events = new EventSource("events");
@@ -38,6 +52,7 @@ export function listenToTraining(showScene, follows, tell) {
     newest = JSON.parse(event.data);
     loadNewest();
   });
+  events.addEventListener("steps", (event) => take(JSON.parse(event.data)));
   events.onopen = () => {
     reports.length = 0;
   };
@@ -78,9 +93,11 @@ export function versionShown() {
 }
 
 function setState({ state: name }) {
+  // The server shows the next part of the run.
+  if (name === "next") location.reload();
   state = name;
   onState(state, reports.at(-1)?.gaussians);
-  const words = { training: "Training", paused: "Paused", stopping: "Stopping", stopped: "Stopped and saved", done: "Done", away: "Not connected" };
+  const words = { training: CURVES.words, paused: "Paused", stopping: "Stopping", stopped: "Stopped and saved", done: "Done", away: "Not connected" };
   byId("live-state").textContent = words[name] ?? name;
   byId("live-pause").textContent = name === "paused" ? "Resume" : "Pause";
   const over = !["training", "paused"].includes(name);
@@ -105,7 +122,7 @@ function draw() {
   const minutes = `${Math.floor(last.seconds / 60)}:${String(Math.floor(last.seconds % 60)).padStart(2, "0")}`;
   const done = last.progress === undefined ? "" : `${Math.round(100 * last.progress)}%  `;
   byId("live-words").textContent = `${done}step ${last.step.toLocaleString("en")}  ${minutes}`;
-  byId("live-loss").textContent = reports.findLast((r) => r.loss !== undefined)?.loss.toFixed(4) ?? "";
+  byId("live-loss").textContent = CURVES.first.quality(reports.findLast((r) => r[CURVES.first.name] !== undefined));
   byId("live-psnr").textContent = quality(reports.findLast((r) => r.psnr !== undefined));
 
   const ratio = Math.min(devicePixelRatio, 2);
@@ -120,8 +137,9 @@ function draw() {
     line(brush, [[0, y], [width, y]]);
   }
   const end = Math.max(last.step, 1);
-  curve(brush, "loss", LOSS, Math.log, end, width, height);
-  curve(brush, "psnr", PSNR, (v) => v, end, width, height);
+  const together = CURVES.together ? ["psnr", CURVES.first.name] : null;
+  curve(brush, CURVES.first.name, LOSS, CURVES.first.scale, end, width, height, together);
+  curve(brush, "psnr", PSNR, (v) => v, end, width, height, together);
 }
 
 /** PSNR with what it is of: a few views on the way, all of them at the end. */
@@ -131,10 +149,11 @@ function quality(report) {
   return `${report.psnr.toFixed(2)} dB` + (report.psnr_views ? ` (${report.psnr_views} of the views)` : "");
 }
 
-function curve(brush, name, colour, scale, end, width, height) {
+/** A curve from the least to the greatest of its values, or of those of all curves named `together`. */
+function curve(brush, name, colour, scale, end, width, height, together) {
   const points = reports.filter((r) => r[name] > 0).map((r) => [r.step, scale(r[name])]);
   if (points.length < 1) return;
-  const values = points.map((p) => p[1]);
+  const values = together ? reports.flatMap((r) => together.map((one) => r[one]).filter((v) => v > 0)) : points.map((p) => p[1]);
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const place = ([step, value]) => [(width * step) / end, 4 + (height - 8) * (1 - (value - low) / Math.max(high - low, 1e-9))];
   brush.strokeStyle = colour;

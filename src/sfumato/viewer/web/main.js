@@ -5,7 +5,8 @@ import { exactSettled, followExactly, isExact, isOffered, setExact, setTrainingS
 import { buildFrusta, clearFrusta, plateCentre } from "./frusta.js";
 import { flyByKeys, listen, stopPointing } from "./input.js";
 import { followHash } from "./link.js";
-import { isLive, listenToTraining, loadNewest, versionShown } from "./live.js";
+import { isLive, listenToRun, loadNewest, versionShown } from "./live.js";
+import { stepsShown, takeNews } from "./livesteps.js";
 import { follow, lookModifiers, takeSample } from "./look.js";
 import { advance, reset, standIn, standingIn } from "./motion.js";
 import { readAllSteps, showMoving } from "./moving.js";
@@ -43,12 +44,24 @@ async function showAll() {
   let count = manifest.scene ? await show(manifest.scene) : 0;
   if (hasTime) {
     const source = manifest.motion.scene;
-    const mesh = await showMoving(source, progress);
+    const mesh = await showMoving(source, manifest.motion.still, progress);
     takeSample(mesh, source.frame, "moving");
     await readAllSteps(progress);
     count += mesh.numSplats;
   }
   setFacts(count, manifest.motion?.count);
+}
+
+/** Follow a training, or a run that is tracked, as it goes on. */
+function followRun(draws) {
+  const changed = (state, gaussians) => {
+    if (!hasTime) setTrainingState(state);
+    if (isExact() && gaussians !== undefined) setFacts(gaussians);
+  };
+  const load = async (event) => setFacts(await show({ ...event, name: manifest.scene.name }));
+  const take = (news) => takeNews(news, draws, { show, setFacts });
+  listenToRun({ load, follows: () => !isExact(), tell: changed, take });
+  onExact(loadNewest);
 }
 
 const NO_WEBGL = "This browser has no WebGL 2";
@@ -85,7 +98,7 @@ async function open() {
     return moves;
   });
   try {
-    if (draws) await showAll();
+    if (draws && !(isLive && hasTime)) await showAll();
   } catch (error) {
     fail(`The scene cannot be shown: ${error.message ?? error}`);
     throw error;
@@ -97,17 +110,10 @@ async function open() {
   }
   choose(mode);
   loading.classList.add("done");
-  if (isLive) {
-    const changed = (state, gaussians) => {
-      setTrainingState(state);
-      if (isExact() && gaussians !== undefined) setFacts(gaussians);
-    };
-    listenToTraining(async (event) => setFacts(await show({ ...event, name: manifest.scene.name })), () => !isExact(), changed);
-    onExact(loadNewest);
-  }
+  if (isLive) followRun(draws);
   layFrame();
   // For tests, and for whoever opens the console.
-  window.sfumato = { camera, cameras, manifest, isExact, placeOf: plateCentre, settled: allSettled, movingAt, pickedNow, setPlaying, setTime, standIn, standingIn, timeNow, versionShown };
+  window.sfumato = { camera, cameras, manifest, isExact, placeOf: plateCentre, settled: allSettled, movingAt, pickedNow, setPlaying, setTime, standIn, standingIn, stepsShown, timeNow, versionShown };
 }
 
 open();

@@ -69,10 +69,9 @@ function motionModifier() {
   });
 }
 
-/** Load the Gaussians that move, at the places where each first exists. */
-export async function showMoving(source, onProgress) {
+/** Load the Gaussians that move, whose numbers come after `offset` others. */
+export async function showMoving(source, offset, onProgress) {
   uniforms.sign.value = SIGNS[source.frame];
-  const offset = manifest.motion.still;
   const mesh = await showScene(source, [motionModifier(), ...lookModifiers(source.frame, offset)], onProgress, "moving");
   opacities = new Float32Array(mesh.numSplats);
   mesh.forEachSplat((index, centre, scales, quaternion, opacity) => (opacities[index] = opacity));

@@ -8,7 +8,8 @@ export const hasTime = Boolean(manifest.motion);
 const times = manifest.motion?.times ?? [0];
 
 let now = times[0];
-let end = times[times.length - 1];
+// Of a run that goes on, the steps that are done.
+let end = manifest.live ? times[0] : times[times.length - 1];
 let playing = false;
 let speed = 1;
 let loops = true;

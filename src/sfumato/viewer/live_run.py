@@ -1,0 +1,123 @@
+"""A run that browsers watch and steer: server-sent events, pictures between its steps, pause and stop."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from functools import partial
+
+from sfumato.viewer.desk import Desk
+from sfumato.viewer.exact import RenderedImage, Wish
+from sfumato.viewer.server import Answer, PageServer
+from sfumato.viewer.watching import ended_by_signals, event
+
+POLL_S = 0.25
+_BEAT_S = 10.0
+
+News = Callable[[], list[bytes]]
+
+
+class LiveRun:
+    """What watched runs share. They call their methods in the thread that runs; pages are told in others.
+
+    Args:
+        server: not yet running, or showing an earlier part of the run.
+    """
+
+    def __init__(self, server: PageServer) -> None:
+        self._server = server
+        self._changed = threading.Condition()
+        self._state, self._watchers, self._changes, self._stopped = "training", 0, 0, False
+        self._desk = Desk(self._changed)
+        server.add("events", lambda: Answer("text/event-stream", self._events()))
+        for action in ("pause", "resume", "stop"):
+            server.on(f"control/{action}", partial(self._ask, action))
+
+    def hand_over(self) -> None:
+        """Let pages load what the server shows now in the place of this."""
+        self._set_state("next")
+
+    def _news(self) -> News:
+        """A function that gives the events of which one watcher has not been told."""
+        raise NotImplementedError
+
+    def _paint(self, wish: Wish) -> RenderedImage:
+        """Draw what a page wishes to see."""
+        raise NotImplementedError
+
+    def _draw(self) -> bool:
+        """Render the image that a page has requested; False if there is no request."""
+        return self._desk.serve(self._paint)
+
+    def _tell(self) -> None:
+        """Wake those that wait for news."""
+        with self._changed:
+            self._changes += 1
+            self._changed.notify_all()
+
+    def _set_state(self, state: str) -> None:
+        self._state = state
+        self._tell()
+
+    def _wait_while_paused(self) -> None:
+        """Draw what is wished for as long as the run is paused."""
+        with ended_by_signals() as asked:
+            while self._state == "paused" and not asked.is_set():
+                with self._changed:
+                    self._changed.wait_for(lambda: self._desk.has_wish or self._state != "paused", POLL_S)
+                self._draw()
+
+    def _stop_if_asked(self) -> None:
+        """As Ctrl-C, once: the run saves its state and its scene."""
+        if self._state == "stopping" and not self._stopped:
+            self._stopped = True
+            signal.raise_signal(signal.SIGINT)
+
+    def _look_until(self, is_seen: Callable[[], bool], seconds: float) -> None:
+        """Draw for those that watch, until they have seen the end or the time is over."""
+        until_s = time.monotonic() + seconds
+        while self._watchers and not is_seen() and time.monotonic() < until_s:
+            if self._draw():
+                return
+            with self._changed:
+                self._changed.wait_for(lambda: self._desk.has_wish or not self._watchers or is_seen(), POLL_S)
+
+    def _ask(self, action: str) -> None:
+        wanted = {"pause": ("training", "paused"), "resume": ("paused", "training")}
+        with self._changed:
+            if action == "stop" and self._state in ("training", "paused"):
+                self._state = "stopping"
+            elif action in wanted and self._state == wanted[action][0]:
+                self._state = wanted[action][1]
+        self._tell()
+
+    def _events(self) -> Generator[bytes, None, None]:
+        """News and states for one watcher, as server-sent events."""
+        with self._changed:
+            self._watchers += 1
+        try:
+            yield from self._watch()
+        finally:
+            with self._changed:
+                self._watchers -= 1
+
+    def _watch(self) -> Iterator[bytes]:
+        news, said, beat_s = self._news(), "", time.monotonic()
+        while True:
+            with self._changed:
+                state, changes = self._state, self._changes
+            parts = news()
+            if state != said:
+                said = state
+                parts.append(event("state", json.dumps({"state": state})))
+            if time.monotonic() - beat_s > _BEAT_S:
+                beat_s = time.monotonic()
+                parts.append(b": still here\n\n")
+            if parts:
+                yield b"".join(parts)
+            with self._changed:
+                if self._changes == changes:
+                    self._changed.wait(POLL_S)

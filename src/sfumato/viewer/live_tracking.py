@@ -1,0 +1,177 @@
+"""Live view of a run that is tracked: its steps as they are done, curves and controls."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from sfumato.capture.multiview import MultiViewVideo
+from sfumato.scene.dynamic import DynamicScene
+from sfumato.viewer.exact import Painter, RenderedImage, Wish
+from sfumato.viewer.live_run import LiveRun, News
+from sfumato.viewer.page import MOVING, SCENE, PackedSubject, Payload, parted
+from sfumato.viewer.server import Answer, PageServer
+from sfumato.viewer.showing import EXACT, offer_exact, show
+from sfumato.viewer.subject import Subject
+from sfumato.viewer.tracked_subject import moving_subject
+from sfumato.viewer.watching import event, packed
+
+# What each step tells of itself.
+_REPORTED = ("step", "psnr", "psnr_changed", "gaussians")
+# How long a page waits for an image, and a finished run for browsers to fetch its last steps.
+_PATIENCE_S, _LAST_LOOK_S = 60.0, 10.0
+
+
+class LiveTracking(LiveRun):
+    """Is called after each step in time and lets a browser watch and control the run.
+
+    While the run is paused, the call blocks. It costs time only while a page is open.
+
+    Args:
+        server: not yet running, or showing the training of the first step.
+        title: over the page.
+        video: that is tracked.
+        count: steps there will be.
+        ready: called when the page can be opened.
+    """
+
+    def __init__(
+        self,
+        server: PageServer,
+        title: str,
+        video: MultiViewVideo,
+        count: int,
+        ready: Callable[[], None] = lambda: None,
+    ) -> None:
+        super().__init__(server)
+        self._title, self._video, self._count, self._ready = title, video, count, ready
+        self._subject: Subject | None = None
+        self._painter: Painter | None = None
+        self._payloads: dict[str, Payload] = {}
+        self._version, self._fetched = 0, 0
+        self._reports: list[str] = []
+        self._lock = threading.Lock()
+
+    def __call__(self, scene: Callable[[], DynamicScene], row: Mapping[str, Any], seconds: float) -> None:
+        """Take in a step that is done; wait while paused.
+
+        Args:
+            scene: makes the scene up to now.
+            row: figures of the step.
+            seconds: of the run so far.
+        """
+        report = {name: row[name] for name in _REPORTED if row[name] is not None and row[name] == row[name]}
+        progress = {"progress": (row["step"] + 1) / self._count, "seconds": seconds}
+        self._reports.append(json.dumps({**report, **progress}))
+        if self._subject is None:
+            self._open(scene())
+        elif self._watchers:
+            self._take(scene())
+        self._draw()
+        if self._state == "paused":
+            self._take(scene())
+            self._wait_while_paused()
+        self._stop_if_asked()
+
+    def finish(self, state: str, scene: DynamicScene | None) -> None:
+        """Show the last step; ``state`` is "done" or "stopped"."""
+        if scene is not None and self._subject is not None:
+            self._take(scene)
+        self._set_state(state)
+        self._look_until(lambda: self._fetched == self._steps, _LAST_LOOK_S)
+
+    @property
+    def _scene(self) -> DynamicScene:
+        assert self._subject is not None and self._subject.moving is not None
+        return self._subject.moving
+
+    @property
+    def _steps(self) -> int:
+        return self._scene.num_steps if self._subject else 0
+
+    def _open(self, scene: DynamicScene) -> None:
+        self._take(scene)
+        assert self._subject is not None
+        self._painter = Painter(self._subject.photographs, self._subject.settings)
+        motion = {
+            "count": len(scene.ids),
+            "times": list(self._video.times[: self._count]),
+            "photographs": list(range(self._count)),
+        }
+        show(
+            self._server, self._subject, PackedSubject(None), motion=motion, live="tracking", exact=EXACT,
+            floaters=None,
+        )  # fmt: skip
+        for name in (SCENE, MOVING):
+            self._server.add(name, partial(self._payload, name))
+        for step in range(self._count):
+            self._server.add(f"step-{step}", partial(self._poses, step))
+        offer_exact(self._server, self._subject.photographs, lambda wish: self._desk.ask(wish, _PATIENCE_S))
+        self._ready()
+
+    def _take(self, scene: DynamicScene) -> None:
+        """Show a scene; the Gaussians themselves are sent again only where others have come."""
+        before = self._subject
+        subject = moving_subject(self._title, scene, self._video, steps=self._count)
+        assert subject.moving is not None
+        is_new = before is None or len(before.gaussians) != len(subject.gaussians)
+        is_new = is_new or not torch.equal(self._scene.birth, subject.moving.birth)
+        if is_new:
+            parts = zip((SCENE, MOVING), parted(subject.moving, subject.gaussians), strict=True)
+            payloads = {name: packed(part) for name, part in parts if len(part)}
+        with self._lock:
+            self._subject = subject
+            if is_new:
+                self._payloads, self._version = payloads, self._version + 1
+        self._tell()
+
+    def _payload(self, name: str) -> Answer:
+        return Answer("application/octet-stream", self._payloads[name].data)
+
+    def _poses(self, step: int) -> Answer:
+        """Position and rotation of those that move at a step, float32; NaN where they do not exist."""
+        scene = self._scene
+        poses = torch.cat([scene.means[step], scene.quats[step]], dim=1)
+        self._fetched = max(self._fetched, step + 1)
+        self._tell()
+        return Answer("application/octet-stream", poses.numpy().astype(np.dtype("<f4")).tobytes())
+
+    def _paint(self, wish: Wish) -> RenderedImage:
+        assert self._painter is not None
+        return self._painter.paint(wish, self._scene)
+
+    def _news(self) -> News:
+        told, said = 0, (0, 0)
+
+        def news() -> list[bytes]:
+            nonlocal told, said
+            parts = [event("report", report) for report in self._reports[told:]]
+            told += len(parts)
+            with self._lock:
+                if self._subject and said != (self._version, self._steps):
+                    said = (self._version, self._steps)
+                    parts.append(event("steps", json.dumps(self._told())))
+            return parts
+
+        return news
+
+    def _told(self) -> dict[str, Any]:
+        """What a page is told of the scene as it is now."""
+        meshes = {
+            name: {"name": name, "type": payload.type, "frame": payload.frame}
+            for name, payload in self._payloads.items()
+        }
+        return {
+            "version": self._version,
+            "steps": self._steps,
+            "count": len(self._scene),
+            "moves": len(self._scene.ids),
+            "still": meshes.get(SCENE),
+            "moving": meshes[MOVING],
+        }

@@ -1,9 +1,9 @@
-"""`sfumato edit`: scene files to a scene file, by a sequence of edits."""
+"""`sfumato edit`: scenes, still or moving, to a scene, by a sequence of edits."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +15,7 @@ from sfumato.errors import ConfigError
 if TYPE_CHECKING:
     from sfumato.edit.script import Edit
     from sfumato.edit.selections import Selection
-    from sfumato.scene.gaussians import Gaussians
+    from sfumato.scene.dynamic import DynamicScene
 
 HELP = """
 edits, in any number, done in the order in which they are given:
@@ -37,6 +37,12 @@ edits, in any number, done in the order in which they are given:
   --script FILE              the edits in a JSON file, see sfumato.edit.script
   --where SELECTION          the one edit after this is done to what is selected alone
 
+scenes that move are edited throughout: what is selected at one moment is meant at all times
+  --at SECONDS               the moment of the selections after this; until then the first step
+  --ride FILE[,X,Y,Z]        add a still scene, moved first, that rides on what --where before this selects
+  --from SECONDS             cut off what is before
+  --until SECONDS            cut off what is after
+
 selections:
   box:X0,Y0,Z0,X1,Y1,Z1      centres in a box           sphere:X,Y,Z,RADIUS   in a ball
   plane:NX,NY,NZ,OFFSET      beyond a plane             opacity:LOW..HIGH     either may be left out
@@ -47,19 +53,21 @@ selections:
   floaters                   what --clean removes
   not A, A and B, A or B     quoted, as in --delete "box:0,0,0,1,1,1 and not opacity:0.1.."
 
-example: sfumato edit run -o cup.ply --clean --keep sphere:0,0,2,0.5 --rotate 90,0,0"""
+examples: sfumato edit run -o cup.ply --clean --keep sphere:0,0,2,0.5 --rotate 90,0,0
+          sfumato edit tracked -o empty.4dgs --at 0.5 --delete sphere:0,0,2,0.5"""
 
 
 @dataclass(frozen=True)
 class EditFiles:
     """Change a scene: select, remove, move, turn, scale, colour, join, clean.
 
-    The inputs are joined, edited and written to the output, whose suffix names the format. Exit codes:
-    0 done, 2 something given is wrong, 1 anything else.
+    The inputs are joined, edited and written to the output, whose suffix names the format. If one of them
+    moves, the output does: see sfumato convert for formats. Exit codes: 0 done, 2 something given is wrong, 1
+    anything else.
 
     Attributes:
         inputs: scene files of any format, or run folders; several are joined.
-        out: scene file to make; its suffix names the format.
+        out: scene file to make; its suffix names the format, none a folder for a scene that moves.
         overwrite: replace the output, even if it is an input.
         repair: leave out Gaussians of broken inputs, with NaN or a rotation of zeros, and count them.
         save_script: write the edits to this JSON file too, for --script.
@@ -90,31 +98,58 @@ def command(arguments: Sequence[str]) -> int:
     from sfumato.edit.script import write_script
     from sfumato.scene.changes import merged
     from sfumato.scene.files import codec_of_name, load, save
+    from sfumato.scene.files.dynamic_files import files_there, holds_motion, save_dynamic, writer_of_name
+    from sfumato.scene.gaussians import Gaussians
 
     display = Display(Console())
-    codec_of_name(given.out)
-    for path in filter(None, (given.out, given.save_script)):
-        if path.exists() and not given.overwrite:
-            raise ConfigError(f"{path} exists; give --overwrite to replace it, or another name")
-    scene: Gaussians = merged(*(load(scene_file(path), repair=given.repair) for path in given.inputs))
+    moves = any(map(holds_motion, given.inputs))
+    (writer_of_name if moves else codec_of_name)(given.out)
+    there = [*files_there(given.out), *filter(Path.exists, filter(None, (given.save_script,)))]
+    if there and not given.overwrite:
+        raise ConfigError(f"{there[0]} exists; give --overwrite to replace it, or another name")
+    scene: Gaussians | DynamicScene
+    if moves:
+        scene = _moving(given)
+    else:
+        scene = merged(*(load(scene_file(path), repair=given.repair) for path in given.inputs))
     for edit in edits:
         before = len(scene)
         scene = edit(scene)
         display.say(f"{edit.name}: {before:,} -> {len(scene):,} Gaussians")
     if not len(scene):
         raise ConfigError("nothing is left of the scene, and nothing was written; select otherwise")
-    save(scene, given.out)
+    if isinstance(scene, Gaussians):
+        save(scene, given.out)
+        display.say(f"the scene is {given.out}, {len(scene):,} Gaussians")
+    else:
+        remark = save_dynamic(scene, given.out)
+        for line in filter(None, (f"the scene is {given.out}: {scene!r}", remark)):
+            display.say(line)
     if given.save_script:
         write_script(given.save_script, edits)
-    display.say(f"the scene is {given.out}, {len(scene):,} Gaussians")
     return 0
+
+
+def _moving(given: EditFiles) -> DynamicScene:
+    """The inputs as one scene that moves."""
+    from sfumato.cli.scene_files import scene_file
+    from sfumato.scene.dynamic import DynamicScene
+    from sfumato.scene.dynamic_changes import composed, standing
+    from sfumato.scene.files import load
+    from sfumato.scene.files.dynamic_files import holds_motion, load_dynamic
+
+    if given.repair:
+        raise ConfigError("--repair is for still scenes, and one of these moves")
+    loaded = [load_dynamic(p) if holds_motion(p) else load(scene_file(p)) for p in given.inputs]
+    times = next(one.times for one in loaded if isinstance(one, DynamicScene))
+    return composed(*(one if isinstance(one, DynamicScene) else standing(one, times) for one in loaded))
 
 
 def edit_options() -> set[str]:
     """The options that are edits, or belong to them."""
-    from sfumato.edit.script import EDITS
+    from sfumato.edit.script import ARGUMENTS
 
-    return {f"--{name}" for name in (*EDITS, "script", "where")}
+    return {f"--{name}" for name in (*ARGUMENTS, "script", "where", "at")}
 
 
 def take_edits(arguments: Sequence[str]) -> tuple[list[str], list[Edit]]:
@@ -129,13 +164,14 @@ def take_edits(arguments: Sequence[str]) -> tuple[list[str], list[Edit]]:
     Raises:
         ConfigError: an edit has no or wrong arguments.
     """
-    from sfumato.edit.script import read_script
+    from sfumato.edit.parameters import from_text
+    from sfumato.edit.script import AT, read_script
     from sfumato.edit.selections import selection_from_text
 
     known = edit_options()
     others: list[str] = []
     edits: list[Edit] = []
-    where = None
+    where, at = None, None
     rest = list(arguments)
     while rest:
         word = rest.pop(0)
@@ -150,10 +186,12 @@ def take_edits(arguments: Sequence[str]) -> tuple[list[str], list[Edit]]:
             value = rest.pop(0)
         if name == "where":
             where = selection_from_text(value, option)
+        elif name == "at":
+            at = from_text(AT, value, option)["at"]
         elif name == "script":
             edits += read_script(Path(value))
         else:
-            edits.append(_edit(name, value, where))
+            edits.append(replace(_edit(name, value, where), at=at))
             where = None
     if where is not None:
         raise ConfigError("--where stands before the edit it is for; none follows")
@@ -162,11 +200,11 @@ def take_edits(arguments: Sequence[str]) -> tuple[list[str], list[Edit]]:
 
 def _edit(name: str, value: str, where: Selection | None) -> Edit:
     from sfumato.edit.parameters import from_text
-    from sfumato.edit.script import EDITS, Edit
+    from sfumato.edit.script import ARGUMENTS, Edit
     from sfumato.edit.selections import selection_from_text
 
     if name in ("keep", "delete"):
         if where is not None:
             raise ConfigError(f"--where before --{name}: join the two selections by and")
         return Edit(name, {}, selection_from_text(value, f"--{name}"))
-    return Edit(name, from_text(EDITS[name][1], value, f"--{name}"), where)
+    return Edit(name, from_text(ARGUMENTS[name], value, f"--{name}"), where)

@@ -8,12 +8,18 @@
         {"do": "rotate", "degrees": [0, 90, 0]},
         {"do": "tint", "gain": [1, 0.9, 0.8], "where": {"sphere": {"centre": [0, 0, 0], "radius": 1}}},
         {"do": "add", "file": "chair.ply"},
-        {"do": "clean"}
+        {"do": "clean"},
+        {"do": "delete", "at": 0.5, "where": {"sphere": {"centre": [0, 0, 0], "radius": 1}}}
     ]}
 
 Edits are applied in order. "where" is a selection (:mod:`sfumato.edit.selections`), evaluated on the scene at
 that point; keep and delete require it, for other edits it is optional. Relative paths are relative to the
 script. Lengths are scene units in the frame of the file, rotations are about its origin.
+
+Scenes that move are edited throughout: a selection is made at one moment, "at" seconds or the first step, and
+the Gaussians that it selects are meant at all times (:mod:`sfumato.edit.moving`). Three edits are for them
+alone: {"do": "ride", "file": "hat.ply", "by": [0, -1, 0], "where": ...}, which adds a still scene that
+follows what is selected, {"do": "from", "seconds": 0.5} and {"do": "until", "seconds": 2}.
 """
 
 from __future__ import annotations
@@ -22,13 +28,13 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import torch
 from torch import Tensor
 
+from sfumato.edit import moving, recolour
 from sfumato.edit import parameters as arguments
-from sfumato.edit import recolour
 from sfumato.edit.clean import cleaned
 from sfumato.edit.parameters import Argument
 from sfumato.edit.selections import Selection, selection_from_plain
@@ -36,11 +42,11 @@ from sfumato.errors import ConfigError, FormatError
 from sfumato.json_files import read_given_json
 from sfumato.outputs import write_json
 from sfumato.scene import changes
+from sfumato.scene.dynamic import DynamicScene
 from sfumato.scene.files import load
 from sfumato.scene.gaussians import Gaussians
 
 _MAX_SCRIPT_BYTES = 1 << 22
-_FIELDS = ("means", "log_scales", "quats", "logit_opacities", "sh")
 
 
 @dataclass(frozen=True)
@@ -51,18 +57,34 @@ class Edit:
         name: in ``EDITS``.
         values: its arguments by name.
         where: the Gaussians it applies to; None: all.
+        at: of a scene that moves, the moment at which they are selected, seconds; None: its first step.
     """
 
     name: str
     values: Mapping[str, Any]
     where: Selection | None = None
+    at: float | None = None
 
     def __post_init__(self) -> None:
-        if self.where is None and self.name in ("keep", "delete"):
-            raise ConfigError(f"{self.name} needs a selection of what to {self.name}")
+        moving.check_meant(self.name, self.where)
 
-    def __call__(self, gaussians: Gaussians) -> Gaussians:
+    @overload
+    def __call__(self, scene: Gaussians) -> Gaussians: ...
+    @overload
+    def __call__(self, scene: DynamicScene) -> DynamicScene: ...
+    def __call__(self, scene: Gaussians | DynamicScene) -> Gaussians | DynamicScene:
         """The edited scene."""
+        return self._of_still(scene) if isinstance(scene, Gaussians) else self._of_moving(scene)
+
+    def _of_moving(self, scene: DynamicScene) -> DynamicScene:
+        time = float(scene.times[0]) if self.at is None else self.at
+        still = EDITS.get(self.name, (None,))[0]
+        return moving.edited(scene, self.name, self.values, moving.Moment(self.where, time), still)
+
+    def _of_still(self, gaussians: Gaussians) -> Gaussians:
+        if self.name not in EDITS or self.at is not None:
+            what = self.name if self.name not in EDITS else "at"
+            raise ConfigError(f"{what} is for scenes that move, and this one does not")
         function = EDITS[self.name][0]
         if self.where is None:
             return function(gaussians, **self.values)
@@ -74,27 +96,33 @@ class Edit:
     def plain(self) -> dict[str, Any]:
         """The edit as JSON."""
         values = {key: arguments.to_plain(value) for key, value in self.values.items()}
-        return {"do": self.name, **values, **({"where": self.where.plain()} if self.where else {})}
+        at = {} if self.at is None else {"at": self.at}
+        return {"do": self.name, **values, **at, **({"where": self.where.plain()} if self.where else {})}
 
     def paths_mapped(self, function: Callable[[Path], Path]) -> Edit:
         """The same with its paths changed."""
         values = {k: function(v) if isinstance(v, Path) else v for k, v in self.values.items()}
-        return Edit(self.name, values, self.where.paths_mapped(function) if self.where else None)
+        where = self.where.paths_mapped(function) if self.where else None
+        return replace(self, values=values, where=where)
 
 
-def replay(gaussians: Gaussians, edits: Sequence[Edit]) -> Gaussians:
+@overload
+def replay(scene: Gaussians, edits: Sequence[Edit]) -> Gaussians: ...
+@overload
+def replay(scene: DynamicScene, edits: Sequence[Edit]) -> DynamicScene: ...
+def replay(scene: Gaussians | DynamicScene, edits: Sequence[Edit]) -> Gaussians | DynamicScene:
     """The scene after all edits.
 
     Args:
-        gaussians: the scene before; it stays as it is.
+        scene: the scene before, still or moving; it stays as it is.
         edits: in order.
 
     Raises:
         SfumatoError: an edit's arguments are out of range, or a file it names is missing or broken.
     """
     for edit in edits:
-        gaussians = edit(gaussians)
-    return gaussians
+        scene = edit(scene)
+    return scene
 
 
 def read_script(path: Path) -> tuple[Edit, ...]:
@@ -146,31 +174,24 @@ def edit_from_plain(value: object, where: str) -> Edit:
     if not isinstance(value, Mapping) or "do" not in value:
         raise ConfigError(f'{where} must be an object with "do", not {value!r:.60}')
     name = value["do"]
-    if not isinstance(name, str) or name not in EDITS:
-        raise ConfigError(f"{where}: there is no edit {name!r:.40}; there are: {', '.join(EDITS)}")
+    if not isinstance(name, str) or name not in ARGUMENTS:
+        raise ConfigError(f"{where}: there is no edit {name!r:.40}; there are: {', '.join(ARGUMENTS)}")
     where = f"{where}, {name}"
     selection = selection_from_plain(value["where"], where) if "where" in value else None
-    rest = {key: inner for key, inner in value.items() if key not in ("do", "where")}
-    return Edit(name, arguments.from_plain(EDITS[name][1], rest, where), selection)
+    at = arguments.from_plain(AT, {"at": value["at"]}, where)["at"] if "at" in value else None
+    rest = {key: inner for key, inner in value.items() if key not in ("do", "where", "at")}
+    return Edit(name, arguments.from_plain(ARGUMENTS[name], rest, where), selection, at)
 
 
 def _put_back(gaussians: Gaussians, chosen: Tensor, changed: Gaussians) -> Gaussians:
     """The scene with the chosen Gaussians replaced: in place if their number is the same, else at the end."""
     if len(changed) != int(chosen.sum()):
         return changes.merged(gaussians.select(~chosen), changed)
-    degree = max(gaussians.sh_degree, changed.sh_degree)
-    whole, part = changes.with_degree(gaussians, degree), changes.with_degree(changed, degree)
-    place = chosen.nonzero()[:, 0]
-    fields = {name: getattr(whole, name).index_copy(0, place, getattr(part, name)) for name in _FIELDS}
-    return replace(whole, **fields)
+    return changes.replaced(gaussians, chosen, changed)
 
 
-def _moved(matrix: Callable[..., Tensor]) -> Callable[..., Gaussians]:
-    return lambda gaussians, **values: changes.transformed(gaussians, matrix(**values))
-
-
-def _matrix(matrix: Sequence[Sequence[float]]) -> Tensor:
-    return torch.tensor(matrix, dtype=torch.float64)
+def _moved(name: str) -> Callable[..., Gaussians]:
+    return lambda gaussians, **values: changes.transformed(gaussians, moving.MATRICES[name](**values))
 
 
 def _duplicated(gaussians: Gaussians, by: Sequence[float]) -> Gaussians:
@@ -190,10 +211,10 @@ EDITS: dict[str, tuple[Callable[..., Gaussians], tuple[Argument, ...]]] = {
     "keep": (lambda gaussians: gaussians, ()),
     "delete": (_nothing, ()),
     "clean": (cleaned, (Argument("reach", "number", None), Argument("members", "whole", None))),
-    "translate": (_moved(changes.translation), (Argument("by", "vector"),)),
-    "rotate": (_moved(changes.rotation), (Argument("degrees", "vector"),)),
-    "scale": (_moved(changes.scaling), (Argument("factor", "number"),)),
-    "transform": (_moved(_matrix), (Argument("matrix", "matrix"),)),
+    "translate": (_moved("translate"), (Argument("by", "vector"),)),
+    "rotate": (_moved("rotate"), (Argument("degrees", "vector"),)),
+    "scale": (_moved("scale"), (Argument("factor", "number"),)),
+    "transform": (_moved("transform"), (Argument("matrix", "matrix"),)),
     "duplicate": (_duplicated, (Argument("by", "vector"),)),
     "paint": (recolour.painted, (Argument("rgb", "vector"),)),
     "tint": (recolour.tinted, (Argument("gain", "vector"),)),
@@ -202,3 +223,9 @@ EDITS: dict[str, tuple[Callable[..., Gaussians], tuple[Argument, ...]]] = {
     "degree": (changes.with_degree, (Argument("degree", "whole"),)),
     "add": (_with_file, (Argument("file", "path"),)),
 }
+# The arguments of every edit, those of scenes that move included.
+ARGUMENTS: dict[str, tuple[Argument, ...]] = {
+    **{name: parameters for name, (_, parameters) in EDITS.items()},
+    **moving.ARGUMENTS,
+}
+AT = (Argument("at", "number"),)

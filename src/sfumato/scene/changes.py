@@ -194,6 +194,21 @@ def _agreed(scenes: Sequence[Gaussians]) -> Metadata:
     )
 
 
+def replaced(gaussians: Gaussians, chosen: Tensor, changed: Gaussians) -> Gaussians:
+    """The scene with some Gaussians replaced by as many others, which have their places.
+
+    Args:
+        gaussians: n Gaussians.
+        chosen: [n] bool.
+        changed: as many as are chosen.
+    """
+    degree = max(gaussians.sh_degree, changed.sh_degree)
+    whole, part = with_degree(gaussians, degree), with_degree(changed, degree)
+    place, new = chosen.nonzero()[:, 0], part.tensors()
+    fields = {name: old.index_copy(0, place, new[name]) for name, old in whole.tensors().items()}
+    return replace(whole, **fields)
+
+
 def similarity(new_from_old: Tensor) -> tuple[float, Tensor, Tensor]:
     """The parts of a similarity.
 

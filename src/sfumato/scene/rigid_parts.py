@@ -121,6 +121,18 @@ def rigid_parts(scene: DynamicScene) -> RigidParts:
     return RigidParts(labels, motions, local, quats, errors, tolerance)
 
 
+def rigid_motion(scene: DynamicScene) -> Motions:
+    """The one rigid motion that fits all moving Gaussians of a scene best.
+
+    Args:
+        scene: with at least one moving Gaussian.
+
+    Returns:
+        [t, 3, 3] and [t, 3], float64; that of the nearest step where no Gaussian exists.
+    """
+    return _fitted(_paths(scene, torch.arange(scene.num_steps), torch.arange(len(scene.ids))))
+
+
 def _paths(scene: DynamicScene, steps: Tensor, rows: Tensor) -> _PoseTracks:
     means, quats = scene.means[steps][:, rows].double(), scene.quats[steps][:, rows].double()
     exists = (scene.birth[rows] <= steps[:, None]) & (steps[:, None] < scene.death[rows])

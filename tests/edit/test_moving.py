@@ -1,0 +1,194 @@
+"""Edits of scenes that move: what one moment selects is meant at all times."""
+
+import json
+
+import pytest
+import torch
+
+from sfumato.cli import main
+from sfumato.edit.script import ARGUMENTS, EDITS, Edit, edit_from_plain, read_script, replay, write_script
+from sfumato.errors import ConfigError
+from sfumato.scene import changes
+from sfumato.scene.dynamic_changes import composed
+from sfumato.scene.files import load, save
+from sfumato.scene.files.dynamic_files import load_dynamic, save_dynamic
+from support.moving_scenes import MOVING, brief_scene, tracked_scene
+
+# Around the ball at the first step, and around where it is at the last.
+BALL = {"sphere": {"centre": [0, 0, 0], "radius": 1}}
+LATER = {"sphere": {"centre": [0.24, 0.09, -0.15], "radius": 1}}
+
+
+def edited(scene, **plain):
+    return edit_from_plain(plain, "here")(scene)
+
+
+def test_what_is_deleted_is_gone_throughout_and_what_is_kept_stays():
+    scene = tracked_scene()
+    without = edited(scene, do="delete", where=BALL)
+    assert len(without.ids) == 0 and len(without) == len(scene) - MOVING
+    ball = edited(scene, do="keep", where=LATER, at=0.1)
+    assert len(ball) == len(ball.ids) == MOVING
+    torch.testing.assert_close(ball.means, scene.means)
+
+
+def test_selections_are_made_at_their_moment():
+    """Of a box that the ball's rows pass by and by, other rows are inside at the end."""
+    scene = tracked_scene()
+    box = {"box": {"low": [0.5, -9, -9], "high": [2, 9, 9]}}
+    first, last = (edited(scene, do="delete", where=box, at=at) for at in (0.0, 0.1))
+    for time, some in ((0.0, first), (0.1, last)):
+        x = scene.at(time).means[:, 0]
+        gone = int(((x >= 0.5) & (x <= 2)).sum())
+        assert 0 < gone < len(scene) and len(some) == len(scene) - gone
+    assert len(first) != len(last)
+
+
+def test_what_does_not_exist_then_is_not_selected():
+    scene = brief_scene()
+    everything = {"size": {"low": 0}}
+    assert len(edited(scene, do="delete", where=everything)) == 1
+    assert len(edited(scene, do="keep", where=everything)) == 8
+    assert len(edited(scene, do="delete", where=everything, at=float(scene.times[-1]))) == 1
+
+
+@pytest.mark.parametrize(
+    ("plain", "matrix"),
+    [
+        ({"do": "translate", "by": [1, 2, 3]}, changes.translation((1, 2, 3))),
+        ({"do": "rotate", "degrees": [0, 0, 90]}, changes.rotation((0, 0, 90))),
+        ({"do": "scale", "factor": 2}, changes.scaling(2)),
+        ({"do": "transform", "matrix": changes.rotation((90, 0, 0)).tolist()}, changes.rotation((90, 0, 0))),
+    ],
+)
+def test_moves_apply_to_whole_tracks(plain, matrix):
+    scene = tracked_scene()
+    some, everything = edited(scene, **plain, where=BALL), edited(scene, **plain)
+    for time in (0.0, 0.05, 0.1):
+        now, expected = scene.at(time), changes.transformed(scene.at(time), matrix)
+        torch.testing.assert_close(everything.at(time).means, expected.means, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(everything.at(time).quats, expected.quats, atol=1e-5, rtol=1e-5)
+        found = some.at(time)
+        torch.testing.assert_close(found.means[-MOVING:], expected.means[-MOVING:], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(found.log_scales[-MOVING:], expected.log_scales[-MOVING:])
+        assert torch.equal(found.means[:-MOVING], now.means[:-MOVING])
+
+
+def test_a_copy_moves_beside_what_it_is_of():
+    scene = tracked_scene()
+    two = edited(scene, do="duplicate", by=[0, 2, 0], where=BALL)
+    assert len(two.ids) == 2 * MOVING
+    for time in (0.0, 0.08):
+        found = two.at(time).means
+        expected = found[-2 * MOVING : -MOVING] + torch.tensor([0.0, 2.0, 0.0])
+        torch.testing.assert_close(found[-MOVING:], expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        {"do": "paint", "rgb": [1, 0, 0]},
+        {"do": "tint", "gain": [1, 1, 0.5]},
+        {"do": "saturate", "factor": 0},
+        {"do": "fade", "factor": 0.5},
+    ],
+)
+def test_colours_change_throughout(plain):
+    scene = tracked_scene()
+    some = edited(scene, **plain, where=BALL)
+    expected = edit_from_plain({**plain, "where": BALL}, "here")(scene.gaussians)
+    for field in ("sh", "logit_opacities"):
+        assert torch.equal(getattr(some.at(0.1), field), getattr(expected, field))
+    assert not torch.equal(some.gaussians.sh, scene.gaussians.sh) or plain["do"] == "fade"
+    torch.testing.assert_close(some.means, scene.means)
+
+
+def test_degrees_sink_and_floaters_go():
+    scene = brief_scene()
+    assert edited(scene, do="degree", degree=0).gaussians.sh_degree == 0
+    corner = {"box": {"low": [8, -9, -9], "high": [9, 9, 9]}}
+    far = edited(tracked_scene(), do="duplicate", by=[500, 0, 0], where=corner)
+    assert len(far) > len(tracked_scene())
+    assert len(edited(far, do="clean")) == len(tracked_scene())
+
+
+def test_scenes_are_added_and_ride(tmp_path):
+    scene, other = tracked_scene(), brief_scene()
+    save(other.gaussians, tmp_path / "hat.ply")
+    save_dynamic(other, tmp_path / "other")
+    still = edited(scene, do="add", file=str(tmp_path / "hat.ply"))
+    assert torch.equal(still.ids, scene.ids) and len(still) == len(scene) + 9
+    both = edited(scene, do="add", file=str(tmp_path / "other"))
+    torch.testing.assert_close(both.at(0.07).means, composed(scene, other).at(0.07).means)
+    ridden = edited(scene, do="ride", file=str(tmp_path / "hat.ply"), by=[0, 1, 0], where=BALL)
+    first = ridden.at(0.0).means[-9:]
+    torch.testing.assert_close(
+        first, other.gaussians.means + torch.tensor([0.0, 1.0, 0.0]), atol=1e-5, rtol=0
+    )
+    centre = scene.means.mean(1)
+    near, far = (ridden.means[step, -9:] - centre[step] for step in (0, 3))
+    torch.testing.assert_close(near.norm(dim=1), far.norm(dim=1), atol=1e-4, rtol=0)
+    assert (near - far).norm(dim=1).max() > 0.1, "it turns with the ball"
+
+
+def test_time_is_cut():
+    scene = tracked_scene()
+    some = edited(edited(scene, do="from", seconds=0.02), do="until", seconds=0.08)
+    assert (float(some.times[0]), float(some.times[-1])) == (0.02, 0.08)
+
+
+def test_edits_that_do_not_fit_are_refused():
+    still, moving = brief_scene().gaussians, brief_scene()
+    with pytest.raises(ConfigError, match="from is for scenes that move"):
+        edited(still, do="from", seconds=1)
+    with pytest.raises(ConfigError, match="at is for scenes that move"):
+        edited(still, do="fade", factor=1, at=0.5)
+    with pytest.raises(ConfigError, match="ride needs a selection"):
+        edited(moving, do="ride", file="hat.ply")
+    with pytest.raises(ConfigError, match="until is for the whole scene"):
+        edited(moving, do="until", seconds=1, where=BALL)
+    with pytest.raises(ConfigError, match="as a whole"):
+        edited(moving, do="add", file="hat.ply", where=BALL)
+    with pytest.raises(ConfigError, match="no finite number"):
+        edited(moving, do="fade", factor=1, at="now")
+
+
+def test_scripts_keep_moments_and_paths(tmp_path):
+    edits = [
+        Edit("delete", {}, edit_from_plain({"do": "delete", "where": BALL}, "here").where, at=0.1),
+        edit_from_plain({"do": "until", "seconds": 0.05}, "here"),
+    ]
+    write_script(tmp_path / "edits.json", edits)
+    assert json.loads((tmp_path / "edits.json").read_text())["edits"][0]["at"] == 0.1
+    again = replay(tracked_scene(), read_script(tmp_path / "edits.json"))
+    assert again.num_steps == 3 and len(again) < len(tracked_scene())
+    assert set(ARGUMENTS) > set(EDITS)
+
+
+def test_the_command_edits_runs_into_any_format(tmp_path, capsys):
+    save_dynamic(tracked_scene(), tmp_path / "run")
+    save(brief_scene().gaussians, tmp_path / "still.ply")
+    words = [
+        tmp_path / "run",
+        tmp_path / "still.ply",
+        "--at",
+        "0.1",
+        "--delete",
+        "sphere:0.24,0.09,-0.15,0.7",
+    ]
+    words += ["--until", "0.05", "--save-script", tmp_path / "edits.json"]
+    assert main(["edit", *map(str, words), "-o", str(tmp_path / "out")]) == 0
+    out = load_dynamic(tmp_path / "out")
+    assert len(out) < len(tracked_scene()) + 9 - MOVING + 10 and float(out.times[-1]) == 0.05
+    assert "at" in json.loads((tmp_path / "edits.json").read_text())["edits"][0]
+    script = ["edit", tmp_path / "run", tmp_path / "still.ply", "--script", tmp_path / "edits.json"]
+    assert main([*map(str, script), "-o", str(tmp_path / "again.4dgs")]) == 0
+    assert len(load_dynamic(tmp_path / "again.4dgs")) == len(out)
+    capsys.readouterr()
+    assert main(["edit", str(tmp_path / "run"), "-o", str(tmp_path / "a.spz"), "--fade", "1"]) == 2
+    assert "hold no motion" in capsys.readouterr().err
+    assert main(["edit", str(tmp_path / "still.ply"), "-o", str(tmp_path / "a.ply"), "--until", "1"]) == 2
+    assert "until is for scenes that move" in capsys.readouterr().err
+    assert main(["edit", str(tmp_path / "run"), "-o", str(tmp_path / "out"), "--fade", "1"]) == 2
+    assert "exists" in capsys.readouterr().err
+    assert len(load(tmp_path / "out" / "scene.ply")) == len(out)

@@ -51,8 +51,9 @@ class Inserted:
 class RenderCommand:
     """Render a scene along a camera path.
 
-    SCENE is a run folder or a scene file of any format. After an interruption the same command
-    resumes. Exit codes: 0 done, 2 bad input, 130 Ctrl-C, 1 anything else.
+    SCENE is a run folder or a scene file of any format. In a scene that moves, time runs on evenly along the
+    path. After an interruption the same command resumes. Exit codes: 0 done, 2 bad input, 130 Ctrl-C, 1
+    anything else.
 
     Attributes:
         scene: run folder or scene file.
@@ -66,6 +67,9 @@ class RenderCommand:
         size: image size in pixels, such as 1280x720; by default that of the cameras, at most 1080 high.
         seconds: duration; by default 8, or the value in the JSON file.
         fps: frames a second.
+        at: of a scene that moves, show the moment at this many seconds only.
+        time_from: of a scene that moves, the moment of the first frame, seconds; by default its first step.
+        time_to: the moment of the last frame; by default its last step.
         up: up direction of the scene, for an orbit or a swing; by default the mean up direction of the
             cameras, and -y for a scene file without cameras.
         fov: vertical field of view in degrees; by default that of the cameras.
@@ -91,6 +95,9 @@ class RenderCommand:
     size: str | None = None
     seconds: float | None = None
     fps: float = 30.0
+    at: float | None = None
+    time_from: float | None = None
+    time_to: float | None = None
     up: tuple[float, float, float] | None = None
     fov: float | None = None
     background: tuple[float, float, float] | None = None
@@ -115,7 +122,8 @@ class RenderCommand:
             raise ConfigError(f"--fov is {self.fov:g}; give degrees above 0 and below 180")
         if self.out.suffix.lower() in (".avi", ".gif", ".mkv", ".mov", ".webm", ".png", ".jpg"):
             raise ConfigError(f"--out {self.out}: give a name that ends in .mp4, or a folder for PNG frames")
-
+        if self.at is not None and (self.time_from is not None or self.time_to is not None):
+            raise ConfigError("--at is one moment: leave --time-from and --time-to out")
         if self.antialiased and self.no_antialiased:
             raise ConfigError("--antialiased and --no-antialiased exclude each other")
         if self.insert and self.renderer == "raster":
@@ -215,9 +223,9 @@ def _render(
         count, whole = len(plan.cameras), len(plan.cameras) * len(given.kinds)
         with display.counting("rendering", "frames") as report:
             for number, kind in enumerate(given.kinds):
-                paint = painter(kind, plan.scene, plan.cameras, plan.look)
+                paint = painter(kind, plan.scene_of, plan.cameras, plan.look)
                 before = number * count
-                frames.make(kind, plan.cameras, paint, partial(_told, report, before, whole))
+                frames.make(kind, count, paint, partial(_told, report, before, whole))
         for kind, path in outputs.items():
             pictures = (decode(frames.frame(kind, i), turn=False) for i in range(count))
             with display.waiting(f"encoding {path.name}"):
@@ -245,9 +253,10 @@ def _facts(given: RenderCommand, plan: RenderPlan) -> dict[str, Any]:
 
     meshes = [[text, _sha256(what.file)] for text, what in zip(given.insert, given.inserts, strict=True)]
     return {
-        "scene_sha256": _sha256(plan.scene_file),
+        "scene_sha256": ", ".join(map(_sha256, plan.scene_files)),
         # Only where there are any, so that older frames are gone on with.
         **({"inserts": meshes} if meshes else {}),
+        **({"times": list(plan.times)} if plan.times else {}),
         "background": list(plan.look.settings.background),
         "renderer": renderer_of(plan.look.settings),
         "antialiased": getattr(plan.look.settings, "antialiased", None),

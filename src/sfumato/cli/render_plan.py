@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import radians, tan
 from pathlib import Path
@@ -26,9 +26,12 @@ from sfumato.render.meshes import read_mesh
 from sfumato.render.settings import TraceSettings, settings_for
 from sfumato.runs.folder import RunFolder
 from sfumato.scene.cameras import Camera
+from sfumato.scene.dynamic import DynamicScene
 from sfumato.scene.files import load
+from sfumato.scene.files.dynamic_files import files_of, holds_motion, load_dynamic
 from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.scene import metadata_of
+from sfumato.viewer.tracked_subject import open_moving
 
 if TYPE_CHECKING:
     from sfumato.cli.render import Inserted, RenderCommand
@@ -47,18 +50,20 @@ class RenderPlan:
     """All that a render is made from.
 
     Attributes:
-        scene: the Gaussians.
-        scene_file: where they come from.
+        scene_of: the Gaussians of a frame, by its number.
+        scene_files: where they come from.
         cameras: one a frame, of one size.
         look: background and filter.
         fps: frames a second.
+        times: of a scene that moves, the moment of each frame, seconds.
     """
 
-    scene: Gaussians
-    scene_file: Path
+    scene_of: Callable[[int], Gaussians]
+    scene_files: tuple[Path, ...]
     cameras: tuple[Camera, ...]
     look: Look
     fps: float
+    times: tuple[float, ...] = ()
 
 
 def plan_of(given: RenderCommand, is_video: bool) -> RenderPlan:
@@ -71,29 +76,89 @@ def plan_of(given: RenderCommand, is_video: bool) -> RenderPlan:
     Raises:
         SfumatoError: a file is missing or broken, or the arguments contradict each other.
     """
-    size_px, inserts = given.size_px, given.inserts
+    size_px = given.size_px
     _check_used(given)
     device = device_named(given.device)
-    path = scene_file(given.scene)
     file_path = _read_path(given.path) if given.path not in _WORDS else None
-    scene = load(path, repair=given.repair)
-    if not len(scene):
-        raise ConfigError(f"{path} holds no Gaussians; there is nothing to render")
-    look, capture = _look_and_capture(given, with_cameras=file_path is None)
+    source = (_moving_source if holds_motion(given.scene) else _still_source)(given, file_path is None)
+    if not len(source.first):
+        raise ConfigError(f"{given.scene} holds no Gaussians; there is nothing to render")
+    look = source.look
     is_traced = isinstance(look.settings, TraceSettings)
-    if is_traced and metadata_of(scene).antialiased and not given.no_antialiased:
-        _log.warning("%s is made for anti-aliased rendering, which the ray tracer does not know", path)
-    if inserts:
-        look = replace(look, inserts=tuple(_insert(what) for what in inserts))
-    cameras = _cameras(given, scene, capture, file_path, size_px)
+    if is_traced and metadata_of(source.first).antialiased and not given.no_antialiased:
+        _log.warning("%s is made for anti-aliased rendering, which the ray tracer does not know", given.scene)
+    if given.inserts:
+        look = replace(look, inserts=tuple(_insert(what) for what in given.inserts))
+    cameras = _cameras(given, source, file_path, size_px)
     if given.fov is not None:
         cameras = tuple(_with_fov(camera, given.fov) for camera in cameras)
     size_px = size_px or _usual(cameras[0].size_px)
     if is_video:
         size_px = even(size_px)
+    cameras = tuple(refitted(camera, size_px) for camera in cameras)
+    if source.moving is None:
+        still = source.first.to(device)
+        return RenderPlan(lambda number: still, source.files, cameras, look, given.fps)
+    moving, times = source.moving, _times(given, source.moving, len(cameras))
     return RenderPlan(
-        scene.to(device), path, tuple(refitted(camera, size_px) for camera in cameras), look, given.fps
+        lambda number: moving.at(times[number]).to(device), source.files, cameras, look, given.fps, times
     )
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """What a scene argument leads to.
+
+    Attributes:
+        first: the scene, or what is there of it at first.
+        moving: over time, if it moves.
+        files: that it was read from.
+        look: how it is drawn.
+        known: names and cameras of its photographs.
+    """
+
+    first: Gaussians
+    moving: DynamicScene | None
+    files: tuple[Path, ...]
+    look: Look
+    known: tuple[tuple[str, Camera], ...]
+
+
+def _still_source(given: RenderCommand, with_cameras: bool) -> _Shown:
+    for option, value in (("at", given.at), ("time-from", given.time_from), ("time-to", given.time_to)):
+        if value is not None:
+            raise ConfigError(f"--{option} is for scenes that move, and {given.scene} holds none")
+    path = scene_file(given.scene)
+    scene = load(path, repair=given.repair)
+    look, capture = _look_and_capture(given, with_cameras=with_cameras)
+    known = tuple((view.name, view.camera) for view in capture.views) if capture else ()
+    return _Shown(scene, None, (path,), look, known)
+
+
+def _moving_source(given: RenderCommand, with_cameras: bool) -> _Shown:
+    if given.repair:
+        raise ConfigError(f"--repair is for still scenes; {given.scene} moves")
+    # Cameras, and the near plane that hides their housings, are those of the page.
+    subject = open_moving(given.scene, data=given.data)
+    scene = subject.moving or load_dynamic(given.scene)
+    filtered = False if given.no_antialiased else given.antialiased or None
+    renderer = given.renderer or ("trace" if given.insert else "raster")
+    settings = settings_for(renderer, antialiased=filtered, near=subject.settings.near)
+    if given.background is not None:
+        settings = replace(settings, background=given.background)
+    known = tuple((one.name, one.camera) for one in subject.photographs) if with_cameras else ()
+    first = scene.at(float(scene.times[0]))
+    return _Shown(first, scene, files_of(given.scene), Look(settings), known)
+
+
+def _times(given: RenderCommand, scene: DynamicScene, count: int) -> tuple[float, ...]:
+    """The moment of each frame."""
+    first, last = (float(scene.times[i]) for i in (0, -1))
+    start = given.at if given.at is not None else first if given.time_from is None else given.time_from
+    end = given.at if given.at is not None else last if given.time_to is None else given.time_to
+    if not first <= start <= end <= last:
+        raise ConfigError(f"{start:g} to {end:g} s: the scene lasts from {first:g} to {last:g} s")
+    return tuple(start + (end - start) * number / max(1, count - 1) for number in range(count))
 
 
 def _read_path(path: str) -> KeyFrames | tuple[Camera, ...]:
@@ -151,8 +216,7 @@ def _look_and_capture(given: RenderCommand, *, with_cameras: bool) -> tuple[Look
 
 def _cameras(
     given: RenderCommand,
-    scene: Gaussians,
-    capture: Capture | None,
+    source: _Shown,
     file_path: KeyFrames | Sequence[Camera] | None,
     size_px: tuple[int, int] | None,
 ) -> tuple[Camera, ...]:
@@ -166,12 +230,12 @@ def _cameras(
         if given.seconds is not None:
             raise ConfigError(f"{given.path} says every camera; leave --seconds out, or set --fps")
         return tuple(file_path)
-    known = [view.camera for view in capture.views] if capture else []
+    scene, known = source.first, [camera for _, camera in source.known]
     if given.path == "training":
         if not known:
             raise ConfigError("the training path needs a run folder or --data with the posed photographs")
-        walked = sorted(capture.views, key=lambda view: natural_key(view.name)) if capture else []
-        return along_cameras([view.camera for view in walked], _count(given, _DEFAULT_SECONDS))
+        walked = sorted(source.known, key=lambda one: natural_key(one[0]))
+        return along_cameras([camera for _, camera in walked], _count(given, _DEFAULT_SECONDS))
     orbit = (
         orbit_of_cameras(known, given.up)
         if known

@@ -86,22 +86,22 @@ class FrameFolder:
     def make(
         self,
         kind: str,
-        cameras: Sequence[Camera],
-        paint: Callable[[Camera], np.ndarray],
+        count: int,
+        paint: Callable[[int], np.ndarray],
         done: Callable[[int], None],
     ) -> None:
         """Render the missing frames.
 
         Args:
             kind: of the frames.
-            cameras: of all frames.
-            paint: renders one.
+            count: of all frames.
+            paint: renders one, by its number.
             done: called with the number of frames after each.
         """
-        for index, camera in enumerate(cameras):
+        for index in range(count):
             path = self.frame(kind, index)
             if not path.is_file():
-                save_image(path, paint(camera))
+                save_image(path, paint(index))
             done(index + 1)
 
     def remove(self) -> None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from sfumato.errors import ConfigError
 from sfumato.evaluation.saved_images import colour_map
@@ -43,51 +42,60 @@ class Look:
 
 
 def painter(
-    kind: str, gaussians: Gaussians, cameras: Sequence[Camera], look: Look
-) -> Callable[[Camera], np.ndarray]:
-    """A function from a camera to a frame, uint8 [h, w, 3].
+    kind: str, scene_of: Callable[[int], Gaussians], cameras: Sequence[Camera], look: Look
+) -> Callable[[int], np.ndarray]:
+    """A function from the number of a frame to the frame, uint8 [h, w, 3].
 
     Args:
         kind: one of ``KINDS``. Depth is bright where it is near, over one range of inverse depth for the
             whole path. Normals are the shortest axes of the Gaussians in the camera's frame: red to the
             right, green upwards, blue towards the camera.
-        gaussians: the scene.
-        cameras: all of the path.
+        scene_of: the scene of a frame, by its number.
+        cameras: all of the path, one a frame.
         look: how frames are rendered.
 
     Raises:
         ConfigError: meshes are to be rasterized.
     """
-    scene = gaussians.detach()
     settings = replace(look.settings, depth=False)
     if kind == "depth":
-        return _depth_painter(_drawing(scene, look, replace(settings, depth=True)), cameras)
+        return _depth_painter(_drawing(scene_of, look, replace(settings, depth=True)), cameras)
     if kind == "normals":
-        normals = rotation_from_quats(scene.quats)[
-            torch.arange(len(scene), device=scene.quats.device), :, scene.log_scales.argmin(dim=1)
-        ]
         black = replace(settings, background=(0.0, 0.0, 0.0))
-        return lambda camera: _normals(scene, normals, camera, black)
-    shown = _drawing(scene, look, settings)
-    return lambda camera: to_uint8(shown(camera).image)
+        return lambda number: _normals(scene_of(number).detach(), cameras[number], black)
+    shown = _drawing(scene_of, look, settings)
+    return lambda number: to_uint8(shown(number, cameras[number]).image)
 
 
-def _drawing(scene: Gaussians, look: Look, settings: Settings) -> Callable[[Camera], Render]:
-    """A function from a camera to the render of the scene with its meshes."""
+def _drawing(
+    scene_of: Callable[[int], Gaussians], look: Look, settings: Settings
+) -> Callable[[int, Camera], Render]:
+    """A function from the number of a frame and a camera to the render of the scene with its meshes."""
     if not look.inserts:
-        return lambda camera: draw(scene, camera, settings)
+        return lambda number, camera: draw(scene_of(number).detach(), camera, settings)
     if not isinstance(settings, TraceSettings):
         raise ConfigError("meshes need the ray tracer: renderer trace")
-    return Stage(scene, look.inserts, settings).render
+    traced = settings
+    last: tuple[Gaussians, Stage] | None = None
+
+    def render(number: int, camera: Camera) -> Render:
+        nonlocal last
+        scene = scene_of(number)
+        # A still scene has one stage for all frames.
+        if last is None or last[0] is not scene:
+            last = scene, Stage(scene.detach(), look.inserts, traced)
+        return last[1].render(camera)
+
+    return render
 
 
 def _depth_painter(
-    shown: Callable[[Camera], Render], cameras: Sequence[Camera]
-) -> Callable[[Camera], np.ndarray]:
+    shown: Callable[[int, Camera], Render], cameras: Sequence[Camera]
+) -> Callable[[int], np.ndarray]:
     near, far = _range(shown, cameras)
 
-    def paint(camera: Camera) -> np.ndarray:
-        render = shown(camera)
+    def paint(number: int) -> np.ndarray:
+        render = shown(number, cameras[number])
         assert render.depth is not None
         # Relative to near, so that units do not matter.
         inverse = near / render.depth.clamp_min(1e-6 * near)
@@ -98,14 +106,14 @@ def _depth_painter(
     return paint
 
 
-def _range(shown: Callable[[Camera], Render], cameras: Sequence[Camera]) -> tuple[float, float]:
+def _range(shown: Callable[[int, Camera], Render], cameras: Sequence[Camera]) -> tuple[float, float]:
     """Nearest and farthest depth of a typical frame of a path, without outliers."""
     found = []
     for index in np.unique(np.linspace(0, len(cameras) - 1, _MEASURED).round().astype(int)):
         camera = cameras[index]
         scale = min(1.0, _MEASURED_SIDE_PX / max(camera.size_px))
         small = camera.resized(max(1, round(camera.width * scale)), max(1, round(camera.height * scale)))
-        render = shown(small)
+        render = shown(int(index), small)
         assert render.depth is not None
         depths = render.depth[render.alpha >= 0.5].cpu().numpy()
         if len(depths):
@@ -114,8 +122,10 @@ def _range(shown: Callable[[Camera], Render], cameras: Sequence[Camera]) -> tupl
     return float(near), float(far)
 
 
-def _normals(scene: Gaussians, normals: Tensor, camera: Camera, settings: Settings) -> np.ndarray:
-    """Blend the normals [n, 3], world frame, flipped towards the camera."""
+def _normals(scene: Gaussians, camera: Camera, settings: Settings) -> np.ndarray:
+    """Blend the normals, which are the shortest axes of the Gaussians, flipped towards the camera."""
+    rows = torch.arange(len(scene), device=scene.quats.device)
+    normals = rotation_from_quats(scene.quats)[rows, :, scene.log_scales.argmin(dim=1)]
     pose = camera.camera_from_world.to(scene.means)
     turned = normals @ pose[:3, :3].T
     away = ((scene.means @ pose[:3, :3].T + pose[:3, 3]) * turned).sum(dim=1, keepdim=True) > 0

@@ -38,6 +38,11 @@ def holds_motion(path: Path) -> bool:
         return four_dgs.recognises(handle.read(HEAD_BYTES), path)
 
 
+def files_of(path: Path) -> tuple[Path, ...]:
+    """The files that a scene that moves is read from."""
+    return (path / SCENE_NAME, path / TRACKS_NAME) if path.is_dir() else (path,)
+
+
 def load_dynamic(path: str | Path) -> DynamicScene:
     """Read a dynamic scene.
 

@@ -18,7 +18,7 @@ LATE, EARLY, LATE_BIRTH, EARLY_DEATH = slice(0, 8), slice(8, 16), 2, 3
 
 def small_moving_scene(steps=STEPS):
     """80 Gaussians, of which every other one of the first 60 moves; steps a quarter of a second apart."""
-    gaussians = replace(small_scene(), sh=small_scene().sh[:, :1])
+    gaussians = small_scene()
     gaussians.logit_opacities[:] = gaussians.logit_opacities.clamp(min=1.0)
     ids = torch.arange(0, 2 * MOVING, 2)
     random = torch.Generator().manual_seed(4)

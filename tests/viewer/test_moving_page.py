@@ -1,15 +1,24 @@
 """Scenes that move in a real browser: each moment is ours; time is played, set and kept; paths are drawn."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
+from sfumato.render.png import to_uint8
+from sfumato.render.rasterize import rasterize
+from sfumato.scene.dynamic import DynamicScene
+from sfumato.scene.gaussians import Gaussians
 from sfumato.viewer.page import write_page
 from sfumato.viewer.server import PageServer
 from sfumato.viewer.showing import show_subject
+from sfumato.viewer.subject import Photograph
+from sfumato.viewer.tracked_subject import moving_subject
 from support.browser import Browser
 from support.page_steps import WINDOW_PX, bare, stand
 from support.small_moving_scene import small_moving_scene, small_moving_subject
-from support.small_scenes import drawn, psnr, small_subject
+from support.small_scenes import camera_at, drawn, psnr, small_subject
 
 pytestmark = pytest.mark.browser
 
@@ -34,8 +43,7 @@ def address(subject, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def page(browser, address):
-    """``scene.html``, opened from the disk without a network."""
-    browser.go_offline()
+    """``scene.html``, opened from the disk."""
     browser.open(address)
     return browser
 
@@ -161,6 +169,41 @@ def test_a_saved_page_compares_at_the_time_of_its_photographs(page, subject):
     page.press("p")
 
 
+def test_colours_are_those_of_the_view_of_where_a_gaussian_is(browser, tmp_path):
+    far, near = [-1.6, 0.0, 0.0], [1.6, 0.0, 0.0]
+    means, turn = torch.tensor([far, [9.0, 9.0, 9.0]]), torch.tensor([1.0, 0.0, 0.0, 0.0])
+    sh = torch.zeros(2, 4, 3)
+    sh[:, 3] = torch.tensor([0.9, 0.0, -0.9])
+    gaussians = Gaussians(means, torch.full((2, 3), -1.2), turn.expand(2, 4), torch.full((2,), 4.0), sh)
+    one = torch.ones(1, dtype=torch.int64)
+    poses = torch.tensor([[far], [near]]), turn.expand(2, 1, 4)
+    scene = DynamicScene(gaussians, 0 * one, torch.tensor([0.0, 1.0]).double(), *poses, 0 * one, 2 * one)
+    camera = camera_at(0.0)
+    subject = moving_subject("ball", scene)
+    write_page(replace(subject, photographs=[Photograph("cam", camera)]), tmp_path / "ball.html")
+    browser.open((tmp_path / "ball.html").as_uri())
+    bare(browser, True)
+    stand(browser, 0)
+    colours = []
+    for time in (0.0, 1.0):
+        expected = drawn(scene.at(time), camera.resized(*WINDOW_PX), (0.0, 0.0, 0.0))
+        assert psnr(at(browser, time), expected) > 35
+        colours.append(expected.reshape(-1, 3).max(axis=0))
+    # And it is no accident: on the other side the same Gaussian has another colour.
+    assert np.abs(colours[0].astype(int) - colours[1]).max() > 40
+
+
+def test_what_is_nearer_than_the_near_plane_is_left_out(browser, subject, tmp_path):
+    near = replace(subject, settings=replace(subject.settings, near=4.0))
+    write_page(near, tmp_path / "near.html")
+    browser.open((tmp_path / "near.html").as_uri())
+    bare(browser, True)
+    stand(browser, 0)
+    scene, camera = small_moving_scene().at(1.0), subject.photographs[0].camera.resized(*WINDOW_PX)
+    cut = to_uint8(rasterize(scene, camera, near.settings).image)
+    assert psnr(browser.canvas(), cut) > 35 and psnr(cut, drawn(scene, camera)) < 25
+
+
 def test_a_scene_that_stands_still_has_no_time(browser, tmp_path):
     write_page(small_subject(), tmp_path / "still.html")
     browser.open((tmp_path / "still.html").as_uri())
@@ -170,10 +213,10 @@ def test_a_scene_that_stands_still_has_no_time(browser, tmp_path):
     assert "time" not in browser.run("location.hash")
 
 
-def test_the_served_page_draws_exactly_and_compares_at_each_time(subject):
+def test_the_served_page_draws_exactly_and_compares_at_each_time(browser, subject):
     server = PageServer()
     show_subject(server, subject)
-    with server, Browser(WINDOW_PX) as browser:
+    with server:
         browser.open(server.url)
         bare(browser, True)
         stand(browser, 2)

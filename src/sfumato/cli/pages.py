@@ -42,7 +42,7 @@ class Watching:
         self._run, self._display = run, display
         self._server: PageServer | None = None
         self._live: LiveTraining | None = None
-        self._is_said = False
+        self._is_said, self._title = False, run.resolve().name
         self.watch: Callable[[Capture, RunOptions], Callback] | None = self._watch if wanted else None
 
     def __enter__(self) -> Self:
@@ -60,7 +60,9 @@ class Watching:
         from sfumato.viewer.live import LiveTraining
 
         assert self._server is not None
-        self._live = LiveTraining(self._server, self._run, capture, options.train, self._ready)
+        self._live = LiveTraining(
+            self._server, self._run, capture, options.train, self._ready, title=self._title
+        )
         return self._live
 
     def _ready(self) -> None:

@@ -50,6 +50,7 @@ class LiveTraining(LiveRun):
         capture: what is trained on.
         config: of the run.
         ready: called when the page can be opened.
+        title: over the page; None: the name of the run folder.
     """
 
     def __init__(
@@ -59,10 +60,11 @@ class LiveTraining(LiveRun):
         capture: Capture,
         config: TrainConfig,
         ready: Callable[[], None] = lambda: None,
+        title: str | None = None,
     ) -> None:
         super().__init__(server)
         self._run, self._capture, self._config = RunFolder(run), capture, config
-        self._ready = ready
+        self._ready, self._title = ready, title or self._run.path.resolve().name
         self._version, self._fetched = 0, 0
         self._payload: Payload | None = None
         self._packing: threading.Thread | None = None
@@ -110,7 +112,7 @@ class LiveTraining(LiveRun):
     def _open(self, state: TrainState) -> None:
         gaussians = state.gaussians
         subject = Subject(
-            self._run.path.resolve().name,
+            self._title,
             gaussians,
             photographs_of(self._capture),
             (),

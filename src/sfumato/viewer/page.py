@@ -128,6 +128,7 @@ def describe(
         "title": subject.title,
         "facts": list(subject.facts),
         "background": list(subject.settings.background),
+        "near": subject.settings.near,
         "antialiased": subject.is_antialiased,
         "scene": _told(SCENE, packed.still),
         "motion": _motion(subject, packed, photographed),

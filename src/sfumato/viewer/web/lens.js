@@ -1,9 +1,10 @@
 // Projections: of free flight, and of a training camera whose picture is fitted into the window.
+import { manifest } from "./data.js";
 import { radius } from "./world.js";
 
 // Focal length over the shorter side of the window: 51 degrees.
 const FREE_FOCAL = 1.05;
-const NEAR = 0.003 * radius;
+const NEAR = manifest.near ?? 0.003 * radius;
 // Spark drops what lies beyond; the sky of a scene is far.
 const FAR = 1e5 * radius;
 

@@ -10,10 +10,12 @@ const RETRY_MS = 2000;
 const CURVES = {
   training: {
     words: "Training",
+    second: "held-out PSNR",
     first: { name: "loss", label: "loss", scale: Math.log, quality: (report) => report?.loss.toFixed(4) ?? "" },
   },
   tracking: {
     words: "Tracking",
+    second: "held out",
     first: { name: "psnr_changed", label: "where it changes", scale: (v) => v, quality: (report) => (report ? `${report.psnr_changed.toFixed(2)} dB` : "–") },
     together: true,
   },
@@ -39,6 +41,7 @@ export function listenToRun({ load, follows, take, tell }) {
   onState = tell;
   byId("live").hidden = false;
   byId("live-first").textContent = CURVES.first.label;
+  byId("live-second").textContent = CURVES.second;
   byId("live-pause").addEventListener("click", () => ask(state === "paused" ? "resume" : "pause"));
   byId("live-stop").addEventListener("click", () => ask("stop"));
   const events = new EventSource("events");

@@ -50,6 +50,7 @@ function motionModifier() {
       globals: () => [dyno.defineGsplat, FUNCTIONS],
       statements: ({ inputs: i, outputs: o }) => `
         ${o.gsplat} = ${i.gsplat};
+        {
         int moveWidth = textureSize(${i.before}, 0).x;
         ivec2 moveAt = ivec2(${o.gsplat}.index % moveWidth, ${o.gsplat}.index / moveWidth);
         uvec4 moveBefore = texelFetch(${i.before}, moveAt, 0), moveAfter = texelFetch(${i.after}, moveAt, 0);
@@ -63,16 +64,34 @@ function motionModifier() {
           vec3 movePlace = mix(movingPlace(moveBefore, ${i.beforeOrigin}), movingPlace(moveAfter, ${i.afterOrigin}), moveShare);
           ${o.gsplat}.center = vec3(movePlace.x, ${i.sign} * movePlace.yz);
           ${o.gsplat}.quaternion = vec4(moveTurn.x, ${i.sign} * moveTurn.yz, moveTurn.w);
+        }
         }`.split("\n"),
     });
     return { gsplat: move.apply({ gsplat, ...uniforms }).gsplat };
   });
 }
 
+/** Let a mesh's splats be read where they are at the moment that is shown, in the colour that they have from there. */
+function move(mesh) {
+  const splats = mesh.extSplats;
+  const fetch = splats.fetchSplat.bind(splats);
+  const moved = (gsplat) => motionModifier().apply({ gsplat }).gsplat;
+  const centre = (gsplat) => dyno.splitGsplat(gsplat).outputs.center;
+  splats.fetchSplat = ({ index, viewOrigin }) => {
+    const still = fetch({ index });
+    if (!viewOrigin || !splats.hasRgbDir()) return moved(still);
+    // Seen from where it stands, a splat looks as it does here from its own place.
+    const way = dyno.sub(centre(moved(still)), centre(still));
+    return moved(fetch({ index, viewOrigin: dyno.sub(viewOrigin, way) }));
+  };
+  mesh.updateGenerator();
+}
+
 /** Load the Gaussians that move, whose numbers come after `offset` others. */
 export async function showMoving(source, offset, onProgress) {
   uniforms.sign.value = SIGNS[source.frame];
-  const mesh = await showScene(source, [motionModifier(), ...lookModifiers(source.frame, offset)], onProgress, "moving");
+  const mesh = await showScene(source, lookModifiers(source.frame, offset), onProgress, "moving");
+  move(mesh);
   opacities = new Float32Array(mesh.numSplats);
   mesh.forEachSplat((index, centre, scales, quaternion, opacity) => (opacities[index] = opacity));
   for (const texture of textures) texture.dispose();

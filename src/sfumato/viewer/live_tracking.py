@@ -116,12 +116,10 @@ class LiveTracking(LiveRun):
         self._ready()
 
     def _take(self, scene: DynamicScene) -> None:
-        """Show a scene; the Gaussians themselves are sent again only where others have come."""
-        before = self._subject
+        """Show a scene; what was sent is sent again only where Gaussians have come or gone."""
         subject = moving_subject(self._title, scene, self._video, steps=self._count)
         assert subject.moving is not None
-        is_new = before is None or len(before.gaussians) != len(subject.gaussians)
-        is_new = is_new or not torch.equal(self._scene.birth, subject.moving.birth)
+        is_new = self._subject is None or not _are_the_same(self._scene, subject.moving)
         if is_new:
             parts = zip((SCENE, MOVING), parted(subject.moving, subject.gaussians), strict=True)
             payloads = {name: packed(part) for name, part in parts if len(part)}
@@ -175,3 +173,16 @@ class LiveTracking(LiveRun):
             "still": meshes.get(SCENE),
             "moving": meshes[MOVING],
         }
+
+
+def _are_the_same(before: DynamicScene, now: DynamicScene) -> bool:
+    """Whether the Gaussians are those of a scene with fewer steps, and as far as known exist as long."""
+
+    def ends(scene: DynamicScene) -> torch.Tensor:
+        return torch.where(scene.death < scene.num_steps, scene.death, -1)
+
+    return (
+        len(before) == len(now)
+        and torch.equal(before.birth, now.birth)
+        and torch.equal(ends(before), ends(now))
+    )

@@ -3,6 +3,7 @@ import { readBytes } from "./data.js";
 import { takeSample } from "./look.js";
 import { showMoving, takeStep } from "./moving.js";
 import { setLastStep } from "./time.js";
+import { clearTrails } from "./trails.js";
 
 const RETRY_MS = 1000;
 
@@ -37,10 +38,15 @@ async function takeNext(news, draws, { show, setFacts }) {
   if (!draws) {
     [known, version] = [news.steps, news.version];
   } else if (version < news.version) {
+    const steps = [];
+    while (steps.length < news.steps) steps.push(await readBytes(`step-${steps.length}`));
     const still = news.still ? await show(news.still) : 0;
     const mesh = await showMoving(news.moving, still);
+    // Without a break, so that no frame shows the meshes in poses of others.
+    steps.forEach((bytes, step) => takeStep(step, bytes));
     takeSample(mesh, news.moving.frame, "moving");
-    [known, version] = [0, news.version];
+    clearTrails();
+    [known, version] = [news.steps, news.version];
   } else {
     takeStep(known, await readBytes(`step-${known}`));
     known++;

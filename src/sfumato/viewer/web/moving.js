@@ -51,20 +51,20 @@ function motionModifier() {
       statements: ({ inputs: i, outputs: o }) => `
         ${o.gsplat} = ${i.gsplat};
         {
-        int moveWidth = textureSize(${i.before}, 0).x;
-        ivec2 moveAt = ivec2(${o.gsplat}.index % moveWidth, ${o.gsplat}.index / moveWidth);
-        uvec4 moveBefore = texelFetch(${i.before}, moveAt, 0), moveAfter = texelFetch(${i.after}, moveAt, 0);
-        if (moveBefore.y >> 16 == 0u) {
-          ${o.gsplat}.rgba.a = 0.0;
-        } else {
-          float moveShare = moveAfter.y >> 16 == 0u ? 0.0 : ${i.share};
-          vec4 moveTurn = normalize(movingTurn(moveBefore)), moveNext = moveTurn;
-          if (moveShare > 0.0) moveNext = normalize(movingTurn(moveAfter));
-          moveTurn = normalize(mix(moveTurn, dot(moveTurn, moveNext) < 0.0 ? -moveNext : moveNext, moveShare));
-          vec3 movePlace = mix(movingPlace(moveBefore, ${i.beforeOrigin}), movingPlace(moveAfter, ${i.afterOrigin}), moveShare);
-          ${o.gsplat}.center = vec3(movePlace.x, ${i.sign} * movePlace.yz);
-          ${o.gsplat}.quaternion = vec4(moveTurn.x, ${i.sign} * moveTurn.yz, moveTurn.w);
-        }
+          int width = textureSize(${i.before}, 0).x;
+          ivec2 at = ivec2(${o.gsplat}.index % width, ${o.gsplat}.index / width);
+          uvec4 before = texelFetch(${i.before}, at, 0), after = texelFetch(${i.after}, at, 0);
+          if (before.y >> 16 == 0u) {
+            ${o.gsplat}.rgba.a = 0.0;
+          } else {
+            float share = after.y >> 16 == 0u ? 0.0 : ${i.share};
+            vec4 turn = normalize(movingTurn(before)), next = turn;
+            if (share > 0.0) next = normalize(movingTurn(after));
+            turn = normalize(mix(turn, dot(turn, next) < 0.0 ? -next : next, share));
+            vec3 place = mix(movingPlace(before, ${i.beforeOrigin}), movingPlace(after, ${i.afterOrigin}), share);
+            ${o.gsplat}.center = vec3(place.x, ${i.sign} * place.yz);
+            ${o.gsplat}.quaternion = vec4(turn.x, ${i.sign} * turn.yz, turn.w);
+          }
         }`.split("\n"),
     });
     return { gsplat: move.apply({ gsplat, ...uniforms }).gsplat };

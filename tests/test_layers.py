@@ -31,8 +31,8 @@ MAY_IMPORT = {
     "training": "errors children choices display checks outputs machine maths scene ops render capture "
     "evaluation",
     "tracking": "errors checks maths scene ops render capture evaluation training",
-    "runs": "errors choices json_files npy_files display checks outputs machine scene ops capture evaluation "
-    "training "
+    "runs": "errors choices json_files npy_files display checks outputs machine maths scene ops capture "
+    "evaluation training "
     "sequences tracking",
     "reconstruction": "errors display checks outputs machine ops capture footage sfm training runs",
     "paths": "errors json_files checks outputs maths scene render evaluation",

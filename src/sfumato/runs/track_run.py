@@ -17,6 +17,7 @@ from sfumato.capture.dataset import Capture
 from sfumato.capture.multiview import MultiViewVideo
 from sfumato.display import Display, clock
 from sfumato.errors import CaptureError, SfumatoError
+from sfumato.maths.one_thread import one_torch_thread
 from sfumato.outputs import holding, write_json
 from sfumato.runs.interruption import Interruption
 from sfumato.runs.run import RunResult, run_training
@@ -36,7 +37,7 @@ from sfumato.tracking.track_state import MovingPoses, TrackState, start
 from sfumato.tracking.true_tracks import find_true_tracks, track_errors
 from sfumato.tracking.vote import moving_rows
 from sfumato.tracking.warm_up_tracking import warm_up
-from sfumato.training.loop import Callback, one_torch_thread
+from sfumato.training.loop import Callback
 from sfumato.training.state import TrainState
 
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from sfumato.maths.one_thread import one_torch_thread
 from sfumato.maths.quaternions import conjugate, quat_from_rotation, quat_product, rotation_from_quats
 from sfumato.maths.rigid import best_rotation
 from sfumato.scene.dynamic import DynamicScene
@@ -23,7 +24,7 @@ _TOLERANCE_IN_SIZES = 0.5
 # A part fits if this share of its Gaussians does.
 _SHARE_THAT_FITS = 0.95
 # Parts are sought among so many Gaussians and steps, evenly chosen; the motion of parts is fitted to all.
-_MOST_GAUSSIANS, _MOST_STEPS = 4096, 32
+_MOST_GAUSSIANS, _MOST_STEPS = 2048, 24
 _ROUNDS_A_SPLIT = 4
 # More parts are worth having if squared errors sink by this share; noise is not split for less.
 _LEAST_GAIN = 0.1
@@ -91,6 +92,7 @@ class _PoseTracks(NamedTuple):
         )
 
 
+@one_torch_thread()
 def rigid_parts(scene: DynamicScene) -> RigidParts:
     """Divide what moves into rigid parts.
 
@@ -121,6 +123,7 @@ def rigid_parts(scene: DynamicScene) -> RigidParts:
     return RigidParts(labels, motions, local, quats, errors, tolerance)
 
 
+@one_torch_thread()
 def rigid_motion(scene: DynamicScene) -> Motions:
     """The one rigid motion that fits all moving Gaussians of a scene best.
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-
-import torch
+from collections.abc import Callable, Sequence
 
 from sfumato.capture.dataset import Capture
+from sfumato.maths.one_thread import one_torch_thread
 from sfumato.training.state import TrainState
 from sfumato.training.step import StepStats, train_step
 
@@ -40,14 +38,3 @@ def train(capture: Capture, state: TrainState, callbacks: Sequence[Callback] = (
             for callback in callbacks:
                 began += callback(state, stats) or 0.0
     return state
-
-
-@contextmanager
-def one_torch_thread() -> Iterator[None]:
-    """Keep torch to one thread: kernels have threads of their own, with which torch's would take turns."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -43,6 +43,9 @@ SUFFIX = ".4dgs"
 FORMAT, VERSION = "sfumato-4dgs", 1
 META, SCENE, MOTION = "meta.json", "scene.spz", "motion.bin"
 MAX_STEPS = 65535
+# Poses of all moving Gaussians at all steps: 7 GiB as they are read. Motion that stands still is packed a
+# thousandfold, so that the length of a file alone bounds little.
+MAX_POSES = 1 << 28
 _MAX_META_BYTES = 1 << 22
 # Dates of members: the first that ZIP knows, so that the same scene gives the same bytes.
 _NO_DATE = (1980, 1, 1, 0, 0, 0)
@@ -90,9 +93,11 @@ def packed_motion(scene: DynamicScene) -> tuple[Grid, bytes]:
     Raises:
         FormatError: there are more than 65535 steps, or a value is not finite.
     """
-    if scene.num_steps > MAX_STEPS:
+    steps, moving = scene.means.shape[:2]
+    if steps > MAX_STEPS or steps * moving > MAX_POSES:
         raise FormatError(
-            f"the scene cannot be saved: it has {scene.num_steps} steps, and {SUFFIX} {MAX_STEPS}"
+            f"the scene cannot be saved: {SUFFIX} holds {MAX_STEPS} steps and {MAX_POSES} poses at most, and "
+            f"it has {steps} steps of {moving} moving Gaussians"
         )
     means, quats = (tensor.detach().cpu().double().numpy() for tensor in (scene.means, scene.quats))
     poses = StepPoses(means, quats, scene.birth.cpu().numpy(), scene.death.cpu().numpy())
@@ -166,6 +171,8 @@ def _read_meta(path: Path, read: Read) -> _Meta:
     quantum = _numbers(path, {"quantum": [found.get("quantum")]}, "quantum")[0]
     if not 0 < len(times) <= MAX_STEPS or not (np.diff(times) > 0).all():
         raise FormatError(f"{path} has {len(times)} times; 1 to {MAX_STEPS} are expected, in ascending order")
+    if m * len(times) > MAX_POSES:
+        raise FormatError(f"{path} has {m} moving Gaussians at {len(times)} steps, which is too much")
     if len(origin) != 3 or not quantum > 0:
         raise FormatError(f"{path} has an origin of {len(origin)} numbers and a quantum of {quantum:g}")
     if not np.abs(origin).max() + LAST_POSITION * quantum < np.finfo(np.float32).max:

@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation, Slerp
 
 from sfumato.maths.quaternions import quat_from_rotation, quat_product, rotation_from_quats
 from sfumato.scene.dynamic import DynamicScene
-from sfumato.scene.files import load
+from sfumato.scene.files import gltf_motion, load
 from sfumato.scene.files.dynamic_files import save_dynamic
 from sfumato.scene.files.gltf_container import read_document
 from sfumato.scene.gaussians import Gaussians
@@ -156,6 +156,16 @@ def test_animated_nodes_show_the_scene_at_each_step(tmp_path, suffix):
     for time in scene.times.tolist():
         expected = (scene.at(time).means * HALF_TURN).numpy()
         assert_same_points(animation.at(time), expected, 1e-4)
+
+
+def test_many_lifetimes_are_rounded(tmp_path, monkeypatch):
+    scene = brief_scene()
+    monkeypatch.setattr(gltf_motion, "_MOST_MESHES", 5)
+    remark = save_dynamic(scene, tmp_path / "a.glb")
+    assert "they enter and leave up to 7 steps off" in remark
+    animation = Animation(tmp_path / "a.glb")
+    assert len(animation.root["meshes"]) <= 6
+    assert len(animation.at(float(scene.times[0]))) == 9, "one appears before it is born"
 
 
 def test_a_ball_is_one_node_that_turns_between_steps(tmp_path):

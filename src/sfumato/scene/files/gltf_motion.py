@@ -27,6 +27,9 @@ from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.rigid_parts import RigidParts, rigid_parts
 from sfumato.scene.scene import metadata_of
 
+# Each lifetime in a part is a mesh of its own; readers, ours too, bear only so many.
+_MOST_MESHES = 512
+
 _log = logging.getLogger(__name__)
 
 
@@ -61,25 +64,38 @@ def save(scene: DynamicScene, path: Path) -> str | None:
             _log.warning(
                 "glTF moves rigid parts, which this scene is not well made of; OpenUSD moves each Gaussian"
             )
-        remark = str(parts)
-        _add_parts(file, placed, parts)
+        lifetimes, coarse = _lifetimes(placed, parts.labels)
+        remark = str(parts) + (f"; they enter and leave up to {coarse - 1} steps off" if coarse > 1 else "")
+        _add_parts(file, placed, parts, lifetimes)
     write(path, file.content, metadata_of(scene.gaussians), file.parts())
     return remark
 
 
-def _add_parts(file: _File, scene: DynamicScene, parts: RigidParts) -> None:
+def _lifetimes(scene: DynamicScene, labels: torch.Tensor) -> tuple[torch.Tensor, int]:
+    """Birth and death [m, 2] for few enough meshes, and the number of steps that they are multiples of."""
+    coarse = 1
+    while True:
+        birth = scene.birth // coarse * coarse
+        death = (-(-scene.death // coarse) * coarse).clamp(max=scene.num_steps)
+        lifetimes = torch.stack([birth, death], dim=1)
+        groups = torch.unique(torch.cat([labels[:, None], lifetimes], dim=1), dim=0)
+        if len(groups) <= _MOST_MESHES or coarse >= scene.num_steps:
+            return lifetimes, coarse
+        coarse *= 2
+
+
+def _add_parts(file: _File, scene: DynamicScene, parts: RigidParts, lifetimes: torch.Tensor) -> None:
     local = replace(
         scene.gaussians.select(scene.ids),
         means=parts.means.to(scene.means),
         quats=parts.quats.to(scene.quats),
     )
     quats = quat_from_rotation(parts.motions.rotations).float().numpy()
-    lifetimes = torch.stack([scene.birth, scene.death], dim=1)
     for part in range(len(parts)):
         node = file.add_moving(parts.motions.shifts[part].float().numpy(), quats[part])
         members = parts.labels == part
         for birth, death in torch.unique(lifetimes[members], dim=0).tolist():
-            rows = members & (scene.birth == birth) & (scene.death == death)
+            rows = members & (lifetimes == torch.tensor([birth, death])).all(1)
             child = file.add_mesh(local.select(rows), parent=node)
             file.add_lifetime(child, birth, death)
 

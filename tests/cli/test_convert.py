@@ -69,6 +69,8 @@ def test_one_moment_of_a_scene_that_moves(tmp_path, capsys):
     torch.testing.assert_close(load(tmp_path / "a.ply").means, moving.at(0.05).means)
     assert run(tmp_path / "run", tmp_path / "a.spz") == 2
     assert "hold no motion" in capsys.readouterr().err
+    assert run(tmp_path / "run", tmp_path / "b.ply", "--at", 9) == 2
+    assert "9 s: the scene lasts from 0 to 0.8 s" in capsys.readouterr().err
     for words in (["--spz-version", 3], ["--repair"]):
         assert run(tmp_path / "run", tmp_path / "a.4dgs", *words) == 2
         assert words[0] in capsys.readouterr().err

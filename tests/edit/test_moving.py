@@ -147,6 +147,8 @@ def test_edits_that_do_not_fit_are_refused():
         edited(moving, do="ride", file="hat.ply")
     with pytest.raises(ConfigError, match="until is for the whole scene"):
         edited(moving, do="until", seconds=1, where=BALL)
+    with pytest.raises(ConfigError, match="5 s: the scene lasts from 0 to"):
+        edited(moving, do="fade", factor=1, at=5)
     with pytest.raises(ConfigError, match="as a whole"):
         edited(moving, do="add", file="hat.ply", where=BALL)
     with pytest.raises(ConfigError, match="no finite number"):

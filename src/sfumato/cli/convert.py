@@ -77,6 +77,7 @@ def _convert_still(given: ConvertCommand, display: Display) -> None:
 
 
 def _convert_moving(given: ConvertCommand, display: Display) -> None:
+    from sfumato.scene.dynamic_changes import check_within
     from sfumato.scene.files import codec_of_name
     from sfumato.scene.files.dynamic_files import load_dynamic, save_dynamic, writer_of_name
 
@@ -89,6 +90,7 @@ def _convert_moving(given: ConvertCommand, display: Display) -> None:
     with display.waiting(f"reading {given.source}"):
         scene = load_dynamic(given.source)
     if given.at is not None:
+        check_within(scene, given.at, given.at)
         _save_still(given, scene.at(given.at), f"at {given.at:g} s", display)
         return
     scene = replace(scene, gaussians=_of_degree(scene.gaussians, given.sh_degree))

@@ -27,6 +27,7 @@ from sfumato.render.settings import TraceSettings, settings_for
 from sfumato.runs.folder import RunFolder
 from sfumato.scene.cameras import Camera
 from sfumato.scene.dynamic import DynamicScene
+from sfumato.scene.dynamic_changes import check_within
 from sfumato.scene.files import load
 from sfumato.scene.files.dynamic_files import files_of, holds_motion, load_dynamic
 from sfumato.scene.gaussians import Gaussians
@@ -156,8 +157,7 @@ def _times(given: RenderCommand, scene: DynamicScene, count: int) -> tuple[float
     first, last = (float(scene.times[i]) for i in (0, -1))
     start = given.at if given.at is not None else first if given.time_from is None else given.time_from
     end = given.at if given.at is not None else last if given.time_to is None else given.time_to
-    if not first <= start <= end <= last:
-        raise ConfigError(f"{start:g} to {end:g} s: the scene lasts from {first:g} to {last:g} s")
+    check_within(scene, start, end)
     return tuple(start + (end - start) * number / max(1, count - 1) for number in range(count))
 
 

@@ -57,6 +57,7 @@ class Moment:
 
     def rows(self, scene: DynamicScene) -> Tensor:
         """[n] bool of the scene's Gaussians."""
+        dynamic_changes.check_within(scene, self.time, self.time)
         if self.where is None:
             return torch.ones(len(scene), dtype=torch.bool)
         now = scene.at(self.time)

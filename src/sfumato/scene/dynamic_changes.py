@@ -61,6 +61,22 @@ def transformed_poses(means: Tensor, quats: Tensor, new_from_old: Tensor) -> tup
     return (scale * means.double() @ rotation.T + shift).to(means), turned.to(quats)
 
 
+def check_within(scene: DynamicScene, start: float, end: float) -> None:
+    """Refuse times outside a scene, or in disorder.
+
+    Args:
+        scene: the scene.
+        start, end: seconds.
+
+    Raises:
+        ConfigError: they are.
+    """
+    first, last = float(scene.times[0]), float(scene.times[-1])
+    if not first <= start <= end <= last:
+        asked = f"{start:g} s" if start == end else f"{start:g} to {end:g} s"
+        raise ConfigError(f"{asked}: the scene lasts from {first:g} to {last:g} s")
+
+
 def selected_dynamic(scene: DynamicScene, keep: Tensor) -> DynamicScene:
     """Some of the Gaussians, throughout.
 

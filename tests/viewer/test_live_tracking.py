@@ -1,5 +1,8 @@
 """A run that is tracked and watched: the page takes in its steps, and goes back in time."""
 
+import json
+import threading
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +15,7 @@ from sfumato.viewer.live_tracking import LiveTracking
 from sfumato.viewer.server import PageServer
 from support.browser import Browser
 from support.page_steps import WINDOW_PX, bare, stand
-from support.small_moving_scene import LATE_BIRTH, STEPS, small_moving_scene
+from support.small_moving_scene import LATE_BIRTH, MOVING, STEPS, small_moving_scene
 from support.small_scenes import camera_at, drawn, psnr, small_scene
 from support.watched import NoPhotographs, State
 
@@ -93,3 +96,43 @@ def test_the_page_takes_in_steps_and_goes_back_in_time(tmp_path):
         assert psnr(browser.canvas(), picture(whole.at(2.0))) > 30
         assert psnr(browser.canvas(), before) < 25
         assert not browser.complaints()
+
+
+def test_a_pause_holds_the_run_between_two_steps_and_stop_is_ctrl_c_once(monkeypatch):
+    raised, done = [], threading.Event()
+    monkeypatch.setattr("signal.raise_signal", raised.append)
+    server = PageServer()
+    live = LiveTracking(server, "run", Video(), STEPS)
+    take(live, 0)
+    server.post("control/pause", b"")
+
+    def step():
+        take(live, 1)
+        done.set()
+
+    threading.Thread(target=step, daemon=True).start()
+    assert not done.wait(0.5)
+    server.post("control/resume", b"")
+    assert done.wait(10) and not raised
+    server.post("control/stop", b"")
+    for number in (2, 3):
+        take(live, number)
+    assert len(raised) == 1
+
+
+def test_what_was_sent_is_sent_again_only_where_gaussians_have_come_or_gone():
+    server = PageServer()
+    live = LiveTracking(server, "run", Video(), STEPS)
+    versions = []
+    take(live, 0)
+    with closing(server.answer("events").data) as events:
+        next(events)
+        for number in range(1, STEPS):
+            take(live, number)
+            told = next(line for line in next(events).decode().splitlines() if '"version"' in line)
+            versions.append(json.loads(told.removeprefix("data: "))["version"])
+    # Those born at step 2 are new in it; of those that are gone from step 3 on it is known then.
+    assert versions == [1, 2, 3, 3]
+    data = np.frombuffer(server.answer("step-3").data, "<f4").reshape(MOVING, 7)
+    scene = small_moving_scene()
+    assert np.array_equal(data[:, :3], scene.means[3].numpy(), equal_nan=True)

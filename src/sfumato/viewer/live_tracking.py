@@ -18,8 +18,7 @@ from sfumato.viewer.live_run import LiveRun, News
 from sfumato.viewer.page import MOVING, SCENE, PackedSubject, Payload, parted
 from sfumato.viewer.server import Answer, PageServer
 from sfumato.viewer.showing import EXACT, offer_exact, show
-from sfumato.viewer.subject import Subject
-from sfumato.viewer.tracked_subject import moving_subject
+from sfumato.viewer.tracked_subject import moving_subject, still_first
 from sfumato.viewer.watching import event, packed
 
 # What each step tells of itself.
@@ -51,7 +50,7 @@ class LiveTracking(LiveRun):
     ) -> None:
         super().__init__(server)
         self._title, self._video, self._count, self._ready = title, video, count, ready
-        self._subject: Subject | None = None
+        self._scene: DynamicScene | None = None
         self._painter: Painter | None = None
         self._payloads: dict[str, Payload] = {}
         self._version, self._fetched = 0, 0
@@ -69,7 +68,7 @@ class LiveTracking(LiveRun):
         report = {name: row[name] for name in _REPORTED if row[name] is not None and row[name] == row[name]}
         progress = {"progress": (row["step"] + 1) / self._count, "seconds": seconds}
         self._reports.append(json.dumps({**report, **progress}))
-        if self._subject is None:
+        if self._scene is None:
             self._open(scene())
         elif self._watchers:
             self._take(scene())
@@ -81,50 +80,44 @@ class LiveTracking(LiveRun):
 
     def finish(self, state: str, scene: DynamicScene | None) -> None:
         """Show the last step; ``state`` is "done" or "stopped"."""
-        if scene is not None and self._subject is not None:
+        if scene is not None and self._scene is not None:
             self._take(scene)
         self._set_state(state)
         self._look_until(lambda: self._fetched == self._steps, _LAST_LOOK_S)
 
     @property
-    def _scene(self) -> DynamicScene:
-        assert self._subject is not None and self._subject.moving is not None
-        return self._subject.moving
-
-    @property
     def _steps(self) -> int:
-        return self._scene.num_steps if self._subject else 0
+        return self._scene.num_steps if self._scene else 0
 
     def _open(self, scene: DynamicScene) -> None:
         self._take(scene)
-        assert self._subject is not None
-        self._painter = Painter(self._subject.photographs, self._subject.settings)
+        subject = moving_subject(self._title, scene, self._video, steps=self._count)
+        self._painter = Painter(subject.photographs, subject.settings)
         motion = {
             "count": len(scene.ids),
             "times": list(self._video.times[: self._count]),
             "photographs": list(range(self._count)),
         }
         show(
-            self._server, self._subject, PackedSubject(None), motion=motion, live="tracking", exact=EXACT,
+            self._server, subject, PackedSubject(None), motion=motion, live="tracking", exact=EXACT,
             floaters=None,
         )  # fmt: skip
         for name in (SCENE, MOVING):
             self._server.add(name, partial(self._payload, name))
         for step in range(self._count):
             self._server.add(f"step-{step}", partial(self._poses, step))
-        offer_exact(self._server, self._subject.photographs, lambda wish: self._desk.ask(wish, _PATIENCE_S))
+        offer_exact(self._server, subject.photographs, lambda wish: self._desk.ask(wish, _PATIENCE_S))
         self._ready()
 
     def _take(self, scene: DynamicScene) -> None:
         """Show a scene; what was sent is sent again only where Gaussians have come or gone."""
-        subject = moving_subject(self._title, scene, self._video, steps=self._count)
-        assert subject.moving is not None
-        is_new = self._subject is None or not _are_the_same(self._scene, subject.moving)
+        ordered = still_first(scene)
+        is_new = self._scene is None or not _are_the_same(self._scene, ordered)
         if is_new:
-            parts = zip((SCENE, MOVING), parted(subject.moving, subject.gaussians), strict=True)
+            parts = zip((SCENE, MOVING), parted(ordered, ordered.gaussians), strict=True)
             payloads = {name: packed(part) for name, part in parts if len(part)}
         with self._lock:
-            self._subject = subject
+            self._scene = ordered
             if is_new:
                 self._payloads, self._version = payloads, self._version + 1
         self._tell()
@@ -135,13 +128,14 @@ class LiveTracking(LiveRun):
     def _poses(self, step: int) -> Answer:
         """Position and rotation of those that move at a step, float32; NaN where they do not exist."""
         scene = self._scene
+        assert scene is not None
         poses = torch.cat([scene.means[step], scene.quats[step]], dim=1)
         self._fetched = max(self._fetched, step + 1)
         self._tell()
         return Answer("application/octet-stream", poses.numpy().astype(np.dtype("<f4")).tobytes())
 
     def _paint(self, wish: Wish) -> RenderedImage:
-        assert self._painter is not None
+        assert self._painter is not None and self._scene is not None
         return self._painter.paint(wish, self._scene)
 
     def _news(self) -> News:
@@ -152,14 +146,14 @@ class LiveTracking(LiveRun):
             parts = [event("report", report) for report in self._reports[told:]]
             told += len(parts)
             with self._lock:
-                if self._subject and said != (self._version, self._steps):
+                if self._scene and said != (self._version, self._steps):
                     said = (self._version, self._steps)
-                    parts.append(event("steps", json.dumps(self._told())))
+                    parts.append(event("steps", json.dumps(self._told(self._scene))))
             return parts
 
         return news
 
-    def _told(self) -> dict[str, Any]:
+    def _told(self, scene: DynamicScene) -> dict[str, Any]:
         """What a page is told of the scene as it is now."""
         meshes = {
             name: {"name": name, "type": payload.type, "frame": payload.frame}
@@ -168,8 +162,8 @@ class LiveTracking(LiveRun):
         return {
             "version": self._version,
             "steps": self._steps,
-            "count": len(self._scene),
-            "moves": len(self._scene.ids),
+            "count": len(scene),
+            "moves": len(scene.ids),
             "still": meshes.get(SCENE),
             "moving": meshes[MOVING],
         }

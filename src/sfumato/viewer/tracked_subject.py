@@ -118,12 +118,7 @@ def moving_subject(
         facts: words beside the number of Gaussians.
         steps: of which there are photographs; None: as many as the scene has.
     """
-    moves = torch.zeros(len(scene), dtype=torch.bool, device=scene.ids.device)
-    moves[scene.ids] = True
-    order = torch.cat([(~moves).nonzero()[:, 0], scene.ids])
-    still = len(scene) - len(scene.ids)
-    ids = torch.arange(still, len(scene), device=scene.ids.device)
-    ordered = replace(scene, gaussians=scene.at_birth().select(order), ids=ids)
+    ordered = still_first(scene)
     settings = (
         default_settings(scene.gaussians, video.train_cameras) if video else RasterSettings(depth=False)
     )
@@ -135,6 +130,15 @@ def moving_subject(
         settings,
         ordered if len(scene.ids) else None,
     )
+
+
+def still_first(scene: DynamicScene) -> DynamicScene:
+    """The same scene, those that stand still before those that move, each where it first exists."""
+    moves = torch.zeros(len(scene), dtype=torch.bool, device=scene.ids.device)
+    moves[scene.ids] = True
+    order = torch.cat([(~moves).nonzero()[:, 0], scene.ids])
+    ids = torch.arange(len(scene) - len(scene.ids), len(scene), device=scene.ids.device)
+    return replace(scene, gaussians=scene.at_birth().select(order), ids=ids)
 
 
 def photographs_of_rig(video: MultiViewVideo, steps: int) -> list[Photograph]:

@@ -1,6 +1,7 @@
 """Operations on tensors: float64 uses the definitions in plain torch, float32 compiled kernels."""
 
 from sfumato.ops.adam import adam_step
+from sfumato.ops.alignment import alignment
 from sfumato.ops.colour import colour
 from sfumato.ops.composite import composite
 from sfumato.ops.covariance import covariance
@@ -17,6 +18,7 @@ __all__ = [
     "Traced",
     "Unscented",
     "adam_step",
+    "alignment",
     "colour",
     "composite",
     "covariance",

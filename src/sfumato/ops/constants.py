@@ -29,3 +29,8 @@ SSIM_C2 = 0.03**2
 # Misfits of neighbours' motions count squared below this share of their mean distance (for turns: as a
 # difference of unit quaternions), and in proportion above, so that joints and edges of objects may break.
 MOTION_TOLERANCE = 0.1
+
+# Colours of a point in two photographs that differ by more are of different things (scale of a Cauchy loss).
+ALIGNMENT_TOLERANCE = 0.2
+# The upper triangle of a symmetric 6x6 matrix, and a vector of 6.
+ALIGNMENT_ENTRIES = 27

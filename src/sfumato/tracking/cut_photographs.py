@@ -39,17 +39,25 @@ class Photographs:
         state: of the run.
         step: in time.
         poses: that the moving Gaussians are expected at.
+
+    Attributes:
+        step: in time.
+        numbers: of the training cameras that have one.
     """
 
     def __init__(self, state: TrackState, step: int, poses: MovingPoses) -> None:
-        self._state, self._step = state, step
-        self._numbers = [n for n, camera in enumerate(state.cameras) if camera.views[step] is not None]
+        self._state, self.step = state, step
+        self.numbers = [n for n, camera in enumerate(state.cameras) if camera.views[step] is not None]
         moving = replace(state.moving_gaussians, means=poses.means, quats=poses.quats)
-        self._regions = [self._moving_regions(number, moving) for number in self._numbers]
+        self._regions = [self._moving_regions(number, moving) for number in self.numbers]
         self._kept: dict[tuple[int, int], tuple[PhotographPart, ...]] = {}
 
     def __len__(self) -> int:
-        return len(self._numbers)
+        return len(self.numbers)
+
+    def regions(self, index: int) -> tuple[Region, ...]:
+        """The boxes of the parts of a photograph, in their order."""
+        return self._regions[index]
 
     def parts(self, index: int, downscale: int) -> tuple[PhotographPart, ...]:
         """Where something moves in a photograph.
@@ -64,8 +72,8 @@ class Photographs:
         return self._kept[key]
 
     def _make(self, index: int, downscale: int) -> Iterator[PhotographPart]:
-        state, number, regions = self._state, self._numbers[index], self._regions[index]
-        view = state.cameras[number].views[self._step]
+        state, number, regions = self._state, self.numbers[index], self._regions[index]
+        view = state.cameras[number].views[self.step]
         assert view is not None
         pixels = view.load()
         area = sum(region.width * region.height for region in regions)
@@ -84,7 +92,7 @@ class Photographs:
         state = self._state
         camera = state.cameras[number].camera
         mask = footprint_mask(footprints(moving, camera, state.settings), camera.size_px)
-        given = state.foreground.of(number, self._step)
+        given = state.foreground.of(number, self.step)
         if given is not None:
             mask = mask | given.numpy()
         return moving_regions(mask)

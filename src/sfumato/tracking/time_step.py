@@ -12,6 +12,7 @@ from sfumato import ops
 from sfumato.maths.quaternions import normalised
 from sfumato.render.rasterize import rasterize
 from sfumato.tracking.cut_photographs import PhotographPart, Photographs
+from sfumato.tracking.node_alignment import aligned
 from sfumato.tracking.track_config import TrackConfig
 from sfumato.tracking.track_state import MovingPoses, TrackState, joined
 
@@ -48,6 +49,8 @@ def track_step(state: TrackState) -> MovingPoses:
     step, poses = state.step, predicted(state)
     photographs = Photographs(state, step, poses)
     visits = _visits(state, step, len(photographs))
+    if state.nodes is not None and state.config.align:
+        poses = aligned(state, photographs, poses)
     coarse = round(state.config.coarse_share * len(visits))
     move = _move_gaussians if state.nodes is None else _move_nodes
     poses = move(state, photographs, poses, StepStage(visits[:coarse], 2, state.config.coarse_factor))
@@ -137,7 +140,9 @@ def _loss(state: TrackState, parts: Iterable[PhotographPart], poses: MovingPoses
     """Of one camera's photograph, and the priors."""
     weights, near = state.config.priors, state.neighbours
     before = state.means[-1], state.quats[-1]
-    priors = ops.motion_priors(poses.means, poses.quats, *before, near.rows, near.weights, near.distances)
+    priors = ops.motion_priors(
+        poses.means, poses.quats, *before, near.rows, state.edge_weights, near.distances
+    )
     loss = priors @ priors.new_tensor((weights.rigidity, weights.rotation, weights.isometry))
     for part in parts:
         scene = joined(part.still, state.moving_gaussians, poses)

@@ -43,9 +43,12 @@ class TrackConfig:
         rate_end: the same at its end; it decays log-linearly.
         coarse_factor: rates of the stage at half resolution, times these.
         fine_factor: rates of the stage at full resolution, times these.
+        align: move the control nodes first so that the photographs of the two steps agree.
         forward_motion: start each step with the motion of the last one.
         ssim_weight: share of 1 - SSIM in the loss.
         neighbours: of each moving Gaussian, for the priors.
+        soften_edges: priors let go of neighbours whose distance changes for several steps, where things bend
+            or part.
         priors: weights.
         seed: of all random numbers.
     """
@@ -57,9 +60,11 @@ class TrackConfig:
     rate_end: float = 0.15
     coarse_factor: float = 2.0
     fine_factor: float = 0.4
+    align: bool = True
     forward_motion: bool = True
     ssim_weight: float = 0.2
     neighbours: int = 20
+    soften_edges: bool = True
     priors: Priors = field(default_factory=Priors)
     seed: int = 0
 

@@ -13,6 +13,7 @@ from sfumato.maths.quaternions import normalised
 from sfumato.render.settings import RasterSettings
 from sfumato.render.visibility import Footprints, footprints
 from sfumato.scene.gaussians import Gaussians
+from sfumato.tracking.edges import EdgeStrain, softened, strained
 from sfumato.tracking.foreground import Foreground
 from sfumato.tracking.nodes import Nodes, place_nodes
 from sfumato.tracking.track_config import TrackConfig
@@ -72,6 +73,7 @@ class TrackState:
     def __post_init__(self) -> None:
         self.moving_gaussians, self.still_gaussians = parted(self.gaussians, self.ids)
         # A Gaussian that moves alone has no neighbours, and no distance of them.
+        self.strain = EdgeStrain.none(self.neighbours.weights)
         self.spacing = float(self.neighbours.distances.mean()) or self.pixel_size
 
     @property
@@ -83,6 +85,13 @@ class TrackState:
         """Take in the poses of the next step."""
         self.means.append(poses.means)
         self.quats.append(poses.quats)
+        self.strain = strained(self.strain, poses.means, self.neighbours.rows, self.neighbours.distances)
+
+    @property
+    def edge_weights(self) -> Tensor:
+        """[m, k] of the neighbours, as the priors weigh them in the next step."""
+        weights = self.neighbours.weights
+        return softened(weights, self.strain) if self.config.soften_edges else weights
 
     def scene(self, poses: MovingPoses) -> Gaussians:
         """All Gaussians, those that stand still before those that move, at given poses."""

@@ -13,8 +13,9 @@ from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
 from sfumato.tracking.foreground import Foreground
 
-# So many cameras have to have a place in their picture, or all of fewer.
-_LEAST_CAMERAS = 6
+# So many cameras have to have a place in their picture, or all of fewer; of fewer than the second number each
+# has to see something moving there.
+_LEAST_CAMERAS, _ENOUGH_CAMERAS = 3, 6
 # A Gaussian moves if this share of the cameras that have it in their picture see something moving there.
 _MOVING_SHARE = 0.75
 
@@ -50,4 +51,5 @@ def move_by_vote(xyz: np.ndarray, masks: Iterable[tuple[Camera, Tensor | None]],
         columns, rows, inside = project(camera, xyz)
         seen += inside
         moves += inside & mask.numpy()[rows, columns]
-    return (seen >= min(_LEAST_CAMERAS, asked)) & (moves > 0) & (moves >= share * seen)
+    wanted = np.where(seen < _ENOUGH_CAMERAS, seen, share * seen)
+    return (seen >= min(_LEAST_CAMERAS, asked)) & (moves > 0) & (moves >= wanted)

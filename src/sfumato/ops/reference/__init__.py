@@ -1,6 +1,7 @@
 """The definition of every operation in plain torch: slow, differentiable by autograd, any float dtype."""
 
 from sfumato.ops.reference.adam import adam_step
+from sfumato.ops.reference.alignment import alignment
 from sfumato.ops.reference.colour import colour
 from sfumato.ops.reference.composite import composite
 from sfumato.ops.reference.covariance import covariance
@@ -14,6 +15,7 @@ __all__ = [
     "MODELS",
     "Response",
     "adam_step",
+    "alignment",
     "colour",
     "composite",
     "covariance",

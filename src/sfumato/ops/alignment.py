@@ -1,0 +1,95 @@
+"""Normal equations of rigid bodies that are aligned to a photograph."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from sfumato.checks import check_shapes
+from sfumato.errors import ShapeError
+from sfumato.ops import reference
+from sfumato.ops.backend import implementation, uses_definition
+from sfumato.ops.constants import ALIGNMENT_ENTRIES
+
+
+@torch.library.custom_op("sfumato::alignment", mutates_args=())
+def _alignment(
+    arms: Tensor,
+    colours: Tensor,
+    weights: Tensor,
+    first: Tensor,
+    places: Tensor,
+    turns: Tensor,
+    image: Tensor,
+    camera_from_world: Tensor,
+    intrinsics: Tensor,
+) -> Tensor:
+    return implementation("alignment", arms).forward(
+        arms, colours, weights, first, places, turns, image, camera_from_world, intrinsics
+    )
+
+
+@_alignment.register_fake
+def _(arms, colours, weights, first, places, turns, image, camera_from_world, intrinsics):
+    return places.new_empty(places.shape[0], ALIGNMENT_ENTRIES)
+
+
+@torch.no_grad()
+def alignment(
+    arms: Tensor,
+    colours: Tensor,
+    weights: Tensor,
+    first: Tensor,
+    places: Tensor,
+    turns: Tensor,
+    image: Tensor,
+    camera_from_world: Tensor,
+    intrinsics: Tensor,
+) -> Tensor:
+    """Normal equations of the motions of k rigid bodies that bring points of known colours onto a photograph.
+
+    A point is where its body takes it, x = place + turn arm; its misfit r [3] is the colour of the photograph
+    there, between four pixels, minus its own. Points behind the camera or outside the picture count nothing.
+
+    Args:
+        arms: [s, 3] of the points, from the places of their bodies, in the frames of the bodies, scene units;
+            those of one body stand together.
+        colours: [s, 3] of the points.
+        weights: [s] of the points.
+        first: [k + 1] int64 rows of ``arms`` at which the points of each body begin; the last is s.
+        places: [k, 3] of the bodies, world frame, scene units.
+        turns: [k, 3, 3] rotations world_from_body.
+        image: [h, w, 3] the photograph.
+        camera_from_world: [4, 4] pose of the ideal pinhole camera.
+        intrinsics: [3, 3] of the camera, pixels.
+
+    Returns:
+        [k, 27]: with J [3, 6] the derivatives of r by a shift of the body and by a small turn of it about its
+        place (both world frame), and w = weight / (1 + |r|^2 / c^2), c ``constants.ALIGNMENT_TOLERANCE``:
+        the upper triangle of the sum of w J^T J, row by row, and the sum of w J^T r.
+
+    Raises:
+        ShapeError: a tensor has another shape, dtype or device, or ``first`` does not ascend from 0 to s.
+
+    Gradients: none.
+
+    Source: Lucas and Kanade 1981, with the weights of Cauchy's robust loss.
+    """
+    check_shapes(
+        like=arms,
+        arms=(arms, "s 3"),
+        colours=(colours, "s 3"),
+        weights=(weights, "s"),
+        places=(places, "k 3"),
+        turns=(turns, "k 3 3"),
+        image=(image, "h w 3"),
+        camera_from_world=(camera_from_world, "4 4"),
+        intrinsics=(intrinsics, "3 3"),
+    )
+    check_shapes(first=(first, f"{len(places) + 1}"))
+    if first.dtype != torch.int64 or first.device != arms.device:
+        raise ShapeError(f"first is {first.dtype} on {first.device}, expected torch.int64 on {arms.device}")
+    if int(first[0]) or int(first[-1]) != len(arms) or (first.diff() < 0).any():
+        raise ShapeError(f"first does not ascend from 0 to the {len(arms)} points")
+    inputs = arms, colours, weights, first, places, turns, image, camera_from_world, intrinsics
+    return reference.alignment(*inputs) if uses_definition(arms) else _alignment(*inputs)

@@ -1,0 +1,69 @@
+"""Definition of the normal equations of rigid bodies that are aligned to a photograph."""
+
+import torch
+from torch import Tensor
+
+from sfumato.ops.constants import ALIGNMENT_ENTRIES, ALIGNMENT_TOLERANCE
+
+
+def alignment(
+    arms: Tensor,
+    colours: Tensor,
+    weights: Tensor,
+    first: Tensor,
+    places: Tensor,
+    turns: Tensor,
+    image: Tensor,
+    camera_from_world: Tensor,
+    intrinsics: Tensor,
+) -> Tensor:
+    """Normal equations [k, 27] of k bodies; see :func:`sfumato.ops.alignment`.
+
+    Args:
+        arms, colours, weights: [s, 3], [s, 3], [s] of the points.
+        first: [k + 1] int64 rows at which the points of each body begin.
+        places, turns: [k, 3], [k, 3, 3] of the bodies.
+        image: [h, w, 3] the photograph.
+        camera_from_world, intrinsics: [4, 4], [3, 3] of the camera.
+
+    Source: Lucas and Kanade 1981.
+    """
+    bodies = torch.repeat_interleave(torch.arange(len(places), device=arms.device), first.diff())
+    arm = torch.einsum("sab,sb->sa", turns[bodies], arms)
+    rotation = camera_from_world[:3, :3]
+    x = (arm + places[bodies]) @ rotation.T + camera_from_world[:3, 3]
+    z = torch.where(x[:, 2] > 0, x[:, 2], 1.0)
+    focal = intrinsics.diagonal()[:2]
+    pixel = focal * x[:, :2] / z[:, None] + intrinsics[:2, 2]
+    height, width = image.shape[:2]
+    limit = pixel.new_tensor([width, height]) - 0.5
+    inside = (x[:, 2] > 0) & ((pixel > 0.5) & (pixel < limit)).all(1)
+    pixel = torch.where(inside[:, None], pixel, 0.5)
+    colour, slope = _sampled(image, pixel)
+    misfit = colour - colours
+
+    zero = torch.zeros_like(z)
+    across = torch.stack([focal[0] / z, zero, -focal[0] * x[:, 0] / z**2], 1)
+    down = torch.stack([zero, focal[1] / z, -focal[1] * x[:, 1] / z**2], 1)
+    shift = slope @ torch.stack([across, down], 1) @ rotation
+    # A turn by a small vector t moves the point by t x arm.
+    turn = torch.linalg.cross(arm[:, None].expand_as(shift), shift)
+    jacobian = torch.cat([shift, turn], 2)
+    weight = weights * inside / (1 + misfit.square().sum(1) / ALIGNMENT_TOLERANCE**2)
+    squares = torch.einsum("s,sci,scj->sij", weight, jacobian, jacobian)
+    row, column = torch.triu_indices(6, 6)
+    entries = torch.cat([squares[:, row, column], torch.einsum("s,sci,sc->si", weight, jacobian, misfit)], 1)
+    return places.new_zeros(len(places), ALIGNMENT_ENTRIES).index_add(0, bodies, entries)
+
+
+def _sampled(image: Tensor, pixel: Tensor) -> tuple[Tensor, Tensor]:
+    """Colours [s, 3] between pixels, and their derivatives [s, 3, 2] across and down."""
+    height, width = image.shape[:2]
+    corner = (pixel - 0.5).floor().long()
+    column, row = corner[:, 0].clamp(max=max(width - 2, 0)), corner[:, 1].clamp(max=max(height - 2, 0))
+    a, b = (pixel[:, 0] - 0.5 - column)[:, None], (pixel[:, 1] - 0.5 - row)[:, None]
+    right, below = (column + 1).clamp(max=width - 1), (row + 1).clamp(max=height - 1)
+    upper = image[row, right] - image[row, column]
+    lower = image[below, right] - image[below, column]
+    top, bottom = image[row, column] + a * upper, image[below, column] + a * lower
+    return top + b * (bottom - top), torch.stack([upper + b * (lower - upper), bottom - top], 2)

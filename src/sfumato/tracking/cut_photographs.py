@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from torch import Tensor
+
 from sfumato.render.visibility import footprints
 from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
@@ -58,6 +60,10 @@ class Photographs:
     def regions(self, index: int) -> tuple[Region, ...]:
         """The boxes of the parts of a photograph, in their order."""
         return self._regions[index]
+
+    def moving(self, index: int) -> Tensor | None:
+        """[h, w] bool: where something moves in a photograph; None: nobody knows."""
+        return self._state.foreground.of(self.numbers[index], self.step)
 
     def parts(self, index: int, downscale: int) -> tuple[PhotographPart, ...]:
         """Where something moves in a photograph.

@@ -23,7 +23,7 @@ _MAD_TO_SIGMA = 1.4826
 # Moving areas grow by this many pixels: they begin where a difference is only half as large.
 _GROWN_PX = 2
 # Steps before and after, in which a pixel may change, and by how much, as a share of white.
-_AROUND, _LEAST_CHANGE = 4, 0.15
+_AROUND, _LEAST_CHANGE = 8, 0.1
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,24 @@ class Nodes:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def followed_by(self, others: Nodes, gaussians: int) -> Nodes:
+        """These nodes, and others of Gaussians that stand behind those of these.
+
+        Args:
+            others: of their own Gaussians.
+            gaussians: how many these carry.
+        """
+        width = max(self.influences.shape[1], others.influences.shape[1])
+
+        def padded(values: Tensor) -> Tensor:
+            return torch.nn.functional.pad(values, (0, width - values.shape[1]))
+
+        return Nodes(
+            torch.cat([self.rows, others.rows + gaussians]),
+            torch.cat([padded(self.influences), padded(others.influences + len(self))]),
+            torch.cat([padded(self.weights), padded(others.weights)]),
+        )
+
     def carry(self, shifts: Tensor, turns: Tensor, means: Tensor, quats: Tensor) -> tuple[Tensor, Tensor]:
         """Gaussians moved along with the nodes.
 

@@ -11,10 +11,11 @@ from torch import Tensor
 from sfumato import ops
 from sfumato.maths.quaternions import normalised
 from sfumato.render.rasterize import rasterize
+from sfumato.tracking.births import with_changes
 from sfumato.tracking.cut_photographs import PhotographPart, Photographs
 from sfumato.tracking.node_alignment import aligned
 from sfumato.tracking.track_config import TrackConfig
-from sfumato.tracking.track_state import MovingPoses, TrackState, joined
+from sfumato.tracking.track_state import MovingPoses, StepResult, TrackState, joined
 
 # Running means of Adam: short ones, as a step has few iterations.
 _BETAS = (0.8, 0.95)
@@ -37,24 +38,29 @@ class StepStage:
 
 
 @torch.enable_grad()
-def track_step(state: TrackState) -> MovingPoses:
+def track_step(state: TrackState) -> StepResult:
     """Find the poses of the moving Gaussians at the next step from those at the steps before.
 
     Args:
         state: with the poses of the steps done, one or more; it is not changed.
 
     Returns:
-        The poses, outside the autograd graph.
+        StepResult, outside the autograd graph.
     """
     step, poses = state.step, predicted(state)
     photographs = Photographs(state, step, poses)
-    visits = _visits(state, step, len(photographs))
     if state.nodes is not None and state.config.align:
         poses = aligned(state, photographs, poses)
+    visits = _visits(state, step, len(photographs))
     coarse = round(state.config.coarse_share * len(visits))
     move = _move_gaussians if state.nodes is None else _move_nodes
     poses = move(state, photographs, poses, StepStage(visits[:coarse], 2, state.config.coarse_factor))
-    return _move_gaussians(state, photographs, poses, StepStage(visits[coarse:], 1, state.config.fine_factor))
+    poses = _move_gaussians(
+        state, photographs, poses, StepStage(visits[coarse:], 1, state.config.fine_factor)
+    )
+    if state.config.births:
+        return with_changes(state, photographs, poses)
+    return StepResult(poses, None, state.absent, state.still_absent, 0)
 
 
 def predicted(state: TrackState) -> MovingPoses:
@@ -62,9 +68,13 @@ def predicted(state: TrackState) -> MovingPoses:
     means, quats = state.means[-1], state.quats[-1]
     if not (state.config.forward_motion and state.step > 1):
         return MovingPoses(means, quats)
-    before = state.quats[-2]
+    # What was born in the last step stands there.
+    count = len(state.means[-2])
+    means_before, before = (
+        torch.cat([old, new[count:]]) for old, new in ((state.means[-2], means), (state.quats[-2], quats))
+    )
     nearer = torch.where((before * quats).sum(1, keepdim=True) < 0, -before, before)
-    return MovingPoses(2 * means - state.means[-2], normalised(2 * quats - nearer))
+    return MovingPoses(2 * means - means_before, normalised(2 * quats - nearer))
 
 
 def _visits(state: TrackState, step: int, cameras: int) -> list[int]:

@@ -34,7 +34,7 @@ class TrackConfig:
 
     Attributes:
         views_per_step: photographs that are looked at in each step after the first, each camera's equally
-            often; None: four of each training camera.
+            often; None: twice as many as there are training cameras, but 56 or more.
         coarse_share: share of the visits at half resolution, in which control nodes are moved; in the rest
             Gaussians move on their own, at full resolution.
         nodes: control nodes; 0: none, Gaussians move on their own from the start.
@@ -49,6 +49,7 @@ class TrackConfig:
         neighbours: of each moving Gaussian, for the priors.
         soften_edges: priors let go of neighbours whose distance changes for several steps, where things bend
             or part.
+        births: add what comes into view later, and end what is no longer there.
         priors: weights.
         seed: of all random numbers.
     """
@@ -64,7 +65,8 @@ class TrackConfig:
     forward_motion: bool = True
     ssim_weight: float = 0.2
     neighbours: int = 20
-    soften_edges: bool = True
+    soften_edges: bool = False
+    births: bool = True
     priors: Priors = field(default_factory=Priors)
     seed: int = 0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -17,9 +17,18 @@ from sfumato.tracking.edges import EdgeStrain, softened, strained
 from sfumato.tracking.foreground import Foreground
 from sfumato.tracking.nodes import Nodes, place_nodes
 from sfumato.tracking.track_config import TrackConfig
+from sfumato.tracking.vote import move_by_vote
 
 # Near plane, as a share of the median distance of the Gaussians from the cameras.
 _NEAR_SHARE = 0.1
+# What has been absent for so many steps in a row has gone, and what has been missing for as many is added.
+LASTING = 3
+# As a step: later than all.
+NEVER = 2**31
+_INVISIBLE = -30.0
+# What stands still may yet be of something that moves if this share of the cameras sees something move there
+# in the first step.
+_DOUBTFUL = 0.5
 
 
 @dataclass(frozen=True)
@@ -35,6 +44,25 @@ class MovingPoses:
     quats: Tensor
 
 
+@dataclass(frozen=True)
+class StepResult:
+    """What a step in time found, of m Gaussians that moved before it and n - m that stood still.
+
+    Attributes:
+        poses: of the m.
+        born: Gaussians that are there from this step on, at its poses; None: none.
+        absent: [m] int32 steps in a row, up to this one, in which cameras saw that a Gaussian is not there.
+        still_absent: [n - m] int32 the same of those that stand still.
+        missing: steps in a row in which cameras saw something that no Gaussian shows.
+    """
+
+    poses: MovingPoses
+    born: Gaussians | None
+    absent: Tensor
+    still_absent: Tensor
+    missing: int
+
+
 @dataclass
 class TrackState:
     """A run between two steps in time; m Gaussians of n move.
@@ -42,17 +70,21 @@ class TrackState:
     Attributes:
         config: how to track.
         cameras: the training cameras.
-        gaussians: all n at the first step.
+        gaussians: all n, each at the first step at which it exists: those of the first step, and behind them
+            those born later.
         ids: [m] int64 rows of ``gaussians`` that move.
         gains, offsets: [c, 3] colour of each training camera: gain * render + offset, as learnt at the first
             step.
         settings: of the renderer.
         foreground: what moves in the photographs of the cameras.
         nodes: control nodes of the moving Gaussians; None: they move on their own.
-        neighbours: of the moving ones among themselves, at the first step.
+        neighbours: of the moving ones among those born in the same step, and at it.
         still_footprints: of the Gaussians that stand still, in each camera.
         pixel_size: length that a pixel of the median camera spans at the moving Gaussians, scene units.
-        means, quats: for each step done, [m, 3] and [m, 4].
+        means, quats: for each step done, [m, 3] and [m, 4] of those that moved then.
+        birth, death: [m] int64 first step at which each exists, and first at which it no longer does.
+        still_death: [n - m] int64 the latter of those that stand still.
+        absent, still_absent, missing: of the last step, as in ``StepResult``.
     """
 
     config: TrackConfig
@@ -69,23 +101,85 @@ class TrackState:
     pixel_size: float
     means: list[Tensor]
     quats: list[Tensor]
+    birth: Tensor = field(init=False)
+    death: Tensor = field(init=False)
+    still_death: Tensor = field(init=False)
+    absent: Tensor = field(init=False)
+    still_absent: Tensor = field(init=False)
+    missing: int = 0
 
     def __post_init__(self) -> None:
         self.moving_gaussians, self.still_gaussians = parted(self.gaussians, self.ids)
         # A Gaussian that moves alone has no neighbours, and no distance of them.
         self.strain = EdgeStrain.none(self.neighbours.weights)
         self.spacing = float(self.neighbours.distances.mean()) or self.pixel_size
+        moving, still = len(self.moving_gaussians), len(self.still_gaussians)
+        self.birth, self.death = torch.zeros(moving, dtype=torch.int64), torch.full((moving,), NEVER)
+        self.still_death = torch.full((still,), NEVER)
+        self.absent, self.still_absent = (torch.zeros(count, dtype=torch.int32) for count in (moving, still))
+        self.doubtful = torch.zeros(still, dtype=torch.bool)
+        if self.config.births:
+            places = self.still_gaussians.means.double().numpy()
+            self.doubtful = torch.from_numpy(move_by_vote(places, self.foreground.changing_at(0), _DOUBTFUL))
+
+    @property
+    def distance(self) -> float:
+        """Median distance of the Gaussians from the cameras, scene units."""
+        assert self.settings.near is not None
+        return self.settings.near / _NEAR_SHARE
 
     @property
     def step(self) -> int:
         """Steps done."""
         return len(self.means)
 
-    def add(self, poses: MovingPoses) -> None:
-        """Take in the poses of the next step."""
-        self.means.append(poses.means)
-        self.quats.append(poses.quats)
-        self.strain = strained(self.strain, poses.means, self.neighbours.rows, self.neighbours.distances)
+    def add(self, result: StepResult) -> None:
+        """Take in the next step."""
+        self.means.append(result.poses.means)
+        self.quats.append(result.poses.quats)
+        self.absent, self.still_absent, self.missing = result.absent, result.still_absent, result.missing
+        self._end()
+        if result.born is not None:
+            self._bear(result.born)
+        self.strain = strained(self.strain, self.means[-1], self.neighbours.rows, self.neighbours.distances)
+
+    def _end(self) -> None:
+        """Gaussians that have been absent for long enough no longer exist, from when it began."""
+        since = self.step - LASTING
+        ends, still_ends = (
+            (absent >= LASTING) & (death == NEVER)
+            for absent, death in ((self.absent, self.death), (self.still_absent, self.still_death))
+        )
+        self.death = torch.where(ends, torch.maximum(self.birth + 1, torch.tensor(since)), self.death)
+        self.still_death = torch.where(still_ends, since, self.still_death)
+        self.moving_gaussians = _without(self.moving_gaussians, ends)
+        self.still_gaussians = _without(self.still_gaussians, still_ends)
+
+    def _bear(self, born: Gaussians) -> None:
+        """Gaussians that exist from this step on; they have neighbours and nodes of their own."""
+        old, count = len(self.ids), len(born)
+        self.ids = torch.cat([self.ids, len(self.gaussians) + torch.arange(count)])
+        self.gaussians, self.moving_gaussians = (
+            together(before, born) for before in (self.gaussians, self.moving_gaussians)
+        )
+        self.means[-1] = torch.cat([self.means[-1], born.means])
+        self.quats[-1] = torch.cat([self.quats[-1], normalised(born.quats)])
+        self.birth = torch.cat([self.birth, torch.full((count,), self.step - 1)])
+        self.death = torch.cat([self.death, torch.full((count,), NEVER)])
+        self.absent = torch.cat([self.absent, torch.zeros(count, dtype=torch.int32)])
+        near = near_neighbours(born.means, self.config.neighbours)
+        near = near._replace(rows=torch.where(near.rows >= 0, near.rows + old, near.rows))
+        self.neighbours = Neighbours(*map(torch.cat, zip(self.neighbours, near, strict=True)))
+        strain = EdgeStrain.none(near.weights)
+        self.strain = EdgeStrain(*map(torch.cat, zip(self.strain, strain, strict=True)))
+        if self.nodes is not None:
+            share = -(-self.config.nodes * count // old)
+            self.nodes = self.nodes.followed_by(place_nodes(born.means, share), old)
+
+    @property
+    def poses(self) -> MovingPoses:
+        """Of the last step."""
+        return MovingPoses(self.means[-1], self.quats[-1])
 
     @property
     def edge_weights(self) -> Tensor:
@@ -142,6 +236,19 @@ def start(
     )
 
 
+def together(first: Gaussians, second: Gaussians) -> Gaussians:
+    """Some Gaussians, and others behind them."""
+    others = second.tensors()
+    return Gaussians(**{name: torch.cat([one, others[name]]) for name, one in first.tensors().items()})
+
+
+def _without(gaussians: Gaussians, rows: Tensor) -> Gaussians:
+    """Some of them are no longer drawn."""
+    if not rows.any():
+        return gaussians
+    return replace(gaussians, logit_opacities=torch.where(rows, _INVISIBLE, gaussians.logit_opacities))
+
+
 def parted(gaussians: Gaussians, ids: Tensor) -> tuple[Gaussians, Gaussians]:
     """The Gaussians of some rows, and the others."""
     moves = torch.zeros(len(gaussians), dtype=torch.bool)
@@ -151,8 +258,7 @@ def parted(gaussians: Gaussians, ids: Tensor) -> tuple[Gaussians, Gaussians]:
 
 def joined(still: Gaussians, moving: Gaussians, poses: MovingPoses) -> Gaussians:
     """Gaussians that stand still, and behind them some that move, at given poses."""
-    at = {**moving.tensors(), **vars(poses)}
-    return Gaussians(**{name: torch.cat([tensor, at[name]]) for name, tensor in still.tensors().items()})
+    return together(still, replace(moving, means=poses.means, quats=poses.quats))
 
 
 def _distances(gaussians: Gaussians, cameras: tuple[RigCamera, ...]) -> Tensor:

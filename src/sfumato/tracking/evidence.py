@@ -1,0 +1,83 @@
+"""What photographs of a step show that the scene does not, and the other way round."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor
+
+from sfumato.render.rasterize import rasterize
+from sfumato.scene.cameras import Camera
+from sfumato.tracking.cut_photographs import Photographs
+from sfumato.tracking.track_state import MovingPoses, TrackState, together
+
+# A photograph and its render differ where a channel does by this share of white, more than shadows explain.
+_DIFFERENCE = 0.2
+# Of a pixel, by moving Gaussians that lie in front of what stands still.
+_COVERED = 0.5
+# Photographs are compared at half resolution.
+_DOWNSCALE = 2
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Of one photograph.
+
+    Attributes:
+        number: of the training camera.
+        camera: of the photograph.
+        missing: [h, w] bool: something moves there that no moving Gaussian covers.
+        absent: [h, w] bool: nothing moves there, but the render shows something else than the photograph.
+    """
+
+    number: int
+    camera: Camera
+    missing: Tensor
+    absent: Tensor
+
+
+@torch.no_grad()
+def evidence(state: TrackState, photographs: Photographs, poses: MovingPoses) -> list[Evidence]:
+    """Compare the photographs of a step with renders, where something moves or is thought to.
+
+    Args:
+        state: before the step.
+        photographs: of the step.
+        poses: found in it.
+    """
+    moving = replace(state.moving_gaussians, means=poses.means, quats=poses.quats)
+    found = []
+    for index, number in enumerate(photographs.numbers):
+        camera = state.cameras[number].camera
+        missing, absent = (torch.zeros(camera.height, camera.width, dtype=torch.bool) for _ in range(2))
+        moves = photographs.moving(index)
+        if moves is None:
+            continue
+        for region, part in zip(photographs.regions(index), photographs.parts(index, _DOWNSCALE), strict=True):
+            image = state.exposed(
+                rasterize(together(part.still, moving), part.camera, state.settings).image, number
+            )
+            covered = rasterize(moving, part.camera, state.settings).alpha > _COVERED
+            differs = _lasting((image - part.target.image).abs().amax(dim=2) > _DIFFERENCE)
+            if part.target.weight is not None:
+                differs &= part.target.weight > 0
+            size = region.height, region.width
+            differs, covered = (_enlarged(mask, size) for mask in (differs, covered))
+            here = moves[region.slices]
+            missing[region.slices] |= differs & here & ~covered
+            absent[region.slices] |= differs & ~here
+        found.append(Evidence(number, camera, missing, absent))
+    return found
+
+
+def _lasting(mask: Tensor) -> Tensor:
+    """A mask without what is thinner than two pixels, as edges are that lie a little beside their place."""
+    return torch.from_numpy(ndimage.binary_opening(mask.numpy(), np.ones((2, 2))))
+
+
+def _enlarged(mask: Tensor, size: tuple[int, int]) -> Tensor:
+    """[h, w] bool, of another size (height, width), by the nearest pixel."""
+    return torch.nn.functional.interpolate(mask[None, None].float(), size=size)[0, 0] > 0

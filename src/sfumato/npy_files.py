@@ -39,6 +39,19 @@ def read_array(path: Path, fits: Fits, member: str | None = None) -> np.ndarray:
         raise ValueError(" ".join(str(error).split())) from None
 
 
+def names_in(path: Path) -> list[str]:
+    """Names of the arrays in a ``.npz`` archive.
+
+    Raises:
+        OSError, ValueError: as of ``read_array``.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return [name.removesuffix(".npy") for name in archive.namelist()]
+    except (EOFError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise ValueError(" ".join(str(error).split())) from None
+
+
 def array_in(file: IO[bytes], num_bytes: int, fits: Fits) -> np.ndarray:
     """The same of an open ``.npy`` file of a known size."""
     version = np.lib.format.read_magic(file)

@@ -6,26 +6,26 @@ import hashlib
 import io
 import logging
 import math
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from sfumato.errors import ConfigError, FormatError, SfumatoError
-from sfumato.npy_files import array_in
+from sfumato.npy_files import names_in, read_array
 from sfumato.outputs import write_bytes, write_json
 from sfumato.runs.run_options import differences, plain, record
 from sfumato.runs.tables import read_table, with_digest
 from sfumato.runs.track_options import TrackOptions
 from sfumato.scene.files.dynamic_files import load_dynamic
 from sfumato.scene.gaussians import Gaussians
+from sfumato.tracking.births import MOST_BORN
 from sfumato.tracking.following import TrackedScene
-from sfumato.tracking.track_state import MovingPoses
+from sfumato.tracking.track_state import MovingPoses, StepResult, TrackState
 
 _log = logging.getLogger("sfumato")
 
@@ -75,9 +75,9 @@ class TrackFolder:
         return self.path / "scene.html"
 
     def step(self, number: int) -> tuple[Path, Path]:
-        """Where a step's poses and its figures lie."""
+        """Where what a step found and its figures lie."""
         folder = self.path / "steps"
-        return folder / f"{number:06d}.npy", folder / f"{number:06d}.json"
+        return folder / f"{number:06d}.npz", folder / f"{number:06d}.json"
 
     def check_free(self, options: TrackOptions) -> None:
         """Refuse a folder that holds something else than this run.
@@ -128,52 +128,80 @@ class TrackFolder:
         """Write ``config.json``."""
         write_json(self.config, with_digest({"kind": "dynamic", "options": plain(asdict(options))}))
 
-    def save_step(self, row: dict[str, Any], poses: MovingPoses, first: str) -> None:
-        """Write a step that is done: its poses, then its figures with a digest of them.
+    def save_step(self, row: dict[str, Any], result: StepResult, first: str) -> None:
+        """Write a step that is done: what it found, then its figures with a digest of that.
 
         Args:
             row: figures of the step, with its number.
-            poses: of the m moving Gaussians at the step.
+            result: of the step.
             first: digest of the Gaussians of the first step.
         """
         path, figures = self.step(row["step"])
-        content = io.BytesIO()
-        np.save(content, torch.cat([poses.means, poses.quats], dim=1).numpy())
+        arrays = {
+            "poses": torch.cat([result.poses.means, result.poses.quats], dim=1),
+            "absent": result.absent,
+            "still_absent": result.still_absent,
+            "missing": torch.tensor(result.missing),
+            **({} if result.born is None else result.born.tensors()),
+        }
+        content, named = io.BytesIO(), {name: tensor.numpy() for name, tensor in arrays.items()}
+        np.savez_compressed(content, allow_pickle=False, **named)
         path.parent.mkdir(exist_ok=True)
         write_bytes(path, content.getvalue())
-        digests = {"poses": hashlib.sha256(content.getvalue()).hexdigest(), "first": first}
+        digests = {"content": hashlib.sha256(content.getvalue()).hexdigest(), "first": first}
         write_json(figures, with_digest(without_nan({**row, **digests})))
 
-    def steps_done(self, first: str, count: int, moving: int) -> Iterator[tuple[dict[str, Any], MovingPoses]]:
-        """Figures and poses of the steps that are done, from step 1 on, as far as they are whole.
+    def read_step(self, state: TrackState, first: str) -> tuple[dict[str, Any], StepResult] | None:
+        """Figures and result of the next step of a run; None if it is not done, or not whole.
 
         Args:
+            state: before the step.
             first: digest of the Gaussians of the first step, which the steps have to follow.
-            count: of all steps.
-            moving: Gaussians that move.
+
+        Raises:
+            FormatError: the files hold a step of another run.
         """
-        for number in range(1, count):
-            path, figures = self.step(number)
-            try:
-                row, content = read_table(figures), path.read_bytes()
-            except (SfumatoError, OSError):
-                return
-            if row.get("poses") != hashlib.sha256(content).hexdigest() or row.get("first") != first:
-                _log.warning("%s is not as it was written; tracking goes on from there", path)
-                return
-            fits = partial(_are_poses, moving=moving)
-            try:
-                poses = torch.from_numpy(array_in(io.BytesIO(content), len(content), fits))
-            except ValueError as error:
-                raise FormatError(
-                    f"{path} holds no poses of this run: {error}; remove {path.parent}"
-                ) from None
-            kept = {key: value for key, value in row.items() if key not in ("poses", "first", "digest")}
-            yield kept, MovingPoses(poses[:, :3].contiguous(), poses[:, 3:].contiguous())
+        path, figures = self.step(state.step)
+        try:
+            row, content = read_table(figures), path.read_bytes()
+        except (SfumatoError, OSError):
+            return None
+        if row.get("content") != hashlib.sha256(content).hexdigest() or row.get("first") != first:
+            _log.warning("%s is not as it was written; tracking goes on from there", path)
+            return None
+        try:
+            result = _read_result(path, state)
+        except (OSError, ValueError) as error:
+            raise FormatError(f"{path} holds no step of this run: {error}; remove {path.parent}") from None
+        return {key: value for key, value in row.items() if key not in ("content", "first", "digest")}, result
 
 
-def _are_poses(shape: tuple[int, ...], kind: np.dtype[Any], *, moving: int) -> bool:
-    return shape == (moving, 7) and kind == np.float32
+def _read_result(path: Path, state: TrackState) -> StepResult:
+    moving, still = len(state.ids), len(state.still_death)
+
+    def read(name: str, *shape: int | None, kind: type = np.float32) -> Tensor:
+        def fits(found: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
+            sizes = len(found) == len(shape) and all(
+                (wanted is None and size <= MOST_BORN) or size == wanted
+                for size, wanted in zip(found, shape, strict=True)
+            )
+            return sizes and dtype == kind
+
+        return torch.from_numpy(read_array(path, fits, name))
+
+    poses = read("poses", moving, 7)
+    born = None
+    if "means" in names_in(path):
+        sh = state.gaussians.sh.shape[1]
+        shapes = {"means": (3,), "log_scales": (3,), "quats": (4,), "logit_opacities": (), "sh": (sh, 3)}
+        born = Gaussians(**{name: read(name, None, *shape) for name, shape in shapes.items()})
+    return StepResult(
+        MovingPoses(poses[:, :3].contiguous(), poses[:, 3:].contiguous()),
+        born,
+        read("absent", moving, kind=np.int32),
+        read("still_absent", still, kind=np.int32),
+        int(read("missing", kind=np.int64)),
+    )
 
 
 def load_tracked(path: str | Path) -> TrackedScene:

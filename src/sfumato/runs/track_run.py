@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
 from torch import Tensor
 
 from sfumato import machine
@@ -32,8 +31,9 @@ from sfumato.tracking.first_step import camera_colours, first_capture, first_con
 from sfumato.tracking.following import TrackedScene
 from sfumato.tracking.foreground import Foreground
 from sfumato.tracking.held_out_cameras import HeldOut, StepScore, mean
+from sfumato.tracking.scene_over_time import scene_over_time
 from sfumato.tracking.time_step import track_step
-from sfumato.tracking.track_state import MovingPoses, TrackState, start
+from sfumato.tracking.track_state import TrackState, start
 from sfumato.tracking.true_tracks import find_true_tracks, track_errors
 from sfumato.tracking.vote import moving_rows
 from sfumato.tracking.warm_up_tracking import warm_up
@@ -180,16 +180,16 @@ class _TrackingRun:
     ) -> None:
         self._folder, self._video, self._state, self._display = folder, video, state, display
         self._count, self._first_seconds, self._true = _num_steps(options, video), first_seconds, true
-        self._first = digest_of(state.gaussians)
+        self._at_first, self._first = state.gaussians, digest_of(state.gaussians)
         self._held_out = HeldOut(video.test_cameras, state.gaussians, state.settings)
         score = self._held_out.score(state.gaussians, 0)
         self._rows = [self._row(0, score, score, first_seconds)]
 
     def go(self, watch: StepWatch | None) -> TrackResult:
         state, interruption = self._state, Interruption()
-        for row, poses in self._folder.steps_done(self._first, self._count, len(state.ids)):
-            self._rows.append(row)
-            state.add(poses)
+        while state.step < self._count and (done := self._folder.read_step(state, self._first)):
+            self._rows.append(done[0])
+            state.add(done[1])
         if state.step > 1:
             self._display.say(f"resuming after step {state.step - 1} in time")
         if watch:
@@ -213,17 +213,18 @@ class _TrackingRun:
         state, began = self._state, time.monotonic()
         step = state.step
         with one_torch_thread():
-            poses = track_step(state)
-        if not (poses.means.isfinite().all() and poses.quats.isfinite().all()):
+            result = track_step(state)
+        if not (result.poses.means.isfinite().all() and result.poses.quats.isfinite().all()):
             raise SfumatoError(
                 f"tracking diverged in step {step}: poses hold NaN or infinity; lower the rates"
             )
         seconds = time.monotonic() - began
-        before, now = MovingPoses(state.means[0], state.quats[0]), poses
-        score, still = (self._held_out.score(state.scene(poses), step) for poses in (now, before))
+        state.add(result)
+        score, still = (
+            self._held_out.score(scene, step) for scene in (state.scene(state.poses), self._at_first)
+        )
         self._rows.append(self._row(step, score, still, seconds))
-        self._folder.save_step(self._rows[step], now, self._first)
-        state.add(now)
+        self._folder.save_step(self._rows[step], result, self._first)
         left = mean([row["seconds"] for row in self._rows[1:]]) * (self._count - state.step)
         words = [
             f"step {step} of {self._count - 1} in time",
@@ -246,17 +247,7 @@ class _TrackingRun:
         }
 
     def _scene(self) -> DynamicScene:
-        state = self._state
-        steps, moving = state.step, len(state.ids)
-        return DynamicScene(
-            state.gaussians,
-            state.ids,
-            torch.tensor(self._video.times[:steps], dtype=torch.float64),
-            torch.stack(state.means),
-            torch.stack(state.quats),
-            torch.zeros(moving, dtype=torch.int64),
-            torch.full((moving,), steps),
-        )
+        return scene_over_time(self._state, self._video.times)
 
     def _write_metrics(self, scene: DynamicScene) -> None:
         rows, names = self._rows, [camera.name for camera in self._held_out.cameras]

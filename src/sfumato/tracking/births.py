@@ -26,7 +26,7 @@ _CANDIDATES, _FARTHEST = 60_000, 2.0
 # Something is missing if so many cameras see it in this share of their pictures.
 _LEAST_CAMERAS, _LEAST_SHARE = 3, 5e-4
 # Gaussians that are added in a step: at least and at most.
-_LEAST_BORN, _MOST_BORN = 16, 1_500
+_LEAST_BORN, MOST_BORN = 16, 1_500
 _MOST_LOOKED_AT = 8
 # What is born is trained for so many visits of each camera, and kept if it is more opaque than this.
 _VISITS, _LEAST_OPACITY = 4, 0.1
@@ -94,7 +94,7 @@ def _grown(
     """Gaussians at some places, trained on the photographs while all others stay; None: none lasts."""
     views = [state.cameras[number].views[photographs.step] for number in photographs.numbers]
     rng = np.random.default_rng((state.config.seed, state.step))
-    places = places[rng.permutation(len(places))[:_MOST_BORN]]
+    places = places[rng.permutation(len(places))[:MOST_BORN]]
     colours = look(spread_out([view for view in views if view], _MOST_LOOKED_AT), places)[1]
     start = gaussians_from_points(
         PointCloud(places.astype(np.float32), colours), sh_degree=state.gaussians.sh_degree

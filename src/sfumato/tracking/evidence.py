@@ -56,7 +56,9 @@ def evidence(state: TrackState, photographs: Photographs, poses: MovingPoses) ->
         moves = photographs.moving(index)
         if moves is None:
             continue
-        for region, part in zip(photographs.regions(index), photographs.parts(index, _DOWNSCALE), strict=True):
+        for region, part in zip(
+            photographs.regions(index), photographs.parts(index, _DOWNSCALE), strict=True
+        ):
             image = state.exposed(
                 rasterize(together(part.still, moving), part.camera, state.settings).image, number
             )

@@ -1,0 +1,49 @@
+"""What a tracked run has found, as a dynamic scene."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from sfumato.maths.quaternions import normalised
+from sfumato.scene.dynamic import DynamicScene
+from sfumato.tracking.track_state import NEVER, TrackState
+
+
+def scene_over_time(state: TrackState, times: Sequence[float]) -> DynamicScene:
+    """The Gaussians of all steps done. Those that stood still until they went are among those that move.
+
+    Args:
+        state: of the run.
+        times: [t] seconds of the steps done, or of more.
+    """
+    steps, gaussians = state.step, state.gaussians
+    still = torch.ones(len(gaussians), dtype=torch.bool)
+    still[state.ids] = False
+    ends = state.still_death < NEVER
+    gone = torch.nonzero(still)[:, 0][ends]
+    ids = torch.cat([state.ids, gone])
+    standing = (gaussians.means[gone], normalised(gaussians.quats[gone]))
+    birth = torch.cat([state.birth, torch.zeros_like(gone)])
+    death = torch.cat([state.death, state.still_death[ends]]).clamp(max=steps)
+    order = ids.argsort()
+    means, quats = (
+        _over_time(moving, stands, birth, death)[:, order]
+        for moving, stands in zip((state.means, state.quats), standing, strict=True)
+    )
+    seconds = torch.tensor(times[:steps], dtype=torch.float64)
+    return DynamicScene(gaussians, ids[order], seconds, means, quats, birth[order], death[order])
+
+
+def _over_time(moving: Sequence[Tensor], standing: Tensor, birth: Tensor, death: Tensor) -> Tensor:
+    """[t, m, d] of those that move, then of those that stand; NaN where they do not exist."""
+    most = len(birth) - len(standing)
+    rows = []
+    for step, values in enumerate(moving):
+        later = values.new_full((most - len(values), values.shape[1]), torch.nan)
+        everyone = torch.cat([values, later, standing])
+        exists = (birth <= step) & (step < death)
+        rows.append(torch.where(exists[:, None], everyone, torch.nan))
+    return torch.stack(rows)

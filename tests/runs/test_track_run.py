@@ -51,7 +51,7 @@ def test_a_run_whose_last_step_is_lost_or_damaged_ends_with_the_same_bits(run, f
     shutil.copytree(run, out)
     before = load_tracked(out)
     (out / "tracks.npz").unlink()
-    poses = out / "steps" / "000002.npy"
+    poses = out / "steps" / "000002.npz"
     content = bytearray(poses.read_bytes())
     content[-1] ^= 1
     poses.write_bytes(content)

@@ -104,16 +104,17 @@ def brief_scene(moving=6, still=3, steps=5):
     return replace(scene, gaussians=scene.at_birth())
 
 
-def photograph(camera, step):
-    image = rasterize(scene_at(step), camera, SETTINGS).image.clamp(0, 1)
+def photograph(camera, step, at=scene_at):
+    image = rasterize(at(step), camera, SETTINGS).image.clamp(0, 1)
     return (image * 255).round().byte().numpy()
 
 
-def moving_video(root, *, steps=4, masks=True, count=7, missing=()):
+def moving_video(root, *, steps=4, masks=True, count=7, missing=(), at=scene_at):
     """A dataset in the layout of PanopticSports; the last camera is held out.
 
     Args:
         missing: (camera, step) of photographs that lack.
+        at: from a step to what is photographed in it.
     """
     rig = cameras(count)
     for part, numbers in (("train", range(count - 1)), ("test", [count - 1])):
@@ -130,11 +131,11 @@ def moving_video(root, *, steps=4, masks=True, count=7, missing=()):
         (root / f"{part}_meta.json").write_text(json.dumps(meta))
         for step, row in enumerate(rows):
             for n in row:
-                save(root / "ims" / str(n) / f"{step:06d}.png", photograph(rig[n], step))
+                save(root / "ims" / str(n) / f"{step:06d}.png", photograph(rig[n], step, at))
                 if masks and part == "train":
                     still = Gaussians(**{k: v[:-MOVING] for k, v in first_scene().tensors().items()})
                     empty = rasterize(still, rig[n], SETTINGS).image.clamp(0, 1)
-                    shown = torch.from_numpy(photograph(rig[n], step)).float() / 255
+                    shown = torch.from_numpy(photograph(rig[n], step, at)).float() / 255
                     mask = ((shown - empty).abs() > 0.02).any(2).numpy().astype(np.uint8) * 255
                     save(root / "seg" / str(n) / f"{step:06d}.png", mask)
     return root

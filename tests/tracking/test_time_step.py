@@ -11,7 +11,7 @@ from sfumato.maths.quaternions import rotation_from_quats
 from sfumato.tracking.foreground import Foreground
 from sfumato.tracking.time_step import predicted, track_step
 from sfumato.tracking.track_config import TrackConfig
-from sfumato.tracking.track_state import MovingPoses, start
+from sfumato.tracking.track_state import MovingPoses, StepResult, start
 from sfumato.tracking.vote import moving_rows
 from support.moving_scenes import MOVING, SHIFT, TURN, first_scene, moving_video, scene_at
 
@@ -33,6 +33,10 @@ def started(folder, config=EIGHT_NODES, gaussians=None):
     cameras = video.train_cameras
     colours = {"gains": torch.ones(len(cameras), 3), "offsets": torch.zeros(len(cameras), 3)}
     return start(cameras, gaussians, ids, config, Foreground(video), **colours)
+
+
+def found(state, poses):
+    return StepResult(poses, None, state.absent, state.still_absent, 0)
 
 
 def go(state, steps):
@@ -69,7 +73,7 @@ def test_the_same_seed_gives_the_same_bits(folder):
 
 def test_a_step_starts_with_the_motion_of_the_last_one(folder):
     state = started(folder)
-    state.add(MovingPoses(state.means[0] + SHIFT, state.quats[0]))
+    state.add(found(state, MovingPoses(state.means[0] + SHIFT, state.quats[0])))
     torch.testing.assert_close(predicted(state).means, state.means[0] + 2 * SHIFT)
     still = dataclasses.replace(state, config=TrackConfig(forward_motion=False))
     assert torch.equal(predicted(still).means, state.means[1])

@@ -67,7 +67,7 @@ def _agreed(means: Tensor, seen: Sequence[Evidence], kind: str) -> Tensor:
 
 def _missing_places(state: TrackState, seen: Sequence[Evidence]) -> np.ndarray:
     """[p, 3] places at which enough cameras see something that is missing."""
-    seeing = [view for view in seen if view.missing.float().mean() > _LEAST_SHARE]
+    seeing = [view for view in seen if (view.missing > 0).float().mean() > _LEAST_SHARE]
     if len(seeing) < _LEAST_CAMERAS:
         return np.zeros((0, 3))
     rng = np.random.default_rng((state.config.seed, state.step))
@@ -75,7 +75,7 @@ def _missing_places(state: TrackState, seen: Sequence[Evidence]) -> np.ndarray:
     farthest = _FARTHEST * state.distance
     found = []
     for view in seeing:
-        pixels = torch.nonzero(view.missing).numpy()[:, ::-1]
+        pixels = torch.nonzero(view.missing > 0).numpy()[:, ::-1]
         pixels = pixels[rng.integers(len(pixels), size=each)] + rng.random((each, 2))
         plane = (pixels - view.camera.centre_px) / np.array(view.camera.focal_px)
         rays = (

@@ -29,8 +29,10 @@ class Evidence:
     Attributes:
         number: of the training camera.
         camera: of the photograph.
-        missing: [h, w] bool: something moves there that no moving Gaussian covers.
-        absent: [h, w] bool: nothing moves there, but the render shows something else than the photograph.
+        missing: [h, w] int8: 1 where something moves that no Gaussian shows, 0 where not, -1 where what lies
+            behind the moving Gaussians cannot be told.
+        absent: [h, w] int8: 1 where nothing moves and the render shows something else than the photograph, 0
+            where something moves, -1 where nothing moves and both look alike.
     """
 
     number: int
@@ -52,7 +54,8 @@ def evidence(state: TrackState, photographs: Photographs, poses: MovingPoses) ->
     found = []
     for index, number in enumerate(photographs.numbers):
         camera = state.cameras[number].camera
-        missing, absent = (torch.zeros(camera.height, camera.width, dtype=torch.bool) for _ in range(2))
+        size_px = camera.height, camera.width
+        missing, absent = torch.zeros(size_px, dtype=torch.int8), torch.full(size_px, -1, dtype=torch.int8)
         moves = photographs.moving(index)
         if moves is None:
             continue
@@ -69,15 +72,19 @@ def evidence(state: TrackState, photographs: Photographs, poses: MovingPoses) ->
             size = region.height, region.width
             differs, covered = (_enlarged(mask, size) for mask in (differs, covered))
             here = moves[region.slices]
-            missing[region.slices] |= differs & here & ~covered
-            absent[region.slices] |= differs & ~here
+            missing[region.slices] = torch.where(covered, -1, (differs & here).to(torch.int8))
+            absent[region.slices] = torch.where(here, 0, torch.where(differs, 1, -1)).to(torch.int8)
         found.append(Evidence(number, camera, missing, absent))
     return found
 
 
 def _lasting(mask: Tensor) -> Tensor:
-    """A mask without what is thinner than two pixels, as edges are that lie a little beside their place."""
-    return torch.from_numpy(ndimage.binary_opening(mask.numpy(), np.ones((2, 2))))
+    """A mask without what is thinner than two pixels, as edges are that lie a little beside their place.
+
+    Gaps in it are closed, in which the colours happen to be alike.
+    """
+    opened = ndimage.binary_opening(mask.numpy(), np.ones((2, 2)))
+    return torch.from_numpy(ndimage.binary_closing(opened, np.ones((3, 3)), iterations=2))
 
 
 def _enlarged(mask: Tensor, size: tuple[int, int]) -> Tensor:

@@ -11,9 +11,14 @@ from sfumato.capture.dataset import Capture
 from sfumato.capture.multiview import MultiViewVideo
 from sfumato.tracking.foreground import Foreground
 from sfumato.tracking.start_points import start_points
-from sfumato.training.config import TrainConfig
+from sfumato.training.config import AdcConfig, TrainConfig
 from sfumato.training.parts.exposure import Exposure
 from sfumato.training.state import TrainState
+
+
+# Weights of the mean opacity and scale: larger than of an ordinary run, as a rig sees a scene from few places,
+# and what it does not need becomes fog.
+_OPACITY_WEIGHT, _SCALE_WEIGHT = 0.2, 0.3
 
 
 def first_config(*, steps: int, seed: int, max_gaussians: int | None) -> TrainConfig:
@@ -21,7 +26,10 @@ def first_config(*, steps: int, seed: int, max_gaussians: int | None) -> TrainCo
 
     Colours do not depend on the view, as Gaussians will turn; each camera has a colour gain and offset.
     """
-    return TrainConfig(steps=steps, seed=seed, max_gaussians=max_gaussians, sh_degree=0, exposure=True)
+    adc = AdcConfig(opacity_weight=_OPACITY_WEIGHT, scale_weight=_SCALE_WEIGHT)
+    return TrainConfig(
+        steps=steps, seed=seed, max_gaussians=max_gaussians, sh_degree=0, exposure=True, adc=adc
+    )
 
 
 def first_capture(video: MultiViewVideo, foreground: Foreground, *, seed: int) -> Capture:

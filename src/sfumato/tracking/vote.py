@@ -36,7 +36,8 @@ def move_by_vote(xyz: np.ndarray, masks: Iterable[tuple[Camera, Tensor | None]],
 
     Args:
         xyz: [n, 3] world frame.
-        masks: of each camera, where something moves in its picture, [h, w] bool; None where nobody knows.
+        masks: of each camera, where something moves in its picture, [h, w] bool; None where nobody knows. Or
+            int8: 1 where something moves, 0 where nothing does, -1 where nobody knows.
         share: of the cameras that have a place in their picture, so many have to see it move.
 
     Returns:
@@ -49,7 +50,8 @@ def move_by_vote(xyz: np.ndarray, masks: Iterable[tuple[Camera, Tensor | None]],
             continue
         asked += 1
         columns, rows, inside = project(camera, xyz)
-        seen += inside
-        moves += inside & mask.numpy()[rows, columns]
+        votes = mask.numpy()[rows, columns]
+        seen += inside & (votes >= 0)
+        moves += inside & (votes > 0)
     wanted = np.where(seen < _ENOUGH_CAMERAS, seen, share * seen)
     return (seen >= min(_LEAST_CAMERAS, asked)) & (moves > 0) & (moves >= wanted)

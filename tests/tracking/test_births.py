@@ -1,0 +1,95 @@
+"""What comes into view later is added, and what has gone ends."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from sfumato.capture.multiview import load_multiview
+from sfumato.tracking.foreground import Foreground
+from sfumato.tracking.held_out_cameras import HeldOut
+from sfumato.tracking.scene_over_time import scene_over_time
+from sfumato.tracking.time_step import track_step
+from sfumato.tracking.track_config import TrackConfig
+from sfumato.tracking.track_state import LASTING, start, together
+from support.moving_scenes import MOVING, first_scene, moving_video, scene_at
+
+pytestmark = pytest.mark.kernels
+
+STEPS, COMES, GOES = 7, 2, 2
+PLACE = torch.tensor([1.6, 0.0, 0.3])
+
+
+def visitor():
+    """A ball beside the one that moves, of other colours."""
+    ball = first_scene().select(torch.arange(400, 400 + MOVING))
+    return replace(ball, means=ball.means + PLACE, sh=-ball.sh)
+
+
+def with_visitor(step):
+    return together(visitor(), scene_at(step)) if step >= COMES else scene_at(step)
+
+
+def without_ball(step):
+    scene = scene_at(step)
+    return scene if step < GOES else scene.select(torch.arange(len(scene) - MOVING))
+
+
+def tracked(root, at, **options):
+    root.mkdir(exist_ok=True)
+    video = load_multiview(moving_video(root, steps=STEPS, at=at))
+    gaussians, cameras = first_scene(), video.train_cameras
+    ids = torch.arange(len(gaussians) - MOVING, len(gaussians))
+    colours = {"gains": torch.ones(len(cameras), 3), "offsets": torch.zeros(len(cameras), 3)}
+    config = TrackConfig(nodes=8, views_per_step=12, **options)
+    state = start(cameras, gaussians, ids, config, Foreground(video), **colours)
+    while state.step < STEPS:
+        state.add(track_step(state))
+    return state, HeldOut(video.test_cameras, gaussians, state.settings), video
+
+
+def test_what_comes_into_view_is_added_and_followed(tmp_path):
+    state, held_out, video = tracked(tmp_path, with_visitor)
+    born = state.birth > 0
+    assert born.any() and int(state.birth[born].min()) <= COMES + LASTING
+    means = state.means[-1][born]
+    centre = visitor().means.mean(0)
+    # The ball has a radius of 0.6; hulls of few views are longer.
+    assert (means.median(0).values - centre).norm() < 0.7
+    scene = scene_over_time(state, video.times)
+    assert scene.means[0, scene.birth > 0].isnan().all()
+    assert scene.means[-1].isfinite().all()
+    last = STEPS - 1
+    found = held_out.score(state.scene(state.poses), last).psnr_changed
+    without = held_out.score(together(state.still_gaussians, scene_at(last).select(state.ids[~born])), last)
+    assert found > without.psnr_changed + 2
+
+
+def test_what_has_gone_ends(tmp_path):
+    state, _, video = tracked(tmp_path, without_ball)
+    ended = state.death < STEPS
+    assert ended.float().mean() > 0.5
+    assert int(state.death[ended].min()) >= GOES
+    scene = scene_over_time(state, video.times)
+    gone = scene.death < STEPS
+    assert scene.means[-1, gone].isnan().all() and scene.means[0].isfinite().all()
+    assert len(scene.at(scene.times[-1]).means) == len(scene) - int(gone.sum())
+
+
+def test_nothing_is_added_or_ended_where_all_is_seen_throughout(tmp_path):
+    state, _, _ = tracked(tmp_path, scene_at)
+    assert (state.birth == 0).all() and (state.death > STEPS).all() and (state.still_death > STEPS).all()
+
+
+def test_births_can_be_switched_off(tmp_path):
+    state, _, _ = tracked(tmp_path, with_visitor, births=False)
+    assert len(state.ids) == MOVING and (state.death > STEPS).all()
+
+
+def test_the_same_seed_gives_the_same_births(tmp_path):
+    first, second = (tracked(tmp_path / name, with_visitor)[0] for name in ("a", "b"))
+    for one, other in zip(first.means, second.means, strict=True):
+        assert torch.equal(one, other)
+    assert torch.equal(first.gaussians.sh, second.gaussians.sh)
+    assert math.isfinite(float(first.gaussians.sh.sum()))

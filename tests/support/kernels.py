@@ -64,6 +64,7 @@ def compile_others() -> None:
     _composite()
     _trace_rays()
     _motion_priors()
+    _alignment()
     triangle, ray = torch.eye(3), torch.ones(1, 3)
     mesh_hits(triangle, torch.tensor([[0, 1, 2]]), 0 * ray, ray, torch.zeros(1), torch.ones(1))
 
@@ -117,6 +118,12 @@ def _trace_rays() -> None:
     gradients(lambda **leaves: ops.trace_rays(**leaves, **LIMITS), inputs)
     coefficients = inputs | {"features": torch.zeros(80, 4, 3)}
     gradients(lambda **leaves: ops.trace_rays(**leaves, **LIMITS, degree=1), coefficients)
+
+
+def _alignment() -> None:
+    points, one, body = torch.ones(1, 3), torch.ones(1), (torch.zeros(1, 3), torch.eye(3)[None])
+    photograph = torch.zeros(2, 2, 3), torch.eye(4), torch.eye(3)
+    ops.alignment(points, points, one, torch.tensor([0, 1]), *body, *photograph)
 
 
 def _motion_priors() -> None:

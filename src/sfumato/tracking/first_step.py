@@ -15,7 +15,6 @@ from sfumato.training.config import AdcConfig, TrainConfig
 from sfumato.training.parts.exposure import Exposure
 from sfumato.training.state import TrainState
 
-
 # Weights of the mean opacity and scale: larger than of an ordinary run, as a rig sees a scene from few
 # places, and what it does not need becomes fog.
 _OPACITY_WEIGHT, _SCALE_WEIGHT = 0.2, 0.3

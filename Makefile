@@ -10,7 +10,7 @@ DATA ?= ../shared/data
 # Compiled kernels stay beside the sources, so that a second run starts at once.
 export SFUMATO_CACHE ?= $(CURDIR)/.cache
 
-.PHONY: demo demo-dynamic test lint format bench clean
+.PHONY: demo demo-dynamic test lint types kernels format bench clean
 
 demo: $(VENV)/.run
 	$(VENV)/bin/sfumato reconstruct demo/still_life_video/still_life.mp4 -o $(DEMO_OUT) \
@@ -30,13 +30,21 @@ test: $(VENV)/.test
 	@node tools/viewer/get_browser.mjs $(VENV)/browser || echo "no browser: the tests of the page are skipped"
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/mypy
-	$(VENV)/bin/python -m pytest -rs
+	@$(MAKE) --no-print-directory -j2 types kernels
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -rs -n 2 --dist loadfile --no-loadscope-reorder \
+		--max-worker-restart 0
 
 lint: $(VENV)/.test
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	@$(MAKE) --no-print-directory types
+
+types: $(VENV)/.test
 	$(VENV)/bin/mypy
+
+# The kernels of all tests, so that no test waits for them.
+kernels: $(VENV)/.test
+	PYTHONPATH=tests $(VENV)/bin/python -m support.kernels
 
 format: $(VENV)/.test
 	$(VENV)/bin/ruff format .

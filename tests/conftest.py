@@ -1,4 +1,4 @@
-"""Fixtures of several tests: the kernels, a tiny dataset, and runs of the command line on it."""
+"""What several tests need: the kernels, and a tiny dataset."""
 
 import pytest
 
@@ -8,13 +8,22 @@ from support.capture_folders import colmap_folder
 DRAW_NOTHING = {"capture", "footage", "maths", "sequences", "sfm", "tests"}
 
 
-@pytest.fixture(scope="session", autouse=True)
-def kernels(request):
-    """Compiles all kernels before the first test that uses one, which takes minutes once."""
-    if not all(item.path.parent.name in DRAW_NOTHING for item in request.session.items):
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """Compiles all kernels before the first test that may use one, which takes minutes once."""
+    if item.path.parent.name not in DRAW_NOTHING:
         from support.kernels import prepare
 
         prepare()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport():
+    """Names that are no UTF-8, which some tests print, cannot be sent from one process to another."""
+    report = yield
+    plain = [(title, text.encode("utf-8", "backslashreplace").decode()) for title, text in report.sections]
+    report.sections = plain
+    return report
 
 
 @pytest.fixture

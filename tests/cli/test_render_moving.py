@@ -43,7 +43,7 @@ def expected(folder, time, number):
         (("--at", 0.05), [0.05] * 5),
     ],
 )
-def test_time_runs_evenly_along_the_path(kernels, folder, words, times):
+def test_time_runs_evenly_along_the_path(folder, words, times):
     assert render(folder, *words) == 0
     for number in (0, 3):
         difference = np.abs(picture(folder, number) - expected(folder, times[number], number))
@@ -52,7 +52,7 @@ def test_time_runs_evenly_along_the_path(kernels, folder, words, times):
     assert np.abs(picture(folder, 3) - expected(folder, moment, 3)).max() > 0.05, "the moment is seen"
 
 
-def test_frames_of_other_times_are_not_taken(kernels, folder, capsys):
+def test_frames_of_other_times_are_not_taken(folder, capsys):
     assert render(folder, "--at", 0.05) == 0
     assert len(json.loads((folder / "frames/render.json").read_text())["times"]) == 5
     assert render(folder, "--at", 0.05) == 0
@@ -60,7 +60,7 @@ def test_frames_of_other_times_are_not_taken(kernels, folder, capsys):
     assert "frames of another scene or path" in capsys.readouterr().err
 
 
-def test_depths_of_a_path_share_one_range(kernels, folder):
+def test_depths_of_a_path_share_one_range(folder):
     save_dynamic(tracked_scene(), folder / "a.4dgs")
     assert render(folder, "--depth", "--normals", scene="a.4dgs") == 0
     for kind in ("depth", "normals"):

@@ -1,5 +1,6 @@
 """Free rays: broken, empty or wrong input; calls in parts, threads, torch's own checks."""
 
+import numba
 import pytest
 import torch
 
@@ -7,7 +8,6 @@ from sfumato.errors import SfumatoError
 from sfumato.ops.reference.trace_rays import trace_rays as definition
 from sfumato.ops.trace_rays import Hierarchy, trace_rays
 from support.op_scenes import assert_gradients_close, gradients
-from support.processes import printed_by
 from support.ray_scenes import FORWARD, LIMITS, PARTS, exactly, generator, inputs_of
 
 pytestmark = pytest.mark.kernels
@@ -93,22 +93,20 @@ def test_records_that_do_not_fit_at_once_change_nothing(monkeypatch):
     assert_gradients_close(found, wanted, 1e-6)
 
 
-PRINT_BITS = """
-import torch
-from support import ray_scenes as t
-inputs = t.inputs_of("huge", m=500)
-inputs["features"] = torch.randn(60, 4, 3, generator=t.generator(1))
-found = t.trace_rays(**inputs, **t.LIMITS, degree=1)
-grads = t.gradients(lambda **leaves: t.trace_rays(**leaves, **t.LIMITS, degree=1), inputs)
-print([x.numpy().tobytes().hex() for x in (*found, *grads.values())])
-"""
-
-
 def test_bits_do_not_depend_on_the_threads():
-    def run(threads):
-        return printed_by(PRINT_BITS, NUMBA_NUM_THREADS=threads, OMP_NUM_THREADS=threads)
-
-    assert run("1") == run("2")
+    inputs = inputs_of("huge", m=500)
+    inputs["features"] = torch.randn(60, 4, 3, generator=generator(1))
+    before, found = (numba.get_num_threads(), torch.get_num_threads()), []
+    try:
+        for threads in ((1, 1), (before[0], 2)):
+            numba.set_num_threads(threads[0])
+            torch.set_num_threads(threads[1])
+            grads = gradients(lambda **leaves: trace_rays(**leaves, **LIMITS, degree=1), inputs)
+            found.append([*trace_rays(**inputs, **LIMITS, degree=1), *grads.values()])
+    finally:
+        numba.set_num_threads(before[0])
+        torch.set_num_threads(before[1])
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
 
 
 def test_float64_is_the_definition():

@@ -117,9 +117,9 @@ def test_a_process_that_dies_in_the_middle_is_replaced_and_changes_nothing(
 def test_a_process_that_hangs_is_replaced(solved, imported, first, monkeypatch, caplog):
     footage, database = imported
     first(HANGS, 1)
-    monkeypatch.setattr(crew, "allowed_s", lambda job, longest_s: 4.0)
+    monkeypatch.setattr(crew, "allowed_s", lambda job, longest_s: 10.0)
     features.extract(database, footage, SETTINGS, silent)
-    assert sum("no answer for 4 s" in message for message in warnings_of(caplog)) == 1
+    assert sum("no answer for 10 s" in message for message in warnings_of(caplog)) == 1
     assert features_in(database) == features_in(solved.out / "work/database.db")
 
 

@@ -1,15 +1,20 @@
-"""Every kernel that tests run; the fixture ``kernels`` compiles them before the first test."""
+"""Every kernel that tests run; they are compiled before the first test that draws.
+
+``python -m support.kernels`` compiles them by itself.
+"""
 
 import hashlib
 import os
 import re
+import signal
 import subprocess
 import sys
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import torch
+from filelock import FileLock
 
 from repository import ROOT
 from sfumato import machine, ops
@@ -29,22 +34,33 @@ PLAIN = replace(CONFIG, adc=AdcConfig(absolute_gradient=False), refine_poses=Tru
 CAMERAS = [(PINHOLE, False), (Lens("opencv", (0.01, 0.0, 0.0, 0.0)), False)]
 
 
+@cache
 def prepare() -> None:
-    """Compile what is not cached yet, in separate processes, as ``warm_up`` does."""
+    """Compile what is not cached yet, or wait until another process of tests has done so."""
     source = Path(__file__).read_bytes() + repr((target(), machine.cpu_name())).encode()
     stamp = cache_folder() / f"tests_{hashlib.sha256(source).hexdigest()[:16]}"
-    if not stamp.exists():
-        path = os.pathsep.join(filter(None, (str(ROOT / "tests"), os.environ.get("PYTHONPATH"))))
-        env = {**environment(), "PYTHONPATH": path}
-        # Compilation takes one core: what renderers of rays need and the rest are compiled side by side.
-        children = [
-            subprocess.Popen([sys.executable, "-c", f"from support.kernels import {part}; {part}()"], env=env)
-            for part in ("compile_traced", "compile_others")
-        ]
+    with FileLock(f"{stamp}.lock"):
+        if not stamp.exists():
+            _compile()
+            stamp.touch()
+
+
+def _compile() -> None:
+    """In processes of their own, as ``warm_up`` does; each takes one core."""
+    path = os.pathsep.join(filter(None, (str(ROOT / "tests"), os.environ.get("PYTHONPATH"))))
+    env = {**environment(), "PYTHONPATH": path}
+    # What renderers of rays need and the rest.
+    children = [
+        subprocess.Popen([sys.executable, "-c", f"from support.kernels import {part}; {part}()"], env=env)
+        for part in ("compile_traced", "compile_others")
+    ]
+    try:
         codes = [child.wait() for child in children]
-        if any(codes):
-            raise RuntimeError(f"the kernels cannot be compiled: exit codes {codes}")
-        stamp.touch()
+    finally:
+        for child in children:
+            child.kill()
+    if any(codes):
+        raise RuntimeError(f"the kernels cannot be compiled: exit codes {codes}")
 
 
 def compile_traced() -> None:
@@ -130,3 +146,9 @@ def _motion_priors() -> None:
     inputs = moving_neighbours(dtype=torch.float32)
     moving = {name: inputs.pop(name) for name in ("means", "quats")}
     gradients(partial(ops.motion_priors, **inputs), moving)
+
+
+if __name__ == "__main__":
+    # Ended, it ends what it started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    prepare()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sfumato.errors import ConfigError
 from sfumato.tracking.track_config import TrackConfig
+from sfumato.training.config import MOST_MINUTES
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,8 @@ class SequenceOptions:
         test_cameras: names of the cameras to hold out, to measure quality; None: those the dataset names.
         steps: steps in time at most; None: all.
         steps_first: training steps of the first step in time.
+        minutes: time budget of the run, of which the first step gets a third; the others then look at fewer
+            photographs. None: as long as it takes.
         max_gaussians: cap on the number of Gaussians; None: chosen from memory and pixels.
     """
 
@@ -25,6 +28,7 @@ class SequenceOptions:
     test_cameras: tuple[str, ...] | None = None
     steps: int | None = None
     steps_first: int = 2_500
+    minutes: float | None = None
     max_gaussians: int | None = None
 
     def __post_init__(self) -> None:
@@ -32,6 +36,8 @@ class SequenceOptions:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"{name} is {value}; give at least 1")
+        if self.minutes is not None and not 0 < self.minutes < MOST_MINUTES:
+            raise ConfigError(f"minutes is {self.minutes}; give more than 0, and less than {MOST_MINUTES:,}")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from sfumato import machine
 from sfumato.capture.dataset import Capture
 from sfumato.capture.multiview import MultiViewVideo
 from sfumato.display import Display, clock
@@ -22,6 +21,7 @@ from sfumato.runs.interruption import Interruption
 from sfumato.runs.run import RunResult, run_training
 from sfumato.runs.run_options import CaptureOptions, RunOptions
 from sfumato.runs.track_folder import TrackFolder, digest_of, without_nan
+from sfumato.runs.track_metrics import metrics_of
 from sfumato.runs.track_options import TrackOptions
 from sfumato.scene.dynamic import DynamicScene
 from sfumato.scene.files import save
@@ -33,12 +33,15 @@ from sfumato.tracking.foreground import Foreground
 from sfumato.tracking.held_out_cameras import HeldOut, StepScore, mean
 from sfumato.tracking.scene_over_time import scene_over_time
 from sfumato.tracking.time_step import track_step
-from sfumato.tracking.track_state import TrackState, start
+from sfumato.tracking.track_state import NEVER, TrackState, start
 from sfumato.tracking.true_tracks import find_true_tracks, track_errors
 from sfumato.tracking.vote import moving_rows
 from sfumato.tracking.warm_up_tracking import warm_up
 from sfumato.training.loop import Callback
 from sfumato.training.state import TrainState
+
+# Of the time budget of a run, the part of its first step.
+_FIRST_SHARE = 1 / 3
 
 
 class TrackWatch(Protocol):
@@ -142,7 +145,13 @@ def _train_first(
 ) -> RunResult:
     """The run of the first step, in a run folder of its own."""
     given, seed = options.sequence, options.track.seed
-    training = first_config(steps=given.steps_first, seed=seed, max_gaussians=given.max_gaussians)
+    minutes = None if given.minutes is None else _FIRST_SHARE * given.minutes
+    training = first_config(
+        steps=given.steps_first if minutes is None else None,
+        minutes=minutes,
+        seed=seed,
+        max_gaussians=given.max_gaussians,
+    )
     read = CaptureOptions(downscale=given.downscale, test_every=0)
     return run_training(
         folder.first,
@@ -179,11 +188,12 @@ class _TrackingRun:
         true: Tensor | None,
     ) -> None:
         self._folder, self._video, self._state, self._display = folder, video, state, display
-        self._count, self._first_seconds, self._true = _num_steps(options, video), first_seconds, true
+        self._count, self._true = _num_steps(options, video), true
         self._at_first, self._first = state.gaussians, digest_of(state.gaussians)
         self._held_out = HeldOut(video.test_cameras, state.gaussians, state.settings)
         score = self._held_out.score(state.gaussians, 0)
-        self._rows = [self._row(0, score, score, first_seconds)]
+        self._rows = [self._row(0, score, score, first_seconds, 0)]
+        self._config, self._minutes = options.track, options.sequence.minutes
 
     def go(self, watch: StepWatch | None) -> TrackResult:
         state, interruption = self._state, Interruption()
@@ -212,6 +222,8 @@ class _TrackingRun:
     def _take_step(self) -> None:
         state, began = self._state, time.monotonic()
         step = state.step
+        visits = self._visits()
+        state.config = replace(state.config, views_per_step=visits)
         with one_torch_thread():
             result = track_step(state)
         if not (result.poses.means.isfinite().all() and result.poses.quats.isfinite().all()):
@@ -223,7 +235,7 @@ class _TrackingRun:
         score, still = (
             self._held_out.score(scene, step) for scene in (state.scene(state.poses), self._at_first)
         )
-        self._rows.append(self._row(step, score, still, seconds))
+        self._rows.append(self._row(step, score, still, seconds, visits))
         self._folder.save_step(self._rows[step], result, self._first)
         left = mean([row["seconds"] for row in self._rows[1:]]) * (self._count - state.step)
         words = [
@@ -235,14 +247,29 @@ class _TrackingRun:
             words.append(f"{score.psnr:.1f} dB held out, {score.psnr_changed:.1f} where it changes")
         self._display.show((step + 1) / self._count, words)
 
-    def _row(self, step: int, score: StepScore, still: StepScore, seconds: float) -> dict[str, Any]:
+    def _visits(self) -> int:
+        """Photographs to look at in the next step: fewer than asked for where the time would not do."""
+        wanted = self._config.visits(len(self._state.cameras))
+        if self._minutes is None or len(self._rows) < 2:
+            return wanted
+        left = 60 * self._minutes - sum(row["seconds"] for row in self._rows)
+        last = self._rows[-1]
+        affordable = last["visits"] * left / (last["seconds"] * (self._count - self._state.step))
+        return int(min(max(affordable, len(self._state.cameras)), wanted))
+
+    def _row(
+        self, step: int, score: StepScore, still: StepScore, seconds: float, visits: int
+    ) -> dict[str, Any]:
+        state = self._state
+        gone = int((state.death < NEVER).sum()), int((state.still_death < NEVER).sum())
         return {
             "step": step,
             "time": self._video.times[step],
             **asdict(score),
             "seconds": round(seconds, 3),
-            "gaussians": len(self._state.gaussians),
-            "moving": len(self._state.ids),
+            "gaussians": len(state.gaussians) - sum(gone),
+            "moving": len(state.ids) - gone[0],
+            "visits": visits,
             "still": asdict(still),
         }
 
@@ -250,33 +277,12 @@ class _TrackingRun:
         return scene_over_time(self._state, self._video.times)
 
     def _write_metrics(self, scene: DynamicScene) -> None:
-        rows, names = self._rows, [camera.name for camera in self._held_out.cameras]
-        kinds = ("psnr", "ssim", "psnr_affine", "psnr_changed")
-
-        def means(of: list[dict[str, Any]]) -> dict[str, float | None]:
-            return {
-                kind: mean([math.nan if row[kind] is None else row[kind] for row in of]) for kind in kinds
-            }
-
         tracks = None if self._true is None else track_errors(TrackedScene(**vars(scene)), self._true)
-        test, still = means(rows), means([row["still"] for row in rows])
-        document = {
-            "version": 1,
-            "kind": "dynamic",
-            "test": {**test, "cameras": names},
-            "steps": [{k: v for k, v in row.items() if k not in ("still", "ssim")} for row in rows],
-            "still": still,
-            "tracks": tracks,
-            "train": {
-                "seconds": round(sum(row["seconds"] for row in rows), 3),
-                "first_step_seconds": round(self._first_seconds, 3),
-                "gaussians": len(self._state.gaussians),
-                "moving": len(self._state.ids),
-                "peak_memory_bytes": machine.peak_memory_bytes(),
-            },
-        }
+        names = [camera.name for camera in self._held_out.cameras]
+        document = metrics_of(self._rows, names, tracks)
         write_json(self._folder.metrics, without_nan(document))
         if names:
+            test, still = document["test"], document["still"]
             self._display.say(
                 f"held-out cameras {', '.join(names)}: PSNR {test['psnr']:.2f} dB, "
                 f"{test['psnr_changed']:.2f} where it changes (without motion {still['psnr_changed']:.2f})"

@@ -41,14 +41,11 @@ class Photographs:
         state: of the run.
         step: in time.
         poses: that the moving Gaussians are expected at.
-
-    Attributes:
-        step: in time.
-        numbers: of the training cameras that have one.
     """
 
     def __init__(self, state: TrackState, step: int, poses: MovingPoses) -> None:
         self._state, self.step = state, step
+        # Of the training cameras that have a photograph.
         self.numbers = [n for n, camera in enumerate(state.cameras) if camera.views[step] is not None]
         moving = replace(state.moving_gaussians, means=poses.means, quats=poses.quats)
         self._regions = [self._moving_regions(number, moving) for number in self.numbers]

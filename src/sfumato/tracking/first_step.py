@@ -20,14 +20,22 @@ from sfumato.training.state import TrainState
 _OPACITY_WEIGHT, _SCALE_WEIGHT = 0.2, 0.3
 
 
-def first_config(*, steps: int, seed: int, max_gaussians: int | None) -> TrainConfig:
-    """How the first step is trained.
+def first_config(
+    *, steps: int | None, seed: int, max_gaussians: int | None, minutes: float | None = None
+) -> TrainConfig:
+    """How the first step is trained, for so many steps or minutes.
 
     Colours do not depend on the view, as Gaussians will turn; each camera has a colour gain and offset.
     """
     adc = AdcConfig(opacity_weight=_OPACITY_WEIGHT, scale_weight=_SCALE_WEIGHT)
     return TrainConfig(
-        steps=steps, seed=seed, max_gaussians=max_gaussians, sh_degree=0, exposure=True, adc=adc
+        steps=steps,
+        minutes=minutes,
+        seed=seed,
+        max_gaussians=max_gaussians,
+        sh_degree=0,
+        exposure=True,
+        adc=adc,
     )
 
 

@@ -33,7 +33,7 @@ _UPPER = torch.triu_indices(6, 6)
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _Sighting:
     """Gaussians that a camera sees in the step before, once for each node that they speak for; by node.
 
     Attributes:
@@ -99,7 +99,9 @@ def aligned(state: TrackState, photographs: Photographs, expected: MovingPoses) 
     return MovingPoses(*nodes.carry(shifts, turns, last.means, last.quats))
 
 
-def _seen(state: TrackState, nodes: Nodes, photographs: Photographs, last: MovingPoses) -> Iterator[_Seen]:
+def _seen(
+    state: TrackState, nodes: Nodes, photographs: Photographs, last: MovingPoses
+) -> Iterator[_Sighting]:
     """What each camera that has both photographs saw in the step before."""
     settings = replace(state.settings, depth=True)
     solid = state.moving_gaussians.opacities >= _LEAST_OPACITY
@@ -139,7 +141,7 @@ def _grouped(
     camera: Camera,
     before: dict[int, Tensor],
     now: dict[int, Tensor],
-) -> _Seen:
+) -> _Sighting:
     """The Gaussians of some rows, by the nodes that they speak for."""
     influences = nodes.influences[rows, :_NODES_OF_A_GAUSSIAN]
     weights = nodes.weights[rows, :_NODES_OF_A_GAUSSIAN].flatten()
@@ -147,7 +149,7 @@ def _grouped(
     node = influences.flatten()[order]
     row = rows.repeat_interleave(influences.shape[1])[order]
     first = torch.searchsorted(node, torch.arange(len(nodes) + 1))
-    return _Seen(
+    return _Sighting(
         camera, before, now, mean_px[row], means[row] - means[nodes.rows[node]], weights[order], first
     )
 
@@ -183,7 +185,7 @@ def _solved(sums: Tensor, reach: float) -> Tensor:
     """[k, 6] shifts and small turns that the normal equations [k, 27] ask for, damped.
 
     Args:
-        sums: of ``ops.alignment``.
+        sums: [k, 27] of ``ops.alignment``.
         reach: length by which a shift compares with a turn, scene units.
     """
     scale = sums.new_tensor([reach] * 3 + [1.0] * 3)

@@ -7,6 +7,9 @@ from math import isfinite
 
 from sfumato.errors import ConfigError
 
+# More photographs a step than this change little where control nodes are aligned first.
+_VISITS = 54
+
 
 @dataclass(frozen=True)
 class Priors:
@@ -34,9 +37,9 @@ class TrackConfig:
 
     Attributes:
         views_per_step: photographs that are looked at in each step after the first, each camera's equally
-            often; None: twice as many as there are training cameras, but 56 or more.
-        coarse_share: share of the visits at half resolution, in which control nodes are moved; in the rest
-            Gaussians move on their own, at full resolution.
+            often; None: about 54, and at least two of each training camera.
+        coarse_share: share of the visits at half resolution, in which control nodes are moved by gradient
+            descent; in the rest Gaussians move on their own, at full resolution.
         nodes: control nodes; 0: none, Gaussians move on their own from the start.
         rate_start: learning rate of positions at the start of each of the two stages, as a motion in pixels
             of the median camera.
@@ -55,7 +58,7 @@ class TrackConfig:
     """
 
     views_per_step: int | None = None
-    coarse_share: float = 0.5
+    coarse_share: float = 0.0
     nodes: int = 96
     rate_start: float = 1.5
     rate_end: float = 0.15
@@ -90,4 +93,6 @@ class TrackConfig:
 
     def visits(self, cameras: int) -> int:
         """Photographs that are looked at in a step in which so many training cameras have one."""
-        return 4 * cameras if self.views_per_step is None else self.views_per_step
+        if self.views_per_step is not None:
+            return self.views_per_step
+        return cameras * max(2, round(_VISITS / cameras)) if cameras else 0

@@ -84,7 +84,8 @@ class TrackState:
         means, quats: for each step done, [m, 3] and [m, 4] of those that moved then.
         birth, death: [m] int64 first step at which each exists, and first at which it no longer does.
         still_death: [n - m] int64 the latter of those that stand still.
-        absent, still_absent, missing: of the last step, as in ``StepResult``.
+        absent, still_absent: [m] and [n - m] int32 of the last step, as in ``StepResult``.
+        missing: likewise.
     """
 
     config: TrackConfig

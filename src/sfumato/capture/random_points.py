@@ -70,7 +70,7 @@ def spread_out(views: Sequence[View], most: int) -> Sequence[View]:
     return views[:: max(1, -(-len(views) // most))]
 
 
-def _depth_scale(poses: np.ndarray, *, looks: bool = True) -> np.ndarray:
+def depth_scale(poses: np.ndarray, *, looks: bool = True) -> np.ndarray:
     """[c] distance from each camera to the common target, scene units; 1 if it cannot be estimated.
 
     Args:
@@ -102,7 +102,7 @@ def _on_rays(views: Sequence[View], count: int, rng: np.random.Generator) -> np.
     intrinsics = np.array([(*c.focal_px, *c.centre_px, *c.size_px) for c in cameras])[which]
     focal_px, centre_px, size_px = intrinsics[:, 0:2], intrinsics[:, 2:4], intrinsics[:, 4:6]
     is_panorama = np.array([camera.lens.is_panorama for camera in cameras])
-    scale = _depth_scale(poses, looks=not is_panorama.any())
+    scale = depth_scale(poses, looks=not is_panorama.any())
     depth = scale[which] * np.exp(rng.uniform(np.log(_NEAR_SHARE), np.log(_FAR_SHARE), count))
     ideal = (rng.random((count, 2)) * size_px - centre_px) / focal_px
     in_camera = np.concatenate([ideal, np.ones((count, 1))], axis=1)

@@ -22,6 +22,9 @@ _DEVIATIONS, _LEAST_DIFFERENCE, _BESIDE_MASKS = 3.0, 0.06, 0.2
 _MAD_TO_SIGMA = 1.4826
 # Moving areas grow by this many pixels: they begin where a difference is only half as large.
 _GROWN_PX = 2
+# Among fewer cameras than this nobody outvotes one that misses a part, such as a chest that covers the same
+# pixels at most times: gaps of this share of the short side are closed, and what they enclose filled.
+FEW_CAMERAS, _CLOSED = 6, 0.02
 # Steps before and after, in which a pixel may change, and by how much, as a share of white.
 _AROUND, _LEAST_CHANGE = 8, 0.1
 
@@ -69,6 +72,15 @@ def _as_areas(moves: np.ndarray) -> np.ndarray:
     return ndimage.binary_dilation(ndimage.binary_fill_holes(opened), np.ones((3, 3)), iterations=_GROWN_PX)
 
 
+def _without_gaps(moves: np.ndarray) -> np.ndarray:
+    """Narrow gaps closed, and what they enclose filled."""
+    radius = max(1, round(_CLOSED * min(moves.shape)))
+    # The border is no edge of what moves: gaps at it are closed as well.
+    padded = np.pad(moves, 2 * radius, mode="edge")
+    closed = ndimage.binary_closing(padded, np.ones((3, 3)), iterations=radius)
+    return ndimage.binary_fill_holes(closed)[2 * radius : -2 * radius, 2 * radius : -2 * radius]
+
+
 class Foreground:
     """What moves in the photographs to train on: given masks, and what differs from the median over time.
 
@@ -94,10 +106,8 @@ class Foreground:
         given, view = self._video.foreground(self._indices[number], step), self._cameras[number].views[step]
         if view is None:
             return given
-        if number not in self._medians:
-            self._medians[number] = TemporalMedian.of(self._cameras[number])
         least = _LEAST_DIFFERENCE if given is None else _BESIDE_MASKS
-        found = torch.from_numpy(self._medians[number].moving(view.load().rgb, least))
+        found = torch.from_numpy(self._median(number).moving(view.load().rgb, least))
         return found if given is None else given | found
 
     def changing_at(self, step: int) -> Iterator[tuple[Camera, Tensor | None]]:
@@ -119,4 +129,16 @@ class Foreground:
             stack = np.stack([view.load().rgb for view in around if view is not None])
             span = stack.max(axis=0) - stack.min(axis=0)
             changes = _as_areas((span > 255 * _LEAST_CHANGE).any(axis=2))
-            yield camera.camera, found | torch.from_numpy(changes)
+            moves = found.numpy() | changes
+            if len(self._cameras) < FEW_CAMERAS:
+                moves = _without_gaps(moves)
+            yield camera.camera, torch.from_numpy(moves)
+
+    def background(self, number: int) -> np.ndarray:
+        """uint8 [h, w, 3]: the median over time of a training camera."""
+        return self._median(number).median
+
+    def _median(self, number: int) -> TemporalMedian:
+        if number not in self._medians:
+            self._medians[number] = TemporalMedian.of(self._cameras[number])
+        return self._medians[number]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+import torch
 from scipy.spatial import ConvexHull, QhullError
 
 from sfumato.capture.dataset import View
 from sfumato.capture.multiview import MultiViewVideo
 from sfumato.capture.points import PointCloud
-from sfumato.capture.random_points import look, spread_out
-from sfumato.tracking.foreground import Foreground
+from sfumato.capture.random_points import depth_scale, look, project, spread_out
+from sfumato.tracking.foreground import FEW_CAMERAS, Foreground
+from sfumato.tracking.still_points import Sight, find_floor, rays_through, still_points, upwards
 from sfumato.tracking.vote import move_by_vote
 
 _STILL_POINTS, _MOVING_POINTS = 32_000, 8_000
@@ -20,6 +24,9 @@ _CANDIDATES, _MARGIN = 1_000_000, 0.15
 # A candidate is kept if this share of the cameras that have it in their picture see something moving there.
 _SHARE = 0.85
 _MOST_LOOKED_AT = 16
+# Candidates on rays of moving pixels, and their depths as shares of the distance to what cameras look at.
+# What moves is lowest above this share of the points, as few stray below the floor.
+_ON_RAYS, _NEAR_SHARE, _FAR_SHARE, _LOWEST = 300_000, 0.3, 2.5, 0.02
 # Cameras surround a point if the unit vectors from it to them have a mean shorter than this: 0.5 for a dome.
 _ONE_SIDED = 0.75
 
@@ -30,22 +37,76 @@ def start_points(video: MultiViewVideo, foreground: Foreground, *, seed: int) ->
     The dataset's own where it has some. Where cameras surround what they look at, the space between them is
     mostly empty: what stands still begins on rays through random pixels at or beyond the convex hull of the
     cameras, and what moves in the visual hull of the moving areas. Random points between the cameras instead
-    end as fog that explains each photograph on its own. Elsewhere random points in what cameras see.
+    end as fog that explains each photograph on its own. Few cameras get a stage: what moves in the visual
+    hull, which all of them have to agree on, and what stands still on a floor and on a sphere around it.
+    Elsewhere, and where nothing moves for all of few cameras, random points in what cameras see.
 
     Args:
         video: to track.
         foreground: what moves in it.
         seed: equal seeds give equal points.
     """
-    hull = None if video.points is not None else _hull_round_the_scene(video)
+    if video.points is not None:
+        return video.points
+    rng = np.random.default_rng(seed)
+    if len(video.train_cameras) < FEW_CAMERAS:
+        return _on_a_stage(video, foreground, rng) or video.at(0).points
+    hull = _hull_round_the_scene(video)
     if hull is None:
         return video.at(0).points
-    rng = np.random.default_rng(seed)
     views = video.at(0).train_views
     moving = _visual_hull(foreground, hull, rng)
     still = _beyond(views, hull, rng)
     xyz = np.concatenate([moving, still])
     return PointCloud(xyz.astype(np.float32), look(spread_out(views, _MOST_LOOKED_AT), xyz)[1])
+
+
+def _on_a_stage(video: MultiViewVideo, foreground: Foreground, rng: np.random.Generator) -> PointCloud | None:
+    """The visual hull of what moves, on a floor within a sphere; None where cameras agree on nothing."""
+    sights = []
+    for number, (camera, moves) in enumerate(foreground.changing_at(0)):
+        view = video.train_cameras[number].views[0]
+        if view is not None and moves is not None:
+            sights.append(Sight(camera, view.load().rgb, foreground.background(number), ~moves.numpy()))
+    moving = _hull_on_rays(sights, rng)
+    if not len(moving):
+        return None
+    middle, level = np.median(moving, axis=0), upwards(sights)
+    lowest = moving[np.argsort(moving @ level)[int(_LOWEST * len(moving))]]
+    floor = find_floor(sights, middle, lowest, level, rng)
+    still, colours = still_points(sights, middle, floor, _STILL_POINTS, rng)
+    xyz = np.concatenate([moving, still])
+    return PointCloud(xyz.astype(np.float32), np.concatenate([_nearest_colour(sights, moving), colours]))
+
+
+def _hull_on_rays(sights: Sequence[Sight], rng: np.random.Generator) -> np.ndarray:
+    """[n, 3] points on rays through moving pixels that all cameras see where something moves."""
+    poses = np.stack([sight.camera.camera_from_world.numpy() for sight in sights])
+    found = []
+    for sight, distance in zip(sights, depth_scale(poses), strict=True):
+        rows, columns = (~sight.still).nonzero()
+        if not len(rows):
+            return np.zeros((0, 3))
+        chosen = rng.integers(len(rows), size=_ON_RAYS // len(sights))
+        pixels = np.stack([columns[chosen], rows[chosen]], axis=1) + rng.random((len(chosen), 2))
+        centre, rays = rays_through(sight.camera, pixels)
+        depths = distance * np.exp(rng.uniform(np.log(_NEAR_SHARE), np.log(_FAR_SHARE), len(rays)))
+        found.append(centre + depths[:, None] * rays)
+    xyz = np.concatenate(found)
+    masks = [(sight.camera, torch.from_numpy(~sight.still)) for sight in sights]
+    kept = xyz[move_by_vote(xyz, masks, 1.0)]
+    return kept[rng.permutation(len(kept))[:_MOVING_POINTS]]
+
+
+def _nearest_colour(sights: Sequence[Sight], xyz: np.ndarray) -> np.ndarray:
+    """[n, 3] uint8: of the nearest camera's photograph; a mean would mix both sides of a thing."""
+    nearest, colours = np.full(len(xyz), np.inf), np.full((len(xyz), 3), 128, np.uint8)
+    for sight in sights:
+        columns, rows, inside = project(sight.camera, xyz)
+        away = np.linalg.norm(xyz - sight.camera.centre_world.numpy(), axis=1)
+        nearer = inside & (away < nearest)
+        nearest[nearer], colours[nearer] = away[nearer], sight.rgb[rows[nearer], columns[nearer]]
+    return colours
 
 
 def _centres(video: MultiViewVideo) -> np.ndarray:

@@ -1,0 +1,171 @@
+"""Points of what stands still around a few cameras: a floor that they agree on, and what lies beyond."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from sfumato.capture.random_points import project
+from sfumato.scene.cameras import Camera
+
+# The floor is looked for up to this far from level, in radians, and up to this share of the cameras' distance
+# above and below where it is expected; finer in each round. Correlations are taken at so many points.
+_MOST_SLOPE, _MOST_SHIFT, _TRIED = 0.28, 0.08, (7, 3, 3, 3, 3)
+_FLOOR_POINTS, _FLOOR_RADIUS, _LEAST_POINTS, _BLUR_PX = 4000, 0.5, 100, 2.0
+# Cameras whose axes down have a shorter mean than this are turned in all ways.
+_LEAST_MEAN = 0.3
+# Less correlation between cameras is no floor.
+_LEAST_CORRELATION = 0.25
+# What is not floor lies on a sphere around what moves, from this many distances of the farthest camera on.
+_NEAREST, _FARTHEST = 1.2, 1.6
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What one camera sees.
+
+    Attributes:
+        camera: a pinhole.
+        rgb: uint8 [h, w, 3], the photograph.
+        background: uint8 [h, w, 3], its median over time.
+        still: [h, w] bool, where nothing moves.
+    """
+
+    camera: Camera
+    rgb: np.ndarray
+    background: np.ndarray
+    still: np.ndarray
+
+
+@dataclass(frozen=True)
+class Plane:
+    """The points x with normal·x = offset; the normal points up."""
+
+    normal: np.ndarray
+    offset: float
+
+
+def still_points(
+    sights: Sequence[Sight], middle: np.ndarray, floor: Plane | None, count: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Points on rays through random pixels, where they meet the floor or leave the space between cameras.
+
+    Args:
+        sights: of all cameras.
+        middle: [3] of what moves.
+        floor: None without one.
+        count: of points, about.
+        rng: of random numbers.
+
+    Returns:
+        (xyz [n, 3] world frame, rgb [n, 3] uint8).
+    """
+    radius = _radius(sights, middle)
+    found, colours = [], []
+    for sight in sights:
+        pixels = rng.random((count // len(sights), 2)) * sight.camera.size_px
+        centre, rays = rays_through(sight.camera, pixels)
+        outside = centre - middle
+        along, square = (rays * outside).sum(axis=1), (rays**2).sum(axis=1)
+        limit = radius * rng.uniform(_NEAREST, _FARTHEST, len(rays))
+        depths = (np.sqrt(along**2 - square * (outside @ outside - limit**2)) - along) / square
+        if floor is not None:
+            falls = rays @ floor.normal
+            down = (floor.offset - centre @ floor.normal) / np.where(falls < 0, falls, -1e-12)
+            depths = np.where((falls < 0) & (down > 0) & (down < depths), down, depths)
+        columns, rows = pixels.astype(np.int64).T
+        found.append(centre + depths[:, None] * rays)
+        still = sight.still[rows, columns, None]
+        colours.append(np.where(still, sight.rgb[rows, columns], sight.background[rows, columns]))
+    return np.concatenate(found), np.concatenate(colours)
+
+
+def find_floor(
+    sights: Sequence[Sight],
+    middle: np.ndarray,
+    lowest: np.ndarray,
+    level: np.ndarray,
+    rng: np.random.Generator,
+) -> Plane | None:
+    """The plane near level and near the lowest point of what moves that cameras agree on best.
+
+    Of points on it all cameras see the same colours: brightness correlates between them.
+
+    Args:
+        sights: of all cameras.
+        middle: [3] of what moves.
+        lowest: [3] a point where it is lowest.
+        level: [3] unit vector, the normal of a level plane, up.
+        rng: of random numbers.
+
+    Returns:
+        The floor; None where the cameras agree on none.
+    """
+    if not level.any():
+        return None
+    radius = _radius(sights, middle)
+    along = np.linalg.svd(level[None])[2][1:]
+    disc = rng.standard_normal((_FLOOR_POINTS, 2))
+    lengths = _FLOOR_RADIUS * radius * np.sqrt(rng.random((_FLOOR_POINTS, 1)))
+    disc *= lengths / np.linalg.norm(disc, axis=1, keepdims=True)
+    blurred = [
+        ndimage.gaussian_filter(sight.rgb.mean(axis=2, dtype=np.float64), _BLUR_PX) for sight in sights
+    ]
+    best, at, reach = -1.0, np.zeros(3), np.array([_MOST_SLOPE, _MOST_SLOPE, _MOST_SHIFT * radius])
+    for tries in _TRIED:
+        around, steps = at, np.linspace(-1, 1, tries)
+        for place in np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, 3):
+            tried = around + place * reach
+            points = disc[:: 2 if tries > 3 else 1]
+            xyz = lowest + points @ along + (points @ tried[:2] + tried[2])[:, None] * level
+            value = _agreement(sights, blurred, xyz)
+            if value > best:
+                best, at = value, tried
+        reach = reach / (4 if tries > 3 else 2)
+    if best < _LEAST_CORRELATION:
+        return None
+    normal = level - at[:2] @ along
+    normal /= np.linalg.norm(normal)
+    return Plane(normal, float(normal @ (lowest + at[2] * level)))
+
+
+def upwards(sights: Sequence[Sight]) -> np.ndarray:
+    """[3] unit vector: opposite to the mean of the cameras' axes down; zeros where they have no mean."""
+    axis = -np.mean([sight.camera.camera_from_world[1, :3].numpy() for sight in sights], axis=0)
+    length = np.linalg.norm(axis)
+    return axis / length if length > _LEAST_MEAN else np.zeros(3)
+
+
+def _agreement(sights: Sequence[Sight], brightness: Sequence[np.ndarray], xyz: np.ndarray) -> float:
+    """Mean correlation of brightness at points between two cameras that see them still."""
+    values, seen = [], []
+    for sight, grey in zip(sights, brightness, strict=True):
+        columns, rows, inside = project(sight.camera, xyz)
+        values.append(grey[rows, columns])
+        seen.append(inside & sight.still[rows, columns])
+    total = weight = 0.0
+    for i in range(len(sights)):
+        for j in range(i):
+            both = seen[i] & seen[j]
+            if both.sum() >= _LEAST_POINTS:
+                one, other = values[i][both], values[j][both]
+                spread = one.std() * other.std()
+                if spread > 0:
+                    total += both.sum() * float(((one - one.mean()) * (other - other.mean())).mean() / spread)
+                weight += both.sum()
+    return total / weight if weight else -1.0
+
+
+def rays_through(camera: Camera, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(centre [3], rays [n, 3] of depth 1) of pixels [n, 2], world frame."""
+    plane = (pixels - camera.centre_px) / np.array(camera.focal_px)
+    rotation = camera.camera_from_world[:3, :3].numpy()
+    return camera.centre_world.numpy(), np.concatenate([plane, np.ones((len(pixels), 1))], axis=1) @ rotation
+
+
+def _radius(sights: Sequence[Sight], middle: np.ndarray) -> float:
+    """Distance of the farthest camera."""
+    return max(float(np.linalg.norm(sight.camera.centre_world.numpy() - middle)) for sight in sights)

@@ -48,7 +48,8 @@ class Photographs:
         # Of the training cameras that have a photograph.
         self.numbers = [n for n, camera in enumerate(state.cameras) if camera.views[step] is not None]
         moving = replace(state.moving_gaussians, means=poses.means, quats=poses.quats)
-        self._regions = [self._moving_regions(number, moving) for number in self.numbers]
+        self._moves = [state.foreground.of(number, step) for number in self.numbers]
+        self._regions = [self._moving_regions(index, moving) for index in range(len(self.numbers))]
         self._kept: dict[tuple[int, int], tuple[PhotographPart, ...]] = {}
 
     def __len__(self) -> int:
@@ -60,7 +61,7 @@ class Photographs:
 
     def moving(self, index: int) -> Tensor | None:
         """[h, w] bool: where something moves in a photograph; None: nobody knows."""
-        return self._state.foreground.of(self.numbers[index], self.step)
+        return self._moves[index]
 
     def parts(self, index: int, downscale: int) -> tuple[PhotographPart, ...]:
         """Where something moves in a photograph.
@@ -90,12 +91,12 @@ class Photographs:
                 region.width * region.height / area,
             )
 
-    def _moving_regions(self, number: int, moving: Gaussians) -> tuple[Region, ...]:
+    def _moving_regions(self, index: int, moving: Gaussians) -> tuple[Region, ...]:
         """Where the moving Gaussians are expected, and what the photograph says that moves."""
         state = self._state
-        camera = state.cameras[number].camera
+        camera = state.cameras[self.numbers[index]].camera
         mask = footprint_mask(footprints(moving, camera, state.settings), camera.size_px)
-        given = state.foreground.of(number, self.step)
+        given = self._moves[index]
         if given is not None:
             mask = mask | given.numpy()
         return moving_regions(mask)

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from sfumato.capture.multiview import RigCamera
+from sfumato.capture.random_points import rays_through
 from sfumato.scene.cameras import Camera
 from sfumato.tracking.foreground import Foreground
 from sfumato.tracking.start_points import start_points
-from sfumato.tracking.still_points import Plane, Sight, find_floor, rays_through, still_points
+from sfumato.tracking.still_points import Plane, Sight, find_floor, still_points
 
 SIZE_PX, FOCAL_PX = (120, 90), 90.0
 # Three cameras 4 m around a ball above the floor z = 0; up is not what the mean of their axes says.

@@ -127,6 +127,21 @@ def project(camera: Camera, xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray, np
     return columns, rows, inside
 
 
+def rays_through(camera: Camera, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rays of an ideal pinhole camera, world frame.
+
+    Args:
+        camera: an ideal pinhole.
+        pixels: [n, 2] positions; the centre of the first pixel is (0.5, 0.5).
+
+    Returns:
+        (centre of the camera [3], rays [n, 3] that reach depth 1).
+    """
+    plane = (pixels - camera.centre_px) / np.array(camera.focal_px)
+    rotation = camera.camera_from_world[:3, :3].numpy()
+    return camera.centre_world.numpy(), np.concatenate([plane, np.ones((len(pixels), 1))], axis=1) @ rotation
+
+
 def _times_seen(views: Sequence[View], xyz: np.ndarray) -> np.ndarray:
     return np.array([project(view.camera, xyz)[2] for view in views]).sum(axis=0, dtype=np.int64)
 

@@ -223,9 +223,8 @@ class _TrackingRun:
         state, began = self._state, time.monotonic()
         step = state.step
         visits = self._visits()
-        state.config = replace(state.config, views_per_step=visits)
         with one_torch_thread():
-            result = track_step(state)
+            result = track_step(state, visits)
         if not (result.poses.means.isfinite().all() and result.poses.quats.isfinite().all()):
             raise SfumatoError(
                 f"tracking diverged in step {step}: poses hold NaN or infinity; lower the rates"

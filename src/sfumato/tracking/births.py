@@ -8,14 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sfumato import ops
 from sfumato.capture.points import PointCloud
-from sfumato.capture.random_points import look, spread_out
-from sfumato.render.rasterize import rasterize
+from sfumato.capture.random_points import look, rays_through, spread_out
 from sfumato.scene.gaussians import Gaussians
-from sfumato.tracking.cut_photographs import Photographs
+from sfumato.tracking.cut_photographs import Photographs, part_losses
 from sfumato.tracking.evidence import Evidence, evidence
-from sfumato.tracking.track_state import LASTING, MovingPoses, StepResult, TrackState, joined, together
+from sfumato.tracking.track_state import LASTING, MovingPoses, StepResult, TrackState, together
 from sfumato.tracking.vote import move_by_vote
 from sfumato.training.start import gaussians_from_points
 
@@ -77,13 +75,9 @@ def _missing_places(state: TrackState, seen: Sequence[Evidence]) -> np.ndarray:
     for view in seeing:
         pixels = torch.nonzero(view.missing > 0).numpy()[:, ::-1]
         pixels = pixels[rng.integers(len(pixels), size=each)] + rng.random((each, 2))
-        plane = (pixels - view.camera.centre_px) / np.array(view.camera.focal_px)
-        rays = (
-            np.concatenate([plane, np.ones((each, 1))], axis=1)
-            @ view.camera.camera_from_world[:3, :3].numpy()
-        )
+        centre, rays = rays_through(view.camera, pixels)
         depth = farthest * rng.random((each, 1))
-        found.append(view.camera.centre_world.numpy() + depth * rays)
+        found.append(centre + depth * rays)
     places = np.concatenate(found)
     return places[move_by_vote(places, ((view.camera, view.missing) for view in seen), _AGREEING)]
 
@@ -107,6 +101,7 @@ def _grown(
 @torch.enable_grad()
 def _trained(state: TrackState, photographs: Photographs, poses: MovingPoses, start: Gaussians) -> Gaussians:
     """Gaussians after some visits of all cameras; all others stay as they are."""
+    moving = state.moved(poses)
     leaves = {name: tensor.clone().requires_grad_() for name, tensor in start.tensors().items()}
     rates = {**_RATES, "means": _RATES["means"] * state.pixel_size}
     adam = torch.optim.Adam(
@@ -115,14 +110,8 @@ def _trained(state: TrackState, photographs: Photographs, poses: MovingPoses, st
     generator = torch.Generator().manual_seed((state.config.seed << 20) + state.step)
     for _ in range(_VISITS):
         for index in torch.randperm(len(photographs), generator=generator).tolist():
-            loss = torch.zeros(())
-            for part in photographs.parts(index, 1):
-                others = joined(part.still, state.moving_gaussians, poses)
-                scene = together(others, Gaussians(**leaves))
-                image = state.exposed(rasterize(scene, part.camera, state.settings).image, part.number)
-                loss = loss + part.share * ops.photometric_loss(
-                    image, part.target.image, part.target.weight, ssim_weight=state.config.ssim_weight
-                )
+            scene = together(moving, Gaussians(**leaves))
+            loss = sum(part_losses(state, photographs.parts(index, 1), scene), torch.zeros(()))
             if loss.requires_grad:
                 loss.backward()
                 adam.step()

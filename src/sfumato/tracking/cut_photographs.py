@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from torch import Tensor
 
+from sfumato import ops
+from sfumato.render.rasterize import rasterize
 from sfumato.render.visibility import footprints
 from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
 from sfumato.tracking.regions import Region, footprint_mask, moving_regions
-from sfumato.tracking.track_state import MovingPoses, TrackState
+from sfumato.tracking.track_state import MovingPoses, TrackState, together
 from sfumato.training.target import Target, make_target
 
 
@@ -47,7 +49,7 @@ class Photographs:
         self._state, self.step = state, step
         # Of the training cameras that have a photograph.
         self.numbers = [n for n, camera in enumerate(state.cameras) if camera.views[step] is not None]
-        moving = replace(state.moving_gaussians, means=poses.means, quats=poses.quats)
+        moving = state.moved(poses)
         self._moves = [state.foreground.of(number, step) for number in self.numbers]
         self._regions = [self._moving_regions(index, moving) for index in range(len(self.numbers))]
         self._kept: dict[tuple[int, int], tuple[PhotographPart, ...]] = {}
@@ -100,3 +102,21 @@ class Photographs:
         if given is not None:
             mask = mask | given.numpy()
         return moving_regions(mask)
+
+
+def part_losses(state: TrackState, parts: Iterable[PhotographPart], moving: Gaussians) -> Iterator[Tensor]:
+    """How far each part of a photograph is from its render; they add up to the loss of the photograph.
+
+    Args:
+        state: of the run.
+        parts: of one photograph.
+        moving: Gaussians that are drawn with those that stand still.
+
+    Gradients: ``moving``.
+    """
+    for part in parts:
+        scene = together(part.still, moving)
+        image = state.exposed(rasterize(scene, part.camera, state.settings).image, part.number)
+        target = part.target
+        loss = ops.photometric_loss(image, target.image, target.weight, ssim_weight=state.config.ssim_weight)
+        yield part.share * loss

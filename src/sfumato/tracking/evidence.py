@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -27,7 +27,6 @@ class Evidence:
     """Of one photograph.
 
     Attributes:
-        number: of the training camera.
         camera: of the photograph.
         missing: [h, w] int8: 1 where something moves that no Gaussian shows, 0 where not, -1 where what lies
             behind the moving Gaussians cannot be told.
@@ -35,7 +34,6 @@ class Evidence:
             where something moves, -1 where nothing moves and both look alike.
     """
 
-    number: int
     camera: Camera
     missing: Tensor
     absent: Tensor
@@ -50,7 +48,7 @@ def evidence(state: TrackState, photographs: Photographs, poses: MovingPoses) ->
         photographs: of the step.
         poses: found in it.
     """
-    moving = replace(state.moving_gaussians, means=poses.means, quats=poses.quats)
+    moving = state.moved(poses)
     found = []
     for index, number in enumerate(photographs.numbers):
         camera = state.cameras[number].camera
@@ -74,7 +72,7 @@ def evidence(state: TrackState, photographs: Photographs, poses: MovingPoses) ->
             here = moves[region.slices]
             missing[region.slices] = torch.where(covered, -1, (differs & here).to(torch.int8))
             absent[region.slices] = torch.where(here, 0, torch.where(differs, 1, -1)).to(torch.int8)
-        found.append(Evidence(number, camera, missing, absent))
+        found.append(Evidence(camera, missing, absent))
     return found
 
 

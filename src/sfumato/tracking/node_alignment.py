@@ -17,7 +17,7 @@ from sfumato.render.rasterize import rasterize
 from sfumato.scene.cameras import Camera
 from sfumato.tracking.cut_photographs import Photographs
 from sfumato.tracking.nodes import Nodes
-from sfumato.tracking.track_state import MovingPoses, TrackState, joined
+from sfumato.tracking.track_state import MovingPoses, TrackState, together
 
 # Photographs are reduced so many times, one after the other, and so often the equations are solved with each.
 _REDUCTIONS, _ITERATIONS = (8, 4, 2), 8
@@ -38,17 +38,16 @@ class _Sighting:
 
     Attributes:
         camera: whose photographs are compared.
-        before, now: its photographs, reduced, by the reduction: [h, w, 3].
-        mean_px: [s, 2] where the Gaussians are in the photograph before, pixels of the full one.
+        now: its photograph of the step, by the reduction: [h, w, 3].
+        colours: of the Gaussians in its photograph of the step before, by the reduction: [s, 3].
         arms: [s, 3] from the nodes, world frame.
         weights: [s] of the nodes.
         first: [k + 1] where those of each node begin.
     """
 
     camera: Camera
-    before: dict[int, Tensor]
     now: dict[int, Tensor]
-    mean_px: Tensor
+    colours: dict[int, Tensor]
     arms: Tensor
     weights: Tensor
     first: Tensor
@@ -66,7 +65,7 @@ def aligned(state: TrackState, photographs: Photographs, expected: MovingPoses) 
         photographs: of the next step.
         expected: poses to begin with.
     """
-    nodes, last = state.nodes, MovingPoses(state.means[-1], state.quats[-1])
+    nodes, last = state.nodes, state.poses
     assert nodes is not None
     seen = list(_seen(state, nodes, photographs, last))
     rest = last.means[nodes.rows]
@@ -76,14 +75,13 @@ def aligned(state: TrackState, photographs: Photographs, expected: MovingPoses) 
         return expected
     reach = torch.cat([view.arms for view in seen]).norm(dim=1).mean().clamp_min(state.pixel_size)
     for reduction in _REDUCTIONS:
-        colours = [_colours(view.before[reduction], view.mean_px / reduction) for view in seen]
         for _ in range(_ITERATIONS):
             sums = torch.zeros(len(nodes), ALIGNMENT_ENTRIES)
             rotations = rotation_from_quats(turns)
-            for view, colour in zip(seen, colours, strict=True):
+            for view in seen:
                 sums += ops.alignment(
                     view.arms,
-                    colour,
+                    view.colours[reduction],
                     view.weights,
                     view.first,
                     rest + shifts,
@@ -103,7 +101,7 @@ def _seen(
     state: TrackState, nodes: Nodes, photographs: Photographs, last: MovingPoses
 ) -> Iterator[_Sighting]:
     """What each camera that has both photographs saw in the step before."""
-    settings = replace(state.settings, depth=True)
+    settings, moving = replace(state.settings, depth=True), state.moved(last)
     solid = state.moving_gaussians.opacities >= _LEAST_OPACITY
     for index, number in enumerate(photographs.numbers):
         camera, step = state.cameras[number].camera, photographs.step
@@ -118,7 +116,7 @@ def _seen(
         )
         visible = torch.zeros(len(points), dtype=torch.bool)
         for region, part in zip(photographs.regions(index), photographs.parts(index, 2), strict=True):
-            image = rasterize(joined(part.still, state.moving_gaussians, last), part.camera, settings)
+            image = rasterize(together(part.still, moving), part.camera, settings)
             assert image.depth is not None
             size = torch.tensor([region.width, region.height])
             place = mean_px - torch.tensor([region.left, region.top])
@@ -128,30 +126,27 @@ def _seen(
             rendered = image.depth[pixel[:, 1], pixel[:, 0]]
             visible[rows] |= (rendered - depth[rows]).abs() < _DEPTH_TOLERANCE * rendered
         rows = torch.nonzero(visible)[:, 0]
-        yield _grouped(
-            nodes, last.means, rows, mean_px, camera, _pyramid(before.load().rgb), _pyramid(now.load().rgb)
-        )
+        order, node, weights = _by_node(nodes, rows)
+        row = rows[order]
+        colours = {
+            reduction: _colours(image, mean_px[row] / reduction)
+            for reduction, image in _pyramid(before.load().rgb).items()
+        }
+        arms = last.means[row] - last.means[nodes.rows[node]]
+        first = torch.searchsorted(node, torch.arange(len(nodes) + 1))
+        yield _Sighting(camera, _pyramid(now.load().rgb), colours, arms, weights, first)
 
 
-def _grouped(
-    nodes: Nodes,
-    means: Tensor,
-    rows: Tensor,
-    mean_px: Tensor,
-    camera: Camera,
-    before: dict[int, Tensor],
-    now: dict[int, Tensor],
-) -> _Sighting:
-    """The Gaussians of some rows, by the nodes that they speak for."""
+def _by_node(nodes: Nodes, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Gaussians of some rows, once for each node that they speak for, in the order of the nodes.
+
+    Returns:
+        Where each stands in ``rows``, the nodes, and their weights.
+    """
     influences = nodes.influences[rows, :_NODES_OF_A_GAUSSIAN]
     weights = nodes.weights[rows, :_NODES_OF_A_GAUSSIAN].flatten()
     order = influences.flatten().argsort(stable=True)
-    node = influences.flatten()[order]
-    row = rows.repeat_interleave(influences.shape[1])[order]
-    first = torch.searchsorted(node, torch.arange(len(nodes) + 1))
-    return _Sighting(
-        camera, before, now, mean_px[row], means[row] - means[nodes.rows[node]], weights[order], first
-    )
+    return order // influences.shape[1], influences.flatten()[order], weights[order]
 
 
 def _pyramid(rgb: np.ndarray) -> dict[int, Tensor]:

@@ -11,9 +11,9 @@ from scipy.spatial import ConvexHull, QhullError
 from sfumato.capture.dataset import View
 from sfumato.capture.multiview import MultiViewVideo
 from sfumato.capture.points import PointCloud
-from sfumato.capture.random_points import depth_scale, look, project, spread_out
+from sfumato.capture.random_points import depth_scale, look, project, rays_through, spread_out
 from sfumato.tracking.foreground import FEW_CAMERAS, Foreground
-from sfumato.tracking.still_points import Sight, find_floor, rays_through, still_points, upwards
+from sfumato.tracking.still_points import Sight, find_floor, still_points, upwards
 from sfumato.tracking.vote import move_by_vote
 
 _STILL_POINTS, _MOVING_POINTS = 32_000, 8_000
@@ -142,10 +142,7 @@ def _beyond(views: tuple[View, ...], hull: ConvexHull, rng: np.random.Generator)
     for number, view in enumerate(views):
         camera, count = view.camera, int((which == number).sum())
         pixels = rng.random((count, 2)) * camera.size_px
-        plane = (pixels - camera.centre_px) / np.array(camera.focal_px)
-        rotation = camera.camera_from_world[:3, :3].numpy()
-        rays = np.concatenate([plane, np.ones((count, 1))], axis=1) @ rotation
-        centre = camera.centre_world.numpy()
+        centre, rays = rays_through(camera, pixels)
         approach = rays @ normals.T
         inside = np.maximum(-(centre @ normals.T + offsets), 0.0)
         leaves = np.where(approach > 1e-9, inside / np.maximum(approach, 1e-9), np.inf).min(axis=1)

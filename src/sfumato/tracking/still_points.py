@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from sfumato.capture.random_points import project
+from sfumato.capture.random_points import project, rays_through
 from sfumato.scene.cameras import Camera
 
 # The floor is looked for up to this far from level, in radians, and up to this share of the cameras' distance
@@ -157,13 +157,6 @@ def _agreement(sights: Sequence[Sight], brightness: Sequence[np.ndarray], xyz: n
                     total += both.sum() * float(((one - one.mean()) * (other - other.mean())).mean() / spread)
                 weight += both.sum()
     return total / weight if weight else -1.0
-
-
-def rays_through(camera: Camera, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(centre [3], rays [n, 3] of depth 1) of pixels [n, 2], world frame."""
-    plane = (pixels - camera.centre_px) / np.array(camera.focal_px)
-    rotation = camera.camera_from_world[:3, :3].numpy()
-    return camera.centre_world.numpy(), np.concatenate([plane, np.ones((len(pixels), 1))], axis=1) @ rotation
 
 
 def _radius(sights: Sequence[Sight], middle: np.ndarray) -> float:

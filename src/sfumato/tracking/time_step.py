@@ -10,12 +10,11 @@ from torch import Tensor
 
 from sfumato import ops
 from sfumato.maths.quaternions import normalised
-from sfumato.render.rasterize import rasterize
 from sfumato.tracking.births import with_changes
-from sfumato.tracking.cut_photographs import PhotographPart, Photographs
+from sfumato.tracking.cut_photographs import PhotographPart, Photographs, part_losses
 from sfumato.tracking.node_alignment import aligned
 from sfumato.tracking.track_config import TrackConfig
-from sfumato.tracking.track_state import MovingPoses, StepResult, TrackState, joined
+from sfumato.tracking.track_state import MovingPoses, StepResult, TrackState
 
 # Running means of Adam: short ones, as a step has few iterations.
 _BETAS = (0.8, 0.95)
@@ -38,11 +37,12 @@ class StepStage:
 
 
 @torch.enable_grad()
-def track_step(state: TrackState) -> StepResult:
+def track_step(state: TrackState, visits: int | None = None) -> StepResult:
     """Find the poses of the moving Gaussians at the next step from those at the steps before.
 
     Args:
         state: with the poses of the steps done, one or more; it is not changed.
+        visits: photographs that are looked at; None: as the configuration says.
 
     Returns:
         StepResult, outside the autograd graph.
@@ -51,13 +51,12 @@ def track_step(state: TrackState) -> StepResult:
     photographs = Photographs(state, step, poses)
     if state.nodes is not None and state.config.align:
         poses = aligned(state, photographs, poses)
-    visits = _visits(state, step, len(photographs))
-    coarse = round(state.config.coarse_share * len(visits))
+    count = state.config.visits(len(photographs)) if visits is None else visits
+    looks = _in_random_order(state, len(photographs), count)
+    coarse = round(state.config.coarse_share * count)
     move = _move_gaussians if state.nodes is None else _move_nodes
-    poses = move(state, photographs, poses, StepStage(visits[:coarse], 2, state.config.coarse_factor))
-    poses = _move_gaussians(
-        state, photographs, poses, StepStage(visits[coarse:], 1, state.config.fine_factor)
-    )
+    poses = move(state, photographs, poses, StepStage(looks[:coarse], 2, state.config.coarse_factor))
+    poses = _move_gaussians(state, photographs, poses, StepStage(looks[coarse:], 1, state.config.fine_factor))
     if state.config.births:
         return with_changes(state, photographs, poses)
     return StepResult(poses, None, state.absent, state.still_absent, 0)
@@ -77,10 +76,10 @@ def predicted(state: TrackState) -> MovingPoses:
     return MovingPoses(2 * means - means_before, normalised(2 * quats - nearer))
 
 
-def _visits(state: TrackState, step: int, cameras: int) -> list[int]:
-    """Cameras in random order, each equally often; the same for the same seed and step."""
-    generator = torch.Generator().manual_seed((state.config.seed << 20) + step)
-    count, order = state.config.visits(cameras), list[int]()
+def _in_random_order(state: TrackState, cameras: int, count: int) -> list[int]:
+    """``count`` cameras in random order, each equally often; the same for the same seed and step."""
+    generator = torch.Generator().manual_seed((state.config.seed << 20) + state.step)
+    order = list[int]()
     while cameras and len(order) < count:
         order += torch.randperm(cameras, generator=generator).tolist()
     return order[:count]
@@ -154,10 +153,6 @@ def _loss(state: TrackState, parts: Iterable[PhotographPart], poses: MovingPoses
         poses.means, poses.quats, *before, near.rows, state.edge_weights, near.distances
     )
     loss = priors @ priors.new_tensor((weights.rigidity, weights.rotation, weights.isometry))
-    for part in parts:
-        scene = joined(part.still, state.moving_gaussians, poses)
-        image = state.exposed(rasterize(scene, part.camera, state.settings).image, part.number)
-        loss = loss + part.share * ops.photometric_loss(
-            image, part.target.image, part.target.weight, ssim_weight=state.config.ssim_weight
-        )
+    for value in part_losses(state, parts, state.moved(poses)):
+        loss = loss + value
     return loss

@@ -190,7 +190,11 @@ class TrackState:
 
     def scene(self, poses: MovingPoses) -> Gaussians:
         """All Gaussians, those that stand still before those that move, at given poses."""
-        return joined(self.still_gaussians, self.moving_gaussians, poses)
+        return together(self.still_gaussians, self.moved(poses))
+
+    def moved(self, poses: MovingPoses) -> Gaussians:
+        """Those that move, at given poses."""
+        return replace(self.moving_gaussians, means=poses.means, quats=poses.quats)
 
     def exposed(self, image: Tensor, number: int) -> Tensor:
         """A render [h, w, 3] in the colours of a training camera."""
@@ -255,11 +259,6 @@ def parted(gaussians: Gaussians, ids: Tensor) -> tuple[Gaussians, Gaussians]:
     moves = torch.zeros(len(gaussians), dtype=torch.bool)
     moves[ids] = True
     return gaussians.select(moves), gaussians.select(~moves)
-
-
-def joined(still: Gaussians, moving: Gaussians, poses: MovingPoses) -> Gaussians:
-    """Gaussians that stand still, and behind them some that move, at given poses."""
-    return together(still, replace(moving, means=poses.means, quats=poses.quats))
 
 
 def _distances(gaussians: Gaussians, cameras: tuple[RigCamera, ...]) -> Tensor:

@@ -54,7 +54,7 @@ class _Sighting:
 
 
 @torch.no_grad()
-def aligned(state: TrackState, photographs: Photographs, expected: MovingPoses) -> MovingPoses:
+def aligned(state: TrackState, photographs: Photographs, nodes: Nodes, expected: MovingPoses) -> MovingPoses:
     """Where nodes carry the Gaussians so that what cameras saw of them before is what they see now.
 
     Each node moves as a rigid body, on its own. The photographs are compared with each other, not with
@@ -63,10 +63,10 @@ def aligned(state: TrackState, photographs: Photographs, expected: MovingPoses) 
     Args:
         state: with the poses of the steps done.
         photographs: of the next step.
+        nodes: of the moving Gaussians.
         expected: poses to begin with.
     """
-    nodes, last = state.nodes, state.poses
-    assert nodes is not None
+    last = state.poses
     seen = list(_seen(state, nodes, photographs, last))
     rest = last.means[nodes.rows]
     shifts = expected.means[nodes.rows] - rest

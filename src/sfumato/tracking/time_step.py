@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -21,21 +20,6 @@ _BETAS = (0.8, 0.95)
 _EPSILON = 1e-15
 
 
-@dataclass(frozen=True)
-class StepStage:
-    """A part of a step.
-
-    Attributes:
-        visits: cameras whose photographs are looked at, one an iteration.
-        downscale: photographs are reduced this many times.
-        factor: of the learning rates.
-    """
-
-    visits: list[int]
-    downscale: int
-    factor: float
-
-
 @torch.enable_grad()
 def track_step(state: TrackState, visits: int | None = None) -> StepResult:
     """Find the poses of the moving Gaussians at the next step from those at the steps before.
@@ -49,14 +33,10 @@ def track_step(state: TrackState, visits: int | None = None) -> StepResult:
     """
     step, poses = state.step, predicted(state)
     photographs = Photographs(state, step, poses)
-    if state.nodes is not None and state.config.align:
-        poses = aligned(state, photographs, poses)
+    if state.nodes is not None:
+        poses = aligned(state, photographs, state.nodes, poses)
     count = state.config.visits(len(photographs)) if visits is None else visits
-    looks = _in_random_order(state, len(photographs), count)
-    coarse = round(state.config.coarse_share * count)
-    move = _move_gaussians if state.nodes is None else _move_nodes
-    poses = move(state, photographs, poses, StepStage(looks[:coarse], 2, state.config.coarse_factor))
-    poses = _move_gaussians(state, photographs, poses, StepStage(looks[coarse:], 1, state.config.fine_factor))
+    poses = _descend(state, photographs, poses, _in_random_order(state, len(photographs), count))
     if state.config.births:
         return with_changes(state, photographs, poses)
     return StepResult(poses, None, state.absent, state.still_absent, 0)
@@ -85,63 +65,31 @@ def _in_random_order(state: TrackState, cameras: int, count: int) -> list[int]:
     return order[:count]
 
 
-def _move_nodes(
-    state: TrackState, photographs: Photographs, start: MovingPoses, stage: StepStage
-) -> MovingPoses:
-    """The nodes carry all Gaussians."""
-    nodes = state.nodes
-    assert nodes is not None
-    shifts, turns = torch.zeros(len(nodes), 3), torch.zeros(len(nodes), 4)
-    turns[:, 0] = 1.0
-
-    def carried(shifts: Tensor, turns: Tensor) -> MovingPoses:
-        return MovingPoses(*nodes.carry(shifts, turns, start.means, start.quats))
-
-    return _descend(state, photographs, stage, carried, shifts, turns)
-
-
-def _move_gaussians(
-    state: TrackState, photographs: Photographs, start: MovingPoses, stage: StepStage
-) -> MovingPoses:
-    """Each Gaussian moves on its own, held by the priors."""
-    found = _descend(state, photographs, stage, MovingPoses, start.means.clone(), start.quats.clone())
-    return MovingPoses(found.means, normalised(found.quats))
-
-
 def _descend(
-    state: TrackState,
-    photographs: Photographs,
-    stage: StepStage,
-    posed: Callable[[Tensor, Tensor], MovingPoses],
-    positions: Tensor,
-    rotations: Tensor,
+    state: TrackState, photographs: Photographs, start: MovingPoses, visits: list[int]
 ) -> MovingPoses:
-    """Adam on what moves.
+    """Each Gaussian moves on its own, held by the priors: Adam.
 
     Args:
         state, photographs: of the step.
-        stage: which photographs are looked at, and how.
-        posed: from positions and rotations to the poses of the Gaussians.
-        positions: [.., 3] of what moves, at the start; changed in place.
-        rotations: [.., 4] likewise.
+        start: poses to begin with.
+        visits: the photographs that are looked at, one an iteration.
     """
-    leaves = positions.requires_grad_(), rotations.requires_grad_()
-    adam = torch.optim.Adam([{"params": [leaf]} for leaf in leaves], betas=_BETAS, eps=_EPSILON)
-    for iteration, camera in enumerate(stage.visits):
-        pixels = stage.factor * _rate_px(state.config, iteration / len(stage.visits))
-        adam.param_groups[0]["lr"] = pixels * state.pixel_size
+    means, quats = (tensor.clone().requires_grad_() for tensor in (start.means, start.quats))
+    adam = torch.optim.Adam([{"params": [means]}, {"params": [quats]}], betas=_BETAS, eps=_EPSILON)
+    for iteration, index in enumerate(visits):
+        rate = state.pixel_size * _rate_px(state.config, iteration / len(visits))
+        adam.param_groups[0]["lr"] = rate
         # A turn moves the neighbours of a Gaussian: by half as much as the Gaussian itself may move.
-        adam.param_groups[1]["lr"] = 0.5 * pixels * state.pixel_size / state.spacing
-        _loss(state, photographs.parts(camera, stage.downscale), posed(*leaves)).backward()
+        adam.param_groups[1]["lr"] = 0.5 * rate / state.spacing
+        _loss(state, photographs.parts(index, 1), MovingPoses(means, quats)).backward()
         adam.step()
         adam.zero_grad(set_to_none=True)
-    with torch.no_grad():
-        found = posed(*leaves)
-        return MovingPoses(found.means.detach(), found.quats.detach())
+    return MovingPoses(means.detach(), normalised(quats.detach()))
 
 
 def _rate_px(config: TrackConfig, progress: float) -> float:
-    """Learning rate of positions, pixels of the median camera, at a share of a stage; log-linear."""
+    """Learning rate of positions, pixels of the median camera, at a share of a step; log-linear."""
     return config.rate_start * (config.rate_end / config.rate_start) ** progress
 
 

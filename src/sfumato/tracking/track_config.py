@@ -38,15 +38,10 @@ class TrackConfig:
     Attributes:
         views_per_step: photographs that are looked at in each step after the first, each camera's equally
             often; None: about 54, and at least two of each training camera.
-        coarse_share: share of the visits at half resolution, in which control nodes are moved by gradient
-            descent; in the rest Gaussians move on their own, at full resolution.
-        nodes: control nodes; 0: none, Gaussians move on their own from the start.
-        rate_start: learning rate of positions at the start of each of the two stages, as a motion in pixels
-            of the median camera.
+        nodes: control nodes, which are aligned first so that the photographs of the two steps agree; 0: none.
+        rate_start: learning rate of positions at the start of a step, as a motion in pixels of the median
+            camera.
         rate_end: the same at its end; it decays log-linearly.
-        coarse_factor: rates of the stage at half resolution, times these.
-        fine_factor: rates of the stage at full resolution, times these.
-        align: move the control nodes first so that the photographs of the two steps agree.
         forward_motion: start each step with the motion of the last one.
         ssim_weight: share of 1 - SSIM in the loss.
         neighbours: of each moving Gaussian, for the priors.
@@ -58,13 +53,9 @@ class TrackConfig:
     """
 
     views_per_step: int | None = None
-    coarse_share: float = 0.0
     nodes: int = 96
-    rate_start: float = 1.5
-    rate_end: float = 0.15
-    coarse_factor: float = 2.0
-    fine_factor: float = 0.4
-    align: bool = True
+    rate_start: float = 0.6
+    rate_end: float = 0.06
     forward_motion: bool = True
     ssim_weight: float = 0.2
     neighbours: int = 20
@@ -76,8 +67,6 @@ class TrackConfig:
     def __post_init__(self) -> None:
         if self.views_per_step is not None and self.views_per_step < 1:
             raise ConfigError(f"views_per_step is {self.views_per_step}; give at least 1")
-        if not 0 <= self.coarse_share <= 1:
-            raise ConfigError(f"coarse_share is {self.coarse_share}; give a number from 0 to 1")
         if self.nodes < 0 or self.neighbours < 1:
             raise ConfigError(f"nodes is {self.nodes} and neighbours {self.neighbours}; give 0 and 1 or more")
         if not 0 < self.rate_end <= self.rate_start < float("inf"):
@@ -85,9 +74,6 @@ class TrackConfig:
                 f"rate_start is {self.rate_start} and rate_end {self.rate_end}; the rate falls: give more "
                 "than 0, the second smaller"
             )
-        for name in ("coarse_factor", "fine_factor"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise ConfigError(f"{name} is {getattr(self, name)}; give more than 0")
         if not 0 <= self.ssim_weight <= 1:
             raise ConfigError(f"ssim_weight is {self.ssim_weight}; give a number from 0 to 1")
 

@@ -61,6 +61,7 @@ bench: $(VENV)/.run
 	$(VENV)/bin/python benchmarks/raytracer.py $(if $(MITSUBA),--mitsuba $(MITSUBA))
 	$(VENV)/bin/python benchmarks/bvh.py
 	$(VENV)/bin/python benchmarks/motion_priors.py
+	$(VENV)/bin/python benchmarks/tracking.py demo/moving_room --test-cameras cam00 cam15 --steps-first 1500
 	$(VENV)/bin/python benchmarks/renderers.py $(DATA)
 	$(VENV)/bin/python benchmarks/live.py $(DATA)/fox_colmap
 	$(VENV)/bin/python benchmarks/formats.py $(DATA)

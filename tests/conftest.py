@@ -5,7 +5,7 @@ import pytest
 from support.capture_folders import colmap_folder
 
 # Folders of tests that need not wait for a compiler.
-DRAW_NOTHING = {"capture", "footage", "maths", "sequences", "sfm", "tests"}
+DRAW_NOTHING = {"capture", "footage", "lesson", "maths", "sequences", "sfm", "tests"}
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -32,14 +32,14 @@ MAY_IMPORT = {
     "evaluation",
     "tracking": "errors checks maths scene ops render capture evaluation training",
     "runs": "errors choices json_files npy_files display checks outputs machine maths scene ops capture "
-    "evaluation training "
-    "sequences tracking",
+    "evaluation training sequences tracking",
     "reconstruction": "errors display checks outputs machine ops capture footage sfm training runs",
     "paths": "errors json_files checks outputs maths scene render evaluation",
     "viewer": "errors display outputs machine maths scene render capture edit evaluation training tracking "
     "sequences runs",
+    "lesson": "viewer",
     "cli": "errors children display checks outputs machine maths scene ops render capture "
-    "footage sfm evaluation training tracking runs edit paths viewer reconstruction sfumato",
+    "footage sfm evaluation training tracking runs edit paths viewer reconstruction lesson sfumato",
     # The package's own file names what is public, and loads it when it is used.
     "sfumato": "errors scene ops render capture evaluation training runs reconstruction",
 }

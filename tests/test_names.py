@@ -11,6 +11,7 @@ SHARED_CLASSES = {
 }
 SHARED_MODULES = {
     "config": "the configuration of structure from motion, and that of training",
+    "page": "the viewer's page, and the lesson's",
     "rays": "rays of a scene, and in ops/cpu the rays of each tracer",
     "tiles": "in ops/cpu, tiles of the rasterizer and of the tracer",
 }

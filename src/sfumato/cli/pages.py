@@ -1,8 +1,9 @@
-"""The viewer in commands that make scenes: live training, and the page in the run folder."""
+"""Pages of commands: served until Ctrl-C, live while a scene is made, and in the run folder."""
 
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -108,6 +109,27 @@ class WatchingTracking(Watching):
         """Show how the run ended."""
         if self._tracking:
             self._tracking.finish("stopped" if result.stopped_by else "done", result.scene)
+
+
+def serve(server: PageServer, title: object, display: Display, *, with_browser: bool) -> None:
+    """Serve a page until Ctrl-C.
+
+    Args:
+        server: not started yet.
+        title: what the page shows, for the line that says its address.
+        display: where to say it.
+        with_browser: open it in the user's browser.
+    """
+    with server:
+        display.say(f"{title} is at {server.url}  (Ctrl-C ends)")
+        if with_browser:
+            server.open_browser()
+        try:
+            # With a timeout, so that Ctrl-C is heard on every system.
+            while not threading.Event().wait(3600.0):
+                pass
+        except KeyboardInterrupt:
+            display.say("ended")
 
 
 def write_run_page(run: Path, result: RunResult, config: TrainConfig, display: Display) -> None:

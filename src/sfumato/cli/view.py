@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Annotated
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from sfumato.cli.arguments import parse
+from sfumato.cli.pages import serve
 from sfumato.display import Display
 from sfumato.errors import ConfigError
 
@@ -69,13 +69,4 @@ def _serve(given: ViewCommand, display: Display) -> None:
     server = PageServer(given.port)
     with display.waiting(f"reading {given.path}"):
         show_path(server, given.path, data=given.data, repair=given.repair)
-    with server:
-        display.say(f"{given.path} is at {server.url}  (Ctrl-C ends)")
-        if not given.no_browser:
-            server.open_browser()
-        try:
-            # With a timeout, so that Ctrl-C is heard on every system.
-            while not threading.Event().wait(3600.0):
-                pass
-        except KeyboardInterrupt:
-            display.say("ended")
+    serve(server, given.path, display, with_browser=not given.no_browser)

@@ -12,6 +12,7 @@ from typing import Any
 
 _IMPORT = re.compile(r'^import (\{[^}]*\}) from "\./(\w+)\.js";$', re.MULTILINE)
 _EXPORT = re.compile(r"^export ((?:async )?(?:const|function) (\w+))", re.MULTILINE)
+_VIEWER = "sfumato.viewer"
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
 # Nothing is loaded from anywhere: code and pictures are in the page or come from its own server. Spark
 # makes its workers and its WebAssembly from addresses that hold them (data:, blob:).
@@ -35,12 +36,12 @@ def assemble(manifest: Mapping[str, Any], pieces: Iterable[tuple[str, Iterable[s
     filled = {
         "policy": lambda: [POLICY],
         "title": lambda: [escape(str(manifest["title"]))],
-        "style": lambda: [_source("page.css")],
-        "vendor": lambda: [_source("vendor/vendor.js")],
+        "style": lambda: [web_source("page.css")],
+        "vendor": lambda: [web_source("vendor/vendor.js")],
         "code": lambda: [page_code()],
         "data": lambda: _data(manifest, pieces),
     }
-    for index, part in enumerate(_PLACE.split(_source("page.html"))):
+    for index, part in enumerate(_PLACE.split(web_source("page.html"))):
         yield from filled[part]() if index % 2 else [part]
 
 
@@ -55,26 +56,31 @@ def _data(manifest: Mapping[str, Any], pieces: Iterable[tuple[str, Iterable[str]
 
 
 @cache
-def page_code() -> str:
-    """The page's modules in one script, each a function's scope, after those it imports."""
+def page_code(package: str = _VIEWER) -> str:
+    """A page's modules in one script, each a function's scope, after those it imports.
+
+    Args:
+        package: the package whose folder ``web`` holds them; ``main.js`` is the first to be read.
+    """
     ordered: dict[str, str] = {}
-    _gather("main", ordered, ())
+    _gather(package, "main", ordered, ())
     return "\n".join(ordered.values())
 
 
-def _gather(name: str, ordered: dict[str, str], above: tuple[str, ...]) -> None:
+def _gather(package: str, name: str, ordered: dict[str, str], above: tuple[str, ...]) -> None:
     if name in above:
         raise ValueError(f"modules of the page import each other in a circle: {' '.join((*above, name))}")
     if name in ordered:
         return
-    text = _source(f"{name}.js")
+    text = web_source(f"{name}.js", package)
     for _, other in _IMPORT.findall(text):
-        _gather(other, ordered, (*above, name))
+        _gather(package, other, ordered, (*above, name))
     exported = ", ".join(found for _, found in _EXPORT.findall(text))
     body = _EXPORT.sub(r"\1", _IMPORT.sub(r"const \1 = module_\2;", text))
     ordered[name] = f"const module_{name} = (() => {{\n{body}\nreturn {{ {exported} }};\n}})();\n"
 
 
 @cache
-def _source(name: str) -> str:
-    return (files("sfumato.viewer") / "web" / name).read_text("utf-8")
+def web_source(name: str, package: str = _VIEWER) -> str:
+    """The text of a file in a package's folder ``web``."""
+    return (files(package) / "web" / name).read_text("utf-8")

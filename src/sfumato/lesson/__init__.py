@@ -1,0 +1,1 @@
+"""A lesson about Gaussian splatting, as one page for any browser, in four languages."""

@@ -1,0 +1,142 @@
+"""The lesson as one self-contained document: shell, trainer, chapters and figures, in all its languages.
+
+A chapter is a folder ``chapters/NN_name`` with a fragment of HTML for each language that begins with
+``<h2>``. ``<figure data-figure="FILE">`` shows a file of ``figures``; ``data-alt`` describes it where its
+caption does not.
+``<div data-trainer></div>`` is where the trainer goes. Chapters that are not there yet are left out.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64encode
+from functools import cache
+from html import escape
+from importlib.resources import files
+
+from sfumato.viewer.assembly import page_code, web_source
+
+_PACKAGE = "sfumato.lesson"
+# By code, as the language names itself. The first can be read without JavaScript, too.
+LANGUAGES = {"en": "English", "es": "Español", "fr": "Français", "it": "Italiano"}
+# Nothing is loaded from anywhere; the visitor's own picture comes from a blob.
+POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; "
+    "base-uri 'none'; form-action 'none'"
+)
+_TYPES = {
+    "jpeg": "image/jpeg",
+    "jpg": "image/jpeg",
+    "png": "image/png",
+    "svg": "image/svg+xml",
+    "webp": "image/webp",
+}
+_PLACE = re.compile(r"\{\{(\w+)\}\}")
+_FIGURE = re.compile(r'<figure\b[^>]*\bdata-figure="([^"]+)"[^>]*>')
+_ALT = re.compile(r'\bdata-alt="([^"]*)"')
+_TITLE = re.compile(r"<h2\b[^>]*>(.*?)</h2>", re.DOTALL)
+
+
+def assemble() -> str:
+    """The lesson's page, an HTML document that needs nothing else."""
+    first, *others = LANGUAGES
+    filled = {
+        "policy": lambda: POLICY,
+        "title": lambda: escape(words(first)["page.title"]),
+        "style": lambda: web_source("page.css", _PACKAGE),
+        "languages": lambda: "\n".join(map(_choice, LANGUAGES)),
+        "contents": lambda: _contents(first),
+        "chapters": lambda: _chapters(first),
+        "others": lambda: "\n".join(map(_template, others)),
+        "words": lambda: _json({one: words(one) for one in LANGUAGES}),
+        "code": lambda: page_code(_PACKAGE),
+    }
+    parts = _PLACE.split(web_source("page.html", _PACKAGE))
+    return "".join(filled[part]() if index % 2 else part for index, part in enumerate(parts))
+
+
+@cache
+def words(language: str) -> dict[str, str]:
+    """The words of shell and trainer in a language, by key; ``{name}`` stands for what is filled in."""
+    return json.loads((files(_PACKAGE) / "words" / f"{language}.json").read_text("utf-8"))
+
+
+def chapters() -> list[str]:
+    """The folders of the chapters there are, in order."""
+    folder = files(_PACKAGE) / "chapters"
+    return sorted(one.name for one in folder.iterdir() if one.is_dir()) if folder.is_dir() else []
+
+
+def chapter(folder: str, language: str) -> str:
+    """The fragment of a chapter in a language; the first language's, marked as such, where it is missing."""
+    first = next(iter(LANGUAGES))
+    there = files(_PACKAGE) / "chapters" / folder
+    own = there / f"{language}.html"
+    if own.is_file():
+        return own.read_text("utf-8")
+    return f'<div lang="{first}">{(there / f"{first}.html").read_text("utf-8")}</div>'
+
+
+def _choice(language: str) -> str:
+    name = LANGUAGES[language]
+    return f'<a href="#{language}" lang="{language}" hreflang="{language}" title="{name}">{name}</a>'
+
+
+def _template(language: str) -> str:
+    texts = f"<nav>{_contents(language)}</nav><div>{_chapters(language)}</div>"
+    return f'<template data-language="{language}">{texts}</template>'
+
+
+def _place(folder: str, language: str) -> str:
+    """Where a chapter is in the page, as the part of a link after its #."""
+    return f"{language}/{folder.partition('_')[2]}"
+
+
+def _contents(language: str) -> str:
+    return "<ol>{}</ol>".format(
+        "".join(
+            f'<li><a href="#{_place(folder, language)}">{_title(folder, language)}</a></li>'
+            for folder in chapters()
+        )
+    )
+
+
+def _title(folder: str, language: str) -> str:
+    found = _TITLE.search(chapter(folder, language))
+    if found is None:
+        raise ValueError(f"chapter {folder}, {language}: it does not begin with <h2>")
+    return found[1].strip()
+
+
+def _chapters(language: str) -> str:
+    return "\n".join(_section(folder, language) for folder in chapters())
+
+
+def _section(folder: str, language: str) -> str:
+    text = chapter(folder, language)
+    # Each figure is in the page once, with the first language; the script shows it in the others.
+    is_first = language == next(iter(LANGUAGES))
+    text = _FIGURE.sub(lambda found: found[0] + _image(found, is_first), text)
+    text = re.sub(r"<table\b", '<div class="wide"><table', text).replace("</table>", "</table></div>")
+    return f'<section class="chapter" id="{_place(folder, language)}">\n{text}</section>'
+
+
+def _image(found: re.Match[str], with_data: bool) -> str:
+    alt = _ALT.search(found[0])
+    source = f' src="{_address(found[1])}"' if with_data else ""
+    return f'<img alt="{alt[1] if alt else ""}"{source} decoding="sync">'
+
+
+@cache
+def _address(name: str) -> str:
+    """A figure as an address that holds it."""
+    file = files(_PACKAGE) / "figures" / name
+    if not file.is_file():
+        raise ValueError(f"there is no figure {name} in {_PACKAGE}/figures")
+    return f"data:{_TYPES[name.rpartition('.')[2]]};base64,{b64encode(file.read_bytes()).decode()}"
+
+
+def _json(value: object) -> str:
+    # "<" would let a word end the element.
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")

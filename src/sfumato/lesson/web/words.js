@@ -1,0 +1,45 @@
+// The words of the page in the language that was chosen, and numbers as that language writes them.
+const ALL = JSON.parse(document.getElementById("words").textContent);
+const listeners = [];
+const current = { language: "en" };
+
+export const LANGUAGES = Object.keys(ALL);
+export const language = () => current.language;
+
+// What stands for a key, with {name} filled in from the values.
+export function say(key, values = {}) {
+  const text = ALL[current.language][key];
+  if (text === undefined) throw new Error(`there are no words for ${key} in ${current.language}`);
+  return text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
+}
+
+// A number with so many digits after the point, or so many that count where it is small; − is a minus sign.
+export function number(value, digits = 0) {
+  const shown = { minimumFractionDigits: digits, maximumFractionDigits: digits, signDisplay: "negative" };
+  return new Intl.NumberFormat(current.language, shown).format(value).replace("-", "−");
+}
+
+export function small(value, digits = 2) {
+  if (value === 0) return "0";
+  const power = Math.floor(Math.log10(Math.abs(value)));
+  if (power >= -3 && power < 4) return number(value, Math.max(0, digits - power));
+  const digit = (one) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[one] ?? "⁻";
+  return `${number(value / 10 ** power, digits)} · 10${[...String(power)].map(digit).join("")}`;
+}
+
+// Puts the words in: elements with data-word hold them, data-word-label and data-word-title are attributes.
+export function translate(chosen) {
+  current.language = chosen;
+  document.documentElement.lang = chosen;
+  document.title = say("page.title");
+  for (const one of document.querySelectorAll("[data-word]")) one.textContent = say(one.dataset.word);
+  for (const one of document.querySelectorAll("[data-word-label]")) one.ariaLabel = say(one.dataset.wordLabel);
+  for (const one of document.querySelectorAll("[data-word-title]")) one.title = say(one.dataset.wordTitle);
+  for (const listener of listeners) listener();
+}
+
+// Calls back now and whenever the language changes.
+export function inWords(listener) {
+  listeners.push(listener);
+  listener();
+}

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from sfumato.scene.rays import Rays
     from sfumato.scene.scene import Metadata, Scene
     from sfumato.scene.shutter import Shutter
+    from sfumato.splatting.cloud_files import read_cloud
+    from sfumato.splatting.measured import MeasuredCloud
+    from sfumato.splatting.surface_splats import SplatConfig, SplattedCloud, splat
     from sfumato.training.config import AdcConfig, McmcConfig, Rates, Schedule, TrainConfig
     from sfumato.training.densify.densifier import Densifier
     from sfumato.training.part import Gradients, Part, Refinement, Shot
@@ -53,6 +56,7 @@ _HOMES = {
     "Gradients": "training.part",
     "Lens": "scene.lenses",
     "McmcConfig": "training.config",
+    "MeasuredCloud": "splatting.measured",
     "Metadata": "scene.scene",
     "Part": "training.part",
     "PointCloud": "capture.points",
@@ -68,6 +72,8 @@ _HOMES = {
     "ShapeError": "errors",
     "Shot": "training.part",
     "Shutter": "scene.shutter",
+    "SplatConfig": "splatting.surface_splats",
+    "SplattedCloud": "splatting.surface_splats",
     "StepStats": "training.step",
     "Target": "training.target",
     "TraceSettings": "render.settings",
@@ -83,9 +89,11 @@ _HOMES = {
     "rasterization": "render.gsplat_api",
     "rasterize": "render.rasterize",
     "raytrace": "render.raytrace",
+    "read_cloud": "splatting.cloud_files",
     "reconstruct": "reconstruction.reconstruct",
     "save": "scene.files",
     "save_dynamic": "scene.files.dynamic_files",
+    "splat": "splatting.surface_splats",
     "ssim": "evaluation.metrics",
     "train": "training.train",
 }
@@ -103,6 +111,7 @@ __all__ = [
     "Gradients",
     "Lens",
     "McmcConfig",
+    "MeasuredCloud",
     "Metadata",
     "Part",
     "PointCloud",
@@ -118,6 +127,8 @@ __all__ = [
     "ShapeError",
     "Shot",
     "Shutter",
+    "SplatConfig",
+    "SplattedCloud",
     "StepStats",
     "Target",
     "TraceSettings",
@@ -134,9 +145,11 @@ __all__ = [
     "rasterization",
     "rasterize",
     "raytrace",
+    "read_cloud",
     "reconstruct",
     "save",
     "save_dynamic",
+    "splat",
     "ssim",
     "train",
 ]

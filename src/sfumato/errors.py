@@ -14,7 +14,7 @@ class CaptureError(SfumatoError):
 
 
 class FormatError(SfumatoError):
-    """A scene file is not what it claims to be."""
+    """A scene file, or a file of measured points, is not what it claims to be."""
 
 
 class ConfigError(SfumatoError, ValueError):

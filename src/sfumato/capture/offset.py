@@ -43,8 +43,7 @@ def near_origin(source: PosedDataset, path: Path) -> tuple[PosedDataset, Offset]
     depth = median_depth(poses, points.xyz) if points is not None else spread
     offset, away = np.zeros(3), np.linalg.norm(middle)
     if away > _FAR_OFF * depth and depth > _SAME_PLACE * away:
-        unit = 10.0 ** floor(log10(depth))
-        offset = np.round(middle / unit) * unit
+        offset = rounded(middle, depth)
         poses = poses.copy()
         poses[:, :3, 3] += poses[:, :3, :3] @ offset
         frames = zip(source.frames, poses, strict=True)
@@ -58,3 +57,14 @@ def near_origin(source: PosedDataset, path: Path) -> tuple[PosedDataset, Offset]
     if points is not None:
         points = replace(points, xyz=np.ascontiguousarray(points.xyz - offset, np.float32))
     return replace(source, points=points), tuple(offset.tolist())
+
+
+def rounded(position: np.ndarray, length: float) -> np.ndarray:
+    """A position in round numbers, near it.
+
+    Args:
+        position: [3] float64.
+        length: how far off it may be, about.
+    """
+    unit = 10.0 ** floor(log10(length))
+    return np.round(position / unit) * unit

@@ -24,6 +24,7 @@ VERBS = {
     "sfm": "video or photographs -> dataset with cameras",
     "train": "photographs with cameras -> run folder with a scene",
     "track": "synchronised videos of several cameras -> run folder with a scene that moves",
+    "splat": "measured cloud of points -> scene file, without training",
     "eval": "run folder -> quality on held-out views, with pictures",
     "convert": "scene file -> scene file of another format",
     "edit": "scene files -> scene file: select, remove, move, turn, colour, join, clean",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import os
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
@@ -170,17 +170,44 @@ def read_columns(header: PlyHeader, element: Element, targets: Mapping[str, np.n
     Raises:
         FormatError: the file is shorter or longer than it declares, or holds text that is no number.
     """
+    start = 0
+    for block in column_blocks(header, element, list(targets)):
+        stop = start + len(next(iter(block.values())))
+        with np.errstate(over="ignore", invalid="ignore"):
+            for name, target in targets.items():
+                target[start:stop] = block[name]
+        start = stop
+
+
+def column_blocks(
+    header: PlyHeader, element: Element, names: Sequence[str]
+) -> Iterator[Mapping[str, np.ndarray]]:
+    """Columns of one element, some rows at a time.
+
+    Args:
+        header: of the file.
+        element: one of the header's, without list properties among or between the columns.
+        names: of the columns, at least one.
+
+    Yields:
+        Property name -> [m] array, valid until the next block is asked for.
+
+    Raises:
+        FormatError: as of ``read_columns``.
+    """
     check_length(header, element)
-    with header.path.open("rb") as handle, np.errstate(over="ignore", invalid="ignore"):
+    with header.path.open("rb") as handle:
         handle.seek(header.body_start_bytes)
         before = header.elements[: header.elements.index(element)]
         if header.order:
             for skipped in before:
                 _skip_rows(handle, header, skipped)
             _check_end(handle.tell(), header, element)
-            _read_binary(handle, header, element, targets)
+            yield from _read_binary(handle, header, element, names)
         else:
-            _read_text(handle, header, element, sum(e.count for e in before if e.properties), targets)
+            yield from _read_text(
+                handle, header, element, sum(e.count for e in before if e.properties), names
+            )
 
 
 def check_length(header: PlyHeader, element: Element) -> None:
@@ -229,24 +256,23 @@ def _skip_rows(handle: BufferedReader, header: PlyHeader, element: Element) -> N
 
 
 def _read_binary(
-    handle: BufferedReader, header: PlyHeader, element: Element, targets: Mapping[str, np.ndarray]
-) -> None:
+    handle: BufferedReader, header: PlyHeader, element: Element, names: Sequence[str]
+) -> Iterator[Mapping[str, np.ndarray]]:
     # Fields are named by position: NumPy may not allow the names of the file.
     dtype = np.dtype([(f"c{i}", header.order + p.kind) for i, p in enumerate(element.properties)])
-    wanted = [(f"c{element.names.index(name)}", target) for name, target in targets.items()]
+    fields = {name: f"c{element.names.index(name)}" for name in names}
     block = max(1, BLOCK_BYTES // max(1, dtype.itemsize))
     buffer = np.empty(min(block, element.count), dtype)
     for start in range(0, element.count, block):
         rows = buffer[: min(block, element.count - start)]
         if handle.readinto(rows.view(np.uint8).data) != rows.nbytes:
             raise FormatError(f"{header.path} ended while it was read")
-        for field, target in wanted:
-            target[start : start + len(rows)] = rows[field]
+        yield {name: rows[field] for name, field in fields.items()}
 
 
 def _read_text(
-    handle: BufferedReader, header: PlyHeader, element: Element, skip: int, targets: Mapping[str, np.ndarray]
-) -> None:
+    handle: BufferedReader, header: PlyHeader, element: Element, skip: int, names: Sequence[str]
+) -> Iterator[Mapping[str, np.ndarray]]:
     lines = (line for line in handle if not line.isspace())
     next(itertools.islice(lines, skip, skip), None)
     block = max(1, BLOCK_BYTES // (8 * len(element.properties)))
@@ -264,7 +290,6 @@ def _read_text(
             raise FormatError(
                 f"{header.path} does not hold {element.count} rows of {len(element.properties)} numbers"
             )
-        for name, target in targets.items():
-            target[start : start + wanted] = table[:, element.names.index(name)]
+        yield {name: table[:, element.names.index(name)] for name in names}
     if header.elements[-1] is element and next(lines, None) is not None:
         raise FormatError(f"{header.path} holds more rows than the {element.count} its header declares")

@@ -1,0 +1,93 @@
+"""`sfumato splat`: a measured cloud to a scene of surface splats, without training."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from tyro.conf import FlagCreatePairsOff, Positional, arg
+
+from sfumato.cli.arguments import parse
+from sfumato.errors import ConfigError
+from sfumato.splatting.surface_splats import SplatConfig
+
+if TYPE_CHECKING:
+    from sfumato.splatting.surface_splats import SplattedCloud
+
+METRICS = "metrics.json"
+
+
+@dataclass(frozen=True)
+class SplatCommand:
+    """Turn a measured cloud of points into a scene of surface splats, without training.
+
+    Each point becomes a flat Gaussian in the plane of its neighbours, as wide as they are apart. Normals are
+    those of the file, else estimated. The scene can be viewed, edited and converted, and training can start
+    from it: sfumato train DATA --init scene.ply. Exit codes: 0 done, 2 something given is wrong, 1 anything
+    else.
+
+    Attributes:
+        cloud: points: .ply, .las, .laz, .e57, .pcd, .glb, or text (.xyz, .txt, .csv, .pts), a point a line.
+        out: scene file to make; its suffix names the format. metrics.json is written beside it.
+        overwrite: replace the output and its metrics.json.
+        config: how splats follow from points.
+    """
+
+    cloud: Annotated[Positional[Path], arg(metavar="CLOUD")]
+    out: Annotated[Path, arg(aliases=["-o"])]
+    overwrite: FlagCreatePairsOff[bool] = False
+    config: Annotated[SplatConfig, arg(name="")] = field(default_factory=SplatConfig)
+
+
+def command(arguments: Sequence[str]) -> int:
+    """Parse the arguments and splat; the exit code."""
+    given = parse(SplatCommand, "splat", arguments)
+    from rich.console import Console
+
+    from sfumato import machine
+    from sfumato.display import Display
+    from sfumato.outputs import write_json
+    from sfumato.scene.files import codec_of_name, save
+    from sfumato.splatting.surface_splats import splat
+
+    codec_of_name(given.out)
+    metrics = given.out.parent / METRICS
+    there = [path for path in (given.out, metrics) if path.exists()]
+    if there and not given.overwrite:
+        raise ConfigError(f"{there[0]} exists; give --overwrite to replace it, or another folder")
+    display, began = Display(Console()), time.monotonic()
+    found = splat(given.cloud, given.config, display=display)
+    save(found.scene, given.out)
+    seconds = time.monotonic() - began
+    write_json(metrics, _metrics(given, found, seconds) | {"environment": machine.environment()})
+    if any(found.offset):
+        where = ", ".join(f"{value:.15g}" for value in found.offset)
+        display.say(f"the scene is kept about ({where}), which {metrics} names as its offset")
+    display.say(
+        f"the scene is {given.out}: {found.points:,} points, {len(found.scene):,} Gaussians, "
+        f"{found.outliers:,} outliers left out, {found.spacing:.3g} units apart, {seconds:.1f} s, "
+        f"{machine.peak_memory_bytes() / 2**20:.0f} MiB"
+    )
+    return 0
+
+
+def _metrics(given: SplatCommand, found: SplattedCloud, seconds: float) -> dict[str, object]:
+    from sfumato import machine
+
+    return {
+        "version": 1,
+        "cloud": str(given.cloud),
+        "options": asdict(given.config),
+        "points": found.points,
+        "gaussians": len(found.scene),
+        "outliers": found.outliers,
+        "spacing": found.spacing,
+        "offset": list(found.offset),
+        "colours": found.colours,
+        "normals": found.normals,
+        "seconds": seconds,
+        "peak_memory_bytes": machine.peak_memory_bytes(),
+    }

@@ -1,0 +1,1 @@
+"""Measured clouds to Gaussians on their surfaces, without training."""

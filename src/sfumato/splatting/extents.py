@@ -1,0 +1,79 @@
+"""Size and turn of the splat of each point in its plane, from how its neighbours lie around it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sfumato.splatting.local_planes import LocalPlanes, Report, blocks
+
+# Neighbours whose normals differ by more than this angle lie on another face: its cosine.
+_SAME_FACE = 0.5
+# Fewer of them say nothing, and all neighbours count.
+_LEAST_ON_FACE = 5
+# The longest splat, as a multiple of its width: scan lines leave gaps, but a splat is no line.
+_MOST_ELONGATED = 3.0
+# The largest spacing, in units of the distance of the fourth neighbour, which is 1.1 spacings on average.
+_MOST_SPACING = 2.0
+
+
+def frames_and_extents(
+    xyz: np.ndarray, normals: np.ndarray, planes: LocalPlanes, report: Report
+) -> tuple[np.ndarray, np.ndarray]:
+    """Local frames, and the spacing of points along their two axes in the plane.
+
+    The second moments of the neighbours in the plane, about their mean, give the axes and the area that each
+    point has for itself: an ellipse of semi-axes 2 sqrt(l1) and 2 sqrt(l2) has the moments l1 and l2, and the
+    m points in it have 4 pi sqrt(l1 l2) / m each. At an edge neighbours lie on one side, so that the moment
+    across it is about a quarter: splats are thin there. Neighbours on another face do not count.
+
+    Args:
+        xyz: [n, 3] points.
+        normals: [n, 3] unit vectors, of consistent signs.
+        planes: of the points.
+        report: called with how many are done, and how many there are.
+
+    Returns:
+        [n, 3, 3] float32 world_from_local rotations: longer axis, shorter axis, normal; and [n, 2] float32
+        spacings along the first two, whose product is the area of a point.
+    """
+    frames = np.empty((len(xyz), 3, 3), np.float32)
+    spacings = np.empty((len(xyz), 2), np.float32)
+    for part in blocks(len(xyz)):
+        normal = normals[part].astype(np.float64)
+        first = _across(normal)
+        second = np.cross(normal, first)
+        rows = planes.rows[part]
+        offsets = xyz[rows] - xyz[part, None]
+        u, v = np.einsum("nki,ni->nk", offsets, first), np.einsum("nki,ni->nk", offsets, second)
+        weights = np.einsum("nki,ni->nk", normals[rows], normals[part]) > _SAME_FACE
+        weights |= (weights.sum(axis=1) < _LEAST_ON_FACE)[:, None]
+        angle, spacings[part] = _ellipse(u, v, weights)
+        # A few points alone have their other neighbours across a gap, which is no surface.
+        np.minimum(spacings[part], _MOST_SPACING * planes.near[part, None], out=spacings[part])
+        cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
+        longer = cos * first + sin * second
+        frames[part] = np.stack([longer, np.cross(normal, longer), normal], axis=2)
+        report(part.stop, len(xyz))
+    return frames, spacings
+
+
+def _across(normals: np.ndarray) -> np.ndarray:
+    """[n, 3] unit vectors at right angles to normals [n, 3]."""
+    axis = np.zeros_like(normals)
+    axis[np.arange(len(normals)), np.abs(normals).argmin(axis=1)] = 1
+    found = np.cross(normals, axis)
+    return found / np.linalg.norm(found, axis=1, keepdims=True)
+
+
+def _ellipse(u: np.ndarray, v: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Angle [n] of the longer axis, and spacings [n, 2]; neighbours are at (u, v) [n, k]."""
+    count = weights.sum(axis=1) + 1
+    mean_u, mean_v = (weights * u).sum(axis=1) / count, (weights * v).sum(axis=1) / count
+    uu = (weights * u * u).sum(axis=1) / count - mean_u**2
+    vv = (weights * v * v).sum(axis=1) / count - mean_v**2
+    uv = (weights * u * v).sum(axis=1) / count - mean_u * mean_v
+    middle, half = (uu + vv) / 2, np.hypot((uu - vv) / 2, uv)
+    longer = np.sqrt(np.maximum(middle + half, 0))
+    shorter = np.maximum(np.sqrt(np.maximum(middle - half, 0)), longer / _MOST_ELONGATED)
+    axes = np.stack([longer, shorter], axis=1) * np.sqrt(4 * np.pi / count)[:, None]
+    return np.arctan2(2 * uv, uu - vv) / 2, axes

@@ -1,0 +1,126 @@
+"""Clouds of any size within bounded memory: points that share a cell of a grid become one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sfumato.splatting.measured import MeasuredCloud, joined
+
+# Rows that are gathered before they are merged, and points that a merge leaves, for each point allowed.
+_GATHERED, _KEPT = 3, 2
+# Bits of a cell's coordinate; three of them make a key of 63 bits.
+_BITS = 21
+# A cell grows at least this much where there are too many: a surface then has a tenth fewer.
+_LEAST_GROWTH = 1.05
+# An odd number of 64 bits, 2^64 over the golden ratio: multiples of it spread over all numbers.
+_MIXER = np.uint64(0x9E3779B97F4A7C15)
+
+
+class Gathering:
+    """Takes a cloud in pieces and keeps at most some number of points of it.
+
+    As long as there are no more, they are kept as they are. Else the points of each cell of a grid become
+    their mean, weighted by how many each stands for, and the grid becomes coarser as more points come.
+
+    Args:
+        max_points: the most points that are left; about three times as many lie in memory.
+    """
+
+    def __init__(self, max_points: int) -> None:
+        self._max = max_points
+        self._parts: list[MeasuredCloud] = []
+        self._counts: list[np.ndarray] = []
+        self._rows = 0
+        self.cell = 0.0
+
+    def add(self, piece: MeasuredCloud) -> None:
+        """Take some points in."""
+        self._parts.append(piece)
+        self._counts.append(np.ones(len(piece), np.float64))
+        self._rows += len(piece)
+        if self._rows > _GATHERED * self._max:
+            self._merge(_KEPT * self._max)
+
+    def finish(self) -> MeasuredCloud:
+        """The cloud; empty if nothing came."""
+        if not self._parts:
+            return MeasuredCloud(np.zeros((0, 3)))
+        if self._rows > self._max:
+            self._merge(self._max)
+        return joined(self._parts)
+
+    def _merge(self, most: int) -> None:
+        cloud, counts = joined(self._parts), np.concatenate(self._counts)
+        origin = np.median(cloud.xyz, axis=0)
+        self.cell = self.cell or _first_cell(cloud.xyz, origin, most)
+        keys = _keys(cloud.xyz, origin, self.cell)
+        while (cells := len(np.unique(keys))) > most:
+            self.cell *= max(_LEAST_GROWTH, np.sqrt(cells / most))
+            keys = _keys(cloud.xyz, origin, self.cell)
+        cloud, counts = merged_by(keys, cloud, counts)
+        self._parts, self._counts, self._rows = [cloud], [counts], len(cloud)
+
+
+def merged_by(
+    keys: np.ndarray, cloud: MeasuredCloud, counts: np.ndarray | None = None
+) -> tuple[MeasuredCloud, np.ndarray]:
+    """Points of one key become their mean.
+
+    Args:
+        keys: [n] int64.
+        cloud: n points.
+        counts: [n] float64, how many points each stands for; None: one.
+
+    Returns:
+        The points, by ascending key, and their counts.
+    """
+    counts = np.ones(len(cloud)) if counts is None else counts
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    weights = counts[order]
+    sums = np.add.reduceat(weights, starts)
+    columns = {}
+    for name, column in cloud.columns().items():
+        # Positions relative to one of them: sums of map coordinates would lose digits.
+        base = column[order[0]] if name == "xyz" else column.dtype.type(0)
+        weighted = (column[order] - base) * weights[:, None]
+        mean = np.add.reduceat(weighted, starts, axis=0) / sums[:, None] + base
+        columns[name] = mean.astype(column.dtype)
+    return cloud.with_columns(columns), sums
+
+
+def without_copies(cloud: MeasuredCloud) -> MeasuredCloud:
+    """The cloud with points in exactly one place made one, in the order of the first of each."""
+    # Zero of either sign is one place.
+    bits = np.ascontiguousarray(cloud.xyz + 0.0).view(np.uint64)
+    hashes = np.zeros(len(bits), np.uint64)
+    for axis in range(3):
+        hashes = (hashes ^ bits[:, axis]) * _MIXER
+        hashes ^= hashes >> np.uint64(32)
+    _, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
+    if len(first) == len(cloud):
+        return cloud
+    ranks = np.empty(len(first), np.int64)
+    ranks[np.argsort(first)] = np.arange(len(first))
+    return merged_by(ranks[inverse], cloud)[0]
+
+
+def _keys(xyz: np.ndarray, origin: np.ndarray, cell: float) -> np.ndarray:
+    """[n] int64 keys of the cells that points lie in; what is beyond all cells is in those of the rim."""
+    half = 2 ** (_BITS - 1)
+    at = np.clip(np.floor((xyz - origin) / cell) + half, 0, 2 * half - 1).astype(np.int64)
+    return (at[:, 0] << 2 * _BITS) | (at[:, 1] << _BITS) | at[:, 2]
+
+
+def _first_cell(xyz: np.ndarray, origin: np.ndarray, most: int) -> float:
+    """A cell of which the points fill about ``most`` or fewer, but more than a quarter of it on a surface."""
+    # A stray point far away says nothing of the size; most of the points lie between these.
+    low, high = np.percentile(xyz, (1, 99), axis=0)
+    extent = float((high - low).max()) or float(np.ptp(xyz, axis=0).max()) or 1.0
+    least = np.finfo(np.float64).eps * max(extent, float(np.abs(origin).max()))
+    # A plane as large as the extent fills a sixteenth of them.
+    cell = 4 * extent / np.sqrt(most)
+    while cell / 2 > least and len(np.unique(_keys(xyz, origin, cell / 2))) <= most:
+        cell /= 2
+    return cell

@@ -1,0 +1,57 @@
+"""Large clouds within bounded memory: the points of a cell become their mean."""
+
+import numpy as np
+import pytest
+
+from sfumato.splatting.measured import MeasuredCloud
+from sfumato.splatting.thinning import Gathering
+from support.surfaces import plane, sphere
+
+
+def gathered(cloud, most, piece=500):
+    gathering = Gathering(most)
+    for start in range(0, len(cloud), piece):
+        gathering.add(cloud.select(np.arange(start, min(start + piece, len(cloud)))))
+    return gathering.finish(), gathering
+
+
+def test_what_fits_is_kept_as_it_is():
+    xyz = sphere(1000)
+    found, _ = gathered(MeasuredCloud(xyz), 1000)
+    assert np.array_equal(found.xyz, xyz)
+
+
+@pytest.mark.parametrize("offset", [0.0, 5e6])
+def test_what_does_not_fit_is_thinned_evenly(offset):
+    side = 120
+    cloud = MeasuredCloud(plane(side) + offset, plane(side).astype(np.float32))
+    found, gathering = gathered(cloud, 1000)
+    assert 300 <= len(found) <= 1000
+    # Colours here are positions: both are means of the same points.
+    assert np.abs(found.xyz - offset - found.rgb).max() < 1e-3
+    # Every place of the square is near a point that stands for it.
+    away = np.abs(cloud.xyz[::37, None, :2] - found.xyz[None, :, :2]).max(axis=2).min(axis=1)
+    assert away.max() <= gathering.cell
+
+
+def test_memory_is_bounded_by_the_limit():
+    gathering = Gathering(200)
+    rng = np.random.default_rng(0)
+    most = 0
+    for _ in range(50):
+        gathering.add(MeasuredCloud(rng.random((100, 3))))
+        most = max(most, gathering._rows)
+    assert most <= 3 * 200 + 100
+    assert len(gathering.finish()) <= 200
+
+
+@pytest.mark.parametrize("far", [1e9, -1e9])
+def test_a_stray_point_does_not_make_the_grid_coarse(far):
+    xyz = np.concatenate([plane(60), [[far, 0, 0]]])
+    found, gathering = gathered(MeasuredCloud(xyz), 1000)
+    assert len(found) > 250 and gathering.cell < 10
+
+
+def test_points_in_one_place_end():
+    found, _ = gathered(MeasuredCloud(np.ones((5000, 3))), 100)
+    assert len(found) == 1 and np.array_equal(found.xyz, np.ones((1, 3)))

@@ -8,6 +8,7 @@ from repository import PACKAGE
 from sfumato.cli import main
 from sfumato.lesson import page
 from sfumato.lesson.page import LANGUAGES, assemble, words
+from sfumato.viewer.assembly import page_code
 
 WEB = PACKAGE / "lesson" / "web"
 MOST_BYTES = 5_000_000
@@ -42,6 +43,19 @@ def test_every_language_has_every_word():
         for key, text in found.items():
             places = re.findall(r"\{\w+\}", expected[key])
             assert text.strip() and sorted(re.findall(r"\{\w+\}", text)) == sorted(places), (language, key)
+
+
+def test_no_word_is_without_use():
+    sources = "".join(path.read_text("utf-8") for path in WEB.iterdir())
+    for key in words("en"):
+        group, _, name = key.partition(".")
+        is_filled_in = f"`{group}.${{" in sources and re.search(rf"\b{name.removesuffix('_note')}\b", sources)
+        assert f'"{key}"' in sources or is_filled_in, key
+
+
+def test_every_module_is_in_the_page():
+    found = re.findall(r"^const module_(\w+) = ", page_code("sfumato.lesson"), re.MULTILINE)
+    assert sorted(found) == sorted(path.stem for path in WEB.glob("*.js"))
 
 
 def test_nothing_comes_from_elsewhere_and_the_page_can_be_sent():

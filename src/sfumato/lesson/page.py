@@ -14,6 +14,7 @@ from base64 import b64encode
 from functools import cache
 from html import escape
 from importlib.resources import files
+from itertools import accumulate
 
 from sfumato.viewer.assembly import page_code, web_source
 
@@ -35,6 +36,12 @@ _TYPES = {
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
 _FIGURE = re.compile(r'<figure\b[^>]*\bdata-figure="([^"]+)"[^>]*>')
 _ALT = re.compile(r'\bdata-alt="([^"]*)"')
+_MATH = re.compile(r"<math\b.*?</math>", re.DOTALL)
+_DISPLAYED = re.compile(r'(<math display="block">)(.*?)</math>', re.DOTALL)
+# What stands between two equations of one formula.
+_GAP = '<mspace width="1.4em"></mspace>'
+# The innermost pairs.
+_BRACKETS = re.compile(r"<mo>\(</mo>((?:(?!<mo>[()]</mo>).)*)<mo>\)</mo>", re.DOTALL)
 _TITLE = re.compile(r"<h2\b[^>]*>(.*?)</h2>", re.DOTALL)
 
 
@@ -118,8 +125,29 @@ def _section(folder: str, language: str) -> str:
     # Each figure is in the page once, with the first language; the script shows it in the others.
     is_first = language == next(iter(LANGUAGES))
     text = _FIGURE.sub(lambda found: found[0] + _image(found, is_first), text)
+    text = _MATH.sub(lambda found: _with_groups(found[0]), text)
+    text = _DISPLAYED.sub(_equations, text)
     text = re.sub(r"<table\b", '<div class="wide"><table', text).replace("</table>", "</table></div>")
     return f'<section class="chapter" id="{_place(folder, language)}">\n{text}</section>'
+
+
+def _with_groups(math: str) -> str:
+    """A formula whose brackets are each in a row of their own, so that they are as high as what they hold."""
+
+    def group(found: re.Match[str]) -> str:
+        row = f"<mo>\x01</mo>{found[1]}<mo>\x02</mo>"
+        opened = [1 if tag[1] != "/" else -1 for tag in re.findall(r"</?\w[^>]*(?<!/)>", found[1])]
+        return f"<mrow>{row}</mrow>" if min(accumulate(opened, initial=0)) == sum(opened) == 0 else row
+
+    while (grouped := _BRACKETS.sub(group, math)) != math:
+        math = grouped
+    return math.replace("\x01", "(").replace("\x02", ")")
+
+
+def _equations(found: re.Match[str]) -> str:
+    """The equations of a line as formulas of their own, so that narrow windows can break between them."""
+    parts = found[2].split(_GAP)
+    return f'<div class="equations">{"".join(f"{found[1]}{part}</math>" for part in parts)}</div>'
 
 
 def _image(found: re.Match[str], with_data: bool) -> str:

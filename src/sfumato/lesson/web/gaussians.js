@@ -1,6 +1,6 @@
 // A picture as a table of Gaussians. Each row has nine numbers, all of which an optimiser may change freely:
 //   x, y               the centre μ, in pixels; the centre of the first pixel is at (0.5, 0.5)
-//   logU, logV         logarithms of the standard deviations along its two axes, so that these stay positive
+//   logU, logV         logarithms of the standard deviations u and v along its two axes, so that these stay positive
 //   angle              of the first axis, in radians
 //   red, green, blue   the colour c
 //   logit              the opacity is 1 / (1 + exp(-logit)), so that it stays between 0 and 1

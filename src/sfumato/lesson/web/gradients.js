@@ -18,7 +18,7 @@ function shapeGradient(gradient, of, i, wa, wb, waa, wbb, wab) {
   gradient.angle[i] = wab * (u / v - v / u);
 }
 
-// Additive: ∂L/∂c = Σ ∂L/∂R(p) G(p) and ∂L/∂G(p) = ∂L/∂R(p)·c.
+// Additive: ∂L/∂c = Σ ∂L/∂C(p) G(p) and ∂L/∂G(p) = ∂L/∂C(p)·c.
 export function gradientsOfSum(gaussians, boxes, size, ofImage, gradient) {
   const { of, count } = gaussians;
   const plane = size * size;
@@ -54,7 +54,7 @@ export function gradientsOfSum(gaussians, boxes, size, ofImage, gradient) {
 }
 
 // Alpha compositing. A Gaussian that becomes denser adds its own colour and hides what is behind it:
-//   ∂R/∂α = c T - S / (1 - α),  where S = R - Σ c α T up to and with it is what comes from behind.
+//   ∂C/∂α = c T - S / (1 - α),  where S = C - Σ c α T up to and with it is what comes from behind.
 // S needs the finished picture and the sum so far, so that this goes front to back, as the rendering did.
 export function gradientsOfOver(gaussians, boxes, size, ofImage, image, soFar, through, gradient) {
   const { of, count } = gaussians;

@@ -1,7 +1,7 @@
-// How far the picture R is from the target T: L = (1 - λ) L1 + λ D-SSIM, and its gradient in each pixel.
-//   L1 is the mean of |R - T|; D-SSIM = 1 - SSIM, where SSIM is the mean structural similarity of R and T:
-//   per pixel and colour, with means m, variances s² and covariance s_RT under a Gaussian window around the pixel,
-//   SSIM = (2 m_R m_T + C1) (2 s_RT + C2) / ((m_R² + m_T² + C1) (s_R² + s_T² + C2))       (Wang et al., 2004)
+// How far the picture C is from the target Ĉ: L = (1 - λ) L1 + λ D-SSIM, and its gradient in each pixel.
+//   L1 is the mean of |C - Ĉ|; D-SSIM = 1 - SSIM, where SSIM is the mean structural similarity of C and Ĉ:
+//   per pixel and colour, with means m and t, variances vm and vt and the covariance vmt of C and Ĉ under a Gaussian
+//   window around the pixel, SSIM = (2 m t + C1) (2 vmt + C2) / ((m² + t² + C1) (vm + vt + C2))   (Wang et al., 2004)
 const C1 = 0.01 ** 2, C2 = 0.03 ** 2;
 const HALF = 5, SIGMA = 1.5;
 // The window is 11 pixels wide and symmetric: W[d] is the weight at a distance of d pixels.
@@ -33,7 +33,7 @@ function createBlur(size) {
   };
 }
 
-// A loss for one target; measure() says how far an image is, and writes ∂L/∂R(p) into a gradient.
+// A loss for one target; measure() says how far an image is, and writes ∂L/∂C(p) into a gradient.
 export function createLoss(target, size) {
   const plane = size * size, count = 3 * plane;
   const numbers = () => new Float64Array(plane);
@@ -74,7 +74,7 @@ export function createLoss(target, size) {
       const b1 = m * m + t * t + C1, b2 = square[p] - m * m + squareT[p] - t * t + C2;
       const ssim = (a1 * a2) / (b1 * b2);
       sum += ssim;
-      // SSIM depends on R through the window's means of R, R² and R T.
+      // SSIM depends on C through the window's means of C, C² and C Ĉ.
       toMean[p] = (2 * t * (a2 - a1)) / (b1 * b2) - 2 * m * ssim * (1 / b1 - 1 / b2);
       toSquare[p] = -ssim / b2;
       toCross[p] = (2 * a1) / (b1 * b2);

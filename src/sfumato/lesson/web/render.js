@@ -4,7 +4,7 @@ import { opacity } from "./gaussians.js";
 // What an opacity may be at most at one pixel, so that something always shines through to divide by.
 export const DENSEST = 0.999;
 
-// Additive: R(p) = Σ c G(p). Colours may be negative: what one Gaussian added, another may take away.
+// Additive: C(p) = Σ c G(p). Colours may be negative: what one Gaussian added, another may take away.
 export function renderSum(gaussians, boxes, size, image) {
   const { of, count } = gaussians;
   const plane = size * size;
@@ -27,7 +27,7 @@ export function renderSum(gaussians, boxes, size, image) {
   }
 }
 
-// Alpha compositing, front to back: R(p) = Σ c α T, where α = o G(p) and T = Π (1 - α) over those in front. In two
+// Alpha compositing, front to back: C(p) = Σ c α T, where α = o G(p) and T = Π (1 - α) over those in front. In two
 // dimensions nothing is nearer than anything else; the order is that of the table. Behind all of it is black.
 export function renderOver(gaussians, boxes, size, image, through) {
   const { of, count } = gaussians;

@@ -19,12 +19,23 @@ export function number(value, digits = 0) {
   return new Intl.NumberFormat(current.language, shown).format(value).replace("-", "−");
 }
 
+const raised = (power) => [...String(power)].map((digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit] ?? "⁻").join("");
+const powerOf = (value) => (value === 0 ? 0 : Math.floor(Math.log10(Math.abs(value))));
+const isPlain = (power) => power >= -3 && power < 4;
+
 export function small(value, digits = 2) {
-  if (value === 0) return "0";
-  const power = Math.floor(Math.log10(Math.abs(value)));
-  if (power >= -3 && power < 4) return number(value, Math.max(0, digits - power));
-  const digit = (one) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[one] ?? "⁻";
-  return `${number(value / 10 ** power, digits)} · 10${[...String(power)].map(digit).join("")}`;
+  const power = powerOf(value);
+  if (isPlain(power)) return number(value, value === 0 ? 0 : Math.max(0, digits - power));
+  return `${number(value / 10 ** power, digits)}\u00a0·\u00a010${raised(power)}`;
+}
+
+// Several numbers with one power of ten, such as (1.20, −0.31) · 10⁻⁵; a single one without brackets.
+export function vector(values, digits = 2) {
+  if (values.length === 1) return small(values[0], digits);
+  const power = powerOf(Math.max(...values.map(Math.abs))), plain = isPlain(power);
+  const one = (value) => (plain ? number(value, Math.max(0, digits - power)) : number(value / 10 ** power, digits));
+  const comma = number(0.5, 1).includes(",") ? ";" : ",";
+  return `(${values.map(one).join(`${comma} `)})${plain ? "" : `\u00a0·\u00a010${raised(power)}`}`;
 }
 
 // Puts the words in: elements with data-word hold them, data-word-label and data-word-title are attributes.

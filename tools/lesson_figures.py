@@ -12,7 +12,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from lesson_drawings import diagrams, flows, pictures, still_life
+from lesson_drawings import diagrams, flows, found, measured, pictures, still_life
 from lesson_drawings.scenes import Work
 
 FIGURES = Path(__file__).resolve().parents[1] / "src" / "sfumato" / "lesson" / "figures"
@@ -34,6 +34,10 @@ RENDERED: dict[str, Callable[[Path, Work], None]] = {
     "front_to_back.webp": still_life.front_to_back,
     "growth.webp": still_life.growth,
     "glass.webp": still_life.glass,
+    "structure.webp": found.structure,
+    "cameras.webp": found.cameras,
+    "tracks.webp": found.tracks,
+    "measured_learned.webp": measured.points_splats_learned,
 }
 
 

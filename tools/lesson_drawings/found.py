@@ -87,12 +87,10 @@ def cameras(path: Path, work: Work) -> None:
     save_row(path, [page.resize((width, height), Image.Resampling.LANCZOS)])
 
 
-def looking(
-    eye: np.ndarray, target: np.ndarray, focal_px: float, size: tuple[int, int], down: float = 1.0
-) -> sfumato.Camera:
-    """A camera at a place that looks at another; the world's y points down (1) or up (-1)."""
+def looking(eye: np.ndarray, target: np.ndarray, focal_px: float, size: tuple[int, int]) -> sfumato.Camera:
+    """A camera at a place that looks at another; the world's y points down."""
     forward = (target - eye) / np.linalg.norm(target - eye)
-    right = np.cross([0, down, 0], forward)
+    right = np.cross([0.0, 1.0, 0.0], forward)
     right /= np.linalg.norm(right)
     rotation = np.stack([right, np.cross(forward, right), forward])
     pose = np.eye(4)

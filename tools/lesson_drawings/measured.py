@@ -19,7 +19,7 @@ METRES_PER_UNIT = 0.001  # of the depth maps
 
 
 def measured_cloud(path: Path) -> None:
-    """Write the cloud that a scanner in the place of the six views with depth would measure, as x y z r g b."""
+    """Write the cloud that a scanner in six of the views would measure, as x y z r g b."""
     rows = []
     for view in still_life().views:
         file = STILL_LIFE / "depth" / Path(view.name).with_suffix(".png").name
@@ -50,7 +50,7 @@ def as_points(cloud: np.ndarray, camera: sfumato.Camera) -> np.ndarray:
 
 
 def points_splats_learned(path: Path, work: Work) -> None:
-    """A held-out view of the measured cloud, of its splats and of the trained scene; figures of five such views."""
+    """A held-out view of the measured cloud, its splats and the trained scene; figures of five such views."""
     file = work.folder / "cloud.xyz"
     if not file.exists():
         measured_cloud(file)

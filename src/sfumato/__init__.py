@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sfumato.render.rasterize import rasterize
     from sfumato.render.raytrace import raytrace
     from sfumato.render.settings import RasterSettings, TraceSettings
+    from sfumato.render.surface import render_surface
     from sfumato.runs.track_folder import load_tracked
     from sfumato.scene.cameras import Camera
     from sfumato.scene.dynamic import DynamicScene
@@ -91,6 +92,7 @@ _HOMES = {
     "raytrace": "render.raytrace",
     "read_cloud": "splatting.cloud_files",
     "reconstruct": "reconstruction.reconstruct",
+    "render_surface": "render.surface",
     "save": "scene.files",
     "save_dynamic": "scene.files.dynamic_files",
     "splat": "splatting.surface_splats",
@@ -147,6 +149,7 @@ __all__ = [
     "raytrace",
     "read_cloud",
     "reconstruct",
+    "render_surface",
     "save",
     "save_dynamic",
     "splat",

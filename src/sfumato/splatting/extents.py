@@ -57,6 +57,26 @@ def frames_and_extents(
     return frames, spacings
 
 
+def quats_of_frames(frames: np.ndarray) -> np.ndarray:
+    """[n, 4] quaternions (w, x, y, z) of rotations [n, 3, 3], the fast way for very many that are exact.
+
+    Each row of 4 q q^T, which is linear in the rotation, is a multiple of q; the longest one is taken.
+
+    Source: Shepperd 1978.
+    """
+    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = frames.transpose(1, 2, 0)
+    products = (
+        (1 + xx + yy + zz, zy - yz, xz - zx, yx - xy),
+        (zy - yz, 1 + xx - yy - zz, xy + yx, xz + zx),
+        (xz - zx, xy + yx, 1 - xx + yy - zz, yz + zy),
+        (yx - xy, xz + zx, yz + zy, 1 - xx - yy + zz),
+    )
+    longest = np.stack([products[i][i] for i in range(4)]).argmax(axis=0)
+    rows = [np.choose(longest, [products[i][j] for i in range(4)]) for j in range(4)]
+    quats = np.stack(rows, axis=1)
+    return quats / np.linalg.norm(quats, axis=1, keepdims=True)
+
+
 def _across(normals: np.ndarray) -> np.ndarray:
     """[n, 3] unit vectors at right angles to normals [n, 3]."""
     axis = np.zeros_like(normals)

@@ -9,7 +9,7 @@ from scipy.sparse.csgraph import breadth_first_order, connected_components, mini
 from sfumato.splatting.local_planes import blocks
 
 # Neighbours of a point that its sign may come from.
-_LINKS = 8
+_LINKS = 6
 # Added to the cost of an edge: an edge of no cost is none to a sparse matrix.
 _LEAST_COST = 1e-6
 

@@ -7,18 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.spatial.transform import Rotation
 
 from sfumato.capture.offset import Offset, rounded
 from sfumato.capture.points import PointCloud
 from sfumato.checks import check_type, number, whole_number
 from sfumato.display import Display
 from sfumato.errors import ConfigError, FormatError
+from sfumato.maths.morton import morton_order
 from sfumato.maths.sh import SH_C0
 from sfumato.scene.scene import GENERATOR, Metadata, Scene
 from sfumato.splatting.cloud_colours import colours_of
 from sfumato.splatting.cloud_files import MAX_POINTS, read_cloud
-from sfumato.splatting.extents import frames_and_extents
+from sfumato.splatting.extents import frames_and_extents, quats_of_frames
 from sfumato.splatting.local_planes import LocalPlanes, local_planes, off_surface
 from sfumato.splatting.measured import MeasuredCloud
 from sfumato.splatting.normal_signs import oriented
@@ -50,7 +50,7 @@ class SplatConfig:
         ConfigError: a value is out of its range.
     """
 
-    size: float = 0.8
+    size: float = 0.9
     opacity: float = 0.95
     keep_outliers: bool = False
     max_points: int = MAX_POINTS
@@ -122,7 +122,12 @@ def splat(
             np.asarray(cloud.xyz, np.float64), np.asarray(cloud.rgb, np.float32), colour_range=255.0
         )
     points = len(cloud)
-    cloud, planes = _placed(cloud.finite(), name, display)
+    cloud = _one_in_each_place(cloud.finite(), name)
+    # Neighbours that lie near in memory are found three times as fast.
+    order = morton_order(cloud.xyz)
+    cloud = cloud.select(order)
+    with display.counting("finding planes", "points") as report:
+        planes = local_planes(cloud.xyz, report)
     off = off_surface(planes)
     if config.keep_outliers or off.all():
         off[:] = False
@@ -130,7 +135,8 @@ def splat(
     with display.counting("shaping", "splats") as report:
         frames, spacings = frames_and_extents(cloud.xyz, normals, planes, report)
     colours, colour_source = colours_of(cloud)
-    keep = ~off
+    back = np.argsort(order)
+    keep = back[~off[back]]
     spacing = float(np.median(np.sqrt(spacings[keep].prod(axis=1))))
     offset = _offset(cloud.xyz[keep], spacing)
     scene = _scene(cloud.xyz[keep] - offset, frames[keep], spacings[keep], colours[keep], config)
@@ -143,8 +149,8 @@ def splat(
     )
 
 
-def _placed(cloud: MeasuredCloud, name: str, display: Display) -> tuple[MeasuredCloud, LocalPlanes]:
-    """The cloud with one point in each place, and its planes."""
+def _one_in_each_place(cloud: MeasuredCloud, name: str) -> MeasuredCloud:
+    """The cloud with one point in each place, after a check that there are enough."""
     if len(cloud) < LEAST_POINTS:
         what = {0: "no points", 1: "one point"}.get(len(cloud), f"{len(cloud)} points")
         raise FormatError(f"{name} holds {what}; a surface takes at least {LEAST_POINTS}")
@@ -154,8 +160,7 @@ def _placed(cloud: MeasuredCloud, name: str, display: Display) -> tuple[Measured
         raise FormatError(
             f"{name} holds {len(cloud)} points, all in {where}; a surface takes at least {LEAST_POINTS}"
         )
-    with display.counting("finding planes", "points") as report:
-        return single, local_planes(single.xyz, report)
+    return single
 
 
 def _normals(cloud: MeasuredCloud, planes: LocalPlanes) -> tuple[np.ndarray, str]:
@@ -189,12 +194,12 @@ def _scene(
     spacings = np.maximum(spacings, np.float32(least))
     thickness = _THICKNESS * np.sqrt(spacings.prod(axis=1, keepdims=True))
     scales = config.size * np.concatenate([spacings, thickness], axis=1)
-    quats = Rotation.from_matrix(frames).as_quat(scalar_first=True)
+    quats = quats_of_frames(frames)
     logit = float(np.log(config.opacity / (1 - config.opacity)))
     return {
         "means": torch.from_numpy(xyz.astype(np.float32)),
         "log_scales": torch.from_numpy(np.log(scales).astype(np.float32)),
-        "quats": torch.from_numpy(quats.astype(np.float32)),
+        "quats": torch.from_numpy(quats),
         "logit_opacities": torch.full((len(xyz),), logit),
         "sh": torch.from_numpy(((colours - 0.5) / SH_C0).astype(np.float32)[:, None]),
     }

@@ -98,9 +98,10 @@ def without_copies(cloud: MeasuredCloud) -> MeasuredCloud:
     for axis in range(3):
         hashes = (hashes ^ bits[:, axis]) * _MIXER
         hashes ^= hashes >> np.uint64(32)
-    _, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
-    if len(first) == len(cloud):
+    ascending = np.sort(hashes)
+    if (ascending[1:] != ascending[:-1]).all():
         return cloud
+    _, first, inverse = np.unique(hashes, return_index=True, return_inverse=True)
     ranks = np.empty(len(first), np.int64)
     ranks[np.argsort(first)] = np.arange(len(first))
     return merged_by(ranks[inverse], cloud)[0]

@@ -1,0 +1,195 @@
+"""Surface splatting: splats of one surface are averaged by normalised weights, and surfaces composited."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from sfumato import ops
+from sfumato.checks import check_type, number
+from sfumato.errors import ConfigError
+from sfumato.ops.constants import ALPHA_MAX, ALPHA_MIN
+from sfumato.render.limits import limits_of
+from sfumato.render.output import Render, SeenGaussians
+from sfumato.render.rasterize import IDEAL_LENSES
+from sfumato.render.settings import RasterSettings, is_antialiased
+from sfumato.render.view_colours import colours_from
+from sfumato.scene.cameras import Camera
+from sfumato.scene.gaussians import Gaussians
+
+# Splats times the pixels that they reach, of a band of the image that is drawn at a time.
+_BAND_SAMPLES = 1 << 21
+# Surfaces behind one another at a pixel; what lies behind the last but one counts as one.
+_MOST_SURFACES = 6
+# Light that is left behind a surface and still counts.
+_LEAST_LIGHT = 1 / 255
+# Keeps 0 / 0 at 0 where nothing is seen.
+_LEAST_ALPHA = 1e-10
+
+
+class _Splats(NamedTuple):
+    """Visible splats, the nearest first.
+
+    Attributes:
+        mean_px, conic, radius_px: [m, 2], [m, 3], [m, 2] as of ``ops.project``.
+        peak: [m] alpha in the middle.
+        channels: [m, 4] colour and depth.
+        ends: [m] depth at which a surface ends that begins with this splat.
+    """
+
+    mean_px: Tensor
+    conic: Tensor
+    radius_px: Tensor
+    peak: Tensor
+    channels: Tensor
+    ends: Tensor
+
+
+@torch.no_grad()
+def render_surface(
+    gaussians: Gaussians,
+    camera: Camera,
+    settings: RasterSettings = RasterSettings(),
+    *,
+    tolerance: float = 3.0,
+) -> Render:
+    """Render flat Gaussians as surface splatting does, for scenes of measured clouds.
+
+    Splats have the same alpha at each pixel as in ``rasterize``: with ``antialiased``, that is the EWA
+    resampling filter, the splat in the image convolved with a low-pass of ``blur_px2``. But those of one
+    surface, within a depth tolerance behind the frontmost, are not put over one another: their colours are
+    averaged, with their alphas as weights, so that their order does not show. Surfaces that lie behind are
+    composited front to back.
+
+    Args:
+        gaussians: the scene.
+        camera: any with an ideal lens (pinhole, orthographic or fisheye) and a global shutter.
+        settings: as of ``rasterize``.
+        tolerance: depth of a surface, in units of the largest standard deviation of its frontmost splat.
+
+    Returns:
+        Render, without gradients.
+
+    Raises:
+        ConfigError: another lens, a rolling shutter, ``absolute_gradient``, or an argument of another type.
+
+    Source: Zwicker et al. 2001, Surface splatting, sections 3 to 5.
+    """
+    check_type("gaussians", gaussians, Gaussians)
+    check_type("camera", camera, Camera)
+    check_type("settings", settings, RasterSettings)
+    if not number("tolerance", tolerance) > 0:
+        raise ConfigError(f"tolerance is {tolerance}; give more than 0")
+    if camera.shutter is not None or camera.lens.model not in IDEAL_LENSES:
+        raise ConfigError("surface splatting takes ideal lenses and global shutters alone; use rasterize")
+    if settings.absolute_gradient:
+        raise ConfigError("surface splatting has no gradients: leave absolute_gradient out")
+    splats, seen = _projected(gaussians, camera, settings, tolerance)
+    width, height = camera.size_px
+    image, light = splats.channels.new_zeros(height, width, 4), splats.channels.new_ones(height, width)
+    for rows, band in _bands(splats, width, height):
+        part = _Splats(*(values[rows] for values in splats))
+        _draw_band(part, band, image[band].view(-1, 4), light[band].view(-1), width)
+    shown = image[..., :3] + light[..., None] * image.new_tensor(settings.background)
+    depth = image[..., 3] / (1 - light).clamp_min(_LEAST_ALPHA) if settings.depth else None
+    return Render(shown, 1 - light, depth, seen)
+
+
+def _projected(
+    gaussians: Gaussians, camera: Camera, settings: RasterSettings, tolerance: float
+) -> tuple[_Splats, SeenGaussians]:
+    """Visible splats, and what ``Render`` says of all Gaussians."""
+    like = gaussians.means
+    camera_from_world = camera.camera_from_world.to(like)
+    centre = -camera_from_world[:3, :3].T @ camera_from_world[:3, 3]
+    near, far = limits_of(settings, like, centre)
+    antialiased, opacities = is_antialiased(settings, gaussians), gaussians.opacities
+    found = ops.project(
+        gaussians.means,
+        ops.covariance(gaussians.quats, gaussians.scales),
+        camera_from_world,
+        camera.intrinsics.to(like),
+        width=camera.width,
+        height=camera.height,
+        near=near,
+        far=far,
+        blur_px2=settings.blur_px2,
+        model=camera.lens.model,
+        opacities=opacities,
+        antialiased=antialiased,
+    )
+    visible = found.radius_px[:, 0] > 0
+    rows = visible.nonzero()[:, 0]
+    rows = rows[found.depth[rows].argsort(stable=True)]
+    peak = opacities * found.compensation if antialiased else opacities
+    channels = torch.cat([colours_from(gaussians, centre, settings, visible), found.depth[:, None]], dim=1)
+    ends = found.depth + tolerance * gaussians.scales.amax(dim=1)
+    every = (found.mean_px, found.conic, found.radius_px, peak, channels, ends)
+    seen = SeenGaussians(visible, found.radius_px, found.mean_px, None, camera.size_px)
+    return _Splats(*(values[rows] for values in every)), seen
+
+
+def _bands(splats: _Splats, width: int, height: int) -> Iterator[tuple[Tensor, slice]]:
+    """Rows of pixels of which the splats reach a bounded number, and the splats that reach them."""
+    first = (splats.mean_px[:, 1] - splats.radius_px[:, 1]).clamp(0, height).long()
+    last = (splats.mean_px[:, 1] + splats.radius_px[:, 1]).clamp(-1, height - 1).floor().long() + 1
+    across = (2 * splats.radius_px[:, 0] + 1).clamp_max(width).long()
+    changes = across.new_zeros(height + 1)
+    changes.index_add_(0, first, across).index_add_(0, last.clamp_min(0), -across)
+    reached = changes.cumsum(0)[:height]
+    number = torch.div(reached.cumsum(0), _BAND_SAMPLES, rounding_mode="floor")
+    start = 0
+    for rows in torch.unique_consecutive(number, return_counts=True)[1].tolist():
+        on = (first < start + rows) & (last > start)
+        yield on.nonzero()[:, 0], slice(start, start + rows)
+        start += rows
+
+
+def _draw_band(splats: _Splats, band: slice, image: Tensor, light: Tensor, width: int) -> None:
+    """Add the splats to the pixels of a band: ``image`` [pixels, 4] and ``light`` [pixels], in place."""
+    row, pixel, alpha = _samples(splats, band, width)
+    for surface in range(_MOST_SURFACES):
+        if not len(row):
+            return
+        # The samples of a pixel are a run, the nearest first.
+        there, counts = torch.unique_consecutive(pixel, return_counts=True)
+        nearest = row[counts.cumsum(0) - counts]
+        is_last = surface == _MOST_SURFACES - 1
+        on = (splats.channels[row, 3] <= splats.ends[nearest].repeat_interleave(counts)) | is_last
+        weights = torch.where(on, alpha, 0.0)[:, None]
+        sums = torch.segment_reduce(
+            torch.cat([weights * splats.channels[row], weights, torch.log1p(-weights)], dim=1),
+            "sum",
+            lengths=counts,
+        )
+        passed = sums[:, 5].exp()
+        image[there] += (light[there] * (1 - passed))[:, None] * sums[:, :4] / sums[:, 4:5]
+        light[there] *= passed
+        left = ~on & (light[pixel] > _LEAST_LIGHT)
+        row, pixel, alpha = row[left], pixel[left], alpha[left]
+
+
+def _samples(splats: _Splats, band: slice, width: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Splats at the pixels of a band: rows, pixels and alphas [f], by pixel, then the nearest first."""
+    low = splats.mean_px.new_tensor([0, band.start])
+    high = splats.mean_px.new_tensor([width - 1, band.stop - 1])
+    first = (splats.mean_px - splats.radius_px).floor().clamp_min(low).long()
+    last = torch.minimum((splats.mean_px + splats.radius_px).floor(), high).long()
+    size = (last - first + 1).clamp_min(0)
+    counts = size.prod(dim=1)
+    row = torch.arange(len(counts)).repeat_interleave(counts)
+    within = torch.arange(len(row)) - (counts.cumsum(0) - counts)[row]
+    across = size[row, 0]
+    x = first[row, 0] + within % across
+    y = first[row, 1] + torch.div(within, across, rounding_mode="floor")
+    dx, dy = x + 0.5 - splats.mean_px[row, 0], y + 0.5 - splats.mean_px[row, 1]
+    a, b, c = splats.conic[row].unbind(1)
+    power = (a * dx * dx + c * dy * dy) / 2 + b * dx * dy
+    alpha = (splats.peak[row] * (-power).exp()).clamp_max(ALPHA_MAX)
+    keep = alpha >= ALPHA_MIN
+    pixel = ((y - band.start) * width + x)[keep]
+    order = pixel.argsort(stable=True)
+    return row[keep][order], pixel[order], alpha[keep][order]

@@ -21,7 +21,9 @@ function tick(whole) {
 export function drawChart(svg, { history, events }) {
   const width = svg.clientWidth || 600, height = svg.clientHeight || 200;
   const last = history.length - 1, steps = Math.max(LEAST_STEPS, last);
-  const high = Math.ceil(Math.log10(Math.max(...history))), low = Math.min(high - 2, Math.floor(Math.log10(Math.min(...history))));
+  let most = 0, least = Infinity;
+  for (const loss of history) [most, least] = [Math.max(most, loss), Math.min(least, loss)];
+  const high = Math.ceil(Math.log10(most)), low = Math.min(high - 2, Math.floor(Math.log10(least)));
   const x = (step) => LEFT + ((width - LEFT - RIGHT) * step) / steps;
   const y = (loss) => TOP + ((height - TOP - BOTTOM) * (high - Math.log10(loss))) / (high - low);
   svg.replaceChildren();

@@ -6,7 +6,7 @@ const LONGEST_PX = 58, SHORTEST_PX = 10;
 function fit(canvas) {
   const scale = devicePixelRatio || 1, side = Math.round(canvas.clientWidth * scale);
   if (canvas.width !== side || canvas.height !== side) canvas.width = canvas.height = side;
-  const context = canvas.getContext("2d");
+  const context = canvas.getContext("2d", { willReadFrequently: true });
   context.setTransform(scale, 0, 0, scale, 0, 0);
   context.clearRect(0, 0, side, side);
   return context;

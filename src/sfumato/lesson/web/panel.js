@@ -1,79 +1,24 @@
-// The trainer on the page: what its buttons do, and what is shown after each step.
-import { drawChart } from "./chart.js";
+// The trainer on the page: what its buttons, sliders and switches do.
 import { checkGradients } from "./check.js";
 import { nearest } from "./explain.js";
-import { RENDERING } from "./formulas.js";
-import { drawOverlay } from "./overlay.js";
 import { createPainter, readOwn } from "./pictures.js";
+import { announce, draw, drawChosen, drawTarget, figures, find, isTime, showRendering, SIZE, startScreen, trainer, view } from "./screen.js";
 import { createSlider } from "./sliders.js";
 import { paint, TARGETS } from "./targets.js";
-import { showTerms } from "./terms.js";
-import { aimAt, createTrainer, DEFAULTS, densifyNow, evaluate, MOST, pruneNow, quality, reset, trainStep } from "./trainer.js";
+import { aimAt, DEFAULTS, densifyNow, evaluate, MOST, pruneNow, reset, trainStep } from "./trainer.js";
 import { inWords, number, say, small } from "./words.js";
 
-const SIZE = 96;
 // Training takes this much of each frame, so that the page answers at once.
 const BUDGET_MS = 14;
-// Between two announcements of what training has come to, and between two tables of terms.
-const ANNOUNCE_MS = 5000, TERMS_MS = 250;
+// Between two announcements of what training has come to.
+const ANNOUNCE_MS = 5000;
 // Who asked for less motion sees the picture change this often.
 const CALM_MS = 1000;
 // Finite differences of a loss near 1 in double precision are right to about this share of a gradient.
 const AGREES = 1e-4;
 
-const find = (id) => document.getElementById(id);
-const trainer = createTrainer(SIZE);
-const view = {
-  target: "sunset", own: null, hasEllipses: true, hasError: false, chosen: null, pixel: null, isHeld: false,
-  isTraining: false, speed: null, announced: 0, termsAt: 0, drawnAt: 0,
-};
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
-const painters = {};
-const sliders = {};
-
-const announce = (key, values) => (find("status").textContent = say(key, values));
-const figures = () => ({ step: number(trainer.step), loss: small(trainer.measured.loss), psnr: number(quality(trainer), 1) });
-
-function drawTarget() {
-  const { image, target } = trainer;
-  if (view.hasError) painters.target((j) => 0.5 + image[j] - target[j]);
-  else painters.target((j) => target[j]);
-  find("target").ariaLabel = view.hasError ? say("target.error_aria") : say("target.aria", { name: say(`target.${view.target}`) });
-}
-
-function drawFacts() {
-  const { step, loss, psnr } = figures(), count = number(trainer.gaussians.count);
-  find("fact-step").textContent = step;
-  find("fact-loss").textContent = loss;
-  find("fact-psnr").textContent = say("facts.decibels", { value: psnr });
-  find("fact-gaussians").textContent = count;
-  find("fact-speed").textContent = view.speed ? number(view.speed) : "–";
-  find("part-l1").textContent = small(trainer.measured.l1);
-  find("part-dssim").textContent = small(trainer.measured.dssim);
-  find("render").ariaLabel = say("render.aria", { count, step, psnr });
-}
-
-function drawTerms() {
-  const { count } = trainer.gaussians;
-  sliders.chosen.limit(count);
-  if (view.chosen !== null && view.chosen >= count) view.chosen = null;
-  const at = view.chosen === null ? null : showTerms(trainer, view.chosen, view.pixel);
-  if (!at) find("terms").replaceChildren();
-  view.shownPixel = at;
-}
-
-// Everything that depends on the Gaussians; terms less often while they change all the time.
-function draw(now = performance.now()) {
-  painters.render((j) => trainer.image[j]);
-  if (view.hasError) drawTarget();
-  drawFacts();
-  drawChart(find("chart"), trainer);
-  if (!view.isTraining || now - view.termsAt > TERMS_MS) {
-    view.termsAt = now;
-    drawTerms();
-  }
-  drawOverlay(find("overlay"), trainer, { ...view, pixel: view.shownPixel });
-}
+let chosenSlider, ownTarget;
 
 function frame(now) {
   if (!view.isTraining) return;
@@ -88,20 +33,14 @@ function frame(now) {
     view.speed = view.speed ? view.speed + 0.05 * (speed - view.speed) : speed;
   }
   view.frameAt = now;
-  if (now - view.announced > ANNOUNCE_MS) {
-    view.announced = now;
-    announce("says.progress", figures());
-  }
-  if (now - view.drawnAt > (calm.matches ? CALM_MS : 0)) {
-    view.drawnAt = now;
-    draw(now);
-  }
+  if (isTime("announcedAt", ANNOUNCE_MS, now)) announce("says.progress", figures());
+  if (isTime("drawnAt", calm.matches ? CALM_MS : 0, now)) draw(now);
   requestAnimationFrame(frame);
 }
 
 function setTraining(isTraining) {
   if (view.isTraining === isTraining) return;
-  Object.assign(view, { isTraining, frameAt: null, announced: performance.now() });
+  Object.assign(view, { isTraining, frameAt: null, announcedAt: performance.now() });
   find("train").textContent = say(isTraining ? "actions.pause" : "actions.train");
   if (isTraining) {
     announce("says.training");
@@ -156,12 +95,12 @@ function addTarget(name, image) {
   Object.assign(input, { type: "radio", name: "target", value: name, className: "unseen", checked: name === view.target });
   input.addEventListener("change", () => aim(name));
   canvas.ariaHidden = "true";
-  painters[name] = createPainter(canvas, SIZE);
-  painters[name]((j) => image[j]);
+  const show = createPainter(canvas, SIZE);
+  show((j) => image[j]);
   label.append(input, canvas);
   find("targets").append(label);
   inWords(() => (input.ariaLabel = label.title = say(`target.${name}`)));
-  return input;
+  return { input, show };
 }
 
 async function takeOwn(file) {
@@ -171,9 +110,9 @@ async function takeOwn(file) {
     announce(problem.key, { name: file.name, most: number(problem.most ?? 0) });
     return;
   }
-  if (view.ownInput) painters.yours((j) => view.own[j]);
-  else view.ownInput = addTarget("yours", view.own);
-  view.ownInput.checked = true;
+  ownTarget ??= addTarget("yours", view.own);
+  ownTarget.show((j) => view.own[j]);
+  ownTarget.input.checked = true;
   aim("yours");
 }
 
@@ -185,15 +124,17 @@ function connectOwn() {
   });
   // Anywhere on the page, as a browser would otherwise leave it and open the file.
   addEventListener("dragover", (event) => {
+    if (!event.dataTransfer.types.includes("Files")) return;
     event.preventDefault();
     find("trainer").classList.add("dropping");
   });
   addEventListener("dragleave", () => find("trainer").classList.remove("dropping"));
   addEventListener("drop", (event) => {
-    event.preventDefault();
-    find("trainer").classList.remove("dropping");
     const [file] = event.dataTransfer.files;
-    if (file) takeOwn(file);
+    find("trainer").classList.remove("dropping");
+    if (!file) return;
+    event.preventDefault();
+    takeOwn(file);
   });
 }
 
@@ -230,13 +171,6 @@ function connectSettings() {
   } });
 }
 
-function showRendering() {
-  const { rendering } = trainer.settings;
-  find("formula").innerHTML = RENDERING[rendering];
-  find("formula-note").textContent = say(`model.${rendering}_note`);
-  find("slider-opacity").hidden = rendering === "sum";
-}
-
 function connectShown() {
   find("show-error").addEventListener("change", (event) => {
     view.hasError = event.target.checked;
@@ -256,9 +190,8 @@ function connectShown() {
 
 function choose(index, pixel) {
   Object.assign(view, { chosen: index, pixel });
-  sliders.chosen.set(index + 1);
-  drawTerms();
-  drawOverlay(find("overlay"), trainer, { ...view, pixel: view.shownPixel });
+  chosenSlider.set(index + 1);
+  drawChosen();
 }
 
 // A pointer over the picture chooses the nearest Gaussian and the pixel below it; a click holds it, or lets it go.
@@ -278,12 +211,11 @@ function connectChoice() {
     pointAt(event);
   });
   const change = (value) => choose(Math.min(value, trainer.gaussians.count) - 1, null);
-  sliders.chosen = createSlider("chosen", { key: "terms.chosen", min: 1, max: MOST, value: 1, show: (value) => number(value), change });
+  chosenSlider = createSlider("chosen", { key: "terms.chosen", min: 1, max: MOST, value: 1, show: (value) => number(value), change });
 }
 
 export function startTrainer() {
-  painters.target = createPainter(find("target"), SIZE);
-  painters.render = createPainter(find("render"), SIZE);
+  startScreen();
   for (const [name, formula] of Object.entries(TARGETS)) addTarget(name, paint(formula, SIZE));
   connectActions();
   connectOwn();

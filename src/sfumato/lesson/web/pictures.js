@@ -1,7 +1,8 @@
 // Pictures of three planes on canvases.
 export function createPainter(canvas, size) {
   canvas.width = canvas.height = size;
-  const context = canvas.getContext("2d"), shown = context.createImageData(size, size);
+  // Kept where the pixels are computed: this page draws the same few of them again and again.
+  const context = canvas.getContext("2d", { willReadFrequently: true }), shown = context.createImageData(size, size);
   shown.data.fill(255);
   // Shows value(j), where j is a place in the three planes; 0 is black, 1 is full colour.
   return (value) => {

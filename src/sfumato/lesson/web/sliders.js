@@ -1,7 +1,7 @@
 // Sliders with their name and their value; logarithmic ones move by factors.
 import { inWords, say } from "./words.js";
 
-// In the element `slider-NAME`: { key, min, max, value, step or isLog, show, change }. Gives { set, limit }.
+// In the element `slider-NAME`: { key, min, max, value, step or isLog, show, change }. Gives { set }.
 export function createSlider(name, { key, min, max, value, step = 1, isLog = false, show, change }) {
   const place = document.getElementById(`slider-${name}`), label = document.createElement("label");
   const output = document.createElement("output"), input = document.createElement("input");
@@ -28,10 +28,6 @@ export function createSlider(name, { key, min, max, value, step = 1, isLog = fal
   return {
     set(to) {
       input.value = inner(to);
-      write();
-    },
-    limit(most) {
-      input.max = most;
       write();
     },
   };

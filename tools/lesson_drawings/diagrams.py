@@ -41,15 +41,15 @@ def gaussian_2d(path: Path) -> None:
     svg.letter(mean[0] + 134, mean[1] - 20, "θ", MUTED)
     svg.arrow(mean, mean + scales[0] * along, GOLD, 2.6)
     svg.arrow(mean, mean + scales[1] * across, GOLD, 2.6)
-    svg.letter(mean[0] + 58, mean[1] - 6, "s_{1}", GOLD)
-    svg.letter(mean[0] + 31, mean[1] + 41, "s_{2}", GOLD)
+    svg.letter(mean[0] + 62, mean[1] - 3, "s_{1}", GOLD)
+    svg.letter(mean[0] + 36, mean[1] + 44, "s_{2}", GOLD)
     pixel = mean + at(-96.0, -76.0)
     svg.arrow(mean, pixel, RED)
     svg.box(pixel[0] - 6, pixel[1] - 6, 12, 12, fill="none", line=RED)
     svg.letter(pixel[0] - 18, pixel[1] - 2, "p", RED)
-    svg.letter(mean[0] - 62, mean[1] - 26, "Δ", RED)
+    svg.letter(mean[0] - 74, mean[1] - 24, "Δ", RED)
     svg.dot(mean, 4.5)
-    svg.letter(mean[0] - 6, mean[1] + 24, "μ")
+    svg.letter(mean[0] - 10, mean[1] + 26, "μ")
     svg.save(path)
 
 
@@ -127,7 +127,7 @@ def projection(path: Path) -> None:
         end = 0.35 * np.eye(3)[axis]
         svg.arrow(eye, view(end), GREEN, 1.6)
         tip = eye + 1.22 * (view(end) - eye)
-        svg.letter(tip[0], tip[1] + 6, symbol, GREEN, size=16)
+        svg.letter(tip[0], tip[1] + 6, symbol, GREEN, size=22)
     svg.save(path)
 
 
@@ -148,7 +148,7 @@ def blending(path: Path) -> None:
     """Transmittance in front of each of five Gaussians, and the part of it that each takes, in percent."""
     svg = Svg(720, 330)
     alphas, colours = [0.35, 0.2, 0.6, 0.5, 0.7], [GOLD, BLUE, GREEN, RED, "#7b5ea7"]
-    left, bottom, height, step, transmittance = 96.0, 276.0, 190.0, 100.0, 1.0
+    left, bottom, height, step, transmittance = 104.0, 270.0, 184.0, 100.0, 1.0
     svg.arrow((28, 48), (690, 48), MUTED, 1.6)
     svg.dot((28, 48), 5)
     for n, (alpha, colour) in enumerate(zip(alphas, colours, strict=True), 1):
@@ -159,18 +159,18 @@ def blending(path: Path) -> None:
         part = alpha * transmittance
         svg.box(x, bottom - height * part, 60, height * part, fill=colour)
         svg.number(x + 30, bottom - height * part - 6, f"{100 * part:.0f}", INK)
-        svg.letter(x + 30, bottom + 24, f"α_{{{n}}}", colour, size=18)
-        svg.number(x + 30, bottom + 43, f"{100 * alpha:.0f}")
+        svg.letter(x + 30, bottom + 24, f"α_{{{n}}}", colour, size=24)
+        svg.number(x + 30, bottom + 48, f"{100 * alpha:.0f}")
         transmittance *= 1 - alpha
     x = left + 5 * step
     svg.box(x, bottom - height * transmittance, 60, height * transmittance, fill=MUTED)
     svg.number(x + 30, bottom - height * transmittance - 6, f"{100 * transmittance:.0f}", INK)
-    svg.letter(x + 30, bottom + 24, "b", MUTED, size=18)
+    svg.letter(x + 30, bottom + 24, "b", MUTED, size=24)
     svg.path([(left - 14, bottom), (x + 74, bottom)], INK)
     svg.path([(left - 14, bottom), (left - 14, bottom - height)], INK)
-    svg.number(left - 26, bottom + 5, "0")
-    svg.number(left - 26, bottom - height + 5, "100")
-    svg.letter(left - 48, bottom - height / 2 + 6, "T_{n}", size=22)
+    svg.number(left - 24, bottom + 6, "0")
+    svg.number(left - 32, bottom - height + 6, "100")
+    svg.letter(left - 58, bottom - height / 2 + 6, "T_{n}", size=28)
     svg.save(path)
 
 
@@ -180,7 +180,7 @@ def ray(path: Path) -> None:
     direction = np.array([np.cos(-0.07), np.sin(-0.07)])
     bottom = 320.0
     svg.dot(eye, 5)
-    svg.letter(eye[0] - 2, eye[1] + 26, "o")
+    svg.letter(eye[0] - 2, eye[1] + 30, "o")
     svg.path([(eye[0], bottom), (700, bottom)], INK)
     for n, (mean, variances, degrees, colour, pale) in enumerate([
         (np.array([290.0, 96.0]), (86.0**2, 24.0**2), 32, GOLD, PALE_GOLD),
@@ -197,7 +197,7 @@ def ray(path: Path) -> None:
         svg.ellipse(mean, covariance, colour, sigmas=nearest, dash="4 4")
         svg.path([mean, best], RED, dash="3 3")
         svg.dot(mean, 3.5, colour)
-        svg.letter(mean[0] + (-12, -50)[n - 1], mean[1] - 8 + 20 * (n - 1), f"μ_{{{n}}}", colour)
+        svg.letter(mean[0] + (-16, -56)[n - 1], mean[1] - 8 + 24 * (n - 1), f"μ_{{{n}}}", colour)
         along = np.linspace(0, 640, 300)
         away = eye + along[:, None] * direction - mean
         response = np.exp(-0.5 * np.einsum("ni,ij,nj->n", away, inverse, away))
@@ -205,7 +205,7 @@ def ray(path: Path) -> None:
         svg.path([best, (best[0], bottom)], MUTED, dash="3 4", width=1.2)
         svg.letter(best[0], bottom + 24, f"τ_{{{n}}}", colour)
         svg.dot(best, 4.5, RED)
-        svg.letter(best[0] + 20, best[1] + 24 - 32 * (n - 1), f"x_{{{n}}}", RED)
+        svg.letter(best[0] + 26, best[1] + 28 - 40 * (n - 1), f"x_{{{n}}}", RED)
     svg.arrow(eye, eye + 655 * direction, INK)
     svg.letter(686, 84, "d")
     svg.letter(62, bottom - 66, "G", MUTED)

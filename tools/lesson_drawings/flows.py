@@ -39,11 +39,11 @@ def chain(path: Path) -> None:
         svg.arrow(end - 25 * along + across, start + 25 * along + across, RED, 2.0)
         if link in shown:
             x, y = (start + end) / 2 + beside[link]
-            svg.letter(x, y, shown[link], RED, size=16)
+            svg.letter(x, y, shown[link], RED, size=22)
     for symbol, place in places.items():
         fill = PALE_GOLD if symbol in held else PALE_GREEN if symbol == "L" else PALE_BLUE
         svg.ellipse(place, np.eye(2) * 21.0**2, "none", fill=fill)
-        svg.letter(place[0], place[1] + 7, symbol, size=22)
+        svg.letter(place[0], place[1] + 9, symbol, size=29)
     svg.save(path)
 
 
@@ -115,9 +115,9 @@ def rigidity(path: Path) -> None:
     svg.ellipse(lost, turned((19.0**2, 10.0**2), 38), RED, dash="4 3")
     svg.arrow(lost - at(9, -5), wanted + at(12, -6), RED, 2.0)
     svg.arrow((318, 150), (400, 150), INK, 2.0)
-    svg.letter(356, 138, "R", size=22)
+    svg.letter(356, 138, "R", size=29)
     svg.letter(238, 126, "δ′", MUTED)
     svg.letter(592, 192, "δ", BLUE)
-    svg.letter(166, 284, "t − 1", MUTED, size=18)
-    svg.letter(540, 284, "t", MUTED, size=18)
+    svg.letter(166, 284, "t − 1", MUTED, size=24)
+    svg.letter(540, 284, "t", MUTED, size=24)
     svg.save(path)

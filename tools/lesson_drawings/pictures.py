@@ -22,8 +22,21 @@ C0 = 0.28209479177387814  # the constant spherical harmonic
 PALE, TOO_BRIGHT, TOO_DARK = (0.97, 0.96, 0.94), (0.84, 0.36, 0.26), (0.24, 0.48, 0.74)
 
 
-def save_row(path: Path, panels: Sequence[torch.Tensor | np.ndarray | Image.Image], width: int = 0) -> None:
-    """Save pictures of one height beside each other, each scaled to ``width`` pixels if that is given."""
+def save_row(
+    path: Path,
+    panels: Sequence[torch.Tensor | np.ndarray | Image.Image],
+    *,
+    width: int = 0,
+    columns: int = 0,
+) -> None:
+    """Save pictures of one size beside each other.
+
+    Args:
+        path: the file.
+        panels: the pictures: [h, w, 3] in [0, 1], uint8 [h, w, 3], or Pillow's.
+        width: pixels that each is scaled to; 0: as it is.
+        columns: pictures in a row; 0: all.
+    """
     images = []
     for panel in panels:
         if isinstance(panel, torch.Tensor):
@@ -32,13 +45,13 @@ def save_row(path: Path, panels: Sequence[torch.Tensor | np.ndarray | Image.Imag
         if width:
             image = image.resize((width, round(width * image.height / image.width)), Image.Resampling.LANCZOS)
         images.append(image)
-    total = sum(image.width for image in images) + GAP_PX * (len(images) - 1)
-    row = Image.new("RGB", (total, images[0].height), GROUND)
-    left = 0
-    for image in images:
-        row.paste(image, (left, 0))
-        left += image.width + GAP_PX
-    row.save(path, quality=QUALITY, method=6)
+    columns = columns or len(images)
+    across, down = images[0].width + GAP_PX, images[0].height + GAP_PX
+    rows = -(-len(images) // columns)
+    page = Image.new("RGB", (columns * across - GAP_PX, rows * down - GAP_PX), GROUND)
+    for n, image in enumerate(images):
+        page.paste(image, (n % columns * across, n // columns * down))
+    page.save(path, quality=QUALITY, method=6)
 
 
 def flat_camera(width: int, height: int) -> sfumato.Camera:
@@ -173,7 +186,7 @@ def loss(path: Path, work: Work) -> None:
     for image in damaged:
         l1, whole = (float(ops.photometric_loss(image, photo, ssim_weight=w)) for w in (0.0, 1.0))
         print(f"L1 {l1:.4f}, 1 - SSIM {whole:.4f}, PSNR {sfumato.psnr(image, photo):.2f}")
-    save_row(path, [photo, *damaged])
+    save_row(path, [photo, *damaged], width=476, columns=2)
 
 
 def _with_difference(photo: torch.Tensor, kind: torch.Tensor, wanted: float) -> torch.Tensor:
@@ -192,7 +205,7 @@ def fisheye(path: Path, work: Work) -> None:
     assert spec and spec.loader
     example = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(example)
-    side, scene = 234, example.scene_all_around(400)
+    side, scene = 320, example.scene_all_around(400)
     focal_px = side / math.radians(example.FIELD_OF_VIEW_DEG)
     lens = sfumato.Lens("fisheye")
     camera = sfumato.Camera(torch.eye(4), (focal_px,) * 2, (side / 2,) * 2, (side, side), lens)
@@ -204,4 +217,4 @@ def fisheye(path: Path, work: Work) -> None:
     ]
     for image in images:
         print(f"{sfumato.psnr(image, exact):.1f} dB")
-    save_row(path, [*images, *errors])
+    save_row(path, [*images, *errors], width=234)

@@ -103,7 +103,7 @@ def front_to_back(path: Path, work: Work) -> None:
         draw.line([x, 0, x, camera.height], fill=(120, 124, 134))
     for y in range(TILE_PX[1], camera.height, TILE_PX[1]):
         draw.line([0, y, camera.width, y], fill=(120, 124, 134))
-    save_row(path, [*parts, sfumato.rasterize(scene, camera).image, heat], width=318)
+    save_row(path, [*parts, sfumato.rasterize(scene, camera).image, heat], width=476, columns=2)
 
 
 def blended(scene: sfumato.Gaussians, camera: sfumato.Camera) -> np.ndarray:

@@ -83,7 +83,7 @@ class Svg:
         self.path(outline, colour, fill=fill, closed=True, opacity=opacity, dash=dash)
 
     def letter(
-        self, x: float, y: float, symbol: str, colour: str = INK, *, size: float = 20, anchor: str = "middle"
+        self, x: float, y: float, symbol: str, colour: str = INK, *, size: float = 26, anchor: str = "middle"
     ) -> None:
         """A symbol of a formula; ``_{n}`` sets n lower and ``^{n}`` higher, both smaller."""
         spans, shift = [], 0.0
@@ -98,7 +98,7 @@ class Svg:
             f'fill="{colour}" text-anchor="{anchor}">{"".join(spans)}</text>'
         )
 
-    def number(self, x: float, y: float, value: str, colour: str = MUTED, size: float = 14) -> None:
+    def number(self, x: float, y: float, value: str, colour: str = MUTED, size: float = 19) -> None:
         """An upright number, centred."""
         self.parts.append(
             f'<text x="{x:.1f}" y="{y:.1f}" font-family="{LETTERS}" font-size="{size:g}" fill="{colour}" '

@@ -4,7 +4,7 @@ import { PARAMETERS, table } from "./gaussians.js";
 
 const MEMORY_OF_MEAN = 0.9, MEMORY_OF_SQUARE = 0.999, TINY = 1e-15;
 // Which of the rates moves which number.
-export const RATE_OF = {
+const RATE_OF = {
   x: "position", y: "position", logU: "shape", logV: "shape", angle: "shape",
   red: "colour", green: "colour", blue: "colour", logit: "opacity",
 };

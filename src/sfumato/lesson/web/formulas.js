@@ -36,7 +36,8 @@ export const TERM = {
 
 const shape = row(at("G"), '<mspace width="0.25em"></mspace>', COVARIANCE, o("("), i("p"), o("−"), MU, o(")"));
 const start = row(part(i("L"), MU), o("="), sum(i("p")));
+// In two formulas, between which a narrow window can break the line.
 export const GRADIENT = {
-  sum: math(start, row(tall("("), OF_IMAGE, o("·"), i("c"), tall(")")), shape),
-  over: math(start, OF_IMAGE, o("·"), row(tall("("), CONTRAST, tall(")")), i("o"), shape),
+  sum: `${math(start, row(tall("("), OF_IMAGE, o("·"), i("c"), tall(")")))} ${math(shape)}`,
+  over: `${math(start, OF_IMAGE, o("·"), row(tall("("), CONTRAST, tall(")")))} ${math(i("o"), shape)}`,
 };

@@ -11,6 +11,9 @@ export const SIZE = 96;
 // While training, the picture is drawn in each frame; what is drawn with lines and letters less often.
 const LINES_MS = 90, TERMS_MS = 300;
 
+// How much larger than they are differences are shown.
+const ERROR_GAIN = 2;
+
 export const trainer = createTrainer(SIZE);
 // What the visitor chose to see, and when things were last done.
 export const view = {
@@ -25,7 +28,7 @@ export const figures = () => ({ step: number(trainer.step), loss: small(trainer.
 
 export function drawTarget() {
   const { image, target } = trainer;
-  if (view.hasError) painters.target((j) => 0.5 + image[j] - target[j]);
+  if (view.hasError) painters.target((j) => 0.5 + ERROR_GAIN * (image[j] - target[j]));
   else painters.target((j) => target[j]);
   find("target").ariaLabel = view.hasError ? say("target.error_aria") : say("target.aria", { name: say(`target.${view.target}`) });
 }

@@ -30,7 +30,7 @@ export function createTrainer(size) {
 
 // The picture, the loss and all gradients of the Gaussians as they are; nothing moves.
 export function evaluate(trainer) {
-  const { gaussians, boxes, size, image, ofImage, gradient, settings } = trainer;
+  const { gaussians, boxes, size, gradient, settings } = trainer;
   findBoxes(gaussians, size, boxes);
   differentiate(trainer);
   if (settings.isRound) roundGradients(gradient, gaussians.count);

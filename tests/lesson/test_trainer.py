@@ -208,6 +208,12 @@ def test_the_language_is_that_of_the_browser_and_changes_without_losing_the_trai
     lesson.run("location.hash = '#es'")
     lesson.wait("document.documentElement.lang === 'es'")
     assert lesson.run("document.getElementById('train').textContent") == words("es")["actions.train"]
+    lesson.run("location.hash = '#it/projection'")
+    lesson.wait("document.documentElement.lang === 'it'")
+    assert abs(lesson.run("document.getElementById('it/projection').getBoundingClientRect().top")) < 200
+    # No language, and no name that can be read.
+    show(lesson, f"{file}#100%")
+    assert lesson.run("document.documentElement.lang") == "it"
 
 
 def test_pictures_of_the_visitor_are_taken_and_others_refused(lesson):

@@ -56,11 +56,21 @@ export function chooseLanguage(chosen) {
   if (at) goTo(at);
 }
 
-// The language that a link asks for: #es, or #es/chapter.
-function linked() {
-  const asked = decodeURIComponent(location.hash.slice(1)).split("/")[0];
-  return LANGUAGES.includes(asked) ? asked : null;
+// What a link asks for: #es, a language, or #es/chapter, the name of a place in the page.
+function asked() {
+  try {
+    return decodeURIComponent(location.hash.slice(1));
+  } catch {
+    return "";
+  }
 }
+
+function linked() {
+  const [language] = asked().split("/");
+  return LANGUAGES.includes(language) ? language : null;
+}
+
+const goToLinked = () => find(asked())?.scrollIntoView({ behavior: "instant" });
 
 function preferred() {
   const wanted = (navigator.languages ?? [navigator.language]).map((one) => one.slice(0, 2).toLowerCase());
@@ -70,12 +80,12 @@ function preferred() {
 export function startChapters() {
   gather();
   show(linked() ?? preferred());
-  document.getElementById(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView({ behavior: "instant" });
+  goToLinked();
   addEventListener("hashchange", () => {
     const chosen = linked();
     if (!chosen || chosen === language()) return;
     show(chosen);
-    document.getElementById(decodeURIComponent(location.hash.slice(1)))?.scrollIntoView({ behavior: "instant" });
+    goToLinked();
   });
   find("languages").addEventListener("click", (event) => {
     const chosen = event.target.closest("a")?.hreflang;

@@ -124,14 +124,14 @@ def front_of_points(xyz, camera, half: int):
 
 
 def holes(cloud, found) -> dict[str, Any]:
-    """Of the pixels inside the outline of the points, how many let more than a tenth of the light through."""
+    """Of the pixels inside the outline of the points, how many let a tenth, and half, of it through."""
     import numpy as np
     from scipy.ndimage import binary_closing, binary_erosion
 
     import sfumato
 
     xyz = cloud.xyz - np.array(found.offset)
-    inside_px = through = 0
+    inside_px = tenth = half = 0
     uncovered = []
     for camera in views_around(xyz, found.spacing):
         hit = front_of_points(xyz, camera, 0) >= 0
@@ -139,11 +139,13 @@ def holes(cloud, found) -> dict[str, Any]:
         inside = binary_erosion(binary_closing(hit, iterations=1, structure=np.ones((3, 3))), iterations=2)
         alpha = sfumato.rasterize(found.scene, camera, sfumato.RasterSettings(depth=False)).alpha.numpy()
         inside_px += int(inside.sum())
-        through += int((alpha[inside] < 0.9).sum())
+        tenth += int((alpha[inside] < 0.9).sum())
+        half += int((alpha[inside] < 0.5).sum())
         uncovered.append(int((~hit[inside]).sum()))
     return {
         "pixels": inside_px,
-        "holes_of_splats": through / inside_px,
+        "a_tenth_through_splats": tenth / inside_px,
+        "half_through_splats": half / inside_px,
         "holes_of_points": sum(uncovered) / inside_px,
     }
 
@@ -245,12 +247,14 @@ def main() -> None:
         cloud = sfumato.read_cloud(given.cloud)
         results["holes"] = holes(cloud, sfumato.splat(cloud))
         results["pictures"] = pictures(cloud, given.picture)
+        shares = results["holes"]
         print_table(
             "Holes, of the pixels inside",
             ["drawn as", "share"],
             [
-                ["points of 1 px", f"{results['holes']['holes_of_points']:.4%}"],
-                ["splats", f"{results['holes']['holes_of_splats']:.4%}"],
+                ["points of 1 px", f"{shares['holes_of_points']:.4%}"],
+                ["splats, a tenth of the light passes", f"{shares['a_tenth_through_splats']:.4%}"],
+                ["splats, half of the light passes", f"{shares['half_through_splats']:.4%}"],
             ],
         )
         print_table(

@@ -79,7 +79,7 @@ def test_the_vertical_axis_is_read_where_it_has_a_sign(tmp_path, text, up):
 
 
 def test_a_ply_keeps_all_that_is_known(tmp_path):
-    known = Metadata(True, UP, 0.01, source="Brush")
+    known = Metadata(True, UP, 0.01, offset=(636_000.25, 4_849_000.1, -0.1), source="Brush")
     save(with_metadata(blob(5, 0), known), tmp_path / "a.ply")
     got = load(tmp_path / "a.ply").metadata
     assert (got.antialiased, got.metres_per_unit, got.source) == (True, 0.01, "Brush")
@@ -192,7 +192,9 @@ def test_units_and_axes_of_usd_are_kept(tmp_path):
         ("glb", Metadata(up=(0.0, 0.0, 1.0)), "takes (0, -1, 0) for up, which in this scene is (0, 0, 1)"),
         ("glb", Metadata(metres_per_unit=0.01), "sfumato edit --scale 0.01"),
         ("glb", Metadata(up=(0.0, -0.999, 0.04), metres_per_unit=1.0), None),
-        ("ply", Metadata(True, UP, 0.01), None),
+        ("glb", Metadata(offset=(1e6, 0.0, 2.5)), "glTF does not say that (1000000, 0, 2.5) is to be added"),
+        ("spz", Metadata(offset=(0.0, 0.0, 0.0)), None),
+        ("ply", Metadata(True, UP, 0.01, offset=(1e6, 0.0, 0.0)), None),
         ("spz", Metadata(True, UP, 0.01), None),
         ("sog", Metadata(True, UP, 0.01), None),
     ],

@@ -229,6 +229,7 @@ def damaged_las(path, at, form, value, compressed=False):
         ("a.glb", glb()[:-100], "truncated"),
         ("a.glb", glb(mode=4), "holds no points"),
         ("a.xyz", b"1 2 3\n4 5\n6 7 8\n", "point 2 is not 3 numbers"),
+        ("a.xyz", b"1 2 3\n4 5 6_0\n", "a point from 1 on is not 3 numbers"),
         ("a.xyz", b"hello\nworld\n", "holds no points"),
         ("a.xyz", b"1 2 3 4 5\n", "5 columns"),
         ("a.xyz", b"1 2 3 " + b"0" * 5000 + b"\n", "."),

@@ -68,11 +68,20 @@ def moved(gaussians: Gaussians, rotation: Tensor, scales: Tensor, shift: Tensor)
         quats=quat_product(turn, gaussians.quats.double()).to(like),
         sh=rotated_sh(gaussians.sh, rotation),
     )
-    if not isinstance(changed, Scene) or changed.metadata.up is None:
+    if not isinstance(changed, Scene):
         return changed
+    known = changed.metadata
+    up, offset = _mapped(known.up, rotation), _mapped(known.offset, rotation * scales)
+    return replace(changed, metadata=replace(known, up=up, offset=offset))
+
+
+def _mapped(vector: tuple[float, float, float] | None, linear: Tensor) -> tuple[float, float, float] | None:
+    """A vector, or None, under a linear map [3, 3]."""
+    if vector is None:
+        return None
     # Without the minus of a zero.
-    x, y, z = (rotation.new_tensor(changed.metadata.up) @ rotation.T + 0.0).tolist()
-    return replace(changed, metadata=replace(changed.metadata, up=(x, y, z)))
+    x, y, z = (linear.new_tensor(vector) @ linear.T + 0.0).tolist()
+    return x, y, z
 
 
 def translation(by: Sequence[float]) -> Tensor:
@@ -146,8 +155,9 @@ def with_degree(gaussians: Gaussians, degree: int) -> Gaussians:
 def merged(*scenes: Gaussians) -> Scene:
     """Several scenes as one, in the order given, with the highest of their SH degrees.
 
-    Where their metadata disagree, the first scene's holds, with a warning; all sources are named. Several
-    scenes may give one identity to two Gaussians, so that the result has none.
+    Where their metadata disagree, the first scene's holds, with a warning; all sources are named. Scenes of
+    another offset are moved to where they belong beside the first that has one. Several scenes may give one
+    identity to two Gaussians, so that the result has none.
 
     Args:
         scenes: one or more.
@@ -161,8 +171,27 @@ def merged(*scenes: Gaussians) -> Scene:
     if len(scenes) == 1:
         return with_metadata(scenes[0], known)
     degree = max(scene.sh_degree for scene in scenes)
-    parts = [with_degree(scene, degree).tensors() for scene in scenes]
+    parts = [about(with_degree(scene, degree), known.offset).tensors() for scene in scenes]
     return Scene(**{name: torch.cat([part[name] for part in parts]) for name in parts[0]}, metadata=known)
+
+
+def about(gaussians: Gaussians, offset: Sequence[float] | None) -> Gaussians:
+    """The scene in the frame of another offset, if it knows its own.
+
+    Args:
+        gaussians: the scene.
+        offset: of the new frame, as of ``Metadata``; None: unknown.
+
+    Returns:
+        The scene, moved where both are known and differ.
+    """
+    own = metadata_of(gaussians).offset
+    if own is None or offset is None or tuple(own) == tuple(offset):
+        return gaussians
+    x, y, z = offset
+    shift = gaussians.means.new_tensor([a - b for a, b in zip(own, offset, strict=True)], dtype=torch.float64)
+    scene = with_metadata(gaussians, replace(metadata_of(gaussians), offset=(x, y, z)))
+    return replace(scene, means=(gaussians.means.double() + shift).to(gaussians.means))
 
 
 def _agreed(scenes: Sequence[Gaussians]) -> Metadata:
@@ -189,6 +218,7 @@ def _agreed(scenes: Sequence[Gaussians]) -> Metadata:
         antialiased=known[0].antialiased,
         up=next(iter(ups), None),
         metres_per_unit=next(iter(units), None),
+        offset=next((one.offset for one in known if one.offset is not None), None),
         time=next((one.time for one in known if one.time is not None), None),
         source=", ".join(dict.fromkeys(one.source for one in known if one.source)) or None,
     )

@@ -31,6 +31,8 @@ class Metadata:
         up: unit vector upwards in the scene's frame; None if unknown.
         metres_per_unit: length of a scene unit; None if unknown.
         time: the time that the scene shows, in the units of its capture; None for static scenes.
+        offset: added to a position in the scene's frame it gives that in the frame of what was measured, such
+            as map coordinates; None if unknown.
         source: name of the program that made the scene; None if unknown. Printable text of at most
             ``MAX_SOURCE_CHARACTERS``: control characters become blanks, what is longer is cut off.
     """
@@ -39,6 +41,7 @@ class Metadata:
     up: tuple[float, float, float] | None = None
     metres_per_unit: float | None = None
     time: float | None = None
+    offset: tuple[float, float, float] | None = None
     source: str | None = None
 
     def __post_init__(self) -> None:

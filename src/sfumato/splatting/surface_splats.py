@@ -140,10 +140,14 @@ def splat(
     spacing = float(np.median(np.sqrt(spacings[keep].prod(axis=1))))
     offset = _offset(cloud.xyz[keep], spacing)
     scene = _scene(cloud.xyz[keep] - offset, frames[keep], spacings[keep], colours[keep], config)
-    metadata = Metadata(
-        antialiased=True, up=cloud.up, metres_per_unit=cloud.metres_per_unit, source=GENERATOR
-    )
     x, y, z = offset.tolist()
+    metadata = Metadata(
+        antialiased=True,
+        up=cloud.up,
+        metres_per_unit=cloud.metres_per_unit,
+        offset=(x, y, z),
+        source=GENERATOR,
+    )
     return SplattedCloud(
         Scene(**scene, metadata=metadata), (x, y, z), points, int(off.sum()), spacing, colour_source, source
     )

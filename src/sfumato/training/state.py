@@ -14,7 +14,7 @@ from sfumato.capture.dataset import Capture, View
 from sfumato.errors import ConfigError
 from sfumato.ops.backend import HOST
 from sfumato.render.settings import Settings
-from sfumato.scene.changes import with_degree
+from sfumato.scene.changes import about, with_degree
 from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.scene import GENERATOR, Metadata, Scene, metadata_of, with_metadata
 from sfumato.training.clearance import Clearance
@@ -139,7 +139,8 @@ def start(
         capture: what to train on.
         config: how.
         cap: the most Gaussians there may be.
-        init: a scene to start from instead of the capture's points.
+        init: a scene to start from instead of the capture's points; one with an offset is moved to that of
+            the capture.
         parts: parts of one's own; see ``make_parts``.
         loss: a loss of one's own instead of the photometric one.
         device: of the scene.
@@ -158,6 +159,10 @@ def start(
             _log.warning(
                 "the scene to start from is made for anti-aliased rendering; --antialiased goes on so"
             )
+        known = metadata_of(init).offset
+        if known is not None and known != capture.offset:
+            _log.warning("the scene to start from is moved to the offset of the dataset")
+            init = about(init, capture.offset)
         init = with_degree(Gaussians(**init.tensors()), config.highest_degree)
     if len(init) == 0:
         raise ConfigError("the scene to start from holds no Gaussians")

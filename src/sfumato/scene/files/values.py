@@ -107,6 +107,10 @@ def warn_of_unsaid(
     """
     if known.antialiased:
         _log.warning("%s does not say that a scene is made for anti-aliased rendering, as this one is", what)
+    if known.offset is not None and any(known.offset):
+        _log.warning(
+            "%s does not say that (%.15g, %.15g, %.15g) is to be added to positions", what, *known.offset
+        )
     if known.up is not None and up is not None and math.dist(known.up, up) > _UPRIGHT:
         _log.warning(
             "%s takes (%g, %g, %g) for up, which in this scene is (%.3g, %.3g, %.3g); sfumato edit --rotate "

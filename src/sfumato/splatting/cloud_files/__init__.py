@@ -7,6 +7,8 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
+
 from sfumato.checks import file_path, whole_number
 from sfumato.display import Display
 from sfumato.errors import FormatError
@@ -76,7 +78,12 @@ def read_cloud(
     try:
         found = _opened(path)
         gathering, read, kept = Gathering(max_points), 0, 0
-        with display.counting(f"reading {path.name}", "points") as report, closing(found.pieces()) as pieces:
+        with (
+            display.counting(f"reading {path.name}", "points") as report,
+            closing(found.pieces()) as pieces,
+            # Numbers of damaged files are beyond all bounds; what is not finite is left out.
+            np.errstate(over="ignore", invalid="ignore"),
+        ):
             for piece in pieces:
                 finite = piece.finite()
                 read, kept = read + len(piece), kept + len(finite)

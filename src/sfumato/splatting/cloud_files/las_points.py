@@ -20,6 +20,7 @@ _SIZES = struct.Struct("<HIIBHI")
 _SIZES_AT, _COUNT_14 = 94, struct.Struct("<Q")
 _COUNT_14_AT, _HEADER_14, _LEAST_HEADER = 247, 375, 227
 _VLR_BYTES, _COMPRESSED_BIT, _LEAST_POINT_BYTES = 54, 0x80, 20
+_PIECE_BYTES = 64 << 20
 _CHUNK_TABLE = struct.Struct("<II")
 
 
@@ -83,9 +84,11 @@ def _pieces(laspy: Any, path: Path, count: int) -> Generator[MeasuredCloud, None
     read = 0
     try:
         # Records after the points may be of any length, and nothing in them is needed.
-        with laspy.open(path, read_evlrs=False) as reader:
+        # Several threads would take what the file says of its chunks for sizes of memory.
+        with laspy.open(path, read_evlrs=False, laz_backend=laspy.LazBackend.Lazrs) as reader:
             names = set(reader.header.point_format.dimension_names)
-            for points in reader.chunk_iterator(PIECE_POINTS):
+            piece = max(1, min(PIECE_POINTS, _PIECE_BYTES // reader.header.point_format.size))
+            for points in reader.chunk_iterator(piece):
                 read += len(points)
                 yield _measured(points, names)
     except GeneratorExit:

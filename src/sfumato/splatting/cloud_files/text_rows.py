@@ -44,8 +44,10 @@ def number_rows(
         except ValueError:
             table = np.empty((0, 0))
         if table.shape != (len(block), columns):
-            line = done + next(i for i, row in enumerate(block) if not is_numbers(row, columns)) + 1
-            raise FormatError(f"{path}: point {line} is not {columns} numbers")
+            # Python reads some numbers that others do not, such as 1_000.
+            wrong = next((i for i, row in enumerate(block) if not is_numbers(row, columns)), None)
+            where = f"a point from {done + 1} on" if wrong is None else f"point {done + wrong + 1}"
+            raise FormatError(f"{path}: {where} is not {columns} numbers")
         done += len(block)
         yield table
 

@@ -168,7 +168,7 @@ def pictures(cloud, path: Path | None) -> dict[str, float]:
             f"points of {2 * half + 1} px": of_points(xyz, some.rgb / 255, camera, half) for half in range(3)
         }
         drawn[COMPOSITED] = sfumato.rasterize(scene, camera, settings).image.numpy()
-        drawn["splats, normalised weights"] = sfumato.render_surface(scene, camera, settings).image.numpy()
+        drawn["splats, normalised weights"] = sfumato.render_surface(scene, camera).image.numpy()
         for name, image in drawn.items():
             errors.setdefault(name, []).append(float(np.square(image - truth)[mask].mean()))
         if index == SHOWN and path is not None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sfumato.render.output import Render
     from sfumato.render.rasterize import rasterize
     from sfumato.render.raytrace import raytrace
-    from sfumato.render.settings import RasterSettings, TraceSettings
+    from sfumato.render.settings import RasterSettings, SurfaceSettings, TraceSettings
     from sfumato.render.surface import render_surface
     from sfumato.runs.track_folder import load_tracked
     from sfumato.scene.cameras import Camera
@@ -76,6 +76,7 @@ _HOMES = {
     "SplatConfig": "splatting.surface_splats",
     "SplattedCloud": "splatting.surface_splats",
     "StepStats": "training.step",
+    "SurfaceSettings": "render.settings",
     "Target": "training.target",
     "TraceSettings": "render.settings",
     "TrainConfig": "training.config",
@@ -132,6 +133,7 @@ __all__ = [
     "SplatConfig",
     "SplattedCloud",
     "StepStats",
+    "SurfaceSettings",
     "Target",
     "TraceSettings",
     "TrainConfig",

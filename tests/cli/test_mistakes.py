@@ -21,8 +21,8 @@ def scene(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("paint x", ["'paint' is no command; there are: reconstruct, sfm, train, track, eval"]),
-        ("--out x", ["'--out' is no command; there are: reconstruct, sfm, train, track, eval"]),
+        ("paint x", ["'paint' is no command; there are: reconstruct, sfm, train, track, splat, eval"]),
+        ("--out x", ["'--out' is no command; there are: reconstruct, sfm, train, track, splat, eval"]),
         ("recontruct x", ["perhaps you meant reconstruct"]),
         ("Train x", ["perhaps you meant train"]),
         ("--hlep x", ["perhaps you meant --help"]),

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from sfumato import load
 from sfumato.cli import EXIT_WRONG, main
@@ -72,3 +73,16 @@ def test_wrong_names_are_said_before_the_cloud_is_read(tmp_path, cloud, capsys):
     assert run(tmp_path / "nothing.ply", "-o", tmp_path / "scene.ply") == EXIT_WRONG
     said = capsys.readouterr().err.splitlines()
     assert "known formats" in said[0] and "is missing" in said[1]
+
+
+def test_its_scene_is_rendered_by_every_renderer(tmp_path, cloud):
+    assert run(cloud, "-o", tmp_path / "scene.ply") == 0
+    shown = {}
+    for renderer in ("raster", "surface"):
+        out = tmp_path / renderer
+        words = ["render", tmp_path / "scene.ply", "-o", out, "--renderer", renderer]
+        assert main([*map(str, words), "--seconds", "0.1", "--fps", "20", "--size", "48x36"]) == 0
+        shown[renderer] = np.asarray(Image.open(next(out.glob("*.png"))), float)
+    difference = np.abs(shown["raster"] - shown["surface"])
+    # The same splats, blended differently.
+    assert 0 < difference.mean() < 8

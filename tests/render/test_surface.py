@@ -78,12 +78,9 @@ def test_the_alpha_of_a_flat_splat_is_its_kernel_convolved_with_the_low_pass(sca
 
 def test_one_splat_is_rendered_as_by_the_rasterizer():
     scene = splats([[0.1, 0.0, 2.0]], [0.2, 0.1, 0.01])
-    for settings in (
-        sfumato.RasterSettings(background=(0.2, 0.4, 0.6)),
-        sfumato.RasterSettings(antialiased=True),
-    ):
-        ours = sfumato.render_surface(scene, camera(), settings)
-        theirs = sfumato.rasterize(scene, camera(), settings)
+    for options in ({"background": (0.2, 0.4, 0.6)}, {"antialiased": True}):
+        ours = sfumato.render_surface(scene, camera(), sfumato.SurfaceSettings(**options))
+        theirs = sfumato.rasterize(scene, camera(), sfumato.RasterSettings(**options))
         assert torch.allclose(ours.image, theirs.image, atol=1e-12)
         assert torch.allclose(ours.alpha, theirs.alpha, atol=1e-12)
         assert torch.allclose(ours.depth, theirs.depth, atol=1e-12)
@@ -97,9 +94,9 @@ def alphas_by_the_rasterizer(scene, settings):
 
 def test_blending_is_its_definition():
     scene = cloud()
-    settings = sfumato.RasterSettings(antialiased=True, background=(0.1, 0.2, 0.3))
-    render = sfumato.render_surface(scene, camera(), settings, tolerance=2.0)
-    alphas = alphas_by_the_rasterizer(scene, settings)
+    settings = sfumato.SurfaceSettings(antialiased=True, background=(0.1, 0.2, 0.3), tolerance=2.0)
+    render = sfumato.render_surface(scene, camera(), settings)
+    alphas = alphas_by_the_rasterizer(scene, sfumato.RasterSettings(antialiased=True))
     colours = 0.5 + scene.sh[:, 0] * 0.28209479177387814
     order = scene.means[:, 2].argsort().tolist()
     surfaces = 0
@@ -146,8 +143,10 @@ def test_bands_of_the_picture_change_nothing(monkeypatch):
 def test_what_it_does_not_do_is_named():
     scene = cloud()
     with pytest.raises(sfumato.ConfigError, match="absolute_gradient"):
-        sfumato.render_surface(scene, camera(), sfumato.RasterSettings(absolute_gradient=True))
+        sfumato.SurfaceSettings(absolute_gradient=True)
     with pytest.raises(sfumato.ConfigError, match="tolerance"):
-        sfumato.render_surface(scene, camera(), tolerance=0)
+        sfumato.SurfaceSettings(tolerance=0)
+    with pytest.raises(sfumato.ConfigError, match="settings must be a SurfaceSettings"):
+        sfumato.render_surface(scene, camera(), sfumato.RasterSettings())
     empty = sfumato.render_surface(scene.select(torch.zeros(24, dtype=torch.bool)), camera())
     assert empty.alpha.max() == 0

@@ -67,4 +67,5 @@ def rounded(position: np.ndarray, length: float) -> np.ndarray:
         length: how far off it may be, about.
     """
     unit = 10.0 ** floor(log10(length))
-    return np.round(position / unit) * unit
+    # Without the minus of a zero.
+    return np.round(position / unit) * unit + 0.0

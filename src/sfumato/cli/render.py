@@ -75,7 +75,8 @@ class RenderCommand:
         fov: vertical field of view in degrees; by default that of the cameras.
         background: red, green and blue in [0, 1] behind the scene; None: that of the run, else black.
         device: compute device, such as cpu; auto: the fastest available.
-        renderer: rasterizer or ray tracer; None: that of the run, else the rasterizer.
+        renderer: rasterizer, ray tracer, or surface splatting for scenes of measured clouds; None: that of
+            the run, else the rasterizer.
         insert: a mesh to place in the scene, FILE:MATERIAL[:x,y,z][:scale], such as ball.obj:glass:0,1,2:0.5;
             mirror, glass or diffuse; scaled, then moved to x, y, z in the scene's frame. May be given several
             times. Requires ray tracing, which is then used.
@@ -102,7 +103,7 @@ class RenderCommand:
     fov: float | None = None
     background: tuple[float, float, float] | None = None
     device: str = "auto"
-    renderer: Literal["raster", "trace"] | None = None
+    renderer: Literal["raster", "trace", "surface"] | None = None
     insert: UseAppendAction[tuple[str, ...]] = ()
     antialiased: FlagCreatePairsOff[bool] = False
     no_antialiased: FlagCreatePairsOff[bool] = False
@@ -126,8 +127,8 @@ class RenderCommand:
             raise ConfigError("--at is one moment: leave --time-from and --time-to out")
         if self.antialiased and self.no_antialiased:
             raise ConfigError("--antialiased and --no-antialiased exclude each other")
-        if self.insert and self.renderer == "raster":
-            raise ConfigError("--insert needs the ray tracer: leave --renderer raster out")
+        if self.insert and self.renderer not in (None, "trace"):
+            raise ConfigError(f"--insert needs the ray tracer: leave --renderer {self.renderer} out")
         if self.insert and self.normals:
             raise ConfigError("--normals are those of the Gaussians: leave it out with --insert")
 

@@ -194,7 +194,7 @@ def _look_and_capture(given: RenderCommand, *, with_cameras: bool) -> tuple[Look
     if is_run:
         options = RunFolder(given.scene).read_options()
         renderer = wished or options.train.renderer
-        if filtered is None and options.train.antialiased and renderer == "raster":
+        if filtered is None and options.train.antialiased and renderer != "trace":
             filtered = True
         background = options.capture.background or settings.background
         settings = settings_for(renderer, antialiased=filtered, background=background)

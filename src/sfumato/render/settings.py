@@ -72,6 +72,24 @@ class TraceSettings:
         _check(self)
 
 
+@dataclass(frozen=True)
+class SurfaceSettings(RasterSettings):
+    """Settings of surface splatting: those of the rasterizer, and how deep a surface is.
+
+    Attributes:
+        tolerance: depth of a surface, in units of the largest standard deviation of its frontmost splat.
+    """
+
+    tolerance: float = 3.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not number("tolerance", self.tolerance) > 0:
+            raise ConfigError(f"tolerance is {self.tolerance}; give more than 0")
+        if self.absolute_gradient:
+            raise ConfigError("surface splatting has no gradients: leave absolute_gradient out")
+
+
 Settings = RasterSettings | TraceSettings
 
 
@@ -79,24 +97,28 @@ def settings_for(renderer: str, *, antialiased: bool | None = None, **shared: An
     """Settings of the renderer that a user named.
 
     Args:
-        renderer: "raster" or "trace".
+        renderer: "raster", "trace" or "surface".
         antialiased: as of RasterSettings; the ray tracer has no such mode.
         shared: what both have.
 
     Raises:
-        ConfigError: the name is neither, or the ray tracer is to be antialiased.
+        ConfigError: the name is none of them, or the ray tracer is to be antialiased.
     """
     if renderer == "raster":
         return RasterSettings(antialiased=antialiased, **shared)
+    if renderer == "surface":
+        return SurfaceSettings(antialiased=antialiased, **shared)
     if renderer != "trace":
-        raise ConfigError(f"renderer {renderer!r} is unknown: give raster or trace")
+        raise ConfigError(f"renderer {renderer!r} is unknown: give raster, trace or surface")
     if antialiased:
         raise ConfigError("antialiased is a mode of the rasterizer: leave it out with renderer trace")
     return TraceSettings(**shared)
 
 
 def renderer_of(settings: Settings) -> str:
-    """The name of the renderer that settings are of: "raster" or "trace"."""
+    """The name of the renderer that settings are of: "raster", "trace" or "surface"."""
+    if isinstance(settings, SurfaceSettings):
+        return "surface"
     return "trace" if isinstance(settings, TraceSettings) else "raster"
 
 

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from sfumato import ops
-from sfumato.checks import check_type, number
+from sfumato.checks import check_type
 from sfumato.errors import ConfigError
 from sfumato.ops.constants import ALPHA_MAX, ALPHA_MIN
 from sfumato.render.limits import limits_of
 from sfumato.render.output import Render, SeenGaussians
 from sfumato.render.rasterize import IDEAL_LENSES
-from sfumato.render.settings import RasterSettings, is_antialiased
+from sfumato.render.settings import SurfaceSettings, is_antialiased
 from sfumato.render.view_colours import colours_from
 from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
@@ -50,11 +50,7 @@ class _Splats(NamedTuple):
 
 @torch.no_grad()
 def render_surface(
-    gaussians: Gaussians,
-    camera: Camera,
-    settings: RasterSettings = RasterSettings(),
-    *,
-    tolerance: float = 3.0,
+    gaussians: Gaussians, camera: Camera, settings: SurfaceSettings = SurfaceSettings()
 ) -> Render:
     """Render flat Gaussians as surface splatting does, for scenes of measured clouds.
 
@@ -67,27 +63,22 @@ def render_surface(
     Args:
         gaussians: the scene.
         camera: any with an ideal lens (pinhole, orthographic or fisheye) and a global shutter.
-        settings: as of ``rasterize``.
-        tolerance: depth of a surface, in units of the largest standard deviation of its frontmost splat.
+        settings: what to vary.
 
     Returns:
         Render, without gradients.
 
     Raises:
-        ConfigError: another lens, a rolling shutter, ``absolute_gradient``, or an argument of another type.
+        ConfigError: another lens, a rolling shutter, or an argument of another type.
 
     Source: Zwicker et al. 2001, Surface splatting, sections 3 to 5.
     """
     check_type("gaussians", gaussians, Gaussians)
     check_type("camera", camera, Camera)
-    check_type("settings", settings, RasterSettings)
-    if not number("tolerance", tolerance) > 0:
-        raise ConfigError(f"tolerance is {tolerance}; give more than 0")
+    check_type("settings", settings, SurfaceSettings)
     if camera.shutter is not None or camera.lens.model not in IDEAL_LENSES:
         raise ConfigError("surface splatting takes ideal lenses and global shutters alone; use rasterize")
-    if settings.absolute_gradient:
-        raise ConfigError("surface splatting has no gradients: leave absolute_gradient out")
-    splats, seen = _projected(gaussians, camera, settings, tolerance)
+    splats, seen = _projected(gaussians, camera, settings)
     width, height = camera.size_px
     image, light = splats.channels.new_zeros(height, width, 4), splats.channels.new_ones(height, width)
     for rows, band in _bands(splats, width, height):
@@ -99,7 +90,7 @@ def render_surface(
 
 
 def _projected(
-    gaussians: Gaussians, camera: Camera, settings: RasterSettings, tolerance: float
+    gaussians: Gaussians, camera: Camera, settings: SurfaceSettings
 ) -> tuple[_Splats, SeenGaussians]:
     """Visible splats, and what ``Render`` says of all Gaussians."""
     like = gaussians.means
@@ -126,7 +117,7 @@ def _projected(
     rows = rows[found.depth[rows].argsort(stable=True)]
     peak = opacities * found.compensation if antialiased else opacities
     channels = torch.cat([colours_from(gaussians, centre, settings, visible), found.depth[:, None]], dim=1)
-    ends = found.depth + tolerance * gaussians.scales.amax(dim=1)
+    ends = found.depth + settings.tolerance * gaussians.scales.amax(dim=1)
     every = (found.mean_px, found.conic, found.radius_px, peak, channels, ends)
     seen = SeenGaussians(visible, found.radius_px, found.mean_px, None, camera.size_px)
     return _Splats(*(values[rows] for values in every)), seen

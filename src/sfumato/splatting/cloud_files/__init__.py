@@ -35,7 +35,7 @@ _READERS: tuple[tuple[Callable[[bytes, Path], bool], Callable[[Path], CloudFile]
 )
 KNOWN = ".ply, .las, .laz, .e57, .pcd, .glb, .gltf, .xyz, .txt, .csv, .asc, .pts"
 _HEAD_BYTES = 64 * 1024
-# What a cloud of more points is thinned to: about 3 GiB of memory.
+# What a cloud of more points is thinned to: at about 700 bytes of memory a point, 3 GiB.
 MAX_POINTS = 4_000_000
 
 _log = logging.getLogger("sfumato")

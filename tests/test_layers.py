@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "evaluation": "errors checks outputs machine maths scene ops render",
     "training": "errors children choices display checks outputs machine maths scene ops render capture "
     "evaluation",
+    "envelope": "errors display checks npy_files outputs maths scene render evaluation",
     "tracking": "errors checks maths scene ops render capture evaluation training",
     "runs": "errors choices json_files npy_files display checks outputs machine maths scene ops capture "
     "evaluation training sequences tracking",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sfumato.render.settings import RasterSettings, SurfaceSettings, TraceSettings
     from sfumato.render.surface import render_surface
     from sfumato.runs.track_folder import load_tracked
+    from sfumato.runs.trust import trust
     from sfumato.scene.cameras import Camera
     from sfumato.scene.dynamic import DynamicScene
     from sfumato.scene.files import load, save
@@ -99,6 +100,7 @@ _HOMES = {
     "splat": "splatting.surface_splats",
     "ssim": "evaluation.metrics",
     "train": "training.train",
+    "trust": "runs.trust",
 }
 
 __all__ = [
@@ -157,6 +159,7 @@ __all__ = [
     "splat",
     "ssim",
     "train",
+    "trust",
 ]
 
 

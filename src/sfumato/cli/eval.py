@@ -21,11 +21,13 @@ class EvalCommand:
     Attributes:
         run: run folder.
         data: the dataset, if it has moved since training.
+        envelope: find out where the scene can be trusted: writes envelope.json and trust.npz.
         device: compute device, such as cpu; auto: the fastest available.
     """
 
     run: Annotated[Positional[Path], arg(metavar="RUN")]
     data: Path | None = None
+    envelope: bool = False
     device: str = "auto"
 
 
@@ -38,6 +40,7 @@ def command(arguments: Sequence[str]) -> int:
     from sfumato.ops.backend import device_named
     from sfumato.runs.folder import RunFolder
     from sfumato.runs.results import draw_chart, write_results
+    from sfumato.runs.trust import write_envelope
     from sfumato.scene.files import load
 
     device, folder = device_named(given.device), RunFolder(given.run)
@@ -45,6 +48,9 @@ def command(arguments: Sequence[str]) -> int:
     folder.check_own()
     scene = load(folder.scene).to(device)
     capture = options.read_capture(given.data)
-    write_results(folder, scene, capture, options.train, folder.read_training(), Display(Console()))
+    display = Display(Console())
+    write_results(folder, scene, capture, options.train, folder.read_training(), display)
     draw_chart(folder)
+    if given.envelope:
+        write_envelope(folder, scene, capture, options.train, display)
     return 0

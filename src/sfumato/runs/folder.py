@@ -72,6 +72,14 @@ class RunFolder:
     def page(self) -> Path:
         return self.path / "scene.html"
 
+    @property
+    def envelope(self) -> Path:
+        return self.path / "envelope.json"
+
+    @property
+    def trust(self) -> Path:
+        return self.path / "trust.npz"
+
     def check_free(self, *, resume: bool, overwrite: bool) -> None:
         """Refuse to mix a run with results that no run is known of.
 
@@ -209,6 +217,8 @@ class RunFolder:
             self.sheet,
             self.chart,
             self.page,
+            self.envelope,
+            self.trust,
         )
         yield from (path for path in files if path.is_file())
         yield from checkpoints(self.checkpoints)

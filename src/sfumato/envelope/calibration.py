@@ -1,0 +1,128 @@
+"""How well the expected error agrees with the true one, and the scale that makes it agree."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from scipy.stats import spearmanr
+from torch import Tensor
+
+from sfumato.envelope.trust import POWER, QUANTILES, Calibration, Trust, levels
+from sfumato.evaluation.held_out import HeldOutView, composited, kept_pixels
+from sfumato.evaluation.metrics import with_affine_colour
+from sfumato.render.draw import draw
+from sfumato.scene.cameras import Camera
+
+# A pixel is said to be within this error with a probability; shares are compared for these groups of it.
+WITHIN = 0.05
+_GROUPS = 10
+# Pixels of each view, evenly spaced, that figures are taken of.
+_PIXELS = 20_000
+# Errors under half a step of 8 bits are none.
+_LEAST_ERROR = 0.5 / 255
+# Bounds of the power: what is inside the envelope tells little of what is outside.
+_POWERS = (0.7, 1.6)
+
+
+@dataclass(frozen=True)
+class ViewErrors:
+    """Errors of a held-out view at some of its pixels.
+
+    Attributes:
+        camera: of the view.
+        values: [p] as of ``Trust.values_of_pixels``.
+        measured: [p] mean absolute colour error, after an affine colour of the view: how bright a photograph
+            is says nothing of the scene.
+    """
+
+    camera: Camera
+    values: Tensor
+    measured: Tensor
+
+
+def compare(
+    trust: Trust,
+    views: Sequence[HeldOutView],
+    *,
+    progress: Callable[[int, int], object] | None = None,
+) -> list[ViewErrors]:
+    """Expected and true errors of held-out views; those whose mask keeps no pixel are left out."""
+    found = []
+    for number, view in enumerate(views):
+        pixels = view.load()
+        keep = kept_pixels(pixels)
+        keep = torch.ones(view.camera.height, view.camera.width, dtype=torch.bool) if keep is None else keep
+        if bool(keep.any()):
+            truth = composited(pixels, trust.settings.background)
+            with torch.no_grad():
+                image = draw(trust.gaussians, view.camera, replace(trust.settings, depth=False)).image
+            wrong = (with_affine_colour(image, truth, keep) - truth).abs().mean(2)[keep]
+            step = max(1, len(wrong) // _PIXELS)
+            found.append(
+                ViewErrors(view.camera, trust.values_of_pixels(view.camera)[keep][::step], wrong[::step])
+            )
+        if progress:
+            progress(number + 1, len(views))
+    return found
+
+
+def fitted(errors: Sequence[ViewErrors]) -> Calibration:
+    """The calibration that held-out views show; the usual one where there are none.
+
+    The power is the slope of a line through the medians of groups of pixels, by their value.
+    """
+    if not errors:
+        return Calibration()
+    values = torch.cat([e.values for e in errors]).double().log().numpy()
+    wrong = torch.cat([e.measured for e in errors]).double().clamp_min(_LEAST_ERROR).log().numpy()
+    groups = np.array_split(np.argsort(values, kind="stable"), min(_GROUPS, len(values)))
+    x, y = (np.array([np.median(of[rows]) for rows in groups]) for of in (values, wrong))
+    spread = ((x - x.mean()) ** 2).sum()
+    power = ((x - x.mean()) * (y - y.mean())).sum() / spread if spread > 0 else POWER
+    power = float(np.clip(power, *_POWERS))
+    left = wrong - power * values
+    middle = float(np.median(left))
+    ratios = np.quantile(left - middle, levels(QUANTILES))
+    return Calibration(math.exp(middle), power, tuple(float(ratio) for ratio in ratios))
+
+
+def shares(calibration: Calibration, errors: Sequence[ViewErrors]) -> list[dict[str, float]]:
+    """Of pixels said to be within 0.05 with about a probability, that probability and the share that is.
+
+    Ten groups of equal size, by the stated probability; fewer where there are fewer pixels.
+    """
+    if not errors:
+        return []
+    stated = torch.cat(
+        [calibration.chance_within(calibration.expected(e.values), WITHIN) for e in errors]
+    ).numpy()
+    is_within = (torch.cat([e.measured for e in errors]) <= WITHIN).numpy()
+    groups = np.array_split(np.argsort(stated, kind="stable"), min(_GROUPS, len(stated)))
+    return [
+        {"stated": float(stated[rows].mean()), "measured": float(is_within[rows].mean())} for rows in groups
+    ]
+
+
+def rank_correlations(errors: Sequence[ViewErrors]) -> tuple[float | None, float | None]:
+    """Spearman's rank correlation of expected and true errors: of pixels, and of means of views."""
+    if not errors:
+        return None, None
+    expected, measured = ([getattr(e, name) for e in errors] for name in ("values", "measured"))
+    return (
+        _spearman(torch.cat(expected), torch.cat(measured)),
+        _spearman(*(torch.stack([values.mean() for values in kind]) for kind in (expected, measured))),
+    )
+
+
+def _spearman(one: Tensor, other: Tensor) -> float | None:
+    if len(one) < 3 or float(one.min()) == float(one.max()) or float(other.min()) == float(other.max()):
+        return None
+    return float(spearmanr(one.double().numpy(), other.double().numpy()).statistic)
+
+
+def _bounded(errors: Tensor) -> Tensor:
+    return errors.clamp_min(_LEAST_ERROR)

@@ -1,0 +1,94 @@
+"""Quality against distance and angle from the nearest training view: where the envelope of the views ends."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sfumato.envelope.calibration import ViewErrors
+from sfumato.envelope.trust import Calibration, decibels
+from sfumato.scene.cameras import Camera
+
+# Edges of groups: distances as shares of the scene's median depth, angles between viewing directions.
+_DISTANCES, _ANGLES_DEG = (0.05, 0.15, 0.35, 0.75), (10.0, 25.0, 45.0)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A view's place beside the training views.
+
+    Attributes:
+        distance: of its centre from that of the nearest training camera, scene units.
+        angle_deg: between the viewing directions of the two.
+    """
+
+    distance: float
+    angle_deg: float
+
+
+def place_of(camera: Camera, training: Sequence[Camera]) -> Place:
+    """Where a camera stands beside the nearest of the training cameras."""
+    centres = torch.stack([other.centre_world.double() for other in training])
+    distances = (centres - camera.centre_world.double()).norm(dim=1)
+    row = int(distances.argmin())
+    one, other = (c.camera_from_world[2, :3].double() for c in (camera, training[row]))
+    sine = float(torch.linalg.cross(one, other).norm())
+    return Place(float(distances[row]), math.degrees(math.atan2(sine, float(one @ other))))
+
+
+def curve(
+    calibration: Calibration,
+    training: Sequence[Camera],
+    depth: float,
+    measured: Sequence[ViewErrors],
+    imagined: Sequence[tuple[Camera, Tensor]],
+) -> list[dict[str, float | int | None]]:
+    """Expected and measured PSNR of views by their place, nearest first.
+
+    Args:
+        calibration: from values of pixels to errors.
+        training: cameras that it was trained on.
+        depth: median distance of the scene from them, scene units.
+        measured: held-out views.
+        imagined: views without a photograph, with the values of their pixels, which tell the expected PSNR
+            where no held-out view is.
+
+    Returns:
+        Rows of ``distance`` and ``angle_deg`` (means), ``expected_psnr``, ``measured_psnr`` (None without
+        photographs) and ``pixels``.
+    """
+    groups: dict[tuple[int, int, bool], list[tuple[Place, Tensor, Tensor | None]]] = {}
+    for view in measured:
+        place = place_of(view.camera, training)
+        groups.setdefault((*_group(place, depth), True), []).append((place, view.values, view.measured))
+    for camera, values in imagined:
+        place = place_of(camera, training)
+        group = _group(place, depth)
+        if (*group, True) not in groups:
+            groups.setdefault((*group, False), []).append((place, values.reshape(-1), None))
+    rows = []
+    for key in sorted(groups):
+        views = groups[key]
+        places = [place for place, _, _ in views]
+        expected = calibration.expected(torch.cat([values for _, values, _ in views]))
+        squares = calibration.mean_square(expected)
+        known = [errors for _, _, errors in views if errors is not None]
+        rows.append(
+            {
+                "distance": sum(place.distance for place in places) / len(places),
+                "angle_deg": sum(place.angle_deg for place in places) / len(places),
+                "expected_psnr": decibels(float(squares.mean())),
+                "measured_psnr": decibels(float((torch.cat(known) ** 2).mean())) if known else None,
+                "pixels": len(squares),
+            }
+        )
+    return rows
+
+
+def _group(place: Place, depth: float) -> tuple[int, int]:
+    share = place.distance / depth if depth > 0 else 0.0
+    return sum(share > edge for edge in _DISTANCES), sum(place.angle_deg > edge for edge in _ANGLES_DEG)

@@ -1,0 +1,128 @@
+"""The envelope of a scene: everything ``envelope.json`` says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sfumato.display import Display
+from sfumato.envelope import calibration
+from sfumato.envelope.candidates import Candidate, beside
+from sfumato.envelope.curve import curve
+from sfumato.envelope.evidence import Evidence, gather
+from sfumato.envelope.floaters import unsupported
+from sfumato.envelope.next_photographs import best_views
+from sfumato.envelope.trust import Trust
+from sfumato.evaluation.held_out import HeldOutView
+from sfumato.render.settings import Settings
+from sfumato.scene.cameras import Camera
+from sfumato.scene.gaussians import Gaussians
+
+# Training cameras beside which views are imagined, and how many to photograph next.
+_STARTS, _NEXT = 12, 5
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """Where a scene can be trusted.
+
+    Attributes:
+        trust: the expected error of any view.
+        document: for ``envelope.json``.
+    """
+
+    trust: Trust
+    document: dict[str, Any]
+
+
+def measure_envelope(
+    gaussians: Gaussians,
+    training: Sequence[HeldOutView],
+    held_out: Sequence[HeldOutView],
+    settings: Settings,
+    depth: float,
+    display: Display,
+) -> Envelope:
+    """Find out where a scene can be trusted.
+
+    Args:
+        gaussians: the scene.
+        training: views that it was trained on; at least one.
+        held_out: other views, by which the expected error is calibrated; with fewer than two it is not.
+        settings: of the renderer that it was trained with.
+        depth: median distance of the scene from the training cameras, scene units.
+        display: where progress is shown.
+    """
+    with display.counting("looking at", "training views") as progress:
+        evidence = gather(gaussians, training, settings, progress=progress)
+    plain = Trust(gaussians.detach(), evidence, settings)
+    with display.counting("comparing", "held-out views") as progress:
+        errors = calibration.compare(plain, held_out, progress=progress)
+    trust = replace(plain, calibration=calibration.fitted(errors)) if len(errors) > 1 else plain
+    cameras = [view.camera for view in training]
+    candidates = beside(cameras, _depths(evidence, gaussians, cameras, depth), _STARTS)
+    with display.counting("imagining", "views beside the photographs") as progress:
+        chosen = best_views(
+            trust,
+            [c.camera for c in candidates],
+            _NEXT,
+            distances=[c.distance for c in candidates],
+            progress=progress,
+        )
+    imagined = [(c.camera, trust.values_of_pixels(c.camera)) for c in candidates]
+    pixels, views = calibration.rank_correlations(errors)
+    is_floater = unsupported(evidence, len(training))
+    document = {
+        "version": 1,
+        "curve": curve(trust.calibration, cameras, depth, errors, imagined),
+        "calibration": _crossed(errors),
+        "spearman": pixels,
+        "spearman_views": views,
+        "held_out_views": len(errors),
+        "floaters": {"count": int(is_floater.sum()), "share": float(is_floater.float().mean())},
+        "next_photographs": [
+            {
+                "centre": candidates[one.row].camera.centre_world.tolist(),
+                "direction": candidates[one.row].camera.camera_from_world[2, :3].tolist(),
+                "gain": one.gain,
+                "says": says(candidates[one.row], training[candidates[one.row].beside].name),
+            }
+            for one in chosen
+        ],
+    }
+    return Envelope(trust, document)
+
+
+def says(candidate: Candidate, name: str) -> str:
+    """Where to stand, in words."""
+    return (
+        f"From where {name} was taken go {candidate.move} by {candidate.share:.0%} of the distance to what "
+        "it shows, and look at the same point."
+    )
+
+
+def _crossed(errors: Sequence[calibration.ViewErrors]) -> list[dict[str, float]]:
+    """Stated and measured shares; the calibration is of other views than those it is measured on."""
+    halves = errors[::2], errors[1::2]
+    if not all(halves):
+        return []
+    rows = []
+    for own, other in (halves, halves[::-1]):
+        rows.append(calibration.shares(calibration.fitted(other), own))
+    return [
+        {key: (one[key] + other[key]) / 2 for key in ("stated", "measured")}
+        for one, other in zip(*rows, strict=True)
+    ]
+
+
+def _depths(evidence: Evidence, gaussians: Gaussians, cameras: Sequence[Camera], depth: float) -> list[float]:
+    """About how far what each camera looks at is: the median of the Gaussians near its axis."""
+    means, found = gaussians.means.detach().double(), []
+    for camera in cameras:
+        pose = camera.camera_from_world.double()
+        seen = means @ pose[:3, :3].T + pose[:3, 3]
+        near_axis = (seen[:, 2] > 0) & (seen[:, :2].norm(dim=1) < 0.3 * camera.half_image * seen[:, 2])
+        near_axis &= evidence.views > 0
+        found.append(float(seen[near_axis, 2].median()) if bool(near_axis.any()) else depth)
+    return found

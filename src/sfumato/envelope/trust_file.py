@@ -1,0 +1,117 @@
+"""``trust.npz``: what training views tell of each Gaussian of a scene file.
+
+Arrays, of n Gaussians in the order of the file and k places, at most 64:
+
+* ``places [k, 3]`` float64, training cameras that stand for all, world frame, scene units;
+* ``seen [n]`` uint64, bit i set where a camera of place i has seen the Gaussian;
+* ``residuals [n]`` float32, mean absolute colour error of the training pixels it contributes to;
+* ``views [n]`` int32, training views that have seen it;
+* ``in_front [n]`` float32, share of its contribution in views in which it hangs before what is seen there;
+* ``scale_and_power [2]``, ``log_ratios [q]`` float64, as of ``Calibration``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from sfumato.checks import file_path
+from sfumato.envelope.evidence import MOST_PLACES, Evidence
+from sfumato.envelope.trust import Calibration, Trust
+from sfumato.errors import FormatError
+from sfumato.npy_files import read_array
+from sfumato.outputs import replacing
+from sfumato.render.settings import Settings
+from sfumato.scene.gaussians import Gaussians
+
+_ARRAYS = {
+    "places": (np.float64, 2),
+    "seen": (np.uint64, 1),
+    "residuals": (np.float32, 1),
+    "views": (np.int32, 1),
+    "in_front": (np.float32, 1),
+    "scale_and_power": (np.float64, 1),
+    "log_ratios": (np.float64, 1),
+}
+
+
+def write_trust(trust: Trust, path: str | Path) -> None:
+    """Write the evidence and the calibration of a trust.
+
+    Raises:
+        SfumatoError: the file cannot be written.
+    """
+    path, found = file_path("path", path), trust.evidence
+    arrays = {
+        "places": found.places.double().numpy(),
+        "seen": seen_bits(found),
+        "residuals": found.residuals.numpy(),
+        "views": found.views.numpy(),
+        "in_front": found.in_front.numpy(),
+        "scale_and_power": np.array([trust.calibration.scale, trust.calibration.power]),
+        "log_ratios": np.array(trust.calibration.log_ratios),
+    }
+    typed: dict[str, Any] = {name: arrays[name].astype(kind) for name, (kind, _) in _ARRAYS.items()}
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **typed)
+
+
+def read_trust(path: str | Path, gaussians: Gaussians, settings: Settings) -> Trust:
+    """Read the trust of Gaussians that were read from the scene file beside it.
+
+    Raises:
+        FormatError: the file is missing, damaged, or does not belong to these Gaussians.
+    """
+    path = file_path("path", path)
+    arrays = {name: _array(path, name) for name in _ARRAYS}
+    places, n = arrays["places"], len(gaussians)
+    if (
+        places.shape[1:] != (3,)
+        or not 1 <= len(places) <= MOST_PLACES
+        or not 1 <= len(arrays["log_ratios"]) <= 1024
+    ):
+        raise FormatError(f"{path}: places are {list(places.shape)}, log_ratios {len(arrays['log_ratios'])}")
+    for name in ("seen", "residuals", "views", "in_front"):
+        if len(arrays[name]) != n:
+            raise FormatError(f"{path} is of {len(arrays[name]):,} Gaussians, the scene beside it of {n:,}")
+    for name in ("places", "residuals", "in_front", "scale_and_power", "log_ratios"):
+        if not np.isfinite(arrays[name]).all():
+            raise FormatError(f"{path}: {name} holds NaN or infinity")
+    if min(arrays["residuals"].min(initial=0), arrays["in_front"].min(initial=0)) < 0:
+        raise FormatError(f"{path}: an error or a share is negative")
+    if len(arrays["scale_and_power"]) != 2 or min(arrays["scale_and_power"]) <= 0:
+        raise FormatError(
+            f"{path}: scale and power are {arrays['scale_and_power'].tolist()[:3]}; give two above 0"
+        )
+    if (np.diff(arrays["log_ratios"]) < 0).any() or np.abs(arrays["log_ratios"]).max() > 100:
+        raise FormatError(f"{path}: log_ratios are no ascending quantiles")
+    bits = (arrays["seen"][:, None] >> np.arange(len(places), dtype=np.uint64)) & np.uint64(1)
+    evidence = Evidence(
+        places=torch.from_numpy(places).to(gaussians.means),
+        seen=torch.from_numpy(bits.astype(bool)),
+        residuals=torch.from_numpy(arrays["residuals"]),
+        views=torch.from_numpy(arrays["views"].astype(np.int64)),
+        in_front=torch.from_numpy(arrays["in_front"]),
+    )
+    scale, power = arrays["scale_and_power"].tolist()
+    calibration = Calibration(scale, power, tuple(arrays["log_ratios"].tolist()))
+    return Trust(gaussians, evidence, settings, calibration)
+
+
+def seen_bits(evidence: Evidence) -> np.ndarray:
+    """[n] uint64, bit i set where a camera of place i has seen the Gaussian."""
+    powers = np.uint64(1) << np.arange(evidence.seen.shape[1], dtype=np.uint64)
+    return (evidence.seen.numpy() * powers).sum(axis=1, dtype=np.uint64)
+
+
+def _array(path: Path, name: str) -> np.ndarray:
+    wanted, dimensions = _ARRAYS[name]
+    try:
+        return read_array(path, lambda shape, kind: kind == wanted and len(shape) == dimensions, name)
+    except FileNotFoundError:
+        raise FormatError(f"{path}: missing; run sfumato eval RUN --envelope") from None
+    except (OSError, ValueError) as error:
+        raise FormatError(f"{path} is no readable file of trust: {name}: {error}") from None

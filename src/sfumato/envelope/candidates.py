@@ -80,7 +80,7 @@ def beside(cameras: Sequence[Camera], depths: Sequence[float], most: int) -> lis
 
 
 def _moved(camera: Camera, shift: Tensor, depth: float) -> tuple[Camera, float]:
-    """A camera moved by ``shift`` in its frame and turned to the point at ``depth`` on its axis; how far it is."""
+    """A camera moved in its own frame and turned to the point at ``depth`` on its axis; how far that is."""
     ahead = torch.tensor([0.0, 0.0, depth], dtype=torch.float64) - shift
     z = ahead / ahead.norm()
     x = torch.linalg.cross(torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64), z)

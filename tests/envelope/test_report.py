@@ -1,0 +1,95 @@
+"""The envelope: quality against distance, where to photograph next, and the command."""
+
+import json
+import math
+
+import pytest
+import torch
+
+import sfumato
+from sfumato.cli import main
+from sfumato.envelope.calibration import ViewErrors
+from sfumato.envelope.candidates import beside, small
+from sfumato.envelope.curve import curve, place_of
+from sfumato.envelope.next_photographs import best_views
+from sfumato.envelope.trust import Calibration
+from sfumato.scene.cameras import Camera
+from support.commands import train
+from support.trusted import SIZE, camera_at, gaussians_at, trust_of
+
+
+def turned(degrees):
+    """A camera at the origin, turned about its y axis."""
+    sine, cosine = math.sin(math.radians(degrees)), math.cos(math.radians(degrees))
+    pose = torch.eye(4, dtype=torch.float64)
+    pose[0, 0] = pose[2, 2] = cosine
+    pose[0, 2], pose[2, 0] = sine, -sine
+    return Camera(pose, (20.0, 20.0), (12.0, 8.0), SIZE)
+
+
+def test_a_view_is_placed_beside_the_nearest_training_view():
+    place = place_of(turned(30), [camera_at(3.0), camera_at(0.5)])
+    assert place.distance == pytest.approx(0.5) and place.angle_deg == pytest.approx(30)
+
+
+def test_the_curve_tells_what_was_measured_and_what_is_only_expected():
+    measured = [ViewErrors(camera_at(0.08), torch.full((5,), 0.02), torch.full((5,), 0.1))]
+    imagined = [(camera_at(0.09), torch.full((2, 4), 0.02)), (camera_at(4.0), torch.full((2, 4), 0.2))]
+    near, far = curve(Calibration(), [camera_at()], 2.0, measured, imagined)
+    # What photographs tell of a place takes precedence over views that are imagined there.
+    assert near["pixels"] == 5 and near["distance"] == pytest.approx(0.08)
+    assert near["measured_psnr"] == pytest.approx(20.0)
+    assert far["measured_psnr"] is None and far["pixels"] == 8
+    assert far["expected_psnr"] < near["expected_psnr"]
+
+
+def test_candidates_look_at_the_point_that_the_photograph_shows():
+    for candidate in beside([camera_at(1.0)], [4.0], 12):
+        pose = candidate.camera.camera_from_world
+        point = pose[:3, :3] @ torch.tensor([1.0, 0.0, 4.0], dtype=torch.float64) + pose[:3, 3]
+        wanted = torch.tensor([0.0, 0.0, candidate.distance], dtype=torch.float64)
+        torch.testing.assert_close(point, wanted, atol=1e-9, rtol=0)
+        moved = candidate.camera.centre_world - camera_at(1.0).centre_world
+        assert float(moved.norm()) == pytest.approx(4.0 * candidate.share)
+    assert beside([camera_at()], [float("nan")], 12) == []
+
+
+def test_the_next_photograph_is_of_what_was_seen_from_afar_only():
+    left, right = (-3.0, 0.0, 4.0), (3.0, 0.0, 4.0)
+    trust = trust_of(gaussians_at(left, right), [[1, 0], [0, 1]], [[-3.0, 0, 0], [-9.0, 0, 0]])
+    candidates = [small(camera_at(x)) for x in (-3.0, 3.0, 3.1)]
+    chosen = best_views(trust, candidates, 3)
+    assert chosen[0].row in (1, 2) and chosen[0].gain > 0
+    # Beside the first one there is little left to gain.
+    assert len(chosen) == 1 or chosen[1].gain < 0.5 * chosen[0].gain
+
+
+def test_places_that_something_stands_before_are_left_out():
+    trust = trust_of(gaussians_at((0.0, 0.0, 4.0)), [[1]], [[-9.0, 0.0, 0.0]])
+    candidates = [small(camera_at())]
+    assert best_views(trust, candidates, 1, distances=[4.0])
+    assert not best_views(trust, candidates, 1, distances=[8.0])
+
+
+def test_the_command_writes_the_envelope_and_python_reads_it(data, tmp_path, capsys):
+    run = tmp_path / "run"
+    assert train(data, run, "--steps", "4", "--test-every", "2") == 0
+    assert main(["eval", str(run), "--envelope"]) == 0
+    document = json.loads((run / "envelope.json").read_text("utf-8"))
+    assert document["version"] == 1
+    assert set(document["curve"][0]) == {"distance", "angle_deg", "expected_psnr", "measured_psnr", "pixels"}
+    assert set(document["floaters"]) == {"count", "share"}
+    for row in document["calibration"]:
+        assert 0 <= row["stated"] <= 1 and 0 <= row["measured"] <= 1
+    for one in document["next_photographs"]:
+        assert len(one["centre"]) == len(one["direction"]) == 3 and one["gain"] > 0 and one["says"]
+    assert "expected PSNR" in capsys.readouterr().out
+    camera = sfumato.load_capture(data).views[0].camera
+    image = sfumato.trust(run).render(camera)
+    assert image.shape == (camera.height, camera.width) and bool((image > 0).all() & (image <= 1).all())
+
+
+def test_a_run_without_an_envelope_says_how_to_make_one(data, tmp_path):
+    assert train(data, tmp_path / "run", "--steps", "2") == 0
+    with pytest.raises(sfumato.FormatError, match="--envelope"):
+        sfumato.trust(tmp_path / "run")

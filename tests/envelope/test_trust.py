@@ -1,0 +1,173 @@
+"""The expected error of a view: evidence of training views, displacement, calibration and its file."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from sfumato.envelope.calibration import ViewErrors, compare, fitted, rank_correlations, shares
+from sfumato.envelope.evidence import MOST_PLACES, gather, representatives
+from sfumato.envelope.floaters import unsupported
+from sfumato.envelope.trust import UNCOVERED, Calibration, displacement_term
+from sfumato.envelope.trust_file import read_trust, write_trust
+from sfumato.errors import FormatError
+from sfumato.render.rasterize import rasterize
+from sfumato.render.settings import TraceSettings
+from support.trusted import SETTINGS, SIZE, camera_at, gaussians_at, trust_of, view_of
+
+
+def test_residuals_are_the_error_of_the_pixels_that_a_gaussian_contributes_to():
+    scene = gaussians_at((0.0, 0.0, 4.0), (0.0, 0.0, 40.0))
+    views = [view_of(scene, camera_at(x), wrong_by=0.2) for x in (-0.2, 0.0, 0.2)]
+    evidence = gather(scene, views, SETTINGS)
+    # The photographs are rounded to 8 bits.
+    torch.testing.assert_close(evidence.residuals, torch.full((2,), 0.2), atol=2 / 255, rtol=0)
+    assert evidence.views.tolist() == [3, 3]
+
+
+@pytest.mark.parametrize("settings", [SETTINGS, TraceSettings(depth=False)])
+def test_who_is_hidden_is_not_seen(settings):
+    wall, hidden = (0.0, 0.0, 2.0), (0.0, 0.0, 4.0)
+    scene = gaussians_at(wall, wall, wall, hidden, scale=1.0, opacity=0.99)
+    scene = replace(scene, log_scales=torch.tensor([[3.0] * 3] * 3 + [[0.05] * 3]).log())
+    evidence = gather(scene, [view_of(scene, camera_at())], settings)
+    assert evidence.seen[:, 0].tolist()[0] and not evidence.seen[3, 0]
+    assert evidence.views[3] == 0
+
+
+def test_pixels_that_masks_leave_out_say_nothing():
+    scene = gaussians_at((-0.6, 0.0, 4.0), (0.6, 0.0, 4.0), scale=0.1)
+    mask = np.zeros(SIZE[::-1], bool)
+    mask[:, : SIZE[0] // 2] = True
+    evidence = gather(scene, [view_of(scene, camera_at(), mask=mask)], SETTINGS)
+    assert evidence.seen[:, 0].tolist() == [True, False]
+
+
+def test_what_hangs_before_a_wall_in_few_views_is_a_floater():
+    wall = [(x, y, 10.0) for x in np.linspace(-6, 6, 13) for y in np.linspace(-4, 4, 9)]
+    scene = gaussians_at(*wall, (0.0, 0.0, 1.0), scale=1.0, opacity=0.95)
+    log_scales = scene.log_scales.clone()
+    log_scales[-1] = float(np.log(0.03))
+    logits = scene.logit_opacities.clone()
+    logits[-1] = -1.0
+    scene = replace(scene, log_scales=log_scales, logit_opacities=logits)
+    cameras = [camera_at()] + [camera_at(x) for x in np.linspace(2, 4, 20)]
+    evidence = gather(scene, [view_of(scene, camera) for camera in cameras], SETTINGS)
+    found = unsupported(evidence, len(cameras))
+    assert found[-1] and not found[:-1].any()
+
+
+def test_places_stand_for_the_cameras_near_them():
+    centres = torch.tensor([[0.0, 0, 0], [0.1, 0, 0], [5.0, 0, 0], [5.1, 0, 0]])
+    owner, places = representatives(centres, 2)
+    assert owner.tolist() == [0, 0, 1, 1] and places.tolist() == centres[[0, 3]].tolist()
+    assert len(representatives(torch.rand(200, 3))[1]) == MOST_PLACES
+    assert len(representatives(torch.zeros(5, 3))[1]) == 1
+
+
+def test_displacement_counts_only_places_that_have_seen_a_gaussian():
+    scene = gaussians_at((0.0, 0.0, 2.0), (0.0, 0.0, 2.0), (0.0, 0.0, 2.0))
+    places = [[0.0, 0.0, 0.0], [1.0, 0.0, 2.0]]
+    trust = trust_of(scene, [[1, 0], [0, 1], [0, 0]], places)
+    # From (0, 0, 0): the same place; √5 away from one at distance 1 from the Gaussian; never seen.
+    expected = torch.tensor([0.0, 5**0.5, 4.0])
+    torch.testing.assert_close(trust.displacements(torch.zeros(3)), expected)
+
+
+def test_the_expected_error_is_blended_and_what_is_bare_is_not_trusted():
+    scene = gaussians_at((0.0, 0.0, 2.0), scale=0.2)
+    trust = trust_of(scene, [[1]], [[0.0, 0.0, 0.0]])
+    near, far = trust.render(camera_at()), trust.render(camera_at(0.5))
+    alpha = rasterize(scene, camera_at(), SETTINGS).alpha
+    value = (0.02 + 0.005) * displacement_term(torch.tensor(0.0))
+    wanted = Calibration().expected(alpha * value + UNCOVERED * (1 - alpha))
+    torch.testing.assert_close(near, wanted)
+    assert float(far.min()) > float(near.min())
+
+
+def made_errors(scale, power, seed=0, views=6, pixels=4000):
+    rng = np.random.default_rng(seed)
+    found = []
+    for number in range(views):
+        values = np.exp(rng.uniform(np.log(0.004), np.log(0.05 + 0.02 * number), pixels))
+        wrong = scale * values**power * np.exp(rng.logistic(0, 0.4, pixels))
+        tensors = (torch.tensor(array, dtype=torch.float32) for array in (values, wrong))
+        found.append(ViewErrors(camera_at(), *tensors))
+    return found
+
+
+def test_calibration_finds_the_law_that_errors_follow():
+    calibration = fitted(made_errors(3.0, 1.3))
+    assert calibration.power == pytest.approx(1.3, abs=0.05)
+    value = torch.tensor([0.02])
+    assert float(calibration.expected(value)) == pytest.approx(3.0 * 0.02**1.3, rel=0.05)
+    rows = shares(calibration, made_errors(3.0, 1.3, seed=1))
+    assert all(abs(row["stated"] - row["measured"]) < 0.05 for row in rows)
+    assert rows[0]["stated"] < 0.3 < 0.7 < rows[-1]["stated"]
+    pixels, views = rank_correlations(made_errors(3.0, 1.3))
+    assert pixels > 0.7 and views > 0.9
+
+
+def test_the_expected_square_is_the_mean_of_squares():
+    calibration = fitted(made_errors(1.0, 1.0))
+    wrong = torch.cat([e.measured for e in made_errors(1.0, 1.0, seed=2)])
+    values = torch.cat([e.values for e in made_errors(1.0, 1.0, seed=2)])
+    mean = float(calibration.mean_square(calibration.expected(values)).mean())
+    assert mean == pytest.approx(float((wrong**2).mean()), rel=0.3)
+
+
+def test_without_held_out_views_the_usual_calibration_serves():
+    assert fitted([]) == Calibration()
+    assert shares(Calibration(), []) == [] and rank_correlations([]) == (None, None)
+
+
+def test_comparing_leaves_out_what_the_brightness_of_a_photograph_changes():
+    scene = gaussians_at((0.0, 0.0, 4.0), (0.5, 0.2, 5.0))
+    trust = trust_of(scene, [[1], [1]], [[0.0, 0.0, 0.0]])
+    (errors,) = compare(trust, [view_of(scene, camera_at(0.1), wrong_by=0.1)])
+    assert float(errors.measured.max()) < 2 / 255
+    masked = view_of(scene, camera_at(), mask=np.zeros(SIZE[::-1], bool))
+    assert compare(trust, [masked]) == []
+
+
+def test_a_file_brings_the_same_trust_back(tmp_path):
+    scene = gaussians_at((0.0, 0.0, 2.0), (1.0, 0.0, 2.0), (0.0, 1.0, 3.0))
+    trust = trust_of(scene, [[1, 0], [0, 1], [1, 1]], [[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
+    trust = replace(trust, calibration=fitted(made_errors(3.0, 1.3)))
+    path = tmp_path / "trust.npz"
+    write_trust(trust, path)
+    again = read_trust(path, scene, SETTINGS)
+    assert torch.equal(again.evidence.seen, trust.evidence.seen) and again.calibration == trust.calibration
+    assert torch.equal(again.render(camera_at(0.3)), trust.render(camera_at(0.3)))
+
+
+@pytest.mark.parametrize(
+    "name, value, word",
+    [
+        ("places", np.zeros((65, 3)), "places"),
+        ("places", np.full((1, 3), np.nan), "NaN"),
+        ("seen", np.zeros(2, np.uint64), "2 Gaussians"),
+        ("seen", np.zeros(3), "seen"),
+        ("residuals", np.array([0.1, np.nan, 0.1], np.float32), "NaN"),
+        ("residuals", np.array([0.1, -1, 0.1], np.float32), "negative"),
+        ("scale_and_power", np.array([1.0, 0.0]), "above 0"),
+        ("scale_and_power", np.zeros(0), "above 0"),
+        ("log_ratios", np.array([1.0, 0.0]), "ascending"),
+        ("log_ratios", np.zeros(0), "log_ratios"),
+        ("log_ratios", np.array([0.0, 1e9]), "ascending"),
+    ],
+)
+def test_files_that_do_not_belong_to_the_scene_are_refused(tmp_path, name, value, word):
+    scene = gaussians_at((0.0, 0.0, 2.0), (1.0, 0.0, 2.0), (0.0, 1.0, 3.0))
+    path = tmp_path / "trust.npz"
+    write_trust(trust_of(scene, [[1], [1], [1]], [[0.0, 0.0, 0.0]]), path)
+    arrays = {**np.load(path), name: value}
+    np.savez(path, **arrays)
+    with pytest.raises(FormatError, match=word):
+        read_trust(path, scene, SETTINGS)
+
+
+def test_a_missing_file_says_how_to_make_it(tmp_path):
+    with pytest.raises(FormatError, match="--envelope"):
+        read_trust(tmp_path / "trust.npz", gaussians_at((0.0, 0.0, 2.0)), SETTINGS)

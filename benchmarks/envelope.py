@@ -3,8 +3,8 @@
     python benchmarks/envelope.py DATA --sets still_life fox_colmap
     python benchmarks/envelope.py DATA --sets fox_colmap --next --steps 400
 
-DATA is a folder with datasets. A fifth of the views, those at one end of the capture, is kept out of training,
-of the still life its held-out views; every eighth of the others is held out too, and calibrates. With --next,
+DATA is a folder with datasets. A fifth of the views, at one end of the capture, is kept out of training; of
+the still life, its held-out views. Every eighth of the others is held out too, to calibrate. With --next,
 three views of the region kept out are added to the training views, chosen by the expected error, as the
 farthest from those there are, or at random, and PSNR is that of the rest of the region.
 """
@@ -24,10 +24,10 @@ from harness import HERE, print_table, save
 from scipy.stats import spearmanr
 
 from sfumato import Capture, Gaussians, TrainConfig, evaluate, load_capture, train
-from sfumato.envelope.calibration import ViewErrors, compare, fitted, rank_correlations, shares
 from sfumato.envelope.candidates import small
-from sfumato.envelope.evidence import gather
+from sfumato.envelope.error_calibration import ViewErrors, compare, fitted, rank_correlations, shares
 from sfumato.envelope.next_photographs import best_views
+from sfumato.envelope.sightings import gather
 from sfumato.envelope.trust import Trust
 from sfumato.render.settings import RasterSettings
 

@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "envelope": "errors display checks npy_files outputs maths scene render evaluation",
     "tracking": "errors checks maths scene ops render capture evaluation training",
     "runs": "errors choices json_files npy_files display checks outputs machine maths scene ops capture "
-    "evaluation training sequences tracking",
+    "evaluation training sequences tracking envelope",
     "reconstruction": "errors display checks outputs machine ops capture footage sfm training runs",
     "paths": "errors json_files checks outputs maths scene render evaluation",
     "viewer": "errors display outputs machine maths scene render capture edit evaluation training tracking "
@@ -86,6 +86,7 @@ ON_THE_HOST = {
     "runs/track_folder.py": "poses for files",
     "capture/": "photographs are decoded there",
     "edit/": "scenes of files, before they are written again",
+    "envelope/": "measured after training, and written to files",
     "evaluation/": "metrics and pictures for files",
     "maths/sh_rotation.py": "one matrix for a whole scene",
     "paths/": "cameras of a path, and frames for files",

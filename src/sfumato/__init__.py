@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from sfumato.render.raytrace import raytrace
     from sfumato.render.settings import RasterSettings, SurfaceSettings, TraceSettings
     from sfumato.render.surface import render_surface
+    from sfumato.runs.envelope_run import trust
     from sfumato.runs.track_folder import load_tracked
-    from sfumato.runs.trust import trust
     from sfumato.scene.cameras import Camera
     from sfumato.scene.dynamic import DynamicScene
     from sfumato.scene.files import load, save
@@ -100,7 +100,7 @@ _HOMES = {
     "splat": "splatting.surface_splats",
     "ssim": "evaluation.metrics",
     "train": "training.train",
-    "trust": "runs.trust",
+    "trust": "runs.envelope_run",
 }
 
 __all__ = [

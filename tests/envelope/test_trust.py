@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from sfumato.envelope.calibration import ViewErrors, compare, fitted, rank_correlations, shares
-from sfumato.envelope.evidence import MOST_PLACES, gather, representatives
+from sfumato.envelope.error_calibration import ViewErrors, compare, fitted, rank_correlations, shares
 from sfumato.envelope.floaters import unsupported
+from sfumato.envelope.sightings import MOST_PLACES, gather, representatives
 from sfumato.envelope.trust import UNCOVERED, Calibration, displacement_term
 from sfumato.envelope.trust_file import read_trust, write_trust
 from sfumato.errors import FormatError

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import torch
 
-from sfumato.envelope.evidence import Evidence
+from sfumato.envelope.sightings import Sightings
 from sfumato.envelope.trust import Trust
 from sfumato.render.rasterize import rasterize
 from sfumato.render.settings import RasterSettings
@@ -43,7 +43,7 @@ def view_of(gaussians, camera, wrong_by=0.0, mask=None):
 
 def trust_of(gaussians, seen, places, residual=0.02):
     n = len(gaussians)
-    evidence = Evidence(
+    evidence = Sightings(
         torch.tensor(places, dtype=torch.float32),
         torch.tensor(seen, dtype=torch.bool),
         torch.full((n,), residual),

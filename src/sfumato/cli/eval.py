@@ -38,9 +38,9 @@ def command(arguments: Sequence[str]) -> int:
 
     from sfumato.display import Display
     from sfumato.ops.backend import device_named
+    from sfumato.runs.envelope_run import write_envelope
     from sfumato.runs.folder import RunFolder
     from sfumato.runs.results import draw_chart, write_results
-    from sfumato.runs.trust import write_envelope
     from sfumato.scene.files import load
 
     device, folder = device_named(given.device), RunFolder(given.run)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sfumato.envelope.evidence import representatives
+from sfumato.envelope.sightings import representatives
 from sfumato.scene.cameras import Camera
 from sfumato.scene.lenses import PINHOLE
 

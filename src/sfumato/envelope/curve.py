@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sfumato.envelope.calibration import ViewErrors
+from sfumato.envelope.error_calibration import ViewErrors
 from sfumato.envelope.trust import Calibration, decibels
 from sfumato.scene.cameras import Camera
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from sfumato.envelope.evidence import Evidence
+from sfumato.envelope.sightings import Sightings
 
 # Of a Gaussian's contribution, this share comes from views in which it hangs in front.
 _IN_FRONT = 0.5
@@ -17,7 +17,7 @@ _IN_FRONT = 0.5
 _FEW_VIEWS, _FEW_SHARE = 2, 0.1
 
 
-def unsupported(evidence: Evidence, views: int) -> Tensor:
+def unsupported(evidence: Sightings, views: int) -> Tensor:
     """Which Gaussians are floaters, [n] bool.
 
     Args:

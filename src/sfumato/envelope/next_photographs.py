@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sfumato.envelope.evidence import painted
+from sfumato.envelope.sightings import painted
 from sfumato.envelope.trust import FARTHEST, Trust, displacement_term
 from sfumato.scene.cameras import Camera
 
@@ -24,7 +24,7 @@ _LEAST_CONTRIBUTION_PX = 0.05
 
 
 @dataclass(frozen=True)
-class Chosen:
+class Suggestion:
     """A view to photograph.
 
     Attributes:
@@ -44,7 +44,7 @@ def best_views(
     *,
     distances: Sequence[float] | None = None,
     progress: Callable[[int, int], object] | None = None,
-) -> list[Chosen]:
+) -> list[Suggestion]:
     """Choose the candidates that would add most, the best first.
 
     Args:
@@ -73,7 +73,7 @@ def best_views(
     apart = torch.cdist(means, centres).clamp_min(1e-30)
     pixels = sum(camera.width * camera.height for camera in candidates)
     worth = displacement_term(away)
-    chosen: list[Chosen] = []
+    chosen: list[Suggestion] = []
     for _ in range(count):
         gains = torch.zeros(len(candidates), dtype=torch.float64)
         for row in range(len(candidates)):
@@ -84,7 +84,7 @@ def best_views(
         best = int(gains.argmax())
         if not float(gains[best]) > 0:
             break
-        chosen.append(Chosen(best, float(gains[best])))
+        chosen.append(Suggestion(best, float(gains[best])))
         sees = (weight[:, best] >= _LEAST_CONTRIBUTION_PX).nonzero()[:, 0]
         away[sees] = torch.minimum(away[sees], _from_there(centres, apart[sees], best))
         worth[sees] = displacement_term(away[sees])

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sfumato.envelope.evidence import Evidence, painted
+from sfumato.envelope.sightings import Sightings, painted
 from sfumato.render.settings import Settings
 from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
@@ -93,7 +93,7 @@ class Trust:
     """
 
     gaussians: Gaussians
-    evidence: Evidence
+    evidence: Sightings
     settings: Settings
     calibration: Calibration = field(default_factory=Calibration)
 

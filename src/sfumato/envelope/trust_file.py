@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from sfumato.checks import file_path
-from sfumato.envelope.evidence import MOST_PLACES, Evidence
+from sfumato.envelope.sightings import MOST_PLACES, Sightings
 from sfumato.envelope.trust import Calibration, Trust
 from sfumato.errors import FormatError
 from sfumato.npy_files import read_array
@@ -89,7 +89,7 @@ def read_trust(path: str | Path, gaussians: Gaussians, settings: Settings) -> Tr
     if (np.diff(arrays["log_ratios"]) < 0).any() or np.abs(arrays["log_ratios"]).max() > 100:
         raise FormatError(f"{path}: log_ratios are no ascending quantiles")
     bits = (arrays["seen"][:, None] >> np.arange(len(places), dtype=np.uint64)) & np.uint64(1)
-    evidence = Evidence(
+    evidence = Sightings(
         places=torch.from_numpy(places).to(gaussians.means),
         seen=torch.from_numpy(bits.astype(bool)),
         residuals=torch.from_numpy(arrays["residuals"]),
@@ -101,7 +101,7 @@ def read_trust(path: str | Path, gaussians: Gaussians, settings: Settings) -> Tr
     return Trust(gaussians, evidence, settings, calibration)
 
 
-def seen_bits(evidence: Evidence) -> np.ndarray:
+def seen_bits(evidence: Sightings) -> np.ndarray:
     """[n] uint64, bit i set where a camera of place i has seen the Gaussian."""
     powers = np.uint64(1) << np.arange(evidence.seen.shape[1], dtype=np.uint64)
     return (evidence.seen.numpy() * powers).sum(axis=1, dtype=np.uint64)

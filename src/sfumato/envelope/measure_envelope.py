@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sfumato.display import Display
-from sfumato.envelope import calibration
+from sfumato.envelope import error_calibration as calibration
 from sfumato.envelope.candidates import Candidate, beside
 from sfumato.envelope.curve import curve
-from sfumato.envelope.evidence import Evidence, gather
 from sfumato.envelope.floaters import unsupported
 from sfumato.envelope.next_photographs import best_views
+from sfumato.envelope.sightings import Sightings, gather
 from sfumato.envelope.trust import Trust
 from sfumato.evaluation.held_out import HeldOutView
 from sfumato.render.settings import Settings
@@ -116,7 +116,9 @@ def _crossed(errors: Sequence[calibration.ViewErrors]) -> list[dict[str, float]]
     ]
 
 
-def _depths(evidence: Evidence, gaussians: Gaussians, cameras: Sequence[Camera], depth: float) -> list[float]:
+def _depths(
+    evidence: Sightings, gaussians: Gaussians, cameras: Sequence[Camera], depth: float
+) -> list[float]:
     """About how far what each camera looks at is: the median of the Gaussians near its axis."""
     means, found = gaussians.means.detach().double(), []
     for camera in cameras:

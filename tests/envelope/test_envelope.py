@@ -8,9 +8,9 @@ import torch
 
 import sfumato
 from sfumato.cli import main
-from sfumato.envelope.calibration import ViewErrors
 from sfumato.envelope.candidates import beside, small
 from sfumato.envelope.curve import curve, place_of
+from sfumato.envelope.error_calibration import ViewErrors
 from sfumato.envelope.next_photographs import best_views
 from sfumato.envelope.trust import Calibration
 from sfumato.scene.cameras import Camera

@@ -9,7 +9,7 @@ from typing import Any
 from sfumato.capture.dataset import Capture
 from sfumato.checks import file_path
 from sfumato.display import Display
-from sfumato.envelope.report import measure_envelope
+from sfumato.envelope.measure_envelope import measure_envelope
 from sfumato.envelope.trust import Trust
 from sfumato.envelope.trust_file import read_trust, write_trust
 from sfumato.outputs import write_json

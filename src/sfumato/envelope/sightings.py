@@ -33,7 +33,7 @@ _LEAST_ALPHA = 1e-3
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Sightings:
     """What the training views tell of n Gaussians.
 
     Attributes:
@@ -59,7 +59,7 @@ def gather(
     settings: Settings,
     *,
     progress: Callable[[int, int], object] | None = None,
-) -> Evidence:
+) -> Sightings:
     """Render every training view, and sum up what it shows of each Gaussian.
 
     Args:
@@ -86,7 +86,7 @@ def gather(
         if progress:
             progress(number + 1, len(views))
     mean = error.sum() / contribution.sum().clamp_min(_PRIOR_PX)
-    return Evidence(
+    return Sightings(
         places=places,
         seen=seen,
         residuals=((error + _PRIOR_PX * mean) / (contribution + _PRIOR_PX)).float(),

@@ -37,8 +37,8 @@ MAY_IMPORT = {
     "evaluation training sequences tracking envelope",
     "reconstruction": "errors display checks outputs machine ops capture footage sfm training runs",
     "paths": "errors json_files checks outputs maths scene render evaluation",
-    "viewer": "errors display outputs machine maths scene render capture edit evaluation training tracking "
-    "sequences runs",
+    "viewer": "errors json_files display outputs machine maths scene render capture edit evaluation training "
+    "envelope tracking sequences runs",
     "lesson": "viewer",
     "cli": "errors children display checks outputs machine maths scene ops render capture "
     "footage sfm splatting evaluation training tracking runs edit paths viewer reconstruction lesson "

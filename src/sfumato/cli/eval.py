@@ -21,7 +21,8 @@ class EvalCommand:
     Attributes:
         run: run folder.
         data: the dataset, if it has moved since training.
-        envelope: find out where the scene can be trusted: writes envelope.json and trust.npz.
+        envelope: find out where the scene can be trusted: writes envelope.json and trust.npz, and scene.html
+            anew if it is there.
         device: compute device, such as cpu; auto: the fastest available.
     """
 
@@ -36,6 +37,7 @@ def command(arguments: Sequence[str]) -> int:
     given = parse(EvalCommand, "eval", arguments)
     from rich.console import Console
 
+    from sfumato.cli.pages import write_page_of
     from sfumato.display import Display
     from sfumato.ops.backend import device_named
     from sfumato.runs.envelope_run import write_envelope
@@ -53,4 +55,6 @@ def command(arguments: Sequence[str]) -> int:
     draw_chart(folder)
     if given.envelope:
         write_envelope(folder, scene, capture, options.train, display)
+        if folder.page.is_file():
+            write_page_of(folder, scene, options.train, capture, display)
     return 0

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
     from sfumato.capture.dataset import Capture
     from sfumato.capture.multiview import MultiViewVideo
+    from sfumato.runs.folder import RunFolder
     from sfumato.runs.run import RunResult
     from sfumato.runs.run_options import RunOptions
     from sfumato.runs.track_folder import TrackFolder
     from sfumato.runs.track_run import StepWatch, TrackResult, TrackWatch
+    from sfumato.scene.gaussians import Gaussians
     from sfumato.training.config import TrainConfig
     from sfumato.training.loop import Callback
     from sfumato.viewer.live import LiveTraining
@@ -142,10 +144,25 @@ def write_run_page(run: Path, result: RunResult, config: TrainConfig, display: D
         display: where to say so.
     """
     from sfumato.runs.folder import RunFolder
+
+    write_page_of(RunFolder(run), result.state.gaussians, config, result.capture, display)
+
+
+def write_page_of(
+    folder: RunFolder, gaussians: Gaussians, config: TrainConfig, capture: Capture, display: Display
+) -> None:
+    """Write ``scene.html`` into the folder of a run; where that fails, a warning says why.
+
+    Args:
+        folder: of the run.
+        gaussians: its scene.
+        config: how it was trained.
+        capture: what it was trained on.
+        display: where to say so.
+    """
     from sfumato.viewer.subject import subject_of_run
 
-    folder = RunFolder(run)
-    _write(subject_of_run(folder, result.state.gaussians, config, result.capture), folder.page, display)
+    _write(subject_of_run(folder, gaussians, config, capture), folder.page, display)
 
 
 def write_tracked_page(folder: TrackFolder, result: TrackResult, display: Display) -> None:

@@ -23,10 +23,11 @@ from sfumato.scene.files.four_dgs import packed_motion
 from sfumato.scene.files.four_dgs_motion import Grid
 from sfumato.scene.gaussians import Gaussians
 from sfumato.viewer.assembly import assemble
-from sfumato.viewer.extent import place
+from sfumato.viewer.extent import SceneExtent, place
 from sfumato.viewer.overlays import find_floaters, in_words, to_bits, too_many
 from sfumato.viewer.photographs import Sheet, shrunk, to_jpeg
-from sfumato.viewer.subject import Photograph, Subject
+from sfumato.viewer.subject import Photograph, Subject, subject_of_file
+from sfumato.viewer.trusted import MOVES, NOT_MEASURED, TrustPayload, opening, pack_trust
 
 # Photographs in a page may take this much of it; with more of them, each is smaller.
 _PHOTOGRAPHS_BYTES = 12e6
@@ -39,7 +40,7 @@ _PART_BYTES = 3 << 20
 
 SCENE, MOVING, MOTION = "scene", "moving", "motion"
 SHEET = "thumbnails.jpg"
-FLOATERS = "floaters"
+FLOATERS, TRUST = "floaters", "trust"
 
 
 @dataclass(frozen=True)
@@ -84,17 +85,20 @@ class PackedSubject:
         still: the Gaussians that stand still; None where there are none beside those that move.
         moving: those that move, or None.
         motion: how they do, as the content of ``motion.bin`` of a .4dgs file with its grid, or None.
+        trust: where it can be trusted, or None.
     """
 
     still: Payload | None
     moving: Payload | None = None
     motion: tuple[Grid, bytes] | None = None
+    trust: TrustPayload | None = None
 
 
 def pack_subject(subject: Subject, *, exact_bytes: int = 0) -> PackedSubject:
     """A scene as bytes for the page, as of ``pack``; those that move apart from the others."""
     if subject.moving is None:
-        return PackedSubject(pack(subject.gaussians, exact_bytes=exact_bytes))
+        trust = pack_trust(subject.trust) if subject.trust else None
+        return PackedSubject(pack(subject.gaussians, exact_bytes=exact_bytes), trust=trust)
     still, moving = parted(subject.moving, subject.gaussians)
     return PackedSubject(
         pack(still, exact_bytes=exact_bytes) if len(still) else None,
@@ -122,7 +126,6 @@ def describe(
         photographed: steps of a scene that moves of which there are photographs.
     """
     placing = place(subject.gaussians, [photograph.camera for photograph in subject.photographs])
-    trained = [i for i, photograph in enumerate(subject.photographs) if not photograph.held_out]
     return {
         "version": sfumato.__version__,
         "title": subject.title,
@@ -137,14 +140,30 @@ def describe(
         "radius": placing.radius,
         "bounds": {"low": placing.low, "high": placing.high},
         "frustum": placing.frustum,
-        "first": trained[0] if trained else 0,
+        "first": _first(subject, placing),
         "count": len(subject.gaussians),
         "floaters": {"name": FLOATERS, "missing": too_many(len(subject.gaussians))},
+        "trust": _trust(subject, packed),
         "cameras": [_camera(i, one, sheet) for i, one in enumerate(subject.photographs)],
         "thumbnails": {"name": SHEET, "size_px": sheet.size_px} if sheet else None,
         "exact": None,
         "live": False,
     }
+
+
+def _first(subject: Subject, placing: SceneExtent) -> int:
+    """The camera to open with."""
+    trained = [(i, one.camera) for i, one in enumerate(subject.photographs) if not one.held_out]
+    if subject.trust and trained:
+        return opening(subject.trust, trained, placing.middle)
+    return trained[0][0] if trained else 0
+
+
+def _trust(subject: Subject, packed: PackedSubject) -> dict[str, Any]:
+    """What the page is told of where the scene can be trusted, or why nothing is known."""
+    if packed.trust:
+        return {"name": TRUST, **packed.trust.told, "missing": None}
+    return {"missing": MOVES if subject.moving else NOT_MEASURED}
 
 
 def _told(name: str, payload: Payload | None) -> dict[str, str] | None:
@@ -216,7 +235,7 @@ def write_page(
         SfumatoError: the page cannot be written.
     """
     if isinstance(scene, Path):
-        subject = Subject(scene.stem, load(scene), photographs)
+        subject = subject_of_file(scene, scene.stem, load(scene), photographs)
     elif isinstance(scene, Gaussians):
         subject = Subject(path.stem, scene, photographs)
     else:
@@ -260,7 +279,11 @@ def _pieces(
 def pieces_of(packed: PackedSubject) -> dict[str, bytes]:
     """What the page reads of a scene, by the names that it knows."""
     pieces = {name: one.data for name, one in ((SCENE, packed.still), (MOVING, packed.moving)) if one}
-    return {**pieces, **({MOTION: packed.motion[1]} if packed.motion else {})}
+    if packed.motion:
+        pieces[MOTION] = packed.motion[1]
+    if packed.trust:
+        pieces[TRUST] = packed.trust.data
+    return pieces
 
 
 def _photograph_side_px(photographs: Sequence[Photograph]) -> int:

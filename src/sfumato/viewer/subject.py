@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from sfumato.scene.gaussians import Gaussians
 from sfumato.training.config import TrainConfig
 from sfumato.training.render_settings import settings_of
 from sfumato.viewer.overlays import facts_of, scores_of
+from sfumato.viewer.trusted import KnownTrust, read_known_trust
 
 _log = logging.getLogger("sfumato")
 
@@ -66,6 +67,7 @@ class Subject:
         settings: of our own renderer.
         moving: the scene over time, if it moves; those that move are the last of ``gaussians``, which are
             where they first exist.
+        trust: where it can be trusted, if that is known.
     """
 
     title: str
@@ -74,6 +76,7 @@ class Subject:
     facts: Sequence[str] = ()
     settings: Settings = RasterSettings(depth=False)
     moving: DynamicScene | None = None
+    trust: KnownTrust | None = None
 
     @property
     def is_antialiased(self) -> bool:
@@ -130,7 +133,7 @@ def open_subject(path: Path, *, data: Path | None = None, repair: bool = False) 
     if not path.is_dir():
         if data is not None:
             raise ConfigError(f"{path} is a scene file, which has no dataset; --data is for run folders")
-        return Subject(path.name, load(path, repair=repair))
+        return subject_of_file(path, path.name, load(path, repair=repair))
     folder = RunFolder(path)
     options = folder.read_options()
     if not folder.scene.is_file():
@@ -142,6 +145,23 @@ def open_subject(path: Path, *, data: Path | None = None, repair: bool = False) 
         _log.warning("shown without cameras: %s", error)
         capture = None
     return subject_of_run(folder, gaussians, options.train, capture)
+
+
+def subject_of_file(
+    path: Path, title: str, gaussians: Gaussians, photographs: Sequence[Photograph] = ()
+) -> Subject:
+    """A scene file as it is shown; that of a run folder with its trust.
+
+    Args:
+        path: the file.
+        title: over the page.
+        gaussians: read from it.
+        photographs: cameras to stand in.
+    """
+    subject = Subject(title, gaussians, photographs)
+    if path.name != RunFolder(path.parent).scene.name:
+        return subject
+    return replace(subject, trust=read_known_trust(path.parent, gaussians, subject.settings))
 
 
 def subject_of_run(
@@ -156,10 +176,12 @@ def subject_of_run(
         capture: what it was trained on; None: that is gone.
     """
     metrics = folder.read_metrics()
+    settings = settings_of(config, capture.render_background) if capture else settings_of(config)
     return Subject(
         folder.path.resolve().name,
         gaussians,
         photographs_of(capture, scores_of(metrics)) if capture else (),
         facts_of(metrics),
-        settings_of(config, capture.render_background) if capture else settings_of(config),
+        settings,
+        trust=read_known_trust(folder.path, gaussians, settings),
     )

@@ -1,7 +1,9 @@
 // The view in the page's address, so that a link keeps it.
 import { cropBox, setBox, showCrop } from "./crop.js";
-import { goTo, standIn, standingIn, whereabouts } from "./motion.js";
+import { isMapShown, showMap, fade, stay } from "./map.js";
+import { goTo, isStaying, standIn, standingIn, whereabouts } from "./motion.js";
 import { hasTime, setPlaying, setTime, timeNow } from "./time.js";
+import { hasTrust, isFading } from "./trust.js";
 import { cameras } from "./world.js";
 
 const short = (numbers) => numbers.map((v) => Number(v.toPrecision(6))).join(",");
@@ -19,6 +21,9 @@ export function viewHash(mode) {
   if (mode !== "colour") words.set("show", mode);
   const box = cropBox();
   if (box) words.set("crop", short([...box.low, ...box.high]));
+  if (hasTrust && !isFading()) words.set("fade", "off");
+  if (isStaying()) words.set("inside", "on");
+  if (isMapShown()) words.set("map", "on");
   if (hasTime) words.set("time", short([timeNow().now]));
   return `#${words.toString().replaceAll("%2C", ",").replaceAll("%2F", "/")}`;
 }
@@ -39,6 +44,11 @@ export function followHash(seconds) {
   if (crop) {
     showCrop(true);
     setBox({ low: crop.slice(0, 3), high: crop.slice(3) });
+  }
+  if (hasTrust) {
+    fade(words.get("fade") !== "off");
+    stay(words.get("inside") === "on");
+    if (words.get("map") === "on") showMap(true);
   }
   const time = numbers(words.get("time"), 1);
   if (hasTime && time) {

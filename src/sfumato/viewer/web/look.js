@@ -1,20 +1,21 @@
 // What is drawn of each splat: its colour, its depth or its normal, inside the crop box.
+import { manifest } from "./data.js";
 import { allSplats, camera, touch } from "./stage.js";
 import { radius, world } from "./world.js";
 
 const { dyno } = vendor;
 
-export const MODES = ["colour", "depth", "normals", "error"];
-const SIGNS = { rdf: [1, 1, 1], rub: [1, -1, -1] };
+export const MODES = ["colour", "depth", "normals", "error", "trust"];
+export const SIGNS = { rdf: [1, 1, 1], rub: [1, -1, -1] };
 
-const BITS_WIDTH = 2048;
+const WIDTH = 2048;
 
-/** Bits as a texture of bytes, eight to a texel. */
-function bitTexture(bytes) {
-  const rows = Math.max(1, Math.ceil(bytes.length / BITS_WIDTH));
-  const padded = new Uint8Array(rows * BITS_WIDTH);
+/** Bytes as a texture, one to a texel. */
+function byteTexture(bytes) {
+  const rows = Math.max(1, Math.ceil(bytes.length / WIDTH));
+  const padded = new Uint8Array(rows * WIDTH);
   padded.set(bytes);
-  const texture = new vendor.DataTexture(padded, BITS_WIDTH, rows, vendor.RedIntegerFormat);
+  const texture = new vendor.DataTexture(padded, WIDTH, rows, vendor.RedIntegerFormat);
   texture.needsUpdate = true;
   return texture;
 }
@@ -29,7 +30,10 @@ const uniforms = {
   range: dyno.dynoVec2(new vendor.Vector2(1, 2)),
   upright: dyno.dynoVec4(new vendor.Vector4(0, 0, 0, 1)),
   marking: dyno.dynoInt(0),
-  marks: dyno.dynoUsampler2D(bitTexture(new Uint8Array(1))),
+  marks: dyno.dynoUsampler2D(byteTexture(new Uint8Array(1))),
+  fading: dyno.dynoFloat(-1),
+  neutral: dyno.dynoVec3(new vendor.Vector3(...manifest.background.map((v) => 0.5 * v + 0.2))),
+  errors: dyno.dynoUsampler2D(byteTexture(new Uint8Array(1))),
 };
 
 const FUNCTIONS = `
@@ -44,6 +48,12 @@ const FUNCTIONS = `
     if (t < 2.0) return mix(warm, middle, t - 1.0);
     if (t < 3.0) return mix(middle, blue, t - 2.0);
     return mix(blue, far, t - 3.0);
+  }
+
+  // What is trusted is green, and what is not is red.
+  vec3 lookTrust(float t) {
+    vec3 good = vec3(0.18, 0.66, 0.31), middle = vec3(0.95, 0.84, 0.29), bad = vec3(0.84, 0.21, 0.17);
+    return t < 1.0 / 3.0 ? mix(good, middle, 3.0 * t) : mix(middle, bad, 1.5 * t - 0.5);
   }
 
   vec3 lookNormal(Gsplat g, vec3 toward) {
@@ -64,6 +74,7 @@ export function lookModifiers(frame, first = 0) {
       inTypes: {
         gsplat: dyno.Gsplat, sign: "vec3", mode: "int", cropped: "int", low: "vec3", high: "vec3",
         eye: "vec3", forward: "vec3", range: "vec2", upright: "vec4", marking: "int", marks: "usampler2D", offset: "int",
+        fading: "float", neutral: "vec3", errors: "usampler2D",
       },
       outTypes: { gsplat: dyno.Gsplat },
       globals: () => [dyno.defineGsplat, FUNCTIONS],
@@ -75,11 +86,23 @@ export function lookModifiers(frame, first = 0) {
         }
         if (${i.marking} == 1 && ${i.mode} == 0) {
           int lookNumber = ${o.gsplat}.index + ${i.offset}, lookByte = lookNumber >> 3;
-          uint lookBits = texelFetch(${i.marks}, ivec2(lookByte % ${BITS_WIDTH}, lookByte / ${BITS_WIDTH}), 0).r;
+          uint lookBits = texelFetch(${i.marks}, ivec2(lookByte % ${WIDTH}, lookByte / ${WIDTH}), 0).r;
           if (((lookBits >> uint(lookNumber & 7)) & 1u) == 1u) {
             ${o.gsplat}.rgba = vec4(1.0, 0.31, 0.64, ${o.gsplat}.rgba.a > 0.0 ? max(${o.gsplat}.rgba.a, 0.6) : 0.0);
           } else {
             ${o.gsplat}.rgba.rgb = vec3(0.14 * dot(${o.gsplat}.rgba.rgb, vec3(1.0)));
+          }
+        }
+        if (${i.mode} == 4 || (${i.fading} >= 0.0 && ${i.mode} == 0 && ${i.marking} == 0)) {
+          int lookTexel = ${o.gsplat}.index + ${i.offset};
+          float lookError = float(texelFetch(${i.errors}, ivec2(lookTexel % ${WIDTH}, lookTexel / ${WIDTH}), 0).r) / 255.0;
+          if (${i.mode} == 4) {
+            float lookLight = clamp(dot(${o.gsplat}.rgba.rgb, vec3(0.3, 0.6, 0.1)), 0.0, 1.0);
+            ${o.gsplat}.rgba.rgb = lookTrust(lookError) * (0.45 + 0.55 * lookLight);
+          } else {
+            float lookGone = smoothstep(${i.fading}, 1.0, lookError);
+            ${o.gsplat}.rgba.rgb = mix(${o.gsplat}.rgba.rgb, ${i.neutral}, lookGone);
+            ${o.gsplat}.rgba.a *= 1.0 - 0.6 * lookGone;
           }
         }
         if (${i.mode} == 1) {
@@ -114,9 +137,28 @@ export function setMarks(bytes) {
   uniforms.marking.value = bytes ? 1 : 0;
   if (bytes && uniforms.marks.bytes !== bytes) {
     uniforms.marks.value.dispose();
-    uniforms.marks.value = bitTexture(bytes);
+    uniforms.marks.value = byteTexture(bytes);
     uniforms.marks.bytes = bytes;
   }
+  changed();
+}
+
+/** Errors of splats from 0 to 255, in their order. */
+export function setErrors(bytes) {
+  const old = uniforms.errors.value;
+  if (old.image.data.length < bytes.length) {
+    old.dispose();
+    uniforms.errors.value = byteTexture(bytes);
+  } else {
+    old.image.data.set(bytes);
+    old.needsUpdate = true;
+  }
+  changed();
+}
+
+/** Fade splats from a share of the largest error on; null: none. */
+export function setFade(from) {
+  uniforms.fading.value = from ?? -1;
   changed();
 }
 
@@ -163,7 +205,7 @@ export function depthRange() {
 
 /** Keep depths and normals right while the camera moves. */
 export function follow(always = false) {
-  if (mode === "colour") return;
+  if (mode !== "depth" && mode !== "normals") return;
   const back = world.quaternion.clone().invert();
   eye.copy(camera.position).applyQuaternion(back);
   forward.set(0, 0, -1).applyQuaternion(camera.quaternion).applyQuaternion(back);

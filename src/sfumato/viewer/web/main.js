@@ -7,13 +7,16 @@ import { flyByKeys, listen, stopPointing } from "./input.js";
 import { followHash } from "./link.js";
 import { isLive, listenToRun, loadNewest, versionShown } from "./live.js";
 import { stepsShown, takeNews } from "./livesteps.js";
-import { follow, lookModifiers, takeSample } from "./look.js";
+import { follow, lookModifiers, SIGNS, takeSample } from "./look.js";
+import { followMap } from "./map.js";
 import { advance, reset, standIn, standingIn } from "./motion.js";
 import { readAllSteps, showMoving } from "./moving.js";
 import { buildPanel, choose, onExact, say, setFacts, tell } from "./panel.js";
 import { camera, openStage, run, settled, showScene } from "./stage.js";
 import { advanceTime, hasTime, setPlaying, setTime, timeNow } from "./time.js";
 import { movingAt, pickedNow } from "./trails.js";
+import { displacementOf } from "./reach.js";
+import { followTrust, readTrust, trustMs, trustSettled } from "./trust.js";
 import { drawWires } from "./wires.js";
 import { cameras, inScene } from "./world.js";
 
@@ -26,6 +29,7 @@ function fail(words) {
 }
 
 async function allSettled() {
+  if (!isExact()) await trustSettled();
   await settled();
   await exactSettled();
 }
@@ -35,6 +39,7 @@ const progress = (share) => loading.style.setProperty("--done", `${Math.round(10
 async function show({ name, type, frame }) {
   const mesh = await showScene({ name, type, frame }, lookModifiers(frame), progress);
   takeSample(mesh, frame);
+  await readTrust(mesh, SIGNS[frame]);
   follow(true);
   return mesh.numSplats;
 }
@@ -92,7 +97,11 @@ async function open() {
     if (moves) stopPointing();
     clearFrusta(inScene(camera.position));
     if (isExact()) followExactly(moves, performance.now());
-    else follow();
+    else {
+      follow();
+      followTrust(performance.now());
+    }
+    followMap(performance.now());
     drawWires();
     tell(performance.now());
     return moves;
@@ -113,7 +122,7 @@ async function open() {
   if (isLive) followRun(draws);
   layFrame();
   // For tests, and for whoever opens the console.
-  window.sfumato = { camera, cameras, manifest, isExact, placeOf: plateCentre, settled: allSettled, movingAt, pickedNow, setPlaying, setTime, standIn, standingIn, stepsShown, timeNow, versionShown };
+  window.sfumato = { camera, cameras, displacementOf, manifest, isExact, placeOf: plateCentre, settled: allSettled, movingAt, pickedNow, setPlaying, setTime, standIn, standingIn, stepsShown, timeNow, trustMs, versionShown };
 }
 
 open();

@@ -1,6 +1,7 @@
 // Where the viewer is: orbit, flight, journeys between places, and standing in a training camera.
 import { manifest } from "./data.js";
 import { cameraLens, fitted, freeLens, mixedLens, setLens } from "./lens.js";
+import { outsideBy } from "./reach.js";
 import { camera, size, touch } from "./stage.js";
 import { cameras, inScene, quaternionInScene, radius, shown, shownQuaternion } from "./world.js";
 
@@ -9,12 +10,17 @@ const JOURNEY_S = 0.65;
 // Pushes are worked off at this rate, 1/s: what is dragged glides to its rest.
 const EASE = 16;
 const STEEPEST = 1.5;
+// What lies outside is left at this rate at most, 1/s.
+const PULL = 3;
 
 let pivot = shown(manifest.middle);
 let standing = null;
 let lens = null;
 let journey = null;
 let levelling = false;
+let staying = false;
+// The last place inside.
+let inside = null;
 let inset = { top: 0, bottom: 0 };
 const listeners = [];
 const pending = { yaw: 0, pitch: 0, turnYaw: 0, turnPitch: 0, zoom: 0, shift: new vendor.Vector3() };
@@ -171,8 +177,40 @@ export function advance(seconds) {
   const share = 1 - Math.exp(-EASE * seconds);
   moves = workOff(share) || moves;
   moves = level(1 - Math.exp(-7 * seconds)) || moves;
+  moves = (staying && !journey && !standing && pullBack(seconds)) || moves;
   camera.updateMatrixWorld(true);
   return moves;
+}
+
+/** Stay where the scene is seen much as it was photographed, or go anywhere. */
+export function setStaying(wanted) {
+  staying = wanted;
+}
+
+export function isStaying() {
+  return staying;
+}
+
+/** Draw the visitor back to the last place inside, the stronger the farther outside; whether the view moves. */
+function pullBack(seconds) {
+  const outside = outsideBy(inScene(camera.position).toArray());
+  if (outside === 0) {
+    inside = camera.position.clone();
+    return false;
+  }
+  const home = inside ?? nearestCamera();
+  if (!home || home.distanceTo(camera.position) < 1e-4 * radius) return false;
+  const far = distance();
+  camera.position.lerp(home, 1 - Math.exp(-PULL * Math.min(0.1 + outside, 1) * seconds));
+  // One keeps looking the same way, and orbits round a point as far ahead.
+  pivot = camera.position.clone().addScaledVector(ahead(), far);
+  return true;
+}
+
+function nearestCamera() {
+  const found = cameras.filter((view) => !view.held_out).map((view) => shown(view.position));
+  const away = (point) => point.distanceTo(camera.position);
+  return found.length ? found.reduce((best, point) => (away(point) < away(best) ? point : best)) : null;
 }
 
 function part(name, share) {

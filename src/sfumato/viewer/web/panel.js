@@ -7,10 +7,12 @@ import { floatersShown, isMarking, missing, setMarking } from "./floaters.js";
 import { colourFrusta, showFrusta } from "./frusta.js";
 import { followHash, viewHash } from "./link.js";
 import { depthRange, MODES, setMode } from "./look.js";
-import { leave, onStanding, refit, reset, setInset, standIn, standingIn } from "./motion.js";
+import { buildMap, fade, isMapShown, showMap, stay } from "./map.js";
+import { isStaying, leave, onStanding, refit, reset, setInset, standIn, standingIn } from "./motion.js";
 import { colourOfQuality, cssColour, hasQuality, qualityLegend, qualityWords } from "./quality.js";
 import { hasStage, rate } from "./stage.js";
 import { buildTimeline, timelineKey } from "./timeline.js";
+import { isFading, setTrustColours, trustLegend, whyNoTrust } from "./trust.js";
 import { cameras, turnOver } from "./world.js";
 
 const byId = (name) => document.getElementById(name);
@@ -45,6 +47,9 @@ export function buildPanel() {
   byId("exact-toggle").hidden = !isOffered || !hasStage();
   byId("exact-toggle").addEventListener("click", () => chooseExact(!isExact()));
   byId("error-mode").hidden = !isOffered || !cameras.some((view) => view.photo);
+  byId("trust-mode").setAttribute("aria-disabled", String(Boolean(whyNoTrust())));
+  byId("trust-mode").title = whyNoTrust() ?? "How far each place of the scene can be trusted, seen from here";
+  buildMap(lay);
   buildTimeline();
   for (const element of document.querySelectorAll("[data-needs]")) element.hidden = byId(element.dataset.needs).hidden;
   onTrouble(say);
@@ -83,9 +88,13 @@ export function setFacts(count, moving = 0) {
 
 export function choose(name) {
   const canCompare = isOffered && standingIn()?.photo;
-  mode = MODES.includes(name) && (name !== "error" || canCompare) ? name : "colour";
+  const noTrust = whyNoTrust();
+  if (name === "trust" && noTrust) say(noTrust);
+  if (name === "trust" && !noTrust && isExact()) chooseExact(false);
+  mode = MODES.includes(name) && (name !== "trust" || !noTrust) && (name !== "error" || canCompare) ? name : "colour";
   if (name === "error" && !canCompare && isOffered) say("Stand in a camera to see where its photograph differs");
   setMode(mode);
+  setTrustColours(mode === "trust");
   setExactLook(mode, isMarking());
   if (mode === "error" && !isExact()) chooseExact(true);
   for (const button of document.querySelectorAll("[data-mode]")) {
@@ -101,7 +110,7 @@ export function onExact(listener) {
 function chooseExact(wanted) {
   setExact(wanted);
   byId("exact-toggle").setAttribute("aria-pressed", String(isExact()));
-  if (!isExact() && mode === "error") choose("colour");
+  if (mode === (isExact() ? "trust" : "error")) choose("colour");
   onExactChanged();
 }
 
@@ -225,6 +234,10 @@ const KEYS = {
   2: () => choose("depth"),
   3: () => choose("normals"),
   4: () => choose("error"),
+  5: () => choose("trust"),
+  b: () => !whyNoTrust() && showMap(!isMapShown(), lay),
+  g: () => !whyNoTrust() && fade(!isFading()),
+  i: () => !whyNoTrust() && stay(!isStaying()),
   m: () => showQuality(!showsQuality),
   o: () => !byId("floaters").hidden && showFloaters(!isMarking()),
   t: () => isOffered && hasStage() && chooseExact(!isExact()),
@@ -268,6 +281,7 @@ export function tell(now) {
   const before = byId("legend").offsetHeight;
   legend("depth", range && mode === "depth" && [range[0].toPrecision(3), DEPTHS, range[1].toPrecision(3), ""]);
   legend("error", mode === "error" && ["no error", ERRORS, "0.2 and more", ""]);
+  legend("trust", mode === "trust" && trustLegend());
   legend("quality", showsQuality && qualityLegend());
   legend("floaters", count !== null && ["", FLOATERS, `${count.toLocaleString("en")} floaters`, `${((100 * count) / manifest.count).toFixed(1)}%`]);
   if (byId("legend").offsetHeight !== before) lay();

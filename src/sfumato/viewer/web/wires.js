@@ -1,6 +1,7 @@
 // Lines over the picture: trails, and frusta where the page does not draw the picture itself.
 import { drawnFrusta } from "./frusta.js";
 import { isExact } from "./exact.js";
+import { drawNext, hasNext } from "./map.js";
 import { camera, size } from "./stage.js";
 import { drawTrails, hasTrails } from "./trails.js";
 import { shown } from "./world.js";
@@ -13,14 +14,15 @@ let isClean = true;
 /** Draw the lines that are to be seen; called for each frame. */
 export function drawWires() {
   const frusta = isExact() ? drawnFrusta() : [];
-  if (isClean && !frusta.length && !hasTrails()) return;
+  const isEmpty = !frusta.length && !hasTrails() && !hasNext();
+  if (isClean && isEmpty) return;
   const [width, height] = size();
   const ratio = Math.min(devicePixelRatio, 2);
   canvas.width = width * ratio;
   canvas.height = height * ratio;
   brush.scale(ratio, ratio);
   brush.lineWidth = 1.2;
-  isClean = !frusta.length && !hasTrails();
+  isClean = isEmpty;
   for (const { points, colour } of frusta) {
     const placed = points.map((point) => shown(point).project(camera));
     if (placed.some((p) => p.z > 1)) continue;
@@ -33,4 +35,5 @@ export function drawWires() {
     brush.stroke();
   }
   drawTrails(brush);
+  if (hasNext()) drawNext(brush);
 }

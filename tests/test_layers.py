@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "splatting": "errors checks display maths scene capture",
     "edit": "errors json_files checks outputs maths scene capture",
     "evaluation": "errors checks outputs machine maths scene ops render",
+    "fitting": "errors display checks outputs maths ops capture",
     "training": "errors children choices display checks outputs machine maths scene ops render capture "
     "evaluation",
     "envelope": "errors display checks npy_files outputs maths scene render evaluation",
@@ -41,10 +42,10 @@ MAY_IMPORT = {
     "envelope tracking sequences runs",
     "lesson": "viewer",
     "cli": "errors children display checks outputs machine maths scene ops render capture "
-    "footage sfm splatting evaluation training tracking runs edit paths viewer reconstruction lesson "
+    "footage sfm splatting evaluation fitting training tracking runs edit paths viewer reconstruction lesson "
     "sfumato",
     # The package's own file names what is public, and loads it when it is used.
-    "sfumato": "errors scene ops render capture splatting evaluation training runs reconstruction",
+    "sfumato": "errors scene ops render capture splatting evaluation fitting training runs reconstruction",
 }
 # Packages that only some places may import, lazily or not.
 ONLY_IN = {
@@ -87,6 +88,7 @@ ON_THE_HOST = {
     "capture/": "photographs are decoded there",
     "edit/": "scenes of files, before they are written again",
     "envelope/": "measured after training, and written to files",
+    "fitting/": "whole numbers for files, and pixels that Gaussians begin at",
     "evaluation/": "metrics and pictures for files",
     "maths/sh_rotation.py": "one matrix for a whole scene",
     "paths/": "cameras of a path, and frames for files",

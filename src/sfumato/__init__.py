@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from sfumato.errors import CaptureError, ConfigError, FormatError, SfumatoError, ShapeError
     from sfumato.evaluation.metrics import psnr, ssim
     from sfumato.evaluation.scenes import evaluate
+    from sfumato.fitting.fit_image import fit
+    from sfumato.fitting.fitted_image import FittedImage, load_fitted
     from sfumato.reconstruction.reconstruct import Reconstruction, reconstruct
     from sfumato.render.gsplat_api import rasterization
     from sfumato.render.output import Render
@@ -53,6 +55,7 @@ _HOMES = {
     "ConfigError": "errors",
     "Densifier": "training.densify.densifier",
     "DynamicScene": "scene.dynamic",
+    "FittedImage": "fitting.fitted_image",
     "FormatError": "errors",
     "Gaussians": "scene.gaussians",
     "Gradients": "training.part",
@@ -84,9 +87,11 @@ _HOMES = {
     "TrainState": "training.state",
     "View": "capture.dataset",
     "evaluate": "evaluation.scenes",
+    "fit": "fitting.fit_image",
     "gaussians_from_points": "training.start",
     "load": "scene.files",
     "load_capture": "capture.dataset",
+    "load_fitted": "fitting.fitted_image",
     "load_tracked": "runs.track_folder",
     "psnr": "evaluation.metrics",
     "rasterization": "render.gsplat_api",
@@ -111,6 +116,7 @@ __all__ = [
     "ConfigError",
     "Densifier",
     "DynamicScene",
+    "FittedImage",
     "FormatError",
     "Gaussians",
     "Gradients",
@@ -142,9 +148,11 @@ __all__ = [
     "TrainState",
     "View",
     "evaluate",
+    "fit",
     "gaussians_from_points",
     "load",
     "load_capture",
+    "load_fitted",
     "load_tracked",
     "ops",
     "psnr",

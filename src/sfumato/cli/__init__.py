@@ -30,6 +30,7 @@ VERBS = {
     "edit": "scene files -> scene file: select, remove, move, turn, colour, join, clean",
     "render": "run folder or scene file -> frames or a video along a camera path",
     "view": "run folder or scene file -> the browser, or a page that opens without a network",
+    "fit": "picture -> small file of 2D Gaussians, and back",
     "lesson": "how Gaussian splatting works, to try in the browser or as a page that opens without a network",
     "doctor": "what this machine can do, and what would make it faster",
 }

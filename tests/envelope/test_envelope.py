@@ -74,7 +74,9 @@ def test_places_that_something_stands_before_are_left_out():
 def test_the_command_writes_the_envelope_and_python_reads_it(data, tmp_path, capsys):
     run = tmp_path / "run"
     assert train(data, run, "--steps", "4", "--test-every", "2") == 0
+    (run / "scene.html").write_text("of the training", "utf-8")
     assert main(["eval", str(run), "--envelope"]) == 0
+    assert 'id="data-trust"' in (run / "scene.html").read_text("utf-8")
     document = json.loads((run / "envelope.json").read_text("utf-8"))
     assert document["version"] == 1
     assert set(document["curve"][0]) == {"distance", "angle_deg", "expected_psnr", "measured_psnr", "pixels"}

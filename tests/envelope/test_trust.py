@@ -151,6 +151,8 @@ def test_a_file_brings_the_same_trust_back(tmp_path):
         ("seen", np.zeros(3), "seen"),
         ("residuals", np.array([0.1, np.nan, 0.1], np.float32), "NaN"),
         ("residuals", np.array([0.1, -1, 0.1], np.float32), "negative"),
+        ("checksum", np.array([1], np.uint32), "not of the scene"),
+        ("checksum", np.zeros(0, np.uint32), "not of the scene"),
         ("scale_and_power", np.array([1.0, 0.0]), "above 0"),
         ("scale_and_power", np.zeros(0), "above 0"),
         ("log_ratios", np.array([1.0, 0.0]), "ascending"),

@@ -7,11 +7,13 @@ Arrays, of n Gaussians in the order of the file and k places, at most 64:
 * ``residuals [n]`` float32, mean absolute colour error of the training pixels it contributes to;
 * ``views [n]`` int32, training views that have seen it;
 * ``in_front [n]`` float32, share of its contribution in views in which it hangs before what is seen there;
+* ``checksum [1]`` uint32, CRC-32 of the means of the scene, [n, 3] float32: it is of that scene;
 * ``scale_and_power [2]``, ``log_ratios [q]`` float64, as of ``Calibration``.
 """
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,7 @@ _ARRAYS = {
     "residuals": (np.float32, 1),
     "views": (np.int32, 1),
     "in_front": (np.float32, 1),
+    "checksum": (np.uint32, 1),
     "scale_and_power": (np.float64, 1),
     "log_ratios": (np.float64, 1),
 }
@@ -51,6 +54,7 @@ def write_trust(trust: Trust, path: str | Path) -> None:
         "residuals": found.residuals.numpy(),
         "views": found.views.numpy(),
         "in_front": found.in_front.numpy(),
+        "checksum": np.array([_checksum(trust.gaussians)]),
         "scale_and_power": np.array([trust.calibration.scale, trust.calibration.power]),
         "log_ratios": np.array(trust.calibration.log_ratios),
     }
@@ -77,6 +81,8 @@ def read_trust(path: str | Path, gaussians: Gaussians, settings: Settings) -> Tr
     for name in ("seen", "residuals", "views", "in_front"):
         if len(arrays[name]) != n:
             raise FormatError(f"{path} is of {len(arrays[name]):,} Gaussians, the scene beside it of {n:,}")
+    if arrays["checksum"].tolist() != [_checksum(gaussians)]:
+        raise FormatError(f"{path} is not of the scene beside it; run sfumato eval RUN --envelope again")
     for name in ("places", "residuals", "in_front", "scale_and_power", "log_ratios"):
         if not np.isfinite(arrays[name]).all():
             raise FormatError(f"{path}: {name} holds NaN or infinity")
@@ -105,6 +111,10 @@ def seen_bits(evidence: Sightings) -> np.ndarray:
     """[n] uint64, bit i set where a camera of place i has seen the Gaussian."""
     powers = np.uint64(1) << np.arange(evidence.seen.shape[1], dtype=np.uint64)
     return (evidence.seen.numpy() * powers).sum(axis=1, dtype=np.uint64)
+
+
+def _checksum(gaussians: Gaussians) -> int:
+    return zlib.crc32(np.ascontiguousarray(gaussians.means.detach().numpy(), np.float32).tobytes())
 
 
 def _array(path: Path, name: str) -> np.ndarray:

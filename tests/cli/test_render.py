@@ -122,7 +122,7 @@ def test_other_files_are_left_alone(desk, scene, tmp_path):
 
 def test_a_run_is_rendered_along_its_photographs(desk, tmp_path):
     assert desk.train(*SHORT) == 0
-    for path in ("training", "orbit", "swing"):
+    for path in ("training", "orbit", "swing", "auto"):
         assert render(desk.out, "-o", tmp_path / path, "--path", path, "--seconds", 0.3, "--fps", 10) == 0
         assert len(list((tmp_path / path).glob("*.png"))) == 3
         assert Image.open(tmp_path / path / "00000.png").size == (32, 24)
@@ -190,7 +190,8 @@ def test_wrong_files_are_one_line(desk, scene, tmp_path):
     video = tmp_path / "out.mp4"
     says(desk.complains(["render", str(tmp_path / "nix.ply"), "-o", str(video)]), "nix.ply", "missing")
     says(
-        desk.complains(["render", str(scene), "-o", str(video), "--path", "spiral"]), "orbit, swing, training"
+        desk.complains(["render", str(scene), "-o", str(video), "--path", "spiral"]),
+        "auto, orbit, swing, training",
     )
     says(desk.complains(["render", str(scene), "-o", str(video), "--path", "orbitt"]), "you meant orbit;")
     says(desk.complains(["render", str(scene), "-o", str(tmp_path / "out.avi")]), "out.avi", ".mp4")

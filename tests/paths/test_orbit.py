@@ -68,6 +68,12 @@ def test_a_swing_stays_where_photographs_were_taken():
     assert angles.min() == pytest.approx(2.0, abs=0.02) and angles.max() == pytest.approx(4.0, abs=0.02)
 
 
+@pytest.mark.parametrize(("gap_deg", "is_covered"), [(10, True), (55, True), (65, False), (210, False)])
+def test_an_orbit_is_covered_where_photographs_were_taken_all_around(gap_deg, is_covered):
+    known = ring(np.radians(np.linspace(0, 360 - gap_deg, 60)))
+    assert orbit_of_cameras(known).is_covered is is_covered
+
+
 def test_cameras_in_a_row_have_an_orbit_ahead_of_them():
     row = [pinhole(looking_at((x, 0, 0), (x, 0, 1)), SIZE, 50.0) for x in np.linspace(-1, 1, 5)]
     orbit = orbit_of_cameras(row)

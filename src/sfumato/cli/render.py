@@ -58,9 +58,10 @@ class RenderCommand:
     Attributes:
         scene: run folder or scene file.
         out: a video, .mp4, or else a folder of PNG frames.
-        path: orbit: a circle around the point that the cameras look at; swing: back and forth on its
-            photographed side; training: the path of the photographs, smoothed; or a JSON file of key-frames
-            or cameras (format: sfumato.paths.path_files).
+        path: auto: an orbit where photographs were taken all around, else a swing; orbit: a circle around the
+            point that the cameras look at; swing: back and forth on its photographed side; training: the
+            path of the photographs, smoothed; or a JSON file of key-frames or cameras (format:
+            sfumato.paths.path_files).
         data: the posed dataset whose cameras the path follows; that of the run folder by default.
         depth: also render depth, near is light, into a second video or the folder depth.
         normals: also render normals in the camera's frame, into another video or the folder normals.
@@ -89,7 +90,7 @@ class RenderCommand:
 
     scene: Annotated[Positional[Path], arg(metavar="SCENE")]
     out: Annotated[Path, arg(aliases=["-o"])]
-    path: str = "orbit"
+    path: str = "auto"
     data: Path | None = None
     depth: FlagCreatePairsOff[bool] = False
     normals: FlagCreatePairsOff[bool] = False

@@ -43,7 +43,7 @@ _DEFAULT_SIZE_PX = (1280, 720)
 _DEFAULT_HEIGHT_PX = 1080
 _DEFAULT_SECONDS = 8.0
 _SECONDS_PER_KEY = 2.0
-_WORDS = ("orbit", "swing", "training")
+_WORDS = ("auto", "orbit", "swing", "training")
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ def _insert(what: Inserted) -> Insert:
 
 def _check_used(given: RenderCommand) -> None:
     """Refuse options that the path has no use for."""
-    if given.up is not None and given.path not in ("orbit", "swing"):
+    if given.up is not None and given.path not in ("auto", "orbit", "swing"):
         raise ConfigError(f"--up is for orbits; leave it out with --path {given.path}")
     if given.data is not None and given.path not in _WORDS:
         raise ConfigError(f"--data is for paths along cameras; leave it out with --path {given.path}")
@@ -241,7 +241,11 @@ def _cameras(
         if known
         else orbit_of_scene(scene, given.up or metadata_of(scene).up or Y_DOWN)
     )
-    along = orbit.swing if given.path == "swing" else orbit.cameras
+    is_swing = given.path == "swing"
+    if given.path == "auto" and not orbit.is_covered:
+        _log.warning("%s was not photographed all around: a swing; --path orbit goes round", given.scene)
+        is_swing = True
+    along = orbit.swing if is_swing else orbit.cameras
     usual_px = known[0].size_px if known else _DEFAULT_SIZE_PX
     return along(_count(given, _DEFAULT_SECONDS), size_px or usual_px)
 

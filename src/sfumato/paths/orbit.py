@@ -16,6 +16,8 @@ DEFAULT_FOV_DEG = 50.0
 # Radius of an orbit around a scene without cameras, in radii of its middle half.
 _AWAY = 3.0
 _RISE_DEG = 20.0
+# A camera on an orbit across a wider gap would leave what was photographed.
+_WIDEST_GAP = np.radians(60.0)
 # x axes of level cameras: variance across their plane, variance within it, and agreement of their up axes.
 _FLAT, _SPREAD, _AGREED = 0.05, 0.1, 0.3
 # Cameras no farther apart than this, or than this share of their coordinates, have one position.
@@ -39,6 +41,12 @@ class Orbit:
     up: np.ndarray
     fov_deg: float
     covered_rad: tuple[float, float] = (-np.pi, np.pi)
+
+    @property
+    def is_covered(self) -> bool:
+        """Whether photographs were taken all around, but for a gap of at most 60 degrees."""
+        first, last = self.covered_rad
+        return bool(last - first >= 2 * np.pi - _WIDEST_GAP)
 
     def cameras(self, count: int, size_px: tuple[int, int]) -> tuple[Camera, ...]:
         """Cameras evenly along the whole circle, counter-clockwise seen from above.

@@ -7,10 +7,10 @@ from torch import Tensor
 
 from sfumato import ops
 from sfumato.checks import check_type
-from sfumato.render.limits import limits_of
 from sfumato.render.output import Render, SeenGaussians
+from sfumato.render.projection import ellipses_of
 from sfumato.render.rasterize_unscented import rasterize_bent
-from sfumato.render.settings import RasterSettings, is_antialiased
+from sfumato.render.settings import RasterSettings
 from sfumato.render.view_colours import colours_from
 from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
@@ -51,34 +51,13 @@ def rasterize(gaussians: Gaussians, camera: Camera, settings: RasterSettings = R
     check_type("settings", settings, RasterSettings)
     if camera.shutter is not None or camera.lens.model not in IDEAL_LENSES:
         return rasterize_bent(gaussians, camera, settings)
-    like = gaussians.means
-    camera_from_world = camera.camera_from_world.to(like)
-    size = {"width": camera.width, "height": camera.height}
-    opacities = gaussians.opacities
-    centre = -camera_from_world[:3, :3].T @ camera_from_world[:3, 3]
-    near, far = limits_of(settings, like, centre)
-    antialiased = is_antialiased(settings, gaussians)
-    projected = ops.project(
-        gaussians.means,
-        ops.covariance(gaussians.quats, gaussians.scales),
-        camera_from_world,
-        camera.intrinsics.to(like),
-        **size,
-        near=near,
-        far=far,
-        blur_px2=settings.blur_px2,
-        model=camera.lens.model,
-        opacities=opacities,
-        antialiased=antialiased,
-    )
+    projected, opacities, viewpoint = ellipses_of(gaussians, camera, settings)
     visible = projected.radius_px[:, 0] > 0
-    channels = colours_from(gaussians, centre, settings, visible)
-    background = like.new_tensor(settings.background)
+    channels = colours_from(gaussians, viewpoint, settings, visible)
+    background = channels.new_tensor(settings.background)
     if settings.depth:
         channels = torch.cat([channels, projected.depth[:, None]], dim=1)
         background = torch.cat([background, background.new_zeros(1)])
-    if antialiased:
-        opacities = opacities * projected.compensation
     probe = torch.zeros_like(projected.mean_px, requires_grad=True) if settings.absolute_gradient else None
     image, alpha = ops.composite(
         projected.mean_px,
@@ -88,7 +67,8 @@ def rasterize(gaussians: Gaussians, camera: Camera, settings: RasterSettings = R
         projected.depth,
         projected.radius_px,
         background,
-        **size,
+        width=camera.width,
+        height=camera.height,
         absgrad_probe=probe,
     )
     seen = SeenGaussians(visible, projected.radius_px, projected.mean_px, probe, camera.size_px)

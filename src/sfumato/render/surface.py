@@ -8,14 +8,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from sfumato import ops
 from sfumato.checks import check_type
 from sfumato.errors import ConfigError
 from sfumato.ops.constants import ALPHA_MAX, ALPHA_MIN
-from sfumato.render.limits import limits_of
 from sfumato.render.output import Render, SeenGaussians
+from sfumato.render.projection import ellipses_of
 from sfumato.render.rasterize import IDEAL_LENSES
-from sfumato.render.settings import SurfaceSettings, is_antialiased
+from sfumato.render.settings import SurfaceSettings
 from sfumato.render.view_colours import colours_from
 from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
@@ -93,30 +92,11 @@ def _projected(
     gaussians: Gaussians, camera: Camera, settings: SurfaceSettings
 ) -> tuple[_Splats, SeenGaussians]:
     """Visible splats, and what ``Render`` says of all Gaussians."""
-    like = gaussians.means
-    camera_from_world = camera.camera_from_world.to(like)
-    centre = -camera_from_world[:3, :3].T @ camera_from_world[:3, 3]
-    near, far = limits_of(settings, like, centre)
-    antialiased, opacities = is_antialiased(settings, gaussians), gaussians.opacities
-    found = ops.project(
-        gaussians.means,
-        ops.covariance(gaussians.quats, gaussians.scales),
-        camera_from_world,
-        camera.intrinsics.to(like),
-        width=camera.width,
-        height=camera.height,
-        near=near,
-        far=far,
-        blur_px2=settings.blur_px2,
-        model=camera.lens.model,
-        opacities=opacities,
-        antialiased=antialiased,
-    )
+    found, peak, viewpoint = ellipses_of(gaussians, camera, settings)
     visible = found.radius_px[:, 0] > 0
     rows = visible.nonzero()[:, 0]
     rows = rows[found.depth[rows].argsort(stable=True)]
-    peak = opacities * found.compensation if antialiased else opacities
-    channels = torch.cat([colours_from(gaussians, centre, settings, visible), found.depth[:, None]], dim=1)
+    channels = torch.cat([colours_from(gaussians, viewpoint, settings, visible), found.depth[:, None]], dim=1)
     ends = found.depth + settings.tolerance * gaussians.scales.amax(dim=1)
     every = (found.mean_px, found.conic, found.radius_px, peak, channels, ends)
     seen = SeenGaussians(visible, found.radius_px, found.mean_px, None, camera.size_px)

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sfumato import ops
 from sfumato.ops.constants import ALPHA_MAX, ALPHA_MIN
-from sfumato.render.limits import limits_of
-from sfumato.render.settings import RasterSettings, is_antialiased
+from sfumato.render.projection import ellipses_of
+from sfumato.render.settings import RasterSettings
 from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
 
@@ -37,7 +36,7 @@ def footprints(gaussians: Gaussians, camera: Camera, settings: RasterSettings) -
         camera: an ideal one: pinhole, orthographic or fisheye, with a global shutter.
         settings: of the rasterizer.
     """
-    projected = _projected(gaussians, camera, settings)
+    projected = ellipses_of(gaussians, camera, settings).projected
     return Footprints(projected.mean_px, projected.radius_px)
 
 
@@ -55,38 +54,14 @@ def contributions(
         [k] int64 rows of the Gaussians that touch the pixel, front to back, and [k] their weights: alpha
         times the transmittance in front of each.
     """
-    projected = _projected(gaussians, camera, settings)
+    projected, opacities, _ = ellipses_of(gaussians, camera, settings)
     offset = torch.tensor([x, y]).to(projected.mean_px) - projected.mean_px
     rows = torch.nonzero((offset.abs() <= projected.radius_px).all(1) & (projected.radius_px[:, 0] > 0))[:, 0]
     rows = rows[projected.depth[rows].argsort(stable=True)]
     dx, dy = offset[rows].unbind(1)
     a, b, c = projected.conic[rows].unbind(1)
     response = torch.exp(-0.5 * (a * dx * dx + c * dy * dy) - b * dx * dy)
-    opacities = gaussians.opacities[rows]
-    if is_antialiased(settings, gaussians):
-        opacities = opacities * projected.compensation[rows]
-    alpha = (opacities * response).clamp(max=ALPHA_MAX)
+    alpha = (opacities[rows] * response).clamp(max=ALPHA_MAX)
     alpha = torch.where(alpha < ALPHA_MIN, 0.0, alpha)
     through = torch.cumprod(torch.cat([alpha.new_ones(1), 1 - alpha]), 0)[:-1]
     return rows, alpha * through
-
-
-def _projected(gaussians: Gaussians, camera: Camera, settings: RasterSettings) -> ops.Projected:
-    like = gaussians.means
-    camera_from_world = camera.camera_from_world.to(like)
-    centre = -camera_from_world[:3, :3].T @ camera_from_world[:3, 3]
-    near, far = limits_of(settings, like, centre)
-    return ops.project(
-        gaussians.means,
-        ops.covariance(gaussians.quats, gaussians.scales),
-        camera_from_world,
-        camera.intrinsics.to(like),
-        width=camera.width,
-        height=camera.height,
-        near=near,
-        far=far,
-        blur_px2=settings.blur_px2,
-        model=camera.lens.model,
-        opacities=gaussians.opacities,
-        antialiased=is_antialiased(settings, gaussians),
-    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -37,6 +37,30 @@ def read_array(path: Path, fits: Fits, member: str | None = None) -> np.ndarray:
                 return array_in(file, archive.getinfo(f"{member}.npy").file_size, fits)
     except (EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise ValueError(" ".join(str(error).split())) from None
+
+
+def read_arrays(path: Path, wanted: Mapping[str, tuple[type, int]]) -> dict[str, np.ndarray]:
+    """Arrays of a ``.npz`` archive whose types and numbers of dimensions are known.
+
+    Args:
+        path: the archive.
+        wanted: type and number of dimensions of each, by name.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: one is missing, broken or of another kind; one line says which.
+    """
+    found = {}
+    for name, (kind, dimensions) in wanted.items():
+        try:
+            found[name] = read_array(path, _of(kind, dimensions), name)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+    return found
+
+
+def _of(wanted: type, dimensions: int) -> Fits:
+    return lambda shape, kind: kind == wanted and len(shape) == dimensions
 
 
 def names_in(path: Path) -> list[str]:

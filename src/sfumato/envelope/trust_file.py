@@ -24,12 +24,12 @@ from sfumato.checks import file_path
 from sfumato.envelope.sightings import MOST_PLACES, Sightings
 from sfumato.envelope.trust import Calibration, Trust
 from sfumato.errors import FormatError
-from sfumato.npy_files import read_array
+from sfumato.npy_files import read_arrays
 from sfumato.outputs import replacing
 from sfumato.render.settings import Settings
 from sfumato.scene.gaussians import Gaussians
 
-_ARRAYS = {
+_ARRAYS: dict[str, tuple[type, int]] = {
     "places": (np.float64, 2),
     "seen": (np.uint64, 1),
     "residuals": (np.float32, 1),
@@ -39,6 +39,8 @@ _ARRAYS = {
     "scale_and_power": (np.float64, 1),
     "log_ratios": (np.float64, 1),
 }
+_OF_GAUSSIANS = ("seen", "residuals", "views", "in_front")
+_MOST_QUANTILES, _LARGEST_RATIO = 1024, 100.0
 
 
 def write_trust(trust: Trust, path: str | Path) -> None:
@@ -70,30 +72,19 @@ def read_trust(path: str | Path, gaussians: Gaussians, settings: Settings) -> Tr
         FormatError: the file is missing, damaged, or does not belong to these Gaussians.
     """
     path = file_path("path", path)
-    arrays = {name: _array(path, name) for name in _ARRAYS}
-    places, n = arrays["places"], len(gaussians)
-    if (
-        places.shape[1:] != (3,)
-        or not 1 <= len(places) <= MOST_PLACES
-        or not 1 <= len(arrays["log_ratios"]) <= 1024
-    ):
-        raise FormatError(f"{path}: places are {list(places.shape)}, log_ratios {len(arrays['log_ratios'])}")
-    for name in ("seen", "residuals", "views", "in_front"):
-        if len(arrays[name]) != n:
-            raise FormatError(f"{path} is of {len(arrays[name]):,} Gaussians, the scene beside it of {n:,}")
+    try:
+        arrays = read_arrays(path, _ARRAYS)
+    except FileNotFoundError:
+        raise FormatError(f"{path}: missing; run sfumato eval RUN --envelope") from None
+    except (OSError, ValueError) as error:
+        raise FormatError(f"{path} is no readable file of trust: {error}") from None
+    _check(arrays, path)
+    n = len(gaussians)
+    if len(arrays["seen"]) != n:
+        raise FormatError(f"{path} is of {len(arrays['seen']):,} Gaussians, the scene beside it of {n:,}")
     if arrays["checksum"].tolist() != [_checksum(gaussians)]:
         raise FormatError(f"{path} is not of the scene beside it; run sfumato eval RUN --envelope again")
-    for name in ("places", "residuals", "in_front", "scale_and_power", "log_ratios"):
-        if not np.isfinite(arrays[name]).all():
-            raise FormatError(f"{path}: {name} holds NaN or infinity")
-    if min(arrays["residuals"].min(initial=0), arrays["in_front"].min(initial=0)) < 0:
-        raise FormatError(f"{path}: an error or a share is negative")
-    if len(arrays["scale_and_power"]) != 2 or min(arrays["scale_and_power"]) <= 0:
-        raise FormatError(
-            f"{path}: scale and power are {arrays['scale_and_power'].tolist()[:3]}; give two above 0"
-        )
-    if (np.diff(arrays["log_ratios"]) < 0).any() or np.abs(arrays["log_ratios"]).max() > 100:
-        raise FormatError(f"{path}: log_ratios are no ascending quantiles")
+    places = arrays["places"]
     bits = (arrays["seen"][:, None] >> np.arange(len(places), dtype=np.uint64)) & np.uint64(1)
     evidence = Sightings(
         places=torch.from_numpy(places).to(gaussians.means),
@@ -107,6 +98,27 @@ def read_trust(path: str | Path, gaussians: Gaussians, settings: Settings) -> Tr
     return Trust(gaussians, evidence, settings, calibration)
 
 
+def _check(arrays: dict[str, np.ndarray], path: Path) -> None:
+    """Refuse shapes that do not agree, and numbers that have no meaning."""
+    places, ratios = arrays["places"], arrays["log_ratios"]
+    if places.shape[1:] != (3,) or not 1 <= len(places) <= MOST_PLACES:
+        raise FormatError(f"{path}: places are {list(places.shape)}; at most [{MOST_PLACES}, 3]")
+    counts = {len(arrays[name]) for name in _OF_GAUSSIANS}
+    if len(counts) > 1:
+        raise FormatError(f"{path}: {', '.join(_OF_GAUSSIANS)} are of {sorted(counts)} Gaussians")
+    for name in ("places", "residuals", "in_front", "scale_and_power", "log_ratios"):
+        if not np.isfinite(arrays[name]).all():
+            raise FormatError(f"{path}: {name} holds NaN or infinity")
+    if min(arrays["residuals"].min(initial=0), arrays["in_front"].min(initial=0)) < 0:
+        raise FormatError(f"{path}: an error or a share is negative")
+    factors = arrays["scale_and_power"].tolist()
+    if len(factors) != 2 or min(factors) <= 0:
+        raise FormatError(f"{path}: scale and power are {factors[:3]}, not two numbers above 0")
+    is_quantiles = 1 <= len(ratios) <= _MOST_QUANTILES and bool((np.diff(ratios) >= 0).all())
+    if not is_quantiles or np.abs(ratios).max() > _LARGEST_RATIO:
+        raise FormatError(f"{path}: log_ratios are no ascending quantiles")
+
+
 def seen_bits(evidence: Sightings) -> np.ndarray:
     """[n] uint64, bit i set where a camera of place i has seen the Gaussian."""
     powers = np.uint64(1) << np.arange(evidence.seen.shape[1], dtype=np.uint64)
@@ -115,13 +127,3 @@ def seen_bits(evidence: Sightings) -> np.ndarray:
 
 def _checksum(gaussians: Gaussians) -> int:
     return zlib.crc32(np.ascontiguousarray(gaussians.means.detach().numpy(), np.float32).tobytes())
-
-
-def _array(path: Path, name: str) -> np.ndarray:
-    wanted, dimensions = _ARRAYS[name]
-    try:
-        return read_array(path, lambda shape, kind: kind == wanted and len(shape) == dimensions, name)
-    except FileNotFoundError:
-        raise FormatError(f"{path}: missing; run sfumato eval RUN --envelope") from None
-    except (OSError, ValueError) as error:
-        raise FormatError(f"{path} is no readable file of trust: {name}: {error}") from None

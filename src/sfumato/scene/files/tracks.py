@@ -18,12 +18,12 @@ import torch
 
 from sfumato.checks import file_path
 from sfumato.errors import FormatError, ShapeError
-from sfumato.npy_files import read_array
+from sfumato.npy_files import read_arrays
 from sfumato.outputs import replacing
 from sfumato.scene.dynamic import DynamicScene
 from sfumato.scene.gaussians import Gaussians
 
-_ARRAYS = {
+_ARRAYS: dict[str, tuple[type, int]] = {
     "times": (np.float64, 1),
     "ids": (np.int64, 1),
     "means": (np.float32, 3),
@@ -56,7 +56,12 @@ def read_tracks(path: str | Path, gaussians: Gaussians) -> DynamicScene:
         FormatError: the file is missing, damaged, or does not belong to these Gaussians.
     """
     path = file_path("path", path)
-    arrays = {name: _array(path, name) for name in _ARRAYS}
+    try:
+        arrays = read_arrays(path, _ARRAYS)
+    except FileNotFoundError:
+        raise FormatError(f"{path}: missing") from None
+    except (OSError, ValueError) as error:
+        raise FormatError(f"{path} is no readable file of tracks: {error}") from None
     _check_poses(arrays, path)
     tensors = {name: torch.from_numpy(values) for name, values in arrays.items()}
     for name in ("means", "quats"):
@@ -65,16 +70,6 @@ def read_tracks(path: str | Path, gaussians: Gaussians) -> DynamicScene:
         return DynamicScene(gaussians, **tensors)
     except ShapeError as error:
         raise FormatError(f"{path} does not belong to the scene beside it, or is damaged: {error}") from None
-
-
-def _array(path: Path, name: str) -> np.ndarray:
-    wanted, dimensions = _ARRAYS[name]
-    try:
-        return read_array(path, lambda shape, kind: kind == wanted and len(shape) == dimensions, name)
-    except FileNotFoundError:
-        raise FormatError(f"{path}: missing") from None
-    except (OSError, ValueError) as error:
-        raise FormatError(f"{path} is no readable file of tracks: {name}: {error}") from None
 
 
 def _check_poses(arrays: dict[str, np.ndarray], path: Path) -> None:

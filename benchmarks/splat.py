@@ -1,6 +1,6 @@
 """Splats of a measured cloud: time and memory, holes, and pictures beside those of points.
 
-    python benchmarks/splat.py CLOUD [--picture OUT.png]
+    python benchmarks/splat.py CLOUD
 
 CLOUD is a coloured one, such as of a scanned statue. The first part splats a million points of a made-up
 surface. The second looks for holes from 20 views, each so far away that a pixel is as large as the points are
@@ -24,8 +24,6 @@ VIEWS = 20
 # Of the points that the pictures are made from: one in so many.
 KEPT = 10
 PICTURE_PX = 240
-# The view and the names of the figure, and how much it is enlarged.
-SHOWN, COMPOSITED, ENLARGED = 4, "splats, composited", 2
 # The lion's own frame has z upwards; views stand around that axis.
 UP = (0.0, 0.0, 1.0)
 
@@ -150,7 +148,7 @@ def holes(cloud, found) -> dict[str, Any]:
     }
 
 
-def pictures(cloud, path: Path | None) -> dict[str, float]:
+def pictures(cloud) -> dict[str, float]:
     """PSNR of a tenth of the points, drawn in several ways, beside a picture of all points."""
     import numpy as np
 
@@ -162,34 +160,16 @@ def pictures(cloud, path: Path | None) -> dict[str, float]:
     scene, xyz = found.scene, some.xyz - np.array(found.offset)
     settings = sfumato.RasterSettings(depth=False)
     errors: dict[str, list[float]] = {}
-    for index, camera in enumerate(views_around(xyz, found.spacing, PICTURE_PX)):
+    for camera in views_around(xyz, found.spacing, PICTURE_PX):
         truth, mask = all_points(cloud.xyz - np.array(found.offset), cloud.rgb / 255, camera)
         drawn = {
             f"points of {2 * half + 1} px": of_points(xyz, some.rgb / 255, camera, half) for half in range(3)
         }
-        drawn[COMPOSITED] = sfumato.rasterize(scene, camera, settings).image.numpy()
+        drawn["splats, composited"] = sfumato.rasterize(scene, camera, settings).image.numpy()
         drawn["splats, normalised weights"] = sfumato.render_surface(scene, camera).image.numpy()
         for name, image in drawn.items():
             errors.setdefault(name, []).append(float(np.square(image - truth)[mask].mean()))
-        if index == SHOWN and path is not None:
-            drawn["all points"] = of_points(cloud.xyz - np.array(found.offset), cloud.rgb / 255, camera, 0)
-            write_picture(
-                path, [drawn[name] for name in ("points of 1 px", "points of 3 px", COMPOSITED, "all points")]
-            )
     return {name: float(np.mean(-10 * np.log10(each))) for name, each in errors.items()}
-
-
-def write_picture(path: Path, images) -> None:
-    """Pictures side by side, cut to what they show, each pixel as a square."""
-    import numpy as np
-    from PIL import Image
-
-    there = images[-1].any(axis=2)
-    rows, columns = np.flatnonzero(there.any(axis=1)), np.flatnonzero(there.any(axis=0))
-    cut = [image[rows[0] - 3 : rows[-1] + 4, columns[0] - 3 : columns[-1] + 4] for image in images]
-    row = np.clip(np.concatenate(cut, axis=1), 0, 1)
-    large = (row * 255).round().astype(np.uint8).repeat(ENLARGED, axis=0).repeat(ENLARGED, axis=1)
-    Image.fromarray(large).save(path)
 
 
 def of_points(xyz, rgb, camera, half: int):
@@ -227,7 +207,6 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("cloud", nargs="?", type=Path)
-    parser.add_argument("--picture", type=Path, help="a PNG of points, larger points, splats, and all points")
     parser.add_argument("--quick", action="store_true", help="a trial whose numbers mean nothing")
     parser.add_argument("--measure", type=int, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -246,7 +225,7 @@ def main() -> None:
 
         cloud = sfumato.read_cloud(given.cloud)
         results["holes"] = holes(cloud, sfumato.splat(cloud))
-        results["pictures"] = pictures(cloud, given.picture)
+        results["pictures"] = pictures(cloud)
         shares = results["holes"]
         print_table(
             "Holes, of the pixels inside",

@@ -1,6 +1,6 @@
 """One scene both ways: splats of a measured cloud, and Gaussians trained on photographs, with and without it.
 
-    python benchmarks/splat_or_train.py [--steps 1500]
+    python benchmarks/splat_or_train.py [--steps 1500] [--picture OUT.jpg]
 
 The scene is demo/still_life at half its resolution. The cloud is what a scanner would measure from three
 places of its path: the true depth there, with the colours of the photographs of these places. All are judged
@@ -15,10 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from harness import print_table, save
+from splat import KEPT, of_points
 
 STILL_LIFE = Path(__file__).resolve().parents[1] / "demo/still_life"
 # Units of the 16-bit pictures of depth, metres.
 DEPTH_UNIT = 0.001
+# The held-out view of the figure, and how much it is enlarged.
+SHOWN, ENLARGED = 5, 2
 # Where less light than this comes from behind, a picture of the splats shows the cloud.
 COVERED = 0.99
 
@@ -61,18 +64,37 @@ def scores(scene, capture, covered) -> dict[str, Any]:
     return {"psnr": float(np.mean(whole)), "psnr_covered": float(np.mean(there)), "gaussians": len(scene)}
 
 
+def write_picture(cloud, camera, path: Path) -> None:
+    """A tenth of the points as points of one pixel, of three, and as splats; right all points."""
+    import numpy as np
+    from PIL import Image
+
+    import sfumato
+
+    some = cloud.select(np.sort(np.random.default_rng(0).permutation(len(cloud))[: len(cloud) // KEPT]))
+    splats = sfumato.rasterize(sfumato.splat(some).scene, camera, sfumato.RasterSettings(depth=False)).image
+    points = [(some, 0), (some, 1), (cloud, 0)]
+    one, three, every = (of_points(these.xyz, these.rgb / 255, camera, half) for these, half in points)
+    row = np.clip(np.concatenate([one, three, splats.numpy(), every], axis=1), 0, 1)
+    large = (row * 255).round().astype(np.uint8).repeat(ENLARGED, axis=0).repeat(ENLARGED, axis=1)
+    Image.fromarray(large).save(path, quality=85)
+
+
 def main() -> None:
     """Measure, print and keep."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--picture", type=Path, help="a picture of points, larger points, splats, all points")
     parser.add_argument("--quick", action="store_true", help="a trial whose numbers mean nothing")
     given = parser.parse_args()
     import sfumato
 
     capture = sfumato.load_capture(STILL_LIFE, downscale=2)
     cloud = scanned(capture)
+    if given.picture:
+        write_picture(cloud, capture.test_views[SHOWN].camera, given.picture)
     began = time.perf_counter()
     splats = sfumato.splat(cloud).scene
     found = {"splats, no training": {"seconds": time.perf_counter() - began}}

@@ -7,7 +7,6 @@ import pytest
 from PIL import Image
 
 from sfumato.cli import EXIT_WRONG, main
-from sfumato.cli import fit as command
 
 
 @pytest.fixture
@@ -25,7 +24,7 @@ def run(*words):
 def test_fits_and_decodes(tmp_path, picture, capsys):
     out = tmp_path / "out" / "picture.g2d"
     assert run(picture, "-o", out, "--count", 30, "--steps", 40) == 0
-    metrics = json.loads((out.parent / command.METRICS).read_text("utf-8"))
+    metrics = json.loads((out.parent / "metrics.json").read_text("utf-8"))
     said = capsys.readouterr().out.splitlines()[-1]
     assert f"{out}: 40 x 24 px, 30 Gaussians, {out.stat().st_size:,} bytes" in said
     assert (
@@ -44,10 +43,13 @@ def test_fits_and_decodes(tmp_path, picture, capsys):
 
 def test_overwrites_only_when_it_is_told(tmp_path, picture, capsys):
     out = tmp_path / "picture.g2d"
-    (tmp_path / command.METRICS).write_text("{}")
+    (tmp_path / "metrics.json").write_text("{}")
     assert run(picture, "-o", out, "--steps", 1) == EXIT_WRONG and not out.exists()
     assert "give --overwrite" in capsys.readouterr().err
     assert run(picture, "-o", out, "--steps", 1, "--overwrite") == 0
+    # The figures beside it are of the last one.
+    assert run(picture, "-o", tmp_path / "another.g2d", "--steps", 1) == 0
+    assert run(picture, "-o", out, "--steps", 1) == EXIT_WRONG
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,7 @@ def command(arguments: Sequence[str]) -> int:
         raise ConfigError("IN is missing: give a scene file or a run folder; see sfumato edit --help")
     from rich.console import Console
 
+    from sfumato.cli.existing_files import refuse_to_replace
     from sfumato.cli.scene_files import scene_file
     from sfumato.display import Display
     from sfumato.edit.script import write_script
@@ -104,9 +105,8 @@ def command(arguments: Sequence[str]) -> int:
     display = Display(Console())
     moves = any(map(holds_motion, given.inputs))
     (writer_of_name if moves else codec_of_name)(given.out)
-    there = [*files_there(given.out), *filter(Path.exists, filter(None, (given.save_script,)))]
-    if there and not given.overwrite:
-        raise ConfigError(f"{there[0]} exists; give --overwrite to replace it, or another name")
+    made = [*files_there(given.out), *filter(None, (given.save_script,))]
+    refuse_to_replace(made, overwrite=given.overwrite)
     scene: Gaussians | DynamicScene
     if moves:
         scene = _moving(given)

@@ -16,7 +16,6 @@ from sfumato.fitting.fit_image import FitConfig
 from sfumato.fitting.fitted_image import checked_name, load_fitted
 from sfumato.fitting.g2d_file import SUFFIX
 
-METRICS = "metrics.json"
 # What pictures are written as.
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 
@@ -58,6 +57,7 @@ def _fit(given: FitCommand) -> None:
     from rich.console import Console
 
     from sfumato import machine
+    from sfumato.cli.existing_files import metrics_beside
     from sfumato.display import Display
     from sfumato.evaluation.metrics import psnr, ssim
     from sfumato.fitting.fit_image import fit, read_target
@@ -66,8 +66,7 @@ def _fit(given: FitCommand) -> None:
     checked_name(given.out)
     if given.size is not None:
         raise ConfigError(f"--size is for {SUFFIX} files; a picture is fitted at its own size")
-    metrics = given.out.parent / METRICS
-    _refuse_to_replace(given, given.out, metrics)
+    metrics = metrics_beside(given.out, "fit", overwrite=given.overwrite)
     target = read_target(given.image)
     display, began, began_cpu = Display(Console()), time.monotonic(), time.process_time()
     found = fit(target, **asdict(given.config), display=display)
@@ -82,6 +81,7 @@ def _fit(given: FitCommand) -> None:
         metrics,
         {
             "version": 1,
+            "kind": "fit",
             "image": str(given.image),
             "options": asdict(given.config),
             "size_px": [width, height],
@@ -101,6 +101,7 @@ def _fit(given: FitCommand) -> None:
 
 
 def _decode(given: FitCommand) -> None:
+    from sfumato.cli.existing_files import refuse_to_replace
     from sfumato.evaluation.saved_images import save_image
     from sfumato.ops.backend import device_named
     from sfumato.render.png import to_uint8
@@ -110,15 +111,9 @@ def _decode(given: FitCommand) -> None:
     others = {k: v for k, v in asdict(given.config).items() if k != "device" and v != getattr(FitConfig, k)}
     if others:
         raise ConfigError(f"--{next(iter(others))} is for fitting; {given.image} is only decoded")
-    _refuse_to_replace(given, given.out)
+    refuse_to_replace([given.out], overwrite=given.overwrite)
     found = load_fitted(given.image)
     image = found.render(given.size, device=device_named(given.config.device))
     save_image(given.out, to_uint8(image))
     height, width, _ = image.shape
     print(f"the image is {given.out}: {width} x {height} px, of {len(found):,} Gaussians")
-
-
-def _refuse_to_replace(given: FitCommand, *paths: Path) -> None:
-    there = [path for path in paths if path.exists()]
-    if there and not given.overwrite:
-        raise ConfigError(f"{there[0]} exists; give --overwrite to replace it, or another folder")

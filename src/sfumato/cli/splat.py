@@ -11,13 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from sfumato.cli.arguments import parse
-from sfumato.errors import ConfigError
 from sfumato.splatting.surface_splats import SplatConfig
 
 if TYPE_CHECKING:
     from sfumato.splatting.surface_splats import SplattedCloud
-
-METRICS = "metrics.json"
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,7 @@ class SplatCommand:
 
     Attributes:
         cloud: points: .ply, .las, .laz, .e57, .pcd, .glb, or text (.xyz, .txt, .csv, .pts), a point a line.
-        out: scene file to make; its suffix names the format. metrics.json is written beside it.
+        out: scene file to make; its suffix names the format. metrics.json beside it has its figures.
         overwrite: replace the output and its metrics.json.
         config: how splats follow from points.
     """
@@ -48,16 +45,14 @@ def command(arguments: Sequence[str]) -> int:
     from rich.console import Console
 
     from sfumato import machine
+    from sfumato.cli.existing_files import metrics_beside
     from sfumato.display import Display
     from sfumato.outputs import write_json
     from sfumato.scene.files import codec_of_name, save
     from sfumato.splatting.surface_splats import splat
 
     codec_of_name(given.out)
-    metrics = given.out.parent / METRICS
-    there = [path for path in (given.out, metrics) if path.exists()]
-    if there and not given.overwrite:
-        raise ConfigError(f"{there[0]} exists; give --overwrite to replace it, or another folder")
+    metrics = metrics_beside(given.out, "splat", overwrite=given.overwrite)
     display, began = Display(Console()), time.monotonic()
     found = splat(given.cloud, given.config, display=display)
     save(found.scene, given.out)
@@ -79,6 +74,7 @@ def _metrics(given: SplatCommand, found: SplattedCloud, seconds: float) -> dict[
 
     return {
         "version": 1,
+        "kind": "splat",
         "cloud": str(given.cloud),
         "options": asdict(given.config),
         "points": found.points,

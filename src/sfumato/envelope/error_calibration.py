@@ -122,7 +122,3 @@ def _spearman(one: Tensor, other: Tensor) -> float | None:
     if len(one) < 3 or float(one.min()) == float(one.max()) or float(other.min()) == float(other.max()):
         return None
     return float(spearmanr(one.double().numpy(), other.double().numpy()).statistic)
-
-
-def _bounded(errors: Tensor) -> Tensor:
-    return errors.clamp_min(_LEAST_ERROR)

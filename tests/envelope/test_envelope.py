@@ -11,7 +11,7 @@ from sfumato.cli import main
 from sfumato.envelope.candidates import beside, small
 from sfumato.envelope.curve import curve, place_of
 from sfumato.envelope.error_calibration import ViewErrors
-from sfumato.envelope.next_photographs import best_views
+from sfumato.envelope.next_photographs import ImaginedView, best_views, imagine
 from sfumato.envelope.trust import Calibration
 from sfumato.scene.cameras import Camera
 from support.commands import train
@@ -34,7 +34,10 @@ def test_a_view_is_placed_beside_the_nearest_training_view():
 
 def test_the_curve_tells_what_was_measured_and_what_is_only_expected():
     measured = [ViewErrors(camera_at(0.08), torch.full((5,), 0.02), torch.full((5,), 0.1))]
-    imagined = [(camera_at(0.09), torch.full((2, 4), 0.02)), (camera_at(4.0), torch.full((2, 4), 0.2))]
+    imagined = [
+        ImaginedView(camera_at(x), torch.zeros(1), torch.full((2, 4), value), 1.0)
+        for x, value in ((0.09, 0.02), (4.0, 0.2))
+    ]
     near, far = curve(Calibration(), [camera_at()], 2.0, measured, imagined)
     # What photographs tell of a place takes precedence over views that are imagined there.
     assert near["pixels"] == 5 and near["distance"] == pytest.approx(0.08)
@@ -54,21 +57,37 @@ def test_candidates_look_at_the_point_that_the_photograph_shows():
     assert beside([camera_at()], [float("nan")], 12) == []
 
 
+def looks(trust, *places):
+    return [imagine(trust, small(camera_at(x))) for x in places]
+
+
 def test_the_next_photograph_is_of_what_was_seen_from_afar_only():
     left, right = (-3.0, 0.0, 4.0), (3.0, 0.0, 4.0)
     trust = trust_of(gaussians_at(left, right), [[1, 0], [0, 1]], [[-3.0, 0, 0], [-9.0, 0, 0]])
-    candidates = [small(camera_at(x)) for x in (-3.0, 3.0, 3.1)]
-    chosen = best_views(trust, candidates, 3)
+    chosen = best_views(trust, looks(trust, -3.0, 3.0, 3.1), 3)
     assert chosen[0].row in (1, 2) and chosen[0].gain > 0
     # Beside the first one there is little left to gain.
     assert len(chosen) == 1 or chosen[1].gain < 0.5 * chosen[0].gain
 
 
-def test_places_that_something_stands_before_are_left_out():
-    trust = trust_of(gaussians_at((0.0, 0.0, 4.0)), [[1]], [[-9.0, 0.0, 0.0]])
-    candidates = [small(camera_at())]
-    assert best_views(trust, candidates, 1, distances=[4.0])
-    assert not best_views(trust, candidates, 1, distances=[8.0])
+def test_gains_are_the_fall_of_the_mean_value_of_the_candidates_pictures():
+    scene = gaussians_at((0.0, 0.0, 4.0), (0.5, 0.2, 5.0))
+    places = [[-9.0, 0.0, 0.0]]
+    trust = trust_of(scene, [[1], [1]], places)
+    (look,) = looks(trust, 0.0)
+    (chosen,) = best_views(trust, [look], 1)
+    after = trust_of(scene, [[1, 1], [1, 1]], [*places, [0.0, 0.0, 0.0]])
+    (seen,) = looks(after, 0.0)
+    assert chosen.gain == pytest.approx(float(look.values.mean() - seen.values.mean()), rel=1e-4)
+    assert not best_views(after, [seen], 1), "once it is there nothing is gained"
+
+
+def test_a_look_knows_how_far_what_it_sees_is():
+    trust = trust_of(gaussians_at((0.0, 0.0, 4.0), scale=1.0), [[1]], [[-9.0, 0.0, 0.0]])
+    (look,) = looks(trust, 0.0)
+    assert look.distance == pytest.approx(4.0, rel=1e-3)
+    torch.testing.assert_close(look.values, trust.values_of_pixels(look.camera))
+    assert not best_views(trust, [look], 1, [False])
 
 
 def test_the_command_writes_the_envelope_and_python_reads_it(data, tmp_path, capsys):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from sfumato.envelope.error_calibration import ViewErrors
+from sfumato.envelope.next_photographs import ImaginedView
 from sfumato.envelope.trust import Calibration, decibels
 from sfumato.scene.cameras import Camera
 
@@ -45,7 +46,7 @@ def curve(
     training: Sequence[Camera],
     depth: float,
     measured: Sequence[ViewErrors],
-    imagined: Sequence[tuple[Camera, Tensor]],
+    imagined: Sequence[ImaginedView],
 ) -> list[dict[str, float | int | None]]:
     """Expected and measured PSNR of views by their place, nearest first.
 
@@ -54,8 +55,7 @@ def curve(
         training: cameras that it was trained on.
         depth: median distance of the scene from them, scene units.
         measured: held-out views.
-        imagined: views without a photograph, with the values of their pixels, which tell the expected PSNR
-            where no held-out view is.
+        imagined: views without a photograph, which tell the expected PSNR where no held-out view is.
 
     Returns:
         Rows of ``distance`` and ``angle_deg`` (means), ``expected_psnr``, ``measured_psnr`` (None without
@@ -65,11 +65,11 @@ def curve(
     for view in measured:
         place = place_of(view.camera, training)
         groups.setdefault((*_group(place, depth), True), []).append((place, view.values, view.measured))
-    for camera, values in imagined:
-        place = place_of(camera, training)
+    for one in imagined:
+        place = place_of(one.camera, training)
         group = _group(place, depth)
         if (*group, True) not in groups:
-            groups.setdefault((*group, False), []).append((place, values.reshape(-1), None))
+            groups.setdefault((*group, False), []).append((place, one.values.reshape(-1), None))
     rows = []
     for key in sorted(groups):
         views = groups[key]

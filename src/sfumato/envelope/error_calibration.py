@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,9 +12,8 @@ from scipy.stats import spearmanr
 from torch import Tensor
 
 from sfumato.envelope.trust import POWER, QUANTILES, Calibration, Trust, levels
-from sfumato.evaluation.held_out import HeldOutView, composited, kept_pixels
-from sfumato.evaluation.metrics import with_affine_colour
-from sfumato.render.draw import draw
+from sfumato.envelope.view_errors import errors_of
+from sfumato.evaluation.held_out import HeldOutView
 from sfumato.scene.cameras import Camera
 
 # A pixel is said to be within this error with a probability; shares are compared for these groups of it.
@@ -35,8 +34,7 @@ class ViewErrors:
     Attributes:
         camera: of the view.
         values: [p] as of ``Trust.values_of_pixels``.
-        measured: [p] mean absolute colour error, after an affine colour of the view: how bright a photograph
-            is says nothing of the scene.
+        measured: [p] as of ``errors_of``.
     """
 
     camera: Camera
@@ -53,18 +51,11 @@ def compare(
     """Expected and true errors of held-out views; those whose mask keeps no pixel are left out."""
     found = []
     for number, view in enumerate(views):
-        pixels = view.load()
-        keep = kept_pixels(pixels)
-        keep = torch.ones(view.camera.height, view.camera.width, dtype=torch.bool) if keep is None else keep
+        keep, wrong = errors_of(trust.gaussians, view, trust.settings)
         if bool(keep.any()):
-            truth = composited(pixels, trust.settings.background)
-            with torch.no_grad():
-                image = draw(trust.gaussians, view.camera, replace(trust.settings, depth=False)).image
-            wrong = (with_affine_colour(image, truth, keep) - truth).abs().mean(2)[keep]
-            step = max(1, len(wrong) // _PIXELS)
-            found.append(
-                ViewErrors(view.camera, trust.values_of_pixels(view.camera)[keep][::step], wrong[::step])
-            )
+            step = max(1, int(keep.sum()) // _PIXELS)
+            values = trust.values_of_pixels(view.camera)[keep]
+            found.append(ViewErrors(view.camera, values[::step], wrong[keep][::step]))
         if progress:
             progress(number + 1, len(views))
     return found

@@ -11,7 +11,7 @@ from sfumato.envelope import error_calibration as calibration
 from sfumato.envelope.candidates import Candidate, beside
 from sfumato.envelope.curve import curve
 from sfumato.envelope.floaters import unsupported
-from sfumato.envelope.next_photographs import best_views
+from sfumato.envelope.next_photographs import best_views, imagine
 from sfumato.envelope.sightings import Sightings, gather
 from sfumato.envelope.trust import Trust
 from sfumato.evaluation.held_out import HeldOutView
@@ -21,6 +21,8 @@ from sfumato.scene.gaussians import Gaussians
 
 # Training cameras beside which views are imagined, and how many to photograph next.
 _STARTS, _NEXT = 12, 5
+# What is seen in the middle of a candidate stands at the point looked at, up to this share of its distance.
+_SAME_PLACE = 0.25
 
 
 @dataclass(frozen=True)
@@ -62,15 +64,17 @@ def measure_envelope(
     trust = replace(plain, calibration=calibration.fitted(errors)) if len(errors) > 1 else plain
     cameras = [view.camera for view in training]
     candidates = beside(cameras, _depths(evidence, gaussians, cameras, depth), _STARTS)
+    imagined = []
     with display.counting("imagining", "views beside the photographs") as progress:
-        chosen = best_views(
-            trust,
-            [c.camera for c in candidates],
-            _NEXT,
-            distances=[c.distance for c in candidates],
-            progress=progress,
-        )
-    imagined = [(c.camera, trust.values_of_pixels(c.camera)) for c in candidates]
+        for candidate in candidates:
+            imagined.append(imagine(trust, candidate.camera))
+            progress(len(imagined), len(candidates))
+    # Where something else stands before the point, or the camera in something, nobody would take a picture.
+    is_allowed = [
+        abs(view.distance - candidate.distance) <= _SAME_PLACE * candidate.distance
+        for view, candidate in zip(imagined, candidates, strict=True)
+    ]
+    chosen = best_views(trust, imagined, _NEXT, is_allowed)
     pixels, views = calibration.rank_correlations(errors)
     is_floater = unsupported(evidence, len(training))
     document = {
@@ -119,7 +123,7 @@ def _crossed(errors: Sequence[calibration.ViewErrors]) -> list[dict[str, float]]
 def _depths(
     evidence: Sightings, gaussians: Gaussians, cameras: Sequence[Camera], depth: float
 ) -> list[float]:
-    """About how far what each camera looks at is: the median of the Gaussians near its axis."""
+    """About how far what each camera imagined at is: the median of the Gaussians near its axis."""
     means, found = gaussians.means.detach().double(), []
     for camera in cameras:
         pose = camera.camera_from_world.double()

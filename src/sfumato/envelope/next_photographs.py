@@ -8,19 +8,39 @@ al. 1978).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from sfumato.envelope.sightings import painted
-from sfumato.envelope.trust import FARTHEST, Trust, displacement_term
+from sfumato.envelope.blended_values import blend
+from sfumato.envelope.trust import EXACT, Trust, displacement_term, with_uncovered
+from sfumato.maths.spread import evenly
 from sfumato.scene.cameras import Camera
 
-# What is seen in the middle stands at the point looked at, up to this share of its distance.
-_SAME_PLACE = 0.25
+# What is seen in the middle of a picture: this share of its sides, around the centre.
+_MIDDLE = 0.2
 _LEAST_CONTRIBUTION_PX = 0.05
+# Of larger scenes an even sample of so many Gaussians is looked at.
+_MOST_GAUSSIANS = 50_000
+
+
+@dataclass(frozen=True)
+class ImaginedView:
+    """What is seen from a place.
+
+    Attributes:
+        camera: of a small picture.
+        contributions: [m] of the sampled Gaussians to it, pixels.
+        values: [h, w] of its pixels, as of ``Trust.values_of_pixels``.
+        distance: of what is seen in its middle, scene units.
+    """
+
+    camera: Camera
+    contributions: Tensor
+    values: Tensor
+    distance: float
 
 
 @dataclass(frozen=True)
@@ -29,89 +49,85 @@ class Suggestion:
 
     Attributes:
         row: of the candidate.
-        gain: by how much the mean value of the pixels of all candidates' pictures falls, times the scale.
+        gain: by how much the mean value of the pixels of all candidates' pictures falls.
     """
 
     row: int
     gain: float
 
 
-@torch.no_grad()
+def imagine(trust: Trust, camera: Camera) -> ImaginedView:
+    """Render a candidate.
+
+    Args:
+        trust: of the scene.
+        camera: of a small picture.
+    """
+    weights = torch.ones(camera.height, camera.width, 2)
+    seen = blend(trust.gaussians, camera, trust.settings, weights, trust.values(camera.centre_world))
+    middle = tuple(_middle(side) for side in (camera.height, camera.width))
+    return ImaginedView(
+        camera,
+        seen.sums[_sample(trust), 0],
+        with_uncovered(seen.values, seen.alpha),
+        float((seen.surface * seen.alpha)[middle].sum() / seen.alpha[middle].sum().clamp_min(1e-6)),
+    )
+
+
 def best_views(
-    trust: Trust,
-    candidates: Sequence[Camera],
-    count: int,
-    *,
-    distances: Sequence[float] | None = None,
-    progress: Callable[[int, int], object] | None = None,
+    trust: Trust, imagined: Sequence[ImaginedView], count: int, is_allowed: Sequence[bool] | None = None
 ) -> list[Suggestion]:
     """Choose the candidates that would add most, the best first.
 
     Args:
         trust: of the scene.
-        candidates: cameras of small pictures.
+        imagined: from all candidates.
         count: how many to choose; fewer where no other adds anything.
-        distances: of the point that each looks at, scene units; one is left out where something else stands
-            before or behind its place. None: all are taken as they are.
-        progress: called with (candidates rendered, candidates in all).
+        is_allowed: which may be chosen; None: all.
     """
-    means = trust.gaussians.means
-    weights, is_sensible = [], []
-    for number, camera in enumerate(candidates):
-        weight, distance = _contributions(trust, camera)
-        weights.append(weight)
-        is_sensible.append(distances is None or _is_near(distance, distances[number]))
-        if progress:
-            progress(number + 1, len(candidates))
-    if not weights:
+    if not imagined:
         return []
-    # [n, c]: contributions in px, displacements as seen from each candidate now, distances from each.
-    weight = torch.stack(weights, 1)
-    error = (trust.calibration.scale * trust.residual_term())[:, None] * weight
-    centres = torch.stack([camera.centre_world for camera in candidates]).to(means)
-    away = torch.stack([trust.displacements(centre) for centre in centres], 1)
-    apart = torch.cdist(means, centres).clamp_min(1e-30)
-    pixels = sum(camera.width * camera.height for camera in candidates)
-    worth = displacement_term(away)
+    sample = _sample(trust)
+    some = trust.select(sample)
+    # [m, c]: contributions in px, distances and displacements as seen from each candidate.
+    contributions = torch.stack([view.contributions for view in imagined], 1)
+    centres = torch.stack([view.camera.centre_world for view in imagined]).to(some.gaussians.means)
+    distances = torch.cdist(some.gaussians.means, centres, compute_mode=EXACT)
+    away = torch.stack([some.displacements(centre) for centre in centres], 1)
+    pixels = sum(view.values.numel() for view in imagined) * len(sample) / len(trust.gaussians)
+    share = some.residual_term()[:, None] * contributions / pixels
+    sees = contributions >= _LEAST_CONTRIBUTION_PX
+    left = [row for row in range(len(imagined)) if is_allowed is None or is_allowed[row]]
     chosen: list[Suggestion] = []
-    for _ in range(count):
-        gains = torch.zeros(len(candidates), dtype=torch.float64)
-        for row in range(len(candidates)):
-            if is_sensible[row] and all(row != other.row for other in chosen):
-                sees = (weight[:, row] >= _LEAST_CONTRIBUTION_PX).nonzero()[:, 0]
-                after = displacement_term(torch.minimum(away[sees], _from_there(centres, apart[sees], row)))
-                gains[row] = (error[sees] * (worth[sees] - after)).sum() / pixels
-        best = int(gains.argmax())
-        if not float(gains[best]) > 0:
+    while left and len(chosen) < count:
+        gains = []
+        for row in left:
+            rows, after = _with(row, sees, away, distances, centres)
+            fall = displacement_term(away[rows]) - displacement_term(after)
+            gains.append(float((share[rows] * fall).double().sum()))
+        best = max(range(len(left)), key=gains.__getitem__)
+        if not gains[best] > 0:
             break
-        chosen.append(Suggestion(best, float(gains[best])))
-        sees = (weight[:, best] >= _LEAST_CONTRIBUTION_PX).nonzero()[:, 0]
-        away[sees] = torch.minimum(away[sees], _from_there(centres, apart[sees], best))
-        worth[sees] = displacement_term(away[sees])
+        row = left.pop(best)
+        chosen.append(Suggestion(row, gains[best]))
+        rows, after = _with(row, sees, away, distances, centres)
+        away[rows] = after
     return chosen
 
 
-def _contributions(trust: Trust, camera: Camera) -> tuple[Tensor, float]:
-    """Each Gaussian's contribution to a picture in px, and how far what is seen in its middle is."""
-    gaussians = trust.gaussians
-    distances = (gaussians.means - camera.centre_world.to(gaussians.means)).norm(dim=1)
-    unit = distances.median().clamp_min(1e-30)
-    values = torch.full((len(gaussians), 3), 0.5)
-    values[:, 1] = distances / unit
-    values.requires_grad_()
-    with torch.enable_grad():
-        blended, alpha = painted(gaussians, values, camera, trust.settings)
-        (gradient,) = torch.autograd.grad(blended[..., 0].sum(), values)
-    middle = tuple(slice(side * 2 // 5, side * 3 // 5 + 1) for side in (camera.height, camera.width))
-    seen = blended[..., 1][middle].sum() / alpha[middle].sum().clamp_min(1e-6)
-    return gradient[:, 0], float(seen * unit)
-
-
-def _is_near(distance: float, wanted: float) -> bool:
-    return abs(distance - wanted) <= _SAME_PLACE * wanted
-
-
-def _from_there(centres: Tensor, distances: Tensor, row: int) -> Tensor:
-    """Displacements [m, c] of all candidates from one that sees m Gaussians at ``distances`` [m, c]."""
+def _with(row: int, sees: Tensor, away: Tensor, distances: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
+    """Gaussians that a candidate sees, [s] rows, and their displacements [s, c] once it is photographed."""
+    rows = sees[:, row].nonzero()[:, 0]
     shift = (centres - centres[row]).norm(dim=1)
-    return (shift / torch.minimum(distances, distances[:, row : row + 1])).clamp(max=FARTHEST)
+    nearer = torch.minimum(distances[rows], distances[rows, row, None]).clamp_min(1e-30)
+    return rows, torch.minimum(away[rows], shift / nearer)
+
+
+def _sample(trust: Trust) -> Tensor:
+    """[m] rows of Gaussians, evenly spaced."""
+    return torch.tensor(evenly(len(trust.gaussians), _MOST_GAUSSIANS), dtype=torch.int64)
+
+
+def _middle(side: int) -> slice:
+    half = max(1, round(_MIDDLE * side / 2))
+    return slice(side // 2 - half, side // 2 + half)

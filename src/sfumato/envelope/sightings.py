@@ -1,9 +1,4 @@
-"""What the training views tell of each Gaussian: who saw it, how wrong it was, and what stood behind it.
-
-All sums are gradients. With per-Gaussian values c the image is Σ c w, w = α T the blending weight of a
-Gaussian at a pixel; so the gradient of Σₚ gₚ Cₚ with respect to c is Σₚ w gₚ: contributions with g = 1,
-errors with g the error of the pixel.
-"""
+"""What the training views tell of each Gaussian: who saw it, how wrong it was, and what stood behind it."""
 
 from __future__ import annotations
 
@@ -13,9 +8,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from sfumato.evaluation.held_out import HeldOutView, composited, kept_pixels
-from sfumato.maths.sh import SH_C0
-from sfumato.render.draw import draw
+from sfumato.envelope.blended_values import Blended, blend
+from sfumato.envelope.view_errors import errors_of
+from sfumato.evaluation.held_out import HeldOutView
 from sfumato.render.settings import Settings
 from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
@@ -29,7 +24,6 @@ _LEAST_CONTRIBUTION_PX = 0.1
 _IN_FRONT = 0.85
 # Pixels of the mean error that each Gaussian's own error starts from.
 _PRIOR_PX = 1.0
-_LEAST_ALPHA = 1e-3
 
 
 @dataclass(frozen=True)
@@ -51,6 +45,11 @@ class Sightings:
     residuals: Tensor
     views: Tensor
     in_front: Tensor
+
+    def select(self, rows: Tensor) -> Sightings:
+        """Those of the Gaussians at the indices ``rows`` [m] alone."""
+        of_gaussians = ("seen", "residuals", "views", "in_front")
+        return replace(self, **{name: getattr(self, name)[rows] for name in of_gaussians})
 
 
 def gather(
@@ -111,54 +110,22 @@ def representatives(centres: Tensor, most: int = MOST_PLACES) -> tuple[Tensor, T
         chosen.append(int(nearest.argmax()))
         nearest = torch.minimum(nearest, (centres - centres[chosen[-1]]).norm(dim=1))
     places = centres[chosen]
-    return torch.cdist(centres.double(), places.double()).argmin(1), places
-
-
-def painted(
-    gaussians: Gaussians, values: Tensor, camera: Camera, settings: Settings
-) -> tuple[Tensor, Tensor]:
-    """Blend values of Gaussians as colours are blended.
-
-    Args:
-        gaussians: the scene.
-        values: [n, 3], positive.
-        camera: any.
-        settings: of the renderer.
-
-    Returns:
-        [h, w, 3] sums of value times blending weight, and the opacity [h, w].
-    """
-    plain = replace(settings, background=(0.0, 0.0, 0.0), sh_degree=0, colour="sh", depth=False)
-    render = draw(replace(gaussians, sh=((values - 0.5) / SH_C0)[:, None]), camera, plain)
-    return render.image, render.alpha
+    apart = (centres[:, None] - places).norm(dim=2)
+    return apart.argmin(1), places
 
 
 def _of_view(gaussians: Gaussians, view: HeldOutView, settings: Settings) -> tuple[Tensor, Tensor, Tensor]:
     """Each Gaussian's contribution in px, its error weighted by that, and whether it stands in front, [n]."""
-    camera, pixels = view.camera, view.load()
-    keep = kept_pixels(pixels)
-    with torch.no_grad():
-        image = draw(gaussians, camera, replace(settings, depth=False)).image
-        wrong = (image - composited(pixels, settings.background)).abs().mean(2)
-        if keep is not None:
-            wrong = torch.where(keep, wrong, torch.zeros(()))
-    distances = (gaussians.means - camera.centre_world.to(gaussians.means)).norm(dim=1)
-    unit = distances.median().clamp_min(1e-30)
-    values = torch.full((len(gaussians), 3), 0.5)
-    values[:, 2] = distances / unit
-    values.requires_grad_()
-    with torch.enable_grad():
-        blended, alpha = painted(gaussians, values, camera, settings)
-        counted = torch.ones_like(wrong) if keep is None else keep.to(wrong)
-        (gradient,) = torch.autograd.grad((blended[..., 0] * counted + blended[..., 1] * wrong).sum(), values)
-    surface = unit * blended[..., 2].detach() / alpha.detach().clamp_min(_LEAST_ALPHA)
-    return gradient[:, 0], gradient[:, 1], _stands_in_front(gaussians, camera, distances, surface)
+    keep, wrong = errors_of(gaussians, view, settings)
+    seen = blend(gaussians, view.camera, settings, torch.stack([keep.to(wrong), wrong * keep], dim=2))
+    contribution, error = seen.sums.unbind(1)
+    return contribution, error, _stands_in_front(gaussians, view.camera, seen)
 
 
-def _stands_in_front(gaussians: Gaussians, camera: Camera, distances: Tensor, surface: Tensor) -> Tensor:
+def _stands_in_front(gaussians: Gaussians, camera: Camera, seen: Blended) -> Tensor:
     """Whether a Gaussian is nearer than what is seen at the pixel of its centre, [n] bool."""
     pixels, z = image_points(camera, gaussians.means)
     column, row = pixels.nan_to_num(-1.0, posinf=-1.0, neginf=-1.0).clamp(-1, 1 << 20).long().unbind(1)
     inside = (z > 0) & (column >= 0) & (row >= 0) & (column < camera.width) & (row < camera.height)
-    at = surface[row.clamp(0, camera.height - 1), column.clamp(0, camera.width - 1)]
-    return inside & (distances < _IN_FRONT * at)
+    at = seen.surface[row.clamp(0, camera.height - 1), column.clamp(0, camera.width - 1)]
+    return inside & (seen.distances < _IN_FRONT * at)

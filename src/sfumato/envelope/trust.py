@@ -16,13 +16,14 @@ distribution.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sfumato.envelope.sightings import Sightings, painted
+from sfumato.envelope.blended_values import painted
+from sfumato.envelope.sightings import Sightings
 from sfumato.render.settings import Settings
 from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
@@ -49,6 +50,9 @@ FARTHEST = 4.0
 UNCOVERED = 1 / 3
 # Of the products of many Gaussians and places, how many are computed at once.
 _AT_ONCE = 1 << 22
+# Distances as differences of positions: by the formula with products far coordinates lose their digits.
+EXACT = "donot_use_mm_for_euclid_dist"
+_LEAST_DISTANCE = 1e-30
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,7 @@ class Trust:
         """The values of the Gaussians, blended for each pixel: [h, w]."""
         values = self.values(camera.centre_world)[:, None].expand(-1, 3)
         blended, alpha = painted(self.gaussians, values, camera, self.settings)
-        return blended[..., 0] + UNCOVERED * (1 - alpha)
+        return with_uncovered(blended[..., 0], alpha)
 
     @torch.no_grad()
     def values(self, centre: Tensor) -> Tensor:
@@ -125,15 +129,24 @@ class Trust:
         centre = centre.to(means)
         shift = (places - centre).norm(dim=1)
         nearest = torch.full((len(means),), FARTHEST)
-        step = max(1, _AT_ONCE // max(1, len(places)))
+        step = max(1, _AT_ONCE // len(places))
         for start in range(0, len(means), step):
             part = slice(start, start + step)
-            near = torch.minimum(
-                (means[part] - centre).norm(dim=1)[:, None], torch.cdist(means[part], places)
-            ).clamp_min(1e-30)
-            away = torch.where(self.evidence.seen[part], shift / near, torch.tensor(FARTHEST))
+            here = (means[part] - centre).norm(dim=1)[:, None]
+            there = torch.cdist(means[part], places, compute_mode=EXACT)
+            away = shift / torch.minimum(here, there).clamp_min(_LEAST_DISTANCE)
+            away = torch.where(self.evidence.seen[part], away, torch.tensor(FARTHEST))
             nearest[part] = away.amin(1).clamp(max=FARTHEST)
         return nearest
+
+    def select(self, rows: Tensor) -> Trust:
+        """That of the Gaussians at the indices ``rows`` [m] alone."""
+        return replace(self, gaussians=self.gaussians.select(rows), evidence=self.evidence.select(rows))
+
+
+def with_uncovered(values: Tensor, alpha: Tensor) -> Tensor:
+    """Blended values of pixels with that of what no Gaussian covers, of any shape."""
+    return values + UNCOVERED * (1 - alpha)
 
 
 def displacement_term(away: Tensor) -> Tensor:

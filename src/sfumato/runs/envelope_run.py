@@ -12,6 +12,7 @@ from sfumato.display import Display
 from sfumato.envelope.measure_envelope import measure_envelope
 from sfumato.envelope.trust import Trust
 from sfumato.envelope.trust_file import read_trust, write_trust
+from sfumato.ops.backend import HOST
 from sfumato.outputs import write_json
 from sfumato.runs.folder import RunFolder
 from sfumato.scene.files import load
@@ -55,7 +56,7 @@ def write_envelope(
     """
     settings = settings_of(config, capture.render_background)
     found = measure_envelope(
-        gaussians, capture.train_views, capture.test_views, settings, capture.depth, display
+        gaussians.to(HOST), capture.train_views, capture.test_views, settings, capture.depth, display
     )
     write_trust(found.trust, folder.trust)
     write_json(folder.envelope, found.document)

@@ -37,6 +37,31 @@ def test_downscale_averages_and_scales_the_camera_exactly(tmp_path):
     assert odd.size_px == (10, 8) and odd.focal_px == pytest.approx((30 * 10 / 32, 31 / 3))
 
 
+@pytest.mark.parametrize("undistort", [True, False])
+@pytest.mark.parametrize("camera", [PINHOLE, (1, "SIMPLE_RADIAL", 32, 24, (30.0, 16.5, 12.5, -0.2))])
+def test_a_view_of_another_size_is_the_one_that_the_file_gives_at_it(tmp_path, camera, undistort):
+    """With a mask, and a lens that is undistorted or kept."""
+    root = colmap_folder(tmp_path, camera=camera)
+    mask = np.full((24, 32), 255, np.uint8)
+    mask[4:10, 6:20] = 0
+    save(root / "masks/b.png", mask)
+    expected = {
+        32 // factor: load_capture(root, downscale=factor, undistort=undistort).views[1] for factor in (1, 2)
+    }
+    for downscale in (1, 2, 3):
+        view = load_capture(root, downscale=downscale, undistort=undistort).views[1]
+        for side, wanted in expected.items():
+            found = view.at_side(side)
+            assert found.camera.size_px == wanted.camera.size_px and found.camera.lens == wanted.camera.lens
+            assert found.camera.focal_px == pytest.approx(wanted.camera.focal_px, rel=1e-12)
+            assert found.camera.centre_px == pytest.approx(wanted.camera.centre_px, rel=1e-12)
+            assert np.abs(found.load().rgb.astype(int) - wanted.load().rgb).max() <= 1
+            np.testing.assert_array_equal(found.load().mask, wanted.load().mask)
+        assert view.at_side(max(view.camera.size_px)) is view
+        assert view.at_side(10_000).camera.size_px == (32, 24), "never larger than the file"
+        assert view.at_side(20).camera.size_px == (20, 15)
+
+
 def test_resized_pictures_scale_their_camera(tmp_path):
     root = colmap_folder(tmp_path)
     save(root / "images/a.png", picture(16, 12))

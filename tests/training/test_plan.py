@@ -50,6 +50,18 @@ def test_the_plan_says_what_will_be(capture, monkeypatch):
     assert "2 photographs of 32x24, 5 points" in words and "10 steps" in words and "GiB" in words
 
 
+def test_held_out_views_are_drawn_at_their_own_size(tmp_path, monkeypatch):
+    free(monkeypatch, 8 * GIB)
+    config, root = replace(CONFIG, max_gaussians=10), colmap_folder(tmp_path)
+    split, unsplit = (
+        make_plan(load_capture(root, downscale=2, test_every=every), config, start_count=5)
+        for every in (8, 0)
+    )
+    assert split.size_px == unsplit.size_px == (16, 12)
+    assert split.memory_bytes == estimate_memory(10, pixels=32 * 24, photographs_bytes=2 * 3 * 16 * 12)
+    assert unsplit.memory_bytes == estimate_memory(10, pixels=16 * 12, photographs_bytes=3 * 3 * 16 * 12)
+
+
 def test_memory_bounds_the_cap(capture, monkeypatch, caplog):
     free(monkeypatch, 8 * GIB)
     start = 20_000_000

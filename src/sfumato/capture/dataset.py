@@ -22,12 +22,15 @@ from sfumato.capture.pixels import Pixels
 from sfumato.capture.points import PointCloud
 from sfumato.capture.random_points import random_points
 from sfumato.capture.readers import PosedDataset, read_source
-from sfumato.capture.view_plans import has_alpha, plan_views
+from sfumato.capture.view_plans import PlannedView, has_alpha, plan_views, reduced_size
 from sfumato.checks import file_path
 from sfumato.errors import CaptureError, ConfigError
 from sfumato.scene.cameras import Camera
 
 AlphaMeaning = Literal["auto", "transparency", "mask"]
+
+# Long side of the pictures that a scene is judged by, whatever size it is trained at: about that of a screen.
+NATIVE_SIDE_PX = 1600
 
 _log = logging.getLogger("sfumato")
 
@@ -54,6 +57,7 @@ class View:
     original_size_px: tuple[int, int] | None = None
     files: tuple[Path, ...] = field(default=(), repr=False, compare=False)
     time: float | None = None
+    _planned: PlannedView | None = field(default=None, repr=False, compare=False)
 
     def load(self) -> Pixels:
         """The picture, from the capture's cache or decoded now. Arrays are shared: do not write to them.
@@ -62,6 +66,17 @@ class View:
             CaptureError: the file cannot be decoded.
         """
         return self._cache.get(self.name, self._make)
+
+    def at_side(self, side_px: int) -> View:
+        """The same picture, made of its file, with a long side of ``side_px`` or of its own if that is less.
+
+        A view of another size is decoded at each load and not kept. One without a file stays as it is.
+        """
+        size_px = reduced_size(self.original_size_px or self.camera.size_px, side_px)
+        if self._planned is None or size_px == self.camera.size_px:
+            return self
+        planned = self._planned.resized(size_px)
+        return replace(self, camera=planned.camera, _make=planned.make, _cache=ByteCache(0), _planned=planned)
 
 
 @dataclass(frozen=True)
@@ -202,7 +217,7 @@ def load_capture(
             source.frames, downscale=downscale, alpha_is_mask=not transparent, undistort=undistort
         )
         return tuple(
-            View(p.name, p.camera, p.camera_group, p.make, cache, p.original_size_px, p.files, p.time)
+            View(p.name, p.camera, p.camera_group, p.make, cache, p.original_size_px, p.files, p.time, p)
             for p in plans
         ), cache
 

@@ -35,6 +35,16 @@ class PlannedView:
         """Decodes the picture."""
         return partial(make_pixels, self.plan)
 
+    def resized(self, size_px: tuple[int, int]) -> PlannedView:
+        """The same view made of its file at another size, not larger than the original."""
+        camera = self.camera.resized(*size_px)
+        plan = replace(self.plan, size_px=size_px)
+        if plan.resampler is not None:
+            plan = replace(plan, resampler=_resampler(plan.resampler.source, camera))
+        if plan.distorted is not None:
+            plan = replace(plan, distorted=camera)
+        return replace(self, camera=camera, plan=plan)
+
 
 def has_alpha(frame: PosedImage) -> bool:
     """Whether the picture of a frame has an alpha channel."""
@@ -77,8 +87,7 @@ def plan_views(
         )
         camera = whole.resized(*plan.size_px)
         if flattened:
-            resampler = Resampler(source, camera.focal_px, camera.centre_px, camera.size_px)
-            plan = replace(plan, resampler=resampler)
+            plan = replace(plan, resampler=_resampler(source, camera))
         elif is_distorted:
             camera = replace(camera, lens=source.lens)
             plan = replace(plan, distorted=camera)
@@ -117,6 +126,17 @@ def stored_camera(frame: PosedImage, header: ImageHeader) -> tuple[bool, Distort
     focal_px = (declared.focal_px[0] * sx, declared.focal_px[1] * sy)
     centre_px = (declared.centre_px[0] * sx, declared.centre_px[1] * sy)
     return turn, DistortedCamera(focal_px, centre_px, size_px, declared.lens)
+
+
+def reduced_size(size_px: tuple[int, int], side_px: int) -> tuple[int, int]:
+    """(width, height) with a long side of ``side_px``, in the same shape; never larger than ``size_px``."""
+    factor = min(1.0, side_px / max(size_px))
+    width, height = (max(1, round(side * factor)) for side in size_px)
+    return width, height
+
+
+def _resampler(source: DistortedCamera, pinhole: Camera) -> Resampler:
+    return Resampler(source, pinhole.focal_px, pinhole.centre_px, pinhole.size_px)
 
 
 def _small(frame: PosedImage, size_px: tuple[int, int], downscale: int) -> tuple[int, int]:

@@ -21,6 +21,8 @@ class EvalCommand:
     Attributes:
         run: run folder.
         data: the dataset, if it has moved since training.
+        size: long side of the held-out views in pixels, at most that of the photographs; None: as trained.
+            They are compared at native size too, up to 1600 pixels.
         envelope: find out where the scene can be trusted: writes envelope.json and trust.npz, and scene.html
             anew if it is there.
         device: compute device, such as cpu; auto: the fastest available.
@@ -28,6 +30,7 @@ class EvalCommand:
 
     run: Annotated[Positional[Path], arg(metavar="RUN")]
     data: Path | None = None
+    size: int | None = None
     envelope: bool = False
     device: str = "auto"
 
@@ -40,6 +43,7 @@ def command(arguments: Sequence[str]) -> int:
     from sfumato.cli.pages import write_page_of
     from sfumato.display import Display
     from sfumato.ops.backend import device_named
+    from sfumato.runs.comparing import Comparison
     from sfumato.runs.envelope_run import write_envelope
     from sfumato.runs.folder import RunFolder
     from sfumato.runs.results import draw_chart, write_results
@@ -50,8 +54,8 @@ def command(arguments: Sequence[str]) -> int:
     folder.check_own()
     scene = load(folder.scene).to(device)
     capture = options.read_capture(given.data)
-    display = Display(Console())
-    write_results(folder, scene, capture, options.train, folder.read_training(), display)
+    display, how = Display(Console()), Comparison(given.size)
+    write_results(folder, scene, capture, options.train, folder.read_training(), display, how)
     draw_chart(folder)
     if given.envelope:
         write_envelope(folder, scene, capture, options.train, display)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from statistics import fmean
 
 import numpy as np
 import torch
@@ -96,18 +97,24 @@ def ssim(image: Tensor, target: Tensor, keep: Tensor | None = None) -> float:
         if not counted.any():
             return math.nan
         x, y = x * counted[..., None], y * counted[..., None]
+    # One channel after the other: a large photograph's maps of all three would be half a gigabyte.
+    maps = (_similarity(x[..., channel], y[..., channel]) for channel in range(3))
+    return fmean(float((found if counted is None else found[counted]).mean()) for found in maps)
+
+
+def _similarity(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """The SSIM [h, w] around each pixel of two images [h, w]."""
     mean_x, mean_y = _blurred(x), _blurred(y)
     var_x = _blurred(x * x) - mean_x * mean_x
     var_y = _blurred(y * y) - mean_y * mean_y
     cov_xy = _blurred(x * y) - mean_x * mean_y
     luminance = (2 * mean_x * mean_y + SSIM_C1) / (mean_x * mean_x + mean_y * mean_y + SSIM_C1)
     contrast_structure = (2 * cov_xy + SSIM_C2) / (var_x + var_y + SSIM_C2)
-    similarity = luminance * contrast_structure
-    return float((similarity if counted is None else similarity[counted]).mean())
+    return luminance * contrast_structure
 
 
 def _blurred(values: np.ndarray) -> np.ndarray:
-    """Gaussian-window average of [h, w, d], with zeros beyond the border."""
+    """Gaussian-window average of [h, w], with zeros beyond the border."""
     offsets = np.arange(SSIM_WINDOW_PX) - SSIM_WINDOW_PX // 2
     window = np.exp(-(offsets**2) / (2 * SSIM_SIGMA_PX**2))
     window /= window.sum()

@@ -18,6 +18,7 @@ def write_metrics(
     report: Report,
     *,
     train: Mapping[str, object],
+    native: Report | None = None,
     split_rule: str = SPLIT_RULE,
     original_size_px: tuple[int, int] | None = None,
 ) -> None:
@@ -27,12 +28,38 @@ def write_metrics(
         path: the file.
         report: of :func:`score_views`.
         train: steps, seconds, gaussians, peak_memory_bytes.
+        native: of the same views at their own size, or of some of them; None: as ``report``.
         split_rule: how the held-out views were chosen.
         original_size_px: (width, height) of the largest photograph before it was reduced, if it is known.
 
     Raises:
         SfumatoError: the file cannot be written.
     """
+    native = native or report
+    document = {
+        "version": 1,
+        "split": {
+            "rule": split_rule,
+            "test": [view.name for view in report.views],
+            **_left_out(report),
+        },
+        "resolution": _sides(report.size_px),
+        "original_resolution": _sides(original_size_px),
+        "background": list(report.background),
+        "downscale": "area average",
+        "quantised": False,
+        "pixels": "all" if report.kept is None else "kept by masks",
+        "kept": report.kept,
+        "test": _scores(report),
+        "native": {"size_px": _sides(native.size_px), **_scores(native), **_left_out(native)},
+        "train": dict(train),
+        "environment": environment(),
+    }
+    write_json(path, document)
+
+
+def _scores(report: Report) -> dict[str, object]:
+    """Means and the scores of each view."""
     views = [
         {
             "name": view.name,
@@ -44,33 +71,23 @@ def write_metrics(
         }
         for view in report.views
     ]
-    document = {
-        "version": 1,
-        "split": {
-            "rule": split_rule,
-            "test": [view.name for view in report.views],
-            **({"not_compared": list(report.left_out)} if report.left_out else {}),
-        },
-        "resolution": list(report.size_px) if report.size_px else None,
-        "original_resolution": list(original_size_px) if original_size_px else None,
-        "background": list(report.background),
-        "downscale": "area average",
-        "quantised": False,
-        "pixels": "all" if report.kept is None else "kept by masks",
-        "kept": report.kept,
-        "test": {
-            "psnr": _finite(report.psnr),
-            "psnr_affine": _finite(report.psnr_affine),
-            "ssim": _finite(report.ssim),
-            "lpips": report.lpips,
-            "lpips_net": report.lpips_net,
-            "lpips_note": report.lpips_note,
-            "views": views,
-        },
-        "train": dict(train),
-        "environment": environment(),
+    return {
+        "psnr": _finite(report.psnr),
+        "psnr_affine": _finite(report.psnr_affine),
+        "ssim": _finite(report.ssim),
+        "lpips": report.lpips,
+        "lpips_net": report.lpips_net,
+        "lpips_note": report.lpips_note,
+        "views": views,
     }
-    write_json(path, document)
+
+
+def _left_out(report: Report) -> dict[str, object]:
+    return {"not_compared": list(report.left_out)} if report.left_out else {}
+
+
+def _sides(size_px: tuple[int, int] | None) -> list[int] | None:
+    return list(size_px) if size_px else None
 
 
 def _finite(value: float | None) -> float | None:

@@ -19,8 +19,8 @@ from sfumato.footage import FrameOptions
 from sfumato.ops.backend import device_named
 from sfumato.reconstruction.begun import check_begun, check_training, write_begun
 from sfumato.reconstruction.budget import CAMERAS_SHARE, Budget, downscale_for
+from sfumato.runs.comparing import seconds_to_compare
 from sfumato.runs.folder import RunFolder
-from sfumato.runs.results import seconds_to_compare
 from sfumato.runs.run import RunResult, run_training
 from sfumato.runs.run_options import CaptureOptions, RunOptions
 from sfumato.sfm.config import SfmConfig

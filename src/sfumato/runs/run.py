@@ -24,6 +24,7 @@ from sfumato.runs.checkpoint import (
     latest_checkpoint,
     save_checkpoint,
 )
+from sfumato.runs.comparing import NATIVE_IN_A_BUDGET, Comparison
 from sfumato.runs.folder import EventLog, RunFolder
 from sfumato.runs.interruption import Interruption
 from sfumato.runs.recorder import Recorder
@@ -258,5 +259,8 @@ class _TrainingRun:
                 self._options.train,
                 facts,
                 self._display,
-                until_s=self._until_s,
+                Comparison(
+                    most_native=NATIVE_IN_A_BUDGET if self._options.train.minutes else None,
+                    until_s=self._until_s,
+                ),
             )

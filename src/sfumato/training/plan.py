@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from sfumato import machine
 from sfumato.capture.cache import default_cache_bytes
-from sfumato.capture.dataset import Capture
+from sfumato.capture.dataset import NATIVE_SIDE_PX, Capture
 from sfumato.errors import ConfigError
 from sfumato.training.config import TrainConfig
 
@@ -94,7 +94,9 @@ def make_plan(capture: Capture, config: TrainConfig, *, start_count: int) -> Tra
     sizes = [view.camera.size_px for view in capture.train_views]
     train_pixels = sum(width * height for width, height in sizes)
     size_px = max(sizes, key=math.prod)
-    pixels, photographs_bytes = math.prod(size_px), photographs_memory(train_pixels)
+    # Held-out views are compared at their own size at the end.
+    native = [view.at_side(NATIVE_SIDE_PX).camera.size_px for view in capture.test_views]
+    pixels, photographs_bytes = max(map(math.prod, [size_px, *native])), photographs_memory(train_pixels)
     # What this process holds already is counted in the estimate.
     available = machine.memory().available_bytes + min(machine.peak_memory_bytes(), BASE_BYTES)
     most = memory_cap(available, pixels=pixels, photographs_bytes=photographs_bytes)
@@ -144,7 +146,7 @@ def estimate_memory(gaussians: int, *, pixels: int, photographs_bytes: int) -> i
 
     Args:
         gaussians: the most there will be.
-        pixels: of the largest photograph.
+        pixels: of the largest photograph that is drawn.
         photographs_bytes: of decoded photographs.
     """
     return BASE_BYTES + BYTES_PER_GAUSSIAN * gaussians + BYTES_PER_PIXEL * pixels + photographs_bytes

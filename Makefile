@@ -57,6 +57,7 @@ bench: $(VENV)/.run
 	$(VENV)/bin/python benchmarks/growth.py
 	$(VENV)/bin/python benchmarks/time_to_psnr.py $(DATA)
 	$(VENV)/bin/python benchmarks/captures.py $(DATA)
+	$(VENV)/bin/python benchmarks/sharpness.py $(DATA)
 	$(VENV)/bin/python benchmarks/sfm.py $(DATA)
 	$(VENV)/bin/python benchmarks/raytracer.py $(if $(MITSUBA),--mitsuba $(MITSUBA))
 	$(VENV)/bin/python benchmarks/bvh.py

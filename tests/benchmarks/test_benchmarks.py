@@ -65,3 +65,36 @@ def test_results_are_kept_only_when_they_mean_something(monkeypatch, tmp_path):
     harness.save("a", {"x": 1}, quick=False)
     kept = json.loads((tmp_path / "a.json").read_text())
     assert kept["results"] == {"x": 1} and kept["machine"]["cores"] >= 1
+
+
+def test_options_of_training_are_given_by_name():
+    import sharpness
+
+    from sfumato import TrainConfig
+
+    changed = ["ssim_weight=0.5", "schedule.settle_from=0.9", "frozen=('means',)", "strategy=mcmc"]
+    config = sharpness.with_options(TrainConfig(minutes=1.0), changed)
+    assert (config.ssim_weight, config.frozen, config.strategy) == (0.5, ("means",), "mcmc")
+    assert (
+        config.schedule.settle_from == 0.9 and config.schedule.refine_every == 100 and config.minutes == 1.0
+    )
+    with pytest.raises(TypeError, match="nothing"):
+        sharpness.with_options(TrainConfig(), ["nothing=1"])
+
+
+@pytest.mark.slow
+def test_pairs_per_pixel_are_those_that_are_blended():
+    """Large Gaussians one behind the other: as many as it takes until nothing shines through."""
+    import sharpness
+    import torch
+
+    from sfumato import Camera, Gaussians
+
+    camera = Camera(torch.eye(4), (40.0, 40.0), (16.0, 12.0), (32, 24))
+    count, wide = 6, torch.full((6, 3), 5.0)
+    means = torch.tensor([[0.0, 0.0, 4.0 + i] for i in range(count)])
+    quats, sh = torch.tensor([[1.0, 0.0, 0.0, 0.0]]).expand(count, 4), torch.zeros(count, 1, 3)
+    for opacity, expected in ((0.5, 6), (0.999, 1)):
+        logits = torch.logit(torch.full((count,), opacity))
+        scene = Gaussians(means, wide, quats, logits, sh)
+        assert sharpness.pairs_per_pixel(scene, camera) == pytest.approx(expected, abs=0.05)

@@ -22,6 +22,7 @@ from torch.profiler import ProfilerActivity, profile
 from sfumato.capture.dataset import Capture, load_capture
 from sfumato.training import loop, step
 from sfumato.training.config import TrainConfig
+from sfumato.training.part import Shot
 from sfumato.training.state import TrainState, start
 from sfumato.training.warm_up import warm_up
 
@@ -83,14 +84,14 @@ def measure(state: TrainState, steps: int) -> dict[str, Any]:
     state.step, state.cap = int(0.6 * whole), len(state.population)
     take_steps(state, 3)
     plain = take_steps(state, steps)
-    clock, target = Clock(), step.make_target
-    step.make_target = clock.timed("photograph", target)
+    clock, target = Clock(), Shot.target
+    Shot.target = clock.timed("photograph", target)
     densifier = state.parts["densifier"]
     for name in ("observe", "refine", "penalty"):
         setattr(densifier, name, clock.timed("densification", getattr(densifier, name)))
     with profile(activities=[ProfilerActivity.CPU]) as profiler:
         profiled = take_steps(state, steps)
-    step.make_target = target
+    Shot.target = target
     found = {event.key: event.cpu_time_total / 1e3 / steps for event in profiler.key_averages()}
     parts = {title: found.get(f"sfumato::{name}", 0.0) for title, name in PARTS.items()}
     parts |= {name: 1e3 * seconds / steps for name, seconds in clock.seconds.items()}

@@ -39,6 +39,7 @@ CHANGED = {
     "exposure": True,
     "refine_poses": True,
     "batch_size": 2,
+    "crops": 2,
     "frozen": ("quats",),
     "schedule.half_resolution_until": 0.9,
     "schedule.quarter_resolution_until": 0.5,

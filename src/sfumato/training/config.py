@@ -174,6 +174,8 @@ class TrainConfig:
         exposure: learn a colour gain and offset for each photograph.
         refine_poses: learn a small pose correction for each training photograph; held-out poses stay fixed.
         batch_size: photographs in each step.
+        crops: parts that photographs at full resolution are cut into along each side; each step looks at one
+            of them, at random; 1: whole photographs.
         frozen: fields of the Gaussians that are not trained.
         rates, schedule, adc, mcmc: the parts.
     """
@@ -194,6 +196,7 @@ class TrainConfig:
     exposure: bool = False
     refine_poses: bool = False
     batch_size: int = 1
+    crops: int = 1
     frozen: tuple[FieldName, ...] = ()
     rates: Rates = field(default_factory=Rates)
     schedule: Schedule = field(default_factory=Schedule)
@@ -220,6 +223,8 @@ class TrainConfig:
             raise ConfigError(f"sh_degree is {self.sh_degree}; give 0, 1, 2 or 3")
         if self.batch_size < 1:
             raise ConfigError(f"batch_size is {self.batch_size}; give at least 1")
+        if self.crops < 1:
+            raise ConfigError(f"crops is {self.crops}; give at least 1")
         for part in ("rates", "schedule", "adc", "mcmc"):
             for name, value in vars(getattr(self, part)).items():
                 if isinstance(value, float) and not isfinite(value):

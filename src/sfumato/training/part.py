@@ -14,6 +14,8 @@ from sfumato.capture.dataset import View
 from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
 from sfumato.training.context import StepContext
+from sfumato.training.crop import Crop
+from sfumato.training.target import Target, make_target
 
 if TYPE_CHECKING:
     from sfumato.training.state import TrainState
@@ -29,6 +31,7 @@ class Shot:
         camera: which the scene is rendered from, at the size of the step.
         background: RGB in [0, 1] behind the render, and behind a transparent photograph.
         context: of the step.
+        crop: the part of the photograph that ``camera`` is of; None: all of it.
     """
 
     number: int
@@ -36,6 +39,23 @@ class Shot:
     camera: Camera
     background: tuple[float, float, float]
     context: StepContext
+    crop: Crop | None = None
+
+    @property
+    def halves(self) -> float:
+        """Half sides of the photograph, as a multiple of those of what is rendered."""
+        return self.crop.halves if self.crop else 1.0
+
+    def target(self) -> Target:
+        """What the render is compared with."""
+        pixels = self.view.load()
+        if self.crop:
+            return self.crop.target(pixels, self.background)
+        return make_target(pixels, self.camera.size_px, self.background)
+
+    def framed(self, image: Tensor, target: Target) -> Tensor:
+        """The render as it is compared with the target: where it is a part, with the photograph round it."""
+        return self.crop.framed(image, target.image) if self.crop else image
 
 
 @dataclass(frozen=True)

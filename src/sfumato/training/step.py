@@ -14,7 +14,6 @@ from sfumato.render.output import Render
 from sfumato.training.context import StepContext
 from sfumato.training.part import Gradients, Refinement, Shot
 from sfumato.training.state import TrainState
-from sfumato.training.target import make_target
 
 # No photograph is reduced to fewer pixels along a side.
 _MIN_SIDE_PX = 8
@@ -90,13 +89,14 @@ def _gradients_of_view(state: TrainState, number: int, context: StepContext) -> 
     shot = _shot(state, number, context)
     for part in parts:
         shot = part.prepare(shot)
-    target = make_target(shot.view.load(), shot.camera.size_px, shot.background).to(gaussians.means.device)
+    target = shot.target().to(gaussians.means.device)
     wanted = _screen_gradient(state, context)
     render = _render(state, shot, wanted)
     image = render.image
     for part in parts:
         image = part.apply(image, shot)
-    loss = penalised = state.loss(image, target)
+    loss = state.loss(shot.framed(image, target), target)
+    penalised = target.share * loss
     for part in parts:
         penalty = part.penalty(gaussians, shot)
         penalised = penalised if penalty is None else penalised + penalty
@@ -143,7 +143,7 @@ def _collected(
         of_gaussians=_taken(state.population.trained),
         of_parts={name: found for name, found in of_parts.items() if found},
         visible=visible.int(),
-        screen_gradient=screen_gradient,
+        screen_gradient=None if screen_gradient is None else shot.halves * screen_gradient,
     )
 
 

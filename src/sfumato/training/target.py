@@ -19,14 +19,17 @@ class Target:
     Attributes:
         image: [h, w, 3] in [0, 1].
         weight: [h, w] 0 where the loss ignores a pixel, else 1; None: all count.
+        share: of the pixels of the photograph that count, those that are here.
     """
 
     image: Tensor
     weight: Tensor | None
+    share: float = 1.0
 
     def to(self, device: torch.device) -> Target:
         """The same on another device."""
-        return Target(self.image.to(device), None if self.weight is None else self.weight.to(device))
+        weight = None if self.weight is None else self.weight.to(device)
+        return Target(self.image.to(device), weight, self.share)
 
 
 def make_target(pixels: Pixels, size_px: tuple[int, int], background: tuple[float, float, float]) -> Target:

@@ -13,6 +13,7 @@ from sfumato.training.densify import make_densifier
 from sfumato.training.part import Part
 from sfumato.training.parts.average import Average
 from sfumato.training.parts.background import RandomBackground
+from sfumato.training.parts.crops import Crops
 from sfumato.training.parts.exposure import Exposure
 from sfumato.training.parts.poses import Poses
 
@@ -34,6 +35,8 @@ def make_parts(
     parts: list[Part] = []
     if config.random_background:
         parts.append(RandomBackground())
+    if config.crops > 1:
+        parts.append(Crops(config.crops))
     if config.exposure:
         parts.append(Exposure(len(views), config.rates, device))
     if config.refine_poses:

@@ -37,13 +37,13 @@ MAY_IMPORT = {
     "runs": "errors choices json_files npy_files display checks outputs machine maths scene ops capture "
     "evaluation training sequences tracking envelope",
     "reconstruction": "errors display checks outputs machine ops capture footage sfm training runs",
-    "paths": "errors json_files checks outputs maths scene render evaluation",
+    "paths": "errors json_files checks outputs maths scene render evaluation envelope",
     "viewer": "errors json_files display outputs machine maths scene render capture edit evaluation training "
-    "envelope tracking sequences runs",
+    "envelope tracking sequences runs paths",
     "lesson": "viewer",
     "cli": "errors children display checks outputs machine maths scene ops render capture "
-    "footage sfm splatting evaluation fitting training tracking runs edit paths viewer reconstruction lesson "
-    "sfumato",
+    "footage sfm splatting evaluation fitting training envelope tracking runs edit paths viewer "
+    "reconstruction lesson sfumato",
     # The package's own file names what is public, and loads it when it is used.
     "sfumato": "errors scene ops render capture splatting evaluation fitting training runs reconstruction",
 }

@@ -8,10 +8,13 @@ import pytest
 import torch
 
 from sfumato.envelope.trust_file import write_trust
+from sfumato.paths.best_view import orbit_of_best_view
 from sfumato.scene.files import load, save
+from sfumato.viewer.extent import place
+from sfumato.viewer.opening import opening, opening_of
 from sfumato.viewer.page import describe, pack, pack_subject
 from sfumato.viewer.subject import open_subject
-from sfumato.viewer.trusted import KnownTrust, opening, pack_trust, read_known_trust
+from sfumato.viewer.trusted import KnownTrust, pack_trust, read_known_trust
 from support.small_scenes import small_scene, small_subject
 from support.small_trust import small_trust
 
@@ -123,3 +126,15 @@ def test_the_page_opens_where_least_is_wrong():
         seen = torch.ones(len(subject.gaussians), 1, dtype=torch.bool)
         evidence = replace(trust.evidence, places=places, seen=seen, residuals=torch.full((len(seen),), 0.2))
         assert opening(KnownTrust(replace(trust, evidence=evidence)), cameras, (0.0, 0.0, 0.0)) == only
+
+
+def test_without_cameras_the_page_opens_where_the_scene_looks_best():
+    subject = small_subject()
+    with_cameras = opening_of(subject, place(subject.gaussians, [p.camera for p in subject.photographs]))
+    assert with_cameras["opening"] is None and with_cameras["first"] == 0
+    assert with_cameras["fov_deg"] == pytest.approx(2 * np.degrees(np.arctan(36 / 94)))
+    bare = replace(subject, photographs=())
+    told = opening_of(bare, place(bare.gaussians, []))
+    assert told["fov_deg"] is None
+    orbit = orbit_of_best_view(bare.gaussians)
+    assert told["opening"] == {"at": orbit.start.tolist(), "to": orbit.target.tolist()}

@@ -58,9 +58,10 @@ class RenderCommand:
     Attributes:
         scene: run folder or scene file.
         out: a video, .mp4, or else a folder of PNG frames.
-        path: auto: an orbit where photographs were taken all around, else a swing; orbit: a circle around the
-            point that the cameras look at; swing: back and forth on its photographed side; training: the
-            path of the photographs, smoothed; or a JSON file of key-frames or cameras (format:
+        path: auto: as much of an orbit as the scene can be trusted from, back and forth if it is not all of
+            it, and along the photographs where it is hardly any; orbit: a circle around the point that the
+            cameras look at, wherever that leads; swing: back and forth on its photographed side; training:
+            the path of the photographs, smoothed; or a JSON file of key-frames or cameras (format:
             sfumato.paths.path_files).
         data: the posed dataset whose cameras the path follows; that of the run folder by default.
         depth: also render depth, near is light, into a second video or the folder depth.

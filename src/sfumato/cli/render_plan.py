@@ -13,10 +13,14 @@ from sfumato.capture.dataset import Capture, load_capture
 from sfumato.capture.natural_order import natural_key
 from sfumato.cli.arguments import close_to
 from sfumato.cli.scene_files import scene_file
+from sfumato.envelope.coverage import trust_by_coverage
+from sfumato.envelope.trust import Trust
 from sfumato.errors import CaptureError, ConfigError
 from sfumato.ops.backend import device_named
+from sfumato.paths.best_view import orbit_of_best_view
+from sfumato.paths.inside import kept_inside
 from sfumato.paths.look import Y_DOWN, field_of_view_deg, refitted
-from sfumato.paths.orbit import orbit_of_cameras, orbit_of_scene
+from sfumato.paths.orbit import orbit_of_cameras
 from sfumato.paths.painter import Look
 from sfumato.paths.path_files import KeyFrames, read_path
 from sfumato.paths.spline import along_cameras
@@ -24,7 +28,7 @@ from sfumato.paths.video_writer import even
 from sfumato.render.insert import Insert
 from sfumato.render.meshes import read_mesh
 from sfumato.render.settings import TraceSettings, settings_for
-from sfumato.runs.folder import RunFolder
+from sfumato.runs.folder import run_of
 from sfumato.scene.cameras import Camera
 from sfumato.scene.dynamic import DynamicScene
 from sfumato.scene.dynamic_changes import check_within
@@ -33,6 +37,7 @@ from sfumato.scene.files.dynamic_files import files_of, holds_motion, load_dynam
 from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.scene import metadata_of
 from sfumato.viewer.tracked_subject import open_moving
+from sfumato.viewer.trusted import read_known_trust
 
 if TYPE_CHECKING:
     from sfumato.cli.render import Inserted, RenderCommand
@@ -190,9 +195,9 @@ def _look_and_capture(given: RenderCommand, *, with_cameras: bool) -> tuple[Look
     wished = given.renderer or ("trace" if given.insert else None)
     filtered = False if given.no_antialiased else given.antialiased or None
     settings, capture = settings_for(wished or "raster", antialiased=filtered), None
-    is_run = given.scene.is_dir() and RunFolder(given.scene).config.is_file()
-    if is_run:
-        options = RunFolder(given.scene).read_options()
+    run = run_of(given.scene)
+    if run:
+        options = run.read_options()
         renderer = wished or options.train.renderer
         if filtered is None and options.train.antialiased and renderer != "trace":
             filtered = True
@@ -236,18 +241,35 @@ def _cameras(
             raise ConfigError("the training path needs a run folder or --data with the posed photographs")
         walked = sorted(source.known, key=lambda one: natural_key(one[0]))
         return along_cameras([camera for _, camera in walked], _count(given, _DEFAULT_SECONDS))
+    usual_px = size_px or (known[0].size_px if known else _DEFAULT_SIZE_PX)
     orbit = (
         orbit_of_cameras(known, given.up)
         if known
-        else orbit_of_scene(scene, given.up or metadata_of(scene).up or Y_DOWN)
+        else orbit_of_best_view(scene, given.up or metadata_of(scene).up or Y_DOWN)
     )
-    is_swing = given.path == "swing"
-    if given.path == "auto" and not orbit.is_covered:
-        _log.warning("%s was not photographed all around: a swing; --path orbit goes round", given.scene)
-        is_swing = True
-    along = orbit.swing if is_swing else orbit.cameras
-    usual_px = known[0].size_px if known else _DEFAULT_SIZE_PX
-    return along(_count(given, _DEFAULT_SECONDS), size_px or usual_px)
+    count, is_swing = _count(given, _DEFAULT_SECONDS), given.path == "swing"
+    if given.path == "auto":
+        inside = kept_inside(orbit, known, _trust_of(given, source)) if known else orbit
+        if inside is None:
+            _log.warning("%s can be trusted from near its photographs alone: a film along them", given.scene)
+            walked = sorted(source.known, key=lambda one: natural_key(one[0]))
+            return along_cameras([camera for _, camera in walked], count)
+        orbit, is_swing = inside, not inside.is_covered
+        if is_swing:
+            _log.warning(
+                "%s cannot be trusted from all around: a swing; --path orbit goes round", given.scene
+            )
+    return (orbit.swing if is_swing else orbit.cameras)(count, usual_px)
+
+
+def _trust_of(given: RenderCommand, source: _Shown) -> Trust:
+    """As `sfumato eval --envelope` has measured it, else by coverage alone."""
+    run = run_of(given.scene)
+    known = (
+        read_known_trust(run.path, source.first, source.look.settings) if run and not source.moving else None
+    )
+    cameras = [camera for _, camera in source.known]
+    return known.trust if known else trust_by_coverage(source.first, cameras)
 
 
 def _length_s(keys: KeyFrames) -> float:

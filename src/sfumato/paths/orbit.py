@@ -1,21 +1,17 @@
-"""Orbits: a circle around what the cameras look at, or around the middle of a scene."""
+"""Orbits: a circle around what the cameras look at."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sfumato.errors import ConfigError
 from sfumato.paths.look import Y_DOWN, field_of_view_deg, looking_at, pinhole
 from sfumato.scene.cameras import Camera
-from sfumato.scene.gaussians import Gaussians
 
 DEFAULT_FOV_DEG = 50.0
-# Radius of an orbit around a scene without cameras, in radii of its middle half.
-_AWAY = 3.0
-_RISE_DEG = 20.0
 # A camera on an orbit across a wider gap would leave what was photographed.
 _WIDEST_GAP = np.radians(60.0)
 # x axes of level cameras: variance across their plane, variance within it, and agreement of their up axes.
@@ -69,15 +65,34 @@ class Orbit:
         return self._at((first + last) / 2 + (last - first) / 2 * np.sin(phase), size_px)
 
     def _at(self, angles: np.ndarray, size_px: tuple[int, int]) -> tuple[Camera, ...]:
+        poses = [looking_at(self.at(angle), self.target, self.up) for angle in angles]
+        return tuple(pinhole(pose, size_px, self.fov_deg) for pose in poses)
+
+    def at(self, angle: float) -> np.ndarray:
+        """[3] the position at an angle from the start, radians."""
         arm = self.start - self.target
         rise = (arm @ self.up) * self.up
         across = arm - rise
         beside = np.cross(self.up, across)
-        cameras = []
-        for angle in angles:
-            position = self.target + rise + np.cos(angle) * across + np.sin(angle) * beside
-            cameras.append(pinhole(looking_at(position, self.target, self.up), size_px, self.fov_deg))
-        return tuple(cameras)
+        return self.target + rise + np.cos(angle) * across + np.sin(angle) * beside
+
+    def part(self, first: float, last: float) -> Orbit:
+        """The same circle, of which no more is taken for covered than is between two angles from the start.
+
+        Args:
+            first: radians, at most 0.
+            last: radians, at least 0; two pi after the first if all is covered.
+        """
+        if last - first >= 2 * np.pi - 1e-9:
+            return replace(self, covered_rad=(-np.pi, np.pi))
+        # A gap that one may not cross is one that is not small.
+        share = min(1.0, 0.999 * (2 * np.pi - _WIDEST_GAP) / (last - first))
+        return replace(self, covered_rad=(share * first, share * last))
+
+    def covers(self, angles: np.ndarray) -> np.ndarray:
+        """Whether the scene was photographed from angles from the start [k], but for gaps of 60 degrees."""
+        first, last = self.covered_rad
+        return self.is_covered | ((angles - first) % (2 * np.pi) <= last - first)
 
 
 def orbit_of_cameras(cameras: Sequence[Camera], up: Sequence[float] | None = None) -> Orbit:
@@ -95,7 +110,7 @@ def orbit_of_cameras(cameras: Sequence[Camera], up: Sequence[float] | None = Non
     poses = np.stack([camera.camera_from_world.detach().double().numpy() for camera in cameras])
     rotations = poses[:, :3, :3]
     centres = -np.einsum("nji,nj->ni", rotations, poses[:, :3, 3])
-    axis = _upwards(rotations) if up is None else _axis(up)
+    axis = _upwards(rotations) if up is None else axis_of(up)
     target = _nearest_to_lines(centres, rotations[:, 2])
     arms = centres - target
     rise = np.median(arms @ axis)
@@ -108,36 +123,25 @@ def orbit_of_cameras(cameras: Sequence[Camera], up: Sequence[float] | None = Non
     return Orbit(target, start, axis, fov_deg, (first, last))
 
 
-def orbit_of_scene(gaussians: Gaussians, up: Sequence[float] = Y_DOWN) -> Orbit:
-    """The circle around the middle of a scene without known cameras.
-
-    Args:
-        gaussians: the scene.
-        up: (x, y, z) upwards; y points down in the world of `sfumato sfm`.
+def axis_of(up: Sequence[float]) -> np.ndarray:
+    """[3] unit vector of a direction.
 
     Raises:
-        ConfigError: the scene is empty, or ``up`` is zero.
+        ConfigError: it is zero.
     """
-    if not len(gaussians):
-        raise ConfigError("an orbit needs a scene with Gaussians; this one is empty")
-    means = gaussians.means.detach().double().cpu().numpy()
-    target = np.median(means, axis=0)
-    radius = float(np.median(np.linalg.norm(means - target, axis=1)))
-    axis = _axis(up)
-    side = np.cross(axis, np.eye(3)[np.argmin(np.abs(axis))])
-    # In the world of structure from motion the first camera looks along +z: the orbit starts on its side.
-    side = _unit(np.array([0.0, 0.0, -1.0]) + axis * axis[2], side)
-    rise = np.radians(_RISE_DEG)
-    away = _AWAY * (radius or 1.0)
-    start = target + away * (np.cos(rise) * side + np.sin(rise) * axis)
-    return Orbit(target, start, axis, DEFAULT_FOV_DEG)
-
-
-def _axis(up: Sequence[float]) -> np.ndarray:
     axis = np.asarray(up, np.float64)
     if not 0 < np.linalg.norm(axis) < np.inf:
         raise ConfigError(f"up is {[*up]}; give a direction, such as 0 -1 0")
     return axis / np.linalg.norm(axis)
+
+
+def side_of(axis: np.ndarray) -> np.ndarray:
+    """[3] unit vector square to an axis, from which one looks at a scene without cameras.
+
+    In the world of structure from motion the first camera looks along +z: it is on its side.
+    """
+    side = np.cross(axis, np.eye(3)[np.argmin(np.abs(axis))])
+    return _unit(np.array([0.0, 0.0, -1.0]) + axis * axis[2], side)
 
 
 def _upwards(rotations: np.ndarray) -> np.ndarray:

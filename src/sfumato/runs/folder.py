@@ -267,3 +267,10 @@ def _writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise write_error(path, error) from error
+
+
+def run_of(path: Path) -> RunFolder | None:
+    """The run of a run folder, or of the scene file in it; None for other files and folders."""
+    folder = RunFolder(path if path.is_dir() else path.parent)
+    is_its = path.is_dir() or path.name == folder.scene.name
+    return folder if is_its and folder.config.is_file() else None

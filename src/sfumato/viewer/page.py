@@ -23,11 +23,12 @@ from sfumato.scene.files.four_dgs import packed_motion
 from sfumato.scene.files.four_dgs_motion import Grid
 from sfumato.scene.gaussians import Gaussians
 from sfumato.viewer.assembly import assemble
-from sfumato.viewer.extent import SceneExtent, place
+from sfumato.viewer.extent import place
+from sfumato.viewer.opening import opening_of
 from sfumato.viewer.overlays import find_floaters, in_words, to_bits, too_many
 from sfumato.viewer.photographs import Sheet, shrunk, to_jpeg
 from sfumato.viewer.subject import Photograph, Subject, subject_of_file
-from sfumato.viewer.trusted import MOVES, NOT_MEASURED, TrustPayload, opening, pack_trust
+from sfumato.viewer.trusted import MOVES, NOT_MEASURED, TrustPayload, pack_trust
 
 # Photographs in a page may take this much of it; with more of them, each is smaller.
 _PHOTOGRAPHS_BYTES = 12e6
@@ -140,7 +141,7 @@ def describe(
         "radius": placing.radius,
         "bounds": {"low": placing.low, "high": placing.high},
         "frustum": placing.frustum,
-        "first": _first(subject, placing),
+        **opening_of(subject, placing),
         "count": len(subject.gaussians),
         "floaters": {"name": FLOATERS, "missing": too_many(len(subject.gaussians))},
         "trust": _trust(subject, packed),
@@ -149,14 +150,6 @@ def describe(
         "exact": None,
         "live": False,
     }
-
-
-def _first(subject: Subject, placing: SceneExtent) -> int:
-    """The camera to open with."""
-    trained = [(i, one.camera) for i, one in enumerate(subject.photographs) if not one.held_out]
-    if subject.trust and trained:
-        return opening(subject.trust, trained, placing.middle)
-    return trained[0][0] if trained else 0
 
 
 def _trust(subject: Subject, packed: PackedSubject) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from sfumato.errors import ConfigError, SfumatoError
 from sfumato.evaluation.held_out import composited
 from sfumato.render.png import to_uint8
 from sfumato.render.settings import RasterSettings, Settings, is_antialiased
-from sfumato.runs.folder import RunFolder
+from sfumato.runs.folder import RunFolder, run_of
 from sfumato.scene.cameras import Camera
 from sfumato.scene.dynamic import DynamicScene
 from sfumato.scene.files import load
@@ -116,7 +116,7 @@ def open_subject(path: Path, *, data: Path | None = None, repair: bool = False) 
     """Open a run folder or a scene file.
 
     Args:
-        path: run folder, or a file that ``sfumato.load`` reads.
+        path: run folder, or a file that ``sfumato.load`` reads; the ``scene.ply`` of a run is that run.
         data: the run's dataset, if it is not where it was.
         repair: as of ``sfumato.load``.
 
@@ -130,11 +130,11 @@ def open_subject(path: Path, *, data: Path | None = None, repair: bool = False) 
     """
     if not path.exists():
         raise ConfigError(f"{path} is missing; give a run folder or a scene file")
-    if not path.is_dir():
+    if not path.is_dir() and not run_of(path):
         if data is not None:
             raise ConfigError(f"{path} is a scene file, which has no dataset; --data is for run folders")
         return subject_of_file(path, path.name, load(path, repair=repair))
-    folder = RunFolder(path)
+    folder = RunFolder(path if path.is_dir() else path.parent)
     options = folder.read_options()
     if not folder.scene.is_file():
         raise ConfigError(f"{path} has no {folder.scene.name} yet; wait for the run's first checkpoint")

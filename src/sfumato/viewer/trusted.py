@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from sfumato.envelope.candidates import small
 from sfumato.envelope.trust import (
     DISPLACEMENT_EXPONENT,
     DISPLACEMENT_OFFSET,
@@ -25,7 +24,6 @@ from sfumato.errors import FormatError
 from sfumato.json_files import read_json
 from sfumato.render.settings import Settings
 from sfumato.runs.folder import RunFolder
-from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
 
 _log = logging.getLogger("sfumato")
@@ -37,8 +35,6 @@ _MOST_NEXT, _MOST_LETTERS = 5, 240
 _SHARE_BELOW, _LOOKED_AT = 0.95, 100_000
 # Displacement of what the nearest training view shows, in the median, up to which a visitor stands inside.
 REACH = 0.5
-# Views that are rendered to find the one to open with.
-_OPENINGS = 6
 # Codes of one byte for (r + r₀)^a, evenly in its logarithm.
 _CODES = 255
 NOT_MEASURED = "not known where this scene can be trusted; sfumato eval RUN --envelope finds out"
@@ -184,31 +180,3 @@ def _fades_from(trust: Trust) -> float:
     if not len(some):
         return 1.0
     return float(torch.quantile(trust.calibration.expected(some).nan_to_num(1.0), _SHARE_BELOW).clamp(1e-4))
-
-
-def opening(known: KnownTrust, cameras: Sequence[tuple[int, Camera]], middle: Sequence[float]) -> int:
-    """The camera to open with: of those that see the scene's middle, that of the least expected error.
-
-    Args:
-        known: of the scene.
-        cameras: training cameras with their numbers, at least one.
-        middle: [3] what is orbited, world frame.
-    """
-    point = torch.tensor([middle], dtype=torch.float64)
-    seeing = [one for one in cameras if _sees(one[1], point)] or list(cameras)
-    some = (
-        [seeing[i * len(seeing) // _OPENINGS] for i in range(_OPENINGS)]
-        if len(seeing) > _OPENINGS
-        else seeing
-    )
-    errors = {number: float(known.trust.render(small(camera)).mean()) for number, camera in some}
-    return min(errors, key=lambda number: errors[number])
-
-
-def _sees(camera: Camera, point: torch.Tensor) -> bool:
-    pose = camera.camera_from_world.detach().double()
-    x, y, z = (point @ pose[:3, :3].T + pose[:3, 3])[0].tolist()
-    if z <= 0:
-        return False
-    pixel = [f * v / z + c for f, v, c in zip(camera.focal_px, (x, y), camera.centre_px, strict=True)]
-    return all(0.2 * side < at < 0.8 * side for at, side in zip(pixel, camera.size_px, strict=True))

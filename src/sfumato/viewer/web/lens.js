@@ -8,9 +8,13 @@ const NEAR = manifest.near ?? 0.003 * radius;
 // Spark drops what lies beyond; the sky of a scene is far.
 const FAR = 1e5 * radius;
 
-/** The projection of free flight, as the four numbers that differ between projections. */
+/**
+ * The projection of free flight, as the four numbers that differ between projections. A window that stands upright
+ * shows no more above and below than photographs do.
+ */
 export function freeLens(width, height) {
-  const focal = 2 * FREE_FOCAL * Math.min(width, height);
+  const upright = height > width && manifest.fov_deg;
+  const focal = upright ? height / Math.tan((manifest.fov_deg * Math.PI) / 360) : 2 * FREE_FOCAL * Math.min(width, height);
   return { x: focal / width, y: focal / height, dx: 0, dy: 0 };
 }
 

@@ -275,13 +275,14 @@ function level(share) {
   return true;
 }
 
-/** Go to where one starts: where the first camera is, or beside the scene where there is none. */
+/** Go to where one starts: where the first camera is, or where the scene looks best where there is none. */
 export function reset(seconds = JOURNEY_S) {
   stand(null);
   const middle = shown(manifest.middle);
   const first = cameras[manifest.first];
-  const position = first ? shown(first.position) : middle.clone().add(new vendor.Vector3(0.9, 0.75, 1.6).multiplyScalar(radius));
-  pivot = middle;
+  const opening = manifest.opening ?? { at: inScene(middle.clone().add(new vendor.Vector3(0.9, 0.75, 1.6).multiplyScalar(radius))).toArray(), to: manifest.middle };
+  const position = first ? shown(first.position) : shown(opening.at);
+  pivot = shown(opening.to);
   if (first) {
     const forward = new vendor.Vector3(0, 0, -1).applyQuaternion(shownQuaternion(first.quaternion));
     pivot = aheadOf(position, forward);

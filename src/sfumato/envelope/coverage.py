@@ -1,0 +1,66 @@
+"""Trust by coverage alone: from where each Gaussian was seen, without a look at any photograph.
+
+It takes seconds where the evidence of the photographs takes minutes, and serves to compare places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from sfumato.envelope.blended_values import painted
+from sfumato.envelope.candidates import small
+from sfumato.envelope.lighter import sample, thinned
+from sfumato.envelope.sightings import Sightings
+from sfumato.envelope.trust import Trust
+from sfumato.maths.spread import evenly
+from sfumato.render.settings import RasterSettings
+from sfumato.scene.cameras import Camera
+from sfumato.scene.gaussians import Gaussians
+from sfumato.scene.image_points import image_points
+
+_SETTINGS = RasterSettings(depth=False)
+# What every Gaussian is taken to be wrong by where it was seen.
+_RESIDUAL = 0.02
+# A Gaussian is seen up to this share of the distance of what is there.
+_BEHIND = 1.15
+_LEAST = 1e-3
+_MOST_CAMERAS = 40
+
+
+@torch.no_grad()
+def trust_by_coverage(gaussians: Gaussians, cameras: Sequence[Camera]) -> Trust:
+    """The trust of a scene of which only the training cameras are known.
+
+    Args:
+        gaussians: the scene; of a large one a part is looked at.
+        cameras: that it was trained on, at least one; of more than 40 as many, evenly.
+    """
+    gaussians = thinned(gaussians.detach(), *sample(len(gaussians)))
+    some = [small(cameras[i]) for i in evenly(len(cameras), _MOST_CAMERAS)]
+    seen = torch.stack([_seen_by(gaussians, camera) for camera in some], dim=1)
+    n = len(gaussians)
+    evidence = Sightings(
+        places=torch.stack([camera.centre_world for camera in some]).to(gaussians.means),
+        seen=seen,
+        residuals=torch.full((n,), _RESIDUAL),
+        views=seen.sum(dim=1),
+        in_front=torch.zeros(n),
+    )
+    return Trust(gaussians, evidence, _SETTINGS)
+
+
+def _seen_by(gaussians: Gaussians, camera: Camera) -> torch.Tensor:
+    """[n] bool, the Gaussians in a small picture that stand where something is seen, or before it."""
+    away = (gaussians.means - camera.centre_world.to(gaussians.means)).norm(dim=1)
+    unit = away.median().clamp_min(torch.finfo(away.dtype).tiny)
+    image, alpha = painted(gaussians, (away / unit)[:, None].expand(-1, 3), camera, _SETTINGS)
+    surface = unit * image[..., 0] / alpha.clamp_min(_LEAST)
+    pixels, z = image_points(camera, gaussians.means)
+    column, row = (
+        pixels.nan_to_num(-1.0, posinf=-1.0, neginf=-1.0).clamp(-1, 1 << 20).floor().long().unbind(1)
+    )
+    inside = (z > 0) & (column >= 0) & (row >= 0) & (column < camera.width) & (row < camera.height)
+    at = surface[row.clamp(0, camera.height - 1), column.clamp(0, camera.width - 1)]
+    return inside & (away <= _BEHIND * at)

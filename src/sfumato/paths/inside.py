@@ -1,0 +1,97 @@
+"""Orbits that stay where a scene can be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from sfumato.envelope.candidates import SHIFTS, beside, small
+from sfumato.envelope.lighter import sample, thinned
+from sfumato.envelope.trust import Trust
+from sfumato.paths.best_view import longest_range
+from sfumato.paths.orbit import Orbit
+from sfumato.scene.cameras import Camera
+
+# Places on a circle at which the expected error is compared.
+_ON_A_RING = 24
+_WIDTH_PX = 96
+# Training cameras, and those beside them, whose expected error a film may have; the share of them.
+_NEIGHBOURS, _SHARE = 5, 0.9
+# Circles that are tried: these quantiles of the distances and of the heights of the cameras.
+_CIRCLES = ((0.5, 0.5), (0.25, 0.5), (0.5, 0.25), (0.5, 0.75), (0.75, 0.5))
+# A film of less than this angle is none.
+_LEAST_ANGLE = np.radians(20.0)
+
+
+def kept_inside(orbit: Orbit, cameras: Sequence[Camera], trust: Trust) -> Orbit | None:
+    """The part of an orbit in which the expected error stays what it is near the training views.
+
+    The limit is what nine tenths of the views have that stand beside a training view by 0.15 of the distance
+    of what it shows. Of circles at the distances and heights of the cameras, the one is taken of which most
+    is within it.
+
+    Args:
+        orbit: at the usual distance and height of the cameras.
+        cameras: of the training views.
+        trust: of the scene.
+
+    Returns:
+        An orbit that starts in the middle of that part, and is covered as far as it goes; None where it is
+        less than 20 degrees of every circle.
+    """
+    rows, larger = sample(len(trust.gaussians))
+    lighter = trust if larger == 1.0 else trust.select(rows)
+    lighter = replace(lighter, gaussians=thinned(trust.gaussians, rows, larger))
+    limit = _limit(lighter, cameras, orbit)
+    best, widest = None, _LEAST_ANGLE
+    for circle in _circles(orbit, cameras):
+        is_good = circle.covers(np.arange(_ON_A_RING) * (2 * np.pi / _ON_A_RING))
+        ring = circle.cameras(_ON_A_RING, _size(cameras))
+        for place in np.flatnonzero(is_good):
+            is_good[place] = _error(lighter, ring[place]) <= limit
+        found = longest_range(is_good)
+        if found and found[1] - found[0] > widest + 1e-9:
+            best, widest = _middle_of(circle, *found), found[1] - found[0]
+        if best and best.is_covered:
+            break
+    return best
+
+
+def _limit(trust: Trust, cameras: Sequence[Camera], orbit: Orbit) -> float:
+    depths = [float(np.linalg.norm(orbit.target - camera.centre_world.numpy())) for camera in cameras]
+    near = [one.camera for one in beside(cameras, depths, _NEIGHBOURS) if one.share == SHIFTS[0]]
+    return float(np.quantile([_error(trust, camera) for camera in near], _SHARE))
+
+
+def _error(trust: Trust, camera: Camera) -> float:
+    return float(trust.render(small(camera)).mean())
+
+
+def _size(cameras: Sequence[Camera]) -> tuple[int, int]:
+    width, height = cameras[0].size_px
+    return _WIDTH_PX, max(8, round(_WIDTH_PX * height / width))
+
+
+def _circles(orbit: Orbit, cameras: Sequence[Camera]) -> list[Orbit]:
+    """The given one first, then others around the same point."""
+    arms = torch.stack([camera.centre_world for camera in cameras]).numpy() - orbit.target
+    rises = arms @ orbit.up
+    distances = np.linalg.norm(arms - rises[:, None] * orbit.up, axis=1)
+    arm = orbit.start - orbit.target
+    across = arm - (arm @ orbit.up) * orbit.up
+    across = across / np.linalg.norm(across)
+    found = [orbit]
+    for distance, rise in _CIRCLES[1:]:
+        far = np.quantile(distances, distance) or 1.0
+        start = orbit.target + far * across + np.quantile(rises, rise) * orbit.up
+        found.append(replace(orbit, start=start))
+    return found
+
+
+def _middle_of(orbit: Orbit, first: float, last: float) -> Orbit:
+    """An orbit that starts in the middle of a range of its angles, and is covered there."""
+    half = (last - first) / 2
+    return replace(orbit, start=orbit.at(first + half)).part(-half, half)

@@ -1,0 +1,72 @@
+"""The view that the page opens with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from sfumato.envelope.candidates import small
+from sfumato.paths.best_view import orbit_of_best_view
+from sfumato.paths.look import field_of_view_deg
+from sfumato.scene.cameras import Camera
+from sfumato.viewer.extent import SceneExtent
+from sfumato.viewer.subject import Subject
+from sfumato.viewer.trusted import KnownTrust
+
+# Views that are rendered to find the one to open with.
+_OPENINGS = 6
+
+
+def opening_of(subject: Subject, placing: SceneExtent) -> dict[str, Any]:
+    """What the page is told: the camera to open with or, without cameras, a place and what it looks at.
+
+    With cameras also their vertical field of view, degrees.
+    """
+    cameras = [photograph.camera for photograph in subject.photographs]
+    if cameras:
+        fov_deg = float(np.median([field_of_view_deg(camera) for camera in cameras]))
+        return {"first": _first(subject, placing), "opening": None, "fov_deg": fov_deg}
+    told: dict[str, Any] = {"first": 0, "opening": None, "fov_deg": None}
+    if len(subject.gaussians):
+        orbit = orbit_of_best_view(subject.gaussians, placing.up)
+        told["opening"] = {"at": orbit.start.tolist(), "to": orbit.target.tolist()}
+    return told
+
+
+def _first(subject: Subject, placing: SceneExtent) -> int:
+    """The camera to open with."""
+    trained = [(i, one.camera) for i, one in enumerate(subject.photographs) if not one.held_out]
+    if subject.trust and trained:
+        return opening(subject.trust, trained, placing.middle)
+    return trained[0][0] if trained else 0
+
+
+def opening(known: KnownTrust, cameras: Sequence[tuple[int, Camera]], middle: Sequence[float]) -> int:
+    """The camera to open with: of those that see the scene's middle, that of the least expected error.
+
+    Args:
+        known: of the scene.
+        cameras: training cameras with their numbers, at least one.
+        middle: [3] what is orbited, world frame.
+    """
+    point = torch.tensor([middle], dtype=torch.float64)
+    seeing = [one for one in cameras if _sees(one[1], point)] or list(cameras)
+    some = (
+        [seeing[i * len(seeing) // _OPENINGS] for i in range(_OPENINGS)]
+        if len(seeing) > _OPENINGS
+        else seeing
+    )
+    errors = {number: float(known.trust.render(small(camera)).mean()) for number, camera in some}
+    return min(errors, key=lambda number: errors[number])
+
+
+def _sees(camera: Camera, point: torch.Tensor) -> bool:
+    pose = camera.camera_from_world.detach().double()
+    x, y, z = (point @ pose[:3, :3].T + pose[:3, 3])[0].tolist()
+    if z <= 0:
+        return False
+    pixel = [f * v / z + c for f, v, c in zip(camera.focal_px, (x, y), camera.centre_px, strict=True)]
+    return all(0.2 * side < at < 0.8 * side for at, side in zip(pixel, camera.size_px, strict=True))

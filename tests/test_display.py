@@ -8,7 +8,7 @@ from rich.console import Console
 from sfumato import display as module
 from sfumato.display import Display, clock
 
-WORDS = ["25 of 100 steps", "12,345 Gaussians"]
+WORDS = "training", ["12,345 Gaussians", "25 of 100 steps"]
 
 
 class Clock:
@@ -21,15 +21,15 @@ class Clock:
         return self.now
 
 
-def console(terminal):
-    return Console(file=io.StringIO(), force_terminal=terminal, width=160)
+def console(terminal, width=160):
+    return Console(file=io.StringIO(), force_terminal=terminal, width=width)
 
 
 def test_a_terminal_gets_one_living_line():
     screen = console(True)
     shown = Display(screen)
     with shown.living():
-        shown.show(0.25, WORDS)
+        shown.show(0.25, *WORDS)
         assert not shown.is_due
     assert "12,345 Gaussians" in screen.file.getvalue() and "━" in screen.file.getvalue()
     with shown.waiting("thinking"):
@@ -45,7 +45,7 @@ def test_elsewhere_a_line_now_and_then(monkeypatch):
         assert not shown.is_due
         time.now = 10.0
         assert shown.is_due
-        shown.show(0.25, WORDS)
+        shown.show(0.25, *WORDS)
         assert not shown.is_due
 
 
@@ -53,14 +53,14 @@ def test_counted_work_shows_its_rate_the_time_left_and_the_whole(monkeypatch):
     time, screen = Clock(), console(False)
     monkeypatch.setattr(module, "time", time)
     shown = Display(screen)
-    shown.of_a_whole(lambda: "0:20 of 2:00")
+    shown.of_a_whole(lambda: "total 0:20/2:00")
     with shown.counting("matching", "pairs") as report:
         report(0, 1000)
         time.now = 20.0
         report(250, 1000)
     said = screen.file.getvalue()
     assert said.split("\n") == [
-        " 25%  matching: 250 of 1,000 pairs  12.5/s  1:00 left  0:20 of 2:00",
+        " 25%  matching: 250 of 1,000 pairs · 1:00 left · total 0:20/2:00 · 12.5/s",
         "",
     ]
 
@@ -81,12 +81,22 @@ def test_the_time_left_is_told_once_it_can_be_known(monkeypatch):
     ]
 
 
+def test_in_a_narrow_terminal_the_time_left_the_total_and_the_quality_are_seen():
+    screen = console(True, width=80)
+    shown = Display(screen)
+    shown.of_a_whole(lambda: "total 1:40/2:00")
+    with shown.living():
+        shown.show(0.67, "training", ["28.1 dB on 4 views", "29,345 Gaussians"], left_s=14)
+    said = screen.file.getvalue()
+    assert "training · 0:14 left · total 1:40/2:00 · 28.1 dB on 4 views\x1b" in said
+
+
 def test_after_an_error_the_terminal_is_written_to_again():
     screen = console(True)
     shown = Display(screen)
     with pytest.raises(ValueError), shown.living():
         raise ValueError
-    shown.show(0.5, ["half"])
+    shown.show(0.5, "half")
     assert "half" in screen.file.getvalue()
 
 

@@ -18,6 +18,9 @@ _LIVE_EVERY_S = 0.25
 _PLAIN_EVERY_S = 10.0
 # Progress is shown of what takes longer than this; shorter work is over before it is read.
 _SHOWN_AFTER_S = 1.0
+_SEPARATOR = " · "
+# Of the progress bar, columns; the short one in terminals that are narrower than the third.
+_BAR, _SHORT_BAR, _WIDE = 20, 8, 100
 # How long the rest takes is told once these many things, or this share of them, say how long one takes.
 _TELLING_COUNT = 10
 _TELLING_SHARE = 0.1
@@ -37,7 +40,7 @@ class Display:
         self._whole: Callable[[], str] = str
 
     def of_a_whole(self, words: Callable[[], str]) -> None:
-        """From now on ``words()``, how far the whole is, stands at the end of every line of progress."""
+        """From now on ``words()``, how far the whole is, stands in every line of progress."""
         self._whole = words
 
     def say(self, words: str) -> None:
@@ -73,25 +76,32 @@ class Display:
         """Whether it is time to show the next figures."""
         return time.monotonic() - self._last >= (_LIVE_EVERY_S if self._live else _PLAIN_EVERY_S)
 
-    def show(self, progress: float, words: Sequence[str]) -> None:
-        """Show how far the work is.
+    def show(
+        self, progress: float, title: str, figures: Sequence[str] = (), *, left_s: float | None = None
+    ) -> None:
+        """Show how far the work is. In a terminal the last figures are left out where there is no room.
 
         Args:
             progress: share that is done.
-            words: figures with their units.
+            title: what is done.
+            figures: with their units, what matters most first.
+            left_s: seconds until the work is done; None: not known yet.
         """
         self._last = time.monotonic()
-        whole = self._whole()
-        line = "  ".join([*words, whole] if whole else words)
+        left = "" if left_s is None else f"{clock(left_s)} left"
+        words = [word for word in (title, left, self._whole(), *figures) if word]
+        share = f"{progress:4.0%}  "
         if self._live is None:
-            self.say(f"{progress:4.0%}  {line}")
+            self.say(share + _SEPARATOR.join(words))
             return
+        width = self._console.width
+        bar = _BAR if width >= _WIDE else _SHORT_BAR
         row = Table.grid(padding=(0, 1))
-        row.add_column(width=20)
+        row.add_column(width=bar)
         row.add_column(no_wrap=True)
-        text = Text(f"{progress:4.0%}  ")
-        text.append(line, style="dim")
-        row.add_row(ProgressBar(total=1.0, completed=progress, width=20), text)
+        text = Text(share)
+        text.append(_fitting(words, width - bar - 2 - len(share)), style="dim")
+        row.add_row(ProgressBar(total=1.0, completed=progress, width=bar), text)
         self._live.update(row, refresh=True)
 
     @contextmanager
@@ -113,14 +123,28 @@ class Display:
             if spent_s < _SHOWN_AFTER_S or not self.is_due:
                 return
             rate = done / spent_s
-            words = [f"{title}: {done:,} of {total:,} {things}" if total else f"{title}: {done:,} {things}"]
-            words += [f"{rate:.1f}/s"] if rate else []
-            if total and done and done >= min(_TELLING_COUNT, _TELLING_SHARE * total):
-                words.append(f"{clock((total - done) / rate)} left")
-            self.show(done / total if total else 0.0, words)
+            of = f"{done:,} of {total:,}" if total else f"{done:,}"
+            telling = total and done and done >= min(_TELLING_COUNT, _TELLING_SHARE * total)
+            self.show(
+                done / total if total else 0.0,
+                f"{title}: {of} {things}",
+                [f"{rate:.1f}/s"] if rate else [],
+                left_s=(total - done) / rate if telling else None,
+            )
 
         with self.living():
             yield report
+
+
+def _fitting(words: Sequence[str], width: int) -> str:
+    """As many words, from the first, as fit a line; the first one in any case."""
+    line = words[0]
+    for word in words[1:]:
+        longer = f"{line}{_SEPARATOR}{word}"
+        if len(longer) > width:
+            break
+        line = longer
+    return line
 
 
 def clock(seconds: float) -> str:

@@ -21,7 +21,7 @@ from sfumato.training.step import StepStats
 from support.capture_folders import colmap_folder
 from support.tiny import tiny_config, tiny_start
 
-QUALITY = HeldOutPsnr(28.125, 4, 1200)
+QUALITY = HeldOutPsnr(28.125, 4)
 FIGURES = Figures(0.25, "25/100 steps", 12.5, 0.0321, 12345, (480, 270), QUALITY, 75.0)
 
 
@@ -47,7 +47,7 @@ def test_a_run_is_reported(tmp_path, monkeypatch):
     assert 5 < sum("psnr" in event for event in events) < 20
     assert events[0]["gaussians"] == began_with < events[-1]["gaussians"]
     shown = screen.file.getvalue()
-    assert "20/20 steps" in shown and "steps/s" in shown and "dB (1 view, step " in shown
+    assert "20/20 steps" in shown and "steps/s" in shown and "dB on 1 view" in shown
 
 
 def test_the_curve_ends_with_the_views_it_is_of(tmp_path):
@@ -115,8 +115,7 @@ def test_a_scene_that_was_pruned_away_stops_the_run(tmp_path):
 
 
 def test_figures_have_units():
-    words = "  ".join(FIGURES.words())
+    words = " · ".join(FIGURES.words())
     assert words == (
-        "25/100 steps  12.5 steps/s  loss 0.0321  12,345 Gaussians  480x270  "
-        "28.12 dB (4 views, step 1,200)  1:15 left"
+        "28.1 dB on 4 views · 12,345 Gaussians · 25/100 steps · 12.5 steps/s · 480x270 · loss 0.0321"
     )

@@ -98,7 +98,8 @@ def _print_help() -> None:
     print("Photographs to 3D Gaussian scenes, on a plain CPU.\n")
     for verb, summary in VERBS.items():
         print(f"  {verb:11} {summary}")
-    print("\nsfumato <command> --help explains its options; sfumato --version names the version.")
+    print("\nsfumato <command> --help explains its options, --help-all all of them where there are many;")
+    print("sfumato --version names the version.")
 
 
 @contextmanager

@@ -17,9 +17,13 @@ from typing import Any, Union, get_args, get_origin
 import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
+from sfumato.cli.help import Help, set_help
 from sfumato.errors import ConfigError
 
-_WIDE = "4000"
+ALL_OPTIONS = "--help-all"
+HELP_OPTIONS = frozenset({"-h", "--help", ALL_OPTIONS})
+# A complaint is not wrapped; the frames of the help stand below one another, not side by side.
+_WIDE, _ONE_COLUMN = "4000", "129"
 _FRAME = re.compile(r"[╭╮╰╯│─]")
 _NEGATIVE = re.compile(r"-[\d.]")
 _CHOICE = re.compile(r"invalid choice '(.*)' for argument '(?:.*/)?(.+?)'\. Expected one of \('(.*)'\)")
@@ -35,6 +39,7 @@ _PLAINER = {
 }
 _LARGEST_WHOLE = 2**63 - 1
 _REGISTRY = ConstructorRegistry()
+_EVERYTHING = Help()
 
 
 @_REGISTRY.primitive_rule
@@ -96,7 +101,13 @@ def _optional(kind: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
 
 
 def parse(
-    kind: Any, verb: str, arguments: Sequence[str], *, default: Any = None, also: Iterable[str] = ()
+    kind: Any,
+    verb: str,
+    arguments: Sequence[str],
+    *,
+    default: Any = None,
+    also: Iterable[str] = (),
+    shown: Help = _EVERYTHING,
 ) -> Any:
     """Parse the arguments of a verb.
 
@@ -106,6 +117,7 @@ def parse(
         arguments: after the verb.
         default: an instance with the defaults of options.
         also: options that the verb reads by itself, for hints.
+        shown: what ``--help`` shows.
 
     Raises:
         ConfigError: an argument is unknown, missing, or has a wrong value.
@@ -115,8 +127,9 @@ def parse(
     given: dict[str, Any] = {"prog": prog, "args": arguments, "registry": _REGISTRY}
     if default is not None:
         given["default"] = default
-    if {"-h", "--help"} & set(arguments):
-        return tyro.cli(kind, **given)
+    if HELP_OPTIONS & set(arguments):
+        print(set_help(_help(kind, given), verb, shown, all_options=ALL_OPTIONS in arguments))
+        raise SystemExit(0)
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint), _columns(_WIDE):
@@ -124,7 +137,7 @@ def parse(
     except SystemExit as exit:
         if not exit.code:
             raise
-        known = [*_options_in_help(kind, given), *also]
+        known = [*_options_in_help(kind, given), *also, ALL_OPTIONS]
         said = _unknown_option(arguments, known) or _one_line(complaint.getvalue())
         raise ConfigError(f"{said}; see {prog} --help") from None
 
@@ -139,12 +152,18 @@ def command_that_goes_on(verb: str, arguments: Sequence[str]) -> str:
     return shlex.join(["sfumato", verb, *(word for word in arguments if word != "--overwrite")])
 
 
+def _help(kind: Any, given: dict[str, Any]) -> str:
+    """The parser's help, with its frames in one column."""
+    shown = io.TextIOWrapper(io.BytesIO(), "utf-8")
+    with contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit), _columns(_ONE_COLUMN):
+        tyro.cli(kind, **{**given, "args": ["--help"]})
+    shown.seek(0)
+    return shown.read()
+
+
 def _options_in_help(kind: Any, given: dict[str, Any]) -> list[str]:
     """Names of the options that the help shows: after a frame, a gap or the option's other name."""
-    shown = io.StringIO()
-    with contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit), _columns(_WIDE):
-        tyro.cli(kind, **{**given, "args": ["--help"]})
-    return re.findall(r"(?m)(?:^|  |│ |, )(--?\w[\w.-]*)", shown.getvalue())
+    return re.findall(r"(?m)(?:^|  |│ |, )(--?\w[\w.-]*)", _help(kind, given))
 
 
 def close_to(word: str, known: Iterable[str]) -> str | None:

@@ -10,11 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from sfumato.cli.arguments import parse
+from sfumato.cli.help import Help
 from sfumato.errors import ConfigError
 
 if TYPE_CHECKING:
     from sfumato.display import Display
     from sfumato.scene.gaussians import Gaussians
+
+_HELP = Help(
+    examples=(
+        "sfumato convert out/mine mine.spz",
+        "sfumato convert scene.ply page.html",
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -49,7 +57,7 @@ class ConvertCommand:
 
 def command(arguments: Sequence[str]) -> int:
     """Parse the arguments and convert; the exit code."""
-    given = parse(ConvertCommand, "convert", arguments)
+    given = parse(ConvertCommand, "convert", arguments, shown=_HELP)
     from rich.console import Console
 
     from sfumato.display import Display

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from sfumato.cli.arguments import parse
+from sfumato.cli.arguments import HELP_OPTIONS, parse
 from sfumato.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -82,11 +82,11 @@ class EditFiles:
 
 def command(arguments: Sequence[str]) -> int:
     """Parse the arguments and edit; the exit code."""
-    if {"-h", "--help"} & set(arguments):
+    if HELP_OPTIONS & set(arguments):
         try:
             parse(EditFiles, "edit", ["--help"])
         finally:
-            print(HELP)
+            print(f"\n{HELP}")
     words, edits = take_edits(arguments)
     given = parse(EditFiles, "edit", words, also=edit_options())
     if not given.inputs:

@@ -10,6 +10,9 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from sfumato.cli.arguments import parse
+from sfumato.cli.help import Help
+
+_HELP = Help(examples=("sfumato eval out/mine --envelope",))
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class EvalCommand:
 
 def command(arguments: Sequence[str]) -> int:
     """Parse the arguments and evaluate; the exit code."""
-    given = parse(EvalCommand, "eval", arguments)
+    given = parse(EvalCommand, "eval", arguments, shown=_HELP)
     from rich.console import Console
 
     from sfumato.cli.pages import write_page_of

@@ -11,6 +11,7 @@ from typing import Annotated
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from sfumato.cli.arguments import parse
+from sfumato.cli.help import Help
 from sfumato.errors import ConfigError
 from sfumato.fitting.fit_image import FitConfig
 from sfumato.fitting.fitted_image import checked_name, load_fitted
@@ -18,6 +19,13 @@ from sfumato.fitting.g2d_file import SUFFIX
 
 # What pictures are written as.
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
+
+_HELP = Help(
+    examples=(
+        "sfumato fit photo.png -o photo.g2d",
+        "sfumato fit photo.g2d -o decoded.png",
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -45,7 +53,7 @@ class FitCommand:
 
 def command(arguments: Sequence[str]) -> int:
     """Parse the arguments, and fit or decode; the exit code."""
-    given = parse(FitCommand, "fit", arguments)
+    given = parse(FitCommand, "fit", arguments, shown=_HELP)
     if given.image.suffix.lower() == SUFFIX:
         _decode(given)
     else:

@@ -10,11 +10,25 @@ from typing import Annotated
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from sfumato.cli.arguments import command_that_goes_on, parse
+from sfumato.cli.help import Help
 from sfumato.cli.train import with_length_of, without_length
 from sfumato.footage.frame_options import FrameOptions
 from sfumato.runs.run_options import CaptureOptions
 from sfumato.sfm.config import SfmConfig
 from sfumato.training.config import TrainConfig
+
+_HELP = Help(
+    common=(
+        *("out", "resume", "overwrite", "view", "minutes", "downscale", "test-every", "max-gaussians"),
+        *("exposure", "refine-poses", "renderer", "frames.max-frames", "frames.max-photos"),
+        *("sfm.poses", "sfm.known-distance"),
+    ),
+    examples=(
+        "sfumato reconstruct video.mp4 -o out/mine",
+        "sfumato reconstruct photos/ -o out/mine --minutes 30 --exposure",
+        "sfumato reconstruct photos/ -o out/mine --sfm.known-distance a.jpg b.jpg 0.5",
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -50,7 +64,7 @@ class ReconstructCommand:
 
 def command(arguments: Sequence[str]) -> int:
     """Parse the arguments and reconstruct; the exit code."""
-    given = parse(ReconstructCommand, "reconstruct", arguments)
+    given = parse(ReconstructCommand, "reconstruct", arguments, shown=_HELP)
     if given.resume:
         given = _with_stored_options(given, arguments)
     from rich.console import Console

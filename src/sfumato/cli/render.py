@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
 
 from sfumato.cli.arguments import parse
+from sfumato.cli.help import Help
 from sfumato.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,6 +28,14 @@ _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,2})?"
 _INSERT = re.compile(
     rf"(?P<file>.+):(?P<material>mirror|glass|diffuse)"
     rf"(?::(?P<at>{_NUMBER},{_NUMBER},{_NUMBER}))?(?::(?P<scale>{_NUMBER}))?"
+)
+
+_HELP = Help(
+    examples=(
+        "sfumato render out/mine -o mine.mp4",
+        "sfumato render scene.ply -o frames --path swing --seconds 4",
+        "sfumato render out/mine -o ball.mp4 --insert ball.obj:glass",
+    )
 )
 
 
@@ -178,7 +187,7 @@ class RenderCommand:
 
 def command(arguments: Sequence[str]) -> int:
     """Parse the arguments and render; the exit code."""
-    given = parse(RenderCommand, "render", arguments)
+    given = parse(RenderCommand, "render", arguments, shown=_HELP)
     from rich.console import Console
 
     from sfumato.cli.render_plan import plan_of

@@ -10,8 +10,16 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from sfumato.cli.arguments import parse
+from sfumato.cli.help import Help
 from sfumato.footage.frame_options import FrameOptions
 from sfumato.sfm.config import SfmConfig
+
+_HELP = Help(
+    examples=(
+        "sfumato sfm photos/ -o data/mine",
+        "sfumato sfm video.mp4 -o data/mine --max-frames 100",
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -37,7 +45,7 @@ class SfmCommand:
 
 def command(arguments: Sequence[str]) -> int:
     """Parse the arguments and find cameras; the exit code."""
-    given = parse(SfmCommand, "sfm", arguments)
+    given = parse(SfmCommand, "sfm", arguments, shown=_HELP)
     from rich.console import Console
 
     from sfumato.display import Display

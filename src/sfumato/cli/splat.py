@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from sfumato.cli.arguments import parse
+from sfumato.cli.help import Help
 from sfumato.splatting.surface_splats import SplatConfig
 
 if TYPE_CHECKING:
     from sfumato.splatting.surface_splats import SplattedCloud
+
+_HELP = Help(examples=("sfumato splat scan.laz -o out/scan/scene.ply",))
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class SplatCommand:
 
 def command(arguments: Sequence[str]) -> int:
     """Parse the arguments and splat; the exit code."""
-    given = parse(SplatCommand, "splat", arguments)
+    given = parse(SplatCommand, "splat", arguments, shown=_HELP)
     from rich.console import Console
 
     from sfumato import machine

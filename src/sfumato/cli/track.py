@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from sfumato.cli.arguments import command_that_goes_on, parse
+from sfumato.cli.help import Help
 from sfumato.runs.track_options import SequenceOptions, TrackOptions
 from sfumato.tracking.track_config import TrackConfig
 
@@ -24,6 +25,13 @@ if TYPE_CHECKING:
 
 # Steps on the contact sheet, and the height of each camera's picture there.
 _SHEET_STEPS, _SHEET_HEIGHT_PX = 4, 180
+
+_HELP = Help(
+    examples=(
+        "sfumato track demo/moving_room -o out/room",
+        "sfumato track videos/ -o out/mine --test-cameras cam03 --minutes 20",
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,7 @@ class TrackCommand:
 
 def command(arguments: Sequence[str]) -> int:
     """Parse the arguments and track; the exit code."""
-    given = parse(TrackCommand, "track", arguments)
+    given = parse(TrackCommand, "track", arguments, shown=_HELP)
     from rich.console import Console
 
     from sfumato.cli.pages import WatchingTracking, write_tracked_page

@@ -10,8 +10,21 @@ from typing import Annotated
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from sfumato.cli.arguments import command_that_goes_on, parse
+from sfumato.cli.help import Help
 from sfumato.runs.run_options import CaptureOptions, RunOptions
 from sfumato.training.config import TrainConfig
+
+_HELP = Help(
+    common=(
+        *("out", "resume", "overwrite", "view", "minutes", "steps", "downscale", "test-every", "init"),
+        *("max-gaussians", "strategy", "exposure", "refine-poses", "renderer", "antialiased", "seed"),
+    ),
+    examples=(
+        "sfumato train data/mine -o out/mine",
+        "sfumato train data/mine -o out/mine --steps 7000 --downscale 2 --view",
+        "sfumato train data/mine -o out/mine --resume --steps 15000",
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -53,7 +66,7 @@ class TrainCommand:
 
 def command(arguments: Sequence[str]) -> int:
     """Parse the arguments and train; the exit code."""
-    given = parse(TrainCommand, "train", arguments)
+    given = parse(TrainCommand, "train", arguments, shown=_HELP)
     from sfumato.ops.backend import device_named
 
     device = device_named(given.device)

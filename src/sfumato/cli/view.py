@@ -10,9 +10,12 @@ from typing import Annotated
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from sfumato.cli.arguments import parse
+from sfumato.cli.help import Help
 from sfumato.cli.pages import serve
 from sfumato.display import Display
 from sfumato.errors import ConfigError
+
+_HELP = Help(examples=("sfumato view out/mine",))
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class ViewCommand:
 
 def command(arguments: Sequence[str]) -> int:
     """Parse the arguments and show the scene; the exit code."""
-    given = parse(ViewCommand, "view", arguments)
+    given = parse(ViewCommand, "view", arguments, shown=_HELP)
     from rich.console import Console
 
     display = Display(Console())

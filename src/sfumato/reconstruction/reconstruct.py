@@ -107,7 +107,7 @@ def reconstruct(
     whole_minutes = task.train.minutes or (None if task.train.steps else DEFAULT_MINUTES)
     budget = Budget(whole_minutes or 0.0)
     if whole_minutes:
-        display.of_a_whole(lambda: f"whole {clock(budget.spent_s)} of {clock(budget.whole_s)}")
+        display.of_a_whole(lambda: f"total {clock(budget.spent_s)}/{clock(budget.whole_s)}")
     data = _posed(task, out, budget, display)
     options, capture = _training(task, data, budget, display, on)
     if overwrite:

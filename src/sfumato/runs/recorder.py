@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from sfumato.capture.dataset import View
-from sfumato.display import Display, clock
+from sfumato.display import Display
 from sfumato.errors import SfumatoError
 from sfumato.evaluation.held_out import Report, composited, kept_pixels
 from sfumato.evaluation.metrics import psnr
@@ -41,17 +41,15 @@ class HeldOutPsnr:
     Attributes:
         psnr: mean of theirs, decibels.
         views: how many they are.
-        step: when.
     """
 
     psnr: float
     views: int
-    step: int
 
     def words(self) -> str:
         """The figure with what it is of."""
         views = f"{self.views} views" if self.views > 1 else "1 view"
-        return f"{self.psnr:.2f} dB ({views}, step {self.step:,})"
+        return f"{self.psnr:.1f} dB on {views}"
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ class Figures:
         gaussians: number of them.
         size_px: (width, height) of the pictures now.
         quality: last on held-out views, or None.
-        remaining_s: estimated rest.
+        remaining_s: estimated rest; None: not known yet.
     """
 
     progress: float
@@ -76,20 +74,18 @@ class Figures:
     gaussians: int
     size_px: tuple[int, int]
     quality: HeldOutPsnr | None
-    remaining_s: float
+    remaining_s: float | None
 
     def words(self) -> list[str]:
-        """Each figure with its unit."""
-        words = [
+        """Each figure with its unit, what matters most first."""
+        return [
+            *([self.quality.words()] if self.quality is not None else []),
+            f"{self.gaussians:,} Gaussians",
             self.budget,
             *([f"{self.rate:.1f} steps/s"] if self.rate else []),
-            f"loss {self.loss:.4f}",
-            f"{self.gaussians:,} Gaussians",
             f"{self.size_px[0]}x{self.size_px[1]}",
+            f"loss {self.loss:.4f}",
         ]
-        if self.quality is not None:
-            words.append(self.quality.words())
-        return [*words, f"{clock(self.remaining_s)} left"] if self.rate else words
 
 
 class Recorder:
@@ -137,13 +133,14 @@ class Recorder:
         if found is not None or self._is_report_due(state, progress):
             self.report(state, found)
         if self._display.is_due:
-            self._display.show(progress, self._figures(state, progress).words())
+            figures = self._figures(state, progress)
+            self._display.show(progress, "training", figures.words(), left_s=figures.remaining_s)
 
     def finish(self, state: TrainState, report: Report) -> None:
         """Write the last line of ``events.jsonl``: the quality of the views that were watched, and of all."""
         watched = [score.psnr for score in report.views if score.name in self._glimpses.names]
         watched = [value for value in watched if not math.isnan(value)]
-        quality = HeldOutPsnr(fmean(watched), len(watched), state.step) if watched else None
+        quality = HeldOutPsnr(fmean(watched), len(watched)) if watched else None
         self.report(state, quality, whole=report)
 
     def report(self, state: TrainState, quality: HeldOutPsnr | None, *, whole: Report | None = None) -> None:
@@ -172,10 +169,10 @@ class Recorder:
         rate, config = self._rate.at(state.step), self._config
         if config.steps:
             budget = f"{state.step:,}/{config.steps:,} steps"
-            remaining_s = (config.steps - state.step) / rate if rate else 0.0
+            remaining_s = (config.steps - state.step) / rate if rate else None
         else:
             whole_s = 60 * (config.minutes or 0.0)
-            budget = f"{clock(state.seconds)} of {clock(whole_s)}, step {state.step:,}"
+            budget = f"step {state.step:,}"
             remaining_s = whole_s - state.seconds
         shrink = downscale_at(config.schedule, progress)
         size_px = (self._size_px[0] // shrink, self._size_px[1] // shrink)
@@ -234,7 +231,7 @@ class Glimpses:
         with torch.no_grad():
             found = [self._psnr(render(view.camera), view, state.background) for view in self._views]
         found = [value for value in found if not math.isnan(value)]
-        return HeldOutPsnr(fmean(found), len(found), state.step) if found else None
+        return HeldOutPsnr(fmean(found), len(found)) if found else None
 
     @staticmethod
     def _psnr(image: Tensor, view: View, background: tuple[float, float, float]) -> float:

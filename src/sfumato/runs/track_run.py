@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sfumato.capture.dataset import Capture
 from sfumato.capture.multiview import MultiViewVideo
-from sfumato.display import Display, clock
+from sfumato.display import Display
 from sfumato.errors import CaptureError, SfumatoError
 from sfumato.maths.one_thread import one_torch_thread
 from sfumato.outputs import holding, write_json
@@ -237,14 +237,10 @@ class _TrackingRun:
         self._rows.append(self._row(step, score, still, seconds, visits))
         self._folder.save_step(self._rows[step], result, self._first)
         left = mean([row["seconds"] for row in self._rows[1:]]) * (self._count - state.step)
-        words = [
-            f"step {step} of {self._count - 1} in time",
-            f"{seconds:.1f} s a step",
-            f"{clock(left)} left",
-        ]
+        title, words = f"step {step} of {self._count - 1} in time", [f"{seconds:.1f} s a step"]
         if not math.isnan(score.psnr):
-            words.append(f"{score.psnr:.1f} dB held out, {score.psnr_changed:.1f} where it changes")
-        self._display.show((step + 1) / self._count, words)
+            words.insert(0, f"{score.psnr:.1f} dB held out, {score.psnr_changed:.1f} where it changes")
+        self._display.show((step + 1) / self._count, title, words, left_s=left)
 
     def _visits(self) -> int:
         """Photographs to look at in the next step: fewer than asked for where the time would not do."""

@@ -156,7 +156,8 @@ class TrainConfig:
 
     Attributes:
         steps: number of steps; None: as many as the minutes allow.
-        minutes: time budget of training, or of the whole of ``reconstruct``; None: fixed by ``steps``.
+        minutes: time budget of training, or of the whole of ``reconstruct``; None: 5, or 10 with
+            ``reconstruct``, where ``steps`` is not given either.
         seed: of all random numbers; with ``steps`` the same seed gives the same bits.
         strategy: densification: adaptive density control or MCMC.
         max_gaussians: cap on their number; None: chosen from memory, time and pixels.

@@ -1,0 +1,126 @@
+"""Help of a command: in plain columns, the common options alone unless all are asked for."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import textwrap
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+
+_NARROWEST, _WIDEST, _COLUMN = 60, 100, 26
+_EDGE = re.compile(r"^│ (.*?) *│$")
+_TITLE = re.compile(r"^╭─ (.*?) ─+╮$")
+_OPTION_NAME = re.compile(r"(?<![\w.-])--?[a-z][\w.-]*")
+# In the words of Python's documents a default is None; what it stands for follows.
+_PLAINER = {
+    r" *\(default: (?:None|False|)\)": "",
+    r"([;,]) None: ": r"\1 by default ",
+    r"^None: ": "by default ",
+    r"\(default: True\)": "(on by default)",
+    r"``": "",
+}
+
+
+@dataclass(frozen=True)
+class Help:
+    """What the help of a command shows beside its options.
+
+    Attributes:
+        common: names of the options that ``--help`` shows, without dashes; None: all.
+        examples: whole commands.
+    """
+
+    common: Collection[str] | None = None
+    examples: tuple[str, ...] = ()
+
+
+@dataclass
+class _Group:
+    title: str
+    words: str = ""
+    entries: list[tuple[str, str]] = field(default_factory=list)
+
+
+def set_help(framed: str, verb: str, shown: Help, *, all_options: bool) -> str:
+    """Set the help of a command anew.
+
+    Args:
+        framed: the parser's, its frames below one another.
+        verb: name of the command.
+        shown: what to show.
+        all_options: also those that are not common.
+    """
+    head, groups = _read(framed.splitlines())
+    width = min(max(shutil.get_terminal_size().columns, _NARROWEST), _WIDEST)
+    usage, *description = [paragraph for paragraph in head if paragraph]
+    lines = [usage.replace("[-h] ", ""), ""]
+    for paragraph in description:
+        lines += [*textwrap.wrap(paragraph, width), ""]
+    hidden = 0
+    for group in groups:
+        entries = [
+            entry for entry in group.entries if all_options or _is_common(entry[0], shown.common, group.title)
+        ]
+        hidden += len(group.entries) - len(entries)
+        if entries:
+            lines += [*textwrap.wrap(f"{group.title}: {group.words}", width), *_columns(entries, width), ""]
+    if hidden:
+        lines += [f"{hidden} more options: sfumato {verb} --help-all", ""]
+    if shown.examples:
+        lines += ["Examples:", *(f"  {example}" for example in shown.examples), ""]
+    return "\n".join(lines[:-1])
+
+
+def _read(lines: list[str]) -> tuple[list[str], list[_Group]]:
+    """Paragraphs before the first frame, and the frames: arguments and options of the command first."""
+    head, groups = list[str](), list[_Group]()
+    for line in lines:
+        if title := _TITLE.match(line):
+            groups.append(_Group(title[1].replace("positional ", "").capitalize()))
+        elif not groups:
+            head.append(line.strip())
+        elif row := _EDGE.match(line):
+            _take(groups[-1], row[1])
+    return head, sorted(groups, key=lambda group: group.title not in ("Arguments", "Options"))
+
+
+def _take(group: _Group, row: str) -> None:
+    """A row of a frame: a name, or what follows a name or the title."""
+    words = row.strip()
+    if set(words) == {"─"}:
+        return
+    if row.startswith(" ") and group.entries:
+        name, before = group.entries[-1]
+        group.entries[-1] = name, f"{before} {words}".strip()
+    elif group.title == "Arguments" or words.startswith("-"):
+        # Some names stand on the row of their help, with a gap between.
+        name, _, rest = words.partition("  ")
+        if name != "-h, --help":
+            group.entries.append((_invocation(name), rest.strip()))
+    else:
+        group.words = f"{group.words} {words}".strip()
+
+
+def _invocation(name: str) -> str:
+    """``-o PATH, --out PATH`` says PATH once."""
+    return re.sub(r"^(-\w) (\S+), (--\S+) \2$", r"\1, \3 \2", name)
+
+
+def _is_common(name: str, common: Collection[str] | None, title: str) -> bool:
+    names = {option.lstrip("-") for option in _OPTION_NAME.findall(name)}
+    return common is None or title == "Arguments" or not names.isdisjoint(common)
+
+
+def _columns(entries: list[tuple[str, str]], width: int) -> Iterator[str]:
+    """Names, and their help beside them."""
+    for name, words in entries:
+        for theirs, ours in _PLAINER.items():
+            words = re.sub(theirs, ours, words)
+        rows = textwrap.wrap(words, width - _COLUMN) or [""]
+        if len(name) + 4 > _COLUMN:
+            yield f"  {name}"
+            name = ""
+        for row in rows:
+            yield f"  {name:{_COLUMN - 2}}{row}".rstrip()
+            name = ""

@@ -91,7 +91,7 @@ def test_quality_on_the_way_costs_little(tmp_path, monkeypatch):
     for step in range(1000):
         state.step, state.seconds = step, 0.1 * step
         found = glimpses.look(state, step / 1000)
-        assert found is None or (found.step, found.views) == (step, 1)
+        assert found is None or found.views == 1
     assert 0.01 * 100 < time.now <= module.GLIMPSE_SHARE * 100
 
 

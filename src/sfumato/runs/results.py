@@ -10,6 +10,7 @@ from sfumato.evaluation.chart import read_events, training_chart
 from sfumato.evaluation.held_out import Report
 from sfumato.evaluation.metrics_file import write_metrics
 from sfumato.evaluation.sheet import contact_sheet
+from sfumato.evaluation.verdict import verdict
 from sfumato.runs.comparing import Compared, Comparison, compare
 from sfumato.runs.folder import RunFolder
 from sfumato.scene.gaussians import Gaussians
@@ -62,6 +63,14 @@ def write_results(
     display.say(describe(found, facts))
     for words in remarks(found.report):
         display.say(words)
+    steps = facts.get("steps")
+    quality = verdict(
+        found.report.psnr,
+        photographs=len(capture.train_views),
+        steps=steps if isinstance(steps, int) else None,
+    )
+    if quality:
+        display.say(quality)
     return found.report
 
 

@@ -32,10 +32,10 @@ MAY_IMPORT = {
     "fitting": "errors display checks outputs maths ops capture",
     "training": "errors children choices display checks outputs machine maths scene ops render capture "
     "evaluation",
-    "envelope": "errors display checks npy_files outputs maths scene render evaluation",
+    "envelope": "errors display checks npy_files outputs maths scene render edit evaluation",
     "tracking": "errors checks maths scene ops render capture evaluation training",
-    "runs": "errors choices json_files npy_files display checks outputs machine maths scene ops capture "
-    "evaluation training sequences tracking envelope",
+    "runs": "errors choices json_files npy_files display checks outputs machine maths scene ops render "
+    "capture evaluation training sequences tracking envelope",
     "reconstruction": "errors display checks outputs machine ops capture footage sfm training runs",
     "paths": "errors json_files checks outputs maths scene render evaluation envelope",
     "viewer": "errors json_files display outputs machine maths scene render capture edit evaluation training "

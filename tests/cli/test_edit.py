@@ -9,6 +9,7 @@ from sfumato.cli import main
 from sfumato.scene import changes
 from sfumato.scene.files import load, save
 from sfumato.scene.gaussians import Gaussians
+from support.commands import train
 from support.desk import says
 
 
@@ -133,3 +134,24 @@ def test_help_names_every_edit_and_selection(capsys):
     said = capsys.readouterr().out
     assert all(f"--{name} " in said for name in EDITS)
     assert all(f"  {name}" in said for name in TESTS)
+
+
+def test_clean_uses_what_the_photographs_of_a_run_tell(data, tmp_path, capsys):
+    run, out = tmp_path / "run", tmp_path / "out.ply"
+    assert train(data, run, "--steps", "4", "--test-every", "2") == 0
+    assert main(["eval", str(run), "--envelope"]) == 0
+    told = json.loads((run / "envelope.json").read_text("utf-8"))["floaters"]
+    assert told["psnr"] > 0 and told["psnr_without"] > 0
+    whole, count = len(load(run / "scene.ply")), told["count"]
+    # What is measured, and what follows from the photographs alone.
+    for remove in ((), ("trust.npz",)):
+        for name in remove:
+            (run / name).unlink()
+        capsys.readouterr()
+        words = ("--translate", "1,0,0", "--clean", "--overwrite")
+        assert edit(run / "scene.ply", "-o", out, *words) == 0
+        said = capsys.readouterr().out
+        assert f"{count:,} floaters by support" in said and "by isolation" not in said
+        assert len(load(out)) == whole - count
+    assert edit(run, "-o", out, "--clean=members=1", "--overwrite") == 0
+    assert "by isolation" in capsys.readouterr().out and len(load(out)) == whole

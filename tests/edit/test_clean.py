@@ -93,3 +93,16 @@ def test_a_published_scene_loses_what_was_planted_and_hardly_more():
     found = floaters(merged(scene, planted))
     assert found[len(scene) :].all()
     assert int(found[: len(scene)].sum()) < len(scene) / 200
+
+
+def test_what_is_known_to_float_goes_wherever_it_has_been_moved_to():
+    known = torch.zeros(400, dtype=torch.bool)
+    known[[3, 5, 200]] = True
+    scene = replace(merged(wall()), floating=known)
+    moved = transformed(scene.select(torch.arange(1, 400)), scaling(2.0))
+    assert floaters(moved).nonzero().flatten().tolist() == [2, 4, 199]
+    assert len(cleaned(moved)) == 396
+    # How far to reach is a question of isolation.
+    assert not floaters(moved, members=1).any() and not cleaned(moved).floating.any()
+    assert int(floaters(merged(moved, moved)).sum()) == 6
+    assert merged(moved, wall()).floating is None

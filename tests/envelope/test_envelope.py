@@ -99,7 +99,10 @@ def test_the_command_writes_the_envelope_and_python_reads_it(data, tmp_path, cap
     document = json.loads((run / "envelope.json").read_text("utf-8"))
     assert document["version"] == 1
     assert set(document["curve"][0]) == {"distance", "angle_deg", "expected_psnr", "measured_psnr", "pixels"}
-    assert set(document["floaters"]) == {"count", "share"}
+    floaters = document["floaters"]
+    assert {"count", "share", "in_front", "isolated"} <= set(floaters)
+    if floaters["share"] < 1:
+        assert floaters["psnr"] > 0 and floaters["psnr_without"] > 0
     for row in document["calibration"]:
         assert 0 <= row["stated"] <= 1 and 0 <= row["measured"] <= 1
     for one in document["next_photographs"]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sfumato.envelope.error_calibration import ViewErrors, compare, fitted, rank_correlations, shares
-from sfumato.envelope.floaters import unsupported
+from sfumato.envelope.floaters import floaters_by_support
 from sfumato.envelope.sightings import MOST_PLACES, gather, representatives
 from sfumato.envelope.trust import UNCOVERED, Calibration, displacement_term
 from sfumato.envelope.trust_file import read_trust, write_trust
@@ -56,8 +56,8 @@ def test_what_hangs_before_a_wall_in_few_views_is_a_floater():
     scene = replace(scene, log_scales=log_scales, logit_opacities=logits)
     cameras = [camera_at()] + [camera_at(x) for x in np.linspace(2, 4, 20)]
     evidence = gather(scene, [view_of(scene, camera) for camera in cameras], SETTINGS)
-    found = unsupported(evidence, len(cameras))
-    assert found[-1] and not found[:-1].any()
+    found = floaters_by_support(scene, evidence)
+    assert found.in_front[-1] and not found.in_front[:-1].any()
 
 
 def test_places_stand_for_the_cameras_near_them():

@@ -1,55 +1,63 @@
-"""Runs that refine poses: their camera file, and resuming."""
+"""Refined poses, as a run keeps them and reads them again."""
 
 import json
+from dataclasses import dataclass
 
+import numpy as np
 import pytest
 import torch
 
-from sfumato.capture.dataset import load_capture
-from sfumato.cli import main
-from sfumato.runs.checkpoint import identify, load_checkpoint, save_checkpoint
-from sfumato.runs.run_options import RunOptions
-from support.capture_folders import colmap_folder
-from support.tiny import differences, tiny_config, tiny_start, train_until
+from sfumato.errors import FormatError
+from sfumato.paths.look import looking_at, pinhole
+from sfumato.runs.cameras_file import with_refined_poses, write_cameras
+from sfumato.scene.cameras import Camera
+from sfumato.training.config import TrainConfig
+from sfumato.training.parts.poses import Poses
 
 
-def centre(camera_from_world):
-    return -camera_from_world[:3, :3].T @ camera_from_world[:3, 3]
+@dataclass(frozen=True)
+class Standing:
+    name: str
+    camera: Camera
 
 
-def test_ten_and_ten_steps_are_twenty(tmp_path):
-    config = tiny_config(refine_poses=True, seed=3)
-    root = colmap_folder(tmp_path / "data")
-    capture, whole = tiny_start(root, config)
-    train_until(capture, whole, 20)
-    capture, half = tiny_start(root, config)
-    train_until(capture, half, 10)
-    path = save_checkpoint(tmp_path / "checkpoints", half, RunOptions(root, train=config), identify(capture))
-    capture = load_capture(root)
-    again = load_checkpoint(path).restore(capture)
-    assert half.parts["poses"].state_dict()["twists"].any()
-    train_until(capture, again, 20)
-    assert not differences(whole.state_dict(), again.state_dict())
+@pytest.fixture
+def views():
+    places = ((0, 0, -4), (1, 0, -4), (0, 1, -5))
+    return [
+        Standing(f"{i}.jpg", pinhole(looking_at(p, (0, 0, 0)), (32, 24), 50.0)) for i, p in enumerate(places)
+    ]
 
 
-def test_a_run_writes_its_cameras(tmp_path):
-    data, out = colmap_folder(tmp_path / "data"), tmp_path / "run"
-    assert main(["train", str(data), "-o", str(out), "--steps", "20", "--refine-poses"]) == 0
-    written = json.loads((out / "cameras.json").read_text())
-    assert [row["name"] for row in written["cameras"]] == ["b.png", "c.png"]
-    for row, view in zip(written["cameras"], load_capture(data).train_views, strict=True):
-        before, after = (torch.tensor(row[key], dtype=torch.float64) for key in ("given", "refined"))
-        assert torch.equal(before, view.camera.camera_from_world)
-        torch.testing.assert_close(after[:3, :3] @ after[:3, :3].T, torch.eye(3).double(), rtol=0, atol=1e-6)
-        turn = (after[:3, :3] @ before[:3, :3].T).double()
-        angle = torch.linalg.matrix_norm(turn - torch.eye(3)) / 2**0.5
-        assert row["rotation_deg"] == pytest.approx(float(angle.rad2deg()), rel=1e-3, abs=1e-5)
-        shift = centre(after) - centre(before)
-        assert row["shift"] == pytest.approx(float(shift.norm()))
-    for key in ("rotation_deg", "shift"):
-        sizes = [row[key] for row in written["cameras"]]
-        assert written[f"max_{key}"] == max(sizes) > 0
-        assert written[f"median_{key}"] == pytest.approx(sum(sizes) / 2)
+@pytest.fixture
+def poses(views):
+    poses = Poses.of(views, 4.0, TrainConfig())
+    with torch.no_grad():
+        poses.parameters()["twists"] += 0.01 * torch.randn(3, 6, generator=torch.Generator().manual_seed(0))
+    return poses
 
-    assert main(["train", str(data), "-o", str(out), "--steps", "5", "--overwrite"]) == 0
-    assert not (out / "cameras.json").exists(), "they were of another run"
+
+def test_what_is_written_is_read(views, poses, tmp_path):
+    path = tmp_path / "cameras.json"
+    assert with_refined_poses(path, views) == tuple(views)
+    write_cameras(path, views, poses)
+    for number, (view, read) in enumerate(zip(views, with_refined_poses(path, views), strict=True)):
+        wanted = poses.refined(view.camera, number).camera_from_world.detach()
+        np.testing.assert_allclose(read.camera.camera_from_world, wanted, atol=1e-9)
+        assert read.name == view.name and not torch.allclose(wanted, view.camera.camera_from_world)
+
+
+def test_files_of_other_photographs_and_damaged_ones_are_named(views, poses, tmp_path):
+    path = tmp_path / "cameras.json"
+    write_cameras(path, views, poses)
+    document = json.loads(path.read_text())
+    moved = [Standing(view.name, poses.refined(view.camera, 0)) for view in views]
+    with pytest.raises(FormatError, match="stood elsewhere"):
+        with_refined_poses(path, moved)
+    with pytest.raises(FormatError, match="not of these photographs"):
+        with_refined_poses(path, [Standing("other.jpg", views[0].camera)])
+    document["cameras"][1]["refined"][0][0] = 7.0
+    for text in (json.dumps(document), "{}", "[", '{"cameras": [{"name": []}]}', '{"cameras": 3}'):
+        path.write_text(text)
+        with pytest.raises(FormatError, match=r"cameras\.json"):
+            with_refined_poses(path, views)

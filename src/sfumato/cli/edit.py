@@ -13,16 +13,19 @@ from sfumato.cli.arguments import HELP_OPTIONS, parse
 from sfumato.errors import ConfigError
 
 if TYPE_CHECKING:
+    from sfumato.display import Display
     from sfumato.edit.script import Edit
     from sfumato.edit.selections import Selection
     from sfumato.scene.dynamic import DynamicScene
+    from sfumato.scene.scene import Scene
 
 HELP = """
 edits, in any number, done in the order in which they are given:
   --keep SELECTION           keep only what is selected
   --delete SELECTION         remove it
-  --clean                    remove floaters: groups of fewer than 32 Gaussians that touch nothing else;
-                             --clean=reach=2,members=32 says how far they reach and how few are too few
+  --clean                    remove floaters: of a run, what its photographs do not support; else groups of
+                             fewer than 32 Gaussians that touch nothing else, which are meant in any case
+                             by --clean=reach=2,members=32: how far they reach, and how few are too few
   --translate X,Y,Z          move, scene units
   --rotate X,Y,Z             turn about the origin, degrees: about x, then y, then z
   --scale FACTOR             about the origin
@@ -101,6 +104,7 @@ def command(arguments: Sequence[str]) -> int:
     from sfumato.scene.files import codec_of_name, load, save
     from sfumato.scene.files.dynamic_files import files_there, holds_motion, save_dynamic, writer_of_name
     from sfumato.scene.gaussians import Gaussians
+    from sfumato.scene.scene import floating_of
 
     display = Display(Console())
     moves = any(map(holds_motion, given.inputs))
@@ -111,9 +115,15 @@ def command(arguments: Sequence[str]) -> int:
     if moves:
         scene = _moving(given)
     else:
-        scene = merged(*(load(scene_file(path), repair=given.repair) for path in given.inputs))
+        scenes = [load(scene_file(path), repair=given.repair) for path in given.inputs]
+        if any(map(_looks_for_floaters, edits)):
+            scenes = [_with_floaters(*one, display) for one in zip(given.inputs, scenes, strict=True)]
+        scene = merged(*scenes)
     for edit in edits:
         before = len(scene)
+        is_known = isinstance(scene, Gaussians) and floating_of(scene) is not None
+        if edit.name == "clean" and (edit.values or not is_known):
+            display.say("clean: by isolation, groups of few Gaussians that touch nothing else")
         scene = edit(scene)
         display.say(f"{edit.name}: {before:,} -> {len(scene):,} Gaussians")
     if not len(scene):
@@ -128,6 +138,23 @@ def command(arguments: Sequence[str]) -> int:
     if given.save_script:
         write_script(given.save_script, edits)
     return 0
+
+
+def _looks_for_floaters(edit: Edit) -> bool:
+    """Whether an edit is about floaters, and leaves it open how they are found."""
+    return (edit.name == "clean" and not edit.values) or "floaters" in str(edit.where and edit.where.plain())
+
+
+def _with_floaters(path: Path, scene: Scene, display: Display) -> Scene:
+    """A scene with its floaters by support, where photographs tell of them."""
+    from sfumato.envelope.floaters import counts_in_words
+    from sfumato.runs.envelope_run import floaters_of
+
+    found = floaters_of(path, scene, display)
+    if found is None:
+        return scene
+    display.say(f"{path}: {counts_in_words(found.counts())}")
+    return replace(scene, floating=found.mask)
 
 
 def _moving(given: EditFiles) -> DynamicScene:

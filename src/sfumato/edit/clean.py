@@ -1,6 +1,8 @@
-"""Floaters: small groups of Gaussians that hang in space without touching the rest of the scene.
+"""Floaters: what a scene knows of them, else groups of Gaussians that hang in space by themselves.
 
-The rule: two Gaussians touch if their ellipsoids of ``reach`` standard deviations meet on the line between
+Of a scene whose photographs are at hand, ``floating`` says which Gaussians they do not support
+(``sfumato.envelope.floaters``). Where that is not known, or where one says how far to reach, the rule is
+isolation: two Gaussians touch if their ellipsoids of ``reach`` standard deviations meet on the line between
 their centres, and one is among the 16 nearest neighbours of the other. Touching Gaussians form groups; a
 group of fewer than ``members`` is a floater, the largest group never. Since sizes are compared with gaps, a
 background of few large Gaussians is treated like a foreground of many small ones.
@@ -18,6 +20,7 @@ from torch import Tensor
 from sfumato.errors import ConfigError
 from sfumato.maths.quaternions import rotation_from_quats
 from sfumato.scene.gaussians import Gaussians
+from sfumato.scene.scene import floating_of
 
 REACH = 2.0
 MEMBERS = 32
@@ -26,30 +29,38 @@ _NEAREST = 16
 _BLOCK = 1 << 15
 
 
-def cleaned(gaussians: Gaussians, reach: float = REACH, members: int = MEMBERS) -> Gaussians:
-    """The scene without its floaters, by the rule above.
-
-    Args:
-        gaussians: the scene.
-        reach: standard deviations at which ellipsoids meet; smaller removes more.
-        members: groups of fewer Gaussians are removed.
-
-    Returns:
-        The scene; the order of the others stays.
-
-    Raises:
-        ConfigError: ``reach`` is not positive or ``members`` less than 1.
-    """
+def cleaned(gaussians: Gaussians, reach: float | None = None, members: int | None = None) -> Gaussians:
+    """The scene without its floaters, as of ``floaters``; the order of the others stays."""
     return gaussians.select(~floaters(gaussians, reach, members))
 
 
-def floaters(gaussians: Gaussians, reach: float = REACH, members: int = MEMBERS) -> Tensor:
-    """Select the floaters, by the rule above.
+def floaters(gaussians: Gaussians, reach: float | None = None, members: int | None = None) -> Tensor:
+    """Select the floaters: those that the scene knows, else what is isolated.
 
     Args:
         gaussians: the scene.
-        reach: standard deviations at which ellipsoids meet.
-        members: groups of fewer Gaussians are floaters.
+        reach: as of ``isolated``, which is then the rule in any case.
+        members: as of ``isolated``, which is then the rule in any case.
+
+    Returns:
+        [n] bool.
+
+    Raises:
+        ConfigError: as of ``isolated``.
+    """
+    known = floating_of(gaussians)
+    if known is not None and reach is None and members is None:
+        return known
+    return isolated(gaussians, REACH if reach is None else reach, MEMBERS if members is None else members)
+
+
+def isolated(gaussians: Gaussians, reach: float = REACH, members: int = MEMBERS) -> Tensor:
+    """Select small groups that touch nothing else, by the rule above.
+
+    Args:
+        gaussians: the scene.
+        reach: standard deviations at which ellipsoids meet; smaller selects more.
+        members: groups of fewer Gaussians are selected.
 
     Returns:
         [n] bool.

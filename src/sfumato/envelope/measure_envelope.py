@@ -10,11 +10,12 @@ from sfumato.display import Display
 from sfumato.envelope import error_calibration as calibration
 from sfumato.envelope.candidates import Candidate, beside
 from sfumato.envelope.curve import curve
-from sfumato.envelope.floaters import unsupported
+from sfumato.envelope.floaters import Floaters, floaters_by_support
 from sfumato.envelope.next_photographs import best_views, imagine
 from sfumato.envelope.sightings import Sightings, gather
 from sfumato.envelope.trust import Trust
 from sfumato.evaluation.held_out import HeldOutView
+from sfumato.evaluation.scenes import evaluate
 from sfumato.render.settings import Settings
 from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
@@ -76,7 +77,7 @@ def measure_envelope(
     ]
     chosen = best_views(trust, imagined, _NEXT, is_allowed)
     pixels, views = calibration.rank_correlations(errors)
-    is_floater = unsupported(evidence, len(training))
+    floaters = floaters_by_support(gaussians, evidence)
     document = {
         "version": 1,
         "curve": curve(trust.calibration, cameras, depth, errors, imagined),
@@ -84,7 +85,7 @@ def measure_envelope(
         "spearman": pixels,
         "spearman_views": views,
         "held_out_views": len(errors),
-        "floaters": {"count": int(is_floater.sum()), "share": float(is_floater.float().mean())},
+        "floaters": floaters.counts() | _without(gaussians, floaters, held_out, settings),
         "next_photographs": [
             {
                 "centre": candidates[one.row].camera.centre_world.tolist(),
@@ -96,6 +97,17 @@ def measure_envelope(
         ],
     }
     return Envelope(trust, document)
+
+
+def _without(
+    gaussians: Gaussians, floaters: Floaters, held_out: Sequence[HeldOutView], settings: Settings
+) -> dict[str, float | None]:
+    """PSNR of the held-out views, decibels, with the floaters and without them."""
+    stays = ~floaters.mask
+    if not bool(stays.any()):
+        return {}
+    scenes = {"psnr": gaussians, "psnr_without": gaussians.select(stays)}
+    return {name: evaluate(scene, held_out, settings, lpips=False).psnr for name, scene in scenes.items()}
 
 
 def says(candidate: Candidate, name: str) -> str:

@@ -1,18 +1,24 @@
-"""``cameras.json`` of a run folder: the poses that training refined."""
+"""``cameras.json`` of a run folder: the poses that training refined, written and read."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
 import torch
+from torch import Tensor
 
 from sfumato.capture.dataset import View
+from sfumato.errors import FormatError
+from sfumato.json_files import read_json
 from sfumato.outputs import write_json
 from sfumato.scene.cameras import Camera
 from sfumato.training.parts.poses import Poses
+
+_MOST_BYTES = 64 << 20
+_RIGID = 1e-4
 
 
 def write_cameras(
@@ -36,6 +42,55 @@ def write_cameras(
         for name, measure in (("median", median), ("max", max))
     }
     write_json(path, {"version": 1, **summary, "offset": list(offset), "cameras": cameras})
+
+
+def with_refined_poses(path: Path, views: Sequence[View]) -> tuple[View, ...]:
+    """Training views at the poses that training refined; as they are where it refined none.
+
+    Args:
+        path: of ``cameras.json``, which is not trusted; it may be missing.
+        views: training views.
+
+    Raises:
+        FormatError: the file is damaged, or it is of other views.
+    """
+    if not path.is_file():
+        return tuple(views)
+    try:
+        document = read_json(path, _MOST_BYTES)
+        rows = document.get("cameras") if isinstance(document, dict) else None
+        known = {row["name"]: (_pose(row["given"]), _pose(row["refined"])) for row in rows or []}
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise FormatError(f"{path} cannot be read: {error}; train again to have it") from error
+    return tuple(_corrected(view, known, path) for view in views)
+
+
+def _pose(rows: object) -> Tensor:
+    """[4, 4] float64, rigid.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    pose = torch.tensor(rows, dtype=torch.float64)
+    if pose.shape != (4, 4) or not bool(pose.isfinite().all()):
+        raise ValueError("a pose is no matrix of 4 x 4 numbers")
+    turn = pose[:3, :3]
+    if float((turn @ turn.T - torch.eye(3, dtype=torch.float64)).abs().max()) > _RIGID:
+        raise ValueError("a pose is no rigid motion")
+    return pose
+
+
+def _corrected(view: View, known: Mapping[str, tuple[Tensor, Tensor]], path: Path) -> View:
+    camera = view.camera
+    given, refined = known.get(view.name, (None, None))
+    if given is None or refined is None or not torch.allclose(given, camera.camera_from_world, atol=_RIGID):
+        raise FormatError(f"{path} is not of these photographs: {view.name} stood elsewhere; train again")
+    correction = refined @ torch.linalg.inv(given)
+    shutter = camera.shutter
+    if shutter is not None:
+        end = correction @ shutter.camera_from_world_end
+        shutter = replace(shutter, camera_from_world_end=end)
+    return replace(view, camera=replace(camera, camera_from_world=refined, shutter=shutter))
 
 
 def _described(view: View, refined: Camera) -> dict:

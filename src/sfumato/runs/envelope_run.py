@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,16 +10,23 @@ from typing import Any
 from sfumato.capture.dataset import Capture
 from sfumato.checks import file_path
 from sfumato.display import Display
+from sfumato.envelope.floaters import Floaters, counts_in_words, floaters_by_support
 from sfumato.envelope.measure_envelope import measure_envelope
+from sfumato.envelope.sightings import gather
 from sfumato.envelope.trust import Trust
 from sfumato.envelope.trust_file import read_trust, write_trust
+from sfumato.errors import CaptureError, ConfigError, FormatError
 from sfumato.ops.backend import HOST
 from sfumato.outputs import write_json
+from sfumato.render.settings import RasterSettings
+from sfumato.runs.cameras_file import with_refined_poses
 from sfumato.runs.folder import RunFolder
 from sfumato.scene.files import load
 from sfumato.scene.gaussians import Gaussians
 from sfumato.training.config import TrainConfig
 from sfumato.training.render_settings import settings_of
+
+_log = logging.getLogger("sfumato")
 
 
 def trust(run: str | Path) -> Trust:
@@ -39,6 +47,38 @@ def trust(run: str | Path) -> Trust:
     return read_trust(folder.trust, load(folder.scene), settings)
 
 
+def floaters_of(path: Path, gaussians: Gaussians, display: Display) -> Floaters | None:
+    """The floaters of a run's scene by support: of ``trust.npz``, else of its photographs, which is slower.
+
+    Args:
+        path: run folder, or the scene file in it.
+        gaussians: read from it, on the CPU.
+        display: where progress is shown.
+
+    Returns:
+        Floaters; None where neither is there, of which a warning tells.
+    """
+    folder = RunFolder(path if path.is_dir() else path.parent)
+    if path.is_file() and path.name != folder.scene.name:
+        return None
+    try:
+        if folder.trust.is_file():
+            known = read_trust(folder.trust, gaussians, RasterSettings())
+            return floaters_by_support(gaussians, known.evidence)
+        if not folder.config.is_file():
+            return None
+        options = folder.read_options()
+        capture = options.read_capture(None)
+        views = with_refined_poses(folder.cameras, capture.train_views)
+        settings = settings_of(options.train, capture.render_background)
+        with display.counting("looking at", "training views") as progress:
+            evidence = gather(gaussians, views, settings, progress=progress)
+    except (FormatError, CaptureError, ConfigError) as error:
+        _log.warning("floaters are found by isolation: %s", error)
+        return None
+    return floaters_by_support(gaussians, evidence)
+
+
 def write_envelope(
     folder: RunFolder, gaussians: Gaussians, capture: Capture, config: TrainConfig, display: Display
 ) -> None:
@@ -55,8 +95,9 @@ def write_envelope(
         SfumatoError: a file cannot be written.
     """
     settings = settings_of(config, capture.render_background)
+    training = with_refined_poses(folder.cameras, capture.train_views)
     found = measure_envelope(
-        gaussians.to(HOST), capture.train_views, capture.test_views, settings, capture.depth, display
+        gaussians.to(HOST), training, capture.test_views, settings, capture.depth, display
     )
     write_trust(found.trust, folder.trust)
     write_json(folder.envelope, found.document)
@@ -72,10 +113,16 @@ def in_words(document: Mapping[str, Any]) -> list[str]:
     ]
     if document["spearman"] is not None:
         lines.append(f"rank correlation of expected and true errors of pixels: {document['spearman']:.2f}")
-    floaters = document["floaters"]
-    lines.append(f"{floaters['count']:,} floaters ({floaters['share']:.1%} of the Gaussians)")
+    lines.append(_floaters(document["floaters"]))
     lines += [f"photograph next: {one['says']}" for one in document["next_photographs"]]
     return lines
+
+
+def _floaters(found: Mapping[str, Any]) -> str:
+    words = counts_in_words(found)
+    if found.get("psnr_without") is None:
+        return words
+    return f"{words}; held-out views {found['psnr']:.2f} dB, without them {found['psnr_without']:.2f} dB"
 
 
 def _measured(row: Mapping[str, Any]) -> str:

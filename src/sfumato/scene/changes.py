@@ -16,7 +16,7 @@ from sfumato.errors import ConfigError
 from sfumato.maths.quaternions import quat_from_rotation, quat_product
 from sfumato.maths.sh_rotation import rotated_sh
 from sfumato.scene.gaussians import Gaussians
-from sfumato.scene.scene import Metadata, Scene, metadata_of, with_metadata
+from sfumato.scene.scene import Metadata, Scene, floating_of, metadata_of, with_metadata
 
 # How far a rotation is from orthogonal at most.
 _ORTHOGONAL = 1e-5
@@ -157,7 +157,7 @@ def merged(*scenes: Gaussians) -> Scene:
 
     Where their metadata disagree, the first scene's holds, with a warning; all sources are named. Scenes of
     another offset are moved to where they belong beside the first that has one. Several scenes may give one
-    identity to two Gaussians, so that the result has none.
+    identity to two Gaussians, so that the result has none. Floaters are known where they are of all scenes.
 
     Args:
         scenes: one or more.
@@ -172,7 +172,12 @@ def merged(*scenes: Gaussians) -> Scene:
         return with_metadata(scenes[0], known)
     degree = max(scene.sh_degree for scene in scenes)
     parts = [about(with_degree(scene, degree), known.offset).tensors() for scene in scenes]
-    return Scene(**{name: torch.cat([part[name] for part in parts]) for name in parts[0]}, metadata=known)
+    floating = [one for one in map(floating_of, scenes) if one is not None]
+    return Scene(
+        **{name: torch.cat([part[name] for part in parts]) for name in parts[0]},
+        metadata=known,
+        floating=torch.cat(floating) if len(floating) == len(scenes) else None,
+    )
 
 
 def about(gaussians: Gaussians, offset: Sequence[float] | None) -> Gaussians:

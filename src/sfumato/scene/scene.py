@@ -57,13 +57,16 @@ class Scene(Gaussians):
         metadata: see ``Metadata``.
         identities: [n] int64 numbers that identify each Gaussian through time and through ``select``;
             None if there are none.
+        floating: [n] bool, the Gaussians that are floaters by what photographs show of them; None where that
+            is not known, as in files.
 
     Raises:
-        ShapeError: as of ``Gaussians``, or ``identities`` are not n whole numbers.
+        ShapeError: as of ``Gaussians``, or ``identities`` are not n whole numbers or ``floating`` not n bool.
     """
 
     metadata: Metadata = Metadata()
     identities: Tensor | None = None
+    floating: Tensor | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -71,18 +74,25 @@ class Scene(Gaussians):
             if self.identities.dtype != torch.int64:
                 raise ShapeError(f"identities are {self.identities.dtype}, expected torch.int64")
             check_shapes(means=(self.means, "n 3"), identities=(self.identities, "n"))
+        if self.floating is not None:
+            if self.floating.dtype != torch.bool:
+                raise ShapeError(f"floating is {self.floating.dtype}, expected torch.bool")
+            check_shapes(means=(self.means, "n 3"), floating=(self.floating, "n"))
 
     def select(self, keep: Tensor) -> Self:
-        """As of ``Gaussians``; identities stay with their Gaussians."""
+        """As of ``Gaussians``; what is known of each stays with it."""
         chosen: dict[str, Any] = {name: tensor[keep] for name, tensor in self.tensors().items()}
-        return replace(self, **chosen, identities=None if self.identities is None else self.identities[keep])
+        return replace(self, **chosen, **{name: known[keep] for name, known in self._known_of_each().items()})
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
-        """As of ``Gaussians``; identities move along."""
-        moved = super().to(*args, **kwargs)
-        if self.identities is None:
-            return moved
-        return replace(moved, identities=self.identities.to(moved.means.device))
+        """As of ``Gaussians``; what is known of each moves along."""
+        moved, known = super().to(*args, **kwargs), self._known_of_each()
+        return replace(moved, **{name: one.to(moved.means.device) for name, one in known.items()})
+
+    def _known_of_each(self) -> dict[str, Any]:
+        """What is known of each Gaussian beside its parameters, [n] each, by name."""
+        known = {"identities": self.identities, "floating": self.floating}
+        return {name: one for name, one in known.items() if one is not None}
 
     def __repr__(self) -> str:
         return f"{super().__repr__()[:-1]}, {self.metadata})"
@@ -95,12 +105,22 @@ def metadata_of(gaussians: Gaussians) -> Metadata:
 
 def with_metadata(gaussians: Gaussians, metadata: Metadata) -> Scene:
     """The same Gaussians as a scene with this metadata."""
-    return Scene(**gaussians.tensors(), metadata=metadata, identities=identities_of(gaussians))
+    return Scene(
+        **gaussians.tensors(),
+        metadata=metadata,
+        identities=identities_of(gaussians),
+        floating=floating_of(gaussians),
+    )
 
 
 def identities_of(gaussians: Gaussians) -> Tensor | None:
     """[n] int64 identities of a scene's Gaussians; None where they have none."""
     return gaussians.identities if isinstance(gaussians, Scene) else None
+
+
+def floating_of(gaussians: Gaussians) -> Tensor | None:
+    """[n] bool of the Gaussians that are known to be floaters; None where nothing is known."""
+    return gaussians.floating if isinstance(gaussians, Scene) else None
 
 
 def _printable(text: str) -> str | None:

@@ -12,7 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sfumato.edit.clean import floaters
+from sfumato.edit.clean import isolated
+from sfumato.envelope.floaters import floaters_by_support
+from sfumato.envelope.trust import Trust
 from sfumato.maths.sh import SH_C0
 from sfumato.scene.gaussians import Gaussians
 
@@ -23,9 +25,16 @@ _GLOWING = (1.0, 0.31, 0.64)
 _GREY, _LEAST_OPACITY = 0.42, 0.6
 
 
-def find_floaters(gaussians: Gaussians) -> Tensor | None:
-    """Those that ``sfumato edit --clean`` removes, [n] bool; None where there are too many to look."""
-    return floaters(gaussians) if len(gaussians) <= MOST_GAUSSIANS else None
+def find_floaters(gaussians: Gaussians, trust: Trust | None = None) -> Tensor | None:
+    """Those that ``sfumato edit --clean`` removes, [n] bool; None where there are too many to look.
+
+    Args:
+        gaussians: the scene.
+        trust: of it; None: not known, so that what is isolated floats.
+    """
+    if len(gaussians) > MOST_GAUSSIANS:
+        return None
+    return floaters_by_support(gaussians, trust.evidence).mask if trust else isolated(gaussians)
 
 
 def too_many(count: int) -> str | None:

@@ -143,7 +143,11 @@ def describe(
         "frustum": placing.frustum,
         **opening_of(subject, placing),
         "count": len(subject.gaussians),
-        "floaters": {"name": FLOATERS, "missing": too_many(len(subject.gaussians))},
+        "floaters": {
+            "name": FLOATERS,
+            "missing": too_many(len(subject.gaussians)),
+            "by": "support" if subject.trust else "isolation",
+        },
         "trust": _trust(subject, packed),
         "cameras": [_camera(i, one, sheet) for i, one in enumerate(subject.photographs)],
         "thumbnails": {"name": SHEET, "size_px": sheet.size_px} if sheet else None,
@@ -234,7 +238,7 @@ def write_page(
     else:
         subject = scene
     packed, sheet = pack_subject(subject), make_sheet(subject.photographs)
-    floating = find_floaters(subject.gaussians)
+    floating = find_floaters(subject.gaussians, subject.trust.trust if subject.trust else None)
     manifest = describe(subject, packed, sheet)
     pieces = _pieces(subject, packed, sheet, floating)
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as out:

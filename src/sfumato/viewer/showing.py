@@ -109,7 +109,8 @@ def show_path(server: PageServer, path: Path, *, data: Path | None = None, repai
 def show_subject(server: PageServer, subject: Subject) -> None:
     """Let a server show a scene that stays as it is, with everything that the page can do."""
     show(server, subject, pack_subject(subject, exact_bytes=EXACT_BYTES), exact=EXACT)
-    floating = _once(lambda: find_floaters(subject.gaussians))
+    trust = subject.trust.trust if subject.trust else None
+    floating = _once(lambda: find_floaters(subject.gaussians, trust))
 
     def bits() -> Answer:
         found = floating()

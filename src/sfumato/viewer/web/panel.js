@@ -41,7 +41,7 @@ export function buildPanel() {
   byId("quality").addEventListener("click", () => showQuality(!showsQuality));
   byId("floaters").hidden = Boolean(manifest.live);
   byId("floaters").setAttribute("aria-disabled", String(Boolean(missing)));
-  byId("floaters").title = missing ?? "Gaussians that sfumato edit --clean would remove";
+  byId("floaters").title = missing ?? (manifest.floaters.by === "support" ? "Gaussians that the photographs do not support; sfumato edit --clean removes them" : "Small groups of Gaussians that touch nothing else; sfumato edit --clean removes them");
   byId("floaters").addEventListener("click", () => showFloaters(!isMarking()));
   // Where the page cannot draw there is no choice.
   byId("exact-toggle").hidden = !isOffered || !hasStage();
@@ -283,7 +283,7 @@ export function tell(now) {
   legend("error", mode === "error" && ["no error", ERRORS, "0.2 and more", ""]);
   legend("trust", mode === "trust" && trustLegend());
   legend("quality", showsQuality && qualityLegend());
-  legend("floaters", count !== null && ["", FLOATERS, `${count.toLocaleString("en")} floaters`, `${((100 * count) / manifest.count).toFixed(1)}%`]);
+  legend("floaters", count !== null && ["", FLOATERS, `${count.toLocaleString("en")} floaters by ${manifest.floaters.by}`, `${((100 * count) / manifest.count).toFixed(1)}%`]);
   if (byId("legend").offsetHeight !== before) lay();
 }
 

@@ -42,6 +42,23 @@ def test_the_same_cloud_gives_the_same_bits(tmp_path, cloud):
     assert first == second and len(load(tmp_path / "a" / "scene.ply")) <= 200
 
 
+def test_several_files_are_one_scene_about_one_offset(tmp_path, cloud, capsys):
+    points = np.loadtxt(cloud)
+    np.savetxt(tmp_path / "a.xyz", points[:300])
+    np.savetxt(tmp_path / "b.xyz", points[250:])
+    assert run(cloud, "-o", tmp_path / "one/scene.ply") == 0
+    assert run(tmp_path / "a.xyz", tmp_path / "b.xyz", "-o", tmp_path / "two/scene.ply") == 0
+    one, two = (load(tmp_path / name / "scene.ply") for name in ("one", "two"))
+    assert len(two) == 500 and one.metadata.offset == two.metadata.offset != (0, 0, 0)
+    order = [np.lexsort(scene.means.numpy().T) for scene in (one, two)]
+    assert np.array_equal(one.means.numpy()[order[0]], two.means.numpy()[order[1]])
+    assert np.allclose(one.log_scales.numpy()[order[0]], two.log_scales.numpy()[order[1]], atol=1e-4)
+    metrics = json.loads((tmp_path / "two/metrics.json").read_text("utf-8"))
+    assert metrics["clouds"] == [str(tmp_path / "a.xyz"), str(tmp_path / "b.xyz")]
+    assert run("-o", tmp_path / "none.ply") == EXIT_WRONG
+    assert "CLOUD is missing" in capsys.readouterr().err
+
+
 def test_overwrites_only_when_it_is_told(tmp_path, cloud, capsys):
     out = tmp_path / "scene.ply"
     (tmp_path / "metrics.json").write_text("{}")

@@ -12,12 +12,18 @@ from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from sfumato.cli.arguments import parse
 from sfumato.cli.help import Help
+from sfumato.errors import ConfigError
 from sfumato.splatting.surface_splats import SplatConfig
 
 if TYPE_CHECKING:
     from sfumato.splatting.surface_splats import SplattedCloud
 
-_HELP = Help(examples=("sfumato splat scan.laz -o out/scan/scene.ply",))
+_HELP = Help(
+    examples=(
+        "sfumato splat scan.laz -o out/scan/scene.ply",
+        "sfumato splat west.laz east.laz -o out/scan/scene.ply",
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -30,13 +36,14 @@ class SplatCommand:
     else.
 
     Attributes:
-        cloud: points: .ply, .las, .laz, .e57, .pcd, .glb, or text (.xyz, .txt, .csv, .pts), a point a line.
+        clouds: points: .ply, .las, .laz, .e57, .pcd, .glb, or text (.xyz, .txt, .csv, .pts), a point a line.
+            Several files in one frame become one scene.
         out: scene file to make; its suffix names the format. metrics.json beside it has its figures.
         overwrite: replace the output and its metrics.json.
         config: how splats follow from points.
     """
 
-    cloud: Annotated[Positional[Path], arg(metavar="CLOUD")]
+    clouds: Annotated[Positional[tuple[Path, ...]], arg(metavar="CLOUD")]
     out: Annotated[Path, arg(aliases=["-o"])]
     overwrite: FlagCreatePairsOff[bool] = False
     config: Annotated[SplatConfig, arg(name="")] = field(default_factory=SplatConfig)
@@ -45,6 +52,8 @@ class SplatCommand:
 def command(arguments: Sequence[str]) -> int:
     """Parse the arguments and splat; the exit code."""
     given = parse(SplatCommand, "splat", arguments, shown=_HELP)
+    if not given.clouds:
+        raise ConfigError("CLOUD is missing: give a file of points; see sfumato splat --help")
     from rich.console import Console
 
     from sfumato import machine
@@ -57,7 +66,7 @@ def command(arguments: Sequence[str]) -> int:
     codec_of_name(given.out)
     metrics = metrics_beside(given.out, "splat", overwrite=given.overwrite)
     display, began = Display(Console()), time.monotonic()
-    found = splat(given.cloud, given.config, display=display)
+    found = splat(given.clouds, given.config, display=display)
     save(found.scene, given.out)
     seconds = time.monotonic() - began
     write_json(metrics, _metrics(given, found, seconds) | {"environment": machine.environment()})
@@ -78,7 +87,7 @@ def _metrics(given: SplatCommand, found: SplattedCloud, seconds: float) -> dict[
     return {
         "version": 1,
         "kind": "splat",
-        "cloud": str(given.cloud),
+        "clouds": [str(path) for path in given.clouds],
         "options": asdict(given.config),
         "points": found.points,
         "gaussians": len(found.scene),

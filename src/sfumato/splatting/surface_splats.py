@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,18 +11,19 @@ import torch
 
 from sfumato.capture.offset import Offset, rounded
 from sfumato.capture.points import PointCloud
-from sfumato.checks import check_type, number, whole_number
+from sfumato.checks import check_type, file_path, number, whole_number
 from sfumato.display import Display
 from sfumato.errors import ConfigError, FormatError
 from sfumato.maths.morton import morton_order
 from sfumato.maths.sh import SH_C0
 from sfumato.scene.scene import GENERATOR, Metadata, Scene
 from sfumato.splatting.cloud_colours import colours_of
-from sfumato.splatting.cloud_files import MAX_POINTS, read_cloud
+from sfumato.splatting.cloud_files import MAX_POINTS
 from sfumato.splatting.extents import frames_and_extents, quats_of_frames
 from sfumato.splatting.local_planes import LocalPlanes, local_planes, off_surface
 from sfumato.splatting.measured import MeasuredCloud
 from sfumato.splatting.normal_signs import oriented
+from sfumato.splatting.several_clouds import read_clouds
 from sfumato.splatting.thinning import without_copies
 
 # A plane takes three points.
@@ -88,7 +90,7 @@ class SplattedCloud:
 
 
 def splat(
-    cloud: str | Path | PointCloud | MeasuredCloud,
+    cloud: str | Path | PointCloud | MeasuredCloud | Sequence[str | Path],
     config: SplatConfig = SplatConfig(),
     *,
     display: Display | None = None,
@@ -98,7 +100,7 @@ def splat(
     Each point becomes a flat Gaussian in the plane of its neighbours, as wide as they are apart.
 
     Args:
-        cloud: a file of points, or points.
+        cloud: a file of points, several of them that are one scene, or points.
         config: how.
         display: shows the progress; None: nothing is shown.
 
@@ -106,17 +108,20 @@ def splat(
         SplattedCloud, whose scene is made for anti-aliased rendering.
 
     Raises:
-        FormatError: the file is damaged or unknown, or holds too few points.
-        ConfigError: an argument is of another type.
+        FormatError: a file is damaged or unknown, or holds too few points.
+        ConfigError: an argument is of another type, or files differ in units or in which way is up.
 
     Source: Zwicker et al. 2001, Surface splatting; Pfister et al. 2000, Surfels.
     """
-    check_type("cloud", cloud, str, Path, PointCloud, MeasuredCloud)
+    check_type("cloud", cloud, str, Path, PointCloud, MeasuredCloud, list, tuple)
     check_type("config", config, SplatConfig)
     display, name = display or Display(), "the cloud"
     if isinstance(cloud, str | Path):
-        name = str(cloud)
-        cloud = read_cloud(cloud, max_points=config.max_points, display=display)
+        cloud = [cloud]
+    if isinstance(cloud, Sequence):
+        paths = [file_path("cloud", path) for path in cloud]
+        name = " and ".join(map(str, paths))
+        cloud = read_clouds(paths, max_points=config.max_points, display=display)
     elif isinstance(cloud, PointCloud):
         cloud = MeasuredCloud(
             np.asarray(cloud.xyz, np.float64), np.asarray(cloud.rgb, np.float32), colour_range=255.0

@@ -56,6 +56,7 @@ def noise(width: int, height: int) -> SimpleNamespace:
 
     camera = Camera(torch.eye(4), (float(width),) * 2, (width / 2, height / 2), (width, height))
     view = SimpleNamespace(camera=camera, load=load)
+    view.at_side = lambda side_px: view
     return SimpleNamespace(depth=1.0, points=None, train_views=(view,), render_background=(0.0, 0.0, 0.0))
 
 

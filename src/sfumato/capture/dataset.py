@@ -79,6 +79,13 @@ class View:
         return replace(self, camera=planned.camera, _make=planned.make, _cache=ByteCache(0), _planned=planned)
 
 
+def reduction_of(views: Iterable[View]) -> float:
+    """How many times smaller the largest of some views is than at native size, along a side; at least 1."""
+    largest = max(views, key=lambda view: math.prod(view.camera.size_px))
+    native_px = largest.at_side(NATIVE_SIDE_PX).camera.size_px
+    return max(1.0, math.sqrt(math.prod(native_px) / math.prod(largest.camera.size_px)))
+
+
 @dataclass(frozen=True)
 class Capture:
     """A posed dataset.

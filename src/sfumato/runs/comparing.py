@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from sfumato.capture.dataset import NATIVE_SIDE_PX, Capture, View
+from sfumato.capture.dataset import NATIVE_SIDE_PX, Capture, View, reduction_of
 from sfumato.display import Display
 from sfumato.errors import ConfigError
 from sfumato.evaluation.held_out import Report
@@ -85,7 +85,7 @@ def compare(
         SfumatoError: a picture cannot be written.
     """
     views, large = _asked_for(capture, how.side_px), _native(capture)
-    settings, native = settings_of(config, capture.render_background), None
+    background, native = capture.render_background, None
     if _sizes(large) != _sizes(views):
         began_s = time.monotonic()
         limit_s = began_s + _NATIVE_SHARE * (how.until_s - began_s)
@@ -94,11 +94,12 @@ def compare(
         display.say(f"comparing {min(most, len(large))} held-out views at {size}")
         with display.counting("comparing", f"held-out views at {size}") as count:
             progress = _until(limit_s, count, fewest=1, most=most)
-            native = evaluate(gaussians, large, settings, progress=progress)
+            native = evaluate(gaussians, large, settings_of(config, background), progress=progress)
     if views:
         display.say(f"comparing {len(views)} held-out views")
     with display.counting("comparing", "held-out views") as count:
         progress = _until(how.until_s, count, fewest=_FEWEST_COMPARED, most=len(views))
+        settings = settings_of(config, background, reduction=reduction_of(views) if views else 1.0)
         report = evaluate(gaussians, views, settings, folder=folder, progress=progress)
     return Compared(report, native or report)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sfumato.capture.dataset import Capture
+from sfumato.capture.dataset import Capture, reduction_of
 from sfumato.checks import file_path
 from sfumato.display import Display
 from sfumato.envelope.floaters import Floaters, counts_in_words, floaters_by_support
@@ -70,7 +70,8 @@ def floaters_of(path: Path, gaussians: Gaussians, display: Display) -> Floaters 
         options = folder.read_options()
         capture = options.read_capture(None)
         views = with_refined_poses(folder.cameras, capture.train_views)
-        settings = settings_of(options.train, capture.render_background)
+        reduction = reduction_of(capture.train_views)
+        settings = settings_of(options.train, capture.render_background, reduction=reduction)
         with display.counting("looking at", "training views") as progress:
             evidence = gather(gaussians, views, settings, progress=progress)
     except (FormatError, CaptureError, ConfigError) as error:
@@ -94,7 +95,7 @@ def write_envelope(
     Raises:
         SfumatoError: a file cannot be written.
     """
-    settings = settings_of(config, capture.render_background)
+    settings = settings_of(config, capture.render_background, reduction=reduction_of(capture.train_views))
     training = with_refined_poses(folder.cameras, capture.train_views)
     found = measure_envelope(
         gaussians.to(HOST), training, capture.test_views, settings, capture.depth, display

@@ -11,7 +11,7 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
-from sfumato.capture.dataset import View
+from sfumato.capture.dataset import View, reduction_of
 from sfumato.display import Display
 from sfumato.errors import SfumatoError
 from sfumato.evaluation.held_out import Report, composited, kept_pixels
@@ -227,7 +227,8 @@ class Glimpses:
         return found
 
     def _quality(self, state: TrainState) -> HeldOutPsnr | None:
-        render = drawn(state.gaussians, settings_of(self._config, state.background))
+        reduction = reduction_of(state.views)
+        render = drawn(state.gaussians, settings_of(self._config, state.background, reduction=reduction))
         with torch.no_grad():
             found = [self._psnr(render(view.camera), view, state.background) for view in self._views]
         found = [value for value in found if not math.isnan(value)]

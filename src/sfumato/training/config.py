@@ -168,6 +168,8 @@ class TrainConfig:
             view-independent numbers. The saved scene always has spherical harmonics.
         renderer: rasterizer or ray tracer.
         antialiased: compensate opacities for the blur of the projection.
+        native_blur: blur ellipses by pixels of the photographs' own size, up to 1600, where training reduces
+            them, so that the scene is as wide as it should be at that size.
         random_background: a new background colour each step, also behind transparent photographs, so
             uncovered areas are penalised and get filled.
         clearance: radius kept empty around each camera, as a fraction of the nearest points' distance;
@@ -192,6 +194,7 @@ class TrainConfig:
     colour: Literal["sh", "sh-sigmoid", "logit"] = "sh"
     renderer: Literal["raster", "trace"] = "raster"
     antialiased: bool = False
+    native_blur: bool = False
     random_background: bool = True
     clearance: float = 0.7
     exposure: bool = False
@@ -220,6 +223,8 @@ class TrainConfig:
             raise ConfigError(f"clearance is {self.clearance}; give a number from 0 to less than 1")
         if self.renderer == "trace" and self.antialiased:
             raise ConfigError("antialiased is a mode of the rasterizer: leave it out with renderer trace")
+        if self.renderer == "trace" and self.native_blur:
+            raise ConfigError("native_blur is of the rasterizer: leave it out with renderer trace")
         if self.sh_degree not in (0, 1, 2, 3):
             raise ConfigError(f"sh_degree is {self.sh_degree}; give 0, 1, 2 or 3")
         if self.batch_size < 1:

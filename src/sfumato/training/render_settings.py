@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from sfumato.render.settings import Settings, settings_for
+from dataclasses import replace
+
+from sfumato.ops.constants import BLUR_PX2
+from sfumato.render.settings import RasterSettings, Settings, settings_for
 from sfumato.training.config import TrainConfig
 
 
-def settings_of(config: TrainConfig, background: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> Settings:
+def settings_of(
+    config: TrainConfig, background: tuple[float, float, float] = (0.0, 0.0, 0.0), *, reduction: float = 1.0
+) -> Settings:
     """Settings of the renderer that a run trains with, for the scene that it writes.
 
     Args:
         config: of the run.
         background: RGB in [0, 1] behind the scene.
+        reduction: how many times smaller pictures are than at native size, as of ``reduction_of``.
     """
     antialiased = config.antialiased or None
-    return settings_for(config.renderer, antialiased=antialiased, background=background, depth=False)
+    settings = settings_for(config.renderer, antialiased=antialiased, background=background, depth=False)
+    if config.native_blur and isinstance(settings, RasterSettings):
+        return replace(settings, blur_px2=BLUR_PX2 / reduction**2)
+    return settings

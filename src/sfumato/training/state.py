@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from sfumato.capture.backdrop import backdrop
-from sfumato.capture.dataset import Capture, View
+from sfumato.capture.dataset import Capture, View, reduction_of
 from sfumato.errors import ConfigError
 from sfumato.ops.backend import HOST
 from sfumato.render.settings import Settings
@@ -214,7 +214,7 @@ def _first(
         population=population,
         parts=make_parts(capture, config, device=device),
         loss=photometric_loss(config),
-        settings=replace(settings_of(config), colour=config.colour),
+        settings=replace(settings_of(config, reduction=reduction_of(views)), colour=config.colour),
         sampler=ViewSampler(len(views), generator),
         generator=generator,
         scene_generator=generator_on(device, generator),

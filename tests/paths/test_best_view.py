@@ -71,6 +71,8 @@ def test_scenes_of_nothing_and_of_one_gaussian():
     orbit = orbit_of_best_view(one)
     # From outside of it, though its centre is all that it has.
     assert np.linalg.norm(orbit.start - 1) > 4
+    # Too small to be seen, and to stand apart from in float32.
+    assert np.linalg.norm(orbit_of_best_view(scene_of(dots(torch.ones(1, 3), 1e-20, 0.5))).start - 1) > 0.1
     with pytest.raises(ConfigError, match="empty"):
         orbit_of_best_view(one.select(torch.zeros(1, dtype=torch.bool)))
 

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import radians, tan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sfumato.capture.dataset import Capture, load_capture
-from sfumato.capture.natural_order import natural_key
 from sfumato.cli.arguments import close_to
+from sfumato.cli.film_path import Shown, film_cameras
 from sfumato.cli.scene_files import scene_file
-from sfumato.envelope.coverage import trust_by_coverage
-from sfumato.envelope.trust import Trust
 from sfumato.errors import CaptureError, ConfigError
 from sfumato.ops.backend import device_named
-from sfumato.paths.best_view import orbit_of_best_view
-from sfumato.paths.inside import kept_inside
-from sfumato.paths.look import Y_DOWN, field_of_view_deg, refitted
-from sfumato.paths.orbit import orbit_of_cameras
+from sfumato.paths.look import field_of_view_deg, refitted
 from sfumato.paths.painter import Look
 from sfumato.paths.path_files import KeyFrames, read_path
-from sfumato.paths.spline import along_cameras
 from sfumato.paths.video_writer import even
 from sfumato.render.insert import Insert
 from sfumato.render.meshes import read_mesh
@@ -37,17 +31,13 @@ from sfumato.scene.files.dynamic_files import files_of, holds_motion, load_dynam
 from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.scene import metadata_of
 from sfumato.viewer.tracked_subject import open_moving
-from sfumato.viewer.trusted import read_known_trust
 
 if TYPE_CHECKING:
     from sfumato.cli.render import Inserted, RenderCommand
 
 _log = logging.getLogger("sfumato")
 
-_DEFAULT_SIZE_PX = (1280, 720)
 _DEFAULT_HEIGHT_PX = 1080
-_DEFAULT_SECONDS = 8.0
-_SECONDS_PER_KEY = 2.0
 _WORDS = ("auto", "orbit", "swing", "training")
 
 
@@ -95,7 +85,7 @@ def plan_of(given: RenderCommand, is_video: bool) -> RenderPlan:
         _log.warning("%s is made for anti-aliased rendering, which the ray tracer does not know", given.scene)
     if given.inserts:
         look = replace(look, inserts=tuple(_insert(what) for what in given.inserts))
-    cameras = _cameras(given, source, file_path, size_px)
+    cameras = film_cameras(given, source, file_path, size_px)
     if given.fov is not None:
         cameras = tuple(_with_fov(camera, given.fov) for camera in cameras)
     size_px = size_px or _usual(cameras[0].size_px)
@@ -111,26 +101,7 @@ def plan_of(given: RenderCommand, is_video: bool) -> RenderPlan:
     )
 
 
-@dataclass(frozen=True)
-class _Shown:
-    """What a scene argument leads to.
-
-    Attributes:
-        first: the scene, or what is there of it at first.
-        moving: over time, if it moves.
-        files: that it was read from.
-        look: how it is drawn.
-        known: names and cameras of its photographs.
-    """
-
-    first: Gaussians
-    moving: DynamicScene | None
-    files: tuple[Path, ...]
-    look: Look
-    known: tuple[tuple[str, Camera], ...]
-
-
-def _still_source(given: RenderCommand, with_cameras: bool) -> _Shown:
+def _still_source(given: RenderCommand, with_cameras: bool) -> Shown:
     for option, value in (("at", given.at), ("time-from", given.time_from), ("time-to", given.time_to)):
         if value is not None:
             raise ConfigError(f"--{option} is for scenes that move, and {given.scene} holds none")
@@ -138,10 +109,10 @@ def _still_source(given: RenderCommand, with_cameras: bool) -> _Shown:
     scene = load(path, repair=given.repair)
     look, capture = _look_and_capture(given, with_cameras=with_cameras)
     known = tuple((view.name, view.camera) for view in capture.views) if capture else ()
-    return _Shown(scene, None, (path,), look, known)
+    return Shown(scene, None, (path,), look, known, capture.test_names if capture else frozenset())
 
 
-def _moving_source(given: RenderCommand, with_cameras: bool) -> _Shown:
+def _moving_source(given: RenderCommand, with_cameras: bool) -> Shown:
     if given.repair:
         raise ConfigError(f"--repair is for still scenes; {given.scene} moves")
     # Cameras, and the near plane that hides their housings, are those of the page.
@@ -154,7 +125,7 @@ def _moving_source(given: RenderCommand, with_cameras: bool) -> _Shown:
         settings = replace(settings, background=given.background)
     known = tuple((one.name, one.camera) for one in subject.photographs) if with_cameras else ()
     first = scene.at(float(scene.times[0]))
-    return _Shown(first, scene, files_of(given.scene), Look(settings), known)
+    return Shown(first, scene, files_of(given.scene), Look(settings), known)
 
 
 def _times(given: RenderCommand, scene: DynamicScene, count: int) -> tuple[float, ...]:
@@ -217,73 +188,6 @@ def _look_and_capture(given: RenderCommand, *, with_cameras: bool) -> tuple[Look
     if given.background is not None:
         settings = replace(settings, background=given.background)
     return Look(settings), capture
-
-
-def _cameras(
-    given: RenderCommand,
-    source: _Shown,
-    file_path: KeyFrames | Sequence[Camera] | None,
-    size_px: tuple[int, int] | None,
-) -> tuple[Camera, ...]:
-    """The cameras of all frames, of any size."""
-    if isinstance(file_path, KeyFrames):
-        keys = replace(
-            file_path, cameras=tuple(refitted(c, size_px or _DEFAULT_SIZE_PX) for c in file_path.cameras)
-        )
-        return keys.path(_count(given, _length_s(keys)))
-    if file_path is not None:
-        if given.seconds is not None:
-            raise ConfigError(f"{given.path} says every camera; leave --seconds out, or set --fps")
-        return tuple(file_path)
-    scene, known = source.first, [camera for _, camera in source.known]
-    if given.path == "training":
-        if not known:
-            raise ConfigError("the training path needs a run folder or --data with the posed photographs")
-        walked = sorted(source.known, key=lambda one: natural_key(one[0]))
-        return along_cameras([camera for _, camera in walked], _count(given, _DEFAULT_SECONDS))
-    usual_px = size_px or (known[0].size_px if known else _DEFAULT_SIZE_PX)
-    orbit = (
-        orbit_of_cameras(known, given.up)
-        if known
-        else orbit_of_best_view(scene, given.up or metadata_of(scene).up or Y_DOWN)
-    )
-    count, is_swing = _count(given, _DEFAULT_SECONDS), given.path == "swing"
-    if given.path == "auto":
-        inside = kept_inside(orbit, known, _trust_of(given, source)) if known else orbit
-        if inside is None:
-            _log.warning("%s can be trusted from near its photographs alone: a film along them", given.scene)
-            walked = sorted(source.known, key=lambda one: natural_key(one[0]))
-            return along_cameras([camera for _, camera in walked], count)
-        orbit, is_swing = inside, not inside.is_covered
-        if is_swing:
-            _log.warning(
-                "%s cannot be trusted from all around: a swing; --path orbit goes round", given.scene
-            )
-    return (orbit.swing if is_swing else orbit.cameras)(count, usual_px)
-
-
-def _trust_of(given: RenderCommand, source: _Shown) -> Trust:
-    """As `sfumato eval --envelope` has measured it, else by coverage alone."""
-    run = run_of(given.scene)
-    known = (
-        read_known_trust(run.path, source.first, source.look.settings) if run and not source.moving else None
-    )
-    cameras = [camera for _, camera in source.known]
-    return known.trust if known else trust_by_coverage(source.first, cameras)
-
-
-def _length_s(keys: KeyFrames) -> float:
-    if keys.times_s is not None and len(keys.times_s) > 1:
-        length = keys.times_s[-1] - keys.times_s[0]
-        return length * (len(keys.times_s) / (len(keys.times_s) - 1) if keys.closed else 1.0)
-    return _SECONDS_PER_KEY * max(1, len(keys.cameras) - (not keys.closed))
-
-
-def _count(given: RenderCommand, default_s: float) -> int:
-    count = round((default_s if given.seconds is None else given.seconds) * given.fps)
-    if count > 99_999:
-        raise ConfigError(f"{given.path} lasts {count:,} frames; give a smaller --fps or --seconds")
-    return max(1, count)
 
 
 def _usual(size_px: tuple[int, int]) -> tuple[int, int]:

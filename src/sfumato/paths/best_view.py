@@ -21,6 +21,8 @@ _ON_A_RING = 8
 _GOOD = 0.6
 # How far to either side of the best view one goes at least.
 _LEAST_SWING = np.radians(8.0)
+# Of the distance from the origin, scenes smaller than this share have no size in float32.
+_LEAST_SIZE = 1e-5
 # Gaussians reach so many standard deviations from their centres.
 _REACH = 2.0
 
@@ -111,10 +113,10 @@ def _rings(gaussians: Gaussians) -> list[_Ring]:
     reach = _REACH * np.exp(np.minimum(size, 50.0))
     low, high = np.quantile(means, [0.005, 0.995], axis=0)
     middle = (low + high) / 2
-    around = np.quantile(np.linalg.norm(means - middle, axis=1) + reach, 0.9) or 1.0
+    around = _length(np.quantile(np.linalg.norm(means - middle, axis=1) + reach, 0.9), middle)
     fine = size <= np.median(size)
     centre = np.median(means[fine], axis=0)
-    inner = np.quantile(np.linalg.norm(means[fine] - centre, axis=1) + reach[fine], 0.5) or 1.0
+    inner = _length(np.quantile(np.linalg.norm(means[fine] - centre, axis=1) + reach[fine], 0.5), centre)
     outside = around / np.sin(np.radians(DEFAULT_FOV_DEG / 2))
     return [
         _Ring(middle, outside, 15.0),
@@ -122,3 +124,9 @@ def _rings(gaussians: Gaussians) -> list[_Ring]:
         _Ring(centre, 2.5 * inner, 8.0),
         _Ring(centre, 1.4 * inner, 15.0),
     ]
+
+
+def _length(found: float, place: np.ndarray) -> float:
+    """A size of a scene; another one where it is too small for its place."""
+    away = float(np.linalg.norm(place))
+    return float(found) if found > _LEAST_SIZE * away else away or 1.0

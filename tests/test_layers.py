@@ -41,9 +41,10 @@ MAY_IMPORT = {
     "viewer": "errors json_files display outputs machine maths scene render capture edit evaluation training "
     "envelope tracking sequences runs paths",
     "lesson": "viewer",
+    "run_report": "errors display outputs maths scene render capture evaluation training runs paths viewer",
     "cli": "errors children display checks outputs machine maths scene ops render capture "
     "footage sfm splatting evaluation fitting training envelope tracking runs edit paths viewer "
-    "reconstruction lesson sfumato",
+    "reconstruction lesson run_report sfumato",
     # The package's own file names what is public, and loads it when it is used.
     "sfumato": "errors scene ops render capture splatting evaluation fitting training runs reconstruction",
 }
@@ -93,6 +94,7 @@ ON_THE_HOST = {
     "maths/sh_rotation.py": "one matrix for a whole scene",
     "paths/": "cameras of a path, and frames for files",
     "render/png.py": "pictures for files and notebooks",
+    "run_report/": "a picture of the scene for a page",
     "scene/changes.py": "one matrix for a whole scene",
     "scene/files/": "readers and writers",
     "scene/image_points.py": "formulas of lenses are in NumPy; asked for outside of training",

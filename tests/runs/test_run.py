@@ -23,6 +23,7 @@ def test_a_run_fills_its_folder(data, tmp_path, capsys):
         "config.json",
         "scene.ply",
         "scene.html",
+        "report.html",
         "metrics.json",
         "events.jsonl",
         "training_chart.png",

@@ -26,6 +26,7 @@ VERBS = {
     "track": "synchronised videos of several cameras -> run folder with a scene that moves",
     "splat": "measured cloud of points -> scene file, without training",
     "eval": "run folder -> quality on held-out views, with pictures",
+    "report": "run folder -> one page about the run: quality, cameras, training, time",
     "convert": "scene file -> scene file of another format",
     "edit": "scene files -> scene file: select, remove, move, turn, colour, join, clean",
     "render": "run folder or scene file -> frames or a video along a camera path",

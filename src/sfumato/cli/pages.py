@@ -135,7 +135,7 @@ def serve(server: PageServer, title: object, display: Display, *, with_browser: 
 
 
 def write_run_page(run: Path, result: RunResult, config: TrainConfig, display: Display) -> None:
-    """Write ``scene.html`` into a run folder; where that fails, a warning says why.
+    """Write ``scene.html`` and ``report.html`` into a run folder; where that fails, a warning says why.
 
     Args:
         run: folder of the run.
@@ -145,7 +145,12 @@ def write_run_page(run: Path, result: RunResult, config: TrainConfig, display: D
     """
     from sfumato.runs.folder import RunFolder
 
-    write_page_of(RunFolder(run), result.state.gaussians, config, result.capture, display)
+    folder = RunFolder(run)
+    write_page_of(folder, result.state.gaussians, config, result.capture, display)
+    try:
+        write_report_of(folder, display, gaussians=result.state.gaussians, capture=result.capture)
+    except SfumatoError as error:
+        _log.warning("%s was not written: %s", folder.report, error)
 
 
 def write_page_of(
@@ -163,6 +168,42 @@ def write_page_of(
     from sfumato.viewer.subject import subject_of_run
 
     _write(subject_of_run(folder, gaussians, config, capture), folder.page, display)
+
+
+def write_report_of(
+    folder: RunFolder,
+    display: Display,
+    *,
+    path: Path | None = None,
+    data: Path | None = None,
+    gaussians: Gaussians | None = None,
+    capture: Capture | None = None,
+) -> None:
+    """Write the report of a run.
+
+    Args:
+        folder: of the run.
+        display: where to say so.
+        path: the page; None: in the folder.
+        data: the dataset, if it has moved.
+        gaussians, capture: what is in the folder and the dataset, where they are read already.
+
+    Raises:
+        SfumatoError: there is no run, or the page cannot be written.
+    """
+    from sfumato.run_report.facts import read_facts
+    from sfumato.run_report.report_page import write_report
+    from sfumato.scene.files import load
+
+    facts, path = read_facts(folder), path or folder.report
+    with display.waiting(f"writing {path}"):
+        try:
+            gaussians = load(folder.scene) if gaussians is None else gaussians
+            capture = facts.options.read_capture(data) if capture is None else capture
+        except SfumatoError as error:
+            _log.warning("the report has no view from above: %s", error)
+        write_report(path, facts, gaussians, capture)
+    display.say(f"a report of the run, to open or to send: {path}")
 
 
 def write_tracked_page(folder: TrackFolder, result: TrackResult, display: Display) -> None:

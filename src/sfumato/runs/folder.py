@@ -73,6 +73,10 @@ class RunFolder:
         return self.path / "scene.html"
 
     @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    @property
     def envelope(self) -> Path:
         return self.path / "envelope.json"
 
@@ -217,6 +221,7 @@ class RunFolder:
             self.sheet,
             self.chart,
             self.page,
+            self.report,
             self.envelope,
             self.trust,
         )

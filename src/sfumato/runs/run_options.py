@@ -91,6 +91,14 @@ class RunOptions:
         """Nested tables of plain values, ready for JSON."""
         return plain(asdict(self))
 
+    def changed(self) -> list[str]:
+        """What differs from the defaults, each as on the command line."""
+        found = differences(RunOptions(self.data).to_plain(), self.to_plain())
+        return [
+            f"{_option(name)} {' '.join(map(str, now)) if isinstance(now, list) else now}"
+            for name, _, now in found
+        ]
+
     @staticmethod
     def from_plain(values: object, source: Path) -> RunOptions:
         """The options that ``to_plain`` was taken of.

@@ -6,7 +6,7 @@ Setting: 100 000 random Gaussians with standard deviations of 0.7 to 6 px on 640
 million pairs of a Gaussian and a pixel whose alpha reaches 1/255. "Compositing" is the blending
 alone and its gradient, "whole step" everything from the 3D Gaussians to their gradients.
 
-Operations per lane, counted in sfumato/ops/cpu/composite.py with d = 3 channels and AVX-512, a
+Operations per lane, counted in sfumato/ops/cpu/raster/blend.py with d = 3 channels and AVX-512, a
 fused multiply-add as two; selections, shifts and logic are not counted:
   forward: exponent 5, of its column 3, exp2 11, clamp 1, blend 2, colours 6 = 28
   backward: exponent to blend 20, dot product 6, own, remaining and pull 6, moments 2,
@@ -61,8 +61,7 @@ def compositing(count: int, seconds: float) -> dict[str, Any]:
     geometry = e["mean"], e["conic"], e["opacity"]
     radius = np.full((count, 2), 40, np.int32)
     tiles = bin_tiles(*geometry, e["depth"], radius, WIDTH, HEIGHT)
-    order, slot_starts, slot_pair, rank, mask, tile_starts = tiles
-    pairs = rank, mask, tile_starts
+    order, rank, mask = tiles.order, tiles.pair_rank, tiles.pair_mask
     records = splats.splat_records(order, *geometry, e["colour"])
     image, alpha = np.empty((HEIGHT, WIDTH, 3), np.float32), np.empty((HEIGHT, WIDTH), np.float32)
     channels, black = (0, 0, 0), np.zeros(3, np.float32)
@@ -70,11 +69,11 @@ def compositing(count: int, seconds: float) -> dict[str, Any]:
 
     def forward():
         records = splats.splat_records(order, *geometry, e["colour"])
-        cpu.composite_forward(channels, records, black, *pairs, WIDTH, HEIGHT, image, alpha)
+        cpu.composite_forward(channels, records, black, tiles, WIDTH, HEIGHT, image, alpha)
 
     def plain():
         plain_image[:] = 0
-        return composite(order, rank, tile_starts, *geometry, e["colour"], WIDTH, HEIGHT, plain_image)
+        return composite(order, rank, tiles.tile_starts, *geometry, e["colour"], WIDTH, HEIGHT, plain_image)
 
     forward()
     to_image = np.random.default_rng(1).normal(size=image.shape).astype(np.float32)
@@ -84,10 +83,10 @@ def compositing(count: int, seconds: float) -> dict[str, Any]:
 
     def backward():
         sums = np.zeros((rank.size, row), np.float32)
-        cpu.composite_backward(channels, (), records, remaining, to_image, to_alpha, *pairs, sums)
+        cpu.composite_backward(channels, (), records, remaining, to_image, to_alpha, tiles, sums)
         shapes = (count, 2), (0, 2), (count, 3), (count,), (count, 3)
-        found = [np.zeros(shape, np.float32) for shape in shapes]
-        splats.gather_gradients(order, slot_starts, slot_pair, sums, columns, *geometry[1:], *found)
+        found = splats.SplatGradients(*(np.zeros(shape, np.float32) for shape in shapes))
+        splats.gather_gradients(tiles, sums, columns, e["conic"], e["opacity"], found)
 
     blended = int(plain().sum())
     difference = float(np.abs(image - plain_image).max())

@@ -1,7 +1,11 @@
 """A training step runs where the scene is and waits for no number: on a device that holds none."""
 
+from dataclasses import replace
+
 import pytest
 
+from sfumato.scene.lenses import Lens
+from sfumato.scene.shutter import Shutter
 from sfumato.training import state as states
 from sfumato.training.config import AdcConfig, Schedule
 from sfumato.training.step import train_step
@@ -23,14 +27,18 @@ CONFIGS = {
     "logit": {"colour": "logit", "sh_degree": 0},
     "mse": {"pixel_loss": "mse"},
     "batch": {"batch_size": 2},
+    "average": {"schedule": replace(UNREFINED, settle_from=0.0)},
 }
+FISHEYE = Lens("opencv_fisheye", (0.02, 0.0, 0.0, 0.0))
+# How a picture with a rolling shutter is traced depends on the distance of the scene, which is waited for.
+BENT = [("raster", "fisheye"), ("raster", "rolling"), ("trace", "fisheye")]
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_step_waits_for_nothing(name, data, monkeypatch):
     # This device draws no random numbers; those of the host are brought to it.
     monkeypatch.setattr(states, "generator_on", lambda device, host: host)
-    config = tiny_config(schedule=UNREFINED, **CONFIGS[name])
+    config = tiny_config(**{"schedule": UNREFINED, **CONFIGS[name]})
     with fake_device() as device:
         _, state = tiny_start(data, config, device)
         for _ in range(2):
@@ -39,6 +47,26 @@ def test_a_step_waits_for_nothing(name, data, monkeypatch):
     assert stats.gaussians == len(state.population) and stats.loss_tensor.device == device
     with pytest.raises(RuntimeError, match="meta"):
         _ = stats.loss
+
+
+def bent(view, kind):
+    """A photograph as if it were taken with another lens, or by a camera on the move."""
+    camera = view.camera
+    end = camera.camera_from_world.clone()
+    end[0, 3] += 0.01
+    changes = {"lens": FISHEYE} if kind == "fisheye" else {"shutter": Shutter(end)}
+    return replace(view, camera=replace(camera, **changes))
+
+
+@pytest.mark.parametrize(("renderer", "kind"), BENT)
+def test_a_step_on_a_bent_picture_waits_for_nothing(renderer, kind, data, monkeypatch):
+    monkeypatch.setattr(states, "generator_on", lambda device, host: host)
+    config = tiny_config(schedule=UNREFINED, refine_poses=True, renderer=renderer)
+    with fake_device() as device:
+        _, state = tiny_start(data, config, device)
+        state.views = tuple(bent(view, kind) for view in state.views)
+        stats = train_step(state, [0])
+    assert stats.loss_tensor.device == device
 
 
 def test_a_run_of_the_host_goes_on_on_a_device(data, monkeypatch):

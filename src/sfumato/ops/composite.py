@@ -60,11 +60,10 @@ def _setup(ctx, inputs, output):
 
 
 def _backward(ctx, grad_image, grad_alpha, _):
-    outputs, inputs, kept = ctx.saved_tensors[:2], ctx.saved_tensors[2:6], ctx.saved_tensors[6:]
+    image, alpha, mean_px, conic, opacities, colours, *kept = ctx.saved_tensors
     grad_mean, grad_probe, grad_conic, grad_opacity, grad_colour = _composite_backward(
-        [grad_image, grad_alpha], list(outputs), list(kept), list(inputs), ctx.absolute
+        [grad_image, grad_alpha], [image, alpha], kept, [mean_px, conic, opacities, colours], ctx.absolute
     )
-    alpha = outputs[1]
     grad_background = ((1 - alpha)[..., None] * grad_image).sum((0, 1)) if ctx.needs_input_grad[6] else None
     return (
         grad_mean,

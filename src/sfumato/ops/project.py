@@ -47,7 +47,7 @@ def _project(
     antialiased: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     return implementation("project", means).forward(
-        means, covariances, camera_from_world, intrinsics, opacities, size, [*limits, blur_px2, radius_clip],
+        means, covariances, camera_from_world, intrinsics, opacities, limits, size, blur_px2, radius_clip,
         model, antialiased,
     )  # fmt: skip
 

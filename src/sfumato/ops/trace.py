@@ -105,20 +105,20 @@ def _setup(ctx, inputs, output):
 
 
 def _backward(ctx, grad_image, grad_alpha, grad_distance, *_):
-    outputs, (background, limits, *rest) = ctx.saved_tensors[:3], ctx.saved_tensors[3:]
-    (_, *shape, colours, _, directions, offsets), kept = rest[:8], rest[8:]
-    wanted = ctx.needs_input_grad
-    *scene, steepness, grad_rays = _trace_backward(
-        [grad_image, grad_alpha, grad_distance], list(outputs), kept, shape, colours, background, limits,
-        ctx.exact, wanted[6] or wanted[7], ctx.absolute,
+    image, alpha, distance, background, limits, *inputs_and_kept = ctx.saved_tensors
+    _, quats, scales, opacities, colours, _, directions, offsets, *kept = inputs_and_kept
+    of_eye, of_directions, of_offsets, of_background = ctx.needs_input_grad[5:9]
+    to_means, *to_rest, steepness, to_rays = _trace_backward(
+        [grad_image, grad_alpha, grad_distance], [image, alpha, distance], kept, [quats, scales, opacities],
+        colours, background, limits, ctx.exact, of_directions or of_offsets, ctx.absolute,
     )  # fmt: skip
-    alpha = outputs[1]
-    to_background = ((1 - alpha)[..., None] * grad_image).sum((0, 1)) if wanted[8] else None
-    grad_eye = -scene[0].sum(0) if wanted[5] else None
-    to_directions = _before_normalisation(grad_rays[..., :3], directions) if wanted[6] else None
-    to_offsets = grad_rays[..., 3:] if wanted[7] and offsets.numel() else None
-    grad_probe = steepness if ctx.absolute else None
-    return *scene, grad_eye, to_directions, to_offsets, to_background, grad_probe, None, None, None
+    to_eye = -to_means.sum(0) if of_eye else None
+    to_directions = _before_normalisation(to_rays[..., :3], directions) if of_directions else None
+    to_offsets = to_rays[..., 3:] if of_offsets and offsets.numel() else None
+    to_background = ((1 - alpha)[..., None] * grad_image).sum((0, 1)) if of_background else None
+    to_probe = steepness if ctx.absolute else None
+    to_inputs = to_means, *to_rest, to_eye, to_directions, to_offsets, to_background, to_probe
+    return *to_inputs, None, None, None
 
 
 _trace.register_autograd(_backward, setup_context=_setup)

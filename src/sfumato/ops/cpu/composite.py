@@ -5,7 +5,7 @@ import torch
 
 from sfumato.ops.cpu.arrays import as_array, as_tensors
 from sfumato.ops.cpu.raster.blend import composite_backward, composite_forward
-from sfumato.ops.cpu.raster.splats import gather_gradients, splat_records, sums_layout
+from sfumato.ops.cpu.raster.splats import SplatGradients, gather_gradients, splat_records, sums_layout
 from sfumato.ops.cpu.raster.tiles import TILE_HEIGHT, TILE_WIDTH, Tiles, bin_tiles, empty_tiles
 
 # Channels blended in one pass: more would not fit the registers.
@@ -22,10 +22,7 @@ def forward(mean_px, conic, opacities, colours, depth, radius_px, background, si
         channels = (0,) * (group.stop - group.start)
         records = splat_records(tiles.order, *geometry, as_array(colours[:, group]))
         part = np.empty((height, width, len(channels)), np.float32)
-        composite_forward(
-            channels, records, as_array(background[group]), tiles.pair_rank, tiles.pair_mask,
-            tiles.tile_starts, width, height, part, alpha,
-        )  # fmt: skip
+        composite_forward(channels, records, as_array(background[group]), tiles, width, height, part, alpha)
         parts.append(part)
     image = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
     return torch.from_numpy(image), torch.from_numpy(alpha), as_tensors(tiles)
@@ -43,11 +40,11 @@ def backward(grads, outputs, kept, inputs, absolute):
     ``inputs`` are mean_px, conic, opacities and colours.
     """
     tiles, (grad_image, grad_alpha), (image, alpha) = Tiles.of(kept), grads, outputs
-    mean_px, conic, opacities, colours = inputs
-    geometry = [as_array(t) for t in (mean_px, conic, opacities)]
+    *geometry, colours = inputs
+    mean_px, conic, opacities = map(as_array, geometry)
     n, d = colours.shape
-    shapes = ((n, 2), (n, 2) if absolute else (0, 2), (n, 3), (n,))
-    totals, grad_colours = [np.zeros(s, np.float32) for s in shapes], []
+    shapes = SplatGradients((n, 2), (n, 2) if absolute else (0, 2), (n, 3), (n,), (n, 0))
+    totals, grad_colours = [], []
     # Absolute values of partial gradients do not add up: they take all channels in one pass.
     for k, group in enumerate([slice(0, d)] if absolute else _channel_groups(d)):
         channels = (0,) * (group.stop - group.start)
@@ -58,17 +55,15 @@ def backward(grads, outputs, kept, inputs, absolute):
         remaining = as_array(remaining) + to_alpha * as_array(alpha)[..., None]
         columns, row = sums_layout(len(channels), absolute)
         sums = np.zeros((tiles.pair_rank.size, row), np.float32)
-        records = splat_records(tiles.order, *geometry, as_array(colours[:, group]))
+        records = splat_records(tiles.order, mean_px, conic, opacities, as_array(colours[:, group]))
         composite_backward(
-            channels, (0, 0) if absolute else (), records, remaining, to_image, to_alpha,
-            tiles.pair_rank, tiles.pair_mask, tiles.tile_starts, sums,
-        )  # fmt: skip
-        found = [np.zeros(s, np.float32) for s in (*shapes, (n, len(channels)))]
-        gather_gradients(
-            tiles.order, tiles.slot_starts, tiles.slot_pair, sums, columns, geometry[1], geometry[2], *found
+            channels, (0, 0) if absolute else (), records, remaining, to_image, to_alpha, tiles, sums
         )
-        totals = found[:4] if k == 0 else [a + b for a, b in zip(totals, found, strict=False)]
-        grad_colours.append(found[4])
+        found = SplatGradients(*(np.zeros(s, np.float32) for s in shapes._replace(colour=(n, len(channels)))))
+        gather_gradients(tiles, sums, columns, conic, opacities, found)
+        *shared, of_colours = found
+        totals = shared if k == 0 else [a + b for a, b in zip(totals, shared, strict=True)]
+        grad_colours.append(of_colours)
     return tuple(as_tensors([*totals, np.concatenate(grad_colours, axis=1)]))
 
 

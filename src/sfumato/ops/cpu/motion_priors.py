@@ -5,6 +5,8 @@ that go to the neighbours are summed by each part of the Gaussians for itself, a
 in their order: the result is the same bits whatever the number of threads.
 """
 
+from typing import Any, NamedTuple
+
 import numpy as np
 from numba import prange
 
@@ -68,9 +70,26 @@ def _row(edges, row, width, at):
     return ln.load(LANES, edges, row * width + at)
 
 
+class Misfits(NamedTuple):
+    """Some neighbours of a Gaussian, in lanes.
+
+    Attributes:
+        offset, length: where they are from it, and how far.
+        rigid, turned, stretch: misfits of rigidity (3), rotation (4) and isometry.
+        sign: of the quaternion that stands for its turn.
+    """
+
+    offset: Any
+    length: Any
+    rigid: Any
+    turned: Any
+    stretch: Any
+    sign: Any
+
+
 @lane_function
 def _misfits(edges, width, at, turn, r0, r1, r2):
-    """Of some neighbours: offset, its length, and misfits of rigidity, rotation and isometry."""
+    """Misfits of the neighbours from ``at`` on."""
     x, y, z = _row(edges, 0, width, at), _row(edges, 1, width, at), _row(edges, 2, width, at)
     rigid = (
         x * r0[0] + y * r1[0] + z * r2[0] - _row(edges, 3, width, at),
@@ -84,11 +103,12 @@ def _misfits(edges, width, at, turn, r0, r1, r2):
     sign = ln.select(same < _ZERO, -_ONE, ln.spread(LANES, _ONE))
     turned = a - sign * turn[0], b - sign * turn[1], c - sign * turn[2], d - sign * turn[3]
     length = ln.square_root(x * x + y * y + z * z)
-    return (x, y, z), length, rigid, turned, sign, length - _row(edges, _REST, width, at)
+    return Misfits((x, y, z), length, rigid, turned, length - _row(edges, _REST, width, at), sign)
 
 
 @lane_function
-def _squares(rigid, turned):
+def _squares(misfits):
+    rigid, turned = misfits.rigid, misfits.turned
     return (
         rigid[0] * rigid[0] + rigid[1] * rigid[1] + rigid[2] * rigid[2],
         turned[0] * turned[0] + turned[1] * turned[1] + turned[2] * turned[2] + turned[3] * turned[3],
@@ -113,12 +133,12 @@ def priors_forward(states, neighbours, weights, rest, scale, values):
             r0, r1, r2 = rotation(turn[0], turn[1], turn[2], turn[3])
             rigidity = rotations = isometry = ln.spread(LANES, _ZERO)
             for at in range(0, width, LANES):
-                _, _, rigid, turned, _, stretch = _misfits(edges, width, at, turn, r0, r1, r2)
-                first, second = _squares(rigid, turned)
+                found = _misfits(edges, width, at, turn, r0, r1, r2)
+                first, second = _squares(found)
                 weight = _row(edges, _WEIGHT, width, at)
                 rigidity = rigidity + weight * _charbonnier(first)
                 rotations = rotations + weight * _charbonnier(second)
-                isometry = isometry + weight * _charbonnier(stretch * stretch)
+                isometry = isometry + weight * _charbonnier(found.stretch * found.stretch)
             values[i, 0], values[i, 1] = ln.total(rigidity), ln.total(rotations)
             values[i, 2] = ln.total(isometry)
 
@@ -130,13 +150,14 @@ def _edge_gradients(edges, width, at, turn, r0, r1, r2, factors, own):
     Returns ``own``, the sums for the Gaussian itself, with these added: of its turn's gradient the part of
     rotation (4 lanes), and that of its rotation matrix, its rows one after the other (9 lanes).
     """
-    offset, length, rigid, turned, sign, stretch = _misfits(edges, width, at, turn, r0, r1, r2)
-    first, second = _squares(rigid, turned)
+    found = _misfits(edges, width, at, turn, r0, r1, r2)
+    offset, rigid, turned, stretch = found.offset, found.rigid, found.turned, found.stretch
+    first, second = _squares(found)
     weight = _row(edges, _WEIGHT, width, at)
     slope = weight * factors[0] / ln.square_root(first + _TOLERANCE2)
     x, y, z = rigid[0] * slope, rigid[1] * slope, rigid[2] * slope
     slope = weight * factors[2] / ln.square_root(stretch * stretch + _TOLERANCE2)
-    slope = slope * stretch / (length + _TINY)
+    slope = slope * stretch / (found.length + _TINY)
     ln.store(edges, at, r0[0] * x + r0[1] * y + r0[2] * z + offset[0] * slope)
     ln.store(edges, width + at, r1[0] * x + r1[1] * y + r1[2] * z + offset[1] * slope)
     ln.store(edges, 2 * width + at, r2[0] * x + r2[1] * y + r2[2] * z + offset[2] * slope)
@@ -146,6 +167,7 @@ def _edge_gradients(edges, width, at, turn, r0, r1, r2, factors, own):
     ln.store(edges, 4 * width + at, b)
     ln.store(edges, 5 * width + at, c)
     ln.store(edges, 6 * width + at, d)
+    sign = found.sign
     o0, o1, o2, o3, a0, b0, c0, a1, b1, c1, a2, b2, c2 = own
     return (
         o0 - sign * a, o1 - sign * b, o2 - sign * c, o3 - sign * d,

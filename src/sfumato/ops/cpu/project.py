@@ -3,14 +3,24 @@
 import numpy as np
 
 from sfumato.ops.cpu.arrays import as_array, as_tensors
-from sfumato.ops.cpu.raster.ellipses import MODELS, project_backward, project_forward
+from sfumato.ops.cpu.raster.ellipses import (
+    MODELS,
+    EllipseGradients,
+    ImagePlane,
+    project_backward,
+    project_forward,
+)
 
 
-def forward(means, covariances, camera_from_world, intrinsics, opacities, size, limits, model, antialiased):
-    """See sfumato.ops.project; ``limits`` are near, far, blur_px2 and radius_clip."""
-    arrays = map(as_array, (means, covariances, camera_from_world, intrinsics, opacities))
-    near, far, blur_px2, radius_clip = map(np.float32, limits)
-    found = project_forward(*arrays, *size, near, far, blur_px2, MODELS[model], radius_clip, antialiased)
+def forward(
+    means, covariances, camera_from_world, intrinsics, opacities, limits, size, blur_px2, radius_clip, model,
+    antialiased,
+):  # fmt: skip
+    """See sfumato.ops.project; ``limits`` are near and far."""
+    arrays = map(as_array, (means, covariances, opacities))
+    plane = ImagePlane(as_array(camera_from_world), as_array(intrinsics), *size, MODELS[model])
+    near, far, blur_px2, radius_clip = map(np.float32, (*limits.flatten().tolist(), blur_px2, radius_clip))
+    found = project_forward(*arrays, plane, near, far, blur_px2, radius_clip, antialiased)
     return tuple(as_tensors(found))
 
 
@@ -19,6 +29,9 @@ def backward(grads, outputs, inputs, size, blur_px2, model, want_pose):
 
     ``outputs`` are conic, compensation and radius_px, ``inputs`` means, covariances, pose and intrinsics.
     """
-    arrays = map(as_array, (*grads, *inputs, *outputs))
-    found = project_backward(*arrays, *size, np.float32(blur_px2), MODELS[model], want_pose)
+    means, covariances, pose, intrinsics = map(as_array, inputs)
+    plane, pulls = ImagePlane(pose, intrinsics, *size, MODELS[model]), EllipseGradients(*map(as_array, grads))
+    found = project_backward(
+        pulls, means, covariances, plane, *map(as_array, outputs), np.float32(blur_px2), want_pose
+    )
     return tuple(as_tensors(found))

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from sfumato.ops.cpu.arrays import as_array, as_tensors, when
-from sfumato.ops.cpu.image_trace.backward import Outputs, trace_backward
+from sfumato.ops.cpu.image_trace.backward import Outputs, TracedSums, trace_backward
 from sfumato.ops.cpu.image_trace.forward import trace_forward
 from sfumato.ops.cpu.image_trace.gradients import sums_layout, trace_gradients
 from sfumato.ops.cpu.image_trace.rays import PARTS, RayBlocks, block_shapes, image_rays
@@ -26,8 +26,8 @@ def forward(
     records, away = trace_records(*scene, boxes.reach, boxes.view)
     if not exact:
         away = np.where(np.isfinite(away), as_array(depths), np.inf).astype(np.float32)
-    moving = when(rays.origins.size)
-    tiles = bin_rays(moving, records, away, boxes, limits[1])
+    moving = when(rays.offsets.size)
+    tiles = bin_rays(moving, records, away, boxes, float(limits[1]))
     height, width, d = *directions.shape[:2], colours.shape[1]
     image = np.empty((height, width, d), np.float32)
     alpha = np.empty((height, width), np.float32)
@@ -51,9 +51,10 @@ def kept(
     height, width = directions.shape[:2]
     records = [means.new_empty(n, CHANNELS + d), means.new_empty(n, FINE, dtype=torch.float64)]
     parts = 1 if depths.numel() > 0 else PARTS
-    planes, origins, middles = block_shapes(width, height, offsets.numel() > 0, parts)
-    rays = [means.new_empty(planes), means.new_empty(origins), means.new_empty(middles, dtype=torch.float64)]
-    return [*empty_tiles(means, planes[0]), *records, *rays]
+    shapes = block_shapes(width, height, offsets.numel() > 0, parts)
+    middles = means.new_empty(shapes.middles, dtype=torch.float64)
+    rays = RayBlocks(means.new_empty(shapes.directions), means.new_empty(shapes.offsets), middles)
+    return [*empty_tiles(means, shapes.directions[0]), *records, *rays]
 
 
 def backward(grads, outputs, kept, shape, colours, background, limits, exact, turning, absolute):
@@ -61,23 +62,24 @@ def backward(grads, outputs, kept, shape, colours, background, limits, exact, tu
 
     ``shape`` are quats, scales and opacities.
     """
-    tiles, kept = Tiles.of(kept[:_TILES]), [as_array(t) for t in kept[_TILES:]]
-    records, rays = Records(*kept[:_RECORDS]), RayBlocks(*kept[_RECORDS:])
-    d, (height, width) = colours.shape[1], outputs[1].shape
+    tiles, arrays = Tiles.of(kept[:_TILES]), [as_array(t) for t in kept[_TILES:]]
+    records, rays = Records(*arrays[:_RECORDS]), RayBlocks(*arrays[_RECORDS:])
+    (_, alpha, _), (_, _, to_distance) = outputs, grads
+    d, (height, width) = colours.shape[1], alpha.shape
     columns, row = sums_layout(d, absolute)
-    moving, deep = when(rays.origins.size), when(grads[2].any())
-    sums = np.zeros((tiles.pair_rank.size, row), np.float32)
-    grad_rays = np.zeros((height, width, 6) if turning else (0, 0, 6), np.float32)
+    moving, deep = when(rays.offsets.size), when(to_distance.any())
+    of_rays = np.zeros((height, width, 6) if turning else (0, 0, 6), np.float32)
+    sums = TracedSums(np.zeros((tiles.pair_rank.size, row), np.float32), of_rays)
     trace_backward(
         (0,) * d, moving, when(exact), deep, when(turning), when(absolute), records, rays, _limits(limits),
-        tiles, as_array(background), _outputs(*outputs), _outputs(*grads), sums, grad_rays,
+        tiles, as_array(background), _outputs(*outputs), _outputs(*grads), sums,
     )  # fmt: skip
-    found = trace_gradients(tiles, sums, columns, records, *map(as_array, shape), d)
-    return as_tensors([*found, grad_rays])
+    found = trace_gradients(tiles, sums.pairs, columns, records, *map(as_array, shape), d)
+    return as_tensors([*found, sums.rays])
 
 
 def _limits(limits):
-    near, far = limits
+    near, far = limits.flatten().tolist()
     return np.float32(near), np.float32(far)
 
 

@@ -5,6 +5,9 @@ import torch
 from sfumato.ops.cpu.arrays import as_array, as_tensors
 from sfumato.ops.cpu.free_trace import tree as trees
 from sfumato.ops.cpu.free_trace.batches import trace_rays_backward, trace_rays_forward
+from sfumato.ops.cpu.free_trace.gather import Shapes
+from sfumato.ops.cpu.free_trace.rays import FreeOutputGradients, FreeOutputs, FreeRays
+from sfumato.ops.cpu.free_trace.shade import Shading
 
 
 def build(means, quats, scales, opacities):
@@ -25,10 +28,9 @@ def refit(tree, means, quats, scales, opacities):
 
 def forward(means, features, origins, directions, background, tree, limits, degree):
     """See sfumato.ops.trace_rays; keeps the number of hits of each ray."""
-    rays = as_array(origins), as_array(directions)
-    *outputs, hits = trace_rays_forward(
-        _tree(tree), as_array(means), as_array(features), degree, rays, as_array(background), as_array(limits)
-    )
+    shading = Shading(as_array(means), as_array(features), degree)
+    rays = FreeRays(*map(as_array, (origins, directions, limits)))
+    *outputs, hits = trace_rays_forward(_tree(tree), shading, rays, as_array(background))
     return *as_tensors(outputs), as_tensors([hits])
 
 
@@ -39,13 +41,13 @@ def kept(means, features, origins, directions, background, tree, limits, degree)
 
 def backward(grads, outputs, kept, inputs, tree, limits, degree, with_rays):
     """Gradients to the inputs: means, quats, scales, opacities, features, origins, directions, background."""
-    means, quats, scales, _, features, *rays = map(as_array, inputs)
-    seen = [as_array(t) for t in (*outputs, *kept)]
-    found = trace_rays_backward(
-        _tree(tree), (means, quats, scales), features, degree, rays, as_array(limits), seen,
-        [as_array(t) for t in grads], with_rays,
-    )  # fmt: skip
-    return as_tensors(found)
+    means, quats, scales, _, features, origins, directions = map(as_array, inputs)
+    shading = Shading(means, features, degree)
+    rays = FreeRays(origins, directions, as_array(limits))
+    seen, pulls = FreeOutputs(*map(as_array, (*outputs, *kept))), FreeOutputGradients(*map(as_array, grads))
+    return as_tensors(
+        trace_rays_backward(_tree(tree), shading, Shapes(quats, scales), rays, seen, pulls, with_rays)
+    )
 
 
 def _tree(tensors):

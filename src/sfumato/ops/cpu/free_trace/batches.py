@@ -1,55 +1,62 @@
-"""Ray tracing along free rays: the kernels of free_rays and free_gather in bounded memory."""
+"""Ray tracing along free rays: the kernels of ``rays`` and ``gather`` in bounded memory."""
 
 import numpy as np
 
-from sfumato.ops.cpu.free_trace.gather import gather, sorted_by_slot
-from sfumato.ops.cpu.free_trace.rays import RayGradients, Records, free_backward, free_forward
+from sfumato.ops.cpu.free_trace.gather import FreeGradients, gather, sorted_by_slot
+from sfumato.ops.cpu.free_trace.rays import (
+    FreeOutputs,
+    FreeRayGradients,
+    HitRecords,
+    free_backward,
+    free_forward,
+)
 
 # Hits whose records are kept at once: 17 bytes each, and 12 to sort them.
 _RECORDS = 1 << 22
 
 
-def trace_rays_forward(tree, means, features, degree, rays, background, limits):
+def trace_rays_forward(tree, shading, rays, background):
     """Blend along rays.
 
     Args:
-        tree: bvh.Tree of the Gaussians.
-        means: [n, 3].
-        features, degree: [n, k, 3] spherical harmonics and their degree, or [n, 1, d] values and -1.
-        rays: origins [m, 3], directions [m, 3].
+        tree: Tree of the Gaussians.
+        shading: Shading.
+        rays: FreeRays.
         background: [d].
-        limits: [2, m] or [2, 1] float64 least and greatest distance that is kept.
 
     Returns:
-        image [m, d], alpha [m], distance [m]; and [m] int32, the number of hits that were blended.
+        FreeOutputs.
     """
-    m, d = len(rays[0]), background.size
-    image, (alpha, distance) = np.empty((m, d), np.float32), np.empty((2, m), np.float32)
-    hits = np.empty(m, np.int32)
-    free_forward(tree, means, features, degree, *rays, background, limits, image, alpha, distance, hits)
-    return image, alpha, distance, hits
+    m, d = len(rays.origins), background.size
+    alpha, distance = np.empty((2, m), np.float32)
+    outputs = FreeOutputs(np.empty((m, d), np.float32), alpha, distance, np.empty(m, np.int32))
+    free_forward(tree, shading, rays, background, outputs)
+    return outputs
 
 
-def trace_rays_backward(tree, gaussians, features, degree, rays, limits, outputs, grads, with_rays):
+def trace_rays_backward(tree, shading, shapes, rays, outputs, grads, with_rays):
     """Gradients of trace_rays_forward.
 
     Args:
-        tree, features, degree, rays, limits: as in trace_rays_forward.
-        gaussians: means [n, 3], quats [n, 4], scales [n, 3].
-        outputs: all that it returned.
-        grads: of the first three outputs.
+        tree, shading, rays: as in trace_rays_forward.
+        shapes: Shapes.
+        outputs: FreeOutputs.
+        grads: FreeOutputGradients.
         with_rays: whether gradients to origins and directions are wanted; zeros if not.
 
     Returns:
         Gradients to means, quats, scales, opacities, features, origins, directions, background.
     """
-    image, alpha, distance, hits = outputs
-    to_rays = RayGradients(*grads)
-    remaining = np.einsum("md,md->m", to_rays.image, image, dtype=np.float64)
-    remaining += to_rays.alpha.astype(np.float64) * alpha + to_rays.distance.astype(np.float64) * distance
-    of_geometry = tuple(np.zeros(t.shape, np.float32) for t in (*gaussians, gaussians[0][:, 0]))
-    of_features = np.zeros(features.shape, np.float32)
-    of_rays = [np.zeros(r.shape, np.float32) for r in rays]
+    hits = outputs.hits
+    remaining = np.einsum("md,md->m", grads.image, outputs.image, dtype=np.float64)
+    of_alpha = grads.alpha.astype(np.float64) * outputs.alpha
+    remaining += of_alpha + grads.distance.astype(np.float64) * outputs.distance
+    gradients = FreeGradients(
+        *(np.zeros(array.shape, np.float32) for array in (shading.means, *shapes)),
+        np.zeros(len(shading.means), np.float32),
+        np.zeros(shading.features.shape, np.float32),
+    )
+    of_rays = FreeRayGradients(*np.zeros((2, *rays.origins.shape), np.float32))
     ends = np.cumsum(hits, dtype=np.int64)
     first = 0
     while first < len(hits):
@@ -58,18 +65,12 @@ def trace_rays_backward(tree, gaussians, features, degree, rays, limits, outputs
         last = max(first + 1, int(np.searchsorted(ends, before + _RECORDS, side="right")))
         starts = np.concatenate([[0], ends[first:last] - before])
         count = int(starts[-1])
-        records = Records(
+        records = HitRecords(
             *np.empty((2, count), np.int32), *np.empty((2, count), np.float32), np.empty(count, np.uint8)
         )
-        free_backward(
-            tree, gaussians[0], features, degree, *rays, limits, first, starts, remaining, to_rays,
-            with_rays, records, *of_rays,
-        )  # fmt: skip
-        slot_starts, order = sorted_by_slot(records.slots, tree.order.size)
-        gather(
-            tree, *gaussians, features, degree, *rays, to_rays, records, slot_starts, order,
-            of_geometry, of_features,
-        )  # fmt: skip
+        free_backward(tree, shading, rays, first, starts, remaining, grads, with_rays, records, of_rays)
+        by_slot = sorted_by_slot(records.slots, tree.order.size)
+        gather(tree, shading, shapes, rays, grads, records, by_slot, gradients)
         first = last
-    of_background = np.einsum("m,md->d", 1.0 - alpha.astype(np.float64), to_rays.image)
-    return *of_geometry, of_features, *of_rays, of_background.astype(np.float32)
+    of_background = np.einsum("m,md->d", 1.0 - outputs.alpha.astype(np.float64), grads.image)
+    return *gradients, *of_rays, of_background.astype(np.float32)

@@ -6,12 +6,12 @@ N = sum g y y^T - h (d_g y^T + y d_g^T) holds the gradients to the axes: dL/dlog
 R (I + [w]x) gives -<N, S^-1 [w]x S>.
 """
 
-import math
+from typing import NamedTuple
 
 import numpy as np
 from numba import prange
 
-from sfumato.ops.cpu.free_trace.shade import shade_backward
+from sfumato.ops.cpu.free_trace.shade import colour_scratch, shade_backward
 from sfumato.ops.cpu.free_trace.tree import OPACITY
 from sfumato.ops.cpu.free_trace.walk import ray_of, response
 from sfumato.ops.cpu.jit import kernel, scalar, serial_kernel
@@ -22,9 +22,38 @@ _TASKS, _RUN = 64, 16
 _V, _N, _PULL, _SIGHT, _SUMS = 0, 3, 9, 10, 13
 
 
+class Shapes(NamedTuple):
+    """Of Gaussians: quats [n, 4] and scales [n, 3]."""
+
+    quats: np.ndarray
+    scales: np.ndarray
+
+
+class FreeGradients(NamedTuple):
+    """Gradients to means [n, 3], quats [n, 4], scales [n, 3], opacities [n], features [n, k, d], float32."""
+
+    means: np.ndarray
+    quats: np.ndarray
+    scales: np.ndarray
+    opacities: np.ndarray
+    features: np.ndarray
+
+
+class RecordsBySlot(NamedTuple):
+    """The records of each slot.
+
+    Attributes:
+        starts: [slots + 1] int64 where the records of each slot start in ``order``.
+        order: int32 records in the order of their slot; those of one slot keep their order.
+    """
+
+    starts: np.ndarray
+    order: np.ndarray
+
+
 @serial_kernel
 def sorted_by_slot(slots, num_slots):
-    """(starts [num_slots + 1], records in the order of their slot); equal ones keep their order."""
+    """RecordsBySlot of records with these ``slots``."""
     starts = np.zeros(num_slots + 1, np.int64)
     for record in range(slots.size):
         starts[slots[record] + 1] += 1
@@ -34,14 +63,15 @@ def sorted_by_slot(slots, num_slots):
     for record in range(slots.size):
         order[place[slots[record]]] = record
         place[slots[record]] += 1
-    return starts, order
+    return RecordsBySlot(starts, order)
 
 
 @scalar
 def _add_response(row, ray, pull, to_tau, sums):
     """Add one hit to v, N and the pull."""
-    _, y, d, dd = response(row, ray)
-    g, h = -pull, to_tau / dd
+    found = response(row, ray)
+    y, d = found.y, found.direction
+    g, h = -pull, to_tau / found.length2
     sums[0] += g * y[0] - h * d[0]
     sums[1] += g * y[1] - h * d[1]
     sums[2] += g * y[2] - h * d[2]
@@ -55,9 +85,10 @@ def _add_response(row, ray, pull, to_tau, sums):
 
 
 @scalar
-def _add_geometry(row, quats, scales, i, sums, of_geometry):
-    """Turn a Gaussian's sums into gradients and add them to ``of_geometry``."""
-    grad_means, grad_quats, grad_scales, grad_opacities = of_geometry
+def _add_geometry(row, shapes, i, sums, gradients):
+    """Turn a Gaussian's sums into gradients and add them to ``gradients``."""
+    quats, scales = shapes.quats, shapes.scales
+    grad_means, grad_quats, grad_scales = gradients.means, gradients.quats, gradients.scales
     for k in range(3):
         pushed = row[3 + k] * sums[0] + row[6 + k] * sums[1] + row[9 + k] * sums[2]
         grad_means[i, k] += sums[_SIGHT + k] - pushed
@@ -65,7 +96,7 @@ def _add_geometry(row, quats, scales, i, sums, of_geometry):
     grad_scales[i, 0] -= sums[_N] / s0
     grad_scales[i, 1] -= sums[_N + 3] / s1
     grad_scales[i, 2] -= sums[_N + 5] / s2
-    grad_opacities[i] += sums[_PULL] / row[OPACITY]
+    gradients.opacities[i] += sums[_PULL] / row[OPACITY]
     # Twice the gradient to the turn w, as a unit quaternion moves by half of q (0, w).
     tx = 2.0 * sums[_N + 4] * (s2 / s1 - s1 / s2)
     ty = 2.0 * sums[_N + 2] * (s0 / s2 - s2 / s0)
@@ -97,69 +128,51 @@ def _add_features(degree, weight, lit, grad, basis, sums):
 
 
 @scalar
-def _gather_slot(
-    tree, slot, means, features, degree, origins, directions, grads, records, places, sums, of_features, room
-):
+def _gather_slot(tree, shading, slot, rays, grads, records, places, sums, of_features, scratch):
     """Add up the records at ``places`` of one Gaussian in ``sums`` and ``of_features``."""
-    basis, along = room
     sums[:], of_features[:] = 0.0, 0.0
     i, row = tree.order[slot], tree.exact[slot]
     for record in places:
         j, lit, weight = records.rays[record], records.lit[record], np.float64(records.weights[record])
-        _, ray = ray_of(origins, directions, j, -math.inf, math.inf)
+        _, ray = ray_of(rays, j)
         _add_response(row, ray, np.float64(records.pulls[record]), weight * grads.distance[j], sums)
-        if degree >= 0:
-            gx, gy, gz = shade_backward(
-                features, degree, means, i, origins[j], grads.image[j], weight, lit, basis, along
-            )
+        if shading.degree >= 0:
+            gx, gy, gz = shade_backward(shading, i, rays.origins[j], grads.image[j], weight, lit, scratch)
             sums[_SIGHT] += gx
             sums[_SIGHT + 1] += gy
             sums[_SIGHT + 2] += gz
-        _add_features(degree, weight, lit, grads.image[j], basis, of_features)
+        _add_features(shading.degree, weight, lit, grads.image[j], scratch.basis, of_features)
 
 
 @scalar
-def _gather_task(
-    task, tree, means, quats, scales, features, degree, origins, directions, grads, records, starts, order,
-    of_geometry, grad_features,
-):  # fmt: skip
-    used, d = max(degree + 1, 1) ** 2, grads.image.shape[1]
-    sums, of_features = np.empty(_SUMS), np.empty((used, d))
-    room = np.empty(16, np.float32), np.empty(16, np.float32)
+def _gather_task(task, tree, shading, shapes, rays, grads, records, by_slot, gradients):
+    starts = by_slot.starts
+    used, d = max(shading.degree + 1, 1) ** 2, grads.image.shape[1]
+    sums, of_features, scratch = np.empty(_SUMS), np.empty((used, d)), colour_scratch(d)
     for first in range(task * _RUN, starts.size - 1, _TASKS * _RUN):
         for slot in range(first, min(first + _RUN, starts.size - 1)):
             if starts[slot] == starts[slot + 1]:
                 continue
-            places = order[starts[slot] : starts[slot + 1]]
-            _gather_slot(
-                tree, slot, means, features, degree, origins, directions, grads, records, places, sums,
-                of_features, room,
-            )  # fmt: skip
+            places = by_slot.order[starts[slot] : starts[slot + 1]]
+            _gather_slot(tree, shading, slot, rays, grads, records, places, sums, of_features, scratch)
             i = tree.order[slot]
-            _add_geometry(tree.exact[slot], quats, scales, i, sums, of_geometry)
+            _add_geometry(tree.exact[slot], shapes, i, sums, gradients)
             for k in range(used):
-                for channel in range(d):
-                    grad_features[i, k, channel] += of_features[k, channel]
+                for c in range(d):
+                    gradients.features[i, k, c] += of_features[k, c]
 
 
 @kernel
-def gather(
-    tree, means, quats, scales, features, degree, origins, directions, grads, records, starts, order,
-    of_geometry, grad_features,
-):  # fmt: skip
+def gather(tree, shading, shapes, rays, grads, records, by_slot, gradients):
     """Add the gradients of all recorded hits to those of their Gaussians.
 
     Args:
-        tree, means, features, degree, origins, directions: as in free_forward.
-        quats, scales: [n, 4], [n, 3].
-        grads: RayGradients.
+        tree, shading, rays: as in free_forward.
+        shapes: Shapes.
+        grads: FreeOutputGradients.
         records: from free_backward.
-        starts, order: from sorted_by_slot.
-        of_geometry: gradients of means, quats, scales, opacities; added to.
-        grad_features: [n, k, d], added to.
+        by_slot: from sorted_by_slot.
+        gradients: FreeGradients, added to.
     """
     for task in prange(_TASKS):
-        _gather_task(
-            task, tree, means, quats, scales, features, degree, origins, directions, grads, records, starts,
-            order, of_geometry, grad_features,
-        )  # fmt: skip
+        _gather_task(task, tree, shading, shapes, rays, grads, records, by_slot, gradients)

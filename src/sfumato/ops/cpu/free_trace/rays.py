@@ -2,7 +2,7 @@
 
 The gradient walks every ray again with the same decisions, front to back
 (S_n = C - sum_{m<=n} c_m alpha_m T_m), and leaves a record of every hit for the second half (see
-free_gather), which adds up per Gaussian.
+gather), which adds up per Gaussian.
 """
 
 import math
@@ -12,7 +12,7 @@ import numpy as np
 from numba import prange
 
 from sfumato.ops import constants
-from sfumato.ops.cpu.free_trace.shade import shade, shade_backward
+from sfumato.ops.cpu.free_trace.shade import colour_scratch, shade, shade_backward
 from sfumato.ops.cpu.free_trace.tree import OPACITY
 from sfumato.ops.cpu.free_trace.walk import new_walk, next_hit, ray_of, response, start
 from sfumato.ops.cpu.jit import lane_function, lane_kernel, scalar
@@ -23,11 +23,31 @@ _ALPHA_MAX, _STOP = constants.ALPHA_MAX, constants.TRANSMITTANCE_STOP
 _RUN, _TASKS = 64, 64
 
 
-@scalar
-def _limits_of(limits, j):
-    """Least and greatest distance of ray j."""
-    column = min(j, limits.shape[1] - 1)
-    return limits[0, column], limits[1, column]
+class FreeRays(NamedTuple):
+    """Rays of any origin and direction.
+
+    Attributes:
+        origins, directions: [m, 3] float32.
+        limits: [2, m] or [2, 1] float64 least and greatest distance that is kept.
+    """
+
+    origins: np.ndarray
+    directions: np.ndarray
+    limits: np.ndarray
+
+
+class FreeOutputs(NamedTuple):
+    """What rays give.
+
+    Attributes:
+        image, alpha, distance: [m, d], [m], [m] float32.
+        hits: [m] int32 number of those that were blended.
+    """
+
+    image: np.ndarray
+    alpha: np.ndarray
+    distance: np.ndarray
+    hits: np.ndarray
 
 
 @lane_function
@@ -43,8 +63,9 @@ def _next_blended(tree, ray, walk, transmittance):
 
 
 @lane_function
-def _blend_ray(tree, ray, walk, means, features, degree, origin, basis, colour, total):
+def _blend_ray(tree, shading, ray, walk, origin, scratch, total):
     """(transmittance, distance, hits) of a ray; adds its values up in ``total`` [d]."""
+    colour = scratch.colour
     transmittance, reached, count = 1.0, 0.0, 0
     total[:] = 0.0
     start(tree, walk)
@@ -53,7 +74,7 @@ def _blend_ray(tree, ray, walk, means, features, degree, origin, basis, colour, 
         if slot < 0:
             return transmittance, reached, count
         weight = alpha * transmittance
-        shade(features, degree, means, tree.order[slot], origin, basis, colour)
+        shade(shading, tree.order[slot], origin, scratch)
         for k in range(total.size):
             total[k] += weight * colour[k]
         reached += weight * tau
@@ -63,62 +84,38 @@ def _blend_ray(tree, ray, walk, means, features, degree, origin, basis, colour, 
 
 # The bodies of parallel loops are functions of their own: they compile in a fraction of the time.
 @lane_function
-def _forward_task(
-    task,
-    tree,
-    means,
-    features,
-    degree,
-    origins,
-    directions,
-    background,
-    limits,
-    image,
-    alpha,
-    distance,
-    hits,
-):
+def _forward_task(task, tree, shading, rays, background, outputs):
+    image = outputs.image
     m, d = image.shape
-    walk = new_walk(tree)
-    colour, total, basis = np.empty(d, np.float32), np.empty(d), np.empty(16, np.float32)
+    walk, scratch, total = new_walk(tree), colour_scratch(d), np.empty(d)
     for first in range(task * _RUN, m, _TASKS * _RUN):
         for j in range(first, min(first + _RUN, m)):
-            length, ray = ray_of(origins, directions, j, *_limits_of(limits, j))
+            length, ray = ray_of(rays, j)
             total[:] = 0.0
             clear, reached, count = 1.0, 0.0, 0
             if length > 0:
-                clear, reached, count = _blend_ray(
-                    tree, ray, walk, means, features, degree, origins[j], basis, colour, total
-                )
+                clear, reached, count = _blend_ray(tree, shading, ray, walk, rays.origins[j], scratch, total)
             for k in range(d):
                 image[j, k] = total[k] + clear * background[k]
-            alpha[j], distance[j], hits[j] = 1.0 - clear, reached, count
+            outputs.alpha[j], outputs.distance[j], outputs.hits[j] = 1.0 - clear, reached, count
 
 
 @lane_kernel
-def free_forward(
-    tree, means, features, degree, origins, directions, background, limits, image, alpha, distance, hits
-):
+def free_forward(tree, shading, rays, background, outputs):
     """Blend along every ray.
 
     Args:
-        tree: from bvh.build, of the same Gaussians.
-        means: [n, 3].
-        features: [n, k, 3] spherical harmonics, or [n, 1, d] values.
-        degree: of the spherical harmonics, or -1 for values.
-        origins, directions: [m, 3].
+        tree: from tree.build, of the same Gaussians.
+        shading: Shading.
+        rays: FreeRays.
         background: [d].
-        limits: [2, m] or [2, 1] float64 least and greatest distance that is kept.
-        image, alpha, distance, hits: [m, d], [m], [m] float32 and [m] int32 number of blended hits, written.
+        outputs: FreeOutputs, written.
     """
     for task in prange(_TASKS):
-        _forward_task(
-            task, tree, means, features, degree, origins, directions, background, limits,
-            image, alpha, distance, hits,
-        )  # fmt: skip
+        _forward_task(task, tree, shading, rays, background, outputs)
 
 
-class Records(NamedTuple):
+class HitRecords(NamedTuple):
     """What is kept of every blended hit.
 
     Attributes:
@@ -134,19 +131,27 @@ class Records(NamedTuple):
     lit: np.ndarray
 
 
-class RayGradients(NamedTuple):
-    """Gradients of what rays gave: [m, d], [m], [m] float32."""
+class FreeOutputGradients(NamedTuple):
+    """Gradients to what rays give: [m, d], [m], [m] float32."""
 
     image: np.ndarray
     alpha: np.ndarray
     distance: np.ndarray
 
 
+class FreeRayGradients(NamedTuple):
+    """Gradients to rays: [m, 3] and [m, 3] float32."""
+
+    origins: np.ndarray
+    directions: np.ndarray
+
+
 @scalar
 def _add_ray_gradient(row, ray, pull, to_tau, sums):
     """Add one hit's gradients to the ray's origin and unit direction, ``sums`` [6]."""
-    tau, y, g, gg = response(row, ray)
-    h = to_tau / gg
+    found = response(row, ray)
+    tau, y, g = found.tau, found.y, found.direction
+    h = to_tau / found.length2
     v0, v1, v2 = -pull * y[0] - h * g[0], -pull * y[1] - h * g[1], -pull * y[2] - h * g[2]
     w0, w1, w2 = tau * v0 - h * y[0], tau * v1 - h * y[1], tau * v2 - h * y[2]
     for k in range(3):
@@ -155,45 +160,30 @@ def _add_ray_gradient(row, ray, pull, to_tau, sums):
 
 
 @scalar
-def _store_ray_gradient(sums, ray, length, j, grad_origins, grad_directions):
+def _store_ray_gradient(sums, ray, length, j, of_rays):
     """Write a ray's gradients, that of the direction as it was given."""
     radial = sums[3] * ray.dx + sums[4] * ray.dy + sums[5] * ray.dz
     inverse = 1.0 / length if length > 0 else 0.0
     for k in range(3):
-        grad_origins[j, k] = sums[k]
-    grad_directions[j, 0] = (sums[3] - radial * ray.dx) * inverse
-    grad_directions[j, 1] = (sums[4] - radial * ray.dy) * inverse
-    grad_directions[j, 2] = (sums[5] - radial * ray.dz) * inverse
+        of_rays.origins[j, k] = sums[k]
+    of_rays.directions[j, 0] = (sums[3] - radial * ray.dx) * inverse
+    of_rays.directions[j, 1] = (sums[4] - radial * ray.dy) * inverse
+    of_rays.directions[j, 2] = (sums[5] - radial * ray.dz) * inverse
 
 
 @lane_function
 def _backward_ray(
-    tree,
-    ray,
-    walk,
-    means,
-    features,
-    degree,
-    origin,
-    j,
-    first,
-    last,
-    behind,
-    grads,
-    with_rays,
-    records,
-    sums,
-    room,
+    tree, shading, ray, walk, origin, j, first, last, behind, grads, with_rays, records, sums, scratch
 ):
     """Walk a ray again, write records ``first`` to ``last`` - 1, add up the ray's gradients in ``sums``."""
-    colour, basis, along = room
+    colour = scratch.colour
     transmittance = 1.0
     sums[:] = 0.0
     start(tree, walk)
     for record in range(first, last):
         slot, tau, alpha = _next_blended(tree, ray, walk, transmittance)
         weight, i = alpha * transmittance, tree.order[slot]
-        lit = shade(features, degree, means, i, origin, basis, colour)
+        lit = shade(shading, i, origin, scratch)
         value = np.float64(grads.alpha[j]) + grads.distance[j] * tau
         for k in range(colour.size):
             value += np.float64(grads.image[j, k]) * colour[k]
@@ -205,56 +195,46 @@ def _backward_ray(
         records.weights[record], records.pulls[record] = weight, pull
         if with_rays:
             _add_ray_gradient(tree.exact[slot], ray, pull, weight * grads.distance[j], sums)
-            if degree > 0:
-                gx, gy, gz = shade_backward(
-                    features, degree, means, i, origin, grads.image[j], weight, lit, basis, along
-                )
+            if shading.degree > 0:
+                gx, gy, gz = shade_backward(shading, i, origin, grads.image[j], weight, lit, scratch)
                 sums[0] -= gx
                 sums[1] -= gy
                 sums[2] -= gz
 
 
 @lane_function
-def _backward_task(
-    task, tree, means, features, degree, origins, directions, limits, first, starts, remaining, grads,
-    with_rays, records, grad_origins, grad_directions,
-):  # fmt: skip
+def _backward_task(task, tree, shading, rays, first, starts, remaining, grads, with_rays, records, of_rays):
     m, d = starts.size - 1, grads.image.shape[1]
-    walk, sums = new_walk(tree), np.empty(6)
-    room = np.empty(d, np.float32), np.empty(16, np.float32), np.empty(16, np.float32)
+    walk, sums, scratch = new_walk(tree), np.empty(6), colour_scratch(d)
     for begin in range(task * _RUN, m, _TASKS * _RUN):
         for own in range(begin, min(begin + _RUN, m)):
             j = first + own
             if starts[own] == starts[own + 1]:
                 continue
-            length, ray = ray_of(origins, directions, j, *_limits_of(limits, j))
+            length, ray = ray_of(rays, j)
             _backward_ray(
-                tree, ray, walk, means, features, degree, origins[j], j, starts[own], starts[own + 1],
-                remaining[j], grads, with_rays, records, sums, room,
+                tree, shading, ray, walk, rays.origins[j], j, starts[own], starts[own + 1], remaining[j],
+                grads, with_rays, records, sums, scratch,
             )  # fmt: skip
             if with_rays:
-                _store_ray_gradient(sums, ray, length, j, grad_origins, grad_directions)
+                _store_ray_gradient(sums, ray, length, j, of_rays)
 
 
 @lane_kernel
-def free_backward(
-    tree, means, features, degree, origins, directions, limits, first, starts, remaining, grads, with_rays,
-    records, grad_origins, grad_directions,
-):  # fmt: skip
+def free_backward(tree, shading, rays, first, starts, remaining, grads, with_rays, records, of_rays):
     """Walk rays again, leave a record of every hit, and the gradients to the rays.
 
     Args:
-        tree, means, features, degree, origins, directions, limits: as in free_forward.
+        tree, shading, rays: as in free_forward.
         first: of the rays that are walked, ``len(starts) - 1`` of them.
         starts: int64 place of the first record of each.
         remaining: [m] float64 grad_image . image + grad_alpha alpha + grad_distance distance.
-        grads: RayGradients.
+        grads: FreeOutputGradients.
         with_rays: whether gradients to the rays are wanted.
-        records: Records, written.
-        grad_origins, grad_directions: [m, 3] float32 zeros, written if wanted.
+        records: HitRecords, written.
+        of_rays: FreeRayGradients of zeros, written if wanted.
     """
     for task in prange(_TASKS):
         _backward_task(
-            task, tree, means, features, degree, origins, directions, limits, first, starts, remaining,
-            grads, with_rays, records, grad_origins, grad_directions,
-        )  # fmt: skip
+            task, tree, shading, rays, first, starts, remaining, grads, with_rays, records, of_rays
+        )

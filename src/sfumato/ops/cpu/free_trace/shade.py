@@ -1,5 +1,7 @@
 """The colour of one Gaussian seen from one ray's origin, and the gradient."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from sfumato.ops.cpu.colour import _basis, _direction, _direction_gradient
@@ -8,24 +10,56 @@ from sfumato.ops.cpu.jit import scalar
 _HALF, _ZERO = np.float32(0.5), np.float32(0.0)
 
 
-@scalar
-def shade(features, degree, means, i, origin, basis, colour):
-    """Fill ``colour`` [d]; returns the bits of the channels that are not cut off at zero.
+class Shading(NamedTuple):
+    """What the colours of Gaussians are made of.
 
-    Args:
+    Attributes:
+        means: [n, 3].
         features: [n, k, 3] spherical harmonics, or [n, 1, d] values.
         degree: of the spherical harmonics, or -1 for values.
-        means: [n, 3].
+    """
+
+    means: np.ndarray
+    features: np.ndarray
+    degree: int
+
+
+class ColourScratch(NamedTuple):
+    """What one colour is computed in.
+
+    Attributes:
+        colour: [d] float32.
+        basis: [16] float32, values of the basis functions.
+        along: [16] float32, the gradient to them.
+    """
+
+    colour: np.ndarray
+    basis: np.ndarray
+    along: np.ndarray
+
+
+@scalar
+def colour_scratch(d):
+    """ColourScratch of d channels, not filled yet."""
+    return ColourScratch(np.empty(d, np.float32), np.empty(16, np.float32), np.empty(16, np.float32))
+
+
+@scalar
+def shade(shading, i, origin, scratch):
+    """Fill ``scratch.colour``; returns the bits of the channels that are not cut off at zero.
+
+    Args:
+        shading: Shading.
         i: the Gaussian.
         origin: [3] of the ray.
-        basis: [16], overwritten.
-        colour: [d], written.
+        scratch: ColourScratch, whose basis is overwritten too.
     """
+    features, degree, colour, basis = shading.features, shading.degree, scratch.colour, scratch.basis
     if degree < 0:
         for k in range(colour.size):
             colour[k] = features[i, 0, k]
         return np.uint8(255)
-    _, x, y, z = _direction(means, i, origin)
+    _, x, y, z = _direction(shading.means, i, origin)
     _basis(x, y, z, degree, basis)
     red, green, blue = _HALF, _HALF, _HALF
     for k in range((degree + 1) ** 2):
@@ -37,16 +71,16 @@ def shade(features, degree, means, i, origin, basis, colour):
 
 
 @scalar
-def shade_backward(features, degree, means, i, origin, grad, weight, lit, basis, along):
+def shade_backward(shading, i, origin, grad, weight, lit, scratch):
     """Gradient to the mean through the direction of sight; the origin's is its opposite.
 
-    ``basis`` [16] is left as in shade, ``along`` [16] is overwritten; ``grad`` [3] times ``weight`` is
-    the colour's gradient.
+    The basis in ``scratch`` is left as in shade; ``grad`` [3] times ``weight`` is the colour's gradient.
     """
+    features, degree, basis, along = shading.features, shading.degree, scratch.basis, scratch.along
     red = grad[0] * weight if lit & 1 else 0.0
     green = grad[1] * weight if lit & 2 else 0.0
     blue = grad[2] * weight if lit & 4 else 0.0
-    inverse, x, y, z = _direction(means, i, origin)
+    inverse, x, y, z = _direction(shading.means, i, origin)
     _basis(x, y, z, degree, basis)
     for k in range((degree + 1) ** 2):
         along[k] = features[i, k, 0] * red + features[i, k, 1] * green + features[i, k, 2] * blue

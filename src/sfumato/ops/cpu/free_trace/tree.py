@@ -1,7 +1,7 @@
 """A hierarchy of boxes over Gaussians: 16 Gaussians a leaf, 16 leaves a node, 16 nodes a node above.
 
 A Gaussian's hull is the ellipsoid inside which its response reaches ALPHA_MIN: the more transparent,
-the smaller. Boxes are rounded outwards. A slot is a place in the packed order (see bvh_order); leaf j
+the smaller. Boxes are rounded outwards. A slot is a place in the packed order (see ``order``); leaf j
 holds slots 16 j to 16 j + 15, so refitting needs nothing but the order.
 """
 
@@ -226,7 +226,9 @@ def refit(tree: Tree, means, quats, scales, opacities) -> None:
         tree: of as many Gaussians.
         means, quats, scales, opacities: [n, 3], [n, 4], [n, 3], [n] float32.
     """
-    _refit_leaves(tree.order, means, quats, scales, opacities, tree.boxes, *tree[-3:])
+    _refit_leaves(
+        tree.order, means, quats, scales, opacities, tree.boxes, tree.centres, tree.rough, tree.exact
+    )
     for first, middle in zip(tree.levels[:-2], tree.levels[1:-1], strict=True):
         _refit_level(tree.boxes, first, middle, middle)
 

@@ -85,8 +85,11 @@ def _inverse(component):
 
 
 @scalar
-def ray_of(origins, directions, j, near, far):
-    """(length of the direction, ray); the length is 0 where there is no ray to follow."""
+def ray_of(rays, j):
+    """(length of the direction, Ray) of ray j; the length is 0 where there is no ray to follow."""
+    origins, directions = rays.origins, rays.directions
+    column = min(j, rays.limits.shape[1] - 1)
+    near, far = rays.limits[0, column], rays.limits[1, column]
     x, y, z = np.float64(directions[j, 0]), np.float64(directions[j, 1]), np.float64(directions[j, 2])
     ox, oy, oz = np.float64(origins[j, 0]), np.float64(origins[j, 1]), np.float64(origins[j, 2])
     length = math.sqrt(x * x + y * y + z * z)
@@ -100,12 +103,25 @@ def ray_of(origins, directions, j, near, far):
     )  # fmt: skip
 
 
+class RayResponse(NamedTuple):
+    """A Gaussian along a ray; points and directions in its unit-ball frame, float64.
+
+    Attributes:
+        tau, y: distance to the point of maximum, and that point; exp(-|y|^2 / 2) is the response.
+        direction, length2: of the ray, and |direction|^2.
+    """
+
+    tau: float
+    y: tuple[float, float, float]
+    direction: tuple[float, float, float]
+    length2: float
+
+
 @scalar
 def response(row, ray):
-    """(tau, y, d_g, |d_g|^2) of a Gaussian along a ray, y and d_g in its unit-ball frame.
+    """RayResponse of a Gaussian, of whose row in Tree.exact.
 
-    tau is the distance to the point of maximum and y that point; exp(-|y|^2 / 2) is the response. The
-    origin is first moved along the ray next to the Gaussian: differences would cancel for thin Gaussians.
+    The origin is first moved along the ray next to the Gaussian: differences would cancel for thin Gaussians.
     """
     px, py, pz = ray.ox - row[0], ray.oy - row[1], ray.oz - row[2]
     passed = px * ray.dx + py * ray.dy + pz * ray.dz
@@ -118,7 +134,8 @@ def response(row, ray):
     gz = row[9] * ray.dx + row[10] * ray.dy + row[11] * ray.dz
     gg = gx * gx + gy * gy + gz * gz
     ahead = -(qx * gx + qy * gy + qz * gz) / gg
-    return ahead - passed, (qx + ahead * gx, qy + ahead * gy, qz + ahead * gz), (gx, gy, gz), gg
+    y = qx + ahead * gx, qy + ahead * gy, qz + ahead * gz
+    return RayResponse(ahead - passed, y, (gx, gy, gz), gg)
 
 
 @lane_function
@@ -174,24 +191,18 @@ def _candidates(rough, leaf, centre, ray):
     px, py, pz = px - passed * ray.u, py - passed * ray.v, pz - passed * ray.w
     at += LOCAL * GROUP
     a, b, c = (
-        ln.load(GROUP, rough, at),
-        ln.load(GROUP, rough, at + GROUP),
-        ln.load(GROUP, rough, at + 2 * GROUP),
-    )
+        ln.load(GROUP, rough, at), ln.load(GROUP, rough, at + GROUP), ln.load(GROUP, rough, at + 2 * GROUP)
+    )  # fmt: skip
     qx, gx = a * px + b * py + c * pz, a * ray.u + b * ray.v + c * ray.w
     at += 3 * GROUP
     a, b, c = (
-        ln.load(GROUP, rough, at),
-        ln.load(GROUP, rough, at + GROUP),
-        ln.load(GROUP, rough, at + 2 * GROUP),
-    )
+        ln.load(GROUP, rough, at), ln.load(GROUP, rough, at + GROUP), ln.load(GROUP, rough, at + 2 * GROUP)
+    )  # fmt: skip
     qy, gy = a * px + b * py + c * pz, a * ray.u + b * ray.v + c * ray.w
     at += 3 * GROUP
     a, b, c = (
-        ln.load(GROUP, rough, at),
-        ln.load(GROUP, rough, at + GROUP),
-        ln.load(GROUP, rough, at + 2 * GROUP),
-    )
+        ln.load(GROUP, rough, at), ln.load(GROUP, rough, at + GROUP), ln.load(GROUP, rough, at + 2 * GROUP)
+    )  # fmt: skip
     qz, gz = a * px + b * py + c * pz, a * ray.u + b * ray.v + c * ray.w
     cx, cy, cz = qy * gz - qz * gy, qz * gx - qx * gz, qx * gy - qy * gx
     gx, gy, gz = gx * gx, gy * gy, gz * gz
@@ -213,7 +224,8 @@ def _open_leaf(tree, leaf, ray, walk, count):
     while bits:
         slot = leaf * GROUP + ln.trailing_zeros(bits)
         bits &= bits - np.uint64(1)
-        tau, y, _, _ = response(tree.exact[slot], ray)
+        found = response(tree.exact[slot], ray)
+        tau, y = found.tau, found.y
         squared = y[0] * y[0] + y[1] * y[1] + y[2] * y[2]
         if squared <= tree.exact[slot, LIMIT] and tau >= ray.near and tau <= ray.far:
             walk.nearest[count], walk.taus[count] = tau, tau
@@ -241,14 +253,10 @@ def new_walk(tree):
     """Lists long enough for any ray; memory that is not touched costs nothing."""
     num_boxes, num_slots = tree.below.size + tree.order.size // GROUP + 2 * GROUP, tree.order.size + 2 * GROUP
     return Walk(
-        np.empty(num_boxes, np.float32),
-        np.empty(num_boxes, np.int32),
-        np.empty(num_slots, np.float32),
-        np.empty(num_slots, np.float64),
-        np.empty(num_slots, np.float64),
-        np.empty(num_slots, np.int32),
+        np.empty(num_boxes, np.float32), np.empty(num_boxes, np.int32), np.empty(num_slots, np.float32),
+        np.empty(num_slots, np.float64), np.empty(num_slots, np.float64), np.empty(num_slots, np.int32),
         np.zeros(2, np.int64),
-    )
+    )  # fmt: skip
 
 
 @lane_function

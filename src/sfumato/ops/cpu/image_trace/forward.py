@@ -3,19 +3,11 @@
 import numpy as np
 from numba import prange
 
-from sfumato.ops.cpu.image_trace.hits import SLOT, TAU, entries_room, look_ahead, seen, walk
+from sfumato.ops.cpu.image_trace.hits import SLOT, TAU, empty_buffers, load_tile, seen, walk
 from sfumato.ops.cpu.image_trace.rays import BLOCK_HEIGHT, BLOCK_WIDTH, BLOCKS, LANES, corner_of, lane_of
 from sfumato.ops.cpu.image_trace.records import CHANNELS
-from sfumato.ops.cpu.image_trace.response import (
-    RAY_PLANES,
-    copy_tile,
-    hit_where,
-    load_block,
-    meet,
-    nearby_room,
-)
+from sfumato.ops.cpu.image_trace.response import hit_where, load_block, meet
 from sfumato.ops.cpu.jit import lane_function, lane_kernel
-from sfumato.ops.cpu.raster.splats import list_blocks
 from sfumato.ops.cpu.simd import bundles
 from sfumato.ops.cpu.simd import lanes as ln
 from sfumato.ops.cpu.simd.blending import STRIPS, blend
@@ -38,7 +30,8 @@ def _see_in_one_order(channels, moving, deep, block, nearby, limits, counted, bi
         local = np.intp(names[j])
         at = local * nearby.stride
         met = meet(moving, block, nearby, local)
-        _, weight, after, _ = blend(met.log2_alpha, hit_where(met, flat, at, limits), transmittance)
+        blended = blend(met.log2_alpha, hit_where(met, flat, at, limits), transmittance)
+        weight, after = blended.weight, blended.transmittance
         # Also where the ray stops at this Gaussian, whose weight is then zero.
         counted[local] |= bit if ln.any_true(after < transmittance) else _NONE
         transmittance = after
@@ -60,9 +53,10 @@ def _see_in_their_orders(channels, moving, deep, block, nearby, limits, counted,
     for j in range(walked):
         n = entries.keys[j] & SLOT
         local = np.intp(entries.who[n])
-        weight, rest, live, reached = seen(hits, n * HIT_ROWS)
-        counted[local] |= bit if ln.any_true(reached) else _NONE
-        transmittance = ln.select(live, ln.smaller(transmittance, rest), transmittance)
+        entry = seen(hits, n * HIT_ROWS)
+        weight = entry.weight
+        counted[local] |= bit if ln.any_true(entry.reached) else _NONE
+        transmittance = ln.select(entry.live, ln.smaller(transmittance, entry.rest), transmittance)
         if len(deep) > 0:
             travelled = travelled + weight * ln.load(LANES, hits, n * HIT_ROWS + TAU)
         colour = bundles.add_weighted(colour, weight, nearby.flat, local * nearby.stride + CHANNELS)
@@ -93,23 +87,18 @@ def trace_forward(
     strips = min(STRIPS, num_tiles)
     longest = np.max(starts[1:] - starts[:-1])
     for strip in prange(strips):
-        nearby = nearby_room(longest, stride)
-        entries = entries_room(longest if len(exact) > 0 else 0, HIT_ROWS)
-        lists, counts = np.empty((BLOCKS, longest), np.int32), np.empty(BLOCKS, np.int64)
-        of_block, planes = np.empty(RAY_PLANES, np.float32), np.empty(LANES * (d + 2), np.float32)
+        buffers = empty_buffers(exact, longest, stride, HIT_ROWS)
+        nearby, entries, lists, counts = buffers.nearby, buffers.entries, buffers.lists, buffers.counts
+        planes = np.empty(LANES * (d + 2), np.float32)
         for tile in range(strip, num_tiles, strips):
-            start, end = starts[tile], starts[tile + 1]
-            copy_tile(records, tiles.order, tiles.pair_rank, start, end, nearby)
-            list_blocks(tiles.pair_mask, start, end, False, lists, counts)
-            if len(exact) > 0:
-                look_ahead(nearby, end - start, entries.ahead)
-            found = counted[start:end]
+            load_tile(exact, records, tiles, tile, buffers)
+            found = counted[starts[tile] : starts[tile + 1]]
             for number in range(BLOCKS):
                 x0, y0 = corner_of(tile, number, width)
                 if x0 >= width or y0 >= height:
                     continue
                 names, bit = lists[number, : counts[number]], np.uint64(1) << np.uint64(number)
-                block = load_block(moving, exact, rays, tile, number, of_block, names)
+                block = load_block(moving, exact, rays, tile, number, buffers.rays, names)
                 if len(exact) > 0:
                     transmittance, travelled, colour = _see_in_their_orders(
                         channels, moving, deep, block, nearby, limits, found, bit, entries

@@ -8,14 +8,15 @@ blends in its own order, however many Gaussians overlap, without moving rows. Lo
 parts, and a block stops once all its rays are opaque.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from sfumato.ops.cpu.image_trace.rays import LANES
+from sfumato.ops.cpu.image_trace.rays import BLOCKS, LANES
 from sfumato.ops.cpu.image_trace.records import NEAREST
-from sfumato.ops.cpu.image_trace.response import hit_where, meet
+from sfumato.ops.cpu.image_trace.response import RAY_PLANES, Nearby, copy_tile, empty_nearby, hit_where, meet
 from sfumato.ops.cpu.jit import lane_function
+from sfumato.ops.cpu.raster.splats import list_blocks
 from sfumato.ops.cpu.simd import lanes as ln
 from sfumato.ops.cpu.simd.blending import TRANSMITTANCE_STOP, alpha_of
 
@@ -56,8 +57,48 @@ class Entries(NamedTuple):
     ahead: np.ndarray
 
 
+class TileBuffers(NamedTuple):
+    """Buffers for one tile after the other.
+
+    Attributes:
+        nearby: the Gaussians of the tile.
+        entries: those that a block of rays hits.
+        lists, counts: [64, longest] int32 and [64] int64, the places in the tile that each block may meet.
+        rays: [RAY_PLANES] float32 of a block.
+    """
+
+    nearby: Nearby
+    entries: Entries
+    lists: np.ndarray
+    counts: np.ndarray
+    rays: np.ndarray
+
+
 @lane_function
-def entries_room(longest, width):
+def empty_buffers(exact, longest, stride, width):
+    """TileBuffers, not filled yet, for up to ``longest`` pairs with records of length ``stride``.
+
+    ``exact`` is () or (0,), fixed at compile time: whether there are entries, with rows of ``width`` numbers.
+    """
+    entries = empty_entries(longest if len(exact) > 0 else 0, width)
+    lists, counts = np.empty((BLOCKS, longest), np.int32), np.empty(BLOCKS, np.int64)
+    return TileBuffers(
+        empty_nearby(longest, stride), entries, lists, counts, np.empty(RAY_PLANES, np.float32)
+    )
+
+
+@lane_function
+def load_tile(exact, records, tiles, tile, buffers):
+    """Bring a tile's Gaussians side by side, and list those of each block."""
+    start, end = tiles.tile_starts[tile], tiles.tile_starts[tile + 1]
+    copy_tile(records, tiles.order, tiles.pair_rank, start, end, buffers.nearby)
+    list_blocks(tiles.pair_mask, start, end, False, buffers.lists, buffers.counts)
+    if len(exact) > 0:
+        look_ahead(buffers.nearby, end - start, buffers.entries.ahead)
+
+
+@lane_function
+def empty_entries(longest, width):
     """Entries, not filled yet, of a tile with up to ``longest`` pairs; their rows are ``width`` numbers."""
     # One entry more than there can be: a miss is written before it is known to be one.
     hits, spans = np.empty((longest + 1) * width, np.float32), np.empty((longest + 1, 2), np.float32)
@@ -150,7 +191,7 @@ def _blend(entries, first, count, bound, width, waiting, through):
 def walk(moving, block, nearby, limits, entries, width):
     """Intersect a block's rays with their Gaussians and compute the transmittance before each hit.
 
-    ``entries`` is from entries_room, for rows of ``width`` numbers.
+    ``entries`` is from empty_entries, for rows of ``width`` numbers.
 
     Returns:
         Number of entries that count; keys & SLOT names them, in the order of their nearest hits.
@@ -170,12 +211,28 @@ def walk(moving, block, nearby, limits, entries, width):
     return walked
 
 
+class SeenEntry(NamedTuple):
+    """What the rays of a block see of an entry, in lanes.
+
+    Attributes:
+        weight: that its colour has.
+        rest: transmittance behind it.
+        live: where it is blended.
+        reached: where rays reach it.
+    """
+
+    weight: Any
+    rest: Any
+    live: Any
+    reached: Any
+
+
 @lane_function
 def seen(hits, at):
-    """(weight of the entry at ``at``, transmittance after it, where it is blended, where rays reach it)."""
+    """SeenEntry of the entry whose rows begin at ``at``."""
     alpha, clear = ln.load(LANES, hits, at + ALPHA), ln.load(LANES, hits, at + CLEAR)
     weight = alpha * clear
     rest = clear - weight
     hit = alpha > _ZERO
     live = (rest > TRANSMITTANCE_STOP) & hit
-    return ln.select(live, weight, _ZERO), rest, live, (clear > TRANSMITTANCE_STOP) & hit
+    return SeenEntry(ln.select(live, weight, _ZERO), rest, live, (clear > TRANSMITTANCE_STOP) & hit)

@@ -29,12 +29,13 @@ class RayBlocks(NamedTuple):
     Attributes:
         directions: [tiles, 64, 3, LANES] float32, unit vectors less the middle of their part; the first
             coordinate is infinite where there is no ray.
-        origins: [tiles, 64, 3, LANES] float32, less the eye; [0, 0, 0, 0] where all rays begin in it.
+        offsets: [tiles, 64, 3, LANES] float32, where rays begin, less the eye; [0, 0, 0, 0] where all begin
+            in it.
         middles: [tiles, 64, parts, 3] float64, of the directions of each part of a block.
     """
 
     directions: np.ndarray
-    origins: np.ndarray
+    offsets: np.ndarray
     middles: np.ndarray
 
 
@@ -46,7 +47,7 @@ class RayBoxes(NamedTuple):
         tiles: [6, tiles padded to 16] float32.
         groups: [6, groups of 16 tiles padded to 16] float32.
         view: [4] float64, axis and cosine of half the angle of a cone that holds all directions.
-        extent: [3] float32, largest sizes of the origins' coordinates, less the eye.
+        extent: [3] float32, largest sizes of the offsets' coordinates.
         reach: distance from the eye within which all rays begin.
     """
 
@@ -218,19 +219,19 @@ def block_planes(values):
     return planes, extents, lengths2
 
 
-def image_rays(directions: np.ndarray, origins: np.ndarray, parts: int) -> tuple[RayBlocks, RayBoxes]:
+def image_rays(directions: np.ndarray, offsets: np.ndarray, parts: int) -> tuple[RayBlocks, RayBoxes]:
     """Prepare an image of rays for tracing.
 
     Args:
         directions: [h, w, 3] float32 of any length; zero where there is no ray.
-        origins: [h, w, 3] float32 less the eye, or empty where all rays begin in it.
+        offsets: [h, w, 3] float32 where rays begin, less the eye, or empty where all begin in it.
         parts: as in ray_blocks.
     """
     blocks, middles, *boxes = ray_blocks(directions, parts)
-    if not origins.size:
-        origins = np.zeros((0, 0, 0, 0), np.float32)
-        return RayBlocks(blocks, origins, middles), RayBoxes(*boxes, np.zeros(3, np.float32), 0.0)
-    planes, extents, lengths2 = block_planes(origins)
+    if not offsets.size:
+        offsets = np.zeros((0, 0, 0, 0), np.float32)
+        return RayBlocks(blocks, offsets, middles), RayBoxes(*boxes, np.zeros(3, np.float32), 0.0)
+    planes, extents, lengths2 = block_planes(offsets)
     reach = float(np.sqrt(lengths2.max()))
     return RayBlocks(blocks, planes, middles), RayBoxes(*boxes, extents.max(0), reach)
 

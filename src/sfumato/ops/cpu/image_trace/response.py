@@ -14,8 +14,8 @@ from sfumato.ops.cpu.simd.blending import LOG2_ALPHA_MIN
 _HALF_LOG2_E = np.float32(0.5 * math.log2(math.e))
 _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 _INFINITY = np.float32(np.inf)
-# Planes of a block of rays: offsets of directions, then of origins where they differ.
-_ORIGIN = 3 * LANES
+# Where the planes of a block's rays begin: three of directions, then three of offsets where there are any.
+_OFFSETS = 3 * LANES
 RAY_PLANES = 6 * LANES
 
 
@@ -61,7 +61,7 @@ class Block(NamedTuple):
     """A block of rays and the Gaussians that it may meet.
 
     Attributes:
-        rays: [RAY_PLANES] float32, planes of directions, then of origins where they differ.
+        rays: [RAY_PLANES] float32, planes of directions, then of offsets where there are any.
         some: lanes where there is a ray.
         middle: the middle of the directions, or those of the two parts where each ray has its own order.
         names: [count] int32 places in Nearby, in the order of the tile.
@@ -74,7 +74,7 @@ class Block(NamedTuple):
 
 
 @lane_function
-def nearby_room(longest, stride):
+def empty_nearby(longest, stride):
     """Nearby, not filled yet, for up to ``longest`` pairs with records of length ``stride``."""
     return Nearby(np.empty(longest * stride, np.float32), stride, np.empty((longest, FINE), np.float64))
 
@@ -99,7 +99,7 @@ def load_block(moving, exact, source, tile, block, rays, names):
             # Without a ray, some finite direction: an infinite one would give NaN.
             rays[k * LANES + lane] = value if value < _INFINITY else _ZERO
             if len(moving) > 0:
-                rays[_ORIGIN + k * LANES + lane] = source.origins[tile, block, k, lane]
+                rays[_OFFSETS + k * LANES + lane] = source.offsets[tile, block, k, lane]
     some = ln.load(LANES, source.directions[tile, block].ravel(), 0) < _INFINITY
     return Block(rays, some, _middle(exact, source.middles[tile, block]), names)
 
@@ -142,8 +142,8 @@ def _direction(rays, flat, at, fine, local, middle):
 @lane_function
 def _origin(rays, flat, at):
     """Where the block's rays begin."""
-    ex, ey = ln.load(LANES, rays, _ORIGIN), ln.load(LANES, rays, _ORIGIN + LANES)
-    ez = ln.load(LANES, rays, _ORIGIN + 2 * LANES)
+    ex, ey = ln.load(LANES, rays, _OFFSETS), ln.load(LANES, rays, _OFFSETS + LANES)
+    ez = ln.load(LANES, rays, _OFFSETS + 2 * LANES)
     ox = ex * flat[at + X] + ey * flat[at + X + 1] + ez * flat[at + X + 2]
     oy = ex * flat[at + Y] + ey * flat[at + Y + 1] + ez * flat[at + Y + 2]
     oz = ex * flat[at + Z] + ey * flat[at + Z + 1] + ez * flat[at + Z + 2] - flat[at + W]

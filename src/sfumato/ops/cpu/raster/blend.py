@@ -7,6 +7,8 @@ stored per pixel. The sums over a tile's pixels are one row per (Gaussian, tile)
 afterwards (see splats).
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import prange
 
@@ -51,6 +53,36 @@ def _exponent(lanes, flat, at, x, y):
     return dx, dy, ln.repeated(lanes, of_column) - dy * slope
 
 
+class TileScratch(NamedTuple):
+    """Buffers for one tile after the other.
+
+    Attributes:
+        nearby: [longest, stride] float32, the records of the tile side by side.
+        lists, counts: [64, longest] int32 and [64] int64, the places in ``nearby`` of each block's pairs.
+        planes: float32, values of a block's pixels.
+    """
+
+    nearby: np.ndarray
+    lists: np.ndarray
+    counts: np.ndarray
+    planes: np.ndarray
+
+
+@lane_function
+def _tile_scratch(longest, stride, size):
+    """TileScratch, not filled yet, for up to ``longest`` pairs with records of length ``stride``."""
+    nearby = np.empty((longest, stride), np.float32)
+    lists, counts = np.empty((BLOCKS, longest), np.int32), np.empty(BLOCKS, np.int64)
+    return TileScratch(nearby, lists, counts, np.empty(size, np.float32))
+
+
+@lane_function
+def _corner(tile, block, tiles_x):
+    """Pixel (x, y) where a block of a tile begins."""
+    x0 = (tile % tiles_x) * TILE_WIDTH + (block % BLOCK_COLUMNS) * BLOCK_WIDTH
+    return x0, (tile // tiles_x) * TILE_HEIGHT + (block // BLOCK_COLUMNS) * BLOCK_HEIGHT
+
+
 @lane_function
 def _start(x, y, width, height):
     """Transmittance at the pixel centres: 1 inside the image, stopped (negative) outside."""
@@ -59,35 +91,30 @@ def _start(x, y, width, height):
 
 
 @lane_kernel
-def composite_forward(
-    channels, records, background, pair_rank, pair_mask, tile_starts, width, height, image, alpha
-):
+def composite_forward(channels, records, background, tiles, width, height, image, alpha):
     """Blend every tile.
 
     Args:
         channels: tuple whose length is d, fixed at compile time.
         records: [m, 6 + d] from splat_records.
         background: [d].
-        pair_rank, pair_mask, tile_starts: from bin_tiles.
+        tiles: from bin_tiles.
         image, alpha: [h, w, d] and [h, w] float32, written.
     """
     tiles_x = (width + TILE_WIDTH - 1) // TILE_WIDTH
     stride, d = records.shape[1], len(channels)
-    num_tiles = tile_starts.size - 1
+    starts, num_tiles = tiles.tile_starts, tiles.tile_starts.size - 1
     strips = min(STRIPS, num_tiles)
-    longest = np.max(tile_starts[1:] - tile_starts[:-1])
+    longest = np.max(starts[1:] - starts[:-1])
     for strip in prange(strips):
-        lists, counts = np.empty((BLOCKS, longest), np.int32), np.empty(BLOCKS, np.int64)
-        nearby = np.empty((longest, stride), np.float32)
-        flat = nearby.ravel()
-        planes = np.empty(FORWARD_LANES * (d + 1), np.float32)
+        scratch = _tile_scratch(longest, stride, FORWARD_LANES * (d + 1))
+        lists, counts, planes, flat = scratch.lists, scratch.counts, scratch.planes, scratch.nearby.ravel()
         for tile in range(strip, num_tiles, strips):
-            start = tile_starts[tile]
-            copy_records(records, pair_rank, start, tile_starts[tile + 1], nearby)
-            list_blocks(pair_mask, start, tile_starts[tile + 1], False, lists, counts)
+            start, end = starts[tile], starts[tile + 1]
+            copy_records(records, tiles.pair_rank, start, end, scratch.nearby)
+            list_blocks(tiles.pair_mask, start, end, False, lists, counts)
             for block in range(BLOCKS):
-                x0 = (tile % tiles_x) * TILE_WIDTH + (block % BLOCK_COLUMNS) * BLOCK_WIDTH
-                y0 = (tile // tiles_x) * TILE_HEIGHT + (block // BLOCK_COLUMNS) * BLOCK_HEIGHT
+                x0, y0 = _corner(tile, block, tiles_x)
                 if x0 >= width or y0 >= height:
                     continue
                 x = ln.load(_ROWS_LANES, _LANE_X, 0) + np.float32(x0)
@@ -97,10 +124,9 @@ def composite_forward(
                 for j in range(counts[block]):
                     at = np.intp(lists[block, j]) * stride
                     _, _, log2_alpha = _exponent(FORWARD_LANES, flat, at, x, y)
-                    _, weight, transmittance, _ = blend(
-                        log2_alpha, log2_alpha >= LOG2_ALPHA_MIN, transmittance
-                    )
-                    colour = bundles.add_weighted(colour, weight, flat, at + CHANNELS)
+                    blended = blend(log2_alpha, log2_alpha >= LOG2_ALPHA_MIN, transmittance)
+                    transmittance = blended.transmittance
+                    colour = bundles.add_weighted(colour, blended.weight, flat, at + CHANNELS)
                     if (j & 3) == 3 and not ln.any_true(transmittance > _ZERO):
                         break
                 transmittance = ln.magnitude(transmittance)
@@ -126,15 +152,13 @@ def _load_block(planes, source, k, x0, y0, width, height):
 
 
 @lane_kernel
-def composite_backward(
-    channels, absolute, records, remaining, grad_image, grad_alpha, pair_rank, pair_mask, tile_starts, sums
-):
+def composite_backward(channels, absolute, records, remaining, grad_image, grad_alpha, tiles, sums):
     """For each (Gaussian, tile) pair, the sums over pixels from which its gradients follow.
 
     Args:
         channels: tuple whose length is d, fixed at compile time.
         absolute: () or (0, 0): whether the sums of |dL/dmean| are wanted.
-        records, pair_rank, pair_mask, tile_starts: as in composite_forward.
+        records, tiles: as in composite_forward.
         remaining: [h, w, 1] sum over channels of grad_image * image, plus grad_alpha * alpha.
         grad_image, grad_alpha: [h, w, d] and [h, w, 1].
         sums: [p, at least 6 + d (+ 2)] float32 zeros; member i of the sums is added at column
@@ -144,21 +168,18 @@ def composite_backward(
     tiles_x = (width + TILE_WIDTH - 1) // TILE_WIDTH
     stride = records.shape[1]
     flat_sums, row = sums.ravel(), sums.shape[1]
-    num_tiles = tile_starts.size - 1
+    starts, num_tiles = tiles.tile_starts, tiles.tile_starts.size - 1
     strips = min(STRIPS, num_tiles)
-    longest = np.max(tile_starts[1:] - tile_starts[:-1])
+    longest = np.max(starts[1:] - starts[:-1])
     for strip in prange(strips):
-        lists, counts = np.empty((BLOCKS, longest), np.int32), np.empty(BLOCKS, np.int64)
-        nearby = np.empty((longest, stride), np.float32)
-        flat = nearby.ravel()
-        planes = np.empty(BACKWARD_LANES * (d + 2), np.float32)
+        scratch = _tile_scratch(longest, stride, BACKWARD_LANES * (d + 2))
+        lists, counts, planes, flat = scratch.lists, scratch.counts, scratch.planes, scratch.nearby.ravel()
         for tile in range(strip, num_tiles, strips):
-            start = tile_starts[tile]
-            copy_records(records, pair_rank, start, tile_starts[tile + 1], nearby)
-            list_blocks(pair_mask, start, tile_starts[tile + 1], _BACKWARD_BLOCKS == 2, lists, counts)
+            start, end = starts[tile], starts[tile + 1]
+            copy_records(records, tiles.pair_rank, start, end, scratch.nearby)
+            list_blocks(tiles.pair_mask, start, end, _BACKWARD_BLOCKS == 2, lists, counts)
             for block in range(BLOCKS):
-                x0 = (tile % tiles_x) * TILE_WIDTH + (block % BLOCK_COLUMNS) * BLOCK_WIDTH
-                y0 = (tile // tiles_x) * TILE_HEIGHT + (block // BLOCK_COLUMNS) * BLOCK_HEIGHT
+                x0, y0 = _corner(tile, block, tiles_x)
                 if x0 >= width or y0 >= height or counts[block] == 0:
                     continue
                 for k in range(d):
@@ -175,14 +196,13 @@ def composite_backward(
                     local = np.intp(lists[block, j])
                     at = local * stride
                     dx, dy, log2_alpha = _exponent(BACKWARD_LANES, flat, at, x, y)
-                    alpha, weight, transmittance, live = blend(
-                        log2_alpha, log2_alpha >= LOG2_ALPHA_MIN, transmittance
-                    )
+                    blended = blend(log2_alpha, log2_alpha >= LOG2_ALPHA_MIN, transmittance)
+                    alpha, weight, transmittance = blended.alpha, blended.weight, blended.transmittance
                     own = weight * (bundles.dot_row(grads, flat, at + CHANNELS) + grad_opaque)
                     behind = behind - own
                     pull = own - behind * (alpha / (_ONE - alpha))
                     # A clamped alpha has no gradient.
-                    pull = ln.select(live & (alpha < ALPHA_MAX), pull, _ZERO)
+                    pull = ln.select(blended.live & (alpha < ALPHA_MAX), pull, _ZERO)
                     pull_y = pull * dy
                     sum_, sum_y = ln.folded(_ROWS_LANES, pull), ln.folded(_ROWS_LANES, pull_y)
                     sum_x, sum_yy = sum_ * dx, ln.folded(_ROWS_LANES, pull_y * dy)

@@ -1,5 +1,7 @@
 """Projection of Gaussians to ellipses in the image, and the gradient, one Gaussian at a time."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import prange
 
@@ -18,6 +20,31 @@ _SMALL_TANGENT2 = 1e-4
 _HALF, _ONE, _TWO, _ZERO = np.float32(0.5), np.float32(1.0), np.float32(2.0), np.float32(0.0)
 # Gaussians whose pose gradients are summed together; fixes the order of the sum.
 _CHUNK = 256
+
+
+class ImagePlane(NamedTuple):
+    """What projection knows of a camera.
+
+    Attributes:
+        pose, intrinsics: [4, 4] and [3, 3] float32.
+        width, height: pixels.
+        model: one of MODELS.
+    """
+
+    pose: np.ndarray
+    intrinsics: np.ndarray
+    width: int
+    height: int
+    model: int
+
+
+class EllipseGradients(NamedTuple):
+    """Gradients to what projection gives: [n, 2], [n, 3], [n], [n] float32."""
+
+    mean_px: np.ndarray
+    conic: np.ndarray
+    depth: np.ndarray
+    compensation: np.ndarray
 
 
 @scalar
@@ -135,28 +162,14 @@ def _camera_point(m, means, i):
 
 
 @kernel
-def project_forward(
-    means,
-    covariances,
-    pose,
-    intrinsics,
-    opacities,
-    width,
-    height,
-    near,
-    far,
-    blur,
-    model,
-    radius_clip,
-    antialiased,
-):
+def project_forward(means, covariances, opacities, plane, near, far, blur, radius_clip, antialiased):
     """See sfumato.ops.project; ``opacities`` has length 0 where none are given."""
-    n = means.shape[0]
+    n, pose, intrinsics, model = means.shape[0], plane.pose, plane.intrinsics, plane.model
     mean_px, conic = np.zeros((n, 2), np.float32), np.zeros((n, 3), np.float32)
     depth, compensation = np.zeros(n, np.float32), np.zeros(n, np.float32)
     radius_px = np.zeros((n, 2), np.int32)
     fx, fy, cx, cy = intrinsics[0, 0], intrinsics[1, 1], intrinsics[0, 2], intrinsics[1, 2]
-    w, h = np.float32(width), np.float32(height)
+    w, h = np.float32(plane.width), np.float32(plane.height)
     for i in prange(n):
         x, y, z = _camera_point(pose, means, i)
         if not (z >= near and z <= far):
@@ -210,17 +223,16 @@ def _covariance_px_gradient(a, b, c, ga, gb, gc, ratio, g_ratio, blur):
 
 
 @kernel
-def project_backward(
-    grad_mean_px, grad_conic, grad_depth, grad_compensation, means, covariances, pose, intrinsics,
-    conic, compensation, radius_px, width, height, blur, model, want_pose,
-):  # fmt: skip
+def project_backward(grads, means, covariances, plane, conic, compensation, radius_px, blur, want_pose):
     """Gradients to means [n, 3], covariances [n, 6] and the pose [4, 4] (zeros unless wanted)."""
-    n = means.shape[0]
+    n, pose, intrinsics, model = means.shape[0], plane.pose, plane.intrinsics, plane.model
+    grad_mean_px, grad_conic = grads.mean_px, grads.conic
+    grad_depth, grad_compensation = grads.depth, grads.compensation
     grad_means, grad_cov = np.zeros((n, 3), np.float32), np.zeros((n, 6), np.float32)
     chunks = (n + _CHUNK - 1) // _CHUNK
     pose_sums = np.zeros((chunks, 3, 4), np.float64)
     fx, fy, cx, cy = intrinsics[0, 0], intrinsics[1, 1], intrinsics[0, 2], intrinsics[1, 2]
-    w, h = np.float32(width), np.float32(height)
+    w, h = np.float32(plane.width), np.float32(plane.height)
     for chunk in prange(chunks):
         for i in range(chunk * _CHUNK, min((chunk + 1) * _CHUNK, n)):
             if radius_px[i, 0] == 0:

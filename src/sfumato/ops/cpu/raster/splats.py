@@ -6,6 +6,7 @@ into gradients.
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numba import prange
@@ -100,32 +101,35 @@ def add_slots(sums, slot_pair, start, end, columns, added, found):
         found[k] = added[columns[k]]
 
 
+class SplatGradients(NamedTuple):
+    """Gradients to centres, conics, opacities and colours.
+
+    Attributes:
+        mean, conic, opacity, colour: [n, 2], [n, 3], [n], [n, d] float32.
+        absolute: [n, 2] float32 absolute gradient of the mean, or [0, 2].
+    """
+
+    mean: np.ndarray
+    absolute: np.ndarray
+    conic: np.ndarray
+    opacity: np.ndarray
+    colour: np.ndarray
+
+
 @lane_kernel
-def gather_gradients(
-    order,
-    starts,
-    slot_pair,
-    sums,
-    columns,
-    conic,
-    opacities,
-    grad_mean,
-    absolute,
-    grad_conic,
-    grad_opacity,
-    grad_colour,
-):
+def gather_gradients(tiles, sums, columns, conic, opacities, grads):
     """Add the pair sums of each Gaussian up in slot order and turn moments into gradients.
 
     Args:
-        order, starts, slot_pair: from bin_tiles.
+        tiles: from bin_tiles.
         sums, columns: [p, row] and [6 + d (+ 2)] from composite_backward and sums_layout.
         conic, opacities: [n, 3], [n].
-        grad_mean, grad_conic, grad_opacity, grad_colour: [n, 2], [n, 3], [n], [n, d] zeros, written
-            where seen.
-        absolute: the same for the absolute gradient of the mean, [n, 2], or [0, 2].
+        grads: SplatGradients of zeros, written where seen.
     """
-    d, count, row = grad_colour.shape[1], columns.size, sums.shape[1]
+    order, starts, slot_pair = tiles.order, tiles.slot_starts, tiles.slot_pair
+    # What is written in the loop: Numba loses writes there to a field of a tuple that comes from outside.
+    of_mean, absolute, of_conic, of_opacity, of_colour = grads
+    d, count, row = of_colour.shape[1], columns.size, sums.shape[1]
     flat, chunk = sums.ravel(), 256
     for first in prange((order.size + chunk - 1) // chunk):
         added, found = np.empty(row, np.float32), np.empty(count, np.float32)
@@ -134,13 +138,13 @@ def gather_gradients(
             add_slots(flat, slot_pair, starts[r], starts[r + 1], columns, added, found)
             # alpha = o exp(-sigma) and pull = alpha dL/dalpha, so dL/dsigma = -pull, dL/do = pull / o;
             # dx = pixel - mean.
-            grad_mean[i, 0] = conic[i, 0] * found[1] + conic[i, 1] * found[2]
-            grad_mean[i, 1] = conic[i, 1] * found[1] + conic[i, 2] * found[2]
-            grad_conic[i, 0] = -_HALF * found[3]
-            grad_conic[i, 1] = -found[4]
-            grad_conic[i, 2] = -_HALF * found[5]
-            grad_opacity[i] = found[0] / opacities[i]
+            pull, pull_x, pull_y = found[0], found[1], found[2]
+            pull_xx, pull_xy, pull_yy = found[3], found[4], found[5]
+            of_mean[i, 0] = conic[i, 0] * pull_x + conic[i, 1] * pull_y
+            of_mean[i, 1] = conic[i, 1] * pull_x + conic[i, 2] * pull_y
+            of_conic[i, 0], of_conic[i, 1], of_conic[i, 2] = -_HALF * pull_xx, -pull_xy, -_HALF * pull_yy
+            of_opacity[i] = pull / opacities[i]
             for k in range(d):
-                grad_colour[i, k] = found[_MOMENTS + k]
+                of_colour[i, k] = found[_MOMENTS + k]
             for k in range(count - _MOMENTS - d):
                 absolute[i, k] = found[_MOMENTS + d + k] / _LOG2_E

@@ -69,26 +69,32 @@ def empty_tiles(like: Tensor, number: int) -> list[Tensor]:
     return [like.new_empty(n, dtype=dtype) for n, dtype in zip(lengths, dtypes, strict=True)]
 
 
-@scalar
-def _ellipse(a, b, c, opacity):
+class Ellipse(NamedTuple):
     """The ellipse where alpha = ALPHA_MIN, px from its centre.
 
-    Returns (half width, half height, slope, peak, fall, dy_right): at height dy it spans
-    slope * dy +- sqrt(peak - fall * dy^2) and is rightmost at dy_right.
+    At height dy it spans slope * dy +- sqrt(peak - fall * dy^2); it is rightmost at dy_right.
     """
+
+    half_width: np.float32
+    half_height: np.float32
+    slope: np.float32
+    peak: np.float32
+    fall: np.float32
+    dy_right: np.float32
+
+
+@scalar
+def _ellipse(a, b, c, opacity):
+    """Ellipse of a conic (a, b, c) and an opacity."""
     twice_limit = np.float32(2.0) * np.log(opacity / _ALPHA_MIN)
     inverse_a = np.float32(1.0) / a
     det = a * c - b * b
     half_height = np.sqrt(twice_limit * a / det)
     half_width = np.sqrt(twice_limit * c / det)
-    return (
-        half_width,
-        half_height,
-        -b * inverse_a,
-        twice_limit * inverse_a,
-        det * inverse_a * inverse_a,
+    return Ellipse(
+        half_width, half_height, -b * inverse_a, twice_limit * inverse_a, det * inverse_a * inverse_a,
         -b * half_width / c,
-    )
+    )  # fmt: skip
 
 
 @scalar
@@ -106,9 +112,9 @@ def tile_boxes(order, mean_px, conic, opacities, width, height):
     boxes = np.empty((order.size, 4), np.int32)
     for r in prange(order.size):
         i = order[r]
-        half_width, half_height, _, _, _, _ = _ellipse(conic[i, 0], conic[i, 1], conic[i, 2], opacities[i])
-        x0, x1 = _pixels(mean_px[i, 0], half_width, width)
-        y0, y1 = _pixels(mean_px[i, 1], half_height, height)
+        ellipse = _ellipse(conic[i, 0], conic[i, 1], conic[i, 2], opacities[i])
+        x0, x1 = _pixels(mean_px[i, 0], ellipse.half_width, width)
+        y0, y1 = _pixels(mean_px[i, 1], ellipse.half_height, height)
         empty = x1 < x0 or y1 < y0
         boxes[r, 0], boxes[r, 1] = x0 // TILE_WIDTH, y0 // TILE_HEIGHT
         boxes[r, 2] = 0 if empty else x1 // TILE_WIDTH - boxes[r, 0] + 1
@@ -123,7 +129,8 @@ def _tile_mask(x, y, ellipse, width):
     A block row's span runs from the leftmost to the rightmost point of the ellipse between the
     row's first and last pixel centres.
     """
-    _, half_height, slope, peak, fall, dy_right = ellipse
+    half_height, dy_right = ellipse.half_height, ellipse.dy_right
+    slope, peak, fall = ellipse.slope, ellipse.peak, ellipse.fall
     low = ln.load(BLOCK_ROWS, _ROW_TOPS, 0) + (_HALF - y)
     high = ln.smaller(low + np.float32(BLOCK_HEIGHT - 1), half_height)
     low = ln.larger(low, -half_height)

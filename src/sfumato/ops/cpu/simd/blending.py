@@ -1,6 +1,7 @@
 """One Gaussian blended into the pixels or rays of a block."""
 
 import math
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +17,22 @@ STRIPS = 64
 _ZERO = np.float32(0.0)
 
 
+class BlendedLanes(NamedTuple):
+    """A Gaussian in each pixel or ray of a block, in lanes.
+
+    Attributes:
+        alpha: after its clamp.
+        weight: that its colour has there.
+        transmittance: behind it; negative where the pixel has stopped.
+        live: where it is blended, or not hit by a pixel that goes on.
+    """
+
+    alpha: Any
+    weight: Any
+    transmittance: Any
+    live: Any
+
+
 @lane_function
 def alpha_of(log2_alpha, hit):
     """Alpha after its clamp, zero where nothing is ``hit``."""
@@ -24,7 +41,7 @@ def alpha_of(log2_alpha, hit):
 
 @lane_function
 def blend(log2_alpha, hit, transmittance):
-    """(alpha, weight, new transmittance, live); a pixel that has stopped has a negative one.
+    """BlendedLanes; ``transmittance`` is that before the Gaussian.
 
     Where nothing is ``hit`` alpha is zero, which leaves a live pixel as it was.
     """
@@ -33,4 +50,4 @@ def blend(log2_alpha, hit, transmittance):
     rest = transmittance - weight
     live = rest > TRANSMITTANCE_STOP
     transmittance = ln.select(live, rest, ln.negative_magnitude(transmittance))
-    return alpha, ln.select(live, weight, _ZERO), transmittance, live
+    return BlendedLanes(alpha, ln.select(live, weight, _ZERO), transmittance, live)

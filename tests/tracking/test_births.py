@@ -72,7 +72,7 @@ def test_what_comes_into_view_is_added_and_followed(visited):
 def test_what_has_gone_ends(tmp_path):
     state, _, video = tracked(tmp_path, without_ball)
     ended = state.death < STEPS
-    assert ended.float().mean() > 0.35
+    assert ended.float().mean() > 0.6
     assert int(state.death[ended].min()) >= GOES
     scene = scene_over_time(state, video.times)
     gone = scene.death < STEPS

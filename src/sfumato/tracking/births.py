@@ -32,16 +32,28 @@ _VISITS, _LEAST_OPACITY = 4, 0.1
 _RATES = {"means": 0.3, "log_scales": 0.03, "quats": 0.02, "logit_opacities": 0.1, "sh": 0.02}
 
 
-def with_changes(state: TrackState, photographs: Photographs, poses: MovingPoses) -> StepResult:
+def with_changes(
+    state: TrackState, photographs: Photographs, expected: MovingPoses, found: MovingPoses
+) -> StepResult:
     """Complete a step by what is born in it, and what is seen to be absent.
+
+    What is not there has nothing to follow, and descends to where it is in nobody's way. So it is also looked
+    for where it was expected, and goes on from there.
 
     Args:
         state: before the step.
         photographs: of the step.
-        poses: found in it.
+        expected: poses that the step began with.
+        found: in it.
     """
-    seen = evidence(state, photographs, poses)
-    absent = _counted(state.absent, _agreed(poses.means, seen, "absent"))
+    seen = evidence(state, photographs, found)
+    gone = _agreed(found.means, seen, "absent")
+    gone |= _agreed(expected.means, evidence(state, photographs, expected), "absent")
+    poses = MovingPoses(
+        torch.where(gone[:, None], expected.means, found.means),
+        torch.where(gone[:, None], expected.quats, found.quats),
+    )
+    absent = _counted(state.absent, gone)
     doubtful = torch.zeros_like(state.doubtful)
     rows = torch.nonzero(state.doubtful)[:, 0]
     doubtful[rows] = _agreed(state.still_gaussians.means[rows], seen, "absent")

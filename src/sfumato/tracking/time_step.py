@@ -31,14 +31,14 @@ def track_step(state: TrackState, visits: int | None = None) -> StepResult:
     Returns:
         StepResult, outside the autograd graph.
     """
-    step, poses = state.step, predicted(state)
-    photographs = Photographs(state, step, poses)
+    expected = poses = predicted(state)
+    photographs = Photographs(state, state.step, expected)
     if state.nodes is not None:
         poses = aligned(state, photographs, state.nodes, poses)
     count = state.config.visits(len(photographs)) if visits is None else visits
     poses = _descend(state, photographs, poses, _in_random_order(state, len(photographs), count))
     if state.config.births:
-        return with_changes(state, photographs, poses)
+        return with_changes(state, photographs, expected, poses)
     return StepResult(poses, None, state.absent, state.still_absent, 0)
 
 

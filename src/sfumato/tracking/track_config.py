@@ -21,7 +21,7 @@ class Priors:
         isometry: neighbours keep their distances of the first step.
     """
 
-    rigidity: float = 0.4
+    rigidity: float = 0.1
     rotation: float = 0.4
     isometry: float = 0.2
 

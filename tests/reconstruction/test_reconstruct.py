@@ -1,5 +1,6 @@
 """From photographs to a run folder in one call, and from datasets with cameras or points."""
 
+import importlib
 import json
 import shlex
 import shutil
@@ -189,6 +190,19 @@ def test_the_time_given_is_kept(photos, tmp_path):
     config = json.loads((tmp_path / "run" / "config.json").read_text())["options"]
     assert 0.9 * LEAST_TRAINING_SHARE * minutes <= config["train"]["minutes"] < minutes
     assert config["capture"]["downscale"] >= 1 and result.report is not None
+
+
+def test_reduced_photographs_are_blurred_by_their_own_pixels_and_gone_on_with(posed, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        importlib.import_module("sfumato.reconstruction.reconstruct"), "downscale_for", lambda *_: 2
+    )
+    task, out = replace(posed, train=TrainConfig(minutes=0.03)), tmp_path / "run"
+    sfumato.reconstruct(task, out)
+    options = json.loads((out / "config.json").read_text())["options"]
+    assert options["capture"]["downscale"] == 2 and options["train"]["native_blur"] is True
+    scene = (out / "scene.ply").read_bytes()
+    sfumato.reconstruct(task, out)
+    assert (out / "scene.ply").read_bytes() == scene
 
 
 @pytest.mark.parametrize(

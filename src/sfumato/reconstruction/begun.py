@@ -76,11 +76,12 @@ def check_training(task: Reconstruction, options: RunOptions, out: Path) -> None
     Raises:
         ConfigError: naming what differs.
     """
-    capture = task.capture
+    capture, chosen = task.capture, [*_LENGTHS]
     if capture.downscale is None:
         capture = replace(capture, downscale=options.capture.downscale)
-    length = {name: getattr(options.train, name) for name in _LENGTHS}
-    expected = replace(options, capture=capture, train=replace(task.train, **length), init=None)
+        chosen.append("native_blur")
+    train = replace(task.train, **{name: getattr(options.train, name) for name in chosen})
+    expected = replace(options, capture=capture, train=train, init=None)
     differing = [name for name, _, _ in differences(options.to_plain(), expected.to_plain())]
     if differing:
         raise ConfigError(

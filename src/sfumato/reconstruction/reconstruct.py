@@ -166,6 +166,8 @@ def _training(
         display.say(f"photographs are reduced from {sides(size_px)} to {sides(small)} to fit {limit}")
         options = replace(options, capture=replace(task.capture, downscale=downscale))
         capture = options.read_capture()
+        # People look at the scene at the size of the photographs.
+        train = replace(train, native_blur=train.renderer == "raster")
     with display.waiting("preparing the photographs"):
         comparing_s = seconds_to_compare(capture, train, device)
     minutes = round(budget.training_minutes(comparing_s), 3)

@@ -169,7 +169,8 @@ class TrainConfig:
         renderer: rasterizer or ray tracer.
         antialiased: compensate opacities for the blur of the projection.
         native_blur: blur ellipses by pixels of the photographs' own size, up to 1600, where training reduces
-            them, so that the scene is as wide as it should be at that size.
+            them, so that the scene is as wide as it should be at that size. ``reconstruct`` does so where it
+            reduces them itself.
         random_background: a new background colour each step, also behind transparent photographs, so
             uncovered areas are penalised and get filled.
         clearance: radius kept empty around each camera, as a fraction of the nearest points' distance;

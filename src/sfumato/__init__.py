@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from sfumato.training.step import StepStats
     from sfumato.training.target import Target
     from sfumato.training.train import train
+    from sfumato.training.warm_up import warm_up
 
 _HOMES = {
     "AdcConfig": "training.config",
@@ -106,6 +107,7 @@ _HOMES = {
     "ssim": "evaluation.metrics",
     "train": "training.train",
     "trust": "runs.envelope_run",
+    "warm_up": "training.warm_up",
 }
 
 __all__ = [
@@ -168,6 +170,7 @@ __all__ = [
     "ssim",
     "train",
     "trust",
+    "warm_up",
 ]
 
 

@@ -20,12 +20,17 @@ def doubled(x):
     return 2.0 * x
 
 
+def halved(x):
+    return 0.5 * x
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A cache folder of its own, and temporary files of its own."""
     monkeypatch.setenv("SFUMATO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(kernel_cache.tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(kernel_cache.KernelCache, "failed", False)
+    monkeypatch.setattr(kernel_cache.KernelCache, "said", True)
     kernel_cache.cache_folder.cache_clear()
     yield tmp_path / "cache"
     kernel_cache.cache_folder.cache_clear()
@@ -48,6 +53,24 @@ def test_a_kernel_is_read_back(folder):
     compiled(0)
     compiled(1)
     assert stat.S_IMODE(the_file(folder).parent.stat().st_mode) == 0o700
+
+
+def test_the_first_compilation_of_a_machine_is_said_once(folder, caplog, monkeypatch):
+    monkeypatch.setattr(kernel_cache.KernelCache, "said", False)
+    compiled(0)
+    assert [line.message.partition(",")[0] for line in caplog.records] == ["compiling kernels"]
+    the_file(folder).unlink()
+    compiled(0)
+    assert len(caplog.records) == 1
+
+
+def test_where_kernels_are_nothing_is_said(folder, caplog, monkeypatch):
+    compiled(0)
+    monkeypatch.setattr(kernel_cache.KernelCache, "said", False)
+    caplog.clear()
+    compiled(1)
+    serial_kernel(halved)(3.0)
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("damage", ["", "cut", "flip", "digest", "junk"])

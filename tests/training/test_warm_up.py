@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from sfumato import children
+from sfumato.cli import main
 from sfumato.ops.cpu import kernel_cache
 from sfumato.scene.cameras import Camera
 from sfumato.scene.lenses import Lens
@@ -89,3 +90,11 @@ def test_kernels_are_compiled_apart_where_any_is_damaged(asked, tmp_path, monkey
     for _ in range(2):
         warm_up.warm_up(TrainConfig())
     assert len(asked) == 2
+
+
+def test_the_command_compiles_for_each_renderer_that_is_named(monkeypatch, capsys):
+    compiled = []
+    monkeypatch.setattr(warm_up, "run_compiled", lambda _, config, *__, key: compiled.append(config.renderer))
+    assert main(["warmup", "--renderers", "raster", "trace"]) == 0
+    assert compiled == ["raster", "trace"]
+    assert "kernels of the renderer trace are ready after" in capsys.readouterr().out

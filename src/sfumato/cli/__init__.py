@@ -33,6 +33,7 @@ VERBS = {
     "view": "run folder or scene file -> the browser, or a page that opens without a network",
     "fit": "picture -> small file of 2D Gaussians, and back",
     "lesson": "how Gaussian splatting works, to try in the browser or as a page that opens without a network",
+    "warmup": "compile the kernels beforehand, which the first use of a machine does otherwise",
     "doctor": "what this machine can do, and what would make it faster",
 }
 # Interrupted, these go on where they were when they are called again.

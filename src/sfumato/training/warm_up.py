@@ -36,6 +36,7 @@ from sfumato.training.step import train_step
 _SIDE_PX = 32
 _GAUSSIANS = 16
 _STEPS = 4
+_DEFAULT = TrainConfig()
 
 
 def prepare_kernels(config: TrainConfig, cameras: Iterable[Camera], display: Display) -> None:
@@ -54,8 +55,8 @@ def prepare_kernels(config: TrainConfig, cameras: Iterable[Camera], display: Dis
         warm_up(config, cameras)
 
 
-def warm_up(config: TrainConfig, cameras: Iterable[Camera] = ()) -> None:
-    """Take a few steps on a tiny scene, so that every kernel a run needs is compiled.
+def warm_up(config: TrainConfig = _DEFAULT, cameras: Iterable[Camera] = ()) -> None:
+    """Take a few steps on a tiny scene, so that every kernel that rendering and training need is compiled.
 
     What is not in the cache yet is compiled by a process of its own: code just compiled rounds
     otherwise than the same code read back (Numba optimises the two differently), and a run must

@@ -94,6 +94,8 @@ class KernelCache(NullCache):
 
     # Whether writing has failed in this process; the warning appears once.
     failed = False
+    # Whether it was said in this process why the first call takes so long.
+    said = False
 
     def __init__(self, function) -> None:
         self._function = function
@@ -106,6 +108,8 @@ class KernelCache(NullCache):
         """The kernel that was compiled for a signature; None if there is none."""
         target_context.refresh()
         payload = _read(self._path(sig, target_context.codegen()))
+        if payload is None and not KernelCache.said:
+            self._say_first_compilation()
         return None if payload is None else CompileResult._rebuild(target_context, *pickle.loads(payload))
 
     def save_overload(self, sig, compiled) -> None:
@@ -121,6 +125,15 @@ class KernelCache(NullCache):
                     getattr(error.__cause__, "strerror", None) or error,
                 )
             KernelCache.failed = True
+
+    @staticmethod
+    def _say_first_compilation() -> None:
+        KernelCache.said = True
+        if not any(cache_folder().glob(f"*{SUFFIX}")):
+            _log.warning(
+                "compiling kernels, for the first time on this machine: a minute or two; "
+                "sfumato warmup does it beforehand"
+            )
 
     def _path(self, sig, codegen) -> Path:
         code = self._function.__code__.co_code

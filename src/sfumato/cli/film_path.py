@@ -83,8 +83,7 @@ def film_cameras(
     if given.path == "training":
         if not known:
             raise ConfigError("the training path needs a run folder or --data with the posed photographs")
-        walked = sorted(source.known, key=lambda one: natural_key(one[0]))
-        return along_cameras([camera for _, camera in walked], _count(given, _DEFAULT_SECONDS))
+        return _along_photographs(source, _count(given, _DEFAULT_SECONDS))
     usual_px = size_px or (known[0].size_px if known else _DEFAULT_SIZE_PX)
     orbit = (
         orbit_of_cameras(known, given.up)
@@ -96,13 +95,18 @@ def film_cameras(
         inside = kept_inside(orbit, source.trained, _trust_of(given, source)) if source.trained else orbit
         if inside is None:
             _log.warning("%s can be trusted from near its photographs alone: a film along them", given.scene)
-            walked = sorted(source.known, key=lambda one: natural_key(one[0]))
-            return along_cameras([camera for _, camera in walked], count)
+            return _along_photographs(source, count)
         orbit, is_swing = inside, not inside.is_covered
         if is_swing:
             what = "can be trusted" if source.trained else "looks good"
             _log.warning("%s %s from one side: a swing; --path orbit goes round", given.scene, what)
     return (orbit.swing if is_swing else orbit.cameras)(count, usual_px)
+
+
+def _along_photographs(source: Shown, count: int) -> tuple[Camera, ...]:
+    """The way of the photographs, in the order of their names."""
+    walked = sorted(source.known, key=lambda one: natural_key(one[0]))
+    return along_cameras([camera for _, camera in walked], count)
 
 
 def _trust_of(given: RenderCommand, source: Shown) -> Trust:

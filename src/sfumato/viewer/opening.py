@@ -9,9 +9,11 @@ import numpy as np
 import torch
 
 from sfumato.envelope.candidates import small
+from sfumato.maths.spread import evenly
 from sfumato.paths.best_view import orbit_of_best_view
 from sfumato.paths.look import field_of_view_deg
 from sfumato.scene.cameras import Camera
+from sfumato.scene.image_points import image_points
 from sfumato.viewer.extent import SceneExtent
 from sfumato.viewer.subject import Subject
 from sfumato.viewer.trusted import KnownTrust
@@ -54,19 +56,15 @@ def opening(known: KnownTrust, cameras: Sequence[tuple[int, Camera]], middle: Se
     """
     point = torch.tensor([middle], dtype=torch.float64)
     seeing = [one for one in cameras if _sees(one[1], point)] or list(cameras)
-    some = (
-        [seeing[i * len(seeing) // _OPENINGS] for i in range(_OPENINGS)]
-        if len(seeing) > _OPENINGS
-        else seeing
-    )
+    some = [seeing[i] for i in evenly(len(seeing), _OPENINGS)]
     errors = {number: float(known.trust.render(small(camera)).mean()) for number, camera in some}
     return min(errors, key=lambda number: errors[number])
 
 
 def _sees(camera: Camera, point: torch.Tensor) -> bool:
-    pose = camera.camera_from_world.detach().double()
-    x, y, z = (point @ pose[:3, :3].T + pose[:3, 3])[0].tolist()
-    if z <= 0:
-        return False
-    pixel = [f * v / z + c for f, v, c in zip(camera.focal_px, (x, y), camera.centre_px, strict=True)]
-    return all(0.2 * side < at < 0.8 * side for at, side in zip(pixel, camera.size_px, strict=True))
+    """Whether a point [1, 3] is well inside of the picture."""
+    pixels, z = image_points(camera, point)
+    inside = (
+        0.2 * side < at < 0.8 * side for at, side in zip(pixels[0].tolist(), camera.size_px, strict=True)
+    )
+    return bool(z > 0) and all(inside)

@@ -19,6 +19,7 @@ def test_a_good_scene_needs_no_advice(psnr, word):
         (20, 3000, "40 photographs or more"),
         (20, 1000, "more minutes, 40 photographs or more"),
         (20, None, "40 photographs or more"),
+        (None, 10, "sharper photographs from nearer places, --exposure if their brightness varies"),
         (60, 9000, "sharper photographs from nearer places, --exposure if their brightness varies"),
     ],
 )

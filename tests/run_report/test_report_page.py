@@ -37,6 +37,12 @@ def test_training_writes_a_report_that_says_what_the_run_is(run):
     assert "They were given with the photographs." in said
 
 
+def test_the_report_says_the_quality_as_training_did(run, capsys):
+    assert main(["eval", str(run.path)]) == 0
+    (said,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("quality: ")]
+    assert f"Q{said[1:]}." in run.report.read_text("utf-8")
+
+
 def test_a_report_asks_for_nothing_and_runs_nothing(run):
     said = run.report.read_text("utf-8")
     assert "<script" not in said and re.search(r"""(?:src|href)=["'](?!data:)""", said) is None

@@ -11,12 +11,12 @@ _USUAL_DB = 25.0
 _FEW_PHOTOGRAPHS, _FEW_PASSES = 40, 60
 
 
-def verdict(psnr: float | None, *, photographs: int, steps: int | None) -> str | None:
+def verdict(psnr: float | None, *, photographs: int | None, steps: int | None) -> str | None:
     """One line on the quality of a scene.
 
     Args:
         psnr: mean of the held-out views, dB.
-        photographs: that it was trained on.
+        photographs: that it was trained on; None: not known.
         steps: of training; None: not known.
 
     Returns:
@@ -28,9 +28,9 @@ def verdict(psnr: float | None, *, photographs: int, steps: int | None) -> str |
     if psnr >= _USUAL_DB:
         return f"quality: {word}"
     advice = []
-    if steps is not None and steps < _FEW_PASSES * photographs:
+    if steps is not None and photographs is not None and steps < _FEW_PASSES * photographs:
         advice.append("more minutes")
-    if photographs < _FEW_PHOTOGRAPHS:
+    if photographs is not None and photographs < _FEW_PHOTOGRAPHS:
         advice.append(f"{_FEW_PHOTOGRAPHS} photographs or more")
     advice = advice or ["sharper photographs from nearer places", "--exposure if their brightness varies"]
     return f"quality: {word}; {_USUAL_DB:.0f} dB and more is usual; next: {', '.join(advice)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -43,7 +44,7 @@ def write_report(path: Path, facts: RunFacts, gaussians: Gaussians | None, captu
         SfumatoError: the file cannot be written.
     """
     sections = [
-        _head(facts),
+        _head(facts, None if capture is None else len(capture.train_views)),
         _pictures(facts),
         _held_out(facts),
         _cameras(facts, gaussians, capture),
@@ -64,11 +65,9 @@ def write_report(path: Path, facts: RunFacts, gaussians: Gaussians | None, captu
     )
 
 
-def _head(facts: RunFacts) -> str:
+def _head(facts: RunFacts, photographs: int | None) -> str:
     train, test = table(facts.metrics, "train"), table(facts.metrics, "test")
     psnr, steps, count = number(test, "psnr"), number(train, "steps"), number(train, "gaussians")
-    registered = number(facts.sfm, "registered")
-    photographs = int(registered or 0) or 1_000
     words = verdict(psnr, photographs=photographs, steps=None if steps is None else int(steps))
     what = [
         f"{psnr:.2f} dB on {len(facts.views)} held-out views" if psnr is not None else "",
@@ -222,9 +221,9 @@ def _next(facts: RunFacts) -> str:
 
 def _made_from(facts: RunFacts) -> str:
     versions = table(facts.config, "versions")
-    given = [f"sfumato train {facts.options.data} -o {facts.folder.path.resolve()}", *facts.options.changed()]
+    given = ["sfumato", "train", str(facts.options.data), "-o", str(facts.folder.path.resolve())]
     lines = [(str(name)[:40], str(version)[:60]) for name, version in list(versions.items())[:20]]
-    command = escape(" ".join(given))
+    command = escape(shlex.join([*given, *facts.options.changed()]))
     return (
         f"<h2>How it was made</h2>\n<p>The training as one command:</p>\n<pre>{command}</pre>\n"
         f"<p>Photographs of {_sides(facts.config.get('resolution'))}.</p>\n{_table(lines)}"

@@ -92,12 +92,15 @@ class RunOptions:
         return plain(asdict(self))
 
     def changed(self) -> list[str]:
-        """What differs from the defaults, each as on the command line."""
-        found = differences(RunOptions(self.data).to_plain(), self.to_plain())
-        return [
-            f"{_option(name)} {' '.join(map(str, now)) if isinstance(now, list) else now}"
-            for name, _, now in found
-        ]
+        """What differs from the defaults, as words of the command line."""
+        words = list[str]()
+        for name, _, now in differences(RunOptions(self.data).to_plain(), self.to_plain()):
+            group, dot, option = _option(name).removeprefix("--").rpartition(".")
+            if isinstance(now, bool):
+                words.append(f"--{group}{dot}{'' if now else 'no-'}{option}")
+            else:
+                words += [_option(name), *map(str, now if isinstance(now, list) else [now])]
+        return words
 
     @staticmethod
     def from_plain(values: object, source: Path) -> RunOptions:

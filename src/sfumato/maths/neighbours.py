@@ -16,8 +16,8 @@ class Neighbours(NamedTuple):
     """The nearest neighbours of each point.
 
     Attributes:
-        rows: [n, k] int32, the nearest first, of equally near ones the first row; -1 where there are no more.
-        weights: [n, k] that fall as a Gaussian of the distance; those of a point sum to 1. 0 for row -1.
+        rows: [n, k] int32, nearest first, ties by row; -1 where there are fewer than k other points.
+        weights: [n, k], a Gaussian of the distance; those of a point sum to 1. 0 for row -1.
         distances: [n, k], 0 for row -1.
     """
 
@@ -31,15 +31,15 @@ def near_neighbours(points: Tensor, count: int) -> Neighbours:
 
     Args:
         points: [n, 3].
-        count: k, of neighbours of a point.
+        count: k, the number of neighbours per point.
 
     Returns:
         Neighbours, in the dtype and on the device of the points. Weights are exp(-d^2 / (2 m)) over their
-        sum, m the median of all d^2; equal ones where m is 0.
+        sum, with m the median of all d^2; equal weights where m is 0.
 
     Raises:
         ShapeError: the points have another shape.
-        ConfigError: they hold NaN or infinity.
+        ConfigError: the points contain NaN or infinity.
 
     Source: Luiten et al. 2024, whose weights are exp(-2000 d^2) with d in metres.
     """
@@ -58,9 +58,10 @@ def near_neighbours(points: Tensor, count: int) -> Neighbours:
 def _nearest(points: Tensor, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Rows and distances of the neighbours of each point, without the point itself."""
     xyz = points.detach().cpu().double().numpy()
-    # A list of ranks keeps the columns where there is only one.
+    # A list of ranks keeps the column axis even for a single neighbour.
     distances, rows = cKDTree(xyz).query(xyz, k=np.arange(1, count + 2), workers=-1)
-    # Among points in one place the point itself may be any, or lack; it goes to the end, which is cut off.
+    # Among coincident points the query may list the point itself in any column, or not at all: it is sorted
+    # to the end, which is cut off.
     distances[rows == np.arange(len(xyz))[:, None]] = np.inf
     order = np.lexsort((rows, distances), axis=1)[:, :count]
     return np.take_along_axis(rows, order, 1), np.take_along_axis(distances, order, 1)

@@ -1,4 +1,4 @@
-"""Work on one thread of torch."""
+"""Limit torch to one thread."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,8 +8,8 @@ import torch
 
 @contextmanager
 def one_torch_thread() -> Iterator[None]:
-    """Keep torch to one thread: for much work in small pieces, and beside kernels with threads of their own,
-    with which torch's would take turns."""
+    """Limit torch to one thread: for many small operations, and beside kernels whose own threads would
+    compete with torch's for the cores."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

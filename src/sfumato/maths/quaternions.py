@@ -27,7 +27,7 @@ def rotation_from_quats(quats: Tensor) -> Tensor:
         quats: [n, 4] as (w, x, y, z), any non-zero length.
 
     Returns:
-        [n, 3, 3] rotations; NaN for a quaternion of zeros, which stands for none.
+        [n, 3, 3] rotations; NaN for a quaternion of zeros, which represents no rotation.
 
     Gradients: quats, through the normalisation; zero for a quaternion of zeros.
     """
@@ -49,7 +49,7 @@ def quat_from_rotation(rotation: Tensor) -> Tensor:
         rotation: [..., 3, 3].
 
     Returns:
-        [..., 4] of length one as (w, x, y, z), of the two the one whose largest component is positive.
+        [..., 4] of length one as (w, x, y, z); of the two signs, the one whose largest component is positive.
 
     Source: Bar-Itzhack 2000.
     """
@@ -73,7 +73,7 @@ def quat_product(first: Tensor, second: Tensor) -> Tensor:
         second: [..., 4] likewise; the two are broadcast.
 
     Returns:
-        [..., 4], of the product of the lengths.
+        [..., 4], whose lengths are the products of the lengths.
 
     Gradients: first and second.
     """

@@ -37,11 +37,11 @@ def rigid_from_twist(twists: Tensor) -> Tensor:
 
 
 def best_rotation(covariance: Tensor) -> Tensor:
-    """The rotations that turn points onto others with the least sum of squared distances.
+    """Rotations that map points onto others with the least sum of squared distances.
 
     Args:
-        covariance: [..., 3, 3] sums over pairs of (x - mean x) (y - mean y)^T, for points x and those that
-            they are turned onto, y.
+        covariance: [..., 3, 3] sums over pairs of (x - mean x) (y - mean y)^T, for points x and their
+            targets y.
 
     Returns:
         [..., 3, 3] proper rotations.

@@ -27,7 +27,7 @@ def rotated_sh(sh: Tensor, new_from_old: Tensor) -> Tensor:
 
     Raises:
         ShapeError: an argument has another shape.
-        ConfigError: the matrix is not orthogonal, or k is no SH count.
+        ConfigError: the matrix is not orthogonal, or k is not 1, 4, 9 or 16.
 
     Gradients: sh.
     """
@@ -46,7 +46,7 @@ def sh_rotation(new_from_old: Tensor, degree: int) -> Tensor:
         degree: highest degree, 0 to 3.
 
     Returns:
-        [k, k] float64 orthogonal matrix D, k = (degree + 1)**2, one block a degree:
+        [k, k] float64 orthogonal matrix D, k = (degree + 1)**2, one block per degree:
         D = integral over directions d of basis(new_from_old d) basis(d)^T.
 
     Raises:
@@ -60,7 +60,7 @@ def sh_rotation(new_from_old: Tensor, degree: int) -> Tensor:
     directions, weights = _sphere_quadrature()
     before, after = sh_basis(directions, degree), sh_basis(directions @ turn.T, degree)
     whole = after.T @ (weights[:, None] * before)
-    # Between degrees the integral is zero up to rounding, and the constant is its own.
+    # Between degrees the integral is zero up to rounding, and the constant function is invariant.
     blocks = [whole[low * low : (low + 1) ** 2, low * low : (low + 1) ** 2] for low in range(1, degree + 1)]
     return torch.block_diag(torch.ones(1, 1, dtype=torch.float64), *blocks)
 

@@ -46,27 +46,27 @@ def alignment(
     camera_from_world: Tensor,
     intrinsics: Tensor,
 ) -> Tensor:
-    """Normal equations of the motions of k rigid bodies that bring points of known colours onto a photograph.
+    """Normal equations of the motions of k rigid bodies that align points of known colours to a photograph.
 
-    A point is where its body takes it, x = place + turn arm; its misfit r [3] is the colour of the photograph
-    there, between four pixels, minus its own. Points behind the camera or outside the picture count nothing.
+    A point lies at x = place + turn arm. Its residual r [3] is the colour of the photograph there,
+    interpolated bilinearly, minus its own. Points behind the camera or outside the image have no weight.
 
     Args:
-        arms: [s, 3] of the points, from the places of their bodies, in the frames of the bodies, scene units;
-            those of one body stand together.
+        arms: [s, 3] offsets of the points from the positions of their bodies, in body frames, scene units;
+            the points of one body are consecutive.
         colours: [s, 3] of the points.
         weights: [s] of the points.
         first: [k + 1] int64 rows of ``arms`` at which the points of each body begin; the last is s.
-        places: [k, 3] of the bodies, world frame, scene units.
+        places: [k, 3] positions of the bodies, world frame, scene units.
         turns: [k, 3, 3] rotations world_from_body.
         image: [h, w, 3] the photograph.
         camera_from_world: [4, 4] pose of the ideal pinhole camera.
         intrinsics: [3, 3] of the camera, pixels.
 
     Returns:
-        [k, 27]: with J [3, 6] the derivatives of r by a shift of the body and by a small turn of it about its
-        place (both world frame), and w = weight / (1 + |r|^2 / c^2), c ``constants.ALIGNMENT_TOLERANCE``:
-        the upper triangle of the sum of w J^T J, row by row, and the sum of w J^T r.
+        [k, 27] the upper triangle of the sum of w J^T J, row by row, and the sum of w J^T r. J [3, 6] holds
+        the derivatives of r with respect to a translation of the body and a small rotation about its position
+        (both world frame); w = weight / (1 + |r|^2 / c^2) with c ``constants.ALIGNMENT_TOLERANCE``.
 
     Raises:
         ShapeError: a tensor has another shape, dtype or device, or ``first`` does not ascend from 0 to s.

@@ -5,8 +5,8 @@ device: a set of operations by name, each with functions on tensors:
 
 * ``forward`` takes the arguments from ``ops/NAME.py`` and returns the results. An operation with gradients
   also returns a list of tensors saved for its own ``backward``, which are opaque to all others.
-* ``backward`` takes the gradients of the results, and of the results, saved tensors and inputs those that it
-  needs; it returns the gradients of the inputs.
+* ``backward`` takes the gradients of the results and those results, saved tensors and inputs that it needs;
+  it returns the gradients of the inputs.
 * ``kept`` takes the inputs of ``forward`` and returns empty tensors like the saved ones, so that torch can
   trace the operation; without it a backend cannot be traced.
 
@@ -27,7 +27,7 @@ from torch import Tensor
 
 from sfumato.errors import ConfigError, ShapeError
 
-# Lists in the signatures of operations: before torch 2.7 these are read only by the names of ``typing``.
+# Lists in the signatures of operations: before torch 2.7, torch.library reads only the names of ``typing``.
 Tensors: TypeAlias = List[Tensor]  # noqa: UP006
 Floats: TypeAlias = List[float]  # noqa: UP006
 Integers: TypeAlias = List[int]  # noqa: UP006
@@ -45,7 +45,7 @@ def available_devices() -> list[str]:
 
 
 def device_named(name: str) -> torch.device:
-    """The device of a name given by the user.
+    """The device that a user named.
 
     Args:
         name: as in ``torch.device``; "auto" for the fastest one of this machine.

@@ -86,7 +86,7 @@ def colour(
 
     Gradients: sh, means, camera_centre; none where the colour is cut off at zero.
 
-    Source: Kerbl et al. 2023; basis and signs of the field's .ply files. Of the sigmoids Deybach 2025,
+    Source: Kerbl et al. 2023; basis and signs of the field's .ply files. The sigmoids: Deybach 2025,
         eq. 2, 61 and 62.
     """
     sizes = check_shapes(like=sh, sh=(sh, "n k 3"), means=(means, "n 3"), camera_centre=(camera_centre, "3"))

@@ -105,7 +105,7 @@ def composite(
         opacities: [n] peak opacities.
         colours: [n, d] values to blend, d channels.
         depth: [n] order of blending, nearest first; ties keep the order of the rows.
-        radius_px: [n, 2] int32; a Gaussian with 0 on either axis takes no part.
+        radius_px: [n, 2] int32; a Gaussian with 0 on either axis is not drawn.
         background: [d] value behind everything.
         width, height: of the image, pixels.
         absgrad_probe: [n, 2] or None; its value is not read, its gradient is the sum over the

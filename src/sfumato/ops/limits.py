@@ -1,4 +1,4 @@
-"""Near and far as operations take them: numbers, or tensors that nobody has to wait for."""
+"""Near and far planes for operations: from numbers, or from tensors without waiting for the device."""
 
 import torch
 from torch import Tensor

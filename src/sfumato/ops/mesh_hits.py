@@ -1,4 +1,4 @@
-"""Where rays meet triangles."""
+"""Intersections of rays with triangles."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ def _(vertices, faces, origins, directions, near, far):
 def mesh_hits(
     vertices: Tensor, faces: Tensor, origins: Tensor, directions: Tensor, near: Tensor, far: Tensor
 ) -> MeshHits:
-    """Find the first triangle that each ray meets, from either of its sides.
+    """Find the first triangle that each ray hits, from either side.
 
     Args:
         vertices: [v, 3] world frame, scene units.
         faces: [f, 3] int64 rows of ``vertices``.
         origins: [m, 3] of the rays, world frame.
-        directions: [m, 3] of any length; a ray of length zero meets nothing.
+        directions: [m, 3] of any length; a ray of length zero hits nothing.
         near, far: [m] distances along the ray between which a hit counts, both excluded, scene units.
 
     Returns:
-        MeshHits; of triangles at the same distance, either one.
+        MeshHits; any one of several triangles at the same distance.
 
     Raises:
         ShapeError: a tensor has another shape, dtype or device, or a face has an invalid vertex.

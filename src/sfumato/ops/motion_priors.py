@@ -73,24 +73,24 @@ def motion_priors(
     """How far neighbours are from moving as one rigid body: local rigidity, rotation, isometry.
 
     Each is a mean over the Gaussians of a weighted sum over their neighbours of sqrt(|x|^2 + c^2) - c, with
-    c ``constants.MOTION_TOLERANCE`` and x free of units: lengths are divided by the mean rest distance.
+    c ``constants.MOTION_TOLERANCE`` and x without a unit: lengths are divided by the mean rest distance.
 
     Args:
         means: [n, 3] in this step, world frame, scene units.
         quats: [n, 4] in this step, world_from_local as (w, x, y, z), any non-zero length.
-        previous_means: [n, 3] in the step before; no gradient.
-        previous_quats: [n, 4] in the step before; no gradient.
+        previous_means: [n, 3] in the previous step; no gradient.
+        previous_quats: [n, 4] in the previous step; no gradient.
         neighbours: [n, k] int32 rows of the neighbours of each Gaussian, -1 for none.
         weights: [n, k] of the neighbours; a row sums to 1, or to less where edges are softened; no gradient.
         rest_distances: [n, k] distances of the neighbours in the first step, scene units; no gradient.
 
     Returns:
-        [3]: the change of a neighbour's place in the Gaussian's own frame since the step before; the
-        difference of the turns of the two since then, as unit quaternions of the nearer signs; the change of
-        their distance since the first step. All are 0 without Gaussians or neighbours.
+        [3] for three x: the change of a neighbour's position in the Gaussian's local frame since the previous
+        step; the difference between the rotations of the two since then, as unit quaternions with the closer
+        signs; the change of their distance since the first step. All are 0 without Gaussians or neighbours.
 
     Raises:
-        ShapeError: a tensor has another shape, dtype or device, or a neighbour is no row of ``means``.
+        ShapeError: a tensor has another shape, dtype or device, or a neighbour is not a row of ``means``.
 
     Gradients: means, quats (through their normalisation).
 

@@ -133,7 +133,7 @@ def project(
         opacities: [n] peak opacities; they tighten the radii to where alpha reaches 1/255.
             None: 3.33 standard deviations.
         radius_clip: Gaussians with radii up to this on both axes are culled, pixels.
-        antialiased: radii count in that the opacity will be multiplied by the compensation.
+        antialiased: radii allow for the compensation by which the opacity will be multiplied.
 
     Returns:
         Projected.

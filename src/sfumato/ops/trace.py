@@ -12,12 +12,12 @@ from sfumato.ops.limits import limits_like
 
 
 class Traced(NamedTuple):
-    """What rays saw.
+    """Results of tracing an image of rays.
 
     Attributes:
         image: [h, w, d] blended values over the background.
         alpha: [h, w] 1 - final transmittance.
-        distance: [h, w] sum of weight times tau, scene units; None where it was not wanted.
+        distance: [h, w] sum of weight times tau, scene units; None if not computed.
         visible: [n] bool, whether a Gaussian may have been hit.
     """
 
@@ -108,7 +108,7 @@ def _backward(ctx, grad_image, grad_alpha, grad_distance, *_):
     image, alpha, distance, background, limits, *inputs_and_kept = ctx.saved_tensors
     _, quats, scales, opacities, colours, _, directions, offsets, *kept = inputs_and_kept
     of_eye, of_directions, of_offsets, of_background = ctx.needs_input_grad[5:9]
-    to_means, *to_rest, steepness, to_rays = _trace_backward(
+    to_means, *to_rest, to_absgrad_probe, to_rays = _trace_backward(
         [grad_image, grad_alpha, grad_distance], [image, alpha, distance], kept, [quats, scales, opacities],
         colours, background, limits, ctx.exact, of_directions or of_offsets, ctx.absolute,
     )  # fmt: skip
@@ -116,7 +116,7 @@ def _backward(ctx, grad_image, grad_alpha, grad_distance, *_):
     to_directions = _before_normalisation(to_rays[..., :3], directions) if of_directions else None
     to_offsets = to_rays[..., 3:] if of_offsets and offsets.numel() else None
     to_background = ((1 - alpha)[..., None] * grad_image).sum((0, 1)) if of_background else None
-    to_probe = steepness if ctx.absolute else None
+    to_probe = to_absgrad_probe if ctx.absolute else None
     to_inputs = to_means, *to_rest, to_eye, to_directions, to_offsets, to_background, to_probe
     return *to_inputs, None, None, None
 
@@ -143,8 +143,8 @@ def trace(
 ) -> Traced:
     """Blend Gaussians front to back along an image of rays, each ray in its own order.
 
-    alpha = min(0.999, opacity * exp(-sigma)) where the Gaussian is strongest on the ray, at the distance
-    tau that gives the order. A hit with alpha < 1/255, or tau outside [near, far], is skipped. A ray stops
+    alpha = min(0.999, opacity * exp(-sigma)) at the Gaussian's point of maximum on the ray, whose distance
+    tau gives the order. A hit with alpha < 1/255, or tau outside [near, far], is skipped. A ray stops
     before the Gaussian that would bring its transmittance to 1e-4 or below.
 
     Args:
@@ -153,26 +153,26 @@ def trace(
         scales: [n, 3] standard deviations along the local axes, scene units.
         opacities: [n] peak opacities.
         colours: [n, d] values to blend.
-        eye: [3] where all rays begin, world frame.
+        eye: [3] common origin of all rays, world frame.
         directions: [h, w, 3] of any length; zero where there is no ray, which leaves the background.
-            Rays that lie side by side in the image should point to the same side: speed depends on it.
+            Neighbouring pixels should have similar directions: speed depends on it.
         background: [d] value behind everything.
         near, far: distances along the ray that are kept, scene units; numbers, or tensors of one.
-        offsets: [h, w, 3] where each ray begins, seen from ``eye``, or None: small against the distance of
-            the scene, as of a rolling shutter or a lens.
+        offsets: [h, w, 3] origin of each ray relative to ``eye``, or None; small compared with the distance
+            of the scene, as for a rolling shutter or a lens.
         absgrad_probe: [n] or None; its value is not read, its gradient is the sum over the rays of the
             length of the gradient of ``means``; float32 only.
         depths: [n] to blend in this order on every ray, nearest first, as a rasterizer does; None: each
             ray in the order of its own hits.
-        distances: whether the distance is wanted, which costs a little.
+        distances: whether to compute the distance, at a small cost.
 
     Returns:
-        Traced. A Gaussian that is not finite, or has no size or rotation, is not seen.
+        Traced. A Gaussian that is not finite, or has no size or rotation, is not rendered.
 
     Raises:
         ShapeError: a tensor has another shape, dtype or device.
 
-    Gradients: all tensors. A hit held at 0.999 passes none to its sigma and opacity. None through the
+    Gradients: all tensors. A hit clamped at 0.999 passes none to its sigma and opacity. None through the
         order, the skipping and the stop.
 
     Source: Moenne-Loccoz et al. 2024; gradients as in Deybach 2025.

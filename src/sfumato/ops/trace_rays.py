@@ -1,6 +1,6 @@
 """Ray tracing along free rays: any origins and directions, in any order."""
 
-# No future annotations: before torch 2.7 a signature that is text may name nothing but torch's own types.
+# No future annotations: before torch 2.7, a signature given as text may name torch's own types only.
 from dataclasses import dataclass
 
 import torch
@@ -35,13 +35,14 @@ def _(tree, means, quats, scales, opacities):
 
 @dataclass(frozen=True)
 class Hierarchy:
-    """A tree of boxes over n Gaussians, by which rays find those they hit.
+    """A bounding volume hierarchy over n Gaussians.
 
-    Built once and given to many calls of :func:`trace_rays` it saves its building; it must be refitted
-    whenever the Gaussians change. Built anew it may be faster to trace, but gives the same picture.
+    Calls of :func:`trace_rays` can share one, which saves building it each time; it must be refitted
+    whenever the Gaussians change. A rebuilt tree may be faster to trace than a refitted one; the image is
+    the same.
 
     Attributes:
-        arrays: the backend's own; none where the Gaussians are float64, whose definition needs no tree.
+        arrays: opaque tensors of the backend; empty for float64, whose definition needs no tree.
         count: n.
     """
 
@@ -65,13 +66,13 @@ class Hierarchy:
         return Hierarchy([] if uses_definition(means) else _hierarchy(*gaussians), len(means))
 
     def refit(self, means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor) -> None:
-        """Make the tree right for other values of the same n Gaussians, in place.
+        """Update the tree in place for new values of the same n Gaussians.
 
         Args:
             means, quats, scales, opacities: [n, 3], [n, 4], [n, 3], [n] as in :func:`trace_rays`.
 
         Raises:
-            ShapeError: a tensor has another shape, dtype or device, or n is another than at the building.
+            ShapeError: a tensor has another shape, dtype or device, or n differs from that of ``build``.
         """
         gaussians = _checked(means, quats, scales, opacities)
         self.check_count(means)
@@ -79,13 +80,13 @@ class Hierarchy:
             _refit(self.arrays, *gaussians)
 
     def check_count(self, means: Tensor) -> None:
-        """Refuse Gaussians that the tree was not built of.
+        """Check that the tree fits Gaussians by their number and dtype.
 
         Args:
             means: [n, 3].
 
         Raises:
-            ShapeError: n or the dtype is another than at the building.
+            ShapeError: n or the dtype differs from that of ``build``.
         """
         if len(means) != self.count or bool(self.arrays) == uses_definition(means):
             kind = "float32" if self.arrays else "float64"
@@ -195,31 +196,31 @@ def trace_rays(
 
     alpha = min(0.999, opacity * exp(-sigma)) at the point of maximum along the ray; a hit with alpha <
     1/255 or a distance outside [near, far] is skipped; a ray stops before the Gaussian that would bring
-    its transmittance to 1e-4 or below. Gaussians that are not sound (NaN, a scale of zero or less, a
-    quaternion of zeros) and rays that are not (NaN, a direction of zeros) meet nothing.
+    its transmittance to 1e-4 or below. Invalid Gaussians (NaN, a scale of zero or less, a quaternion of
+    zeros) and invalid rays (NaN, a direction of zeros) have no hits.
 
     Args:
         means: [n, 3] centres, world frame, scene units.
         quats: [n, 4] world_from_local as (w, x, y, z), any non-zero length.
         scales: [n, 3] standard deviations along the local axes, scene units.
         opacities: [n] peak opacities.
-        features: [n, d] values to blend, or [n, k, 3] spherical harmonics, which each ray sees from its
+        features: [n, d] values to blend, or [n, k, 3] spherical harmonics, evaluated from each ray's
             origin.
         origins: [m, 3] of the rays, world frame, scene units.
         directions: [m, 3], any non-zero length; distances do not depend on it.
         background: [d] value behind everything; d is 3 for spherical harmonics.
-        near, far: distance along the ray that is kept, scene units; [m] for each ray its own.
+        near, far: distances along the ray between which hits are kept, scene units; or [m], per ray.
         degree: of the spherical harmonics, 0 to 3; None where ``features`` are values.
-        hierarchy: of these very Gaussians; None: one is built for this call.
+        hierarchy: of these Gaussians; None: one is built for this call.
 
     Returns:
         image [m, d]; alpha [m], 1 - final transmittance; distance [m], the sum of weight * tau.
 
     Raises:
-        ShapeError: a tensor has another shape, dtype or device, or the hierarchy is of others.
+        ShapeError: a tensor has another shape, dtype or device, or the hierarchy is of other Gaussians.
         ConfigError: the degree is not 0 to 3, or there are too few coefficients for it.
 
-    Gradients: all tensors. A hit held at 0.999 passes none to its sigma and opacity. None through the
+    Gradients: all tensors. A hit clamped at 0.999 passes none to its sigma and opacity. None through the
         order, the skipping and the stop.
 
     Source: Deybach 2025, eq. 3 to 7 and 21; docs/equations.md.

@@ -41,13 +41,13 @@ def unscented(
     near: float | Tensor = NEAR,
     far: float | Tensor = FAR,
 ) -> Unscented:
-    """Find the ellipses of Gaussians in an image from where the lens puts seven points of each.
+    """Find the ellipses of Gaussians in an image from the projections of seven sigma points of each.
 
-    It needs no derivative of the lens, sees its bending to second order, and is exact where the lens is
-    linear. Its numbers are alpha = 1, beta = 2, kappa = 0. A Gaussian is culled if the lens puts its mean
-    nowhere, its depth is outside [near, far], its box misses the image, its opacity is under 1/255, or
+    The transform needs no derivative of the lens, is accurate to second order, and exact where the lens is
+    linear. Its parameters are alpha = 1, beta = 2, kappa = 0. A Gaussian is culled if its mean has no
+    projection, its depth is outside [near, far], its box misses the image, its opacity is under 1/255, or
     it is not finite or has no size or rotation. The culling is not conservative: a Gaussian as large as
-    its distance may reach farther than its ellipse. Where the lens puts some points nowhere the box spans
+    its distance may extend beyond its ellipse. Where some sigma points have no projection the box spans
     the image.
 
     Args:
@@ -76,7 +76,7 @@ def unscented(
         scales=(scales, "n 3"),
         opacities=(opacities, "n"),
     )
-    # Both dtypes take the definition: nothing is blended by it, and most of its time is the lens's.
+    # Both dtypes use the definition: its results are not blended, and most of its time is spent in the lens.
     uses_definition(means)
     found = reference.unscented(
         means, quats, scales, opacities, image_of, width=width, height=height, near=near, far=far

@@ -57,7 +57,7 @@ def rasterization(
     rolling_shutter: Any = RollingShutterType.GLOBAL,
     viewmats_rs: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, MutableMapping[str, Any]]:
-    """Render n Gaussians in c cameras; arguments and results as gsplat 1.5.3's function of this name.
+    """Render n Gaussians in c cameras; arguments and results are those of gsplat 1.5.3's ``rasterization``.
 
     Args:
         means: [..., n, 3] centres, world frame.
@@ -92,9 +92,10 @@ def rasterization(
         tangential_coeffs: [..., c, 2] p1 and p2 of a pinhole; with with_ut.
         thin_prism_coeffs: not supported.
         ftheta_coeffs: not supported.
-        rolling_shutter: how the sensor is read out while it moves to viewmats_rs; with with_ut.
-        viewmats_rs: [..., c, 4, 4] camera_from_world of the line read last; the camera's centre moves on
-            a line. With rays there is no gradient to ``means2d``, and eps2d widens the conics alone.
+        rolling_shutter: readout of the sensor while the camera moves to viewmats_rs; with with_ut.
+        viewmats_rs: [..., c, 4, 4] camera_from_world at the readout of the last line; the camera's centre
+            moves along a straight line. With with_ut there is no gradient to ``means2d``, and eps2d only
+            widens the conics.
 
     Returns:
         Renders [..., c, height, width, channels], alphas [..., c, height, width, 1] and a mapping of
@@ -102,7 +103,7 @@ def rasterization(
         m visible pairs with batch_ids, camera_ids, gaussian_ids [m] if packed; tile lists; sizes.
 
     Raises:
-        ShapeError: a tensor has another shape, dtype or device than stated; all follow the means.
+        ShapeError: a tensor has another shape, or another dtype or device than the means.
         ConfigError: an argument is not supported, unknown, or conflicts with another.
 
     Gradients: means, quats, scales, covars, opacities, colors, viewmats, backgrounds (Ks in float64).

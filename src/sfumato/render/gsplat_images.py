@@ -14,7 +14,7 @@ from sfumato.maths.covariances import pack_symmetric
 from sfumato.ops import colour, composite, covariance, project
 from sfumato.render.gsplat_inputs import Inputs, Options
 from sfumato.render.gsplat_meta import Intermediates, TileLists
-from sfumato.render.gsplat_unscented import blend_rays, project_bent
+from sfumato.render.gsplat_unscented import blend_rays, project_unscented
 
 # An expected depth is divided by alpha; where nothing is seen this keeps 0 / 0 at 0.
 LEAST_ALPHA = 1e-10
@@ -45,7 +45,7 @@ class _BatchView:
         batch:        index of the batch.
         camera:       index of the camera in it.
         gaussian_ids: [v] the visible Gaussians, ascending.
-        rows:         [v] where they are among the m.
+        rows:         [v] their rows among the m.
         means:        [v, 3] their means, world frame.
         mean_px:      [m, 2] and, with it, the other results of ``project``:
         conic:        [m, 3]
@@ -78,8 +78,8 @@ def render_images(inputs: Inputs, options: Options) -> tuple[Tensor, Tensor, Int
     """
     views = []
     for batch in range(len(inputs.means)):
-        later = options.sparse_grad or options.with_ut
-        covariances = None if later else _covariances(inputs, batch, lambda tensor: tensor)
+        per_view = options.sparse_grad or options.with_ut
+        covariances = None if per_view else _covariances(inputs, batch, lambda tensor: tensor)
         for camera in range(inputs.n_cameras):
             views.append(_project_view(inputs, options, batch, camera, covariances))
     meta = _intermediates(inputs, options, views)
@@ -88,7 +88,7 @@ def render_images(inputs: Inputs, options: Options) -> tuple[Tensor, Tensor, Int
     probes = [None] * len(views) if probe is None else _by_view(probe, views, options)
     centres = _centres(inputs.viewmats)
     if inputs.viewmats_rs is not None:
-        # Colour is seen from where the camera is at mid exposure.
+        # Colours are evaluated from the camera's position at mid exposure.
         ends = _centres(inputs.viewmats_rs)
         centres = [0.5 * (first + last) for first, last in zip(centres, ends, strict=True)]
     images, alphas = [], []
@@ -119,8 +119,8 @@ def _blended(
     """Image [h, w, channels] and alpha [h, w] of a view."""
     depth, background = view.depth[view.rows].detach(), _background(inputs, options, view)
     if options.with_ut:
-        place = (view.batch, view.camera)
-        return blend_rays(inputs, options, place, view.rows, depth, channels, background)
+        batch_and_camera = (view.batch, view.camera)
+        return blend_rays(inputs, options, batch_and_camera, view.rows, depth, channels, background)
     return composite(
         mean_px,
         view.conic[view.rows],
@@ -151,7 +151,7 @@ def _project_view(
 
     def projected(means: Tensor, covariances: Any, opacities: Tensor) -> tuple[Tensor, ...]:
         if options.with_ut:
-            return project_bent(inputs, options, batch, camera)
+            return project_unscented(inputs, options, batch, camera)
         return project(
             means,
             covariances,
@@ -169,7 +169,7 @@ def _project_view(
         )
 
     if options.sparse_grad:
-        # Which rows are visible must be known before the graph is made of them.
+        # Only visible rows enter the graph, so a first projection without gradients finds them.
         with torch.no_grad():
             radius_px = projected(means, _covariances(inputs, batch, lambda tensor: tensor), opacities)[4]
         gaussian_ids = _visible(radius_px)
@@ -197,7 +197,7 @@ def _visible(radius_px: Tensor) -> Tensor:
 
 
 def _by_view(table: Tensor, views: list[_BatchView], options: Options) -> tuple[Tensor, ...]:
-    """The visible rows of each view, out of a table laid out as the caller asked for."""
+    """The visible rows of each view, from a table in the caller's layout, packed or not."""
     if options.packed:
         return table.split([len(view.rows) for view in views])
     tables = table.flatten(0, -3).unbind(0)
@@ -205,14 +205,14 @@ def _by_view(table: Tensor, views: list[_BatchView], options: Options) -> tuple[
 
 
 def _absgrad_probe(means2d: Any) -> Tensor | None:
-    """Zeros like ``means2d`` whose gradient ends up in ``means2d.absgrad``, zeros where nothing is seen."""
+    """Zeros like ``means2d`` whose gradient is stored in ``means2d.absgrad``, zeros if nothing is visible."""
     if not means2d.requires_grad:
         return None
     probe = torch.zeros_like(means2d, requires_grad=True)
     means2d.absgrad = torch.zeros_like(means2d)
 
     def hand_over(probe: Tensor) -> None:
-        if probe.grad is not None:  # without a Gaussian in view, backward brings no gradient at all
+        if probe.grad is not None:  # without a visible Gaussian there is no gradient
             means2d.absgrad = probe.grad
 
     probe.register_post_accumulate_grad_hook(hand_over)
@@ -276,10 +276,10 @@ def _intermediates(inputs: Inputs, options: Options, views: list[_BatchView]) ->
         ready["batch_ids"] = torch.cat([torch.full_like(view.rows, view.batch) for view in views])
         ready["camera_ids"] = torch.cat([torch.full_like(view.rows, view.camera) for view in views])
         ready["gaussian_ids"] = torch.cat([view.gaussian_ids for view in views])
-    return Intermediates(ready, _promised_tiles(ready, dims, len(views)))
+    return Intermediates(ready, _lazy_tiles(ready, dims, len(views)))
 
 
-def _promised_tiles(ready: dict, dims: tuple[int, ...], n_images: int) -> dict[str, Callable[[], Tensor]]:
+def _lazy_tiles(ready: dict, dims: tuple[int, ...], n_images: int) -> dict[str, Callable[[], Tensor]]:
     radius_px, shape = ready["radii"].flatten(0, -2), ready["depths"].shape
     if ready["camera_ids"] is None:
         image_ids = torch.arange(n_images, device=radius_px.device).repeat_interleave(shape[-1])

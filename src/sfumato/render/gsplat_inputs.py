@@ -30,14 +30,14 @@ TENSORS = (
     "viewmats_rs",
 )
 UNSUPPORTED = ("distributed", "thin_prism_coeffs", "ftheta_coeffs")
-# Only rays see what these ask for.
-_OF_RAYS = ("radial_coeffs", "tangential_coeffs", "viewmats_rs")
-# How many coefficients each camera model takes.
+# Supported only with with_ut and with_eval3d, which render along rays.
+_RAY_ARGUMENTS = ("radial_coeffs", "tangential_coeffs", "viewmats_rs")
+# Number of radial coefficients of each camera model.
 _RADIAL = {"pinhole": 6, "fisheye": 4}
 
 
 class RollingShutterType(Enum):
-    """How a sensor is read out; any but GLOBAL needs rays, with_ut and with_eval3d."""
+    """Readout of a sensor; any but GLOBAL needs with_ut and with_eval3d."""
 
     ROLLING_TOP_TO_BOTTOM = 0
     ROLLING_LEFT_TO_RIGHT = 1
@@ -82,13 +82,13 @@ class Options:
                 raise ConfigError(f"{name}={getattr(self, name)!r} is not supported: give one of {choices}")
         if self.sparse_grad and not self.packed:
             raise ConfigError("sparse_grad=True needs packed=True")
-        # Callers have enumerations of their own, with the same names.
+        # Callers may pass gsplat's own enumeration: members are compared by name.
         name = str(getattr(self.rolling_shutter, "name", self.rolling_shutter))
         object.__setattr__(self, "rolling_shutter", name)
         self._check_rays()
 
     def _convert_numbers(self) -> None:
-        # Scripts give NumPy's numbers, whole floats and tensors of one element; kernels take plain ones.
+        # Scripts pass NumPy scalars, integral floats and tensors of one element; kernels take plain numbers.
         for name in ("width", "height", "tile_size", "channel_chunk"):
             object.__setattr__(self, name, whole_number(name, getattr(self, name), least=1))
         if self.sh_degree is not None:
@@ -215,7 +215,7 @@ def check_inputs(tensors: dict[str, Tensor | None], options: Options) -> Inputs:
         **_shape_rays(tensors, c, options),
     }
     full_shapes = {name: " ".join(map(str, (*batch_dims, *shape))) for name, shape in shapes.items()}
-    # What is no tensor, None too, is refused here.
+    # This also refuses what is not a tensor, such as None.
     given: dict[str, Any] = {name: tensors[name] for name in shapes}
     check_shapes(like=means, **{name: (given[name], shape) for name, shape in full_shapes.items()})
     split = {name: _per_batch(given[name], len(batch_dims)) for name in shapes}
@@ -252,14 +252,14 @@ def _shape_covariances(covars: Tensor | None, n_batch_dims: int, n: int) -> dict
 
 
 def _shape_rays(tensors: dict[str, Tensor | None], c: int, options: Options) -> dict[str, tuple]:
-    given = [name for name in _OF_RAYS if tensors[name] is not None]
+    given = [name for name in _RAY_ARGUMENTS if tensors[name] is not None]
     if given and not options.with_ut:
         raise ConfigError(f"{given[0]} needs with_ut=True and with_eval3d=True")
     if options.with_ut and tensors["covars"] is not None:
         raise ConfigError("with_ut=True does not support covars: give quats and scales")
     if ("viewmats_rs" in given) != (options.rolling_shutter != "GLOBAL"):
         raise ConfigError("viewmats_rs and a rolling_shutter belong together: give both or neither")
-    takes = {"pinhole": _OF_RAYS[:2], "fisheye": _OF_RAYS[:1]}.get(options.camera_model, ())
+    takes = {"pinhole": _RAY_ARGUMENTS[:2], "fisheye": _RAY_ARGUMENTS[:1]}.get(options.camera_model, ())
     for name in set(given) - {*takes, "viewmats_rs"}:
         raise ConfigError(f"{name} does not fit camera_model={options.camera_model!r}: leave it out")
     shapes = {

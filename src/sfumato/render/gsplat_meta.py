@@ -10,37 +10,37 @@ from torch import Tensor
 
 
 class Intermediates(MutableMapping):
-    """A dictionary whose entries may be promises.
+    """A dictionary whose entries may be computed on first access.
 
-    Training code reads a handful of names; lists of tile intersections take time and memory and are
-    made only for those who ask.
+    Training code reads a handful of entries; lists of tile intersections take time and memory, so they are
+    computed only if they are read.
     """
 
-    def __init__(self, ready: dict[str, Any], promised: dict[str, Callable[[], Any]]) -> None:
+    def __init__(self, ready: dict[str, Any], lazy: dict[str, Callable[[], Any]]) -> None:
         self._ready = dict(ready)
-        self._promised = dict(promised)
+        self._lazy = dict(lazy)
 
     def __getitem__(self, name: str) -> Any:
-        if name in self._promised:
-            self._ready[name] = self._promised.pop(name)()
+        if name in self._lazy:
+            self._ready[name] = self._lazy.pop(name)()
         return self._ready[name]
 
     def __setitem__(self, name: str, value: Any) -> None:
-        self._promised.pop(name, None)
+        self._lazy.pop(name, None)
         self._ready[name] = value
 
     def __delitem__(self, name: str) -> None:
-        if self._promised.pop(name, None) is None:
+        if self._lazy.pop(name, None) is None:
             del self._ready[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter([*self._ready, *self._promised])
+        return iter([*self._ready, *self._lazy])
 
     def __len__(self) -> int:
-        return len(self._ready) + len(self._promised)
+        return len(self._ready) + len(self._lazy)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._ready or name in self._promised
+        return name in self._ready or name in self._lazy
 
     def __repr__(self) -> str:
         return f"Intermediates({', '.join(self)})"

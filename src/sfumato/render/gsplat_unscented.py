@@ -1,4 +1,4 @@
-"""``rasterization`` with bent lenses and rolling shutters: ``with_ut`` and ``with_eval3d``."""
+"""``rasterization`` with distorted lenses and rolling shutters: ``with_ut`` and ``with_eval3d``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _READ_OUTS: dict[str, ReadOut] = {
 }
 
 
-def project_bent(inputs: Inputs, options: Options, batch: int, camera: int) -> tuple[Tensor, ...]:
+def project_unscented(inputs: Inputs, options: Options, batch: int, camera: int) -> tuple[Tensor, ...]:
     """Find the ellipses of a view by the unscented transform.
 
     Args:
@@ -76,8 +76,8 @@ def blend_rays(
         options: checked settings.
         view: indices of the batch and of the camera in it.
         rows: [v] the visible Gaussians.
-        depth: [v] what they are sorted by.
-        values: [v, channels] what is blended.
+        depth: [v] sort keys, the nearest first.
+        values: [v, channels] to blend.
         behind: [channels] value behind everything.
 
     Returns:
@@ -98,7 +98,7 @@ def blend_rays(
         eye,
         rays.directions,
         behind,
-        # Which Gaussians are near enough was told by their centres.
+        # Culling by near and far was by the Gaussians' centres.
         near=0.0,
         far=FAR,
         offsets=None if rays.origins.ndim == 1 else rays.origins - eye,
@@ -121,7 +121,7 @@ def camera_of(inputs: Inputs, options: Options, batch: int, camera: int) -> Came
         Camera, whose poses are the caller's tensors.
 
     Raises:
-        ConfigError: its numbers are no camera's.
+        ConfigError: its intrinsics, lens or read-out are not valid.
     """
     (fx, _, cx), (_, fy, cy), _ = inputs.intrinsics[batch][camera].tolist()
     one = Camera(

@@ -1,4 +1,4 @@
-"""Triangle meshes in a scene of Gaussians: mirrors, glass, and diffuse things with shadows."""
+"""Triangle meshes in a scene of Gaussians: mirrors, glass, and diffuse objects with shadows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sfumato.errors import ConfigError, ShapeError
 from sfumato.ops.mesh_hits import mesh_hits
 from sfumato.ops.trace_rays import Hierarchy, trace_rays
 from sfumato.render.insert_light import LIGHT_RAYS, light_of, lit, shadowed, sphere_directions
-from sfumato.render.insert_paths import Paths, surfaces, turned
+from sfumato.render.insert_paths import Paths, scattered, surfaces
 from sfumato.render.limits import limits_of
 from sfumato.render.meshes import corner_normals, face_normals
 from sfumato.render.output import Render
@@ -26,7 +26,7 @@ from sfumato.scene.pixel_directions import pixel_directions
 from sfumato.scene.rays import Rays, camera_rays
 
 MATERIALS = ("mirror", "glass", "diffuse")
-# Light meets so many surfaces at most, and is not followed below this share of a pixel.
+# Largest number of surfaces along a light path, and the weight in its pixel below which a path ends.
 DEPTH, _LEAST_WEIGHT = 8, 1 / 256
 
 
@@ -42,8 +42,8 @@ class Insert:
         index: of refraction, of glass.
 
     Raises:
-        ConfigError: the material or a number is none, or a vertex is not finite.
-        ShapeError: a tensor has another shape or dtype, or a face names no vertex.
+        ConfigError: the material is unknown, a number is out of range, or a vertex is not finite.
+        ShapeError: a tensor has another shape or dtype, or a face has an invalid vertex.
     """
 
     vertices: Tensor
@@ -81,7 +81,7 @@ def render_with_mesh(
     inserts: Sequence[Insert],
     settings: TraceSettings = TraceSettings(),
 ) -> Render:
-    """Render a scene with meshes in it; for several pictures make one ``Stage``.
+    """Render a scene with meshes in it; for several images make one ``Stage``.
 
     Args, Returns, Raises, Gradients: as ``Stage`` and ``Stage.render``.
     """
@@ -89,18 +89,18 @@ def render_with_mesh(
 
 
 class Stage:
-    """A scene and the meshes in it, made ready to be rendered from anywhere.
+    """A scene and the meshes in it, prepared for rendering from any viewpoint.
 
-    Gaussians before a mesh cover it: a ray blends them up to the mesh, and what it still lets through is
-    the mesh's. A mirror sends it on by the law of reflection, glass splits it by Fresnel's equations
-    between reflection and refraction; on its way it blends Gaussians, inside glass as outside, and meets
-    meshes again, up to ``DEPTH`` surfaces, behind which there are no more meshes. The colours of Gaussians
-    are those that are seen from as far away as the light has come.
+    A ray blends the Gaussians in front of a mesh; the transmittance that remains is the weight of the mesh.
+    A mirror reflects the ray, glass splits it into a reflected and a refracted one by Fresnel's equations.
+    These blend Gaussians, inside glass as outside, and hit meshes again, up to ``DEPTH`` surfaces; meshes
+    behind the last are ignored. View-dependent colours are evaluated at the distance that the light has
+    travelled.
 
-    A diffuse mesh has the light of the scene, seen from the mesh's centre beyond its own extent, on a
-    plane of its normal (degree 2 of spherical harmonics; without its own shadow and that of other
-    meshes), and it casts a soft shadow: Gaussians darken by the share of an even light that it takes from
-    them. Mirrors and glass cast none. Normals are smooth, but at edges of over 40 degrees.
+    A diffuse mesh is lit by the scene: the irradiance for each normal, as spherical harmonics of degree 2,
+    from the colours seen around the mesh's centre, beyond its own extent (without its own shadow and those
+    of other meshes). It casts a soft shadow: Gaussians are darkened by the fraction of a uniform light that
+    it blocks. Mirrors and glass cast none. Normals are smooth except at edges of over 40 degrees.
     """
 
     @torch.no_grad()
@@ -112,7 +112,7 @@ class Stage:
         Args:
             gaussians: the scene; float32 uses the kernels, float64 the definitions.
             inserts: the meshes, converted to the scene's dtype and device; at least one.
-            settings: what to vary; there are no gradients.
+            settings: of the ray tracer; there are no gradients.
 
         Raises:
             ConfigError: there are no meshes.
@@ -149,8 +149,8 @@ class Stage:
     def render(self, rays: Rays | Camera) -> Render:
         """Render the scene with its meshes.
 
-        Pixels that meet no mesh are those of ``raytrace``; in the others alpha is 1, and the depth that
-        of the mesh behind what covers it.
+        Pixels that hit no mesh are those of ``raytrace``; in the others alpha is 1, and the depth is that of
+        the Gaussians in front, blended with that of the mesh.
 
         Args:
             rays: rays, or a camera with any lens.
@@ -190,7 +190,8 @@ class Stage:
     def _trace(
         self, paths: Paths, far: Tensor, viewpoint: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """What Gaussians show along paths up to ``far`` [p], over black."""
+        """Colours [p, 3], alpha [p] and distances [p] of Gaussians along paths up to ``far`` [p], over
+        black."""
         viewpoint = None if viewpoint is None else viewpoint.to(self.gaussians.means)
         features, degree = colours_of_rays(self.gaussians, self.settings, viewpoint)
         return trace_rays(
@@ -201,7 +202,7 @@ class Stage:
     def _follow(
         self, paths: Paths, farthest: float, viewpoint: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Colours [p, 3] of paths, and of their first parts alpha [p] and the sum of weighted distances."""
+        """Colours [p, 3] of paths; of their first segments, alpha [p] and the weighted distances [p]."""
         background = paths.near.new_tensor(self.settings.background)
         image = torch.zeros_like(paths.directions)
         first: tuple[Tensor, Tensor] | None = None
@@ -230,11 +231,11 @@ class Stage:
         return image, *first
 
     def _next(self, paths: Paths, face: Tensor, distance: Tensor, corners: Tensor, image: Tensor) -> Paths:
-        """Paths behind the surfaces that these have met; what diffuse ones give is added to ``image``."""
+        """Paths that continue from the surfaces hit; the light of diffuse surfaces is added to ``image``."""
         u, v = corners.T[..., None]
         weighted = self._normals[face] * torch.stack([1 - u - v, u, v], dim=1)
         found = surfaces(paths, self._flat[face], weighted.sum(1))
-        owner, ways = self._owner[face], []
+        owner, continued = self._owner[face], []
         for number, insert in enumerate(self.inserts):
             rows = (owner == number).nonzero().squeeze(1)
             if not len(rows):
@@ -248,8 +249,8 @@ class Stage:
                 image.index_add_(0, own.pixels, own.weights * lit(light, surface.normals, tint))
                 continue
             index = insert.index if insert.material == "glass" else None
-            ways += turned(own._replace(weights=own.weights * tint), surface, distance[rows], index)
-        joined = Paths(*map(torch.cat, zip(*ways, strict=True))) if ways else paths.of(face[:0])
+            continued += scattered(own._replace(weights=own.weights * tint), surface, distance[rows], index)
+        joined = Paths(*map(torch.cat, zip(*continued, strict=True))) if continued else paths.of(face[:0])
         return joined.of((joined.weights.amax(1) > _LEAST_WEIGHT).nonzero().squeeze(1))
 
     def _light(self, insert: Insert, faces: Tensor) -> Tensor | None:

@@ -13,13 +13,13 @@ from sfumato.maths.sh import SH_C0, sh_basis
 from sfumato.ops.mesh_hits import mesh_hits
 from sfumato.scene.gaussians import Gaussians
 
-# Between encoded colours and light.
+# Between encoded colours and linear light.
 GAMMA = 2.2
-# Rays that gather light, and those that look for what blocks it; Gaussians at a time.
+# Rays that gather light for a mesh, rays per Gaussian that test for shadow, and Gaussians per chunk.
 LIGHT_RAYS, _SHADOW_RAYS, _CHUNK = 1024, 128, 8192
-# Farther than so many radii a mesh takes less than two hundredths of the light.
+# Beyond this many radii a mesh blocks less than two hundredths of the light.
 _REACH = 8.0
-# The share of each SH degree in the light on a plane, over pi (Ramamoorthi and Hanrahan 2001).
+# Factor of each SH coefficient in irradiance, divided by pi (Ramamoorthi and Hanrahan 2001).
 _LAMBERT = (1.0,) + (2 / 3,) * 3 + (1 / 4,) * 5
 
 
@@ -33,7 +33,7 @@ def sphere_directions(count: int, like: Tensor) -> Tensor:
 
 
 def light_of(seen: Tensor, directions: Tensor) -> Tensor:
-    """[9, 3] coefficients of the light that falls on a plane, by its normal.
+    """[9, 3] SH coefficients of the irradiance of a plane as a function of its normal.
 
     Args:
         seen: [m, 3] encoded colours seen along ``directions``.
@@ -51,10 +51,11 @@ def lit(light: Tensor, normals: Tensor, colour: Tensor) -> Tensor:
 
 
 def shadowed(gaussians: Gaussians, vertices: Tensor, faces: Tensor) -> Gaussians:
-    """Darken Gaussians by the share of the light that a mesh takes from them.
+    """Darken Gaussians by the fraction of the light that a mesh blocks.
 
-    Light is taken to come evenly from all sides. A Gaussian faces along its shortest axis, to the side of
-    the mesh's centre; the share is that of the directions before it, by their cosine, that meet the mesh.
+    The light is assumed to be uniform. A Gaussian's normal is its shortest axis, on the side of the mesh's
+    centre; the fraction is that of the directions around the normal, weighted by their cosine, that hit
+    the mesh.
 
     Args:
         gaussians: the scene.
@@ -63,16 +64,16 @@ def shadowed(gaussians: Gaussians, vertices: Tensor, faces: Tensor) -> Gaussians
     used = vertices[faces].reshape(-1, 3)
     low, high = used.amin(0), used.amax(0)
     centre, radius = 0.5 * (low + high), 0.5 * (high - low).norm()
-    near_ones = ((gaussians.means - centre).norm(dim=1) < _REACH * radius).nonzero().squeeze(1)
-    axes = rotation_from_quats(gaussians.quats[near_ones])
-    shortest = gaussians.log_scales[near_ones].argmin(dim=1)
-    normals = axes[torch.arange(len(near_ones), device=axes.device), :, shortest]
-    means = gaussians.means[near_ones]
+    near_rows = ((gaussians.means - centre).norm(dim=1) < _REACH * radius).nonzero().squeeze(1)
+    axes = rotation_from_quats(gaussians.quats[near_rows])
+    shortest = gaussians.log_scales[near_rows].argmin(dim=1)
+    normals = axes[torch.arange(len(near_rows), device=axes.device), :, shortest]
+    means = gaussians.means[near_rows]
     away = ((centre - means) * normals).sum(1, keepdim=True) < 0
     normals = torch.where(away, -normals, normals)
     directions = sphere_directions(_SHADOW_RAYS, means)
     kept = means.new_ones(len(gaussians))
-    for begin in range(0, len(near_ones), _CHUNK):
+    for begin in range(0, len(near_rows), _CHUNK):
         part = slice(begin, begin + _CHUNK)
         cosines = (normals[part] @ directions.T).clamp_min(0)
         rows, columns = cosines.nonzero(as_tuple=True)
@@ -81,8 +82,8 @@ def shadowed(gaussians: Gaussians, vertices: Tensor, faces: Tensor) -> Gaussians
         hits = mesh_hits(vertices, faces, starts, directions[columns], *limits)
         taken = torch.where(hits.face >= 0, cosines[rows, columns], 0.0)
         blocked = torch.zeros_like(cosines[:, 0]).index_add_(0, rows, taken)
-        kept[near_ones[part]] = (1 - blocked / cosines.sum(1).clamp_min(1e-9)).clamp(0, 1) ** (1 / GAMMA)
+        kept[near_rows[part]] = (1 - blocked / cosines.sum(1).clamp_min(1e-9)).clamp(0, 1) ** (1 / GAMMA)
     sh = gaussians.sh * kept[:, None, None]
-    # A colour is a half and the sum of its harmonics.
+    # A colour is 0.5 plus the sum of its harmonics: the 0.5 is scaled through the constant one.
     sh[:, 0] -= (0.5 / SH_C0) * (1 - kept)[:, None]
     return replace(gaussians, sh=sh)

@@ -7,18 +7,18 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-# A path leaves a surface this far behind, of the distance it has come: more than float32 can be wrong by.
+# Offset from a surface where a path continues, relative to its coordinates: above the rounding of float32.
 _LEAVE = 4e-6
 
 
 class Paths(NamedTuple):
-    """Straight parts of paths of light, seen from where they would have begun without any turn.
+    """Straight segments of light paths, each extended backwards by the length of the path before it.
 
     Attributes:
-        origins: [p, 3] such that distances along a part count from the path's beginning, scene units.
+        origins: [p, 3] such that distances along a segment are lengths of the whole path, scene units.
         directions: [p, 3] unit vectors.
-        near: [p] where the part begins.
-        weights: [p, 3] share of it in its pixel.
+        near: [p] distance at which the segment begins.
+        weights: [p, 3] weight of the path in its pixel.
         pixels: [p] int64 its pixel.
     """
 
@@ -34,7 +34,7 @@ class Paths(NamedTuple):
 
 
 class Surfaces(NamedTuple):
-    """Surfaces that paths meet, seen from the side that they come from.
+    """Surfaces that paths hit, with normals on the side that the paths come from.
 
     Attributes:
         flat: [p, 3] unit normals of the faces, against the paths.
@@ -52,41 +52,43 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
 
 
 def surfaces(paths: Paths, flat: Tensor, smooth: Tensor) -> Surfaces:
-    """Turn the normals of faces, ``flat`` and ``smooth`` [p, 3], against the paths."""
+    """Orient the normals of faces, ``flat`` and ``smooth`` [p, 3], against the paths."""
     entering = _dot(flat, paths.directions) < 0
     sign = torch.where(entering, 1.0, -1.0).to(flat)
     flat, smooth = flat * sign, torch.nn.functional.normalize(smooth * sign, dim=1)
-    # At its rim a smooth surface may look away from a path that meets it.
+    # Near a silhouette an interpolated normal may face away from the path.
     smooth = torch.where(_dot(smooth, paths.directions) < 0, smooth, flat)
     return Surfaces(flat, smooth, entering[:, 0])
 
 
-def turned(paths: Paths, surface: Surfaces, distance: Tensor, index: float | None) -> list[Paths]:
-    """The paths that go on behind a mirror or, with an ``index`` of refraction, glass.
+def scattered(paths: Paths, surface: Surfaces, distance: Tensor, index: float | None) -> list[Paths]:
+    """Paths that a mirror reflects or, with an ``index`` of refraction, glass reflects and refracts.
 
     Args:
-        paths: that meet the surface.
-        surface: what they meet.
-        distance: [p] at which.
-        index: None for a mirror.
+        paths: that hit the surfaces.
+        surface: what they hit.
+        distance: [p] along the paths to the surfaces, scene units.
+        index: of refraction; None for a mirror.
     """
     points = paths.origins + paths.directions * distance[:, None]
     mirrored = _reflected(paths.directions, surface)
     if index is None:
-        return [_on(paths, points, distance, mirrored, paths.weights)]
+        return [_continued(paths, points, distance, mirrored, paths.weights)]
     ratio = torch.where(surface.entering, 1 / index, index).to(distance)[:, None]
     bent, share = _refracted(paths.directions, surface.normals, ratio)
-    # A smooth normal can bend light to the side it came from; the face's cannot.
+    # By an interpolated normal, refracted light may stay on the side it came from; by the face's it cannot.
     again, _ = _refracted(paths.directions, surface.flat, ratio)
     bent = torch.where(_dot(bent, surface.flat) < 0, bent, again)
     through = (share < 1).squeeze(1)
     return [
-        _on(paths, points, distance, mirrored, paths.weights * share),
-        _on(paths, points, distance, bent, paths.weights * (1 - share)).of(through.nonzero().squeeze(1)),
+        _continued(paths, points, distance, mirrored, paths.weights * share),
+        _continued(paths, points, distance, bent, paths.weights * (1 - share)).of(
+            through.nonzero().squeeze(1)
+        ),
     ]
 
 
-def _on(paths: Paths, points: Tensor, distance: Tensor, directions: Tensor, weights: Tensor) -> Paths:
+def _continued(paths: Paths, points: Tensor, distance: Tensor, directions: Tensor, weights: Tensor) -> Paths:
     directions = torch.nn.functional.normalize(directions, dim=1)
     origins = points - directions * distance[:, None]
     size = distance + points.abs().amax(1)
@@ -100,9 +102,9 @@ def _reflected(directions: Tensor, surface: Surfaces) -> Tensor:
 
 
 def _refracted(directions: Tensor, normals: Tensor, ratio: Tensor) -> tuple[Tensor, Tensor]:
-    """Directions [p, 3] by Snell's law, and the share [p, 1] that is reflected: 1 where all of it is.
+    """Directions [p, 3] by Snell's law, and the share [p, 1] that is reflected, 1 for total reflection.
 
-    Source: Fresnel's equations for light that is not polarised.
+    Source: Fresnel's equations for unpolarised light.
     """
     cosine = -_dot(directions, normals)
     square = 1 - ratio**2 * (1 - cosine**2)

@@ -7,20 +7,20 @@ from torch import Tensor
 
 from sfumato.render.settings import Settings
 
-# In units of the median distance of a scene's Gaussians, so that units do not matter.
+# In units of the median distance of the scene's Gaussians, so that the unit of the scene does not matter.
 NEAR, FAR = 0.002, 1e10
-# Enough for a median.
+# Gaussians of which the median is taken.
 _SAMPLE = 4096
 
 
 @torch.no_grad()
 def limits_of(settings: Settings, means: Tensor, eyes: Tensor) -> tuple[float | Tensor, float | Tensor]:
-    """Near and far of a render, those of the settings first.
+    """Near and far of a render: those of the settings, else derived from the scene.
 
     Args:
-        settings: what is asked for.
+        settings: render settings.
         means: [n, 3] of the Gaussians, world frame.
-        eyes: [..., 3] where the picture is taken from, or its rays begin: their mean counts.
+        eyes: [..., 3] centre of the camera, or origins of rays, of which the mean is used; world frame.
 
     Returns:
         Two lengths, scene units; those that follow from the scene are float64 tensors [] on its device.

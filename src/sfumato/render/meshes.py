@@ -13,7 +13,7 @@ from torch import Tensor
 from sfumato.errors import ConfigError, FormatError
 
 _MAX_BYTES, _MAX_FACES, _MAX_EXTENT = 512 << 20, 4_000_000, 1e9
-# A corner is smooth where the vertex's normal is turned from the face's by less: a box stays a box.
+# Least cosine between the normals of a vertex and a face at a smooth corner; a box keeps its edges.
 _SMOOTH_COSINE = 0.766
 
 
@@ -30,11 +30,11 @@ def read_mesh(
         at: is added to them then, scene units.
 
     Returns:
-        vertices [v, 3] float64, vertices at one place being one; faces [f, 3] int64.
+        vertices [v, 3] float64, coincident ones merged; faces [f, 3] int64.
 
     Raises:
         ConfigError: trimesh is not installed.
-        FormatError: the file is missing, too large, no mesh, or holds what no mesh may.
+        FormatError: the file is missing, too large, not a mesh, or has invalid faces or coordinates.
     """
     try:
         import trimesh
@@ -47,12 +47,12 @@ def read_mesh(
     except OSError as error:
         raise FormatError(f"{path} cannot be read: {error.strerror}") from None
     try:
-        # From memory, so that no file that it names is opened.
+        # Read from memory, so that files to which it refers are not opened.
         mesh: Any = trimesh.load(
             io.BytesIO(content), file_type=path.suffix[1:].lower(), force="mesh", process=False
         )
         vertices, faces = np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int64)
-    except Exception as error:  # Readers of a dozen formats fail each in its own way.
+    except Exception as error:  # The readers of a dozen formats raise different errors.
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise FormatError(f"{path} is no mesh that trimesh reads: {reason}") from None
     if not len(faces) <= _MAX_FACES:
@@ -70,7 +70,7 @@ def read_mesh(
 
 
 def face_normals(vertices: Tensor, faces: Tensor) -> Tensor:
-    """[f, 3] normals, twice as long as the faces are large, on the side that sees them counter-clockwise."""
+    """[f, 3] normals whose length is twice the area, on the side where faces appear counter-clockwise."""
     first, second, third = vertices[faces].unbind(1)
     return torch.linalg.cross(second - first, third - first)
 
@@ -83,8 +83,8 @@ def corner_normals(vertices: Tensor, faces: Tensor) -> Tensor:
         faces: [f, 3].
 
     Returns:
-        [f, 3, 3]. A vertex's normal is the mean of its faces', by their angle there; a face that is turned
-        from it by more than 40 degrees keeps its own.
+        [f, 3, 3]. A vertex's normal is the mean of its faces' normals, weighted by their angles there; a face
+        whose normal differs from it by more than 40 degrees keeps its own.
     """
     flat = torch.nn.functional.normalize(face_normals(vertices, faces), dim=-1, eps=1e-300)
     summed = torch.zeros_like(vertices)
@@ -94,7 +94,7 @@ def corner_normals(vertices: Tensor, faces: Tensor) -> Tensor:
         across = torch.linalg.cross(*sides).norm(dim=1)
         angle = torch.atan2(across, (sides[0] * sides[1]).sum(1))
         summed.index_add_(0, faces[:, corner], flat * angle[:, None])
-    # Lengths of zero stay zero: such faces are met by no ray.
+    # Lengths of zero stay zero: no ray hits such faces.
     smooth = torch.nn.functional.normalize(summed, dim=-1, eps=1e-300)
     smooth, flat = smooth[faces], flat[:, None].expand(-1, 3, -1)
     turned = (smooth * flat).sum(-1, keepdim=True) < _SMOOTH_COSINE

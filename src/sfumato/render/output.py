@@ -123,5 +123,5 @@ class Render:
         return f"Render({extent}: {has}, {kind} on {self.image.device})"
 
     def _repr_png_(self) -> bytes | None:
-        """What a notebook shows: the image, clamped to [0, 1]; None along a list of rays."""
+        """The image, clamped to [0, 1], for display in a notebook; None along a list of rays."""
         return to_png(to_uint8(self.image)) if self.image.ndim == 3 else None

@@ -37,7 +37,7 @@ def to_png(pixels: np.ndarray) -> bytes:
     rows = np.empty((height, 1 + 3 * width), np.uint8)
     rows[:, 0] = _FILTER_LEFT
     rows[:, 1:4] = pixels[:, 0]
-    rows[:, 4:] = (pixels[:, 1:] - pixels[:, :-1]).reshape(height, -1)  # wraps around at 256, as it should
+    rows[:, 4:] = (pixels[:, 1:] - pixels[:, :-1]).reshape(height, -1)  # modulo 256, as PNG defines it
     header = struct.pack(">2I5B", width, height, *_RGB8)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes())), (b"IEND", b""))
     return _SIGNATURE + b"".join(_chunk(kind, data) for kind, data in chunks)

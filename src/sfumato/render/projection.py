@@ -1,4 +1,4 @@
-"""Projection of a scene to the ellipses of one picture, which rasterizing and surface splatting blend."""
+"""Projection of a scene to the ellipses of one image, for the rasterizer and for surface splatting."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from sfumato.scene.gaussians import Gaussians
 
 
 class Ellipses(NamedTuple):
-    """The ellipses of n Gaussians in a picture.
+    """The ellipses of n Gaussians in an image.
 
     Attributes:
-        projected: centres, conics, depths and boxes, as of ``ops.project``.
-        opacities: [n] alpha at their centres, less what the anti-aliased mode takes off for the blur.
+        projected: centres, conics, depths and boxes, from ``ops.project``.
+        opacities: [n] alpha at their centres, times the compensation in the anti-aliased mode.
         viewpoint: [3] centre of the camera, world frame, in the scene's dtype.
     """
 

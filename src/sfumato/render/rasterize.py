@@ -23,23 +23,23 @@ _LEAST_ALPHA = 1e-10
 def rasterize(gaussians: Gaussians, camera: Camera, settings: RasterSettings = RasterSettings()) -> Render:
     """Render a scene by projecting each Gaussian to an ellipse and blending them front to back.
 
-    Where a lens bends straight lines, or the shutter is a rolling one, no ellipse is right: Gaussians are
+    With a lens that bends straight lines, or a rolling shutter, projections are not ellipses: Gaussians are
     still blended in one order for all pixels, but by their exact response along each pixel's ray. There is
-    then no blur, so that what is smaller than a pixel may flicker, and near and far are distances along
+    then no blur, so that details smaller than a pixel may alias, and near and far are distances along
     the rays.
 
     Args:
         gaussians: the scene; float32 uses the kernels, float64 the definitions.
         camera: any; an ideal one (pinhole, orthographic or fisheye, with a global shutter) projects
             ellipses. Its poses are converted to the scene's dtype and device.
-        settings: what to vary.
+        settings: of the rasterizer.
 
     Returns:
         Render.
 
     Raises:
-        ConfigError: ``settings`` filter ellipses (antialiased, another blur_px2) where there are none,
-            the shutter's poses are half a turn apart, or an argument is of another type.
+        ConfigError: ``settings`` select a filter of ellipses (antialiased, another blur_px2) where there are
+            none, the shutter's poses are 180 degrees apart, or an argument is of another type.
         ShapeError: dtype or device have no implementation.
 
     Gradients: every field of ``gaussians``, and the camera's poses.

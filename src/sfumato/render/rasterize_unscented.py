@@ -27,11 +27,11 @@ _LEAST_ALPHA = 1e-10
 
 @dataclass(frozen=True)
 class BentGaussians(TracedGaussians):
-    """What a bent or rolling picture saw of each Gaussian; see ``Seen``.
+    """Per-Gaussian results with a distorted lens or a rolling shutter; see ``Seen``.
 
     Attributes:
         gaussians: the scene.
-        camera: that saw it.
+        camera: of the image.
         limits: near and far, scene units.
     """
 
@@ -41,7 +41,7 @@ class BentGaussians(TracedGaussians):
 
     @cached_property
     def ellipses(self) -> ops.Unscented:
-        """Where the Gaussians are in the picture, by the unscented transform; found when asked for."""
+        """Ellipses of the Gaussians by the unscented transform, computed on first access."""
         g = self.gaussians.detach()
         (width, height), (near, far) = self.camera.size_px, self.limits
         return ops.unscented(
@@ -59,13 +59,13 @@ def rasterize_bent(gaussians: Gaussians, camera: Camera, settings: RasterSetting
     Args:
         gaussians: the scene; float32 uses the kernels, float64 the definitions.
         camera: any lens, with a rolling shutter or without.
-        settings: what to vary; near and far are distances along the rays.
+        settings: of the rasterizer; near and far are distances along the rays.
 
     Returns:
         Render, whose ``seen`` is BentGaussians.
 
     Raises:
-        ConfigError: the settings ask for a filter, or the shutter's poses are half a turn apart.
+        ConfigError: the settings select a filter, or the shutter's poses are 180 degrees apart.
         ShapeError: dtype or device have no implementation.
 
     Gradients: every field of ``gaussians``, and the poses of the camera.
@@ -80,7 +80,7 @@ def rasterize_bent(gaussians: Gaussians, camera: Camera, settings: RasterSetting
     offsets = None if rays.origins.ndim == 1 else rays.origins - eye
     colours = colours_from(gaussians, eye, settings)
     near, far = limits_of(settings, like, eye)
-    # A copy of its own gathers what moves the ellipsoids alone, not the direction that colour is seen from.
+    # A separate view of the means collects their gradient without the part from view-dependent colours.
     means = gaussians.means.view_as(gaussians.means)
     probe = like.new_zeros(len(like), requires_grad=True) if settings.absolute_gradient else None
     traced = ops.trace(
@@ -127,19 +127,19 @@ def _refuse_filters(camera: Camera, settings: RasterSettings) -> None:
 
 
 def _order(camera: Camera, means: Tensor, eye: Tensor) -> Tensor:
-    """[n] what Gaussians are sorted by."""
+    """[n] sort keys of the Gaussians, the nearest first."""
     if camera.lens.model not in (*ON_TANGENTS, "ortho"):
         return (means - eye).norm(dim=1)
     pose = camera.camera_from_world.detach().to(means)
     forward = pose[2, :3]
     if camera.shutter is not None:
-        # Halfway between two rotations, up to its length, which changes no order.
+        # The axis at mid exposure, up to its length, which does not affect the order.
         forward = forward + camera.shutter.camera_from_world_end.detach().to(means)[2, :3]
     return (means - eye) @ forward
 
 
 def _placed(camera: Camera, points: Tensor) -> tuple[Tensor, Tensor]:
-    """Pixels [m, 2] and depths [m] of points, such that what a lens sees has a positive depth."""
+    """Pixels [m, 2] and depths [m] of points; points that a lens images have positive depths."""
     pixels, z = image_points(camera, points)
     if camera.lens.model in (*ON_TANGENTS, "ortho"):
         return pixels, z

@@ -19,20 +19,20 @@ from sfumato.scene.rays import Rays, camera_rays
 
 # Keeps 0 / 0 at 0 where nothing is seen.
 _LEAST_ALPHA = 1e-10
-# Rays that begin within this share of the scene's median distance share their lists of Gaussians.
+# Rays whose origins lie within this fraction of the scene's median distance share lists of Gaussians.
 _NEAR_ONE_POINT = 0.1
 
 
 def raytrace(gaussians: Gaussians, rays: Rays | Camera, settings: TraceSettings = TraceSettings()) -> Render:
-    """Render a scene along rays: the response of each Gaussian where it is strongest on each ray.
+    """Render a scene along rays, by each Gaussian's maximum response on each ray.
 
-    Nothing is projected, so any lens and any ray is right, and every ray blends in the exact order of
-    its own hits. There is no low-pass filter either: what is smaller than a pixel may flicker.
+    Nothing is projected, so any lens and any rays are exact, and every ray blends in the exact order of
+    its own hits. There is no low-pass filter either: details smaller than a pixel may alias.
 
     Args:
         gaussians: the scene; float32 uses the kernels, float64 the definitions.
         rays: rays, converted to the scene's dtype and device, or a camera with any lens.
-        settings: what to vary.
+        settings: of the ray tracer.
 
     Returns:
         Render, of the shape of the rays. Its depth is the expected camera z of a camera's picture, and
@@ -40,8 +40,8 @@ def raytrace(gaussians: Gaussians, rays: Rays | Camera, settings: TraceSettings 
 
     Raises:
         ShapeError: dtype or device have no implementation.
-        ConfigError: a lens or a shutter has no rays, or the absolute gradient is asked for along rays that
-            begin far apart, or an argument is of another type.
+        ConfigError: a lens or a shutter has no rays, the absolute gradient is requested for rays whose
+            origins are far apart, or an argument is of another type.
 
     Gradients: every field of ``gaussians``; origins and directions of the rays, or the poses of the camera.
 
@@ -53,9 +53,9 @@ def raytrace(gaussians: Gaussians, rays: Rays | Camera, settings: TraceSettings 
     camera = rays if isinstance(rays, Camera) else None
     like = gaussians.means
     rays = camera_rays(rays, like=like) if isinstance(rays, Camera) else rays
-    seen_from = None if rays.viewpoint is None else rays.viewpoint.to(like)
-    rays = Rays(rays.origins.to(like), rays.directions.to(like), seen_from)
-    # A copy of its own gathers what moves the ellipsoids alone, not the direction that colour is seen from.
+    viewpoint_like = None if rays.viewpoint is None else rays.viewpoint.to(like)
+    rays = Rays(rays.origins.to(like), rays.directions.to(like), viewpoint_like)
+    # A separate view of the means collects their gradient without the part from view-dependent colours.
     means = gaussians.means.view_as(gaussians.means)
     probe = like.new_zeros(len(like), requires_grad=True) if settings.absolute_gradient else None
     traced = _trace(gaussians, means, rays, settings, probe)
@@ -99,7 +99,7 @@ def _trace(
     if probe is not None:
         raise ConfigError("absolute_gradient needs an image of rays that begin near one point: leave it out")
     features, degree = colours_of_rays(gaussians, settings, eye)
-    many = rays.directions.shape[:-1]
+    dims = rays.directions.shape[:-1]
     image, alpha, distance = ops.trace_rays(
         *shape,
         features,
@@ -111,7 +111,7 @@ def _trace(
         far=far,
     )
     visible = torch.ones(len(gaussians), dtype=torch.bool, device=means.device)
-    return ops.Traced(image.reshape(*many, 3), alpha.reshape(many), distance.reshape(many), visible)
+    return ops.Traced(image.reshape(*dims, 3), alpha.reshape(dims), distance.reshape(dims), visible)
 
 
 @torch.no_grad()

@@ -19,15 +19,15 @@ class RasterSettings:
     Attributes:
         background: RGB in [0, 1] behind everything.
         sh_degree: highest SH degree evaluated; None: all that the scene has.
-        colour: what the scene's ``sh`` stand for, a form of ``ops.colour``: "sh" in all files.
-        antialiased: divide the energy that the blur adds back out of the opacity (Mip-Splatting's
-            2D filter), so that a scene looks alike at other resolutions. None: as the scene says of itself
-            (``Scene.metadata``), where there are ellipses.
+        colour: how ``sh`` encodes colour, a form of ``ops.colour``: "sh" in all files.
+        antialiased: lower the opacity to compensate for the blur (Mip-Splatting's 2D filter), so that a
+            scene looks alike at other resolutions. None: as recorded in ``Scene.metadata``, where there
+            are ellipses.
         blur_px2: variance added to every ellipse, px^2.
-        near, far: camera z that is drawn, scene units; None: from 0.002 times the median distance of the
-            Gaussians on, without an end.
+        near, far: camera z between which Gaussians are rendered, scene units; None: 0.002 times the median
+            distance of the Gaussians, and no far plane.
         depth: render the expected depth too.
-        absolute_gradient: gather the absolute gradient of the ellipse centres in the backward pass.
+        absolute_gradient: accumulate the absolute gradient of the ellipse centres in the backward pass.
     """
 
     background: tuple[float, float, float] = (0.0, 0.0, 0.0)
@@ -53,11 +53,11 @@ class TraceSettings:
     Attributes:
         background: RGB in [0, 1] behind everything.
         sh_degree: highest SH degree evaluated; None: all that the scene has.
-        colour: what the scene's ``sh`` stand for, a form of ``ops.colour``: "sh" in all files.
-        near, far: distances along a ray at which hits count, scene units; None: from 0.002 times the
-            median distance of the Gaussians on, without an end.
+        colour: how ``sh`` encodes colour, a form of ``ops.colour``: "sh" in all files.
+        near, far: distances along a ray between which hits count, scene units; None: 0.002 times the
+            median distance of the Gaussians, and no far limit.
         depth: render the expected depth too.
-        absolute_gradient: gather the absolute gradient of the means in the backward pass.
+        absolute_gradient: accumulate the absolute gradient of the means in the backward pass.
     """
 
     background: tuple[float, float, float] = (0.0, 0.0, 0.0)
@@ -74,7 +74,7 @@ class TraceSettings:
 
 @dataclass(frozen=True)
 class SurfaceSettings(RasterSettings):
-    """Settings of surface splatting: those of the rasterizer, and how deep a surface is.
+    """Settings of surface splatting: those of the rasterizer, and the depth of a surface.
 
     Attributes:
         tolerance: depth of a surface, in units of the largest standard deviation of its frontmost splat.
@@ -98,8 +98,8 @@ def settings_for(renderer: str, *, antialiased: bool | None = None, **shared: An
 
     Args:
         renderer: "raster", "trace" or "surface".
-        antialiased: as of RasterSettings; the ray tracer has no such mode.
-        shared: what both have.
+        antialiased: see RasterSettings; the ray tracer has no such mode.
+        shared: settings that all renderers have.
 
     Raises:
         ConfigError: the name is none of them, or the ray tracer is to be antialiased.
@@ -116,7 +116,7 @@ def settings_for(renderer: str, *, antialiased: bool | None = None, **shared: An
 
 
 def renderer_of(settings: Settings) -> str:
-    """The name of the renderer that settings are of: "raster", "trace" or "surface"."""
+    """The renderer to which settings belong: "raster", "trace" or "surface"."""
     if isinstance(settings, SurfaceSettings):
         return "surface"
     return "trace" if isinstance(settings, TraceSettings) else "raster"

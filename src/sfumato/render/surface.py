@@ -19,12 +19,12 @@ from sfumato.render.view_colours import colours_from
 from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
 
-# Splats times the pixels that they reach, of a band of the image that is drawn at a time.
+# Pairs of a splat and a pixel in a band of the image; bands are drawn in turn to bound memory.
 _BAND_SAMPLES = 1 << 21
-# Surfaces behind one another at a pixel; what lies behind the last but one counts as one.
+# Largest number of surfaces composited at a pixel; everything behind the last but one counts as one.
 _MOST_SURFACES = 6
-# Light that is left behind a surface and still counts.
-_LEAST_LIGHT = 1 / 255
+# Least transmittance at which surfaces further back are composited.
+_LEAST_TRANSMITTANCE = 1 / 255
 # Keeps 0 / 0 at 0 where nothing is seen.
 _LEAST_ALPHA = 1e-10
 
@@ -34,9 +34,9 @@ class _Splats(NamedTuple):
 
     Attributes:
         mean_px, conic, radius_px: [m, 2], [m, 3], [m, 2] as of ``ops.project``.
-        peak: [m] alpha in the middle.
+        peak: [m] alpha at the centre.
         channels: [m, 4] colour and depth.
-        ends: [m] depth at which a surface ends that begins with this splat.
+        ends: [m] depth at which a surface ends whose frontmost splat this is.
     """
 
     mean_px: Tensor
@@ -54,15 +54,15 @@ def render_surface(
     """Render flat Gaussians as surface splatting does, for scenes of measured clouds.
 
     Splats have the same alpha at each pixel as in ``rasterize``: with ``antialiased``, that is the EWA
-    resampling filter, the splat in the image convolved with a low-pass of ``blur_px2``. But those of one
-    surface, within a depth tolerance behind the frontmost, are not put over one another: their colours are
-    averaged, with their alphas as weights, so that their order does not show. Surfaces that lie behind are
-    composited front to back.
+    resampling filter, the splat in the image convolved with a low-pass of ``blur_px2``. But splats of one
+    surface, within a depth tolerance behind the frontmost, are not composited over one another: their colours
+    are averaged with their alphas as weights, so that their order does not matter. Surfaces behind one
+    another are composited front to back.
 
     Args:
         gaussians: the scene.
         camera: any with an ideal lens (pinhole, orthographic or fisheye) and a global shutter.
-        settings: what to vary.
+        settings: of surface splatting.
 
     Returns:
         Render, without gradients.
@@ -79,19 +79,20 @@ def render_surface(
         raise ConfigError("surface splatting takes ideal lenses and global shutters alone; use rasterize")
     splats, seen = _projected(gaussians, camera, settings)
     width, height = camera.size_px
-    image, light = splats.channels.new_zeros(height, width, 4), splats.channels.new_ones(height, width)
+    image = splats.channels.new_zeros(height, width, 4)
+    transmittance = splats.channels.new_ones(height, width)
     for rows, band in _bands(splats, width, height):
         part = _Splats(*(values[rows] for values in splats))
-        _draw_band(part, band, image[band].view(-1, 4), light[band].view(-1), width)
-    shown = image[..., :3] + light[..., None] * image.new_tensor(settings.background)
-    depth = image[..., 3] / (1 - light).clamp_min(_LEAST_ALPHA) if settings.depth else None
-    return Render(shown, 1 - light, depth, seen)
+        _draw_band(part, band, image[band].view(-1, 4), transmittance[band].view(-1), width)
+    shown = image[..., :3] + transmittance[..., None] * image.new_tensor(settings.background)
+    depth = image[..., 3] / (1 - transmittance).clamp_min(_LEAST_ALPHA) if settings.depth else None
+    return Render(shown, 1 - transmittance, depth, seen)
 
 
 def _projected(
     gaussians: Gaussians, camera: Camera, settings: SurfaceSettings
 ) -> tuple[_Splats, SeenGaussians]:
-    """Visible splats, and what ``Render`` says of all Gaussians."""
+    """Visible splats, and the per-Gaussian results for ``Render``."""
     found, peak, viewpoint = ellipses_of(gaussians, camera, settings)
     visible = found.radius_px[:, 0] > 0
     rows = visible.nonzero()[:, 0]
@@ -104,7 +105,7 @@ def _projected(
 
 
 def _bands(splats: _Splats, width: int, height: int) -> Iterator[tuple[Tensor, slice]]:
-    """Rows of pixels of which the splats reach a bounded number, and the splats that reach them."""
+    """Bands of pixel rows with a bounded number of samples, each with the splats that reach it."""
     first = (splats.mean_px[:, 1] - splats.radius_px[:, 1]).clamp(0, height).long()
     last = (splats.mean_px[:, 1] + splats.radius_px[:, 1]).clamp(-1, height - 1).floor().long() + 1
     across = (2 * splats.radius_px[:, 0] + 1).clamp_max(width).long()
@@ -119,14 +120,14 @@ def _bands(splats: _Splats, width: int, height: int) -> Iterator[tuple[Tensor, s
         start += rows
 
 
-def _draw_band(splats: _Splats, band: slice, image: Tensor, light: Tensor, width: int) -> None:
-    """Add the splats to the pixels of a band: ``image`` [pixels, 4] and ``light`` [pixels], in place."""
+def _draw_band(splats: _Splats, band: slice, image: Tensor, transmittance: Tensor, width: int) -> None:
+    """Add splats to a band in place: ``image`` [pixels, 4] and ``transmittance`` [pixels]."""
     row, pixel, alpha = _samples(splats, band, width)
     for surface in range(_MOST_SURFACES):
         if not len(row):
             return
-        # The samples of a pixel are a run, the nearest first.
-        there, counts = torch.unique_consecutive(pixel, return_counts=True)
+        # The samples of a pixel are consecutive, the nearest first.
+        pixels, counts = torch.unique_consecutive(pixel, return_counts=True)
         nearest = row[counts.cumsum(0) - counts]
         is_last = surface == _MOST_SURFACES - 1
         on = (splats.channels[row, 3] <= splats.ends[nearest].repeat_interleave(counts)) | is_last
@@ -137,14 +138,14 @@ def _draw_band(splats: _Splats, band: slice, image: Tensor, light: Tensor, width
             lengths=counts,
         )
         passed = sums[:, 5].exp()
-        image[there] += (light[there] * (1 - passed))[:, None] * sums[:, :4] / sums[:, 4:5]
-        light[there] *= passed
-        left = ~on & (light[pixel] > _LEAST_LIGHT)
+        image[pixels] += (transmittance[pixels] * (1 - passed))[:, None] * sums[:, :4] / sums[:, 4:5]
+        transmittance[pixels] *= passed
+        left = ~on & (transmittance[pixel] > _LEAST_TRANSMITTANCE)
         row, pixel, alpha = row[left], pixel[left], alpha[left]
 
 
 def _samples(splats: _Splats, band: slice, width: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Splats at the pixels of a band: rows, pixels and alphas [f], by pixel, then the nearest first."""
+    """Pairs of a splat and a pixel of a band: rows, pixels and alphas [f], sorted by pixel, then by depth."""
     low = splats.mean_px.new_tensor([0, band.start])
     high = splats.mean_px.new_tensor([width - 1, band.stop - 1])
     first = (splats.mean_px - splats.radius_px).floor().clamp_min(low).long()

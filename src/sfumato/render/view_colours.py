@@ -21,10 +21,10 @@ def colours_from(
 def colours_of_rays(
     gaussians: Gaussians, settings: Settings, viewpoint: Tensor | None
 ) -> tuple[Tensor, int | None]:
-    """(features, degree) for ``ops.trace_rays``: colours from one point, or from where each ray begins.
+    """(features, degree) for ``ops.trace_rays``: colours seen from one viewpoint, or from each ray's origin.
 
     Raises:
-        ConfigError: rays begin anywhere, and the colour is a sigmoid of spherical harmonics.
+        ConfigError: rays have no common viewpoint, and the colour is a sigmoid of spherical harmonics.
     """
     if viewpoint is not None:
         return colours_from(gaussians, viewpoint, settings), None
@@ -40,5 +40,5 @@ def colours_of_rays(
 
 
 def _degree(gaussians: Gaussians, settings: Settings) -> int:
-    wished = settings.sh_degree
-    return gaussians.sh_degree if wished is None else min(wished, gaussians.sh_degree)
+    requested = settings.sh_degree
+    return gaussians.sh_degree if requested is None else min(requested, gaussians.sh_degree)

@@ -1,4 +1,4 @@
-"""Where Gaussians lie in a picture, without rendering it."""
+"""Positions and contributions of Gaussians in an image, without rendering it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sfumato.scene.gaussians import Gaussians
 
 @dataclass(frozen=True)
 class Footprints:
-    """Boxes of n Gaussians in a picture.
+    """Boxes of n Gaussians in an image.
 
     Attributes:
         mean_px: [n, 2] centres of their ellipses.
@@ -29,7 +29,7 @@ class Footprints:
 
 @torch.no_grad()
 def footprints(gaussians: Gaussians, camera: Camera, settings: RasterSettings) -> Footprints:
-    """Where ``rasterize`` would draw each Gaussian.
+    """The boxes in which ``rasterize`` would draw each Gaussian.
 
     Args:
         gaussians: the scene.
@@ -44,10 +44,10 @@ def footprints(gaussians: Gaussians, camera: Camera, settings: RasterSettings) -
 def contributions(
     gaussians: Gaussians, camera: Camera, settings: RasterSettings, x: float, y: float
 ) -> tuple[Tensor, Tensor]:
-    """What a pixel of ``rasterize`` is made of.
+    """The Gaussians that contribute to a pixel of ``rasterize``, and their weights.
 
     Args:
-        gaussians, camera, settings: as of ``footprints``.
+        gaussians, camera, settings: see ``footprints``.
         x, y: position in the image, pixels; the centre of the first pixel is (0.5, 0.5).
 
     Returns:

@@ -40,24 +40,26 @@ def alignment(
     inside = (x[:, 2] > 0) & ((pixel > 0.5) & (pixel < limit)).all(1)
     pixel = torch.where(inside[:, None], pixel, 0.5)
     colour, slope = _sampled(image, pixel)
-    misfit = colour - colours
+    residual = colour - colours
 
     zero = torch.zeros_like(z)
     across = torch.stack([focal[0] / z, zero, -focal[0] * x[:, 0] / z**2], 1)
     down = torch.stack([zero, focal[1] / z, -focal[1] * x[:, 1] / z**2], 1)
     shift = slope @ torch.stack([across, down], 1) @ rotation
-    # A turn by a small vector t moves the point by t x arm.
+    # A small rotation vector t moves the point by the cross product of t and arm.
     turn = torch.linalg.cross(arm[:, None].expand_as(shift), shift)
     jacobian = torch.cat([shift, turn], 2)
-    weight = weights * inside / (1 + misfit.square().sum(1) / ALIGNMENT_TOLERANCE**2)
+    weight = weights * inside / (1 + residual.square().sum(1) / ALIGNMENT_TOLERANCE**2)
     squares = torch.einsum("s,sci,scj->sij", weight, jacobian, jacobian)
     row, column = torch.triu_indices(6, 6)
-    entries = torch.cat([squares[:, row, column], torch.einsum("s,sci,sc->si", weight, jacobian, misfit)], 1)
+    entries = torch.cat(
+        [squares[:, row, column], torch.einsum("s,sci,sc->si", weight, jacobian, residual)], 1
+    )
     return places.new_zeros(len(places), ALIGNMENT_ENTRIES).index_add(0, bodies, entries)
 
 
 def _sampled(image: Tensor, pixel: Tensor) -> tuple[Tensor, Tensor]:
-    """Colours [s, 3] between pixels, and their derivatives [s, 3, 2] across and down."""
+    """Bilinear samples [s, 3] of an image, and their derivatives [s, 3, 2] with respect to x and y."""
     height, width = image.shape[:2]
     corner = (pixel - 0.5).floor().long()
     column, row = corner[:, 0].clamp(max=max(width - 2, 0)), corner[:, 1].clamp(max=max(height - 2, 0))

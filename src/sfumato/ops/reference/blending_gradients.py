@@ -36,8 +36,8 @@ def d_image_d_colour(alpha: Tensor) -> Tensor:
 def contribution_behind(image: Tensor, colours: Tensor, weight: Tensor) -> Tensor:
     """Contribution of all that lies behind each hit: S_n = C - sum over m <= n of c_m alpha_m T_m.
 
-    It is known front to back, so that hits need not be stored or visited in reverse. ``image`` and the result
-    include the background.
+    It can be computed front to back, so that hits need not be stored or visited in reverse. ``image`` and the
+    result include the background.
 
     Args:
         image: [m, d] colours of the rays.

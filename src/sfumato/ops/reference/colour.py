@@ -40,7 +40,7 @@ def colour(
     Gradients: sh, means, camera_centre. None where the colour is clamped at zero, nor to the direction of a
         Gaussian at the camera's centre.
 
-    Source: Kerbl et al. 2023; of the sigmoids Deybach 2025, eq. 2, 61 and 62.
+    Source: Kerbl et al. 2023; the sigmoids: Deybach 2025, eq. 2, 61 and 62.
     """
     if form not in FORMS:
         raise ConfigError(f"colour form {form!r} is unknown: give {', '.join(FORMS)}")

@@ -50,7 +50,7 @@ def composite(
         opacities: [n] peak opacities.
         colours: [n, d] values to blend, d channels.
         depth: [n] order of blending, nearest first; equal depths keep the order of the rows.
-        radius_px: [n, 2] int32; a Gaussian with 0 on either axis takes no part. No other use.
+        radius_px: [n, 2] int32; a Gaussian with 0 on either axis is not drawn. Not used otherwise.
         background: [d] value behind everything.
         width: of the image, pixels.
         height: of the image, pixels.

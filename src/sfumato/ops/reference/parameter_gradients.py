@@ -16,7 +16,7 @@ def grad_log_scales(grad_scales: Tensor, scales: Tensor) -> Tensor:
     Returns:
         [n, 3].
 
-    Source: Deybach 2025, eq. 55; eq. 56 forgets the factor.
+    Source: Deybach 2025, eq. 55; eq. 56 omits the factor.
     """
     return scales * grad_scales
 
@@ -31,7 +31,7 @@ def grad_logits(grad_values: Tensor, values: Tensor) -> Tensor:
     Returns:
         [...].
 
-    Source: Deybach 2025, eq. 58 and 62; eq. 57 and 59 forget the factor.
+    Source: Deybach 2025, eq. 58 and 62; eq. 57 and 59 omit the factor.
     """
     return grad_values * values * (1 - values)
 

@@ -175,7 +175,7 @@ def project(
         opacities: [n] peak opacities; they tighten the radii to where alpha reaches 1/255. None: 3.33
             standard deviations.
         radius_clip: radii up to this are culled, pixels.
-        antialiased: the opacities will be multiplied by the compensation, so radii count it in.
+        antialiased: radii allow for the compensation by which the opacities will be multiplied.
 
     Returns:
         mean_px [n, 2]; conic [n, 3], the inverse blurred covariance (a, b, c) of

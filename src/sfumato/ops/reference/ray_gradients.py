@@ -20,7 +20,7 @@ class TraceGradients(NamedTuple):
         quats: [n, 4].
         scales: [n, 3].
         opacities: [n].
-        colours: [n, d], or [m, n, d] where each ray had its own.
+        colours: [n, d], or [m, n, d] where they were given per ray.
         origins: [m, 3].
         directions: [m, 3].
         background: [d].
@@ -36,7 +36,7 @@ class TraceGradients(NamedTuple):
     background: Tensor
 
 
-class _OfPairs(NamedTuple):
+class _PairGradients(NamedTuple):
     """Gradients of the inputs of blending per (ray, Gaussian) pair, in the order of the Gaussians."""
 
     alpha: Tensor
@@ -131,7 +131,7 @@ def _blending_backward(
     tau: Tensor,
     alpha_min: float,
     transmittance_stop: float,
-) -> tuple[_OfPairs, Tensor]:
+) -> tuple[_PairGradients, Tensor]:
     """Gradients of alphas and blended values of each pair, and the final transmittance of each ray.
 
     Args:
@@ -139,7 +139,7 @@ def _blending_backward(
         values: [m, n, k] that are blended.
         background: [k].
         peak: [m, n] opacity times response, before it is clamped at 0.999.
-        tau: [m, n] distances; NaN where a Gaussian is not in reach.
+        tau: [m, n] distances; NaN outside [near, far].
         alpha_min, transmittance_stop: as in ``trace``.
     """
     hit = (peak >= alpha_min) & ~tau.isnan()
@@ -157,10 +157,10 @@ def _blending_backward(
     behind = blending.contribution_behind(seen, values, weight)
     change = blending.d_image_d_alpha(values, alpha, behind)
     grad_alpha = (grad_seen[:, None] * change).sum(2)
-    held = peak.gather(1, order) > ALPHA_MAX
-    grad_alpha = torch.where(blended & ~held, grad_alpha, 0.0)
+    is_clamped = peak.gather(1, order) > ALPHA_MAX
+    grad_alpha = torch.where(blended & ~is_clamped, grad_alpha, 0.0)
     grad_values = weight[..., None] * grad_seen[:, None]
-    return _OfPairs(
+    return _PairGradients(
         torch.zeros_like(grad_alpha).scatter(1, order, grad_alpha),
         torch.zeros_like(values).scatter(1, order[..., None].expand_as(values), grad_values),
     ), clear
@@ -189,17 +189,17 @@ def _shape_backward(
     to_local = local_from_world(quats, scales)
     inverse = to_local.transpose(-1, -2) @ to_local
     offset = origins[:, None] + tau[..., None] * unit[:, None] - means
-    # Unused rays may hold NaN, and zero times NaN is NaN.
+    # Pairs that are not used may contain NaN, and zero times NaN is NaN.
     offset = torch.where(used, offset, 0.0)
-    pull = shape.d_sigma_d_mean(inverse, offset)
-    slope = torch.where(used, shape.d_distance_d_mean(inverse, unit), 0.0)
+    d_sigma = shape.d_sigma_d_mean(inverse, offset)
+    d_tau = torch.where(used, shape.d_distance_d_mean(inverse, unit), 0.0)
     curvature = torch.einsum("mi,nij,mj->mn", unit, inverse, unit)[..., None]
     tau = torch.where(used, tau[..., None], 0.0)
     grad_sigma, grad_tau = grad_sigma[..., None], grad_tau[..., None]
 
-    grad_offsets = grad_sigma * pull + grad_tau * slope
-    turned = torch.where(used, pull / curvature, 0.0) - tau * slope
-    grad_unit = (grad_tau * turned - grad_sigma * tau * pull).sum(1)
+    grad_offsets = grad_sigma * d_sigma + grad_tau * d_tau
+    d_tau_d_unit = torch.where(used, d_sigma / curvature, 0.0) - tau * d_tau
+    grad_unit = (grad_tau * d_tau_d_unit - grad_sigma * tau * d_sigma).sum(1)
     of_distance = torch.where(used[..., None], shape.d_distance_d_covariance(inverse, offset, unit), 0.0)
     of_sigma = shape.d_sigma_d_covariance(inverse, offset)
     grad_covariance = (grad_sigma[..., None] * of_sigma + grad_tau[..., None] * of_distance).sum(0)

@@ -1,9 +1,9 @@
-"""Analytic gradients of the response along a ray: for the mean, the covariance, the rotation, the scales.
+"""Analytic gradients of the response along a ray, with respect to mean, covariance, rotation and scales.
 
 ``inverse`` [n, 3, 3] are inverse covariances and ``offset`` [m, n, 3] is x - mean, from the mean of a
 Gaussian to its point of maximum on a ray. That point moves with every parameter, but sigma is minimal there
 along the ray: d sigma / d tau = offset^T inverse direction = 0. Its gradient is therefore the same as for a
-fixed point. The distance tau has derivatives of its own.
+fixed point. The distance tau has other derivatives, given separately.
 """
 
 import torch
@@ -69,8 +69,8 @@ def d_distance_d_mean(inverse: Tensor, directions: Tensor) -> Tensor:
 
     Source: of eq. 7 of Deybach 2025, who does not differentiate it.
     """
-    pulled = torch.einsum("nij,mj->mni", inverse, directions)
-    return pulled / torch.einsum("mni,mi->mn", pulled, directions)[..., None]
+    inverse_direction = torch.einsum("nij,mj->mni", inverse, directions)
+    return inverse_direction / torch.einsum("mni,mi->mn", inverse_direction, directions)[..., None]
 
 
 def d_distance_d_covariance(inverse: Tensor, offset: Tensor, directions: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from sfumato.ops.constants import ALPHA_MAX, ALPHA_MIN, TRANSMITTANCE_STOP
 
 
 class Response(NamedTuple):
-    """Where Gaussians are strongest along rays, and how strong.
+    """The maximum response of Gaussians along rays.
 
     Attributes:
         distance: [m, n] tau, distance from the origin to the point of maximum, scene units; signed.
@@ -39,8 +39,8 @@ def response(means: Tensor, quats: Tensor, scales: Tensor, origins: Tensor, dire
     Returns:
         Response.
 
-    Gradients: all arguments. That tau moves with them changes nothing to first order, as sigma is
-        least there.
+    Gradients: all arguments. That tau depends on them does not change sigma to first order, as sigma is
+        minimal there.
 
     Source: Deybach 2025, eq. 5 to 7.
     """
@@ -55,7 +55,7 @@ def response(means: Tensor, quats: Tensor, scales: Tensor, origins: Tensor, dire
 
 
 def sound(means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor) -> Tensor:
-    """[n] bool: finite, of positive size and turned by a quaternion; the others cannot be seen."""
+    """[n] bool: finite, with positive scales and a non-zero quaternion; other Gaussians are not rendered."""
     values = torch.cat([means, quats, scales, opacities[:, None]], dim=1).detach()
     return values.isfinite().all(1) & (scales > 0).all(1) & (quats != 0).any(1)
 
@@ -87,11 +87,11 @@ def trace(
         quats: [n, 4] world_from_local as (w, x, y, z), any non-zero length.
         scales: [n, 3] standard deviations along the local axes, scene units.
         opacities: [n] peak opacities.
-        colours: [n, d] values to blend, or [m, n, d], for each ray its own.
+        colours: [n, d] values to blend, or [m, n, d], per ray.
         origins: [m, 3] of the rays, world frame, scene units.
         directions: [m, 3], any length; distances do not depend on it. Zero: a ray that sees the background.
         background: [d] value behind everything.
-        near, far: distance along the ray that is kept, scene units; [m] for each ray its own.
+        near, far: distances along the ray between which hits are kept, scene units; or [m], per ray.
         alpha_min: hits below are skipped; 0 makes the image smooth, for finite differences.
         transmittance_stop: where a ray stops; 0 for never.
         depths: [n] to blend in this order on every ray, nearest first; None: by each ray's own hits.
@@ -99,24 +99,24 @@ def trace(
     Returns:
         image [m, d]; alpha [m], 1 - final transmittance; distance [m], the sum of weight * tau.
 
-    Gradients: all tensors. A hit held at 0.999 passes none to its sigma and opacity. None through the
+    Gradients: all tensors. A hit clamped at 0.999 passes none to its sigma and opacity. None through the
         order, the skipping and the stop.
 
     Source: Deybach 2025, eq. 1, 3 (as alpha = o exp(-sigma); as printed it is wrong) and 4.
     """
     rows = sound(means, quats, scales, opacities).nonzero().squeeze(-1)
-    # Only sound rows enter the graph: a NaN in another can then reach no gradient.
+    # Only valid rows enter the graph: a NaN in another can then reach no gradient.
     means, quats, scales, opacities = (t[rows] for t in (means, quats, scales, opacities))
     colours = colours[..., rows, :]
-    # So a ray without a direction, or from nowhere: another takes its place and hits nothing.
-    sent = ((directions != 0).any(1) & torch.cat([origins, directions], 1).isfinite().all(1))[:, None]
-    origins = torch.where(sent, origins, 0.0)
-    directions = torch.where(sent, directions, directions.new_tensor([0.0, 0.0, 1.0]))
+    # Likewise, a valid ray that hits nothing replaces each ray with a zero direction or with NaN.
+    is_valid = ((directions != 0).any(1) & torch.cat([origins, directions], 1).isfinite().all(1))[:, None]
+    origins = torch.where(is_valid, origins, 0.0)
+    directions = torch.where(is_valid, directions, directions.new_tensor([0.0, 0.0, 1.0]))
     near, far = (limit.reshape(-1, 1) if isinstance(limit, Tensor) else limit for limit in (near, far))
     tau, sigma = response(means, quats, scales, origins, normalised(directions))
     alpha = (opacities * torch.exp(-sigma)).clamp_max(ALPHA_MAX)
     # Written so that NaN fails every test.
-    hit = sent & (alpha >= alpha_min) & (tau >= near) & (tau <= far)
+    hit = is_valid & (alpha >= alpha_min) & (tau >= near) & (tau <= far)
     key = tau if depths is None else depths[rows].expand_as(tau)
     order = torch.where(hit, key, torch.inf).detach().sort(dim=1, stable=True).indices
     alpha, hit, tau = (t.gather(1, order) for t in (alpha, hit, tau))

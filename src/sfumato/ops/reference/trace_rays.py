@@ -31,7 +31,7 @@ def trace_rays(
         origins: [m, 3] of the rays, world frame, scene units.
         directions: [m, 3] of any length.
         background: [d] value behind everything.
-        near, far: distance along the ray that is kept, scene units.
+        near, far: distances along the ray between which hits are kept, scene units.
         features: [n, d] values to blend, or [n, k, 3] spherical harmonics.
         degree: of the spherical harmonics, 0 to 3; None where ``features`` are values.
 

@@ -10,8 +10,8 @@ from sfumato.maths.quaternions import rotation_from_quats
 from sfumato.ops.constants import ALPHA_MIN, EXTENT_SIGMAS, RADIUS_MAX_PX
 from sfumato.ops.reference.trace import sound
 
-# The spread of the points, what is known of the distribution (2 is best for a Gaussian), and a free
-# number; as Wu et al. 2025 set them. The points then lie sqrt(3) standard deviations from the mean.
+# Spread of the sigma points, prior knowledge of the distribution (2 is optimal for a Gaussian) and secondary
+# scaling, with the values of Wu et al. 2025. The points then lie sqrt(3) standard deviations from the mean.
 ALPHA, BETA, KAPPA = 1.0, 2.0, 0.0
 _REACH2 = ALPHA**2 * (3 + KAPPA)
 _LAMBDA = _REACH2 - 3
@@ -21,7 +21,7 @@ _OF_CENTRE_IN_COVARIANCE = _OF_CENTRE + 1 - ALPHA**2 + BETA
 
 
 def sigma_points(means: Tensor, quats: Tensor, scales: Tensor) -> Tensor:
-    """Seven points that stand for each Gaussian: its mean, and two on each of its axes.
+    """Seven sigma points of each Gaussian: its mean, and two on each of its axes.
 
     Args:
         means: [n, 3] centres, world frame, scene units.
@@ -50,11 +50,11 @@ def unscented(
     near: float | Tensor,
     far: float | Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Find the ellipses of Gaussians in an image from where the lens puts points of them.
+    """Find the ellipses of Gaussians in an image from the projections of their sigma points.
 
-    A point that the lens puts nowhere counts as at the mean, and the box then spans the image. A Gaussian
-    is culled, with zeros in every output, if the lens puts its mean nowhere, its depth is outside
-    [near, far], its box misses the image, its opacity is under 1/255, or it is not sound.
+    A sigma point that has no projection is placed at the mean, and the box then spans the image. A Gaussian
+    is culled, with zeros in every output, if its mean has no projection, its depth is outside [near, far],
+    its box misses the image, its opacity is under 1/255, or it is invalid (see ``sound``).
 
     Args:
         means: [n, 3] centres, world frame, scene units.
@@ -79,7 +79,7 @@ def unscented(
     pixels, depth = pixels.reshape(-1, 7, 2), depths.reshape(-1, 7)[:, 0]
     placed = pixels.isfinite().all(-1, keepdim=True)
     pixels = torch.where(placed, pixels, pixels[:, :1])
-    # Seen from the first point, so that large pixel numbers do not cancel.
+    # Relative to the first point, so that large pixel coordinates do not cancel.
     away = pixels - pixels[:, :1]
     shift = _OF_OTHERS * away[:, 1:].sum(1)
     mean_px = pixels[:, 0] + shift

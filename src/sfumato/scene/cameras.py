@@ -23,14 +23,14 @@ class Camera:
         focal_px:          (fx, fy).
         centre_px:         (cx, cy) principal point; the centre of pixel (0, 0) is (0.5, 0.5).
         size_px:           (width, height).
-        lens:              how directions meet the image plane; an ideal pinhole by default.
-        shutter:           how the picture is read out where the camera moves meanwhile, from
-                           ``camera_from_world`` on; None for a global shutter.
+        lens:              map from directions to the image plane; an ideal pinhole by default.
+        shutter:           rolling shutter, whose first line is read out at ``camera_from_world``; None
+                           for a global shutter.
 
     Raises:
-        ShapeError: a pose is no [4, 4] tensor of floats, or the two differ in dtype or device.
-        ConfigError: a number is not finite, a size or focal length not positive or no pair, the lens
-            unknown.
+        ShapeError: a pose is not a [4, 4] tensor of floats, or the two differ in dtype or device.
+        ConfigError: a number is not finite, a size or focal length is not positive or not a pair, or the lens
+            is unknown.
     """
 
     camera_from_world: Tensor
@@ -90,12 +90,12 @@ class Camera:
 
     @property
     def half_image(self) -> float:
-        """Length that half of the picture spans at the distance 1, the geometric mean of both axes."""
+        """Length that half of the image spans at distance 1, the geometric mean of both axes."""
         width, height = (0.5 * side / focal for side, focal in zip(self.size_px, self.focal_px, strict=True))
         return math.sqrt(width * height)
 
     def resized(self, width: int, height: int) -> Camera:
-        """The same camera with its picture resampled to ``width`` x ``height`` pixels."""
+        """The same camera with its image resampled to ``width`` x ``height`` pixels."""
         sx, sy = width / self.width, height / self.height
         return replace(
             self,
@@ -105,7 +105,7 @@ class Camera:
         )
 
     def cropped(self, left: int, top: int, width: int, height: int) -> Camera:
-        """The same camera with the part of its picture that begins at pixel (left, top)."""
+        """The same camera with its image cropped; the crop's first pixel is (left, top)."""
         return replace(
             self, centre_px=(self.centre_px[0] - left, self.centre_px[1] - top), size_px=(width, height)
         )

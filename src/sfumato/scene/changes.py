@@ -1,4 +1,4 @@
-"""Changes of a scene: moved, turned, scaled, merged, of another SH degree. Each gives another scene."""
+"""Operations on scenes: transform, merge, change the SH degree. Each returns a new scene."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sfumato.maths.sh_rotation import rotated_sh
 from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.scene import Metadata, Scene, floating_of, metadata_of, with_metadata
 
-# How far a rotation is from orthogonal at most.
+# Tolerance of orthogonality of a rotation.
 _ORTHOGONAL = 1e-5
 # Directions nearer to each other than this, as lengths of the difference of unit vectors, are the same.
 _SAME = 1e-3
@@ -27,17 +27,17 @@ _log = logging.getLogger(__name__)
 
 
 def transformed(gaussians: Gaussians, new_from_old: Tensor) -> Gaussians:
-    """The scene moved, turned and scaled as a whole; its colours turn with it.
+    """The scene under a similarity; its view-dependent colours rotate with it.
 
     Args:
         gaussians: the scene.
         new_from_old: [4, 4] similarity: (scale * rotation, translation), then (0, 0, 0, 1).
 
     Returns:
-        The scene, whose picture from a camera moved along is the same; which way is up turns along.
+        The scene, whose image is unchanged if the camera is transformed too; its up axis rotates as well.
 
     Raises:
-        ConfigError: the matrix is no similarity; a mirror image is none.
+        ConfigError: the matrix is not a similarity, or a reflection.
 
     Gradients: every field of ``gaussians``.
     """
@@ -46,7 +46,7 @@ def transformed(gaussians: Gaussians, new_from_old: Tensor) -> Gaussians:
 
 
 def moved(gaussians: Gaussians, rotation: Tensor, scales: Tensor, shift: Tensor) -> Gaussians:
-    """The scene under the map from x to rotation * (scales * x) + shift, with one scale but for rounding.
+    """The scene under x -> rotation * (scales * x) + shift, with scales equal up to rounding.
 
     Args:
         gaussians: the scene.
@@ -79,13 +79,13 @@ def _mapped(vector: tuple[float, float, float] | None, linear: Tensor) -> tuple[
     """A vector, or None, under a linear map [3, 3]."""
     if vector is None:
         return None
-    # Without the minus of a zero.
+    # Adding zero turns -0.0 into 0.0.
     x, y, z = (linear.new_tensor(vector) @ linear.T + 0.0).tolist()
     return x, y, z
 
 
 def translation(by: Sequence[float]) -> Tensor:
-    """The matrix of a shift.
+    """The matrix of a translation.
 
     Args:
         by: (x, y, z), scene units.
@@ -99,13 +99,13 @@ def translation(by: Sequence[float]) -> Tensor:
 
 
 def rotation(degrees: Sequence[float]) -> Tensor:
-    """The matrix of turns about the origin: first about x, then about y, then about z, fixed axes.
+    """The matrix of rotations about the origin: about x, then y, then z, fixed axes.
 
     Args:
         degrees: (x, y, z); right-handed, so that 90 about z takes x to y.
 
     Returns:
-        [4, 4] float64; quarter turns are exact.
+        [4, 4] float64; exact for multiples of 90 degrees.
     """
     matrix = np.eye(4)
     for axis, angle in enumerate(degrees):
@@ -119,7 +119,7 @@ def rotation(degrees: Sequence[float]) -> Tensor:
 
 
 def scaling(factor: float) -> Tensor:
-    """The matrix of a scene made larger about the origin.
+    """The matrix of a uniform scaling about the origin.
 
     Args:
         factor: more than 0.
@@ -136,14 +136,14 @@ def scaling(factor: float) -> Tensor:
 
 
 def with_degree(gaussians: Gaussians, degree: int) -> Gaussians:
-    """The scene with spherical harmonics of another degree: cut off, or with zeros added.
+    """The scene with spherical harmonics of another degree: truncated, or padded with zeros.
 
     Args:
         gaussians: the scene.
         degree: 0 to 3.
 
     Raises:
-        ConfigError: the degree is none of them.
+        ConfigError: the degree is not 0 to 3.
     """
     if degree not in (0, 1, 2, 3):
         raise ConfigError(f"degree: {degree} is no SH degree; give 0, 1, 2 or 3")
@@ -155,15 +155,15 @@ def with_degree(gaussians: Gaussians, degree: int) -> Gaussians:
 def merged(*scenes: Gaussians) -> Scene:
     """Several scenes as one, in the order given, with the highest of their SH degrees.
 
-    Where their metadata disagree, the first scene's holds, with a warning; all sources are named. Scenes of
-    another offset are moved to where they belong beside the first that has one. Several scenes may give one
-    identity to two Gaussians, so that the result has none. Floaters are known where they are of all scenes.
+    Where their metadata disagree, the first scene's is used, with a warning; all sources are named. Scenes
+    with another offset are moved into the frame of the first that has one. The result has no identities, as
+    two scenes may use the same ones. Floaters are kept if all scenes have them.
 
     Args:
         scenes: one or more.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: no scene is given.
     """
     if not scenes:
         raise ConfigError("merge: there is no scene; give one or more")
@@ -181,7 +181,7 @@ def merged(*scenes: Gaussians) -> Scene:
 
 
 def about(gaussians: Gaussians, offset: Sequence[float] | None) -> Gaussians:
-    """The scene in the frame of another offset, if it knows its own.
+    """The scene in the frame of another offset, if its own is known.
 
     Args:
         gaussians: the scene.
@@ -200,7 +200,7 @@ def about(gaussians: Gaussians, offset: Sequence[float] | None) -> Gaussians:
 
 
 def _agreed(scenes: Sequence[Gaussians]) -> Metadata:
-    """The metadata of several scenes as one; where they disagree, the first's, with a warning.
+    """The metadata of several scenes merged; where they disagree, the first's, with a warning.
 
     Args:
         scenes: one or more.
@@ -209,16 +209,18 @@ def _agreed(scenes: Sequence[Gaussians]) -> Metadata:
     ups = [one.up for one in known if one.up is not None]
     units = [one.metres_per_unit for one in known if one.metres_per_unit is not None]
     count = sum(one.antialiased for one in known)
-    odds = [f"{count} of {len(known)} are made for anti-aliased rendering"] if 0 < count < len(known) else []
+    conflicts = (
+        [f"{count} of {len(known)} are made for anti-aliased rendering"] if 0 < count < len(known) else []
+    )
     if any(np.linalg.norm(np.subtract(up, ups[0])) > _SAME for up in ups):
-        odds.append("they differ in which way is up")
+        conflicts.append("they differ in which way is up")
     if any(abs(unit - units[0]) > _SAME * units[0] for unit in units):
-        odds.append("they differ in the length of their unit")
+        conflicts.append("they differ in the length of their unit")
     times = {one.time for one in known if one.time is not None}
     if len(times) > 1:
-        odds.append("they show different moments")
-    if odds:
-        _log.warning("scenes that are joined disagree: %s; what the first says is kept", ", ".join(odds))
+        conflicts.append("they show different moments")
+    if conflicts:
+        _log.warning("scenes that are joined disagree: %s; what the first says is kept", ", ".join(conflicts))
     return Metadata(
         antialiased=known[0].antialiased,
         up=next(iter(ups), None),
@@ -230,7 +232,7 @@ def _agreed(scenes: Sequence[Gaussians]) -> Metadata:
 
 
 def replaced(gaussians: Gaussians, chosen: Tensor, changed: Gaussians) -> Gaussians:
-    """The scene with some Gaussians replaced by as many others, which have their places.
+    """The scene with some Gaussians replaced by as many others, in the same rows.
 
     Args:
         gaussians: n Gaussians.
@@ -239,13 +241,13 @@ def replaced(gaussians: Gaussians, chosen: Tensor, changed: Gaussians) -> Gaussi
     """
     degree = max(gaussians.sh_degree, changed.sh_degree)
     whole, part = with_degree(gaussians, degree), with_degree(changed, degree)
-    place, new = chosen.nonzero()[:, 0], part.tensors()
-    fields = {name: old.index_copy(0, place, new[name]) for name, old in whole.tensors().items()}
+    rows, new = chosen.nonzero()[:, 0], part.tensors()
+    fields = {name: old.index_copy(0, rows, new[name]) for name, old in whole.tensors().items()}
     return replace(whole, **fields)
 
 
 def similarity(new_from_old: Tensor) -> tuple[float, Tensor, Tensor]:
-    """The parts of a similarity.
+    """Decompose a similarity.
 
     Args:
         new_from_old: [4, 4] (scale * rotation, translation), then (0, 0, 0, 1).
@@ -254,7 +256,7 @@ def similarity(new_from_old: Tensor) -> tuple[float, Tensor, Tensor]:
         Scale, rotation [3, 3] and translation [3], float64 on the CPU.
 
     Raises:
-        ConfigError: the matrix is no similarity; a mirror image is none.
+        ConfigError: the matrix is not a similarity, or a reflection.
     """
     check_shapes(new_from_old=(new_from_old, "4 4"))
     matrix = new_from_old.detach().to("cpu", torch.float64)

@@ -28,24 +28,24 @@ def thin_lens(
     seed: int,
     like: Tensor | None = None,
 ) -> Rays:
-    """Rays through one point of the lens each, so that the mean of many pictures has depth of field.
+    """One ray per pixel through a point of the lens, so that the mean of many images has depth of field.
 
-    Successive seeds are successive points of a sequence that covers the lens evenly, shifted for each
-    pixel; so the mean of the pictures of seeds 0, 1, 2, ... converges fast.
+    Successive seeds are successive points of a low-discrepancy sequence over the lens, shifted for each
+    pixel, so that the mean of the images of seeds 0, 1, 2, ... converges fast.
 
     A pinhole camera, distorted or not, and an orthographic one are sharp in the plane z =
-    ``focus_distance`` of the camera. Wider lenses and free rays know no such plane: they are sharp at
-    that distance along each ray, and the lens stands across it.
+    ``focus_distance`` of the camera. Wider lenses and free rays have no such plane: they are sharp at
+    that distance along each ray, with the lens perpendicular to it.
 
     Args:
-        rays_or_camera: what to look along.
+        rays_or_camera: rays through the centre of the lens, or the camera.
         aperture_radius: of the lens, scene units; 0 for a pinhole.
-        focus_distance: what is sharp, scene units.
-        seed: which point of the lens; from 0.
+        focus_distance: distance in focus, scene units.
+        seed: index of the point of the lens, from 0.
         like: whose dtype and device to use for a camera; by default those of its pose.
 
     Returns:
-        Rays of unit directions, zero where they were; colour is seen from the middle of the lens.
+        Rays with unit directions, zero where they were; colours are seen from the centre of the lens.
 
     Raises:
         ConfigError: an option is out of range.

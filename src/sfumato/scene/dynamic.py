@@ -1,4 +1,4 @@
-"""A dynamic scene: Gaussians, some of which move and turn while size, opacity and colour stay."""
+"""A dynamic scene: Gaussians, some of which move and rotate; size, opacity and colour are constant."""
 
 from __future__ import annotations
 
@@ -100,20 +100,20 @@ class DynamicScene:
         return replace(self.gaussians, means=means, quats=quats)
 
     def at(self, time: float) -> Scene:
-        """The scene at a moment, also between two steps.
+        """The scene at any time, also between two steps.
 
         Positions follow cubic Hermite splines through the steps, with tangents by finite differences over
         the neighbouring steps; rotations turn at a constant rate from step to step (slerp). A Gaussian that
         exists at one step only keeps its pose until the next.
 
         Args:
-            time: seconds; before the first step and after the last the scene stands still.
+            time: seconds, clamped to the first and last step.
 
         Returns:
             The Gaussians that exist then. Their identities are the rows of ``gaussians``.
 
         Raises:
-            ConfigError: ``time`` is no finite number.
+            ConfigError: ``time`` is not finite.
         """
         if not float("-inf") < time < float("inf"):
             raise ConfigError(f"time is {time}; give seconds from {self.times[0]:g} to {self.times[-1]:g}")
@@ -172,7 +172,7 @@ def _hermite(start: Tensor, end: Tensor, start_tangent: Tensor, end_tangent: Ten
 
 
 def slerp(start: Tensor, end: Tensor, share: float) -> Tensor:
-    """Rotations between others, along the shorter way at a constant rate.
+    """Interpolate rotations along the shorter arc at a constant rate.
 
     Args:
         start, end: [n, 4] quaternions of length one.

@@ -1,4 +1,4 @@
-"""Changes of a scene that moves, at all steps. Each gives another scene."""
+"""Operations on dynamic scenes. Each returns a new scene."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from sfumato.scene.dynamic import DynamicScene
 from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.rigid_parts import rigid_motion
 
-# Times nearer to each other than this share of the shortest step are the same.
+# Times closer than this fraction of the shortest step are the same.
 _SAME_TIME = 1e-6
 
 
 def transformed_dynamic(scene: DynamicScene, new_from_old: Tensor) -> DynamicScene:
-    """The scene moved, turned and scaled as a whole, at all steps.
+    """The scene under a similarity, at all steps.
 
     Args:
         scene: the scene.
         new_from_old: [4, 4] similarity: (scale * rotation, translation), then (0, 0, 0, 1).
 
     Raises:
-        ConfigError: the matrix is no similarity; a mirror image is none.
+        ConfigError: the matrix is not a similarity, or a reflection.
     """
     means, quats = transformed_poses(scene.means, scene.quats, new_from_old)
     gaussians = transformed(scene.gaussians, new_from_old)
@@ -34,7 +34,7 @@ def transformed_dynamic(scene: DynamicScene, new_from_old: Tensor) -> DynamicSce
 
 
 def held(scene: DynamicScene) -> DynamicScene:
-    """The scene with poses at all steps: of the first or last step of a Gaussian where it does not exist."""
+    """The scene with poses at all steps: where a Gaussian does not exist, that of its first or last step."""
     steps = torch.arange(scene.num_steps, device=scene.birth.device)[:, None]
     nearest = torch.minimum(torch.maximum(steps, scene.birth), scene.death - 1)
     columns = torch.arange(len(scene.ids), device=scene.birth.device)
@@ -53,7 +53,7 @@ def transformed_poses(means: Tensor, quats: Tensor, new_from_old: Tensor) -> tup
         [..., 3] and [..., 4]; NaN stay NaN.
 
     Raises:
-        ConfigError: the matrix is no similarity.
+        ConfigError: the matrix is not a similarity.
     """
     scale, rotation, shift = similarity(new_from_old)
     rotation, shift = rotation.to(means.device), shift.to(means.device)
@@ -62,14 +62,14 @@ def transformed_poses(means: Tensor, quats: Tensor, new_from_old: Tensor) -> tup
 
 
 def check_within(scene: DynamicScene, start: float, end: float) -> None:
-    """Refuse times outside a scene, or in disorder.
+    """Check that an interval lies within a scene.
 
     Args:
         scene: the scene.
         start, end: seconds.
 
     Raises:
-        ConfigError: they are.
+        ConfigError: a time is outside the scene, or the start is after the end.
     """
     first, last = float(scene.times[0]), float(scene.times[-1])
     if not first <= start <= end <= last:
@@ -78,7 +78,7 @@ def check_within(scene: DynamicScene, start: float, end: float) -> None:
 
 
 def selected_dynamic(scene: DynamicScene, keep: Tensor) -> DynamicScene:
-    """Some of the Gaussians, throughout.
+    """Select Gaussians, at all steps.
 
     Args:
         scene: n Gaussians.
@@ -98,7 +98,7 @@ def selected_dynamic(scene: DynamicScene, keep: Tensor) -> DynamicScene:
 
 
 def standing(gaussians: Gaussians, times: Tensor) -> DynamicScene:
-    """A still scene as one that could move.
+    """A still scene as a dynamic one without moving Gaussians.
 
     Args:
         gaussians: the scene.
@@ -114,14 +114,13 @@ def resampled(scene: DynamicScene, times: Tensor) -> DynamicScene:
 
     Args:
         scene: t steps.
-        times: [s] float64 seconds, ascending; before the first step and after the last the scene stands
-            still.
+        times: [s] float64 seconds, ascending; clamped to the first and last step.
 
     Returns:
         s steps, without the Gaussians that exist at none of them.
     """
     ends = torch.cat([scene.times, scene.times.new_tensor([torch.inf])])
-    # The first of the new steps at or after a time; what exists from the start does so before it too.
+    # The first new step at or after a time; Gaussians that exist at the start exist before it too.
     birth = torch.searchsorted(times, scene.times[scene.birth]).masked_fill(scene.birth == 0, 0)
     death = torch.searchsorted(times, ends[scene.death])
     seen = torch.ones(len(scene), dtype=torch.bool, device=scene.ids.device)
@@ -148,10 +147,10 @@ def cut(scene: DynamicScene, start: float = -torch.inf, end: float = torch.inf) 
 
     Args:
         scene: the scene.
-        start, end: seconds; infinity leaves a side as it is.
+        start, end: seconds; infinite for no cut.
 
     Raises:
-        ConfigError: nothing of the scene lies between them.
+        ConfigError: the interval is empty or outside the scene.
     """
     first, last = float(scene.times[0]), float(scene.times[-1])
     if not start <= end or start > last or end < first:
@@ -165,13 +164,13 @@ def cut(scene: DynamicScene, start: float = -torch.inf, end: float = torch.inf) 
 
 
 def composed(*scenes: DynamicScene) -> DynamicScene:
-    """Several scenes that move as one, in the order given, with the steps of all.
+    """Merge dynamic scenes, in the order given, with the steps of all.
 
     Args:
-        scenes: one or more; one that is shorter than another stands still before and after.
+        scenes: one or more; a shorter one stands still before its first step and after its last.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: no scene is given.
     """
     if not scenes:
         raise ConfigError("compose: there is no scene; give one or more")
@@ -190,19 +189,19 @@ def composed(*scenes: DynamicScene) -> DynamicScene:
 
 
 def riding(gaussians: Gaussians, scene: DynamicScene, on: Tensor, time: float) -> DynamicScene:
-    """A still scene that rides on some Gaussians of another: it moves and turns with them.
+    """Attach a still scene to some Gaussians of a dynamic one: it follows their rigid motion.
 
     Args:
-        gaussians: the scene that rides, as it stands at ``time``. Its colours do not turn along.
-        scene: the scene that it rides on, m moving Gaussians.
-        on: [m] bool which of them carry it: it follows their best rigid motion, and exists as long as any.
+        gaussians: the still scene, in its pose at ``time``. Its view-dependent colours do not rotate.
+        scene: the dynamic scene, m moving Gaussians.
+        on: [m] bool, the carriers: it follows their best-fit rigid motion, and exists as long as any of them.
         time: seconds.
 
     Returns:
-        The riding scene alone, with the steps of the other.
+        The attached scene alone, with the steps of the other.
 
     Raises:
-        ConfigError: no Gaussian carries it, or none of those that do exists at ``time``.
+        ConfigError: there are no carriers, or none exists at ``time``.
     """
     rows = torch.zeros(len(scene), dtype=torch.bool, device=on.device)
     rows[scene.ids[on]] = True
@@ -243,12 +242,12 @@ def _place(scene: DynamicScene, time: float) -> tuple[float, int]:
 
 
 def _on_steps(scene: DynamicScene, times: Tensor) -> DynamicScene:
-    """The scene with the times of its steps set to the nearest of some others that contain them nearly."""
+    """The scene with each step's time replaced by the nearest of ``times``."""
     return replace(scene, times=times[(scene.times[:, None] - times).abs().argmin(1)])
 
 
 def _joined_times(several: list[Tensor]) -> Tensor:
-    """All times in order; of those that are the same but for rounding the first."""
+    """The union of times, sorted; of times that are equal up to rounding, the first."""
     found, *others = several
     step = min(float(times.diff().min()) if len(times) > 1 else torch.inf for times in several)
     same = _SAME_TIME * step if step < torch.inf else 0.0

@@ -35,7 +35,7 @@ def load(path: str | Path, *, repair: bool = False) -> Scene:
 
     Args:
         path: a file of one of ``CODECS``.
-        repair: leave out Gaussians with invalid values, and count them in a warning.
+        repair: drop Gaussians with invalid values, and count them in a warning.
 
     Returns:
         The scene in the file's frame, float32 on the CPU, quaternions as stored; with the file's
@@ -44,7 +44,7 @@ def load(path: str | Path, *, repair: bool = False) -> Scene:
     Raises:
         FormatError: the file is missing, of no known format, truncated, inconsistent, or holds
             NaN, infinity or other invalid values.
-        ConfigError: ``path`` is no path.
+        ConfigError: ``path`` is not a path.
     """
     path = file_path("path", path)
     try:
@@ -83,12 +83,12 @@ def save(gaussians: Gaussians, path: str | Path, **options: object) -> None:
         gaussians: the scene, in the frame of the file. Metadata of a ``Scene`` are written if the format can
             hold them; warnings name what it cannot.
         path: the file to write; the suffix names the format.
-        options: of that format, such as ``version`` of ``.spz``; see the ``save`` of its module.
+        options: of that format, such as ``version`` for ``.spz``; see the ``save`` of its module.
 
     Raises:
         FormatError: the suffix is unknown or of a format that is only read, or the scene holds NaN,
             infinity, or what the format cannot hold.
-        ConfigError: the format has no such option or value, or an argument is no scene or no path.
+        ConfigError: the format has no such option or value, or an argument is not a scene or a path.
         SfumatoError: the file cannot be written.
     """
     check_type("gaussians", gaussians, Gaussians)

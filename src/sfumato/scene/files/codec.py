@@ -14,11 +14,11 @@ class Codec:
     """One scene file format.
 
     Attributes:
-        name:       what messages call it.
-        suffixes:   file name endings it is saved under, lower case; the first is the usual one.
+        name:       used in messages.
+        suffixes:   file name endings, lower case; the first is the usual one.
         recognises: whether a file is of this format, by its first bytes (``HEAD_BYTES``, or all of a shorter
             one) and, for formats without a unique signature, by its path. Must raise nothing but OSError, and
-            read no more than a bounded part of the file.
+            read a bounded part of the file at most.
         load:       read a file; raises FormatError for anything unusable, except for single values, which
             ``values.checked`` checks.
         save:       write a temporary file at a path, which the caller renames; None for a format that is

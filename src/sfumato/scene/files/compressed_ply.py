@@ -39,7 +39,7 @@ RANGES += ["min_scale_x", "min_scale_y", "min_scale_z", "max_scale_x", "max_scal
 COLOUR_RANGES = ["min_r", "min_g", "min_b", "max_r", "max_g", "max_b"]
 WORDS = ["packed_position", "packed_rotation", "packed_scale", "packed_color"]
 COEFFICIENTS = {0: 1, 9: 4, 24: 9, 45: 16, 72: 25}
-# The writers of this format keep log scales within it.
+# Limit of log scales in files of other writers.
 MAX_LOG_SCALE = 20.0
 
 _BITS_11_10_11 = ((21, 11), (11, 10), (0, 11))
@@ -82,14 +82,20 @@ def load(path: Path) -> Scene:
     for start in range(0, count, CHUNK * BLOCK_CHUNKS):
         part = slice(start, min(start + CHUNK * BLOCK_CHUNKS, count))
         chunk = np.arange(part.start, part.stop) // CHUNK
-        means[part] = _within(ranges[chunk, 0:3], ranges[chunk, 3:6], _parts(words[part, 0], _BITS_11_10_11))
-        quats[part] = _unpack_turns(words[part, 1])
-        shares = _parts(words[part, 2], _BITS_11_10_11)
-        log_scales[part] = _within(ranges[chunk, 6:9], ranges[chunk, 9:12], shares)
-        shares = _parts(words[part, 3], _BITS_8_8_8_8)
-        colour = shares[:, :3] if colours is None else _within(colours[chunk, :3], colours[chunk, 3:], shares)
+        means[part] = _within(
+            ranges[chunk, 0:3], ranges[chunk, 3:6], _unpack_fractions(words[part, 0], _BITS_11_10_11)
+        )
+        quats[part] = _unpack_quats(words[part, 1])
+        fractions = _unpack_fractions(words[part, 2], _BITS_11_10_11)
+        log_scales[part] = _within(ranges[chunk, 6:9], ranges[chunk, 9:12], fractions)
+        fractions = _unpack_fractions(words[part, 3], _BITS_8_8_8_8)
+        colour = (
+            fractions[:, :3]
+            if colours is None
+            else _within(colours[chunk, :3], colours[chunk, 3:], fractions)
+        )
         sh[part, 0] = values.base_of_colour(colour)
-        logits[part] = values.logit_of_opacities(shares[:, 3])
+        logits[part] = values.logit_of_opacities(fractions[:, 3])
     if num_rest:
         rest = _read(header, "sh", [f"f_rest_{i}" for i in range(num_rest)], np.uint8)
         sh[:, 1:] = _SH_VALUES[rest.reshape(count, 3, num_rest // 3)[:, :, : kept - 1].transpose(0, 2, 1)]
@@ -104,9 +110,10 @@ def load(path: Path) -> Scene:
 def save(gaussians: Gaussians, path: Path) -> None:
     """Write Gaussians as a compressed PLY file, in the order of a space-filling curve.
 
-    Neighbours share a chunk and its ranges, so that few bits suffice: 3 to 5 times smaller than a plain PLY
+    Neighbours fraction a chunk and its ranges, so that few bits suffice: 3 to 5 times smaller than a plain
+        PLY
     file. Log scales beyond 20 and SH beyond 4 are clamped. Distant outliers that would coarsen the
-    quantisation of others are brought nearer and made smaller in proportion; warnings count them, and the
+    quantisation of others are moved closer and scaled down in proportion; warnings count them, and the
     Gaussians that quantisation moves by more than half their size.
 
     Args:
@@ -138,7 +145,7 @@ CODEC = Codec("compressed ply", (".compressed.ply",), recognises, load, save)
 
 
 def _check_elements(header: PlyHeader) -> tuple[int, int]:
-    """How many Gaussians there are and how many bytes of SH each has, after checking the elements."""
+    """Number of Gaussians and of SH bytes of each, after checking the elements."""
     for name, names in {"chunk": RANGES, "vertex": WORDS}.items():
         found = header.element(name)
         missing = [n for n in names if found is None or n not in found.names]
@@ -178,16 +185,17 @@ def _read(header: PlyHeader, element: str, names: list[str], dtype: type) -> np.
     return table
 
 
-def _parts(words: np.ndarray, bits: tuple[tuple[int, int], ...]) -> np.ndarray:
-    """[n, fields] float64 shares 0 to 1 of packed words; ``bits`` has the shift and width of each field."""
+def _unpack_fractions(words: np.ndarray, bits: tuple[tuple[int, int], ...]) -> np.ndarray:
+    """[n, fields] float64 fractions 0 to 1 of packed words; ``bits`` has the shift and width of each
+    field."""
     fields = [(words >> np.uint32(shift) & np.uint32(2**width - 1)) / (2**width - 1) for shift, width in bits]
     return np.stack(fields, axis=1)
 
 
-def _pack(shares: np.ndarray, bits: tuple[tuple[int, int], ...]) -> np.ndarray:
-    """[n] words of [n, fields] shares, clamped to 0 to 1."""
-    words = np.zeros(len(shares), np.uint32)
-    for column, (shift, width) in zip(shares.T, bits, strict=True):
+def _pack(fractions: np.ndarray, bits: tuple[tuple[int, int], ...]) -> np.ndarray:
+    """[n] words of [n, fields] fractions, clamped to 0 to 1."""
+    words = np.zeros(len(fractions), np.uint32)
+    for column, (shift, width) in zip(fractions.T, bits, strict=True):
         top = 2**width - 1
         words |= np.clip(np.rint(column.astype(np.float64) * top), 0, top).astype(np.uint32) << np.uint32(
             shift
@@ -195,16 +203,16 @@ def _pack(shares: np.ndarray, bits: tuple[tuple[int, int], ...]) -> np.ndarray:
     return words
 
 
-def _within(low: np.ndarray, high: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Values at float64 shares [n, 3 or more] of the way from low to high, [n, 3] each."""
-    share = shares[:, :3]
+def _within(low: np.ndarray, high: np.ndarray, fractions: np.ndarray) -> np.ndarray:
+    """Values at float64 fractions [n, 3 or more] of the way from low to high, [n, 3] each."""
+    fraction = fractions[:, :3]
     with np.errstate(over="ignore", invalid="ignore"):
-        return low * (1 - share) + high * share
+        return low * (1 - fraction) + high * fraction
 
 
-def _unpack_turns(words: np.ndarray) -> np.ndarray:
+def _unpack_quats(words: np.ndarray) -> np.ndarray:
     largest = words >> np.uint32(30)
-    small = (_parts(words, _BITS_10_10_10) - 0.5) * 2**0.5
+    small = (_unpack_fractions(words, _BITS_10_10_10) - 0.5) * 2**0.5
     quats = np.empty((len(words), 4), np.float32)
     np.put_along_axis(quats, _OTHERS[largest], small, axis=1)
     rest = np.sqrt(np.maximum(0, 1 - np.square(small).sum(axis=1)))
@@ -212,7 +220,7 @@ def _unpack_turns(words: np.ndarray) -> np.ndarray:
     return quats
 
 
-def _pack_turns(quats: np.ndarray) -> np.ndarray:
+def _pack_quats(quats: np.ndarray) -> np.ndarray:
     unit = quats / np.linalg.norm(quats, axis=1, keepdims=True)
     largest = np.abs(unit).argmax(axis=1)
     unit *= np.where(np.take_along_axis(unit, largest[:, None], axis=1) < 0, -1, 1)
@@ -223,17 +231,17 @@ def _pack_turns(quats: np.ndarray) -> np.ndarray:
 
 
 def _within_reach(arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The result of ``_ordered``, with distant outliers brought nearer where that helps the others."""
+    """The result of ``_ordered``, with distant outliers moved closer where that helps the others."""
     total = len(arrays["means"])
-    found, suffering = _ordered(arrays)
-    if suffering:
+    found, num_moved = _ordered(arrays)
+    if num_moved:
         reach = usual_reach(arrays["means"])
         changed, nearer = brought_nearer(arrays, reach)
-        again, still = _ordered(changed) if nearer else (found, suffering)
-        if still < suffering:
-            found, suffering = again, still
+        again, still_moved = _ordered(changed) if nearer else (found, num_moved)
+        if still_moved < num_moved:
+            found, num_moved = again, still_moved
             warn_of_nearer(nearer, total, reach, ".compressed.ply")
-    warn_of_moved(suffering, total, ".compressed.ply")
+    warn_of_moved(num_moved, total, ".compressed.ply")
     return found
 
 
@@ -243,7 +251,7 @@ def _ordered(arrays: dict[str, np.ndarray]) -> tuple[tuple[np.ndarray, np.ndarra
     Also the number of Gaussians that quantisation moves visibly.
     """
     count = len(arrays["means"])
-    order, num_chunks, suffering = morton_order(arrays["means"]), -(-count // CHUNK), 0
+    order, num_chunks, num_moved = morton_order(arrays["means"]), -(-count // CHUNK), 0
     ranges, words = np.empty((num_chunks, 18), "<f4"), np.empty((count, 4), "<u4")
     for first in range(0, num_chunks, BLOCK_CHUNKS):
         chosen = order[first * CHUNK : (first + BLOCK_CHUNKS) * CHUNK]
@@ -252,31 +260,31 @@ def _ordered(arrays: dict[str, np.ndarray]) -> tuple[tuple[np.ndarray, np.ndarra
         rows = slice(first * CHUNK, first * CHUNK + len(chosen))
         ranges[first : first + BLOCK_CHUNKS], words[rows] = _packed(part)
         own = ranges[np.arange(rows.start, rows.stop) // CHUNK]
-        stored = _within(own[:, :3], own[:, 3:6], _parts(words[rows, 0], _BITS_11_10_11))
-        suffering += moved(part["means"], stored, part["log_scales"])
-    return (order, ranges, words), suffering
+        stored = _within(own[:, :3], own[:, 3:6], _unpack_fractions(words[rows, 0], _BITS_11_10_11))
+        num_moved += moved(part["means"], stored, part["log_scales"])
+    return (order, ranges, words), num_moved
 
 
 def _packed(part: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Ranges [chunks, 18] and words [n, 4] of whole chunks, of which the last may be shorter."""
     starts = np.arange(0, len(part["means"]), CHUNK)
     chunk = np.arange(len(part["means"])) // CHUNK
-    ranges, shares = [], []
+    ranges, fractions = [], []
     for array in (part["means"], np.clip(part["log_scales"], -MAX_LOG_SCALE, MAX_LOG_SCALE), part["colours"]):
         low, high = np.minimum.reduceat(array, starts), np.maximum.reduceat(array, starts)
         ranges += [low, high]
         low, high = low.astype(np.float64), high.astype(np.float64)
-        shares.append((array - low[chunk]) / np.where(high > low, high - low, 1)[chunk])
+        fractions.append((array - low[chunk]) / np.where(high > low, high - low, 1)[chunk])
     opacities = values.opacities_of_logits(part["logit_opacities"])
     words = [
-        _pack(shares[0], _BITS_11_10_11),
-        _pack_turns(part["quats"]),
-        _pack(shares[1], _BITS_11_10_11),
-        _pack(np.column_stack([shares[2], opacities]), _BITS_8_8_8_8),
+        _pack(fractions[0], _BITS_11_10_11),
+        _pack_quats(part["quats"]),
+        _pack(fractions[1], _BITS_11_10_11),
+        _pack(np.column_stack([fractions[2], opacities]), _BITS_8_8_8_8),
     ]
     return np.concatenate(ranges, axis=1), np.stack(words, axis=1)
 
 
-# The middles of 256 steps over -4 to 4; the outermost bytes are the ends themselves.
+# The centres of 256 steps over -4 to 4; the outermost bytes stand for the limits themselves.
 _SH_VALUES = ((np.arange(256, dtype=np.float32) + 0.5) / 32 - 4).astype(np.float32)
 _SH_VALUES[[0, 255]] = -4, 4

@@ -1,4 +1,4 @@
-"""Files of scenes that move."""
+"""Files of dynamic scenes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def holds_motion(path: Path) -> bool:
 
 
 def files_of(path: Path) -> tuple[Path, ...]:
-    """The files that a scene that moves is read from."""
+    """The files from which a dynamic scene is read."""
     return (path / SCENE_NAME, path / TRACKS_NAME) if path.is_dir() else (path,)
 
 
@@ -47,10 +47,10 @@ def load_dynamic(path: str | Path) -> DynamicScene:
     """Read a dynamic scene.
 
     Args:
-        path: a ``.4dgs`` file, or a folder with ``scene.ply`` and ``tracks.npz``, as that of a tracked run.
+        path: a ``.4dgs`` file, or a folder with ``scene.ply`` and ``tracks.npz``, as of a tracked run.
 
     Raises:
-        FormatError: it holds none, or it is damaged.
+        FormatError: there is no dynamic scene, or it is damaged.
     """
     path = file_path("path", path)
     if path.is_dir():
@@ -65,18 +65,18 @@ def load_dynamic(path: str | Path) -> DynamicScene:
 
 
 def save_dynamic(scene: DynamicScene, path: str | Path) -> str | None:
-    """Write a scene that moves, in the format that the name tells: see ``WRITERS``.
+    """Write a dynamic scene, in the format given by the name: see ``WRITERS``.
 
     Args:
         scene: any device or float type, in axes right, down, front.
         path: the file or folder to write.
 
     Returns:
-        A remark on how the format holds the scene, where there is something to say.
+        A remark on the accuracy of the format for this scene, or None.
 
     Raises:
-        FormatError: the name tells no format that holds motion, or the scene holds what the format cannot.
-        ConfigError: an argument is no scene or no path.
+        FormatError: no format with motion has this name, or the scene holds what the format cannot.
+        ConfigError: an argument is not a scene or a path.
         SfumatoError: the file cannot be written.
     """
     check_type("scene", scene, DynamicScene)
@@ -86,12 +86,12 @@ def save_dynamic(scene: DynamicScene, path: str | Path) -> str | None:
 
 @dataclass(frozen=True)
 class Writer:
-    """A format that holds motion.
+    """A format with motion.
 
     Attributes:
-        name: what messages call it, such as its suffix.
-        fits: whether a file name tells this format.
-        save: write a dynamic scene; returns a remark, if there is one.
+        name: used in messages, such as its suffix.
+        fits: whether a file name is of this format.
+        save: write a dynamic scene; returns a remark or None.
     """
 
     name: str
@@ -100,10 +100,10 @@ class Writer:
 
 
 def writer_of_name(path: Path) -> Writer:
-    """The format that a name tells.
+    """The format of a file name.
 
     Raises:
-        FormatError: it tells none that holds motion.
+        FormatError: no format with motion has this name.
     """
     found = next((writer for writer in WRITERS if writer.fits(path)), None)
     if found is None:
@@ -116,7 +116,7 @@ def writer_of_name(path: Path) -> Writer:
 
 
 def save_folder(scene: DynamicScene, folder: Path) -> None:
-    """Write ``scene.ply`` and ``tracks.npz`` into a folder, unrounded.
+    """Write ``scene.ply`` and ``tracks.npz`` into a folder, without rounding.
 
     Raises:
         FormatError: the scene holds NaN or infinity.
@@ -141,7 +141,7 @@ def _has_suffix(*suffixes: str) -> Callable[[Path], bool]:
 
 
 def files_there(path: Path) -> list[Path]:
-    """Files that exist of those that a scene that moves is written to under this name."""
+    """The existing files among those that saving a dynamic scene under this name would write."""
     if ply_sequence.fits(path):
         return ply_sequence.frames_there(path)
     return [path] if path.exists() else []

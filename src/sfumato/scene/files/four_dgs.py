@@ -1,4 +1,4 @@
-"""``.4dgs``: a dynamic scene in one compact file, which the page plays.
+"""``.4dgs``: a dynamic scene in one compact file, which the viewer page plays.
 
 A ZIP archive of three members, stored without compression of their own, in this order:
 
@@ -43,11 +43,11 @@ SUFFIX = ".4dgs"
 FORMAT, VERSION = "sfumato-4dgs", 1
 META, SCENE, MOTION = "meta.json", "scene.spz", "motion.bin"
 MAX_STEPS = 65535
-# Poses of all moving Gaussians at all steps: 7 GiB as they are read. Motion that stands still is packed a
-# thousandfold, so that the length of a file alone bounds little.
+# Limit of poses of all moving Gaussians at all steps: 7 GiB in memory. Constant motion is compressed a
+# thousandfold, so the file's length is no useful bound.
 MAX_POSES = 1 << 28
 _MAX_META_BYTES = 1 << 22
-# Dates of members: the first that ZIP knows, so that the same scene gives the same bytes.
+# Date of members: the earliest in ZIP, so that the same scene gives the same bytes.
 _NO_DATE = (1980, 1, 1, 0, 0, 0)
 
 
@@ -136,7 +136,7 @@ def load(path: Path) -> DynamicScene:
 
 @dataclass(frozen=True)
 class _Meta:
-    """What ``meta.json`` says, checked."""
+    """The checked content of ``meta.json``."""
 
     count: int
     moving: int

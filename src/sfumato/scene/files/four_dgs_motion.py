@@ -17,9 +17,9 @@ LAST_POSITION = 65535
 _ROTATION_STEPS = 2047
 # Bytes of a moving Gaussian: its lifetime, and at each step its position and rotation.
 _LIFETIME_BYTES, _POSITION_BYTES, _ROTATION_BYTES = 4, 6, 8
-# The best level takes twelve times as long to make 84 MB of motion smaller by another 0.6%.
+# The highest level takes twelve times as long to make 84 MB of motion 0.6% smaller.
 _LEVEL = 6
-# Deflate makes data smaller by less than this factor.
+# Largest compression ratio of deflate.
 _MAX_RATIO = 1032
 _PIECE_BYTES = 1 << 16
 
@@ -45,7 +45,7 @@ class StepPoses(NamedTuple):
 
 
 class Grid(NamedTuple):
-    """Positions that 16 bits can say: ``origin`` [3] plus ``quantum`` times each of three values."""
+    """16-bit quantisation of positions: ``origin`` [3] plus ``quantum`` times each of three values."""
 
     origin: np.ndarray
     quantum: float
@@ -133,7 +133,7 @@ def _differences(steps: Iterator[tuple[np.ndarray, np.ndarray]]) -> Iterator[byt
     running: np.ndarray | None = None
     for now, here in steps:
         running = np.zeros(now.shape, np.uint16) if running is None else running
-        # Over int64, whose conversion to unsigned is modulo 65536.
+        # Via int64, whose conversion to unsigned is modulo 65536.
         value = np.where(
             here[:, None], np.where(here[:, None], now, 0).astype(np.int64).astype(np.uint16), running
         )
@@ -176,11 +176,11 @@ class _Stream:
         return piece
 
 
-def _read_poses(stream: _Stream, into: np.ndarray, meant: Callable[[np.ndarray], np.ndarray]) -> None:
-    """Sum up differences and write what they mean into an array [t, m, axes]."""
+def _read_poses(stream: _Stream, into: np.ndarray, decode: Callable[[np.ndarray], np.ndarray]) -> None:
+    """Accumulate differences and write the decoded values into an array [t, m, axes]."""
     _, m, axes = into.shape
     running = np.zeros((axes, m), np.uint16)
     for step in into:
         planes = np.frombuffer(stream.take(2 * axes * m), np.uint8).reshape(axes, 2, m).astype(np.uint16)
         running += planes[:, 0] | planes[:, 1] << 8
-        step[:] = meant(running.T)
+        step[:] = decode(running.T)

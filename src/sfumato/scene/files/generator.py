@@ -1,7 +1,7 @@
 """The source of a scene in the JSON of glTF and SOG files: ``extras.source``, else ``asset.generator``.
 
-The generator is the program that wrote the file; readers work around the bugs of some. In files that we write
-it is this program, and ``extras`` keeps the source of the scene.
+The generator is the program that wrote the file; readers work around bugs of some programs. In files that we
+write it is this program, and ``extras`` keeps the source of the scene.
 """
 
 from __future__ import annotations
@@ -28,6 +28,6 @@ def source_in(root: dict[str, Any]) -> str | None:
 
 
 def extras_of(metadata: Metadata) -> dict[str, Any]:
-    """The JSON entry that keeps the source of a scene; empty where the generator says it already."""
+    """The JSON entry that keeps the source of a scene; empty if the generator is the source."""
     kept = metadata.source is not None and metadata.source != GENERATOR
     return {"extras": {_KEY: metadata.source}} if kept else {}

@@ -68,14 +68,14 @@ def load(path: Path) -> Scene:
     """Read the Gaussians of a glTF file's scene, all meshes of its nodes together.
 
     Args:
-        path: the file; buffers in files of their own must lie beside it.
+        path: the file; buffers in separate files must lie beside it.
 
     Returns:
         float32 on the CPU, y down. Linear colours are sRGB-encoded, exactly for SH of degree 0 and to first
         order for the others, with a warning.
 
     Raises:
-        FormatError: no glTF 2, no Gaussians in it, an unsupported compression, or truncated.
+        FormatError: not glTF 2, without Gaussians, with an unsupported compression, or truncated.
     """
     document = read_document(path)
     for name in as_list(document.root.get("extensionsRequired")):
@@ -172,17 +172,17 @@ def _read_primitive(
 
 
 def _log_scales(document: Document, index: object) -> np.ndarray:
-    """[n, 3] logarithms of what an accessor says of scales."""
+    """[n, 3] logarithms of the scales in an accessor."""
     numbers = document.numbers(index, 3)
     writer = _LOG_SCALES_BY.search(str(document.root["asset"].get("generator", "")))
     if writer and _LOG_SCALES_FROM <= (int(writer[1]), int(writer[2])) < _LOG_SCALES_BEFORE:
         return numbers
-    # The sign of a scale means nothing: what counts is its square.
+    # The sign of a scale has no effect: only its square is used.
     return values.log_of_scales(np.abs(numbers))
 
 
 def _remarks(primitive: dict[str, Any], extension: dict[str, Any]) -> set[str]:
-    """What of a primitive cannot be kept as it is meant, in words."""
+    """Messages about data of a primitive that is approximated or dropped."""
     found = set()
     degrees = [_SH_DEGREE.fullmatch(name) for name in as_dict(primitive.get("attributes"))]
     most = max((int(degree[1]) for degree in degrees if degree), default=0)
@@ -208,7 +208,8 @@ def _read_spz(document: Document, view: object) -> Gaussians:
             found = spz.load(packed)
         except FormatError as error:
             raise FormatError(str(error).replace(str(packed), f"{document.path} (its .spz part)")) from None
-    # Within glTF the numbers of the .spz file are meant in the frame of the mesh, as they are.
+    # Within glTF the coordinates of the .spz file are in the frame of the mesh; undo the reader's change of
+    # axes.
     return placed(found, SPZ_FROM_SCENE, str(document.path))
 
 

@@ -1,4 +1,4 @@
-"""The buffers of glTF files: bytes of the file itself, of base64 in its JSON, or of files beside it."""
+"""The buffers of glTF files: in the file itself, as base64 in its JSON, or in files beside it."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def open_buffer(path: Path, entry: object, inside: Buffer | None) -> Buffer:
 
     Args:
         path: the document, named in errors.
-        entry: of its JSON; the text of an address that holds the bytes is taken out of it.
+        entry: of its JSON; an embedded base64 address is removed from it to free memory.
         inside: the binary chunk, for the first buffer of a binary file.
 
     Raises:
-        FormatError: it has no length or holds less than that, is no base64, or lies elsewhere.
+        FormatError: it has no length or is shorter than it, is not base64, or lies elsewhere.
     """
     length = entry.get("byteLength") if isinstance(entry, dict) else None
     if not isinstance(entry, dict) or type(length) is not int or length < 0:
@@ -51,7 +51,7 @@ def open_buffer(path: Path, entry: object, inside: Buffer | None) -> Buffer:
         found = inside
     elif isinstance(uri, str) and uri.startswith("data:"):
         data = _decoded(path, uri)
-        # Not needed twice.
+        # Frees the memory of the text.
         entry["uri"] = None
         found = Buffer(len(data), data=data)
     else:
@@ -79,7 +79,7 @@ def _decoded(path: Path, uri: str) -> bytearray:
 def _beside(path: Path, uri: object) -> Path:
     """The file that a relative address names, percent-encoded or not, which must not leave the folder."""
     folder = path.resolve().parent
-    # Some writers leave a name that has "%" in it as it is.
+    # Some writers do not percent-encode names.
     for name in dict.fromkeys((_percent_decoded(uri), uri)) if isinstance(uri, str) else ():
         if not name or any(mark in name for mark in ":\0\\"):
             continue
@@ -88,13 +88,13 @@ def _beside(path: Path, uri: object) -> Path:
             if target.is_relative_to(folder) and target.is_file():
                 return target
         except (OSError, ValueError):
-            # Too long, or of characters that no file name has.
+            # Too long, or with characters that are invalid in file names.
             continue
     raise FormatError(f"{path} has a buffer {shown(uri)}, which is no file beside it")
 
 
 def _percent_decoded(uri: str) -> str:
-    """An address with what "%" and two hexadecimal digits stand for, in UTF-8 (RFC 3986)."""
+    """An address with percent-encoding decoded as UTF-8 (RFC 3986)."""
     encoded = uri.encode("utf-8", "replace")
     data = re.sub(rb"%([0-9A-Fa-f]{2})", lambda found: bytes.fromhex(found[1].decode()), encoded)
     return data.decode("utf-8", "replace")

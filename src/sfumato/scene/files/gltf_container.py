@@ -22,7 +22,7 @@ from sfumato.scene.files.gltf_buffers import Buffer, open_buffer, shown
 MAGIC = b"glTF"
 JSON_CHUNK, BINARY_CHUNK = b"JSON", b"BIN\0"
 HEADER, CHUNK_HEADER = struct.Struct("<4sII"), struct.Struct("<I4s")
-# Limit of brackets, commas and colons in the JSON, against files made to fill the memory.
+# Limit of brackets, commas and colons in the JSON, against files crafted to exhaust memory.
 MAX_MARKS = 250_000
 TYPES = {5120: "i1", 5121: "u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 COMPONENTS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
@@ -157,12 +157,12 @@ class Document:
 
 
 def as_dict(found: object) -> dict[str, Any]:
-    """An object of the JSON; empty where there is something else."""
+    """A JSON object; empty for any other value."""
     return found if isinstance(found, dict) else {}
 
 
 def as_list(found: object) -> list[Any]:
-    """A list of the JSON; empty where there is something else."""
+    """A JSON list; empty for any other value."""
     return found if isinstance(found, list) else []
 
 
@@ -170,10 +170,10 @@ def read_document(path: Path) -> Document:
     """Read a glTF file, binary or text; its buffers are read on demand.
 
     Args:
-        path: the file. Buffers in files of their own must lie beside it or in folders below.
+        path: the file. Buffers in separate files must lie beside it or in folders below.
 
     Raises:
-        FormatError: it is no glTF 2 file, truncated, or its buffers are missing or elsewhere.
+        FormatError: it is not a glTF 2 file, is truncated, or its buffers are missing or elsewhere.
     """
     size = path.stat().st_size
     with path.open("rb") as handle:
@@ -181,7 +181,7 @@ def read_document(path: Path) -> Document:
         handle.seek(0)
         text, inside = _read_chunks(path, handle, size) if binary else (handle.read(), None)
     root = _parse(path, text)
-    # The text of a file with embedded buffers is large.
+    # Free the text early: with embedded buffers it is large.
     del text
     if not isinstance(root.get("asset"), dict) or not str(root["asset"].get("version", "")).startswith("2."):
         raise FormatError(f"{path} is not a glTF file of version 2")

@@ -1,10 +1,10 @@
-"""Scenes that move as glTF: one animated node for each rigid part.
+"""Dynamic scenes as glTF: one animated node for each rigid part.
 
-What stands still is one mesh. The moving Gaussians are divided into parts that move nearly rigidly
+Still Gaussians are one mesh. The moving ones are divided into parts that move nearly rigidly
 (``rigid_parts``); each has a node whose translation and rotation are animated with linear interpolation, with
-a child for the Gaussians of one lifetime. Those that enter or leave have a scale of 0 while they do not
-exist, animated in steps. At rest a file shows every Gaussian, and each part where it is at the first step. SH
-turn with their part.
+a child node for each lifetime of its Gaussians. Children that appear or disappear have a scale of 0 while
+they do not exist, animated in steps. Without animation a file shows every Gaussian, each part in its pose at
+the first step. SH rotate with their part.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.rigid_parts import RigidParts, rigid_parts
 from sfumato.scene.scene import metadata_of
 
-# Each lifetime in a part is a mesh of its own; readers, ours too, bear only so many.
+# Each lifetime in a part is a separate mesh; readers, ours too, become slow with more than this.
 _MOST_MESHES = 512
 
 _log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ def save(scene: DynamicScene, path: Path) -> str | None:
         path: the file to write; as `.gltf` it is text.
 
     Returns:
-        How well rigid parts fit what moves.
+        A remark on the fit of the rigid parts, or None.
 
     Raises:
         FormatError: a field holds NaN or infinity, there are no Gaussians, or more than 4 GiB of them.
@@ -64,24 +64,24 @@ def save(scene: DynamicScene, path: Path) -> str | None:
             _log.warning(
                 "glTF moves rigid parts, which this scene is not well made of; OpenUSD moves each Gaussian"
             )
-        lifetimes, coarse = _lifetimes(placed, parts.labels)
-        remark = str(parts) + (f"; they enter and leave up to {coarse - 1} steps off" if coarse > 1 else "")
+        lifetimes, stride = _lifetimes(placed, parts.labels)
+        remark = str(parts) + (f"; they enter and leave up to {stride - 1} steps off" if stride > 1 else "")
         _add_parts(file, placed, parts, lifetimes)
     write(path, file.content, metadata_of(scene.gaussians), file.parts())
     return remark
 
 
 def _lifetimes(scene: DynamicScene, labels: torch.Tensor) -> tuple[torch.Tensor, int]:
-    """Birth and death [m, 2] for few enough meshes, and the number of steps that they are multiples of."""
-    coarse = 1
+    """Birth and death [m, 2], rounded to multiples of a stride so that meshes are few; and that stride."""
+    stride = 1
     while True:
-        birth = scene.birth // coarse * coarse
-        death = (-(-scene.death // coarse) * coarse).clamp(max=scene.num_steps)
+        birth = scene.birth // stride * stride
+        death = (-(-scene.death // stride) * stride).clamp(max=scene.num_steps)
         lifetimes = torch.stack([birth, death], dim=1)
         groups = torch.unique(torch.cat([labels[:, None], lifetimes], dim=1), dim=0)
-        if len(groups) <= _MOST_MESHES or coarse >= scene.num_steps:
-            return lifetimes, coarse
-        coarse *= 2
+        if len(groups) <= _MOST_MESHES or stride >= scene.num_steps:
+            return lifetimes, stride
+        stride *= 2
 
 
 def _add_parts(file: _File, scene: DynamicScene, parts: RigidParts, lifetimes: torch.Tensor) -> None:
@@ -119,19 +119,19 @@ class _File:
 
     def add_moving(self, shifts: np.ndarray, quats: np.ndarray) -> int:
         """A node with shifts [t, 3] and rotations [t, 4] (w, x, y, z); its index."""
-        # Rotations are interpolated the shorter way only if signs agree.
+        # Rotations are interpolated along the shorter arc only if signs agree.
         signs = np.cumprod(np.where((quats[1:] * quats[:-1]).sum(axis=1) < 0, -1, 1))
-        turns = quats * np.concatenate([[1], signs])[:, None]
-        turns = np.ascontiguousarray(turns[:, [1, 2, 3, 0]], dtype=np.float32)
-        node = self._add_node({"translation": shifts[0].tolist(), "rotation": turns[0].tolist()}, parent=0)
+        xyzw = quats * np.concatenate([[1], signs])[:, None]
+        xyzw = np.ascontiguousarray(xyzw[:, [1, 2, 3, 0]], dtype=np.float32)
+        node = self._add_node({"translation": shifts[0].tolist(), "rotation": xyzw[0].tolist()}, parent=0)
         if self._steps is None:
             self._steps = self.content.numbers(self._times)
         self._animate(node, "translation", self._steps, np.ascontiguousarray(shifts), "LINEAR")
-        self._animate(node, "rotation", self._steps, turns, "LINEAR")
+        self._animate(node, "rotation", self._steps, xyzw, "LINEAR")
         return node
 
     def add_lifetime(self, node: int, birth: int, death: int) -> None:
-        """Show a node from one step on and until another only."""
+        """Show a node from its birth until its death only."""
         shown = {0: birth == 0, birth: True, **({death: False} if death < len(self._times) else {})}
         if len(shown) == 1:
             return

@@ -18,7 +18,7 @@ from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.scene import GENERATOR, Metadata, metadata_of
 
 EXTENSION = "KHR_gaussian_splatting"
-# Our own key in ``extras``, as glTF has none.
+# Our own key in ``extras``, as glTF has no standard one.
 ANTIALIASED = "antialiased"
 SRGB, LINEAR = "srgb_rec709_display", "lin_rec709_display"
 MAX_BYTES = 2**32 - 1
@@ -35,7 +35,7 @@ class _Attribute(NamedTuple):
 
 
 class Content:
-    """Arrays of a file, one after another in a buffer of ``length`` bytes, and what its JSON says of them."""
+    """Arrays of a file, one after another in a buffer of ``length`` bytes, and their JSON entries."""
 
     def __init__(self) -> None:
         self.views: list[dict[str, Any]] = []
@@ -78,10 +78,10 @@ class Content:
 
 
 def check_size(num_bytes: int) -> None:
-    """Refuse what glTF cannot hold.
+    """Check that a file fits the limit of glTF.
 
     Raises:
-        FormatError: the file would pass 4 GiB.
+        FormatError: the file would exceed 4 GiB.
     """
     if num_bytes > MAX_BYTES - 2**20:
         raise FormatError(f"the scene cannot be saved: it takes {num_bytes} bytes, and glTF ends at 4 GiB")

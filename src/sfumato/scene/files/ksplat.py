@@ -1,4 +1,4 @@
-"""Scenes as `.ksplat`, which is only read: the container of an older viewer.
+"""Scenes as `.ksplat`, the container of an older viewer; read only.
 
 A header of 4096 bytes and one of 1024 for each section; then, for each section, the sizes of partly filled
 buckets, bucket centres and Gaussians. By compression level, numbers are float32 (0), or float16 with
@@ -32,7 +32,7 @@ DEFAULT_STEPS = (1, 32767, 32767)
 
 @dataclass(frozen=True)
 class Section:
-    """Where a section's parts are, and how its positions are packed."""
+    """Offsets of a section's parts, and the packing of its positions."""
 
     count: int
     degree: int
@@ -66,7 +66,7 @@ def load(path: Path) -> Scene:
         float32 on the CPU, in the file's frame and order, with SH of the highest degree of its sections.
 
     Raises:
-        FormatError: no such file, truncated, or with counts that do not match.
+        FormatError: not a ``.ksplat`` file, truncated, or with inconsistent counts.
     """
     size = path.stat().st_size
     with path.open("rb") as handle:

@@ -1,7 +1,7 @@
 """Transforms of scenes in formats with an up axis and a node hierarchy.
 
 The frame of a scene is that of its cameras, with y down as in the field's `.ply` files; in glTF and USD y
-points up. They differ by half a turn about z: right, down, front becomes left, up, front.
+points up. They differ by a rotation of 180 degrees about z: right, down, front becomes left, up, front.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ def placed(gaussians: Gaussians, target_from_source: np.ndarray, what: str) -> G
     Args:
         gaussians: float32 on the CPU.
         target_from_source: [4, 4] a rotation after positive scales along the source's axes, and a shift.
-        what: named in errors: the file and what has the transform.
+        what: the file and the node, named in errors.
 
     Returns:
         The scene in the target frame. SH rotate with it; non-uniform scales do not change them.
 
     Raises:
-        FormatError: the matrix shears, mirrors, or has scales of zero or beyond all bounds.
+        FormatError: the matrix shears, mirrors, or has scales outside 1e-9 to 1e9.
     """
     if np.array_equal(target_from_source, np.eye(4)):
         return gaussians
@@ -87,7 +87,7 @@ def _decomposed(matrix: np.ndarray, what: str) -> tuple[np.ndarray, np.ndarray]:
 def _stretched(gaussians: Gaussians, linear: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Log scales and quaternions of Gaussians under a map with non-uniform scales.
 
-    NaN where a Gaussian has no valid covariance: values of a file are not checked yet.
+    NaN where a Gaussian has no valid covariance: the file's values are not checked yet at this point.
     """
     log_scales, quats = torch.empty_like(gaussians.log_scales), torch.empty_like(gaussians.quats)
     for start in range(0, len(gaussians), BLOCK):
@@ -96,12 +96,12 @@ def _stretched(gaussians: Gaussians, linear: torch.Tensor) -> tuple[torch.Tensor
         largest = gaussians.log_scales[part].double().amax(1, keepdim=True)
         scales = (gaussians.log_scales[part].double() - largest).exp()
         turned = linear @ rotation_from_quats(gaussians.quats[part].double()) * scales[:, None]
-        well = turned.isfinite().all(dim=2).all(dim=1)
-        turned[~well] = torch.eye(3, dtype=turned.dtype)
+        is_finite = turned.isfinite().all(dim=2).all(dim=1)
+        turned[~is_finite] = torch.eye(3, dtype=turned.dtype)
         axes, lengths, _ = torch.linalg.svd(turned)
         axes[:, :, 2] *= torch.linalg.det(axes)[:, None]
         log_scales[part] = (lengths.clamp_min(1e-30).log() + largest).float()
         new = Rotation.from_matrix(axes.numpy()).as_quat(scalar_first=True)
         quats[part] = torch.from_numpy(new).float()
-        log_scales[part][~well] = math.nan
+        log_scales[part][~is_finite] = math.nan
     return log_scales, quats

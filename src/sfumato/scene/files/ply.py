@@ -27,7 +27,7 @@ from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.scene import Scene, identities_of, metadata_of
 
 REST_COUNTS = {0: 1, 9: 4, 24: 9, 45: 16, 72: 25}
-# 2D Gaussians have no third scale: they become this much thinner than they are wide.
+# 2D Gaussians have no third scale: log of its ratio to the smaller of the two.
 DISC_LOG_THINNESS = math.log(1e-3)
 
 POSITION = ["x", "y", "z"]
@@ -37,7 +37,7 @@ SCALE = ["scale_0", "scale_1", "scale_2"]
 ROTATION = ["rot_0", "rot_1", "rot_2", "rot_3"]
 # Mip-Splatting stores its 3D filter separately from the scales.
 FILTER = "filter_3D"
-# Our own property, after all others: the identity of a Gaussian through time.
+# Our own property, after all others: the identity of a Gaussian over time.
 IDENTITY = "identity"
 
 _log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ def load(path: Path) -> Scene:
         warning.
 
     Raises:
-        FormatError: no PLY file, no Gaussians in it, truncated, or wrong counts.
+        FormatError: not a PLY file, without Gaussians, truncated, or with wrong counts.
     """
     header = read_header(path)
     vertex = header.element("vertex")
@@ -102,7 +102,7 @@ def load(path: Path) -> Scene:
     values.finite_where_meant(columns["logit_opacities"], columns["log_scales"])
     columns["logit_opacities"] = columns["logit_opacities"][:, 0]
     columns["sh"] = columns["sh"].reshape(vertex.count, num_coefficients, 3)
-    # Scenes of Mip-Splatting are trained with its 2D filter, too.
+    # Scenes with the 3D filter were trained with Mip-Splatting's 2D filter as well.
     scene = values.scene_of(columns, read_comments(header.comments, antialiased=filters is not None))
     if identities is not None:
         scene = replace(scene, identities=torch.from_numpy(identities))

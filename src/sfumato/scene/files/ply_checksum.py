@@ -19,7 +19,7 @@ def checksum_comment(checksum: int) -> str:
 
 
 def has_changed(header: PlyHeader) -> bool:
-    """Whether the data after the header does not fit the checksum; False without one."""
+    """Whether the data after the header does not match the checksum; False without one."""
     found = next(filter(None, map(_COMMENT.fullmatch, header.comments)), None)
     if found is None:
         return False

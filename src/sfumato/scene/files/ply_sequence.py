@@ -1,6 +1,6 @@
-"""Scenes that move as a numbered sequence of `.ply` files, one for each step, such as SuperSplat imports.
+"""Dynamic scenes as a numbered sequence of `.ply` files, one per step, as SuperSplat imports them.
 
-The name holds where the number goes, as in ``frame%04d.ply``; numbers start at 1.
+The name contains a placeholder for the number, as in ``frame%04d.ply``; numbers start at 1.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def frame(path: Path, step: int) -> Path:
 def frames_there(path: Path) -> list[Path]:
     """Files of a sequence that exist."""
     before, after = _NUMBER.split(path.name)
-    meant = re.compile(rf"{re.escape(before)}\d+{re.escape(after)}")
-    return sorted(file for file in path.parent.glob("*") if meant.fullmatch(file.name))
+    pattern = re.compile(rf"{re.escape(before)}\d+{re.escape(after)}")
+    return sorted(file for file in path.parent.glob("*") if pattern.fullmatch(file.name))
 
 
 def save(scene: DynamicScene, path: Path) -> None:

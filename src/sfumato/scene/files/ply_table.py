@@ -20,7 +20,7 @@ from sfumato.errors import FormatError
 HEADER_LIMIT_BYTES = 64 * 1024
 # Enough rows to amortise Python's work, few enough to stay in the L2 cache while columns are picked.
 BLOCK_BYTES = 512 * 1024
-# Largest length of a number in a text file, with blanks.
+# Largest length of a number in a text file, with surrounding blanks.
 _NUMBER_CHARACTERS = 64
 ORDERS = {"ascii": "", "binary_little_endian": "<", "binary_big_endian": ">"}
 TYPES = {"char": "i1", "uchar": "u1", "short": "i2", "ushort": "u2", "int": "i4", "uint": "u4"}
@@ -99,7 +99,7 @@ def read_header(path: Path) -> PlyHeader:
         Its declared elements and where the rows begin.
 
     Raises:
-        FormatError: it is no PLY file, or its header is too long, malformed or ambiguous.
+        FormatError: it is not a PLY file, or its header is too long, malformed or ambiguous.
     """
     with path.open("rb") as handle:
         head = handle.read(HEADER_LIMIT_BYTES)
@@ -168,7 +168,7 @@ def read_columns(header: PlyHeader, element: Element, targets: Mapping[str, np.n
         targets: property name -> [count] array or strided view, written with conversion to its dtype.
 
     Raises:
-        FormatError: the file is shorter or longer than it declares, or holds text that is no number.
+        FormatError: the file is shorter or longer than it declares, or contains text that is not a number.
     """
     start = 0
     for block in column_blocks(header, element, list(targets)):
@@ -190,10 +190,10 @@ def column_blocks(
         names: of the columns, at least one.
 
     Yields:
-        Property name -> [m] array, valid until the next block is asked for.
+        Property name -> [m] array, valid until the next block.
 
     Raises:
-        FormatError: as of ``read_columns``.
+        FormatError: see ``read_columns``.
     """
     check_length(header, element)
     with header.path.open("rb") as handle:
@@ -211,7 +211,7 @@ def column_blocks(
 
 
 def check_length(header: PlyHeader, element: Element) -> None:
-    """Refuse a file too short for the rows of ``element``; called before memory is allocated for them."""
+    """Refuse a file too short for the rows of ``element``; to be called before allocating memory for them."""
     if element.has_lists:
         raise FormatError(f"{header.path} has list properties in element {shown(element.name)}")
     row_bytes = element.row_bytes if header.order else 2 * len(element.properties)

@@ -1,4 +1,4 @@
-"""Scenes as PlayCanvas' `.sog`: numbers as pixels of lossless WebP images, and a description in JSON.
+"""Scenes as PlayCanvas' `.sog`: values as pixels of lossless WebP images, with a description in JSON.
 
 Bundled, a zip archive `scene.sog`; unbundled, a folder with `meta.json`; streamed, a folder with
 `lod-meta.json` and subfolders, of which the finest level is read. The frame is that of the field's `.ply`
@@ -102,9 +102,9 @@ def save(
         gaussians: the scene, any device or float type.
         path: the file to write: an archive, or with the suffix `.json` the description of a folder's
             pictures, which are written beside it.
-        palette_size: maximum number of different SH above degree 0, 1 to 65536. Fewer are smaller and
-            faster to write.
-        antialiased: mark the scene as made for anti-aliased rendering; None: by its metadata.
+        palette_size: maximum number of different SH above degree 0, 1 to 65536. With fewer, files are
+            smaller and faster to write.
+        antialiased: mark the scene for anti-aliased rendering; None: by its metadata.
 
     Raises:
         FormatError: a field holds NaN or infinity, or there are no Gaussians, or too many for a picture.
@@ -212,17 +212,17 @@ def _base(arrays: dict[str, np.ndarray], palette_size: int) -> _Part:
 
 
 def _within_reach(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The arrays, with distant outliers brought nearer if they coarsen the quantisation of all others."""
+    """The arrays, with distant outliers moved closer if they coarsen the quantisation of all others."""
     means, total = arrays["means"], len(arrays["means"])
     reach, extent = usual_reach(means), float(np.abs(means).max())
-    # The finest steps of the logarithmic curve; above a quarter of a Gaussian's size they are too coarse.
+    # Whether even the finest steps of the logarithmic curve exceed a quarter of a typical Gaussian.
     coarse = 2 * np.log1p(extent) / 65535 > np.exp(typical_log_size(arrays["log_scales"])) / 4
     if coarse and np.log1p(reach) < np.log1p(extent) / 2:
         arrays, nearer = brought_nearer(arrays, reach)
         warn_of_nearer(nearer, total, reach, ".sog")
     low, high, steps = _steps(arrays["means"])
-    curved = low + (high - low) * (steps / 65535)
-    stored = np.copysign(np.expm1(np.abs(curved)), curved)
+    log_means = low + (high - low) * (steps / 65535)
+    stored = np.copysign(np.expm1(np.abs(log_means)), log_means)
     warn_of_moved(moved(arrays["means"], stored, arrays["log_scales"]), total, ".sog")
     return arrays
 
@@ -230,12 +230,12 @@ def _within_reach(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 def _steps(means: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Lowest [3] and highest [3] of the positions on a logarithmic curve, and [n, 3] uint16 between these."""
     wide = means.astype(np.float64)
-    curved = np.copysign(np.log1p(np.abs(wide)), wide)
-    low, high = curved.min(axis=0), curved.max(axis=0)
+    log_means = np.copysign(np.log1p(np.abs(wide)), wide)
+    low, high = log_means.min(axis=0), log_means.max(axis=0)
     return (
         low,
         high,
-        np.rint((curved - low) * (65535 / np.where(high > low, high - low, 1))).astype(np.uint16),
+        np.rint((log_means - low) * (65535 / np.where(high > low, high - low, 1))).astype(np.uint16),
     )
 
 

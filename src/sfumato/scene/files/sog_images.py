@@ -11,7 +11,7 @@ from PIL import Image
 from sfumato.errors import FormatError
 
 MAX_SIDE = 16383
-# Effort and method: higher ones take several times as long and save a few per cent of the size.
+# Effort and method: higher values take several times as long and save a few per cent of the size.
 _EFFORT, _METHOD = 20, 4
 _MOST_CHUNKS = 64
 
@@ -28,7 +28,7 @@ def decode(data: bytes, what: str, most_pixels: int) -> np.ndarray:
         [h, w, 4] uint8 red, green, blue, alpha; not multiplied by alpha.
 
     Raises:
-        FormatError: it is no lossless WebP picture, too large, or broken.
+        FormatError: it is not a lossless WebP image, too large, or broken.
     """
     width, height = webp_size(data, what)
     if width * height > most_pixels:
@@ -46,7 +46,7 @@ def webp_size(data: bytes, what: str) -> tuple[int, int]:
     """Width and height of a lossless WebP picture, read without decoding it.
 
     Raises:
-        FormatError: it is no WebP picture, or a lossy one, whose numbers would be wrong.
+        FormatError: it is not a WebP image, or a lossy one, whose values would be wrong.
     """
     if data[:4] != b"RIFF" or data[8:12] != b"WEBP":
         raise FormatError(f"{what} is not a WebP picture")

@@ -29,7 +29,7 @@ class Gaussians:
                          sRGB-encoded colour = 0.5 + sum.
 
     Raises:
-        ShapeError: fields disagree in n, dtype or device, or k is no SH count.
+        ShapeError: fields disagree in n, dtype or device, or k is not 1, 4, 9 or 16.
     """
 
     means: Tensor
@@ -75,15 +75,15 @@ class Gaussians:
         return self.logit_opacities.sigmoid()
 
     def tensors(self) -> dict[str, Tensor]:
-        """The five tensors by name; what a scene carries beside them is left out."""
+        """The five tensors by name, without the further fields of a ``Scene``."""
         return {f.name: getattr(self, f.name) for f in fields(Gaussians)}
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Self:
-        """Apply ``function`` to each field's tensor; what a scene carries beside them stays."""
+        """Apply ``function`` to each of the five tensors; further fields of a ``Scene`` are kept."""
         return replace(self, **{name: function(tensor) for name, tensor in self.tensors().items()})
 
     def select(self, keep: Tensor) -> Self:
-        """Those Gaussians where the mask ``keep`` [n] is true, or at the indices ``keep`` [m]."""
+        """The Gaussians where the mask ``keep`` [n] is true, or at the indices ``keep`` [m]."""
         return self.map(lambda tensor: tensor[keep])
 
     def to(self, *args: Any, **kwargs: Any) -> Self:

@@ -10,28 +10,28 @@ from sfumato.scene.cameras import Camera
 from sfumato.scene.shutter import Shutter, pose_between
 from sfumato.scene.unprojection import distort_directions
 
-# Each round leaves of the error the share of the picture that a point crosses during the read-out.
+# Each iteration multiplies the error by the fraction of the image that a point crosses during the read-out.
 _ROUNDS = 12
 _CLOSE_PX = 1e-4
 
 
 @torch.no_grad()
 def image_points(camera: Camera, points: Tensor) -> tuple[Tensor, Tensor]:
-    """Find the pixels in which a camera sees points, also those outside of its picture.
+    """Project points to pixels, also outside the image.
 
-    With a rolling shutter a point is seen by the line (row or column) whose pose puts it on that line;
-    one that leaves the picture is seen by the first or the last line.
+    With a rolling shutter a point is seen by the line (row or column) whose pose projects it to that line;
+    outside the image, by the first or the last line.
 
     Args:
         camera: any lens, with a rolling shutter or without.
         points: [m, 3] world frame, scene units.
 
     Returns:
-        Pixels [m, 2], NaN where the lens has no answer; camera z [m] at mid exposure, scene units.
+        Pixels [m, 2], NaN where the lens has no projection; camera z [m] at mid exposure, scene units.
 
     Raises:
         ShapeError: the points have another shape.
-        ConfigError: the shutter's poses are half a turn apart.
+        ConfigError: the shutter's poses are 180 degrees apart.
 
     Gradients: none.
 
@@ -42,7 +42,7 @@ def image_points(camera: Camera, points: Tensor) -> tuple[Tensor, Tensor]:
     if camera.shutter is None:
         pose = camera.camera_from_world.to(exact)
         seen = exact @ pose[:3, :3].T + pose[:3, 3]
-        return _landed(camera, seen).to(points), seen[:, 2].to(points)
+        return _pixels_of(camera, seen).to(points), seen[:, 2].to(points)
     pixels, seen = _rolling(camera, camera.shutter, exact)
     return pixels.to(points), seen[:, 2].to(points)
 
@@ -58,30 +58,31 @@ def _rolling(camera: Camera, shutter: Shutter, points: Tensor) -> tuple[Tensor, 
         second = (first + 1).clamp_max(lines - 1)
         share = (line - first)[:, None]
         away = points - torch.lerp(centres[first], centres[second], share)
-        # Neighbouring lines are so nearly turned alike that the straight mean of their rotations is one.
+        # Neighbouring lines differ so little that linear interpolation of their matrices is nearly a
+        # rotation.
         rotation = torch.lerp(rotations[first], rotations[second], share[..., None])
         return (rotation @ away[..., None])[..., 0]
 
     line = points.new_full((len(points),), 0.5 * (lines - 1))
-    middle = seen_from(line, points)
-    pixels, moving = _landed(camera, middle), torch.arange(len(points), device=points.device)
+    seen_middle = seen_from(line, points)
+    pixels, moving = _pixels_of(camera, seen_middle), torch.arange(len(points), device=points.device)
     for _ in range(_ROUNDS):
         there = pixels[moving, axis]
-        wanted = torch.where(there.isnan(), line[moving], there - 0.5).clamp(0, lines - 1)
-        far = (wanted - line[moving]).abs() > _CLOSE_PX
-        moving, wanted = moving[far], wanted[far]
+        next_line = torch.where(there.isnan(), line[moving], there - 0.5).clamp(0, lines - 1)
+        far = (next_line - line[moving]).abs() > _CLOSE_PX
+        moving, next_line = moving[far], next_line[far]
         if not len(moving):
             break
-        line[moving] = wanted
-        pixels[moving] = _landed(camera, seen_from(wanted, points[moving]))
-    return pixels, middle
+        line[moving] = next_line
+        pixels[moving] = _pixels_of(camera, seen_from(next_line, points[moving]))
+    return pixels, seen_middle
 
 
-def _landed(camera: Camera, seen: Tensor) -> Tensor:
+def _pixels_of(camera: Camera, seen: Tensor) -> Tensor:
     """Pixels [m, 2] of points [m, 3] in the camera's frame."""
     if camera.lens.model == "ortho":
         flat = seen[:, :2]
     else:
-        # Formulas of lenses are in NumPy.
+        # Lens formulas are implemented in NumPy.
         flat = torch.from_numpy(distort_directions(camera.lens, seen.cpu().numpy())).to(seen)
     return flat * flat.new_tensor(camera.focal_px) + flat.new_tensor(camera.centre_px)

@@ -1,7 +1,7 @@
-"""Lens models: how a direction in the camera frame meets the image plane.
+"""Lens models: maps from directions in the camera frame to the image plane.
 
-Models keep the lower-case names and the coefficient order of COLMAP's camera models, without the
-focal lengths and the principal point, which a camera has itself.
+Models have the names, in lower case, and the coefficient order of COLMAP's camera models, without the
+focal lengths and the principal point, which belong to the camera.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class Lens:
         model: "pinhole", "fisheye" (equidistant, ideal) or another of ``LENS_COEFFICIENTS``; or one of
             ``WITHOUT_PLANE``: "ortho", parallel rays, whose focal lengths are pixels per scene unit; or
             "equirectangular", the whole sphere, where u = fx * longitude + cx and v = fy * latitude +
-            cy, so that fx = width / (2 pi), fy = height / pi and the centre is the picture's. Longitude
-            grows from the optical axis to the right, latitude down.
+            cy, so that fx = width / (2 pi), fy = height / pi and the principal point is the image's centre.
+            Longitude grows from the optical axis to the right, latitude down.
         coefficients: distortion coefficients in the order of the model.
     """
 
@@ -32,12 +32,12 @@ class Lens:
 
     @property
     def is_pinhole(self) -> bool:
-        """Whether straight lines stay straight: a pinhole, or a distorted model with nothing to distort."""
+        """Whether straight lines stay straight: a pinhole, or a model whose distortion is zero."""
         return self.model == "pinhole" or (self.model in _IDENTITY_AT_ZERO and not any(self.coefficients))
 
     @property
     def is_panorama(self) -> bool:
-        """Whether it sees the whole sphere, which no image plane can hold."""
+        """Whether it covers the whole sphere, which no image plane can."""
         return self.model == "equirectangular"
 
 
@@ -60,7 +60,7 @@ LENS_COEFFICIENTS: dict[str, tuple[str, ...]] = {
     "rad_tan_thin_prism_fisheye": ("k0", "k1", "k2", "k3", "k4", "k5", "p0", "p1", "s0", "s1", "s2", "s3"),
 }
 WITHOUT_PLANE = ("ortho", "equirectangular")
-"""Lenses that no formula on the image plane of a pinhole describes; they have no coefficients."""
+"""Lenses without a formula on the image plane of a pinhole; they have no coefficients."""
 
 _IDENTITY_AT_ZERO = frozenset({"simple_radial", "radial", "opencv", "full_opencv", "fov", "division"})
 
@@ -82,7 +82,7 @@ def check_lens(lens: Lens) -> None:
 
 
 def distort(lens: Lens, xy: np.ndarray) -> np.ndarray:
-    """Where a lens puts directions of the half space in front of the camera.
+    """Distort directions of the half space in front of the camera.
 
     Args:
         lens: one of ``LENS_COEFFICIENTS``.
@@ -90,7 +90,7 @@ def distort(lens: Lens, xy: np.ndarray) -> np.ndarray:
 
     Returns:
         [..., 2] distorted normalised coordinates: pixels are focal * result + centre. NaN where the
-        model has no answer.
+        model is undefined.
 
     Raises:
         ConfigError: the model is unknown or has another number of coefficients.
@@ -103,7 +103,7 @@ def distort(lens: Lens, xy: np.ndarray) -> np.ndarray:
 
 
 def formula_of(lens: Lens, x: np.ndarray, y: np.ndarray, z: np.ndarray | float) -> np.ndarray:
-    """Where the formula of a lens puts directions, also where it is not one to one.
+    """Evaluate the formula of a lens, also where it is not one to one.
 
     Args:
         lens: any but "ortho".
@@ -112,10 +112,10 @@ def formula_of(lens: Lens, x: np.ndarray, y: np.ndarray, z: np.ndarray | float) 
         z: [...] or a number, the same.
 
     Returns:
-        [..., 2] distorted normalised coordinates; NaN where the model has no answer.
+        [..., 2] distorted normalised coordinates; NaN where the model is undefined.
 
     Raises:
-        ConfigError: the lens is unknown, or "ortho", which sees one direction alone.
+        ConfigError: the lens is unknown, or "ortho", all of whose rays are parallel.
     """
     check_lens(lens)
     if lens.model == "ortho":
@@ -130,14 +130,14 @@ def formula_of(lens: Lens, x: np.ndarray, y: np.ndarray, z: np.ndarray | float) 
 
 
 def unfolded_radius(lens: Lens, limit: float) -> float:
-    """The ideal radius up to which a lens maps one to one, so that its formula can be trusted.
+    """The ideal radius up to which a lens maps one to one.
 
-    A fitted polynomial turns back beyond the field of view it was fitted in, and would show the
-    middle of the picture a second time around its border.
+    Beyond the field of view for which it was fitted a distortion polynomial folds back, and would show the
+    centre of the image a second time around its border.
 
     Args:
         lens: the lens model.
-        limit: radius to stop looking at, in ideal normalised coordinates.
+        limit: largest radius that is tested, in ideal normalised coordinates.
 
     Returns:
         The radius, at most ``limit``.
@@ -231,7 +231,7 @@ def _division(x: _Plane, y: _Plane, z: _Plane | float, c: tuple[float, ...]) -> 
 def _eucm(x: _Plane, y: _Plane, z: _Plane | float, c: tuple[float, ...]) -> tuple[_Plane, _Plane]:
     alpha, beta = c
     distance = np.sqrt(beta * (x * x + y * y) + z * z)
-    # Behind this cone two directions share a point.
+    # Beyond this cone two directions have the same image point.
     widest = min(alpha, 1.0 - alpha) / max(alpha, 1.0 - alpha)
     scale = np.where(z > -widest * distance, 1.0 / (alpha * distance + (1.0 - alpha) * z), np.nan)
     return x * scale, y * scale
@@ -241,8 +241,8 @@ def _equirectangular(x: _Plane, y: _Plane, z: _Plane | float, _: tuple[float, ..
     return np.arctan2(x, z), np.arctan2(y, np.hypot(x, z))
 
 
-# Formulas on the tangents (x / z, y / z), and on vectors as long as the angle to the optical axis. All
-# are analytic, so that they can be differentiated by a step along the imaginary axis.
+# Formulas of the tangents (x / z, y / z), and of vectors whose length is the angle to the optical axis. All
+# are analytic, for differentiation by complex steps.
 ON_TANGENTS: dict[str, _Formula] = {
     "pinhole": _identity,
     "simple_radial": _radial,

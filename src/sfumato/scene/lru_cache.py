@@ -15,7 +15,7 @@ MAX_BYTES = 256 << 20
 
 @contextmanager
 def lasting() -> Iterator[None]:
-    """Create tensors outside any autograd graph that can be used in one later, even under inference mode."""
+    """Create tensors without gradients that autograd can use later, even when called in inference mode."""
     with torch.inference_mode(False), torch.no_grad():
         yield
 

@@ -13,7 +13,7 @@ from sfumato.scene.unprojection import undistort
 _ROWS_AT_ONCE_PX = 1 << 18
 
 
-_kept: LruCache[Tensor] = LruCache()
+_cache: LruCache[Tensor] = LruCache()
 
 
 def pixel_directions(camera: Camera, *, like: Tensor | None = None) -> Tensor:
@@ -24,20 +24,20 @@ def pixel_directions(camera: Camera, *, like: Tensor | None = None) -> Tensor:
         like: whose dtype and device to use; by default those of the pose.
 
     Returns:
-        [h, w, 3], zero where the lens has no answer. It is shared: do not write to it.
+        [h, w, 3], zero where the lens has no direction. It is shared: do not write to it.
     """
     like = camera.camera_from_world if like is None else like
     key = (camera.lens, camera.focal_px, camera.centre_px, camera.size_px, like.dtype, str(like.device))
-    directions = _kept.find(key)
+    directions = _cache.find(key)
     if directions is None:
         with lasting():
             directions = _computed(camera, like)
-        _kept.keep(key, directions, directions.nbytes)
+        _cache.keep(key, directions, directions.nbytes)
     return directions
 
 
 def pixels_with_rays(camera: Camera) -> Tensor:
-    """[h, w] bool: True where the lens knows which direction a pixel sees."""
+    """[h, w] bool: whether the lens has a direction for a pixel."""
     like = torch.empty(0, dtype=torch.float32)
     return (pixel_directions(camera, like=like) != 0).any(-1)
 
@@ -47,7 +47,7 @@ def image_plane(camera: Camera, rows: slice = slice(None)) -> np.ndarray:
 
     Args:
         camera: any; its pose does not matter.
-        rows: of the picture.
+        rows: of the image.
 
     Returns:
         [rows, w, 2] float64 (pixels - centre) / focal.

@@ -17,15 +17,15 @@ from sfumato.scene.shutter import pose_between
 
 @dataclass(frozen=True)
 class Rays:
-    """Rays in the world, one a pixel or as a list.
+    """Rays in the world frame, one per pixel or as a list.
 
     Attributes:
         origins:    [h, w, 3] or [m, 3] as the directions, or [3], one for all; world frame, scene units.
         directions: [h, w, 3] or [m, 3], any length; a ray of length zero sees the background.
-        viewpoint:  [3] from where view-dependent colour is seen; None: from each ray's own origin.
+        viewpoint:  [3] position from which view-dependent colour is seen; None: each ray's own origin.
 
     Raises:
-        ShapeError: shapes, dtypes or devices disagree, or the numbers are no floats.
+        ShapeError: shapes, dtypes or devices disagree, or the dtype is not a float type.
         ConfigError: a tensor holds NaN or infinity.
     """
 
@@ -34,9 +34,9 @@ class Rays:
     viewpoint: Tensor | None = None
 
     def __post_init__(self) -> None:
-        many = "h w 3" if getattr(self.directions, "ndim", 0) == 3 else "m 3"
-        alone = getattr(self.origins, "ndim", 0) == 1
-        given = {"directions": (self.directions, many), "origins": (self.origins, "3" if alone else many)}
+        dims = "h w 3" if getattr(self.directions, "ndim", 0) == 3 else "m 3"
+        is_shared = getattr(self.origins, "ndim", 0) == 1
+        given = {"directions": (self.directions, dims), "origins": (self.origins, "3" if is_shared else dims)}
         if self.viewpoint is not None:
             given["viewpoint"] = (self.viewpoint, "3")
         check_shapes(like=self.directions, **given)
@@ -51,7 +51,7 @@ class Rays:
         return tuple(self.directions.shape[:-1])
 
 
-_kept: LruCache[Rays] = LruCache()
+_cache: LruCache[Rays] = LruCache()
 
 
 def camera_rays(camera: Camera, *, like: Tensor | None = None) -> Rays:
@@ -65,19 +65,19 @@ def camera_rays(camera: Camera, *, like: Tensor | None = None) -> Rays:
         like: whose dtype and device to use; by default those of the pose.
 
     Returns:
-        Rays [h, w] of unit directions; zero where the lens has no answer for a pixel. Origins are [3],
-        one for all, where they are equal. Where the poses lie on the host and need no gradient they are
+        Rays [h, w] with unit directions; zero where the lens has no direction for a pixel. Origins are [3]
+        if they are equal for all rays. If the poses are on the CPU and need no gradient, the tensors are
         shared: do not write to them.
 
     Raises:
-        ConfigError: the shutter's poses are half a turn apart.
+        ConfigError: the shutter's poses are 180 degrees apart.
 
     Gradients: camera.camera_from_world, and camera.shutter.camera_from_world_end.
     """
     like = camera.camera_from_world if like is None else like
     shutter = camera.shutter
     poses = [camera.camera_from_world] + ([] if shutter is None else [shutter.camera_from_world_end])
-    # Poses on another device would have to be waited for to be compared.
+    # Comparing poses on another device would wait for that device.
     if any(pose.requires_grad or pose.device.type != "cpu" for pose in poses):
         return placed(camera, pixel_directions(camera, like=like), lens_plane(camera, like))
     key = (
@@ -85,16 +85,16 @@ def camera_rays(camera: Camera, *, like: Tensor | None = None) -> Rays:
         shutter and shutter.direction,
         *(pose.numpy().tobytes() for pose in poses),
     )
-    rays = _kept.find(key)
+    rays = _cache.find(key)
     if rays is None:
         with lasting():
             rays = placed(camera, pixel_directions(camera, like=like), lens_plane(camera, like))
-        _kept.keep(key, rays, rays.directions.nbytes + rays.origins.nbytes)
+        _cache.keep(key, rays, rays.directions.nbytes + rays.origins.nbytes)
     return rays
 
 
 def lens_plane(camera: Camera, like: Tensor) -> Tensor | None:
-    """[h, w, 3] where rays start in the camera frame; None where all start in its centre."""
+    """[h, w, 3] origins of rays in the camera frame; None if all start at its centre."""
     if camera.lens.model != "ortho":
         return None
     flat = torch.from_numpy(image_plane(camera)).to(like)
@@ -102,7 +102,7 @@ def lens_plane(camera: Camera, like: Tensor) -> Tensor | None:
 
 
 def placed(camera: Camera, directions: Tensor, starts: Tensor | None) -> Rays:
-    """Rays of the camera frame, in the world.
+    """Transform rays from the camera frame to the world frame.
 
     Args:
         camera: whose pose to take, with its shutter.
@@ -116,7 +116,7 @@ def placed(camera: Camera, directions: Tensor, starts: Tensor | None) -> Rays:
     """
     pose = camera.camera_from_world
     if camera.shutter is None:
-        # Rows times R are R^T times columns: world from camera.
+        # Row vectors times R are R^T times column vectors: world from camera.
         rotation, centre = pose[:3, :3].to(directions), camera.centre_world.to(directions)
         origins = centre if starts is None else centre + starts @ rotation
         return Rays(origins, directions @ rotation, centre)
@@ -126,11 +126,11 @@ def placed(camera: Camera, directions: Tensor, starts: Tensor | None) -> Rays:
     middle = (0.5 * (centres[0] + centres[-1])).to(directions)
     rotation, centres = rotation.to(directions), centres.to(directions)[:, None]
 
-    def turned(vectors: Tensor) -> Tensor:
+    def to_world(vectors: Tensor) -> Tensor:
         if shutter.reads_rows:
             return vectors @ rotation
         return (vectors.transpose(0, 1) @ rotation).transpose(0, 1)
 
     origins = centres if shutter.reads_rows else centres.transpose(0, 1)
-    origins = origins.expand_as(directions) if starts is None else origins + turned(starts)
-    return Rays(origins.contiguous(), turned(directions).contiguous(), middle)
+    origins = origins.expand_as(directions) if starts is None else origins + to_world(starts)
+    return Rays(origins.contiguous(), to_world(directions).contiguous(), middle)

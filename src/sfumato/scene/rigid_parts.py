@@ -1,8 +1,8 @@
-"""Rigid parts of a scene that moves: groups of Gaussians that one rigid motion carries.
+"""Rigid parts of a dynamic scene: groups of Gaussians that move by one rigid motion.
 
-Groups are found by splitting: all Gaussians begin as one part, the parts that their own motion explains worst
-are split in two by how their Gaussians stray from it, and every Gaussian goes to the part whose motion fits
-it best (k-means with rigid motions for centres), until all parts fit or there are enough.
+Groups are found by splitting. All Gaussians begin as one part; the parts with the largest residuals are split
+in two by the residuals of their Gaussians, and every Gaussian is assigned to the part whose motion fits it
+best (k-means with rigid motions as centres), until all parts fit or their largest number is reached.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from sfumato.maths.rigid import best_rotation
 from sfumato.scene.dynamic import DynamicScene
 
 MAX_PARTS = 64
-# What is off by half a standard deviation of its Gaussian is hardly seen.
+# An error of half a standard deviation of a Gaussian is hardly visible.
 _TOLERANCE_IN_SIZES = 0.5
-# A part fits if this share of its Gaussians does.
+# A part fits if this fraction of its Gaussians does.
 _SHARE_THAT_FITS = 0.95
-# Parts are sought among so many Gaussians and steps, evenly chosen; the motion of parts is fitted to all.
+# Parts are searched with this many Gaussians and steps, evenly chosen; their motions are fitted to all.
 _MOST_GAUSSIANS, _MOST_STEPS = 2048, 24
 _ROUNDS_A_SPLIT = 4
-# More parts are worth having if squared errors sink by this share; noise is not split for less.
+# A split must lower the squared errors by this fraction, or it would only fit noise.
 _LEAST_GAIN = 0.1
 
 
@@ -52,7 +52,7 @@ class RigidParts:
         means: [m, 3] in the frame of the part, scene units.
         quats: [m, 4] part_from_local rotations as (w, x, y, z).
         errors: [m] root mean square distance of each Gaussian from its part's motion, scene units.
-        tolerance: what was aimed at, scene units.
+        tolerance: largest error that counts as a fit, scene units.
     """
 
     labels: Tensor
@@ -94,14 +94,14 @@ class _PoseTracks(NamedTuple):
 
 @one_torch_thread()
 def rigid_parts(scene: DynamicScene) -> RigidParts:
-    """Divide what moves into rigid parts.
+    """Divide the moving Gaussians into rigid parts.
 
     Args:
         scene: with m moving Gaussians, at least one.
 
     Returns:
-        The parts, at most ``MAX_PARTS``. Where Gaussians stray further from their part than the tolerance,
-        half the median size of the moving Gaussians, the scene bends, or its tracks are not as accurate.
+        The parts, at most ``MAX_PARTS``. Errors above the tolerance, half the median size of the moving
+        Gaussians, mean that the scene deforms or that its tracks are inaccurate.
     """
     sizes = scene.gaussians.log_scales[scene.ids].mean(1).exp()
     tolerance = _TOLERANCE_IN_SIZES * float(sizes.median())
@@ -109,17 +109,17 @@ def rigid_parts(scene: DynamicScene) -> RigidParts:
     some = torch.linspace(0, m - 1, min(m, _MOST_GAUSSIANS)).round().long()
     steps = torch.linspace(0, t - 1, min(t, _MOST_STEPS)).round().long()
     paths, all_paths = _paths(scene, steps, some), _paths(scene, torch.arange(t), torch.arange(m))
-    motions = _found(paths, tolerance)
+    motions = _search(paths, tolerance)
     coarse = _paths(scene, steps, torch.arange(m))
     labels = _errors(coarse, motions).argmin(dim=1)
     labels = torch.unique(labels, return_inverse=True)[1]
     fitted = [_fitted(all_paths.chosen(labels == part)) for part in range(int(labels.max()) + 1)]
-    motions = _at_rest(all_paths, _stacked(fitted), labels)
+    motions = _with_rest_frames(all_paths, _stacked(fitted), labels)
     own = Motions(motions.rotations[labels], motions.shifts[labels])
     local, errors = _local(all_paths, own)
     columns = torch.arange(m)
-    turns = quat_from_rotation(own.rotations[columns, scene.birth])
-    quats = quat_product(conjugate(turns), scene.quats[scene.birth, columns].double())
+    rotations_of_parts = quat_from_rotation(own.rotations[columns, scene.birth])
+    quats = quat_product(conjugate(rotations_of_parts), scene.quats[scene.birth, columns].double())
     return RigidParts(labels, motions, local, quats, errors, tolerance)
 
 
@@ -147,8 +147,8 @@ def _paths(scene: DynamicScene, steps: Tensor, rows: Tensor) -> _PoseTracks:
     )
 
 
-def _found(paths: _PoseTracks, tolerance: float) -> Motions:
-    """The motions of parts, found among some Gaussians."""
+def _search(paths: _PoseTracks, tolerance: float) -> Motions:
+    """The motions of the parts, searched with a subset of the Gaussians."""
     motions = _stacked([_fitted(paths)])
     errors = _errors(paths, motions)
     while len(motions.shifts) < MAX_PARTS:
@@ -166,12 +166,12 @@ def _found(paths: _PoseTracks, tolerance: float) -> Motions:
     return motions
 
 
-def _split(paths: _PoseTracks, motions: Motions, labels: Tensor, misfit: Tensor) -> Tensor:
-    """Labels [m] in which parts that do not fit are two, the worst first, up to the number there may be."""
+def _split(paths: _PoseTracks, motions: Motions, labels: Tensor, relative_error: Tensor) -> Tensor:
+    """Labels [m] after splitting parts that do not fit in two, the worst first, up to ``MAX_PARTS``."""
     count = len(motions.shifts)
     members = [(labels == part).nonzero()[:, 0] for part in range(count)]
     worst = torch.tensor(
-        [float(misfit[rows].quantile(_SHARE_THAT_FITS)) if len(rows) > 1 else 0.0 for rows in members]
+        [float(relative_error[rows].quantile(_SHARE_THAT_FITS)) if len(rows) > 1 else 0.0 for rows in members]
     )
     split, added = labels.clone(), count
     for part in worst.argsort(descending=True).tolist():
@@ -180,10 +180,10 @@ def _split(paths: _PoseTracks, motions: Motions, labels: Tensor, misfit: Tensor)
         rows = members[part]
         some = paths.chosen(rows)
         own = Motions(*(both[part].expand(len(rows), *both.shape[1:]) for both in motions))
-        stray = _strays(some, own).transpose(0, 1).flatten(1)
-        first = stray.square().sum(1).argmax()
-        second = (stray - stray[first]).square().sum(1).argmax()
-        near = (stray - stray[first]).square().sum(1) <= (stray - stray[second]).square().sum(1)
+        residual = _residuals(some, own).transpose(0, 1).flatten(1)
+        first = residual.square().sum(1).argmax()
+        second = (residual - residual[first]).square().sum(1).argmax()
+        near = (residual - residual[first]).square().sum(1) <= (residual - residual[second]).square().sum(1)
         if near.all():
             continue
         split[rows[~near]] = added
@@ -201,15 +201,15 @@ def _fitted(paths: _PoseTracks) -> Motions:
     known = paths.exists[anchor]
     motion = _aligned(paths, paths.means[anchor], paths.rotations[anchor], paths.exists & known)
     local, _ = _means_and_errors(paths, _inside(paths, motion))
-    turns = (motion.rotations.mT[:, None] @ paths.rotations).mean(0)
-    return _aligned(paths, local, turns, paths.exists)
+    rotations_of_parts = (motion.rotations.mT[:, None] @ paths.rotations).mean(0)
+    return _aligned(paths, local, rotations_of_parts, paths.exists)
 
 
-def _aligned(paths: _PoseTracks, local: Tensor, turns: Tensor, used: Tensor) -> Motions:
-    """The motion that carries local poses [m, 3] and [m, 3, 3] to those of each step best.
+def _aligned(paths: _PoseTracks, local: Tensor, rotations_of_parts: Tensor, used: Tensor) -> Motions:
+    """The motion that best maps local poses [m, 3] and [m, 3, 3] to those of each step.
 
-    The axes of the ellipsoids count as points, so that even one Gaussian has a rotation. A step without
-    Gaussians has the motion of the nearest one that has some.
+    The axes of the ellipsoids count as points, so that even one Gaussian determines a rotation. A step
+    without Gaussians gets the motion of the nearest step that has some.
     """
     weights = used.double()
     total = weights.sum(1).clamp(min=1)[:, None]
@@ -217,7 +217,7 @@ def _aligned(paths: _PoseTracks, local: Tensor, turns: Tensor, used: Tensor) -> 
     covariance = (weights[..., None] * local).mT @ paths.means
     covariance -= total[..., None] * from_centre[:, :, None] * to_centre[:, None, :]
     axes = (weights * paths.variances)[..., None, None] * paths.rotations
-    covariance += turns.transpose(0, 1).flatten(1) @ axes.transpose(1, 2).flatten(2).mT
+    covariance += rotations_of_parts.transpose(0, 1).flatten(1) @ axes.transpose(1, 2).flatten(2).mT
     rotations = best_rotation(covariance)
     shifts = to_centre - torch.einsum("tab,tb->ta", rotations, from_centre)
     known = used.any(1).nonzero()[:, 0]
@@ -226,7 +226,7 @@ def _aligned(paths: _PoseTracks, local: Tensor, turns: Tensor, used: Tensor) -> 
 
 
 def _local(paths: _PoseTracks, own: Motions) -> tuple[Tensor, Tensor]:
-    """Mean positions [m, 3] in frames that move, of each Gaussian its own, and how far [m] they stray."""
+    """Mean positions [m, 3] in each Gaussian's own moving frame, and RMS distances [m] from them."""
     shifted = paths.means - own.shifts.transpose(0, 1)
     return _means_and_errors(paths, (own.rotations.transpose(0, 1).mT @ shifted[..., None])[..., 0])
 
@@ -237,7 +237,7 @@ def _inside(paths: _PoseTracks, motion: Motions) -> Tensor:
 
 
 def _means_and_errors(paths: _PoseTracks, inside: Tensor) -> tuple[Tensor, Tensor]:
-    """Means [m, 3] of positions [t, m, 3] in frames that move, and how far [m] they stray from them."""
+    """Means [m, 3] of positions [t, m, 3] in moving frames, and RMS distances [m] from them."""
     weights = paths.exists.double()[..., None]
     count = weights.sum(0).clamp(min=1)
     mean = (weights * inside).sum(0) / count
@@ -245,20 +245,20 @@ def _means_and_errors(paths: _PoseTracks, inside: Tensor) -> tuple[Tensor, Tenso
 
 
 def _errors(paths: _PoseTracks, motions: Motions) -> Tensor:
-    """[m, k] how far each Gaussian strays from each motion."""
+    """[m, k] RMS error of each Gaussian under each motion, scene units."""
     found = [_means_and_errors(paths, _inside(paths, Motions(*one)))[1] for one in zip(*motions, strict=True)]
     return torch.stack(found, dim=1)
 
 
-def _strays(paths: _PoseTracks, own: Motions) -> Tensor:
-    """[t, m, 3] from where its motion carries each Gaussian to where it is; zero where it does not exist."""
+def _residuals(paths: _PoseTracks, own: Motions) -> Tensor:
+    """[t, m, 3] actual minus predicted position of each Gaussian; zero where it does not exist."""
     local, _ = _local(paths, own)
-    carried = (own.rotations @ local[:, None, :, None])[..., 0].transpose(0, 1) + own.shifts.transpose(0, 1)
-    return (paths.means - carried) * paths.exists[..., None]
+    predicted = (own.rotations @ local[:, None, :, None])[..., 0].transpose(0, 1) + own.shifts.transpose(0, 1)
+    return (paths.means - predicted) * paths.exists[..., None]
 
 
-def _at_rest(paths: _PoseTracks, motions: Motions, labels: Tensor) -> Motions:
-    """The same motions of frames that are not turned at the first step and begin at the centre of a part."""
+def _with_rest_frames(paths: _PoseTracks, motions: Motions, labels: Tensor) -> Motions:
+    """The same motions for part frames with the identity rotation at the first step, centred on the part."""
     first = motions.rotations[:, :1]
     rotations = motions.rotations @ first.mT
     local, _ = _local(paths, Motions(rotations[labels], motions.shifts[labels]))

@@ -1,4 +1,4 @@
-"""A scene as a file holds it: Gaussians, and their metadata."""
+"""A scene as stored in a file: Gaussians and metadata."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ MAX_SOURCE_CHARACTERS = 200
 
 @dataclass(frozen=True)
 class Metadata:
-    """What files say about a scene beyond its Gaussians.
+    """Data in scene files beyond the Gaussians.
 
     Attributes:
         antialiased: whether the scene was trained for anti-aliased rendering
-            (``RasterSettings.antialiased``); it looks right only with that.
+            (``RasterSettings.antialiased``), without which it looks wrong.
         up: unit vector upwards in the scene's frame; None if unknown.
         metres_per_unit: length of a scene unit; None if unknown.
-        time: the time that the scene shows, in the units of its capture; None for static scenes.
-        offset: added to a position in the scene's frame it gives that in the frame of what was measured, such
-            as map coordinates; None if unknown.
+        time: time of the scene, in the units of its capture; None for static scenes.
+        offset: vector to add to positions in the scene's frame to get those in the frame of the measurements,
+            such as map coordinates; None if unknown.
         source: name of the program that made the scene; None if unknown. Printable text of at most
-            ``MAX_SOURCE_CHARACTERS``: control characters become blanks, what is longer is cut off.
+            ``MAX_SOURCE_CHARACTERS``: control characters become blanks, longer text is truncated.
     """
 
     antialiased: bool = False
@@ -55,13 +55,13 @@ class Scene(Gaussians):
 
     Attributes:
         metadata: see ``Metadata``.
-        identities: [n] int64 numbers that identify each Gaussian through time and through ``select``;
+        identities: [n] int64 numbers that identify each Gaussian over time and across ``select``;
             None if there are none.
-        floating: [n] bool, the Gaussians that are floaters by what photographs show of them; None where that
-            is not known, as in files.
+        floating: [n] bool, the Gaussians classified as floaters from photographs; None if unknown, as for
+            files.
 
     Raises:
-        ShapeError: as of ``Gaussians``, or ``identities`` are not n whole numbers or ``floating`` not n bool.
+        ShapeError: see ``Gaussians``; or ``identities`` are not [n] int64, or ``floating`` is not [n] bool.
     """
 
     metadata: Metadata = Metadata()
@@ -80,17 +80,17 @@ class Scene(Gaussians):
             check_shapes(means=(self.means, "n 3"), floating=(self.floating, "n"))
 
     def select(self, keep: Tensor) -> Self:
-        """As of ``Gaussians``; what is known of each stays with it."""
+        """See ``Gaussians.select``; identities and floaters are selected as well."""
         chosen: dict[str, Any] = {name: tensor[keep] for name, tensor in self.tensors().items()}
-        return replace(self, **chosen, **{name: known[keep] for name, known in self._known_of_each().items()})
+        return replace(self, **chosen, **{name: known[keep] for name, known in self._extra_fields().items()})
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
-        """As of ``Gaussians``; what is known of each moves along."""
-        moved, known = super().to(*args, **kwargs), self._known_of_each()
+        """See ``Gaussians.to``; identities and floaters are moved as well."""
+        moved, known = super().to(*args, **kwargs), self._extra_fields()
         return replace(moved, **{name: one.to(moved.means.device) for name, one in known.items()})
 
-    def _known_of_each(self) -> dict[str, Any]:
-        """What is known of each Gaussian beside its parameters, [n] each, by name."""
+    def _extra_fields(self) -> dict[str, Any]:
+        """The tensors [n] beside the parameters, by name, where present."""
         known = {"identities": self.identities, "floating": self.floating}
         return {name: one for name, one in known.items() if one is not None}
 
@@ -119,12 +119,12 @@ def identities_of(gaussians: Gaussians) -> Tensor | None:
 
 
 def floating_of(gaussians: Gaussians) -> Tensor | None:
-    """[n] bool of the Gaussians that are known to be floaters; None where nothing is known."""
+    """[n] bool, the Gaussians classified as floaters; None if unknown."""
     return gaussians.floating if isinstance(gaussians, Scene) else None
 
 
 def _printable(text: str) -> str | None:
-    """Text on one line, without control characters and of bounded length; None where nothing is left."""
+    """Text on one line, without control characters and of bounded length; None if nothing is left."""
     start = text[:MAX_SOURCE_CHARACTERS]
     words = "".join(character if character.isprintable() else " " for character in start).split()
     return " ".join(words) or None

@@ -1,4 +1,4 @@
-"""Rolling shutters: a camera that moves while its picture is read out line by line."""
+"""Rolling shutters: a camera that moves while its image is read out line by line."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from sfumato.errors import ConfigError
 from sfumato.maths.rigid import rigid_from_twist
 
 ReadOut = Literal["down", "up", "right", "left"]
-# Beyond this 1 - cos(angle) the closed form of angle / sin(angle) loses nothing; below, its series is exact.
+# Above this 1 - cos(angle) the closed form of angle / sin(angle) is accurate; below, its series is.
 _SMALL_TURN = 0.1
 _TERMS = 14
-# 1 + cos(angle) of a turn whose axis can still be told.
-_LEAST_FROM_HALF_TURN = 1e-6
+# Least 1 + cos(angle) for which the rotation axis is determined.
+_LEAST_FROM_180_DEGREES = 1e-6
 
 
 @dataclass(frozen=True)
 class Shutter:
-    """How a picture is read out while the camera moves on.
+    """Read-out of an image while the camera moves.
 
-    The camera's own pose is that of the line read first, and lines follow each other evenly: line i of
+    The camera's own pose is that of the line read first, and lines are read at even intervals: line i of
     n has the pose at the time i / (n - 1).
 
     Attributes:
         camera_from_world_end: [4, 4] rigid transform of the line read last, of the camera's dtype.
-        direction: where the read-out goes: "down" reads the top row first, "up" the bottom row, "right"
-            the left column, "left" the right column.
+        direction: of the read-out: "down" reads the top row first, "up" the bottom row, "right" the left
+            column, "left" the right column.
     """
 
     camera_from_world_end: Tensor
@@ -46,7 +46,7 @@ class Shutter:
 
     @property
     def reads_rows(self) -> bool:
-        """Whether a line is a row of the picture, not a column."""
+        """Whether a line is a row of the image, not a column."""
         return self.direction in ("down", "up")
 
     def times(self, lines: int) -> Tensor:
@@ -56,22 +56,21 @@ class Shutter:
 
 
 def pose_between(start: Tensor, end: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
-    """Poses of a camera on its way: its place moves on a line, its rotation turns about one axis.
+    """Interpolate poses: the position on a straight line, the rotation about one axis (slerp).
 
-    Both go at constant speed (the rotation as slerp). It is the camera's place in the world that moves
-    on a line, and not the translation of camera_from_world, whose path would depend on where the
-    world's origin is.
+    Both at constant speed. The camera's position in the world is interpolated, not the translation of
+    camera_from_world, whose path would depend on the origin of the world frame.
 
     Args:
         start: [4, 4] camera_from_world at time 0.
         end: [4, 4] camera_from_world at time 1.
-        times: [m] when.
+        times: [m] from 0 to 1.
 
     Returns:
         (rotation [m, 3, 3] of camera_from_world, centre [m, 3] in the world frame).
 
     Raises:
-        ConfigError: the poses are half a turn apart, so that the axis is unknown.
+        ConfigError: the poses are 180 degrees apart, so that the axis is undetermined.
 
     Gradients: start and end.
     """
@@ -87,13 +86,13 @@ def pose_between(start: Tensor, end: Tensor, times: Tensor) -> tuple[Tensor, Ten
 def _rotation_vector(rotation: Tensor) -> Tensor:
     """[3] axis times angle of a rotation [3, 3]; exact at the identity too, in value and gradient."""
     less = 0.5 * (3.0 - rotation.diagonal().sum())
-    # Poses of another device would have to be waited for.
-    if less.device.type == "cpu" and float(less.detach()) > 2.0 - _LEAST_FROM_HALF_TURN:
+    # Reading a value on another device would wait for that device.
+    if less.device.type == "cpu" and float(less.detach()) > 2.0 - _LEAST_FROM_180_DEGREES:
         raise ConfigError("the poses at the start and the end of the shutter are half a turn apart")
     skew = 0.5 * (rotation - rotation.T)
     sine_axis = torch.stack([skew[2, 1], skew[0, 2], skew[1, 0]])
     is_large = less > _SMALL_TURN
-    # Each form sees a turn it can take: an infinite derivative times zero would be NaN.
+    # Each form gets arguments in its domain: an infinite derivative times zero would be NaN.
     sine = torch.where(is_large, sine_axis, 1.0).norm()
     closed = torch.atan2(sine, 1.0 - torch.where(is_large, less, 1.0)) / sine
     small = torch.where(is_large, 0.0, less)

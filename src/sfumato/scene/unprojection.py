@@ -10,15 +10,15 @@ import numpy as np
 
 from sfumato.scene.lenses import ON_ANGLES, ON_TANGENTS, Lens, check_lens, formula_of
 
-# Tangents are looked at up to a thousand (89.94 degrees), angles up to the direction straight behind.
+# Tangents are searched up to a thousand (89.94 degrees), angles up to the direction straight behind.
 _WIDEST_TANGENT, _WIDEST_ANGLE = 1e3, np.pi
 _RINGS, _SPOKES = 1024, 64
 _CHUNK = 1 << 15
 _STEPS = 32
 _START_WITHIN = 0.95
-# Newton doubles the digits: a step this small leaves none to gain.
+# Newton's method doubles the digits in each step: after a step this small none are left to gain.
 _LAST_STEP = 1e-9
-# What maps back to another place is no answer.
+# Largest round-trip error of a solution, relative to 1 + the coordinates.
 _MISMATCH = 1e-9
 _IMAGINARY = 1e-30
 
@@ -28,15 +28,15 @@ _Formula: TypeAlias = Callable[[np.ndarray, np.ndarray], _Pair]
 
 
 def undistort(lens: Lens, xy_distorted: np.ndarray) -> np.ndarray:
-    """Which directions meet points of the image plane: the inverse of ``distort_directions``.
+    """Directions of points on the image plane: the inverse of ``distort_directions``.
 
     Args:
         lens: any model.
         xy_distorted: [..., 2] distorted normalised coordinates, (pixels - centre) / focal.
 
     Returns:
-        [..., 3] float64 unit directions in the camera frame; NaN where the lens has no answer. "ortho"
-        looks along z everywhere.
+        [..., 3] float64 unit directions in the camera frame; NaN where the lens has none. Those of "ortho"
+        are all along z.
 
     Raises:
         ConfigError: the model is unknown or has another number of coefficients.
@@ -55,7 +55,7 @@ def undistort(lens: Lens, xy_distorted: np.ndarray) -> np.ndarray:
 
 
 def distort_directions(lens: Lens, directions: np.ndarray) -> np.ndarray:
-    """Where a lens puts directions, those behind the camera too if it is wide enough to see them.
+    """Distort directions, including those behind the camera for lenses wide enough.
 
     Args:
         lens: any model but "ortho".
@@ -63,7 +63,7 @@ def distort_directions(lens: Lens, directions: np.ndarray) -> np.ndarray:
 
     Returns:
         [..., 2] float64 distorted normalised coordinates: pixels are focal * result + centre. NaN where
-        the model has no answer, and beyond the angle up to which it maps one to one.
+        the model is undefined, and beyond the angle up to which it maps one to one.
 
     Raises:
         ConfigError: the lens is unknown or "ortho".
@@ -79,9 +79,9 @@ def distort_directions(lens: Lens, directions: np.ndarray) -> np.ndarray:
 def one_to_one_angle(lens: Lens) -> float:
     """The angle to the optical axis up to which a lens maps one to one, radians.
 
-    A fitted polynomial turns back beyond the field of view it was fitted in. Where it does so at
-    different angles around the axis, the smallest counts. Models with an exact inverse know by
-    themselves where they end: their angle is pi.
+    Beyond the field of view for which it was fitted a distortion polynomial folds back; the smallest such
+    angle around the axis counts. Models with an exact inverse give NaN outside their domain: their angle
+    is pi.
     """
     formula = _plane_formula(lens)
     if formula is None:
@@ -122,7 +122,7 @@ def _solvable_formula(lens: Lens) -> _Formula:
 
 
 def _radius(lens: Lens, angles: np.ndarray) -> np.ndarray:
-    """Radii in the plane of the lens's formula of angles to the optical axis."""
+    """Radii, in the plane of the lens's formula, of angles to the optical axis."""
     return np.tan(angles) if lens.model in ON_TANGENTS else angles
 
 
@@ -154,28 +154,28 @@ def _directions(lens: Lens, xy: np.ndarray) -> np.ndarray:
 
 
 def _of_angles(u: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Directions of vectors that are as long as the angle to the optical axis."""
+    """Directions of vectors whose length is the angle to the optical axis."""
     angle = np.hypot(u, v)
     scale = np.sinc(angle / np.pi)
     return u * scale, v * scale, np.cos(angle)
 
 
 def _solved(lens: Lens, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where in the plane of its formula a lens takes points from, looking no farther than it unfolds."""
+    """Invert the formula of a lens within the radius up to which it maps one to one."""
     radii, images, farthest = _radial_table(lens)
-    there = np.hypot(x, y)
+    radius = np.hypot(x, y)
     u, v = np.full_like(x, np.nan), np.full_like(x, np.nan)
-    rows = np.flatnonzero(there <= farthest)
-    x, y, there = x[rows], y[rows], there[rows]
-    # The border itself is no place to start from: its derivatives vanish.
-    start = np.minimum(np.interp(there, images, radii), _START_WITHIN * radii[-1])
-    scale = np.where(there > 0.0, start / np.where(there > 0.0, there, 1.0), 1.0)
+    rows = np.flatnonzero(radius <= farthest)
+    x, y, radius = x[rows], y[rows], radius[rows]
+    # Start inside the border, where the derivatives vanish.
+    start = np.minimum(np.interp(radius, images, radii), _START_WITHIN * radii[-1])
+    scale = np.where(radius > 0.0, start / np.where(radius > 0.0, radius, 1.0), 1.0)
     u[rows], v[rows] = _newton(_solvable_formula(lens), x, y, (x * scale, y * scale), radii[-1])
     return u, v
 
 
 def _newton(formula: _Formula, x: np.ndarray, y: np.ndarray, start: _Pair, limit: float) -> _Pair:
-    """Solve formula(u, v) = (x, y) within the radius ``limit``; a step that leads away is halved."""
+    """Solve formula(u, v) = (x, y) within the radius ``limit``; a step that increases the error is halved."""
     trial_u, trial_v = start
     u, v, step_u, step_v = trial_u, trial_v, np.zeros_like(x), np.zeros_like(x)
     least = np.full_like(x, np.inf)
@@ -197,7 +197,7 @@ def _newton(formula: _Formula, x: np.ndarray, y: np.ndarray, start: _Pair, limit
 
 @lru_cache(maxsize=64)
 def _radial_table(lens: Lens) -> tuple[np.ndarray, np.ndarray, float]:
-    """Radii in the plane of the formula, their mean radii in the image, and the largest one there."""
+    """Radii in the plane of the formula, their mean radii in the image, and the largest image radius."""
     radii = _radius(lens, np.linspace(0.0, one_to_one_angle(lens), _RINGS + 1))
     turns = np.linspace(0.0, 2.0 * np.pi, _SPOKES, endpoint=False)
     formula = _solvable_formula(lens)

@@ -1,4 +1,4 @@
-"""Streamed `.sog` scenes: chunks of several levels of detail, each a `.sog` scene in a folder of its own."""
+"""Streamed `.sog` scenes: chunks of several levels of detail, each a `.sog` scene in its own folder."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _Range = tuple[int, int, int]
 
 
 def load_levels(path: Path, meta: dict[str, Any], load: Callable[[Path], Scene]) -> Scene:
-    """Read the finest level of a streamed scene whose files are all there, and its environment.
+    """Read the finest complete level of a streamed scene, and its environment.
 
     Args:
         path: its `lod-meta.json`.
@@ -36,7 +36,7 @@ def load_levels(path: Path, meta: dict[str, Any], load: Callable[[Path], Scene])
         The scene; SH of chunks with lower degrees than others are padded with zeros.
 
     Raises:
-        FormatError: the tree or its counts are broken, no level is whole, or a chunk cannot be read.
+        FormatError: the tree or its counts are broken, no level is complete, or a chunk cannot be read.
     """
     names = meta.get("filenames")
     if not isinstance(names, list) or not all(isinstance(n, str) and _BELOW.fullmatch(n) for n in names):

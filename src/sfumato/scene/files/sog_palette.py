@@ -13,8 +13,7 @@ import numpy as np
 CODEBOOK = 256
 _LINE_ROUNDS = 100
 _COARSE_ROUNDS, _FINE_ROUNDS, _WIDE_ROUNDS = 6, 4, 2
-# Mean number of palette entries per coarse cluster, and number of clusters that are searched for the nearest
-# entry.
+# Mean number of palette entries per coarse cluster, and number of clusters searched for the nearest entry.
 _ROWS_OF_CLUSTER, _NEIGHBOURS = 256, 4
 _SAMPLE_OF_CLUSTER = 128
 # Number of distances in memory at a time.
@@ -22,7 +21,7 @@ _MOST_DISTANCES = 8 * 1024 * 1024
 
 
 def codebook(numbers: np.ndarray) -> np.ndarray:
-    """The 256 values that approximate numbers best in least squares.
+    """256 values that approximate numbers in least squares.
 
     Args:
         numbers: any shape, finite.
@@ -77,9 +76,9 @@ def nearest_in(book: np.ndarray, numbers: np.ndarray) -> np.ndarray:
 
 
 def palette(rows: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """A palette that approximates many rows by few.
+    """A palette of few rows that approximates many.
 
-    Two steps: coarse clusters with a palette for each, in proportion to its content; then the nearest entry
+    Two steps: coarse clusters, each with a palette in proportion to its content; then the nearest entry
     of every row is searched in the palettes of a few nearby clusters.
 
     Args:
@@ -100,26 +99,26 @@ def palette(rows: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     ends = np.searchsorted(cluster[order], np.arange(len(coarse) + 1))
     groups = [order[a:b] for a, b in itertools.pairwise(ends) if b > a]
     entries = []
-    for group, share in zip(groups, _shares(rows, groups, size), strict=True):
+    for group, share in zip(groups, _entry_counts(rows, groups, size), strict=True):
         inside = rows[group]
         first = inside[np.sort(random.permutation(len(inside))[:share])]
         entries.append(_lloyd(inside, first, _FINE_ROUNDS) if share < len(inside) else inside)
     return _widened(rows, groups, entries)
 
 
-def _shares(rows: np.ndarray, groups: list[np.ndarray], size: int) -> np.ndarray:
-    """[groups] number of palette entries of each: more where rows differ more."""
+def _entry_counts(rows: np.ndarray, groups: list[np.ndarray], size: int) -> np.ndarray:
+    """[groups] number of palette entries of each: more where rows vary more."""
     counts = np.array([len(group) for group in groups])
     spread = np.array([float(rows[group].var(axis=0).sum()) for group in groups])
     weight = (counts * np.maximum(spread, 1e-12)) ** (rows.shape[1] / (rows.shape[1] + 2))
     shares = np.ones(len(groups), np.int64)
-    # Entries that a small cluster cannot use go to the others.
+    # Entries beyond the size of a small cluster are distributed over the others.
     for _ in range(16):
         left = size - shares.sum()
-        open_to = shares < counts
-        if left <= 0 or not open_to.any():
+        has_room = shares < counts
+        if left <= 0 or not has_room.any():
             break
-        extra = np.floor(left * weight * open_to / (weight * open_to).sum()).astype(np.int64)
+        extra = np.floor(left * weight * has_room / (weight * has_room).sum()).astype(np.int64)
         if not extra.any():
             break
         shares = np.minimum(shares + extra, counts)
@@ -129,18 +128,18 @@ def _shares(rows: np.ndarray, groups: list[np.ndarray], size: int) -> np.ndarray
 def _widened(
     rows: np.ndarray, groups: list[np.ndarray], entries: list[np.ndarray]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The palette of all groups, improved across their borders, and the index of each row."""
+    """The palette of all groups, refined across their borders, and the index of each row."""
     centres = np.stack([entry.mean(axis=0) for entry in entries])
     near = [_few_nearest(centres, centre) for centre in centres]
     starts = np.cumsum([0, *(len(entry) for entry in entries)])
-    places = [np.arange(a, b) for a, b in itertools.pairwise(starts)]
+    entry_rows = [np.arange(a, b) for a, b in itertools.pairwise(starts)]
     whole = np.concatenate(entries)
     labels = np.empty(len(rows), np.int64)
-    for turn in range(_WIDE_ROUNDS + 1):
+    for iteration in range(_WIDE_ROUNDS + 1):
         for group, around in zip(groups, near, strict=True):
-            among = np.concatenate([places[i] for i in around])
+            among = np.concatenate([entry_rows[i] for i in around])
             labels[group] = among[_nearest(whole[among], rows[group])]
-        if turn < _WIDE_ROUNDS:
+        if iteration < _WIDE_ROUNDS:
             whole = _means(rows, labels, whole)
     return whole, labels
 
@@ -169,7 +168,7 @@ def _nearest(entries: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 def _means(rows: np.ndarray, labels: np.ndarray, entries: np.ndarray) -> np.ndarray:
-    """Mean of the rows of each label; an entry without rows stays."""
+    """Mean of the rows of each label; an entry without rows is unchanged."""
     # Imported on first use: it is slow, and only writing needs it.
     from scipy.sparse import csr_matrix
 

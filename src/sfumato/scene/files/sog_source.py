@@ -57,7 +57,7 @@ def archive_reader(path: Path) -> Iterator[Read]:
     """Reads members of a zip archive, decompressed only up to a limit.
 
     Raises:
-        FormatError: it is no zip archive, or has too many members.
+        FormatError: it is not a zip archive, or has too many members.
     """
     if not _short_directory(path):
         raise FormatError(f"{path} is a broken zip archive, or one with too many members for a scene")
@@ -95,7 +95,7 @@ def holds(path: Path, name: str) -> bool:
 
 
 def parse(data: bytes, what: str) -> dict[str, Any]:
-    """The object that a JSON text holds; FormatError if it holds none."""
+    """The object in a JSON text; FormatError if there is none."""
     try:
         value = json.loads(data)
     except (ValueError, RecursionError) as error:

@@ -1,7 +1,7 @@
 """Decoding of one `.sog` scene: images and their description to arrays.
 
-Version 2 has codebooks of 256 values; version 1, without a version in its description, has ranges in which
-bytes are uniform steps, and opacities as logits. Pixel i, row by row, is Gaussian i.
+Version 2 has codebooks of 256 values. Version 1, without a version in its description, divides ranges into
+256 uniform steps, and stores opacities as logits. Pixel i, row by row, is Gaussian i.
 """
 
 from __future__ import annotations
@@ -28,8 +28,7 @@ FIRST_TAG = 252
 OTHERS = np.array([[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]])
 ROOT_TWO = np.float32(math.sqrt(2))
 
-# Largest ratio of decoded to file bytes, decoded bytes of a Gaussian, and number of Gaussians that is always
-# allowed.
+# Largest ratio of decoded to file bytes, decoded bytes of a Gaussian, and number of Gaussians always allowed.
 _MAX_RATIO, _PIXEL_BYTES, _FEW = 64, 17, 250_000
 # Writers pad the last rows, or both sides to the next power of two.
 _PADDING, _PADDING_PIXELS = 4, 65536
@@ -98,7 +97,7 @@ class Textures:
     def picture(self, key: str, index: int, most_pixels: int) -> np.ndarray:
         """[h, w, 4] uint8 of picture ``index`` of a part."""
         name = self._name(key, index)
-        # Even noise takes hardly more than its pixels; the rest is for the container.
+        # Even noise compresses to hardly more than its raw size; the rest is for the container.
         data = self._read(name, 5 * most_pixels + 65536)
         return decode(data, f"{self.path}: {name}", most_pixels)
 
@@ -138,7 +137,7 @@ def unpack(textures: Textures) -> dict[str, np.ndarray]:
     base = _looked_up(textures, "sh0", pixels[:, :3])
     if textures.version == 1:
         low, high = textures.numbers("sh0", "mins", 4)[3], textures.numbers("sh0", "maxs", 4)[3]
-        logits = _shares(low, high, pixels[:, 3])
+        logits = _in_range(low, high, pixels[:, 3])
     else:
         logits = values.logit_of_opacities(np.arange(256) / 255)[pixels[:, 3]]
     rest = _rest(textures) if textures.has("shN") else np.empty((textures.count, 0, 3), np.float32)
@@ -154,9 +153,9 @@ def _means(textures: Textures) -> np.ndarray:
     means = np.empty((len(steps), 3), np.float32)
     # In double precision, block by block: expm1 magnifies rounding errors far from the origin.
     for start in range(0, len(steps), _BLOCK):
-        curved = low + (high - low) * (steps[start : start + _BLOCK] / 65535)
+        log_means = low + (high - low) * (steps[start : start + _BLOCK] / 65535)
         with np.errstate(over="ignore"):
-            means[start : start + _BLOCK] = np.copysign(np.expm1(np.abs(curved)), curved)
+            means[start : start + _BLOCK] = np.copysign(np.expm1(np.abs(log_means)), log_means)
     return means
 
 
@@ -175,26 +174,26 @@ def _quats(textures: Textures) -> np.ndarray:
 
 
 def _looked_up(textures: Textures, key: str, indices: np.ndarray) -> np.ndarray:
-    """float32 numbers that bytes stand for; their last axis is that of the ranges of version 1."""
+    """Decode bytes to float32 numbers; the last axis of the result is that of the ranges in version 1."""
     if textures.version == 1:
         length = {"scales": 3, "sh0": 4, "shN": 1}[key]
         low, high = (textures.numbers(key, name, length)[:3] for name in ("mins", "maxs"))
-        return _shares(low, high, indices)
+        return _in_range(low, high, indices)
     book = textures.numbers(key, "codebook", None).astype(np.float32)
     if len(book) < 256 and int(indices.max(initial=0)) >= len(book):
         raise FormatError(f"{textures.path} has {key} beyond the {len(book)} entries of their codebook")
     return book[indices]
 
 
-def _shares(low: np.ndarray, high: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """float32 numbers that bytes stand for as shares of a range."""
+def _in_range(low: np.ndarray, high: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Decode bytes to float32 numbers, as 256 uniform steps of a range."""
     steps = np.arange(256)[:, None] / 255
     table = (low + (high - low) * steps).astype(np.float32)
     return table[shares, np.arange(table.shape[1]) if shares.ndim > 1 else 0]
 
 
 def _rest(textures: Textures) -> np.ndarray:
-    """[n, k - 1, 3] coefficients: a palette's row for each Gaussian, 64 rows side by side in the picture."""
+    """[n, k - 1, 3] coefficients: a palette row for each Gaussian, 64 rows side by side in the image."""
     picture = textures.picture("shN", 0, MAX_PALETTE * max(COEFFICIENTS.values()))
     width = picture.shape[1]
     if textures.version == 1:

@@ -20,7 +20,7 @@ from sfumato.scene.scene import Scene, metadata_of
 ROW = np.dtype([("mean", "<f4", 3), ("scale", "<f4", 3), ("rgba", "u1", 4), ("quat", "u1", 4)])
 # Rows of one block: enough to amortise Python's work.
 BLOCK = 65536
-# Bounds of positions and scales that scenes never reach, but bytes of other files read as numbers soon do.
+# Bounds of positions and scales that scenes never reach; bytes of other files, read as floats, often do.
 _FAR, _WIDE = 1e9, 1e7
 
 _log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ def load(path: Path) -> Scene:
         float32 on the CPU, SH degree 0, in the file's frame, quaternions of about length one.
 
     Raises:
-        FormatError: the length is no multiple of 32 bytes.
+        FormatError: the length is not a multiple of 32 bytes.
     """
     size = path.stat().st_size
     count, rest = divmod(size, ROW.itemsize)
@@ -70,7 +70,7 @@ def load(path: Path) -> Scene:
                 raise FormatError(f"{path} ended while it was read")
             means[part] = rows["mean"]
             log_scales[part] = values.log_of_scales(rows["scale"])
-            quats[part] = _turns(rows["quat"])
+            quats[part] = _unpack_quats(rows["quat"])
             logits[part] = values.logit_of_opacities(rows["rgba"][:, 3] / np.float32(255))
             sh[part, 0] = values.base_of_colour(rows["rgba"][:, :3] / np.float32(255))
     return values.scene_of(
@@ -112,8 +112,8 @@ def save(gaussians: Gaussians, path: Path) -> None:
 CODEC = Codec(".splat", (".splat",), recognises, load, save)
 
 
-def _turns(stored: np.ndarray) -> np.ndarray:
-    """[n, 4] quaternions of [n, 4] bytes; where all bytes mean zero, no rotation."""
+def _unpack_quats(stored: np.ndarray) -> np.ndarray:
+    """[n, 4] quaternions of [n, 4] bytes; the identity where all bytes encode zero."""
     quats = (stored.astype(np.float32) - 128) / 128
     quats[(stored == 128).all(axis=1), 0] = 1
     return quats

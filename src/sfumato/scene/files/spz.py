@@ -62,8 +62,8 @@ def load(path: Path) -> Scene:
         front. SH of degree 4, and extensions other than that of the axes, are dropped with a warning.
 
     Raises:
-        FormatError: it is no `.spz` file, of an unknown version, truncated, larger than it declares,
-            or packed tighter than any scene.
+        FormatError: it is not an `.spz` file, is of an unknown version, truncated, larger than it declares,
+            or compressed more than a scene can be.
         ConfigError: it needs a package that is not installed.
     """
     with path.open("rb") as handle:
@@ -94,19 +94,19 @@ def save(
     """Write Gaussians as an `.spz` file.
 
     Positions get as many fractional bits as their extent allows, up to what the Gaussians' sizes need;
-    distant outliers that would cost all others these bits are brought nearer and made smaller in proportion.
+    distant outliers that would cost all others these bits are moved closer and scaled down in proportion.
     Scales outside exp(-10) to exp(5.9), coefficients outside -1 to 1 and base colours outside -0.44 to 1.44
-    are clamped. Warnings count the Gaussians that are brought nearer, that are larger or smaller than the
+    are clamped. Warnings count the Gaussians that are moved closer, that are larger or smaller than the
     format holds, and that quantisation moves by more than half their size.
 
     Args:
         gaussians: the scene, any device or float type, in axes right, down, front.
         path: the file to write.
         version: 2 (coarser rotations), 3, or 4 (Zstandard; few viewers read it).
-        antialiased: mark the scene as made for anti-aliased rendering; None: by its metadata.
-        sh1_bits: number of the 8 bits that SH of degree 1 keep.
+        antialiased: mark the scene for anti-aliased rendering; None: by its metadata.
+        sh1_bits: number of the 8 bits kept for SH of degree 1.
         sh_rest_bits: the same for degree 2 and 3; with 4, the value of other writers, files are a tenth
-            smaller and renders differ by about 1/100 instead of half of it.
+            smaller and renders differ by about 1/100 instead of 1/200.
 
     Raises:
         FormatError: a field holds NaN or infinity, or a position that 24 bits cannot hold.

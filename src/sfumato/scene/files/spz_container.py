@@ -29,8 +29,8 @@ MAGIC = b"NGSP"
 ANTIALIASED, EXTENDED = 1, 2
 MAX_DEGREE_IN_FILE = 4
 MAX_FRACTIONAL_BITS = 24
-# Real scenes compress to a third. Higher compression ratios than this are accepted only for small files:
-# others could fill the memory.
+# Real scenes compress to a third. Higher compression ratios than this are accepted for small files only:
+# others could exhaust memory.
 MAX_RATIO, SMALL_BYTES = 64, 64 * 1024 * 1024
 # Deflate reaches at most 1032 to 1.
 MOST_RATIO = 1100
@@ -81,7 +81,7 @@ Blocks = Iterator[tuple[str, slice, bytes]]
 def open_stream(
     path: Path, kind: type[Gzip] | type[Plain], handle: BufferedReader
 ) -> tuple[SpzHeader, Blocks, Callable[[], bytes]]:
-    """Begin to read a file of version 1 to 3.
+    """Open a file of version 1 to 3.
 
     Args:
         path: named in errors.
@@ -93,7 +93,7 @@ def open_stream(
         once all blocks are read.
 
     Raises:
-        FormatError: it is no `.spz` file, or truncated, or larger than it declares.
+        FormatError: it is not an `.spz` file, is truncated, or larger than it declares.
     """
     source = kind(path, handle)
     magic, version, *numbers, _ = _HEADER.unpack(exactly(path, source.read(_HEADER.size), _HEADER.size))
@@ -112,7 +112,7 @@ def open_stream(
 
 
 def open_4(path: Path, handle: BufferedReader) -> tuple[SpzHeader, Blocks, Callable[[], bytes]]:
-    """Begin to read a file of version 4; arguments and result are those of ``open_stream``."""
+    """Open a file of version 4; arguments and result are those of ``open_stream``."""
     size = path.stat().st_size
     head = exactly(path, handle.read(_HEADER_4.size), _HEADER_4.size)
     _, version, count, degree, bits, flags, num_streams, table_at = _HEADER_4.unpack(head)
@@ -195,7 +195,7 @@ def axes_code(path: Path, extensions: bytes) -> int:
         if kind != COORDINATE_SYSTEM:
             others.add(f"0x{kind:08X}")
         elif size == 4 and int.from_bytes(data, "little") <= 16:
-            # 0 means unspecified, hence the usual axes.
+            # 0 means unspecified: the default axes.
             code = int.from_bytes(data, "little") or fields.AXES_RUB
         else:
             raise FormatError(f"{path} names axes that are not known")

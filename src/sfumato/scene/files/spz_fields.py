@@ -1,8 +1,8 @@
 """Quantisation of each attribute of Gaussians in `.spz` files, and the file's axes.
 
-Attributes are stored one after another in the order of ``widths``, each as rows of bytes. Quaternions and SH
-are in the file's axes, which are right, up, back unless an extension names others; the frame of a scene has
-right, down, front like the field's `.ply` files.
+Attributes are stored one after another in the order of ``widths``, each as rows of bytes. They are in the
+file's axes: right, up, back unless an extension names others. The frame of a scene has right, down, front
+like the field's `.ply` files.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from sfumato.scene.files import values
 from sfumato.scene.files.rounding import FAR_SHARE, typical_log_size
 
 AXES_RUB = 4
-# The largest that 8 bits hold; the smallest is exp(-10).
+# Range of log scales in 8 bits.
 MAX_LOG_SCALE = 255 / 16 - 10
 MIN_LOG_SCALE = -10.0
 # Fractional bits of fixed-point positions: as in reference files, or more if Gaussians are small, so that a
-# step stays below 1/16 of their typical size, down to the smallest scale of the format.
+# step is below 1/16 of their typical size, down to the smallest scale of the format.
 _FRACTIONAL_BITS, _MOST_FRACTIONAL_BITS, _STEPS_PER_SIZE = 12, 19, 16
 LEAST_STEPS_PER_SIZE = 4
 # The largest 24-bit number, with room for rounding.
@@ -57,12 +57,12 @@ def unpack_positions(packed: np.ndarray, fractional_bits: int) -> np.ndarray:
         return packed.view("<f2").astype(np.float32)
     words = np.zeros((len(packed), 3, 4), np.uint8)
     words[:, :, 1:] = packed.reshape(-1, 3, 3)
-    # The number is in the upper three bytes: the shift extends its sign.
+    # The number is in the upper three bytes, so that the shift extends its sign.
     return (words.view("<i4")[:, :, 0] >> 8) * np.float32(0.5**fractional_bits)
 
 
 def pack_positions(means: np.ndarray, fractional_bits: int) -> np.ndarray:
-    """[n, 9] bytes of [n, 3] positions that fit."""
+    """[n, 9] bytes of [n, 3] positions within range."""
     steps = np.rint(means.astype(np.float64) * 2.0**fractional_bits).astype("<i4")
     return steps.view(np.uint8).reshape(-1, 3, 4)[:, :, :3].reshape(-1, 9)
 
@@ -160,7 +160,7 @@ def pack_rotations(quats: np.ndarray, width: int) -> np.ndarray:
 
 
 def unpack_sh(packed: np.ndarray, num_coefficients: int) -> np.ndarray:
-    """[n, k, 3] float32, k of them, of [n, 3 k or more] bytes."""
+    """[n, k, 3] float32 of [n, 3 k or more] bytes, with k ``num_coefficients``."""
     return _COEFFICIENTS[packed[:, : 3 * num_coefficients]].reshape(-1, num_coefficients, 3)
 
 
@@ -169,7 +169,7 @@ def pack_sh(rest: np.ndarray, sh1_bits: int, sh_rest_bits: int) -> np.ndarray:
 
     Args:
         rest: float32.
-        sh1_bits: number of the 8 bits that degree 1 keeps; zero is always the centre of a step.
+        sh1_bits: number of the 8 bits kept for degree 1; zero is always the centre of a step.
         sh_rest_bits: the same for degree 2 and 3.
     """
     flat = to_bytes(rest.reshape(len(rest), -1) * 128 + 128)
@@ -184,7 +184,7 @@ def turn_axes(arrays: dict[str, np.ndarray], code: int) -> None:
     Args:
         arrays: means [n, 3], quats [n, 4], sh [n, k, 3].
         code: 1 to 16, of the extension SPZ_ADOBE_coordinate_system: one bit each for left or right, down
-            or up, back or front; above 8, y and z are exchanged by a quarter turn about x.
+            or up, back or front; above 8, y and z are exchanged by a rotation of 90 degrees about x.
     """
     if code > 8:
         arrays["means"][:, 1:] = arrays["means"][:, [2, 1]] * np.array([1, -1], np.float32)

@@ -28,7 +28,7 @@ class Plain:
         self._path, self._handle = path, handle
 
     def read(self, size: int) -> bytes:
-        """The next ``size`` bytes; FormatError where the file ends before."""
+        """The next ``size`` bytes; FormatError if the file is shorter."""
         return exactly(self._path, self._handle.read(size), size)
 
     def rest(self, limit: int) -> bytes:
@@ -44,11 +44,11 @@ class Gzip:
         self._inflater = zlib.decompressobj(31)
 
     def read(self, size: int) -> bytes:
-        """The next ``size`` bytes; FormatError where the file ends before or is broken."""
+        """The next ``size`` bytes; FormatError if the file is shorter or broken."""
         return exactly(self._path, self._inflate(size), size)
 
     def rest(self, limit: int) -> bytes:
-        """The remaining bytes, with a check of the checksum; FormatError if these are more than ``limit``."""
+        """The remaining bytes, after verifying the checksum; FormatError if more than ``limit``."""
         left = no_more(self._path, self._inflate(limit + 1), limit)
         if not self._inflater.eof:
             raise FormatError(f"{self._path} is truncated: its gzip stream does not end")
@@ -113,7 +113,7 @@ def zstd_pieces(path: Path, packed: bytes, sizes: Iterator[int], total: int) -> 
     """
     zstandard = zstd_module(path)
     try:
-        # Bounds the memory of the window by the size of the stream; 8 MiB is what writers use for small ones.
+        # The window is bounded by the size of the stream; writers use 8 MiB for small ones.
         window = min(max(1 << 23, 1 << total.bit_length()), 1 << 27)
         with zstandard.ZstdDecompressor(max_window_size=window).stream_reader(packed) as reader:
             for size in sizes:
@@ -124,13 +124,13 @@ def zstd_pieces(path: Path, packed: bytes, sizes: Iterator[int], total: int) -> 
 
 
 def zstd_packed(pieces: Iterable[Callable[[], bytes]], total: int) -> bytes:
-    """One Zstandard stream of ``total`` bytes that are made piece by piece."""
+    """One Zstandard stream of ``total`` bytes that are generated piece by piece."""
     packer = zstd_module("a file of version 4").ZstdCompressor(level=_ZSTD_LEVEL).compressobj(size=total)
     return b"".join([*(packer.compress(make()) for make in pieces), packer.flush()])
 
 
 def zstd_module(what: Path | str) -> ModuleType:
-    """The package ``zstandard``; ConfigError naming what to install where it is missing."""
+    """The package ``zstandard``; ConfigError with what to install if it is missing."""
     try:
         import zstandard
     except ImportError as error:
@@ -145,7 +145,7 @@ def in_threads(function: Callable, items: Iterable) -> Iterator:
         waiting = []
         for item in items:
             waiting.append(pool.submit(function, item))
-            # A few pieces ahead keep every thread busy; more would only take memory.
+            # A few pieces ahead keep all threads busy; more would only use memory.
             if len(waiting) > 2 * workers:
                 yield waiting.pop(0).result()
         for result in waiting:

@@ -34,7 +34,7 @@ _ARRAYS: dict[str, tuple[type, int]] = {
 
 
 def write_tracks(scene: DynamicScene, path: str | Path) -> None:
-    """Write the tracks of a dynamic scene; ``scene.gaussians`` belong into a scene file beside it.
+    """Write the tracks of a dynamic scene; ``scene.gaussians`` go into a scene file beside it.
 
     Raises:
         SfumatoError: the file cannot be written.
@@ -73,7 +73,7 @@ def read_tracks(path: str | Path, gaussians: Gaussians) -> DynamicScene:
 
 
 def _check_poses(arrays: dict[str, np.ndarray], path: Path) -> None:
-    """Refuse poses that are not finite while a Gaussian exists, or no rotations."""
+    """Refuse poses that are not finite while a Gaussian exists, or whose rotations are invalid."""
     means, quats, birth, death = (arrays[name] for name in ("means", "quats", "birth", "death"))
     if means.shape[:2] != quats.shape[:2] or means.shape[1:] != (len(birth), 3) or quats.shape[2] != 4:
         raise FormatError(f"{path}: means are {means.shape}, quats {quats.shape}, births {birth.shape}")

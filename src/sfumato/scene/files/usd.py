@@ -61,7 +61,7 @@ def load(path: Path) -> Scene:
     """Read the Gaussians of a USD stage, all prims together, at its first point in time.
 
     Args:
-        path: the file. Other layers that it names are read only from its own folder.
+        path: the file. Other layers to which it refers are read from its own folder only.
 
     Returns:
         float32 on the CPU, y down.
@@ -118,7 +118,7 @@ def save(gaussians: Gaussians, path: Path) -> None:
         path: the file to write; its suffix decides between text, binary and zip.
 
     Raises:
-        FormatError: a field holds NaN or infinity, or a zip would pass 4 GiB.
+        FormatError: a field holds NaN or infinity, or a zip would exceed 4 GiB.
         ConfigError: usd-core is not installed.
     """
     values.checked_arrays(gaussians)
@@ -147,10 +147,10 @@ def _open(usd: SimpleNamespace, path: Path) -> Any:
 def _read_prim(usd: SimpleNamespace, path: Path, prim: Any, first: Any) -> Gaussians:
     """The Gaussians of one prim, in its own frame."""
     what = f"{path}: {prim.GetPath()}"
-    there = {name: _numbers(what, prim, name, width, first) for name, width in _PARTS.items()}
-    found = {name: array for name, array in there.items() if array is not None}
-    if len(found) < len(there):
-        raise FormatError(f"{what} has no {', '.join(name for name in there if name not in found)}")
+    by_name = {name: _numbers(what, prim, name, width, first) for name, width in _PARTS.items()}
+    found = {name: array for name, array in by_name.items() if array is not None}
+    if len(found) < len(by_name):
+        raise FormatError(f"{what} has no {', '.join(name for name in by_name if name not in found)}")
     count = len(found["positions"])
     short = [name for name, array in found.items() if len(array) < count]
     if short:

@@ -1,8 +1,8 @@
-"""Scenes that move as OpenUSD: two prims, of which the moving one has time samples.
+"""Dynamic scenes as OpenUSD: two prims, of which the moving one has time samples.
 
 ``positions`` and ``orientations`` of the moving Gaussians are sampled at each step, between which USD
-interpolates; while a Gaussian does not exist it keeps the pose next in time and has an opacity of 0. Where
-steps are evenly spaced they are whole time codes: ``timeCodesPerSecond`` is the rate of the median step.
+interpolates; while a Gaussian does not exist it keeps its nearest pose in time and has an opacity of 0.
+Evenly spaced steps have integer time codes: ``timeCodesPerSecond`` is the rate of the median step.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from sfumato.scene.files.node_transforms import Y_DOWN_UP, y_up
 from sfumato.scene.scene import metadata_of
 
 STILL_PATH, MOVING_PATH = "/World/Still", "/World/Moving"
-# USD has no steps in numeric samples: opacities change within this share of the shortest step, before it.
-_SUDDEN = 1e-3
+# USD interpolates numeric samples: opacities change within this fraction of the shortest step, before the
+# step.
+_FADE = 1e-3
 
 
 def save(scene: DynamicScene, path: Path) -> None:
@@ -33,7 +34,7 @@ def save(scene: DynamicScene, path: Path) -> None:
         path: the file to write; its suffix decides between text, binary and zip.
 
     Raises:
-        FormatError: a field holds NaN or infinity, or a zip would pass 4 GiB.
+        FormatError: a field holds NaN or infinity, or a zip would exceed 4 GiB.
         ConfigError: usd-core is not installed.
     """
     values.checked_arrays(scene.at_birth())
@@ -48,7 +49,7 @@ def save(scene: DynamicScene, path: Path) -> None:
 
 def _write(modules: SimpleNamespace, scene: DynamicScene, path: Path) -> None:
     stage = usd_stage.new_stage(modules, path, metadata_of(scene.gaussians))
-    # Without the rounding of their product, so that even steps have whole codes.
+    # Rounded, so that evenly spaced steps have integer codes.
     codes = [round(time * scene.rate, 6) for time in scene.times.tolist()]
     stage.SetTimeCodesPerSecond(scene.rate)
     stage.SetFramesPerSecond(scene.rate)
@@ -70,7 +71,7 @@ def _sample_poses(modules: SimpleNamespace, prim: Any, scene: DynamicScene, code
     attributes = prim.GetPositionsAttr(), prim.GetOrientationsAttr(), prim.GetExtentAttr()
     before = np.zeros((len(scene.ids), 4), np.float32)
     for code, means, quats in zip(codes, scene.means.numpy(), scene.quats.numpy(), strict=True):
-        # Between samples the shorter way is taken only if signs agree.
+        # Rotations are interpolated along the shorter arc only if signs agree.
         before = np.where((before * quats).sum(axis=1, keepdims=True) < 0, -quats, quats)
         sampled = (
             modules.Vt.Vec3fArray.FromNumpy(np.ascontiguousarray(means)),
@@ -82,17 +83,17 @@ def _sample_poses(modules: SimpleNamespace, prim: Any, scene: DynamicScene, code
 
 
 def _sample_opacities(modules: SimpleNamespace, prim: Any, scene: DynamicScene, codes: list[float]) -> None:
-    """Opacities of 0 before birth and from death on, where there are any."""
+    """Opacities of 0 before birth and from death on, if any Gaussian has them within the scene."""
     if not (scene.birth.any() or (scene.death < scene.num_steps).any()):
         return
-    sudden = _SUDDEN * min(np.diff(codes))
+    fade = _FADE * min(np.diff(codes))
     full = values.opacities_of_logits(scene.gaussians.logit_opacities[scene.ids].numpy())
     shown: np.ndarray | None = None
     for step, code in enumerate(codes):
         now = scene.alive(step).numpy()
         if shown is not None and np.array_equal(now, shown):
             continue
-        for alive, at in ((shown, code - sudden), (now, code)):
+        for alive, at in ((shown, code - fade), (now, code)):
             if alive is not None:
                 opacities = np.where(alive, full, np.float32(0))
                 prim.GetOpacitiesAttr().Set(modules.Vt.FloatArray.FromNumpy(opacities), float(at))

@@ -1,4 +1,4 @@
-"""OpenUSD stages of Gaussians: the package that is needed, a new stage, a prim, and a zip around it."""
+"""OpenUSD stages of Gaussians: the required package, a new stage, a prim, and the zip container."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ def package(path: Path) -> SimpleNamespace:
 
 
 def write_contained(usd: SimpleNamespace, path: Path, num_bytes: int, write: Callable[[Path], None]) -> None:
-    """Write a stage as it is, or a binary one into a zip if the suffix is that of one.
+    """Write a stage, or a binary one within a zip if the suffix is ``.usdz``.
 
     Args:
         usd: modules of usd-core.
         path: the file to write.
-        num_bytes: its size, nearly.
+        num_bytes: approximate size.
         write: write the stage to a path.
 
     Raises:
-        FormatError: a zip would pass 4 GiB.
+        FormatError: a zip would exceed 4 GiB.
     """
     if path.suffix.lower() != ".usdz":
         write(path)
@@ -64,7 +64,7 @@ def write_contained(usd: SimpleNamespace, path: Path, num_bytes: int, write: Cal
 
 
 def new_stage(usd: SimpleNamespace, path: Path, known: Metadata) -> Any:
-    """An empty stage, y up, that is yet to be saved."""
+    """An empty stage, y up, not yet saved."""
     stage = usd.Usd.Stage.CreateNew(str(path))
     usd.UsdGeom.SetStageUpAxis(stage, usd.UsdGeom.Tokens.y)
     usd.UsdGeom.SetStageMetersPerUnit(stage, known.metres_per_unit or 1.0)
@@ -111,7 +111,7 @@ def orientations(usd: SimpleNamespace, quats: np.ndarray) -> Any:
 
 
 def extent(usd: SimpleNamespace, means: np.ndarray, scales: np.ndarray) -> Any:
-    """USD's box around Gaussians, three standard deviations wide."""
+    """USD's bounding box of Gaussians, to three standard deviations."""
     reach = 3 * scales.max(axis=1, keepdims=True)
     corners = [(means - reach).min(axis=0), (means + reach).max(axis=0)]
     return usd.Vt.Vec3fArray.FromNumpy(np.stack(corners).astype(np.float32))

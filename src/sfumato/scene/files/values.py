@@ -17,21 +17,21 @@ from sfumato.scene.scene import Metadata, Scene
 
 _log = logging.getLogger(__name__)
 
-# exp(40) is 2e17 units; squares of it still fit float32, those of much larger scales do not.
+# exp(40) is 2e17 units; its square still fits float32, those of much larger scales do not.
 MAX_LOG_SCALE = 40.0
 # Replaces the logarithm of zero; the square of the scale is still a normal float32.
 MIN_LOG_SCALE = -40.0
 # Higher degrees in files are dropped.
 MAX_SH_DEGREE = 3
 MAX_SH_COEFFICIENTS = (MAX_SH_DEGREE + 1) ** 2
-# Opacities of exactly 0 and 1 have no finite logit; they change by this, less than any format resolves.
+# Opacities of exactly 0 and 1 have no finite logit; they are changed by this, below the precision of formats.
 OPACITY_MARGIN = 1e-6
 # Tolerance of the up axis, as a distance of unit vectors: about five degrees.
 _UPRIGHT = 0.1
 
 NOTHING_KNOWN = Metadata()
 
-# Further values in files that become NaN.
+# Hints in messages: invalid values in files that become NaN.
 _ALSO = {
     "log_scales": " (as of a scale below 0)",
     "logit_opacities": " (as of an opacity outside 0 to 1)",
@@ -57,7 +57,7 @@ def checked(scene: Scene, path: Path, *, repair: bool) -> Scene:
     Args:
         scene: float32 on the CPU.
         path: its file, named in errors.
-        repair: leave out Gaussians with invalid values, and count them in a warning.
+        repair: drop Gaussians with invalid values, and count them in a warning.
 
     Raises:
         FormatError: a value is NaN or infinite, a quaternion is zero, or a scale overflows; with
@@ -125,7 +125,7 @@ def warn_of_unsaid(
 
 
 def faults(arrays: dict[str, np.ndarray]) -> tuple[np.ndarray | None, str]:
-    """Which Gaussians have invalid values.
+    """Find the Gaussians with invalid values.
 
     Args:
         arrays: the fields of a scene by name.
@@ -149,7 +149,7 @@ def faults(arrays: dict[str, np.ndarray]) -> tuple[np.ndarray | None, str]:
 def _not_finite(arrays: dict[str, np.ndarray]) -> Iterator[tuple[str, np.ndarray]]:
     """For each field with NaN or infinity: a description, and which Gaussians [n] have it."""
     for name, array in arrays.items():
-        # A sum is finite only if its terms are: one cheap pass for valid files.
+        # A sum is finite only if all terms are: one cheap pass for valid files.
         with np.errstate(invalid="ignore"):
             total = array.sum(dtype=np.float64)
         if math.isfinite(total):
@@ -192,7 +192,8 @@ def logit_of_opacities(opacities: np.ndarray) -> np.ndarray:
 
 
 def fold_filter(filters: np.ndarray, log_scales: np.ndarray, logits: np.ndarray) -> None:
-    """Fold Mip-Splatting's 3D filter into scales and opacities, in place; integrals of Gaussians are kept.
+    """Fold Mip-Splatting's 3D filter into scales and opacities, in place, preserving the Gaussians'
+    integrals.
 
     Args:
         filters: [n] standard deviations of the filter, scene units.
@@ -212,7 +213,7 @@ def fold_filter(filters: np.ndarray, log_scales: np.ndarray, logits: np.ndarray)
 
 
 def finite_where_meant(logits: np.ndarray, log_scales: np.ndarray) -> None:
-    """Replace infinities that stand for opacities of 0 and 1, and for scales of 0, in place.
+    """Replace infinities that encode opacities of 0 and 1, and scales of 0, in place.
 
     Converters write them as logits and logarithms of quantised values.
 

@@ -1,1 +1,1 @@
-"""Photographs with cameras, as they are trained on."""
+"""Posed datasets: photographs with cameras, prepared for training."""

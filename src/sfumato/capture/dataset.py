@@ -29,7 +29,7 @@ from sfumato.scene.cameras import Camera
 
 AlphaMeaning = Literal["auto", "transparency", "mask"]
 
-# Long side of the pictures that a scene is judged by, whatever size it is trained at: about that of a screen.
+# Long side of pictures for evaluation at native size, whatever the training size: about that of a screen.
 NATIVE_SIDE_PX = 1600
 
 _log = logging.getLogger("sfumato")
@@ -68,9 +68,9 @@ class View:
         return self._cache.get(self.name, self._make)
 
     def at_side(self, side_px: int) -> View:
-        """The same picture, made of its file, with a long side of ``side_px`` or of its own if that is less.
+        """The same picture, decoded with a long side of ``side_px``, or at its own size if that is smaller.
 
-        A view of another size is decoded at each load and not kept. One without a file stays as it is.
+        A view of another size is decoded at each load and not cached. One without a file is unchanged.
         """
         size_px = reduced_size(self.original_size_px or self.camera.size_px, side_px)
         if self._planned is None or size_px == self.camera.size_px:
@@ -80,7 +80,7 @@ class View:
 
 
 def reduction_of(views: Iterable[View]) -> float:
-    """How many times smaller the largest of some views is than at native size, along a side; at least 1."""
+    """Linear reduction of the largest view relative to its native size, at least 1."""
     largest = max(views, key=lambda view: math.prod(view.camera.size_px))
     native_px = largest.at_side(NATIVE_SIDE_PX).camera.size_px
     return max(1.0, math.sqrt(math.prod(native_px) / math.prod(largest.camera.size_px)))
@@ -97,10 +97,10 @@ class Capture:
         points_are_random: whether the dataset had none, and they were sampled from the volume that the
             cameras see.
         test_names: names of the held-out views.
-        split_rule: how they were chosen, in words.
+        split_rule: description of how they were chosen.
         background: RGB in [0, 1] behind transparent pictures; None if none is transparent.
-        offset: added to a position in the world frame here it gives that of the dataset; not zero only where
-            float32 is too coarse for the dataset's own coordinates.
+        offset: vector to add to positions here to get those in the dataset's frame; non-zero only where
+            float32 is too coarse for the dataset's coordinates.
     """
 
     path: Path
@@ -156,7 +156,7 @@ class Capture:
         )
 
     def require_pixels(self) -> None:
-        """Refuse a capture without pixels to train on.
+        """Raise if there are no pixels to train on.
 
         Raises:
             CaptureError: masks or alpha exclude every pixel of every training view.

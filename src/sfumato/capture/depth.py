@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-# Enough for a median.
+# Sample sizes of the medians.
 _MOST_CAMERAS, _MOST_POINTS = 64, 20_000
 
 

@@ -16,7 +16,7 @@ from sfumato.errors import CaptureError
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 _ORIENTATION_TAG = 0x0112
-_TURNS = {
+_TRANSPOSES = {
     1: None,
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -26,7 +26,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_TURNED = (5, 6, 7, 8)
+_QUARTER_TURNS = (5, 6, 7, 8)
 # EXIF orientations whose first row is stored as the last row or column.
 _FROM_THE_END = (3, 4, 7, 8)
 _EIGHT_BIT_MODES = frozenset(
@@ -53,13 +53,13 @@ def read_header(path: Path) -> ImageHeader:
     """The header of a picture file, without decoding it.
 
     Raises:
-        CaptureError: it is missing, no picture, or of a kind that is not 8 or 16 bits per channel.
+        CaptureError: it is missing, not a picture, or does not have 8 or 16 bits per channel.
     """
     try:
         with Image.open(path) as image:
             _check_mode(image.mode, path)
             has_alpha = image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
-            return ImageHeader(image.size, _orientation(image) in _TURNED, has_alpha)
+            return ImageHeader(image.size, _orientation(image) in _QUARTER_TURNS, has_alpha)
     except CaptureError:
         raise
     except Exception as error:
@@ -80,24 +80,24 @@ class DecodedPicture:
             orientation: EXIF orientation to apply.
         """
         self._image, self._mode = image, "RGBA" if has_alpha else "RGB"
-        self._orientation = orientation if orientation in _TURNS else 1
+        self._orientation = orientation if orientation in _TRANSPOSES else 1
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """(height, width, channels)."""
         width, height = self._image.size
-        sides = (width, height) if self._orientation in _TURNED else (height, width)
+        sides = (width, height) if self._orientation in _QUARTER_TURNS else (height, width)
         return (*sides, len(self._mode))
 
     def rows(self, top: int, bottom: int) -> np.ndarray:
         """uint8 [bottom - top, width, 3], or 4 with straight (not premultiplied) alpha."""
         width, height = self._image.size
-        turned = self._orientation in _TURNED
+        turned = self._orientation in _QUARTER_TURNS
         last = width if turned else height
         if self._orientation in _FROM_THE_END:
             top, bottom = last - bottom, last - top
         strip = self._image.crop((top, 0, bottom, height) if turned else (0, top, width, bottom))
-        turn = _TURNS[self._orientation]
+        turn = _TRANSPOSES[self._orientation]
         strip = strip if turn is None else strip.transpose(turn)
         return np.asarray(strip.convert(self._mode))
 
@@ -107,10 +107,10 @@ def open_picture(path: Path, *, turn: bool) -> DecodedPicture:
 
     Args:
         path: the file.
-        turn: turn and mirror it as its EXIF orientation asks.
+        turn: whether to apply its EXIF orientation.
 
     Raises:
-        CaptureError: it cannot be decoded to its end.
+        CaptureError: it cannot be decoded completely.
     """
     try:
         with Image.open(path) as image:
@@ -132,13 +132,13 @@ def decode(path: Path, *, turn: bool) -> np.ndarray:
 
     Args:
         path: the file.
-        turn: turn and mirror it as its EXIF orientation asks.
+        turn: whether to apply its EXIF orientation.
 
     Returns:
         uint8 [h, w, 3], or [h, w, 4] with straight (not premultiplied) alpha.
 
     Raises:
-        CaptureError: it cannot be decoded to its end.
+        CaptureError: it cannot be decoded completely.
     """
     return whole(open_picture(path, turn=turn))
 
@@ -146,11 +146,11 @@ def decode(path: Path, *, turn: bool) -> np.ndarray:
 def decode_mask(path: Path, *, turn: bool) -> np.ndarray:
     """A mask file as uint8 [h, w]: 255 to keep, 0 to ignore.
 
-    Exactly zero is ignored; in a lossy JPEG everything below one half is.
+    Exactly zero means ignore; in a lossy JPEG, everything below one half does.
 
     Args:
-        path: the file; of a colour picture the brightest channel counts.
-        turn: turn and mirror it as its own EXIF orientation asks.
+        path: the file; for a colour picture, the brightest channel counts.
+        turn: whether to apply its own EXIF orientation.
     """
     try:
         with Image.open(path) as image:

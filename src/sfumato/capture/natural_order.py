@@ -1,4 +1,4 @@
-"""Natural sort order of file names, an estimate of the order of capture."""
+"""Natural sort order of file names, which usually is the order of capture."""
 
 from __future__ import annotations
 

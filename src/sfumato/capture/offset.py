@@ -16,7 +16,7 @@ _log = logging.getLogger("sfumato")
 
 # Relative tolerance for cameras at one position, which differ by rounding.
 _SAME_PLACE = 1e-9
-# Beyond this ratio float32 rounds by more than a twentieth of a pixel of an ordinary photograph.
+# Beyond this ratio the rounding of float32 exceeds a twentieth of a pixel of an ordinary photograph.
 _FAR_OFF = 1000.0
 
 Offset = tuple[float, float, float]
@@ -25,25 +25,25 @@ Offset = tuple[float, float, float]
 def near_origin(source: PosedDataset, path: Path) -> tuple[PosedDataset, Offset]:
     """The dataset with its cameras near the origin, and the offset that was subtracted.
 
-    A dataset is moved only if its cameras are more than a thousand times farther from the origin than from
-    the scene, and by round numbers.
+    A dataset is shifted, by round numbers, only if its cameras are more than a thousand times farther from
+    the origin than from the scene.
 
     Args:
         source: as read, in float64.
         path: of the dataset, for the warning.
 
     Returns:
-        The source, with float32 points, and the offset (0, 0, 0 if it was not moved): a position in the
-        dataset's frame is one in the new frame plus the offset.
+        The source, with float32 points, and the offset (0, 0, 0 if it was not shifted): a position in the
+        dataset's frame is the one in the new frame plus the offset.
     """
     poses = np.stack([frame.camera_from_world for frame in source.frames])
     centres = -np.einsum("nji,nj->ni", poses[:, :3, :3], poses[:, :3, 3])
-    middle, points = np.median(centres, axis=0), source.points
-    spread = np.linalg.norm(centres - middle, axis=1).max()
+    centre, points = np.median(centres, axis=0), source.points
+    spread = np.linalg.norm(centres - centre, axis=1).max()
     depth = median_depth(poses, points.xyz) if points is not None else spread
-    offset, away = np.zeros(3), np.linalg.norm(middle)
+    offset, away = np.zeros(3), np.linalg.norm(centre)
     if away > _FAR_OFF * depth and depth > _SAME_PLACE * away:
-        offset = rounded(middle, depth)
+        offset = rounded(centre, depth)
         poses = poses.copy()
         poses[:, :3, 3] += poses[:, :3, :3] @ offset
         frames = zip(source.frames, poses, strict=True)
@@ -60,12 +60,12 @@ def near_origin(source: PosedDataset, path: Path) -> tuple[PosedDataset, Offset]
 
 
 def rounded(position: np.ndarray, length: float) -> np.ndarray:
-    """A position in round numbers, near it.
+    """A position rounded to few digits.
 
     Args:
         position: [3] float64.
-        length: how far off it may be, about.
+        length: approximate tolerance of the rounding.
     """
     unit = 10.0 ** floor(log10(length))
-    # Without the minus of a zero.
+    # Adding zero turns -0.0 into 0.0.
     return np.round(position / unit) * unit + 0.0

@@ -36,7 +36,7 @@ class Pixels:
     mask: np.ndarray | None = None
 
     def part(self, rows: slice, columns: slice) -> Pixels:
-        """A box of it; the arrays share their memory."""
+        """A crop of it; the arrays share their memory."""
         planes = (None if plane is None else plane[rows, columns] for plane in (self.alpha, self.mask))
         return Pixels(self.rgb[rows, columns], *planes)
 
@@ -91,7 +91,7 @@ def make_pixels(plan: PixelPlan) -> Pixels:
         alpha = None
     mask = np.logical_and.reduce(keeps) if keeps else None
     if mask is not None and not mask.any():
-        _warn_of_nothing(plan.path)
+        _warn_of_empty_mask(plan.path)
     return Pixels(np.ascontiguousarray(rgb), alpha, None if mask is None or mask.all() else mask)
 
 
@@ -141,13 +141,13 @@ class _Premultiplied:
 
 
 @lru_cache(maxsize=4096)
-def _warn_of_nothing(path: Path) -> None:
-    """Warn once for each picture, however often it is decoded."""
+def _warn_of_empty_mask(path: Path) -> None:
+    """Warn once per picture, however often it is decoded."""
     _log.warning("%s teaches nothing: its mask or alpha keeps no pixel", path)
 
 
 def same_shape(size_px: tuple[int, int], other_px: tuple[int, int]) -> bool:
-    """Whether two (width, height) are one picture at two scales, within 1% or a pixel of rounding."""
+    """Whether two (width, height) have the same aspect ratio, within 1% or a pixel of rounding."""
     ratio = (size_px[0] / other_px[0]) / (size_px[1] / other_px[1])
     rounding = 1.0 / min(*size_px, *other_px)
     return abs(ratio - 1.0) <= max(MAX_ASPECT_ERROR, rounding)

@@ -70,7 +70,7 @@ def read_ply_points(path: Path) -> PointCloud | None:
         The finite points, or None if there are none.
 
     Raises:
-        CaptureError: the file is no such ply, or shorter than its header says.
+        CaptureError: the file is not such a ply, or shorter than its header declares.
     """
     try:
         data = path.read_bytes()
@@ -133,7 +133,7 @@ def _ascii_rows(body: memoryview, count: int, dtype: np.dtype, path: Path) -> np
         raise CaptureError(
             f"{path} does not hold {count} lines of {len(names)} numbers; copy it again"
         ) from None
-    # Widened, but still integer or float: the two scale colours differently.
+    # Integers and floats stay distinct, as their colours have different ranges.
     kinds = [(name, np.float64 if dtype[name].kind == "f" else np.int64) for name in names]
     rows = np.empty(count, np.dtype(kinds))
     with np.errstate(invalid="ignore"):

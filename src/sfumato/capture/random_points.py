@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from sfumato.capture.dataset import View
 
 NUM_POINTS = 50_000
-_NEAR_SHARE, _FAR_SHARE = 0.2, 2.5
+_NEAREST, _FARTHEST = 0.2, 2.5
 _MAX_COUNTED, _MAX_LOOKED_AT = 48, 16
 _ROUNDS = 6
 
 
 def random_points(views: Sequence[View], *, seed: int, count: int = NUM_POINTS) -> PointCloud:
-    """Random points in the volume that the cameras see together.
+    """Random points in the volume that several cameras see.
 
     Candidates lie on rays through random pixels, at depths between 0.2 and 2.5 times the distance to the
     intersection of the optical axes (or the cameras' spread, if they do not intersect). A candidate is kept
@@ -75,7 +75,7 @@ def depth_scale(poses: np.ndarray, *, looks: bool = True) -> np.ndarray:
 
     Args:
         poses: [c, 4, 4] camera_from_world.
-        looks: whether optical axes are used; those of panoramas point to no target.
+        looks: whether to use the optical axes, which are meaningless for panoramas.
     """
     rotations = poses[:, :3, :3]
     centres = -np.einsum("cji,cj->ci", rotations, poses[:, :3, 3])
@@ -103,7 +103,7 @@ def _on_rays(views: Sequence[View], count: int, rng: np.random.Generator) -> np.
     focal_px, centre_px, size_px = intrinsics[:, 0:2], intrinsics[:, 2:4], intrinsics[:, 4:6]
     is_panorama = np.array([camera.lens.is_panorama for camera in cameras])
     scale = depth_scale(poses, looks=not is_panorama.any())
-    depth = scale[which] * np.exp(rng.uniform(np.log(_NEAR_SHARE), np.log(_FAR_SHARE), count))
+    depth = scale[which] * np.exp(rng.uniform(np.log(_NEAREST), np.log(_FARTHEST), count))
     ideal = (rng.random((count, 2)) * size_px - centre_px) / focal_px
     in_camera = np.concatenate([ideal, np.ones((count, 1))], axis=1)
     around = is_panorama[which]
@@ -113,7 +113,8 @@ def _on_rays(views: Sequence[View], count: int, rng: np.random.Generator) -> np.
 
 
 def project(camera: Camera, xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(columns, rows) of the pixels of projected points, and whether they lie inside the picture."""
+    """(columns, rows) of the pixels of projected points, and whether they lie inside the picture, [n]
+    each."""
     pose = camera.camera_from_world.numpy()
     in_camera = xyz @ pose[:3, :3].T + pose[:3, 3]
     in_front = in_camera[:, 2] > 1e-9
@@ -147,10 +148,10 @@ def _times_seen(views: Sequence[View], xyz: np.ndarray) -> np.ndarray:
 
 
 def look(views: Sequence[View], xyz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which points may be solid, and the mean colour [n, 3] uint8 over the views.
+    """Whether points [n] may be solid, and their mean colours [n, 3] uint8 over the views.
 
-    Space carving: a solid point lies inside the picture of at least half of the transparent views, and inside
-    the silhouette of each view that has it in its picture.
+    Space carving: a solid point projects into the picture of at least half of the transparent views, and into
+    the silhouette wherever it projects into the picture.
     """
     solid, silhouettes, transparent = np.ones(len(xyz), bool), np.zeros(len(xyz)), 0
     total, times = np.zeros((len(xyz), 3)), np.zeros(len(xyz))

@@ -16,12 +16,12 @@ from sfumato.capture.strips import ArrayStrips, Strips, strips_of, whole
 from sfumato.scene.lenses import Lens, distort, unfolded_radius
 
 MAX_HALF_EXTENT = 1.5
-"""Tangent of the widest half angle a picture is flattened to (56 degrees): beyond it, a pixel at the
+"""Tangent of the widest half angle of undistorted pictures (56 degrees): beyond it, pixels at the
 border of a fisheye picture would be stretched more than threefold."""
 
 _SCALE_LIMIT = 2.0
 _STRIP_SAMPLES = 1 << 20
-# A source of up to this many samples is converted to floats at once, 256 MiB; a larger one in strips.
+# Sources of up to this many samples (256 MiB as floats) are converted at once, larger ones in strips.
 _WHOLE_SAMPLES = 1 << 26
 _LATTICE_SPACING = 8
 _REACH = 3
@@ -135,7 +135,7 @@ class Resampler:
         return max(1, math.ceil(density - 0.1))
 
     def __call__(self, picture: np.ndarray | Strips) -> np.ndarray:
-        """The pinhole picture: cubic samples at the source's density, averaged over each pixel.
+        """Resample to the pinhole camera: bicubic samples at the source's density, averaged over each pixel.
 
         Args:
             picture: uint8 [h, w, d] of the source camera, or its strips.
@@ -152,7 +152,7 @@ class Resampler:
         rows = max(1, _STRIP_SAMPLES // (width * n * n))
         for top in range(0, height, rows):
             grid = _sampling_grid(self, top, min(height, top + rows))
-            planes, grid = _looked_at(source, grid) if kept is None else (kept, grid)
+            planes, grid = _sampled_rows(source, grid) if kept is None else (kept, grid)
             samples = grid_sample(planes, grid, mode="bicubic", padding_mode="border", align_corners=False)
             # Clamped before averaging: cubic interpolation overshoots at edges.
             samples = samples[0].clamp_(0.0, 255.0)
@@ -170,8 +170,8 @@ def _sampling_grid(resampler: Resampler, top: int, bottom: int) -> torch.Tensor:
     """[1, rows * n, width * n, 2] float32 in grid_sample's [-1, 1]."""
     n = resampler.samples_per_side
     wide, tall = resampler.size_px[0] * n, (bottom - top) * n
-    # Distortion is so smooth that it is evaluated on a coarse lattice and interpolated; except with blank
-    # pixels, next to which it may be discontinuous.
+    # Distortion is smooth, so it is evaluated on a coarse lattice and interpolated; except with blank pixels,
+    # next to which it may be discontinuous.
     spacing = _LATTICE_SPACING if _is_full(resampler) else 1
     columns, rows = min(wide, wide // spacing + 2), min(tall, tall // spacing + 2)
     x = (np.linspace(0, wide - 1, columns) + 0.5) / n
@@ -184,7 +184,7 @@ def _sampling_grid(resampler: Resampler, top: int, bottom: int) -> torch.Tensor:
     return planes.permute(0, 2, 3, 1).contiguous()
 
 
-def _looked_at(source: Strips, grid: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _sampled_rows(source: Strips, grid: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Planes [1, d, rows, w] of the rows that a grid samples, and the grid in terms of them."""
     height = source.shape[0]
     heights = (grid[..., 1].double() + 1.0) * (0.5 * height)

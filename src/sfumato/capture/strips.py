@@ -1,4 +1,4 @@
-"""Processing of pictures in strips of rows, as a whole picture in floats may take gigabytes."""
+"""Processing of pictures in strips of rows: a whole picture in floats may take gigabytes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 STRIP_BYTES = 1 << 24
-"""Of uint8 pixels in one strip, about."""
+"""Approximate size of one strip of uint8 pixels."""
 
 
 class Strips(Protocol):

@@ -36,7 +36,7 @@ class PlannedView:
         return partial(make_pixels, self.plan)
 
     def resized(self, size_px: tuple[int, int]) -> PlannedView:
-        """The same view made of its file at another size, not larger than the original."""
+        """The same view at another size, not larger than the original, resampled from its file."""
         camera = self.camera.resized(*size_px)
         plan = replace(self.plan, size_px=size_px)
         if plan.resampler is not None:
@@ -77,8 +77,8 @@ def plan_views(
             frame.path, frame.mask_path, turn, size_px, _small(frame, size_px, downscale), None, alpha_is_mask
         )
         is_distorted = not source.lens.is_pinhole
-        flattened = is_distorted and undistort and not source.lens.is_panorama
-        scale = scales(source) if flattened else 1.0
+        is_resampled = is_distorted and undistort and not source.lens.is_panorama
+        scale = scales(source) if is_resampled else 1.0
         whole = Camera(
             torch.from_numpy(frame.camera_from_world),
             (source.focal_px[0] * scale, source.focal_px[1] * scale),
@@ -86,7 +86,7 @@ def plan_views(
             size_px,
         )
         camera = whole.resized(*plan.size_px)
-        if flattened:
+        if is_resampled:
             plan = replace(plan, resampler=_resampler(source, camera))
         elif is_distorted:
             camera = replace(camera, lens=source.lens)
@@ -101,7 +101,7 @@ def stored_camera(frame: PosedImage, header: ImageHeader) -> tuple[bool, Distort
     """Whether to apply the EXIF orientation of the stored picture, and the camera of the resulting pixels.
 
     COLMAP and similar programs calibrate pixels as stored, whatever the orientation; so it is applied only if
-    the picture does not have the camera's shape otherwise.
+    the picture has the camera's aspect ratio with it and not without.
 
     Args:
         frame: as read.

@@ -1,4 +1,4 @@
-"""Videos of one scene by several cameras that stand still."""
+"""Multi-view videos: one scene filmed by several static cameras."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Offsets of several clocks from those of pairs, some of which may be wrong."""
+"""Clock offsets of several cameras from pairwise offsets, some of which may be wrong."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 
 @dataclass(frozen=True)
 class PairOffset:
-    """By how much the clock of one camera is behind that of another.
+    """The clock offset between two cameras.
 
     Attributes:
-        first, second: positions of the cameras.
-        seconds: to add to the times of the second for those of the first.
-        correlation: of what both saw then, above 0 and at most 1.
+        first, second: indices of the cameras.
+        seconds: to add to times of the second to get times of the first.
+        correlation: of their signals at this offset, above 0 and at most 1.
         deviation: standard deviation of ``seconds``.
     """
 
@@ -31,16 +31,15 @@ def agreed_offsets(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Offsets of all clocks by least squares.
 
-    As long as a pair contradicts the others by more than ``most_residual``, the one that does most is left
-    out.
+    While a residual exceeds ``most_residual``, the pair with the largest is removed and the fit repeated.
 
     Args:
-        pairs: of positions below ``count``.
-        count: of the cameras.
+        pairs: with indices below ``count``.
+        count: number of cameras.
         most_residual: seconds.
 
     Returns:
-        ([count] seconds to add, 0 for the first camera and NaN for those that no pair connects with it,
+        ([count] seconds to add, 0 for the first camera and NaN for those not connected to it by pairs,
         [count] standard deviations).
     """
     kept = list(pairs)
@@ -69,13 +68,13 @@ def agreed_offsets(
             own = rows[:, camera] != 0
             spread = np.average(residuals[own] ** 2, weights=weights[own])
             noise = np.array([pair.deviation for pair in used])[own] ** 2
-            # Of several pairs, each an estimate of its own.
+            # Noise averages out over several pairs, which are independent estimates.
             deviations[camera] = np.sqrt(spread + noise.mean() / own.sum())
         return offsets, deviations
 
 
 def _reached(pairs: Sequence[PairOffset], count: int) -> set[int]:
-    """Cameras that pairs lead to from the first."""
+    """Cameras connected to the first by pairs."""
     reached = {0}
     for _ in range(count):
         for pair in pairs:

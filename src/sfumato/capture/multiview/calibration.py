@@ -1,4 +1,4 @@
-"""Calibrations of rigs: which camera of a file is which camera of a video."""
+"""Calibrations of rigs, and matching their cameras with those of a video."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sfumato.scene.lenses import Lens
 
 _log = logging.getLogger("sfumato")
 
-# Encoders leave out up to a block of pixels at a border.
+# Encoders crop up to a block of pixels at a border.
 _BLOCK_PX = 16
 _SAME_ASPECT = 1e-3
 _LAST_NUMBER = re.compile(r"(\d+)\D*$")
@@ -27,14 +27,14 @@ _LAST_NUMBER = re.compile(r"(\d+)\D*$")
 
 @dataclass(frozen=True)
 class CalibratedCamera:
-    """A camera as a calibration has it.
+    """A camera of a calibration.
 
     Attributes:
-        names: under which the file knows it, the best first: names of the camera, or of a picture by it.
+        names: in the file, the best first: names of the camera, or of one of its pictures.
         camera_from_world: [4, 4] float64, rigid, OpenCV axes.
         focal_px: (fx, fy).
         centre_px: (cx, cy); the centre of pixel (0, 0) is (0.5, 0.5).
-        size_px: (width, height) that the numbers are for; None where the file does not say.
+        size_px: (width, height) to which the intrinsics refer; None if the file does not contain it.
         lens: distorted or ideal.
     """
 
@@ -46,7 +46,7 @@ class CalibratedCamera:
     lens: Lens
 
     def intrinsics(self, name: str, picture_px: tuple[int, int], where: str) -> Intrinsics:
-        """Intrinsics for pictures of a size; they may be the calibrated ones resized, or cropped by a block.
+        """Intrinsics for pictures of a size, which may be resized, or cropped by a block at most.
 
         Args:
             name: of the camera.
@@ -54,7 +54,7 @@ class CalibratedCamera:
             where: file and camera, for messages.
 
         Raises:
-            CaptureError: the pictures have another shape, or the numbers are impossible.
+            CaptureError: the pictures have another aspect ratio, or the intrinsics are impossible.
         """
         size_px = self.size_px or picture_px
         missing = [full - here for full, here in zip(size_px, picture_px, strict=True)]
@@ -77,7 +77,7 @@ class CalibratedCamera:
 
 
 def _is_resized(size_px: Sequence[int], other_px: Sequence[int]) -> bool:
-    """Whether two pictures differ in scale alone, up to rounding to whole pixels."""
+    """Whether two picture sizes differ in scale only, up to rounding to whole pixels."""
     scale = other_px[0] / size_px[0]
     return abs(size_px[1] * scale - other_px[1]) <= max(0.5 + 0.5 * scale, _SAME_ASPECT * other_px[1])
 
@@ -90,7 +90,7 @@ class RigCalibration:
         path: the file.
         cameras: in the file's order.
         points: of the scene, world frame, if it has any.
-        is_in_order: its cameras have no names; they are those of the video in natural order.
+        is_in_order: its cameras have no names; they are in the natural order of the video's.
         first_is_held_out: by convention the first camera is held out.
     """
 
@@ -102,9 +102,9 @@ class RigCalibration:
 
 
 def matched(calibration: RigCalibration, names: Sequence[str]) -> dict[str, CalibratedCamera]:
-    """The calibrated camera of each camera of the video, as far as there is one.
+    """The calibrated camera of each camera of the video that has one.
 
-    Names count first; then the last number in each name; then the order of names, where both have as many.
+    They are matched by name; else by the last number in each name; else by order, if both have as many.
 
     Args:
         calibration: as read.

@@ -28,7 +28,7 @@ _FRAME_NUMBER = re.compile(r"[^0-9A-Za-z]+\d+$")
 
 @dataclass(frozen=True)
 class _CalibrationFormat:
-    """A kind of calibration: how to find it in a folder (something false where it is not) and to read it."""
+    """A calibration format: a function that finds it in a folder (falsy if absent), and its reader."""
 
     name: str
     find: Callable[[Path], Any]
@@ -47,7 +47,7 @@ def _read_transforms(root: Path, paths: tuple[Path, ...]) -> RigCalibration:
 
 
 def _of_picture(name: str, camera_from_world: np.ndarray, given: Intrinsics) -> CalibratedCamera:
-    """A camera that a picture names: by a folder, by itself, or before the number of a frame."""
+    """A camera named by its picture: by a folder, by the file name, or by that without a frame number."""
     *folders, file = PurePosixPath(name.replace("\\", "/")).parts
     stem = without_extension(file)
     names = tuple(dict.fromkeys((*reversed(folders), stem, _FRAME_NUMBER.sub("", stem))))
@@ -66,12 +66,12 @@ _KINDS = (
 
 
 def holds_calibration(path: Path) -> bool:
-    """Whether a folder looks as if it held a calibration, or its path is that of a file; nothing is read."""
+    """Whether a path is a file, or a folder that appears to hold a calibration; nothing is read."""
     return path.is_file() or any(kind.find(path) for kind in _KINDS)
 
 
 def read_calibration(path: Path) -> RigCalibration:
-    """Read whichever kind of calibration lies at ``path``; the first kind wins where there are several.
+    """Read the calibration at ``path``, of the first format found.
 
     Args:
         path: a file, or a folder that holds one or a COLMAP model.

@@ -1,4 +1,4 @@
-"""Frames and masks that do not show what they should: black frames, and masks that may be inverted."""
+"""Detection of black frames, and of masks that may be missing or inverted."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from sfumato.capture.multiview.rig_source import SourceCamera
 
 _log = logging.getLogger("sfumato")
 
-# A picture without a pixel as bright as this shows nothing.
+# A picture without a pixel as bright as this is black.
 _BLACK = 16
-# Compression leaves little of a black frame: only files this much smaller than the others are decoded.
+# Black frames compress well: only files smaller than this fraction of the median are decoded.
 _SMALL = 0.5
 _SIDE_PX = 64
-# Masks of what moves rarely cover as much of the picture, and never in all cameras.
+# Foreground masks rarely cover as much of the picture, and never in all cameras.
 _MOST_COVERED = 0.6
 
 
 def without_black_frames(camera: SourceCamera, path: Path) -> SourceCamera:
-    """The camera without its black frames, unless all are; it is said how many there are.
+    """The camera without its black frames, with a warning; unchanged if all are black.
 
     Args:
         camera: as read.
@@ -46,24 +46,24 @@ def without_black_frames(camera: SourceCamera, path: Path) -> SourceCamera:
 
 
 def is_black(path: Path) -> bool:
-    """Whether a picture shows nothing."""
+    """Whether a picture is black."""
     return int(small_grey(path, _SIDE_PX).max()) < _BLACK
 
 
 def small_grey(path: Path, side_px: int) -> np.ndarray:
-    """A picture in grey, uint8 [h, w] with no side above ``side_px``; zeros where it cannot be decoded."""
+    """A picture in grey, uint8 [h, w], no side above ``side_px``; one white pixel if it cannot be decoded."""
     try:
         with Image.open(path) as image:
             image.draft("L", (2 * side_px, 2 * side_px))
             image.thumbnail((side_px, side_px), Image.Resampling.BOX)
             return np.asarray(image.convert("L"))
     except Exception:
-        # What is wrong with it is said where it is decoded to be used.
+        # The error is raised when the picture is decoded for use.
         return np.full((1, 1), 255, np.uint8)
 
 
 def check_masks(cameras: Sequence[SourceCamera], path: Path) -> None:
-    """Warn where masks of what moves are missing in part, or cover most of the picture in every camera.
+    """Warn if some foreground masks are missing, or cover most of the picture in every camera.
 
     Args:
         cameras: all of them.

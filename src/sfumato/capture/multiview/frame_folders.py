@@ -23,12 +23,12 @@ TIMES_FILE = "times.json"
 
 FOREGROUND_FOLDERS = ("seg", "foreground")
 _FRAME_FOLDERS = ("frames", "ims", "images", ".")
-# Folders of a dataset that hold no camera's frames.
+# Folders of a dataset that do not hold frames of a camera.
 _OTHERS = frozenset({"masks", "mask", "sparse", "colmap", "work", "calibration", *FOREGROUND_FOLDERS})
 _INNER = "images"
 _LAST_NUMBER = re.compile(r"(\d+)\D*$")
 _MAX_CAMERAS, _MAX_FRAMES, _MAX_DIGITS = 1000, 1_000_000, 18
-# Frames whose numbers leave out more than this share of them are numbered by something else.
+# If a larger fraction of frame numbers is missing, the numbers are not those of frames.
 _MOST_MISSING = 0.9
 
 
@@ -48,7 +48,7 @@ class CameraFrames:
 
 
 def find_frames(root: Path) -> Path | None:
-    """The folder below ``root`` in which two cameras or more have a folder of pictures each, or None."""
+    """The folder below ``root`` with picture folders of two or more cameras, or None."""
     for name in _FRAME_FOLDERS:
         if len(_camera_folders(root / name)) > 1:
             return root / name
@@ -88,15 +88,15 @@ def _is_picture(path: Path) -> bool:
 def read_frames(folder: Path, fps: float | None) -> list[CameraFrames]:
     """The frames of all cameras, in natural order of the cameras' names.
 
-    A frame's number is the last one in its name. The smallest number of all cameras stands for the time 0;
-    numbers that are missing are frames that are missing.
+    A frame's number is the last one in its name. The smallest number of all cameras is at time 0;
+    missing numbers are missing frames.
 
     Args:
-        folder: as ``find_frames`` finds it.
-        fps: frames per second; None: as ``times.json`` in the folder has them, else 30.
+        folder: from ``find_frames``.
+        fps: frames per second; None: times from ``times.json`` in the folder, else 30.
 
     Raises:
-        CaptureError: two frames of a camera have one number, or ``times.json`` is broken.
+        CaptureError: two frames of a camera have the same number, or ``times.json`` is broken.
     """
     folders = _camera_folders(folder)
     if fps is None and (folder / TIMES_FILE).is_file():
@@ -123,7 +123,7 @@ def read_frames(folder: Path, fps: float | None) -> list[CameraFrames]:
 
 
 def _numbered(folder: Path) -> dict[int, Path]:
-    """{number: frame}; where names have no numbers, by their place in natural order."""
+    """{number: frame}; numbered in natural order if some names have no number."""
     paths = sorted(filter(_is_picture, _entries(folder)), key=lambda path: natural_key(path.name))
     if len(paths) > _MAX_FRAMES:
         raise CaptureError(f"{folder} holds more than {_MAX_FRAMES} frames; give a part of them")
@@ -143,7 +143,7 @@ def _numbered(folder: Path) -> dict[int, Path]:
 
 
 def _with_times(folders: dict[str, Path], path: Path) -> list[CameraFrames]:
-    """Frames with the times that a file says; those it does not name are left out."""
+    """Frames with times from a file; frames that it does not list are dropped."""
     listed = read_object(path)
     found = []
     for name, folder in folders.items():
@@ -168,7 +168,7 @@ def first_frames(folder: Path) -> dict[str, Path]:
     """{camera: its first frame that is not black}, in natural order of names.
 
     Args:
-        folder: as ``find_frames`` finds it.
+        folder: from ``find_frames``.
     """
     frames = read_frames(folder, None)
     return {
@@ -177,7 +177,7 @@ def first_frames(folder: Path) -> dict[str, Path]:
 
 
 def foregrounds_of(root: Path, frames: CameraFrames) -> tuple[Path | None, ...]:
-    """For each frame the mask of what moves: ``seg/CAMERA/FRAME.png`` or ``foreground/CAMERA/FRAME.png``.
+    """The foreground mask of each frame: ``seg/CAMERA/FRAME.png`` or ``foreground/CAMERA/FRAME.png``.
 
     Args:
         root: dataset folder.

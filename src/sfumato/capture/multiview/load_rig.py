@@ -29,7 +29,7 @@ from sfumato.capture.view_plans import PlannedView, plan_views
 from sfumato.checks import file_path, whole_number
 from sfumato.errors import CaptureError, ConfigError
 
-# Of the memory for pictures, so much is for masks, which need a 24th of a picture's.
+# The cache of masks, which need a 24th of a picture's memory, is this many times smaller.
 _MASK_SHARE = 16
 
 
@@ -44,21 +44,21 @@ def load_multiview(
     calibration: str | Path | RigCalibration | None = None,
     seed: int = 0,
 ) -> MultiViewVideo:
-    """Read synchronised videos of cameras that stand still, as frames.
+    """Read synchronised videos of static cameras, as frames.
 
     Headers of all pictures are read now, pixels when a view is loaded.
 
     Args:
         path: dataset folder: in the layout of PanopticSports, with a ``transforms.json`` whose frames have
             times, or with a folder of frames for each camera and a calibration.
-        downscale: pictures are made this many times smaller, to floor(size / downscale).
+        downscale: factor by which pictures are downscaled, to floor(size / downscale).
         test_cameras: held out: names of cameras, or N for every Nth camera in the natural order of names
             (0: none); None: those that the dataset itself holds out.
-        fps: frames per second, in place of what the dataset says or its layout implies.
-        offsets: for cameras whose clocks differ: what to add to the times of a camera, in seconds (0.25) or
-            in its own frames ("3f"); "auto": estimated from what moves, for which all frames are decoded.
+        fps: frames per second, overriding the dataset's.
+        offsets: for unsynchronised cameras, what to add to the times of a camera, in seconds (0.25) or
+            in its own frames ("3f"); "auto": estimated from motion, which decodes all frames.
         frames: the folder with a folder of frames for each camera, if it is not in ``path``.
-        calibration: the file or folder of the calibration, or what was read from one, if it is not in
+        calibration: the file or folder of the calibration, or a calibration already read, if it is not in
             ``path``.
         seed: of random points, for a dataset without points.
 
@@ -119,7 +119,7 @@ def _checked(source: RigSource, path: Path) -> RigSource:
 
 
 def _steps(source: RigSource, offsets: Mapping[str, float], test: frozenset[str], path: Path) -> Steps:
-    """Steps at which a camera to train on has a picture; at some of them, two have."""
+    """Steps at which some training camera has a picture; at least two must have one at some step."""
     names = [camera.name for camera in source.cameras]
     steps = steps_of(names, [frame_times(camera) + offsets[camera.name] for camera in source.cameras], path)
     there = np.stack([at >= 0 for name, at in zip(names, steps.frames, strict=True) if name not in test])
@@ -146,7 +146,7 @@ def _camera(
     steps: Steps,
     cache: ByteCache[Pixels],
 ) -> RigCamera:
-    """The camera with its views, not held out."""
+    """The camera with its views, marked as a training camera."""
     there = [plan for plan in plans if plan is not None]
     for other in there:
         if other.camera.size_px != there[0].camera.size_px:

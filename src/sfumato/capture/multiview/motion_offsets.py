@@ -1,9 +1,8 @@
-"""Offsets between the clocks of calibrated cameras, from what moves in their pictures.
+"""Offsets between the clocks of calibrated cameras, from motion in their pictures.
 
-What moves in a plane through both camera centres moves in it in both pictures, on a pair of epipolar lines.
-So how much changes on each line, over time, is alike in two cameras once their clocks agree: the offset of
-two cameras is where these signals of all lines correlate most; those of several, what agrees best with all
-pairs.
+Motion in an epipolar plane of two cameras appears in both pictures on a pair of epipolar lines. Once the
+clocks agree, the amount of change on corresponding lines over time is similar: the offset of two cameras
+maximises the correlation of these signals over all lines; those of several cameras are fitted to all pairs.
 
 Source: Ben-Artzi, Kasten, Peleg and Werman, Camera Calibration from Dynamic Silhouettes Using Motion
 Barcodes, CVPR 2016, for the signals of lines.
@@ -30,28 +29,28 @@ from sfumato.scene.unprojection import undistort
 _log = logging.getLogger("sfumato")
 
 _SIDE_PX, _LINES, _LEAST_PIXELS = 96, 48, 3
-# Of the angles at which a camera sees planes, those near the border of the picture are left out.
+# Fraction of epipolar angles, near the border of the picture, that is ignored.
 _BORDER_SHARE = 0.01
-# Signals are compared at steps of this share of a frame.
+# Number of time steps per frame at which signals are compared.
 _FINENESS = 2
 _LEAST_FRAMES = 16
-# Two videos overlap by this share of the shorter one or more.
+# Least overlap of two videos, as a fraction of the shorter one.
 _LEAST_OVERLAP = 0.5
-# Below this correlation two cameras show no motion in common.
+# Below this correlation two cameras see no common motion.
 _LEAST_CORRELATION = 0.2
-# A change above so many standard deviations of the noise, and so many grey levels, is one.
+# Threshold of a change: standard deviations of the noise plus grey levels.
 _NOISE, _LEVELS = 4.0, 1.0
-# Of more cameras than this, only neighbours are compared, and all with the first.
+# With more cameras than this, only neighbours are compared, and all with the first.
 _MOST_ALL_PAIRS, _NEIGHBOURS = 8, 4
 
 
 @dataclass(frozen=True)
 class _Motion:
-    """What changes in the pictures of one camera.
+    """Changes between consecutive pictures of one camera.
 
     Attributes:
-        changes: uint8 [n - 1, p] at each of p pixels, by grey levels above the noise.
-        times: [n - 1] between the frames, seconds.
+        changes: uint8 [n - 1, p] at each of p pixels, grey levels above the noise.
+        times: [n - 1] midpoints between frames, seconds.
         directions: [p, 3] of the pixels, world frame.
         centre: [3] of the camera, world frame.
         forward: [3] its optical axis, world frame.
@@ -65,14 +64,14 @@ class _Motion:
 
 
 def estimated_offsets(cameras: Sequence[SourceCamera], path: Path) -> dict[str, float]:
-    """What to add to the times of each camera, seconds; 0 for the first. A warning says how certain that is.
+    """Seconds to add to the times of each camera; 0 for the first. Warnings report their uncertainty.
 
     Args:
-        cameras: with at least 16 frames each; all frames are decoded, small.
+        cameras: with at least 16 frames each; all frames are decoded at a small size.
         path: of the dataset, for messages.
 
     Raises:
-        CaptureError: a camera has too few frames, or shows no motion that the others show.
+        CaptureError: a camera has too few frames, or no motion in common with the others.
     """
     short = next((camera for camera in cameras if len(camera.frames) < _LEAST_FRAMES), None)
     if short is not None:
@@ -107,7 +106,7 @@ def estimated_offsets(cameras: Sequence[SourceCamera], path: Path) -> dict[str, 
 def _motion(camera: SourceCamera) -> _Motion:
     first = camera.frames[0]
     grey = [small_grey(frame.path, _SIDE_PX) for frame in camera.frames]
-    # A frame that cannot be decoded changes nothing.
+    # A frame that cannot be decoded counts as unchanged from the first.
     grey = [picture if picture.shape == grey[0].shape else grey[0] for picture in grey]
     height, width = grey[0].shape
     change = np.abs(np.diff(np.stack(grey).reshape(len(grey), -1).astype(np.int16), axis=0))
@@ -127,7 +126,7 @@ def _motion(camera: SourceCamera) -> _Motion:
 
 
 def _compared(motions: Sequence[_Motion]) -> list[tuple[int, int]]:
-    """Pairs of cameras: all of few; of many those that stand close, and all with the first."""
+    """Pairs of cameras: all if there are few; otherwise neighbours, and all with the first."""
     count = len(motions)
     if count <= _MOST_ALL_PAIRS:
         return list(combinations(range(count), 2))
@@ -140,7 +139,7 @@ def _compared(motions: Sequence[_Motion]) -> list[tuple[int, int]]:
 
 
 def _pair(i: int, j: int, one: _Motion, two: _Motion, step: float) -> PairOffset | None:
-    """The offset at which the signals of two cameras correlate most; None where they do not."""
+    """The offset at which the signals of two cameras correlate most; None if they do not correlate."""
     signals = _signals(one, two)
     if signals is None:
         return None
@@ -151,12 +150,12 @@ def _pair(i: int, j: int, one: _Motion, two: _Motion, step: float) -> PairOffset
     shifts = np.arange(least - len(b), len(a) - least + 1)
     values = np.array([_correlation(a, b, int(shift)) for shift in shifts])
     overlaps = np.minimum(len(a), shifts + len(b)) - np.maximum(0, shifts)
-    # Over short overlaps signals are alike by chance.
+    # Weighted by overlap, as short signals correlate by chance.
     best = int((values * np.sqrt(overlaps)).argmax())
     peak = float(values[best])
     if peak < _LEAST_CORRELATION or not 0 < best < len(values) - 1:
         return None
-    # A parabola through the highest value and its neighbours.
+    # Sub-step maximum by a parabola through the highest value and its neighbours.
     before, after = float(values[best - 1]), float(values[best + 1])
     curvature = max(2.0 * peak - before - after, 1e-6)
     shift = float(shifts[best]) + float(np.clip(0.5 * (after - before) / curvature, -1.0, 1.0))
@@ -166,7 +165,7 @@ def _pair(i: int, j: int, one: _Motion, two: _Motion, step: float) -> PairOffset
 
 
 def _signals(one: _Motion, two: _Motion) -> tuple[np.ndarray, np.ndarray] | None:
-    """How much changes on each epipolar line, over time, in both cameras; None where they share no lines."""
+    """Amount of change on each epipolar line over time, in both cameras; None if they share no lines."""
     baseline = two.centre - one.centre
     length = float(np.linalg.norm(baseline))
     if not length:
@@ -178,7 +177,8 @@ def _signals(one: _Motion, two: _Motion) -> tuple[np.ndarray, np.ndarray] | None
         return None
     ahead /= np.linalg.norm(ahead)
     aside = np.cross(baseline, ahead)
-    # Of the half plane from the baseline that a pixel looks into: a point lies in one half plane for both.
+    # Angle of the half plane, bounded by the baseline, in which a pixel's ray lies: a point has one angle in
+    # both.
     angles = [np.arctan2(motion.directions @ aside, motion.directions @ ahead) for motion in (one, two)]
     low = max(float(np.quantile(angle, _BORDER_SHARE)) for angle in angles)
     high = min(float(np.quantile(angle, 1.0 - _BORDER_SHARE)) for angle in angles)
@@ -194,7 +194,7 @@ def _signals(one: _Motion, two: _Motion) -> tuple[np.ndarray, np.ndarray] | None
         inside = np.flatnonzero((line >= 0) & (line < _LINES))
         shape = (_LINES, len(line))
         means = sparse.csr_matrix((1.0 / count[line[inside]], (line[inside], inside)), shape, np.float32)
-        # Its root, so that one burst of motion does not drown the rest.
+        # Square root, so that one burst of motion does not dominate.
         found.append(np.sqrt((means[both] @ motion.changes.T.astype(np.float32)).T))
     return found[0], found[1]
 
@@ -207,7 +207,7 @@ def _on_clock(times: np.ndarray, rows: np.ndarray, step: float) -> tuple[int, np
 
 
 def _correlation(a: np.ndarray, b: np.ndarray, shift: int) -> float:
-    """Of ``b``, begun ``shift`` after ``a``, with ``a`` where both are, each line about its own mean."""
+    """Correlation of ``a`` with ``b``, which begins ``shift`` later, over their overlap, minus line means."""
     first, last = max(0, shift), min(len(a), shift + len(b))
     x, y = a[first:last], b[first - shift : last - shift]
     x, y = x - x.mean(axis=0), y - y.mean(axis=0)

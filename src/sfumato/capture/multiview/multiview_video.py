@@ -1,4 +1,4 @@
-"""A multi-view video: cameras that stand still, and their photographs of each step in time."""
+"""A multi-view video: static cameras, and their photographs at each time step."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sfumato.scene.cameras import Camera
 
 @dataclass(frozen=True)
 class RigCamera:
-    """One physical camera that stands still.
+    """One static physical camera.
 
     Attributes:
         name: unique.
@@ -40,7 +40,7 @@ class RigCamera:
 
 @dataclass(frozen=True)
 class PackedMask:
-    """A mask as it is kept in the cache, one bit a pixel."""
+    """A mask in the cache, one bit per pixel."""
 
     bits: np.ndarray
     shape: tuple[int, int]
@@ -69,7 +69,7 @@ class PackedMask:
 
 @dataclass(frozen=True)
 class MultiViewVideo:
-    """Synchronised videos of one scene by cameras that stand still.
+    """Synchronised videos of one scene by static cameras.
 
     Steps are numbered from 0.
 
@@ -78,9 +78,9 @@ class MultiViewVideo:
         times: of the steps, seconds, ascending.
         cameras: in the natural order of their names.
         points: of the first step, world frame; None where the dataset has none.
-        offset: of the world frame here from the dataset's, as that of a ``Capture``.
-        split_rule: how the held-out cameras were chosen, in words.
-        seed: of the random points to start from where there are none.
+        offset: of the world frame here from the dataset's, see ``Capture``.
+        split_rule: description of how the held-out cameras were chosen.
+        seed: of the random initial points for a dataset without points.
     """
 
     path: Path
@@ -105,15 +105,15 @@ class MultiViewVideo:
         return tuple(camera for camera in self.cameras if camera.is_test)
 
     def foreground(self, camera: int, step: int) -> Tensor | None:
-        """What moves in the picture of a camera, as the dataset's masks have it.
+        """The foreground mask of a camera's picture, from the dataset.
 
         Args:
             camera: its index in ``cameras``.
             step: from 0.
 
         Returns:
-            [h, w] bool at the size of the camera's views, True where something moves; None where no mask
-            is given.
+            [h, w] bool at the size of the camera's views, True for moving objects; None if there is no
+            mask.
 
         Raises:
             CaptureError: the mask cannot be decoded.
@@ -126,10 +126,10 @@ class MultiViewVideo:
         return self._masks.get((camera, step), partial(PackedMask.read, plan)).unpacked()
 
     def at(self, step: int) -> Capture:
-        """The photographs of one step as an ordinary capture, in which the test cameras' views are held out.
+        """The photographs of one step as a capture, in which the test cameras' views are held out.
 
-        All steps share the points, which are random ones where the dataset has none, and the cache of
-        decoded pictures.
+        All steps share the cache of decoded pictures and the points, which are random if the dataset has
+        none.
 
         Args:
             step: from 0.

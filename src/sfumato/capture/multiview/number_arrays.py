@@ -18,11 +18,11 @@ def read_numbers(
 
     Args:
         path: a ``.npy`` file, or a ``.npz`` archive.
-        fits: whether a shape is what is wanted.
+        fits: whether a shape is acceptable.
         member: name of the array in an archive.
 
     Raises:
-        CaptureError: it is broken, of another size than it says, or holds something else.
+        CaptureError: it is broken, of another size than declared, or has another shape or type.
     """
     try:
         found = read_array(path, lambda shape, kind: kind.kind in "fiu" and fits(shape), member)

@@ -1,6 +1,6 @@
-"""Calibrations with OpenCV's numbers in TOML (Pose2Sim, aniposelib) or JSON: K, D, and extrinsics.
+"""Calibrations in OpenCV's conventions in TOML (Pose2Sim, aniposelib) or JSON: K, D, and extrinsics.
 
-OpenCV counts pixels from the centre of the first one, which is (0.5, 0.5) here.
+OpenCV's origin is the centre of the first pixel, which is (0.5, 0.5) here.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _PATTERNS = ("*.toml", "cameras.json", "calib*.json", "*calib.json", "*calibrati
 
 
 def find_opencv(root: Path) -> Path | None:
-    """A TOML or JSON file that looks like a calibration, or None; nothing is read."""
+    """A TOML or JSON file named like a calibration, or None; nothing is read."""
     found = (path for pattern in _PATTERNS for path in sorted(root.glob(pattern)) if path.is_file())
     return next((path for path in found if path.name != "pyproject.toml"), None)
 
@@ -53,7 +53,7 @@ def read_opencv(root: Path, path: Path) -> RigCalibration:
 
 def _toml(path: Path) -> object:
     try:
-        # Part of Python from 3.11 on.
+        # In the standard library from Python 3.11.
         tomllib = import_module("tomllib")
     except ModuleNotFoundError:
         raise CaptureError(f"{path}: TOML is read by Python 3.11 and later; write the same as JSON") from None
@@ -66,7 +66,7 @@ def _toml(path: Path) -> object:
 
 
 def _listed(values: object) -> Iterator[tuple[str, dict]]:
-    """(name, values) of everything that has intrinsics."""
+    """(name, values) of every entry with intrinsics."""
     if isinstance(values, dict) and isinstance(values.get("cameras"), (list, dict)):
         values = values["cameras"]
     items = (
@@ -90,7 +90,7 @@ def _camera(key: str, values: dict, where: str) -> CalibratedCamera:
 
 
 def _matrix(value: object, where: str) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Focal lengths, and the principal point counted from the corner of the picture."""
+    """Focal lengths, and the principal point relative to the corner of the picture."""
     if isinstance(value, list) and len(value) == 4:
         fx, fy, cx, cy = numbers(value, 4, "K", where)
     elif isinstance(value, list) and len(value) == 3:

@@ -27,7 +27,7 @@ _MAX_POINTS = 50_000_000
 
 
 def find_panoptic(root: Path) -> Path | None:
-    """The file of training cameras, or None where the folder has another layout."""
+    """The file of training cameras, or None if the folder has another layout."""
     path = root / _PARTS[0]
     return path if path.is_file() and (root / "ims").is_dir() else None
 
@@ -106,7 +106,7 @@ class _PanopticReader:
         return SourceCamera(name, frames, masks)
 
     def warn_of_missing(self) -> None:
-        """Say how many of the pictures named are not there."""
+        """Warn of listed pictures that do not exist."""
         if self.missing:
             _log.warning(
                 "%s: %d of the pictures that its cameras name do not exist, the first is %r; those cameras "
@@ -137,10 +137,10 @@ def read_cloud(path: Path) -> PointCloud | None:
     """The cloud of ``init_pt_cld.npz``, whose array ``data`` has rows (x, y, z, r, g, b, foreground).
 
     Args:
-        path: of the file; None comes back where there is none.
+        path: of the file; the result is None if it does not exist.
 
     Raises:
-        CaptureError: it is broken, or holds something else.
+        CaptureError: it is broken, or has another shape.
     """
     if not path.is_file():
         return None

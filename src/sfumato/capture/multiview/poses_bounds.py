@@ -1,4 +1,4 @@
-"""``poses_bounds.npy`` of LLFF, as Neural 3D Video has it for the cameras of a rig.
+"""``poses_bounds.npy`` of LLFF, as used by Neural 3D Video for the cameras of a rig.
 
 Source: Mildenhall et al., Local Light Field Fusion, SIGGRAPH 2019, and its published code; Li et al., Neural
 3D Video Synthesis, CVPR 2022, which holds out the first camera.
@@ -38,7 +38,7 @@ def read_bounds(root: Path, path: Path) -> RigCalibration:
         path: the file.
 
     Raises:
-        CaptureError: it holds something else.
+        CaptureError: it has another shape, or a camera's values are impossible.
     """
     rows = read_numbers(
         path, lambda shape: len(shape) == 2 and shape[1] == _COLUMNS and shape[0] <= _MOST_CAMERAS

@@ -1,7 +1,7 @@
 """Qualisys' calibrations (``Calib.qca.txt``), XML with lengths in millimetres and 64ths of pixels.
 
-Source: the Qualisys Track Manager user manual, "Calibration file"; checked against the calibration of four
-cameras that matches of their pictures confirm.
+Source: the Qualisys Track Manager user manual, "Calibration file"; verified with feature matches between the
+pictures of four calibrated cameras.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sfumato.errors import CaptureError
 _SUBPIXELS = 64.0
 _MM_PER_M = 1000.0
 _PATTERNS = ("*.qca.txt", "*.qca.xml", "*.qca")
-# Their cameras have x right, y up and z backward.
+# Qualisys' cameras have x right, y up and z backward.
 _OPENCV_FROM_OPENGL = np.diag([1.0, -1.0, -1.0])
 
 
@@ -64,7 +64,7 @@ def _camera(camera: Element, where: str) -> CalibratedCamera:
     most = [_number(lens, f"sensorMax{axis}", where) for axis in "UV"]
     focal = [_number(lens, f"focalLength{axis}", where) / _SUBPIXELS for axis in "UV"]
     middle = [_number(lens, f"centerPoint{axis}", where) for axis in "UV"]
-    # Counted from the centre of the first pixel, whose corner is 0 here.
+    # Relative to the centre of the first pixel, which is (0.5, 0.5) here.
     centre_px = [(value - low) / _SUBPIXELS + 0.5 for value, low in zip(middle, least, strict=True)]
     size_px = [round((high - low) / _SUBPIXELS) + 1 for high, low in zip(most, least, strict=True)]
     radial = [_number(lens, f"radialDistortion{i}", where) for i in (1, 2, 3)]

@@ -1,4 +1,4 @@
-"""Whichever layout of a multi-view video lies in a folder."""
+"""Reading a multi-view video of any supported layout."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def read_rig(
 
     Args:
         path: dataset folder, or a transforms file.
-        fps: frames per second, or None for what the dataset says.
+        fps: frames per second; None: the dataset's.
         frames: folder of the cameras' folders of frames; None: in ``path``.
-        calibration: file or folder, or what was read from one; None: in ``path``.
+        calibration: file or folder, or a calibration already read; None: in ``path``.
 
     Raises:
         CaptureError: there is none, or it is broken.

@@ -12,21 +12,21 @@ from sfumato.capture.natural_order import natural_key
 from sfumato.checks import whole_number
 from sfumato.errors import CaptureError, ConfigError
 
-# Poses of one camera that differ by less were rounded differently; of a place, as a share of the rig's size.
+# Tolerance for rounding of the poses of one camera: of the rotation, and of the position relative to the rig.
 _SAME_ROTATION, _SAME_PLACE = 1e-4, 1e-4
 LEAST_CAMERAS = 2
 _MOST_LISTED = 12
 
 
 def check_rig(source: RigSource, path: Path) -> None:
-    """Refuse one camera, cameras without pictures, and cameras that move.
+    """Refuse single cameras, cameras without pictures, and cameras that move.
 
     Args:
         source: as read.
         path: of the dataset, for messages.
 
     Raises:
-        CaptureError: naming what is wrong and what to do.
+        CaptureError: one of these is the case.
     """
     empty = [camera.name for camera in source.cameras if not camera.frames]
     if len(empty) == len(source.cameras):
@@ -39,7 +39,7 @@ def check_rig(source: RigSource, path: Path) -> None:
 
 
 def monocular(path: Path) -> CaptureError:
-    """What is wrong with a video of one camera.
+    """The error for a video of one camera.
 
     Args:
         path: of the dataset.
@@ -70,7 +70,7 @@ def _check_that_cameras_stand_still(source: RigSource, path: Path) -> None:
 def held_out(
     source: RigSource, test_cameras: Sequence[str] | int | None, path: Path
 ) -> tuple[frozenset[str], str]:
-    """Names of the cameras to hold out, and the rule in words.
+    """Names of the cameras to hold out, and a description of the rule.
 
     Args:
         source: as read, its cameras in natural order.

@@ -9,17 +9,17 @@ from sfumato.capture.points import PointCloud
 from sfumato.capture.readers import PosedImage
 
 FRAMES_PER_SECOND = 30.0
-"""Of frames of which nothing says when they were taken; the rate of PanopticSports and Neural 3D Video."""
+"""Default for frames without times: the rate of PanopticSports and Neural 3D Video."""
 
 
 @dataclass(frozen=True)
 class SourceCamera:
-    """One physical camera as it was read; no picture is decoded.
+    """One physical camera as read; no picture is decoded.
 
     Attributes:
         name: unique.
         frames: in order, each with its time by the camera's clock, seconds.
-        foregrounds: for each frame the mask file of what moves, or None.
+        foregrounds: for each frame its foreground mask file, or None.
     """
 
     name: str
@@ -29,13 +29,13 @@ class SourceCamera:
 
 @dataclass(frozen=True)
 class RigSource:
-    """A multi-view video as it was read.
+    """A multi-view video as read.
 
     Attributes:
         cameras: in any order.
-        points: of the first step, world frame; None where the dataset has none.
-        test_cameras: names to hold out if the dataset itself says so, else None.
-        split_rule: how the dataset says it; empty when test_cameras is None.
+        points: of the first step, world frame; None if the dataset has none.
+        test_cameras: names of held-out cameras if the dataset defines a split, else None.
+        split_rule: how it defines the split; empty if test_cameras is None.
     """
 
     cameras: tuple[SourceCamera, ...]

@@ -1,4 +1,4 @@
-"""Frames of several cameras, each with its time, put on common steps."""
+"""Assignment of the timed frames of several cameras to common steps."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from sfumato.errors import CaptureError, ConfigError
 
 _log = logging.getLogger("sfumato")
 
-# Times of one step differ by less than this share of the shortest time between two frames of a camera, and
-# those of two steps by more than the other.
+# Of the shortest interval between two frames of a camera: largest difference of times within a step, and
+# least difference between steps.
 _SAME, _OTHER = 0.1, 0.9
 # More steps than this many times the frames of the longest video mean that times are wrong.
 _MOST_STEPS_PER_FRAME = 10
@@ -23,11 +23,11 @@ _MOST_STEPS_PER_FRAME = 10
 
 @dataclass(frozen=True)
 class Steps:
-    """Which frame each camera shows at each step.
+    """The frame of each camera at each step.
 
     Attributes:
         times: [s] of the steps, seconds, ascending.
-        frames: for each camera [s] positions of its frames, -1 where it has none.
+        frames: for each camera, [s] indices of its frames, -1 where it has none.
     """
 
     times: np.ndarray
@@ -42,9 +42,9 @@ def frame_times(camera: SourceCamera) -> np.ndarray:
 def steps_of(names: Sequence[str], times: Sequence[np.ndarray], path: Path) -> Steps:
     """Common steps of several cameras.
 
-    Where the cameras share their times, as synchronised ones do, there is a step at each. Elsewhere steps
-    follow each other as the frames of the slowest camera do, from the moment on at which all cameras have
-    begun, and each camera shows the frame that is nearest, half of its own interval away at most.
+    If the cameras are synchronised, there is a step at each of their shared times. Otherwise steps have the
+    frame interval of the slowest camera, from the time at which all cameras have begun, and each camera
+    contributes its nearest frame, at most half of its own interval away.
 
     Args:
         names: of the cameras, for messages.
@@ -52,7 +52,7 @@ def steps_of(names: Sequence[str], times: Sequence[np.ndarray], path: Path) -> S
         path: of the dataset, for messages.
 
     Raises:
-        CaptureError: a camera has two frames of one time, or ends before another begins.
+        CaptureError: a camera has two frames with the same time, or ends before another begins.
     """
     for name, of_camera in zip(names, times, strict=True):
         if len(of_camera) > 1 and not (np.diff(of_camera) > 0).all():
@@ -69,7 +69,7 @@ def steps_of(names: Sequence[str], times: Sequence[np.ndarray], path: Path) -> S
 
 
 def _on_shared_times(every: np.ndarray, new: np.ndarray, times: Sequence[np.ndarray]) -> Steps:
-    """A step at each time, which frames share up to rounding."""
+    """A step at each time, shared by frames up to rounding."""
     starts = every[new]
     frames = tuple(np.full(len(starts), -1) for _ in times)
     for found, of_camera in zip(frames, times, strict=True):
@@ -78,7 +78,7 @@ def _on_shared_times(every: np.ndarray, new: np.ndarray, times: Sequence[np.ndar
 
 
 def _on_a_clock(names: Sequence[str], times: Sequence[np.ndarray], path: Path) -> Steps:
-    """Steps at equal distances, and the nearest frame at each."""
+    """Steps at equal intervals, and the nearest frame at each."""
     late = max(range(len(names)), key=lambda i: float(times[i][0]))
     step = max(float(np.median(np.diff(of_camera))) for of_camera in times if len(of_camera) > 1)
     start = float(times[late][0])
@@ -111,13 +111,13 @@ def seconds_of(
     """Offsets of cameras' clocks in seconds, 0 where none is given.
 
     Args:
-        offsets: by the name of the camera: what to add to its times, as a number of seconds, or as a text of
-            the camera's own frames such as "3f".
+        offsets: by camera name: what to add to its times, as a number of seconds, or as text in frames of
+            the camera, such as "3f".
         cameras: all of them.
         path: of the dataset, for messages.
 
     Raises:
-        ConfigError: there is no such camera, or no number is given.
+        ConfigError: there is no such camera, or an offset is not a number.
     """
     known = {camera.name: camera for camera in cameras}
     unknown = next((name for name in offsets if name not in known), None)

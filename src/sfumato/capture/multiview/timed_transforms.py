@@ -1,4 +1,4 @@
-"""``transforms.json`` whose frames have times: several cameras that stand still, told by their poses."""
+"""``transforms.json`` whose frames have times: several static cameras, identified by their poses."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from sfumato.errors import CaptureError
 
 _log = logging.getLogger("sfumato")
 
-# Poses are written with six digits or more.
+# Digits of poses that must agree; files have six or more.
 _DIGITS = 5
 
 
 def read_timed_transforms(path: Path, fps: float | None) -> RigSource | None:
     """Read a transforms file in which each frame has a time; None where frames have none.
 
-    Frames of one pose and lens are one camera. Times are taken for seconds, unless ``fps`` says how far their
-    steps are apart.
+    Frames of one pose and lens are one camera. Times are in seconds, unless ``fps`` gives the rate of their
+    steps.
 
     Args:
         path: dataset folder, or the file.
@@ -68,7 +68,7 @@ def _by_camera(frames: Sequence[PosedImage]) -> list[list[PosedImage]]:
 
 
 def _refuse_moving(source: PosedDataset, groups: Sequence[Sequence[PosedImage]], path: Path) -> None:
-    """Cameras that move have a pose of their own for each frame."""
+    """Refuse moving cameras, which have a different pose for each frame."""
     test = source.test_names or frozenset()
     together = Counter(frame.time for group in groups for frame in group if frame.name not in test)
     single = sum(len(group) == 1 for group in groups)
@@ -80,7 +80,7 @@ def _refuse_moving(source: PosedDataset, groups: Sequence[Sequence[PosedImage]],
 
 
 def _names(groups: Sequence[Sequence[PosedImage]]) -> list[str]:
-    """A name for each camera: the folder, or the start of file names, that its frames alone share."""
+    """A name for each camera: the folder or file name prefix that only its frames have in common."""
     for depth in range(max(frame.name.count("/") for group in groups for frame in group)):
         parts = [{_part(frame, depth) for frame in group} for group in groups]
         if all(len(part) == 1 for part in parts) and len(set.union(*parts)) == len(groups):
@@ -103,7 +103,7 @@ def _camera(name: str, frames: Sequence[PosedImage], root: Path) -> SourceCamera
     folders = [PictureFolder(root / folder) for folder in FOREGROUND_FOLDERS if (root / folder).is_dir()]
 
     def foreground(frame: PosedImage) -> Path | None:
-        # With or without the folder of all images.
+        # With or without the common folder of all images.
         inside = (frame.name, frame.name.partition("/")[2] or frame.name)
         found = (folder.picture(one, str(folder.folder)) for folder in folders for one in inside)
         return next((path for path in found if path is not None), None)

@@ -36,7 +36,7 @@ class _DatasetFormat:
     read: Callable[[Path, Any], PosedDataset]
 
 
-# The first that is found is read: datasets made for training come before their sources.
+# The first format found is read: datasets made for training come before exports they were made from.
 _KINDS = (
     _DatasetFormat("a COLMAP model", find_models, read_colmap),
     _DatasetFormat("transforms", find_transforms, lambda root, paths: read_transforms(paths)),
@@ -73,7 +73,7 @@ def read_source(path: Path) -> PosedDataset:
 
 
 def holds_cameras(path: Path) -> bool:
-    """Whether ``path`` looks like a posed dataset or a file of cameras; nothing is read."""
+    """Whether ``path`` appears to be a posed dataset or a file of cameras; nothing is read."""
     if path.is_dir():
         return any(kind.find(path) for kind in _KINDS)
     return path.suffix.lower() in (".json", ".xml", ".csv") or path.name == "metadata"
@@ -121,7 +121,7 @@ def _read_folder(path: Path) -> PosedDataset:
 
 
 def _warn_of_places(source: PosedDataset, path: Path) -> None:
-    """Warn of cameras at one position, or far from the origin for single precision's seven digits."""
+    """Warn of cameras at one position, or too far from the origin for the precision of float32."""
     poses = np.stack([frame.camera_from_world for frame in source.frames])
     centres = -np.einsum("nji,nj->ni", poses[:, :3, :3], poses[:, :3, 3])
     if len(centres) > 1 and stand_in_one_place(centres):

@@ -15,7 +15,7 @@ def brown_lens(radial: tuple[float, ...], tangential: tuple[float, float]) -> Le
 
     Args:
         radial: (k1, k2, k3).
-        tangential: (p1, p2) as OpenCV has them: p1 multiplies 2xy in x, p2 r^2 + 2x^2.
+        tangential: (p1, p2) in OpenCV's order: in x, p1 multiplies 2xy, and p2 multiplies r^2 + 2x^2.
     """
     k1, k2, k3 = radial
     if k3:
@@ -38,16 +38,16 @@ def farthest_radius(
 
 
 def require_negligible(name: str, value: float, shift_px: float, where: str) -> None:
-    """Refuse a term that no lens model has, unless it moves no pixel.
+    """Refuse an unsupported distortion term, unless its effect is negligible.
 
     Args:
         name: of the term.
         value: of its coefficient.
-        shift_px: by how much it moves a pixel at most.
+        shift_px: largest displacement that it causes.
         where: file and camera, for messages.
 
     Raises:
-        CaptureError: it matters.
+        CaptureError: the displacement is not negligible.
     """
     if not abs(shift_px) < _NEGLIGIBLE_PX:
         raise CaptureError(

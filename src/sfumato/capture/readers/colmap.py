@@ -62,7 +62,7 @@ def _holds_model(folder: Path) -> bool:
 
 
 def read_colmap(root: Path, models: Sequence[Path]) -> PosedDataset:
-    """Read the largest of several COLMAP models, which have no common frame, and find its images.
+    """Read the largest COLMAP model of several, which have no common frame, and find its images.
 
     Args:
         root: dataset folder.
@@ -94,11 +94,11 @@ def read_colmap(root: Path, models: Sequence[Path]) -> PosedDataset:
 def read_colmap_cameras(
     root: Path, models: Sequence[Path]
 ) -> tuple[list[tuple[str, np.ndarray, Intrinsics]], PointCloud | None]:
-    """What the largest of some COLMAP models says of its images, which need not be there, and its points.
+    """Cameras and points of the largest of several COLMAP models; its image files need not exist.
 
     Args:
         root: dataset folder.
-        models: as those of ``read_colmap``.
+        models: see ``read_colmap``.
 
     Returns:
         (name, camera_from_world [4, 4] float64, intrinsics) of each image, and the points.

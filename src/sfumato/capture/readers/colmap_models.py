@@ -47,7 +47,7 @@ _LENS_OF = {"SIMPLE_PINHOLE": "pinhole", "SIMPLE_DIVISION": "division", "SIMPLE_
 
 
 def num_params(model: str) -> int:
-    """How many numbers a camera of this model has in COLMAP's files."""
+    """Number of parameters of a camera of this model in COLMAP's files."""
     if model == "EQUIRECTANGULAR":
         return 2
     return (3 if model in _ONE_FOCAL else 4) + len(LENS_COEFFICIENTS[_lens_name(model)])

@@ -9,7 +9,8 @@ import numpy as np
 
 @dataclass(frozen=True)
 class CameraRecord:
-    """A row of cameras: ``params`` in COLMAP's order for ``model``; ``where`` it stands, for messages."""
+    """A row of cameras: ``params`` in COLMAP's order for ``model``; ``where`` names file and row in
+    messages."""
 
     camera_id: int
     model: str

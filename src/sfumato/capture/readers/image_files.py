@@ -22,7 +22,7 @@ _MAX_HEADER_BYTES = 65_536
 
 
 def folded(name: str) -> str:
-    """A name normalised in case and Unicode form, in which file systems and programs differ."""
+    """A name normalised in case and Unicode form, which differ between file systems and programs."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
@@ -47,20 +47,20 @@ class PictureFolder:
             where: the file with the name, for messages.
 
         Raises:
-            CaptureError: the name leads out of the folder, or matches several pictures equally well.
+            CaptureError: the name points outside the folder, or matches several pictures equally well.
         """
         path = contained_path(self.folder, name, where)
         return path if path.is_file() else self.find(path.relative_to(self.folder).parts, where)
 
     def file(self, name: str, where: str) -> Path | None:
-        """The file of a name, with this extension; otherwise like ``picture``."""
+        """The file of a name, with exactly its extension; otherwise like ``picture``."""
         path = contained_path(self.folder, name, where)
         if path.is_file():
             return path
         return self.find(path.relative_to(self.folder).parts, where, other_extensions=False)
 
     def find(self, parts: Sequence[str], where: str, *, other_extensions: bool = True) -> Path | None:
-        """The file of a path given by its parts, or None; parts may be longer than file names can be."""
+        """The file of a path given by its parts, or None; parts may exceed the length limit of file names."""
         folder = self.folder
         for part in parts[:-1]:
             there = self._listing(folder).names.get(folded(part), [])

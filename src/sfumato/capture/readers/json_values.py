@@ -18,7 +18,7 @@ def read_json(path: Path) -> object:
     """The document in a JSON file.
 
     Raises:
-        CaptureError: it cannot be read, is no JSON, or is too large.
+        CaptureError: it cannot be read, is not JSON, or is too large.
     """
     if path.is_file() and path.stat().st_size > _MAX_JSON_BYTES:
         raise CaptureError(f"{path} is larger than 1 GiB; no file of cameras is")
@@ -32,7 +32,7 @@ def read_object(path: Path) -> dict:
     """The object in a JSON file.
 
     Raises:
-        CaptureError: as ``read_json``, or it holds something else.
+        CaptureError: see ``read_json``; or it is not an object.
     """
     values = read_json(path)
     if not isinstance(values, dict):
@@ -44,7 +44,7 @@ def number(value: object, key: str, where: str) -> float:
     """A JSON number as a finite float.
 
     Raises:
-        CaptureError: it is something else.
+        CaptureError: it is not a finite number.
     """
     try:
         if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
@@ -58,7 +58,7 @@ def numbers(value: object, count: int, key: str, where: str) -> np.ndarray:
     """A JSON list of ``count`` finite numbers as float64 [count].
 
     Raises:
-        CaptureError: it is something else.
+        CaptureError: it is not such a list.
     """
     if not isinstance(value, list) or len(value) != count:
         raise CaptureError(f"{where}: {key} must be a list of {count} numbers, not {value!r:.60}")
@@ -81,7 +81,7 @@ def pixels(value: object, key: str, where: str) -> int:
     """A JSON number that counts pixels.
 
     Raises:
-        CaptureError: it is no whole positive number.
+        CaptureError: it is not a positive integer.
     """
     count = number(value, key, where)
     if count != int(count) or count < 1:

@@ -37,7 +37,7 @@ class MaskFolder:
 
         Args:
             name: of the picture, relative to the folder that corresponds to this one; with forward slashes.
-            beside: whether masks lie among the pictures, and so need a suffix of their own.
+            beside: whether masks lie among the pictures, and so need a distinguishing suffix.
 
         Raises:
             CaptureError: several match equally well.
@@ -53,7 +53,7 @@ class MaskFolder:
 
 
 def with_masks(root: Path, frames: Sequence[PosedImage]) -> tuple[PosedImage, ...]:
-    """The same frames, each with its mask from ``masks`` or from beside its picture.
+    """The same frames, each with its mask from a folder ``masks`` or from beside its picture.
 
     ``masks`` may be in the dataset folder or beside its image folder. Warnings name masks that match no
     picture, and pictures without a mask among others with one.
@@ -72,12 +72,12 @@ def with_masks(root: Path, frames: Sequence[PosedImage]) -> tuple[PosedImage, ..
             place = frame.path.parent
             mask = beside.setdefault(place, MaskFolder(place)).find(frame.path.name, beside=True)
         masked.append(replace(frame, mask_path=mask))
-    _say(root, masked, folders)
+    _warn(root, masked, folders)
     return tuple(masked)
 
 
 def masks_in(folder: MaskFolder, frames: Sequence[PosedImage]) -> list[Path | None]:
-    """The mask of each frame in a folder; a common folder of all images may be missing in mask names."""
+    """The mask of each frame in a folder; mask names may lack the common folder of all images."""
     tops = {frame.name.rpartition("/")[0].partition("/")[0] for frame in frames}
     found = []
     for frame in frames:
@@ -110,7 +110,7 @@ def _entries(folder: Path) -> list[str]:
         return []
 
 
-def _say(root: Path, frames: Sequence[PosedImage], folders: Sequence[MaskFolder]) -> None:
+def _warn(root: Path, frames: Sequence[PosedImage], folders: Sequence[MaskFolder]) -> None:
     """Warn of unused masks and of pictures without a mask."""
     used = [frame.mask_path for frame in frames if frame.mask_path is not None]
     for folder in folders:

@@ -25,7 +25,7 @@ _DISABLED = ("0", "false", "False")
 
 
 def find_metashape(root: Path) -> tuple[Path, ...]:
-    """The XML files of a folder that look like Metashape's cameras; ``cameras.xml`` alone if it is one."""
+    """The XML files of a folder that appear to be Metashape's; only ``cameras.xml`` if it is among them."""
     found = tuple(path for path in sorted(root.glob("*.xml")) if path.is_file() and _looks_right(path))
     return tuple(path for path in found if path.name == "cameras.xml") or found
 
@@ -42,8 +42,8 @@ def _looks_right(path: Path) -> bool:
 def read_metashape(root: Path, paths: tuple[Path, ...]) -> PosedDataset:
     """Read Metashape's cameras and find their images below the folder.
 
-    The world frame is that of the chunk's transform, in which Metashape exports points; a georeferenced
-    chunk, whose transform is geocentric, stays in its own frame.
+    The world frame is that of the chunk's transform, in which Metashape exports points; for a georeferenced
+    chunk, whose transform is geocentric, it is the chunk's own frame.
 
     Args:
         root: folder with the images, and perhaps a ``.ply`` of the points.
@@ -82,13 +82,13 @@ def read_metashape(root: Path, paths: tuple[Path, ...]) -> PosedDataset:
 
 
 def _every_camera(chunk: Element) -> list[Element]:
-    """The cameras of a chunk, those in groups too."""
+    """The cameras of a chunk, including those in groups."""
     cameras = chunk.find("cameras")
     return [] if cameras is None else list(cameras.iter("camera"))
 
 
 def _aligned(chunk: Element) -> list[Element]:
-    """Enabled cameras with a pose, those in groups too."""
+    """Enabled cameras with a pose, including those in groups."""
     return [
         one
         for one in _every_camera(chunk)

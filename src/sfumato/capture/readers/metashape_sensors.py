@@ -17,14 +17,14 @@ def sensor_intrinsics(sensor: Element, where: str) -> Intrinsics:
     """The intrinsics of a sensor.
 
     Metashape projects to u = w/2 + cx + x f + x b1 + y b2, v = h/2 + cy + y f. Its p1 multiplies
-    r^2 + 2x^2 in x and its p2 multiplies 2xy: OpenCV has the two the other way round.
+    r^2 + 2x^2 in x and its p2 multiplies 2xy: in OpenCV the two are swapped.
 
     Args:
         sensor: the element.
         where: file and sensor, for messages.
 
     Raises:
-        CaptureError: it is not calibrated, of a type without a pinhole, or has terms of no known lens.
+        CaptureError: it is not calibrated, of an unsupported type, or has unsupported distortion terms.
 
     Source: Agisoft Metashape Professional user manual, appendix "Camera models".
     """
@@ -40,7 +40,7 @@ def sensor_intrinsics(sensor: Element, where: str) -> Intrinsics:
     }
     terms = {name: number_of(calibration, name, value, where) for name, value in terms.items()}
     if calibration.find("f") is None:
-        # As PhotoScan wrote it before 1.2.
+        # The format of PhotoScan before 1.2.
         fx, fy = (number_of(calibration, name, None, where) for name in ("fx", "fy"))
         terms["b2"] = number_of(calibration, "skew", 0.0, where)
         cx, cy = (number_of(calibration, name, None, where) for name in ("cx", "cy"))

@@ -56,7 +56,7 @@ def numbers_of(element: Element | None, count: int, where: str) -> np.ndarray:
         where: file, place and name of the element, for messages.
 
     Raises:
-        CaptureError: it is missing, or holds something else.
+        CaptureError: it is missing, or does not hold these numbers.
     """
     words = ((element.text if element is not None else None) or "").split()
     try:
@@ -78,7 +78,7 @@ def number_of(parent: Element, tag: str, default: float | None, where: str) -> f
         where: file and place, for messages.
 
     Raises:
-        CaptureError: it is missing, or holds something else.
+        CaptureError: it is missing, or not a number.
     """
     element = parent.find(tag)
     if element is None and default is not None:

@@ -44,7 +44,7 @@ def read_opensfm(root: Path, path: Path) -> PosedDataset:
 
     Args:
         root: dataset folder.
-        path: its ``reconstruction.json``; pictures are looked for in ``images`` beside and above it.
+        path: its ``reconstruction.json``; pictures are searched in ``images`` beside and above it.
 
     Returns:
         The dataset; points are None where the reconstruction has none.

@@ -27,7 +27,7 @@ _SPHERES = ("spherical", "equirectangular")
 def camera_intrinsics(values: dict, camera_id: str, where: str) -> Intrinsics:
     """The intrinsics of a camera.
 
-    Focal lengths and principal points are in units of the longer side, from the middle of the picture.
+    Focal lengths and principal points are in units of the longer side, relative to the picture's centre.
 
     Args:
         values: the camera's object in the reconstruction.
@@ -35,7 +35,7 @@ def camera_intrinsics(values: dict, camera_id: str, where: str) -> Intrinsics:
         where: file and camera, for messages.
 
     Raises:
-        CaptureError: a field is missing or out of range, or the projection has no pinhole.
+        CaptureError: a field is missing or out of range, or the projection is not supported.
 
     Source: OpenSfM's documentation, "Geometric models".
     """

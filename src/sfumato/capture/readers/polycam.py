@@ -23,7 +23,7 @@ from sfumato.scene.lenses import PINHOLE
 
 _log = logging.getLogger("sfumato")
 
-# The corrected ones are undistorted and their poses optimised over the whole capture.
+# The corrected pictures are undistorted, and their poses are optimised over the whole capture.
 _PAIRS = (("corrected_cameras", "corrected_images"), ("cameras", "images"))
 _ROWS = tuple(tuple(f"t_{row}{column}" for column in range(4)) for row in range(3))
 

@@ -18,11 +18,11 @@ def from_opengl(world_from_camera: np.ndarray, where: str) -> np.ndarray:
     """camera_from_world [4, 4] of a pose whose camera has x right, y up and z backward.
 
     Args:
-        world_from_camera: [4, 4], OpenGL camera axes; the world is left as it is.
+        world_from_camera: [4, 4], OpenGL camera axes; the world frame is unchanged.
         where: file and image, for messages.
 
     Raises:
-        CaptureError: it is no rotation and translation.
+        CaptureError: it is not a rotation and translation.
     """
     return _OPENCV_FROM_OPENGL @ np.linalg.inv(rigid(world_from_camera, where))
 
@@ -35,13 +35,13 @@ def from_opencv(world_from_camera: np.ndarray, where: str) -> np.ndarray:
         where: file and image, for messages.
 
     Raises:
-        CaptureError: it is no rotation and translation.
+        CaptureError: it is not a rotation and translation.
     """
     return np.linalg.inv(rigid(world_from_camera, where))
 
 
 def stand_in_one_place(centres: np.ndarray) -> bool:
-    """Whether cameras have one position up to rounding, as on a tripod.
+    """Whether all cameras have the same position up to rounding, as on a tripod.
 
     Args:
         centres: [n, 3] of the cameras, world frame.

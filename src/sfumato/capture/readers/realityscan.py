@@ -138,7 +138,7 @@ def _rotation(heading: float, pitch: float, roll: float) -> np.ndarray:
     """[3, 3] world_from_camera with OpenGL axes, of angles in degrees.
 
     With all angles zero the camera looks straight down and the top of its picture points along y.
-    Heading turns it clockwise seen from above, then pitch raises its view, then roll leans it.
+    Heading rotates it clockwise as seen from above, then pitch raises its view, then roll tilts it sideways.
     """
     h, p, r = (math.radians(angle) for angle in (-heading, pitch, roll))
     about_z = np.array([[math.cos(h), -math.sin(h), 0], [math.sin(h), math.cos(h), 0], [0, 0, 1]])

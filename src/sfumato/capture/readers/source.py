@@ -14,7 +14,7 @@ from sfumato.errors import CaptureError
 from sfumato.scene.lenses import Lens
 
 MAX_SIDE_PX = 200_000
-# A path that file systems take, with room for an extension.
+# Limits of file systems for names and paths, with room for an extension.
 _MAX_PART_BYTES, _MAX_PATH_BYTES = 250, 2000
 
 
@@ -90,7 +90,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def contained_path(root: Path, name: str, where: str) -> Path:
-    """``root / name``, refusing names that lead out of ``root``.
+    """``root / name``, refusing names that point outside ``root``.
 
     Raises:
         CaptureError: the name is empty, too long, holds control characters, or points outside.
@@ -130,7 +130,7 @@ def rigid(matrix: np.ndarray, where: str) -> np.ndarray:
     """Check that a transform is a rotation and translation; returns [4, 4] float64 with an exact rotation.
 
     Raises:
-        CaptureError: NaN, a scale, a shear, a mirror, or another last row.
+        CaptureError: it has NaN, a scale, a shear, a reflection, or another last row.
     """
     matrix = np.asarray(matrix, dtype=np.float64)
     if not np.isfinite(matrix).all() or np.abs(matrix).max() > 1e12:

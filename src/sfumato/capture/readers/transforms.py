@@ -46,12 +46,12 @@ def read_transforms(paths: tuple[Path, ...]) -> PosedDataset:
     """Read posed pictures, in the world frame of the poses in the file.
 
     nerfstudio's ``applied_transform`` and ``applied_scale`` describe how its poses and its ``.ply`` were
-    transformed from COLMAP's frame; both are in the same frame and are kept. Keys that ask for further
-    transforms (``orientation_override``, ``scale``, ``offset``, ``aabb_scale``) or describe the origin of the
-    data (``colmap_im_id``, ``sharpness``) are ignored. Depth is not used.
+    transformed from COLMAP's frame; both are in the same frame and are kept. Keys for further transforms
+    (``orientation_override``, ``scale``, ``offset``, ``aabb_scale``) and those that describe the origin of
+    the data (``colmap_im_id``, ``sharpness``) are ignored. Depth is not used.
 
     Args:
-        paths: as ``find_transforms`` returns them.
+        paths: from ``find_transforms``.
 
     Raises:
         CaptureError: not JSON, a field is missing or of the wrong kind, a pose is not rigid, or none

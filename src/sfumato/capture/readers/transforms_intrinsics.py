@@ -1,4 +1,4 @@
-"""Intrinsics in a transforms file: per file, overridden per frame, in its several spellings."""
+"""Intrinsics in a transforms file: per file, overridden per frame, under alternative keys."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def intrinsics_of(
         where: file and frame, for messages.
 
     Raises:
-        CaptureError: no focal length, or a camera model without a pinhole.
+        CaptureError: there is no focal length, or the camera model is not supported.
     """
     values = _values(document, frame)
 
@@ -83,14 +83,14 @@ def intrinsics_of(
 def _values(document: dict, frame: dict) -> dict:
     """The values of the file overridden by those of a frame; null means that a value is missing."""
     own = {key: value for key, value in frame.items() if value is not None}
-    loses = set()
+    overridden = set()
     for spellings in _SPELLINGS:
         used = [keys for keys in spellings if own.keys() & keys]
-        loses |= {key for keys in spellings if used and keys not in used for key in keys}
+        overridden |= {key for keys in spellings if used and keys not in used for key in keys}
     if own.keys() & _ANGLES and not (own.keys() & _FOCAL_X and own.keys() & _FOCAL_Y):
         # With the angle of one axis, pixels are square.
-        loses |= _FOCAL_X | _FOCAL_Y
-    shared = {key: value for key, value in document.items() if value is not None and key not in loses}
+        overridden |= _FOCAL_X | _FOCAL_Y
+    shared = {key: value for key, value in document.items() if value is not None and key not in overridden}
     return {**shared, **own}
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from sfumato.errors import CaptureError
 from sfumato.footage import FrameOptions, gather, read_footage, video
-from sfumato.footage.album import sharpest_of_each_stretch
+from sfumato.footage.album import sharpest_of_each_interval
 from support.clips import pan, texture, write_photo, write_sound, write_video
 from support.real_data import real_data
 
@@ -268,8 +268,8 @@ def test_of_too_many_photographs_sharp_ones_are_taken_all_along(tmp_path):
     assert gather([tmp_path / "photos"], tmp_path / "all").dropped == ()
 
 
-def test_the_sharpest_of_each_stretch_is_kept():
-    assert sharpest_of_each_stretch([1.0] * 4, 9) == [0, 1, 2, 3]
-    assert sharpest_of_each_stretch([1.0] * 9, 3) == [1, 4, 7]
-    assert sharpest_of_each_stretch([1.0, 1.0, 9.0, 9.0, 1.0, 1.0, 1.0, 1.0, 1.0], 3) == [2, 3, 7]
-    assert len(set(sharpest_of_each_stretch([1.0] * 350, 120))) == 120
+def test_the_sharpest_of_each_interval_is_kept():
+    assert sharpest_of_each_interval([1.0] * 4, 9) == [0, 1, 2, 3]
+    assert sharpest_of_each_interval([1.0] * 9, 3) == [1, 4, 7]
+    assert sharpest_of_each_interval([1.0, 1.0, 9.0, 9.0, 1.0, 1.0, 1.0, 1.0, 1.0], 3) == [2, 3, 7]
+    assert len(set(sharpest_of_each_interval([1.0] * 350, 120))) == 120

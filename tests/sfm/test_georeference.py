@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sfumato.sfm.geodesy import axes_at, earth_from_geodetic, geodetic_from_earth, middle_of
-from sfumato.sfm.georeference import laid_on_ground, moved
+from sfumato.sfm.georeference import aligned_to_gps, moved
 from sfumato.sfm.upright import Gravity
 from support.worlds import any_rotation
 
@@ -80,7 +80,7 @@ def test_the_middle_of_places_beside_the_date_line():
 @pytest.mark.parametrize("at", [BERLIN, (-16.5, 179.9999), (-16.5, -180.0), (78.2, 15.6), (0.00001, 0.00001)])
 def test_exact_places_give_metres_north_and_up_anywhere(gravity, at):
     local = flight()
-    ground = laid_on_ground(mapped(local), recorded(local, at=at), gravity, seed=0)
+    ground = aligned_to_gps(mapped(local), recorded(local, at=at), gravity, seed=0)
     assert errors(ground, local) < 0.01 and tilt_deg(ground) < 0.01
     assert ground.similarity.scale == pytest.approx(1 / SCALE, rel=1e-4)
     assert (ground.places, ground.agreeing) == (30, 30) and ground.off_m < 0.01
@@ -95,11 +95,11 @@ def test_noise_and_wrong_places_do_little(gravity):
         places[i] = (places[i][0] + 0.01 * (i - 15), places[i][1] - 0.003, 5000.0)
     for i in (5, 17):
         places[i] = None
-    ground = laid_on_ground(mapped(local), places, gravity, seed=0)
+    ground = aligned_to_gps(mapped(local), places, gravity, seed=0)
     assert ground.places == 38 and 28 <= ground.agreeing <= 32
     assert ground.similarity.scale == pytest.approx(1 / SCALE, rel=0.03) and tilt_deg(ground) < 2.0
     assert ground.off_m < 1.5 and errors(ground, local) < 4.0
-    again = laid_on_ground(mapped(local), places, gravity, seed=0)
+    again = aligned_to_gps(mapped(local), places, gravity, seed=0)
     np.testing.assert_array_equal(again.similarity.matrix, ground.similarity.matrix)
 
 
@@ -108,25 +108,25 @@ def test_bad_heights_do_no_harm_where_up_is_known(heights):
     local, rng = flight(), np.random.default_rng(1)
     told = {"none": lambda: None, "wrong": lambda: float(rng.uniform(0, 300)), "zero": lambda: 0.0}[heights]
     places = [(*place[:2], told()) for place in recorded(local)]
-    ground = laid_on_ground(mapped(local), places, KNOWN, seed=0)
+    ground = aligned_to_gps(mapped(local), places, KNOWN, seed=0)
     assert errors(ground, local) < 0.01 and tilt_deg(ground) < 1e-6
     assert (ground.origin[2] is None) == (heights == "none")
-    assert laid_on_ground(mapped(local), places, UNKNOWN, seed=0) is None
+    assert aligned_to_gps(mapped(local), places, UNKNOWN, seed=0) is None
 
 
 def test_a_straight_line_takes_up_from_the_pictures():
     local = np.outer(np.linspace(-40, 40, 20), [0.8, 0.0, 0.6])
     places = recorded(local, noise_m=0.3)
-    ground = laid_on_ground(mapped(local), places, KNOWN, seed=0)
+    ground = aligned_to_gps(mapped(local), places, KNOWN, seed=0)
     assert tilt_deg(ground) < 1e-6 and ground.similarity.scale == pytest.approx(1 / SCALE, rel=0.02)
-    guessed = laid_on_ground(mapped(local), places, Gravity(DOWN, "guess"), seed=0)
+    guessed = aligned_to_gps(mapped(local), places, Gravity(DOWN, "guess"), seed=0)
     assert guessed.gravity_by == "guess" and tilt_deg(guessed) < 1e-6
-    assert laid_on_ground(mapped(local), places, UNKNOWN, seed=0) is None
+    assert aligned_to_gps(mapped(local), places, UNKNOWN, seed=0) is None
 
 
 def test_a_level_flight_tells_up_though_it_is_flat():
     local = flight(40) * [1.0, 0.0, 1.0]
-    ground = laid_on_ground(mapped(local), recorded(local, noise_m=0.5), GUESSED, seed=0)
+    ground = aligned_to_gps(mapped(local), recorded(local, noise_m=0.5), GUESSED, seed=0)
     assert ground.gravity_by == "GPS" and tilt_deg(ground) < 1.0
 
 
@@ -144,12 +144,12 @@ def test_a_level_flight_tells_up_though_it_is_flat():
 )
 @pytest.mark.parametrize("gravity", [KNOWN, UNKNOWN], ids=["known", "unknown"])
 def test_places_that_tell_nothing_are_not_used(places, gravity):
-    assert laid_on_ground(mapped(flight()), places, gravity, seed=0) is None
+    assert aligned_to_gps(mapped(flight()), places, gravity, seed=0) is None
 
 
 @pytest.mark.parametrize("gravity", [KNOWN, UNKNOWN], ids=["known", "unknown"])
 def test_cameras_in_one_place_are_not_laid_anywhere(gravity):
-    assert laid_on_ground(np.ones((30, 3)), recorded(flight()), gravity, seed=0) is None
+    assert aligned_to_gps(np.ones((30, 3)), recorded(flight()), gravity, seed=0) is None
 
 
 def test_a_handful_of_random_places_is_not_believed():
@@ -157,14 +157,14 @@ def test_a_handful_of_random_places_is_not_believed():
     for seed in range(40):
         places = recorded(flight(6 + seed % 5, seed=seed))
         cameras = mapped(flight(6 + seed % 5, seed=1000 + seed))
-        believed += laid_on_ground(cameras, places, (KNOWN, UNKNOWN)[seed % 2], seed=0) is not None
+        believed += aligned_to_gps(cameras, places, (KNOWN, UNKNOWN)[seed % 2], seed=0) is not None
     assert believed <= 1
 
 
 def test_the_origin_moves_and_knows_where_it_is():
     local = flight()
     middle = np.array([12.0, -5.0, 30.0])
-    ground = laid_on_ground(mapped(local), recorded(local, at=BERLIN, height_m=100.0), KNOWN, seed=0)
+    ground = aligned_to_gps(mapped(local), recorded(local, at=BERLIN, height_m=100.0), KNOWN, seed=0)
     there = moved(ground, mapped(middle[None])[0])
     np.testing.assert_allclose(
         there.similarity.matrix @ [*mapped(middle[None])[0], 1.0], [0, 0, 0, 1], atol=1e-6

@@ -21,8 +21,8 @@ from sfumato.maths.spread import evenly
 _log = logging.getLogger(__name__)
 
 _MOST_WORKERS = 4
-# Photographs examined, as a multiple of the number wanted.
-_LOOKED_AT = 2
+# Photographs examined, as a multiple of the requested number.
+_EXAMINED = 2
 # Weight of a central position among photographs of similar sharpness, for even spacing.
 _CENTRED = 0.3
 
@@ -47,12 +47,12 @@ def take_photos(
     dropped: list[Dropped] = []
     names = dict(zip(sources, _names(sources), strict=True))
     most = options.max_photos or len(sources)
-    # More than are wanted are examined, as broken ones and duplicates are dropped.
-    sources = _taken(sources, evenly(len(sources), _LOOKED_AT * most), names, most, dropped)
-    looked_at = _each(
+    # More than requested are examined, as broken ones and duplicates are dropped.
+    sources = _taken(sources, evenly(len(sources), _EXAMINED * most), names, most, dropped)
+    examined = _each(
         sources, lambda source: examine(source.path, source.kind), "looking at photographs", report
     )
-    good = _good(sources, looked_at, dropped)
+    good = _good(sources, examined, dropped)
     if not good:
         raise CaptureError(f"all {len(sources)} photographs are broken; the first: {dropped[0].reason}")
     copies = {} if options.keep_duplicates else duplicates([photo for _, photo in good])
@@ -61,7 +61,7 @@ def take_photos(
         dropped.append(Dropped(str(good[index][0].path), names[good[index][0]], reason))
     good = [pair for index, pair in enumerate(good) if index not in copies]
     sharpness = [photo.sharpness for _, photo in good]
-    kept = sharpest_of_each_stretch(sharpness, most)
+    kept = sharpest_of_each_interval(sharpness, most)
     chosen = _taken([source for source, _ in good], kept, names, most, dropped)
     good = [(source, photo) for source, photo in good if source in set(chosen)]
     longest = options.max_side_px or LONGEST_PHOTO_SIDE_PX
@@ -80,7 +80,7 @@ def take_photos(
 def _each(
     items: Sequence[Item], work: Callable[[Item], Result], what: str, report: Progress
 ) -> list[Result | CaptureError]:
-    """The result of each item, or its error; in several threads, since decoders release the GIL."""
+    """The result for each item, or its error; in several threads, since decoders release the GIL."""
 
     def attempt(item: Item) -> Result | CaptureError:
         try:
@@ -117,39 +117,39 @@ def _good(
     return good
 
 
-def sharpest_of_each_stretch(sharpness: Sequence[float], most: int) -> list[int]:
+def sharpest_of_each_interval(sharpness: Sequence[float], most: int) -> list[int]:
     """Indices of at most ``most`` photographs: the sharpest of each of ``most`` equal intervals.
 
     Args:
         sharpness: of the photographs, in the order in which they were taken.
-        most: how many are wanted.
+        most: number of photographs to select.
     """
     count = len(sharpness)
     if count <= most:
         return list(range(count))
 
-    def score(place: int, stretch: int) -> float:
-        off_centre = 2 * abs((place + 0.5) * most / count - stretch - 0.5)
+    def score(place: int, interval: int) -> float:
+        off_centre = 2 * abs((place + 0.5) * most / count - interval - 0.5)
         return sharpness[place] * (1 - _CENTRED * off_centre**2)
 
     edges = [-(-i * count // most) for i in range(most + 1)]
-    return [max(range(edges[i], edges[i + 1]), key=partial(score, stretch=i)) for i in range(most)]
+    return [max(range(edges[i], edges[i + 1]), key=partial(score, interval=i)) for i in range(most)]
 
 
 def _taken(
     sources: Sequence[Source],
-    places: Sequence[int],
+    indices: Sequence[int],
     names: Mapping[Source, str],
     most: int,
     dropped: list[Dropped],
 ) -> list[Source]:
     """The photographs at some indices; the others go to ``dropped``."""
-    kept = set(places)
+    kept = set(indices)
     for at, source in enumerate(sources):
         if at not in kept:
             reason = f"{LEFT_OUT}{most} photographs were wanted"
             dropped.append(Dropped(str(source.path), names[source], reason))
-    return [sources[at] for at in places]
+    return [sources[at] for at in indices]
 
 
 def _names(sources: Sequence[Source]) -> list[str]:

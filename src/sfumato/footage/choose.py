@@ -14,7 +14,7 @@ from sfumato.footage.frame_options import FEWEST_FRAMES, MOST_FRAMES, FrameOptio
 STEP = 0.015
 """Motion from one kept frame to the next, in diagonals: each point is then seen by some fifty frames.
 
-Twice as far costs 0.6 dB on the embedded video."""
+Twice this step costs 0.6 dB on the embedded video."""
 
 LONGEST_GAP = 0.15
 """Beyond it neighbours may overlap too little, once rotation and parallax are added, to be matched."""
@@ -38,7 +38,7 @@ class Measured:
 
     Attributes:
         times_s:    [n] ascending.
-        positions:  [n] length of the camera's path up to the frame, in diagonals; never falls.
+        positions:  [n] length of the image motion up to the frame, in diagonals; never decreases.
         sharpness:  [n] see `sfumato.footage.measure.sharpness`.
         brightness: [n] mean luma in [0, 1].
         contrast:   [n] standard deviation of the luma.
@@ -70,15 +70,15 @@ def choose(measured: Measured, options: FrameOptions) -> Choice:
     """Choose the sharpest frame in each of equal intervals of motion.
 
     Frames much blurrier than those around them, and those much darker or lower in contrast than the rest, are
-    never chosen. A camera at rest gives one frame for each stop. Where no motion can be tracked (a white
-    wall), frames are evenly spaced in time instead.
+    never chosen. A camera at rest gives one frame per stop. Where no motion can be tracked (a white wall),
+    frames are evenly spaced in time instead.
 
     Args:
         measured: measures of all frames; n may be 0.
         options: ``max_frames`` and ``keep_duplicates``.
 
     Returns:
-        The choice; fewer frames than wanted if the video has no more that differ.
+        The choice; fewer frames than requested if the video has no more distinct ones.
     """
     reasons = useless(measured)
     usable = np.ones(len(measured.times_s), bool)
@@ -86,17 +86,17 @@ def choose(measured: Measured, options: FrameOptions) -> Choice:
     if not usable.any():
         return Choice(np.zeros(0, np.intp), reasons, 0.0)
     path = measured.positions - measured.positions[0]
-    rests = path[-1] < SHORTEST_STEP
-    if rests and (options.keep_duplicates or not _has_texture(measured, usable)):
+    is_still = path[-1] < SHORTEST_STEP
+    if is_still and (options.keep_duplicates or not _has_texture(measured, usable)):
         path = _elapsed(measured.times_s)
     count = _count(float(path[-1]), options)
     spread = _spread(path, measured.times_s)
-    merit = measured.sharpness / np.maximum(_running_median(measured), 1e-9)
-    kept = _sharpest_of_each_stretch(spread, merit, usable, count)
-    kept = _close_gaps(path, merit, usable, kept, options.max_frames or MOST_FRAMES)
+    relative_sharpness = measured.sharpness / np.maximum(_running_median(measured), 1e-9)
+    kept = _sharpest_of_each_interval(spread, relative_sharpness, usable, count)
+    kept = _close_gaps(path, relative_sharpness, usable, kept, options.max_frames or MOST_FRAMES)
     if not options.keep_duplicates:
         shortest = max(SHORTEST_STEP, _UNEVEN * float(path[-1]) / count)
-        kept = _without_rests(path, merit, kept, shortest, reasons)
+        kept = _without_rests(path, relative_sharpness, kept, shortest, reasons)
     gaps = np.diff(path[kept])
     return Choice(kept, reasons, float(gaps.max()) if len(gaps) else 0.0)
 
@@ -138,7 +138,7 @@ def _running_median(measured: Measured) -> NDArray[np.float64]:
 
 
 def _spread(path: NDArray[np.float64], times_s: NDArray[np.float64]) -> NDArray[np.float64]:
-    """[n] positions in which frames are spaced: by motion and, a little, by time."""
+    """[n] positions in which frames are evenly spaced: motion plus a small share of time."""
     return path + _TIME_SHARE * float(path[-1]) * _elapsed(times_s)
 
 
@@ -147,29 +147,29 @@ def _elapsed(times_s: NDArray[np.float64]) -> NDArray[np.float64]:
     return (times_s - times_s[0]) / max(float(times_s[-1] - times_s[0]), 1e-9)
 
 
-def _sharpest_of_each_stretch(
-    path: NDArray[np.float64], merit: NDArray[np.float64], usable: NDArray[np.bool_], count: int
+def _sharpest_of_each_interval(
+    path: NDArray[np.float64], relative_sharpness: NDArray[np.float64], usable: NDArray[np.bool_], count: int
 ) -> NDArray[np.intp]:
     width = max(float(path[-1]), 1e-12) / count
-    stretch = np.minimum((path / width).astype(int), count - 1)
+    interval = np.minimum((path / width).astype(int), count - 1)
     # Among frames of similar sharpness, central ones keep the spacing even.
-    off_centre = np.abs(path / width - stretch - 0.5) * 2.0
-    score = np.where(usable, merit * (1.0 - _CENTRED * off_centre**2), -1.0)
+    off_centre = np.abs(path / width - interval - 0.5) * 2.0
+    score = np.where(usable, relative_sharpness * (1.0 - _CENTRED * off_centre**2), -1.0)
     kept = []
-    for k in np.unique(stretch[usable]):
-        members = np.flatnonzero(stretch == k)
+    for k in np.unique(interval[usable]):
+        members = np.flatnonzero(interval == k)
         kept.append(members[score[members].argmax()])
     return np.array(kept, np.intp)
 
 
 def _close_gaps(
     path: NDArray[np.float64],
-    merit: NDArray[np.float64],
+    relative_sharpness: NDArray[np.float64],
     usable: NDArray[np.bool_],
     kept: NDArray[np.intp],
     most: int,
 ) -> NDArray[np.intp]:
-    """Frames added to gaps that are too long, near the middle first."""
+    """The kept frames and others added in gaps that are too long, near their middle first."""
     chosen = sorted(int(k) for k in kept)
     at = 0
     while at + 1 < len(chosen) and len(chosen) < most:
@@ -180,13 +180,13 @@ def _close_gaps(
             continue
         middle = 0.5 * (path[first] + path[last])
         distance = np.abs(path[between] - middle) / (path[last] - path[first])
-        chosen.insert(at + 1, int(between[(merit[between] - 4.0 * distance).argmax()]))
+        chosen.insert(at + 1, int(between[(relative_sharpness[between] - 4.0 * distance).argmax()]))
     return np.array(chosen, np.intp)
 
 
 def _without_rests(
     path: NDArray[np.float64],
-    merit: NDArray[np.float64],
+    relative_sharpness: NDArray[np.float64],
     kept: NDArray[np.intp],
     shortest: float,
     reasons: dict[int, str],
@@ -198,7 +198,7 @@ def _without_rests(
             left.append(frame)
             continue
         worse = frame
-        if merit[frame] > merit[left[-1]]:
+        if relative_sharpness[frame] > relative_sharpness[left[-1]]:
             worse, left[-1] = left[-1], frame
         reasons[worse] = f"near duplicate of frame {left[-1]}"
     return np.array(left, np.intp)

@@ -21,9 +21,9 @@ _SHAPE = 0.02
 def duplicates(photos: Sequence[Photo]) -> dict[int, int]:
     """Index of each photograph to drop -> index of its duplicate that is kept.
 
-    Of a set of duplicates the largest is kept, and of equally large ones the first. Two photographs are
-    duplicates if their files are identical, or if their luma and its fine detail agree pixel for pixel: even
-    a small camera motion shifts detail.
+    Of duplicates the largest is kept, and of equally large ones the first. Two photographs are duplicates if
+    their files are identical, or if their luma and its fine detail agree pixel by pixel: even a small camera
+    motion shifts detail.
     """
     order = sorted(range(len(photos)), key=lambda i: (-photos[i].size_px[0] * photos[i].size_px[1], i))
     coarse = np.stack([_coarse(photo.thumbnail) for photo in photos]) if photos else np.zeros((0, 1))
@@ -35,7 +35,7 @@ def duplicates(photos: Sequence[Photo]) -> dict[int, int]:
         if twin is None and kept:
             near = np.abs(coarse[kept] - coarse[i]).mean(axis=1) < _MAX_COARSE
             candidates = (kept[at] for at in np.flatnonzero(near))
-            twin = next((j for j in candidates if _show_the_same(photos[i], photos[j])), None)
+            twin = next((j for j in candidates if _are_duplicates(photos[i], photos[j])), None)
         if twin is None:
             kept.append(i)
             by_digest[photos[i].digest] = i
@@ -50,7 +50,7 @@ def _coarse(thumbnail: NDArray[np.uint8]) -> NDArray[np.float32]:
     return cells.mean(axis=(1, 3), dtype=np.float32).ravel()
 
 
-def _show_the_same(one: Photo, other: Photo) -> bool:
+def _are_duplicates(one: Photo, other: Photo) -> bool:
     shapes = [photo.size_px[0] / photo.size_px[1] for photo in (one, other)]
     if abs(shapes[0] / shapes[1] - 1.0) > _SHAPE:
         return False

@@ -16,7 +16,7 @@ _WIDTH, _HEIGHT = 0xA002, 0xA003
 _MM_PER_UNIT = {2: 25.4, 3: 10.0, 4: 1.0, 5: 1e-3}
 
 _FILM_DIAGONAL_MM = 43.267
-"""Of the 36 mm x 24 mm frame, to which a 35 mm equivalent refers (CIPA DCG-001)."""
+"""Diagonal of the 36 mm x 24 mm frame, to which a 35 mm equivalent refers (CIPA DCG-001)."""
 
 _CROPPED = 0.02
 
@@ -41,7 +41,7 @@ def tags(exif: Image.Exif) -> dict[int, Any]:
 
 
 def tags_of_tiff(path: Path) -> dict[int, Any]:
-    """The tags of a TIFF file, as most RAW files are, whether or not its pixels can be read."""
+    """The tags of a TIFF file, as most RAW files are, even if its pixels cannot be read."""
     found = Image.Exif()
     try:
         with path.open("rb") as file:
@@ -67,12 +67,12 @@ def focal_length_px(found: dict[int, Any], stored_px: tuple[int, int]) -> float 
     """Focal length of a photograph in pixels of its stored size.
 
     Args:
-        found: of ``tags``.
+        found: result of ``tags``.
         stored_px: (width, height) of the file.
 
     Returns:
         From the 35 mm equivalent, else from focal length and pixel pitch; None if neither is recorded, the
-        picture was cropped, or the number is implausible.
+        picture was cropped, or the value is implausible.
     """
     width, height = stored_px
     sides = (_positive(found.get(_WIDTH)), _positive(found.get(_HEIGHT)))
@@ -97,7 +97,7 @@ def place(found: dict[int, Any]) -> tuple[float, float, float | None] | None:
     """GPS position of a photograph.
 
     Args:
-        found: of ``tags``.
+        found: result of ``tags``.
 
     Returns:
         Latitude and longitude in degrees, and the height in metres if it is recorded and plausible; None
@@ -129,8 +129,8 @@ def gravity(xmp: Any) -> tuple[float, float, float] | None:
     text = xmp.encode("utf-8", "replace") if isinstance(xmp, str) else xmp
     if not isinstance(text, bytes):
         return None
-    turns = {name: float(value) for name, value in _MOUNT.findall(text[:_XMP_BYTES])}
-    pitch, roll = turns.get(b"Pitch"), turns.get(b"Roll", 0.0)
+    angles = {name: float(value) for name, value in _MOUNT.findall(text[:_XMP_BYTES])}
+    pitch, roll = angles.get(b"Pitch"), angles.get(b"Roll", 0.0)
     if pitch is None or abs(pitch) > 90.0 or abs(roll) > _LEVEL_DEG:
         return None
     return 0.0, math.cos(math.radians(pitch)), -math.sin(math.radians(pitch))

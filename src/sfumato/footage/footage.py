@@ -1,4 +1,4 @@
-"""From videos and photographs of any kind to one folder of upright pictures."""
+"""Collection of videos and photographs of any kind in one folder of upright pictures."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def gather(
     """
     inputs, folder = [Path(given) for given in inputs], Path(folder)
     with warnings.catch_warnings():
-        # Our own errors cover what matters of Pillow's warnings.
+        # Our own errors cover the relevant cases of Pillow's warnings.
         warnings.filterwarnings("ignore", module="PIL")
         pictures, dropped = _taken(inputs, folder, options, report)
     footage = Footage(
@@ -111,7 +111,7 @@ def _new_images(folder: Path, inputs: Sequence[Path]) -> Iterator[Path]:
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(parents=True)
         yield unfinished
-        # Marks the folder as ours, but not readable while it changes.
+        # Marks the folder as ours, and as unreadable while it changes.
         write_json(folder / FILE_NAME, {"version": None})
         if final.exists():
             shutil.rmtree(final)

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from sfumato.errors import ConfigError
 
 FEWEST_PICTURES = 3
-"""Two pictures are one baseline: with fewer than three nothing confirms a camera's position."""
+"""Two pictures have one baseline only: with fewer than three, camera positions cannot be verified."""
 
 FEWEST_FRAMES = 20
 MOST_FRAMES = 200
 
 LONGEST_FRAME_SIDE_PX = 1920
-"""Full HD: larger frames come from the same small lens, and compression blurs away what is finer."""
+"""Full HD: compression and small lenses leave little detail in larger frames."""
 
 LONGEST_PHOTO_SIDE_PX = 2400
-"""Photographs are sharper for each pixel and fewer; features are looked for at about this size or below."""
+"""Photographs are sharper per pixel, and fewer; features are detected at about this size or below."""
 
 
 @dataclass(frozen=True)

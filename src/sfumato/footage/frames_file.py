@@ -16,7 +16,7 @@ from sfumato.outputs import write_json
 FILE_NAME = "frames.json"
 IMAGES = "images"
 LEFT_OUT = "left out: "
-"""Reasons of what is good and was not needed, or could not be used in time, begin so."""
+"""Prefix of the reasons of usable pictures that were not needed, or did not fit the time budget."""
 
 _VERSION = 1
 _MAX_FILE_BYTES = 256 << 20

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 PQ, HLG, BT2020_SDR = "pq", "hlg", "bt2020"
 
 TRANSFERS = {16: PQ, 18: HLG}
-"""High dynamic range by the number of its transfer characteristics (ITU-T H.273, table 3)."""
+"""Transfer functions of high dynamic range by their code (ITU-T H.273, table 3)."""
 
 WHITE_NITS = 203.0
 """Diffuse white of HDR video (ITU-R BT.2408)."""
 
 PEAK_NITS = 1000.0
-"""Peak of the display that HLG is meant for (BT.2100) and that most PQ video is graded on; brighter light
-is shown as white."""
+"""Peak of the reference display of HLG (BT.2100), on which most PQ video is graded too; brighter light
+becomes white."""
 
 _KNEE = 0.5
 _STRIP_ROWS = 128
@@ -37,7 +37,7 @@ _BT2020_LUMA = np.array([0.2627, 0.6780, 0.0593], np.float32)
 
 
 def pq_to_nits(signal: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Light of a display [...] in nits for PQ-encoded values [...] in [0, 1].
+    """Display light [...] in nits of PQ-encoded values [...] in [0, 1].
 
     Source: SMPTE ST 2084 (ITU-R BT.2100, table 4): with p = E'^(1/m2),
         F = 10000 (max(p - c1, 0) / (c2 - c3 p))^(1/m1).
@@ -49,7 +49,7 @@ def pq_to_nits(signal: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def hlg_to_scene(signal: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Light of the scene [...] in [0, 1] for HLG-encoded values [...] in [0, 1].
+    """Scene light [...] in [0, 1] of HLG-encoded values [...] in [0, 1].
 
     Source: ARIB STD-B67 (ITU-R BT.2100, table 5): E = E'^2 / 3 up to E' = 1/2, above it
         (exp((E' - c) / a) + b) / 12.
@@ -67,10 +67,10 @@ def srgb_encode(light: NDArray[np.float64]) -> NDArray[np.float64]:
 def tone_curve(light: NDArray[np.float32]) -> NDArray[np.float32]:
     """Linear light [...], 1 at diffuse white, compressed into [0, 1].
 
-    The lower half of the range stays as it is. Above the knee k, with u = (x - k) / (1 - k) and w its
-    value at the peak, the result is k + (1 - k) u (1 + u / w²) / (1 + u): no kink, and 1 at the peak.
+    The lower half of the range is unchanged. Above the knee k, with u = (x - k) / (1 - k) and w its value at
+    the peak, the result is k + (1 - k) u (1 + u / w²) / (1 + u): smooth at the knee, and 1 at the peak.
 
-    Source: Reinhard et al. 2002, eq. 4, moved to begin at the knee.
+    Source: Reinhard et al. 2002, eq. 4, shifted to begin at the knee.
     """
     w = (PEAK_NITS / WHITE_NITS - _KNEE) / (1.0 - _KNEE)
     u = np.clip((light - _KNEE) / (1.0 - _KNEE), 0.0, w)
@@ -78,10 +78,10 @@ def tone_curve(light: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def to_srgb(picture: NDArray[np.uint16], transfer: str) -> NDArray[np.uint8]:
-    """A BT.2020 picture in sRGB.
+    """Convert a BT.2020 picture to sRGB.
 
-    Brightness is compressed by what the largest channel needs, so that hues stay; colours outside sRGB are
-    cut off.
+    All channels are scaled by the compression of the largest one, which preserves hues; colours outside sRGB
+    are clipped.
 
     Args:
         picture: [h, w, 3] encoded R'G'B', 0 to 65535.
@@ -96,7 +96,7 @@ def to_srgb(picture: NDArray[np.uint16], transfer: str) -> NDArray[np.uint8]:
     for top in range(0, len(picture), _STRIP_ROWS):
         light = linear[picture[top : top + _STRIP_ROWS]]
         if transfer == HLG:
-            # The display's own gamma of 1.2, applied to luminance (BT.2100, table 5).
+            # The system gamma of 1.2, applied to luminance (BT.2100, table 5).
             light *= (PEAK_NITS / WHITE_NITS) * np.power(light @ _BT2020_LUMA, 0.2)[..., None]
         light = np.maximum(light @ _BT709_FROM_BT2020.T, 0.0)
         if transfer != BT2020_SDR:
@@ -122,6 +122,7 @@ def _linear_table(transfer: str) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=1)
 def _srgb_table() -> NDArray[np.uint8]:
-    """sRGB bytes by the square root of linear light, which spaces the dark tones finely enough."""
+    """sRGB bytes as a function of the square root of linear light, which resolves dark tones finely
+    enough."""
     light = (np.arange(_TABLE) / (_TABLE - 1)) ** 2
     return np.rint(srgb_encode(light) * 255.0).astype(np.uint8)

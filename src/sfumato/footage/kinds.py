@@ -35,7 +35,7 @@ _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b
 _RAW_STARTS = (b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb", b"\0MRM")
 _TIFF_STARTS = (b"II*\0", b"MM\0*")
 _DNG_VERSION = 50706
-# RAW formats that are TIFF files with tags of their maker.
+# RAW formats that are TIFF files with tags of the manufacturer.
 _RAW_SUFFIXES = {
     ".nef",
     ".nrw",
@@ -57,12 +57,12 @@ _MAX_FILES = 100_000
 
 @dataclass(frozen=True)
 class Source:
-    """A file to take pictures from.
+    """An input file with pictures.
 
     Attributes:
         path: the file.
         kind: how it is opened.
-        group: the folder its pictures go into; distinct for every video and every folder of photographs.
+        group: folder of its pictures; distinct for every video and every folder of photographs.
     """
 
     path: Path
@@ -114,7 +114,7 @@ def _kind_by_start(head: bytes) -> Kind | None:
 def find_sources(inputs: Sequence[Path], report: Progress) -> tuple[list[Source], list[Dropped]]:
     """The pictures and videos among files and folders, in order, and those that are broken.
 
-    Folders are searched with everything below them, without hidden files.
+    Folders are searched recursively, without hidden files.
 
     Raises:
         CaptureError: a path is missing, a file is unusable, or nothing is found.
@@ -209,8 +209,8 @@ class _Names:
         is_folder = isinstance(thing, Path)
         key = f"folder {thing.resolve()}" if isinstance(thing, Path) else f"video {path.resolve()}"
         if key not in self._of:
-            wish = plain_name(thing.resolve().name if isinstance(thing, Path) else thing)
-            self._of[key] = distinct(wish or ("photos" if is_folder else "video"), self._taken)
+            requested = plain_name(thing.resolve().name if isinstance(thing, Path) else thing)
+            self._of[key] = distinct(requested or ("photos" if is_folder else "video"), self._taken)
         return self._of[key]
 
 
@@ -220,10 +220,10 @@ def plain_name(text: str) -> str:
     return kept.strip(".")[:100]
 
 
-def distinct(wish: str, taken: set[str], *, within: str = "") -> str:
-    """The wanted name in a folder, with a number if it is taken; adds the result to ``taken``."""
-    name, number = wish, 2
+def distinct(requested: str, taken: set[str], *, within: str = "") -> str:
+    """A requested name within a folder, with a number if it is taken; adds the result to ``taken``."""
+    name, number = requested, 2
     while f"{within}/{name}".lower() in taken:
-        name, number = f"{wish}_{number}", number + 1
+        name, number = f"{requested}_{number}", number + 1
     taken.add(f"{within}/{name}".lower())
     return name

@@ -27,7 +27,7 @@ _NOISE = 0.03
 def sharpness(luma: NDArray[np.uint8]) -> float:
     """Gradient energy lost by blurring, relative to what remains, along the axis where this is smaller.
 
-    A sharp edge loses most of its gradient when it is blurred again, a blurred edge little. The ratio depends
+    A sharp edge loses most of its gradient when it is blurred, a blurred edge little. The ratio depends
     neither on exposure nor on the number of edges.
 
     Args:
@@ -37,8 +37,8 @@ def sharpness(luma: NDArray[np.uint8]) -> float:
         0 (fully blurred, or no texture) and up; 5 to 30 for sharp photographs.
 
     Source: Crete et al. 2007, "The blur effect: perception and estimation with a new no-reference
-        perceptual blur metric". Differs in that differences are squared, so that edges count more than
-        noise; that small ones, taken for noise, do not count; and in being a ratio without bound.
+        perceptual blur metric". Here differences are squared, so that edges count more than noise; small
+        ones are ignored as noise; and the ratio is unbounded.
     """
     picture = luma.astype(np.float32)
     floor = _NOISE * float(picture[::2, ::2].std())
@@ -60,12 +60,12 @@ def _energy(differences: NDArray[np.float32], floor: float) -> float:
 
 
 def brightness(luma: NDArray[np.uint8]) -> float:
-    """Mean of grey values [h, w], as a share of white."""
+    """Mean of grey values [h, w], as a fraction of white."""
     return float(luma.mean()) / 255.0
 
 
 def contrast(luma: NDArray[np.uint8]) -> float:
-    """Standard deviation of grey values [h, w], as a share of white."""
+    """Standard deviation of grey values [h, w], as a fraction of white."""
     return float(luma[::2, ::2].std()) / 255.0
 
 
@@ -110,7 +110,7 @@ class MotionPath:
             luma: [h, w] grey values, the same size in every call.
 
         Returns:
-            Length of the path so far, in diagonals of the picture; it never falls.
+            Length of the path so far, in diagonals of the picture; it never decreases.
         """
         blocks = _blocks(luma)
         if self._reference is None or self._previous is None:
@@ -161,7 +161,7 @@ def _taper() -> NDArray[np.float32]:
 
 @lru_cache(maxsize=1)
 def _smooth() -> NDArray[np.float32]:
-    """[b, b // 2 + 1] weights that make a peak of correlation a few pixels wide."""
+    """[b, b // 2 + 1] low-pass weights that make correlation peaks a few pixels wide."""
     v, u = np.fft.fftfreq(_BLOCK_PX), np.fft.rfftfreq(_BLOCK_PX)
     return np.exp(-20.0 * (u[None] ** 2 + v[:, None] ** 2)).astype(np.float32)
 
@@ -198,6 +198,8 @@ def _offset(surface: NDArray[np.float32], best: NDArray[np.intp], axis: int) -> 
         return found.astype(np.float64)
 
     left, centre, right = value(-1), value(0), value(1)
-    bend = left - 2.0 * centre + right
-    shift = np.where(bend < 0.0, 0.5 * (left - right) / np.minimum(bend, -1e-12), 0.0).clip(-0.5, 0.5)
+    curvature = left - 2.0 * centre + right
+    shift = np.where(curvature < 0.0, 0.5 * (left - right) / np.minimum(curvature, -1e-12), 0.0).clip(
+        -0.5, 0.5
+    )
     return (at + _BLOCK_PX // 2) % _BLOCK_PX - _BLOCK_PX // 2 + shift

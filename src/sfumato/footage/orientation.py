@@ -12,7 +12,7 @@ from sfumato.footage.hdr import BT2020_SDR, TRANSFERS, to_srgb
 
 FULL_RANGE = 2
 AREA, EXACT = 0x20, 0x40000 | 0x80000
-"""Flags of swscale: area average; accurate rounding, and the same bits on every processor."""
+"""Flags of swscale: area average; accurate rounding and bit-exact results on every processor."""
 
 _FULL_CHROMA = 0x2000 | 0x4000
 _LIMITED_RANGE = 1
@@ -87,7 +87,7 @@ def _square(width: int, height: int, stream: Any) -> tuple[int, int]:
 
 
 def odd_colours(frame: Any, stream: Any) -> str | None:
-    """Why the colours of a frame are unknown, in words; None if they are known."""
+    """The reason why the colours of a frame cannot be converted; None if they can."""
     if _tagged(frame, stream, "colorspace") in _OTHER_SPACES:
         return "its colours are stored in a way that is not read here (such as ICtCp or YCgCo)"
     is_dolby = str(getattr(stream.codec_context, "codec_tag", "")) in _DOLBY_TAGS
@@ -109,8 +109,8 @@ def _transfer(frame: Any, stream: Any) -> str | None:
 
 
 def _matrix(frame: Any, stream: Any) -> int:
-    # Without a tag, wide gamut has the matrix of its own standard; otherwise, like players, that of standard
-    # definition for small pictures only.
+    # Default without a tag, as in players: for wide gamut the matrix of BT.2020, else that of BT.601 for
+    # small pictures and of BT.709 for others.
     untagged = _ITU601 if frame.height < 720 and frame.width < 1280 else _ITU709
     untagged = _BT2020 if _transfer(frame, stream) else untagged
     return _MATRICES.get(_tagged(frame, stream, "colorspace"), untagged)

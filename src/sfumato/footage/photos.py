@@ -27,7 +27,7 @@ from sfumato.footage.video import MAX_PIXELS
 THUMBNAIL_PX = 128
 
 _ORIENTATION = 0x0112
-_TURNED = (5, 6, 7, 8)
+_QUARTER_TURNS = (5, 6, 7, 8)
 _PNG_BIT_DEPTH_AT = 24
 _QUALITY = 97
 
@@ -49,7 +49,7 @@ class Photo:
         sharpness: of the picture reduced to ``LUMA_SIDE_PX``.
         brightness: mean luma in [0, 1].
         digest: of the file's bytes.
-        thumbnail: uint8 [THUMBNAIL_PX, THUMBNAIL_PX] luma of the whole picture, whatever its shape.
+        thumbnail: uint8 [THUMBNAIL_PX, THUMBNAIL_PX] luma of the picture, stretched to a square.
     """
 
     path: Path
@@ -93,7 +93,7 @@ def examine(path: Path, kind: Kind) -> Photo:
     return Photo(
         path=path,
         kind=kind,
-        size_px=stored[::-1] if orientation in _TURNED else stored,
+        size_px=stored[::-1] if orientation in _QUARTER_TURNS else stored,
         as_it_is=kind is Kind.PICTURE and orientation == 1 and _is_plain(path, form, mode),
         suffix=".png" if form == "PNG" else ".jpg",
         camera=exif.camera_name(found),
@@ -112,7 +112,7 @@ def place(photo: Photo, target: Path, max_side_px: int) -> Path:
 
     Args:
         photo: as examined.
-        target: the wanted path, without suffix; missing folders are created.
+        target: the path, without suffix; missing folders are created.
         max_side_px: longest side; larger pictures are downscaled by area average.
 
     Returns:
@@ -146,7 +146,7 @@ def save_picture(pixels: NDArray[np.uint8], path: Path, *, profile: bytes | None
 
 
 def shrunk_size(size_px: tuple[int, int], max_side_px: int) -> tuple[int, int]:
-    """(width, height) with no side above ``max_side_px``, of the same shape to a pixel."""
+    """(width, height) with no side above ``max_side_px``, of the same aspect ratio up to a pixel."""
     scale = min(1.0, max_side_px / max(size_px))
     return max(1, round(size_px[0] * scale)), max(1, round(size_px[1] * scale))
 
@@ -171,7 +171,7 @@ def _opened(path: Path, kind: Kind) -> Image.Image:
 
 
 def _heic(path: Path) -> Image.Image:
-    """A HEIC file's picture in 8 bits; of one in PQ or HLG, as cameras write it, in sRGB."""
+    """A HEIC file's picture in 8 bits; HDR pictures (PQ or HLG), which some cameras write, in sRGB."""
     heif = _optional("pillow_heif", "heic", path)
     container = heif.open_heif(path)
     _check_size(container.size)
@@ -192,7 +192,7 @@ def _developed(path: Path) -> NDArray[np.uint8]:
     rawpy = _optional("rawpy", "raw", path)
     with rawpy.imread(str(path)) as raw:
         _check_size((raw.sizes.width, raw.sizes.height))
-        # Auto-brightening differs between pictures, and the same wall would change its colour.
+        # Auto-brightening would give one surface different colours in different pictures.
         return raw.postprocess(use_camera_wb=True, no_auto_bright=True, output_bps=8)
 
 

@@ -31,7 +31,7 @@ _CONTAINERS = (
 _OPEN = {"protocol_whitelist": "file", "format_whitelist": _CONTAINERS}
 
 _FAR = 15
-"""Frames after which it is quicker to begin at a key frame than to decode on."""
+"""Number of frames beyond which seeking to a key frame is faster than decoding on."""
 
 
 @dataclass(frozen=True)
@@ -92,13 +92,13 @@ class Video:
     def timed_pictures(self, max_side_px: int) -> Iterator[tuple[float, NDArray[np.uint8]]]:
         """Every frame that can be decoded, in colour and upright, in order of display.
 
-        What is broken is no error: a warning says so, and the other frames count.
+        Broken frames are skipped with a warning.
 
         Args:
-            max_side_px: longest side; larger frames are made smaller by area average.
+            max_side_px: longest side; larger frames are downscaled by area average.
 
         Yields:
-            (seconds since the first frame, which never fall; uint8 [h, w, 3] sRGB).
+            (seconds since the first frame, which never decrease; uint8 [h, w, 3] sRGB).
         """
         index = -1
         with opened(self.path) as (container, stream):
@@ -134,7 +134,7 @@ class Video:
         Args:
             indices: positions in ``frames``, ascending.
             stamps: of all frames.
-            max_side_px: longest side; larger frames are made smaller by area average.
+            max_side_px: longest side; larger frames are downscaled by area average.
 
         Yields:
             (index, uint8 [h, w, 3] sRGB); fewer than requested only if the file has changed.
@@ -160,13 +160,13 @@ class Video:
         """The same, seeking to key frames; ends if a frame is not found by its time stamp."""
         with opened(self.path) as (container, stream):
             frames = _decoded(container, stream, self)
-            coming = 0
+            next_index = 0
             for index in indices:
                 key = stamps.key_before(index)
-                if key > coming + _FAR:
+                if key > next_index + _FAR:
                     container.seek(stamps.pts[key], stream=stream)
                     frames = _decoded(container, stream, self)
-                coming = index + 1
+                next_index = index + 1
                 frame = next((f for f in frames if f.pts is None or f.pts >= stamps.pts[index]), None)
                 if frame is None or frame.pts != stamps.pts[index]:
                     return
@@ -178,7 +178,7 @@ class Stamps:
     """Time stamps and key frames of a video.
 
     Attributes:
-        pts: [n] time stamp of each frame, None where there is none.
+        pts: [n] time stamp of each frame, or None.
         keys: indices of the key frames, ascending.
     """
 
@@ -200,10 +200,10 @@ def open_video(path: Path) -> Video | None:
     """The video in a file.
 
     Returns:
-        None if the file is no video, by its content.
+        None if the file's content is not a video.
 
     Raises:
-        CaptureError: it is a video file, but without pictures or with pictures that are too large.
+        CaptureError: it is a video file, but without pictures or with too large ones.
     """
     import av
 
@@ -240,7 +240,7 @@ def opened(path: Path) -> Iterator[tuple[Any, Any]]:
 
 
 def _timed(container: Any, stream: Any, video: Video) -> Iterator[tuple[Any, float]]:
-    """Frames with their seconds since the first one, which never fall."""
+    """Frames with their seconds since the first one, which never decrease."""
     start: float | None = None
     time_s = -1.0
     for index, frame in enumerate(_decoded(container, stream, video)):
@@ -252,7 +252,7 @@ def _timed(container: Any, stream: Any, video: Video) -> Iterator[tuple[Any, flo
 
 
 def _decoded(container: Any, stream: Any, video: Video) -> Iterator[Any]:
-    """Whole frames of the video's size, to the end of what can be read."""
+    """Intact frames of the video's size, as far as they can be read."""
     import av
 
     packets = container.demux(stream)
@@ -262,7 +262,7 @@ def _decoded(container: Any, stream: Any, video: Video) -> Iterator[Any]:
         except StopIteration:
             return
         except av.InvalidDataError:
-            # One broken packet; the decoder goes on at the next.
+            # One broken packet; the decoder continues with the next.
             continue
         except av.FFmpegError:
             return

@@ -45,11 +45,11 @@ def take_frames(
 
 
 def write_every_frame(video: Video, folder: Path) -> Iterator[tuple[str, float]]:
-    """Write all frames of a video as ``000000.jpg``, ..., upright and as large as they are.
+    """Write all frames of a video as ``000000.jpg``, ..., upright and at full size.
 
     Args:
         video: the video.
-        folder: made if it does not exist.
+        folder: created if it does not exist.
 
     Yields:
         (file name, seconds since the first frame), each once it is written.

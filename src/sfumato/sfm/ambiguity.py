@@ -1,9 +1,9 @@
 """Repeated structure: models in which two similar places were merged are detected and mapped again.
 
 A can with the same print on both sides, or a tiled floor, gives verified matches between pictures of
-different sides. A mapper that trusts them places the sides on top of each other, and then contradicts matches
-between consecutive pictures: such torn pairs are counted here. Consecutive pictures show the same side, so
-models from these alone (chains) decide which of the other pairs are correct.
+different sides. A mapper that uses them places the sides on top of each other (a folded model), which
+contradicts matches between consecutive pictures: such torn pairs are counted here. Consecutive pictures show
+the same side, so models from these alone (chains) decide which of the other pairs are correct.
 """
 
 from __future__ import annotations
@@ -25,15 +25,16 @@ from sfumato.sfm.progress import Progress
 if TYPE_CHECKING:
     import pycolmap
 
-# Least number of matches of a pair that is used as a witness, and the share that fits if the pair agrees.
+# Least number of matches of a pair used as a witness, and the fraction that must fit for it not to be torn.
 _WITNESS = 25
 _FITTING_SHARE = 0.25
 _FITTING_TOLERANCES = 4.0
 # Largest distance in order between the two pictures of a witness, and of a pair of a chain.
 _WITNESS_STEPS, _CHAIN_STEPS = 2, 3
-# The drift of a chain around a full loop is less than this; wrong sides differ by more.
+# Angle above the drift of a chain around a full loop; the wrong side differs by more.
 _DRIFT_RAD = np.radians(40.0)
-# Share of the pictures that the chains must contain, and share of the old model's that a new one must keep.
+# Fraction of the pictures that the chains must contain, and fraction of the old model's that a new one must
+# keep.
 _CHAIN_SHARE, _KEPT_SHARE = 0.5, 0.9
 
 _Ids = tuple[int, int]
@@ -180,9 +181,9 @@ def _turn(chains: Sequence[pycolmap.Reconstruction], database: Path, pair: _Ids)
 
 
 def _majority(votes: Sequence[tuple[_Ids, np.ndarray]], database: Path, near: set[_Ids]) -> set[_Ids]:
-    """Of the pairs between two chains, those that agree on the rotation with the most matches.
+    """Of the pairs between two chains, those that agree with the rotation that has the most matches.
 
-    Where the chains are adjacent in time, consecutive pictures decide: of an object with two similar sides
+    If the chains are adjacent in time, only consecutive pictures count: for an object with two similar sides,
     half of all other pairs are false.
     """
     import pycolmap
@@ -191,9 +192,9 @@ def _majority(votes: Sequence[tuple[_Ids, np.ndarray]], database: Path, near: se
         weights = [len(opened.read_two_view_geometry(*pair).inlier_matches) for pair, _ in votes]
     if any(pair in near for pair, _ in votes):
         weights = [weight if pair in near else 0 for (pair, _), weight in zip(votes, weights, strict=True)]
-    alike = np.array([[_angle_rad(a, b) < _DRIFT_RAD for _, b in votes] for _, a in votes])
-    best = alike[np.argmax(alike @ np.array(weights))]
-    return {pair for (pair, _), is_alike in zip(votes, best, strict=True) if is_alike}
+    agree = np.array([[_angle_rad(a, b) < _DRIFT_RAD for _, b in votes] for _, a in votes])
+    best = agree[np.argmax(agree @ np.array(weights))]
+    return {pair for (pair, _), agrees in zip(votes, best, strict=True) if agrees}
 
 
 def _angle_rad(first: np.ndarray, second: np.ndarray) -> float:
@@ -206,7 +207,7 @@ def near_pairs(database: Path, pictures: Sequence[Picture], steps: int) -> set[_
     Args:
         database: with the pictures.
         pictures: sorted by name.
-        steps: how far apart they may be.
+        steps: largest distance in the sequence.
     """
     import pycolmap
 
@@ -230,15 +231,15 @@ def _mapped(
     pairs: Iterable[_Ids],
     start: pycolmap.Reconstruction | None = None,
 ) -> list[pycolmap.Reconstruction]:
-    """Models from some of the pairs alone, or the continuation of a model."""
+    """Models from some of the pairs only, or the continuation of a model."""
     import pycolmap
 
     folder.mkdir(parents=True, exist_ok=True)
-    database, wanted = folder / "pairs.db", set(pairs)
+    database, kept = folder / "pairs.db", set(pairs)
     shutil.copyfile(task.database, database)
     with pycolmap.Database.open(database) as opened:
         for pair in _pairs(task.database):
-            if pair not in wanted:
+            if pair not in kept:
                 opened.delete_two_view_geometry(*pair)
                 opened.delete_matches(*pair)
     return map_once(replace(task, database=database), folder, report, start)

@@ -24,14 +24,14 @@ from sfumato.sfm.stage_files import is_full, no_space
 
 _log = logging.getLogger("sfumato")
 
-# A process is given up after this many seconds without an answer, or this multiple of the longest job so far.
+# Time-out: the larger of this many seconds and this multiple of the longest job so far.
 _LEAST_S, _TIMES_LONGEST = 120.0, 20.0
 # Factor by which the time-out of each further attempt grows, as the machine may just be slow.
 _LONGER = 4.0
-# The last attempt runs alone, with all the memory.
+# The last attempt runs alone, so that all memory is available.
 _ATTEMPTS = 4
 # Polling interval: on some systems Ctrl-C cannot interrupt a blocking wait.
-_LOOK_S = 0.5
+_POLL_S = 0.5
 _ENDING_S = 10.0
 _SHOWN_CHARACTERS = 300
 
@@ -48,14 +48,14 @@ class Job:
         what: description for messages.
         prepare: called before each attempt; creates the input files and returns the request.
         allowed_s: lower bound of the time-out.
-        told: called with the progress reports of the job.
+        on_progress: called with the progress reports of the job.
         attempts: maximum number of attempts.
     """
 
     what: str
     prepare: Callable[[], Mapping[str, Any]]
     allowed_s: float
-    told: Callable[[str, int, int], None] = _ignore
+    on_progress: Callable[[str, int, int], None] = _ignore
     attempts: int = _ATTEMPTS
 
 
@@ -75,7 +75,7 @@ class _WorkerTask:
 
 
 class Crew:
-    """A pool of processes, which ends with the ``with`` block.
+    """A pool of processes, which are ended with the ``with`` block.
 
     Args:
         size: maximum number of processes.
@@ -100,7 +100,7 @@ class Crew:
         """Run jobs, and yield the request of each when it is done, in any order.
 
         Args:
-            jobs: taken one by one, when a process is free.
+            jobs: consumed one by one, as processes become free.
 
         Raises:
             SfumatoError: a job failed in every attempt, the disk is full, or the input is wrong.
@@ -108,11 +108,11 @@ class Crew:
         waiting = iter(jobs)
         while self._hand_out(waiting):
             with suppress(queue.Empty):
-                done = self._answer(*self._answers.get(timeout=_LOOK_S))
+                done = self._answer(*self._answers.get(timeout=_POLL_S))
                 if done:
                     yield done.request
             for worker in [worker for worker in self._workers if worker.is_overdue()]:
-                self._replace(worker, f"no answer for {worker.asked_for_s():.0f} s")
+                self._replace(worker, f"no answer for {worker.busy_s():.0f} s")
 
     def _hand_out(self, waiting: Iterator[Job]) -> bool:
         """Give a job to each idle process; returns whether any process is busy."""
@@ -144,7 +144,7 @@ class Crew:
         answer = json.loads(line) if line else {"error": worker.ending()}
         if "told" in answer:
             if worker.task:
-                worker.task.job.told(*answer["told"])
+                worker.task.job.on_progress(*answer["told"])
             return None
         if kind := answer.get("kind"):
             raise getattr(errors, kind)(answer["error"])
@@ -182,25 +182,25 @@ class _Worker:
     def __init__(self, answers: queue.Queue[tuple[_Worker, bytes]]) -> None:
         self.task: _WorkerTask | None = None
         # On most systems the file has no name, so it never stays behind.
-        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115
         try:
             self._process = subprocess.Popen(
                 command(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=self._complaints,
+                stderr=self._stderr,
                 env=_environment(),
                 cwd=children.FOLDER,
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
         except OSError as error:
-            self._complaints.close()
+            self._stderr.close()
             reason = (error.strerror or str(error)).lower()
             raise SfumatoError(
                 f"cannot start {command()[0]}: {reason}; free some memory, and give the same command again"
             ) from error
         assert self._process.stdin is not None and self._process.stdout is not None
-        self._asked, self._answered = self._process.stdin, self._process.stdout
+        self._stdin, self._stdout = self._process.stdin, self._process.stdout
         self._listener = threading.Thread(target=self._listen, args=(answers,), daemon=True)
         self._listener.start()
 
@@ -209,10 +209,10 @@ class _Worker:
         self.task = task
         # If the process has died, the end of its output shows it.
         with suppress(OSError):
-            self._asked.write(json.dumps({**task.request}).encode() + b"\n")
-            self._asked.flush()
+            self._stdin.write(json.dumps({**task.request}).encode() + b"\n")
+            self._stdin.flush()
 
-    def asked_for_s(self) -> float:
+    def busy_s(self) -> float:
         """Seconds since the request."""
         return 0.0 if self.task is None else time.monotonic() - self.task.began_s
 
@@ -221,7 +221,7 @@ class _Worker:
         return self.task is not None and time.monotonic() > self.task.until_s
 
     def ending(self) -> str:
-        """How a process ended whose output has ended."""
+        """Description of how a process ended."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_ENDING_S)
         code = self._process.returncode
@@ -238,15 +238,15 @@ class _Worker:
             self._process.wait(_ENDING_S)
         self._listener.join(_ENDING_S)
         with suppress(OSError):
-            self._asked.close()
-        self._answered.close()
-        self._complaints.seek(0)
-        words = " ".join(self._complaints.read().decode("utf-8", "replace").split())
-        self._complaints.close()
+            self._stdin.close()
+        self._stdout.close()
+        self._stderr.seek(0)
+        words = " ".join(self._stderr.read().decode("utf-8", "replace").split())
+        self._stderr.close()
         return words[-_SHOWN_CHARACTERS:]
 
     def _listen(self, answers: queue.Queue[tuple[_Worker, bytes]]) -> None:
-        for line in self._answered:
+        for line in self._stdout:
             answers.put((self, line))
         answers.put((self, b""))
 

@@ -77,12 +77,12 @@ def write_dataset(
     """
     import pycolmap
 
-    ways = {number: Undistortion.of(camera) for number, camera in model.cameras.items()}
+    undistortions = {number: Undistortion.of(camera) for number, camera in model.cameras.items()}
     placed = [model.images[i] for i in sorted(model.reg_image_ids(), key=lambda i: model.images[i].name)]
     folder = _emptied(out / "images")
-    tasks = [(images / im.name, folder / im.name, ways[im.camera_id].resampler) for im in placed]
+    tasks = [(images / im.name, folder / im.name, undistortions[im.camera_id].resampler) for im in placed]
     _write_pictures(tasks, report)
-    _flatten(model, ways)
+    _flatten(model, undistortions)
     model.transform(
         pycolmap.Sim3d(similarity.scale, pycolmap.Rotation3d(similarity.rotation), similarity.translation)
     )
@@ -107,7 +107,7 @@ def _write_pictures(tasks: list[tuple[Path, Path, Resampler]], report: Progress)
 
 
 def _undistorted(source: Path, target: Path, resampler: Resampler) -> None:
-    """Write one picture; one that needs no change is linked or copied."""
+    """Write one picture; an unchanged one is linked or copied."""
     camera = resampler.source
     target.parent.mkdir(parents=True, exist_ok=True)
     if camera.lens.is_pinhole and camera.size_px == resampler.size_px:
@@ -135,19 +135,19 @@ def _placed(source: Path, target: Path) -> None:
     raise write_error(target, reason)
 
 
-def _flatten(model: pycolmap.Reconstruction, ways: dict[int, Undistortion]) -> None:
+def _flatten(model: pycolmap.Reconstruction, undistortions: dict[int, Undistortion]) -> None:
     """Replace the model's cameras by pinholes and move its features to the undistorted pictures."""
     import pycolmap
 
     for image in model.images.values():
-        camera, to = model.cameras[image.camera_id], ways[image.camera_id].resampler
+        camera, to = model.cameras[image.camera_id], undistortions[image.camera_id].resampler
         xy = np.array([point.xy for point in image.points2D], float).reshape(-1, 2)
         if len(xy):
             moved = np.asarray(camera.cam_from_img(xy)) * to.focal_px + to.centre_px
             for point, place in zip(image.points2D, moved, strict=True):
                 point.xy = place
-    for number, way in ways.items():
-        camera, to = model.cameras[number], way.resampler
+    for number, undistortion in undistortions.items():
+        camera, to = model.cameras[number], undistortion.resampler
         camera.model = pycolmap.CameraModelId.PINHOLE
         camera.width, camera.height = to.size_px
         camera.params = [*to.focal_px, *to.centre_px]

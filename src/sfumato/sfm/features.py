@@ -24,19 +24,20 @@ from sfumato.sfm.stage_files import remove_database, using
 if TYPE_CHECKING:
     import pycolmap
 
-# Long side, number of features, and seconds of two idle cores per picture: in all stages, and for its
+# Long side, number of features, and cost per picture in seconds of two idle cores: of all stages, and of its
 # features alone.
 _LEVELS = ((1600, 4096, 1.4, 0.34), (1280, 3072, 0.9, 0.22), (1000, 2048, 0.5, 0.12))
 # Without a time budget: pictures per core up to which the finest level is used, and the next.
 _FINE_UNTIL, _MEDIUM_UNTIL = 40, 300
-# Pictures smaller than this are upsampled twofold first: small or soft ones have too few features otherwise.
+# Pictures smaller than this are upsampled twofold first: small or blurred ones have too few features
+# otherwise.
 _DOUBLED_BELOW_PX = 1000
-# Upsampling gives many more features; this share of the maximum is kept, to limit the time of matching.
+# Upsampling gives many more features; the maximum is reduced by this factor to limit the time of matching.
 _DOUBLED_SHARE = 0.75
 _PICTURES_OF_A_RICH_MODEL = 8
-# Pictures per job, and the time-out per picture, many times what it takes.
+# Pictures per job, and the time-out per picture, many times the usual duration.
 _PICTURES_AT_ONCE, _ALLOWED_S = 2, 60.0
-# Time-out of the import, and what each picture adds to it.
+# Time-out of the import, and its increase per picture.
 _LISTING_S, _LISTED_S = 120.0, 2.0
 
 
@@ -94,7 +95,7 @@ def import_pictures(
         config: with the camera model.
         known: intrinsics by ``camera``, if they are given.
     """
-    # Renamed once all pictures are in it: an interrupted run resumes with whatever exists.
+    # Renamed once all pictures are in it, as an interrupted run resumes with an existing database.
     unfinished = database.with_name(f"part.{database.name}")
     cameras = []
     for pictures in by_camera(footage.pictures):
@@ -137,7 +138,7 @@ def extract(
         footage: the pictures.
         settings: of the detection.
         report: called with the number of pictures that are done.
-        thinning: decides when to stop; the pictures that are done by then are evenly spaced.
+        thinning: decides when to stop; the pictures processed by then are evenly spaced.
 
     Returns:
         Names of the pictures that did not fit the budget.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-# Of the ellipsoid that GPS refers to (WGS 84): its larger half axis in metres, and its flattening.
+# Semi-major axis in metres and flattening of the ellipsoid of GPS (WGS 84).
 _RADIUS_M, _FLATTENING = 6_378_137.0, 1.0 / 298.257223563
 _SQUARED_ECCENTRICITY = _FLATTENING * (2.0 - _FLATTENING)
 
 
 def earth_from_geodetic(degrees: np.ndarray, height_m: np.ndarray) -> np.ndarray:
-    """[n, 3] metres from the middle of the earth.
+    """[n, 3] metres from the centre of the earth (ECEF).
 
     Args:
         degrees: [n, 2] latitude and longitude.
@@ -37,14 +37,14 @@ def geodetic_from_earth(xyz: np.ndarray) -> tuple[float, float, float]:
 
 
 def axes_at(latitude: float, longitude: float) -> np.ndarray:
-    """[3, 3] east, down and north at a place in degrees, as rows: the axes of an upright world."""
+    """[3, 3] east, down and north at a position in degrees, as rows: the axes of an upright world frame."""
     (sp, cp), (sl, cl) = ((np.sin(a), np.cos(a)) for a in np.radians([latitude, longitude]))
     east, up, north = (-sl, cl, 0.0), (cp * cl, cp * sl, sp), (-sp * cl, -sp * sl, cp)
     return np.array([east, np.negative(up), north])
 
 
 def middle_of(degrees: np.ndarray) -> tuple[float, float]:
-    """Median latitude and longitude of places [n, 2], also where longitudes step from 180 to -180."""
+    """Median latitude and longitude of positions [n, 2], also across the antimeridian."""
     from_first = (degrees[:, 1] - degrees[0, 1] + 180.0) % 360.0 - 180.0
     longitude = (degrees[0, 1] + float(np.median(from_first)) + 180.0) % 360.0 - 180.0
     return float(np.median(degrees[:, 0])), float(longitude)

@@ -13,14 +13,14 @@ from sfumato.sfm.upright import Gravity, Similarity, turned_down
 
 FOUND_BY = "GPS"
 
-# Least number of pictures and share of cameras with a GPS position, and share of these that must agree.
+# Least number of pictures and fraction of cameras with a GPS position, and fraction of these that must agree.
 _LEAST, _KNOWN_SHARE, _AGREEING_SHARE = 6, 0.5, 0.6
-# Largest residual of a position that agrees, as a share of the spread of positions.
+# Largest RMS residual of the inliers, as a fraction of the spread of positions.
 _OFF = 0.1
-# GPS sets the up direction if its uncertainty is below this; else the pictures do.
+# GPS determines the up direction if its uncertainty is below this; else the pictures do.
 _TILT_RAD = np.radians(2.0)
 _SAMPLES = 500
-# Positions with a residual above this many medians are outliers; 1 in 10,000 good ones exceeds it.
+# Positions with a residual above this many medians are outliers; so is 1 in 10,000 good ones.
 _MISTAKE, _ROUNDS = 3.5, 10
 _EXACT_M = 1e-3
 
@@ -35,7 +35,7 @@ class Ground:
     Attributes:
         similarity: from the model's world to metres with x east, y down and z north.
         gravity: [3] unit vector downwards in the model's world.
-        gravity_by: where the gravity comes from, in words.
+        gravity_by: description of the source of the gravity.
         origin: of the new world: latitude and longitude in degrees, and the height in metres or None.
         places: number of pictures with a GPS position.
         agreeing: number of inliers among these.
@@ -74,7 +74,7 @@ class Ground:
         )
 
 
-def laid_on_ground(
+def aligned_to_gps(
     centres: np.ndarray, places: Sequence[Place | None], gravity: Gravity, *, seed: int
 ) -> Ground | None:
     """The similarity that aligns cameras with their GPS positions.
@@ -94,9 +94,9 @@ def laid_on_ground(
     known = [i for i, place in enumerate(places) if place is not None]
     if len(known) < max(_LEAST, _KNOWN_SHARE * len(centres)):
         return None
-    told = [place for place in places if place is not None]
-    heights = np.array([np.nan if place[2] is None else place[2] for place in told], float)
-    degrees = np.array([place[:2] for place in told])
+    with_gps = [place for place in places if place is not None]
+    heights = np.array([np.nan if place[2] is None else place[2] for place in with_gps], float)
+    degrees = np.array([place[:2] for place in with_gps])
     latitude, longitude = geodesy.middle_of(degrees)
     has_height = np.isfinite(heights)
     height = float(np.median(heights[has_height])) if has_height.any() else 0.0
@@ -121,16 +121,16 @@ def laid_on_ground(
     return None
 
 
-def moved(ground: Ground, middle: np.ndarray) -> Ground:
-    """The same with the origin at a point [3] of the model's world, and its place on the earth."""
+def moved(ground: Ground, centre: np.ndarray) -> Ground:
+    """The same with the origin at a point [3] of the model's world, and its geographic position."""
     similarity, (latitude, longitude, height) = ground.similarity, ground.origin
-    step = similarity.scale * similarity.rotation @ middle + similarity.translation
+    step = similarity.scale * similarity.rotation @ centre + similarity.translation
     start = geodesy.earth_from_geodetic(np.array([[latitude, longitude]]), np.array([height or 0.0]))[0]
-    there = geodesy.geodetic_from_earth(start + geodesy.axes_at(latitude, longitude).T @ step)
+    position = geodesy.geodetic_from_earth(start + geodesy.axes_at(latitude, longitude).T @ step)
     return replace(
         ground,
         similarity=Similarity(similarity.scale, similarity.rotation, similarity.translation - step),
-        origin=(*there[:2], None if height is None else there[2]),
+        origin=(*position[:2], None if height is None else position[2]),
     )
 
 
@@ -173,11 +173,11 @@ def _level_fit(
     if found is None:
         return None
     (scale, turn, shift), fitting, off_m = found
-    about = np.eye(3)
-    about[np.ix_([0, 2], [0, 2])] = turn
+    yaw = np.eye(3)
+    yaw[np.ix_([0, 2], [0, 2])] = turn
     high = fitting & has_height
     drop = float(np.median(local[high, 1] - scale * upright[high, 1])) if high.any() else 0.0
-    return Similarity(scale, about @ level, np.array([shift[0], drop, shift[1]])), fitting, off_m
+    return Similarity(scale, yaw @ level, np.array([shift[0], drop, shift[1]])), fitting, off_m
 
 
 def _robust(
@@ -188,14 +188,14 @@ def _robust(
     Least median of squares over minimal samples (Rousseeuw 1984), then a fit to all inliers.
     """
     some = rng.random((_SAMPLES, len(source))).argsort(axis=1)[:, : source.shape[1]]
-    scale, rotation, translation, sound = _similarities(source[some], target[some])
+    scale, rotation, translation, is_valid = _similarities(source[some], target[some])
     medians = [
         float(np.median(_distances((scale[i], rotation[i], translation[i]), source, target)))
-        for i in np.flatnonzero(sound)
+        for i in np.flatnonzero(is_valid)
     ]
     if not medians:
         return None
-    i = np.flatnonzero(sound)[int(np.argmin(medians))]
+    i = np.flatnonzero(is_valid)[int(np.argmin(medians))]
     best = float(scale[i]), rotation[i], translation[i]
     fitting = np.ones(len(source), bool)
     for _ in range(_ROUNDS):
@@ -225,8 +225,8 @@ def similarity_of(source: np.ndarray, target: np.ndarray) -> tuple[float, np.nda
     Returns:
         None if all points of one side coincide.
     """
-    scale, rotation, translation, sound = _similarities(source[None], target[None])
-    return (float(scale[0]), rotation[0], translation[0]) if sound[0] else None
+    scale, rotation, translation, is_valid = _similarities(source[None], target[None])
+    return (float(scale[0]), rotation[0], translation[0]) if is_valid[0] else None
 
 
 def _similarities(
@@ -244,6 +244,11 @@ def _similarities(
     size, reach = (a**2).sum(axis=(1, 2)), (b**2).sum(axis=(1, 2))
     strength = d.sum(axis=1)
     # Coinciding points differ by rounding: cameras relative to their coordinates, GPS by micrometres.
-    sound = (size > 1e-18 * (source**2).sum(axis=(1, 2))) & (reach > 1e-12) & (strength > 0.0)
-    scale, rotation = strength / np.where(sound, size, 1.0), u @ vt
-    return scale, rotation, middles[1] - scale[:, None] * np.einsum("sij,sj->si", rotation, middles[0]), sound
+    is_valid = (size > 1e-18 * (source**2).sum(axis=(1, 2))) & (reach > 1e-12) & (strength > 0.0)
+    scale, rotation = strength / np.where(is_valid, size, 1.0), u @ vt
+    return (
+        scale,
+        rotation,
+        middles[1] - scale[:, None] * np.einsum("sij,sj->si", rotation, middles[0]),
+        is_valid,
+    )

@@ -31,7 +31,7 @@ def given_cameras(inputs: Sequence[Path], config: SfmConfig) -> PosedDataset | N
 
 
 def pictures_of(inputs: Sequence[Path]) -> list[Path]:
-    """The inputs, with a posed dataset replaced by its own pictures, without other files beside them."""
+    """The inputs, with a posed dataset replaced by its own pictures only."""
     found = []
     for path in inputs:
         found += [frame.path for frame in read_source(path).frames] if holds_cameras(path) else [path]
@@ -39,10 +39,10 @@ def pictures_of(inputs: Sequence[Path]) -> list[Path]:
 
 
 def check_folders(inputs: Sequence[Path], out: Path) -> None:
-    """Refuse an output folder that holds the input or files of another program.
+    """Refuse an output folder that contains the input, lies in it, or holds files of another program.
 
     Raises:
-        ConfigError: naming the folder.
+        ConfigError: one of these is the case.
     """
     whole = out.resolve()
     for given in inputs:

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     import pycolmap
 
 _SPACE = re.compile(r"\s+")
-# Lenses that COLMAP has only as a special case of another one, and the coefficients to add, which are zero.
-_SPELT = {"fisheye": ("OPENCV_FISHEYE", 4)}
+# Lenses that COLMAP has only as a special case of another one, and the number of zero coefficients to add.
+_SPECIAL_CASES = {"fisheye": ("OPENCV_FISHEYE", 4)}
 _ONE_FOCAL = ("SIMPLE_RADIAL", "RADIAL", "SIMPLE_RADIAL_FISHEYE", "RADIAL_FISHEYE")
 
 
@@ -85,7 +85,7 @@ def colmap_camera(camera: DistortedCamera, number: int = 0) -> pycolmap.Camera:
     import pycolmap
 
     lens = camera.lens
-    model, missing = _SPELT.get(lens.model, (lens.model.upper(), 0))
+    model, missing = _SPECIAL_CASES.get(lens.model, (lens.model.upper(), 0))
     focal = list(camera.focal_px)
     if model in _ONE_FOCAL:
         if abs(focal[0] - focal[1]) > 1e-9 * focal[0]:
@@ -141,7 +141,8 @@ def back_to_given(model: pycolmap.Reconstruction, known: KnownCameras) -> None:
 
 
 def colmap_name(frame: PosedImage, turn: bool) -> str:
-    """A name that COLMAP's lists of pairs and texts in UTF-8 can hold; turned pictures become PNG files."""
+    """A name that is valid in COLMAP's lists of pairs and in UTF-8 text; rotated pictures become PNG
+    files."""
     name = "".join(c if c.isprintable() else "_" for c in _SPACE.sub("_", frame.name))
     return str(PurePosixPath(name).with_suffix(".png")) if turn else name
 

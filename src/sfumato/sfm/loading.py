@@ -14,10 +14,10 @@ _SIGNALS = tuple(
 
 
 def load_colmap(*, errors: bool = False) -> None:
-    """Import COLMAP without its log; signal handlers stay as they were.
+    """Import COLMAP without its log; signal handlers are unchanged.
 
     Args:
-        errors: let it log errors.
+        errors: whether it may log errors.
     """
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     import pycolmap

@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("sfumato")
 
-# Share of registered pictures at which no further method is tried.
+# Fraction of registered pictures at which no further method is tried.
 ENOUGH = 0.95
 LEAST_PICTURES = 3
-# Mapping may always take this long.
+# Least time for mapping, seconds.
 _LEAST_S = 5
-# COLMAP's default of 0 spends most of the time on digits that the next picture changes again.
+# COLMAP's default of 0 spends most of the time on precision that the next picture makes obsolete.
 _TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is mapped.
+    """Input of the mapper.
 
     Attributes:
         database: with verified matches.
@@ -40,8 +40,8 @@ class Task:
         pictures: number of them.
         tolerance_px: largest reprojection error of a point.
         seed: of all random numbers.
-        until_s: time of the monotonic clock at which mapping ends with the pictures registered by then; a
-            further method is tried only if it can end before.
+        until_s: deadline by the monotonic clock, at which mapping ends with the pictures registered by then;
+            a further method is tried only if it can end before.
         took_s: duration of the previous mapping.
     """
 
@@ -73,15 +73,15 @@ def climb(task: Task, folder: Path, report: Progress) -> tuple[pycolmap.Reconstr
         None if no two pictures could be registered together.
     """
     best, way, others = None, "", 0
-    for name, climb_rung in _RUNGS.items():
+    for name, method in _METHODS.items():
         began_s = time.monotonic()
-        models = climb_rung(task, best, folder, report)
+        models = method(task, best, folder, report)
         now_s = time.monotonic()
         if not models:
             continue
         model, *apart = merged(models, lambda m: retriangulated(m, task, folder))
         if best is None or _rank(model) > _rank(best):
-            best, way, others = model, name, sum(_is_of_its_own(other, model) for other in apart)
+            best, way, others = model, name, sum(_is_separate(other, model) for other in apart)
         # Pictures of another place form a separate model, which no method would join to this one.
         placed = len(set(model.reg_image_ids()).union(*(other.reg_image_ids() for other in apart)))
         if placed >= ENOUGH * task.pictures or now_s + (now_s - began_s) > task.until_s:
@@ -137,7 +137,7 @@ def polish(model: pycolmap.Reconstruction, task: Task, *, poses: bool = True) ->
     options.print_summary = False
     options.refine_rig_from_world = poses
     options.refine_focal_length = options.refine_extra_params = poses
-    # More threads add numbers in changing order, and the result would not repeat.
+    # With more threads the order of additions varies, and results would not be reproducible.
     options.ceres.solver_options.num_threads = 1
     options.ceres.solver_options.function_tolerance = 0.1 * _TOLERANCE
     options.ceres.solver_options.max_num_iterations = 50
@@ -162,7 +162,7 @@ def write_model(model: pycolmap.Reconstruction, folder: Path) -> None:
     names = [model.images[number].name for number in model.reg_image_ids()]
     features = sum(model.images[number].num_points2D() for number in model.reg_image_ids())
     observations = sum(point.track.length() for point in model.points3D.values())
-    # As in COLMAP's documentation of the format.
+    # Sizes from COLMAP's documentation of the format.
     least_bytes = {
         "cameras.bin": 8 + sum(24 + 8 * len(camera.params) for camera in model.cameras.values()),
         "images.bin": 8 + 73 * len(names) + sum(len(name.encode()) for name in names) + 24 * features,
@@ -200,7 +200,7 @@ def _relaxed(task: Task, best: Model | None, folder: Path, report: Progress) -> 
     return _map_incrementally(task, None, folder / "relaxed", report, relaxed=True)
 
 
-_RUNGS: dict[str, Callable] = {
+_METHODS: dict[str, Callable] = {
     "incremental": _incremental,
     "incremental, continued with looser limits": _continued,
     "global": _globally,
@@ -241,7 +241,7 @@ def incremental_options(task: Task, *, relaxed: bool) -> pycolmap.IncrementalPip
     import pycolmap
 
     options = pycolmap.IncrementalPipelineOptions()
-    # More threads add numbers in changing order, and the result would not repeat.
+    # With more threads the order of additions varies, and results would not be reproducible.
     options.num_threads = options.mapper.num_threads = 1
     options.random_seed = options.mapper.random_seed = options.triangulation.random_seed = task.seed
     options.min_model_size = LEAST_PICTURES
@@ -273,7 +273,7 @@ def _models(run: Callable[[], dict], task: Task) -> list[pycolmap.Reconstruction
     return sorted(found, key=_rank, reverse=True)
 
 
-def _is_of_its_own(model: pycolmap.Reconstruction, largest: pycolmap.Reconstruction) -> bool:
+def _is_separate(model: pycolmap.Reconstruction, largest: pycolmap.Reconstruction) -> bool:
     """Whether a model registers enough pictures that the largest one lacks."""
     return len(set(model.reg_image_ids()) - set(largest.reg_image_ids())) >= LEAST_PICTURES
 

@@ -16,11 +16,11 @@ from sfumato.sfm.parts import MATCHES, Parts, parts_of
 from sfumato.sfm.progress import Progress
 from sfumato.sfm.stage_files import using
 
-# Pairs per job, few enough that no process is idle for long at the end.
+# Pairs per job, small enough that no process is idle for long at the end.
 _FEWEST_PAIRS, _MOST_PAIRS, _SHARES = 12, 64, 4
 # COLMAP prepares each picture of a job once, so the pairs of a job come from tiles of this many pictures.
 _TILE = 8
-# Time-out per pair, many times what it takes.
+# Time-out per pair, many times the usual duration.
 _ALLOWED_S = 3.0
 
 Names = tuple[str, str]
@@ -44,7 +44,8 @@ def match(
         report: called with the number of pairs that are done.
         seed: of RANSAC.
         tolerance_px: inlier threshold of the two-view geometry.
-        until_s: time of the monotonic clock after which only the first half of the pairs is matched.
+        until_s: deadline by the monotonic clock, after which no more than the first half of the pairs is
+            matched.
     """
     folder = folder / "parts"
     with parts_of(database, folder) as parts, Crew(machine.cores(), folder) as crew:

@@ -10,9 +10,9 @@ import numpy as np
 if TYPE_CHECKING:
     import pycolmap
 
-# Shared pictures that determine a similarity with redundancy.
+# Least number of shared pictures: enough to overdetermine a similarity.
 _SHARED_PICTURES = 3
-# Share of the shared observations that must fit, and their largest reprojection error.
+# Fraction of the shared observations that must fit, and their largest reprojection error.
 _FITTING_SHARE, _FITTING_PX = 0.3, 8.0
 
 
@@ -55,11 +55,11 @@ def _join(whole: pycolmap.Reconstruction, part: pycolmap.Reconstruction) -> bool
         return False
     part.transform(whole_from_part)
     for image_id in sorted(set(part.reg_image_ids()) - shared):
-        _adopt(whole, part, image_id)
+        _add_picture(whole, part, image_id)
     return True
 
 
-def _adopt(whole: pycolmap.Reconstruction, part: pycolmap.Reconstruction, image_id: int) -> None:
+def _add_picture(whole: pycolmap.Reconstruction, part: pycolmap.Reconstruction, image_id: int) -> None:
     """Add one picture of ``part`` to ``whole``, which lacks pictures that are not registered in it."""
     import pycolmap
 

@@ -1,6 +1,6 @@
 """The time budget of structure from motion: how many pictures fit, and the deadline of each stage.
 
-Costs are seconds of two idle reference cores. ``slowness`` is the factor of this machine at present, measured
+Costs are seconds of two idle reference cores. ``slowness`` is the current factor of this machine, measured
 first by a probe and then on the features of the first pictures, so that other load is taken into account.
 """
 

@@ -18,10 +18,10 @@ Pair = tuple[int, int]
 # Number of all pairs, per core, up to which all are matched: about ten seconds.
 _EXHAUSTIVE_PAIRS_PER_CORE = 900
 # The same for videos, where most distant pairs do not overlap and neighbours are known.
-_EXHAUSTIVE_PAIRS_OF_A_FILM = 400
+_EXHAUSTIVE_PAIRS_OF_A_VIDEO = 400
 _NEIGHBOURS = 8
-_ALIKE = 12
-_ALIKE_WITHOUT_SEQUENCE = 24
+_SIMILAR = 12
+_SIMILAR_WITHOUT_SEQUENCE = 24
 _STEPS_IN_A_ROW = 2
 _WORDS = 48
 _SAMPLE = 60_000
@@ -41,31 +41,32 @@ def choose_pairs(
         pictures: sorted by name, so that those of a video are in order of time.
         descriptors: uint8 [n, 128] by name.
         config: the kind of pairs, and the seed.
-        exhaustive: all pairs, whatever ``config`` says.
+        exhaustive: all pairs, overriding ``config``.
         by_worth: sort by importance instead, as time may not suffice for all.
     """
     kind = "exhaustive" if exhaustive else kind_of_pairs(pictures, config)
     every = list(combinations(range(len(pictures)), 2))
     if kind == "exhaustive" and not by_worth:
         return every
-    alike = similarity([descriptors[picture.name] for picture in pictures], seed=config.seed)
+    similarities = similarity([descriptors[picture.name] for picture in pictures], seed=config.seed)
     if kind == "exhaustive":
         chosen = every
     elif kind == "retrieval":
         chosen = sorted(
-            set(most_alike(alike, _ALIKE_WITHOUT_SEQUENCE)) | set(in_a_row(pictures, _STEPS_IN_A_ROW))
+            set(most_alike(similarities, _SIMILAR_WITHOUT_SEQUENCE))
+            | set(in_a_row(pictures, _STEPS_IN_A_ROW))
         )
     else:
-        chosen = sorted(set(neighbours(pictures, _NEIGHBOURS)) | set(most_alike(alike, _ALIKE)))
+        chosen = sorted(set(neighbours(pictures, _NEIGHBOURS)) | set(most_alike(similarities, _SIMILAR)))
     if not by_worth:
         return chosen
-    return sorted(chosen, key=worth(alike).__getitem__)
+    return sorted(chosen, key=worth(similarities).__getitem__)
 
 
 def worth(similarity: np.ndarray) -> np.ndarray:
-    """[n, n] priority of each pair, the least first: its rank by similarity for one of its two pictures.
+    """[n, n] priority of each pair, the lowest first: its better rank by similarity for either picture.
 
-    Consecutive pictures come before all others, as they are often taken in order.
+    Consecutive pictures come first, as photographs are often taken in order.
 
     Args:
         similarity: [n, n], symmetric.
@@ -79,18 +80,18 @@ def worth(similarity: np.ndarray) -> np.ndarray:
 
 
 def kind_of_pairs(pictures: Sequence[Picture], config: SfmConfig) -> str:
-    """The kind of ``SfmConfig.pairs`` that "auto" stands for, by the number of pictures and their order."""
+    """Resolve "auto" in ``SfmConfig.pairs`` by the number of pictures and their order."""
     if config.pairs != "auto":
         return config.pairs
-    is_film = any(picture.sequence is not None for picture in pictures)
-    most = _EXHAUSTIVE_PAIRS_OF_A_FILM if is_film else _EXHAUSTIVE_PAIRS_PER_CORE * machine.cores()
+    is_video = any(picture.sequence is not None for picture in pictures)
+    most = _EXHAUSTIVE_PAIRS_OF_A_VIDEO if is_video else _EXHAUSTIVE_PAIRS_PER_CORE * machine.cores()
     if len(pictures) * (len(pictures) - 1) / 2 <= most:
         return "exhaustive"
-    return "sequential" if is_film else "retrieval"
+    return "sequential" if is_video else "retrieval"
 
 
 def neighbours(pictures: Sequence[Picture], count: int) -> Iterable[Pair]:
-    """Pairs within a sequence: ``count`` next pictures, and those 2, 4, 8.. times as far away."""
+    """Pairs within a sequence: the next ``count`` pictures, and those 2, 4 and 8 times ``count`` away."""
     steps = sorted({*range(1, count + 1), *(count * 2**k for k in range(1, 4))})
     sequences: dict[str, list[int]] = {}
     for number, picture in enumerate(pictures):
@@ -106,7 +107,7 @@ def most_alike(similarity: np.ndarray, count: int) -> Iterable[Pair]:
 
     Args:
         similarity: [n, n], symmetric.
-        count: how many.
+        count: number of similar pictures.
     """
     others = similarity - 2.0 * np.eye(len(similarity)) * (1.0 + np.abs(similarity).max())
     order = np.argsort(-others, axis=1, kind="stable")[:, : min(count, len(similarity) - 1)]
@@ -128,7 +129,7 @@ def similarity(descriptors: Sequence[np.ndarray], *, seed: int) -> np.ndarray:
         [m, m] float32 in [-1, 1]; 0 for pictures without features.
 
     Source: Jegou et al. 2010, Aggregating local descriptors into a compact image representation;
-        Arandjelovic and Zisserman 2013 for the normalisation of each word by itself.
+        Arandjelovic and Zisserman 2013 for the normalisation per word.
     """
     rng = np.random.default_rng(seed)
     everything = np.concatenate([d for d in descriptors if len(d)] or [np.zeros((1, 128), np.uint8)])

@@ -33,7 +33,7 @@ _ROWS = {
 
 
 class Parts:
-    """Partial databases of one database, in a folder of their own.
+    """Partial databases of one database, in a separate folder.
 
     Args:
         whole: connection to the main database, used here only.
@@ -118,8 +118,8 @@ class Parts:
         part.execute(f"PRAGMA user_version = {version}")
 
     def _have(self, tables: Sequence[str], key: str, number: int) -> bool:
-        asked = (f"SELECT 1 FROM {table} WHERE {key} = ?" for table in tables)
-        return all(self._whole.execute(words, (number,)).fetchone() for words in asked)
+        queries = (f"SELECT 1 FROM {table} WHERE {key} = ?" for table in tables)
+        return all(self._whole.execute(words, (number,)).fetchone() for words in queries)
 
     def _pair(self, *names: str) -> int:
         low, high = sorted(self.ids[name] for name in names)

@@ -94,7 +94,7 @@ class _SfmRun:
         self._plan = SfmPlan(config, frames, self._work / "plan.json")
 
     def go(self) -> SfmResult:
-        # Without COLMAP's log on stderr.
+        # Suppresses COLMAP's log on stderr.
         load_colmap()
         self._plan.pace.probe()
         placed = self._place_given() if self._given else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 Progress = Callable[[int, int], None]
-"""Called with how much is done and how much there is; 0 for the second where that is unknown."""
+"""Called with the amount done and the total; 0 for an unknown total."""
 
 
 def silent(done: int, total: int) -> None:

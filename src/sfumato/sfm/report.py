@@ -29,7 +29,7 @@ _BLURRED, _DARK = 0.5, 0.06
 _FEW_FEATURES, _FEW_MATCHES = 80, 30
 # Tolerance of the logarithm of fx / fy, which is 0 for square pixels.
 _SQUARE = 0.03
-# Coverage of the circle below which the report states it; cameras look at one object if their axes are not
+# Coverage of the circle below which it is reported; cameras look at a common object if their axes are not
 # parallel and the object lies within 30 degrees of them.
 _ROUND_DEG, _PARALLEL, _CENTRED = 270.0, 1e-3, float(np.cos(np.radians(30.0)))
 
@@ -45,9 +45,9 @@ class SfmQuality:
         track_length: mean number of observations per point.
         error_px: mean reprojection error.
         angle_deg: median over points of the largest triangulation angle.
-        arc_deg: how much of the circle around their common target the cameras cover; None without a common
+        arc_deg: part of the circle around their common target that the cameras cover; None without a common
             target.
-        odd_focal_px: implausible (x, y) focal lengths, those that differ most; None if there are none.
+        odd_focal_px: implausible (x, y) focal lengths, those that differ most; None if all are plausible.
     """
 
     pictures: int
@@ -131,7 +131,7 @@ def why_missing(footage: Footage, model: pycolmap.Reconstruction, database: Path
 
 
 def describe(quality: SfmQuality, seconds: float) -> str:
-    """The numbers in one line."""
+    """The measures in one line."""
     return (
         f"{quality.registered} of {quality.pictures} pictures have a camera; {quality.points:,} points, each "
         f"seen by {quality.track_length:.1f} pictures, off by {quality.error_px:.2f} px; {seconds:.0f} s"
@@ -208,7 +208,7 @@ def _arc_deg(model: pycolmap.Reconstruction) -> float | None:
 
 
 def arc_deg(rotations: np.ndarray, centres: np.ndarray) -> float | None:
-    """How much of the circle around their common target cameras cover.
+    """The part of the circle around their common target that cameras cover.
 
     Args:
         rotations: [n, 3, 3] camera_from_world.
@@ -225,7 +225,7 @@ def arc_deg(rotations: np.ndarray, centres: np.ndarray) -> float | None:
     focus = np.linalg.solve(total, np.einsum("nij,nj->i", across, centres))
     away = centres - focus
     distance = np.linalg.norm(away, axis=1)
-    # The target must be in front of the cameras and near the middle of their pictures.
+    # The target must be in front of the cameras and near the centre of their pictures.
     if np.quantile(np.einsum("ni,ni->n", -away, ahead) / np.maximum(distance, 1e-12), 0.1) < _CENTRED:
         return None
     up = find_gravity(rotations).direction
@@ -236,7 +236,7 @@ def arc_deg(rotations: np.ndarray, centres: np.ndarray) -> float | None:
 
 
 def _odd_focal_px(model: pycolmap.Reconstruction) -> tuple[float, float] | None:
-    """The focal lengths that differ most, if by more than those of square pixels do."""
+    """The (x, y) focal lengths that differ most, if by more than the tolerance for square pixels."""
     used = {model.images[i].camera_id for i in model.reg_image_ids()}
     pairs = [(model.cameras[i].focal_length_x, model.cameras[i].focal_length_y) for i in sorted(used)]
     worst = max(pairs, key=lambda pair: abs(np.log(pair[0] / pair[1])), default=(1.0, 1.0))

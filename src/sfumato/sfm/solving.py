@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 FOUND = "found.json"
 _MAPPING, _TELLING_APART = "finding cameras", "telling alike places apart"
-# Time-out of mapping, and what each picture adds to it.
+# Time-out of mapping, and its increase per picture.
 _ALLOWED_S, _ALLOWED_A_PICTURE_S = 3600.0, 600.0
-# Mapping is deterministic, and so are its crashes, unless other processes had taken the memory.
+# Mapping is deterministic, and so are its crashes, unless memory was short because of other processes.
 _ATTEMPTS = 2
 
 Tell = Callable[[str, int, int], None]
@@ -111,7 +111,7 @@ class Problem:
         from sfumato.sfm import known
 
         model = known.posed_model(self.task.database, given)
-        # With poses that are some pixels off, most points are found only at a looser tolerance first.
+        # With poses that are some pixels off, most points need a looser tolerance first.
         for factor in (4.0, 1.0, 1.0) if self.refined else (1.0,):
             now = replace(self.task, tolerance_px=factor * self.task.tolerance_px)
             model = mapping.retriangulated(model, now, self.scratch)

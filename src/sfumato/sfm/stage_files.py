@@ -41,10 +41,10 @@ def digest(path: Path) -> str | None:
 
 
 def flush(paths: Iterable[Path]) -> None:
-    """Flush files, and the folders they are in, to the disk.
+    """Flush files, and the folders that contain them, to the disk.
 
     Raises:
-        SfumatoError: it cannot.
+        SfumatoError: they cannot be flushed.
     """
     paths = list(paths)
     for path in paths:
@@ -88,7 +88,7 @@ def opened(database: Path) -> Iterator[sqlite3.Connection]:
         raise sqlite3.OperationalError(f"{database} does not exist")
     with closing(sqlite3.connect(database, isolation_level=None)) as found:
         found.text_factory = bytes
-        # COLMAP's own connections leave the time of writing to the system.
+        # COLMAP's own connections do not wait for the disk at all.
         found.execute("PRAGMA synchronous = NORMAL")
         yield found
 
@@ -138,26 +138,26 @@ def is_full(folder: Path, words: str) -> bool:
 
 
 def _of_bytes(path: Path) -> str:
-    made = hashlib.sha256()
+    hasher = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK_BYTES):
-            made.update(chunk)
-    return f"{path.stat().st_size} bytes, sha256 {made.hexdigest()}"
+            hasher.update(chunk)
+    return f"{path.stat().st_size} bytes, sha256 {hasher.hexdigest()}"
 
 
 def _of_rows(path: Path) -> str | None:
     if not is_sound(path):
         return None
-    made = hashlib.sha256()
+    hasher = hashlib.sha256()
     with opened(path) as found:
         schema = found.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
-        made.update(repr([schema, found.execute("PRAGMA user_version").fetchall()]).encode())
+        hasher.update(repr([schema, found.execute("PRAGMA user_version").fetchall()]).encode())
         tables = found.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
         for (name,) in tables.fetchall():
             for row in found.execute(f'SELECT * FROM "{name.decode()}" ORDER BY rowid'):
-                made.update(repr([len(v) if isinstance(v, bytes) else v for v in row]).encode())
-                made.update(b"".join(value for value in row if isinstance(value, bytes)))
-    return f"rows, sha256 {made.hexdigest()}"
+                hasher.update(repr([len(v) if isinstance(v, bytes) else v for v in row]).encode())
+                hasher.update(b"".join(value for value in row if isinstance(value, bytes)))
+    return f"rows, sha256 {hasher.hexdigest()}"
 
 
 def _flush(path: Path, how: int) -> None:

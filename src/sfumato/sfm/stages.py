@@ -31,7 +31,7 @@ class Stages:
     def __init__(self, path: Path, folder: Path | None = None) -> None:
         self._path, self._folder = path, folder or path.parent
         self._done: dict[str, dict[str, Any]] = _read(path)
-        self._met: list[str] = []
+        self._names: list[str] = []
         self._key = ""
 
     def run(
@@ -57,7 +57,7 @@ class Stages:
         """
         text = json.dumps([self._key, name, made_from], sort_keys=True, default=str)
         self._key = hashlib.sha256(text.encode()).hexdigest()
-        self._met.append(name)
+        self._names.append(name)
         known = self._done.get(name, {})
         is_same = known.get("key") == self._key
         if is_same and "seconds" in known and "files" in known:
@@ -66,8 +66,8 @@ class Stages:
                 return False
             _log.warning("%s is damaged or missing; its stage %r is done again", damaged, name)
             is_same = False
-        # Stages come in order, so what follows a stage that is done again is no longer valid.
-        self._done = {met: self._done[met] for met in self._met[:-1]} | {name: {"key": self._key}}
+        # Stages run in order, so the results of stages after a repeated one are no longer valid.
+        self._done = {met: self._done[met] for met in self._names[:-1]} | {name: {"key": self._key}}
         self._note(changes, lambda _: None)
         write_json(self._path, self._done)
         began = time.monotonic()

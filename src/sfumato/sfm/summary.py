@@ -70,7 +70,7 @@ class WorldFrame:
     Attributes:
         similarity: from the mapper's world to the one that is written.
         gravity: in the mapper's world, and how it was found.
-        unit: of the world that is written, in words.
+        unit: description of the unit of the written world.
         ground: the georeference; None if there is none.
         places: number of registered pictures with a GPS position.
     """
@@ -83,27 +83,30 @@ class WorldFrame:
 
     @staticmethod
     def found(footage: Footage, model: pycolmap.Reconstruction, config: SfmConfig) -> WorldFrame:
-        """Upright, with its origin in the middle; to scale if a distance or enough GPS is known."""
+        """Upright, with its origin at the centre; to scale if a distance or enough GPS positions are
+        known."""
         images = sorted((model.images[i] for i in model.reg_image_ids()), key=lambda image: image.name)
         rotations = np.array([image.cam_from_world().rotation.matrix() for image in images])
         centres = {image.name: np.asarray(image.projection_center()) for image in images}
-        told = {p.name: np.array(p.gravity) for p in footage.pictures if p.gravity is not None}
-        recorded = {i: told[image.name] for i, image in enumerate(images) if image.name in told}
-        where = {p.name: p.place for p in footage.pictures if p.place is not None}
-        places = [where.get(image.name) for image in images]
+        gravity_of = {p.name: np.array(p.gravity) for p in footage.pictures if p.gravity is not None}
+        recorded = {i: gravity_of[image.name] for i, image in enumerate(images) if image.name in gravity_of}
+        place_of = {p.name: p.place for p in footage.pictures if p.place is not None}
+        places = [place_of.get(image.name) for image in images]
         points = np.array([point.xyz for _, point in sorted(model.points3D.items())]).reshape(-1, 3)
-        stands = np.array(list(centres.values()))
+        camera_centres = np.array(list(centres.values()))
         gravity, ground = upright.Gravity(None, "left as it was found"), None
         if config.upright:
-            gravity = upright.find_gravity(rotations, recorded, centres=stands, points=points)
-            ground = georeference.laid_on_ground(stands, places, gravity, seed=config.seed)
+            gravity = upright.find_gravity(rotations, recorded, centres=camera_centres, points=points)
+            ground = georeference.aligned_to_gps(camera_centres, places, gravity, seed=config.seed)
         similarity, unit = upright.IDENTITY, "arbitrary"
         if ground is not None:
-            ground = georeference.moved(ground, np.median(points if len(points) else stands, axis=0))
+            ground = georeference.moved(ground, np.median(points if len(points) else camera_centres, axis=0))
             similarity, unit = ground.similarity, "metres"
             gravity = upright.Gravity(ground.gravity, ground.gravity_by, True)
         elif gravity.direction is not None:
-            similarity = upright.upright_similarity(gravity.direction, points, stands, rotations[0, 2])
+            similarity = upright.upright_similarity(
+                gravity.direction, points, camera_centres, rotations[0, 2]
+            )
         if config.known_distance:
             similarity, unit = upright.scaled(similarity, centres, config.known_distance), "as given"
         num_places = sum(place is not None for place in places) if config.upright else 0

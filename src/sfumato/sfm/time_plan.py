@@ -24,13 +24,13 @@ from sfumato.sfm.config import SfmConfig
 from sfumato.sfm.features import FeatureSettings
 from sfumato.sfm.pace import Costs, Pace, Thinning, frames_within, most_within
 
-# With fewer pictures around an object, neighbours overlap too little: a third of 20 were not registered.
+# With fewer pictures around an object, neighbours overlap too little: of 20, a third were not registered.
 FEWEST_PICTURES = 30
 # Photographs of this size give the same features in half the time.
-_HURRIED_SIDE_PX = 1600
+_SHORT_OF_TIME_SIDE_PX = 1600
 # Files that are opened to estimate the number and size of photographs.
-_LOOKED_INTO = 40
-# Work is started for this multiple of the estimated time.
+_SAMPLED_FILES = 40
+# Photographs are selected for this multiple of the time budget, as the probe is inaccurate.
 _OPTIMISM = 1.5
 _MAX_BYTES = 64 << 20
 
@@ -74,9 +74,9 @@ class SfmPlan:
             frames = replace(frames, max_frames=frames_within(budget))
         costs = Costs.of(size_px, longest)
         if number and costs.whole(number) > budget and frames.max_side_px is None:
-            frames = replace(frames, max_side_px=_HURRIED_SIDE_PX)
-            costs = Costs.of(size_px, _HURRIED_SIDE_PX)
-        # The features measure the slowness better than the probe; what is too much is dropped then.
+            frames = replace(frames, max_side_px=_SHORT_OF_TIME_SIDE_PX)
+            costs = Costs.of(size_px, _SHORT_OF_TIME_SIDE_PX)
+        # Feature detection measures the slowness better than the probe, and drops pictures if necessary.
         budget *= _OPTIMISM
         if number and costs.whole(number) > budget and frames.max_photos is None:
             frames = replace(frames, max_photos=max(FEWEST_PICTURES, most_within(budget, costs.whole)))
@@ -109,7 +109,7 @@ class SfmPlan:
         return settings
 
     def thinning(self) -> Thinning | None:
-        """The object that ends feature detection in time; None if the number of pictures was given."""
+        """The limit of feature detection by time; None if the number of pictures was given."""
         is_given = self._frames.max_frames is not None or self._frames.max_photos is not None
         if is_given or not self.pace.is_limited:
             return None
@@ -161,7 +161,7 @@ class SfmPlan:
 
 def _photographs(files: Sequence[Path]) -> tuple[int, tuple[int, int]]:
     """Estimated number of photographs, and (width, height) of the largest of those opened."""
-    some = files[:: max(1, math.ceil(len(files) / _LOOKED_INTO))]
+    some = files[:: max(1, math.ceil(len(files) / _SAMPLED_FILES))]
     sizes = []
     for path in some:
         with suppress(CaptureError):

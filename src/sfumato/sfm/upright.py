@@ -13,7 +13,7 @@ from sfumato.errors import CaptureError
 # Level cameras have x axes that lie in one plane and span it: largest variance across the plane, least
 # variance within it, and largest ratio of the two.
 _FLAT, _SPREAD, _FLATNESS = 0.05, 0.02, 0.2
-# Length of the mean of the cameras' downward axes below which they have no common direction.
+# Least length of the mean of the cameras' downward axes for a common direction.
 _AGREED = 0.3
 # Aerial cameras look straight down: their mean forward axis is at least this long, and the mean of their x
 # axes at most this long, as these point in all directions; or their positions lie in a plane this thin, which
@@ -53,7 +53,7 @@ class Gravity:
 
     Attributes:
         direction: [3] unit vector downwards in the mapper's world; None if unknown.
-        found_by: the method, in words.
+        found_by: description of the method.
         is_strong: whether it is reliable.
     """
 
@@ -80,16 +80,16 @@ def find_gravity(
         rotations: [n, 3, 3] camera_from_world; x right, y down, z forward.
         recorded: unit vectors [3] downwards in the axes of some of the cameras, by position in
             ``rotations``.
-        centres: [n, 3] of the cameras; None: not looked at.
-        points: [m, 3] that they see; None: not looked at.
+        centres: [n, 3] of the cameras; None: not used.
+        points: [m, 3] that they see; None: not used.
 
     Returns:
-        The direction, or None where the cameras contradict each other.
+        The direction, or None if the cameras contradict each other.
     """
     if recorded is not None and len(recorded) >= _LEAST_RECORDED:
-        told = np.mean([rotations[i].T @ down for i, down in recorded.items()], axis=0)
-        if np.linalg.norm(told) > _AGREED:
-            return Gravity(told / np.linalg.norm(told), "recorded by the camera", True)
+        mean_recorded = np.mean([rotations[i].T @ down for i, down in recorded.items()], axis=0)
+        if np.linalg.norm(mean_recorded) > _AGREED:
+            return Gravity(mean_recorded / np.linalg.norm(mean_recorded), "recorded by the camera", True)
     down = rotations[:, 1].mean(axis=0)
     spread, axes = np.linalg.eigh(np.einsum("ni,nj->ij", rotations[:, 0], rotations[:, 0]) / len(rotations))
     is_plane = spread[0] < min(_FLAT, _FLATNESS * spread[1]) and spread[1] > _SPREAD
@@ -111,17 +111,17 @@ def _straight_down(
     length = float(np.linalg.norm(forward))
     if length < _ONE_WAY:
         return None
-    # On the ground, nobody rotates a camera this far about its viewing direction.
+    # Cameras on the ground are not rotated this far about their viewing direction.
     if np.linalg.norm(rotations[:, 0].mean(axis=0)) < _TURNED:
         return forward / length
     if centres is None or points is None or len(points) == 0:
         return None
-    middle = centres.mean(axis=0)
-    _, _, axes = np.linalg.svd(centres - middle, full_matrices=False)
+    centre = centres.mean(axis=0)
+    _, _, axes = np.linalg.svd(centres - centre, full_matrices=False)
     if len(axes) < 3:
         return None
-    reach = np.ptp((centres - middle) @ axes.T, axis=0)
-    away = float(forward @ (np.median(points, axis=0) - middle)) / length
+    reach = np.ptp((centres - centre) @ axes.T, axis=0)
+    away = float(forward @ (np.median(points, axis=0) - centre)) / length
     is_wide = reach[1] > _REACH * away > 0 and reach[2] < _THIN * reach[1]
     across = float(axes[2] @ forward) / length
     return axes[2] * np.sign(across) if is_wide and abs(across) > _ACROSS else None
@@ -130,7 +130,7 @@ def _straight_down(
 def upright_similarity(
     gravity: np.ndarray, points: np.ndarray, centres: np.ndarray, forward: np.ndarray
 ) -> Similarity:
-    """Rotate gravity to +y and put the origin near the middle of the scene.
+    """Rotate gravity to +y and put the origin near the centre of the scene.
 
     The first camera looks towards +z as far as possible, so that a viewer starts on the captured side.
 
@@ -138,11 +138,11 @@ def upright_similarity(
         gravity: [3] unit vector.
         points: [n, 3]; their median is the origin.
         centres: [m, 3] of the cameras, for a scene without points.
-        forward: [3] in which the first camera looks.
+        forward: [3] viewing direction of the first camera.
     """
     rotation = turned_down(gravity, forward)
-    middle = np.median(points if len(points) else centres, axis=0)
-    return Similarity(1.0, rotation, -rotation @ middle)
+    centre = np.median(points if len(points) else centres, axis=0)
+    return Similarity(1.0, rotation, -rotation @ centre)
 
 
 def turned_down(gravity: np.ndarray, forward: np.ndarray) -> np.ndarray:
@@ -157,14 +157,14 @@ def turned_down(gravity: np.ndarray, forward: np.ndarray) -> np.ndarray:
 
 
 def check_names(known: tuple[str, str, float], names: Collection[str]) -> None:
-    """Refuse a known distance between pictures that are not there.
+    """Check the names of pictures with a known distance.
 
     Args:
         known: names of two pictures, and the distance.
         names: of all pictures.
 
     Raises:
-        CaptureError: a name means no picture, or several.
+        CaptureError: a name matches no picture, or several.
     """
     for name in known[:2]:
         _named(name, names)
@@ -181,7 +181,7 @@ def scaled(
         known: names of two pictures, and the distance.
 
     Raises:
-        CaptureError: one of them has no camera, or both stand in one place.
+        CaptureError: one of them has no camera, or both have the same position.
     """
     first, second = (_named(name, centres) for name in known[:2])
     distance = float(np.linalg.norm(centres[first] - centres[second]))
@@ -194,7 +194,7 @@ def scaled(
 
 
 def _named(name: str, names: Collection[str]) -> str:
-    """The one picture that ``name`` means: its name in the dataset, or that of the file it came from."""
+    """The only picture with this name in the dataset, or from a file with this name."""
     found = [n for n in names if n == name] or [n for n in names if _stem(n) == _stem(name)]
     if len(found) != 1:
         what = (

@@ -21,7 +21,7 @@ from sfumato.errors import SfumatoError
 from sfumato.sfm.loading import load_colmap
 
 Tell = Callable[[str, int, int], None]
-"""Called with what is done, how much of it, and of how much; 0 for the last where that is unknown."""
+"""Called with the title of the step, the amount done, and the total; 0 for an unknown total."""
 
 # Features and pairs run in several processes. Threads of one process share COLMAP's BLAS, which is built
 # without locks: now and then two threads corrupt each other's numbers, or deadlock.
@@ -80,7 +80,7 @@ def match(request: Mapping[str, Any], tell: Tell) -> None:
 
 def solve(request: Mapping[str, Any], tell: Tell) -> None:
     """Find cameras and points; ``task`` is a pickled ``sfumato.sfm.solving.Problem``."""
-    # Written by the parent process and nobody else.
+    # Safe to unpickle: only the parent process writes it.
     problem = pickle.loads(base64.b64decode(request["task"]))
     problem.solve(tell)
 
@@ -97,7 +97,7 @@ def main() -> None:
     """Answer requests until the parent process ends."""
     # Ctrl-C reaches every process of a terminal; the parent ends this one.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # What COLMAP prints must not come between the answers.
+    # Answers go to a copy of stdout, so that COLMAP's prints do not mix with them.
     answers = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)
     load_colmap(errors=True)

@@ -1,11 +1,11 @@
-"""Floaters: what a scene knows of them, else groups of Gaussians that hang in space by themselves.
+"""Floaters: those recorded in the scene, else small groups of Gaussians isolated in space.
 
-Of a scene whose photographs are at hand, ``floating`` says which Gaussians they do not support
-(``sfumato.envelope.floaters``). Where that is not known, or where one says how far to reach, the rule is
-isolation: two Gaussians touch if their ellipsoids of ``reach`` standard deviations meet on the line between
-their centres, and one is among the 16 nearest neighbours of the other. Touching Gaussians form groups; a
-group of fewer than ``members`` is a floater, the largest group never. Since sizes are compared with gaps, a
-background of few large Gaussians is treated like a foreground of many small ones.
+If photographs of a scene are available, ``floating`` marks the Gaussians that they do not support
+(``sfumato.envelope.floaters``). If that is unknown, or if a parameter is given, the rule is isolation: two
+Gaussians touch if their ellipsoids of ``reach`` standard deviations meet on the line between their centres,
+and one is among the 16 nearest neighbours of the other. Touching Gaussians form groups; a group of fewer than
+``members`` is a floater, except the largest group. As gaps are compared with sizes, a background of few large
+Gaussians is treated like a foreground of many small ones.
 """
 
 from __future__ import annotations
@@ -30,23 +30,22 @@ _BLOCK = 1 << 15
 
 
 def cleaned(gaussians: Gaussians, reach: float | None = None, members: int | None = None) -> Gaussians:
-    """The scene without its floaters, as of ``floaters``; the order of the others stays."""
+    """The scene without its floaters, see ``floaters``; the order of the others is kept."""
     return gaussians.select(~floaters(gaussians, reach, members))
 
 
 def floaters(gaussians: Gaussians, reach: float | None = None, members: int | None = None) -> Tensor:
-    """Select the floaters: those that the scene knows, else what is isolated.
+    """Select the floaters: those recorded in the scene, else isolated groups.
 
     Args:
         gaussians: the scene.
-        reach: as of ``isolated``, which is then the rule in any case.
-        members: as of ``isolated``, which is then the rule in any case.
+        reach, members: see ``isolated``; if either is given, isolated groups are selected in any case.
 
     Returns:
         [n] bool.
 
     Raises:
-        ConfigError: as of ``isolated``.
+        ConfigError: see ``isolated``.
     """
     known = floating_of(gaussians)
     if known is not None and reach is None and members is None:

@@ -1,4 +1,4 @@
-"""Connected clusters: Gaussians in cells of space that touch each other."""
+"""Connected clusters of Gaussians, by occupied cells of a grid that touch each other."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ _AROUND = [step for step in product((-1, 0, 1), repeat=3) if step > (0, 0, 0)]
 
 
 def clusters(means: Tensor, link: float) -> Tensor:
-    """Number of the connected cluster of each point.
+    """Label of the connected cluster of each point.
 
     Space is divided into a grid of cubes of side ``link``. Points in one cube, or in two that share a face,
-    an edge or a corner, are connected: always if they are nearer than ``link``, never directly if they are
-    farther apart than 3.5 ``link``.
+    an edge or a corner, are connected. So points closer than ``link`` always are, and points more than 3.5
+    ``link`` apart never are directly.
 
     Args:
         means: [n, 3] scene units.
         link: side of the cubes, scene units.
 
     Returns:
-        [n] int64, from 0 for the cluster with the most points, in descending order.
+        [n] int64, 0 for the cluster with the most points, then in descending order of size.
 
     Raises:
-        ConfigError: ``link`` is not positive, or too small to count the cubes.
+        ConfigError: ``link`` is not positive, or so small that cubes cannot be indexed.
     """
     if not link > 0 or not np.isfinite(link):
         raise ConfigError(f"link is {link}; give a length above 0, in scene units")
@@ -50,18 +50,18 @@ def clusters(means: Tensor, link: float) -> Tensor:
 
 
 def in_cluster(gaussians: Gaussians, near: Sequence[float], link: float) -> Tensor:
-    """Those of the connected cluster that the Gaussian nearest to a point belongs to.
+    """Select the connected cluster of the Gaussian nearest to a point.
 
     Args:
         gaussians: the scene.
         near: (x, y, z) of the point, scene units.
-        link: as for :func:`clusters`.
+        link: see :func:`clusters`.
 
     Returns:
         [n] bool.
 
     Raises:
-        ConfigError: ``link`` is not positive, or too small to count the cubes.
+        ConfigError: see :func:`clusters`.
     """
     labels = clusters(gaussians.means, link)
     if len(gaussians) == 0:
@@ -71,17 +71,17 @@ def in_cluster(gaussians: Gaussians, near: Sequence[float], link: float) -> Tens
 
 
 def in_largest_cluster(gaussians: Gaussians, link: float) -> Tensor:
-    """Those of the connected cluster with the most Gaussians.
+    """Select the connected cluster with the most Gaussians.
 
     Args:
         gaussians: the scene.
-        link: as for :func:`clusters`.
+        link: see :func:`clusters`.
 
     Returns:
         [n] bool.
 
     Raises:
-        ConfigError: ``link`` is not positive, or too small to count the cubes.
+        ConfigError: see :func:`clusters`.
     """
     return clusters(gaussians.means, link) == 0
 

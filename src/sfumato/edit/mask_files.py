@@ -21,7 +21,7 @@ def read_masked_views(data: Path, masks: Path) -> list[MaskedView]:
     Args:
         data: a posed dataset.
         masks: folder of masks, white where marked, named like the photographs (with any of the usual
-            extensions, or one added to the whole name as COLMAP does); photographs without one are left out.
+            extensions, or one appended to the full name as in COLMAP); photographs without one are skipped.
 
     Returns:
         The views, in the frame of scenes trained on the dataset.

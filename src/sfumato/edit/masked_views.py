@@ -30,21 +30,21 @@ class MaskedView:
 
 
 def in_masks(gaussians: Gaussians, views: Sequence[MaskedView], share: float = SHARE) -> Tensor:
-    """Select Gaussians whose centre is marked in enough of the pictures that show it.
+    """Select Gaussians whose centre is marked in enough of the pictures that contain it.
 
-    Occlusion is ignored: something behind a marked object is marked in one picture but not in others, so
-    views from several sides separate the two.
+    Occlusion is ignored: a point behind a marked object is marked in one picture but not in others, so views
+    from several sides separate the two.
 
     Args:
         gaussians: the scene.
         views: pictures with masks.
-        share: least share of marked pictures among those in whose frame the centre lies.
+        share: least fraction of marked pictures among those in whose frame the centre lies.
 
     Returns:
         [n] bool; False for centres in no picture.
 
     Raises:
-        ConfigError: there is no view, ``share`` is not in (0, 1], or a camera is no pinhole.
+        ConfigError: there is no view, ``share`` is not in (0, 1], or a camera is not a pinhole.
         ShapeError: a mask has another size than its camera.
     """
     if not views:

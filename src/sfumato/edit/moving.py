@@ -1,8 +1,8 @@
-"""Edits of scenes that move. What is selected at one moment is meant at all times.
+"""Edits of dynamic scenes. Gaussians are selected at one time and edited at all times.
 
-A ball that is deleted is gone throughout, and what is moved, turned or scaled has its whole track moved,
-turned and scaled, about the origin of the world. Gaussians that do not exist at the moment of a selection are
-not selected: ``delete`` leaves them, ``keep`` does not.
+A deleted object is gone at all steps, and a transform applies to whole tracks, about the world origin.
+Gaussians that do not exist at the time of the selection are not selected: ``delete`` leaves them, ``keep``
+removes them.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ Still = Callable[..., Gaussians]
 
 
 def matrix_of_rows(matrix: Sequence[Sequence[float]]) -> Tensor:
-    """[4, 4] float64 of four rows of four numbers."""
+    """[4, 4] float64 from four rows of four numbers."""
     return torch.tensor(matrix, dtype=torch.float64)
 
 
-# The matrix of each edit that moves, turns or scales.
+# The matrix of each edit that is a transform.
 MATRICES: dict[str, Callable[..., Tensor]] = {
     "translate": changes.translation,
     "rotate": changes.rotation,
@@ -45,11 +45,11 @@ MATRICES: dict[str, Callable[..., Tensor]] = {
 
 @dataclass(frozen=True)
 class Moment:
-    """Which Gaussians an edit is for: those selected at a moment.
+    """A selection of Gaussians at one time.
 
     Attributes:
         where: the selection; None: all.
-        time: the moment at which it is made, seconds.
+        time: at which it is evaluated, seconds.
     """
 
     where: Selection | None
@@ -67,17 +67,17 @@ class Moment:
 def edited(
     scene: DynamicScene, name: str, values: Mapping[str, Any], chosen: Moment, still: Still | None
 ) -> DynamicScene:
-    """A scene that moves after one edit.
+    """A dynamic scene after one edit.
 
     Args:
-        scene: the scene before; it stays as it is.
+        scene: the scene before, not changed.
         name: of the edit.
         values: its arguments by name.
-        chosen: the Gaussians it is for.
-        still: what it does to still Gaussians; None for edits of scenes that move alone.
+        chosen: the Gaussians to which it applies.
+        still: the same edit of still Gaussians; None for edits of dynamic scenes only.
 
     Raises:
-        SfumatoError: an argument is out of range, or a file it names is missing or broken.
+        SfumatoError: an argument is out of range, or one of its files is missing or broken.
     """
     if name == "add" and chosen.where is not None:
         raise ConfigError("add: a scene that moves is added to as a whole; leave the selection out")
@@ -95,7 +95,7 @@ def edited(
 
 
 def _transformed(scene: DynamicScene, rows: Tensor, matrix: Tensor) -> DynamicScene:
-    """The scene with some Gaussians moved, turned and scaled at all steps."""
+    """The scene with some Gaussians transformed at all steps."""
     changed = changes.transformed(scene.gaussians.select(rows), matrix)
     columns = rows[scene.ids]
     means, quats = scene.means.clone(), scene.quats.clone()
@@ -104,7 +104,7 @@ def _transformed(scene: DynamicScene, rows: Tensor, matrix: Tensor) -> DynamicSc
     )
     gaussians = changes.replaced(scene.gaussians, rows, changed)
     if rows.all():
-        # Which way is up turns along.
+        # This includes the transformed up axis.
         gaussians = changed
     return replace(scene, gaussians=gaussians, means=means, quats=quats)
 
@@ -118,7 +118,7 @@ def _deleted(scene: DynamicScene, rows: Tensor, time: float) -> DynamicScene:
 
 
 def _cleaned(scene: DynamicScene, rows: Tensor, time: float, **values: Any) -> DynamicScene:
-    """Floaters at the moment are removed throughout."""
+    """Floaters at the given time are removed at all times."""
     now = scene.at(time)
     assert now.identities is not None
     among = now.select(rows[now.identities])
@@ -137,7 +137,7 @@ def _with_file(scene: DynamicScene, rows: Tensor, time: float, file: Path) -> Dy
     return dynamic_changes.composed(scene, dynamic_changes.standing(load(file), scene.times))
 
 
-def _ridden(
+def _with_attached(
     scene: DynamicScene, rows: Tensor, time: float, file: Path, by: Sequence[float] = (0.0, 0.0, 0.0)
 ) -> DynamicScene:
     placed = changes.transformed(load(file), changes.translation(by))
@@ -154,7 +154,7 @@ def _until(scene: DynamicScene, rows: Tensor, time: float, seconds: float) -> Dy
 
 
 def _marked(scene: DynamicScene, now: Scene, mask: Tensor) -> Tensor:
-    """[n] bool: the Gaussians of a scene that are marked among those of a moment."""
+    """[n] bool for a mask of the Gaussians that exist at one time."""
     assert now.identities is not None
     rows = torch.zeros(len(scene), dtype=torch.bool)
     rows[now.identities[mask]] = True
@@ -167,11 +167,11 @@ _MOVING: dict[str, Callable[..., DynamicScene]] = {
     "clean": _cleaned,
     "duplicate": _duplicated,
     "add": _with_file,
-    "ride": _ridden,
+    "ride": _with_attached,
     "from": _from,
     "until": _until,
 }
-# Arguments of the edits that are for scenes that move alone.
+# Arguments of the edits for dynamic scenes only.
 ARGUMENTS: dict[str, tuple[Argument, ...]] = {
     "ride": (Argument("file", "path"), Argument("by", "vector", None)),
     "from": (Argument("seconds", "number"),),
@@ -180,10 +180,10 @@ ARGUMENTS: dict[str, tuple[Argument, ...]] = {
 
 
 def check_meant(name: str, where: Selection | None) -> None:
-    """Refuse selections that an edit has no use for, or lacks.
+    """Check that an edit has a selection if it needs one, and none if it cannot use one.
 
     Raises:
-        ConfigError: it does.
+        ConfigError: it is missing or not allowed.
     """
     if where is None and name in ("keep", "delete", "ride"):
         raise ConfigError(f"{name} needs a selection of what to {name}{' on' * (name == 'ride')}")

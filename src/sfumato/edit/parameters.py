@@ -41,10 +41,10 @@ def from_plain(parameters: Sequence[Argument], values: object, where: str) -> di
     Args:
         parameters: the known arguments.
         values: the untrusted object.
-        where: what it belongs to, for errors.
+        where: context for errors.
 
     Returns:
-        Values by name; those left out that have a default are left out.
+        Values by name, without those that take their default.
 
     Raises:
         ConfigError: one is unknown, missing or of another kind.
@@ -67,10 +67,10 @@ def from_text(parameters: Sequence[Argument], text: str, where: str) -> dict[str
     Args:
         parameters: the known arguments.
         text: the text.
-        where: what it belongs to, for errors.
+        where: context for errors.
 
     Returns:
-        Values by name; those left out that have a default are left out.
+        Values by name, without those that take their default.
 
     Raises:
         ConfigError: there are too few or too many, or one is of another kind.

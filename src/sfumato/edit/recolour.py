@@ -1,4 +1,4 @@
-"""Changes of the colours and opacities of a scene. Each gives another scene."""
+"""Edits of the colours and opacities of a scene. Each returns a new scene."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LUMA = (0.2126, 0.7152, 0.0722)
 
 
 def recoloured(gaussians: Gaussians, matrix: Tensor, offset: Sequence[float]) -> Gaussians:
-    """Colours under a linear map: new = matrix @ old + offset, in every direction.
+    """Colours under an affine map: new = matrix @ old + offset, in every direction.
 
     Args:
         gaussians: the scene.
@@ -33,7 +33,7 @@ def recoloured(gaussians: Gaussians, matrix: Tensor, offset: Sequence[float]) ->
     """
     check_shapes(matrix=(matrix, "3 3"))
     matrix = matrix.double()
-    # Colour is 0.5 + sum, so that a map of colours moves the constant as well.
+    # Colour is 0.5 + sum, so the map changes the constant coefficient as well.
     constant = (matrix.sum(dim=1) * 0.5 - 0.5 + torch.tensor(list(offset)).double()) / SH_C0
     sh = gaussians.sh.double() @ matrix.T
     sh = torch.cat([sh[:, :1] + constant, sh[:, 1:]], dim=1)
@@ -48,7 +48,7 @@ def painted(gaussians: Gaussians, rgb: Sequence[float]) -> Gaussians:
         rgb: red, green and blue in [0, 1].
 
     Raises:
-        ConfigError: a number is outside.
+        ConfigError: a value is outside.
     """
     if not all(0 <= value <= 1 for value in rgb):
         raise ConfigError(f"paint: the colour is {list(rgb)}; give red, green and blue in [0, 1]")
@@ -75,7 +75,7 @@ def saturated(gaussians: Gaussians, factor: float) -> Gaussians:
 
     Args:
         gaussians: the scene.
-        factor: 0 leaves grey of the same luma, 1 everything as it is.
+        factor: 0 gives grey of the same luma, 1 the same colours.
 
     Raises:
         ConfigError: the factor is negative.

@@ -16,10 +16,10 @@ Edits are applied in order. "where" is a selection (:mod:`sfumato.edit.selection
 that point; keep and delete require it, for other edits it is optional. Relative paths are relative to the
 script. Lengths are scene units in the frame of the file, rotations are about its origin.
 
-Scenes that move are edited throughout: a selection is made at one moment, "at" seconds or the first step, and
-the Gaussians that it selects are meant at all times (:mod:`sfumato.edit.moving`). Three edits are for them
-alone: {"do": "ride", "file": "hat.ply", "by": [0, -1, 0], "where": ...}, which adds a still scene that
-follows what is selected, {"do": "from", "seconds": 0.5} and {"do": "until", "seconds": 2}.
+Dynamic scenes are edited at all times: a selection is evaluated at one time, "at" seconds or the first step,
+and the edit applies to the selected Gaussians at all times (:mod:`sfumato.edit.moving`). Three edits are for
+dynamic scenes only: {"do": "ride", "file": "hat.ply", "by": [0, -1, 0], "where": ...}, which adds a still
+scene that follows the selected Gaussians, {"do": "from", "seconds": 0.5} and {"do": "until", "seconds": 2}.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Edit:
         name: in ``EDITS``.
         values: its arguments by name.
         where: the Gaussians it applies to; None: all.
-        at: of a scene that moves, the moment at which they are selected, seconds; None: its first step.
+        at: for a dynamic scene, the time at which they are selected, seconds; None: its first step.
     """
 
     name: str
@@ -114,11 +114,11 @@ def replay(scene: Gaussians | DynamicScene, edits: Sequence[Edit]) -> Gaussians 
     """The scene after all edits.
 
     Args:
-        scene: the scene before, still or moving; it stays as it is.
+        scene: the scene before, still or dynamic; not changed.
         edits: in order.
 
     Raises:
-        SfumatoError: an edit's arguments are out of range, or a file it names is missing or broken.
+        SfumatoError: an edit's arguments are out of range, or one of its files is missing or broken.
     """
     for edit in edits:
         scene = edit(scene)
@@ -130,7 +130,7 @@ def read_script(path: Path) -> tuple[Edit, ...]:
 
     Raises:
         ConfigError: the file is missing, or an edit is unknown or has wrong arguments.
-        FormatError: the file is no script.
+        FormatError: the file is not a script.
     """
     document = read_given_json(path, "script of edits", _MAX_SCRIPT_BYTES)
     edits = document.get("edits") if isinstance(document, dict) else None
@@ -166,7 +166,7 @@ def edit_from_plain(value: object, where: str) -> Edit:
 
     Args:
         value: untrusted, in the form described above.
-        where: what it belongs to, for errors.
+        where: context for errors.
 
     Raises:
         ConfigError: it is unknown or has wrong arguments.
@@ -206,7 +206,7 @@ def _nothing(gaussians: Gaussians) -> Gaussians:
     return gaussians.select(torch.zeros(len(gaussians), dtype=torch.bool))
 
 
-# The function of each edit, which changes all Gaussians it is given, and its arguments.
+# The function of each edit, which applies to all given Gaussians, and its arguments.
 EDITS: dict[str, tuple[Callable[..., Gaussians], tuple[Argument, ...]]] = {
     "keep": (lambda gaussians: gaussians, ()),
     "delete": (_nothing, ()),
@@ -223,7 +223,7 @@ EDITS: dict[str, tuple[Callable[..., Gaussians], tuple[Argument, ...]]] = {
     "degree": (changes.with_degree, (Argument("degree", "whole"),)),
     "add": (_with_file, (Argument("file", "path"),)),
 }
-# The arguments of every edit, those of scenes that move included.
+# The arguments of every edit, including those of dynamic scenes.
 ARGUMENTS: dict[str, tuple[Argument, ...]] = {
     **{name: parameters for name, (_, parameters) in EDITS.items()},
     **moving.ARGUMENTS,

@@ -14,7 +14,7 @@ from sfumato.scene.gaussians import Gaussians
 
 
 def in_box(gaussians: Gaussians, low: Sequence[float], high: Sequence[float]) -> Tensor:
-    """Select Gaussians whose centre is in an axis-aligned box, its faces included.
+    """Select Gaussians whose centre is in an axis-aligned box, including its faces.
 
     Args:
         gaussians: the scene.
@@ -24,7 +24,7 @@ def in_box(gaussians: Gaussians, low: Sequence[float], high: Sequence[float]) ->
         [n] bool, True inside.
 
     Raises:
-        ConfigError: a low number is above its high one.
+        ConfigError: a lower bound is above its upper bound.
     """
     if not all(a <= b for a, b in zip(low, high, strict=True)):
         raise ConfigError(f"box: low {list(low)} must not be above high {list(high)}; swap them")
@@ -73,7 +73,7 @@ def beyond_plane(gaussians: Gaussians, normal: Sequence[float], offset: float) -
 
 
 def opacity_between(gaussians: Gaussians, low: float = 0.0, high: float = 1.0) -> Tensor:
-    """Select Gaussians whose opacity is in a range, its ends included.
+    """Select Gaussians whose opacity is in a closed range.
 
     Args:
         gaussians: the scene.
@@ -89,7 +89,7 @@ def opacity_between(gaussians: Gaussians, low: float = 0.0, high: float = 1.0) -
 
 
 def size_between(gaussians: Gaussians, low: float = 0.0, high: float = math.inf) -> Tensor:
-    """Select Gaussians whose largest standard deviation is in a range, its ends included.
+    """Select Gaussians whose largest standard deviation is in a closed range.
 
     Args:
         gaussians: the scene.

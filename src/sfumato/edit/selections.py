@@ -48,7 +48,7 @@ class Selection(Protocol):
     """A selection of Gaussians."""
 
     def mask(self, gaussians: Gaussians) -> Tensor:
-        """[n] bool, True for what is meant."""
+        """[n] bool, True for selected Gaussians."""
         ...
 
     def plain(self) -> dict[str, Any]:
@@ -75,7 +75,7 @@ class Test:
     values: Mapping[str, Any]
 
     def mask(self, gaussians: Gaussians) -> Tensor:
-        """[n] bool, True for what is meant."""
+        """[n] bool, True for selected Gaussians."""
         return TESTS[self.name][0](gaussians, **self.values)
 
     def plain(self) -> dict[str, Any]:
@@ -101,7 +101,7 @@ class Joined:
     parts: tuple[Selection, ...]
 
     def mask(self, gaussians: Gaussians) -> Tensor:
-        """[n] bool, True for what is meant."""
+        """[n] bool, True for selected Gaussians."""
         masks = [part.mask(gaussians) for part in self.parts]
         if self.how == "not":
             return ~masks[0]
@@ -124,7 +124,7 @@ def in_mask_files(gaussians: Gaussians, data: Path, masks: Path, share: float = 
         gaussians: the scene.
         data: the posed dataset.
         masks: folder of masks, named like the photographs.
-        share: least share of marked pictures among those in whose frame the centre lies.
+        share: least fraction of marked pictures among those in whose frame the centre lies.
 
     Returns:
         [n] bool.
@@ -158,7 +158,7 @@ def selection_from_plain(value: object, where: str, depth: int = 0) -> Selection
 
     Args:
         value: untrusted, in the form described above.
-        where: what it belongs to, for errors.
+        where: context for errors.
         depth: of nesting.
 
     Raises:

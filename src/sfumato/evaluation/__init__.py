@@ -1,1 +1,1 @@
-"""How good a scene is: metrics on held-out views, their pictures and charts."""
+"""Evaluation of a scene: metrics on held-out views, their pictures and charts."""

@@ -1,4 +1,4 @@
-"""Curves of a training run, drawn from its `events.jsonl`."""
+"""Training curves of a run, drawn from its `events.jsonl`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ INSET = 14
 HEADER = 126
 GAP = 62
 FOOTER = 56
-# Lines are drawn this much larger and reduced: Pillow draws them without anti-aliasing.
+# Panels are drawn larger by this factor and downscaled: Pillow draws lines without anti-aliasing.
 OVERSAMPLING = 3
 
 Point = tuple[float, float]
@@ -41,9 +41,9 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Curve:
-    """One panel: points (seconds, value), its heading, how it is drawn, and words for its last value.
+    """One panel: heading, points (seconds, value), style, and a label for the last value.
 
-    ``beside`` is a point of another kind, drawn as a ring, with the words for it.
+    ``beside`` is a separate point, drawn as a ring, with its label.
     """
 
     heading: str
@@ -60,14 +60,13 @@ class Curve:
 def read_events(path: Path) -> list[dict[str, float]]:
     """The reports of a run, oldest first.
 
-    Lines that are broken, as the last one may be after a kill, and values that are no finite
-    numbers are left out.
+    Broken lines, such as the last one of a killed run, and values that are not finite numbers are skipped.
 
     Args:
         path: an ``events.jsonl``.
 
     Returns:
-        One table of numbers per line that has ``seconds``.
+        One table of numbers for each line with ``seconds``.
 
     Raises:
         SfumatoError: the file cannot be read.
@@ -90,14 +89,14 @@ def read_events(path: Path) -> list[dict[str, float]]:
 
 
 def training_chart(events: Sequence[dict[str, float]], path: Path, *, title: str = "Training") -> None:
-    """Draw PSNR of held-out views, loss and number of Gaussians over the seconds of training.
+    """Draw PSNR of held-out views, loss and number of Gaussians over the training time.
 
-    The curve of PSNR is that of the few views that were watched on the way, to its end; where there are
-    more, the PSNR of all of them at the end is a ring beside it.
+    The PSNR curve is that of the few views sampled during training; if there are more, the final PSNR of all
+    of them is a ring beside it.
 
     Args:
-        events: of :func:`read_events`; those of ``psnr`` (of ``psnr_views`` views), ``psnr_all``, ``loss``
-            and ``gaussians`` that are present are drawn.
+        events: from :func:`read_events`; of ``psnr`` (over ``psnr_views`` views), ``psnr_all``, ``loss``
+            and ``gaussians`` those that are present are drawn.
         path: the PNG to write.
         title: the heading.
 
@@ -129,18 +128,18 @@ def _quality(events: Sequence[dict[str, float]]) -> Curve:
     points = _points(events, "psnr")
     ends = [event for event in events if "psnr_all" in event]
     counts = [round(event["psnr_views"]) for event in events if "psnr_views" in event]
-    watched = max(counts, default=0)
+    sampled = max(counts, default=0)
     every = round(ends[-1].get("psnr_all_views", 0)) if ends else 0
     beside = None
-    if ends and every != watched:
+    if ends and every != sampled:
         beside = (ends[-1]["seconds"], ends[-1]["psnr_all"]), f"{ends[-1]['psnr_all']:.2f} dB of all {every}"
-    of = f"{watched} held-out view{'s' if watched > 1 else ''}" if watched else "held-out views"
-    last = f"{points[-1][1]:.2f} dB" + (f" of {watched}" if beside else "") if points else ""
+    of = f"{sampled} held-out view{'s' if sampled > 1 else ''}" if sampled else "held-out views"
+    last = f"{points[-1][1]:.2f} dB" + (f" of {sampled}" if beside else "") if points else ""
     return Curve(f"PSNR of {of}, dB", points, GOLD, 300, dots=True, last=last, beside=beside)
 
 
 def ticks(low: float, high: float, most: int) -> list[float]:
-    """Round numbers between two bounds in steps of 1, 2 or 5 times a power of ten, about ``most`` of them."""
+    """Round numbers between two bounds, 1, 2 or 5 times a power of ten apart, about ``most`` of them."""
     span = max(high - low, 1e-12)
     power = 10.0 ** math.floor(math.log10(span / most))
     step = next(power * k for k in (1, 2, 5, 10, 20) if span / (power * k) <= most)
@@ -184,7 +183,7 @@ def _value(curve: Curve, value: float) -> float:
 
 
 def _levels(curve: Curve, low: float, high: float) -> list[float]:
-    """Heights, in the curve's own scale, that get a line and a number."""
+    """Levels, in the curve's scale, with a grid line and a number."""
     if not curve.logarithmic:
         return ticks(low, high, max(2, curve.height // 50))
     decades = range(math.floor(low), math.ceil(high) + 1)
@@ -219,7 +218,7 @@ def _draw_curve(page: Page, curve: Curve, top: int, end: float) -> None:
 
 
 def _plot(curve: Curve, places: list[Point], lines: list[float]) -> Image.Image:
-    """The panel without its numbers."""
+    """The panel without numbers."""
     k = OVERSAMPLING
     width = WIDTH - MARGIN - LEFT
     image = Image.new("RGB", (width * k, curve.height * k), PANEL)
@@ -238,7 +237,7 @@ def _plot(curve: Curve, places: list[Point], lines: list[float]) -> Image.Image:
 
 
 def _smoothed(points: list[Point]) -> list[Point]:
-    """Mean of the heights over about a thirtieth of the points around each, fewer near the ends."""
+    """Moving average over about a thirtieth of the points, fewer near the ends."""
     reach = max(1, len(points) // 60)
     smooth = []
     for i, (x, _) in enumerate(points):

@@ -20,7 +20,7 @@ Colour = tuple[int, int, int]
 
 @functools.lru_cache(maxsize=32)
 def font(size_px: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """Pillow's own typeface at a size, so that a page looks the same on every machine."""
+    """Pillow's built-in typeface at a size, so that a page looks the same on every machine."""
     return ImageFont.load_default(size_px)
 
 
@@ -39,7 +39,7 @@ class Page:
     def text(
         self, x: float, y: float, words: str, size_px: int, *, colour: Colour = INK, anchor: str = "ls"
     ) -> float:
-        """Write one line and return its width; ``anchor`` as Pillow's, by default left on the baseline."""
+        """Write one line and return its width; ``anchor`` as in Pillow, by default left on the baseline."""
         self.draw.text((x, y), words, colour, font(size_px), anchor)
         return text_width(words, size_px)
 
@@ -54,7 +54,7 @@ def text_width(words: str, size_px: int) -> float:
 
 
 def shortened(words: str, size_px: int, limit_px: float) -> str:
-    """The words if they fit the limit, else their end after an ellipsis: names differ at the end."""
+    """The text if it fits the limit, else its end after an ellipsis, as names differ at the end."""
     if text_width(words, size_px) <= limit_px:
         return words
     while words and text_width("..." + words, size_px) > limit_px:

@@ -29,7 +29,7 @@ class HeldOutPixels(Protocol):
     """A decoded photograph.
 
     Attributes:
-        rgb:   uint8 [h, w, 3], multiplied by alpha where that is given.
+        rgb:   uint8 [h, w, 3], multiplied by alpha if there is one.
         alpha: uint8 [h, w] opacity, or None for an opaque photograph.
         mask:  bool [h, w], the pixels that count, or None for all.
     """
@@ -64,11 +64,11 @@ class ViewScore:
         name: of the photograph.
         stem: file name of its pictures without ending, unique within the report.
         size_px: (width, height).
-        psnr: decibels; NaN, as the others, where the mask keeps nothing.
+        psnr: decibels; NaN, like the others, if the mask keeps nothing.
         psnr_affine: the same after an affine colour, gain and offset of each channel, by least squares.
         ssim: at most 1.
-        lpips: at least 0, or None where it was not measured.
-        kept: share of its pixels that the mask keeps; None where it has none.
+        lpips: at least 0, or None if it was not measured.
+        kept: fraction of its pixels that the mask keeps; None without a mask.
     """
 
     name: str
@@ -87,10 +87,10 @@ class Report:
 
     Attributes:
         views: one score per view, in the order given.
-        background: RGB in [0, 1] that transparent photographs were put over.
+        background: RGB in [0, 1] behind transparent photographs.
         lpips_net: net and normalisation, or None if LPIPS was not measured.
-        lpips_note: why it was not, or None.
-        left_out: names of held-out views that there was no time for.
+        lpips_note: reason why it was not, or None.
+        left_out: names of held-out views that were skipped for lack of time.
     """
 
     views: tuple[ViewScore, ...]
@@ -116,12 +116,12 @@ class Report:
 
     @property
     def lpips(self) -> float | None:
-        """Mean over views; None where it was not measured."""
+        """Mean over views; None if it was not measured."""
         return _mean([view.lpips for view in self.views if view.lpips is not None])
 
     @property
     def kept(self) -> float | None:
-        """Share of all views' pixels that masks keep; None where no view has a mask."""
+        """Fraction of all views' pixels that masks keep; None if no view has a mask."""
         if all(view.kept is None for view in self.views):
             return None
         sizes = [math.prod(view.size_px) for view in self.views]
@@ -146,18 +146,18 @@ def score_views(
 ) -> Report:
     """Compare renders with photographs.
 
-    Photographs with transparency are put over the background. Metrics count the pixels that masks keep, and
-    are taken before any rounding to 8 bits.
+    Transparent photographs are composited over the background. Metrics count the pixels that masks keep, and
+    are computed before rounding to 8 bits.
 
     Args:
         render: camera -> [h, w, 3] image in [0, 1] over the same background.
         views: photographs with their cameras.
         background: RGB in [0, 1].
         lpips: the learned metric, or None.
-        lpips_note: why there is none, for the report.
-        folder: where to write ``<name>.png``, ``<name>_truth.png`` and ``<name>_difference.png``.
-        progress: called with (views done, views in all) after each view; False leaves out those that are
-            not done yet, and those that are done are then spread evenly.
+        lpips_note: reason why there is none, for the report.
+        folder: for ``<name>.png``, ``<name>_truth.png`` and ``<name>_difference.png``.
+        progress: called with (views done, all views) after each view; returning False ends the evaluation,
+            with the views done so far evenly spaced.
 
     Returns:
         Scores of every view and their means.
@@ -168,16 +168,16 @@ def score_views(
     """
     stems = _unique_stems([view.name for view in views])
     scores: dict[int, ViewScore] = {}
-    for place in coarse_to_fine(len(views)):
-        view, pixels = views[place], views[place].load()
+    for index in coarse_to_fine(len(views)):
+        view, pixels = views[index], views[index].load()
         target, keep = composited(pixels, background), kept_pixels(pixels)
         with torch.no_grad():
             image = render(view.camera).detach().to("cpu", torch.float32)
         _check_render(view.name, image, target)
         measured = lpips if keep is None or bool(keep.any()) else None
-        scores[place] = ViewScore(
+        scores[index] = ViewScore(
             name=view.name,
-            stem=stems[place],
+            stem=stems[index],
             size_px=(target.shape[1], target.shape[0]),
             psnr=psnr(image, target, keep),
             psnr_affine=psnr(with_affine_colour(image, target, keep), target, keep),
@@ -186,19 +186,19 @@ def score_views(
             kept=None if keep is None else float(keep.float().mean()),
         )
         if folder:
-            _save_pictures(folder, stems[place], image, target, keep)
+            _save_pictures(folder, stems[index], image, target, keep)
         if progress and progress(len(scores), len(views)) is False:
             break
-    left_out = tuple(view.name for place, view in enumerate(views) if place not in scores)
-    in_order = tuple(scores[place] for place in sorted(scores))
+    left_out = tuple(view.name for index, view in enumerate(views) if index not in scores)
+    in_order = tuple(scores[index] for index in sorted(scores))
     return Report(in_order, background, lpips.description if lpips else None, lpips_note, left_out)
 
 
 def composited(pixels: HeldOutPixels, background: tuple[float, float, float]) -> Tensor:
-    """A photograph over a background.
+    """Composite a photograph over a background.
 
     Args:
-        pixels: the photograph, premultiplied where it has transparency.
+        pixels: the photograph, premultiplied by alpha.
         background: RGB in [0, 1].
 
     Returns:
@@ -234,13 +234,13 @@ def _save_pictures(folder: Path, stem: str, image: Tensor, target: Tensor, keep:
 
 
 def _unique_stems(names: Sequence[str]) -> list[str]:
-    """A plain file name for each view, without its ending; alike ones get a number."""
+    """A plain file name for each view, without its ending; equal ones get a number."""
     taken: set[str] = set()
     stems = []
     for name in names:
         plain = re.sub(r"[^\w.-]+", "_", re.sub(r"\.\w{1,5}$", "", name)).lstrip(".")[:150] or "view"
         stem, number = plain, 2
-        # Some file systems do not tell capitals apart.
+        # Some file systems are case-insensitive.
         while taken & {f"{stem}{ending}".lower() for ending in ENDINGS}:
             stem, number = f"{plain}-{number}", number + 1
         taken |= {f"{stem}{ending}".lower() for ending in ENDINGS}
@@ -249,6 +249,6 @@ def _unique_stems(names: Sequence[str]) -> list[str]:
 
 
 def _mean(values: Sequence[float]) -> float | None:
-    """The mean of those that are numbers: a view whose mask keeps nothing has none."""
+    """The mean, ignoring NaN of views whose mask keeps nothing."""
     measured = [value for value in values if not math.isnan(value)]
     return fmean(measured) if measured else None

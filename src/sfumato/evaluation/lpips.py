@@ -1,4 +1,4 @@
-"""LPIPS, the learned perceptual distance, when its weights are on the machine.
+"""LPIPS, the learned perceptual distance, if its weights are on the machine.
 
 Nothing is downloaded. Two files are needed per net: the backbone as torchvision publishes it
 (``alexnet-*.pth`` or ``vgg16-*.pth``, in torch's hub cache or the folder SFUMATO_LPIPS) and the
@@ -33,14 +33,14 @@ MIN_SIZE_PX = 32
 
 @dataclass(frozen=True)
 class Convolution:
-    """One layer with a ReLU after it, and what happens around it.
+    """One convolutional layer with a ReLU, and optional pooling before it.
 
     Attributes:
         key: its name in the backbone's state dict.
         shape: of its weights (out, in, height, width).
         stride, padding: in pixels.
-        pool: (window, stride) of a maximum pooling before it, if any.
-        compared: whether its output is a feature map that is compared.
+        pool: (window, stride) of max pooling before it, or None.
+        compared: whether its output is one of the compared feature maps.
     """
 
     key: str
@@ -82,7 +82,7 @@ class Lpips:
     Args:
         net: "alex" or "vgg".
         backbone: state dict of torchvision's AlexNet or VGG16; only its convolutions are used.
-        linear: state dict of the ``lpips`` package, ``lin0.model.1.weight`` [1, d, 1, 1] and on.
+        linear: state dict of the ``lpips`` package, ``lin0.model.1.weight`` [1, d, 1, 1] and so on.
 
     Raises:
         ConfigError: the net is unknown.
@@ -112,10 +112,10 @@ class Lpips:
         """Distance of two images.
 
         Args:
-            image:  [h, w, 3] values in [0, 1]; what lies outside is clamped.
+            image:  [h, w, 3] values in [0, 1]; others are clamped.
             target: [h, w, 3] values in [0, 1].
-            keep: [h, w] bool, the pixels that count; None: all. Others are black in both images, and a place
-                in a feature map counts by the share of such pixels in it.
+            keep: [h, w] bool, the pixels that count; None: all. Others are black in both images, and each
+                feature is weighted by the fraction of counted pixels in its cell.
 
         Returns:
             0 for equal images, about 1 for unrelated ones.
@@ -156,7 +156,7 @@ def find_lpips(nets: Iterable[str] = ("alex", "vgg")) -> tuple[Lpips | None, str
     """Load LPIPS from weights that are already on this machine.
 
     Args:
-        nets: which nets to look for, the preferred first.
+        nets: names of nets, the preferred first.
 
     Returns:
         The metric with its description, or None with the reason in one line.

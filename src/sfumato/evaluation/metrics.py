@@ -13,7 +13,7 @@ from torch import Tensor
 from sfumato.checks import check_shapes
 from sfumato.ops.constants import SSIM_C1, SSIM_C2, SSIM_SIGMA_PX, SSIM_WINDOW_PX
 
-# Variance below which a channel says nothing about a gain: that of a hundredth of an 8-bit step.
+# Variance below which a channel determines no gain: about that of a hundredth of an 8-bit step.
 _NO_CONTRAST = 1e-9
 
 
@@ -21,16 +21,16 @@ def psnr(image: Tensor, target: Tensor, keep: Tensor | None = None) -> float:
     """Peak signal-to-noise ratio of one image, in decibels.
 
     Args:
-        image:  [h, w, 3] values in [0, 1]; what lies outside is clamped.
+        image:  [h, w, 3] values in [0, 1]; others are clamped.
         target: [h, w, 3] values in [0, 1].
         keep: [h, w] bool, the pixels that count; None: all.
 
     Returns:
         -10 log10 of the mean squared difference over pixels and channels; infinity for equal images, NaN
-        where no pixel counts.
+        if no pixel counts.
 
     Raises:
-        ShapeError: they have different or other shapes.
+        ShapeError: shapes differ, or are not these.
     """
     first, second = _checked(image, target, keep)
     squares = (first - second).square()
@@ -38,28 +38,28 @@ def psnr(image: Tensor, target: Tensor, keep: Tensor | None = None) -> float:
 
 
 def with_affine_colour(image: Tensor, target: Tensor, keep: Tensor | None = None) -> Tensor:
-    """An image with the gain and the offset of ``affine_colour``, [h, w, 3] float64, not clamped.
+    """An image with the gain and offset of ``affine_colour``, [h, w, 3] float64, not clamped.
 
-    What is left of a difference is not one of exposure or white balance.
+    Differences that remain are not due to exposure or white balance.
     """
     gain, offset = affine_colour(image, target, keep)
     return gain * _checked(image, target, keep)[0] + offset
 
 
 def affine_colour(image: Tensor, target: Tensor, keep: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Gain and offset of each channel that bring an image nearest to a photograph.
+    """Gain and offset of each channel that fit an image to a photograph.
 
     Args:
-        image:  [h, w, 3] values in [0, 1]; what lies outside is clamped.
+        image:  [h, w, 3] values in [0, 1]; others are clamped.
         target: [h, w, 3] values in [0, 1].
         keep: [h, w] bool, the pixels that are compared; None: all.
 
     Returns:
-        [3] and [3] float64, by least squares over the pixels compared; 1 and 0 where there are none. A
-        channel without contrast keeps its gain.
+        [3] and [3] float64, by least squares over the compared pixels; 1 and 0 without such pixels. The gain
+        of a channel without contrast is 1.
 
     Raises:
-        ShapeError: they have different or other shapes.
+        ShapeError: shapes differ, or are not these.
     """
     x, y = _checked(image, target, keep)
     first, second = (x, y) if keep is None else (x[keep], y[keep])
@@ -77,16 +77,16 @@ def ssim(image: Tensor, target: Tensor, keep: Tensor | None = None) -> float:
     """Mean structural similarity of one image: window 11x11, sigma 1.5 px, zeros beyond the border.
 
     Args:
-        image:  [h, w, 3] values in [0, 1]; what lies outside is clamped.
+        image:  [h, w, 3] values in [0, 1]; others are clamped.
         target: [h, w, 3] values in [0, 1].
-        keep: [h, w] bool, the pixels that count; None: all. Others are black in both images, as they are in
-            the loss of training, so that what they hold has no influence on their neighbours.
+        keep: [h, w] bool, the pixels that count; None: all. Others are black in both images, as in the
+            training loss, so that they do not influence their neighbours.
 
     Returns:
-        The mean over pixels that count and channels, 1 for equal images; NaN where no pixel counts.
+        The mean over counted pixels and channels, 1 for equal images; NaN if no pixel counts.
 
     Raises:
-        ShapeError: they have different or other shapes.
+        ShapeError: shapes differ, or are not these.
 
     Source: Wang et al. 2004; equal to ``sfumato.ops.reference.photometric.ssim`` in float64, ten times
     as fast because SciPy's filter uses the symmetry of the window.
@@ -97,7 +97,7 @@ def ssim(image: Tensor, target: Tensor, keep: Tensor | None = None) -> float:
         if not counted.any():
             return math.nan
         x, y = x * counted[..., None], y * counted[..., None]
-    # One channel after the other: a large photograph's maps of all three would be half a gigabyte.
+    # Channel by channel: the maps of all three would take half a gigabyte for a large photograph.
     maps = (_similarity(x[..., channel], y[..., channel]) for channel in range(3))
     return fmean(float((found if counted is None else found[counted]).mean()) for found in maps)
 
@@ -123,7 +123,7 @@ def _blurred(values: np.ndarray) -> np.ndarray:
 
 
 def _checked(image: Tensor, target: Tensor, keep: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Both images as clamped float64, outside the autograd graph."""
+    """Both images as clamped float64, without gradients."""
     check_shapes(image=(image, "h w 3"), target=(target, "h w 3"))
     if keep is not None:
         check_shapes(image=(image, "h w 3"), keep=(keep, "h w"))

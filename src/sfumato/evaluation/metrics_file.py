@@ -1,4 +1,4 @@
-"""`metrics.json`: the quality of a scene on held-out views, and how it was measured."""
+"""`metrics.json`: the quality of a scene on held-out views, and the conditions of its measurement."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def write_metrics(
 
     Args:
         path: the file.
-        report: of :func:`score_views`.
+        report: from :func:`score_views`.
         train: steps, seconds, gaussians, peak_memory_bytes.
-        native: of the same views at their own size, or of some of them; None: as ``report``.
+        native: report of the same views, or some of them, at native size; None: ``report``.
         split_rule: how the held-out views were chosen.
-        original_size_px: (width, height) of the largest photograph before it was reduced, if it is known.
+        original_size_px: (width, height) of the largest photograph before reduction, if known.
 
     Raises:
         SfumatoError: the file cannot be written.

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from sfumato.outputs import replacing
 
-# A difference of a fifth is glaring in a photograph; a wider range would hide what matters.
+# A difference of 0.2 is glaring in a photograph; a wider range would hide smaller ones.
 DIFFERENCE_RANGE = 0.2
-# Evenly spaced from no difference to DIFFERENCE_RANGE and more; lightness rises all the way, so the
-# map reads the same in grey and for colour-blind eyes.
+# Evenly spaced from no difference to DIFFERENCE_RANGE and more; lightness increases monotonically, so that
+# the map is readable in grey and for colour-blind people.
 DIFFERENCE_COLOURS = (
     (8, 8, 16),
     (36, 20, 84),
@@ -25,7 +25,7 @@ DIFFERENCE_COLOURS = (
 )
 
 
-# Grey, which is none of those: a mask leaves the pixel out.
+# Grey, which is not in the map: the mask excludes the pixel.
 NOT_COMPARED = (96, 96, 96)
 
 
@@ -41,13 +41,13 @@ def difference_image(image: Tensor, target: Tensor, keep: Tensor | None = None) 
     """Absolute difference of two images, averaged over channels, in false colour.
 
     Args:
-        image:  [h, w, 3] values in [0, 1]; what lies outside is clamped.
+        image:  [h, w, 3] values in [0, 1]; others are clamped.
         target: [h, w, 3] values in [0, 1].
         keep: [h, w] bool, the pixels that are compared; None: all.
 
     Returns:
-        uint8 [h, w, 3]: near black for none, pale yellow for ``DIFFERENCE_RANGE`` and more, grey where
-        nothing is compared.
+        uint8 [h, w, 3]: near black for none, pale yellow for ``DIFFERENCE_RANGE`` and more, grey for pixels
+        that are not compared.
     """
     difference = (image.detach().cpu().clamp(0, 1) - target.cpu().clamp(0, 1)).abs().mean(dim=-1)
     colours = colour_map((difference / DIFFERENCE_RANGE).clamp(0, 1).numpy())

@@ -31,11 +31,11 @@ def evaluate(
     Args:
         gaussians: the scene.
         views: photographs with their cameras.
-        settings: of the renderer that the scene was trained with; None: those of the rasterizer.
+        settings: of the renderer with which the scene was trained; None: default settings of the rasterizer.
         background: RGB in [0, 1] behind renders and transparent photographs; None: that of ``settings``.
-        lpips: measure LPIPS too, where its weights are on this machine.
-        folder: where to write the pictures.
-        progress: called with (views done, views in all) after each view; False leaves out the others.
+        lpips: measure LPIPS too, if its weights are on this machine.
+        folder: for the pictures, or None.
+        progress: called with (views done, all views) after each view; returning False skips the others.
 
     Returns:
         Scores of every view and their means.

@@ -1,4 +1,4 @@
-"""Contact sheet of the held-out views and a strip of a scene as it forms."""
+"""Contact sheet of the held-out views, and a strip of renders during training."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NAMES = ("photograph", "render", "difference")
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where things are on a sheet, in pixels."""
+    """Layout of a sheet, in pixels."""
 
     columns: int
     rows: int
@@ -61,11 +61,11 @@ def contact_sheet(
     """Draw photograph, render and difference of the held-out views on one page.
 
     Args:
-        report: of :func:`sfumato.evaluation.held_out.score_views`.
-        folder: where that wrote its pictures.
+        report: from :func:`sfumato.evaluation.held_out.score_views`.
+        folder: of its pictures.
         path: the PNG to write.
         title: the page's heading.
-        max_views: of more views, these many are drawn: worst, best and evenly between by PSNR.
+        max_views: largest number of views; of more, the worst, the best and those evenly between by PSNR.
 
     Raises:
         SfumatoError: there are no views, a picture is missing, or the page cannot be written.
@@ -122,7 +122,7 @@ def _chosen(views: Sequence[ViewScore], most: int) -> list[ViewScore]:
 
 def _layout(views: Sequence[ViewScore]) -> _Layout:
     width, height = max((view.size_px for view in views), key=math.prod)
-    # Panoramas and towers keep a thumbnail that can still be seen.
+    # Very wide or tall pictures keep thumbnails of a visible size.
     aspect = min(3.0, max(1 / 3, width / height))
     thumbnail = (round(math.sqrt(THUMBNAIL_AREA * aspect)), round(math.sqrt(THUMBNAIL_AREA / aspect)))
     choices = [_Layout(n, math.ceil(len(views) / n), thumbnail) for n in range(1, len(views) + 1)]

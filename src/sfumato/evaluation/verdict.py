@@ -1,13 +1,13 @@
-"""The quality of a scene in words, and what would make it better."""
+"""The quality of a scene in words, with advice."""
 
 from __future__ import annotations
 
 import math
 
-# PSNR of held-out photographs from which a scene is called so; what remains is poor.
+# Least PSNR of held-out photographs for each verdict; below, it is poor.
 _LEVELS_DB = ((29.0, "very good"), (25.0, "good"), (20.0, "fair"))
 _USUAL_DB = 25.0
-# With fewer photographs and less time than these a scene gains most by more of them.
+# With fewer photographs, or fewer steps per photograph, more of them are advised.
 _FEW_PHOTOGRAPHS, _FEW_PASSES = 40, 60
 
 
@@ -16,11 +16,11 @@ def verdict(psnr: float | None, *, photographs: int | None, steps: int | None) -
 
     Args:
         psnr: mean of the held-out views, dB.
-        photographs: that it was trained on; None: not known.
+        photographs: number of training photographs; None: not known.
         steps: of training; None: not known.
 
     Returns:
-        Such as "quality: fair; 25 dB and more is usual; next: more minutes". None where no view was held out.
+        Such as "quality: fair; 25 dB and more is usual; next: more minutes". None if no view was held out.
     """
     if psnr is None or not math.isfinite(psnr):
         return None

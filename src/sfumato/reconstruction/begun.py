@@ -20,12 +20,12 @@ _LENGTHS = ("steps", "minutes")
 
 
 def write_begun(task: Reconstruction, out: Path) -> None:
-    """Write down what a reconstruction is begun with."""
+    """Save the arguments of a reconstruction."""
     write_json(out / FILE, with_digest({"version": 1, "task": _table(task)}))
 
 
 def read_begun(kind: type[Reconstruction], out: Path) -> Reconstruction | None:
-    """What the reconstruction in a run folder was begun with; None: there is none.
+    """The saved arguments of the reconstruction in a run folder; None if there is none.
 
     Raises:
         FormatError: the file is damaged.
@@ -35,15 +35,15 @@ def read_begun(kind: type[Reconstruction], out: Path) -> Reconstruction | None:
 
 
 def check_begun(task: Reconstruction, out: Path, *, resume: bool) -> bool:
-    """Whether a reconstruction was begun in a folder, which then has to be this one.
+    """Whether a folder holds this reconstruction, to be resumed.
 
     Args:
-        task: what is asked for.
+        task: the given arguments.
         out: the run folder.
-        resume: it has to be there.
+        resume: whether there must be one.
 
     Raises:
-        ConfigError: there is another one, or a run that was not begun by ``reconstruct``, or none to resume.
+        ConfigError: it holds another one, or a run that ``reconstruct`` did not start, or none to resume.
     """
     begun = read_begun(type(task), out)
     if begun is None:
@@ -69,12 +69,12 @@ def check_begun(task: Reconstruction, out: Path, *, resume: bool) -> bool:
 
 
 def check_training(task: Reconstruction, options: RunOptions, out: Path) -> None:
-    """Refuse to go on with a training in the folder of a reconstruction that does not belong to it.
+    """Refuse to resume a training run in the folder of a reconstruction to which it does not belong.
 
-    Its length may differ, as it may have been made longer since.
+    Its length may differ, as it may have been extended since.
 
     Raises:
-        ConfigError: naming what differs.
+        ConfigError: an option differs.
     """
     capture, chosen = task.capture, [*_LENGTHS]
     if capture.downscale is None:

@@ -7,21 +7,22 @@ import time
 
 from sfumato import machine
 
-# Cameras may take this share of the whole; training always gets at least the other.
+# Largest fraction of the time for finding cameras, and least fraction for training.
 CAMERAS_SHARE, LEAST_TRAINING_SHARE = 0.4, 0.15
-# Pixels of a photograph for each minute of training on two cores: with more of them too few steps are left,
-# with fewer detail is lost.
+# Pixels of a photograph per minute of training on two cores: with more, too few steps are possible; with
+# fewer, detail is lost.
 PIXELS_PER_MINUTE = 45_000
 _LEAST_SIDE_PX = 200
-# What is done once at the end, and as a share of the whole; the most that comparing held-out views may take.
+# Time reserved for the end: seconds, plus a fraction of the whole; largest fraction for comparing held-out
+# views.
 _SECONDS_AT_END, _SHARE_AT_END, _MOST_COMPARING_SHARE = 4.0, 0.02, 0.2
 
 
 class Budget:
-    """The time for a whole reconstruction, from now on.
+    """The time budget of a whole reconstruction, starting now.
 
     Args:
-        minutes: of the whole.
+        minutes: for all stages.
     """
 
     def __init__(self, minutes: float) -> None:
@@ -30,24 +31,24 @@ class Budget:
 
     @property
     def spent_s(self) -> float:
-        """Seconds since the beginning."""
+        """Seconds since the start."""
         return time.monotonic() - self._began
 
     @property
     def left_minutes(self) -> float:
-        """What is left; a share of the whole in any case, as the cameras may have taken all of it."""
+        """Minutes left, at least the fraction for training, as finding cameras may have taken too long."""
         return max(self.whole_s - self.spent_s, LEAST_TRAINING_SHARE * self.whole_s) / 60.0
 
     @property
     def compared_until_s(self) -> float:
-        """The moment of the monotonic clock when held-out views should have been compared."""
+        """Deadline, by the monotonic clock, for comparing held-out views."""
         return self._began + self.whole_s - self._at_end_s
 
     def training_minutes(self, comparing_s: float) -> float:
-        """What is left to train for.
+        """Minutes left for training.
 
         Args:
-            comparing_s: what comparing the held-out views takes after it.
+            comparing_s: estimated seconds for comparing the held-out views afterwards.
         """
         after_s = self._at_end_s + min(comparing_s, _MOST_COMPARING_SHARE * self.whole_s)
         left_s = self.whole_s - self.spent_s - after_s
@@ -59,10 +60,10 @@ class Budget:
 
 
 def downscale_for(size_px: tuple[int, int], minutes: float) -> int:
-    """How many times smaller photographs are worth being trained with.
+    """The best reduction of photographs for a training time.
 
     Args:
-        size_px: (width, height) of the largest.
+        size_px: (width, height) of the largest photograph.
         minutes: of training.
     """
     wanted = PIXELS_PER_MINUTE * minutes * machine.cores() / 2.0

@@ -38,16 +38,16 @@ DEFAULT_MINUTES = 10.0
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """What is reconstructed, and how.
+    """The arguments of a reconstruction.
 
     Attributes:
-        inputs: videos, photographs, folders of them; or one posed dataset. A path alone or a list is taken
-            too.
-        frames: how pictures are taken.
-        sfm: how cameras are found.
-        capture: how the dataset is read; ``downscale`` None: by the time there is.
-        train: how the scene is trained; ``minutes`` are for everything, 10 where neither they nor ``steps``
-            are given.
+        inputs: videos, photographs, folders of them; or one posed dataset. A single path or a list is
+            accepted too.
+        frames: options of the selection of pictures.
+        sfm: options of structure from motion.
+        capture: options of reading the dataset; ``downscale`` None: chosen by the time available.
+        train: options of training; ``minutes`` are for all stages, 10 if neither they nor ``steps`` are
+            given.
     """
 
     inputs: tuple[Path, ...]
@@ -76,22 +76,22 @@ def reconstruct(
     watch: Callable[[Capture, RunOptions], Callback] | None = None,
     device: str = "auto",
 ) -> RunResult:
-    """Make a scene of a video, of photographs, or of a posed dataset.
+    """Reconstruct a scene from videos, photographs, or a posed dataset.
 
     Args:
-        task: what and how.
-        out: run folder to make; cameras and pictures go into its ``dataset``.
-        resume: there is one to go on with. The same task goes on where it was in any case.
+        task: inputs and options.
+        out: run folder to create; cameras and pictures go into its ``dataset``.
+        resume: fail unless there is one to resume. The same task is resumed in any case.
         overwrite: replace the results in it.
-        display: where to show what happens.
-        watch: makes a callback of training, of what is trained on and how.
-        device: what to train on, as of ``torch.device``; "auto" takes the fastest there is.
+        display: shows progress.
+        watch: creates a training callback from the training data and the options.
+        device: for training, as in ``torch.device``; "auto" is the fastest available one.
 
     Returns:
-        RunResult, as training ends with.
+        RunResult of the training.
 
     Raises:
-        SfumatoError: something that was given is wrong, or no cameras can be found.
+        SfumatoError: the input or an option is wrong, or no cameras can be found.
     """
     check_type("task", task, Reconstruction)
     out = file_path("out", out)
@@ -126,14 +126,14 @@ def reconstruct(
 
 
 def _moved(options: RunOptions, out: Path) -> RunOptions:
-    """The same options with the dataset where the run folder is now."""
+    """The same options, with the path of the dataset in the run folder's current location."""
     dataset = out / DATASET
     is_own = options.data.name == DATASET and dataset.is_dir()
     return replace(options, data=dataset) if is_own else options
 
 
 def _posed(task: Reconstruction, out: Path, budget: Budget, display: Display) -> Path:
-    """A dataset with cameras and points: the one that was given, or one that is made now."""
+    """A dataset with cameras and points: the given one, or the result of structure from motion."""
     first = task.inputs[0]
     is_posed = len(task.inputs) == 1 and task.sfm.poses == "keep" and holds_cameras(first)
     if is_posed and read_source(first).points is not None:
@@ -150,7 +150,7 @@ def _posed(task: Reconstruction, out: Path, budget: Budget, display: Display) ->
 def _training(
     task: Reconstruction, data: Path, budget: Budget, display: Display, device: torch.device
 ) -> tuple[RunOptions, Capture]:
-    """Options of the training, within what is left of the budget, and the dataset read with them."""
+    """Options of the training within the time left, and the dataset read with them."""
     train, given = task.train, task.capture.downscale
     options = RunOptions(data, replace(task.capture, downscale=given or 1), train)
     with display.waiting(f"reading {data}"):
@@ -166,7 +166,7 @@ def _training(
         display.say(f"photographs are reduced from {sides(size_px)} to {sides(small)} to fit {limit}")
         options = replace(options, capture=replace(task.capture, downscale=downscale))
         capture = options.read_capture()
-        # People look at the scene at the size of the photographs.
+        # The scene will be viewed at the size of the photographs.
         train = replace(train, native_blur=train.renderer == "raster")
     with display.waiting("preparing the photographs"):
         comparing_s = seconds_to_compare(capture, train, device)

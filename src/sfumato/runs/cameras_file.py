@@ -30,7 +30,7 @@ def write_cameras(
         path: the file.
         views: training views, in the order of ``poses``.
         poses: their corrections.
-        offset: of the world frame from the dataset's, as ``Capture.offset``.
+        offset: of the world frame from the dataset's, see ``Capture.offset``.
 
     Raises:
         SfumatoError: the file cannot be written.
@@ -45,14 +45,14 @@ def write_cameras(
 
 
 def with_refined_poses(path: Path, views: Sequence[View]) -> tuple[View, ...]:
-    """Training views at the poses that training refined; as they are where it refined none.
+    """Training views with the poses refined in training; unchanged if there are none.
 
     Args:
-        path: of ``cameras.json``, which is not trusted; it may be missing.
+        path: of ``cameras.json``, untrusted; it may be missing.
         views: training views.
 
     Raises:
-        FormatError: the file is damaged, or it is of other views.
+        FormatError: the file is damaged, or belongs to other views.
     """
     if not path.is_file():
         return tuple(views)
@@ -69,7 +69,7 @@ def _pose(rows: object) -> Tensor:
     """[4, 4] float64, rigid.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: it is not such a matrix.
     """
     pose = torch.tensor(rows, dtype=torch.float64)
     if pose.shape != (4, 4) or not bool(pose.isfinite().all()):
@@ -94,11 +94,11 @@ def _corrected(view: View, known: Mapping[str, tuple[Tensor, Tensor]], path: Pat
 
 
 def _described(view: View, refined: Camera) -> dict:
-    """Name, poses and the size of the correction: degrees, and scene units between the centres."""
+    """Name, poses and the size of the correction: rotation in degrees, and translation in scene units."""
     before = view.camera.camera_from_world
     after = refined.camera_from_world.detach().to(before)
     turn = after[:3, :3] @ before[:3, :3].T
-    # The sine tells small angles, of which the cosine knows nothing.
+    # By sine and cosine, as the cosine alone is inaccurate for small angles.
     axis = torch.stack([turn[2, 1] - turn[1, 2], turn[0, 2] - turn[2, 0], turn[1, 0] - turn[0, 1]])
     angle = torch.atan2(axis.norm() / 2, (turn.trace() - 1) / 2)
     shift = (replace(refined, camera_from_world=after).centre_world - view.camera.centre_world).norm()

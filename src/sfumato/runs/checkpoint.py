@@ -1,4 +1,4 @@
-"""Checkpoints: the full state of a run in one file, read without trusting it."""
+"""Checkpoints: the full state of a run in one file, which is untrusted when read."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ _log = logging.getLogger("sfumato")
 KIND = "sfumato checkpoint"
 VERSION = 4
 KEPT = 2
-# Of the digest of a photograph, hexadecimal.
+# Length of the digest of a photograph, in hexadecimal digits.
 _DIGITS = 32
 _PART_BYTES = 1 << 20
-# No longer than Python turns into a number.
+# Bounded length of step numbers.
 _STEP = re.compile("[0-9]{1,18}")
 _PLAIN = (dict, list, tuple, str, int, float, bool, type(None))
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint file holds.
+    """The content of a checkpoint file.
 
     Attributes:
         path: the file.
         options: of the run.
-        capture: identity of what it was trained on, from ``identify``.
-        state: of ``TrainState.state_dict``.
+        capture: identity of the training data, from ``identify``.
+        state: from ``TrainState.state_dict``.
     """
 
     path: Path
@@ -57,11 +57,11 @@ class Checkpoint:
     def restore(
         self, capture: Capture, identity: dict[str, Any] | None = None, device: torch.device = HOST
     ) -> TrainState:
-        """The state as it was saved.
+        """The saved state.
 
         Args:
-            capture: what it was trained on.
-            identity: of ``identify(capture)``, where that is known already.
+            capture: the training data.
+            identity: result of ``identify(capture)``, if already known.
             device: of the scene.
 
         Raises:
@@ -84,7 +84,7 @@ class Checkpoint:
                 f"the photographs, cameras or split of {path} are not those of the run to resume "
                 f"({then.get('views')} photographs then, {now['views']} now); begin another run"
             )
-        # What was written before contents were compared has none.
+        # Older checkpoints have no digests of contents.
         contents = then.get("contents", now["contents"])
         if not isinstance(contents, dict):
             raise FormatError(f"checkpoint {self.path} is damaged (it is incomplete)")
@@ -98,7 +98,7 @@ class Checkpoint:
 
 
 def identify(capture: Capture) -> dict[str, Any]:
-    """What makes a dataset the same one: names, sizes, cameras, split and content of its photographs.
+    """The identity of a dataset: names, sizes, cameras, split and content of its photographs.
 
     Raises:
         CaptureError: a file cannot be read.
@@ -134,13 +134,13 @@ def _content(files: Iterable[Path]) -> str:
 
 
 def save_checkpoint(folder: Path, state: TrainState, options: RunOptions, capture: dict[str, Any]) -> Path:
-    """Write ``step_<steps>.pt`` and remove all others but the one before it.
+    """Write ``step_<steps>.pt`` and remove all others except the previous one.
 
     Args:
         folder: of the checkpoints.
         state: of the run.
         options: of the run.
-        capture: of ``identify``.
+        capture: from ``identify``.
 
     Raises:
         SfumatoError: the file cannot be written.
@@ -166,12 +166,12 @@ def save_checkpoint(folder: Path, state: TrainState, options: RunOptions, captur
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """The checkpoints of a folder, that of the fewest steps first."""
+    """The checkpoints in a folder, ordered by step."""
     return sorted((path for path in folder.glob("step_*.pt") if _STEP.fullmatch(path.stem[5:])), key=_step)
 
 
 def latest_checkpoint(folder: Path) -> Checkpoint:
-    """The last checkpoint of a folder that can be read; a warning names those that cannot.
+    """The last readable checkpoint of a folder, with a warning for each unreadable one.
 
     Raises:
         ConfigError: there is none.
@@ -191,7 +191,7 @@ def latest_checkpoint(folder: Path) -> Checkpoint:
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint; only tensors and plain values are ever made from it.
+    """Read a checkpoint; only tensors and plain values are created from it.
 
     Raises:
         FormatError: it is missing, damaged, hostile or of another version.
@@ -202,7 +202,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     except FormatError:
         raise
     except Exception as error:
-        # What torch and zipfile raise on broken files is not documented; all of it means the same.
+        # The errors of torch and zipfile on broken files are not documented; all mean a damaged file.
         raise FormatError(f"checkpoint {path} is damaged ({_one_line(error)})") from error
     if not isinstance(content, dict) or content.get("kind") != KIND:
         raise FormatError(f"{path} is not a checkpoint of a run")
@@ -216,23 +216,23 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 
 def first_not_finite(state: TrainState) -> str | None:
-    """The name of a parameter that holds NaN or infinity, or None."""
+    """The name of a parameter with NaN or infinity, or None."""
     fields = state.population.gaussians.tensors()
     return next((name for name, t in fields.items() if not bool(torch.isfinite(t).all())), None)
 
 
 def _check_archive(path: Path) -> None:
-    """Refuse compressed archives, which could unpack to any size, and those that are not as written."""
+    """Refuse compressed archives, which could expand to any size, and modified ones."""
     size = path.stat().st_size
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         compressed = any(m.compress_type != zipfile.ZIP_STORED for m in members)
         if compressed or sum(m.file_size for m in members) > size:
             raise FormatError(f"checkpoint {path} claims more data than the file has")
-        # Of what is marked as a folder torch reads nothing, and leaves whatever was in memory.
+        # Torch does not read members that are marked as folders, which leaves tensors uninitialised.
         if any(m.external_attr for m in members):
             raise FormatError(f"checkpoint {path} is damaged (a part of it is marked as a folder)")
-        # Torch does not compare the checksums.
+        # Torch does not verify the checksums.
         broken = archive.testzip()
     if broken is not None:
         raise FormatError(f"checkpoint {path} is damaged (the checksum of {broken} is wrong)")

@@ -1,4 +1,4 @@
-"""Comparing a scene with its held-out photographs, at the size of training and at their own."""
+"""Comparison of a scene with held-out photographs, at the size of training and at native size."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from sfumato.training.plan import sides
 from sfumato.training.render_settings import settings_of
 from sfumato.training.state import start
 
-# Views that are compared in any case, and how much longer each takes once the scene is dense.
+# Least number of views that are compared, and factor by which each takes longer with a dense scene.
 _FEWEST_COMPARED, _MORE_WITH_GAUSSIANS = 8, 1.5
-# Views that are compared at native size after a training by the clock; evaluation compares all.
+# Number of views compared at native size after training with a time budget; ``sfumato eval`` compares all.
 NATIVE_IN_A_BUDGET = 8
-# Of the time there is for comparing, what those may take.
+# Fraction of the time for comparing that these may take.
 _NATIVE_SHARE = 0.5
-# Narrower pictures are none.
+# Least side of the pictures that are compared.
 _LEAST_SIDE_PX = 8
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """How held-out views are compared.
+    """Options of comparing held-out views.
 
     Attributes:
         side_px: long side of the pictures; None: the size of training.
-        most_native: at native size no more views than these are compared, spread evenly; None: all.
-        until_s: moment of the monotonic clock after which only the fewest views are compared.
+        most_native: largest number of views compared at native size, evenly spaced; None: all.
+        until_s: deadline by the monotonic clock, after which only the least number of views is compared.
     """
 
     side_px: int | None = None
@@ -53,9 +53,9 @@ class Compared:
     """The quality of a scene.
 
     Attributes:
-        report: on the held-out views, at the size of training or that asked for.
-        native: on the same at their own size, with a long side of at most ``NATIVE_SIDE_PX``; where that is
-            the size of ``report`` it is the same.
+        report: on the held-out views, at the size of training or the requested one.
+        native: on the same views at native size, with a long side of at most ``NATIVE_SIDE_PX``; identical to
+            ``report`` if the sizes are equal.
     """
 
     report: Report
@@ -74,17 +74,17 @@ def compare(
 
     Args:
         gaussians: the scene.
-        capture: with its photographs.
-        config: how it was trained, and so rendered at both sizes.
+        capture: the dataset.
+        config: of training, which determines the rendering at both sizes.
         folder: for pictures of the views, at the size of ``report``.
-        display: where progress is shown.
-        how: at which size, and for how long.
+        display: shows progress.
+        how: size and deadline.
 
     Raises:
-        ConfigError: the size is larger than the photographs, or leaves nothing of them.
+        ConfigError: the size is larger than the photographs, or too small.
         SfumatoError: a picture cannot be written.
     """
-    views, large = _asked_for(capture, how.side_px), _native(capture)
+    views, large = _at_requested_size(capture, how.side_px), _native(capture)
     background, native = capture.render_background, None
     if _sizes(large) != _sizes(views):
         began_s = time.monotonic()
@@ -104,8 +104,8 @@ def compare(
     return Compared(report, native or report)
 
 
-def _asked_for(capture: Capture, side_px: int | None) -> tuple[View, ...]:
-    """The held-out views with a long side of ``side_px``; None: as they are."""
+def _at_requested_size(capture: Capture, side_px: int | None) -> tuple[View, ...]:
+    """The held-out views with a long side of ``side_px``; None: unchanged."""
     if side_px is None:
         return capture.test_views
     longest = max(capture.original_size_px)
@@ -135,14 +135,14 @@ def _largest(views: Sequence[View]) -> tuple[int, int]:
 
 
 def seconds_to_compare(capture: Capture, config: TrainConfig, device: torch.device = HOST) -> float:
-    """Seconds that comparing the held-out views will take after a training by the clock, about.
+    """Estimated seconds for comparing the held-out views after training with a time budget.
 
-    Two of them are compared now, and one at native size.
+    Two views are timed now, and one at native size.
 
     Args:
-        capture: whose points alone are drawn.
-        config: how it will be trained.
-        device: what to compute on.
+        capture: the dataset, of which the initial Gaussians are rendered.
+        config: of training.
+        device: of the scene.
     """
     views, began_s = capture.test_views, time.monotonic()
     large = _native(capture)
@@ -154,7 +154,7 @@ def seconds_to_compare(capture: Capture, config: TrainConfig, device: torch.devi
 
     with tempfile.TemporaryDirectory() as folder, torch.no_grad():
         evaluate(points, views[:2], settings, folder=Path(folder), progress=note)
-        # The first one also pays for what is done once.
+        # The first view includes one-time costs.
         each_s = moments[-1] - moments[-2] if views else 0.0
         native_s, count = 0.0, min(len(large), NATIVE_IN_A_BUDGET)
         if _sizes(large) != _sizes(views):
@@ -168,7 +168,7 @@ def seconds_to_compare(capture: Capture, config: TrainConfig, device: torch.devi
 def _until(
     limit_s: float, count: Callable[[int, int], None], *, fewest: int, most: int
 ) -> Callable[[int, int], bool]:
-    """Progress of an evaluation that goes on to ``most`` views while there is time, or to the fewest."""
+    """Progress callback that ends an evaluation at ``most`` views, or at the deadline after ``fewest``."""
     began_s = time.monotonic()
 
     def progress(done: int, total: int) -> bool:

@@ -30,7 +30,7 @@ _log = logging.getLogger("sfumato")
 
 
 def trust(run: str | Path) -> Trust:
-    """The trust of a run's scene, as ``sfumato eval RUN --envelope`` has measured it.
+    """The trust of a run's scene, as measured by ``sfumato eval RUN --envelope``.
 
     Args:
         run: run folder.
@@ -40,7 +40,7 @@ def trust(run: str | Path) -> Trust:
 
     Raises:
         ConfigError: there is no run.
-        FormatError: ``scene.ply`` or ``trust.npz`` is missing or damaged, or they do not belong together.
+        FormatError: ``scene.ply`` or ``trust.npz`` is missing or damaged, or they do not match.
     """
     folder = RunFolder(file_path("run", run))
     settings = settings_of(folder.read_options().train)
@@ -48,15 +48,16 @@ def trust(run: str | Path) -> Trust:
 
 
 def floaters_of(path: Path, gaussians: Gaussians, display: Display) -> Floaters | None:
-    """The floaters of a run's scene by support: of ``trust.npz``, else of its photographs, which is slower.
+    """The floaters of a run's scene by support: from ``trust.npz``, else from its photographs, which is
+    slower.
 
     Args:
         path: run folder, or the scene file in it.
         gaussians: read from it, on the CPU.
-        display: where progress is shown.
+        display: shows progress.
 
     Returns:
-        Floaters; None where neither is there, of which a warning tells.
+        Floaters; None if neither is available, with a warning if reading them failed.
     """
     folder = RunFolder(path if path.is_dir() else path.parent)
     if path.is_file() and path.name != folder.scene.name:
@@ -83,14 +84,14 @@ def floaters_of(path: Path, gaussians: Gaussians, display: Display) -> Floaters 
 def write_envelope(
     folder: RunFolder, gaussians: Gaussians, capture: Capture, config: TrainConfig, display: Display
 ) -> None:
-    """Find out where a scene can be trusted; write ``envelope.json`` and ``trust.npz``.
+    """Measure where a scene can be trusted; write ``envelope.json`` and ``trust.npz``.
 
     Args:
         folder: of the run.
         gaussians: the scene.
-        capture: what it was trained on.
-        config: how.
-        display: where progress and the outcome are shown.
+        capture: the training data.
+        config: options of training.
+        display: shows progress and the result.
 
     Raises:
         SfumatoError: a file cannot be written.
@@ -107,7 +108,7 @@ def write_envelope(
 
 
 def in_words(document: Mapping[str, Any]) -> list[str]:
-    """What ``envelope.json`` says, a line each."""
+    """The content of ``envelope.json``, as lines of text."""
     lines = [
         f"expected PSNR {row['expected_psnr']:.1f} dB{_measured(row)} {_place(row)}"
         for row in document["curve"]

@@ -85,10 +85,11 @@ class RunFolder:
         return self.path / "trust.npz"
 
     def check_free(self, *, resume: bool, overwrite: bool) -> None:
-        """Refuse to mix a run with results that no run is known of.
+        """Refuse a folder with results of an unknown run.
 
         Raises:
-            ConfigError: there are such results and neither ``resume`` nor ``overwrite``, or there are both.
+            ConfigError: there are such results and neither ``resume`` nor ``overwrite`` is given, or both
+                are.
         """
         if resume and overwrite:
             raise ConfigError("--resume and --overwrite exclude each other: give one of them")
@@ -102,10 +103,10 @@ class RunFolder:
             )
 
     def check_own(self) -> None:
-        """Refuse links out of the folder, before anything is written or removed in it.
+        """Refuse symbolic links to outside the folder, before anything in it is written or removed.
 
         Raises:
-            ConfigError: naming the first one.
+            ConfigError: there is one.
         """
         whole = Path(os.path.realpath(self.path))
         for folder in self._folders:
@@ -118,14 +119,14 @@ class RunFolder:
                     )
 
     def holds_run(self) -> bool:
-        """Whether there is a run to go on with, or one that has just begun."""
+        """Whether there is a run, with or without a checkpoint."""
         return self.config.is_file() or any(checkpoints(self.checkpoints))
 
     def has_checkpoint(self) -> bool:
-        """Whether the run here can be gone on with; stopped before its first checkpoint it begins anew.
+        """Whether the run can be resumed; one stopped before its first checkpoint starts again.
 
         Raises:
-            ConfigError: there is a scene without a checkpoint, which beginning anew would take away.
+            ConfigError: there is a scene without a checkpoint, which starting again would remove.
         """
         if any(checkpoints(self.checkpoints)):
             return True
@@ -137,7 +138,7 @@ class RunFolder:
         return False
 
     def held(self) -> AbstractContextManager[None]:
-        """Keep other processes from training into the folder; the system lets go when this one dies.
+        """Lock the folder against other processes; the lock ends with this process.
 
         Raises:
             ConfigError: another process holds it.
@@ -145,11 +146,11 @@ class RunFolder:
         return holding(self.path, "training into")
 
     def begin(self, options: RunOptions, **facts: object) -> None:
-        """Remove what earlier runs left and write ``config.json``.
+        """Remove results of earlier runs and write ``config.json``.
 
         Args:
             options: of the run.
-            facts: what else to write down.
+            facts: further entries.
         """
         with _writing(self.path):
             for path in self._results():
@@ -160,7 +161,7 @@ class RunFolder:
             self.checkpoints.mkdir(exist_ok=True)
 
     def go_on(self, options: RunOptions, step: int, **facts: object) -> None:
-        """Prepare to resume after ``step`` steps: reports of later ones are dropped."""
+        """Prepare to resume after ``step`` steps: reports of later steps are dropped."""
         self._remove_unfinished()
         self.write_config(options, **facts)
         if self.events.exists():
@@ -173,7 +174,7 @@ class RunFolder:
         write_json(self.config, with_digest(document))
 
     def read_options(self) -> RunOptions:
-        """The options in ``config.json``; where that is missing or damaged, those in the last checkpoint.
+        """The options in ``config.json``; if that is missing or damaged, those in the last checkpoint.
 
         Raises:
             ConfigError: there is no run here.
@@ -192,13 +193,13 @@ class RunFolder:
             return latest_checkpoint(self.checkpoints).options
 
     def read_metrics(self) -> dict[str, Any]:
-        """``metrics.json``; empty where there is none or it is damaged."""
+        """``metrics.json``; empty if it is missing or damaged."""
         with suppress(ConfigError, FormatError):
             return read_table(self.metrics)
         return {}
 
     def read_training(self) -> dict[str, Any]:
-        """Steps, seconds and so on for ``metrics.json``, from the last one or else from the reports."""
+        """The training entry of ``metrics.json``, from the existing file or else from the reports."""
         found = self.read_metrics().get("train")
         if isinstance(found, dict):
             return found
@@ -231,7 +232,7 @@ class RunFolder:
 
     @property
     def _folders(self) -> tuple[Path, ...]:
-        """Where a run writes."""
+        """Folders to which a run writes."""
         return (self.path, self.checkpoints, self.test_renders.parent, self.test_renders)
 
     def _remove_unfinished(self) -> None:
@@ -240,10 +241,10 @@ class RunFolder:
 
 
 class EventLog:
-    """``events.jsonl``, one line per report, each on the disk at once.
+    """``events.jsonl``, one line per report, written immediately.
 
     Args:
-        path: the file; lines are added at its end.
+        path: the file, to which lines are appended.
     """
 
     def __init__(self, path: Path) -> None:
@@ -267,7 +268,7 @@ def _is_report_until(line: str, step: int) -> bool:
 
 @contextmanager
 def _writing(path: Path) -> Iterator[None]:
-    """Turn failures of the file system into errors of one line."""
+    """Convert failures of the file system to one-line errors."""
     try:
         yield
     except OSError as error:
@@ -275,7 +276,7 @@ def _writing(path: Path) -> Iterator[None]:
 
 
 def run_of(path: Path) -> RunFolder | None:
-    """The run of a run folder, or of the scene file in it; None for other files and folders."""
+    """The run folder at a path, or of a scene file in one; None for other files and folders."""
     folder = RunFolder(path if path.is_dir() else path.parent)
     is_its = path.is_dir() or path.name == folder.scene.name
     return folder if is_its and folder.config.is_file() else None

@@ -7,20 +7,20 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
-_ASKED_BY = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interruption:
-    """While this context lasts, the first signal is only noted; another Ctrl-C stops at once."""
+    """Within this context the first signal is recorded; a second one raises KeyboardInterrupt."""
 
     def __init__(self) -> None:
         self.signal: int | None = None
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Interruption:
-        # Python handles signals in the main thread alone.
+        # Python handles signals in the main thread only.
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in _ASKED_BY}
+            self._before = {number: signal.signal(number, self._note) for number in _SIGNALS}
         return self
 
     def __exit__(

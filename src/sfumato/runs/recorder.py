@@ -1,4 +1,4 @@
-"""Logging and display of a run; it reads the state and never changes it."""
+"""Logging and display of a run, which never change its state."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from sfumato.training.schedules import downscale_at
 from sfumato.training.state import TrainState
 from sfumato.training.step import StepStats
 
-# Measuring quality on the way may take this share of the time, and these many views at most.
+# Fraction of the time for measuring quality during training, largest number of views, and number of times.
 GLIMPSE_SHARE = 0.02
 _GLIMPSE_VIEWS = 4
 _GLIMPSES = 20
-# Reports come at least this far apart, so that a long run has some hundreds of them.
+# Least interval of reports, and about how many of them a long run has.
 _REPORT_EVERY_S = 0.2
 _REPORTS = 400
 _SMOOTHING = 0.98
@@ -36,35 +36,35 @@ _SMOOTHING = 0.98
 
 @dataclass(frozen=True)
 class HeldOutPsnr:
-    """Quality of a few held-out views at one moment.
+    """PSNR of a few held-out views at one time.
 
     Attributes:
-        psnr: mean of theirs, decibels.
-        views: how many they are.
+        psnr: mean over the views, decibels.
+        views: number of views.
     """
 
     psnr: float
     views: int
 
     def words(self) -> str:
-        """The figure with what it is of."""
+        """The value with the number of views."""
         views = f"{self.views} views" if self.views > 1 else "1 view"
         return f"{self.psnr:.1f} dB on {views}"
 
 
 @dataclass(frozen=True)
 class Figures:
-    """A run at one moment.
+    """Displayed values of a run at one time.
 
     Attributes:
-        progress: share that is done.
-        budget: what is done of what, in words.
-        rate: steps a second; 0: not known yet.
+        progress: fraction that is done.
+        budget: completed steps, as text.
+        rate: steps per second; 0: not known yet.
         loss: smoothed.
         gaussians: number of them.
-        size_px: (width, height) of the pictures now.
-        quality: last on held-out views, or None.
-        remaining_s: estimated rest; None: not known yet.
+        size_px: current (width, height) of the pictures.
+        quality: latest on held-out views, or None.
+        remaining_s: estimated seconds left; None: not known yet.
     """
 
     progress: float
@@ -77,7 +77,7 @@ class Figures:
     remaining_s: float | None
 
     def words(self) -> list[str]:
-        """Each figure with its unit, what matters most first."""
+        """Each value with its unit, the most important first."""
         return [
             *([self.quality.words()] if self.quality is not None else []),
             f"{self.gaussians:,} Gaussians",
@@ -89,13 +89,13 @@ class Figures:
 
 
 class Recorder:
-    """A callback of training: reports, display, and the guard against divergence.
+    """A training callback: reports, display, and detection of divergence.
 
     Args:
         config: of the run, with a budget.
-        events: where reports go.
-        display: where figures are shown.
-        test_views: held out; a few of them are looked at now and then.
+        events: receives the reports.
+        display: shows the values.
+        test_views: held-out views, a few of which are rendered from time to time.
         size_px: (width, height) of the largest photograph.
     """
 
@@ -137,7 +137,7 @@ class Recorder:
             self._display.show(progress, "training", figures.words(), left_s=figures.remaining_s)
 
     def finish(self, state: TrainState, report: Report) -> None:
-        """Write the last line of ``events.jsonl``: the quality of the views that were watched, and of all."""
+        """Write the last line of ``events.jsonl``: the quality of the sampled held-out views, and of all."""
         watched = [score.psnr for score in report.views if score.name in self._glimpses.names]
         watched = [value for value in watched if not math.isnan(value)]
         quality = HeldOutPsnr(fmean(watched), len(watched)) if watched else None
@@ -148,8 +148,8 @@ class Recorder:
 
         Args:
             state: of the run.
-            quality: of the views that are watched, if it was measured.
-            whole: the quality of all held-out views, if it was.
+            quality: of the sampled held-out views, if it was measured.
+            whole: quality of all held-out views, if it was measured.
         """
         self._reported_s = state.seconds
         event = {"step": state.step, "seconds": round(state.seconds, 3), "gaussians": len(state.population)}
@@ -174,8 +174,8 @@ class Recorder:
             whole_s = 60 * (config.minutes or 0.0)
             budget = f"step {state.step:,}"
             remaining_s = whole_s - state.seconds
-        shrink = downscale_at(config.schedule, progress)
-        size_px = (self._size_px[0] // shrink, self._size_px[1] // shrink)
+        downscale = downscale_at(config.schedule, progress)
+        size_px = (self._size_px[0] // downscale, self._size_px[1] // downscale)
         return Figures(
             progress,
             budget,
@@ -189,7 +189,7 @@ class Recorder:
 
 
 class Glimpses:
-    """PSNR of a few held-out views at a few times of a run, within a share of its time.
+    """PSNR of a few held-out views at a few times of a run, within a fraction of its time.
 
     Args:
         views: the held-out views.
@@ -206,18 +206,18 @@ class Glimpses:
 
     @property
     def names(self) -> frozenset[str]:
-        """Of the views that are watched."""
+        """Names of the sampled views."""
         return frozenset(view.name for view in self._views)
 
     def look(self, state: TrainState, progress: float) -> HeldOutPsnr | None:
-        """The quality now, if it is time for it."""
+        """The current quality, if a measurement is due."""
         if self._began is None:
             self._began = (state.step, state.seconds)
             return None
         steps, seconds = state.step - self._began[0], state.seconds - self._began[1]
         cost = self._last_s or len(self._views) * seconds / max(steps, 1)
-        too_dear = self._spent_s + cost > GLIMPSE_SHARE * seconds
-        if not self._views or too_dear or progress < self._next or progress >= 1:
+        too_expensive = self._spent_s + cost > GLIMPSE_SHARE * seconds
+        if not self._views or too_expensive or progress < self._next or progress >= 1:
             return None
         self._next = progress + 1 / _GLIMPSES
         start = time.perf_counter()
@@ -242,7 +242,7 @@ class Glimpses:
 
 @dataclass
 class _Smoothed:
-    """A mean that forgets."""
+    """An exponential moving average with bias correction."""
 
     value: float | None = None
     _sum: float = 0.0
@@ -255,7 +255,7 @@ class _Smoothed:
 
 
 class _Rate:
-    """Steps a second between two looks."""
+    """Smoothed steps per second between calls."""
 
     def __init__(self, clock_s: Callable[[], float] = time.perf_counter) -> None:
         self._clock_s = clock_s

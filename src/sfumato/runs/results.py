@@ -17,8 +17,8 @@ from sfumato.scene.gaussians import Gaussians
 from sfumato.training.config import TrainConfig
 from sfumato.training.plan import sides
 
-# Any fit gains a little; more is a matter of exposure, once the scene shows what the photographs show:
-# scenes of some tens of steps reach up to 21 dB after the fit, and gain 3 dB by it.
+# An affine fit always gains a little; a gain above the first value means varying exposure, if the fitted PSNR
+# reaches the second: scenes after some tens of steps gain 3 dB as well, and reach up to 21 dB after the fit.
 _AFFINE_WORTH_SAYING_DB, _AFFINE_OF_TRAINED_DB = 1.0, 22.0
 
 
@@ -36,17 +36,17 @@ def write_results(
     Args:
         folder: of the run.
         gaussians: the scene.
-        capture: what it was trained on.
-        config: how.
+        capture: the training data.
+        config: options of training.
         facts: steps, seconds, gaussians and peak_memory_bytes, for ``metrics.json``.
-        display: where the outcome is shown.
-        how: at which size views are compared, how many of them and until when; None: all, as trained.
+        display: shows the result.
+        how: size, number and deadline of the comparison; None: all views, at the size of training.
 
     Returns:
-        The quality at the size of training, or that asked for.
+        The quality at the size of training, or the requested one.
 
     Raises:
-        ConfigError: the size asked for is not one that the photographs have.
+        ConfigError: the requested size is larger than the photographs, or too small.
         SfumatoError: a file cannot be written.
     """
     found = compare(gaussians, capture, config, folder.test_renders, display, how or Comparison())
@@ -75,14 +75,14 @@ def write_results(
 
 
 def draw_chart(folder: RunFolder) -> None:
-    """Draw the curves of ``events.jsonl``, if there are any."""
+    """Draw the training curves of ``events.jsonl``, if it has any."""
     events = read_events(folder.events) if folder.events.exists() else []
     if any("loss" in event for event in events):
         training_chart(events, folder.chart)
 
 
 def describe(found: Compared, facts: Mapping[str, object]) -> str:
-    """The outcome in one line."""
+    """The result in one line."""
     report, native = found.report, found.native
     words = _scores(report)
     compared, left_out = len(report.views), len(report.left_out)
@@ -101,7 +101,7 @@ def describe(found: Compared, facts: Mapping[str, object]) -> str:
 
 
 def _scores(report: Report) -> list[str]:
-    """The means that were measured, each with its name."""
+    """The measured means, each with its name."""
     words = []
     if report.psnr is not None and report.ssim is not None:
         words += [f"PSNR {report.psnr:.2f} dB", f"SSIM {report.ssim:.4f}"]
@@ -111,7 +111,7 @@ def _scores(report: Report) -> list[str]:
 
 
 def remarks(report: Report) -> Iterator[str]:
-    """What else there is to say about the outcome, each in one line."""
+    """Further remarks on the result, each in one line."""
     nothing = [view.name for view in report.views if view.kept == 0.0]
     if nothing:
         yield f"masks keep no pixel of {len(nothing)} held-out views, which do not count: {nothing[0]!r}"

@@ -39,19 +39,19 @@ from sfumato.training.state import TrainState, start
 from sfumato.training.step import StepStats
 from sfumato.training.warm_up import prepare_kernels
 
-# Checkpoints come this far apart, and so that writing them takes at most this share of the time.
+# Least interval of checkpoints, and largest fraction of the time for writing them.
 _CHECKPOINT_EVERY_S = 60.0
 _CHECKPOINT_SHARE = 0.02
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """How a run ended.
+    """The result of a run.
 
     Attributes:
         state: at the end.
         report: quality on held-out views; None if the run was stopped before.
-        capture: what was trained on.
+        capture: the training data.
         stopped_by: the signal that stopped it, or None.
     """
 
@@ -77,32 +77,32 @@ def run_training(
 
     Args:
         out: the folder.
-        options: of the run. Where the folder holds a run with the same ones, that is gone on with.
-        resume: go on with the run in the folder, also with another length than it began with.
+        options: of the run. If the folder holds a run with the same options, it is resumed.
+        resume: resume the run in the folder, possibly with another length.
         overwrite: replace the results in the folder.
-        display: where to show what happens.
-        watch: makes a callback of what is trained on and how.
-        until_s: moment of the monotonic clock after which only a few held-out views are compared.
-        capture: the dataset, where it was read already, with these options.
-        device: what to compute on.
+        display: shows progress.
+        watch: creates a callback from the training data and the options.
+        until_s: deadline by the monotonic clock, after which only a few held-out views are compared.
+        capture: the dataset, if it was already read with these options.
+        device: of the scene.
 
     Returns:
-        RunResult. A run that a signal stopped has a checkpoint and a scene, and no report.
+        RunResult. A run that was stopped by a signal has a checkpoint and a scene, but no report.
 
     Raises:
-        SfumatoError: something that was given is wrong, or the disk is full.
+        SfumatoError: the input or an option is wrong, or the disk is full.
     """
     folder, display = RunFolder(out), display or Display()
     folder.check_free(resume=resume, overwrite=overwrite)
     if resume and options.init:
         raise ConfigError("--init and --resume exclude each other: a resumed run has its scene already")
-    options, goes_on = _agreed(folder, options, resume=resume, overwrite=overwrite)
+    options, is_resumed = _agreed(folder, options, resume=resume, overwrite=overwrite)
     if capture is None:
         with display.waiting(f"reading {options.data}"):
             capture = options.read_capture()
     capture.require_pixels()
     identity = identify(capture)
-    if goes_on:
+    if is_resumed:
         state, plan = _resumed(folder, capture, identity, options, device)
     else:
         state, plan = _started(capture, options, device)
@@ -119,7 +119,7 @@ def run_training(
         "original_resolution": plan.original_size_px,
     }
     with folder.held():
-        if goes_on:
+        if is_resumed:
             folder.go_on(options, state.step, **facts)
             display.say(f"resuming after step {state.step:,}")
         else:
@@ -131,10 +131,10 @@ def run_training(
 def _agreed(
     folder: RunFolder, options: RunOptions, *, resume: bool, overwrite: bool
 ) -> tuple[RunOptions, bool]:
-    """The options with defaults and whole paths, and whether a run with them is in the folder to go on with.
+    """The options with defaults and absolute paths, and whether the folder has such a run to resume.
 
     Raises:
-        ConfigError: there is another one, or none where there has to be one.
+        ConfigError: it has a run with other options, or none although ``resume`` is given.
     """
     options = replace(
         options,
@@ -155,7 +155,7 @@ def _agreed(
 
 
 def _at_full_size(capture: CaptureOptions) -> CaptureOptions:
-    """The same options with photographs as they are, where nothing else is said."""
+    """The same options, at full size if no downscale is given."""
     return replace(capture, downscale=1) if capture.downscale is None else capture
 
 
@@ -180,7 +180,7 @@ def _resumed(
 
 
 class _Stopped(Exception):
-    """A signal asked to stop; raised between two steps."""
+    """Raised between two steps after a signal to stop."""
 
 
 class _TrainingRun:

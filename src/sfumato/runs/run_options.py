@@ -80,10 +80,10 @@ class RunOptions:
             raise ConfigError(f"checkpoint_every is {self.checkpoint_every}; give at least 1")
 
     def read_capture(self, data: Path | None = None) -> Capture:
-        """Read the dataset, from ``data`` where it is not where it was.
+        """Read the dataset, from ``data`` if it was moved.
 
         Raises:
-            SfumatoError: it cannot be read, or not with these options.
+            SfumatoError: it cannot be read with these options.
         """
         return self.capture.load(data or self.data, seed=self.train.seed)
 
@@ -92,7 +92,7 @@ class RunOptions:
         return plain(asdict(self))
 
     def changed(self) -> list[str]:
-        """What differs from the defaults, as words of the command line."""
+        """Options that differ from the defaults, as command-line arguments."""
         words = list[str]()
         for name, _, now in differences(RunOptions(self.data).to_plain(), self.to_plain()):
             group, dot, option = _option(name).removeprefix("--").rpartition(".")
@@ -104,11 +104,11 @@ class RunOptions:
 
     @staticmethod
     def from_plain(values: object, source: Path) -> RunOptions:
-        """The options that ``to_plain`` was taken of.
+        """The options from the result of ``to_plain``.
 
         Args:
-            values: nested tables; nothing about them is trusted.
-            source: the file they come from, for errors.
+            values: nested tables, untrusted.
+            source: the file, named in errors.
 
         Raises:
             ConfigError: an option is unknown, or of another type.
@@ -117,12 +117,12 @@ class RunOptions:
 
 
 def check_same_run(old: RunOptions, new: RunOptions) -> None:
-    """Refuse to resume a run with other options than it began with.
+    """Refuse to resume a run with options other than its own.
 
-    The place of the dataset may have changed; what is in it is compared elsewhere.
+    The path of the dataset may have changed; its content is compared elsewhere.
 
     Raises:
-        ConfigError: naming the first option that differs.
+        ConfigError: an option differs.
     """
     for name, before, now in differences(old.to_plain(), new.to_plain()):
         if name != "data" and name not in MAY_CHANGE:
@@ -141,7 +141,7 @@ def check_same_command(old: RunOptions, new: RunOptions, out: Path) -> None:
         out: the run folder.
 
     Raises:
-        ConfigError: naming what differs.
+        ConfigError: an option differs.
     """
     differing = [
         f"{_option(name)} {before} there, {now} now"
@@ -156,7 +156,7 @@ def check_same_command(old: RunOptions, new: RunOptions, out: Path) -> None:
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[tuple[str, Any, Any]]:
-    """Name, old and new value of what differs between two nested tables of options."""
+    """Name, old and new value of the differences between two nested tables of options."""
     before = dict(_leaves(old))
     return [(name, before.get(name), now) for name, now in _leaves(new) if before.get(name) != now]
 
@@ -185,14 +185,14 @@ def _leaves(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
 
 
 def record(kind: type, values: object, source: Path) -> Any:
-    """A dataclass of options from nested tables, about which nothing is trusted.
+    """A dataclass of options from untrusted nested tables.
 
-    An option that the tables lack, as an older version did, takes its default, and a warning says so.
+    Options missing from the tables, as in files of older versions, take their defaults, with a warning.
 
     Args:
         kind: the dataclass.
         values: the tables.
-        source: the file they come from, for errors.
+        source: the file, named in errors.
 
     Raises:
         ConfigError: an option is unknown, of another type, or missing and has no default.
@@ -226,7 +226,7 @@ def _record(kind: type, values: object, source: Path, place: str, missing: list[
 
 
 def _typed(kind: Any, value: Any, source: Path, place: str, missing: list[str]) -> Any:
-    """``value`` as ``kind``, one of the types that options have."""
+    """``value`` converted to ``kind``, one of the types of options."""
     if isinstance(kind, type) and is_dataclass(kind):
         return _record(kind, value, source, place + ".", missing)
     origin, inner = get_origin(kind), get_args(kind)
@@ -251,7 +251,7 @@ def _typed(kind: Any, value: Any, source: Path, place: str, missing: list[str]) 
         return kind(value)
     if kind is str and isinstance(value, str):
         return value
-    # Python does not write out numbers of any length.
+    # Python refuses to print very long integers.
     is_huge = isinstance(value, int) and abs(value) > _LARGEST
     shown = "a huge number" if is_huge else repr(str(value)[:40])
     raise ConfigError(f"{source}: option {place} has the value {shown}, which it cannot have")

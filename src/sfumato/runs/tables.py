@@ -10,12 +10,12 @@ from typing import Any
 from sfumato.errors import ConfigError, FormatError
 from sfumato.json_files import read_json
 
-# Metrics name every held-out view.
+# Large enough for metrics, which list every held-out view.
 _MAX_TABLE_BYTES = 1 << 28
 
 
 def read_table(path: Path) -> dict[str, Any]:
-    """The table in a JSON file of a run folder; what it holds is not trusted.
+    """The table in a JSON file of a run folder; its content is untrusted.
 
     Raises:
         ConfigError: the file cannot be read.
@@ -35,7 +35,7 @@ def read_table(path: Path) -> dict[str, Any]:
 
 
 def with_digest(document: dict[str, Any]) -> dict[str, Any]:
-    """A table with a digest of the rest of it, by which ``read_table`` tells damage."""
+    """A table with a digest of its content, by which ``read_table`` detects damage."""
     return document | {"digest": _digest(document)}
 
 

@@ -1,4 +1,4 @@
-"""The folder of a tracked run: its layout, and the steps in time that are done."""
+"""The folder of a tracked run: its layout, and the files of completed time steps."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ class TrackFolder:
 
     @property
     def work(self) -> Path:
-        """Frames of videos, and a calibration that was found."""
+        """Frames of videos, and an estimated calibration."""
         return self.path / "work"
 
     @property
     def first(self) -> Path:
-        """Run folder of the first step in time."""
+        """Run folder of the first time step."""
         return self.path / "first_step"
 
     @property
@@ -75,15 +75,15 @@ class TrackFolder:
         return self.path / "scene.html"
 
     def step(self, number: int) -> tuple[Path, Path]:
-        """Where what a step found and its figures lie."""
+        """Files of a step's result and of its metrics."""
         folder = self.path / "steps"
         return folder / f"{number:06d}.npz", folder / f"{number:06d}.json"
 
     def check_free(self, options: TrackOptions) -> None:
-        """Refuse a folder that holds something else than this run.
+        """Refuse a folder with other content than this run.
 
         Raises:
-            ConfigError: it does.
+            ConfigError: it has other content.
         """
         if not self.config.exists():
             if self.path.is_dir() and any(self.path.iterdir()):
@@ -119,7 +119,7 @@ class TrackFolder:
         return record(TrackOptions, read_table(self.config).get("options"), self.config)
 
     def read_metrics(self) -> dict[str, Any]:
-        """``metrics.json``; empty where there is none or it is damaged."""
+        """``metrics.json``; empty if it is missing or damaged."""
         with suppress(ConfigError, FormatError):
             return read_table(self.metrics)
         return {}
@@ -129,10 +129,10 @@ class TrackFolder:
         write_json(self.config, with_digest({"kind": "dynamic", "options": plain(asdict(options))}))
 
     def save_step(self, row: dict[str, Any], result: StepResult, first: str) -> None:
-        """Write a step that is done: what it found, then its figures with a digest of that.
+        """Write a completed step: its result, then its metrics with a digest of the result.
 
         Args:
-            row: figures of the step, with its number.
+            row: metrics of the step, with its number.
             result: of the step.
             first: digest of the Gaussians of the first step.
         """
@@ -152,14 +152,14 @@ class TrackFolder:
         write_json(figures, with_digest(without_nan({**row, **digests})))
 
     def read_step(self, state: TrackState, first: str) -> tuple[dict[str, Any], StepResult] | None:
-        """Figures and result of the next step of a run; None if it is not done, or not whole.
+        """Metrics and result of the next step of a run; None if it is missing or damaged.
 
         Args:
             state: before the step.
-            first: digest of the Gaussians of the first step, which the steps have to follow.
+            first: digest of the Gaussians of the first step, on which the steps are based.
 
         Raises:
-            FormatError: the files hold a step of another run.
+            FormatError: the files belong to another run.
         """
         path, figures = self.step(state.step)
         try:
@@ -212,13 +212,13 @@ def load_tracked(path: str | Path) -> TrackedScene:
         path: the run folder, any folder with ``scene.ply`` and ``tracks.npz``, or the file.
 
     Raises:
-        FormatError, ConfigError: it holds none, or it is damaged.
+        FormatError, ConfigError: there is no dynamic scene, or it is damaged.
     """
     return TrackedScene(**vars(load_dynamic(path)))
 
 
 def digest_of(gaussians: Gaussians) -> str:
-    """Of all tensors, by which steps tell the first step that they follow."""
+    """Digest of all tensors, which ties later steps to the first one."""
     found = hashlib.sha256()
     for tensor in gaussians.tensors().values():
         found.update(tensor.detach().contiguous().numpy().tobytes())
@@ -226,7 +226,7 @@ def digest_of(gaussians: Gaussians) -> str:
 
 
 def without_nan(value: Any) -> Any:
-    """JSON has no NaN: None stands for it."""
+    """A JSON value with NaN replaced by None, as JSON has no NaN."""
     if isinstance(value, dict):
         return {key: without_nan(item) for key, item in value.items()}
     if isinstance(value, list):

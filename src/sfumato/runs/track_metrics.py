@@ -10,7 +10,7 @@ from sfumato import machine
 from sfumato.tracking.held_out_cameras import mean
 
 _KINDS = ("psnr", "ssim", "psnr_affine", "psnr_changed")
-# Of the figures of a step, what is not written for each.
+# Metrics of a step that are not written for each step.
 _LEFT_OUT = ("still", "ssim", "visits")
 
 
@@ -18,9 +18,9 @@ def metrics_of(rows: list[dict[str, Any]], cameras: Sequence[str], tracks: objec
     """The document.
 
     Args:
-        rows: figures of each step, that of the first in front.
-        cameras: names of those held out.
-        tracks: errors against true tracks; None: there are none.
+        rows: metrics of each step, in order.
+        cameras: names of the held-out cameras.
+        tracks: errors against ground-truth tracks; None if there are none.
     """
     return {
         "version": 1,

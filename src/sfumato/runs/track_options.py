@@ -12,15 +12,15 @@ from sfumato.training.config import MOST_MINUTES
 
 @dataclass(frozen=True)
 class SequenceOptions:
-    """How a multi-view video is read, and its first step trained.
+    """Reading of a multi-view video, and training of its first step.
 
     Attributes:
         downscale: factor by which pictures are reduced, by area average.
         test_cameras: names of the cameras to hold out, to measure quality; None: those the dataset names.
-        steps: steps in time at most; None: all.
-        steps_first: training steps of the first step in time.
-        minutes: time budget of the run, of which the first step gets a third; the others then look at fewer
-            photographs. None: as long as it takes.
+        steps: largest number of time steps; None: all.
+        steps_first: training steps for the first time step.
+        minutes: time budget of the run, of which the first time step gets a third; the others then use fewer
+            photographs. None: unlimited.
         max_gaussians: cap on the number of Gaussians; None: chosen from memory and pixels.
     """
 
@@ -46,8 +46,8 @@ class TrackOptions:
 
     Attributes:
         data: the multi-view video.
-        sequence: how it is read.
-        track: how the Gaussians are followed.
+        sequence: options of reading it.
+        track: options of tracking.
     """
 
     data: Path

@@ -40,32 +40,32 @@ from sfumato.tracking.warm_up_tracking import warm_up
 from sfumato.training.loop import Callback
 from sfumato.training.state import TrainState
 
-# Of the time budget of a run, the part of its first step.
+# Fraction of the time budget for the first step.
 _FIRST_SHARE = 1 / 3
 
 
 class TrackWatch(Protocol):
-    """Whoever watches a tracked run: the training of its first step, and each step in time."""
+    """Callbacks of a tracked run, for the training of its first step and for each time step."""
 
     def first_step(self, capture: Capture, options: RunOptions) -> Callback:
-        """What is called after each step of the training."""
+        """A callback for each step of the training."""
 
     def steps(self, video: MultiViewVideo, count: int) -> StepWatch:
-        """What is called after each of ``count`` steps in time."""
+        """A callback for each of ``count`` time steps."""
 
 
-# Given what makes the scene up to now, the figures of the step, and the seconds of the run.
+# Called with a function that returns the scene so far, the metrics of the step, and the seconds of the run.
 StepWatch = Callable[[Callable[[], DynamicScene], Mapping[str, Any], float], None]
 
 
 @dataclass(frozen=True)
 class TrackResult:
-    """How a tracked run ended.
+    """The result of a tracked run.
 
     Attributes:
         scene: the Gaussians over all steps; None if a signal stopped it.
-        held_out: the cameras held out; None likewise.
-        video: what was tracked in; None likewise.
+        held_out: the held-out cameras; None likewise.
+        video: the input; None likewise.
         stopped_by: the signal that stopped it, or None.
     """
 
@@ -78,16 +78,16 @@ class TrackResult:
 def run_tracking(
     out: Path, options: TrackOptions, *, display: Display | None = None, watch: TrackWatch | None = None
 ) -> TrackResult:
-    """Track a scene and fill a run folder; a folder with the same run is gone on with.
+    """Track a scene and fill a run folder; the same run in the folder is resumed.
 
     Args:
         out: the folder.
         options: of the run.
-        display: where to show what happens.
-        watch: who watches.
+        display: shows progress.
+        watch: callbacks, or None.
 
     Raises:
-        SfumatoError: something that was given is wrong, the folder holds another run, or the disk is full.
+        SfumatoError: the input or an option is wrong, the folder holds another run, or the disk is full.
     """
     folder, display = TrackFolder(out), display or Display()
     options = replace(options, data=options.data.absolute())
@@ -143,7 +143,7 @@ def _train_first(
     display: Display,
     watch: TrackWatch | None,
 ) -> RunResult:
-    """The run of the first step, in a run folder of its own."""
+    """The training run of the first step, in its own run folder."""
     given, seed = options.sequence, options.track.seed
     minutes = None if given.minutes is None else _FIRST_SHARE * given.minutes
     training = first_config(
@@ -175,7 +175,7 @@ def _started(
 
 
 class _TrackingRun:
-    """A tracked run in its folder, from its second step in time to its results."""
+    """A tracked run in its folder, from the second time step to the results."""
 
     def __init__(
         self,
@@ -243,14 +243,14 @@ class _TrackingRun:
         self._display.show((step + 1) / self._count, title, words, left_s=left)
 
     def _visits(self) -> int:
-        """Photographs to look at in the next step: fewer than asked for where the time would not do."""
-        wanted = self._config.visits(len(self._state.cameras))
+        """Number of photographs for the next step: fewer than configured if time is short."""
+        configured = self._config.visits(len(self._state.cameras))
         if self._minutes is None or len(self._rows) < 2:
-            return wanted
+            return configured
         left = 60 * self._minutes - sum(row["seconds"] for row in self._rows)
         last = self._rows[-1]
         affordable = last["visits"] * left / (last["seconds"] * (self._count - self._state.step))
-        return int(min(max(affordable, len(self._state.cameras)), wanted))
+        return int(min(max(affordable, len(self._state.cameras)), configured))
 
     def _row(
         self, step: int, score: StepScore, still: StepScore, seconds: float, visits: int

@@ -1,1 +1,1 @@
-"""Training: what a step is, and what it is made of. ``loop.py`` is the page to read first."""
+"""Training: the step, its parts and the loop. ``step.py`` is the page to read first."""

@@ -9,14 +9,14 @@ from sfumato.maths.sh import SH_C0
 from sfumato.maths.sh_projection import projected_sh
 from sfumato.scene.gaussians import Gaussians
 
-# Times the rates of the colours: a sigmoid is a fourth as steep as what it is taken of.
+# Factors on the learning rates of colours: the slope of a sigmoid is at most a quarter.
 RATE = {"sh": 1.0, "sh-sigmoid": 4.0, "logit": 1.0}
 
 
 def trained_form(gaussians: Gaussians, form: str) -> Gaussians:
-    """A scene whose ``sh`` are what ``ops.colour`` reads for ``form``, from one in the form of files.
+    """Convert a scene from the colour form of files to ``form`` of ``ops.colour``.
 
-    "logit" keeps the mean colour alone, with one row of ``sh``.
+    "logit" keeps the mean colour only, with one row of ``sh``.
     """
     if form == "logit":
         return replace(gaussians, sh=logits_from_colours(0.5 + SH_C0 * gaussians.sh[:, 0])[:, None])
@@ -26,9 +26,9 @@ def trained_form(gaussians: Gaussians, form: str) -> Gaussians:
 
 
 def file_form(gaussians: Gaussians, form: str) -> Gaussians:
-    """The scene in the form of files, colour = 0.5 + sum, from one that was trained in ``form``.
+    """Convert a scene that was trained in ``form`` to the colour form of files, colour = 0.5 + sum.
 
-    Of "sh-sigmoid" the nearest over all directions, which is not quite the same.
+    For "sh-sigmoid" this is a least-squares approximation over all directions.
     """
     if form == "logit":
         return replace(gaussians, sh=((gaussians.sh.sigmoid() - 0.5) / SH_C0))

@@ -9,7 +9,7 @@ from typing import Literal
 from sfumato.choices import check_choices
 from sfumato.errors import ConfigError
 
-# Fields of ``Gaussians``, named here so that options are read without torch.
+# Fields of ``Gaussians``, repeated here so that options can be read without importing torch.
 FieldName = Literal["means", "log_scales", "quats", "logit_opacities", "sh"]
 # A year.
 MOST_MINUTES = 525_600
@@ -21,7 +21,7 @@ class Rates:
 
     Attributes:
         means_start: of the means at the start, times the distance of the scene from the cameras.
-        means_end: the same at the end; it decays log-linearly.
+        means_end: the same at the end; in between it decays log-linearly.
         log_scales: of the log scales.
         quats: of the quaternions.
         logit_opacities: of the logit opacities.
@@ -168,9 +168,9 @@ class TrainConfig:
             view-independent numbers. The saved scene always has spherical harmonics.
         renderer: rasterizer or ray tracer.
         antialiased: compensate opacities for the blur of the projection.
-        native_blur: blur ellipses by pixels of the photographs' own size, up to 1600, where training reduces
-            them, so that the scene is as wide as it should be at that size. ``reconstruct`` does so where it
-            reduces them itself.
+        native_blur: where training reduces the photographs, blur ellipses by pixels of their own size (up to
+            1600), so that Gaussians have the right size when rendered at it. ``reconstruct`` sets this where
+            it reduces photographs itself.
         random_background: a new background colour each step, also behind transparent photographs, so
             uncovered areas are penalised and get filled.
         clearance: radius kept empty around each camera, as a fraction of the nearest points' distance;
@@ -178,10 +178,10 @@ class TrainConfig:
         exposure: learn a colour gain and offset for each photograph.
         refine_poses: learn a small pose correction for each training photograph; held-out poses stay fixed.
         batch_size: photographs in each step.
-        crops: parts that photographs at full resolution are cut into along each side; each step looks at one
-            of them, at random; 1: whole photographs.
+        crops: number of crops along each side of a photograph at full resolution; each step uses one of
+            them, at random; 1: whole photographs.
         frozen: fields of the Gaussians that are not trained.
-        rates, schedule, adc, mcmc: the parts.
+        rates, schedule, adc, mcmc: groups of options.
     """
 
     steps: int | None = None
@@ -239,5 +239,5 @@ class TrainConfig:
 
     @property
     def highest_degree(self) -> int:
-        """SH degree of what is trained."""
+        """Highest SH degree that is trained."""
         return 0 if self.colour == "logit" else self.sh_degree

@@ -1,4 +1,4 @@
-"""A part of a photograph that a step looks at, within a frame of the photograph itself."""
+"""Crops of photographs for a step, with a margin of the photograph around them."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from sfumato.ops.constants import SSIM_WINDOW_PX
 from sfumato.scene.cameras import Camera
 from sfumato.training.target import Target, make_target
 
-# A window of SSIM that holds a pixel of the box lies within its frame.
-FRAME_PX = SSIM_WINDOW_PX - 1
+# Width of the margin: every SSIM window that contains a pixel of the box lies within it.
+MARGIN_PX = SSIM_WINDOW_PX - 1
 
 
 @dataclass(frozen=True)
 class Crop:
     """A box of a photograph.
 
-    The loss of a box alone would end at its border as if black were beyond, where SSIM sees an edge that both
-    images have. So the render is put into the photograph before they are compared: every window that holds a
-    rendered pixel counts, as in the whole picture, and what is not rendered agrees.
+    At the border of a box alone, SSIM windows would contain black, an edge that both images have. So the
+    render is pasted into the photograph before they are compared: every window that contains a rendered pixel
+    counts as in the whole picture, and pixels that are not rendered have no error.
 
     Attributes:
         left, top, width, height: of the box, pixels.
@@ -37,19 +37,19 @@ class Crop:
 
     @property
     def halves(self) -> float:
-        """Half sides of the photograph, as a multiple of those of the box: the mean of both axes."""
+        """Size of the photograph relative to the box: geometric mean of both axes."""
         return math.sqrt(math.prod(self.whole_px) / (self.width * self.height))
 
     def camera(self, whole: Camera) -> Camera:
         """The camera of the box.
 
-        Renders of it are those of the whole picture but for large Gaussians that reach in from outside: the
-        affine approximation is clamped nearer to a smaller picture (``ops.project``).
+        Its renders equal those of the whole picture except for large Gaussians that extend into it from
+        outside: the affine approximation is clamped at a distance relative to the picture (``ops.project``).
         """
         return whole.cropped(self.left, self.top, self.width, self.height)
 
     def target(self, pixels: Pixels, background: tuple[float, float, float]) -> Target:
-        """The photograph in the box and its frame, which ends at the border of the photograph."""
+        """The photograph in the box and its margin, clipped at the border of the photograph."""
         part = pixels.part(*self._frame)
         height, width = part.rgb.shape[:2]
         share = width * height / math.prod(self.whole_px)
@@ -58,7 +58,7 @@ class Crop:
         return replace(make_target(part, (width, height), background), share=share)
 
     def framed(self, image: Tensor, target: Tensor) -> Tensor:
-        """A render [height, width, 3] of the box in the frame of its target, in that's shape.
+        """A render [height, width, 3] of the box pasted into its target, of the target's shape.
 
         Gradients: image.
         """
@@ -70,7 +70,7 @@ class Crop:
 
     @property
     def _frame(self) -> tuple[slice, slice]:
-        """Rows and columns of the box and its frame."""
+        """Rows and columns of the box and its margin."""
         return (
             _widened(self.top, self.height, self.whole_px[1]),
             _widened(self.left, self.width, self.whole_px[0]),
@@ -78,4 +78,4 @@ class Crop:
 
 
 def _widened(start: int, length: int, whole: int) -> slice:
-    return slice(max(0, start - FRAME_PX), min(whole, start + length + FRAME_PX))
+    return slice(max(0, start - MARGIN_PX), min(whole, start + length + MARGIN_PX))

@@ -1,4 +1,4 @@
-"""The training loop: one step after the other, until the steps or the minutes are used up."""
+"""The training loop, until the steps or the minutes are used up."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from sfumato.maths.one_thread import one_torch_thread
 from sfumato.training.state import TrainState
 from sfumato.training.step import StepStats, train_step
 
-# Photographs that are decoded ahead of their turn.
+# Number of upcoming photographs that are decoded in advance.
 _AHEAD = 4
 
-# Called after a step. What it returns are seconds that it waited on purpose: they are not training.
+# Called after a step. It may return seconds that it waited, which do not count as training time.
 Callback = Callable[[TrainState, StepStats], float | None]
 
 

@@ -10,12 +10,12 @@ from sfumato import ops
 from sfumato.training.config import TrainConfig
 from sfumato.training.target import Target
 
-# From a render [h, w, 3] and what it is compared with to a loss [].
+# A function of a render [h, w, 3] and its target; returns the loss [].
 Loss = Callable[[Tensor, Target], Tensor]
 
 
 def photometric_loss(config: TrainConfig) -> Loss:
-    """The loss that a configuration names: ``ops.photometric_loss`` with its weights."""
+    """The loss of a configuration: ``ops.photometric_loss`` with its weights."""
 
     def loss(image: Tensor, target: Target) -> Tensor:
         return ops.photometric_loss(

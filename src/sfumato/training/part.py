@@ -1,4 +1,4 @@
-"""What a training step hands to its parts, and what a part may do with it."""
+"""The interface of the parts of a training step, and the records that they receive."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Shot:
-    """A photograph as a step looks at it.
+    """A photograph in a step, and how it is rendered.
 
     Attributes:
-        number: its place among the training views.
+        number: index of the training view.
         view: the photograph.
-        camera: which the scene is rendered from, at the size of the step.
+        camera: of the render, at the size of the step.
         background: RGB in [0, 1] behind the render, and behind a transparent photograph.
         context: of the step.
-        crop: the part of the photograph that ``camera`` is of; None: all of it.
+        crop: part of the photograph to which ``camera`` belongs; None: all of it.
     """
 
     number: int
@@ -43,24 +43,24 @@ class Shot:
 
     @property
     def halves(self) -> float:
-        """Half sides of the photograph, as a multiple of those of what is rendered."""
+        """Size of the photograph relative to the render."""
         return self.crop.halves if self.crop else 1.0
 
     def target(self) -> Target:
-        """What the render is compared with."""
+        """The target of the render."""
         pixels = self.view.load()
         if self.crop:
             return self.crop.target(pixels, self.background)
         return make_target(pixels, self.camera.size_px, self.background)
 
     def framed(self, image: Tensor, target: Target) -> Tensor:
-        """The render as it is compared with the target: where it is a part, with the photograph round it."""
+        """The render for comparison with the target: that of a crop is pasted into the photograph."""
         return self.crop.framed(image, target.image) if self.crop else image
 
 
 @dataclass(frozen=True)
 class Refinement:
-    """How a step changed the number of Gaussians."""
+    """Numbers of Gaussians that a step added and removed."""
 
     added: int
     removed: int
@@ -68,7 +68,7 @@ class Refinement:
 
 @dataclass(frozen=True)
 class Gradients:
-    """What one or several views tell about every parameter: the first half of a step.
+    """The gradients of one or several views: the first half of a step.
 
     Attributes:
         context: of the step.
@@ -90,14 +90,14 @@ class Gradients:
     screen_gradient: Tensor | None
 
     def joined(self, other: Gradients) -> Gradients:
-        """Those of both sets of views, as if one process had looked at all of them.
+        """The gradients of both sets of views, as if one process had rendered them all.
 
         Both must be of the same step and the same scene.
         """
         share = len(self.views) / (len(self.views) + len(other.views))
 
         def means(a: Mapping[str, Tensor], b: Mapping[str, Tensor]) -> dict[str, Tensor]:
-            # One of the two may say nothing of a parameter, which then has no gradient there.
+            # A parameter that is missing on one side has zero gradient there.
             scaled = [(share, a), (1 - share, b)]
             return {
                 name: _sum(weight * side[name] for weight, side in scaled if name in side)
@@ -120,24 +120,24 @@ class Gradients:
 
 
 def _sum(tensors: Iterable[Tensor]) -> Tensor:
-    """Of one or more."""
+    """The sum of one or more tensors."""
     return functools.reduce(torch.add, tensors)
 
 
 class Part:
-    """One of the things that a training step consists of; a subclass overrides what it takes part in.
+    """An element of a training step; a subclass overrides the methods that it needs.
 
     Attributes:
-        name: by which it is found in ``TrainState.parts`` and in checkpoints.
-        screen_gradient: which gradient with respect to the position in the image it needs while the number
-            of Gaussians may grow: "signed", "absolute" (summed over pixels by absolute value), or None.
+        name: key in ``TrainState.parts`` and in checkpoints.
+        screen_gradient: kind of screen-space gradient that it needs while the number of Gaussians may grow:
+            "signed", "absolute" (absolute values summed over pixels), or None.
     """
 
     name: ClassVar[str]
     screen_gradient: str | None = None
 
     def prepare(self, shot: Shot) -> Shot:
-        """Change what is rendered, before it is: the camera or the background."""
+        """Change the camera or the background before rendering."""
         return shot
 
     def apply(self, image: Tensor, shot: Shot) -> Tensor:
@@ -149,24 +149,24 @@ class Part:
         return None
 
     def parameters(self) -> dict[str, Tensor]:
-        """Leaf tensors of its own that gradients are wanted of, by name."""
+        """Its own trained leaf tensors, by name."""
         return {}
 
     def step(self, state: TrainState, gradients: Gradients) -> Refinement | None:
-        """Update what is its own, or the Gaussians; they have taken their Adam step already.
+        """Update its own state, or the Gaussians, after their Adam step.
 
         Args:
             state: of the run, changed in place.
             gradients: of this step.
 
         Returns:
-            How the number of Gaussians changed, None if it did not.
+            The change of the number of Gaussians; None if there was none.
         """
         return None
 
     def state_dict(self) -> dict[str, Any]:
-        """Tensors and plain values that ``load_state_dict`` goes on from."""
+        """Tensors and plain values from which ``load_state_dict`` resumes."""
         return {}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Go on from what ``state_dict`` gave; its tensors lie on the device of the scene."""
+        """Resume from the result of ``state_dict``, with tensors on the device of the scene."""

@@ -15,36 +15,36 @@ from sfumato.training.config import TrainConfig
 _log = logging.getLogger("sfumato")
 
 GIB = 1024**3
-# A good scene on two cores, and still the time of a cup of coffee.
+# Enough for a good scene on two cores.
 DEFAULT_MINUTES = 5.0
-# Pixels of all photographs for each Gaussian: the densest that was measured (85, 55, 36), and the best.
+# Least number of training pixels per Gaussian: the best of those measured (85, 55, 36).
 PIXELS_PER_GAUSSIAN = 36
-# More Gaussians than these cost more steps than they are worth: a step lengthens with their number.
-# Measured on photographs of 0.13 megapixels with two cores.
+# Caps by the length of the run: with more Gaussians steps become slower, and quality falls. Measured on
+# photographs of 0.13 megapixels with two cores.
 GAUSSIANS_PER_STEP = 30
 GAUSSIANS_IN_A_MINUTE, MINUTES_EXPONENT = 41_000, 0.81
-# Resident memory at its peak, by tools/measure_memory.py: Python with torch and the kernels 460 MiB,
-# 1265 bytes a Gaussian with refinement and checkpoint, 98 a pixel of the largest photograph. A margin of
-# about four tenths is for scenes whose Gaussians overlap more, and for more threads.
+# Peak resident memory, by tools/measure_memory.py: Python with torch and the kernels 460 MiB, 1265 bytes per
+# Gaussian with densification and checkpoint, 98 per pixel of the largest photograph. A margin of about 40% is
+# for scenes whose Gaussians overlap more, and for more threads.
 BASE_BYTES = 600 << 20
 BYTES_PER_GAUSSIAN = 1800
 BYTES_PER_PIXEL = 150
-# What is left for the rest of the machine.
+# Fraction of the available memory that a run may use.
 _SHARE_OF_AVAILABLE = 0.9
 
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """What a run will use.
+    """The size and memory of a run.
 
     Attributes:
-        photographs: to train on.
+        photographs: number of training photographs.
         size_px: (width, height) of the largest.
-        original_size_px: the same before they were reduced.
-        points: Gaussians at the start.
-        cap: the most Gaussians there will be.
+        original_size_px: the same before reduction.
+        points: number of Gaussians at the start.
+        cap: largest number of Gaussians.
         memory_bytes: estimated peak.
-        available_bytes: of the machine.
+        available_bytes: memory available on the machine.
     """
 
     photographs: int
@@ -69,27 +69,27 @@ class TrainingPlan:
 
 
 def sides(size_px: tuple[int, int]) -> str:
-    """Width and height in words."""
+    """Width and height as text."""
     return f"{size_px[0]}x{size_px[1]}"
 
 
 def with_budget(config: TrainConfig) -> TrainConfig:
-    """The same configuration with the default time where it names no length."""
+    """The same configuration, with the default time if it has neither steps nor minutes."""
     if config.steps is None and config.minutes is None:
         return replace(config, minutes=DEFAULT_MINUTES)
     return config
 
 
 def make_plan(capture: Capture, config: TrainConfig, *, start_count: int) -> TrainingPlan:
-    """Decide the cap and estimate the memory.
+    """Choose the cap and estimate the memory.
 
     Args:
-        capture: what is trained on.
-        config: how, with a budget.
-        start_count: Gaussians at the start, before any cap.
+        capture: the training data.
+        config: with a budget.
+        start_count: number of Gaussians at the start, before any cap.
 
     Raises:
-        ConfigError: the run cannot fit the memory even with the least Gaussians.
+        ConfigError: the run does not fit the memory even with one Gaussian.
     """
     sizes = [view.camera.size_px for view in capture.train_views]
     train_pixels = sum(width * height for width, height in sizes)
@@ -97,7 +97,7 @@ def make_plan(capture: Capture, config: TrainConfig, *, start_count: int) -> Tra
     # Held-out views are compared at their own size at the end.
     native = [view.at_side(NATIVE_SIDE_PX).camera.size_px for view in capture.test_views]
     pixels, photographs_bytes = max(map(math.prod, [size_px, *native])), photographs_memory(train_pixels)
-    # What this process holds already is counted in the estimate.
+    # Memory that this process already holds is part of the estimate.
     available = machine.memory().available_bytes + min(machine.peak_memory_bytes(), BASE_BYTES)
     most = memory_cap(available, pixels=pixels, photographs_bytes=photographs_bytes)
     if most < 1:
@@ -120,11 +120,11 @@ def make_plan(capture: Capture, config: TrainConfig, *, start_count: int) -> Tra
 
 
 def default_cap(train_pixels: int, *, start_count: int, config: TrainConfig) -> int:
-    """The most Gaussians worth having, by what there is to learn from and how long.
+    """Default cap on Gaussians, from the number of pixels and the length of the run.
 
     Args:
         train_pixels: pixels of all training photographs.
-        start_count: Gaussians at the start.
+        start_count: number of Gaussians at the start.
         config: with a budget, ``steps`` or ``minutes``.
     """
     if config.steps:
@@ -137,7 +137,7 @@ def default_cap(train_pixels: int, *, start_count: int, config: TrainConfig) -> 
 
 
 def photographs_memory(train_pixels: int) -> int:
-    """Bytes that decoded photographs will take: three bytes a pixel, as far as the cache keeps them."""
+    """Bytes of decoded photographs: three per pixel, up to the size of the cache."""
     return min(3 * train_pixels, default_cache_bytes())
 
 
@@ -145,15 +145,15 @@ def estimate_memory(gaussians: int, *, pixels: int, photographs_bytes: int) -> i
     """Peak resident bytes of a run.
 
     Args:
-        gaussians: the most there will be.
-        pixels: of the largest photograph that is drawn.
+        gaussians: their largest number.
+        pixels: of the largest render.
         photographs_bytes: of decoded photographs.
     """
     return BASE_BYTES + BYTES_PER_GAUSSIAN * gaussians + BYTES_PER_PIXEL * pixels + photographs_bytes
 
 
 def memory_cap(available_bytes: int, *, pixels: int, photographs_bytes: int) -> int:
-    """How many Gaussians fit; 0 or less if not even one does."""
+    """Number of Gaussians that fit the memory; 0 or less if not even one does."""
     rest = _SHARE_OF_AVAILABLE * available_bytes
     rest -= estimate_memory(0, pixels=pixels, photographs_bytes=photographs_bytes)
     return int(rest // BYTES_PER_GAUSSIAN)

@@ -1,6 +1,6 @@
-"""The Gaussians in training: named parameters, each with what Adam remembers of it.
+"""The Gaussians in training: named parameters, each with Adam's moments.
 
-The one place where the number of Gaussians changes: parameters and moments move together.
+Only here does the number of Gaussians change, so that parameters and moments stay consistent.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Population:
 
     Attributes:
         parameters: by name of the field of ``Gaussians``.
-        frozen: names of those that stay as they are while Gaussians are neither added nor moved.
+        frozen: names of those that are not trained; densification may still change them.
     """
 
     parameters: dict[str, Parameter]
@@ -53,7 +53,7 @@ class Population:
 
     @staticmethod
     def starting_with(gaussians: Gaussians, frozen: Iterable[str] = ()) -> Population:
-        """Leaves with a copy of the given values, and zero moments."""
+        """A population with a copy of the given values, and zero moments."""
 
         def parameter(values: Tensor) -> Parameter:
             zeros = torch.zeros_like(values, requires_grad=False)
@@ -72,11 +72,11 @@ class Population:
 
     @property
     def trained(self) -> dict[str, Tensor]:
-        """The leaves that gradients are wanted of, by name."""
+        """The trained leaves, by name."""
         return {name: p.values for name, p in self.parameters.items() if name not in self.frozen}
 
     def descend(self, found: Gradients, config: TrainConfig) -> None:
-        """One Adam step on every field that is trained, for the Gaussians that were seen.
+        """One Adam step on every trained field, for the visible Gaussians.
 
         Args:
             found: gradients of this step.
@@ -90,11 +90,11 @@ class Population:
             )
 
     def rearrange(self, source: Tensor, fresh: Tensor, values: Gaussians) -> None:
-        """Replace the Gaussians; moments follow their rows and start at zero where fresh.
+        """Replace the Gaussians; moments are copied with their rows, or zero where fresh.
 
         Args:
-            source: [m] int64 row that each new row comes from.
-            fresh: [m] bool rows whose moments start anew.
+            source: [m] int64 old row of each new row.
+            fresh: [m] bool, new rows with zero moments.
             values: m Gaussians, the new parameters.
         """
 
@@ -108,7 +108,7 @@ class Population:
         self._replace(values.tensors())
 
     def forget(self, name: str) -> None:
-        """Zero the moments of one field, after its values were changed by hand."""
+        """Zero the moments of one field, after its values were set directly."""
         self.parameters[name].exp_avg.zero_()
         self.parameters[name].exp_avg_sq.zero_()
 
@@ -130,7 +130,7 @@ class Population:
 
 
 def _rate(name: str, found: Gradients, config: TrainConfig) -> float | Tensor:
-    """Learning rate of a field; of ``sh`` one a column, as far as the degree in use goes."""
+    """Learning rate of a field; for ``sh`` one per column, up to the degree in use."""
     context = found.context
     if name == "means":
         return context.means_rate

@@ -1,4 +1,4 @@
-"""How the scene of a run is rendered."""
+"""Render settings of a run's scene."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from sfumato.training.config import TrainConfig
 def settings_of(
     config: TrainConfig, background: tuple[float, float, float] = (0.0, 0.0, 0.0), *, reduction: float = 1.0
 ) -> Settings:
-    """Settings of the renderer that a run trains with, for the scene that it writes.
+    """Settings of the renderer of a run, for its saved scene.
 
     Args:
         config: of the run.
         background: RGB in [0, 1] behind the scene.
-        reduction: how many times smaller pictures are than at native size, as of ``reduction_of``.
+        reduction: factor by which pictures are smaller than at native size, see ``reduction_of``.
     """
     antialiased = config.antialiased or None
     settings = settings_for(config.renderer, antialiased=antialiased, background=background, depth=False)

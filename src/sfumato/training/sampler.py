@@ -6,11 +6,11 @@ import torch
 
 
 class ViewSampler:
-    """Shuffled epochs: every view once before any comes again.
+    """Shuffled epochs: every view once per epoch.
 
     Args:
-        num_views: how many there are.
-        generator: source of the shuffles.
+        num_views: number of views.
+        generator: random numbers of the shuffles.
     """
 
     def __init__(self, num_views: int, generator: torch.Generator):

@@ -6,7 +6,7 @@ from sfumato.training.config import Rates, Schedule
 
 
 def log_linear(start: float, end: float, progress: float) -> float:
-    """``start`` at 0, ``end`` at 1, a straight line in the logarithm between."""
+    """``start`` at 0, ``end`` at 1, linear in the logarithm in between."""
     progress = min(max(progress, 0.0), 1.0)
     return start ** (1 - progress) * end**progress
 
@@ -21,7 +21,7 @@ def rate_of(rates: Rates, name: str, progress: float) -> float:
 
 
 def downscale_at(schedule: Schedule, progress: float) -> int:
-    """How many times smaller the photographs are: 4, 2 or 1."""
+    """Factor by which photographs are reduced: 4, 2 or 1."""
     if progress < schedule.quarter_resolution_until:
         return 4
     return 2 if progress < schedule.half_resolution_until else 1
@@ -33,8 +33,8 @@ def sh_degree_at(schedule: Schedule, highest: int, progress: float) -> int:
 
 
 def gaussians_allowed(schedule: Schedule, start: int, cap: int, progress: float) -> int:
-    """Number of Gaussians allowed: from ``start`` to ``cap`` while refinement lasts."""
+    """Current cap on the number of Gaussians: from ``start`` to ``cap`` during densification."""
     share = (progress - schedule.refine_from) / (schedule.refine_until - schedule.refine_from)
     share = min(max(share, 0.0), 1.0)
-    # Fast at first: later Gaussians have fewer steps left to settle.
+    # Fast at first, as Gaussians that are added later have fewer steps to converge.
     return max(start, round(start + (cap - start) * (1 - (1 - share) ** 2)))

@@ -13,19 +13,19 @@ from sfumato.training.clearance import Clearance
 
 START_OPACITY = 0.1
 _NEIGHBOURS = 3
-# Sizes of the first Gaussians, in units of the distance of the nearest camera.
+# Limits of initial sizes, in units of the distance of the nearest camera.
 _LEAST_SIZE, _MOST_SIZE = 1e-6, 0.2
 
 
 def gaussians_from_points(
     points: PointCloud, *, sh_degree: int = 3, clearance: Clearance | None = None
 ) -> Gaussians:
-    """Round Gaussians at points, as large as the distance to their nearest neighbours.
+    """Isotropic Gaussians at points, with the distance to their nearest neighbours as scale.
 
     Args:
         points: n points, world frame, with colours.
         sh_degree: degree of the spherical harmonics that are stored, 0 to 3.
-        clearance: the cameras, whose distance bounds the sizes from both sides; None: there are no bounds.
+        clearance: the cameras, whose distances bound the sizes; None: no bounds.
 
     Returns:
         n Gaussians of opacity 0.1, float32.
@@ -39,7 +39,7 @@ def gaussians_from_points(
     spacing = np.sqrt((distances.reshape(len(xyz), count)[:, 1:] ** 2).mean(axis=1)) if count > 1 else away
     if clearance:
         spacing = np.clip(spacing, _LEAST_SIZE * away, _MOST_SIZE * away)
-    # Points in one place would have Gaussians of no size.
+    # Coincident points would have Gaussians of zero size.
     spacing = np.maximum(spacing, np.finfo(np.float32).tiny)
     sh = np.zeros((len(xyz), (sh_degree + 1) ** 2, 3), np.float32)
     sh[:, 0] = (points.rgb.astype(np.float32) / 255 - 0.5) / SH_C0

@@ -39,21 +39,21 @@ class TrainState:
     """A run between two steps.
 
     Attributes:
-        config: how to train.
+        config: options of training.
         views: the training views.
         population: the Gaussians and Adam's moments.
-        parts: what a step consists of beside rendering and comparing, by name, in their order.
-        loss: what a render is judged by.
-        settings: of the renderer, the same in every step but for what the step decides.
-        sampler: which views come next.
-        generator: source of random numbers on the host; the sampler shares it.
-        scene_generator: the same on the device of the scene; on the host it is ``generator``.
-        depth: how far the scene is from the cameras, scene units.
-        clearance: the cameras, and the free space around them.
-        start_count, cap: number of Gaussians at the start, and the most there may be.
-        background: RGB behind transparent pictures.
-        step: steps done.
-        seconds: time spent training so far.
+        parts: of a step beside rendering and loss, by name, in the order in which they are called.
+        loss: of a render and its target.
+        settings: of the renderer; the step sets background, SH degree and gradients.
+        sampler: order of the views.
+        generator: random numbers on the CPU, shared with the sampler.
+        scene_generator: random numbers on the scene's device; on the CPU it is ``generator``.
+        depth: distance of the scene from the cameras, scene units.
+        clearance: the cameras, and the space around them that is kept empty.
+        start_count, cap: number of Gaussians at the start, and their largest number.
+        background: RGB in [0, 1] behind transparent pictures.
+        step: number of completed steps.
+        seconds: training time so far.
     """
 
     config: TrainConfig
@@ -75,7 +75,7 @@ class TrainState:
 
     @property
     def gaussians(self) -> Scene:
-        """The scene as it is now, outside the autograd graph; may share memory with the state."""
+        """The current scene, without gradients; may share memory with the state."""
         average = self.parts.get(Average.name)
         mean = average.gaussians if isinstance(average, Average) else None
         scene = file_form(self.population.gaussians.detach() if mean is None else mean, self.config.colour)
@@ -83,7 +83,7 @@ class TrainState:
 
     @property
     def progress(self) -> float:
-        """Share of the run that is done, by steps or by the clock."""
+        """Fraction of the run that is done, by steps or by time."""
         config = self.config
         if config.steps:
             return min(self.step / config.steps, 1.0)
@@ -91,7 +91,7 @@ class TrainState:
         return min(self.seconds / (60 * config.minutes), 1.0)
 
     def context(self) -> StepContext:
-        """What holds for the next step."""
+        """The context of the next step."""
         schedule, progress = self.config.schedule, self.progress
         return StepContext(
             step=self.step + 1,
@@ -136,13 +136,13 @@ def start(
     """The state before the first step.
 
     Args:
-        capture: what to train on.
-        config: how.
-        cap: the most Gaussians there may be.
+        capture: the training data.
+        config: options of training.
+        cap: largest number of Gaussians.
         init: a scene to start from instead of the capture's points; one with an offset is moved to that of
             the capture.
-        parts: parts of one's own; see ``make_parts``.
-        loss: a loss of one's own instead of the photometric one.
+        parts: the user's parts; see ``make_parts``.
+        loss: replaces the photometric loss.
         device: of the scene.
 
     Raises:
@@ -178,7 +178,7 @@ def start(
 def restore(
     saved: dict[str, Any], capture: Capture, config: TrainConfig, device: torch.device = HOST
 ) -> TrainState:
-    """The state that ``TrainState.state_dict`` was taken of, whose tensors lie on the host."""
+    """The state from the result of ``TrainState.state_dict``, with tensors on the CPU."""
     random, of_scene, saved = saved["generator"], saved.get("scene_generator"), moved_to(saved, device)
     population = Population.from_state_dict(saved["population"], config.frozen)
     state = _first(capture, config, population, saved["cap"], torch.Generator())
@@ -200,7 +200,7 @@ def moved_to(saved: Any, device: torch.device) -> Any:
 
 
 def generator_on(device: torch.device, host: torch.Generator) -> torch.Generator:
-    """A source of random numbers on a device, seeded as that of the host, which serves the host itself."""
+    """A random generator on a device, seeded like that of the CPU; on the CPU it is that one."""
     return host if device.type == "cpu" else torch.Generator(device).manual_seed(host.initial_seed())
 
 

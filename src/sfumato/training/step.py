@@ -15,19 +15,19 @@ from sfumato.training.context import StepContext
 from sfumato.training.part import Gradients, Refinement, Shot
 from sfumato.training.state import TrainState
 
-# No photograph is reduced to fewer pixels along a side.
+# Least side of reduced photographs.
 _MIN_SIDE_PX = 8
 
 
 @dataclass(frozen=True)
 class StepStats:
-    """What a step reports.
+    """Statistics of a step.
 
     Attributes:
         loss_tensor: [] mean loss of the views.
-        gaussians: how many there are after the step.
-        visible_tensor: [] how many may have touched an image.
-        refinement: how their number changed; None if it did not.
+        gaussians: their number after the step.
+        visible_tensor: [] number of those that may have touched an image.
+        refinement: change of their number; None if there was none.
     """
 
     loss_tensor: Tensor
@@ -37,33 +37,33 @@ class StepStats:
 
     @property
     def loss(self) -> float:
-        """Mean loss of the views; reading it waits for the device."""
+        """Mean loss of the views; reading it synchronises with the device."""
         return float(self.loss_tensor)
 
     @property
     def visible(self) -> int:
-        """Gaussians that may have touched an image; reading it waits for the device."""
+        """Number of Gaussians that may have touched an image; reading it synchronises with the device."""
         return int(self.visible_tensor)
 
 
 def train_step(state: TrainState, views: Sequence[int]) -> StepStats:
-    """Take one step on one or several photographs: render, compare, descend, refine.
+    """Take one step on one or several photographs: render, loss, Adam, densification.
 
     Args:
         state: changed in place.
-        views: numbers of the training views to look at.
+        views: indices of the training views.
     """
     return apply(state, gradients(state, views))
 
 
 def gradients(state: TrainState, views: Sequence[int]) -> Gradients:
-    """The first half: what photographs tell about every parameter.
+    """The first half: gradients of the loss of some photographs.
 
-    Other processes may do it with other views of the same step; ``Gradients.joined`` makes one of both.
+    Several processes may compute them for different views of one step; ``Gradients.joined`` combines them.
 
     Args:
-        state: of the run; only its random numbers advance.
-        views: numbers of the training views to look at, one or more.
+        state: of the run; only its random generators advance.
+        views: indices of the training views, one or more.
     """
     context = state.context()
     return reduce(Gradients.joined, (_gradients_of_view(state, number, context) for number in views))
@@ -74,7 +74,7 @@ def apply(state: TrainState, found: Gradients) -> StepStats:
 
     Args:
         state: changed in place.
-        found: of this step.
+        found: gradients of this step.
     """
     state.step = found.context.step
     state.population.descend(found, state.config)
@@ -106,7 +106,7 @@ def _gradients_of_view(state: TrainState, number: int, context: StepContext) -> 
 
 
 def _shot(state: TrainState, number: int, context: StepContext) -> Shot:
-    """A photograph at the size of the step, before any part changes how it is looked at."""
+    """A photograph at the size of the step, before any part has changed it."""
     view = state.views[number]
     size_px = tuple(max(side // context.downscale, _MIN_SIDE_PX) for side in view.camera.size_px)
     return Shot(number, view, view.camera.resized(*size_px), state.background, context)
@@ -126,7 +126,7 @@ def _render(state: TrainState, shot: Shot, screen_gradient: str | None) -> Rende
 
 
 def _screen_gradient(state: TrainState, context: StepContext) -> str | None:
-    """Which gradient with respect to the position in the image is collected in this step."""
+    """The kind of screen-space gradient that is collected in this step."""
     wanted = {part.screen_gradient for part in state.parts.values()} if context.is_densifying else set()
     return "absolute" if "absolute" in wanted else "signed" if "signed" in wanted else None
 
@@ -134,7 +134,7 @@ def _screen_gradient(state: TrainState, context: StepContext) -> str | None:
 def _collected(
     state: TrainState, shot: Shot, loss: Tensor, visible: Tensor, screen_gradient: Tensor | None
 ) -> Gradients:
-    """The gradients that a backward pass left at the leaves, which are cleared."""
+    """The gradients that a backward pass accumulated in the leaves, which are cleared."""
     of_parts = {name: _taken(part.parameters()) for name, part in state.parts.items()}
     return Gradients(
         context=shot.context,
@@ -148,7 +148,7 @@ def _collected(
 
 
 def _taken(leaves: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The gradient of each leaf that has one; the leaves have none afterwards."""
+    """Take the gradients of the leaves that have one."""
     found = {name: leaf.grad for name, leaf in leaves.items() if leaf.grad is not None}
     for leaf in leaves.values():
         leaf.grad = None

@@ -19,7 +19,7 @@ class Target:
     Attributes:
         image: [h, w, 3] in [0, 1].
         weight: [h, w] 0 where the loss ignores a pixel, else 1; None: all count.
-        share: of the pixels of the photograph that count, those that are here.
+        share: fraction of the photograph's counted pixels that this target contains.
     """
 
     image: Tensor
@@ -33,7 +33,7 @@ class Target:
 
 
 def make_target(pixels: Pixels, size_px: tuple[int, int], background: tuple[float, float, float]) -> Target:
-    """Put a photograph over a background at ``size_px`` (width, height), by area average.
+    """Composite a photograph over a background at ``size_px`` (width, height), by area average.
 
     Args:
         pixels: the photograph, premultiplied where it is transparent.
@@ -47,7 +47,7 @@ def make_target(pixels: Pixels, size_px: tuple[int, int], background: tuple[floa
     if pixels.mask is None:
         return Target(image, None)
     share = _reduced(pixels.mask[..., None], size_px)[..., 0]
-    # A pixel that mixes in something ignored is ignored.
+    # A reduced pixel that contains ignored ones is ignored.
     return Target(image, (share > 0.99).float())
 
 

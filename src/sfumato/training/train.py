@@ -33,13 +33,14 @@ def train(
 
     Args:
         capture: photographs with cameras, from ``load_capture``.
-        config: how to train; by default for a few minutes.
+        config: options of training; by default for a few minutes.
         init: a scene to start from instead of the capture's points.
         callbacks: called after each step with the state and its report; they must not change it.
-        parts: of each step, beside those that ``config`` asks for: densifiers, priors, corrections of one's
-            own. One with the name of another takes its place.
-        loss: from a render [h, w, 3] and a ``Target`` to a loss [], instead of the photometric one.
-        device: what to compute on, as of ``torch.device``; "auto" takes the fastest there is.
+        parts: additional parts of each step, such as densifiers, priors or corrections. One with the name of
+            a standard part replaces it.
+        loss: function of a render [h, w, 3] and a ``Target`` that returns a loss []; replaces the photometric
+            one.
+        device: as in ``torch.device``; "auto" is the fastest available one.
 
     Returns:
         The state after the last step; its ``gaussians`` are the scene.

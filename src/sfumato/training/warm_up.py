@@ -40,12 +40,12 @@ _DEFAULT = TrainConfig()
 
 
 def prepare_kernels(config: TrainConfig, cameras: Iterable[Camera], display: Display) -> None:
-    """Warm up, and show on ``display`` that it goes on.
+    """Warm up, with a message on ``display``.
 
     Args:
         config: of the run.
         cameras: of the run.
-        display: told also where it will take long.
+        display: also says if it will take long.
     """
     from sfumato.ops.cpu.kernel_cache import SUFFIX, cache_folder
 
@@ -58,25 +58,25 @@ def prepare_kernels(config: TrainConfig, cameras: Iterable[Camera], display: Dis
 def warm_up(config: TrainConfig = _DEFAULT, cameras: Iterable[Camera] = ()) -> None:
     """Take a few steps on a tiny scene, so that every kernel that rendering and training need is compiled.
 
-    What is not in the cache yet is compiled by a process of its own: code just compiled rounds
-    otherwise than the same code read back (Numba optimises the two differently), and a run must
-    not depend on whether it was the first one of its machine.
+    Kernels that are not cached yet are compiled in a separate process: freshly compiled code rounds
+    differently from the same code loaded from the cache (Numba optimises the two differently), and a run
+    must not depend on whether it was the first one on its machine.
 
     Args:
         config: of the run.
-        cameras: of the run, as bent lenses and rolling shutters have kernels of their own.
+        cameras: of the run, as distorted lenses and rolling shutters need other kernels.
     """
     kinds = _kinds(cameras)
     run_compiled(take_steps, config, kinds, key=_key(config, kinds))
 
 
 def run_compiled(work: Callable[..., None], *arguments: object, key: object) -> None:
-    """Call a function, with every kernel that it needs in the cache: compiled by a process of its own.
+    """Call a function after compiling all its kernels into the cache, in a separate process.
 
     Args:
-        work: of a module.
+        work: a function at the top level of a module.
         arguments: of the function; they can be pickled.
-        key: plain values that tell which kernels it needs.
+        key: plain values that determine which kernels it needs.
     """
     from sfumato.ops.cpu.jit import target
     from sfumato.ops.cpu.kernel_cache import SUFFIX, cache_folder, environment
@@ -99,7 +99,7 @@ def run_compiled(work: Callable[..., None], *arguments: object, key: object) -> 
 
 
 def compile_apart() -> None:
-    """The work of ``run_compiled``, as the child process does it; it fails where kernels are not kept."""
+    """The child process of ``run_compiled``; it fails if kernels cannot be cached."""
     from sfumato.ops.cpu.kernel_cache import KernelCache
 
     module, name, arguments = pickle.load(sys.stdin.buffer)
@@ -108,7 +108,7 @@ def compile_apart() -> None:
 
 
 def _holds(stamp: Path) -> bool:
-    """Whether the kernels that a stamp names are still in the cache, undamaged."""
+    """Whether the kernels listed in a stamp file are still in the cache, undamaged."""
     from sfumato.ops.cpu.kernel_cache import is_whole
 
     with suppress(OSError, ValueError):
@@ -118,13 +118,13 @@ def _holds(stamp: Path) -> bool:
 
 
 def _kinds(cameras: Iterable[Camera]) -> list[tuple[Lens, bool]]:
-    """A lens of each model, without and with a rolling shutter, of those that ``cameras`` have."""
+    """One lens for each combination of lens model and shutter type among ``cameras``."""
     found = {(camera.lens.model, camera.shutter is not None): camera.lens for camera in cameras}
     return [(found[model, rolls], rolls) for model, rolls in sorted(found)] or [(PINHOLE, False)]
 
 
 def _key(config: TrainConfig, cameras: list[tuple[Lens, bool]]) -> tuple[object, ...]:
-    """What the kernels of a configuration depend on."""
+    """The values on which the kernels of a configuration depend."""
     kinds: tuple[object, ...] = (
         config.renderer,
         config.strategy,

@@ -7,7 +7,7 @@ from sfumato.training.densify.mcmc import MarkovChain
 
 
 def make_densifier(config: TrainConfig) -> Densifier:
-    """The strategy that a configuration names."""
+    """The strategy selected by a configuration."""
     if config.strategy == "mcmc":
         return MarkovChain(config.mcmc, config.schedule)
     return AdaptiveDensityControl(config.adc, config.schedule)

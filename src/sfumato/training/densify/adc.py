@@ -1,4 +1,4 @@
-"""Adaptive density control (Kerbl et al. 2023) under a budget."""
+"""Adaptive density control (Kerbl et al. 2023) with a cap on the number of Gaussians."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from sfumato.training.densify.penalty import penalty_of
 from sfumato.training.part import Gradients, Refinement, Shot
 from sfumato.training.population import Population
 
-# A split leaves two Gaussians this much smaller (Kerbl et al. 2023).
+# A split gives two Gaussians that are smaller by this factor (Kerbl et al. 2023).
 SPLIT_SHRINK = 1.6
 
 
 class AdaptiveDensityControl(Densifier):
-    """Clones and splits Gaussians of large screen-space gradient; prunes faint and huge ones.
+    """Clones and splits Gaussians with a large screen-space gradient; prunes faint and huge ones.
 
-    Of the candidates over the threshold, the strongest are taken until the number allowed is
-    reached (as in Taming 3DGS, Mallick et al. 2024), so the cap is never a surprise.
+    Of the candidates above the threshold, those with the largest gradients are densified until the current
+    cap is reached (as in Taming 3DGS, Mallick et al. 2024).
     """
 
     def __init__(self, config: AdcConfig, schedule: Schedule) -> None:
@@ -88,7 +88,7 @@ class AdaptiveDensityControl(Densifier):
 def _rebuild(
     population: Population, keep: Tensor, grow: Tensor, split: Tensor, generator: torch.Generator
 ) -> None:
-    """Leave out those not to ``keep``, replace those to ``split`` by two, and copy the others to ``grow``."""
+    """Remove Gaussians not in ``keep``, split those in ``split``, and clone the others in ``grow``."""
     stay = (keep & ~split).nonzero().squeeze(1)
     twice = split.nonzero().squeeze(1).repeat(2)
     copies = (grow & ~split).nonzero().squeeze(1)
@@ -102,7 +102,7 @@ def _rebuild(
 
 
 def _strongest(score: Tensor, candidates: Tensor, budget: int) -> Tensor:
-    """The ``budget`` candidates of highest score."""
+    """The ``budget`` candidates with the highest scores."""
     ids = candidates.nonzero().squeeze(1)
     if len(ids) > budget:
         best = torch.sort(score[ids], descending=True, stable=True).indices[: max(budget, 0)]
@@ -113,7 +113,7 @@ def _strongest(score: Tensor, candidates: Tensor, budget: int) -> Tensor:
 
 
 def _scatter_children(values: Gaussians, children: slice, generator: torch.Generator) -> None:
-    """Move each child to a random point of its parent and shrink it, in place."""
+    """Move each child to a random point of its parent's distribution and shrink it, in place."""
     scales = values.scales[children]
     offsets = normal_like(scales, generator) * scales
     rotations = rotation_from_quats(values.quats[children])

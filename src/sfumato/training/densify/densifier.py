@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Densifier(Part):
-    """Decides where Gaussians are added and which are removed; a strategy overrides the two methods."""
+    """Adds and removes Gaussians; a strategy overrides ``observe`` and ``refine``."""
 
     name = "densifier"
 
@@ -25,8 +25,8 @@ class Densifier(Part):
         return self.refine(state.population, gradients.context)
 
     def observe(self, gradients: Gradients) -> None:
-        """Take note of a step's gradients, while the number of Gaussians may grow."""
+        """Accumulate a step's gradients, while the number of Gaussians may grow."""
 
     def refine(self, population: Population, context: StepContext) -> Refinement | None:
-        """Change the population after a step; None where nothing was due."""
+        """Change the population after a step; None if no densification was due."""
         return None

@@ -1,4 +1,4 @@
-"""Densification as sampling: relocation, noise and regularisers under a cap."""
+"""Densification as sampling: relocation, noise and regularisers, with a cap on the number of Gaussians."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from sfumato.training.densify.penalty import penalty_of
 from sfumato.training.part import Refinement, Shot
 from sfumato.training.population import Population
 
-# Relocated opacities stay off the ends of their range.
+# Limits of relocated opacities, so that logits stay finite.
 _LEAST_OPACITY, _MOST_OPACITY = 0.005, 1 - 1e-6
 _MOST_COPIES = 51
 
 
 class MarkovChain(Densifier):
-    """Moves dead Gaussians onto live ones, adds new ones there, and lets faint ones wander.
+    """Relocates dead Gaussians to live ones, adds new ones there, and adds noise to faint ones.
 
     Source: Kheradmand et al. 2024, "3D Gaussian Splatting as Markov Chain Monte Carlo", eq. 8-10.
     """
@@ -51,14 +51,16 @@ class MarkovChain(Densifier):
             return None
         n = len(old)
         more = max(min(context.max_gaussians, ceil(self.config.growth * n)) - n, 0)
-        places = int(dead.sum()) + more
-        if places == 0:
+        num_drawn = int(dead.sum()) + more
+        if num_drawn == 0:
             return None
         chances = old.opacities[live]
-        drawn = live[torch.multinomial(chances, places, replacement=True, generator=context.scene_generator)]
+        drawn = live[
+            torch.multinomial(chances, num_drawn, replacement=True, generator=context.scene_generator)
+        ]
         source = torch.arange(n + more, device=live.device)
-        source[dead.nonzero().squeeze(1)] = drawn[: places - more]
-        source[n:] = drawn[places - more :]
+        source[dead.nonzero().squeeze(1)] = drawn[: num_drawn - more]
+        source[n:] = drawn[num_drawn - more :]
         values = old.select(source)
         shared = torch.bincount(drawn, minlength=n)[source]
         opacities, scales = share_opacity(values.opacities, values.scales, shared + 1)
@@ -70,12 +72,12 @@ class MarkovChain(Densifier):
 
 
 def share_opacity(opacities: Tensor, scales: Tensor, copies: Tensor) -> tuple[Tensor, Tensor]:
-    """Opacity and scales with which ``copies`` Gaussians in one place look like one.
+    """Opacity and scales with which ``copies`` coincident Gaussians look like one.
 
     Args:
-        opacities: [n] opacity of the one.
+        opacities: [n] opacity of the original.
         scales: [n, 3] its scales.
-        copies: [n] int64 number of Gaussians that take its place, at least 1.
+        copies: [n] int64 number of Gaussians that replace it, at least 1.
 
     Returns:
         [n] opacities and [n, 3] scales of each of them.

@@ -13,14 +13,15 @@ _OPACITY, _STEEPNESS = 0.005, 100.0
 
 
 def normal_like(like: Tensor, generator: torch.Generator) -> Tensor:
-    """Standard normal numbers of the shape, dtype and device of ``like``, drawn where the generator is."""
+    """Standard normal numbers with the shape, dtype and device of ``like``, drawn on the generator's
+    device."""
     drawn = torch.randn(like.shape, generator=generator, dtype=like.dtype, device=generator.device)
     return drawn.to(like.device)
 
 
 @torch.no_grad()
 def shake(gaussians: Gaussians, strength: float, generator: torch.Generator) -> None:
-    """Add noise to the means in place, along each Gaussian's own shape and only where it is faint.
+    """Add noise to the means of faint Gaussians in place, with the covariance of each.
 
     Args:
         gaussians: n of them.

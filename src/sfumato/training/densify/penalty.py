@@ -9,8 +9,8 @@ from sfumato.scene.gaussians import Gaussians
 from sfumato.training.config import AdcConfig, McmcConfig
 from sfumato.training.part import Shot
 
-# The nearest that a Gaussian is taken to be where its size is judged, in units of the scene's depth:
-# a few near ones are not all.
+# Least viewing distance in the scale penalty, in units of the scene's depth, so that a few near Gaussians do
+# not dominate it.
 _MIN_DISTANCE = 0.2
 
 
@@ -36,13 +36,13 @@ def penalty_of(config: AdcConfig | McmcConfig, gaussians: Gaussians, shot: Shot)
 def opacity_and_scale(
     gaussians: Gaussians, distances: Tensor, *, opacity_weight: float, scale_weight: float
 ) -> Tensor | None:
-    """Term of the loss: the mean opacity, and the mean scale in units of the distance from the camera.
+    """Term of the loss: the mean opacity, and the mean of scale divided by distance from the camera.
 
-    What is far may be large: it looks small.
+    Distant Gaussians may be large, as they appear small.
 
     Args:
         gaussians: n of them.
-        distances: [n] from the camera that looks, scene units.
+        distances: [n] from the camera, scene units.
         opacity_weight, scale_weight: factors of the two; with both 0 there is no term.
 
     Returns:
@@ -50,7 +50,7 @@ def opacity_and_scale(
 
     Gradients: logit_opacities, log_scales.
 
-    Source: Kheradmand et al. 2024, eq. 11; there in scene units, so that it depended on them.
+    Source: Kheradmand et al. 2024, eq. 11, where scales are in scene units, not relative to the distance.
     """
     if opacity_weight == 0 and scale_weight == 0:
         return None
@@ -60,7 +60,7 @@ def opacity_and_scale(
 
 @torch.no_grad()
 def viewing_distances(gaussians: Gaussians, shot: Shot) -> Tensor:
-    """[n] distances of the means from the camera, scene units, not below a share of the scene's depth."""
+    """[n] distances of the means from the camera, scene units, at least a fraction of the scene's depth."""
     means = gaussians.means
     distances = (means - shot.camera.centre_world.to(means)).norm(dim=1)
     return distances.clamp_min(_MIN_DISTANCE * shot.context.depth)

@@ -1,4 +1,4 @@
-"""What a training step consists of, beside rendering and comparing: one class each, made and named here."""
+"""The parts of a training step beside rendering and loss: one class each, created here."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from sfumato.training.parts.poses import Poses
 def make_parts(
     capture: Capture, config: TrainConfig, extra: Iterable[Part] = (), device: torch.device = HOST
 ) -> dict[str, Part]:
-    """The parts that a configuration asks for, by name, in the order in which they take part.
+    """The parts of a configuration, by name, in the order in which they are called.
 
     Args:
-        capture: what is trained on.
-        config: how.
-        extra: parts of one's own. One with the name of another takes its place; the others come before
+        capture: the training data.
+        config: of the run.
+        extra: the user's parts. One with the name of a standard part replaces it; the others come before
             the densifier, which may change the number of Gaussians.
         device: of the scene.
     """

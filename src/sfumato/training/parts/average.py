@@ -12,20 +12,20 @@ from sfumato.training.part import Gradients, Part
 if TYPE_CHECKING:
     from sfumato.training.state import TrainState
 
-# Steps between two scenes that are counted: neighbours hardly differ.
+# Steps between two scenes that are averaged, as consecutive ones hardly differ.
 _EVERY = 10
 
 
 class Average(Part):
     """Running mean of every parameter over the last steps of a run.
 
-    Steps on single photographs leave each scene a little off towards the photographs just seen; their
-    mean is not (stochastic weight averaging, Izmailov et al. 2018). Quaternions are averaged as they
-    are stored, since they move little.
+    After each step the scene is biased towards the photographs just seen; averaging removes this bias
+    (stochastic weight averaging, Izmailov et al. 2018). Quaternions are averaged as they are stored, since
+    they change little.
 
     Attributes:
         gaussians: the mean, or None before the first scene.
-        count: scenes in it.
+        count: number of scenes in it.
     """
 
     name = "average"
@@ -39,15 +39,15 @@ class Average(Part):
         if gradients.context.is_settling:
             self.add(state.population.gaussians, state.step)
         else:
-            # A run that is resumed to go on for longer leaves its end.
+            # A run that is resumed with more steps is no longer in its last phase.
             self.forget()
 
     def forget(self) -> None:
-        """Start anew, after the number of Gaussians may have changed."""
+        """Reset, as the number of Gaussians may have changed."""
         self.gaussians, self.count = None, 0
 
     def add(self, gaussians: Gaussians, step: int) -> None:
-        """Count the scene after ``step`` steps, one in ten; their number of Gaussians must not change."""
+        """Add every tenth scene to the mean; the number of Gaussians must not change."""
         if step % _EVERY:
             return
         self.count += 1

@@ -10,9 +10,9 @@ from sfumato.training.part import Part, Shot
 
 
 class RandomBackground(Part):
-    """Renders and transparent photographs get the same random colour behind them.
+    """Puts the same random colour behind renders and transparent photographs.
 
-    Areas that the scene does not cover are then penalised, and get filled.
+    Uncovered areas are then penalised and get filled.
     """
 
     name = "background"

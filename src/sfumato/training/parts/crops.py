@@ -1,4 +1,4 @@
-"""Steps on parts of photographs at full resolution."""
+"""Training on crops of photographs at full resolution."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from dataclasses import replace
 
 import torch
 
-from sfumato.training.crop import FRAME_PX, Crop
+from sfumato.training.crop import MARGIN_PX, Crop
 from sfumato.training.part import Part, Shot
 
-# Narrower boxes have frames that are wider than they are.
-_LEAST_SIDE_PX = FRAME_PX
+# Narrower boxes would have margins wider than themselves.
+_LEAST_SIDE_PX = MARGIN_PX
 
 
 class Crops(Part):
-    """Looks at one box of a photograph in a step, as soon as photographs are not reduced any more.
+    """Renders one box of a photograph per step, once photographs are no longer reduced.
 
     Args:
-        per_side: boxes that a photograph would be cut into along each side, unless they were too narrow.
+        per_side: number of boxes along each side of a photograph; fewer if they would be too narrow.
     """
 
     name = "crops"
@@ -26,7 +26,7 @@ class Crops(Part):
         self._per_side = per_side
 
     def prepare(self, shot: Shot) -> Shot:
-        # A rolling shutter reads the lines of the whole picture one after the other.
+        # The read-out times of a rolling shutter refer to the lines of the whole picture.
         if shot.context.downscale > 1 or shot.camera.shutter is not None:
             return shot
         (left, width), (top, height) = (
@@ -36,10 +36,11 @@ class Crops(Part):
         return replace(shot, camera=crop.camera(shot.camera), crop=crop)
 
     def _interval(self, side: int, generator: torch.Generator) -> tuple[int, int]:
-        """Where the box begins along a side, and how long it is.
+        """Start and length of the box along a side.
 
-        Boxes that lie anywhere would hold the border of a picture more seldom than its middle. Those of a
-        grid hold everything equally often; each is moved by up to a quarter, so that borders are nowhere.
+        Uniformly random boxes would contain the border of a picture less often than its centre. Those of a
+        grid contain all pixels equally often; each is shifted by up to a quarter of its length, so that their
+        borders vary.
         """
         count = max(1, min(self._per_side, side // _LEAST_SIDE_PX))
         length = -(-side // count)

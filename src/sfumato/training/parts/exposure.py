@@ -1,4 +1,4 @@
-"""A colour gain and offset for each photograph, for cameras that changed their exposure."""
+"""A colour gain and offset for each photograph, for varying exposure."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Exposure(Part):
         self.rates = rates
 
     def of_view(self, number: int) -> tuple[Tensor, Tensor]:
-        """Gain and offset, [3] each, of a training view, outside the autograd graph."""
+        """Gain and offset, [3] each, of a training view, without gradients."""
         log_gain, offset = self._values.detach()[number].split(3)
         return log_gain.exp(), offset
 

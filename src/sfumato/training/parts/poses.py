@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 class Poses(Part):
     """Learned corrections of training cameras: exp(twist) camera_from_world, the twist in the camera's frame.
 
-    A motion or a scaling of the whole world and of all cameras with it changes no picture, so nothing
-    holds it: the scene would drift from the frame of the input cameras. What the corrections have of it
-    is taken out after each step. Held-out views keep the poses they were given, so that their metrics
-    compare with those of other runs; with poor poses they tell little.
+    A similarity of the whole world with all cameras changes no picture (gauge freedom), so the scene would
+    drift from the frame of the input cameras. This component of the corrections is removed after each step.
+    Held-out views keep their given poses, so that their metrics are comparable with those of other runs; if
+    the given poses are poor, these metrics mean little.
 
     Args:
         given: [n, 4, 4] float64 camera_from_world of the training views.
-        depth: how far the scene is from the cameras, scene units.
-        config: learning rates, and when the corrections begin.
+        depth: distance of the scene from the cameras, scene units.
+        config: learning rates, and the start of the corrections.
         device: of the scene.
     """
 
@@ -47,9 +47,9 @@ class Poses(Part):
         self._moments = torch.zeros(2, len(given), 6, device=device)
         self._visits = torch.zeros(len(given), dtype=torch.int64)
         shared = _shared_motions(given, depth)
-        # numpy's einsum adds in one order, whatever the number of threads.
+        # NumPy's einsum adds in the same order for any number of threads.
         normal = np.einsum("nik,nil->kl", shared, shared)
-        # Cameras in one place, or a single one, leave some of the seven motions to be the same.
+        # For coincident cameras, or a single one, some of the seven motions are linearly dependent.
         inverse = np.linalg.pinv(normal, rcond=1e-9, hermitian=True)
         self._shared, self._inverse = (torch.from_numpy(array).to(device) for array in (shared, inverse))
 
@@ -69,9 +69,9 @@ class Poses(Part):
         return {"twists": self._twists}
 
     def refined(self, camera: Camera, view: int) -> Camera:
-        """The camera of photograph ``view``, corrected; one that moves in its own frame throughout.
+        """The corrected camera of photograph ``view``; both poses of a rolling shutter are corrected.
 
-        Its poses lie on the device of the scene, where their gradients stay.
+        Its poses are on the device of the scene, as are their gradients.
 
         Gradients: the twist of the photograph, through camera_from_world and the shutter's.
         """
@@ -88,7 +88,7 @@ class Poses(Part):
         progress, rates = gradients.context.progress, self.config.rates
         if not self._has_begun(progress):
             return
-        # Of rotations, radians, and of translations, depths.
+        # Rates of rotations in radians, and of translations in depths.
         rate = self._twists.new_empty(6)
         rate[:3] = rate_of(rates, "pose_rotations", progress)
         rate[3:] = rate_of(rates, "pose_translations", progress)
@@ -103,8 +103,8 @@ class Poses(Part):
                 self._moments[1, row],
                 seen,
                 rate=rate,
-                # Photographs come round seldom: each has its own count, or its first steps would be
-                # several times too long.
+                # Each photograph is visited rarely, so each has its own step count: with the global one,
+                # Adam's bias correction would make the first steps several times too large.
                 step=int(self._visits[view]),
             )
         self._twists -= self._drift()
@@ -113,8 +113,8 @@ class Poses(Part):
         return progress >= self.config.schedule.poses_from
 
     def _drift(self) -> Tensor:
-        """[n, 6] the part of the twists that moves or scales the world, by least squares."""
-        # Sums, whose order does not depend on the number of threads as that of a matrix product may.
+        """[n, 6] the component of the twists that is a similarity of the world, by least squares."""
+        # Sums rather than matrix products, whose order may depend on the number of threads.
         twists = self._twists.detach().double()
         along = (self._shared * twists[..., None]).sum((0, 1))
         motion = (self._inverse * along).sum(1)
@@ -129,14 +129,14 @@ class Poses(Part):
 
 
 def _shared_motions(given: Tensor, depth: float) -> np.ndarray:
-    """[n, 6, 7] twists, in radians and depths, that turn, shift and scale the world as one.
+    """[n, 6, 7] twists, in radians and depths, of rotations, translations and scaling of the world.
 
-    The world turns and scales about the middle of the cameras, which keeps the numbers of a size.
+    Rotations and scaling are about the mean of the cameras, which keeps the columns well conditioned.
     """
     rotations, translations = given[:, :3, :3], given[:, :3, 3]
     centres = -(rotations.mT @ translations[..., None])[..., 0]
-    middle = (rotations @ centres.mean(dim=0) + translations) / depth
-    turns = torch.cat([rotations, cross_matrix(middle) @ rotations], dim=1)
+    centre = (rotations @ centres.mean(dim=0) + translations) / depth
+    rotation_twists = torch.cat([rotations, cross_matrix(centre) @ rotations], dim=1)
     shifts = torch.cat([torch.zeros_like(rotations), rotations], dim=1)
-    scaling = torch.cat([torch.zeros_like(middle), middle], dim=1)[..., None]
-    return torch.cat([turns, shifts, scaling], dim=2).numpy()
+    scaling = torch.cat([torch.zeros_like(centre), centre], dim=1)[..., None]
+    return torch.cat([rotation_twists, shifts, scaling], dim=2).numpy()

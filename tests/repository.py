@@ -42,6 +42,7 @@ def tree(path):
     return ast.parse(path.read_text("utf-8"))
 
 
+@cache
 def functions(path):
     """(qualified name, node) of every function and method in a file, nested ones included."""
 
@@ -54,7 +55,7 @@ def functions(path):
             else:
                 yield from walk(child, prefix)
 
-    return list(walk(tree(path), ""))
+    return tuple(walk(tree(path), ""))
 
 
 def arguments(function):

@@ -68,6 +68,7 @@ def test_this_machine():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems count what the parent held")
+@pytest.mark.slow
 def test_peak_memory_follows_what_was_held_and_stays():
     program = (
         "import numpy as np; from sfumato.machine import peak_memory_bytes as peak\n"

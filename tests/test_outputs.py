@@ -98,6 +98,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit on file sizes to set")
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_for_checkpoints_too(tmp_path):
     program = (
         "import resource, sys, torch\n"

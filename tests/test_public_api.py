@@ -73,6 +73,7 @@ def test_the_package_says_that_it_carries_its_types():
     assert (PACKAGE / "py.typed").exists()
 
 
+@pytest.mark.slow
 def test_operations_are_reachable_without_importing_them():
     code = "import sfumato; print(sfumato.ops.project.__name__)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "project"

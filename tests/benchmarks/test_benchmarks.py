@@ -35,6 +35,7 @@ def test_kernels_and_steps_are_measured_as_they_are_called_today():
 
 
 @pytest.mark.parametrize("strategy", ["adc", "mcmc"])
+@pytest.mark.slow
 def test_memory_is_measured_of_training_as_it_is_today(monkeypatch, strategy):
     monkeypatch.syspath_prepend(str(ROOT / "tools"))
     import measure_memory
@@ -42,6 +43,7 @@ def test_memory_is_measured_of_training_as_it_is_today(monkeypatch, strategy):
     assert measure_memory.measure(strategy, 200, 32, 32) > 2**26
 
 
+@pytest.mark.slow
 def test_pairs_are_counted_exactly():
     import plain
     import rasterizer

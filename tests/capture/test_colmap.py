@@ -196,6 +196,7 @@ def test_every_truncation_is_refused(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["cameras.bin", "images.bin", "points3D.bin"])
+@pytest.mark.slow
 def test_no_flipped_byte_ends_in_another_error(tmp_path, name):
     path = colmap_folder(tmp_path) / "sparse/0" / name
     whole = path.read_bytes()

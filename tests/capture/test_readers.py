@@ -131,6 +131,7 @@ edits = st.lists(
 @pytest.mark.parametrize("kind", KINDS)
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=edits)
+@pytest.mark.slow
 def test_any_change_of_bytes_is_read_or_is_one_line(whole_datasets, kind, changes):
     root, path, content = whole_datasets[kind]
     for action, where, data in changes:
@@ -160,6 +161,7 @@ VALUES = st.recursive(
 @pytest.mark.parametrize("kind", ["polycam", "record3d", "opensfm"])
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
+@pytest.mark.slow
 def test_any_value_in_any_place_is_read_or_is_one_line(whole_datasets, kind, data):
     root, path, content = whole_datasets[kind]
     document = json.loads(content)

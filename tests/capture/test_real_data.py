@@ -73,12 +73,14 @@ def test_undistorted_south_building_is_full_and_hardly_zoomed():
     assert loaded.mask is None and loaded.rgb.shape == (675, 900, 3)
 
 
+@pytest.mark.slow
 def test_fox_of_instant_ngp_loads_what_exists():
     capture = load_capture(real_data("fox"), downscale=8)
     assert len(capture.views) == 50 and capture.points_are_random
     assert capture.views[0].camera.size_px == (135, 240)
 
 
+@pytest.mark.slow
 def test_lego_keeps_the_split_the_object_and_the_transparency():
     capture = load_capture(real_data("lego"), downscale=4)
     assert (len(capture.train_views), len(capture.test_views)) == (100, 20)

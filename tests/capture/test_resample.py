@@ -173,6 +173,7 @@ def test_rows_of_a_picture_are_those_that_exif_asks_for(tmp_path, mode, orientat
 
 @pytest.mark.parametrize("size", [(500, 375), (499, 333)])
 @pytest.mark.parametrize("bends", [False, True])
+@pytest.mark.slow
 def test_a_large_picture_takes_little_beside_itself(tmp_path, size, bends, monkeypatch):
     # Less than a byte a pixel in arrays beside what Pillow holds.
     monkeypatch.setattr(strips, "STRIP_BYTES", 1 << 16)

@@ -61,6 +61,7 @@ def test_empty_scene(desk, scene):
     desk.refuses("--init", scene, *SHORT)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_there_already(desk):
     assert desk.train(*SHORT) == 0
     before = (desk.out / "scene.ply").read_bytes()
@@ -111,6 +112,7 @@ def test_resume_from_a_damaged_checkpoint(desk):
     says(desk.refuses("--resume"), "step_000004.pt is damaged")
 
 
+@pytest.mark.slow
 def test_resume_of_a_damaged_config(desk):
     assert desk.train(*SHORT) == 0
     (desk.out / "config.json").write_text("{}")

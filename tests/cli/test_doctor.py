@@ -35,6 +35,7 @@ def good(facts):
     return found
 
 
+@pytest.mark.slow
 def test_facts_are_measured_and_fit_json(facts):
     assert json.loads(json.dumps(facts)) == facts
     assert 1e8 < facts["speed"]["fma_per_s_one_core"] < 1e13

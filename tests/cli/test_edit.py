@@ -136,6 +136,7 @@ def test_help_names_every_edit_and_selection(capsys):
     assert all(f"  {name}" in said for name in TESTS)
 
 
+@pytest.mark.slow
 def test_clean_uses_what_the_photographs_of_a_run_tell(data, tmp_path, capsys):
     run, out = tmp_path / "run", tmp_path / "out.ply"
     assert train(data, run, "--steps", "4", "--test-every", "2") == 0

@@ -67,6 +67,7 @@ def test_help_loads_nothing_slow():
     assert loaded_by(PROBE.format(arguments=["train", "--help"])) == "['tyro']"
 
 
+@pytest.mark.slow
 def test_the_package_loads_nothing_slow():
     modules = "sorted({'torch', 'numba', 'tyro', 'PIL'} & set(sys.modules))"
     assert loaded_by(f"import sys, sfumato; sfumato.SfumatoError; print({modules})") == "[]"

@@ -98,6 +98,7 @@ def test_a_render_that_was_stopped_goes_on(scene, tmp_path, monkeypatch):
     assert out.exists() and not (tmp_path / "out.mp4.frames").exists()
 
 
+@pytest.mark.slow
 def test_frames_of_another_scene_are_not_taken(desk, scene, tmp_path):
     out = tmp_path / "frames"
     assert render(scene, "-o", out, *SMALL) == 0
@@ -120,6 +121,7 @@ def test_other_files_are_left_alone(desk, scene, tmp_path):
     assert (tmp_path / "mine/notes.txt").read_text() == "notes"
 
 
+@pytest.mark.slow
 def test_a_run_is_rendered_along_its_photographs(desk, tmp_path):
     assert desk.train(*SHORT) == 0
     for path in ("training", "orbit", "swing", "auto"):

@@ -75,6 +75,7 @@ def test_is_small_and_complete(tracks):
     assert len(tracks["cameras"]) == 16 and set(tracks["test_cameras"]) < set(tracks["cameras"])
 
 
+@pytest.mark.slow
 def test_the_videos_are_synchronised_h264(tracks, videos):
     for name in tracks["cameras"]:
         with av.open(str(FOLDER / f"{name}.mp4")) as container:

@@ -72,6 +72,7 @@ def test_is_small_h264(document):
         assert (stream.width, stream.height) == (document["w"], document["h"])
 
 
+@pytest.mark.slow
 def test_every_frame_has_its_camera_at_its_time(document, decoded):
     pictures, times = decoded
     frames = document["frames"]

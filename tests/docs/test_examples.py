@@ -54,6 +54,7 @@ def test_wide_lens(monkeypatch, tmp_path, capsys):
     assert Image.open(tmp_path / "wide.png").size == (240, 48)
 
 
+@pytest.mark.slow
 def test_own_part(monkeypatch, capsys):
     data = ROOT / "demo" / "still_life"
     if not (data / "transforms.json").exists():

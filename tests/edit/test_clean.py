@@ -80,6 +80,7 @@ def test_numbers_that_mean_nothing_are_refused():
         cleaned(wall(5), members=0)
 
 
+@pytest.mark.slow
 def test_a_published_scene_loses_what_was_planted_and_hardly_more():
     """Blobs in free space are removed, and at most one in two hundred of the scene's own Gaussians."""
     scene = load(real_splats("playcanvas/guitar.compressed.ply"))

@@ -90,6 +90,7 @@ def test_a_look_knows_how_far_what_it_sees_is():
     assert not best_views(trust, [look], 1, [False])
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_envelope_and_python_reads_it(data, tmp_path, capsys):
     run = tmp_path / "run"
     assert train(data, run, "--steps", "4", "--test-every", "2") == 0

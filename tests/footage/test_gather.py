@@ -248,6 +248,7 @@ def test_a_white_wall_gives_frames_and_a_warning(tmp_path, caplog):
     assert len(footage.pictures) >= 3 and "hardly anything but one colour" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_real_video_gives_sharp_frames_all_along(tmp_path):
     footage = gather([real_data("can/Beer.mp4")], tmp_path / "out")
     times = [p.time_s for p in footage.pictures]

@@ -113,6 +113,7 @@ def test_chosen_pictures_are_those_frames(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi", "ts"])
+@pytest.mark.slow
 def test_beginning_at_key_frames_changes_nothing(tmp_path, monkeypatch, suffix):
     def setup(stream):
         stream.codec_context.gop_size = 10

@@ -8,7 +8,7 @@ import pytest
 from sfumato.lesson.page import LANGUAGES, assemble, words
 from support.browser import Browser
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 WIDE_PX, PHONE_PX = (1280, 900), (360, 740)
 TARGETS = ("sunset", "fruit", "flower", "waves")

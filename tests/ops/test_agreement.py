@@ -395,6 +395,7 @@ def test_a_backend_is_compared_in_what_it_has():
 
 
 @every_case
+@pytest.mark.slow
 def test_torch_compile_knows_the_operation(case, device):
     name, inputs, options = float32_case(case)
     require(name, device)
@@ -425,6 +426,7 @@ def as_leaf(value, wants_gradient):
 
 
 @every_case
+@pytest.mark.slow
 def test_registration_passes_torchs_own_checks(case, device):
     name, inputs, options = float32_case(case)
     with RegisteredCalls() as seen:

@@ -123,6 +123,7 @@ def test_gradients_with_the_thresholds():
     )
 
 
+@pytest.mark.slow
 def test_probe_collects_absolute_gradients_of_each_pixel():
     inputs = ellipses(4)
     means = inputs["mean_px"].requires_grad_()

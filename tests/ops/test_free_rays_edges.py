@@ -143,6 +143,7 @@ def test_wrong_shapes_are_named(change, options):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_torch_knows_the_operation():
     inputs = inputs_of("scattered", m=10)
     compiled = torch.compile(lambda **leaves: trace_rays(**leaves, **LIMITS), backend="aot_eager")

@@ -169,6 +169,7 @@ def test_an_edit_of_anything_frozen_starts_a_fresh_cache(tmp_path, name):
     assert kernel_cache.sources_digest(tmp_path) != kernel_cache.sources_digest(PACKAGE)
 
 
+@pytest.mark.slow
 def test_everything_that_kernels_import_is_frozen():
     """Numbers and formulas of other modules are compiled into the kernels; errors and files are not."""
     kernels = python_files("src/sfumato/ops/cpu/")

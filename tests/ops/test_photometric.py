@@ -112,6 +112,7 @@ def test_all_ignored_is_zero_and_finite():
 
 @pytest.mark.parametrize("weight", [None, blotched_weight(7, 6)])
 @pytest.mark.parametrize("pixel_loss", ["l1", "mse"])
+@pytest.mark.slow
 def test_gradients(weight, pixel_loss):
     image, target = images(7, 6)
 

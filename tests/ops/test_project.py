@@ -74,6 +74,7 @@ def test_tangents_are_clamped_at_one_and_three_tenths_half_fields_beyond_the_shi
 
 
 @pytest.mark.parametrize("model", MODELS)
+@pytest.mark.slow
 def test_gradients(model):
     scene = gaussians(5, seed=1)
     pose, intrinsics = camera(model)

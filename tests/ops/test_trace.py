@@ -231,6 +231,7 @@ def test_the_number_of_threads_changes_no_bit():
         assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))
 
 
+@pytest.mark.slow
 def test_is_registered_as_torch_wants_it():
     inputs = scene(n=8, directions=torch.nn.functional.normalize(pinhole(9, 7), dim=-1))
     none = torch.empty(0)

@@ -52,6 +52,7 @@ def test_agrees_with_the_definition(name):
     assert_agrees(inputs_of(SCENES[name], scattered=name != "tiny"))
 
 
+@pytest.mark.slow
 def test_colour_is_seen_from_where_each_ray_begins():
     inputs = inputs_of()
     inputs["features"] = gaussians(40, dtype=torch.float32)["sh"]

@@ -39,6 +39,7 @@ def inputs(n=12, shrink=1.0, dtype=torch.float64):
 
 @pytest.mark.parametrize("rolling", [False, True], ids=["global", "rolling"])
 @pytest.mark.parametrize("name", LENSES)
+@pytest.mark.slow
 def test_mean_and_covariance_are_those_of_samples(name, rolling):
     image_of = partial(image_points, view(LENSES[name], rolling))
     shape = inputs(n=5, shrink=0.15)

@@ -1,6 +1,7 @@
 """Orbits that stay where a scene can be trusted."""
 
 import numpy as np
+import pytest
 import torch
 
 from sfumato.envelope.coverage import trust_by_coverage
@@ -36,6 +37,7 @@ def test_one_goes_round_where_photographs_were_taken_all_around():
     assert inside.is_covered
 
 
+@pytest.mark.slow
 def test_a_film_stays_within_what_was_seen():
     cameras = ring(np.radians([*range(-50, 51, 5)]))
     orbit = orbit_of_cameras(cameras)

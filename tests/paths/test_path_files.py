@@ -108,6 +108,7 @@ JSON = st.recursive(
 @given(
     rows=st.lists(st.dictionaries(st.sampled_from([*CAMERA, "time_s", "fov_deg", "up"]), JSON), max_size=3)
 )
+@pytest.mark.slow
 def test_anything_else_is_an_error_of_format(tmp_path, rows):
     for key in ("cameras", "keyframes"):
         with contextlib.suppress(FormatError):

@@ -111,6 +111,7 @@ def test_glass_of_index_one_is_invisible(dtype):
     assert (render.depth != plain.depth).any()
 
 
+@pytest.mark.slow
 def test_glass_keeps_the_light_it_is_given():
     """In an even surrounding glass is as bright as what is around it, but for what is not followed."""
     glass = ball((0.0, 0.0, 2.0), 0.7, "glass")
@@ -154,6 +155,7 @@ def test_gaussians_cover_a_mesh_that_is_behind_them():
         np.testing.assert_allclose(render.image[middle], colour, atol=0.12)
 
 
+@pytest.mark.slow
 def test_the_nearer_mesh_is_seen():
     far, near = (
         wall(2.0, material="diffuse", colour=(0, 1, 0)),
@@ -199,6 +201,7 @@ def test_a_diffuse_ball_is_lit_from_where_the_light_is():
     assert image[SIZE[1] // 2 - 6, middle].min() > 3 * image[SIZE[1] // 2 + 6, middle].max()
 
 
+@pytest.mark.slow
 def test_two_mirrors_come_to_an_end():
     image = render_with_mesh(cloud(0), camera(0.5), [wall(1.0), wall(-1.0)], BACKGROUND).image
     torch.testing.assert_close(image[0, 0], image.new_tensor(BACKGROUND.background))

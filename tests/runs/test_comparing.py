@@ -81,6 +81,7 @@ def test_the_reserve_counts_views_at_native_size(small, clock):
     assert both - alone >= module._MORE_WITH_GAUSSIANS * 6
 
 
+@pytest.mark.slow
 def test_a_run_says_and_keeps_the_quality_at_native_size(tmp_path, capsys):
     data, out = colmap_folder(tmp_path / "data"), tmp_path / "run"
     assert train(data, out, "--steps", "3", "--downscale", "2") == 0
@@ -98,6 +99,7 @@ def test_a_run_says_and_keeps_the_quality_at_native_size(tmp_path, capsys):
     assert " at 32x24" not in capsys.readouterr().out.split("comparing")[1]
 
 
+@pytest.mark.slow
 def test_evaluation_takes_a_size(tmp_path, capsys):
     data, out = colmap_folder(tmp_path / "data"), tmp_path / "run"
     train(data, out, "--steps", "3", "--downscale", "2")

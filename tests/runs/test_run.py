@@ -79,6 +79,7 @@ def test_what_masks_leave_out_is_said(data, tmp_path, monkeypatch, capsys, caplo
     assert json.loads((tmp_path / "run/metrics.json").read_text())["kept"] == 0.25
 
 
+@pytest.mark.slow
 def test_evaluation_again_gives_the_same(data, tmp_path):
     out = tmp_path / "run"
     train(data, out, *OPTIONS)
@@ -109,6 +110,7 @@ def test_without_held_out_views_there_is_still_a_scene(data, tmp_path):
     assert (out / "scene.ply").exists() and not (out / "renders").exists()
 
 
+@pytest.mark.slow
 def test_a_finished_run_can_be_made_longer(data, tmp_path, capsys):
     out = tmp_path / "run"
     train(data, out, *OPTIONS)
@@ -121,6 +123,7 @@ def test_a_finished_run_can_be_made_longer(data, tmp_path, capsys):
     assert "--seed is 5 but the run to resume has 4" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_scene_to_start_from_is_not_a_resume(data, tmp_path, capsys):
     first, second = tmp_path / "first", tmp_path / "second"
     train(data, first, *OPTIONS)

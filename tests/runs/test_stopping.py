@@ -18,6 +18,8 @@ from sfumato.runs.checkpoint import checkpoints
 from sfumato.runs.folder import RunFolder
 from support.commands import OPTIONS, files, signalled_at, spied, train
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_stopped_run_goes_on_to_the_same_bits(data, tmp_path, monkeypatch, capsys, number, code):

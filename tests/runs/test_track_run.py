@@ -12,7 +12,7 @@ from sfumato.cli import main
 from sfumato.runs.track_folder import load_tracked
 from support.moving_scenes import moving_video
 
-pytestmark = pytest.mark.kernels
+pytestmark = [pytest.mark.kernels, pytest.mark.slow]
 
 FEW = ["--steps-first", "60", "--max-gaussians", "2000", "--nodes", "8"]
 

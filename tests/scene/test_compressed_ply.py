@@ -130,6 +130,7 @@ def valid(tmp_path_factory):
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(edits=changes)
+@pytest.mark.slow
 def test_any_change_of_bytes_loads_or_is_a_format_error(valid, edits):
     path, content = valid
     path.with_name("b.ply").write_bytes(changed(content, edits))

@@ -227,6 +227,7 @@ def test_motion_that_is_too_long_or_without_rotation(tmp_path, members):
             load_dynamic(archived(tmp_path / "a.4dgs", {**members, "motion.bin": zlib.compress(wrong)}))
 
 
+@pytest.mark.slow
 def test_a_short_stream_that_inflates_to_a_lot(tmp_path, members):
     """A hundred megabytes of zeros behind what is declared."""
     bomb = zlib.compress(zlib.decompress(members["motion.bin"]) + bytes(100 << 20))

@@ -67,6 +67,7 @@ def members() -> dict[str, bytes]:
 
 @needs_proc
 @pytest.mark.parametrize("told", [100, 2**32 - 2])
+@pytest.mark.slow
 def test_a_zip_whose_directory_lies_of_sizes(tmp_path, told):
     path = tmp_path / "bomb.sog"
     data = archive(path, {**members(), "quats.webp": bytes(200_000_000)})
@@ -143,6 +144,7 @@ print(json.dumps(found))
 
 
 @needs_proc
+@pytest.mark.slow
 def test_reading_takes_twice_the_scene_and_its_file_at_most(tmp_path, caplog):
     caplog.set_level(logging.ERROR)
     files = {"a.ply": {}, "a.compressed.ply": {}, "a.splat": {}, "3.spz": {"version": 3}}

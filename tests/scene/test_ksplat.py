@@ -136,6 +136,7 @@ def test_refuses_a_truncated_file_and_is_not_written(valid):
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(edits=changes)
+@pytest.mark.slow
 def test_any_change_of_bytes_loads_or_is_a_format_error(valid, edits):
     path, content = valid
     path.write_bytes(changed(content, edits))

@@ -49,6 +49,7 @@ def decoder(tmp_path_factory):
         ("a.sog", "pcsogszip", {}),
     ],
 )
+@pytest.mark.slow
 def test_the_page_decodes_what_we_write(decoder, tmp_path, name, kind, options):
     path = tmp_path / name
     save(blob(300, 3), path, **options)

@@ -120,6 +120,7 @@ def test_refuses_pictures_that_are_not_what_they_must_be(tmp_path):
             load(path)
 
 
+@pytest.mark.slow
 def test_refuses_bombs_without_unpacking_them(tmp_path):
     meta, pictures = parts()
     # The largest picture there can be takes a few bytes, and a gigabyte of memory.
@@ -192,6 +193,7 @@ FUZZ = {
 
 @settings(**FUZZ)
 @given(edits=changes)
+@pytest.mark.slow
 def test_any_change_of_an_archive_loads_or_is_a_format_error(valid, edits):
     path = valid[0] / "a.sog"
     path.write_bytes(changed(valid[1], edits))
@@ -200,6 +202,7 @@ def test_any_change_of_an_archive_loads_or_is_a_format_error(valid, edits):
 
 @settings(**FUZZ)
 @given(edits=changes, version=st.sampled_from([1, 2]))
+@pytest.mark.slow
 def test_any_change_of_a_description_loads_or_is_a_format_error(valid, edits, version):
     path = valid[0] / "other.json"
     path.write_bytes(changed(json.dumps(parts(version)[0]).encode(), edits))
@@ -208,6 +211,7 @@ def test_any_change_of_a_description_loads_or_is_a_format_error(valid, edits, ve
 
 @settings(**FUZZ)
 @given(edits=changes, which=st.sampled_from(sorted(parts()[1])))
+@pytest.mark.slow
 def test_any_change_of_a_picture_is_decoded_or_is_a_format_error(edits, which):
     data = changed(parts()[1][which], edits)
     try:

@@ -39,6 +39,7 @@ def test_refuses_what_its_header_does_not_promise(tmp_path, data, message):
     assert str(path) in str(error.value) and "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_refuses_bombs_without_unpacking_them(tmp_path):
     bombs = {
         "more than it declares": header() + body() + bytes(200_000_000),
@@ -97,6 +98,7 @@ def valid(tmp_path_factory):
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(edits=changes, version=st.sampled_from([1, 2, 3, 4]), packed=st.booleans())
+@pytest.mark.slow
 def test_any_change_of_bytes_loads_or_is_a_format_error(valid, edits, version, packed):
     path, contents = valid
     assume(version in contents)
@@ -107,6 +109,7 @@ def test_any_change_of_bytes_loads_or_is_a_format_error(valid, edits, version, p
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(edits=changes)
+@pytest.mark.slow
 def test_any_change_of_packed_bytes_loads_or_is_a_format_error(valid, edits):
     path, contents = valid
     path.write_bytes(changed(gzip.compress(contents[3]), edits))

@@ -17,6 +17,7 @@ def each(request):
     return request.getfixturevalue(request.param)
 
 
+@pytest.mark.slow
 def test_cameras_are_where_they_were(each):
     found = poses_of(dataset(each.out))
     assert sorted(found) == sorted(each.shots.poses)

@@ -152,6 +152,7 @@ def test_cameras_in_one_place_are_not_laid_anywhere(gravity):
     assert aligned_to_gps(np.ones((30, 3)), recorded(flight()), gravity, seed=0) is None
 
 
+@pytest.mark.slow
 def test_a_handful_of_random_places_is_not_believed():
     believed = 0
     for seed in range(40):

@@ -119,6 +119,7 @@ def test_pairs_that_matter_most_are_compared_first(monkeypatch):
     assert np.median(places) < np.median(others)
 
 
+@pytest.mark.slow
 def test_of_pairs_only_the_first_half_is_compared_when_time_is_up(solved, tmp_path):
     database = tmp_path / "database.db"
     shutil.copyfile(solved.out / "work/database.db", database)

@@ -8,6 +8,8 @@ from sfumato.sfm import mapping
 from sfumato.sfm.merging import merged
 from support.found import pose_errors, poses_of
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def task(solved):

@@ -94,6 +94,7 @@ def test_less_time_means_fewer_frames_of_a_video():
     assert (frames_within(0.1), frames_within(1e6)) == (20, 200)
 
 
+@pytest.mark.slow
 def test_the_probe_tells_how_slow_the_machine_is(monkeypatch):
     assert 0.001 < probe_s() < 60.0
     monkeypatch.setattr(module, "probe_s", lambda: 3 * PROBE_REFERENCE_S)

@@ -34,6 +34,7 @@ def shades(folder, count=4):
     return folder
 
 
+@pytest.mark.slow
 def test_white_pictures(tmp_path, capsys):
     line = refused(capsys, shades(tmp_path / "white"), "-o", tmp_path / "out")
     assert "0 of 4 pictures show any texture" in line and "patterns" in line
@@ -48,6 +49,7 @@ def test_two_pictures(tmp_path, capsys, shots):
     assert str(tmp_path / "two") in line and "only 2 distinct usable pictures" in line
 
 
+@pytest.mark.slow
 def test_pictures_of_different_places(tmp_path):
     (tmp_path / "photos").mkdir()
     for seed in range(3):

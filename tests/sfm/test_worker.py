@@ -114,6 +114,7 @@ def test_a_process_that_dies_in_the_middle_is_replaced_and_changes_nothing(
     assert not list((tmp_path / "out/work").glob("*parts*"))
 
 
+@pytest.mark.slow
 def test_a_process_that_hangs_is_replaced(solved, imported, first, monkeypatch, caplog):
     footage, database = imported
     first(HANGS, 1)
@@ -123,6 +124,7 @@ def test_a_process_that_hangs_is_replaced(solved, imported, first, monkeypatch, 
     assert features_in(database) == features_in(solved.out / "work/database.db")
 
 
+@pytest.mark.slow
 def test_the_last_attempt_counts(solved, imported, first, monkeypatch, caplog):
     footage, database = imported
     monkeypatch.setattr(machine, "cores", lambda: 1)
@@ -136,6 +138,7 @@ def test_the_last_attempt_counts(solved, imported, first, monkeypatch, caplog):
     ("words", "reason"),
     [(REFUSES, "ValueError: out of luck"), (DIES, "it ended with code 3: no memory")],
 )
+@pytest.mark.slow
 def test_what_always_fails_is_told_in_one_line(imported, first, started, words, reason):
     footage, database = imported
     first(words, 100)
@@ -161,6 +164,7 @@ def interruptible():
 
 
 @pytest.mark.parametrize("stage", ["features", "pairs"])
+@pytest.mark.slow
 def test_ctrl_c_leaves_nothing(solved, imported, first, started, interruptible, stage):
     footage, database = imported
     before = threading.active_count()
@@ -183,6 +187,7 @@ def test_ctrl_c_leaves_nothing(solved, imported, first, started, interruptible, 
     assert sorted(path.name for path in database.parent.iterdir()) == [database.name]
 
 
+@pytest.mark.slow
 def test_a_picture_without_features_is_done_once(imported, tmp_path, started):
     """Grey all over; a run that goes on does not look for them again."""
     footage, database = imported

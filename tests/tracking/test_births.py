@@ -14,7 +14,7 @@ from sfumato.tracking.track_config import TrackConfig
 from sfumato.tracking.track_state import LASTING, start, together
 from support.moving_scenes import MOVING, first_scene, moving_video, scene_at
 
-pytestmark = pytest.mark.kernels
+pytestmark = [pytest.mark.kernels, pytest.mark.slow]
 
 STEPS, COMES, GOES = 7, 2, 2
 PLACE = torch.tensor([1.6, 0.0, 0.3])

@@ -73,6 +73,7 @@ def test_the_floor_is_the_plane_on_which_cameras_see_the_same():
     assert abs(floor.offset) < 0.05 * AROUND / 2
 
 
+@pytest.mark.slow
 def test_there_is_no_floor_where_cameras_see_nothing_alike():
     rng = np.random.default_rng(0)
     noise = [Sight(s.camera, rng.integers(0, 256, s.rgb.shape, np.uint8), s.rgb, s.still) for s in sights()]
@@ -109,6 +110,7 @@ def video(moments=5):
     )
 
 
+@pytest.mark.slow
 def test_three_cameras_start_from_the_visual_hull_of_what_moves():
     rig = video()
     cloud = start_points(rig, Foreground(rig), seed=3)

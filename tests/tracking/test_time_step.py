@@ -15,7 +15,7 @@ from sfumato.tracking.track_state import MovingPoses, StepResult, start
 from sfumato.tracking.vote import moving_rows
 from support.moving_scenes import MOVING, SHIFT, TURN, first_scene, moving_video, scene_at
 
-pytestmark = pytest.mark.kernels
+pytestmark = [pytest.mark.kernels, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from sfumato.cli import main
 from support.capture_folders import colmap_folder
 
 
+@pytest.mark.slow
 def test_a_run_says_what_its_scene_is_made_for(tmp_path, capsys):
     data = colmap_folder(tmp_path / "data")
     out = tmp_path / "run"

@@ -122,5 +122,6 @@ def test_every_option_changes_something(data, name):
     assert differences(*(result(data, config, REDUCED.get(name, 1)) for config in configs))
 
 
+@pytest.mark.slow
 def test_a_run_repeats(data):
     assert not differences(trained(data, tiny_config()), trained(data, tiny_config()))

@@ -53,6 +53,7 @@ def test_the_loss_of_a_box_is_that_of_the_whole_where_the_rest_agrees(crop, mask
     torch.testing.assert_close(gradient, wanted, rtol=1e-3, atol=1e-3 * float(wanted.abs().max()))
 
 
+@pytest.mark.slow
 def test_a_box_is_rendered_as_in_the_whole(tmp_path):
     capture, state = tiny_start(colmap_folder(tmp_path), tiny_config())
     camera = capture.views[0].camera
@@ -117,6 +118,7 @@ def test_screen_gradients_are_in_halves_of_the_photograph(tmp_path):
     torch.testing.assert_close(box[inside], whole[inside], rtol=1e-3, atol=0)
 
 
+@pytest.mark.slow
 def test_a_run_in_crops_gives_the_same_bits_and_goes_on_with_them(tmp_path):
     config = tiny_config(crops=2, exposure=True)
     root = colmap_folder(tmp_path)

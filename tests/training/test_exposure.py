@@ -68,6 +68,7 @@ def test_a_step_moves_its_photograph_towards_the_target():
     assert gain[0] > 1 > gain[2] and gain[1] == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_photographs_of_other_exposures_are_told_apart():
     made = exposure()
     targets = [image() * gain for gain in (1.3, 1.0, 1 / 1.3)]

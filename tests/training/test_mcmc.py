@@ -34,6 +34,7 @@ def shared(opacity, copies, scales=(0.3, 0.2, 0.1)):
 
 @settings(max_examples=40, deadline=None)
 @given(opacity=st.floats(0.3, 0.999), copies=st.integers(1, 51))
+@pytest.mark.slow
 def test_copies_together_are_as_opaque_as_the_one(opacity, copies):
     each, _ = shared(opacity, copies)
     assert 1 - (1 - each) ** copies == pytest.approx(opacity, rel=1e-5)

@@ -33,6 +33,7 @@ def test_photographs_beyond_native_size_have_the_blur_of_their_pixels(tmp_path):
     assert reduction_of(load_capture(colmap_folder(tmp_path, camera=camera)).views) == 1.0
 
 
+@pytest.mark.slow
 def test_a_run_is_measured_with_the_blur_it_is_made_for(tmp_path):
     data, out = colmap_folder(tmp_path / "data"), tmp_path / "run"
     assert train(data, out, "--steps", "2", "--downscale", "2", "--native-blur") == 0

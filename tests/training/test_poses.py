@@ -158,6 +158,7 @@ def test_few_cameras_or_one_place_leave_finite_corrections(given):
         assert float(made.state_dict()["twists"].abs().max()) < 1e-9, "a single camera is the frame"
 
 
+@pytest.mark.slow
 def test_the_first_steps_of_a_seldom_seen_photograph_are_no_longer_than_others():
     given = ring(60)
     made = corrections(given)

@@ -101,6 +101,7 @@ def test_a_parameter_that_only_one_of_the_views_has_counts_with_its_share(root):
     torch.testing.assert_close(joined.of_gaussians["sh"], one.of_gaussians["sh"] / 3)
 
 
+@pytest.mark.slow
 def test_a_batch_is_an_option(root):
     capture, batched = tiny_start(root, tiny_config(batch_size=2))
     seen = []
@@ -178,6 +179,7 @@ def test_a_part_of_ones_own_takes_part(root):
     assert torch.equal(state.state_dict()["parts"]["everything"]["gain"], part.gain)
 
 
+@pytest.mark.slow
 def test_a_part_with_the_name_of_another_takes_its_place(root):
     class Nothing(Densifier):
         """Leaves the number of Gaussians alone."""

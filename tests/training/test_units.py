@@ -14,6 +14,8 @@ from sfumato.maths.sh import SH_C0
 from sfumato.training.config import AdcConfig, Schedule, TrainConfig
 from support.capture_folders import save
 
+pytestmark = pytest.mark.slow
+
 UTM = (500_000.0, 4_000_000.0, 100.0)
 CONFIG = TrainConfig(
     steps=150,

@@ -216,6 +216,7 @@ def test_no_more_is_spent_than_the_share_and_the_last_expense():
     assert burst in (10, 11) and allowance.spent_s == pytest.approx(spent + 0.1 * burst)
 
 
+@pytest.mark.slow
 def test_a_training_draws_between_its_steps_within_its_share(tmp_path, monkeypatch):
     server = PageServer()
     live = LiveTraining(server, tmp_path, NoPhotographs(), TrainConfig(steps=10))

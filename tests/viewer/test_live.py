@@ -53,6 +53,7 @@ def folder(tmp_path):
 
 
 @pytest.mark.browser
+@pytest.mark.slow
 def test_the_page_follows_a_training(folder):
     server = PageServer()
     with server, Run(folder, server) as run, Browser((4 * SIZE_PX[0], 480)) as browser:

@@ -61,6 +61,7 @@ def picture(scene):
 
 
 @pytest.mark.browser
+@pytest.mark.slow
 def test_the_page_takes_in_steps_and_goes_back_in_time(tmp_path):
     server = PageServer()
     training = LiveTraining(server, tmp_path, NoPhotographs(), TrainConfig(steps=10))

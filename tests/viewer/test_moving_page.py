@@ -20,7 +20,7 @@ from support.page_steps import WINDOW_PX, bare, stand
 from support.small_moving_scene import small_moving_scene, small_moving_subject
 from support.small_scenes import camera_at, drawn, psnr, small_subject
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

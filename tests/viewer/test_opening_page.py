@@ -11,7 +11,7 @@ from support.browser import Browser
 from support.page_steps import eye
 from support.small_scenes import small_subject
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 UPRIGHT_PX = (240, 480)
 
 

@@ -13,7 +13,7 @@ from support.browser import Browser
 from support.page_steps import SCALE, WINDOW_PX, bare, eye, stand
 from support.small_scenes import drawn, psnr, small_scene, small_subject
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

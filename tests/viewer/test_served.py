@@ -10,7 +10,7 @@ from support.browser import WITHOUT_WEBGL, Browser
 from support.page_steps import WINDOW_PX, bare, stand
 from support.small_scenes import drawn, psnr, small_scene, small_subject
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

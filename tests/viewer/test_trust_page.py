@@ -12,7 +12,7 @@ from support.page_steps import WINDOW_PX, bare, eye, stand
 from support.small_scenes import psnr, small_subject
 from support.small_trust import small_trust
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 MARKUP = "<img src=x onerror='window.broken = 1'> from the window"
 
 

@@ -1,7 +1,7 @@
-"""The command line: ``sfumato <verb>``. Verbs load what they need when they are called.
+"""The command line: ``sfumato <verb>``. The modules of a verb are imported only when it is called.
 
-Exit codes: 0 done; 2 the input or the arguments are wrong, said in one line; 130 Ctrl-C and 143
-SIGTERM, after saving; 1 anything else.
+Exit codes: 0 done; 2 wrong input or arguments, reported in one line; 130 Ctrl-C and 143 SIGTERM, after
+saving; 1 anything else.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ VERBS = {
     "warmup": "compile the kernels beforehand, which the first use of a machine does otherwise",
     "doctor": "what this machine can do, and what would make it faster",
 }
-# Interrupted, these go on where they were when they are called again.
+# Verbs that resume after an interruption when they are called again.
 GO_ON = ("reconstruct", "sfm", "train", "track")
 EXIT_WRONG = 2
 EXIT_INTERRUPTED = 130
@@ -44,14 +44,14 @@ EXIT_TERMINATED = 143
 
 
 class _Terminated(BaseException):
-    """SIGTERM has come."""
+    """Raised by SIGTERM."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command line and return its exit code; errors of the user are one line on stderr.
+    """Run a command line and return its exit code; user errors are reported in one line on stderr.
 
     Args:
-        argv: without the program's name; by default those of this process.
+        argv: arguments without the program's name; by default those of this process.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     _show_warnings()
@@ -106,12 +106,12 @@ def _print_help() -> None:
 
 @contextmanager
 def _ending_in_order() -> Iterator[None]:
-    """Meanwhile SIGTERM ends what goes on as an error would, so that no process and no file is left over."""
+    """Context in which SIGTERM raises an exception, so that processes and temporary files are cleaned up."""
 
     def end(number: int, frame: FrameType | None) -> None:
         raise _Terminated
 
-    # Python handles signals in the main thread alone; None: what is there is not Python's.
+    # Python handles signals only in the main thread. None: the existing handler was not set by Python.
     is_main = threading.current_thread() is threading.main_thread()
     before = signal.signal(signal.SIGTERM, end) if is_main else None
     try:
@@ -130,12 +130,12 @@ def _show_warnings() -> None:
         logging.addLevelName(logging.WARNING, "warning")
     for one in logger.handlers:
         if isinstance(one, logging.StreamHandler) and isinstance(one.formatter, _OneLine):
-            # Another one than last time, where a program calls ``main`` again and keeps what it says.
+            # stderr may differ from the last call, if a program calls ``main`` repeatedly and redirects it.
             one.stream = sys.stderr
 
 
 class _OneLine(logging.Formatter):
-    """Whatever names a message holds, it stays one line and does nothing to a terminal."""
+    """Keeps messages on one line and free of terminal control characters."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         return printable(super().formatMessage(record))

@@ -22,12 +22,13 @@ from sfumato.errors import ConfigError
 
 ALL_OPTIONS = "--help-all"
 HELP_OPTIONS = frozenset({"-h", "--help", ALL_OPTIONS})
-# A complaint is not wrapped; the frames of the help stand below one another, not side by side.
+# Terminal widths at which error messages are not wrapped, and at which the panels of the help form one
+# column.
 _WIDE, _ONE_COLUMN = "4000", "129"
 _FRAME = re.compile(r"[╭╮╰╯│─]")
 _NEGATIVE = re.compile(r"-[\d.]")
 _CHOICE = re.compile(r"invalid choice '(.*)' for argument '(?:.*/)?(.+?)'\. Expected one of \('(.*)'\)")
-# What else the parser says, and what is said instead.
+# Further messages of the parser, and our replacements.
 _PLAINER = {
     r"error parsing (-\S+): ('.*)": r"\1 is \2",
     r"error parsing [^-]\S*: (.*)": r"\1",
@@ -44,7 +45,7 @@ _EVERYTHING = Help()
 
 @_REGISTRY.primitive_rule
 def _numeric(kind: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
-    """Reads numbers and complains of others in plain words; 1e4 is a whole number."""
+    """Parses numbers with plain error messages; accepts 1e4 as a whole number."""
     if kind.type not in (int, float):
         return None
     read = _whole if kind.type is int else _real
@@ -82,7 +83,7 @@ def _whole(text: str) -> int:
 
 @_REGISTRY.primitive_rule
 def _optional(kind: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
-    """Shows an option that may be left out as what it is when it is given."""
+    """Shows the type of an optional option without "|None"."""
     inner = [k for k in get_args(kind.type) if k is not NoneType]
     if (
         get_origin(kind.type) not in (Union, UnionType)
@@ -112,12 +113,12 @@ def parse(
     """Parse the arguments of a verb.
 
     Args:
-        kind: a dataclass, or a function that is called with what was parsed.
+        kind: a dataclass, or a function that is called with the parsed arguments.
         verb: name of the command.
-        arguments: after the verb.
-        default: an instance with the defaults of options.
-        also: options that the verb reads by itself, for hints.
-        shown: what ``--help`` shows.
+        arguments: arguments after the verb.
+        default: an instance with the default options.
+        also: options that the verb parses itself, for hints.
+        shown: contents of ``--help``.
 
     Raises:
         ConfigError: an argument is unknown, missing, or has a wrong value.
@@ -138,22 +139,22 @@ def parse(
         if not exit.code:
             raise
         known = [*_options_in_help(kind, given), *also, ALL_OPTIONS]
-        said = _unknown_option(arguments, known) or _one_line(complaint.getvalue())
-        raise ConfigError(f"{said}; see {prog} --help") from None
+        message = _unknown_option(arguments, known) or _one_line(complaint.getvalue())
+        raise ConfigError(f"{message}; see {prog} --help") from None
 
 
 def command_that_goes_on(verb: str, arguments: Sequence[str]) -> str:
-    """What to type, in the same folder, after the same command was stopped.
+    """The command that resumes a stopped one in the same folder.
 
     Args:
-        verb: of ``sfumato``.
-        arguments: that it was given; the same go on, but not with ``--overwrite``, which begins again.
+        verb: name of the command.
+        arguments: its arguments; ``--overwrite`` is removed, because it would start again.
     """
     return shlex.join(["sfumato", verb, *(word for word in arguments if word != "--overwrite")])
 
 
 def _help(kind: Any, given: dict[str, Any]) -> str:
-    """The parser's help, with its frames in one column."""
+    """The help of the parser, with its panels in one column."""
     shown = io.TextIOWrapper(io.BytesIO(), "utf-8")
     with contextlib.redirect_stdout(shown), contextlib.suppress(SystemExit), _columns(_ONE_COLUMN):
         tyro.cli(kind, **{**given, "args": ["--help"]})
@@ -162,12 +163,12 @@ def _help(kind: Any, given: dict[str, Any]) -> str:
 
 
 def _options_in_help(kind: Any, given: dict[str, Any]) -> list[str]:
-    """Names of the options that the help shows: after a frame, a gap or the option's other name."""
+    """Names of the options in the help: after a panel border, a gap or the option's other name."""
     return re.findall(r"(?m)(?:^|  |│ |, )(--?\w[\w.-]*)", _help(kind, given))
 
 
 def close_to(word: str, known: Iterable[str]) -> str | None:
-    """The one of ``known`` that a user may have meant; None where nothing is near."""
+    """The entry of ``known`` most similar to a word; None if none is similar."""
     plain = {name.lstrip("-").lower(): name for name in known}
     word = word.lstrip("-").lower()
     ends = [name for name in plain if name.endswith(f".{word}")]
@@ -176,7 +177,7 @@ def close_to(word: str, known: Iterable[str]) -> str | None:
 
 
 def _unknown_option(arguments: Sequence[str], known: Sequence[str]) -> str:
-    """What is wrong with the first option that does not exist; empty where all do."""
+    """An error message for the first unknown option; empty if there is none."""
     names = {name.replace("_", "-") for name in known}
     for argument in arguments:
         word = argument.partition("=")[0]
@@ -189,16 +190,18 @@ def _unknown_option(arguments: Sequence[str], known: Sequence[str]) -> str:
 
 
 def _one_line(box: str) -> str:
-    """What a framed complaint says, without its frame and the help that it repeats."""
+    """The error message in a panel of the parser, without its border and the repeated help."""
     rows = [_FRAME.sub("", row).strip() for row in box.splitlines()]
-    # Rules are dashes where the terminal has no better; the first one after the title may stay there.
+    # On simple terminals horizontal rules are dashes. The first rule may follow the title.
     title, *rows = [row if row.strip("-") else "" for row in rows]
     rows = rows[1:] if rows[:1] == [""] else rows
-    said = rows[: rows.index("")]
+    message = rows[: rows.index("")]
     if title == "Required options":
-        missing = [row for row, after in zip(said, [*said[1:], ""], strict=True) if "(required)" in after]
+        missing = [
+            row for row, after in zip(message, [*message[1:], ""], strict=True) if "(required)" in after
+        ]
         return f"missing: {' and '.join(missing)}"
-    words = re.sub(r"\[/?bold\]", "", " ".join(said)).rstrip(".")
+    words = re.sub(r"\[/?bold\]", "", " ".join(message)).rstrip(".")
     words = f"{words[:1].lower()}{words[1:]}"
     if found := _CHOICE.fullmatch(words):
         given, option, choices = found.groups()
@@ -210,7 +213,7 @@ def _one_line(box: str) -> str:
 
 @contextlib.contextmanager
 def _columns(width: str) -> Iterator[None]:
-    """While this lasts, texts are not wrapped."""
+    """Context in which the parser sees a terminal of a given width."""
     before = os.environ.get("COLUMNS")
     os.environ["COLUMNS"] = width
     try:

@@ -1,4 +1,4 @@
-"""`sfumato convert`: a scene, still or moving, into another format."""
+"""`sfumato convert`: convert a static or dynamic scene to another format."""
 
 from __future__ import annotations
 
@@ -30,19 +30,18 @@ class ConvertCommand:
     """Convert a scene: the input format is detected from content, the output format from the suffix.
 
     Axes, quaternions, view-dependent colour and colour space are converted. Data that a format
-    cannot hold is dropped or rounded, with a message. A scene that moves is written as .4dgs, as a
+    cannot represent is dropped or rounded, with a message. A dynamic scene is written as .4dgs, as a
     sequence of files if OUT is such as out%04d.ply, as USD with time samples, as glTF with animated rigid
-    parts, or, if OUT has no suffix, as a folder with scene.ply and tracks.npz; with --at, one moment in any
-    format.
+    parts, or, if OUT has no suffix, as a folder with scene.ply and tracks.npz; with --at, as a single moment
+    in any format.
 
     Attributes:
-        source: scene file of any format that can be read, or a scene that moves: .4dgs, or the folder of a
-            tracked run.
+        source: scene file of any readable format, or a dynamic scene: .4dgs, or the folder of a tracked run.
         out: scene file to write.
-        at: of a scene that moves, write the moment at this many seconds.
+        at: of a dynamic scene, write the moment at this many seconds.
         sh_degree: drop view-dependent colour above this degree of spherical harmonics, 0 to 3.
         overwrite: replace the output if it exists, even if it is the input.
-        repair: leave out Gaussians of a broken input, with NaN or a rotation of zeros, and count them.
+        repair: skip broken Gaussians of the input, with NaN or an all-zero rotation, and report their number.
         spz_version: version of a .spz output; few viewers read 4.
     """
 
@@ -143,7 +142,7 @@ def _check_free(given: ConvertCommand) -> None:
 
 
 def _size(path: Path) -> str:
-    """The length of a file in MB, or why there is none."""
+    """The size of a file in MB, or the reason why it is unknown."""
     try:
         return f"{path.stat().st_size / 1e6:.1f} MB"
     except OSError as error:

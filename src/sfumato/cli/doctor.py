@@ -27,8 +27,8 @@ PROBE_SIDE = 1024
 PROBE_BYTES = 64 * 1024**2
 THREAD_VARIABLES = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
-# Runs apart from this process, so that what is found is what a new training run finds. The
-# kernels' module comes first because it prepares the threading layer.
+# Runs in a new process, to find what a new training run would find. The module of the kernels is imported
+# first because it prepares the threading layer.
 THREADING_PROGRAM = """
 import importlib, json
 try:
@@ -117,7 +117,7 @@ def copy_rate() -> float:
 
 
 def threading_layer() -> Facts:
-    """Which of Numba's threading layers load here, and which one a run would use."""
+    """The threading layers of Numba that load here, and the one that a run would use."""
     done = subprocess.run(
         child_command(THREADING_PROGRAM),
         capture_output=True,
@@ -133,7 +133,7 @@ def threading_layer() -> Facts:
 
 
 def kernel_cache() -> Facts:
-    """Where compiled kernels are kept, and how many there are for this version of the sources."""
+    """The folder of compiled kernels, and how many there are for this version of the sources."""
     from sfumato.ops.cpu.kernel_cache import cache_folder
 
     folder = cache_folder()
@@ -148,13 +148,13 @@ def kernel_cache() -> Facts:
 
 
 def advice(facts: Mapping[str, Any]) -> list[str]:
-    """What would make this machine faster or its reports fuller, in sentences.
+    """Suggestions that would make this machine faster or its reports more complete, as sentences.
 
     Args:
-        facts: as from :func:`gather`.
+        facts: as returned by :func:`gather`.
 
     Returns:
-        The most useful first; empty if nothing is known.
+        The most useful first; may be empty.
     """
     here, speed, kernels, threading = (facts[k] for k in ("machine", "speed", "kernels", "threading"))
     cores, said = here["cores"], []
@@ -191,7 +191,7 @@ def advice(facts: Mapping[str, Any]) -> list[str]:
 
 def _machine_facts() -> Facts:
     found = machine.memory()
-    # The load of the last minute counts this process too, which has hardly begun.
+    # The average load of the last minute hardly includes this process, which has just started.
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     return {
         "platform": platform.platform(),
@@ -212,7 +212,7 @@ def _torch_facts() -> Facts:
 
 
 def _best_seconds(work: Callable[[], object]) -> float:
-    """The shortest of as many runs as fit into PROBE_SECONDS, after one to warm up."""
+    """The shortest of as many runs as fit into PROBE_SECONDS, after a warm-up run."""
     work()
     best, end = float("inf"), time.perf_counter() + PROBE_SECONDS
     while time.perf_counter() < end:

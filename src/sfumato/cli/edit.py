@@ -1,4 +1,4 @@
-"""`sfumato edit`: scenes, still or moving, to a scene, by a sequence of edits."""
+"""`sfumato edit`: apply a sequence of edits to static or dynamic scenes."""
 
 from __future__ import annotations
 
@@ -64,16 +64,18 @@ examples: sfumato edit run -o cup.ply --clean --keep sphere:0,0,2,0.5 --rotate 9
 class EditFiles:
     """Change a scene: select, remove, move, turn, scale, colour, join, clean.
 
-    The inputs are joined, edited and written to the output, whose suffix names the format. If one of them
-    moves, the output does: see sfumato convert for formats. Exit codes: 0 done, 2 something given is wrong, 1
-    anything else.
+    The inputs are joined, edited and written to the output, whose suffix selects the format. If one of them
+    is dynamic, so is the output: see sfumato convert for formats. Exit codes: 0 done, 2 wrong input or
+    arguments, 1 anything else.
 
     Attributes:
         inputs: scene files of any format, or run folders; several are joined.
-        out: scene file to make; its suffix names the format, none a folder for a scene that moves.
+        out: scene file to write; its suffix selects the format. A dynamic scene without suffix is written as
+            a folder.
         overwrite: replace the output, even if it is an input.
-        repair: leave out Gaussians of broken inputs, with NaN or a rotation of zeros, and count them.
-        save_script: write the edits to this JSON file too, for --script.
+        repair: skip broken Gaussians of the inputs, with NaN or an all-zero rotation, and report their
+            number.
+        save_script: also write the edits to this JSON file, for --script.
     """
 
     inputs: Annotated[Positional[tuple[Path, ...]], arg(metavar="IN")]
@@ -141,12 +143,12 @@ def command(arguments: Sequence[str]) -> int:
 
 
 def _looks_for_floaters(edit: Edit) -> bool:
-    """Whether an edit is about floaters, and leaves it open how they are found."""
+    """Whether an edit refers to floaters without specifying how to find them."""
     return (edit.name == "clean" and not edit.values) or "floaters" in str(edit.where and edit.where.plain())
 
 
 def _with_floaters(path: Path, scene: Scene, display: Display) -> Scene:
-    """A scene with its floaters by support, where photographs tell of them."""
+    """A scene with its floaters by photographic support, if photographs are available."""
     from sfumato.envelope.floaters import counts_in_words
     from sfumato.runs.envelope_run import floaters_of
 
@@ -158,7 +160,7 @@ def _with_floaters(path: Path, scene: Scene, display: Display) -> Scene:
 
 
 def _moving(given: EditFiles) -> DynamicScene:
-    """The inputs as one scene that moves."""
+    """The inputs joined into one dynamic scene."""
     from sfumato.cli.scene_files import scene_file
     from sfumato.scene.dynamic import DynamicScene
     from sfumato.scene.dynamic_changes import composed, standing
@@ -173,7 +175,7 @@ def _moving(given: EditFiles) -> DynamicScene:
 
 
 def edit_options() -> set[str]:
-    """The options that are edits, or belong to them."""
+    """Names of the options that are edits or modify edits."""
     from sfumato.edit.script import ARGUMENTS
 
     return {f"--{name}" for name in (*ARGUMENTS, "script", "where", "at")}
@@ -183,13 +185,13 @@ def take_edits(arguments: Sequence[str]) -> tuple[list[str], list[Edit]]:
     """Split a command line into its edits, in order, and everything else.
 
     Args:
-        arguments: after the verb.
+        arguments: arguments after the verb.
 
     Returns:
-        The other words, and the edits.
+        The other arguments, and the edits.
 
     Raises:
-        ConfigError: an edit has no or wrong arguments.
+        ConfigError: an edit has missing or wrong arguments.
     """
     from sfumato.edit.parameters import from_text
     from sfumato.edit.script import AT, read_script

@@ -1,4 +1,4 @@
-"""`sfumato eval`: the quality of a run's scene on held-out views."""
+"""`sfumato eval`: measure the quality of a run's scene on held-out views."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class EvalCommand:
         run: run folder.
         data: the dataset, if it has moved since training.
         size: long side of the held-out views in pixels, at most that of the photographs; None: as trained.
-            They are compared at native size too, up to 1600 pixels.
-        envelope: find out where the scene can be trusted: writes envelope.json and trust.npz, and scene.html
-            anew if it is there.
+            They are also compared at native size, up to 1600 pixels.
+        envelope: measure where the scene can be trusted: writes envelope.json and trust.npz, and updates
+            scene.html if it exists.
         device: compute device, such as cpu; auto: the fastest available.
     """
 

@@ -1,4 +1,4 @@
-"""What a command would replace is refused, unless it is told to."""
+"""Refusal to replace existing files without ``--overwrite``."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from sfumato.runs.folder import RunFolder
 
 
 def refuse_to_replace(paths: Iterable[Path], *, overwrite: bool) -> None:
-    """Refuse names that are taken.
+    """Refuse existing paths, unless ``overwrite`` is set.
 
     Raises:
-        ConfigError: naming the first one; not with ``overwrite``.
+        ConfigError: a path exists; the message names the first one.
     """
     there = [path for path in paths if path.exists()]
     if there and not overwrite:
@@ -21,17 +21,17 @@ def refuse_to_replace(paths: Iterable[Path], *, overwrite: bool) -> None:
 
 
 def metrics_beside(out: Path, kind: str, *, overwrite: bool) -> Path:
-    """Where the figures of an output go: ``metrics.json`` in its folder.
+    """Path for the metrics of an output: ``metrics.json`` in its folder.
 
-    Those of an earlier output of the same command are replaced, those of anything else are not.
+    A metrics file of an earlier output of the same command may be replaced, any other may not.
 
     Args:
-        out: the output, which must not be there either.
-        kind: what the file's ``kind`` says.
-        overwrite: replace both whatever they are.
+        out: the output, which must not exist either.
+        kind: value of ``kind`` in the metrics files of this command.
+        overwrite: allow both to be replaced in any case.
 
     Raises:
-        ConfigError: one of them is there.
+        ConfigError: one of them exists.
     """
     folder = RunFolder(out.parent)
     is_own = folder.read_metrics().get("kind") == kind

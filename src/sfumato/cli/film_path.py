@@ -1,4 +1,4 @@
-"""The camera of every frame of a film, and what the scene argument of `sfumato render` leads to."""
+"""The camera of every frame of a film, and the scene that `sfumato render` loads."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ _SECONDS_PER_KEY = 2.0
 
 @dataclass(frozen=True)
 class Shown:
-    """What a scene argument leads to.
+    """A loaded scene with its cameras and appearance.
 
     Attributes:
-        first: the scene, or what is there of it at first.
-        moving: over time, if it moves.
-        files: that it was read from.
-        look: how it is drawn.
+        first: the scene, at its first step if it is dynamic.
+        moving: the dynamic scene, or None.
+        files: files it was read from.
+        look: rendering settings.
         known: names and cameras of its photographs.
-        held_out: names of those that it was not trained on.
+        held_out: names of the photographs not used for training.
     """
 
     first: Gaussians
@@ -59,7 +59,7 @@ class Shown:
 
     @property
     def trained(self) -> list[Camera]:
-        """Cameras that it was trained on."""
+        """Cameras used for training."""
         return [camera for name, camera in self.known if name not in self.held_out]
 
 
@@ -69,7 +69,7 @@ def film_cameras(
     file_path: KeyFrames | Sequence[Camera] | None,
     size_px: tuple[int, int] | None,
 ) -> tuple[Camera, ...]:
-    """The cameras of all frames, of any size."""
+    """The cameras of all frames, not yet adapted to the output size."""
     if isinstance(file_path, KeyFrames):
         keys = replace(
             file_path, cameras=tuple(refitted(c, size_px or _DEFAULT_SIZE_PX) for c in file_path.cameras)
@@ -104,13 +104,13 @@ def film_cameras(
 
 
 def _along_photographs(source: Shown, count: int) -> tuple[Camera, ...]:
-    """The way of the photographs, in the order of their names."""
+    """A path along the photographs, in the order of their names."""
     walked = sorted(source.known, key=lambda one: natural_key(one[0]))
     return along_cameras([camera for _, camera in walked], count)
 
 
 def _trust_of(given: RenderCommand, source: Shown) -> Trust:
-    """As `sfumato eval --envelope` has measured it, else by coverage alone."""
+    """The trust measured by `sfumato eval --envelope`, or else estimated from coverage."""
     run = run_of(given.scene)
     if run and not source.moving:
         known = read_known_trust(run.path, source.first, RasterSettings(depth=False))

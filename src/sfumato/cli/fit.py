@@ -1,4 +1,4 @@
-"""`sfumato fit`: an image to a small file of 2D Gaussians, and such a file back to an image."""
+"""`sfumato fit`: compress an image to a small file of 2D Gaussians, or decode such a file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sfumato.fitting.fit_image import FitConfig
 from sfumato.fitting.fitted_image import checked_name, load_fitted
 from sfumato.fitting.g2d_file import SUFFIX
 
-# What pictures are written as.
+# Supported output formats for decoded pictures.
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
 
 _HELP = Help(
@@ -33,15 +33,15 @@ class FitCommand:
     """Fit 2D Gaussians to an image and write them as a small .g2d file; or turn such a file into an image.
 
     sfumato fit photo.png -o photo.g2d fits, and writes metrics.json beside the output.
-    sfumato fit photo.g2d -o photo.png decodes, at any --size. Exit codes: 0 done, 2 something given is wrong,
+    sfumato fit photo.g2d -o photo.png decodes, at any --size. Exit codes: 0 done, 2 wrong input or arguments,
     1 anything else.
 
     Attributes:
         image: a picture to fit, or a .g2d file to decode.
-        out: .g2d file to make of a picture, or picture to make of a .g2d file.
-        size: of a .g2d file alone: width and height of the picture, by default those it was made from.
+        out: .g2d file to write when fitting, or picture to write when decoding.
+        size: for decoding, width and height of the picture; by default those of the original.
         overwrite: replace the output and its metrics.json.
-        config: how a picture is fitted.
+        config: options for fitting.
     """
 
     image: Annotated[Positional[Path], arg(metavar="IMAGE")]

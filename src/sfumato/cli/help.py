@@ -1,4 +1,4 @@
-"""Help of a command: in plain columns, the common options alone unless all are asked for."""
+"""Help of a command: in plain columns, only the common options unless all are requested."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NARROWEST, _WIDEST, _COLUMN = 60, 100, 26
 _EDGE = re.compile(r"^│ (.*?) *│$")
 _TITLE = re.compile(r"^╭─ (.*?) ─+╮$")
 _OPTION_NAME = re.compile(r"(?<![\w.-])--?[a-z][\w.-]*")
-# In the words of Python's documents a default is None; what it stands for follows.
+# In docstrings the default is None, followed by its meaning; the help shows only the meaning.
 _PLAINER = {
     r" *\(default: (?:None|False|)\)": "",
     r"([;,]) None: ": r"\1 by default ",
@@ -24,11 +24,11 @@ _PLAINER = {
 
 @dataclass(frozen=True)
 class Help:
-    """What the help of a command shows beside its options.
+    """Contents of the help of a command.
 
     Attributes:
         common: names of the options that ``--help`` shows, without dashes; None: all.
-        examples: whole commands.
+        examples: complete example commands.
     """
 
     common: Collection[str] | None = None
@@ -43,13 +43,13 @@ class _Group:
 
 
 def set_help(framed: str, verb: str, shown: Help, *, all_options: bool) -> str:
-    """Set the help of a command anew.
+    """Reformat the help of a command.
 
     Args:
-        framed: the parser's, its frames below one another.
+        framed: help of the parser, with its panels in one column.
         verb: name of the command.
-        shown: what to show.
-        all_options: also those that are not common.
+        shown: contents.
+        all_options: also show options that are not common.
     """
     head, groups = _read(framed.splitlines())
     width = min(max(shutil.get_terminal_size().columns, _NARROWEST), _WIDEST)
@@ -73,7 +73,7 @@ def set_help(framed: str, verb: str, shown: Help, *, all_options: bool) -> str:
 
 
 def _read(lines: list[str]) -> tuple[list[str], list[_Group]]:
-    """Paragraphs before the first frame, and the frames: arguments and options of the command first."""
+    """Paragraphs before the first panel, and the panels: arguments and options of the command first."""
     head, groups = list[str](), list[_Group]()
     for line in lines:
         if title := _TITLE.match(line):
@@ -86,7 +86,7 @@ def _read(lines: list[str]) -> tuple[list[str], list[_Group]]:
 
 
 def _take(group: _Group, row: str) -> None:
-    """A row of a frame: a name, or what follows a name or the title."""
+    """Add a row of a panel: a name, or the continuation of a name's help or of the title's text."""
     words = row.strip()
     if set(words) == {"─"}:
         return
@@ -94,7 +94,7 @@ def _take(group: _Group, row: str) -> None:
         name, before = group.entries[-1]
         group.entries[-1] = name, f"{before} {words}".strip()
     elif group.title == "Arguments" or words.startswith("-"):
-        # Some names stand on the row of their help, with a gap between.
+        # Short names are on the same row as their help, separated by a gap.
         name, _, rest = words.partition("  ")
         if name != "-h, --help":
             group.entries.append((_invocation(name), rest.strip()))
@@ -103,7 +103,7 @@ def _take(group: _Group, row: str) -> None:
 
 
 def _invocation(name: str) -> str:
-    """``-o PATH, --out PATH`` says PATH once."""
+    """Shorten ``-o PATH, --out PATH`` to ``-o, --out PATH``."""
     return re.sub(r"^(-\w) (\S+), (--\S+) \2$", r"\1, \3 \2", name)
 
 
@@ -113,7 +113,7 @@ def _is_common(name: str, common: Collection[str] | None, title: str) -> bool:
 
 
 def _columns(entries: list[tuple[str, str]], width: int) -> Iterator[str]:
-    """Names, and their help beside them."""
+    """Lines with names in the left column and their help in the right one."""
     for name, words in entries:
         for theirs, ours in _PLAINER.items():
             words = re.sub(theirs, ours, words)

@@ -1,4 +1,4 @@
-"""`sfumato lesson`: how Gaussian splatting works, in the browser or as a page of its own."""
+"""`sfumato lesson`: how Gaussian splatting works, in the browser or as a self-contained page."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class LessonCommand:
 
     It is one page in English, Spanish, French and Italian that runs in the browser and loads nothing. It is
     served to this machine only, until Ctrl-C. With --out nothing is served: the page is written as one file,
-    which opens from the disk, can be sent to a class or put on any web site.
+    which can be opened from disk, sent to a class or put on any web site.
 
     Attributes:
         out: page to write, such as lesson.html; an existing one is replaced.

@@ -1,4 +1,4 @@
-"""Pages of commands: served until Ctrl-C, live while a scene is made, and in the run folder."""
+"""Pages of commands: served until Ctrl-C, live during a run, and written into the run folder."""
 
 from __future__ import annotations
 
@@ -33,19 +33,21 @@ _log = logging.getLogger("sfumato")
 
 
 class Watching:
-    """While this context lasts, a training can be watched in the browser, if that is wanted.
+    """A context in which a training run can be watched in the browser.
+
+    ``watch`` is the argument for ``run_training``, or None.
 
     Args:
         run: the run folder.
-        display: where to say the address.
-        wanted: serve at all. If not, ``watch``, which ``run_training`` takes, is None.
+        display: prints the address.
+        wanted: whether to serve the page at all.
     """
 
     def __init__(self, run: Path, display: Display, *, wanted: bool) -> None:
         self._run, self._display = run, display
         self._server: PageServer | None = None
         self._live: LiveTraining | None = None
-        self._is_said, self._title = False, run.resolve().name
+        self._is_announced, self._title = False, run.resolve().name
         self.watch: Callable[[Capture, RunOptions], Callback] | None = self._watch if wanted else None
 
     def __enter__(self) -> Self:
@@ -70,8 +72,8 @@ class Watching:
 
     def _ready(self) -> None:
         assert self._server is not None
-        if not self._is_said:
-            self._is_said = True
+        if not self._is_announced:
+            self._is_announced = True
             self._display.say(f"the run can be watched at {self._server.url}")
             self._server.open_browser()
 
@@ -82,7 +84,7 @@ class Watching:
 
 
 class WatchingTracking(Watching):
-    """The same for a run that is tracked: the training of its first step, and then its steps in time."""
+    """The same for a tracking run: first the training of its first step, then its time steps."""
 
     def __init__(self, folder: TrackFolder, display: Display, *, wanted: bool) -> None:
         super().__init__(folder.first, display, wanted=wanted)
@@ -91,18 +93,18 @@ class WatchingTracking(Watching):
         self.whole: TrackWatch | None = self if wanted else None
 
     def first_step(self, capture: Capture, options: RunOptions) -> Callback:
-        """Let the training be watched."""
+        """The callback with which the training of the first step is watched."""
         return self._watch(capture, options)
 
     def steps(self, video: MultiViewVideo, count: int) -> StepWatch:
-        """Let the steps in time be watched, in the pages that watched the training, too."""
+        """The callback with which the time steps are watched; pages that watched the training switch over."""
         from sfumato.viewer.live_tracking import LiveTracking
 
         assert self._server is not None
-        self._tracking = LiveTracking(self._server, self._title, video, count, self._come_here)
+        self._tracking = LiveTracking(self._server, self._title, video, count, self._switch_to_tracking)
         return self._tracking
 
-    def _come_here(self) -> None:
+    def _switch_to_tracking(self) -> None:
         if self._live:
             self._live.hand_over()
         self._ready()
@@ -118,16 +120,16 @@ def serve(server: PageServer, title: object, display: Display, *, with_browser: 
 
     Args:
         server: not started yet.
-        title: what the page shows, for the line that says its address.
-        display: where to say it.
-        with_browser: open it in the user's browser.
+        title: name of the page's contents, printed with its address.
+        display: prints the address.
+        with_browser: open the page in the user's browser.
     """
     with server:
         display.say(f"{title} is at {server.url}  (Ctrl-C ends)")
         if with_browser:
             server.open_browser()
         try:
-            # With a timeout, so that Ctrl-C is heard on every system.
+            # Only a wait with a time-out can be interrupted by Ctrl-C on every system.
             while not threading.Event().wait(3600.0):
                 pass
         except KeyboardInterrupt:
@@ -135,13 +137,13 @@ def serve(server: PageServer, title: object, display: Display, *, with_browser: 
 
 
 def write_run_page(run: Path, result: RunResult, config: TrainConfig, display: Display) -> None:
-    """Write ``scene.html`` and ``report.html`` into a run folder; where that fails, a warning says why.
+    """Write ``scene.html`` and ``report.html`` into a run folder; failures are logged as warnings.
 
     Args:
-        run: folder of the run.
-        result: how it ended.
-        config: how it was trained.
-        display: where to say so.
+        run: run folder.
+        result: result of the run.
+        config: training configuration.
+        display: prints what was written.
     """
     from sfumato.runs.folder import RunFolder
 
@@ -156,14 +158,14 @@ def write_run_page(run: Path, result: RunResult, config: TrainConfig, display: D
 def write_page_of(
     folder: RunFolder, gaussians: Gaussians, config: TrainConfig, capture: Capture, display: Display
 ) -> None:
-    """Write ``scene.html`` into the folder of a run; where that fails, a warning says why.
+    """Write ``scene.html`` into a run folder; a failure is logged as a warning.
 
     Args:
-        folder: of the run.
-        gaussians: its scene.
-        config: how it was trained.
-        capture: what it was trained on.
-        display: where to say so.
+        folder: run folder.
+        gaussians: the scene.
+        config: training configuration.
+        capture: training data.
+        display: prints what was written.
     """
     from sfumato.viewer.subject import subject_of_run
 
@@ -182,11 +184,11 @@ def write_report_of(
     """Write the report of a run.
 
     Args:
-        folder: of the run.
-        display: where to say so.
-        path: the page; None: in the folder.
-        data: the dataset, if it has moved.
-        gaussians, capture: what is in the folder and the dataset, where they are read already.
+        folder: run folder.
+        display: prints what was written.
+        path: path of the page; None: in the run folder.
+        data: the dataset, if it was moved.
+        gaussians, capture: scene and dataset of the run, if they are loaded already.
 
     Raises:
         SfumatoError: there is no run, or the page cannot be written.
@@ -207,12 +209,12 @@ def write_report_of(
 
 
 def write_tracked_page(folder: TrackFolder, result: TrackResult, display: Display) -> None:
-    """Write ``scene.html`` into the folder of a tracked run; where that fails, a warning says why.
+    """Write ``scene.html`` into the folder of a tracked run; a failure is logged as a warning.
 
     Args:
-        folder: of the run.
-        result: how it ended.
-        display: where to say so.
+        folder: run folder.
+        result: result of the run.
+        display: prints what was written.
     """
     from sfumato.viewer.tracked_subject import subject_of_tracked
 

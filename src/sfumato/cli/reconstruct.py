@@ -1,4 +1,4 @@
-"""`sfumato reconstruct`: a video, photographs or a posed dataset to a scene, in one go."""
+"""`sfumato reconstruct`: reconstruct a scene from a video, photographs or a posed dataset in one step."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def command(arguments: Sequence[str]) -> int:
 
 
 def _with_stored_options(given: ReconstructCommand, arguments: Sequence[str]) -> ReconstructCommand:
-    """Parse again with the options that the reconstruction began with in place of the defaults."""
+    """Parse again with the stored options of the reconstruction as defaults."""
     from sfumato.reconstruction.begun import read_begun
     from sfumato.reconstruction.reconstruct import Reconstruction
 

@@ -1,4 +1,4 @@
-"""`sfumato render`: a scene along a camera path, as a video or as frames."""
+"""`sfumato render`: render a scene along a camera path, as a video or as frames."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ _HELP = Help(
 
 @dataclass(frozen=True)
 class Inserted:
-    """What one ``--insert`` says.
+    """A parsed ``--insert``.
 
     Attributes:
         file: the mesh.
-        material: of render.insert.
-        at: is added to its vertices, scene units.
-        scale: multiplies them before.
+        material: a material of render.insert.
+        at: translation, scene units.
+        scale: scale factor, applied before the translation.
     """
 
     file: Path
@@ -60,31 +60,31 @@ class Inserted:
 class RenderCommand:
     """Render a scene along a camera path.
 
-    SCENE is a run folder or a scene file of any format. In a scene that moves, time runs on evenly along the
+    SCENE is a run folder or a scene file of any format. In a dynamic scene, time advances uniformly along the
     path. After an interruption the same command resumes. Exit codes: 0 done, 2 bad input, 130 Ctrl-C, 1
     anything else.
 
     Attributes:
         scene: run folder or scene file.
         out: a video, .mp4, or else a folder of PNG frames.
-        path: auto: as much of an orbit as the scene can be trusted from, back and forth if it is not all of
-            it, and along the photographs where it is hardly any; orbit: a circle around the point that the
-            cameras look at, wherever that leads; swing: back and forth on its photographed side; training:
-            the path of the photographs, smoothed; or a JSON file of key-frames or cameras (format:
+        path: auto: an orbit limited to where the scene can be trusted, back and forth if that is not a full
+            circle, or along the photographs if it is hardly any of it; orbit: a full circle around the point
+            that the cameras look at, trusted or not; swing: back and forth on the photographed side;
+            training: the path of the photographs, smoothed; or a JSON file of key-frames or cameras (format:
             sfumato.paths.path_files).
-        data: the posed dataset whose cameras the path follows; that of the run folder by default.
+        data: the posed dataset whose cameras the path follows; by default that of the run folder.
         depth: also render depth, near is light, into a second video or the folder depth.
         normals: also render normals in the camera's frame, into another video or the folder normals.
         size: image size in pixels, such as 1280x720; by default that of the cameras, at most 1080 high.
         seconds: duration; by default 8, or the value in the JSON file.
-        fps: frames a second.
-        at: of a scene that moves, show the moment at this many seconds only.
-        time_from: of a scene that moves, the moment of the first frame, seconds; by default its first step.
-        time_to: the moment of the last frame; by default its last step.
+        fps: frames per second.
+        at: of a dynamic scene, show only the moment at this many seconds.
+        time_from: of a dynamic scene, time of the first frame in seconds; by default its first step.
+        time_to: time of the last frame; by default its last step.
         up: up direction of the scene, for an orbit or a swing; by default the mean up direction of the
             cameras, and -y for a scene file without cameras.
         fov: vertical field of view in degrees; by default that of the cameras.
-        background: red, green and blue in [0, 1] behind the scene; None: that of the run, else black.
+        background: background colour, red, green and blue in [0, 1]; None: that of the run, else black.
         device: compute device, such as cpu; auto: the fastest available.
         renderer: rasterizer, ray tracer, or surface splatting for scenes of measured clouds; None: that of
             the run, else the rasterizer.
@@ -94,8 +94,8 @@ class RenderCommand:
         antialiased: render with the anti-aliasing filter, for scenes trained with it; run folders and some
             files record this.
         no_antialiased: render without the filter, whatever the run folder or file records.
-        repair: leave out Gaussians of a broken scene file, such as NaN, and count them.
-        overwrite: replace what is there.
+        repair: skip broken Gaussians of the scene file, such as NaN, and report their number.
+        overwrite: replace existing output.
     """
 
     scene: Annotated[Positional[Path], arg(metavar="SCENE")]
@@ -145,10 +145,10 @@ class RenderCommand:
 
     @property
     def inserts(self) -> tuple[Inserted, ...]:
-        """What every ``--insert`` says.
+        """The parsed ``--insert`` options.
 
         Raises:
-            ConfigError: one is not of its form.
+            ConfigError: one is malformed.
         """
         made = []
         for text in self.insert:
@@ -165,7 +165,7 @@ class RenderCommand:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """What is rendered."""
+        """Kinds of images to render."""
         wanted = {"colour": True, "depth": self.depth, "normals": self.normals}
         return tuple(kind for kind, is_wanted in wanted.items() if is_wanted)
 
@@ -174,7 +174,7 @@ class RenderCommand:
         """(width, height), or None for that of the path's cameras.
 
         Raises:
-            ConfigError: it is no size.
+            ConfigError: the size is malformed.
         """
         if self.size is None:
             return None
@@ -211,7 +211,7 @@ def command(arguments: Sequence[str]) -> int:
 
 
 def _videos(given: RenderCommand) -> dict[str, Path]:
-    """The video of each kind."""
+    """The video file of each kind."""
     stem = given.out.with_suffix("")
     return {
         kind: given.out if kind == "colour" else stem.with_name(f"{stem.name}.{kind}{given.out.suffix}")
@@ -222,13 +222,13 @@ def _videos(given: RenderCommand) -> dict[str, Path]:
 def _render(
     given: RenderCommand, plan: RenderPlan, frames: FrameFolder, outputs: dict[str, Path], display: Display
 ) -> None:
-    """Make the frames, and the videos of them."""
+    """Render the frames and encode them as videos."""
     from sfumato.capture.images import decode
     from sfumato.outputs import holding
     from sfumato.paths.painter import painter
     from sfumato.paths.video_writer import write_video
 
-    # Frames of a video are thrown away in the end, so that those of another one may go now.
+    # The frames of a video are temporary, so those of another video may be replaced.
     overwrite = given.overwrite or bool(outputs)
     with holding(frames.path, "rendering into"):
         frames.begin(plan.cameras, _facts(given, plan), given.kinds, overwrite=overwrite)
@@ -237,7 +237,7 @@ def _render(
             for number, kind in enumerate(given.kinds):
                 paint = painter(kind, plan.scene_of, plan.cameras, plan.look)
                 before = number * count
-                frames.make(kind, count, paint, partial(_told, report, before, whole))
+                frames.make(kind, count, paint, partial(_report_total, report, before, whole))
         for kind, path in outputs.items():
             pictures = (decode(frames.frame(kind, i), turn=False) for i in range(count))
             with display.waiting(f"encoding {path.name}"):
@@ -246,8 +246,8 @@ def _render(
         frames.remove()
 
 
-def _told(report: Callable[[int, int], None], before: int, whole: int, count: int) -> None:
-    """Report pictures of one kind as some of those of all kinds."""
+def _report_total(report: Callable[[int, int], None], before: int, whole: int, count: int) -> None:
+    """Report the progress of one kind as a part of that of all kinds."""
     report(before + count, whole)
 
 
@@ -260,13 +260,13 @@ def _sha256(path: Path) -> str:
 
 
 def _facts(given: RenderCommand, plan: RenderPlan) -> dict[str, Any]:
-    """What the frames depend on besides the cameras."""
+    """Everything besides the cameras that the frames depend on."""
     from sfumato.render.settings import renderer_of
 
     meshes = [[text, _sha256(what.file)] for text, what in zip(given.insert, given.inserts, strict=True)]
     return {
         "scene_sha256": ", ".join(map(_sha256, plan.scene_files)),
-        # Only where there are any, so that older frames are gone on with.
+        # Omitted if empty, so that frames of older versions can be resumed.
         **({"inserts": meshes} if meshes else {}),
         **({"times": list(plan.times)} if plan.times else {}),
         "background": list(plan.look.settings.background),

@@ -43,15 +43,15 @@ _WORDS = ("auto", "orbit", "swing", "training")
 
 @dataclass(frozen=True)
 class RenderPlan:
-    """All that a render is made from.
+    """The inputs of a render.
 
     Attributes:
-        scene_of: the Gaussians of a frame, by its number.
-        scene_files: where they come from.
-        cameras: one a frame, of one size.
+        scene_of: returns the Gaussians of a frame, by frame number.
+        scene_files: files they come from.
+        cameras: one per frame, all of the same size.
         look: background and filter.
-        fps: frames a second.
-        times: of a scene that moves, the moment of each frame, seconds.
+        fps: frames per second.
+        times: of a dynamic scene, the time of each frame, seconds.
     """
 
     scene_of: Callable[[int], Gaussians]
@@ -63,11 +63,11 @@ class RenderPlan:
 
 
 def plan_of(given: RenderCommand, is_video: bool) -> RenderPlan:
-    """Read what the arguments name and plan the frames.
+    """Read the inputs and plan the frames.
 
     Args:
         given: the arguments.
-        is_video: whether the sides of the picture have to be even.
+        is_video: whether width and height have to be even.
 
     Raises:
         SfumatoError: a file is missing or broken, or the arguments contradict each other.
@@ -115,7 +115,7 @@ def _still_source(given: RenderCommand, with_cameras: bool) -> Shown:
 def _moving_source(given: RenderCommand, with_cameras: bool) -> Shown:
     if given.repair:
         raise ConfigError(f"--repair is for still scenes; {given.scene} moves")
-    # Cameras, and the near plane that hides their housings, are those of the page.
+    # Uses the cameras of the viewer, and its near plane, which hides their housings.
     subject = open_moving(given.scene, data=given.data)
     scene = subject.moving or load_dynamic(given.scene)
     filtered = False if given.no_antialiased else given.antialiased or None
@@ -129,7 +129,7 @@ def _moving_source(given: RenderCommand, with_cameras: bool) -> Shown:
 
 
 def _times(given: RenderCommand, scene: DynamicScene, count: int) -> tuple[float, ...]:
-    """The moment of each frame."""
+    """The time of each frame, seconds."""
     first, last = (float(scene.times[i]) for i in (0, -1))
     start = given.at if given.at is not None else first if given.time_from is None else given.time_from
     end = given.at if given.at is not None else last if given.time_to is None else given.time_to
@@ -154,7 +154,7 @@ def _insert(what: Inserted) -> Insert:
 
 
 def _check_used(given: RenderCommand) -> None:
-    """Refuse options that the path has no use for."""
+    """Refuse options that the path does not use."""
     if given.up is not None and given.path not in ("auto", "orbit", "swing"):
         raise ConfigError(f"--up is for orbits; leave it out with --path {given.path}")
     if given.data is not None and given.path not in _WORDS:
@@ -162,14 +162,14 @@ def _check_used(given: RenderCommand) -> None:
 
 
 def _look_and_capture(given: RenderCommand, *, with_cameras: bool) -> tuple[Look, Capture | None]:
-    """How the run's scene is drawn, and its dataset where it is needed and there."""
-    wished = given.renderer or ("trace" if given.insert else None)
+    """Rendering settings of the scene, and its dataset if needed and available."""
+    requested = given.renderer or ("trace" if given.insert else None)
     filtered = False if given.no_antialiased else given.antialiased or None
-    settings, capture = settings_for(wished or "raster", antialiased=filtered), None
+    settings, capture = settings_for(requested or "raster", antialiased=filtered), None
     run = run_of(given.scene)
     if run:
         options = run.read_options()
-        renderer = wished or options.train.renderer
+        renderer = requested or options.train.renderer
         if filtered is None and options.train.antialiased and renderer != "trace":
             filtered = True
         background = options.capture.background or settings.background
@@ -191,7 +191,7 @@ def _look_and_capture(given: RenderCommand, *, with_cameras: bool) -> tuple[Look
 
 
 def _usual(size_px: tuple[int, int]) -> tuple[int, int]:
-    """The size, made smaller if it is higher than videos usually are."""
+    """The size, reduced to the usual height of videos if it is larger."""
     scale = min(1.0, _DEFAULT_HEIGHT_PX / size_px[1])
     return max(1, round(size_px[0] * scale)), max(1, round(size_px[1] * scale))
 

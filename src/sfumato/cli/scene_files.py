@@ -14,7 +14,7 @@ def scene_file(path: Path) -> Path:
         path: run folder or scene file.
 
     Raises:
-        ConfigError: there is nothing, or a folder without a scene.
+        ConfigError: the path does not exist, or is a folder without a scene.
     """
     if not path.exists():
         raise ConfigError(f"{path} is missing; give a run folder or a scene file")

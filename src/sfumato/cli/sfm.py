@@ -1,4 +1,4 @@
-"""`sfumato sfm`: a video or photographs to a dataset with cameras."""
+"""`sfumato sfm`: make a dataset with cameras from a video or photographs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class SfmCommand:
 
     Attributes:
         inputs: videos, photographs, folders of them.
-        out: dataset folder to make: images/, sparse/0/ and sfm.json, as other programs read it.
+        out: dataset folder to create: images/, sparse/0/ and sfm.json, readable by other programs.
         config, frames: groups of options.
     """
 

@@ -1,4 +1,4 @@
-"""`sfumato splat`: a measured cloud to a scene of surface splats, without training."""
+"""`sfumato splat`: turn a measured point cloud into a scene of surface splats, without training."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ _HELP = Help(
 
 @dataclass(frozen=True)
 class SplatCommand:
-    """Turn a measured cloud of points into a scene of surface splats, without training.
+    """Turn a measured point cloud into a scene of surface splats, without training.
 
-    Each point becomes a flat Gaussian in the plane of its neighbours, as wide as they are apart. Normals are
-    those of the file, else estimated. The scene can be viewed, edited and converted, and training can start
-    from it: sfumato train DATA --init scene.ply. Exit codes: 0 done, 2 something given is wrong, 1 anything
-    else.
+    Each point becomes a flat Gaussian in the plane of its neighbours, with a width equal to their spacing.
+    Normals are read from the file or else estimated. The scene can be viewed, edited and converted, and
+    training can start from it: sfumato train DATA --init scene.ply. Exit codes: 0 done, 2 wrong input or
+    arguments, 1 anything else.
 
     Attributes:
-        clouds: points: .ply, .las, .laz, .e57, .pcd, .glb, or text (.xyz, .txt, .csv, .pts), a point a line.
-            Several files in one frame become one scene.
-        out: scene file to make; its suffix names the format. metrics.json beside it has its figures.
+        clouds: points: .ply, .las, .laz, .e57, .pcd, .glb, or text (.xyz, .txt, .csv, .pts), one point per
+            line. Several files in the same frame become one scene.
+        out: scene file to write; its suffix selects the format. metrics.json is written beside it.
         overwrite: replace the output and its metrics.json.
-        config: how splats follow from points.
+        config: options for making splats.
     """
 
     clouds: Annotated[Positional[tuple[Path, ...]], arg(metavar="CLOUD")]

@@ -1,4 +1,4 @@
-"""`sfumato track`: a multi-view video to a scene that moves."""
+"""`sfumato track`: reconstruct a dynamic scene from a multi-view video."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ _HELP = Help(
 
 @dataclass(frozen=True)
 class TrackCommand:
-    """Track 3D Gaussians through the synchronised videos of several cameras that stand still.
+    """Track 3D Gaussians through the synchronised videos of several static cameras.
 
     DATA is a folder in the layout of PanopticSports or Neural 3D Video, with a transforms.json whose frames
     have times, or with a folder of frames or a video for each camera and a calibration. Ctrl-C stops between
-    two steps in time; the same command goes on, also after a power cut. Exit codes: 0 done, 2 bad input, 130
+    two time steps; the same command resumes, also after a power cut. Exit codes: 0 done, 2 bad input, 130
     Ctrl-C, 143 SIGTERM, 1 anything else.
 
     Attributes:
         data: folder of the multi-view video.
-        out: run folder to make: scene.ply, tracks.npz, scene.html, metrics.json, renders.
-        resume: go on with the run in the folder; the same command without it does so too.
+        out: run folder to create: scene.ply, tracks.npz, scene.html, metrics.json, renders.
+        resume: resume the run in the folder, as the same command without this option also does.
         view: watch the run in the browser, at an address that only this machine can open.
         sequence, config: groups of options.
     """
@@ -89,7 +89,7 @@ def command(arguments: Sequence[str]) -> int:
 
 
 def _write_pictures(folder: TrackFolder, held_out: HeldOut, scene: DynamicScene, display: Display) -> None:
-    """The held-out videos beside the renders, as an mp4, and some of their frames on a sheet."""
+    """Write the held-out videos beside the renders as an mp4, and some of its frames as a contact sheet."""
     from sfumato.evaluation.sheet import progress_strip
     from sfumato.paths.video_writer import even, write_video
 
@@ -115,7 +115,7 @@ def _write_pictures(folder: TrackFolder, held_out: HeldOut, scene: DynamicScene,
 
 
 def _page(held_out: HeldOut, scene: Scene, step: int, size_px: tuple[int, int]) -> np.ndarray:
-    """uint8 [h, w, 3]: a row for each held-out camera, its photograph and the render; black without one."""
+    """A row for each held-out camera: its photograph and the render, or black; uint8 [h, w, 3]."""
     import numpy as np
 
     from sfumato.render.png import to_uint8

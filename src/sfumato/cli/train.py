@@ -1,4 +1,4 @@
-"""`sfumato train`: photographs with cameras to a run folder."""
+"""`sfumato train`: train a scene on photographs with cameras."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class TrainCommand:
     config: Annotated[TrainConfig, arg(name="")] = field(default_factory=TrainConfig)
 
     def run_options(self) -> RunOptions:
-        """What the run is made from."""
+        """The options of the run, without those of this command."""
         return RunOptions(self.data, self.capture, self.config, self.init, self.checkpoint_every)
 
 
@@ -98,7 +98,7 @@ def command(arguments: Sequence[str]) -> int:
 
 
 def _with_stored_options(given: TrainCommand, arguments: Sequence[str]) -> TrainCommand:
-    """Parse again with the run's own options in place of the defaults."""
+    """Parse again with the stored options of the run as defaults."""
     from sfumato.runs.folder import RunFolder
 
     stored = RunFolder(given.out).read_options()
@@ -114,12 +114,12 @@ def _with_stored_options(given: TrainCommand, arguments: Sequence[str]) -> Train
 
 
 def without_length(config: TrainConfig) -> TrainConfig:
-    """The same options but for the length, which is given as one of two: both are left open."""
+    """The same options without a length, which is either ``steps`` or ``minutes``."""
     return replace(config, steps=None, minutes=None)
 
 
 def with_length_of(config: TrainConfig, stored: TrainConfig) -> TrainConfig:
-    """The same options with the length of ``stored`` where they have none."""
+    """The same options, with the length of ``stored`` if they have none."""
     if config.steps is not None or config.minutes is not None:
         return config
     return replace(config, steps=stored.steps, minutes=stored.minutes)

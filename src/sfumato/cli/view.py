@@ -1,4 +1,4 @@
-"""`sfumato view`: a run or a scene in the browser, or as a page of its own."""
+"""`sfumato view`: view a run or a scene in the browser, or export it as a self-contained page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _HELP = Help(examples=("sfumato view out/mine",))
 
 @dataclass(frozen=True)
 class ViewCommand:
-    """Look at a run folder or a scene file in the browser; what moves is played.
+    """View a run folder or a scene file in the browser; dynamic scenes are played.
 
     If the browser has no WebGL, or for the exact view, this process renders the images. The
     page is served to this machine only, at an address that contains a secret, until Ctrl-C. With
@@ -29,7 +29,7 @@ class ViewCommand:
     Attributes:
         path: run folder of train or track, or a scene file of any format that can be read.
         data: the dataset of the run, if it has moved since training.
-        repair: leave out Gaussians of a broken scene file, such as NaN, and count them.
+        repair: skip broken Gaussians of the scene file, such as NaN, and report their number.
         export: page to write, such as scene.html; an existing one is replaced.
         port: port to listen on; by default a free one.
         no_browser: print the address and open no browser.

@@ -1,4 +1,4 @@
-"""`sfumato warmup`: the kernels compiled before they are needed."""
+"""`sfumato warmup`: compile kernels before they are needed."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _HELP = Help(examples=("sfumato warmup", "sfumato warmup --renderers raster trac
 
 @dataclass(frozen=True)
 class WarmupCommand:
-    """Compile the kernels that rendering and training need, and keep them on the disk.
+    """Compile the kernels for rendering and training, and store them on disk.
 
-    The first use on a machine does so otherwise. Where they are kept, sfumato doctor says.
+    Otherwise this happens at the first use on a machine. sfumato doctor shows where they are stored.
 
     Attributes:
         renderers: renderers to compile for.

@@ -8,16 +8,15 @@ from collections.abc import Callable
 
 
 class Allowance:
-    """Seconds that may be spent: they come in with the time, and what costs more than is there makes a debt.
+    """A budget in seconds that accrues as a share of the elapsed time; overspending makes it negative.
 
-    What is spent in all is never more than the share of the time so far and the last expense.
+    Total spending never exceeds that share of the elapsed time by more than the last expense. ``spent_s`` is
+    the total spent so far.
 
     Args:
-        share: of the time, between 0 and 1.
-        most_s: what is saved up at most, for a moment in which much is wanted.
-        clock_s: for tests.
-
-    ``spent_s`` are the seconds that were spent so far.
+        share: of the elapsed time, between 0 and 1.
+        most_s: the largest budget that accumulates while it is not used, for bursts of demand.
+        clock_s: clock, replaced in tests.
     """
 
     def __init__(self, share: float, most_s: float, clock_s: Callable[[], float] = time.monotonic) -> None:
@@ -27,19 +26,19 @@ class Allowance:
         self.spent_s = 0.0
 
     def is_there(self) -> bool:
-        """Whether something may be spent now."""
+        """Whether the budget is positive."""
         with self._lock:
-            self._come_in()
+            self._accrue()
             return self._left_s > 0
 
     def spend(self, seconds: float) -> None:
-        """Count what something took."""
+        """Subtract an expense from the budget."""
         with self._lock:
-            self._come_in()
+            self._accrue()
             self._left_s -= seconds
             self.spent_s += seconds
 
-    def _come_in(self) -> None:
+    def _accrue(self) -> None:
         now = self._clock_s()
         self._left_s = min(self._left_s + self._share * (now - self._at_s), self._most_s)
         self._at_s = now

@@ -13,9 +13,9 @@ from typing import Any
 _IMPORT = re.compile(r'^import (\{[^}]*\}) from "\./(\w+)\.js";$', re.MULTILINE)
 _EXPORT = re.compile(r"^export ((?:async )?(?:const|function) (\w+))", re.MULTILINE)
 _VIEWER = "sfumato.viewer"
-_PLACE = re.compile(r"\{\{(\w+)\}\}")
-# Nothing is loaded from anywhere: code and pictures are in the page or come from its own server. Spark
-# makes its workers and its WebAssembly from addresses that hold them (data:, blob:).
+_PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
+# Nothing is loaded from other origins: code and pictures are embedded in the page or come from its own
+# server. Spark creates its workers and its WebAssembly from data: and blob: URLs.
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval' blob: data:; worker-src blob: data:; "
     "style-src 'unsafe-inline'; img-src 'self' data: blob:; connect-src 'self' data: blob:; "
@@ -24,11 +24,11 @@ POLICY = (
 
 
 def assemble(manifest: Mapping[str, Any], pieces: Iterable[tuple[str, Iterable[str]]] = ()) -> Iterator[str]:
-    """The page, in parts to be written one after the other.
+    """Assemble the page, in parts to be written in order.
 
     Args:
-        manifest: what the page is told, as JSON allows it.
-        pieces: (name, base64 in parts) of what the page carries.
+        manifest: data for the page, JSON values.
+        pieces: (name, base64 in parts) of the embedded data.
 
     Returns:
         Parts of an HTML document.
@@ -41,12 +41,12 @@ def assemble(manifest: Mapping[str, Any], pieces: Iterable[tuple[str, Iterable[s
         "code": lambda: [page_code()],
         "data": lambda: _data(manifest, pieces),
     }
-    for index, part in enumerate(_PLACE.split(web_source("page.html"))):
+    for index, part in enumerate(_PLACEHOLDER.split(web_source("page.html"))):
         yield from filled[part]() if index % 2 else [part]
 
 
 def _data(manifest: Mapping[str, Any], pieces: Iterable[tuple[str, Iterable[str]]]) -> Iterator[str]:
-    # "<" would let a name in the manifest end the element.
+    # With "<" in it, a name in the manifest could close the script element.
     plain = json.dumps(manifest, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     yield f'<script type="application/json" id="manifest">{plain}</script>\n'
     for name, base64 in pieces:
@@ -57,10 +57,10 @@ def _data(manifest: Mapping[str, Any], pieces: Iterable[tuple[str, Iterable[str]
 
 @cache
 def page_code(package: str = _VIEWER) -> str:
-    """A page's modules in one script, each a function's scope, after those it imports.
+    """The modules of a page as one script: each in a function of its own, after the modules it imports.
 
     Args:
-        package: the package whose folder ``web`` holds them; ``main.js`` is the first to be read.
+        package: package whose folder ``web`` contains the modules; ``main.js`` is the entry point.
     """
     ordered: dict[str, str] = {}
     _gather(package, "main", ordered, ())

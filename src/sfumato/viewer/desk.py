@@ -18,7 +18,7 @@ class Desk:
 
     def __init__(self, changed: threading.Condition) -> None:
         self._changed = changed
-        self._waiting: _Asked | None = None
+        self._waiting: _PendingRequest | None = None
 
     @property
     def has_wish(self) -> bool:
@@ -37,7 +37,7 @@ class Desk:
         Raises:
             SfumatoError: the image cannot be rendered.
         """
-        asked = _Asked(wish)
+        asked = _PendingRequest(wish)
         with self._changed:
             if self._waiting:
                 self._waiting.is_over = True
@@ -66,7 +66,7 @@ class Desk:
         return True
 
 
-class _Asked:
+class _PendingRequest:
     def __init__(self, wish: Wish) -> None:
         self.wish, self.is_over = wish, False
         self.picture: RenderedImage | None = None

@@ -32,7 +32,7 @@ SHOWN = ("colour", "depth", "normals", "error")
 _MOST_PX, _MOST_SIDE_PX = 1 << 22, 4096
 _MOST = 1e9
 _FINE_QUALITY, _COARSE_QUALITY = 95, 82
-# As the page colours depths: from the nearest to the farthest, by the logarithm.
+# The colour map of the page for depths, from nearest to farthest on a logarithmic scale.
 _DEPTH_COLOURS = ((252, 237, 191), (237, 148, 92), (163, 74, 117), (64, 51, 122), (10, 13, 36))
 _NEAR_SHARE, _FAR_SHARE = 0.03, 0.95
 _SOLID, _LEAST_ALPHA = 0.5, 0.05
@@ -44,13 +44,13 @@ class Wish:
 
     Attributes:
         show: one of ``SHOWN``.
-        camera: to draw from, world frame.
-        photograph: index of the one to compare with; for errors.
-        crop: [2, 3] lowest and highest corner of what is drawn, world frame, or None.
+        camera: camera to render, world frame.
+        photograph: index of the photograph to compare with, for "error".
+        crop: [2, 3] lowest and highest corner of the box to render, world frame, or None.
         upright: rotation of the world as the page shows it, (w, x, y, z).
-        floaters: show which Gaussians float.
-        fine: as good as can be, not as quick.
-        time: seconds, in a scene that moves.
+        floaters: highlight floaters.
+        fine: prefer quality to speed.
+        time: seconds, for dynamic scenes.
     """
 
     show: str
@@ -83,7 +83,7 @@ def read_wish(body: bytes, photographs: Sequence[Photograph]) -> Wish:
 
     Args:
         body: JSON.
-        photographs: of the scene.
+        photographs: photographs of the scene.
 
     Raises:
         ConfigError: the request is malformed or out of range.
@@ -115,7 +115,7 @@ def read_wish(body: bytes, photographs: Sequence[Photograph]) -> Wish:
 
 
 def _camera(asked: Mapping[str, Any], size_px: tuple[int, int]) -> Camera:
-    """A camera from where the page stands: its axes are x right, y up, z backward."""
+    """The camera of a request, whose axes in the page are x right, y up, z backward."""
     x, y, z, w = _numbers(asked, "turn", 4)
     if x * x + y * y + z * z + w * w < 1e-12:
         raise ConfigError("the page asks for a picture from no direction: turn is zero")
@@ -136,7 +136,7 @@ def _numbers(asked: Mapping[str, Any], name: str, count: int) -> tuple[float, ..
         and all(type(v) in (int, float) and -math.inf < v < math.inf for v in found)
     ):
         raise ConfigError(f"the page asks for a picture with a wrong {name}: {count} numbers are needed")
-    # A crop box that lies open on a side reaches as far as the renderer's numbers do.
+    # An open side of a crop box comes as a huge value, which is limited to what the renderer can handle.
     return tuple(float(max(-_MOST, min(_MOST, v))) for v in found)
 
 
@@ -144,9 +144,9 @@ class Painter:
     """Renders the requests of the page.
 
     Args:
-        photographs: of the scene.
-        settings: of the renderer that the scene was trained with.
-        floaters: says which Gaussians float, [n] bool, or None where that is not known.
+        photographs: photographs of the scene.
+        settings: renderer settings that the scene was trained with.
+        floaters: returns the mask of floaters, [n] bool, or None if unknown.
     """
 
     def __init__(
@@ -160,11 +160,11 @@ class Painter:
 
     @torch.no_grad()
     def paint(self, wish: Wish, shown: Gaussians | DynamicScene) -> RenderedImage:
-        """Draw a picture.
+        """Render a requested image.
 
         Args:
-            wish: what it shows.
-            shown: the scene, as it is now.
+            wish: the request.
+            shown: the current scene.
 
         Raises:
             CaptureError: the photograph to compare with cannot be decoded.
@@ -192,7 +192,7 @@ class Painter:
         scene = gaussians.detach()
         if floating is not None:
             rows = identities_of(gaussians)
-            # Not all of those that move exist at each time.
+            # Some of the moving Gaussians do not exist at every time.
             here = floating if len(floating) == len(scene) or rows is None else floating[rows]
             scene = highlighted(scene, here)
         if wish.crop is not None:
@@ -204,7 +204,7 @@ class Painter:
 
 
 def _depth_picture(depth: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, tuple[float, float]]:
-    """False colours of depths [h, w], dark where nothing is, and the range they tell apart."""
+    """False-colour image of depths [h, w], dark where the scene is empty, and the range of the colours."""
     solid = depth[alpha >= _SOLID]
     near, far = np.quantile(solid, [_NEAR_SHARE, _FAR_SHARE]) if len(solid) else (1.0, 2.0)
     near = float(near)
@@ -216,12 +216,12 @@ def _depth_picture(depth: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, tu
 
 
 def _in_colours_of_normals(scene: Gaussians, wish: Wish) -> Gaussians:
-    """Each Gaussian in the colour of the normal of its flattest side, upright, towards the eye."""
+    """Gaussians coloured by their normal: the shortest axis, facing the camera, in upright coordinates."""
     flattest = scene.log_scales.argmin(dim=1)
     normals = rotation_from_quats(scene.quats)[torch.arange(len(scene), device=flattest.device), :, flattest]
     eye = wish.camera.centre_world.to(scene.means)
     away = ((eye - scene.means) * normals).sum(dim=1, keepdim=True) < 0
     turn = rotation_from_quats(scene.means.new_tensor([wish.upright]))[0]
     upright = torch.where(away, -normals, normals) @ turn.T
-    # The renderer shows 0.5 + sum.
+    # The renderer adds 0.5 to the spherical harmonics.
     return replace(scene, sh=(0.5 * upright / SH_C0)[:, None, :])

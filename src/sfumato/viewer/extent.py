@@ -11,10 +11,11 @@ from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.scene import metadata_of
 
-# Reconstructions have gravity along +y; an axis is believed where the cameras come this near to it.
+# Reconstructions have gravity along +y. The estimate snaps to an axis that is within this angle of it.
 DEFAULT_UP = np.array([0.0, -1.0, 0.0])
 NEAR_AN_AXIS = np.cos(np.deg2rad(25.0))
-# Cameras that all look level, from one side, say nothing by their rights alone.
+# Smallest second eigenvalue for which the right axes determine up: they do not if all cameras look level
+# from one side.
 LEAST_SPREAD = 0.15
 SAMPLE = 20_000
 
@@ -44,10 +45,10 @@ def place(gaussians: Gaussians, cameras: Sequence[Camera]) -> SceneExtent:
 
     Args:
         gaussians: the scene.
-        cameras: that it was made from; there may be none.
+        cameras: cameras it was reconstructed from, possibly none.
 
     Returns:
-        Placing.
+        The extent.
     """
     means = _sample(gaussians)
     poses = np.array([camera.camera_from_world.detach().double().numpy() for camera in cameras])
@@ -70,7 +71,7 @@ def place(gaussians: Gaussians, cameras: Sequence[Camera]) -> SceneExtent:
 
 
 def _sample(gaussians: Gaussians) -> np.ndarray:
-    """[m, 3] means of some Gaussians that are seen."""
+    """Means of a sample of the visible Gaussians, [m, 3]."""
     if not len(gaussians):
         return np.zeros((1, 3))
     seen = gaussians.logit_opacities.detach().cpu().numpy() > -1.0
@@ -82,7 +83,7 @@ def _sample(gaussians: Gaussians) -> np.ndarray:
 def _looked_at(
     means: np.ndarray, cameras: Sequence[Camera], poses: np.ndarray, centres: np.ndarray
 ) -> np.ndarray:
-    """[c, 3] a point in front of each camera, at the median depth of what is near its axis."""
+    """A point in front of each camera, at the median depth of the Gaussians near its axis, [c, 3]."""
     fallback = np.median(np.linalg.norm(means - np.median(means, axis=0), axis=1)) or 1.0
     points = []
     every = max(1, len(cameras) // 60)
@@ -98,7 +99,7 @@ def _looked_at(
 
 
 def _up(rotations: np.ndarray) -> np.ndarray:
-    """The direction to which cameras' right sides are square, on the side of their tops."""
+    """The direction perpendicular to the cameras' right axes, on the side of their up axes."""
     tops = -rotations[:, 1].mean(axis=0)
     rights = rotations[:, 0]
     values, vectors = np.linalg.eigh(rights.T @ rights / len(rights))

@@ -46,11 +46,11 @@ class LiveTraining(LiveRun):
 
     Args:
         server: not yet running.
-        run: run folder, whose reports become curves.
-        capture: what is trained on.
-        config: of the run.
+        run: run folder, whose reports are plotted as curves.
+        capture: training data.
+        config: configuration of the run.
         ready: called when the page can be opened.
-        title: over the page; None: the name of the run folder.
+        title: title of the page; None: the name of the run folder.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class LiveTraining(LiveRun):
         self._gaussians: Gaussians | None = None
 
     def __call__(self, state: TrainState, stats: StepStats) -> float:
-        """Draw or take a snapshot if it is time; wait while paused. Returns the seconds waited."""
+        """Serve a request or take a due snapshot; block while paused. Returns the seconds blocked."""
         if self._payload is None:
             self._open(state)
         waited_s = 0.0
@@ -87,7 +87,7 @@ class LiveTraining(LiveRun):
                 self._snap(state, began)
         if self._state == "paused":
             began = time.perf_counter()
-            # What stands still can be seen as it is.
+            # While training is paused, the page can show its exact state.
             self._publish(packed(state.gaussians))
             self._wait_while_paused()
             waited_s = time.perf_counter() - began
@@ -96,11 +96,11 @@ class LiveTraining(LiveRun):
 
     @property
     def spent_s(self) -> float:
-        """Seconds of training that watching has taken so far."""
+        """Seconds that watching has cost the training so far."""
         return self._allowance.spent_s
 
     def finish(self, state: str, gaussians: Gaussians) -> None:
-        """Show the last scene; ``state`` is "done" or "stopped"."""
+        """Show the final scene; ``state`` is "done" or "stopped"."""
         if self._packing:
             self._packing.join()
         if self._payload is not None:
@@ -138,7 +138,9 @@ class LiveTraining(LiveRun):
         return self._painter.paint(wish, self._gaussians)
 
     def _is_snapshot_due(self, now_s: float) -> bool:
-        """Whether a page waits for a snapshot; pages that use the exact view fetch none."""
+        """Whether to take a snapshot: the last one was fetched, and none is being packed.
+        Pages that show the exact view do not fetch snapshots.
+        """
         is_packing = self._packing is not None and self._packing.is_alive()
         return self._fetched == self._version and now_s >= self._due_s and not is_packing
 

@@ -1,4 +1,4 @@
-"""A run that browsers watch and steer: server-sent events, pictures between its steps, pause and stop."""
+"""A run watched and controlled by browsers: server-sent events, rendered images, pause and stop."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ News = Callable[[], list[bytes]]
 
 
 class LiveRun:
-    """What watched runs share. They call their methods in the thread that runs; pages are told in others.
+    """Base class of watched runs. Methods are called in the thread of the run; events are sent in others.
 
     Args:
-        server: not yet running, or showing an earlier part of the run.
+        server: not yet running, or showing an earlier stage of the run.
     """
 
     def __init__(self, server: PageServer) -> None:
@@ -37,15 +37,15 @@ class LiveRun:
             server.on(f"control/{action}", partial(self._ask, action))
 
     def hand_over(self) -> None:
-        """Let pages load what the server shows now in the place of this."""
+        """Make open pages reload to show the next stage, which the server now serves."""
         self._set_state("next")
 
     def _news(self) -> News:
-        """A function that gives the events of which one watcher has not been told."""
+        """A function that returns the events not yet sent to one watcher."""
         raise NotImplementedError
 
     def _paint(self, wish: Wish) -> RenderedImage:
-        """Draw what a page wishes to see."""
+        """Render a request of a page."""
         raise NotImplementedError
 
     def _draw(self) -> bool:
@@ -53,7 +53,7 @@ class LiveRun:
         return self._desk.serve(self._paint)
 
     def _tell(self) -> None:
-        """Wake those that wait for news."""
+        """Wake the threads that wait for changes."""
         with self._changed:
             self._changes += 1
             self._changed.notify_all()
@@ -63,7 +63,7 @@ class LiveRun:
         self._tell()
 
     def _wait_while_paused(self) -> None:
-        """Draw what is wished for as long as the run is paused."""
+        """Render requests while the run is paused."""
         with ended_by_signals() as asked:
             while self._state == "paused" and not asked.is_set():
                 with self._changed:
@@ -71,13 +71,13 @@ class LiveRun:
                 self._draw()
 
     def _stop_if_asked(self) -> None:
-        """As Ctrl-C, once: the run saves its state and its scene."""
+        """If a page asked to stop, raise SIGINT once, so that the run saves its state and its scene."""
         if self._state == "stopping" and not self._stopped:
             self._stopped = True
             signal.raise_signal(signal.SIGINT)
 
     def _look_until(self, is_seen: Callable[[], bool], seconds: float) -> None:
-        """Draw for those that watch, until they have seen the end or the time is over."""
+        """Render requests of watching pages until ``is_seen`` or a time-out."""
         until_s = time.monotonic() + seconds
         while self._watchers and not is_seen() and time.monotonic() < until_s:
             if self._draw():
@@ -95,7 +95,7 @@ class LiveRun:
         self._tell()
 
     def _events(self) -> Generator[bytes, None, None]:
-        """News and states for one watcher, as server-sent events."""
+        """Events and state changes for one watcher, as server-sent events."""
         with self._changed:
             self._watchers += 1
         try:

@@ -1,4 +1,4 @@
-"""Live view of a run that is tracked: its steps as they are done, curves and controls."""
+"""Live view of a tracking run: finished steps, curves and controls."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from sfumato.viewer.showing import EXACT, offer_exact, show
 from sfumato.viewer.tracked_subject import moving_subject, still_first
 from sfumato.viewer.watching import event, packed
 
-# What each step tells of itself.
+# Reported for each step.
 _REPORTED = ("step", "psnr", "psnr_changed", "gaussians")
 # How long a page waits for an image, and a finished run for browsers to fetch its last steps.
 _PATIENCE_S, _LAST_LOOK_S = 60.0, 10.0
 
 
 class LiveTracking(LiveRun):
-    """Is called after each step in time and lets a browser watch and control the run.
+    """A tracking callback, called after each time step, that lets a browser watch and control the run.
 
     While the run is paused, the call blocks. It costs time only while a page is open.
 
     Args:
         server: not yet running, or showing the training of the first step.
-        title: over the page.
-        video: that is tracked.
-        count: steps there will be.
+        title: title of the page.
+        video: the tracked video.
+        count: total number of steps.
         ready: called when the page can be opened.
     """
 
@@ -58,12 +58,12 @@ class LiveTracking(LiveRun):
         self._lock = threading.Lock()
 
     def __call__(self, scene: Callable[[], DynamicScene], row: Mapping[str, Any], seconds: float) -> None:
-        """Take in a step that is done; wait while paused.
+        """Show a finished step; block while paused.
 
         Args:
-            scene: makes the scene up to now.
-            row: figures of the step.
-            seconds: of the run so far.
+            scene: returns the scene up to this step.
+            row: metrics of the step.
+            seconds: elapsed time of the run.
         """
         report = {name: row[name] for name in _REPORTED if row[name] is not None and row[name] == row[name]}
         progress = {"progress": (row["step"] + 1) / self._count, "seconds": seconds}
@@ -110,7 +110,7 @@ class LiveTracking(LiveRun):
         self._ready()
 
     def _take(self, scene: DynamicScene) -> None:
-        """Show a scene; what was sent is sent again only where Gaussians have come or gone."""
+        """Show a scene; its Gaussians are packed again only if some were added or removed."""
         ordered = still_first(scene)
         is_new = self._scene is None or not _are_the_same(self._scene, ordered)
         if is_new:
@@ -126,7 +126,7 @@ class LiveTracking(LiveRun):
         return Answer("application/octet-stream", self._payloads[name].data)
 
     def _poses(self, step: int) -> Answer:
-        """Position and rotation of those that move at a step, float32; NaN where they do not exist."""
+        """Positions and rotations of the moving Gaussians at a step, float32; NaN where they do not exist."""
         scene = self._scene
         assert scene is not None
         poses = torch.cat([scene.means[step], scene.quats[step]], dim=1)
@@ -154,7 +154,7 @@ class LiveTracking(LiveRun):
         return news
 
     def _told(self, scene: DynamicScene) -> dict[str, Any]:
-        """What a page is told of the scene as it is now."""
+        """The data of a "steps" event for the current scene."""
         meshes = {
             name: {"name": name, "type": payload.type, "frame": payload.frame}
             for name, payload in self._payloads.items()
@@ -170,7 +170,7 @@ class LiveTracking(LiveRun):
 
 
 def _are_the_same(before: DynamicScene, now: DynamicScene) -> bool:
-    """Whether the Gaussians are those of a scene with fewer steps, and as far as known exist as long."""
+    """Whether a scene with more steps has the same Gaussians, with the same known births and deaths."""
 
     def ends(scene: DynamicScene) -> torch.Tensor:
         return torch.where(scene.death < scene.num_steps, scene.death, -1)

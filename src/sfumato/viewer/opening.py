@@ -18,14 +18,14 @@ from sfumato.viewer.extent import SceneExtent
 from sfumato.viewer.subject import Subject
 from sfumato.viewer.trusted import KnownTrust
 
-# Views that are rendered to find the one to open with.
+# Number of views rendered to choose the initial one.
 _OPENINGS = 6
 
 
 def opening_of(subject: Subject, placing: SceneExtent) -> dict[str, Any]:
-    """What the page is told: the camera to open with or, without cameras, a place and what it looks at.
+    """Manifest entries: the initial camera or, without cameras, an initial position and target.
 
-    With cameras also their vertical field of view, degrees.
+    With cameras also their median vertical field of view, degrees.
     """
     cameras = [photograph.camera for photograph in subject.photographs]
     if cameras:
@@ -39,7 +39,7 @@ def opening_of(subject: Subject, placing: SceneExtent) -> dict[str, Any]:
 
 
 def _first(subject: Subject, placing: SceneExtent) -> int:
-    """The camera to open with."""
+    """Index of the initial camera."""
     trained = [(i, one.camera) for i, one in enumerate(subject.photographs) if not one.held_out]
     if subject.trust and trained:
         return opening(subject.trust, trained, placing.middle)
@@ -47,12 +47,12 @@ def _first(subject: Subject, placing: SceneExtent) -> int:
 
 
 def opening(known: KnownTrust, cameras: Sequence[tuple[int, Camera]], middle: Sequence[float]) -> int:
-    """The camera to open with: of those that see the scene's middle, that of the least expected error.
+    """Index of the initial camera: of those that see the centre of the scene, the least expected error.
 
     Args:
-        known: of the scene.
-        cameras: training cameras with their numbers, at least one.
-        middle: [3] what is orbited, world frame.
+        known: trust of the scene.
+        cameras: training cameras with their indices, at least one.
+        middle: [3] centre of the orbit, world frame.
     """
     point = torch.tensor([middle], dtype=torch.float64)
     seeing = [one for one in cameras if _sees(one[1], point)] or list(cameras)
@@ -62,7 +62,7 @@ def opening(known: KnownTrust, cameras: Sequence[tuple[int, Camera]], middle: Se
 
 
 def _sees(camera: Camera, point: torch.Tensor) -> bool:
-    """Whether a point [1, 3] is well inside of the picture."""
+    """Whether a point [1, 3] projects well inside the image."""
     pixels, z = image_points(camera, point)
     inside = (
         0.2 * side < at < 0.8 * side for at, side in zip(pixels[0].tolist(), camera.size_px, strict=True)

@@ -18,19 +18,19 @@ from sfumato.envelope.trust import Trust
 from sfumato.maths.sh import SH_C0
 from sfumato.scene.gaussians import Gaussians
 
-# Looking for floaters takes 20 to 40 microseconds a Gaussian: up to 20 seconds for as many as these.
+# Detecting floaters takes 20 to 40 microseconds per Gaussian: up to 20 seconds for this many.
 MOST_GAUSSIANS = 500_000
-# As the page shows them: what floats glows, and the rest is grey.
+# Colours of the page: floaters glow, other Gaussians are grey.
 _GLOWING = (1.0, 0.31, 0.64)
 _GREY, _LEAST_OPACITY = 0.42, 0.6
 
 
 def find_floaters(gaussians: Gaussians, trust: Trust | None = None) -> Tensor | None:
-    """Those that ``sfumato edit --clean`` removes, [n] bool; None where there are too many to look.
+    """Mask of the Gaussians that ``sfumato edit --clean`` removes, [n] bool; None for too large a scene.
 
     Args:
         gaussians: the scene.
-        trust: of it; None: not known, so that what is isolated floats.
+        trust: its trust; None: unknown, so that isolated Gaussians count as floaters.
     """
     if len(gaussians) > MOST_GAUSSIANS:
         return None
@@ -38,25 +38,25 @@ def find_floaters(gaussians: Gaussians, trust: Trust | None = None) -> Tensor | 
 
 
 def too_many(count: int) -> str | None:
-    """Why floaters are not looked for, or None where they are."""
+    """A message that a scene is too large to detect floaters, or None if it is not."""
     if count <= MOST_GAUSSIANS:
         return None
     return f"floaters are looked for in up to {MOST_GAUSSIANS:,} Gaussians; sfumato edit --clean takes more"
 
 
 def to_bits(mask: Tensor) -> bytes:
-    """A mask [n] as bits, the first in the lowest bit of the first byte."""
+    """Pack a mask [n] into bits, the first in the lowest bit of the first byte."""
     return np.packbits(mask.cpu().numpy(), bitorder="little").tobytes()
 
 
 def in_words(mask: Tensor) -> str:
-    """How many float."""
+    """The number of floaters, as a sentence."""
     count, n = int(mask.sum()), len(mask)
     return f"{count:,} of {n:,} Gaussians are floaters ({count / max(n, 1):.1%})"
 
 
 def highlighted(gaussians: Gaussians, mask: Tensor) -> Gaussians:
-    """The scene in grey, with those of a mask [n] glowing in it."""
+    """The scene in grey, with the Gaussians of a mask [n] in a bright colour."""
     base = (0.5 + SH_C0 * gaussians.sh[:, 0]).clamp(0, 1)
     grey = _GREY * base.mean(dim=1, keepdim=True).expand_as(base)
     colours = torch.where(mask[:, None], base.new_tensor(_GLOWING), grey)
@@ -69,7 +69,7 @@ def highlighted(gaussians: Gaussians, mask: Tensor) -> Gaussians:
 
 
 def scores_of(metrics: Mapping[str, Any]) -> dict[str, tuple[float, float | None]]:
-    """PSNR in decibels and SSIM of each view that a run's metrics know, by name; they are not trusted."""
+    """PSNR in decibels and SSIM of each view in a run's metrics, by name; the metrics are untrusted."""
     try:
         found = {view["name"]: (view["psnr"], view.get("ssim")) for view in metrics["test"]["views"]}
     except (KeyError, TypeError, AttributeError):
@@ -82,7 +82,7 @@ def scores_of(metrics: Mapping[str, Any]) -> dict[str, tuple[float, float | None
 
 
 def facts_of(metrics: Mapping[str, Any]) -> list[str]:
-    """What a run's metrics say of the whole scene, in few words; nothing where there are none yet."""
+    """Short statements about the whole scene from a run's metrics; empty if there are none yet."""
     test = metrics.get("test")
     psnr = test.get("psnr") if isinstance(test, dict) else None
     where = ", in masks" if metrics.get("pixels") == "kept by masks" else ""
@@ -90,7 +90,7 @@ def facts_of(metrics: Mapping[str, Any]) -> list[str]:
 
 
 def _is_number(value: object) -> bool:
-    # A whole number may be too large for a float.
+    # An integer may be too large for a float.
     return (
         isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
     )

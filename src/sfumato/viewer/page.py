@@ -30,11 +30,11 @@ from sfumato.viewer.photographs import Sheet, shrunk, to_jpeg
 from sfumato.viewer.subject import Photograph, Subject, subject_of_file
 from sfumato.viewer.trusted import MOVES, NOT_MEASURED, TrustPayload, pack_trust
 
-# Photographs in a page may take this much of it; with more of them, each is smaller.
+# Size budget for the photographs of a page; the more there are, the smaller each is.
 _PHOTOGRAPHS_BYTES = 12e6
 _BYTES_A_PIXEL = 0.16
 _PHOTOGRAPH_SIDES_PX = (320, 1280)
-# Photographs that are prepared side by side, and as many as wait for it at most.
+# Threads that prepare photographs, and photographs per batch.
 _DECODERS, _AT_A_TIME = 2, 16
 # Divisible by 3, so that base64 of parts is base64 of the whole.
 _PART_BYTES = 3 << 20
@@ -46,12 +46,12 @@ FLOATERS, TRUST = "floaters", "trust"
 
 @dataclass(frozen=True)
 class Payload:
-    """A scene as the page reads it.
+    """A scene encoded for the page.
 
     Attributes:
         data: the file.
-        type: what Spark calls its format.
-        frame: axes of the file against the scene's: "rdf" the same, "rub" with y and z turned over.
+        type: Spark's name of its format.
+        frame: axes of the file relative to the scene's: "rdf" the same, "rub" with y and z negated.
     """
 
     data: bytes
@@ -60,12 +60,12 @@ class Payload:
 
 
 def pack(gaussians: Gaussians, *, exact_bytes: int = 0) -> Payload:
-    """A scene as bytes for the page.
+    """Encode a scene for the page.
 
     Args:
         gaussians: the scene.
-        exact_bytes: up to this size it is sent as it is; a larger one compressed, if that holds its
-            positions and sizes.
+        exact_bytes: up to this size the scene is not compressed; a larger one is, if the compressed format
+            can represent its positions and sizes.
     """
     size = 4 * sum(tensor.numel() for tensor in gaussians.tensors().values())
     with tempfile.TemporaryDirectory() as folder:
@@ -80,13 +80,13 @@ def pack(gaussians: Gaussians, *, exact_bytes: int = 0) -> Payload:
 
 @dataclass(frozen=True)
 class PackedSubject:
-    """A scene as the page reads it, with what moves in it.
+    """A static or dynamic scene encoded for the page.
 
     Attributes:
-        still: the Gaussians that stand still; None where there are none beside those that move.
-        moving: those that move, or None.
-        motion: how they do, as the content of ``motion.bin`` of a .4dgs file with its grid, or None.
-        trust: where it can be trusted, or None.
+        still: the static Gaussians; None if all move.
+        moving: the moving Gaussians, or None.
+        motion: their motion, as the content of ``motion.bin`` of a .4dgs file with its grid, or None.
+        trust: trust of the scene, or None.
     """
 
     still: Payload | None
@@ -96,7 +96,7 @@ class PackedSubject:
 
 
 def pack_subject(subject: Subject, *, exact_bytes: int = 0) -> PackedSubject:
-    """A scene as bytes for the page, as of ``pack``; those that move apart from the others."""
+    """Encode a scene as in ``pack``, with moving Gaussians separate from static ones."""
     if subject.moving is None:
         trust = pack_trust(subject.trust) if subject.trust else None
         return PackedSubject(pack(subject.gaussians, exact_bytes=exact_bytes), trust=trust)
@@ -109,7 +109,7 @@ def pack_subject(subject: Subject, *, exact_bytes: int = 0) -> PackedSubject:
 
 
 def parted(scene: DynamicScene, gaussians: Gaussians) -> tuple[Gaussians, Gaussians]:
-    """Gaussians of a dynamic scene that stand still, and those that move."""
+    """The static and the moving Gaussians of a dynamic scene."""
     moves = torch.zeros(len(gaussians), dtype=torch.bool, device=scene.ids.device)
     moves[scene.ids] = True
     return gaussians.select(~moves), gaussians.select(moves)
@@ -118,13 +118,13 @@ def parted(scene: DynamicScene, gaussians: Gaussians) -> tuple[Gaussians, Gaussi
 def describe(
     subject: Subject, packed: PackedSubject, sheet: Sheet | None, photographed: Sequence[int] = (0,)
 ) -> dict[str, Any]:
-    """What the page is told of a scene.
+    """The manifest of a scene.
 
     Args:
         subject: the scene.
-        packed: as the page reads it.
+        packed: the encoded scene.
         sheet: thumbnails of its photographs, or None.
-        photographed: steps of a scene that moves of which there are photographs.
+        photographed: steps of a dynamic scene that have photographs.
     """
     placing = place(subject.gaussians, [photograph.camera for photograph in subject.photographs])
     return {
@@ -157,7 +157,7 @@ def describe(
 
 
 def _trust(subject: Subject, packed: PackedSubject) -> dict[str, Any]:
-    """What the page is told of where the scene can be trusted, or why nothing is known."""
+    """Manifest entry for the trust of the scene, or why it is unknown."""
     if packed.trust:
         return {"name": TRUST, **packed.trust.told, "missing": None}
     return {"missing": MOVES if subject.moving else NOT_MEASURED}
@@ -168,7 +168,7 @@ def _told(name: str, payload: Payload | None) -> dict[str, str] | None:
 
 
 def _motion(subject: Subject, packed: PackedSubject, photographed: Sequence[int]) -> dict[str, Any] | None:
-    """What the page is told of what moves."""
+    """Manifest entry for the moving Gaussians."""
     scene = subject.moving
     if scene is None or packed.motion is None:
         return None
@@ -203,12 +203,12 @@ def _camera(index: int, photograph: Photograph, sheet: Sheet | None) -> dict[str
 
 
 def photograph_name(index: int, step: int | None = None) -> str:
-    """What the page calls the photograph of a camera; in a scene that moves, at a step."""
+    """The page's name for the photograph of a camera; in a dynamic scene, at a step."""
     return f"photo-{index}.jpg" if step is None else f"photo-{index}-{step}.jpg"
 
 
 def make_sheet(photographs: Sequence[Photograph]) -> Sheet | None:
-    """An empty sheet for the thumbnails of photographs; None where they have no pictures."""
+    """An empty sheet for thumbnails of photographs; None if any has no image."""
     if not photographs or any(photograph.pixels is None for photograph in photographs):
         return None
     return Sheet([photograph.camera.size_px for photograph in photographs])
@@ -222,10 +222,10 @@ def write_page(
     Args:
         scene: Gaussians, a scene file, or a subject with everything about it.
         path: the file, such as scene.html.
-        photographs: cameras to stand in, where ``scene`` is no subject.
+        photographs: cameras and photographs, unless ``scene`` is a subject.
 
     Returns:
-        How many Gaussians float, in words; None where there are too many to look.
+        The number of floaters, as a sentence; None for too large a scene.
 
     Raises:
         FormatError: the scene file cannot be read.
@@ -274,7 +274,7 @@ def _pieces(
 
 
 def pieces_of(packed: PackedSubject) -> dict[str, bytes]:
-    """What the page reads of a scene, by the names that it knows."""
+    """The encoded parts of a scene, by the names that the page uses."""
     pieces = {name: one.data for name, one in ((SCENE, packed.still), (MOVING, packed.moving)) if one}
     if packed.motion:
         pieces[MOTION] = packed.motion[1]
@@ -284,7 +284,7 @@ def pieces_of(packed: PackedSubject) -> dict[str, bytes]:
 
 
 def _photograph_side_px(photographs: Sequence[Photograph]) -> int:
-    """The longer side that lets all of them fit into their share of the page."""
+    """The longer side for which all photographs fit into their size budget."""
     shape = sum(min(p.camera.size_px) / max(p.camera.size_px) for p in photographs)
     side = math.sqrt(_PHOTOGRAPHS_BYTES / (_BYTES_A_PIXEL * shape))
     least, most = _PHOTOGRAPH_SIDES_PX

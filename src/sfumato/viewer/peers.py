@@ -9,23 +9,23 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-# Linux lists its connections here: their two ends, and the user of the first. An IPv4 address is the end
-# of an IPv6 one.
+# Linux lists its connections here: both ends, and the user of the first. An IPv4 address forms the last
+# digits of an IPv6 one.
 _TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 
 
 def may_be_mine(address: tuple[str, int], tables: Sequence[Path] = _TABLES) -> bool:
-    """Whether a process of this user, or of the administrator, holds an end of a connection.
+    """Whether an end of a connection belongs to a process of this user or of the administrator.
 
     Args:
-        address: of that end, IPv4.
-        tables: of all connections.
+        address: address of that end, IPv4.
+        tables: files that list all connections.
 
     Returns:
-        True also where the system has no such tables.
+        True also on systems without such tables.
     """
     host, port = address
-    # The address is in the byte order of the machine, the port as it is spoken.
+    # The address is printed in the byte order of the machine, the port as a plain number.
     end = f"{struct.unpack('=I', socket.inet_aton(host))[0]:08X}:{port:04X}"
     rows: list[list[str]] = []
     for table in tables:

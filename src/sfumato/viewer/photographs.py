@@ -10,22 +10,22 @@ import numpy as np
 from PIL import Image
 
 THUMBNAIL_PX = 128
-# Browsers on phones take textures of this size at least.
+# Browsers on phones support textures of at least this size.
 SHEET_PX = 4096
 
 
 def shrunk(pixels: np.ndarray, side_px: int) -> np.ndarray:
-    """A picture uint8 [h, w, 3] whose longer side is ``side_px`` at most."""
+    """Downscale a picture uint8 [h, w, 3] whose longer side exceeds ``side_px``."""
     if max(pixels.shape[:2]) <= side_px:
         return pixels
     picture = Image.fromarray(pixels)
-    # reducing_gap: most of the way is a cheap average.
+    # reducing_gap: most of the reduction is done by a cheap average.
     picture.thumbnail((side_px, side_px), Image.Resampling.LANCZOS, reducing_gap=2.0)
     return np.asarray(picture)
 
 
 def resized(pixels: np.ndarray, size_px: tuple[int, int]) -> np.ndarray:
-    """A picture uint8 [h, w, 3] at another (width, height); shrunk by area average."""
+    """Resize a picture uint8 [h, w, 3] to (width, height); smaller sizes by area average."""
     picture = Image.fromarray(pixels)
     shrinks = size_px[0] <= picture.width and size_px[1] <= picture.height
     filter = Image.Resampling.BOX if shrinks else Image.Resampling.BICUBIC
@@ -35,17 +35,19 @@ def resized(pixels: np.ndarray, size_px: tuple[int, int]) -> np.ndarray:
 def to_jpeg(pixels: np.ndarray, *, quality: int = 85) -> bytes:
     """Encode a picture uint8 [h, w, 3] with a quality up to 95."""
     out = io.BytesIO()
-    # Colours are kept as sharp as lightness where it shall be as good as can be.
+    # Chroma is not subsampled at the highest quality.
     Image.fromarray(pixels).save(out, "JPEG", quality=quality, subsampling=0 if quality >= 95 else 2)
     return out.getvalue()
 
 
 class Sheet:
-    """One picture that holds a thumbnail of many.
+    """One picture with the thumbnails of many.
+
+    ``places`` are (x, y, width, height) of each thumbnail in pixels of the sheet, and ``size_px`` is the
+    (width, height) of the sheet.
 
     Args:
-        sizes_px: (width, height) of the pictures. ``places`` are (x, y, width, height) of each thumbnail,
-            in pixels of the sheet, whose own (width, height) are ``size_px``.
+        sizes_px: (width, height) of the pictures.
     """
 
     def __init__(self, sizes_px: Sequence[tuple[int, int]]) -> None:
@@ -67,5 +69,5 @@ class Sheet:
         self._image.paste(small, (x, y))
 
     def to_jpeg(self) -> bytes:
-        """The sheet, encoded."""
+        """Encode the sheet."""
         return to_jpeg(np.asarray(self._image), quality=78)

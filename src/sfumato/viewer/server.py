@@ -1,7 +1,7 @@
-"""A server for one page, on this machine alone, to whoever holds its address.
+"""A server for one page, reachable only from this machine and only with the secret in its address.
 
-It knows names, not paths: what was not added by name does not exist. The address holds a secret, and
-requests that other pages make through the same browser are told by their Host, Origin and fetch headers.
+It serves registered names, never paths of the file system. Requests made by other pages in the same browser
+are recognised by their Host, Origin and Sec-Fetch-Site headers and refused.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _log = logging.getLogger("sfumato")
 HOST = "127.0.0.1"
 _MOST_BODY_BYTES = 1024
 _MOST_DIGITS = 9
-# Name under which the browser opened here requests the address, once and within this time.
+# Name under which the browser that we open requests the address, once and within this time.
 _OPEN, _OPEN_S = "open", 60.0
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -40,12 +40,12 @@ _HEADERS = {
 
 @dataclass(frozen=True)
 class Answer:
-    """What is sent for a name.
+    """An HTTP response body.
 
     Attributes:
         type: MIME type.
-        data: all of it, or parts that are sent as they come.
-        headers: more about it.
+        data: the whole body, or parts that are sent as they become available.
+        headers: further headers.
     """
 
     type: str
@@ -54,10 +54,10 @@ class Answer:
 
 
 class PageServer:
-    """Serves names under a secret on loopback, from a thread of its own.
+    """Serves registered names under a secret path on the loopback interface, in a background thread.
 
     Args:
-        port: to listen on; 0 takes a free one. The page is at ``url``.
+        port: port to listen on; 0 picks a free one. The page is at ``url``.
 
     Raises:
         ConfigError: the port is taken.
@@ -83,7 +83,7 @@ class PageServer:
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.1,), daemon=True)
 
     def add(self, name: str, make: Callable[[], Answer]) -> None:
-        """Answer GET of ``name`` with what ``make()`` returns at that moment."""
+        """Answer GET requests for ``name`` with ``make()``, called for each request."""
         self._pages[name] = make
 
     def on(self, action: str, do: Callable[[], None]) -> None:
@@ -91,11 +91,11 @@ class PageServer:
         self._actions[action] = do
 
     def reply(self, question: str, make: Callable[[bytes], Answer | None]) -> None:
-        """Answer what the page posts as ``question`` with ``make(body)``; None: there is no answer now."""
+        """Answer POST requests to ``question`` with ``make(body)``; None: there is no answer now."""
         self._questions[question] = make
 
     def answer(self, name: str) -> Answer | None:
-        """What is known by a name; None where it is not, or is no longer."""
+        """The response for a name; None if it is not registered or no longer available."""
         make = self._pages.get(name)
         try:
             return make() if make else None
@@ -106,20 +106,20 @@ class PageServer:
     def open_browser(self) -> None:
         """Open the page in this user's browser.
 
-        Every user of the machine can read the command line of a browser, so what stands there is a ticket in
-        the place of the secret, which is good for one visit, of a process of this user, within a minute.
+        Every user of the machine can read the command line of a browser, so it contains a ticket instead of
+        the secret. The ticket is valid once, within a minute, and for processes of this user.
         """
         self._ticket, self._ticket_until_s = secrets.token_urlsafe(16), time.monotonic() + _OPEN_S
         webbrowser.open(f"http://{HOST}:{self.port}/{_OPEN}/{self._ticket}")
 
     def redeem(self, ticket: str) -> bool:
-        """Whether a ticket is the one that was given out; it is none afterwards."""
+        """Whether a ticket is valid; it is invalid afterwards."""
         given, self._ticket = self._ticket, ""
         is_good = bool(given) and secrets.compare_digest(ticket.encode(), given.encode())
         return is_good and time.monotonic() < self._ticket_until_s
 
     def post(self, name: str, body: bytes) -> Answer | HTTPStatus:
-        """Do or answer what the page posts, or say why not."""
+        """Handle a POST request of the page; returns the response or an HTTP error."""
         if name in self._actions:
             self._actions[name]()
             return Answer("text/plain", b"ok")
@@ -142,12 +142,12 @@ class PageServer:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    # A second server on the same port would be answered by either.
+    # With address reuse, two servers could listen on the same port and either might answer.
     allow_reuse_address = False
     page: PageServer
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A browser that leaves is no news; anything else is one line, as the terminal belongs to the run."""
+        """Ignore closed connections; log other errors as one line, to keep the output of the run readable."""
         error = sys.exc_info()[1]
         if not isinstance(error, ConnectionError | TimeoutError):
             _log.error("a request of the page failed: %s: %s", type(error).__name__, error)
@@ -176,7 +176,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not (length.isascii() and length.isdecimal()):
             self.send_error(HTTPStatus.BAD_REQUEST)
             return
-        # Python does not read numbers of any length.
+        # Python refuses to parse very long numbers.
         if len(length) > _MOST_DIGITS or int(length) > _MOST_BODY_BYTES:
             self.send_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
             return
@@ -184,7 +184,7 @@ class _Handler(BaseHTTPRequestHandler):
         name = self._name()
         if name is None:
             return
-        # A form of another page cannot set a header; nor does any browser leave out where it posts from.
+        # A form of another page cannot set a custom header, and every browser sends Origin with a POST.
         if "X-Sfumato" not in self.headers or "Origin" not in self.headers:
             self.send_error(HTTPStatus.FORBIDDEN)
             return
@@ -195,7 +195,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(found)
 
     def _open(self) -> None:
-        """Send the browser that brings the ticket to the page's address."""
+        """Redirect a browser with a valid ticket to the page's address."""
         ticket = self.path.removeprefix(f"/{_OPEN}/")
         if self._is_foreign() or not may_be_mine(self.client_address) or not self.server.page.redeem(ticket):
             self.send_error(HTTPStatus.FORBIDDEN)
@@ -204,7 +204,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(Answer("text/plain", b"", there), HTTPStatus.SEE_OTHER)
 
     def _is_foreign(self) -> bool:
-        """Whether another page asks."""
+        """Whether the request comes from another page."""
         hosts = [f"{name}:{self.server.page.port}" for name in (HOST, "localhost")]
         origin = self.headers.get("Origin")
         return (
@@ -239,4 +239,4 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.flush()
 
     def log_message(self, format: str, *values: object) -> None:
-        """Say nothing: the terminal belongs to the run."""
+        """Do not log requests: the terminal shows the output of the run."""

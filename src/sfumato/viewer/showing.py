@@ -1,4 +1,4 @@
-"""A scene on the server: the page, the scene, and images rendered on request."""
+"""Serving a scene: the page, the scene data, and images rendered on request."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ from sfumato.viewer.tracked_subject import open_any
 _log = logging.getLogger("sfumato")
 
 EXACT = "exact"
-# Above this, what travels is the compressed scene; on one machine the exact one is as quick up to here.
+# Larger scenes are sent compressed; up to this size, uncompressed ones are as fast on one machine.
 EXACT_BYTES = 128 << 20
 
 _Made = TypeVar("_Made")
 
 
 def show(server: PageServer, subject: Subject, packed: PackedSubject, **also: Any) -> None:
-    """Let a server show a scene.
+    """Serve a scene.
 
     Args:
         server: not yet running.
         subject: the scene.
-        packed: as the page reads it.
-        also: more for the page's manifest.
+        packed: the encoded scene.
+        also: further manifest entries.
     """
     sheet = make_sheet(subject.photographs)
     steps = list(range(max((len(one.pixels_at) for one in subject.photographs), default=0)))
@@ -69,12 +69,12 @@ def show(server: PageServer, subject: Subject, packed: PackedSubject, **also: An
 def offer_exact(
     server: PageServer, photographs: Sequence[Photograph], draw: Callable[[Wish], RenderedImage | None]
 ) -> None:
-    """Let a server answer the page's wishes for pictures of our own renderer.
+    """Serve images of our own renderer on request.
 
     Args:
         server: not yet running.
-        photographs: of the scene.
-        draw: makes a picture, or None where there is a newer wish.
+        photographs: photographs of the scene.
+        draw: renders a request; returns None if there is a newer one.
     """
 
     def answer(body: bytes) -> Answer | None:
@@ -90,13 +90,13 @@ def offer_exact(
 
 
 def show_path(server: PageServer, path: Path, *, data: Path | None = None, repair: bool = False) -> Subject:
-    """Let a server show a run folder or a scene file.
+    """Serve a run folder or a scene file.
 
     Args:
         server: not yet running.
-        path: as of :func:`open_any`.
-        data: the run's dataset, if it is not where it was.
-        repair: as of ``sfumato.load``.
+        path: as in :func:`open_any`.
+        data: the run's dataset, if it was moved.
+        repair: as in ``sfumato.load``.
 
     Raises:
         SfumatoError: it cannot be read.
@@ -107,7 +107,7 @@ def show_path(server: PageServer, path: Path, *, data: Path | None = None, repai
 
 
 def show_subject(server: PageServer, subject: Subject) -> None:
-    """Let a server show a scene that stays as it is, with everything that the page can do."""
+    """Serve a finished scene with all features of the page."""
     show(server, subject, pack_subject(subject, exact_bytes=EXACT_BYTES), exact=EXACT)
     trust = subject.trust.trust if subject.trust else None
     floating = _once(lambda: find_floaters(subject.gaussians, trust))
@@ -124,7 +124,7 @@ def show_subject(server: PageServer, subject: Subject) -> None:
 
 
 class _Drawing:
-    """One picture after the other; wishes that have become old while they waited are dropped."""
+    """Renders one request at a time and drops those that were superseded while they waited."""
 
     def __init__(self, painter: Painter, subject: Subject) -> None:
         self._painter, self._subject = painter, subject
@@ -158,7 +158,7 @@ def _fill(sheet: Sheet, subject: Subject) -> bytes:
 
 
 def _once(make: Callable[[], _Made]) -> Callable[[], _Made]:
-    """A function that makes its value at the first call, in whichever thread comes first."""
+    """A thread-safe function that computes its value at the first call."""
     lock, made = threading.Lock(), cache(make)
 
     def get() -> _Made:

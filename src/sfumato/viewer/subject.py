@@ -30,15 +30,15 @@ _log = logging.getLogger("sfumato")
 
 @dataclass(frozen=True)
 class Photograph:
-    """A camera to stand in, with its picture.
+    """A camera of the scene, with its photograph.
 
     Attributes:
-        name: unique among its scene's.
+        name: unique within the scene.
         camera: pinhole, world frame.
-        held_out: not trained on.
-        pixels: makes the picture, uint8 [h, w, 3]; None where there is none.
-        psnr, ssim: of the render against it; None if not measured.
-        pixels_at: of a scene that moves, makes the picture of each step; None where there is none.
+        held_out: not used for training.
+        pixels: loads the photograph, uint8 [h, w, 3]; None if there is none.
+        psnr, ssim: of the render compared with the photograph; None if not measured.
+        pixels_at: for dynamic scenes, loads the photograph of each step; None if there is none.
     """
 
     name: str
@@ -50,24 +50,24 @@ class Photograph:
     pixels_at: Sequence[Callable[[], np.ndarray] | None] = ()
 
     def at(self, step: int) -> Callable[[], np.ndarray] | None:
-        """Makes the picture of a step, or of the nearest step that has one."""
+        """A function that loads the photograph of a step, or of the nearest step that has one."""
         there = [number for number, pixels in enumerate(self.pixels_at) if pixels]
         return self.pixels_at[min(there, key=lambda number: abs(number - step))] if there else self.pixels
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A scene as it is shown.
+    """A scene to view, with everything the page shows about it.
 
     Attributes:
-        title: over the page.
+        title: title of the page.
         gaussians: the scene.
         photographs: its cameras.
-        facts: words beside the number of Gaussians.
-        settings: of our own renderer.
-        moving: the scene over time, if it moves; those that move are the last of ``gaussians``, which are
-            where they first exist.
-        trust: where it can be trusted, if that is known.
+        facts: short statements shown beside the number of Gaussians.
+        settings: settings of our own renderer.
+        moving: the dynamic scene, if it moves; ``gaussians`` then has the poses of their first step, moving
+            Gaussians last.
+        trust: trust of the scene, if known.
     """
 
     title: str
@@ -80,7 +80,7 @@ class Subject:
 
     @property
     def is_antialiased(self) -> bool:
-        """Whether it is rasterized so."""
+        """Whether the scene is rendered with anti-aliasing."""
         return is_antialiased(self.settings, self.gaussians)
 
 
@@ -91,7 +91,7 @@ def photographs_of(
 
     Args:
         capture: the dataset.
-        scores: PSNR and SSIM by name, as far as they were measured.
+        scores: PSNR and SSIM by name, where measured.
     """
     background = capture.render_background
     return [
@@ -107,7 +107,7 @@ def photographs_of(
 
 
 def view_pixels(view: View, background: tuple[float, float, float]) -> np.ndarray:
-    """The photograph of a view, uint8 [h, w, 3], over a background where it is transparent."""
+    """The photograph of a view, uint8 [h, w, 3], composited over a background."""
     pixels = view.load()
     return pixels.rgb if pixels.alpha is None else to_uint8(composited(pixels, background))
 
@@ -116,16 +116,16 @@ def open_subject(path: Path, *, data: Path | None = None, repair: bool = False) 
     """Open a run folder or a scene file.
 
     Args:
-        path: run folder, or a file that ``sfumato.load`` reads; the ``scene.ply`` of a run is that run.
-        data: the run's dataset, if it is not where it was.
-        repair: as of ``sfumato.load``.
+        path: run folder, or a file that ``sfumato.load`` reads; the ``scene.ply`` of a run opens that run.
+        data: the run's dataset, if it was moved.
+        repair: as in ``sfumato.load``.
 
     Returns:
-        Subject. A run whose dataset is gone has no cameras, and a warning says so.
+        The scene. If a run's dataset is missing, it has no cameras and a warning is logged.
 
     Raises:
-        ConfigError: there is nothing, the folder is no run or has no scene yet, or a scene file is to have
-            a dataset.
+        ConfigError: the path does not exist, the folder is not a run or has no scene yet, or a dataset is
+            given for a scene file.
         FormatError: the scene cannot be read.
     """
     if not path.exists():
@@ -150,13 +150,13 @@ def open_subject(path: Path, *, data: Path | None = None, repair: bool = False) 
 def subject_of_file(
     path: Path, title: str, gaussians: Gaussians, photographs: Sequence[Photograph] = ()
 ) -> Subject:
-    """A scene file as it is shown; that of a run folder with its trust.
+    """The scene of a file; one in a run folder comes with its trust.
 
     Args:
         path: the file.
-        title: over the page.
-        gaussians: read from it.
-        photographs: cameras to stand in.
+        title: title of the page.
+        gaussians: the Gaussians read from it.
+        photographs: cameras and photographs.
     """
     subject = Subject(title, gaussians, photographs)
     if path.name != RunFolder(path.parent).scene.name:
@@ -167,13 +167,13 @@ def subject_of_file(
 def subject_of_run(
     folder: RunFolder, gaussians: Gaussians, config: TrainConfig, capture: Capture | None
 ) -> Subject:
-    """The scene of a run as it is shown.
+    """The scene of a run.
 
     Args:
-        folder: of the run, for what its metrics say.
-        gaussians: its scene.
-        config: how it was trained.
-        capture: what it was trained on; None: that is gone.
+        folder: run folder, for its name and metrics.
+        gaussians: its Gaussians.
+        config: its training configuration.
+        capture: its dataset; None: missing.
     """
     metrics = folder.read_metrics()
     settings = settings_of(config, capture.render_background) if capture else settings_of(config)

@@ -1,4 +1,4 @@
-"""A scene that moves as it is shown, with the photographs of its cameras at each step."""
+"""The dynamic scene to view, with the photographs of its cameras at each step."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ _log = logging.getLogger("sfumato")
 
 
 def is_moving(path: Path) -> bool:
-    """Whether a path is a tracked run or a file of a scene that moves."""
+    """Whether a path is a tracked run or a file of a dynamic scene."""
     return holds_motion(path) or (path.is_dir() and TrackFolder(path).is_tracked())
 
 
 def open_any(path: Path, *, data: Path | None = None, repair: bool = False) -> Subject:
-    """Open what can be shown: a run, a scene file, or a scene that moves.
+    """Open a run, a scene file, or a dynamic scene.
 
     Args:
-        path: as of ``open_subject`` and ``open_moving``.
-        data: the dataset of the run, if it is not where it was.
-        repair: as of ``sfumato.load``.
+        path: as in ``open_subject`` and ``open_moving``.
+        data: the dataset of the run, if it was moved.
+        repair: as in ``sfumato.load``.
 
     Raises:
-        SfumatoError: as of these two; or what moves is to be repaired.
+        SfumatoError: as in these two; or repair is requested for a dynamic scene.
     """
     if not is_moving(path):
         return open_subject(path, data=data, repair=repair)
@@ -48,17 +48,17 @@ def open_any(path: Path, *, data: Path | None = None, repair: bool = False) -> S
 
 
 def open_moving(path: Path, *, data: Path | None = None) -> Subject:
-    """Open a tracked run, or a file or folder that holds a scene that moves.
+    """Open a tracked run, or a file or folder of a dynamic scene.
 
     Args:
-        path: of it.
-        data: the run's multi-view video, if it is not where it was.
+        path: path of the run, file or folder.
+        data: the run's multi-view video, if it was moved.
 
     Returns:
-        Subject. A run whose video is gone has no cameras, and a warning says so.
+        The scene. If a run's video is missing, it has no cameras and a warning is logged.
 
     Raises:
-        ConfigError: the run has no tracks yet, or what is no run is to have a video.
+        ConfigError: the run has no tracks yet, or a video is given for a scene that is not a run.
         FormatError: the scene cannot be read.
     """
     folder = TrackFolder(path)
@@ -90,12 +90,12 @@ def _read_video(folder: TrackFolder, data: Path | None) -> MultiViewVideo:
 
 
 def subject_of_tracked(folder: TrackFolder, scene: DynamicScene, video: MultiViewVideo | None) -> Subject:
-    """The scene of a tracked run as it is shown.
+    """The scene of a tracked run.
 
     Args:
-        folder: of the run, for its name and what its metrics say.
-        scene: over time.
-        video: what it was tracked in; None: that is gone.
+        folder: run folder, for its name and metrics.
+        scene: the dynamic scene.
+        video: the tracked video; None: missing.
     """
     facts = facts_of(folder.read_metrics())
     return moving_subject(folder.path.resolve().name, scene, video, facts)
@@ -109,14 +109,14 @@ def moving_subject(
     *,
     steps: int | None = None,
 ) -> Subject:
-    """A scene that moves as it is shown, those that stand still before those that move.
+    """A dynamic scene to view, static Gaussians before moving ones.
 
     Args:
-        title: over the page.
-        scene: over time.
-        video: with the photographs of its cameras, or None.
-        facts: words beside the number of Gaussians.
-        steps: of which there are photographs; None: as many as the scene has.
+        title: title of the page.
+        scene: the dynamic scene.
+        video: the video with the photographs of its cameras, or None.
+        facts: short statements shown beside the number of Gaussians.
+        steps: number of steps with photographs; None: the number of steps of the scene.
     """
     ordered = still_first(scene)
     settings = (
@@ -133,7 +133,7 @@ def moving_subject(
 
 
 def still_first(scene: DynamicScene) -> DynamicScene:
-    """The same scene, those that stand still before those that move, each where it first exists."""
+    """The scene with static Gaussians before moving ones, each with the pose of its first step."""
     moves = torch.zeros(len(scene), dtype=torch.bool, device=scene.ids.device)
     moves[scene.ids] = True
     order = torch.cat([(~moves).nonzero()[:, 0], scene.ids])
@@ -142,7 +142,7 @@ def still_first(scene: DynamicScene) -> DynamicScene:
 
 
 def photographs_of_rig(video: MultiViewVideo, steps: int) -> list[Photograph]:
-    """The cameras of a multi-view video with their photographs at each of the first steps."""
+    """The cameras of a multi-view video, with their photographs at each of the first ``steps`` steps."""
     background = RasterSettings().background
     found = []
     for camera in video.cameras:

@@ -1,4 +1,4 @@
-"""Where a scene can be trusted, as its page is told: ``trust.npz`` and ``envelope.json`` beside it."""
+"""Trust of a scene for its page: reading ``trust.npz`` and ``envelope.json``, and encoding."""
 
 from __future__ import annotations
 
@@ -30,12 +30,13 @@ _log = logging.getLogger("sfumato")
 
 _MOST_BYTES = 4 << 20
 _MOST_NEXT, _MOST_LETTERS = 5, 240
-# Fading begins at the expected error that so many of the Gaussians stay below, seen from where they were
-# photographed; of more than these a part is looked at.
+# Fading starts at this quantile of the Gaussians' expected errors, seen from where they were photographed.
+# The quantile is taken over at most about this many Gaussians.
 _SHARE_BELOW, _LOOKED_AT = 0.95, 100_000
-# Displacement of what the nearest training view shows, in the median, up to which a visitor stands inside.
+# Median displacement from the nearest training view up to which a position counts as inside the trusted
+# region.
 REACH = 0.5
-# Codes of one byte for (r + r₀)^a, evenly in its logarithm.
+# Highest one-byte code for (r + r₀)^a, uniform in its logarithm.
 _CODES = 255
 NOT_MEASURED = "not known where this scene can be trusted; sfumato eval RUN --envelope finds out"
 MOVES = "where a scene that moves can be trusted is not measured"
@@ -43,12 +44,12 @@ MOVES = "where a scene that moves can be trusted is not measured"
 
 @dataclass(frozen=True)
 class NextPhotograph:
-    """A view that is worth a photograph.
+    """A recommended view for a further photograph.
 
     Attributes:
-        centre: of the camera, world frame.
-        direction: that it looks in, unit vector, world frame.
-        says: where that is, in words.
+        centre: camera centre, world frame.
+        direction: viewing direction, unit vector, world frame.
+        says: description of the view.
     """
 
     centre: tuple[float, ...]
@@ -58,11 +59,11 @@ class NextPhotograph:
 
 @dataclass(frozen=True)
 class KnownTrust:
-    """What is known of where a scene can be trusted.
+    """The measured trust of a scene.
 
     Attributes:
-        trust: of its Gaussians.
-        next_photographs: the best first.
+        trust: trust of its Gaussians.
+        next_photographs: recommended views, the best first.
     """
 
     trust: Trust
@@ -71,11 +72,11 @@ class KnownTrust:
 
 @dataclass(frozen=True)
 class TrustPayload:
-    """The trust of n Gaussians as the page reads it.
+    """The trust of n Gaussians encoded for the page.
 
     Attributes:
         data: n times ``seen`` uint64, little-endian, then n codes uint8 of (r + r₀)^a.
-        told: what the manifest says of it.
+        told: its manifest entry.
     """
 
     data: bytes
@@ -83,14 +84,14 @@ class TrustPayload:
 
 
 def read_known_trust(folder: Path, gaussians: Gaussians, settings: Settings) -> KnownTrust | None:
-    """What lies beside the scene of a run folder; None where there is nothing.
+    """Read the trust in a run folder; None if there is none.
 
-    Both files are untrusted. One that is damaged or of another scene is left out, and a warning says so.
+    Both files are untrusted. A file that is damaged or belongs to another scene is ignored with a warning.
 
     Args:
-        folder: that ``scene.ply`` lies in.
-        gaussians: read from it.
-        settings: of our own renderer.
+        folder: folder of ``scene.ply``.
+        gaussians: the Gaussians read from it.
+        settings: settings of our own renderer.
     """
     run = RunFolder(folder)
     if not run.trust.is_file():
@@ -107,7 +108,7 @@ def read_known_trust(folder: Path, gaussians: Gaussians, settings: Settings) -> 
 
 
 def _read_next(path: Path) -> list[NextPhotograph]:
-    """Views that are worth a photograph, as far as the file can be read; it is not trusted."""
+    """Recommended views, as far as the untrusted file can be read."""
     try:
         document = read_json(path, _MOST_BYTES)
     except FileNotFoundError:
@@ -127,7 +128,7 @@ def _next(row: object) -> NextPhotograph | None:
     length = math.hypot(*direction) if direction else 0.0
     if not centre or not direction or not length > 1e-6 or not isinstance(says, str):
         return None
-    # A lone surrogate could not be written.
+    # A lone surrogate cannot be encoded.
     plain = says[:_MOST_LETTERS].encode("utf-8", "replace").decode("utf-8")
     return NextPhotograph(centre, tuple(value / length for value in direction), " ".join(plain.split()))
 
@@ -137,12 +138,12 @@ def _vector(values: object) -> tuple[float, ...] | None:
         return None
     if any(isinstance(value, bool) or not isinstance(value, (int, float)) for value in values):
         return None
-    # Far beyond any scene, and NaN.
+    # Refuses NaN and values far beyond any scene.
     return tuple(float(value) for value in values) if all(abs(value) < 1e9 for value in values) else None
 
 
 def pack_trust(known: KnownTrust) -> TrustPayload:
-    """The trust of a scene as bytes for the page, Gaussians in the order of the scene."""
+    """Encode the trust of a scene for the page, Gaussians in the order of the scene."""
     trust = known.trust
     terms = trust.residual_term().double().clamp(max=1e6)
     low, high = (float(terms.min()), float(terms.max())) if len(terms) else (1.0, 1.0)
@@ -174,9 +175,9 @@ def pack_trust(known: KnownTrust) -> TrustPayload:
 
 
 def _fades_from(trust: Trust) -> float:
-    """The expected error above which a Gaussian fades."""
-    at_home = trust.residual_term() * displacement_term(torch.zeros(()))
-    some = at_home[:: max(1, len(at_home) // _LOOKED_AT)]
+    """The expected error above which the page fades a Gaussian."""
+    undisplaced = trust.residual_term() * displacement_term(torch.zeros(()))
+    some = undisplaced[:: max(1, len(undisplaced) // _LOOKED_AT)]
     if not len(some):
         return 1.0
     return float(torch.quantile(trust.calibration.expected(some).nan_to_num(1.0), _SHARE_BELOW).clamp(1e-4))

@@ -15,22 +15,22 @@ from sfumato.scene.files import splat
 from sfumato.scene.gaussians import Gaussians
 from sfumato.viewer.page import Payload, pack
 
-# Above this, snapshots have no view-dependent colour: 32 bytes a Gaussian in place of up to 248.
+# Larger snapshots omit view-dependent colour: 32 bytes per Gaussian instead of up to 248.
 EXACT_BYTES = 48 << 20
 
 
 class Reports:
-    """Lines of ``events.jsonl`` as they are added.
+    """Follows the lines appended to ``events.jsonl``.
 
     Args:
-        path: the file; it may not be there yet.
+        path: the file, which may not exist yet.
     """
 
     def __init__(self, path: Path) -> None:
         self._path, self._at = path, 0
 
     def new(self) -> list[str]:
-        """Whole lines since the last call."""
+        """Complete lines since the last call."""
         try:
             with self._path.open("rb") as handle:
                 handle.seek(self._at)
@@ -48,7 +48,7 @@ def event(kind: str, data: str) -> bytes:
 
 
 def packed(gaussians: Gaussians) -> Payload:
-    """A scene as quickly as it can be made into bytes."""
+    """Encode a scene as fast as possible."""
     floats = sum(tensor.numel() for tensor in gaussians.tensors().values())
     if 4 * floats <= EXACT_BYTES:
         return pack(gaussians, exact_bytes=EXACT_BYTES)
@@ -60,7 +60,7 @@ def packed(gaussians: Gaussians) -> Payload:
 
 @contextmanager
 def ended_by_signals() -> Iterator[threading.Event]:
-    """An event that Ctrl-C and SIGTERM set besides what they do anyway."""
+    """An event that Ctrl-C and SIGTERM set, in addition to their existing handlers."""
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield asked

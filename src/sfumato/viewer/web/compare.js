@@ -1,4 +1,4 @@
-// The photograph over the render, up to a line that can be moved.
+// Comparison of a photograph with the render, with a movable divider.
 import { manifest, photographName, pictureAddress } from "./data.js";
 import { onStanding, place, standingIn } from "./motion.js";
 import { hasTime, onTime, setPlaying, setTime, timeNow } from "./time.js";
@@ -13,7 +13,7 @@ let share = 0.5;
 let comparing = false;
 let source = "";
 
-/** Wire the slider and follow the camera that one stands in. */
+/** Wire the slider and react to changes of the selected camera. */
 export function buildCompare() {
   onStanding(show);
   if (hasTime) onTime(() => comparing && load());
@@ -42,14 +42,14 @@ function show(view) {
   setComparing(comparing);
 }
 
-/** Put the frame where the picture lies, after the window or the camera has changed. */
+/** Align the frame with the picture, after a change of the window or the camera. */
 export function layFrame() {
   if (!standingIn()) return;
   const box = place();
   for (const side of ["left", "top", "width", "height"]) frame.style[side] = `${box[side]}px`;
 }
 
-/** Show the photograph, or the render alone. */
+/** Show the photograph over the render, or only the render. */
 export function setComparing(wanted) {
   const view = standingIn();
   comparing = wanted;
@@ -62,7 +62,7 @@ export function setComparing(wanted) {
   if (now) setShare(share);
 }
 
-/** The step nearest to the time of which there are photographs; nothing in a scene that stands still. */
+/** The step with photographs that is nearest to the current time; undefined in a static scene. */
 function photographStep() {
   if (!hasTime) return undefined;
   const { times, photographs } = manifest.motion;
@@ -70,7 +70,7 @@ function photographStep() {
   return photographs.reduce((best, step) => (away(step) < away(best) ? step : best));
 }
 
-/** Where there are photographs of few steps, compare at one of these. */
+/** If only some steps have photographs, go to the nearest of these. */
 function goToPhotograph() {
   const { times, photographs } = manifest.motion;
   if (photographs.length === times.length) return;
@@ -78,7 +78,7 @@ function goToPhotograph() {
   setTime(times[photographStep()]);
 }
 
-/** Load the photograph of the camera that one stands in, of the time that it is. */
+/** Load the photograph of the selected camera at the current time. */
 function load() {
   const view = standingIn();
   if (!view?.photo) return;

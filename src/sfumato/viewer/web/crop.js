@@ -1,4 +1,4 @@
-// A box in the scene's frame outside which nothing is drawn.
+// The crop box, in the scene's frame: nothing outside it is drawn.
 import { manifest } from "./data.js";
 import { setCrop } from "./look.js";
 import { touch } from "./stage.js";
@@ -16,7 +16,7 @@ const rows = [];
 let box = null;
 let outline = null;
 
-/** Build the sliders and the box's outline. */
+/** Build the sliders and the outline of the box. */
 export function buildCrop() {
   for (const [axis, name] of AXES.entries()) rows.push(makeRow(axis, name));
   outline = new vendor.LineSegments(new vendor.BufferGeometry(), new vendor.LineBasicMaterial({ color: 0xe8b464, transparent: true, opacity: 0.8 }));
@@ -53,7 +53,7 @@ function slide(axis, side, share) {
   setBox(box);
 }
 
-/** Open the card, cropping to the last box, or close it and show everything. */
+/** Open the card and crop to the last box, or close it and show everything. */
 export function showCrop(wanted) {
   card.hidden = !wanted;
   toggle.setAttribute("aria-pressed", String(wanted));
@@ -63,7 +63,7 @@ export function showCrop(wanted) {
   touch();
 }
 
-/** The box while one crops, or null. */
+/** The box, or null if cropping is off. */
 export function cropBox() {
   return card.hidden ? null : box;
 }
@@ -80,7 +80,7 @@ export function setBox(wanted) {
   const words = (corner) => corner.map((v) => v.toPrecision(4).padStart(9)).join(" ");
   output.textContent = `from ${words(box.low)}\n  to ${words(box.high)}`;
   drawOutline();
-  // A side that lies at its end cuts nothing off.
+  // A slider at its end does not crop.
   setCrop({
     low: box.low.map((v, i) => (v <= whole.low[i] ? -1e30 : v)),
     high: box.high.map((v, i) => (v >= whole.high[i] ? 1e30 : v)),

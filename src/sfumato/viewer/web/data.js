@@ -1,8 +1,8 @@
-// What the page is given: a manifest, and named pieces that lie in the page or are asked of the server.
+// The data of the page: a manifest, and named pieces that are embedded in the page or loaded from the server.
 
 export const manifest = JSON.parse(document.getElementById("manifest").textContent);
 
-/** The element that holds a piece as base64, if the page carries it. */
+/** The element that contains a piece as base64, if it is embedded. */
 function embedded(name) {
   return document.getElementById(`data-${name}`);
 }
@@ -15,18 +15,18 @@ function bytesOf(base64) {
   return bytes;
 }
 
-/** The name of a camera's photograph; in a scene that moves, at a step. */
+/** The name of a camera's photograph; in a dynamic scene, at a step. */
 export function photographName(view, step) {
   return step === undefined ? view.photo : view.photo.replace(/\.jpg$/, `-${step}.jpg`);
 }
 
-/** An address that an image can be loaded from. */
+/** A URL from which an image can be loaded. */
 export function pictureAddress(name) {
   const element = embedded(name);
   return element ? `data:image/jpeg;base64,${element.textContent.trim()}` : name;
 }
 
-/** A piece as bytes; `onProgress` is told the share that has arrived. */
+/** Read a piece as bytes; `onProgress` is called with the fraction that has arrived. */
 export async function readBytes(name, onProgress = () => {}) {
   const element = embedded(name);
   if (element) {
@@ -55,7 +55,7 @@ export async function readBytes(name, onProgress = () => {}) {
   return bytes;
 }
 
-/** Ask our own renderer for a picture: { blob, seconds, range }, or null where a newer wish came before this one. */
+/** Request a picture from our own renderer: { blob, seconds, range }, or null if a newer request superseded it. */
 export async function askForPicture(wish, signal) {
   const headers = { "X-Sfumato": "page", "Content-Type": "application/json" };
   const response = await fetch(manifest.exact, { method: "POST", headers, body: JSON.stringify(wish), signal });
@@ -65,7 +65,7 @@ export async function askForPicture(wish, signal) {
   return { blob: await response.blob(), seconds: Number(response.headers.get("X-Seconds")), range };
 }
 
-/** Ask the running training for something. */
+/** Send a control action to the running training. */
 export async function post(action) {
   const response = await fetch(`control/${action}`, { method: "POST", headers: { "X-Sfumato": "page" } });
   if (!response.ok) throw new Error(`the server answers ${response.status}`);

@@ -1,4 +1,4 @@
-// The exact view: pictures of our own renderer, asked of the server; all there is in browsers without WebGL.
+// The exact view: pictures rendered by our own renderer on the server; the only view without WebGL.
 import { askForPicture, manifest } from "./data.js";
 import { cropNow } from "./look.js";
 import { place, standingIn, whereabouts } from "./motion.js";
@@ -8,15 +8,15 @@ import { world } from "./world.js";
 
 const canvas = document.getElementById("exact");
 const brush = canvas.getContext("2d");
-// A picture while the view moves, while a training goes on beside it, and at rest, may take so long.
+// Time limits for a picture while the view moves, and at rest during training.
 const MOVING_S = 0.07;
 const TRAINING_S = 0.15;
 const LEAST_SCALE = 0.1;
 const MOST_PX = 4e6;
 const REST_FRAMES = 8;
 const RETRY_MS = 400;
-// Of what a training lets its watchers have, this share of the time is asked for at rest: the rest is saved
-// up for when one moves.
+// Fraction of the training time used for pictures at rest. It is less than the server grants, so that the
+// remainder accumulates for when the view moves.
 const TRAINING_SHARE = 0.025;
 const LEAST_EVERY_MS = 1000;
 
@@ -33,7 +33,7 @@ let retryAt = 0;
 let isCurrent = false;
 let saysTrouble = () => {};
 
-/** Whether a server is there that draws. */
+/** Whether there is a server that renders. */
 export const isOffered = Boolean(manifest.exact);
 
 /** Whether the exact view is shown. */
@@ -41,12 +41,12 @@ export function isExact() {
   return wanted;
 }
 
-/** Tell where to say that pictures do not come. */
+/** Set the function that reports missing pictures. */
 export function onTrouble(say) {
   saysTrouble = say;
 }
 
-/** Show pictures of our own renderer, or what the page draws itself. */
+/** Switch between pictures of our own renderer and those of the page. */
 export function setExact(on) {
   wanted = on && isOffered;
   document.body.classList.toggle("exact", wanted);
@@ -60,18 +60,18 @@ export function setExact(on) {
   touch();
 }
 
-/** What is to be shown: the mode, and whether floaters glow. */
+/** Set the mode, and whether floaters are highlighted. */
 export function setExactLook(name, marks) {
   mode = name;
   marked = marks;
 }
 
-/** The state of the training whose scene is shown; while it is "training" new pictures are asked for. */
+/** Set the state of the training; while it is "training", pictures are requested repeatedly. */
 export function setTrainingState(name) {
   trainingState = name;
 }
 
-/** Of the last picture: { seconds, range }, or null. */
+/** { seconds, range } of the last picture, or null. */
 export function lastPicture() {
   return wanted ? last : null;
 }
@@ -81,7 +81,7 @@ function box() {
   return mode === "error" ? place() : { left: 0, top: 0, width, height };
 }
 
-/** What the picture is to show, but for its size. */
+/** The current view, without the size of the picture. */
 function view() {
   const { position, quaternion } = whereabouts();
   const m = camera.projectionMatrix.elements;
@@ -102,7 +102,7 @@ function view() {
 function wishFor({ lens, ...rest }, scale, fine) {
   const { width, height } = box();
   const [w, h] = [Math.max(Math.round(width * scale), 8), Math.max(Math.round(height * scale), 8)];
-  // The middle of the picture lies where the projection has it, as lens.js lays it.
+  // The principal point follows from the projection, as in lens.js.
   return {
     ...rest,
     size: [w, h],
@@ -112,13 +112,13 @@ function wishFor({ lens, ...rest }, scale, fine) {
   };
 }
 
-/** The resolution at which a picture takes so many seconds, in pictures of the window; `most` at most. */
+/** The scale relative to the window at which a picture takes this many seconds, at most `most`. */
 function scaleFor(seconds, most) {
   const { width, height } = box();
   return Math.max(Math.min(most, Math.sqrt(seconds / (secondsPerPx * width * height))), LEAST_SCALE);
 }
 
-/** Ask for a picture where the one that is shown is not of this view; called for each frame. */
+/** Request a picture if the one shown is not of the current view; called for each frame. */
 export function followExactly(moves, now) {
   if (!wanted) return;
   quiet = moves ? 0 : quiet + 1;
@@ -132,7 +132,7 @@ export function followExactly(moves, now) {
   isCurrent = key === shownKey;
   if (isCurrent || now < retryAt) return;
   if (flight) {
-    // A fine picture of where one was is in the way of quick ones.
+    // A fine picture of an earlier view would delay quick ones.
     if (flight.fine && !rests) flight.stop.abort();
     return;
   }
@@ -168,7 +168,7 @@ function put(image, where, key, picture) {
   retryAt = 0;
 }
 
-/** Resolves when the picture is of this view, as good as it gets. */
+/** Resolves when the picture shows the current view in full quality. */
 export async function exactSettled() {
   while (wanted && !isDrawing() && (quiet <= REST_FRAMES || flight || !isCurrent)) {
     await new Promise((resolve) => setTimeout(resolve, 30));

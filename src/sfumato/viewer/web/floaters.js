@@ -1,4 +1,4 @@
-// Gaussians that hang in space by themselves, as `sfumato edit --clean` finds them: a bit for each.
+// Floaters, as found by `sfumato edit --clean`: one bit per Gaussian.
 import { manifest, readBytes } from "./data.js";
 import { setMarks } from "./look.js";
 
@@ -10,17 +10,17 @@ let wanted = false;
 /** Why floaters cannot be shown, or null. */
 export const missing = manifest.floaters ? manifest.floaters.missing : "a scene that is still trained changes too often to look for floaters";
 
-/** How many there are while they are shown, or null. */
+/** The number of floaters while they are shown, or null. */
 export function floatersShown() {
   return wanted && bits ? count : null;
 }
 
-/** Whether they are to be shown. */
+/** Whether floaters should be shown. */
 export function isMarking() {
   return wanted;
 }
 
-/** Let the floaters glow, or show the scene as it is. */
+/** Highlight the floaters, or show the scene normally. */
 export async function setMarking(on) {
   wanted = on;
   if (on && !bits) {

@@ -1,4 +1,4 @@
-// Training cameras as frusta in the scene, with their pictures small on them.
+// Training cameras as frusta in the scene, with thumbnails of their photographs.
 import { manifest, pictureAddress } from "./data.js";
 import { colourOfQuality } from "./quality.js";
 import { camera, touch } from "./stage.js";
@@ -6,12 +6,12 @@ import { cameras, shown, world } from "./world.js";
 
 const TRAINED = [0.93, 0.91, 0.87];
 const HELD_OUT = [0.95, 0.7, 0.34];
-// Corners of a picture plane, in halves of its sides, and the corners of its texture.
+// Corners of a picture plane, in units of half its sides.
 const CORNERS = [[-1, 1], [1, 1], [1, -1], [-1, -1]];
 const TRIANGLES = [0, 3, 1, 1, 3, 2];
 const EDGES = [0, 1, 0, 2, 0, 3, 0, 4, 1, 2, 2, 3, 3, 4, 4, 1];
 
-// A camera nearer to the eye than this many depths of its frustum would only stand in the way.
+// Frusta nearer to the eye than this multiple of their depth are hidden, because they would block the view.
 const TOO_NEAR = 2.5;
 
 let group = null;
@@ -21,7 +21,7 @@ let drawn = "";
 let drawnViews = [];
 let byQuality = false;
 
-/** The plane of a camera's picture in front of it, in its own axes. */
+/** The corners of a camera's picture plane, in camera axes. */
 function corners(view) {
   const depth = manifest.frustum;
   const [w, h] = view.size_px;
@@ -44,7 +44,7 @@ function colourOf(view) {
   return view.held_out ? HELD_OUT : TRAINED;
 }
 
-/** Colour the frusta by how good their views are, or by what they were for. */
+/** Colour the frusta by the quality of their views, or by whether they were held out. */
 export function colourFrusta(quality) {
   byQuality = quality;
   if (!group) return;
@@ -52,7 +52,7 @@ export function colourFrusta(quality) {
   for (const view of cameras) {
     const colour = colourOf(view);
     for (let i = 0; i < 5; i++) lines.setXYZ(5 * view.index + i, ...colour);
-    // A picture that is tinted is still to be seen.
+    // A light tint keeps the thumbnail visible.
     for (let i = 0; i < 4; i++) quads.setXYZ(4 * view.index + i, ...(quality ? colour.map((v) => 0.25 + 0.75 * v) : [1, 1, 1]));
   }
   lines.needsUpdate = true;
@@ -60,7 +60,7 @@ export function colourFrusta(quality) {
   touch();
 }
 
-/** The frusta that are to be seen: five points in the scene's frame and a colour each. */
+/** The visible frusta: five points in the scene's frame and a colour each. */
 export function drawnFrusta() {
   return group?.visible ? drawnViews.map((view) => ({ points: pointsOf(view), colour: colourOf(view) })) : [];
 }
@@ -88,7 +88,7 @@ export function buildFrusta() {
   world.add(group);
 }
 
-/** Leave out those that stand in the way of an eye, given in the scene's frame. */
+/** Hide frusta that would block the view of an eye, given in the scene's frame. */
 export function clearFrusta(eye) {
   if (!group?.visible) return;
   const least = (TOO_NEAR * manifest.frustum) ** 2;
@@ -125,7 +125,7 @@ function lineMaterial() {
 
 function plateMaterial() {
   const material = new vendor.MeshBasicMaterial({ vertexColors: true, transparent: true, opacity: 0.88, side: vendor.DoubleSide, color: 0x777777 });
-  // The wires of a frustum lie on its plate and are to be seen there.
+  // The wires of a frustum lie in its plate and must stay visible.
   Object.assign(material, { polygonOffset: true, polygonOffsetFactor: 1, polygonOffsetUnits: 4 });
   if (!manifest.thumbnails) return material;
   const image = new Image();
@@ -148,7 +148,7 @@ export function showFrusta(visible) {
   touch();
 }
 
-/** The plates that can be clicked, or null where none are seen. */
+/** The plates that can be clicked, or null if they are hidden. */
 export function visiblePlates() {
   return group?.visible ? plates : null;
 }
@@ -158,7 +158,7 @@ export function cameraOfTriangle(face) {
   return drawnViews[Math.floor(face / 2)];
 }
 
-/** Where the middle of a camera's plate is in the window, each way from -1 to 1. */
+/** The centre of a camera's plate in normalised device coordinates. */
 export function plateCentre(view) {
   const [a, , c] = corners(view);
   const middle = new vendor.Vector3(...a.map((v, i) => (v + c[i]) / 2)).applyQuaternion(view.quaternion);

@@ -1,4 +1,4 @@
-// Mouse, touch and held keys.
+// Mouse, touch and keys held down.
 import { qualityWords } from "./quality.js";
 import { cameraAt, pointAt } from "./pick.js";
 import { fly, orbit, pan, setPivot, standIn, turnHead, zoom } from "./motion.js";
@@ -88,7 +88,7 @@ function click(event) {
   else if (isTrailing() && !pickTrail(event.clientX, event.clientY)) say("Nothing moves here");
 }
 
-/** What was under the pointer has moved away. */
+/** Hide the tip, as the camera under the pointer has moved away. */
 export function stopPointing() {
   hover(null);
 }
@@ -117,7 +117,7 @@ function keyDown(event) {
   if (event.key === "Shift") held.add("Shift");
 }
 
-/** Fly by the keys that are held down. */
+/** Fly according to the keys held down. */
 export function flyByKeys(seconds) {
   const step = seconds * radius * (held.has("Shift") ? 2.2 : 0.55);
   for (const code of held) {

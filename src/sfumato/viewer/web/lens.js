@@ -2,15 +2,15 @@
 import { manifest } from "./data.js";
 import { radius } from "./world.js";
 
-// Focal length over the shorter side of the window: 51 degrees.
+// Focal length divided by the shorter side of the window: a field of view of 51 degrees.
 const FREE_FOCAL = 1.05;
 const NEAR = manifest.near ?? 0.003 * radius;
-// Spark drops what lies beyond; the sky of a scene is far.
+// Spark drops splats beyond the far plane; the sky of a scene is far away.
 const FAR = 1e5 * radius;
 
 /**
- * The projection of free flight, as the four numbers that differ between projections. A window that stands upright
- * shows no more above and below than photographs do.
+ * The projection of free flight, as the four numbers that differ between projections. A portrait
+ * window has the vertical field of view of the photographs.
  */
 export function freeLens(width, height) {
   const upright = height > width && manifest.fov_deg;
@@ -18,7 +18,7 @@ export function freeLens(width, height) {
   return { x: focal / width, y: focal / height, dx: 0, dy: 0 };
 }
 
-/** Where a picture of a size lies in the window, whole and as large as the insets let it be. */
+/** The place of a picture in the window, as large as it fits between the insets. */
 export function fitted([w, h], width, height, inset) {
   const room = [width, Math.max(height - inset.top - inset.bottom, 40)];
   const scale = Math.min(room[0] / w, room[1] / h);
@@ -31,7 +31,7 @@ export function fitted([w, h], width, height, inset) {
   };
 }
 
-/** The projection under which a training camera's picture fills its place in the window. */
+/** The projection for which a training camera's picture fills its place in the window. */
 export function cameraLens(camera, place, width, height) {
   const [fx, fy] = camera.focal_px.map((f) => f * place.scale);
   const cx = camera.centre_px[0] * place.scale + place.left;
@@ -39,7 +39,7 @@ export function cameraLens(camera, place, width, height) {
   return { x: (2 * fx) / width, y: (2 * fy) / height, dx: 1 - (2 * cx) / width, dy: (2 * cy) / height - 1 };
 }
 
-/** Between two projections; focal lengths change evenly to the eye. */
+/** Interpolate between two projections; focal lengths are interpolated geometrically. */
 export function mixedLens(from, to, t) {
   const mix = (a, b) => a + (b - a) * t;
   const grow = (a, b) => a * (b / a) ** t;

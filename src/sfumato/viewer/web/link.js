@@ -1,4 +1,4 @@
-// The view in the page's address, so that a link keeps it.
+// The view encoded in the page's address, so that it can be shared as a link.
 import { cropBox, setBox, showCrop } from "./crop.js";
 import { isMapShown, showMap, fade, stay } from "./map.js";
 import { goTo, isStaying, standIn, standingIn, whereabouts } from "./motion.js";
@@ -8,7 +8,7 @@ import { cameras } from "./world.js";
 
 const short = (numbers) => numbers.map((v) => Number(v.toPrecision(6))).join(",");
 
-/** The address of the view as it is now. */
+/** The URL fragment of the current view. */
 export function viewHash(mode) {
   const words = new URLSearchParams();
   const view = standingIn();
@@ -33,7 +33,7 @@ function numbers(text, count) {
   return found.length === count && found.every(Number.isFinite) ? found : null;
 }
 
-/** Go where the address says; the mode it names, or null where it names no view. */
+/** Restore the view from the address: { moved, mode }, where `moved` says whether the address contains a view. */
 export function followHash(seconds) {
   const words = new URLSearchParams(location.hash.slice(1));
   const view = cameras.find((one) => one.name === words.get("camera"));

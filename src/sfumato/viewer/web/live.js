@@ -1,4 +1,4 @@
-// Training as it goes on: the scene's newest state, curves, and the buttons that steer it.
+// Live view of a training run: the current scene, curves, and control buttons.
 import { manifest, post } from "./data.js";
 
 const byId = (name) => document.getElementById(name);
@@ -6,7 +6,7 @@ const chart = byId("live-chart");
 const LOSS = "#8fb3d9";
 const PSNR = "#e8b464";
 const RETRY_MS = 2000;
-// A training tells its loss; a run that is tracked, its quality where something changes.
+// A training run reports its loss; a tracking run reports the quality of changing regions.
 const CURVES = {
   training: {
     words: "Training",
@@ -31,9 +31,9 @@ let onState = () => {};
 let isFollowing = () => true;
 
 /**
- * Listen to the run. `load({ version, type, frame })` is to load and show a state of the scene, where `follows()` says
- * that the page draws it; `take(news)` takes in steps of a scene that moves; `tell(state, gaussians)` is told how the
- * run stands.
+ * Listen to the run. `load({ version, type, frame })` loads and shows a snapshot of the scene, if `follows()`
+ * returns that the page draws it; `take(news)` receives the steps of a dynamic scene; `tell(state, gaussians)`
+ * receives the state of the run.
  */
 export function listenToRun({ load, follows, take, tell }) {
   show = load;
@@ -74,7 +74,7 @@ async function ask(action) {
   }
 }
 
-/** Load the newest state of the scene, if the page draws it and has not got it. */
+/** Load the newest snapshot of the scene, if the page draws it and does not have it yet. */
 export async function loadNewest() {
   if (loading || newest.version <= shownVersion || !isFollowing()) return;
   loading = true;
@@ -83,20 +83,21 @@ export async function loadNewest() {
     await show(next);
     shownVersion = next.version;
   } catch {
-    // The training has gone on or away; no new state comes before somebody has taken this one.
+    // The snapshot was replaced or the server is gone. No new one is made before this one was fetched, so
+    // retry.
     if (state !== "away") setTimeout(loadNewest, RETRY_MS);
   }
   loading = false;
   if (newest.version > shownVersion) setTimeout(loadNewest, 100);
 }
 
-/** The number of the state that is shown. */
+/** The version of the snapshot shown. */
 export function versionShown() {
   return shownVersion;
 }
 
 function setState({ state: name }) {
-  // The server shows the next part of the run.
+  // The server now shows the next stage of the run.
   if (name === "next") location.reload();
   state = name;
   onState(state, reports.at(-1)?.gaussians);
@@ -145,14 +146,14 @@ function draw() {
   curve(brush, "psnr", PSNR, (v) => v, end, width, height, together);
 }
 
-/** PSNR with what it is of: a few views on the way, all of them at the end. */
+/** PSNR with the views it is averaged over: a few during training, all of them at the end. */
 function quality(report) {
   if (report === undefined) return "–";
   if (report.psnr_all !== undefined) return `${report.psnr_all.toFixed(2)} dB (all ${report.psnr_all_views} views)`;
   return `${report.psnr.toFixed(2)} dB` + (report.psnr_views ? ` (${report.psnr_views} of the views)` : "");
 }
 
-/** A curve from the least to the greatest of its values, or of those of all curves named `together`. */
+/** Draw a curve, scaled to the range of its values, or of those of all curves named `together`. */
 function curve(brush, name, colour, scale, end, width, height, together) {
   const points = reports.filter((r) => r[name] > 0).map((r) => [r.step, scale(r[name])]);
   if (points.length < 1) return;
@@ -174,5 +175,5 @@ function line(brush, points) {
   brush.stroke();
 }
 
-/** Whether the page belongs to a training that goes on. */
+/** Whether the page belongs to a run in progress. */
 export const isLive = Boolean(manifest.live);

@@ -1,4 +1,4 @@
-// A run that is tracked, step by step: the page takes in what is done, and shows the newest unless one looks back.
+// Live view of a tracking run: loads finished steps, and shows the newest unless an earlier time is selected.
 import { readBytes } from "./data.js";
 import { takeSample } from "./look.js";
 import { showMoving, takeStep } from "./moving.js";
@@ -12,14 +12,14 @@ let busy = false;
 let version = 0;
 let known = 0;
 
-/** How many steps the page has taken in. */
+/** The number of steps loaded. */
 export function stepsShown() {
   return known;
 }
 
 /**
- * Take in what is new: { version, steps, count, still, moving }, in which a version is told of the meshes that stand
- * still and that move. Where the page does not draw, all that is new is the time that can be shown.
+ * Process a "steps" event: { version, steps, count, still, moving }, with the version of the static and moving
+ * meshes. If the page does not draw, only the range of times is updated.
  */
 export async function takeNews(news, draws, page) {
   newest = news;
@@ -28,7 +28,7 @@ export async function takeNews(news, draws, page) {
   try {
     while (known < newest.steps || version < newest.version) await takeNext(newest, draws, page);
   } catch {
-    // The run has gone on meanwhile, or away: what comes next says which.
+    // The data was replaced meanwhile, or the server is gone: retry.
     setTimeout(() => takeNews(newest, draws, page), RETRY_MS);
   }
   busy = false;
@@ -42,7 +42,7 @@ async function takeNext(news, draws, { show, setFacts }) {
     while (steps.length < news.steps) steps.push(await readBytes(`step-${steps.length}`));
     const still = news.still ? await show(news.still) : 0;
     const mesh = await showMoving(news.moving, still);
-    // Without a break, so that no frame shows the meshes in poses of others.
+    // Synchronously, so that no frame shows the new meshes with old poses.
     steps.forEach((bytes, step) => takeStep(step, bytes));
     takeSample(mesh, news.moving.frame, "moving");
     clearTrails();

@@ -1,4 +1,4 @@
-// What is drawn of each splat: its colour, its depth or its normal, inside the crop box.
+// The appearance of splats: colour, depth, normal, error or trust, inside the crop box.
 import { manifest } from "./data.js";
 import { allSplats, camera, touch } from "./stage.js";
 import { radius, world } from "./world.js";
@@ -10,7 +10,7 @@ export const SIGNS = { rdf: [1, 1, 1], rub: [1, -1, -1] };
 
 const WIDTH = 2048;
 
-/** Bytes as a texture, one to a texel. */
+/** A texture with one byte per texel. */
 function byteTexture(bytes) {
   const rows = Math.max(1, Math.ceil(bytes.length / WIDTH));
   const padded = new Uint8Array(rows * WIDTH);
@@ -39,7 +39,7 @@ const uniforms = {
 const FUNCTIONS = `
   vec3 lookTurned(vec4 q, vec3 v) { return v + 2.0 * cross(q.xyz, cross(q.xyz, v) + q.w * v); }
 
-  // Near is warm and light, far is blue and dark; lightness falls all the way.
+  // Near is warm and light, far is blue and dark; lightness decreases monotonically.
   vec3 lookDepth(float t) {
     vec3 near = vec3(0.99, 0.93, 0.75), warm = vec3(0.93, 0.58, 0.36), middle = vec3(0.64, 0.29, 0.46);
     vec3 blue = vec3(0.25, 0.20, 0.48), far = vec3(0.04, 0.05, 0.14);
@@ -50,7 +50,7 @@ const FUNCTIONS = `
     return mix(blue, far, t - 3.0);
   }
 
-  // What is trusted is green, and what is not is red.
+  // Trusted is green, untrusted is red.
   vec3 lookTrust(float t) {
     vec3 good = vec3(0.18, 0.66, 0.31), middle = vec3(0.95, 0.84, 0.29), bad = vec3(0.84, 0.21, 0.17);
     return t < 1.0 / 3.0 ? mix(good, middle, 3.0 * t) : mix(middle, bad, 1.5 * t - 0.5);
@@ -65,7 +65,7 @@ const FUNCTIONS = `
   }
 `;
 
-/** The modifiers for splats of a file whose axes are those of `frame`, the first of which is number `first`. */
+/** The modifiers for the splats of a file with axes `frame`; `first` is the index of its first splat. */
 export function lookModifiers(frame, first = 0) {
   const sign = dyno.dynoVec3(new vendor.Vector3(...SIGNS[frame]));
   const offset = dyno.dynoInt(first);
@@ -126,13 +126,13 @@ let mode = "colour";
 
 export function setMode(name) {
   mode = name;
-  // Errors are drawn by our own renderer alone.
+  // Errors are drawn only by our own renderer.
   uniforms.mode.value = name === "error" ? 0 : MODES.indexOf(name);
   follow(true);
   changed();
 }
 
-/** Let splats whose bits are set glow, and the others be grey; null: none do. */
+/** Highlight splats whose bits are set and draw the others in grey; null: no highlighting. */
 export function setMarks(bytes) {
   uniforms.marking.value = bytes ? 1 : 0;
   if (bytes && uniforms.marks.bytes !== bytes) {
@@ -143,7 +143,7 @@ export function setMarks(bytes) {
   changed();
 }
 
-/** Errors of splats from 0 to 255, in their order. */
+/** Set the errors of all splats, 0 to 255, in the order of the splats. */
 export function setErrors(bytes) {
   const old = uniforms.errors.value;
   if (old.image.data.length < bytes.length) {
@@ -156,7 +156,7 @@ export function setErrors(bytes) {
   changed();
 }
 
-/** Fade splats from a share of the largest error on; null: none. */
+/** Fade splats whose error exceeds a fraction of the largest error; null: no fading. */
 export function setFade(from) {
   uniforms.fading.value = from ?? -1;
   changed();
@@ -164,12 +164,12 @@ export function setFade(from) {
 
 let cropped = null;
 
-/** The box that is cropped to, in the scene's frame, or null. */
+/** The crop box in the scene's frame, or null. */
 export function cropNow() {
   return cropped;
 }
 
-/** Crop to a box in the scene's frame, or to nothing. */
+/** Crop to a box in the scene's frame; null: no cropping. */
 export function setCrop(box) {
   cropped = box;
   uniforms.cropped.value = box ? 1 : 0;
@@ -182,7 +182,7 @@ export function setCrop(box) {
 
 const samples = new Map();
 
-/** Keep some centres of a mesh's splats in the scene's frame, to judge depths by. */
+/** Store a sample of the centres of a mesh's splats in the scene's frame, to estimate the range of depths. */
 export function takeSample(mesh, frame, name = "still") {
   const sign = SIGNS[frame];
   const every = Math.max(1, Math.floor(mesh.numSplats / 4000));
@@ -198,12 +198,12 @@ const forward = new vendor.Vector3();
 let range = null;
 let gliding = false;
 
-/** The nearest and the farthest depth that colours tell apart, or null where none are shown. */
+/** The nearest and farthest depth of the colour map, or null if depths are not shown. */
 export function depthRange() {
   return mode === "depth" ? range : null;
 }
 
-/** Keep depths and normals right while the camera moves. */
+/** Update the shading of depths and normals while the camera moves. */
 export function follow(always = false) {
   if (mode !== "depth" && mode !== "normals") return;
   const back = world.quaternion.clone().invert();
@@ -216,7 +216,7 @@ export function follow(always = false) {
   uniforms.upright.value.copy(world.quaternion);
   if (mode === "depth") {
     const wanted = depthsInView();
-    // Gliding, so that colours do not jump while one flies.
+    // Changes gradually, so that colours do not jump during flight.
     range = range && !always ? range.map((v, i) => v + 0.15 * (wanted[i] - v)) : wanted;
     gliding = range.some((v, i) => Math.abs(v / wanted[i] - 1) > 0.01);
     uniforms.range.value.set(...range);

@@ -1,4 +1,4 @@
-// The page from its opening to the first picture.
+// Entry point of the page, up to the first picture.
 import { manifest } from "./data.js";
 import { layFrame } from "./compare.js";
 import { exactSettled, followExactly, isExact, isOffered, setExact, setTrainingState } from "./exact.js";
@@ -44,7 +44,7 @@ async function show({ name, type, frame }) {
   return mesh.numSplats;
 }
 
-/** Show the scene, what moves in it, too. */
+/** Show the scene, including its moving Gaussians. */
 async function showAll() {
   let count = manifest.scene ? await show(manifest.scene) : 0;
   if (hasTime) {
@@ -57,7 +57,7 @@ async function showAll() {
   setFacts(count, manifest.motion?.count);
 }
 
-/** Follow a training, or a run that is tracked, as it goes on. */
+/** Follow a training or tracking run in progress. */
 function followRun(draws) {
   const changed = (state, gaussians) => {
     if (!hasTime) setTrainingState(state);
@@ -71,7 +71,7 @@ function followRun(draws) {
 
 const NO_WEBGL = "This browser has no WebGL 2";
 
-/** Make ready to draw, or to let the server draw; false where neither can be. */
+/** Create the renderer of the page; false if there is no WebGL 2. */
 function openPictures() {
   try {
     openStage();
@@ -121,7 +121,7 @@ async function open() {
   loading.classList.add("done");
   if (isLive) followRun(draws);
   layFrame();
-  // For tests, and for whoever opens the console.
+  // For tests, and for use in the console.
   window.sfumato = { camera, cameras, displacementOf, manifest, isExact, placeOf: plateCentre, settled: allSettled, movingAt, pickedNow, setPlaying, setTime, standIn, standingIn, stepsShown, timeNow, trustMs, versionShown };
 }
 

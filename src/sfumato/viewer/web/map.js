@@ -1,4 +1,4 @@
-// The room from above: its cameras, where one can stand, where one stands, and what to photograph next.
+// Map of the scene from above: cameras, trusted region, visitor, and recommended photographs.
 import { manifest } from "./data.js";
 import { goTo, isStaying, setStaying } from "./motion.js";
 import { displacementOf, outsideBy } from "./reach.js";
@@ -13,9 +13,9 @@ const brush = canvas.getContext("2d");
 const list = byId("map-next");
 const CELLS = 56;
 const CELLS_A_FRAME = 120;
-// Gaussians that are drawn as points.
+// Number of Gaussians drawn as points.
 const GROUND = 4000;
-// Room round everything on the map, as a share of it.
+// Margin around the contents of the map, as a fraction of their size.
 const MARGIN = 0.12;
 const NEXT = "#7cc4ff";
 const INSIDE = [64, 178, 96];
@@ -30,7 +30,7 @@ let turned = "";
 let drawnAt = 0;
 let drawn = "";
 
-/** Wire the card; whether there is one. */
+/** Wire the card, if trust is known. */
 export function buildMap(onChanged) {
   for (const name of ["map-toggle", "fade-toggle"]) byId(name).hidden = Boolean(whyNoTrust());
   if (whyNoTrust()) return;
@@ -49,7 +49,7 @@ export function buildMap(onChanged) {
   tellSwitches();
 }
 
-/** Show the switches as they are. */
+/** Update the display of the switches. */
 export function tellSwitches() {
   byId("fade-toggle").setAttribute("aria-pressed", String(isFading()));
   byId("inside-toggle").setAttribute("aria-pressed", String(isStaying()));
@@ -79,10 +79,10 @@ export function showMap(wanted, onChanged = () => {}) {
   onChanged();
 }
 
-/** Look from where a photograph is wanted. */
+/** Go to the view of a recommended photograph. */
 function goThere(index) {
   const { centre, direction } = next[index];
-  // It lies outside, mostly.
+  // These views are mostly outside the trusted region.
   stay(false);
   const [eye, ahead] = [shown(centre), shown(direction)];
   const pivot = eye.clone().addScaledVector(ahead, 0.6 * radius);
@@ -92,13 +92,13 @@ function goThere(index) {
   goTo({ position: centre, quaternion: back.multiply(quaternion).toArray(), pivot: inScene(pivot).toArray() });
 }
 
-/** Everything that is on the map, as shown: x to the right, z towards the lower edge. */
+/** Lay out the map in upright coordinates: x to the right, z down. */
 function lay() {
   ground = someCentres(GROUND).map(shown);
   const points = [...cameras.map((view) => shown(view.position)), ...placesOfTrust().map(shown), ...next.map((one) => shown(one.centre))];
   const { low, high } = manifest.bounds;
   const middle = shown(manifest.middle);
-  // What is far beyond the cameras would make the rest too small to see.
+  // Corners far beyond the cameras would make the rest too small to see.
   const most = 2.2 * Math.max(radius, ...points.map((p) => Math.hypot(p.x - middle.x, p.z - middle.z)));
   for (let i = 0; i < 8; i++) {
     const corner = shown([0, 1, 2].map((axis) => (i & (1 << axis) ? high : low)[axis]));
@@ -113,7 +113,7 @@ function lay() {
   cellAt = 0;
 }
 
-/** A cell at the height of the nearest camera's place. */
+/** How far outside the trusted region a cell is, at the height of the nearest camera. */
 function measure(index) {
   const x = area.x + (((index % CELLS) + 0.5) / CELLS) * area.side;
   const z = area.z + ((Math.floor(index / CELLS) + 0.5) / CELLS) * area.side;
@@ -125,7 +125,7 @@ function measure(index) {
   return outsideBy(inScene(new vendor.Vector3(x, height, z)).toArray());
 }
 
-/** Keep the map as it is where the visitor stands; called for each frame. */
+/** Update the map; called for each frame. */
 export function followMap(now) {
   if (card.hidden || displacementOf([0, 0, 0]) === null) return;
   const key = world.quaternion.toArray().join();
@@ -197,7 +197,7 @@ function drawVisitor(put) {
   dot(here, 3.8, "#ffffff");
 }
 
-/** An arrow on a canvas from one point towards another, `least` pixels long at least where it is to be seen. */
+/** Draw an arrow from one point towards another, at least `least` pixels long. */
 function arrow([x, y], [toX, toY], least, on = brush) {
   const [dx, dy] = [toX - x, toY - y];
   const length = Math.hypot(dx, dy) || 1;
@@ -229,17 +229,17 @@ function number(index, [x, y], on = brush) {
   on.fillText(String(index + 1), x, y + 0.5);
 }
 
-/** Whether arrows of photographs to be taken are to be drawn over the picture. */
+/** Whether arrows of recommended photographs should be drawn over the picture. */
 export function hasNext() {
   return !card.hidden && next.length > 0;
 }
 
-/** Draw them. */
+/** Draw these arrows. */
 export function drawNext(over) {
   const [width, height] = size();
   const put = (p) => [((p.x + 1) / 2) * width, ((1 - p.y) / 2) * height];
   for (const [index, one] of next.entries()) {
-    // Where one stands there oneself it would only be in the way.
+    // An arrow at the visitor's own position would block the view.
     if (shown(one.centre).distanceTo(camera.position) < 0.05 * radius) continue;
     const [tail, tip] = [shown(one.centre), shown(ahead(one))].map((point) => point.project(camera));
     if (tail.z > 1 || tip.z > 1) continue;

@@ -1,4 +1,4 @@
-// Where the viewer is: orbit, flight, journeys between places, and standing in a training camera.
+// Camera control: orbit, flight, animated transitions, and viewing from a training camera.
 import { manifest } from "./data.js";
 import { cameraLens, fitted, freeLens, mixedLens, setLens } from "./lens.js";
 import { outsideBy } from "./reach.js";
@@ -7,10 +7,10 @@ import { cameras, inScene, quaternionInScene, radius, shown, shownQuaternion } f
 
 const UP = new vendor.Vector3(0, 1, 0);
 const JOURNEY_S = 0.65;
-// Pushes are worked off at this rate, 1/s: what is dragged glides to its rest.
+// Rate at which pending input is applied, 1/s, so that motion eases to rest.
 const EASE = 16;
 const STEEPEST = 1.5;
-// What lies outside is left at this rate at most, 1/s.
+// Highest rate at which the visitor is pulled back inside the trusted region, 1/s.
 const PULL = 3;
 
 let pivot = shown(manifest.middle);
@@ -19,18 +19,18 @@ let lens = null;
 let journey = null;
 let levelling = false;
 let staying = false;
-// The last place inside.
+// The last position inside the trusted region.
 let inside = null;
 let inset = { top: 0, bottom: 0 };
 const listeners = [];
 const pending = { yaw: 0, pitch: 0, turnYaw: 0, turnPitch: 0, zoom: 0, shift: new vendor.Vector3() };
 
-/** The training camera one stands in, or null. */
+/** The training camera viewed from, or null. */
 export function standingIn() {
   return standing;
 }
 
-/** Be told when one steps into a camera or out of it. */
+/** Register a listener for entering and leaving a training camera. */
 export function onStanding(listener) {
   listeners.push(listener);
 }
@@ -41,13 +41,13 @@ function stand(view) {
   for (const listener of listeners) listener(view);
 }
 
-/** Where the picture of the camera one stands in lies in the window. */
+/** The place in the window of the picture of the current training camera. */
 export function place() {
   const [width, height] = size();
   return fitted(standing.size_px, width, height, inset);
 }
 
-/** Keep pictures of cameras clear of the controls. */
+/** Set the margins that keep camera pictures clear of the controls. */
 export function setInset(value) {
   inset = value;
   refit();
@@ -58,7 +58,7 @@ function wantedLens() {
   return standing ? cameraLens(standing, place(), width, height) : freeLens(width, height);
 }
 
-/** The window has another size. */
+/** Update the projection after a change of the window size. */
 export function refit() {
   lens = wantedLens();
   if (journey) journey.to.lens = lens;
@@ -66,7 +66,7 @@ export function refit() {
   touch();
 }
 
-/** Go somewhere: { position, quaternion } as shown, and the lens of where one stands then. */
+/** Start a transition to a position and rotation in upright coordinates. */
 function travel(position, quaternion, seconds = JOURNEY_S) {
   const from = { position: camera.position.clone(), quaternion: camera.quaternion.clone(), lens: lens ?? wantedLens() };
   journey = { from, to: { position, quaternion, lens: wantedLens() }, t: 0, seconds };
@@ -79,7 +79,7 @@ function forget() {
   pending.shift.set(0, 0, 0);
 }
 
-/** Stand in a training camera. */
+/** View from a training camera. */
 export function standIn(view, seconds = JOURNEY_S) {
   stand(view);
   levelling = false;
@@ -90,7 +90,7 @@ export function standIn(view, seconds = JOURNEY_S) {
   travel(position, quaternion, seconds);
 }
 
-/** Step out of the camera, staying where one is. */
+/** Leave the training camera without moving. */
 export function leave() {
   if (!standing) return;
   stand(null);
@@ -113,34 +113,34 @@ function still() {
   return { from: here, to: { ...here, lens: wantedLens() } };
 }
 
-/** Turn round the pivot by angles. */
+/** Orbit around the pivot by angles in radians. */
 export function orbit(yaw, pitch) {
   takeOver();
   pending.yaw += yaw;
   pending.pitch += pitch;
 }
 
-/** Turn on the spot by angles. */
+/** Turn on the spot by angles in radians. */
 export function turnHead(yaw, pitch) {
   takeOver();
   pending.turnYaw += yaw;
   pending.turnPitch += pitch;
 }
 
-/** Come nearer to the pivot by a factor exp(-amount). */
+/** Multiply the distance from the pivot by exp(-amount). */
 export function zoom(amount) {
   takeOver();
   pending.zoom += amount;
 }
 
-/** Move in the window's axes by pixels at the pivot's distance. */
+/** Move parallel to the window, by pixels at the distance of the pivot. */
 export function pan(dx, dy) {
   takeOver();
   const scale = (2 * distance()) / (lens.y * size()[1]);
   pending.shift.add(new vendor.Vector3(-dx * scale, dy * scale, 0).applyQuaternion(camera.quaternion));
 }
 
-/** Fly along (right, up, backward) by scene units; up is the world's. */
+/** Fly by (right, up, backward) in scene units, with up along the world's up direction. */
 export function fly(right, up, backward) {
   takeOver();
   pending.shift.add(new vendor.Vector3(right, 0, backward).applyQuaternion(camera.quaternion)).addScaledVector(UP, up);
@@ -150,7 +150,7 @@ function distance() {
   return camera.position.distanceTo(pivot);
 }
 
-/** Orbit round another shown point from now on. */
+/** Set the pivot to a point in upright coordinates, and turn towards it. */
 export function setPivot(point) {
   takeOver();
   const position = camera.position.clone();
@@ -159,7 +159,7 @@ export function setPivot(point) {
   travel(position, turned, 0.35);
 }
 
-/** Work off what was pushed; whether the view moves. */
+/** Advance the transition and pending input; returns whether the view moves. */
 export function advance(seconds) {
   let moves = false;
   if (journey) {
@@ -182,7 +182,7 @@ export function advance(seconds) {
   return moves;
 }
 
-/** Stay where the scene is seen much as it was photographed, or go anywhere. */
+/** Restrict the visitor to the trusted region, or not. */
 export function setStaying(wanted) {
   staying = wanted;
 }
@@ -191,7 +191,7 @@ export function isStaying() {
   return staying;
 }
 
-/** Draw the visitor back to the last place inside, the stronger the farther outside; whether the view moves. */
+/** Pull the visitor back inside the trusted region, harder farther away; returns whether the view moves. */
 function pullBack(seconds) {
   const outside = outsideBy(inScene(camera.position).toArray());
   if (outside === 0) {
@@ -202,7 +202,7 @@ function pullBack(seconds) {
   if (!home || home.distanceTo(camera.position) < 1e-4 * radius) return false;
   const far = distance();
   camera.position.lerp(home, 1 - Math.exp(-PULL * Math.min(0.1 + outside, 1) * seconds));
-  // One keeps looking the same way, and orbits round a point as far ahead.
+  // Keeps the viewing direction and the distance of the pivot.
   pivot = camera.position.clone().addScaledVector(ahead(), far);
   return true;
 }
@@ -256,12 +256,12 @@ function approach(amount) {
   const offset = camera.position.clone().sub(pivot);
   const wanted = offset.length() * Math.exp(-amount);
   camera.position.copy(pivot).addScaledVector(offset.normalize(), wanted);
-  // The pivot is pushed ahead, so that one can come through a wall or leave a room.
+  // Pushes the pivot ahead, so that one can move through a wall or leave a room.
   const least = 0.06 * radius;
   if (wanted < least) pivot.addScaledVector(offset, wanted - least);
 }
 
-/** Bring the horizon back after a camera that was held askew. */
+/** Level the horizon after viewing from a tilted camera. */
 function level(share) {
   if (!levelling) return false;
   const right = new vendor.Vector3(1, 0, 0).applyQuaternion(camera.quaternion);
@@ -275,7 +275,7 @@ function level(share) {
   return true;
 }
 
-/** Go to where one starts: where the first camera is, or where the scene looks best where there is none. */
+/** Go to the initial view: the initial camera or, without cameras, the initial position in the manifest. */
 export function reset(seconds = JOURNEY_S) {
   stand(null);
   const middle = shown(manifest.middle);
@@ -291,13 +291,13 @@ export function reset(seconds = JOURNEY_S) {
   travel(position, new vendor.Quaternion().setFromRotationMatrix(matrix), seconds);
 }
 
-/** A point on a line of sight, as far as the scene's middle. */
+/** A point on a line of sight, at the depth of the scene's centre. */
 function aheadOf(position, forward) {
   const far = shown(manifest.middle).sub(position).dot(forward);
   return position.clone().addScaledVector(forward, Math.max(far, 0.3 * radius));
 }
 
-/** The view in the scene's frame, to be kept in a link. */
+/** The current view in the scene's frame, for a link. */
 export function whereabouts() {
   return {
     position: inScene(camera.position).toArray(),
@@ -306,7 +306,7 @@ export function whereabouts() {
   };
 }
 
-/** Go to a view that was kept. */
+/** Go to a view returned by `whereabouts`. */
 export function goTo({ position, quaternion, pivot: round }, seconds = JOURNEY_S) {
   stand(null);
   levelling = false;

@@ -1,4 +1,5 @@
-// The Gaussians that move: a mesh of their own, whose poses at a moment lie in two textures, one of each step beside it.
+// The moving Gaussians: a separate mesh, with the poses of the steps before and after the current time in two
+// textures.
 import { manifest, readBytes } from "./data.js";
 import { lookModifiers } from "./look.js";
 import { makePoses, momentOf, putStep, readMotion, textureWords } from "./poses.js";
@@ -32,13 +33,13 @@ const FUNCTIONS = `
     return origin.xyz + origin.w * vec3(words.x & 0xffffu, words.x >> 16, words.y & 0xffffu);
   }
 
-  // As (x, y, z, w), which is not of length one.
+  // As (x, y, z, w), not normalised.
   vec4 movingTurn(uvec4 words) {
     return vec4(ivec4(words.z, words.w << 16, words.w, words.z << 16) >> 16);
   }
 `;
 
-/** A modifier that puts each splat where it is at the moment that is shown; out of sight where it does not exist. */
+/** A modifier that moves each splat to its pose at the current time, and hides splats that do not exist then. */
 function motionModifier() {
   return dyno.dynoBlock({ gsplat: dyno.Gsplat }, { gsplat: dyno.Gsplat }, ({ gsplat }) => {
     const move = new dyno.Dyno({
@@ -71,7 +72,7 @@ function motionModifier() {
   });
 }
 
-/** Let a mesh's splats be read where they are at the moment that is shown, in the colour that they have from there. */
+/** Make a mesh fetch its splats in their current poses, with the view-dependent colour for these poses. */
 function move(mesh) {
   const splats = mesh.extSplats;
   const fetch = splats.fetchSplat.bind(splats);
@@ -80,14 +81,14 @@ function move(mesh) {
   splats.fetchSplat = ({ index, viewOrigin }) => {
     const still = fetch({ index });
     if (!viewOrigin || !splats.hasRgbDir()) return moved(still);
-    // Seen from where it stands, a splat looks as it does here from its own place.
+    // Shifts the eye by the splat's motion, so that colour is evaluated for the right direction.
     const way = dyno.sub(centre(moved(still)), centre(still));
     return moved(fetch({ index, viewOrigin: dyno.sub(viewOrigin, way) }));
   };
   mesh.updateGenerator();
 }
 
-/** Load the Gaussians that move, whose numbers come after `offset` others. */
+/** Load the moving Gaussians, whose indices start at `offset`. */
 export async function showMoving(source, offset, onProgress) {
   uniforms.sign.value = SIGNS[source.frame];
   const mesh = await showScene(source, lookModifiers(source.frame, offset), onProgress, "moving");
@@ -102,7 +103,7 @@ export async function showMoving(source, offset, onProgress) {
   return mesh;
 }
 
-/** Read how they move, all steps at once. */
+/** Read the motion of all steps. */
 export async function readAllSteps(onProgress) {
   const { name, origin, quantum } = manifest.motion;
   await readMotion(poses, await readBytes(name, onProgress), origin, quantum);
@@ -110,7 +111,7 @@ export async function readAllSteps(onProgress) {
   showMoment();
 }
 
-/** Take in the next step of a run that goes on. */
+/** Add the next step of a run in progress. */
 export function takeStep(step, bytes) {
   putStep(poses, step, new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4));
   known = Math.max(known, step + 1);
@@ -118,14 +119,14 @@ export function takeStep(step, bytes) {
   showMoment();
 }
 
-/** The poses, the opacity of each Gaussian, and the moment that is shown; null before there are any. */
+/** The poses, the opacity of each Gaussian, and the current moment; null before any step is loaded. */
 export function motionNow() {
   return known ? { poses, opacities, moment: momentOf(poses, timeNow().now), known } : null;
 }
 
 let shown = [-1, -1];
 
-/** Put a step into a texture, unless it lies in it. */
+/** Load a step into a texture, unless it is there already. */
 function load(slot, step) {
   if (shown[slot] === step) return;
   textures[slot].image.data = textureWords(poses, step);
@@ -133,7 +134,7 @@ function load(slot, step) {
   shown[slot] = step;
 }
 
-/** Show the moment that it is. */
+/** Show the current moment. */
 export function showMoment() {
   if (!known) return;
   const { step, next, share } = momentOf(poses, timeNow().now);

@@ -1,4 +1,4 @@
-// The controls: what is shown, the cameras, keys, help.
+// The controls: modes, cameras, keys, help.
 import { buildCompare, isComparing, layFrame, setComparing } from "./compare.js";
 import { buildCrop, showCrop } from "./crop.js";
 import { manifest, pictureAddress } from "./data.js";
@@ -19,7 +19,7 @@ const byId = (name) => document.getElementById(name);
 const strip = byId("strip");
 const THUMBNAIL_PX = 62;
 const DEPTHS = "linear-gradient(90deg,#fcedbf,#ed945c,#a34a75,#40337a,#0a0d24)";
-// As the contact sheet of a run has them.
+// The colour map of the contact sheet of a run.
 const ERRORS = "linear-gradient(90deg,#080810,#241454,#621c76,#a82e68,#e25444,#f89834,#fcf8b8)";
 const FLOATERS = "#ff4fa3";
 
@@ -43,7 +43,7 @@ export function buildPanel() {
   byId("floaters").setAttribute("aria-disabled", String(Boolean(missing)));
   byId("floaters").title = missing ?? (manifest.floaters.by === "support" ? "Gaussians that the photographs do not support; sfumato edit --clean removes them" : "Small groups of Gaussians that touch nothing else; sfumato edit --clean removes them");
   byId("floaters").addEventListener("click", () => showFloaters(!isMarking()));
-  // Where the page cannot draw there is no choice.
+  // If the page cannot draw, there is no choice.
   byId("exact-toggle").hidden = !isOffered || !hasStage();
   byId("exact-toggle").addEventListener("click", () => chooseExact(!isExact()));
   byId("error-mode").hidden = !isOffered || !cameras.some((view) => view.photo);
@@ -69,7 +69,7 @@ export function buildPanel() {
   lay();
 }
 
-/** Give pictures of cameras the room that the controls leave. */
+/** Fit the pictures of cameras into the space that the controls leave. */
 function lay() {
   const bare = document.body.classList.contains("bare");
   const foot = byId("foot").offsetHeight;
@@ -79,7 +79,7 @@ function lay() {
   layFrame();
 }
 
-/** Say how many splats there are, and what else is known of the scene. */
+/** Show the number of Gaussians and the facts about the scene. */
 export function setFacts(count, moving = 0) {
   const move = moving ? [`${moving.toLocaleString("en")} of them move`] : [];
   const words = [`${count.toLocaleString("en")} Gaussians`, ...move, ...manifest.facts];
@@ -102,7 +102,7 @@ export function choose(name) {
   }
 }
 
-/** Be told when the exact view comes and goes. */
+/** Set the listener for switching the exact view on and off. */
 export function onExact(listener) {
   onExactChanged = listener;
 }
@@ -208,7 +208,7 @@ async function copyLink() {
 
 let hiding = 0;
 
-/** Say something for a moment. */
+/** Show a message briefly. */
 export function say(words) {
   const toast = byId("toast");
   toast.textContent = words;
@@ -267,7 +267,7 @@ function key(event) {
 
 let saidAt = 0;
 
-/** Show how fast it goes, and what colours mean. */
+/** Update the frame rate and the legend. */
 export function tell(now) {
   if (now - saidAt < 250) return;
   saidAt = now;

@@ -1,11 +1,11 @@
-// What lies under a point of the window.
+// Picking: cameras and splats under a point of the window.
 import { cameraOfTriangle, visiblePlates } from "./frusta.js";
 import { camera, size, splats } from "./stage.js";
 import { movingAt } from "./trails.js";
 import { shown } from "./world.js";
 
 const raycaster = new vendor.Raycaster();
-// Those that move are known by their centres.
+// Moving Gaussians are picked by their centres, within this distance.
 const REACH_PX = 8;
 
 function aim(x, y) {
@@ -25,7 +25,7 @@ export function cameraAt(x, y) {
   return hit ? cameraOfTriangle(hit.faceIndex) : null;
 }
 
-/** The shown place of the splats under a point, or null. */
+/** The position of the splats under a point, in upright coordinates, or null. */
 export function pointAt(x, y) {
   const mesh = splats();
   aim(x, y);

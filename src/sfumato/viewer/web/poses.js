@@ -1,16 +1,16 @@
-// Poses of the moving Gaussians at each step, as whole numbers in one array that is laid out as textures are.
+// Poses of the moving Gaussians at each step, as integers in one array with the layout of textures.
 
-// A Gaussian's numbers at a step: position x, y, z, whether it exists, and its rotation w, x, y, z.
+// Integers of a Gaussian at a step: position x, y, z, whether it exists, and rotation w, x, y, z.
 const WORDS = 8;
 const EXISTS = 3;
 const ROTATION = 4;
 const WIDTH = 1024;
 const LAST_POSITION = 65535;
 const TURN_STEPS = 2047;
-// Decoding lets the page draw after so long.
+// Decoding yields to the page after this time.
 const PATIENCE_MS = 12;
 
-/** Room for the poses of `count` Gaussians at `times`, in seconds. */
+/** Allocate the poses of `count` Gaussians at `times`, in seconds. */
 export function makePoses(count, times) {
   const width = Math.max(1, Math.min(count, WIDTH));
   const rows = Math.max(1, Math.ceil(count / width));
@@ -22,18 +22,18 @@ export function makePoses(count, times) {
     rows,
     stride,
     words: new Uint16Array(stride * times.length),
-    // Position = origin + quantum * value, of each step.
+    // Position = origin + quantum * value, for each step.
     origins: times.map(() => [0, 0, 0]),
     quanta: times.map(() => 0),
   };
 }
 
-/** A step as a texture of four 32-bit whole numbers for each Gaussian. */
+/** The data of a step as a texture with four 32-bit integers per Gaussian. */
 export function textureWords(poses, step) {
   return new Uint32Array(poses.words.buffer, 2 * step * poses.stride, poses.stride / 2);
 }
 
-/** Where a time lies: after which step, and how far on the way to the next, from 0 to 1. */
+/** The step before a time, the next step, and the fraction between them, from 0 to 1. */
 export function momentOf({ times }, time) {
   let [low, high] = [0, times.length - 1];
   while (low < high) {
@@ -46,7 +46,7 @@ export function momentOf({ times }, time) {
   return { step: low, next, share: Math.max(0, Math.min(1, share)) };
 }
 
-/** Write where a Gaussian is at a step into `place`, in the scene's frame; false where it does not exist. */
+/** Write the position of a Gaussian at a step into `place`, in the scene's frame; false if it does not exist. */
 export function placeAtStep(poses, step, index, place) {
   const at = step * poses.stride + WORDS * index;
   if (!poses.words[at + EXISTS]) return false;
@@ -56,7 +56,7 @@ export function placeAtStep(poses, step, index, place) {
 
 const ahead = [0, 0, 0];
 
-/** The same at a moment, also between two steps. */
+/** The same at a moment, interpolated between two steps. */
 export function placeAt(poses, { step, next, share }, index, place) {
   if (!placeAtStep(poses, step, index, place)) return false;
   if (share > 0 && placeAtStep(poses, next, index, ahead)) {
@@ -66,8 +66,8 @@ export function placeAt(poses, { step, next, share }, index, place) {
 }
 
 /**
- * Read `motion.bin` of a .4dgs file: differences between steps, in planes of bytes, as a zlib stream. `onProgress` is
- * told the share that is read.
+ * Read `motion.bin` of a .4dgs file: differences between steps, in byte planes, as a zlib stream.
+ * `onProgress` is called with the fraction read.
  */
 export async function readMotion(poses, bytes, origin, quantum, onProgress = () => {}) {
   const { count, times } = poses;
@@ -101,7 +101,7 @@ export async function readMotion(poses, bytes, origin, quantum, onProgress = () 
   if (done < blocks.length) throw new Error("the motion ends early");
 }
 
-/** The block of births and deaths, which says when Gaussians exist. */
+/** The block of births and deaths, which determines when Gaussians exist. */
 function lifetimes({ count, times, stride, words }) {
   const take = (block) => {
     const number = (i) => block[2 * i] | (block[2 * i + 1] << 8);
@@ -113,7 +113,7 @@ function lifetimes({ count, times, stride, words }) {
   return { size: 4 * count, take };
 }
 
-/** The blocks of one kind of differences, a step each: `axes` numbers of each Gaussian from `first` on. */
+/** The blocks of differences of one kind, one per step: `axes` integers per Gaussian, starting at `first`. */
 function differences({ count, times, stride, words }, first, axes) {
   const running = new Uint16Array(axes * count);
   const take = (block, step) => {
@@ -129,7 +129,7 @@ function differences({ count, times, stride, words }, first, axes) {
   return times.map((_, step) => ({ size: 2 * axes * count, take: (block) => take(block, step) }));
 }
 
-/** Take in a step as numbers: position and rotation (w, x, y, z) of each Gaussian, NaN where it does not exist. */
+/** Store a step given as floats: position and rotation (w, x, y, z) of each Gaussian, NaN if it does not exist. */
 export function putStep(poses, step, floats) {
   const { count, words, stride } = poses;
   if (floats.length !== 7 * count) throw new Error("a step holds another number of Gaussians");

@@ -1,7 +1,7 @@
-// How good each view is: its PSNR as a colour.
+// Quality of views: PSNR as a colour.
 import { cameras } from "./world.js";
 
-// From the worst to the best; told apart by colour-blind eyes, too.
+// From the worst to the best; also distinguishable for colour-blind people.
 const COLOURS = [[0.86, 0.27, 0.2], [0.96, 0.72, 0.38], [0.93, 0.93, 0.78], [0.45, 0.75, 0.83], [0.19, 0.5, 0.78]];
 export const UNKNOWN = [0.4, 0.4, 0.4];
 
@@ -25,7 +25,7 @@ export function colourOfQuality(view) {
   return COLOURS[i].map((v, k) => v + (at - i) * (COLOURS[i + 1][k] - v));
 }
 
-/** As a style sheet has it. */
+/** A colour in CSS syntax. */
 export function cssColour(colour) {
   return `rgb(${colour.map((v) => Math.round(255 * v)).join(" ")})`;
 }
@@ -37,7 +37,7 @@ export function qualityLegend() {
   return [`${worst}`, `linear-gradient(90deg,${stops})`, `${best} dB`, rest];
 }
 
-/** What was measured of a view, in words. */
+/** The metrics of a view as text. */
 export function qualityWords(view) {
   if (view.psnr === null) return "";
   return view.ssim === null ? `${view.psnr.toFixed(2)} dB` : `${view.psnr.toFixed(2)} dB, SSIM ${view.ssim.toFixed(3)}`;

@@ -1,8 +1,8 @@
-// Where a visitor stands inside: where what the nearest training view shows is seen much as it was photographed.
+// The trusted region: positions with a small displacement from the nearest training view.
 import { manifest } from "./data.js";
 import { countOfTrust, displacement, hasSeen, placesOfTrust, seenFrom } from "./trust.js";
 
-// Gaussians that are looked at of each place, out of at most so many.
+// Number of Gaussians sampled per camera, out of at most this many.
 const OF_A_PLACE = 160;
 const LOOKED_AT = 20000;
 let samples = null;
@@ -18,7 +18,7 @@ function take() {
   });
 }
 
-/** The displacement of a place [3] in the scene's frame: the median of what the nearest camera shows; null before it is known. */
+/** The displacement of a position [3] in the scene's frame: the median over what the nearest camera sees, or null. */
 export function displacementOf(place) {
   if (!countOfTrust()) return null;
   if (!samples) take();
@@ -29,7 +29,7 @@ export function displacementOf(place) {
   return found[found.length >> 1];
 }
 
-/** How far outside a place is: 0 inside, 1 at twice the displacement that is. */
+/** How far a position is outside the trusted region: 0 inside, 1 at twice the allowed displacement. */
 export function outsideBy(place) {
   const away = displacementOf(place);
   return away === null ? 0 : Math.max(0, away / manifest.trust.reach - 1);

@@ -1,11 +1,11 @@
-// The picture: three.js and Spark, drawn when something has changed.
+// Rendering with three.js and Spark, whenever something has changed.
 import { manifest, readBytes } from "./data.js";
 import { world } from "./world.js";
 
 const canvas = document.getElementById("stage");
-// A phone's pixels are too many and too small for every splat to be drawn on each.
+// Phones have so many and such small pixels that rendering at full resolution is not worth it.
 const MAX_RATIO = matchMedia("(pointer: coarse)").matches ? 1.5 : 2;
-// While the view moves the picture may be coarser, so that it follows.
+// While the view moves, the resolution may be reduced to keep up.
 const SLOW_MS = 45;
 const FAST_MS = 14;
 const COARSEST = 0.3;
@@ -14,7 +14,7 @@ export const camera = new vendor.PerspectiveCamera();
 const scene = new vendor.Scene();
 let renderer = null;
 let spark = null;
-// By name: those that stand still, and those that move.
+// Meshes by name: "still" and "moving".
 const meshes = new Map();
 let dirty = true;
 let draws = false;
@@ -22,7 +22,7 @@ let coarse = 1;
 let isCoarse = false;
 const times = [];
 
-/** Make the renderer; throws where there is no WebGL 2. */
+/** Create the renderer; throws if there is no WebGL 2. */
 export function openStage() {
   renderer = new vendor.WebGLRenderer({ canvas, antialias: false, preserveDrawingBuffer: true });
   renderer.setClearColor(new vendor.Color().setRGB(...manifest.background, vendor.SRGBColorSpace), 1);
@@ -30,7 +30,7 @@ export function openStage() {
     renderer,
     onDirty: touch,
     accumExtSplats: true,
-    // As our own renderer draws: no splat below 1/255, 0.3 square pixels of blur, sorted by depth.
+    // As in our own renderer: alpha below 1/255 is dropped, blur is 0.3 square pixels, order is by depth.
     maxStdDev: Math.sqrt(2 * Math.log(255)),
     minAlpha: 1 / 255,
     preBlurAmount: manifest.antialiased ? 0 : 0.3,
@@ -50,19 +50,19 @@ export function hasStage() {
   return renderer !== null;
 }
 
-/** Whether it does. */
+/** Whether it currently draws the scene. */
 export function isDrawing() {
   return draws;
 }
 
-/** Draw the scene, or leave it to others. */
+/** Switch the drawing of the scene on or off. */
 export function setDrawing(wanted) {
   draws = wanted && renderer !== null;
   times.length = 0;
   touch();
 }
 
-/** Something has changed: draw again. */
+/** Request a redraw. */
 export function touch() {
   dirty = true;
 }
@@ -78,17 +78,17 @@ export function size() {
   return [innerWidth, innerHeight];
 }
 
-/** The splats that are shown and stand still, or those of another name. */
+/** The mesh of the static splats, or of another name. */
 export function splats(name = "still") {
   return meshes.get(name);
 }
 
-/** All meshes of splats that are shown. */
+/** All meshes of splats. */
 export function allSplats() {
   return [...meshes.values()];
 }
 
-/** Load splats and show them in the place of the last ones of a name, each as `modifiers` make it. */
+/** Load splats with `modifiers` and show them in place of the previous mesh of that name. */
 export async function showScene(source, modifiers, onProgress, name = "still") {
   const bytes = await readBytes(source.name, onProgress);
   const next = new vendor.SplatMesh({
@@ -110,7 +110,7 @@ export async function showScene(source, modifiers, onProgress, name = "still") {
   return next;
 }
 
-/** Run `update(seconds)` before each frame; it says whether the view moves. */
+/** Run `update(seconds)` before each frame; it returns whether the view moves. */
 export function run(update) {
   let before = performance.now();
   let quiet = 0;
@@ -157,13 +157,13 @@ function setCoarse(wanted) {
   if (coarse < 1) resize();
 }
 
-/** Frames per second of the motion that goes on; 0 at rest. */
+/** Frames per second while the view moves; 0 at rest. */
 export function rate() {
   if (times.length < 3) return 0;
   return (1000 * times.length) / times.reduce((sum, t) => sum + t, 0);
 }
 
-/** Resolves when the picture is complete: sorted, drawn, and nothing left to change. */
+/** Resolves when the picture is complete: sorted, drawn, and without pending changes. */
 export async function settled() {
   for (let calm = 0; calm < 6; ) {
     await new Promise(requestAnimationFrame);

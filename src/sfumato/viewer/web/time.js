@@ -1,4 +1,4 @@
-// The time that is shown of a scene that moves: played, or set.
+// The current time of a dynamic scene, played or set.
 import { manifest } from "./data.js";
 
 export const SPEEDS = [0.1, 0.25, 0.5, 1, 2, 4];
@@ -8,14 +8,14 @@ export const hasTime = Boolean(manifest.motion);
 const times = manifest.motion?.times ?? [0];
 
 let now = times[0];
-// Of a run that goes on, the steps that are done.
+// For a run in progress, the time of the last finished step.
 let end = manifest.live ? times[0] : times[times.length - 1];
 let playing = false;
 let speed = 1;
 let loops = true;
 const listeners = [];
 
-/** Be told when the time, or how it is played, has changed. */
+/** Register a listener for changes of the time or of its playback. */
 export function onTime(listener) {
   listeners.push(listener);
 }
@@ -24,18 +24,18 @@ function changed() {
   for (const listener of listeners) listener();
 }
 
-/** How the time stands: seconds now, at the start and at the end; whether it plays, how fast, and in a loop. */
+/** The state of the playback: current, start and end time in seconds, whether it plays, its speed, and looping. */
 export function timeNow() {
   return { now, start: times[0], end, playing, speed, loops };
 }
 
-/** Show a time in seconds. */
+/** Set the time in seconds. */
 export function setTime(seconds) {
   now = Math.max(times[0], Math.min(end, seconds));
   changed();
 }
 
-/** Let the scene play, from its start where it has come to its end; or stop it. */
+/** Start the playback, from the beginning if it is at the end, or stop it. */
 export function setPlaying(wanted) {
   playing = wanted && end > times[0];
   if (playing && now >= end) now = times[0];
@@ -52,7 +52,7 @@ export function setLoop(wanted) {
   changed();
 }
 
-/** Go by whole steps. */
+/** Move to the next or previous step. */
 export function stepTime(by) {
   playing = false;
   const after = times.filter((time) => time <= end);
@@ -60,7 +60,7 @@ export function stepTime(by) {
   setTime(found ?? (by > 0 ? after[0] : after.at(-1)));
 }
 
-/** The scene is known up to a step; whoever looks at the newest one goes along. */
+/** Set the last known step; if the time was at the end, it follows. */
 export function setLastStep(step) {
   const follows = now >= end && !playing;
   end = times[step];
@@ -68,7 +68,7 @@ export function setLastStep(step) {
   changed();
 }
 
-/** Let time go on; whether it does. */
+/** Advance the playback; returns whether the time has changed. */
 export function advanceTime(seconds) {
   if (!playing) return false;
   now += speed * seconds;

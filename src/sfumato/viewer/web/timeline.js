@@ -1,11 +1,11 @@
-// The controls of a scene that moves: play, time, speed, loop, trails.
+// The controls of a dynamic scene: play, time, speed, loop, trails.
 import { hasTime, onTime, setLoop, setPlaying, setSpeed, setTime, SPEEDS, stepTime, timeNow } from "./time.js";
 import { clearTrails, isTrailing, setTrailing } from "./trails.js";
 
 const byId = (name) => document.getElementById(name);
 const slider = byId("time");
 
-/** Wire the controls, if the scene moves. */
+/** Wire the controls, if the scene is dynamic. */
 export function buildTimeline() {
   byId("timeline").hidden = !hasTime;
   if (!hasTime) return;
@@ -19,7 +19,7 @@ export function buildTimeline() {
   byId("speed").addEventListener("change", () => setSpeed(Number(byId("speed").value)));
   byId("loop").addEventListener("click", () => setLoop(!timeNow().loops));
   byId("trails").addEventListener("click", toggleTrails);
-  // What is clicked does not take the keyboard: space goes on to play.
+  // Clicked controls do not take the keyboard focus, so that the space bar still controls playback.
   byId("foot").addEventListener("mousedown", (event) => event.target.closest("button") && event.preventDefault());
   for (const control of [slider, byId("speed")]) control.addEventListener("pointerup", () => setTimeout(() => control.blur()));
   onTime(tell);
@@ -62,7 +62,7 @@ const KEYS = {
   v: toggleTrails,
 };
 
-/** Do what a key means here; whether it means something. */
+/** Handle a key; returns whether it was handled. */
 export function timelineKey(event) {
   const isFree = event.key !== " " || !event.target.matches("button, summary, a");
   const action = hasTime && isFree && KEYS[event.key.toLowerCase()];

@@ -1,13 +1,13 @@
-// Paths over time of Gaussians that were picked: what lies behind is solid, what is to come is faint.
+// Trails of picked Gaussians over time: the past is solid, the future is faint.
 import { cropNow } from "./look.js";
 import { motionNow } from "./moving.js";
 import { placeAt, placeAtStep } from "./poses.js";
 import { camera, size } from "./stage.js";
 import { shown, world } from "./world.js";
 
-// Told apart on any ground, by colour-blind eyes, too.
+// Distinguishable on any background, also for colour-blind people.
 const COLOURS = ["#ffd166", "#4cc9f0", "#ff7aa8", "#7ae582", "#c8a2ff", "#ff9f5a"];
-// A click means what is under it, or else what is nearest to it; nothing beyond this.
+// A click picks the Gaussian under it, or else the nearest one within a larger distance.
 const UNDER_PX = 7;
 const NEAR_PX = 40;
 const LEAST_OPACITY = 0.3;
@@ -21,22 +21,22 @@ export function isTrailing() {
   return wanted;
 }
 
-/** Let clicks pick Gaussians, or leave their paths out. */
+/** Switch picking and trails on or off. */
 export function setTrailing(on) {
   wanted = on;
 }
 
-/** Whether there are paths to draw. */
+/** Whether there are trails to draw. */
 export function hasTrails() {
   return wanted && picked.length > 0;
 }
 
-/** The numbers of the Gaussians that were picked, among those that move. */
+/** The indices of the picked Gaussians, among the moving ones. */
 export function pickedNow() {
   return picked.map(({ index }) => index);
 }
 
-/** Forget the paths; whether there were any. */
+/** Remove all trails; returns whether there were any. */
 export function clearTrails() {
   const had = hasTrails();
   picked = [];
@@ -53,7 +53,7 @@ function isInside(place, crop) {
   return !crop || place.every((v, i) => v >= crop.low[i] && v <= crop.high[i]);
 }
 
-/** The moving Gaussian at a point of the window, in front of others there or nearest to it: { index, place }, or null. */
+/** The foremost moving Gaussian under a point of the window, or else the nearest one: { index, place }, or null. */
 export function movingAt(x, y, reach = NEAR_PX) {
   const motion = motionNow();
   if (!motion) return null;
@@ -75,7 +75,7 @@ export function movingAt(x, y, reach = NEAR_PX) {
   return under ?? near;
 }
 
-/** From the scene's frame to the window's, as sixteen numbers by columns. */
+/** The projection from the scene's frame to clip space, as sixteen numbers by columns. */
 function shownMatrix() {
   const upright = new vendor.Matrix4().makeRotationFromQuaternion(world.quaternion);
   return camera.projectionMatrix.clone().multiply(camera.matrixWorldInverse).multiply(upright).elements;
@@ -86,7 +86,7 @@ function clip(m, [x, y, z]) {
   return [row(0), row(1), row(3)];
 }
 
-/** Pick the moving Gaussian at a point of the window; whether there is one. */
+/** Pick the moving Gaussian at a point of the window; returns whether there is one. */
 export function pickTrail(x, y) {
   const found = movingAt(x, y);
   if (!found) return false;
@@ -95,7 +95,7 @@ export function pickTrail(x, y) {
   return true;
 }
 
-/** Draw the paths with a brush for the window. */
+/** Draw the trails on a 2D context with window coordinates. */
 export function drawTrails(brush) {
   const motion = hasTrails() ? motionNow() : null;
   if (!motion) return;
@@ -122,7 +122,7 @@ function drawTrail(brush, { poses, moment, known }, index, colour) {
   if (now) dot(brush, now, colour);
 }
 
-/** A line through points, broken where there is none. */
+/** Draw a line through points, with gaps at missing points. */
 function stroke(brush, points, colour, width, alpha) {
   brush.globalAlpha = alpha;
   brush.strokeStyle = colour;

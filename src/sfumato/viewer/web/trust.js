@@ -1,18 +1,18 @@
-// Where the scene can be trusted: the expected error of each Gaussian, seen from where the visitor is.
-// Formula and constants are those of the library (envelope/trust.py), and come with the manifest.
+// Trust: the expected error of each Gaussian, seen from the visitor's position.
+// The formula is that of the library (envelope/trust.py), with constants from the manifest.
 import { manifest, readBytes } from "./data.js";
 import { setErrors, setFade } from "./look.js";
 import { camera, hasStage } from "./stage.js";
 import { inScene, radius } from "./world.js";
 
 const told = manifest.trust;
-// Milliseconds of work in a frame, and how often errors are found anew, at most.
+// Milliseconds of work per frame, and the shortest interval between updates of the errors.
 const MS_A_FRAME = 4;
 const EVERY_MS = 100;
 const BLOCK = 1024;
-// Where the eye has moved less than this share of the scene's radius, errors stay as they are.
+// Errors are not updated if the eye has moved by less than this fraction of the scene's radius.
 const STILL = 0.002;
-// Colours and fading end at so many times the error at which fading begins.
+// Colours and fading saturate at this multiple of the error at which fading begins.
 const WORST = 3;
 
 const missing = manifest.live ? "where a scene can be trusted is found out after training: sfumato eval RUN --envelope" : (told.missing ?? null);
@@ -29,7 +29,7 @@ let seen = null;
 let terms = null;
 let codes = null;
 
-/** Centres of a mesh's splats in the scene's frame, and what belongs to them. */
+/** Read the trust of a mesh's splats, and their centres in the scene's frame. */
 export async function readTrust(mesh, sign) {
   if (!hasTrust) return;
   const n = mesh.numSplats;
@@ -41,7 +41,7 @@ export async function readTrust(mesh, sign) {
   });
   seen = new Uint32Array(bytes.buffer, bytes.byteOffset, 2 * n);
   codes = new Uint8Array(bytes.buffer, bytes.byteOffset + 8 * n, n);
-  // s ((r + r0)^a (d + d0)^b)^p, but for the displacement, by code.
+  // s ((r + r0)^a (d + d0)^b)^p without the displacement term, for each code.
   const { low, log_step } = told.term;
   terms = Float64Array.from({ length: 256 }, (_, code) => told.scale * (low * Math.exp(code * log_step)) ** told.power);
   means = centres;
@@ -49,18 +49,18 @@ export async function readTrust(mesh, sign) {
   restart();
 }
 
-/** How many Gaussians there are to ask for; 0 before they are read. */
+/** The number of Gaussians with trust; 0 before they are read. */
 export function countOfTrust() {
   return means ? means.length / 3 : 0;
 }
 
-/** Some of their centres in the scene's frame. */
+/** A sample of their centres in the scene's frame. */
 export function someCentres(most) {
   const every = Math.max(1, Math.ceil(countOfTrust() / most));
   return Array.from({ length: Math.floor(countOfTrust() / every) }, (_, k) => [...means.subarray(3 * k * every, 3 * k * every + 3)]);
 }
 
-/** Whether the camera of a place has seen a Gaussian. */
+/** Whether the camera at a place has seen a Gaussian. */
 export function hasSeen(place, i) {
   return Boolean(seen[2 * i + (place >> 5)] & (1 << (place & 31)));
 }
@@ -69,7 +69,7 @@ export function placesOfTrust() {
   return places;
 }
 
-/** What displacements from a place [3] are found with: the cameras' places, nearest first. */
+/** Precomputed data for displacements from a place [3]: the places of the cameras, nearest first. */
 export function seenFrom([x, y, z]) {
   const order = places.map((place, number) => ({ place, number, shift: Math.hypot(place[0] - x, place[1] - y, place[2] - z) }));
   order.sort((a, b) => a.shift - b.shift);
@@ -84,7 +84,7 @@ export function displacement(i, { x, y, z, order }) {
   let best = told.displacement.farthest;
   for (let k = 0; k < order.length; k++) {
     const { place, number, shift } = order[k];
-    // None of those that follow is nearer.
+    // The places that follow cannot be nearer.
     if (shift >= best * here) break;
     if (!((number < 32 ? first : second) & (1 << (number & 31)))) continue;
     const there = Math.sqrt((mx - place[0]) ** 2 + (my - place[1]) ** 2 + (mz - place[2]) ** 2);
@@ -116,7 +116,7 @@ function restart() {
   setFade(means && fades ? 1 / WORST : null);
 }
 
-/** Fade what cannot be trusted, or show everything. */
+/** Fade untrusted Gaussians, or show everything. */
 export function setFading(wanted) {
   fades = wanted && hasTrust;
   restart();
@@ -126,14 +126,14 @@ export function isFading() {
   return fades;
 }
 
-/** Whether the errors are shown as colours. */
+/** Show the errors as colours, or not. */
 export function setTrustColours(wanted) {
   if (wanted === colours) return;
   colours = wanted;
   restart();
 }
 
-/** Keep the errors those of the present place: a few milliseconds of work in a frame. */
+/** Update the errors for the current position, with a few milliseconds of work per frame. */
 export function followTrust(now) {
   if (!means || !(colours || fades)) return;
   if (!from) {
@@ -160,12 +160,12 @@ export function followTrust(now) {
 }
 let lastEye = null;
 
-/** Milliseconds that the errors of all Gaussians took the last time. */
+/** Milliseconds that the last update of all errors took. */
 export function trustMs() {
   return lastMs;
 }
 
-/** Resolves when the errors are those of the present place. */
+/** Resolves when the errors are those for the current position. */
 export async function trustSettled() {
   while (means && (colours || fades) && !(isFresh && inScene(camera.position).distanceTo(lastEye) <= STILL * radius)) {
     await new Promise(requestAnimationFrame);

@@ -1,4 +1,4 @@
-// Lines over the picture: trails, and frusta where the page does not draw the picture itself.
+// Lines over the picture: trails, and frusta in the exact view.
 import { drawnFrusta } from "./frusta.js";
 import { isExact } from "./exact.js";
 import { drawNext, hasNext } from "./map.js";
@@ -11,7 +11,7 @@ const brush = canvas.getContext("2d");
 const EDGES = [[0, 1], [0, 2], [0, 3], [0, 4], [1, 2], [2, 3], [3, 4], [4, 1]];
 let isClean = true;
 
-/** Draw the lines that are to be seen; called for each frame. */
+/** Draw the visible lines; called for each frame. */
 export function drawWires() {
   const frusta = isExact() ? drawnFrusta() : [];
   const isEmpty = !frusta.length && !hasTrails() && !hasNext();

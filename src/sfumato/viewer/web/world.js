@@ -1,7 +1,7 @@
-// Frames. The scene keeps the frame of its cameras; the page shows it turned so that its up is up.
+// Coordinate frames. The scene keeps the frame of its cameras; the page shows it in upright coordinates, y up.
 import { manifest } from "./data.js";
 
-/** Turned upright, in the scene's own units: parent of everything that has a place in the scene. */
+/** Parent of all objects in the scene: turned upright, in scene units. */
 export const world = new vendor.Group();
 
 const UP = new vendor.Vector3(0, 1, 0);
@@ -15,18 +15,18 @@ function turn() {
 }
 turn();
 
-/** Turn the world upside down, for scenes that do not say where up is. */
+/** Turn the world upside down, for scenes without a known up direction. */
 export function turnOver() {
   up.negate();
   turn();
 }
 
-/** A point of the scene, given as three numbers, where the page shows it. */
+/** A point of the scene, given as three numbers, in upright coordinates. */
 export function shown(point) {
   return new vendor.Vector3(...point).applyQuaternion(world.quaternion);
 }
 
-/** Where a shown point lies in the scene's frame. */
+/** A point in upright coordinates, in the scene's frame. */
 export function inScene(point) {
   return point.clone().applyQuaternion(world.quaternion.clone().invert());
 }

@@ -1,10 +1,10 @@
-"""What several tests need: the kernels, and a tiny dataset."""
+"""Setup shared by tests: compiled kernels, and a tiny dataset."""
 
 import pytest
 
 from support.capture_folders import colmap_folder
 
-# Folders of tests that need not wait for a compiler.
+# Folders of tests that use no kernels.
 DRAW_NOTHING = {"capture", "footage", "lesson", "maths", "sequences", "sfm", "tests"}
 
 
@@ -19,7 +19,7 @@ def pytest_runtest_setup(item):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport():
-    """Names that are no UTF-8, which some tests print, cannot be sent from one process to another."""
+    """Escape captured output that is not UTF-8, which the processes of pytest cannot exchange."""
     report = yield
     plain = [(title, text.encode("utf-8", "backslashreplace").decode()) for title, text in report.sections]
     report.sections = plain

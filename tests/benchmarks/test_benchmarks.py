@@ -13,20 +13,20 @@ def _benchmarks_on_path(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
 
 
-# What benchmarks share.
+# Modules shared by benchmarks.
 SHARED = ("forward_facing", "harness", "plain")
 ALL = sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py") if path.stem not in SHARED)
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_every_benchmark_says_how_it_is_run(name):
+def test_every_benchmark_documents_its_command(name):
     module = __import__(name)
     assert f"python benchmarks/{name}.py" in module.__doc__ and callable(module.main)
     assert f"benchmarks/{name}.py" in (ROOT / "Makefile").read_text("utf-8")
 
 
 @pytest.mark.slow
-def test_kernels_and_steps_are_measured_as_they_are_called_today():
+def test_benchmarks_of_kernels_and_steps_match_the_current_interfaces():
     import growth
     import rasterizer
 
@@ -36,7 +36,7 @@ def test_kernels_and_steps_are_measured_as_they_are_called_today():
 
 @pytest.mark.parametrize("strategy", ["adc", "mcmc"])
 @pytest.mark.slow
-def test_memory_is_measured_of_training_as_it_is_today(monkeypatch, strategy):
+def test_the_memory_benchmark_matches_the_current_training(monkeypatch, strategy):
     monkeypatch.syspath_prepend(str(ROOT / "tools"))
     import measure_memory
 
@@ -58,7 +58,7 @@ def test_pairs_are_counted_exactly():
     assert abs(plain.count_pairs(mean, conic, opacity, 48, 48).sum() - expected) <= 2
 
 
-def test_results_are_kept_only_when_they_mean_something(monkeypatch, tmp_path):
+def test_results_of_quick_runs_are_not_saved(monkeypatch, tmp_path):
     import harness
 
     monkeypatch.setattr(harness, "RESULTS", tmp_path)
@@ -85,8 +85,8 @@ def test_options_of_training_are_given_by_name():
 
 
 @pytest.mark.slow
-def test_pairs_per_pixel_are_those_that_are_blended():
-    """Large Gaussians one behind the other: as many as it takes until nothing shines through."""
+def test_pairs_per_pixel_counts_blended_gaussians():
+    """Large Gaussians behind each other are counted until the pixel is opaque."""
     import sharpness
     import torch
 

@@ -1,4 +1,4 @@
-"""Points far behind a scene: where they lie, how many there are, and their colours."""
+"""Background points far behind a scene: positions, number, colours."""
 
 import numpy as np
 
@@ -20,7 +20,7 @@ def capture_of(root, points):
 
 
 def seen(capture, xyz):
-    """[views, n] whether each view has each point in its frame."""
+    """[views, n] whether each view shows each point."""
     found = []
     for view in capture.views:
         pose = view.camera.camera_from_world.numpy()
@@ -31,7 +31,7 @@ def seen(capture, xyz):
     return np.array(found)
 
 
-def test_they_are_far_behind_in_the_colours_of_the_pictures(tmp_path):
+def test_background_points_are_far_away_and_have_the_colours_of_the_pictures(tmp_path):
     capture = capture_of(tmp_path, [((0.1 * i, 0.0, 4.0), RED) for i in range(8)])
     points = backdrop(capture, 10_000)
     assert len(points) > 20 and (points.rgb == RED).all()
@@ -40,7 +40,7 @@ def test_they_are_far_behind_in_the_colours_of_the_pictures(tmp_path):
     assert nearest.min() > 2.5 * capture.depth
 
 
-def test_there_are_none_where_pictures_are_full_of_points(tmp_path):
+def test_regions_with_points_get_no_background_points(tmp_path):
     places = np.stack(np.meshgrid(np.linspace(-3, 5, 50), np.linspace(-2.5, 2.5, 32), [4.0]), axis=-1)
     full = capture_of(tmp_path / "full", [(tuple(place), RED) for place in places.reshape(-1, 3)])
     assert len(backdrop(full, 10_000)) == 0
@@ -49,7 +49,7 @@ def test_there_are_none_where_pictures_are_full_of_points(tmp_path):
     assert len(half) and half.xyz[:, 0].min() > 0
 
 
-def test_there_are_no_more_than_wanted(tmp_path):
+def test_the_number_of_background_points_is_limited(tmp_path):
     capture = capture_of(tmp_path, [((0.1 * i, 0.0, 4.0), RED) for i in range(8)])
     assert 4 <= len(backdrop(capture, 8)) <= 8
     assert len(backdrop(capture, 0)) == len(backdrop(capture, -3)) == 0

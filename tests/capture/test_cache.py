@@ -12,7 +12,7 @@ class Block:
     num_bytes: int
 
 
-def test_least_recently_used_leaves_first():
+def test_the_least_recently_used_value_is_evicted_first():
     cache = ByteCache(100)
     a = cache.get("a", lambda: Block(40))
     cache.get("b", lambda: Block(40))
@@ -25,14 +25,14 @@ def test_least_recently_used_leaves_first():
     assert made == [1]
 
 
-def test_a_value_larger_than_the_cache_is_handed_out_and_not_kept():
+def test_a_value_larger_than_the_cache_is_returned_but_not_kept():
     cache = ByteCache(10)
     small = cache.get("small", lambda: Block(5))
     assert cache.get("large", lambda: Block(50)).num_bytes == 50
     assert cache.num_bytes == 5 and cache.get("small", lambda: None) is small
 
 
-def test_threads_that_ask_together_get_one_value():
+def test_concurrent_requests_compute_a_value_once():
     cache, made, values = ByteCache(100), [], []
 
     def make():
@@ -48,7 +48,7 @@ def test_threads_that_ask_together_get_one_value():
     assert made == [1] and len({id(value) for value in values}) == 1
 
 
-def test_an_error_is_raised_each_time_and_not_kept():
+def test_errors_are_not_cached():
     cache = ByteCache(100)
 
     def broken():
@@ -60,7 +60,7 @@ def test_an_error_is_raised_each_time_and_not_kept():
     assert cache.get("k", lambda: Block(1)).num_bytes == 1
 
 
-def test_reading_ahead_makes_values_and_hides_errors_until_they_matter():
+def test_reading_ahead_computes_values_and_defers_errors():
     cache, done = ByteCache(100), threading.Event()
 
     def broken():
@@ -77,5 +77,5 @@ def test_reading_ahead_makes_values_and_hides_errors_until_they_matter():
         cache.get("bad", broken)
 
 
-def test_the_default_is_a_share_of_the_memory():
+def test_the_default_size_is_a_fraction_of_the_memory():
     assert 128 << 20 <= default_cache_bytes() < 1 << 40

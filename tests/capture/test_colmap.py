@@ -34,7 +34,7 @@ def test_both_formats_give_cameras_and_points(tmp_path, writer):
 
 @pytest.mark.parametrize("place", ["sparse/0", "sparse", "colmap/sparse/0", "."])
 @pytest.mark.parametrize("images", ["images", "colmap/images", "."])
-def test_models_and_images_are_found_where_they_usually_lie(tmp_path, place, images):
+def test_models_and_images_are_found_in_the_usual_folders(tmp_path, place, images):
     write_colmap_bin(tmp_path / place, [PINHOLE], image_rows(["a.png", "b.png"]))
     for name in ("a.png", "b.png"):
         save(tmp_path / images / name, picture())
@@ -48,7 +48,7 @@ def test_the_model_folder_itself_finds_the_images_above(tmp_path):
 
 def test_rotations_follow_the_quaternion(tmp_path):
     half = np.sqrt(0.5)
-    # A quarter turn about y: what lies along world x comes to camera -z.
+    # A rotation by 90 degrees about y, which maps world x to camera -z.
     rows = [("a.png", (2 * half, 0.0, 2 * half, 0.0), (1.0, 2.0, 3.0), 1), *image_rows(["b.png"])]
     write_colmap_bin(tmp_path, [PINHOLE], rows)
     for name in ("a.png", "b.png"):
@@ -66,7 +66,7 @@ def test_points_that_are_not_finite_are_dropped_with_a_warning(tmp_path, caplog)
     assert "dropped 2 of 7 points" in caplog.text
 
 
-def test_no_points_at_all_start_at_random(tmp_path):
+def test_without_points_training_starts_from_random_points(tmp_path):
     root = colmap_folder(tmp_path)
     (root / "sparse/0/points3D.bin").unlink()
     assert load_capture(root).points_are_random
@@ -101,7 +101,7 @@ NAN = float("nan")
         ([(1, 2, 32, 24, (30.0, 16.0, 12.0, NAN))], image_rows(["a.png", "b.png"]), "distortion"),
     ],
 )
-def test_contradictions_are_refused_in_one_line(tmp_path, cameras, images, message):
+def test_inconsistent_models_are_refused_with_a_one_line_error(tmp_path, cameras, images, message):
     root = colmap_folder(tmp_path)
     write_colmap_bin(root / "sparse/0", cameras, images)
     with pytest.raises(CaptureError, match=message) as caught:
@@ -118,7 +118,7 @@ ODD_CAMERAS = [
 
 
 @pytest.mark.parametrize("row", ODD_CAMERAS)
-def test_a_camera_that_no_image_names_may_be_of_any_kind(tmp_path, row):
+def test_unused_cameras_may_have_any_model(tmp_path, row):
     root = colmap_folder(tmp_path, writer=write_colmap_txt)
     write_colmap_txt(root / "sparse/0", [PINHOLE, row, row], image_rows(["a.png", "b.png"]))
     assert len(load_capture(root).views) == 2
@@ -138,7 +138,7 @@ def test_text_may_begin_with_a_byte_order_mark(tmp_path):
 
 @pytest.mark.parametrize("writer", [write_colmap_bin, write_colmap_txt])
 @pytest.mark.parametrize("place", ["sparse", "colmap/sparse", "."])
-def test_of_several_models_the_largest_is_taken_and_that_is_said(tmp_path, place, writer, caplog):
+def test_the_largest_of_several_models_is_used_with_a_warning(tmp_path, place, writer, caplog):
     for name in ("a.png", "b.png", "c.png"):
         save(tmp_path / "images" / name, picture())
     writer(tmp_path / place / "0", [PINHOLE], image_rows(["a.png", "b.png"]))
@@ -167,7 +167,7 @@ def test_panoramas_are_read_as_colmap_projects_them(tmp_path):
     np.testing.assert_allclose(ours, theirs.img_from_cam(directions), atol=1e-9)
 
 
-def test_panoramas_stay_as_they_are_and_start_from_points_around_them(tmp_path, caplog):
+def test_panoramas_are_not_undistorted_and_start_from_surrounding_points(tmp_path, caplog):
     root = colmap_folder(tmp_path, camera=(1, 17, 64, 32, (64.0, 32.0)))
     (root / "sparse/0/points3D.bin").unlink()
     with caplog.at_level(logging.WARNING, "sfumato"):
@@ -197,7 +197,7 @@ def test_every_truncation_is_refused(tmp_path, name):
 
 @pytest.mark.parametrize("name", ["cameras.bin", "images.bin", "points3D.bin"])
 @pytest.mark.slow
-def test_no_flipped_byte_ends_in_another_error(tmp_path, name):
+def test_corrupted_files_raise_no_other_error(tmp_path, name):
     path = colmap_folder(tmp_path) / "sparse/0" / name
     whole = path.read_bytes()
     refused = 0
@@ -211,7 +211,7 @@ def test_no_flipped_byte_ends_in_another_error(tmp_path, name):
     assert refused > 16
 
 
-def test_counts_beyond_the_file_are_refused_before_memory_is_asked_for(tmp_path):
+def test_counts_beyond_the_file_are_refused_before_allocation(tmp_path):
     path = colmap_folder(tmp_path) / "sparse/0/points3D.bin"
     path.write_bytes(struct.pack("<Q", 2**60) + path.read_bytes()[8:])
     with pytest.raises(CaptureError, match="claims 1152921504606846976 records"):

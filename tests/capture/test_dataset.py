@@ -39,8 +39,8 @@ def test_downscale_averages_and_scales_the_camera_exactly(tmp_path):
 
 @pytest.mark.parametrize("undistort", [True, False])
 @pytest.mark.parametrize("camera", [PINHOLE, (1, "SIMPLE_RADIAL", 32, 24, (30.0, 16.5, 12.5, -0.2))])
-def test_a_view_of_another_size_is_the_one_that_the_file_gives_at_it(tmp_path, camera, undistort):
-    """With a mask, and a lens that is undistorted or kept."""
+def test_resizing_a_view_equals_loading_at_that_size(tmp_path, camera, undistort):
+    """With a mask, and with and without undistortion."""
     root = colmap_folder(tmp_path, camera=camera)
     mask = np.full((24, 32), 255, np.uint8)
     mask[4:10, 6:20] = 0
@@ -78,7 +78,7 @@ def oriented(path, pixels, orientation):
 
 
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
-def test_pixels_are_taken_as_stored_where_the_camera_fits_them(tmp_path, orientation):
+def test_exif_orientation_is_ignored_if_the_camera_fits_the_stored_pixels(tmp_path, orientation):
     root = colmap_folder(tmp_path, names=("a.jpg", "b.jpg"))
     pixels = np.full((24, 32, 3), 20, np.uint8)
     pixels[:8, :8] = 240
@@ -87,7 +87,7 @@ def test_pixels_are_taken_as_stored_where_the_camera_fits_them(tmp_path, orienta
     assert loaded.shape == (24, 32, 3) and loaded[4, 4].min() > 200
 
 
-def test_exif_turns_a_picture_whose_camera_is_for_the_turned_one(tmp_path):
+def test_exif_orientation_is_applied_if_the_camera_fits_the_rotated_picture(tmp_path):
     root = colmap_folder(
         tmp_path, names=("a.jpg", "b.jpg"), camera=(1, "PINHOLE", 24, 32, (30.0, 30.0, 12.0, 16.0))
     )
@@ -103,7 +103,7 @@ def test_exif_turns_a_picture_whose_camera_is_for_the_turned_one(tmp_path):
 
 
 @pytest.mark.parametrize("place", ["masks/a.png", "masks/a.png.png", "images/a_mask.png"])
-def test_masks_are_found_and_a_pixel_is_kept_when_mostly_kept(tmp_path, place):
+def test_masks_are_found_and_downscaled_by_majority(tmp_path, place):
     root = colmap_folder(tmp_path)
     keep = np.full((24, 32), 7, np.uint8)
     keep[:, :3] = 0
@@ -157,7 +157,7 @@ def test_pictures_of_other_kinds_become_rgb(tmp_path, mode):
     assert mode == "1" or np.abs(loaded.rgb.astype(int) - 128).max() <= 3
 
 
-def test_what_is_no_picture_is_found_at_once_and_a_broken_one_when_loaded(tmp_path):
+def test_non_pictures_are_refused_at_once_and_truncated_ones_when_loaded(tmp_path):
     root = colmap_folder(tmp_path)
     path = root / "images/a.png"
     whole = path.read_bytes()
@@ -213,7 +213,7 @@ def test_the_cache_is_bounded_and_returns_what_it_kept(tmp_path):
     assert a.load() is not first
 
 
-def test_opening_reads_the_headers_of_a_thousand_pictures_alone(tmp_path, monkeypatch):
+def test_opening_a_dataset_decodes_no_pixels(tmp_path, monkeypatch):
     names = [f"{i:04}.jpg" for i in range(1000)]
     root = colmap_folder(tmp_path, names=names[:2])
     write_colmap_bin(root / "sparse/0", [PINHOLE], image_rows(names))
@@ -223,7 +223,7 @@ def test_opening_reads_the_headers_of_a_thousand_pictures_alone(tmp_path, monkey
     assert len(load_capture(root).views) == 1000
 
 
-def test_random_points_lie_where_several_cameras_look(tmp_path, caplog):
+def test_random_points_are_visible_to_several_cameras(tmp_path, caplog):
     root = colmap_folder(tmp_path)
     (root / "sparse/0/points3D.bin").unlink()
     with caplog.at_level(logging.WARNING, "sfumato"):
@@ -242,7 +242,7 @@ def test_random_points_lie_where_several_cameras_look(tmp_path, caplog):
 
 
 @pytest.mark.parametrize("place", [np.array([3.0, -4.0, 5.0]), np.array([1e-17, 0.0, 0.0])])
-def test_cameras_in_one_place_are_told_and_random_points_keep_a_distance(tmp_path, caplog, place):
+def test_coincident_cameras_give_a_warning_and_distant_random_points(tmp_path, caplog, place):
     rows = []
     for number, angle in enumerate(np.linspace(0.0, 0.6, 9)):
         turn = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])

@@ -14,7 +14,7 @@ def at(*centre):
     return pose
 
 
-def test_it_is_the_median_of_what_is_before_each_camera():
+def test_it_is_the_median_depth_of_the_points_in_front_of_each_camera():
     xyz = np.array([(0, 0, 2), (0, 0, 3), (0, 0, 7), (0, 0, -100), (50, 0, 1)], np.float32)
     assert median_depth(np.stack([at(0, 0, 0)]), xyz) == pytest.approx(3)
     assert median_depth(np.stack([at(0, 0, 0), at(0, 0, -1), at(0, 0, -10)]), xyz) == pytest.approx(4)
@@ -26,13 +26,13 @@ def test_the_spread_of_the_cameras_does_not_matter():
     assert 40 < close < 55 and wide == pytest.approx(close, rel=0.05)
 
 
-def test_cameras_that_look_away_count_all_points_and_one_place_is_1():
+def test_cameras_without_visible_points_use_all_points_and_coincident_points_give_1():
     assert median_depth(np.stack([at(0, 0, 0)]), np.array([(0, 0, -4.0), (0, 3.0, 0)])) == pytest.approx(3.5)
     assert median_depth(np.stack([at(1, 2, 3)]), np.array([(1.0, 2.0, 3.0)])) == 1.0
 
 
 @pytest.mark.parametrize("factor", [1e-3, 0.5, 1e3])
-def test_it_goes_with_the_units(factor):
+def test_it_scales_with_the_units(factor):
     rng = np.random.default_rng(1)
     xyz, centres = rng.normal(size=(100, 3)), rng.normal(size=(5, 3))
     one = median_depth(np.stack([at(*c) for c in centres]), xyz)
@@ -40,7 +40,7 @@ def test_it_goes_with_the_units(factor):
     assert other == pytest.approx(factor * one)
 
 
-def test_a_capture_has_it_of_its_training_views(tmp_path):
+def test_a_capture_computes_it_from_its_training_views(tmp_path):
     capture = load_capture(colmap_folder(tmp_path), test_every=0)
     poses = np.stack([view.camera.camera_from_world.numpy() for view in capture.views])
     assert capture.depth == median_depth(poses, capture.points.xyz)

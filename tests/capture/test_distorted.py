@@ -16,7 +16,7 @@ from support.real_data import real_data
 RADIAL = (1, "SIMPLE_RADIAL", 32, 24, (30.0, 16.5, 12.5, -0.2))
 
 
-def test_pictures_stay_as_they_are_and_the_camera_gets_their_lens(tmp_path):
+def test_pictures_are_unchanged_and_the_camera_has_their_lens(tmp_path):
     view = load_capture(colmap_folder(tmp_path, camera=RADIAL), undistort=False).views[0]
     assert view.camera.lens == Lens("simple_radial", (-0.2,))
     assert view.camera.focal_px == (30.0, 30.0) and view.camera.centre_px == (16.5, 12.5)
@@ -41,8 +41,8 @@ def test_pinholes_are_the_same_either_way(tmp_path):
     assert (kept.load().rgb == flat.load().rgb).all()
 
 
-def test_masks_are_kept_and_what_the_lens_cannot_explain_is_ignored(tmp_path):
-    # This polynomial turns back at r = 1 / sqrt(-3 k) = 0.41, before the corners.
+def test_masks_are_kept_and_pixels_without_a_ray_are_masked(tmp_path):
+    # This polynomial has its maximum at r = 1 / sqrt(-3 k) = 0.41, before the corners.
     root = colmap_folder(tmp_path, camera=(1, "SIMPLE_RADIAL", 32, 24, (30.0, 16.5, 12.5, -2.0)))
     mask = np.full((24, 32), 255, np.uint8)
     mask[10:14, 14:18] = 0
@@ -65,8 +65,8 @@ def test_random_points_are_drawn_for_distorted_pictures_too(tmp_path):
     np.testing.assert_array_equal(kept.points.xyz, flat.points.xyz)
 
 
-def test_a_real_camera_is_the_same_through_both():
-    """A direction has the colour in the distorted picture that it has in the undistorted one."""
+def test_distorted_and_undistorted_pictures_of_a_real_camera_agree():
+    """A direction has the same colour in the distorted and in the undistorted picture."""
     root = real_data("south_building")
     kept, flat = (
         load_capture(root, downscale=2, undistort=undistort).views[0] for undistort in (False, True)

@@ -46,7 +46,7 @@ def test_masks_of_pictures_in_folders(tmp_path):
     assert left[:, 0].all() and not left[:, -1].any() and right[:, -1].all()
 
 
-def test_masks_that_fit_no_picture_are_said(tmp_path, caplog):
+def test_masks_without_a_picture_give_a_warning(tmp_path, caplog):
     root = masked(tmp_path, "masks/other_{}.png".format)
     with caplog.at_level(logging.WARNING, "sfumato"):
         assert all(frame.mask_path is None for frame in read_source(root).frames)

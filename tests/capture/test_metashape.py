@@ -121,7 +121,7 @@ def test_the_largest_component_is_used(tmp_path, caplog):
     assert "2 components; using the largest, 3 of 4" in caplog.text
 
 
-def test_labels_without_extension_and_with_folders_are_found(tmp_path):
+def test_images_are_found_by_labels_without_extension_or_with_folders(tmp_path):
     labels = ("shot_00", "IMAGES/Shot_01.JPG", "shot_02.tif", "images/shot_03")
     write_metashape(tmp_path, labels=labels)
     same_poses(read_source(tmp_path))
@@ -137,7 +137,7 @@ def test_an_image_found_twice_is_refused_and_one_in_images_wins(tmp_path):
         read_source(tmp_path)
 
 
-def test_missing_images_are_named_and_labels_do_not_lead_outside(tmp_path):
+def test_missing_images_are_named_and_labels_cannot_leave_the_folder(tmp_path):
     root = tmp_path / "set"
     write_metashape(root, labels=("../outside.jpg", *NAMES[1:]))
     (tmp_path / "outside.jpg").write_bytes(b"")
@@ -168,7 +168,7 @@ def test_old_calibrations_have_their_own_names(tmp_path):
     assert intrinsics.focal_px == (41.0, 40.0) and intrinsics.centre_px == (16.5, 12.25)
 
 
-def test_terms_that_move_no_pixel_are_let_through(tmp_path):
+def test_negligible_lens_terms_are_accepted(tmp_path):
     write_metashape(tmp_path, terms={"b2": 0.01, "k4": 1e-4})
     assert read_source(tmp_path).frames[0].intrinsics.lens.is_pinhole
 
@@ -185,7 +185,7 @@ def test_terms_that_move_no_pixel_are_let_through(tmp_path):
         ({"kind": "equisolid_fisheye"}, "'equisolid_fisheye' is neither"),
     ],
 )
-def test_lenses_that_there_are_not_are_refused_by_name(tmp_path, options, message):
+def test_unsupported_lenses_are_refused_by_name(tmp_path, options, message):
     write_metashape(tmp_path, **options)
     with pytest.raises(CaptureError, match=message) as caught:
         read_source(tmp_path)

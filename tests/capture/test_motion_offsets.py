@@ -1,4 +1,4 @@
-"""Offsets of clocks from what moves."""
+"""Clock offsets estimated from motion."""
 
 import json
 
@@ -16,14 +16,14 @@ NAMES = ("a", "b", "c")
 
 
 def places(time):
-    """[3, 3] of three balls at a time, which move irregularly."""
+    """[3, 3] centres of three irregularly moving balls at a time."""
     phase = np.arange(1.0, 4.0)[:, None] * [1.3, 1.9, 0.7]
     swing = np.sin(time * np.array([2.1, 1.5, 2.7]) + 3.0 * phase) + np.sin(5.3 * time + 7.0 * phase)
     return 0.45 * swing
 
 
 def frame(pose, time, noise):
-    """White balls before a grey wall."""
+    """White balls in front of a grey wall."""
     seen = places(time) @ pose[:3, :3].T + pose[:3, 3]
     rows, columns = np.mgrid[:HEIGHT, :WIDTH] + 0.5
     picture = np.full((HEIGHT, WIDTH), 90.0)
@@ -36,7 +36,7 @@ def frame(pose, time, noise):
 
 
 def rig(root, starts, *, count=40, moving=NAMES):
-    """Videos of cameras that were started at different times."""
+    """Videos of cameras with different start times."""
     rng = np.random.default_rng(0)
     cameras = []
     for index, name in enumerate(NAMES):
@@ -50,10 +50,10 @@ def rig(root, starts, *, count=40, moving=NAMES):
     return root
 
 
-def test_offsets_are_found_from_what_moves(tmp_path, caplog):
+def test_offsets_are_estimated_from_motion(tmp_path, caplog):
     starts = (0.0, 7.4 / FPS, -3.2 / FPS)
     video = load_multiview(rig(tmp_path, starts), fps=FPS, offsets="auto")
-    # What differs is less than half a frame: each camera shows the frame of that moment.
+    # Each camera shows the nearest frame, so times differ by less than about half a frame.
     for camera, start in zip(video.cameras, starts, strict=True):
         for time, view in zip(video.times, camera.views, strict=True):
             if view is not None:
@@ -81,7 +81,7 @@ def test_a_camera_that_sees_no_motion_needs_its_offset(tmp_path):
         load_multiview(folder, fps=FPS, offsets="auto")
 
 
-def test_pairs_that_contradict_the_others_are_left_out():
+def test_inconsistent_pairs_are_rejected():
     true = np.array([0.0, 0.5, -0.25, 1.0])
     pairs = [PairOffset(i, j, true[j] - true[i], 0.8, 0.01) for i in range(4) for j in range(i + 1, 4)]
     pairs[1] = PairOffset(0, 2, 3.0, 0.7, 0.01)
@@ -90,7 +90,7 @@ def test_pairs_that_contradict_the_others_are_left_out():
     assert deviations[0] == 0.0 and (deviations[1:] > 0.004).all() and (deviations[1:] < 0.01).all()
 
 
-def test_cameras_that_no_pair_connects_have_no_offset():
+def test_unconnected_cameras_have_no_offset():
     offsets, _ = agreed_offsets([PairOffset(0, 2, 0.5, 0.9, 0.01), PairOffset(1, 3, 0.1, 0.9, 0.01)], 4, 0.1)
     np.testing.assert_array_equal(np.isnan(offsets), [False, True, False, True])
     assert offsets[2] == pytest.approx(0.5) and np.isnan(agreed_offsets([], 2, 0.1)[0][1])

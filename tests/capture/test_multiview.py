@@ -1,4 +1,4 @@
-"""Multi-view videos: what every layout gives, checked on that of PanopticSports."""
+"""Multi-view videos: behaviour common to all layouts, tested with that of PanopticSports."""
 
 import io
 import zipfile
@@ -22,7 +22,7 @@ def names(cameras):
     return [camera.name for camera in cameras]
 
 
-def test_cameras_times_and_split_are_those_of_the_files(folder):
+def test_cameras_times_and_split_are_read_from_the_files(folder):
     video = load_multiview(folder)
     assert names(video.cameras) == ["1", "2", "3", "10"]
     assert names(video.test_cameras) == ["3"] and names(video.train_cameras) == ["1", "2", "10"]
@@ -59,7 +59,7 @@ def test_foreground_masks_are_downscaled_with_the_pictures(folder):
     assert mask.shape == (12, 16) and mask.dtype == torch.bool
     assert mask[:, :8].all() and not mask[:, 8:].any()
     assert video.foreground(2, 1) is None, "the test camera has no masks"
-    assert video.cameras[0].views[1].load().mask is None, "what moves is not what exists"
+    assert video.cameras[0].views[1].load().mask is None, "foreground masks are not masks of valid pixels"
 
 
 def test_a_cloud_is_read_with_its_colours(folder):
@@ -72,13 +72,13 @@ def test_a_cloud_is_read_with_its_colours(folder):
 
 
 @pytest.mark.parametrize("data", [np.zeros((3, 2)), np.array([{}]), np.zeros(7, "U3")])
-def test_other_arrays_are_no_cloud(folder, data):
+def test_other_arrays_are_refused_as_point_clouds(folder, data):
     np.savez(folder / "init_pt_cld.npz", data=data)
     with pytest.raises(CaptureError, match=r"init_pt_cld.npz does not hold the array"):
         load_multiview(folder)
 
 
-def test_a_cloud_that_claims_more_than_it_holds_is_refused_before_it_is_read(folder):
+def test_a_point_cloud_with_a_wrong_shape_is_refused_before_reading(folder):
     array = io.BytesIO()
     np.save(array, np.zeros((30, 7)))
     with zipfile.ZipFile(folder / "init_pt_cld.npz", "w") as archive:
@@ -102,7 +102,7 @@ def test_cameras_are_held_out_by_name_or_rule(folder, given, held_out, rule):
     assert (names(video.test_cameras), video.split_rule) == (held_out, rule)
 
 
-def test_a_camera_may_drop_out(folder, caplog):
+def test_a_camera_may_miss_frames(folder, caplog):
     (folder / "ims" / "2" / "000001.jpg").unlink()
     video = load_multiview(folder)
     assert [view is None for view in video.cameras[1].views] == [False, True, False]

@@ -56,7 +56,7 @@ def test_a_brown_lens_projects_as_opensfm_says(tmp_path):
         radial = 1 + c["k1"] * r2 + c["k2"] * r2**2 + c["k3"] * r2**3
         u = c["focal_x"] * (x * radial + 2 * c["p1"] * x * y + c["p2"] * (r2 + 2 * x * x)) + c["c_x"]
         v = c["focal_y"] * (y * radial + 2 * c["p2"] * x * y + c["p1"] * (r2 + 2 * y * y)) + c["c_y"]
-        # Its pixels have their centres at whole numbers, ours half a pixel further.
+        # OpenSfM has pixel centres at integers, this package at half-integers.
         wanted = np.array([u, v]) * max(WIDTH, HEIGHT) + [(WIDTH - 1) / 2 + 0.5, (HEIGHT - 1) / 2 + 0.5]
         np.testing.assert_allclose(pixel_of(frame, POINTS[1]), wanted, atol=1e-9)
 
@@ -103,7 +103,7 @@ def test_fisheye_lenses_project_as_opensfm_says(tmp_path, camera, k):
         np.testing.assert_allclose(pixel_of(frame, POINTS[1]), wanted, atol=1e-9)
 
 
-def test_undistorted_pictures_serve_where_the_photographs_are_gone(tmp_path):
+def test_undistorted_pictures_are_used_if_the_photographs_are_missing(tmp_path):
     write_opensfm(tmp_path)
     wrong = {"focal": 2.0, **SIZE}
     write_opensfm(tmp_path, camera=wrong, project="opensfm/undistorted", images="opensfm/undistorted/images")
@@ -114,14 +114,14 @@ def test_undistorted_pictures_serve_where_the_photographs_are_gone(tmp_path):
     assert read_source(tmp_path).frames[0].intrinsics.focal_px == (2.0 * WIDTH, 2.0 * WIDTH)
 
 
-def test_names_may_lack_the_extension_of_the_undistorted_copy(tmp_path):
+def test_names_may_omit_the_extension_of_the_undistorted_copy(tmp_path):
     write_opensfm(tmp_path)
     for path in (tmp_path / "images").iterdir():
         path.rename(path.with_name(f"{path.name}.png"))
     assert len(read_source(tmp_path).frames) == 4
 
 
-def test_no_rotation_is_a_vector_of_zeros(tmp_path):
+def test_a_zero_rotation_vector_is_the_identity(tmp_path):
     path = write_opensfm(tmp_path)
     edited(path, lambda d: d[1]["shots"][NAMES[0]].update(rotation=[0.0, 0.0, 0.0], translation=[1, 2, 3]))
     poses = {frame.name: frame.camera_from_world for frame in read_source(tmp_path).frames}
@@ -142,12 +142,12 @@ def test_a_sphere_projects_as_opensfm_says(tmp_path):
 @pytest.mark.parametrize(
     "odd", [{"projection_type": "dual"}, {}, None, {"projection_type": None, "width": 0}]
 )
-def test_a_camera_that_no_shot_names_may_be_of_any_kind(tmp_path, odd):
+def test_unused_cameras_may_have_any_model(tmp_path, odd):
     edited(write_opensfm(tmp_path), lambda d: d[1]["cameras"].update(unused=odd))
     assert len(read_source(tmp_path).frames) == 4
 
 
-def test_null_stands_for_what_is_left_out(tmp_path):
+def test_null_means_a_missing_value(tmp_path):
     write_opensfm(tmp_path, camera={"focal": 1.2, "k1": None, "k2": None, "projection_type": None, **SIZE})
     assert read_source(tmp_path).frames[0].intrinsics.lens.is_pinhole
 

@@ -1,4 +1,4 @@
-"""Pictures are found under names that file systems and programs spell differently, in every reader."""
+"""Every reader finds pictures despite different spellings of their names by file systems and programs."""
 
 import unicodedata
 
@@ -75,13 +75,13 @@ def test_the_nearest_name_wins(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a", "a.tif", "f.jpg"])
-def test_names_that_fit_several_alike_are_refused(tmp_path, name):
+def test_ambiguous_names_are_refused(tmp_path, name):
     folder = files(tmp_path, "a.jpg", "a.png", "F.JPG", "F.jpg")
     with pytest.raises(CaptureError, match=r"here: image .* may be .*; keep one of them"):
         folder.picture(name, "here")
 
 
-def test_nothing_outside_is_found(tmp_path):
+def test_files_outside_the_folder_are_not_found(tmp_path):
     folder = files(tmp_path / "inner", "a.jpg")
     save(tmp_path / "b.jpg", picture())
     with pytest.raises(CaptureError, match="leads out of"):

@@ -48,7 +48,7 @@ def test_pictures_are_named_when_they_are_missing(tmp_path):
         read_source(tmp_path)
 
 
-def test_what_is_missing_is_named(tmp_path):
+def test_missing_files_are_named(tmp_path):
     (tmp_path / "keyframes/images").mkdir(parents=True)
     with pytest.raises(CaptureError, match=r"keyframes/cameras is missing; turn on developer mode"):
         read_source(tmp_path)
@@ -109,7 +109,7 @@ def test_a_missing_field_is_named(tmp_path, key):
 
 
 def test_up_is_y(tmp_path):
-    """A camera held level, which looks along -z as ARKit starts, has the identity for its matrix."""
+    """A level camera looking along -z, the initial pose of ARKit, has the identity matrix."""
     path = write_polycam(tmp_path)
     rows = np.eye(4)[:3]
     edited(path, **{f"t_{i}{j}": float(rows[i, j]) for i in range(3) for j in range(4)})

@@ -34,7 +34,7 @@ def test_a_colmap_model_and_transforms_win_with_a_warning(tmp_path, caplog, kind
         assert caplog.text.count(f"has {name} and ") == 1 and f"; using {name}" in caplog.text
 
 
-def test_all_kinds_that_are_there_are_named(tmp_path, caplog):
+def test_all_formats_found_are_named(tmp_path, caplog):
     for writer in WRITERS.values():
         writer(tmp_path)
     with caplog.at_level(logging.WARNING, "sfumato"):
@@ -58,7 +58,7 @@ def test_a_list_in_a_json_file_is_a_reconstruction(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.jpg", "missing"])
-def test_what_is_no_dataset_is_refused(tmp_path, name):
+def test_other_folders_are_refused(tmp_path, name):
     if name != "missing":
         (tmp_path / name).write_text("")
     what = "is missing" if name == "missing" else "names no cameras"
@@ -74,7 +74,7 @@ def test_a_link_to_a_folder_of_images_is_followed(tmp_path):
     same_poses(read_source(root))
 
 
-def test_depth_maps_are_said_not_to_be_used(tmp_path, caplog):
+def test_unused_depth_maps_give_a_warning(tmp_path, caplog):
     save_pictures(tmp_path, ["a.png", "b.png"])
     path = write_transforms(tmp_path / "transforms.json", ["a.png", "b.png"], fl_x=40.0)
     document = json.loads(path.read_text())
@@ -85,7 +85,7 @@ def test_depth_maps_are_said_not_to_be_used(tmp_path, caplog):
     assert "names depth maps; they are not used" in caplog.text
 
 
-def test_what_other_programs_do_with_the_world_changes_no_pose(tmp_path):
+def test_world_transforms_of_other_programs_do_not_change_poses(tmp_path):
     save_pictures(tmp_path, ["a.png", "b.png"])
     plain = write_transforms(tmp_path / "transforms.json", ["a.png", "b.png"], fl_x=40.0)
     wanted = [frame.camera_from_world for frame in read_source(plain).frames]
@@ -103,7 +103,7 @@ def test_what_other_programs_do_with_the_world_changes_no_pose(tmp_path):
 
 @pytest.fixture(scope="module")
 def whole_datasets(tmp_path_factory):
-    """{kind: (folder, the file that is changed, its bytes)}"""
+    """{kind: (folder, the file to change, its bytes)}"""
     found = {}
     for kind, writer in WRITERS.items():
         root = tmp_path_factory.mktemp(kind)
@@ -132,7 +132,7 @@ edits = st.lists(
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=edits)
 @pytest.mark.slow
-def test_any_change_of_bytes_is_read_or_is_one_line(whole_datasets, kind, changes):
+def test_changed_bytes_are_read_or_give_a_one_line_error(whole_datasets, kind, changes):
     root, path, content = whole_datasets[kind]
     for action, where, data in changes:
         at = int(where * len(content))
@@ -162,7 +162,7 @@ VALUES = st.recursive(
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 @pytest.mark.slow
-def test_any_value_in_any_place_is_read_or_is_one_line(whole_datasets, kind, data):
+def test_changed_values_are_read_or_give_a_one_line_error(whole_datasets, kind, data):
     root, path, content = whole_datasets[kind]
     document = json.loads(content)
     place, key = {"root": document}, "root"

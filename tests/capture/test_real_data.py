@@ -1,4 +1,4 @@
-"""The conventions against real datasets: reprojected points meet the features they came from."""
+"""Conventions checked with real datasets: points reproject onto the features they came from."""
 
 import struct
 
@@ -85,7 +85,7 @@ def test_lego_keeps_the_split_the_object_and_the_transparency():
     capture = load_capture(real_data("lego"), downscale=4)
     assert (len(capture.train_views), len(capture.test_views)) == (100, 20)
     assert capture.background == (1.0, 1.0, 1.0) and capture.train_views[0].load().alpha is not None
-    # The model is about 2 units long and the silhouettes carve it.
+    # The model is about 2 units long, and the points come from its visual hull.
     assert np.abs(np.quantile(capture.points.xyz, [0.02, 0.98], axis=0)).max() < 1.5
     focal_px = capture.views[0].camera.focal_px[0]
     assert focal_px == pytest.approx(0.5 * 100 / np.tan(0.5 * 0.6911112070083618))

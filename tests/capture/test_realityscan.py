@@ -70,7 +70,7 @@ def test_the_lens_projects_as_brown_says(tmp_path):
         radial = 1 + t["k1"] * r2 + t["k2"] * r2**2 + t["k3"] * r2**3
         there_x = x * radial + t["t2"] * (r2 + 2 * x * x) + 2 * t["t1"] * x * y
         there_y = y * radial + t["t1"] * (r2 + 2 * y * y) + 2 * t["t2"] * x * y
-        # Positions are in longer sides from the middle.
+        # Positions are relative to the centre, in units of the longer side.
         wanted = np.array([there_x * t["f"] / 36 + t["px"], there_y * t["f"] / 36 + t["py"]]) * WIDTH
         np.testing.assert_allclose(pixel_of(frame, POINTS[1]), wanted + MIDDLE, atol=1e-9)
 
@@ -144,7 +144,7 @@ def test_a_fourth_radial_term_is_refused(tmp_path):
         read_source(tmp_path)
 
 
-def test_poses_are_those_of_the_table_whatever_the_picture_is_called(tmp_path):
+def test_poses_are_assigned_by_the_names_in_the_table(tmp_path):
     path = write_realityscan(tmp_path)
     path.write_text(path.read_text().replace(".jpg", ".TIFF"))
     same_poses(read_source(tmp_path))

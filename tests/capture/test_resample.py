@@ -99,7 +99,7 @@ def test_a_wide_fisheye_is_cut_to_the_stated_angle():
     assert 80.0 / (50.0 * pinhole_scale(camera)) == pytest.approx(MAX_HALF_EXTENT)
 
 
-def test_where_a_polynomial_turns_back_pixels_are_masked():
+def test_pixels_beyond_the_maximum_of_a_polynomial_are_masked():
     camera = DistortedCamera((60.0, 60.0), (80.0, 60.0), SIZE, Lens("simple_radial", (-0.9,)))
     scale = pinhole_scale(camera)
     resampler = Resampler(camera, (60 * scale, 60 * scale), (80.0, 60.0), SIZE)
@@ -114,7 +114,7 @@ def test_area_average_is_the_mean_over_the_area(size, channels):
     picture = np.random.default_rng(3).integers(0, 256, (12, 16, channels), dtype=np.uint8)
     result = area_average(picture, size)
     assert result.shape == (size[1], size[0], channels)
-    # By repetition: at the common multiple of both sizes each cell belongs to one pixel of each.
+    # By repetition to the common multiple of both sizes, where each cell belongs to one pixel of each size.
     fine = picture.repeat(size[1], axis=0).repeat(size[0], axis=1).astype(float)
     wanted = fine.reshape(size[1], 12, size[0], 16, channels).mean(axis=(1, 3))
     assert np.abs(result - wanted).max() <= 0.5 + 1e-3
@@ -128,7 +128,7 @@ def test_a_picture_in_strips_is_that_of_the_whole(name, downscale, monkeypatch):
     scaled = [
         tuple(value / downscale for value in pair) for pair in (resampler.focal_px, resampler.centre_px)
     ]
-    # Wider than the source, so that its border is repeated too.
+    # Wider than the source, so that its border is repeated, too.
     resampler = Resampler(resampler.source, tuple(0.8 * f for f in scaled[0]), scaled[1], small)
     x, y = np.meshgrid(np.arange(SIZE[0]), np.arange(SIZE[1]))
     picture = np.stack([128 + 100 * np.sin(x / 5), 128 + 100 * np.cos(y / 4)], axis=-1).astype(np.uint8)
@@ -149,7 +149,7 @@ def test_an_average_in_strips_is_that_of_the_whole(size, monkeypatch):
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P", "I;16"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_rows_of_a_picture_are_those_that_exif_asks_for(tmp_path, mode, orientation):
+def test_rows_of_a_picture_follow_the_exif_orientation(tmp_path, mode, orientation):
     rng = np.random.default_rng(orientation)
     colour = Image.fromarray(rng.integers(0, 256, (7, 5, 3), dtype=np.uint8)).convert("RGBA")
     colour.putalpha(Image.fromarray(rng.integers(0, 256, (7, 5), dtype=np.uint8)))
@@ -174,8 +174,8 @@ def test_rows_of_a_picture_are_those_that_exif_asks_for(tmp_path, mode, orientat
 @pytest.mark.parametrize("size", [(500, 375), (499, 333)])
 @pytest.mark.parametrize("bends", [False, True])
 @pytest.mark.slow
-def test_a_large_picture_takes_little_beside_itself(tmp_path, size, bends, monkeypatch):
-    # Less than a byte a pixel in arrays beside what Pillow holds.
+def test_a_large_picture_needs_little_additional_memory(tmp_path, size, bends, monkeypatch):
+    # Less than one byte per pixel in arrays, besides the memory of Pillow.
     monkeypatch.setattr(strips, "STRIP_BYTES", 1 << 16)
     monkeypatch.setattr(resample, "_WHOLE_SAMPLES", 0)
     Image.new("RGB", (2000, 1500), (9, 60, 200)).save(tmp_path / "a.png")
@@ -203,7 +203,7 @@ def test_positions_between_the_lattice_are_right_to_a_fraction_of_a_pixel(lens):
     camera = DistortedCamera((420.0, 420.0), (400.0, 300.0), (800, 600), lens)
     scale = pinhole_scale(camera)
     resampler = Resampler(camera, (420 * scale, 420 * scale), (400.0, 300.0), (800, 600))
-    # A picture of its own coordinates: each resampled pixel says where it was taken from.
+    # A picture of its own coordinates, so that each resampled pixel gives its source position.
     steep = np.stack(np.meshgrid(np.arange(800) % 128 * 2, np.arange(600) % 128 * 2), axis=-1).astype(
         np.uint8
     )

@@ -1,4 +1,4 @@
-"""When views were taken, and a capture as a sequence of captures."""
+"""Times of views, and captures as sequences of captures."""
 
 import json
 import math
@@ -28,7 +28,7 @@ def test_views_have_the_time_of_their_frame(tmp_path):
 
 
 @pytest.mark.parametrize("time", ["noon", True, [1.0], math.inf, 10**400, {}])
-def test_what_is_no_time_is_passed_over(tmp_path, time):
+def test_invalid_times_are_ignored(tmp_path, time):
     capture = load_capture(dataset(tmp_path, [0.5, time]), test_every=0)
     assert [view.time for view in capture.views] == [0.5, None]
 
@@ -44,6 +44,6 @@ def test_a_capture_is_a_sequence_of_captures(tmp_path):
     assert first.load() is capture.views[1].load(), "pictures are decoded once"
 
 
-def test_a_capture_that_stands_still_is_its_own_sequence(tmp_path):
+def test_a_static_capture_is_its_own_sequence(tmp_path):
     capture = load_capture(dataset(tmp_path, [None, None]), test_every=0)
     assert capture.sequence == (capture,)

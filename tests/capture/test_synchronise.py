@@ -1,4 +1,4 @@
-"""Frames of several cameras on common steps."""
+"""Assignment of the frames of several cameras to common steps."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def test_shared_times_are_steps_however_far_apart():
     assert frames == [[0, 1, 2, 3], [-1, 0, 1, 2]]
 
 
-def test_a_faster_camera_has_steps_of_its_own():
+def test_a_faster_camera_has_additional_steps():
     times, frames = shown([0.0, 0.1, 0.2], [0.0, 0.05, 0.1, 0.15, 0.2])
     assert times == pytest.approx([0.0, 0.05, 0.1, 0.15, 0.2])
     assert frames == [[0, -1, 1, -1, 2], [0, 1, 2, 3, 4]]
@@ -30,7 +30,7 @@ def test_a_faster_camera_has_steps_of_its_own():
 def test_unsynchronised_frames_are_shown_at_the_nearest_step():
     first = 0.1 * np.arange(6)
     times, frames = shown(first, first + 0.23, first + 0.19)
-    # From the moment on at which all have begun; where a camera has ended, it has no frame.
+    # Starts when all cameras have started; cameras have no frames after their end.
     assert times == pytest.approx([0.23, 0.33, 0.43, 0.53, 0.63, 0.73])
     assert frames == [[2, 3, 4, 5, -1, -1], [0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 5]]
 
@@ -56,7 +56,7 @@ def test_frames_of_single_moments_are_told_apart_by_their_times():
         (([0.0, 0.1, 0.2, 1e9], [0.03, 0.13, 0.23]), "correct their times"),
     ],
 )
-def test_times_that_cannot_be_are_refused(times, message):
+def test_invalid_times_are_refused(times, message):
     with pytest.raises(CaptureError, match=message):
         shown(*times)
 
@@ -87,11 +87,11 @@ def test_offsets_are_checked(tmp_path, offsets, message):
         load_multiview(tmp_path, fps=20.0, offsets=offsets)
 
 
-def test_black_frames_are_left_out_and_told(tmp_path, caplog):
+def test_black_frames_are_skipped_with_a_warning(tmp_path, caplog):
 
     write_toml(frames_folder(tmp_path, steps=4) / "Calib.toml")
     save(tmp_path / "frames/cam02/0003.png", np.full((*SIZE_PX[::-1], 3), 3, np.uint8))
-    # One of one colour is no black one.
+    # A uniform frame that is not black is kept.
     save(tmp_path / "frames/cam10/0003.png", np.full((*SIZE_PX[::-1], 3), 90, np.uint8))
     video = load_multiview(tmp_path, fps=20.0)
     assert [view is not None for view in video.cameras[1].views] == [True, True, False, True]
@@ -100,7 +100,7 @@ def test_black_frames_are_left_out_and_told(tmp_path, caplog):
 
 
 @pytest.mark.parametrize(("share", "told"), [(0.9, True), (0.3, False)])
-def test_masks_that_may_be_inverted_are_told(tmp_path, caplog, share, told):
+def test_probably_inverted_masks_give_a_warning(tmp_path, caplog, share, told):
 
     write_toml(frames_folder(tmp_path) / "Calib.toml")
     mask = np.zeros(SIZE_PX[::-1], np.uint8)

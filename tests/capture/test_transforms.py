@@ -53,7 +53,7 @@ def test_focal_lengths_in_every_spelling(tmp_path, values, focal_px):
     assert camera.focal_px == pytest.approx(focal_px) and camera.centre_px == (16.0, 12.0)
 
 
-def test_null_stands_for_what_is_left_out(tmp_path):
+def test_null_means_a_missing_value(tmp_path):
     path = make(tmp_path, k1=None, p2=None, distortion_params=None, camera_model=None, ply_file_path=None)
     edited(path, lambda document: document["frames"][0].update(fl_x=None, cx=None, w=None, mask_path=None))
     camera = load_capture(tmp_path, test_every=0).views[0].camera
@@ -84,14 +84,14 @@ def test_a_frame_overrides_the_lens_of_the_file_in_any_spelling(tmp_path):
     assert lenses[0] == Lens("opencv", (0.2, 0.0, 0.0, 0.0)) and lenses[1].model == "opencv_fisheye"
 
 
-def test_panoramas_have_the_whole_sphere_whatever_their_focal_length_says(tmp_path):
+def test_panoramas_ignore_the_focal_length(tmp_path):
     make(tmp_path, camera_model="EQUIRECTANGULAR")
     camera = load_capture(tmp_path).views[0].camera
     assert camera.lens.is_panorama and camera.centre_px == (16.0, 12.0)
     assert camera.focal_px == pytest.approx((16 / math.pi, 24 / math.pi))
 
 
-def test_a_cloud_that_is_missing_is_said(tmp_path, caplog):
+def test_a_missing_point_cloud_gives_a_warning(tmp_path, caplog):
     make(tmp_path, ply_file_path="gone.ply")
     with caplog.at_level(logging.WARNING, "sfumato"):
         assert load_capture(tmp_path).points_are_random
@@ -247,7 +247,7 @@ def test_bad_files_are_refused_in_one_line(tmp_path, change, message):
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"frames": 3}', "\x00", "[" * 100_000])
-def test_what_is_no_transforms_file_is_refused(tmp_path, text):
+def test_other_json_files_are_refused(tmp_path, text):
     (tmp_path / "transforms.json").write_text(text)
     with pytest.raises(CaptureError, match=r"transforms\.json"):
         load_capture(tmp_path)

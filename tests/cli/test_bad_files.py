@@ -37,7 +37,7 @@ def test_scene_with_fewer_rows_than_it_claims(desk, scene):
     says(desk.refuses("--init", scene, *SHORT), "scene.ply")
 
 
-def test_scene_that_claims_the_whole_memory(desk, scene):
+def test_scene_with_a_huge_count(desk, scene):
     scene.write_bytes(scene.read_bytes().replace(b"element vertex 20", b"element vertex 99999999999999"))
     says(desk.refuses("--init", scene, *SHORT), "scene.ply")
 
@@ -62,7 +62,7 @@ def test_empty_scene(desk, scene):
 
 
 @pytest.mark.slow
-def test_a_run_that_is_there_already(desk):
+def test_an_existing_run(desk):
     assert desk.train(*SHORT) == 0
     before = (desk.out / "scene.ply").read_bytes()
     line = desk.refuses("--steps", "5", "--seed", "3")
@@ -130,7 +130,7 @@ def test_resume_with_other_photographs(desk):
     says(desk.refuses("--resume"), "3 photographs then, 4 now")
 
 
-def test_evaluation_of_what_is_no_run(desk, tmp_path):
+def test_evaluation_of_a_folder_that_is_not_a_run(desk, tmp_path):
     says(desk.complains(["eval", str(tmp_path)]), "no run folder", "sfumato train")
     assert desk.train(*SHORT) == 0
     (desk.out / "scene.ply").unlink()

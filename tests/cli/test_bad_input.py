@@ -31,7 +31,7 @@ def test_missing_image(desk):
     says(desk.refuses(), "b.png")
 
 
-def test_image_that_is_none(desk):
+def test_file_that_is_not_an_image(desk):
     (desk.data / "images/b.png").write_bytes(b"this is no picture")
     says(desk.refuses(), "b.png")
 
@@ -43,7 +43,7 @@ def test_image_that_breaks_while_training(desk):
     says(desk.refuses(*SHORT), "c.png")
 
 
-def test_camera_that_names_no_image(desk):
+def test_camera_of_a_missing_image(desk):
     write_colmap_bin(desk.data / "sparse/0", [PINHOLE], image_rows((*NAMES, "ghost.png")))
     says(desk.refuses(), "ghost.png")
 

@@ -1,4 +1,4 @@
-"""Options that differ from the defaults, as they are typed."""
+"""Options that differ from the defaults, formatted as command-line arguments."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -20,5 +20,5 @@ def test_what_was_changed_is_read_back():
     assert given.run_options() == options
 
 
-def test_of_the_defaults_nothing_is_said():
+def test_default_options_are_omitted():
     assert RunOptions(Path("data")).changed() == []

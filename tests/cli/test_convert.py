@@ -50,7 +50,7 @@ def test_drops_degrees(tmp_path, scene, degree):
     assert load(tmp_path / "same.ply").sh_degree == degree
 
 
-def test_a_scene_that_moves_goes_into_a_compact_file_and_back(tmp_path, capsys):
+def test_a_dynamic_scene_is_converted_to_4dgs_and_back(tmp_path, capsys):
     moving = brief_scene()
     save_dynamic(moving, tmp_path / "run")
     assert run(tmp_path / "run", tmp_path / "a.4dgs", "--sh-degree", 0) == 0
@@ -62,7 +62,7 @@ def test_a_scene_that_moves_goes_into_a_compact_file_and_back(tmp_path, capsys):
     assert "exists; give another name" in capsys.readouterr().err
 
 
-def test_one_moment_of_a_scene_that_moves(tmp_path, capsys):
+def test_one_moment_of_a_dynamic_scene(tmp_path, capsys):
     moving = brief_scene()
     save_dynamic(moving, tmp_path / "run")
     assert run(tmp_path / "run", tmp_path / "a.ply", "--at", 0.05) == 0
@@ -78,7 +78,7 @@ def test_one_moment_of_a_scene_that_moves(tmp_path, capsys):
     assert "--at is for scenes that move" in capsys.readouterr().err
 
 
-def test_writes_over_nothing_unless_asked(tmp_path, scene, capsys):
+def test_existing_files_are_overwritten_only_on_request(tmp_path, scene, capsys):
     before = (tmp_path / "in.ply").read_bytes()
     assert run(tmp_path / "in.ply", tmp_path / "in.ply", "--sh-degree", 0) == 2
     assert "is the input itself" in capsys.readouterr().err
@@ -103,7 +103,7 @@ def test_writes_over_nothing_unless_asked(tmp_path, scene, capsys):
         ("bad.ply", "out.ply", [], "not a scene file"),
     ],
 )
-def test_complaints_are_one_line(tmp_path, scene, source, out, more, said, capsys):
+def test_errors_are_one_line(tmp_path, scene, source, out, more, said, capsys):
     (tmp_path / "bad.ply").write_text("words")
     assert run(tmp_path / source, tmp_path / out, *more) == 2
     err = capsys.readouterr().err

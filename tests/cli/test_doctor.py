@@ -11,7 +11,7 @@ from sfumato.cli.doctor import advice, doctor, gather
 
 @pytest.fixture(scope="module")
 def facts(tmp_path_factory):
-    """The report in a folder with modules of other people, none of which may be imported."""
+    """The report, run in a folder with foreign modules that must not be imported."""
     steps, here = [], tmp_path_factory.mktemp("downloaded")
     for stem in ("json", "pickle", "sitecustomize", "usercustomize", "numba", "sfumato"):
         (here / f"{stem}.py").write_text(f"open({str(here / 'ran')!r}, 'a')\n")
@@ -80,7 +80,7 @@ def test_each_fact_has_its_advice(good, section, change, said):
     assert said in sentences[0]
 
 
-def test_missing_lpips_is_said_last(good):
+def test_missing_lpips_is_the_last_advice(good):
     good["lpips_available"] = False
     good["machine"]["cores"] = 1
     assert "SFUMATO_LPIPS" in advice(good)[-1]

@@ -69,7 +69,7 @@ def test_selections_and_where(scene, tmp_path, capsys):
     assert len(load(out)) == 50
 
 
-def test_a_script_does_it_again(scene, tmp_path):
+def test_a_saved_script_repeats_the_edits(scene, tmp_path):
     once, again, script = tmp_path / "once.ply", tmp_path / "again.ply", tmp_path / "edits.json"
     words = ("--keep", "sphere:0,0,0,1.5", "--scale", 2, "--add", scene)
     assert edit(scene, "-o", once, *words, "--save-script", script) == 0
@@ -78,7 +78,7 @@ def test_a_script_does_it_again(scene, tmp_path):
     assert once.read_bytes() == again.read_bytes()
 
 
-def test_nothing_is_overwritten_unless_asked(desk, scene, tmp_path):
+def test_existing_files_are_overwritten_only_on_request(desk, scene, tmp_path):
     before = scene.read_bytes()
     says(desk.complains(["edit", str(scene), "-o", str(scene), "--scale", "2"]), "exists", "--overwrite")
     assert scene.read_bytes() == before
@@ -105,7 +105,7 @@ def test_nothing_is_overwritten_unless_asked(desk, scene, tmp_path):
         (["--twist", "3"], ["--twist"]),
     ],
 )
-def test_wrong_words_are_one_line(desk, scene, tmp_path, words, said):
+def test_wrong_arguments_are_one_line(desk, scene, tmp_path, words, said):
     out = tmp_path / "out.ply"
     says(desk.complains(["edit", str(scene), "-o", str(out), *words]), *said)
     assert not out.exists()
@@ -137,14 +137,14 @@ def test_help_names_every_edit_and_selection(capsys):
 
 
 @pytest.mark.slow
-def test_clean_uses_what_the_photographs_of_a_run_tell(data, tmp_path, capsys):
+def test_clean_uses_the_photographs_of_a_run(data, tmp_path, capsys):
     run, out = tmp_path / "run", tmp_path / "out.ply"
     assert train(data, run, "--steps", "4", "--test-every", "2") == 0
     assert main(["eval", str(run), "--envelope"]) == 0
     told = json.loads((run / "envelope.json").read_text("utf-8"))["floaters"]
     assert told["psnr"] > 0 and told["psnr_without"] > 0
     whole, count = len(load(run / "scene.ply")), told["count"]
-    # What is measured, and what follows from the photographs alone.
+    # With measured trust, and with coverage only.
     for remove in ((), ("trust.npz",)):
         for name in remove:
             (run / name).unlink()

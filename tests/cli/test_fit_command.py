@@ -1,4 +1,4 @@
-"""`sfumato fit`: an image in, a file and its figures out, and back; errors of one line."""
+"""`sfumato fit`: fitting an image with metrics, decoding it, and one-line errors."""
 
 import json
 
@@ -37,17 +37,17 @@ def test_fits_and_decodes(tmp_path, picture, capsys):
     first, second = (np.asarray(Image.open(tmp_path / name), float) for name in ("a.png", "b.png"))
     assert first.shape == (24, 40, 3) and second.shape == (48, 80, 3)
     mse = np.square(first - np.asarray(Image.open(picture), float)).mean()
-    # The picture is that of metrics.json, but for the rounding to 8 bits.
+    # The PSNR agrees with metrics.json, except for the rounding to 8 bits.
     assert abs(10 * np.log10(255**2 / mse) - metrics["psnr"]) < 0.1
 
 
-def test_overwrites_only_when_it_is_told(tmp_path, picture, capsys):
+def test_overwrites_only_on_request(tmp_path, picture, capsys):
     out = tmp_path / "picture.g2d"
     (tmp_path / "metrics.json").write_text("{}")
     assert run(picture, "-o", out, "--steps", 1) == EXIT_WRONG and not out.exists()
     assert "give --overwrite" in capsys.readouterr().err
     assert run(picture, "-o", out, "--steps", 1, "--overwrite") == 0
-    # The figures beside it are of the last one.
+    # metrics.json belongs to the last output.
     assert run(picture, "-o", tmp_path / "another.g2d", "--steps", 1) == 0
     assert run(picture, "-o", out, "--steps", 1) == EXIT_WRONG
 
@@ -65,7 +65,7 @@ def test_overwrites_only_when_it_is_told(tmp_path, picture, capsys):
         (("text.g2d", "-o", "out.png", "--count", 5), "--count is for fitting"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(tmp_path, picture, capsys, monkeypatch, words, said):
+def test_errors_are_one_line(tmp_path, picture, capsys, monkeypatch, words, said):
     monkeypatch.chdir(tmp_path)
     for name in ("text.png", "text.g2d"):
         (tmp_path / name).write_text("no picture")

@@ -1,4 +1,4 @@
-"""Help of a command: the common options first, the others when they are asked for."""
+"""Help of a command: common options by default, all options on request."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def help_of(capsys, *arguments):
 
 
 @pytest.mark.parametrize("verb", ["reconstruct", "train"])
-def test_common_options_are_few_and_the_others_one_option_away(verb, capsys):
+def test_help_shows_common_options_and_help_all_shows_all(verb, capsys):
     short, whole = (help_of(capsys, verb, option) for option in ("--help", "--help-all"))
     assert "--minutes FLOAT" in short and "--adc.threshold" not in short and "--adc.threshold" in whole
     assert 10 <= short.count("\n  -") <= 18
@@ -51,7 +51,7 @@ def test_lines_fit_the_terminal_and_defaults_are_in_plain_words(capsys, monkeypa
     assert "None" not in said and "default: False" not in said and "``" not in said
 
 
-def test_options_are_parsed_where_help_hides_them():
+def test_options_hidden_from_help_are_parsed():
     from sfumato.cli.train import TrainCommand
 
     given = parse(TrainCommand, "train", ["d", "-o", "r", "--adc.threshold", "2e-4"], shown=Help(common=()))

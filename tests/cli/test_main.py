@@ -1,4 +1,4 @@
-"""The command line starts quickly, lists its commands, and has errors of one line."""
+"""The command line starts quickly, lists its commands, and reports errors in one line."""
 
 import logging
 import os
@@ -29,14 +29,14 @@ def loaded_by(code: str) -> str:
     return done.stdout.splitlines()[-1]
 
 
-def test_help_lists_the_commands_there_are(capsys):
+def test_help_lists_all_commands(capsys):
     assert main([]) == 0 and main(["--help"]) == 0
     said = capsys.readouterr().out
     assert all(f"  {verb} " in said for verb in VERBS)
     assert {"reconstruct", "sfm", "train", "eval", "doctor"} <= set(VERBS)
 
 
-def test_what_can_be_continued_says_so_when_it_is_interrupted(capsys, monkeypatch):
+def test_interrupted_resumable_commands_say_so(capsys, monkeypatch):
     def interrupted(arguments):
         raise KeyboardInterrupt
 
@@ -49,7 +49,7 @@ def test_what_can_be_continued_says_so_when_it_is_interrupted(capsys, monkeypatc
     ]
 
 
-def test_names_do_nothing_to_the_terminal(capsys, monkeypatch):
+def test_file_names_cannot_control_the_terminal(capsys, monkeypatch):
     """Escape sequences, line breaks and odd bytes appear neither in errors nor in warnings nor in output."""
     monkeypatch.setattr(logging.getLogger("sfumato"), "handlers", [])
     assert main(["train", "a\x1b[31m\udcff\u202e", "-o", "x"]) == 2
@@ -98,7 +98,7 @@ def options_in_help(said):
 
 
 @pytest.mark.parametrize(("verb", "least"), [("reconstruct", 60), ("train", 45), ("sfm", 10), ("render", 15)])
-def test_every_option_is_explained_in_words_that_are_not_its_name(verb, least, capsys):
+def test_every_option_has_an_explanation_beyond_its_name(verb, least, capsys):
     with pytest.raises(SystemExit):
         main([verb, "--help-all"])
     explained = options_in_help(capsys.readouterr().out)
@@ -109,7 +109,7 @@ def test_every_option_is_explained_in_words_that_are_not_its_name(verb, least, c
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
-def test_complaints_are_one_line_on_every_terminal(encoding):
+def test_errors_are_one_line_on_every_terminal(encoding):
     code = (
         "import sys; from sfumato.cli import main; sys.exit(main(['train', 'x', '-o', 'y', '--stepz', '3']))"
     )
@@ -125,7 +125,7 @@ def test_complaints_are_one_line_on_every_terminal(encoding):
     )
 
 
-def test_help_of_a_command_is_found_by_either_order(capsys):
+def test_help_is_accepted_before_and_after_a_command(capsys):
     with pytest.raises(SystemExit):
         main(["help", "convert"])
     assert "usage: sfumato convert" in capsys.readouterr().out

@@ -109,7 +109,7 @@ def scene(tmp_path, monkeypatch):
         ("doctor --jsn", ["there is no option --jsn; perhaps you meant --json"]),
     ],
 )
-def test_every_mistake_gets_its_line(desk, scene, tmp_path, line, words):
+def test_every_mistake_gets_a_one_line_error(desk, scene, tmp_path, line, words):
     says(desk.complains(line.split()), *words)
     assert {path.name for path in tmp_path.iterdir()} <= {"a", "scene.ply", "empty", "notes.txt", "data"}
     assert (tmp_path / "notes.txt").read_text() == "hello"

@@ -56,7 +56,7 @@ def test_frames_are_those_of_the_renderer(scene, tmp_path):
     assert pixels.min(axis=2).std() > 0.05
 
 
-def test_a_file_says_how_it_is_drawn_unless_told_otherwise(scene, tmp_path):
+def test_files_record_antialiasing_which_options_override(scene, tmp_path):
     thin = replace(load(scene), log_scales=load(scene).log_scales - 4)
     save(with_metadata(thin, Metadata(antialiased=True)), tmp_path / "mip.ply")
     for words, antialiased in (((), True), (("--no-antialiased",), False), (("--antialiased",), True)):
@@ -80,7 +80,7 @@ def test_a_video_has_even_sides_and_leaves_no_frames(scene, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out.mp4", "out.normals.mp4", "scene.ply"]
 
 
-def test_a_render_that_was_stopped_goes_on(scene, tmp_path, monkeypatch):
+def test_an_interrupted_render_resumes(scene, tmp_path, monkeypatch):
     painted = []
 
     def counted(*arguments):
@@ -99,7 +99,7 @@ def test_a_render_that_was_stopped_goes_on(scene, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_frames_of_another_scene_are_not_taken(desk, scene, tmp_path):
+def test_frames_of_another_scene_are_not_reused(desk, scene, tmp_path):
     out = tmp_path / "frames"
     assert render(scene, "-o", out, *SMALL) == 0
     before = (out / "00002.png").read_bytes()
@@ -113,7 +113,7 @@ def test_frames_of_another_scene_are_not_taken(desk, scene, tmp_path):
     assert (out / "00002.png").read_bytes() != before
 
 
-def test_other_files_are_left_alone(desk, scene, tmp_path):
+def test_other_files_are_not_touched(desk, scene, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/notes.txt").write_text("notes")
     line = desk.complains(["render", str(scene), "-o", str(tmp_path / "mine"), *map(str, SMALL)])
@@ -182,7 +182,7 @@ def test_key_frames_and_cameras_are_followed(scene, tmp_path):
         (["--data", "nix"], ["nix"]),
     ],
 )
-def test_wrong_words_are_one_line(desk, scene, tmp_path, words, said):
+def test_wrong_arguments_are_one_line(desk, scene, tmp_path, words, said):
     out = tmp_path / "frames"
     says(desk.complains(["render", str(scene), "-o", str(out), *words]), *said)
     assert not out.exists()

@@ -1,4 +1,4 @@
-"""`sfumato render` of scenes that move: time runs along the path."""
+"""`sfumato render` of dynamic scenes: time advances along the path."""
 
 import json
 
@@ -43,7 +43,7 @@ def expected(folder, time, number):
         (("--at", 0.05), [0.05] * 5),
     ],
 )
-def test_time_runs_evenly_along_the_path(folder, words, times):
+def test_time_advances_uniformly_along_the_path(folder, words, times):
     assert render(folder, *words) == 0
     for number in (0, 3):
         difference = np.abs(picture(folder, number) - expected(folder, times[number], number))
@@ -52,7 +52,7 @@ def test_time_runs_evenly_along_the_path(folder, words, times):
     assert np.abs(picture(folder, 3) - expected(folder, moment, 3)).max() > 0.05, "the moment is seen"
 
 
-def test_frames_of_other_times_are_not_taken(folder, capsys):
+def test_frames_of_other_times_are_not_reused(folder, capsys):
     assert render(folder, "--at", 0.05) == 0
     assert len(json.loads((folder / "frames/render.json").read_text())["times"]) == 5
     assert render(folder, "--at", 0.05) == 0
@@ -81,6 +81,6 @@ def test_wrong_times_are_one_line(folder, capsys, words, said):
     assert said in capsys.readouterr().err
 
 
-def test_still_scenes_have_no_times(folder, capsys):
+def test_static_scenes_refuse_times(folder, capsys):
     assert render(folder, "--time-to", 0.05, scene="run/scene.ply") == 2
     assert "--time-to is for scenes that move" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""`sfumato splat`: a cloud in, a scene and its figures out, errors of one line."""
+"""`sfumato splat`: a scene and metrics from a point cloud, and one-line errors."""
 
 import json
 
@@ -22,7 +22,7 @@ def run(*words):
     return main(["splat", *map(str, words)])
 
 
-def test_makes_a_scene_and_its_figures(tmp_path, cloud, capsys):
+def test_writes_a_scene_and_metrics(tmp_path, cloud, capsys):
     out = tmp_path / "out" / "scene.ply"
     assert run(cloud, "-o", out) == 0
     scene, metrics = load(out), json.loads((out.parent / "metrics.json").read_text("utf-8"))
@@ -42,7 +42,7 @@ def test_the_same_cloud_gives_the_same_bits(tmp_path, cloud):
     assert first == second and len(load(tmp_path / "a" / "scene.ply")) <= 200
 
 
-def test_several_files_are_one_scene_about_one_offset(tmp_path, cloud, capsys):
+def test_several_files_become_one_scene_with_one_offset(tmp_path, cloud, capsys):
     points = np.loadtxt(cloud)
     np.savetxt(tmp_path / "a.xyz", points[:300])
     np.savetxt(tmp_path / "b.xyz", points[250:])
@@ -59,7 +59,7 @@ def test_several_files_are_one_scene_about_one_offset(tmp_path, cloud, capsys):
     assert "CLOUD is missing" in capsys.readouterr().err
 
 
-def test_overwrites_only_when_it_is_told(tmp_path, cloud, capsys):
+def test_overwrites_only_on_request(tmp_path, cloud, capsys):
     out = tmp_path / "scene.ply"
     (tmp_path / "metrics.json").write_text("{}")
     assert run(cloud, "-o", out) == EXIT_WRONG and not out.exists()
@@ -87,7 +87,7 @@ def test_bad_clouds_are_named_in_one_line(tmp_path, capsys, text, words):
     assert not (tmp_path / "scene.ply").exists()
 
 
-def test_wrong_names_are_said_before_the_cloud_is_read(tmp_path, cloud, capsys):
+def test_wrong_output_names_are_refused_before_reading(tmp_path, cloud, capsys):
     assert run(cloud, "-o", tmp_path / "scene.txt") == EXIT_WRONG
     assert run(tmp_path / "nothing.ply", "-o", tmp_path / "scene.ply") == EXIT_WRONG
     said = capsys.readouterr().err.splitlines()
@@ -103,5 +103,5 @@ def test_its_scene_is_rendered_by_every_renderer(tmp_path, cloud):
         assert main([*map(str, words), "--seconds", "0.1", "--fps", "20", "--size", "48x36"]) == 0
         shown[renderer] = np.asarray(Image.open(next(out.glob("*.png"))), float)
     difference = np.abs(shown["raster"] - shown["surface"])
-    # The same splats, blended differently.
+    # The renderers blend the same splats differently.
     assert 0 < difference.mean() < 8

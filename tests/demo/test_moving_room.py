@@ -1,4 +1,4 @@
-"""The embedded sequence agrees with itself: videos, cameras and true tracks."""
+"""The demo sequence is consistent: videos, cameras and true tracks."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def project(pose: np.ndarray, focal_px: float, points: np.ndarray) -> tuple[np.n
 
 
 def agreement(tracks, cameras, videos, of, *, shift_px=(0, 0), frozen=False) -> float:
-    """Correlation of pictures and true colours (luma) over the points ``of`` [n] that the cameras see."""
+    """Correlation of pictures with true colours (luma) over the visible points of ``of`` [n]."""
     seen, true = [], []
     for camera, (pose, focal_px) in enumerate(zip(*cameras, strict=True)):
         for step in range(len(tracks["times"])):
@@ -149,7 +149,7 @@ def test_no_shift_of_the_principal_point_fits_better(tracks, cameras, videos):
     assert max([(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)], key=fit) == (0, 0)
 
 
-def test_what_moves_does_not_fit_where_it_was(tracks, cameras, videos):
+def test_moving_points_do_not_fit_their_first_positions(tracks, cameras, videos):
     for name in ("ball", "top", "crate", "bar"):
         mine = tracks["object"] == number_of(tracks, name)
         moved = agreement(tracks, cameras, videos, mine)

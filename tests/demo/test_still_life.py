@@ -1,4 +1,4 @@
-"""The embedded capture agrees with itself: cameras, pictures, points and depth."""
+"""The demo capture is consistent: cameras, pictures, points and depth."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_visible_points_have_the_colours_of_the_pictures(document, cloud):
         assert np.corrcoef(seen[visible], light[visible])[0, 1] > 0.5, frame["file_path"]
 
 
-def test_mitsuba_sees_through_the_pixels_that_the_cameras_name(monkeypatch):
+def test_mitsuba_rays_agree_with_the_cameras(monkeypatch):
     mitsuba = pytest.importorskip("mitsuba", reason="needs the extra still-life")
     mitsuba.set_variant("scalar_rgb")
     spec = importlib.util.spec_from_file_location("still_life_render", TOOLS / "render.py")

@@ -1,4 +1,4 @@
-"""The embedded video agrees with the cameras beside it, and its useless frames are useless."""
+"""The demo video agrees with its cameras, and frames labelled unusable are unusable."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def poses(document) -> np.ndarray:
 
 
 def flaws(document: dict) -> np.ndarray:
-    """[n] why each frame is useless, or "" """
+    """[n] why each frame is unusable, or "" """
     return np.array([frame["flaw"] or "" for frame in document["frames"]])
 
 

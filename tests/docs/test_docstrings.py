@@ -7,7 +7,7 @@ from repository import PACKAGE, arguments, functions, name, python_files, tree
 
 SECTIONS = ("Args", "Attributes", "Returns", "Raises", "Gradients", "Source", "Yields")
 FORMS_OF_TENSOR = {"Tensor", "Tensor | None"}
-# Public by name, but documented elsewhere.
+# Public by name, documented elsewhere.
 SAID_ELSEWHERE = {
     "state_dict": "as torch's",
     "load_state_dict": "as torch's",
@@ -33,7 +33,7 @@ def is_public(place):
 
 
 def public_functions(path):
-    """(place, node) of functions and methods that others call; nested and private ones are not."""
+    """(place, node) of public functions and methods; not nested and private ones."""
     names = {qualified for qualified, _ in functions(path)}
     for qualified, node in functions(path):
         nested = any(qualified.startswith(f"{other}.") for other in names)
@@ -118,7 +118,7 @@ def test_documented_arguments_are_those_of_the_signature():
         for place, node, described in documented(path):
             given = set(signature(node))
             wrong += [f"{place}: no argument {one}" for one in set(described) - given]
-            # A kernel documents the arrays it works on, not each number of its formula.
+            # Kernels document their arrays, not every scalar.
             if not is_kernel(place):
                 wrong += [f"{place}: {one} is not described" for one in given - set(described)]
     assert not wrong

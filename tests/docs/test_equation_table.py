@@ -1,4 +1,4 @@
-"""docs/equations.md: every equation has a row, and every row leads to a function and to a test of it."""
+"""docs/equations.md: every equation has a row, and every row names a function and a test of it."""
 
 import ast
 import importlib
@@ -31,7 +31,7 @@ def in_backticks(cell):
 
 
 def looked_up(dotted):
-    """What a dotted name below ``sfumato`` leads to."""
+    """The object of a dotted name below ``sfumato``."""
     parts = ["sfumato", *dotted.split(".")]
     for count in range(len(parts), 0, -1):
         try:
@@ -56,7 +56,7 @@ def equations_by_test(path):
 
 
 def names_used(path, test):
-    """Names and attributes in a test, and in the functions of its file that it leads to."""
+    """Names and attributes in a test, and in the functions of its file that it calls."""
     bodies = {node.name: node for node in tree(ROOT / "tests" / path).body if hasattr(node, "name")}
     used, left = set(), {test}
     while left:
@@ -74,7 +74,7 @@ def test_every_equation_has_one_row():
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-def test_a_row_leads_to_a_function_and_to_a_test_of_it(number):
+def test_a_row_names_a_function_and_a_test_of_it(number):
     ((meaning, function, test, _),) = rows()[number]
     assert meaning
     found = looked_up(in_backticks(function))
@@ -84,14 +84,14 @@ def test_a_row_leads_to_a_function_and_to_a_test_of_it(number):
     assert in_backticks(function).split(".")[-1] in names_used(path, name), "the test does not call it"
 
 
-def test_a_name_that_leads_nowhere_is_found():
+def test_a_wrong_name_is_detected():
     with pytest.raises((AttributeError, ImportError)):
         looked_up("ops.reference.trace.no_such_function")
     with pytest.raises((AttributeError, ImportError)):
         looked_up("no_such_module.trace")
 
 
-def test_every_test_of_an_equation_is_of_one_that_has_a_row():
+def test_every_tested_equation_has_a_row():
     for path in sorted((ROOT / "tests/ops").glob("test_equations*.py")):
         found = equations_by_test(f"ops/{path.name}")
         assert found

@@ -1,4 +1,4 @@
-"""Every example runs, at a size that takes seconds, and does what it says."""
+"""Every example runs within seconds at a small size and gives the documented result."""
 
 import runpy
 import sys

@@ -1,4 +1,4 @@
-"""The README's code runs, and the pages name files and operations that exist."""
+"""The README's code runs, and documents refer to existing files and operations."""
 
 import re
 
@@ -26,7 +26,7 @@ def test_the_code_of_the_readme_runs():
 
 
 @pytest.mark.parametrize("path", PAGES, ids=name)
-def test_links_lead_somewhere(path):
+def test_links_are_valid(path):
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", path.read_text("utf-8")):
         if not re.match(r"[a-z]+:", target):
             place = (path.parent / target).resolve()

@@ -18,39 +18,39 @@ def wall(n=400):
 
 
 def blobs():
-    """Single Gaussians, and a small group that touch each other, off the wall."""
+    """Single Gaussians, and a small group of touching ones, away from the wall."""
     single = scene_of([[0, 0, 3.0], [2.0, 2.0, -2.0], [-4.0, 0, 1.0]], log_scale=-2.5, seed=5)
     group = scene_of(0.05 * doubles(7, 10, 3) + torch.tensor([0.5, 0.5, 2.0]), log_scale=-3.0, seed=8)
     return merged(single, group)
 
 
-def test_planted_floaters_go_and_the_rest_stays_as_it_is():
+def test_artificial_floaters_are_removed_and_the_rest_is_unchanged():
     scene = merged(wall(), blobs())
     assert floaters(scene).tolist() == [False] * 400 + [True] * 13
     assert_same(cleaned(scene), wall(), rtol=0, atol=0)
 
 
-def test_how_few_are_too_few_can_be_said():
+def test_the_smallest_group_size_is_an_option():
     scene = merged(wall(), blobs())
     assert int(floaters(scene, members=5).sum()) == 3
     assert not floaters(scene, members=1).any()
 
 
-def test_lengths_of_the_scene_do_not_matter():
+def test_the_unit_of_length_does_not_matter():
     scene = merged(wall(), blobs())
     for factor in (1e-3, 1e3):
         assert torch.equal(floaters(transformed(scene, scaling(factor))), floaters(scene))
 
 
 def test_a_background_of_few_large_gaussians_stays():
-    """Forty times as far apart as those of the wall, but as large as their gaps."""
+    """At forty times the spacing of the wall, but as large as the gaps between them."""
     far = transformed(scene_of(doubles(3, 60, 3), log_scale=-0.5, seed=3), scaling(40.0))
     scene = merged(wall(), replace(far, means=far.means + torch.tensor([0.0, 0.0, 500.0])))
     assert not floaters(scene).any()
 
 
 def test_ellipsoids_touch_along_their_long_axis_alone():
-    """Needles end to end are a chain; side by side, as far apart, they are not."""
+    """Needles are connected end to end, but not side by side at the same distance."""
     places = torch.arange(40.0)[:, None] * torch.tensor([[1.0, 0.0, 0.0]])
     needles = scene_of(places)
     lengths = torch.tensor([0.3, 0.01, 0.01]).log()
@@ -73,7 +73,7 @@ def test_gaussians_in_one_place_touch():
     assert not floaters(scene).any()
 
 
-def test_numbers_that_mean_nothing_are_refused():
+def test_invalid_numbers_are_refused():
     with pytest.raises(ConfigError, match="reach"):
         cleaned(wall(5), reach=0.0)
     with pytest.raises(ConfigError, match="members"):
@@ -81,7 +81,7 @@ def test_numbers_that_mean_nothing_are_refused():
 
 
 @pytest.mark.slow
-def test_a_published_scene_loses_what_was_planted_and_hardly_more():
+def test_a_published_scene_loses_artificial_floaters_and_little_else():
     """Blobs in free space are removed, and at most one in two hundred of the scene's own Gaussians."""
     scene = load(real_splats("playcanvas/guitar.compressed.ply"))
     generator = torch.Generator().manual_seed(0)
@@ -96,14 +96,14 @@ def test_a_published_scene_loses_what_was_planted_and_hardly_more():
     assert int(found[: len(scene)].sum()) < len(scene) / 200
 
 
-def test_what_is_known_to_float_goes_wherever_it_has_been_moved_to():
+def test_known_floaters_are_removed_after_they_were_moved():
     known = torch.zeros(400, dtype=torch.bool)
     known[[3, 5, 200]] = True
     scene = replace(merged(wall()), floating=known)
     moved = transformed(scene.select(torch.arange(1, 400)), scaling(2.0))
     assert floaters(moved).nonzero().flatten().tolist() == [2, 4, 199]
     assert len(cleaned(moved)) == 396
-    # How far to reach is a question of isolation.
+    # The options only concern isolation.
     assert not floaters(moved, members=1).any() and not cleaned(moved).floating.any()
     assert int(floaters(merged(moved, moved)).sum()) == 6
     assert merged(moved, wall()).floating is None

@@ -27,7 +27,7 @@ def test_they_are_those_of_touching_cubes(seed, link, spread):
     assert (torch.bincount(labels).diff() <= 0).all(), "the largest comes first"
 
 
-def test_what_is_near_is_connected_and_what_is_far_is_not():
+def test_near_gaussians_are_connected_and_distant_ones_are_not():
     chain = torch.arange(10.0)[:, None] * torch.tensor([[0.9, 0.0, 0.0]])
     far = chain[:4] + torch.tensor([0.0, 50.0, 0.0])
     scene = scene_of(torch.cat([far, chain]))
@@ -35,12 +35,12 @@ def test_what_is_near_is_connected_and_what_is_far_is_not():
     assert in_cluster(scene, (0.0, 60.0, 0.0), 1.0).tolist() == [True] * 4 + [False] * 10
 
 
-def test_points_far_away_take_no_room():
+def test_distant_points_need_no_memory():
     points = torch.tensor([[0.0, 0, 0], [1e-3, 0, 0], [3e37, -3e37, 1.0]])
     assert clusters(points, 1e-3).tolist() == [0, 0, 1]
 
 
-def test_nothing_has_no_clusters():
+def test_an_empty_scene_has_no_clusters():
     scene = scene_of(torch.zeros(0, 3))
     assert len(clusters(scene.means, 1.0)) == len(in_cluster(scene, (0, 0, 0), 1.0)) == 0
 

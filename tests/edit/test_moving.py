@@ -1,4 +1,4 @@
-"""Edits of scenes that move: what one moment selects is meant at all times."""
+"""Edits of dynamic scenes: a selection at one moment applies to all times."""
 
 import json
 
@@ -23,7 +23,7 @@ def edited(scene, **plain):
     return edit_from_plain(plain, "here")(scene)
 
 
-def test_what_is_deleted_is_gone_throughout_and_what_is_kept_stays():
+def test_deleting_and_keeping_apply_to_all_times():
     scene = tracked_scene()
     without = edited(scene, do="delete", where=BALL)
     assert len(without.ids) == 0 and len(without) == len(scene) - MOVING
@@ -33,7 +33,7 @@ def test_what_is_deleted_is_gone_throughout_and_what_is_kept_stays():
 
 
 def test_selections_are_made_at_their_moment():
-    """Of a box that the ball's rows pass by and by, other rows are inside at the end."""
+    """The ball moves through a box, so other rows are inside at the end than at the beginning."""
     scene = tracked_scene()
     box = {"box": {"low": [0.5, -9, -9], "high": [2, 9, 9]}}
     first, last = (edited(scene, do="delete", where=box, at=at) for at in (0.0, 0.1))
@@ -44,7 +44,7 @@ def test_selections_are_made_at_their_moment():
     assert len(first) != len(last)
 
 
-def test_what_does_not_exist_then_is_not_selected():
+def test_gaussians_that_do_not_exist_at_the_moment_are_not_selected():
     scene = brief_scene()
     everything = {"size": {"low": 0}}
     assert len(edited(scene, do="delete", where=everything)) == 1
@@ -74,7 +74,7 @@ def test_moves_apply_to_whole_tracks(plain, matrix):
         assert torch.equal(found.means[:-MOVING], now.means[:-MOVING])
 
 
-def test_a_copy_moves_beside_what_it_is_of():
+def test_a_copy_moves_with_its_original():
     scene = tracked_scene()
     two = edited(scene, do="duplicate", by=[0, 2, 0], where=BALL)
     assert len(two.ids) == 2 * MOVING
@@ -103,7 +103,7 @@ def test_colours_change_throughout(plain):
     torch.testing.assert_close(some.means, scene.means)
 
 
-def test_degrees_sink_and_floaters_go():
+def test_degrees_are_reduced_and_floaters_removed():
     scene = brief_scene()
     assert edited(scene, do="degree", degree=0).gaussians.sh_degree == 0
     corner = {"box": {"low": [8, -9, -9], "high": [9, 9, 9]}}

@@ -15,7 +15,7 @@ def seen_colour(scene):
     return 0.5 + (sh_basis(direction, scene.sh_degree)[0, :, None] * scene.sh.double()).sum(1)
 
 
-def test_colours_change_as_said_in_every_direction():
+def test_colours_change_as_specified_in_every_direction():
     scene = crowd(9, dtype=torch.float64)
     before = seen_colour(scene)
     red = torch.tensor([0.9, 0.1, 0.2]).double()

@@ -55,7 +55,7 @@ def test_a_script_written_and_read_does_the_same(tmp_path):
     assert_same(first, second, rtol=0, atol=0)
 
 
-def test_edits_are_the_functions_of_their_names():
+def test_edits_call_the_functions_of_the_same_names():
     scene = crowd()
     box = selection_from_plain(BOX, "here")
     inside = box.mask(scene)
@@ -67,7 +67,7 @@ def test_edits_are_the_functions_of_their_names():
     assert_same(turned, changes.transformed(scene, changes.rotation((10, 20, 30))), rtol=0, atol=0)
 
 
-def test_what_is_not_selected_stays_in_its_place():
+def test_unselected_gaussians_are_not_moved():
     scene = crowd()
     box = selection_from_plain(BOX, "here")
     inside = box.mask(scene)
@@ -80,14 +80,14 @@ def test_what_is_not_selected_stays_in_its_place():
     assert flat.sh_degree == 3 and not flat.sh[inside, 1:].any() and flat.sh[~inside, 1:].all()
 
 
-def test_scenes_stay_as_they_were():
+def test_edits_do_not_change_their_input():
     scene, before = crowd(), crowd()
     for plain in EVERY_EDIT[:-1]:
         edit_from_plain(plain, "here")(scene)
     assert_same(scene, before, rtol=0, atol=0)
 
 
-def test_words_mean_what_json_means():
+def test_command_line_edits_equal_json_edits():
     for words, plain in (
         ("box:-1,-1,-1,1,1,1", BOX),
         ("not sphere:0,0,0,2", {"not": {"sphere": {"centre": [0, 0, 0], "radius": 2}}}),
@@ -168,7 +168,7 @@ def test_files_that_are_no_script_are_refused(tmp_path, text):
         read_script(path)
 
 
-def test_a_script_that_is_missing_is_said():
+def test_a_missing_script_is_refused():
     with pytest.raises(ConfigError, match="nix"):
         read_script(Path("nix.json"))
 

@@ -37,7 +37,7 @@ def test_a_plane_has_a_side_whatever_the_length_of_its_normal(scene):
     assert which(select.beyond_plane(scene, (0, -1, 0), 0.0)) == [0, 1, 3]
 
 
-def test_opacity_and_size_are_those_that_are_meant():
+def test_opacity_and_size_are_in_natural_units():
     n = 3
     scene = Gaussians(
         torch.zeros(n, 3),
@@ -52,7 +52,7 @@ def test_opacity_and_size_are_those_that_are_meant():
     assert which(select.size_between(scene, low=0.9)) == [1, 2]
 
 
-def test_colours_are_compared_as_they_are_seen(scene):
+def test_colours_are_compared_as_displayed(scene):
     rgb = torch.tensor([[1.0, 0, 0], [0.9, 0.1, 0], [0, 0, 1], [5.0, -1, 0]])
     painted = Gaussians(
         scene.means, scene.log_scales, scene.quats, scene.logit_opacities, ((rgb - 0.5) / SH_C0)[:, None]
@@ -72,6 +72,6 @@ def test_colours_are_compared_as_they_are_seen(scene):
         lambda g: select.colour_near(g, (0, 0, 0), -0.1),
     ],
 )
-def test_numbers_that_mean_nothing_are_refused(scene, call):
+def test_invalid_numbers_are_refused(scene, call):
     with pytest.raises(ConfigError, match=r"give|swap"):
         call(scene)

@@ -15,13 +15,13 @@ PLACES = [[0, 0, 0], [0, 0, 2.0], [1.0, 0, 0], [0, 0, -20.0]]
 
 
 def view(position, *, marked=True):
-    """A picture of (0, 0, 0) of which the middle is marked."""
+    """A view towards (0, 0, 0) with a mask of its centre."""
     mask = torch.zeros(30, 40, dtype=torch.bool)
     mask[13:17, 18:22] = marked
     return MaskedView(pinhole(looking_at(position, (0, 0, 0)), (40, 30), 40.0), mask)
 
 
-def test_views_from_two_sides_tell_what_is_meant():
+def test_masks_of_two_views_determine_the_selection():
     scene = scene_of(PLACES)
     front, side = view((0, 0, -5)), view((-5.0, 0, 0))
     assert in_masks(scene, [front]).tolist() == [True, True, False, False]
@@ -38,7 +38,7 @@ def test_the_pixel_of_a_centre_decides():
     assert in_masks(scene, [MaskedView(seen.camera, ~mask)]).tolist() == [False]
 
 
-def test_what_cannot_be_used_is_refused():
+def test_invalid_masks_are_refused():
     scene, seen = scene_of(PLACES), view((0, 0, -5))
     with pytest.raises(ConfigError, match="at least one"):
         in_masks(scene, [])

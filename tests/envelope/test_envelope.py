@@ -1,4 +1,4 @@
-"""The envelope: quality against distance, where to photograph next, and the command."""
+"""The envelope: quality against distance, recommended photographs, and the command."""
 
 import json
 import math
@@ -32,14 +32,14 @@ def test_a_view_is_placed_beside_the_nearest_training_view():
     assert place.distance == pytest.approx(0.5) and place.angle_deg == pytest.approx(30)
 
 
-def test_the_curve_tells_what_was_measured_and_what_is_only_expected():
+def test_the_curve_distinguishes_measured_and_expected_errors():
     measured = [ViewErrors(camera_at(0.08), torch.full((5,), 0.02), torch.full((5,), 0.1))]
     imagined = [
         ImaginedView(camera_at(x), torch.zeros(1), torch.full((2, 4), value), 1.0)
         for x, value in ((0.09, 0.02), (4.0, 0.2))
     ]
     near, far = curve(Calibration(), [camera_at()], 2.0, measured, imagined)
-    # What photographs tell of a place takes precedence over views that are imagined there.
+    # Measurements on photographs take precedence over expectations for virtual views.
     assert near["pixels"] == 5 and near["distance"] == pytest.approx(0.08)
     assert near["measured_psnr"] == pytest.approx(20.0)
     assert far["measured_psnr"] is None and far["pixels"] == 8
@@ -61,16 +61,16 @@ def looks(trust, *places):
     return [imagine(trust, small(camera_at(x))) for x in places]
 
 
-def test_the_next_photograph_is_of_what_was_seen_from_afar_only():
+def test_the_next_photograph_shows_what_was_only_seen_from_far_away():
     left, right = (-3.0, 0.0, 4.0), (3.0, 0.0, 4.0)
     trust = trust_of(gaussians_at(left, right), [[1, 0], [0, 1]], [[-3.0, 0, 0], [-9.0, 0, 0]])
     chosen = best_views(trust, looks(trust, -3.0, 3.0, 3.1), 3)
     assert chosen[0].row in (1, 2) and chosen[0].gain > 0
-    # Beside the first one there is little left to gain.
+    # After the first one, there is little left to gain nearby.
     assert len(chosen) == 1 or chosen[1].gain < 0.5 * chosen[0].gain
 
 
-def test_gains_are_the_fall_of_the_mean_value_of_the_candidates_pictures():
+def test_gains_are_decreases_of_the_mean_over_candidate_views():
     scene = gaussians_at((0.0, 0.0, 4.0), (0.5, 0.2, 5.0))
     places = [[-9.0, 0.0, 0.0]]
     trust = trust_of(scene, [[1], [1]], places)
@@ -82,7 +82,7 @@ def test_gains_are_the_fall_of_the_mean_value_of_the_candidates_pictures():
     assert not best_views(after, [seen], 1), "once it is there nothing is gained"
 
 
-def test_a_look_knows_how_far_what_it_sees_is():
+def test_a_candidate_view_has_the_depth_of_what_it_shows():
     trust = trust_of(gaussians_at((0.0, 0.0, 4.0), scale=1.0), [[1]], [[-9.0, 0.0, 0.0]])
     (look,) = looks(trust, 0.0)
     assert look.distance == pytest.approx(4.0, rel=1e-3)

@@ -17,9 +17,9 @@ from sfumato.render.settings import TraceSettings
 from support.trusted import SETTINGS, SIZE, camera_at, gaussians_at, trust_of, view_of
 
 
-def test_residuals_are_the_error_of_the_pixels_that_a_gaussian_contributes_to():
+def test_residuals_are_errors_weighted_by_contributions():
     scene = gaussians_at((0.0, 0.0, 4.0), (0.0, 0.0, 40.0))
-    # Brighter by 0.3, which says nothing of the scene; and a chequerboard, which no affine colour explains.
+    # Brighter by 0.3, which is no error of the scene, and a chequerboard, which no affine map explains.
     rows, columns = torch.meshgrid(*map(torch.arange, SIZE[::-1]), indexing="ij")
     wrong = 0.3 + 0.2 * (1 - 2 * ((rows + columns) % 2))[..., None]
     views = [view_of(scene, camera_at(x), wrong_by=wrong) for x in (-0.2, 0.0, 0.2)]
@@ -29,7 +29,7 @@ def test_residuals_are_the_error_of_the_pixels_that_a_gaussian_contributes_to():
 
 
 @pytest.mark.parametrize("settings", [SETTINGS, TraceSettings(depth=False)])
-def test_who_is_hidden_is_not_seen(settings):
+def test_hidden_gaussians_are_not_observed(settings):
     wall, hidden = (0.0, 0.0, 2.0), (0.0, 0.0, 4.0)
     scene = gaussians_at(wall, wall, wall, hidden, scale=1.0, opacity=0.99)
     scene = replace(scene, log_scales=torch.tensor([[3.0] * 3] * 3 + [[0.05] * 3]).log())
@@ -38,7 +38,7 @@ def test_who_is_hidden_is_not_seen(settings):
     assert evidence.views[3] == 0
 
 
-def test_pixels_that_masks_leave_out_say_nothing():
+def test_masked_pixels_are_ignored():
     scene = gaussians_at((-0.6, 0.0, 4.0), (0.6, 0.0, 4.0), scale=0.1)
     mask = np.zeros(SIZE[::-1], bool)
     mask[:, : SIZE[0] // 2] = True
@@ -46,7 +46,7 @@ def test_pixels_that_masks_leave_out_say_nothing():
     assert evidence.seen[:, 0].tolist() == [True, False]
 
 
-def test_what_hangs_before_a_wall_in_few_views_is_a_floater():
+def test_gaussians_in_front_of_a_wall_in_few_views_are_floaters():
     wall = [(x, y, 10.0) for x in np.linspace(-6, 6, 13) for y in np.linspace(-4, 4, 9)]
     scene = gaussians_at(*wall, (0.0, 0.0, 1.0), scale=1.0, opacity=0.95)
     log_scales = scene.log_scales.clone()
@@ -60,7 +60,7 @@ def test_what_hangs_before_a_wall_in_few_views_is_a_floater():
     assert found.in_front[-1] and not found.in_front[:-1].any()
 
 
-def test_places_stand_for_the_cameras_near_them():
+def test_places_represent_nearby_cameras():
     centres = torch.tensor([[0.0, 0, 0], [0.1, 0, 0], [5.0, 0, 0], [5.1, 0, 0]])
     owner, places = representatives(centres, 2)
     assert owner.tolist() == [0, 0, 1, 1] and places.tolist() == centres[[0, 3]].tolist()
@@ -68,16 +68,16 @@ def test_places_stand_for_the_cameras_near_them():
     assert len(representatives(torch.zeros(5, 3))[1]) == 1
 
 
-def test_displacement_counts_only_places_that_have_seen_a_gaussian():
+def test_displacement_uses_only_places_that_observed_the_gaussian():
     scene = gaussians_at((0.0, 0.0, 2.0), (0.0, 0.0, 2.0), (0.0, 0.0, 2.0))
     places = [[0.0, 0.0, 0.0], [1.0, 0.0, 2.0]]
     trust = trust_of(scene, [[1, 0], [0, 1], [0, 0]], places)
-    # From (0, 0, 0): the same place; √5 away from one at distance 1 from the Gaussian; never seen.
+    # From (0, 0, 0): the same place; √5 from a place at distance 1 of the Gaussian; never observed.
     expected = torch.tensor([0.0, 5**0.5, 4.0])
     torch.testing.assert_close(trust.displacements(torch.zeros(3)), expected)
 
 
-def test_the_expected_error_is_blended_and_what_is_bare_is_not_trusted():
+def test_the_expected_error_is_blended_and_background_is_not_trusted():
     scene = gaussians_at((0.0, 0.0, 2.0), scale=0.2)
     trust = trust_of(scene, [[1]], [[0.0, 0.0, 0.0]])
     near, far = trust.render(camera_at()), trust.render(camera_at(0.5))
@@ -119,12 +119,12 @@ def test_the_expected_square_is_the_mean_of_squares():
     assert mean == pytest.approx(float((wrong**2).mean()), rel=0.3)
 
 
-def test_without_held_out_views_the_usual_calibration_serves():
+def test_without_held_out_views_the_default_calibration_is_used():
     assert fitted([]) == Calibration()
     assert shares(Calibration(), []) == [] and rank_correlations([]) == (None, None)
 
 
-def test_comparing_leaves_out_what_the_brightness_of_a_photograph_changes():
+def test_comparison_compensates_differences_of_brightness():
     scene = gaussians_at((0.0, 0.0, 4.0), (0.5, 0.2, 5.0))
     trust = trust_of(scene, [[1], [1]], [[0.0, 0.0, 0.0]])
     (errors,) = compare(trust, [view_of(scene, camera_at(0.1), wrong_by=0.1)])
@@ -133,7 +133,7 @@ def test_comparing_leaves_out_what_the_brightness_of_a_photograph_changes():
     assert compare(trust, [masked]) == []
 
 
-def test_a_file_brings_the_same_trust_back(tmp_path):
+def test_trust_survives_saving_and_loading(tmp_path):
     scene = gaussians_at((0.0, 0.0, 2.0), (1.0, 0.0, 2.0), (0.0, 1.0, 3.0))
     trust = trust_of(scene, [[1, 0], [0, 1], [1, 1]], [[0.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
     trust = replace(trust, calibration=fitted(made_errors(3.0, 1.3)))

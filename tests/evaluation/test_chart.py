@@ -22,12 +22,12 @@ def events(n=50):
 
 
 def share(path, colour):
-    """Of the pixels that nearly have a colour; thin lines hardly have it exactly."""
+    """Fraction of pixels close to a colour; thin antialiased lines rarely have the exact colour."""
     distance = np.abs(np.asarray(Image.open(path)).astype(int) - colour).max(axis=-1)
     return float((distance < 25).mean())
 
 
-def test_reads_what_is_whole_and_leaves_out_what_is_broken(tmp_path):
+def test_complete_events_are_read_and_broken_ones_skipped(tmp_path):
     lines = [
         '{"seconds": 1, "loss": NaN, "note": "x", "psnr": 30}',
         "[1]",
@@ -52,7 +52,7 @@ def test_draws_each_curve_that_has_points(tmp_path):
         training_chart([{"seconds": 1.0}], tmp_path / "none.png")
 
 
-def test_the_value_of_all_views_is_a_ring_beside_the_curve_of_those_watched(tmp_path):
+def test_the_final_value_of_all_views_is_drawn_as_a_ring(tmp_path):
     watched = [event | {"psnr_views": 4} for event in events()]
     drawn = []
     for every, name in ((4, "same.png"), (11, "more.png")):

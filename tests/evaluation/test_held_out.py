@@ -108,7 +108,7 @@ def test_a_view_whose_mask_keeps_nothing_does_not_count(tmp_path):
     contact_sheet(nothing, tmp_path, tmp_path / "sheet.png")
 
 
-def test_an_exposure_that_differs_is_told_from_a_scene_that_does(tmp_path):
+def test_differences_of_exposure_and_of_the_scene_are_distinguished(tmp_path):
     view = make_view("a.jpg", mask=left_half())
     target = torch.from_numpy(view.load().rgb) / 255
     darker = 0.5 * target + torch.tensor([0.05, 0.1, 0.2])
@@ -132,7 +132,7 @@ def test_lpips_is_measured_when_given():
     assert (report.lpips, report.lpips_net) == (0.25, "fixed")
 
 
-def test_metrics_file_has_the_agreed_form(tmp_path):
+def test_metrics_file_has_the_documented_format(tmp_path):
     views = [make_view("a.jpg"), make_view("b.jpg", seed=3)]
     equal = {id(v.camera): torch.from_numpy(v.load().rgb) / 255 for v in views[:1]}
     report = score_views(
@@ -187,7 +187,7 @@ def test_pictures_show_what_was_compared(tmp_path):
     assert (np.asarray(Image.open(tmp_path / "a.png")) == 128).all()
 
 
-def test_difference_colours_run_from_none_to_the_stated_range():
+def test_difference_colours_cover_the_documented_range():
     target = torch.zeros(1, 3, 3)
     image = torch.tensor([0.0, DIFFERENCE_RANGE / 2, 2 * DIFFERENCE_RANGE])[None, :, None].expand(1, 3, 3)
     pixels = difference_image(image, target)[0]
@@ -238,8 +238,8 @@ def test_progress_strip_lays_frames_side_by_side(tmp_path):
         progress_strip([], tmp_path / "none.png")
 
 
-def test_views_that_there_is_no_time_for_are_named(tmp_path):
-    """Those that are compared are spread evenly, in the order given, with the scores they have among all."""
+def test_views_skipped_for_lack_of_time_are_named(tmp_path):
+    """Compared views are spread evenly, in the original order, with the same scores as without a limit."""
     views = [make_view(f"{number:02d}.jpg", seed=number) for number in range(16)]
     whole = score_views(grey(0.5), views)
     assert whole.left_out == ()

@@ -108,7 +108,7 @@ def test_finds_weights_in_the_given_folder(empty_machine):
     assert metric(image, target) == Lpips("alex", backbone, linear)(image, target)
 
 
-def test_says_what_is_missing_or_broken(empty_machine):
+def test_missing_or_broken_weights_are_named(empty_machine):
     metric, reason = find_lpips(["alex"])
     assert metric is None
     assert reason == "alex: alexnet-*.pth not found"
@@ -119,7 +119,7 @@ def test_says_what_is_missing_or_broken(empty_machine):
     assert "cannot be read as weights" in reason
 
 
-def test_what_is_not_kept_has_no_influence():
+def test_masked_pixels_have_no_influence():
     metric = Lpips("alex", *random_weights("alex"))
     image, target, other = torch.rand(3, 64, 96, 3, generator=torch.Generator().manual_seed(1))
     keep = torch.zeros(64, 96, dtype=torch.bool)
@@ -127,5 +127,5 @@ def test_what_is_not_kept_has_no_influence():
     mixed = torch.where(keep[..., None], image, other)
     assert metric(image, target, keep) == metric(mixed, target, keep) != metric(image, target)
     assert metric(image, target, torch.ones_like(keep)) == pytest.approx(metric(image, target), rel=1e-5)
-    # Places that hold nothing that is kept do not thin the mean.
+    # Positions without kept pixels do not lower the mean.
     assert metric(image, target, keep) > 0.7 * metric(image, target)

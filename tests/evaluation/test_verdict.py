@@ -1,4 +1,4 @@
-"""Quality in words."""
+"""The verdict on the quality of a scene."""
 
 import math
 
@@ -23,12 +23,12 @@ def test_a_good_scene_needs_no_advice(psnr, word):
         (60, 9000, "sharper photographs from nearer places, --exposure if their brightness varies"),
     ],
 )
-def test_advice_is_what_the_run_had_least_of(photographs, steps, advice):
+def test_advice_names_the_weakest_point_of_the_run(photographs, steps, advice):
     said = verdict(21.5, photographs=photographs, steps=steps)
     assert said == f"quality: fair; 25 dB and more is usual; next: {advice}"
     assert verdict(12.0, photographs=photographs, steps=steps) == said.replace("fair", "poor")
 
 
-def test_without_held_out_views_nothing_is_said():
+def test_without_held_out_views_there_is_no_verdict():
     assert verdict(None, photographs=9, steps=9) is None
     assert verdict(math.nan, photographs=9, steps=9) is None

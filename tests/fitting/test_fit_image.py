@@ -1,4 +1,4 @@
-"""Fitting a small image: quality, determinism, sizes, and what is refused."""
+"""Fitting a small image: quality, determinism, sizes, and errors."""
 
 import numpy as np
 import pytest
@@ -47,12 +47,12 @@ def test_other_sizes_show_the_same_image(fitted):
     own, larger, smaller = fitted.render(), fitted.render((96, 64)), fitted.render((24, 16))
     assert larger.shape == (64, 96, 3) and smaller.shape == (16, 24, 3)
     assert torch.equal(smaller, own.reshape(16, 2, 24, 2, 3).mean(dim=(1, 3)))
-    # Pixels of a finer grid, averaged, are nearly those of the coarse one where the image is smooth.
+    # Averages of a finer grid approximate the coarse pixels of a smooth image.
     assert (larger.reshape(32, 2, 48, 2, 3).mean(dim=(1, 3)) - own).abs().mean() < 0.02
     assert fitted.render((31, 50)).shape == (50, 31, 3)
 
 
-def test_files_keep_to_the_bytes_that_they_may_have():
+def test_files_respect_the_size_limit():
     found = fit(discs(), bytes=1500, steps=20)
     assert 1350 < len(found.encoded()) <= 1500
 
@@ -89,12 +89,12 @@ def test_bytes_and_arrays_are_images():
         (7, {}, ConfigError, "image must be"),
     ],
 )
-def test_what_is_wrong_is_said(image, options, kind, words):
+def test_errors_are_one_line(image, options, kind, words):
     with pytest.raises(kind, match=words):
         fit(image, **options)
 
 
-def test_names_and_sizes_that_are_wrong_are_said(fitted, tmp_path):
+def test_wrong_names_and_sizes_are_refused(fitted, tmp_path):
     with pytest.raises(ConfigError, match=r"ends in \.g2d"):
         fitted.save(tmp_path / "image.png")
     with pytest.raises(FormatError, match="cannot read"):
@@ -114,7 +114,7 @@ def test_a_conic_is_the_inverse_of_the_covariance():
     assert np.allclose(np.array(COLOUR_FROM_RGB) @ np.array(RGB_FROM_COLOUR), np.eye(3))
 
 
-def test_weights_are_the_share_of_the_image():
+def test_weights_are_contributions_to_the_image():
     rows = torch.zeros(2, 9)
     rows[:, :2], rows[:, 2] = torch.tensor([[8.0, 8.0], [16.0, 16.0]]), 0.5
     rows[:, 6] = 1.0

@@ -1,4 +1,4 @@
-"""The `.g2d` file: known values, round trips, and files that were made to do harm."""
+"""The `.g2d` file: known values, round trips, and hostile files."""
 
 import struct
 import zlib
@@ -46,7 +46,7 @@ def test_a_file_of_two_gaussians_has_the_bytes_that_are_documented():
 
 
 @pytest.mark.parametrize("count", [1, 2, 500])
-def test_what_is_written_is_read(count):
+def test_round_trip(count):
     content = some(count)
     found = decode(encode(content), "a file")
     assert found.quantiser == content.quantiser and found.background == content.background
@@ -56,12 +56,12 @@ def test_what_is_written_is_read(count):
 def test_sorted_centres_take_fewer_bits_than_centres():
     content = some(4000)
     bits = 8 * (len(encode(content)) - HEAD_BYTES - TABLE_BYTES)
-    # 15 bits a centre as it is; the order of 4000 is worth log2(4000) - 1.44 = 10.5 of them.
+    # 15 bits per centre; the order of 4000 centres saves log2(4000) - 1.44 = 10.5 bits each.
     assert bits < 4000 * (sum(BITS) + 15 - 8)
 
 
 @pytest.mark.parametrize("at", range(0, HEAD_BYTES + TABLE_BYTES, 3))
-def test_no_changed_byte_of_the_header_is_read_as_something_else(at):
+def test_changed_header_bytes_are_refused_or_harmless(at):
     data = bytearray(encode(some(50)))
     data[at] ^= 0xFF
     try:
@@ -69,7 +69,7 @@ def test_no_changed_byte_of_the_header_is_read_as_something_else(at):
     except FormatError as error:
         assert str(error).startswith("a file") and "\n" not in str(error)
     else:
-        # The size, the background and the ranges are outside the checksum, and any valid ones are as good.
+        # Size, background and ranges are not covered by the checksum, so other valid values are accepted.
         assert len(found.codes) == 50 and np.isfinite(found.quantiser.low).all()
 
 
@@ -99,7 +99,7 @@ def test_more_bytes_than_the_file_says_are_refused():
         (4, b"\x02", "of version 2"),
     ],
 )
-def test_sizes_and_ranges_are_checked_before_anything_is_made(offset, value, words):
+def test_sizes_and_ranges_are_checked_before_allocation(offset, value, words):
     data = bytearray(encode(some(50)))
     data[offset : offset + len(value)] = value
     with pytest.raises(FormatError, match=words):
@@ -107,7 +107,7 @@ def test_sizes_and_ranges_are_checked_before_anything_is_made(offset, value, wor
 
 
 def with_plane(data, plane):
-    """A file whose first plane is another, with a checksum that is right."""
+    """A file with another first plane and a valid checksum."""
     head, entries = data[: HEAD_BYTES - 4], list(struct.unpack_from("<11I", data, HEAD_BYTES))
     rest = data[HEAD_BYTES + TABLE_BYTES + (entries[0] & 0x7FFFFFFF) :]
     rest = struct.pack("<11I", len(plane), *entries[1:]) + plane + rest

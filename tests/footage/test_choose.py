@@ -1,4 +1,4 @@
-"""Sharp frames are chosen, evenly spaced in motion; unusable ones never."""
+"""Selection of sharp frames at uniform motion, without unusable ones."""
 
 import numpy as np
 import pytest
@@ -30,13 +30,13 @@ def test_a_steady_camera_gives_evenly_spaced_frames():
 
 
 def test_frames_follow_motion_more_than_time():
-    # Half of the video shows a tenth of the motion.
+    # Half of the video has a tenth of the motion.
     path = np.concatenate([np.linspace(0.0, 0.3, 300), np.linspace(0.3, 3.0, 300)])
     kept = choose(measured(path), FrameOptions()).kept
     assert (kept < 300).sum() < 0.35 * len(kept)
 
 
-def test_the_sharpest_frame_of_each_stretch_is_taken():
+def test_the_sharpest_frame_of_each_interval_is_selected():
     path = np.linspace(0.0, 65 * STEP, 500)
     sharp = np.full(500, 4.0)
     sharp[3::6] = 6.0
@@ -50,13 +50,13 @@ def test_the_number_is_bounded(total, count):
     assert len(kept) == pytest.approx(count, abs=1) and len(kept) <= MOST_FRAMES
 
 
-def test_the_most_frames_wanted_are_not_exceeded():
+def test_the_maximum_number_of_frames_is_respected():
     path = np.linspace(0.0, 20.0, 900)
     assert len(choose(measured(path), FrameOptions(max_frames=30)).kept) == 30
     assert len(choose(measured(path), FrameOptions(max_frames=500)).kept) == pytest.approx(500, abs=20)
 
 
-def test_useless_frames_say_why():
+def test_unusable_frames_have_a_reason():
     sharp, light, contrast = np.full(90, 5.0), np.full(90, 0.5), np.full(90, 0.2)
     sharp[20:24], light[40:50], contrast[60:70] = 1.0, 0.03, 0.01
     found = useless(measured(np.linspace(0, 1, 90), sharp=sharp, light=light, contrast=contrast))
@@ -64,14 +64,14 @@ def test_useless_frames_say_why():
     assert (found[20], found[40], found[60]) == ("blurred", "too dark", "covered, or nothing to see")
 
 
-def test_sharpness_is_judged_beside_neighbours():
-    # The far half of a room is softer throughout: that is no blur.
+def test_sharpness_is_relative_to_neighbouring_frames():
+    # The far half of a room has less detail in all frames, which is not blur.
     sharp = np.interp(np.arange(400), [180, 220], [8.0, 3.0])
     assert not useless(measured(np.linspace(0, 2, 400), sharp=sharp))
 
 
-def test_gaps_are_closed_as_long_as_there_are_frames():
-    # Sharp frames lie at the ends of stretches, and the motion is uneven.
+def test_gaps_are_closed_if_frames_are_available():
+    # Sharp frames are at the ends of intervals, and the motion is not uniform.
     path = np.concatenate([np.linspace(0.0, 0.5, 100), np.linspace(0.5, 6.0, 400)])
     sharp = np.where(np.arange(500) % 23 < 2, 9.0, 6.0)
     assert choose(measured(path, sharp=sharp), FrameOptions(max_frames=70)).widest_gap <= LONGEST_GAP
@@ -90,7 +90,7 @@ def test_a_camera_at_rest_gives_one_frame():
     assert len(choose(measured(path), FrameOptions(keep_duplicates=True)).kept) > len(choice.kept)
 
 
-def test_nothing_but_rest_gives_one_frame_and_a_wall_gives_some():
+def test_a_static_video_gives_one_frame_and_a_textureless_one_several():
     assert len(choose(measured(np.zeros(100)), FrameOptions()).kept) == 1
     wall = choose(measured(np.zeros(100), contrast=np.full(100, 0.001)), FrameOptions())
     assert len(wall.kept) >= FEWEST_FRAMES - 1
@@ -103,7 +103,7 @@ def test_very_short_videos(count):
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 200), st.integers(0, 10**6), st.integers(3, 80))
-def test_whatever_the_video_frames_ascend_and_are_usable(count, seed, most):
+def test_selected_frames_are_always_increasing_and_usable(count, seed, most):
     rng = np.random.default_rng(seed)
     steps = rng.exponential(0.02, count) * rng.integers(0, 2, count)
     video = measured(

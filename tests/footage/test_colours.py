@@ -1,4 +1,4 @@
-"""Colours of real video formats come out as they were filmed: 4:2:0, ten bits, HLG, PQ, every matrix."""
+"""Colours of real video formats are decoded correctly: 4:2:0, ten bits, HLG, PQ, every matrix."""
 
 import logging
 from itertools import product
@@ -62,7 +62,7 @@ def expected(kind):
 
 
 def worst(picture, kind):
-    """Largest error over whole halves, but for what chroma of half the width blends at their border."""
+    """Largest error over both halves, except at their border, where subsampled chroma is blended."""
     width = picture.shape[1]
     left, right = picture[:, : width // 2 - 8], picture[:, width // 2 + 8 :]
     return max(
@@ -89,10 +89,10 @@ def stream_of(**tags):
         "yuva420p10le",
     ],
 )
-def test_every_way_to_store_a_colour_gives_that_colour(form, kind):
+def test_every_storage_format_preserves_colours(form, kind):
     for size, full, matrix in product(((64, 36), (63, 37)), (False, True), WEIGHTS if kind == SDR else (9,)):
         frame = frame_of(form, size, matrix=matrix, full=full, kind=kind)
-        # Eight bits are a step of 1/219, which the curves of high dynamic range make several of sRGB.
+        # A step of eight bits is 1/219, which HDR transfer curves map to several steps of sRGB.
         bound = 3 if kind == SDR or "p1" in form else 8
         assert worst(upright(frame, stream_of(), 4096), kind) <= bound, (size, full, matrix)
 

@@ -20,11 +20,11 @@ def found(tmp_path, pictures, **options):
     return duplicates([examine(path, Kind.PICTURE) for path in paths])
 
 
-def test_of_identical_files_the_first_stays(tmp_path):
+def test_the_first_of_identical_files_is_kept(tmp_path):
     assert found(tmp_path, [view(), view(30), view(), view(30), view()]) == {2: 0, 3: 1, 4: 0}
 
 
-def test_the_largest_of_copies_stays(tmp_path):
+def test_the_largest_copy_is_kept(tmp_path):
     large = texture(450, 600, seed=4)
     small = np.asarray(Image.fromarray(large).resize((400, 300), Image.Resampling.BOX))
     assert found(tmp_path, [small, large, view()]) == {0: 1}
@@ -39,7 +39,7 @@ def test_copies_of_other_quality_and_brightness_are_copies(tmp_path):
     assert duplicates([examine(path, Kind.PICTURE) for path in paths]) == {1: 0, 2: 0}
 
 
-def test_a_small_step_to_the_side_is_no_copy(tmp_path):
+def test_a_small_sideways_motion_is_not_a_copy(tmp_path):
     assert found(tmp_path, [view(0), view(6), view(12), view(18)]) == {}
 
 

@@ -1,4 +1,4 @@
-"""Position and orientation from a photograph's metadata; none from broken ones."""
+"""Position and orientation from the metadata of photographs; broken metadata is ignored."""
 
 import math
 
@@ -56,12 +56,12 @@ def tags_with(**changes):
         {"_2": (0.0, 0.0, 0.0), "_4": (0.0, 0.0, 0.0)},
     ],
 )
-def test_what_is_no_place_is_none(changes):
+def test_invalid_positions_are_ignored(changes):
     assert exif.place(tags_with(**changes)) is None
 
 
 @pytest.mark.parametrize("height", [math.nan, math.inf, IFDRational(0, 0), 1e9, "high", (1, 2), None])
-def test_an_impossible_height_is_none_but_the_place_stays(height):
+def test_an_impossible_altitude_is_ignored_but_the_position_is_kept(height):
     found = exif.place(tags_with(_6=height))
     assert found[:2] == pytest.approx((LATITUDE, LONGITUDE)) and found[2] is None
 
@@ -74,7 +74,7 @@ def test_without_a_directory_of_gps_there_is_no_place(tags):
 @pytest.mark.parametrize(
     "value", [0, IFDRational(0, 0), math.nan, math.inf, -5.0, b"\xff", "x", None, (28, 1)]
 )
-def test_a_focal_length_that_is_no_length_is_none(value):
+def test_invalid_focal_lengths_are_ignored(value):
     assert exif.focal_length_px({0xA405: value, 0x920A: value}, (800, 600)) is None
     assert "mm" not in exif.camera_name({271: "Maker", 272: "X1", 0x920A: value})
 
@@ -95,7 +95,7 @@ def test_a_focal_length_that_is_no_length_is_none(value):
         (7, None),
     ],
 )
-def test_a_drone_says_how_its_camera_was_held(xmp, down):
+def test_drones_record_the_orientation_of_the_camera(xmp, down):
     assert exif.gravity(xmp) == (None if down is None else pytest.approx(down))
 
 

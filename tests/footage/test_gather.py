@@ -1,4 +1,4 @@
-"""Selection of pictures from files and folders of any kind, or an error of one line."""
+"""Selection of pictures from files and folders of any kind, and one-line errors."""
 
 import logging
 import os
@@ -74,7 +74,7 @@ def test_a_mix_has_one_camera_for_each(tmp_path):
     assert not footage.dropped
 
 
-def test_half_of_a_photo_set_being_copies_is_no_problem(tmp_path):
+def test_many_copies_among_photographs_are_removed(tmp_path):
     album(tmp_path / "photos", 5)
     album(tmp_path / "photos" / "copies", 5, quality=60)
     footage = gather([tmp_path / "photos"], tmp_path / "out")
@@ -219,7 +219,7 @@ def test_bad_input_is_one_line(tmp_path, make, message):
     assert not (tmp_path / "out" / "images").exists()
 
 
-def test_a_video_that_the_decoder_gives_up_on_is_one_line(tmp_path, monkeypatch):
+def test_decoder_failures_are_one_line(tmp_path, monkeypatch):
     def fail(*_):
         raise av.FFmpegError(1, "Operation not permitted")
 

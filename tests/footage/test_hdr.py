@@ -1,4 +1,4 @@
-"""Transfer functions have the values of their standards, and tone-mapped pictures the right colours."""
+"""Transfer functions have the values of the standards, and tone-mapped pictures the right colours."""
 
 import numpy as np
 import pytest
@@ -41,14 +41,14 @@ def test_diffuse_white_is_bright_and_highlights_are_brighter(transfer, white):
     assert 210 <= values[2] <= 235 and values[4] == 255
 
 
-def test_wide_gamut_without_high_range_keeps_greys_and_makes_colours_stronger():
+def test_wide_gamut_without_hdr_keeps_greys_and_increases_saturation():
     assert np.abs(hdr.to_srgb(grey(0.5), hdr.BT2020_SDR).astype(int) - 128).max() <= 1
     red, green, blue = hdr.to_srgb(np.array([[[40000, 20000, 20000]]], np.uint16), hdr.BT2020_SDR)[0, 0]
     assert red > 40000 / 257 and max(green, blue) < 20000 / 257 + 2
 
 
-def test_hues_stay_where_brightness_is_compressed():
-    # The same BT.709 orange, at a tenth of diffuse white and at three times it.
+def test_tone_mapping_keeps_hues():
+    # The same BT.709 orange, at 0.1 and at 3 times diffuse white.
     def encoded(scale):
         light = (
             np.linalg.inv(hdr._BT709_FROM_BT2020.astype(float)) @ [1.0, 0.5, 0.25] * scale * hdr.WHITE_NITS

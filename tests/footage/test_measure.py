@@ -1,4 +1,4 @@
-"""Sharpness decreases with blur only; motion is measured even if exposure changes."""
+"""Sharpness depends only on blur; motion is measured even if exposure changes."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def test_exposure_and_content_change_sharpness_little():
 
 
 @pytest.mark.parametrize("luma", [np.full((90, 160), 200, np.uint8), np.zeros((1, 640), np.uint8)])
-def test_nothing_to_see_is_not_sharp(luma):
+def test_uniform_pictures_are_not_sharp(luma):
     assert sharpness(luma) == 0.0
     assert contrast(luma) == 0.0
 
@@ -49,7 +49,7 @@ def window(x, y):
     return WIDE[y : y + 360, x : x + 640]
 
 
-def test_a_steady_pan_is_as_long_as_it_is():
+def test_a_steady_pan_has_its_true_length():
     path = MotionPath()
     positions = [path.add(window(6 * i, 2 * i)) for i in range(25)]
     expected = np.arange(25) * np.hypot(6, 2) / DIAGONAL
@@ -66,7 +66,7 @@ def test_exposure_noise_and_blur_do_not_hide_motion():
     assert last == pytest.approx(11 * 8 / DIAGONAL, rel=0.1)
 
 
-def test_trembling_does_not_add_up():
+def test_camera_shake_does_not_accumulate():
     path = MotionPath()
     positions = [path.add(window(300 + 4 * (i % 2), 20)) for i in range(40)]
     assert positions[-1] < 2 * 4 / DIAGONAL
@@ -80,7 +80,7 @@ def test_a_wall_does_not_move_and_a_cut_does():
     assert path.add(texture(360, 640, seed=9)[..., 2]) == pytest.approx(MotionPath.LOST_STEP)
 
 
-def test_what_happened_behind_a_cover_is_found_when_it_is_lifted():
+def test_motion_while_the_lens_was_covered_is_measured_afterwards():
     path = MotionPath()
     path.add(window(0, 0))
     for _ in range(3):

@@ -29,7 +29,7 @@ def test_an_upright_photograph_is_not_encoded_again(tmp_path, suffix):
 
 
 @pytest.mark.parametrize("orientation", range(2, 9))
-def test_a_turned_photograph_is_brought_upright(tmp_path, orientation):
+def test_a_rotated_photograph_is_turned_upright(tmp_path, orientation):
     path = write_photo(tmp_path / "a.jpg", marked(60, 90), orientation=orientation, quality=95, subsampling=0)
     with Image.open(path) as image:
         expected = np.asarray(ImageOps.exif_transpose(image)).astype(int)
@@ -82,7 +82,7 @@ def test_the_focal_length_of_the_camera_is_known(tmp_path):
 
 
 def test_the_focal_length_comes_from_the_pixel_pitch_where_there_is_no_equivalent(tmp_path):
-    # 50 mm, 100 pixels per mm on a sensor of 160 pixels, of which 80 are left.
+    # 50 mm, 100 pixels per mm on a sensor of 160 pixels, reduced to 80.
     tags = {0x920A: 5.0, 0xA20E: 1000.0, 0xA210: 3, 0xA002: 160, 0xA003: 120}
     path = write_photo(tmp_path / "a.jpg", texture(60, 80), tags={(EXIF_IFD, k): v for k, v in tags.items()})
     assert examine(path, Kind.PICTURE).focal_px == pytest.approx(5.0 * 100.0 / 2)
@@ -99,7 +99,7 @@ def test_the_focal_length_comes_from_the_pixel_pitch_where_there_is_no_equivalen
     ],
     ids=["none", "zero", "absurd", "no pitch", "cropped since"],
 )
-def test_a_focal_length_that_says_nothing_is_none(tmp_path, tags):
+def test_useless_focal_lengths_are_ignored(tmp_path, tags):
     path = write_photo(tmp_path / "a.jpg", texture(60, 80), tags={(EXIF_IFD, k): v for k, v in tags.items()})
     assert examine(path, Kind.PICTURE).focal_px is None
 

@@ -1,4 +1,4 @@
-"""``frames.json`` is read as it was written, and other files are refused."""
+"""``frames.json`` survives a round trip, and invalid files are refused."""
 
 import json
 from dataclasses import replace
@@ -26,7 +26,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_what_is_written_is_read(folder):
+def test_round_trip(folder):
     footage = read_footage(folder)
     assert footage.folder == folder / "images"
     assert footage.pictures == (FRAME, PHOTO, PLACED)
@@ -101,12 +101,12 @@ def test_names_must_be_distinct_and_sorted(folder):
         read_footage(folder)
 
 
-def test_a_missing_description_says_what_to_do(tmp_path):
+def test_a_missing_file_gives_a_remedy(tmp_path):
     with pytest.raises(CaptureError, match="does not exist; gather"):
         read_footage(tmp_path)
 
 
-def test_what_was_left_out_is_counted_by_its_kind():
+def test_rejected_frames_are_counted_by_reason():
     reasons = [
         "blurred",
         "near duplicate of a.jpg",

@@ -114,7 +114,7 @@ def test_chosen_pictures_are_those_frames(tmp_path):
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "avi", "ts"])
 @pytest.mark.slow
-def test_beginning_at_key_frames_changes_nothing(tmp_path, monkeypatch, suffix):
+def test_seeking_to_key_frames_changes_nothing(tmp_path, monkeypatch, suffix):
     def setup(stream):
         stream.codec_context.gop_size = 10
         stream.options = {"preset": "veryfast", "bf": "2"}
@@ -132,7 +132,7 @@ def test_beginning_at_key_frames_changes_nothing(tmp_path, monkeypatch, suffix):
 @pytest.mark.parametrize(
     "content", [b"", b"not a film\n" * 50, b"#EXTM3U\nhttp://localhost/a.ts\n", b"\0" * 4096]
 )
-def test_what_is_no_video_is_none(tmp_path, content):
+def test_other_files_are_not_videos(tmp_path, content):
     (tmp_path / "a.mp4").write_bytes(content)
     assert open_video(tmp_path / "a.mp4") is None
 
@@ -154,7 +154,7 @@ def test_huge_frames_are_refused_before_they_are_decoded(tmp_path, monkeypatch):
         open_video(write_video(tmp_path / "a.mp4", pan(3, 4)))
 
 
-def test_of_a_truncated_file_the_part_that_is_there_is_used(tmp_path, caplog):
+def test_the_existing_part_of_a_truncated_file_is_used(tmp_path, caplog):
     path = write_video(tmp_path / "a.mkv", pan(60, 3))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with caplog.at_level(logging.WARNING):
@@ -162,7 +162,7 @@ def test_of_a_truncated_file_the_part_that_is_there_is_used(tmp_path, caplog):
     assert 10 <= found < 60
 
 
-def test_an_index_that_promises_more_gives_a_warning(tmp_path, caplog):
+def test_missing_indexed_frames_give_a_warning(tmp_path, caplog):
     path = tmp_path / "a.mp4"
     with av.open(str(path), "w", options={"movflags": "faststart"}) as container:
         stream = container.add_stream("libx264", rate=30)

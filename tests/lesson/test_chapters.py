@@ -1,4 +1,4 @@
-"""The chapters of the lesson: the same in every language, in that language alone, with figures that exist."""
+"""The chapters of the lesson: the same content in every language, no foreign sentences, existing figures."""
 
 import re
 from html.parser import HTMLParser
@@ -24,7 +24,7 @@ CHAPTERS = [
 ]
 MOST_FIGURE_BYTES = 2_000_000
 VOID = {"img", "br", "hr"}
-# Frequent words that are of one of the languages alone.
+# Frequent words that belong to only one of the languages.
 WORDS = {
     "en": "the of and is are which with from its to what",
     "es": "el los las por cada cuando donde hay según",
@@ -35,7 +35,7 @@ WORDS = {language: set(text.split()) for language, text in WORDS.items()}
 
 
 class Fragment(HTMLParser):
-    """What a chapter holds: its elements in order, sentences, figures, formulas."""
+    """The contents of a chapter: elements in order, sentences, figures, formulas."""
 
     def __init__(self, text):
         super().__init__()
@@ -75,7 +75,7 @@ def text_of(chapter, language):
 
 
 def formulas(text):
-    """Formulas without what languages write differently: the decimal point."""
+    """Formulas without decimal points, which differ between languages."""
     return [re.sub(r"(\d),(\d)", r"\1.\2", found) for found in re.findall(r"<math.*?</math>", text)]
 
 
@@ -101,7 +101,7 @@ def test_languages_say_the_same(chapter):
         assert text.startswith("<h2>") and text.count("<h2>") == 1
         assert found.figures == expected.figures, language
         assert sorted(formulas(text)) == sorted(formulas(english)), language
-        # The English words that some terms are given with stand in elements of their own.
+        # English equivalents of some terms are in separate elements.
         structure = [
             [tag for tag in fragment.elements if tag not in ("i", "span")] for fragment in (found, expected)
         ]
@@ -138,7 +138,7 @@ def test_numbers_and_marks_are_written_as_the_language_does(language):
             assert text.count("¿") == text.count("?") and text.count("¡") == text.count("!"), chapter
 
 
-def test_every_figure_is_there_described_and_used():
+def test_every_figure_exists_and_is_described_and_used():
     figures = {path.name: path.stat().st_size for path in (LESSON / "figures").iterdir()}
     shown = set()
     for chapter in CHAPTERS:

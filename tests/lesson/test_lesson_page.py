@@ -1,4 +1,4 @@
-"""The lesson's document: every word in every language, its chapters in order, and nothing from elsewhere."""
+"""The lesson's document: all texts in every language, chapters in order, and no external resources."""
 
 import re
 
@@ -16,7 +16,7 @@ MOST_BYTES = 5_000_000
 
 @pytest.fixture
 def two_chapters(tmp_path, monkeypatch):
-    """A package of two chapters, of which one is in English alone, and one figure."""
+    """A package of two chapters, one of them only in English, and one figure."""
     for folder, languages in (("02_later", LANGUAGES), ("01_first", ["en"])):
         for language in languages:
             file = tmp_path / "chapters" / folder / f"{language}.html"
@@ -45,7 +45,7 @@ def test_every_language_has_every_word():
             assert text.strip() and sorted(re.findall(r"\{\w+\}", text)) == sorted(places), (language, key)
 
 
-def test_no_word_is_without_use():
+def test_every_text_is_used():
     sources = "".join(path.read_text("utf-8") for path in WEB.iterdir())
     for key in words("en"):
         group, _, name = key.partition(".")
@@ -58,9 +58,9 @@ def test_every_module_is_in_the_page():
     assert sorted(found) == sorted(path.stem for path in WEB.glob("*.js"))
 
 
-def test_nothing_comes_from_elsewhere_and_the_page_can_be_sent():
+def test_the_page_has_no_external_resources():
     document = assemble()
-    # Names of XML's languages are no addresses that anything is loaded from.
+    # XML namespaces are not loaded.
     assert not set(re.findall(r"https?://[^\s\"'<)]+", document)) - {
         "http://www.w3.org/2000/svg",
         "http://www.w3.org/1998/Math/MathML",

@@ -1,4 +1,4 @@
-"""The lesson in a real browser: gradients, training, keys, names, languages, widths; nothing is asked for."""
+"""The lesson in a real browser: gradients, training, keys, labels, languages, widths; no network requests."""
 
 import json
 import time
@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 WIDE_PX, PHONE_PX = (1280, 900), (360, 740)
 TARGETS = ("sunset", "fruit", "flower", "waves")
-# The difference of two losses near 1, in double precision, over 2e-5: gradients of 1e-4 are right to this.
+# Rounding error of the difference of two losses near 1, divided by 2e-5, relative to gradients of 1e-4.
 AGREES = 1e-4
 
 
@@ -34,7 +34,7 @@ def opened(file):
 
 @pytest.fixture
 def lesson(opened):
-    """The page, at its beginning."""
+    """The page in its initial state."""
     opened.run(
         "sfumatoLesson.chooseLanguage('en'), document.querySelector('[name=rendering][value=sum]').click()"
     )
@@ -73,7 +73,7 @@ def test_gradients_agree_with_finite_differences(lesson):
 
 
 @pytest.mark.parametrize("rendering", ["sum", "over"])
-def test_what_the_table_explains_adds_up_to_the_gradient(lesson, rendering):
+def test_the_terms_in_the_table_sum_to_the_gradient(lesson, rendering):
     lesson.run(f"document.querySelector('[name=rendering][value={rendering}]').click()")
     found = lesson.run("""(() => {
       for (let i = 0; i < 5; i++) sfumatoLesson.trainStep();
@@ -87,7 +87,7 @@ def test_what_the_table_explains_adds_up_to_the_gradient(lesson, rendering):
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_training_lowers_the_loss_ten_times(lesson, target):
+def test_training_lowers_the_loss_tenfold(lesson, target):
     steps = lesson.run(f"""(() => {{
       document.querySelector('[name=target][value={target}]').click();
       const {{ trainer }} = sfumatoLesson, first = trainer.measured.loss;
@@ -97,7 +97,7 @@ def test_training_lowers_the_loss_ten_times(lesson, target):
     assert steps is not None and 10 < steps <= 300
 
 
-def test_densify_and_prune_change_the_number_and_hardly_the_picture(lesson):
+def test_densify_and_prune_change_the_number_but_not_the_picture_much(lesson):
     for rendering in ("sum", "over"):
         lesson.run(f"document.querySelector('[name=rendering][value={rendering}]').click()")
         before, count, after = lesson.run("""(() => {
@@ -116,7 +116,7 @@ def test_densify_and_prune_change_the_number_and_hardly_the_picture(lesson):
     assert lesson.run("[sfumatoLesson.trainer.step, sfumatoLesson.trainer.gaussians.count]") == [0, 100]
 
 
-def test_the_keyboard_reaches_and_works_everything(lesson):
+def test_everything_works_by_keyboard(lesson):
     reached = []
     for _ in range(60):
         key(lesson, "Tab", 9)
@@ -145,7 +145,7 @@ def test_the_keyboard_reaches_and_works_everything(lesson):
     assert lesson.run("sfumatoLesson.trainer.step") == at
 
 
-def test_screen_readers_find_a_name_for_all_that_is_there(lesson):
+def test_all_controls_have_accessible_names(lesson):
     lesson.run("document.getElementById('step').click()")
     nodes = lesson.do("Accessibility.getFullAXTree")["nodes"]
     wanted = {
@@ -211,7 +211,7 @@ def test_the_language_is_that_of_the_browser_and_changes_without_losing_the_trai
     lesson.run("location.hash = '#it/projection'")
     lesson.wait("document.documentElement.lang === 'it'")
     assert abs(lesson.run("document.getElementById('it/projection').getBoundingClientRect().top")) < 200
-    # No language, and no name that can be read.
+    # Neither a language nor a valid name.
     show(lesson, f"{file}#100%")
     assert lesson.run("document.documentElement.lang") == "it"
 
@@ -231,7 +231,7 @@ def test_pictures_of_the_visitor_are_taken_and_others_refused(lesson):
     })"""
     lesson.run(drop % picture)
     lesson.wait("document.querySelector('[name=target][value=yours]')?.checked")
-    # Red on the left, white where nothing is.
+    # Red on the left, white elsewhere.
     assert lesson.run(
         "[0, 95].map((x) => [0, 1, 2].map((k) => sfumatoLesson.trainer.target[k * 9216 + x]))"
     ) == [
@@ -242,7 +242,7 @@ def test_pictures_of_the_visitor_are_taken_and_others_refused(lesson):
     lesson.wait("document.getElementById('status').textContent.includes('a<b.png is not a picture')")
 
 
-def test_the_page_asks_nobody_for_anything(lesson):
+def test_the_page_makes_no_requests(lesson):
     asked = [
         e["params"]["request"]["url"]
         for e in lesson._events

@@ -48,7 +48,7 @@ def test_a_far_point_has_weights_too():
     torch.testing.assert_close(weights.sum(1), torch.ones(20))
 
 
-def test_points_in_one_place():
+def test_coincident_points():
     rows, weights, distances = near_neighbours(torch.ones(9, 3), 3)
     assert not (rows == torch.arange(9)[:, None]).any()
     assert not distances.any()

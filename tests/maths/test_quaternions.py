@@ -46,7 +46,7 @@ def test_zero_quaternion_is_no_rotation_and_has_no_gradient():
     assert quats.grad[1].any()
 
 
-def test_broken_quaternions_stay_broken_and_touch_no_other_row():
+def test_invalid_quaternions_do_not_affect_other_rows():
     quats = torch.tensor([[torch.nan, 0, 0, 0], [torch.inf, 1, 0, 0], [1.0, 2, 3, 4]], requires_grad=True)
     rotations = rotation_from_quats(quats)
     rotations[2].square().sum().backward()
@@ -54,13 +54,13 @@ def test_broken_quaternions_stay_broken_and_touch_no_other_row():
     assert torch.isfinite(quats.grad[2]).all()
 
 
-def test_a_product_turns_by_its_second_factor_then_by_its_first():
+def test_a_product_rotates_by_its_second_factor_first():
     first, second = torch.randn(4, dtype=torch.float64), torch.randn(9, 4, dtype=torch.float64)
     expected = rotation_from_quats(first[None]) @ rotation_from_quats(second)
     torch.testing.assert_close(rotation_from_quats(quat_product(first, second)), expected)
 
 
-def test_a_rotation_gives_its_quaternion_back():
+def test_quaternions_are_recovered_from_rotations():
     for quat in torch.cat([torch.randn(20, 4), torch.eye(4), torch.tensor([[1.0, 1, 0, 0]])]).double():
         quat = normalised(quat)
         found = quat_from_rotation(rotation_from_quats(quat[None])[0])

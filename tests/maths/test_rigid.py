@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from sfumato.maths.rigid import cross_matrix, rigid_from_twist
 
-# Nothing, less than rounding, the series, both sides of where it ends, half a turn and more than one.
+# Zero, below rounding, within the series, both sides of its end, about pi, and more than a full turn.
 ANGLES = (0.0, 1e-12, 1e-3, 0.4999, 0.5001, 3.14159, 9.0)
 
 
@@ -45,7 +45,7 @@ def test_gradients_are_those_of_finite_differences(angle):
 
 
 @given(st.lists(st.floats(-4, 4), min_size=6, max_size=6))
-def test_transforms_are_rigid_and_the_opposite_twist_leads_back(numbers):
+def test_transforms_are_rigid_and_the_opposite_twist_is_the_inverse(numbers):
     twist = torch.tensor(numbers, dtype=torch.float64)
     found, back = rigid_from_twist(torch.stack([twist, -twist]))
     torch.testing.assert_close(found @ back, torch.eye(4).double(), rtol=0, atol=1e-12)
@@ -53,7 +53,7 @@ def test_transforms_are_rigid_and_the_opposite_twist_leads_back(numbers):
     torch.testing.assert_close(found[:3, :3] @ found[:3, :3].T, torch.eye(3).double(), rtol=0, atol=1e-12)
 
 
-def test_small_turns_in_float32_keep_their_digits():
+def test_small_rotations_are_accurate_in_float32():
     twist = twist_of(1e-4)
     torch.testing.assert_close(rigid_from_twist(twist.float()), definition(twist).float(), rtol=0, atol=2e-6)
 

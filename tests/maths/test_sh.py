@@ -32,7 +32,7 @@ def test_signs_and_order_are_those_of_associated_legendre_functions():
         for order in range(-degree, degree + 1):
             complex_value = special.sph_harm_y(degree, abs(order), polar, azimuth)
             part = complex_value.real if order >= 0 else complex_value.imag
-            # The complex functions carry the Condon-Shortley sign, and so does the field's real basis.
+            # The complex functions include the Condon-Shortley phase, as does the real basis.
             expected = part * (1 if order == 0 else np.sqrt(2))
             np.testing.assert_allclose(basis[:, degree * (degree + 1) + order], expected, atol=1e-12)
 

@@ -18,19 +18,19 @@ def directions(n=4000):
 
 
 @pytest.mark.parametrize("degree", [0, 1, 2, 3])
-def test_a_linear_function_is_met(degree):
+def test_linear_functions_are_reproduced(degree):
     sh = coefficients(degree)
     found = projected_sh(sh, lambda values: 2 * values)
     assert torch.allclose(found, 2 * sh, atol=1e-12)
 
 
 @pytest.mark.parametrize("degree", [0, 1, 2, 3])
-def test_no_other_coefficients_are_nearer(degree):
+def test_coefficients_minimise_the_squared_error(degree):
     sh = 0.7 * coefficients(degree)
     found = projected_sh(sh, torch.sigmoid)
     basis = sh_basis(directions(), degree)
     wanted = (basis @ sh).sigmoid()
-    # Least squares over many random directions differs by what is random about them.
+    # Least squares over many random directions differs by sampling noise.
     best = torch.linalg.lstsq(basis.expand(len(sh), -1, -1), wanted).solution
     error = ((basis @ found - wanted) ** 2).mean()
     least = ((basis @ best - wanted) ** 2).mean()

@@ -30,7 +30,7 @@ def colours(sh, directions, degree):
 @pytest.mark.parametrize("degree", [0, 1, 2, 3])
 @quick
 @given(seed=SEEDS)
-def test_the_colour_goes_along_with_the_direction(degree, seed):
+def test_colours_rotate_with_the_direction(degree, seed):
     (turn,) = turns(seed, 1)
     sh = doubles(seed + 1, 5, (degree + 1) ** 2, 3)
     directions = torch.nn.functional.normalize(doubles(seed + 2, 40, 3), dim=1)
@@ -42,7 +42,7 @@ def test_the_colour_goes_along_with_the_direction(degree, seed):
 
 @quick
 @given(seed=SEEDS)
-def test_two_turns_are_their_product_and_the_opposite_one_leads_back(seed):
+def test_rotations_compose_and_the_inverse_undoes_them(seed):
     first, second = turns(seed, 2)
     product = sh_rotation(second, 3) @ sh_rotation(first, 3)
     torch.testing.assert_close(sh_rotation(second @ first, 3), product, rtol=0, atol=1e-12)
@@ -51,8 +51,8 @@ def test_two_turns_are_their_product_and_the_opposite_one_leads_back(seed):
     torch.testing.assert_close(rotated_sh(rotated_sh(sh, first), first.T), sh, rtol=0, atol=1e-12)
 
 
-def test_a_quarter_turn_swaps_what_was_along_x_and_y():
-    """Degree 1 is (-y, z, -x): what grew along x grows along y afterwards."""
+def test_a_rotation_by_90_degrees_maps_x_to_y():
+    """Degree 1 is (-y, z, -x): a function increasing along x increases along y afterwards."""
     expected = torch.zeros(4, 4, dtype=torch.float64)
     expected[0, 0] = expected[2, 2] = expected[1, 3] = 1.0
     expected[3, 1] = -1.0
@@ -76,7 +76,7 @@ def test_gradients_reach_the_coefficients():
 
 
 @pytest.mark.parametrize("wrong", [2 * torch.eye(3), torch.full((3, 3), torch.nan), torch.ones(3, 3)])
-def test_what_is_no_rotation_is_refused(wrong):
+def test_other_matrices_are_refused(wrong):
     with pytest.raises(ConfigError, match="no rotation"):
         rotated_sh(torch.zeros(1, 4, 3), wrong)
 

@@ -12,7 +12,7 @@ def state(n, *shape):
 
 
 @pytest.mark.parametrize("shape", [(), (3,), (4, 3)])
-def test_agrees_with_torch_when_everything_is_seen(shape):
+def test_agrees_with_torch_if_all_rows_are_visible(shape):
     param, exp_avg, exp_avg_sq = state(7, *shape)
     twin = param.clone().requires_grad_()
     optimiser = torch.optim.Adam([twin], lr=0.03, betas=(0.9, 0.999), eps=1e-8)
@@ -25,7 +25,7 @@ def test_agrees_with_torch_when_everything_is_seen(shape):
     torch.testing.assert_close(exp_avg_sq, optimiser.state[twin]["exp_avg_sq"])
 
 
-def test_unseen_rows_are_left_alone():
+def test_invisible_rows_are_unchanged():
     tensors = state(4, 3)
     tensors[1].normal_()
     tensors[2].uniform_()

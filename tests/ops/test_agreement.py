@@ -1,4 +1,4 @@
-"""Every operation against its definition: float32 op, float64 definition, the same rounded inputs.
+"""Every operation against its reference: float32 operation, float64 reference, the same rounded inputs.
 
 Scenes are on the host. Operations run on every device of this machine that has a backend; if the backend
 lacks an operation, its tests are skipped.
@@ -82,7 +82,7 @@ def photometric_case(pixel_loss, weighted, height=37, width=29):
 
 def motion_priors_case(n=40, k=11):
     options = moving_neighbours(n, k)
-    # What was before, and what the edges are, has no gradient.
+    # Previous poses and edges have no gradient.
     return "motion_priors", {name: options.pop(name) for name in ("means", "quats")}, options
 
 
@@ -110,9 +110,9 @@ CASES = {
         for weighted in (False, True)
     },
 }
-# Modules that do not have the name of their operation.
+# Modules named differently from their operation.
 MODULES = {"photometric_loss": "photometric", "adam_step": "adam"}
-# Kernels differentiate neither the photograph nor the intrinsics; the definitions do.
+# Inputs that the reference differentiates, but not the kernels.
 WITHOUT_GRADIENT = {"target", "intrinsics"}
 every_case = pytest.mark.parametrize("case", CASES)
 
@@ -129,7 +129,7 @@ def device(request):
 
 
 def require(operation, device):
-    """Skip the test where the device's backend lacks the operation."""
+    """Skip the test if the device's backend lacks the operation."""
     try:
         implementation(MODULES.get(operation, operation), torch.empty(0, device=device))
     except ConfigError as lacking:
@@ -197,7 +197,7 @@ def test_runs_are_bitwise_equal(case, device):
     assert all(torch.equal(first[key], second[key]) for key in first)
 
 
-# Scenes of more than one chunk or tile differ from the others in kernels alone.
+# Scenes of several chunks or tiles are a special case only for kernels.
 @pytest.mark.parametrize(
     "case", [case for case in CASES if case not in ("composite-deep", "composite-tiles")]
 )
@@ -218,7 +218,7 @@ def test_no_gaussians(make, device):
     assert all(not gradient.any() for gradient in gradients_of(ops, name, inputs, options, device).values())
 
 
-def test_no_gaussians_leave_the_background(device):
+def test_without_gaussians_the_image_is_the_background(device):
     _, inputs, options = composite_case(n=0)
     inputs, options = converted(inputs, torch.float32), converted(options, torch.float32)
     image, alpha = run(ops, "composite", inputs, options, device)
@@ -276,7 +276,7 @@ EDGES = (
 
 @pytest.mark.parametrize("edge", EDGES)
 @pytest.mark.parametrize("model", MODELS)
-def test_edges_give_the_definitions_picture_and_finite_gradients(edge, model, device):
+def test_edge_cases_give_the_picture_of_the_reference_and_finite_gradients(edge, model, device):
     scene = edge_scene(edge)
     pose, intrinsics = camera(model, torch.float32)
     image, alpha = rendered(ops, scene, pose, intrinsics, model, device)
@@ -295,7 +295,7 @@ def test_edges_give_the_definitions_picture_and_finite_gradients(edge, model, de
         *[(field, float("inf")) for field in ("means", "quats", "scales")],
     ],
 )
-def test_a_broken_gaussian_is_culled_and_spoils_no_other(field, value, device):
+def test_an_invalid_gaussian_is_culled_and_does_not_affect_others(field, value, device):
     scene = gaussians(20, seed=4, dtype=torch.float32)
     pose, intrinsics = camera(dtype=torch.float32)
     scene[field][7] = value
@@ -386,7 +386,7 @@ def test_wrong_shapes_and_types_are_named(case, index):
     assert "\n" not in str(caught.value)
 
 
-def test_a_backend_is_compared_in_what_it_has():
+def test_only_existing_operations_of_a_backend_are_compared():
     with served_by("plain", PLAIN):
         test_forward_agrees_with_the_definition("covariance", "cpu")
         test_gradients_agree_with_the_definition("covariance", "cpu")
@@ -396,7 +396,7 @@ def test_a_backend_is_compared_in_what_it_has():
 
 @every_case
 @pytest.mark.slow
-def test_torch_compile_knows_the_operation(case, device):
+def test_torch_compile_supports_the_operation(case, device):
     name, inputs, options = float32_case(case)
     require(name, device)
     inputs, options = moved(inputs, device), moved(options, device)
@@ -407,7 +407,7 @@ def test_torch_compile_knows_the_operation(case, device):
 
 
 class RegisteredCalls(TorchDispatchMode):
-    """Keeps every call of a registered operation of the package, forward and backward."""
+    """Records every call of a registered operation of the package, forward and backward."""
 
     def __init__(self):
         super().__init__()
@@ -427,7 +427,7 @@ def as_leaf(value, wants_gradient):
 
 @every_case
 @pytest.mark.slow
-def test_registration_passes_torchs_own_checks(case, device):
+def test_registration_passes_the_checks_of_torch(case, device):
     name, inputs, options = float32_case(case)
     with RegisteredCalls() as seen:
         gradients_of(ops, name, inputs, options, device)

@@ -1,4 +1,4 @@
-"""Normal equations of rigid bodies that are aligned to a photograph."""
+"""Normal equations for the alignment of rigid bodies to a photograph."""
 
 import math
 
@@ -45,7 +45,7 @@ def inputs(seed=0, points=POINTS, bodies=BODIES):
 
 
 def sampled(image, u, v):
-    """Colour of an image at a place, linear between four pixels."""
+    """Colour of an image at a position, bilinear between four pixels."""
     column, row = math.floor(u - 0.5), math.floor(v - 0.5)
     a, b = u - 0.5 - column, v - 0.5 - row
     upper = (1 - a) * image[row, column] + a * image[row, column + 1]
@@ -53,7 +53,7 @@ def sampled(image, u, v):
 
 
 def misfit(given, point, body, motion):
-    """[3] after a shift and a small turn, or None outside the picture."""
+    """Colour residual [3] after a translation and a small rotation, or None outside the picture."""
     angle = motion[3:].norm()
     axis = motion[3:] / angle.clamp_min(1e-300)
     half = torch.cat([torch.cos(angle / 2)[None], torch.sin(angle / 2) * axis])
@@ -92,18 +92,18 @@ def test_the_kernel_agrees_with_the_definition(seed):
     given = inputs(seed, points=500, bodies=7)
     single = {name: tensor if name == "first" else tensor.float() for name, tensor in given.items()}
     found, wanted = ops.alignment(**single), reference.alignment(**given)
-    # Rounding of a place between pixels changes slopes by its share of a pixel.
+    # Rounding errors of positions between pixels cause relative errors of the derivatives.
     assert (found.double() - wanted).norm() / wanted.norm() < 1e-4
 
 
-def test_points_out_of_sight_count_nothing():
+def test_invisible_points_are_ignored():
     for dtype in (torch.float32, torch.float64):
         given = {k: v if k == "first" else v.to(dtype) for k, v in inputs().items()}
         given["places"] = given["places"] - torch.tensor([0.0, 0.0, 9.0], dtype=dtype)
         assert (ops.alignment(**given) == 0).all()
 
 
-def test_a_picture_of_one_row_has_nothing_between_pixels():
+def test_a_picture_of_one_row_gives_zeros():
     for dtype in (torch.float32, torch.float64):
         given = {k: v if k == "first" else v.to(dtype) for k, v in inputs().items()}
         assert (ops.alignment(**given | {"image": given["image"][:1]}) == 0).all()
@@ -133,7 +133,7 @@ def test_solving_the_equations_finds_a_shift():
     torch.testing.assert_close(total, shift, atol=5e-3, rtol=0)
 
 
-def test_rows_that_do_not_ascend_are_refused():
+def test_decreasing_row_starts_are_refused():
     given = inputs()
     for first in (
         torch.tensor([0, 40, 20, POINTS]),

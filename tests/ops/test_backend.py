@@ -16,7 +16,7 @@ def inputs():
     return {name: scene[name] for name in ("quats", "scales")}
 
 
-def test_a_backend_of_one_operation_in_plain_torch_serves_it():
+def test_a_backend_may_implement_a_single_operation():
     wanted, by_kernels = ops.covariance(**inputs()), gradients(ops.covariance, inputs())
     with served_by("plain", PLAIN):
         found, by_torch = ops.covariance(**inputs()), gradients(ops.covariance, inputs())
@@ -34,7 +34,7 @@ def test_an_operation_that_a_backend_lacks_is_named():
         implementation("trace", torch.empty(0))
 
 
-def test_the_backend_of_before_serves_again():
+def test_the_previous_backend_is_restored():
     with pytest.raises(RuntimeError), served_by("plain", PLAIN):
         raise RuntimeError
     assert implementation("covariance", torch.empty(0)).__name__ == "sfumato.ops.cpu.covariance"
@@ -47,7 +47,7 @@ def test_a_type_without_kernels_is_named(dtype):
         ops.covariance(quats, scales)
 
 
-def test_a_user_names_a_device_or_leaves_it_to_what_there_is():
+def test_devices_are_named_or_chosen_automatically():
     assert device_named("auto") == device_named("cpu") == torch.device("cpu")
     with served_by("plain", PLAIN, "meta"):
         assert device_named("auto") == device_named("meta") == torch.device("meta"), "the last is the fastest"
@@ -55,12 +55,12 @@ def test_a_user_names_a_device_or_leaves_it_to_what_there_is():
 
 
 @pytest.mark.parametrize("name", ["cuda", "gpu", "meta", "", "cpu:x"])
-def test_a_device_without_backend_is_named_with_those_there_are(name):
+def test_a_device_without_backend_is_refused_with_the_available_ones(name):
     with pytest.raises(ConfigError, match=f"device '{name}' is not available: give auto or cpu"):
         device_named(name)
 
 
-def test_a_device_that_this_machine_lacks_is_not_taken():
+def test_missing_devices_are_not_chosen():
     with served_by("plain", PLAIN, "xpu"):
         assert device_named("auto") == torch.device("cpu")
         with pytest.raises(ConfigError, match="device 'xpu' is not available: give auto or cpu"):

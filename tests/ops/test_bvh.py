@@ -41,7 +41,7 @@ def hulls(means, quats, scales, opacities):
 
 
 def leaf_boxes(tree):
-    """Boxes of every leaf, narrowed by those of all nodes above it."""
+    """Boxes of every leaf, intersected with those of all its ancestors."""
     boxes, leaves = node_boxes(tree), len(tree.order) // 16
     found = np.full((leaves, 2, 3), np.nan)
     waiting = [(len(tree.below) - 1, np.array([[-np.inf] * 3, [np.inf] * 3]))]
@@ -61,7 +61,7 @@ def leaf_boxes(tree):
 
 
 @pytest.mark.parametrize("n", [1, 15, 16, 17, 256, 257, 1000, 4097, 5000])
-def test_every_gaussian_has_a_slot_whose_boxes_hold_its_hull(n):
+def test_every_hull_is_contained_in_the_boxes_of_its_slot(n):
     scene = several(n)
     tree = bvh.build(*scene)
     slots = tree.order
@@ -80,7 +80,7 @@ def test_boxes_are_tight():
 
 
 def test_neighbours_share_leaves():
-    """A leaf of a cube full of small Gaussians is hardly larger than its share of the cube."""
+    """The leaves of a cube of small Gaussians are not much larger than an equal division of the cube."""
     random = np.random.default_rng(0)
     n = 16**3 * 2
     scene = several(n)
@@ -91,7 +91,7 @@ def test_neighbours_share_leaves():
     assert sides.prod(1).mean() < 1.5 * 16 / n
 
 
-def test_huge_gaussians_keep_to_themselves():
+def test_huge_gaussians_are_separated_from_small_ones():
     n = 4096
     scene = several(n)
     scene[0] = np.random.default_rng(0).random((n, 3), np.float32)
@@ -99,11 +99,11 @@ def test_huge_gaussians_keep_to_themselves():
     scene[2][::16] = 1.0
     scene[3][:] = 0.9
     sides = np.diff(leaf_boxes(bvh.build(*scene)), axis=1)[:, 0]
-    # One in sixteen: strewn among the others they would swell two leaves of three.
+    # One in sixteen: spread randomly, they would enlarge two thirds of the leaves.
     assert (sides.max(1) > 1.0).mean() < 0.25
 
 
-def test_refitting_is_building_with_the_old_order():
+def test_refitting_equals_building_with_the_old_order():
     before, after = several(seed=0), several(seed=5)
     tree = bvh.build(*before)
     order = tree.order.copy()
@@ -127,7 +127,7 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("part", "value"), BROKEN)
-def test_gaussians_that_cannot_be_seen_swell_no_box_and_may_come_back(part, value):
+def test_invisible_gaussians_do_not_enlarge_boxes_and_can_reappear(part, value):
     whole = several(300)
     spoilt = [values.copy() for values in whole]
     spoilt[part][::3] = value

@@ -37,7 +37,7 @@ def test_coefficients_above_the_degree_do_not_matter():
     assert torch.equal(colour(scene["sh"], scene["means"], CENTRE, 1), low)
 
 
-def test_cut_at_zero_has_no_gradient_and_one_is_no_bound():
+def test_colours_clamped_at_zero_have_no_gradient_and_may_exceed_one():
     sh = torch.tensor([[[-5.0, 5.0, 0.1]]], requires_grad=True)
     values = colour(sh, torch.zeros(1, 3), torch.ones(3), 0)
     values.sum().backward()
@@ -53,7 +53,7 @@ def test_gaussian_at_the_camera_centre_is_finite():
     assert not means.grad.any()
 
 
-def test_invisible_rows_are_zero_and_spoil_nothing():
+def test_invisible_rows_are_zero_and_do_not_affect_others():
     scene = gaussians(4)
     scene["means"][2] = torch.nan
     means, visible = scene["means"].requires_grad_(), torch.tensor([True, True, False, True])

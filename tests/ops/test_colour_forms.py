@@ -1,4 +1,4 @@
-"""Colour through a sigmoid, of spherical harmonics or of logits: the definition and the kernel's path."""
+"""Colour through a sigmoid of spherical harmonics or of logits: reference and kernel."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ CENTRE = torch.tensor([0.2, -0.4, -1.0], dtype=torch.float64)
 
 def inputs(n=30, dtype=torch.float64):
     scene = gaussians(n)
-    # Sums on both sides of zero, where the default form is cut off and these are not.
+    # Sums of both signs: the default form is clamped at zero, these are not.
     return {
         name: value.to(dtype)
         for name, value in {"sh": scene["sh"] * 5, "means": scene["means"], "camera_centre": CENTRE}.items()
@@ -51,7 +51,7 @@ def test_the_kernel_agrees_with_the_definition(form, degree):
     assert torch.equal(doubled, reference.colour(**exact, degree=degree, form=form))
 
 
-def test_a_sum_below_zero_still_learns_through_a_sigmoid():
+def test_negative_sums_have_a_gradient_through_a_sigmoid():
     for dtype in (torch.float32, torch.float64):
         sh = torch.full((1, 1, 3), -9.0, dtype=dtype, requires_grad=True)
         where = torch.ones(1, 3, dtype=dtype), torch.zeros(3, dtype=dtype)
@@ -60,7 +60,7 @@ def test_a_sum_below_zero_still_learns_through_a_sigmoid():
             assert grad.any() == (form != "sh")
 
 
-def test_invisible_rows_may_hold_anything():
+def test_invisible_rows_may_have_any_value():
     for dtype in (torch.float32, torch.float64):
         for form, degree in FORMS_AND_DEGREES:
             moved = {name: value.requires_grad_() for name, value in inputs(4, dtype).items()}

@@ -44,7 +44,7 @@ def test_known_value():
     assert image[17, 23, 0] == 10
 
 
-def test_rotated_ellipse_leans_the_right_way():
+def test_rotated_ellipse_has_the_right_orientation():
     # sigma = (dx^2 + dy^2) / 2 + 0.9 dx dy is small where dx = -dy.
     _, alpha = composite(**stack([0.9], [[1.0]], [1.0], conic=(1.0, 0.9, 1.0)), **SIZE)
     assert alpha[1, 4] > 2 * alpha[3, 4]
@@ -57,7 +57,7 @@ def test_equal_depths_keep_the_order_of_rows():
     assert first[2, 3, 0] < second[2, 3, 0]
 
 
-def test_pairs_under_one_step_of_eight_bits_are_skipped():
+def test_alphas_below_one_255th_are_skipped():
     _, alpha = composite(**stack([0.99 / 255, 1.01 / 255], [[1.0], [1.0]], [1.0, 2.0]), **SIZE)
     assert alpha[2, 3].item() == pytest.approx(1.01 / 255)
 
@@ -73,7 +73,7 @@ def test_alpha_is_capped_and_passes_no_gradient_there():
     assert not any(grad.any() for grad in grads)
 
 
-def test_pixel_stops_before_the_gaussian_that_would_end_it():
+def test_a_pixel_stops_before_the_transmittance_limit():
     # After two of alpha 0.98 the transmittance is 4e-4; a third would leave 8e-6.
     inputs = stack([0.98, 0.98, 0.98, 0.5], [[1.0], [1.0], [7.0], [7.0]], [1.0, 2.0, 3.0, 4.0])
     image, alpha = composite(**inputs, **SIZE)
@@ -81,7 +81,7 @@ def test_pixel_stops_before_the_gaussian_that_would_end_it():
     assert image[2, 3, 0].item() == pytest.approx((1 - 4e-4) * 1 + 4e-4 * 10)
 
 
-def test_culled_gaussians_take_no_part_whatever_they_hold():
+def test_culled_gaussians_are_ignored_whatever_their_values():
     inputs = ellipses(6)
     image, alpha = composite(**{name: drop_row(value, 2) for name, value in inputs.items()}, **SIZE)
     inputs["radius_px"][2] = 0
@@ -139,7 +139,7 @@ def test_probe_collects_absolute_gradients_of_each_pixel():
     torch.testing.assert_close(means.grad, grads.sum(0))
 
 
-def test_no_gaussians_leave_the_background():
+def test_without_gaussians_the_image_is_the_background():
     image, alpha = composite(**ellipses(0), **SIZE)
     assert torch.equal(image, ellipses(0)["background"].expand(HEIGHT, WIDTH, 3))
     assert not alpha.any()

@@ -1,4 +1,4 @@
-"""Eq. 1 to 10, 35 and 36 of the derivation: what is seen along a ray, and the shape of a Gaussian."""
+"""Eq. 1 to 10, 35 and 36 of the derivation: colour along a ray, and the shape of a Gaussian."""
 
 import torch
 
@@ -49,7 +49,7 @@ def test_colour_is_the_sigmoid_of_spherical_harmonics():
 
 
 def through_the_centre(opacity, sideways):
-    """Alpha of one round Gaussian that a ray passes at the given distance in standard deviations."""
+    """Alpha of an isotropic Gaussian for a ray that passes at the given distance in standard deviations."""
     eye = torch.eye(3, dtype=torch.float64)
     found = trace(
         eye[2:] * 3, exact([[1.0, 0, 0, 0]]), torch.ones(1, 3).double() * 0.5,
@@ -68,7 +68,7 @@ def test_alpha_is_not_what_is_printed():
     differ(differences(lambda o: printed(o, sigma), opacity), torch.exp(-sigma))
     by_response = differences(lambda g: printed(opacity, -torch.log(g)), torch.exp(-sigma))
     agree(by_response, -opacity)
-    # By it a Gaussian would be clear in its middle and dense far away from it.
+    # With it, a Gaussian would be transparent at its centre and opaque far away.
     for sideways in (0.0, 1.0, 3.0):
         wanted = 0.7 * torch.exp(exact(-0.5 * sideways**2))
         agree(exact(through_the_centre(0.7, sideways)), wanted)
@@ -128,7 +128,7 @@ def test_both_forms_of_the_distance():
             shrink = torch.diag(1 / scene["scales"][n]) @ rotation.T
             agree(to_local[n], shrink, 1e-12)
             origin, along = shrink @ (scene["origins"][i] - scene["means"][n]), shrink @ unit[i]
-            # A number, not a position as its caption has it.
+            # A scalar, not a position as the caption says.
             agree(found.distance[i, n], -(origin @ along) / (along @ along), 1e-12)
 
 

@@ -1,4 +1,4 @@
-"""Eq. 37 to 49 of the derivation: each gradient of the loss, as substituted and against differences."""
+"""Eq. 37 to 49 of the derivation: each gradient of the loss, by formula and by finite differences."""
 
 import torch
 
@@ -35,7 +35,7 @@ def gradients(scene):
 
 
 def grad_alpha(scene):
-    """[m, n] sum over channels of dL/dC (c_n T_n - S_n / (1 - alpha_n)), the factor that all share."""
+    """[m, n] sum over channels of dL/dC (c_n T_n - S_n / (1 - alpha_n)), the common factor."""
     here = by_hand(scene)
     change = scene["colours"] * here.before[..., None] - here.behind / (1 - here.alpha)[..., None]
     return (image_weights(scene)[:, None] * change).sum(-1)
@@ -63,7 +63,7 @@ def test_gradient_of_quaternions():
     scene = traced()
     found = gradients(scene).quats
     agree(found, differences(lambda moved: loss(scene, quats=moved), scene["quats"]))
-    # Substituted: the inner product of dL/dR with dR/dq_j, where what is printed has a product of matrices.
+    # The inner product of dL/dR with dR/dq_j; the printed form is a matrix product.
     grad_covariance = grad_covariances(scene).sum(0)
     grad_factor = (grad_covariance + grad_covariance.transpose(1, 2)) @ factors(scene)
     grad_rotation = grad_factor @ torch.diag_embed(scene["scales"])
@@ -71,7 +71,7 @@ def test_gradient_of_quaternions():
     for n, quat in enumerate(scene["quats"]):
         turns = differences(lambda q: rotation_from_quats(q[None])[0], quat)
         agree(found[n], torch.einsum("ij,ijq->q", grad_rotation[n], turns))
-    # The length is of no consequence, so nothing pulls along it.
+    # The length has no effect, so the gradient has no component along it.
     assert (found * scene["quats"]).sum(1).abs().max() < 1e-12
 
 
@@ -85,7 +85,7 @@ def test_gradient_of_scales():
     turned_back = rotation_from_quats(scene["quats"]).transpose(1, 2) @ grad_factor
     agree(found, torch.stack([turned_back[:, j, j] for j in range(3)], 1))
     agree(grad_scales_of_factor(grad_factor, rotation_from_quats(scene["quats"])), found)
-    # With the identity that is printed for dS/ds_j every axis would get the same.
+    # With the printed identity for dS/ds_j every axis would have the same gradient.
     differ(turned_back.diagonal(dim1=1, dim2=2).sum(1, keepdim=True).expand(-1, 3), found)
 
 
@@ -97,7 +97,7 @@ def test_gradient_of_means():
     pulled = torch.einsum("nij,mnj->mni", here.inverse, here.offset)
     terms = (grad_alpha(scene) * scene["opacities"] * here.response)[..., None] * pulled
     agree(found.means, terms.sum(0))
-    # One ray, as printed, is not the gradient of a picture.
+    # The printed form is for one ray, not for a picture.
     differ(terms[0], found.means)
     # The same terms, summed over Gaussians, are the gradient of the rays' origins.
     agree(found.origins, -terms.sum(1))

@@ -1,4 +1,4 @@
-"""Eq. 18 to 34 of the derivation: the gradient of each step, against differences."""
+"""Eq. 18 to 34 of the derivation: the gradient of each step, against finite differences."""
 
 import torch
 
@@ -48,7 +48,7 @@ def hits(rays=3, n=5):
 
 
 def blended(alpha, colours, background):
-    """What each ray sees, added up hit by hit."""
+    """Colour of each ray, summed hit by hit."""
     image, clear = torch.zeros(len(alpha), 2).double(), torch.ones(len(alpha)).double()
     for n in range(alpha.shape[1]):
         image = image + colours[:, n] * (alpha[:, n] * clear)[:, None]
@@ -57,7 +57,7 @@ def blended(alpha, colours, background):
 
 
 def added_up_behind(alpha, colours, background):
-    """S_n of eq. 20, with the background as the last of what is behind."""
+    """S_n of eq. 20, with the background as the last contribution."""
     weight = d_image_d_colour(alpha)
     beyond = (1 - alpha).prod(1)[:, None] * background
     sums = [(weight[:, n + 1 :, None] * colours[:, n + 1 :]).sum(1) + beyond for n in range(alpha.shape[1])]
@@ -89,7 +89,7 @@ def test_image_by_alpha():
     agree(behind, added_up_behind(alpha, colours, background), 1e-12)
     wanted = of_own_ray(differences(lambda a: blended(a, colours, background), alpha)).transpose(1, 2)
     agree(d_image_d_alpha(colours, alpha, behind), wanted)
-    # As printed, eq. 20 does not see the background, and the gradient is then wrong wherever there is one.
+    # As printed, eq. 20 omits the background, which makes the gradient wrong if there is one.
     without = added_up_behind(alpha, colours, torch.zeros(2).double())
     differ(d_image_d_alpha(colours, alpha, without), wanted)
 
@@ -184,7 +184,7 @@ def test_rotation_by_each_number_of_the_quaternion():
     found = d_rotation_d_quat(quats)
     for quat, changes in zip(quats, found, strict=True):
         agree(changes.permute(1, 2, 0), differences(rotation_as_printed, quat))
-    # They are of the polynomials: a quaternion that is normalised has the gradient across it alone.
+    # These are gradients of the polynomials: with normalisation, only the component orthogonal to q remains.
     upstream = torch.randn(4, 3, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     for length in (1.0, 0.4):
         wanted = differences(lambda q: (upstream * rotation_from_quats(q)).sum(), quats * length)
@@ -198,7 +198,7 @@ def test_scale_matrix_by_each_scale():
     found = differences(torch.diag, scales[0])
     kronecker = exact([[1.0 if i == j else 0.0 for j in range(3)] for i in range(3)])
     for axis in range(3):
-        # One entry, and not the whole identity: it is the three of them together that make that.
+        # One entry, not the whole identity, which is the sum of the three.
         agree(found[..., axis], torch.outer(kronecker[axis], kronecker[axis]))
         differ(found[..., axis], kronecker)
     agree(found.sum(-1), kronecker)

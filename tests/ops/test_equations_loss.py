@@ -30,7 +30,7 @@ def test_the_loss_and_its_part_of_structure():
     image, target = images()
     agree(loss(image, target, 1.0), 1 - ssim(image, target), 1e-12)
     agree(loss(image, target), 0.8 * loss(image, target, 0.0) + 0.2 * loss(image, target, 1.0), 1e-12)
-    # Not halved: two images that have nothing in common lose 1.
+    # Not halved: the loss of two uncorrelated images is 1.
     assert loss(torch.zeros_like(image), torch.ones_like(image), 1.0).item() == pytest.approx(1, abs=1e-2)
 
 
@@ -54,7 +54,7 @@ def test_gradient_of_the_loss_is_that_of_its_parts(pixel_loss):
     parts = [gradient(image, target, ssim_weight=share, pixel_loss=pixel_loss) for share in (0.0, 1.0)]
     found = gradient(image, target, pixel_loss=pixel_loss)
     agree(found, 0.8 * parts[0] + 0.2 * parts[1], 1e-12)
-    # Along random signs: an error of any entry shows in them, at a fraction of the cost of each entry alone.
+    # Along random sign vectors, which reveal an error in any entry at a fraction of the cost of testing each.
     signs = 2.0 * torch.randint(2, (8, *image.shape), generator=torch.Generator().manual_seed(1)) - 1.0
 
     def moved(along):
@@ -68,7 +68,7 @@ def test_gradient_of_the_loss_is_that_of_its_parts(pixel_loss):
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_gradients_of_squared_and_absolute_differences(dtype):
     image, target = (each.to(dtype) for each in images())
-    # Float32 is served by the kernel, which has the two formulas in it.
+    # Float32 uses the kernel, which implements both formulas.
     squared = gradient(image, target, ops_loss, ssim_weight=0.0, pixel_loss="mse")
     absolute = gradient(image, target, ops_loss, ssim_weight=0.0)
     tolerance = 1e-12 if dtype == torch.float64 else 1e-5

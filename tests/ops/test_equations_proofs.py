@@ -1,4 +1,4 @@
-"""Eq. 63 to 93 of the derivation: its proofs, line by line."""
+"""Eq. 63 to 93 of the derivation: the proofs, line by line."""
 
 import torch
 
@@ -133,7 +133,7 @@ def test_sigma_by_the_inverse_covariance():
     random = torch.Generator().manual_seed(0)
     a, b = torch.randn(2, 3, generator=random, dtype=torch.float64)
     agree(differences(lambda x: a @ x @ b, inverse), torch.outer(a, b))
-    # Its left side names the covariance and its right side the mean: it is the inverse that is meant.
+    # The left side has the covariance and the right side the mean; the inverse covariance is meant.
     wanted = differences(lambda x: 0.5 * offset @ x @ offset, inverse)
     agree(d_sigma_d_inverse_covariance(offset), wanted)
     differ(d_sigma_d_covariance(inverse[None], offset[None, None])[0, 0], wanted)
@@ -146,7 +146,7 @@ def test_sigma_by_the_mean():
     agree(d_sigma_d_mean(inverse[None], offset[None, None])[0, 0], wanted)
     column, row = -(inverse @ offset[:, None]), -(offset[None] @ inverse)
     agree(0.5 * (column + row.T), wanted[:, None])
-    # As printed a column is added to a row, which is a matrix.
+    # As printed, a column is added to a row, which gives a matrix.
     assert (0.5 * (column + row)).shape == (3, 3)
     # Without symmetry the two are not one another's transposes.
     skewed = inverse + torch.triu(inverse.abs() + 1)

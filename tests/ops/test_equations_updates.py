@@ -1,4 +1,4 @@
-"""Eq. 50 to 62 of the derivation: the step of the optimiser, and the numbers that it moves."""
+"""Eq. 50 to 62 of the derivation: the optimiser step and the parametrisation."""
 
 import pytest
 import torch
@@ -35,7 +35,7 @@ def gradients(scene):
 
 
 def stepped(values, gradient, rate=RATE):
-    """``values`` after a step of Adam that has no memory and is not scaled: plain gradient descent."""
+    """``values`` after a step of plain gradient descent, which is Adam without moments."""
     values, large = values.clone(), 1e10
     adam_step(
         values, gradient, torch.zeros_like(values), torch.zeros_like(values),
@@ -65,7 +65,7 @@ def test_a_quaternion_turns_alike_normalised_after_the_step_or_where_it_is_used(
         agree(unit, quat / quat.dot(quat).sqrt(), 1e-12)
     agree(rotation_from_quats(after), rotation_from_quats(normalised(after)), 1e-12)
     agree(trace(**{**scene, "quats": after}, **WHOLE)[0], by_hand(scene, quats=normalised(after)).image)
-    # The gradient has no part along the quaternion: only a normalised one may be added to without it.
+    # The gradient has no component along the quaternion, so a step never shortens it.
     assert (after.norm(dim=1) >= scene["quats"].norm(dim=1)).all()
 
 
@@ -93,7 +93,7 @@ def test_opacities_step_in_their_logit():
     found = grad_logits(grad_opacities, scene["opacities"])
     agree(found, differences(lambda moved: loss(scene, opacities=moved.sigmoid()), logits))
     differ(grad_opacities, found)
-    # Here alpha is held at 0.999, and not the opacity: no alpha differs by more than a thousandth.
+    # Here alpha is clamped to 0.999, not the opacity: alphas differ by at most a thousandth.
     opaque = torch.linspace(4, 12, 7, dtype=torch.float64)
     responses = by_hand(scene).response
     here = (opaque.sigmoid() * responses).clamp_max(0.999)
@@ -123,7 +123,7 @@ def test_logit_colour_and_back():
     inside = colours.clamp(MARGIN, 1 - MARGIN)
     agree(logits, torch.log(inside / (1 - inside)), 1e-12)
     assert logits.isfinite().all()
-    # Cut off at 0 and 1, as printed, the logit is infinite there.
+    # Clamped to [0, 1], as printed, the logit is infinite at the ends.
     assert torch.logit(colours.clamp(0, 1)).isinf().any()
     means, centre = torch.randn(3, 3).double(), torch.zeros(3).double()
     seen = colour(logits[:, None], means, centre, 0, form="logit")

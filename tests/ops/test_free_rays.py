@@ -1,4 +1,4 @@
-"""Tracing of free rays against its definition: float32 kernels, float64 definition, the same numbers."""
+"""Tracing of free rays: float32 kernels against the float64 reference, with the same inputs."""
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ def test_agrees_with_the_definition(name):
 
 
 @pytest.mark.parametrize("degree", range(4))
-def test_each_origin_sees_its_own_colours(degree):
+def test_colours_depend_on_the_origin_of_each_ray(degree):
     inputs = inputs_of("scattered", m=40)
     inputs["features"] = torch.randn(80, (degree + 1) ** 2, 3, generator=generator(1)) * 0.4
     assert_agrees(inputs, degree=degree)
@@ -48,7 +48,7 @@ def test_any_number_of_channels(channels):
 
 
 def test_rays_from_inside():
-    """Origins in the thick of the Gaussians, every direction."""
+    """Origins among the Gaussians, in all directions."""
     inputs = inputs_of("scattered", distance=0.3)
     assert_agrees(inputs)
     assert_agrees(inputs, near=-2.0, far=0.8)
@@ -56,7 +56,7 @@ def test_rays_from_inside():
 
 @pytest.mark.parametrize("name", ["scattered", "tiny", "needles"])
 def test_grazing_rays(name):
-    """Rays past the hull's edge, on this side and the other."""
+    """Rays just inside and just outside the edge of a hull."""
     assert_agrees(inputs_of(name, reach=3.4))
 
 
@@ -77,7 +77,7 @@ def test_axis_parallel_rays():
     assert_agrees(inputs)
 
 
-def test_equal_distances_go_by_number():
+def test_equal_distances_are_ordered_by_index():
     inputs = inputs_of("scattered", m=30)
     for field in PARTS:
         inputs[field] = inputs[field][:4].repeat(20, *[1] * (inputs[field].ndim - 1))
@@ -85,8 +85,8 @@ def test_equal_distances_go_by_number():
     assert_agrees(inputs)
 
 
-def test_gradients_against_differences_of_the_kernel_itself():
-    """Differences in float32: large Gaussians in a row, so that no hit comes, goes or overtakes."""
+def test_gradients_against_finite_differences_of_the_kernel():
+    """Finite differences in float32: large Gaussians in a row, so that the list of hits does not change."""
     random = generator(6)
     scene = gaussians(6, random, size=0.8, spread=0.1)
     scene["means"][:, 2] = torch.linspace(-8.0, 8.0, 6)

@@ -1,4 +1,4 @@
-"""Free rays: broken, empty or wrong input; calls in parts, threads, torch's own checks."""
+"""Free rays: invalid, empty or wrong input; batches, threads, the checks of torch."""
 
 import numba
 import pytest
@@ -37,7 +37,7 @@ BROKEN = [
 
 @pytest.mark.parametrize(("field", "value"), BROKEN)
 @pytest.mark.parametrize("degree", [None, 1])
-def test_broken_values_meet_nothing_and_spoil_nothing(field, value, degree):
+def test_invalid_gaussians_are_not_hit_and_do_not_affect_others(field, value, degree):
     inputs = spoilt(field, value)
     if degree is not None:
         inputs["features"] = torch.randn(80, 4, 3, generator=generator(1)) * 0.4
@@ -52,7 +52,7 @@ def test_broken_values_meet_nothing_and_spoil_nothing(field, value, degree):
         assert (found[0] - wanted[0]).abs().max() < FORWARD
     grads = gradients(lambda **leaves: trace_rays(**leaves, **LIMITS, degree=degree), inputs)
     for name, gradient in grads.items():
-        # A Gaussian of almost no size may well have an almost infinite gradient.
+        # A tiny Gaussian may have a huge gradient.
         assert not gradient.isnan().any(), name
 
 
@@ -69,7 +69,7 @@ def test_no_gaussians_and_no_rays():
     assert not any(gradient.any() for gradient in grads.values())
 
 
-def test_a_hierarchy_serves_many_calls_and_follows_changes():
+def test_a_hierarchy_can_be_reused_and_refitted():
     inputs = inputs_of("scattered", m=200)
     parts = [inputs[name] for name in PARTS]
     hierarchy = Hierarchy.build(*parts)
@@ -83,7 +83,7 @@ def test_a_hierarchy_serves_many_calls_and_follows_changes():
         hierarchy.refit(*(inputs[name] for name in PARTS))
 
 
-def test_records_that_do_not_fit_at_once_change_nothing(monkeypatch):
+def test_batches_of_records_do_not_change_gradients(monkeypatch):
     from sfumato.ops.cpu.free_trace import batches as kernels
 
     inputs = inputs_of("huge", m=200)
@@ -144,7 +144,7 @@ def test_wrong_shapes_are_named(change, options):
 
 
 @pytest.mark.slow
-def test_torch_knows_the_operation():
+def test_the_operation_passes_the_checks_of_torch():
     inputs = inputs_of("scattered", m=10)
     compiled = torch.compile(lambda **leaves: trace_rays(**leaves, **LIMITS), backend="aot_eager")
     for got, target in zip(compiled(**inputs), trace_rays(**inputs, **LIMITS), strict=True):

@@ -1,4 +1,4 @@
-"""Compiled kernels are read from the disk only if undamaged and from a private folder."""
+"""Compiled kernels are read from disk only if undamaged and from a private folder."""
 
 import ast
 import os
@@ -26,7 +26,7 @@ def halved(x):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A cache folder of its own, and temporary files of its own."""
+    """A separate cache folder and a separate temporary folder."""
     monkeypatch.setenv("SFUMATO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(kernel_cache.tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(kernel_cache.KernelCache, "failed", False)
@@ -37,7 +37,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def compiled(hits):
-    """A kernel compiled or read, and how many signatures of it were read."""
+    """A kernel, compiled or read from the cache, which must have read ``hits`` signatures."""
     kernel = serial_kernel(doubled)
     assert kernel(1.5) == 3.0
     assert sum(kernel.stats.cache_hits.values()) == hits
@@ -55,7 +55,7 @@ def test_a_kernel_is_read_back(folder):
     assert stat.S_IMODE(the_file(folder).parent.stat().st_mode) == 0o700
 
 
-def test_the_first_compilation_of_a_machine_is_said_once(folder, caplog, monkeypatch):
+def test_the_first_compilation_is_announced_once(folder, caplog, monkeypatch):
     monkeypatch.setattr(kernel_cache.KernelCache, "said", False)
     compiled(0)
     assert [line.message.partition(",")[0] for line in caplog.records] == ["compiling kernels"]
@@ -64,7 +64,7 @@ def test_the_first_compilation_of_a_machine_is_said_once(folder, caplog, monkeyp
     assert len(caplog.records) == 1
 
 
-def test_where_kernels_are_nothing_is_said(folder, caplog, monkeypatch):
+def test_cached_kernels_are_not_announced(folder, caplog, monkeypatch):
     compiled(0)
     monkeypatch.setattr(kernel_cache.KernelCache, "said", False)
     caplog.clear()
@@ -95,7 +95,7 @@ def test_a_damaged_kernel_is_compiled_again_and_replaced(folder, damage):
     compiled(1)
 
 
-def test_a_full_disk_costs_time_and_nothing_else(folder, monkeypatch, caplog):
+def test_a_full_disk_only_costs_time(folder, monkeypatch, caplog):
     def full(path, data):
         raise kernel_cache.SfumatoError("full") from OSError(28, "No space left on device")
 
@@ -109,7 +109,7 @@ def test_a_full_disk_costs_time_and_nothing_else(folder, monkeypatch, caplog):
 
 @pytest.mark.skipif(os.name != "posix", reason="modes of POSIX")
 @pytest.mark.parametrize("place", ["", "kernels", "kernels/version"])
-def test_a_cache_that_others_can_write_is_left_alone(folder, tmp_path, caplog, place):
+def test_a_cache_writable_by_others_is_not_used(folder, tmp_path, caplog, place):
     real = kernel_cache.cache_folder()
     real.joinpath("planted.nbc").write_bytes(b"x")
     (real if place.endswith("version") else folder / place).chmod(0o777)
@@ -121,7 +121,7 @@ def test_a_cache_that_others_can_write_is_left_alone(folder, tmp_path, caplog, p
 
 @pytest.mark.skipif(os.name != "posix", reason="owners of POSIX")
 @pytest.mark.parametrize(("owner", "is_read"), [(1000, True), (0, True), (1001, False)])
-def test_what_another_user_owns_is_never_read(folder, monkeypatch, owner, is_read):
+def test_files_of_other_users_are_not_read(folder, monkeypatch, owner, is_read):
     compiled(0)
     path = the_file(folder)
     found = os.stat_result((0o100600, 0, 0, 1, owner, owner, 0, 0, 0, 0))
@@ -131,7 +131,7 @@ def test_what_another_user_owns_is_never_read(folder, monkeypatch, owner, is_rea
 
 
 @pytest.mark.skipif(os.name != "posix", reason="owners of POSIX")
-def test_a_cache_of_another_user_is_left_alone(folder, monkeypatch, caplog):
+def test_a_cache_of_another_user_is_not_used(folder, monkeypatch, caplog):
     monkeypatch.setattr(kernel_cache, "_is_mine", lambda found: found.st_ino != folder.stat().st_ino)
     folder.mkdir()
     assert not kernel_cache.cache_folder().is_relative_to(folder)
@@ -139,7 +139,7 @@ def test_a_cache_of_another_user_is_left_alone(folder, monkeypatch, caplog):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="symbolic links of POSIX")
-def test_a_link_laid_for_the_private_folder_is_not_followed(folder, tmp_path, monkeypatch):
+def test_a_symbolic_link_in_place_of_the_private_folder_is_not_followed(folder, tmp_path, monkeypatch):
     folder.write_bytes(b"a file in the way")
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / f"sfumato-{os.getuid()}").symlink_to(tmp_path / "elsewhere")
@@ -160,7 +160,7 @@ def test_no_home_and_no_name_of_the_user(folder, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", [*kernel_cache.FROZEN, "ops/cpu/adam.py"])
-def test_an_edit_of_anything_frozen_starts_a_fresh_cache(tmp_path, name):
+def test_an_edit_of_a_kernel_source_starts_a_new_cache(tmp_path, name):
     for part in ("ops", "maths"):
         shutil.copytree(PACKAGE / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
     assert kernel_cache.sources_digest(tmp_path) == kernel_cache.sources_digest(PACKAGE)
@@ -170,8 +170,8 @@ def test_an_edit_of_anything_frozen_starts_a_fresh_cache(tmp_path, name):
 
 
 @pytest.mark.slow
-def test_everything_that_kernels_import_is_frozen():
-    """Numbers and formulas of other modules are compiled into the kernels; errors and files are not."""
+def test_all_imports_of_kernels_are_kernel_sources():
+    """Constants and formulas of other modules are compiled into kernels, unlike errors and file functions."""
     kernels = python_files("src/sfumato/ops/cpu/")
     sources = [*kernels, *(PACKAGE / name for name in kernel_cache.FROZEN)]
     used = set()

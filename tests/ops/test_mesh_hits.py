@@ -1,4 +1,4 @@
-"""Rays against triangles: the kernel's tree against every triangle."""
+"""Intersection of rays with triangles: the kernel's tree against brute force."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ pytestmark = pytest.mark.kernels
 
 
 def soup(n, seed=0):
-    """n small triangles in the unit cube, and rays from around them."""
+    """n small triangles in the unit cube, and rays from outside."""
     random = torch.Generator().manual_seed(seed)
 
     def uniform(*shape):
@@ -23,7 +23,7 @@ def soup(n, seed=0):
 
 
 @pytest.mark.parametrize("n", [1, 3, 5, 200])
-def test_the_tree_finds_what_every_triangle_finds(n):
+def test_the_tree_agrees_with_brute_force(n):
     vertices, faces, origins, directions = soup(n)
     directions[0], directions[1] = 0, torch.tensor([0.0, 0.0, 1.0])
     near, far = torch.full((2, 300), 0.1, dtype=torch.float64)
@@ -39,7 +39,7 @@ def test_the_tree_finds_what_every_triangle_finds(n):
     assert n < 200 or (exact.face >= 0).float().mean() > 0.3
 
 
-def test_a_point_is_where_its_corners_say():
+def test_barycentric_coordinates_give_the_hit_point():
     vertices, faces, origins, directions = soup(50)
     ends = torch.zeros(2, 300, dtype=torch.float64)
     found = mesh_hits(vertices, faces, origins, directions, ends[0], ends[1] + 10)
@@ -51,7 +51,7 @@ def test_a_point_is_where_its_corners_say():
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_no_triangles_and_flat_ones_meet_nothing(dtype):
+def test_missing_and_degenerate_triangles_are_not_hit(dtype):
     _, _, origins, directions = (t.to(dtype) if t.is_floating_point() else t for t in soup(1))
     ends = torch.zeros(300, dtype=dtype)
     for faces in (torch.zeros(0, 3, dtype=torch.int64), torch.zeros(2, 3, dtype=torch.int64)):

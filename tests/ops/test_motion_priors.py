@@ -18,7 +18,7 @@ def charbonnier(misfit):
 
 
 def pair(means, quats=None):
-    """Two Gaussians one unit apart along x, each the other's neighbour, and where they are now."""
+    """Two neighbouring Gaussians at distance 1 along x, and their current means."""
     still = torch.tensor([[1.0, 0, 0, 0], [1.0, 0, 0, 0]])
     inputs = {
         "means": torch.tensor(means),
@@ -38,11 +38,11 @@ def test_a_stretched_pair():
     torch.testing.assert_close(values, torch.tensor(expected, dtype=torch.float64))
 
 
-def test_a_pair_of_which_one_turns():
+def test_a_pair_with_one_rotating_gaussian():
     half = 0.5**0.5
     values = motion_priors(**pair([[0.0, 0, 0], [1.0, 0, 0]], [[half, 0, 0, half], [1.0, 0, 0, 0]]))
-    # In the frame of the one that turned by 90 degrees the other is a diagonal of a square away from where it
-    # was; the turns differ by 2 sin(90 degrees / 4).
+    # In the frame of the one that rotated by 90 degrees, the other has moved by the diagonal of a unit
+    # square; the quaternions differ by 2 sin(90 degrees / 4).
     expected = [charbonnier(2**0.5) / 2, charbonnier(2 * math.sin(math.pi / 8)), 0.0]
     torch.testing.assert_close(values, torch.tensor(expected, dtype=torch.float64))
 
@@ -53,7 +53,7 @@ def test_a_rigid_motion_costs_nothing(dtype):
     turn = torch.tensor([0.4, -0.3, 0.7, 0.5], dtype=torch.float64)
     before = inputs["previous_means"]
     inputs["means"] = before @ rotation_from_quats(turn[None])[0].T + torch.tensor([3.0, -1.0, 2.0])
-    # Half of the turned quaternions with the other sign.
+    # Half of the rotated quaternions have the opposite sign.
     signs = torch.tensor([1.0, -1.0] * 6)[:, None]
     inputs["quats"] = signs * quat_product(turn, inputs["previous_quats"])
     others = before[inputs["neighbours"].clamp(min=0).long()]
@@ -71,7 +71,7 @@ def test_the_unit_of_length_does_not_matter(dtype):
     torch.testing.assert_close(ops.motion_priors(**scaled), ops.motion_priors(**inputs), rtol=1e-5, atol=0)
 
 
-def test_twice_the_same_scene_has_the_same_value():
+def test_two_copies_of_a_scene_have_the_same_value():
     inputs = moving_neighbours()
     twice = {name: torch.cat([value, value]) for name, value in inputs.items()}
     torch.testing.assert_close(motion_priors(**twice), motion_priors(**inputs))
@@ -81,7 +81,7 @@ def test_gradients():
     inputs = moving_neighbours(n=6, k=3)
     fixed = {name: value for name, value in inputs.items() if name not in ("means", "quats")}
     moving = {name: inputs[name] for name in ("means", "quats")}
-    # The tolerance is the scale on which the function bends.
+    # The tolerance is the length scale of the function's curvature.
     assert_finite_differences(lambda **leaves: motion_priors(**leaves, **fixed), moving, share=1e-5)
 
 
@@ -91,7 +91,7 @@ def test_no_neighbours(dtype, edges):
     inputs = moving_neighbours(n=0 if edges == "no Gaussians" else 5, k=0 if edges == "no columns" else 3)
     inputs = {name: value if name == "neighbours" else value.to(dtype) for name, value in inputs.items()}
     inputs["neighbours"] = torch.full_like(inputs["neighbours"], -1)
-    # What is no edge may hold anything.
+    # Values of missing edges may be anything.
     inputs["rest_distances"] = torch.full_like(inputs["rest_distances"], torch.nan)
     moving = {name: inputs.pop(name) for name in ("means", "quats")}
     assert torch.equal(ops.motion_priors(**moving, **inputs), torch.zeros(3, dtype=dtype))
@@ -100,7 +100,7 @@ def test_no_neighbours(dtype, edges):
 
 
 @both_dtypes
-def test_gradients_are_finite_where_nothing_has_moved_and_all_are_in_one_place(dtype):
+def test_gradients_are_finite_for_coincident_static_gaussians(dtype):
     inputs = moving_neighbours(dtype=dtype)
     inputs["means"] = inputs["previous_means"] = torch.ones_like(inputs["means"])
     inputs["quats"] = inputs["previous_quats"]

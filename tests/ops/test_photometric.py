@@ -43,7 +43,7 @@ def test_ssim_agrees_with_a_direct_window():
     assert ssim(image, target).item() == pytest.approx(found.mean().item())
 
 
-def test_equal_images_lose_nothing():
+def test_equal_images_have_no_loss():
     image, _ = images()
     assert ssim(image, image).item() == pytest.approx(1.0)
     for weight in (None, blotched_weight()):
@@ -62,7 +62,7 @@ def test_known_pixel_terms():
     )
 
 
-def test_terms_are_mixed_by_the_weight_of_ssim():
+def test_terms_are_weighted_by_the_ssim_weight():
     image, target = images()
     loss = photometric_loss(image, target, None, ssim_weight=0.3, pixel_loss="l1").item()
     expected = 0.7 * (image - target).abs().mean() + 0.3 * (1 - ssim(image, target))

@@ -40,14 +40,14 @@ def test_known_value_of_ortho():
     assert depth == 5
 
 
-def test_fisheye_measures_angles():
+def test_fisheye_is_equidistant():
     mean_px, *_ = project_one((1, 0, 1), model="fisheye", focal=10.0)
     torch.testing.assert_close(mean_px, torch.tensor([12 + 10 * math.pi / 4, 9]).double())
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_jacobian_is_that_of_the_projected_mean(model):
-    """A tiny Gaussian's covariance moves as its mean does, as long as no tangent is clamped."""
+    """The image covariance of a tiny Gaussian follows the derivative of its mean without clamping."""
     pose, intrinsics = camera(model)
     mean = torch.tensor([[0.3, -0.2, 2.5]], dtype=torch.float64)
     packed = torch.tensor([[1.0, 0, 0, 1, 0, 1]], dtype=torch.float64) * 1e-4
@@ -142,7 +142,7 @@ def test_edges_of_culling_are_inclusive():
     assert project_one((0, 0, 2), radius_clip=5.0)[4].all(), "radii are (4, 6): one is above the clip"
 
 
-def test_rectangle_must_reach_into_the_image():
+def test_the_bounding_rectangle_must_overlap_the_image():
     radius = project_one((0, 0, 2))[4][0].item()
     offset = (12 + radius) / 10
     assert not project_one((offset + 1e-6, 0, 2), model="ortho", focal=10.0, variances=(0.01, 0.02, 0))[
@@ -160,7 +160,7 @@ def test_opacity_tightens_the_radius():
     assert project_one((0, 0, 2), opacities=opaque)[4].tolist() == project_one((0, 0, 2))[4].tolist()
 
 
-def test_antialiased_radii_count_the_compensation_in():
+def test_antialiased_radii_include_the_compensation():
     opacities = torch.tensor([0.05], dtype=torch.float64)
     variances = (1e-4, 1e-4, 1e-4)
     compensation = project_one((0, 0, 2), variances)[3].item()
@@ -182,7 +182,7 @@ def test_flat_ellipse_has_no_compensation_and_a_finite_gradient():
     assert torch.isfinite(scales.grad).all()
 
 
-def test_culled_rows_receive_and_spread_no_gradient():
+def test_culled_rows_have_no_gradient_and_do_not_affect_others():
     pose, intrinsics = camera()
     scene = gaussians(6)
     means = scene["means"].clone()

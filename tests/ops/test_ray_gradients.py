@@ -1,4 +1,4 @@
-"""Analytic gradients of ray tracing, against autograd of its definition and finite differences."""
+"""Analytic gradients of ray tracing, against autograd of the reference and finite differences."""
 
 import pytest
 import torch
@@ -32,7 +32,7 @@ CASES = {
     "colours-of-each-ray": (lambda: traced(own_colours=True), WHOLE, 1e-10),
     "skipped-and-stopped": (lambda: traced(60, 12), {"near": 0.5, "far": 4.0}, 1e-10),
     "held-at-the-bound": (opaque, {"near": 0.0, "far": 1e4}, 1e-10),
-    # The inverse covariance has the square of the condition of the frame that ``trace`` works in.
+    # The condition number of the inverse covariance is the square of that of the frame used by ``trace``.
     "needles": (needles, WHOLE, 1e-6),
     "no-gaussians": (nothing, WHOLE, 1e-10),
     "no-rays": (lambda: traced(4, 0), WHOLE, 1e-10),
@@ -66,7 +66,7 @@ def test_equal_to_autograd_of_the_definition(case):
             assert error < tolerance, f"gradient of {name}: {error:.1e}"
 
 
-def test_the_cases_reach_what_they_are_named_for():
+def test_the_cases_have_the_intended_properties():
     make, options, _ = CASES["skipped-and-stopped"]
     cut, whole = (trace(**make(), **each)[1] for each in (options, WHOLE))
     assert ((cut - whole).abs() > 1e-3).any()
@@ -104,7 +104,7 @@ def test_equal_to_differences(output):
         ("origins", 1, torch.inf),
     ],
 )
-def test_a_broken_row_gets_no_gradient_and_spoils_no_other(name, row, value):
+def test_an_invalid_row_has_no_gradient_and_does_not_affect_others(name, row, value):
     inputs, options = traced(), {"near": 0.0, "far": 1e4}
     broken = {**inputs, name: inputs[name].clone()}
     broken[name][row] = value

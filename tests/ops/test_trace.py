@@ -1,4 +1,4 @@
-"""Tracing against its definition: scenes that break approximations, rays of any lens, broken input."""
+"""Tracing against the reference: scenes that break approximations, rays of any lens, invalid input."""
 
 import numba
 import pytest
@@ -23,7 +23,7 @@ def outputs_of(inputs, **options):
 
 
 def assert_agrees(inputs, forward=FORWARD, backward=BACKWARD):
-    """Values and gradients in float32 against the definition in float64."""
+    """Values and gradients in float32 against the reference in float64."""
     found, wanted = outputs_of(inputs), outputs_of(converted(inputs, torch.float64))
     for name, got, target in zip(("image", "alpha", "distance"), found, wanted, strict=True):
         error = ((got.double() - target).norm() / target.norm()).item()
@@ -48,25 +48,25 @@ def test_the_whole_sphere_and_pixels_without_a_ray():
     assert not alpha[:7, :9].any() and not distance[:7, :9].any()
 
 
-def test_rays_that_begin_in_different_points():
+def test_rays_with_different_origins():
     offsets = 0.2 * torch.randn(HEIGHT, WIDTH, 3, generator=torch.Generator().manual_seed(2))
     for change in (None, inside, needles):
         assert_agrees({**scene(change), "offsets": offsets})
 
 
-def test_hundreds_in_one_place_are_blended_in_order():
+def test_hundreds_of_overlapping_gaussians_are_blended_in_order():
     n = 500
     inputs = scene(n=n)
     inputs["means"] = torch.tensor([0.0, 0.0, 3.0]) + 0.02 * inputs["means"]
     inputs["opacities"] = torch.full((n,), 0.02)
     found, wanted = outputs_of(inputs), outputs_of(converted(inputs, torch.float64))
-    # Two whose distances round to one may swap, which changes a colour by the square of the opacity.
+    # Two Gaussians with equal rounded distances may swap, which changes colours by the square of the opacity.
     torch.testing.assert_close(found[0].double(), wanted[0], rtol=0, atol=1e-3)
 
 
 @pytest.mark.parametrize("opacity", [0.008, 0.5])
 def test_lists_of_many_parts_are_blended_in_order(opacity):
-    """Large plates through one another at every angle: of a later part of a list some are hit before."""
+    """Large intersecting plates: Gaussians of later parts of a list are hit before those of earlier parts."""
     n = 3 * PART
     inputs = scene(n=n)
     random = torch.Generator().manual_seed(2)
@@ -77,13 +77,13 @@ def test_lists_of_many_parts_are_blended_in_order(opacity):
     inputs["opacities"] = torch.full((n,), opacity)
     inputs["directions"] = pinhole()[::6, ::6].contiguous()
     found, wanted = outputs_of(inputs), outputs_of(converted(inputs, torch.float64))
-    # A ray whose two hits round to one distance may take them in the other order.
+    # Hits with equal rounded distances may be in either order.
     for got, target in zip(found[:2], wanted[:2], strict=True):
         assert ((got.double() - target).abs() > 1e-4).double().mean() < 0.05
 
 
 def test_each_ray_has_its_own_order():
-    """Two crossed plates: neither is in front everywhere, which one order for all cannot show."""
+    """Two crossing plates: neither is in front everywhere, which a common order cannot represent."""
     half = 0.5**0.5
     inputs = {
         "means": torch.tensor([[0.0, 0.0, 2.0], [0.0, 0.0, 2.0001]]),
@@ -116,7 +116,7 @@ def test_one_order_for_all_rays_agrees_with_the_definition(name, apart):
         return ops.trace(**values, **LIMITS, depths=depths.to(values["means"]))[:3]
 
     exact = converted(inputs, torch.float64)
-    # A Gaussian of a thousandth of a pixel is as fine as one order is made for.
+    # With a common order, accuracy is limited for Gaussians of a thousandth of a pixel.
     forward, backward = (3e-4, 3e-3) if name == "tiny" else (FORWARD, BACKWARD)
     for got, target in zip(ordered(**inputs), ordered(**exact), strict=True):
         assert (got.double() - target).norm() <= forward * target.norm()
@@ -124,7 +124,7 @@ def test_one_order_for_all_rays_agrees_with_the_definition(name, apart):
 
 
 @pytest.mark.parametrize("one_order", [False, True])
-def test_distances_that_are_not_wanted_change_nothing_else(one_order):
+def test_results_do_not_depend_on_whether_distances_are_computed(one_order):
     inputs = scene(inside)
     depths = inputs["means"][:, 2].clone() if one_order else None
 
@@ -180,7 +180,7 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("field", "value"), BROKEN)
-def test_a_broken_gaussian_is_not_seen_and_spoils_no_other(field, value):
+def test_an_invalid_gaussian_is_invisible_and_does_not_affect_others(field, value):
     inputs = scene(n=20)
     inputs[field][7] = value
     keep = torch.arange(20) != 7
@@ -194,7 +194,7 @@ def test_a_broken_gaussian_is_not_seen_and_spoils_no_other(field, value):
         assert all(torch.isfinite(gradient).all() for gradient in grads.values())
 
 
-def test_nothing_to_see():
+def test_an_empty_scene():
     for inputs in (scene(n=0), scene(lambda s: s["means"][:, 2].neg_())):
         image, alpha, distance = outputs_of(inputs)
         assert torch.equal(image, inputs["background"].expand(HEIGHT, WIDTH, 3))
@@ -217,7 +217,7 @@ def test_the_length_of_directions_does_not_matter():
         torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-5)
 
 
-def test_the_number_of_threads_changes_no_bit():
+def test_results_are_identical_for_any_number_of_threads():
     inputs, before = scene(n=200), numba.get_num_threads()
     found = []
     try:
@@ -232,7 +232,7 @@ def test_the_number_of_threads_changes_no_bit():
 
 
 @pytest.mark.slow
-def test_is_registered_as_torch_wants_it():
+def test_the_operation_passes_the_checks_of_torch():
     inputs = scene(n=8, directions=torch.nn.functional.normalize(pinhole(9, 7), dim=-1))
     none = torch.empty(0)
     tensors = [

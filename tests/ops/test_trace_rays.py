@@ -1,4 +1,4 @@
-"""Free rays, through the hierarchy of boxes, against the definition."""
+"""Free rays through the hierarchy, against the reference."""
 
 import numba
 import pytest
@@ -17,7 +17,7 @@ RAYS = 300
 
 
 def inputs_of(change=None, n=40, scattered=True):
-    """Inputs of ops.trace_rays by name: rays from a point's surroundings, or from everywhere."""
+    """Inputs of ops.trace_rays by name: rays from near a point, or from everywhere."""
     given = scene(change, n)
     random = torch.Generator().manual_seed(5)
     directions = given.pop("directions").reshape(-1, 3)
@@ -48,12 +48,12 @@ def assert_agrees(inputs, **options):
 
 @pytest.mark.parametrize("name", SCENES)
 def test_agrees_with_the_definition(name):
-    # Rays that begin elsewhere would miss what is tiny.
+    # Scattered rays would miss tiny Gaussians.
     assert_agrees(inputs_of(SCENES[name], scattered=name != "tiny"))
 
 
 @pytest.mark.slow
-def test_colour_is_seen_from_where_each_ray_begins():
+def test_colours_depend_on_the_origin_of_each_ray():
     inputs = inputs_of()
     inputs["features"] = gaussians(40, dtype=torch.float32)["sh"]
     assert_agrees(inputs, degree=3)
@@ -80,7 +80,7 @@ def test_rays_from_everywhere_to_everywhere():
     ("field", "value"),
     [("means", float("nan")), ("scales", 0.0), ("quats", 0.0), ("opacities", float("nan")), ("scales", -1.0)],
 )
-def test_a_broken_gaussian_is_not_seen_and_spoils_no_other(field, value):
+def test_an_invalid_gaussian_is_invisible_and_does_not_affect_others(field, value):
     inputs = inputs_of(n=20)
     inputs[field][7] = value
     keep = torch.arange(20) != 7
@@ -99,7 +99,7 @@ def test_rays_without_a_direction_see_the_background():
     assert not alpha[:9].any() and not distance[:9].any() and alpha[9:].any()
 
 
-def test_a_refitted_hierarchy_shows_the_same_as_a_new_one():
+def test_a_refitted_hierarchy_gives_the_same_results_as_a_new_one():
     before, after = inputs_of(), inputs_of()
     after["means"] = after["means"] + 0.3 * torch.randn(40, 3, generator=torch.Generator().manual_seed(1))
     shapes = [
@@ -111,7 +111,7 @@ def test_a_refitted_hierarchy_shows_the_same_as_a_new_one():
         torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-5)
 
 
-def test_the_number_of_threads_changes_no_bit():
+def test_results_are_identical_for_any_number_of_threads():
     inputs, before = inputs_of(n=200), numba.get_num_threads()
     found = []
     try:

@@ -1,4 +1,4 @@
-"""The unscented transform against what it approximates: a Gaussian's image, sampled."""
+"""The unscented transform against samples of a Gaussian's image."""
 
 from functools import partial
 
@@ -53,7 +53,7 @@ def test_mean_and_covariance_are_those_of_samples(name, rolling):
         covariance = pixels.T.cov()
         wanted = torch.stack([covariance[0, 0], covariance[0, 1], covariance[1, 1]])
         spread = covariance.diagonal().sum().sqrt()
-        # Samples know the mean to spread / sqrt(100000), the covariance to 1 % of itself.
+        # Sampling errors: spread / sqrt(100000) for the mean, 1 % for the covariance.
         assert (found.mean_px[i] - pixels.mean(0)).norm() < 0.01 * spread
         assert (found.covariance_px2[i] - wanted).norm() < 0.02 * wanted.norm()
 
@@ -68,7 +68,7 @@ def test_a_bending_lens_moves_the_mean():
     one = {"quats": torch.tensor([[1.0, 0, 0, 0]]).double(), "opacities": torch.tensor([0.5]).double()}
     found = ops.unscented(mean, one["quats"], scales, one["opacities"], bent, **SIZE)
     torch.testing.assert_close(found.mean_px, torch.tensor([[9.25, 2.0]]).double())
-    # The variance of x^2 is 4 mean^2 sigma^2 + 2 sigma^4; of the last term seven points see twice as much.
+    # The variance of x^2 is 4 mean^2 sigma^2 + 2 sigma^4; seven points give twice the last term.
     torch.testing.assert_close(found.covariance_px2, torch.tensor([[9.25, 0.0, 0.04]]).double())
 
 
@@ -99,7 +99,7 @@ def test_single_precision_is_the_same():
     torch.testing.assert_close(found.covariance_px2.double(), exact.covariance_px2, rtol=1e-3, atol=1e-3)
 
 
-def test_what_is_not_seen_is_zero():
+def test_invisible_gaussians_are_zero():
     shape = {name: value[:1].repeat(7, *[1] * (value.ndim - 1)) for name, value in inputs(1).items()}
     shape["means"][:] = torch.tensor([0.0, 0.0, 3.0])
     shape["opacities"][:] = 0.9

@@ -13,6 +13,11 @@ from sfumato.scene.files import save
 from support.editable import assert_same, crowd, scene_of
 
 BOX = {"box": {"low": [-1, -1, -1], "high": [1, 1, 1]}}
+PINHOLE = {
+    "camera_from_world": [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 5], [0, 0, 0, 1]],
+    "focal_px": [90, 80],
+    "centre_px": [50, 40],
+}
 EVERY_EDIT = [
     {"do": "keep", "where": {"or": [BOX, {"not": {"sphere": {"centre": [0, 0, 0], "radius": 2}}}]}},
     {"do": "delete", "where": {"and": [{"opacity": {"high": 0.2}}, {"size": {"low": 0.1}}]}},
@@ -26,6 +31,8 @@ EVERY_EDIT = [
     {"do": "tint", "gain": [1, 1, 0.5], "where": {"largest": {"link": 1}}},
     {"do": "saturate", "factor": 0.5, "where": {"cluster": {"near": [0, 0, 0], "link": 1}}},
     {"do": "fade", "factor": 0.5, "where": {"floaters": {}}},
+    {"do": "delete", "where": {"polygon": {**PINHOLE, "points_px": [[0, 0], [9, 0], [0, 9]]}}},
+    {"do": "fade", "factor": 0.9, "where": {"brush": {**PINHOLE, "radius_px": 2, "points_px": [[50, 50]]}}},
     {"do": "degree", "degree": 1},
     {"do": "add", "file": "other.ply"},
 ]
@@ -37,7 +44,7 @@ def write(path, edits):
 
 
 def test_every_edit_and_every_selection_is_tried():
-    assert [edit["do"] for edit in EVERY_EDIT] == list(EDITS)
+    assert {edit["do"] for edit in EVERY_EDIT} == set(EDITS)
     assert all(f'"{name}"' in json.dumps(EVERY_EDIT) for name in TESTS if name != "masks")
 
 
@@ -152,7 +159,7 @@ def test_broken_edits_are_named(tmp_path, edit, words):
 
 def test_selections_nested_without_end_are_refused():
     nested = BOX
-    for _ in range(40):
+    for _ in range(200):
         nested = {"not": nested}
     with pytest.raises(ConfigError, match="deep"):
         selection_from_plain(nested, "here")

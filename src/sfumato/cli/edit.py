@@ -54,7 +54,10 @@ selections:
   largest:LINK               the connected cluster of the most Gaussians
   masks:DATASET,FOLDER       marked in pictures of masks, named like the photographs of the dataset
   floaters                   what --clean removes
-  not A, A and B, A or B     quoted, as in --delete "box:0,0,0,1,1,1 and not opacity:0.1.."
+  polygon:CAMERA,X,Y,X,Y,... in a polygon of a picture, pixels, at any depth; CAMERA is 20 numbers, the
+                             rows of camera_from_world, focal lengths and centre: the page writes them
+  brush:CAMERA,RADIUS,X,Y,.. under the stroke of a round brush in a picture
+  not A, A and B, A or B     quoted, as in --delete "box:0,0,0,1,1,1 and not (opacity:0.1.. or floaters)"
 
 examples: sfumato edit run -o cup.ply --clean --keep sphere:0,0,2,0.5 --rotate 90,0,0
           sfumato edit tracked -o empty.4dgs --at 0.5 --delete sphere:0,0,2,0.5"""

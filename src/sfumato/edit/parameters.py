@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 from sfumato.errors import ConfigError
 
-_COUNTS = {"number": 1, "whole": 1, "path": 1, "vector": 3, "matrix": 16}
+# Numbers of each kind in text; points take what is left.
+_COUNTS = {"number": 1, "whole": 1, "path": 1, "pair": 2, "vector": 3, "matrix": 16, "points": 2}
 _WORDS = {
     "number": "a number",
     "whole": "a whole number",
     "path": "a path",
+    "pair": "a list of 2 numbers",
     "vector": "a list of 3 numbers",
     "matrix": "4 lists of 4 numbers",
+    "points": "a list of up to 4096 lists of 2 numbers",
 }
+_MOST_POINTS = 4096
 REQUIRED = object()
 
 
@@ -26,12 +30,12 @@ class Argument:
 
     Attributes:
         name: as in JSON and in Python.
-        kind: its type; a matrix is [4, 4], row by row.
+        kind: its type; a matrix is [4, 4], row by row; points are any number of pairs, and the last argument.
         default: value if it is left out.
     """
 
     name: str
-    kind: Literal["number", "whole", "path", "vector", "matrix"]
+    kind: Literal["number", "whole", "path", "pair", "vector", "matrix", "points"]
     default: Any = REQUIRED
 
 
@@ -84,10 +88,10 @@ def from_text(parameters: Sequence[Argument], text: str, where: str) -> dict[str
         return _named(parameters, words, where)
     values: dict[str, Any] = {}
     for parameter in parameters:
-        count = _COUNTS[parameter.kind]
+        count = len(words) // 2 * 2 if parameter.kind == "points" else _COUNTS[parameter.kind]
         if not words and parameter.default is not REQUIRED:
             break
-        if len(words) < count:
+        if len(words) < max(count, 1):
             raise ConfigError(f"{where} takes {_form(parameters)}, not {text!r}")
         values[parameter.name] = _value_of_words(parameter, words[:count], where)
         words = words[count:]
@@ -115,13 +119,18 @@ def _named(parameters: Sequence[Argument], words: Sequence[str], where: str) -> 
 
 
 def _form(parameters: Sequence[Argument]) -> str:
-    forms = {"vector": "{0}x,{0}y,{0}z", "matrix": "16 numbers row by row"}
+    forms = {
+        "pair": "{0}x,{0}y",
+        "vector": "{0}x,{0}y,{0}z",
+        "matrix": "16 numbers row by row",
+        "points": "X,Y,X,Y,...",
+    }
     if [parameter.kind for parameter in parameters] == ["vector"]:
         return "3 numbers with commas between them"
     words = []
     for parameter in parameters:
         form = forms.get(parameter.kind, "{0}").format(
-            parameter.name.upper() + "_" * (parameter.kind == "vector")
+            parameter.name.upper() + "_" * (parameter.kind in ("pair", "vector"))
         )
         words.append(form if parameter.default is REQUIRED else f"[{form}]")
     return ",".join(words) or "nothing"
@@ -133,7 +142,11 @@ def _value_of_words(parameter: Argument, words: Sequence[str], where: str) -> An
     numbers = tuple(_number(word, where) for word in words)
     if parameter.kind == "matrix":
         return tuple(numbers[row : row + 4] for row in range(0, 16, 4))
-    return numbers if parameter.kind == "vector" else _of_kind(parameter, numbers[0], where)
+    if parameter.kind == "points":
+        if len(numbers) > 2 * _MOST_POINTS:
+            raise ConfigError(f"{where}: {parameter.name} must be {_WORDS['points']}")
+        return tuple(numbers[at : at + 2] for at in range(0, len(numbers), 2))
+    return numbers if parameter.kind in ("pair", "vector") else _of_kind(parameter, numbers[0], where)
 
 
 def _plain_value(parameter: Argument, value: object, where: str) -> Any:
@@ -141,19 +154,20 @@ def _plain_value(parameter: Argument, value: object, where: str) -> Any:
     if parameter.kind == "path":
         if isinstance(value, str) and value and "\0" not in value:
             return Path(value)
-    elif parameter.kind == "vector":
-        if isinstance(value, list) and len(value) == 3:
+    elif parameter.kind in ("pair", "vector"):
+        if _is_list(value, _COUNTS[parameter.kind]):
             return tuple(_finite(item, where) for item in value)
-    elif parameter.kind == "matrix":
-        if (
-            isinstance(value, list)
-            and len(value) == 4
-            and all(isinstance(r, list) and len(r) == 4 for r in value)
-        ):
+    elif parameter.kind in ("matrix", "points"):
+        rows, columns = (4, 4) if parameter.kind == "matrix" else (None, 2)
+        if _is_list(value, rows) and len(value) <= _MOST_POINTS and all(_is_list(r, columns) for r in value):
             return tuple(tuple(_finite(item, where) for item in row) for row in value)
     else:
         return _of_kind(parameter, _finite(value, where), where)
     raise ConfigError(f"{where} must be {_WORDS[parameter.kind]}, not {value!r:.60}")
+
+
+def _is_list(value: object, count: int | None) -> TypeGuard[list[Any]]:
+    return isinstance(value, list) and count in (None, len(value))
 
 
 def _of_kind(parameter: Argument, value: float, where: str) -> float | int:

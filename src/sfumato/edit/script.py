@@ -46,7 +46,7 @@ from sfumato.scene.dynamic import DynamicScene
 from sfumato.scene.files import load
 from sfumato.scene.gaussians import Gaussians
 
-_MAX_SCRIPT_BYTES = 1 << 22
+MAX_SCRIPT_BYTES = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -132,12 +132,25 @@ def read_script(path: Path) -> tuple[Edit, ...]:
         ConfigError: the file is missing, or an edit is unknown or has wrong arguments.
         FormatError: the file is not a script.
     """
-    document = read_given_json(path, "script of edits", _MAX_SCRIPT_BYTES)
+    edits = edits_from_plain(read_given_json(path, "script of edits", MAX_SCRIPT_BYTES), str(path))
+    return tuple(edit.paths_mapped(lambda inner: path.parent / inner) for edit in edits)
+
+
+def edits_from_plain(document: object, where: str) -> tuple[Edit, ...]:
+    """The edits of a script's JSON; paths stay as they are.
+
+    Args:
+        document: untrusted.
+        where: what it is, for errors.
+
+    Raises:
+        ConfigError: an edit is unknown or has wrong arguments.
+        FormatError: it is no script.
+    """
     edits = document.get("edits") if isinstance(document, dict) else None
     if not isinstance(document, dict) or not isinstance(edits, list) or document.get("version") != 1:
-        raise FormatError(f'{path} is no script of edits; it needs {{"version": 1, "edits": [...]}}')
-    parsed = [edit_from_plain(edit, f"{path}: edit {i}") for i, edit in enumerate(edits, start=1)]
-    return tuple(edit.paths_mapped(lambda inner: path.parent / inner) for edit in parsed)
+        raise FormatError(f'{where} is no script of edits; it needs {{"version": 1, "edits": [...]}}')
+    return tuple(edit_from_plain(edit, f"{where}: edit {i}") for i, edit in enumerate(edits, start=1))
 
 
 def write_script(path: Path, edits: Sequence[Edit]) -> None:

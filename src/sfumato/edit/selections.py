@@ -7,10 +7,14 @@ As JSON, one key each::
     {"size": {"low": a, "high": b}}                     {"colour": {"rgb": [r, g, b], "within": d}}
     {"cluster": {"near": [x, y, z], "link": length}}    {"largest": {"link": length}}
     {"masks": {"data": folder, "masks": folder, "share": s}}             {"floaters": {}}
+    {"polygon": {"camera_from_world": [4 rows], "focal_px": [fx, fy], "centre_px": [cx, cy],
+                 "points_px": [[x, y], ...]}}
+    {"brush": {"camera_from_world": [4 rows], "focal_px": [fx, fy], "centre_px": [cx, cy], "radius_px": r,
+               "points_px": [[x, y], ...]}}
     {"not": selection}      {"and": [selection, ...]}      {"or": [selection, ...]}
 
 As command-line text, "box:0,0,0,1,1,1 and not opacity:..0.1 or sphere:0,0,0,2": arguments in the order
-above; "and" binds tighter than "or".
+above; "and" binds tighter than "or", and parentheses join what belongs together.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import reduce
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,6 +34,7 @@ from sfumato.edit.clean import floaters
 from sfumato.edit.clusters import in_cluster, in_largest_cluster
 from sfumato.edit.mask_files import read_masked_views
 from sfumato.edit.masked_views import SHARE, in_masks
+from sfumato.edit.outlines import in_polygon, under_brush
 from sfumato.edit.parameters import Argument
 from sfumato.edit.select import (
     beyond_plane,
@@ -41,7 +47,7 @@ from sfumato.edit.select import (
 from sfumato.errors import ConfigError
 from sfumato.scene.gaussians import Gaussians
 
-_DEEPEST = 20
+_DEEPEST = 100
 
 
 class Selection(Protocol):
@@ -135,6 +141,11 @@ def in_mask_files(gaussians: Gaussians, data: Path, masks: Path, share: float = 
     return in_masks(gaussians, read_masked_views(data, masks), share)
 
 
+_PINHOLE = (
+    Argument("camera_from_world", "matrix"),
+    Argument("focal_px", "pair"),
+    Argument("centre_px", "pair"),
+)
 _RANGE = (Argument("low", "number", 0.0), Argument("high", "number", None))
 TESTS: dict[str, tuple[Callable[..., Tensor], tuple[Argument, ...]]] = {
     "box": (in_box, (Argument("low", "vector"), Argument("high", "vector"))),
@@ -146,6 +157,8 @@ TESTS: dict[str, tuple[Callable[..., Tensor], tuple[Argument, ...]]] = {
     "cluster": (in_cluster, (Argument("near", "vector"), Argument("link", "number"))),
     "largest": (in_largest_cluster, (Argument("link", "number"),)),
     "floaters": (floaters, (Argument("reach", "number", None), Argument("members", "whole", None))),
+    "polygon": (in_polygon, (*_PINHOLE, Argument("points_px", "points"))),
+    "brush": (under_brush, (*_PINHOLE, Argument("radius_px", "number"), Argument("points_px", "points"))),
     "masks": (
         in_mask_files,
         (Argument("data", "path"), Argument("masks", "path"), Argument("share", "number", SHARE)),
@@ -190,15 +203,36 @@ def selection_from_text(text: str, where: str) -> Selection:
     Raises:
         ConfigError: it is not a selection.
     """
+    return _from_text(text, where, 0)
+
+
+def _from_text(text: str, where: str, depth: int) -> Selection:
+    if depth > _DEEPEST:
+        raise ConfigError(f"{where}: selections are nested too deeply; {_DEEPEST} is the most")
     for how in ("or", "and"):
-        parts = text.split(f" {how} ")
+        parts = _parts(text, f" {how} ")
         if len(parts) > 1:
-            return Joined(how, tuple(selection_from_text(part, where) for part in parts))
+            return Joined(how, tuple(_from_text(part, where, depth + 1) for part in parts))
     text = text.strip()
     if text.startswith("not "):
-        return Joined("not", (selection_from_text(text[4:], where),))
+        return Joined("not", (_from_text(text[4:], where, depth + 1),))
+    if text.startswith("(") and text.endswith(")"):
+        return _from_text(text[1:-1], where, depth + 1)
     name, _, values = text.partition(":")
     return Test(name, arguments.from_text(_known(name, where), values, f"{where} {name}"))
+
+
+def _parts(text: str, between: str) -> list[str]:
+    """What is between separators that stand outside of parentheses."""
+    pieces = text.split(between)
+    parts, open_now = pieces[:1], 0
+    for before, piece in pairwise(pieces):
+        open_now = max(0, open_now + before.count("(") - before.count(")"))
+        if open_now:
+            parts[-1] += between + piece
+        else:
+            parts.append(piece)
+    return parts
 
 
 def _known(name: object, where: str) -> tuple[Argument, ...]:

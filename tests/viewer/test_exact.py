@@ -256,3 +256,13 @@ def test_a_scene_that_was_traced_is_traced(subject):
     other = rasterize(subject.gaussians, camera, subject.settings).image
     error = np.abs(found - 255 * wanted.clamp(0, 1).numpy()).mean()
     assert error < 2 and error < np.abs(found - 255 * other.clamp(0, 1).numpy()).mean()
+
+
+def test_a_background_is_drawn_and_a_wrong_one_refused(subject, painter):
+    camera = camera_at(0.7)
+    wish = read_wish(asked_from(camera, background=[1, 0, 0]), subject.photographs)
+    found = pixels(painter.paint(wish, subject.gaussians))
+    assert psnr(found, drawn(subject.gaussians, camera, background=(1.0, 0.0, 0.0))) > 25
+    for wrong in ([1, 0], [1, 0, 2], "red", [None] * 3):
+        with pytest.raises(ConfigError, match="background"):
+            read_wish(asked_from(camera, background=wrong), subject.photographs)

@@ -31,6 +31,8 @@ class ViewCommand:
         data: the dataset of the run, if it has moved since training.
         repair: skip broken Gaussians of the scene file, such as NaN, and report their number.
         export: page to write, such as scene.html; an existing one is replaced.
+        url: address at which an exported page will be found, such as https://example.org/mine/; a picture for
+            links to it is then written beside the page, and named in it.
         port: port to listen on; by default a free one.
         no_browser: print the address and open no browser.
     """
@@ -39,6 +41,7 @@ class ViewCommand:
     data: Path | None = None
     repair: FlagCreatePairsOff[bool] = False
     export: Path | None = None
+    url: str | None = None
     port: int = 0
     no_browser: FlagCreatePairsOff[bool] = False
 
@@ -49,6 +52,10 @@ def command(arguments: Sequence[str]) -> int:
     from rich.console import Console
 
     display = Display(Console())
+    if given.url is not None and (given.export is None or not given.url.startswith(("http://", "https://"))):
+        raise ConfigError(
+            f"--url {given.url}: give the address of a page that --export writes, with https://"
+        )
     if given.export is None:
         _serve(given, display)
         return 0
@@ -58,7 +65,9 @@ def command(arguments: Sequence[str]) -> int:
     from sfumato.viewer.tracked_subject import open_any
 
     with display.waiting(f"writing {given.export}"):
-        floating = write_page(open_any(given.path, data=given.data, repair=given.repair), given.export)
+        floating = write_page(
+            open_any(given.path, data=given.data, repair=given.repair), given.export, url=given.url
+        )
     if floating:
         display.say(f"{floating}; sfumato edit --clean removes them")
     display.say(f"{given.export} opens in any browser, without a network")

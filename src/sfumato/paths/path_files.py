@@ -76,7 +76,19 @@ def read_path(path: Path) -> KeyFrames | tuple[Camera, ...]:
         ConfigError: the file is missing.
         FormatError: it is something else, or has invalid values.
     """
-    document = read_given_json(path, "JSON file of key-frames or cameras", MAX_PATH_BYTES)
+    return path_from_plain(read_given_json(path, "JSON file of key-frames or cameras", MAX_PATH_BYTES), path)
+
+
+def path_from_plain(document: object, path: Path | str) -> KeyFrames | tuple[Camera, ...]:
+    """The key-frames or cameras of a JSON document.
+
+    Args:
+        document: untrusted.
+        path: where it is from, for errors.
+
+    Raises:
+        FormatError: it is something else, or has invalid values.
+    """
     if isinstance(document, dict) and document.get("version", 1) == 1:
         for key, parse in (("keyframes", _key_frames), ("cameras", _cameras)):
             rows = document.get(key)
@@ -112,7 +124,7 @@ def described(camera: Camera) -> dict[str, Any]:
     }
 
 
-def _key_frames(document: dict, rows: list[dict], path: Path) -> KeyFrames:
+def _key_frames(document: dict, rows: list[dict], path: Path | str) -> KeyFrames:
     cameras, fov_deg = [], DEFAULT_FOV_DEG
     for index, row in enumerate(rows, start=1):
         where = f"{path}: keyframe {index}"
@@ -133,7 +145,7 @@ def _key_frames(document: dict, rows: list[dict], path: Path) -> KeyFrames:
     return KeyFrames(tuple(cameras), times_s, closed)
 
 
-def _cameras(_: dict, rows: list[dict], path: Path) -> tuple[Camera, ...]:
+def _cameras(_: dict, rows: list[dict], path: Path | str) -> tuple[Camera, ...]:
     cameras = []
     for index, row in enumerate(rows, start=1):
         where = f"{path}: camera {index}"

@@ -23,18 +23,28 @@ POLICY = (
 )
 
 
-def assemble(manifest: Mapping[str, Any], pieces: Iterable[tuple[str, Iterable[str]]] = ()) -> Iterator[str]:
+def assemble(
+    manifest: Mapping[str, Any],
+    pieces: Iterable[tuple[str, Iterable[str]]] = (),
+    *,
+    meta: str = "",
+    poster: str = "",
+) -> Iterator[str]:
     """Assemble the page, in parts to be written in order.
 
     Args:
         manifest: data for the page, JSON values.
         pieces: (name, base64 in parts) of the embedded data.
+        meta: HTML for its head.
+        poster: address of a picture that is shown until the scene is; "": there is none.
 
     Returns:
         Parts of an HTML document.
     """
     filled = {
         "policy": lambda: [POLICY],
+        "meta": lambda: [meta],
+        "poster": lambda: [f'<img id="poster" alt="" src="{poster}">' if poster else ""],
         "title": lambda: [escape(str(manifest["title"]))],
         "style": lambda: [web_source("page.css")],
         "vendor": lambda: [web_source("vendor/vendor.js")],

@@ -51,6 +51,7 @@ class Wish:
         floaters: highlight floaters.
         fine: prefer quality to speed.
         time: seconds, for dynamic scenes.
+        background: red, green and blue in [0, 1] behind the scene; None: that of the settings.
     """
 
     show: str
@@ -61,6 +62,7 @@ class Wish:
     floaters: bool = False
     fine: bool = True
     time: float = 0.0
+    background: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -108,10 +110,17 @@ def read_wish(body: bytes, photographs: Sequence[Photograph]) -> Wish:
     crop = torch.tensor(_numbers(asked, "crop", 6)).reshape(2, 3) if asked.get("crop") else None
     x, y, z, w = _numbers(asked, "upright", 4) if "upright" in asked else (0.0, 0.0, 0.0, 1.0)
     (time,) = _numbers({"time": [asked.get("time", 0.0)]}, "time", 1)
-    upright = (w, x, y, z)
-    return Wish(
-        show, camera, index, crop, upright, bool(asked.get("floaters")), bool(asked.get("fine")), time
-    )
+    is_marked, is_fine = bool(asked.get("floaters")), bool(asked.get("fine"))
+    return Wish(show, camera, index, crop, (w, x, y, z), is_marked, is_fine, time, _background(asked))
+
+
+def _background(asked: Mapping[str, Any]) -> tuple[float, float, float] | None:
+    if "background" not in asked:
+        return None
+    red, green, blue = _numbers(asked, "background", 3)
+    if not all(0 <= value <= 1 for value in (red, green, blue)):
+        raise ConfigError("the page asks for a wrong background: numbers in [0, 1] are needed")
+    return red, green, blue
 
 
 def _camera(asked: Mapping[str, Any], size_px: tuple[int, int]) -> Camera:
@@ -173,6 +182,8 @@ class Painter:
         gaussians = shown.at(wish.time) if isinstance(shown, DynamicScene) else shown
         scene, depths = self._scene(wish, gaussians), None
         settings = replace(self._settings, depth=wish.show == "depth")
+        if wish.background is not None:
+            settings = replace(settings, background=wish.background)
         render = draw(scene, wish.camera, settings)
         if render.depth is not None:
             pixels, depths = _depth_picture(render.depth.cpu().numpy(), render.alpha.cpu().numpy())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,18 +21,16 @@ from sfumato.scene.files import load, ply, spz
 from sfumato.scene.files.four_dgs import packed_motion
 from sfumato.scene.files.four_dgs_motion import Grid
 from sfumato.scene.gaussians import Gaussians
+from sfumato.scene.scene import metadata_of
 from sfumato.viewer.assembly import assemble
 from sfumato.viewer.extent import place
 from sfumato.viewer.opening import opening_of
 from sfumato.viewer.overlays import find_floaters, in_words, to_bits, too_many
-from sfumato.viewer.photographs import Sheet, shrunk, to_jpeg
+from sfumato.viewer.photographs import Sheet, shrunk, side_px_in_page, to_jpeg
+from sfumato.viewer.poster import embedded, meta_of, poster_of
 from sfumato.viewer.subject import Photograph, Subject, subject_of_file
 from sfumato.viewer.trusted import MOVES, NOT_MEASURED, TrustPayload, pack_trust
 
-# Size budget for the photographs of a page; the more there are, the smaller each is.
-_PHOTOGRAPHS_BYTES = 12e6
-_BYTES_A_PIXEL = 0.16
-_PHOTOGRAPH_SIDES_PX = (320, 1280)
 # Threads that prepare photographs, and photographs per batch.
 _DECODERS, _AT_A_TIME = 2, 16
 # Divisible by 3, so that base64 of parts is base64 of the whole.
@@ -153,6 +150,10 @@ def describe(
         "thumbnails": {"name": SHEET, "size_px": sheet.size_px} if sheet else None,
         "exact": None,
         "live": False,
+        "source": subject.title,
+        "metres_per_unit": metadata_of(subject.gaussians).metres_per_unit,
+        "save": None,
+        "film": None,
     }
 
 
@@ -215,7 +216,11 @@ def make_sheet(photographs: Sequence[Photograph]) -> Sheet | None:
 
 
 def write_page(
-    scene: Gaussians | Path | Subject, path: Path, *, photographs: Sequence[Photograph] = ()
+    scene: Gaussians | Path | Subject,
+    path: Path,
+    *,
+    photographs: Sequence[Photograph] = (),
+    url: str | None = None,
 ) -> str | None:
     """Write a scene with its viewer as one file.
 
@@ -223,6 +228,7 @@ def write_page(
         scene: Gaussians, a scene file, or a subject with everything about it.
         path: the file, such as scene.html.
         photographs: cameras and photographs, unless ``scene`` is a subject.
+        url: where the page will be found; the picture for links to it is then written beside it, as .jpg.
 
     Returns:
         The number of floaters, as a sentence; None for too large a scene.
@@ -241,8 +247,10 @@ def write_page(
     floating = find_floaters(subject.gaussians, subject.trust.trust if subject.trust else None)
     manifest = describe(subject, packed, sheet)
     pieces = _pieces(subject, packed, sheet, floating)
+    poster = poster_of(subject, manifest)
+    meta = meta_of(subject.title, poster, path, url)
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as out:
-        for part in assemble(manifest, pieces):
+        for part in assemble(manifest, pieces, meta=meta, poster=embedded(poster)):
             out.write(part)
     return None if floating is None else in_words(floating)
 
@@ -256,7 +264,7 @@ def _pieces(
         yield FLOATERS, _base64(to_bits(floating))
     if sheet is None:
         return
-    side_px = _photograph_side_px(subject.photographs)
+    side_px = side_px_in_page([photograph.camera.size_px for photograph in subject.photographs])
 
     def prepared(index: int) -> bytes:
         pixels = subject.photographs[index].pixels
@@ -281,14 +289,6 @@ def pieces_of(packed: PackedSubject) -> dict[str, bytes]:
     if packed.trust:
         pieces[TRUST] = packed.trust.data
     return pieces
-
-
-def _photograph_side_px(photographs: Sequence[Photograph]) -> int:
-    """The longer side for which all photographs fit into their size budget."""
-    shape = sum(min(p.camera.size_px) / max(p.camera.size_px) for p in photographs)
-    side = math.sqrt(_PHOTOGRAPHS_BYTES / (_BYTES_A_PIXEL * shape))
-    least, most = _PHOTOGRAPH_SIDES_PX
-    return int(min(max(side, least), most))
 
 
 def _base64(data: bytes) -> Iterator[str]:

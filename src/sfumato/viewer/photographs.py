@@ -10,8 +10,20 @@ import numpy as np
 from PIL import Image
 
 THUMBNAIL_PX = 128
+# Size budget for the photographs of a page; the more there are, the smaller each is.
+_IN_PAGE_BYTES = 12e6
+_BYTES_A_PIXEL = 0.16
+_SIDES_IN_PAGE_PX = (320, 1280)
 # Browsers on phones support textures of at least this size.
 SHEET_PX = 4096
+
+
+def side_px_in_page(sizes_px: Sequence[tuple[int, int]]) -> int:
+    """The longer side for which photographs of some (width, height) fit into their size budget."""
+    shape = sum(min(size_px) / max(size_px) for size_px in sizes_px)
+    side = math.sqrt(_IN_PAGE_BYTES / (_BYTES_A_PIXEL * shape))
+    least, most = _SIDES_IN_PAGE_PX
+    return int(min(max(side, least), most))
 
 
 def shrunk(pixels: np.ndarray, side_px: int) -> np.ndarray:

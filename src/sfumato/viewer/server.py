@@ -67,6 +67,8 @@ class PageServer:
         self._pages: dict[str, Callable[[], Answer]] = {}
         self._actions: dict[str, Callable[[], None]] = {}
         self._questions: dict[str, Callable[[bytes], Answer | None]] = {}
+        self._most_bytes: dict[str, int] = {}
+        self._at_end: list[Callable[[], None]] = []
         self.token = secrets.token_urlsafe(16)
         try:
             self._http = _Server((HOST, port), _Handler)
@@ -90,9 +92,25 @@ class PageServer:
         """Call ``do()`` when the page posts ``action``."""
         self._actions[action] = do
 
-    def reply(self, question: str, make: Callable[[bytes], Answer | None]) -> None:
-        """Answer POST requests to ``question`` with ``make(body)``; None: there is no answer now."""
+    def reply(
+        self, question: str, make: Callable[[bytes], Answer | None], most_bytes: int = _MOST_BODY_BYTES
+    ) -> None:
+        """Answer POST requests to ``question`` with ``make(body)``; None: there is no answer now.
+
+        Bodies of more than ``most_bytes`` are refused before they are read.
+        """
         self._questions[question] = make
+        self._most_bytes[question] = most_bytes
+
+    def most_bytes(self, path: str) -> int:
+        """How long the body of a request may be, by its path: only the page itself may post much."""
+        given, _, name = path.lstrip("/").partition("/")
+        is_own = secrets.compare_digest(given.encode(), self.token.encode())
+        return self._most_bytes.get(name, _MOST_BODY_BYTES) if is_own else _MOST_BODY_BYTES
+
+    def at_end(self, do: Callable[[], None]) -> None:
+        """Call ``do()`` when the server ends."""
+        self._at_end.append(do)
 
     def answer(self, name: str) -> Answer | None:
         """The response for a name; None if it is not registered or no longer available."""
@@ -138,6 +156,8 @@ class PageServer:
     def __exit__(self, *ended: object) -> None:
         self._http.shutdown()
         self._http.server_close()
+        for do in self._at_end:
+            do()
 
 
 class _Server(ThreadingHTTPServer):
@@ -177,7 +197,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(HTTPStatus.BAD_REQUEST)
             return
         # Python refuses to parse very long numbers.
-        if len(length) > _MOST_DIGITS or int(length) > _MOST_BODY_BYTES:
+        if len(length) > _MOST_DIGITS or int(length) > self.server.page.most_bytes(self.path):
             self.send_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
             return
         body = self.rfile.read(int(length))

@@ -14,6 +14,7 @@ import numpy as np
 from sfumato.errors import SfumatoError
 from sfumato.viewer.assembly import assemble
 from sfumato.viewer.exact import Painter, RenderedImage, Wish, read_wish
+from sfumato.viewer.film import FILM, offer_films
 from sfumato.viewer.overlays import find_floaters, to_bits, too_many
 from sfumato.viewer.page import (
     FLOATERS,
@@ -25,6 +26,7 @@ from sfumato.viewer.page import (
     photograph_name,
     pieces_of,
 )
+from sfumato.viewer.page_edits import SAVE, offer_saving
 from sfumato.viewer.photographs import Sheet, to_jpeg
 from sfumato.viewer.server import Answer, PageServer
 from sfumato.viewer.subject import Photograph, Subject
@@ -102,13 +104,25 @@ def show_path(server: PageServer, path: Path, *, data: Path | None = None, repai
         SfumatoError: it cannot be read.
     """
     subject = open_any(path, data=data, repair=repair)
-    show_subject(server, subject)
+    show_subject(server, subject, path)
     return subject
 
 
-def show_subject(server: PageServer, subject: Subject) -> None:
-    """Serve a finished scene with all features of the page."""
-    show(server, subject, pack_subject(subject, exact_bytes=EXACT_BYTES), exact=EXACT)
+def show_subject(server: PageServer, subject: Subject, path: Path | None = None) -> None:
+    """Serve a finished scene with all features of the page.
+
+    Args:
+        server: not yet running.
+        subject: the scene.
+        path: where it was read from; edits are saved there. None: they cannot be saved.
+    """
+    also: dict[str, Any] = {"exact": EXACT}
+    if path is not None:
+        also["source"] = str(path)
+        also["film"] = FILM
+    if path is not None and not subject.moving:
+        also["save"] = SAVE
+    show(server, subject, pack_subject(subject, exact_bytes=EXACT_BYTES), **also)
     trust = subject.trust.trust if subject.trust else None
     floating = _once(lambda: find_floaters(subject.gaussians, trust))
 
@@ -119,6 +133,10 @@ def show_subject(server: PageServer, subject: Subject) -> None:
 
     if not too_many(len(subject.gaussians)):
         server.add(FLOATERS, bits)
+    if path is not None:
+        offer_films(server, path, subject)
+    if path is not None and not subject.moving:
+        offer_saving(server, path, subject.gaussians, floating)
     painter = Painter(subject.photographs, subject.settings, floating)
     offer_exact(server, subject.photographs, _Drawing(painter, subject).draw)
 

@@ -1,6 +1,7 @@
 // The crop box, in the scene's frame: nothing outside it is drawn.
 import { manifest } from "./data.js";
-import { setCrop } from "./look.js";
+import { buildEnding } from "./endings.js";
+import { cropNow, setCrop } from "./look.js";
 import { touch } from "./stage.js";
 import { world } from "./world.js";
 
@@ -16,18 +17,25 @@ const rows = [];
 let box = null;
 let outline = null;
 
-/** Build the sliders and the outline of the box. */
-export function buildCrop() {
+/** Build the sliders and the outline of the box; `say` shows messages. */
+export function buildCrop(say) {
   for (const [axis, name] of AXES.entries()) rows.push(makeRow(axis, name));
   outline = new vendor.LineSegments(new vendor.BufferGeometry(), new vendor.LineBasicMaterial({ color: 0xe8b464, transparent: true, opacity: 0.8 }));
   outline.visible = false;
   world.add(outline);
   toggle.addEventListener("click", () => showCrop(card.hidden));
   document.getElementById("crop-reset").addEventListener("click", () => setBox(copyOf(whole)));
+  if (manifest.live) return;
+  buildEnding("crop-ending", () => (cropNow() ? [{ do: "keep", where: { box: rounded(cropNow()) } }] : []), say);
 }
 
 function copyOf({ low, high }) {
   return { low: [...low], high: [...high] };
+}
+
+function rounded({ low, high }) {
+  const short = (corner) => corner.map((v) => Number(v.toPrecision(7)));
+  return { low: short(low), high: short(high) };
 }
 
 function makeRow(axis, name) {

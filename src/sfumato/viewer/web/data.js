@@ -20,6 +20,11 @@ export function photographName(view, step) {
   return step === undefined ? view.photo : view.photo.replace(/\.jpg$/, `-${step}.jpg`);
 }
 
+/** Whether the page carries a picture. */
+export function hasPhotograph(name) {
+  return Boolean(embedded(name));
+}
+
 /** A URL from which an image can be loaded. */
 export function pictureAddress(name) {
   const element = embedded(name);
@@ -65,8 +70,9 @@ export async function askForPicture(wish, signal) {
   return { blob: await response.blob(), seconds: Number(response.headers.get("X-Seconds")), range };
 }
 
-/** Send a control action to the running training. */
-export async function post(action) {
-  const response = await fetch(`control/${action}`, { method: "POST", headers: { "X-Sfumato": "page" } });
+/** Send something to the server, which it knows by a name; its answer. */
+export async function post(name, body) {
+  const response = await fetch(name, { method: "POST", headers: { "X-Sfumato": "page" }, body });
   if (!response.ok) throw new Error(`the server answers ${response.status}`);
+  return response;
 }

@@ -2,7 +2,7 @@
 import { askForPicture, manifest } from "./data.js";
 import { cropNow } from "./look.js";
 import { place, standingIn, whereabouts } from "./motion.js";
-import { camera, isDrawing, setDrawing, size, touch } from "./stage.js";
+import { backgroundNow, camera, isDrawing, setDrawing, size, touch } from "./stage.js";
 import { hasTime, timeNow } from "./time.js";
 import { world } from "./world.js";
 
@@ -92,6 +92,7 @@ function view() {
     turn: quaternion,
     lens: [m[0], m[5], m[8], m[9]],
     upright: world.quaternion.toArray(),
+    background: backgroundNow(),
     floaters: marked,
     crop: crop && [...crop.low, ...crop.high],
     camera: standingIn()?.index,

@@ -1,10 +1,13 @@
 // Mouse, touch and keys held down.
+import { leavesWheel } from "./embed.js";
 import { qualityWords } from "./quality.js";
 import { cameraAt, pointAt } from "./pick.js";
+import { penAway, penDown, penMove, penUp, toolNow } from "./pen.js";
+import { pickerNow } from "./picking.js";
 import { fly, orbit, pan, setPivot, standIn, turnHead, zoom } from "./motion.js";
 import { say } from "./panel.js";
 import { isTrailing, pickTrail } from "./trails.js";
-import { radius } from "./world.js";
+import { inScene, radius } from "./world.js";
 
 const canvas = document.getElementById("stage");
 const tip = document.getElementById("tip");
@@ -24,7 +27,10 @@ export function listen() {
   canvas.addEventListener("pointerdown", down);
   canvas.addEventListener("pointermove", move);
   for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, up);
-  canvas.addEventListener("pointerleave", stopPointing);
+  canvas.addEventListener("pointerleave", () => {
+    stopPointing();
+    if (!pointers.size) penAway();
+  });
   canvas.addEventListener("contextmenu", (event) => event.preventDefault());
   canvas.addEventListener("wheel", wheel, { passive: false });
   addEventListener("keydown", keyDown);
@@ -37,6 +43,9 @@ function down(event) {
   canvas.focus({ preventScroll: true });
   pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
   if (pointers.size === 1) travelled = 0;
+  // A second finger moves the view, whatever the first one has begun.
+  if (pointers.size > 1) penAway();
+  else if (penDown(event)) return;
   pinch = pointers.size === 2 ? spread() : null;
   canvas.classList.add("dragging");
 }
@@ -48,14 +57,16 @@ function spread() {
 
 function move(event) {
   const before = pointers.get(event.pointerId);
+  const draws = penMove(event);
   if (!before) {
+    if (toolNow()) return;
     hover(cameraAt(event.clientX, event.clientY), event);
     return;
   }
   const [dx, dy] = [event.clientX - before.x, event.clientY - before.y];
   pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
   travelled += Math.abs(dx) + Math.abs(dy);
-  if (travelled < CLICK_PX) return;
+  if (draws || travelled < CLICK_PX) return;
   if (pointers.size === 2 && pinch) {
     const now = spread();
     zoom(1.4 * Math.log(now.distance / Math.max(pinch.distance, 1)));
@@ -70,17 +81,25 @@ function move(event) {
 function up(event) {
   if (!pointers.delete(event.pointerId)) return;
   pinch = null;
+  const drew = event.type === "pointerup" ? penUp() : penAway();
   if (pointers.size) return;
   canvas.classList.remove("dragging");
-  if (event.type === "pointerup" && travelled < CLICK_PX) click(event);
+  if (!drew && !toolNow() && event.type === "pointerup" && travelled < CLICK_PX) click(event);
 }
 
 function click(event) {
-  const isSecond = event.timeStamp - lastTap.time < 350 && Math.hypot(event.clientX - lastTap.x, event.clientY - lastTap.y) < 20;
+  const isSecond = !pickerNow() && event.timeStamp - lastTap.time < 350 && Math.hypot(event.clientX - lastTap.x, event.clientY - lastTap.y) < 20;
   lastTap = { time: isSecond ? 0 : event.timeStamp, x: event.clientX, y: event.clientY };
   if (isSecond) {
     const point = pointAt(event.clientX, event.clientY);
     if (point) setPivot(point);
+    return;
+  }
+  const take = pickerNow();
+  if (take) {
+    const point = pointAt(event.clientX, event.clientY);
+    if (point) take(inScene(point).toArray().map((v) => Number(v.toPrecision(7))));
+    else say("There is no surface here");
     return;
   }
   const view = cameraAt(event.clientX, event.clientY);
@@ -103,6 +122,7 @@ function hover(view, event) {
 }
 
 function wheel(event) {
+  if (leavesWheel()) return;
   event.preventDefault();
   const pixels = event.deltaY * [1, 16, 400][event.deltaMode];
   zoom(-Math.max(-240, Math.min(240, pixels)) * (event.ctrlKey ? 0.008 : 0.0014));

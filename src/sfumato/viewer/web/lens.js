@@ -9,13 +9,18 @@ const NEAR = manifest.near ?? 0.003 * radius;
 const FAR = 1e5 * radius;
 
 /**
- * The projection of free flight, as the four numbers that differ between projections. A portrait
- * window has the vertical field of view of the photographs.
+ * The projection of free flight, as the four numbers that differ between projections: of a vertical field of view in
+ * degrees, or the usual one of the window, where null.
  */
-export function freeLens(width, height) {
-  const upright = height > width && manifest.fov_deg;
-  const focal = upright ? height / Math.tan((manifest.fov_deg * Math.PI) / 360) : 2 * FREE_FOCAL * Math.min(width, height);
+export function freeLens(width, height, fov = null) {
+  const focal = height / Math.tan(((fov ?? usualFov(width, height)) * Math.PI) / 360);
   return { x: focal / width, y: focal / height, dx: 0, dy: 0 };
+}
+
+/** The default vertical field of view in degrees; a portrait window has that of the photographs. */
+export function usualFov(width, height) {
+  const upright = height > width && manifest.fov_deg;
+  return upright ? manifest.fov_deg : (360 / Math.PI) * Math.atan(height / (2 * FREE_FOCAL * Math.min(width, height)));
 }
 
 /** The place of a picture in the window, as large as it fits between the insets. */

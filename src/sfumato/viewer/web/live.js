@@ -68,7 +68,7 @@ export function listenToRun({ load, follows, take, tell }) {
 
 async function ask(action) {
   try {
-    await post(action);
+    await post(`control/${action}`);
   } catch {
     setState({ state: "away" });
   }

@@ -1,5 +1,4 @@
 // The appearance of splats: colour, depth, normal, error or trust, inside the crop box.
-import { manifest } from "./data.js";
 import { allSplats, camera, touch } from "./stage.js";
 import { radius, world } from "./world.js";
 
@@ -32,8 +31,10 @@ const uniforms = {
   marking: dyno.dynoInt(0),
   marks: dyno.dynoUsampler2D(byteTexture(new Uint8Array(1))),
   fading: dyno.dynoFloat(-1),
-  neutral: dyno.dynoVec3(new vendor.Vector3(...manifest.background.map((v) => 0.5 * v + 0.2))),
+  neutral: dyno.dynoVec3(new vendor.Vector3()),
   errors: dyno.dynoUsampler2D(byteTexture(new Uint8Array(1))),
+  edited: dyno.dynoInt(0),
+  states: dyno.dynoUsampler2D(byteTexture(new Uint8Array(1))),
 };
 
 const FUNCTIONS = `
@@ -74,7 +75,7 @@ export function lookModifiers(frame, first = 0) {
       inTypes: {
         gsplat: dyno.Gsplat, sign: "vec3", mode: "int", cropped: "int", low: "vec3", high: "vec3",
         eye: "vec3", forward: "vec3", range: "vec2", upright: "vec4", marking: "int", marks: "usampler2D", offset: "int",
-        fading: "float", neutral: "vec3", errors: "usampler2D",
+        fading: "float", neutral: "vec3", errors: "usampler2D", edited: "int", states: "usampler2D",
       },
       outTypes: { gsplat: dyno.Gsplat },
       globals: () => [dyno.defineGsplat, FUNCTIONS],
@@ -111,6 +112,12 @@ export function lookModifiers(frame, first = 0) {
         } else if (${i.mode} == 2) {
           vec3 lookN = ${i.sign} * lookNormal(${o.gsplat}, ${i.sign} * (${i.eye} - lookPlace));
           ${o.gsplat}.rgba.rgb = 0.5 + 0.5 * lookTurned(${i.upright}, lookN);
+        }
+        if (${i.edited} == 1) {
+          int lookSplat = ${o.gsplat}.index + ${i.offset};
+          uint lookState = texelFetch(${i.states}, ivec2(lookSplat % ${WIDTH}, lookSplat / ${WIDTH}), 0).r;
+          if (lookState == 1u) ${o.gsplat}.rgba.rgb = mix(${o.gsplat}.rgba.rgb, vec3(0.10, 0.72, 1.0), 0.7);
+          else if (lookState > 1u) ${o.gsplat}.rgba.a = 0.0;
         }`.split("\n"),
     });
     return { gsplat: look.apply({ gsplat, sign, offset, ...uniforms }).gsplat };
@@ -145,14 +152,31 @@ export function setMarks(bytes) {
 
 /** Set the errors of all splats, 0 to 255, in the order of the splats. */
 export function setErrors(bytes) {
-  const old = uniforms.errors.value;
+  putBytes("errors", bytes);
+  changed();
+}
+
+function putBytes(name, bytes) {
+  const old = uniforms[name].value;
   if (old.image.data.length < bytes.length) {
     old.dispose();
-    uniforms.errors.value = byteTexture(bytes);
+    uniforms[name].value = byteTexture(bytes);
   } else {
     old.image.data.set(bytes);
     old.needsUpdate = true;
   }
+}
+
+/** Which splats are selected (1) and which are gone (2), in their order; null: none. */
+export function setStates(bytes) {
+  uniforms.edited.value = bytes ? 1 : 0;
+  if (bytes) putBytes("states", bytes);
+  changed();
+}
+
+/** What fades comes near to the colour behind the scene. */
+export function setNeutral(background) {
+  uniforms.neutral.value.set(...background.map((v) => 0.5 * v + 0.2));
   changed();
 }
 

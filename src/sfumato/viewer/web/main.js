@@ -1,24 +1,34 @@
 // Entry point of the page, up to the first picture.
 import { manifest } from "./data.js";
 import { layFrame } from "./compare.js";
+import { editsMade } from "./edits.js";
 import { exactSettled, followExactly, isExact, isOffered, setExact, setTrainingState } from "./exact.js";
+import { followFilm, pathNow } from "./film.js";
+import { takeDrops } from "./drop.js";
+import { embed, isEmbedded } from "./embed.js";
 import { buildFrusta, clearFrusta, plateCentre } from "./frusta.js";
+import { showGallery } from "./gallery.js";
+import { offerHeadset } from "./headset.js";
+import { showHint } from "./hint.js";
 import { flyByKeys, listen, stopPointing } from "./input.js";
 import { followHash } from "./link.js";
 import { isLive, listenToRun, loadNewest, versionShown } from "./live.js";
 import { stepsShown, takeNews } from "./livesteps.js";
 import { follow, lookModifiers, SIGNS, takeSample } from "./look.js";
 import { followMap } from "./map.js";
-import { advance, reset, standIn, standingIn } from "./motion.js";
+import { endsNow } from "./measure.js";
+import { advance, fovNow, isRotating, reset, standIn, standingIn } from "./motion.js";
+import { followNotes } from "./notes.js";
 import { readAllSteps, showMoving } from "./moving.js";
 import { buildPanel, choose, onExact, say, setFacts, tell } from "./panel.js";
+import { scriptOf } from "./script.js";
 import { camera, openStage, run, settled, showScene } from "./stage.js";
 import { advanceTime, hasTime, setPlaying, setTime, timeNow } from "./time.js";
 import { movingAt, pickedNow } from "./trails.js";
 import { displacementOf } from "./reach.js";
 import { followTrust, readTrust, trustMs, trustSettled } from "./trust.js";
 import { drawWires } from "./wires.js";
-import { cameras, inScene } from "./world.js";
+import { cameras, inScene, shown } from "./world.js";
 
 const loading = document.getElementById("loading");
 
@@ -77,23 +87,31 @@ function openPictures() {
     openStage();
     return true;
   } catch {
-    if (!isOffered) fail(`${NO_WEBGL}, which this page draws with. Opened with "sfumato view", the scene is drawn without it.`);
+    if (!isOffered) {
+      fail(`${NO_WEBGL}, which this page draws with. Opened with "sfumato view", the scene is drawn without it.`);
+      showGallery();
+    }
     return false;
   }
 }
 
 async function open() {
+  embed();
   const draws = openPictures();
   if (!draws && !isOffered) return;
   buildFrusta();
   buildPanel();
   listen();
+  if (draws) {
+    takeDrops(say);
+    offerHeadset(say);
+  }
   reset(0);
   const { moved, mode } = followHash(0);
   if (!moved) reset(0);
   run((seconds) => {
     flyByKeys(seconds);
-    const moves = [advance(seconds), advanceTime(seconds)].some(Boolean);
+    const moves = [advance(seconds), followFilm(seconds), advanceTime(seconds)].some(Boolean);
     if (moves) stopPointing();
     clearFrusta(inScene(camera.position));
     if (isExact()) followExactly(moves, performance.now());
@@ -102,6 +120,7 @@ async function open() {
       followTrust(performance.now());
     }
     followMap(performance.now());
+    followNotes();
     drawWires();
     tell(performance.now());
     return moves;
@@ -119,10 +138,14 @@ async function open() {
   }
   choose(mode);
   loading.classList.add("done");
+  if (!isEmbedded) showHint();
   if (isLive) followRun(draws);
   layFrame();
   // For tests, and for use in the console.
-  window.sfumato = { camera, cameras, displacementOf, manifest, isExact, placeOf: plateCentre, settled: allSettled, movingAt, pickedNow, setPlaying, setTime, standIn, standingIn, stepsShown, timeNow, trustMs, versionShown };
+  window.sfumato = {
+    camera, cameras, displacementOf, editsMade, endsNow, fovNow, manifest, isExact, isRotating, placeOf: plateCentre, settled: allSettled, movingAt, pathNow, pickedNow,
+    scriptOf, setPlaying, setTime, shown, standIn, standingIn, stepsShown, timeNow, trustMs, versionShown,
+  };
 }
 
 open();

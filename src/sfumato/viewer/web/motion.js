@@ -1,6 +1,6 @@
 // Camera control: orbit, flight, animated transitions, and viewing from a training camera.
 import { manifest } from "./data.js";
-import { cameraLens, fitted, freeLens, mixedLens, setLens } from "./lens.js";
+import { cameraLens, fitted, freeLens, mixedLens, setLens, usualFov } from "./lens.js";
 import { outsideBy } from "./reach.js";
 import { camera, size, touch } from "./stage.js";
 import { cameras, inScene, quaternionInScene, radius, shown, shownQuaternion } from "./world.js";
@@ -10,6 +10,10 @@ const JOURNEY_S = 0.65;
 // Rate at which pending input is applied, 1/s, so that motion eases to rest.
 const EASE = 16;
 const STEEPEST = 1.5;
+// Turning by itself, radians a second.
+const ROTATION = 0.25;
+// Walked where one would come nearer by a factor e, in the scene's radius.
+const STRIDE = 0.4;
 // Highest rate at which the visitor is pulled back inside the trusted region, 1/s.
 const PULL = 3;
 
@@ -19,10 +23,14 @@ let lens = null;
 let journey = null;
 let levelling = false;
 let staying = false;
+let rotating = false;
+let walking = false;
+let fov = null;
 // The last position inside the trusted region.
 let inside = null;
 let inset = { top: 0, bottom: 0 };
 const listeners = [];
+let tellRotating = () => {};
 const pending = { yaw: 0, pitch: 0, turnYaw: 0, turnPitch: 0, zoom: 0, shift: new vendor.Vector3() };
 
 /** The training camera viewed from, or null. */
@@ -55,7 +63,50 @@ export function setInset(value) {
 
 function wantedLens() {
   const [width, height] = size();
-  return standing ? cameraLens(standing, place(), width, height) : freeLens(width, height);
+  return standing ? cameraLens(standing, place(), width, height) : freeLens(width, height, fov);
+}
+
+/** The projection of the view in a picture of another size. */
+export function lensFor(width, height) {
+  const whole = { top: 0, bottom: 0 };
+  return standing ? cameraLens(standing, fitted(standing.size_px, width, height, whole), width, height) : freeLens(width, height, fov);
+}
+
+/** See a vertical field of view of so many degrees in free flight; null: the usual one. */
+export function setFov(degrees) {
+  fov = degrees;
+  refit();
+}
+
+/** The vertical field of view in degrees; the usual one of this window. */
+export function fovNow(usual = false) {
+  return (!usual && fov) || usualFov(...size());
+}
+
+/** Be told when turning by itself begins and ends. */
+export function onRotating(listener) {
+  tellRotating = listener;
+}
+
+/** Turn round the scene until something else is done. */
+export function setRotating(wanted) {
+  if (wanted) takeOver();
+  rotating = wanted;
+  tellRotating(rotating);
+  touch();
+}
+
+export function isRotating() {
+  return rotating;
+}
+
+/** Walk: look around on the spot, and go along the ground at the same height; or fly and orbit. */
+export function setWalking(wanted) {
+  walking = wanted;
+}
+
+export function isWalking() {
+  return walking;
 }
 
 /** Update the projection after a change of the window size. */
@@ -68,6 +119,7 @@ export function refit() {
 
 /** Start a transition to a position and rotation in upright coordinates. */
 function travel(position, quaternion, seconds = JOURNEY_S) {
+  if (rotating) setRotating(false);
   const from = { position: camera.position.clone(), quaternion: camera.quaternion.clone(), lens: lens ?? wantedLens() };
   journey = { from, to: { position, quaternion, lens: wantedLens() }, t: 0, seconds };
   forget();
@@ -99,6 +151,7 @@ export function leave() {
 }
 
 function takeOver() {
+  if (rotating) setRotating(false);
   if (standing) {
     stand(null);
     levelling = true;
@@ -113,8 +166,12 @@ function still() {
   return { from: here, to: { ...here, lens: wantedLens() } };
 }
 
-/** Orbit around the pivot by angles in radians. */
+/** Orbit around the pivot by angles in radians; in walk mode turn on the spot. */
 export function orbit(yaw, pitch) {
+  if (walking) {
+    turnHead(-yaw, -pitch);
+    return;
+  }
   takeOver();
   pending.yaw += yaw;
   pending.pitch += pitch;
@@ -129,6 +186,10 @@ export function turnHead(yaw, pitch) {
 
 /** Multiply the distance from the pivot by exp(-amount). */
 export function zoom(amount) {
+  if (walking) {
+    fly(0, 0, -amount * STRIDE * radius);
+    return;
+  }
   takeOver();
   pending.zoom += amount;
 }
@@ -143,7 +204,12 @@ export function pan(dx, dy) {
 /** Fly by (right, up, backward) in scene units, with up along the world's up direction. */
 export function fly(right, up, backward) {
   takeOver();
-  pending.shift.add(new vendor.Vector3(right, 0, backward).applyQuaternion(camera.quaternion)).addScaledVector(UP, up);
+  const along = new vendor.Vector3(right, 0, backward).applyQuaternion(camera.quaternion);
+  if (walking) {
+    const length = along.length();
+    along.setY(0).setLength(length || 0);
+  }
+  pending.shift.add(along).addScaledVector(UP, up);
 }
 
 function distance() {
@@ -173,6 +239,10 @@ export function advance(seconds) {
       camera.quaternion.slerpQuaternions(journey.from.quaternion, journey.to.quaternion, t);
     }
     if (journey.t === 1) journey = null;
+  }
+  if (rotating && !journey) {
+    rotate(ROTATION * seconds, 0, pivot);
+    moves = true;
   }
   const share = 1 - Math.exp(-EASE * seconds);
   moves = workOff(share) || moves;
@@ -289,6 +359,26 @@ export function reset(seconds = JOURNEY_S) {
   }
   const matrix = new vendor.Matrix4().lookAt(position, pivot, UP);
   travel(position, new vendor.Quaternion().setFromRotationMatrix(matrix), seconds);
+}
+
+/** Be between the second and the third of four key-frames { where, fov_deg }, at a share of the way. */
+export function glide(keys, share) {
+  stand(null);
+  journey = null;
+  forget();
+  const [before, from, to, after] = keys.map(({ where }) => shown(where.position));
+  const [start, end] = [to.clone().sub(before).divideScalar(2), after.sub(from).divideScalar(2)];
+  const [s, s2, s3] = [share, share ** 2, share ** 3];
+  // Hermite's cubic through the two in the middle.
+  camera.position.copy(from).multiplyScalar(2 * s3 - 3 * s2 + 1).addScaledVector(start, s3 - 2 * s2 + s);
+  camera.position.addScaledVector(to, 3 * s2 - 2 * s3).addScaledVector(end, s3 - s2);
+  const turns = keys.map(({ where }) => shownQuaternion(new vendor.Quaternion(...where.quaternion)));
+  camera.quaternion.slerpQuaternions(turns[1], turns[2], share);
+  pivot = shown(keys[1].where.pivot).lerp(shown(keys[2].where.pivot), share);
+  const [width, height] = size();
+  lens = mixedLens(freeLens(width, height, keys[1].fov_deg), freeLens(width, height, keys[2].fov_deg), share);
+  setLens(camera, lens);
+  camera.updateMatrixWorld(true);
 }
 
 /** A point on a line of sight, at the depth of the scene's centre. */

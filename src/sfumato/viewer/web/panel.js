@@ -2,17 +2,24 @@
 import { buildCompare, isComparing, layFrame, setComparing } from "./compare.js";
 import { buildCrop, showCrop } from "./crop.js";
 import { manifest, pictureAddress } from "./data.js";
+import { buildEditing, editKey, isEditing, showEditing } from "./editcard.js";
+import { editsMade } from "./edits.js";
+import { buildEnding } from "./endings.js";
 import { isExact, isOffered, lastPicture, onTrouble, setExact, setExactLook } from "./exact.js";
+import { buildFilm, isFilming, showFilm } from "./film.js";
 import { floatersShown, isMarking, missing, setMarking } from "./floaters.js";
 import { colourFrusta, showFrusta } from "./frusta.js";
 import { followHash, viewHash } from "./link.js";
 import { depthRange, MODES, setMode } from "./look.js";
 import { buildMap, fade, isMapShown, showMap, stay } from "./map.js";
-import { isStaying, leave, onStanding, refit, reset, setInset, standIn, standingIn } from "./motion.js";
+import { buildMeasure, inWords, isMeasuring, showMeasure } from "./measure.js";
+import { isRotating, isStaying, isWalking, leave, onStanding, refit, reset, setInset, setRotating, standIn, standingIn } from "./motion.js";
+import { buildNotes, isNoting, showNotes } from "./notes.js";
 import { colourOfQuality, cssColour, hasQuality, qualityLegend, qualityWords } from "./quality.js";
 import { hasStage, rate } from "./stage.js";
 import { buildTimeline, timelineKey } from "./timeline.js";
 import { isFading, setTrustColours, trustLegend, whyNoTrust } from "./trust.js";
+import { buildView, isViewShown, showView, takePicture, walk } from "./viewcard.js";
 import { cameras, turnOver } from "./world.js";
 
 const byId = (name) => document.getElementById(name);
@@ -61,7 +68,18 @@ export function buildPanel() {
   byId("previous").addEventListener("click", () => step(-1));
   byId("next").addEventListener("click", () => step(1));
   buildCompare();
-  buildCrop();
+  buildCrop(say);
+  buildEditing(say);
+  buildView(say);
+  buildMeasure(say);
+  buildNotes(say);
+  buildFilm(say);
+  byId("edit-toggle").addEventListener("click", () => use("edit"));
+  byId("measure-toggle").addEventListener("click", () => use("measure"));
+  byId("notes-toggle").addEventListener("click", () => use("notes"));
+  // Places are picked on what the page draws itself.
+  for (const name of ["measure-toggle", "notes-toggle"]) byId(name).hidden = !hasStage();
+  if (!missing) buildEnding("floaters-ending", () => [{ do: "clean" }], say);
   onStanding(caption);
   addEventListener("keydown", key);
   addEventListener("resize", lay);
@@ -74,7 +92,7 @@ function lay() {
   const bare = document.body.classList.contains("bare");
   const foot = byId("foot").offsetHeight;
   document.documentElement.style.setProperty("--foot", `${foot}px`);
-  setInset(bare ? { top: 0, bottom: 0 } : { top: 58 + byId("legend").offsetHeight, bottom: foot + 24 });
+  setInset(bare ? { top: 0, bottom: 0 } : { top: 72 + byId("legend").offsetHeight, bottom: foot + 24 });
   refit();
   layFrame();
 }
@@ -102,6 +120,17 @@ export function choose(name) {
   }
 }
 
+const TOOLS = { edit: [isEditing, showEditing], measure: [isMeasuring, showMeasure], notes: [isNoting, showNotes] };
+
+/** Take a tool that the pointer works with, in the place of any other, or put it away. */
+function use(name) {
+  const wanted = !TOOLS[name][0]();
+  for (const [is, show] of Object.values(TOOLS)) if (is()) show(false);
+  // What they work with is what the page draws itself.
+  if (wanted && isExact()) chooseExact(false);
+  if (wanted) TOOLS[name][1](true);
+}
+
 /** Set the listener for switching the exact view on and off. */
 export function onExact(listener) {
   onExactChanged = listener;
@@ -109,6 +138,7 @@ export function onExact(listener) {
 
 function chooseExact(wanted) {
   setExact(wanted);
+  if (isExact() && editsMade().length) say("The exact view shows the scene as it was before the edits in this page");
   byId("exact-toggle").setAttribute("aria-pressed", String(isExact()));
   if (mode === (isExact() ? "trust" : "error")) choose("colour");
   onExactChanged();
@@ -128,6 +158,9 @@ async function showFloaters(wanted) {
   }
   button.classList.remove("busy");
   button.setAttribute("aria-pressed", String(isMarking()));
+  const count = floatersShown();
+  byId("floaters-card").hidden = count === null;
+  byId("floaters-words").textContent = count === null ? "" : `${count.toLocaleString("en")} of ${manifest.count.toLocaleString("en")} Gaussians, by ${manifest.floaters.by}`;
   setExactLook(mode, isMarking());
 }
 
@@ -214,7 +247,8 @@ export function say(words) {
   toast.textContent = words;
   toast.hidden = false;
   clearTimeout(hiding);
-  hiding = setTimeout(() => (toast.hidden = true), 2600);
+  // As long as it takes to read.
+  hiding = setTimeout(() => (toast.hidden = true), Math.max(2600, Math.min(50 * words.length, 12_000)));
 }
 
 function toggleHelp() {
@@ -243,6 +277,14 @@ const KEYS = {
   t: () => isOffered && hasStage() && chooseExact(!isExact()),
   c: () => showCameras(!showsCameras),
   x: () => showCrop(byId("crop").hidden),
+  "/": () => showFilm(!isFilming()),
+  j: takePicture,
+  k: () => !byId("edit-toggle").hidden && use("edit"),
+  ";": () => hasStage() && use("measure"),
+  "'": () => hasStage() && use("notes"),
+  n: () => walk(!isWalking()),
+  y: () => setRotating(!isRotating()),
+  z: () => showView(!isViewShown()),
   r: () => reset(),
   u: () => {
     turnOver();
@@ -259,6 +301,7 @@ const KEYS = {
 };
 
 function key(event) {
+  if (!byId("help").open && !event.target.matches("input[type=text], input[type=number], textarea") && editKey(event)) return;
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input:not(#time), select, [role=slider]")) return;
   if (byId("help").open && event.key !== "?") return;
   if (timelineKey(event) || event.target.matches("input")) return;
@@ -279,7 +322,7 @@ export function tell(now) {
   const range = isExact() ? picture?.range : depthRange();
   const count = floatersShown();
   const before = byId("legend").offsetHeight;
-  legend("depth", range && mode === "depth" && [range[0].toPrecision(3), DEPTHS, range[1].toPrecision(3), ""]);
+  legend("depth", range && mode === "depth" && [`depth ${inWords(range[0])}`, DEPTHS, inWords(range[1]), ""]);
   legend("error", mode === "error" && ["no error", ERRORS, "0.2 and more", ""]);
   legend("trust", mode === "trust" && trustLegend());
   legend("quality", showsQuality && qualityLegend());

@@ -1,5 +1,6 @@
 // Rendering with three.js and Spark, whenever something has changed.
 import { manifest, readBytes } from "./data.js";
+import { setLens } from "./lens.js";
 import { world } from "./world.js";
 
 const canvas = document.getElementById("stage");
@@ -18,6 +19,7 @@ let spark = null;
 const meshes = new Map();
 let dirty = true;
 let draws = false;
+let background = manifest.background;
 let coarse = 1;
 let isCoarse = false;
 const times = [];
@@ -25,7 +27,7 @@ const times = [];
 /** Create the renderer; throws if there is no WebGL 2. */
 export function openStage() {
   renderer = new vendor.WebGLRenderer({ canvas, antialias: false, preserveDrawingBuffer: true });
-  renderer.setClearColor(new vendor.Color().setRGB(...manifest.background, vendor.SRGBColorSpace), 1);
+  setBackground(background);
   spark = new vendor.SparkRenderer({
     renderer,
     onDirty: touch,
@@ -65,6 +67,37 @@ export function setDrawing(wanted) {
 /** Request a redraw. */
 export function touch() {
   dirty = true;
+}
+
+/** Another colour behind the scene, three numbers in sRGB. */
+export function setBackground(rgb) {
+  background = rgb;
+  renderer?.setClearColor(new vendor.Color().setRGB(...rgb, vendor.SRGBColorSpace), 1);
+  touch();
+}
+
+export function backgroundNow() {
+  return background;
+}
+
+/** The picture as PNG: as it is seen, or of another size with its lens; null where that is too large. */
+export async function picture(sides, lens) {
+  const toBlob = () => new Promise((done) => canvas.toBlob(done));
+  if (!sides) {
+    await settled();
+    return toBlob();
+  }
+  const before = camera.projectionMatrix.clone();
+  renderer.setPixelRatio(1);
+  renderer.setSize(...sides, false);
+  setLens(camera, lens);
+  renderer.render(scene, camera);
+  // Read at once: the next frame has the window's size again.
+  const made = toBlob();
+  camera.projectionMatrix.copy(before);
+  camera.projectionMatrixInverse.copy(before).invert();
+  resize();
+  return made;
 }
 
 function resize() {
@@ -110,12 +143,60 @@ export async function showScene(source, modifiers, onProgress, name = "still") {
   return next;
 }
 
+// Of a headset: what carries it, and where the view was before. Metres a second by its sticks.
+const rig = new vendor.Group();
+const STICK_SPEED = 1.5;
+let wasAt = null;
+
+/** Draw into a headset, which begins where the view is; a metre is so many units. */
+export async function present(session, units) {
+  wasAt = { position: camera.position.clone(), quaternion: camera.quaternion.clone() };
+  const ahead = new vendor.Vector3(0, 0, -1).applyQuaternion(camera.quaternion);
+  rig.position.copy(camera.position);
+  // The floor stays level.
+  rig.quaternion.setFromAxisAngle(new vendor.Vector3(0, 1, 0), Math.atan2(-ahead.x, -ahead.z));
+  rig.scale.setScalar(units);
+  scene.add(rig);
+  rig.add(camera);
+  camera.position.set(0, 0, 0);
+  camera.quaternion.identity();
+  renderer.xr.enabled = true;
+  renderer.xr.setReferenceSpaceType("local");
+  await renderer.xr.setSession(session);
+}
+
+/** The window again, as it was. */
+export function stopPresenting() {
+  renderer.xr.enabled = false;
+  rig.remove(camera);
+  scene.remove(rig);
+  camera.position.copy(wasAt.position);
+  camera.quaternion.copy(wasAt.quaternion);
+  camera.updateMatrixWorld(true);
+  resize();
+}
+
+/** Go along by the sticks of the headset's controllers. */
+function followSticks(seconds) {
+  for (const { gamepad } of renderer.xr.getSession()?.inputSources ?? []) {
+    const [x, y] = gamepad?.axes.slice(-2) ?? [0, 0];
+    const way = new vendor.Vector3(x, 0, y).applyQuaternion(camera.quaternion).setY(0).applyQuaternion(rig.quaternion);
+    rig.position.addScaledVector(way, STICK_SPEED * seconds * rig.scale.x);
+  }
+}
+
 /** Run `update(seconds)` before each frame; it returns whether the view moves. */
 export function run(update) {
   let before = performance.now();
   let quiet = 0;
   const frame = (now) => {
     const seconds = Math.min((now - before) / 1000, 0.25);
+    if (renderer?.xr.isPresenting) {
+      followSticks(seconds);
+      renderer.render(scene, camera);
+      before = now;
+      return;
+    }
     const moves = update(seconds);
     quiet = moves ? 0 : quiet + 1;
     setCoarse(draws && (moves || (isCoarse && quiet < 12)));
@@ -127,9 +208,16 @@ export function run(update) {
       times.length = 0;
     }
     before = now;
-    requestAnimationFrame(frame);
   };
-  requestAnimationFrame(frame);
+  if (renderer) {
+    renderer.setAnimationLoop(frame);
+    return;
+  }
+  const again = (now) => {
+    frame(now);
+    requestAnimationFrame(again);
+  };
+  requestAnimationFrame(again);
 }
 
 function noteTime(ms) {

@@ -2,6 +2,8 @@
 import { drawnFrusta } from "./frusta.js";
 import { isExact } from "./exact.js";
 import { drawNext, hasNext } from "./map.js";
+import { drawPen, hasPen } from "./pen.js";
+import { drawMeasure, hasMeasure } from "./measure.js";
 import { camera, size } from "./stage.js";
 import { drawTrails, hasTrails } from "./trails.js";
 import { shown } from "./world.js";
@@ -14,7 +16,7 @@ let isClean = true;
 /** Draw the visible lines; called for each frame. */
 export function drawWires() {
   const frusta = isExact() ? drawnFrusta() : [];
-  const isEmpty = !frusta.length && !hasTrails() && !hasNext();
+  const isEmpty = !frusta.length && !hasTrails() && !hasNext() && !hasPen() && !hasMeasure();
   if (isClean && isEmpty) return;
   const [width, height] = size();
   const ratio = Math.min(devicePixelRatio, 2);
@@ -36,4 +38,6 @@ export function drawWires() {
   }
   drawTrails(brush);
   if (hasNext()) drawNext(brush);
+  if (hasPen()) drawPen(brush);
+  if (hasMeasure()) drawMeasure(brush);
 }

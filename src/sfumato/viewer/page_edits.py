@@ -1,0 +1,99 @@
+"""Edits made in the page, saved beside what it shows: as a script, and the edited scene."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from torch import Tensor
+
+from sfumato.edit.script import MAX_SCRIPT_BYTES, Edit, edits_from_plain, replay, write_script
+from sfumato.errors import ConfigError
+from sfumato.scene.files import save
+from sfumato.scene.gaussians import Gaussians
+from sfumato.scene.scene import Scene
+from sfumato.viewer.server import Answer, PageServer
+
+SAVE = "save"
+_WHAT = "the page's edits"
+# What the page makes. Others name files, or change what is not theirs to change.
+_ALLOWED = ("keep", "delete", "clean")
+_MOST_EDITS = 1000
+
+
+def offer_saving(
+    server: PageServer, shown: Path, gaussians: Gaussians, floating: Callable[[], Tensor | None]
+) -> None:
+    """Let a server save what the page edits, beside what it shows: NAME-edited.ply and NAME-edits.json.
+
+    Args:
+        server: not yet running.
+        shown: run folder, in which they are written then, or scene file.
+        gaussians: the scene.
+        floating: says which of them float, [n] bool, or None where that is not known.
+    """
+    writing = threading.Lock()
+
+    def answer(body: bytes) -> Answer:
+        edits = read_edits(body)
+        scene = gaussians
+        if any(edit.name == "clean" for edit in edits) and isinstance(scene, Scene):
+            scene = replace(scene, floating=floating())
+        edited = replay(scene, edits)
+        if not len(edited):
+            raise ConfigError(f"{_WHAT} leave nothing of the scene; nothing was written")
+        with writing:
+            scene_path, script_path = free_names(shown, ("edited.ply", "edits.json"))
+            save(edited, scene_path)
+            write_script(script_path, edits)
+        told = {"scene": str(scene_path), "script": str(script_path), "count": len(edited)}
+        return Answer("application/json", json.dumps(told).encode("utf-8", "replace"))
+
+    server.reply(SAVE, answer, MAX_SCRIPT_BYTES)
+
+
+def read_edits(body: bytes) -> Sequence[Edit]:
+    """Parse edits that a page posts.
+
+    Args:
+        body: JSON, untrusted.
+
+    Raises:
+        ConfigError: they are none, too many, of another kind than the page makes, or name files.
+        FormatError: it is no script.
+    """
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        raise ConfigError(f"{_WHAT} are no JSON") from None
+    edits = edits_from_plain(document, _WHAT)
+    if not 0 < len(edits) <= _MOST_EDITS:
+        raise ConfigError(f"{_WHAT} are {len(edits)}; 1 to {_MOST_EDITS} are allowed")
+    for edit in edits:
+        if edit.name not in _ALLOWED or edit.at is not None:
+            raise ConfigError(f"{_WHAT} may {', '.join(_ALLOWED)}, not {edit.name}")
+        edit.paths_mapped(_refused)
+    return edits
+
+
+def _refused(path: Path) -> Path:
+    raise ConfigError(f"{_WHAT} may not name files, such as {str(path)[:60]!r}")
+
+
+def free_names(shown: Path, ends: Sequence[str]) -> list[Path]:
+    """Names of files that belong together, none of which exists.
+
+    Args:
+        shown: run folder, in which they are, or scene file, beside which they are.
+        ends: what comes after the name of the scene and "-"; numbered where needed.
+    """
+    folder, stem = (shown, "scene") if shown.is_dir() else (shown.parent, shown.name.partition(".")[0])
+    for number in range(1, 10_000):
+        tail = "" if number == 1 else f"-{number}"
+        names = [folder / f"{stem}-{Path(end).stem}{tail}{Path(end).suffix}" for end in ends]
+        if not any(name.exists() for name in names):
+            return names
+    raise ConfigError(f"{folder} holds too many files named {stem}-{ends[0]}; move some away")

@@ -1,0 +1,72 @@
+"""The picture of a page: shown while it loads, and beside links to it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import replace
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from sfumato.outputs import write_bytes
+from sfumato.paths.look import looking_at, pinhole
+from sfumato.paths.orbit import DEFAULT_FOV_DEG
+from sfumato.render.draw import draw
+from sfumato.render.png import to_uint8
+from sfumato.scene.cameras import Camera
+from sfumato.viewer.photographs import to_jpeg
+from sfumato.viewer.subject import Subject
+
+# As sites show pictures of links.
+_SIZE_PX = (1200, 630)
+
+
+def poster_of(subject: Subject, manifest: Mapping[str, Any]) -> bytes | None:
+    """The scene as the page opens, JPEG of at most 1200 pixels; None of a scene without Gaussians.
+
+    Args:
+        subject: the scene.
+        manifest: what the page is told of it.
+    """
+    if not len(subject.gaussians):
+        return None
+    camera = _camera(subject, manifest)
+    render = draw(subject.gaussians.detach(), camera, replace(subject.settings, depth=False))
+    return to_jpeg(to_uint8(render.image))
+
+
+def _camera(subject: Subject, manifest: Mapping[str, Any]) -> Camera:
+    if subject.photographs:
+        camera = subject.photographs[manifest["first"]].camera
+        scale = min(1.0, _SIZE_PX[0] / max(camera.size_px))
+        return camera.resized(*(max(1, round(side * scale)) for side in camera.size_px))
+    opening, up = manifest["opening"], manifest["up"]
+    return pinhole(looking_at(opening["at"], opening["to"], up), _SIZE_PX, DEFAULT_FOV_DEG)
+
+
+def embedded(poster: bytes | None) -> str:
+    """An address that holds the picture itself; "" where there is none."""
+    return f"data:image/jpeg;base64,{base64.b64encode(poster).decode('ascii')}" if poster else ""
+
+
+def meta_of(title: str, poster: bytes | None, page: Path, url: str | None) -> str:
+    """What other sites are told of a page, as HTML; writes the picture for them, if they can find it.
+
+    Args:
+        title: of the page.
+        poster: its picture.
+        page: the page's file, beside which the picture is written.
+        url: where the page will be found; None: not known.
+
+    Raises:
+        SfumatoError: the picture cannot be written.
+    """
+    picture, address = page.with_suffix(".jpg"), None
+    if url and poster:
+        write_bytes(picture, poster)
+        address = f"{url.rpartition('/')[0]}/{picture.name}"
+    told = {"og:title": title, "og:type": "website", "og:image": address}
+    return "\n".join(
+        f'<meta property="{name}" content="{escape(value)}">' for name, value in told.items() if value
+    )

@@ -1,0 +1,105 @@
+// The card of the view: pictures to keep, how one moves, field of view, background, light and dark.
+import { manifest } from "./data.js";
+import { downloadBlob } from "./endings.js";
+import { isExact } from "./exact.js";
+import { setNeutral } from "./look.js";
+import { fovNow, isRotating, isWalking, leave, lensFor, onRotating, setFov, setRotating, setWalking } from "./motion.js";
+import { backgroundNow, picture, setBackground } from "./stage.js";
+
+const byId = (name) => document.getElementById(name);
+const card = byId("view");
+const SIZES = [[1920, 1080], [3840, 2160], [1080, 1920], [2048, 2048]];
+
+let say = () => {};
+let theme = null;
+
+/** Wire the card; `tell` says what became of a picture. */
+export function buildView(tell) {
+  say = tell;
+  byId("view-toggle").addEventListener("click", () => showView(card.hidden));
+  byId("shot-size").append(...SIZES.map((sides) => new Option(sides.join(" × "), sides.join("x"))));
+  byId("shot").addEventListener("click", takePicture);
+  byId("rotate").addEventListener("click", () => setRotating(!isRotating()));
+  byId("walk").addEventListener("click", () => walk(!isWalking()));
+  byId("fov").addEventListener("input", () => chooseFov(Number(byId("fov").value)));
+  byId("background").addEventListener("input", () => chooseBackground(byId("background").value));
+  byId("view-reset").addEventListener("click", () => {
+    chooseFov(null);
+    chooseBackground(null);
+  });
+  byId("theme").addEventListener("click", () => chooseTheme(themeNow() === "light" ? "dark" : "light"));
+  onRotating((on) => byId("rotate").setAttribute("aria-pressed", String(on)));
+  chooseTheme(theme);
+  chooseBackground(null);
+  chooseFov(null);
+}
+
+export function showView(wanted) {
+  card.hidden = !wanted;
+  byId("view-toggle").setAttribute("aria-pressed", String(wanted));
+}
+
+export function isViewShown() {
+  return !card.hidden;
+}
+
+/** Save the picture as it is seen, as PNG: at the window's size, or at one that was chosen. */
+export async function takePicture() {
+  const chosen = byId("shot-size").value;
+  if (isExact() && chosen) {
+    say("The exact view is saved as it is seen: choose the window's size");
+    return;
+  }
+  const sides = chosen ? chosen.split("x").map(Number) : null;
+  const blob = isExact() ? await new Promise((done) => byId("exact").toBlob(done)) : await picture(sides, sides && lensFor(...sides));
+  if (!blob) {
+    say("This browser cannot make a picture of that size");
+    return;
+  }
+  downloadBlob(blob, `${manifest.title.replace(/[^\w.-]+/g, "_")}.png`);
+  say("The picture is in your downloads");
+}
+
+export function walk(wanted) {
+  setWalking(wanted);
+  byId("walk").setAttribute("aria-pressed", String(isWalking()));
+  if (wanted) say("Walking: drag looks around, W A S D and wheel go along the ground");
+}
+
+/** See more or less at once: the vertical field of view in degrees; null: as at first. */
+export function chooseFov(degrees) {
+  // A training camera has its own.
+  if (degrees) leave();
+  setFov(degrees);
+  byId("fov").value = fovNow();
+  byId("fov-words").textContent = `${Math.round(fovNow())}°`;
+}
+
+/** Another colour behind the scene, as "#rrggbb"; null: that of the scene. */
+export function chooseBackground(colour) {
+  const own = `#${manifest.background.map((v) => Math.round(255 * v).toString(16).padStart(2, "0")).join("")}`;
+  const wanted = /^#[0-9a-f]{6}$/i.test(colour ?? "") ? colour : own;
+  byId("background").value = wanted;
+  const rgb = wanted === own ? manifest.background : [1, 3, 5].map((at) => parseInt(wanted.slice(at, at + 2), 16) / 255);
+  setBackground(rgb);
+  setNeutral(rgb);
+}
+
+/** The field of view and the background that were chosen, or null. */
+export function chosenView() {
+  const rgb = backgroundNow();
+  const isOwn = rgb.every((v, i) => v === manifest.background[i]);
+  return { fov: fovNow() === fovNow(true) ? null : fovNow(), background: isOwn ? null : byId("background").value, theme };
+}
+
+export function themeNow() {
+  // A picture is seen best in dark surroundings.
+  return theme ?? "dark";
+}
+
+/** "light" or "dark" controls; null: as at first. */
+export function chooseTheme(name) {
+  theme = name === "light" || name === "dark" ? name : null;
+  document.documentElement.dataset.theme = themeNow();
+  byId("theme").textContent = themeNow() === "light" ? "Dark controls" : "Light controls";
+}

@@ -53,6 +53,8 @@ format: $(VENV)/.test
 bench: $(VENV)/.run
 	$(VENV)/bin/python benchmarks/roofline.py
 	$(VENV)/bin/python benchmarks/rasterizer.py
+	$(VENV)/bin/python benchmarks/gpu_instructions.py
+	$(VENV)/bin/python benchmarks/device.py
 	$(VENV)/bin/python benchmarks/step.py $(DATA)/fox_colmap --downscale 2
 	$(VENV)/bin/python benchmarks/growth.py
 	$(VENV)/bin/python benchmarks/time_to_psnr.py $(DATA)

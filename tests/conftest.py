@@ -4,8 +4,8 @@ import pytest
 
 from support.capture_folders import colmap_folder
 
-# Folders of tests that use no kernels.
-DRAW_NOTHING = {"capture", "footage", "lesson", "maths", "sequences", "sfm", "tests"}
+# Folders of tests that use no kernels of the CPU.
+DRAW_NOTHING = {"capture", "footage", "gpu", "lesson", "maths", "sequences", "sfm", "tests"}
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -53,6 +53,8 @@ ONLY_IN = {
     "numba": ("ops/cpu/",),
     "llvmlite": ("ops/cpu/", "machine.py"),
     "sfumato.ops.cpu": ("ops/cpu/", "cli/doctor.py", "training/warm_up.py"),
+    "triton": ("ops/gpu/",),
+    "sfumato.ops.gpu": ("ops/gpu/",),
     "sfumato.ops.reference": ("ops/",),
     "tyro": ("cli/",),
     "rich": ("cli/", "display.py"),
@@ -73,6 +75,7 @@ ONLY_IN = {
 LAZY = {
     "numba": "ops/cpu/",
     "sfumato.ops.cpu": "ops/cpu/",
+    "triton": "ops/gpu/",
     "tyro": "cli/",
     "av": "footage/",
     "pycolmap": "sfm/",
@@ -123,12 +126,17 @@ MANY_PARAMETERS = {
 MODULES_WITHOUT = {
     "reference": {},
     "cpu": {"unscented": "nothing is blended by it, and most of its time is the lens's: plain torch serves"},
+    "gpu": {
+        "unscented": "as on the CPU",
+        **dict.fromkeys(("trace", "trace_rays", "alignment"), "not written"),
+    },
 }
 VAGUE_NAMES = {"utils", "util", "helpers", "misc", "common"}
 HELPERS_OF_OPS = {
     "ops": {"backend", "constants", "limits"},
     "reference": {"blending_gradients", "shape_gradients", "parameter_gradients", "ray_gradients"},
     "cpu": {"arrays", "jit", "kernel_cache", "quaternions"},
+    "gpu": {"binning", "launch"},
 }
 # Words that say that something is not finished, or where a file was written.
 UNWANTED = {
@@ -266,7 +274,7 @@ def test_python_is_started_in_one_place():
     assert starting <= {"src/sfumato/children.py", "src/sfumato/sfm/crew.py"}
 
 
-@pytest.mark.parametrize("backend", ["reference", "cpu"])
+@pytest.mark.parametrize("backend", ["reference", "cpu", "gpu"])
 def test_an_operation_has_one_name_everywhere(backend):
     def operations(folder):
         return {path.stem for path in folder.glob("*.py")} - {"__init__", *HELPERS_OF_OPS[folder.name]}

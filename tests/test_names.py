@@ -16,7 +16,7 @@ SHARED_MODULES = {
 
 def is_free(module):
     """Whether a module takes its name from elsewhere: an operation of a backend, or a command."""
-    operation = module.parent.as_posix() in ("ops", "ops/reference", "ops/cpu")
+    operation = module.parent.as_posix() in ("ops", "ops/reference", "ops/cpu", "ops/gpu")
     return operation or module.parent.name == "cli" or module.name == "__init__.py"
 
 

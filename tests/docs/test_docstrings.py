@@ -85,7 +85,7 @@ def signature(node):
 
 
 def is_kernel(place):
-    return "/ops/cpu/" in place
+    return "/ops/cpu/" in place or "/ops/gpu/kernels/" in place
 
 
 def test_modules_and_public_names_have_docstrings():

@@ -20,6 +20,7 @@ from sfumato import machine
 from sfumato.children import FOLDER, child_command
 from sfumato.cli.arguments import parse
 from sfumato.evaluation.lpips import find_lpips
+from sfumato.ops.backend import why_no_gpu
 
 GIB = 1024**3
 PROBE_SECONDS = 0.25
@@ -207,8 +208,14 @@ def _machine_facts() -> Facts:
 
 
 def _torch_facts() -> Facts:
-    gpu = torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
-    return {"version": torch.__version__, "threads": torch.get_num_threads(), "gpu": gpu, "device": "cpu"}
+    lacking = why_no_gpu()
+    return {
+        "version": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "gpu": torch.cuda.get_device_name(0) if torch.cuda.is_available() else None,
+        "gpu_lacks": lacking,
+        "device": "cpu",
+    }
 
 
 def _best_seconds(work: Callable[[], object]) -> float:
@@ -242,7 +249,8 @@ def _print_table(facts: Facts, console: Console) -> None:
 
 
 def _machine_rows(facts: Facts) -> dict[str, str]:
-    here, speed, gpu = facts["machine"], facts["speed"], facts["torch"]["gpu"]
+    here, speed = facts["machine"], facts["speed"]
+    gpu, lacking = facts["torch"]["gpu"], facts["torch"]["gpu_lacks"]
     total, free = here["memory_bytes"] / GIB, here["memory_available_bytes"] / GIB
     limit = ", limited by the container" if here["memory_limited_by_container"] else ""
     fma, fma_one_core = speed["fma_per_s"] / 1e9, speed["fma_per_s_one_core"] / 1e9
@@ -254,7 +262,9 @@ def _machine_rows(facts: Facts) -> dict[str, str]:
         "memory": f"{free:.1f} of {total:.1f} GiB free{limit}",
         "multiply-adds": f"{fma:.0f} G/s, {fma_one_core:.0f} G/s on one core (float32, measured)",
         "memory traffic": f"{speed['copied_bytes_per_s'] / 1e9:.1f} GB/s (copy, measured)",
-        "GPU": f"{gpu}, not used by this version" if gpu else "none found",
+        "GPU": f"not used: {lacking}"
+        if lacking
+        else f"{gpu}; --device cuda uses it, which nobody has tried yet",
     }
 
 

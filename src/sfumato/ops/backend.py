@@ -34,13 +34,14 @@ Integers: TypeAlias = List[int]  # noqa: UP006
 
 HOST = torch.device("cpu")
 
-# The operations of each backend, and the backend of each device type, the fastest device last.
-_OPERATIONS: dict[str, str | Mapping[str, Any]] = {"cpu": "sfumato.ops.cpu"}
-_SERVING = {"cpu": "cpu"}
+# The operations of each backend, and the backend of each device type, the one that "auto" takes first last:
+# kernels for GPUs have not run on one yet, so that a user must ask for them by name.
+_OPERATIONS: dict[str, str | Mapping[str, Any]] = {"gpu": "sfumato.ops.gpu", "cpu": "sfumato.ops.cpu"}
+_SERVING = {"cuda": "gpu", "cpu": "cpu"}
 
 
 def available_devices() -> list[str]:
-    """The device types of this machine that have a backend, the fastest first."""
+    """The device types of this machine that have a backend, the one that "auto" takes first."""
     return [kind for kind in reversed(_SERVING) if _is_there(kind)]
 
 
@@ -48,7 +49,7 @@ def device_named(name: str) -> torch.device:
     """The device that a user named.
 
     Args:
-        name: as in ``torch.device``; "auto" for the fastest one of this machine.
+        name: as in ``torch.device``; "auto" for the first of :func:`available_devices`.
 
     Raises:
         ConfigError: it has no backend, or this machine has no such device.
@@ -57,10 +58,30 @@ def device_named(name: str) -> torch.device:
     wanted = there[0] if name == "auto" else name
     if wanted.partition(":")[0] in there and _is_there(wanted):
         return torch.device(wanted)
-    raise ConfigError(f"device {name!r} is not available: give {' or '.join(['auto', *there])}")
+    reason = why_no_gpu() if _is_gpu(wanted) else None
+    why = f" ({reason})" if reason else ""
+    raise ConfigError(f"device {name!r} is not available{why}: give {' or '.join(['auto', *there])}")
+
+
+def why_no_gpu() -> str | None:
+    """What is missing for kernels on a GPU of this machine, in one line; None if nothing is."""
+    if not (torch.version.cuda or torch.version.hip):
+        return "this torch is built for CPUs only, install its build for CUDA or ROCm"
+    if importlib.util.find_spec("triton") is None:
+        return "the package triton is not installed, which kernels for GPUs need"
+    return None if torch.cuda.is_available() else "torch finds no GPU, look at its driver"
+
+
+def _is_gpu(name: str) -> bool:
+    return name.partition(":")[0] == "cuda"
 
 
 def _is_there(name: str) -> bool:
+    if _is_gpu(name) and why_no_gpu():
+        return False
+    # Asking for memory would start the driver, which takes memory of the GPU even if it is not used then.
+    if name == "cuda":
+        return True
     try:
         torch.empty(0, device=name)
     # A build of torch without the device raises one of these.
@@ -79,7 +100,7 @@ def uses_definition(tensor: Tensor) -> bool:
         return True
     if tensor.dtype == torch.float32 and tensor.device.type in _SERVING:
         return False
-    served = ", ".join(_SERVING)
+    served = ", ".join(reversed(_SERVING))
     raise ShapeError(
         f"no kernel for {tensor.dtype} on {tensor.device}: use float32 on {served}, or float64 anywhere"
     )
@@ -127,7 +148,16 @@ def _find(backend: str, operation: str) -> Any:
     if isinstance(found, str):
         module = f"{found}.{operation}"
         if importlib.util.find_spec(module):
-            return importlib.import_module(module)
+            return _imported(module, backend)
     elif operation in found:
         return found[operation]
     raise ConfigError(f"the {backend} backend has no operation {operation!r}: use another device, or float64")
+
+
+def _imported(module: str, backend: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as missing:
+        if (missing.name or "").partition(".")[0] == "sfumato":
+            raise
+        raise ConfigError(f"the {backend} backend needs the package {missing.name}: install it") from missing

@@ -1,0 +1,142 @@
+"""Lists of Gaussians for each tile, nearest first."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from sfumato.ops.gpu.kernels.tile_lists import row_spans, span_pairs, tile_rows
+from sfumato.ops.gpu.launch import start_elementwise
+
+# A tile is one warp, whose 32 lanes are side by side: two rows of 16 px in each of its registers.
+TILE_WIDTH = 16
+LANE_ROWS = 32 // TILE_WIDTH
+# Tiles of 16x16 px do least work per pixel; images with fewer than these take 16x8 px, as a GPU with 132
+# multiprocessors would else have warps without work.
+ENOUGH_TILES = 2048
+
+
+class Tiling(NamedTuple):
+    """How an image is cut into tiles.
+
+    Attributes:
+        rows: registers of a lane, each of which holds a pixel.
+        across, down: number of tiles.
+    """
+
+    rows: int
+    across: int
+    down: int
+
+    @property
+    def number(self) -> int:
+        """Number of tiles."""
+        return self.across * self.down
+
+    @property
+    def tile_height(self) -> int:
+        """Height of a tile, px."""
+        return self.rows * LANE_ROWS
+
+    @property
+    def padded(self) -> tuple[int, int]:
+        """Height and width of the image rounded up to whole tiles, px."""
+        return self.down * self.tile_height, self.across * TILE_WIDTH
+
+
+class PairLists(NamedTuple):
+    """Pairs of a Gaussian and a tile that its ellipse touches.
+
+    Attributes:
+        order: [n] int32 ids of all Gaussians by depth; a rank is a place in it.
+        rank_starts: [n + 1] int32 where the pairs of each rank start, in the order of emission.
+        pair_rank: [p] int32 rank of each pair's Gaussian, tile by tile, nearest first.
+        pair_slot: [p] int32 place of each pair in the order of emission.
+        tile_starts: [t + 1] int32 where each tile's pairs start.
+    """
+
+    order: Tensor
+    rank_starts: Tensor
+    pair_rank: Tensor
+    pair_slot: Tensor
+    tile_starts: Tensor
+
+
+def tiling(width: int, height: int) -> Tiling:
+    """The tiles of an image."""
+    across = -(-width // TILE_WIDTH)
+    rows = 8 if across * -(-height // (8 * LANE_ROWS)) >= ENOUGH_TILES else 4
+    return Tiling(rows, across, -(-height // (rows * LANE_ROWS)))
+
+
+def bin_tiles(
+    mean_px: Tensor,
+    conic: Tensor,
+    opacities: Tensor,
+    depth: Tensor,
+    radius_px: Tensor,
+    width: int,
+    height: int,
+) -> PairLists:
+    """Sort the Gaussians by depth and list them for each tile that they touch.
+
+    A Gaussian touches a tile if the ellipse in which its alpha reaches 1/255 covers the centre of a pixel
+    there, widened by a hundredth of a pixel. The host waits twice, for the number of rows of tiles and for
+    the number of pairs.
+
+    Args:
+        mean_px: [n, 2], contiguous as all the others; see sfumato.ops.composite.
+        conic: [n, 3].
+        opacities: [n].
+        depth: [n] order of blending, nearest first; ties keep the order of the rows.
+        radius_px: [n, 2] int32; 0 where culled.
+        width: of the image, pixels.
+        height: of the image, pixels.
+    """
+    tiles, n = tiling(width, height), len(depth)
+    # Those that are not seen take part in the sort, so that nobody waits for their number.
+    order = torch.sort(depth, stable=True).indices.int()
+    shapes = mean_px, conic, opacities
+    first_row, rows = order.new_empty(2, n).unbind()
+    size = {"TILE_HEIGHT": tiles.tile_height}
+    start_elementwise(tile_rows, n, order, *shapes, radius_px, first_row, rows, height, **size)
+    row_starts = _starts(rows)
+    spans = int(row_starts[-1])
+    span_rank, span_tile, span_length = order.new_empty(3, spans).unbind()
+    of_rows = first_row, row_starts, n, _steps(n), width, height, tiles.across
+    start_elementwise(
+        row_spans, spans, order, *shapes, *of_rows, span_rank, span_tile, span_length,
+        TILE_WIDTH=TILE_WIDTH, **size,
+    )  # fmt: skip
+    span_starts = _starts(span_length)
+    pairs = int(span_starts[-1])
+    # Sorting takes a time in proportion to the bytes of its keys.
+    dtype = torch.int16 if tiles.number < 2**15 else torch.int32
+    emitted, pair_tile = order.new_empty(pairs), order.new_empty(pairs, dtype=dtype)
+    of_spans = span_rank, span_tile, span_starts, spans, _steps(spans)
+    start_elementwise(span_pairs, pairs, *of_spans, emitted, pair_tile)
+    sorted_tile, slot = torch.sort(pair_tile, stable=True)
+    every_tile = torch.arange(tiles.number + 1, device=order.device, dtype=torch.int32)
+    tile_starts = torch.searchsorted(sorted_tile.int(), every_tile, out_int32=True)
+    return PairLists(order, span_starts[row_starts], emitted[slot], slot.int(), tile_starts)
+
+
+def empty_lists(like: Tensor, number: int) -> list[Tensor]:
+    """Empty tensors like those of the PairLists of [n, ...] ``like`` in ``number`` tiles."""
+    pairs = torch.library.get_ctx().new_dynamic_size()
+    lengths = PairLists(like.shape[0], like.shape[0] + 1, pairs, pairs, number + 1)
+    return [like.new_empty(length, dtype=torch.int32) for length in lengths]
+
+
+def _starts(counts: Tensor) -> Tensor:
+    """[m + 1] int32 running counts of [m], from 0."""
+    starts = counts.new_zeros(len(counts) + 1)
+    torch.cumsum(counts, 0, dtype=torch.int32, out=starts[1:])
+    return starts
+
+
+def _steps(n: int) -> int:
+    """Halvings that leave one of ``n``."""
+    return max(n - 1, 0).bit_length()

@@ -1,0 +1,48 @@
+"""The GPU's kernels, in Triton's interpreter, against the definitions in float64."""
+
+import pytest
+
+from support import gpu_cases, gpu_lists
+
+pytestmark = pytest.mark.kernels
+
+
+@pytest.mark.parametrize("case", gpu_cases.CASES)
+def test_results_and_gradients_agree_with_the_definition(case, interpreted):
+    interpreted(gpu_cases.check, case)
+
+
+def test_adam_agrees_with_the_definition(interpreted):
+    interpreted(gpu_cases.check_adam)
+
+
+@pytest.mark.parametrize("n", [0, 1, 5, 40])
+def test_rays_meet_the_triangles_of_the_definition(n, interpreted):
+    interpreted(gpu_cases.check_mesh_hits, n)
+
+
+def test_nothing_is_drawn_of_nothing(interpreted):
+    interpreted(gpu_cases.check_nothing)
+
+
+def test_registration_passes_torchs_own_checks(interpreted):
+    interpreted(gpu_cases.check_registration)
+
+
+@pytest.mark.parametrize("model", ["pinhole", "fisheye"])
+def test_a_picture_of_gaussians_at_the_edges_is_the_definitions(model, interpreted):
+    interpreted(gpu_cases.check_whole_chain, model)
+
+
+@pytest.mark.parametrize(("width", "height", "n", "tall"), [(70, 37, 60, False), (40, 35, 40, True)])
+def test_tiles_list_the_gaussians_that_touch_them(width, height, n, tall, interpreted):
+    interpreted(gpu_lists.check_lists, width, height, n, tall)
+
+
+def test_tall_tiles_agree_with_the_definition(interpreted):
+    interpreted(gpu_cases.check_tall_tiles)
+
+
+def test_a_failure_in_the_interpreter_is_a_failure_here(interpreted):
+    with pytest.raises(KeyError):
+        interpreted(gpu_cases.check, "no such case")

@@ -71,7 +71,7 @@ class Kernel(NamedTuple):
 TILE = {"ROWS": 8, "TILE_WIDTH": 16, "RECORD": 16}
 SUMS = {"COLUMNS": 12, "ABSOLUTE": False}
 KERNELS = {
-    "blend": Kernel("tile_blending", TILE | {"CHANNELS": 3}, 96, 1, 17.6),
+    "blend": Kernel("tile_blending", TILE | {"CHANNELS": 3}, 96, 1, 17.7),
     "blend_backward": Kernel("tile_blending", TILE | SUMS | {"CHANNELS": 3}, 160, 1, 48.0),
     "blend_backward_many": Kernel("tile_blending", TILE | SUMS | {"COLUMNS": 16}, 128, 1),
     "tile_rows": Kernel("tile_lists", {"TILE_HEIGHT": 16}, 32),

@@ -59,6 +59,6 @@ def functions(path):
 
 
 def arguments(function):
-    """The argument nodes of a function, but for ``self`` and ``cls``."""
+    """The argument nodes of a function, without ``self`` and ``cls``."""
     found = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
     return [argument for argument in found if argument.arg not in ("self", "cls")]

@@ -1,4 +1,4 @@
-"""What callers of the public functions get wrong is said in one line that names the argument."""
+"""Wrong arguments of public functions give one-line errors that name the argument."""
 
 import re
 
@@ -25,7 +25,7 @@ def complaint(call):
     return str(caught.value)
 
 
-def test_shapes_are_said_plainly():
+def test_shapes_are_in_the_message():
     assert complaint(lambda: camera(camera_from_world=torch.eye(3))) == (
         "camera_from_world has shape [3, 3], expected [4, 4]"
     )
@@ -36,7 +36,7 @@ def test_shapes_are_said_plainly():
 @pytest.mark.parametrize(
     "value", [32, 32.0, np.float32(32), np.int64(32), torch.tensor(32), torch.tensor([32.0])]
 )
-def test_whole_numbers_are_taken_in_any_form(value):
+def test_integers_of_any_type_are_accepted(value):
     found = whole_number("width", value, least=1)
     assert found == 32 and type(found) is int
 
@@ -44,19 +44,19 @@ def test_whole_numbers_are_taken_in_any_form(value):
 @pytest.mark.parametrize(
     "value", [0, -1, 1.5, True, "32", None, float("nan"), float("inf"), [32], torch.tensor([3, 2]), 1j]
 )
-def test_what_is_no_whole_number_is_named(value):
+def test_other_values_than_integers_are_refused(value):
     with pytest.raises(ConfigError, match=r"width is .*give a whole number of at least 1"):
         whole_number("width", value, least=1)
 
 
 @pytest.mark.parametrize("value", ["1", None, float("nan"), [1.0], 1j])
-def test_what_is_no_number_is_named(value):
+def test_other_values_than_numbers_are_refused(value):
     with pytest.raises(ConfigError, match=r"near is .*give a number"):
         number("near", value)
     assert number("near", np.float32(0.5)) == number("near", torch.tensor(0.5)) == 0.5
 
 
-def test_a_list_of_what_is_wanted_gets_a_hint():
+def test_a_list_instead_of_one_value_gets_a_hint():
     with pytest.raises(ConfigError, match=r"a must be an int or None, not a list: give one at a time"):
         check_type("a", [1, 2], int, type(None))
 
@@ -118,5 +118,5 @@ def test_whole_sizes_of_a_camera_become_integers():
     assert made.focal_px == (20.0, 21.0) and type(made.focal_px[0]) is float
 
 
-def test_one_input_needs_no_list():
+def test_a_single_input_needs_no_list():
     assert [str(p) for p in sfumato.Reconstruction("photos").inputs] == ["photos"]

@@ -1,4 +1,4 @@
-"""Processes that are started import what this one imports, and nothing from where the user stands."""
+"""Child processes import the same modules as this one, and nothing from the current folder."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ from sfumato.children import FOLDER, child_command
 
 @pytest.fixture
 def trap(tmp_path, monkeypatch):
-    """The user stands in a folder with modules that leave a mark when they are imported."""
+    """The current folder contains modules that leave a mark when imported."""
     for name in ("json", "pickle", "sfumato", "numpy"):
         (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'mark')!r}, 'w')")
     monkeypatch.chdir(tmp_path)
@@ -31,13 +31,13 @@ def test_nothing_is_imported_from_the_current_folder(trap, monkeypatch, place):
     assert not (trap / "mark").exists()
 
 
-def test_the_environment_names_no_other_places(trap, monkeypatch):
+def test_environment_variables_add_no_other_paths(trap, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(trap))
     assert printed("import json, sfumato; print(sfumato.__file__)") == sfumato.__file__
     assert not (trap / "mark").exists()
 
 
-def test_a_place_of_this_process_is_one_of_the_child_too(tmp_path, monkeypatch):
+def test_children_inherit_the_import_path(tmp_path, monkeypatch):
     folder = tmp_path / "n\udcff é" if sys.platform == "linux" else tmp_path / "é"
     folder.mkdir()
     (folder / "only_here.py").write_text("word = 'found'")

@@ -1,4 +1,4 @@
-"""A word that an option cannot be is refused, in every record of options."""
+"""Invalid values of options with choices are refused, in every record of options."""
 
 from dataclasses import dataclass, fields, replace
 from typing import Literal, get_args, get_origin, get_type_hints
@@ -32,7 +32,7 @@ def test_every_limited_option_is_checked(kind, name):
             replace(kind(), **{name: wrong})
 
 
-def test_what_may_be_left_out_and_numbers():
+def test_optional_choices_and_numbers():
     @dataclass(frozen=True)
     class Options:
         degree: Literal[0, 1, 2] | None = None
@@ -47,7 +47,7 @@ def test_what_may_be_left_out_and_numbers():
 
 
 def test_no_record_of_options_is_forgotten():
-    """The arguments of commands are checked where they are parsed."""
+    """Arguments of commands are checked by the parser."""
     homes = {path for path in PACKAGE.rglob("*.py") if "Literal[" in path.read_text("utf-8")}
     homes -= set((PACKAGE / "cli").glob("*.py"))
     names = {path.relative_to(PACKAGE).as_posix() for path in homes}
@@ -55,11 +55,11 @@ def test_no_record_of_options_is_forgotten():
         "training/config.py",
         "runs/run_options.py",
         "sfm/config.py",
-        # Arguments of functions, which check them.
+        # Arguments of functions, checked there.
         "capture/dataset.py",
         "capture/multiview/load_rig.py",
         "sequences/load_sequence.py",
         "scene/shutter.py",
-        # Made by the program itself.
+        # Created only by the program itself.
         "edit/parameters.py",
     }

@@ -1,4 +1,4 @@
-"""Progress: a living line in a terminal, a line now and then elsewhere."""
+"""Progress: an updating line in a terminal, occasional lines elsewhere."""
 
 import io
 
@@ -12,7 +12,7 @@ WORDS = "training", ["12,345 Gaussians", "25 of 100 steps"]
 
 
 class Clock:
-    """Stands still until it is told."""
+    """A clock that is set manually."""
 
     def __init__(self):
         self.now = 0.0
@@ -25,7 +25,7 @@ def console(terminal, width=160):
     return Console(file=io.StringIO(), force_terminal=terminal, width=width)
 
 
-def test_a_terminal_gets_one_living_line():
+def test_a_terminal_gets_one_updating_line():
     screen = console(True)
     shown = Display(screen)
     with shown.living():
@@ -36,7 +36,7 @@ def test_a_terminal_gets_one_living_line():
         pass
 
 
-def test_elsewhere_a_line_now_and_then(monkeypatch):
+def test_logs_get_occasional_lines(monkeypatch):
     time = Clock()
     monkeypatch.setattr(module, "time", time)
     shown = Display(console(False))
@@ -49,7 +49,7 @@ def test_elsewhere_a_line_now_and_then(monkeypatch):
         assert not shown.is_due
 
 
-def test_counted_work_shows_its_rate_the_time_left_and_the_whole(monkeypatch):
+def test_counted_work_shows_rate_remaining_time_and_total(monkeypatch):
     time, screen = Clock(), console(False)
     monkeypatch.setattr(module, "time", time)
     shown = Display(screen)
@@ -65,7 +65,7 @@ def test_counted_work_shows_its_rate_the_time_left_and_the_whole(monkeypatch):
     ]
 
 
-def test_the_time_left_is_told_once_it_can_be_known(monkeypatch):
+def test_the_remaining_time_is_shown_once_it_can_be_estimated(monkeypatch):
     time, screen = Clock(), console(False)
     monkeypatch.setattr(module, "time", time)
     with Display(screen).counting("mapping", "pictures") as report:
@@ -81,7 +81,7 @@ def test_the_time_left_is_told_once_it_can_be_known(monkeypatch):
     ]
 
 
-def test_in_a_narrow_terminal_the_time_left_the_total_and_the_quality_are_seen():
+def test_a_narrow_terminal_shows_remaining_time_total_and_quality():
     screen = console(True, width=80)
     shown = Display(screen)
     shown.of_a_whole(lambda: "total 1:40/2:00")
@@ -91,7 +91,7 @@ def test_in_a_narrow_terminal_the_time_left_the_total_and_the_quality_are_seen()
     assert "training · 0:14 left · total 1:40/2:00 · 28.1 dB on 4 views\x1b" in said
 
 
-def test_after_an_error_the_terminal_is_written_to_again():
+def test_the_terminal_works_after_an_error():
     screen = console(True)
     shown = Display(screen)
     with pytest.raises(ValueError), shown.living():

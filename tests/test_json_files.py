@@ -1,4 +1,4 @@
-"""What is no JSON, too large or not there is said in one line."""
+"""Invalid, too large or missing JSON files give one-line errors."""
 
 import pytest
 
@@ -22,7 +22,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("content", BROKEN, ids=BROKEN.values())
-def test_what_is_wrong_is_one_line(tmp_path, content):
+def test_errors_are_one_line(tmp_path, content):
     path = tmp_path / "a.json"
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     with pytest.raises(ValueError, match=f"^{BROKEN[content]}") as caught:

@@ -1,4 +1,4 @@
-"""What may import what, how large a piece may be, and what has no place in the repository."""
+"""Allowed imports, sizes of files and functions, and unwanted content of the repository."""
 
 import ast
 import re
@@ -7,7 +7,7 @@ import pytest
 
 from repository import PACKAGE, ROOT, arguments, functions, name, python_files, text_files, tree
 
-# The parts of the package that each part may import: every line is above those it names.
+# The parts of the package that each part may import: each is in a higher layer than those it names.
 MAY_IMPORT = {
     "errors": "",
     "children": "",
@@ -45,10 +45,10 @@ MAY_IMPORT = {
     "cli": "errors children display checks outputs machine maths scene ops render capture "
     "footage sfm splatting evaluation fitting training envelope tracking runs edit paths viewer "
     "reconstruction lesson run_report sfumato",
-    # The package's own file names what is public, and loads it when it is used.
+    # __init__.py of the package lists public names and loads them on use.
     "sfumato": "errors scene ops render capture splatting evaluation fitting training runs reconstruction",
 }
-# Packages that only some places may import, lazily or not.
+# Packages that only some modules may import, lazily or not.
 ONLY_IN = {
     "numba": ("ops/cpu/",),
     "llvmlite": ("ops/cpu/", "machine.py"),
@@ -66,12 +66,12 @@ ONLY_IN = {
     "laspy": ("splatting/cloud_files/",),
     "pye57": ("splatting/cloud_files/",),
     "pycolmap": ("sfm/",),
-    # Served to the browser on this machine, and to nobody else.
+    # Only for serving pages to the browser on this machine.
     "http": ("viewer/",),
     "socket": ("viewer/",),
     "socketserver": ("viewer/",),
 }
-# Slow to import: only inside functions, so that `import sfumato` and --help are quick.
+# Slow to import: only inside functions, so that `import sfumato` and --help are fast.
 LAZY = {
     "numba": "ops/cpu/",
     "sfumato.ops.cpu": "ops/cpu/",
@@ -80,11 +80,11 @@ LAZY = {
     "av": "footage/",
     "pycolmap": "sfm/",
 }
-# The package works without a network, and nothing in it asks one.
+# The package works without a network and never uses one.
 NEVER = ("ssl", "urllib", "ftplib", "requests", "multiprocessing")
 NAMES_CUDA = ("ops/backend.py", "cli/")
 
-# Where tensors leave their device or become arrays. Everything else runs where the scene is.
+# Modules in which tensors may leave their device or become arrays. All others run on the scene's device.
 ON_THE_HOST = {
     "ops/cpu/": "its device is the host",
     "maths/neighbours.py": "a tree of points, made once for a scene",
@@ -115,7 +115,7 @@ LARGE_FILES = {
     "tests/ops/test_agreement.py": "one body of checks for every operation and argument",
     "tests/render/test_gsplat_api.py": "every argument of one published function",
 }
-# Above the limit of parameters: published signatures, and what takes their arguments on.
+# Exceptions from the limit of parameters: published signatures, and functions that pass on their arguments.
 MANY_PARAMETERS = {
     "src/sfumato/render/gsplat_api.py": "gsplat's signature",
     "src/sfumato/ops/": "numbers and tensors of one formula, named in its documentation",
@@ -138,7 +138,7 @@ HELPERS_OF_OPS = {
     "cpu": {"arrays", "jit", "kernel_cache", "quaternions"},
     "gpu": {"binning", "launch"},
 }
-# Words that say that something is not finished, or where a file was written.
+# Words that indicate unfinished work, or the machine on which a file was written.
 UNWANTED = {
     r"\b(TODO|FIXME|XXX|HACK)\b": "unfinished work",
     r"(?<![\w.])/(work|root|home|mnt|opt|Users)/": "a path of one machine",
@@ -193,7 +193,7 @@ def test_parts_import_only_what_lies_below_them():
     for path in MODULES:
         place = inside(path)
         own = "sfumato" if place == "__init__.py" else place.split("/")[0].removesuffix(".py")
-        # `from sfumato import x` also counts as `sfumato` itself, which it does not use.
+        # `from sfumato import x` also counts as an import of `sfumato`, which is ignored.
         found = {dotted for dotted in imports(path) if starts_with(dotted, "sfumato")} - {"sfumato"}
         parts = {part_of(dotted) for dotted in found} & PARTS - {own}
         wrong += [f"{place} imports {part}" for part in parts - set(MAY_IMPORT[own].split())]
@@ -232,7 +232,7 @@ def test_cuda_is_named_only_where_a_device_is_chosen():
 
 
 def leaves_its_device(node):
-    """Whether an expression brings a tensor to the host: ``numpy()``, ``cpu()`` or ``to("cpu", ...)``."""
+    """Whether an expression copies a tensor to the host: ``numpy()``, ``cpu()`` or ``to("cpu", ...)``."""
     if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
         return False
     to_host = any(isinstance(value, ast.Constant) and value.value == "cpu" for value in node.args)
@@ -268,7 +268,7 @@ def test_functions_have_few_parameters():
 
 
 def test_python_is_started_in_one_place():
-    """Where it is told to import nothing from where the user stands."""
+    """This place prevents imports from the current folder."""
     starting = {name(path) for path in python_files("src/") if "sys.executable" in path.read_text("utf-8")}
     # The second one until it takes the same way.
     assert starting <= {"src/sfumato/children.py", "src/sfumato/sfm/crew.py"}
@@ -284,7 +284,7 @@ def test_an_operation_has_one_name_everywhere(backend):
     assert here <= {path.stem.removeprefix("test_") for path in (ROOT / "tests/ops").glob("*.py")}
 
 
-def test_file_names_say_what_is_in_them():
+def test_file_names_are_descriptive():
     assert not [name(path) for path in EVERYTHING if path.stem in VAGUE_NAMES]
 
 

@@ -1,4 +1,4 @@
-"""Machine facts, on this machine and on made-up ones."""
+"""Machine facts, on this machine and on simulated ones."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""A name stands for one class or one module of the package; exceptions are listed with their reason."""
+"""Names of classes and modules are unique in the package; exceptions are listed with their reason."""
 
 import ast
 from collections import defaultdict
@@ -15,13 +15,13 @@ SHARED_MODULES = {
 
 
 def is_free(module):
-    """Whether a module takes its name from elsewhere: an operation of a backend, or a command."""
+    """Whether a module's name is given: an operation of a backend, or a command."""
     operation = module.parent.as_posix() in ("ops", "ops/reference", "ops/cpu", "ops/gpu")
     return operation or module.parent.name == "cli" or module.name == "__init__.py"
 
 
 def shared(names):
-    """Names that stand for more than one thing."""
+    """Names with more than one meaning."""
     return {name for name, places in names.items() if len(places) > 1}
 
 
@@ -34,11 +34,11 @@ def classes():
     return found
 
 
-def test_a_class_name_stands_for_one_thing():
+def test_class_names_are_unique():
     assert not shared(classes())
 
 
-def test_a_module_name_stands_for_one_thing():
+def test_module_names_are_unique():
     found = defaultdict(list)
     for module in MODULES:
         if not is_free(module):

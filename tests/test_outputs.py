@@ -1,4 +1,4 @@
-"""Outputs appear complete or not at all, and failures of the file system are one line."""
+"""Outputs are written completely or not at all, and file system errors are one line."""
 
 import json
 import os
@@ -19,13 +19,13 @@ def test_writes_and_leaves_nothing_else(tmp_path):
     assert (tmp_path / "new" / "a.txt").read_text("utf-8") == "blau"
 
 
-def test_json_holds_names_that_are_not_utf_8(tmp_path):
+def test_json_supports_names_that_are_not_utf_8(tmp_path):
     write_json(tmp_path / "a.json", {"n\udcff": "grün"})
     assert "grün" in (tmp_path / "a.json").read_text("utf-8")
     assert json.loads((tmp_path / "a.json").read_bytes()) == {"n\udcff": "grün"}
 
 
-def test_an_error_inside_keeps_the_old_file_and_passes_through(tmp_path):
+def test_errors_keep_the_old_file_and_propagate(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("before")
     with pytest.raises(KeyError), replacing(path) as temporary:
@@ -52,7 +52,7 @@ def test_follows_a_symbolic_link(tmp_path):
 
 @pytest.mark.skipif(os.name != "posix", reason="modes of POSIX")
 @pytest.mark.parametrize("mode", [0o600, 0o664, 0o444, 0o755])
-def test_a_file_that_is_replaced_hands_on_its_mode(tmp_path, mode):
+def test_a_replaced_file_keeps_its_mode(tmp_path, mode):
     path = tmp_path / "a.txt"
     before = os.umask(0o027)
     try:
@@ -65,7 +65,7 @@ def test_a_file_that_is_replaced_hands_on_its_mode(tmp_path, mode):
     assert stat.S_IMODE(path.stat().st_mode) == mode and path.read_text() == "newer"
 
 
-def test_no_number_is_not_json(tmp_path):
+def test_infinity_is_refused(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         write_json(tmp_path / "a.json", {"psnr": float("inf")})
     assert list(tmp_path.iterdir()) == []
@@ -116,13 +116,13 @@ def test_a_full_disk_is_one_line_for_checkpoints_too(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_other_errors_of_torch_pass_through(tmp_path):
+def test_other_errors_of_torch_propagate(tmp_path):
     with pytest.raises(RuntimeError, match="shapes"), replacing(tmp_path / "a.pt"):
         raise RuntimeError("shapes differ")
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write anywhere")
-def test_a_closed_folder_is_one_line(tmp_path):
+def test_a_read_only_folder_is_one_line(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(SfumatoError, match="permission denied; choose a folder you may write to"):
         write_text(tmp_path / "a.txt", "x")

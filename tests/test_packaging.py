@@ -1,4 +1,4 @@
-"""What is distributed: all that the tests read, versions that agree, groups that match the extras."""
+"""Distributions contain everything that tests read; versions agree; dependency groups match the extras."""
 
 import re
 import sys
@@ -13,9 +13,9 @@ else:
     import tomli as tomllib
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-# Taken into every source distribution without being asked for.
+# Included in every source distribution automatically.
 ALWAYS_PACKED = {"LICENSE", "MANIFEST.in", "README.md", "pyproject.toml"}
-# Stands in for a folder where the files of git lie elsewhere, or is written by a build.
+# A file in worktrees of git, or written by a build.
 NOT_PACKED = {".git", "PKG-INFO", "setup.cfg", ".coverage"}
 
 
@@ -25,7 +25,7 @@ def packed(word):
     return {one for line in lines if line.split()[:1] == [word] for one in line.split()[1:]}
 
 
-def test_the_source_distribution_holds_every_folder_and_file_of_the_repository():
+def test_the_source_distribution_contains_the_whole_repository():
     assert packed("graft") == set(FOLDERS) - {"src"}
     for path in ROOT.iterdir():
         if path.is_file() and path.name not in ALWAYS_PACKED | NOT_PACKED:
@@ -51,7 +51,7 @@ def test_hooks_before_a_commit_run_what_make_lint_runs(tool):
     assert tool in hooks and f"$(VENV)/bin/{tool}" in (ROOT / "Makefile").read_text("utf-8")
 
 
-def test_the_lowest_versions_are_those_of_the_bounds():
+def test_the_minimum_versions_are_those_of_the_bounds():
     text = (ROOT / "constraints-lowest.txt").read_text("utf-8")
     lowest = dict(re.findall(r"^([\w-]+)==(.*)$", text, re.M))
     bounds = dict(re.match(r"([\w-]+)>=([\d.]+)", one).groups() for one in PROJECT["project"]["dependencies"])

@@ -1,4 +1,4 @@
-"""Tests lie where pytest finds them, under the name of what they test, and share only what is in support."""
+"""Tests are where pytest finds them, named after what they test, and share only code in ``support``."""
 
 import ast
 import re
@@ -27,7 +27,7 @@ def test_pytest_collects_every_test():
     assert len(names) == len(set(names)), "two test files of one name hide each other"
 
 
-def test_tests_share_only_what_lies_in_support():
+def test_tests_share_only_code_in_support():
     tests = python_files("tests/")
     shared = {dotted.split(".")[0] for path in tests for dotted in imports(path)}
     assert not {package for package in shared if package.startswith("test_")}

@@ -1,4 +1,4 @@
-"""The public names: the four lists of them agree, and tools see what they are."""
+"""The public names: their four lists agree, and tools see their signatures."""
 
 import ast
 import inspect
@@ -12,16 +12,16 @@ import sfumato
 from repository import PACKAGE, ROOT, text_files, tree
 
 INIT = PACKAGE / "__init__.py"
-# Loaded as a module, not out of one.
+# Loaded as a module, not from one.
 MODULES = {"ops"}
 NAMES = sorted(set(sfumato.__all__) - MODULES)
 FUNCTIONS = [name for name in NAMES if inspect.isfunction(getattr(sfumato, name))]
-# `save` hands its keyword arguments to the format; they are checked there.
+# `save` passes its keyword arguments to the format, which checks them.
 TAKES_OPTIONS = {"save": "options"}
 
 
 def seen_by_type_checkers():
-    """The public names that stand under ``if TYPE_CHECKING``, with the modules that they come from."""
+    """The public names under ``if TYPE_CHECKING``, with their modules."""
     (block,) = [node for node in tree(INIT).body if isinstance(node, ast.If)]
     return {alias.name: line.module for line in block.body for alias in line.names}
 
@@ -34,13 +34,13 @@ def test_every_list_of_public_names_is_the_same():
     assert sorted(homes) == NAMES
 
 
-def test_the_page_of_the_interface_names_every_public_name_once():
+def test_the_interface_page_lists_every_public_name_once():
     rows = re.findall(r"^\| (`.*?`) \|", (ROOT / "docs/python.md").read_text("utf-8"), re.MULTILINE)
     named = re.findall(r"`(\w+)`", " ".join(rows))
     assert sorted(named) == sorted(sfumato.__all__)
 
 
-def test_pages_and_examples_use_names_that_exist():
+def test_pages_and_examples_use_existing_names():
     wrong = []
     for path in text_files():
         if path.suffix == ".md" or "examples" in path.parts:
@@ -69,7 +69,7 @@ def test_a_public_function_has_a_real_signature(name):
             assert TAKES_OPTIONS.get(name) == parameter.name
 
 
-def test_the_package_says_that_it_carries_its_types():
+def test_the_package_is_marked_as_typed():
     assert (PACKAGE / "py.typed").exists()
 
 

@@ -1,4 +1,4 @@
-"""Where to look at a scene from whose cameras are not known."""
+"""The best view of a scene without known cameras."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def scene_of(*parts):
 
 @pytest.fixture(scope="module")
 def corner():
-    """A detailed ball before a wall of smears: it is seen well from -z alone."""
+    """A detailed ball in front of a wall of large Gaussians, with a good view only from -z."""
     ball = torch.nn.functional.normalize(torch.randn(600, 3, generator=RANDOM), dim=1)
     grid = torch.linspace(-3, 3, 7)
     wall = torch.stack([*torch.meshgrid(grid, grid, indexing="ij"), torch.full((7, 7), 1.4)], 2).reshape(
@@ -35,7 +35,7 @@ def corner():
     return scene_of(dots(ball, 0.05, torch.randn(600, generator=RANDOM)), dots(wall, 0.9, 0.0))
 
 
-def test_a_scene_is_looked_at_from_where_nothing_hangs_before_it(corner):
+def test_the_best_view_is_not_occluded(corner):
     orbit = orbit_of_best_view(corner)
     assert orbit.start[2] < -1 and np.linalg.norm(orbit.target) < 2
     first, last = orbit.covered_rad
@@ -44,7 +44,7 @@ def test_a_scene_is_looked_at_from_where_nothing_hangs_before_it(corner):
         assert camera.centre_world[2] < 0.8, "no frame is behind the wall"
 
 
-def test_smears_and_what_is_in_the_way_lower_the_quality(corner):
+def test_large_gaussians_and_occlusion_lower_the_quality(corner):
     views = ViewQuality(corner)
 
     def quality(position):
@@ -58,7 +58,7 @@ def test_smears_and_what_is_in_the_way_lower_the_quality(corner):
     assert views.of(pinhole(looking_at((0, 0, -4), (0, 0, -8)), (96, 64), 50.0), 4.0) == 0
 
 
-def test_what_looks_alike_from_all_sides_is_gone_round():
+def test_symmetric_scenes_get_a_full_orbit():
     ball = torch.nn.functional.normalize(torch.randn(800, 3, generator=RANDOM), dim=1)
     orbit = orbit_of_best_view(scene_of(dots(ball + 5, 0.05, torch.randn(800, generator=RANDOM))), (0, 0, 1))
     assert orbit.is_covered
@@ -66,18 +66,18 @@ def test_what_looks_alike_from_all_sides_is_gone_round():
     np.testing.assert_allclose(orbit.up, (0, 0, 1))
 
 
-def test_scenes_of_nothing_and_of_one_gaussian():
+def test_empty_scenes_and_single_gaussians():
     one = scene_of(dots(torch.ones(1, 3), 2.0, 0.5))
     orbit = orbit_of_best_view(one)
-    # From outside of it, though its centre is all that it has.
+    # The view is from outside the Gaussian, although its centre is the whole extent of the scene.
     assert np.linalg.norm(orbit.start - 1) > 4
-    # Too small to be seen, and to stand apart from in float32.
+    # Too small to be visible, and below the resolution of float32.
     assert np.linalg.norm(orbit_of_best_view(scene_of(dots(torch.ones(1, 3), 1e-20, 0.5))).start - 1) > 0.1
     with pytest.raises(ConfigError, match="empty"):
         orbit_of_best_view(one.select(torch.zeros(1, dtype=torch.bool)))
 
 
-def test_the_longest_range_goes_across_the_start():
+def test_the_longest_range_may_wrap_around():
     turn = 2 * np.pi / 6
     assert longest_range(np.array([1, 1, 0, 1, 0, 1], bool)) == pytest.approx((5 * turn, 7 * turn))
     assert longest_range(np.ones(6, bool)) == (0.0, 2 * np.pi)

@@ -1,4 +1,4 @@
-"""Orbits that stay where a scene can be trusted."""
+"""Orbits limited to where a scene can be trusted."""
 
 import numpy as np
 import pytest
@@ -31,14 +31,14 @@ def angle_of(camera):
     return np.degrees(np.arctan2(x, -z))
 
 
-def test_one_goes_round_where_photographs_were_taken_all_around():
+def test_photographs_all_around_give_a_full_orbit():
     cameras = ring(np.linspace(0, 2 * np.pi, 24, endpoint=False))
     inside = kept_inside(orbit_of_cameras(cameras), cameras, trust_by_coverage(ball(), cameras))
     assert inside.is_covered
 
 
 @pytest.mark.slow
-def test_a_film_stays_within_what_was_seen():
+def test_orbits_stay_near_the_photographs():
     cameras = ring(np.radians([*range(-50, 51, 5)]))
     orbit = orbit_of_cameras(cameras)
     inside = kept_inside(orbit, cameras, trust_by_coverage(ball(), cameras))
@@ -46,17 +46,17 @@ def test_a_film_stays_within_what_was_seen():
     angles = [angle_of(camera) for camera in inside.swing(40, SIZE)]
     assert min(angles) > -51 and max(angles) < 51 and max(angles) - min(angles) > 60
     far = ring(np.radians([0.0, 70.0, 140.0, 210.0, 280.0]))
-    # Photographs so far apart leave nothing between them.
+    # With photographs so far apart, nothing between them can be trusted.
     apart = kept_inside(orbit_of_cameras(far), far, trust_by_coverage(ball(), far))
     assert apart is None or not apart.is_covered
 
 
-def test_only_what_is_not_hidden_is_covered():
+def test_only_visible_gaussians_are_covered():
     scene, (camera,) = ball(), ring([0.0])
     trust = trust_by_coverage(scene, [camera])
     seen = trust.evidence.seen[:, 0]
     front = scene.means[:, 2]
-    # Some are seen through gaps.
+    # Some are visible through gaps.
     assert bool(seen[front < -0.5].all()) and float(seen[front > 0.5].float().mean()) < 0.2
     back = ring([np.pi])[0]
     middle = np.s_[14:22, 20:28]

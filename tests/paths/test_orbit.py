@@ -59,7 +59,7 @@ def test_an_orbit_is_the_circle_of_the_cameras(part):
         np.testing.assert_allclose(seen[:2], 0, atol=1e-9)
 
 
-def test_a_swing_stays_where_photographs_were_taken():
+def test_a_swing_stays_near_the_photographs():
     known = ring(np.linspace(2.0, 4.0, 30))
     arms = centres(orbit_of_cameras(known).swing(40, SIZE)) - TARGET
     angles = np.arctan2(arms[:, 2], arms[:, 0]) % (2 * np.pi)
@@ -100,7 +100,7 @@ def test_cameras_that_look_outwards_have_an_orbit_too():
         assert camera.camera_from_world.isfinite().all()
 
 
-def test_upwards_can_be_said():
+def test_the_up_direction_can_be_given():
     orbit = orbit_of_cameras(ring(np.linspace(0, 6, 9)), (0, 0, 2))
     np.testing.assert_allclose(orbit.up, (0, 0, 1))
     assert np.ptp(centres(orbit.cameras(8, SIZE))[:, 2]) < 1e-9
@@ -108,12 +108,12 @@ def test_upwards_can_be_said():
         orbit_of_cameras(ring([0.0]), (0, 0, 0))
 
 
-def test_no_cameras_have_none():
+def test_without_cameras_there_is_no_orbit():
     with pytest.raises(ConfigError, match="none"):
         orbit_of_cameras([])
 
 
-def test_a_part_of_an_orbit_is_no_whole_one():
+def test_a_partial_orbit_is_not_closed():
     orbit = orbit_of_cameras(ring(np.linspace(0, 2 * np.pi, 20, endpoint=False)))
     assert orbit.part(-np.pi, np.pi).is_covered
     part = orbit.part(-0.2, 3.1)

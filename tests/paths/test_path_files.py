@@ -86,13 +86,13 @@ CAMERA = {"camera_from_world": POSE, "focal_px": [9, 9], "size_px": [8, 8]}
         ({"cameras": [CAMERA, {**CAMERA, "camera_from_world": "x"}]}, "camera 2"),
     ],
 )
-def test_what_is_no_path_is_refused_by_name(tmp_path, document, words):
+def test_invalid_paths_are_refused_by_name(tmp_path, document, words):
     with pytest.raises(FormatError, match=words) as error:
         read_path(write(tmp_path / "path.json", document))
     assert "path.json" in str(error.value) and "\n" not in str(error.value)
 
 
-def test_a_missing_file_is_said(tmp_path):
+def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="nix"):
         read_path(tmp_path / "nix.json")
 
@@ -109,7 +109,7 @@ JSON = st.recursive(
     rows=st.lists(st.dictionaries(st.sampled_from([*CAMERA, "time_s", "fov_deg", "up"]), JSON), max_size=3)
 )
 @pytest.mark.slow
-def test_anything_else_is_an_error_of_format(tmp_path, rows):
+def test_any_other_content_is_a_format_error(tmp_path, rows):
     for key in ("cameras", "keyframes"):
         with contextlib.suppress(FormatError):
             read_path(write(tmp_path / "path.json", {key: [{"camera_from_world": POSE, **r} for r in rows]}))

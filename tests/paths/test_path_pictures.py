@@ -13,7 +13,7 @@ FRONT = pinhole(looking_at((0, 0, -4), (0, 0, 0)), SIZE, 40.0)
 
 
 def disc(grey=0.25):
-    """A flat red disc across z, as large as the picture."""
+    """A flat red disc orthogonal to z that fills the picture."""
     colour = torch.tensor([[[1.0, grey, grey]]])
     return Gaussians(
         torch.zeros(1, 3),
@@ -37,7 +37,7 @@ def test_colours_are_those_of_the_renderer():
 
 
 def test_normals_point_to_the_camera():
-    """Blue is towards the camera; a disc seen from behind shows its other side."""
+    """Blue is towards the camera, also for a disc seen from behind."""
     behind = pinhole(looking_at((0, 0, 4), (0, 0, 0)), SIZE, 40.0)
     for camera in (FRONT, behind):
         pixel = middle(painter("normals", still, [camera], ON_WHITE)(0))
@@ -57,7 +57,7 @@ def test_depth_is_lighter_where_it_is_nearer():
     assert sum(middle(paint(0))) > sum(middle(paint(1))) + 100
 
 
-def test_what_shows_nothing_is_black():
+def test_empty_pixels_are_black():
     nowhere = pinhole(looking_at((0, 0, -4), (0, 0, -9)), SIZE, 40.0)
     for kind in ("depth", "normals"):
         assert not painter(kind, still, [nowhere], ON_WHITE)(0).any()

@@ -9,7 +9,7 @@ from sfumato.paths.video_writer import even, write_video
 
 
 def frames(count, size_px=(64, 48)):
-    """Four coloured quarters, whose colours change from frame to frame."""
+    """Four coloured quadrants whose colours change from frame to frame."""
     for index in range(count):
         pixels = np.zeros((size_px[1], size_px[0], 3), np.uint8)
         pixels[:24, :32], pixels[:24, 32:] = (220, 30, 30), (30, 220, 30)
@@ -17,7 +17,7 @@ def frames(count, size_px=(64, 48)):
         yield pixels
 
 
-def test_a_video_is_what_players_expect_and_shows_the_frames(tmp_path):
+def test_a_video_has_the_usual_encoding_and_shows_the_frames(tmp_path):
     path = tmp_path / "out.mp4"
     write_video(path, frames(5), (64, 48), 29.97)
     with av.open(str(path)) as container:
@@ -29,7 +29,7 @@ def test_a_video_is_what_players_expect_and_shows_the_frames(tmp_path):
         [i / 29.97 for i in range(5)], rel=1e-3
     )
     for frame, expected in zip(decoded, frames(5), strict=True):
-        # BT.709, as the file says.
+        # BT.709, as tagged in the file.
         assert frame.colorspace == 1 and frame.color_range == 1
         pixels = frame.to_ndarray(format="rgb24", src_colorspace=1, dst_color_range=2).astype(int)
         for y in (12, 36):
@@ -44,7 +44,7 @@ def test_sides_become_even():
     assert even((63, 48)) == (64, 48) and even((64, 47)) == (64, 48)
 
 
-def test_a_video_that_breaks_off_leaves_nothing(tmp_path):
+def test_a_failed_video_leaves_no_file(tmp_path):
     def broken():
         yield from frames(2)
         raise KeyboardInterrupt

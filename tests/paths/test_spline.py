@@ -74,7 +74,7 @@ def test_a_camera_that_only_turns_turns_evenly():
     np.testing.assert_allclose(centres(through(keys, 5)), 0, atol=1e-12)
 
 
-def test_keys_at_one_place_and_single_ones_are_no_trouble():
+def test_coincident_and_single_keys_work():
     assert len(through([KEYS[0], KEYS[0], KEYS[1]], 10)) == 10
     assert through([KEYS[0], KEYS[0]], 3)[1].camera_from_world.isfinite().all()
     assert len(through(KEYS[:1], 4)) == 4
@@ -86,7 +86,7 @@ def test_keys_at_one_place_and_single_ones_are_no_trouble():
 
 
 def trembling(count=80, seed=0):
-    """A walk along an arc whose hand trembles."""
+    """A handheld walk along an arc, with camera shake."""
     rng = np.random.default_rng(seed)
     angles = np.linspace(0, 2, count)
     places = 5 * np.stack([np.cos(angles), 0 * angles, np.sin(angles)], 1) + 0.05 * rng.normal(
@@ -96,7 +96,7 @@ def trembling(count=80, seed=0):
     return [pinhole(looking_at(p, t), SIZE, 50.0) for p, t in zip(places, targets, strict=True)]
 
 
-def test_the_training_path_is_followed_and_calmer():
+def test_the_training_path_is_followed_and_smoothed():
     walked = trembling()
     cameras = along_cameras(walked, 160)
     arms = centres(cameras)
@@ -107,14 +107,14 @@ def test_the_training_path_is_followed_and_calmer():
     assert bends < 0.1 * np.linalg.norm(np.diff(centres(walked), 2, axis=0), axis=1).max()
 
 
-def test_photographs_in_no_order_are_joined_by_a_short_way():
+def test_unordered_photographs_are_joined_by_a_short_path():
     walked = trembling()
     mixed = [walked[i] for i in np.random.default_rng(1).permutation(len(walked))]
     for cameras, most in ((along_cameras(walked, 100), 12), (along_cameras(mixed, 100), 30)):
         assert np.linalg.norm(np.diff(centres(cameras), axis=0), axis=1).sum() < most
 
 
-def test_few_cameras_and_other_sizes_are_no_trouble():
+def test_few_cameras_and_different_sizes_work():
     walked = trembling(2)
     walked[1] = replace(walked[1], size_px=(100, 200), centre_px=(50.0, 100.0))
     cameras = along_cameras(walked, 5)

@@ -15,7 +15,7 @@ from sfumato.reconstruction.budget import (
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch):
-    """Two cores, and a clock that goes on when it is told."""
+    """Two cores, and a clock that is advanced manually."""
 
     class Clock:
         now = 100.0
@@ -32,7 +32,7 @@ def test_training_gets_what_is_left_after_the_results(clock):
     without, with_views = budget.training_minutes(0.0), budget.training_minutes(30.0)
     assert budget.spent_s == 120.0 and 7.5 < without < 8.0
     assert without - with_views == pytest.approx(0.5)
-    # Training, and comparing after it, end before the whole does: results are written then.
+    # Training and the comparison after it end before the budget does, to leave time for writing results.
     assert clock.now + 60 * with_views + 30.0 == pytest.approx(budget.compared_until_s)
     assert 100.0 + 580.0 < budget.compared_until_s < 100.0 + 600.0
 
@@ -42,7 +42,7 @@ def test_comparing_very_many_views_leaves_most_of_the_time_to_training(clock):
     assert budget.training_minutes(1e6) > 0.7 * 10.0
 
 
-def test_training_gets_its_least_share_however_long_the_cameras_took(clock):
+def test_training_gets_a_minimum_share_of_the_time(clock):
     budget = Budget(10.0)
     clock.now += 1e4
     assert budget.training_minutes(0.0) == pytest.approx(10.0 * LEAST_TRAINING_SHARE)

@@ -38,7 +38,7 @@ def photos(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def made(photos):
-    """The task, the run folder and how it ended."""
+    """The task, the run folder and the result."""
     task = Reconstruction((photos,), sfm=QUICK, train=SHORT)
     out = photos.parent / "run"
     return task, out, sfumato.reconstruct(task, out)
@@ -53,7 +53,7 @@ def test_photographs_become_a_run(made):
     assert json.loads((out / "metrics.json").read_text())["train"]["steps"] == 12
 
 
-def test_results_are_not_replaced_unless_asked_and_cameras_are_not_found_again(made):
+def test_results_are_replaced_only_on_request_and_cameras_are_reused(made):
     task, out, _ = made
     other = replace(task, train=replace(SHORT, ssim_weight=0.9), inputs=(*task.inputs, out))
     with pytest.raises(
@@ -73,7 +73,7 @@ def posed(tmp_path):
 
 
 @pytest.mark.parametrize("resume", [False, True])
-def test_a_training_that_was_begun_is_gone_on_with(posed, tmp_path, resume):
+def test_interrupted_training_resumes(posed, tmp_path, resume):
     out = tmp_path / "run"
     sfumato.reconstruct(posed, out)
     before = (out / "scene.ply").read_bytes()
@@ -84,7 +84,7 @@ def test_a_training_that_was_begun_is_gone_on_with(posed, tmp_path, resume):
 
 @pytest.mark.parametrize("how", [("--steps", "12"), ("--resume",)])
 @pytest.mark.parametrize("stop", ["begin", "go"])
-def test_stopped_before_its_first_checkpoint_it_begins_again(posed, tmp_path, monkeypatch, stop, how):
+def test_a_run_stopped_before_its_first_checkpoint_restarts(posed, tmp_path, monkeypatch, stop, how):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
@@ -96,7 +96,7 @@ def test_stopped_before_its_first_checkpoint_it_begins_again(posed, tmp_path, mo
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["train"]["steps"] == 12
 
 
-def test_a_stopped_one_says_the_command_that_goes_on(posed, tmp_path, monkeypatch, capsys):
+def test_a_stopped_run_prints_the_command_that_resumes_it(posed, tmp_path, monkeypatch, capsys):
     arguments = ["reconstruct", str(posed.inputs[0]), "-o", str(tmp_path / "run"), "--steps", "12"]
     with monkeypatch.context() as patch:
         signalled_at(patch, 6, signal.SIGINT)
@@ -116,7 +116,9 @@ def test_a_stopped_one_says_the_command_that_goes_on(posed, tmp_path, monkeypatc
         (["data", "--steps", "12", "--downscale", "2"], "--downscale None there, 2 now"),
     ],
 )
-def test_what_differs_from_what_was_begun_is_refused(posed, tmp_path, monkeypatch, capsys, arguments, words):
+def test_options_that_differ_from_the_interrupted_run_are_refused(
+    posed, tmp_path, monkeypatch, capsys, arguments, words
+):
     monkeypatch.chdir(tmp_path)
     assert main(["reconstruct", "data", "-o", "run", "--steps", "12"]) == 0
     before = (tmp_path / "run" / "scene.ply").read_bytes()
@@ -127,7 +129,7 @@ def test_what_differs_from_what_was_begun_is_refused(posed, tmp_path, monkeypatc
     assert (tmp_path / "run" / "scene.ply").read_bytes() == before
 
 
-def test_a_run_of_train_is_not_taken_for_a_reconstruction(posed, tmp_path, capsys):
+def test_a_run_of_train_is_not_resumed_as_a_reconstruction(posed, tmp_path, capsys):
     out = tmp_path / "run"
     with pytest.raises(ConfigError, match="holds no reconstruction to resume"):
         sfumato.reconstruct(posed, out, resume=True)
@@ -162,7 +164,7 @@ def test_a_run_folder_may_move(made, tmp_path):
     assert options["data"] == str(moved / "dataset") and (moved / "scene.ply").exists()
 
 
-def test_a_dataset_with_points_is_trained_on_as_it_is(tmp_path):
+def test_a_dataset_with_points_is_used_unchanged(tmp_path):
     data = colmap_folder(tmp_path / "data")
     result = sfumato.reconstruct(Reconstruction((data,), train=SHORT), tmp_path / "run")
     assert result.state.step == 12 and not (tmp_path / "run" / "dataset").exists()
@@ -183,7 +185,7 @@ def test_a_dataset_without_points_keeps_its_cameras(made, tmp_path):
     assert result.state.start_count > 100
 
 
-def test_the_time_given_is_kept(photos, tmp_path):
+def test_the_time_limit_is_respected(photos, tmp_path):
     minutes = 0.15
     task = Reconstruction((photos,), sfm=QUICK, train=TrainConfig(minutes=minutes))
     result = sfumato.reconstruct(task, tmp_path / "run")
@@ -192,7 +194,7 @@ def test_the_time_given_is_kept(photos, tmp_path):
     assert config["capture"]["downscale"] >= 1 and result.report is not None
 
 
-def test_reduced_photographs_are_blurred_by_their_own_pixels_and_gone_on_with(posed, tmp_path, monkeypatch):
+def test_reduced_photographs_use_native_blur_also_after_resuming(posed, tmp_path, monkeypatch):
     monkeypatch.setattr(
         importlib.import_module("sfumato.reconstruction.reconstruct"), "downscale_for", lambda *_: 2
     )

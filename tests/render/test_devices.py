@@ -1,4 +1,4 @@
-"""Rendering runs where the scene is: it makes no tensor of the host on its way, and waits for no number."""
+"""Rendering runs on the device of the scene, without tensors on the host and without synchronisation."""
 
 from dataclasses import replace
 
@@ -25,7 +25,7 @@ SETTINGS = {
     "raster": RasterSettings(background=(0.1, 0.2, 0.3), absolute_gradient=True),
     "trace": TraceSettings(background=(0.1, 0.2, 0.3), absolute_gradient=True),
 }
-# The tracer has to know whether parallel rays begin near one point of this scene.
+# The tracer needs to know whether the origins of parallel rays are near one point of the scene.
 PAIRS = [
     (renderer, lens) for renderer in SETTINGS for lens in CAMERAS if (renderer, lens) != ("trace", "ortho")
 ]
@@ -44,7 +44,7 @@ def scene(device, n=10):
 
 
 def descend(gaussians, render):
-    """Compare with a photograph, go back to the parameters, and take a step of Adam on each."""
+    """Compare with a photograph, backpropagate to the parameters, and take a step of Adam on each."""
     photograph = torch.empty_like(render.image)
     render.seen.retain_gradients()
     ops.photometric_loss(render.image, photograph, torch.empty_like(render.alpha)).backward()
@@ -68,14 +68,14 @@ def test_an_antialiased_picture(device):
 
 
 @pytest.mark.parametrize("renderer", SETTINGS)
-def test_limits_that_are_given(renderer, device):
+def test_given_limits(renderer, device):
     gaussians, settings = scene(device), replace(SETTINGS[renderer], near=0.1, far=10.0)
     descend(gaussians, draw(gaussians, PINHOLE, settings))
 
 
 @pytest.mark.parametrize("renderer", SETTINGS)
 @pytest.mark.parametrize("lens", ["pinhole", "bent"])
-def test_a_pose_that_is_trained(renderer, lens, device):
+def test_a_trained_pose(renderer, lens, device):
     pose = torch.empty(4, 4, device=device, requires_grad=True)
     gaussians, camera = scene(device), replace(CAMERAS[lens], camera_from_world=pose)
     descend(gaussians, draw(gaussians, camera, SETTINGS[renderer]))
@@ -100,8 +100,8 @@ def test_free_rays(viewpoint, device):
     assert render.seen.visible.device == device
 
 
-def test_whether_rays_begin_near_one_point_is_waited_for(device):
-    """The one exception, which decides between two operations."""
+def test_the_test_for_a_common_origin_synchronises(device):
+    """The only exception, which decides between two operations."""
     with pytest.raises(RuntimeError, match="meta"):
         draw(scene(device), CAMERAS["ortho"], TraceSettings())
 
@@ -120,6 +120,6 @@ def test_whether_rays_begin_near_one_point_is_waited_for(device):
         lambda own: ops.covariance(torch.ones(3, 4), torch.ones(3, 3)),
     ],
 )
-def test_the_device_refuses_to_be_waited_for(fault, device):
+def test_the_device_refuses_synchronisation(fault, device):
     with pytest.raises((RuntimeError, NotImplementedError, TypeError)):
         fault(torch.empty(3, device=device))

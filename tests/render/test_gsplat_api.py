@@ -1,4 +1,4 @@
-"""``rasterization`` against a restatement of gsplat's semantics, and against scripts written for it."""
+"""``rasterization`` against a reimplementation of gsplat's semantics."""
 
 import inspect
 import math
@@ -128,7 +128,7 @@ def test_intrinsics_receive_gradients():
     assert Ks.grad[0, 0, 0] != 0
 
 
-def test_signature_is_gsplats():
+def test_the_signature_is_that_of_gsplat():
     parameters = inspect.signature(rasterization).parameters
     names = (
         "means quats scales opacities colors viewmats Ks width height near_plane far_plane radius_clip eps2d "
@@ -166,7 +166,7 @@ def test_packed_intermediates_are_the_visible_rows_of_the_others():
 
 
 @pytest.mark.parametrize("packed", [True, False])
-def test_tile_lists_name_every_gaussian_that_reaches_a_tile(packed):
+def test_tile_lists_contain_every_gaussian_that_touches_a_tile(packed):
     tensors = scene(n=9, cameras=2)
     _, _, meta = rasterization(**tensors, width=WIDTH, height=HEIGHT, packed=packed, tile_size=8)
     offsets = torch.cat([meta["isect_offsets"].flatten(), torch.tensor([len(meta["flatten_ids"])])])
@@ -216,7 +216,7 @@ def test_means2d_receive_gradients_and_absolute_gradients(packed):
 
 
 def absolute_gradients(tensors, weights):
-    """[c, n, 2] from the restatement: one gradient per pixel, made absolute, summed."""
+    """[c, n, 2] from the reimplementation: sum of the absolute gradients of each pixel."""
     covariances = restated.world_covariances(tensors["quats"], tensors["scales"], None)[None]
     defaults = {"near_plane": 0.01, "far_plane": 1e10, "radius_clip": 0.0, "eps2d": 0.3}
     options = {**defaults, "camera_model": "pinhole", "rasterize_mode": "classic"}
@@ -240,7 +240,7 @@ def absolute_gradients(tensors, weights):
 
 @pytest.mark.parametrize("cameras", [1, 3])
 @pytest.mark.parametrize("sh_degree", [None, 2])
-def test_sparse_gradients_hold_the_same_numbers(cameras, sh_degree):
+def test_sparse_gradients_equal_dense_ones(cameras, sh_degree):
     names = ("means", "quats", "scales")
     results = []
     for sparse in (False, True):
@@ -269,7 +269,7 @@ def test_sparse_gradients_of_covariances():
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("packed", [True, False])
-def test_nothing_to_see(packed, dtype):
+def test_an_empty_scene(packed, dtype):
     for n in (0, 3):
         tensors = {name: tensor.to(dtype) for name, tensor in scene(n=4).items()}
         tensors = {
@@ -291,7 +291,7 @@ def test_nothing_to_see(packed, dtype):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_broken_gaussians_do_not_spread(dtype):
+def test_invalid_gaussians_do_not_affect_others(dtype):
     tensors = {name: tensor.to(dtype) for name, tensor in scene(sh=True).items()}
     tensors["means"][3] = torch.nan
     tensors["scales"][4] = torch.inf
@@ -379,7 +379,7 @@ def test_wrong_arguments_are_named(changes, word):
 
 
 @pytest.mark.parametrize("kind", [float, np.float64, np.float32, np.int64, torch.tensor])
-def test_whole_numbers_of_any_type_are_taken(kind):
+def test_integers_of_any_type_are_accepted(kind):
     plain = {"width": WIDTH, "height": HEIGHT, "tile_size": 8, "channel_chunk": 16, "sh_degree": 2}
     tensors = scene(n=3, sh=True)
     expected, _, _ = rasterization(**tensors, **plain)

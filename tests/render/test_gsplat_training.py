@@ -1,4 +1,4 @@
-"""A trainer as scripts for gsplat write it: only the import of ``rasterization`` is not theirs."""
+"""A trainer in the style of scripts for gsplat, with only the import of ``rasterization`` replaced."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ WIDTH, HEIGHT = 30, 24
 
 
 class GrowAndPrune:
-    """Adaptive density control out of what strategies for gsplat read from ``info``."""
+    """Adaptive density control based on ``info``, like the strategies of gsplat."""
 
     def __init__(self, n, packed, absgrad, threshold):
         self.packed, self.absgrad, self.threshold = packed, absgrad, threshold
@@ -130,7 +130,7 @@ def test_training_loop_learns_and_grows(packed, absgrad, rasterize_mode):
     assert losses[-1] < 0.5 * losses[0]
 
 
-def test_sparse_adam_moves_only_what_was_seen():
+def test_sparse_adam_updates_only_visible_gaussians():
     params = splats(20)
     names = ("means", "quats", "scales")
     with torch.no_grad():

@@ -49,7 +49,7 @@ CALLS = {
 def test_pictures_are_those_of_the_tracer(name):
     model, extra, lens, read_out = CALLS[name]
     given = scene(model=model, sh=True)
-    # Without the two that are left out or added by where their centres lie, and small enough to be separate.
+    # Without the two Gaussians culled by their centres in only one renderer, and small enough not to overlap.
     for key in ("means", "quats", "scales", "opacities", "colors"):
         given[key] = given[key][3:]
     given["scales"] = given["scales"] * 0.2
@@ -76,7 +76,7 @@ def test_pictures_are_those_of_the_tracer(name):
     assert torch.isfinite(meta["conics"]).all() and (meta["depths"] > 0).any()
 
 
-def test_gradients_reach_what_rays_see():
+def test_gradients_reach_all_visible_parameters():
     given = scene()
     leaves = {name: tensor.clone().requires_grad_() for name, tensor in given.items() if name != "Ks"}
     end = ends(given["viewmats"]).requires_grad_()
@@ -103,11 +103,11 @@ def test_gradients_reach_what_rays_see():
         ({"thin_prism_coeffs": torch.zeros(2, 4)}, "thin_prism_coeffs"),
     ],
 )
-def test_what_rays_do_not_support_is_named(changes, word):
+def test_unsupported_options_are_named(changes, word):
     with pytest.raises(ConfigError, match=word):
         rasterization(**scene(), width=WIDTH, height=HEIGHT, **{**RAYS, **changes})
 
 
-def test_coefficients_of_another_number_are_refused():
+def test_wrong_numbers_of_coefficients_are_refused():
     with pytest.raises(ShapeError, match="radial_coeffs"):
         rasterization(**scene(), width=WIDTH, height=HEIGHT, **RAYS, radial_coeffs=coefficients(FISHEYE))

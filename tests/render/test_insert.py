@@ -1,4 +1,4 @@
-"""Meshes in a scene: mirrors, glass and diffuse things."""
+"""Meshes in a scene: mirrors, glass and diffuse objects."""
 
 import math
 
@@ -35,7 +35,7 @@ def cloud(n=150, dtype=torch.float64, low=(-1, -1, 0.5), high=(1, 1, 1.5), degre
 
 
 def blob(place, colour, size=0.3, dtype=torch.float64):
-    """One Gaussian that hides what is behind its centre."""
+    """One Gaussian that occludes what is behind its centre."""
     sh = (torch.tensor(colour, dtype=dtype) - 0.5) / SH_C0
     return Gaussians(
         torch.tensor([place], dtype=dtype),
@@ -53,7 +53,7 @@ def camera(z=0.0, focal=30.0):
 
 
 def wall(z, half=50.0, material="mirror", **more):
-    """A square across z that faces -z."""
+    """A square orthogonal to z that faces -z."""
     x = torch.tensor([-half, half, half, -half], dtype=torch.float64)
     y = torch.tensor([-half, -half, half, half], dtype=torch.float64)
     vertices = torch.stack([x, y, torch.full_like(x, z)], 1)
@@ -61,7 +61,7 @@ def wall(z, half=50.0, material="mirror", **more):
 
 
 def ball(centre, radius, material, rings=12, **more):
-    """A sphere of triangles that faces outwards."""
+    """A sphere of outward-facing triangles."""
     around, along = torch.meshgrid(
         torch.arange(2 * rings) * (math.pi / rings),
         torch.arange(rings + 1) * (math.pi / rings),
@@ -85,7 +85,7 @@ def psnr(a, b):
 def test_a_mirror_shows_the_mirrored_scene(dtype):
     scene, seen = cloud(dtype=dtype, low=(-1, -1, -3), high=(1, 1, -1.5)), camera()
     render = render_with_mesh(scene, seen, [wall(1.0)], BACKGROUND)
-    # Seen through the plane z = 1 by the camera's mirror image.
+    # As seen by the camera mirrored at the plane z = 1.
     rays = camera_rays(seen, like=scene.means)
     turn = scene.means.new_tensor([1, 1, -1])
     mirrored = Rays(rays.origins * turn + scene.means.new_tensor([0, 0, 2]), rays.directions * turn)
@@ -96,7 +96,7 @@ def test_a_mirror_shows_the_mirrored_scene(dtype):
     torch.testing.assert_close(render.depth, torch.ones_like(render.depth))
 
 
-def test_a_tinted_mirror_gives_back_its_colour():
+def test_a_tinted_mirror_multiplies_colours():
     empty = cloud(0)
     render = render_with_mesh(empty, camera(), [wall(1.0, colour=(1.0, 0.5, 0.0))], BACKGROUND)
     torch.testing.assert_close(render.image[3, 4], torch.tensor([0.2, 0.2, 0.0], dtype=torch.float64))
@@ -112,8 +112,8 @@ def test_glass_of_index_one_is_invisible(dtype):
 
 
 @pytest.mark.slow
-def test_glass_keeps_the_light_it_is_given():
-    """In an even surrounding glass is as bright as what is around it, but for what is not followed."""
+def test_glass_conserves_light():
+    """In uniform surroundings glass is as bright as they are, except for light paths that are not traced."""
     glass = ball((0.0, 0.0, 2.0), 0.7, "glass")
     image = render_with_mesh(cloud(0), camera(), [glass], BACKGROUND).image
     even = image.new_tensor(BACKGROUND.background).expand_as(image)
@@ -121,15 +121,15 @@ def test_glass_keeps_the_light_it_is_given():
 
 
 @pytest.mark.slow
-def test_a_ball_of_glass_turns_the_picture_round():
+def test_a_glass_ball_inverts_the_picture():
     left = blob((-2.0, 0.0, 8.0), (1.0, 0.0, 0.0), 0.8)
     image = render_with_mesh(left, camera(), [ball((0.0, 0.0, 2.0), 0.7, "glass", rings=24)]).image
     inside = image[SIZE[1] // 2, SIZE[0] // 2 - 8 : SIZE[0] // 2 + 8, 0]
     assert inside[8:].max() > 0.5 and inside[8:].max() > 3 * inside[4:8].max()
 
 
-def test_glass_shares_light_as_fresnel_says():
-    """At a right angle, one surface of glass gives back ((n - 1) / (n + 1))^2."""
+def test_glass_reflects_by_the_fresnel_equations():
+    """At normal incidence, one surface of glass reflects ((n - 1) / (n + 1))^2."""
     behind_camera = blob((0.0, 0.0, -5.0), (1.0, 1.0, 1.0), 1.0)
     ray = Rays(torch.zeros(3).double(), torch.tensor([[0.01, 0.003, 1.0]]).double())
     image = render_with_mesh(behind_camera, ray, [wall(1.0, material="glass")]).image
@@ -137,7 +137,7 @@ def test_glass_shares_light_as_fresnel_says():
     torch.testing.assert_close(image, 0.04 * mirror, rtol=1e-3, atol=0)
 
 
-def test_light_from_within_is_reflected_whole():
+def test_total_internal_reflection():
     """Beyond the critical angle nothing leaves glass."""
     ray = Rays(torch.zeros(3).double(), torch.tensor([[1.0, 0.0, -1.0]]).double())
     image = render_with_mesh(cloud(0), ray, [wall(-1.0, material="glass")], BACKGROUND).image
@@ -175,7 +175,7 @@ def test_a_diffuse_ball_hides_what_is_behind_it_and_nothing_else():
     rays = camera_rays(camera()).directions
     aside = (rays[..., :2] / rays[..., 2:]).norm(dim=-1)
     assert black[aside < 0.23].all()
-    # The rest is the scene, no lighter for the shadow.
+    # The rest is the scene, not brightened by the shadow.
     rest = aside > 0.27
     assert (render.image[rest] <= plain.image[rest] + 1e-9).all()
     assert psnr(render.image[rest], plain.image[rest]) > 25
@@ -194,7 +194,7 @@ def test_a_shadow_lies_below_a_ball_and_fades():
     torch.testing.assert_close(mirror.gaussians.sh, scene.sh)
 
 
-def test_a_diffuse_ball_is_lit_from_where_the_light_is():
+def test_a_diffuse_ball_is_lit_by_the_surrounding_light():
     above = blob((0.0, -3.0, 2.0), (1.0, 1.0, 1.0), 1.0)
     image = render_with_mesh(above, camera(), [ball((0.0, 0.0, 2.0), 0.6, "diffuse")]).image
     middle = SIZE[0] // 2
@@ -202,7 +202,7 @@ def test_a_diffuse_ball_is_lit_from_where_the_light_is():
 
 
 @pytest.mark.slow
-def test_two_mirrors_come_to_an_end():
+def test_reflections_between_two_mirrors_terminate():
     image = render_with_mesh(cloud(0), camera(0.5), [wall(1.0), wall(-1.0)], BACKGROUND).image
     torch.testing.assert_close(image[0, 0], image.new_tensor(BACKGROUND.background))
 
@@ -211,7 +211,7 @@ def test_normals_are_smooth_on_a_ball_and_flat_on_a_box():
     round_one = ball((0.0, 0.0, 0.0), 1.0, "mirror")
     normals = corner_normals(round_one.vertices, round_one.faces)
     corners = round_one.vertices[round_one.faces]
-    # Triangles at the poles have no area, and no normal of any use.
+    # Triangles at the poles have no area and no valid normal.
     sides = corners.diff(dim=1)
     large = torch.linalg.cross(sides[:, 0], sides[:, 1]).norm(dim=1) > 1e-4
     assert large.any() and ((normals * corners).sum(-1)[large] > 0.98).all()

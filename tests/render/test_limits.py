@@ -1,4 +1,4 @@
-"""Default near and far planes: the same render in all units."""
+"""Default near and far planes: the same render in any unit of length."""
 
 from dataclasses import replace
 
@@ -46,7 +46,7 @@ def test_the_picture_is_the_same_in_all_units(renderer, factor, lens):
 
 
 @pytest.mark.parametrize("renderer", DRAWN)
-def test_what_is_right_before_the_lens_is_left_out(renderer):
+def test_gaussians_directly_in_front_of_the_lens_are_skipped(renderer):
     draw, settings = DRAWN[renderer]
     far = scene()
     speck = far.map(lambda t: t[:1].clone())
@@ -61,7 +61,7 @@ def test_what_is_right_before_the_lens_is_left_out(renderer):
 
 
 @pytest.mark.parametrize("settings", [RasterSettings, TraceSettings])
-def test_what_is_given_holds(settings):
+def test_given_limits_are_used(settings):
     draw = rasterize if settings is RasterSettings else raytrace
     assert draw(scene(), camera(), settings(near=50.0)).alpha.amax() == 0
     assert draw(scene(), camera(), settings(far=0.5)).alpha.amax() == 0

@@ -86,12 +86,12 @@ def test_a_rolling_shutter_agrees_with_the_definition():
     assert ((got.double() - wanted).norm() / wanted.norm()) < 1e-4
 
 
-def test_free_rays_see_colour_from_where_each_begins():
+def test_colours_of_free_rays_depend_on_their_origins():
     scene = gaussians(30, scale=0.1)
     rays = camera_rays(camera(), like=scene.means)
     origins = rays.origins.expand_as(rays.directions).reshape(-1, 3).clone()
     alone = sfumato.Rays(origins, rays.directions.reshape(-1, 3))
-    # All begin in one point, so that the two ways of tracing show the same.
+    # All rays have the same origin, so both tracers give the same image.
     image = sfumato.raytrace(scene, alone).image.reshape(SIZE[1], SIZE[0], 3)
     torch.testing.assert_close(image, sfumato.raytrace(scene, rays).image, rtol=1e-3, atol=1e-4)
     depth = sfumato.raytrace(scene, alone).depth.reshape(SIZE[1], SIZE[0])
@@ -113,7 +113,7 @@ def test_gradients_reach_every_field_and_the_pose():
         assert ((got.double() - wanted).norm() / wanted.norm()) < 1e-3
 
 
-def test_nothing_seen_is_background():
+def test_an_empty_scene_is_background():
     settings = sfumato.TraceSettings(background=(0.1, 0.2, 0.3))
     render = sfumato.raytrace(gaussians(distance=-5.0), camera(), settings)
     assert torch.equal(render.image, torch.tensor([0.1, 0.2, 0.3]).expand(SIZE[1], SIZE[0], 3))
@@ -123,7 +123,7 @@ def test_nothing_seen_is_background():
 @pytest.mark.parametrize(
     "wrong", [{"near": 0.0}, {"near": 2.0, "far": 1.0}, {"sh_degree": 4}], ids=lambda w: "-".join(w)
 )
-def test_settings_that_cannot_be_are_refused(wrong):
+def test_invalid_settings_are_refused(wrong):
     with pytest.raises(ConfigError):
         sfumato.TraceSettings(**wrong)
 

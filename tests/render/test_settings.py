@@ -10,7 +10,7 @@ from sfumato.render.settings import RasterSettings, TraceSettings
 from support.small_scenes import camera_at, small_scene
 
 RENDERERS = {RasterSettings: rasterize, TraceSettings: raytrace}
-# Limits that run through the scene, which lies about 4 from the camera.
+# Limits within the scene, which is at a distance of about 4.
 CHANGED = {
     "background": (0.2, 0.9, 0.4),
     "sh_degree": 0,
@@ -25,7 +25,7 @@ CHANGED = {
 
 
 def seen_with(settings):
-    """Outputs of a render by name, and the gradient of its Gaussians' places as densification is told it."""
+    """Outputs of a render by name, and the screen-space gradients that densification uses."""
     scene = small_scene(20)
     for tensor in scene.tensors().values():
         tensor.requires_grad_()
@@ -55,6 +55,6 @@ def test_every_setting_changes_a_render(kind, name):
         or (tensor is not None and not torch.equal(tensor, changed[one]))
     }
     assert differing
-    # What is only gathered or only shown changes nothing else.
+    # Settings that add an output do not change the others.
     only = {"absolute_gradient": {"screen_gradient"}, "depth": {"depth"}}
     assert differing == only.get(name, differing)

@@ -36,7 +36,7 @@ def splats(means, scales, *, quats=None, opacities=0.9, colours=None):
 
 
 def cloud():
-    """Splats of two walls, one behind the other, in no order."""
+    """Splats of two parallel walls, unsorted."""
     g = torch.Generator().manual_seed(0)
     means = torch.rand(24, 3, generator=g, dtype=torch.float64) * torch.tensor([1.6, 1.2, 0.02])
     means += torch.tensor([-0.8, -0.6, 2.0])
@@ -54,7 +54,7 @@ def test_the_alpha_of_a_flat_splat_is_its_kernel_convolved_with_the_low_pass(sca
     scene = splats([[0.03, -0.05, 2.0]], [*shape, 1e-9], quats=[quat], opacities=0.95)
     settings = sfumato.RasterSettings(antialiased=True, blur_px2=blur_px2)
     alpha = sfumato.rasterize(scene, camera("ortho"), settings).alpha
-    # Screen from plane: an exact linear map in parallel projection.
+    # The map from plane to screen, which is linear in parallel projection.
     axes = rotation_from_quats(torch.tensor(quat, dtype=torch.float64))
     plane_from_screen = torch.linalg.inv(16.0 * axes[:2, :2])
     centre = torch.tensor([SIZE[0] / 2 + 0.03 * 16, SIZE[1] / 2 - 0.05 * 16], dtype=torch.float64)
@@ -92,7 +92,7 @@ def alphas_by_the_rasterizer(scene, settings):
     return torch.stack([render.alpha for render in one])
 
 
-def test_blending_is_its_definition():
+def test_blending_agrees_with_its_definition():
     scene = cloud()
     settings = sfumato.SurfaceSettings(antialiased=True, background=(0.1, 0.2, 0.3), tolerance=2.0)
     render = sfumato.render_surface(scene, camera(), settings)
@@ -120,7 +120,7 @@ def test_blending_is_its_definition():
     assert surfaces > SIZE[0] * SIZE[1]
 
 
-def test_the_order_within_a_surface_does_not_show():
+def test_the_order_within_a_surface_does_not_matter():
     def rendered(first, second, function):
         colours = [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
         scene = splats([[-0.05, 0, first], [0.05, 0, second]], [0.2, 0.2, 0.001], colours=colours)
@@ -140,7 +140,7 @@ def test_bands_of_the_picture_change_nothing(monkeypatch):
     assert torch.equal(whole.image, banded.image) and torch.equal(whole.alpha, banded.alpha)
 
 
-def test_what_it_does_not_do_is_named():
+def test_unsupported_features_are_named():
     scene = cloud()
     with pytest.raises(sfumato.ConfigError, match="absolute_gradient"):
         sfumato.SurfaceSettings(absolute_gradient=True)

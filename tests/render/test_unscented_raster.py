@@ -1,4 +1,4 @@
-"""The rasterizer of bent lenses and rolling shutters against the tracer and the definition."""
+"""The rasterizer of distorted lenses and rolling shutters against the tracer and the reference."""
 
 import math
 from dataclasses import replace
@@ -23,7 +23,7 @@ END = rigid_from_twist(torch.tensor([0.02, 0.03, -0.02, 0.06, 0.02, 0.05])) @ ST
 
 
 def camera(lens=PINHOLE, half_angle=35.0, shutter=None):
-    """A camera that sees ``half_angle`` degrees to its sides, but for the distortion."""
+    """A camera with a horizontal half field of view of ``half_angle`` degrees, ignoring distortion."""
     focal = WIDTH / 2 / math.tan(math.radians(half_angle))
     if lens.model.endswith("fisheye"):
         focal = WIDTH / 2 / math.radians(half_angle)
@@ -36,7 +36,7 @@ def camera(lens=PINHOLE, half_angle=35.0, shutter=None):
 
 
 def scene(n=60, half_angle=35.0, size=0.03, dtype=torch.float32):
-    """Gaussians of about ``size`` of their distance, over a cap of ``half_angle`` before the camera."""
+    """Gaussians of relative size ``size`` over a spherical cap of ``half_angle`` in front of the camera."""
     random = torch.Generator().manual_seed(5)
     cosines = torch.linspace(1.0, math.cos(math.radians(half_angle)), n)
     turns = 2.39996 * torch.arange(n)
@@ -85,7 +85,7 @@ def test_it_agrees_with_the_tracer_on_small_separate_gaussians(lens, shutter):
 
 def test_on_a_narrow_pinhole_ellipses_rays_and_the_unscented_picture_agree():
     gaussians, one = scene(half_angle=8.0, size=0.012), camera(half_angle=10.0)
-    # A distorted model without distortion takes the other way to the same picture.
+    # A distorted model without distortion gives the same picture by the other code path.
     bent = replace(one, lens=Lens("opencv", (0.0, 0.0, 0.0, 0.0)))
     ellipses = sfumato.rasterize(gaussians, one, RasterSettings(blur_px2=0.0)).image
     found, traced = sfumato.rasterize(gaussians, bent).image, sfumato.raytrace(gaussians, one).image
@@ -117,7 +117,7 @@ def test_ellipses_of_the_unscented_transform_lie_where_the_picture_is():
 
 
 @pytest.mark.parametrize("one", [camera(OPENCV), camera(FISHEYE, 60.0), camera(PANORAMA)])
-def test_a_gaussian_around_the_camera_is_not_lost(one):
+def test_a_gaussian_around_the_camera_is_rendered(one):
     gaussians = scene(n=3)
     gaussians.means[0] = one.centre_world + 0.2 * START[2, :3]
     gaussians.log_scales[0] = 0.0
@@ -133,7 +133,7 @@ def test_a_gaussian_around_the_camera_is_not_lost(one):
 def test_gradients_are_finite_differences(lens, rolling):
     one = sfumato.Camera(START.double(), (5.0, 5.0), (2.5, 2.0), (5, 4), lens)
     wide = scene(n=3, half_angle=20.0, size=0.3, dtype=torch.float64)
-    # Colours by direction of degree 1: higher ones add entries and nothing else.
+    # Spherical harmonics of degree 1; higher degrees only add entries.
     fields = [wide.means, wide.log_scales, wide.quats, wide.logit_opacities - 1.5, wide.sh[:, :4]]
 
     def picture(start, end, *fields):
@@ -153,7 +153,7 @@ def test_gradients_are_finite_differences(lens, rolling):
     assert all(grad.abs().max() > 1e-3 for i, grad in enumerate(found) if rolling or i != 1)
 
 
-def test_it_tells_densification_what_the_tracer_tells():
+def test_densification_gets_the_same_gradients_as_from_the_tracer():
     gaussians, one = scene(), camera(OPENCV)
     pulls = []
     for draw, settings in (

@@ -1,4 +1,4 @@
-"""The report of a run: what it says, and that nothing in a folder can harm who opens it."""
+"""The report of a run: its contents, and that hostile run folders cannot harm its reader."""
 
 import json
 import re
@@ -24,7 +24,7 @@ def rewritten(run, path, facts):
     return run.report.read_text("utf-8")
 
 
-def test_training_writes_a_report_that_says_what_the_run_is(run):
+def test_training_writes_a_report_of_the_run(run):
     said = run.report.read_text("utf-8")
     metrics = json.loads(run.metrics.read_text())
     assert f"{metrics['test']['psnr']:.2f} dB on 1 held-out views" in said and "Quality: poor" in said
@@ -37,19 +37,19 @@ def test_training_writes_a_report_that_says_what_the_run_is(run):
     assert "They were given with the photographs." in said
 
 
-def test_the_report_says_the_quality_as_training_did(run, capsys):
+def test_the_report_has_the_same_quality_as_the_output_of_training(run, capsys):
     assert main(["eval", str(run.path)]) == 0
     (said,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("quality: ")]
     assert f"Q{said[1:]}." in run.report.read_text("utf-8")
 
 
-def test_a_report_asks_for_nothing_and_runs_nothing(run):
+def test_a_report_makes_no_requests_and_runs_no_scripts(run):
     said = run.report.read_text("utf-8")
     assert "<script" not in said and re.search(r"""(?:src|href)=["'](?!data:)""", said) is None
     assert "default-src 'none'" in said
 
 
-def test_what_structure_from_motion_found_and_left_out_is_told(run):
+def test_the_report_includes_structure_from_motion(run):
     images = run.read_options().data / "images"
     save(images / "lost.png", picture(64, 48))
     facts = {
@@ -78,7 +78,7 @@ def test_what_structure_from_motion_found_and_left_out_is_told(run):
     assert "Not used: 3 pictures (3 too dark)" in said and "cameras: features" in said and "0:12" in said
 
 
-def test_words_in_files_stay_words(run):
+def test_text_from_files_is_escaped(run):
     bad = "<script>alert(1)</script>"
     path = run.read_options().data / "sfm.json"
     facts = {
@@ -95,7 +95,7 @@ def test_words_in_files_stay_words(run):
     assert bad not in said and "&lt;script&gt;" in said
 
 
-def test_a_run_whose_dataset_is_gone_still_has_a_report(run, tmp_path, capsys):
+def test_a_run_with_a_missing_dataset_still_has_a_report(run, tmp_path, capsys):
     data = run.read_options().data
     data.rename(tmp_path / "elsewhere")
     page = tmp_path / "page.html"

@@ -19,7 +19,7 @@ def test_a_curve_goes_through_its_points():
     ElementTree.fromstring(svg)
     places = re.search(r'points="([^"]+)"', svg)[1].split()
     xs, ys = zip(*(map(float, place.split(",")) for place in places), strict=True)
-    # The middle one lies halfway in both directions, as decades are equally high.
+    # The middle point is halfway in both directions, because the scale is logarithmic.
     assert xs[1] == pytest.approx((xs[0] + xs[2]) / 2) and ys[1] == pytest.approx((ys[0] + ys[2]) / 2)
     assert ys[0] < ys[2] and xs[2] <= WIDTH
     (band,) = numbers(svg, r'class="band"[^>]* width="([\d.]+)"')
@@ -37,7 +37,7 @@ def test_bars_are_as_long_as_their_values():
     assert second == pytest.approx(2 * first, abs=0.2) and "<b>" not in svg
 
 
-def test_cameras_open_towards_where_they_look():
+def test_camera_symbols_open_in_the_viewing_direction():
     svg = plan("above", "data:,", (100, 100), [((50.0, 50.0), (0.0, 2.0), False)])
     ElementTree.fromstring(svg)
     places = re.search(r'points="([^"]+)"', svg)[1].split()

@@ -1,4 +1,4 @@
-"""Refined poses, as a run keeps them and reads them again."""
+"""The file of refined poses of a run."""
 
 import json
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ def poses(views):
     return poses
 
 
-def test_what_is_written_is_read(views, poses, tmp_path):
+def test_round_trip(views, poses, tmp_path):
     path = tmp_path / "cameras.json"
     assert with_refined_poses(path, views) == tuple(views)
     write_cameras(path, views, poses)

@@ -184,7 +184,7 @@ def test_another_dataset_is_refused(saved, tmp_path):
         load_checkpoint(saved[0]).restore(load_capture(other))
 
 
-def test_other_pictures_of_the_same_names_and_sizes_are_refused(saved, tmp_path):
+def test_changed_pictures_are_refused(saved, tmp_path):
     moved = shutil.copytree(saved[3].data, tmp_path / "moved")
     pictures = sorted((moved / "images").iterdir())
     Image.new("RGB", Image.open(pictures[1]).size).save(pictures[1])
@@ -199,7 +199,7 @@ def test_other_pictures_of_the_same_names_and_sizes_are_refused(saved, tmp_path)
         load_checkpoint(saved[0]).restore(capture)
 
 
-def test_a_checkpoint_from_before_contents_were_compared_is_gone_on_with(saved, tmp_path):
+def test_an_older_checkpoint_without_content_hashes_is_resumed(saved, tmp_path):
     content = content_of(saved[0])
     del content["capture"]["contents"]
     assert load_checkpoint(written(tmp_path, content)).restore(saved[1]).step == 3
@@ -209,7 +209,7 @@ def test_a_checkpoint_from_before_contents_were_compared_is_gone_on_with(saved, 
 
 
 def test_every_flipped_bit_is_refused_or_harmless(saved, tmp_path):
-    """The archive's checksums are compared, which torch does not do."""
+    """The checksums of the archive are verified, which torch does not do."""
     good, path, dice = saved[0].read_bytes(), tmp_path / "step_000003.pt", random.Random(0)
     expected, refused = load_checkpoint(saved[0]), 0
     for _ in range(120):
@@ -226,8 +226,8 @@ def test_every_flipped_bit_is_refused_or_harmless(saved, tmp_path):
     assert refused > 60
 
 
-def test_a_part_that_is_marked_as_a_folder_is_refused(saved, tmp_path):
-    """Torch would read nothing of it, and take what is in memory for its numbers."""
+def test_an_entry_marked_as_a_folder_is_refused(saved, tmp_path):
+    """Torch would read nothing and use uninitialised memory."""
     data, path = bytearray(saved[0].read_bytes()), tmp_path / "step_000003.pt"
     # The attributes of the last entry of the archive's list of contents.
     data[data.rindex(b"PK\x01\x02") + 38] |= 0x10
@@ -236,7 +236,7 @@ def test_a_part_that_is_marked_as_a_folder_is_refused(saved, tmp_path):
         load_checkpoint(path)
 
 
-def test_digits_of_other_scripts_are_no_steps(tmp_path):
+def test_non_ascii_digits_are_not_step_numbers(tmp_path):
     for name in ("step_²³.pt", "step_٣.pt", f"step_{'9' * 200}.pt", "step_-1.pt"):
         (tmp_path / name).write_bytes(b"")
     assert not checkpoints(tmp_path)
@@ -247,7 +247,7 @@ def test_a_dataset_that_moved_is_the_same(saved, tmp_path):
     assert load_checkpoint(saved[0]).restore(load_capture(moved)).step == 3
 
 
-def test_a_dataset_split_otherwise_is_another(saved):
+def test_a_dataset_with_another_split_is_refused(saved):
     assert identify(load_capture(saved[3].data, test_every=2)) != identify(saved[1])
     assert identify(load_capture(saved[3].data)) == identify(saved[1])
 
@@ -274,7 +274,7 @@ def test_a_damaged_one_falls_back_with_a_warning(saved, tmp_path, caplog):
         latest_checkpoint(tmp_path)
 
 
-def test_none_at_all_says_what_to_do(tmp_path):
+def test_a_missing_checkpoint_gives_a_remedy(tmp_path):
     with pytest.raises(ConfigError, match="no checkpoint to resume from; give --overwrite"):
         latest_checkpoint(tmp_path / "checkpoints")
 

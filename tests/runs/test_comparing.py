@@ -1,4 +1,4 @@
-"""Held-out views compared at the size of training and at their own."""
+"""Comparison of held-out views at training size and at native size."""
 
 import json
 
@@ -28,7 +28,7 @@ def small(tmp_path_factory):
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock that goes on by a second whenever it is looked at."""
+    """A clock that advances by one second at every reading."""
 
     class Clock:
         now = 100.0
@@ -47,7 +47,7 @@ def compared(capture, tmp_path, **how):
     return scene, compare(scene, capture, TrainConfig(), tmp_path, Display(), Comparison(**how))
 
 
-def test_native_scores_are_those_of_the_photographs_as_they_are(small, tmp_path):
+def test_native_scores_are_those_of_the_original_photographs(small, tmp_path):
     scene, found = compared(small, tmp_path)
     own = load_capture(small.path, test_every=2)
     expected = evaluate(scene, own.test_views, RasterSettings())
@@ -74,7 +74,7 @@ def test_when_time_is_over_one_view_is_compared_at_native_size(small, tmp_path, 
 
 
 def test_the_reserve_counts_views_at_native_size(small, clock):
-    """Every look at the clock is a second, so that what is counted shows."""
+    """Every reading of the clock advances it, which reveals the counted views."""
     config = TrainConfig(steps=1)
     both = seconds_to_compare(small, config)
     alone = seconds_to_compare(load_capture(small.path, test_every=2), config)
@@ -82,7 +82,7 @@ def test_the_reserve_counts_views_at_native_size(small, clock):
 
 
 @pytest.mark.slow
-def test_a_run_says_and_keeps_the_quality_at_native_size(tmp_path, capsys):
+def test_a_run_reports_the_quality_at_native_size(tmp_path, capsys):
     data, out = colmap_folder(tmp_path / "data"), tmp_path / "run"
     assert train(data, out, "--steps", "3", "--downscale", "2") == 0
     metrics = json.loads((out / "metrics.json").read_text())
@@ -116,7 +116,7 @@ def test_evaluation_takes_a_size(tmp_path, capsys):
     assert json.loads((out / "metrics.json").read_text()) == found
 
 
-def test_native_size_ends_at_that_of_a_screen(tmp_path):
+def test_native_size_is_limited_to_screen_size(tmp_path):
     camera = (1, "PINHOLE", 1640, 12, (1500.0, 1500.0, 820.0, 6.0))
     (view,) = load_capture(colmap_folder(tmp_path, names=NAMES[:2], camera=camera)).test_views
     _, found = compared(load_capture(tmp_path), tmp_path)

@@ -50,8 +50,8 @@ def test_results_are_not_mixed(tmp_path):
         "checkpoints/step_000004.pt",
     ],
 )
-def test_nothing_is_written_or_removed_through_a_link_out_of_the_folder(tmp_path, name):
-    """Such as a downloaded run folder may hold."""
+def test_links_out_of_the_folder_are_not_followed(tmp_path, name):
+    """A downloaded run folder may contain such links."""
     folder, outside = RunFolder(tmp_path / "run"), tmp_path / "outside"
     outside.mkdir()
     (outside / "a.png").write_text("mine")
@@ -95,7 +95,7 @@ def test_beginning_again_removes_results_and_nothing_else(tmp_path):
 
 
 @pytest.mark.parametrize("resume", [False, True])
-def test_what_a_killed_write_left_is_removed(tmp_path, resume):
+def test_temporary_files_of_a_killed_process_are_removed(tmp_path, resume):
     folder = RunFolder(tmp_path)
     folder.begin(OPTIONS)
     stale = [".scene.0123456789ab.part.ply", "checkpoints/.step_000004.0123456789ab.part.pt"]
@@ -106,7 +106,7 @@ def test_what_a_killed_write_left_is_removed(tmp_path, resume):
     assert (tmp_path / ".partners.ply").exists() and (tmp_path / ".mine.part").exists()
 
 
-def test_reports_of_an_abandoned_future_go(tmp_path):
+def test_reports_after_the_resumed_step_are_removed(tmp_path):
     folder = RunFolder(tmp_path)
     folder.begin(OPTIONS)
     log = EventLog(folder.events)
@@ -126,7 +126,7 @@ def test_a_damaged_config_is_one_line(tmp_path, text):
         folder.read_options()
 
 
-def test_a_changed_config_is_told_from_what_was_written(tmp_path):
+def test_a_changed_config_is_detected(tmp_path):
     folder = RunFolder(tmp_path)
     folder.begin(OPTIONS, cap=3)
     good = folder.config.read_text()
@@ -139,14 +139,14 @@ def test_a_changed_config_is_told_from_what_was_written(tmp_path):
     assert folder.read_options() == OPTIONS, "what was written before there were digests is read"
 
 
-def test_no_run_says_what_to_do(tmp_path):
+def test_a_missing_run_gives_a_remedy(tmp_path):
     with pytest.raises(
         ConfigError, match=r"is no run folder: it has no config\.json; run sfumato train first"
     ):
         RunFolder(tmp_path).read_options()
 
 
-def test_facts_of_training_outlive_the_metrics(tmp_path):
+def test_training_facts_come_from_events_without_metrics(tmp_path):
     folder = RunFolder(tmp_path)
     assert folder.read_training()["steps"] is None
     EventLog(folder.events).write({"step": 7, "seconds": 1.5, "gaussians": 12, "loss": 0.1})

@@ -1,4 +1,4 @@
-"""Options are read from files as they were written, and unknown ones are named."""
+"""Options survive a round trip through files, and unknown ones are named."""
 
 import json
 from dataclasses import replace
@@ -53,7 +53,7 @@ def _put(place, value):
         pytest.param("train.minutes", -(10**5000), r"train\.minutes has the value a huge number", id="huge"),
     ],
 )
-def test_what_no_option_can_be_is_named(place, value, words):
+def test_invalid_options_are_named(place, value, words):
     with pytest.raises(ConfigError, match=words):
         RunOptions.from_plain(_put(place, value), SOURCE)
 

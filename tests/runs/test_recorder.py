@@ -1,4 +1,4 @@
-"""Reports, figures on the screen, and the guard against divergence."""
+"""Reports, displayed metrics, and detection of divergence."""
 
 import io
 import json
@@ -50,7 +50,7 @@ def test_a_run_is_reported(tmp_path, monkeypatch):
     assert "20/20 steps" in shown and "steps/s" in shown and "dB on 1 view" in shown
 
 
-def test_the_curve_ends_with_the_views_it_is_of(tmp_path):
+def test_reports_contain_the_number_of_views(tmp_path):
     config = tiny_config()
     names = [f"{i:02}.png" for i in range(40)]
     capture, state = tiny_start(colmap_folder(tmp_path / "data", names=names), config)
@@ -58,7 +58,7 @@ def test_the_curve_ends_with_the_views_it_is_of(tmp_path):
     scores = [SimpleNamespace(name=view.name, psnr=20.0 + i) for i, view in enumerate(capture.test_views)]
     recorder.finish(state, SimpleNamespace(views=scores, psnr=22.0))
     event = json.loads((tmp_path / "events.jsonl").read_text())
-    # Five are held out, of which every second is watched.
+    # Every second of the five held-out views is evaluated.
     assert (event["psnr"], event["psnr_views"]) == (22.0, 3)
     assert (event["psnr_all"], event["psnr_all_views"]) == (22.0, 5)
     scores[1].psnr, scores[2].psnr = 50.0, float("nan")
@@ -77,7 +77,7 @@ class Clock:
     perf_counter = monotonic
 
 
-def test_quality_on_the_way_costs_little(tmp_path, monkeypatch):
+def test_evaluation_during_training_takes_little_time(tmp_path, monkeypatch):
     time = Clock()
     monkeypatch.setattr(module, "time", time)
     capture, state = tiny_start(colmap_folder(tmp_path), tiny_config())

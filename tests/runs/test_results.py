@@ -14,12 +14,12 @@ def report(plain, affine, kept=None):
     ("plain", "affine", "is_said"),
     [(17.0, 26.0, True), (27.0, 28.5, True), (27.0, 27.9, False), (16.8, 19.9, False), (19.6, 21.3, False)],
 )
-def test_colours_that_differ_are_said_of_a_scene_that_shows_what_the_photographs_show(plain, affine, is_said):
+def test_different_colours_are_reported_if_structure_agrees(plain, affine, is_said):
     said = [f"PSNR is {affine:.2f} dB after an affine colour"] if is_said else []
     assert [words[: words.index(" for each view")] for words in remarks(report(plain, affine))] == said
 
 
-def test_views_that_masks_leave_nothing_of_are_named():
+def test_fully_masked_views_are_named():
     (words,) = remarks(report(float("nan"), float("nan"), kept=0.0))
     assert words == "masks keep no pixel of 1 held-out views, which do not count: 'a.jpg'"
     assert not [*remarks(Report((), (0.0, 0.0, 0.0)))]

@@ -51,7 +51,7 @@ def test_a_run_fills_its_folder(data, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("kind", ["masks", "alpha"])
-def test_a_dataset_of_which_nothing_is_kept_is_refused(data, tmp_path, kind, capsys):
+def test_a_fully_masked_dataset_is_refused(data, tmp_path, kind, capsys):
     for path in (data / "images").iterdir():
         if kind == "masks":
             Image.new("L", (32, 24)).save(tmp_path / path.name)
@@ -63,7 +63,7 @@ def test_a_dataset_of_which_nothing_is_kept_is_refused(data, tmp_path, kind, cap
     assert "keep no pixel of any of the 2 pictures" in capsys.readouterr().err
 
 
-def test_what_masks_leave_out_is_said(data, tmp_path, monkeypatch, capsys, caplog):
+def test_the_masked_fraction_is_reported(data, tmp_path, monkeypatch, capsys, caplog):
     read = spied(monkeypatch, dataset, "read_source")
     (data / "masks").mkdir()
     half = Image.new("L", (32, 24))
@@ -102,7 +102,7 @@ def test_comparing_shows_its_progress_in_a_log(data, tmp_path, monkeypatch, caps
     assert lines[begun + 1].startswith("100%  comparing: 1 of 1 held-out views")
 
 
-def test_without_held_out_views_there_is_still_a_scene(data, tmp_path):
+def test_a_run_without_held_out_views_writes_a_scene(data, tmp_path):
     out = tmp_path / "run"
     assert train(data, out, *OPTIONS, "--test-every", "0") == 0
     metrics = json.loads((out / "metrics.json").read_text())
@@ -138,7 +138,7 @@ def test_a_scene_to_start_from_is_not_a_resume(data, tmp_path, capsys):
 def test_minutes_bound_the_time(data):
     seconds = []
     capture = sfumato.load_capture(data)
-    # Pictures of noise fade every Gaussian, and a run whose last one is pruned stops early.
+    # Training on noise fades every Gaussian, and a run stops early if all are pruned.
     config = TrainConfig(minutes=0.01, schedule=Schedule(refine_every=10**6))
     sfumato.train(capture, config, callbacks=[lambda state, _: seconds.append(state.seconds)])
     assert all(before < 0.6 for before in seconds[:-1]) and seconds[-1] >= 0.6

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_stopped_run_goes_on_to_the_same_bits(data, tmp_path, monkeypatch, capsys, number, code):
+def test_a_stopped_run_resumes_to_identical_results(data, tmp_path, monkeypatch, capsys, number, code):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert train(data, whole, *OPTIONS) == 0
     with monkeypatch.context() as patch:
@@ -45,8 +45,8 @@ def test_a_stopped_run_goes_on_to_the_same_bits(data, tmp_path, monkeypatch, cap
     ("place", "name"),
     [(RunFolder, "held"), (RunFolder, "write_config"), (run, "write_results"), (pages, "write_run_page")],
 )
-def test_stopped_anywhere_the_same_command_ends_with_the_same_bits(data, tmp_path, monkeypatch, place, name):
-    """Before the first checkpoint and after the last there is no dead end, and no other option is needed."""
+def test_a_run_stopped_anywhere_resumes_to_identical_results(data, tmp_path, monkeypatch, place, name):
+    """Including before the first checkpoint and after the last, with the same command."""
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert train(data, whole, *OPTIONS) == 0
 
@@ -93,7 +93,7 @@ def test_a_second_interruption_stops_at_once(data, tmp_path, monkeypatch, capsys
 
 @pytest.mark.slow
 def test_kills_at_random_moments_lose_nothing_but_time(data, tmp_path):
-    """Killed while it saves after every step, a run goes on to the same bits as one left alone."""
+    """A run that saves after every step and is killed resumes to the same bits as an undisturbed one."""
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     options = (*OPTIONS[2:], "--steps", "60")
     assert train(data, whole, *options) == 0
@@ -113,7 +113,7 @@ def test_kills_at_random_moments_lose_nothing_but_time(data, tmp_path):
 
 
 def _wait_for_steps(run, out, count, limit_s=120.0):
-    """Until ``count`` more checkpoints have come, or the run has ended."""
+    """Wait for ``count`` more checkpoints or the end of the run."""
     seen, end = set(checkpoints(out / "checkpoints")), time.monotonic() + limit_s
     begin = len(seen)
     while len(seen) < begin + count and run.poll() is None and time.monotonic() < end:

@@ -29,7 +29,7 @@ def run(folder, tmp_path_factory):
     return out
 
 
-def test_the_folder_holds_what_others_rely_on(run):
+def test_the_folder_contains_the_documented_files(run):
     scene = load_tracked(run)
     assert scene.num_steps == 3
     metrics = json.loads((run / "metrics.json").read_text())
@@ -46,7 +46,7 @@ def test_the_folder_holds_what_others_rely_on(run):
     assert '"motion":{' in page and 'id="data-motion"' in page
 
 
-def test_a_run_whose_last_step_is_lost_or_damaged_ends_with_the_same_bits(run, folder, tmp_path, capsys):
+def test_a_run_with_a_lost_or_damaged_last_step_resumes_to_identical_results(run, folder, tmp_path, capsys):
     out = tmp_path / "again"
     shutil.copytree(run, out)
     before = load_tracked(out)
@@ -61,7 +61,7 @@ def test_a_run_whose_last_step_is_lost_or_damaged_ends_with_the_same_bits(run, f
     assert torch.equal(after.means, before.means) and torch.equal(after.quats, before.quats)
 
 
-def test_a_watched_run_ends_with_the_same_bits_and_tells_its_steps(run, folder, tmp_path, monkeypatch):
+def test_a_watched_run_has_identical_results_and_reports_its_steps(run, folder, tmp_path, monkeypatch):
     out, told = tmp_path / "again", []
     shutil.copytree(run, out)
     before = load_tracked(out)
@@ -69,7 +69,7 @@ def test_a_watched_run_ends_with_the_same_bits_and_tells_its_steps(run, folder, 
     shutil.rmtree(out / "steps")
 
     def listen(url):
-        # The ticket leads to the page, beside which its events are.
+        # The ticket redirects to the page; the events are relative to its address.
         with urllib.request.urlopen(url) as page:
             address = page.url
         with urllib.request.urlopen(f"{address}events") as events:

@@ -18,7 +18,7 @@ CAMERA = pinhole(looking_at((1.0, -2.0, -5.0), (0.0, 0.0, 0.0)), (48, 36), 50.0)
 
 
 def moved_along(camera, matrix):
-    """The camera that sees of the changed scene what ``camera`` saw before: lengths are scaled too."""
+    """``camera`` transformed with the scene, so that it shows the same picture; lengths are scaled, too."""
     scale = float(torch.linalg.det(matrix[:3, :3])) ** (1 / 3)
     pose = camera.camera_from_world.double() @ torch.linalg.inv(matrix)
     pose[:3] *= scale
@@ -56,7 +56,7 @@ def test_in_single_precision_it_looks_the_same_too():
     factor=st.floats(0.01, 100),
     by=st.tuples(*[st.floats(-10, 10)] * 3),
 )
-def test_the_inverse_leads_back(degrees, factor, by):
+def test_the_inverse_undoes_a_transform(degrees, factor, by):
     scene = crowd(10, dtype=torch.float64)
     matrix = changes.translation(by) @ changes.rotation(degrees) @ changes.scaling(factor)
     there = changes.transformed(scene, matrix)
@@ -95,7 +95,7 @@ def _covariances(scene):
         torch.eye(4) + torch.tensor([[0.0] * 4] * 3 + [[0.1, 0, 0, 0]]),
     ],
 )
-def test_what_is_no_similarity_is_refused(matrix):
+def test_other_matrices_are_refused(matrix):
     with pytest.raises(ConfigError, match="no similarity"):
         changes.transformed(crowd(3), matrix)
 

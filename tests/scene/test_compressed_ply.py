@@ -1,4 +1,4 @@
-"""Compressed PLY: what its bits mean, what they keep, and refusal of everything broken."""
+"""Compressed PLY: the meaning and precision of its bits, and refusal of invalid files."""
 
 import numpy as np
 import pytest
@@ -60,7 +60,7 @@ def test_colours_without_ranges_lie_between_0_and_1(tmp_path):
 
 @pytest.mark.parametrize("degree", [0, 1, 2, 3])
 @pytest.mark.parametrize("n", [1, 255, 600])
-def test_round_trip_keeps_what_the_bits_hold(tmp_path, degree, n):
+def test_round_trip_is_within_the_precision_of_the_format(tmp_path, degree, n):
     scene = blob(n, degree)
     save(scene, tmp_path / "a.compressed.ply")
     got = load(tmp_path / "a.compressed.ply")
@@ -84,7 +84,7 @@ def test_an_empty_scene_is_kept(tmp_path):
     assert len(load(tmp_path / "a.compressed.ply")) == 0
 
 
-def test_order_along_the_curve_brings_neighbours_together():
+def test_morton_order_keeps_neighbours_together():
     points = np.random.default_rng(0).random((4096, 3), dtype=np.float32)
     order = morton_order(points)
     assert sorted(order) == list(range(4096))
@@ -106,7 +106,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_refuses_what_cannot_be(tmp_path, case):
+def test_refuses_invalid_files(tmp_path, case):
     content, said = BROKEN[case]
     (tmp_path / "a.ply").write_bytes(content)
     with pytest.raises(FormatError, match=said):

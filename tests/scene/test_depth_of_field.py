@@ -43,7 +43,7 @@ def test_rays_of_all_seeds_meet_in_the_plane_of_focus(lens):
 
 
 @pytest.mark.parametrize("free", [False, True])
-def test_wide_lenses_and_free_rays_are_sharp_at_one_distance(free):
+def test_wide_lenses_and_free_rays_focus_at_a_distance(free):
     wide = Camera(POSE, (2.0, 2.0), (5.3, 3.8), (11, 7), Lens("fisheye"))
     sharp = camera_rays(wide)
     what = Rays(sharp.origins, 2.5 * sharp.directions) if free else wide

@@ -27,7 +27,7 @@ def turned(angle):
 
 @pytest.fixture
 def scene():
-    """Rows 1, 2 and 4 of five move over four steps that are not evenly spaced; row 2 is born late, 4 dies."""
+    """Rows 1, 2 and 4 of five move over four unevenly spaced steps; row 2 is born late, row 4 dies early."""
     times = torch.tensor([0.0, 0.5, 1.5, 2.0], dtype=torch.float64)
     means = torch.stack([torch.stack([t * torch.tensor([1.0, 2.0, 3.0])] * 3) for t in times.float()])
     quats = torch.stack([torch.stack([turned(0.8 * t)] * 3) for t in times.tolist()])
@@ -39,7 +39,7 @@ def scene():
     return DynamicScene(gaussians(), torch.tensor([1, 2, 4]), times, means, quats, birth, death)
 
 
-def test_uniform_motion_is_met_exactly_between_steps(scene):
+def test_uniform_motion_is_interpolated_exactly(scene):
     for time in (0.0, 0.2, 0.5, 0.9, 1.7, 2.0):
         now = scene.at(time)
         row = now.identities.tolist().index(1)
@@ -47,7 +47,7 @@ def test_uniform_motion_is_met_exactly_between_steps(scene):
         torch.testing.assert_close(now.quats[row], turned(0.8 * time), atol=1e-6, rtol=1e-6)
 
 
-def test_gaussians_that_stand_still_are_untouched(scene):
+def test_static_gaussians_are_unchanged(scene):
     now = scene.at(0.7)
     for row in (0, 3):
         assert torch.equal(now.means[now.identities == row], scene.gaussians.means[row : row + 1])
@@ -69,7 +69,7 @@ def test_time_is_held_at_the_ends_and_recorded(scene):
 
 
 def test_curves_through_steps_are_smooth(scene):
-    """The velocity just before a step is the velocity just after it."""
+    """The velocities just before and just after a step are equal."""
     torch.manual_seed(1)
     bumpy = dataclasses.replace(
         scene, means=torch.randn(4, 3, 3), birth=torch.zeros(3, dtype=torch.int64), death=torch.full((3,), 4),
@@ -81,7 +81,7 @@ def test_curves_through_steps_are_smooth(scene):
     for step in (0.5, 1.5):
         before = (bumpy.at(step).means - bumpy.at(step - small).means) / small
         after = (bumpy.at(step + small).means - bumpy.at(step).means) / small
-        # Both are off by half the second derivative, below 100 here, times the step.
+        # The error of both is half the second derivative, below 100 here, times the step.
         torch.testing.assert_close(before, after, atol=100 * small, rtol=0)
 
 
@@ -94,7 +94,7 @@ def test_slerp_takes_the_short_way_and_its_ends():
     torch.testing.assert_close(slerp(first, first, 0.3), first, atol=1e-7, rtol=0)
 
 
-def test_tracks_come_back_as_they_were(scene, tmp_path):
+def test_tracks_survive_a_round_trip(scene, tmp_path):
     write_tracks(scene, tmp_path / "tracks.npz")
     back = read_tracks(tmp_path / "tracks.npz", scene.gaussians)
     for field in ("ids", "times", "means", "quats", "birth", "death"):
@@ -126,7 +126,7 @@ def test_files_that_are_wrong_are_refused(scene, tmp_path, change, words):
         read_tracks(tmp_path / "tracks.npz", scene.gaussians)
 
 
-def test_a_shape_that_lies_takes_no_memory(scene, tmp_path):
+def test_a_wrong_shape_allocates_no_memory(scene, tmp_path):
     write_tracks(scene, tmp_path / "tracks.npz")
     with zipfile.ZipFile(tmp_path / "tracks.npz") as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
@@ -138,7 +138,7 @@ def test_a_shape_that_lies_takes_no_memory(scene, tmp_path):
         read_tracks(tmp_path / "tracks.npz", scene.gaussians)
 
 
-def test_no_file_and_no_archive_are_told_in_one_line(scene, tmp_path):
+def test_missing_files_and_other_files_are_one_line_errors(scene, tmp_path):
     with pytest.raises(FormatError, match="missing"):
         read_tracks(tmp_path / "none.npz", scene.gaussians)
     (tmp_path / "text.npz").write_text("no archive")

@@ -1,4 +1,4 @@
-"""Changes of scenes that move: selections, other times, cuts, compositions, and what rides on what moves."""
+"""Changes of dynamic scenes: selections, resampling, cuts, compositions, and attached scenes."""
 
 import dataclasses
 import math
@@ -57,7 +57,7 @@ def test_the_same_times_change_nothing():
         torch.testing.assert_close(getattr(again, name), expected, atol=0, rtol=0, equal_nan=True)
 
 
-def test_other_times_show_the_scene_as_it_was_then():
+def test_resampling_keeps_the_scene_at_each_time():
     scene = brief_scene()
     times = torch.linspace(-0.1, 1.0, 12, dtype=torch.float64)
     again = resampled(scene, times)
@@ -65,14 +65,14 @@ def test_other_times_show_the_scene_as_it_was_then():
         assert_same_moment(again.at(time), scene.at(time))
 
 
-def test_what_exists_at_none_of_the_times_is_left_out():
+def test_gaussians_that_exist_at_no_resampled_time_are_removed():
     scene = brief_scene()
     early = resampled(scene, scene.times[:2])
     ids = scene.ids.tolist()
     assert len(early) == 8 and early.ids.tolist() == [i - (i > ids[1]) for i in ids if i != ids[1]]
 
 
-def test_a_cut_ends_where_it_is_told():
+def test_a_cut_has_the_given_ends():
     scene = brief_scene()
     start, end = 0.05, 0.4
     some = cut(scene, start, end)
@@ -89,7 +89,7 @@ def test_a_cut_ends_where_it_is_told():
 def test_two_scenes_are_shown_together_at_the_times_of_both():
     one = brief_scene()
     other = tracked_scene()
-    # The same step but for rounding, at which a Gaussian is born.
+    # The same step except for rounding, at which a Gaussian is born.
     nearly = dataclasses.replace(one, times=one.times * (1 + 1e-12))
     both = composed(nearly, other, one)
     assert both.num_steps == len(set(one.times.tolist()) | set(other.times.tolist()))
@@ -107,7 +107,7 @@ def test_a_still_scene_stands_in_one_that_moves():
     torch.testing.assert_close(both.at(0.2).means[-9:], scene.gaussians.means)
 
 
-def test_held_poses_are_those_of_the_ends_of_a_life():
+def test_poses_outside_a_lifetime_are_those_of_its_ends():
     scene = brief_scene()
     means = held(scene).means
     assert torch.equal(means[0, 1], scene.means[2, 1]) and torch.equal(means[4, 2], scene.means[2, 2])
@@ -116,8 +116,8 @@ def test_held_poses_are_those_of_the_ends_of_a_life():
 
 
 @pytest.mark.parametrize("time", [0.0, 1.5 / 30])
-def test_what_rides_turns_with_what_carries_it(time):
-    """On the ball of the scene, whose motion is known; placed at a step or between two."""
+def test_attached_scenes_move_with_their_carrier(time):
+    """Attached to the ball, whose motion is known, at a step or between two steps."""
     scene = tracked_scene()
     hat = Gaussians(
         torch.tensor([[0.0, -0.8, 0.1], [0.5, 0.0, 0.0]]),
@@ -134,14 +134,14 @@ def test_what_rides_turns_with_what_carries_it(time):
         rotation = rotation_from_quats(turned(angle)[None])[0]
         origin = 30 * time * SHIFT
         expected = (hat.means - origin) @ rotation.T + step * SHIFT
-        # Between steps the scene is on a spline, which is off the true path by the cube of the turn.
+        # Between steps the scene follows a spline, with an error of third order in the rotation angle.
         torch.testing.assert_close(rider.means[step], expected, atol=1e-5 if time == 0 else 2e-3, rtol=0)
         quats = quat_product(turned(angle), torch.nn.functional.normalize(hat.quats))
         dots = (rider.quats[step] * quats).sum(1).abs()
         torch.testing.assert_close(dots, torch.ones(2), atol=1e-5, rtol=0)
 
 
-def test_what_rides_comes_and_goes_with_what_carries_it():
+def test_attached_scenes_have_the_lifetime_of_their_carrier():
     scene = brief_scene()
     only = torch.zeros(6, dtype=torch.bool)
     only[1] = True

@@ -1,4 +1,4 @@
-"""Scenes that move in formats of other programs: sequences of `.ply`, and USD with time samples."""
+"""Dynamic scenes in formats of other programs: sequences of `.ply`, and USD with time samples."""
 
 import dataclasses
 import logging
@@ -41,7 +41,7 @@ def test_names_that_are_no_sequence(tmp_path, name):
 
 @pytest.fixture
 def package():
-    """Skips where usd-core is not installed."""
+    """Skip tests if usd-core is not installed."""
     return pytest.importorskip("pxr", reason="usd-core is not installed: pip install 'sfumato[usd]'")
 
 
@@ -58,7 +58,7 @@ def test_usd_has_samples_at_each_step(tmp_path, package, suffix):
     codes = prim.GetAttribute("positions").GetTimeSamples()
     np.testing.assert_allclose(codes, scene.times.numpy() * rate, atol=1e-5)
     assert (stage.GetStartTimeCode(), stage.GetEndTimeCode()) == (codes[0], codes[-1])
-    # y up: half a turn about z, which is the quaternion k.
+    # To y up: a rotation by 180 degrees about z, the quaternion k.
     half_turn = torch.tensor([-1.0, -1.0, 1.0])
     for step, code in enumerate(codes):
         alive = scene.alive(step)
@@ -78,7 +78,7 @@ def test_usd_has_samples_at_each_step(tmp_path, package, suffix):
 
 
 def test_usd_between_steps_is_near_the_scene(tmp_path, package):
-    """What is born appears at its step, not by and by, and positions are interpolated."""
+    """Gaussians appear abruptly at their first step, and positions are interpolated."""
     from pxr import Usd
 
     scene = brief_scene()
@@ -94,7 +94,7 @@ def test_usd_between_steps_is_near_the_scene(tmp_path, package):
     turn = now.quats[now.identities == scene.ids[0]][0]
     expected = np.array([-turn[3], -turn[2], turn[1], turn[0]])
     found = np.roll(np.array(prim.GetAttribute("orientations").Get(code))[0], 1)
-    # USD interpolates between quaternions along the sphere too.
+    # USD also interpolates quaternions spherically.
     assert abs(float(found @ expected)) > 1 - 1e-3
 
 

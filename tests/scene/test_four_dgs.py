@@ -1,4 +1,4 @@
-"""The compact file of dynamic scenes: what it keeps, byte by byte, and what is refused."""
+"""The compact format of dynamic scenes: precision, bytes, and refusal of invalid files."""
 
 import dataclasses
 import io
@@ -59,10 +59,10 @@ def test_poses_lifetimes_and_times_come_back(tmp_path):
     assert torch.equal(back.means.isfinite().all(2), exists)
     box = scene.means[exists]
     quantum = float((box.amax(0) - box.amin(0)).max()) / 65535
-    # Half a quantum, and the rounding of float32 numbers of the size of the box.
+    # Half a quantum, and float32 rounding errors at the size of the box.
     assert (back.means - scene.means)[exists].abs().max() < 0.5 * quantum + 1e-6
     cosine = (back.quats * scene.quats).sum(2)[exists].abs()
-    # Each of four components is off by half a step of 1/2047 at most.
+    # Each of four components has an error of at most half a step of 1/2047.
     assert torch.acos(cosine.clamp(max=1)).max() < 2 * 0.5 / 2047 + 1e-3
 
 
@@ -77,12 +77,12 @@ def test_gaussians_are_those_of_an_spz_file(tmp_path):
     for name in ("log_scales", "logit_opacities", "sh"):
         assert torch.equal(getattr(back, name), getattr(expected, name))
     assert torch.equal(back.means[: len(still)], expected.means[: len(still)])
-    # Where each first exists, as exactly as at any step.
+    # At the first step of each, with the precision of any step.
     torch.testing.assert_close(back.means, scene.gaussians.means[order], atol=2e-4, rtol=0)
 
 
-def test_the_bytes_are_those_that_are_described(members):
-    """Read with a few lines that follow the description alone."""
+def test_the_bytes_agree_with_the_documentation(members):
+    """Decoded by a few lines written from the documentation."""
     scene = brief_scene()
     assert list(members) == NAMES
     meta = json.loads(members["meta.json"])
@@ -123,7 +123,7 @@ def test_the_same_scene_gives_the_same_bytes(tmp_path, content):
 
 
 @pytest.mark.parametrize("moving", [0, 1])
-def test_few_that_move_and_one_step(tmp_path, moving):
+def test_few_moving_gaussians_and_a_single_step(tmp_path, moving):
     scene = brief_scene()
     one = dataclasses.replace(
         scene, ids=scene.ids[:moving], times=scene.times[:1], means=scene.means[:1, :moving],
@@ -167,7 +167,7 @@ def test_names_that_tell_no_format_of_motion(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_what_is_no_scene_that_moves(tmp_path):
+def test_other_files_are_refused(tmp_path):
     save(brief_scene().gaussians, tmp_path / "a.ply")
     assert not holds_motion(tmp_path / "a.ply") and not holds_motion(tmp_path)
     for path in (tmp_path / "a.ply", tmp_path / "none.4dgs", tmp_path):
@@ -208,7 +208,7 @@ def test_descriptions_that_are_wrong_are_refused(tmp_path, members, values, word
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_members_that_lack_or_are_cut(tmp_path, members, name):
+def test_missing_or_truncated_members_are_refused(tmp_path, members, name):
     with pytest.raises(FormatError, match=name):
         load_dynamic(archived(tmp_path / "a.4dgs", {k: v for k, v in members.items() if k != name}))
     with pytest.raises(FormatError):
@@ -229,7 +229,7 @@ def test_motion_that_is_too_long_or_without_rotation(tmp_path, members):
 
 @pytest.mark.slow
 def test_a_short_stream_that_inflates_to_a_lot(tmp_path, members):
-    """A hundred megabytes of zeros behind what is declared."""
+    """A hundred megabytes of zeros after the declared data."""
     bomb = zlib.compress(zlib.decompress(members["motion.bin"]) + bytes(100 << 20))
     with pytest.raises(FormatError, match="does not end after"):
         load_dynamic(archived(tmp_path / "a.4dgs", {**members, "motion.bin": bomb}))
@@ -246,7 +246,7 @@ def test_damaged_files(tmp_path_factory, content, edits):
 @settings(max_examples=40, deadline=None)
 @given(edits=changes)
 def test_damaged_members(tmp_path_factory, content, edits):
-    """Past the checksums of the archive and of the stream."""
+    """With valid checksums of the archive and of the stream."""
     path = tmp_path_factory.getbasetemp() / "damaged.4dgs"
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}

@@ -1,4 +1,4 @@
-"""glTF: axes, packed numbers, nodes, colour spaces, and refusal of everything broken."""
+"""glTF: axes, quantised numbers, nodes, colour spaces, and refusal of invalid files."""
 
 import json
 import logging
@@ -27,7 +27,7 @@ def test_left_up_front_becomes_right_down_front(tmp_path):
     torch.testing.assert_close(got.opacities, torch.tensor([0.25, 0.5]))
 
 
-def test_quantised_attributes_become_what_they_stand_for(tmp_path):
+def test_quantised_attributes_are_decoded(tmp_path):
     arrays = attributes()
     arrays[f"{SPLAT}:ROTATION"] = np.array([[0, 0, 0, 127], [64, 64, 64, 64]], "i1")
     arrays[f"{SPLAT}:SCALE"] = np.array([[1, 2, 3, 0], [4, 5, 6, 0]], "u1")[:, :3].copy()
@@ -52,18 +52,18 @@ def test_strides_and_shared_buffers(tmp_path):
     torch.testing.assert_close(got.sh[:, 0], torch.from_numpy(table[:, 11:]))
 
 
-def test_nodes_turn_scale_and_move_what_they_hold(tmp_path):
+def test_node_transforms_are_applied(tmp_path):
     half = math.sqrt(0.5)
     parent = {"children": [1], "translation": [10, 0, 0]}
     child = {"mesh": 0, "rotation": [0, 0, half, half], "scale": [2, 2, 2]}
     root = document(attributes(degree=1))
     root["nodes"] = [parent, child]
     got = load(written(tmp_path, root))
-    # A quarter turn about z takes x to y; then y up becomes y down.
+    # A rotation by 90 degrees about z maps x to y; then y up becomes y down.
     torch.testing.assert_close(got.means[0], torch.tensor([-(10 - 4.0), -2.0, 6.0]))
     torch.testing.assert_close(got.scales[0], torch.tensor([0.2, 0.4, 0.6]))
     flat = load(written(tmp_path, document(attributes(degree=1))))
-    # In all, x and y have gone to y and -x; SH of degree 1 are -y, z, -x.
+    # In total, x and y are mapped to y and -x; SH of degree 1 are -y, z, -x.
     assert not torch.allclose(got.sh[0], flat.sh[0])
     torch.testing.assert_close(got.sh[0, 2], flat.sh[0, 2])
     torch.testing.assert_close(got.sh[0, 1], flat.sh[0, 3])
@@ -79,7 +79,7 @@ def test_scales_that_differ_stretch_covariances(tmp_path):
     plain = load(written(tmp_path, document(attributes())))
     before = covariance(plain.quats, plain.scales)
     expected = before * torch.tensor([1.0, 2, 3, 4, 6, 9])
-    # Entries near zero are differences of large ones: a few dozen roundings of the largest, 81.
+    # Entries near zero are differences of large ones: the error is a few dozen roundings of the largest, 81.
     roundings = 32 * torch.finfo(torch.float32).eps
     torch.testing.assert_close(packed, expected, rtol=0, atol=roundings * float(expected.max()))
 
@@ -163,7 +163,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_refuses_what_cannot_be(tmp_path, case):
+def test_refuses_invalid_files(tmp_path, case):
     change, said = BROKEN[case]
     with pytest.raises(FormatError, match=said):
         load(written(tmp_path, broken(change)))
@@ -207,7 +207,7 @@ def test_any_change_of_bytes_loads_or_is_a_format_error(valid, which, edits):
 
 def test_reads_a_packed_file_of_cesium():
     got = load(real_splats("cesium/basic.glb"))
-    # (1, 2, 3) in the .spz file, turned by its node to (1, 3, -2), then from y up to y down.
+    # (1, 2, 3) in the .spz file, rotated by its node to (1, 3, -2), then from y up to y down.
     torch.testing.assert_close(got.means, torch.tensor([[-1.0, -3.0, -2.0]]))
     torch.testing.assert_close(got.log_scales, torch.tensor([[3.0, 2.0, 1.0]]))
 

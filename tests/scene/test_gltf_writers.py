@@ -1,4 +1,4 @@
-"""glTF files as other programs write them: logarithms as scales, byte order marks, names of buffers."""
+"""glTF files of other programs: logarithmic scales, byte order marks, encoded names of buffers."""
 
 import json
 import logging
@@ -26,7 +26,7 @@ from support.gltf_files import SPLAT, attributes, document, written
         (None, False),
     ],
 )
-def test_scales_are_logarithms_where_the_writer_put_logarithms(tmp_path, generator, is_log):
+def test_logarithmic_scales_of_some_writers_are_recognised(tmp_path, generator, is_log):
     numbers = np.array([[-4, -3, -2], [0.5, -1, -5]], "f4")
     root = document(attributes() | {f"{SPLAT}:SCALE": numbers if is_log else np.exp(numbers)})
     root["asset"]["generator"] = generator
@@ -35,7 +35,7 @@ def test_scales_are_logarithms_where_the_writer_put_logarithms(tmp_path, generat
     assert float(got.scales[0, 0]) == pytest.approx(math.exp(-4), rel=1e-4)
 
 
-def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path):
+def test_a_byte_order_mark_is_skipped(tmp_path):
     path = written(tmp_path, document(attributes()))
     plain = load(path)
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
@@ -78,7 +78,7 @@ def test_names_of_buffers_may_be_percent_encoded(tmp_path, uri, name):
         *("%00", "a%", "\ud800.bin", "x" * 5000 + ".bin", "%ff%fe", "", ".", 7),
     ],
 )
-def test_encoded_names_lead_nowhere_else(tmp_path, uri):
+def test_encoded_names_cannot_leave_the_folder(tmp_path, uri):
     (tmp_path / "a.bin").write_bytes(bytes(4000))
     (tmp_path / "inner").mkdir()
     root = document(attributes())

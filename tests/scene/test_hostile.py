@@ -1,4 +1,4 @@
-"""Files made to fill the memory are refused, and valid ones take little more memory than their content."""
+"""Files designed to exhaust memory are refused, and valid ones need little more memory than their content."""
 
 import importlib.util
 import json
@@ -23,7 +23,7 @@ needs_proc = pytest.mark.skipif(not RESET.exists(), reason="peaks of memory are 
 
 
 def refused(path: Path, message: str) -> None:
-    """A file is refused, for little memory."""
+    """A file is refused with little memory."""
     RESET.write_text("5")
     before = memory("VmRSS")
     with pytest.raises(FormatError, match=message):
@@ -36,14 +36,14 @@ def refused(path: Path, message: str) -> None:
     ("count", "message"),
     [
         (2, "more than its header declares"),
-        # As many as the stream has bytes for.
+        # As many as the stream contains.
         (10 * 2**30 // 65, "its count is wrong"),
     ],
 )
 def test_ten_megabytes_of_gzip_that_inflate_to_ten_gigabytes(tmp_path, count, message):
     deflater = zlib.compressobj(9, zlib.DEFLATED, -15)
     start = deflater.compress(header(count=count, degree=3)) + deflater.flush(zlib.Z_FULL_FLUSH)
-    # What follows a full flush does not look back, and so can be repeated.
+    # Data after a full flush does not refer to earlier data, so it can be repeated.
     piece = deflater.compress(bytes(1 << 20)) + deflater.flush(zlib.Z_FULL_FLUSH)
     with (tmp_path / "bomb.spz").open("wb") as handle:
         handle.write(b"\x1f\x8b\x08\0\0\0\0\0\0\xff" + start)
@@ -68,7 +68,7 @@ def members() -> dict[str, bytes]:
 @needs_proc
 @pytest.mark.parametrize("told", [100, 2**32 - 2])
 @pytest.mark.slow
-def test_a_zip_whose_directory_lies_of_sizes(tmp_path, told):
+def test_a_zip_with_wrong_sizes_in_its_directory(tmp_path, told):
     path = tmp_path / "bomb.sog"
     data = archive(path, {**members(), "quats.webp": bytes(200_000_000)})
     at = data.rfind(b"PK\1\2", 0, data.rfind(b"quats.webp"))
@@ -78,7 +78,7 @@ def test_a_zip_whose_directory_lies_of_sizes(tmp_path, told):
 
 
 @needs_proc
-def test_a_zip_whose_directory_lies_of_places(tmp_path):
+def test_a_zip_with_wrong_offsets_in_its_directory(tmp_path):
     path = tmp_path / "bomb.sog"
     good = archive(path, members())
     at = good.rfind(b"PK\1\2", 0, good.rfind(b"quats.webp"))
@@ -104,7 +104,7 @@ def test_a_zip_that_hides_a_long_directory(tmp_path):
 
 
 @needs_proc
-def test_a_large_scene_of_a_few_even_pictures(tmp_path):
+def test_a_large_scene_of_small_uniform_pictures(tmp_path):
     meta, pictures = parts()
     even = webp(np.zeros((2000, 2000, 4), np.uint8))
     several = {name: even for name in pictures if "centroids" not in name}
@@ -157,7 +157,7 @@ def test_reading_takes_twice_the_scene_and_its_file_at_most(tmp_path, caplog):
         (tmp_path / folder).mkdir()
         for name, options in files.items():
             save(blob(count, 3), tmp_path / folder / name, **options)
-    # Large pieces of memory go back at once, so that what is asked for next is seen.
+    # Large allocations are returned to the system at once, so that each new one is measured.
     found = json.loads(printed_by(MEASURE, tmp_path, MALLOC_MMAP_THRESHOLD_=str(1 << 18)))
     assert set(found) == set(files)
     assert not {

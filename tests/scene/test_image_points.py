@@ -12,7 +12,7 @@ from sfumato.scene.shutter import Shutter
 from support.lens_cameras import HEIGHT, START, WIDTH, camera, panorama, pixel_centres
 from support.lens_examples import EXAMPLES
 
-# What a hand does in a thirtieth of a second: some degrees, some hundredths of the scene's distance.
+# Camera shake within a thirtieth of a second: a few degrees and some hundredths of the scene's distance.
 LITTLE = rigid_from_twist(torch.tensor([0.03, -0.05, 0.04, 0.05, -0.08, 0.06], dtype=torch.float64)) @ START
 
 BENT = [PINHOLE, EXAMPLES["opencv"][0], EXAMPLES["opencv_fisheye"][0], Lens("ortho")]
@@ -39,7 +39,7 @@ def test_a_point_on_a_pixels_ray_lands_in_that_pixel(name):
 @pytest.mark.parametrize(
     "lens", [PINHOLE, EXAMPLES["opencv"][0], EXAMPLES["opencv_fisheye"][0], Lens("ortho")]
 )
-def test_a_rolling_shutter_sees_a_point_on_the_line_that_is_read_then(lens, direction):
+def test_a_rolling_shutter_images_a_point_on_the_line_read_at_that_time(lens, direction):
     assert_rays_return(camera(lens, shutter=Shutter(LITTLE, direction)), 1e-3)
 
 
@@ -52,7 +52,7 @@ def test_depth_is_that_of_mid_exposure():
     assert image_points(half, point)[1] == 4
 
 
-def test_points_without_an_image_are_nan_and_leave_the_others_alone():
+def test_points_without_an_image_are_nan_and_do_not_affect_others():
     one = replace(camera(), shutter=Shutter(LITTLE))
     behind = camera().centre_world - 2.0 * START[2, :3]
     ahead = camera().centre_world + 2.0 * START[2, :3]
@@ -63,7 +63,7 @@ def test_points_without_an_image_are_nan_and_leave_the_others_alone():
     assert image_points(one, ahead[None].float())[0].dtype == torch.float32
 
 
-def test_a_point_outside_of_the_picture_is_seen_by_the_nearest_line():
+def test_points_outside_the_picture_use_the_nearest_line():
     one = camera(shutter=Shutter(LITTLE))
     for pose, row in ((START, -20.0), (LITTLE, HEIGHT + 20.0)):
         still = replace(one, camera_from_world=pose, shutter=None)
@@ -72,7 +72,7 @@ def test_a_point_outside_of_the_picture_is_seen_by_the_nearest_line():
         torch.testing.assert_close(image_points(one, point[None])[0], image_points(still, point[None])[0])
 
 
-def test_a_shutter_of_half_a_turn_is_refused():
+def test_a_shutter_with_a_rotation_of_180_degrees_is_refused():
     turned = rigid_from_twist(torch.tensor([0, torch.pi, 0, 0, 0, 0]).double()) @ START
     with pytest.raises(ConfigError, match="half a turn"):
         image_points(camera(shutter=Shutter(turned)), torch.zeros(1, 3).double())

@@ -1,4 +1,4 @@
-"""Known values of files of other programs: 3D filters, SH of degree 4, numbers far from the origin."""
+"""Known values of files of other programs: 3D filters, SH of degree 4, positions far from the origin."""
 
 import io
 import json
@@ -73,7 +73,7 @@ def test_positions_of_sog_are_rounded_once(tmp_path, offset):
     mins, maxs = np.array(meta["mins"]), np.array(meta["maxs"])
     curved = mins + (maxs - mins) * ((low | high << 8) / 65535)
     expected = np.copysign(np.expm1(np.abs(curved)), curved)
-    # Two roundings to float32 at most, one of which is of the arithmetic of this test.
+    # At most two roundings to float32, one of them in this test.
     error = np.abs(load(tmp_path / "a.sog").means.numpy() - expected)
     assert (error <= np.spacing(np.abs(expected).astype(np.float32)).astype(float)).all()
 
@@ -85,5 +85,5 @@ def test_positions_of_compressed_ply_are_within_a_step(tmp_path, offset):
     got = np.sort(load(tmp_path / "a.compressed.ply").means.double().numpy(), axis=0)
     given = np.sort(scene.means.double().numpy(), axis=0)
     step = np.ptp(given, axis=0) / (np.array([2047, 1023, 2047]))
-    # Half a step of the format, and half of float32's once.
+    # Half a step of the format, and one float32 rounding.
     assert (np.abs(got - given) <= step / 2 * 1.001 + np.spacing(np.float32(offset + 4)) / 2).all()

@@ -18,7 +18,7 @@ BLOCK, STEPS = 5.0, 32767
 
 
 def section(scene, level: int, bucket_size: int = 4) -> tuple[bytes, bytes]:
-    """Header and content of a section; from level 1 on, full buckets and one that is not."""
+    """Header and content of a section; from level 1 on, full buckets and a partial one."""
     n, degree = len(scene), scene.sh_degree
     full, rest = divmod(n, bucket_size)
     buckets, partial = (full + (rest > 0), int(rest > 0)) if level else (0, 0)
@@ -58,7 +58,7 @@ def ksplat(*sections: tuple[bytes, bytes], level: int, count: int, version=(0, 1
 
 
 def inside(n: int, degree: int, seed: int = 0):
-    """A scene whose colours are such as bytes hold."""
+    """A scene whose colours can be represented by bytes."""
     scene = blob(n, degree, seed)
     return replace(scene, sh=scene.sh.clamp(-1, 1))
 
@@ -110,16 +110,16 @@ def valid(tmp_path_factory):
         ("<H", 20, 3, "not a scene file|not a .ksplat"),
     ],
 )
-def test_refuses_what_cannot_be(valid, form, at, value, said):
+def test_refuses_invalid_files(valid, form, at, value, said):
     path, content = valid
     path.write_bytes(patched(content, form, at, value))
     with pytest.raises(FormatError, match=said):
         load(path)
 
 
-def test_buckets_that_a_level_has_no_use_for_are_skipped(tmp_path):
+def test_unused_buckets_are_skipped(tmp_path):
     head, body = section(inside(10, 1), 0)
-    # Four numbers that are no centres.
+    # Four floats that are not centres.
     head = patched(patched(head, "<I", 12, 4), "<H", 20, 1)
     (tmp_path / "a.ksplat").write_bytes(ksplat((head, b"\0" * 4 + body), level=0, count=10))
     assert torch.equal(load(tmp_path / "a.ksplat").means, inside(10, 1).means)

@@ -57,12 +57,12 @@ def test_pixels_are_those_of_colmap(model):
     assert num_params(model) == len(params)
 
 
-def test_every_model_of_colmap_is_known():
+def test_every_model_of_colmap_is_supported():
     assert (*ORACLE, "EQUIRECTANGULAR") == MODEL_NAMES
     assert {split_params(m, p, "")[2].model for m, (p, _) in ORACLE.items()} == set(LENS_COEFFICIENTS)
 
 
-def test_a_panorama_is_a_lens_of_its_own():
+def test_a_panorama_is_a_separate_lens_model():
     focal_px, centre_px, lens = split_params("EQUIRECTANGULAR", (100.0, 50.0), "camera 1")
     assert lens.model == "equirectangular" and centre_px == (50.0, 25.0)
     np.testing.assert_allclose(focal_px, (100 / (2 * np.pi), 50 / np.pi))
@@ -89,7 +89,7 @@ def test_a_lens_without_distortion_is_a_pinhole():
     assert not Lens("fisheye").is_pinhole and not Lens("opencv", (0.0, 0.0, 0.0, 1e-3)).is_pinhole
 
 
-def test_a_polynomial_is_trusted_up_to_where_it_turns_back():
+def test_a_polynomial_is_valid_up_to_its_maximum():
     # r (1 + k r^2) has its maximum at r = 1 / sqrt(-3 k).
     assert unfolded_radius(Lens("simple_radial", (-0.3,)), limit=3.0) == pytest.approx(1.054, abs=0.03)
     assert unfolded_radius(Lens("simple_radial", (0.3,)), limit=3.0) == 3.0

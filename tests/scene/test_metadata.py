@@ -1,4 +1,4 @@
-"""Metadata of scenes: read, written, kept through edits, and scenes that disagree."""
+"""Metadata of scenes: reading, writing, edits, and merging of conflicting metadata."""
 
 import json
 import logging
@@ -23,7 +23,7 @@ UP = (0.0, 0.6, -0.8)
     "suffix", ["ply", "compressed.ply", "spz", "sog", "json", "glb", "gltf", "usda", "usdz"]
 )
 @pytest.mark.parametrize("antialiased", [False, True])
-def test_files_say_whether_a_scene_is_for_anti_aliased_rendering(tmp_path, suffix, antialiased):
+def test_files_record_antialiasing(tmp_path, suffix, antialiased):
     if suffix.startswith("usd"):
         pytest.importorskip("pxr")
     scene = with_metadata(blob(20, 0), Metadata(antialiased=antialiased))
@@ -32,7 +32,7 @@ def test_files_say_whether_a_scene_is_for_anti_aliased_rendering(tmp_path, suffi
     assert load(path).metadata.antialiased is antialiased
 
 
-def test_an_option_overrules_what_the_scene_says(tmp_path):
+def test_an_option_overrides_the_metadata(tmp_path):
     scene = with_metadata(blob(20, 0), Metadata(antialiased=True))
     for suffix in ("spz", "sog"):
         save(scene, tmp_path / f"a.{suffix}", antialiased=False)
@@ -53,7 +53,7 @@ def test_an_option_overrules_what_the_scene_says(tmp_path):
         (["not antialiased 1", "antialiased 10", "made by somebody"], False),
     ],
 )
-def test_comments_of_other_programs_are_understood(tmp_path, comments, antialiased):
+def test_comments_of_other_programs_are_parsed(tmp_path, comments, antialiased):
     before = "".join(f"comment {text}\n" for text in comments)
     path = write(tmp_path / "a.ply", columns_of(random_scene(3, 0)), before=before)
     assert load(path).metadata.antialiased is antialiased
@@ -78,7 +78,7 @@ def test_the_vertical_axis_is_read_where_it_has_a_sign(tmp_path, text, up):
     assert load(path).metadata.up == up
 
 
-def test_a_ply_keeps_all_that_is_known(tmp_path):
+def test_a_ply_keeps_all_metadata(tmp_path):
     known = Metadata(True, UP, 0.01, offset=(636_000.25, 4_849_000.1, -0.1), source="Brush")
     save(with_metadata(blob(5, 0), known), tmp_path / "a.ply")
     got = load(tmp_path / "a.ply").metadata
@@ -91,11 +91,11 @@ def test_a_ply_keeps_all_that_is_known(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["ply", "compressed.ply", "sog", "json", "glb", "gltf", "usda"])
-def test_the_source_is_kept_through_files(tmp_path, suffix):
+def test_the_source_survives_a_round_trip(tmp_path, suffix):
     if suffix == "usda":
         pytest.importorskip("pxr")
     path = tmp_path / ("meta.json" if suffix == "json" else f"a.{suffix}")
-    # Versions before 2.7 of this program stored other scales, which our own files do not.
+    # Versions before 2.7 of this program stored other scales, unlike our files.
     source = 'splat-transform v2.0 @home "b"'
     scene = with_metadata(blob(20, 0), Metadata(source=source))
     save(scene, path)
@@ -199,14 +199,14 @@ def test_units_and_axes_of_usd_are_kept(tmp_path):
         ("sog", Metadata(True, UP, 0.01), None),
     ],
 )
-def test_what_a_format_has_no_place_for_is_said(tmp_path, suffix, known, said, caplog):
+def test_metadata_dropped_by_a_format_gives_a_warning(tmp_path, suffix, known, said, caplog):
     with caplog.at_level(logging.WARNING, "sfumato"):
         save(with_metadata(blob(20, 0), known), tmp_path / f"a.{suffix}")
     assert (said in caplog.text) if said else not caplog.records
 
 
-def test_a_scene_is_drawn_as_it_says_unless_told_otherwise():
-    # Small Gaussians, for which the filter makes a difference.
+def test_rendering_follows_the_metadata_unless_overridden():
+    # Small Gaussians, for which the filter matters.
     scene = blob(200, 0).map(lambda tensor: tensor)
     scene.log_scales.sub_(3)
     mip = with_metadata(scene, Metadata(antialiased=True))
@@ -219,7 +219,7 @@ def test_a_scene_is_drawn_as_it_says_unless_told_otherwise():
     assert torch.equal(rasterize(mip, camera(), RasterSettings(antialiased=False)).image, plain)
 
 
-def test_edits_carry_what_is_known_and_turn_what_is_up():
+def test_edits_keep_metadata_and_rotate_the_up_direction():
     scene = with_metadata(blob(6, 1), Metadata(True, (0.0, -1.0, 0.0), 2.0, source="Brush"))
     turned = changes.transformed(scene, changes.rotation((90, 0, 0)))
     assert turned.metadata == Metadata(True, (0.0, 0.0, -1.0), 2.0, source="Brush")
@@ -229,7 +229,7 @@ def test_edits_carry_what_is_known_and_turn_what_is_up():
     assert changes.merged(scene, moved).metadata == scene.metadata
 
 
-def test_scenes_that_disagree_are_named(caplog):
+def test_conflicting_metadata_gives_a_warning(caplog):
     one = with_metadata(blob(3, 0), Metadata(True, None, 1.0))
     other = with_metadata(blob(3, 0), Metadata(False, UP, 2.0))
     with caplog.at_level(logging.WARNING, "sfumato"):
@@ -250,7 +250,7 @@ def test_merged_scenes_name_all_sources(caplog):
 
 
 def moving(n=5):
-    """A scene with a time, whose Gaussians have identities."""
+    """A scene with a time and identities of its Gaussians."""
     return Scene(**blob(n, 1).tensors(), metadata=Metadata(time=0.1), identities=10 * torch.arange(n) + 2**30)
 
 
@@ -267,12 +267,12 @@ def test_identities_stay_with_their_gaussians():
 
 
 @pytest.mark.parametrize("bad", [torch.arange(4), torch.arange(5.0), torch.zeros(5, 1, dtype=torch.int64)])
-def test_identities_are_a_whole_number_for_each_gaussian(bad):
+def test_identities_are_one_integer_per_gaussian(bad):
     with pytest.raises(ShapeError, match="identities"):
         Scene(**blob(5, 1).tensors(), identities=bad)
 
 
-def test_a_ply_keeps_identities_and_time_to_the_bit(tmp_path):
+def test_a_ply_keeps_identities_and_time_exactly(tmp_path):
     save(moving(), tmp_path / "a.ply")
     back = load(tmp_path / "a.ply")
     assert torch.equal(back.identities, moving().identities) and back.metadata.time == 0.1
@@ -283,14 +283,14 @@ def test_a_ply_keeps_identities_and_time_to_the_bit(tmp_path):
 
 
 @pytest.mark.parametrize("identity", [-1, 2**31])
-def test_identities_that_do_not_fit_are_no_others(tmp_path, identity):
+def test_unrepresentable_identities_are_refused(tmp_path, identity):
     scene = Scene(**blob(2, 0).tensors(), identities=torch.tensor([0, identity]))
     with pytest.raises(FormatError, match="identities are 0 to"):
         save(scene, tmp_path / "a.ply")
 
 
 @pytest.mark.parametrize(("suffix", "says"), [("spz", 2), ("compressed.ply", 1), ("splat", 2)])
-def test_formats_without_a_place_for_motion_say_so(tmp_path, suffix, says, caplog):
+def test_formats_without_motion_give_a_warning(tmp_path, suffix, says, caplog):
     save(moving(), tmp_path / f"a.{suffix}")
     lost = [text for text in caplog.messages if "identities" in text or "moment" in text]
     assert len(lost) == says

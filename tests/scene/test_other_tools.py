@@ -18,7 +18,7 @@ from support.spz_files import needs_zstandard
 
 # The command of PlayCanvas' splat-transform, such as "node .../splat-transform/bin/cli.mjs".
 SPLAT_TRANSFORM = shlex.split(os.environ.get("SFUMATO_SPLAT_TRANSFORM", ""))
-# A Python that has gsply, if this one has not.
+# A Python with gsply, if this one does not have it.
 GSPLY = os.environ.get("SFUMATO_GSPLY_PYTHON") or (importlib.util.find_spec("gsply") and sys.executable)
 
 needs_splat_transform = pytest.mark.skipif(
@@ -54,7 +54,7 @@ FILES = [
     pytest.param("a.spz", {"version": 4}, marks=needs_zstandard),
     ("a.sog", {}),
 ]
-# How far numbers of each kind are from those of the scene that a file was made of, by format. Palettes of
+# Largest errors of each attribute, by format. Palettes of
 # other writers have few entries for few Gaussians, and so far ones.
 STEPS = {
     ".ply": {"means": 1e-6, "log_scales": 1e-6, "quats": 2e-6, "opacities": 1e-6, "base": 1e-6, "rest": 1e-6},
@@ -89,7 +89,7 @@ SAME = {"means": 1e-6, "log_scales": 1e-6, "quats": 2e-5, "opacities": 1e-6, "ba
 
 
 def turned_over(scene: Gaussians) -> Gaussians:
-    """The scene in axes right, up, back, which gsply leaves those of .spz files in."""
+    """The scene in axes right, up, back, which gsply keeps for .spz files."""
     return Gaussians(
         means=scene.means * torch.tensor([1.0, -1.0, -1.0]),
         log_scales=scene.log_scales,
@@ -105,7 +105,7 @@ def run_tool(*command) -> None:
 
 
 def differences(found: Gaussians, expected: Gaussians) -> dict[str, float]:
-    """The largest difference of each kind of number; Gaussians may have changed places."""
+    """The largest difference of each attribute; the order of the Gaussians may differ."""
     assert found.sh.shape == expected.sh.shape
     places = torch.from_numpy(cKDTree(found.means.numpy()).query(expected.means.numpy())[1])
     assert len(places.unique()) == len(found)
@@ -113,7 +113,7 @@ def differences(found: Gaussians, expected: Gaussians) -> dict[str, float]:
     pairs = {
         "means": (found.means, expected.means),
         "log_scales": (found.log_scales, expected.log_scales),
-        # Half a turn has two quaternions.
+        # A rotation by 180 degrees has two quaternions.
         "quats": torch.broadcast_tensors(turns(found.quats), turns(expected.quats)),
         "opacities": (found.opacities, expected.opacities),
         "base": (found.sh[:, 0], expected.sh[:, 0]),
@@ -136,7 +136,7 @@ def test_splat_transform_reads_what_we_write(tmp_path, name, options):
     path, back = tmp_path / name, tmp_path / "back.ply"
     save(blob(400, 3), path, **options)
     run_tool(*SPLAT_TRANSFORM, "-q", path, back)
-    # It takes the 256 steps of a .splat quaternion to begin and end half a step further.
+    # It decodes .splat quaternions with an offset of half a step.
     assert_within(load(back), load(path), SAME | ({"quats": 0.01} if name == "a.splat" else {}))
 
 
@@ -159,7 +159,7 @@ def test_we_read_what_splat_transform_writes(tmp_path, name, options):
     source, path = tmp_path / "source.ply", tmp_path / "out" / name
     path.parent.mkdir()
     save(scene, source)
-    # The level of detail is a property of the input and so comes after it.
+    # The level of detail is an option of the input and so comes after it.
     before, after = (options[:2], options[2:]) if "-l" in options else (options, ())
     run_tool(*SPLAT_TRANSFORM, "-q", *before, source, *after, path)
     kind = {"a.glb": ".ply", "meta.json": ".sog", "lod-meta.json": ".sog"}.get(name, name[1:])

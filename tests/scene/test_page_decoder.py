@@ -1,4 +1,4 @@
-"""The decoder of the viewer's page reads what we write: positions, sizes, opacities and colours are ours."""
+"""The decoder of the viewer's page reads our files with the right positions, sizes, opacities and colours."""
 
 import base64
 
@@ -27,7 +27,7 @@ DECODE = """(async () => {
 
 @pytest.fixture(scope="module")
 def decoder(tmp_path_factory):
-    """A page with nothing but the viewer's decoder, without a network."""
+    """A page with only the viewer's decoder, without a network."""
     page = tmp_path_factory.mktemp("decoder") / "page.html"
     script = (PACKAGE / "viewer" / "web" / "vendor" / "vendor.js").as_uri()
     page.write_text(f'<!doctype html><meta charset="utf-8"><script src="{script}"></script>')
@@ -58,11 +58,11 @@ def test_the_page_decodes_what_we_write(decoder, tmp_path, name, kind, options):
     expected = load(path)
     means = expected.means.numpy()
     if kind == "spz":
-        # The page turns the whole scene over where it shows such a file.
+        # The page negates y and z of such a file when displaying it.
         means = means * [1, -1, -1]
     assert found.shape == (300, 10)
     assert np.abs(found[:, :3] - means).max() < 1e-5
-    # Half precision, but for positions.
+    # Half precision, except for positions.
     assert np.abs(np.log(found[:, 3:6]) - expected.log_scales.numpy()).max() < 2e-3
     assert np.abs(found[:, 6] - expected.opacities.numpy()).max() < 2e-3
     assert np.abs(found[:, 7:] - (0.5 + SH_C0 * expected.sh[:, 0].numpy())).max() < 2e-3

@@ -1,4 +1,4 @@
-"""Scene files: exact round trips, tolerant reading, and refusal of everything broken."""
+"""Scene files: exact round trips, tolerant reading, and refusal of invalid files."""
 
 import math
 import time
@@ -24,7 +24,7 @@ def test_round_trip_is_exact(tmp_path, degree, n):
     assert_same(load(tmp_path / "scene.ply"), scene)
 
 
-def test_layout_is_the_one_viewers_read(tmp_path):
+def test_layout_is_the_usual_one(tmp_path):
     scene = random_scene(2, 3)
     save(scene, tmp_path / "scene.ply")
     header, body = (tmp_path / "scene.ply").read_bytes().split(b"end_header\n", 1)
@@ -92,7 +92,7 @@ def test_discs_become_thin(tmp_path):
         ("scale_1", 1000.0, r"scales exceed exp\(40\) for 1 of 7"),
     ],
 )
-def test_refuses_values_no_scene_has(tmp_path, name, value, said):
+def test_refuses_invalid_values(tmp_path, name, value, said):
     columns = columns_of(random_scene(7, 1))
     columns[name] = columns[name].copy()
     columns[name][3] = value
@@ -188,7 +188,7 @@ def test_refuses_a_gap_in_the_coefficients_and_compressed_files(tmp_path):
         load(write(tmp_path / "b.ply", columns_of(random_scene()), before=chunk, prefix=bytes(4)))
 
 
-def test_refuses_what_is_no_file(tmp_path):
+def test_refuses_folders_and_missing_files(tmp_path):
     with pytest.raises(FormatError, match="is missing"):
         load(tmp_path / "none.ply")
     with pytest.raises(FormatError, match="is a folder; give a scene file"):

@@ -14,7 +14,7 @@ def gaussians(count, coefficients):
     return Gaussians(*(torch.zeros(shape, dtype=torch.float64) for shape in shapes))
 
 
-def test_gaussians_print_how_many_of_which_kind():
+def test_gaussians_print_their_number_and_type():
     assert repr(gaussians(1200, 9)) == "Gaussians(1200, SH degree 2, float64 on cpu)"
     assert repr(gaussians(0, 1).to("meta", torch.float32)) == "Gaussians(0, SH degree 0, float32 on meta)"
 

@@ -42,7 +42,7 @@ def test_orthographic_rays_are_parallel_and_start_on_a_plane():
     torch.testing.assert_close(rays.viewpoint, one.centre_world)
 
 
-def test_a_panorama_looks_everywhere_once():
+def test_a_panorama_covers_the_sphere_once():
     one = replace(panorama(16, 8), camera_from_world=torch.eye(4, dtype=torch.float64))
     directions = camera_rays(one).directions
     assert directions[4, 8, 2] > 0.9 and directions[4, 0, 2] < -0.9, "ahead in the middle, behind at the seam"
@@ -95,7 +95,7 @@ def test_gradients_reach_the_poses(lens, direction):
     assert torch.autograd.gradcheck(traced, poses)
 
 
-def test_rays_follow_the_dtype_asked_for():
+def test_rays_have_the_requested_dtype():
     like = torch.empty(0, dtype=torch.float32)
     for shutter in (None, Shutter(END)):
         rays = camera_rays(camera(shutter=shutter), like=like)
@@ -110,7 +110,7 @@ def test_a_resized_camera_keeps_its_shutter():
     assert small.shutter.direction == "up" and camera_rays(small).shape == (3, 5)
 
 
-def test_directions_are_kept_for_cameras_of_one_kind_and_bounded(monkeypatch):
+def test_directions_are_cached_per_camera_model_within_a_limit(monkeypatch):
     assert pixel_directions(camera()) is pixel_directions(replace(camera(), camera_from_world=END))
     assert pixel_directions(camera()) is not pixel_directions(camera(focal_px=(9.0, 9.0)))
     few = lru_cache.LruCache()
@@ -120,7 +120,7 @@ def test_directions_are_kept_for_cameras_of_one_kind_and_bounded(monkeypatch):
     assert [few.find(i) is not None for i in range(4)] == [False, True, True, False]
 
 
-def test_rays_of_a_camera_at_rest_are_kept():
+def test_rays_of_a_static_camera_are_cached():
     still = camera()
     assert camera_rays(still) is camera_rays(replace(still))
     others = [replace(still, camera_from_world=END), camera(lens=Lens("ortho")), camera(focal_px=(9.0, 9.0))]
@@ -136,7 +136,7 @@ def test_rays_of_a_camera_at_rest_are_kept():
         assert camera_rays(moved) is not camera_rays(moved) and camera_rays(moved).directions.requires_grad
 
 
-def test_what_is_kept_in_inference_mode_can_be_trained_with_afterwards():
+def test_rays_cached_in_inference_mode_can_be_used_for_training():
     seen = camera(lens=Lens("opencv", (0.011, 0.0, 0.0, 0.0)))
     with torch.inference_mode():
         camera_rays(seen)
@@ -170,7 +170,7 @@ def test_free_rays_are_checked():
             Rays(*tensors)
 
 
-def test_cameras_refuse_what_no_lens_has():
+def test_invalid_cameras_are_refused():
     with pytest.raises(ConfigError, match="catadioptric"):
         camera(Lens("catadioptric"))
     with pytest.raises(ConfigError, match="k1"):

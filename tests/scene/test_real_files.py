@@ -18,6 +18,6 @@ def test_every_file_of_another_tool_is_a_scene(path):
     assert len(scene)
     assert all(bool(torch.isfinite(field).all()) for field in scene.tensors().values())
     assert float(scene.opacities.max()) > 0.05
-    # Of what a camera could see, most is no larger than a tenth of the scene.
+    # Most visible Gaussians are smaller than a tenth of the scene.
     reach = (scene.means - scene.means.median(dim=0).values).norm(dim=1).quantile(0.9)
     assert len(scene) < 1000 or float(scene.scales.amax(dim=1).median()) < 0.1 * float(reach)

@@ -19,7 +19,7 @@ COLUMNS = columns_of(random_scene(N, 1))
 
 
 def ply(tmp_path, kind):
-    """A file whose row 2 is broken, and what its others hold."""
+    """A file with an invalid row 2, and the values of its other rows."""
     columns = {name: column.copy() for name, column in COLUMNS.items()}
     if kind == "all zero":
         for column in columns.values():
@@ -33,7 +33,7 @@ def ply(tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", ["NaN", "infinite", "huge", "all zero"])
-def test_a_broken_row_is_refused_or_left_out(tmp_path, kind, caplog):
+def test_an_invalid_row_is_refused_or_skipped(tmp_path, kind, caplog):
     path = ply(tmp_path, kind)
     with pytest.raises(FormatError, match=r"for 1 of 6 Gaussians; sfumato convert --repair leaves them out"):
         load(path)
@@ -45,12 +45,12 @@ def test_a_broken_row_is_refused_or_left_out(tmp_path, kind, caplog):
     assert torch.equal(got.sh, random_scene(N, 1).sh[others])
 
 
-def test_a_file_that_is_well_is_repaired_without_a_word(tmp_path, caplog):
+def test_repairing_a_valid_file_gives_no_warning(tmp_path, caplog):
     path = write(tmp_path / "a.ply", COLUMNS)
     assert torch.equal(load(path, repair=True).means, load(path).means) and not caplog.records
 
 
-def test_a_file_without_a_whole_row_stays_refused(tmp_path):
+def test_a_file_without_valid_rows_is_refused(tmp_path):
     path = write(tmp_path / "a.ply", COLUMNS | {"y": np.full(N, np.nan)})
     with pytest.raises(FormatError, match="cannot be repaired"):
         load(path, repair=True)
@@ -70,7 +70,7 @@ def test_other_formats_are_repaired_too(tmp_path):
     ("name", "value"), [("POSITION", math.nan), (f"{SPLAT}:ROTATION", 0.0), (f"{SPLAT}:SCALE", math.nan)]
 )
 @pytest.mark.parametrize("scale", [[1, 1, 1], [1, 2, 3]])
-def test_what_is_broken_is_placed_without_harm_to_the_others(tmp_path, name, value, scale):
+def test_invalid_gaussians_do_not_affect_the_placing_of_others(tmp_path, name, value, scale):
     arrays = attributes()
     arrays[name][0] = value
     path = written(tmp_path, document(arrays, node={"scale": scale}))

@@ -1,4 +1,4 @@
-"""Rigid parts of scenes that move: found, fitted, and as animated nodes of glTF."""
+"""Rigid parts of dynamic scenes: detection, fitting, and export as animated glTF nodes."""
 
 import dataclasses
 import math
@@ -22,7 +22,7 @@ HALF_TURN = torch.tensor([-1.0, -1.0, 1.0])
 
 
 def two_bodies(count=60, steps=7, noise=0.0):
-    """Two interlocked bodies: one turns a full round and drifts, the other goes the other way."""
+    """Two interlocked bodies: one makes a full rotation and drifts, the other moves oppositely."""
     g = torch.Generator().manual_seed(3)
     means = torch.randn(count, 3, generator=g) * 0.5
     quats = torch.nn.functional.normalize(torch.randn(count, 4, generator=g), dim=1)
@@ -50,7 +50,7 @@ def carried(parts):
     return torch.einsum("mtab,mb->tma", rotations, parts.means) + shifts.transpose(0, 1)
 
 
-def test_two_bodies_among_each_other_are_two_parts():
+def test_two_interlocked_bodies_are_two_parts():
     scene, body = two_bodies()
     parts = rigid_parts(scene)
     assert len(parts) == 2 and parts.fit()
@@ -62,8 +62,8 @@ def test_two_bodies_among_each_other_are_two_parts():
     torch.testing.assert_close(parts.motions.rotations[:, 0], torch.eye(3).double().expand(2, 3, 3))
 
 
-def test_noise_is_not_divided_and_is_reported():
-    """Of three times the tolerance: more parts would not help."""
+def test_noise_is_reported_and_not_split_into_parts():
+    """With noise of three times the tolerance, more parts would not help."""
     scene, _ = two_bodies(count=400, noise=0.075)
     parts = rigid_parts(scene)
     assert len(parts) < 20 and not parts.fit()
@@ -98,7 +98,7 @@ def test_late_and_early_ones_belong_to_their_body():
 
 
 class Animation:
-    """The Gaussians of a file at a time, worked out from its nodes and channels alone."""
+    """Evaluates the Gaussians of a file at a time from its nodes and channels."""
 
     def __init__(self, path):
         self.document = read_document(path)
@@ -175,11 +175,11 @@ def test_a_ball_is_one_node_that_turns_between_steps(tmp_path):
     assert len(animation.root["nodes"]) == 4, "a root, the wall, the part and its mesh"
     middle = float(scene.times[1:3].mean())
     expected = (scene.at(middle).means * HALF_TURN).numpy()
-    # The scene's own curves between steps are no circles: their error is of the fourth order in the turn.
+    # The curves of the scene between steps are not circles; the error is of fourth order in the angle.
     assert_same_points(animation.at(middle), expected, 2e-3)
 
 
-def test_a_file_at_rest_is_read_as_a_still_scene(tmp_path):
+def test_a_file_is_read_as_a_static_scene_at_rest(tmp_path):
     scene, _ = two_bodies()
     save_dynamic(scene, tmp_path / "a.glb")
     still = load(tmp_path / "a.glb")

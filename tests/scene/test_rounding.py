@@ -15,7 +15,7 @@ LOSSY = ("spz", "sog", "compressed.ply")
 
 
 def errors(tmp_path, scene, suffix):
-    """By how many of its size each Gaussian is moved, in the order of the scene; and what is read."""
+    """Displacement of each Gaussian relative to its size, in the order of the scene; and the loaded scene."""
     save(scene, tmp_path / f"a.{suffix}")
     got = load(tmp_path / f"a.{suffix}")
     nearest = torch.cdist(scene.means.double(), got.means.double()).argmin(dim=1)
@@ -25,18 +25,18 @@ def errors(tmp_path, scene, suffix):
 
 @pytest.mark.parametrize("suffix", LOSSY)
 @pytest.mark.parametrize("far", [1e4, 1e6, 1e9])
-def test_one_far_gaussian_leaves_the_others_where_they_are(tmp_path, suffix, far, caplog):
+def test_one_distant_gaussian_does_not_displace_the_others(tmp_path, suffix, far, caplog):
     scene = blob(400, 0)
     scene.means[7] = torch.tensor([far, -far, 0.3 * far])
     with caplog.at_level(logging.WARNING, "sfumato"):
         error, got = errors(tmp_path, scene, suffix)
     error[7] = 0
-    # A quarter of the typical size is what the smallest of them, some of which are half of it, may take.
+    # The limit is a quarter of the typical size, and the smallest Gaussians have half of that size.
     assert float(error.max()) < 0.6 and float(error.median()) < 0.2
     brought = float(got.means[7].abs().max()) < 0.5 * far
     assert brought == ("1 of 400 Gaussians lie so far away" in caplog.text)
     if brought and far < 1e7:
-        # It is seen where it was, as large as it was.
+        # It keeps its direction and angular size.
         factor = got.means[7].norm() / scene.means[7].norm()
         seen = torch.nn.functional.normalize(torch.stack([got.means[7], scene.means[7]]))
         assert float((seen[0] * seen[1]).sum()) > 0.99
@@ -45,7 +45,7 @@ def test_one_far_gaussian_leaves_the_others_where_they_are(tmp_path, suffix, far
 
 
 @pytest.mark.parametrize("suffix", LOSSY)
-def test_a_scene_too_wide_for_its_gaussians_is_said_to_be_rounded(tmp_path, suffix, caplog):
+def test_a_scene_too_wide_for_its_gaussians_gives_a_warning(tmp_path, suffix, caplog):
     scene = blob(300, 0)
     scene = replace(scene, means=scene.means * 1e6, log_scales=scene.log_scales - 4)
     with caplog.at_level(logging.WARNING, "sfumato"):
@@ -54,14 +54,14 @@ def test_a_scene_too_wide_for_its_gaussians_is_said_to_be_rounded(tmp_path, suff
 
 
 @pytest.mark.parametrize("suffix", LOSSY)
-def test_a_scene_like_any_other_is_saved_without_a_word(tmp_path, suffix, caplog):
+def test_an_ordinary_scene_gives_no_warning(tmp_path, suffix, caplog):
     with caplog.at_level(logging.WARNING, "sfumato"):
         error, _ = errors(tmp_path, blob(600, 1), suffix)
     assert not caplog.records and float(error.max()) < 0.5
 
 
 @pytest.mark.parametrize(("shift", "word"), [(-12, "smaller"), (9, "larger")])
-def test_gaussians_that_spz_cannot_hold_are_counted(tmp_path, shift, word, caplog):
+def test_gaussians_outside_the_range_of_spz_are_counted(tmp_path, shift, word, caplog):
     scene = blob(5, 0)
     scene.log_scales[:] = -3
     scene.log_scales[1:4] += shift
@@ -70,7 +70,7 @@ def test_gaussians_that_spz_cannot_hold_are_counted(tmp_path, shift, word, caplo
     assert f"3 Gaussians are {word} than" in caplog.text
 
 
-def test_a_disc_that_is_thinner_than_spz_holds_is_no_small_gaussian(tmp_path, caplog):
+def test_thin_discs_do_not_count_as_small(tmp_path, caplog):
     scene = blob(5, 0)
     scene.log_scales[:, 2] = -20
     with caplog.at_level(logging.WARNING, "sfumato"):
@@ -78,7 +78,7 @@ def test_a_disc_that_is_thinner_than_spz_holds_is_no_small_gaussian(tmp_path, ca
     assert not caplog.records
 
 
-def test_a_page_holds_what_spz_cannot(tmp_path):
+def test_pages_use_another_format_if_spz_is_insufficient(tmp_path):
     scene = blob(200, 0)
     assert spz.is_enough(scene) and pack(scene).type == "spz"
     small = replace(scene, means=1e-4 * scene.means, log_scales=scene.log_scales + math.log(1e-4))

@@ -20,7 +20,7 @@ def centre(camera_from_world):
     return -camera_from_world[:3, :3].T @ camera_from_world[:3, 3]
 
 
-def test_the_ends_are_the_poses_and_the_middle_is_half_the_way():
+def test_the_path_starts_and_ends_at_the_poses_with_half_the_motion_in_the_middle():
     rotation, centres = pose_between(START, END, torch.tensor([0.0, 0.5, 1.0]))
     torch.testing.assert_close(rotation[0], START[:3, :3])
     torch.testing.assert_close(rotation[2], END[:3, :3])
@@ -40,7 +40,7 @@ def test_the_path_does_not_depend_on_where_the_world_has_its_origin():
 
 
 @pytest.mark.parametrize("angle", [0.0, 1e-9, 0.1, 0.4, 0.46, 1.5, 3.1])
-def test_turns_of_any_size_are_exact(angle):
+def test_rotations_of_any_angle_are_exact(angle):
     axis = torch.tensor([2.0, -1.0, 2.0], dtype=torch.float64) / 3.0
     end = pose(*(angle * axis), 0.0, 0.0, 0.0)
     rotation, _ = pose_between(torch.eye(4, dtype=torch.float64), end, torch.tensor([0.25, 1.0]))
@@ -64,7 +64,7 @@ def test_lines_are_read_evenly_in_the_direction():
         assert math.isfinite(float(shutter.times(1)[0]))
 
 
-def test_what_is_wrong_is_named():
+def test_invalid_shutters_are_refused():
     with pytest.raises(ConfigError, match="sideways"):
         Shutter(END, "sideways")
     with pytest.raises(ConfigError, match="camera_from_world_end"):

@@ -20,7 +20,7 @@ from support.sog_files import pixels, write_chunk, write_folder
 
 
 def in_order(scene):
-    """The scene as a `.sog` file has it."""
+    """The scene in the order of a `.sog` file."""
     return scene.select(torch.from_numpy(morton_order(scene.means.numpy())))
 
 
@@ -86,7 +86,7 @@ def test_files_are_the_same_each_time(tmp_path):
     assert (tmp_path / "a.sog").read_bytes() == (tmp_path / "b.sog").read_bytes()
 
 
-def test_is_known_by_its_content(tmp_path):
+def test_is_recognised_by_its_content(tmp_path):
     save(blob(20, 1), tmp_path / "a.sog")
     (tmp_path / "a.sog").rename(tmp_path / "a.ply")
     assert recognised(tmp_path / "a.ply").name == ".sog"
@@ -118,7 +118,7 @@ def test_a_smaller_palette_is_a_smaller_file(tmp_path):
             save(scene, tmp_path / "a.sog", palette_size=size)
 
 
-def test_streamed_scenes_give_the_finest_level_that_is_there(tmp_path, caplog):
+def test_streamed_scenes_give_the_finest_available_level(tmp_path, caplog):
     for name, n, degree in (("0_0", 30, 1), ("0_1", 20, 0), ("1_0", 12, 0), ("env", 5, 0)):
         write_chunk(tmp_path / name, n, degree)
     near = {"lods": {"0": {"file": 0, "offset": 0, "count": 20}, "1": {"file": 2, "offset": 0, "count": 5}}}
@@ -161,7 +161,7 @@ def test_palettes_are_near_their_rows_and_full():
     assert (alike[indices] == 1).all()
 
 
-def test_codebooks_follow_the_numbers():
+def test_codebooks_follow_the_distribution():
     near = np.random.default_rng(0).normal(0, 0.1, 50_000)
     numbers = np.concatenate([near, [30.0, -40.0]]).astype(np.float32)
     book = codebook(numbers)
@@ -175,7 +175,7 @@ def test_codebooks_follow_the_numbers():
         np.testing.assert_allclose(book[nearest_in(book, few)], few)
 
 
-def test_refuses_to_save_what_it_cannot_hold(tmp_path):
+def test_refuses_to_save_unrepresentable_scenes(tmp_path):
     with pytest.raises(FormatError, match="1 and more Gaussians"):
         save(blob(0), tmp_path / "a.sog")
     scene = blob(5)

@@ -21,7 +21,7 @@ EXAMPLES = 300
 
 
 def edited(folder, **parts):
-    """A folder whose description has other parts; None leaves one out."""
+    """A folder with changed parts of its description; None removes one."""
     path = write_folder(folder)
     meta = json.loads(path.read_text())
     for name, value in parts.items():
@@ -87,7 +87,7 @@ def test_refuses_texts_that_describe_nothing(tmp_path, text, message):
 
 
 @pytest.mark.parametrize("runs", [[(0, 31)], [(0, 20), (19, 5)], [(5, 5), (5, 5)]])
-def test_refuses_pieces_that_overlap_or_are_not_there(tmp_path, runs):
+def test_refuses_overlapping_or_missing_chunks(tmp_path, runs):
     write_chunk(tmp_path / "0_0", 30, 0)
     tree = {"children": [{"lods": {"0": {"file": 0, "offset": at, "count": n}}} for at, n in runs]}
     meta = {"lodLevels": 1, "filenames": ["0_0/meta.json"], "tree": tree}
@@ -100,7 +100,7 @@ def test_refuses_pieces_that_overlap_or_are_not_there(tmp_path, runs):
         load(tmp_path / "lod-meta.json")
 
 
-def test_refuses_pictures_that_are_not_what_they_must_be(tmp_path):
+def test_refuses_invalid_pictures(tmp_path):
     path = write_folder(tmp_path)
     good = (tmp_path / "quats.webp").read_bytes()
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 4), np.uint8)
@@ -123,7 +123,7 @@ def test_refuses_pictures_that_are_not_what_they_must_be(tmp_path):
 @pytest.mark.slow
 def test_refuses_bombs_without_unpacking_them(tmp_path):
     meta, pictures = parts()
-    # The largest picture there can be takes a few bytes, and a gigabyte of memory.
+    # The largest possible picture needs a few bytes in the file, and a gigabyte of memory.
     bits = 16382 | 16382 << 14
     large = b"\x2f" + struct.pack("<I", bits) + pictures["quats.webp"][25:]
     riff = b"WEBPVP8L" + struct.pack("<I", len(large)) + large
@@ -145,7 +145,7 @@ def test_refuses_bombs_without_unpacking_them(tmp_path):
         assert peak < 16_000_000, what
 
 
-def test_refuses_archives_that_are_none(tmp_path):
+def test_refuses_invalid_archives(tmp_path):
     path = tmp_path / "a.sog"
     save(blob(20, 1), path)
     good = path.read_bytes()

@@ -1,4 +1,4 @@
-"""`.splat`: the meaning of its bytes, what it drops, how it is recognised."""
+"""`.splat`: the meaning of its bytes, dropped data, recognition."""
 
 import logging
 import struct
@@ -32,7 +32,7 @@ def test_bytes_mean_what_the_format_says(tmp_path):
     torch.testing.assert_close(got.sh[1, 0] * 0.28209479 + 0.5, torch.tensor([1.0, 0.0, 0.2]))
 
 
-def test_round_trip_keeps_what_the_bytes_hold(tmp_path):
+def test_round_trip_is_within_the_precision_of_the_format(tmp_path):
     scene = blob(70_000, 0)
     save(scene, tmp_path / "a.splat")
     got = load(tmp_path / "a.splat")
@@ -44,7 +44,7 @@ def test_round_trip_keeps_what_the_bytes_hold(tmp_path):
     assert float((got.sh * 0.28209479 + 0.5 - shown).abs().max()) < 0.51 / 255
 
 
-def test_looks_the_same_but_for_what_depends_on_the_view(tmp_path, caplog):
+def test_looks_the_same_except_for_view_dependent_colour(tmp_path, caplog):
     scene = blob()
     with caplog.at_level(logging.WARNING, "sfumato"):
         save(scene, tmp_path / "a.splat")
@@ -56,7 +56,7 @@ def test_looks_the_same_but_for_what_depends_on_the_view(tmp_path, caplog):
     assert psnr(flat, load(tmp_path / "a.splat")) > 40
 
 
-def test_is_told_by_its_content(tmp_path):
+def test_is_recognised_by_its_content(tmp_path):
     (tmp_path / "unnamed").write_bytes(row() * 3)
     assert recognised(tmp_path / "unnamed").name == ".splat"
     for noise in (np.random.default_rng(0).bytes(320), bytes(320), b"words of a text\n" * 40, row() + b"x"):
@@ -75,13 +75,13 @@ def test_is_told_by_its_content(tmp_path):
         (row(scale=(1, float("inf"), 1)), "log_scales"),
     ],
 )
-def test_refuses_what_cannot_be(tmp_path, content, said):
+def test_refuses_invalid_files(tmp_path, content, said):
     (tmp_path / "a.splat").write_bytes(content)
     with pytest.raises(FormatError, match=said):
         load(tmp_path / "a.splat")
 
 
-def test_a_rotation_of_zero_is_none_and_a_scale_of_zero_is_thin(tmp_path):
+def test_a_zero_rotation_is_the_identity_and_a_zero_scale_is_thin(tmp_path):
     (tmp_path / "a.splat").write_bytes(row(quat=(128,) * 4, scale=(1, 0, 1)))
     got = load(tmp_path / "a.splat")
     assert got.quats.tolist() == [[1, 0, 0, 0]] and float(got.log_scales[0, 1]) == -40

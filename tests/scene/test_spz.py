@@ -46,7 +46,7 @@ def test_round_trip_is_within_the_steps_of_the_format(tmp_path, version, n, degr
     assert n == 1 or degree == 0 or (found.sh[:, 1:] - scene.sh[:, 1:]).abs().median() < 0.02
     unit = [torch.nn.functional.normalize(quats.double(), dim=1) for quats in (found.quats, scene.quats)]
     angle = 2 * torch.arccos((unit[0] * unit[1]).sum(dim=1).abs().clamp(max=1))
-    # Three bytes give w where it is small only roughly.
+    # With three bytes, small w has low precision.
     assert angle.max() < 0.006 if version > 2 else angle.median() < 0.03
 
 
@@ -61,12 +61,12 @@ def test_bytes_are_those_of_the_format(tmp_path):
     save(scene, tmp_path / "scene.spz")
     raw = gzip.decompress((tmp_path / "scene.spz").read_bytes())
     assert raw[:16] == header(3, 1, 1)
-    # y and z point the other way, and 1 is 4096.
+    # y and z are negated, and 1 is encoded as 4096.
     assert raw[16:25] == bytes([0, 0x10, 0, 0, 0xE0, 0xFF, 0, 0x08, 0])
     assert raw[25:26] == bytes([128])
     assert raw[26:29] == bytes([128, 166, 0])
     assert raw[29:32] == bytes([0, 160, 255])
-    # (x, y, z, w) = (1, 0, 1, 0) / sqrt(2) once z is turned; the first of the largest is left out.
+    # (x, y, z, w) = (1, 0, 1, 0) / sqrt(2) after negating z; the first of the largest components is omitted.
     (word,) = struct.unpack("<I", raw[32:36])
     assert (word >> 30, word >> 20 & 1023, word >> 10 & 1023, word & 1023) == (0, 0, 511, 0)
     # Coefficients are (y, z, x), and those of y and z change sign.
@@ -83,7 +83,7 @@ def test_looks_the_same(tmp_path, version):
 
 
 @pytest.mark.parametrize("sh_rest_bits", [1, 4, 8])
-def test_fewer_bits_of_sh_keep_zero_and_are_smaller(tmp_path, sh_rest_bits):
+def test_fewer_bits_of_sh_keep_zero_and_give_smaller_files(tmp_path, sh_rest_bits):
     scene = random_scene(2000)
     scene.sh[:1000] = 0
     save(scene, tmp_path / "scene.spz", sh1_bits=8, sh_rest_bits=sh_rest_bits)
@@ -95,7 +95,7 @@ def test_fewer_bits_of_sh_keep_zero_and_are_smaller(tmp_path, sh_rest_bits):
     assert ((found - scene.sh[:, 1:]).abs() * inside)[:, :3].max() <= 1 / 256 + 1e-6
 
 
-def test_positions_get_the_bits_that_they_need_and_that_fit(tmp_path):
+def test_positions_get_as_many_bits_as_needed_and_possible(tmp_path):
     def step_after(scale: float, log_scale: float) -> int:
         scene = random_scene(30, 0)
         scene = Gaussians(
@@ -130,7 +130,7 @@ def test_files_are_the_same_each_time_and_one_gzip_stream(tmp_path):
     assert len(raw) == 16 + 70000 * (9 + 1 + 3 + 3 + 4 + 9)
 
 
-def test_an_opacity_of_one_or_none_has_a_logit(tmp_path):
+def test_opacities_of_zero_and_one_have_finite_logits(tmp_path):
     scene = random_scene(4, 0)
     scene.logit_opacities[:] = torch.tensor([-200.0, -20.0, 20.0, 200.0])
     save(scene, tmp_path / "scene.spz")
@@ -158,7 +158,7 @@ def test_a_file_in_other_axes_gives_the_same_scene(axes):
     file_from_scene = np.array([towards[letter] for letter in axes], np.float64)
     scene = random_scene(20, 3)
     turns = Rotation.from_quat(scene.quats.numpy(), scalar_first=True).as_matrix()
-    # Mirrored local axes are turned round: no quaternion is a mirror, and a Gaussian has no sides.
+    # Mirrored local axes are negated: quaternions cannot mirror, and Gaussians are symmetric.
     in_file = file_from_scene @ turns * np.linalg.det(file_from_scene)
     arrays = {
         "means": (scene.means.numpy() @ file_from_scene.T).astype(np.float32),
@@ -191,7 +191,7 @@ def test_extensions_are_read_or_named(tmp_path, caplog):
         load(write(tmp_path / "unnamed.spz", header() + body() + axes))
 
 
-def test_what_cannot_be_kept_is_named(tmp_path, caplog):
+def test_dropped_data_is_named(tmp_path, caplog):
     found = load(write(tmp_path / "a.spz", header(degree=4, flags=1) + body(degree=4)))
     assert found.sh_degree == 3
     assert "SH of degree 4" in caplog.text and found.metadata.antialiased
@@ -209,7 +209,7 @@ def test_version_1_has_half_precision_positions(tmp_path):
 
 
 @needs_zstandard
-def test_is_known_by_its_content(tmp_path):
+def test_is_recognised_by_its_content(tmp_path):
     scene = random_scene(5, 1)
     for version in (2, 3, 4):
         save(scene, tmp_path / "scene.spz", version=version)
@@ -227,7 +227,7 @@ def test_reads_a_scene_without_gaussians(tmp_path):
         assert len(load(tmp_path / "scene.spz")) == 0
 
 
-def test_refuses_to_save_what_no_scene_has(tmp_path):
+def test_refuses_to_save_invalid_scenes(tmp_path):
     scene = random_scene(5, 0)
     scene.means[2, 1] = torch.nan
     with pytest.raises(FormatError, match=r"means \(y\) is NaN"):
@@ -244,7 +244,7 @@ def test_names_the_package_that_version_4_needs(tmp_path, monkeypatch):
         save(random_scene(5, 0), tmp_path / "a.spz", version=4)
 
 
-def test_work_in_threads_keeps_its_order_and_its_errors():
+def test_threads_keep_the_order_of_results_and_propagate_errors():
     assert list(in_threads(lambda x: x * x, range(100))) == [x * x for x in range(100)]
     with pytest.raises(ZeroDivisionError):
         list(in_threads(lambda x: 1 / (x - 30), range(100)))
@@ -258,7 +258,7 @@ def test_three_points_of_another_tool_are_those_of_their_ply():
     assert (found.log_scales - expected.log_scales).abs().max() < 0.032
     assert (found.opacities - expected.opacities).abs().max() < 0.002
     assert (found.sh[:, 0] - expected.sh[:, 0]).abs().max() < 0.014
-    # Of 8 bits, SH kept those above 0.0625 and 0.125 apart.
+    # The other tool keeps steps of 0.0625 and 0.125 of the 8-bit SH.
     assert (found.sh[:, 1:] - expected.sh[:, 1:]).abs().max() < 0.07
     assert ((found.sh - expected.sh).pow(2).mean() < expected.sh[:, 1:].pow(2).mean()).item()
     unit = torch.nn.functional.normalize(expected.quats, dim=1)

@@ -32,7 +32,7 @@ EXAMPLES = 300
         (header(), r"truncated"),
     ],
 )
-def test_refuses_what_its_header_does_not_promise(tmp_path, data, message):
+def test_refuses_data_that_contradicts_the_header(tmp_path, data, message):
     path = write(tmp_path / "a.spz", data)
     with pytest.raises(FormatError, match=message) as error:
         spz.load(path)
@@ -86,7 +86,7 @@ def test_refuses_broken_files_of_version_4(tmp_path, edit, message):
 
 @pytest.fixture(scope="module")
 def valid(tmp_path_factory):
-    """A path, and the bytes of a file of each version; of 1 to 3 before they are packed."""
+    """A path, and the bytes of a file of each version, uncompressed for versions 1 to 3."""
     path = tmp_path_factory.mktemp("valid") / "a.spz"
     extension = struct.pack("<III", 0xADBE0003, 4, 9)
     contents = {v: header(v, 20, 1, flags=2) + body(v, 20, 1) + extension for v in (1, 2, 3)}

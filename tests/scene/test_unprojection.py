@@ -21,7 +21,7 @@ def test_there_is_an_example_of_every_lens():
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_directions_come_back(name):
+def test_directions_survive_a_round_trip(name):
     lens, half_angle = EXAMPLES[name]
     directions = cone(half_angle)
     image = distort_directions(lens, 7.5 * directions)
@@ -39,7 +39,7 @@ def test_both_forward_formulas_agree_ahead(name):
 
 
 @pytest.mark.parametrize("name", sorted(set(EXAMPLES) - {"equirectangular"}))
-def test_colmap_looks_in_the_same_directions(name):
+def test_directions_agree_with_colmap(name):
     pycolmap = pytest.importorskip("pycolmap")
     lens, _ = EXAMPLES[name]
     spelt = {"pinhole": "PINHOLE", "division": "DIVISION", "fisheye": "FISHEYE"}
@@ -56,7 +56,7 @@ def test_colmap_looks_in_the_same_directions(name):
     np.testing.assert_allclose(ours[:, :2] / ours[:, 2:], theirs, rtol=1e-8, atol=1e-8)
 
 
-def test_a_polynomial_is_inverted_up_to_where_it_turns_back_and_no_farther():
+def test_a_polynomial_is_inverted_up_to_its_maximum_only():
     lens = Lens("simple_radial", (-0.3,))
     # r (1 + k r^2) has its maximum 2/3 r at r = 1 / sqrt(-3 k).
     radius = 1.0 / np.sqrt(0.9)
@@ -102,7 +102,7 @@ def test_ortho_looks_along_z():
         distort_directions(ortho, np.array([0.0, 0.0, 1.0]))
 
 
-def test_no_answer_is_nan_and_never_an_exception():
+def test_unsolvable_pixels_are_nan():
     odd = np.array([[np.nan, 0.0], [np.inf, 0.0], [1e300, -1e300], [-1e6, 1e6]])
     for lens, _ in EXAMPLES.values():
         directions = undistort(lens, odd)

@@ -17,7 +17,7 @@ EXAMPLES = 60
 
 @pytest.fixture
 def package():
-    """Skips where usd-core is not installed."""
+    """Skip tests if usd-core is not installed."""
     return pytest.importorskip("pxr", reason="usd-core is not installed: pip install 'sfumato[usd]'")
 
 
@@ -78,7 +78,7 @@ def test_round_trip(tmp_path, package, suffix):
     assert psnr(scene, got) > 60
 
 
-def test_the_schema_says_what_was_written(tmp_path, package):
+def test_the_schema_describes_the_written_data(tmp_path, package):
     from pxr import Usd, UsdGeom, UsdVol
 
     save(blob(7, 2), tmp_path / "a.usdc")
@@ -106,12 +106,12 @@ def test_the_schema_says_what_was_written(tmp_path, package):
         ({"degree": 10**9}, "SH coefficients"),
     ],
 )
-def test_refuses_what_cannot_be(tmp_path, package, changes_of_text, said):
+def test_refuses_invalid_files(tmp_path, package, changes_of_text, said):
     with pytest.raises(FormatError, match=said):
         load(text(tmp_path / "a.usda", **changes_of_text))
 
 
-def test_refuses_what_usd_cannot_read_and_what_lies_elsewhere(tmp_path, package, capfd):
+def test_refuses_unreadable_and_external_files(tmp_path, package, capfd):
     (tmp_path / "inner").mkdir()
     text(tmp_path / "outer.usda")
     path = tmp_path / "inner" / "a.usda"
@@ -133,7 +133,7 @@ def test_degrees_above_3_are_dropped(tmp_path, package, caplog):
     assert got.sh_degree == 3 and "degree 4" in caplog.text
 
 
-def test_refuses_a_transform_that_usd_does_not_know(tmp_path, package, capfd):
+def test_refuses_an_unknown_transform(tmp_path, package, capfd):
     content = text(tmp_path / "a.usda").read_bytes()
     broken = content.replace(b"xformOp:tr", b"xformOp:tr\0", 2)
     assert broken != content
@@ -151,7 +151,7 @@ def test_any_change_of_text_loads_or_is_a_format_error(tmp_path, package, edits)
     assert_scene_or_format_error(load, tmp_path / "b.usda")
 
 
-def test_names_the_extra_where_the_package_is_missing(tmp_path, monkeypatch):
+def test_names_the_extra_if_the_package_is_missing(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pxr", None)
     with pytest.raises(ConfigError, match=r"pip install 'sfumato\[usd\]'"):
         load(text(tmp_path / "a.usda"))

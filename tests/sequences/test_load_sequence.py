@@ -1,4 +1,4 @@
-"""Videos as sequences, with a calibration and without."""
+"""Videos as sequences, with and without calibration."""
 
 import json
 
@@ -85,13 +85,13 @@ def test_videos_are_decoded_once_where_a_folder_is_given(folder, tmp_path, monke
     assert decoded.count("cam02") == 5
 
 
-def test_without_a_folder_frames_are_kept_while_the_process_lives(folder):
+def test_without_a_folder_frames_are_kept_until_the_process_ends(folder):
     video = load_sequence(folder)
     view = video.cameras[0].views[0]
     assert view.load().rgb.shape == (HEIGHT, WIDTH, 3) and not view.files[0].is_relative_to(folder)
 
 
-def test_what_others_made_is_not_overwritten(folder, tmp_path):
+def test_other_files_are_not_overwritten(folder, tmp_path):
     save(tmp_path / "work/frames/cam01/holiday.jpg", picture())
     with pytest.raises(ConfigError, match="exists and was not made here"):
         load_sequence(folder, work=tmp_path / "work")
@@ -114,7 +114,7 @@ def test_a_broken_video_is_refused_by_name(folder, tmp_path):
     assert not (tmp_path / "work/frames/times.json").exists()
 
 
-def test_datasets_of_frames_are_read_as_they_are(tmp_path):
+def test_datasets_of_frames_are_read_directly(tmp_path):
     video = load_sequence(panoptic_folder(tmp_path))
     assert [camera.name for camera in video.test_cameras] == ["3"] and len(video.times) == 3
 
@@ -128,7 +128,7 @@ def test_frames_without_a_calibration_are_calibrated_from_the_first_of_each_came
     runs = []
 
     def found(inputs, out, config, frames, *, display):
-        """What structure from motion would write: pinholes of undistorted pictures, and the lenses found."""
+        """The result of structure from motion: pinholes of undistorted pictures, and the estimated lenses."""
         runs.append(sorted(path.name for path in inputs[0].iterdir()))
         rows = [
             (f"first_frames/{n}.png", (np.cos(a), 0.0, np.sin(a), 0.0), (0.0, 0.0, 4.0), 7) for n, a in turns
@@ -147,7 +147,7 @@ def test_frames_without_a_calibration_are_calibrated_from_the_first_of_each_came
     assert first.read_bytes() == (root / "frames/cam02/0002.png").read_bytes(), "the first one is black"
     for camera, pose in zip(video.cameras, poses(), strict=True):
         np.testing.assert_allclose(camera.camera.camera_from_world, pose, atol=1e-9)
-    # The lens is that of the frames, which are half as large as the pictures it was found for.
+    # The lens is scaled to the frames, which are half as large as the pictures it was estimated for.
     plan = video.cameras[0].views[0]
     assert plan.original_size_px == SIZE_PX and plan.camera.centre_px == pytest.approx((16.0, 12.0))
     assert plan.camera.focal_px[0] != pytest.approx(30.0) and len(video.points) == 5

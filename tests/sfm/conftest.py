@@ -1,4 +1,4 @@
-"""Pictures of one small room, and its cameras as they were found, once for all tests."""
+"""Pictures of a small room and its reconstructed cameras, shared by all tests."""
 
 import pytest
 
@@ -17,14 +17,14 @@ def shots(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def solved(shots):
-    """Their cameras, found. Copy the folder before you change it."""
+    """Their reconstructed cameras. Tests must copy the folder before changing it."""
     out = shots.folder.parent / "out"
     return Solved(shots, out, QUICK, structure_from_motion([shots.folder], out, QUICK))
 
 
 @pytest.fixture(scope="session")
 def bent(tmp_path_factory):
-    """The same room through a lens that bends straight lines, of a size that no eight divides."""
+    """The same room through a distorting lens, with a size that is not divisible by eight."""
     folder = tmp_path_factory.mktemp("bent") / "photos"
     shots = Shots(folder, photographs(folder, room(), arc(), BENT), BENT)
     out = folder.parent / "out"

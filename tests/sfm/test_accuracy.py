@@ -1,4 +1,4 @@
-"""Cameras of a rendered room are found accurately, and every reader gives the same dataset."""
+"""Cameras of a rendered room are reconstructed accurately, and every reader gives the same dataset."""
 
 import json
 
@@ -18,7 +18,7 @@ def each(request):
 
 
 @pytest.mark.slow
-def test_cameras_are_where_they_were(each):
+def test_cameras_are_accurate(each):
     found = poses_of(dataset(each.out))
     assert sorted(found) == sorted(each.shots.poses)
     degrees, shares = pose_errors(found, each.shots.poses)
@@ -26,7 +26,7 @@ def test_cameras_are_where_they_were(each):
     assert np.median(shares) < 0.002 and shares.max() < 0.01
 
 
-def test_the_lens_is_as_it_was(each):
+def test_the_lens_is_accurate(each):
     (camera,) = json.loads((each.out / "sfm.json").read_text())["cameras"]
     lens = each.shots.lens
     assert camera["model"] == "OPENCV" and camera["size_px"] == [lens.width, lens.height]
@@ -60,7 +60,7 @@ def test_the_dataset_is_one_of_pinholes_whose_sides_are_multiples_of_eight(each)
             assert image.size == (camera.width, camera.height)
 
 
-def test_points_project_to_where_the_features_say(each):
+def test_points_project_onto_their_features(each):
     model = dataset(each.out)
     capture = load_capture(each.out)
     views = {view.name: view for view in capture.views}
@@ -82,8 +82,8 @@ def test_points_project_to_where_the_features_say(each):
 
 
 @pytest.mark.slow
-def test_undistorted_pictures_show_what_their_pinhole_cameras_see(bent):
-    """The world drawn through the written intrinsics, from the true pose, is the written picture."""
+def test_undistorted_pictures_agree_with_their_pinhole_cameras(bent):
+    """The world rendered with the written intrinsics and the true pose equals the written picture."""
     model = dataset(bent.out)
     (camera,) = model.cameras.values()
     pinhole = Lens(camera.width, camera.height, camera.params[0], tuple(camera.params[2:]))

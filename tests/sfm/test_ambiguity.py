@@ -1,4 +1,4 @@
-"""A pillar whose opposite sides look the same is not folded onto one side."""
+"""A pillar with identical opposite sides is not reconstructed as one side."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ FEW = SfmConfig(max_features=600)
 
 
 def pillar(*, symmetric):
-    """A pillar of eight sides whose pictures come round twice, or once."""
+    """A pillar of eight sides with a texture that repeats after half a turn, or not."""
     angles = np.radians(45.0 * np.arange(9))
     corners = np.stack([1.2 * np.sin(angles), np.full(9, -0.9), -1.2 * np.cos(angles)], axis=1)
     textures = [noise(7 + (number % 4 if symmetric else number)) for number in range(8)]
@@ -31,7 +31,7 @@ def pillar(*, symmetric):
 
 
 def round_trip():
-    """Cameras all the way round and a little further, so that the ends see the same side."""
+    """Cameras on slightly more than a full circle, so that both ends see the same side."""
     angles = np.radians(np.linspace(0.0, 390.0, VIEWS))
     return [
         looking([3.4 * np.sin(a), -0.5 + 0.2 * np.sin(2.3 * k), -3.4 * np.cos(a)], [0.0, 0.0, 0.0])
@@ -41,14 +41,14 @@ def round_trip():
 
 @pytest.fixture(scope="module")
 def folded(tmp_path_factory):
-    """The true poses by name, and the dataset that was found, of a pillar with alike sides."""
+    """The true poses by name, and the reconstructed dataset, of a symmetric pillar."""
     folder = tmp_path_factory.mktemp("pillar")
     poses = photographs(folder / "shots", pillar(symmetric=True), round_trip(), SMALL)
     structure_from_motion([folder / "shots"], folder / "out", FEW)
     return poses, folder / "out"
 
 
-def test_alike_sides_stay_apart(folded):
+def test_identical_sides_are_kept_apart(folded):
     poses, out = folded
     said = json.loads((out / "sfm.json").read_text())
     assert said["found_by"].endswith("told apart") and said["torn_pairs"] == 0
@@ -58,13 +58,13 @@ def test_alike_sides_stay_apart(folded):
     assert degrees.max() < 2.0 and shares.max() < 0.03
 
 
-def test_without_the_second_look_they_would_be_one(folded, tmp_path, monkeypatch, caplog):
+def test_without_disambiguation_the_sides_are_merged(folded, tmp_path, monkeypatch, caplog):
     (poses, out), again = folded, tmp_path / "out"
-    # Features and matches stay; cameras are found anew.
+    # Features and matches are kept; cameras are reconstructed again.
     shutil.copytree(out, again)
     shutil.rmtree(again / "work/model")
     monkeypatch.setattr(ambiguity, "resolved", lambda model, *rest: (model, False))
-    # In this process, as another one would not know of it.
+    # In this process, because the patch has no effect in another one.
     monkeypatch.setattr(solving, "solve", lambda problem, display: problem.solve(lambda *told: None))
     structure_from_motion([out.parent / "shots"], again, FEW)
     found = poses_of(dataset(again))
@@ -74,7 +74,7 @@ def test_without_the_second_look_they_would_be_one(folded, tmp_path, monkeypatch
     assert torn > 0 and f"taken for one: {torn} pairs of pictures that follow each other" in caplog.text
 
 
-def test_a_pillar_of_different_sides_is_left_alone(tmp_path):
+def test_a_pillar_with_different_sides_is_not_changed(tmp_path):
     poses = photographs(tmp_path / "shots", pillar(symmetric=False), round_trip(), SMALL)
     structure_from_motion([tmp_path / "shots"], tmp_path / "out", FEW)
     assert "told apart" not in json.loads((tmp_path / "out" / "sfm.json").read_text())["found_by"]

@@ -1,4 +1,4 @@
-"""Undistortion: every camera becomes a pinhole that shows the same directions in the same places."""
+"""Undistortion: every camera becomes a pinhole with the right directions at each pixel."""
 
 import numpy as np
 import pycolmap
@@ -22,7 +22,7 @@ def camera(model, params, size_px=WIDE):
         ("OPENCV_FISHEYE", [90.0, 91.0, 80.0, 60.0, 0.02, -0.01, 0.0, 0.0]),
     ],
 )
-def test_the_pinhole_is_full_and_points_into_the_same_directions(model, params):
+def test_the_pinhole_has_no_blank_pixels_and_the_same_directions(model, params):
     found = camera(model, params)
     to = Undistortion.of(found).resampler
     assert to.seen() is None
@@ -43,14 +43,14 @@ def test_sides_are_cut_to_multiples_of_eight_about_the_middle(size_px):
     np.testing.assert_allclose(there, [(side % 8) // 2 for side in size_px], atol=1e-3)
 
 
-def test_what_is_cut_keeps_its_pixels():
+def test_cropped_pictures_keep_their_pixels():
     picture = np.random.default_rng(0).integers(0, 256, (127, 161, 3), np.uint8)
     to = Undistortion.of(camera("PINHOLE", [150.0, 150.0, 80.5, 63.5], (161, 127))).resampler
     np.testing.assert_array_equal(to(picture), picture[3:123, 0:160])
 
 
 @pytest.mark.parametrize("focal_px", [150.0, 60.0, 48.0, 30.0])
-def test_a_pinhole_stays_what_it_is_however_wide(focal_px):
-    """Its pictures are not written anew, so its focal length must not change either."""
+def test_pinholes_are_unchanged_for_any_field_of_view(focal_px):
+    """Its pictures are not rewritten, so its focal length must not change."""
     to = Undistortion.of(camera("PINHOLE", [focal_px, focal_px, 80.0, 60.0])).resampler
     assert to.focal_px == pytest.approx((focal_px, focal_px), rel=1e-12)

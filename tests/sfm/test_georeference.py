@@ -17,25 +17,25 @@ BERLIN = (52.5, 13.4)
 
 
 def flight(count=30, size_m=80.0, seed=0):
-    """[count, 3] metres east, down and north of cameras that fly about, now higher, now lower."""
+    """[count, 3] metres east, down and north of cameras flying at varying heights."""
     rng = np.random.default_rng(seed)
     return rng.uniform(-0.5, 0.5, (count, 3)) * [size_m, 0.3 * size_m, 0.7 * size_m]
 
 
 def recorded(local, *, at=BERLIN, noise_m=0.0, height_m=100.0, seed=0):
-    """Places (latitude, longitude, height) of points, computed on the earth itself."""
+    """Positions (latitude, longitude, height) of points, computed on the ellipsoid."""
     noisy = local + noise_m * np.random.default_rng(seed).normal(size=local.shape)
     start = earth_from_geodetic(np.array([at]), np.array([height_m]))[0]
     return [geodetic_from_earth(start + axes_at(*at).T @ place) for place in noisy]
 
 
 def mapped(local):
-    """The same cameras in a mapper's world of another unit, turned and moved."""
+    """The same cameras in a reconstruction frame of another unit, rotated and translated."""
     return SCALE * local @ TURN + [1.0, -2.0, 3.0]
 
 
 def errors(ground, local):
-    """Largest distance of cameras from where they were, metres, but for where the origin is."""
+    """Largest error of camera positions, metres, relative to the origin."""
     found = ground.similarity.scale * mapped(local) @ ground.similarity.rotation.T
     off = found - local
     return np.linalg.norm(off - off.mean(axis=0), axis=1).max()
@@ -45,7 +45,7 @@ def tilt_deg(ground):
     return np.degrees(np.arccos(np.clip(ground.gravity @ DOWN, -1.0, 1.0)))
 
 
-def test_places_on_the_earth_come_back():
+def test_geodetic_positions_survive_a_round_trip():
     places = np.array(
         [[0.0, 0.0], [52.5, 13.4], [-33.9, 151.2], [89.9999, 10.0], [-90.0, 0.0], [10.0, -179.999]]
     )
@@ -71,14 +71,14 @@ def test_axes_are_east_down_north_and_right_handed():
     assert (axes @ (north - here))[2] > 1.0 and (axes @ (east - here))[0] > 0.5
 
 
-def test_the_middle_of_places_beside_the_date_line():
+def test_the_centre_of_positions_near_the_date_line():
     latitude, longitude = middle_of(np.array([[1.0, 179.999], [2.0, -179.999], [3.0, -179.998]]))
     assert (latitude, longitude) == (2.0, pytest.approx(-179.999))
 
 
 @pytest.mark.parametrize("gravity", [KNOWN, GUESSED, UNKNOWN], ids=["known", "guessed", "unknown"])
 @pytest.mark.parametrize("at", [BERLIN, (-16.5, 179.9999), (-16.5, -180.0), (78.2, 15.6), (0.00001, 0.00001)])
-def test_exact_places_give_metres_north_and_up_anywhere(gravity, at):
+def test_exact_positions_give_metres_north_and_up_anywhere(gravity, at):
     local = flight()
     ground = aligned_to_gps(mapped(local), recorded(local, at=at), gravity, seed=0)
     assert errors(ground, local) < 0.01 and tilt_deg(ground) < 0.01
@@ -88,7 +88,7 @@ def test_exact_places_give_metres_north_and_up_anywhere(gravity, at):
 
 
 @pytest.mark.parametrize("gravity", [KNOWN, GUESSED], ids=["known", "guessed"])
-def test_noise_and_wrong_places_do_little(gravity):
+def test_noise_and_outliers_have_little_effect(gravity):
     local = flight(40)
     places = recorded(local, noise_m=0.6)
     for i in (3, 9, 10, 22, 31, 36):
@@ -104,7 +104,7 @@ def test_noise_and_wrong_places_do_little(gravity):
 
 
 @pytest.mark.parametrize("heights", ["none", "wrong", "zero"])
-def test_bad_heights_do_no_harm_where_up_is_known(heights):
+def test_wrong_heights_have_no_effect_if_up_is_known(heights):
     local, rng = flight(), np.random.default_rng(1)
     told = {"none": lambda: None, "wrong": lambda: float(rng.uniform(0, 300)), "zero": lambda: 0.0}[heights]
     places = [(*place[:2], told()) for place in recorded(local)]
@@ -114,7 +114,7 @@ def test_bad_heights_do_no_harm_where_up_is_known(heights):
     assert aligned_to_gps(mapped(local), places, UNKNOWN, seed=0) is None
 
 
-def test_a_straight_line_takes_up_from_the_pictures():
+def test_on_a_straight_line_up_comes_from_the_pictures():
     local = np.outer(np.linspace(-40, 40, 20), [0.8, 0.0, 0.6])
     places = recorded(local, noise_m=0.3)
     ground = aligned_to_gps(mapped(local), places, KNOWN, seed=0)
@@ -124,7 +124,7 @@ def test_a_straight_line_takes_up_from_the_pictures():
     assert aligned_to_gps(mapped(local), places, UNKNOWN, seed=0) is None
 
 
-def test_a_level_flight_tells_up_though_it_is_flat():
+def test_a_level_flight_determines_up():
     local = flight(40) * [1.0, 0.0, 1.0]
     ground = aligned_to_gps(mapped(local), recorded(local, noise_m=0.5), GUESSED, seed=0)
     assert ground.gravity_by == "GPS" and tilt_deg(ground) < 1.0
@@ -143,17 +143,17 @@ def test_a_level_flight_tells_up_though_it_is_flat():
     ids=["none", "one place", "the pole", "other places", "noise", "too few"],
 )
 @pytest.mark.parametrize("gravity", [KNOWN, UNKNOWN], ids=["known", "unknown"])
-def test_places_that_tell_nothing_are_not_used(places, gravity):
+def test_uninformative_positions_are_not_used(places, gravity):
     assert aligned_to_gps(mapped(flight()), places, gravity, seed=0) is None
 
 
 @pytest.mark.parametrize("gravity", [KNOWN, UNKNOWN], ids=["known", "unknown"])
-def test_cameras_in_one_place_are_not_laid_anywhere(gravity):
+def test_coincident_cameras_are_not_aligned(gravity):
     assert aligned_to_gps(np.ones((30, 3)), recorded(flight()), gravity, seed=0) is None
 
 
 @pytest.mark.slow
-def test_a_handful_of_random_places_is_not_believed():
+def test_random_positions_are_rejected():
     believed = 0
     for seed in range(40):
         places = recorded(flight(6 + seed % 5, seed=seed))
@@ -162,7 +162,7 @@ def test_a_handful_of_random_places_is_not_believed():
     assert believed <= 1
 
 
-def test_the_origin_moves_and_knows_where_it_is():
+def test_the_moved_origin_keeps_its_geodetic_position():
     local = flight()
     middle = np.array([12.0, -5.0, 30.0])
     ground = aligned_to_gps(mapped(local), recorded(local, at=BERLIN, height_m=100.0), KNOWN, seed=0)

@@ -1,4 +1,4 @@
-"""Given cameras are kept to the last digits, and get the missing points."""
+"""Given cameras are kept exactly, and missing points are triangulated."""
 
 import json
 import shutil
@@ -41,7 +41,7 @@ def transforms(folder, shots, poses, **values):
 
 
 def moved(poses, seed=0, metres=0.02, degrees=0.4):
-    """The cameras where somebody measured them, not quite right."""
+    """The cameras with small errors."""
     rng = np.random.default_rng(seed)
     found = {}
     for name, pose in poses.items():
@@ -99,13 +99,13 @@ def test_refined_cameras_come_nearer_to_the_truth_in_the_given_world(shots, tmp_
     before, after = pose_errors(given, shots.poses), pose_errors(found, shots.poses)
     assert np.median(after[0]) < 0.2 * np.median(before[0])
     assert np.median(after[1]) < 0.2 * np.median(before[1])
-    # Unaligned: what is left is how well the given cameras say where the world is.
+    # Without alignment: the remaining error is that of the frame defined by the given cameras.
     for name, pose in shots.poses.items():
         assert np.linalg.norm(centre(found[name]) - centre(pose)) < metres
         assert angle_deg(found[name][:3, :3], pose[:3, :3]) < degrees
 
 
-def test_cameras_that_are_estimated_anew_are_not_read(shots, tmp_path):
+def test_cameras_to_be_estimated_are_not_read(shots, tmp_path):
     nonsense = {name: np.eye(4) for name in shots.poses}
     data = transforms(tmp_path / "data", shots, nonsense)
     watch = Watch("finding features")
@@ -115,7 +115,7 @@ def test_cameras_that_are_estimated_anew_are_not_read(shots, tmp_path):
     assert watch.lines == ["pictures: 12"]
 
 
-def test_cameras_that_are_estimated_anew_are_those_of_the_datasets_pictures(shots, tmp_path):
+def test_cameras_are_estimated_for_the_pictures_of_the_dataset(shots, tmp_path):
     data = transforms(tmp_path / "data", shots, shots.poses)
     shutil.copytree(shots.folder, data / "masks")
     watch = Watch("finding features")
@@ -125,12 +125,12 @@ def test_cameras_that_are_estimated_anew_are_those_of_the_datasets_pictures(shot
 
 
 def turned_away(pose):
-    """The same place, looking the other way."""
+    """The same position, looking in the opposite direction."""
     return np.diag([-1.0, 1.0, -1.0, 1.0]) @ pose
 
 
 def test_cameras_that_do_not_fit_their_pictures_are_refused(shots, tmp_path):
-    """Behind cameras that look away from each other there is nothing that two of them see."""
+    """Cameras that face away from each other share no points."""
     names = sorted(shots.poses)[:4]
     away = {name: turned_away(shots.poses[name]) for name in names}
     data = transforms(tmp_path / "data", shots, away)
@@ -146,7 +146,7 @@ def test_given_cameras_cannot_be_mixed_or_scaled(shots, tmp_path):
         structure_from_motion([data], tmp_path / "out", replace(QUICK, known_distance=("00", "01", 1.0)))
 
 
-def test_placed_pictures_lie_upright_and_have_plain_names(shots, tmp_path):
+def test_copied_pictures_are_upright_and_have_plain_names(shots, tmp_path):
     first = next(iter(shots.poses))
     (tmp_path / "data/my photos").mkdir(parents=True)
     for name in ("a b.png", "c.png"):
@@ -161,8 +161,8 @@ def test_placed_pictures_lie_upright_and_have_plain_names(shots, tmp_path):
     assert (placed.footage.folder / "my_photos/a_b.png").is_file()
 
 
-def test_a_turned_photograph_is_turned_and_its_neighbour_is_not(tmp_path):
-    """The camera has the shape of the upright picture, as phones' apps write it."""
+def test_exif_rotation_is_applied_per_photograph(tmp_path):
+    """The camera has the size of the upright picture, as written by phone apps."""
     turned = Image.new("RGB", (48, 32), (200, 30, 30))
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -182,8 +182,8 @@ def test_a_turned_photograph_is_turned_and_its_neighbour_is_not(tmp_path):
 
 @pytest.mark.parametrize("model", sorted(set(LENS_COEFFICIENTS) - {"fov", "division", "eucm"}))
 @pytest.mark.parametrize("ratio", [1.0, 1.02])
-def test_colmap_means_the_same_by_its_camera(model, ratio):
-    """Directions project to the same pixels through COLMAP's own formula."""
+def test_converted_cameras_agree_with_colmap(model, ratio):
+    """Directions project to the same pixels by COLMAP's formula."""
     coefficients = tuple(0.02 / (i + 2) for i in range(len(LENS_COEFFICIENTS[model])))
     camera = DistortedCamera((300.0, 300.0 * ratio), (161.0, 119.0), (320, 240), Lens(model, coefficients))
     ideal = np.array([[0.0, 0.0], [0.3, -0.2], [-0.4, 0.25]])
@@ -192,7 +192,7 @@ def test_colmap_means_the_same_by_its_camera(model, ratio):
 
 
 @pytest.mark.parametrize("model", ["fov", "division", "eucm"])
-def test_rare_lenses_mean_the_same_too(model):
+def test_converted_rare_lenses_agree_with_colmap(model):
     coefficients = (0.9,) if model == "fov" else (-0.05,) if model == "division" else (0.6, 1.1)
     camera = DistortedCamera((300.0, 310.0), (161.0, 119.0), (320, 240), Lens(model, coefficients))
     ideal = np.array([[0.0, 0.0], [0.3, -0.2], [-0.4, 0.25]])
@@ -204,5 +204,5 @@ def test_rare_lenses_mean_the_same_too(model):
     ("given", "turn", "expected"),
     [("a/b c\n.jpg", False, "a/b_c_.jpg"), ("n\udcff\x1b.jpg", False, "n__.jpg"), ("é.jpg", True, "é.png")],
 )
-def test_names_that_colmap_cannot_hold_are_changed(given, turn, expected):
+def test_names_unsupported_by_colmap_are_changed(given, turn, expected):
     assert known.colmap_name(SimpleNamespace(name=given), turn) == expected

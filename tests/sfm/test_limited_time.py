@@ -27,7 +27,7 @@ from support.worlds import noise
 
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch):
-    """The probe finds a machine of two idle reference cores."""
+    """Make the probe report a machine of two idle reference cores."""
     monkeypatch.setattr(pace, "probe_s", lambda: pace.PROBE_REFERENCE_S)
     monkeypatch.setattr(pace.machine, "cores", lambda: 2)
 
@@ -44,7 +44,7 @@ def plan(folder, minutes, frames=None):
     return SfmPlan(SfmConfig(minutes=minutes), frames or FrameOptions(), folder / "plan.json")
 
 
-def test_photographs_are_taken_as_given_unless_time_is_short(tmp_path):
+def test_photographs_are_used_unchanged_if_there_is_time(tmp_path):
     few, many, watch = files(tmp_path / "few", 30), files(tmp_path / "many", 350), Watch()
     assert plan(tmp_path, None).frame_options(many, watch) == FrameOptions()
     assert plan(tmp_path, 4.0).frame_options(few, watch) == FrameOptions()
@@ -57,7 +57,7 @@ def test_photographs_are_taken_as_given_unless_time_is_short(tmp_path):
     assert not watch.lines
 
 
-def test_large_photographs_are_made_smaller_before_any_is_left_out(tmp_path):
+def test_large_photographs_are_downscaled_before_any_is_dropped(tmp_path):
     path = tmp_path / "large.png"
     Image.new("L", (4000, 3000)).save(path, compress_level=1)
     found = plan(tmp_path, 1.2).frame_options([path] * 80, Watch())
@@ -65,7 +65,7 @@ def test_large_photographs_are_made_smaller_before_any_is_left_out(tmp_path):
     assert plan(tmp_path, 5.0).frame_options([path] * 80, Watch()) == FrameOptions()
 
 
-def test_time_that_cannot_do_is_said_at_once(tmp_path):
+def test_too_little_time_is_refused_at_once(tmp_path):
     watch = Watch()
     found = plan(tmp_path, 0.05).frame_options(files(tmp_path / "many", 60), watch)
     assert found.max_photos == FEWEST_PICTURES
@@ -73,7 +73,7 @@ def test_time_that_cannot_do_is_said_at_once(tmp_path):
     assert re.match("there are 0:0[23] for the cameras, and those of 30 pictures take about 0:", line)
 
 
-def test_a_run_goes_on_with_what_was_chosen_however_busy_the_machine_is_now(tmp_path, monkeypatch):
+def test_a_resumed_run_keeps_its_selection_whatever_the_load(tmp_path, monkeypatch):
     many = files(tmp_path / "many", 350)
     first = plan(tmp_path, 1.0).frame_options(many, Watch())
     again = plan(tmp_path, 1.0)
@@ -86,7 +86,7 @@ def test_a_run_goes_on_with_what_was_chosen_however_busy_the_machine_is_now(tmp_
 
 
 @pytest.mark.slow
-def test_pictures_without_time_are_left_out_and_come_back_with_more_of_it(solved, tmp_path, monkeypatch):
+def test_pictures_dropped_for_lack_of_time_return_with_more_time(solved, tmp_path, monkeypatch):
     out, watch = tmp_path / "out", Watch()
     monkeypatch.setattr(pace.Thinning, "is_enough", lambda self, begun, done: begun >= 8)
     config = replace(solved.config, minutes=10.0)
@@ -106,7 +106,7 @@ def test_pictures_without_time_are_left_out_and_come_back_with_more_of_it(solved
         )
 
 
-def test_pairs_that_matter_most_are_compared_first(monkeypatch):
+def test_the_most_important_pairs_are_matched_first(monkeypatch):
     pictures = [picture(f"p/{number:03d}.jpg") for number in range(24)]
     of = descriptors(pictures, lambda name: int(name[2:5]) % 4)
     found = pairs.choose_pairs(pictures, of, SfmConfig(), exhaustive=True, by_worth=True)
@@ -120,7 +120,7 @@ def test_pairs_that_matter_most_are_compared_first(monkeypatch):
 
 
 @pytest.mark.slow
-def test_of_pairs_only_the_first_half_is_compared_when_time_is_up(solved, tmp_path):
+def test_matching_stops_when_time_is_up(solved, tmp_path):
     database = tmp_path / "database.db"
     shutil.copyfile(solved.out / "work/database.db", database)
     with pycolmap.Database.open(database) as opened:
@@ -145,7 +145,7 @@ def test_mapping_ends_in_time(tmp_path):
     assert 0 < late.max_runtime_seconds <= 10
 
 
-def test_mapping_gets_the_time_it_needs_however_long_the_rest_took(tmp_path):
+def test_mapping_gets_its_time_however_long_earlier_stages_took(tmp_path):
     late = plan(tmp_path, 1e-6)
     late.pace.slowness = 10.0
     needed_s = 10.0 * Costs().until_written(30)
@@ -155,7 +155,7 @@ def test_mapping_gets_the_time_it_needs_however_long_the_rest_took(tmp_path):
     assert 3500.0 < ample.cameras_until_s(30) - time.monotonic() < 3600.0
 
 
-def test_fewer_features_are_found_on_a_slower_machine():
+def test_slower_machines_detect_fewer_features():
     pictures = [picture(f"{number}.jpg") for number in range(100)]
     config = SfmConfig()
     sides = [
@@ -165,6 +165,6 @@ def test_fewer_features_are_found_on_a_slower_machine():
     assert features.FeatureSettings.chosen(pictures, config).side_px == 1280
 
 
-def test_too_few_wanted_photographs_are_refused():
+def test_limits_of_too_few_photographs_are_refused():
     with pytest.raises(ConfigError, match="max_photos is 2; give at least 3"):
         FrameOptions(max_photos=2)

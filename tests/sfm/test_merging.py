@@ -1,4 +1,4 @@
-"""Models that overlap become one."""
+"""Merging of overlapping models."""
 
 import numpy as np
 import pycolmap
@@ -17,7 +17,7 @@ def task(solved):
 
 
 def part(task, folder, numbers):
-    """A model of the pictures with these numbers alone, in a frame and scale of its own."""
+    """A model of only the pictures with these numbers, in another frame and scale."""
     options = pycolmap.IncrementalPipelineOptions()
     options.num_threads = options.mapper.num_threads = 1
     options.random_seed = 0
@@ -43,7 +43,7 @@ def joined(task, folder, *parts):
     return model, len(apart), before
 
 
-def test_two_overlapping_models_become_one_in_the_first_ones_frame(task, solved, tmp_path):
+def test_two_overlapping_models_are_merged_in_the_frame_of_the_first(task, solved, tmp_path):
     model, apart, before = joined(task, tmp_path, range(8), range(4, 12))
     assert apart == 0 and model.num_reg_images() == 12
     after = poses_of(model)
@@ -54,14 +54,14 @@ def test_two_overlapping_models_become_one_in_the_first_ones_frame(task, solved,
     assert model.num_points3D() > 500
 
 
-def test_a_chain_is_joined_whatever_its_order(task, solved, tmp_path):
-    """The second model meets the first only through the third."""
+def test_a_chain_is_merged_in_any_order(task, solved, tmp_path):
+    """The first and the second model overlap only with the third."""
     model, apart, _ = joined(task, tmp_path, range(6), range(7, 12), range(2, 11))
     assert apart == 0 and model.num_reg_images() == 12
     degrees, shares = pose_errors(poses_of(model), solved.shots.poses)
     assert degrees.max() < 1.0 and shares.max() < 0.01
 
 
-def test_models_that_share_nothing_stay_apart(task, tmp_path):
+def test_models_without_overlap_are_not_merged(task, tmp_path):
     model, apart, before = joined(task, tmp_path, range(6), range(6, 12))
     assert apart == 1 and sorted(poses_of(model)) == sorted(before)

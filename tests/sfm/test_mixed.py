@@ -1,4 +1,4 @@
-"""Realistic input: two places, duplicates, blur, odd names."""
+"""Realistic input: two scenes, duplicates, blur, unusual names."""
 
 import json
 import logging
@@ -20,7 +20,7 @@ FEW = replace(QUICK, max_features=400)
 
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory):
-    """Seven pictures of one room, one of them blurred, a copy twice, and three pictures of another room."""
+    """Seven pictures of one room, one of them blurred, two copies, and three pictures of another room."""
     folder = tmp_path_factory.mktemp("mixed") / "Фото aus Köln (1)"
     true = photographs(folder, room(), arc(7, degrees=50), PINHOLE, name="bild {} ä.png")
     photographs(folder, room(7), arc(3, degrees=15), PINHOLE, name="other {}.png")
@@ -41,7 +41,7 @@ def mixed(tmp_path_factory):
     return out, {name.replace(" ", "_"): pose for name, pose in true.items()}, watch, records
 
 
-def test_the_larger_place_is_used(mixed):
+def test_the_larger_scene_is_used(mixed):
     out, true, _, _ = mixed
     found = poses_of(dataset(out))
     assert set(found) == {f"bild_{number}_ä.png" for number in range(6)}
@@ -49,7 +49,7 @@ def test_the_larger_place_is_used(mixed):
     assert np.median(degrees) < 0.5 and np.median(shares) < 0.01
 
 
-def test_what_is_missing_is_said_with_reasons(mixed):
+def test_missing_pictures_are_reported_with_reasons(mixed):
     out, _, watch, records = mixed
     report = json.loads((out / "sfm.json").read_text("utf-8"))
     missing = {entry["name"]: entry["reason"] for entry in report["missing"]}
@@ -64,6 +64,6 @@ def test_what_is_missing_is_said_with_reasons(mixed):
     assert any("make a group that the others do not overlap" in record for record in records)
 
 
-def test_pictures_that_were_all_compared_are_not_compared_and_mapped_again(mixed):
+def test_exhaustive_matching_is_not_repeated(mixed):
     _, _, watch, _ = mixed
     assert watch.titles.count("comparing") == watch.titles.count("finding cameras") == 1

@@ -17,7 +17,7 @@ class Clock:
 
 
 def used(pictures, minutes, seconds_per_picture, *, costs=None, fewest=20):
-    """Pictures whose features are found by two processes before there is no time for more; and the pace."""
+    """Number of pictures that two processes handle before time is up, and the pace."""
     clock = Clock()
     pace = Pace(minutes, clock)
     thinning = Thinning(pace, costs or Costs(), fewest)
@@ -36,7 +36,7 @@ def test_without_a_limit_all_pictures_are_used():
     assert begun == 5000 and not pace.is_limited and math.isinf(pace.budget)
 
 
-def test_as_many_pictures_are_used_as_there_is_time_for():
+def test_as_many_pictures_are_used_as_time_allows():
     costs = Costs()
     quiet, pace = used(2000, 2.0, lambda now: costs.features)
     assert 100 < quiet < 300 and costs.from_features(quiet) == pytest.approx(120.0, rel=0.05)
@@ -55,7 +55,7 @@ def test_a_machine_that_becomes_busy_is_noticed():
     assert begun < 0.7 * quiet
 
 
-def test_starting_the_processes_is_not_taken_for_slowness():
+def test_the_start_of_processes_does_not_count_as_slowness():
     costs = Costs()
     quiet, _ = used(2000, 2.0, lambda now: costs.features)
     begun, pace = used(2000, 2.0, lambda now: 5.0 if now == 0 else costs.features)
@@ -76,7 +76,7 @@ def test_large_photographs_and_fine_features_cost_more():
     )
 
 
-def test_stages_leave_time_for_what_follows():
+def test_stages_leave_time_for_later_stages():
     pace, costs = Pace(2.0, Clock()), Costs()
     pace.slowness = 2.0
     pairs, cameras = pace.until_s(costs.until_written(100)), pace.until_s(100 * costs.writing)
@@ -95,7 +95,7 @@ def test_less_time_means_fewer_frames_of_a_video():
 
 
 @pytest.mark.slow
-def test_the_probe_tells_how_slow_the_machine_is(monkeypatch):
+def test_the_probe_measures_the_speed_of_the_machine(monkeypatch):
     assert 0.001 < probe_s() < 60.0
     monkeypatch.setattr(module, "probe_s", lambda: 3 * PROBE_REFERENCE_S)
     monkeypatch.setattr(module.machine, "cores", lambda: 4)

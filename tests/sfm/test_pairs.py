@@ -16,7 +16,7 @@ def film(count, sequence="film"):
     return [picture(f"{sequence}/{number:04d}.jpg", sequence) for number in range(count)]
 
 
-def test_pictures_of_two_worlds_are_told_apart():
+def test_pictures_of_two_scenes_are_distinguished():
     pictures = film(16)
     of = descriptors(pictures, lambda name: int(name[-5]) % 2)
     alike = similarity([of[one.name] for one in pictures], seed=0)
@@ -27,14 +27,14 @@ def test_pictures_of_two_worlds_are_told_apart():
     np.testing.assert_array_equal(alike, alike.T)
 
 
-def test_pictures_that_overlap_look_more_alike(solved):
-    """By features as they are really found: neighbours on the path against its two ends."""
+def test_overlapping_pictures_are_more_similar(solved):
+    """With real features: neighbours on the path compared with its two ends."""
     of = features.read_descriptors(solved.out / "work/database.db")
     alike = similarity([of[name] for name in sorted(of)], seed=0)
     assert min(np.diag(alike, 1)) > alike[:3, -3:].max() + 0.05
 
 
-def test_similarity_is_the_same_each_time_and_takes_empty_pictures():
+def test_similarity_is_deterministic_and_handles_empty_pictures():
     of = list(descriptors(film(6)).values())
     of[2] = np.zeros((0, 128), np.uint8)
     one, two = similarity(of, seed=3), similarity(of, seed=3)
@@ -43,7 +43,7 @@ def test_similarity_is_the_same_each_time_and_takes_empty_pictures():
     assert not similarity([np.zeros((0, 128), np.uint8)] * 3, seed=0).any()
 
 
-def test_neighbours_reach_along_a_video_and_not_into_another():
+def test_neighbours_are_within_the_same_video():
     pictures = film(80, "a") + film(5, "b") + [picture("c/photo.jpg")]
     found = list(neighbours(pictures, 8))
     assert len(found) == len(set(found)) and all(a < b for a, b in found)
@@ -52,7 +52,7 @@ def test_neighbours_reach_along_a_video_and_not_into_another():
     assert {(a, b) for a, b in found if b >= 80} == set(combinations(range(80, 85), 2))
 
 
-def test_the_most_alike_are_the_most_alike():
+def test_the_most_similar_pictures_are_selected():
     alike = np.array([[1.0, 0.9, 0.1, 0.2], [0.9, 1, 0.3, 0.4], [0.1, 0.3, 1, 0.8], [0.2, 0.4, 0.8, 1]])
     assert set(most_alike(alike, 1)) == {(0, 1), (2, 3)}
     assert set(most_alike(alike, 9)) == set(combinations(range(4), 2))
@@ -60,7 +60,7 @@ def test_the_most_alike_are_the_most_alike():
 
 
 @pytest.mark.parametrize("kind", ["sequential", "retrieval", "exhaustive", "auto"])
-def test_pairs_are_sorted_distinct_and_the_same_each_time(kind):
+def test_pairs_are_sorted_distinct_and_deterministic(kind):
     pictures = film(40)
     of = descriptors(pictures)
     config = SfmConfig(pairs=kind)
@@ -69,7 +69,7 @@ def test_pairs_are_sorted_distinct_and_the_same_each_time(kind):
     assert all(0 <= a < b < 40 for a, b in found)
 
 
-def test_few_pictures_are_all_compared(monkeypatch):
+def test_few_pictures_are_matched_exhaustively(monkeypatch):
     monkeypatch.setattr(pairs.machine, "cores", lambda: 1)
     photographs = [picture(f"p/{number:03d}.jpg") for number in range(40)]
     assert choose_pairs(photographs, {}, SfmConfig()) == list(combinations(range(40), 2))
@@ -78,8 +78,8 @@ def test_few_pictures_are_all_compared(monkeypatch):
     assert choose_pairs(many, {}, SfmConfig(), exhaustive=True) == list(combinations(range(60), 2))
 
 
-def test_of_many_photographs_those_that_look_alike_are_compared(monkeypatch):
-    """Each is compared with every picture of its own world, though their order is mixed."""
+def test_many_photographs_are_matched_by_similarity(monkeypatch):
+    """Each is matched with every picture of its scene, although the order is mixed."""
     monkeypatch.setattr(pairs.machine, "cores", lambda: 1)
     pictures = [picture(f"p/{number:03d}.jpg") for number in range(80)]
     of = descriptors(pictures, lambda name: int(name[4]) % 4)
@@ -94,8 +94,8 @@ def test_of_many_photographs_those_that_look_alike_are_compared(monkeypatch):
     assert all((i, i + 1) in found for i in range(79)), "and with the ones before and after it"
 
 
-def test_a_long_video_is_compared_along_itself_and_where_it_comes_back(monkeypatch):
-    """The last frames see what the first ones saw."""
+def test_long_videos_are_matched_sequentially_and_at_loop_closures(monkeypatch):
+    """The last frames show the same as the first ones."""
     monkeypatch.setattr(pairs.machine, "cores", lambda: 1)
     pictures = film(120)
     of = descriptors(pictures, lambda name: 1 if 6 <= int(name[-8:-4]) < 114 else 0)
@@ -104,7 +104,7 @@ def test_a_long_video_is_compared_along_itself_and_where_it_comes_back(monkeypat
     assert {(a, b) for a in range(6) for b in range(114, 120)} <= found
 
 
-def test_photographs_follow_each_other_as_their_names_count(tmp_path):
+def test_photographs_are_ordered_by_the_numbers_in_their_names(tmp_path):
     pictures = sorted((picture(f"p{number}.jpg") for number in range(12)), key=lambda one: one.name)
     numbers = [int(one.name[1:-4]) for one in pictures]
     found = {frozenset((numbers[a], numbers[b])) for a, b in pairs.in_a_row(pictures, 1)}

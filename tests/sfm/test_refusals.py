@@ -16,7 +16,7 @@ from support.worlds import PINHOLE, arc, render, room
 
 
 def refused(capsys, *arguments):
-    """The one line on stderr of a run that ends with code 2."""
+    """The single line on stderr of a run that ends with code 2."""
     assert main(["sfm", *map(str, arguments)]) == 2
     lines = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
     assert len(lines) == 1 and lines[0].startswith("sfumato: error: ")
@@ -24,7 +24,7 @@ def refused(capsys, *arguments):
 
 
 def shades(folder, count=4):
-    """Pictures of bright walls: distinct, but without anything to recognise."""
+    """Distinct pictures of bright walls, without features."""
     folder.mkdir()
     for number in range(count):
         ramp = np.linspace(255 - 30 * number, 255 - 8 * number, 160)
@@ -60,7 +60,7 @@ def test_pictures_of_different_places(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["images", "sparse"])
-def test_a_folder_that_somebody_else_made_is_left_alone(tmp_path, capsys, shots, name):
+def test_a_folder_of_another_program_is_not_touched(tmp_path, capsys, shots, name):
     precious = tmp_path / "out" / name / "precious.txt"
     precious.parent.mkdir(parents=True)
     precious.write_text("mine")
@@ -71,7 +71,7 @@ def test_a_folder_that_somebody_else_made_is_left_alone(tmp_path, capsys, shots,
 
 @pytest.mark.parametrize("out", [".", "..", "inside", "inside/deeper"])
 def test_output_and_input_in_one_place(tmp_path, shots, out):
-    """A second run would take the pictures of the first one for photographs."""
+    """A second run would use the pictures of the first one as photographs."""
     photos = tmp_path / "out/images"
     shutil.copytree(shots.folder, photos)
     before = sorted(photos.iterdir())

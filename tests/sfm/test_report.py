@@ -53,13 +53,13 @@ def test_verdict(change, verdict, words):
 
 
 @pytest.mark.parametrize(("arc", "words"), [(84.2, "over 84 of 360 degrees"), (340.0, None), (None, None)])
-def test_what_is_seen_from_one_side_only_is_said(arc, words):
+def test_one_sided_captures_are_reported(arc, words):
     said = SfmQuality(**FINE, arc_deg=arc).remark()
     assert said is None if words is None else words in said
 
 
 def around(degrees, count=30, *, outwards=False):
-    """(rotations, centres) of cameras on a part of a circle, now higher, now lower."""
+    """(rotations, centres) of cameras on an arc, at varying heights."""
     angles = np.radians(np.linspace(0, degrees, count, endpoint=degrees < 360))
     places = np.array([[3 * np.sin(a), -1 - 0.3 * np.sin(5 * a), 3 * np.cos(a)] for a in angles])
     poses = np.array([looking(p, 2 * p if outwards else np.zeros(3)) for p in places])
@@ -68,7 +68,7 @@ def around(degrees, count=30, *, outwards=False):
 
 @pytest.mark.parametrize(("degrees", "wanted"), [(84, 84), (200, 200), (360, 348)])
 @pytest.mark.parametrize("seed", range(2))
-def test_the_arc_that_cameras_stand_on(degrees, wanted, seed):
+def test_the_arc_covered_by_the_cameras(degrees, wanted, seed):
     rotations, centres = around(degrees)
     turn = any_rotation(seed)
     assert arc_deg(rotations @ turn.T, 7 * centres @ turn.T + 3) == pytest.approx(wanted, abs=2)
@@ -81,7 +81,7 @@ def test_cameras_that_look_outwards_or_ahead_have_no_arc():
     assert arc_deg(around(300, outwards=True)[0], np.zeros((30, 3))) is None
 
 
-def test_focal_lengths_that_no_photograph_has_are_doubted_unless_given(solved):
+def test_implausible_focal_lengths_are_reported_unless_given(solved):
     model = pycolmap.Reconstruction(solved.out / "work/model")
     assert measure(model, 12).odd_focal_px is None
     for camera in model.cameras.values():
@@ -94,7 +94,7 @@ def test_focal_lengths_that_no_photograph_has_are_doubted_unless_given(solved):
     ("missing", "others", "words"),
     [(3, 3, "make a group"), (2, 2, None), (9, 2, "make 2 groups"), (0, 0, None), (0, 1, None)],
 )
-def test_groups_are_only_of_pictures_without_a_camera(solved, caplog, monkeypatch, missing, others, words):
+def test_only_pictures_without_a_camera_are_grouped(solved, caplog, monkeypatch, missing, others, words):
     model = pycolmap.Reconstruction(solved.out / "work/model")
     footage = read_footage(solved.out / "work/frames")
     monkeypatch.setattr(report, "why_missing", lambda *_: {f"{i}": "" for i in range(missing)})

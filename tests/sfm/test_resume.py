@@ -39,14 +39,14 @@ worker.main()
 
 @pytest.fixture
 def done(solved, tmp_path):
-    """A copy of the finished run, over pictures of its own that may be changed."""
+    """A copy of the finished run and of its pictures, which may be changed."""
     out = tmp_path / "out"
     shutil.copytree(solved.out, out)
     return replace(solved, out=out)
 
 
 def begun(solved, **options):
-    """The first work that is done when the run is given again with other options."""
+    """The first stage executed when the run is repeated with other options."""
     watch = Watch()
     watch.counting = lambda title, things: (_ for _ in ()).throw(Stop(title))
     inputs = options.pop("inputs", [solved.shots.folder])
@@ -67,7 +67,7 @@ def test_the_number_of_cores_changes_nothing(solved, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_an_interrupted_run_goes_on_where_it_was_to_the_same_bytes(solved, tmp_path):
+def test_an_interrupted_run_resumes_to_the_same_bytes(solved, tmp_path):
     out = tmp_path / "out"
     stops = [
         *[("taking pictures", 5), ("finding features", 1), ("comparing", 1), ("finding cameras", 3)],
@@ -108,11 +108,11 @@ def test_a_finished_run_does_nothing(done):
         ({"minutes": 1000.0}, None),
     ],
 )
-def test_another_option_begins_at_the_first_work_it_changes(done, option, first):
+def test_changed_options_repeat_the_stages_they_affect(done, option, first):
     assert begun(done, **option) == first
 
 
-def test_a_changed_photograph_is_taken_again(done, tmp_path):
+def test_a_changed_photograph_is_processed_again(done, tmp_path):
     photos = tmp_path / "photos"
     shutil.copytree(done.shots.folder, photos)
     os.utime(photos / "03.png", (1, 1))
@@ -130,14 +130,14 @@ def test_a_changed_photograph_is_taken_again(done, tmp_path):
         ("work/frames/images/03.png", "taking pictures"),
     ],
 )
-def test_a_result_that_was_deleted_is_made_again(done, gone, first):
-    """Nobody is told that all is well while the result is missing."""
+def test_a_deleted_result_is_restored(done, gone, first):
+    """A run does not report success while its result is missing."""
     shutil.rmtree(done.out / gone) if (done.out / gone).is_dir() else (done.out / gone).unlink()
     assert begun(done) == first
 
 
-def test_a_database_is_there_only_when_all_pictures_are_in_it(done, tmp_path, monkeypatch):
-    """Killed between two cameras, a run begins to import anew; it would miss pictures otherwise."""
+def test_a_database_exists_only_with_all_pictures(done, tmp_path, monkeypatch):
+    """A run killed between two cameras restarts the import; otherwise pictures would be missing."""
     footage = read_footage(done.out / "work/frames")
     pictures = [replace(one, camera=one.name) for one in footage.pictures]
     for name, what in (("part.new.db", b"half"), ("new.db-wal", b"of another")):

@@ -1,4 +1,4 @@
-"""Cameras found by structure from motion, as a calibration of the pictures they were found from."""
+"""Cameras from structure from motion as a calibration of the original pictures."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from support.found import pose_errors
 
 
 @pytest.mark.slow
-def test_lenses_and_poses_are_those_of_the_pictures_before_undistortion(bent):
+def test_lenses_and_poses_are_those_of_the_original_pictures(bent):
     calibration = calibration_of(bent.out)
     found = {f"{camera.names[0]}": camera.camera_from_world for camera in calibration.cameras}
     true = {name.rpartition(".")[0]: pose for name, pose in bent.shots.poses.items()}

@@ -24,7 +24,7 @@ def test_done_stages_are_skipped(path):
     assert calls == [False, False] and list(stages.seconds) == ["a", "b"]
 
 
-def test_what_follows_a_changed_stage_is_done_again(path):
+def test_stages_after_a_changed_stage_are_repeated(path):
     def run(made_from):
         stages = Stages(path)
         return [stages.run(name, value, lambda _: None) for name, value in made_from.items()]
@@ -63,19 +63,19 @@ def test_an_interrupted_stage_may_be_continued_only_with_the_same_input(path):
         '{"a": {"key": "x", "seconds": "y"}}',
     ],
 )
-def test_a_damaged_record_means_that_nothing_is_done(path, text):
+def test_with_a_damaged_record_all_stages_are_repeated(path, text):
     Stages(path).run("a", 1, lambda _: None)
     path.write_text(text)
     assert Stages(path).run("a", 1, lambda _: None) is True
     assert set(json.loads(path.read_text())) == {"a"}
 
 
-def test_bytes_that_are_no_text_are_a_damaged_record(path):
+def test_a_binary_record_is_damaged(path):
     path.write_bytes(b"\xff\xfe\x00")
     assert Stages(path).run("a", 1, lambda _: None) is True
 
 
-def test_a_fingerprint_tells_a_changed_file(tmp_path):
+def test_a_fingerprint_detects_a_changed_file(tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
     one.write_text("1")
     two.write_text("2")
@@ -86,7 +86,7 @@ def test_a_fingerprint_tells_a_changed_file(tmp_path):
 
 
 class Kitchen:
-    """Stages that make files in a folder, and count how often each is done and whether it was continued."""
+    """Stages that write files to a folder, and record their executions and whether they were resumed."""
 
     def __init__(self, folder):
         self.folder, self.calls = folder, []
@@ -110,7 +110,7 @@ class Kitchen:
         self.stages.run(name, 1, work, places, [self.folder / file for file in changes])
 
     def cook(self):
-        """The names of the stages that were done."""
+        """Run the stages; returns the names of those executed."""
         self.begin()
         self.stage("a", ["one/1.txt", "one/2.txt"])
         self.stage("b", ["rows.db"])
@@ -154,7 +154,7 @@ def flipped(data, at):
         ("three.txt", lambda data: b"other", "d"),
     ],
 )
-def test_damage_is_found_and_told_and_the_stage_is_done_again(kitchen, caplog, file, damage, again):
+def test_damage_is_reported_and_the_stage_is_repeated(kitchen, caplog, file, damage, again):
     path = kitchen.folder / file
     data = path.read_bytes()
     path.unlink()
@@ -167,8 +167,8 @@ def test_damage_is_found_and_told_and_the_stage_is_done_again(kitchen, caplog, f
     assert kitchen.cook() == []
 
 
-def test_a_database_is_known_by_its_rows(kitchen):
-    """COLMAP counts in the file how often it was opened."""
+def test_a_database_is_identified_by_its_rows(kitchen):
+    """COLMAP stores the number of accesses in the file."""
     path = kitchen.folder / "rows.db"
     before = path.read_bytes()
     with closing(sqlite3.connect(path)) as opened:
@@ -176,14 +176,14 @@ def test_a_database_is_known_by_its_rows(kitchen):
     assert path.read_bytes() != before and kitchen.cook() == []
 
 
-def test_files_of_others_beside_are_no_damage(kitchen):
+def test_other_files_in_the_folder_are_not_damage(kitchen):
     (kitchen.folder / "one/Thumbs.db").write_bytes(b"not ours")
     assert kitchen.cook() == []
 
 
 @pytest.mark.parametrize(("damage", "again"), [(lambda data: data, "cd"), (lambda data: data[:4096], "bcd")])
-def test_what_a_stage_was_changing_when_it_was_interrupted(kitchen, damage, again):
-    """It goes on with the earlier stage's database if that is whole, and else that stage begins anew."""
+def test_files_changed_by_an_interrupted_stage(kitchen, damage, again):
+    """The stage resumes with the database of the earlier stage if that is intact; else that is repeated."""
     kitchen.begin()
     kitchen.stage("a", ["one/1.txt", "one/2.txt"])
     kitchen.stage("b", ["rows.db"])
@@ -199,7 +199,7 @@ def test_what_a_stage_was_changing_when_it_was_interrupted(kitchen, damage, agai
     assert "".join(kitchen.cook()) == again
 
 
-def test_files_are_on_the_disk_before_the_record_says_so(kitchen, monkeypatch):
+def test_files_are_flushed_before_the_record(kitchen, monkeypatch):
     noted = []
     for module, name in ((stages, "flush"), (stages, "write_json")):
         real = getattr(module, name)
@@ -212,7 +212,7 @@ def test_files_are_on_the_disk_before_the_record_says_so(kitchen, monkeypatch):
     assert noted[1][1] == ([kitchen.folder / "three.txt"],)
 
 
-def test_the_record_of_an_earlier_version_knows_no_files(kitchen):
+def test_records_of_earlier_versions_without_files_are_read(kitchen):
     path = kitchen.folder / "work/stages.json"
     record = json.loads(path.read_text())
     for known in record.values():

@@ -24,13 +24,13 @@ DOWN = np.array([0.0, 1.0, 0.0])
 
 
 def circle(count=24, height=3.0, degrees=360.0):
-    """Cameras that look 45 degrees down at the middle of their circle."""
+    """Cameras on a circle that look at its centre, 45 degrees down."""
     angles = np.radians(np.linspace(0, degrees, count, endpoint=False))
     return np.array([looking([3 * np.sin(a), -height, 3 * np.cos(a)], np.zeros(3)) for a in angles])
 
 
 def in_world(poses, turn):
-    """Rotations of cameras in a world that is turned by ``turn``."""
+    """Rotations of cameras in a world rotated by ``turn``."""
     return poses[:, :3, :3] @ turn.T
 
 
@@ -40,13 +40,13 @@ def degrees_off(gravity: Gravity, turn):
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("degrees", [360.0, 60.0, 40.0])
-def test_level_cameras_that_look_down_tell_gravity(seed, degrees):
+def test_level_cameras_that_look_down_determine_gravity(seed, degrees):
     turn = any_rotation(seed)
     found = find_gravity(in_world(circle(degrees=degrees), turn))
     assert degrees_off(found, turn) < 0.01 and found.found_by == "level pictures"
 
 
-def test_hands_that_shake_change_little():
+def test_camera_shake_has_little_effect():
     rng, turn = np.random.default_rng(0), any_rotation(9)
     rolls = np.radians(rng.normal(scale=3.0, size=40))
     poses = circle(40)
@@ -56,14 +56,14 @@ def test_hands_that_shake_change_little():
     assert degrees_off(find_gravity(in_world(poses, turn)), turn) < 1.0
 
 
-def test_a_straight_walk_takes_the_mean_of_what_is_down_in_the_pictures():
+def test_on_a_straight_path_gravity_is_the_mean_image_down_direction():
     turn = any_rotation(3)
     poses = np.array([looking([0, 0, -0.1 * i], [0, 0.0, 10.0]) for i in range(10)])
     found = find_gravity(in_world(poses, turn))
     assert degrees_off(found, turn) < 0.01 and "mean" in found.found_by
 
 
-def test_recorded_gravity_wins():
+def test_recorded_gravity_has_priority():
     turn, poses = any_rotation(4), circle()
     true = any_rotation(5) @ DOWN
     recorded = {i: poses[i, :3, :3] @ turn.T @ true for i in (0, 5, 9)}
@@ -72,14 +72,14 @@ def test_recorded_gravity_wins():
     assert found.found_by == "recorded by the camera"
 
 
-def test_two_records_are_too_few_and_contradictions_are_not_believed():
+def test_few_or_inconsistent_records_are_not_used():
     turn, poses = any_rotation(4), circle()
     for recorded in ({0: DOWN, 1: DOWN}, {i: any_rotation(i) @ DOWN * (-1) ** i for i in range(24)}):
         assert degrees_off(find_gravity(in_world(poses, turn), recorded), turn) < 0.01
 
 
 def flown(headings_deg, *, height=3.0, tilts_deg=0.0, step=1.0):
-    """Cameras over a grid that look straight down, but for tilts, each heading its own way."""
+    """Cameras over a grid that look straight down, apart from tilts, with given headings."""
     rng, side = np.random.default_rng(0), int(np.ceil(np.sqrt(len(headings_deg))))
     poses = []
     for number, heading in enumerate(np.radians(headings_deg)):
@@ -103,7 +103,7 @@ LAWN = np.repeat([0.0, 180.0] * 3, 6)
     ids=["fixed", "lawn", "near", "all"],
 )
 @pytest.mark.parametrize("seed", range(2))
-def test_a_flight_that_looks_straight_down_lies_flat(headings, tilts_deg, seed):
+def test_a_nadir_flight_is_level(headings, tilts_deg, seed):
     turn, poses = any_rotation(seed), flown(headings, tilts_deg=tilts_deg)
     centres = np.array([centre(pose) for pose in poses]) @ turn.T
     found = find_gravity(in_world(poses, turn), centres=centres, points=GROUND @ turn.T)
@@ -111,8 +111,8 @@ def test_a_flight_that_looks_straight_down_lies_flat(headings, tilts_deg, seed):
     assert degrees_off(found, turn) < 0.01 + tilts_deg / 2
 
 
-def test_a_wall_from_in_front_is_no_flight():
-    """A few steps to the sides and up and down, from farther away: the same but for how far it reaches."""
+def test_frontal_views_of_a_wall_are_not_a_flight():
+    """The same arrangement, but with a smaller extent relative to the distance."""
     poses = flown(np.zeros(36), height=3.0, step=0.1)
     standing = np.array([[1.0, 0, 0], [0, 0, -1.0], [0, 1.0, 0]])
     centres = np.array([centre(pose) for pose in poses]) @ standing.T
@@ -120,7 +120,7 @@ def test_a_wall_from_in_front_is_no_flight():
     assert degrees_off(found, np.eye(3)) < 1.0 and "mean" in found.found_by
 
 
-def test_cameras_held_every_way_tell_nothing():
+def test_random_orientations_do_not_determine_gravity():
     found = find_gravity(np.array([any_rotation(seed) for seed in range(300)]))
     assert found.direction is None and "every way" in found.found_by
 
@@ -142,7 +142,7 @@ def test_the_similarity_turns_down_to_y_and_the_first_camera_to_z():
 
 
 @pytest.mark.parametrize("points", [np.zeros((0, 3)), np.ones((5, 3))])
-def test_a_first_camera_that_looks_straight_down_is_no_obstacle(points):
+def test_the_first_camera_may_look_straight_down(points):
     found = upright_similarity(DOWN, points, np.ones((3, 3)), DOWN)
     np.testing.assert_allclose(found.rotation @ DOWN, DOWN, atol=1e-12)
     assert np.linalg.det(found.rotation) == pytest.approx(1.0) and np.isfinite(found.matrix).all()
@@ -169,7 +169,7 @@ def test_a_known_distance_sets_the_scale(names):
         (("one.png", "two.png"), "'two.png'.*2 pictures"),
     ],
 )
-def test_names_that_mean_no_picture_or_several_are_errors(names, words):
+def test_unknown_or_ambiguous_names_are_refused(names, words):
     with pytest.raises(CaptureError, match=words):
         scaled(IDENTITY, CENTRES, (*names, 1.0))
 
@@ -181,7 +181,7 @@ def test_a_known_distance_overrides_another_scale():
     np.testing.assert_allclose(found.translation, 0.4 * np.arange(3.0))
 
 
-def test_two_pictures_from_one_place_tell_no_scale():
+def test_coincident_pictures_cannot_set_the_scale():
     with pytest.raises(CaptureError, match="one place"):
         scaled(IDENTITY, {"a": np.ones(3), "b": np.ones(3)}, ("a", "b", 1.0))
 
@@ -192,7 +192,7 @@ def test_impossible_distances_are_refused(known):
         SfmConfig(known_distance=known)
 
 
-def test_a_reconstruction_stands_upright(solved):
+def test_a_reconstruction_is_upright(solved):
     """The cameras of the room were level, and its floor is horizontal."""
     found = poses_of(dataset(solved.out))
     for name, pose in solved.shots.poses.items():
@@ -221,7 +221,7 @@ def test_a_known_distance_makes_the_reconstruction_as_large_as_the_room(solved, 
         structure_from_motion([solved.shots.folder], out, replace(solved.config, known_distance=known))
 
 
-def test_a_name_that_means_nothing_is_refused_before_the_work(shots, tmp_path):
+def test_an_unknown_name_is_refused_at_once(shots, tmp_path):
     watch = Watch()
     config = replace(QUICK, known_distance=("00", "99", 1.0))
     with pytest.raises(CaptureError, match="'99': no picture has this name"):
@@ -229,7 +229,7 @@ def test_a_name_that_means_nothing_is_refused_before_the_work(shots, tmp_path):
     assert watch.titles == ["taking pictures"]
 
 
-def test_places_by_gps_give_metres_and_a_known_distance_wins_over_them(solved):
+def test_gps_gives_metres_but_a_known_distance_has_priority(solved):
     model = pycolmap.Reconstruction(solved.out / "work/model")
     footage = read_footage(solved.out / "work/frames")
     start, axes = earth_from_geodetic(np.array([[52.0, 13.0]]), np.array([40.0]))[0], axes_at(52.0, 13.0)
@@ -237,7 +237,7 @@ def test_places_by_gps_give_metres_and_a_known_distance_wins_over_them(solved):
     def with_places(place_of):
         return replace(footage, pictures=tuple(replace(p, place=place_of(p.name)) for p in footage.pictures))
 
-    # The room as it would stand a thousand times larger, its z axis to the north.
+    # The room a thousand times larger, with its z axis to the north.
     true = solved.shots.poses
     known = with_places(lambda name: geodetic_from_earth(start + 1000.0 * centre(true[name]) @ axes))
     found = WorldFrame.found(known, model, solved.config)

@@ -1,4 +1,4 @@
-"""Workers that die or hang: the result is the same, and no process is left."""
+"""Workers that die or hang: the result is the same, and no process is left behind."""
 
 import _thread
 import json
@@ -26,7 +26,7 @@ from sfumato.sfm.progress import silent
 from support.found import model_bytes
 
 SETTINGS = features.FeatureSettings(320, 700, True)
-# Each takes the place of what a process does with a request.
+# Programs that replace the normal handling of a request.
 DOES_HALF_AND_DIES = """
 if request["work"] == "import":
     return real["import"](request, tell)
@@ -41,7 +41,7 @@ DIES = 'os.write(2, b"no memory")\nos._exit(3)'
 
 
 def doing(words):
-    """Command of a process that does something else than its work."""
+    """Command of a process with a replaced request handler."""
     lines = [
         "import os, sys, time",
         "from sfumato.sfm import worker",
@@ -56,7 +56,7 @@ def doing(words):
 
 @pytest.fixture
 def started(monkeypatch):
-    """All processes that a crew started."""
+    """All processes started by a crew."""
     found = []
 
     def noted(*arguments, **options):
@@ -69,7 +69,7 @@ def started(monkeypatch):
 
 @pytest.fixture
 def first(monkeypatch):
-    """Make the first processes do something else."""
+    """Replace the request handler of the first processes."""
     real = crew.command
 
     def make(words, count):
@@ -81,7 +81,7 @@ def first(monkeypatch):
 
 @pytest.fixture
 def imported(solved, tmp_path):
-    """The pictures, and a database in which no features are found yet."""
+    """The pictures, and a database without features."""
     footage = read_footage(solved.out / "work/frames")
     features.import_pictures(tmp_path / "new.db", footage, solved.config)
     return footage, tmp_path / "new.db"
@@ -139,7 +139,7 @@ def test_the_last_attempt_counts(solved, imported, first, monkeypatch, caplog):
     [(REFUSES, "ValueError: out of luck"), (DIES, "it ended with code 3: no memory")],
 )
 @pytest.mark.slow
-def test_what_always_fails_is_told_in_one_line(imported, first, started, words, reason):
+def test_repeated_failures_are_one_line(imported, first, started, words, reason):
     footage, database = imported
     first(words, 100)
     with pytest.raises(SfumatoError, match=r"^finding features in .* failed .* 4 times; .*again") as raised:
@@ -148,7 +148,7 @@ def test_what_always_fails_is_told_in_one_line(imported, first, started, words, 
     assert all(process.poll() is not None for process in started)
 
 
-def test_a_program_that_cannot_be_started_is_told_in_one_line(imported, monkeypatch):
+def test_failures_to_start_are_one_line(imported, monkeypatch):
     footage, database = imported
     monkeypatch.setattr(crew, "command", lambda: ["no-such-program"])
     with pytest.raises(SfumatoError, match=r"^cannot start no-such-program: .*;"):
@@ -157,7 +157,7 @@ def test_a_program_that_cannot_be_started_is_told_in_one_line(imported, monkeypa
 
 @pytest.fixture
 def interruptible():
-    """Python lets Ctrl-C alone where it was started with it ignored, as in the background of a shell."""
+    """Enable Ctrl-C, which Python ignores if started with SIGINT ignored, as in a shell's background."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -165,7 +165,7 @@ def interruptible():
 
 @pytest.mark.parametrize("stage", ["features", "pairs"])
 @pytest.mark.slow
-def test_ctrl_c_leaves_nothing(solved, imported, first, started, interruptible, stage):
+def test_ctrl_c_leaves_no_process(solved, imported, first, started, interruptible, stage):
     footage, database = imported
     before = threading.active_count()
     first(HANGS, 100)
@@ -188,8 +188,8 @@ def test_ctrl_c_leaves_nothing(solved, imported, first, started, interruptible, 
 
 
 @pytest.mark.slow
-def test_a_picture_without_features_is_done_once(imported, tmp_path, started):
-    """Grey all over; a run that goes on does not look for them again."""
+def test_a_picture_without_features_is_processed_once(imported, tmp_path, started):
+    """A uniformly grey picture, which a resumed run does not process again."""
     footage, database = imported
     folder = tmp_path / "grey"
     shutil.copytree(footage.folder, folder)
@@ -206,7 +206,7 @@ def test_a_picture_without_features_is_done_once(imported, tmp_path, started):
 
 @pytest.fixture
 def process():
-    """A process that hangs as soon as it is asked anything but ``error``."""
+    """A process that hangs at any request other than ``error``."""
     words = 'if request["work"] != "extract": time.sleep(600)\nraise ValueError("heard")'
     with subprocess.Popen(doing(words), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as running:
         yield running
@@ -218,7 +218,7 @@ def ask(process, work):
     process.stdin.flush()
 
 
-def test_a_process_ends_itself_when_the_one_who_asks_is_gone(process):
+def test_a_process_ends_when_its_parent_is_gone(process):
     ask(process, "extract")
     assert b"heard" in process.stdout.readline()
     ask(process, "match")
@@ -227,7 +227,7 @@ def test_a_process_ends_itself_when_the_one_who_asks_is_gone(process):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no such signal to one process")
-def test_ctrl_c_in_a_terminal_is_not_for_the_processes(process):
+def test_ctrl_c_in_a_terminal_does_not_reach_worker_processes(process):
     ask(process, "extract")
     process.stdout.readline()
     process.send_signal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""Files of measured points: each format gives what was written, and damaged ones are named in one line."""
+"""Files of measured points: round trips of each format, and one-line errors for damaged files."""
 
 import json
 import struct
@@ -145,17 +145,17 @@ def test_las(tmp_path, name, compressed):
 
 def test_e57_in_the_common_frame(tmp_path):
     cloud = read_cloud(e57(tmp_path / "a.e57", translation=(1e6, 0, 0)))
-    # A quarter turn about z, then the shift.
+    # A rotation by 90 degrees about z, then the translation.
     assert np.allclose(cloud.xyz, np.stack([1e6 - XYZ[:, 1], XYZ[:, 0], XYZ[:, 2]], axis=1), atol=1e-4)
     assert np.array_equal(cloud.rgb, RGB) and cloud.metres_per_unit == 1.0
     scanner = cloud.xyz + cloud.towards * np.linalg.norm(XYZ, axis=1, keepdims=True)
     assert np.allclose(scanner, [1e6, 0, 0], atol=1e-3)
 
 
-def test_gltf_points_are_turned_as_scenes_of_gltf_are(tmp_path):
+def test_gltf_points_are_rotated_like_gltf_scenes(tmp_path):
     cloud = read_cloud(written(tmp_path, "a.glb", glb()))
     assert np.allclose(cloud.xyz, np.add(XYZ, (0, 0, 1)) * [-1, -1, 1], atol=1e-4)
-    # Linear 0.5 is 0.735 encoded.
+    # Linear 0.5 is encoded as 0.735.
     assert np.allclose(cloud.rgb, 0.7354, atol=1e-3)
 
 
@@ -200,7 +200,7 @@ def test_points_that_are_not_finite_are_left_out_and_counted(tmp_path, caplog):
         read_cloud(written(tmp_path, "b.xyz", text((xyz * np.nan,))))
 
 
-def test_a_large_cloud_is_thinned_and_says_so(tmp_path, caplog):
+def test_a_large_cloud_is_thinned_with_a_warning(tmp_path, caplog):
     path = written(tmp_path, "a.xyz", text((sphere(3000),)))
     cloud = read_cloud(path, max_points=500)
     assert 200 < len(cloud) <= 500
@@ -261,8 +261,8 @@ def test_truncated_las_is_named(tmp_path, compressed, share):
         (107, "<I", 2**32 - 1, False),  # points
         (107, "<I", 2**32 - 1, True),
         (100, "<I", 2**32 - 1, False),  # variable length records
-        (96, "<I", 2**32 - 1, False),  # where the points begin
-        (105, "<H", 3, False),  # bytes of a point
+        (96, "<I", 2**32 - 1, False),  # offset of the points
+        (105, "<H", 3, False),  # bytes per point
     ],
 )
 def test_hostile_sizes_of_las_are_refused(tmp_path, at, form, value, compressed):
@@ -278,7 +278,7 @@ def test_truncated_e57_is_named(tmp_path):
             read_cloud(written(tmp_path, "a.e57", data[: int(share * len(data))]))
 
 
-def test_what_to_install_is_said(tmp_path, monkeypatch):
+def test_missing_packages_are_named(tmp_path, monkeypatch):
     path = las(tmp_path / "a.las")
     monkeypatch.setitem(__import__("sys").modules, "laspy", None)
     with pytest.raises(FormatError, match=r"pip install 'sfumato\[las\]'"):
@@ -286,7 +286,7 @@ def test_what_to_install_is_said(tmp_path, monkeypatch):
 
 
 def test_compressed_runs_and_copies():
-    # "abcabcabc" and a run of one byte, as references of three and one back.
+    # "abcabcabc" and a run of one byte, encoded as back references of distance three and one.
     data = bytes([2]) + b"abc" + bytes([4 << 5, 2]) + bytes([0]) + b"z" + bytes([7 << 5, 3, 0])
     assert decompressed(data, 22) == b"abcabcabcz" + b"z" * 12
     assert decompressed(data, 21) is None and decompressed(data[:-1], 22) is None

@@ -1,4 +1,4 @@
-"""Signs of normals: alike between neighbours, outwards, or towards the scanner."""
+"""Signs of normals: consistent between neighbours, outwards, or towards the scanner."""
 
 import numpy as np
 
@@ -17,7 +17,7 @@ def planes_of(xyz):
     return local_planes(xyz, lambda done, total: None)
 
 
-def test_each_of_two_surfaces_points_away_from_its_own_middle():
+def test_each_of_two_surfaces_points_outwards():
     xyz = np.concatenate([sphere(400), sphere(300, 0.5, (4, 0, 0))])
     planes = planes_of(xyz)
     signed = oriented(xyz, flipped(planes.normals), planes.rows)
@@ -25,8 +25,8 @@ def test_each_of_two_surfaces_points_away_from_its_own_middle():
     assert (np.einsum("ni,ni->n", signed, outwards) > 0).all()
 
 
-def test_a_bent_sheet_has_one_side():
-    # A half-cylinder of radius 1, whose normals turn by half a circle.
+def test_a_curved_sheet_is_consistent():
+    # A half-cylinder of radius 1, whose normals span 180 degrees.
     at = plane(30)
     angle = np.pi * at[:, 0] / 29
     xyz = np.stack([np.cos(angle), np.sin(angle), 0.1 * at[:, 1]], axis=1)
@@ -36,7 +36,7 @@ def test_a_bent_sheet_has_one_side():
     assert (along > 0).all() or (along < 0).all()
 
 
-def test_scanners_decide_where_they_are_known():
+def test_known_scanner_positions_determine_the_signs():
     xyz = sphere(400)
     planes = planes_of(xyz)
     inwards = (-xyz).astype(np.float32)

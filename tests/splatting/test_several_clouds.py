@@ -15,7 +15,7 @@ from support.surfaces import sphere
 
 @pytest.fixture
 def files(tmp_path):
-    """A function that writes clouds of columns by their names; their paths."""
+    """A function that writes clouds, given by name as columns, and returns their paths."""
 
     def write(**clouds):
         paths = []
@@ -39,7 +39,7 @@ def test_colours_are_brought_to_one_range(files):
     np.testing.assert_allclose(cloud.rgb[[1, 41]], 0.2, atol=1e-6)
 
 
-def test_clouds_without_colours_are_shown_by_what_they_have(files, caplog):
+def test_clouds_without_colours_use_common_attributes(files, caplog):
     rising = np.linspace(0, 900, 40)[:, None]
     paths = files(a=(sphere(40), column(255.0)), b=(sphere(40) + 5, rising), c=(sphere(40) - 5,))
     with caplog.at_level(logging.WARNING):
@@ -48,7 +48,7 @@ def test_clouds_without_colours_are_shown_by_what_they_have(files, caplog):
     assert cloud.intensity is None and cloud.rgb[:40].min() == 1
     assert (np.diff(cloud.rgb[40:80, 0]) >= 0).all() and np.ptp(cloud.rgb[40:80, 0]) > 0.3
     assert np.ptp(cloud.rgb[80:], axis=1).max() > 0.1
-    # What all have stays as it is: one scale of intensities for all.
+    # Attributes of all clouds are kept, with a common scale of intensities.
     both = read_clouds(files(d=(sphere(40), rising), e=(sphere(40) + 5, 2 * rising)), max_points=1000)
     assert both.rgb is None and both.intensity.max() == 1800
 

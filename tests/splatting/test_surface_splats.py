@@ -1,4 +1,4 @@
-"""Surface splats close the surface that was measured, lie in it, and keep what the cloud says."""
+"""Surface splats cover the measured surface, are tangential, and keep the attributes of the cloud."""
 
 import numpy as np
 import pytest
@@ -24,11 +24,11 @@ def test_a_sphere_is_closed_and_its_normals_point_outwards():
     found = sfumato.splat(grey(xyz))
     assert len(found.scene) == 3000 and found.outliers == 0 and found.normals == "estimated"
     assert (np.einsum("ni,ni->n", normals_of(found.scene), xyz) > 0.97).all()
-    # An even sphere has 4 pi / n for each point.
+    # On a uniform sphere, each point has an area of 4 pi / n.
     assert found.spacing == pytest.approx(np.sqrt(4 * np.pi / 3000), rel=0.1)
     alpha = sfumato.rasterize(found.scene, camera_before(4.0)).alpha
     rows, columns = torch.meshgrid(torch.arange(48) - 23.5, torch.arange(48) - 23.5, indexing="ij")
-    # The silhouette's radius, 60 tan(asin(1/4)), less two pixels.
+    # The radius of the silhouette, 60 tan(asin(1/4)), minus two pixels.
     inside = torch.hypot(rows, columns) < 60 * np.tan(np.arcsin(0.25)) - 2
     assert alpha[inside].min() > 0.98
     assert alpha[torch.hypot(rows, columns) > 18].max() < 0.01
@@ -43,12 +43,12 @@ def test_splats_are_flat_and_thin_at_the_edge():
     edge = ((x == 0) | (x == 11)) & (y >= 3) & (y <= 8)
     assert np.allclose(scales[inner, :2], 0.9, rtol=0.2)
     assert scales[edge, 1].max() < 0.9 * scales[inner, 1].min()
-    # Thin across the edge, which runs along y.
+    # Thin orthogonal to the edge, which is along y.
     longer = rotation_from_quats(found.scene.quats)[:, :, 0].numpy()
     assert (np.abs(longer[edge, 1]) > 0.99).all()
 
 
-def test_a_turned_cloud_gives_turned_splats():
+def test_a_rotated_cloud_gives_rotated_splats():
     xyz = sphere(400) * (1.0, 0.7, 0.5)
     turn = rotation_from_quats(torch.tensor([0.3, 0.8, -0.2, 0.5], dtype=torch.float64)).numpy()
     first, second = sfumato.splat(grey(xyz)).scene, sfumato.splat(grey(xyz @ turn.T)).scene
@@ -77,7 +77,7 @@ def test_a_few_points_apart_do_not_bridge_the_gap():
     assert len(found.scene) == 812 and found.scene.scales[800:].max() < 0.2
 
 
-def test_map_coordinates_keep_their_digits():
+def test_map_coordinates_keep_their_precision():
     near = sphere(500)
     offset = np.array([636_000.0, 849_000.0, 400.0])
     found = sfumato.splat(grey(near + offset))
@@ -89,7 +89,7 @@ def test_map_coordinates_keep_their_digits():
     assert torch.allclose(alike.log_scales, found.scene.log_scales, atol=1e-4)
 
 
-def test_given_normals_are_kept_where_there_are_some():
+def test_given_normals_are_kept():
     xyz = sphere(300)
     normals = -2 * xyz.astype(np.float32)
     normals[:10] = 0
@@ -119,12 +119,12 @@ def test_a_cloud_without_colours_is_coloured_by_intensity_or_height():
     grey_of = by_intensity.scene.sh[:, 0].numpy()
     assert np.ptp(grey_of, axis=1).max() < 0.02
     assert (np.diff(grey_of[np.argsort(xyz[:, 0]), 1]) >= 0).all()
-    # Lightness, to which green contributes most, rises with z.
+    # Lightness, mostly from green, increases with z.
     lightness = by_height.scene.sh[:, 0].numpy() @ [0.21, 0.72, 0.07]
     assert (np.diff(lightness[np.argsort(xyz[:, 2])]) > -1e-3).all()
 
 
-def test_points_in_one_place_count_once():
+def test_coincident_points_count_once():
     xyz = sphere(100)
     found = sfumato.splat(grey(np.concatenate([xyz] * 20)))
     assert len(found.scene) == 100 and found.spacing > 0.1
@@ -156,7 +156,7 @@ def test_options_out_of_range_are_named(wrong):
         sfumato.SplatConfig(**wrong)
 
 
-def test_training_points_are_taken_too():
+def test_training_points_are_accepted():
     cloud = sfumato.PointCloud(sphere(50), np.full((50, 3), 255, np.uint8))
     assert torch.allclose(sfumato.splat(cloud).scene.sh, torch.tensor(0.5 / 0.28209479177387814))
     with pytest.raises(sfumato.ConfigError, match="cloud"):

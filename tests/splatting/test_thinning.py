@@ -1,4 +1,4 @@
-"""Large clouds within bounded memory: the points of a cell become their mean."""
+"""Thinning of large clouds in bounded memory: the points of a cell are averaged."""
 
 import numpy as np
 import pytest
@@ -15,21 +15,21 @@ def gathered(cloud, most, piece=500):
     return gathering.finish(), gathering
 
 
-def test_what_fits_is_kept_as_it_is():
+def test_small_clouds_are_unchanged():
     xyz = sphere(1000)
     found, _ = gathered(MeasuredCloud(xyz), 1000)
     assert np.array_equal(found.xyz, xyz)
 
 
 @pytest.mark.parametrize("offset", [0.0, 5e6])
-def test_what_does_not_fit_is_thinned_evenly(offset):
+def test_large_clouds_are_thinned_evenly(offset):
     side = 120
     cloud = MeasuredCloud(plane(side) + offset, plane(side).astype(np.float32))
     found, gathering = gathered(cloud, 1000)
     assert 300 <= len(found) <= 1000
-    # Colours here are positions: both are means of the same points.
+    # Colours equal positions here, and both are averaged over the same points.
     assert np.abs(found.xyz - offset - found.rgb).max() < 1e-3
-    # Every place of the square is near a point that stands for it.
+    # Every position of the square is near a remaining point.
     away = np.abs(cloud.xyz[::37, None, :2] - found.xyz[None, :, :2]).max(axis=2).min(axis=1)
     assert away.max() <= gathering.cell
 
@@ -46,12 +46,12 @@ def test_memory_is_bounded_by_the_limit():
 
 
 @pytest.mark.parametrize("far", [1e9, -1e9])
-def test_a_stray_point_does_not_make_the_grid_coarse(far):
+def test_an_outlier_does_not_coarsen_the_grid(far):
     xyz = np.concatenate([plane(60), [[far, 0, 0]]])
     found, gathering = gathered(MeasuredCloud(xyz), 1000)
     assert len(found) > 250 and gathering.cell < 10
 
 
-def test_points_in_one_place_end():
+def test_thinning_coincident_points_terminates():
     found, _ = gathered(MeasuredCloud(np.ones((5000, 3))), 100)
     assert len(found) == 1 and np.array_equal(found.xyz, np.ones((1, 3)))

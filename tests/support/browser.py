@@ -42,12 +42,12 @@ WITHOUT_WEBGL = (
     "--disable-software-rasterizer",
     "--disable-3d-apis",
 )
-# On two busy cores, drawing by software takes its time.
+# Software rendering on two busy cores is slow.
 PATIENCE_S = 90.0
 
 
 def find_browser():
-    """(program, environment) of a Chromium, or None. ``make test`` brings one where there is none."""
+    """(program, environment) of a Chromium, or None. ``make test`` downloads one if there is none."""
     brought = Path(sys.prefix) / "browser" / "chromium"
     given = os.environ.get("SFUMATO_BROWSER")
     if given:
@@ -64,7 +64,7 @@ def find_browser():
 
 
 class Browser:
-    """One page in a browser of its own, without a network but for this machine."""
+    """A page in a separate browser that can only connect to this machine."""
 
     def __init__(self, size_px=(480, 320), flags=FLAGS):
         found = find_browser()
@@ -167,7 +167,7 @@ class Browser:
         self.run("sfumato.settled().then(() => true)")
 
     def run(self, code):
-        """The value of an expression in the page, awaited."""
+        """Evaluate an expression in the page and await its value."""
         found = self.do("Runtime.evaluate", expression=code, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in found, f"{code}: {found['exceptionDetails']}"
         return found["result"].get("value")
@@ -180,7 +180,7 @@ class Browser:
             time.sleep(0.1)
 
     def complaints(self):
-        """What the page threw."""
+        """Errors thrown by the page."""
         thrown = [e["params"] for e in self._events if e.get("method") == "Runtime.exceptionThrown"]
         return [one["exceptionDetails"].get("exception", {}).get("description", "") for one in thrown]
 
@@ -202,15 +202,15 @@ class Browser:
         )
 
     def picture(self):
-        """What is in the window, uint8 [h, w, 3]."""
+        """Contents of the window, uint8 [h, w, 3]."""
         data = base64.b64decode(self.do("Page.captureScreenshot", format="png")["data"])
         return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
 
     def canvas(self, name="stage"):
-        """The scene alone as the page draws it, uint8 [h, w, 3]."""
+        """Only the scene as drawn by the page, uint8 [h, w, 3]."""
         address = self.run(f"document.getElementById('{name}').toDataURL('image/png')")
         return np.asarray(Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2]))).convert("RGB"))
 
     def exact(self):
-        """The scene alone as the server draws it, uint8 [h, w, 3]."""
+        """Only the scene as drawn by the server, uint8 [h, w, 3]."""
         return self.canvas("exact")

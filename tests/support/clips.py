@@ -22,14 +22,14 @@ def texture(height, width, seed=0):
 
 
 def pan(count, step_px, size=(96, 160), seed=0):
-    """Frames [h, w, 3] of a window that moves to the right over a texture."""
+    """Frames [h, w, 3] of a window moving to the right over a texture."""
     height, width = size
     wide = texture(height, width + int(np.ceil(count * step_px)) + 1, seed)
     return [np.ascontiguousarray(wide[:, round(i * step_px) :][:, :width]) for i in range(count)]
 
 
 def marked(height=96, width=160):
-    """A picture whose four quarters are red, green, blue and white, row by row."""
+    """A picture with red, green, blue and white quadrants, row by row."""
     picture = np.zeros((height, width, 3), np.uint8)
     h, w = height // 2, width // 2
     picture[:h, :w], picture[:h, w:], picture[h:, :w], picture[h:, w:] = (

@@ -1,4 +1,4 @@
-"""Pictures without pixels, and descriptors of what they would see."""
+"""Pictures without pixels, and synthetic descriptors."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ def picture(name, sequence=None):
 
 
 def descriptors(pictures, world=lambda name: 0, count=60):
-    """Pictures of one world see the same 80 features, each time some of them and with some noise."""
+    """Pictures of one world show subsets of the same 80 features, with noise."""
     rng = np.random.default_rng(0)
     prototypes = rng.integers(0, 160, (4, 80, 128))
     found = {}

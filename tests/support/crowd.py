@@ -1,4 +1,4 @@
-"""Gaussians of given opacities and sizes, each with a number that tells it from the others."""
+"""Gaussians of given opacities and sizes, each with an identifying number."""
 
 import torch
 
@@ -9,11 +9,11 @@ NAMES = ("means", "log_scales", "quats", "logit_opacities", "sh")
 
 
 def crowd(opacities, scales=0.01, *, dtype=torch.float32) -> Gaussians:
-    """One Gaussian an opacity, apart from each other and turned; its number is its first SH coefficient.
+    """One rotated Gaussian per opacity, at distinct positions; its number is its first SH coefficient.
 
     Args:
-        opacities: n numbers.
-        scales: one for all, n, or [n, 3].
+        opacities: n opacities.
+        scales: one for all, [n] or [n, 3].
         dtype: of every field.
     """
     opacities = torch.as_tensor(opacities, dtype=dtype)
@@ -30,7 +30,7 @@ def crowd(opacities, scales=0.01, *, dtype=torch.float32) -> Gaussians:
 
 
 def population(opacities, scales=0.01) -> Population:
-    """A crowd with moments that are nowhere zero and differ from row to row."""
+    """A crowd with non-zero moments that differ between rows."""
     made = Population.starting_with(crowd(opacities, scales))
     rows = torch.arange(len(made)) + 1.0
     for name in NAMES:
@@ -41,12 +41,12 @@ def population(opacities, scales=0.01) -> Population:
 
 
 def numbers(gaussians: Gaussians) -> list[int]:
-    """Whom each row comes from."""
+    """The number of the Gaussian that each row comes from."""
     return gaussians.sh[:, 0, 0].int().tolist()
 
 
 def moments_come_from(now: Population, name: str) -> list[int]:
-    """Whose moments each row carries; -1: they are zero.
+    """The number of the Gaussian whose moments each row has; -1: they are zero.
 
     Raises:
         AssertionError: the two moments of a row or the columns of one disagree.

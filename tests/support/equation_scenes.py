@@ -1,4 +1,4 @@
-"""Which equations a test checks, derivatives by differences, and a scene of a few Gaussians and rays."""
+"""Annotation of tests with equations, finite differences, and a scene of a few Gaussians and rays."""
 
 import torch
 
@@ -9,7 +9,7 @@ WHOLE = {"near": 0.0, "far": 1e10, "alpha_min": 0.0, "transmittance_stop": 0.0}
 
 
 def equations(*numbers):
-    """Say which numbered equations of docs/equations.md a test checks; test_equation_table reads it."""
+    """Mark a test with the equations of docs/equations.md that it checks, for test_equation_table."""
 
     def unchanged(test):
         return test
@@ -44,7 +44,7 @@ def agree(found, wanted, tolerance=1e-8):
 
 
 def differ(found, wanted, least=1e-2):
-    """Unlike by at least ``least`` of the largest wanted value: a printed form that does not hold."""
+    """Check that values differ by at least ``least`` of the largest wanted value: a printed form is wrong."""
     assert (found - wanted).abs().max() > least * wanted.abs().max()
 
 
@@ -73,8 +73,8 @@ class ByHand:
         inverse: [n, 3, 3] inverse covariances.
         tau, sigma, response, alpha: [m, n] as the equations have them, alpha without a bound.
         offset: [m, n, 3] from the mean to the point of maximum.
-        before: [m, n] transmittance before each Gaussian.
-        behind: [m, n, d] contribution of what lies behind each Gaussian, the background included.
+        before: [m, n] transmittance in front of each Gaussian.
+        behind: [m, n, d] contribution of everything behind each Gaussian, including the background.
         image: [m, d].
     """
 

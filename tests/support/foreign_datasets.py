@@ -1,4 +1,4 @@
-"""Cameras that are known, and one small dataset of them in the format of each capture program.
+"""Known cameras, and a small dataset of them in the format of each capture program.
 
 Formulas are those that the formats are described by, not those of the readers.
 """
@@ -19,7 +19,7 @@ COLOURS = np.array([[255, 0, 10], [20, 200, 30], [40, 50, 60]])
 
 
 def _look(centre):
-    """camera_from_world of a camera that looks past the origin, leaning a little."""
+    """camera_from_world of a slightly tilted camera that looks past the origin."""
     forward = np.array([0.1, 0.05, 0.2]) - centre
     forward = forward / np.linalg.norm(forward)
     right = np.cross(forward, [0.2, 0.1, 1.0])
@@ -35,7 +35,7 @@ POSES = {name: _look(centre) for name, centre in zip(NAMES, CENTRES, strict=True
 
 
 def same_poses(source, tolerance=1e-9, names=POSES):
-    """Check the poses of a dataset that was read, by the stem of each picture's name."""
+    """Check the poses of a loaded dataset, by the stem of each picture's name."""
     wanted = {Path(name).stem: pose for name, pose in names.items()}
     found = {Path(frame.name).stem: frame.camera_from_world for frame in source.frames}
     assert found.keys() == wanted.keys()
@@ -44,7 +44,7 @@ def same_poses(source, tolerance=1e-9, names=POSES):
 
 
 def pixel_of(frame, point):
-    """Where a frame shows a point of the world, by the package's own lens formulas."""
+    """Pixel of a world point in a frame, by the lens formulas of the package."""
     there = frame.camera_from_world[:3, :3] @ point + frame.camera_from_world[:3, 3]
     ideal = there[:2] / there[2]
     intrinsics = frame.intrinsics
@@ -71,7 +71,7 @@ def write_ply(path):
 
 
 def opengl_world_from_camera(name):
-    """Columns are right, up and back of the camera, and its place."""
+    """Columns are right, up and backward direction of the camera, and its position."""
     pose = POSES[name]
     right, down, forward = pose[:3, :3]
     centre = -pose[:3, :3].T @ pose[:3, 3]
@@ -160,7 +160,7 @@ REALITYSCAN_TERMS |= {"t1": 0.003, "t2": -0.002}
 
 
 def write_realityscan(root, terms=REALITYSCAN_TERMS):
-    """Angles are read off the matrix that Epic publishes as that of (heading, pitch, roll)."""
+    """Angles are computed from the matrix of (heading, pitch, roll) published by Epic."""
     save_pictures(root / "photos")
     lines = [",".join(["#name", "x", "y", "alt", "heading", "pitch", "roll", *terms])]
     for name, centre in zip(NAMES, CENTRES, strict=True):

@@ -12,15 +12,15 @@ MODEL_FILES = ("cameras.bin", "images.bin", "points3D.bin")
 
 
 class Stop(Exception):
-    """The run is interrupted here."""
+    """Simulated interruption of a run."""
 
 
 class Watch(Display):
-    """Notes what is done and said; stops the run in the work called ``stop_at``, once something is done.
+    """Records work and messages; stops the run in the work titled ``stop_at``.
 
     Args:
-        stop_at: title of work.
-        after: how much of it is done before.
+        stop_at: title of the work.
+        after: amount of this work done before.
     """
 
     def __init__(self, stop_at=None, after=0):
@@ -64,12 +64,12 @@ def poses_of(model):
 
 
 def centre(pose):
-    """[3] of a camera."""
+    """[3] centre of a camera."""
     return -pose[:3, :3].T @ pose[:3, 3]
 
 
 def similarity_between(source, target):
-    """(scale, rotation, translation) that takes points [n, 3] to others best (Umeyama 1991)."""
+    """(scale, rotation, translation) that best maps points [n, 3] to others (Umeyama 1991)."""
     source_mean, target_mean = source.mean(axis=0), target.mean(axis=0)
     a, b = source - source_mean, target - target_mean
     u, d, vt = np.linalg.svd(b.T @ a / len(a))
@@ -83,7 +83,7 @@ def pose_errors(found, true):
     """Errors after the best similarity.
 
     Returns:
-        (degrees [n], distances [n] as shares of the path's extent) of the cameras in ``found``.
+        (degrees [n], distances [n] as fractions of the path's extent) of the cameras in ``found``.
     """
     names = sorted(found)
     there = np.array([centre(found[name]) for name in names])

@@ -10,7 +10,7 @@ SPLAT = "KHR_gaussian_splatting"
 
 
 def attributes(n: int = 2, degree: int = 0) -> dict[str, np.ndarray]:
-    """Two Gaussians, each other than its mirror images."""
+    """Two Gaussians without mirror symmetry."""
     found = {
         "POSITION": np.array([[1, 2, 3], [4, 5, 6]], "f4")[:n],
         f"{SPLAT}:ROTATION": np.array([[0, 0, 0, 1], [0.5, 0.5, 0.5, 0.5]], "f4")[:n],

@@ -1,7 +1,7 @@
 """gsplat 1.5.3's rendering, restated densely in plain torch and float64 from its documented behaviour.
 
 Independent of the package: nothing is imported from it. b batches, c cameras, n Gaussians, h x w pixels.
-Every pixel looks at every Gaussian, so only small scenes will do.
+Every pixel evaluates every Gaussian, so scenes must be small.
 """
 
 import math
@@ -112,7 +112,7 @@ def sh_values(x, y, z):
 
 
 def shaded(colors, means, viewmats, sh_degree):
-    """[b, c, n, d] colours of what is given per Gaussian or per camera and Gaussian."""
+    """[b, c, n, d] colours, given per Gaussian or per camera and Gaussian."""
     plain_dims = 3 if sh_degree is None else 4
     if colors.ndim == plain_dims:
         colors = colors[:, None].expand(-1, viewmats.shape[1], *colors.shape[1:])

@@ -1,6 +1,6 @@
-"""Every kernel that tests run; they are compiled before the first test that draws.
+"""Compilation of all kernels that tests use, before the first test that renders.
 
-``python -m support.kernels`` compiles them by itself.
+``python -m support.kernels`` compiles them separately.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ CAMERAS = [(PINHOLE, False), (Lens("opencv", (0.01, 0.0, 0.0, 0.0)), False)]
 
 @cache
 def prepare() -> None:
-    """Compile what is not cached yet, or wait until another process of tests has done so."""
+    """Compile kernels that are not cached yet, or wait until another test process has done so."""
     source = Path(__file__).read_bytes() + repr((target(), machine.cpu_name())).encode()
     stamp = cache_folder() / f"tests_{hashlib.sha256(source).hexdigest()[:16]}"
     with FileLock(f"{stamp}.lock"):
@@ -46,10 +46,10 @@ def prepare() -> None:
 
 
 def _compile() -> None:
-    """In processes of their own, as ``warm_up`` does; each takes one core."""
+    """Compile in separate processes, like ``warm_up``; each uses one core."""
     path = os.pathsep.join(filter(None, (str(ROOT / "tests"), os.environ.get("PYTHONPATH"))))
     env = {**environment(), "PYTHONPATH": path}
-    # What renderers of rays need and the rest.
+    # The kernels of the ray tracer, and all others.
     children = [
         subprocess.Popen([sys.executable, "-c", f"from support.kernels import {part}; {part}()"], env=env)
         for part in ("compile_traced", "compile_others")
@@ -64,7 +64,7 @@ def _compile() -> None:
 
 
 def compile_traced() -> None:
-    """Run the kernels of the image tracer with every kind of argument, on next to nothing."""
+    """Run the kernels of the image tracer with every kind of argument, on tiny input."""
     for strategy in ("adc", "mcmc"):
         take_steps(replace(CONFIG, renderer="trace", strategy=strategy), CAMERAS)
     take_steps(replace(PLAIN, renderer="trace"), CAMERAS)
@@ -86,7 +86,7 @@ def compile_others() -> None:
 
 
 def _composite() -> None:
-    # Channels and whether the absolute gradient is wanted, which takes all channels in one pass.
+    # Number of channels, and whether the absolute gradient is computed, which needs all channels in one pass.
     for channels, absolute in ((1, False), (3, False), (3, True), (4, False), (4, True), (9, True)):
         inputs = ellipses(channels=channels, dtype=torch.float32)
         fixed = {name: inputs.pop(name) for name in ("depth", "radius_px")}
@@ -95,8 +95,8 @@ def _composite() -> None:
         gradients(seen, inputs | probe)
 
 
-# What is compiled for itself: whether rays have orders of their own and begin in points of their own, whether
-# distances are wanted, and whether rays and the absolute gradient have a part in the backward pass.
+# Compile-time variants: whether rays have individual orders and origins, whether
+# distances are computed, and whether the backward pass includes rays and the absolute gradient.
 TRACED = """
 exact still distances rays      exact still distances absolute      exact still
 exact still rays                exact still absolute
@@ -149,6 +149,6 @@ def _motion_priors() -> None:
 
 
 if __name__ == "__main__":
-    # Ended, it ends what it started.
+    # When terminated, it also ends its child processes.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     prepare()

@@ -1,4 +1,4 @@
-"""Small cameras of any lens in a turned pose, and the middles of their pixels."""
+"""Small cameras of any lens in a rotated pose, and the centres of their pixels."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""A tiny scene that moves, and its multi-view video on disk."""
+"""A tiny dynamic scene, and its multi-view video on disk."""
 
 import json
 import math
@@ -20,7 +20,7 @@ from support.rig_folders import ring_pose
 SIZE_PX = (64, 48)
 FOCAL_PX = 60.0
 MOVING = 40
-# A ball at the middle moves this far, and turns, in each step.
+# Translation of the ball at the centre in each step; it also rotates.
 SHIFT = torch.tensor([0.08, 0.03, -0.05])
 TURN = 0.15
 SETTINGS = RasterSettings(depth=False)
@@ -37,7 +37,7 @@ def turned(angle):
 
 
 def first_scene():
-    """Coloured Gaussians on a sphere around all cameras, and behind them in the rows a ball at the middle."""
+    """Coloured Gaussians on a sphere around all cameras, followed by those of a ball at the centre."""
     generator = torch.Generator().manual_seed(0)
     wall = torch.nn.functional.normalize(torch.randn(400, 3, generator=generator), dim=1) * 9
     ball = torch.nn.functional.normalize(torch.randn(MOVING, 3, generator=generator), dim=1) * 0.6
@@ -50,7 +50,7 @@ def first_scene():
 
 
 def scene_at(step):
-    """The scene, in which the ball has moved and turned."""
+    """The scene at a step, with the ball translated and rotated."""
     gaussians = first_scene()
     angle = TURN * step
     c, s = math.cos(angle), math.sin(angle)
@@ -62,7 +62,7 @@ def scene_at(step):
 
 
 def tracked_scene(steps=4):
-    """The scene over time as a run would track it without any error, a thirtieth of a second a step."""
+    """The dynamic scene of an error-free tracking run, with a thirtieth of a second per step."""
     first = first_scene()
     ids = torch.arange(len(first) - MOVING, len(first))
     at = [scene_at(step) for step in range(steps)]
@@ -78,7 +78,7 @@ def tracked_scene(steps=4):
 
 
 def brief_scene(moving=6, still=3, steps=5):
-    """Gaussians that turn and drift over unevenly spaced times; one is born late, and one dies early."""
+    """Gaussians that rotate and drift over unevenly spaced times; one is born late, and one dies early."""
     generator = torch.Generator().manual_seed(1)
     n = moving + still
     ids = torch.arange(n)[torch.randperm(n, generator=generator)[:moving]].sort().values
@@ -113,8 +113,8 @@ def moving_video(root, *, steps=4, masks=True, count=7, missing=(), at=scene_at)
     """A dataset in the layout of PanopticSports; the last camera is held out.
 
     Args:
-        missing: (camera, step) of photographs that lack.
-        at: from a step to what is photographed in it.
+        missing: (camera, step) of missing photographs.
+        at: returns the photographed scene at a step.
     """
     rig = cameras(count)
     for part, numbers in (("train", range(count - 1)), ("test", [count - 1])):

@@ -59,7 +59,7 @@ def ellipses(n=12, seed=0, dtype=torch.float64, channels=3):
 
 
 def moving_neighbours(n=12, k=4, seed=0, dtype=torch.float64):
-    """Inputs of ``motion_priors`` by name: every Gaussian moves and turns in its own way, some edges lack."""
+    """Inputs of ``motion_priors`` by name: individual motions and rotations, some missing edges."""
     random = torch.Generator().manual_seed(seed)
 
     def normal(*shape):
@@ -81,7 +81,7 @@ def moving_neighbours(n=12, k=4, seed=0, dtype=torch.float64):
 
 
 def converted(values, dtype):
-    """The same with tensors of numbers in ``dtype``."""
+    """The same with floating tensors in ``dtype``."""
     return {
         name: value.to(dtype) if isinstance(value, torch.Tensor) and value.is_floating_point() else value
         for name, value in values.items()
@@ -108,7 +108,7 @@ def gradients(function, inputs):
 
 
 def assert_gradients_close(found, wanted, share):
-    """Each gradient within ``share`` of its norm as a whole, and no row out of proportion."""
+    """Check each gradient within ``share`` of its norm, and that no single row is wrong."""
     for name, target in wanted.items():
         got, target = found[name].double(), target.double()
         scale = target.norm().clamp_min(1e-12)

@@ -12,9 +12,9 @@ def printed_by(code: str, folder: Path | None = None, **environment: str) -> str
     """The output of Python code.
 
     Args:
-        code: it may import ``sfumato`` and ``support``.
-        folder: where it stands.
-        environment: variables besides those of this process.
+        code: may import ``sfumato`` and ``support``.
+        folder: working directory.
+        environment: variables in addition to those of this process.
     """
     path = os.pathsep.join(filter(None, (str(ROOT / "tests"), os.environ.get("PYTHONPATH"))))
     return subprocess.run(

@@ -1,4 +1,4 @@
-"""Gaussians that are hard to trace, rays that are aimed at them, and agreement with the definition."""
+"""Gaussians that are hard to trace, rays aimed at them, and comparison with the reference."""
 
 import torch
 
@@ -67,7 +67,7 @@ def discs(random):
 
 
 def sheets(random):
-    """As thin as training makes them."""
+    """As thin as after training."""
     scene = gaussians(40, random)
     scene["scales"][:, 2] = 1e-6
     return scene
@@ -88,7 +88,7 @@ def nested(random):
 
 
 def crowd(random):
-    """More at one place than any fixed number of hits that could be kept."""
+    """More overlapping Gaussians than a fixed-size list of hits could store."""
     scene = gaussians(400, random, spread=0.002, size=0.3)
     scene["opacities"] = 0.01 + 0.02 * scene["opacities"]
     return scene
@@ -114,7 +114,7 @@ def exactly(inputs):
 
 
 def assert_agrees(inputs, **options):
-    """Outputs and gradients against the definition; returns the outputs."""
+    """Compare outputs and gradients with the reference; returns the outputs."""
     options = {**LIMITS, **options}
     found = trace_rays(**inputs, **options)
     wanted = definition(**exactly(inputs), **options)

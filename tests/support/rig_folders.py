@@ -52,7 +52,7 @@ def edit_json(path, change):
 
 
 NAMES = ("cam01", "cam02", "cam10")
-# Counted from the corner of the first pixel, as everywhere here.
+# Relative to the corner of the first pixel, as everywhere in the package.
 FOCAL_PX, CENTRE_PX = (30.0, 31.0), (17.0, 13.0)
 
 
@@ -77,7 +77,7 @@ def opencv_values(pose, **values):
 
 
 def write_toml(path, names=NAMES, distortions=(0.0, 0.0, 0.0, 0.0)):
-    """As aniposelib and Pose2Sim write it: a table for each camera, rotations as vectors of Rodrigues."""
+    """The format of aniposelib and Pose2Sim: a table for each camera, rotations as Rodrigues vectors."""
     lines = []
     for index, (name, pose) in enumerate(zip(names, poses(len(names)), strict=True)):
         values = opencv_values(pose)

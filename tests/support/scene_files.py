@@ -14,7 +14,7 @@ from sfumato.scene.gaussians import Gaussians
 
 
 def blob(n: int = 600, degree: int = 3, seed: int = 0) -> Gaussians:
-    """Gaussians as training leaves them, without a plane or an axis that they are alike about."""
+    """Gaussians as after training, without any symmetry."""
     g = torch.Generator().manual_seed(seed)
     rest = 0.15 * torch.randn(n, (degree + 1) ** 2 - 1, 3, generator=g)
     return Gaussians(
@@ -27,7 +27,7 @@ def blob(n: int = 600, degree: int = 3, seed: int = 0) -> Gaussians:
 
 
 def camera(size_px: int = 48, away: float = 3.5) -> Camera:
-    """A camera that looks at the origin from in front, above and from the left."""
+    """A camera that looks at the origin from the front, above and left."""
     forward = torch.nn.functional.normalize(torch.tensor([0.45, 0.3, 0.84]), dim=0)
     right = torch.nn.functional.normalize(torch.linalg.cross(torch.tensor([0.0, 1.0, 0.0]), forward), dim=0)
     pose = torch.eye(4)
@@ -65,7 +65,7 @@ changes = st.lists(
 
 
 def changed(content: bytes, edits: list) -> bytes:
-    """Bytes after the edits; half of them fall into the first 2000, where what counts is said."""
+    """Bytes after the edits; half of them are in the first 2000 bytes, which contain the header."""
     for index, (action, where, data) in enumerate(edits):
         at = int(where * (min(len(content), 2000) if index % 2 else len(content)))
         end = {"replace": at + len(data), "insert": at, "delete": at + len(data), "cut": len(content)}[action]
@@ -78,28 +78,28 @@ SLACK_BYTES = 48 << 20
 
 
 def memory(key: str) -> int:
-    """Bytes that this process has (VmRSS), or had at most since RESET was written to (VmHWM); on Linux."""
+    """Memory of this process in bytes (VmRSS), or its peak since RESET was written to (VmHWM); on Linux."""
     line = next(line for line in STATUS.read_text().splitlines() if line.startswith(key))
     return int(line.split()[1]) << 10
 
 
 def assert_scene_or_format_error(load, path: Path) -> None:
-    """Reading gives a scene of finite numbers, or one line that says why not, and takes little memory."""
+    """Check that loading gives a finite scene or a one-line error, and needs little memory."""
     taken, held = _taken_and_held(load, path)
-    # The whole process is looked at, and other threads take memory too: what reading takes it takes again.
+    # Other threads also allocate memory, so a high value is confirmed by a second measurement.
     if taken > SLACK_BYTES + 2 * held:
         taken, held = _taken_and_held(load, path)
     assert taken <= SLACK_BYTES + 2 * held
 
 
 def _taken_and_held(load, path: Path) -> tuple[int, int]:
-    """Bytes that reading took at most, 0 where nobody says, and those of the scene."""
+    """Peak memory of loading in bytes, 0 if unknown, and that of the scene."""
     before, held = 0, 0
     if RESET.exists():
         RESET.write_text("5")
         before = memory("VmRSS")
     try:
-        # What a reader of one format gives is checked by ``scene.files.load``.
+        # Results of readers of single formats are validated as in ``scene.files.load``.
         scene = checked(load(path), path, repair=False)
     except FormatError as error:
         assert len(str(error).splitlines()) == 1 and str(error).isprintable()

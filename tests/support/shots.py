@@ -1,4 +1,4 @@
-"""Pictures with ground truth, and the datasets made of them."""
+"""Pictures with ground truth, and datasets reconstructed from them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ class Shots:
 
 @dataclass(frozen=True)
 class Solved:
-    """Pictures, and the dataset that was made of them."""
+    """Pictures, and the dataset reconstructed from them."""
 
     shots: Shots
     out: Path

@@ -1,4 +1,4 @@
-"""A scene of some dozens of Gaussians, some of which move, are born and die; with cameras round it."""
+"""A dynamic scene of some dozens of Gaussians, with births, deaths and surrounding cameras."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from sfumato.viewer.tracked_subject import moving_subject
 from support.small_scenes import BACKGROUND, camera_at, drawn, small_scene
 
 STEPS, MOVING = 5, 30
-# Those that exist only for a while: rows among the moving ones.
+# Moving Gaussians with a limited lifetime, as rows among the moving ones.
 LATE, EARLY, LATE_BIRTH, EARLY_DEATH = slice(0, 8), slice(8, 16), 2, 3
 
 

@@ -1,4 +1,4 @@
-"""A scene of some dozens of Gaussians with cameras round it, quick to draw by software."""
+"""A scene of some dozens of Gaussians with surrounding cameras, fast to render in software."""
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ BACKGROUND = (0.1, 0.15, 0.3)
 
 
 def small_scene(count=80, seed=1):
-    """Blobs of every colour round the origin, with view-dependent colour."""
+    """Gaussians around the origin, with view-dependent colours."""
     random = torch.Generator().manual_seed(seed)
 
     def normal(*shape):
@@ -41,12 +41,12 @@ def camera_at(angle, *, roll=0.0, height=-1.2, distance=4.0):
     pose = np.eye(4)
     pose[:3, :3] = turn @ rotation
     pose[:3, 3] = -pose[:3, :3] @ centre
-    # Off the middle, and with pixels that are not square: both must be seen in the page.
+    # An off-centre principal point and non-square pixels, which the page must reproduce.
     return Camera(torch.from_numpy(pose), (88.0, 94.0), (53.0, 33.0), SIZE_PX)
 
 
 def drawn(gaussians, camera, background=BACKGROUND):
-    """The render of our own, uint8 [h, w, 3]."""
+    """The image of our renderer, uint8 [h, w, 3]."""
     return to_uint8(rasterize(gaussians, camera, RasterSettings(background=background, depth=False)).image)
 
 

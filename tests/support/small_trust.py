@@ -1,4 +1,4 @@
-"""The trust of a small scene whose one half was photographed from all sides, and the other from one."""
+"""The trust of a small scene, with one half photographed from all sides and the other from one side."""
 
 import math
 
@@ -11,7 +11,7 @@ from support.small_scenes import camera_at
 
 
 def small_trust(gaussians):
-    """Seen from four places round it; what has x > 0 from the first alone."""
+    """Observed from four surrounding places; Gaussians with x > 0 only from the first."""
     is_right = gaussians.means[:, 0] > 0
     places = torch.stack([camera_at(math.pi * i / 2).centre_world for i in range(4)]).float()
     seen = ~is_right[:, None] | torch.tensor([True, False, False, False])

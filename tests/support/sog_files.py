@@ -60,7 +60,7 @@ def parts(version: int = 2) -> tuple[dict, dict[str, bytes]]:
 
 
 def write_folder(folder: Path, version: int = 2) -> Path:
-    """The same as files of a folder; the path of their description."""
+    """The same as files in a folder; returns the path of the description."""
     meta, pictures = parts(version)
     for name, data in pictures.items():
         (folder / name).write_bytes(data)

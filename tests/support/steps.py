@@ -1,4 +1,4 @@
-"""What a training step hands to its parts, made by hand."""
+"""Arguments of the parts of a training step, made by hand."""
 
 import numpy as np
 import torch
@@ -8,7 +8,7 @@ from sfumato.training.clearance import Clearance
 from sfumato.training.context import StepContext
 from sfumato.training.part import Gradients, Part, Shot
 
-# Distance of a camera from which a whole crowd is equally far.
+# Distance of a camera to which all Gaussians of a crowd are about equally far.
 AWAY = 1e6
 
 
@@ -42,14 +42,14 @@ def shot(number=0, camera=None, view=None, **changes) -> Shot:
 
 
 def screen_gradients(values, visible=None, **changes) -> Gradients:
-    """Gradients of one view that say only what it saw and how strong the screen-space gradients are."""
+    """Gradients of one view with only visibility and screen-space gradients."""
     values = torch.as_tensor(values, dtype=torch.float32)
     visible = torch.ones(len(values), dtype=torch.bool) if visible is None else torch.as_tensor(visible)
     return Gradients(context(**changes), (0,), torch.zeros(()), {}, {}, visible.int(), values)
 
 
 def gradients_of(part: Part, *views, **changes) -> Gradients:
-    """What a backward pass left at the parameters of a part, which have no gradient afterwards."""
+    """Gradients of a part's parameters after a backward pass, which are then cleared."""
     leaves = part.parameters()
     taken = {name: leaf.grad for name, leaf in leaves.items() if leaf.grad is not None}
     for leaf in leaves.values():

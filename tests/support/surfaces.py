@@ -6,7 +6,7 @@ from sfumato.splatting.measured import MeasuredCloud
 
 
 def sphere(count, radius=1.0, centre=(0.0, 0.0, 0.0)):
-    """Points spread evenly over a sphere, along a spiral."""
+    """Evenly distributed points on a sphere, along a spiral."""
     at = np.arange(count) + 0.5
     z, turn = 1 - 2 * at / count, np.pi * (1 + 5**0.5) * at
     across = np.sqrt(1 - z * z)

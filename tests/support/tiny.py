@@ -18,7 +18,7 @@ FERTILE = McmcConfig(growth=1.5)
 
 
 def tiny_config(**changes) -> TrainConfig:
-    """Twenty steps that refine every four."""
+    """Twenty steps with refinement every four."""
     return replace(TrainConfig(steps=20, schedule=OFTEN, adc=EAGER, mcmc=FERTILE), **changes)
 
 
@@ -32,7 +32,7 @@ class Halt(Exception):
 
 
 def train_until(capture: Capture, state: TrainState, step: int) -> TrainState:
-    """Train and stop after ``step`` steps in all, as a signal would."""
+    """Train and stop after ``step`` steps in total, like a signal."""
 
     def stop(state, stats):
         if state.step == step:
@@ -45,7 +45,7 @@ def train_until(capture: Capture, state: TrainState, step: int) -> TrainState:
 
 
 def differences(first, second, place: str = "") -> list[str]:
-    """Names of what differs between two states, to the last bit; times are left out."""
+    """Names of the entries in which two states differ bitwise, ignoring times."""
     if isinstance(first, torch.Tensor):
         same = isinstance(second, torch.Tensor) and torch.equal(first, second)
         return [] if same and first.dtype == second.dtype else [place]

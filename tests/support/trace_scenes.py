@@ -4,7 +4,7 @@ import torch
 
 from support.op_scenes import gaussians
 
-# More than a tile each way, and neither a multiple of a block.
+# More than one tile in each direction, and not multiples of a block.
 WIDTH, HEIGHT = 45, 38
 
 
@@ -60,7 +60,7 @@ def huge(s):
 
 def tiny(s):
     s["scales"][:] = torch.tensor([1e-4, 7e-5, 5e-5])
-    # On the rays themselves: nothing else would meet them.
+    # Placed on the rays, which would miss them otherwise.
     rays = s["directions"][::5, ::5].reshape(-1, 3)[: len(s["means"])]
     beside = 7e-5 * torch.randn(len(rays), 3, generator=torch.Generator().manual_seed(6))
     s["means"][: len(rays)] = s["eye"] + 5.0 * rays / rays.norm(dim=1, keepdim=True) + beside
@@ -85,7 +85,7 @@ def at_the_eye(s):
 
 
 def grazing(s):
-    # Plates seen from the side: rays run along them.
+    # Plates parallel to the rays.
     s["quats"][:] = torch.tensor([1.0, 0.0, 0.0, 0.0])
     s["scales"][:] = torch.tensor([0.5, 1e-3, 2.0])
     s["means"][:, 1] = torch.linspace(-0.4, 0.4, len(s["means"]))

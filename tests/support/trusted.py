@@ -1,4 +1,4 @@
-"""Small scenes seen by cameras along a line, and what is known of them."""
+"""Small scenes with cameras along a line, and their trust."""
 
 from types import SimpleNamespace
 

@@ -2,13 +2,13 @@
 
 
 class NoPhotographs:
-    """Of a capture, what a page without cameras asks for."""
+    """The part of a capture that a page without cameras uses."""
 
     views, test_names, render_background = (), frozenset(), (0.0, 0.0, 0.0)
 
 
 class State:
-    """Of a state of training, what a watcher reads."""
+    """The part of a training state that a watcher reads."""
 
     def __init__(self, gaussians):
         self.gaussians, self.background, self.step = gaussians, (0.0, 0.0, 0.0), 0

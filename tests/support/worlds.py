@@ -1,4 +1,4 @@
-"""Small worlds of textured faces, and pictures of them from cameras that are known exactly."""
+"""Small worlds of textured faces, and pictures of them from exactly known cameras."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def _bent(xy, distortion):
 
 
 def noise(seed, texels=_TEXELS):
-    """float32 [texels, texels, 3] in [0, 255]: detail of every size above some texels, in two colours."""
+    """float32 [texels, texels, 3] in [0, 255]: two-coloured noise with detail at all coarser scales."""
     rng = np.random.default_rng(seed)
     u, v = np.fft.fftfreq(texels)[:, None], np.fft.rfftfreq(texels)[None]
     frequency = np.maximum(np.hypot(u, v), 1.0 / texels)
@@ -107,7 +107,7 @@ def looking(eye, target, down=(0.0, 1.0, 0.0)):
 
 
 def arc(count=12, degrees=100.0, radius=4.5):
-    """camera_from_world [count, 4, 4] on an arc before the room's corner, now higher, now lower."""
+    """camera_from_world [count, 4, 4] on an arc in front of the room's corner, at varying heights."""
     poses = []
     for number in range(count):
         angle = np.radians(degrees) * (number / (count - 1) - 0.5) - np.pi / 4
@@ -163,7 +163,7 @@ def photographs(folder, faces, poses, lens, name="{:02d}.png"):
 
 
 def any_rotation(seed):
-    """[3, 3], evenly distributed."""
+    """A random rotation [3, 3], uniformly distributed."""
     q, r = np.linalg.qr(np.random.default_rng(seed).normal(size=(3, 3)))
     q = q * np.sign(np.diag(r))
     return q * np.linalg.det(q)

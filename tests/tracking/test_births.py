@@ -1,4 +1,4 @@
-"""What comes into view later is added, and what has gone ends."""
+"""Births and deaths: objects that appear are added, and objects that disappear end."""
 
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ PLACE = torch.tensor([1.6, 0.0, 0.3])
 
 
 def visitor():
-    """A ball beside the one that moves, of other colours."""
+    """A ball of other colours beside the moving one."""
     ball = first_scene().select(torch.arange(400, 400 + MOVING))
     return replace(ball, means=ball.means + PLACE, sh=-ball.sh)
 
@@ -52,13 +52,13 @@ def visited(tmp_path_factory):
     return tracked(tmp_path_factory.mktemp("visited"), with_visitor)
 
 
-def test_what_comes_into_view_is_added_and_followed(visited):
+def test_appearing_objects_are_added_and_tracked(visited):
     state, held_out, video = visited
     born = state.birth > 0
     assert born.any() and int(state.birth[born].min()) <= COMES + LASTING
     means = state.means[-1][born]
     centre = visitor().means.mean(0)
-    # The ball has a radius of 0.6; hulls of few views are longer.
+    # The ball has a radius of 0.6; visual hulls of few views are larger.
     assert (means.median(0).values - centre).norm() < 0.7
     scene = scene_over_time(state, video.times)
     assert scene.means[0, scene.birth > 0].isnan().all()
@@ -69,7 +69,7 @@ def test_what_comes_into_view_is_added_and_followed(visited):
     assert found > without.psnr + 2
 
 
-def test_what_has_gone_ends(tmp_path):
+def test_disappearing_objects_end(tmp_path):
     state, _, video = tracked(tmp_path, without_ball)
     ended = state.death < STEPS
     assert ended.float().mean() > 0.6
@@ -80,7 +80,7 @@ def test_what_has_gone_ends(tmp_path):
     assert len(scene.at(scene.times[-1]).means) == len(scene) - int(gone.sum())
 
 
-def test_nothing_is_added_or_ended_where_all_is_seen_throughout(tmp_path):
+def test_without_changes_there_are_no_births_and_deaths(tmp_path):
     state, _, _ = tracked(tmp_path, scene_at)
     assert (state.birth == 0).all() and (state.death > STEPS).all() and (state.still_death > STEPS).all()
 

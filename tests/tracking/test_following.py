@@ -1,4 +1,4 @@
-"""Points followed through a scene whose motion is known."""
+"""Points followed through a scene with known motion."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ def scene():
 
 
 def rigid(points, step):
-    """Where points of the ball are at a step, from its centres: a map between four of them."""
+    """Positions of points of the ball at a step, by the map between four of its centres."""
 
     def frame(now):
         a, b, c, d = now.means[-4:]
@@ -27,7 +27,7 @@ def rigid(points, step):
     return (points - origin) @ torch.linalg.inv(first).T @ last.T + moved
 
 
-def test_points_move_and_turn_with_their_gaussian(scene):
+def test_points_move_and_rotate_with_their_gaussian(scene):
     points = scene.gaussians.means[-3:] + torch.tensor([0.05, -0.02, 0.04])
     tracks = scene.track(points)
     for step in range(STEPS):
@@ -40,7 +40,7 @@ def test_tracks_run_backwards_from_a_later_step(scene):
     torch.testing.assert_close(scene.track(later, t0=2)[0], points, atol=1e-4, rtol=0)
 
 
-def test_points_of_the_wall_stay(scene):
+def test_points_of_the_wall_are_static(scene):
     points = scene.gaussians.means[:3]
     assert torch.equal(scene.track(points), points.expand(STEPS, 3, 3))
 
@@ -53,16 +53,16 @@ def test_a_pixel_is_followed(scene):
     torch.testing.assert_close(tracks[3], rigid(tracks[:1], 3)[0], atol=1e-4, rtol=0)
 
 
-def test_contributions_add_up_to_the_alpha_of_the_render(scene):
+def test_contributions_sum_to_the_alpha_of_the_render(scene):
     camera, now = cameras()[0], scene.gaussians
     alpha = rasterize(now, camera, SETTINGS).alpha
     for column, row in ((32, 24), (5, 9), (60, 40)):
         _, weights = contributions(now, camera, SETTINGS, column + 0.5, row + 0.5)
-        # The renderer stops where less than a ten-thousandth shines through.
+        # The renderer stops at a transmittance of 1e-4.
         assert float(weights.sum()) == pytest.approx(float(alpha[row, column].detach()), abs=1e-3)
 
 
-def test_what_cannot_be_followed_is_refused(scene):
+def test_invalid_points_are_refused(scene):
     with pytest.raises(ConfigError, match="t0 is 9"):
         scene.track(torch.zeros(1, 3), t0=9)
     with pytest.raises(ConfigError, match="points"):

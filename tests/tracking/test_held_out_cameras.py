@@ -36,14 +36,14 @@ def pictures(steps=3):
     return [Pixels(photograph(cameras()[0], step)) for step in range(steps)]
 
 
-def test_the_scene_as_it_was_is_near_perfect_and_a_still_one_is_not():
+def test_the_true_scene_scores_high_and_a_static_one_low():
     found = held_out(pictures())
     right, still = found.score(scene_at(2), 2), found.score(first_scene(), 2)
     assert right.psnr > 45 and right.psnr_changed > 40
     assert still.psnr_changed < right.psnr_changed - 15
 
 
-def test_pixels_that_the_mask_drops_count_nowhere():
+def test_masked_pixels_are_ignored():
     spoilt = pictures()
     mask = np.ones(spoilt[2].rgb.shape[:2], bool)
     mask[:20] = False
@@ -54,7 +54,7 @@ def test_pixels_that_the_mask_drops_count_nowhere():
     assert held_out(spoilt).score(scene_at(2), 2).psnr > without.psnr + 20
 
 
-def test_a_camera_without_a_photograph_says_nothing():
+def test_cameras_without_a_photograph_are_skipped():
     found = held_out([*pictures(2), None])
     assert math.isnan(found.score(scene_at(2), 2).psnr)
     assert found.pictures(scene_at(2), 2) == [None]

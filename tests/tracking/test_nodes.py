@@ -1,4 +1,4 @@
-"""Control nodes carry the Gaussians near them."""
+"""Control nodes move the Gaussians near them."""
 
 import torch
 
@@ -6,7 +6,7 @@ from sfumato.maths.quaternions import rotation_from_quats
 from sfumato.tracking.nodes import place_nodes
 
 
-def test_nodes_that_move_as_one_body_carry_all_gaussians_so():
+def test_rigidly_moving_nodes_move_all_gaussians_rigidly():
     torch.manual_seed(0)
     means = torch.randn(50, 3, dtype=torch.float64)
     quats = torch.nn.functional.normalize(torch.randn(50, 4, dtype=torch.float64), dim=1)
@@ -14,14 +14,14 @@ def test_nodes_that_move_as_one_body_carry_all_gaussians_so():
     turn = torch.tensor([0.9, 0.1, -0.3, 0.2], dtype=torch.float64)
     rotation = rotation_from_quats(turn[None])[0]
     rest = means[nodes.rows]
-    # One rotation about the origin: each node goes where it takes it.
+    # Rotation of all nodes about the origin.
     shifts = rest @ rotation.T - rest
     found, turned = nodes.carry(shifts, turn.expand(6, 4), means, quats)
     torch.testing.assert_close(found, means @ rotation.T)
     torch.testing.assert_close(rotation_from_quats(turned), rotation @ rotation_from_quats(quats))
 
 
-def test_weights_are_shares_of_the_nearest_nodes():
+def test_weights_of_the_nearest_nodes_sum_to_one():
     torch.manual_seed(1)
     means = torch.randn(200, 3)
     nodes = place_nodes(means, 20)
@@ -32,7 +32,7 @@ def test_weights_are_shares_of_the_nearest_nodes():
     assert len(set(nodes.rows.tolist())) == 20
 
 
-def test_a_part_far_away_is_not_carried_along():
+def test_distant_parts_are_not_moved():
     torch.manual_seed(2)
     means = torch.cat([torch.randn(40, 3), torch.randn(40, 3) + 50])
     nodes = place_nodes(means, 10)
@@ -43,5 +43,5 @@ def test_a_part_far_away_is_not_carried_along():
     torch.testing.assert_close(found[40:], means[40:] + 1, atol=1e-4, rtol=0)
 
 
-def test_more_nodes_than_gaussians_are_as_many_as_there_are():
+def test_the_number_of_nodes_is_limited_by_the_gaussians():
     assert len(place_nodes(torch.randn(3, 3), 10)) == 3

@@ -1,4 +1,4 @@
-"""Boxes of a picture in which something moves, and the Gaussians that touch them."""
+"""Image regions with motion, and the Gaussians that touch them."""
 
 import numpy as np
 import pytest
@@ -29,11 +29,11 @@ def covered(regions):
     return mask
 
 
-def test_nothing_moves_nowhere():
+def test_without_motion_there_are_no_regions():
     assert moving_regions(moving()) == ()
 
 
-def test_regions_cover_what_moves_with_a_tile_around_it():
+def test_regions_cover_motion_with_a_margin_of_a_tile():
     mask = moving((70, 50, 75, 55), (190, 110, 200, 120))
     regions = moving_regions(mask)
     assert len(regions) == 2
@@ -41,7 +41,7 @@ def test_regions_cover_what_moves_with_a_tile_around_it():
     assert (covered(regions) | ~mask).all()
 
 
-def test_boxes_side_by_side_are_merged_and_those_far_apart_are_not():
+def test_adjacent_boxes_are_merged_and_distant_ones_are_not():
     assert len(moving_regions(moving((20, 20, 30, 60), (60, 20, 70, 60)))) == 1
     assert len(moving_regions(moving((0, 0, 8, 8), (190, 110, 198, 118)))) == 2
 
@@ -56,7 +56,7 @@ def test_tiles_of_footprints_are_those_of_their_inner_halves():
 
 
 def test_gaussians_that_do_not_touch_a_region_do_not_change_it():
-    """A region is rendered to the same bits with those that touch it alone."""
+    """Rendering a region with only the Gaussians that touch it gives identical results."""
     scene, camera, region = first_scene(), cameras()[0], Region(16, 0, 32, 16)
     touched = region.touched(footprints(scene, camera, SETTINGS))
     assert 0 < touched.sum() < len(scene)
@@ -67,8 +67,8 @@ def test_gaussians_that_do_not_touch_a_region_do_not_change_it():
     assert torch.equal(few, all_of_them)
 
 
-def test_a_region_shows_its_part_of_the_picture():
-    """Small Gaussians, which the clamp of the affine approximation does not reach."""
+def test_a_region_renders_its_part_of_the_picture():
+    """Small Gaussians, for which the clamping of the affine approximation has no effect."""
     ball, camera, region = (
         first_scene().select(torch.arange(440) >= 400),
         cameras()[0],

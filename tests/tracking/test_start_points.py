@@ -1,4 +1,4 @@
-"""Points to start from, for few cameras: what moves in the visual hull, on a floor within a sphere."""
+"""Initial points for few cameras: moving ones from the visual hull, static ones on a floor and a sphere."""
 
 import math
 from types import SimpleNamespace
@@ -15,7 +15,7 @@ from sfumato.tracking.start_points import start_points
 from sfumato.tracking.still_points import Plane, Sight, find_floor, still_points
 
 SIZE_PX, FOCAL_PX = (120, 90), 90.0
-# Three cameras 4 m around a ball above the floor z = 0; up is not what the mean of their axes says.
+# Three cameras 4 m from a ball above the floor z = 0; up differs from the mean of their up axes.
 AROUND, HEIGHT, MIDDLE, BALL = 4.0, 2.0, np.array([0.0, 0.0, 0.8]), 0.5
 ROLLS = (0.2, 0.0, -0.1)
 
@@ -39,7 +39,7 @@ CAMERAS = [camera(number) for number in range(3)]
 
 
 def picture(camera, ball):
-    """(rgb, where the ball is): a floor with patches of brightness, walls, and a ball or none."""
+    """(rgb, mask of the ball): a floor with patches of varying brightness, walls, and optionally a ball."""
     x, y = np.meshgrid(np.arange(SIZE_PX[0]) + 0.5, np.arange(SIZE_PX[1]) + 0.5)
     centre, rays = rays_through(camera, np.stack([x, y], axis=-1).reshape(-1, 2))
     depths = np.where(rays[:, 2] < 0, -centre[2] / np.minimum(rays[:, 2], -1e-9), np.inf)
@@ -67,20 +67,20 @@ def level():
     return np.array([0.1, -0.05, 0.99]) / np.linalg.norm([0.1, -0.05, 0.99])
 
 
-def test_the_floor_is_the_plane_on_which_cameras_see_the_same():
+def test_the_floor_is_the_photo_consistent_plane():
     floor = find_floor(sights(), MIDDLE, np.array([0.1, 0.0, 0.2]), level(), np.random.default_rng(0))
     assert math.degrees(math.acos(floor.normal[2])) < 3
     assert abs(floor.offset) < 0.05 * AROUND / 2
 
 
 @pytest.mark.slow
-def test_there_is_no_floor_where_cameras_see_nothing_alike():
+def test_without_photo_consistency_there_is_no_floor():
     rng = np.random.default_rng(0)
     noise = [Sight(s.camera, rng.integers(0, 256, s.rgb.shape, np.uint8), s.rgb, s.still) for s in sights()]
     assert find_floor(noise, MIDDLE, np.zeros(3), level(), rng) is None
 
 
-def test_what_stands_still_lies_on_the_floor_or_beyond_the_cameras():
+def test_static_points_are_on_the_floor_or_beyond_the_cameras():
     xyz, rgb = still_points(
         sights(), MIDDLE, Plane(np.array([0, 0, 1.0]), 0.0), 900, np.random.default_rng(0)
     )
@@ -88,12 +88,12 @@ def test_what_stands_still_lies_on_the_floor_or_beyond_the_cameras():
     away = np.linalg.norm(xyz - MIDDLE, axis=1)
     assert 0.3 < on_floor.mean() < 1.0 and (xyz[:, 2] > -1e-9).all()
     assert (away[~on_floor] > 1.1 * AROUND).all()
-    # Behind the ball the median over time shows through.
+    # The colours are those of the median over time, without the ball.
     assert not (rgb == (250, 20, 20)).all(axis=1).any()
 
 
 def video(moments=5):
-    """Three cameras that see a ball at the first of some moments alone."""
+    """Three cameras that see a ball only at the first moment."""
     rigs = []
     for number, one in enumerate(CAMERAS):
         shots = [
@@ -111,7 +111,7 @@ def video(moments=5):
 
 
 @pytest.mark.slow
-def test_three_cameras_start_from_the_visual_hull_of_what_moves():
+def test_with_three_cameras_moving_points_come_from_the_visual_hull():
     rig = video()
     cloud = start_points(rig, Foreground(rig), seed=3)
     red = (cloud.rgb[:, 0] > 200) & (cloud.rgb[:, 1] < 80)
@@ -120,9 +120,9 @@ def test_three_cameras_start_from_the_visual_hull_of_what_moves():
 
 
 @pytest.mark.parametrize("few", [True, False])
-def test_few_cameras_close_gaps_in_what_moves(few):
+def test_with_few_cameras_gaps_in_moving_masks_are_closed(few):
     rig = video()
-    # A chest that covers the same pixels at all times: a ring is left, open on one side.
+    # An object that covers the same pixels at all times leaves a ring that is open on one side.
     mask = torch.zeros(SIZE_PX[1], SIZE_PX[0], dtype=torch.bool)
     mask[60:80, 60:80] = True
     mask[66:74, 66:74] = False

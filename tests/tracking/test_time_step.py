@@ -1,4 +1,4 @@
-"""Moving Gaussians follow photographs that a known motion made."""
+"""Moving Gaussians follow photographs of a known motion."""
 
 import dataclasses
 
@@ -56,7 +56,7 @@ def test_a_rigid_motion_is_followed(folder, nodes):
     torch.testing.assert_close(centre, 3 * SHIFT, atol=0.06, rtol=0)
 
 
-def test_turns_are_followed(folder):
+def test_rotations_are_followed(folder):
     state = go(started(folder), 3)
     turn = rotation_from_quats(state.quats[3])
     angle = torch.atan2(turn[:, 0, 2], turn[:, 0, 0]).median()
@@ -96,11 +96,11 @@ def test_units_of_the_scene_change_nothing(folder, tmp_path):
         gaussians, means=gaussians.means * 1000, log_scales=gaussians.log_scales + np.log(1000)
     )
     small, large = go(started(folder), 1), go(started(big, gaussians=larger), 1)
-    # Both go the same way but for rounding, which 48 iterations of Adam amplify.
+    # Equal except for rounding, which 48 iterations of Adam amplify.
     torch.testing.assert_close(large.means[1] / 1000, small.means[1], atol=5e-3, rtol=0)
 
 
-def test_masks_tell_which_gaussians_move(folder):
+def test_masks_determine_the_moving_gaussians(folder):
     video, gaussians = load_multiview(folder), first_scene()
     rows = moving_rows(gaussians, Foreground(video))
     expected = torch.arange(len(gaussians) - MOVING, len(gaussians))
@@ -108,18 +108,18 @@ def test_masks_tell_which_gaussians_move(folder):
     assert len(rows) < 1.2 * MOVING
 
 
-def test_without_masks_the_median_over_time_tells_what_moves(tmp_path):
+def test_without_masks_the_median_over_time_determines_motion(tmp_path):
     video = load_multiview(moving_video(tmp_path, masks=False, steps=9))
     foreground, masked = Foreground(video), load_multiview(moving_video(tmp_path, steps=9))
     for step in (0, 8):
         found, given = foreground.of(0, step), masked.foreground(0, step)
         assert found is not None and given is not None
-        # What covers the same place at most steps is the background to the median.
+        # For the median, an object that covers a pixel at most steps is background.
         assert (found & given).sum() > 0.25 * given.sum()
         assert (found & ~given).float().mean() < 0.2
 
 
-def test_a_camera_that_drops_out_is_left_out(tmp_path):
+def test_cameras_without_a_frame_are_skipped(tmp_path):
     video = load_multiview(moving_video(tmp_path, steps=2, missing=[(2, 1)]))
     assert video.train_cameras[2].views[1] is None
     state = go(started(tmp_path), 1)

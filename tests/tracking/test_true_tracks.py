@@ -1,4 +1,4 @@
-"""Tracks of a scene against true ones."""
+"""Tracks of a scene compared with true ones."""
 
 import numpy as np
 import pytest
@@ -38,14 +38,14 @@ def test_a_lost_track_survives_until_it_is_lost(scene):
     assert track_errors(scene, true)["survival"] == pytest.approx(2 / 3)
 
 
-def test_points_that_come_later_are_followed_from_there(scene):
+def test_late_points_are_followed_from_their_first_step(scene):
     true = scene.means[:, ::7].clone()
     true[:2] = torch.nan
     errors = track_errors(scene, true)
     assert errors["mte"] < 1e-4 and errors["count"] == true.shape[1]
 
 
-def test_files_say_what_moves_and_where(tmp_path):
+def test_tracks_are_read_from_files(tmp_path):
     points = np.random.default_rng(0).normal(size=(3, 5, 3))
     np.savez(tmp_path / "tracks.npz", points=points, object=np.array([0, 1, 1, 0, 2]))
     found = find_true_tracks(tmp_path, (1.0, 0.0, 0.0))

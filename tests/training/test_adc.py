@@ -1,4 +1,4 @@
-"""Adaptive density control: whom it clones, splits and removes, and how many."""
+"""Adaptive density control: which and how many Gaussians it clones, splits and removes."""
 
 import copy
 from dataclasses import replace
@@ -28,7 +28,7 @@ def control(**changes):
 
 
 def seen(lengths, size=(4, 8), absolute=True):
-    """A view after its backward pass: screen-space gradients in halves of its width."""
+    """A view after its backward pass, with screen-space gradients in units of half its width."""
     lengths = torch.as_tensor(lengths, dtype=torch.float32)
     grad = torch.stack([lengths / (0.5 * size[1]), torch.zeros_like(lengths)], dim=1)
     mean_px, probe = torch.zeros_like(grad), torch.zeros_like(grad) if absolute else None
@@ -54,7 +54,7 @@ def test_the_configuration_names_the_strategy():
     assert isinstance(make_densifier(TrainConfig(strategy="mcmc")), MarkovChain)
 
 
-def test_small_ones_are_cloned_and_large_ones_split():
+def test_small_gaussians_are_cloned_and_large_ones_split():
     crowded = population([0.5, 0.5, 0.5], [SMALL, LARGE, SMALL])
     before = crowded.gaussians.detach()
     change = refined(crowded, [2.0, 2.0, 0.5])
@@ -66,8 +66,8 @@ def test_small_ones_are_cloned_and_large_ones_split():
     assert SPLIT_SHRINK == 1.6
 
 
-def test_sizes_are_judged_against_the_distance_of_the_nearest_camera():
-    # At x = 10 and 13, in reach of the cameras at 4 and 3.
+def test_sizes_are_relative_to_the_distance_of_the_nearest_camera():
+    # At x = 10 and 13, with the nearest cameras at distances 4 and 3.
     seen = context(clearance=clearance((10.0, 4.0, 0.0), (13.0, 3.0, 0.0), (0.0, AWAY, 0.0)))
     crowded = population([0.5, 0.5, 0.5, 0.5], [2.1, 0.01, 0.01, 1.4])
     refined(crowded, [0.0] * 4, seen, prune_scale=0.5)
@@ -77,14 +77,14 @@ def test_sizes_are_judged_against_the_distance_of_the_nearest_camera():
     assert numbers(crowded.gaussians) == [0, 1, 2, 0, 3, 3], "one is cloned, the other split"
 
 
-def test_a_wall_far_behind_cameras_close_together_stays():
+def test_a_distant_wall_is_kept_with_a_short_baseline():
     cameras = [(x, 0.0, 0.0) for x in (-1.0, 0.0, 1.0)]
     wall = population([0.5] * 3, 20.0)
     wall.gaussians.means.data[:, 1] = 41.0
     assert refined(wall, [0.0] * 3, context(clearance=clearance(*cameras)), prune_scale=1.0).removed == 0
 
 
-def test_children_are_drawn_from_their_parent():
+def test_children_are_sampled_from_their_parent():
     parents = 400
     shape = torch.tensor([0.3, 0.1, 0.01])
     crowded = population([0.5] * parents, shape.expand(parents, 3))
@@ -105,7 +105,7 @@ def test_children_are_drawn_from_their_parent():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_new_ones_have_fresh_moments_and_old_ones_keep_theirs(name):
+def test_new_gaussians_have_zero_moments_and_old_ones_keep_theirs(name):
     crowded = population([0.5, 0.5, 0.01, 0.5], [SMALL, LARGE, SMALL, SMALL])
     refined(crowded, [2.0, 2.0, 2.0, 0.0])
     assert numbers(crowded.gaussians) == [0, 3, 0, 1, 1]
@@ -119,7 +119,7 @@ def test_new_ones_have_fresh_moments_and_old_ones_keep_theirs(name):
     allowed=st.integers(0, 40),
     scale=st.sampled_from([SMALL, LARGE]),
 )
-def test_the_strongest_win_and_the_budget_holds(scores, faint, allowed, scale):
+def test_the_largest_gradients_are_chosen_within_the_budget(scores, faint, allowed, scale):
     n = len(scores)
     crowded = population([0.01 if i in faint else 0.5 for i in range(n)], scale)
     change = refined(
@@ -134,7 +134,7 @@ def test_the_strongest_win_and_the_budget_holds(scores, faint, allowed, scale):
 
 
 @pytest.mark.parametrize("progress", [0.0, 0.3, 0.9])
-def test_the_faint_the_huge_and_those_before_a_lens_are_removed(progress):
+def test_faint_huge_and_too_near_gaussians_are_removed(progress):
     crowded = population([0.5, 0.09, 0.5, 0.5, 0.11], [SMALL, SMALL, 0.6, SMALL, 0.4])
     before = crowded.gaussians.detach()
     before_a_lens = clearance((13.0, 0.2, 0.0), radius=0.3)
@@ -155,14 +155,14 @@ def test_one_long_axis_makes_a_gaussian_huge():
 @pytest.mark.parametrize(
     "progress, grows", [(0.05, False), (0.1, True), (0.49, True), (0.5, False), (0.9, False)]
 )
-def test_growth_has_its_time_and_pruning_has_not(progress, grows):
+def test_growth_is_limited_to_a_period_but_pruning_is_not(progress, grows):
     crowded = population([0.5, 0.01])
     change = refined(crowded, [9.0, 9.0], context(progress=progress))
     assert (change.added, change.removed) == (int(grows), 1)
     assert numbers(crowded.gaussians) == ([0, 0] if grows else [0])
 
 
-def test_between_refinements_views_are_gathered():
+def test_views_are_accumulated_between_refinements():
     densifier, crowded = control(), population([0.5, 0.5])
     for step in range(1, 10):
         densifier.observe(screen_gradients([1.5 if step > 4 else 0.0, 1.5 if step > 1 else 0.0]))
@@ -172,13 +172,13 @@ def test_between_refinements_views_are_gathered():
     assert numbers(crowded.gaussians) == [0, 1, 1]
 
 
-def test_what_is_faint_goes_also_when_nobody_watches():
+def test_faint_gaussians_are_removed_without_observed_views():
     densifier, crowded = control(), population([0.5, 1e-4])
     assert densifier.refine(crowded, context()).removed == 1
     assert numbers(crowded.gaussians) == [0]
 
 
-def test_what_was_gathered_is_used_once():
+def test_accumulated_gradients_are_used_once():
     densifier, crowded = control(), population([0.5])
     assert densifier.refine(crowded, context()).added == 0, "nothing was seen yet"
     densifier.observe(screen_gradients([9.0]))
@@ -206,7 +206,7 @@ def test_the_threshold_means_the_same_at_every_resolution(size):
 
 
 @pytest.mark.parametrize("absolute", [True, False])
-def test_either_gradient_is_read(absolute):
+def test_both_kinds_of_gradient_are_supported(absolute):
     densifier, crowded = control(absolute_gradient=absolute), population([0.5])
     assert densifier.screen_gradient == ("absolute" if absolute else "signed")
     densifier.observe(screen_gradients(seen([0.9], absolute=absolute).screen_gradient()))
@@ -215,7 +215,7 @@ def test_either_gradient_is_read(absolute):
     assert densifier.refine(crowded, context()).added == 1
 
 
-def test_opacities_are_cut_and_their_moments_forgotten():
+def test_opacity_resets_also_reset_moments():
     densifier, crowded = control(reset_opacity_every=7), population([0.9, 0.15, 0.01])
     before = crowded.gaussians.opacities.detach().clone()
     densifier.refine(crowded, context(step=6))
@@ -253,7 +253,7 @@ def views():
     return [3 * torch.rand(8, generator=generator) for _ in range(6)]
 
 
-def test_a_saved_one_goes_on_where_it_stopped():
+def test_saved_state_is_restored():
     ends = []
     for stops in (False, True):
         densifier, crowded = control(threshold=1.6), population([0.5] * 8, [SMALL, LARGE] * 4)
@@ -269,13 +269,13 @@ def test_a_saved_one_goes_on_where_it_stopped():
     assert same(ends[0].gaussians, ends[1].gaussians)
 
 
-def test_one_that_saw_nothing_can_be_saved():
+def test_state_without_views_can_be_saved():
     densifier = control()
     densifier.load_state_dict(copy.deepcopy(control().state_dict()))
     assert densifier.refine(population([0.5]), context()).added == 0
 
 
-def test_a_seed_decides_where_children_go():
+def test_positions_of_children_depend_on_the_seed():
     ends = []
     for seed in (1, 1, 2):
         crowded = population([0.5] * 3, LARGE)

@@ -1,4 +1,4 @@
-"""A run for anti-aliased rendering: its files say so, and what reads them knows."""
+"""A run for anti-aliased rendering: files record it, and readers respect it."""
 
 import json
 
@@ -10,7 +10,7 @@ from support.capture_folders import colmap_folder
 
 
 @pytest.mark.slow
-def test_a_run_says_what_its_scene_is_made_for(tmp_path, capsys):
+def test_a_run_records_antialiasing(tmp_path, capsys):
     data = colmap_folder(tmp_path / "data")
     out = tmp_path / "run"
     assert main(["train", str(data), "-o", str(out), "--steps", "2", "--antialiased"]) == 0

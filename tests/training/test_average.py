@@ -1,4 +1,4 @@
-"""The mean of the last scenes."""
+"""The average of the last scenes."""
 
 import torch
 
@@ -24,7 +24,7 @@ def test_it_is_the_mean_of_every_tenth():
         torch.testing.assert_close(getattr(average.gaussians, name), expected)
 
 
-def test_it_comes_back_and_shares_no_memory():
+def test_it_can_be_restored_and_shares_no_memory():
     average, scene = Average(), scenes(1)[0]
     average.add(scene, 0)
     scene.means.add_(1)
@@ -37,7 +37,7 @@ def test_it_comes_back_and_shares_no_memory():
     assert average.gaussians is None and average.count == 0
 
 
-def test_the_end_of_a_run_settles(tmp_path):
+def test_a_run_averages_its_last_scenes(tmp_path):
     config = tiny_config(steps=40, schedule=OFTEN)
     _, state = tiny_start(colmap_folder(tmp_path), config)
     average, sizes = state.parts["average"], []

@@ -1,4 +1,4 @@
-"""Free space around the cameras: how far it reaches and who is in it."""
+"""Free space around the cameras: its radius and its members."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from sfumato.training.clearance import Clearance, distances_to_nearest
 from sfumato.training.config import TrainConfig
 from support.steps import clearance
 
-# A quarter turn around y, so that a camera's translation is not its place.
+# A rotation by 90 degrees about y, so that a camera's translation differs from its position.
 TURN = torch.tensor([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0]], dtype=torch.float64)
 
 
@@ -29,7 +29,7 @@ def view(name, centre):
 
 
 def capture(points, cameras, *, held_out=(), random=False):
-    """Points seen by training cameras at ``cameras`` and by others at ``held_out``."""
+    """Points seen by training cameras at ``cameras`` and held-out cameras at ``held_out``."""
     views = [view(f"train{i}", centre) for i, centre in enumerate(cameras)]
     tests = [view(f"test{i}", centre) for i, centre in enumerate(held_out)]
     xyz = np.asarray(points, np.float32)
@@ -60,7 +60,7 @@ def test_a_point_is_in_a_ball_if_a_camera_is_nearer_than_its_radius(seed, camera
 
 @pytest.mark.parametrize("pairs", [1, 30, 10**6])
 def test_without_a_tree_distances_are_the_same(pairs, monkeypatch):
-    """As a device other than the host finds them, in parts of a bounded size."""
+    """As on devices other than the host, in parts of bounded size."""
     monkeypatch.setattr("sfumato.training.clearance._PAIRS", pairs)
     rng = np.random.default_rng(4)
     centres, points = rng.normal(size=(9, 3)) + 1e3, rng.normal(size=(20, 3)).astype(np.float32) + 1e3
@@ -69,26 +69,26 @@ def test_without_a_tree_distances_are_the_same(pairs, monkeypatch):
     np.testing.assert_allclose(found.numpy(), nearest(points, centres), rtol=1e-12)
 
 
-def test_a_leaf_that_needs_gradients_can_be_asked_about():
+def test_tensors_with_gradients_are_accepted():
     means = torch.tensor([[0.0, 0.0, 0.5], [0.0, 0.0, 1.5]], requires_grad=True)
     assert clearance((0.0, 0.0, 0.0), radius=1.0).holds(means).tolist() == [True, False]
 
 
-def test_the_radius_is_a_share_of_the_distance_of_the_nearest_points():
+def test_the_radius_is_a_fraction_of_the_distance_of_the_nearest_points():
     rng = np.random.default_rng(2)
     cameras, points = rng.normal(size=(4, 3)).tolist(), rng.normal(size=(301, 3)).astype(np.float32)
     fourth = np.sort(nearest(points, cameras))[3]
     assert Clearance.of(capture(points, cameras), 0.7).radius == pytest.approx(0.7 * fourth)
 
 
-def test_a_mistake_among_many_points_takes_nothing_away():
+def test_outliers_among_the_points_do_not_reduce_the_radius():
     origin = (0.0, 0.0, 0.0)
     points = [(0.0, 0.0, 1e-3), *line(101)[1:]]
     assert Clearance.of(capture(points, [origin]), 0.5).radius == pytest.approx(1.0)
     assert Clearance.of(capture(points[:2], [origin]), 0.5).radius < 0.1, "of few points each one counts"
 
 
-def test_balls_stand_around_the_training_cameras_only():
+def test_balls_are_around_training_cameras_only():
     made = Clearance.of(capture(line(101), [(1.0, 2.0, 0.0)], held_out=[(0.0, 0.0, 1.0)]), 0.5)
     distance = nearest(line(101), [(1.0, 2.0, 0.0)])[1]
     assert made.radius == pytest.approx(0.5 * distance)
@@ -97,7 +97,7 @@ def test_balls_stand_around_the_training_cameras_only():
 
 
 @pytest.mark.parametrize("share, random", [(0.0, False), (0.7, True)])
-def test_without_distances_or_a_share_there_is_none(share, random):
+def test_without_distances_or_a_fraction_there_is_none(share, random):
     camera = (0.0, 0.0, 0.0)
     made = Clearance.of(capture(line(101), [camera], random=random), share)
     assert made.radius == 0
@@ -105,6 +105,6 @@ def test_without_distances_or_a_share_there_is_none(share, random):
 
 
 @pytest.mark.parametrize("share", [-0.1, 1.0, float("nan")])
-def test_a_share_that_would_take_the_points_themselves_is_refused(share):
+def test_a_fraction_that_would_include_the_points_is_refused(share):
     with pytest.raises(ConfigError, match=r"clearance is .*; give a number from 0 to less than 1"):
         TrainConfig(clearance=share)

@@ -1,4 +1,4 @@
-"""Values that no run can use are refused by name, before anything is read."""
+"""Invalid options are refused by name before any file is read."""
 
 import pytest
 

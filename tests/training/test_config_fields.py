@@ -1,4 +1,4 @@
-"""Every option of training changes something: none is read by nobody."""
+"""Every option of training has an effect: none is unused."""
 
 from dataclasses import fields, is_dataclass, replace
 
@@ -14,7 +14,7 @@ from support.capture_folders import colmap_folder, picture, save
 from support.tiny import CAP, differences, tiny_config, train_until
 
 STEPS = 20
-# What each field is set to, and what must hold besides for it to matter.
+# The value of each field, and the other options under which it has an effect.
 BASES = {
     "rates.exposure": {"exposure": True},
     "rates.pose_rotations": {"refine_poses": True},
@@ -57,7 +57,7 @@ CHANGED = {
     "mcmc.dead_opacity": 0.3,
 }
 
-# What pictures are reduced by, for a field that matters only then.
+# Downscaling of pictures, for fields that have an effect only then.
 REDUCED = {"native_blur": 2}
 
 
@@ -95,7 +95,7 @@ def trained(data, config, downscale=1):
     cap = make_plan(capture, config, start_count=CAP).cap
     state = start(capture, config, cap=cap)
     spread = Gaussians(*(tensor.clone() for tensor in state.gaussians.tensors().values()))
-    # Opacities and sizes that every threshold of a strategy can tell apart.
+    # Opacities and sizes on both sides of every threshold of a strategy.
     along = spread.means[:, 0] - spread.means[:, 0].mean()
     spread.logit_opacities[:] += 2.0 * along
     spread.log_scales[:] += 5.0 * along[:, None]

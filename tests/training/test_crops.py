@@ -1,4 +1,4 @@
-"""Steps on parts of photographs."""
+"""Training steps on crops of photographs."""
 
 from dataclasses import replace
 
@@ -33,8 +33,8 @@ def photograph(**planes):
 
 @pytest.mark.parametrize("crop", BOXES)
 @pytest.mark.parametrize("masked", [False, True])
-def test_the_loss_of_a_box_is_that_of_the_whole_where_the_rest_agrees(crop, masked):
-    """To the share of the pixels, and so is its gradient, also of pixels beside the border of the box."""
+def test_the_loss_of_a_crop_is_that_of_the_whole_if_the_rest_agrees(crop, masked):
+    """Scaled by the fraction of pixels; likewise its gradient, also at the border of the crop."""
     mask = np.random.default_rng(1).random(SIZE[::-1]) < 0.8 if masked else None
     pixels = photograph(mask=mask)
     whole = replace(crop, left=0, top=0, width=SIZE[0], height=SIZE[1]).target(pixels, (0, 0, 0))
@@ -54,7 +54,7 @@ def test_the_loss_of_a_box_is_that_of_the_whole_where_the_rest_agrees(crop, mask
 
 
 @pytest.mark.slow
-def test_a_box_is_rendered_as_in_the_whole(tmp_path):
+def test_a_crop_renders_its_part_of_the_whole(tmp_path):
     capture, state = tiny_start(colmap_folder(tmp_path), tiny_config())
     camera = capture.views[0].camera
     scene = state.population.gaussians.detach()
@@ -67,7 +67,7 @@ def test_a_box_is_rendered_as_in_the_whole(tmp_path):
 
 
 @pytest.mark.parametrize(("side", "per_side"), [(100, 3), (540, 2), (31, 3)])
-def test_every_pixel_is_looked_at(side, per_side):
+def test_crops_cover_every_pixel(side, per_side):
     crops, generator = Crops(per_side), torch.Generator().manual_seed(0)
     seen, starts = np.zeros(side), set()
     for _ in range(2000):
@@ -79,7 +79,7 @@ def test_every_pixel_is_looked_at(side, per_side):
     assert len(starts) > 2 * per_side, "borders are not always the same"
 
 
-def test_photographs_are_cut_at_full_resolution_alone(tmp_path):
+def test_photographs_are_cropped_at_full_resolution_only(tmp_path):
     capture, _ = tiny_start(colmap_folder(tmp_path), tiny_config())
     view = capture.views[0]
     small = shot(view=view, camera=view.camera.resized(16, 12), downscale=2)
@@ -94,8 +94,8 @@ def test_photographs_are_cut_at_full_resolution_alone(tmp_path):
     assert Crops(9).prepare(whole).camera.size_px == (11, 12), "no narrower than its frame"
 
 
-def test_screen_gradients_are_in_halves_of_the_photograph(tmp_path):
-    """A small Gaussian within a box is pulled at as by the whole photograph."""
+def test_screen_gradients_are_in_units_of_half_the_photograph(tmp_path):
+    """A small Gaussian within a crop has the same gradient as in the whole photograph."""
 
     class Box(Part):
         name = "crops"
@@ -119,7 +119,7 @@ def test_screen_gradients_are_in_halves_of_the_photograph(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_in_crops_gives_the_same_bits_and_goes_on_with_them(tmp_path):
+def test_a_run_on_crops_is_deterministic_and_resumable(tmp_path):
     config = tiny_config(crops=2, exposure=True)
     root = colmap_folder(tmp_path)
     runs = []
@@ -135,6 +135,6 @@ def test_a_run_in_crops_gives_the_same_bits_and_goes_on_with_them(tmp_path):
     assert differences(runs[0], train_until(capture, whole, 20).state_dict())
 
 
-def test_a_number_of_crops_is_at_least_one():
+def test_the_number_of_crops_is_at_least_one():
     with pytest.raises(ConfigError, match="crops is 0; give at least 1"):
         TrainConfig(crops=0)

@@ -1,4 +1,4 @@
-"""A training step runs where the scene is and waits for no number: on a device that holds none."""
+"""A training step runs on the scene's device without synchronisation, tested on a device without data."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from sfumato.training.step import train_step
 from support.fake_device import fake_device
 from support.tiny import tiny_config, tiny_start
 
-# Refinement is waited for: how many Gaussians there are then depends on their values.
+# Refinement synchronises, because the resulting number of Gaussians depends on their values.
 UNREFINED = Schedule(refine_every=1000, refine_from=0.0, refine_until=0.9, poses_from=0.0)
 CONFIGS = {
     "raster": {},
@@ -30,13 +30,13 @@ CONFIGS = {
     "average": {"schedule": replace(UNREFINED, settle_from=0.0)},
 }
 FISHEYE = Lens("opencv_fisheye", (0.02, 0.0, 0.0, 0.0))
-# How a picture with a rolling shutter is traced depends on the distance of the scene, which is waited for.
+# Tracing with a rolling shutter synchronises, because it depends on the distance of the scene.
 BENT = [("raster", "fisheye"), ("raster", "rolling"), ("trace", "fisheye")]
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_a_step_waits_for_nothing(name, data, monkeypatch):
-    # This device draws no random numbers; those of the host are brought to it.
+def test_a_step_does_not_synchronise(name, data, monkeypatch):
+    # This device has no random generator; numbers are generated on the host and copied.
     monkeypatch.setattr(states, "generator_on", lambda device, host: host)
     config = tiny_config(**{"schedule": UNREFINED, **CONFIGS[name]})
     with fake_device() as device:
@@ -50,7 +50,7 @@ def test_a_step_waits_for_nothing(name, data, monkeypatch):
 
 
 def bent(view, kind):
-    """A photograph as if it were taken with another lens, or by a camera on the move."""
+    """A photograph with another lens, or by a moving camera."""
     camera = view.camera
     end = camera.camera_from_world.clone()
     end[0, 3] += 0.01
@@ -59,7 +59,7 @@ def bent(view, kind):
 
 
 @pytest.mark.parametrize(("renderer", "kind"), BENT)
-def test_a_step_on_a_bent_picture_waits_for_nothing(renderer, kind, data, monkeypatch):
+def test_a_step_on_a_distorted_picture_does_not_synchronise(renderer, kind, data, monkeypatch):
     monkeypatch.setattr(states, "generator_on", lambda device, host: host)
     config = tiny_config(schedule=UNREFINED, refine_poses=True, renderer=renderer)
     with fake_device() as device:
@@ -69,7 +69,7 @@ def test_a_step_on_a_bent_picture_waits_for_nothing(renderer, kind, data, monkey
     assert stats.loss_tensor.device == device
 
 
-def test_a_run_of_the_host_goes_on_on_a_device(data, monkeypatch):
+def test_a_run_of_the_host_resumes_on_a_device(data, monkeypatch):
     monkeypatch.setattr(states, "generator_on", lambda device, host: host)
     config = tiny_config(schedule=UNREFINED, exposure=True)
     capture, state = tiny_start(data, config)

@@ -24,14 +24,14 @@ def image():
 
 
 def gain_and_offset(made, view):
-    """[3] each, read off a black and a white picture."""
+    """[3] each, from a black and a white picture."""
     black = made.apply(torch.zeros(1, 1, 3, dtype=torch.float64), shot(view)).detach()[0, 0]
     white = made.apply(torch.ones(1, 1, 3, dtype=torch.float64), shot(view)).detach()[0, 0]
     return white - black, black
 
 
 def fit(made, targets, steps):
-    """Descend on the squared error, one photograph after the other; returns the loss of each step."""
+    """Minimise the squared error, one photograph per step; returns the loss of each step."""
     losses = []
     for step in range(steps):
         view = step % len(targets)
@@ -69,7 +69,7 @@ def test_a_step_moves_its_photograph_towards_the_target():
 
 
 @pytest.mark.slow
-def test_photographs_of_other_exposures_are_told_apart():
+def test_photographs_have_individual_exposures():
     made = exposure()
     targets = [image() * gain for gain in (1.3, 1.0, 1 / 1.3)]
     losses = fit(made, targets, 900)
@@ -80,7 +80,7 @@ def test_photographs_of_other_exposures_are_told_apart():
         )
 
 
-def test_on_average_colours_stay_as_they_are():
+def test_average_colours_are_unchanged():
     made = exposure()
     made.rates = Rates(exposure=0.05)
     fit(made, [image() * 2 + 0.1, image() * 3, image() * 0.5], 30)
@@ -90,7 +90,7 @@ def test_on_average_colours_stay_as_they_are():
     assert gains[1].min() > 1.1 > 0.9 > gains[2].max(), "the differences are learned"
 
 
-def test_only_the_photograph_that_was_compared_gathers_moments():
+def test_only_the_compared_photograph_updates_its_moments():
     made = exposure()
     fit(made, [image() * 2], 1)
     before = made.state_dict()["moments"].clone()
@@ -102,7 +102,7 @@ def test_only_the_photograph_that_was_compared_gathers_moments():
     assert after[:, 1].any() and not after[:, 2].any()
 
 
-def test_a_saved_one_goes_on_where_it_stopped():
+def test_saved_state_is_restored():
     targets = [image() * 2, image() * 0.5, image()]
     straight, stopped = exposure(), exposure()
     fit(straight, targets, 6)

@@ -1,4 +1,4 @@
-"""Densification as sampling: dead Gaussians move, live ones share, the number grows under its cap."""
+"""MCMC densification: dead Gaussians are relocated, live ones split, the number grows up to its cap."""
 
 from dataclasses import replace
 
@@ -35,14 +35,14 @@ def shared(opacity, copies, scales=(0.3, 0.2, 0.1)):
 @settings(max_examples=40, deadline=None)
 @given(opacity=st.floats(0.3, 0.999), copies=st.integers(1, 51))
 @pytest.mark.slow
-def test_copies_together_are_as_opaque_as_the_one(opacity, copies):
+def test_copies_together_have_the_original_opacity(opacity, copies):
     each, _ = shared(opacity, copies)
     assert 1 - (1 - each) ** copies == pytest.approx(opacity, rel=1e-5)
 
 
 @settings(max_examples=30, deadline=None)
 @given(opacity=st.floats(0.3, 0.999), copies=st.integers(1, 51))
-def test_copies_together_cover_as_much_as_the_one(opacity, copies):
+def test_copies_together_have_the_original_coverage(opacity, copies):
     each, scales = shared(opacity, copies, scales=(1.0, 2.0, 0.5))
     x = np.linspace(-60, 60, 40_001)
     profile = 1 - (1 - each * np.exp(-0.5 * (x / scales[0]) ** 2)) ** copies
@@ -50,18 +50,18 @@ def test_copies_together_cover_as_much_as_the_one(opacity, copies):
     np.testing.assert_allclose(scales / scales[0], [1.0, 2.0, 0.5])
 
 
-def test_one_copy_is_the_one_itself():
+def test_a_single_copy_is_unchanged():
     each, scales = shared(0.37, 1)
     assert each == pytest.approx(0.37)
     np.testing.assert_allclose(scales, (0.3, 0.2, 0.1))
 
 
-def test_even_the_most_opaque_is_shared():
+def test_fully_opaque_gaussians_can_be_split():
     each, _ = shared(1.0, 51)
     assert 0.1 < each < 0.3
 
 
-def test_rows_of_a_batch_do_not_mix():
+def test_rows_of_a_batch_are_independent():
     opacities, copies = torch.tensor([0.9, 0.5, 0.7]), torch.tensor([2, 9, 1])
     scales = torch.tensor([[0.3, 0.2, 0.1]]).repeat(3, 1)
     each, new_scales = share_opacity(opacities, scales, copies)
@@ -73,14 +73,14 @@ def test_rows_of_a_batch_do_not_mix():
 
 
 @pytest.mark.parametrize("opacity, copies", [(1.0, 2), (1.0, 1), (0.01, 51), (0.9, 10_000)])
-def test_shared_opacities_stay_off_the_ends(opacity, copies):
+def test_split_opacities_are_within_limits(opacity, copies):
     each, scales = shared(opacity, copies)
     assert 0.005 <= each < 1
     assert np.isfinite(scales).all() and (scales > 0).all()
     assert np.isfinite(float(torch.logit(torch.tensor(each, dtype=torch.float32))))
 
 
-def test_the_dead_move_onto_the_living():
+def test_dead_gaussians_are_relocated_to_live_ones():
     crowded = population([0.9, 0.01, 0.6, 0.05, 0.02], [0.3, 0.01, 0.2, 0.01, 0.01])
     before = crowded.gaussians.detach()
     change = chain(growth=1.0).refine(crowded, context())
@@ -99,14 +99,14 @@ def test_the_dead_move_onto_the_living():
         torch.testing.assert_close(after.scales[mine], expected, rtol=1e-5, atol=0)
 
 
-def test_those_before_a_lens_move_away_however_opaque():
+def test_gaussians_too_near_to_a_camera_are_relocated():
     crowded = population([0.9, 0.5, 0.5])
     chain(growth=1.0).refine(crowded, context(clearance=clearance((10.0, 0.1, 0.0), radius=0.2)))
     assert numbers(crowded.gaussians)[0] in (1, 2)
     assert numbers(crowded.gaussians)[1:] == [1, 2]
 
 
-def test_the_opaque_are_chosen_more_often():
+def test_opaque_gaussians_are_sampled_more_often():
     crowded = population([0.01] * 2000 + [0.8, 0.2])
     chain(growth=1.0).refine(crowded, context())
     first = sum(number == 2000 for number in numbers(crowded.gaussians)[:2000])
@@ -114,7 +114,7 @@ def test_the_opaque_are_chosen_more_often():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_was_shared_has_fresh_moments(name):
+def test_split_gaussians_have_zero_moments(name):
     crowded = population([0.6, 0.01, 0.9, 0.8, 0.7])
     before = crowded.gaussians.detach()
     chain(growth=1.0).refine(crowded, context())
@@ -127,7 +127,7 @@ def test_what_was_shared_has_fresh_moments(name):
 
 
 @pytest.mark.parametrize("allowed, expected", [(100, 15), (12, 12), (10, 10), (4, 10)])
-def test_the_number_grows_by_a_factor_under_the_cap(allowed, expected):
+def test_the_number_grows_by_a_factor_up_to_the_cap(allowed, expected):
     crowded = population([0.5] * 10)
     change = chain().refine(crowded, context(max_gaussians=allowed))
     assert len(crowded) == expected
@@ -141,7 +141,7 @@ def test_the_number_grows_by_a_factor_under_the_cap(allowed, expected):
     allowed=st.integers(0, 40),
     seed=st.integers(0, 99),
 )
-def test_sharing_changes_no_opacity_in_sum(alive, allowed, seed):
+def test_splitting_preserves_the_combined_opacity(alive, allowed, seed):
     crowded = population([0.9 if live else 0.01 for live in alive])
     generator = torch.Generator().manual_seed(seed)
     change = chain().refine(crowded, context(max_gaussians=allowed, generator=generator))
@@ -160,7 +160,7 @@ def test_sharing_changes_no_opacity_in_sum(alive, allowed, seed):
     "step, progress, grows",
     [(10, 0.05, False), (10, 0.1, True), (10, 0.49, True), (10, 0.5, False), (11, 0.3, False)],
 )
-def test_moving_and_growing_have_their_time(step, progress, grows):
+def test_relocation_and_growth_are_limited_to_a_period(step, progress, grows):
     crowded = population([0.5, 0.01])
     before = crowded.gaussians.detach()
     change = chain().refine(crowded, context(step=step, progress=progress))
@@ -169,7 +169,7 @@ def test_moving_and_growing_have_their_time(step, progress, grows):
 
 
 @pytest.mark.parametrize("step, progress", [(11, 0.3), (10, 0.0), (10, 0.9)])
-def test_noise_is_there_in_every_step(step, progress):
+def test_noise_is_added_in_every_step(step, progress):
     crowded = population([0.001, 0.9])
     before = crowded.gaussians.means.detach().clone()
     chain(noise=1e3).refine(crowded, context(step=step, progress=progress, means_rate=1.0))
@@ -187,7 +187,7 @@ def test_noise_follows_the_rate_of_the_means():
     torch.testing.assert_close(moved[0], 4 * moved[1], rtol=1e-5, atol=0)
 
 
-def test_a_seed_decides_where_the_dead_go():
+def test_relocation_depends_on_the_seed():
     ends = []
     for seed in (1, 1, 2):
         crowded = population([0.5] * 10 + [0.01] * 10)
@@ -199,7 +199,7 @@ def test_a_seed_decides_where_the_dead_go():
     assert numbers(ends[0]) != numbers(ends[2])
 
 
-def test_it_remembers_nothing_between_steps():
+def test_it_has_no_state():
     densifier = chain()
     assert densifier.state_dict() == {} and densifier.screen_gradient is None
     densifier.load_state_dict({})

@@ -1,4 +1,4 @@
-"""Blur of pixels of the photographs' own size, where training reduces them."""
+"""Blur by the pixels of the original photographs, for training on downscaled ones."""
 
 import json
 
@@ -15,7 +15,7 @@ from support.commands import train
 from support.tiny import tiny_config, tiny_start
 
 
-def test_the_blur_is_that_of_the_larger_picture(tmp_path):
+def test_the_blur_is_that_of_the_original_picture(tmp_path):
     root = colmap_folder(tmp_path)
     small = load_capture(root, downscale=2)
     assert reduction_of(small.views) == 2.0 and reduction_of(load_capture(root).views) == 1.0
@@ -34,7 +34,7 @@ def test_photographs_beyond_native_size_have_the_blur_of_their_pixels(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_is_measured_with_the_blur_it_is_made_for(tmp_path):
+def test_a_run_is_evaluated_with_its_blur(tmp_path):
     data, out = colmap_folder(tmp_path / "data"), tmp_path / "run"
     assert train(data, out, "--steps", "2", "--downscale", "2", "--native-blur") == 0
     metrics, scene = json.loads((out / "metrics.json").read_text()), load(out / "scene.ply")

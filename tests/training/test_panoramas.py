@@ -1,4 +1,4 @@
-"""Datasets of panoramas are trained on as they are, with either renderer."""
+"""Training on panoramas, with both renderers."""
 
 import logging
 

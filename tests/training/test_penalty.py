@@ -1,4 +1,4 @@
-"""The price of being opaque and large."""
+"""The penalty on opacities and scales."""
 
 from dataclasses import replace
 
@@ -24,7 +24,7 @@ def test_it_is_the_mean_opacity_and_the_mean_scale():
 
 
 @pytest.mark.parametrize("weights, price", [((1.0, 0.0), 0.4), ((0.0, 1.0), 0.2)])
-def test_each_part_can_be_left_out(weights, price):
+def test_each_term_can_be_disabled(weights, price):
     one = opacity_and_scale(gaussians(), away(2.0, 2.0), opacity_weight=weights[0], scale_weight=weights[1])
     assert float(one) == pytest.approx(price)
 
@@ -43,7 +43,7 @@ def test_it_does_not_depend_on_the_units_of_the_scene():
     torch.testing.assert_close(*prices)
 
 
-def test_gradients_fade_and_shrink():
+def test_gradients_reduce_opacities_and_scales():
     leaves = gaussians().map(lambda t: t.requires_grad_())
     opacity_and_scale(leaves, away(2.0, 2.0), opacity_weight=3.0, scale_weight=5.0).backward()
     opacities, scales = leaves.opacities.detach(), leaves.scales.detach()

@@ -1,4 +1,4 @@
-"""The plan of a run fits the machine and says so."""
+"""The plan of a run fits the machine and is reported."""
 
 from dataclasses import replace
 
@@ -32,7 +32,7 @@ def free(monkeypatch, available_bytes):
     monkeypatch.setattr(machine, "memory", lambda: Memory(64 * GIB, available_bytes, False))
 
 
-def test_a_length_is_chosen_where_none_is_given():
+def test_a_default_length_is_chosen():
     assert with_budget(TrainConfig()).minutes == DEFAULT_MINUTES
     assert with_budget(CONFIG) == CONFIG
 
@@ -41,7 +41,7 @@ def test_a_million_gaussians_at_a_megapixel_stay_under_six_gib():
     assert estimate_memory(10**6, pixels=10**6, photographs_bytes=0) < 6 * GIB
 
 
-def test_the_plan_says_what_will_be(capture, monkeypatch):
+def test_the_plan_is_reported(capture, monkeypatch):
     free(monkeypatch, 8 * GIB)
     plan = make_plan(capture, CONFIG, start_count=5)
     assert (plan.photographs, plan.size_px, plan.points) == (2, (32, 24), 5)
@@ -50,7 +50,7 @@ def test_the_plan_says_what_will_be(capture, monkeypatch):
     assert "2 photographs of 32x24, 5 points" in words and "10 steps" in words and "GiB" in words
 
 
-def test_held_out_views_are_drawn_at_their_own_size(tmp_path, monkeypatch):
+def test_held_out_views_are_rendered_at_native_size(tmp_path, monkeypatch):
     free(monkeypatch, 8 * GIB)
     config, root = replace(CONFIG, max_gaussians=10), colmap_folder(tmp_path)
     split, unsplit = (
@@ -73,7 +73,7 @@ def test_memory_bounds_the_cap(capture, monkeypatch, caplog):
     assert given.cap == start and "--max-gaussians 20000000 may need more memory" in caplog.text
 
 
-def test_a_machine_without_memory_is_told(capture, monkeypatch):
+def test_too_little_memory_gives_a_warning(capture, monkeypatch):
     free(monkeypatch, 2**20)
     monkeypatch.setattr(machine, "peak_memory_bytes", lambda: 0)
     with pytest.raises(
@@ -82,7 +82,7 @@ def test_a_machine_without_memory_is_told(capture, monkeypatch):
         make_plan(capture, CONFIG, start_count=5)
 
 
-def test_decoded_photographs_count_as_far_as_the_cache_keeps_them(monkeypatch):
+def test_decoded_photographs_count_up_to_the_cache_size(monkeypatch):
     monkeypatch.setattr(module, "default_cache_bytes", lambda: 1000)
     assert module.photographs_memory(100) == 300
     assert module.photographs_memory(10**6) == 1000

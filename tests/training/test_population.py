@@ -1,4 +1,4 @@
-"""Parameters and Adam's moments change their number together."""
+"""Parameters and the moments of Adam are rearranged together."""
 
 import copy
 
@@ -11,7 +11,7 @@ from sfumato.training.population import Population
 from support.crowd import NAMES, crowd, moments_come_from, numbers, population, same
 
 
-def test_a_start_has_leaves_and_no_memory():
+def test_a_new_population_has_leaves_and_zero_moments():
     made = Population.starting_with(crowd([0.1, 0.2]))
     assert len(made) == 2
     assert same(made.gaussians.detach(), crowd([0.1, 0.2]))
@@ -29,7 +29,7 @@ def test_a_start_has_leaves_and_no_memory():
     rows=st.lists(st.tuples(st.integers(0, 4), st.booleans()), max_size=12),
     name=st.sampled_from(NAMES),
 )
-def test_moments_follow_their_rows_and_start_anew_where_fresh(rows, name):
+def test_moments_follow_their_rows_and_are_zero_for_new_ones(rows, name):
     crowded = population([0.5] * 5)
     old = crowded.gaussians.detach()
     source = torch.tensor([row for row, _ in rows], dtype=torch.int64)
@@ -48,7 +48,7 @@ def test_a_rearrangement_takes_the_values_it_is_given():
     torch.testing.assert_close(crowded.gaussians.logit_opacities.grad, torch.tensor([0.09, 0.16]))
 
 
-def test_rows_that_share_a_source_have_moments_of_their_own():
+def test_rows_with_the_same_source_have_separate_moments():
     crowded = population([0.5])
     crowded.rearrange(torch.tensor([0, 0]), torch.zeros(2, dtype=torch.bool), crowd([0.5, 0.5]))
     moment = crowded.parameters["means"].exp_avg
@@ -57,14 +57,14 @@ def test_rows_that_share_a_source_have_moments_of_their_own():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_one_field_is_forgotten_and_no_other(name):
+def test_moments_of_one_field_can_be_reset(name):
     crowded = population([0.5] * 3)
     crowded.forget(name)
     for other in NAMES:
         assert moments_come_from(crowded, other) == ([-1, -1, -1] if other == name else [0, 1, 2])
 
 
-def test_a_saved_one_comes_back():
+def test_saved_state_is_restored():
     crowded = population([0.5, 0.9], [0.1, 0.2])
     saved = copy.deepcopy(crowded.state_dict())
     assert not any(t.requires_grad for part in saved.values() for t in part.values())

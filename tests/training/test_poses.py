@@ -1,4 +1,4 @@
-"""Corrections of poses: what they learn, what they must leave alone, and where they are written."""
+"""Corrections of poses: what they learn, the gauge freedom they exclude, and where they are written."""
 
 import copy
 from dataclasses import replace
@@ -27,7 +27,7 @@ VIEWS, EXTENT = 7, 2.5
 
 
 def ring(num_views=VIEWS, radius=2.0):
-    """[n, 4, 4] cameras on an arc round a point off the origin, that look at it, not all at one height."""
+    """[n, 4, 4] cameras at varying heights on an arc around a point off the origin, looking at it."""
     poses = []
     for k in range(num_views):
         angle = torch.tensor(0.5 * k, dtype=torch.float64)
@@ -44,7 +44,7 @@ def camera(pose, size_px=(32, 24)):
 
 
 def with_rates(rotations, translations):
-    """A configuration whose poses begin at once."""
+    """A configuration that refines poses from the beginning."""
     rates = Rates(pose_rotations=rotations, pose_translations=translations)
     return TrainConfig(rates=rates, schedule=Schedule(poses_from=0.0))
 
@@ -63,7 +63,7 @@ def with_twists(made, twists):
 
 
 def shared_motions(given):
-    """[7, n * 6] twists, in radians and extents, of moving and scaling the world a little, by differences."""
+    """[7, n * 6] twists (radians, extents) of small similarities of the world, by finite differences."""
     tiny = 1e-6
     changes = []
     for k in range(6):
@@ -85,7 +85,7 @@ def without_shared(twists, given):
 
 
 def fit(made, given, wanted, rounds, rates=(1e-3, 1e-3)):
-    """Descend on where points of the world appear, one camera after the other; the loss of each step."""
+    """Minimise the reprojection error of world points, one camera per step; returns the losses."""
     middle = torch.tensor([5.0, -3.0, 1.0], dtype=torch.float64)
     world = torch.randn(20, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(2)) + middle
     made.config = with_rates(*rates)
@@ -122,7 +122,7 @@ def test_a_correction_is_a_twist_in_the_frame_of_its_camera():
 
 
 @pytest.mark.slow
-def test_poses_are_put_right():
+def test_poses_are_corrected():
     given = ring()
     noise = torch.randn(VIEWS, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     noise = without_shared(0.01 * noise, given)
@@ -135,7 +135,7 @@ def test_poses_are_put_right():
     assert float((found - noise).norm()) < 0.1 * float(noise.norm())
 
 
-def test_what_moves_or_scales_the_whole_world_is_not_learned():
+def test_similarities_of_the_whole_world_are_not_learned():
     given = ring()
     change = rigid_from_twist(torch.tensor([0.01, -0.02, 0.015, 0.1, 0.05, -0.07], dtype=torch.float64))
     moved = given @ change
@@ -145,12 +145,12 @@ def test_what_moves_or_scales_the_whole_world_is_not_learned():
     twists = made.state_dict()["twists"]
     assert twists.any()
     share = shared_motions(given) @ twists.flatten() / shared_motions(given).norm(dim=1)
-    # The world is turned about its origin here and about the cameras there: the same space.
+    # Rotation about the origin here and about the cameras there; both span the same space.
     assert float(share.abs().max()) < 1e-6
 
 
 @pytest.mark.parametrize("given", [ring(1), ring(1).repeat(4, 1, 1), ring(2)])
-def test_few_cameras_or_one_place_leave_finite_corrections(given):
+def test_few_or_coincident_cameras_have_finite_corrections(given):
     made = corrections(given)
     fit(made, given, given @ rigid_from_twist(torch.full((6,), 0.01, dtype=torch.float64)), 3)
     assert torch.isfinite(made.state_dict()["twists"]).all()
@@ -174,7 +174,7 @@ def test_the_first_steps_of_a_seldom_seen_photograph_are_no_longer_than_others()
     assert 0.7e-3 < float(moved.max()) < 1.1e-3
 
 
-def test_only_the_photograph_that_was_compared_gathers_moments():
+def test_only_the_compared_photograph_updates_its_moments():
     given = ring()
     made = corrections(given)
     wanted = given @ rigid_from_twist(torch.full((6,), 0.01, dtype=torch.float64))
@@ -189,7 +189,7 @@ def test_only_the_photograph_that_was_compared_gathers_moments():
     assert torch.equal(after[:, 0], before["moments"][:, 0]) and not after[:, 2:].any()
 
 
-def test_a_saved_one_goes_on_where_it_stopped():
+def test_saved_state_is_restored():
     given = ring()
     wanted = given @ rigid_from_twist(torch.full((6,), 0.01, dtype=torch.float64))
     straight, stopped = corrections(given), corrections(given)
@@ -204,7 +204,7 @@ def test_a_saved_one_goes_on_where_it_stopped():
 
 @pytest.fixture
 def painted():
-    """A scene, true cameras, and a capture of its pictures with cameras that are a little off."""
+    """A scene, true cameras, and a capture of its pictures with slightly wrong cameras."""
     made = torch.Generator().manual_seed(5)
     n = 60
     means = torch.rand(n, 3, generator=made) * 1.6 - 0.8 + torch.tensor([5.0, -3.0, 1.0])
@@ -233,8 +233,8 @@ def errors(poses, true):
 
 
 @pytest.mark.slow
-def test_pictures_tell_the_pose(painted):
-    """The scene is known and held still; only the sign and the chain of gradients can do this."""
+def test_poses_are_recovered_from_pictures(painted):
+    """With the known scene fixed, this tests the gradients of the poses."""
     scene, true, capture = painted
     still = Rates(1e-12, 1e-12, *[0.0] * 5, pose_rotations=2e-3, pose_translations=2e-3)
     whole = Schedule(quarter_resolution_until=0.0, half_resolution_until=0.0, refine_every=10**6)
@@ -250,7 +250,7 @@ def test_pictures_tell_the_pose(painted):
     assert np.median(errors(found, true)) < 0.35 * np.median(errors(given, true))
 
 
-def test_poses_stay_as_they_are_until_the_scene_has_its_shape(painted):
+def test_poses_are_not_refined_early(painted):
     scene, _, capture = painted
     config = TrainConfig(steps=20, schedule=Schedule(poses_from=0.5), refine_poses=True)
     seen = []
@@ -262,7 +262,7 @@ def test_poses_stay_as_they_are_until_the_scene_has_its_shape(painted):
     assert seen == [False] * 10 + [True] * 10
 
 
-def test_a_camera_that_moves_is_corrected_throughout():
+def test_both_poses_of_a_moving_camera_are_corrected():
     moving = replace(camera(ring()[0]), shutter=Shutter(ring()[1]))
     made = with_twists(corrections(), 0.05 * torch.randn(VIEWS, 6, dtype=torch.float64))
     refined = made.refined(moving, 0)

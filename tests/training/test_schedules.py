@@ -1,4 +1,4 @@
-"""What changes over a run: rates, picture sizes, SH degree, number of Gaussians."""
+"""Schedules of a run: learning rates, picture sizes, SH degree, number of Gaussians."""
 
 from dataclasses import fields, replace
 
@@ -26,7 +26,7 @@ shares = st.floats(-0.5, 1.5)
 @pytest.mark.parametrize(
     "progress, value", [(-1.0, 8.0), (0.0, 8.0), (0.5, 4.0), (0.25, 8 / 2**0.5), (1.0, 2.0), (2.0, 2.0)]
 )
-def test_a_straight_line_in_the_logarithm(progress, value):
+def test_exponential_decay(progress, value):
     assert log_linear(8.0, 2.0, progress) == pytest.approx(value)
 
 
@@ -35,7 +35,7 @@ def test_a_rate_of_zero_stays_zero():
 
 
 @pytest.mark.parametrize("progress, rate", [(0.0, 1e-2), (0.5, 1e-3), (0.75, 10**-3.5), (1.0, 1e-4)])
-def test_the_means_slow_down_from_the_start(progress, rate):
+def test_the_rate_of_means_decreases_from_the_start(progress, rate):
     assert rate_of(RATES, "means", progress) == pytest.approx(rate)
 
 
@@ -55,7 +55,7 @@ def test_pictures_grow_from_a_quarter(progress, factor):
     assert downscale_at(SCHEDULE, progress) == factor
 
 
-def test_pictures_can_be_whole_from_the_start():
+def test_pictures_can_have_full_size_from_the_start():
     whole = replace(SCHEDULE, quarter_resolution_until=0.0, half_resolution_until=0.0)
     assert downscale_at(whole, 0.0) == 1
 
@@ -81,5 +81,5 @@ def test_most_of_the_growth_comes_early(progress, count):
     assert gaussians_allowed(SCHEDULE, 100, 1100, progress) == count
 
 
-def test_a_cap_below_the_start_takes_none_away():
+def test_a_cap_below_the_start_removes_no_gaussians():
     assert gaussians_allowed(SCHEDULE, 100, 10, 0.5) == 100

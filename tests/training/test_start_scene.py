@@ -1,4 +1,4 @@
-"""A scene to start from: of a measured cloud, in the frame of the dataset."""
+"""An initial scene from a measured cloud, in the frame of the dataset."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ def test_training_starts_from_a_measured_cloud_in_map_coordinates(tmp_path, capl
     sfumato.save(found.scene, tmp_path / "scene.ply")
     init = sfumato.load(tmp_path / "scene.ply")
     capture = sfumato.load_capture(colmap_folder(tmp_path / "data"))
-    # As of a dataset in the same map coordinates, with cameras at another round point.
+    # A dataset in the same map coordinates with another offset.
     capture = replace(capture, offset=(635_990.0, 4_849_020.0, 100.0))
     state = start(capture, sfumato.TrainConfig(steps=2, antialiased=True), cap=1000, init=init)
     means = state.gaussians.means.double().numpy() + capture.offset
@@ -26,7 +26,7 @@ def test_training_starts_from_a_measured_cloud_in_map_coordinates(tmp_path, capl
     assert torch.equal(state.gaussians.log_scales, init.log_scales)
 
 
-def test_a_scene_that_knows_no_offset_stays_where_it_is(tmp_path, caplog):
+def test_a_scene_without_an_offset_is_not_moved(tmp_path, caplog):
     capture = sfumato.load_capture(colmap_folder(tmp_path))
     plain = sfumato.Gaussians(**sfumato.splat(grey(sphere(50))).scene.tensors())
     state = start(replace(capture, offset=(1e6, 0, 0)), sfumato.TrainConfig(steps=2), cap=100, init=plain)

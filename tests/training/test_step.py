@@ -1,4 +1,4 @@
-"""A training step in two halves, and the parts that it consists of."""
+"""The two halves of a training step, and its parts."""
 
 import copy
 from dataclasses import fields
@@ -21,8 +21,8 @@ from sfumato.training.train import train
 from support.capture_folders import colmap_folder
 from support.tiny import CAP, differences, tiny_config, tiny_start
 
-# Adam divides by the root of the second moment, so that a rounding of a gradient of 1e-8 can be a tenth of a
-# step; what is compared are gradients, in units of the largest of a field.
+# Adam divides by the root of the second moment, so the rounding of a gradient of 1e-8 can change a step by a
+# tenth; therefore gradients are compared, relative to the largest of a field.
 ROUNDING = 1e-5
 
 
@@ -38,7 +38,7 @@ def close(found, expected):
 
 
 def by_hand(state, numbers):
-    """Gradients of the mean loss of some views, from the operations alone."""
+    """Gradients of the mean loss of some views, computed with the operations."""
     leaves = state.population.gaussians.map(lambda t: t.detach().clone().requires_grad_())
     total = 0.0
     for number in numbers:
@@ -51,7 +51,7 @@ def by_hand(state, numbers):
 
 
 def plain(**changes):
-    """No part changes what is rendered or adds to the loss, and photographs keep their size."""
+    """A configuration without parts that affect rendering or loss, and with photographs at full size."""
     schedule = Schedule(half_resolution_until=0.0, quarter_resolution_until=0.0, sh_raises=(0.0, 0.0, 0.0))
     adc = AdcConfig(opacity_weight=0.0, scale_weight=0.0)
     return tiny_config(random_background=False, adc=adc, schedule=schedule, **changes)
@@ -76,8 +76,8 @@ def test_the_first_half_changes_nothing(root):
 
 
 @pytest.mark.parametrize("strategy", ["adc", "mcmc"])
-def test_views_of_two_processes_are_joined_as_if_one_had_seen_them(root, strategy):
-    """Two states of one seed, as two processes would hold them."""
+def test_gradients_of_two_processes_are_combined(root, strategy):
+    """Two states with the same seed, as in two processes."""
     config = tiny_config(strategy=strategy, random_background=False, exposure=True, refine_poses=True)
     (_, one), (_, other) = tiny_start(root, config), tiny_start(root, config)
     together = gradients(one, [0, 1, 1])
@@ -93,7 +93,7 @@ def test_views_of_two_processes_are_joined_as_if_one_had_seen_them(root, strateg
         assert state.step == 1 and stats.loss == pytest.approx(float(together.loss))
 
 
-def test_a_parameter_that_only_one_of_the_views_has_counts_with_its_share(root):
+def test_gradients_of_parameters_used_by_one_view_are_averaged(root):
     _, state = tiny_start(root, plain())
     one, other = gradients(state, [0]), gradients(state, [1, 1])
     left = {name: gradient for name, gradient in other.of_gaussians.items() if name != "sh"}
@@ -128,14 +128,14 @@ def test_frozen_fields_stay_and_the_others_learn(root, strategy, frozen):
     assert {name for name in before if torch.equal(before[name], after[name])} == set(frozen)
 
 
-def test_a_field_that_there_is_not_cannot_be_frozen():
+def test_unknown_fields_cannot_be_frozen():
     assert get_args(FieldName) == tuple(field.name for field in fields(Gaussians))
     with pytest.raises(ConfigError, match="frozen is 'colour'"):
         TrainConfig(frozen=("means", "colour"))
 
 
 class Everything(Part):
-    """Takes part wherever a part can, and notes where."""
+    """Implements every method of a part, and records the calls."""
 
     name = "everything"
 
@@ -166,13 +166,13 @@ class Everything(Part):
         return {"gain": self.gain.detach()}
 
 
-def test_a_part_of_ones_own_takes_part(root):
+def test_a_custom_part_is_used(root):
     capture, state = tiny_start(root, tiny_config())
     part = Everything()
     state = start(capture, tiny_config(), cap=CAP, parts=[part])
     train_step(state, [0])
     assert part.calls == ["prepare", "apply", "penalty", "step"]
-    # The penalty pulls at it by -20, and the picture hardly.
+    # The gradient of the penalty is -20, much larger than that of the picture.
     assert float(part.gain.detach()) == pytest.approx(1.2, abs=0.05) and part.gain.grad is None
     names = list(state.parts)
     assert names.index("everything") < names.index("densifier") < names.index("average")
@@ -180,7 +180,7 @@ def test_a_part_of_ones_own_takes_part(root):
 
 
 @pytest.mark.slow
-def test_a_part_with_the_name_of_another_takes_its_place(root):
+def test_a_part_with_the_name_of_another_replaces_it(root):
     class Nothing(Densifier):
         """Leaves the number of Gaussians alone."""
 
@@ -191,7 +191,7 @@ def test_a_part_with_the_name_of_another_takes_its_place(root):
     assert len(train(capture, tiny_config()).population) != sizes[0]
 
 
-def test_a_loss_of_ones_own_is_what_is_descended_on(root):
+def test_a_custom_loss_is_minimised(root):
     capture, state = tiny_start(root, plain())
     state = start(capture, plain(), cap=CAP, loss=lambda image, target: 3.0 * image.mean())
     found = gradients(state, [0])

@@ -1,4 +1,4 @@
-"""Colour trained as something else than files have it."""
+"""Training with colour parametrisations other than that of files."""
 
 import copy
 from dataclasses import replace
@@ -32,7 +32,7 @@ def seen(gaussians, form="sh"):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_plain_colour_survives_both_ways(folder, form):
+def test_constant_colours_survive_conversion(folder, form):
     _, state = tiny_start(folder, tiny_config())
     plain = replace(state.gaussians, sh=state.gaussians.sh.clamp(-1.5, 1.5))
     there = trained_form(plain, form)
@@ -40,7 +40,7 @@ def test_a_plain_colour_survives_both_ways(folder, form):
     assert torch.allclose(seen(file_form(there, form)), seen(plain), atol=1e-4)
 
 
-def test_what_varies_with_the_view_stays_near(folder):
+def test_view_dependent_colours_are_approximated(folder):
     _, state = tiny_start(folder, tiny_config())
     few = state.gaussians.select(torch.arange(5))
     random = torch.Generator().manual_seed(1)
@@ -52,7 +52,7 @@ def test_what_varies_with_the_view_stays_near(folder):
 
 @pytest.mark.parametrize("renderer", ["raster", "trace"])
 @pytest.mark.parametrize("form", FORMS)
-def test_trains_and_gives_the_form_of_files(folder, form, renderer):
+def test_training_converts_to_the_form_of_files(folder, form, renderer):
     config = tiny_config(colour=form, renderer=renderer)
     capture, state = tiny_start(folder, config)
     before = state.population.gaussians.sh.detach().clone()
@@ -66,7 +66,7 @@ def test_trains_and_gives_the_form_of_files(folder, form, renderer):
     assert (written - drawn).abs().max() < (1e-5 if form != "sh-sigmoid" else 0.02)
 
 
-def test_a_run_goes_on_as_it_was(folder):
+def test_a_run_resumes_with_its_parametrisation(folder):
     config = tiny_config(colour="sh-sigmoid")
     capture, state = tiny_start(folder, config)
     state = train_until(capture, state, 6)
@@ -81,7 +81,7 @@ def test_logits_have_no_degree():
     assert TrainConfig(colour="sh-sigmoid", sh_degree=2).highest_degree == 2
 
 
-def test_free_rays_see_logits_but_no_sigmoid_of_harmonics(folder):
+def test_free_rays_support_logits_but_not_sigmoids_of_harmonics(folder):
     _, state = tiny_start(folder, tiny_config())
     towards = state.gaussians.means[:5] - EYE
     rays = Rays(EYE.expand(5, 3), towards)

@@ -26,7 +26,7 @@ CONFIG = TrainConfig(
 
 
 def still(n=40):
-    """A scene 3 away from the origin along z, of about its own size."""
+    """A scene at distance 3 from the origin along z."""
     rng = np.random.default_rng(4)
     means = torch.from_numpy(rng.uniform((-1.5, -1.2, 2.2), (1.5, 1.2, 3.5), (n, 3))).float()
     colours = torch.from_numpy(rng.random((n, 1, 3))).float()
@@ -72,7 +72,7 @@ def trained(factor=1.0, offset=(0.0, 0.0, 0.0), **changes):
         return capture, scene, evaluate(scene, capture.test_views, lpips=False).psnr
 
 
-def test_it_learns_something():
+def test_training_improves_quality():
     assert trained()[2] > 18
 
 
@@ -91,7 +91,7 @@ def test_units_do_not_change_the_quality(factor):
     assert trained(factor)[2] == pytest.approx(trained()[2], abs=0.2)
 
 
-def test_map_coordinates_lose_nothing(caplog):
+def test_map_coordinates_do_not_reduce_quality(caplog):
     capture, _, psnr = trained(offset=UTM)
     assert psnr == pytest.approx(trained()[2], abs=0.1)
     assert capture.offset == pytest.approx(UTM, abs=2.0) and all(
@@ -104,6 +104,6 @@ def test_map_coordinates_lose_nothing(caplog):
     np.testing.assert_allclose(capture.points.xyz, trained()[0].points.xyz + moved, atol=1e-6)
 
 
-def test_a_capture_about_its_origin_keeps_its_frame():
+def test_a_capture_near_the_origin_keeps_its_frame():
     assert trained()[0].offset == (0.0, 0.0, 0.0)
     assert trained(offset=(300.0, 0.0, 0.0))[0].offset == (0.0, 0.0, 0.0)

@@ -1,4 +1,4 @@
-"""What is compiled before a run."""
+"""Compilation of kernels before a run."""
 
 import hashlib
 import subprocess
@@ -27,7 +27,7 @@ KERNEL = hashlib.sha256(b"code").digest() + b"code"
 
 @pytest.fixture
 def asked(tmp_path, monkeypatch):
-    """A new cache folder; the child processes that are asked to compile, each of which leaves one kernel."""
+    """A new cache folder; returns the child processes started to compile, each of which leaves one kernel."""
     asked = []
 
     def compile_apart(command, *, input, capture_output, cwd, env):
@@ -68,8 +68,8 @@ def test_each_kind_of_camera_is_compiled_once(asked, monkeypatch):
 
 
 @pytest.mark.parametrize("damage", ["cut", "gone", "no stamp", "stamp"])
-def test_kernels_are_compiled_apart_where_any_is_damaged(asked, tmp_path, monkeypatch, damage):
-    """Code just compiled rounds otherwise than code read back, so the run itself compiles nothing."""
+def test_kernels_are_compiled_in_children_if_any_is_damaged(asked, tmp_path, monkeypatch, damage):
+    """Freshly compiled code may round differently from cached code, so the run itself compiles nothing."""
     monkeypatch.setattr(warm_up, "take_steps", lambda *_: None)
     folder = kernel_cache.cache_folder()
     for _ in range(2):
@@ -92,7 +92,7 @@ def test_kernels_are_compiled_apart_where_any_is_damaged(asked, tmp_path, monkey
     assert len(asked) == 2
 
 
-def test_the_command_compiles_for_each_renderer_that_is_named(monkeypatch, capsys):
+def test_the_command_compiles_for_each_given_renderer(monkeypatch, capsys):
     compiled = []
     monkeypatch.setattr(warm_up, "run_compiled", lambda _, config, *__, key: compiled.append(config.renderer))
     assert main(["warmup", "--renderers", "raster", "trace"]) == 0

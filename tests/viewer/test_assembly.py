@@ -1,4 +1,4 @@
-"""The page's sources, and the bundle of other people's code."""
+"""The sources of the page, and the bundle of third-party code."""
 
 import json
 import re
@@ -31,7 +31,7 @@ def test_what_a_module_imports_is_exported_there():
                 )
 
 
-def test_nothing_is_fetched_from_elsewhere():
+def test_nothing_is_loaded_from_other_origins():
     document = "".join(assemble({"title": "x"}))
     ours = [path.read_text("utf-8") for path in WEB.iterdir() if path.is_file()]
     assert not re.findall(r"https?://", "".join(ours))
@@ -42,7 +42,7 @@ def test_nothing_is_fetched_from_elsewhere():
     assert not outside
 
 
-def test_the_bundle_is_of_the_versions_that_are_written_down():
+def test_the_bundle_has_the_documented_versions():
     wanted = json.loads((ROOT / "tools/viewer/package.json").read_text("utf-8"))["dependencies"]
     first = (WEB / "vendor/vendor.js").read_text("utf-8").partition("\n")[0]
     for name, version in wanted.items():
@@ -54,7 +54,7 @@ def test_the_bundle_is_of_the_versions_that_are_written_down():
     }
 
 
-def test_what_the_page_uses_of_the_bundle_is_in_it():
+def test_the_bundle_contains_everything_the_page_uses():
     named = set(
         re.findall(r"\w+", re.sub(r"//.*|from .*|export", "", (ROOT / "tools/viewer/vendor.mjs").read_text()))
     )

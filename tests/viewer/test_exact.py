@@ -1,4 +1,4 @@
-"""Pictures by our own renderer: what the page may ask for, what it gets, what they may cost a training."""
+"""Images of our own renderer: valid requests, results, and their share of training time."""
 
 import io
 import json
@@ -40,7 +40,7 @@ def painter(subject):
 
 
 def asked_from(camera, **also):
-    """What the page posts to see what a camera sees."""
+    """The request of the page for the view of a camera."""
     pose = torch.linalg.inv(camera.camera_from_world.double())
     turn = Rotation.from_matrix(pose[:3, :3].numpy() * [1.0, -1.0, -1.0]).as_quat()
     wish = {
@@ -59,7 +59,7 @@ def pixels(picture):
     return np.asarray(Image.open(io.BytesIO(picture.jpeg)))
 
 
-def test_the_picture_is_the_render_from_where_the_page_looks(subject, painter):
+def test_the_picture_is_the_render_from_the_view_of_the_page(subject, painter):
     camera = camera_at(0.7, roll=0.3).resized(4 * SIZE_PX[0], 4 * SIZE_PX[1])
     wish = read_wish(asked_from(camera), subject.photographs)
     assert torch.allclose(wish.camera.camera_from_world, camera.camera_from_world, atol=1e-9)
@@ -84,7 +84,7 @@ def test_the_error_is_that_of_the_photograph(subject, painter):
     assert other.mean() > same.mean() + 30
 
 
-def test_nearer_is_lighter_and_the_range_is_said(painter):
+def test_nearer_is_lighter_and_the_range_is_returned(painter):
     gaussians = small_scene(200)
     picture = painter.paint(Wish("depth", camera_at(0.0)), gaussians)
     near, far = picture.range
@@ -98,13 +98,13 @@ def test_nearer_is_lighter_and_the_range_is_said(painter):
     assert light[:, :40].max() > 550 and 60 < np.percentile(light[:, 60:], 99) < 450
 
 
-def test_normals_look_at_the_eye(painter):
+def test_normals_face_the_camera(painter):
     flat = small_scene(60)
     flat.log_scales[:, 2] = -6.0
     flat.quats[:] = torch.tensor([1.0, 0.0, 0.0, 0.0])
     flat.logit_opacities[:] = 6.0
     middle = pixels(painter.paint(Wish("normals", camera_at(0.0)), flat))[30:40, 45:55].reshape(-1, 3)
-    # Their flat side is along z, and the eye is at -z.
+    # Their shortest axis is z, and the camera is at -z.
     assert (np.abs(np.median(middle, axis=0) - [128, 128, 0]) < 30).all()
 
 
@@ -141,24 +141,24 @@ def test_floaters_glow(subject, painter):
         {"show": "error", "camera": "0"},
     ],
 )
-def test_a_wish_that_is_none_is_refused(subject, change):
+def test_an_invalid_request_is_refused(subject, change):
     body = json.dumps(json.loads(asked_from(camera_at(0.0))) | change).encode()
     with pytest.raises(ConfigError):
         read_wish(body, subject.photographs)
 
 
-def test_a_whole_number_beyond_all_floats_is_a_far_place(subject):
+def test_integers_beyond_the_float_range_are_limited(subject):
     wish = read_wish(asked_from(camera_at(0.0), at=[10**400, 0, 0]), subject.photographs)
     assert torch.isfinite(wish.camera.camera_from_world).all()
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"\xff", b"[" * 1000, b"null"])
-def test_what_is_no_json_is_refused(body):
+def test_invalid_json_is_refused(body):
     with pytest.raises(ConfigError):
         read_wish(body, ())
 
 
-def test_the_newest_wish_wins():
+def test_the_newest_request_replaces_older_ones():
     desk, found = Desk(threading.Condition()), {}
     first, second = (Wish("colour", camera_at(angle)) for angle in (0.0, 1.0))
 
@@ -179,7 +179,7 @@ def test_the_newest_wish_wins():
     assert not desk.serve(lambda wish: "none is asked for")
 
 
-def test_who_is_not_served_does_not_wait_for_ever_and_errors_arrive():
+def test_requests_time_out_and_errors_propagate():
     desk = Desk(threading.Condition())
     assert desk.ask(Wish("colour", camera_at(0.0)), 0.01) is None
     assert not desk.has_wish
@@ -196,7 +196,7 @@ def test_who_is_not_served_does_not_wait_for_ever_and_errors_arrive():
         desk.ask(Wish("colour", camera_at(0.0)), 10)
 
 
-def test_no_more_is_spent_than_the_share_and_the_last_expense():
+def test_spending_is_limited_to_the_share_and_the_last_expense():
     now, spent = [0.0], 0.0
     allowance = Allowance(0.04, 1.0, lambda: now[0])
     assert not allowance.is_there()
@@ -207,7 +207,7 @@ def test_no_more_is_spent_than_the_share_and_the_last_expense():
             spent += 0.3
         assert spent <= 0.04 * now[0] + 0.3
     assert spent > 0.9 * 0.04 * now[0]
-    # A long rest saves up a second, no more.
+    # A long pause accumulates at most one second.
     now[0] += 1e6
     burst = 0
     while allowance.is_there():
@@ -217,7 +217,7 @@ def test_no_more_is_spent_than_the_share_and_the_last_expense():
 
 
 @pytest.mark.slow
-def test_a_training_draws_between_its_steps_within_its_share(tmp_path, monkeypatch):
+def test_images_are_rendered_between_training_steps_within_the_share(tmp_path, monkeypatch):
     server = PageServer()
     live = LiveTraining(server, tmp_path, NoPhotographs(), TrainConfig(steps=10))
     state, over, found = State(small_scene()), threading.Event(), []
@@ -247,7 +247,7 @@ def test_a_training_draws_between_its_steps_within_its_share(tmp_path, monkeypat
     assert psnr(np.asarray(Image.open(io.BytesIO(found[-1].data))), expected) > 38
 
 
-def test_a_scene_that_was_traced_is_traced(subject):
+def test_scenes_trained_with_the_tracer_are_traced(subject):
     traced = replace(subject, settings=TraceSettings(background=subject.settings.background))
     camera = camera_at(0.7).resized(*SIZE_PX)
     wish = read_wish(asked_from(camera), subject.photographs)

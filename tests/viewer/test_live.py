@@ -1,4 +1,4 @@
-"""Training that is watched: the page follows it, stops it for a while, and ends it."""
+"""Watched training: the page follows, pauses and stops it."""
 
 import json
 import threading
@@ -19,7 +19,7 @@ from support.watched import NoPhotographs, State
 
 
 class Run:
-    """A training that changes its scene when it is told to, and steps all the time."""
+    """A running training whose scene is changed by the test."""
 
     def __init__(self, folder, server):
         self.state, self.waited_s, self.over, self.steps = State(small_scene()), 0.0, False, 0
@@ -92,7 +92,7 @@ def test_the_page_follows_a_training(folder):
         assert not browser.complaints()
 
 
-def test_scenes_are_packed_only_while_somebody_watches(folder, monkeypatch):
+def test_scenes_are_packed_only_while_a_page_is_open(folder, monkeypatch):
     server, taken = PageServer(), threading.Event()
     live = LiveTraining(server, folder, NoPhotographs(), TrainConfig(steps=10))
     state = State(small_scene())
@@ -103,7 +103,7 @@ def test_scenes_are_packed_only_while_somebody_watches(folder, monkeypatch):
         return packed(gaussians)
 
     monkeypatch.setattr("sfumato.viewer.live.packed", noted)
-    # Longer than the allowance needs to come in.
+    # Longer than the budget needs to accrue.
     for _ in range(5):
         assert live(state, None) == 0.0
         time.sleep(0.02)
@@ -114,7 +114,7 @@ def test_scenes_are_packed_only_while_somebody_watches(folder, monkeypatch):
         assert taken.wait(10)
 
 
-def test_stop_is_ctrl_c_and_once(folder, monkeypatch):
+def test_stop_raises_sigint_once(folder, monkeypatch):
     raised = []
     monkeypatch.setattr("signal.raise_signal", raised.append)
     server = PageServer()
@@ -180,6 +180,6 @@ def test_waiting_does_not_count_as_training(tmp_path):
         patch.setattr(loop, "train_step", step)
         patch.setattr(loop.time, "perf_counter", lambda: next(clock))
         state = loop.train(Capture(), Steps(), (lambda *given: 4.0,))
-    # Twice ten seconds, of which four were waited between the steps.
+    # Twice ten seconds, minus four seconds of waiting between the steps.
     assert state.seconds == 16.0
     assert torch.get_num_threads() >= 1

@@ -1,4 +1,4 @@
-"""A run that is tracked and watched: the page takes in its steps, and goes back in time."""
+"""Watched tracking: the page loads new steps, and can go back in time."""
 
 import json
 import threading
@@ -23,14 +23,14 @@ CAMERA = camera_at(0.4)
 
 
 class Video:
-    """Of a multi-view video, what a page asks for; its camera has no photographs."""
+    """The part of a multi-view video that the page uses; its camera has no photographs."""
 
     cameras = train_cameras = (RigCamera("cam0", CAMERA, (None,) * STEPS, False),)
     times = tuple(small_moving_scene().times.tolist())
 
 
 def scene_until(steps):
-    """The scene as it is known after some steps: nothing is known of what is born later, or dies later."""
+    """The scene as known after some steps, without later births and deaths."""
     whole = small_moving_scene()
     known = whole.birth < steps
     keep = np.ones(len(whole), bool)
@@ -62,7 +62,7 @@ def picture(scene):
 
 @pytest.mark.browser
 @pytest.mark.slow
-def test_the_page_takes_in_steps_and_goes_back_in_time(tmp_path):
+def test_the_page_loads_steps_and_goes_back_in_time(tmp_path):
     server = PageServer()
     training = LiveTraining(server, tmp_path, NoPhotographs(), TrainConfig(steps=10))
     training(State(small_scene()), None)
@@ -71,7 +71,7 @@ def test_the_page_takes_in_steps_and_goes_back_in_time(tmp_path):
         assert browser.run("document.getElementById('timeline').offsetHeight") == 0
         live = LiveTracking(server, "run", Video(), STEPS, training.hand_over)
         take(live, 0)
-        # The page of the training comes here by itself.
+        # The page of the first step's training reloads by itself.
         browser.wait("window.sfumato?.stepsShown() === 1")
         take(live, 1)
         browser.wait("sfumato.stepsShown() === 2")
@@ -99,7 +99,7 @@ def test_the_page_takes_in_steps_and_goes_back_in_time(tmp_path):
         assert not browser.complaints()
 
 
-def test_a_pause_holds_the_run_between_two_steps_and_stop_is_ctrl_c_once(monkeypatch):
+def test_pause_blocks_between_steps_and_stop_raises_sigint_once(monkeypatch):
     raised, done = [], threading.Event()
     monkeypatch.setattr("signal.raise_signal", raised.append)
     server = PageServer()
@@ -121,7 +121,7 @@ def test_a_pause_holds_the_run_between_two_steps_and_stop_is_ctrl_c_once(monkeyp
     assert len(raised) == 1
 
 
-def test_what_was_sent_is_sent_again_only_where_gaussians_have_come_or_gone():
+def test_meshes_are_sent_again_only_after_births_and_deaths():
     server = PageServer()
     live = LiveTracking(server, "run", Video(), STEPS)
     versions = []
@@ -132,7 +132,7 @@ def test_what_was_sent_is_sent_again_only_where_gaussians_have_come_or_gone():
             take(live, number)
             told = next(line for line in next(events).decode().splitlines() if '"version"' in line)
             versions.append(json.loads(told.removeprefix("data: "))["version"])
-    # Those born at step 2 are new in it; of those that are gone from step 3 on it is known then.
+    # Births at step 2 are known at step 2, and deaths at step 3 at step 3.
     assert versions == [1, 2, 3, 3]
     data = np.frombuffer(server.answer("step-3").data, "<f4").reshape(MOVING, 7)
     scene = small_moving_scene()

@@ -1,4 +1,4 @@
-"""Scenes that move in a real browser: each moment is ours; time is played, set and kept; paths are drawn."""
+"""Dynamic scenes in a real browser: pictures agree with our renderer; playback, links and trails work."""
 
 from dataclasses import replace
 
@@ -43,7 +43,7 @@ def address(subject, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def page(browser, address):
-    """``scene.html``, opened from the disk."""
+    """``scene.html``, opened from disk."""
     browser.open(address)
     return browser
 
@@ -65,16 +65,16 @@ def test_each_step_is_that_of_our_renderer(page, subject, time):
     camera, scene = subject.photographs[0].camera.resized(*WINDOW_PX), small_moving_scene()
     found = at(page, time)
     assert psnr(found, drawn(scene.at(time), camera)) > 35
-    # And it is no accident: the step before or after is far off.
+    # The test is significant: the previous or next step differs clearly.
     other = time - 0.25 if time > 1 else time + 0.25
     assert psnr(found, drawn(scene.at(other), camera)) < 25
 
 
-def test_between_steps_the_scene_moves_on(page, subject):
+def test_the_scene_is_interpolated_between_steps(page, subject):
     bare(page, True)
     stand(page, 0)
     scene = small_moving_scene()
-    # The page goes straight from step to step, where the scene itself follows a curve.
+    # The page interpolates linearly between steps, while the scene follows a curve.
     before, after = scene.means[0], scene.means[1]
     middle = scene.at(1.125)
     rows = scene.ids[scene.alive(0)]
@@ -91,7 +91,7 @@ def test_it_plays_in_a_loop_at_a_speed_and_stops(page):
     page.run("document.getElementById('speed').dispatchEvent(new Event('change'))")
     page.press(" ")
     page.wait("sfumato.timeNow().now > 1.2")
-    # From the end it comes back to the start.
+    # After the end it restarts.
     page.wait(
         "(window.latest = Math.max(window.latest ?? 0, sfumato.timeNow().now)) > sfumato.timeNow().now + 0.1"
     )
@@ -114,15 +114,15 @@ def test_it_plays_in_a_loop_at_a_speed_and_stops(page):
 
 
 def on_window(page, places):
-    """[n, 3]: pixels of places [n, 3] in the window, and their distance along the view."""
+    """[n, 3]: window pixels and depths of positions [n, 3]."""
     code = "sfumato.camera.projectionMatrix.clone().multiply(sfumato.camera.matrixWorldInverse).elements"
     clip = np.array(page.run(f"[...{code}]")).reshape(4, 4).T
-    # The page shows the scene upright, turned over for its -y to be up.
+    # The page shows the scene upright, rotated such that -y is up.
     ends = np.c_[places * [-1, -1, 1], np.ones(len(places))] @ clip.T
     return np.c_[(ends[:, :2] / ends[:, 3:] * [1, -1] + 1) / 2 * WINDOW_PX, ends[:, 3]]
 
 
-def test_what_is_clicked_leaves_a_path_along_its_gaussian(page, subject):
+def test_clicking_a_gaussian_draws_its_trail(page, subject):
     bare(page, True)
     stand(page, 0)
     page.press("v")
@@ -169,7 +169,7 @@ def test_a_saved_page_compares_at_the_time_of_its_photographs(page, subject):
     page.press("p")
 
 
-def test_colours_are_those_of_the_view_of_where_a_gaussian_is(browser, tmp_path):
+def test_view_dependent_colours_follow_the_motion(browser, tmp_path):
     far, near = [-1.6, 0.0, 0.0], [1.6, 0.0, 0.0]
     means, turn = torch.tensor([far, [9.0, 9.0, 9.0]]), torch.tensor([1.0, 0.0, 0.0, 0.0])
     sh = torch.zeros(2, 4, 3)
@@ -189,11 +189,11 @@ def test_colours_are_those_of_the_view_of_where_a_gaussian_is(browser, tmp_path)
         expected = drawn(scene.at(time), camera.resized(*WINDOW_PX), (0.0, 0.0, 0.0))
         assert psnr(at(browser, time), expected) > 35
         colours.append(expected.reshape(-1, 3).max(axis=0))
-    # And it is no accident: on the other side the same Gaussian has another colour.
+    # The test is significant: from the other side the Gaussian has another colour.
     assert np.abs(colours[0].astype(int) - colours[1]).max() > 40
 
 
-def test_what_is_nearer_than_the_near_plane_is_left_out(browser, subject, tmp_path):
+def test_gaussians_in_front_of_the_near_plane_are_culled(browser, subject, tmp_path):
     near = replace(subject, settings=replace(subject.settings, near=4.0))
     write_page(near, tmp_path / "near.html")
     browser.open((tmp_path / "near.html").as_uri())
@@ -204,7 +204,7 @@ def test_what_is_nearer_than_the_near_plane_is_left_out(browser, subject, tmp_pa
     assert psnr(browser.canvas(), cut) > 35 and psnr(cut, drawn(scene, camera)) < 25
 
 
-def test_a_scene_that_stands_still_has_no_time(browser, tmp_path):
+def test_a_static_scene_has_no_timeline(browser, tmp_path):
     write_page(small_subject(), tmp_path / "still.html")
     browser.open((tmp_path / "still.html").as_uri())
     assert browser.run("document.getElementById('timeline').offsetHeight") == 0

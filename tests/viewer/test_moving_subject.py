@@ -1,4 +1,4 @@
-"""What the page is given of a scene that moves, and what our renderer draws of it."""
+"""Data of dynamic scenes for the page, and images of our renderer."""
 
 import io
 import json
@@ -29,7 +29,7 @@ def pixels(picture):
     return np.asarray(Image.open(io.BytesIO(picture.jpeg)))
 
 
-def test_those_that_move_come_last_and_the_scene_is_the_same(subject):
+def test_moving_gaussians_are_last_and_the_scene_is_unchanged(subject):
     scene, ordered = small_moving_scene(), subject.moving
     assert ordered.ids.tolist() == list(range(80 - MOVING, 80))
     before, now = scene.at(1.6), ordered.at(1.6)
@@ -38,7 +38,7 @@ def test_those_that_move_come_last_and_the_scene_is_the_same(subject):
     assert subject.gaussians.means.isfinite().all()
 
 
-def test_the_page_is_told_what_it_needs_and_a_still_one_nothing(subject):
+def test_only_manifests_of_dynamic_scenes_describe_motion(subject):
     packed = pack_subject(subject)
     motion = describe(subject, packed, None, [0, 3])["motion"]
     assert (motion["count"], motion["still"], motion["photographs"]) == (MOVING, 80 - MOVING, [0, 3])
@@ -56,7 +56,7 @@ def without_motion():
     return replace(scene, ids=none, birth=none, death=none, **nowhere)
 
 
-def test_our_renderer_draws_the_time_that_is_wished_for(subject):
+def test_our_renderer_draws_the_requested_time(subject):
     painter = Painter(subject.photographs, subject.settings)
     camera = subject.photographs[2].camera
     for time in (1.3, 1.9):
@@ -88,20 +88,20 @@ def test_the_error_is_that_of_the_nearest_photograph_in_time(subject):
     assert max(at_once.mean(), last.mean()) < wrong.mean() - 10
 
 
-def test_a_photograph_that_is_missing_is_that_of_the_nearest_step(subject):
+def test_a_missing_photograph_is_replaced_by_the_nearest_step(subject):
     one = subject.photographs[0]
     gaps = replace(one, pixels_at=(None, one.pixels_at[1], None, None, one.pixels_at[4]))
     assert [gaps.at(step) is gaps.pixels_at[1] for step in range(STEPS)] == [True, True, True, False, False]
 
 
 @pytest.mark.parametrize("time", ["soon", None, [1], 1e999])
-def test_a_time_that_is_none_is_refused(subject, time):
+def test_an_invalid_time_is_refused(subject, time):
     wish = json.dumps({"show": "error", "camera": 1, "size": [96, 72], "time": time}).encode()
     with pytest.raises(ConfigError, match="time"):
         read_wish(wish, subject.photographs)
 
 
-def test_files_that_move_are_opened_and_what_they_have_not_is_refused(tmp_path):
+def test_dynamic_files_are_opened_and_unsupported_options_refused(tmp_path):
     path = tmp_path / "blobs.4dgs"
     save_dynamic(small_moving_scene(), path)
     opened = open_any(path)

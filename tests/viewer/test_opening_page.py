@@ -1,4 +1,4 @@
-"""Where the page opens in a real browser, and what an upright window shows."""
+"""The initial view of the page in a real browser, and the field of view of portrait windows."""
 
 from dataclasses import replace
 
@@ -21,17 +21,17 @@ def browser():
         yield browser
 
 
-def test_without_cameras_it_opens_where_the_scene_looks_best(browser, tmp_path):
+def test_without_cameras_the_page_opens_with_the_best_view(browser, tmp_path):
     subject = replace(small_subject(), photographs=())
     write_page(subject, tmp_path / "scene.html")
     browser.open((tmp_path / "scene.html").as_uri())
     browser.settle()
-    # In the page y points up: half a turn about z.
+    # In the page y is up: a rotation by 180 degrees about z.
     shown = orbit_of_best_view(subject.gaussians).start * (-1, -1, 1)
     assert np.allclose(eye(browser), shown, atol=1e-3)
 
 
-def test_an_upright_window_keeps_the_photographs_vertical_field_of_view(browser, tmp_path):
+def test_a_portrait_window_keeps_the_vertical_field_of_view_of_the_photographs(browser, tmp_path):
     subject = small_subject()
     write_page(subject, tmp_path / "scene.html")
     browser.open((tmp_path / "scene.html").as_uri())

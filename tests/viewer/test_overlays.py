@@ -1,4 +1,4 @@
-"""What is laid over a scene: floaters as bits, scores of views."""
+"""Overlays of a scene: floaters as bits, scores of views."""
 
 import json
 
@@ -12,7 +12,7 @@ from sfumato.viewer.overlays import facts_of, find_floaters, in_words, scores_of
 from support.small_scenes import small_scene
 
 
-def test_they_are_what_clean_removes():
+def test_floaters_are_those_that_clean_removes():
     gaussians = small_scene()
     mask = find_floaters(gaussians)
     assert len(cleaned(gaussians)) == len(gaussians) - int(mask.sum()) < len(gaussians)
@@ -22,7 +22,7 @@ def test_they_are_what_clean_removes():
     assert in_words(mask) == f"{int(mask.sum())} of 80 Gaussians are floaters ({int(mask.sum()) / 80:.1%})"
 
 
-def test_too_many_are_not_looked_at(monkeypatch):
+def test_floaters_are_not_detected_in_large_scenes(monkeypatch):
     monkeypatch.setattr(overlays, "MOST_GAUSSIANS", 79)
     assert find_floaters(small_scene()) is None and "up to 79" in too_many(80)
     assert too_many(79) is None
@@ -32,7 +32,7 @@ def test_too_many_are_not_looked_at(monkeypatch):
     "metrics",
     [None, "", "[]", "{}", '{"test": null}', '{"test": {"views": 3}}', '{"test": {"views": [{"name": 1}]}}'],
 )
-def test_metrics_that_are_none_are_no_error(tmp_path, metrics):
+def test_missing_metrics_are_accepted(tmp_path, metrics):
     if metrics is not None:
         (tmp_path / "metrics.json").write_text(metrics)
     found = RunFolder(tmp_path).read_metrics()
@@ -52,13 +52,13 @@ def test_scores_of_views_are_read():
     assert facts_of(found | {"pixels": "kept by masks"}) == ["25.76 dB held out, in masks"]
 
 
-def test_none_and_one_are_no_error():
+def test_empty_and_single_masks_are_accepted():
     assert to_bits(find_floaters(small_scene(0))) == b""
     assert in_words(torch.zeros(0, dtype=torch.bool)) == "0 of 0 Gaussians are floaters (0.0%)"
     assert to_bits(find_floaters(small_scene(1))) == b"\0"
 
 
-def test_whole_numbers_beyond_all_floats_are_no_scores(tmp_path):
+def test_integers_beyond_the_float_range_are_not_scores(tmp_path):
     path = tmp_path / "metrics.json"
     huge = int("9" * 400)
     path.write_text(json.dumps({"test": {"psnr": huge, "views": [{"name": "a", "psnr": huge, "ssim": 1}]}}))

@@ -1,4 +1,4 @@
-"""The page in a real browser: its picture is ours, cameras can be stood in, files open from the disk."""
+"""The page in a real browser: pictures agree with our renderer, cameras work, files open from disk."""
 
 from dataclasses import replace
 
@@ -29,7 +29,7 @@ def browser():
 
 @pytest.fixture(scope="module")
 def page(browser, subject, tmp_path_factory):
-    """``scene.html``, opened from the disk without a network."""
+    """``scene.html``, opened from disk without a network."""
     path = tmp_path_factory.mktemp("page") / "scene.html"
     write_page(subject, path)
     browser.go_offline()
@@ -45,12 +45,12 @@ def test_the_picture_is_that_of_our_renderer(page, subject, index):
     found = page.canvas()
     assert found.shape == expected.shape
     assert psnr(found, expected) > 30
-    # And it is no accident: another camera's picture is far off.
+    # The test is significant: the picture of another camera differs clearly.
     other = subject.photographs[(index + 1) % 4].camera.resized(*WINDOW_PX)
     assert psnr(found, drawn(subject.gaussians, other)) < 22
 
 
-def test_nothing_is_asked_of_a_network(page):
+def test_the_page_makes_no_requests(page):
     asked = page.run("performance.getEntriesByType('resource').map((one) => one.name)")
     assert not [one for one in asked if not one.startswith(("data:", "blob:"))]
     assert not page.complaints()
@@ -62,7 +62,7 @@ def test_a_click_on_a_frustum_moves_the_camera_there(page, subject):
     page.press("r")
     page.settle()
     page.run("document.getElementById('cameras').click()")
-    # From behind and above, where all of them are in sight.
+    # From behind and above, where all frusta are visible.
     page.run("location.hash = '#at=0,-7,-9,0.9458,0,0,0.3247,0,0,0'")
     page.settle()
     x, y = page.run(
@@ -78,7 +78,7 @@ def test_a_click_on_a_frustum_moves_the_camera_there(page, subject):
     assert page.run("sfumato.standingIn().name") == "shots/2.jpg"
     assert np.linalg.norm(eye(page) - before) > 2
     centre = subject.photographs[2].camera.centre_world.numpy()
-    # The page shows the scene upright, turned over for its -y to be up.
+    # The page shows the scene upright, rotated such that -y is up.
     assert np.allclose(eye(page), centre * [-1, -1, 1], atol=1e-4)
     page.press("Escape")
     page.resize(*WINDOW_PX)
@@ -94,7 +94,7 @@ def test_the_photograph_lies_on_the_render(page, subject):
     window, render = page.picture(), page.canvas()
     page.press("p")
     middle = WINDOW_PX[0] // 2
-    # Left of the line is the photograph, four times enlarged by the browser; right of it is the render.
+    # Left of the divider is the photograph, enlarged four times by the browser; right of it is the render.
     assert psnr(window[4:-4, middle + 4 : -4], render[4:-4, middle + 4 : -4]) > 45
     photograph = np.kron(subject.photographs[0].pixels(), np.ones((SCALE, SCALE, 1), np.uint8))
     left = window[4:-4, 4 : middle - 4]
@@ -102,7 +102,7 @@ def test_the_photograph_lies_on_the_render(page, subject):
     assert (left != render[4:-4, 4 : middle - 4]).mean() > 0.5
 
 
-def test_depth_and_normals_are_other_pictures_and_colour_comes_back(page):
+def test_depth_and_normals_can_be_switched_on_and_off(page):
     bare(page, True)
     stand(page, 0)
     pictures = {}
@@ -167,7 +167,7 @@ def test_a_link_keeps_the_view(browser, subject, tmp_path):
     assert psnr(browser.canvas(), before) > 40
 
 
-def test_a_name_cannot_end_its_element(browser, subject, tmp_path):
+def test_names_cannot_close_their_html_element(browser, subject, tmp_path):
     title = "</script><script>window.broken = 1</script><!--"
     write_page(replace(subject, title=title), tmp_path / "title.html")
     browser.open((tmp_path / "title.html").as_uri())
@@ -186,7 +186,7 @@ def test_floaters_glow_where_our_renderer_has_them(page, subject):
     camera = subject.photographs[0].camera.resized(*WINDOW_PX)
     found = page.canvas()
     assert psnr(found, drawn(highlighted(subject.gaussians, mask), camera)) > 30
-    # And it is no accident: as many others would be another picture.
+    # The test is significant: another mask of the same size gives a different picture.
     assert psnr(found, drawn(highlighted(subject.gaussians, mask.roll(1)), camera)) < 25
     page.wait("!document.querySelector('#legend [data-of=floaters]').hidden")
     words = page.run("document.querySelector('#legend [data-of=floaters]').textContent.replace(/\\s+/g, ' ')")

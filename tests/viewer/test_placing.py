@@ -1,4 +1,4 @@
-"""Up, middle and size of a scene, as the page finds them."""
+"""Up direction, centre and size of a scene for the page."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ AROUND = [camera_at(angle, roll=0.1 * (-1) ** i) for i, angle in enumerate(np.li
 
 
 def turned(camera, rotation):
-    """The camera in a world that is turned by a rotation [3, 3]."""
+    """The camera in a world rotated by [3, 3]."""
     pose = camera.camera_from_world.clone()
     pose[:3, :3] = pose[:3, :3] @ torch.from_numpy(rotation).T
     return replace(camera, camera_from_world=pose)
@@ -32,17 +32,17 @@ def test_reconstructions_have_y_down():
 
 
 @pytest.mark.parametrize("axis, sign", [(0, 1), (1, 1), (2, 1), (2, -1)])
-def test_another_axis_that_is_up_is_found(axis, sign):
+def test_other_up_axes_are_found(axis, sign):
     up = np.zeros(3)
     up[axis] = sign
     other = np.roll(up, 1)
-    # Columns: where x, y and z of a world with y down go.
+    # Columns: images of the x, y and z axes of a world with y down.
     rotation = np.stack([other, -up, np.cross(other, -up)], axis=1)
     found = place(small_scene(), [turned(camera, rotation) for camera in AROUND])
     assert np.allclose(found.up, up)
 
 
-def test_a_world_that_is_askew_is_righted():
+def test_tilted_worlds_are_levelled():
     rotation = rotation_from_quats(torch.tensor([[0.9, 0.3, -0.2, 0.25]], dtype=torch.float64))[0].numpy()
     found = place(small_scene(), [turned(camera, rotation) for camera in AROUND])
     expected = rotation @ [0.0, -1.0, 0.0]
@@ -55,13 +55,13 @@ def test_cameras_that_look_straight_down_have_up_behind_them():
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
-def test_few_gaussians_and_no_cameras_are_no_error(count):
+def test_few_gaussians_without_cameras_are_accepted(count):
     found = place(small_scene(count), [])
     assert found.radius > 0 and np.isfinite([*found.middle, *found.low, *found.high, found.frustum]).all()
     assert np.isfinite(place(small_scene(count), AROUND[:1]).middle).all()
 
 
-def test_a_scene_without_cameras_has_up_where_it_says():
+def test_without_cameras_up_comes_from_the_metadata():
     scene = with_metadata(small_scene(), Metadata(antialiased=True, up=(0.0, 0.0, 1.0)))
     assert place(scene, []).up == pytest.approx((0, 0, 1))
     assert place(small_scene(), []).up == pytest.approx((0, -1, 0))

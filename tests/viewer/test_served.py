@@ -1,4 +1,4 @@
-"""The page as it is served: its pictures are ours, whether the browser draws them or the server."""
+"""The served page: pictures agree with our renderer, drawn by the browser or by the server."""
 
 import pytest
 
@@ -56,7 +56,7 @@ def exact_view_is_that_of_our_renderer(browser, subject):
     expected = drawn(subject.gaussians, subject.photographs[2].camera.resized(*WINDOW_PX))
     assert psnr(browser.exact(), expected) > 36
     browser.run("document.getElementById('toast').hidden = true")
-    # Where one sees it, too: nothing of what the page drew itself shines through.
+    # Also in the window, without anything drawn by the page itself.
     assert psnr(browser.picture()[60:-60], expected[60:-60]) > 30
     browser.press("4")
     browser.settle()
@@ -68,7 +68,7 @@ def exact_view_is_that_of_our_renderer(browser, subject):
     assert psnr(browser.canvas(), expected) > 30
 
 
-def test_without_webgl_the_server_draws(subject, tmp_path):
+def test_without_webgl_the_server_renders(subject, tmp_path):
     server = PageServer()
     show_subject(server, subject)
     write_page(subject, tmp_path / "scene.html")
@@ -90,7 +90,7 @@ def test_without_webgl_the_server_draws(subject, tmp_path):
         browser.settle()
         assert psnr(browser.exact(), expected) < 20
         assert not browser.complaints()
-        # From the disk nobody is there who could draw: it is said, and what helps.
+        # A page opened from disk cannot render then: it reports this and a remedy.
         browser.do("Page.navigate", url=(tmp_path / "scene.html").as_uri())
         browser.wait("document.querySelector('#loading.failed') !== null")
         assert "sfumato view" in browser.run("document.getElementById('loading').innerText")

@@ -1,4 +1,4 @@
-"""Who is answered by the page's server, and who is not."""
+"""Access control of the page's server."""
 
 import http.client
 import os
@@ -87,11 +87,11 @@ def test_a_foreign_origin_is_refused(server, origin):
         "scene\\",
     ],
 )
-def test_only_what_was_named_exists(server, name):
+def test_only_registered_names_exist(server, name):
     assert ask(server, f"/{server.token}/{name}")[0] == 404
 
 
-def test_only_the_page_itself_can_steer(server, asked):
+def test_only_the_page_itself_can_control_the_run(server, asked):
     path = f"/{server.token}/control/stop"
     own = f"http://{HOST}:{server.port}"
     assert ask(server, path, "POST", Content_Length="0")[0] == 403
@@ -109,7 +109,7 @@ def test_only_the_page_itself_can_steer(server, asked):
     assert ask(server, path + "x", "POST", Content_Length="0", Origin=own, X_Sfumato="page")[0] == 404
 
 
-def test_it_listens_on_this_machine_alone(server):
+def test_it_listens_on_loopback_only(server):
     outside = {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)}
     for address in outside - {"127.0.0.1", "127.0.1.1"}:
         with pytest.raises(OSError):
@@ -144,7 +144,7 @@ def test_a_watcher_that_leaves_ends_its_stream():
 
 
 def opened(server, monkeypatch):
-    """Where the browser is sent to."""
+    """The address that the browser is opened with."""
     addresses = []
     monkeypatch.setattr(module.webbrowser, "open", addresses.append)
     server.open_browser()
@@ -153,7 +153,7 @@ def opened(server, monkeypatch):
     return address.removeprefix(f"http://{HOST}:{server.port}")
 
 
-def test_what_stands_on_the_browsers_command_line_is_good_once(server, monkeypatch):
+def test_the_ticket_on_the_browsers_command_line_is_valid_once(server, monkeypatch):
     path = opened(server, monkeypatch)
     assert ask(server, path, host=["evil.example"])[0] == 403
     assert ask(server, path + "x")[0] == 403 and ask(server, path)[0] == 403, "a wrong one spends it"
@@ -164,14 +164,14 @@ def test_what_stands_on_the_browsers_command_line_is_good_once(server, monkeypat
     assert ask(server, path)[0] == 403 and ask(server, "/open/")[0] == 403
 
 
-def test_a_ticket_of_an_hour_ago_is_none(server, monkeypatch):
+def test_tickets_expire(server, monkeypatch):
     path = opened(server, monkeypatch)
     now = module.time.monotonic()
     monkeypatch.setattr(module.time, "monotonic", lambda: now + 3600.0)
     assert ask(server, path)[0] == 403
 
 
-def test_another_user_cannot_spend_the_ticket(server, monkeypatch):
+def test_other_users_cannot_use_the_ticket(server, monkeypatch):
     path = opened(server, monkeypatch)
     with monkeypatch.context() as patch:
         patch.setattr(module, "may_be_mine", lambda address: False)
@@ -180,7 +180,7 @@ def test_another_user_cannot_spend_the_ticket(server, monkeypatch):
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/net/tcp"), reason="the system has no table of connections")
-def test_connections_of_other_users_are_told(server, tmp_path):
+def test_connections_of_other_users_are_recognised(server, tmp_path):
     with socket.create_connection((HOST, server.port)) as connection:
         address = connection.getsockname()
         assert may_be_mine(address)
@@ -195,7 +195,7 @@ def test_connections_of_other_users_are_told(server, tmp_path):
 
 
 def raw(server, data, *, reset=False):
-    """Send bytes, and what comes back; or reset the connection."""
+    """Send bytes and return the response, or reset the connection."""
     with socket.create_connection((HOST, server.port), timeout=10) as connection:
         connection.sendall(data)
         if not reset:
@@ -204,11 +204,11 @@ def raw(server, data, *, reset=False):
     return b""
 
 
-def test_nothing_that_a_client_does_shows_in_the_terminal(server, capfd):
+def test_clients_cause_no_output_in_the_terminal(server, capfd):
     before = set(threading.enumerate())
     for part in (b"GET", b"GET / HTTP/1.1\r\nHo", b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nab"):
         raw(server, part, reset=True)
-        # Requests are taken in order, each by a thread.
+        # Requests are accepted in order, each by a thread.
         assert ask(server, f"/{server.token}/scene")[0] == 200
         for thread in set(threading.enumerate()) - before:
             thread.join(10)
@@ -220,7 +220,7 @@ def test_nothing_that_a_client_does_shows_in_the_terminal(server, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_picture_that_is_gone_is_not_found_and_one_line(server, caplog):
+def test_a_missing_picture_is_not_found_with_a_one_line_warning(server, caplog):
     def gone(*_):
         raise CaptureError("photo.jpg cannot be read: no such file")
 
@@ -235,7 +235,7 @@ def test_a_picture_that_is_gone_is_not_found_and_one_line(server, caplog):
     ] * 2
 
 
-def test_a_fault_of_the_server_is_one_line(server, caplog):
+def test_internal_errors_are_one_line(server, caplog):
     server.add("fault", lambda: 1 / 0)
     with pytest.raises(http.client.RemoteDisconnected):
         ask(server, f"/{server.token}/fault")

@@ -1,4 +1,4 @@
-"""Trust in a real browser: its view, fading, the map with its sentences, and the way back inside."""
+"""Trust in a real browser: its colours, fading, the map with its texts, and the pull back inside."""
 
 from dataclasses import replace
 
@@ -39,7 +39,7 @@ def test_the_trust_view_colours_by_the_expected_error(page):
     page.settle()
     colours = page.canvas().astype(float)
     red, green = colours[..., 0] - colours[..., 1], colours[..., 1] - colours[..., 0]
-    # From the camera opposite to the one that alone has seen x > 0, which is on its left.
+    # From the camera opposite to the only one that observed x > 0, which is on its left.
     right, left = np.s_[:, : WINDOW_PX[0] // 3], np.s_[:, -WINDOW_PX[0] // 3 :]
     assert (green[left] > 15).mean() > 5 * (red[left] > 15).mean()
     assert (red[right] > 15).mean() > 5 * (green[right] > 15).mean()
@@ -47,7 +47,7 @@ def test_the_trust_view_colours_by_the_expected_error(page):
     page.settle()
 
 
-def test_what_cannot_be_trusted_fades(page):
+def test_untrusted_gaussians_fade(page):
     bare(page, True)
     stand(page, 2)
     assert pressed(page, "fade-toggle")
@@ -63,7 +63,7 @@ def test_what_cannot_be_trusted_fades(page):
     assert psnr(page.canvas(), faded) > 45
 
 
-def test_the_map_shows_sentences_as_text(page):
+def test_texts_of_the_map_are_escaped(page):
     bare(page, False)
     page.press("b")
     page.wait("document.getElementById('map-picture').width > 100")
@@ -73,7 +73,7 @@ def test_the_map_shows_sentences_as_text(page):
     assert page.run("document.getElementById('map').hidden")
 
 
-def test_one_is_drawn_back_inside(page):
+def test_visitors_are_pulled_back_inside(page):
     page.run("location.hash = '#at=0,0,-30,1,0,0,0,0,0,0'")
     page.wait("sfumato.camera.position.length() > 29")
     page.press("i")

@@ -1,4 +1,4 @@
-"""What the page is told of where a scene can be trusted, and what of hostile files never reaches it."""
+"""Trust data for the page, and protection against hostile files."""
 
 import json
 from dataclasses import replace
@@ -28,7 +28,7 @@ def folder(tmp_path):
 
 
 def errors_of(payload, means, place):
-    """As the page computes them."""
+    """Errors as computed by the page."""
     told, n = payload.told, len(means)
     seen = np.frombuffer(payload.data[: 8 * n], "<u8")
     codes = np.frombuffer(payload.data[8 * n :], np.uint8)
@@ -51,13 +51,13 @@ def test_the_page_can_compute_the_expected_errors():
     payload = pack_trust(KnownTrust(trust))
     assert len(payload.data) == 9 * len(gaussians)
     found = errors_of(payload, gaussians.means.double().numpy(), place.double().numpy())
-    # Codes are at most half a step from the logarithm of what they stand for.
+    # Codes are within half a step of the logarithm of the encoded value.
     step = trust.calibration.power * payload.told["term"]["log_step"]
     assert np.allclose(np.log(found), np.log(expected), atol=0.51 * step + 1e-4)
     assert expected.max() > 2 * expected.min()
 
 
-def test_what_is_sent_keeps_the_order_of_the_scene(tmp_path):
+def test_trust_data_has_the_order_of_the_scene(tmp_path):
     gaussians = small_scene()
     for exact_bytes in (0, 1 << 30):
         payload = pack(gaussians, exact_bytes=exact_bytes)
@@ -66,7 +66,7 @@ def test_what_is_sent_keeps_the_order_of_the_scene(tmp_path):
         assert torch.allclose(sent.means, gaussians.means, atol=0.01)
 
 
-def test_a_scene_file_has_the_trust_beside_it(folder):
+def test_a_scene_file_uses_the_trust_in_its_folder(folder):
     subject = open_subject(folder / "scene.ply")
     manifest = describe(subject, pack_subject(subject), None)
     assert manifest["trust"]["missing"] is None and len(manifest["trust"]["places"]) == 4
@@ -75,7 +75,7 @@ def test_a_scene_file_has_the_trust_beside_it(folder):
     assert "sfumato eval" in describe(other, pack_subject(other), None)["trust"]["missing"]
 
 
-def test_trust_of_another_scene_is_left_out(folder, caplog):
+def test_trust_of_another_scene_is_ignored(folder, caplog):
     subject = open_subject(folder / "scene.ply")
     assert read_known_trust(folder, small_scene(79), subject.settings) is None
     assert "trust.npz is of 80 Gaussians" in caplog.text
@@ -117,7 +117,7 @@ def test_sentences_are_bounded(folder):
         assert not read(document)
 
 
-def test_the_page_opens_where_least_is_wrong():
+def test_the_page_opens_with_the_least_expected_error():
     subject = small_subject()
     cameras = [(i, photograph.camera) for i, photograph in enumerate(subject.photographs)]
     trust = small_trust(subject.gaussians)
@@ -128,7 +128,7 @@ def test_the_page_opens_where_least_is_wrong():
         assert opening(KnownTrust(replace(trust, evidence=evidence)), cameras, (0.0, 0.0, 0.0)) == only
 
 
-def test_without_cameras_the_page_opens_where_the_scene_looks_best():
+def test_without_cameras_the_page_opens_with_the_best_view():
     subject = small_subject()
     with_cameras = opening_of(subject, place(subject.gaussians, [p.camera for p in subject.photographs]))
     assert with_cameras["opening"] is None and with_cameras["first"] == 0

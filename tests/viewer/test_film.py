@@ -7,10 +7,8 @@ import time
 import pytest
 
 from sfumato.errors import SfumatoError
-from sfumato.paths.path_files import read_path
 from sfumato.viewer.film import FILM, offer_films, read_film
 from sfumato.viewer.server import HOST, PageServer
-from support.browser import Browser
 from support.small_scenes import small_subject
 
 KEYS = [
@@ -87,40 +85,3 @@ def test_one_film_at_a_time_and_nothing_is_left_of_a_stopped_one(tmp_path):
         # A server that ends leaves nothing half made either.
         assert ask(server, FILM, "POST", long)[0] == 200
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.browser
-def test_key_frames_of_the_page_become_a_film(tmp_path):
-    from sfumato.viewer.showing import show_subject
-
-    subject = small_subject()
-    server = PageServer()
-    show_subject(server, subject, tmp_path)
-    with server, Browser((900, 560)) as browser:
-        browser.open(server.url)
-        browser.run("document.getElementById('film-toggle').click()")
-        centres = []
-        for index in (0, 1):
-            browser.run(f"sfumato.standIn(sfumato.cameras[{index}], 0), true")
-            browser.settle()
-            browser.run("document.getElementById('film-add').click()")
-            centres.append(subject.photographs[index].camera.centre_world.tolist())
-        browser.run(
-            """(() => {
-              const [, second] = document.querySelectorAll("#film-keys input");
-              second.value = 0.1;
-              second.dispatchEvent(new Event("change"));
-              document.getElementById("film-size").value = "640x360";
-              document.getElementById("film-play").click();
-            })()"""
-        )
-        browser.wait("document.getElementById('film-play').textContent === 'Preview'")
-        document = browser.run("sfumato.pathNow()")
-        browser.run("document.getElementById('film-make').click()")
-        browser.wait("document.getElementById('toast').textContent.startsWith('The film is')")
-    assert (tmp_path / "scene-film.mp4").stat().st_size > 1000
-    assert json.loads((tmp_path / "scene-film.json").read_text()) == document
-    path = read_path(tmp_path / "scene-film.json")
-    assert path.times_s == (0, 0.1)
-    for camera, centre in zip(path.cameras, centres, strict=True):
-        assert camera.centre_world.tolist() == pytest.approx(centre, abs=1e-4)

@@ -94,3 +94,8 @@ def test_without_webgl_the_server_renders(subject, tmp_path):
         browser.do("Page.navigate", url=(tmp_path / "scene.html").as_uri())
         browser.wait("document.querySelector('#loading.failed') !== null")
         assert "sfumato view" in browser.run("document.getElementById('loading').innerText")
+        # And the photographs can be seen.
+        width = "(one) => one.decode().then(() => one.naturalWidth)"
+        images = "[...document.querySelectorAll('#gallery img')]"
+        assert browser.run(f"Promise.all({images}.map({width}))") == [96] * 4
+        assert browser.run("document.querySelector('#gallery img').offsetWidth") > 100

@@ -1,6 +1,6 @@
 """What the kernels for GPUs compile to, without a GPU: registers, spills, instructions of inner loops.
 
-    python benchmarks/gpu_instructions.py [--kernels blend blend_backward] [--targets sm_90 gfx942] [--json]
+    python benchmarks/gpu_instructions.py [blend:sm_90 blend_backward:gfx942 ...] [--json]
 
 Of blending it counts the instructions that a warp takes for 32 pairs of a Gaussian and a pixel. Nothing here
 is a time. Ends with an error if a kernel spills, needs more registers than its bound, converts layouts in a
@@ -72,29 +72,29 @@ TILE = {"ROWS": 8, "TILE_WIDTH": 16, "RECORD": 16}
 SUMS = {"COLUMNS": 12, "ABSOLUTE": False}
 KERNELS = {
     "blend": Kernel("tile_blending", TILE | {"CHANNELS": 3}, 96, 1, 17.7),
-    "blend_backward": Kernel("tile_blending", TILE | SUMS | {"CHANNELS": 3}, 160, 1, 48.0),
+    "blend_backward": Kernel("tile_blending", TILE | SUMS | {"CHANNELS": 3}, 112, 1, 48.0),
     "blend_backward_many": Kernel("tile_blending", TILE | SUMS | {"COLUMNS": 16}, 128, 1),
-    "tile_rows": Kernel("tile_lists", {"TILE_HEIGHT": 16}, 32),
-    "row_spans": Kernel("tile_lists", {"TILE_HEIGHT": 16, "TILE_WIDTH": 16}, 48),
-    "span_pairs": Kernel("tile_lists", {}, 32),
-    "splat_records": Kernel("splat_records", {"D": 3, "CHANNELS": 3, "RECORD": 16}, 32),
-    "add_pairs": Kernel("splat_records", {"COLUMNS": 12, "PADDED": 16, "CHUNK": 16}, 48, 1),
+    "tile_rows": Kernel("tile_lists", {"TILE_HEIGHT": 16}, 24),
+    "row_spans": Kernel("tile_lists", {"TILE_HEIGHT": 16, "TILE_WIDTH": 16}, 32),
+    "span_pairs": Kernel("tile_lists", {}, 24),
+    "splat_records": Kernel("splat_records", {"D": 3, "CHANNELS": 3, "RECORD": 16}, 24),
+    "add_pairs": Kernel("splat_records", {"COLUMNS": 12, "PADDED": 16, "CHUNK": 16}, 64, 1),
     "splat_gradients": Kernel("splat_records", {"D": 3} | SUMS, 32),
-    "covariance_forward": Kernel("shapes", {}, 48),
-    "covariance_backward": Kernel("shapes", {}, 64),
-    "project_forward": Kernel("ellipse_projection", {"MODEL": 0, "OPACITIES": True, "ANTIALIASED": True}, 64),
-    "project_backward": Kernel("ellipse_projection", {"MODEL": 2, "POSE": True}, 128),
-    "colour_forward": Kernel("harmonics", {"COEFFICIENTS": 16}, 64),
-    "colour_backward": Kernel("harmonics", {"COEFFICIENTS": 16}, 96),
-    "first_hits": Kernel("triangle_tree", {"LEAF": 4}, 128),
-    "motion_states": Kernel("neighbour_motion", {}, 48),
-    "priors_forward": Kernel("neighbour_motion", {}, 64),
-    "priors_backward": Kernel("neighbour_motion", {}, 128),
-    "motion_gradients": Kernel("neighbour_motion", {}, 48),
-    "adam_rows": Kernel("adam_rows", {}, 48),
-    "ssim_along_rows": Kernel("similarity", {"WEIGHTED": True}, 64),
+    "covariance_forward": Kernel("shapes", {}, 32),
+    "covariance_backward": Kernel("shapes", {}, 40),
+    "project_forward": Kernel("ellipse_projection", {"MODEL": 0, "OPACITIES": True, "ANTIALIASED": True}, 48),
+    "project_backward": Kernel("ellipse_projection", {"MODEL": 2, "POSE": True}, 80),
+    "colour_forward": Kernel("harmonics", {"COEFFICIENTS": 16}, 40),
+    "colour_backward": Kernel("harmonics", {"COEFFICIENTS": 16}, 48),
+    "first_hits": Kernel("triangle_tree", {"LEAF": 4}, 96),
+    "motion_states": Kernel("neighbour_motion", {}, 32),
+    "priors_forward": Kernel("neighbour_motion", {}, 48),
+    "priors_backward": Kernel("neighbour_motion", {}, 72),
+    "motion_gradients": Kernel("neighbour_motion", {}, 32),
+    "adam_rows": Kernel("adam_rows", {}, 24),
+    "ssim_along_rows": Kernel("similarity", {"WEIGHTED": True}, 40),
     "ssim_statistics": Kernel("similarity", {}, 64),
-    "slopes_along_rows": Kernel("similarity", {"WEIGHTED": True}, 64),
+    "slopes_along_rows": Kernel("similarity", {"WEIGHTED": True}, 40),
     "photometric_gradient": Kernel("similarity", {"WEIGHTED": True, "ABSOLUTE": True}, 64),
 }
 # 64 lanes wide, with 512 registers of which 256 are for all purposes: the bound of every kernel.
@@ -216,11 +216,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--kernels", nargs="+", choices=KERNELS, default=list(KERNELS), help="which")
-    parser.add_argument("--targets", nargs="+", choices=TARGETS, default=list(TARGETS), help="for what")
+    everything = [f"{name}:{target}" for name in KERNELS for target in TARGETS]
+    parser.add_argument(
+        "pairs", nargs="*", default=everything, metavar="KERNEL:TARGET", help="all, if none are named"
+    )
     parser.add_argument("--json", action="store_true", help="print a JSON list instead of a table")
     given = parser.parse_args()
-    rows = [measured(name, target) for name in given.kernels for target in given.targets]
+    if unknown := set(given.pairs) - set(everything):
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; give one of {', '.join(everything)}")
+    rows = [measured(*pair.split(":")) for pair in given.pairs]
     said = [fault for row in rows for fault in faults(row)]
     if given.json:
         print(json.dumps(rows))

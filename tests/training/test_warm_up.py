@@ -67,6 +67,13 @@ def test_each_kind_of_camera_is_compiled_once(asked, monkeypatch):
     assert len(asked) == 3, "cameras are pinholes by default"
 
 
+def test_steps_on_another_device_are_taken_at_once(asked, monkeypatch):
+    met = []
+    monkeypatch.setattr(warm_up, "take_steps", lambda config, kinds, device: met.append(device))
+    warm_up.warm_up(TrainConfig(), (PLAIN,), torch.device("meta"))
+    assert met == [torch.device("meta")] and not asked
+
+
 @pytest.mark.parametrize("damage", ["cut", "gone", "no stamp", "stamp"])
 def test_kernels_are_compiled_in_children_if_any_is_damaged(asked, tmp_path, monkeypatch, damage):
     """Freshly compiled code may round differently from cached code, so the run itself compiles nothing."""

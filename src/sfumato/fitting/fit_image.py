@@ -58,7 +58,7 @@ class FitConfig:
         minutes: the time that it may take, instead of steps; the result then depends on the machine.
         bytes: the size that the file may have; the count follows from it.
         seed: of the random places at which Gaussians begin.
-        device: auto for the fastest one of this machine, or its name.
+        device: cpu or cuda (untried so far); auto: cpu.
 
     Raises:
         ConfigError: a value is out of its range.
@@ -108,7 +108,7 @@ def fit(
         minutes: the time that it may take, instead of steps.
         bytes: the size that the file may have.
         seed: of the random places at which Gaussians begin.
-        device: "auto" for the fastest one of this machine, or its name.
+        device: as in ``torch.device``; "auto" is the CPU for now.
         display: shows the progress; None: nothing is shown.
 
     Returns:

@@ -85,7 +85,7 @@ def reconstruct(
         overwrite: replace the results in it.
         display: shows progress.
         watch: creates a training callback from the training data and the options.
-        device: for training, as in ``torch.device``; "auto" is the fastest available one.
+        device: for training, as in ``torch.device``; "auto" is the CPU for now.
 
     Returns:
         RunResult of the training.
@@ -157,7 +157,7 @@ def _training(
         capture = options.read_capture()
     if not budget.whole_s:
         return options, capture
-    prepare_kernels(train, (view.camera for view in capture.views), display)
+    prepare_kernels(train, (view.camera for view in capture.views), display, device)
     size_px = capture.original_size_px
     downscale = given or downscale_for(size_px, budget.left_minutes)
     if downscale != options.capture.downscale:

@@ -109,7 +109,7 @@ def run_training(
     display.say(plan.describe(options.train))
     if options.train.minutes and capture.test_views and math.isinf(until_s):
         display.say(f"after them {len(capture.test_views)} held-out views are compared")
-    prepare_kernels(options.train, (view.camera for view in capture.views), display)
+    prepare_kernels(options.train, (view.camera for view in capture.views), display, device)
     facts = {
         "cap": state.cap,
         "points": state.start_count,

@@ -40,7 +40,7 @@ def train(
             a standard part replaces it.
         loss: function of a render [h, w, 3] and a ``Target`` that returns a loss []; replaces the photometric
             one.
-        device: as in ``torch.device``; "auto" is the fastest available one.
+        device: as in ``torch.device``; "auto" is the CPU for now.
 
     Returns:
         The state after the last step; its ``gaussians`` are the scene.
@@ -56,6 +56,6 @@ def train(
     capture.require_pixels()
     on = device_named(device)
     plan = make_plan(capture, config, start_count=len(capture.points if init is None else init))
-    warm_up(config, (view.camera for view in capture.views))
+    warm_up(config, (view.camera for view in capture.views), on)
     state = start(capture, config, cap=plan.cap, init=init, parts=parts, loss=loss, device=on)
     return loop.train(capture, state, callbacks)

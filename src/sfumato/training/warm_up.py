@@ -24,6 +24,7 @@ from sfumato.children import FOLDER, child_command
 from sfumato.display import Display
 from sfumato.errors import SfumatoError
 from sfumato.evaluation.scenes import drawn
+from sfumato.ops.backend import HOST
 from sfumato.outputs import write_text
 from sfumato.scene.cameras import Camera
 from sfumato.scene.lenses import PINHOLE, Lens
@@ -39,23 +40,28 @@ _STEPS = 4
 _DEFAULT = TrainConfig()
 
 
-def prepare_kernels(config: TrainConfig, cameras: Iterable[Camera], display: Display) -> None:
+def prepare_kernels(
+    config: TrainConfig, cameras: Iterable[Camera], display: Display, device: torch.device = HOST
+) -> None:
     """Warm up, with a message on ``display``.
 
     Args:
         config: of the run.
         cameras: of the run.
         display: also says if it will take long.
+        device: of the run.
     """
     from sfumato.ops.cpu.kernel_cache import SUFFIX, cache_folder
 
     some = any(cache_folder().glob(f"*{SUFFIX}"))
     first = "" if some else ", for the first time on this machine: a minute or two"
     with display.waiting(f"preparing kernels{first}"):
-        warm_up(config, cameras)
+        warm_up(config, cameras, device)
 
 
-def warm_up(config: TrainConfig = _DEFAULT, cameras: Iterable[Camera] = ()) -> None:
+def warm_up(
+    config: TrainConfig = _DEFAULT, cameras: Iterable[Camera] = (), device: torch.device = HOST
+) -> None:
     """Take a few steps on a tiny scene, so that every kernel that rendering and training need is compiled.
 
     Kernels that are not cached yet are compiled in a separate process: freshly compiled code rounds
@@ -65,9 +71,13 @@ def warm_up(config: TrainConfig = _DEFAULT, cameras: Iterable[Camera] = ()) -> N
     Args:
         config: of the run.
         cameras: of the run, as distorted lenses and rolling shutters need other kernels.
+        device: of the run. On another than the host kernels are compiled in this process.
     """
     kinds = _kinds(cameras)
-    run_compiled(take_steps, config, kinds, key=_key(config, kinds))
+    if device.type == HOST.type:
+        run_compiled(take_steps, config, kinds, key=_key(config, kinds))
+    else:
+        take_steps(config, kinds, device)
 
 
 def run_compiled(work: Callable[..., None], *arguments: object, key: object) -> None:
@@ -138,7 +148,7 @@ def _key(config: TrainConfig, cameras: list[tuple[Lens, bool]]) -> tuple[object,
     return kinds + tuple((lens.model, rolls) for lens, rolls in cameras)
 
 
-def take_steps(config: TrainConfig, kinds: list[tuple[Lens, bool]]) -> None:
+def take_steps(config: TrainConfig, kinds: list[tuple[Lens, bool]], device: torch.device = HOST) -> None:
     """The steps of ``warm_up``, in this process."""
     schedule = replace(config.schedule, refine_every=1, refine_from=0.0, refine_until=0.5, poses_from=0.0)
     tiny = replace(config, steps=_STEPS, minutes=None, schedule=schedule)
@@ -147,7 +157,7 @@ def take_steps(config: TrainConfig, kinds: list[tuple[Lens, bool]]) -> None:
     for lens, rolls in kinds:
         camera = Camera(pose, (30.0, 30.0), (16.0, 16.0), size, lens, Shutter(pose) if rolls else None)
         capture = tiny_capture(camera)
-        state = start(capture, tiny, cap=2 * _GAUSSIANS)
+        state = start(capture, tiny, cap=2 * _GAUSSIANS, device=device)
         for _ in range(_STEPS):
             train_step(state, [0])
         with torch.no_grad():

@@ -99,12 +99,13 @@ def bin_tiles(
     # Those that are not seen take part in the sort, so that nobody waits for their number.
     order = torch.sort(depth, stable=True).indices.int()
     shapes = mean_px, conic, opacities
-    first_row, rows = order.new_empty(2, n).unbind()
+    first_row, rows = order.new_empty(n), order.new_empty(n)
     size = {"TILE_HEIGHT": tiles.tile_height}
     start_elementwise(tile_rows, n, order, *shapes, radius_px, first_row, rows, height, **size)
     row_starts = _starts(rows)
     spans = int(row_starts[-1])
-    span_rank, span_tile, span_length = order.new_empty(3, spans).unbind()
+    # Each begins where memory is handed out: kernels are compiled for how their arguments are aligned.
+    span_rank, span_tile, span_length = (order.new_empty(spans) for _ in range(3))
     of_rows = first_row, row_starts, n, _steps(n), width, height, tiles.across
     start_elementwise(
         row_spans, spans, order, *shapes, *of_rows, span_rank, span_tile, span_length,

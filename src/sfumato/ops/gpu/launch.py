@@ -38,6 +38,8 @@ def start(kernel: Any, programs: int, warps: int, *arguments: Any, **constants: 
 def start_elementwise(kernel: Any, n: int, *arguments: Any, **constants: Any) -> None:
     """Start a kernel whose programs take ``BLOCK`` of ``n`` elements each; ``n`` is its last argument.
 
+    It should not be compiled for values of ``n``, such as multiples of 16, as these change from call to call.
+
     Args:
         kernel: a function of ``triton.jit`` with the constant ``BLOCK``.
         n: number of elements.

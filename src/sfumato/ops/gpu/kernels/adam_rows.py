@@ -4,7 +4,7 @@ import triton
 import triton.language as tl
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["n"])
 def adam_rows(
     param, grad, exp_avg, exp_avg_sq, seen, rates, beta1, rest1, beta2, rest2, epsilon, root_correction,
     columns, updated, n, BLOCK: tl.constexpr,

@@ -49,7 +49,7 @@ def _times_packed(s, x, y, z):
     return xx * x + xy * y + xz * z, xy * x + yy * y + yz * z, xz * x + yz * y + zz * z
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["n"])
 def project_forward(
     means, covariances, pose, intrinsics, opacities, limits, mean_px, conic, depth, compensation, radius_px,
     wide, tall, blur, radius_clip, n,
@@ -148,7 +148,7 @@ def _store_shares(share, seen, g, m_x, m_y, m_z, u_k, v_k, p0, p1, p2, q0, q1, q
     tl.store(share + 3, tl.sum(tl.where(seen, g, 0.0)))
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["n"])
 def project_backward(
     to_mean_px, to_conic, to_depth, to_compensation, conic, compensation, radius_px,
     means, covariances, pose, intrinsics, to_means, to_covariances, to_pose, wide, tall, blur, n,

@@ -101,7 +101,7 @@ def _slope(k: tl.constexpr, x, y, z):
     return slope
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["n"])
 def colour_forward(
     sh, means, centre, visible, colours, stride, offset, floor, n,
     COEFFICIENTS: tl.constexpr, BLOCK: tl.constexpr,
@@ -129,7 +129,7 @@ def colour_forward(
     tl.store(colours + 3 * i + 2, tl.where(seen, tl.maximum(blue, floor), 0.0), mask=here)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["n"])
 def colour_backward(
     grad, colours, sh, means, centre, visible, to_sh, to_means, to_centre, stride, floor, n,
     COEFFICIENTS: tl.constexpr, BLOCK: tl.constexpr,

@@ -36,7 +36,7 @@ def _product(w, x, y, z, a, b, c, d):
     )
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["n"])
 def motion_states(means, quats, previous_means, previous_quats, states, n, BLOCK: tl.constexpr):
     """Write the state [n, STATE] of each Gaussian."""
     i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
@@ -98,7 +98,7 @@ def _charbonnier(squared):
     return squared / (tl.sqrt(squared + TOLERANCE2) + TOLERANCE)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["n"])
 def priors_forward(states, neighbours, weights, rest, scale_of, shares, columns, n, BLOCK: tl.constexpr):
     """Each program's share [3] of the sums of the priors.
 
@@ -124,7 +124,7 @@ def priors_forward(states, neighbours, weights, rest, scale_of, shares, columns,
     tl.store(share + 2, tl.sum(tl.where(here, isometry, 0.0)))
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["n"])
 def priors_backward(
     states,
     neighbours,
@@ -194,7 +194,7 @@ def priors_backward(
     tl.store(out + 6, t_z + q_z, mask=here)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["n"])
 def motion_gradients(
     totals, received, quats, previous_quats, scale_of, to_means, to_quats, n, BLOCK: tl.constexpr
 ):

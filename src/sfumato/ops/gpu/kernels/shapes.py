@@ -16,7 +16,7 @@ def _entry(a0, a1, a2, b0, b1, b2, v0, v1, v2):
     return a0 * b0 * v0 + a1 * b1 * v1 + a2 * b2 * v2
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["n"])
 def covariance_forward(quats, scales, covariances, n, BLOCK: tl.constexpr):
     """Write R S S^T R^T, packed, of each row."""
     i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
@@ -41,7 +41,7 @@ def _times_symmetric(xx, xy, xz, yy, yz, zz, a, b, c):
     return 2.0 * xx * a + xy * b + xz * c, xy * a + 2.0 * yy * b + yz * c, xz * a + yz * b + 2.0 * zz * c
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["n"])
 def covariance_backward(grad, quats, scales, to_quats, to_scales, n, BLOCK: tl.constexpr):
     """Gradients to quaternions and scales; rows of zeros in ``grad`` get zeros.
 

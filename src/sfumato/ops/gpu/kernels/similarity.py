@@ -31,7 +31,7 @@ def _weighted(image, weight, k, mask, WEIGHTED: tl.constexpr):
     return value
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["n"])
 def ssim_along_rows(image, target, weight, taps, maps, run, n, WEIGHTED: tl.constexpr, BLOCK: tl.constexpr):
     """Blur x, y, x^2 + y^2 and x y along rows into the four planes of ``maps``."""
     k, here, _, place = _place(n, run, BLOCK)
@@ -55,7 +55,7 @@ def ssim_along_rows(image, target, weight, taps, maps, run, n, WEIGHTED: tl.cons
     tl.store(maps + 3 * n + k, product, mask=here)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["n"])
 def ssim_statistics(maps, taps, ssim, slopes, run, height, n, BLOCK: tl.constexpr):
     """Blur along columns to SSIM and to its derivatives by the blurred x, x^2 and x y of the position."""
     k, here, row, _ = _place(n, run, BLOCK)
@@ -84,7 +84,7 @@ def ssim_statistics(maps, taps, ssim, slopes, run, height, n, BLOCK: tl.constexp
     tl.store(slopes + 2 * n + k, 2.0 * luminance * both, mask=here)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["n"])
 def slopes_along_rows(slopes, weight, taps, maps, run, n, WEIGHTED: tl.constexpr, BLOCK: tl.constexpr):
     """Blur the three derivatives, times the weight of their pixel, along rows into ``maps``."""
     k, here, _, place = _place(n, run, BLOCK)
@@ -105,7 +105,7 @@ def slopes_along_rows(slopes, weight, taps, maps, run, n, WEIGHTED: tl.constexpr
     tl.store(maps + 2 * n + k, to_product, mask=here)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["n"])
 def photometric_gradient(
     image, target, weight, ssim, maps, taps, share_of_number, ssim_weight, pixel_weight,
     gradient, losses, run, height, n,

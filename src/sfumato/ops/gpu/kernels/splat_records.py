@@ -19,7 +19,7 @@ LOG2_E = tl.constexpr(math.log2(math.e))
 LN_2 = tl.constexpr(math.log(2))
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["n"])
 def splat_records(
     order, mean_px, conic, opacities, colours, first, records, n,
     D: tl.constexpr, CHANNELS: tl.constexpr, RECORD: tl.constexpr, BLOCK: tl.constexpr,
@@ -57,7 +57,7 @@ def add_pairs(
         tl.store(totals + i * COLUMNS + place, tl.sum(total, 0), mask=place < COLUMNS)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["n"])
 def splat_gradients(
     totals, conic, opacities, to_mean, to_absolute, to_conic, to_opacity, to_colours, n,
     D: tl.constexpr, COLUMNS: tl.constexpr, ABSOLUTE: tl.constexpr, BLOCK: tl.constexpr,

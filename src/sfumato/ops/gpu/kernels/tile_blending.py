@@ -69,7 +69,7 @@ def _exponent(x, y, a, b, c, peak, u, v):
     return constant + v * (slope - c * v), dx
 
 
-@triton.jit(do_not_specialize=["shift"])
+@triton.jit(do_not_specialize=["shift", "across", "width", "height"])
 def blend(
     records, pair_rank, tile_starts, background, planes, across, width, height, pitch, plane, shift,
     CHANNELS: tl.constexpr, RECORD: tl.constexpr, ROWS: tl.constexpr, TILE_WIDTH: tl.constexpr,
@@ -171,7 +171,7 @@ def _pull(power, u_dot_c, transmittance, remaining):
     return weight, pull, transmittance, remaining
 
 
-@triton.jit(do_not_specialize=["shift"])
+@triton.jit(do_not_specialize=["shift", "across", "width", "height"])
 def blend_backward(
     records, pair_rank, pair_slot, tile_starts, pulls, sums, across, width, height, pitch, plane, shift,
     CHANNELS: tl.constexpr, RECORD: tl.constexpr, COLUMNS: tl.constexpr, ABSOLUTE: tl.constexpr,
@@ -233,7 +233,7 @@ def blend_backward(
         pair = until
 
 
-@triton.jit(do_not_specialize=["shift"])
+@triton.jit(do_not_specialize=["shift", "across", "width", "height"])
 def blend_backward_many(
     records, pair_rank, pair_slot, tile_starts, pulls, sums, across, width, height, pitch, plane, shift,
     channels, RECORD: tl.constexpr, COLUMNS: tl.constexpr, ABSOLUTE: tl.constexpr,

@@ -31,7 +31,7 @@ def _pixels(low, high, count):
     return first, tl.minimum(last, count - 1)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["n"])
 def tile_rows(
     order, mean_px, conic, opacities, radius_px, first_row, rows, height, n,
     TILE_HEIGHT: tl.constexpr, BLOCK: tl.constexpr,
@@ -63,7 +63,7 @@ def _owner(ends, k, n, steps):
     return low
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["n", "ranks", "steps"])
 def row_spans(
     order, mean_px, conic, opacities, first_row, row_starts, ranks, steps, width, height, tiles_x,
     span_rank, span_tile, span_length, n,
@@ -105,7 +105,7 @@ def row_spans(
     tl.store(span_length + k, tl.where(first <= last, last_tile - first_tile + 1, 0), mask=here)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["n", "spans", "steps"])
 def span_pairs(span_rank, span_tile, span_starts, spans, steps, pair_rank, pair_tile, n, BLOCK: tl.constexpr):
     """A (Gaussian, tile) pair for each tile of each of ``spans`` spans, ``n`` in all, in the spans' order."""
     k = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)

@@ -50,7 +50,7 @@ def _met(row, o_x, o_y, o_z, d_x, d_y, d_z):
     return tl.where(inside & (volume != 0), tau, INFINITE), u, v
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["n", "nodes", "faces"])
 def first_hits(
     boxes, links, triangles, numbers, origins, directions, near, far, distance, face, corners,
     nodes, faces, n, LEAF: tl.constexpr, BLOCK: tl.constexpr,

@@ -45,7 +45,7 @@ class ReconstructCommand:
         out: run folder to make: scene.ply, metrics.json, renders and more; the cameras are in dataset/.
         resume: resume the reconstruction in the folder with its saved options, which need not be repeated.
         overwrite: replace the results in the run folder.
-        device: compute device, cpu or cuda (untried so far); auto: cpu.
+        device: compute device, cpu or cuda (never tried so far); auto: cpu.
         view: watch the training in the browser, at an address that only this machine can open.
         frames, sfm, capture, train: groups of options.
     """

@@ -85,7 +85,7 @@ class RenderCommand:
             cameras, and -y for a scene file without cameras.
         fov: vertical field of view in degrees; by default that of the cameras.
         background: background colour, red, green and blue in [0, 1]; None: that of the run, else black.
-        device: compute device, cpu or cuda (untried so far); auto: cpu.
+        device: compute device, cpu or cuda (never tried so far); auto: cpu.
         renderer: rasterizer, ray tracer, or surface splatting for scenes of measured clouds; None: that of
             the run, else the rasterizer.
         insert: a mesh to place in the scene, FILE:MATERIAL[:x,y,z][:scale], such as ball.obj:glass:0,1,2:0.5;

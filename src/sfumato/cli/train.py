@@ -42,7 +42,7 @@ class TrainCommand:
             --minutes may be given to make it longer.
         overwrite: replace the results in the run folder.
         init: a scene (.ply) to initialise from instead of the dataset's points.
-        device: compute device, cpu or cuda (untried so far); auto: cpu.
+        device: compute device, cpu or cuda (never tried so far); auto: cpu.
         view: watch the training in the browser, at an address that only this machine can open.
         checkpoint_every: steps between two checkpoints; None: about one a minute.
         capture, config: groups of options.

@@ -58,7 +58,7 @@ class FitConfig:
         minutes: the time that it may take, instead of steps; the result then depends on the machine.
         bytes: the size that the file may have; the count follows from it.
         seed: of the random places at which Gaussians begin.
-        device: cpu or cuda (untried so far); auto: cpu.
+        device: its name as in torch; auto: the CPU for now.
 
     Raises:
         ConfigError: a value is out of its range.

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from sfumato.scene.scene import Scene
 
 HELP = """
-edits, in any number, done in the order in which they are given:
-  --keep SELECTION           keep only what is selected
-  --delete SELECTION         remove it
-  --clean                    remove floaters: of a run, what its photographs do not support; else groups of
-                             fewer than 32 Gaussians that touch nothing else, which are meant in any case
-                             by --clean=reach=2,members=32: how far they reach, and how few are too few
+edits, in any number, applied in the given order:
+  --keep SELECTION           keep only selected Gaussians
+  --delete SELECTION         delete selected Gaussians
+  --clean                    remove floaters: for a run, Gaussians not supported by its photographs; else
+                             isolated groups of fewer than 32 Gaussians. --clean=reach=2,members=32 always
+                             removes isolated groups: reach in sigmas, and the smallest group to keep
   --translate X,Y,Z          move, scene units
-  --rotate X,Y,Z             turn about the origin, degrees: about x, then y, then z
+  --rotate X,Y,Z             rotate about the origin, degrees: about x, then y, then z
   --scale FACTOR             about the origin
   --transform M11,M12,...    a similarity of 16 numbers, row by row
   --duplicate X,Y,Z          add a copy, moved
@@ -38,13 +38,13 @@ edits, in any number, done in the order in which they are given:
   --degree N                 spherical harmonics up to degree N
   --add FILE                 add another scene
   --script FILE              the edits in a JSON file, see sfumato.edit.script
-  --where SELECTION          the one edit after this is done to what is selected alone
+  --where SELECTION          restrict the next edit to the selection
 
-scenes that move are edited throughout: what is selected at one moment is meant at all times
-  --at SECONDS               the moment of the selections after this; until then the first step
-  --ride FILE[,X,Y,Z]        add a still scene, moved first, that rides on what --where before this selects
-  --from SECONDS             cut off what is before
-  --until SECONDS            cut off what is after
+dynamic scenes are edited at all times; selections are made at one moment
+  --at SECONDS               the moment of the following selections; by default the first step
+  --ride FILE[,X,Y,Z]        add a static scene, translated first, attached to the selection of --where
+  --from SECONDS             cut off earlier times
+  --until SECONDS            cut off later times
 
 selections:
   box:X0,Y0,Z0,X1,Y1,Z1      centres in a box           sphere:X,Y,Z,RADIUS   in a ball

@@ -31,8 +31,8 @@ class ViewCommand:
         data: the dataset of the run, if it has moved since training.
         repair: skip broken Gaussians of the scene file, such as NaN, and report their number.
         export: page to write, such as scene.html; an existing one is replaced.
-        url: address at which an exported page will be found, such as https://example.org/mine/; a picture for
-            links to it is then written beside the page, and named in it.
+        url: address at which an exported page will be published, such as https://example.org/mine/; a preview
+            image for links to it is then written beside the page.
         port: port to listen on; by default a free one.
         no_browser: print the address and open no browser.
     """

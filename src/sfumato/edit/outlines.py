@@ -1,8 +1,7 @@
-"""Selections drawn on a picture: what lies in a polygon, or under the stroke of a brush.
+"""Selections drawn on a picture, by polygon or by brush stroke.
 
-A centre is meant if its projection is, at whatever depth: what is drawn cuts through the whole scene.
-Everything is float64, in the order of operations of the page (``regions.js``), so that both select the
-same.
+Gaussians are selected by the projections of their centres, at any depth. Computations are float64, in the
+same order of operations as in the page (``regions.js``), so that both select the same Gaussians.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ def in_polygon(
     centre_px: Pair,
     points_px: Sequence[Pair],
 ) -> Tensor:
-    """Select Gaussians whose centre lies in a polygon of a picture, at any depth.
+    """Select Gaussians with centres in a polygon of a picture, at any depth.
 
     Args:
         gaussians: the scene.
@@ -34,8 +33,8 @@ def in_polygon(
             forward).
         focal_px: (fx, fy).
         centre_px: (cx, cy); the centre of pixel (0, 0) is (0.5, 0.5).
-        points_px: (x, y) of three or more corners in order. Where the outline crosses itself, what it goes
-            round an odd number of times is inside.
+        points_px: (x, y) of three or more corners in order. Self-intersecting polygons follow the even-odd
+            rule.
 
     Returns:
         [n] bool.
@@ -62,19 +61,19 @@ def under_brush(
     radius_px: float,
     points_px: Sequence[Pair],
 ) -> Tensor:
-    """Select Gaussians whose centre lies under the stroke of a round brush, at any depth.
+    """Select Gaussians with centres under the stroke of a round brush, at any depth.
 
     Args:
         gaussians: the scene.
-        camera_from_world, focal_px, centre_px: the camera, as of ``in_polygon``.
-        radius_px: of the brush.
-        points_px: (x, y) of one or more places that it is drawn through, by straight lines.
+        camera_from_world, focal_px, centre_px: the camera, as in ``in_polygon``.
+        radius_px: radius of the brush.
+        points_px: (x, y) of one or more points, joined by straight lines.
 
     Returns:
         [n] bool.
 
     Raises:
-        ConfigError: a focal length or the radius is not positive, or there is no place.
+        ConfigError: a focal length or the radius is not positive, or there is no point.
     """
     if not points_px or not radius_px > 0:
         raise ConfigError("brush: give a radius above 0, and one or more places that it is drawn through")
@@ -92,11 +91,11 @@ def under_brush(
 def _projected(
     what: str, gaussians: Gaussians, camera_from_world: Matrix, focal_px: Pair, centre_px: Pair
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Where centres lie in a picture, pixels [n] and [n], and which are in front of its camera."""
+    """Projections of the centres, pixels [n] and [n], and whether each is in front of the camera."""
     if not min(focal_px) > 0:
         raise ConfigError(f"{what}: focal_px {tuple(focal_px)} must be above 0")
     x, y, z = gaussians.means.detach().double().unbind(1)
-    # No matrix product, whose order of additions is not that of the page.
+    # Not a matrix product, which may sum in another order than the page.
     x, y, z = (a * x + b * y + c * z + d for a, b, c, d in camera_from_world[:3])
     in_front = z > 0
     depth = torch.where(in_front, z, 1.0)

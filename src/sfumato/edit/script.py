@@ -137,15 +137,15 @@ def read_script(path: Path) -> tuple[Edit, ...]:
 
 
 def edits_from_plain(document: object, where: str) -> tuple[Edit, ...]:
-    """The edits of a script's JSON; paths stay as they are.
+    """Parse the JSON of a script; paths are not changed.
 
     Args:
         document: untrusted.
-        where: what it is, for errors.
+        where: name of the document for errors.
 
     Raises:
         ConfigError: an edit is unknown or has wrong arguments.
-        FormatError: it is no script.
+        FormatError: the document is not a script.
     """
     edits = document.get("edits") if isinstance(document, dict) else None
     if not isinstance(document, dict) or not isinstance(edits, list) or document.get("version") != 1:

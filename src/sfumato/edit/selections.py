@@ -223,7 +223,7 @@ def _from_text(text: str, where: str, depth: int) -> Selection:
 
 
 def _parts(text: str, between: str) -> list[str]:
-    """What is between separators that stand outside of parentheses."""
+    """Split text at separators outside of parentheses."""
     pieces = text.split(between)
     parts, open_now = pieces[:1], 0
     for before, piece in pairwise(pieces):

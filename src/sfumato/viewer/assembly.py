@@ -35,8 +35,8 @@ def assemble(
     Args:
         manifest: data for the page, JSON values.
         pieces: (name, base64 in parts) of the embedded data.
-        meta: HTML for its head.
-        poster: address of a picture that is shown until the scene is; "": there is none.
+        meta: HTML for the head of the document.
+        poster: address of a picture that is shown while loading; "": none.
 
     Returns:
         Parts of an HTML document.

@@ -51,7 +51,7 @@ class Wish:
         floaters: highlight floaters.
         fine: prefer quality to speed.
         time: seconds, for dynamic scenes.
-        background: red, green and blue in [0, 1] behind the scene; None: that of the settings.
+        background: background colour, red, green and blue in [0, 1]; None: that of the settings.
     """
 
     show: str

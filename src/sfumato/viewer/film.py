@@ -1,4 +1,4 @@
-"""Films along the key-frames of the page, made by its server beside what it shows."""
+"""Films along key-frames set in the page, rendered by the server and saved beside the scene."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ _MOST_SIDE_PX = 3840
 
 @dataclass(frozen=True)
 class Film:
-    """A film that the page asks for.
+    """A film requested by the page.
 
     Attributes:
-        cameras: one a frame.
-        fps: frames a second.
+        cameras: one per frame.
+        fps: frames per second.
         document: the key-frames, as ``sfumato render --path`` reads them.
     """
 
@@ -47,13 +47,13 @@ class Film:
 
 
 def read_film(body: bytes) -> Film:
-    """Parse what the page posts: {"path": key-frames with times, "size": [width, height], "fps": number}.
+    """Parse a request: {"path": key-frames with times, "size": [width, height], "fps": number}.
 
     Args:
         body: JSON, untrusted.
 
     Raises:
-        SfumatoError: it is malformed or too much.
+        SfumatoError: the request is malformed or too large.
     """
     try:
         asked = json.loads(body)
@@ -76,10 +76,10 @@ def read_film(body: bytes) -> Film:
 
 
 class FilmMaker:
-    """Makes one film at a time, in a thread of its own.
+    """Renders one film at a time, in a background thread.
 
     Args:
-        shown: run folder or scene file, beside which films are written.
+        shown: run folder or scene file, in or beside which films are written.
         subject: the scene.
     """
 
@@ -90,7 +90,7 @@ class FilmMaker:
         self._told: dict[str, object] = {"state": "none"}
 
     def begin(self, body: bytes) -> Answer | None:
-        """Begin the film that a page asks for; None while another one is made."""
+        """Start a requested film; returns None if another one is in progress."""
         film = read_film(body)
         with self._lock:
             if self._thread and self._thread.is_alive():
@@ -103,15 +103,15 @@ class FilmMaker:
         return self.state()
 
     def state(self) -> Answer:
-        """How far the last film is."""
+        """Progress of the last film."""
         return Answer("application/json", json.dumps(self._told).encode("utf-8", "replace"))
 
     def stop(self) -> None:
-        """Make it no further."""
+        """Cancel the film."""
         self._stops.set()
 
     def end(self) -> None:
-        """Make it no further, and wait until nothing of it is left."""
+        """Cancel the film and wait until its files are removed."""
         self.stop()
         if self._thread:
             self._thread.join()
@@ -147,15 +147,15 @@ class FilmMaker:
 
 
 class _FilmStopped(Exception):
-    """The film is not wanted any more."""
+    """The film was cancelled."""
 
 
 def offer_films(server: PageServer, shown: Path, subject: Subject) -> None:
-    """Let a server make films: NAME-film.mp4, and NAME-film.json with its key-frames.
+    """Let a server make films: NAME-film.mp4, and NAME-film.json with the key-frames.
 
     Args:
         server: not yet running.
-        shown: run folder, in which they are written then, or scene file.
+        shown: run folder or scene file, in or beside which films are written.
         subject: the scene.
     """
     maker = FilmMaker(shown, subject)

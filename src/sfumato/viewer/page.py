@@ -228,7 +228,7 @@ def write_page(
         scene: Gaussians, a scene file, or a subject with everything about it.
         path: the file, such as scene.html.
         photographs: cameras and photographs, unless ``scene`` is a subject.
-        url: where the page will be found; the picture for links to it is then written beside it, as .jpg.
+        url: URL at which the page will be published; a preview image is then written beside it, as .jpg.
 
     Returns:
         The number of floaters, as a sentence; None for too large a scene.

@@ -1,4 +1,4 @@
-"""Edits made in the page, saved beside what it shows: as a script, and the edited scene."""
+"""Edits made in the page, saved beside the scene as a script and as an edited scene."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sfumato.viewer.server import Answer, PageServer
 
 SAVE = "save"
 _WHAT = "the page's edits"
-# What the page makes. Others name files, or change what is not theirs to change.
+# Edits supported by the page. Others could read files or are not available there.
 _ALLOWED = ("keep", "delete", "clean")
 _MOST_EDITS = 1000
 
@@ -27,13 +27,13 @@ _MOST_EDITS = 1000
 def offer_saving(
     server: PageServer, shown: Path, gaussians: Gaussians, floating: Callable[[], Tensor | None]
 ) -> None:
-    """Let a server save what the page edits, beside what it shows: NAME-edited.ply and NAME-edits.json.
+    """Let a server save the edits of the page as NAME-edited.ply and NAME-edits.json.
 
     Args:
         server: not yet running.
-        shown: run folder, in which they are written then, or scene file.
+        shown: run folder or scene file, in or beside which they are written.
         gaussians: the scene.
-        floating: says which of them float, [n] bool, or None where that is not known.
+        floating: returns the mask of floaters, [n] bool, or None if unknown.
     """
     writing = threading.Lock()
 
@@ -56,14 +56,14 @@ def offer_saving(
 
 
 def read_edits(body: bytes) -> Sequence[Edit]:
-    """Parse edits that a page posts.
+    """Parse edits posted by the page.
 
     Args:
         body: JSON, untrusted.
 
     Raises:
-        ConfigError: they are none, too many, of another kind than the page makes, or name files.
-        FormatError: it is no script.
+        ConfigError: there are none or too many, or an edit is not supported by the page or names a file.
+        FormatError: the body is not a script.
     """
     try:
         document = json.loads(body)
@@ -84,11 +84,11 @@ def _refused(path: Path) -> Path:
 
 
 def free_names(shown: Path, ends: Sequence[str]) -> list[Path]:
-    """Names of files that belong together, none of which exists.
+    """Unused names for files that belong together.
 
     Args:
-        shown: run folder, in which they are, or scene file, beside which they are.
-        ends: what comes after the name of the scene and "-"; numbered where needed.
+        shown: run folder that contains them, or scene file beside them.
+        ends: name endings after the name of the scene and "-"; numbered if needed.
     """
     folder, stem = (shown, "scene") if shown.is_dir() else (shown.parent, shown.name.partition(".")[0])
     for number in range(1, 10_000):

@@ -1,4 +1,4 @@
-"""The picture of a page: shown while it loads, and beside links to it."""
+"""The preview image of a page: shown while it loads, and with links to it."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from sfumato.scene.cameras import Camera
 from sfumato.viewer.photographs import to_jpeg
 from sfumato.viewer.subject import Subject
 
-# As sites show pictures of links.
+# The usual size of preview images of links.
 _SIZE_PX = (1200, 630)
 
 
 def poster_of(subject: Subject, manifest: Mapping[str, Any]) -> bytes | None:
-    """The scene as the page opens, JPEG of at most 1200 pixels; None of a scene without Gaussians.
+    """The initial view of the page, JPEG of at most 1200 pixels; None for an empty scene.
 
     Args:
         subject: the scene.
-        manifest: what the page is told of it.
+        manifest: its manifest.
     """
     if not len(subject.gaussians):
         return None
@@ -46,21 +46,21 @@ def _camera(subject: Subject, manifest: Mapping[str, Any]) -> Camera:
 
 
 def embedded(poster: bytes | None) -> str:
-    """An address that holds the picture itself; "" where there is none."""
+    """The image as a data URL; "" if there is none."""
     return f"data:image/jpeg;base64,{base64.b64encode(poster).decode('ascii')}" if poster else ""
 
 
 def meta_of(title: str, poster: bytes | None, page: Path, url: str | None) -> str:
-    """What other sites are told of a page, as HTML; writes the picture for them, if they can find it.
+    """Open Graph metadata of a page as HTML; with a known URL, also writes the preview image.
 
     Args:
-        title: of the page.
-        poster: its picture.
-        page: the page's file, beside which the picture is written.
-        url: where the page will be found; None: not known.
+        title: title of the page.
+        poster: its preview image.
+        page: file of the page, beside which the image is written.
+        url: URL at which the page will be published; None: unknown.
 
     Raises:
-        SfumatoError: the picture cannot be written.
+        SfumatoError: the image cannot be written.
     """
     picture, address = page.with_suffix(".jpg"), None
     if url and poster:

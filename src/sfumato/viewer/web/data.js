@@ -20,7 +20,7 @@ export function photographName(view, step) {
   return step === undefined ? view.photo : view.photo.replace(/\.jpg$/, `-${step}.jpg`);
 }
 
-/** Whether the page carries a picture. */
+/** Whether a picture is embedded in the page. */
 export function hasPhotograph(name) {
   return Boolean(embedded(name));
 }
@@ -70,7 +70,7 @@ export async function askForPicture(wish, signal) {
   return { blob: await response.blob(), seconds: Number(response.headers.get("X-Seconds")), range };
 }
 
-/** Send something to the server, which it knows by a name; its answer. */
+/** Post a request to the server under a name; returns the response. */
 export async function post(name, body) {
   const response = await fetch(name, { method: "POST", headers: { "X-Sfumato": "page" }, body });
   if (!response.ok) throw new Error(`the server answers ${response.status}`);

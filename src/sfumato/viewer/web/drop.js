@@ -1,17 +1,17 @@
-// A splat file that is dropped on the page: the same page, of that file.
+// Splat files dropped on the page: reloads the page with the scene of the file.
 import { extentOf } from "./extent.js";
 import { SIGNS } from "./look.js";
 
 const TYPES = { ply: "ply", spz: "spz", splat: "splat", ksplat: "ksplat", sog: "pcsogszip" };
-// Files of Niantic's format have y and z turned over.
+// Files of Niantic's format (.spz) have y and z negated.
 const FRAMES = { spz: "rub" };
 const MOST_BYTES = 2 ** 30;
 
-// As the page was before anything was shown in it, without what it carried.
+// The document before anything was shown in it, without embedded data.
 const pristine = document.documentElement.cloneNode(true);
 for (const piece of pristine.querySelectorAll("[id^=data-], #poster")) piece.remove();
 
-/** Take files that are dropped; `say` tells why one cannot be shown. */
+/** Accept dropped files; `say` shows error messages. */
 export function takeDrops(say) {
   addEventListener("dragover", (event) => {
     event.preventDefault();
@@ -73,11 +73,11 @@ function manifestOf(title, mesh, scene) {
   };
 }
 
-/** The parts of the page of another scene. */
+/** The parts of the page for another scene. */
 function pageOf(manifest, data) {
   const page = pristine.cloneNode(true);
   const told = page.querySelector("#manifest");
-  // "<" would let a name end the element.
+  // With "<" in it, a name could close the element.
   told.textContent = JSON.stringify(manifest).replaceAll("<", "\\u003c");
   page.querySelector("title").textContent = manifest.title;
   const piece = document.createElement("script");

@@ -1,4 +1,4 @@
-// The card to select and delete.
+// The card for selecting and deleting.
 import { apply, editsNow, invert, onEdits, selectNothing, step, whyNoSelecting } from "./edits.js";
 import { buildEnding } from "./endings.js";
 import { onRefused, setBrushRadius, setHow, setTool, toolNow } from "./pen.js";
@@ -7,7 +7,7 @@ const byId = (name) => document.getElementById(name);
 const card = byId("edit");
 const toggle = byId("edit-toggle");
 
-/** Wire the card; `say` tells why something cannot be. */
+/** Wire the card; `say` shows error messages. */
 export function buildEditing(say) {
   toggle.hidden = Boolean(whyNoSelecting());
   if (toggle.hidden) return;
@@ -36,7 +36,7 @@ export function isEditing() {
   return !card.hidden;
 }
 
-/** Open the card, or close it; what was edited stays. */
+/** Open or close the card; edits are kept. */
 export function showEditing(wanted) {
   card.hidden = !wanted || toggle.hidden;
   toggle.setAttribute("aria-pressed", String(!card.hidden));
@@ -68,7 +68,7 @@ function tell() {
 
 const KEYS = { delete: () => apply("delete"), backspace: () => apply("delete") };
 
-/** Do what a key means while the card is open; whether it means something. */
+/** Handle a key while the card is open; returns whether it was handled. */
 export function editKey(event) {
   if (card.hidden) return false;
   if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z") step(event.shiftKey ? 1 : -1);

@@ -1,4 +1,4 @@
-// What is selected and what is removed in the page, with every state before, for undo; and the edits as a script.
+// Selected and deleted splats in the page, with a history for undo, and the edits as a script.
 import { manifest } from "./data.js";
 import { setStates, SIGNS } from "./look.js";
 import { inRegion } from "./regions.js";
@@ -7,9 +7,9 @@ import { hasTime } from "./time.js";
 
 const SELECTED = 1;
 const GONE = 2;
-// States that can be gone back to: each takes a byte for each Gaussian.
+// Number of undo states, each of one byte per Gaussian.
 const MOST_STATES = 50;
-// As deep as scripts may be nested, but for what stands around a selection there.
+// The maximum nesting depth of scripts, minus the levels around a selection.
 const DEEPEST = 90;
 
 let places = null;
@@ -17,19 +17,19 @@ let states = [];
 let at = 0;
 const listeners = [];
 
-/** Why nothing can be selected here, or null. */
+/** Why selecting is not possible, or null. */
 export function whyNoSelecting() {
   if (manifest.live) return "a scene that is still trained changes too often to be edited";
   if (hasTime) return "scenes that move are edited by the command line: sfumato edit --at SECONDS";
   return hasStage() ? null : "this browser has no WebGL 2, which selections are drawn with";
 }
 
-/** Be told when the selection or the edits have changed. */
+/** Register a listener for changes of the selection or the edits. */
 export function onEdits(listener) {
   listeners.push(listener);
 }
 
-/** Read where the splats are, at the first time that they are asked for. */
+/** Read the positions of the splats, once. */
 function prepare() {
   const mesh = splats();
   if (places || !mesh) return Boolean(places);
@@ -54,13 +54,13 @@ function push(state) {
   go(states.length - 1);
 }
 
-/** Undo, or redo, so many changes. */
+/** Undo or redo a number of changes. */
 export function step(by) {
   const to = Math.max(0, Math.min(states.length - 1, at + by));
   if (states.length && to !== at) go(to);
 }
 
-/** How things stand: Gaussians selected, left and in all, and which ways one can go. */
+/** Numbers of selected, remaining and all Gaussians, and whether undo and redo are possible. */
 export function editsNow() {
   const { edits, where, bytes } = states[at] ?? { edits: [], where: null, bytes: [] };
   let [selected, left] = [0, 0];
@@ -71,7 +71,7 @@ export function editsNow() {
   return { edits, where, selected, left, all: bytes.length, canUndo: at > 0, canRedo: at < states.length - 1 };
 }
 
-/** The edits made so far, as a script has them. */
+/** The edits so far, in the format of scripts. */
 export function editsMade() {
   return states[at]?.edits ?? [];
 }
@@ -85,7 +85,7 @@ function depth(where) {
 const joined = (how, first, second) => ({ [how]: [...(first[how] ?? [first]), second] });
 const negated = (where) => where.not ?? { not: where };
 
-/** Select what is in a region: as a "new" selection, or "add" it to the last one, or "subtract" it. Whether it could. */
+/** Select a region: as a "new" selection, or "add" it to or "subtract" it from the last one; returns success. */
 export function selectRegion(region, how) {
   if (!prepare()) return false;
   const { edits, where, bytes } = states[at];
@@ -103,23 +103,23 @@ export function selectRegion(region, how) {
   return true;
 }
 
-/** Select what is not selected. */
+/** Invert the selection. */
 export function invert() {
   if (!prepare()) return;
   const { edits, where, bytes } = states[at];
-  // Nothing selected is everything after it, as a script says it: all opacities.
+  // The inverse of an empty selection is everything; in a script: all opacities.
   const wanted = where ? negated(where) : { opacity: { low: 0 } };
   push({ edits, where: wanted, bytes: bytes.map((byte) => (byte & GONE ? byte : byte ^ SELECTED)) });
 }
 
-/** Select nothing. */
+/** Clear the selection. */
 export function selectNothing() {
   if (!states[at]?.where) return;
   const { edits, bytes } = states[at];
   push({ edits, where: null, bytes: bytes.map((byte) => byte & GONE) });
 }
 
-/** "delete" what is selected, or "keep" nothing else. */
+/** "delete" the selection, or "keep" only the selection. */
 export function apply(what) {
   const now = editsNow();
   if (!now.where || !now.selected) return;

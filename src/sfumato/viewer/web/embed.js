@@ -1,10 +1,10 @@
-// The page within another one, by #embed in its address: the scene alone.
+// The page embedded in another one, by #embed in its address: only the scene.
 let touched = false;
 
 /** Whether only the scene is shown. */
 export const isEmbedded = new URLSearchParams(location.hash.slice(1)).has("embed");
 
-/** Leave the controls out, but for a link to the whole page. */
+/** Hide the controls, except for a link to the full page. */
 export function embed() {
   if (!isEmbedded) return;
   document.body.classList.add("embed");
@@ -16,7 +16,7 @@ export function embed() {
   addEventListener("pointerdown", () => (touched = true), { capture: true });
 }
 
-/** Whether the wheel is the page's around this one: until one has clicked into the scene. */
+/** Whether the wheel scrolls the surrounding page, which it does until the scene is clicked. */
 export function leavesWheel() {
   return isEmbedded && !touched;
 }

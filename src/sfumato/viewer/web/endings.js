@@ -1,4 +1,4 @@
-// What edits end in: a command to copy, and a script and an edited scene to save.
+// Results of edits: a command to copy, and a script and an edited scene to save.
 import { manifest, post } from "./data.js";
 import { editsMade } from "./edits.js";
 import { commandOf, scriptOf } from "./script.js";
@@ -6,8 +6,8 @@ import { commandOf, scriptOf } from "./script.js";
 const byId = (name) => document.getElementById(name);
 
 /**
- * Fill a card's row of buttons: those that copy and save the edits made so far, and `more()` after them.
- * `say` tells what became of it.
+ * Fill a card's row of buttons with those that copy and save the edits so far, followed by `more()`.
+ * `say` shows messages.
  */
 export function buildEnding(name, more, say) {
   const made = () => [...editsMade(), ...more()];
@@ -30,13 +30,13 @@ function makeButton(words, title) {
   return button;
 }
 
-/** Copy words; where the page may not, show them. */
+/** Copy text to the clipboard, or show it if that is not permitted. */
 export async function copyWords(words, say) {
   try {
     await navigator.clipboard.writeText(words);
     say("Command copied");
   } catch {
-    // Where the page may not write there, it can be copied by hand.
+    // Without permission for the clipboard, the text can be copied by hand.
     say(words);
   }
 }
@@ -58,7 +58,7 @@ function download(edits, say) {
   say(`${name}: sfumato edit ${manifest.source} -o edited.ply --script ${name}`);
 }
 
-/** Let the browser save a file. */
+/** Download a file. */
 export function downloadBlob(blob, name) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);

@@ -1,8 +1,8 @@
-// Centre and size of a scene of which nothing is known but its splats, as viewer/extent.py estimates them.
+// Centre and size of a scene without cameras, as estimated by viewer/extent.py.
 const MOST = 20_000;
 const LEAST_OPACITY = 0.27;
 
-/** What the page is told of the place of a scene: { up, middle, radius, bounds, frustum }. */
+/** The manifest entries of the extent of a scene: { up, middle, radius, bounds, frustum }. */
 export function extentOf(mesh, sign) {
   const points = [];
   const every = Math.max(1, Math.floor(mesh.numSplats / MOST));

@@ -1,4 +1,4 @@
-// Key-frames of a film along the scene: what `sfumato render --path` reads, and films where a server makes them.
+// Key-frames of a film: saved for `sfumato render --path`, or rendered as a film by the server.
 import { manifest, post } from "./data.js";
 import { copyWords, downloadBlob } from "./endings.js";
 import { glide, goTo, refit, whereabouts } from "./motion.js";
@@ -42,7 +42,7 @@ export function isFilming() {
   return !card.hidden;
 }
 
-/** Take the view as it is now for a key-frame, two seconds after the last one. */
+/** Add the current view as a key-frame, two seconds after the last one. */
 function addKey() {
   if (keys.length >= MOST_KEYS) return;
   const fov_deg = Number(((360 / Math.PI) * Math.atan(1 / camera.projectionMatrix.elements[5])).toPrecision(6));
@@ -52,14 +52,14 @@ function addKey() {
   show();
 }
 
-/** The key-frames as `sfumato render --path` reads them. */
+/** The key-frames in the format of `sfumato render --path`. */
 export function pathNow() {
   return { version: 1, closed: false, keyframes: keys.map(({ where, ...key }) => key) };
 }
 
 function setTime(index, seconds) {
   const [before, after] = [keys[index - 1]?.time_s ?? -Infinity, keys[index + 1]?.time_s ?? Infinity];
-  // Times grow from key-frame to key-frame.
+  // Times must increase from key-frame to key-frame.
   if (Number.isFinite(seconds) && seconds > before && seconds < after) keys[index] = { ...keys[index], time_s: seconds };
   show();
 }
@@ -92,7 +92,7 @@ function row(key, index) {
   return item;
 }
 
-/** Where the key-frames lie in time. */
+/** Update the display of the key-frames' times. */
 function marks() {
   const [first, last] = [keys[0]?.time_s ?? 0, keys.at(-1)?.time_s ?? 1];
   byId("film-line").replaceChildren(
@@ -116,7 +116,7 @@ function stopPlaying() {
   byId("film-play").textContent = "Preview";
 }
 
-/** Go on with the preview; called for each frame. */
+/** Advance the preview; called for each frame. */
 export function followFilm(seconds) {
   if (!playing) return false;
   playing.at += seconds;

@@ -1,7 +1,7 @@
-// Photographs, where nothing can be drawn.
+// Photographs as a fallback if the scene cannot be drawn.
 import { hasPhotograph, manifest, photographName, pictureAddress } from "./data.js";
 
-/** Show the photographs that the page carries. */
+/** Show the embedded photographs. */
 export function showGallery() {
   const gallery = document.getElementById("gallery");
   const step = manifest.motion ? 0 : undefined;

@@ -1,16 +1,16 @@
-// Virtual reality by WebXR: one stands where the view is, and looks around and goes about in a headset.
+// Virtual reality by WebXR: starts at the current view, with head tracking and locomotion.
 import { manifest } from "./data.js";
 import { refit } from "./motion.js";
 import { present, stopPresenting } from "./stage.js";
 import { radius } from "./world.js";
 
 const button = document.getElementById("vr");
-// Where the scene's unit is not known, it is taken to be so large: its radius in metres.
+// Assumed radius of the scene in metres, if its unit is unknown.
 const RADIUS_M = 2.5;
 
 let session = null;
 
-/** Offer it where there is a headset; `say` tells why it cannot be. */
+/** Offer virtual reality if there is a headset; `say` shows error messages. */
 export async function offerHeadset(say) {
   const isThere = await navigator.xr?.isSessionSupported("immersive-vr").catch(() => false);
   button.hidden = !isThere;

@@ -1,8 +1,8 @@
-// How one moves, said for a moment when the page has opened.
+// A hint on navigation, shown briefly after the page has opened.
 const SECONDS = 5;
 const hint = document.getElementById("hint");
 
-/** Show the hint until its time is over or something is done. */
+/** Show the hint for a while or until the first input. */
 export function showHint() {
   const touches = matchMedia("(hover: none) and (pointer: coarse)").matches;
   hint.textContent = touches

@@ -43,7 +43,7 @@ function down(event) {
   canvas.focus({ preventScroll: true });
   pointers.set(event.pointerId, { x: event.clientX, y: event.clientY });
   if (pointers.size === 1) travelled = 0;
-  // A second finger moves the view, whatever the first one has begun.
+  // A second finger moves the view and cancels what the first one has begun.
   if (pointers.size > 1) penAway();
   else if (penDown(event)) return;
   pinch = pointers.size === 2 ? spread() : null;

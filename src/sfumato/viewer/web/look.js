@@ -167,14 +167,14 @@ function putBytes(name, bytes) {
   }
 }
 
-/** Which splats are selected (1) and which are gone (2), in their order; null: none. */
+/** Set which splats are selected (1) and which are deleted (2), in their order; null: none. */
 export function setStates(bytes) {
   uniforms.edited.value = bytes ? 1 : 0;
   if (bytes) putBytes("states", bytes);
   changed();
 }
 
-/** What fades comes near to the colour behind the scene. */
+/** Faded splats approach the background colour. */
 export function setNeutral(background) {
   uniforms.neutral.value.set(...background.map((v) => 0.5 * v + 0.2));
   changed();

@@ -1,4 +1,4 @@
-// The distance between two places that were clicked, and what its true length says of the scene's unit.
+// The distance between two clicked points, and the unit of the scene from its true length.
 import { manifest } from "./data.js";
 import { copyWords } from "./endings.js";
 import { pickFor } from "./picking.js";
@@ -25,7 +25,7 @@ export function isMeasuring() {
   return !card.hidden;
 }
 
-/** Open the card and take clicks, or close it and forget the places. */
+/** Open the card and pick points, or close it and forget the points. */
 export function showMeasure(wanted) {
   if (card.hidden === !wanted) return;
   card.hidden = !wanted;
@@ -34,12 +34,12 @@ export function showMeasure(wanted) {
   if (!wanted) setEnds([]);
 }
 
-/** The two places, in the scene's frame, one after the other; fewer before they were clicked. */
+/** The clicked points, at most two, in the scene's frame. */
 export function endsNow() {
   return ends.flat();
 }
 
-/** Measure between places, in the scene's frame. */
+/** Measure between points in the scene's frame. */
 export function setEnds(places) {
   ends = places;
   tell();
@@ -49,7 +49,7 @@ function length() {
   return ends.length === 2 ? Math.hypot(...ends[0].map((v, i) => v - ends[1][i])) : 0;
 }
 
-/** A length in the scene's unit in words: metres where that is known. */
+/** A length as text, in metres if the unit of the scene is known. */
 export function inWords(units) {
   const metres = manifest.metres_per_unit;
   return metres ? `${(metres * units).toPrecision(3)} m` : `${units.toPrecision(3)} units`;
@@ -60,7 +60,7 @@ function factor() {
   return length() && truth > 0 ? truth / length() : null;
 }
 
-/** The two photographs that were taken farthest apart, and their distance. */
+/** The two photographs with the largest distance, and the distance. */
 function farthest() {
   let best = null;
   for (const [i, one] of cameras.entries()) {
@@ -95,7 +95,7 @@ export function hasMeasure() {
   return ends.length > 0;
 }
 
-/** Draw the line and its length with a brush for the window. */
+/** Draw the line and its length on a 2D context with window coordinates. */
 export function drawMeasure(brush) {
   const [width, height] = size();
   const placed = ends.map((end) => shown(end).project(camera)).filter((p) => p.z > -1 && p.z < 1);

@@ -10,9 +10,9 @@ const JOURNEY_S = 0.65;
 // Rate at which pending input is applied, 1/s, so that motion eases to rest.
 const EASE = 16;
 const STEEPEST = 1.5;
-// Turning by itself, radians a second.
+// Speed of automatic rotation, radians per second.
 const ROTATION = 0.25;
-// Walked where one would come nearer by a factor e, in the scene's radius.
+// Walking distance for a zoom by a factor e, as a fraction of the scene's radius.
 const STRIDE = 0.4;
 // Highest rate at which the visitor is pulled back inside the trusted region, 1/s.
 const PULL = 3;
@@ -66,29 +66,29 @@ function wantedLens() {
   return standing ? cameraLens(standing, place(), width, height) : freeLens(width, height, fov);
 }
 
-/** The projection of the view in a picture of another size. */
+/** The projection of the current view for a picture of another size. */
 export function lensFor(width, height) {
   const whole = { top: 0, bottom: 0 };
   return standing ? cameraLens(standing, fitted(standing.size_px, width, height, whole), width, height) : freeLens(width, height, fov);
 }
 
-/** See a vertical field of view of so many degrees in free flight; null: the usual one. */
+/** Set the vertical field of view of free flight in degrees; null: the default. */
 export function setFov(degrees) {
   fov = degrees;
   refit();
 }
 
-/** The vertical field of view in degrees; the usual one of this window. */
+/** The vertical field of view in degrees, by default that of this window. */
 export function fovNow(usual = false) {
   return (!usual && fov) || usualFov(...size());
 }
 
-/** Be told when turning by itself begins and ends. */
+/** Set the listener for the start and end of automatic rotation. */
 export function onRotating(listener) {
   tellRotating = listener;
 }
 
-/** Turn round the scene until something else is done. */
+/** Rotate around the scene until the next input. */
 export function setRotating(wanted) {
   if (wanted) takeOver();
   rotating = wanted;
@@ -100,7 +100,7 @@ export function isRotating() {
   return rotating;
 }
 
-/** Walk: look around on the spot, and go along the ground at the same height; or fly and orbit. */
+/** Switch between walking, which looks around and moves at constant height, and flying and orbiting. */
 export function setWalking(wanted) {
   walking = wanted;
 }
@@ -361,7 +361,7 @@ export function reset(seconds = JOURNEY_S) {
   travel(position, new vendor.Quaternion().setFromRotationMatrix(matrix), seconds);
 }
 
-/** Be between the second and the third of four key-frames { where, fov_deg }, at a share of the way. */
+/** Show the view between the second and third of four key-frames { where, fov_deg }, at a fraction `share`. */
 export function glide(keys, share) {
   stand(null);
   journey = null;
@@ -369,7 +369,7 @@ export function glide(keys, share) {
   const [before, from, to, after] = keys.map(({ where }) => shown(where.position));
   const [start, end] = [to.clone().sub(before).divideScalar(2), after.sub(from).divideScalar(2)];
   const [s, s2, s3] = [share, share ** 2, share ** 3];
-  // Hermite's cubic through the two in the middle.
+  // Cubic Hermite spline through the two in the middle.
   camera.position.copy(from).multiplyScalar(2 * s3 - 3 * s2 + 1).addScaledVector(start, s3 - 2 * s2 + s);
   camera.position.addScaledVector(to, 3 * s2 - 2 * s3).addScaledVector(end, s3 - s2);
   const turns = keys.map(({ where }) => shownQuaternion(new vendor.Quaternion(...where.quaternion)));

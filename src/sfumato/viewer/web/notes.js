@@ -1,4 +1,4 @@
-// Notes that are pinned to places of the scene.
+// Notes pinned to points of the scene.
 import { pickFor } from "./picking.js";
 import { camera, size } from "./stage.js";
 import { shown } from "./world.js";
@@ -6,7 +6,7 @@ import { shown } from "./world.js";
 const byId = (name) => document.getElementById(name);
 const card = byId("notes");
 const layer = byId("pins");
-// What a link can be trusted to carry.
+// Limits on notes from untrusted links.
 const MOST = 50;
 const MOST_CHARACTERS = 200;
 
@@ -30,7 +30,7 @@ export function isNoting() {
   return !card.hidden;
 }
 
-/** Open the card and take clicks, or close it; notes stay where they are. */
+/** Open the card and pick points, or close it; notes are kept. */
 export function showNotes(wanted) {
   if (card.hidden === !wanted) return;
   card.hidden = !wanted;
@@ -39,7 +39,7 @@ export function showNotes(wanted) {
   aim(null);
 }
 
-/** A note is to be written for a place in the scene's frame. */
+/** Ask for the text of a new note at a point in the scene's frame. */
 function aim(wanted) {
   place = wanted;
   byId("note-form").hidden = !place;
@@ -52,7 +52,7 @@ export function notesNow() {
   return notes;
 }
 
-/** Show these notes; what is malformed or too much is left out. */
+/** Show the given notes; malformed or excess ones are skipped. */
 export function setNotes(wanted) {
   const isGood = ({ place: at, words }) => at.length === 3 && at.every(Number.isFinite) && words;
   notes = wanted.filter(isGood).slice(0, MOST).map(({ place: at, words }) => ({ place: at, words: words.slice(0, MOST_CHARACTERS) }));
@@ -85,7 +85,7 @@ function pin(note) {
 
 let drawn = "";
 
-/** Keep the notes where their places are in the window; called for each frame. */
+/** Update the positions of the notes in the window; called for each frame. */
 export function followNotes() {
   if (!notes.length) return;
   const key = [...camera.matrixWorld.elements, ...camera.projectionMatrix.elements, ...size()].join();

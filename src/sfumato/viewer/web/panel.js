@@ -77,7 +77,7 @@ export function buildPanel() {
   byId("edit-toggle").addEventListener("click", () => use("edit"));
   byId("measure-toggle").addEventListener("click", () => use("measure"));
   byId("notes-toggle").addEventListener("click", () => use("notes"));
-  // Places are picked on what the page draws itself.
+  // Picking needs the scene drawn by the page.
   for (const name of ["measure-toggle", "notes-toggle"]) byId(name).hidden = !hasStage();
   if (!missing) buildEnding("floaters-ending", () => [{ do: "clean" }], say);
   onStanding(caption);
@@ -122,11 +122,11 @@ export function choose(name) {
 
 const TOOLS = { edit: [isEditing, showEditing], measure: [isMeasuring, showMeasure], notes: [isNoting, showNotes] };
 
-/** Take a tool that the pointer works with, in the place of any other, or put it away. */
+/** Activate a pointer tool instead of any other, or deactivate it. */
 function use(name) {
   const wanted = !TOOLS[name][0]();
   for (const [is, show] of Object.values(TOOLS)) if (is()) show(false);
-  // What they work with is what the page draws itself.
+  // They need the scene drawn by the page.
   if (wanted && isExact()) chooseExact(false);
   if (wanted) TOOLS[name][1](true);
 }
@@ -247,7 +247,7 @@ export function say(words) {
   toast.textContent = words;
   toast.hidden = false;
   clearTimeout(hiding);
-  // As long as it takes to read.
+  // Long enough to be read.
   hiding = setTimeout(() => (toast.hidden = true), Math.max(2600, Math.min(50 * words.length, 12_000)));
 }
 

@@ -1,13 +1,13 @@
-// Drawing on the picture to select: a box, a lasso or a brush.
+// Drawing on the picture to select, with a box, a lasso or a brush.
 import { selectRegion } from "./edits.js";
 import { brushStroke, polygon } from "./regions.js";
 import { camera, size } from "./stage.js";
 
-// Corners of a lasso are so far apart, and no more than scripts may have.
+// Distance between corners of a lasso, and their maximum number in scripts.
 const LASSO_STEP_PX = 4;
 const BRUSH_STEP = 0.3;
 const MOST_POINTS = 4000;
-// What is smaller is a click: it selects nothing.
+// Smaller strokes are clicks, which select nothing.
 const LEAST_PX = 3;
 const INK = "#4cc9f0";
 
@@ -18,7 +18,7 @@ let stroke = null;
 let hovering = null;
 let refused = () => {};
 
-/** The tool that draws: "box", "lasso" or "brush"; null where dragging looks around. */
+/** The active tool: "box", "lasso" or "brush"; null if dragging moves the view. */
 export function toolNow() {
   return tool;
 }
@@ -29,7 +29,7 @@ export function setTool(name) {
   document.getElementById("stage").classList.toggle("drawing", Boolean(tool));
 }
 
-/** What drawing does where no key says otherwise: "new", "add" or "subtract". */
+/** The default mode of strokes without modifier keys: "new", "add" or "subtract". */
 export function setHow(name) {
   how = name;
 }
@@ -38,20 +38,20 @@ export function setBrushRadius(px) {
   radius = px;
 }
 
-/** Be told where a selection becomes too complicated. */
+/** Set the listener for selections that become too complicated. */
 export function onRefused(listener) {
   refused = listener;
 }
 
-/** Begin to draw, if there is something to draw with. */
+/** Begin a stroke, if a tool is active. */
 export function penDown({ clientX, clientY, button, shiftKey, altKey }) {
   if (!tool || button !== 0) return false;
-  // Keys change what this stroke does, as in other editors.
+  // Modifier keys change the mode of this stroke, as in other editors.
   stroke = { points: [[clientX, clientY]], how: altKey ? "subtract" : shiftKey ? "add" : how, camera: camera.matrixWorld.clone() };
   return true;
 }
 
-/** Go on; whether there is a stroke. */
+/** Continue the stroke; returns whether there is one. */
 export function penMove({ clientX, clientY }) {
   hovering = tool === "brush" ? [clientX, clientY] : null;
   if (!stroke) return false;
@@ -67,7 +67,7 @@ export function penMove({ clientX, clientY }) {
   return true;
 }
 
-/** Select what was drawn round or over; whether there was a stroke. */
+/** Finish the stroke and select its region; returns whether there was one. */
 export function penUp() {
   if (!stroke) return false;
   const { points, how: meant } = stroke;
@@ -77,7 +77,7 @@ export function penUp() {
   return true;
 }
 
-/** Draw nothing after all. */
+/** Cancel the stroke. */
 export function penAway() {
   const had = Boolean(stroke);
   stroke = hovering = null;
@@ -101,7 +101,7 @@ export function hasPen() {
   return Boolean(stroke || hovering);
 }
 
-/** Draw the stroke with a brush for the window. */
+/** Draw the stroke on a 2D context with window coordinates. */
 export function drawPen(brush) {
   brush.save();
   brush.strokeStyle = brush.fillStyle = INK;

@@ -1,13 +1,13 @@
-// Clicks that mean a place on a surface, for whichever tool asked for them last.
+// Picking of surface points by clicks, for the tool that requested it last.
 let wanted = null;
 
-/** Let clicks go to `take(place)`, a point in the scene's frame; null: they mean what they mean otherwise. */
+/** Pass clicked points, in the scene's frame, to `take(place)`; null: clicks have their normal meaning. */
 export function pickFor(take) {
   wanted = take;
   document.getElementById("stage").classList.toggle("picking", Boolean(take));
 }
 
-/** Who takes the places that are clicked, or null. */
+/** The function that receives clicked points, or null. */
 export function pickerNow() {
   return wanted;
 }

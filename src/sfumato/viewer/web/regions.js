@@ -1,14 +1,14 @@
-// Regions drawn on the picture: which centres lie in them, at any depth. As in edit/outlines.py, in float64 and in the
+// Regions drawn on the picture, which select centres at any depth. As in edit/outlines.py, in float64 and in the
 // same order of operations, so that a script selects what the page shows.
 import { whereabouts } from "./motion.js";
 import { camera, size } from "./stage.js";
 
-// A script is to be read by people, too: its numbers are rounded before anything is selected by them.
+// Numbers are rounded before selecting, so that scripts are readable and select the same.
 const PLACES = 9;
 const tenths = (value) => Math.round(10 * value) / 10;
 const short = (value) => Number(value.toPrecision(PLACES));
 
-/** The camera of the window as it is now, as scripts have it: OpenCV axes, pixels of the window. */
+/** The current camera in the format of scripts: OpenCV axes, pixels of the window. */
 export function pinholeNow() {
   const { position, quaternion } = whereabouts();
   const turn = new vendor.Matrix4().makeRotationFromQuaternion(new vendor.Quaternion(...quaternion)).elements;
@@ -24,17 +24,17 @@ export function pinholeNow() {
   };
 }
 
-/** A polygon in the picture, as a script has it. */
+/** A polygon in the picture, in the format of scripts. */
 export function polygon(points) {
   return { polygon: { ...pinholeNow(), points_px: points.map((point) => point.map(tenths)) } };
 }
 
-/** The stroke of a brush in the picture, as a script has it. */
+/** The stroke of a brush in the picture, in the format of scripts. */
 export function brushStroke(points, radius) {
   return { brush: { ...pinholeNow(), radius_px: tenths(radius), points_px: points.map((point) => point.map(tenths)) } };
 }
 
-/** Which of the places (x, y, z one after the other) lie in a region: 1, else 0. */
+/** 1 for each position (flat x, y, z) in a region, else 0. */
 export function inRegion(region, places) {
   const [[name, drawn]] = Object.entries(region);
   const isIn = name === "polygon" ? isInPolygon : isUnderBrush;

@@ -69,7 +69,7 @@ export function touch() {
   dirty = true;
 }
 
-/** Another colour behind the scene, three numbers in sRGB. */
+/** Set the background colour, three numbers in sRGB. */
 export function setBackground(rgb) {
   background = rgb;
   renderer?.setClearColor(new vendor.Color().setRGB(...rgb, vendor.SRGBColorSpace), 1);
@@ -80,7 +80,7 @@ export function backgroundNow() {
   return background;
 }
 
-/** The picture as PNG: as it is seen, or of another size with its lens; null where that is too large. */
+/** The picture as PNG: as shown, or of another size with its lens; null if that is too large. */
 export async function picture(sides, lens) {
   const toBlob = () => new Promise((done) => canvas.toBlob(done));
   if (!sides) {
@@ -92,7 +92,7 @@ export async function picture(sides, lens) {
   renderer.setSize(...sides, false);
   setLens(camera, lens);
   renderer.render(scene, camera);
-  // Read at once: the next frame has the window's size again.
+  // Read immediately, because the next frame has the window's size again.
   const made = toBlob();
   camera.projectionMatrix.copy(before);
   camera.projectionMatrixInverse.copy(before).invert();
@@ -143,17 +143,17 @@ export async function showScene(source, modifiers, onProgress, name = "still") {
   return next;
 }
 
-// Of a headset: what carries it, and where the view was before. Metres a second by its sticks.
+// State of a headset: its parent object, and the view before. Speed by its thumbsticks, metres per second.
 const rig = new vendor.Group();
 const STICK_SPEED = 1.5;
 let wasAt = null;
 
-/** Draw into a headset, which begins where the view is; a metre is so many units. */
+/** Render to a headset, starting at the current view, with the given units per metre. */
 export async function present(session, units) {
   wasAt = { position: camera.position.clone(), quaternion: camera.quaternion.clone() };
   const ahead = new vendor.Vector3(0, 0, -1).applyQuaternion(camera.quaternion);
   rig.position.copy(camera.position);
-  // The floor stays level.
+  // Keeps the floor level.
   rig.quaternion.setFromAxisAngle(new vendor.Vector3(0, 1, 0), Math.atan2(-ahead.x, -ahead.z));
   rig.scale.setScalar(units);
   scene.add(rig);
@@ -165,7 +165,7 @@ export async function present(session, units) {
   await renderer.xr.setSession(session);
 }
 
-/** The window again, as it was. */
+/** Return to rendering to the window, with the previous view. */
 export function stopPresenting() {
   renderer.xr.enabled = false;
   rig.remove(camera);
@@ -176,7 +176,7 @@ export function stopPresenting() {
   resize();
 }
 
-/** Go along by the sticks of the headset's controllers. */
+/** Move by the thumbsticks of the headset's controllers. */
 function followSticks(seconds) {
   for (const { gamepad } of renderer.xr.getSession()?.inputSources ?? []) {
     const [x, y] = gamepad?.axes.slice(-2) ?? [0, 0];

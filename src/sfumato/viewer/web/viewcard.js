@@ -1,4 +1,4 @@
-// The card of the view: pictures to keep, how one moves, field of view, background, light and dark.
+// The card of the view: saving pictures, navigation, field of view, background, light and dark.
 import { manifest } from "./data.js";
 import { downloadBlob } from "./endings.js";
 import { isExact } from "./exact.js";
@@ -13,7 +13,7 @@ const SIZES = [[1920, 1080], [3840, 2160], [1080, 1920], [2048, 2048]];
 let say = () => {};
 let theme = null;
 
-/** Wire the card; `tell` says what became of a picture. */
+/** Wire the card; `tell` shows messages about saved pictures. */
 export function buildView(tell) {
   say = tell;
   byId("view-toggle").addEventListener("click", () => showView(card.hidden));
@@ -43,7 +43,7 @@ export function isViewShown() {
   return !card.hidden;
 }
 
-/** Save the picture as it is seen, as PNG: at the window's size, or at one that was chosen. */
+/** Save the current picture as PNG, at the size of the window or at a chosen size. */
 export async function takePicture() {
   const chosen = byId("shot-size").value;
   if (isExact() && chosen) {
@@ -66,16 +66,16 @@ export function walk(wanted) {
   if (wanted) say("Walking: drag looks around, W A S D and wheel go along the ground");
 }
 
-/** See more or less at once: the vertical field of view in degrees; null: as at first. */
+/** Set the vertical field of view in degrees; null: the default. */
 export function chooseFov(degrees) {
-  // A training camera has its own.
+  // Training cameras have their own field of view.
   if (degrees) leave();
   setFov(degrees);
   byId("fov").value = fovNow();
   byId("fov-words").textContent = `${Math.round(fovNow())}°`;
 }
 
-/** Another colour behind the scene, as "#rrggbb"; null: that of the scene. */
+/** Set the background colour as "#rrggbb"; null: that of the scene. */
 export function chooseBackground(colour) {
   const own = `#${manifest.background.map((v) => Math.round(255 * v).toString(16).padStart(2, "0")).join("")}`;
   const wanted = /^#[0-9a-f]{6}$/i.test(colour ?? "") ? colour : own;
@@ -93,11 +93,11 @@ export function chosenView() {
 }
 
 export function themeNow() {
-  // A picture is seen best in dark surroundings.
+  // Pictures look best in dark surroundings.
   return theme ?? "dark";
 }
 
-/** "light" or "dark" controls; null: as at first. */
+/** Set "light" or "dark" controls; null: the default. */
 export function chooseTheme(name) {
   theme = name === "light" || name === "dark" ? name : null;
   document.documentElement.dataset.theme = themeNow();

@@ -1,12 +1,16 @@
 """Tiny inputs of the operations, for kernels that are interpreted, and comparisons with the definitions."""
 
 from functools import partial
+from unittest import mock
 
 import torch
 
 from sfumato import ops
 from sfumato.ops import reference
 from sfumato.ops.mesh_hits import mesh_hits
+from sfumato.scene.lenses import PINHOLE
+from sfumato.training import warm_up
+from sfumato.training.config import TrainConfig
 from support.gpu_lists import tiles_of
 from support.op_scenes import (
     HEIGHT,
@@ -256,6 +260,20 @@ def rendered(module, scene, pose, intrinsics, model):
         mean_px, conic, scene["opacities"], colours, depth, radius_px, torch.full_like(centre, 0.3),
         width=WIDTH, height=HEIGHT,
     )  # fmt: skip
+
+
+def check_training_steps(strategy):
+    """Steps of training with refinement change a tiny scene, and its numbers stay finite."""
+    states, take = [], warm_up.train_step
+
+    def kept(state, views):
+        states.append((state, take(state, views)))
+
+    with mock.patch.multiple(warm_up, _SIDE_PX=16, _STEPS=1, train_step=kept):
+        warm_up.take_steps(TrainConfig(steps=4, strategy=strategy), [(PINHOLE, False)])
+    ((state, stats),) = states
+    assert 0 < stats.loss < 1 and stats.visible > 0
+    assert all(tensor.isfinite().all() for tensor in state.gaussians.tensors().values())
 
 
 def check_tall_tiles():

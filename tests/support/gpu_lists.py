@@ -1,9 +1,11 @@
 """The lists of Gaussians that the GPU's kernels make for each tile, against every pixel of every Gaussian."""
 
 from contextlib import contextmanager
+from unittest import mock
 
 import torch
 
+from sfumato.errors import ConfigError
 from support.op_scenes import HEIGHT, WIDTH, converted, ellipses
 
 
@@ -12,12 +14,22 @@ def tiles_of(height):
     """Tiles of a height, px, whatever the image's size."""
     from sfumato.ops.gpu import binning
 
-    before, binning.ENOUGH_TILES = binning.ENOUGH_TILES, 1 if height == 16 else 10**9
-    try:
+    with mock.patch.object(binning, "ENOUGH_TILES", 1 if height == 16 else 10**9):
         assert binning.tiling(40, 40).tile_height == height
         yield
-    finally:
-        binning.ENOUGH_TILES = before
+
+
+def check_limit():
+    """More pairs than can be counted are an error of one line."""
+    from sfumato.ops.gpu import binning
+
+    with mock.patch.object(binning, "MOST_PAIRS", 30):
+        try:
+            _check_lists(70, 37, 60)
+        except ConfigError as error:
+            assert "at most 30 are possible" in str(error) and "\n" not in str(error)
+            return
+    raise AssertionError("no error")
 
 
 def check_lists(width, height, n, tall):

@@ -39,6 +39,15 @@ def test_tiles_list_the_gaussians_that_touch_them(width, height, n, tall, interp
     interpreted(gpu_lists.check_lists, width, height, n, tall)
 
 
+def test_more_pairs_than_can_be_counted_are_refused(interpreted):
+    interpreted(gpu_lists.check_limit)
+
+
+@pytest.mark.parametrize("strategy", ["adc", "mcmc"])
+def test_steps_of_training_are_taken(strategy, interpreted):
+    interpreted(gpu_cases.check_training_steps, strategy)
+
+
 def test_tall_tiles_agree_with_the_definition(interpreted):
     interpreted(gpu_cases.check_tall_tiles)
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from sfumato.errors import ConfigError
 from sfumato.ops.gpu.kernels.tile_lists import row_spans, span_pairs, tile_rows
 from sfumato.ops.gpu.launch import start_elementwise
 
@@ -16,6 +17,8 @@ LANE_ROWS = 32 // TILE_WIDTH
 # Tiles of 16x16 px do least work per pixel; images with fewer than these take 16x8 px, as a GPU with 132
 # multiprocessors would else have warps without work.
 ENOUGH_TILES = 2048
+# Places of pairs are int32.
+MOST_PAIRS = 2**31 - 1
 
 
 class Tiling(NamedTuple):
@@ -94,6 +97,9 @@ def bin_tiles(
         radius_px: [n, 2] int32; 0 where culled.
         width: of the image, pixels.
         height: of the image, pixels.
+
+    Raises:
+        ConfigError: there are more than MOST_PAIRS pairs.
     """
     tiles, n = tiling(width, height), len(depth)
     # Those that are not seen take part in the sort, so that nobody waits for their number.
@@ -102,8 +108,7 @@ def bin_tiles(
     first_row, rows = order.new_empty(n), order.new_empty(n)
     size = {"TILE_HEIGHT": tiles.tile_height}
     start_elementwise(tile_rows, n, order, *shapes, radius_px, first_row, rows, height, **size)
-    row_starts = _starts(rows)
-    spans = int(row_starts[-1])
+    row_starts, spans = _starts(rows)
     # Each begins where memory is handed out: kernels are compiled for how their arguments are aligned.
     span_rank, span_tile, span_length = (order.new_empty(spans) for _ in range(3))
     of_rows = first_row, row_starts, n, _steps(n), width, height, tiles.across
@@ -111,8 +116,7 @@ def bin_tiles(
         row_spans, spans, order, *shapes, *of_rows, span_rank, span_tile, span_length,
         TILE_WIDTH=TILE_WIDTH, **size,
     )  # fmt: skip
-    span_starts = _starts(span_length)
-    pairs = int(span_starts[-1])
+    span_starts, pairs = _starts(span_length)
     # Sorting takes a time in proportion to the bytes of its keys.
     dtype = torch.int16 if tiles.number < 2**15 else torch.int32
     emitted, pair_tile = order.new_empty(pairs), order.new_empty(pairs, dtype=dtype)
@@ -131,11 +135,17 @@ def empty_lists(like: Tensor, number: int) -> list[Tensor]:
     return [like.new_empty(length, dtype=torch.int32) for length in lengths]
 
 
-def _starts(counts: Tensor) -> Tensor:
-    """[m + 1] int32 running counts of [m], from 0."""
+def _starts(counts: Tensor) -> tuple[Tensor, int]:
+    """[m + 1] int32 running counts of [m], from 0, and the last of them, for which the host waits."""
+    total = int(counts.sum(dtype=torch.int64))
+    if total > MOST_PAIRS:
+        raise ConfigError(
+            f"Gaussians touch tiles {total:,} times, at most {MOST_PAIRS:,} are possible: "
+            "take fewer or smaller ones, or a smaller picture"
+        )
     starts = counts.new_zeros(len(counts) + 1)
     torch.cumsum(counts, 0, dtype=torch.int32, out=starts[1:])
-    return starts
+    return starts, total
 
 
 def _steps(n: int) -> int:

@@ -34,7 +34,7 @@ def sh_basis(directions: Tensor, degree: int) -> Tensor:
     Raises:
         ConfigError: the degree is not 0, 1, 2 or 3.
 
-    Gradients: directions, of the polynomials below (their radial part means nothing).
+    Gradients: directions, of the polynomials below; the radial component is meaningless.
     """
     if degree not in (0, 1, 2, 3):
         raise ConfigError(f"SH degree {degree} is not supported: give 0, 1, 2 or 3")

@@ -10,13 +10,13 @@ TRANSMITTANCE_STOP = 1e-4
 MESH_EDGE = 1e-9
 # Low-pass filter of the projection: no ellipse is thinner than about half a pixel (Kerbl et al. 2023).
 BLUR_PX2 = 0.3
-# The affine approximation is taken no further out than 1.3 half-fields: beyond it the Jacobian explodes.
+# Limit of the affine approximation, as a multiple of half the field of view: beyond it the Jacobian explodes.
 TANGENT_LIMIT = 1.3
 # Standard deviations after which even an opaque Gaussian is under ALPHA_MIN: sqrt(2 ln 255) = 3.329.
 EXTENT_SIGMAS = 3.33
 # Radii are int32; this bound is exact in float32 and far beyond any image.
 RADIUS_MAX_PX = 2**30
-# Camera z kept by default, scene units: gsplat's. Renders of scenes derive theirs in render.limits.
+# Default near and far planes, scene units, as in gsplat; render.limits derives those of scenes.
 NEAR = 0.01
 FAR = 1e10
 
@@ -26,11 +26,11 @@ SSIM_SIGMA_PX = 1.5
 SSIM_C1 = 0.01**2
 SSIM_C2 = 0.03**2
 
-# Misfits of neighbours' motions count squared below this share of their mean distance (for turns: as a
-# difference of unit quaternions), and in proportion above, so that joints and edges of objects may break.
+# Scale of the Charbonnier loss of neighbours' motions, as a fraction of their mean distance (for rotations: a
+# difference of unit quaternions). Larger residuals count linearly, so that joints and edges may break.
 MOTION_TOLERANCE = 0.1
 
-# Colours of a point in two photographs that differ by more are of different things (scale of a Cauchy loss).
+# Scale of the Cauchy loss of colour residuals: larger differences come from different surfaces.
 ALIGNMENT_TOLERANCE = 0.2
 # The upper triangle of a symmetric 6x6 matrix, and a vector of 6.
 ALIGNMENT_ENTRIES = 27

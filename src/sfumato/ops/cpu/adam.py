@@ -1,4 +1,4 @@
-"""Adam over the rows that were seen, in one pass over memory."""
+"""Adam for the rows of visible Gaussians, in one pass over memory."""
 
 import math
 
@@ -16,8 +16,8 @@ def adam_step(
     """Update rows of [n, m] arrays in place.
 
     Args:
-        rates: learning rate of each of the leading columns over the bias correction of the mean.
-        beta1, rest1, beta2, rest2: decays and 1 minus each, rounded from float64.
+        rates: learning rates of the leading columns, divided by the bias correction of the mean.
+        beta1, rest1, beta2, rest2: decays, and 1 minus each, rounded from float64.
         root_correction: 1 / sqrt of the bias correction of the mean square.
     """
     for i in prange(param.shape[0]):

@@ -1,7 +1,6 @@
-"""Normal equations of rigid bodies that are aligned to a photograph, a body after the other.
+"""Normal equations for aligning rigid bodies to a photograph.
 
-The points of a body are taken by one thread in their order: the result is the same bits whatever the number
-of threads.
+One thread sums the points of a body in order, so the result is bit-identical for any number of threads.
 """
 
 import numpy as np
@@ -17,7 +16,7 @@ _INVERSE2 = 1.0 / ALIGNMENT_TOLERANCE**2
 
 @scalar
 def _sampled(image, column, row, a, b, channel):
-    """A channel between four pixels, and its derivatives across and down."""
+    """A channel interpolated bilinearly between four pixels, and its horizontal and vertical derivative."""
     first, second = image[row, column, channel], image[row, column + 1, channel]
     third, fourth = image[row + 1, column, channel], image[row + 1, column + 1, channel]
     top, bottom = first + a * (second - first), third + a * (fourth - third)
@@ -60,18 +59,19 @@ def add_equations(arms, colours, weights, first, places, turns, image, pose, int
             if not (0.5 < across < width - 0.5 and 0.5 < down < height - 0.5):
                 continue
             column, row = min(int(across - 0.5), width - 2), min(int(down - 0.5), height - 2)
-            # Over the channels: squares of the misfit, slopes times slopes, and slopes times misfit.
+            # Sums over channels of residual^2, of products of image derivatives, and of derivative *
+            # residual.
             squared, uu, uv, vv, ur, vr = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
             for channel in range(3):
                 colour, du, dv = _sampled(
                     image, column, row, across - 0.5 - column, down - 0.5 - row, channel
                 )
-                misfit = colour - colours[s, channel]
-                squared += misfit * misfit
+                residual = colour - colours[s, channel]
+                squared += residual * residual
                 uu, uv, vv = uu + du * du, uv + du * dv, vv + dv * dv
-                ur, vr = ur + du * misfit, vr + dv * misfit
+                ur, vr = ur + du * residual, vr + dv * residual
             weight = weights[s] / (1.0 + squared * _INVERSE2)
-            # Derivatives of the pixel by a shift of the body, and by a small turn of it.
+            # Derivatives of the pixel with respect to a translation and a small rotation of the body.
             ux, uy, uz = _transposed_times(pose, fx / z, 0.0, -fx * x / (z * z))
             vx, vy, vz = _transposed_times(pose, 0.0, fy / z, -fy * y / (z * z))
             u[0], u[1], u[2] = ux, uy, uz
@@ -91,7 +91,7 @@ def add_equations(arms, colours, weights, first, places, turns, image, pose, int
 def forward(arms, colours, weights, first, places, turns, image, camera_from_world, intrinsics):
     """See sfumato.ops.alignment."""
     sums = np.zeros((len(places), ALIGNMENT_ENTRIES))
-    # A picture of one row or column has nothing between its pixels.
+    # An image of one row or column cannot be interpolated.
     if min(image.shape[:2]) > 1:
         inputs = arms, colours, weights, first, places, turns, image, camera_from_world, intrinsics
         add_equations(*map(as_array, inputs), sums)

@@ -1,4 +1,4 @@
-"""Tensors to the arrays that kernels read, and back; contiguous data is never copied."""
+"""Conversion of tensors to arrays for kernels, and back, without copying contiguous data."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def as_array(tensor: Tensor) -> np.ndarray:
 
 
 def as_tensors(arrays: Iterable[np.ndarray]) -> list[Tensor]:
-    """Tensors over arrays; 64-bit masks become int64, as torch can do little with unsigned numbers."""
+    """Tensors that share the memory of arrays; uint64 becomes int64, better supported by torch."""
     return [torch.from_numpy(a.view(np.int64) if a.dtype == np.uint64 else a) for a in arrays]
 
 
 def when(holds: object) -> tuple:
-    """A flag that is known when a kernel is compiled: a tuple of length 1 or 0."""
+    """A compile-time flag for kernels: a tuple of length 1 or 0."""
     return (0,) if holds else ()

@@ -1,4 +1,4 @@
-"""Spherical harmonics to colours, and the gradient."""
+"""Colours from spherical harmonics, and the gradient."""
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ _HALF, _ONE, _TWO, _ZERO = np.float32(0.5), np.float32(1.0), np.float32(2.0), np
 _THREE, _FIVE, _SIX, _TEN = np.float32(3.0), np.float32(5.0), np.float32(6.0), np.float32(10.0)
 _FIFTEEN = np.float32(15.0)
 _CHUNK = 256
-# Offset added to the sum, and lower bound of the result: for colours, and for the plain sum.
+# Offset added to the sum, and lower bound of the result: for colours, and for plain sums.
 _OFFSET_AND_FLOOR = ((_HALF, _ZERO), (_ZERO, np.float32(-np.inf)))
 
 
@@ -133,7 +133,7 @@ def colour_backward(grad, colours, sh, means, centre, degree, visible, floor):
 
 
 def forward(sh, means, camera_centre, degree, visible, plain_sum):
-    """See sfumato.ops.colour; ``plain_sum``: without the offset and the floor of colours."""
+    """See sfumato.ops.colour; ``plain_sum``: without the offset and the lower bound of colours."""
     arrays = map(as_array, (sh, means, camera_centre))
     offset, floor = _OFFSET_AND_FLOOR[plain_sum]
     return torch.from_numpy(colour_forward(*arrays, degree, as_array(visible), offset, floor))

@@ -1,4 +1,4 @@
-"""Front-to-back blending of ellipses: binned into tiles, then blended some channels at a time."""
+"""Front-to-back blending of ellipses: binning into tiles, then blending of a few channels at a time."""
 
 import numpy as np
 import torch
@@ -8,7 +8,7 @@ from sfumato.ops.cpu.raster.blend import composite_backward, composite_forward
 from sfumato.ops.cpu.raster.splats import SplatGradients, gather_gradients, splat_records, sums_layout
 from sfumato.ops.cpu.raster.tiles import TILE_HEIGHT, TILE_WIDTH, Tiles, bin_tiles, empty_tiles
 
-# Channels blended in one pass: more would not fit the registers.
+# Channels blended in one pass: more would not fit into registers.
 CHANNELS_AT_ONCE = 4
 
 
@@ -29,7 +29,7 @@ def forward(mean_px, conic, opacities, colours, depth, radius_px, background, si
 
 
 def kept(mean_px, conic, opacities, colours, depth, radius_px, background, size):
-    """Tiles, in empty tensors."""
+    """Empty tensors with the shapes of Tiles."""
     width, height = size
     return empty_tiles(mean_px, -(-width // TILE_WIDTH) * -(-height // TILE_HEIGHT))
 
@@ -45,10 +45,11 @@ def backward(grads, outputs, kept, inputs, absolute):
     n, d = colours.shape
     shapes = SplatGradients((n, 2), (n, 2) if absolute else (0, 2), (n, 3), (n,), (n, 0))
     totals, grad_colours = [], []
-    # Absolute values of partial gradients do not add up: they take all channels in one pass.
+    # Absolute gradients need all channels in one pass, because the absolute values of partial gradients do
+    # not add up.
     for k, group in enumerate([slice(0, d)] if absolute else _channel_groups(d)):
         channels = (0,) * (group.stop - group.start)
-        # The gradient of alpha is shared by all channels and must be added once: in the first pass.
+        # The gradient of alpha is shared by all channels, so it is added only in the first pass.
         to_image = as_array(grad_image[:, :, group])
         to_alpha = as_array(grad_alpha if k == 0 else torch.zeros_like(grad_alpha))[..., None]
         remaining = (grad_image[:, :, group] * image[:, :, group]).sum(-1, keepdim=True)

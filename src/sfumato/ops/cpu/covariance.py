@@ -1,4 +1,4 @@
-"""Covariances from quaternions and scales, and the gradient."""
+"""Covariances from quaternions and scales, and their gradients."""
 
 import numpy as np
 import torch

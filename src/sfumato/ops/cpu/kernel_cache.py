@@ -1,7 +1,7 @@
-"""Disk cache of compiled kernels; files that are damaged or cannot be trusted are compiled again.
+"""Disk cache of compiled kernels; damaged or untrusted files are compiled again.
 
-A kernel file is a digest and a pickle. It is read only from a folder that nobody else can write to, and
-only if the digest fits: a flipped bit in machine code would change the render.
+A kernel file is a digest and a pickle. It is read only from a folder that other users cannot write to, and
+only if the digest matches: a flipped bit in machine code would change the render.
 """
 
 import atexit
@@ -36,9 +36,9 @@ _PRIVATE = 0o700
 
 @functools.cache
 def cache_folder() -> Path:
-    """Folder of the compiled kernels, one per version of their sources; created if it is missing.
+    """Folder of the compiled kernels, one per version of their sources; created if missing.
 
-    It lies in ``SFUMATO_CACHE``, else in the user's cache folder; if there is neither, or it cannot be
+    It is in ``SFUMATO_CACHE``, else in the user's cache folder, else, if neither exists or it cannot be
     trusted, in a private temporary folder.
     """
     version = Path("kernels", sources_digest(_PACKAGE))
@@ -63,12 +63,12 @@ def cache_folder() -> Path:
 
 
 def environment() -> dict[str, str]:
-    """Environment for a child process that uses the same cache."""
+    """Environment for a child process, with the same cache."""
     return {**os.environ, "SFUMATO_CACHE": str(cache_folder().parents[1])}
 
 
 def sources_digest(package: Path) -> str:
-    """Version of the kernels: a hash of all sources that they are compiled from.
+    """Version of the kernels: a hash of all sources they are compiled from.
 
     Args:
         package: folder of ``sfumato``.
@@ -86,15 +86,15 @@ def is_whole(path: Path) -> bool:
 
 
 class KernelCache(NullCache):
-    """The cache of one function, instead of Numba's own.
+    """The cache of one compiled function, instead of Numba's.
 
     Args:
-        function: the function that is compiled.
+        function: the function.
     """
 
-    # Whether writing has failed in this process; the warning appears once.
+    # Whether writing has failed in this process; the warning is logged once.
     failed = False
-    # Whether it was said in this process why the first call takes so long.
+    # Whether the message about slow first calls was logged in this process.
     said = False
 
     def __init__(self, function) -> None:
@@ -105,7 +105,7 @@ class KernelCache(NullCache):
         return str(cache_folder())
 
     def load_overload(self, sig, target_context):
-        """The kernel that was compiled for a signature; None if there is none."""
+        """Load the compiled kernel for a signature; None if there is none."""
         target_context.refresh()
         payload = _read(self._path(sig, target_context.codegen()))
         if payload is None and not KernelCache.said:
@@ -113,7 +113,7 @@ class KernelCache(NullCache):
         return None if payload is None else CompileResult._rebuild(target_context, *pickle.loads(payload))
 
     def save_overload(self, sig, compiled) -> None:
-        """Write the kernel that was compiled for a signature; a failure is a warning."""
+        """Write the compiled kernel for a signature; a failure is logged as a warning."""
         payload = dumps(compiled._reduce())
         try:
             write_bytes(self._path(sig, compiled.codegen), hashlib.sha256(payload).digest() + payload)
@@ -144,7 +144,7 @@ class KernelCache(NullCache):
 
 
 def _user_root() -> Path | None:
-    """The cache folder of the user's choice, or the system's; None without a home folder."""
+    """The cache folder chosen by the user, or the system's; None without a home folder."""
     given = os.environ.get("SFUMATO_CACHE")
     if given:
         return Path(os.path.realpath(given))
@@ -155,7 +155,7 @@ def _user_root() -> Path | None:
 
 
 def _make_private(root: Path, inside: Path) -> str | None:
-    """Create a folder inside another; returns why compiled code in it cannot be trusted, or None."""
+    """Create a folder inside another; returns the reason why code in it cannot be trusted, or None."""
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
         for folder in (root, *(root / part for part in reversed((inside, *inside.parents[:-1])))):
@@ -163,7 +163,7 @@ def _make_private(root: Path, inside: Path) -> str | None:
             found = folder.lstat()
             if not stat.S_ISDIR(found.st_mode) or not _is_mine(found):
                 return f"{folder} belongs to another user"
-            # With the sticky bit set, others can add files but not change those of this user.
+            # With the sticky bit set, other users can add files but not change those of this user.
             by_others = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not found.st_mode & stat.S_ISVTX
             if by_others and os.name == "posix":
                 return f"{folder} can be written by others (chmod go-w makes it private)"
@@ -173,7 +173,7 @@ def _make_private(root: Path, inside: Path) -> str | None:
 
 
 def _is_mine(found: os.stat_result) -> bool:
-    """Whether a file is this user's, or the administrator's, who could do anything anyway."""
+    """Whether a file belongs to this user, or to the administrator, who has access anyway."""
     return not hasattr(os, "getuid") or found.st_uid in (os.getuid(), 0)
 
 

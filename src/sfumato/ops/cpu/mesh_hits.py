@@ -1,7 +1,7 @@
-"""Rays against triangles: a binary tree of boxes over triangles in Morton order.
+"""Intersection of rays with triangles: a binary tree of boxes over triangles in Morton order.
 
-The tree is complete, so that it needs no links: the children of node i are 2 i + 1 and 2 i + 2, and the
-leaves, of a few triangles each, are the last row. A leaf without triangles has a box that no ray meets.
+The tree is complete, so it needs no links: the children of node i are 2 i + 1 and 2 i + 2, and the
+leaves, of a few triangles each, are the last row. A leaf without triangles has a box that no ray hits.
 """
 
 import math
@@ -16,17 +16,17 @@ from sfumato.ops.cpu.arrays import as_array, as_tensors
 from sfumato.ops.cpu.jit import kernel, scalar
 
 _LEAF = 4
-# More than all roundings of a box's test.
+# Relative margin, larger than all rounding errors of the test of a box.
 _SLACK = 1e-9
 _RUN = 256
 
 
 class MeshTree(NamedTuple):
-    """Triangles in the order of a tree of boxes.
+    """A tree of boxes over triangles.
 
     Attributes:
-        corners: [f, 9] float64 first corner, and the edges to the second and the third.
-        order: [f] int64 number of each triangle.
+        corners: [f, 9] float64 first corner, and the edges to the second and the third, in tree order.
+        order: [f] int64 index of each triangle.
         boxes: [nodes, 6] float64 lowest and highest x, y, z; the last (nodes + 1) / 2 are leaves.
     """
 
@@ -36,7 +36,7 @@ class MeshTree(NamedTuple):
 
 
 def build(vertices, faces):
-    """Build the tree of the triangles [f, 3] of vertices [v, 3], of which there is at least one."""
+    """Build the tree of at least one triangle [f, 3] of vertices [v, 3]."""
     points = vertices.astype(np.float64)[faces]
     low, high = points.min(axis=1), points.max(axis=1)
     order = morton_order(0.5 * (low + high))
@@ -57,7 +57,7 @@ def build(vertices, faces):
 
 @scalar
 def _entry(box, o, inverse, near, far):
-    """Distance at which a ray enters a box; infinite if it does not before ``far``."""
+    """Distance at which a ray enters a box; infinite if it misses the box or enters behind ``far``."""
     enter, leave = near, far
     for k in range(3):
         a, b = (box[k] - o[k]) * inverse[k], (box[3 + k] - o[k]) * inverse[k]
@@ -68,7 +68,7 @@ def _entry(box, o, inverse, near, far):
 
 @scalar
 def _triangle(row, o, d):
-    """(tau, u, v) where a ray meets a triangle; tau is infinite where it does not."""
+    """(tau, u, v) of the intersection of a ray with a triangle; tau is infinite if there is none."""
     px = d[1] * row[8] - d[2] * row[7]
     py = d[2] * row[6] - d[0] * row[8]
     pz = d[0] * row[7] - d[1] * row[6]
@@ -86,12 +86,12 @@ def _triangle(row, o, d):
 
 @kernel
 def first_hits(tree, origins, directions, near, far, distance, face, corners):
-    """Fill in the first hit of each ray.
+    """Find the first hit of each ray.
 
     Args:
         tree: from ``build``.
         origins, directions, near, far: [m, 3], [m, 3], [m], [m] float32.
-        distance, face, corners: [m] float64 infinity, [m] int64 -1, [m, 2] zeros; written where a ray hits.
+        distance, face, corners: [m] float64 infinity, [m] int64 -1, [m, 2] zeros; written for rays that hit.
     """
     m, inner = origins.shape[0], tree.boxes.shape[0] // 2
     for run in prange((m + _RUN - 1) // _RUN):
@@ -107,7 +107,7 @@ def first_hits(tree, origins, directions, near, far, distance, face, corners):
                 continue
             for k in range(3):
                 d[k] /= length
-                # Without division by zero for rays along an axis.
+                # Avoids division by zero for rays along an axis.
                 inverse[k] = 1.0 / d[k] if abs(d[k]) > 1e-30 else 1e30
             least, best = np.float64(near[j]), np.float64(far[j])
             stack[0], entries[0], count = 0, _entry(tree.boxes[0], o, inverse, least, best), 1
@@ -119,7 +119,7 @@ def first_hits(tree, origins, directions, near, far, distance, face, corners):
                 if node < inner:
                     left = _entry(tree.boxes[2 * node + 1], o, inverse, least, best)
                     right = _entry(tree.boxes[2 * node + 2], o, inverse, least, best)
-                    # The nearer child is on top.
+                    # Pushes the nearer child last, so that it is visited first.
                     swap = 1 if left < right else 0
                     for child in range(2):
                         side = child ^ swap

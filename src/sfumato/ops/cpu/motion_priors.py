@@ -1,8 +1,8 @@
-"""Rigidity, rotation and isometry of neighbours, and the gradient.
+"""Rigidity, rotation and isometry priors of neighbours, and the gradient.
 
-The neighbours of a Gaussian are gathered into rows of a small buffer, then taken many at a time. Gradients
-that go to the neighbours are summed by each part of the Gaussians for itself, and the parts are then added
-in their order: the result is the same bits whatever the number of threads.
+The neighbours of a Gaussian are gathered into rows of a small buffer, then processed several at a time. Each
+part of the Gaussians has its own sums of the gradients to neighbours, which are then added in order, so the
+result is bit-identical for any number of threads.
 """
 
 from typing import Any, NamedTuple
@@ -17,23 +17,23 @@ from sfumato.ops.cpu.quaternions import product, quat_gradient, rotation, throug
 from sfumato.ops.cpu.simd import lanes as ln
 
 LANES = 8
-# The Gaussians are taken in so many parts; each has sums of its own.
+# Number of parts that the Gaussians are divided into.
 PARTS = 8
-# A state: mean, previous mean, turn from the previous rotation. A row of the buffer: what the states of
-# neighbour and Gaussian differ by in the means, the neighbour's turn, the weight, the rest distance.
+# A state: mean, previous mean, rotation since the previous step. Rows of the buffer: differences of neighbour
+# and Gaussian in both means, the neighbour's rotation, its weight, its rest distance.
 _STATE, _WEIGHT, _REST, _ROWS = 10, 10, 11, 12
-# What goes to a neighbour: gradients of its mean and its turn.
+# Gradients to a neighbour: to its mean and its rotation.
 _SUMS = 7
 _TOLERANCE = np.float32(constants.MOTION_TOLERANCE)
 _TOLERANCE2 = np.float32(constants.MOTION_TOLERANCE**2)
 _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
-# Only keeps a division by zero out where two Gaussians are in one place.
+# Avoids division by zero for coincident Gaussians.
 _TINY = np.float32(1e-30)
 
 
 @kernel
 def states_of(means, quats, previous_means, previous_quats, neighbours, rest, states, distances):
-    """Fill in the state [n, 10] of each Gaussian, and sum and count [n, 2] of its rest distances."""
+    """Fill the state [n, 10] of each Gaussian, and the sum and count [n, 2] of its rest distances."""
     for i in prange(means.shape[0]):
         _, w, x, y, z = unit(quats, i)
         _, a, b, c, d = unit(previous_quats, i)
@@ -52,7 +52,7 @@ def states_of(means, quats, previous_means, previous_quats, neighbours, rest, st
 
 @lane_function
 def _gather(i, states, neighbours, weights, rest, scale, edges, width):
-    """Fill the buffer with the neighbours of Gaussian ``i``, lengths times ``scale``; its end stays zero."""
+    """Fill the buffer with the neighbours of Gaussian ``i``, lengths times ``scale``; padding stays zero."""
     for slot in range(neighbours.shape[1]):
         j = neighbours[i, slot]
         is_edge = j >= 0
@@ -70,13 +70,13 @@ def _row(edges, row, width, at):
     return ln.load(LANES, edges, row * width + at)
 
 
-class Misfits(NamedTuple):
-    """Some neighbours of a Gaussian, in lanes.
+class Residuals(NamedTuple):
+    """Residuals of some neighbours of a Gaussian, in lanes.
 
     Attributes:
-        offset, length: where they are from it, and how far.
-        rigid, turned, stretch: misfits of rigidity (3), rotation (4) and isometry.
-        sign: of the quaternion that stands for its turn.
+        offset, length: their positions relative to the Gaussian, and distances.
+        rigid, turned, stretch: residuals of rigidity (3), rotation (4) and isometry.
+        sign: sign of the quaternion of the Gaussian's rotation for the comparison.
     """
 
     offset: Any
@@ -88,8 +88,8 @@ class Misfits(NamedTuple):
 
 
 @lane_function
-def _misfits(edges, width, at, turn, r0, r1, r2):
-    """Misfits of the neighbours from ``at`` on."""
+def _residuals(edges, width, at, turn, r0, r1, r2):
+    """Residuals of the neighbours from ``at`` on."""
     x, y, z = _row(edges, 0, width, at), _row(edges, 1, width, at), _row(edges, 2, width, at)
     rigid = (
         x * r0[0] + y * r1[0] + z * r2[0] - _row(edges, 3, width, at),
@@ -103,12 +103,12 @@ def _misfits(edges, width, at, turn, r0, r1, r2):
     sign = ln.select(same < _ZERO, -_ONE, ln.spread(LANES, _ONE))
     turned = a - sign * turn[0], b - sign * turn[1], c - sign * turn[2], d - sign * turn[3]
     length = ln.square_root(x * x + y * y + z * z)
-    return Misfits((x, y, z), length, rigid, turned, length - _row(edges, _REST, width, at), sign)
+    return Residuals((x, y, z), length, rigid, turned, length - _row(edges, _REST, width, at), sign)
 
 
 @lane_function
-def _squares(misfits):
-    rigid, turned = misfits.rigid, misfits.turned
+def _squares(residuals):
+    rigid, turned = residuals.rigid, residuals.turned
     return (
         rigid[0] * rigid[0] + rigid[1] * rigid[1] + rigid[2] * rigid[2],
         turned[0] * turned[0] + turned[1] * turned[1] + turned[2] * turned[2] + turned[3] * turned[3],
@@ -122,7 +122,7 @@ def _charbonnier(squared):
 
 @lane_kernel
 def priors_forward(states, neighbours, weights, rest, scale, values):
-    """Fill in the sums [n, 3] of the priors over the neighbours of each Gaussian."""
+    """Fill the sums [n, 3] of the priors over the neighbours of each Gaussian."""
     n, k = neighbours.shape
     width = (k + LANES - 1) // LANES * LANES
     for part in prange(PARTS):
@@ -133,7 +133,7 @@ def priors_forward(states, neighbours, weights, rest, scale, values):
             r0, r1, r2 = rotation(turn[0], turn[1], turn[2], turn[3])
             rigidity = rotations = isometry = ln.spread(LANES, _ZERO)
             for at in range(0, width, LANES):
-                found = _misfits(edges, width, at, turn, r0, r1, r2)
+                found = _residuals(edges, width, at, turn, r0, r1, r2)
                 first, second = _squares(found)
                 weight = _row(edges, _WEIGHT, width, at)
                 rigidity = rigidity + weight * _charbonnier(first)
@@ -145,12 +145,12 @@ def priors_forward(states, neighbours, weights, rest, scale, values):
 
 @lane_function
 def _edge_gradients(edges, width, at, turn, r0, r1, r2, factors, own):
-    """Overwrite the first seven rows of the buffer with what goes to the neighbours.
+    """Overwrite the first seven rows of the buffer with the gradients to the neighbours.
 
-    Returns ``own``, the sums for the Gaussian itself, with these added: of its turn's gradient the part of
-    rotation (4 lanes), and that of its rotation matrix, its rows one after the other (9 lanes).
+    Returns ``own``, the sums for the Gaussian itself, incremented: the part of the rotation prior in the
+    gradient to its rotation (4 lanes), and the gradient to its rotation matrix, row by row (9 lanes).
     """
-    found = _misfits(edges, width, at, turn, r0, r1, r2)
+    found = _residuals(edges, width, at, turn, r0, r1, r2)
     offset, rigid, turned, stretch = found.offset, found.rigid, found.turned, found.stretch
     first, second = _squares(found)
     weight = _row(edges, _WEIGHT, width, at)
@@ -179,14 +179,14 @@ def _edge_gradients(edges, width, at, turn, r0, r1, r2, factors, own):
 
 @lane_kernel
 def priors_backward(states, neighbours, weights, rest, scale, factors, sums):
-    """Add what each part of the Gaussians gives to the means (times ``scale``) and turns of all.
+    """Add the gradients of each part of the Gaussians to the means (times ``scale``) and rotations of all.
 
     Args:
         states: [n, 10] of ``states_of``.
         neighbours, weights, rest: [n, k] int32, float32, float32.
-        scale: 1 over the length that lengths are divided by.
-        factors: three numbers, the gradients of the priors over n.
-        sums: [PARTS, n, 7] zeros.
+        scale: 1 / unit of length.
+        factors: three floats, the gradients to the priors divided by n.
+        sums: [PARTS, n, 7] zeros, written.
     """
     n, k = neighbours.shape
     width = (k + LANES - 1) // LANES * LANES
@@ -222,7 +222,7 @@ def priors_backward(states, neighbours, weights, rest, scale, factors, sums):
 
 @kernel
 def add_parts(sums, quats, previous_quats, scale, grad_means, grad_quats):
-    """Fill in the gradients [n, 3] and [n, 4] out of the sums of all parts."""
+    """Fill the gradients [n, 3] and [n, 4] from the sums of all parts."""
     for i in prange(sums.shape[1]):
         total = np.zeros(_SUMS, np.float32)
         for part in range(PARTS):
@@ -232,14 +232,14 @@ def add_parts(sums, quats, previous_quats, scale, grad_means, grad_quats):
             grad_means[i, m] = total[m] * scale
         inverse, w, x, y, z = unit(quats, i)
         _, a, b, c, d = unit(previous_quats, i)
-        # The turn is q conj(p): its gradient times p is that of q.
+        # The rotation is q conj(p), so the gradient to q is that to the rotation times p.
         grad = product((total[3], total[4], total[5], total[6]), (a, b, c, d))
         for m, value in enumerate(through_unit(grad, (w, x, y, z), inverse)):
             grad_quats[i, m] = value
 
 
 def _prepared(means, quats, previous_means, previous_quats, neighbours, rest):
-    """States, and 1 over the mean rest distance."""
+    """States, and 1 / mean rest distance."""
     n = len(means)
     states, distances = np.empty((n, _STATE), np.float32), np.empty((n, 2))
     states_of(means, quats, previous_means, previous_quats, neighbours, rest, states, distances)

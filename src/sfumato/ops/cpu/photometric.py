@@ -1,7 +1,7 @@
 """L1 (or squared) plus SSIM loss, with its gradient.
 
-An image row of w pixels is a run of 3 w numbers, and neighbouring pixels are 3 numbers apart, so channels
-stay interleaved. SSIM needs four blurred maps (x, y, x^2 + y^2, x y); its gradient blurs three more.
+Channels stay interleaved: an image row of w pixels is 3 w floats, and neighbouring pixels are 3 floats apart.
+SSIM needs four blurred maps (x, y, x^2 + y^2, x y); its gradient blurs three more.
 """
 
 import numpy as np
@@ -20,14 +20,14 @@ _TAPS = (_TAPS / _TAPS.sum()).astype(np.float32)
 _T0, _T1, _T2, _T3, _T4, _T5 = (np.float32(t) for t in _TAPS[: RADIUS + 1])
 _C1, _C2 = np.float32(constants.SSIM_C1), np.float32(constants.SSIM_C2)
 _ZERO, _ONE, _TWO = np.float32(0.0), np.float32(1.0), np.float32(2.0)
-# Rows that one task blurs; it reads RADIUS more on either side.
+# Rows blurred by one task, which also reads RADIUS more on either side.
 _STRIP = 32
 _SQUARED, _ABSOLUTE = 0, 1
 
 
 @lane_function
 def _taps(flat, at, step):
-    """Weighted sum of 11 runs of lanes ``step`` numbers apart around ``at``."""
+    """Weighted sum of the 11 vectors of lanes at ``step`` floats from each other around ``at``."""
     near = (ln.load(LANES, flat, at - step) + ln.load(LANES, flat, at + step)) * _T4
     near = near + (ln.load(LANES, flat, at - 2 * step) + ln.load(LANES, flat, at + 2 * step)) * _T3
     near = near + (ln.load(LANES, flat, at - 3 * step) + ln.load(LANES, flat, at + 3 * step)) * _T2
@@ -37,20 +37,20 @@ def _taps(flat, at, step):
 
 
 def padded_row(width: int) -> int:
-    """Length of a row buffer: the taps' reach before it, whole lanes and the reach after it."""
+    """Length of a row buffer: a row padded to whole lanes, with the filter radius before and after it."""
     return 3 * RADIUS + -(-3 * width // LANES) * LANES + 3 * RADIUS
 
 
 @lane_kernel
 def ssim_statistics(image, target, row_length, maps, sums):
-    """Blurred maps to SSIM and its derivatives, a strip of rows at a time.
+    """SSIM and its derivatives with respect to the blurred maps, a strip of rows at a time.
 
     Args:
         image, target: [h, 3 w] float32, already multiplied by the weights.
         row_length: padded_row(w).
-        maps: [3, h, row_length] zeros; written at offset 3 * RADIUS of a row: the derivative of
-            SSIM to the blurred x, x^2 and x y of the position.
-        sums: [h, row_length] zeros; SSIM of the position, written at offset 0.
+        maps: [3, h, row_length] zeros; the derivatives of SSIM with respect to the blurred x, x^2 and x y are
+            written from offset 3 * RADIUS of each row.
+        sums: [h, row_length] zeros; SSIM is written from offset 0 of each row.
     """
     height, run = image.shape
     rows = _STRIP + 2 * RADIUS
@@ -96,7 +96,7 @@ def ssim_statistics(image, target, row_length, maps, sums):
 
 @lane_function
 def _spread_weights(weight, y, weights):
-    """Give the three numbers of each pixel of a row its weight; all are 1 without weights."""
+    """Repeat the weights of a row for the three channels; without weights, ``weights`` stays 1."""
     for x in range(weight.shape[1]):
         weights[3 * x] = weights[3 * x + 1] = weights[3 * x + 2] = weight[y, x]
 
@@ -111,7 +111,8 @@ def photometric_gradient(
         image, target: [h, 3 w] float32, not multiplied by the weights.
         weight: [h, w] float32, or [0, 0] for equal weights.
         maps, sums: from ssim_statistics.
-        ssim_scale, pixel_scale: factors of each 1 - SSIM and of each pixel difference.
+        ssim_scale, pixel_scale: factors of 1 - SSIM and of the pixel losses.
+        pixel_loss: _ABSOLUTE or _SQUARED.
         gradient: [h, 3 w] float32, written.
         row_losses: [h] float64, written.
     """

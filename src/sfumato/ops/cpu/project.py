@@ -16,7 +16,7 @@ def forward(
     means, covariances, camera_from_world, intrinsics, opacities, limits, size, blur_px2, radius_clip, model,
     antialiased,
 ):  # fmt: skip
-    """See sfumato.ops.project; ``limits`` are near and far."""
+    """See sfumato.ops.project; ``limits`` are the near and far plane."""
     arrays = map(as_array, (means, covariances, opacities))
     plane = ImagePlane(as_array(camera_from_world), as_array(intrinsics), *size, MODELS[model])
     near, far, blur_px2, radius_clip = map(np.float32, (*limits.flatten().tolist(), blur_px2, radius_clip))
@@ -30,8 +30,9 @@ def backward(grads, outputs, inputs, size, blur_px2, model, want_pose):
     ``outputs`` are conic, compensation and radius_px, ``inputs`` means, covariances, pose and intrinsics.
     """
     means, covariances, pose, intrinsics = map(as_array, inputs)
-    plane, pulls = ImagePlane(pose, intrinsics, *size, MODELS[model]), EllipseGradients(*map(as_array, grads))
+    plane = ImagePlane(pose, intrinsics, *size, MODELS[model])
+    upstream = EllipseGradients(*map(as_array, grads))
     found = project_backward(
-        pulls, means, covariances, plane, *map(as_array, outputs), np.float32(blur_px2), want_pose
+        upstream, means, covariances, plane, *map(as_array, outputs), np.float32(blur_px2), want_pose
     )
     return tuple(as_tensors(found))

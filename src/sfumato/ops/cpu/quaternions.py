@@ -1,4 +1,4 @@
-"""Quaternions and their rotations in registers, and the gradients."""
+"""Quaternions and rotations as tuples of scalars, and their gradients."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ _ONE, _TWO = np.float32(1.0), np.float32(2.0)
 
 @scalar
 def unit(quats, i):
-    """(1 / length, w, x, y, z) of a quaternion of any non-zero length."""
+    """(1 / length, w, x, y, z): a normalised quaternion, and the inverse of its length."""
     w, x, y, z = quats[i, 0], quats[i, 1], quats[i, 2], quats[i, 3]
     inverse = _ONE / np.sqrt(w * w + x * x + y * y + z * z)
     return inverse, w * inverse, x * inverse, y * inverse, z * inverse
@@ -17,7 +17,7 @@ def unit(quats, i):
 
 @scalar
 def through_unit(grad, quat, inverse):
-    """Gradient through the normalisation, (I - q q^T) / length; ``quat`` is the unit one."""
+    """Gradient through the normalisation, (I - q q^T) grad / length; ``quat`` is the unit quaternion."""
     w, x, y, z = quat
     along = grad[0] * w + grad[1] * x + grad[2] * y + grad[3] * z
     return (
@@ -30,7 +30,7 @@ def through_unit(grad, quat, inverse):
 
 @scalar
 def product(first, second):
-    """Quaternion of a rotation by ``second`` followed by one by ``first``."""
+    """Product of quaternions: the rotation ``second`` followed by ``first``."""
     w, x, y, z = first
     a, b, c, d = second
     return (
@@ -53,7 +53,7 @@ def rotation(w, x, y, z):
 
 @scalar
 def quat_gradient(quat, a, b, c):
-    """Gradient to a unit quaternion of the one to the columns ``a``, ``b`` and ``c`` of its rotation."""
+    """Gradient to a unit quaternion from that to the columns a, b and c of its rotation matrix."""
     w, x, y, z = quat
     return (
         _TWO * (x * (b[2] - c[1]) + y * (c[0] - a[2]) + z * (a[1] - b[0])),

@@ -1,4 +1,4 @@
-"""Ray tracing of an image of rays: records of Gaussians, tiles of rays, then blending tile by tile."""
+"""Ray tracing of an image of rays: records of Gaussians, binning into tiles, blending of each tile."""
 
 import numpy as np
 import torch
@@ -18,16 +18,16 @@ _TILES, _RECORDS = len(Tiles._fields), len(Records._fields)
 def forward(
     means, quats, scales, opacities, colours, eye, directions, offsets, background, depths, limits, distances
 ):
-    """See sfumato.ops.trace; ``limits`` are near and far."""
+    """See sfumato.ops.trace; ``limits`` are the near and far distance."""
     exact = depths.numel() == 0
-    # With one order for all rays, as in a rasterizer, thousandths of a pixel are accurate enough.
+    # With a common depth order, as in a rasterizer, an accuracy of thousandths of a pixel is sufficient.
     rays, boxes = image_rays(as_array(directions), as_array(offsets), PARTS if exact else 1)
     scene = map(as_array, (means, quats, scales, opacities, colours, eye))
-    records, away = trace_records(*scene, boxes.reach, boxes.view)
+    records, mean_distances = trace_records(*scene, boxes.reach, boxes.view)
     if not exact:
-        away = np.where(np.isfinite(away), as_array(depths), np.inf).astype(np.float32)
+        mean_distances = np.where(np.isfinite(mean_distances), as_array(depths), np.inf).astype(np.float32)
     moving = when(rays.offsets.size)
-    tiles = bin_rays(moving, records, away, boxes, float(limits[1]))
+    tiles = bin_rays(moving, records, mean_distances, boxes, float(limits[1]))
     height, width, d = *directions.shape[:2], colours.shape[1]
     image = np.empty((height, width, d), np.float32)
     alpha = np.empty((height, width), np.float32)
@@ -46,7 +46,7 @@ def forward(
 def kept(
     means, quats, scales, opacities, colours, eye, directions, offsets, background, depths, limits, distances
 ):
-    """Tiles, Records and RayBlocks, in empty tensors."""
+    """Empty tensors with the shapes of Tiles, Records and RayBlocks."""
     n, d = colours.shape
     height, width = directions.shape[:2]
     records = [means.new_empty(n, CHANNELS + d), means.new_empty(n, FINE, dtype=torch.float64)]

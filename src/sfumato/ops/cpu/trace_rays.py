@@ -1,4 +1,4 @@
-"""Ray tracing along free rays through a hierarchy of boxes over the Gaussians."""
+"""Ray tracing of free rays through a bounding volume hierarchy of the Gaussians."""
 
 import torch
 
@@ -16,7 +16,7 @@ def build(means, quats, scales, opacities):
 
 
 def empty_tree(means):
-    """Empty tensors like those of ``build``."""
+    """Empty tensors with the shapes of those of ``build``."""
     shapes, dtypes = trees.layout(means.shape[0])
     return [means.new_empty(shape, dtype=dtype) for shape, dtype in zip(shapes, dtypes, strict=True)]
 
@@ -27,7 +27,7 @@ def refit(tree, means, quats, scales, opacities):
 
 
 def forward(means, features, origins, directions, background, tree, limits, degree):
-    """See sfumato.ops.trace_rays; keeps the number of hits of each ray."""
+    """See sfumato.ops.trace_rays; saves the number of hits of each ray for the gradient."""
     shading = Shading(as_array(means), as_array(features), degree)
     rays = FreeRays(*map(as_array, (origins, directions, limits)))
     *outputs, hits = trace_rays_forward(_tree(tree), shading, rays, as_array(background))
@@ -35,7 +35,7 @@ def forward(means, features, origins, directions, background, tree, limits, degr
 
 
 def kept(means, features, origins, directions, background, tree, limits, degree):
-    """The number of hits, in an empty tensor."""
+    """Empty tensor with the shape of the number of hits."""
     return [means.new_empty(origins.shape[0], dtype=torch.int32)]
 
 
@@ -44,9 +44,10 @@ def backward(grads, outputs, kept, inputs, tree, limits, degree, with_rays):
     means, quats, scales, _, features, origins, directions = map(as_array, inputs)
     shading = Shading(means, features, degree)
     rays = FreeRays(origins, directions, as_array(limits))
-    seen, pulls = FreeOutputs(*map(as_array, (*outputs, *kept))), FreeOutputGradients(*map(as_array, grads))
+    results = FreeOutputs(*map(as_array, (*outputs, *kept)))
+    upstream = FreeOutputGradients(*map(as_array, grads))
     return as_tensors(
-        trace_rays_backward(_tree(tree), shading, Shapes(quats, scales), rays, seen, pulls, with_rays)
+        trace_rays_backward(_tree(tree), shading, Shapes(quats, scales), rays, results, upstream, with_rays)
     )
 
 

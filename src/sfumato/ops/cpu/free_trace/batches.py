@@ -1,4 +1,4 @@
-"""Ray tracing along free rays: the kernels of ``rays`` and ``gather`` in bounded memory."""
+"""Ray tracing of free rays: calls the kernels of ``rays`` and ``gather`` in batches of bounded memory."""
 
 import numpy as np
 
@@ -11,12 +11,12 @@ from sfumato.ops.cpu.free_trace.rays import (
     free_forward,
 )
 
-# Hits whose records are kept at once: 17 bytes each, and 12 to sort them.
+# Hit records per batch: 17 bytes each, and 12 to sort them.
 _RECORDS = 1 << 22
 
 
 def trace_rays_forward(tree, shading, rays, background):
-    """Blend along rays.
+    """Render rays.
 
     Args:
         tree: Tree of the Gaussians.
@@ -42,7 +42,7 @@ def trace_rays_backward(tree, shading, shapes, rays, outputs, grads, with_rays):
         shapes: Shapes.
         outputs: FreeOutputs.
         grads: FreeOutputGradients.
-        with_rays: whether gradients to origins and directions are wanted; zeros if not.
+        with_rays: whether to compute gradients to origins and directions; zeros if not.
 
     Returns:
         Gradients to means, quats, scales, opacities, features, origins, directions, background.
@@ -61,7 +61,7 @@ def trace_rays_backward(tree, shading, shapes, rays, outputs, grads, with_rays):
     first = 0
     while first < len(hits):
         before = ends[first - 1] if first else 0
-        # As many rays as fit the records, by their number of hits only: independent of the number of threads.
+        # As many rays as fit, determined by their hits only: independent of the number of threads.
         last = max(first + 1, int(np.searchsorted(ends, before + _RECORDS, side="right")))
         starts = np.concatenate([[0], ends[first:last] - before])
         count = int(starts[-1])

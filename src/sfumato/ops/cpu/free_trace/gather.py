@@ -1,8 +1,8 @@
-"""The second half of the gradient of free rays: records of hits are summed per Gaussian.
+"""The second half of the gradient of free rays: hit records are summed per Gaussian.
 
 In the frame in which a Gaussian is the unit ball, W = S^-1 R^T, d_g = W d, y = W (o + tau d - mu), with
 g = dL/dsigma and h = dL/dtau / |d_g|^2: dL/dmu = -W^T sum v, v = g y - h d_g, and
-N = sum g y y^T - h (d_g y^T + y d_g^T) holds the gradients to the axes: dL/dlog s_j = -N_jj, and a turn
+N = sum g y y^T - h (d_g y^T + y d_g^T) yields the gradients to the axes: dL/dlog s_j = -N_jj, and a rotation
 R (I + [w]x) gives -<N, S^-1 [w]x S>.
 """
 
@@ -16,14 +16,16 @@ from sfumato.ops.cpu.free_trace.tree import OPACITY
 from sfumato.ops.cpu.free_trace.walk import ray_of, response
 from sfumato.ops.cpu.jit import kernel, scalar, serial_kernel
 
-# Gaussians dealt to this many tasks in turn, so that those seen by many rays spread over the threads.
+# Runs of Gaussians are assigned to this many tasks in turn, so that those hit by many rays spread over
+# threads.
 _TASKS, _RUN = 64, 16
-# Sums per Gaussian: v; N as (xx, xy, xz, yy, yz, zz); pull; the mean's gradient through its colour.
-_V, _N, _PULL, _SIGHT, _SUMS = 0, 3, 9, 10, 13
+# Sums per Gaussian: v; N as (xx, xy, xz, yy, yz, zz); gradient to log alpha; the mean's gradient through its
+# colour.
+_V, _N, _LOG_ALPHA, _DIRECTION, _SUMS = 0, 3, 9, 10, 13
 
 
 class Shapes(NamedTuple):
-    """Of Gaussians: quats [n, 4] and scales [n, 3]."""
+    """Quaternions [n, 4] and scales [n, 3] of Gaussians."""
 
     quats: np.ndarray
     scales: np.ndarray
@@ -40,11 +42,11 @@ class FreeGradients(NamedTuple):
 
 
 class RecordsBySlot(NamedTuple):
-    """The records of each slot.
+    """Records sorted by slot.
 
     Attributes:
-        starts: [slots + 1] int64 where the records of each slot start in ``order``.
-        order: int32 records in the order of their slot; those of one slot keep their order.
+        starts: [slots + 1] int64 start of the records of each slot in ``order``.
+        order: int32 record indices, sorted stably by slot.
     """
 
     starts: np.ndarray
@@ -53,7 +55,7 @@ class RecordsBySlot(NamedTuple):
 
 @serial_kernel
 def sorted_by_slot(slots, num_slots):
-    """RecordsBySlot of records with these ``slots``."""
+    """RecordsBySlot of records with slots ``slots``."""
     starts = np.zeros(num_slots + 1, np.int64)
     for record in range(slots.size):
         starts[slots[record] + 1] += 1
@@ -67,11 +69,11 @@ def sorted_by_slot(slots, num_slots):
 
 
 @scalar
-def _add_response(row, ray, pull, to_tau, sums):
-    """Add one hit to v, N and the pull."""
+def _add_response(row, ray, to_log_alpha, to_tau, sums):
+    """Add one hit to v, N and the gradient to log alpha."""
     found = response(row, ray)
     y, d = found.y, found.direction
-    g, h = -pull, to_tau / found.length2
+    g, h = -to_log_alpha, to_tau / found.length2
     sums[0] += g * y[0] - h * d[0]
     sums[1] += g * y[1] - h * d[1]
     sums[2] += g * y[2] - h * d[2]
@@ -81,7 +83,7 @@ def _add_response(row, ray, pull, to_tau, sums):
     sums[6] += g * y[1] * y[1] - 2.0 * h * d[1] * y[1]
     sums[7] += g * y[1] * y[2] - h * (d[1] * y[2] + y[1] * d[2])
     sums[8] += g * y[2] * y[2] - 2.0 * h * d[2] * y[2]
-    sums[_PULL] += pull
+    sums[_LOG_ALPHA] += to_log_alpha
 
 
 @scalar
@@ -90,14 +92,14 @@ def _add_geometry(row, shapes, i, sums, gradients):
     quats, scales = shapes.quats, shapes.scales
     grad_means, grad_quats, grad_scales = gradients.means, gradients.quats, gradients.scales
     for k in range(3):
-        pushed = row[3 + k] * sums[0] + row[6 + k] * sums[1] + row[9 + k] * sums[2]
-        grad_means[i, k] += sums[_SIGHT + k] - pushed
+        through_geometry = row[3 + k] * sums[0] + row[6 + k] * sums[1] + row[9 + k] * sums[2]
+        grad_means[i, k] += sums[_DIRECTION + k] - through_geometry
     s0, s1, s2 = np.float64(scales[i, 0]), np.float64(scales[i, 1]), np.float64(scales[i, 2])
     grad_scales[i, 0] -= sums[_N] / s0
     grad_scales[i, 1] -= sums[_N + 3] / s1
     grad_scales[i, 2] -= sums[_N + 5] / s2
-    gradients.opacities[i] += sums[_PULL] / row[OPACITY]
-    # Twice the gradient to the turn w, as a unit quaternion moves by half of q (0, w).
+    gradients.opacities[i] += sums[_LOG_ALPHA] / row[OPACITY]
+    # Twice the gradient to the rotation w, because a unit quaternion changes by half of q (0, w).
     tx = 2.0 * sums[_N + 4] * (s2 / s1 - s1 / s2)
     ty = 2.0 * sums[_N + 2] * (s0 / s2 - s2 / s0)
     tz = 2.0 * sums[_N + 1] * (s1 / s0 - s0 / s1)
@@ -129,18 +131,18 @@ def _add_features(degree, weight, lit, grad, basis, sums):
 
 @scalar
 def _gather_slot(tree, shading, slot, rays, grads, records, places, sums, of_features, scratch):
-    """Add up the records at ``places`` of one Gaussian in ``sums`` and ``of_features``."""
+    """Sum the records ``places`` of one Gaussian into ``sums`` and ``of_features``."""
     sums[:], of_features[:] = 0.0, 0.0
     i, row = tree.order[slot], tree.exact[slot]
     for record in places:
         j, lit, weight = records.rays[record], records.lit[record], np.float64(records.weights[record])
         _, ray = ray_of(rays, j)
-        _add_response(row, ray, np.float64(records.pulls[record]), weight * grads.distance[j], sums)
+        _add_response(row, ray, np.float64(records.to_log_alphas[record]), weight * grads.distance[j], sums)
         if shading.degree >= 0:
             gx, gy, gz = shade_backward(shading, i, rays.origins[j], grads.image[j], weight, lit, scratch)
-            sums[_SIGHT] += gx
-            sums[_SIGHT + 1] += gy
-            sums[_SIGHT + 2] += gz
+            sums[_DIRECTION] += gx
+            sums[_DIRECTION + 1] += gy
+            sums[_DIRECTION + 2] += gz
         _add_features(shading.degree, weight, lit, grads.image[j], scratch.basis, of_features)
 
 
@@ -164,7 +166,7 @@ def _gather_task(task, tree, shading, shapes, rays, grads, records, by_slot, gra
 
 @kernel
 def gather(tree, shading, shapes, rays, grads, records, by_slot, gradients):
-    """Add the gradients of all recorded hits to those of their Gaussians.
+    """Add the gradients of all recorded hits to those of the Gaussians.
 
     Args:
         tree, shading, rays: as in free_forward.
@@ -172,7 +174,7 @@ def gather(tree, shading, shapes, rays, grads, records, by_slot, gradients):
         grads: FreeOutputGradients.
         records: from free_backward.
         by_slot: from sorted_by_slot.
-        gradients: FreeGradients, added to.
+        gradients: FreeGradients, incremented.
     """
     for task in prange(_TASKS):
         _gather_task(task, tree, shading, shapes, rays, grads, records, by_slot, gradients)

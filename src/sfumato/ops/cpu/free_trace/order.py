@@ -1,4 +1,4 @@
-"""The order in which a hierarchy packs its boxes: 16 neighbours a leaf, 16 leaves a node, and so on.
+"""Packing order of a hierarchy of boxes: 16 neighbours per leaf, 16 leaves per node, and so on.
 
 Ranges of boxes are split from the top down, always at a whole number of subtrees, so that the tree
 needs no pointers. Each is split along the axis that the surface area heuristic prefers: x, y or z of the
@@ -12,11 +12,12 @@ from sfumato.ops.cpu.jit import lane_function, lane_kernel, scalar
 from sfumato.ops.cpu.simd import lanes as ln
 from sfumato.ops.cpu.simd.lane_search import GROUP
 
-# Numbers of a box: lowest x, y, z, then highest x, y, z negated, so that a minimum joins two boxes.
+# Floats of a box: lowest x, y, z, then highest x, y, z negated, so that the minimum of two boxes is their
+# union.
 BOX = 8
 _AXES, _SIZE_AXIS = 4, 3
 _SAMPLE = 31
-# Ranges that are halved level by level, all at once, before each becomes a task of its own.
+# Ranges are split level by level, all in parallel, until there are this many; then each is one task.
 _TASKS = 256
 _EMPTY = np.float32(np.inf)
 
@@ -39,7 +40,7 @@ def _area(box, at):
 
 @scalar
 def middle_of(first, last):
-    """Where a range is split: near the middle, after a whole number of subtrees."""
+    """Split position of a range: near the middle, after a whole number of subtrees."""
     capacity = GROUP
     while capacity * GROUP < last - first:
         capacity *= GROUP
@@ -139,7 +140,7 @@ def _halve_once(flat, ids, first, last, halved, r):
 
 @lane_kernel
 def _halve_level(flat, ids, ranges, halved):
-    """Halve every range [r, 2] of more than a leaf; the halves go to ``halved`` [2 r, 2]."""
+    """Split every range [r, 2] larger than a leaf; the halves are written to ``halved`` [2 r, 2]."""
     for r in prange(ranges.shape[0]):
         _halve_once(flat, ids, ranges[r, 0], ranges[r, 1], halved, r)
 
@@ -161,17 +162,17 @@ def _halve_down(flat, ids, first, last):
 
 @lane_kernel
 def _halve_to_leaves(flat, ids, ranges):
-    """Halve every range [r, 2] until leaves are left."""
+    """Split every range [r, 2] recursively into leaves."""
     for r in prange(ranges.shape[0]):
         _halve_down(flat, ids, ranges[r, 0], ranges[r, 1])
 
 
 def packing_order(boxes: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """The ids in the order in which a hierarchy packs them.
+    """Sort ids into the packing order of a hierarchy.
 
     Args:
-        boxes: [n, 8] float32, lowest x, y, z and highest x, y, z negated; all finite where listed.
-        ids: [m] int32 rows of ``boxes`` to put in order.
+        boxes: [n, 8] float32, lowest x, y, z and highest x, y, z negated; finite for all ``ids``.
+        ids: [m] int32 rows of ``boxes`` to sort.
     """
     ids, flat = ids.copy(), boxes[ids].ravel()
     ranges = np.array([[0, ids.size]], np.int64)

@@ -1,8 +1,8 @@
 """Blending along rays of any origin and direction, and the first half of its gradient.
 
-The gradient walks every ray again with the same decisions, front to back
-(S_n = C - sum_{m<=n} c_m alpha_m T_m), and leaves a record of every hit for the second half (see
-gather), which adds up per Gaussian.
+The gradient traverses every ray again with the same decisions, front to back
+(S_n = C - sum_{m<=n} c_m alpha_m T_m), and stores a record of every hit for the second half (see
+gather), which sums per Gaussian.
 """
 
 import math
@@ -18,7 +18,7 @@ from sfumato.ops.cpu.free_trace.walk import new_walk, next_hit, ray_of, response
 from sfumato.ops.cpu.jit import lane_function, lane_kernel, scalar
 
 _ALPHA_MAX, _STOP = constants.ALPHA_MAX, constants.TRANSMITTANCE_STOP
-# Consecutive rays share nodes, so they are traced in runs of this length; the runs go to the tasks in turn,
+# Consecutive rays share nodes, so they are traced in runs of this length; runs are assigned to tasks in turn,
 # so that expensive regions spread over the threads.
 _RUN, _TASKS = 64, 64
 
@@ -28,7 +28,7 @@ class FreeRays(NamedTuple):
 
     Attributes:
         origins, directions: [m, 3] float32.
-        limits: [2, m] or [2, 1] float64 least and greatest distance that is kept.
+        limits: [2, m] or [2, 1] float64 near and far distance.
     """
 
     origins: np.ndarray
@@ -37,11 +37,11 @@ class FreeRays(NamedTuple):
 
 
 class FreeOutputs(NamedTuple):
-    """What rays give.
+    """Results of rays.
 
     Attributes:
         image, alpha, distance: [m, d], [m], [m] float32.
-        hits: [m] int32 number of those that were blended.
+        hits: [m] int32 number of blended hits.
     """
 
     image: np.ndarray
@@ -52,7 +52,7 @@ class FreeOutputs(NamedTuple):
 
 @lane_function
 def _next_blended(tree, ray, walk, transmittance):
-    """(slot, tau, alpha) of the next hit that is blended; the slot is -1 where the ray ends."""
+    """(slot, tau, alpha) of the next blended hit; the slot is -1 at the end of the ray."""
     slot, tau, sigma = next_hit(tree, ray, walk)
     alpha = 0.0
     if slot >= 0:
@@ -64,7 +64,7 @@ def _next_blended(tree, ray, walk, transmittance):
 
 @lane_function
 def _blend_ray(tree, shading, ray, walk, origin, scratch, total):
-    """(transmittance, distance, hits) of a ray; adds its values up in ``total`` [d]."""
+    """(transmittance, distance, hits) of a ray; its colour is written to ``total`` [d]."""
     colour = scratch.colour
     transmittance, reached, count = 1.0, 0.0, 0
     total[:] = 0.0
@@ -82,7 +82,7 @@ def _blend_ray(tree, shading, ray, walk, origin, scratch, total):
         count += 1
 
 
-# The bodies of parallel loops are functions of their own: they compile in a fraction of the time.
+# The bodies of parallel loops are separate functions, which compile in a fraction of the time.
 @lane_function
 def _forward_task(task, tree, shading, rays, background, outputs):
     image = outputs.image
@@ -116,23 +116,24 @@ def free_forward(tree, shading, rays, background, outputs):
 
 
 class HitRecords(NamedTuple):
-    """What is kept of every blended hit.
+    """Records of blended hits.
 
     Attributes:
         slots, rays: [h] int32.
-        weights, pulls: [h] float32 weight, and alpha dL/dalpha, which is 0 where alpha is clamped.
-        lit: [h] uint8, the bits of the colour channels that are not cut off at zero.
+        weights: [h] float32 blending weights.
+        to_log_alphas: [h] float32 gradients to log alpha, alpha dL/dalpha; 0 where alpha is clamped.
+        lit: [h] uint8, bits of the colour channels that are not clamped at zero.
     """
 
     slots: np.ndarray
     rays: np.ndarray
     weights: np.ndarray
-    pulls: np.ndarray
+    to_log_alphas: np.ndarray
     lit: np.ndarray
 
 
 class FreeOutputGradients(NamedTuple):
-    """Gradients to what rays give: [m, d], [m], [m] float32."""
+    """Gradients with respect to FreeOutputs: [m, d], [m], [m] float32."""
 
     image: np.ndarray
     alpha: np.ndarray
@@ -140,19 +141,21 @@ class FreeOutputGradients(NamedTuple):
 
 
 class FreeRayGradients(NamedTuple):
-    """Gradients to rays: [m, 3] and [m, 3] float32."""
+    """Gradients with respect to rays: [m, 3] and [m, 3] float32."""
 
     origins: np.ndarray
     directions: np.ndarray
 
 
 @scalar
-def _add_ray_gradient(row, ray, pull, to_tau, sums):
+def _add_ray_gradient(row, ray, to_log_alpha, to_tau, sums):
     """Add one hit's gradients to the ray's origin and unit direction, ``sums`` [6]."""
     found = response(row, ray)
     tau, y, g = found.tau, found.y, found.direction
     h = to_tau / found.length2
-    v0, v1, v2 = -pull * y[0] - h * g[0], -pull * y[1] - h * g[1], -pull * y[2] - h * g[2]
+    v0 = -to_log_alpha * y[0] - h * g[0]
+    v1 = -to_log_alpha * y[1] - h * g[1]
+    v2 = -to_log_alpha * y[2] - h * g[2]
     w0, w1, w2 = tau * v0 - h * y[0], tau * v1 - h * y[1], tau * v2 - h * y[2]
     for k in range(3):
         sums[k] += row[3 + k] * v0 + row[6 + k] * v1 + row[9 + k] * v2
@@ -161,7 +164,7 @@ def _add_ray_gradient(row, ray, pull, to_tau, sums):
 
 @scalar
 def _store_ray_gradient(sums, ray, length, j, of_rays):
-    """Write a ray's gradients, that of the direction as it was given."""
+    """Write a ray's gradients, with respect to its origin and its direction before normalisation."""
     radial = sums[3] * ray.dx + sums[4] * ray.dy + sums[5] * ray.dz
     inverse = 1.0 / length if length > 0 else 0.0
     for k in range(3):
@@ -175,7 +178,7 @@ def _store_ray_gradient(sums, ray, length, j, of_rays):
 def _backward_ray(
     tree, shading, ray, walk, origin, j, first, last, behind, grads, with_rays, records, sums, scratch
 ):
-    """Walk a ray again, write records ``first`` to ``last`` - 1, add up the ray's gradients in ``sums``."""
+    """Traverse a ray again, write records ``first`` to ``last`` - 1 and the ray's gradients to ``sums``."""
     colour = scratch.colour
     transmittance = 1.0
     sums[:] = 0.0
@@ -189,12 +192,12 @@ def _backward_ray(
             value += np.float64(grads.image[j, k]) * colour[k]
         behind -= weight * value
         # A clamped alpha has no gradient.
-        pull = weight * value - behind * (alpha / (1.0 - alpha)) if alpha < _ALPHA_MAX else 0.0
+        to_log_alpha = weight * value - behind * (alpha / (1.0 - alpha)) if alpha < _ALPHA_MAX else 0.0
         transmittance *= 1.0 - alpha
         records.slots[record], records.rays[record], records.lit[record] = slot, j, lit
-        records.weights[record], records.pulls[record] = weight, pull
+        records.weights[record], records.to_log_alphas[record] = weight, to_log_alpha
         if with_rays:
-            _add_ray_gradient(tree.exact[slot], ray, pull, weight * grads.distance[j], sums)
+            _add_ray_gradient(tree.exact[slot], ray, to_log_alpha, weight * grads.distance[j], sums)
             if shading.degree > 0:
                 gx, gy, gz = shade_backward(shading, i, origin, grads.image[j], weight, lit, scratch)
                 sums[0] -= gx
@@ -222,17 +225,17 @@ def _backward_task(task, tree, shading, rays, first, starts, remaining, grads, w
 
 @lane_kernel
 def free_backward(tree, shading, rays, first, starts, remaining, grads, with_rays, records, of_rays):
-    """Walk rays again, leave a record of every hit, and the gradients to the rays.
+    """Traverse rays again; write a record of every hit, and the gradients to the rays.
 
     Args:
         tree, shading, rays: as in free_forward.
-        first: of the rays that are walked, ``len(starts) - 1`` of them.
-        starts: int64 place of the first record of each.
+        first: index of the first of the ``len(starts) - 1`` rays.
+        starts: int64 index of the first record of each ray.
         remaining: [m] float64 grad_image . image + grad_alpha alpha + grad_distance distance.
         grads: FreeOutputGradients.
-        with_rays: whether gradients to the rays are wanted.
+        with_rays: whether to compute gradients to the rays.
         records: HitRecords, written.
-        of_rays: FreeRayGradients of zeros, written if wanted.
+        of_rays: FreeRayGradients of zeros, written if ``with_rays``.
     """
     for task in prange(_TASKS):
         _backward_task(

@@ -1,4 +1,4 @@
-"""The colour of one Gaussian seen from one ray's origin, and the gradient."""
+"""The colour of a Gaussian seen from the origin of a ray, and the gradient."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ _HALF, _ZERO = np.float32(0.5), np.float32(0.0)
 
 
 class Shading(NamedTuple):
-    """What the colours of Gaussians are made of.
+    """The colour parameters of Gaussians.
 
     Attributes:
         means: [n, 3].
@@ -25,12 +25,12 @@ class Shading(NamedTuple):
 
 
 class ColourScratch(NamedTuple):
-    """What one colour is computed in.
+    """Buffers for computing a colour.
 
     Attributes:
         colour: [d] float32.
         basis: [16] float32, values of the basis functions.
-        along: [16] float32, the gradient to them.
+        along: [16] float32, gradients to the basis functions.
     """
 
     colour: np.ndarray
@@ -40,19 +40,19 @@ class ColourScratch(NamedTuple):
 
 @scalar
 def colour_scratch(d):
-    """ColourScratch of d channels, not filled yet."""
+    """Uninitialised ColourScratch for d channels."""
     return ColourScratch(np.empty(d, np.float32), np.empty(16, np.float32), np.empty(16, np.float32))
 
 
 @scalar
 def shade(shading, i, origin, scratch):
-    """Fill ``scratch.colour``; returns the bits of the channels that are not cut off at zero.
+    """Fill ``scratch.colour``; returns the bits of the channels that are not clamped at zero.
 
     Args:
         shading: Shading.
-        i: the Gaussian.
-        origin: [3] of the ray.
-        scratch: ColourScratch, whose basis is overwritten too.
+        i: index of the Gaussian.
+        origin: [3] origin of the ray.
+        scratch: ColourScratch; its basis is overwritten, too.
     """
     features, degree, colour, basis = shading.features, shading.degree, scratch.colour, scratch.basis
     if degree < 0:
@@ -72,9 +72,10 @@ def shade(shading, i, origin, scratch):
 
 @scalar
 def shade_backward(shading, i, origin, grad, weight, lit, scratch):
-    """Gradient to the mean through the direction of sight; the origin's is its opposite.
+    """Gradient to the mean through the viewing direction; the negative is that to the origin.
 
-    The basis in ``scratch`` is left as in shade; ``grad`` [3] times ``weight`` is the colour's gradient.
+    Leaves the same basis in ``scratch`` as shade; ``grad`` [3] times ``weight`` is the gradient to the
+    colour.
     """
     features, degree, basis, along = shading.features, shading.degree, scratch.basis, scratch.along
     red = grad[0] * weight if lit & 1 else 0.0

@@ -1,8 +1,8 @@
-"""A hierarchy of boxes over Gaussians: 16 Gaussians a leaf, 16 leaves a node, 16 nodes a node above.
+"""A bounding volume hierarchy of Gaussians: 16 Gaussians per leaf, 16 leaves or nodes per node.
 
-A Gaussian's hull is the ellipsoid inside which its response reaches ALPHA_MIN: the more transparent,
-the smaller. Boxes are rounded outwards. A slot is a place in the packed order (see ``order``); leaf j
-holds slots 16 j to 16 j + 15, so refitting needs nothing but the order.
+The hull of a Gaussian is the ellipsoid inside which its alpha reaches ALPHA_MIN: the more transparent,
+the smaller. Boxes are rounded outwards. A slot is a position in the packing order (see ``order``); leaf j
+has slots 16 j to 16 j + 15, so refitting needs only the order.
 """
 
 import math
@@ -17,33 +17,34 @@ from sfumato.ops.cpu.free_trace.order import BOX, packing_order
 from sfumato.ops.cpu.jit import kernel, scalar
 from sfumato.ops.cpu.simd.lane_search import GROUP
 
-# Rows of a node: the children's lowest x, y, z, then their highest, a child a lane.
+# Rows of a node: lowest x, y, z of its children, then highest; one child per lane.
 NODE = 6 * GROUP
 # Columns of ``exact``: centre; rows of S^-1 R^T; squared Mahalanobis radius of the hull; opacity.
 MEAN, LOCAL, LIMIT, OPACITY, EXACT = 0, 3, 12, 13, 16
-# Rows of a leaf of ``rough``: the same in float32, and for each axis a bound of the rounding error.
+# Rows of a leaf of ``rough``: the same in float32, and a bound of the rounding error for each axis.
 ERROR, ROUGH = 13, 16 * GROUP
 
 _ALPHA_MIN = constants.ALPHA_MIN
 _CHUNK = 256
-# How far a box is rounded outwards: more than the two roundings to float32 on the way.
+# Relative margins by which boxes are rounded outwards: more than the two roundings to float32.
 _ROUND, _GROW = 1.3e-7, 1e-6
-# The rough test adds 1% to the squared radius, so the square of the radius's rounding error counts a hundred
-# times: 100 * 8 * (16 * 1.2e-7)^2, over an axis's squared scale.
+# The rough test widens the squared radius by 1% plus 100 times the squared rounding error of the radius,
+# which is 8 * (16 * 1.2e-7)^2 divided by the squared scale of an axis.
 _WIDER, _ROUNDING = 1.01, 3e-9
 
 
 class Tree(NamedTuple):
-    """What a ray needs to find Gaussians.
+    """A bounding volume hierarchy.
 
     Attributes:
         order: [16 leaves] int32 Gaussian of each slot, or -1.
         boxes: [nodes * 6 * 16] float32, the boxes of each node's children.
-        below: [nodes] int32 first child: a leaf's number, or -1 - a node's, from which they fall.
-        levels: [levels + 1] int64 where each level's nodes start, the lowest first; the root is last.
+        below: [nodes] int32 first child: the index of a leaf, or -1 - index of a node; then the children
+            follow in decreasing order.
+        levels: [levels + 1] int64 first node of each level, the lowest level first; the root is last.
         centres: [leaves, 3] float32 origin of the centres in ``rough``.
-        rough: [leaves * 16 * 16] float32, read by the first, conservative test of a leaf's Gaussians.
-        exact: [16 leaves, 16] float64, read by the exact test.
+        rough: [leaves * 16 * 16] float32, data for the conservative first test of a leaf's Gaussians.
+        exact: [16 leaves, 16] float64, data for the exact test.
     """
 
     order: np.ndarray
@@ -57,16 +58,16 @@ class Tree(NamedTuple):
 
 @scalar
 def _sound(means, quats, scales, opacities, i):
-    """Whether a Gaussian can be seen at all; see reference.trace.sound."""
-    turned = False
+    """Whether a Gaussian is valid and can be visible; see reference.trace.sound."""
+    has_rotation = False
     for k in range(4):
         if not np.isfinite(quats[i, k]):
             return False
-        turned = turned or quats[i, k] != 0
+        has_rotation = has_rotation or quats[i, k] != 0
     for k in range(3):
         if not (np.isfinite(means[i, k]) and np.isfinite(scales[i, k]) and scales[i, k] > 0):
             return False
-    return turned and np.isfinite(opacities[i]) and opacities[i] > _ALPHA_MIN
+    return has_rotation and np.isfinite(opacities[i]) and opacities[i] > _ALPHA_MIN
 
 
 @scalar
@@ -94,10 +95,10 @@ def _fill_exact(means, quats, scales, opacities, i, row):
 
 @scalar
 def _hull_box(row, scales, i, box):
-    """Fill ``box`` [8] with the box of a hull: lowest, and highest negated."""
+    """Fill ``box`` [8] with the bounding box of a hull: lowest, and highest negated."""
     v0, v1, v2 = np.float64(scales[i, 0]) ** 4, np.float64(scales[i, 1]) ** 4, np.float64(scales[i, 2]) ** 4
     for k in range(3):
-        # Rows of S^-1 R^T times s^2 are columns of R S.
+        # Rows of S^-1 R^T, times s^2, are columns of R S.
         spread = row[3 + k] ** 2 * v0 + row[6 + k] ** 2 * v1 + row[9 + k] ** 2 * v2
         half = math.sqrt(row[LIMIT] * spread) * (1.0 + _GROW)
         low, high = row[k] - half, row[k] + half
@@ -117,7 +118,7 @@ def _fill_boxes(first, means, quats, scales, opacities, boxes, keep):
 
 @kernel
 def _boxes(means, quats, scales, opacities, boxes, keep):
-    """Fill [n, 8] boxes of all hulls and [n] whether each can be seen."""
+    """Fill [n, 8] the boxes of all hulls, and [n] whether each Gaussian can be visible."""
     for chunk in prange((means.shape[0] + _CHUNK - 1) // _CHUNK):
         _fill_boxes(chunk * _CHUNK, means, quats, scales, opacities, boxes, keep)
 
@@ -136,13 +137,13 @@ def _fill_rough(rough, leaf, lane, row, centre, scales, i):
 
 
 @scalar
-def _leave_empty(rough, leaf, lane, row):
-    """A lane and row that no ray meets."""
+def _fill_empty(rough, leaf, lane, row):
+    """Fill a lane of a leaf and a row of ``exact`` such that no ray hits them."""
     row[:] = 0.0
     at = leaf * ROUGH + lane
     for k in range(16):
         rough[at + k * GROUP] = 0.0
-    # A unit ball of negative squared radius; zeros alone would give NaN, which the test takes for a hit.
+    # A ball of negative squared radius; zeros would give NaN, which the test treats as a hit.
     for k in range(3):
         rough[at + (LOCAL + 4 * k) * GROUP] = row[LOCAL + 4 * k] = 1.0
     rough[at + LIMIT * GROUP] = row[LIMIT] = -np.inf
@@ -150,7 +151,7 @@ def _leave_empty(rough, leaf, lane, row):
 
 @scalar
 def _refit_leaf(order, leaf, gaussians, centre, rough, exact, joined):
-    """Fill a leaf's part of the tree, and its box [8], highest negated."""
+    """Fill a leaf, and its box ``joined`` [8], highest negated."""
     means, quats, scales, opacities = gaussians
     hull = np.empty(BOX, np.float32)
     joined[:], centre[:] = np.inf, 0.0
@@ -174,7 +175,7 @@ def _refit_leaf(order, leaf, gaussians, centre, rough, exact, joined):
             i = order[leaf * GROUP + lane]
             _fill_rough(rough, leaf, lane, row, centre, scales, i)
         else:
-            _leave_empty(rough, leaf, lane, row)
+            _fill_empty(rough, leaf, lane, row)
 
 
 @scalar
@@ -192,7 +193,7 @@ def _refit_leaves_below(node, order, gaussians, boxes, centres, rough, exact):
 
 @kernel
 def _refit_leaves(order, means, quats, scales, opacities, boxes, centres, rough, exact):
-    """Fill ``rough``, ``exact`` and the boxes of the nodes above leaves; a task is one such node."""
+    """Fill ``rough``, ``exact`` and the boxes of the nodes above leaves; one task per node."""
     for node in prange((order.size // GROUP + GROUP - 1) // GROUP):
         gaussians = means, quats, scales, opacities
         _refit_leaves_below(node, order, gaussians, boxes, centres, rough, exact)
@@ -200,7 +201,7 @@ def _refit_leaves(order, means, quats, scales, opacities, boxes, centres, rough,
 
 @scalar
 def _join_children(boxes, at, below_first, below_last):
-    """Fill the boxes of the node at ``at`` from its children's."""
+    """Fill the boxes of the node at ``at`` from those of its children."""
     for child in range(GROUP):
         source = (below_first + child) * NODE
         for k in range(6):
@@ -223,7 +224,7 @@ def refit(tree: Tree, means, quats, scales, opacities) -> None:
     """Update the tree in place for new values of the same Gaussians.
 
     Args:
-        tree: of as many Gaussians.
+        tree: tree of the same number of Gaussians.
         means, quats, scales, opacities: [n, 3], [n, 4], [n, 3], [n] float32.
     """
     _refit_leaves(
@@ -234,11 +235,11 @@ def refit(tree: Tree, means, quats, scales, opacities) -> None:
 
 
 def build(means, quats, scales, opacities) -> Tree:
-    """Build a hierarchy; arguments as in ``refit``. The result does not depend on the threads."""
+    """Build a hierarchy; arguments as in ``refit``. The result is independent of the number of threads."""
     boxes, keep = np.zeros((len(means), BOX), np.float32), np.empty(len(means), np.bool_)
     _boxes(means, quats, scales, opacities, boxes, keep)
     ids = np.arange(len(means), dtype=np.int32)
-    # Gaussians that cannot be seen come last: a refit may bring them back.
+    # Invisible Gaussians are kept at the end, because they may be visible after a refit.
     packed = np.concatenate([packing_order(boxes, ids[keep]), ids[~keep]])
     leaves = max(1, -(-packed.size // GROUP))
     order = np.full(leaves * GROUP, -1, np.int32)

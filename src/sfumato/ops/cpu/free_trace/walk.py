@@ -1,11 +1,10 @@
-"""One ray through a hierarchy: the Gaussians that it hits, one by one, in order of distance.
+"""Traversal of a hierarchy by a ray: returns the Gaussians it hits one by one, in order of distance.
 
-The node with the nearest entry is opened first. A hit is handed out once the entries of all unopened nodes
-lie behind it; so each node is opened at most once, only hits that are blended are sorted, and the order is
+The node with the nearest entry is opened first. A hit is returned once the entries of all unopened nodes
+are behind it; so each node is opened at most once, only blended hits are sorted, and the order is
 exact however many Gaussians overlap. At equal distance the lower index comes first.
-
-A leaf's 16 Gaussians are first tested together in float32, with a margin for rounding; the candidates are
-then tested exactly in float64.
+The 16 Gaussians of a leaf are first tested together in float32, with a margin for rounding; the candidates
+are then tested exactly in float64.
 """
 
 import math
@@ -20,21 +19,21 @@ from sfumato.ops.cpu.simd.lane_search import GROUP, least_of, mask_bits, positio
 
 _INFINITY = np.float32(np.inf)
 _ALL_LANES = np.uint64((1 << GROUP) - 1)
-# More than four float32 roundings, which lie between a box and the distance to it.
+# Relative margin of the distance to a box: more than its four float32 roundings.
 _SLACK = np.float32(5e-7)
-# Least component of a direction, invisibly small: rays along an axis would divide by zero.
+# Smallest component of a direction, to avoid division by zero for rays along an axis.
 _LEAST_COMPONENT = 1e-20
 NODES, HITS = 0, 1
 
 
 class Ray(NamedTuple):
-    """A ray, exactly and in float32.
+    """A ray in float64 and float32.
 
     Attributes:
         ox, oy, oz, dx, dy, dz: float64 origin and unit direction.
         x, y, z, u, v, w: the same in float32.
-        per_u, per_v, per_w: float32 inverses of the direction.
-        near, far: float64 distances that are kept.
+        per_u, per_v, per_w: float32 inverses of the direction's components.
+        near, far: float64 limits of the distance.
     """
 
     ox: float
@@ -57,15 +56,15 @@ class Ray(NamedTuple):
 
 
 class Walk(NamedTuple):
-    """What is left of a walk: unopened nodes and pending hits; lists are padded with infinity.
+    """State of a traversal: unopened nodes and pending hits; the lists are padded with infinity.
 
     Attributes:
-        entries: float32 least distance to each node or leaf that is not opened.
-        closed: int32 its number: of a leaf, or -1 - that of a node.
-        nearest: float32 rounded distance of each hit that is not handed out.
-        taus, sigmas: float64, as in reference.trace.Response.
-        slots: int32.
-        counts: [2] int64 nodes and hits.
+        entries: float32 distance to each unopened node or leaf.
+        closed: int32 its index: that of a leaf, or -1 - that of a node.
+        nearest: float32 rounded distance of each pending hit.
+        taus, sigmas: float64 of each pending hit, as in reference.trace.Response.
+        slots: int32 slot of each pending hit.
+        counts: [2] int64 number of unopened nodes and of pending hits.
     """
 
     entries: np.ndarray
@@ -86,7 +85,7 @@ def _inverse(component):
 
 @scalar
 def ray_of(rays, j):
-    """(length of the direction, Ray) of ray j; the length is 0 where there is no ray to follow."""
+    """(length of the direction, Ray) of ray j; the length is 0 for an invalid ray."""
     origins, directions = rays.origins, rays.directions
     column = min(j, rays.limits.shape[1] - 1)
     near, far = rays.limits[0, column], rays.limits[1, column]
@@ -104,11 +103,11 @@ def ray_of(rays, j):
 
 
 class RayResponse(NamedTuple):
-    """A Gaussian along a ray; points and directions in its unit-ball frame, float64.
+    """Response of a Gaussian along a ray, in the frame where the Gaussian is the unit ball, float64.
 
     Attributes:
         tau, y: distance to the point of maximum, and that point; exp(-|y|^2 / 2) is the response.
-        direction, length2: of the ray, and |direction|^2.
+        direction, length2: direction of the ray, and its squared length.
     """
 
     tau: float
@@ -119,9 +118,9 @@ class RayResponse(NamedTuple):
 
 @scalar
 def response(row, ray):
-    """RayResponse of a Gaussian, of whose row in Tree.exact.
+    """RayResponse of a Gaussian, given by its row of Tree.exact.
 
-    The origin is first moved along the ray next to the Gaussian: differences would cancel for thin Gaussians.
+    The origin is first moved along the ray next to the Gaussian, to avoid cancellation for thin Gaussians.
     """
     px, py, pz = ray.ox - row[0], ray.oy - row[1], ray.oz - row[2]
     passed = px * ray.dx + py * ray.dy + pz * ray.dz
@@ -140,9 +139,9 @@ def response(row, ray):
 
 @lane_function
 def _open_node(tree, node, ray, walk, count):
-    """Put the children that the ray meets on the list; returns how many are on it."""
+    """Append the children that the ray enters to the list; returns its new length."""
     at, boxes = node * NODE, tree.boxes
-    # Rows of the planes through which the ray enters; it leaves through the others.
+    # Rows of the box planes through which the ray enters; it leaves through the opposite ones.
     row_x = 0 if ray.per_u > 0 else 3 * GROUP
     row_y = GROUP if ray.per_v > 0 else 4 * GROUP
     row_z = 2 * GROUP if ray.per_w > 0 else 5 * GROUP
@@ -177,9 +176,9 @@ def _three_rows(rough, at):
 
 @lane_function
 def _candidates(rough, leaf, centre, ray):
-    """Bits of the Gaussians of a leaf that a ray may hit."""
+    """Bits of the Gaussians of a leaf that a ray may hit, by a conservative test."""
     at = leaf * ROUGH
-    # Relative to where the ray passes the leaf's centre: numbers are then as small as the leaf.
+    # Relative to the point of the ray nearest to the leaf's centre, so that numbers are as small as the leaf.
     px, py, pz = ray.ox - centre[0], ray.oy - centre[1], ray.oz - centre[2]
     passed = px * ray.dx + py * ray.dy + pz * ray.dz
     px, py, pz = px - passed * ray.dx, py - passed * ray.dy, pz - passed * ray.dz
@@ -208,18 +207,18 @@ def _candidates(rough, leaf, centre, ray):
     gx, gy, gz = gx * gx, gy * gy, gz * gz
     qx, qy, qz = qx * qx, qy * qy, qz * qz
     limit = ln.load(GROUP, rough, leaf * ROUGH + LIMIT * GROUP) * (gx + gy + gz)
-    # Per axis: the error along a disc's thin axis must not widen the other two.
+    # Per axis, so that the error along the thin axis of a disc does not widen the other two.
     a, b, c = _three_rows(rough, leaf * ROUGH + ERROR * GROUP)
     error = a * ((gy + gz) * reach + (qy + qz)) + b * ((gz + gx) * reach + (qz + qx))
     error = error + c * ((gx + gy) * reach + (qx + qy))
-    # Tests for misses, so that NaN goes on to the exact test.
+    # Tests for misses, so that NaN proceeds to the exact test.
     missed = cx * cx + cy * cy + cz * cz > limit + error
     return ~mask_bits(missed) & _ALL_LANES
 
 
 @lane_function
 def _open_leaf(tree, leaf, ray, walk, count):
-    """Put the hits of a leaf on the list; returns how many are on it."""
+    """Append the hits of a leaf to the list; returns its new length."""
     bits = _candidates(tree.rough, leaf, tree.centres[leaf], ray)
     while bits:
         slot = leaf * GROUP + ln.trailing_zeros(bits)
@@ -237,7 +236,7 @@ def _open_leaf(tree, leaf, ray, walk, count):
 
 @lane_function
 def _nearest_hit(tree, walk, wanted, count):
-    """Where the nearest hit stands, whose rounded distance is ``wanted``; ties go by number."""
+    """Position of the nearest hit, whose rounded distance is ``wanted``; ties are broken by index."""
     at = position_of(walk.nearest, wanted)
     for other in range(at + 1, count):
         if walk.nearest[other] == wanted:
@@ -250,7 +249,7 @@ def _nearest_hit(tree, walk, wanted, count):
 
 @lane_function
 def new_walk(tree):
-    """Lists long enough for any ray; memory that is not touched costs nothing."""
+    """Lists long enough for any ray; untouched memory costs nothing."""
     num_boxes, num_slots = tree.below.size + tree.order.size // GROUP + 2 * GROUP, tree.order.size + 2 * GROUP
     return Walk(
         np.empty(num_boxes, np.float32), np.empty(num_boxes, np.int32), np.empty(num_slots, np.float32),
@@ -261,7 +260,7 @@ def new_walk(tree):
 
 @lane_function
 def start(tree, walk):
-    """Put the root on the list, and nothing else."""
+    """Reset the lists, with only the root."""
     ln.store(walk.entries, 0, ln.spread(GROUP, _INFINITY))
     ln.store(walk.nearest, 0, ln.spread(GROUP, _INFINITY))
     walk.entries[0], walk.closed[0] = -_INFINITY, -tree.below.size
@@ -270,7 +269,7 @@ def start(tree, walk):
 
 @lane_function
 def next_hit(tree, ray, walk):
-    """(slot, tau, sigma) of the next hit of the ray; the slot is -1 after the last."""
+    """(slot, tau, sigma) of the next hit of the ray; the slot is -1 after the last hit."""
     nodes, hits = walk.counts[NODES], walk.counts[HITS]
     hit = least_of(walk.nearest, hits)
     while True:

@@ -1,7 +1,7 @@
-"""The gradient of blending along rays: front to back once more, with the same decisions.
+"""The gradient of blending along rays: front to back again, with the same decisions.
 
-Nothing is stored per ray but the image (Deybach 2025, eq. 21). Sums over a tile's rays go to a row of
-their own per (Gaussian, tile) pair and are gathered afterwards (see gradients).
+Only the image is stored per ray (Deybach 2025, eq. 21). The sums over a tile's rays are one row per
+(Gaussian, tile) pair and are gathered afterwards (see gradients).
 """
 
 from typing import NamedTuple
@@ -18,28 +18,28 @@ from sfumato.ops.cpu.image_trace.hits import (
     SLOT,
     TAU,
     WEIGHT,
+    blended_entry,
     empty_buffers,
     load_tile,
-    seen,
     walk,
 )
 from sfumato.ops.cpu.image_trace.rays import BLOCK_HEIGHT, BLOCK_WIDTH, BLOCKS, LANES, corner_of, lane_of
 from sfumato.ops.cpu.image_trace.records import CHANNELS, X, Y, Z
-from sfumato.ops.cpu.image_trace.response import RAY_PLANES, hit_where, load_block, meet
+from sfumato.ops.cpu.image_trace.response import RAY_PLANES, hit_where, intersect, load_block
 from sfumato.ops.cpu.jit import lane_function, lane_kernel
 from sfumato.ops.cpu.simd import bundles
 from sfumato.ops.cpu.simd import lanes as ln
 from sfumato.ops.cpu.simd.blending import ALPHA_MAX, STRIPS, blend
 
 _ZERO, _ONE, _TWO = np.float32(0.0), np.float32(1.0), np.float32(2.0)
-# Planes of a block: gradients that are read, then those to the rays, which are written.
+# Planes of a block: the gradients read, and the gradients to the rays, which are written.
 _TO_ALPHA, _TO_DISTANCE, _REMAINING, _OUTPUT, _TO_CHANNELS = 0, LANES, 2 * LANES, 3 * LANES, 4 * LANES
 _DIRECTION, _OFFSET = 0, 3 * LANES
-HIT_ROWS = 5 * LANES  # Numbers of an entry's rows, with OWN and SHARE.
+HIT_ROWS = 5 * LANES  # Floats of an entry's rows, including OWN and SHARE.
 
 
 class Outputs(NamedTuple):
-    """What rays saw, or its gradients: [h, w, d], [h, w, 1], [h, w, 1] float32."""
+    """Results of rays, or gradients to them: [h, w, d], [h, w, 1], [h, w, 1] float32."""
 
     image: np.ndarray
     alpha: np.ndarray
@@ -47,9 +47,9 @@ class Outputs(NamedTuple):
 
 
 class TracedSums(NamedTuple):
-    """Sums of (Gaussian, tile) pairs [p, at least 10 + d (+ 1)], to rays [h, w, 6] or none; float32.
+    """Sums of pairs [p, at least 10 + d (+ 1)], and gradients to rays [h, w, 6] or none; float32.
 
-    Sum i stands in column bundles.totals_position(i, count); directions come before offsets.
+    Sum i is in column bundles.totals_position(i, count). Rays: directions, then offsets.
     """
 
     pairs: np.ndarray
@@ -57,12 +57,12 @@ class TracedSums(NamedTuple):
 
 
 class BlockGradients(NamedTuple):
-    """Gradients of what a block of rays saw, and what those of its Gaussians and rays are added to.
+    """Gradients of a block of rays.
 
     Attributes:
-        planes, to_channels: the first, from ``_TO_ALPHA`` on, and those to the channels as a Bundle.
-        to_rays: [RAY_PLANES] those to the rays, from ``_DIRECTION`` on.
-        sums, row: those of the tile's pairs, and how many numbers a pair has.
+        planes, to_channels: gradients to its results, from ``_TO_ALPHA`` on, and to its channels as a Bundle.
+        to_rays: [RAY_PLANES] gradients to the rays, from ``_DIRECTION`` on, incremented.
+        sums, row: sums of the tile's pairs, incremented, and the number of floats per pair.
     """
 
     planes: np.ndarray
@@ -83,13 +83,13 @@ def _load_block(planes, at, source, k, x0, y0):
 
 
 @lane_function
-def _load_gradients(channels, deep, outputs, background, pulls, x0, y0, planes, to_rays, sums, row):
-    """BlockGradients of the block at (x0, y0), from Outputs and their gradients, ``pulls``.
+def _load_gradients(channels, deep, outputs, background, output_grads, x0, y0, planes, to_rays, sums, row):
+    """BlockGradients of the block at (x0, y0), from Outputs and the gradients to them, ``output_grads``.
 
-    ``_REMAINING`` starts as the sum of output times gradient; the background counts as a gradient of alpha.
+    ``_REMAINING`` starts as the sum of output times gradient; the background contributes to that of alpha.
     """
     image, alpha, distance = outputs.image, outputs.alpha, outputs.distance
-    to_image, to_alpha, to_distance = pulls.image, pulls.alpha, pulls.distance
+    to_image, to_alpha, to_distance = output_grads.image, output_grads.alpha, output_grads.distance
     _load_block(planes, _TO_ALPHA, to_alpha, 0, x0, y0)
     _load_block(planes, _OUTPUT, alpha, 0, x0, y0)
     left = ln.load(LANES, planes, _TO_ALPHA)
@@ -97,9 +97,9 @@ def _load_gradients(channels, deep, outputs, background, pulls, x0, y0, planes, 
     for k in range(background.size):
         _load_block(planes, _TO_CHANNELS + LANES * k, to_image, k, x0, y0)
         _load_block(planes, _OUTPUT, image, k, x0, y0)
-        pull = ln.load(LANES, planes, _TO_CHANNELS + LANES * k)
-        remaining = remaining + pull * (ln.load(LANES, planes, _OUTPUT) - background[k])
-        left = left - pull * background[k]
+        to_channel = ln.load(LANES, planes, _TO_CHANNELS + LANES * k)
+        remaining = remaining + to_channel * (ln.load(LANES, planes, _OUTPUT) - background[k])
+        left = left - to_channel * background[k]
     if len(deep) > 0:
         _load_block(planes, _TO_DISTANCE, to_distance, 0, x0, y0)
         _load_block(planes, _OUTPUT, distance, 0, x0, y0)
@@ -112,16 +112,16 @@ def _load_gradients(channels, deep, outputs, background, pulls, x0, y0, planes, 
 
 
 @lane_function
-def _take_from_world(target, at, flat, record, x, y, z):
-    """Take X x + Y y + Z z, a gradient in the unit ball's frame, off three planes of world axes."""
+def _subtract_in_world(target, at, flat, record, x, y, z):
+    """Subtract X x + Y y + Z z, a gradient in the unit ball's frame, from three planes of world axes."""
     for k in range(3):
         value = x * flat[record + X + k] + y * flat[record + Y + k] + z * flat[record + Z + k]
         ln.store(target, at + k * LANES, ln.load(LANES, target, at + k * LANES) - value)
 
 
 @lane_function
-def _worth(deep, grads, colours, at, tau):
-    """Gradient with respect to the weight of a Gaussian whose channels begin at ``at``."""
+def _to_weight(deep, grads, colours, at, tau):
+    """Gradient to the weight of a Gaussian whose channels begin at ``at``."""
     value = bundles.dot_row(grads.to_channels, colours, at) + ln.load(LANES, grads.planes, _TO_ALPHA)
     if len(deep) > 0:
         value = value + ln.load(LANES, grads.planes, _TO_DISTANCE) * tau
@@ -129,33 +129,33 @@ def _worth(deep, grads, colours, at, tau):
 
 
 @lane_function
-def _pull(own, behind, alpha, live):
-    """-dL/dsigma, from the weight times its gradient, and the sum of this over all Gaussians behind."""
+def _to_log_alpha(own, behind, alpha, live):
+    """Gradient to log alpha; ``own`` is the weight times its gradient, ``behind`` the sum of these behind."""
     # A clamped alpha has no gradient.
     return ln.select(live & (alpha < ALPHA_MAX), own - behind * (alpha / (_ONE - alpha)), _ZERO)
 
 
 @lane_function
-def _pair_sums(deep, turning, absolute, grads, flat, at, met, weight, pull):
-    """Bundle of the sums that the rays of a block add to those of a pair."""
-    # With h = dL/dtau / |u|^2, dL/do = -pull y - h u and dL/du = tau dL/do - h y.
-    px, py, pz = pull * met.yx, pull * met.yy, pull * met.yz
+def _pair_sums(deep, turning, absolute, grads, flat, at, point, weight, to_log_alpha):
+    """Bundle of the sums that the rays of a block contribute to a pair."""
+    # With g = dL/dlog alpha and h = dL/dtau / |u|^2, dL/do = -g y - h u and dL/du = tau dL/do - h y.
+    px, py, pz = to_log_alpha * point.yx, to_log_alpha * point.yy, to_log_alpha * point.yz
     fx, fy, fz, hx, hy, hz = px, py, pz, px * _ZERO, py * _ZERO, pz * _ZERO
-    nxx, nxy, nxz = met.yx * px, met.yx * py, met.yx * pz
-    nyy, nyz, nzz = met.yy * py, met.yy * pz, met.yz * pz
+    nxx, nxy, nxz = point.yx * px, point.yx * py, point.yx * pz
+    nyy, nyz, nzz = point.yy * py, point.yy * pz, point.yz * pz
     if len(deep) > 0:
-        ux, uy, uz = met.ux, met.uy, met.uz
-        h = ln.load(LANES, grads.planes, _TO_DISTANCE) * weight * met.inverse
-        hx, hy, hz = h * met.yx, h * met.yy, h * met.yz
+        ux, uy, uz = point.ux, point.uy, point.uz
+        h = ln.load(LANES, grads.planes, _TO_DISTANCE) * weight * point.inverse
+        hx, hy, hz = h * point.yx, h * point.yy, h * point.yz
         fx, fy, fz = px + h * ux, py + h * uy, pz + h * uz
         nxx, nxy, nxz = nxx + ux * hx * _TWO, nxy + (ux * hy + uy * hx), nxz + (ux * hz + uz * hx)
         nyy, nyz, nzz = nyy + uy * hy * _TWO, nyz + (uy * hz + uz * hy), nzz + uz * hz * _TWO
     found = bundles.gather6(nxx, nxy, nxz, nyy, nyz, nzz)
     if len(turning) > 0:
-        tau, to_rays = met.tau, grads.to_rays
-        _take_from_world(to_rays, _DIRECTION, flat, at, fx * tau + hx, fy * tau + hy, fz * tau + hz)
-        _take_from_world(to_rays, _OFFSET, flat, at, fx, fy, fz)
-    found = bundles.join(bundles.join(bundles.gather2(fx, fy), bundles.gather2(fz, pull)), found)
+        tau, to_rays = point.tau, grads.to_rays
+        _subtract_in_world(to_rays, _DIRECTION, flat, at, fx * tau + hx, fy * tau + hy, fz * tau + hz)
+        _subtract_in_world(to_rays, _OFFSET, flat, at, fx, fy, fz)
+    found = bundles.join(bundles.join(bundles.gather2(fx, fy), bundles.gather2(fz, to_log_alpha)), found)
     found = bundles.join(found, bundles.scaled(grads.to_channels, weight))
     if len(absolute) > 0:
         steep = _ZERO * px
@@ -168,44 +168,44 @@ def _pair_sums(deep, turning, absolute, grads, flat, at, met, weight, pull):
 
 @lane_function
 def _add_in_one_order(moving, deep, turning, absolute, block, nearby, limits, grads):
-    """Add the sums of a block whose rays share one order."""
+    """Add the sums of a block whose rays share one depth order."""
     names, flat = block.names, nearby.flat
     behind = ln.load(LANES, grads.planes, _REMAINING)
     transmittance = ln.select(block.some, ln.spread(LANES, _ONE), -_ONE)
     for j in range(names.size):
         local = np.intp(names[j])
         at = local * nearby.stride
-        met = meet(moving, block, nearby, local)
-        hit = hit_where(met, flat, at, limits)
-        blended = blend(met.log2_alpha, hit, transmittance)
+        point = intersect(moving, block, nearby, local)
+        hit = hit_where(point, flat, at, limits)
+        blended = blend(point.log2_alpha, hit, transmittance)
         weight, transmittance = blended.weight, blended.transmittance
-        own = weight * _worth(deep, grads, flat, at + CHANNELS, met.tau)
+        own = weight * _to_weight(deep, grads, flat, at + CHANNELS, point.tau)
         behind = behind - own
-        pull = _pull(own, behind, blended.alpha, blended.live)
-        found = _pair_sums(deep, turning, absolute, grads, flat, at, met, weight, pull)
+        to_log_alpha = _to_log_alpha(own, behind, blended.alpha, blended.live)
+        found = _pair_sums(deep, turning, absolute, grads, flat, at, point, weight, to_log_alpha)
         bundles.accumulate_totals(grads.sums, local * grads.row, found)
         if (j & 3) == 3 and not ln.any_true(transmittance > _ZERO):
             break
 
 
 @lane_function
-def _own(deep, grads, nearby, walked, entries):
-    """Fill WEIGHT and OWN, the weight times its gradient, of the walked entries."""
+def _fill_own(deep, grads, nearby, walked, entries):
+    """Fill WEIGHT, and OWN, the weight times its gradient, of the walked entries."""
     hits = entries.hits
     for j in range(walked):
         n = entries.keys[j] & SLOT
         at = n * HIT_ROWS
-        weight = seen(hits, at).weight
+        weight = blended_entry(hits, at).weight
         tau = ln.load(LANES, hits, at + TAU)
         ln.store(hits, at + WEIGHT, weight)
-        of_channels = np.intp(entries.who[n]) * nearby.stride + CHANNELS
-        worth = _worth(deep, grads, nearby.flat, of_channels, tau)
-        ln.store(hits, at + OWN, weight * worth)
+        of_channels = np.intp(entries.members[n]) * nearby.stride + CHANNELS
+        to_weight = _to_weight(deep, grads, nearby.flat, of_channels, tau)
+        ln.store(hits, at + OWN, weight * to_weight)
 
 
 @lane_function
-def _share(walked, entries):
-    """Fill SHARE of the walked entries: the sum of OWN up to their hits, in the order of each ray."""
+def _fill_share(walked, entries):
+    """Fill SHARE of the walked entries: the sum of OWN up to each hit, in the depth order of each ray."""
     hits, spans, keys, window, ends = entries.hits, entries.spans, entries.keys, entries.window, entries.ends
     gone, waiting = ln.spread(LANES, _ZERO), np.uintp(0)
     for j in range(walked):
@@ -230,41 +230,43 @@ def _share(walked, entries):
 
 
 @lane_function
-def _add_in_their_orders(moving, deep, turning, absolute, block, nearby, limits, grads, entries):
-    """The same of a block whose rays have an order each."""
+def _add_in_ray_orders(moving, deep, turning, absolute, block, nearby, limits, grads, entries):
+    """The same for a block whose rays each have their own depth order."""
     hits, flat = entries.hits, nearby.flat
     walked = walk(moving, block, nearby, limits, entries, HIT_ROWS)
-    _own(deep, grads, nearby, walked, entries)
-    _share(walked, entries)
+    _fill_own(deep, grads, nearby, walked, entries)
+    _fill_share(walked, entries)
     for j in range(walked):
         n = entries.keys[j] & SLOT
-        local, entry = np.intp(entries.who[n]), n * HIT_ROWS
+        local, entry = np.intp(entries.members[n]), n * HIT_ROWS
         at = local * nearby.stride
-        met = meet(moving, block, nearby, local)
+        point = intersect(moving, block, nearby, local)
         weight, alpha = ln.load(LANES, hits, entry + WEIGHT), ln.load(LANES, hits, entry + ALPHA)
         behind = ln.load(LANES, grads.planes, _REMAINING) - ln.load(LANES, hits, entry + SHARE)
-        pull = _pull(ln.load(LANES, hits, entry + OWN), behind, alpha, weight > _ZERO)
-        found = _pair_sums(deep, turning, absolute, grads, flat, at, met, weight, pull)
+        to_log_alpha = _to_log_alpha(ln.load(LANES, hits, entry + OWN), behind, alpha, weight > _ZERO)
+        found = _pair_sums(deep, turning, absolute, grads, flat, at, point, weight, to_log_alpha)
         bundles.accumulate_totals(grads.sums, local * grads.row, found)
 
 
 @lane_kernel
 def trace_backward(
     channels, moving, exact, deep, turning, absolute, records, rays, limits, tiles, background,
-    outputs, pulls, sums,
+    outputs, output_grads, sums,
 ):  # fmt: skip
-    """For each (Gaussian, tile) pair, the sums over rays from which its gradients follow.
+    """For each (Gaussian, tile) pair, the sums over rays from which its gradients are computed.
 
     Args:
         channels, moving, exact, records, rays, limits, background: as in trace_forward.
-        tiles: the same, with trace_forward's ``counted`` for masks.
-        deep, turning, absolute: () or (0,), fixed at compile time: whether the gradient of distance counts,
-            and gradients to the rays and the sum of |dL/dmean|, the last of the sums, are wanted.
-        outputs, pulls, sums: Outputs of trace_forward, their gradients, and TracedSums of zeros, written.
+        tiles: the same, with the masks ``counted`` of trace_forward.
+        deep, turning, absolute: () or (0,), fixed at compile time: whether there is a gradient to the
+            distance, and whether to compute gradients to the rays and the sum of |dL/dmean|, the last of the
+            sums.
+        outputs, output_grads: Outputs of trace_forward, and the gradients to them.
+        sums: TracedSums of zeros, written.
     """
     height, width, d = outputs.image.shape
     starts = tiles.tile_starts
-    # What is written in the loop: Numba loses writes there to a field of a tuple that comes from outside.
+    # Written in the parallel loop: Numba loses writes there to a field of a tuple from outside the loop.
     of_pairs, of_rays = sums
     stride, num_tiles, row = records.rough.shape[1], starts.size - 1, of_pairs.shape[1]
     strips = min(STRIPS, num_tiles)
@@ -284,12 +286,10 @@ def trace_backward(
                 names = lists[number, : counts[number]]
                 block = load_block(moving, exact, rays, tile, number, buffers.rays, names)
                 grads = _load_gradients(
-                    channels, deep, outputs, background, pulls, x0, y0, planes, to_rays, found, row
+                    channels, deep, outputs, background, output_grads, x0, y0, planes, to_rays, found, row
                 )
                 if len(exact) > 0:
-                    _add_in_their_orders(
-                        moving, deep, turning, absolute, block, nearby, limits, grads, entries
-                    )
+                    _add_in_ray_orders(moving, deep, turning, absolute, block, nearby, limits, grads, entries)
                 else:
                     _add_in_one_order(moving, deep, turning, absolute, block, nearby, limits, grads)
                 if len(turning) > 0:

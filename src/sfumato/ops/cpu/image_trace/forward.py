@@ -1,27 +1,27 @@
-"""Front-to-back blending along rays: each in its own order (see hits), or all in one."""
+"""Front-to-back blending along rays, each in its own depth order (see hits), or all in a common one."""
 
 import numpy as np
 from numba import prange
 
-from sfumato.ops.cpu.image_trace.hits import SLOT, TAU, empty_buffers, load_tile, seen, walk
+from sfumato.ops.cpu.image_trace.hits import SLOT, TAU, blended_entry, empty_buffers, load_tile, walk
 from sfumato.ops.cpu.image_trace.rays import BLOCK_HEIGHT, BLOCK_WIDTH, BLOCKS, LANES, corner_of, lane_of
 from sfumato.ops.cpu.image_trace.records import CHANNELS
-from sfumato.ops.cpu.image_trace.response import hit_where, load_block, meet
+from sfumato.ops.cpu.image_trace.response import hit_where, intersect, load_block
 from sfumato.ops.cpu.jit import lane_function, lane_kernel
 from sfumato.ops.cpu.simd import bundles
 from sfumato.ops.cpu.simd import lanes as ln
 from sfumato.ops.cpu.simd.blending import STRIPS, blend
 
 _ZERO, _ONE, _NONE = np.float32(0.0), np.float32(1.0), np.uint64(0)
-# Numbers of an entry's rows: distance, alpha and transmittance.
+# Floats of an entry's rows: distance, alpha and transmittance.
 HIT_ROWS = 3 * LANES
 
 
 @lane_function
-def _see_in_one_order(channels, moving, deep, block, nearby, limits, counted, bit):
-    """(transmittance, sum of weight times tau, colours) of a block whose rays share one order.
+def _blend_in_one_order(channels, moving, deep, block, nearby, limits, counted, bit):
+    """(transmittance, sum of weight times tau, colours) of a block whose rays share one depth order.
 
-    ``bit`` is set in ``counted``, by place in the tile, of those that change anything.
+    Sets ``bit`` in ``counted`` [pairs of the tile] for Gaussians that change any ray.
     """
     names, flat = block.names, nearby.flat
     transmittance = ln.select(block.some, ln.spread(LANES, _ONE), -_ONE)
@@ -29,14 +29,14 @@ def _see_in_one_order(channels, moving, deep, block, nearby, limits, counted, bi
     for j in range(names.size):
         local = np.intp(names[j])
         at = local * nearby.stride
-        met = meet(moving, block, nearby, local)
-        blended = blend(met.log2_alpha, hit_where(met, flat, at, limits), transmittance)
+        point = intersect(moving, block, nearby, local)
+        blended = blend(point.log2_alpha, hit_where(point, flat, at, limits), transmittance)
         weight, after = blended.weight, blended.transmittance
-        # Also where the ray stops at this Gaussian, whose weight is then zero.
+        # Includes rays that stop at this Gaussian, whose weight is then zero.
         counted[local] |= bit if ln.any_true(after < transmittance) else _NONE
         transmittance = after
         if len(deep) > 0:
-            travelled = travelled + weight * met.tau
+            travelled = travelled + weight * point.tau
         colour = bundles.add_weighted(colour, weight, flat, at + CHANNELS)
         if (j & 3) == 3 and not ln.any_true(transmittance > _ZERO):
             break
@@ -44,16 +44,16 @@ def _see_in_one_order(channels, moving, deep, block, nearby, limits, counted, bi
 
 
 @lane_function
-def _see_in_their_orders(channels, moving, deep, block, nearby, limits, counted, bit, entries):
-    """The same of a block whose rays have an order each."""
+def _blend_in_ray_orders(channels, moving, deep, block, nearby, limits, counted, bit, entries):
+    """The same for a block whose rays each have their own depth order."""
     hits = entries.hits
     walked = walk(moving, block, nearby, limits, entries, HIT_ROWS)
     transmittance, travelled = ln.spread(LANES, _ONE), ln.spread(LANES, _ZERO)
     colour = bundles.zeros_like_channels(LANES, channels)
     for j in range(walked):
         n = entries.keys[j] & SLOT
-        local = np.intp(entries.who[n])
-        entry = seen(hits, n * HIT_ROWS)
+        local = np.intp(entries.members[n])
+        entry = blended_entry(hits, n * HIT_ROWS)
         weight = entry.weight
         counted[local] |= bit if ln.any_true(entry.reached) else _NONE
         transmittance = ln.select(entry.live, ln.smaller(transmittance, entry.rest), transmittance)
@@ -71,15 +71,15 @@ def trace_forward(
 
     Args:
         channels: tuple whose length is d, fixed at compile time.
-        moving, exact, deep: () or (0,), fixed at compile time: whether rays begin in different points,
-            whether each has its own order, not all that of ``tiles``, and whether distance is wanted.
+        moving, exact, deep: () or (0,), fixed at compile time: whether rays have different origins, whether
+            each ray has its own depth order rather than that of ``tiles``, and whether to compute distances.
         records: Records.
         rays: RayBlocks.
-        limits: (nearest, farthest) distance that is kept, float32.
+        limits: (near, far) distance, float32.
         tiles: from bin_rays.
         background: [d].
-        image, alpha, distance: [h, w, d], [h, w], [h, w] float32, written; distance where it is wanted.
-        counted: [p] uint64 zeros; pair_mask without the blocks where a Gaussian changes nothing.
+        image, alpha, distance: [h, w, d], [h, w], [h, w] float32, written; distance only if ``deep``.
+        counted: [p] uint64 zeros; written with pair_mask without the blocks where a Gaussian changes nothing.
     """
     height, width, d = image.shape
     starts = tiles.tile_starts
@@ -100,11 +100,11 @@ def trace_forward(
                 names, bit = lists[number, : counts[number]], np.uint64(1) << np.uint64(number)
                 block = load_block(moving, exact, rays, tile, number, buffers.rays, names)
                 if len(exact) > 0:
-                    transmittance, travelled, colour = _see_in_their_orders(
+                    transmittance, travelled, colour = _blend_in_ray_orders(
                         channels, moving, deep, block, nearby, limits, found, bit, entries
                     )
                 else:
-                    transmittance, travelled, colour = _see_in_one_order(
+                    transmittance, travelled, colour = _blend_in_one_order(
                         channels, moving, deep, block, nearby, limits, found, bit
                     )
                 colour = bundles.add_weighted(colour, transmittance, background, 0)

@@ -1,4 +1,4 @@
-"""How the sums of tracing become gradients to the Gaussians."""
+"""Gradients to the Gaussians from the sums of tracing."""
 
 import numpy as np
 from numba import prange
@@ -30,20 +30,20 @@ def _of_shape(turned, scale, rows, found):
     """Gradients to a quaternion and to the scales.
 
     Args:
-        turned: what ``rotation`` gives.
+        turned: result of ``rotation``.
         scale: the scales.
         rows: X, Y and Z.
-        found: sums; -N from the fifth on.
+        found: the sums; -N from the fifth on.
     """
     columns, (w, x, y, z), inverse = turned
-    # Columns of the ball's turn, q = rows R S.
+    # Columns of the rotation of the unit ball's frame, q = rows R S.
     a = products(rows, scaled(columns[0], scale[0]))
     b = products(rows, scaled(columns[1], scale[1]))
     c = products(rows, scaled(columns[2], scale[2]))
     n = (found[4], found[5], found[6]), (found[5], found[7], found[8]), (found[6], found[8], found[9])
     na, nb, nc = products(n, a), products(n, b), products(n, c)
     stretches = dot(a, na) / scale[0], dot(b, nb) / scale[1], dot(c, nc) / scale[2]
-    # Small turns about the local axes, R (I + [turn]), then the quaternions that they are.
+    # Gradients to small rotations about the local axes, R (I + [turn]x), then to the quaternion.
     tx = -2.0 * inverse * dot(b, nc) * (scale[2] / scale[1] - scale[1] / scale[2])
     ty = -2.0 * inverse * dot(a, nc) * (scale[0] / scale[2] - scale[2] / scale[0])
     tz = -2.0 * inverse * dot(a, nb) * (scale[1] / scale[0] - scale[0] / scale[1])
@@ -58,7 +58,7 @@ def _of_shape(turned, scale, rows, found):
 
 @lane_kernel
 def trace_gradients(tiles, sums, columns, records, quats, scales, opacities, d):
-    """Add the pair sums of each Gaussian up in slot order and turn them into gradients.
+    """Sum the pairs of each Gaussian in slot order and compute its gradients.
 
     Args:
         tiles: from bin_rays.
@@ -69,10 +69,10 @@ def trace_gradients(tiles, sums, columns, records, quats, scales, opacities, d):
 
     Returns:
         Gradients to means [n, 3], quats [n, 4], scales [n, 3], opacities [n], colours [n, d], and
-        the sum of |dL/dmean| over rays [n]; zeros where unseen.
+        the sum of |dL/dmean| over rays [n]; zeros for invisible Gaussians.
 
     Source: Deybach 2025, eq. 25 to 40, for y = o_g + tau d_g in the frame of the unit ball: there
-        dL/do_g = sum of g y, and N = sum of g y y^T holds all that scale and rotation need.
+        dL/do_g = sum of g y, and the gradients to scale and rotation follow from N = sum of g y y^T.
     """
     order, starts = tiles.order, tiles.slot_starts
     rough, fine = records.rough, records.fine
@@ -85,7 +85,7 @@ def trace_gradients(tiles, sums, columns, records, quats, scales, opacities, d):
     for chunk in prange((order.size + _CHUNK - 1) // _CHUNK):
         added, found = np.empty(sums.shape[1], np.float32), np.empty(columns.size)
         for rank in range(chunk * _CHUNK, min((chunk + 1) * _CHUNK, order.size)):
-            # Parameters lie in the order of the scene, this loop runs in order of depth.
+            # Prefetched because parameters are stored in the order of the scene, not in depth order.
             later = np.intp(order[min(rank + _AHEAD, order.size - 1)])
             ln.prefetch(flat_fine, later * FINE)
             ln.prefetch(flat_rough, later * stride + Z)

@@ -1,4 +1,4 @@
-"""An image of rays in tiles and blocks, the boxes of their directions, and the cone that holds them all."""
+"""An image of rays in tiles and blocks, with bounding boxes and a bounding cone of their directions."""
 
 from typing import NamedTuple
 
@@ -7,18 +7,18 @@ from numba import prange
 
 from sfumato.ops.cpu.jit import REGISTER_LANES, kernel, scalar
 
-# A block is as many rays as two registers hold: with more, intermediate results spill.
+# A block has as many rays as two registers have lanes: with more, intermediate results spill.
 PART_WIDTH = BLOCK_HEIGHT = 4
 PARTS = 2 * REGISTER_LANES // (PART_WIDTH * BLOCK_HEIGHT)
 BLOCK_WIDTH = PARTS * PART_WIDTH
 LANES = BLOCK_WIDTH * BLOCK_HEIGHT
-# A tile is 64 blocks, so that a 64-bit mask names them all.
+# A tile is 64 blocks, so that a 64-bit mask has a bit for each.
 BLOCK_COLUMNS = BLOCK_ROWS = 8
 BLOCKS = BLOCK_COLUMNS * BLOCK_ROWS
 TILE_WIDTH, TILE_HEIGHT = BLOCK_COLUMNS * BLOCK_WIDTH, BLOCK_ROWS * BLOCK_HEIGHT
 # Boxes are tested in groups of this many; tiles are padded to it.
 GROUP = 16
-# Boxes of unit vectors are kept in float32: they are widened by a few of its roundings.
+# Boxes of unit vectors are stored in float32 and widened by a few roundings.
 _MARGIN = np.float32(2e-6)
 _ZERO, _HALF = np.float32(0.0), np.float32(0.5)
 
@@ -27,11 +27,11 @@ class RayBlocks(NamedTuple):
     """An image of rays, block by block.
 
     Attributes:
-        directions: [tiles, 64, 3, LANES] float32, unit vectors less the middle of their part; the first
-            coordinate is infinite where there is no ray.
-        offsets: [tiles, 64, 3, LANES] float32, where rays begin, less the eye; [0, 0, 0, 0] where all begin
-            in it.
-        middles: [tiles, 64, parts, 3] float64, of the directions of each part of a block.
+        directions: [tiles, 64, 3, LANES] float32, unit vectors minus the middle of their part; the first
+            coordinate is infinite for missing rays.
+        offsets: [tiles, 64, 3, LANES] float32, origins minus the eye; [0, 0, 0, 0] if all origins are the
+            eye.
+        middles: [tiles, 64, parts, 3] float64, middle of the directions of each part of a block.
     """
 
     directions: np.ndarray
@@ -40,15 +40,15 @@ class RayBlocks(NamedTuple):
 
 
 class RayBoxes(NamedTuple):
-    """Bounds of the rays of an image: boxes are centres and half sizes of directions, empty if negative.
+    """Bounds of an image of rays: boxes are centres and half sizes of directions, empty if negative.
 
     Attributes:
         blocks: [tiles, 6, 64] float32.
         tiles: [6, tiles padded to 16] float32.
         groups: [6, groups of 16 tiles padded to 16] float32.
-        view: [4] float64, axis and cosine of half the angle of a cone that holds all directions.
-        extent: [3] float32, largest sizes of the offsets' coordinates.
-        reach: distance from the eye within which all rays begin.
+        view: [4] float64, axis and cosine of half the opening angle of a cone that contains all directions.
+        extent: [3] float32, largest absolute values of the offsets' coordinates.
+        reach: largest distance of an origin from the eye.
     """
 
     blocks: np.ndarray
@@ -61,7 +61,7 @@ class RayBoxes(NamedTuple):
 
 @scalar
 def _put_box(boxes, at, low, high):
-    """Middle and half size of a box into a column of ``boxes`` [6, any]; an empty one is left out."""
+    """Write the centre and half size of a box, unless it is empty, to a column of ``boxes`` [6, any]."""
     if low[0] <= high[0]:
         for k in range(3):
             boxes[k, at] = _HALF * (low[k] + high[k])
@@ -70,7 +70,7 @@ def _put_box(boxes, at, low, high):
 
 @scalar
 def _cone(boxes, view):
-    """Fill ``view`` with the axis and the cosine of a cone around all boxes; -1 is all around."""
+    """Fill ``view`` with the axis and the cosine of a cone around all boxes; -1 is the full sphere."""
     view[:] = 0.0
     for at in range(boxes.shape[1]):
         if boxes[3, at] >= _ZERO:
@@ -91,7 +91,7 @@ def _cone(boxes, view):
 
 @scalar
 def corner_of(tile, block, width):
-    """Pixel (x, y) of the first ray of a block, in an image of a width."""
+    """Pixel (x, y) of the first ray of a block, in an image of width ``width``."""
     tiles_x = (width + TILE_WIDTH - 1) // TILE_WIDTH
     x = (tile % tiles_x) * TILE_WIDTH + (block % BLOCK_COLUMNS) * BLOCK_WIDTH
     return x, (tile // tiles_x) * TILE_HEIGHT + (block // BLOCK_COLUMNS) * BLOCK_HEIGHT
@@ -99,13 +99,13 @@ def corner_of(tile, block, width):
 
 @scalar
 def lane_of(row, column):
-    """Lane of a pixel of a block: its parts, 4x4 pixels, follow one another."""
+    """Lane of a pixel of a block, whose parts of 4x4 pixels are consecutive."""
     return (column // PART_WIDTH) * (LANES // PARTS) + row * PART_WIDTH + column % PART_WIDTH
 
 
 @scalar
 def _unit(directions, y, x, unit):
-    """Fill ``unit`` [3] float64 with a direction of length one; whether there is one."""
+    """Fill ``unit`` [3] float64 with a normalised direction; returns whether it is valid."""
     length2 = 0.0
     for k in range(3):
         unit[k] = directions[y, x, k]
@@ -120,9 +120,10 @@ def _unit(directions, y, x, unit):
 
 @scalar
 def _put_directions(units, part, directions, middles):
-    """Middle of a part of a block's unit vectors [3, LANES], infinite where there are none; these less it.
+    """Write the middle of a part of a block's unit vectors [3, LANES], and the vectors minus it.
 
-    Where there is no ray, the first coordinate is infinite and the others are those of some direction.
+    Missing rays are infinite in ``units``; in ``directions`` their first coordinate is infinite and the
+    others are arbitrary.
     """
     size = LANES // len(middles)
     for k in range(3):
@@ -138,12 +139,12 @@ def _put_directions(units, part, directions, middles):
 
 @kernel
 def ray_blocks(directions, parts):
-    """Directions block by block, normalised in float64: float32 rounding would show in small Gaussians.
+    """Directions block by block, normalised in float64: float32 rounding would be visible in small Gaussians.
 
     Args:
-        directions: [h, w, 3] float32 of any length; zero where there is no ray.
-        parts: PARTS for parts of blocks that have middles of their own, 1 for blocks. The nearer the middle,
-            the finer the resolution of a direction in float32.
+        directions: [h, w, 3] float32 of any length; zero for missing rays.
+        parts: PARTS for one middle per part of a block, 1 for one per block. The nearer the middle, the finer
+            the resolution of a direction in float32.
 
     Returns:
         Directions and middles of RayBlocks; blocks, tiles, groups and view of RayBoxes.
@@ -197,7 +198,7 @@ def block_planes(values):
     """Values [h, w, 3] block by block, and their bounds.
 
     Returns:
-        [tiles, 64, 3, LANES], 0 outside the image; [tiles, 3] largest sizes of each coordinate; [tiles]
+        [tiles, 64, 3, LANES] values, 0 outside the image; [tiles, 3] largest absolute coordinates; [tiles]
         largest squared lengths.
     """
     height, width = values.shape[:2]
@@ -223,8 +224,8 @@ def image_rays(directions: np.ndarray, offsets: np.ndarray, parts: int) -> tuple
     """Prepare an image of rays for tracing.
 
     Args:
-        directions: [h, w, 3] float32 of any length; zero where there is no ray.
-        offsets: [h, w, 3] float32 where rays begin, less the eye, or empty where all begin in it.
+        directions: [h, w, 3] float32 of any length; zero for missing rays.
+        offsets: [h, w, 3] float32 origins minus the eye, or empty if all origins are the eye.
         parts: as in ray_blocks.
     """
     blocks, middles, *boxes = ray_blocks(directions, parts)
@@ -237,7 +238,7 @@ def image_rays(directions: np.ndarray, offsets: np.ndarray, parts: int) -> tuple
 
 
 def block_shapes(width: int, height: int, moving: bool, parts: int) -> RayBlocks:
-    """The shapes of the arrays that image_rays returns."""
+    """Shapes of the arrays of RayBlocks returned by image_rays."""
     tiles = -(-width // TILE_WIDTH) * -(-height // TILE_HEIGHT)
     planes = (tiles, BLOCKS, 3, LANES)
     return RayBlocks(planes, planes if moving else (0, 0, 0, 0), (tiles, BLOCKS, parts, 3))

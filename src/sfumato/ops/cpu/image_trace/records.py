@@ -1,13 +1,12 @@
-"""What tracing reads of a Gaussian seen from one point.
+"""Records of Gaussians for tracing from one viewpoint.
 
-In the frame where a Gaussian is a unit ball, turned so that the eye lies on its third axis, the eye
+In the frame where a Gaussian is the unit ball, rotated so that the eye is on its third axis, the eye
 is at (0, 0, -w) and a direction d becomes u = (X . d, Y . d, Z . d). Then, with s = ux^2 + uy^2,
 
     2 sigma = w^2 s / (s + uz^2)        tau = w uz / (s + uz^2)
-
-X and Y vanish on the mean's direction, so that only X . d and Y . d themselves are differences of large
-numbers: these are computed in float64 once for the middle of a block of pixels, and for the offset from
-it in float32 (see response).
+X and Y are orthogonal to the direction of the mean, so that only X . d and Y . d suffer from cancellation:
+they are computed in float64 once for the middle of a block of pixels, and in float32 for the offset from it
+(see response).
 """
 
 import math
@@ -26,17 +25,17 @@ X, Y, Z, W, LOG2_OPACITY, NEAREST, FARTHEST, CHANNELS = 0, 3, 6, 9, 10, 11, 12, 
 FINE = 6
 
 _CHUNK = 128
-# The bounds of tau are widened by this share, so that rounding never puts a hit beyond them.
+# Relative margin of the bounds of tau, larger than the rounding errors of a hit.
 _SLACK = 1e-5
 _TWICE_LN2, _LOG2_ALPHA_MIN = 2.0 * math.log(2.0), math.log2(constants.ALPHA_MIN)
 
 
 class Records(NamedTuple):
-    """What tracing reads of Gaussians.
+    """Records of Gaussians.
 
     Attributes:
         rough: [n, 13 + d] float32.
-        fine: [n, 6] float64, the companions.
+        fine: [n, 6] float64, X and Y again.
     """
 
     rough: np.ndarray
@@ -48,15 +47,15 @@ def _frame(columns, finenesses, mean):
     """(X, Y, Z, w) of a Gaussian.
 
     Args:
-        columns: of its rotation.
+        columns: columns of its rotation matrix.
         finenesses: 1 / scales.
-        mean: less the eye.
+        mean: its mean minus the eye.
     """
     third = times(products(columns, mean), finenesses)
     w = math.sqrt(dot(third, third))
     inverse = 1.0 / w if w > 0.0 else 0.0
     n0, n1, n2 = third[0] * inverse, third[1] * inverse, third[2] * inverse if w > 0.0 else 1.0
-    # Two axes across the third (Duff et al. 2017), then turned to where X . Y = 0.
+    # Two axes orthogonal to the third (Duff et al. 2017), then rotated such that X . Y = 0.
     sign = math.copysign(1.0, n2)
     a = -1.0 / (sign + n2)
     b = n0 * n1 * a
@@ -64,7 +63,7 @@ def _frame(columns, finenesses, mean):
     y = times((b, sign + n1 * n1 * a, -n1), finenesses)
     # Rows of q S^-1 have the same dot products as those of q S^-1 R^T.
     xy = dot(x, y)
-    # Jacobi's rotation: the tangent of the angle that makes X . Y vanish.
+    # Jacobi rotation: tangent of the angle for which X . Y = 0.
     half = 0.5 * (dot(y, y) - dot(x, x))
     tangent = xy / (half + math.copysign(math.sqrt(half * half + xy * xy), half)) if xy != 0.0 else 0.0
     c = 1.0 / math.sqrt(1.0 + tangent * tangent)
@@ -77,22 +76,22 @@ def _frame(columns, finenesses, mean):
 
 @scalar
 def _sound(means, quats, scales, opacities, i):
-    """Whether a Gaussian can be seen at all; NaN fails every test."""
-    turned, good = False, opacities[i] > np.float32(constants.ALPHA_MIN) and math.isfinite(opacities[i])
+    """Whether a Gaussian is valid and can be visible; NaN fails every test."""
+    has_rotation, good = False, opacities[i] > np.float32(constants.ALPHA_MIN) and math.isfinite(opacities[i])
     for j in range(3):
         good = good and scales[i, j] > 0 and math.isfinite(scales[i, j]) and math.isfinite(means[i, j])
     for j in range(4):
         good = good and math.isfinite(quats[i, j])
-        turned = turned or quats[i, j] != 0
-    return good and turned
+        has_rotation = has_rotation or quats[i, j] != 0
+    return good and has_rotation
 
 
 @scalar
 def _in_view(mean, length, size, view):
-    """Whether a ray of the cone ``view`` may come within ``size`` of a mean, seen from the eye."""
+    """Whether a ray of the cone ``view`` may pass a mean (relative to the eye) within ``size``."""
     if size >= length:
         return True
-    # Half the angle of the cone around the ball, added to that of the cone of rays.
+    # Half the opening angle of the cone around the ball is added to that of the cone of rays.
     sine = size / length
     cosine = math.sqrt(1.0 - sine * sine)
     if view[3] <= -cosine:
@@ -107,13 +106,13 @@ def trace_records(means, quats, scales, opacities, colours, eye, reach, view):
 
     Args:
         means, quats, scales, opacities, colours: [n, 3], [n, 4], [n, 3], [n], [n, d] float32.
-        eye: [3] where the rays begin, or the middle of where they begin.
-        reach: how far from the eye a ray may begin.
+        eye: [3] origin of the rays, or the middle of their origins.
+        reach: largest distance of an origin from the eye.
         view: from ray_blocks.
 
     Returns:
-        Records, and the means' distances [n] float32: infinite for those that cannot be seen, which have no
-        record.
+        Records, and the distances [n] float32 of the means: infinite for invisible Gaussians, whose records
+        are zero.
     """
     n, d = colours.shape
     records = np.zeros((n, CHANNELS + d), np.float32)
@@ -143,7 +142,8 @@ def trace_records(means, quats, scales, opacities, colours, eye, reach, view):
                 records[i, X + j], records[i, Y + j], records[i, Z + j] = x[j], y[j], z[j]
             records[i, W] = w
             records[i, LOG2_OPACITY] = log2_opacity
-            # Along the mean's direction m the hull reaches r sqrt(m Sigma m): no hit is nearer than that.
+            # Along the mean's direction m the hull extends to r sqrt(m Sigma m), which bounds the nearest
+            # hit.
             along = times(products(columns, mean), scale)
             spread = math.sqrt(dot(along, along)) / length if length > 0.0 else max(scale)
             distances[i] = length

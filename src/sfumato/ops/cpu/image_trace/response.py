@@ -14,21 +14,21 @@ from sfumato.ops.cpu.simd.blending import LOG2_ALPHA_MIN
 _HALF_LOG2_E = np.float32(0.5 * math.log2(math.e))
 _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 _INFINITY = np.float32(np.inf)
-# Where the planes of a block's rays begin: three of directions, then three of offsets where there are any.
+# Planes of a block's rays: three of directions, then three of offsets if there are any.
 _OFFSETS = 3 * LANES
 RAY_PLANES = 6 * LANES
 
 
-class Meeting(NamedTuple):
-    """Where a block's rays are nearest to a Gaussian, in the frame where it is a unit ball.
+class ClosestPoint(NamedTuple):
+    """The points of a block's rays nearest to a Gaussian, in the frame where it is the unit ball, in lanes.
 
     Attributes:
-        ux, uy, uz: the rays' directions.
-        yx, yy, yz: the points of the rays next to the mean.
+        ux, uy, uz: directions of the rays.
+        yx, yy, yz: points of the rays nearest to the mean.
         tau: their distances along the rays.
         inverse: 1 / |u|^2.
-        ahead: where tau is positive.
-        log2_alpha: of alpha before its clamp.
+        ahead: whether tau is positive.
+        log2_alpha: log2 of alpha before clamping.
     """
 
     ux: object
@@ -44,12 +44,12 @@ class Meeting(NamedTuple):
 
 
 class Nearby(NamedTuple):
-    """The Gaussians of a tile, side by side.
+    """The records of a tile's Gaussians in contiguous memory.
 
     Attributes:
-        flat: [pairs * stride] float32, their records one after the other.
+        flat: [pairs * stride] float32, Records.rough.
         stride: length of a record.
-        fine: [pairs, 6] float64, the companions.
+        fine: [pairs, 6] float64, Records.fine.
     """
 
     flat: np.ndarray
@@ -58,13 +58,13 @@ class Nearby(NamedTuple):
 
 
 class Block(NamedTuple):
-    """A block of rays and the Gaussians that it may meet.
+    """A block of rays and the Gaussians that it may hit.
 
     Attributes:
-        rays: [RAY_PLANES] float32, planes of directions, then of offsets where there are any.
-        some: lanes where there is a ray.
-        middle: the middle of the directions, or those of the two parts where each ray has its own order.
-        names: [count] int32 places in Nearby, in the order of the tile.
+        rays: [RAY_PLANES] float32, planes of directions, then of offsets if there are any.
+        some: mask of the lanes with a ray.
+        middle: middle of the directions, or of those of each part if each ray has its own depth order.
+        names: [count] int32 indices in Nearby, in the order of the tile.
     """
 
     rays: np.ndarray
@@ -75,7 +75,7 @@ class Block(NamedTuple):
 
 @lane_function
 def empty_nearby(longest, stride):
-    """Nearby, not filled yet, for up to ``longest`` pairs with records of length ``stride``."""
+    """Uninitialised Nearby for up to ``longest`` pairs with records of length ``stride``."""
     return Nearby(np.empty(longest * stride, np.float32), stride, np.empty((longest, FINE), np.float64))
 
 
@@ -96,7 +96,7 @@ def load_block(moving, exact, source, tile, block, rays, names):
     for k in range(3):
         for lane in range(LANES):
             value = source.directions[tile, block, k, lane]
-            # Without a ray, some finite direction: an infinite one would give NaN.
+            # Missing rays get a finite direction: an infinite one would give NaN.
             rays[k * LANES + lane] = value if value < _INFINITY else _ZERO
             if len(moving) > 0:
                 rays[_OFFSETS + k * LANES + lane] = source.offsets[tile, block, k, lane]
@@ -114,7 +114,7 @@ def _middle(exact, middles):
 
 @lane_function
 def _along(a, b, c, middle):
-    """(a, b, c) . middle, made in float64."""
+    """(a, b, c) . middle, computed in float64."""
     first, last = middle[0], middle[-1]
     if len(middle) == 1:
         return ln.spread(LANES, np.float32(a * first[0] + b * first[1] + c * first[2]))
@@ -127,9 +127,9 @@ def _along(a, b, c, middle):
 
 @lane_function
 def _direction(rays, flat, at, fine, local, middle):
-    """The block's directions: ux, uy, uz."""
+    """Directions ux, uy, uz of a block's rays."""
     dx, dy, dz = ln.load(LANES, rays, 0), ln.load(LANES, rays, LANES), ln.load(LANES, rays, 2 * LANES)
-    # X and Y vanish on the mean's direction: float64 keeps what is left of them there.
+    # X . d and Y . d are small near the direction of the mean, where float32 would cancel.
     x = _along(fine[local, 0], fine[local, 1], fine[local, 2], middle)
     y = _along(fine[local, 3], fine[local, 4], fine[local, 5], middle)
     z = _along(flat[at + Z], flat[at + Z + 1], flat[at + Z + 2], middle)
@@ -141,7 +141,7 @@ def _direction(rays, flat, at, fine, local, middle):
 
 @lane_function
 def _origin(rays, flat, at):
-    """Where the block's rays begin."""
+    """Origins of a block's rays."""
     ex, ey = ln.load(LANES, rays, _OFFSETS), ln.load(LANES, rays, _OFFSETS + LANES)
     ez = ln.load(LANES, rays, _OFFSETS + 2 * LANES)
     ox = ex * flat[at + X] + ey * flat[at + X + 1] + ez * flat[at + X + 2]
@@ -151,13 +151,13 @@ def _origin(rays, flat, at):
 
 
 @lane_function
-def meet(moving, block, nearby, local):
-    """Meeting of a block's rays with one Gaussian.
+def intersect(moving, block, nearby, local):
+    """ClosestPoint of a block's rays to a Gaussian.
 
     Args:
-        moving: () or (0,), fixed at compile time: whether rays begin in different points.
+        moving: () or (0,), fixed at compile time: whether rays have different origins.
         block: the Block.
-        nearby, local: the Gaussians of the tile, and the place of this one.
+        nearby, local: the Gaussians of the tile, and the index of this one.
     """
     flat, at = nearby.flat, local * nearby.stride
     ux, uy, uz = _direction(block.rays, flat, at, nearby.fine, local, block.middle)
@@ -168,24 +168,24 @@ def meet(moving, block, nearby, local):
         across = s * inverse
         tau = uz * inverse * w
         log2_alpha = across * (w * w * -_HALF_LOG2_E) + log2_opacity
-        return Meeting(ux, uy, uz, tau * ux, tau * uy, across * -w, tau, inverse, uz > _ZERO, log2_alpha)
+        return ClosestPoint(ux, uy, uz, tau * ux, tau * uy, across * -w, tau, inverse, uz > _ZERO, log2_alpha)
     ox, oy, oz = _origin(block.rays, flat, at)
     cx, cy, cz = oy * uz - oz * uy, oz * ux - ox * uz, ox * uy - oy * ux
     tau = (ox * ux + oy * uy + oz * uz) * inverse * -_ONE
     log2_alpha = (cx * cx + cy * cy + cz * cz) * inverse * -_HALF_LOG2_E + log2_opacity
-    # y = u x (o x u) / |u|^2 is o + tau u without the difference of large numbers.
+    # y = u x (o x u) / |u|^2 equals o + tau u without cancellation.
     yx, yy, yz = uy * cz - uz * cy, uz * cx - ux * cz, ux * cy - uy * cx
-    return Meeting(
+    return ClosestPoint(
         ux, uy, uz, yx * inverse, yy * inverse, yz * inverse, tau, inverse, tau > _ZERO, log2_alpha
     )
 
 
 @lane_function
-def hit_where(met, flat, at, limits):
-    """Where a Meeting counts: strong enough, ahead, and within the nearest and farthest of ``limits``."""
+def hit_where(point, flat, at, limits):
+    """Mask of the rays that hit: alpha reaches ALPHA_MIN, ahead of the origin, and within ``limits``."""
     near, far = limits
-    hit = (met.log2_alpha >= LOG2_ALPHA_MIN) & met.ahead
-    # The bounds of most Gaussians settle it for all rays at once.
+    hit = (point.log2_alpha >= LOG2_ALPHA_MIN) & point.ahead
+    # For most Gaussians the bounds decide this for all rays at once.
     if flat[at + NEAREST] < near or flat[at + FARTHEST] > far:
-        hit = hit & (met.tau >= near) & (met.tau <= far)
+        hit = hit & (point.tau >= near) & (point.tau <= far)
     return hit

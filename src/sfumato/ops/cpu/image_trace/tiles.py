@@ -1,9 +1,9 @@
-"""Which Gaussians may be hit by the rays of which tile and block, whatever the lens.
+"""Assignment of Gaussians to the tiles and blocks of an image of rays, for any camera model.
 
-Rays come as an image of directions. A block (4x4 or 8x4 pixels) and a tile (64 blocks) have a box of their
-directions; a Gaussian is kept where the smallest sigma of any direction in the box lies within its hull.
-The test is conservative and holds for any lens, because it works on directions alone. Where rays have
-different origins, the box of these is included.
+Blocks (4x4 or 8x4 pixels) and tiles (64 blocks) have bounding boxes of their ray directions; a Gaussian is
+assigned if the smallest sigma over all directions in the box is within its hull. The test is conservative and
+independent of the camera model, because it uses directions only. If rays have different origins, the bounding
+box of these is included.
 """
 
 import numpy as np
@@ -26,7 +26,7 @@ _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 
 @lane_function
 def _spans(flat, row, cx, cy, cz, ex, ey, ez):
-    """Middle and half size of row . direction over boxes."""
+    """Centre and half size of the interval of row . direction over boxes."""
     middle = cx * flat[row] + cy * flat[row + 1] + cz * flat[row + 2]
     half = ex * abs(flat[row]) + ey * abs(flat[row + 1]) + ez * abs(flat[row + 2])
     return middle, half
@@ -36,8 +36,8 @@ def _spans(flat, row, cx, cy, cz, ex, ey, ez):
 def _touched(moving, flat, at, limit, shift, boxes, first, stride):
     """Mask of the 16 boxes from ``first`` in which some direction may reach the hull.
 
-    ``limit`` is the squared radius of the hull in the unit ball's frame. For rays that begin elsewhere than
-    in the eye ``shift`` holds how far X . o, Y . o and Z . o go from the eye's.
+    ``limit`` is the squared radius of the hull in the unit ball's frame. For rays with different origins,
+    ``shift`` bounds |X . o|, |Y . o| and |Z . o| of the offsets o.
     """
     cx, cy, cz = (
         ln.load(GROUP, boxes, first),
@@ -53,11 +53,11 @@ def _touched(moving, flat, at, limit, shift, boxes, first, stride):
     least_x, least_y = ln.larger(x - half_x, _ZERO), ln.larger(y - half_y, _ZERO)
     most_z = ln.magnitude(z) + half_z
     if len(moving) == 0:
-        # w^2 s against the hull's radius times |u|^2: the least s decides.
+        # Compares w^2 s with the squared radius times |u|^2, for the smallest s.
         s = least_x * least_x + least_y * least_y
         return (s * (w * w - limit) <= most_z * most_z * limit) & (z + half_z > _ZERO) & (ex >= _ZERO)
     most_x, most_y = x + half_x, y + half_y
-    # |o x u|^2 at least, against the hull's radius times |u|^2 at most.
+    # Compares the smallest |o x u|^2 with the squared radius times the largest |u|^2.
     across, along = max(w - shift[2], _ZERO), w + shift[2]
     a = ln.larger(least_y * across - most_z * shift[1], _ZERO)
     b = ln.larger(least_x * across - most_z * shift[0], _ZERO)
@@ -68,7 +68,7 @@ def _touched(moving, flat, at, limit, shift, boxes, first, stride):
 
 @lane_function
 def _hull(moving, flat, at, extent, shift):
-    """Squared radius of a Gaussian's hull, a little widened; ``shift`` [3] is filled for rays that move."""
+    """Squared radius of a Gaussian's hull, slightly widened; fills ``shift`` [3] if ``moving``."""
     for k in range(3 if len(moving) > 0 else 0):
         value = _ZERO
         for j in range(3):
@@ -78,8 +78,8 @@ def _hull(moving, flat, at, extent, shift):
 
 
 @lane_function
-def _ask_ahead(flat, stride, order, r):
-    """Prefetch a record that is read soon: they do not lie in the order of depth."""
+def _prefetch_later(flat, stride, order, r):
+    """Prefetch a record that is read soon: records are not stored in depth order."""
     later = np.intp(order[min(r + _AHEAD, order.size - 1)]) * stride
     ln.prefetch(flat, later)
     ln.prefetch(flat, later + LOG2_OPACITY)
@@ -87,7 +87,7 @@ def _ask_ahead(flat, stride, order, r):
 
 @lane_kernel
 def find_tiles(moving, order, records, extent, group_boxes, tile_boxes):
-    """Tiles that each Gaussian of ``order`` may touch: their number [m], and a bit each [m, groups]."""
+    """Tiles that each Gaussian of ``order`` may touch: their number [m], and one bit per tile [m, groups]."""
     counts, found = (
         np.zeros(order.size, np.int64),
         np.zeros((order.size, tile_boxes.shape[1] // GROUP), np.uint16),
@@ -98,7 +98,7 @@ def find_tiles(moving, order, records, extent, group_boxes, tile_boxes):
     for first in prange((order.size + chunk - 1) // chunk):
         shift = np.empty(3, np.float32)
         for r in range(first * chunk, min((first + 1) * chunk, order.size)):
-            _ask_ahead(flat, records.shape[1], order, r)
+            _prefetch_later(flat, records.shape[1], order, r)
             at = np.intp(order[r]) * records.shape[1]
             limit = _hull(moving, flat, at, extent, shift)
             for begin in range(0, wide, GROUP):
@@ -116,13 +116,13 @@ def find_tiles(moving, order, records, extent, group_boxes, tile_boxes):
 
 @lane_kernel
 def list_tiles(moving, order, records, extent, found, block_boxes, starts, slot_tile, slot_mask):
-    """Write (tile, mask of its blocks) of each Gaussian into its slots; tile -1 where no block is touched."""
+    """Write (tile, mask of its blocks) to the slots of each Gaussian; tile -1 if no block is touched."""
     flat, inner = records.ravel(), block_boxes.ravel()
     chunk = 64
     for first in prange((order.size + chunk - 1) // chunk):
         shift = np.empty(3, np.float32)
         for r in range(first * chunk, min((first + 1) * chunk, order.size)):
-            _ask_ahead(flat, records.shape[1], order, r)
+            _prefetch_later(flat, records.shape[1], order, r)
             at, slot = np.intp(order[r]) * records.shape[1], starts[r]
             if slot == starts[r + 1]:
                 continue
@@ -144,7 +144,7 @@ def list_tiles(moving, order, records, extent, found, block_boxes, starts, slot_
 
 @serial_kernel
 def _listed(distances, records, far):
-    """Rising int32 ids of the Gaussians that can be seen nearer than ``far``."""
+    """Increasing int32 ids of the Gaussians that may be visible nearer than ``far``."""
     ids, count = np.empty(distances.size, np.int32), 0
     for i in range(distances.size):
         ids[count] = i
@@ -153,16 +153,16 @@ def _listed(distances, records, far):
 
 
 def bin_rays(moving, records, distances, boxes, far):
-    """Tiles that may see each Gaussian, nearest mean first.
+    """Assign Gaussians to tiles, nearest mean first.
 
     Args:
-        moving: () or (0,): whether rays begin in different points.
+        moving: () or (0,): whether rays have different origins.
         records, distances: from trace_records.
         boxes: RayBoxes.
-        far: largest distance that is kept.
+        far: far limit of the distance.
 
     Returns:
-        raster.tiles.Tiles, whose masks name the blocks of image_trace.rays.
+        raster.tiles.Tiles, with masks of the blocks of image_trace.rays.
     """
     records = records.rough
     order = depth_order(distances, _listed(distances, records, np.float32(far)))

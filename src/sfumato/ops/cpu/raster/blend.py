@@ -1,7 +1,7 @@
 """Front-to-back blending of sorted Gaussians, and its gradient, one block of pixels at a time.
 
-One tile is one task. Its block masks become one list of pairs per block; the transmittance and colours
-of a block stay in registers while its Gaussians are blended. The gradient runs front to back as well
+The block masks of a tile become one list of pairs per block; the transmittance and colours
+of a block stay in registers while its Gaussians are blended. The gradient also runs front to back
 (S_n = C - sum_{m<=n} c_m alpha_m T_m) and repeats the same decisions bit for bit, so only the image is
 stored per pixel. The sums over a tile's pixels are one row per (Gaussian, tile) pair and are gathered
 afterwards (see splats).
@@ -27,13 +27,13 @@ from sfumato.ops.cpu.simd import lanes as ln
 from sfumato.ops.cpu.simd.blending import ALPHA_MAX, LOG2_ALPHA_MIN, STRIPS, blend
 
 FORWARD_LANES = BLOCK_WIDTH * BLOCK_HEIGHT
-# Blocks, one above the other, that the gradient processes together: as many pixels as four registers hold.
-# With fewer blocks lane reductions dominate, with more the registers spill; either costs about a third of
-# the speed.
+# Vertically adjacent blocks that the gradient processes together: as many pixels as four registers have
+# lanes. With fewer blocks lane reductions dominate, with more the registers spill; either costs about a third
+# of the speed.
 _BACKWARD_BLOCKS = 4 * REGISTER_LANES // FORWARD_LANES
 BACKWARD_HEIGHT = _BACKWARD_BLOCKS * BLOCK_HEIGHT
 BACKWARD_LANES = BLOCK_WIDTH * BACKWARD_HEIGHT
-# Terms that depend on a pixel's column alone are computed once for the rows that fill one register.
+# Terms that depend only on a pixel's column are computed once, for the rows that fill one register.
 _ROWS_LANES = REGISTER_LANES
 _LANE_X, _LANE_Y = ln.lane_offsets(BACKWARD_LANES, BLOCK_WIDTH)
 
@@ -42,9 +42,9 @@ _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 
 @lane_function
 def _exponent(lanes, flat, at, x, y):
-    """(dx of two rows, dy, log2 of alpha before its clamp) of a block's pixels for the record at ``at``.
+    """(dx of one register, dy, log2 of alpha before clamping) of a block's pixels for the record at ``at``.
 
-    Terms that depend on the column alone are computed once for all rows.
+    Terms that depend only on the column are computed once for all rows.
     """
     dx = x - flat[at + X]
     dy = y - flat[at + Y]
@@ -54,11 +54,11 @@ def _exponent(lanes, flat, at, x, y):
 
 
 class TileScratch(NamedTuple):
-    """Buffers for one tile after the other.
+    """Buffers for a tile, reused for the next.
 
     Attributes:
-        nearby: [longest, stride] float32, the records of the tile side by side.
-        lists, counts: [64, longest] int32 and [64] int64, the places in ``nearby`` of each block's pairs.
+        nearby: [longest, stride] float32, the records of the tile in contiguous memory.
+        lists, counts: [64, longest] int32 and [64] int64, rows of ``nearby`` for each block.
         planes: float32, values of a block's pixels.
     """
 
@@ -70,7 +70,7 @@ class TileScratch(NamedTuple):
 
 @lane_function
 def _tile_scratch(longest, stride, size):
-    """TileScratch, not filled yet, for up to ``longest`` pairs with records of length ``stride``."""
+    """Uninitialised TileScratch for up to ``longest`` pairs with records of length ``stride``."""
     nearby = np.empty((longest, stride), np.float32)
     lists, counts = np.empty((BLOCKS, longest), np.int32), np.empty(BLOCKS, np.int64)
     return TileScratch(nearby, lists, counts, np.empty(size, np.float32))
@@ -78,14 +78,14 @@ def _tile_scratch(longest, stride, size):
 
 @lane_function
 def _corner(tile, block, tiles_x):
-    """Pixel (x, y) where a block of a tile begins."""
+    """First pixel (x, y) of a block of a tile."""
     x0 = (tile % tiles_x) * TILE_WIDTH + (block % BLOCK_COLUMNS) * BLOCK_WIDTH
     return x0, (tile // tiles_x) * TILE_HEIGHT + (block // BLOCK_COLUMNS) * BLOCK_HEIGHT
 
 
 @lane_function
 def _start(x, y, width, height):
-    """Transmittance at the pixel centres: 1 inside the image, stopped (negative) outside."""
+    """Initial transmittance at the pixel centres: 1 inside the image, stopped (negative) outside."""
     inside = (x < np.float32(width)) & (y < np.float32(height))
     return ln.select(inside, x * _ZERO + _ONE, -_ONE)
 
@@ -143,7 +143,7 @@ def composite_forward(channels, records, background, tiles, width, height, image
 
 @lane_function
 def _load_block(planes, source, k, x0, y0, width, height):
-    """Copy channel ``k`` of ``source`` [h, w, d] under a block into its place in ``planes``."""
+    """Copy channel ``k`` of ``source`` [h, w, d] in a block to plane ``k`` of ``planes``."""
     for row in range(BACKWARD_HEIGHT):
         for column in range(BLOCK_WIDTH):
             inside = y0 + row < height and x0 + column < width
@@ -153,15 +153,15 @@ def _load_block(planes, source, k, x0, y0, width, height):
 
 @lane_kernel
 def composite_backward(channels, absolute, records, remaining, grad_image, grad_alpha, tiles, sums):
-    """For each (Gaussian, tile) pair, the sums over pixels from which its gradients follow.
+    """For each (Gaussian, tile) pair, the sums over pixels from which its gradients are computed.
 
     Args:
         channels: tuple whose length is d, fixed at compile time.
-        absolute: () or (0, 0): whether the sums of |dL/dmean| are wanted.
+        absolute: () or (0, 0): whether to compute the sums of |dL/dmean|.
         records, tiles: as in composite_forward.
         remaining: [h, w, 1] sum over channels of grad_image * image, plus grad_alpha * alpha.
         grad_image, grad_alpha: [h, w, d] and [h, w, 1].
-        sums: [p, at least 6 + d (+ 2)] float32 zeros; member i of the sums is added at column
+        sums: [p, at least 6 + d (+ 2)] float32 zeros; sum i is added to column
             bundles.totals_position(i, count).
     """
     height, width, d = grad_image.shape
@@ -200,23 +200,23 @@ def composite_backward(channels, absolute, records, remaining, grad_image, grad_
                     alpha, weight, transmittance = blended.alpha, blended.weight, blended.transmittance
                     own = weight * (bundles.dot_row(grads, flat, at + CHANNELS) + grad_opaque)
                     behind = behind - own
-                    pull = own - behind * (alpha / (_ONE - alpha))
+                    to_log_alpha = own - behind * (alpha / (_ONE - alpha))
                     # A clamped alpha has no gradient.
-                    pull = ln.select(blended.live & (alpha < ALPHA_MAX), pull, _ZERO)
-                    pull_y = pull * dy
-                    sum_, sum_y = ln.folded(_ROWS_LANES, pull), ln.folded(_ROWS_LANES, pull_y)
-                    sum_x, sum_yy = sum_ * dx, ln.folded(_ROWS_LANES, pull_y * dy)
+                    to_log_alpha = ln.select(blended.live & (alpha < ALPHA_MAX), to_log_alpha, _ZERO)
+                    moment_y = to_log_alpha * dy
+                    sum_, sum_y = ln.folded(_ROWS_LANES, to_log_alpha), ln.folded(_ROWS_LANES, moment_y)
+                    sum_x, sum_yy = sum_ * dx, ln.folded(_ROWS_LANES, moment_y * dy)
                     moments = bundles.gather6(sum_, sum_x, sum_y, sum_x * dx, sum_y * dx, sum_yy)
                     weighted = bundles.folded_channels(_ROWS_LANES, bundles.scaled(grads, weight))
                     found = bundles.join(moments, weighted)
                     if len(absolute) > 0:
-                        # dsigma/dx = (2 A dx + B dy) ln 2, and so for y.
+                        # dsigma/dx = (2 A dx + B dy) ln 2, and likewise for y.
                         twice_x = dx * (flat[at + A] + flat[at + A])
                         slope_x = ln.repeated(BACKWARD_LANES, twice_x) + dy * flat[at + B]
                         cross = ln.repeated(BACKWARD_LANES, dx * flat[at + B])
                         slope_y = dy * (flat[at + C] + flat[at + C]) + cross
-                        steep_x = ln.folded(_ROWS_LANES, ln.magnitude(pull * slope_x))
-                        steep_y = ln.folded(_ROWS_LANES, ln.magnitude(pull * slope_y))
+                        steep_x = ln.folded(_ROWS_LANES, ln.magnitude(to_log_alpha * slope_x))
+                        steep_y = ln.folded(_ROWS_LANES, ln.magnitude(to_log_alpha * slope_y))
                         found = bundles.join(found, bundles.gather2(steep_x, steep_y))
                     bundles.accumulate_totals(flat_sums, (start + local) * row, found)
                     if (j & 3) == 3 and not ln.any_true(transmittance > _ZERO):

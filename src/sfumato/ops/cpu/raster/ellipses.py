@@ -1,4 +1,4 @@
-"""Projection of Gaussians to ellipses in the image, and the gradient, one Gaussian at a time."""
+"""Projection of Gaussians to ellipses in the image, and the gradient, in a loop over Gaussians."""
 
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ _ALPHA_MIN = np.float32(constants.ALPHA_MIN)
 _EXTENT_SIGMAS = np.float32(constants.EXTENT_SIGMAS)
 _RADIUS_MAX_PX = np.float32(constants.RADIUS_MAX_PX)
 _TANGENT_MARGIN = np.float32((constants.TANGENT_LIMIT - 1.0) * 0.5)
-# Squared tangent below which the fisheye's closed forms (in float64 here) cancel.
+# Squared tangent below which series replace the closed forms of the fisheye, which cancel even in float64.
 _SMALL_TANGENT2 = 1e-4
 _HALF, _ONE, _TWO, _ZERO = np.float32(0.5), np.float32(1.0), np.float32(2.0), np.float32(0.0)
 # Gaussians whose pose gradients are summed together; fixes the order of the sum.
@@ -23,10 +23,10 @@ _CHUNK = 256
 
 
 class ImagePlane(NamedTuple):
-    """What projection knows of a camera.
+    """Camera parameters for projection.
 
     Attributes:
-        pose, intrinsics: [4, 4] and [3, 3] float32.
+        pose, intrinsics: [4, 4] camera from world, and [3, 3], float32.
         width, height: pixels.
         model: one of MODELS.
     """
@@ -39,7 +39,7 @@ class ImagePlane(NamedTuple):
 
 
 class EllipseGradients(NamedTuple):
-    """Gradients to what projection gives: [n, 2], [n, 3], [n], [n] float32."""
+    """Gradients to the results of projection: [n, 2], [n, 3], [n], [n] float32."""
 
     mean_px: np.ndarray
     conic: np.ndarray
@@ -138,7 +138,7 @@ def _row_times(row, m):
 
 @scalar
 def _symmetric_times(c, i, v):
-    """Packed symmetric matrix number i times a vector."""
+    """Packed symmetric matrix c[i] times a vector."""
     return (
         c[i, 0] * v[0] + c[i, 1] * v[1] + c[i, 2] * v[2],
         c[i, 1] * v[0] + c[i, 3] * v[1] + c[i, 4] * v[2],
@@ -163,7 +163,7 @@ def _camera_point(m, means, i):
 
 @kernel
 def project_forward(means, covariances, opacities, plane, near, far, blur, radius_clip, antialiased):
-    """See sfumato.ops.project; ``opacities`` has length 0 where none are given."""
+    """See sfumato.ops.project; ``opacities`` has length 0 if not given."""
     n, pose, intrinsics, model = means.shape[0], plane.pose, plane.intrinsics, plane.model
     mean_px, conic = np.zeros((n, 2), np.float32), np.zeros((n, 3), np.float32)
     depth, compensation = np.zeros(n, np.float32), np.zeros(n, np.float32)
@@ -224,7 +224,7 @@ def _covariance_px_gradient(a, b, c, ga, gb, gc, ratio, g_ratio, blur):
 
 @kernel
 def project_backward(grads, means, covariances, plane, conic, compensation, radius_px, blur, want_pose):
-    """Gradients to means [n, 3], covariances [n, 6] and the pose [4, 4] (zeros unless wanted)."""
+    """Gradients to means [n, 3], covariances [n, 6] and the pose [4, 4] (zeros unless ``want_pose``)."""
     n, pose, intrinsics, model = means.shape[0], plane.pose, plane.intrinsics, plane.model
     grad_mean_px, grad_conic = grads.mean_px, grads.conic
     grad_depth, grad_compensation = grads.depth, grads.compensation

@@ -1,8 +1,7 @@
 """The input of blending and the last step of its gradient.
 
-Input: a record for each visible Gaussian, and for each tile a contiguous copy of its records with a list of
-them for every block. Gradient: the sums of the (Gaussian, tile) pairs are added up per Gaussian and turned
-into gradients.
+Input: a record for each visible Gaussian, and for each tile a contiguous copy of its records with a list for
+every block. Gradient: the sums of (Gaussian, tile) pairs are added per Gaussian and converted to gradients.
 """
 
 import math
@@ -16,25 +15,25 @@ from sfumato.ops.cpu.raster.tiles import BLOCK_COLUMNS
 from sfumato.ops.cpu.simd import bundles
 from sfumato.ops.cpu.simd import lanes as ln
 
-# Columns of a splat record: centre x, y; the conic scaled so that the exponent is base 2
+# Columns of a splat record: centre x, y; the conic scaled for exponents to base 2
 # (A dx^2 + B dx dy + C dy^2); log2 of the opacity; then the channels.
 X, Y, A, B, C, LOG2_OPACITY, CHANNELS = range(7)
 
-# Bits of the even block rows of a mask.
+# Mask of the blocks in even rows.
 _EVEN_ROWS = np.uint64(0x00FF00FF00FF00FF)
 _LOG2_E = np.float32(math.log2(math.e))
 _HALF, _ZERO = np.float32(0.5), np.float32(0.0)
 
-# Sums are prefetched this many slots ahead: they are scattered over more memory than a cache holds.
+# Sums are prefetched this many slots ahead, because they are scattered over more memory than fits a cache.
 _AHEAD = 16
 
-# Moments of g = alpha dL/dalpha over pixels that a pair's row of sums starts with.
+# Number of moments of g = alpha dL/dalpha over pixels, at the start of a pair's row of sums.
 _MOMENTS = 6
 
 
 @kernel
 def splat_records(order, mean_px, conic, opacities, colours):
-    """[m, 6 + d] float32 records in depth order, one row of what blending reads."""
+    """Records [m, 6 + d] float32 in depth order, the input of blending."""
     d = colours.shape[1]
     records = np.empty((order.size, CHANNELS + d), np.float32)
     for r in prange(order.size):
@@ -51,7 +50,7 @@ def splat_records(order, mean_px, conic, opacities, colours):
 
 @lane_function
 def list_blocks(pair_mask, start, end, merge_rows, lists, counts):
-    """Turn the masks of a tile's pairs into one list of local pair numbers per block.
+    """Convert the masks of a tile's pairs to one list of pair indices (within the tile) per block.
 
     With ``merge_rows`` the blocks of even rows include those of the row below.
     """
@@ -69,7 +68,7 @@ def list_blocks(pair_mask, start, end, merge_rows, lists, counts):
 
 @lane_function
 def copy_records(records, pair_rank, start, end, nearby):
-    """Copy a tile's records into contiguous memory: scattered reads would stall every block."""
+    """Copy a tile's records into contiguous memory, to avoid scattered reads in every block."""
     for local in range(end - start):
         rank = pair_rank[start + local]
         for k in range(records.shape[1]):
@@ -84,7 +83,7 @@ def sums_layout(d: int, absolute: bool) -> tuple[np.ndarray, int]:
 
 @lane_function
 def add_slots(sums, slot_pair, start, end, columns, added, found):
-    """Fill ``found`` with the sums of a Gaussian's slots, added up in their order.
+    """Fill ``found`` with the sums over a Gaussian's slots, in their order.
 
     ``sums`` are flat, one row per pair; ``added`` [row] is a buffer for one row, ``columns`` the column
     of each sum in it.
@@ -118,16 +117,16 @@ class SplatGradients(NamedTuple):
 
 @lane_kernel
 def gather_gradients(tiles, sums, columns, conic, opacities, grads):
-    """Add the pair sums of each Gaussian up in slot order and turn moments into gradients.
+    """Sum the pairs of each Gaussian in slot order and compute gradients from the moments.
 
     Args:
         tiles: from bin_tiles.
         sums, columns: [p, row] and [6 + d (+ 2)] from composite_backward and sums_layout.
         conic, opacities: [n, 3], [n].
-        grads: SplatGradients of zeros, written where seen.
+        grads: SplatGradients of zeros, written for visible Gaussians.
     """
     order, starts, slot_pair = tiles.order, tiles.slot_starts, tiles.slot_pair
-    # What is written in the loop: Numba loses writes there to a field of a tuple that comes from outside.
+    # Written in the parallel loop: Numba loses writes there to a field of a tuple from outside the loop.
     of_mean, absolute, of_conic, of_opacity, of_colour = grads
     d, count, row = of_colour.shape[1], columns.size, sums.shape[1]
     flat, chunk = sums.ravel(), 256
@@ -136,14 +135,14 @@ def gather_gradients(tiles, sums, columns, conic, opacities, grads):
         for r in range(first * chunk, min((first + 1) * chunk, order.size)):
             i = order[r]
             add_slots(flat, slot_pair, starts[r], starts[r + 1], columns, added, found)
-            # alpha = o exp(-sigma) and pull = alpha dL/dalpha, so dL/dsigma = -pull, dL/do = pull / o;
+            # alpha = o exp(-sigma) and g = alpha dL/dalpha, so dL/dsigma = -g, dL/do = g / o;
             # dx = pixel - mean.
-            pull, pull_x, pull_y = found[0], found[1], found[2]
-            pull_xx, pull_xy, pull_yy = found[3], found[4], found[5]
-            of_mean[i, 0] = conic[i, 0] * pull_x + conic[i, 1] * pull_y
-            of_mean[i, 1] = conic[i, 1] * pull_x + conic[i, 2] * pull_y
-            of_conic[i, 0], of_conic[i, 1], of_conic[i, 2] = -_HALF * pull_xx, -pull_xy, -_HALF * pull_yy
-            of_opacity[i] = pull / opacities[i]
+            g, g_x, g_y = found[0], found[1], found[2]
+            g_xx, g_xy, g_yy = found[3], found[4], found[5]
+            of_mean[i, 0] = conic[i, 0] * g_x + conic[i, 1] * g_y
+            of_mean[i, 1] = conic[i, 1] * g_x + conic[i, 2] * g_y
+            of_conic[i, 0], of_conic[i, 1], of_conic[i, 2] = -_HALF * g_xx, -g_xy, -_HALF * g_yy
+            of_opacity[i] = g / opacities[i]
             for k in range(d):
                 of_colour[i, k] = found[_MOMENTS + k]
             for k in range(count - _MOMENTS - d):

@@ -1,6 +1,6 @@
-"""Which Gaussians touch which tile, in depth order, and which pixel blocks inside it.
+"""Assignment of Gaussians to tiles, in depth order, and to pixel blocks inside them.
 
-A tile is 64 blocks of 8x4 pixels (8 block rows of 8). Each pair of a Gaussian and a tile carries
+A tile is 64 blocks of 8x4 pixels (8 block rows of 8). Each pair of a Gaussian and a tile has
 a 64-bit mask of the blocks touched by the ellipse where alpha reaches ALPHA_MIN; blending visits only
 these.
 """
@@ -19,18 +19,18 @@ from sfumato.ops.cpu.jit import kernel, lane_function, lane_kernel, scalar, seri
 from sfumato.ops.cpu.simd import lanes as ln
 
 BLOCK_WIDTH, BLOCK_HEIGHT = 8, 4
-# A tile is 64 blocks, so that a 64-bit mask names them all.
+# A tile is 64 blocks, so that a 64-bit mask has a bit for each.
 BLOCK_COLUMNS = BLOCK_ROWS = 8
 TILE_WIDTH, TILE_HEIGHT = BLOCK_COLUMNS * BLOCK_WIDTH, BLOCK_ROWS * BLOCK_HEIGHT
 BLOCKS = BLOCK_COLUMNS * BLOCK_ROWS
 
 _ALPHA_MIN = np.float32(constants.ALPHA_MIN)
-# Margin of each span, px, so that rounding never drops a pixel that would be blended.
+# Margin of each span, px, larger than the rounding errors, so that no blended pixel is missed.
 _MARGIN_PX = np.float32(0.01)
 _HALF, _ZERO = np.float32(0.5), np.float32(0.0)
 _WHOLE, _PER_BLOCK = np.float32(1.0), np.float32(1 / BLOCK_WIDTH)
 _ROW_TOPS = np.arange(0, TILE_HEIGHT, BLOCK_HEIGHT).astype(np.float32)
-# Gaussians counted together; fixes the order of pairs whatever the number of threads.
+# Gaussians counted together; makes the order of pairs independent of the number of threads.
 _CHUNK = 512
 
 
@@ -38,12 +38,12 @@ class Tiles(NamedTuple):
     """Pairs of a Gaussian and a tile that its ellipse touches, tile by tile, nearest first.
 
     Attributes:
-        order: [m] int32 ids of the visible Gaussians, nearest first; a rank is a place in it.
-        slot_starts: [m + 1] int64 where each rank's slots start.
-        slot_pair: [s] int64 the pair of each slot, or -1 for a tile that the ellipse misses.
+        order: [m] int32 ids of the visible Gaussians, nearest first; a rank is an index into it.
+        slot_starts: [m + 1] int64 first slot of each rank.
+        slot_pair: [s] int64 pair of each slot, or -1 for a tile that the ellipse misses.
         pair_rank: [p] int32 rank of each pair's Gaussian.
-        pair_mask: [p] uint64, a bit for each of the tile's 8x8 blocks (of 8x4 px) that is touched.
-        tile_starts: [t + 1] int64 where each tile's pairs start; tiles run along rows.
+        pair_mask: [p] uint64, one bit for each touched block of the tile (8x8 blocks of 8x4 px).
+        tile_starts: [t + 1] int64 first pair of each tile; tiles are in row-major order.
     """
 
     order: np.ndarray
@@ -55,13 +55,13 @@ class Tiles(NamedTuple):
 
     @classmethod
     def of(cls, kept: Sequence[Tensor]) -> "Tiles":
-        """Tiles from the tensors that they were kept in."""
+        """Tiles from the tensors in which they were saved for the gradient."""
         tiles = cls(*map(as_array, kept))
         return tiles._replace(pair_mask=tiles.pair_mask.view(np.uint64))
 
 
 def empty_tiles(like: Tensor, number: int) -> list[Tensor]:
-    """Empty tensors like those that Tiles of an image of ``number`` tiles are kept in."""
+    """Empty tensors with the shapes of Tiles of an image of ``number`` tiles."""
     sizes = torch.library.get_ctx()
     visible, slots, pairs = (sizes.new_dynamic_size() for _ in range(3))
     lengths = Tiles(visible, visible + 1, slots, pairs, pairs, number + 1)
@@ -70,9 +70,9 @@ def empty_tiles(like: Tensor, number: int) -> list[Tensor]:
 
 
 class Ellipse(NamedTuple):
-    """The ellipse where alpha = ALPHA_MIN, px from its centre.
+    """The ellipse where alpha = ALPHA_MIN, in pixels relative to its centre.
 
-    At height dy it spans slope * dy +- sqrt(peak - fall * dy^2); it is rightmost at dy_right.
+    At dy it spans slope * dy +- sqrt(peak - fall * dy^2); its rightmost point is at dy_right.
     """
 
     half_width: np.float32
@@ -99,7 +99,7 @@ def _ellipse(a, b, c, opacity):
 
 @scalar
 def _pixels(centre, reach, count):
-    """First and last pixel, of ``count``, whose centre lies within ``reach`` of ``centre``."""
+    """First and last of ``count`` pixels with centres within ``reach`` of ``centre``."""
     reach += _MARGIN_PX
     first = max(int(np.ceil(centre - reach - _HALF)), 0)
     last = min(int(np.floor(centre + reach - _HALF)), count - 1)
@@ -108,7 +108,7 @@ def _pixels(centre, reach, count):
 
 @kernel
 def tile_boxes(order, mean_px, conic, opacities, width, height):
-    """Tiles around each Gaussian of ``order``: [m, 4] int32 first column, first row, columns, rows."""
+    """Bounding rectangle in tiles of each Gaussian of ``order``: [m, 4] int32 column, row, columns, rows."""
     boxes = np.empty((order.size, 4), np.int32)
     for r in prange(order.size):
         i = order[r]
@@ -124,10 +124,10 @@ def tile_boxes(order, mean_px, conic, opacities, width, height):
 
 @lane_function
 def _tile_mask(x, y, ellipse, width):
-    """Blocks of a tile that an ellipse touches, a block row a lane; x, y and width seen from the tile.
+    """Mask of the blocks of a tile that an ellipse touches, one block row per lane.
 
-    A block row's span runs from the leftmost to the rightmost point of the ellipse between the
-    row's first and last pixel centres.
+    Centre x, y and image width are relative to the tile. The span of a block row is from the leftmost to the
+    rightmost point of the ellipse between the row's first and last pixel centres.
     """
     half_height, dy_right = ellipse.half_height, ellipse.dy_right
     slope, peak, fall = ellipse.slope, ellipse.peak, ellipse.fall
@@ -149,12 +149,12 @@ def _tile_mask(x, y, ellipse, width):
 
 @lane_kernel
 def block_masks(order, starts, boxes, mean_px, conic, opacities, width, slot_tile, slot_mask):
-    """Write (tile, block mask) of each Gaussian into its slots; slots of missed tiles get tile -1.
+    """Write (tile, block mask) to the slots of each Gaussian; slots of missed tiles get tile -1.
 
     Args:
         order: [m] int32 Gaussian ids, nearest first.
-        starts: [m + 1] int64 first slot of each.
-        boxes: [m, 4] from tile_boxes, which sized the slots; computed again, they might round differently.
+        starts: [m + 1] int64 first slot of each Gaussian.
+        boxes: [m, 4] from tile_boxes; not recomputed here, as they might round differently from the slots.
         slot_tile, slot_mask: [slots] int32 and uint64, written.
     """
     tiles_x = (width + TILE_WIDTH - 1) // TILE_WIDTH
@@ -176,7 +176,7 @@ def block_masks(order, starts, boxes, mean_px, conic, opacities, width, slot_til
 
 @kernel
 def count_chunks(slot_tile, starts, num_tiles):
-    """Pairs of each chunk of consecutive Gaussians in each tile: [chunks, tiles] int32."""
+    """Number of pairs of each chunk of consecutive Gaussians in each tile: [chunks, tiles] int32."""
     m = starts.size - 1
     chunks = (m + _CHUNK - 1) // _CHUNK
     counts = np.zeros((chunks, num_tiles), np.int32)
@@ -189,7 +189,7 @@ def count_chunks(slot_tile, starts, num_tiles):
 
 @kernel
 def scatter_pairs(slot_tile, slot_mask, starts, positions, pair_rank, pair_mask, slot_pair):
-    """Move slots to their place in tile order; ``positions`` [chunks, tiles] is used up."""
+    """Copy slots to pairs in tile order; ``positions`` [chunks, tiles] are overwritten."""
     m = starts.size - 1
     for chunk in prange(positions.shape[0]):
         for r in range(chunk * _CHUNK, min((chunk + 1) * _CHUNK, m)):
@@ -207,7 +207,7 @@ def scatter_pairs(slot_tile, slot_mask, starts, positions, pair_rank, pair_mask,
 
 @serial_kernel
 def _listed(radius_px, opacities):
-    """Rising int32 ids of the Gaussians that can be seen."""
+    """Increasing int32 ids of the visible Gaussians."""
     ids, count = np.empty(opacities.size, np.int32), 0
     for i in range(opacities.size):
         ids[count] = i
@@ -233,13 +233,13 @@ def _scatter_by_digit(keys, ids, shift, positions, new_keys, new_ids):
 
 
 def depth_order(depth: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """Ids sorted by their depth, nearest first; equal depths keep their order (radix sort).
+    """Sort ids by depth, nearest first; equal depths keep their order (radix sort).
 
     Args:
-        depth: [n] float32, positive where listed.
-        ids: [m] int32 rising.
+        depth: [n] float32.
+        ids: [m] int32, increasing.
     """
-    # Bits of positive floats sort like the floats; sign handled for orthographic cameras.
+    # The bits of positive floats sort like the floats; negative depths of orthographic cameras are mapped.
     bits = depth[ids].view(np.uint32)
     keys = np.where(bits >> 31, ~bits, bits | np.uint32(0x80000000))
     for shift in (0, 11, 22):
@@ -252,15 +252,15 @@ def depth_order(depth: np.ndarray, ids: np.ndarray) -> np.ndarray:
 
 
 def bin_tiles(mean_px, conic, opacities, depth, radius_px, width, height):
-    """Sort the visible Gaussians by depth and list them for each tile that they touch.
+    """Sort the visible Gaussians by depth and list them for each tile they touch.
 
     A Gaussian touches a tile if the ellipse in which its alpha reaches 1/255 covers the centre of a pixel
-    there (widened by a hundredth of a pixel).
+    of the tile (with a margin of a hundredth of a pixel).
 
     Args:
         mean_px, conic, opacities: [n, 2], [n, 3], [n] float32, as in sfumato.ops.composite.
-        depth: [n] float32, nearest first; ties keep the order of the rows.
-        radius_px: [n, 2] int32; 0 where culled.
+        depth: [n] float32, sort key; ties keep the order of the rows.
+        radius_px: [n, 2] int32; 0 if culled.
         width, height: of the image, pixels.
 
     Returns:
@@ -283,7 +283,7 @@ def tiles_from_slots(order, slot_starts, slot_tile, slot_mask, num_tiles):
     Args:
         order, slot_starts: as in Tiles.
         slot_tile: [s] int32 tile of each slot, or -1.
-        slot_mask: [s] uint64 its blocks that are touched.
+        slot_mask: [s] uint64 mask of its touched blocks.
         num_tiles: t.
 
     Returns:

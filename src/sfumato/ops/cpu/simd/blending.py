@@ -1,4 +1,4 @@
-"""One Gaussian blended into the pixels or rays of a block."""
+"""Blending of one Gaussian into the pixels or rays of a block."""
 
 import math
 from typing import Any, NamedTuple
@@ -12,19 +12,19 @@ from sfumato.ops.cpu.simd import lanes as ln
 ALPHA_MAX = np.float32(constants.ALPHA_MAX)
 LOG2_ALPHA_MIN = np.float32(math.log2(constants.ALPHA_MIN))
 TRANSMITTANCE_STOP = np.float32(constants.TRANSMITTANCE_STOP)
-# Tiles go to this many tasks in turn, so that expensive regions spread over the threads.
+# Tiles are assigned to this many tasks in turn, so that expensive regions spread over the threads.
 STRIPS = 64
 _ZERO = np.float32(0.0)
 
 
 class BlendedLanes(NamedTuple):
-    """A Gaussian in each pixel or ray of a block, in lanes.
+    """Blending of a Gaussian in each pixel or ray of a block, in lanes.
 
     Attributes:
-        alpha: after its clamp.
-        weight: that its colour has there.
-        transmittance: behind it; negative where the pixel has stopped.
-        live: where it is blended, or not hit by a pixel that goes on.
+        alpha: alpha after clamping.
+        weight: weight of its colour.
+        transmittance: transmittance behind it; negative for pixels that have stopped.
+        live: whether the pixel has not stopped.
     """
 
     alpha: Any
@@ -35,7 +35,7 @@ class BlendedLanes(NamedTuple):
 
 @lane_function
 def alpha_of(log2_alpha, hit):
-    """Alpha after its clamp, zero where nothing is ``hit``."""
+    """Alpha after clamping; zero without ``hit``."""
     return ln.select(hit, ln.smaller(ln.exp2(log2_alpha), ALPHA_MAX), _ZERO)
 
 
@@ -43,7 +43,7 @@ def alpha_of(log2_alpha, hit):
 def blend(log2_alpha, hit, transmittance):
     """BlendedLanes; ``transmittance`` is that before the Gaussian.
 
-    Where nothing is ``hit`` alpha is zero, which leaves a live pixel as it was.
+    Without ``hit`` alpha is zero, which does not change a live pixel.
     """
     alpha = alpha_of(log2_alpha, hit)
     weight = alpha * transmittance

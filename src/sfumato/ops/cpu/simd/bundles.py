@@ -1,4 +1,4 @@
-"""A fixed number of lanes values as one, such as the channels of a block of pixels, and their sums."""
+"""Bundles of several lanes values, such as the channels of a block of pixels, and their sums."""
 
 from llvmlite import ir
 from numba import types
@@ -17,7 +17,7 @@ from sfumato.ops.cpu.simd.lanes import (
     spread_value,
 )
 
-# Where the sum of the i-th of eight values stands after the transposing reduction.
+# Lane of the sum of the i-th of eight values after the transposing reduction.
 TOTALS8_LANE = (0, 4, 2, 6, 1, 5, 3, 7)
 
 
@@ -47,7 +47,7 @@ def _parts(builder, bundle, bundle_type):
 
 
 def _elements(context, builder, array_type, array, index, index_type, count):
-    """``count`` float32 numbers from the flat index, each as an LLVM scalar."""
+    """``count`` floats from the flat index, as LLVM scalars."""
     pointer = pointer_at(context, builder, array_type, array, index, index_type, F32)
     return [builder.load(builder.gep(pointer, [I32(i)])) for i in range(count)]
 
@@ -65,7 +65,7 @@ def zeros_like_channels(typingctx, width, channels):
 
 @intrinsic(prefer_literal=True)
 def load_channels(typingctx, width, channels, array, index):
-    """Bundle of consecutive groups of ``width`` numbers, one a channel, from the flat index."""
+    """Bundle of consecutive groups of ``width`` floats, one group per channel, from the flat index."""
     result = BundleType(len(channels), width.literal_value)
 
     def codegen(context, builder, signature, args):
@@ -82,7 +82,7 @@ def load_channels(typingctx, width, channels, array, index):
 
 @intrinsic
 def store_channels(typingctx, array, index, bundle):
-    """Write a bundle as consecutive groups of numbers from the flat index."""
+    """Write a bundle as consecutive groups of floats from the flat index."""
 
     def codegen(context, builder, signature, args):
         vector = lanes_type(bundle.width)
@@ -192,7 +192,7 @@ def accumulate_totals(typingctx, array, index, bundle):
     """Add the lane sums of the members to array[index + totals_position(i, count)].
 
     Eight sums are computed by one transposing reduction at a third of the cost of eight separate
-    ones; they come out in the order TOTALS8_LANE. A remainder of one or two is summed separately.
+    ones; their order is TOTALS8_LANE. A remainder of one or two is summed separately.
     """
 
     def codegen(context, builder, signature, args):
@@ -227,6 +227,6 @@ def join(typingctx, a, b):
 
 
 def totals_position(i: int, count: int) -> int:
-    """Where accumulate_totals adds the sum of member ``i`` of ``count``."""
+    """Position at which accumulate_totals adds the sum of member ``i`` of ``count``."""
     first = i - i % 8
     return first + TOTALS8_LANE[i % 8] if min(8, count - first) > 2 else i

@@ -1,6 +1,6 @@
-"""SIMD searches: in which lanes a mask is true, and the position of the minimum of a list.
+"""SIMD searches: lanes in which a mask is true, and the position of the minimum of a list.
 
-Lists that are searched are padded with infinity to a whole number of groups of ``GROUP``.
+Lists are padded with infinity to a whole number of groups of ``GROUP``.
 """
 
 import numpy as np
@@ -11,13 +11,13 @@ from numba.extending import intrinsic
 from sfumato.ops.cpu.jit import lane_function
 from sfumato.ops.cpu.simd import lanes as ln
 
-# Numbers that are compared together; also the children of a node of the hierarchy.
+# Floats compared together; also the number of children of a node of the hierarchy.
 GROUP = 16
 
 
 @intrinsic
 def mask_bits(typingctx, mask):
-    """uint64 with bit i set where the mask is true in lane i."""
+    """uint64 with bit i set if the mask is true in lane i."""
 
     def codegen(context, builder, signature, args):
         bits = builder.bitcast(args[0], ir.IntType(mask.width))
@@ -28,7 +28,7 @@ def mask_bits(typingctx, mask):
 
 @intrinsic
 def least(typingctx, a):
-    """The least of the lanes, as float32; none may be NaN."""
+    """Minimum over the lanes, as float32; none may be NaN."""
 
     def codegen(context, builder, signature, args):
         value, width = args[0], a.width
@@ -44,7 +44,7 @@ def least(typingctx, a):
 
 @lane_function
 def least_of(values, count):
-    """The least of the first ``count`` (at least 1) of a list padded with infinity."""
+    """Minimum of the first ``count`` (at least 1) floats of a list padded with infinity."""
     found = ln.load(GROUP, values, 0)
     for i in range(GROUP, count, GROUP):
         found = ln.smaller(ln.load(GROUP, values, i), found)
@@ -53,7 +53,7 @@ def least_of(values, count):
 
 @lane_function
 def position_of(values, wanted):
-    """Position of the first number that is ``wanted`` or less; there must be one."""
+    """Position of the first float that is at most ``wanted``; there must be one."""
     at = 0
     while True:
         bits = mask_bits(ln.load(GROUP, values, at) <= wanted)

@@ -1,14 +1,13 @@
 """A SIMD value type for Numba kernels: ``width`` float32 lanes that behave like one number.
 
 ``Lanes`` values exist only inside compiled code. Arithmetic and comparison operators work lane by
-lane, a plain number on one side is spread over all lanes, and LLVM lowers a value to as many
+lane, scalars are broadcast to all lanes, and LLVM lowers a value to as many
 registers as the machine needs (AVX2, AVX-512, NEON). A kernel can thus treat a block of pixels as
 if it were one pixel. Multiplications and additions may be contracted to fused ones; nothing else
-is reordered, so results repeat bit for bit on one machine.
-
-Names: ``spread`` number -> lanes, ``load``/``store`` at a flat index of a contiguous float32
-array, ``select(mask, a, b)``, ``any_true(mask)``, ``exp2``, ``total`` the sum over lanes,
-``repeated`` and ``folded`` between few lanes and many. Several of them at once: see bundles.
+is reordered, so results are bit-identical between runs on one machine.
+Functions: ``spread`` broadcasts a scalar, ``load`` and ``store`` access a flat index of a contiguous float32
+array, ``select(mask, a, b)``, ``any_true(mask)``, ``exp2``, ``total`` is the sum over lanes,
+``repeated`` and ``folded`` change the number of lanes. For several values at once, see bundles.
 """
 
 import operator
@@ -32,7 +31,7 @@ class LanesType(types.Type):
 
 
 class MaskType(types.Type):
-    """One truth value a lane."""
+    """One boolean per lane."""
 
     def __init__(self, width: int):
         self.width = width
@@ -69,7 +68,7 @@ def spread_value(builder, value, width):
 
 
 def as_lanes(context, builder, value, value_type, width):
-    """LLVM lanes of a lanes or scalar argument."""
+    """LLVM vector of a lanes or scalar argument."""
     if isinstance(value_type, LanesType):
         return value
     return spread_value(builder, context.cast(builder, value, value_type, types.float32), width)
@@ -85,7 +84,7 @@ def _common_width(*value_types):
 
 
 def _lane_operation(emit, result=LanesType):
-    """An intrinsic over lanes and numbers; ``emit(builder, *vectors)`` gives the LLVM result."""
+    """An intrinsic for lanes and scalars; ``emit(builder, *vectors)`` returns the LLVM result."""
 
     def codegen_for(width):
         def codegen(context, builder, signature, args):
@@ -178,7 +177,7 @@ _mask_operator(operator.or_, lambda builder, a, b: builder.or_(a, b))
 
 @intrinsic
 def select(typingctx, mask, a, b):
-    """``a`` where the mask holds, else ``b``; either may be a number."""
+    """``a`` where the mask is true, else ``b``; either may be a scalar."""
     width = mask.width
 
     def codegen(context, builder, signature, args):
@@ -192,7 +191,7 @@ def select(typingctx, mask, a, b):
 
 @intrinsic
 def any_true(typingctx, mask):
-    """Whether the mask holds in any lane."""
+    """Whether the mask is true in any lane."""
 
     def codegen(context, builder, signature, args):
         bits = builder.bitcast(args[0], ir.IntType(mask.width))
@@ -203,7 +202,7 @@ def any_true(typingctx, mask):
 
 @intrinsic
 def bits_of(typingctx, mask):
-    """uint64 with a bit a lane; up to 64 lanes."""
+    """uint64 with one bit per lane of a mask of up to 64 lanes."""
 
     def codegen(context, builder, signature, args):
         bits = builder.bitcast(args[0], ir.IntType(mask.width))
@@ -228,9 +227,9 @@ def trailing_zeros(typingctx, bits):
 
 @intrinsic
 def bytes_of_runs(typingctx, first, last):
-    """uint64 whose i-th byte has the bits first[i] to last[i] set, none where last < first.
+    """uint64 whose i-th byte has bits first[i] to last[i] set, none if last < first.
 
-    Both are eight whole numbers from 0 to 8 and from -1 to 7.
+    Both are eight integers (as floats), from 0 to 8 and from -1 to 7.
     """
 
     def codegen(context, builder, signature, args):
@@ -298,7 +297,7 @@ def pointer_at(context, builder, array_type, array, index, index_type, vector):
 
 @intrinsic(prefer_literal=True)
 def load(typingctx, width, array, index):
-    """``width`` consecutive numbers of a contiguous float32 array from the flat ``index``."""
+    """``width`` consecutive floats of a contiguous float32 array from the flat ``index``."""
     lanes = width.literal_value
 
     def codegen(context, builder, signature, args):
@@ -323,14 +322,14 @@ def store(typingctx, array, index, value):
     return types.void(array, index, value), codegen
 
 
-# 2**f on [-1/2, 1/2], minimax: relative error 2.6e-6, under what float32 blending itself rounds.
+# Minimax polynomial of 2**f on [-1/2, 1/2]: relative error 2.6e-6, below the rounding errors of blending.
 _EXP2_COEFFICIENTS = (0.0095701, 0.05591786, 0.24024745, 0.69312181, 0.99999926)
 
 
 def _emit_exp2(builder, x):
     width = x.type.count
-    # Adding 1.5 * 2**23 rounds x to an integer that then sits in the low mantissa bits; these
-    # two additions carry no fast-math flag, since reassociation would undo them.
+    # Adding 1.5 * 2**23 rounds x to an integer in the low mantissa bits; these
+    # two additions have no fast-math flag, since reassociation would undo them.
     magic = constant(width, 1.5 * 2.0**23)
     shifted = builder.fadd(x, magic)
     fraction = builder.fsub(x, builder.fsub(shifted, magic), flags=FLAGS)
@@ -349,12 +348,12 @@ exp2 = _lane_operation(_emit_exp2)
 
 
 def shuffle(builder, a, b, lanes):
-    """The named lanes of ``a`` and, counted on from its last, of ``b``."""
+    """The lanes with the given indices in the concatenation of ``a`` and ``b``."""
     return builder.shuffle_vector(a, b, ir.Constant(lanes_type(len(lanes), I32), list(lanes)))
 
 
 def fold(builder, a, width):
-    """Add the upper half to the lower until ``width`` lanes are left."""
+    """Add the upper half of the lanes to the lower half until ``width`` lanes remain."""
     while a.type.count > width:
         half = a.type.count // 2
         a = builder.fadd(shuffle(builder, a, a, range(half)), shuffle(builder, a, a, range(half, 2 * half)))
@@ -363,7 +362,7 @@ def fold(builder, a, width):
 
 @intrinsic(prefer_literal=True)
 def repeated(typingctx, width, a):
-    """``width`` lanes that repeat those of ``a``."""
+    """Repeat the lanes of ``a`` to ``width`` lanes."""
     lanes = width.literal_value
 
     def codegen(context, builder, signature, args):
@@ -375,7 +374,7 @@ def repeated(typingctx, width, a):
 
 @intrinsic(prefer_literal=True)
 def folded(typingctx, width, a):
-    """Sum of the runs of ``width`` lanes that ``a`` is made of; ``width`` is a power of two."""
+    """Sum of the consecutive groups of ``width`` lanes of ``a``; ``width`` is a power of two."""
     lanes = width.literal_value
 
     def codegen(context, builder, signature, args):
@@ -395,7 +394,7 @@ def total(typingctx, a):
 
 
 def _extreme(better):
-    """The best of all lanes, as float32; ``better`` is "<" or ">"."""
+    """Minimum or maximum over the lanes, as float32; ``better`` is "<" or ">"."""
 
     @intrinsic
     def extreme(typingctx, a):

@@ -1,4 +1,4 @@
-"""Vectors of three float64 numbers as tuples: they stay in registers, where small arrays would not."""
+"""Vectors of three float64 as tuples, which stay in registers, unlike small arrays."""
 
 import math
 
@@ -34,7 +34,7 @@ def mixed(a, b, c, weights):
 
 @scalar
 def times(a, b):
-    """Entry by entry."""
+    """Elementwise product."""
     return a[0] * b[0], a[1] * b[1], a[2] * b[2]
 
 
@@ -46,7 +46,7 @@ def row(array, i):
 
 @scalar
 def rotation(quats, i):
-    """(Columns of the rotation of a quaternion, the unit quaternion, the inverse of its length)."""
+    """(columns of the rotation matrix, unit quaternion, 1 / length) of a quaternion."""
     w, x, y, z = (
         np.float64(quats[i, 0]),
         np.float64(quats[i, 1]),

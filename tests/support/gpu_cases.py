@@ -40,7 +40,7 @@ def project_case(model, n=60, **options):
     scene = gaussians(n, seed=2)
     pose, intrinsics = camera(model)
     inputs = {
-        # Spread beyond the image, so that some are culled and some tangents clamped.
+        # Spread beyond the image, so that some are culled.
         "means": scene["means"] * torch.tensor([2.0, 2.0, 1.0]),
         "covariances": reference.covariance(scene["quats"], scene["scales"]),
         "camera_from_world": pose,
@@ -49,6 +49,14 @@ def project_case(model, n=60, **options):
     if options.get("antialiased"):
         options["opacities"] = scene["opacities"] * 0.2
     return "project", inputs, {**PROJECTION, "model": model, **options}
+
+
+def beside_the_image_case():
+    """Gaussians that reach into an image of one pixel, whose tangents are clamped and conics matter most."""
+    name, inputs, options = project_case("pinhole", n=40, width=1, height=1, blur_px2=0.01)
+    inputs["means"] = inputs["means"] * torch.tensor([2.0, 2.0, 1.0])
+    inputs["intrinsics"] = torch.tensor([[0.8, 0, 0.5], [0, 0.9, 0.45], [0, 0, 1.0]], dtype=torch.float64)
+    return name, inputs, options
 
 
 def beside_the_axis_case():
@@ -71,8 +79,9 @@ def colour_case(degree, n=50, form="sh", with_visible=False):
     return "colour", {"sh": scene["sh"], "means": scene["means"], "camera_centre": centre}, options
 
 
-def composite_case(channels=3, n=16, opacity=None, size=(16, 8), absolute=False):
+def composite_case(channels=3, n=16, opacity=None, size=(16, 8), absolute=False, wider=1.0):
     inputs = ellipses(n, channels=channels)
+    inputs["conic"] /= wider**2
     inputs["mean_px"] *= torch.tensor(size) / torch.tensor([WIDTH, HEIGHT])
     if opacity is not None:
         inputs["opacities"] = opacity * (1 - inputs["opacities"] * 0.01)
@@ -87,6 +96,8 @@ def composite_case(channels=3, n=16, opacity=None, size=(16, 8), absolute=False)
 
 def motion_priors_case(n=20, k=5):
     options = moving_neighbours(n, k)
+    # The same rotations, but turns of neighbours have other signs.
+    options["quats"][::2] *= -1
     # What was before, and what the edges are, has no gradient.
     return "motion_priors", {name: options.pop(name) for name in ("means", "quats")}, options
 
@@ -104,6 +115,7 @@ CASES = {
     **{f"project-{model}": partial(project_case, model) for model in MODELS},
     "project-antialiased": partial(project_case, "pinhole", antialiased=True),
     "project-clip": partial(project_case, "pinhole", radius_clip=4.0, near=2.5, far=3.5),
+    "project-beside-the-image": beside_the_image_case,
     "project-beside-the-axis": beside_the_axis_case,
     **{f"colour-{degree}": partial(colour_case, degree) for degree in range(4)},
     "colour-visible": partial(colour_case, 3, with_visible=True),
@@ -113,6 +125,8 @@ CASES = {
     "composite-9": partial(composite_case, 9, n=8),
     "composite-absolute": partial(composite_case, 3, absolute=True),
     "composite-absolute-6": partial(composite_case, 6, n=8, absolute=True),
+    # Wide and opaque, so that alpha is clamped in several pixels.
+    "composite-clamped": partial(composite_case, n=5, opacity=1.05, size=(5, 4), wider=30.0),
     # Pixels stop, and the tile ends before its list does.
     "composite-opaque": partial(composite_case, n=24, opacity=1.0, size=(5, 4)),
     "composite-tiles": partial(composite_case, n=16, size=(21, 11)),

@@ -4,7 +4,7 @@ import pytest
 
 from support import gpu_cases, gpu_lists
 
-pytestmark = pytest.mark.kernels
+pytestmark = [pytest.mark.kernels, pytest.mark.slow]
 
 
 @pytest.mark.parametrize("case", gpu_cases.CASES)

@@ -21,6 +21,7 @@ PAIRS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_kernels_stay_within_their_bounds(tmp_path):
     require_triton()
     program = [sys.executable, ROOT / "benchmarks/gpu_instructions.py", "--json", *PAIRS]

@@ -65,8 +65,8 @@ def with_changes(
 
 
 def _counted(before: Tensor, absent: Tensor) -> Tensor:
-    """Steps in a row; of what has gone they stay."""
-    return torch.where((before >= LASTING) | absent, before + 1, 0)
+    """Steps in a row, of which there are ``before`` already."""
+    return torch.where(absent, before + 1, 0)
 
 
 def _agreed(means: Tensor, seen: Sequence[Evidence], kind: str) -> Tensor:

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image, ImageFile
 
 from sfumato.capture.dataset import load_capture
+from sfumato.capture.readers.pose_forms import stand_in_one_place
 from sfumato.errors import CaptureError, ConfigError
 from support.capture_folders import (
     PINHOLE,
@@ -239,6 +240,13 @@ def test_random_points_are_visible_to_several_cameras(tmp_path, caplog):
     again = load_capture(root, test_every=0, seed=5)
     np.testing.assert_array_equal(again.points.xyz, capture.points.xyz)
     assert not np.array_equal(load_capture(root, test_every=0, seed=6).points.xyz[:9], capture.points.xyz[:9])
+
+
+@pytest.mark.parametrize(("spread", "expected"), [(4e-7, True), (2e-6, False)])
+def test_coincident_cameras_may_differ_by_the_rounding_of_float32(spread, expected):
+    """At this distance from the origin, sqrt(50), the relative precision of float32 is 8.4e-7."""
+    centres = np.array([3.0, -4.0, 5.0]) + np.array([[spread, 0.0, 0.0], [-spread, 0.0, 0.0]])
+    assert stand_in_one_place(centres) == expected
 
 
 @pytest.mark.parametrize("place", [np.array([3.0, -4.0, 5.0]), np.array([1e-17, 0.0, 0.0])])

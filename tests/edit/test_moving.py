@@ -1,6 +1,7 @@
 """Edits of dynamic scenes: a selection at one moment applies to all times."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from sfumato.scene import changes
 from sfumato.scene.dynamic_changes import composed
 from sfumato.scene.files import load, save
 from sfumato.scene.files.dynamic_files import load_dynamic, save_dynamic
+from sfumato.scene.scene import Metadata, metadata_of, with_metadata
 from support.moving_scenes import MOVING, brief_scene, tracked_scene
 
 # Around the ball at the first step, and around where it is at the last.
@@ -72,6 +74,15 @@ def test_moves_apply_to_whole_tracks(plain, matrix):
         torch.testing.assert_close(found.means[-MOVING:], expected.means[-MOVING:], atol=1e-5, rtol=1e-5)
         torch.testing.assert_close(found.log_scales[-MOVING:], expected.log_scales[-MOVING:])
         assert torch.equal(found.means[:-MOVING], now.means[:-MOVING])
+
+
+def test_only_a_rotation_of_the_whole_scene_rotates_the_up_axis():
+    scene = tracked_scene()
+    scene = replace(scene, gaussians=with_metadata(scene.gaussians, Metadata(up=(0.0, -1.0, 0.0))))
+    turn = {"do": "rotate", "degrees": [0, 0, 90]}
+    ups = [metadata_of(edited(scene, **turn, **where).gaussians).up for where in ({}, {"where": BALL})]
+    # A quarter turn about z takes -y to x.
+    assert ups == [(1.0, 0.0, 0.0), (0.0, -1.0, 0.0)]
 
 
 def test_a_copy_moves_with_its_original():

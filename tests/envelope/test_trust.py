@@ -75,6 +75,9 @@ def test_displacement_uses_only_places_that_observed_the_gaussian():
     # From (0, 0, 0): the same place; √5 from a place at distance 1 of the Gaussian; never observed.
     expected = torch.tensor([0.0, 5**0.5, 4.0])
     torch.testing.assert_close(trust.displacements(torch.zeros(3)), expected)
+    # From (0, 0, 1.5), closer to the Gaussians than both places: distances 3/2 and √5/2, divided by 1/2.
+    expected = torch.tensor([3.0, 5**0.5, 4.0])
+    torch.testing.assert_close(trust.displacements(torch.tensor([0.0, 0.0, 1.5])), expected)
 
 
 def test_the_expected_error_is_blended_and_background_is_not_trusted():

@@ -85,6 +85,8 @@ def test_metrics_count_the_pixels_that_masks_keep_and_say_so(tmp_path):
     assert score_views(lambda camera: wrong, [whole]).psnr < 15
     assert (first.kept, score_views(grey(0.5), [whole]).kept) == (0.5, None)
     assert score_views(grey(0.5), [masked, make_view("b.jpg")]).kept == 0.75
+    small = make_view("b.jpg", h=10)
+    assert score_views(grey(0.5), [masked, small]).kept == (300 + 300) / (600 + 300), "pixels, not views"
     difference = np.asarray(Image.open(tmp_path / "a_difference.png"))
     assert (difference[:, 15:] == NOT_COMPARED).all() and not (difference[:, :15] == NOT_COMPARED).all(
         -1

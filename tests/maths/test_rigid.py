@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfumato.maths.rigid import cross_matrix, rigid_from_twist
+from sfumato.maths.rigid import best_rotation, cross_matrix, rigid_from_twist
 
 # Zero, below rounding, within the series, both sides of its end, about pi, and more than a full turn.
 ANGLES = (0.0, 1e-12, 1e-3, 0.4999, 0.5001, 3.14159, 9.0)
@@ -62,3 +62,16 @@ def test_cross_matrix_is_the_cross_product():
     first, second = torch.randn(2, 5, 3, dtype=torch.float64)
     product = (cross_matrix(first) @ second[..., None])[..., 0]
     torch.testing.assert_close(product, torch.linalg.cross(first, second))
+
+
+def test_the_best_rotation_recovers_a_known_one():
+    points = torch.randn(20, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    points -= points.mean(0)
+    turn = rigid_from_twist(twist_of(2.0))[:3, :3]
+    torch.testing.assert_close(best_rotation(points.T @ (points @ turn.T)), turn)
+
+
+def test_the_best_rotation_of_mirrored_points_is_no_reflection():
+    """Of R = diag(1, 1, 1), diag(1, -1, -1), ..., the trace of R diag(9, 4, -1) is largest for the first."""
+    covariance = torch.diag(torch.tensor([9.0, 4.0, -1.0], dtype=torch.float64))
+    torch.testing.assert_close(best_rotation(covariance), torch.eye(3).double())

@@ -51,6 +51,19 @@ def test_barycentric_coordinates_give_the_hit_point():
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_only_hits_between_near_and_far_count(dtype):
+    """Two triangles across the z axis, at 1 and 2, seen along a direction of length 2."""
+    corners = torch.tensor([[-1.0, -1, 0], [2, -1, 0], [-1, 2, 0]], dtype=dtype)
+    vertices = torch.cat([corners + torch.tensor([0.0, 0, z], dtype=dtype) for z in (1, 2)])
+    near, far = torch.tensor([[0, 9], [0, 1.5], [1.5, 9], [0, 0.9], [1.1, 1.9], [2.1, 9]], dtype=dtype).T
+    origins = torch.zeros(6, 3, dtype=dtype)
+    along = torch.tensor([0.0, 0, 2], dtype=dtype).expand(6, 3)
+    found = mesh_hits(vertices, torch.arange(6).reshape(2, 3), origins, along, near, far)
+    assert found.face.tolist() == [0, 0, 1, -1, -1, -1]
+    torch.testing.assert_close(found.distance[:3], torch.tensor([1.0, 1.0, 2.0], dtype=dtype))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_missing_and_degenerate_triangles_are_not_hit(dtype):
     _, _, origins, directions = (t.to(dtype) if t.is_floating_point() else t for t in soup(1))
     ends = torch.zeros(300, dtype=dtype)

@@ -21,8 +21,8 @@ def ball():
     return Gaussians(means, torch.full((400, 3), 0.1).log(), quats, opacities, sh)
 
 
-def ring(angles):
-    places = [np.array([4 * np.sin(a), -0.5, -4 * np.cos(a)]) for a in angles]
+def ring(angles, height=0.5):
+    places = [np.array([4 * np.sin(a), -height, -4 * np.cos(a)]) for a in angles]
     return [pinhole(looking_at(place, (0, 0, 0)), SIZE, 40.0) for place in places]
 
 
@@ -49,6 +49,16 @@ def test_orbits_stay_near_the_photographs():
     # With photographs so far apart, nothing between them can be trusted.
     apart = kept_inside(orbit_of_cameras(far), far, trust_by_coverage(ball(), far))
     assert apart is None or not apart.is_covered
+
+
+def test_an_orbit_at_another_height_is_chosen_if_more_of_it_is_covered():
+    """Few cameras all around at one height, and more of them in a sector high above."""
+    low = ring(np.linspace(0, 2 * np.pi, 20, endpoint=False))
+    cameras = low + ring(np.radians(np.linspace(-20, 20, 22)), height=4.0)
+    orbit = orbit_of_cameras(cameras, up=(0, -1, 0))
+    inside = kept_inside(orbit, cameras, trust_by_coverage(ball(), cameras))
+    heights = [float((one.start - one.target) @ one.up) for one in (orbit, inside)]
+    assert heights[0] - heights[1] > 3.0 and inside.is_covered
 
 
 def test_only_visible_gaussians_are_covered():

@@ -9,6 +9,7 @@ import torch
 from sfumato.errors import ConfigError, FormatError, ShapeError
 from sfumato.maths.sh import SH_C0
 from sfumato.render.insert import Insert, Stage, render_with_mesh
+from sfumato.render.insert_light import GAMMA, LIGHT_RAYS, light_of, lit, sphere_directions
 from sfumato.render.meshes import corner_normals, read_mesh
 from sfumato.render.raytrace import raytrace
 from sfumato.render.settings import TraceSettings
@@ -199,6 +200,24 @@ def test_a_diffuse_ball_is_lit_by_the_surrounding_light():
     image = render_with_mesh(above, camera(), [ball((0.0, 0.0, 2.0), 0.6, "diffuse")]).image
     middle = SIZE[0] // 2
     assert image[SIZE[1] // 2 - 6, middle].min() > 3 * image[SIZE[1] // 2 + 6, middle].max()
+
+
+@pytest.mark.parametrize(
+    ("radiance", "along", "across"),
+    [
+        # Irradiance / pi for normals along z and perpendicular to it, integrated by hand.
+        (lambda z: torch.ones_like(z), 1.0, 1.0),
+        (lambda z: 1 + z, 1 + 2 / 3, 1.0),
+        (lambda z: z * z, 1 / 2, 1 / 4),
+    ],
+)
+def test_irradiance_agrees_with_its_integral(radiance, along, across):
+    directions = sphere_directions(LIGHT_RAYS, torch.zeros((), dtype=torch.float64))
+    light = light_of((radiance(directions[:, 2]) ** (1 / GAMMA))[:, None].expand(-1, 3), directions)
+    normals = torch.tensor([[0.0, 0.0, 1.0], [0.6, -0.8, 0.0]], dtype=torch.float64)
+    colour = torch.tensor([1.0, 0.5, 0.25], dtype=torch.float64)
+    wanted = torch.tensor([along, across], dtype=torch.float64)[:, None] ** (1 / GAMMA) * colour
+    torch.testing.assert_close(lit(light, normals, colour), wanted, rtol=1e-3, atol=0)
 
 
 @pytest.mark.slow

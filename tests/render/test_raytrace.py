@@ -132,3 +132,24 @@ def test_the_absolute_gradient_needs_an_image_of_rays():
     rays = sfumato.Rays(torch.rand(5, 3), torch.rand(5, 3))
     with pytest.raises(ConfigError, match="absolute_gradient"):
         sfumato.raytrace(gaussians(5), rays, sfumato.TraceSettings(absolute_gradient=True))
+
+
+@pytest.mark.parametrize("distance", [3.0, 9.0])
+def test_screen_gradients_are_those_of_the_rasterizer_for_small_gaussians_near_the_axis(distance):
+    """In halves of a square image, at any distance; the two project such Gaussians almost alike."""
+    scale = distance / 3
+    scene = gaussians(12, torch.float64, scale=0.03 * scale, degree=0, distance=0.0)
+    means = 0.3 * scale * scene.means + torch.tensor([0.0, 0.0, distance], dtype=torch.float64)
+    leaves = replace(scene, means=means).map(lambda t: t.clone().requires_grad_())
+    seen = sfumato.Camera(torch.eye(4, dtype=torch.float64), (80.0, 80.0), (12.0, 12.0), (24, 24))
+    weights = torch.rand(24, 24, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    found = []
+    for render in (
+        sfumato.raytrace(leaves, seen),
+        sfumato.rasterize(leaves, seen, sfumato.RasterSettings(blur_px2=1e-6)),
+    ):
+        render.seen.retain_gradients()
+        (render.image * weights).sum().backward()
+        found.append(render.seen.screen_gradient())
+    assert found[1].min() > 0
+    torch.testing.assert_close(*found, rtol=0.1, atol=0.05 * float(found[1].max()))

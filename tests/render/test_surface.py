@@ -36,9 +36,9 @@ def splats(means, scales, *, quats=None, opacities=0.9, colours=None):
 
 
 def cloud():
-    """Splats of two parallel walls, unsorted."""
+    """Splats of two parallel rough walls, unsorted."""
     g = torch.Generator().manual_seed(0)
-    means = torch.rand(24, 3, generator=g, dtype=torch.float64) * torch.tensor([1.6, 1.2, 0.02])
+    means = torch.rand(24, 3, generator=g, dtype=torch.float64) * torch.tensor([1.6, 1.2, 0.2])
     means += torch.tensor([-0.8, -0.6, 2.0])
     means[::2, 2] += 1.0
     quats = torch.randn(24, 4, generator=g, dtype=torch.float64) * 0.1

@@ -41,7 +41,10 @@ def test_ten_and_ten_steps_are_twenty(tmp_path, strategy):
     capture = load_capture(root)
     again = load_checkpoint(path).restore(capture)
     assert again.step == 10 and not differences(half.state_dict(), again.state_dict())
+    assert again.seconds == half.seconds > 0
+    again.seconds = 1000.0
     train_until(capture, again, 20)
+    assert again.seconds > 1000.0, "the time before the checkpoint counts"
 
     assert begin < middle < len(whole.population), "the test must cross refinements on both sides"
     assert not differences(whole.state_dict(), again.state_dict())

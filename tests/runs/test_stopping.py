@@ -3,6 +3,7 @@
 import json
 import random
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -81,6 +82,15 @@ def test_a_damaged_config_is_taken_from_the_checkpoint(data, tmp_path, caplog):
         assert train(data, out, *OPTIONS) == 0
         assert (out / "config.json").read_text() == text and (out / "scene.ply").read_bytes() == before
     assert caplog.text.count("the options are taken from the last checkpoint") >= 3
+
+
+def test_a_checkpoint_of_another_run_is_refused(data, tmp_path, capsys):
+    out, other = tmp_path / "run", tmp_path / "other"
+    assert train(data, out, *OPTIONS) == train(data, other, *OPTIONS, "--seed", "5") == 0
+    shutil.rmtree(out / "checkpoints")
+    shutil.copytree(other / "checkpoints", out / "checkpoints")
+    assert train(data, out, "--resume") == 2
+    assert "--seed is 4 but the run to resume has 5" in capsys.readouterr().err
 
 
 def test_a_second_interruption_stops_at_once(data, tmp_path, monkeypatch, capsys):

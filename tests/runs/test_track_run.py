@@ -4,13 +4,15 @@ import json
 import shutil
 import threading
 import urllib.request
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from sfumato.cli import main
-from sfumato.runs.track_folder import load_tracked
-from support.moving_scenes import moving_video
+from sfumato.runs.track_folder import TrackFolder, load_tracked
+from sfumato.tracking.track_state import MovingPoses, StepResult
+from support.moving_scenes import MOVING, first_scene, moving_video
 
 pytestmark = [pytest.mark.kernels, pytest.mark.slow]
 
@@ -94,3 +96,28 @@ def test_another_run_in_the_folder_is_refused(run, folder, capsys):
     assert "holds another run" in error and len(error.splitlines()) == 1
     assert main(["track", str(folder), "-o", str(folder), *FEW]) == 2
     assert "holds no tracked run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("births", [0, 5])
+def test_a_saved_step_is_read_unchanged(tmp_path, births):
+    scene = first_scene()
+    still, ball = scene.select(torch.arange(len(scene) - MOVING)), scene.select(torch.arange(MOVING))
+    result = StepResult(
+        MovingPoses(ball.means, ball.quats),
+        scene.select(torch.arange(births)) if births else None,
+        absent=torch.arange(MOVING, dtype=torch.int32),
+        still_absent=torch.arange(len(still), dtype=torch.int32),
+        missing=2,
+    )
+    folder = TrackFolder(tmp_path)
+    folder.save_step({"step": 3, "seconds": 1.5}, result, "digest")
+    shape = {"ids": torch.arange(MOVING), "still_death": torch.zeros(len(still)), "gaussians": scene}
+    row, found = folder.read_step(SimpleNamespace(step=3, **shape), "digest")
+    assert row == {"step": 3, "seconds": 1.5} and found.missing == 2
+    assert torch.equal(found.poses.means, result.poses.means)
+    assert torch.equal(found.poses.quats, result.poses.quats)
+    assert torch.equal(found.absent, result.absent) and torch.equal(found.still_absent, result.still_absent)
+    born = None if found.born is None else found.born.tensors()
+    assert (born is None) == (births == 0)
+    for name, tensor in result.born.tensors().items() if births else ():
+        assert torch.equal(born[name], tensor)

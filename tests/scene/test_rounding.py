@@ -4,10 +4,12 @@ import logging
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from sfumato.scene.files import load, save, spz
+from sfumato.scene.files.rounding import moved
 from sfumato.viewer.page import pack
 from support.scene_files import blob
 
@@ -51,6 +53,13 @@ def test_a_scene_too_wide_for_its_gaussians_gives_a_warning(tmp_path, suffix, ca
     with caplog.at_level(logging.WARNING, "sfumato"):
         error, _ = errors(tmp_path, scene, suffix)
     assert float(error.median()) > 0.5 and "of 300 Gaussians are moved by more than half" in caplog.text
+
+
+def test_rounding_to_float32_alone_does_not_count_as_moved():
+    """Gaussians of a thousandth at a million, where neighbouring float32 numbers are 1/16 apart."""
+    given = np.full((3, 3), 1e6, np.float32)
+    stored = given + np.array([[0], [1 / 16], [2 / 16]], np.float32)
+    assert moved(given, stored, np.full((3, 3), math.log(1e-3), np.float32)) == 1
 
 
 @pytest.mark.parametrize("suffix", LOSSY)

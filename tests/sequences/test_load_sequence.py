@@ -5,9 +5,11 @@ import json
 import numpy as np
 import pytest
 
+from sfumato.display import Display
 from sfumato.errors import CaptureError, ConfigError
 from sfumato.footage import video_frames
-from sfumato.sequences import calibrate, load_sequence
+from sfumato.sequences import calibrate, decode_videos, load_sequence
+from sfumato.sfm.config import SfmConfig
 from support.capture_folders import picture, save, write_colmap_bin
 from support.clips import pan, write_video
 from support.rig_folders import (
@@ -85,6 +87,15 @@ def test_videos_are_decoded_once_where_a_folder_is_given(folder, tmp_path, monke
     assert decoded.count("cam02") == 5
 
 
+def test_of_frames_with_equal_times_the_first_is_used(folder, tmp_path, monkeypatch):
+    frames = [("0.jpg", 0.0), ("1.jpg", 0.04), ("2.jpg", 0.04), ("3.jpg", 0.02), ("4.jpg", 0.08)]
+    monkeypatch.setattr(decode_videos, "write_every_frame", lambda video, folder: frames)
+    out = tmp_path / "frames"
+    decode_videos.decode_videos({"cam01": folder / "cam01.mp4"}, out, Display())
+    times = json.loads((out / "times.json").read_text())
+    assert times == {"cam01": {"0.jpg": 0.0, "1.jpg": 0.04, "4.jpg": 0.08}}
+
+
 def test_without_a_folder_frames_are_kept_until_the_process_ends(folder):
     video = load_sequence(folder)
     view = video.cameras[0].views[0]
@@ -130,6 +141,8 @@ def test_frames_without_a_calibration_are_calibrated_from_the_first_of_each_came
     def found(inputs, out, config, frames, *, display):
         """The result of structure from motion: pinholes of undistorted pictures, and the estimated lenses."""
         runs.append(sorted(path.name for path in inputs[0].iterdir()))
+        # Cameras side by side may have almost equal pictures; all are needed.
+        assert frames.keep_duplicates and config == SfmConfig(seed=3, pairs="exhaustive")
         rows = [
             (f"first_frames/{n}.png", (np.cos(a), 0.0, np.sin(a), 0.0), (0.0, 0.0, 4.0), 7) for n, a in turns
         ]
@@ -141,7 +154,7 @@ def test_frames_without_a_calibration_are_calibrated_from_the_first_of_each_came
     monkeypatch.setattr(calibrate, "structure_from_motion", found)
     root = frames_folder(tmp_path / "rig")
     save(root / "frames/cam02/0001.png", np.zeros((24, 32, 3), np.uint8))
-    video = load_sequence(root, work=tmp_path / "work", fps=25.0)
+    video = load_sequence(root, work=tmp_path / "work", fps=25.0, seed=3)
     assert runs == [[f"{name}.png" for name in NAMES]]
     first = tmp_path / "work/first_frames/cam02.png"
     assert first.read_bytes() == (root / "frames/cam02/0002.png").read_bytes(), "the first one is black"

@@ -1,19 +1,24 @@
 """Moving Gaussians follow photographs of a known motion."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
 import torch
 
+from sfumato import ops
 from sfumato.capture.multiview import load_multiview
 from sfumato.maths.quaternions import rotation_from_quats
+from sfumato.ops.constants import ALIGNMENT_ENTRIES
+from sfumato.tracking.cut_photographs import Photographs
 from sfumato.tracking.foreground import Foreground
+from sfumato.tracking.node_alignment import aligned
 from sfumato.tracking.time_step import predicted, track_step
 from sfumato.tracking.track_config import TrackConfig
 from sfumato.tracking.track_state import MovingPoses, StepResult, start
 from sfumato.tracking.vote import moving_rows
-from support.moving_scenes import MOVING, SHIFT, TURN, first_scene, moving_video, scene_at
+from support.moving_scenes import MOVING, SHIFT, TURN, first_scene, moving_video, scene_at, turned
 
 pytestmark = [pytest.mark.kernels, pytest.mark.slow]
 
@@ -61,6 +66,24 @@ def test_rotations_are_followed(folder):
     turn = rotation_from_quats(state.quats[3])
     angle = torch.atan2(turn[:, 0, 2], turn[:, 0, 0]).median()
     assert abs(float(angle) - 3 * TURN) < 0.1
+
+
+def test_nodes_rotate_by_the_solution_of_the_normal_equations(folder, monkeypatch):
+    def equations(arms, colours, weights, first, places, turns, *others):
+        """Unit weights of the rotations; nodes without a rotation are to rotate by 0.2 about y."""
+        sums = torch.zeros(len(places), ALIGNMENT_ENTRIES)
+        row, column = torch.triu_indices(6, 6)
+        sums[:, :21] = ((row == column) & (row >= 3)).float()
+        sums[:, 25] = -0.2 * (turns == torch.eye(3)).all(2).all(1)
+        return sums
+
+    monkeypatch.setattr(ops, "alignment", equations)
+    state = started(folder)
+    start = predicted(state)
+    poses = aligned(state, Photographs(state, state.step, start), state.nodes, start)
+    # The damping is 0.01 of the trace, which is 3, and 0.001 of that of the median node.
+    angle = 2 * math.atan(0.1 / 1.033)
+    torch.testing.assert_close(poses.quats, turned(angle).expand(MOVING, 4), atol=1e-5, rtol=0)
 
 
 def test_the_same_seed_gives_the_same_bits(folder):

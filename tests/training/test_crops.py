@@ -73,6 +73,9 @@ def test_crops_cover_every_pixel(side, per_side):
     for _ in range(2000):
         start, length = crops._interval(side, generator)
         assert 0 <= start <= side - length and length == -(-side // per_side)
+        # Shifted from the grid by at most a quarter of its length, and rounded.
+        grid = np.arange(per_side) * (side - length) / (per_side - 1)
+        assert np.abs(start - grid).min() <= length / 4 + 0.5
         seen[start : start + length] += 1
         starts.add(start)
     assert seen.min() > 0.4 * seen.mean() and seen.max() < 2 * seen.mean()

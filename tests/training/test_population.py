@@ -7,8 +7,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sfumato.training.colour_form import RATE
+from sfumato.training.config import Rates, TrainConfig
+from sfumato.training.part import Gradients
 from sfumato.training.population import Population
 from support.crowd import NAMES, crowd, moments_come_from, numbers, population, same
+from support.steps import context
 
 
 def test_a_new_population_has_leaves_and_zero_moments():
@@ -73,3 +77,24 @@ def test_saved_state_is_restored():
         one, other = back.parameters[name], crowded.parameters[name]
         assert torch.equal(one.values, other.values) and one.values.requires_grad
         assert torch.equal(one.exp_avg, other.exp_avg) and torch.equal(one.exp_avg_sq, other.exp_avg_sq)
+
+
+@pytest.mark.parametrize("colour", ["sh", "sh-sigmoid"])
+@pytest.mark.parametrize("degree", [0, 1])
+def test_sh_base_and_sh_rest_have_their_own_learning_rates(colour, degree):
+    """The first step of Adam is as long as the rate, whatever the gradient; rows not seen stay."""
+    made = Population.starting_with(crowd([0.5, 0.5]))
+    before = made.gaussians.sh.detach().clone()
+    found = Gradients(
+        context(step=1, progress=0.0, sh_degree=degree),
+        views=(0,),
+        loss=torch.zeros(()),
+        of_gaussians={"sh": torch.full((2, 4, 3), -0.7)},
+        of_parts={},
+        visible=torch.tensor([1, 0], dtype=torch.int32),
+        screen_gradient=None,
+    )
+    made.descend(found, TrainConfig(steps=1, colour=colour, rates=Rates(sh_base=0.2, sh_rest=0.01)))
+    wanted = torch.zeros(2, 4, 3)
+    wanted[0, 0], wanted[0, 1:] = 0.2, 0.01 * degree
+    torch.testing.assert_close(made.gaussians.sh.detach() - before, RATE[colour] * wanted)

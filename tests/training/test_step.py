@@ -65,6 +65,8 @@ def test_the_first_half_gives_the_gradients_of_the_mean_loss(root, numbers):
     assert found.views == tuple(numbers)
     torch.testing.assert_close(found.loss, loss)
     close(found.of_gaussians, expected)
+    seen = sum(gradients(state, [number]).visible for number in numbers)
+    assert torch.equal(found.visible, seen) and int(seen.max()) == len(numbers)
 
 
 def test_the_first_half_changes_nothing(root):

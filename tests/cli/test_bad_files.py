@@ -74,7 +74,7 @@ def test_an_existing_run(desk):
         "DATA",
         "other now",
     )
-    assert desk.train(*SHORT) == 0, "the same command goes on, here at its end"
+    assert desk.train(*SHORT) == 0, "the same command resumes, here at the end"
     assert (desk.out / "scene.ply").read_bytes() == before
     assert desk.train(*SHORT, "--overwrite") == 0
 
@@ -103,7 +103,7 @@ def test_resume_without_a_checkpoint(desk):
     shutil.rmtree(desk.out / "checkpoints")
     for how in (["--resume"], SHORT):
         says(desk.refuses(*how), "has a scene, but no checkpoint to resume from", "--overwrite")
-    assert (desk.out / "scene.ply").exists(), "a finished scene is not given up for beginning again"
+    assert (desk.out / "scene.ply").exists(), "a finished scene is not overwritten"
 
 
 def test_resume_from_a_damaged_checkpoint(desk):
@@ -116,7 +116,7 @@ def test_resume_from_a_damaged_checkpoint(desk):
 def test_resume_of_a_damaged_config(desk):
     assert desk.train(*SHORT) == 0
     (desk.out / "config.json").write_text("{}")
-    assert desk.train("--resume") == 0, "the checkpoint has the options too"
+    assert desk.train("--resume") == 0, "the checkpoint also contains the options"
     (desk.out / "config.json").write_text("{}")
     (desk.out / "checkpoints/step_000004.pt").unlink()
     says(desk.refuses("--resume"), "config.json")

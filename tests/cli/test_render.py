@@ -103,7 +103,7 @@ def test_frames_of_another_scene_are_not_reused(desk, scene, tmp_path):
     out = tmp_path / "frames"
     assert render(scene, "-o", out, *SMALL) == 0
     before = (out / "00002.png").read_bytes()
-    assert render(scene, "-o", out, *SMALL) == 0, "the same again is nothing to do"
+    assert render(scene, "-o", out, *SMALL) == 0, "nothing to do the second time"
     changed = load(scene).select(torch.arange(100))
     save(changed, scene)
     again = ["render", str(scene), "-o", str(out), *map(str, SMALL)]
@@ -146,7 +146,7 @@ def test_key_frames_and_cameras_are_followed(scene, tmp_path):
     out, keys = tmp_path / "out", keyframes(tmp_path / "keys.json")
     assert render(scene, "-o", out, "--path", keys, "--size", "40x30", "--fps", 1) == 0
     cameras = json.loads((out / "render.json").read_text())["cameras"]
-    assert len(cameras) == 4, "two seconds from key to key"
+    assert len(cameras) == 4, "two seconds between key-frames"
     np.testing.assert_allclose(
         cameras[0]["camera_from_world"], looking_at((-2, -1, -6), (0, 0, 0)), atol=1e-9
     )

@@ -65,7 +65,7 @@ def test_overwrites_only_on_request(tmp_path, cloud, capsys):
     assert run(cloud, "-o", out) == EXIT_WRONG and not out.exists()
     assert "metrics.json exists; give --overwrite" in capsys.readouterr().err
     assert run(cloud, "-o", out, "--overwrite") == 0
-    assert run(cloud, "-o", tmp_path / "another.ply") == 0, "its figures replace those of the first"
+    assert run(cloud, "-o", tmp_path / "another.ply") == 0, "its metrics replace those of the first"
     assert run(cloud, "-o", out) == EXIT_WRONG
 
 

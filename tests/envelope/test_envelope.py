@@ -79,7 +79,7 @@ def test_gains_are_decreases_of_the_mean_over_candidate_views():
     after = trust_of(scene, [[1, 1], [1, 1]], [*places, [0.0, 0.0, 0.0]])
     (seen,) = looks(after, 0.0)
     assert chosen.gain == pytest.approx(float(look.values.mean() - seen.values.mean()), rel=1e-4)
-    assert not best_views(after, [seen], 1), "once it is there nothing is gained"
+    assert not best_views(after, [seen], 1), "repeating a photograph gains nothing"
 
 
 def test_a_candidate_view_has_the_depth_of_what_it_shows():

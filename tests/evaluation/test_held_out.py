@@ -80,7 +80,7 @@ def test_metrics_count_the_pixels_that_masks_keep_and_say_so(tmp_path):
     first, second = (
         score_views(lambda camera, image=i: image, [masked], folder=tmp_path) for i in (near, wrong)
     )
-    assert first.views == second.views, "what is not kept has no influence"
+    assert first.views == second.views, "masked pixels have no influence"
     assert first.psnr == pytest.approx(40, abs=0.2) and first.ssim > 0.99
     assert score_views(lambda camera: wrong, [whole]).psnr < 15
     assert (first.kept, score_views(grey(0.5), [whole]).kept) == (0.5, None)

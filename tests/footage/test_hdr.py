@@ -24,7 +24,7 @@ def test_the_tone_curve_keeps_the_dark_half_and_ends_at_white():
     steps = np.diff(curve) / np.diff(light)
     assert np.array_equal(curve[light <= 0.5], light[light <= 0.5])
     assert curve[light >= hdr.PEAK_NITS / hdr.WHITE_NITS] == pytest.approx(1.0)
-    assert (steps >= -1e-9).all(), "never falling"
+    assert (steps >= -1e-9).all(), "never decreasing"
     assert np.abs(np.diff(steps[:4900])).max() < 0.01, "no kink"
 
 

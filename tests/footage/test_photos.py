@@ -35,7 +35,7 @@ def test_a_rotated_photograph_is_turned_upright(tmp_path, orientation):
         expected = np.asarray(ImageOps.exif_transpose(image)).astype(int)
     out = placed(path, tmp_path)
     with Image.open(out) as image:
-        assert image.getexif().get(0x0112, 1) == 1 and image.layer[0][1:3] == (1, 1), "all of its colour"
+        assert image.getexif().get(0x0112, 1) == 1 and image.layer[0][1:3] == (1, 1), "no chroma subsampling"
         found = np.asarray(image).astype(int)
     assert found.shape == expected.shape and np.abs(found - expected).mean() < 2.0
     assert examine(path, Kind.PICTURE).size_px == (expected.shape[1], expected.shape[0])

@@ -26,14 +26,14 @@ class GrowAndPrune:
         per_half_image = torch.tensor([info["width"], info["height"]]) / 2 * info["n_cameras"]
         strength, reach = (slopes * per_half_image).norm(dim=-1), info["radii"].amax(-1)
         if self.packed:
-            who = info["gaussian_ids"]
+            ids = info["gaussian_ids"]
         else:
             visible = (info["radii"] > 0).all(-1)
-            who, strength, reach = visible.nonzero()[:, 1], strength[visible], reach[visible]
-        self.strength.index_add_(0, who, strength)
-        self.times_seen.index_add_(0, who, torch.ones(len(who)))
+            ids, strength, reach = visible.nonzero()[:, 1], strength[visible], reach[visible]
+        self.strength.index_add_(0, ids, strength)
+        self.times_seen.index_add_(0, ids, torch.ones(len(ids)))
         share = reach / max(info["width"], info["height"])
-        self.reach[who] = torch.maximum(self.reach[who], share)
+        self.reach[ids] = torch.maximum(self.reach[ids], share)
 
     @torch.no_grad()
     def refine(self, params):

@@ -165,7 +165,7 @@ def test_many_lifetimes_are_rounded(tmp_path, monkeypatch):
     assert "they enter and leave up to 7 steps off" in remark
     animation = Animation(tmp_path / "a.glb")
     assert len(animation.root["meshes"]) <= 6
-    assert len(animation.at(float(scene.times[0]))) == 9, "one appears before it is born"
+    assert len(animation.at(float(scene.times[0]))) == 9, "a Gaussian appears before its birth"
 
 
 def test_a_ball_is_one_node_that_turns_between_steps(tmp_path):

@@ -152,7 +152,7 @@ def test_palettes_are_near_their_rows_and_full():
     entries, labels = palette(rows, 600)
     assert 590 <= len(entries) <= 600 and labels.shape == (4000,)
     found, nearest = np.square(entries[labels] - rows).sum(), cKDTree(entries).query(rows)[0]
-    assert found < 1.05 * np.square(nearest).sum(), "nearly all have found their nearest"
+    assert found < 1.05 * np.square(nearest).sum(), "nearly all have the nearest entry"
     chosen = rows[np.random.default_rng(1).permutation(4000)[:600]]
     assert found < 0.6 * np.square(cKDTree(chosen).query(rows)[0]).sum()
     same, indices = palette(rows[:50], 600)
@@ -167,7 +167,7 @@ def test_codebooks_follow_the_distribution():
     book = codebook(numbers)
     assert book.shape == (256,) and (np.diff(book) >= 0).all()
     found = book[nearest_in(book, numbers)]
-    assert np.abs(found[-2:] - numbers[-2:]).max() < 1e-3, "the far ones have entries of their own"
+    assert np.abs(found[-2:] - numbers[-2:]).max() < 1e-3, "outliers have separate entries"
     assert np.sqrt(np.square(found - numbers).mean()) < 0.0012
     assert np.allclose(book[nearest_in(book, numbers[:9])], numbers[:9], atol=0.02)
     for few in (np.array([3.0]), np.zeros(5), np.array([1.0, 2.0])):

@@ -82,7 +82,7 @@ def test_fisheyes_see_behind_the_camera():
     np.testing.assert_allclose(across, [1.0, 0.0, 0.0], atol=1e-12)
     behind = undistort(Lens("fisheye"), np.array([[0.0, 3.0], [0.0, 3.2]]))
     np.testing.assert_allclose(behind[0], [0.0, np.sin(3.0), np.cos(3.0)], atol=1e-12)
-    assert np.isnan(behind[1]).all(), "beyond pi a point would be a direction a second time"
+    assert np.isnan(behind[1]).all(), "directions would repeat beyond pi"
 
 
 def test_panoramas_are_longitude_and_latitude():

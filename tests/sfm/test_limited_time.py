@@ -99,7 +99,7 @@ def test_pictures_dropped_for_lack_of_time_return_with_more_time(solved, tmp_pat
     assert dataset(out).num_reg_images() == 8 == len(list((out / "images").iterdir()))
     watch = Watch()
     structure_from_motion([solved.shots.folder], out, config, display=watch)
-    assert not watch.titles, "nothing is done again"
+    assert not watch.titles, "no work is repeated"
     with pytest.raises(Stop):
         structure_from_motion(
             [solved.shots.folder], out, replace(config, minutes=20.0), display=Watch("finding features")

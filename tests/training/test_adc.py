@@ -92,16 +92,16 @@ def test_children_are_sampled_from_their_parent():
     refined(crowded, [2.0] * parents)
     after = crowded.gaussians.detach()
     after = after.select(torch.tensor(numbers(after)).argsort(stable=True))
-    who = torch.tensor(numbers(after))
-    assert torch.equal(who, torch.arange(parents).repeat_interleave(2))
-    world_from_local = rotation_from_quats(before.quats[who])
-    moved = after.means - before.means[who]
+    sources = torch.tensor(numbers(after))
+    assert torch.equal(sources, torch.arange(parents).repeat_interleave(2))
+    world_from_local = rotation_from_quats(before.quats[sources])
+    moved = after.means - before.means[sources]
     local = (world_from_local.transpose(1, 2) @ moved[..., None]).squeeze(-1) / shape
     torch.testing.assert_close(local.std(dim=0), torch.ones(3), atol=0.1, rtol=0)
     torch.testing.assert_close(local.mean(dim=0), torch.zeros(3), atol=0.15, rtol=0)
-    assert not torch.isclose(local[0::2], local[1::2]).any(), "the two go their own ways"
+    assert not torch.isclose(local[0::2], local[1::2]).any(), "the two children differ"
     for name in ("quats", "logit_opacities", "sh"):
-        assert torch.equal(getattr(after, name), getattr(before, name)[who])
+        assert torch.equal(getattr(after, name), getattr(before, name)[sources])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -180,7 +180,7 @@ def test_faint_gaussians_are_removed_without_observed_views():
 
 def test_accumulated_gradients_are_used_once():
     densifier, crowded = control(), population([0.5])
-    assert densifier.refine(crowded, context()).added == 0, "nothing was seen yet"
+    assert densifier.refine(crowded, context()).added == 0, "no view was observed yet"
     densifier.observe(screen_gradients([9.0]))
     assert densifier.refine(crowded, context()).added == 1
     assert densifier.refine(crowded, context()).added == 0

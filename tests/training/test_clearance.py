@@ -85,7 +85,7 @@ def test_outliers_among_the_points_do_not_reduce_the_radius():
     origin = (0.0, 0.0, 0.0)
     points = [(0.0, 0.0, 1e-3), *line(101)[1:]]
     assert Clearance.of(capture(points, [origin]), 0.5).radius == pytest.approx(1.0)
-    assert Clearance.of(capture(points[:2], [origin]), 0.5).radius < 0.1, "of few points each one counts"
+    assert Clearance.of(capture(points[:2], [origin]), 0.5).radius < 0.1, "with few points, outliers count"
 
 
 def test_balls_are_around_training_cameras_only():

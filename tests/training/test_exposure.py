@@ -98,7 +98,7 @@ def test_only_the_compared_photograph_updates_its_moments():
     made.apply(image(), shot(1)).sum().backward()
     made.step(None, gradients_of(made, 1))
     after = made.state_dict()["moments"]
-    assert torch.equal(after[:, 0], before[:, 0]), "of the others nothing fades"
+    assert torch.equal(after[:, 0], before[:, 0]), "other photographs are unchanged"
     assert after[:, 1].any() and not after[:, 2].any()
 
 

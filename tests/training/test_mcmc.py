@@ -86,13 +86,13 @@ def test_dead_gaussians_are_relocated_to_live_ones():
     change = chain(growth=1.0).refine(crowded, context())
     after = crowded.gaussians.detach()
     assert (change.added, change.removed) == (0, 0)
-    who = torch.tensor(numbers(after))
-    assert len(who) == 5 and set(who.tolist()) <= {0, 2}
-    assert who[0] == 0 and who[2] == 2, "the living stay in their rows"
+    sources = torch.tensor(numbers(after))
+    assert len(sources) == 5 and set(sources.tolist()) <= {0, 2}
+    assert sources[0] == 0 and sources[2] == 2, "live Gaussians keep their rows"
     for name in ("means", "quats", "sh"):
-        assert torch.equal(getattr(after, name), getattr(before, name)[who])
+        assert torch.equal(getattr(after, name), getattr(before, name)[sources])
     for one in (0, 2):
-        mine = who == one
+        mine = sources == one
         each, scales = shared(float(before.opacities[one]), int(mine.sum()), before.scales[one].tolist())
         torch.testing.assert_close(after.opacities[mine], torch.full((int(mine.sum()),), each))
         expected = torch.tensor(scales, dtype=torch.float32).expand(mine.sum(), 3)
@@ -118,8 +118,8 @@ def test_split_gaussians_have_zero_moments(name):
     crowded = population([0.6, 0.01, 0.9, 0.8, 0.7])
     before = crowded.gaussians.detach()
     chain(growth=1.0).refine(crowded, context())
-    who = numbers(crowded.gaussians)
-    place = who[1]
+    sources = numbers(crowded.gaussians)
+    place = sources[1]
     expected = [-1 if i in (1, place) else i for i in range(5)]
     assert moments_come_from(crowded, name) == expected
     others = torch.tensor([i for i in (0, 2, 3, 4) if i != place])
@@ -149,10 +149,10 @@ def test_splitting_preserves_the_combined_opacity(alive, allowed, seed):
     if not any(alive):
         assert change is None and len(crowded) == len(alive)
         return
-    who, opacities = torch.tensor(numbers(crowded.gaussians)), crowded.gaussians.opacities.detach()
-    assert set(who.tolist()) == {i for i, live in enumerate(alive) if live}
-    for one in set(who.tolist()):
-        together = 1 - (1 - opacities[who == one].double()).prod()
+    sources, opacities = torch.tensor(numbers(crowded.gaussians)), crowded.gaussians.opacities.detach()
+    assert set(sources.tolist()) == {i for i, live in enumerate(alive) if live}
+    for one in set(sources.tolist()):
+        together = 1 - (1 - opacities[sources == one].double()).prod()
         assert float(together) == pytest.approx(0.9, abs=1e-4)
 
 

@@ -68,7 +68,7 @@ def test_memory_bounds_the_cap(capture, monkeypatch, caplog):
     plan = make_plan(capture, CONFIG, start_count=start)
     assert 0 < plan.cap < start and plan.points == plan.cap
     assert plan.memory_bytes <= plan.available_bytes
-    assert plan.cap * BYTES_PER_GAUSSIAN > 0.5 * 8 * GIB, "most of what is free is used"
+    assert plan.cap * BYTES_PER_GAUSSIAN > 0.5 * 8 * GIB, "most free memory is used"
     given = make_plan(capture, replace(CONFIG, max_gaussians=start), start_count=5)
     assert given.cap == start and "--max-gaussians 20000000 may need more memory" in caplog.text
 

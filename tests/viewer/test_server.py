@@ -156,7 +156,7 @@ def opened(server, monkeypatch):
 def test_the_ticket_on_the_browsers_command_line_is_valid_once(server, monkeypatch):
     path = opened(server, monkeypatch)
     assert ask(server, path, host=["evil.example"])[0] == 403
-    assert ask(server, path + "x")[0] == 403 and ask(server, path)[0] == 403, "a wrong one spends it"
+    assert ask(server, path + "x")[0] == 403 and ask(server, path)[0] == 403, "a wrong ticket invalidates it"
     path = opened(server, monkeypatch)
     status, body, headers = ask(server, path)
     assert (status, body, headers["Location"]) == (303, b"", server.url)
@@ -176,7 +176,7 @@ def test_other_users_cannot_use_the_ticket(server, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(module, "may_be_mine", lambda address: False)
         assert ask(server, path)[0] == 403
-    assert ask(server, path)[0] == 303, "the browser's visit is still to come"
+    assert ask(server, path)[0] == 303, "the ticket is still valid"
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/net/tcp"), reason="the system has no table of connections")

@@ -10,7 +10,7 @@ DATA ?= ../shared/data
 # Compiled kernels stay beside the sources, so that a second run starts at once.
 export SFUMATO_CACHE ?= $(CURDIR)/.cache
 
-.PHONY: demo demo-dynamic test lint types kernels format bench clean
+.PHONY: demo demo-dynamic test lint types kernels format bench docs clean
 
 demo: $(VENV)/.run
 	$(VENV)/bin/sfumato reconstruct demo/still_life_video/still_life.mp4 -o $(DEMO_OUT) \
@@ -75,6 +75,11 @@ bench: $(VENV)/.run
 	$(VENV)/bin/python benchmarks/formats.py $(DATA)
 	$(VENV)/bin/python benchmarks/real_files.py $(DATA)
 
+# The documentation as a site: out/site/index.html, which opens from the disk too.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --strict --quiet
+	@echo "The site: out/site/index.html"
+
 clean:
 	rm -rf $(VENV) .cache out
 
@@ -85,6 +90,10 @@ $(VENV)/.run: $(INPUTS) | $(VENV)
 
 $(VENV)/.test: $(INPUTS) | $(VENV)
 	$(PIP) install -q -c constraints.txt -e '.[test]'
+	@touch $@ $(VENV)/.run
+
+$(VENV)/.docs: $(INPUTS) | $(VENV)
+	$(PIP) install -q -c constraints.txt -e '.[docs]'
 	@touch $@ $(VENV)/.run
 
 $(VENV):

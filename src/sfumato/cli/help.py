@@ -82,6 +82,8 @@ def _read(lines: list[str]) -> tuple[list[str], list[_Group]]:
             head.append(line.strip())
         elif row := _EDGE.match(line):
             _take(groups[-1], row[1])
+    for group in groups:
+        group.entries = [entry for entry in group.entries if entry[0] != "-h, --help"]
     return head, sorted(groups, key=lambda group: group.title not in ("Arguments", "Options"))
 
 
@@ -96,8 +98,7 @@ def _take(group: _Group, row: str) -> None:
     elif group.title == "Arguments" or words.startswith("-"):
         # Short names are on the same row as their help, separated by a gap.
         name, _, rest = words.partition("  ")
-        if name != "-h, --help":
-            group.entries.append((_invocation(name), rest.strip()))
+        group.entries.append((_invocation(name), rest.strip()))
     else:
         group.words = f"{group.words} {words}".strip()
 

@@ -22,9 +22,9 @@ _HELP = Help(examples=("sfumato view out/mine",))
 class ViewCommand:
     """View a run folder or a scene file in the browser; dynamic scenes are played.
 
-    If the browser has no WebGL, or for the exact view, this process renders the images. The
-    page is served to this machine only, at an address that contains a secret, until Ctrl-C. With
-    --export nothing is served: page and scene are written as one file, which opens without a network.
+    If the browser has no WebGL, or for the exact view, this process renders the images. The page is served
+    to this machine only, at an address that contains a secret, until Ctrl-C. Nothing is served with --export:
+    page and scene are written as one file, which opens without a network.
 
     Attributes:
         path: run folder of train or track, or a scene file of any format that can be read.

@@ -6,6 +6,7 @@ import sys
 from contextlib import redirect_stdout, suppress
 from pathlib import Path
 
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -13,6 +14,9 @@ sys.path.insert(0, str(ROOT / "src"))
 
 # Files outside docs that are pages of the site.
 PAGES = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md", "README.md": "index.md"}
+# MkDocs wants an empty line between a paragraph and a list.
+_LIST = re.compile(r"^(?![*\s|#]|\d+\. )(.+)\n(?=\* |1\. )", re.MULTILINE)
+_FROM_OUTSIDE = re.compile(r'<script src="https://unpkg.com/iframe-worker/shim"></script>')
 _LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s#]+)(#[^)]*)?\)")
 
 
@@ -26,7 +30,19 @@ def on_files(files, config):
 
 def on_page_markdown(markdown, page, config, files):
     """Point links to the pages of the site; where there is none, the name of a file is left."""
+    markdown = _LIST.sub(r"\1\n\n", markdown)
     return _LINK.sub(lambda found: link(found, Path(page.file.src_uri)), markdown)
+
+
+def on_post_page(output, page, config):
+    """Put a script of our own where the plug-in for pages on the disk would load one from another host."""
+    script = (Path(__file__).parent / "worker.js").read_text("utf-8")
+    output = _FROM_OUTSIDE.sub(lambda found: f"<script>{script}</script>", output)
+    if outside := re.search(
+        r"<(?:script|link|img)[^>]*(?:src|rel=\"stylesheet\"[^>]*href)=\"https?:[^>]*>", output
+    ):
+        raise PluginError(f"{page.file.src_uri} would load {outside[0]}")
+    return output
 
 
 def link(found, page):

@@ -76,6 +76,7 @@ def test_one_film_at_a_time_and_nothing_is_left_of_a_stopped_one(tmp_path):
         long = keys(KEYS[0], {**KEYS[1], "time_s": 600})
         assert ask(server, FILM, "POST", long)[0] == 200
         assert ask(server, FILM, "POST", changed())[0] == 409
+        assert ask(server, FILM, "POST", changed(edits="unknown"))[0] == 400
         assert ask(server, f"{FILM}-stop", "POST")[0] == 200
         deadline = time.monotonic() + 60
         while (told := json.loads(ask(server, f"{FILM}-state")[1]))["state"] == "making":

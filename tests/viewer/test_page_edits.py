@@ -9,7 +9,7 @@ import torch
 from sfumato.edit.script import read_script, replay
 from sfumato.errors import ConfigError, SfumatoError
 from sfumato.scene.files import load, save
-from sfumato.viewer.page_edits import SAVE, free_names, offer_saving, read_edits
+from sfumato.viewer.page_edits import SAVE, EditedScenes, free_names, offer_saving, read_edits
 from sfumato.viewer.server import HOST, PageServer
 from support.editable import assert_same, crowd
 
@@ -106,6 +106,26 @@ def test_hostile_requests_write_nothing(tmp_path, scene, caplog):
         assert server.most_bytes("/x/save") == server.most_bytes(f"/{server.token}/exact") == 1024
     assert sorted(tmp_path.iterdir()) == before
     assert "leave nothing" in caplog.text
+
+
+def test_edited_scenes_are_known_by_their_digest(scene):
+    scenes = EditedScenes(scene)
+    body = json.dumps(KEEP).encode()
+    digest = scenes.take(body).data.decode()
+    assert scenes.take(body).data.decode() == digest and scenes.of("") is scene
+    edited = scenes.of(digest)
+    deleted = {"version": 1, "edits": [{"do": "delete", "where": BOX}]}
+    rest = scenes.of(scenes.take(json.dumps(deleted).encode()).data.decode())
+    assert torch.equal(scene.means[rest.identities], rest.means) and len(rest) + len(edited) == len(scene)
+    assert_same(edited, replay(scene, read_edits(body)), rtol=0, atol=0)
+    # Each keeps its number, by which it is known whether it is a floater.
+    assert torch.equal(scene.means[edited.identities], edited.means)
+    for number in range(4):
+        low, high = [-9.0 - number] * 3, [9.0] * 3
+        edit = {"do": "keep", "where": {"box": {"low": low, "high": high}}}
+        scenes.take(json.dumps({"version": 1, "edits": [edit]}).encode())
+    with pytest.raises(ConfigError, match="post them again"):
+        scenes.of(digest)
 
 
 def test_a_run_is_saved_in_its_folder(tmp_path):

@@ -68,6 +68,15 @@ def test_what_a_lasso_selects_is_what_its_script_deletes(page, fresh, subject):
     camera = subject.photographs[0].camera.resized(*WINDOW_PX)
     assert psnr(page.canvas(), drawn(edited, camera)) > 30
     assert psnr(page.canvas(), drawn(subject.gaussians, camera)) < 25
+    # So is that of the server, with floaters that are left, too.
+    page.press("t")
+    page.settle()
+    assert psnr(page.exact(), drawn(edited, camera)) > 36
+    page.press("o")
+    page.settle()
+    assert not page.run("document.getElementById('toast').textContent.startsWith('No picture')")
+    page.press("o")
+    page.press("t")
     press_button(page, "edit-undo")
     page.settle()
     picture = page.canvas()

@@ -198,6 +198,8 @@ def edit_from_plain(value: object, where: str) -> Edit:
 
 def _put_back(gaussians: Gaussians, chosen: Tensor, changed: Gaussians) -> Gaussians:
     """The scene with the chosen Gaussians replaced: in place if their number is the same, else at the end."""
+    if not len(changed):
+        return gaussians.select(~chosen)
     if len(changed) != int(chosen.sum()):
         return changes.merged(gaussians.select(~chosen), changed)
     return changes.replaced(gaussians, chosen, changed)

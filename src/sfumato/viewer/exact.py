@@ -51,6 +51,7 @@ class Wish:
         floaters: highlight floaters.
         fine: prefer quality to speed.
         time: seconds, for dynamic scenes.
+        edits: digest of the edits that are applied; "": none.
         background: background colour, red, green and blue in [0, 1]; None: that of the settings.
     """
 
@@ -63,6 +64,7 @@ class Wish:
     fine: bool = True
     time: float = 0.0
     background: tuple[float, float, float] | None = None
+    edits: str = ""
 
 
 @dataclass(frozen=True)
@@ -110,8 +112,9 @@ def read_wish(body: bytes, photographs: Sequence[Photograph]) -> Wish:
     crop = torch.tensor(_numbers(asked, "crop", 6)).reshape(2, 3) if asked.get("crop") else None
     x, y, z, w = _numbers(asked, "upright", 4) if "upright" in asked else (0.0, 0.0, 0.0, 1.0)
     (time,) = _numbers({"time": [asked.get("time", 0.0)]}, "time", 1)
+    edits = str(asked.get("edits") or "")
     is_marked, is_fine = bool(asked.get("floaters")), bool(asked.get("fine"))
-    return Wish(show, camera, index, crop, (w, x, y, z), is_marked, is_fine, time, _background(asked))
+    return Wish(show, camera, index, crop, (w, x, y, z), is_marked, is_fine, time, _background(asked), edits)
 
 
 def _background(asked: Mapping[str, Any]) -> tuple[float, float, float] | None:

@@ -18,7 +18,8 @@ from sfumato.paths.painter import Look, painter
 from sfumato.paths.path_files import KeyFrames, path_from_plain
 from sfumato.paths.video_writer import even, write_video
 from sfumato.scene.cameras import Camera
-from sfumato.viewer.page_edits import free_names
+from sfumato.scene.gaussians import Gaussians
+from sfumato.viewer.page_edits import EditedScenes, free_names
 from sfumato.viewer.server import Answer, PageServer
 from sfumato.viewer.subject import Subject
 
@@ -39,15 +40,18 @@ class Film:
         cameras: one per frame.
         fps: frames per second.
         document: the key-frames, as ``sfumato render --path`` reads them.
+        edits: digest of the edits that are applied; "": none.
     """
 
     cameras: tuple[Camera, ...]
     fps: float
     document: object
+    edits: str = ""
 
 
 def read_film(body: bytes) -> Film:
-    """Parse a request: {"path": key-frames with times, "size": [width, height], "fps": number}.
+    """Parse a request: {"path": key-frames with times, "size": [width, height], "fps": number},
+    and "edits": digest.
 
     Args:
         body: JSON, untrusted.
@@ -72,7 +76,7 @@ def read_film(body: bytes) -> Film:
         raise ConfigError(f"{_WHAT} has {frames:,.0f} frames; 1 to {_MOST_FRAMES:,} are allowed")
     size_px = even((width, height))
     fitted = replace(keys, cameras=tuple(refitted(camera, size_px) for camera in keys.cameras))
-    return Film(fitted.path(round(frames)), float(fps), document)
+    return Film(fitted.path(round(frames)), float(fps), document, str(asked.get("edits") or ""))
 
 
 class FilmMaker:
@@ -81,10 +85,12 @@ class FilmMaker:
     Args:
         shown: run folder or scene file, in or beside which films are written.
         subject: the scene.
+        edited: the scene with the edits of pages.
     """
 
-    def __init__(self, shown: Path, subject: Subject) -> None:
+    def __init__(self, shown: Path, subject: Subject, edited: EditedScenes | None = None) -> None:
         self._shown, self._subject = shown, subject
+        self._edited = edited or EditedScenes(subject.gaussians)
         self._lock, self._stops = threading.Lock(), threading.Event()
         self._thread: threading.Thread | None = None
         self._told: dict[str, object] = {"state": "none"}
@@ -92,13 +98,14 @@ class FilmMaker:
     def begin(self, body: bytes) -> Answer | None:
         """Start a requested film; returns None if another one is in progress."""
         film = read_film(body)
+        still = self._edited.of(film.edits)
         with self._lock:
             if self._thread and self._thread.is_alive():
                 return None
             video, path = free_names(self._shown, ("film.mp4", "film.json"))
             self._stops.clear()
             self._told = {"state": "making", "done": 0, "count": len(film.cameras), "film": str(video)}
-            self._thread = threading.Thread(target=self._make, args=(film, video, path), daemon=True)
+            self._thread = threading.Thread(target=self._make, args=(film, still, video, path), daemon=True)
             self._thread.start()
         return self.state()
 
@@ -116,10 +123,10 @@ class FilmMaker:
         if self._thread:
             self._thread.join()
 
-    def _make(self, film: Film, video: Path, path: Path) -> None:
+    def _make(self, film: Film, still: Gaussians, video: Path, path: Path) -> None:
         try:
             write_json(path, film.document)
-            write_video(video, self._frames(film), film.cameras[0].size_px, film.fps)
+            write_video(video, self._frames(film, still), film.cameras[0].size_px, film.fps)
             self._told = {**self._told, "state": "done"}
         except _FilmStopped:
             path.unlink(missing_ok=True)
@@ -128,9 +135,9 @@ class FilmMaker:
             _log.warning("no film: %s", error)
             self._told = {**self._told, "state": "failed", "error": str(error)}
 
-    def _frames(self, film: Film) -> Iterator[np.ndarray]:
+    def _frames(self, film: Film, still: Gaussians) -> Iterator[np.ndarray]:
         subject, count = self._subject, len(film.cameras)
-        moving, still = subject.moving, subject.gaussians
+        moving = subject.moving
         first, last = (float(moving.times[0]), float(moving.times[-1])) if moving else (0.0, 0.0)
         times = np.linspace(first, last, count)
         paint = painter(
@@ -150,15 +157,18 @@ class _FilmStopped(Exception):
     """The film was cancelled."""
 
 
-def offer_films(server: PageServer, shown: Path, subject: Subject) -> None:
+def offer_films(
+    server: PageServer, shown: Path, subject: Subject, edited: EditedScenes | None = None
+) -> None:
     """Let a server make films: NAME-film.mp4, and NAME-film.json with the key-frames.
 
     Args:
         server: not yet running.
         shown: run folder or scene file, in or beside which films are written.
         subject: the scene.
+        edited: the scene with the edits of pages.
     """
-    maker = FilmMaker(shown, subject)
+    maker = FilmMaker(shown, subject, edited)
     server.reply(FILM, maker.begin, _MOST_BYTES)
     server.add(f"{FILM}-state", maker.state)
     server.on(f"{FILM}-stop", maker.stop)

@@ -2,26 +2,64 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from sfumato.edit.script import MAX_SCRIPT_BYTES, Edit, edits_from_plain, replay, write_script
 from sfumato.errors import ConfigError
 from sfumato.scene.files import save
 from sfumato.scene.gaussians import Gaussians
-from sfumato.scene.scene import Scene
+from sfumato.scene.scene import metadata_of, with_metadata
 from sfumato.viewer.server import Answer, PageServer
 
-SAVE = "save"
+SAVE, EDITS = "save", "edits"
 _WHAT = "the page's edits"
 # Edits supported by the page. Others could read files or are not available there.
 _ALLOWED = ("keep", "delete", "clean")
 _MOST_EDITS = 1000
+# Edited scenes that are kept at a time, for pages that go to and fro.
+_KEPT = 4
+
+
+class EditedScenes:
+    """The scene with the edits of each page that asks for exact pictures, by a digest of the edits.
+
+    Args:
+        gaussians: the scene.
+    """
+
+    def __init__(self, gaussians: Gaussians) -> None:
+        self._gaussians = gaussians
+        self._edited: dict[str, Gaussians] = {}
+
+    def take(self, body: bytes) -> Answer:
+        """Take in the edits that a page posts; the answer is their digest."""
+        edits = read_edits(body)
+        numbered = with_metadata(self._gaussians, metadata_of(self._gaussians))
+        edited = replay(replace(numbered, identities=torch.arange(len(numbered))), edits)
+        digest = hashlib.sha256(body).hexdigest()[:16]
+        self._edited = {**dict(list(self._edited.items())[1 - _KEPT :]), digest: edited}
+        return Answer("text/plain", digest.encode())
+
+    def of(self, digest: str) -> Gaussians:
+        """The scene after the edits of a digest; "" is none.
+
+        Raises:
+            ConfigError: they are not known, or not any more.
+        """
+        if not digest:
+            return self._gaussians
+        edited = self._edited.get(digest)
+        if edited is None:
+            raise ConfigError(f"{_WHAT} are not known any more; post them again")
+        return edited
 
 
 def offer_saving(
@@ -39,8 +77,8 @@ def offer_saving(
 
     def answer(body: bytes) -> Answer:
         edits = read_edits(body)
-        scene = gaussians
-        if any(edit.name == "clean" for edit in edits) and isinstance(scene, Scene):
+        scene = with_metadata(gaussians, metadata_of(gaussians))
+        if any(edit.name == "clean" for edit in edits):
             scene = replace(scene, floating=floating())
         edited = replay(scene, edits)
         if not len(edited):

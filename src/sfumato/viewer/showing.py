@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from sfumato.edit.script import MAX_SCRIPT_BYTES
 from sfumato.errors import SfumatoError
 from sfumato.viewer.assembly import assemble
 from sfumato.viewer.exact import Painter, RenderedImage, Wish, read_wish
@@ -26,7 +27,7 @@ from sfumato.viewer.page import (
     photograph_name,
     pieces_of,
 )
-from sfumato.viewer.page_edits import SAVE, offer_saving
+from sfumato.viewer.page_edits import EDITS, SAVE, EditedScenes, offer_saving
 from sfumato.viewer.photographs import Sheet, to_jpeg
 from sfumato.viewer.server import Answer, PageServer
 from sfumato.viewer.subject import Photograph, Subject
@@ -117,6 +118,10 @@ def show_subject(server: PageServer, subject: Subject, path: Path | None = None)
         path: where it was read from; edits are saved there. None: they cannot be saved.
     """
     also: dict[str, Any] = {"exact": EXACT}
+    edited = None if subject.moving else EditedScenes(subject.gaussians)
+    if edited:
+        also["edits"] = EDITS
+        server.reply(EDITS, edited.take, MAX_SCRIPT_BYTES)
     if path is not None:
         also["source"] = str(path)
         also["film"] = FILM
@@ -134,18 +139,19 @@ def show_subject(server: PageServer, subject: Subject, path: Path | None = None)
     if not too_many(len(subject.gaussians)):
         server.add(FLOATERS, bits)
     if path is not None:
-        offer_films(server, path, subject)
+        offer_films(server, path, subject, edited)
     if path is not None and not subject.moving:
         offer_saving(server, path, subject.gaussians, floating)
     painter = Painter(subject.photographs, subject.settings, floating)
-    offer_exact(server, subject.photographs, _Drawing(painter, subject).draw)
+    offer_exact(server, subject.photographs, _Drawing(painter, subject, edited).draw)
 
 
 class _Drawing:
     """Renders one request at a time and drops those that were superseded while they waited."""
 
-    def __init__(self, painter: Painter, subject: Subject) -> None:
+    def __init__(self, painter: Painter, subject: Subject, edited: EditedScenes | None) -> None:
         self._painter, self._subject = painter, subject
+        self._edited = edited or EditedScenes(subject.gaussians)
         self._drawing, self._newest = threading.Lock(), 0
 
     def draw(self, wish: Wish) -> RenderedImage | None:
@@ -153,7 +159,7 @@ class _Drawing:
         with self._drawing:
             if mine != self._newest:
                 return None
-            return self._painter.paint(wish, self._subject.moving or self._subject.gaussians)
+            return self._painter.paint(wish, self._subject.moving or self._edited.of(wish.edits))
 
 
 def _photograph(pixels: Callable[[], np.ndarray]) -> Answer:

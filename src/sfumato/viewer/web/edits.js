@@ -15,6 +15,7 @@ const DEEPEST = 90;
 let places = null;
 let states = [];
 let at = 0;
+let version = 0;
 const listeners = [];
 
 /** Why selecting is not possible, or null. */
@@ -44,6 +45,7 @@ function prepare() {
 
 function go(to) {
   at = to;
+  version++;
   const { bytes } = states[at];
   setStates(bytes.some(Boolean) ? bytes : null);
   for (const listener of listeners) listener();
@@ -69,6 +71,11 @@ export function editsNow() {
     left += byte & GONE ? 0 : 1;
   }
   return { edits, where, selected, left, all: bytes.length, canUndo: at > 0, canRedo: at < states.length - 1 };
+}
+
+/** Changes whenever the edits do. */
+export function editsVersion() {
+  return version;
 }
 
 /** The edits so far, in the format of scripts. */

@@ -1,8 +1,10 @@
 // The exact view: pictures rendered by our own renderer on the server; the only view without WebGL.
 import { askForPicture, manifest } from "./data.js";
+import { editsVersion } from "./edits.js";
 import { cropNow } from "./look.js";
 import { place, standingIn, whereabouts } from "./motion.js";
 import { backgroundNow, camera, isDrawing, setDrawing, size, touch } from "./stage.js";
+import { forgetPosted, postedEdits } from "./posted.js";
 import { hasTime, timeNow } from "./time.js";
 import { world } from "./world.js";
 
@@ -129,7 +131,7 @@ export function followExactly(moves, now) {
   const most = Math.min(devicePixelRatio, 2, Math.sqrt(MOST_PX / (width * height)));
   const goesOn = trainingState === "training";
   const tick = goesOn ? Math.floor(now / Math.max(LEAST_EVERY_MS, (1000 * (last?.seconds ?? 0)) / TRAINING_SHARE)) : trainingState;
-  const key = JSON.stringify([seen, width, height, rests, rests ? tick : 0]);
+  const key = JSON.stringify([seen, width, height, editsVersion(), rests, rests ? tick : 0]);
   isCurrent = key === shownKey;
   if (isCurrent || now < retryAt) return;
   if (flight) {
@@ -145,7 +147,8 @@ async function load(key, wish, where, now) {
   const mine = { stop: new AbortController(), fine: wish.fine };
   flight = mine;
   try {
-    const picture = await askForPicture(wish, mine.stop.signal);
+    const edits = await postedEdits();
+    const picture = await askForPicture({ ...wish, edits }, mine.stop.signal);
     const image = picture && (await createImageBitmap(picture.blob));
     if (picture) secondsPerPx += 0.5 * (picture.seconds / (wish.size[0] * wish.size[1]) - secondsPerPx);
     if (!picture) retryAt = now + RETRY_MS;
@@ -154,6 +157,7 @@ async function load(key, wish, where, now) {
     if (!mine.stop.signal.aborted) {
       if (!retryAt) saysTrouble(`No picture from Sfumato: ${error.message ?? error}`);
       retryAt = now + 5 * RETRY_MS;
+      forgetPosted();
     }
   }
   flight = null;

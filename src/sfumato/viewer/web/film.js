@@ -3,6 +3,7 @@ import { manifest, post } from "./data.js";
 import { copyWords, downloadBlob } from "./endings.js";
 import { glide, goTo, refit, whereabouts } from "./motion.js";
 import { pinholeNow } from "./regions.js";
+import { postedEdits } from "./posted.js";
 import { editedName, quoted } from "./script.js";
 import { camera, touch } from "./stage.js";
 
@@ -144,7 +145,7 @@ async function make() {
   isMaking = true;
   byId("film-make").textContent = "Stop";
   try {
-    let told = await (await post(manifest.film, JSON.stringify({ path: pathNow(), size, fps: FPS }))).json();
+    let told = await (await post(manifest.film, JSON.stringify({ path: pathNow(), size, fps: FPS, edits: await postedEdits() }))).json();
     while (told.state === "making") {
       byId("film-words").textContent = `frame ${told.done} of ${told.count}`;
       await new Promise((resolve) => setTimeout(resolve, ASK_EVERY_MS));

@@ -3,7 +3,6 @@ import { buildCompare, isComparing, layFrame, setComparing } from "./compare.js"
 import { buildCrop, showCrop } from "./crop.js";
 import { manifest, pictureAddress } from "./data.js";
 import { buildEditing, editKey, isEditing, showEditing } from "./editcard.js";
-import { editsMade } from "./edits.js";
 import { buildEnding } from "./endings.js";
 import { isExact, isOffered, lastPicture, onTrouble, setExact, setExactLook } from "./exact.js";
 import { buildFilm, isFilming, showFilm } from "./film.js";
@@ -138,7 +137,6 @@ export function onExact(listener) {
 
 function chooseExact(wanted) {
   setExact(wanted);
-  if (isExact() && editsMade().length) say("The exact view shows the scene as it was before the edits in this page");
   byId("exact-toggle").setAttribute("aria-pressed", String(isExact()));
   if (mode === (isExact() ? "trust" : "error")) choose("colour");
   onExactChanged();

@@ -31,7 +31,7 @@ PACKAGE = "sfumato.ops.gpu.kernels"
 # Types of the kernels' arguments by name; all others are pointers to float32.
 POINTERS = {
     "*i32": "order radius_px first_row rows row_starts span_rank span_tile span_length span_starts pair_rank "
-    "pair_slot tile_starts rank_starts neighbours places links",
+    "pair_slot tile_starts rank_starts neighbours edge_rows links bodies",
     "*i16": "pair_tile",
     "*u8": "seen visible",
     "*i64": "numbers face",
@@ -91,6 +91,7 @@ KERNELS = {
     "priors_forward": Kernel("neighbour_motion", {}, 48),
     "priors_backward": Kernel("neighbour_motion", {}, 72),
     "motion_gradients": Kernel("neighbour_motion", {}, 32),
+    "point_equations": Kernel("point_equations", {}, 48),
     "adam_rows": Kernel("adam_rows", {}, 24),
     "ssim_along_rows": Kernel("similarity", {"WEIGHTED": True}, 40),
     "ssim_statistics": Kernel("similarity", {}, 64),

@@ -128,7 +128,7 @@ MODULES_WITHOUT = {
     "cpu": {"unscented": "nothing is blended by it, and most of its time is the lens's: plain torch serves"},
     "gpu": {
         "unscented": "as on the CPU",
-        **dict.fromkeys(("trace", "trace_rays", "alignment"), "not written"),
+        **dict.fromkeys(("trace", "trace_rays"), "not written"),
     },
 }
 VAGUE_NAMES = {"utils", "util", "helpers", "misc", "common"}

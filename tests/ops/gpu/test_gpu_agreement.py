@@ -2,7 +2,7 @@
 
 import pytest
 
-from support import gpu_cases, gpu_lists
+from support import gpu_bodies, gpu_cases, gpu_lists
 
 pytestmark = [pytest.mark.kernels, pytest.mark.slow]
 
@@ -14,6 +14,10 @@ def test_results_and_gradients_agree_with_the_definition(case, interpreted):
 
 def test_adam_agrees_with_the_definition(interpreted):
     interpreted(gpu_cases.check_adam)
+
+
+def test_rigid_bodies_have_the_equations_of_the_definition(interpreted):
+    interpreted(gpu_bodies.check_alignment, 200, 5)
 
 
 @pytest.mark.parametrize("n", [0, 1, 5, 40])

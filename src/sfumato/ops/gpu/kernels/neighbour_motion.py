@@ -132,7 +132,7 @@ def priors_backward(
     rest,
     scale_of,
     factors,
-    places,
+    edge_rows,
     edges,
     totals,
     columns,
@@ -143,7 +143,7 @@ def priors_backward(
 
     Args:
         factors: [3] gradients of the priors over n.
-        places: [n, columns] row of each edge in ``edges``, in the order of the neighbours.
+        edge_rows: [n, columns] row of each edge in ``edges``, in the order of the neighbours.
         edges: [n * columns, EDGE], written: gradients to the neighbour's mean (times the scale) and turn.
         totals: [n, EDGE], written: the same of the Gaussian itself.
     """
@@ -170,7 +170,7 @@ def priors_backward(
         h_x = r00 * e_x + r01 * e_y + r02 * e_z + d_x * slope
         h_y = r10 * e_x + r11 * e_y + r12 * e_z + d_y * slope
         h_z = r20 * e_x + r21 * e_y + r22 * e_z + d_z * slope
-        row = edges + tl.load(places + i * columns + slot).to(tl.int64) * EDGE
+        row = edges + tl.load(edge_rows + i * columns + slot).to(tl.int64) * EDGE
         tl.store(row, h_x, mask=here)
         tl.store(row + 1, h_y, mask=here)
         tl.store(row + 2, h_z, mask=here)

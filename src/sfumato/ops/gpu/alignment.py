@@ -1,0 +1,30 @@
+"""Normal equations of rigid bodies that are aligned to a photograph."""
+
+import torch
+
+from sfumato.ops.constants import ALIGNMENT_ENTRIES
+from sfumato.ops.gpu.kernels.point_equations import ROW, point_equations
+from sfumato.ops.gpu.kernels.splat_records import add_pairs
+from sfumato.ops.gpu.launch import start, start_elementwise
+
+# Rows of points that one program adds at a time.
+ROWS_AT_ONCE = 16
+
+
+def forward(arms, colours, weights, first, places, turns, image, camera_from_world, intrinsics):
+    """See sfumato.ops.alignment."""
+    (height, width, _), bodies, n = image.shape, len(places), len(arms)
+    sums = places.new_zeros(bodies, ROW.value)
+    # A picture of one row or column has nothing between its pixels.
+    if min(height, width) > 1:
+        numbers = torch.arange(bodies, device=arms.device, dtype=torch.int32)
+        owner = torch.repeat_interleave(numbers, first.diff(), output_size=n)
+        given = arms, colours, weights, owner, places, turns, image, camera_from_world, intrinsics
+        rows = arms.new_empty(n, ROW.value)
+        given = [tensor.contiguous() for tensor in given]
+        start_elementwise(point_equations, n, *given, rows, float(width), float(height), 3 * width)
+        start(
+            add_pairs, bodies, 1, rows, first.int(), numbers, sums,
+            COLUMNS=ROW.value, PADDED=32, CHUNK=ROWS_AT_ONCE,
+        )  # fmt: skip
+    return sums[:, :ALIGNMENT_ENTRIES].contiguous()

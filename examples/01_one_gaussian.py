@@ -10,8 +10,6 @@ from pathlib import Path
 import torch
 
 import sfumato
-from sfumato.evaluation.saved_images import save_image
-from sfumato.render.png import to_uint8
 
 
 def main() -> None:
@@ -37,7 +35,7 @@ def main() -> None:
     )
 
     render = sfumato.rasterize(scene, camera)
-    save_image(given.out, to_uint8(render.image.detach()))
+    sfumato.save_image(given.out, render)
     peak = float(render.alpha.detach().max())
     opacity = float(scene.opacities.detach())
     print(f"{given.out}: {width}x{height}, alpha up to {peak:.2f}, opacity {opacity:.2f}")

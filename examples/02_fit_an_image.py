@@ -12,9 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from sfumato import psnr, rasterization
-from sfumato.evaluation.saved_images import save_image
-from sfumato.render.png import to_uint8
+from sfumato import psnr, rasterization, save_image
 
 
 def target(photo: Path | None, width: int) -> torch.Tensor:
@@ -53,7 +51,7 @@ def main() -> None:
         adam.step()
         if step % 50 == 0 or step == given.steps - 1:
             print(f"step {step:4}: {psnr(render.detach(), image):.2f} dB")
-    save_image(given.out, to_uint8(torch.cat([image, render.detach()], 1)))
+    save_image(given.out, torch.cat([image, render.detach()], 1))
 
 
 if __name__ == "__main__":

@@ -10,8 +10,7 @@ from pathlib import Path
 import torch
 
 import sfumato
-from sfumato.evaluation.saved_images import colour_map, save_image
-from sfumato.render.png import to_uint8
+from sfumato.evaluation.saved_images import colour_map
 
 FIELD_OF_VIEW_DEG = 150.0
 
@@ -52,7 +51,7 @@ def main() -> None:
         panels.append(
             torch.from_numpy(colour_map((10 * error.mean(dim=2)).clamp(0, 1).numpy())).float() / 255
         )
-    save_image(given.out, to_uint8(torch.cat(panels, dim=1)))
+    sfumato.save_image(given.out, torch.cat(panels, dim=1))
     print(f"{given.out}: the definition, traced, projected, and the errors of both times ten")
 
 

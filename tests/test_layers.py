@@ -46,7 +46,8 @@ MAY_IMPORT = {
     "footage sfm splatting evaluation fitting training envelope tracking runs edit paths viewer "
     "reconstruction lesson run_report sfumato",
     # __init__.py of the package lists public names and loads them on use.
-    "sfumato": "errors scene ops render capture splatting evaluation fitting training runs reconstruction",
+    "sfumato": "errors scene ops render capture splatting evaluation fitting training runs reconstruction paths "
+    "viewer",
 }
 # Packages that only some modules may import, lazily or not.
 ONLY_IN = {

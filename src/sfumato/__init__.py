@@ -14,9 +14,12 @@ if TYPE_CHECKING:
     from sfumato.capture.points import PointCloud
     from sfumato.errors import CaptureError, ConfigError, FormatError, SfumatoError, ShapeError
     from sfumato.evaluation.metrics import psnr, ssim
+    from sfumato.evaluation.saved_images import save_image
     from sfumato.evaluation.scenes import evaluate
     from sfumato.fitting.fit_image import fit
     from sfumato.fitting.fitted_image import FittedImage, load_fitted
+    from sfumato.paths.turntable import orbit
+    from sfumato.paths.video_writer import write_video
     from sfumato.reconstruction.reconstruct import Reconstruction, reconstruct
     from sfumato.render.gsplat_api import rasterization
     from sfumato.render.output import Render
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
     from sfumato.training.target import Target
     from sfumato.training.train import train
     from sfumato.training.warm_up import warm_up
+    from sfumato.viewer.notebook import ScenePage, show
 
 _HOMES = {
     "AdcConfig": "training.config",
@@ -73,6 +77,7 @@ _HOMES = {
     "Refinement": "training.part",
     "Render": "render.output",
     "Scene": "scene.scene",
+    "ScenePage": "viewer.notebook",
     "Schedule": "training.config",
     "SfumatoError": "errors",
     "ShapeError": "errors",
@@ -94,6 +99,7 @@ _HOMES = {
     "load_capture": "capture.dataset",
     "load_fitted": "fitting.fitted_image",
     "load_tracked": "runs.track_folder",
+    "orbit": "paths.turntable",
     "psnr": "evaluation.metrics",
     "rasterization": "render.gsplat_api",
     "rasterize": "render.rasterize",
@@ -103,11 +109,14 @@ _HOMES = {
     "render_surface": "render.surface",
     "save": "scene.files",
     "save_dynamic": "scene.files.dynamic_files",
+    "save_image": "evaluation.saved_images",
+    "show": "viewer.notebook",
     "splat": "splatting.surface_splats",
     "ssim": "evaluation.metrics",
     "train": "training.train",
     "trust": "runs.envelope_run",
     "warm_up": "training.warm_up",
+    "write_video": "paths.video_writer",
 }
 
 __all__ = [
@@ -135,6 +144,7 @@ __all__ = [
     "Refinement",
     "Render",
     "Scene",
+    "ScenePage",
     "Schedule",
     "SfumatoError",
     "ShapeError",
@@ -157,6 +167,7 @@ __all__ = [
     "load_fitted",
     "load_tracked",
     "ops",
+    "orbit",
     "psnr",
     "rasterization",
     "rasterize",
@@ -166,11 +177,14 @@ __all__ = [
     "render_surface",
     "save",
     "save_dynamic",
+    "save_image",
+    "show",
     "splat",
     "ssim",
     "train",
     "trust",
     "warm_up",
+    "write_video",
 ]
 
 

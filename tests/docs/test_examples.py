@@ -5,8 +5,10 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+import sfumato
 from repository import ROOT
 from sfumato import load
 
@@ -64,6 +66,20 @@ def test_own_part(monkeypatch, capsys):
         float(line.split("%")[0].split()[-1]) for line in capsys.readouterr().out.splitlines()
     )
     assert with_it < without, "the prior drives opacities to their ends"
+
+
+def test_turntable(monkeypatch, tmp_path, capsys):
+    generator = torch.Generator().manual_seed(0)
+    means, alike = 0.2 * torch.randn(60, 3, generator=generator), torch.ones(60, 4)
+    scene = sfumato.Gaussians(means, -2 * alike[:, :3], alike, 3 * alike[:, 0], alike[:, None, :3])
+    sfumato.save(scene, tmp_path / "scene.ply")
+    run(
+        monkeypatch, "06_turntable.py", tmp_path / "scene.ply", "--out", tmp_path / "turn.mp4",
+        "--frames", 4, "--width", 64,
+    )  # fmt: skip
+    assert {path.name for path in tmp_path.iterdir()} == {"scene.ply", "turn.mp4", "turn.png", "turn.html"}
+    middle, *_ = [float(line.split()[-1]) for line in capsys.readouterr().out.splitlines()[1:]]
+    assert middle > 0.9, "the ray in the middle of the view meets the scene"
 
 
 def test_every_example_is_short_numbered_and_run_here():

@@ -3,8 +3,9 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+import torch
 
-from sfumato.errors import SfumatoError
+from sfumato.errors import ConfigError, ShapeError
 from sfumato.paths.video_writer import even, write_video
 
 
@@ -19,7 +20,7 @@ def frames(count, size_px=(64, 48)):
 
 def test_a_video_has_the_usual_encoding_and_shows_the_frames(tmp_path):
     path = tmp_path / "out.mp4"
-    write_video(path, frames(5), (64, 48), 29.97)
+    write_video(path, frames(5), 29.97)
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
@@ -50,7 +51,20 @@ def test_a_failed_video_leaves_no_file(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_video(tmp_path / "out.mp4", broken(), (64, 48), 30.0)
-    with pytest.raises(SfumatoError, match="PNG frames"):
-        write_video(tmp_path / "out.mp4", frames(1, (63, 47)), (63, 47), 30.0)
+        write_video(tmp_path / "out.mp4", broken())
+    with pytest.raises(ShapeError, match="64x48 follows 63x47"):
+        write_video(tmp_path / "out.mp4", [*frames(1, (63, 47)), *frames(1)])
+    with pytest.raises(ConfigError, match="there are none"):
+        write_video(tmp_path / "out.mp4", [])
+    with pytest.raises(ConfigError, match=r"as \.mp4"):
+        write_video(tmp_path / "out.avi", frames(1))
     assert not list(tmp_path.iterdir())
+
+
+def test_tensors_become_frames_and_odd_sides_are_extended(tmp_path):
+    grey = torch.full((47, 63, 3), 0.5)
+    write_video(tmp_path / "out.mp4", [grey, grey.requires_grad_()], 10)
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        decoded = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert [frame.shape for frame in decoded] == [(48, 64, 3)] * 2
+    np.testing.assert_allclose(decoded[1].astype(int), 128, atol=4)

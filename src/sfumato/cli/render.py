@@ -241,7 +241,7 @@ def _render(
         for kind, path in outputs.items():
             pictures = (decode(frames.frame(kind, i), turn=False) for i in range(count))
             with display.waiting(f"encoding {path.name}"):
-                write_video(path, pictures, plan.cameras[0].size_px, plan.fps)
+                write_video(path, pictures, plan.fps)
     if outputs:
         frames.remove()
 

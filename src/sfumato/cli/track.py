@@ -109,7 +109,7 @@ def _write_pictures(folder: TrackFolder, held_out: HeldOut, scene: DynamicScene,
             yield page
 
     with display.counting("rendering", "steps") as report:
-        write_video(folder.video, frames(), size_px, last / (times[-1] - times[0]) if last else 1.0)
+        write_video(folder.video, frames(), last / (times[-1] - times[0]) if last else 1.0)
     progress_strip(shown, folder.sheet, height=_SHEET_HEIGHT_PX * len(sizes))
     display.say(f"held-out videos, and beside them the renders: {folder.video}")
 

@@ -8,7 +8,9 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from sfumato.errors import ConfigError
 from sfumato.outputs import replacing
+from sfumato.render.output import Render, pixels_of
 
 # A difference of 0.2 is glaring in a photograph; a wider range would hide smaller ones.
 DIFFERENCE_RANGE = 0.2
@@ -56,16 +58,21 @@ def difference_image(image: Tensor, target: Tensor, keep: Tensor | None = None) 
     return colours
 
 
-def save_image(path: Path, pixels: np.ndarray | Image.Image) -> None:
+def save_image(path: str | Path, image: Render | Tensor | np.ndarray | Image.Image) -> None:
     """Write an image in one piece, in the format of its suffix.
 
     Args:
-        path: the file.
-        pixels: uint8 [h, w, 3] or a Pillow image.
+        path: the file, such as image.png or image.jpg.
+        image: a Render; [h, w, 3] RGB, a tensor of values in [0, 1] or uint8; or a Pillow image.
 
     Raises:
+        ConfigError: no format has this suffix.
+        ShapeError: it is no such image.
         SfumatoError: the file cannot be written.
     """
-    picture = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+    path = Path(path)
+    if path.suffix.lower() not in Image.registered_extensions():
+        raise ConfigError(f"{path}: give an image a suffix such as .png or .jpg")
+    picture = image if isinstance(image, Image.Image) else Image.fromarray(pixels_of(image))
     with replacing(path) as temporary:
         picture.save(temporary)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
-from sfumato.errors import SfumatoError
+from sfumato.errors import ConfigError, SfumatoError, ShapeError
 from sfumato.outputs import replacing
+from sfumato.render.output import Render, pixels_of
 
 _CODEC = "libx264"
 # Visually lossless for pictures without film grain.
@@ -21,21 +24,32 @@ def even(size_px: tuple[int, int]) -> tuple[int, int]:
     return size_px[0] + size_px[0] % 2, size_px[1] + size_px[1] % 2
 
 
-def write_video(path: Path, frames: Iterable[np.ndarray], size_px: tuple[int, int], fps: float) -> None:
+def write_video(path: str | Path, frames: Iterable[Render | Tensor | np.ndarray], fps: float = 30.0) -> None:
     """Encode a video, complete or not at all.
 
     Args:
         path: an .mp4 file.
-        frames: uint8 [h, w, 3] sRGB, one after the other.
-        size_px: (width, height) of every frame, even.
+        frames: one after the other and all of one size: a Render, or [h, w, 3] sRGB, a tensor of values in
+            [0, 1] or uint8. Odd sides are extended by a pixel, as yuv420p needs even ones.
         fps: frames a second.
 
     Raises:
+        ConfigError: the path does not end in .mp4, or there are no frames.
+        ShapeError: a frame is no image, or not of the size of the first.
         SfumatoError: the encoder is missing or failed, or the file cannot be written.
     """
     import av
     from av.video.reformatter import ColorRange, Colorspace
 
+    path = Path(path)
+    if path.suffix.lower() != ".mp4":
+        raise ConfigError(f"{path}: a video is written as .mp4")
+    shown = iter(frames)
+    first = next(shown, None)
+    if first is None:
+        raise ConfigError(f"{path}: a video needs frames; there are none")
+    height, width, _ = pixels_of(first).shape
+    size_px = even((width, height))
     rate = Fraction(fps).limit_denominator(1001)
     with replacing(path) as temporary:
         try:
@@ -48,7 +62,8 @@ def write_video(path: Path, frames: Iterable[np.ndarray], size_px: tuple[int, in
                 context.color_range = ColorRange.MPEG
                 context.colorspace = Colorspace.ITU709
                 context.color_primaries, context.color_trc = 1, 1
-                for index, pixels in enumerate(frames):
+                for index, image in enumerate(itertools.chain([first], shown)):
+                    pixels = _padded(pixels_of(image), (width, height), size_px)
                     frame = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(
                         format="yuv420p",
                         src_color_range=ColorRange.JPEG,
@@ -62,3 +77,13 @@ def write_video(path: Path, frames: Iterable[np.ndarray], size_px: tuple[int, in
             raise SfumatoError(
                 f"cannot encode {path}: {error.strerror or error}; give a folder with --out to get PNG frames"
             ) from error
+
+
+def _padded(pixels: np.ndarray, given_px: tuple[int, int], size_px: tuple[int, int]) -> np.ndarray:
+    """A frame whose last row and column are repeated up to an even size."""
+    height, width, _ = pixels.shape
+    if (width, height) != given_px:
+        raise ShapeError(f"all frames have one size: {width}x{height} follows {given_px[0]}x{given_px[1]}")
+    if given_px == size_px:
+        return pixels
+    return np.pad(pixels, ((0, size_px[1] - height), (0, size_px[0] - width), (0, 0)), "edge")

@@ -126,7 +126,7 @@ class FilmMaker:
     def _make(self, film: Film, still: Gaussians, video: Path, path: Path) -> None:
         try:
             write_json(path, film.document)
-            write_video(video, self._frames(film, still), film.cameras[0].size_px, film.fps)
+            write_video(video, self._frames(film, still), film.fps)
             self._told = {**self._told, "state": "done"}
         except _FilmStopped:
             path.unlink(missing_ok=True)

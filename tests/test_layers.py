@@ -46,8 +46,8 @@ MAY_IMPORT = {
     "footage sfm splatting evaluation fitting training envelope tracking runs edit paths viewer "
     "reconstruction lesson run_report sfumato",
     # __init__.py of the package lists public names and loads them on use.
-    "sfumato": "errors scene ops render capture splatting evaluation fitting training runs reconstruction paths "
-    "viewer",
+    "sfumato": "errors scene ops render capture splatting evaluation fitting training runs reconstruction "
+    "paths viewer",
 }
 # Packages that only some modules may import, lazily or not.
 ONLY_IN = {
@@ -97,6 +97,7 @@ ON_THE_HOST = {
     "evaluation/": "metrics and pictures for files",
     "maths/sh_rotation.py": "one matrix for a whole scene",
     "paths/": "cameras of a path, and frames for files",
+    "render/pixels.py": "pictures for files",
     "render/png.py": "pictures for files and notebooks",
     "run_report/": "a picture of the scene for a page",
     "scene/changes.py": "one matrix for a whole scene",

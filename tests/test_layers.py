@@ -97,7 +97,7 @@ ON_THE_HOST = {
     "evaluation/": "metrics and pictures for files",
     "maths/sh_rotation.py": "one matrix for a whole scene",
     "paths/": "cameras of a path, and frames for files",
-    "render/pixels.py": "pictures for files",
+    "render/eight_bit.py": "pictures for files",
     "render/png.py": "pictures for files and notebooks",
     "run_report/": "a picture of the scene for a page",
     "scene/changes.py": "one matrix for a whole scene",

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from sfumato.errors import ConfigError
 from sfumato.outputs import replacing
+from sfumato.render.eight_bit import pixels_of
 from sfumato.render.output import Render
-from sfumato.render.pixels import pixels_of
 
 # A difference of 0.2 is glaring in a photograph; a wider range would hide smaller ones.
 DIFFERENCE_RANGE = 0.2

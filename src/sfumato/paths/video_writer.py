@@ -12,8 +12,8 @@ from torch import Tensor
 
 from sfumato.errors import ConfigError, SfumatoError, ShapeError
 from sfumato.outputs import replacing
+from sfumato.render.eight_bit import pixels_of
 from sfumato.render.output import Render
-from sfumato.render.pixels import pixels_of
 
 _CODEC = "libx264"
 # Visually lossless for pictures without film grain.

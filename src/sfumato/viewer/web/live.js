@@ -10,7 +10,7 @@ const RETRY_MS = 2000;
 const CURVES = {
   training: {
     words: "Training",
-    second: "held-out PSNR",
+    second: "PSNR",
     first: { name: "loss", label: "loss", scale: Math.log, quality: (report) => report?.loss.toFixed(4) ?? "" },
   },
   tracking: {
@@ -123,9 +123,7 @@ function drawSoon() {
 function draw() {
   const last = reports.at(-1);
   if (!last) return;
-  const minutes = `${Math.floor(last.seconds / 60)}:${String(Math.floor(last.seconds % 60)).padStart(2, "0")}`;
-  const done = last.progress === undefined ? "" : `${Math.round(100 * last.progress)}%  `;
-  byId("live-words").textContent = `${done}step ${last.step.toLocaleString("en")}  ${minutes}`;
+  byId("live-words").textContent = progressInWords(last);
   byId("live-loss").textContent = CURVES.first.quality(reports.findLast((r) => r[CURVES.first.name] !== undefined));
   byId("live-psnr").textContent = quality(reports.findLast((r) => r.psnr !== undefined));
 
@@ -142,23 +140,60 @@ function draw() {
   }
   const end = Math.max(last.step, 1);
   const together = CURVES.together ? ["psnr", CURVES.first.name] : null;
-  curve(brush, CURVES.first.name, LOSS, CURVES.first.scale, end, width, height, together);
-  curve(brush, "psnr", PSNR, (v) => v, end, width, height, together);
+  const first = range(CURVES.first.name, together);
+  const second = range("psnr", together);
+  curve(brush, CURVES.first.name, LOSS, CURVES.first.scale, end, width, height, first);
+  curve(brush, "psnr", PSNR, (v) => v, end, width, height, second);
+  if (!together) label(brush, "left", LOSS, first, (v) => v.toFixed(3), width, height);
+  label(brush, "right", PSNR, second, (v) => `${v.toFixed(1)} dB`, width, height);
+  text(brush, "center", "rgb(255 255 255 / 65%)", `0 to ${end.toLocaleString("en")} steps`, width / 2, height - 4);
+}
+
+/** Share done, step, time spent, and time left if the share is known. */
+function progressInWords({ step, seconds, progress }) {
+  const words = [`step ${step.toLocaleString("en")}`, clock(seconds)];
+  if (progress !== undefined) words.unshift(`${Math.round(100 * progress)}%`);
+  if (progress >= 0.02 && progress < 1) words.push(`${clock((seconds * (1 - progress)) / progress)} left`);
+  return words.join(" · ");
+}
+
+function clock(seconds) {
+  return `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
 }
 
 /** PSNR with the views it is averaged over: a few during training, all of them at the end. */
 function quality(report) {
   if (report === undefined) return "–";
   if (report.psnr_all !== undefined) return `${report.psnr_all.toFixed(2)} dB (all ${report.psnr_all_views} views)`;
-  return `${report.psnr.toFixed(2)} dB` + (report.psnr_views ? ` (${report.psnr_views} of the views)` : "");
+  return `${report.psnr.toFixed(2)} dB` + (report.psnr_views ? ` (${report.psnr_views} views)` : "");
 }
 
-/** Draw a curve, scaled to the range of its values, or of those of all curves named `together`. */
-function curve(brush, name, colour, scale, end, width, height, together) {
+/** Lowest and highest value of a curve, or of all curves named `together`; null without any. */
+function range(name, together) {
+  const values = reports.flatMap((r) => (together ?? [name]).map((one) => r[one]).filter((v) => v > 0));
+  return values.length ? [Math.min(...values), Math.max(...values)] : null;
+}
+
+/** Write the range of a curve at one side of the chart, the highest value at the top. */
+function label(brush, side, colour, ends, words, width, height) {
+  if (!ends) return;
+  const x = side === "left" ? 4 : width - 4;
+  text(brush, side, colour, words(ends[1]), x, 12);
+  if (ends[1] > ends[0]) text(brush, side, colour, words(ends[0]), x, height - 4);
+}
+
+function text(brush, align, colour, words, x, y) {
+  brush.font = "10px system-ui, sans-serif";
+  brush.textAlign = align;
+  brush.fillStyle = colour;
+  brush.fillText(words, x, y);
+}
+
+/** Draw a curve, scaled to the range of its values. */
+function curve(brush, name, colour, scale, end, width, height, ends) {
   const points = reports.filter((r) => r[name] > 0).map((r) => [r.step, scale(r[name])]);
   if (points.length < 1) return;
-  const values = together ? reports.flatMap((r) => together.map((one) => r[one]).filter((v) => v > 0)) : points.map((p) => p[1]);
-  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const [low, high] = ends.map(scale);
   const place = ([step, value]) => [(width * step) / end, 4 + (height - 8) * (1 - (value - low) / Math.max(high - low, 1e-9))];
   brush.strokeStyle = colour;
   brush.fillStyle = colour;

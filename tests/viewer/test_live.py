@@ -74,7 +74,8 @@ def test_the_page_follows_a_training(folder):
             line = {"step": 80, "seconds": 9, "gaussians": 40, "loss": 0.01, "progress": 0.25}
             file.write(json.dumps(line) + "\n")
         # A quarter took 9 seconds: three quarters take 27.
-        browser.wait("document.getElementById('live-words').textContent === '25% · step 80 · 0:09 · 0:27 left'")
+        words = "25% · step 80 · 0:09 · 0:27 left"
+        browser.wait(f"document.getElementById('live-words').textContent === '{words}'")
 
         browser.run("document.getElementById('live-pause').click()")
         browser.wait("document.getElementById('live-state').textContent === 'Paused'")

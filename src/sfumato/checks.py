@@ -14,7 +14,7 @@ from sfumato.errors import ConfigError, ShapeError
 
 
 def check_shapes(*, like: Tensor | None = None, **contracts: tuple[Tensor, str]) -> dict[str, int]:
-    """Check tensors against contracts such as ``means=(means, "n 3")``.
+    """Check tensors against expected shapes such as ``means=(means, "n 3")``.
 
     Args:
         like: if given, every tensor must have its dtype and device.
@@ -25,7 +25,7 @@ def check_shapes(*, like: Tensor | None = None, **contracts: tuple[Tensor, str])
         The sizes bound to letters.
 
     Raises:
-        ShapeError: naming the tensor, what it is and what it should be.
+        ShapeError: naming the tensor, its shape, dtype or device, and the expected one.
     """
     sizes: dict[str, int] = {}
     for name, (tensor, contract) in contracts.items():
@@ -47,7 +47,7 @@ def check_shapes(*, like: Tensor | None = None, **contracts: tuple[Tensor, str])
 
 
 def check_finite(name: str, tensor: Tensor, hint: str = "") -> None:
-    """Refuse NaN and infinity in a tensor of the host; looking at one of another device would wait for it.
+    """Reject NaN and infinity in a CPU tensor. Tensors on a GPU are not checked: that would synchronise.
 
     Args:
         name: of the tensor.
@@ -60,21 +60,21 @@ def check_finite(name: str, tensor: Tensor, hint: str = "") -> None:
     values = tensor.detach()
     if values.device.type != "cpu":
         return
-    # A sum is quicker to find than all of isfinite, and finite if all are, but for overflow.
+    # A finite sum means finite elements and is cheaper than isfinite of each; the sum alone may overflow.
     if not (bool(values.sum().isfinite()) or bool(values.isfinite().all())):
         raise ConfigError(f"{name} holds NaN or infinity{hint}")
 
 
 def check_type(name: str, value: Any, *kinds: type) -> None:
-    """Check that an argument is what it should be, before its attributes are read.
+    """Check the type of an argument before its attributes are read.
 
     Args:
         name: of the argument.
         value: what was given.
-        kinds: any of which it may be.
+        kinds: the allowed types.
 
     Raises:
-        ConfigError: naming the argument, what it is and what it should be.
+        ConfigError: naming the argument, its type and the allowed ones.
     """
     if isinstance(value, kinds):
         return
@@ -85,10 +85,10 @@ def check_type(name: str, value: Any, *kinds: type) -> None:
 
 
 def file_path(name: str, value: Any) -> Path:
-    """A path out of what was given for one.
+    """Convert an argument to a path.
 
     Raises:
-        ConfigError: it is neither text nor a path, or empty.
+        ConfigError: it is neither a string nor a path, or it is empty.
     """
     if not isinstance(value, str | Path) or not str(value):
         given = "empty" if value == "" else _kind_of(value)
@@ -97,7 +97,7 @@ def file_path(name: str, value: Any) -> Path:
 
 
 def number(name: str, value: Any) -> float:
-    """A number that is not NaN; NumPy's, and a tensor of one element, serve as well.
+    """A number that is not NaN; NumPy scalars and tensors of one element are converted.
 
     Raises:
         ConfigError: naming the argument.
@@ -110,12 +110,12 @@ def number(name: str, value: Any) -> float:
 
 
 def whole_number(name: str, value: Any, *, least: int = 0) -> int:
-    """A whole number, which may be written as a float.
+    """An integer; a float with an integral value is accepted.
 
     Args:
         name: of the argument.
-        value: a number, of Python, NumPy or a tensor of one element.
-        least: the smallest that is allowed.
+        value: a Python number, a NumPy scalar or a tensor of one element.
+        least: the smallest allowed value.
 
     Raises:
         ConfigError: naming the argument.
@@ -128,7 +128,7 @@ def whole_number(name: str, value: Any, *, least: int = 0) -> int:
 
 
 def pair(name: str, value: Any, convert: Callable[[str, Any], Any]) -> tuple[Any, Any]:
-    """Two numbers, each through ``number`` or ``whole_number``.
+    """Two numbers, each converted by ``number`` or ``whole_number``.
 
     Raises:
         ConfigError: naming the argument.

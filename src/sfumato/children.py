@@ -6,18 +6,18 @@ import json
 import sys
 from pathlib import Path
 
-# Where the package lies: a folder to start processes in that holds nothing of the user's.
+# The folder of the package; processes are started in it because it holds no files of the user.
 FOLDER = Path(__file__).resolve().parents[1]
 
 
 def child_command(code: str) -> list[str]:
-    """How a Python process is started that runs ``code`` and imports nothing from where the user stands.
+    """The command of a Python process that runs ``code`` and imports nothing from the current folder.
 
-    ``-I`` keeps Python from looking into the current folder, and into what the environment names; the
-    places in which this process looks, and the package's own, are handed on instead.
+    ``-I`` makes Python ignore the current folder and environment variables such as PYTHONPATH; the import
+    paths of this process and the package's folder are passed on instead.
 
     Args:
-        code: of Python; what follows the command arrives in ``sys.argv[1:]``.
+        code: Python source; arguments appended to the command arrive in ``sys.argv[1:]``.
     """
     here = Path.cwd()
     places = [place for place in sys.path if Path(place).is_absolute() and Path(place) != here]

@@ -10,20 +10,20 @@ from sfumato.errors import ConfigError
 
 
 def check_choices(options: object, prefix: str = "") -> None:
-    """Refuse what no ``Literal`` field of a dataclass can be; Python itself does not.
+    """Check that the ``Literal`` fields of a dataclass have one of their values; Python itself does not.
 
     Args:
-        options: an instance.
-        prefix: of the names of its fields, for errors.
+        options: an instance of the dataclass.
+        prefix: put before field names in errors.
 
     Raises:
-        ConfigError: naming the field and what it may be.
+        ConfigError: naming the field and the allowed values.
     """
     kind = cast(Hashable, type(options))
     for name, (choices, is_many) in _choices(kind).items():
         given = getattr(options, name)
         for value in given if is_many and isinstance(given, tuple) else (given,):
-            # True is no 1, although Python takes them for equal.
+            # True equals 1 in Python, but is not accepted for it.
             if not any(value == choice and type(value) is type(choice) for choice in choices):
                 *most, last = map(str, choices)
                 raise ConfigError(f"{prefix}{name} is {str(value)[:40]!r}; give {', '.join(most)} or {last}")
@@ -31,10 +31,10 @@ def check_choices(options: object, prefix: str = "") -> None:
 
 @cache
 def _choices(kind: Any) -> dict[str, tuple[tuple[Any, ...], bool]]:
-    """What each field may be, of those that are limited; and whether it is a tuple of such."""
+    """The allowed values of each ``Literal`` field, and whether the field is a tuple of them."""
     found = {}
     for name, hint in get_type_hints(kind).items():
-        # One that may be left out is a union of None and a Literal.
+        # An optional field is a union of None and a Literal.
         for part in (hint, *get_args(hint)):
             if get_origin(part) is Literal:
                 none = (None,) if type(None) in get_args(hint) else ()

@@ -16,14 +16,14 @@ from sfumato.errors import printable
 
 _LIVE_EVERY_S = 0.25
 _PLAIN_EVERY_S = 10.0
-# Progress is shown of what takes longer than this; shorter work is over before it is read.
+# Work that takes less time than this shows no progress.
 _SHOWN_AFTER_S = 1.0
 _SEPARATOR = " · "
-# Of the progress bar, columns; the short one in terminals that are narrower than the third.
+# Columns of the progress bar, of the shorter bar, and of the terminal below which the shorter one is used.
 _BAR, _SHORT_BAR, _WIDE = 20, 8, 100
-# How long the rest takes is told once these many things, or this share of them, say how long one takes.
-_TELLING_COUNT = 10
-_TELLING_SHARE = 0.1
+# The remaining time is shown after this many items, or after this share of all items.
+_ESTIMATE_COUNT = 10
+_ESTIMATE_SHARE = 0.1
 
 
 class Display:
@@ -40,7 +40,7 @@ class Display:
         self._whole: Callable[[], str] = str
 
     def of_a_whole(self, words: Callable[[], str]) -> None:
-        """From now on ``words()``, how far the whole is, stands in every line of progress."""
+        """Include ``words()``, the progress of the whole run, in every progress line from now on."""
         self._whole = words
 
     def say(self, words: str) -> None:
@@ -50,7 +50,7 @@ class Display:
 
     @contextmanager
     def waiting(self, words: str) -> Iterator[None]:
-        """Say what is waited for, with something that turns in a terminal."""
+        """Show what is being waited for, with a spinner in a terminal."""
         if self._console.is_terminal:
             with self._console.status(Text(words)):
                 yield
@@ -60,7 +60,7 @@ class Display:
 
     @contextmanager
     def living(self) -> Iterator[None]:
-        """While this lasts, ``show`` is called again and again."""
+        """A context in which ``show`` is called repeatedly."""
         self._last = time.monotonic()
         if not self._console.is_terminal:
             yield
@@ -79,13 +79,13 @@ class Display:
     def show(
         self, progress: float, title: str, figures: Sequence[str] = (), *, left_s: float | None = None
     ) -> None:
-        """Show how far the work is. In a terminal the last figures are left out where there is no room.
+        """Show the progress of the work. In narrow terminals the last figures are omitted.
 
         Args:
-            progress: share that is done.
+            progress: completed share, 0 to 1.
             title: what is done.
-            figures: with their units, what matters most first.
-            left_s: seconds until the work is done; None: not known yet.
+            figures: with their units, the most important first.
+            left_s: estimated remaining seconds; None: not known yet.
         """
         self._last = time.monotonic()
         left = "" if left_s is None else f"{clock(left_s)} left"
@@ -106,15 +106,15 @@ class Display:
 
     @contextmanager
     def counting(self, title: str, things: str) -> Iterator[Callable[[int, int], None]]:
-        """Show the progress of work that is counted.
+        """Show the progress of work on a number of items.
 
         Args:
             title: what is done, such as "matching".
             things: what is counted, such as "pairs".
 
         Returns:
-            A context manager that gives a function to call with how many are done and how many there
-            are; 0 for the second where that is unknown.
+            A context manager that gives a function to call with the number of items done and the total
+            number; a total of 0 means unknown.
         """
         began = time.monotonic()
 
@@ -124,12 +124,12 @@ class Display:
                 return
             rate = done / spent_s
             of = f"{done:,} of {total:,}" if total else f"{done:,}"
-            telling = total and done and done >= min(_TELLING_COUNT, _TELLING_SHARE * total)
+            is_estimated = total and done and done >= min(_ESTIMATE_COUNT, _ESTIMATE_SHARE * total)
             self.show(
                 done / total if total else 0.0,
                 f"{title}: {of} {things}",
                 [f"{rate:.1f}/s"] if rate else [],
-                left_s=(total - done) / rate if telling else None,
+                left_s=(total - done) / rate if is_estimated else None,
             )
 
         with self.living():
@@ -137,7 +137,7 @@ class Display:
 
 
 def _fitting(words: Sequence[str], width: int) -> str:
-    """As many words, from the first, as fit a line; the first one in any case."""
+    """The first words that fit on one line, at least one, joined by separators."""
     line = words[0]
     for word in words[1:]:
         longer = f"{line}{_SEPARATOR}{word}"
@@ -148,7 +148,7 @@ def _fitting(words: Sequence[str], width: int) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Minutes and seconds, with hours where there are any."""
+    """A duration as m:ss, or h:mm:ss from one hour on."""
     minutes, rest = divmod(round(max(seconds, 0.0)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -2,11 +2,11 @@
 
 
 class SfumatoError(Exception):
-    """Something the caller gave is wrong; the command line prints it and exits with code 2."""
+    """Invalid input; the command line prints the message and exits with code 2."""
 
 
 class ShapeError(SfumatoError, ValueError):
-    """A tensor has another rank, size, dtype or device than its contract says."""
+    """A tensor has another rank, size, dtype or device than expected."""
 
 
 class CaptureError(SfumatoError):
@@ -14,7 +14,7 @@ class CaptureError(SfumatoError):
 
 
 class FormatError(SfumatoError):
-    """A scene file, or a file of measured points, is not what it claims to be."""
+    """A scene file or a file of measured points is damaged or not in its format."""
 
 
 class ConfigError(SfumatoError, ValueError):
@@ -22,9 +22,9 @@ class ConfigError(SfumatoError, ValueError):
 
 
 def printable(words: object) -> str:
-    """Words, or a path, in one line that does nothing to a terminal.
+    """A text or a path as one line that is safe to print on a terminal.
 
-    Control characters, line breaks, marks that turn the direction of writing, and bytes of names that are
-    not UTF-8 are shown as Python writes them: ``\\x1b``, ``\\n``, ``\\u202e``, ``\\udcff``.
+    Control characters, line breaks, marks that change the direction of writing, and bytes that are not
+    UTF-8 are printed as Python escapes: ``\\x1b``, ``\\n``, ``\\u202e``, ``\\udcff``.
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(words))

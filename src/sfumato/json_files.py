@@ -9,15 +9,15 @@ from sfumato.errors import ConfigError, FormatError
 
 
 def read_json(path: Path, most_bytes: int) -> object:
-    """The document in a JSON file, UTF-8 with or without a mark in front.
+    """The document in a JSON file, UTF-8 with or without a byte order mark.
 
     Args:
         path: the file.
-        most_bytes: of a larger one nothing is read.
+        most_bytes: larger files are rejected without being read.
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is too large, or no JSON; one line says which.
+        ValueError: it is too large or not JSON; the message is one line.
     """
     if path.stat().st_size > most_bytes:
         raise ValueError(f"it is larger than {most_bytes >> 20} MiB")
@@ -35,11 +35,11 @@ def read_given_json(path: Path, kind: str, most_bytes: int) -> object:
     Args:
         path: the file.
         kind: what it should be, such as "script of edits", for errors.
-        most_bytes: of a larger one nothing is read.
+        most_bytes: larger files are rejected without being read.
 
     Raises:
         ConfigError: it cannot be read.
-        FormatError: it is too large, or no JSON.
+        FormatError: it is too large or not JSON.
     """
     try:
         return read_json(path, most_bytes)

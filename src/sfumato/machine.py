@@ -25,8 +25,8 @@ class Memory:
 
     Attributes:
         total_bytes: of the machine, or of the container if that is less.
-        available_bytes: what can be taken now without swapping, within the container's limit.
-        limited: whether a container's limit, not the machine, is what bounds it.
+        available_bytes: free for use without swapping, within the container's limit.
+        limited: whether the bound is a container's limit.
     """
 
     total_bytes: int
@@ -59,8 +59,8 @@ def memory(root: Path = ROOT) -> Memory:
 
 
 def peak_memory_bytes() -> int:
-    """The most memory this process has held resident so far."""
-    # getrusage would include what the parent held before exec, so Linux is asked directly.
+    """Peak resident memory of this process."""
+    # getrusage would include the parent's memory before exec, so on Linux /proc is read.
     status = _fields(ROOT / "proc/self/status")
     if "VmHWM" in status:
         return status["VmHWM"] * 1024
@@ -73,7 +73,7 @@ def peak_memory_bytes() -> int:
 
 
 def cpu_name() -> str:
-    """The processor's model as the system calls it, else its architecture."""
+    """The processor's model name, or its architecture if the name is unknown."""
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -99,7 +99,7 @@ def versions() -> dict[str, str]:
 
 
 def environment() -> dict[str, object]:
-    """What a result depends on besides its inputs, ready for JSON."""
+    """Versions and hardware that results may depend on, ready for JSON."""
     return {
         **versions(),
         "platform": platform.platform(),
@@ -118,7 +118,7 @@ def _machine_memory(root: Path) -> tuple[int, int]:
     if sys.platform == "win32":
         return _windows_memory()
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    # macOS names no such number; half is what a desktop usually leaves.
+    # macOS reports no available memory; half of it is typically free on a desktop.
     return total, total // 2
 
 
@@ -140,7 +140,7 @@ def _number(path: Path) -> int | None:
 
 
 def _control_groups(root: Path, controller: str) -> Iterator[Path]:
-    """Folders of the control groups this process is in, its own first, then those around it."""
+    """Folders of the control groups of this process: its own first, then the enclosing ones."""
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:
@@ -150,7 +150,7 @@ def _control_groups(root: Path, controller: str) -> Iterator[Path]:
         if hierarchy != "0" and controller not in controllers.split(","):
             continue
         mount = root / "sys/fs/cgroup" / ("" if hierarchy == "0" else controller)
-        # Inside a container the path may be the one outside; then only the mount itself exists.
+        # In a container the path may be that on the host; then only the mount itself exists.
         own = mount / inside.lstrip("/")
         yield from (
             folder for folder in (own, *own.parents) if folder.is_relative_to(mount) and folder.is_dir()
@@ -166,7 +166,7 @@ def _cpu_quota(folder: Path) -> float:
 
 
 def _reclaimable_bytes(folder: Path) -> int:
-    """Cached file pages, which the system gives back when memory is asked for."""
+    """Cached file pages, which the system frees on demand."""
     table = _fields(folder / "memory.stat")
     return table.get("total_inactive_file", table.get("inactive_file", 0))
 
@@ -181,7 +181,7 @@ def _windows_memory() -> tuple[int, int]:
         ]
 
     status = Status(length=ctypes.sizeof(Status))
-    windll: Any = vars(ctypes)["windll"]  # there on Windows alone
+    windll: Any = vars(ctypes)["windll"]  # exists on Windows only
     windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status))
     return int(status.total), int(status.free)
 
@@ -195,7 +195,7 @@ def _windows_peak_bytes() -> int:
         ]
 
     counters = Counters(size=ctypes.sizeof(Counters))
-    windll: Any = vars(ctypes)["windll"]  # there on Windows alone
+    windll: Any = vars(ctypes)["windll"]  # exists on Windows only
     kernel = windll.kernel32
     kernel.GetCurrentProcess.restype = ctypes.c_void_p
     handle = ctypes.c_void_p(kernel.GetCurrentProcess())

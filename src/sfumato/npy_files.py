@@ -1,4 +1,4 @@
-"""Untrusted arrays of NumPy: their shape and type are looked at before anything is allocated."""
+"""Untrusted NumPy files: shapes and types are checked before anything is allocated."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import IO, Any
 
 import numpy as np
 
-# Whether a shape and a type are what is wanted.
+# Whether a shape and a dtype are the expected ones.
 Fits = Callable[[tuple[int, ...], "np.dtype[Any]"], bool]
 
 
 def read_array(path: Path, fits: Fits, member: str | None = None) -> np.ndarray:
-    """The array in a file, in its own type.
+    """Read an array from a file, in the dtype that is stored.
 
     Args:
         path: a ``.npy`` file, or a ``.npz`` archive.
-        fits: whether its shape and type are what is wanted.
+        fits: whether its shape and dtype are the expected ones.
         member: name of the array in an archive.
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it is broken, of another size than it says, or holds something else; one line says which.
+        ValueError: it is damaged, or of another size, shape or dtype; the message is one line.
     """
     try:
         if member is None:
@@ -40,7 +40,7 @@ def read_array(path: Path, fits: Fits, member: str | None = None) -> np.ndarray:
 
 
 def read_arrays(path: Path, wanted: Mapping[str, tuple[type, int]]) -> dict[str, np.ndarray]:
-    """Arrays of a ``.npz`` archive whose types and numbers of dimensions are known.
+    """Read arrays with given types and numbers of dimensions from a ``.npz`` archive.
 
     Args:
         path: the archive.
@@ -48,7 +48,7 @@ def read_arrays(path: Path, wanted: Mapping[str, tuple[type, int]]) -> dict[str,
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: one is missing, broken or of another kind; one line says which.
+        ValueError: one is missing, damaged or of another type; the message is one line.
     """
     found = {}
     for name, (kind, dimensions) in wanted.items():
@@ -77,7 +77,7 @@ def names_in(path: Path) -> list[str]:
 
 
 def array_in(file: IO[bytes], num_bytes: int, fits: Fits) -> np.ndarray:
-    """The same of an open ``.npy`` file of a known size."""
+    """Read an array from an open ``.npy`` file of a known size, as ``read_array`` does."""
     version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, is_fortran, kind = read(file)

@@ -34,22 +34,22 @@ _UNFINISHED = re.compile(r"\..*\.[0-9a-f]{12}\.part(\..*)?")
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside ``path`` that becomes ``path`` when the block ends well.
+    """Yield a temporary path beside ``path`` that is renamed to ``path`` when the block succeeds.
 
-    The file is flushed to the disk before it is renamed, so ``path`` holds either what it held
-    before or everything that was written, even after a kill or a power cut. On an error the
-    temporary file is removed. Missing parent folders are made. The temporary name keeps the
-    suffix, by which some libraries choose their format. A file that is replaced hands on its mode.
+    The file is flushed to disk before it is renamed, so ``path`` holds either its previous
+    content or the complete new one, even after a kill or a power failure. On an error the
+    temporary file is removed. Missing parent folders are created. The temporary name keeps the
+    suffix, by which some libraries choose the format. The mode of a replaced file is kept.
 
     Args:
-        path: the final name; a symbolic link keeps pointing where it points.
+        path: the final name; if it is a symbolic link, its target is replaced.
 
     Returns:
         A context manager that gives the temporary path, an empty file.
 
     Raises:
-        SfumatoError: the disk is full, the folder is not writable, or another failure of the
-            file system, in one line.
+        SfumatoError: the disk is full, the folder is not writable, or another file system
+            error, in one line.
     """
     final = Path(os.path.realpath(path))
     temporary = final.with_name(f".{final.stem[:100]}.{secrets.token_hex(6)}.part{final.suffix[:40]}")
@@ -67,7 +67,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     except OSError as error:
         raise write_error(path, error) from error
     except RuntimeError as error:
-        # torch.save reports a failed write of its archive in this way, without the system's reason.
+        # torch.save reports a failed write of its archive like this, without the reason.
         if "inline_container" not in str(error):
             raise
         raise write_error(path, OSError("not all of it could be written")) from error
@@ -77,7 +77,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Delete what ``replacing`` left in a folder where it was killed."""
+    """Delete temporary files that an interrupted ``replacing`` left in a folder."""
     for path in folder.glob(".*.part*"):
         if _UNFINISHED.fullmatch(path.name):
             with suppress(OSError):
@@ -86,14 +86,14 @@ def remove_unfinished(folder: Path) -> None:
 
 @contextmanager
 def holding(folder: Path, doing: str) -> Iterator[None]:
-    """Keep other processes from writing into a folder; the system lets go when this one dies.
+    """Lock a folder against other processes; the lock is released when this process ends.
 
     Args:
-        folder: made if it does not exist.
-        doing: what this process does with it, such as "training into", for the other one's error.
+        folder: created if it does not exist.
+        doing: what this process does with it, such as "training into", for the error.
 
     Raises:
-        ConfigError: another process holds it.
+        ConfigError: another process has locked it.
         SfumatoError: it cannot be written.
     """
     try:
@@ -120,20 +120,20 @@ def write_error(path: str | Path, error: OSError) -> SfumatoError:
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:
-    """Write ``data`` to ``path`` in one piece, or leave ``path`` as it was."""
+    """Write ``data`` to ``path`` atomically: on an error ``path`` is unchanged."""
     with replacing(path) as temporary:
         temporary.write_bytes(data)
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write UTF-8 text to ``path`` in one piece, or leave ``path`` as it was."""
+    """Write UTF-8 text to ``path`` atomically: on an error ``path`` is unchanged."""
     write_bytes(path, text.encode("utf-8"))
 
 
 def write_json(path: str | Path, value: object) -> None:
-    """Write ``value`` as indented JSON in one piece; NaN and infinity are a ValueError."""
+    """Write ``value`` as indented JSON, atomically; NaN and infinity raise ValueError."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    # A byte of a file's name that is not UTF-8 becomes an escape, which JSON reads back as it was.
+    # Bytes of file names that are not UTF-8 become escapes, which JSON reads back unchanged.
     write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
@@ -143,8 +143,8 @@ def _flush_to_disk(path: Path) -> None:
 
 
 def _flush_folder(folder: Path) -> None:
-    # A rename survives a power cut only once its folder is on the disk too; systems without
-    # folder handles (Windows) or file systems that refuse the call order renames themselves.
+    # A rename survives a power failure only after its folder has been flushed as well. Systems without
+    # folder handles (Windows), and file systems that do not allow the call, order renames themselves.
     with suppress(OSError, AttributeError):
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:

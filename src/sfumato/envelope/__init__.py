@@ -1,1 +1,1 @@
-"""Where a scene can be trusted: what its training views tell of it, and of views that nobody has taken."""
+"""Where a scene can be trusted: expected errors of any view, estimated from the training views."""

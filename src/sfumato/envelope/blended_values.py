@@ -1,8 +1,8 @@
-"""What a picture is made of: values of Gaussians blended as colours are, and what each Gaussian contributes.
+"""Blending of values of Gaussians instead of colours, and the contribution of each Gaussian to a view.
 
-With values c of the Gaussians the image is Σ c w, w = α T the blending weight of a Gaussian at a pixel; so
-the gradient of Σₚ gₚ Cₚ with respect to c is Σₚ w gₚ: contributions with g = 1, errors with g the error of
-the pixel.
+The image is C = Σ c w, with the values c of the Gaussians and the blending weights w = α T. The gradient of
+Σₚ gₚ Cₚ over pixels p with respect to c is therefore Σₚ w gₚ: the contribution of a Gaussian for g = 1, and
+its share of the errors if g is the error of each pixel.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ def painted(
 
 @dataclass(frozen=True)
 class Blended:
-    """A picture taken apart.
+    """Contributions of Gaussians to a view, with blended values and depths.
 
     Attributes:
-        sums: [n, 2] each Gaussian's blending weights times two weights of the pixels, summed over pixels.
-        values: [h, w] given values of the Gaussians, blended; 0 where nothing is.
+        sums: [n, 2] sums over pixels of each Gaussian's blending weight times two given weights of the pixel.
+        values: [h, w] blended values of the Gaussians; 0 where nothing is rendered.
         distances: [n] of the Gaussians from the camera, scene units.
-        surface: [h, w] distance of what is seen, scene units; 0 where nothing is.
+        surface: [h, w] distance of the rendered surface, scene units; 0 where there is none.
         alpha: [h, w] opacity.
     """
 
@@ -64,7 +64,7 @@ class Blended:
 def blend(
     gaussians: Gaussians, camera: Camera, settings: Settings, weights: Tensor, values: Tensor | None = None
 ) -> Blended:
-    """Take a picture apart, in one rendering and its gradient.
+    """Compute ``Blended`` with one rendering and its gradient.
 
     Args:
         gaussians: the scene, outside the autograd graph.
@@ -76,7 +76,7 @@ def blend(
     distances = (gaussians.means - camera.centre_world.to(gaussians.means)).norm(dim=1)
     unit = distances.median().clamp_min(torch.finfo(distances.dtype).tiny)
     half = torch.full_like(distances, 0.5)
-    # The gradient with respect to a value does not depend on it, so that its channel can bring something.
+    # The gradient does not depend on the values of a channel, so the second one can blend `values` as well.
     channels = torch.stack([half, half if values is None else values, distances / unit], dim=1)
     channels.requires_grad_()
     with torch.enable_grad():

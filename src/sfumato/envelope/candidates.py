@@ -1,4 +1,4 @@
-"""Views that nobody has taken: training cameras moved aside, up, down, nearer and back."""
+"""Candidate views without a photograph: training cameras moved sideways, up, down, nearer and back."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from sfumato.envelope.sightings import representatives
 from sfumato.scene.cameras import Camera
 from sfumato.scene.lenses import PINHOLE
 
-# Longest side of the small pictures in which views are compared.
+# Longest side of the small images by which views are compared.
 _SIDE_PX = 96
-# How far a camera is moved, as shares of the distance of what it looks at.
+# How far a camera is moved, as shares of the distance of the point it looks at.
 SHIFTS = (0.15, 0.3, 0.5)
 _MOVES = {
     "to the left": (-1.0, 0.0, 0.0),
@@ -34,7 +34,7 @@ class Candidate:
         camera: a small pinhole that looks at the same point.
         beside: row of the training view.
         move: in words, one of "to the left", "to the right", "up", "down", "back", "nearer".
-        share: length of the move, as a share of the distance of what the training view looks at.
+        share: length of the move, as a share of the distance of the point that the training view looks at.
         distance: of that point from the candidate, scene units.
     """
 
@@ -46,7 +46,7 @@ class Candidate:
 
 
 def small(camera: Camera) -> Camera:
-    """A pinhole of few pixels with the pose and the field of view of a camera, in float64."""
+    """A low-resolution pinhole with the pose and the field of view of a camera, in float64."""
     scale = _SIDE_PX / max(camera.size_px)
     width, height = (max(8, round(side * scale)) for side in camera.size_px)
     shrunk = camera.resized(width, height)
@@ -56,12 +56,12 @@ def small(camera: Camera) -> Camera:
 
 
 def beside(cameras: Sequence[Camera], depths: Sequence[float], most: int) -> list[Candidate]:
-    """Candidates beside training cameras that stand for all.
+    """Candidates beside representative training cameras.
 
     Args:
         cameras: of the training views.
-        depths: distance of what each looks at, scene units; not finite: it is left out.
-        most: training cameras that are taken at most.
+        depths: distance of the point each looks at, scene units; cameras without a finite one are skipped.
+        most: the largest number of training cameras used.
     """
     centres = torch.stack([camera.centre_world.double() for camera in cameras])
     _, places = representatives(centres, most)
@@ -80,7 +80,7 @@ def beside(cameras: Sequence[Camera], depths: Sequence[float], most: int) -> lis
 
 
 def _moved(camera: Camera, shift: Tensor, depth: float) -> tuple[Camera, float]:
-    """A camera moved in its own frame and turned to the point at ``depth`` on its axis; how far that is."""
+    """A camera shifted in its own frame and turned to the point at ``depth`` on its axis; the new depth."""
     ahead = torch.tensor([0.0, 0.0, depth], dtype=torch.float64) - shift
     z = ahead / ahead.norm()
     x = torch.linalg.cross(torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64), z)

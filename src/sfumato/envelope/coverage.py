@@ -1,6 +1,6 @@
-"""Trust by coverage alone: from where each Gaussian was seen, without a look at any photograph.
+"""Trust by coverage alone: from where each Gaussian was seen, without reading any photograph.
 
-It takes seconds where the evidence of the photographs takes minutes, and serves to compare places.
+It takes seconds, where evidence from photographs takes minutes, and is used to compare camera positions.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.image_points import image_points
 
 _SETTINGS = RasterSettings(depth=False)
-# What every Gaussian is taken to be wrong by where it was seen.
+# Residual that is assumed for every Gaussian.
 _RESIDUAL = 0.02
-# A Gaussian is seen up to this share of the distance of what is there.
+# A Gaussian counts as seen up to this multiple of the rendered distance.
 _BEHIND = 1.15
 _LEAST = 1e-3
 _MOST_CAMERAS = 40
@@ -31,11 +31,11 @@ _MOST_CAMERAS = 40
 
 @torch.no_grad()
 def trust_by_coverage(gaussians: Gaussians, cameras: Sequence[Camera]) -> Trust:
-    """The trust of a scene of which only the training cameras are known.
+    """The trust of a scene by its training cameras alone.
 
     Args:
-        gaussians: the scene; of a large one a part is looked at.
-        cameras: that it was trained on, at least one; of more than 40 as many, evenly.
+        gaussians: the scene; a large one is subsampled.
+        cameras: of the training views, at least one; at most 40 of them are used, evenly spaced.
     """
     gaussians = thinned(gaussians.detach(), *sample(len(gaussians)))
     some = [small(cameras[i]) for i in evenly(len(cameras), _MOST_CAMERAS)]
@@ -52,7 +52,7 @@ def trust_by_coverage(gaussians: Gaussians, cameras: Sequence[Camera]) -> Trust:
 
 
 def _seen_by(gaussians: Gaussians, camera: Camera) -> torch.Tensor:
-    """[n] bool, the Gaussians in a small picture that stand where something is seen, or before it."""
+    """[n] bool, the Gaussians inside the image and not hidden behind the rendered surface."""
     away = (gaussians.means - camera.centre_world.to(gaussians.means)).norm(dim=1)
     unit = away.median().clamp_min(torch.finfo(away.dtype).tiny)
     image, alpha = painted(gaussians, (away / unit)[:, None].expand(-1, 3), camera, _SETTINGS)

@@ -1,4 +1,4 @@
-"""Quality against distance and angle from the nearest training view: where the envelope of the views ends."""
+"""Quality by distance and angle from the nearest training view."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from sfumato.envelope.next_photographs import ImaginedView
 from sfumato.envelope.trust import Calibration, decibels
 from sfumato.scene.cameras import Camera
 
-# Edges of groups: distances as shares of the scene's median depth, angles between viewing directions.
+# Edges of the bins: distances as shares of the scene's median depth, angles between viewing directions.
 _DISTANCES, _ANGLES_DEG = (0.05, 0.15, 0.35, 0.75), (10.0, 25.0, 45.0)
 
 
 @dataclass(frozen=True)
 class Place:
-    """A view's place beside the training views.
+    """Position of a view relative to the training views.
 
     Attributes:
         distance: of its centre from that of the nearest training camera, scene units.
@@ -32,7 +32,7 @@ class Place:
 
 
 def place_of(camera: Camera, training: Sequence[Camera]) -> Place:
-    """Where a camera stands beside the nearest of the training cameras."""
+    """Position of a camera relative to the nearest training camera."""
     centres = torch.stack([other.centre_world.double() for other in training])
     distances = (centres - camera.centre_world.double()).norm(dim=1)
     row = int(distances.argmin())
@@ -48,14 +48,14 @@ def curve(
     measured: Sequence[ViewErrors],
     imagined: Sequence[ImaginedView],
 ) -> list[dict[str, float | int | None]]:
-    """Expected and measured PSNR of views by their place, nearest first.
+    """Expected and measured PSNR of views by distance and angle from the training views, nearest first.
 
     Args:
         calibration: from values of pixels to errors.
-        training: cameras that it was trained on.
+        training: cameras of the training views.
         depth: median distance of the scene from them, scene units.
         measured: held-out views.
-        imagined: views without a photograph, which tell the expected PSNR where no held-out view is.
+        imagined: views without a photograph, for the expected PSNR of bins that have no held-out view.
 
     Returns:
         Rows of ``distance`` and ``angle_deg`` (means), ``expected_psnr``, ``measured_psnr`` (None without

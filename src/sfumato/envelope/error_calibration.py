@@ -1,4 +1,4 @@
-"""How well the expected error agrees with the true one, and the scale that makes it agree."""
+"""Calibration of the expected error with the true errors of held-out views."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from sfumato.envelope.view_errors import errors_of
 from sfumato.evaluation.held_out import HeldOutView
 from sfumato.scene.cameras import Camera
 
-# A pixel is said to be within this error with a probability; shares are compared for these groups of it.
+# Stated probabilities are those of an error of at most this; they are compared in this many bins.
 WITHIN = 0.05
 _GROUPS = 10
-# Pixels of each view, evenly spaced, that figures are taken of.
+# Number of pixels used of each view, evenly spaced.
 _PIXELS = 20_000
-# Errors under half a step of 8 bits are none.
+# Smaller errors, below half a step of 8 bits, are raised to this.
 _LEAST_ERROR = 0.5 / 255
-# Bounds of the power: what is inside the envelope tells little of what is outside.
+# Bounds of the power: it is fitted inside the envelope and extrapolated to views outside.
 _POWERS = (0.7, 1.6)
 
 
@@ -48,7 +48,7 @@ def compare(
     *,
     progress: Callable[[int, int], object] | None = None,
 ) -> list[ViewErrors]:
-    """Expected and true errors of held-out views; those whose mask keeps no pixel are left out."""
+    """Expected and true errors of held-out views; views whose mask keeps no pixel are skipped."""
     found = []
     for number, view in enumerate(views):
         keep, wrong = errors_of(trust.gaussians, view, trust.settings)
@@ -62,9 +62,9 @@ def compare(
 
 
 def fitted(errors: Sequence[ViewErrors]) -> Calibration:
-    """The calibration that held-out views show; the usual one where there are none.
+    """The calibration fitted to held-out views; the default one if there are none.
 
-    The power is the slope of a line through the medians of groups of pixels, by their value.
+    The power is the slope of a line through the medians of bins of pixels, in logarithmic coordinates.
     """
     if not errors:
         return Calibration()
@@ -82,9 +82,9 @@ def fitted(errors: Sequence[ViewErrors]) -> Calibration:
 
 
 def shares(calibration: Calibration, errors: Sequence[ViewErrors]) -> list[dict[str, float]]:
-    """Of pixels said to be within 0.05 with about a probability, that probability and the share that is.
+    """The stated probability of an error of at most 0.05, and the measured share of such pixels.
 
-    Ten groups of equal size, by the stated probability; fewer where there are fewer pixels.
+    Ten bins of equal size by stated probability; fewer if there are fewer pixels.
     """
     if not errors:
         return []

@@ -1,9 +1,9 @@
-"""Floaters by support: Gaussians that few views have seen, in front of what is there or by themselves.
+"""Floaters by support: Gaussians seen by few views that lie in front of the surface or in isolation.
 
-A Gaussian of a surface is seen by most of the views in whose picture it lies, and stands where they see
-something. One that explains a few photographs from a wrong place hangs before the surface in the views that
-have seen it. A group by itself is a floater only where hardly any view supports it, so that things in the
-distance stay. That no view has seen a Gaussian by much is no reason: many such together make a picture.
+A Gaussian of a surface is seen by most of the views that have it in their frustum, at the rendered depth. A
+Gaussian that explains a few photographs from a wrong position lies in front of the surface in the views that
+see it. An isolated group is a floater only if hardly any view supports it, so that distant objects are kept.
+A small contribution to every view is no criterion: many such Gaussians together can form a surface.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from sfumato.edit.clean import isolated
 from sfumato.envelope.sightings import Sightings
 from sfumato.scene.gaussians import Gaussians
 
-# Of a Gaussian's contribution, this share comes from views in which it hangs in front.
+# Least share of a Gaussian's contribution that comes from views in which it lies in front of the surface.
 _IN_FRONT = 0.5
-# Seen by at most so many views, or by this share of all if that is more.
+# Few: at most this many views, or this share of all views if that is more.
 _FEW_VIEWS, _FEW_SHARE = 2, 0.1
 
 
@@ -30,8 +30,8 @@ class Floaters:
     """Which of n Gaussians are floaters, and why.
 
     Attributes:
-        in_front: [n] bool, seen by few views, and in front of what is there.
-        isolated: [n] bool, in a small group that touches nothing else, and seen by few views.
+        in_front: [n] bool, seen by few views, in front of the surface.
+        isolated: [n] bool, seen by few views, in a small group apart from all other Gaussians.
     """
 
     in_front: Tensor
@@ -43,7 +43,7 @@ class Floaters:
         return self.in_front | self.isolated
 
     def counts(self) -> dict[str, int | float]:
-        """How many there are, as of ``envelope.json``."""
+        """Their numbers, as in ``envelope.json``."""
         whole = self.mask
         return {
             "count": int(whole.sum()),
@@ -53,7 +53,7 @@ class Floaters:
 
 
 def counts_in_words(found: Mapping[str, Any]) -> str:
-    """``Floaters.counts`` in words; a Gaussian may float for several reasons."""
+    """``Floaters.counts`` in words; a Gaussian may be a floater for both reasons."""
     return (
         f"{found['count']:,} floaters by support ({found['share']:.1%} of the Gaussians): "
         f"{found['in_front']:,} that few views see, in front of what is there, "
@@ -66,9 +66,9 @@ def floaters_by_support(gaussians: Gaussians, evidence: Sightings) -> Floaters:
 
     Args:
         gaussians: the scene.
-        evidence: what its training views tell of it.
+        evidence: from its training views.
     """
-    # How many views there are is known where each has its place; else some Gaussian is seen by most.
+    # Places are at most 64; with more views, their number is estimated by the Gaussian that most have seen.
     most = int(evidence.views.max()) if len(evidence.views) else 0
     views = max(len(evidence.places), most)
     few = evidence.views <= max(_FEW_VIEWS, _FEW_SHARE * views)

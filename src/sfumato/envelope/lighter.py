@@ -1,4 +1,4 @@
-"""A scene of fewer Gaussians that looks about the same in a small picture."""
+"""Subsampled scenes that look about the same at low resolution."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ def sample(count: int) -> tuple[Tensor, float]:
     """Every k-th of the Gaussians of a large scene.
 
     Args:
-        count: how many it has.
+        count: number of Gaussians.
 
     Returns:
-        Their rows [m], and how much larger each is to be, so that together they cover as much: sqrt(k).
+        Their rows [m], and the factor sqrt(k) of their scales that preserves the covered area.
     """
     step = max(1, -(-count // _MOST_GAUSSIANS))
     return torch.arange(0, count, step), math.sqrt(step)
 
 
 def thinned(gaussians: Gaussians, rows: Tensor, larger: float) -> Gaussians:
-    """Some Gaussians of a scene, made larger.
+    """A subset of the Gaussians of a scene, enlarged.
 
     Args:
         gaussians: the scene.
-        rows: [m] of those that stay.
-        larger: factor of their scales.
+        rows: [m] of the subset.
+        larger: factor of the scales.
     """
     if len(rows) == len(gaussians):
         return gaussians

@@ -1,4 +1,4 @@
-"""The envelope of a scene: everything ``envelope.json`` says."""
+"""The envelope of a scene: the content of ``envelope.json``."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from sfumato.render.settings import Settings
 from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
 
-# Training cameras beside which views are imagined, and how many to photograph next.
+# Number of training cameras beside which candidate views are rendered, and of views suggested.
 _STARTS, _NEXT = 12, 5
-# What is seen in the middle of a candidate stands at the point looked at, up to this share of its distance.
+# Relative tolerance of the depth in the middle of a candidate, against the distance of its target.
 _SAME_PLACE = 0.25
 
 
@@ -47,12 +47,12 @@ def measure_envelope(
     depth: float,
     display: Display,
 ) -> Envelope:
-    """Find out where a scene can be trusted.
+    """Measure where a scene can be trusted.
 
     Args:
         gaussians: the scene.
-        training: views that it was trained on; at least one.
-        held_out: other views, by which the expected error is calibrated; with fewer than two it is not.
+        training: training views; at least one.
+        held_out: views for the calibration of the expected error, which needs at least two.
         settings: of the renderer that it was trained with.
         depth: median distance of the scene from the training cameras, scene units.
         display: where progress is shown.
@@ -70,7 +70,7 @@ def measure_envelope(
         for candidate in candidates:
             imagined.append(imagine(trust, candidate.camera))
             progress(len(imagined), len(candidates))
-    # Where something else stands before the point, or the camera in something, nobody would take a picture.
+    # Views whose target is occluded, or whose camera is inside an object, are not suggested.
     is_allowed = [
         abs(view.distance - candidate.distance) <= _SAME_PLACE * candidate.distance
         for view, candidate in zip(imagined, candidates, strict=True)
@@ -102,7 +102,7 @@ def measure_envelope(
 def _without(
     gaussians: Gaussians, floaters: Floaters, held_out: Sequence[HeldOutView], settings: Settings
 ) -> dict[str, float | None]:
-    """PSNR of the held-out views, decibels, with the floaters and without them."""
+    """PSNR of the held-out views in dB, with and without the floaters."""
     stays = ~floaters.mask
     if not bool(stays.any()):
         return {}
@@ -111,7 +111,7 @@ def _without(
 
 
 def says(candidate: Candidate, name: str) -> str:
-    """Where to stand, in words."""
+    """The suggested camera position in words."""
     return (
         f"From where {name} was taken go {candidate.move} by {candidate.share:.0%} of the distance to what "
         "it shows, and look at the same point."
@@ -119,7 +119,7 @@ def says(candidate: Candidate, name: str) -> str:
 
 
 def _crossed(errors: Sequence[calibration.ViewErrors]) -> list[dict[str, float]]:
-    """Stated and measured shares; the calibration is of other views than those it is measured on."""
+    """Stated and measured shares: calibrated on one half of the views, measured on the other, both ways."""
     halves = errors[::2], errors[1::2]
     if not all(halves):
         return []
@@ -135,7 +135,7 @@ def _crossed(errors: Sequence[calibration.ViewErrors]) -> list[dict[str, float]]
 def _depths(
     evidence: Sightings, gaussians: Gaussians, cameras: Sequence[Camera], depth: float
 ) -> list[float]:
-    """About how far what each camera imagined at is: the median of the Gaussians near its axis."""
+    """Depth of what each camera looks at: the median of the Gaussians near its axis."""
     means, found = gaussians.means.detach().double(), []
     for camera in cameras:
         pose = camera.camera_from_world.double()

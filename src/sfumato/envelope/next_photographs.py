@@ -1,9 +1,8 @@
 """Where to photograph next: the views that would lower the expected error most.
 
-A photograph taken at a place sets the displacement of what it sees to zero there, and lowers it nearby. Its
-gain is the drop of the expected error, summed over all candidates' pictures, if it were taken: of sets of
-photographs this is a monotone submodular function, so the best one at a time is a good choice (Nemhauser et
-al. 1978).
+A photograph sets the displacement of the Gaussians it sees to zero at its position, and lowers it nearby. Its
+gain is the decrease of the expected error, summed over the images of all candidates. As a function of sets of
+photographs the gain is monotone and submodular, so greedy selection is near-optimal (Nemhauser et al. 1978).
 """
 
 from __future__ import annotations
@@ -19,22 +18,22 @@ from sfumato.envelope.trust import EXACT, Trust, displacement_term, with_uncover
 from sfumato.maths.spread import evenly
 from sfumato.scene.cameras import Camera
 
-# What is seen in the middle of a picture: this share of its sides, around the centre.
+# The middle of an image: this share of its sides, around the centre.
 _MIDDLE = 0.2
 _LEAST_CONTRIBUTION_PX = 0.05
-# Of larger scenes an even sample of so many Gaussians is looked at.
+# Larger scenes are subsampled evenly to this many Gaussians.
 _MOST_GAUSSIANS = 50_000
 
 
 @dataclass(frozen=True)
 class ImaginedView:
-    """What is seen from a place.
+    """A rendered candidate view.
 
     Attributes:
-        camera: of a small picture.
-        contributions: [m] of the sampled Gaussians to it, pixels.
+        camera: of low resolution.
+        contributions: [m] of the sampled Gaussians to the image, pixels.
         values: [h, w] of its pixels, as of ``Trust.values_of_pixels``.
-        distance: of what is seen in its middle, scene units.
+        distance: of the surface in the middle of the image, scene units.
     """
 
     camera: Camera
@@ -49,7 +48,7 @@ class Suggestion:
 
     Attributes:
         row: of the candidate.
-        gain: by how much the mean value of the pixels of all candidates' pictures falls.
+        gain: decrease of the mean pixel value over the images of all candidates.
     """
 
     row: int
@@ -61,7 +60,7 @@ def imagine(trust: Trust, camera: Camera) -> ImaginedView:
 
     Args:
         trust: of the scene.
-        camera: of a small picture.
+        camera: of low resolution.
     """
     weights = torch.ones(camera.height, camera.width, 2)
     seen = blend(trust.gaussians, camera, trust.settings, weights, trust.values(camera.centre_world))
@@ -77,12 +76,12 @@ def imagine(trust: Trust, camera: Camera) -> ImaginedView:
 def best_views(
     trust: Trust, imagined: Sequence[ImaginedView], count: int, is_allowed: Sequence[bool] | None = None
 ) -> list[Suggestion]:
-    """Choose the candidates that would add most, the best first.
+    """Choose the candidates with the largest gains, greedily, the best first.
 
     Args:
         trust: of the scene.
-        imagined: from all candidates.
-        count: how many to choose; fewer where no other adds anything.
+        imagined: all candidates.
+        count: how many to choose; fewer if no other has a positive gain.
         is_allowed: which may be chosen; None: all.
     """
     if not imagined:
@@ -116,7 +115,7 @@ def best_views(
 
 
 def _with(row: int, sees: Tensor, away: Tensor, distances: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
-    """Gaussians that a candidate sees, [s] rows, and their displacements [s, c] once it is photographed."""
+    """Rows [s] of Gaussians that a candidate sees, and their displacements [s, c] with its photograph."""
     rows = sees[:, row].nonzero()[:, 0]
     shift = (centres - centres[row]).norm(dim=1)
     nearer = torch.minimum(distances[rows], distances[rows, row, None]).clamp_min(1e-30)

@@ -1,4 +1,4 @@
-"""What the training views tell of each Gaussian: who saw it, how wrong it was, and what stood behind it."""
+"""Evidence on each Gaussian from the training views: which have seen it, its error, its relative depth."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.image_points import image_points
 
-# One bit of a 64-bit word for each place that a Gaussian was seen from.
+# Places from which a Gaussian was seen are stored as bits of one 64-bit word.
 MOST_PLACES = 64
-# A view has seen a Gaussian that contributes at least so much to its image, in pixels.
+# A view has seen a Gaussian if its contribution to the image is at least this, in pixels.
 _LEAST_CONTRIBUTION_PX = 0.1
-# A Gaussian stands in front of a surface at this share of the distance of what is seen there.
+# A Gaussian lies in front of the surface if its distance is below this share of the rendered distance.
 _IN_FRONT = 0.85
-# Pixels of the mean error that each Gaussian's own error starts from.
+# Weight of the prior, in pixels: residuals are shrunk towards the mean error.
 _PRIOR_PX = 1.0
 
 
 @dataclass(frozen=True)
 class Sightings:
-    """What the training views tell of n Gaussians.
+    """Evidence on n Gaussians from the training views.
 
     Attributes:
-        places: [k, 3] centres of training cameras, world frame, at most 64; of more, each stands for those
-            nearest to it.
-        seen: [n, k] bool, whether a camera of the place has seen the Gaussian.
+        places: [k, 3] centres of at most 64 representative training cameras, world frame. Every camera is
+            assigned to the nearest one.
+        seen: [n, k] bool, whether a camera assigned to the place has seen the Gaussian.
         residuals: [n] mean absolute colour error of the training pixels that it contributes to, weighted
             by its contribution.
-        views: [n] training views that have seen it.
-        in_front: [n] share of its contribution in views in which it stands well in front of what is seen.
+        views: [n] number of training views that have seen it.
+        in_front: [n] share of its contribution in views in which it lies well in front of the surface.
     """
 
     places: Tensor
@@ -47,7 +47,7 @@ class Sightings:
     in_front: Tensor
 
     def select(self, rows: Tensor) -> Sightings:
-        """Those of the Gaussians at the indices ``rows`` [m] alone."""
+        """The evidence on the Gaussians at the indices ``rows`` [m]."""
         of_gaussians = ("seen", "residuals", "views", "in_front")
         return replace(self, **{name: getattr(self, name)[rows] for name in of_gaussians})
 
@@ -59,11 +59,11 @@ def gather(
     *,
     progress: Callable[[int, int], object] | None = None,
 ) -> Sightings:
-    """Render every training view, and sum up what it shows of each Gaussian.
+    """Render every training view and accumulate the evidence on each Gaussian.
 
     Args:
         gaussians: the scene.
-        views: photographs that it was trained on, with their cameras; at least one.
+        views: training views; at least one.
         settings: of the renderer that it was trained with.
         progress: called with (views done, views in all).
     """
@@ -95,14 +95,14 @@ def gather(
 
 
 def representatives(centres: Tensor, most: int = MOST_PLACES) -> tuple[Tensor, Tensor]:
-    """Places that stand for all: the farthest from those chosen is chosen next.
+    """Representative places by farthest-point sampling.
 
     Args:
         centres: [m, 3].
-        most: how many there may be.
+        most: the largest number of places.
 
     Returns:
-        For each centre the row of the chosen one nearest to it, [m]; the chosen ones [k, 3].
+        [m] the row of the nearest place for each centre; [k, 3] the places.
     """
     chosen = [0]
     nearest = (centres - centres[0]).norm(dim=1)
@@ -115,7 +115,7 @@ def representatives(centres: Tensor, most: int = MOST_PLACES) -> tuple[Tensor, T
 
 
 def _of_view(gaussians: Gaussians, view: HeldOutView, settings: Settings) -> tuple[Tensor, Tensor, Tensor]:
-    """Each Gaussian's contribution in px, its error weighted by that, and whether it stands in front, [n]."""
+    """[n] contributions in px, errors weighted by them, and whether each lies in front of the surface."""
     keep, wrong = errors_of(gaussians, view, settings)
     seen = blend(gaussians, view.camera, settings, torch.stack([keep.to(wrong), wrong * keep], dim=2))
     contribution, error = seen.sums.unbind(1)
@@ -123,7 +123,7 @@ def _of_view(gaussians: Gaussians, view: HeldOutView, settings: Settings) -> tup
 
 
 def _stands_in_front(gaussians: Gaussians, camera: Camera, seen: Blended) -> Tensor:
-    """Whether a Gaussian is nearer than what is seen at the pixel of its centre, [n] bool."""
+    """[n] bool, whether a Gaussian is nearer than the rendered surface at the pixel of its centre."""
     pixels, z = image_points(camera, gaussians.means)
     column, row = pixels.nan_to_num(-1.0, posinf=-1.0, neginf=-1.0).clamp(-1, 1 << 20).long().unbind(1)
     inside = (z > 0) & (column >= 0) & (row >= 0) & (column < camera.width) & (row < camera.height)

@@ -1,16 +1,16 @@
 """The expected colour error of a view, whether it was photographed or not.
 
-A Gaussian that training views saw with the mean error r, and that now is seen from a place whose displacement
-from the nearest of those views is δ, is given the value (r + r₀)^a · (δ + δ₀)^b: it is wrong where it was
-wrong already, and the more so the farther one stands from where it was seen. The displacement of a view at
-c from one at c′ for a Gaussian at μ is ‖c − c′‖ / min(‖c − μ‖, ‖c′ − μ‖): about the angle between the two
-directions for views at one distance, and how many times nearer one is for views in one direction. The values
-are blended as colours are, and a pixel of the value x has the expected error s · x^p, the median of the
-errors of such pixels.
+A Gaussian with the mean error r in the training views, seen from a place with the displacement δ from the
+nearest of the views that have seen it, has the value (r + r₀)^a · (δ + δ₀)^b: the value grows with the error
+in the training views and with the distance from them. The displacement of a view at c from a view at c′ for a
+Gaussian at μ is ‖c − c′‖ / min(‖c − μ‖, ‖c′ − μ‖): about the angle between the two directions for views at
+equal distance, and the relative change of distance for views in one direction. The values are blended like
+colours, and a pixel with the value x has the expected error s · x^p, which is the median of the errors of such
+pixels.
 
-GS-U (2026) and PRIMU (arXiv 2508.02443) have channels of uncertainty of each Gaussian too; theirs are fitted
-for each scene, ours has two exponents for all scenes, and what held-out views tell of s, p and the
-distribution.
+GS-U (2026) and PRIMU (arXiv 2508.02443) store uncertainty per Gaussian too, fitted for each scene. Here the
+two exponents are the same for all scenes; s, p and the distribution of errors are calibrated on held-out
+views.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from sfumato.render.settings import Settings
 from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
 
-# Least squares on the logarithm of errors of held-out pixels of six captures, in the envelope and out of it,
-# gave 0.9 to 1.1 and 0.2 to 0.3, with each capture left out once.
+# Least squares on log errors of held-out pixels of six captures, inside and outside the envelope, gave 0.9 to
+# 1.1 and 0.2 to 0.3 in leave-one-out fits.
 RESIDUAL_EXPONENT, DISPLACEMENT_EXPONENT = 1.0, 0.3
 RESIDUAL_OFFSET, DISPLACEMENT_OFFSET = 0.005, 0.1
 QUANTILES = 32
@@ -40,17 +40,17 @@ def levels(count: int) -> np.ndarray:
     return (np.arange(count) + 0.5) / count
 
 
-# As of errors whose logarithm has a logistic distribution of this width.
+# By default the logarithm of errors has a logistic distribution of this width.
 _WIDTH = 0.55
 SCALE, POWER = 2.0, 1.1
 LOG_RATIOS = tuple(float(_WIDTH * math.log(level / (1 - level))) for level in levels(QUANTILES))
-# Seen from no view at all is as if seen from this far.
+# Upper bound of the displacement, which Gaussians have that no view has seen.
 FARTHEST = 4.0
-# Value of what no Gaussian covers: the difference of two colours chosen at random.
+# Value of uncovered background: the expected difference of two random colours.
 UNCOVERED = 1 / 3
-# Of the products of many Gaussians and places, how many are computed at once.
+# Pairs of Gaussians and places per chunk, which bounds memory.
 _AT_ONCE = 1 << 22
-# Distances as differences of positions: by the formula with products far coordinates lose their digits.
+# Distances from differences of positions: the matrix-product formula cancels for large coordinates.
 EXACT = "donot_use_mm_for_euclid_dist"
 _LEAST_DISTANCE = 1e-30
 
@@ -87,11 +87,11 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Trust:
-    """How far a scene can be trusted, seen from anywhere.
+    """Expected errors of a scene from any viewpoint.
 
     Attributes:
         gaussians: the scene.
-        evidence: what its training views tell of it.
+        evidence: from its training views.
         settings: of the renderer.
         calibration: from values of pixels to errors.
     """
@@ -103,19 +103,19 @@ class Trust:
 
     @torch.no_grad()
     def render(self, camera: Camera) -> Tensor:
-        """The expected error of a view [h, w]: the median of the absolute error, a mean of three channels."""
+        """[h, w] the expected error of a view: the median of the absolute error, averaged over channels."""
         return self.calibration.expected(self.values_of_pixels(camera))
 
     @torch.no_grad()
     def values_of_pixels(self, camera: Camera) -> Tensor:
-        """The values of the Gaussians, blended for each pixel: [h, w]."""
+        """[h, w] the blended values of the Gaussians."""
         values = self.values(camera.centre_world)[:, None].expand(-1, 3)
         blended, alpha = painted(self.gaussians, values, camera, self.settings)
         return with_uncovered(blended[..., 0], alpha)
 
     @torch.no_grad()
     def values(self, centre: Tensor) -> Tensor:
-        """The value of each Gaussian seen from a place [3], world frame: [n]."""
+        """[n] the value of each Gaussian seen from a place [3], world frame."""
         return displacement_term(self.displacements(centre)) * self.residual_term()
 
     def residual_term(self) -> Tensor:
@@ -124,7 +124,7 @@ class Trust:
 
     @torch.no_grad()
     def displacements(self, centre: Tensor) -> Tensor:
-        """Displacement δ of a place [3] from the nearest that has seen each Gaussian: [n], at most 4."""
+        """[n] displacement δ, at most 4, of a place [3] from the nearest one that has seen each Gaussian."""
         places, means = self.evidence.places.to(self.gaussians.means), self.gaussians.means
         centre = centre.to(means)
         shift = (places - centre).norm(dim=1)
@@ -140,12 +140,12 @@ class Trust:
         return nearest
 
     def select(self, rows: Tensor) -> Trust:
-        """That of the Gaussians at the indices ``rows`` [m] alone."""
+        """The trust of the Gaussians at the indices ``rows`` [m]."""
         return replace(self, gaussians=self.gaussians.select(rows), evidence=self.evidence.select(rows))
 
 
 def with_uncovered(values: Tensor, alpha: Tensor) -> Tensor:
-    """Blended values of pixels with that of what no Gaussian covers, of any shape."""
+    """Blended values of pixels plus the value of uncovered background, of any shape."""
     return values + UNCOVERED * (1 - alpha)
 
 

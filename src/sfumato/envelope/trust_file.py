@@ -1,14 +1,14 @@
-"""``trust.npz``: what training views tell of each Gaussian of a scene file.
+"""``trust.npz``: evidence from the training views on each Gaussian of a scene file.
 
-Arrays, of n Gaussians in the order of the file and k places, at most 64:
+Arrays, for n Gaussians in the order of the file and k places, at most 64:
 
-* ``places [k, 3]`` float64, training cameras that stand for all, world frame, scene units;
-* ``seen [n]`` uint64, bit i set where a camera of place i has seen the Gaussian;
+* ``places [k, 3]`` float64, centres of representative training cameras, world frame, scene units;
+* ``seen [n]`` uint64, bit i set if a camera of place i has seen the Gaussian;
 * ``residuals [n]`` float32, mean absolute colour error of the training pixels it contributes to;
-* ``views [n]`` int32, training views that have seen it;
-* ``in_front [n]`` float32, share of its contribution in views in which it hangs before what is seen there;
-* ``checksum [1]`` uint32, CRC-32 of the means of the scene, [n, 3] float32: it is of that scene;
-* ``scale_and_power [2]``, ``log_ratios [q]`` float64, as of ``Calibration``.
+* ``views [n]`` int32, number of training views that have seen it;
+* ``in_front [n]`` float32, share of its contribution in views in which it lies in front of the surface;
+* ``checksum [1]`` uint32, CRC-32 of the means [n, 3] float32, which identifies the scene;
+* ``scale_and_power [2]``, ``log_ratios [q]`` float64, as in ``Calibration``.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _MOST_QUANTILES, _LARGEST_RATIO = 1024, 100.0
 
 
 def write_trust(trust: Trust, path: str | Path) -> None:
-    """Write the evidence and the calibration of a trust.
+    """Write the evidence and the calibration.
 
     Raises:
         SfumatoError: the file cannot be written.
@@ -77,7 +77,7 @@ def read_trust(path: str | Path, gaussians: Gaussians, settings: Settings) -> Tr
     except FileNotFoundError:
         raise FormatError(f"{path}: missing; run sfumato eval RUN --envelope") from None
     except (OSError, ValueError) as error:
-        raise FormatError(f"{path} is no readable file of trust: {error}") from None
+        raise FormatError(f"{path} is not a readable trust file: {error}") from None
     _check(arrays, path)
     n = len(gaussians)
     if len(arrays["seen"]) != n:
@@ -99,7 +99,7 @@ def read_trust(path: str | Path, gaussians: Gaussians, settings: Settings) -> Tr
 
 
 def _check(arrays: dict[str, np.ndarray], path: Path) -> None:
-    """Refuse shapes that do not agree, and numbers that have no meaning."""
+    """Reject inconsistent shapes and numbers out of range."""
     places, ratios = arrays["places"], arrays["log_ratios"]
     if places.shape[1:] != (3,) or not 1 <= len(places) <= MOST_PLACES:
         raise FormatError(f"{path}: places are {list(places.shape)}; at most [{MOST_PLACES}, 3]")
@@ -120,7 +120,7 @@ def _check(arrays: dict[str, np.ndarray], path: Path) -> None:
 
 
 def seen_bits(evidence: Sightings) -> np.ndarray:
-    """[n] uint64, bit i set where a camera of place i has seen the Gaussian."""
+    """[n] uint64, bit i set if a camera of place i has seen the Gaussian."""
     powers = np.uint64(1) << np.arange(evidence.seen.shape[1], dtype=np.uint64)
     return (evidence.seen.numpy() * powers).sum(axis=1, dtype=np.uint64)
 

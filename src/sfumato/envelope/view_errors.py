@@ -1,4 +1,4 @@
-"""How wrong a scene is at each pixel of a photograph."""
+"""The error of a scene at each pixel of a photograph."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from sfumato.scene.gaussians import Gaussians
 
 @torch.no_grad()
 def errors_of(gaussians: Gaussians, view: HeldOutView, settings: Settings) -> tuple[Tensor, Tensor]:
-    """Compare a photograph with the scene, after an affine colour of the view.
+    """Compare a photograph with the scene, after an affine colour correction of the view.
 
-    How bright a photograph is, by the exposure of a phone, says nothing of the scene.
+    Differences of exposure between photographs are not errors of the scene.
 
     Args:
         gaussians: the scene.
@@ -26,8 +26,8 @@ def errors_of(gaussians: Gaussians, view: HeldOutView, settings: Settings) -> tu
         settings: of the renderer that the scene was trained with.
 
     Returns:
-        [h, w] bool, the pixels that the photograph's mask keeps, and [h, w] the absolute error, mean of the
-        three channels; where the mask keeps nothing, without a meaning.
+        [h, w] bool, the pixels that the photograph's mask keeps, and [h, w] the absolute error, averaged over
+        channels; undefined at other pixels.
     """
     pixels = view.load()
     keep = kept_pixels(pixels)

@@ -1,4 +1,4 @@
-"""A scene without known cameras: where to look at it from, and how far one may go round it."""
+"""Orbits of scenes without known cameras: the best viewpoint, and how far an orbit may go from it."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from sfumato.paths.orbit import DEFAULT_FOV_DEG, Orbit, axis_of, side_of
 from sfumato.paths.view_quality import ViewQuality
 from sfumato.scene.gaussians import Gaussians
 
-# Pictures in which places are compared.
+# Size of the images by which positions are compared.
 _SIZE_PX = (96, 64)
-# Places: rings of so many; those between are looked at on the best of them alone.
+# Positions on each ring; the best ring is then sampled twice as densely.
 _ON_A_RING = 8
-# A view is good enough for a film at this share of the quality of the best one.
+# Least quality of a view of an orbit, as a share of the best view's.
 _GOOD = 0.6
-# How far to either side of the best view one goes at least.
+# Least swing to either side of the best view.
 _LEAST_SWING = np.radians(8.0)
-# Of the distance from the origin, scenes smaller than this share have no size in float32.
+# Scenes smaller than this share of their distance from the origin have no reliable size in float32.
 _LEAST_SIZE = 1e-5
-# Gaussians reach so many standard deviations from their centres.
+# Extent of a Gaussian in standard deviations.
 _REACH = 2.0
 
 
 @dataclass(frozen=True)
 class _Ring:
-    """Places at one distance and height, around one point."""
+    """Positions at one distance and height around a point."""
 
     target: np.ndarray
     distance: float
@@ -42,9 +42,9 @@ class _Ring:
 
 
 def orbit_of_best_view(gaussians: Gaussians, up: Sequence[float] = Y_DOWN) -> Orbit:
-    """The orbit that starts where a scene looks best, and is covered as far as it goes on looking well.
+    """The orbit that starts at the best view of a scene, and covers the range of good views around it.
 
-    Of 32 places in four rings, outside of the scene and within it, the best by ``ViewQuality`` is taken.
+    The best of 32 positions on four rings, outside and inside the scene, is chosen by ``ViewQuality``.
 
     Args:
         gaussians: the scene.
@@ -77,7 +77,7 @@ def orbit_of_best_view(gaussians: Gaussians, up: Sequence[float] = Y_DOWN) -> Or
 
 
 def _around(is_good: np.ndarray) -> tuple[float, float]:
-    """First and last angle of the good places around the first one [k]."""
+    """First and last angle of the good positions around the first of k."""
     if is_good.all():
         return -np.pi, np.pi
     turn = 2 * np.pi / len(is_good)
@@ -86,13 +86,13 @@ def _around(is_good: np.ndarray) -> tuple[float, float]:
 
 
 def longest_range(is_good: np.ndarray) -> tuple[float, float] | None:
-    """The longest run of good ones among places evenly around a circle.
+    """The longest run of good positions among positions evenly around a circle.
 
     Args:
-        is_good: [k] bool, the place k at the angle 2 pi / k.
+        is_good: [k] bool, for the angles 2 pi i / k.
 
     Returns:
-        First and last angle, apart by two pi where all are good; None where none is.
+        First and last angle, two pi apart if all are good; None if none is.
     """
     count, turn = len(is_good), 2 * np.pi / len(is_good)
     if is_good.all():
@@ -107,7 +107,7 @@ def longest_range(is_good: np.ndarray) -> tuple[float, float] | None:
 
 
 def _rings(gaussians: Gaussians) -> list[_Ring]:
-    """Outside of the whole scene, and three nearer ones around what has the most detail."""
+    """One ring outside the whole scene, and three nearer ones around its finest part."""
     means = gaussians.means.detach().double().cpu().numpy()
     size = gaussians.log_scales.detach().double().cpu().numpy().max(axis=1)
     reach = _REACH * np.exp(np.minimum(size, 50.0))
@@ -127,6 +127,6 @@ def _rings(gaussians: Gaussians) -> list[_Ring]:
 
 
 def _length(found: float, place: np.ndarray) -> float:
-    """A size of a scene; another one where it is too small for its place."""
+    """A size of a scene; its distance from the origin if the size is too small for float32."""
     away = float(np.linalg.norm(place))
     return float(found) if found > _LEAST_SIZE * away else away or 1.0

@@ -54,11 +54,11 @@ class FrameFolder:
     def begin(
         self, cameras: Sequence[Camera], facts: Mapping[str, Any], kinds: Sequence[str], *, overwrite: bool
     ) -> None:
-        """Prepare to render frames; existing ones of the same plan are kept.
+        """Prepare to render frames; existing frames of the same plan are kept.
 
         Args:
             cameras: of all frames.
-            facts: what else the frames depend on, as JSON.
+            facts: other data that the frames depend on, as JSON.
             kinds: the kinds of frames.
             overwrite: remove the frames of another plan.
 

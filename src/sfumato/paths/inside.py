@@ -15,32 +15,32 @@ from sfumato.paths.best_view import longest_range
 from sfumato.paths.orbit import Orbit
 from sfumato.scene.cameras import Camera
 
-# Places on a circle at which the expected error is compared.
+# Positions on a circle at which the expected error is computed.
 _ON_A_RING = 24
 _WIDTH_PX = 96
-# Training cameras, and those beside them, whose expected error a film may have; the share of them.
+# Number of training cameras beside which reference views are taken, and the quantile of their errors.
 _NEIGHBOURS, _SHARE = 5, 0.9
-# Circles that are tried: these quantiles of the distances and of the heights of the cameras.
+# Circles that are tried: quantiles of the distances and of the heights of the cameras.
 _CIRCLES = ((0.5, 0.5), (0.25, 0.5), (0.5, 0.25), (0.5, 0.75), (0.75, 0.5))
-# A film of less than this angle is none.
+# Shorter arcs are not used.
 _LEAST_ANGLE = np.radians(20.0)
 
 
 def kept_inside(orbit: Orbit, cameras: Sequence[Camera], trust: Trust) -> Orbit | None:
-    """The part of an orbit in which the expected error stays what it is near the training views.
+    """The part of an orbit in which the expected error is no larger than near the training views.
 
-    The limit is what nine tenths of the views have that stand beside a training view by 0.15 of the distance
-    of what it shows. Of circles at the distances and heights of the cameras, the one is taken of which most
-    is within it.
+    The limit is the 0.9 quantile of the expected errors of views displaced from training views by 0.15 of the
+    distance to their target. Of several circles at the distances and heights of the cameras, the one with the
+    longest arc within the limit is chosen.
 
     Args:
-        orbit: at the usual distance and height of the cameras.
+        orbit: at the median distance and height of the cameras.
         cameras: of the training views.
         trust: of the scene.
 
     Returns:
-        An orbit that starts in the middle of that part, and is covered as far as it goes; None where it is
-        less than 20 degrees of every circle.
+        An orbit that starts in the middle of that part, with the part as its covered range; None if no
+        circle has a part of at least 20 degrees.
     """
     rows, larger = sample(len(trust.gaussians))
     lighter = trust if larger == 1.0 else trust.select(rows)
@@ -76,7 +76,7 @@ def _size(cameras: Sequence[Camera]) -> tuple[int, int]:
 
 
 def _circles(orbit: Orbit, cameras: Sequence[Camera]) -> list[Orbit]:
-    """The given one first, then others around the same point."""
+    """The given circle first, then others around the same point."""
     arms = torch.stack([camera.centre_world for camera in cameras]).numpy() - orbit.target
     rises = arms @ orbit.up
     distances = np.linalg.norm(arms - rises[:, None] * orbit.up, axis=1)
@@ -92,6 +92,6 @@ def _circles(orbit: Orbit, cameras: Sequence[Camera]) -> list[Orbit]:
 
 
 def _middle_of(orbit: Orbit, first: float, last: float) -> Orbit:
-    """An orbit that starts in the middle of a range of its angles, and is covered there."""
+    """The orbit with its start in the middle of a range of angles, which is the covered range."""
     half = (last - first) / 2
     return replace(orbit, start=orbit.at(first + half)).part(-half, half)

@@ -13,7 +13,7 @@ from sfumato.errors import ConfigError
 from sfumato.scene.cameras import Camera
 
 Y_DOWN = (0.0, -1.0, 0.0)
-"""Upwards in the world of `sfumato sfm`."""
+"""The up direction in the world frame of `sfumato sfm`."""
 
 
 def looking_at(
@@ -25,8 +25,8 @@ def looking_at(
 
     Args:
         position: (x, y, z) of the camera, world frame.
-        target: (x, y, z) it looks at.
-        up: (x, y, z) of any length but zero that points up in the picture.
+        target: (x, y, z) of the point it looks at.
+        up: (x, y, z) of the direction that points up in the image; any length but zero.
 
     Returns:
         [4, 4] float64 camera_from_world.
@@ -41,7 +41,7 @@ def looking_at(
     forward = ahead / length
     right = np.cross(forward, np.asarray(up, np.float64))
     if np.linalg.norm(right) < 1e-9 * max(1.0, float(np.linalg.norm(up))):
-        # Looking straight up or down, any roll will do: the axis least aligned with the view decides.
+        # Looking straight up or down, the roll is arbitrary: the axis least aligned with the view is used.
         right = np.cross(forward, np.eye(3)[np.argmin(np.abs(forward))])
     right = right / np.linalg.norm(right)
     pose = np.eye(4)
@@ -51,7 +51,7 @@ def looking_at(
 
 
 def pinhole(camera_from_world: np.ndarray, size_px: tuple[int, int], fov_deg: float) -> Camera:
-    """A camera with square pixels and its principal point in the middle.
+    """A camera with square pixels and a central principal point.
 
     Args:
         camera_from_world: [4, 4] rigid.
@@ -69,11 +69,11 @@ def pinhole(camera_from_world: np.ndarray, size_px: tuple[int, int], fov_deg: fl
 
 
 def refitted(camera: Camera, size_px: tuple[int, int]) -> Camera:
-    """The same camera with a picture of another size and shape: the vertical field of view stays.
+    """The camera with another image size and aspect ratio; the vertical field of view is kept.
 
     Args:
         camera: any.
-        size_px: (width, height) of the picture.
+        size_px: (width, height) of the image.
     """
     scale = size_px[1] / camera.height
     (cx, cy), (width, height) = camera.centre_px, size_px

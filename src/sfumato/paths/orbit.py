@@ -1,4 +1,4 @@
-"""Orbits: a circle around what the cameras look at."""
+"""Orbits: circles around the point that the cameras look at."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from sfumato.paths.look import Y_DOWN, field_of_view_deg, looking_at, pinhole
 from sfumato.scene.cameras import Camera
 
 DEFAULT_FOV_DEG = 50.0
-# A camera on an orbit across a wider gap would leave what was photographed.
+# Widest gap between cameras that an orbit may cross.
 _WIDEST_GAP = np.radians(60.0)
-# x axes of level cameras: variance across their plane, variance within it, and agreement of their up axes.
+# Thresholds for level cameras: variances of their x axes across and within a plane, agreement of its normal
+# with their mean up axis.
 _FLAT, _SPREAD, _AGREED = 0.05, 0.1, 0.3
-# Cameras no farther apart than this, or than this share of their coordinates, have one position.
+# Cameras closer together than this, or than this share of their coordinates, count as one position.
 _ROUNDING, _PRECISION = 1e-12, float(np.finfo(np.float32).eps)
 
 
 @dataclass(frozen=True)
 class Orbit:
-    """A circular path of a camera that looks inwards.
+    """A circular path of an inward-looking camera.
 
     Attributes:
-        target: [3] point that it looks at, world frame.
+        target: [3] point that the camera looks at, world frame.
         start: [3] first position.
         up: [3] unit vector, the axis of the circle.
         fov_deg: vertical field of view.
@@ -40,7 +41,7 @@ class Orbit:
 
     @property
     def is_covered(self) -> bool:
-        """Whether photographs were taken all around, but for a gap of at most 60 degrees."""
+        """Whether photographs were taken all around, up to a gap of at most 60 degrees."""
         first, last = self.covered_rad
         return bool(last - first >= 2 * np.pi - _WIDEST_GAP)
 
@@ -48,7 +49,7 @@ class Orbit:
         """Cameras evenly along the whole circle, counter-clockwise seen from above.
 
         Args:
-            count: how many; the one after the last would be the first again.
+            count: number of cameras; the next one would be the first again.
             size_px: (width, height).
         """
         return self._at(np.arange(count) * (2 * np.pi / count), size_px)
@@ -57,7 +58,7 @@ class Orbit:
         """Cameras back and forth on the side of the circle that was photographed.
 
         Args:
-            count: how many; the one after the last would be the first again.
+            count: number of cameras; the next one would be the first again.
             size_px: (width, height).
         """
         first, last = self.covered_rad
@@ -77,20 +78,20 @@ class Orbit:
         return self.target + rise + np.cos(angle) * across + np.sin(angle) * beside
 
     def part(self, first: float, last: float) -> Orbit:
-        """The same circle, of which no more is taken for covered than is between two angles from the start.
+        """The same circle with another covered range, given by two angles from the start.
 
         Args:
             first: radians, at most 0.
-            last: radians, at least 0; two pi after the first if all is covered.
+            last: radians, at least 0; two pi more than the first if all is covered.
         """
         if last - first >= 2 * np.pi - 1e-9:
             return replace(self, covered_rad=(-np.pi, np.pi))
-        # A gap that one may not cross is one that is not small.
+        # The rest must count as a gap: the covered range is limited to less than the circle without one.
         share = min(1.0, 0.999 * (2 * np.pi - _WIDEST_GAP) / (last - first))
         return replace(self, covered_rad=(share * first, share * last))
 
     def covers(self, angles: np.ndarray) -> np.ndarray:
-        """Whether the scene was photographed from angles from the start [k], but for gaps of 60 degrees."""
+        """Whether the scene was photographed from angles [k] from the start; gaps of 60 degrees count."""
         first, last = self.covered_rad
         return self.is_covered | ((angles - first) % (2 * np.pi) <= last - first)
 
@@ -106,7 +107,7 @@ def orbit_of_cameras(cameras: Sequence[Camera], up: Sequence[float] | None = Non
         ConfigError: there is no camera, or ``up`` is zero.
     """
     if not cameras:
-        raise ConfigError("an orbit needs a camera to learn its distance from; there is none")
+        raise ConfigError("an orbit needs a camera to take its distance from; there is none")
     poses = np.stack([camera.camera_from_world.detach().double().numpy() for camera in cameras])
     rotations = poses[:, :3, :3]
     centres = -np.einsum("nji,nj->ni", rotations, poses[:, :3, 3])
@@ -136,18 +137,18 @@ def axis_of(up: Sequence[float]) -> np.ndarray:
 
 
 def side_of(axis: np.ndarray) -> np.ndarray:
-    """[3] unit vector square to an axis, from which one looks at a scene without cameras.
+    """[3] unit vector perpendicular to an axis: the side from which a scene without cameras is viewed.
 
-    In the world of structure from motion the first camera looks along +z: it is on its side.
+    In the world frame of structure from motion the first camera looks along +z and lies on this side.
     """
     side = np.cross(axis, np.eye(3)[np.argmin(np.abs(axis))])
     return _unit(np.array([0.0, 0.0, -1.0]) + axis * axis[2], side)
 
 
 def _upwards(rotations: np.ndarray) -> np.ndarray:
-    """[3] up direction of level cameras: perpendicular to their x axes.
+    """[3] up direction: perpendicular to the x axes of level cameras.
 
-    If these are nearly parallel, or cameras are tilted, the mean of the pictures' up axes.
+    If these are nearly parallel, or the cameras are tilted, the mean of the up axes of the images.
     """
     mean = _unit(-rotations[:, 1].mean(axis=0), np.asarray(Y_DOWN))
     spread, axes = np.linalg.eigh(np.einsum("ni,nj->ij", rotations[:, 0], rotations[:, 0]) / len(rotations))
@@ -156,7 +157,7 @@ def _upwards(rotations: np.ndarray) -> np.ndarray:
 
 
 def _covered(across: np.ndarray, begin: np.ndarray, beside: np.ndarray) -> tuple[float, float]:
-    """The range of angles of directions [n, 3]: all but the widest gap, measured from ``begin``."""
+    """The range of angles, measured from ``begin``, that directions [n, 3] cover: all but the widest gap."""
     angles = np.sort(np.arctan2(across @ beside, across @ begin))
     gaps = np.diff([*angles, angles[0] + 2 * np.pi])
     widest = int(gaps.argmax())
@@ -174,7 +175,7 @@ def _nearest_to_lines(points: np.ndarray, directions: np.ndarray) -> np.ndarray:
     middle, ahead = points.mean(axis=0), directions.mean(axis=0)
     spread = float(np.linalg.norm(points - middle, axis=1).max())
     if spread <= max(_ROUNDING, _PRECISION * float(np.linalg.norm(middle))):
-        # Cameras in one position determine no distance; any will do.
+        # Cameras at one position determine no distance; an arbitrary one is used.
         return middle + 2.0 * _unit(ahead, directions[0])
     if np.linalg.eigvalsh(whole)[0] > 1e-3 * len(points):
         found = np.linalg.solve(whole, np.einsum("nij,nj->i", across, points))

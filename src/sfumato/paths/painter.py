@@ -1,4 +1,4 @@
-"""Frames of a path: colour, depth or normals by the exact renderer."""
+"""Frames of a path: colour, depth or normals, rendered exactly."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def painter(
         look: how frames are rendered.
 
     Raises:
-        ConfigError: meshes are to be rasterized.
+        ConfigError: there are meshes, which the rasterizer cannot render.
     """
     settings = replace(look.settings, depth=False)
     if kind == "depth":
@@ -81,7 +81,7 @@ def _drawing(
     def render(number: int, camera: Camera) -> Render:
         nonlocal last
         scene = scene_of(number)
-        # A still scene has one stage for all frames.
+        # A static scene has one stage for all frames.
         if last is None or last[0] is not scene:
             last = scene, Stage(scene.detach(), look.inserts, traced)
         return last[1].render(camera)

@@ -56,7 +56,7 @@ class KeyFrames:
 
     Attributes:
         cameras: in order.
-        times_s: when to be there; None: at constant speed.
+        times_s: time at each camera; None: constant speed.
         closed: whether the path returns to the first.
     """
 
@@ -65,7 +65,7 @@ class KeyFrames:
     closed: bool
 
     def path(self, count: int) -> tuple[Camera, ...]:
-        """``count`` cameras along it."""
+        """``count`` cameras along the path."""
         return through(self.cameras, count, times_s=self.times_s, closed=self.closed)
 
 
@@ -74,7 +74,7 @@ def read_path(path: Path) -> KeyFrames | tuple[Camera, ...]:
 
     Raises:
         ConfigError: the file is missing.
-        FormatError: it is something else, or has invalid values.
+        FormatError: it is not a camera path, or has invalid values.
     """
     return path_from_plain(read_given_json(path, "JSON file of key-frames or cameras", MAX_PATH_BYTES), path)
 
@@ -84,10 +84,10 @@ def path_from_plain(document: object, path: Path | str) -> KeyFrames | tuple[Cam
 
     Args:
         document: untrusted.
-        path: where it is from, for errors.
+        path: of the file, for errors.
 
     Raises:
-        FormatError: it is something else, or has invalid values.
+        FormatError: it is not a camera path, or has invalid values.
     """
     if isinstance(document, dict) and document.get("version", 1) == 1:
         for key, parse in (("keyframes", _key_frames), ("cameras", _cameras)):
@@ -106,7 +106,7 @@ def write_cameras(path: Path, cameras: Sequence[Camera], **facts: object) -> Non
     Args:
         path: the file.
         cameras: pinholes.
-        facts: what else to write down.
+        facts: other entries of the document.
 
     Raises:
         SfumatoError: the file cannot be written.
@@ -179,7 +179,7 @@ def _rigid(value: object, where: str) -> np.ndarray:
     off = np.abs(turn @ turn.T - np.eye(3)).max()
     if off > _RIGID or np.linalg.det(turn) < 0 or np.abs(pose[3] - (0, 0, 0, 1)).max() > _RIGID:
         raise FormatError(f"{where}: camera_from_world is not rigid; give a rotation and a translation")
-    # A rotation with rounded digits is made orthogonal again.
+    # Rounded digits are corrected by the nearest rotation.
     left, _, right = np.linalg.svd(turn)
     pose[:3, :3], pose[3] = left @ right, (0, 0, 0, 1)
     return pose

@@ -15,11 +15,11 @@ from sfumato.errors import ConfigError
 from sfumato.paths.look import refitted
 from sfumato.scene.cameras import Camera
 
-# Samples of a segment, along which its length is measured.
+# Samples per segment for its length.
 _FINE = 32
 # Weight of rotation in the path length, so that a camera that only rotates takes time too.
 _TURN_SHARE = 0.1
-# The order of names is dropped if another one is shorter by this factor.
+# The order of names is replaced if another order is shorter by this factor.
 _SHORTER = 0.5
 
 
@@ -29,10 +29,10 @@ def through(
     """Cameras along a smooth path through key cameras.
 
     Args:
-        keys: cameras to pass through; their pictures get the size of the first.
-        count: number of cameras, with the first and the last at the ends of the path.
+        keys: cameras to pass through; their images get the size of the first.
+        count: number of cameras, including both ends of the path.
         times_s: time at each key, ascending; by default the speed is constant.
-        closed: return to the first key; the camera after the last would be the first again.
+        closed: return to the first key; the next camera after the last would be the first again.
 
     Returns:
         The cameras.
@@ -154,7 +154,7 @@ def _placed(camera: Camera, turn: np.ndarray, place: np.ndarray) -> Camera:
 
 
 def _order(centres: np.ndarray) -> np.ndarray:
-    """The order as given, or a much shorter one from nearest neighbour to nearest neighbour."""
+    """The given order, or a nearest-neighbour tour if that is much shorter."""
     given = np.arange(len(centres))
     tree, left = cKDTree(centres), np.ones(len(centres), bool)
     tour = [0]
@@ -173,6 +173,6 @@ def _order(centres: np.ndarray) -> np.ndarray:
 
 
 def _spread(places: np.ndarray, count: int) -> np.ndarray:
-    """Indices of about ``count`` places evenly along their way, the first and the last among them."""
+    """Indices of about ``count`` positions evenly spaced along the path, including both ends."""
     way = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(places, axis=0), axis=1))])
     return np.unique(np.searchsorted(way, np.linspace(0.0, way[-1], count)).clip(0, len(places) - 1))

@@ -27,17 +27,17 @@ def orbit(
     """Cameras evenly around a scene or a point, counter-clockwise seen from above.
 
     Args:
-        around: a scene, whose best view is sought unless ``radius`` is given; or a point (x, y, z) in the
-            world frame.
-        count: how many; the one after the last would be the first again.
+        around: a scene, whose best view is searched for unless ``radius`` is given; or a point (x, y, z) in
+            the world frame.
+        count: number of cameras; the next one would be the first again.
         radius: distance from the point, or from the median of the scene's centres; scene units.
         elevation_deg: height of the circle above the point, as an angle. Not used for the best view.
         fov_deg: vertical field of view. Not used for the best view.
-        up: (x, y, z) upwards, of any length but zero.
+        up: (x, y, z) of the up direction, of any length but zero.
         size_px: (width, height).
 
     Raises:
-        ConfigError: the scene is empty, a point comes without a radius, or a number is out of range.
+        ConfigError: the scene is empty, a point is given without a radius, or a number is out of range.
     """
     if count < 1 or min(size_px) < 1:
         raise ConfigError(f"an orbit needs cameras, and pixels in them: count is {count}, size_px {size_px}")

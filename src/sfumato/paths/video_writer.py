@@ -1,4 +1,4 @@
-"""Frames to a video that every player shows: H.264, yuv420p, in an mp4."""
+"""Frames to a widely playable video: H.264, yuv420p, in an mp4."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ def even(size_px: tuple[int, int]) -> tuple[int, int]:
 
 
 def write_video(path: str | Path, frames: Iterable[Render | Tensor | np.ndarray], fps: float = 30.0) -> None:
-    """Encode a video, complete or not at all.
+    """Encode a video; on an error no file is written.
 
     Args:
         path: an .mp4 file.
         frames: one after the other and all of one size: a Render, or [h, w, 3] sRGB, a tensor of values in
             [0, 1] or uint8. Odd sides are extended by a pixel, as yuv420p needs even ones.
-        fps: frames a second.
+        fps: frames per second.
 
     Raises:
         ConfigError: the path does not end in .mp4, or there are no frames.
-        ShapeError: a frame is no image, or not of the size of the first.
+        ShapeError: a frame is not an image, or not of the size of the first.
         SfumatoError: the encoder is missing or failed, or the file cannot be written.
     """
     import av
@@ -59,7 +59,7 @@ def write_video(path: str | Path, frames: Iterable[Render | Tensor | np.ndarray]
                 stream.width, stream.height = size_px
                 stream.pix_fmt = "yuv420p"
                 context = stream.codec_context
-                # Said in the file, so that no player has to guess by the size of the picture.
+                # Written to the file, as players otherwise guess the colour space from the size.
                 context.color_range = ColorRange.MPEG
                 context.colorspace = Colorspace.ITU709
                 context.color_primaries, context.color_trc = 1, 1
@@ -81,7 +81,7 @@ def write_video(path: str | Path, frames: Iterable[Render | Tensor | np.ndarray]
 
 
 def _padded(pixels: np.ndarray, given_px: tuple[int, int], size_px: tuple[int, int]) -> np.ndarray:
-    """A frame whose last row and column are repeated up to an even size."""
+    """The frame padded to an even size by repeating its last row and column."""
     height, width, _ = pixels.shape
     if (width, height) != given_px:
         raise ShapeError(f"all frames have one size: {width}x{height} follows {given_px[0]}x{given_px[1]}")

@@ -1,7 +1,7 @@
-"""How well a scene looks from a place, without a photograph: from its own Gaussians.
+"""Quality of a view of a scene, estimated from its Gaussians without a photograph.
 
-Training makes Gaussians about as large as the pixels that saw them. Seen from the wrong side of a wall, or
-from within what nobody photographed, the picture is made of few and large ones, and has no detail.
+Training makes Gaussians about as large as the footprints of the training pixels. From behind a wall, or from
+inside an unobserved region, the image consists of few and large Gaussians and has no detail.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from sfumato.render.settings import RasterSettings
 from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
 
-# A Gaussian whose standard deviation is this share of the picture's shorter side is a smear.
+# A Gaussian whose standard deviation is this share of the image's shorter side counts as fully blurred.
 _SMEAR = 0.05
-# Differences of neighbouring pixels, in both directions together, that are as much as can be asked for.
+# Mean difference of neighbouring pixels, both directions together, that counts as full detail.
 _DETAIL = 0.1
-# What is nearer than this share of the distance of what one looks at hangs before it.
+# Gaussians nearer than this share of the target's distance count as obstructions.
 _NEAR = 0.25
 _LEAST = 1e-4
 _SETTINGS = RasterSettings(depth=False)
 
 
 class ViewQuality:
-    """How good views of a scene are.
+    """Estimates the quality of views of a scene.
 
     Args:
         gaussians: the scene.
@@ -37,18 +37,18 @@ class ViewQuality:
     def __init__(self, gaussians: Gaussians) -> None:
         rows, larger = sample(len(gaussians))
         self._gaussians = thinned(gaussians.detach(), rows, larger)
-        # Of a flat Gaussian its two larger axes make its picture.
+        # The apparent size of a flat Gaussian is that of its two larger axes.
         logs = self._gaussians.log_scales - math.log(larger)
         self._sizes = ((logs.sum(dim=1) - logs.amin(dim=1)) / 2).exp()
         self._light = (0.5 + SH_C0 * self._gaussians.sh[:, 0].mean(dim=1)).clamp(_LEAST, 1.0)
 
     @torch.no_grad()
     def of(self, camera: Camera, distance: float) -> float:
-        """From 0 to 1: much is seen, of small Gaussians, with detail, and nothing hangs before it.
+        """Quality from 0 to 1: large for full coverage by small Gaussians, with detail and no obstructions.
 
         Args:
-            camera: a pinhole of a small picture, such as 96 x 64 pixels.
-            distance: of what it looks at, scene units.
+            camera: a pinhole of low resolution, such as 96 x 64 pixels.
+            distance: of the point it looks at, scene units.
         """
         pose = camera.camera_from_world.to(self._gaussians.means)
         local = self._gaussians.means @ pose[:3, :3].T + pose[:3, 3]

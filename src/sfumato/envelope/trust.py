@@ -5,8 +5,8 @@ nearest of the views that have seen it, has the value (r + r₀)^a · (δ + δ�
 in the training views and with the distance from them. The displacement of a view at c from a view at c′ for a
 Gaussian at μ is ‖c − c′‖ / min(‖c − μ‖, ‖c′ − μ‖): about the angle between the two directions for views at
 equal distance, and the relative change of distance for views in one direction. The values are blended like
-colours, and a pixel with the value x has the expected error s · x^p, which is the median of the errors of such
-pixels.
+colours, and a pixel with the value x has the expected error s · x^p, which is the median of the errors of
+such pixels.
 
 GS-U (2026) and PRIMU (arXiv 2508.02443) store uncertainty per Gaussian too, fitted for each scene. Here the
 two exponents are the same for all scenes; s, p and the distribution of errors are calibrated on held-out

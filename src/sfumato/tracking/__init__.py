@@ -1,1 +1,1 @@
-"""Tracking: Gaussians of a first step followed through a multi-view video by rendering alone."""
+"""Tracking: the Gaussians of the first step are followed through a multi-view video by rendering alone."""

@@ -1,4 +1,4 @@
-"""Gaussians of what comes into view after the first step, and the end of those of what has gone."""
+"""Birth of Gaussians for objects that appear after the first step, and death of those that disappear."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ from sfumato.tracking.track_state import LASTING, MovingPoses, StepResult, Track
 from sfumato.tracking.vote import move_by_vote
 from sfumato.training.start import gaussians_from_points
 
-# Of the cameras that have a place in their picture, so many have to agree on what is missing or absent there.
+# Share of the cameras observing a position that must agree that something is missing or absent there.
 _AGREEING = 0.75
-# Places on rays through pixels where something is missing, up to this many median distances of the Gaussians.
+# Positions sampled on rays through missing pixels, up to this multiple of the Gaussians' median distance.
 _CANDIDATES, _FARTHEST = 60_000, 2.0
-# Something is missing if so many cameras see it in this share of their pictures.
+# Something is missing if at least this many cameras see it in at least this share of their pixels.
 _LEAST_CAMERAS, _LEAST_SHARE = 3, 5e-4
-# Gaussians that are added in a step: at least and at most.
+# Least and largest number of Gaussians added in a step.
 _LEAST_BORN, MOST_BORN = 16, 1_500
 _MOST_LOOKED_AT = 8
-# What is born is trained for so many visits of each camera, and kept if it is more opaque than this.
+# Visits of each camera to train new Gaussians, and the least opacity of those that are kept.
 _VISITS, _LEAST_OPACITY = 4, 0.1
-# Its learning rates: those of the means are pixels, as of the fine stage.
+# Learning rates of new Gaussians; that of the means is in pixels.
 _RATES = {"means": 0.3, "log_scales": 0.03, "quats": 0.02, "logit_opacities": 0.1, "sh": 0.02}
 
 
 def with_changes(
     state: TrackState, photographs: Photographs, expected: MovingPoses, found: MovingPoses
 ) -> StepResult:
-    """Complete a step by what is born in it, and what is seen to be absent.
+    """Complete a step with the new Gaussians and those found to be absent.
 
-    What is not there has nothing to follow, and descends to where it is in nobody's way. So it is also looked
-    for where it was expected, and goes on from there.
+    A Gaussian whose object is absent has no image to follow, and the optimisation moves it to an arbitrary
+    position. Absence is therefore also tested at the expected pose, from which the Gaussian continues.
 
     Args:
         state: before the step.
         photographs: of the step.
-        expected: poses that the step began with.
-        found: in it.
+        expected: predicted poses.
+        found: optimised poses.
     """
     seen = evidence(state, photographs, found)
     gone = _agreed(found.means, seen, "absent")
@@ -65,18 +65,18 @@ def with_changes(
 
 
 def _counted(before: Tensor, absent: Tensor) -> Tensor:
-    """Steps in a row, of which there are ``before`` already."""
+    """The number of consecutive absent steps, given that of the step before."""
     return torch.where(absent, before + 1, 0)
 
 
 def _agreed(means: Tensor, seen: Sequence[Evidence], kind: str) -> Tensor:
-    """[n] bool: places [n, 3] at which enough cameras see something of a kind."""
+    """[n] bool: positions [n, 3] at which enough cameras show evidence of a kind."""
     masks = ((view.camera, getattr(view, kind)) for view in seen)
     return torch.from_numpy(move_by_vote(means.double().numpy(), masks, _AGREEING))
 
 
 def _missing_places(state: TrackState, seen: Sequence[Evidence]) -> np.ndarray:
-    """[p, 3] places at which enough cameras see something that is missing."""
+    """[p, 3] positions at which enough cameras see something missing."""
     seeing = [view for view in seen if (view.missing > 0).float().mean() > _LEAST_SHARE]
     if len(seeing) < _LEAST_CAMERAS:
         return np.zeros((0, 3))
@@ -97,7 +97,7 @@ def _missing_places(state: TrackState, seen: Sequence[Evidence]) -> np.ndarray:
 def _grown(
     state: TrackState, photographs: Photographs, poses: MovingPoses, places: np.ndarray
 ) -> Gaussians | None:
-    """Gaussians at some places, trained on the photographs while all others stay; None: none lasts."""
+    """New Gaussians at given positions, trained with all others fixed; None if too few remain opaque."""
     views = [state.cameras[number].views[photographs.step] for number in photographs.numbers]
     rng = np.random.default_rng((state.config.seed, state.step))
     places = places[rng.permutation(len(places))[:MOST_BORN]]
@@ -112,7 +112,7 @@ def _grown(
 
 @torch.enable_grad()
 def _trained(state: TrackState, photographs: Photographs, poses: MovingPoses, start: Gaussians) -> Gaussians:
-    """Gaussians after some visits of all cameras; all others stay as they are."""
+    """Gaussians after some visits of all cameras; all others are fixed."""
     moving = state.moved(poses)
     leaves = {name: tensor.clone().requires_grad_() for name, tensor in start.tensors().items()}
     rates = {**_RATES, "means": _RATES["means"] * state.pixel_size}

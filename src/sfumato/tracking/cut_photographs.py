@@ -1,4 +1,4 @@
-"""The photographs of one step, cut to where something moves."""
+"""The photographs of one step, cropped to the moving regions."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from sfumato.training.target import Target, make_target
 
 @dataclass(frozen=True)
 class PhotographPart:
-    """A part of a photograph in which something moves.
+    """A cropped region of a photograph in which something moves.
 
     Attributes:
         number: of the training camera.
         camera: of the part.
-        target: what its render is compared with.
-        still: Gaussians that stand still and may touch the part.
-        share: its pixels, as a share of those of all parts of the camera.
+        target: of its render.
+        still: static Gaussians that may touch the part.
+        share: of the pixels of all parts of the camera.
     """
 
     number: int
@@ -37,17 +37,17 @@ class PhotographPart:
 
 
 class Photographs:
-    """The photographs of one step by all training cameras that have one.
+    """The photographs of one step from all training cameras that have one.
 
     Args:
         state: of the run.
-        step: in time.
-        poses: that the moving Gaussians are expected at.
+        step: index of the time step.
+        poses: predicted for the moving Gaussians.
     """
 
     def __init__(self, state: TrackState, step: int, poses: MovingPoses) -> None:
         self._state, self.step = state, step
-        # Of the training cameras that have a photograph.
+        # Indices of the training cameras that have a photograph.
         self.numbers = [n for n, camera in enumerate(state.cameras) if camera.views[step] is not None]
         moving = state.moved(poses)
         self._moves = [state.foreground.of(number, step) for number in self.numbers]
@@ -58,15 +58,15 @@ class Photographs:
         return len(self.numbers)
 
     def regions(self, index: int) -> tuple[Region, ...]:
-        """The boxes of the parts of a photograph, in their order."""
+        """The bounding boxes of the parts of a photograph, in the order of ``parts``."""
         return self._regions[index]
 
     def moving(self, index: int) -> Tensor | None:
-        """[h, w] bool: where something moves in a photograph; None: nobody knows."""
+        """[h, w] bool: where something moves in a photograph; None: unknown."""
         return self._moves[index]
 
     def parts(self, index: int, downscale: int) -> tuple[PhotographPart, ...]:
-        """Where something moves in a photograph.
+        """The parts of a photograph in which something moves.
 
         Args:
             index: of the photograph, from 0.
@@ -94,7 +94,7 @@ class Photographs:
             )
 
     def _moving_regions(self, index: int, moving: Gaussians) -> tuple[Region, ...]:
-        """Where the moving Gaussians are expected, and what the photograph says that moves."""
+        """Regions of the predicted moving Gaussians and of the moving areas of the photograph."""
         state = self._state
         camera = state.cameras[self.numbers[index]].camera
         mask = footprint_mask(footprints(moving, camera, state.settings), camera.size_px)
@@ -105,12 +105,12 @@ class Photographs:
 
 
 def part_losses(state: TrackState, parts: Iterable[PhotographPart], moving: Gaussians) -> Iterator[Tensor]:
-    """How far each part of a photograph is from its render; they add up to the loss of the photograph.
+    """Losses of the parts of a photograph, which add up to the loss of the photograph.
 
     Args:
         state: of the run.
         parts: of one photograph.
-        moving: Gaussians that are drawn with those that stand still.
+        moving: Gaussians rendered together with the static ones.
 
     Gradients: ``moving``.
     """

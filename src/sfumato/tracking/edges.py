@@ -1,4 +1,4 @@
-"""Edges between neighbours of what bends, stretches or parts: softened, and cut in the end."""
+"""Edges between neighbours: weakened by strain where objects bend or separate, and finally cut."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-# Share of the running mean that a step leaves as it was: it forgets in about five steps.
+# Decay of the running mean per step: a window of about five steps.
 _KEPT = 0.8
-# A strain of half the mean distance of neighbours leaves an edge the e-th part of its weight.
+# Strain, in mean distances of neighbours, at which the weight of an edge falls to 1/e.
 _SOFT = 0.5
-# An edge that is strained so far, a fiftieth of its weight, in so many steps in a row is cut for good.
+# An edge with this strain, 1/50 of its weight, in this many consecutive steps is cut permanently.
 _FAILING, _STEPS = 1.0, 5
 
 
 class EdgeStrain(NamedTuple):
-    """What the steps so far have done to the edges.
+    """The strain of edges over the steps so far.
 
     Attributes:
         mean: [n, k] running mean of the strain.
-        failures: [n, k] int32 steps in a row in which the strain was too large; final once an edge is cut.
+        failures: [n, k] int32 consecutive steps with too large a strain; constant once an edge is cut.
     """
 
     mean: Tensor
@@ -28,7 +28,7 @@ class EdgeStrain(NamedTuple):
 
     @staticmethod
     def none(weights: Tensor) -> EdgeStrain:
-        """That of edges in the first step.
+        """The strain at the first step.
 
         Args:
             weights: [n, k] of the edges.
@@ -38,17 +38,17 @@ class EdgeStrain(NamedTuple):
 
 @torch.no_grad()
 def strained(before: EdgeStrain, means: Tensor, neighbours: Tensor, rest_distances: Tensor) -> EdgeStrain:
-    """Take in a step that is done.
+    """Update the strain after a step.
 
     Args:
-        before: the steps before it.
-        means: [n, 3] of the Gaussians after it, scene units.
+        before: strain before the step.
+        means: [n, 3] of the Gaussians after the step, scene units.
         neighbours: [n, k] int32 rows of ``means``, -1 for none.
         rest_distances: [n, k] in the first step, scene units.
 
     Returns:
-        EdgeStrain. The strain is the change of an edge's length since the first step, over the mean length
-        then.
+        EdgeStrain. The strain is the change of an edge's length since the first step, divided by the mean
+        length at the first step.
     """
     is_edge = neighbours >= 0
     lengths = (means[neighbours.clamp(min=0).long()] - means[:, None]).norm(dim=-1)
@@ -61,14 +61,14 @@ def strained(before: EdgeStrain, means: Tensor, neighbours: Tensor, rest_distanc
 
 
 def softened(weights: Tensor, strain: EdgeStrain) -> Tensor:
-    """Weights of edges after what they went through.
+    """Weights of edges, reduced by their strain.
 
     Args:
         weights: [n, k] of the first step.
-        strain: so far.
+        strain: of the steps so far.
 
     Returns:
-        [n, k] weights * exp(-mean^2 / 0.5^2), 0 for edges that are cut. They are not made to sum to 1 again:
-        a Gaussian whose neighbours all leave it is to follow the photographs alone.
+        [n, k] weights * exp(-mean^2 / 0.5^2), 0 for edges that are cut. They are not normalised again:
+        a Gaussian that loses all its neighbours follows the photographs alone.
     """
     return weights * torch.exp(-((strain.mean / _SOFT) ** 2)) * (strain.failures < _STEPS)

@@ -1,4 +1,4 @@
-"""What photographs of a step show that the scene does not, and the other way round."""
+"""Differences between photographs of a step and renders: missing and absent objects."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from sfumato.scene.cameras import Camera
 from sfumato.tracking.cut_photographs import Photographs
 from sfumato.tracking.track_state import MovingPoses, TrackState, together
 
-# A photograph and its render differ where a channel does by this share of white, more than shadows explain.
+# Least difference of a channel between photograph and render, as a share of white; more than by shadows.
 _DIFFERENCE = 0.2
-# Of a pixel, by moving Gaussians that lie in front of what stands still.
+# Least alpha of moving Gaussians for a pixel to count as covered by them.
 _COVERED = 0.5
 # Photographs are compared at half resolution.
 _DOWNSCALE = 2
@@ -24,14 +24,14 @@ _DOWNSCALE = 2
 
 @dataclass(frozen=True)
 class Evidence:
-    """Of one photograph.
+    """Evidence from one photograph.
 
     Attributes:
         camera: of the photograph.
-        missing: [h, w] int8: 1 where something moves that no Gaussian shows, 0 where not, -1 where what lies
-            behind the moving Gaussians cannot be told.
-        absent: [h, w] int8: 1 where nothing moves and the render shows something else than the photograph, 0
-            where something moves, -1 where nothing moves and both look alike.
+        missing: [h, w] int8: 1 where something moves that no Gaussian represents, 0 where not, -1 where
+            moving Gaussians hide what lies behind them.
+        absent: [h, w] int8: 1 where nothing moves and the render differs from the photograph, 0 where
+            something moves, -1 where nothing moves and both agree.
     """
 
     camera: Camera
@@ -41,7 +41,7 @@ class Evidence:
 
 @torch.no_grad()
 def evidence(state: TrackState, photographs: Photographs, poses: MovingPoses) -> list[Evidence]:
-    """Compare the photographs of a step with renders, where something moves or is thought to.
+    """Compare the photographs of a step with renders in the moving regions.
 
     Args:
         state: before the step.
@@ -77,14 +77,14 @@ def evidence(state: TrackState, photographs: Photographs, poses: MovingPoses) ->
 
 
 def _lasting(mask: Tensor) -> Tensor:
-    """A mask without what is thinner than two pixels, as edges are that lie a little beside their place.
+    """Remove structures thinner than two pixels, such as slightly misplaced edges, from a mask.
 
-    Gaps in it are closed, in which the colours happen to be alike.
+    Gaps, in which colours agree by chance, are closed.
     """
     opened = ndimage.binary_opening(mask.numpy(), np.ones((2, 2)))
     return torch.from_numpy(ndimage.binary_closing(opened, np.ones((3, 3)), iterations=2))
 
 
 def _enlarged(mask: Tensor, size: tuple[int, int]) -> Tensor:
-    """[h, w] bool, of another size (height, width), by the nearest pixel."""
+    """[h, w] bool resized to (height, width) with nearest-neighbour interpolation."""
     return torch.nn.functional.interpolate(mask[None, None].float(), size=size)[0, 0] > 0

@@ -1,4 +1,4 @@
-"""The first step in full: an ordinary training run on the photographs of one moment."""
+"""The first step: an ordinary training run on the photographs of one moment."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from sfumato.training.config import AdcConfig, TrainConfig
 from sfumato.training.parts.exposure import Exposure
 from sfumato.training.state import TrainState
 
-# Weights of the mean opacity and scale: larger than of an ordinary run, as a rig sees a scene from few
-# places, and what it does not need becomes fog.
+# Weights of the mean opacity and scale: larger than in an ordinary run, as a rig has few viewpoints, and
+# unneeded Gaussians would become fog.
 _OPACITY_WEIGHT, _SCALE_WEIGHT = 0.2, 0.3
 
 
 def first_config(
     *, steps: int | None, seed: int, max_gaussians: int | None, minutes: float | None = None
 ) -> TrainConfig:
-    """How the first step is trained, for so many steps or minutes.
+    """The training configuration of the first step, for a number of steps or minutes.
 
-    Colours do not depend on the view, as Gaussians will turn; each camera has a colour gain and offset.
+    Colours are independent of the view, as Gaussians will rotate; each camera has a colour gain and offset.
     """
     adc = AdcConfig(opacity_weight=_OPACITY_WEIGHT, scale_weight=_SCALE_WEIGHT)
     return TrainConfig(
@@ -40,7 +40,7 @@ def first_config(
 
 
 def first_capture(video: MultiViewVideo, foreground: Foreground, *, seed: int) -> Capture:
-    """The photographs of the first step to train on, with points to start from; none is held out."""
+    """The training photographs of the first step, with initial points; none is held out."""
     capture = video.at(0)
     points = start_points(video, foreground, seed=seed)
     return replace(
@@ -49,7 +49,7 @@ def first_capture(video: MultiViewVideo, foreground: Foreground, *, seed: int) -
 
 
 def camera_colours(state: TrainState, video: MultiViewVideo) -> tuple[Tensor, Tensor]:
-    """Gains and offsets [c, 3] of the training cameras; 1 and 0 for one without a photograph to train on."""
+    """Gains and offsets [c, 3] of the training cameras; 1 and 0 for a camera without a photograph."""
     exposure = state.parts[Exposure.name]
     assert isinstance(exposure, Exposure)
     names = {view.name: number for number, view in enumerate(state.views)}

@@ -1,4 +1,4 @@
-"""Points followed through a dynamic scene by the Gaussians they belong to."""
+"""Points tracked through a dynamic scene by the Gaussians they belong to."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from sfumato.scene.cameras import Camera
 from sfumato.scene.dynamic import DynamicScene
 from sfumato.scene.rays import camera_rays
 
-# Of the Gaussians whose centres are nearest to a point, so many are compared by Mahalanobis distance.
+# Number of Gaussians with the nearest centres that are compared by Mahalanobis distance.
 _CANDIDATES = 32
-# Gaussians of lower opacity own no points.
+# Gaussians with lower opacity carry no points.
 _LEAST_OPACITY = 0.1
 
 
 class TrackedScene(DynamicScene):
-    """A dynamic scene in which points can be followed.
+    """A dynamic scene in which points can be tracked.
 
-    A point is carried by one Gaussian, in whose local frame it stays: it moves and turns along.
+    A point is carried by one Gaussian and fixed in its local frame.
     """
 
     def track(self, points: Tensor, t0: int = 0) -> Tensor:
-        """Follow points of the world from a step on, and back from it.
+        """Track points forwards and backwards in time from a step.
 
         Args:
-            points: [p, 3] at step ``t0``, world frame, scene units. Each belongs to the Gaussian that it is
-                the fewest standard deviations away from, of those that are not nearly transparent.
-            t0: a step.
+            points: [p, 3] at step ``t0``, world frame, scene units. Each belongs to the Gaussian with the
+                smallest Mahalanobis distance, among those that are not nearly transparent.
+            t0: index of a step.
 
         Returns:
-            [t, p, 3] where they are at each step; NaN where their Gaussian does not exist.
+            [t, p, 3] positions at each step; NaN where the Gaussian does not exist.
 
         Raises:
             ConfigError: there is no such step, or a point is not finite.
@@ -66,17 +66,17 @@ class TrackedScene(DynamicScene):
     def track_pixel(
         self, camera: Camera, x: float, y: float, t0: int = 0, settings: RasterSettings = RasterSettings()
     ) -> Tensor:
-        """Follow what a camera sees at a pixel.
+        """Track the surface point that a camera sees at a pixel.
 
         Args:
-            camera: an ideal one, with a global shutter.
+            camera: with an ideal lens and a global shutter.
             x, y: pixels; the centre of the first one is (0.5, 0.5).
-            t0: the step at which it is seen.
+            t0: index of the step at which it is seen.
             settings: of the rasterizer.
 
         Returns:
-            [t, 3] where it is at each step: where the ray of the pixel meets the Gaussian that contributes
-            most to it. NaN where that Gaussian does not exist.
+            [t, 3] positions at each step. At ``t0`` the point is where the ray of the pixel meets the
+            Gaussian with the largest contribution. NaN where that Gaussian does not exist.
 
         Raises:
             ConfigError: there is no such step, or nothing at the pixel.
@@ -116,7 +116,7 @@ class TrackedScene(DynamicScene):
 
 def _ray(camera: Camera, x: float, y: float, like: Tensor) -> tuple[Tensor, Tensor]:
     """Origin and direction [3], world frame, of the ray through a position in the image."""
-    # The picture of one pixel, whose centre is the position.
+    # An image of one pixel centred at the position.
     centre_px = camera.centre_px[0] - x + 0.5, camera.centre_px[1] - y + 0.5
     rays = camera_rays(replace(camera, centre_px=centre_px, size_px=(1, 1)), like=like)
     return rays.origins.expand_as(rays.directions)[0, 0], rays.directions[0, 0]

@@ -1,4 +1,4 @@
-"""What moves in the photographs of cameras that stand still: given masks, and differences from the median."""
+"""Moving areas in photographs of static cameras: given masks, and differences from the temporal median."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from torch import Tensor
 from sfumato.capture.multiview import MultiViewVideo, RigCamera
 from sfumato.scene.cameras import Camera
 
-# Steps that the temporal median and its deviation are taken over, at most.
+# Largest number of steps over which the temporal median and its deviation are computed.
 _MOST_STEPS = 16
-# A pixel moves where a channel differs from the median by this many standard deviations, estimated from the
-# median absolute deviation, and by this share of white. Given masks miss feet and thin things; beside them,
-# only what shadows do not explain counts: the larger share.
+# A pixel moves if a channel differs from the median by this many standard deviations, estimated from the
+# median absolute deviation, and by this share of white. Given masks miss feet and thin objects, so
+# differences count outside them too, but with the larger share, which shadows do not reach.
 _DEVIATIONS, _LEAST_DIFFERENCE, _BESIDE_MASKS = 3.0, 0.06, 0.2
 _MAD_TO_SIGMA = 1.4826
-# Moving areas grow by this many pixels: they begin where a difference is only half as large.
+# Moving areas are dilated by this many pixels, as differences are smaller at their borders.
 _GROWN_PX = 2
-# Among fewer cameras than this nobody outvotes one that misses a part, such as a chest that covers the same
-# pixels at most times: gaps of this share of the short side are closed, and what they enclose filled.
+# With fewer cameras than this a part missed by one camera, such as a chest that covers the same pixels most
+# of the time, is not outvoted: gaps up to this share of the short side are closed, and enclosed areas filled.
 FEW_CAMERAS, _CLOSED = 6, 0.02
-# Steps before and after, in which a pixel may change, and by how much, as a share of white.
+# Steps before and after in which changes of a pixel count, and the least change, as a share of white.
 _AROUND, _LEAST_CHANGE = 8, 0.1
 
 
 @dataclass(frozen=True)
 class TemporalMedian:
-    """Of the photographs of one camera.
+    """Temporal median and deviation of the photographs of one camera.
 
     Attributes:
         median: uint8 [h, w, 3].
@@ -43,7 +43,7 @@ class TemporalMedian:
 
     @classmethod
     def of(cls, camera: RigCamera) -> TemporalMedian:
-        """That of a camera, over steps evenly along its video."""
+        """The median and deviation of a camera, over evenly spaced steps."""
         views = [view for view in camera.views if view is not None]
         stack = np.stack([view.load().rgb for view in views[:: -(-len(views) // _MOST_STEPS)]])
         median = np.median(stack, axis=0).astype(np.uint8)
@@ -51,41 +51,41 @@ class TemporalMedian:
         return cls(median, np.ceil(_MAD_TO_SIGMA * spread).clip(0, 255).astype(np.uint8))
 
     def moving(self, rgb: np.ndarray, least: float) -> np.ndarray:
-        """[h, w] bool: areas where a photograph shows something else than most of them.
+        """[h, w] bool: areas where a photograph differs from the median.
 
         Args:
             rgb: uint8 [h, w, 3], the photograph.
-            least: the least difference of a channel, as a share of white.
+            least: least difference of a channel, as a share of white.
         """
         limit = np.maximum(_DEVIATIONS * self.deviation, 255 * least)
         return _as_areas(np.any(_difference(rgb, self.median) > limit, axis=2))
 
 
 def _difference(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Absolute differences of bytes, as bytes."""
+    """Absolute differences of uint8 arrays, as uint8."""
     return np.maximum(first, second) - np.minimum(first, second)
 
 
 def _as_areas(moves: np.ndarray) -> np.ndarray:
-    """Single pixels left out, holes filled, and areas grown."""
+    """The mask with isolated pixels removed, holes filled, and areas dilated."""
     opened = ndimage.binary_opening(moves, np.ones((2, 2)))
     return ndimage.binary_dilation(ndimage.binary_fill_holes(opened), np.ones((3, 3)), iterations=_GROWN_PX)
 
 
 def _without_gaps(moves: np.ndarray) -> np.ndarray:
-    """Narrow gaps closed, and what they enclose filled."""
+    """The mask with narrow gaps closed and enclosed areas filled."""
     radius = max(1, round(_CLOSED * min(moves.shape)))
-    # The border is no edge of what moves: gaps at it are closed as well.
+    # The image border is not the edge of an object: gaps at it are closed as well.
     padded = np.pad(moves, 2 * radius, mode="edge")
     closed = ndimage.binary_closing(padded, np.ones((3, 3)), iterations=radius)
     return ndimage.binary_fill_holes(closed)[2 * radius : -2 * radius, 2 * radius : -2 * radius]
 
 
 class Foreground:
-    """What moves in the photographs to train on: given masks, and what differs from the median over time.
+    """Moving areas of the training photographs: given masks, and differences from the temporal median.
 
     Args:
-        video: whose cameras stand still.
+        video: with static cameras.
     """
 
     def __init__(self, video: MultiViewVideo) -> None:
@@ -111,14 +111,14 @@ class Foreground:
         return found if given is None else given | found
 
     def changing_at(self, step: int) -> Iterator[tuple[Camera, Tensor | None]]:
-        """Where something moves or turns about a step, also what covers its place at all times.
+        """Areas that move around a step, including objects that change within the same pixels.
 
         Args:
             step: from 0.
 
         Returns:
-            Each training camera, and [h, w] bool: what ``of`` gives, and where a channel changes within a few
-            steps; None where it has no photograph.
+            Each training camera, and [h, w] bool: the union of ``of`` and of pixels where a channel changes
+            within a few steps; None if it has no photograph.
         """
         for number, camera in enumerate(self._cameras):
             found = self.of(number, step)
@@ -135,7 +135,7 @@ class Foreground:
             yield camera.camera, torch.from_numpy(moves)
 
     def background(self, number: int) -> np.ndarray:
-        """uint8 [h, w, 3]: the median over time of a training camera."""
+        """uint8 [h, w, 3]: the temporal median of a training camera."""
         return self._median(number).median
 
     def _median(self, number: int) -> TemporalMedian:

@@ -24,13 +24,13 @@ _CHANGED = 0.1
 
 @dataclass(frozen=True)
 class StepScore:
-    """Means over the held-out cameras that have a photograph at a step; NaN where none has.
+    """Means over the held-out cameras that have a photograph at a step; NaN if none has.
 
     Attributes:
-        psnr: decibels, of the render as it is.
-        psnr_affine: after the gain and offset of each channel that fit the camera best at the first step.
+        psnr: decibels, of the uncorrected render.
+        psnr_affine: after a gain and offset of each channel, fitted for each camera at the first step.
         psnr_changed: the same over pixels that differ from the camera's temporal median by a tenth of white.
-        ssim: of the render as it is.
+        ssim: of the uncorrected render.
     """
 
     psnr: float
@@ -43,8 +43,8 @@ class HeldOut:
     """The held-out cameras of a video.
 
     Args:
-        cameras: held out.
-        first: the Gaussians at the first step, to which the colours of each camera are fitted.
+        cameras: the held-out ones.
+        first: the Gaussians at the first step, by which the colours of each camera are fitted.
         settings: of the rasterizer.
     """
 
@@ -93,6 +93,6 @@ class HeldOut:
 
 
 def mean(values: Sequence[float]) -> float:
-    """Of the numbers among them; NaN where there are none."""
+    """The mean of the values that are not NaN; NaN if there are none."""
     known = [value for value in values if not math.isnan(value)]
     return fmean(known) if known else math.nan

@@ -1,4 +1,4 @@
-"""Control nodes moved so that the photographs of two steps agree: Gauss-Newton, coarse to fine."""
+"""Alignment of control nodes between the photographs of two steps: Gauss-Newton, coarse to fine."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ from sfumato.tracking.cut_photographs import Photographs
 from sfumato.tracking.nodes import Nodes
 from sfumato.tracking.track_state import MovingPoses, TrackState, together
 
-# Photographs are reduced so many times, one after the other, and so often the equations are solved with each.
+# Reduction factors of the photographs, coarse to fine, and Gauss-Newton iterations with each.
 _REDUCTIONS, _ITERATIONS = (8, 4, 2), 8
-# Gaussians of lower opacity show no colour of their own; the others are seen if they lie within this share of
-# the rendered depth.
+# Least opacity of Gaussians whose colours are used, and relative tolerance of their depth against the
+# rendered depth by which they count as visible.
 _LEAST_OPACITY, _DEPTH_TOLERANCE = 0.1, 0.03
-# A Gaussian speaks for so many of the nodes that carry it, the nearest.
+# Each Gaussian contributes to the equations of this many of its nearest nodes.
 _NODES_OF_A_GAUSSIAN = 2
-# Of the diagonal: of each node's own equations, and of those of the median node, so that a node of which
-# little is seen stays as it was expected.
+# Damping as shares of the trace of each node's own equations and of the median node's, so that a node with
+# few visible Gaussians stays at its predicted pose.
 _DAMPING, _LEAST_DAMPING = 0.01, 0.001
 _UPPER = torch.triu_indices(6, 6)
 
 
 @dataclass(frozen=True)
 class _Sighting:
-    """Gaussians that a camera sees in the step before, once for each node that they speak for; by node.
+    """Gaussians visible to a camera in the previous step, once for each node they contribute to, by node.
 
     Attributes:
         camera: whose photographs are compared.
-        now: its photograph of the step, by the reduction: [h, w, 3].
-        colours: of the Gaussians in its photograph of the step before, by the reduction: [s, 3].
+        now: its photograph of the current step, by reduction factor: [h, w, 3].
+        colours: of the Gaussians in its photograph of the previous step, by reduction factor: [s, 3].
         arms: [s, 3] from the nodes, world frame.
         weights: [s] of the nodes.
-        first: [k + 1] where those of each node begin.
+        first: [k + 1] index of the first row of each node.
     """
 
     camera: Camera
@@ -55,16 +55,16 @@ class _Sighting:
 
 @torch.no_grad()
 def aligned(state: TrackState, photographs: Photographs, nodes: Nodes, expected: MovingPoses) -> MovingPoses:
-    """Where nodes carry the Gaussians so that what cameras saw of them before is what they see now.
+    """Poses of the Gaussians, carried by nodes that are aligned between the photographs of two steps.
 
-    Each node moves as a rigid body, on its own. The photographs are compared with each other, not with
-    renders: that holds where Gaussians are blurred, but errors add up from step to step.
+    Each node moves independently as a rigid body. The photographs are compared with each other, not with
+    renders: this also works where Gaussians are blurred, but errors accumulate over the steps.
 
     Args:
-        state: with the poses of the steps done.
+        state: with the poses of the completed steps.
         photographs: of the next step.
         nodes: of the moving Gaussians.
-        expected: poses to begin with.
+        expected: initial poses.
     """
     last = state.poses
     seen = list(_seen(state, nodes, photographs, last))
@@ -100,7 +100,7 @@ def aligned(state: TrackState, photographs: Photographs, nodes: Nodes, expected:
 def _seen(
     state: TrackState, nodes: Nodes, photographs: Photographs, last: MovingPoses
 ) -> Iterator[_Sighting]:
-    """What each camera that has both photographs saw in the step before."""
+    """The Gaussians visible in the previous step, for each camera that has both photographs."""
     settings, moving = replace(state.settings, depth=True), state.moved(last)
     solid = state.moving_gaussians.opacities >= _LEAST_OPACITY
     for index, number in enumerate(photographs.numbers):
@@ -138,10 +138,10 @@ def _seen(
 
 
 def _by_node(nodes: Nodes, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Gaussians of some rows, once for each node that they speak for, in the order of the nodes.
+    """Gaussians of some rows, once for each node they contribute to, in the order of the nodes.
 
     Returns:
-        Where each stands in ``rows``, the nodes, and their weights.
+        Indices into ``rows``, the nodes, and their weights.
     """
     influences = nodes.influences[rows, :_NODES_OF_A_GAUSSIAN]
     weights = nodes.weights[rows, :_NODES_OF_A_GAUSSIAN].flatten()
@@ -150,7 +150,7 @@ def _by_node(nodes: Nodes, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _pyramid(rgb: np.ndarray) -> dict[int, Tensor]:
-    """[h, w, 3] float32 from 0 to 1 for each reduction: means over squares of pixels; a rest is cut off."""
+    """[h, w, 3] float32 in [0, 1] by reduction factor: means over blocks; partial blocks are cut off."""
     image, found, at = torch.from_numpy(rgb).permute(2, 0, 1).float() / 255, {}, 1
     for reduction in sorted(_REDUCTIONS):
         side = reduction // at
@@ -167,7 +167,7 @@ def _reduced_intrinsics(camera: Camera, reduction: int) -> Tensor:
 
 
 def _colours(image: Tensor, pixel: Tensor) -> Tensor:
-    """[s, 3] colours of an image between four pixels."""
+    """[s, 3] colours of an image, bilinearly interpolated."""
     height, width = image.shape[:2]
     place = 2 * pixel / torch.tensor([width, height]) - 1
     found = grid_sample(
@@ -177,11 +177,11 @@ def _colours(image: Tensor, pixel: Tensor) -> Tensor:
 
 
 def _solved(sums: Tensor, reach: float) -> Tensor:
-    """[k, 6] shifts and small turns that the normal equations [k, 27] ask for, damped.
+    """[k, 6] shifts and small rotations: the damped solutions of the normal equations [k, 27].
 
     Args:
         sums: [k, 27] of ``ops.alignment``.
-        reach: length by which a shift compares with a turn, scene units.
+        reach: length that makes shifts comparable with rotations, scene units.
     """
     scale = sums.new_tensor([reach] * 3 + [1.0] * 3)
     squares = sums.new_zeros(len(sums), 6, 6)

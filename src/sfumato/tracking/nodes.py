@@ -14,12 +14,12 @@ _INFLUENCES = 4
 
 @dataclass(frozen=True)
 class Nodes:
-    """k control nodes of m Gaussians; each sits on one of them.
+    """k control nodes of m Gaussians; each node is located at one of them.
 
     Attributes:
-        rows: [k] int64 Gaussians that the nodes sit on.
+        rows: [k] int64 Gaussians at which the nodes are located.
         influences: [m, j] int64 nodes that carry each Gaussian.
-        weights: [m, j] theirs; rows sum to 1.
+        weights: [m, j] of these nodes; rows sum to 1.
     """
 
     rows: Tensor
@@ -30,11 +30,11 @@ class Nodes:
         return len(self.rows)
 
     def followed_by(self, others: Nodes, gaussians: int) -> Nodes:
-        """These nodes, and others of Gaussians that stand behind those of these.
+        """These nodes followed by others, whose Gaussians are appended to those of these.
 
         Args:
             others: of their own Gaussians.
-            gaussians: how many these carry.
+            gaussians: number of Gaussians of these nodes.
         """
         width = max(self.influences.shape[1], others.influences.shape[1])
 
@@ -48,17 +48,17 @@ class Nodes:
         )
 
     def carry(self, shifts: Tensor, turns: Tensor, means: Tensor, quats: Tensor) -> tuple[Tensor, Tensor]:
-        """Gaussians moved along with the nodes.
+        """Move the Gaussians with the nodes.
 
         Args:
             shifts: [k, 3] translations of the nodes.
-            turns: [k, 4] rotations of the nodes about themselves, any non-zero length.
+            turns: [k, 4] rotations about the nodes, of any non-zero length.
             means: [m, 3] before.
             quats: [m, 4] before, of length one.
 
         Returns:
-            [m, 3] and [m, 4]: the sum of w (R (mean - node) + node + shift), ``node`` being where a node is
-            before; the rotation by the normalised sum of the weighted turns.
+            [m, 3] means: the sum of w (R (mean - node) + node + shift), with the positions of the nodes
+            before the move. [m, 4] rotations, multiplied by the normalised weighted sum of the turns.
 
         Gradients: shifts and turns.
 
@@ -78,12 +78,12 @@ def place_nodes(means: Tensor, count: int) -> Nodes:
     """Nodes spread over Gaussians by farthest-point sampling.
 
     Args:
-        means: [m, 3] of the Gaussians in the first step: what comes into touch later is not carried together.
+        means: [m, 3] of the Gaussians in the first step, so that objects that touch later are not joined.
         count: nodes, at most m.
 
     Returns:
-        The nodes. A Gaussian is carried by the four nearest, with weights that fall as a Gaussian of the
-        distance, of the mean distance to the nearest node as standard deviation.
+        The nodes. A Gaussian is carried by the four nearest, with weights that are a Gaussian function of the
+        distance; its standard deviation is the mean distance to the farthest of the four.
     """
     count = min(count, len(means))
     chosen = [int((means - means.mean(0)).square().sum(1).argmin())]

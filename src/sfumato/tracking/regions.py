@@ -1,4 +1,4 @@
-"""Regions of a picture in which something moves, and the Gaussians that touch them."""
+"""Moving regions of an image, and the Gaussians that touch them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from sfumato.render.visibility import Footprints
 from sfumato.scene.cameras import Camera
 
 TILE_PX = 16
-# Boxes of moving tiles are merged while that adds at most this share of pixels.
+# Boxes of moving tiles are merged as long as this adds at most this share of pixels.
 _MERGE_SHARE = 0.2
-# Of the boxes in which alpha reaches 1/255, the part that counts as covered.
+# Share of the box in which alpha reaches 1/255 that counts as covered.
 _INNER = 0.5
 
 
@@ -24,7 +24,7 @@ class Region:
     """A box of a picture.
 
     Attributes:
-        left, top, width, height: pixels; multiples of the tile but at the picture's right and lower edge.
+        left, top, width, height: pixels; multiples of the tile size except at the right and lower border.
     """
 
     left: int
@@ -35,18 +35,18 @@ class Region:
     def of(self, camera: Camera) -> Camera:
         """The camera of this part of a picture.
 
-        Renders of it are those of the whole picture but for large Gaussians that reach in from outside: the
-        affine approximation is clamped nearer to a smaller picture (``ops.project``).
+        Its renders equal those of the whole image except for large Gaussians that extend into it: the affine
+        approximation is clamped closer to the border of a smaller image (``ops.project``).
         """
         return camera.cropped(self.left, self.top, self.width, self.height)
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """Rows and columns of the picture."""
+        """Rows and columns of the image."""
         return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
 
     def touched(self, footprints: Footprints) -> Tensor:
-        """[n] bool: Gaussians of the whole picture that may touch the region."""
+        """[n] bool: Gaussians of the whole image that may touch the region."""
         low = torch.tensor([self.left, self.top], dtype=torch.float32)
         high = low + torch.tensor([self.width, self.height], dtype=torch.float32)
         radius = footprints.radius_px.float()
@@ -55,13 +55,13 @@ class Region:
 
 
 def moving_regions(moving: np.ndarray) -> tuple[Region, ...]:
-    """Boxes round the pixels that move, of whole tiles and one tile wider on each side.
+    """Boxes of whole tiles around the moving pixels, with a margin of one tile.
 
     Args:
         moving: [h, w] bool.
 
     Returns:
-        The boxes; those that overlap, or nearly so, are merged. None where nothing moves.
+        The boxes, merged where they are close; empty if nothing moves.
     """
     height, width = moving.shape
     tiles = _tiles(moving)
@@ -79,7 +79,7 @@ def moving_regions(moving: np.ndarray) -> tuple[Region, ...]:
 
 
 def footprint_mask(footprints: Footprints, size_px: tuple[int, int]) -> np.ndarray:
-    """[h, w] bool: pixels inside the inner halves of the boxes of Gaussians, by tiles."""
+    """[h, w] bool: tiles that the inner halves of the Gaussians' boxes touch."""
     width, height = size_px
     rows, columns = -(-height // TILE_PX), -(-width // TILE_PX)
     seen = footprints.radius_px[:, 0] > 0
@@ -88,7 +88,7 @@ def footprint_mask(footprints: Footprints, size_px: tuple[int, int]) -> np.ndarr
     high = np.floor((mean + radius) / TILE_PX).astype(np.int64) + 1
     limits = np.array([columns, rows])
     low, high = low.clip(0, limits), high.clip(0, limits)
-    # A sum over both axes of the boxes' corners counts the boxes over each tile.
+    # Cumulative sums of signed corners over both axes count the boxes over each tile.
     corners = np.zeros((rows + 1, columns + 1), np.int64)
     for (x, y), sign in (
         ((low[:, 0], low[:, 1]), 1),
@@ -109,7 +109,7 @@ def _tiles(moving: np.ndarray) -> np.ndarray:
 
 
 def _merged(boxes: list[tuple[int, int, int, int]]) -> list[tuple[int, int, int, int]]:
-    """Boxes (top, left, bottom, right), merged in pairs while that costs few tiles."""
+    """Boxes (top, left, bottom, right), merged pairwise while this adds few tiles."""
 
     def area(box: tuple[int, int, int, int]) -> int:
         return (box[2] - box[0]) * (box[3] - box[1])

@@ -1,4 +1,4 @@
-"""What a tracked run has found, as a dynamic scene."""
+"""The result of a tracked run as a dynamic scene."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from sfumato.tracking.track_state import NEVER, TrackState
 
 
 def scene_over_time(state: TrackState, times: Sequence[float]) -> DynamicScene:
-    """The Gaussians of all steps done. Those that stood still until they went are among those that move.
+    """The Gaussians of all completed steps. Static ones that died are stored among the moving ones.
 
     Args:
         state: of the run.
-        times: [t] seconds of the steps done, or of more.
+        times: [t] seconds of at least the completed steps.
     """
     steps, gaussians = state.step, state.gaussians
     still = torch.ones(len(gaussians), dtype=torch.bool)
@@ -38,12 +38,12 @@ def scene_over_time(state: TrackState, times: Sequence[float]) -> DynamicScene:
 
 
 def _over_time(moving: Sequence[Tensor], standing: Tensor, birth: Tensor, death: Tensor) -> Tensor:
-    """[t, m, d] of those that move, then of those that stand; NaN where they do not exist."""
+    """[t, m, d] of the moving Gaussians, then of the static ones; NaN where they do not exist."""
     most = len(birth) - len(standing)
     rows = []
     for step, values in enumerate(moving):
         later = values.new_full((most - len(values), values.shape[1]), torch.nan)
-        everyone = torch.cat([values, later, standing])
+        values_of_all = torch.cat([values, later, standing])
         exists = (birth <= step) & (step < death)
-        rows.append(torch.where(exists[:, None], everyone, torch.nan))
+        rows.append(torch.where(exists[:, None], values_of_all, torch.nan))
     return torch.stack(rows)

@@ -1,4 +1,4 @@
-"""Points that the first step starts from."""
+"""Initial points of the first step."""
 
 from __future__ import annotations
 
@@ -17,33 +17,37 @@ from sfumato.tracking.still_points import Sight, find_floor, still_points, upwar
 from sfumato.tracking.vote import move_by_vote
 
 _STILL_POINTS, _MOVING_POINTS = 32_000, 8_000
-# Points that stand still lie on rays beyond the hull, up to this much farther than where rays leave it.
+# Static points lie on rays outside the hull, up to this share farther than the exit point of the ray.
 _BEYOND = 0.6
-# Candidates for points that move, and how far around the hull they are drawn, as a share of its size.
+# Candidates for moving points, and the margin around the hull in which they are drawn, as a share of its
+# size.
 _CANDIDATES, _MARGIN = 1_000_000, 0.15
-# A candidate is kept if this share of the cameras that have it in their picture see something moving there.
+# A candidate is kept if something moves there for this share of the cameras that observe it.
 _SHARE = 0.85
 _MOST_LOOKED_AT = 16
-# Candidates on rays of moving pixels, and their depths as shares of the distance to what cameras look at.
-# What moves is lowest above this share of the points, as few stray below the floor.
+# Candidates on rays of moving pixels, and the range of their depths as shares of the target's distance. The
+# lowest moving point is this quantile of the heights, as a few outliers lie below the floor.
 _ON_RAYS, _NEAR_SHARE, _FAR_SHARE, _LOWEST = 300_000, 0.3, 2.5, 0.02
-# Cameras surround a point if the unit vectors from it to them have a mean shorter than this: 0.5 for a dome.
+# Cameras surround a point if the mean of the unit vectors from it to them is shorter than this; 0.5 for a
+# dome.
 _ONE_SIDED = 0.75
 
 
 def start_points(video: MultiViewVideo, foreground: Foreground, *, seed: int) -> PointCloud:
-    """Points to start from, of the first step.
+    """Initial points of the first step.
 
-    The dataset's own where it has some. Where cameras surround what they look at, the space between them is
-    mostly empty: what stands still begins on rays through random pixels at or beyond the convex hull of the
-    cameras, and what moves in the visual hull of the moving areas. Random points between the cameras instead
-    end as fog that explains each photograph on its own. Few cameras get a stage: what moves in the visual
-    hull, which all of them have to agree on, and what stands still on a floor and on a sphere around it.
-    Elsewhere, and where nothing moves for all of few cameras, random points in what cameras see.
+    The dataset's own points are used if there are any. If the cameras surround their target, the space
+    between
+    them is mostly empty: static points begin on rays through random pixels at or beyond the convex hull of
+        the
+    cameras, moving points in the visual hull of the moving areas. Random points between the cameras would end
+    as fog that fits each photograph separately. With few cameras, moving points begin in the visual hull on
+    which all cameras agree, and static points on a floor and on a sphere around it. Otherwise, and if that
+    visual hull is empty, points are random in the view frusta.
 
     Args:
         video: to track.
-        foreground: what moves in it.
+        foreground: moving areas of the video.
         seed: equal seeds give equal points.
     """
     if video.points is not None:
@@ -62,7 +66,7 @@ def start_points(video: MultiViewVideo, foreground: Foreground, *, seed: int) ->
 
 
 def _on_a_stage(video: MultiViewVideo, foreground: Foreground, rng: np.random.Generator) -> PointCloud | None:
-    """The visual hull of what moves, on a floor within a sphere; None where cameras agree on nothing."""
+    """The visual hull of the moving areas, a floor and a sphere; None if the visual hull is empty."""
     sights = []
     for number, (camera, moves) in enumerate(foreground.changing_at(0)):
         view = video.train_cameras[number].views[0]
@@ -80,7 +84,7 @@ def _on_a_stage(video: MultiViewVideo, foreground: Foreground, rng: np.random.Ge
 
 
 def _hull_on_rays(sights: Sequence[Sight], rng: np.random.Generator) -> np.ndarray:
-    """[n, 3] points on rays through moving pixels that all cameras see where something moves."""
+    """[n, 3] points on rays through moving pixels that project to moving pixels of all cameras."""
     poses = np.stack([sight.camera.camera_from_world.numpy() for sight in sights])
     found = []
     for sight, distance in zip(sights, depth_scale(poses), strict=True):
@@ -99,7 +103,7 @@ def _hull_on_rays(sights: Sequence[Sight], rng: np.random.Generator) -> np.ndarr
 
 
 def _nearest_colour(sights: Sequence[Sight], xyz: np.ndarray) -> np.ndarray:
-    """[n, 3] uint8: of the nearest camera's photograph; a mean would mix both sides of a thing."""
+    """[n, 3] uint8 from the nearest camera's photograph; a mean would mix both sides of an object."""
     nearest, colours = np.full(len(xyz), np.inf), np.full((len(xyz), 3), 128, np.uint8)
     for sight in sights:
         columns, rows, inside = project(sight.camera, xyz)
@@ -114,7 +118,7 @@ def _centres(video: MultiViewVideo) -> np.ndarray:
 
 
 def _hull_round_the_scene(video: MultiViewVideo) -> ConvexHull | None:
-    """The convex hull of the cameras and the point they look at; None where they do not surround it."""
+    """The convex hull of the cameras and the point they look at; None if they do not surround it."""
     centres = _centres(video)
     axes = np.stack([camera.camera.camera_from_world[2, :3].numpy() for camera in video.train_cameras])
     across = np.eye(3) - axes[:, :, None] * axes[:, None, :]
@@ -134,7 +138,7 @@ def _hull_round_the_scene(video: MultiViewVideo) -> ConvexHull | None:
 
 
 def _beyond(views: tuple[View, ...], hull: ConvexHull, rng: np.random.Generator) -> np.ndarray:
-    """[n, 3] points on rays through random pixels, where they leave the hull and farther."""
+    """[n, 3] points on rays through random pixels, at or beyond their exit from the hull."""
     normals, offsets = hull.equations[:, :3], hull.equations[:, 3]
     size = float(np.linalg.norm(np.ptp(hull.points, axis=0)))
     which = rng.integers(len(views), size=_STILL_POINTS)
@@ -146,16 +150,16 @@ def _beyond(views: tuple[View, ...], hull: ConvexHull, rng: np.random.Generator)
         approach = rays @ normals.T
         inside = np.maximum(-(centre @ normals.T + offsets), 0.0)
         leaves = np.where(approach > 1e-9, inside / np.maximum(approach, 1e-9), np.inf).min(axis=1)
-        # A camera stands in a corner of the hull: rays that leave at once begin a little away from it.
+        # Cameras are at corners of the hull: rays that leave it immediately get a least depth.
         depth = np.maximum(leaves, _MARGIN * size) * (1 + _BEYOND * rng.random(count))
         found.append(centre + depth[:, None] * rays)
     return np.concatenate(found)
 
 
 def _visual_hull(foreground: Foreground, hull: ConvexHull, rng: np.random.Generator) -> np.ndarray:
-    """[n, 3] points that nearly all cameras see where something moves."""
+    """[n, 3] points that project to moving pixels of nearly all cameras."""
     low, high = hull.points.min(axis=0), hull.points.max(axis=0)
-    # The floor below a ring of cameras belongs to it: the box is a cube as wide as the hull.
+    # The box is a cube as wide as the hull, as it must include the floor below a ring of cameras.
     middle, half = (low + high) / 2, (0.5 + _MARGIN) * (high - low).max()
     xyz = rng.uniform(middle - half, middle + half, (_CANDIDATES, 3))
     return xyz[move_by_vote(xyz, foreground.changing_at(0), _SHARE)][:_MOVING_POINTS]

@@ -1,4 +1,4 @@
-"""Points of what stands still around a few cameras: a floor that they agree on, and what lies beyond."""
+"""Initial static points for few cameras: a floor on which the cameras agree, and a sphere beyond."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from scipy import ndimage
 from sfumato.capture.random_points import project, rays_through
 from sfumato.scene.cameras import Camera
 
-# The floor is looked for up to this far from level, in radians, and up to this share of the cameras' distance
-# above and below where it is expected; finer in each round. Correlations are taken at so many points.
+# Search range of the floor: slope in radians, height as a share of the cameras' distance, and grid size in
+# each round, from coarse to fine. Below: number and radius of the points where correlations are computed.
 _MOST_SLOPE, _MOST_SHIFT, _TRIED = 0.28, 0.08, (7, 3, 3, 3, 3)
 _FLOOR_POINTS, _FLOOR_RADIUS, _LEAST_POINTS, _BLUR_PX = 4000, 0.5, 100, 2.0
-# Cameras whose axes down have a shorter mean than this are turned in all ways.
+# Cameras have no common up direction if the mean of their down axes is shorter than this.
 _LEAST_MEAN = 0.3
-# Less correlation between cameras is no floor.
+# Least mean correlation between cameras for a floor.
 _LEAST_CORRELATION = 0.25
-# What is not floor lies on a sphere around what moves, from this many distances of the farthest camera on.
+# Other static points lie on spheres around the moving points, with these multiples of the farthest camera's
+# distance as radii.
 _NEAREST, _FARTHEST = 1.2, 1.6
 
 
 @dataclass(frozen=True)
 class Sight:
-    """What one camera sees.
+    """The view of one camera.
 
     Attributes:
         camera: a pinhole.
@@ -51,13 +52,13 @@ class Plane:
 def still_points(
     sights: Sequence[Sight], middle: np.ndarray, floor: Plane | None, count: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Points on rays through random pixels, where they meet the floor or leave the space between cameras.
+    """Points on rays through random pixels, where they hit the floor or the sphere around the cameras.
 
     Args:
         sights: of all cameras.
-        middle: [3] of what moves.
-        floor: None without one.
-        count: of points, about.
+        middle: [3] median of the moving points.
+        floor: None if there is none.
+        count: approximate number of points.
         rng: of random numbers.
 
     Returns:
@@ -90,19 +91,19 @@ def find_floor(
     level: np.ndarray,
     rng: np.random.Generator,
 ) -> Plane | None:
-    """The plane near level and near the lowest point of what moves that cameras agree on best.
+    """The nearly level plane near the lowest moving point on which the cameras agree best.
 
-    Of points on it all cameras see the same colours: brightness correlates between them.
+    All cameras see the same colours at points of the floor: brightness correlates between them.
 
     Args:
         sights: of all cameras.
-        middle: [3] of what moves.
-        lowest: [3] a point where it is lowest.
-        level: [3] unit vector, the normal of a level plane, up.
+        middle: [3] median of the moving points.
+        lowest: [3] lowest of the moving points.
+        level: [3] unit vector upwards.
         rng: of random numbers.
 
     Returns:
-        The floor; None where the cameras agree on none.
+        The floor; None if the correlation is too low.
     """
     if not level.any():
         return None
@@ -133,14 +134,14 @@ def find_floor(
 
 
 def upwards(sights: Sequence[Sight]) -> np.ndarray:
-    """[3] unit vector: opposite to the mean of the cameras' axes down; zeros where they have no mean."""
+    """[3] unit vector: opposite to the mean down axis of the cameras; zeros if they have no common one."""
     axis = -np.mean([sight.camera.camera_from_world[1, :3].numpy() for sight in sights], axis=0)
     length = np.linalg.norm(axis)
     return axis / length if length > _LEAST_MEAN else np.zeros(3)
 
 
 def _agreement(sights: Sequence[Sight], brightness: Sequence[np.ndarray], xyz: np.ndarray) -> float:
-    """Mean correlation of brightness at points between two cameras that see them still."""
+    """Mean correlation of brightness between pairs of cameras, at static points visible to both."""
     values, seen = [], []
     for sight, grey in zip(sights, brightness, strict=True):
         columns, rows, inside = project(sight.camera, xyz)

@@ -15,18 +15,18 @@ from sfumato.tracking.node_alignment import aligned
 from sfumato.tracking.track_config import TrackConfig
 from sfumato.tracking.track_state import MovingPoses, StepResult, TrackState
 
-# Running means of Adam: short ones, as a step has few iterations.
+# Decay rates of Adam: low, as a step has few iterations.
 _BETAS = (0.8, 0.95)
 _EPSILON = 1e-15
 
 
 @torch.enable_grad()
 def track_step(state: TrackState, visits: int | None = None) -> StepResult:
-    """Find the poses of the moving Gaussians at the next step from those at the steps before.
+    """Find the poses of the moving Gaussians at the next step from those at the previous steps.
 
     Args:
-        state: with the poses of the steps done, one or more; it is not changed.
-        visits: photographs that are looked at; None: as the configuration says.
+        state: with the poses of one or more completed steps; it is not changed.
+        visits: number of iterations, each on one photograph; None: from the configuration.
 
     Returns:
         StepResult, outside the autograd graph.
@@ -43,11 +43,11 @@ def track_step(state: TrackState, visits: int | None = None) -> StepResult:
 
 
 def predicted(state: TrackState) -> MovingPoses:
-    """The poses that the next step starts from: the last ones, moved on as they moved last."""
+    """Initial poses of the next step: the last ones, extrapolated by their last motion."""
     means, quats = state.means[-1], state.quats[-1]
     if not (state.config.forward_motion and state.step > 1):
         return MovingPoses(means, quats)
-    # What was born in the last step stands there.
+    # Gaussians born in the last step have no motion yet.
     count = len(state.means[-2])
     means_before, before = (
         torch.cat([old, new[count:]]) for old, new in ((state.means[-2], means), (state.quats[-2], quats))
@@ -57,7 +57,7 @@ def predicted(state: TrackState) -> MovingPoses:
 
 
 def _in_random_order(state: TrackState, cameras: int, count: int) -> list[int]:
-    """``count`` cameras in random order, each equally often; the same for the same seed and step."""
+    """``count`` cameras in random order, each equally often; deterministic in seed and step."""
     generator = torch.Generator().manual_seed((state.config.seed << 20) + state.step)
     order = list[int]()
     while cameras and len(order) < count:
@@ -68,19 +68,19 @@ def _in_random_order(state: TrackState, cameras: int, count: int) -> list[int]:
 def _descend(
     state: TrackState, photographs: Photographs, start: MovingPoses, visits: list[int]
 ) -> MovingPoses:
-    """Each Gaussian moves on its own, held by the priors: Adam.
+    """Optimise the pose of each Gaussian, regularised by the priors, with Adam.
 
     Args:
         state, photographs: of the step.
-        start: poses to begin with.
-        visits: the photographs that are looked at, one an iteration.
+        start: initial poses.
+        visits: indices of the photographs, one per iteration.
     """
     means, quats = (tensor.clone().requires_grad_() for tensor in (start.means, start.quats))
     adam = torch.optim.Adam([{"params": [means]}, {"params": [quats]}], betas=_BETAS, eps=_EPSILON)
     for iteration, index in enumerate(visits):
         rate = state.pixel_size * _rate_px(state.config, iteration / len(visits))
         adam.param_groups[0]["lr"] = rate
-        # A turn moves the neighbours of a Gaussian: by half as much as the Gaussian itself may move.
+        # A rotation step moves neighbours of a Gaussian by half as much as a position step.
         adam.param_groups[1]["lr"] = 0.5 * rate / state.spacing
         _loss(state, photographs.parts(index, 1), MovingPoses(means, quats)).backward()
         adam.step()
@@ -89,12 +89,12 @@ def _descend(
 
 
 def _rate_px(config: TrackConfig, progress: float) -> float:
-    """Learning rate of positions, pixels of the median camera, at a share of a step; log-linear."""
+    """Learning rate of positions, pixels of the median camera, log-linear in the progress of a step."""
     return config.rate_start * (config.rate_end / config.rate_start) ** progress
 
 
 def _loss(state: TrackState, parts: Iterable[PhotographPart], poses: MovingPoses) -> Tensor:
-    """Of one camera's photograph, and the priors."""
+    """Photometric loss of one camera's photograph plus the priors."""
     weights, near = state.config.priors, state.neighbours
     before = state.means[-1], state.quats[-1]
     priors = ops.motion_priors(

@@ -7,7 +7,7 @@ from math import isfinite
 
 from sfumato.errors import ConfigError
 
-# More photographs a step than this change little where control nodes are aligned first.
+# With control nodes aligned first, more photographs per step improve little.
 _VISITS = 54
 
 
@@ -33,7 +33,7 @@ class Priors:
 
 @dataclass(frozen=True)
 class TrackConfig:
-    """How the Gaussians of the first step are followed.
+    """Options of tracking.
 
     Attributes:
         views_per_step: photographs that are looked at in each step after the first, each camera's equally
@@ -78,7 +78,7 @@ class TrackConfig:
             raise ConfigError(f"ssim_weight is {self.ssim_weight}; give a number from 0 to 1")
 
     def visits(self, cameras: int) -> int:
-        """Photographs that are looked at in a step in which so many training cameras have one."""
+        """Number of photographs used in a step, for a number of training cameras that have one."""
         if self.views_per_step is not None:
             return self.views_per_step
         return cameras * max(2, round(_VISITS / cameras)) if cameras else 0

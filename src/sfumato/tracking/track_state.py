@@ -21,19 +21,19 @@ from sfumato.tracking.vote import move_by_vote
 
 # Near plane, as a share of the median distance of the Gaussians from the cameras.
 _NEAR_SHARE = 0.1
-# What has been absent for so many steps in a row has gone, and what has been missing for as many is added.
+# Consecutive steps of absence after which a Gaussian dies, and of missing areas after which some are added.
 LASTING = 3
-# As a step: later than all.
+# A step later than all.
 NEVER = 2**31
 _INVISIBLE = -30.0
-# What stands still may yet be of something that moves if this share of the cameras sees something move there
-# in the first step.
+# A static Gaussian is doubtful, possibly part of a moving object, if something moves there for this share of
+# the cameras in the first step.
 _DOUBTFUL = 0.5
 
 
 @dataclass(frozen=True)
 class MovingPoses:
-    """Of m moving Gaussians.
+    """Poses of m moving Gaussians.
 
     Attributes:
         means: [m, 3] world frame, scene units.
@@ -46,14 +46,14 @@ class MovingPoses:
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a step in time found, of m Gaussians that moved before it and n - m that stood still.
+    """The result of a time step, for m Gaussians that moved before it and n - m static ones.
 
     Attributes:
-        poses: of the m.
-        born: Gaussians that are there from this step on, at its poses; None: none.
-        absent: [m] int32 steps in a row, up to this one, in which cameras saw that a Gaussian is not there.
-        still_absent: [n - m] int32 the same of those that stand still.
-        missing: steps in a row in which cameras saw something that no Gaussian shows.
+        poses: of the m moving Gaussians.
+        born: Gaussians that exist from this step on; None: none.
+        absent: [m] int32 consecutive steps, up to this one, in which a Gaussian was seen to be absent.
+        still_absent: [n - m] int32 the same for the static Gaussians.
+        missing: consecutive steps in which cameras saw something that no Gaussian represents.
     """
 
     poses: MovingPoses
@@ -65,27 +65,27 @@ class StepResult:
 
 @dataclass
 class TrackState:
-    """A run between two steps in time; m Gaussians of n move.
+    """A run between two time steps; m of n Gaussians move.
 
     Attributes:
         config: how to track.
         cameras: the training cameras.
-        gaussians: all n, each at the first step at which it exists: those of the first step, and behind them
+        gaussians: all n, each at the first step at which it exists: those of the first step, followed by
             those born later.
-        ids: [m] int64 rows of ``gaussians`` that move.
+        ids: [m] int64 rows of the moving ones in ``gaussians``.
         gains, offsets: [c, 3] colour of each training camera: gain * render + offset, as learnt at the first
             step.
         settings: of the renderer.
-        foreground: what moves in the photographs of the cameras.
-        nodes: control nodes of the moving Gaussians; None: they move on their own.
-        neighbours: of the moving ones among those born in the same step, and at it.
-        still_footprints: of the Gaussians that stand still, in each camera.
+        foreground: moving areas of the photographs.
+        nodes: control nodes of the moving Gaussians; None: no nodes are used.
+        neighbours: of the moving Gaussians, among those born in the same step, at that step.
+        still_footprints: of the static Gaussians, in each camera.
         pixel_size: length that a pixel of the median camera spans at the moving Gaussians, scene units.
-        means, quats: for each step done, [m, 3] and [m, 4] of those that moved then.
-        birth, death: [m] int64 first step at which each exists, and first at which it no longer does.
-        still_death: [n - m] int64 the latter of those that stand still.
-        absent, still_absent: [m] and [n - m] int32 of the last step, as in ``StepResult``.
-        missing: likewise.
+        means, quats: for each completed step, [m, 3] and [m, 4] of the Gaussians moving at it.
+        birth, death: [m] int64 first step at which each exists, and first step at which it no longer does.
+        still_death: [n - m] int64 death of the static Gaussians.
+        absent, still_absent: [m] and [n - m] int32 after the last step, as in ``StepResult``.
+        missing: after the last step, as in ``StepResult``.
     """
 
     config: TrackConfig
@@ -111,7 +111,7 @@ class TrackState:
 
     def __post_init__(self) -> None:
         self.moving_gaussians, self.still_gaussians = parted(self.gaussians, self.ids)
-        # A Gaussian that moves alone has no neighbours, and no distance of them.
+        # A single moving Gaussian has no neighbours, and the mean distance is 0.
         self.strain = EdgeStrain.none(self.neighbours.weights)
         self.spacing = float(self.neighbours.distances.mean()) or self.pixel_size
         moving, still = len(self.moving_gaussians), len(self.still_gaussians)
@@ -131,11 +131,11 @@ class TrackState:
 
     @property
     def step(self) -> int:
-        """Steps done."""
+        """Number of completed steps."""
         return len(self.means)
 
     def add(self, result: StepResult) -> None:
-        """Take in the next step."""
+        """Append the result of the next step."""
         self.means.append(result.poses.means)
         self.quats.append(result.poses.quats)
         self.absent, self.still_absent, self.missing = result.absent, result.still_absent, result.missing
@@ -145,7 +145,7 @@ class TrackState:
         self.strain = strained(self.strain, self.means[-1], self.neighbours.rows, self.neighbours.distances)
 
     def _end(self) -> None:
-        """Gaussians that have been absent for long enough no longer exist, from when it began."""
+        """End Gaussians that have been absent for long enough, from the first absent step on."""
         since = self.step - LASTING
         ends, still_ends = (
             (absent >= LASTING) & (death == NEVER)
@@ -157,7 +157,7 @@ class TrackState:
         self.still_gaussians = _without(self.still_gaussians, still_ends)
 
     def _bear(self, born: Gaussians) -> None:
-        """Gaussians that exist from this step on; they have neighbours and nodes of their own."""
+        """Add Gaussians that exist from this step on, with neighbours and nodes of their own."""
         old, count = len(self.ids), len(born)
         self.ids = torch.cat([self.ids, len(self.gaussians) + torch.arange(count)])
         self.gaussians, self.moving_gaussians = (
@@ -179,21 +179,21 @@ class TrackState:
 
     @property
     def poses(self) -> MovingPoses:
-        """Of the last step."""
+        """The poses of the last step."""
         return MovingPoses(self.means[-1], self.quats[-1])
 
     @property
     def edge_weights(self) -> Tensor:
-        """[m, k] of the neighbours, as the priors weigh them in the next step."""
+        """[m, k] weights of the neighbours in the priors of the next step."""
         weights = self.neighbours.weights
         return softened(weights, self.strain) if self.config.soften_edges else weights
 
     def scene(self, poses: MovingPoses) -> Gaussians:
-        """All Gaussians, those that stand still before those that move, at given poses."""
+        """All Gaussians, the static ones before the moving ones at given poses."""
         return together(self.still_gaussians, self.moved(poses))
 
     def moved(self, poses: MovingPoses) -> Gaussians:
-        """Those that move, at given poses."""
+        """The moving Gaussians at given poses."""
         return replace(self.moving_gaussians, means=poses.means, quats=poses.quats)
 
     def exposed(self, image: Tensor, number: int) -> Tensor:
@@ -211,14 +211,14 @@ def start(
     gains: Tensor,
     offsets: Tensor,
 ) -> TrackState:
-    """A state with the first step done.
+    """The state after the first step.
 
     Args:
-        cameras: to train on.
+        cameras: the training cameras.
         gaussians: n, trained on the first step.
-        ids: [m] int64 ascending rows of those that move.
+        ids: [m] int64 ascending rows of the moving ones.
         config: how to track.
-        foreground: what moves in the photographs of the cameras.
+        foreground: moving areas of the photographs.
         gains, offsets: [c, 3] colours of the cameras.
     """
     moving, still = parted(gaussians, ids)
@@ -242,20 +242,20 @@ def start(
 
 
 def together(first: Gaussians, second: Gaussians) -> Gaussians:
-    """Some Gaussians, and others behind them."""
+    """Two sets of Gaussians, concatenated."""
     others = second.tensors()
     return Gaussians(**{name: torch.cat([one, others[name]]) for name, one in first.tensors().items()})
 
 
 def _without(gaussians: Gaussians, rows: Tensor) -> Gaussians:
-    """Some of them are no longer drawn."""
+    """The Gaussians with some made invisible."""
     if not rows.any():
         return gaussians
     return replace(gaussians, logit_opacities=torch.where(rows, _INVISIBLE, gaussians.logit_opacities))
 
 
 def parted(gaussians: Gaussians, ids: Tensor) -> tuple[Gaussians, Gaussians]:
-    """The Gaussians of some rows, and the others."""
+    """The Gaussians at given rows, and all others."""
     moves = torch.zeros(len(gaussians), dtype=torch.bool)
     moves[ids] = True
     return gaussians.select(moves), gaussians.select(~moves)
@@ -268,9 +268,9 @@ def _distances(gaussians: Gaussians, cameras: tuple[RigCamera, ...]) -> Tensor:
 
 
 def default_settings(gaussians: Gaussians, cameras: tuple[RigCamera, ...]) -> RasterSettings:
-    """One near plane for all pictures.
+    """The raster settings of a run, with one near plane for all images.
 
-    Cameras of a rig stand in each other's pictures; the plane hides the housing of a camera from itself.
+    Cameras of a rig see each other; the near plane hides the housing of a camera in its own images.
     """
     near = _NEAR_SHARE * float(_distances(gaussians, cameras).median())
     return RasterSettings(depth=False, near=near)

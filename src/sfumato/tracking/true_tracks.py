@@ -1,4 +1,4 @@
-"""Points whose true tracks are known, against the tracks of a scene."""
+"""Comparison of the tracks of a scene with true tracks."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ _WITHIN_M, _LOST_M = (0.01, 0.02, 0.04, 0.08, 0.16), 0.5
 def find_true_tracks(folder: Path, offset: Offset) -> Tensor | None:
     """The true tracks of a dataset: ``points`` [t, p, 3] in metres of its ``tracks.npz``.
 
-    Where the file numbers the ``object`` [p] that each point is on, those of number 0 stand still, and are
-    left out.
+    If the file has the ``object`` number [p] of each point, points of object 0, which is static, are left
+    out.
 
     Args:
         folder: of the dataset.
-        offset: of the frame of the scene from the dataset's.
+        offset: of the scene's frame from the dataset's.
 
     Returns:
-        [t, p, 3] float32, frame of the scene; NaN where a point does not exist. None without such a file.
+        [t, p, 3] float32, frame of the scene; NaN where a point does not exist. None if there is no file.
 
     Raises:
         CaptureError: the file is damaged.
@@ -46,16 +46,16 @@ def find_true_tracks(folder: Path, offset: Offset) -> Tensor | None:
 
 
 def track_errors(scene: TrackedScene, true: Tensor) -> dict[str, object]:
-    """How far tracks of a scene are from the truth; each point is followed from the first step it exists at.
+    """Errors of the tracks of a scene; each point is tracked from the first step at which it exists.
 
     Args:
-        scene: of a run that has the steps of the true tracks, or their beginning.
+        scene: of a run with the steps of the true tracks, or the first of them.
         true: [t, p, 3] as of ``find_true_tracks``.
 
     Returns:
         ``mte`` median distance over a track, mean over tracks, metres; ``delta`` mean share of positions
         within 1, 2, 4, 8 and 16 cm; ``survival`` mean share of a track before the first error over half a
-        metre; ``unit``; ``count`` of tracks. The step that a point is followed from counts nowhere.
+        metre; ``unit``; ``count`` of tracks. The first step of a track is not counted.
 
     Source: Luiten et al. 2024, section 4.2.
     """
@@ -72,7 +72,7 @@ def track_errors(scene: TrackedScene, true: Tensor) -> dict[str, object]:
     after = exists & (torch.arange(len(points))[:, None] > first)
     medians, within, survived = [], [], []
     for number in range(points.shape[1]):
-        # A Gaussian that does not exist is as far away as can be.
+        # Where the Gaussian does not exist, the error is infinite.
         track = errors[after[:, number], number].nan_to_num(math.inf)
         medians.append(float(track.median().clamp(max=_LOST_M)))
         within.append(fmean(float((track <= limit).float().mean()) for limit in _WITHIN_M))

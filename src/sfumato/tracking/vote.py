@@ -1,4 +1,4 @@
-"""A vote of the cameras on what moves in the world."""
+"""Votes of the cameras on which positions in the world move."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
 from sfumato.tracking.foreground import Foreground
 
-# So many cameras have to have a place in their picture, or all of fewer; of fewer than the second number each
-# has to see something moving there.
+# Least number of cameras that must observe a position, or all if there are fewer; if fewer than the second
+# number observe it, all of these must see something moving there.
 _LEAST_CAMERAS, _ENOUGH_CAMERAS = 3, 6
-# A Gaussian moves if this share of the cameras that have it in their picture see something moving there.
+# A Gaussian moves if something moves there for this share of the cameras that observe it.
 _MOVING_SHARE = 0.75
 
 
@@ -25,33 +25,33 @@ def moving_rows(gaussians: Gaussians, foreground: Foreground) -> Tensor:
 
     Args:
         gaussians: n, of the first step.
-        foreground: what moves in the photographs.
+        foreground: moving areas of the photographs.
     """
     moves = move_by_vote(gaussians.means.double().numpy(), foreground.changing_at(0), _MOVING_SHARE)
     return torch.from_numpy(moves.nonzero()[0])
 
 
 def move_by_vote(xyz: np.ndarray, masks: Iterable[tuple[Camera, Tensor | None]], share: float) -> np.ndarray:
-    """Which places something moves at: those that enough cameras see where something moves in their pictures.
+    """Which positions move: those that project to moving pixels in enough cameras.
 
     Args:
         xyz: [n, 3] world frame.
-        masks: of each camera, where something moves in its picture, [h, w] bool; None where nobody knows. Or
-            int8: 1 where something moves, 0 where nothing does, -1 where nobody knows.
-        share: of the cameras that have a place in their picture, so many have to see it move.
+        masks: for each camera [h, w] bool, where something moves in its image; None: unknown. Or int8: 1
+            where something moves, 0 where nothing does, -1 where it is unknown.
+        share: least share of the cameras observing a position that must see it move.
 
     Returns:
         [n] bool.
     """
     seen, moves = (np.zeros(len(xyz), np.int32) for _ in range(2))
-    asked = 0
+    voting = 0
     for camera, mask in masks:
         if mask is None:
             continue
-        asked += 1
+        voting += 1
         columns, rows, inside = project(camera, xyz)
         votes = mask.numpy()[rows, columns]
         seen += inside & (votes >= 0)
         moves += inside & (votes > 0)
     wanted = np.where(seen < _ENOUGH_CAMERAS, seen, share * seen)
-    return (seen >= min(_LEAST_CAMERAS, asked)) & (moves > 0) & (moves >= wanted)
+    return (seen >= min(_LEAST_CAMERAS, voting)) & (moves > 0) & (moves >= wanted)

@@ -1,4 +1,4 @@
-"""Compilation of the kernels of tracking before the first step in time."""
+"""Compilation of the kernels of tracking before the first time step."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sfumato.training.warm_up import run_compiled, tiny_capture
 
 
 def warm_up() -> None:
-    """Take a step on a tiny scene, so that every kernel is compiled, by a process of its own."""
+    """Compile every kernel in a separate process by taking a step on a tiny scene."""
     run_compiled(take_step, key="tracking")
 
 

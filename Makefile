@@ -67,6 +67,7 @@ bench: $(VENV)/.run
 	$(VENV)/bin/python benchmarks/splat.py $(DATA)/clouds/lion_takanawa.ply
 	$(VENV)/bin/python benchmarks/fit.py $(DATA)
 	$(VENV)/bin/python benchmarks/splat_or_train.py
+	$(VENV)/bin/python benchmarks/mesh.py
 	$(VENV)/bin/python benchmarks/starts.py $(DATA)
 	$(VENV)/bin/python benchmarks/envelope.py $(DATA) --sets still_life
 	$(VENV)/bin/python benchmarks/tracking.py demo/moving_room --test-cameras cam00 cam15 --steps-first 1500

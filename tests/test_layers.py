@@ -37,6 +37,7 @@ MAY_IMPORT = {
     "runs": "errors choices json_files npy_files display checks outputs machine maths scene ops render "
     "capture evaluation training sequences tracking envelope",
     "reconstruction": "errors display checks outputs machine ops capture footage sfm training runs",
+    "meshing": "errors children display checks outputs maths scene ops render capture training runs",
     "paths": "errors json_files checks outputs maths scene render evaluation envelope",
     "viewer": "errors json_files display outputs machine maths scene render capture edit evaluation training "
     "envelope tracking sequences runs paths",
@@ -44,10 +45,9 @@ MAY_IMPORT = {
     "run_report": "errors display outputs maths scene render capture evaluation training runs paths viewer",
     "cli": "errors children display checks outputs machine maths scene ops render capture "
     "footage sfm splatting evaluation fitting training envelope tracking runs edit paths viewer "
-    "reconstruction lesson run_report sfumato",
-    # __init__.py of the package lists public names and loads them on use.
+    "reconstruction lesson run_report meshing sfumato",
     "sfumato": "errors scene ops render capture splatting evaluation fitting training runs reconstruction "
-    "paths viewer",
+    "paths viewer meshing",  # __init__.py of the package lists public names and loads them on use.
 }
 # Packages that only some modules may import, lazily or not.
 ONLY_IN = {
@@ -96,6 +96,7 @@ ON_THE_HOST = {
     "fitting/": "whole numbers for files, and pixels that Gaussians begin at",
     "evaluation/": "metrics and pictures for files",
     "maths/sh_rotation.py": "one matrix for a whole scene",
+    "meshing/": "trees of points, and arrays for files",
     "paths/": "cameras of a path, and frames for files",
     "render/eight_bit.py": "pictures for files",
     "render/png.py": "pictures for files and notebooks",
@@ -128,10 +129,7 @@ MANY_PARAMETERS = {
 MODULES_WITHOUT = {
     "reference": {},
     "cpu": {"unscented": "nothing is blended by it, and most of its time is the lens's: plain torch serves"},
-    "gpu": {
-        "unscented": "as on the CPU",
-        **dict.fromkeys(("trace", "trace_rays"), "not written"),
-    },
+    "gpu": {"unscented": "as on the CPU", **dict.fromkeys(("trace", "trace_rays"), "not written")},
 }
 VAGUE_NAMES = {"utils", "util", "helpers", "misc", "common"}
 HELPERS_OF_OPS = {

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from sfumato.evaluation.scenes import evaluate
     from sfumato.fitting.fit_image import fit
     from sfumato.fitting.fitted_image import FittedImage, load_fitted
+    from sfumato.meshing.mesh import MeshConfig, mesh
+    from sfumato.meshing.triangle_mesh import Mesh
     from sfumato.paths.turntable import orbit
     from sfumato.paths.video_writer import write_video
     from sfumato.reconstruction.reconstruct import Reconstruction, reconstruct
@@ -67,6 +69,8 @@ _HOMES = {
     "Lens": "scene.lenses",
     "McmcConfig": "training.config",
     "MeasuredCloud": "splatting.measured",
+    "Mesh": "meshing.triangle_mesh",
+    "MeshConfig": "meshing.mesh",
     "Metadata": "scene.scene",
     "Part": "training.part",
     "PointCloud": "capture.points",
@@ -99,6 +103,7 @@ _HOMES = {
     "load_capture": "capture.dataset",
     "load_fitted": "fitting.fitted_image",
     "load_tracked": "runs.track_folder",
+    "mesh": "meshing.mesh",
     "orbit": "paths.turntable",
     "psnr": "evaluation.metrics",
     "rasterization": "render.gsplat_api",
@@ -134,6 +139,8 @@ __all__ = [
     "Lens",
     "McmcConfig",
     "MeasuredCloud",
+    "Mesh",
+    "MeshConfig",
     "Metadata",
     "Part",
     "PointCloud",
@@ -166,6 +173,7 @@ __all__ = [
     "load_capture",
     "load_fitted",
     "load_tracked",
+    "mesh",
     "ops",
     "orbit",
     "psnr",

@@ -30,6 +30,7 @@ VERBS = {
     "convert": "scene file -> scene file of another format",
     "edit": "scene files -> scene file: select, remove, move, turn, colour, join, clean",
     "render": "run folder or scene file -> frames or a video along a camera path",
+    "mesh": "run folder -> coloured triangle mesh of the surface",
     "view": "run folder or scene file -> the browser, or a page that opens without a network",
     "fit": "picture -> small file of 2D Gaussians, and back",
     "lesson": "how Gaussian splatting works, to try in the browser or as a page that opens without a network",

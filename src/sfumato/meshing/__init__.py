@@ -1,0 +1,1 @@
+"""Triangle meshes out of trained scenes: depth of views, fusion, surface, colours and files."""

@@ -1,0 +1,66 @@
+"""Pieces, holes and vertices of a triangle mesh."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+# A piece with a smaller area than this share of that of the largest one is left out.
+_LEAST_PIECE = 0.01
+
+
+def without_small_pieces(
+    vertices: np.ndarray, faces: np.ndarray, *, keep_one: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """The mesh without small connected pieces, and without vertices that no face has.
+
+    Args:
+        vertices: [v, 3].
+        faces: [f, 3] rows of ``vertices``.
+        keep_one: leave out all pieces but the largest.
+    """
+    if not len(faces):
+        return vertices[:0], faces
+    ends = np.concatenate([faces[:, :2], faces[:, 1:]])
+    graph = coo_matrix((np.ones(len(ends), bool), tuple(ends.T)), shape=(len(vertices),) * 2)
+    piece = connected_components(graph, directed=False)[1][faces[:, 0]]
+    area = np.bincount(piece, weights=areas(vertices, faces))
+    wanted = area >= _LEAST_PIECE * area.max()
+    if keep_one:
+        wanted = np.arange(len(area)) == area.argmax()
+    return used(vertices, faces[wanted[piece]])
+
+
+def areas(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """[f] areas of triangles."""
+    first, second, third = (vertices[faces[:, corner]] for corner in range(3))
+    return np.linalg.norm(np.cross(second - first, third - first), axis=1) / 2
+
+
+def used(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The vertices that faces have, and the faces with their new rows."""
+    rows, places = np.unique(faces, return_inverse=True)
+    return vertices[rows], places.reshape(-1, 3).astype(np.int64)
+
+
+def closed(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The mesh with a fan of triangles over each hole, from a new vertex in the middle of its border.
+
+    Args:
+        vertices: [v, 3].
+        faces: [f, 3], where each edge has one or two faces of the same orientation.
+    """
+    count = len(vertices)
+    edges = faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
+    twins = np.isin(edges[:, 0] * count + edges[:, 1], edges[:, 1] * count + edges[:, 0])
+    border = edges[~twins]
+    if not len(border):
+        return vertices, faces
+    graph = coo_matrix((np.ones(len(border), bool), tuple(border.T)), shape=(count, count))
+    loop = connected_components(graph, directed=False)[1][border[:, 0]]
+    _, loop = np.unique(loop, return_inverse=True)
+    sums = np.stack([np.bincount(loop, weights=vertices[border[:, 0], axis]) for axis in range(3)], 1)
+    middles = sums / np.bincount(loop)[:, None]
+    fan = np.stack([border[:, 1], border[:, 0], count + loop], 1)
+    return np.concatenate([vertices, middles]), np.concatenate([faces, fan])

@@ -1,1 +1,1 @@
-"""Images as 2D Gaussians, and the small files that hold them."""
+"""Images as 2D Gaussians, and their compact files."""

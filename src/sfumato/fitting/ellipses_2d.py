@@ -1,9 +1,9 @@
-"""2D Gaussians as rows of nine numbers, and how an image is drawn from them.
+"""2D Gaussians as rows of nine numbers, and their rendering.
 
 The shape of a Gaussian is the logarithm of its covariance: with L = [[u, v], [v, -u]] and r = sqrt(u^2 +
-v^2) the covariance is exp(2 t) exp(2 L). So t is the logarithm of the geometric mean of its two standard
-deviations in pixels, and 2 r that of their ratio; it points along half the angle of (u, v). Any three
-numbers are a valid shape, none is an angle that wraps around, and a rounding has the same effect on every
+v^2) the covariance is exp(2 t) exp(2 L). So t is the logarithm of the geometric mean of the two standard
+deviations in pixels, and 2 r that of their ratio; the longer axis is at half the angle of (u, v). Any three
+numbers are a valid shape, no number is a periodic angle, and rounding has the same relative effect on every
 shape.
 """
 
@@ -17,10 +17,10 @@ from sfumato import ops
 # Columns of a row: the centre in pixels, t, u and v of the shape, the logit of the opacity, and the colour.
 CENTRE, SIZE, STRETCH, OPACITY, COLOUR = slice(0, 2), 2, slice(3, 5), 5, slice(6, 9)
 COLUMNS = 9
-# Colour is kept as luma, orange and green (YCoCg), which are less correlated than red, green and blue.
+# Colours are stored as luma, orange and green (YCoCg), which are less correlated than red, green and blue.
 RGB_FROM_COLOUR = ((1.0, 1.0, -1.0), (1.0, 0.0, 1.0), (1.0, -1.0, -1.0))
 COLOUR_FROM_RGB = ((0.25, 0.5, 0.25), (0.5, 0.0, -0.5), (-0.25, 0.5, -0.25))
-# Keeps the root of u^2 + v^2 differentiable at a circle.
+# Keeps the square root of u^2 + v^2 differentiable for circles.
 _ROUND = 1e-12
 _EVERYWHERE_PX = 1 << 20
 
@@ -49,13 +49,13 @@ def conics(rows: Tensor, scale: tuple[float, float] = (1.0, 1.0)) -> Tensor:
 def draw(
     rows: Tensor, background: Tensor, size_px: tuple[int, int], scale: tuple[float, float] = (1.0, 1.0)
 ) -> Tensor:
-    """An image of Gaussians, blended from the top of the image downwards.
+    """Render Gaussians, blended in order from the top of the image downwards.
 
-    That order follows from the centres alone, so that a file need not keep one.
+    The order follows from the centres, so files need not store one.
 
     Args:
         rows: [n, 9].
-        background: [3] RGB behind all of them.
+        background: [3] RGB.
         size_px: (width, height) of the image.
         scale: its pixels per pixel of the centres, in x and y.
 
@@ -81,7 +81,7 @@ def draw(
 
 
 def _order(rows: Tensor) -> Tensor:
-    """The place of each Gaussian from the top downwards, of those at one height from the left, [n]."""
+    """[n] rank of each Gaussian, from the top downwards and from left to right."""
     x, y = rows.detach()[:, CENTRE].double().unbind(1)
     order = (y * _EVERYWHERE_PX + x).argsort(stable=True)
     place = torch.empty_like(order)
@@ -90,7 +90,7 @@ def _order(rows: Tensor) -> Tensor:
 
 
 def weights(rows: Tensor, background: Tensor, size_px: tuple[int, int]) -> Tensor:
-    """How much of the image each Gaussian makes up: the sum of its blending weights, [n], in pixels."""
+    """[n] contribution of each Gaussian to the image: the sum of its blending weights, in pixels."""
     leaf = rows.detach().clone().requires_grad_()
     (gradient,) = torch.autograd.grad(draw(leaf, background, size_px).sum(), leaf)
     # Luma goes to each of the three channels with factor 1.

@@ -24,27 +24,27 @@ from sfumato.fitting.quantiser import Quantiser
 from sfumato.maths.one_thread import one_torch_thread
 from sfumato.ops.backend import device_named
 
-# Without a wish, one Gaussian for so many pixels.
+# By default, one Gaussian per this many pixels.
 PIXELS_EACH = 100
-# What a Gaussian takes in a file, about, and what the rest of a file takes.
+# Approximate bytes per Gaussian in a file, and bytes of the rest of the file.
 BYTES_EACH, BYTES_AROUND = 6.5, 150
 # Learning rates: of the centres as a share of the mean distance between Gaussians, of t, u and v, the opacity
-# and the colour. They fall along half a cosine to the share of _LAST.
+# and the colour. They decay to the share _LAST on a half-cosine schedule.
 _CENTRE_RATE = 0.02
 _RATES = (0.05, 0.05, 0.05, 0.08, 0.015, 0.015, 0.015)
 _LAST = 0.02
-# The share of the Gaussians that are there from the start, and when the others join them.
+# Share of the Gaussians present at the start, and progress at which the others are added.
 _START = 0.5
 _JOINING = (0.08, 0.16, 0.24, 0.32, 0.4)
-# From then on what is drawn is what the file will hold.
+# Progress from which quantised values are rendered (quantisation-aware training).
 _ROUNDED_FROM = 0.75
-# More Gaussians than fit into the bytes are made, and the least important left out when the rounding begins.
+# Factor of Gaussians beyond the byte limit; the least important are pruned when rounding begins.
 _SPARE = 1.1
-# No Gaussian is thinner than this, so that it cannot fall between the pixels.
+# Least size of a Gaussian, so that it cannot fall between pixels.
 _LEAST_SIGMA_PX = 0.25
 
 
-# Below this a file has hardly room for what surrounds its Gaussians.
+# Smallest allowed byte limit; the header alone takes a good part of it.
 LEAST_BYTES = 512
 
 
@@ -97,9 +97,9 @@ def fit(
 ) -> FittedImage:
     """Fit 2D Gaussians to an image, by Adam on the squared differences of its pixels.
 
-    Gaussians begin where the image has detail, and others join them where the fit is worst. In the last
-    quarter what is drawn is what the file will hold, so that its rounding costs little. The same seed
-    gives the same bits on one machine, unless ``minutes`` is given.
+    Gaussians are initialised where the image has detail, and others are added where the error is largest. In
+    the last quarter the quantised values of the file are rendered, so that rounding costs little. The same
+    seed gives the same bits on one machine, unless ``minutes`` is given.
 
     Args:
         image: a picture file, or [h, w, 3] RGB: floats in [0, 1] or uint8.
@@ -112,10 +112,10 @@ def fit(
         display: shows the progress; None: nothing is shown.
 
     Returns:
-        FittedImage, already rounded as its file is.
+        FittedImage, quantised as in its file.
 
     Raises:
-        CaptureError: the file is no picture, or damaged.
+        CaptureError: the file is not an image, or damaged.
         ShapeError: the image has another shape.
         ConfigError: an argument is out of its range, or the image holds NaN.
 
@@ -137,7 +137,7 @@ def read_target(image: str | Path | Tensor | np.ndarray) -> Tensor:
         if pixels.shape[2] == 4:
             raise ConfigError(f"{image} is transparent in places; give an image without an alpha channel")
         image = pixels
-    # A copy: arrays of decoded pictures may be read-only.
+    # A copy, as decoded images may be read-only.
     target = torch.from_numpy(np.array(image)) if isinstance(image, np.ndarray) else image.detach()
     check_shapes(image=(target, "h w 3"))
     _check_size(target.shape[1], target.shape[0])
@@ -154,11 +154,11 @@ def _check_size(width: int, height: int) -> None:
 
 
 class _Fitting:
-    """Gaussians on their way to an image.
+    """The state of an optimisation.
 
     Args:
         target: [h, w, 3].
-        config: how.
+        config: options.
     """
 
     def __init__(self, target: Tensor, config: FitConfig) -> None:
@@ -178,14 +178,14 @@ class _Fitting:
         self._quantiser: Quantiser | None = None
 
     def run(self, display: Display) -> FittedImage:
-        """Take all steps."""
+        """Run all steps."""
         began, step, progress = time.monotonic(), 0, 0.0
         joining = list(_JOINING)
         with display.counting("fitting", "steps") as report:
             while progress < 1:
                 if joining and progress >= joining[0] and self._quantiser is None:
                     joining.pop(0)
-                    self._join(len(joining))
+                    self._densify(len(joining))
                 if self._quantiser is None and progress >= _ROUNDED_FROM:
                     self._begin_rounding()
                 step += 1
@@ -209,26 +209,26 @@ class _Fitting:
 
     def _step(self, step: int, progress: float) -> None:
         rows, quantiser = self._rows, self._quantiser
-        # The gradient at the rounded values moves those that they are rounded from.
+        # Straight-through estimator: the gradient at the rounded values is applied to the unrounded ones.
         leaf = (
             rows.clone() if quantiser is None else quantiser.values(quantiser.codes(rows))
         ).requires_grad_()
         loss = (draw(leaf, self._background, self._size_px) - self._target).square().mean()
         (gradient,) = torch.autograd.grad(loss, leaf)
         fall = _LAST + (1 - _LAST) * (1 + math.cos(math.pi * progress)) / 2
-        everyone = torch.ones(len(rows), dtype=torch.bool, device=rows.device)
+        all_rows = torch.ones(len(rows), dtype=torch.bool, device=rows.device)
         mean, square = self._moments
-        ops.adam_step(rows, gradient, mean, square, everyone, rate=self._rates * fall, step=step)
+        ops.adam_step(rows, gradient, mean, square, all_rows, rate=self._rates * fall, step=step)
         self._keep_in_bounds()
 
     def _keep_in_bounds(self) -> None:
-        """Centres in the image, and no Gaussian thinner than pixels can show."""
+        """Clamp centres to the image, and sizes to the least size."""
         self._rows[:, SIZE].clamp_(min=math.log(_LEAST_SIGMA_PX))
         for axis, side in enumerate(self._size_px):
             self._rows[:, axis].clamp_(0, side)
 
-    def _join(self, times_left: int) -> None:
-        """Add a share of the Gaussians that are missing, where the image is least like what it should be."""
+    def _densify(self, times_left: int) -> None:
+        """Add a share of the remaining Gaussians where the error is largest."""
         with torch.no_grad():
             weight = misfit(draw(self._rows, self._background, self._size_px), self._target)
         self._add((self._count - len(self._rows)) // (times_left + 1), weight, later=True)
@@ -244,7 +244,7 @@ class _Fitting:
         return quantiser
 
     def _fit_into_bytes(self, quantiser: Quantiser) -> None:
-        """Leave out the Gaussians that make up least of the image, until the file is small enough."""
+        """Prune the Gaussians with the smallest contribution until the file is small enough."""
         most = self._config.bytes
         while most is not None and len(self._rows) > 1:
             size = len(self._fitted(quantiser).encoded())

@@ -1,4 +1,4 @@
-"""An image as 2D Gaussians: rendering it at any size, saving it, and loading it again."""
+"""An image as 2D Gaussians: rendering at any size, saving and loading."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from sfumato.outputs import write_bytes
 
 @dataclass(frozen=True)
 class FittedImage:
-    """An image as 2D Gaussians, exactly as its file holds it.
+    """An image as 2D Gaussians, exactly as stored in its file.
 
     Attributes:
-        content: the whole numbers of the file, and what they mean.
+        content: the integer codes of the file, and their quantiser.
     """
 
     content: CodedImage
@@ -31,23 +31,23 @@ class FittedImage:
 
     @property
     def size_px(self) -> tuple[int, int]:
-        """(width, height) of the image that it was made from."""
+        """(width, height) of the fitted image."""
         return self.content.quantiser.size_px
 
     def render(self, size: tuple[int, int] | None = None, *, device: torch.device | str = "cpu") -> Tensor:
-        """Draw the image.
+        """Render the image.
 
-        A smaller one is the mean of the pixels of a larger one, so that nothing flickers or is lost.
+        Smaller images are averaged down from a larger render, which avoids aliasing.
 
         Args:
-            size: (width, height) in pixels; None: that of the image that it was made from.
-            device: where it is drawn.
+            size: (width, height) in pixels; None: that of the fitted image.
+            device: to render on.
 
         Returns:
             [height, width, 3] RGB in [0, 1]; the same bits at each call.
 
         Raises:
-            ConfigError: the size is no pair of whole numbers above 0, or too large.
+            ConfigError: the size is not a pair of positive integers, or too large.
         """
         size = self.size_px if size is None else pair("size", size, _side)
         finer = max(-(-own // wanted) for own, wanted in zip(self.size_px, size, strict=True))
@@ -80,8 +80,8 @@ def load_fitted(path: str | Path) -> FittedImage:
     """Read a `.g2d` file.
 
     Raises:
-        FormatError: it is missing, damaged, or no such file.
-        ConfigError: the path is none.
+        FormatError: it is missing, damaged, or not a `.g2d` file.
+        ConfigError: the path is not a path.
     """
     check_type("path", path, str, Path)
     return FittedImage(g2d_file.read(file_path("path", path)))

@@ -1,10 +1,10 @@
-"""The `.g2d` file: whole numbers of 2D Gaussians, each column compressed by itself.
+"""The `.g2d` file: integer codes of 2D Gaussians, each column compressed separately.
 
 Little-endian: magic and version; centre bits; width, height and count; the background; bits of each column
-after the centre, then low and high of each; CRC-32 of the rest; then for each plane its kind and length,
-and all planes. The Gaussians are sorted along a Morton curve, and of their centres the differences of
-Morton codes are kept, as four planes of bytes. Every other column is a plane. A plane is deflated, as it is
-or as differences of neighbours, whichever is shorter; one of zeros is left out.
+after the centre, then low and high of each; CRC-32 of the rest; then kind and length of each plane, and all
+planes. The Gaussians are sorted along a Morton curve, and their centres are stored as differences of Morton
+codes, in four byte planes. Every other column is one plane. A plane is deflated, either directly or as
+differences of neighbours, whichever is shorter; a plane of zeros has length 0.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ from sfumato.fitting.quantiser import LIMIT, LIMITS, MOST_CENTRE_BITS, Quantiser
 SUFFIX = ".g2d"
 MAGIC = b"SG2D"
 VERSION = 1
-# More pixels or Gaussians than this are refused before anything is allocated for them.
+# More pixels or Gaussians than this are rejected before anything is allocated.
 MAX_PIXELS = 1 << 26
 MAX_COUNT = 1 << 22
 
 _COLUMNS = COLUMNS - CENTRE.stop
 _HEAD = struct.Struct(f"<4sBB3I3B{_COLUMNS}B{2 * _COLUMNS}eI")
-# Bytes of a 32-bit Morton code; then the columns.
+# Planes: the bytes of a 32-bit Morton code, then the columns.
 _CODE_BYTES = 4
 _PLANES = _CODE_BYTES + _COLUMNS
 _TABLE = struct.Struct(f"<{_PLANES}I")
 _PLAIN, _DIFFERENCES = 0, 1
 # Deflate without a header.
 _RAW = -15
-# Deflate makes at most so many bytes out of one.
+# Largest expansion ratio of deflate.
 _MOST_EXPANSION = 1032
 
 
 @dataclass(frozen=True)
 class CodedImage:
-    """What a `.g2d` file holds.
+    """The content of a `.g2d` file.
 
     Attributes:
-        quantiser: what its codes mean.
+        quantiser: maps codes to values.
         background: RGB, 0 to 255.
         codes: [n, 9] int64, along a Morton curve.
     """
@@ -61,7 +61,7 @@ def in_morton_order(codes: np.ndarray) -> np.ndarray:
 
 
 def encode(content: CodedImage) -> bytes:
-    """The bytes of a file."""
+    """Encode a file."""
     quantiser, codes = content.quantiser, content.codes
     steps = np.diff(_morton(codes), prepend=np.uint32(0)).astype("<u4")
     planes = [*steps.view(np.uint8).reshape(-1, _CODE_BYTES).T, *codes[:, CENTRE.stop :].T.astype(np.uint8)]
@@ -77,14 +77,14 @@ def encode(content: CodedImage) -> bytes:
 
 
 def decode(data: bytes, name: str) -> CodedImage:
-    """What the bytes of a file hold.
+    """Decode a file.
 
     Args:
-        data: all of it.
+        data: the whole file.
         name: of the file, for errors.
 
     Raises:
-        FormatError: it is damaged, too large, or no such file.
+        FormatError: it is damaged, too large, or not a `.g2d` file.
     """
     if data[: len(MAGIC)] != MAGIC:
         raise FormatError(f"{name} is no {SUFFIX} file; give an image to make one from it")
@@ -153,7 +153,7 @@ def _unpacked(data: bytes, kind: int, count: int, name: str) -> np.ndarray:
         return np.zeros(count, np.uint8)
     unpacker = zlib.decompressobj(wbits=_RAW)
     try:
-        # One more than there may be, to notice it.
+        # One byte more than expected, to detect excess data.
         values = np.frombuffer(unpacker.decompress(data, count + 1), np.uint8)
     except zlib.error:
         values = np.zeros(0, np.uint8)
@@ -163,32 +163,32 @@ def _unpacked(data: bytes, kind: int, count: int, name: str) -> np.ndarray:
 
 
 def _morton(codes: np.ndarray) -> np.ndarray:
-    """Bits of x and y in turn, uint32."""
+    """Interleaved bits of x and y, uint32."""
     x, y = (_spread(codes[:, axis].astype(np.uint32)) for axis in (0, 1))
     return x | y << np.uint32(1)
 
 
 def _centres(morton: np.ndarray, name: str) -> np.ndarray:
-    """[n, 2] of Morton codes."""
+    """[n, 2] centres of Morton codes."""
     if morton[-1] >> np.uint64(32):
         raise FormatError(f"{name} is damaged: a centre is out of range; get a whole copy")
     return np.stack([_gathered(morton.astype(np.uint32) >> np.uint32(axis)) for axis in (0, 1)], axis=1)
 
 
-# Shifts, and what is kept after each, from 16 bits side by side to every other one of 32.
+# Shifts and masks that spread 16 adjacent bits to every other one of 32 bits, and back.
 _SPREADING = ((8, 0x00FF00FF), (4, 0x0F0F0F0F), (2, 0x33333333), (1, 0x55555555))
 _GATHERING = ((1, 0x33333333), (2, 0x0F0F0F0F), (4, 0x00FF00FF), (8, 0x0000FFFF))
 
 
 def _spread(numbers: np.ndarray) -> np.ndarray:
-    """Numbers of 16 bits with a zero before each bit."""
+    """16-bit numbers with a zero inserted before each bit."""
     for shift, mask in _SPREADING:
         numbers = (numbers | numbers << np.uint32(shift)) & np.uint32(mask)
     return numbers
 
 
 def _gathered(numbers: np.ndarray) -> np.ndarray:
-    """Every other bit, the lowest first: undoes ``_spread``."""
+    """Gather every other bit, starting at the lowest: the inverse of ``_spread``."""
     numbers = numbers & np.uint32(0x55555555)
     for shift, mask in _GATHERING:
         numbers = (numbers | numbers >> np.uint32(shift)) & np.uint32(mask)

@@ -1,4 +1,4 @@
-"""Where new 2D Gaussians begin: where the image has detail, and where its fit is worst."""
+"""Initialisation of 2D Gaussians: where the image has detail, later where the error is largest."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from torch import Tensor
 
 from sfumato.fitting.ellipses_2d import CENTRE, COLOUR, COLOUR_FROM_RGB, COLUMNS, SIZE
 
-# Standard deviation of a Gaussian that begins, as a share of the mean distance between them.
+# Initial standard deviation, as a share of the mean distance between Gaussians.
 _START_SIZE, _LATER_SIZE = 0.35, 0.2
-# Shares of the first Gaussians that go where the image has detail; the others lie evenly.
+# Share of the first Gaussians that are placed by detail; the others are uniform.
 _BY_DETAIL = 0.7
 
 
 def detail(image: Tensor) -> Tensor:
-    """Weights of the pixels for the first Gaussians, [h, w], from the gradient of the brightness."""
+    """[h, w] sampling weights of the first Gaussians, from the gradient of the brightness."""
     grey = image.mean(2)
     padded = torch.nn.functional.pad(grey[None], (1, 1, 1, 1), mode="replicate")[0]
     x, y = padded[1:-1, 2:] - padded[1:-1, :-2], padded[2:, 1:-1] - padded[:-2, 1:-1]
@@ -26,33 +26,33 @@ def detail(image: Tensor) -> Tensor:
 
 
 def misfit(image: Tensor, target: Tensor) -> Tensor:
-    """Weights of the pixels for later Gaussians, [h, w]."""
+    """[h, w] sampling weights of later Gaussians, from the error."""
     return (image - target).abs().mean(2) + 1e-6
 
 
 def placed(
     count: int, target: Tensor, weight: Tensor, generator: torch.Generator, *, spacing_px: float, later: bool
 ) -> Tensor:
-    """Gaussians at random pixels, in the colours that the image has there.
+    """Gaussians at random pixels, with the colours of these pixels.
 
     Args:
         count: how many.
         target: [h, w, 3] the image.
-        weight: [h, w] the pixels' share of the Gaussians.
-        generator: of the random numbers, on the host.
-        spacing_px: mean distance between Gaussians, from which their size follows.
-        later: whether they join others.
+        weight: [h, w] sampling weights.
+        generator: of the random numbers, on the CPU.
+        spacing_px: mean distance between Gaussians, which determines their size.
+        later: whether they are added during the optimisation.
 
     Returns:
         [count, 9] rows.
     """
     height, width = weight.shape
-    # A sum of shares and evenly random numbers: unlike multinomial, without a limit to the number of pixels.
+    # Inverse transform sampling, as torch.multinomial limits the number of pixels.
     ends = weight.reshape(-1).cpu().double().cumsum(0)
     at = torch.rand(count, generator=generator, dtype=torch.float64) * ends[-1]
     pixel = torch.searchsorted(ends, at).clamp(max=height * width - 1)
     within = torch.rand(count, 2, generator=generator)
-    # A logit of 0 is an opacity of a half, and u and v of 0 are a circle.
+    # The zeros mean an opacity of 1/2 and a circular shape.
     rows = torch.zeros(count, COLUMNS)
     rows[:, CENTRE] = torch.stack([pixel % width, pixel // width], dim=1) + within
     rows[:, SIZE] = math.log(spacing_px * (_LATER_SIZE if later else _START_SIZE))

@@ -1,4 +1,4 @@
-"""Rounding of Gaussians to the whole numbers that a file holds."""
+"""Quantisation of Gaussians to the integer codes of a file."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from torch import Tensor
 
 from sfumato.fitting.ellipses_2d import CENTRE, COLUMNS, OPACITY, SIZE
 
-# Bits of t, u, v, the opacity, luma, orange and green: more bits gain less than more Gaussians would.
+# Bits of t, u, v, the opacity, luma, orange and green: additional Gaussians improve quality more than
+# additional bits.
 BITS = (6, 6, 6, 5, 7, 6, 6)
-# Centres are kept to this share of a pixel, as far as 16 bits reach.
+# Quantisation step of centres in pixels, unless the image is too large for 16 bits.
 CENTRE_STEP_PX = 0.25
 MOST_CENTRE_BITS = 16
-# The share of the Gaussians that lies outside the range of a column, on either side, and is moved into it.
+# Share of the Gaussians that is clamped to the range of a column, on either side.
 _OUTSIDE = 0.002
-# No narrower than this: a column of one value keeps a range that can be divided by.
+# Least half-range, so that constant columns do not divide by zero.
 _LEAST_RANGE = 0.0625
-# No image needs wider ranges: of t and the opacity, and of all others. What is read is checked against them.
+# Largest absolute values: of t and the opacity, and of all other columns. Files are checked against them.
 LIMITS = {SIZE: 12.0, OPACITY: 12.0}
 LIMIT = 8.0
 
@@ -29,8 +30,8 @@ class Quantiser:
 
     Attributes:
         size_px: (width, height) of the image.
-        centre_bits: the longer side of the image is divided into 2**centre_bits steps, and so is the other,
-            in steps of the same length.
+        centre_bits: the longer side of the image is divided into 2**centre_bits steps; both axes use the
+            same step.
         bits: of the columns after the centre, 1 to 8 each.
         low, high: [7] values of the first and last code of these columns; float16 holds them exactly.
     """
@@ -43,7 +44,7 @@ class Quantiser:
 
     @classmethod
     def of(cls, rows: Tensor, size_px: tuple[int, int]) -> Quantiser:
-        """The quantiser that suits given Gaussians, [n, 9]."""
+        """The quantiser fitted to given Gaussians [n, 9]."""
         steps = max(size_px) / CENTRE_STEP_PX
         centre_bits = min(max(int(steps - 1).bit_length(), 1), MOST_CENTRE_BITS)
         values = rows.detach()[:, CENTRE.stop :].double()
@@ -58,7 +59,7 @@ class Quantiser:
 
     @property
     def step_px(self) -> float:
-        """Distance of two neighbouring centres."""
+        """Quantisation step of the centres, px."""
         return max(self.size_px) / (1 << self.centre_bits)
 
     def codes(self, rows: Tensor) -> Tensor:

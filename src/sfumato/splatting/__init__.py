@@ -1,1 +1,1 @@
-"""Measured clouds to Gaussians on their surfaces, without training."""
+"""Conversion of measured point clouds to Gaussians on their surfaces, without training."""

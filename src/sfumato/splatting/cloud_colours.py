@@ -1,4 +1,4 @@
-"""Colours of measured points: those of the cloud, else its intensity as a grey, else its height as a ramp."""
+"""Colours of measured points: from the cloud, else intensity as grey, else height as a colour ramp."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import numpy as np
 from sfumato.scene.files.colour_space import encoded
 from sfumato.splatting.measured import MeasuredCloud
 
-# Shares of the points that are darker than the ramp begins, and than it ends: stray values are no scale.
+# Percentiles at which the ramp begins and ends, so that outliers do not determine it.
 _RAMP_PERCENTILES = (1.0, 99.0)
-# The ramp in Oklab: lightness rises evenly, and hue runs from violet over green to yellow, in radians.
+# The ramp in Oklab: lightness increases linearly, and hue (radians) runs from violet through green to yellow.
 _LIGHTNESS, _HUES, _CHROMA = (0.3, 0.92), (5.0, 1.85), 0.11
 _Z_UP = (0.0, 0.0, 1.0)
 # From Oklab to cube roots of cone responses, and from their cubes to linear sRGB (Ottosson 2020).
@@ -30,8 +30,8 @@ _LINEAR_FROM_CONES = np.array(
 
 
 def colours_of(cloud: MeasuredCloud) -> tuple[np.ndarray, str]:
-    """[n, 3] float32 sRGB-encoded colours in [0, 1], and what they are: "rgb", "intensity" or "height"."""
-    # Formats have places for colours that programs leave at zero.
+    """[n, 3] float32 sRGB-encoded colours in [0, 1], and their source: "rgb", "intensity" or "height"."""
+    # Some programs write colour fields that are all zero.
     if cloud.rgb is not None and (most := float(cloud.rgb.max(initial=0))) > 0:
         whole = cloud.colour_range or next((top for top in (1.0, 255.0) if most <= top), 65535.0)
         return np.clip(cloud.rgb / np.float32(whole), 0, 1), "rgb"
@@ -41,7 +41,7 @@ def colours_of(cloud: MeasuredCloud) -> tuple[np.ndarray, str]:
 
 
 def _ramp(values: np.ndarray, chroma: float) -> np.ndarray:
-    """[n, 3] colours of values [n] whose lightness rises evenly to the eye.
+    """[n, 3] colours of values [n] with linear perceived lightness.
 
     Source: Ottosson 2020, A perceptual color space for image processing (Oklab).
     """

@@ -1,4 +1,4 @@
-"""Size and turn of the splat of each point in its plane, from how its neighbours lie around it."""
+"""In-plane size and rotation of each splat, from the distribution of its neighbours."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import numpy as np
 
 from sfumato.splatting.local_planes import LocalPlanes, Report, blocks
 
-# Neighbours whose normals differ by more than this angle lie on another face: its cosine.
+# Cosine of the largest angle between normals of neighbours on the same face.
 _SAME_FACE = 0.5
-# Fewer of them say nothing, and all neighbours count.
+# With fewer neighbours on the face, all neighbours are used.
 _LEAST_ON_FACE = 5
-# The longest splat, as a multiple of its width: scan lines leave gaps, but a splat is no line.
+# Largest aspect ratio of a splat: gaps between scan lines are bridged without needle-like splats.
 _MOST_ELONGATED = 3.0
 # The largest spacing, in units of the distance of the fourth neighbour, which is 1.1 spacings on average.
 _MOST_SPACING = 2.0
@@ -21,20 +21,20 @@ def frames_and_extents(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Local frames, and the spacing of points along their two axes in the plane.
 
-    The second moments of the neighbours in the plane, about their mean, give the axes and the area that each
-    point has for itself: an ellipse of semi-axes 2 sqrt(l1) and 2 sqrt(l2) has the moments l1 and l2, and the
-    m points in it have 4 pi sqrt(l1 l2) / m each. At an edge neighbours lie on one side, so that the moment
-    across it is about a quarter: splats are thin there. Neighbours on another face do not count.
+    The second central moments of the neighbours in the plane give the axes and the area per point: an ellipse
+    with semi-axes 2 sqrt(l1) and 2 sqrt(l2) has the moments l1 and l2, and each of m points in it has the
+    area 4 pi sqrt(l1 l2) / m. At an edge all neighbours lie on one side, and the moment across it is about a
+    quarter: splats are thin there. Neighbours on another face are ignored.
 
     Args:
         xyz: [n, 3] points.
         normals: [n, 3] unit vectors, of consistent signs.
         planes: of the points.
-        report: called with how many are done, and how many there are.
+        report: called with the number of points done and the total.
 
     Returns:
         [n, 3, 3] float32 world_from_local rotations: longer axis, shorter axis, normal; and [n, 2] float32
-        spacings along the first two, whose product is the area of a point.
+        spacings along the first two, whose product is the area per point.
     """
     frames = np.empty((len(xyz), 3, 3), np.float32)
     spacings = np.empty((len(xyz), 2), np.float32)
@@ -48,7 +48,7 @@ def frames_and_extents(
         weights = np.einsum("nki,ni->nk", normals[rows], normals[part]) > _SAME_FACE
         weights |= (weights.sum(axis=1) < _LEAST_ON_FACE)[:, None]
         angle, spacings[part] = _ellipse(u, v, weights)
-        # A few points alone have their other neighbours across a gap, which is no surface.
+        # A small isolated group has further neighbours only across gaps, which are not surface.
         np.minimum(spacings[part], _MOST_SPACING * planes.near[part, None], out=spacings[part])
         cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
         longer = cos * first + sin * second
@@ -58,9 +58,9 @@ def frames_and_extents(
 
 
 def quats_of_frames(frames: np.ndarray) -> np.ndarray:
-    """[n, 4] quaternions (w, x, y, z) of rotations [n, 3, 3], the fast way for very many that are exact.
+    """[n, 4] quaternions (w, x, y, z) of rotations [n, 3, 3], vectorised; the input must be orthonormal.
 
-    Each row of 4 q q^T, which is linear in the rotation, is a multiple of q; the longest one is taken.
+    Each row of 4 q q^T, which is linear in the rotation, is a multiple of q; the longest one is used.
 
     Source: Shepperd 1978.
     """
@@ -78,7 +78,7 @@ def quats_of_frames(frames: np.ndarray) -> np.ndarray:
 
 
 def _across(normals: np.ndarray) -> np.ndarray:
-    """[n, 3] unit vectors at right angles to normals [n, 3]."""
+    """[n, 3] unit vectors perpendicular to normals [n, 3]."""
     axis = np.zeros_like(normals)
     axis[np.arange(len(normals)), np.abs(normals).argmin(axis=1)] = 1
     found = np.cross(normals, axis)

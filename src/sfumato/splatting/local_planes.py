@@ -1,4 +1,4 @@
-"""The surface around each point of a cloud: its nearest neighbours, their plane, and what lies off it."""
+"""The local surface at each point of a cloud: nearest neighbours, their plane, and outliers."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-# Neighbours of a point that its plane and its extents are found from, beside the point itself.
+# Number of neighbours for planes and extents, without the point itself.
 NEIGHBOURS = 16
-# Which of them tells how near the others are where the farther ones lie across a gap.
+# The neighbour whose distance is the local scale if farther ones lie across a gap.
 _NEAR = 4
-# Points whose neighbours lie in memory at a time, as positions.
+# Points processed at a time, which bounds memory.
 BLOCK = 65_536
-# A point this many times farther from its neighbours than they are from theirs is off the surface. On a
-# straight edge of an even surface it is 1.4, at a corner 2.
+# An outlier is this many times farther from its neighbours than they are from theirs. At a straight edge of a
+# uniformly sampled surface the ratio is 1.4, at a corner 2.
 _OUTLIER_RATIO = 3.0
 
 Report = Callable[[int, int], None]
@@ -26,9 +26,9 @@ class LocalPlanes:
     """The neighbourhood of each of n points.
 
     Attributes:
-        rows: [n, k] int32 neighbours, the nearest first, the point itself left out.
-        near, reach: [n] distances of the fourth and of the farthest of them.
-        normals: [n, 3] float32 unit vectors across the plane of the neighbours, of any sign.
+        rows: [n, k] int32 neighbours, nearest first, without the point itself.
+        near, reach: [n] distances of the fourth and of the farthest neighbour.
+        normals: [n, 3] float32 unit normals of the planes, of any sign.
     """
 
     rows: np.ndarray
@@ -43,11 +43,11 @@ def blocks(count: int) -> Iterator[slice]:
 
 
 def local_planes(xyz: np.ndarray, report: Report) -> LocalPlanes:
-    """Neighbours of points and the planes through them, the eigenvectors of their covariance.
+    """Neighbours of points and their planes, from the eigenvectors of the covariance.
 
     Args:
-        xyz: [n, 3] float64, n at least 3; no two in one place.
-        report: called with how many are done, and how many there are.
+        xyz: [n, 3] float64, n at least 3, without duplicates.
+        report: called with the number of points done and the total.
 
     Source: Hoppe et al. 1992.
     """
@@ -57,7 +57,7 @@ def local_planes(xyz: np.ndarray, report: Report) -> LocalPlanes:
     near, reach = np.empty(len(xyz)), np.empty(len(xyz))
     normals = np.empty((len(xyz), 3), np.float32)
     for part in blocks(len(xyz)):
-        # In one place with no other, a point is the first of its own neighbours.
+        # Without duplicates, a point is its own first neighbour.
         distances, found = tree.query(xyz[part], k=count + 1, workers=-1)
         rows[part], reach[part] = found[:, 1:], distances[:, -1]
         near[part] = distances[:, min(_NEAR, count)]
@@ -68,7 +68,7 @@ def local_planes(xyz: np.ndarray, report: Report) -> LocalPlanes:
 
 
 def off_surface(planes: LocalPlanes) -> np.ndarray:
-    """[n] bool: the points that are much farther from their neighbours than those are from theirs."""
+    """[n] bool: outliers, much farther from their neighbours than these are from theirs."""
     around = np.empty(len(planes.reach))
     for part in blocks(len(planes.reach)):
         around[part] = np.median(planes.reach[planes.rows[part]], axis=1)

@@ -1,4 +1,4 @@
-"""The record of a measured cloud: points with whatever their file says of them."""
+"""The record of a measured point cloud: points with the columns of their file."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import numpy as np
 
 from sfumato.errors import ShapeError
 
-# Numbers of a point in each column.
+# Width of each column.
 _WIDTHS = {"xyz": 3, "rgb": 3, "intensity": 1, "normals": 3, "towards": 3}
 
 
 @dataclass(frozen=True)
 class MeasuredCloud:
-    """n measured points, and their columns; None for a column that is not known.
+    """n measured points and their columns; None for an unknown column.
 
     Attributes:
         xyz: [n, 3] float64, frame and units of the file.
         rgb: [n, 3] float32, sRGB-encoded, 0 to ``colour_range``.
         intensity: [n, 1] float32, any range.
-        normals: [n, 3] float32, any length; zero where a point has none.
-        towards: [n, 3] float32 unit vectors from the points to the scanner that saw them; zero where unknown.
+        normals: [n, 3] float32, any length; zero if unknown.
+        towards: [n, 3] float32 unit vectors from the points to their scanner; zero if unknown.
         colour_range: 1, 255 or 65535; None: the smallest of them that ``rgb`` fits in.
         up: unit vector upwards in the frame of the file; None if unknown.
         metres_per_unit: length of a unit; None if unknown.
@@ -51,7 +51,7 @@ class MeasuredCloud:
         return len(self.xyz)
 
     def columns(self) -> dict[str, np.ndarray]:
-        """The columns that are known, by name."""
+        """The known columns, by name."""
         found = {name: getattr(self, name) for name in _WIDTHS}
         return {name: column for name, column in found.items() if column is not None}
 
@@ -60,11 +60,11 @@ class MeasuredCloud:
         return self.with_columns({name: column[rows] for name, column in self.columns().items()})
 
     def with_columns(self, columns: Mapping[str, Any]) -> MeasuredCloud:
-        """The same with these columns, by name, in place of its own."""
+        """The cloud with columns replaced, by name."""
         return replace(self, **columns)
 
     def finite(self) -> MeasuredCloud:
-        """The points whose positions are finite; of the others of their numbers what is not becomes 0."""
+        """The points with finite positions; values of other columns that are not finite become 0."""
         keep = (np.abs(self.xyz) < _FARTHEST).all(axis=1)
         kept = self if keep.all() else self.select(keep)
         rest = {name: _without_nan(one) for name, one in kept.columns().items() if name != "xyz"}
@@ -80,10 +80,10 @@ def _without_nan(column: np.ndarray) -> np.ndarray:
 
 
 def joined(clouds: Sequence[MeasuredCloud]) -> MeasuredCloud:
-    """Several clouds as one; a column that only some have is zero for the others.
+    """Concatenate clouds; a column that only some have is zero for the others.
 
     Args:
-        clouds: at least one; what is not a column is the first's.
+        clouds: at least one; other attributes are taken from the first.
     """
     if len(clouds) == 1:
         return clouds[0]

@@ -1,4 +1,4 @@
-"""Signs of normals: towards the scanner where it is known, else alike between neighbours, and outwards."""
+"""Orientation of normals: towards the scanner if known, else consistent between neighbours and outwards."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from scipy.sparse.csgraph import breadth_first_order, connected_components, mini
 
 from sfumato.splatting.local_planes import blocks
 
-# Neighbours of a point that its sign may come from.
+# Neighbours of a point in the graph along which signs are propagated.
 _LINKS = 6
-# Added to the cost of an edge: an edge of no cost is none to a sparse matrix.
+# Added to the cost of an edge, as a sparse matrix drops edges of zero cost.
 _LEAST_COST = 1e-6
 
 
@@ -19,14 +19,14 @@ def oriented(
 ) -> np.ndarray:
     """Normals with consistent signs.
 
-    Without a scanner, signs spread along the spanning tree of neighbours whose planes are most alike; each
-    connected surface as a whole then points away from its middle.
+    Without a scanner, signs are propagated along the minimum spanning tree of neighbours with similar planes;
+    each connected surface is then oriented away from its centroid.
 
     Args:
         xyz: [n, 3] points.
         normals: [n, 3] unit vectors of any sign.
         rows: [n, k] neighbours of each point.
-        towards: [n, 3] directions to the scanner, zero where unknown; None: nowhere known.
+        towards: [n, 3] directions to the scanner, zero if unknown; None: all unknown.
 
     Returns:
         [n, 3] of the same dtype as the normals.
@@ -44,7 +44,7 @@ def oriented(
 
 
 def _spread(normals: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """[n] signs that agree within each connected surface, and [n] the number of that surface."""
+    """[n] signs that are consistent within each connected surface, and [n] the index of the surface."""
     count, links = len(normals), min(_LINKS, rows.shape[1])
     cost = np.empty((count, links), np.float32)
     for part in blocks(count):
@@ -56,17 +56,17 @@ def _spread(normals: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarr
     number, surface = connected_components(tree, directed=False)
     before = _predecessors(tree, surface, number)
     signs = np.where(np.einsum("ni,ni->n", normals, normals[before]) < 0, -1, 1)
-    # The sign of a point is the product along its path to the root: paths double in length each time.
+    # The sign of a point is the product along its path to the root, computed by pointer doubling.
     while not (before == before[before]).all():
         signs, before = signs * signs[before], before[before]
     return signs, surface
 
 
 def _predecessors(tree: coo_matrix, surface: np.ndarray, number: int) -> np.ndarray:
-    """[n] the point before each one on its path to the root of its surface; roots are before themselves."""
+    """[n] the predecessor of each point on the path to the root of its surface; roots are their own."""
     count = len(surface)
     _, roots = np.unique(surface, return_index=True)
-    # One more point joins all roots, so that one search finds every path.
+    # An additional node joins all roots, so that one search finds every path.
     ones = coo_matrix((np.ones(number, np.float32), (np.full(number, count), roots)), (count + 1,) * 2)
     tree = tree.tocoo()
     whole = coo_matrix((tree.data, (tree.row, tree.col)), (count + 1,) * 2) + ones
@@ -78,7 +78,7 @@ def _predecessors(tree: coo_matrix, surface: np.ndarray, number: int) -> np.ndar
 def _outwards(
     xyz: np.ndarray, normals: np.ndarray, surface: np.ndarray, towards: np.ndarray | None
 ) -> np.ndarray:
-    """[surfaces] signs: towards the scanner where points know it, else away from the surface's middle."""
+    """[surfaces] signs: towards the scanner if any direction to it is known, else away from the centroid."""
     sizes = np.bincount(surface)
     middles = np.stack([np.bincount(surface, xyz[:, axis]) / sizes for axis in range(3)], axis=1)
     away = np.bincount(surface, np.einsum("ni,ni->n", normals, xyz - middles[surface]))

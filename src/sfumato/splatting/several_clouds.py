@@ -1,4 +1,4 @@
-"""Several files of points as one cloud: in one frame, with one kind of colours."""
+"""Several files of points as one cloud, in one frame and with uniform colours."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sfumato.splatting.cloud_files import first_points, read_cloud
 from sfumato.splatting.measured import MeasuredCloud
 from sfumato.splatting.thinning import Gathering
 
-# Unit vectors and lengths of units that differ by less are the same.
+# Tolerance for equal up vectors and relative tolerance for equal units.
 _SAME = 1e-3
 
 _log = logging.getLogger("sfumato")
@@ -24,17 +24,17 @@ _log = logging.getLogger("sfumato")
 def read_clouds(paths: Sequence[Path], *, max_points: int, display: Display | None = None) -> MeasuredCloud:
     """Read files of measured points as one cloud, within memory bounded by ``max_points``.
 
-    Positions stay in double precision, in the frame that the files share. Where only some of the files have
-    colours, or intensities, those of each are made of what it has.
+    Positions are kept in float64, in the common frame of the files. If the files differ in having colours or
+    intensities, the colours of each are computed from its own columns.
 
     Args:
         paths: one or more files.
-        max_points: a cloud of more points is thinned to at most so many, as of ``read_cloud``.
+        max_points: a larger cloud is thinned to at most this many points, as in ``read_cloud``.
         display: shows the progress; None: nothing is shown.
 
     Raises:
-        FormatError: as of ``read_cloud``.
-        ConfigError: there is no file, or they differ in which way is up or in the length of their unit.
+        FormatError: as in ``read_cloud``.
+        ConfigError: there is no file, or they differ in up direction or unit of length.
     """
     if not paths:
         raise ConfigError("there is no cloud; give one or more files of points")
@@ -59,7 +59,7 @@ def read_clouds(paths: Sequence[Path], *, max_points: int, display: Display | No
 
 
 def _with_colours(cloud: MeasuredCloud, wanted: bool) -> MeasuredCloud:
-    """A cloud whose colours, if they are wanted, are in [0, 1] whatever range its file has."""
+    """The cloud with colours in [0, 1], if wanted, whatever the range of its file."""
     if not wanted:
         return cloud
     return cloud.with_columns({"rgb": colours_of(cloud)[0], "colour_range": 1.0, "intensity": None})

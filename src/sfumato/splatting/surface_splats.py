@@ -1,4 +1,4 @@
-"""A measured cloud to surface splats: flat Gaussians in the planes of the points that close the surface."""
+"""Surface splats of a measured cloud: flat Gaussians in the local planes, without gaps between them."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ from sfumato.splatting.normal_signs import oriented
 from sfumato.splatting.several_clouds import read_clouds
 from sfumato.splatting.thinning import without_copies
 
-# A plane takes three points.
+# Points of a plane.
 LEAST_POINTS = 3
-# Thickness of a splat, as a share of its mean spacing: seen along the surface it is still no line.
+# Thickness of a splat, as a share of its mean spacing: still visible edge-on.
 _THICKNESS = 0.1
-# Positions are kept about a point of their own where float32 would round them by more than this share of the
+# Positions are stored relative to an offset if float32 would round them by more than this share of the
 # spacing.
 _MOST_ROUNDING = 0.01
-# Thinner splats than this share of the extent of the cloud round to nothing in float32.
+# Least spacing, as a share of the extent of the cloud: smaller splats would vanish in float32.
 _LEAST_SPACING = 1e-7
 
 
 @dataclass(frozen=True)
 class SplatConfig:
-    """How splats follow from points.
+    """Options of splatting.
 
     Attributes:
         size: standard deviation of a splat in its plane, as a multiple of the spacing of the points there;
@@ -67,17 +67,17 @@ class SplatConfig:
 
 @dataclass(frozen=True)
 class SplattedCloud:
-    """The splats of a measured cloud, and figures of it.
+    """The splats of a measured cloud, with statistics.
 
     Attributes:
-        scene: a Gaussian for each point that was kept, float32; normals are the third axes of the rotations.
-        offset: added to a position in the scene it gives that in the cloud; not zero only where the cloud is
-            too far from the origin for float32, as in map coordinates.
-        points: of the cloud, after thinning.
-        outliers: points that were left out because they lie off the surface.
+        scene: one Gaussian for each point kept, float32; normals are the third axes of the rotations.
+        offset: position in the cloud minus position in the scene; non-zero only if the cloud is too far from
+            the origin for float32, as with map coordinates.
+        points: number of points of the cloud, after thinning.
+        outliers: number of points removed because they lie off the surface.
         spacing: median distance of points on the surface, scene units.
-        colours: where they are from: "rgb", "intensity" or "height".
-        normals: where they are from: "file" or "estimated".
+        colours: their source: "rgb", "intensity" or "height".
+        normals: their source: "file" or "estimated".
     """
 
     scene: Scene
@@ -97,19 +97,19 @@ def splat(
 ) -> SplattedCloud:
     """Turn a measured cloud into surface splats, without training.
 
-    Each point becomes a flat Gaussian in the plane of its neighbours, as wide as they are apart.
+    Each point becomes a flat Gaussian in the plane of its neighbours, as wide as their spacing.
 
     Args:
-        cloud: a file of points, several of them that are one scene, or points.
-        config: how.
+        cloud: one file of points, several files of one scene, or points.
+        config: options.
         display: shows the progress; None: nothing is shown.
 
     Returns:
-        SplattedCloud, whose scene is made for anti-aliased rendering.
+        SplattedCloud; its scene is intended for anti-aliased rendering.
 
     Raises:
-        FormatError: a file is damaged or unknown, or holds too few points.
-        ConfigError: an argument is of another type, or files differ in units or in which way is up.
+        FormatError: a file is damaged or of unknown format, or has too few points.
+        ConfigError: an argument has a wrong type, or files differ in unit or up direction.
 
     Source: Zwicker et al. 2001, Surface splatting; Pfister et al. 2000, Surfels.
     """
@@ -128,7 +128,7 @@ def splat(
         )
     points = len(cloud)
     cloud = _one_in_each_place(cloud.finite(), name)
-    # Neighbours that lie near in memory are found three times as fast.
+    # Neighbour search is three times as fast if neighbours are close in memory.
     order = morton_order(cloud.xyz)
     cloud = cloud.select(order)
     with display.counting("finding planes", "points") as report:
@@ -159,7 +159,7 @@ def splat(
 
 
 def _one_in_each_place(cloud: MeasuredCloud, name: str) -> MeasuredCloud:
-    """The cloud with one point in each place, after a check that there are enough."""
+    """The cloud without duplicates, after checking that there are enough points."""
     if len(cloud) < LEAST_POINTS:
         what = {0: "no points", 1: "one point"}.get(len(cloud), f"{len(cloud)} points")
         raise FormatError(f"{name} holds {what}; a surface takes at least {LEAST_POINTS}")
@@ -173,7 +173,7 @@ def _one_in_each_place(cloud: MeasuredCloud, name: str) -> MeasuredCloud:
 
 
 def _normals(cloud: MeasuredCloud, planes: LocalPlanes) -> tuple[np.ndarray, str]:
-    """[n, 3] unit normals, and where they are from."""
+    """[n, 3] unit normals, and their source."""
     given = cloud.normals
     lengths = np.linalg.norm(given, axis=1, keepdims=True) if given is not None else np.zeros((len(cloud), 1))
     known = lengths[:, 0] > 0
@@ -186,7 +186,7 @@ def _normals(cloud: MeasuredCloud, planes: LocalPlanes) -> tuple[np.ndarray, str
 
 
 def _offset(xyz: np.ndarray, spacing: float) -> np.ndarray:
-    """[3] what positions are kept about: zero unless float32 is too coarse for them."""
+    """[3] offset of the positions: zero unless float32 is too coarse for them."""
     middle = (xyz.min(axis=0) + xyz.max(axis=0)) / 2
     away = float(np.abs(middle).max())
     extent = float(np.ptp(xyz, axis=0).max())

@@ -1,4 +1,4 @@
-"""Clouds of any size within bounded memory: points that share a cell of a grid become one."""
+"""Thinning of clouds of any size within bounded memory: the points of each grid cell are merged."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ import numpy as np
 
 from sfumato.splatting.measured import MeasuredCloud, joined
 
-# Rows that are gathered before they are merged, and points that a merge leaves, for each point allowed.
+# Rows collected before a merge, and points left by a merge, as multiples of the allowed number.
 _GATHERED, _KEPT = 3, 2
-# Bits of a cell's coordinate; three of them make a key of 63 bits.
+# Bits of a cell's coordinate; three coordinates make a key of 63 bits.
 _BITS = 21
-# A cell grows at least this much where there are too many: a surface then has a tenth fewer.
+# Least growth of a cell if there are too many points: a surface then has a tenth fewer.
 _LEAST_GROWTH = 1.05
-# An odd number of 64 bits, 2^64 over the golden ratio: multiples of it spread over all numbers.
+# 2^64 over the golden ratio, odd: the multiplier of Fibonacci hashing.
 _MIXER = np.uint64(0x9E3779B97F4A7C15)
 
 
 class Gathering:
-    """Takes a cloud in pieces and keeps at most some number of points of it.
+    """Collects a cloud from pieces, with a bounded number of points.
 
-    As long as there are no more, they are kept as they are. Else the points of each cell of a grid become
-    their mean, weighted by how many each stands for, and the grid becomes coarser as more points come.
+    Up to the bound, points are kept unchanged. Beyond it, the points of each grid cell are replaced by their
+    mean, weighted by the number of points each represents, and the grid becomes coarser with more points.
 
     Args:
-        max_points: the most points that are left; about three times as many lie in memory.
+        max_points: largest number of points kept; about three times as many are in memory.
     """
 
     def __init__(self, max_points: int) -> None:
@@ -34,7 +34,7 @@ class Gathering:
         self.cell = 0.0
 
     def add(self, piece: MeasuredCloud) -> None:
-        """Take some points in."""
+        """Add points."""
         self._parts.append(piece)
         self._counts.append(np.ones(len(piece), np.float64))
         self._rows += len(piece)
@@ -42,7 +42,7 @@ class Gathering:
             self._merge(_KEPT * self._max)
 
     def finish(self) -> MeasuredCloud:
-        """The cloud; empty if nothing came."""
+        """The cloud; empty if no points were added."""
         if not self._parts:
             return MeasuredCloud(np.zeros((0, 3)))
         if self._rows > self._max:
@@ -64,12 +64,12 @@ class Gathering:
 def merged_by(
     keys: np.ndarray, cloud: MeasuredCloud, counts: np.ndarray | None = None
 ) -> tuple[MeasuredCloud, np.ndarray]:
-    """Points of one key become their mean.
+    """Replace the points of each key by their mean.
 
     Args:
         keys: [n] int64.
         cloud: n points.
-        counts: [n] float64, how many points each stands for; None: one.
+        counts: [n] float64 number of points each represents; None: one.
 
     Returns:
         The points, by ascending key, and their counts.
@@ -82,7 +82,7 @@ def merged_by(
     sums = np.add.reduceat(weights, starts)
     columns = {}
     for name, column in cloud.columns().items():
-        # Positions relative to one of them: sums of map coordinates would lose digits.
+        # Sums of positions relative to one of them, as sums of map coordinates would lose precision.
         base = column[order[0]] if name == "xyz" else column.dtype.type(0)
         weighted = (column[order] - base) * weights[:, None]
         mean = np.add.reduceat(weighted, starts, axis=0) / sums[:, None] + base
@@ -91,8 +91,8 @@ def merged_by(
 
 
 def without_copies(cloud: MeasuredCloud) -> MeasuredCloud:
-    """The cloud with points in exactly one place made one, in the order of the first of each."""
-    # Zero of either sign is one place.
+    """The cloud with points at identical positions merged, in the order of first occurrence."""
+    # Adding 0.0 makes -0.0 equal to 0.0.
     bits = np.ascontiguousarray(cloud.xyz + 0.0).view(np.uint64)
     hashes = np.zeros(len(bits), np.uint64)
     for axis in range(3):
@@ -108,19 +108,19 @@ def without_copies(cloud: MeasuredCloud) -> MeasuredCloud:
 
 
 def _keys(xyz: np.ndarray, origin: np.ndarray, cell: float) -> np.ndarray:
-    """[n] int64 keys of the cells that points lie in; what is beyond all cells is in those of the rim."""
+    """[n] int64 keys of the cells of points; points outside the grid are assigned to its border cells."""
     half = 2 ** (_BITS - 1)
     at = np.clip(np.floor((xyz - origin) / cell) + half, 0, 2 * half - 1).astype(np.int64)
     return (at[:, 0] << 2 * _BITS) | (at[:, 1] << _BITS) | at[:, 2]
 
 
 def _first_cell(xyz: np.ndarray, origin: np.ndarray, most: int) -> float:
-    """A cell of which the points fill about ``most`` or fewer, but more than a quarter of it on a surface."""
-    # A stray point far away says nothing of the size; most of the points lie between these.
+    """A cell size for which the points occupy at most ``most`` cells, on a surface more than a quarter."""
+    # Percentiles, so that outliers do not determine the extent.
     low, high = np.percentile(xyz, (1, 99), axis=0)
     extent = float((high - low).max()) or float(np.ptp(xyz, axis=0).max()) or 1.0
     least = np.finfo(np.float64).eps * max(extent, float(np.abs(origin).max()))
-    # A plane as large as the extent fills a sixteenth of them.
+    # A plane of this extent occupies a sixteenth of the allowed cells.
     cell = 4 * extent / np.sqrt(most)
     while cell / 2 > least and len(np.unique(_keys(xyz, origin, cell / 2))) <= most:
         cell /= 2

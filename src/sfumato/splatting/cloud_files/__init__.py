@@ -1,4 +1,4 @@
-"""Files of measured clouds: the format is detected from the content, text by the name."""
+"""Files of measured point clouds: the format is detected by content, for text files by the suffix."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _READERS: tuple[tuple[Callable[[bytes, Path], bool], Callable[[Path], CloudFile]
 )
 KNOWN = ".ply, .las, .laz, .e57, .pcd, .glb, .gltf, .xyz, .txt, .csv, .asc, .pts"
 _HEAD_BYTES = 64 * 1024
-# What a cloud of more points is thinned to: at about 700 bytes of memory a point, 3 GiB.
+# Larger clouds are thinned to this many points: at about 700 bytes of memory per point, 3 GiB.
 MAX_POINTS = 4_000_000
 
 _log = logging.getLogger("sfumato")
@@ -56,10 +56,10 @@ def _opened(path: Path) -> CloudFile:
 
 
 def first_points(path: Path) -> MeasuredCloud:
-    """The first points of a file, which tell what it holds; empty if it holds none.
+    """The first points of a file, which show its columns; empty if it has none.
 
     Raises:
-        FormatError: the file is missing, of no known format, or damaged.
+        FormatError: the file is missing, of unknown format, or damaged.
     """
     try:
         with closing(_opened(path).pieces()) as pieces, np.errstate(over="ignore", invalid="ignore"):
@@ -74,17 +74,17 @@ def read_cloud(
     """Read a file of measured points, of any size, within memory bounded by ``max_points``.
 
     Args:
-        path: a file of points: PLY, LAS, LAZ, E57, PCD, glTF, or text of a point a line.
-        max_points: a cloud of more points is thinned to at most so many: those of one cell of a grid become
-            their mean.
+        path: a file of points: PLY, LAS, LAZ, E57, PCD, glTF, or text with one point per line.
+        max_points: a larger cloud is thinned to at most this many points: the points of each cell of a grid
+            are replaced by their mean.
         display: shows the progress; None: nothing is shown.
 
     Returns:
         The cloud in the frame of the file, in float64.
 
     Raises:
-        FormatError: the file is missing, of no known format, damaged, or holds no points that are finite.
-        ConfigError: ``path`` is no path, or ``max_points`` no number of points.
+        FormatError: the file is missing, of unknown format, damaged, or has no finite points.
+        ConfigError: ``path`` is not a path, or ``max_points`` is not a positive integer.
     """
     path, max_points = file_path("path", path), whole_number("max_points", max_points, least=1)
     display = display or Display()
@@ -94,7 +94,7 @@ def read_cloud(
         with (
             display.counting(f"reading {path.name}", "points") as report,
             closing(found.pieces()) as pieces,
-            # Numbers of damaged files are beyond all bounds; what is not finite is left out.
+            # Damaged files may contain any numbers; points that are not finite are dropped.
             np.errstate(over="ignore", invalid="ignore"),
         ):
             for piece in pieces:

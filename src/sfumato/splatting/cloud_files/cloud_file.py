@@ -1,4 +1,4 @@
-"""What a reader of a cloud's file gives: how many points it declares, and the points in pieces."""
+"""The result of a reader of point clouds: the declared number of points, and the points in pieces."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from sfumato.errors import FormatError
 from sfumato.splatting.measured import MeasuredCloud
 
-# Points that readers hold at a time.
+# Points per piece.
 PIECE_POINTS = 250_000
 
 
@@ -20,9 +20,9 @@ class CloudFile:
     """A file of measured points.
 
     Attributes:
-        kind: what messages call the format.
-        count: points that the file declares; None where only reading it tells.
-        pieces: gives the points, a bounded number at a time; raises FormatError where the file is damaged.
+        kind: name of the format in messages.
+        count: number of points declared by the file; None if unknown before reading.
+        pieces: yields the points in pieces of bounded size; raises FormatError if the file is damaged.
     """
 
     kind: str
@@ -31,11 +31,11 @@ class CloudFile:
 
 
 def optional(module: str, extra: str, path: Path) -> Any:
-    """A package that only some installations have.
+    """Import an optional package.
 
     Args:
-        module: its name.
-        extra: of this package, which installs it.
+        module: name of the package.
+        extra: of sfumato that installs it.
         path: the file that needs it, for the error.
 
     Raises:

@@ -82,7 +82,7 @@ def _scan(lib: Any, image: Any, header: Any, path: Path) -> Generator[MeasuredCl
 
 
 def _pose(header: Any) -> tuple[Rotation, np.ndarray]:
-    """file_from_scanner, as a rotation and a shift."""
+    """file_from_scanner, as a rotation and a translation."""
     if not header.has_pose():
         return Rotation.identity(), np.zeros(3)
     return Rotation.from_quat(header.rotation, scalar_first=True), np.asarray(header.translation, np.float64)
@@ -100,7 +100,7 @@ def _measured(
     if position is _SPHERICAL:
         local = _from_spherical(local)
     towards = None
-    # Scans that were merged have no pose, and their origin is anywhere.
+    # Merged scans have no pose, and an arbitrary origin.
     if from_scanner:
         away = np.linalg.norm(local, axis=1, keepdims=True)
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -112,7 +112,7 @@ def _measured(
         part["intensity"].astype(np.float32)[:, None] if "intensity" in part else None,
         normals,
         towards,
-        # By the standard.
+        # Defined by the E57 standard.
         up=(0.0, 0.0, 1.0),
         metres_per_unit=1.0,
     )

@@ -1,4 +1,4 @@
-"""Measured points of glTF files: primitives of meshes that are points, in the frame of scenes, y down."""
+"""Measured points of glTF files: mesh primitives of mode POINTS, in the frame of scenes, y down."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sfumato.splatting.cloud_files.cloud_file import CloudFile
 from sfumato.splatting.measured import MeasuredCloud
 
 _POINTS = 0
-# A mesh can be placed many times; a file may have one point for this many bytes.
+# Meshes can be instantiated many times: at most one point per this many bytes of the file is allowed.
 _BYTES_PER_POINT, _ALWAYS_ALLOWED = 4, 65536
 
 
@@ -23,7 +23,7 @@ def open_points(path: Path) -> CloudFile:
     """The points of a glTF file.
 
     Raises:
-        FormatError: no glTF 2, no points in it, or truncated.
+        FormatError: it is not glTF 2, has no points, or is truncated.
     """
     document = read_document(path)
     found = [
@@ -48,7 +48,8 @@ def _measured(document: Document, world_from_mesh: np.ndarray, attributes: dict[
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         xyz = local @ matrix[:3, :3].T + matrix[:3, 3]
         if "NORMAL" in attributes:
-            # Normals turn with the inverse transpose: the cofactors, where there is no inverse.
+            # Normals transform with the inverse transpose; the cofactor matrix also works for singular
+            # matrices.
             turn = _cofactors(matrix[:3, :3])
             normals = (document.numbers(attributes["NORMAL"], 3) @ turn.T).astype(np.float32)
     rgb = _colours(document, attributes["COLOR_0"]) if "COLOR_0" in attributes else None
@@ -64,6 +65,6 @@ def _cofactors(matrix: np.ndarray) -> np.ndarray:
 
 
 def _colours(document: Document, index: object) -> np.ndarray:
-    """[n, 3] sRGB-encoded, of COLOR_0, which is linear."""
+    """[n, 3] sRGB-encoded colours of COLOR_0, which is linear."""
     is_vec4 = document.item("accessors", index).get("type") == "VEC4"
     return colour_space.encoded(np.clip(document.numbers(index, 4 if is_vec4 else 3)[:, :3], 0, 1))

@@ -15,7 +15,7 @@ from sfumato.splatting.measured import MeasuredCloud
 
 MAGIC = b"LASF"
 _Z_UP = (0.0, 0.0, 1.0)
-# Of the public header block of LAS 1.0 to 1.4: where numbers stand that sizes follow from.
+# Layout of the size fields in the public header block of LAS 1.0 to 1.4.
 _SIZES = struct.Struct("<HIIBHI")
 _SIZES_AT, _COUNT_14 = 94, struct.Struct("<Q")
 _COUNT_14_AT, _HEADER_14, _LEAST_HEADER = 247, 375, 227
@@ -33,7 +33,7 @@ def open_points(path: Path) -> CloudFile:
     """The points of a LAS or LAZ file.
 
     Raises:
-        FormatError: the package that reads it is missing, or its header asks for more than the file holds.
+        FormatError: the package that reads it is missing, or its header declares more than the file contains.
     """
     count = _checked_count(path)
     laspy = optional("laspy", "las", path)
@@ -42,7 +42,7 @@ def open_points(path: Path) -> CloudFile:
 
 
 def _checked_count(path: Path) -> int:
-    """The number of points, after a check that the sizes in the header fit the file."""
+    """The number of points, after checking the sizes in the header against the file size."""
     size = path.stat().st_size
     with path.open("rb") as handle:
         head = handle.read(_HEADER_14)
@@ -64,11 +64,11 @@ def _checked_count(path: Path) -> int:
 
 
 def _check_chunks(path: Path, handle: Any, start: int, size: int) -> None:
-    """Refuse a table of compressed chunks that has more of them than the file has bytes for."""
+    """Reject a chunk table with more compressed chunks than the file has room for."""
     handle.seek(start)
     (table,) = struct.unpack("<q", handle.read(8).ljust(8, b"\0"))
     if table == -1:
-        # Written at the end by programs that cannot go back.
+        # Streaming writers put the offset at the end of the file.
         handle.seek(max(size - 8, 0))
         (table,) = struct.unpack("<q", handle.read(8).ljust(8, b"\0"))
     if not start + 8 <= table <= size - _CHUNK_TABLE.size:
@@ -83,8 +83,8 @@ def _check_chunks(path: Path, handle: Any, start: int, size: int) -> None:
 def _pieces(laspy: Any, path: Path, count: int) -> Generator[MeasuredCloud, None, None]:
     read = 0
     try:
-        # Records after the points may be of any length, and nothing in them is needed.
-        # Several threads would take what the file says of its chunks for sizes of memory.
+        # Records after the points may have any length and are not needed.
+        # The multi-threaded backend allocates memory by untrusted chunk sizes.
         with laspy.open(path, read_evlrs=False, laz_backend=laspy.LazBackend.Lazrs) as reader:
             names = set(reader.header.point_format.dimension_names)
             piece = max(1, min(PIECE_POINTS, _PIECE_BYTES // reader.header.point_format.size))
@@ -94,7 +94,7 @@ def _pieces(laspy: Any, path: Path, count: int) -> Generator[MeasuredCloud, None
     except GeneratorExit:
         raise
     except BaseException as error:
-        # The decompressor, in Rust, ends on some damaged files with an exception that is no Exception.
+        # The Rust decompressor panics on some damaged files; its PanicException is not an Exception.
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
         reason = " ".join(str(error).split())[:120]
@@ -110,7 +110,7 @@ def _measured(points: Any, names: set[str]) -> MeasuredCloud:
     rgb = _column(points, names, ("red", "green", "blue"))
     return MeasuredCloud(
         xyz,
-        # Empty where a program writes a format with colours for points without.
+        # All zero if a program writes a format with colours for points without.
         rgb,
         _column(points, names, ("intensity",)),
         up=_Z_UP,

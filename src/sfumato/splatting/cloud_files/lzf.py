@@ -1,14 +1,14 @@
-"""The compression of binary ``.pcd`` files, LZF: runs of plain bytes, and copies of what came before."""
+"""LZF, the compression of binary ``.pcd`` files: literal runs and back-references."""
 
 from __future__ import annotations
 
 
 def decompressed(data: bytes, size: int) -> bytearray | None:
-    """The bytes that were compressed.
+    """Decompress LZF data.
 
     Args:
-        data: the compressed ones.
-        size: how many there were, which the caller has bounded.
+        data: compressed bytes.
+        size: uncompressed size, bounded by the caller.
 
     Returns:
         Exactly ``size`` bytes; None if the data are damaged.
@@ -20,7 +20,7 @@ def decompressed(data: bytes, size: int) -> bytearray | None:
             control = data[at]
             at += 1
             if control < 32:
-                # A run of plain bytes.
+                # A literal run.
                 stop = at + control + 1
                 if stop > end:
                     return None
@@ -45,7 +45,7 @@ def decompressed(data: bytes, size: int) -> bytearray | None:
 
 
 def _copy(out: bytearray, start: int, length: int) -> None:
-    """Append ``length`` bytes from ``start`` on; where they reach beyond the end, they repeat."""
+    """Append ``length`` bytes copied from ``start``; a copy that extends beyond the end repeats."""
     period = len(out) - start
     if period >= length:
         out += out[start : start + length]

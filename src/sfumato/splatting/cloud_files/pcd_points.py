@@ -20,14 +20,14 @@ _KINDS = {("F", 4): "<f4", ("F", 8): "<f8"}
 _KINDS |= {(sign, size): f"<{sign.lower()}{size}" for sign in "IU" for size in (1, 2, 4, 8)}
 _POSITION, _NORMAL = ("x", "y", "z"), ("normal_x", "normal_y", "normal_z")
 _FORMS = ("ascii", "binary", "binary_compressed")
-# Bytes that one byte of the compressed form may stand for, at most.
+# Largest possible compression ratio.
 _MOST_RATIO = 264
 _MOST_FIELD_COUNT = 4096
 
 
 @dataclass(frozen=True)
 class _Header:
-    """What the header of a file says; ``fields`` are rows of NumPy's description of a table."""
+    """The header of a file; ``fields`` is a NumPy dtype description."""
 
     path: Path
     fields: list[tuple[str, str, tuple[int, ...]]]
@@ -51,7 +51,7 @@ def open_points(path: Path) -> CloudFile:
     """The points of a PCD file.
 
     Raises:
-        FormatError: no PCD file, no positions, or shorter than its header says.
+        FormatError: it is not a PCD file, has no positions, or is shorter than its header declares.
     """
     header = _read_header(path)
     held = path.stat().st_size - header.start_bytes
@@ -70,25 +70,25 @@ def open_points(path: Path) -> CloudFile:
 def _read_header(path: Path) -> _Header:
     with path.open("rb") as handle:
         head = handle.read(_HEADER_LIMIT_BYTES)
-    said: dict[str, list[str]] = {}
+    rows: dict[str, list[str]] = {}
     start = 0
-    while "DATA" not in said:
+    while "DATA" not in rows:
         end = head.find(b"\n", start)
         if end < 0:
             raise FormatError(f"{path} has no DATA line in its header")
         words = head[start:end].decode("ascii", "replace").split()
         start = end + 1
         if words and not words[0].startswith("#"):
-            said[words[0]] = words[1:]
+            rows[words[0]] = words[1:]
     try:
-        names, sizes = said["FIELDS"], [int(word) for word in said["SIZE"]]
-        repeats = [int(word) for word in said.get("COUNT", ["1"] * len(names))]
-        count = int((said.get("POINTS") or [""])[0] or int(said["WIDTH"][0]) * int(said["HEIGHT"][0]))
-        kinds = [_KINDS[kind, size] for kind, size in zip(said["TYPE"], sizes, strict=True)]
-        viewpoint = np.array([float(word) for word in said.get("VIEWPOINT", ["0"] * 3)[:3]])
+        names, sizes = rows["FIELDS"], [int(word) for word in rows["SIZE"]]
+        repeats = [int(word) for word in rows.get("COUNT", ["1"] * len(names))]
+        count = int((rows.get("POINTS") or [""])[0] or int(rows["WIDTH"][0]) * int(rows["HEIGHT"][0]))
+        kinds = [_KINDS[kind, size] for kind, size in zip(rows["TYPE"], sizes, strict=True)]
+        viewpoint = np.array([float(word) for word in rows.get("VIEWPOINT", ["0"] * 3)[:3]])
         if not len(names) == len(kinds) == len(repeats):
             raise ValueError
-        form = said["DATA"][0]
+        form = rows["DATA"][0]
     except (KeyError, ValueError, IndexError, OverflowError):
         raise FormatError(f"{path} has a header that cannot be understood") from None
     usable = 0 <= count < 2**48 and len(viewpoint) == 3 and all(0 < n <= _MOST_FIELD_COUNT for n in repeats)
@@ -96,7 +96,7 @@ def _read_header(path: Path) -> _Header:
         raise FormatError(f"{path} has a header that cannot be understood")
     if not set(names) >= set(_POSITION):
         raise FormatError(f"{path} has no fields x, y and z, and so no points")
-    # Padding is called "_", as often as there is any.
+    # Padding fields are all named "_".
     named = [name if names.count(name) == 1 else f"{name}{i}" for i, name in enumerate(names)]
     shapes: list[tuple[int, ...]] = [(n,) if n > 1 else () for n in repeats]
     fields = [(name, kind, shape) for name, kind, shape in zip(named, kinds, shapes, strict=True)]
@@ -134,7 +134,7 @@ def _ascii(header: _Header) -> Iterator[np.ndarray]:
     with header.path.open("rb") as handle:
         handle.seek(header.start_bytes)
         for table in number_rows(handle, header.path, columns=int(ends[-1]), most=header.count):
-            # Float64 holds every number of 32 bits, among them packed colours.
+            # Float64 represents all 32-bit numbers exactly, including packed colours.
             wide = [(name, "<f8", shape) for name, _, shape in header.fields]
             rows = np.empty(len(table), wide)
             for (name, _, shape), end, width in zip(header.fields, ends, widths, strict=True):
@@ -146,7 +146,7 @@ def _ascii(header: _Header) -> Iterator[np.ndarray]:
 
 
 def _compressed(header: _Header, held: int) -> Iterator[np.ndarray]:
-    """The fields one after another, each of all points, as one compressed block."""
+    """Read one compressed block, in which the fields are stored as separate arrays."""
     with header.path.open("rb") as handle:
         handle.seek(header.start_bytes)
         sizes = handle.read(8)
@@ -177,7 +177,7 @@ def _measured(rows: np.ndarray, header: _Header) -> MeasuredCloud:
     if "intensity" in names:
         intensity = rows["intensity"].astype(np.float32).reshape(len(rows), 1)
     towards = None
-    # Unset in most files, where it is the origin.
+    # Most files leave the viewpoint unset, at the origin.
     if header.viewpoint.any():
         away = header.viewpoint - xyz
         with np.errstate(invalid="ignore"):
@@ -189,7 +189,7 @@ def _measured(rows: np.ndarray, header: _Header) -> MeasuredCloud:
 
 
 def _colours(rows: np.ndarray, kinds: dict[str, str]) -> np.ndarray | None:
-    """[n, 3] 0 to 255, of one number of 32 bits that packs blue, green and red from below."""
+    """[n, 3] 0 to 255, unpacked from a 32-bit number with blue in the lowest byte, then green and red."""
     name = next((name for name in ("rgb", "rgba") if name in kinds), None)
     if name is None or kinds[name][2] != "4":
         return None

@@ -31,7 +31,7 @@ def open_points(path: Path) -> CloudFile:
     """The points of a PLY file.
 
     Raises:
-        FormatError: no PLY file, a scene of Gaussians, no positions, or shorter than its header says.
+        FormatError: it is not a PLY file, holds Gaussians, has no positions, or is shorter than declared.
     """
     header = read_header(path)
     vertex = header.element("vertex")
@@ -50,7 +50,7 @@ def _pieces(header: PlyHeader, vertex: Element) -> Generator[MeasuredCloud, None
     normals = next((names for names in _NORMALS if present >= set(names)), ())
     intensity = next(((name,) for name in _INTENSITIES if name in present), ())
     kinds = {one.name: one.kind for one in vertex.properties}
-    # Bytes are 0 to 255; wider numbers are what they fit in.
+    # Bytes range from 0 to 255; the range of wider types is inferred from the values.
     colour_range = 255.0 if rgb and kinds[rgb[0]] in ("u1", "i1") else None
     for block in column_blocks(header, vertex, [*_POSITION, *rgb, *normals, *intensity]):
         xyz = np.stack([block[name].astype(np.float64) for name in _POSITION], axis=1)

@@ -1,8 +1,9 @@
-"""Measured points of text files, ``.xyz``, ``.txt``, ``.csv``, ``.asc`` and ``.pts``: a point a line.
+"""Measured points of text files, ``.xyz``, ``.txt``, ``.csv``, ``.asc`` and ``.pts``: one point per line.
 
-Columns are what a first line names, else what their number tells: 3 are x y z; 4 add an intensity; 6 a
-colour, or a normal where all have length 1; 7 an intensity and a colour; 9 a colour and a normal, the normal
-being what has length 1.
+Columns are named by a header line, or inferred from their number: 3 are x y z; 4 add an intensity; 6 a
+    colour,
+or a normal if all have length 1; 7 an intensity and a colour; 9 a colour and a normal, which is the group
+with length 1.
 """
 
 from __future__ import annotations
@@ -20,16 +21,16 @@ from sfumato.splatting.cloud_files.text_rows import LINE_CHARACTERS, is_numbers,
 from sfumato.splatting.measured import MeasuredCloud
 
 SUFFIXES = (".xyz", ".txt", ".csv", ".asc", ".pts")
-# Lines that are looked at to learn what columns are, and comments and names before them.
+# Number of lines from which columns are inferred, and largest number of header lines.
 _LOOKED_AT, _HEADER_LINES = 64, 32
-# By which columns are called, one group after another.
+# Accepted names of the columns of each group, as regular expressions.
 _NAMES = {
     "xyz": ("x", "y", "z"),
     "rgb": ("r|red", "g|green", "b|blue"),
     "normals": ("nx|normal_?x", "ny|normal_?y", "nz|normal_?z"),
     "intensity": ("i|intensity|reflectance|scalar_?field",),
 }
-# Where there are no names: the groups of so many columns, and what those after x, y and z may be otherwise.
+# Without names: the possible groups by number of columns, in the order in which they are tried.
 _BY_COUNT = {
     3: (("xyz",),),
     4: (("xyz", "intensity"),),
@@ -42,7 +43,7 @@ _UNIT_TOLERANCE = 0.02
 
 
 def recognises(head: bytes, path: Path) -> bool:
-    """Whether a file is text of numbers, by its name."""
+    """Whether a file is a text file of points, by its suffix."""
     return path.suffix.lower() in SUFFIXES and b"\0" not in head
 
 
@@ -50,7 +51,7 @@ def open_points(path: Path) -> CloudFile:
     """The points of a text file.
 
     Raises:
-        FormatError: it holds no numbers, or columns that mean nothing.
+        FormatError: it has no numbers, or columns of unknown meaning.
     """
     with path.open("rb") as handle:
         first = list(itertools.islice(iter(lambda: handle.readline(LINE_CHARACTERS), b""), _HEADER_LINES))
@@ -58,7 +59,7 @@ def open_points(path: Path) -> CloudFile:
         handle.seek(sum(map(len, first[:skip])))
         sample = list(itertools.islice(iter(lambda: handle.readline(LINE_CHARACTERS), b""), _LOOKED_AT))
     columns = len(first[skip].replace(b",", b" ").replace(b";", b" ").split())
-    # The last line may have been cut off by the limit.
+    # Lines longer than the limit are split; only complete ones are used.
     whole = [line for line in sample if is_numbers(line, columns)]
     table = np.concatenate(list(number_rows(whole, path, columns=columns)))
     places = _named(names, columns) if names else _guessed(table, path)
@@ -66,13 +67,13 @@ def open_points(path: Path) -> CloudFile:
 
 
 def _header(lines: list[bytes], path: Path) -> tuple[int, list[str]]:
-    """Lines before the first point, and the names of columns that one of them gives."""
+    """The number of lines before the first point, and column names if one of them is a header."""
     names: list[str] = []
     for skip, line in enumerate(lines):
         words = line.replace(b",", b" ").replace(b";", b" ").split()
         if not words:
             continue
-        # A .pts file begins with how many points it holds.
+        # A .pts file begins with the number of points.
         if len(words) >= 3 and is_numbers(line, len(words)):
             return skip, names
         found = [word.decode("ascii", "replace").strip("#/\"'").lower() for word in words]
@@ -85,7 +86,7 @@ def _header(lines: list[bytes], path: Path) -> tuple[int, list[str]]:
 
 
 def _named(names: list[str], columns: int) -> dict[str, list[int]]:
-    """The columns of each group that the names are of; nothing where there are other columns than names."""
+    """The columns of each named group; empty if the number of names differs from that of columns."""
     if len(names) != columns:
         return {}
     found = {}
@@ -97,7 +98,7 @@ def _named(names: list[str], columns: int) -> dict[str, list[int]]:
 
 
 def _guessed(table: np.ndarray, path: Path) -> dict[str, list[int]]:
-    """The columns of each group, by how many there are and which of them are unit vectors."""
+    """The columns of each group, inferred from their number and from which of them are unit vectors."""
     orders = _BY_COUNT.get(table.shape[1])
     if orders is None:
         raise FormatError(

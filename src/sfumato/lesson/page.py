@@ -1,9 +1,9 @@
-"""The lesson as one self-contained document: shell, trainer, chapters and figures, in all its languages.
+"""The lesson as one self-contained document: page frame, trainer, chapters and figures, in all languages.
 
 A chapter is a folder ``chapters/NN_name`` with a fragment of HTML for each language that begins with
 ``<h2>``. ``<figure data-figure="FILE">`` shows a file of ``figures``; ``data-alt`` describes it where its
 caption does not.
-``<div data-trainer></div>`` is where the trainer goes. Chapters that are not there yet are left out.
+``<div data-trainer></div>`` marks the place of the trainer. Missing chapters are omitted.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from itertools import accumulate
 from sfumato.viewer.assembly import page_code, web_source
 
 _PACKAGE = "sfumato.lesson"
-# By code, as the language names itself. The first can be read without JavaScript, too.
+# Native name by language code. The first language can also be read without JavaScript.
 LANGUAGES = {"en": "English", "es": "Español", "fr": "Français", "it": "Italiano"}
-# Nothing is loaded from anywhere; the visitor's own picture comes from a blob.
+# No external resources; the reader's own picture is loaded from a blob.
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; "
     "base-uri 'none'; form-action 'none'"
@@ -38,15 +38,15 @@ _FIGURE = re.compile(r'<figure\b[^>]*\bdata-figure="([^"]+)"[^>]*>')
 _ALT = re.compile(r'\bdata-alt="([^"]*)"')
 _MATH = re.compile(r"<math\b.*?</math>", re.DOTALL)
 _DISPLAYED = re.compile(r'(<math display="block">)(.*?)</math>', re.DOTALL)
-# What stands between two equations of one formula.
+# Separator of equations within one formula.
 _GAP = '<mspace width="1.4em"></mspace>'
-# The innermost pairs.
+# Innermost pairs of brackets.
 _BRACKETS = re.compile(r"<mo>\(</mo>((?:(?!<mo>[()]</mo>).)*)<mo>\)</mo>", re.DOTALL)
 _TITLE = re.compile(r"<h2\b[^>]*>(.*?)</h2>", re.DOTALL)
 
 
 def assemble() -> str:
-    """The lesson's page, an HTML document that needs nothing else."""
+    """The page of the lesson, a self-contained HTML document."""
     first, *others = LANGUAGES
     filled = {
         "policy": lambda: POLICY,
@@ -65,18 +65,18 @@ def assemble() -> str:
 
 @cache
 def words(language: str) -> dict[str, str]:
-    """The words of shell and trainer in a language, by key; ``{name}`` stands for what is filled in."""
+    """The texts of page frame and trainer in a language, by key, with placeholders ``{name}``."""
     return json.loads((files(_PACKAGE) / "words" / f"{language}.json").read_text("utf-8"))
 
 
 def chapters() -> list[str]:
-    """The folders of the chapters there are, in order."""
+    """The folders of the existing chapters, in order."""
     folder = files(_PACKAGE) / "chapters"
     return sorted(one.name for one in folder.iterdir() if one.is_dir()) if folder.is_dir() else []
 
 
 def chapter(folder: str, language: str) -> str:
-    """The fragment of a chapter in a language; the first language's, marked as such, where it is missing."""
+    """The fragment of a chapter in a language; if it is missing, that of the first language with its code."""
     first = next(iter(LANGUAGES))
     there = files(_PACKAGE) / "chapters" / folder
     own = there / f"{language}.html"
@@ -96,7 +96,7 @@ def _template(language: str) -> str:
 
 
 def _place(folder: str, language: str) -> str:
-    """Where a chapter is in the page, as the part of a link after its #."""
+    """The URL fragment of a chapter, without the #."""
     return f"{language}/{folder.partition('_')[2]}"
 
 
@@ -132,7 +132,7 @@ def _section(folder: str, language: str) -> str:
 
 
 def _with_groups(math: str) -> str:
-    """A formula whose brackets are each in a row of their own, so that they are as high as what they hold."""
+    """A formula with each pair of brackets in its own row, so that brackets stretch to their content."""
 
     def group(found: re.Match[str]) -> str:
         row = f"<mo>\x01</mo>{found[1]}<mo>\x02</mo>"
@@ -145,7 +145,7 @@ def _with_groups(math: str) -> str:
 
 
 def _equations(found: re.Match[str]) -> str:
-    """The equations of a line as formulas of their own, so that narrow windows can break between them."""
+    """The equations of a line as separate formulas, so that narrow windows can break between them."""
     parts = found[2].split(_GAP)
     return f'<div class="equations">{"".join(f"{found[1]}{part}</math>" for part in parts)}</div>'
 
@@ -158,7 +158,7 @@ def _image(found: re.Match[str], with_data: bool) -> str:
 
 @cache
 def _address(name: str) -> str:
-    """A figure as an address that holds it."""
+    """A figure as a data URL."""
     file = files(_PACKAGE) / "figures" / name
     if not file.is_file():
         raise ValueError(f"there is no figure {name} in {_PACKAGE}/figures")
@@ -166,5 +166,5 @@ def _address(name: str) -> str:
 
 
 def _json(value: object) -> str:
-    # "<" would let a word end the element.
+    # "<" is escaped, as a text could otherwise close the script element.
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")

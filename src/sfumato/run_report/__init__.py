@@ -1,1 +1,1 @@
-"""One page about a run: what it was made from, how it went, and how good the scene is."""
+"""A one-page report of a run: its inputs, its training, and the quality of the scene."""

@@ -1,4 +1,4 @@
-"""What a run folder tells about its run; none of it is trusted."""
+"""Data of a run folder for its report; all of it is untrusted."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from sfumato.runs.folder import RunFolder
 from sfumato.runs.run_options import RunOptions
 from sfumato.runs.tables import read_table
 
-# More of them are counted, not shown.
+# Largest number of views shown.
 MOST_SHOWN = 200
-# Whole numbers of JSON may be larger than a float can be.
+# Integers in JSON may exceed the range of float.
 _MOST = 1e300
 
 
@@ -31,7 +31,7 @@ class ViewFigures:
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What is known of a run.
+    """Data of a run.
 
     Attributes:
         folder: of the run.
@@ -72,13 +72,13 @@ class RunFacts:
 
 
 def read_facts(folder: RunFolder) -> RunFacts:
-    """Read what a run folder tells.
+    """Read the data of a run folder.
 
     Args:
         folder: of the run.
 
     Raises:
-        ConfigError: there is no run here.
+        ConfigError: the folder has no run.
         FormatError: its options are damaged.
     """
     options = folder.read_options()

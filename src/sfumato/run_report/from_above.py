@@ -18,19 +18,19 @@ from sfumato.run_report.svg_charts import plan
 from sfumato.scene.gaussians import Gaussians
 
 SIDE_PX = 640
-# What is shown reaches so many times as far from the target as the cameras do, seen from so many times
-# farther, so that what is high does not lean outwards much.
+# Half side of the view, as a multiple of the cameras' largest distance from the target, and height of the
+# viewpoint as a multiple of the half side, so that the perspective of tall objects is small.
 _REACH, _HEIGHT = 1.6, 12.0
 _PAPER = (0.96, 0.96, 0.95)
 
 
 def seen_from_above(gaussians: Gaussians, capture: Capture, renderer: str) -> str:
-    """SVG of a render from above, without what is higher than all cameras, and of the cameras.
+    """SVG of the cameras over a render from above; everything above the highest camera is cut off.
 
     Args:
         gaussians: of the scene.
         capture: its photographs, one or more.
-        renderer: "raster" or "trace", that of the run, whose kernels are compiled already.
+        renderer: "raster" or "trace", as in the run, whose kernels are already compiled.
     """
     orbit = orbit_of_cameras([view.camera for view in capture.views])
     centres = np.stack([view.camera.centre_world.double().numpy() for view in capture.views])
@@ -41,9 +41,9 @@ def seen_from_above(gaussians: Gaussians, capture: Capture, renderer: str) -> st
     height = _HEIGHT * reach
     pose = looking_at(orbit.target + height * orbit.up, orbit.target, np.cross(orbit.up, side_of(orbit.up)))
     camera = pinhole(pose, (SIDE_PX, SIDE_PX), 2 * degrees(atan(1 / _HEIGHT)))
-    # A ceiling would hide the room.
+    # The near plane removes ceilings, which would hide the room.
     near = height - max(float(heights.max()), 0.1 * reach)
-    # Colours of directions that no camera looked in are not known.
+    # View-dependent colours from above are not supervised by any camera, so degree 0 is used.
     settings = settings_for(renderer, background=_PAPER, sh_degree=0, near=near, depth=False)
     with torch.no_grad():
         image = draw(gaussians, camera, settings).image

@@ -1,4 +1,4 @@
-"""The report of a run as one HTML file that needs nothing else."""
+"""The report of a run as one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from sfumato.training.plan import GIB
 from sfumato.training.schedules import downscale_at
 from sfumato.viewer.photographs import THUMBNAIL_PX, shrunk, to_jpeg
 
-# Nothing is loaded from anywhere, and nothing runs.
+# No external resources and no scripts.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _MOST_PICTURE_BYTES = 32 << 20
 _MOST_LISTED = 40
@@ -37,7 +37,7 @@ def write_report(path: Path, facts: RunFacts, gaussians: Gaussians | None, captu
     Args:
         path: the HTML file.
         facts: of the run.
-        gaussians: its scene, for the view from above; None: it is left out.
+        gaussians: of the scene, for the view from above; None: no such view.
         capture: its photographs, for the same.
 
     Raises:
@@ -136,7 +136,7 @@ def _cameras(facts: RunFacts, gaussians: Gaussians | None, capture: Capture | No
 
 
 def _left_out(facts: RunFacts) -> str:
-    """Pictures without a camera, with thumbnails, and frames that were not used, by reason."""
+    """Pictures without a camera, with thumbnails, and counts of unused frames by reason."""
     missing, dropped = facts.named("missing"), facts.named("left_out")
     parts = []
     if missing:
@@ -153,7 +153,7 @@ def _left_out(facts: RunFacts) -> str:
 def _thumbnail(images: Path, name: str, reason: str) -> str:
     picture = ""
     path = images / name
-    # A name from a file may lead anywhere.
+    # Names from a file are untrusted and may point outside the folder.
     with suppress(SfumatoError, OSError, ValueError):
         if path.resolve().is_relative_to(images.resolve()) and path.is_file():
             small = to_jpeg(shrunk(decode(path, turn=True)[..., :3], THUMBNAIL_PX), quality=78)
@@ -189,7 +189,7 @@ def _training(facts: RunFacts) -> str:
 
 
 def _resolutions(facts: RunFacts) -> list[Band]:
-    """When photographs were looked at in which size, steps."""
+    """Ranges of steps by the size of the photographs."""
     reports = [event for event in facts.events if "step" in event]
     if not reports or not reports[-1]["step"]:
         return []
@@ -231,7 +231,7 @@ def _made_from(facts: RunFacts) -> str:
 
 
 def _picture(path: Path) -> str:
-    """Address of a PNG that holds the picture; empty where there is none, or no small one."""
+    """Data URL of a PNG file; empty if it is missing or too large."""
     with suppress(OSError):
         if path.is_file() and path.stat().st_size <= _MOST_PICTURE_BYTES:
             return f"data:image/png;base64,{b64encode(path.read_bytes()).decode()}"

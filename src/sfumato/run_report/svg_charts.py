@@ -12,7 +12,7 @@ from sfumato.evaluation.chart import ticks
 WIDTH = 720
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 26, 26
 _BAR, _NAMES = 20, 180
-# Of the triangle of a camera, px: its height and half of its far side.
+# Triangle of a camera, px: its height and half of its base.
 _FAR, _HALF = 14.0, 5.0
 
 Point = tuple[float, float]
@@ -20,7 +20,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Band:
-    """A stretch of the horizontal axis with a label."""
+    """A labelled interval of the horizontal axis."""
 
     begin: float
     end: float
@@ -36,15 +36,15 @@ def curve(
     logarithmic: bool = False,
     across: str = "step",
 ) -> str:
-    """A line through points (x, y), with round numbers on both axes and bands behind.
+    """A line chart of points (x, y), with ticks at round numbers and shaded bands.
 
     Args:
-        heading: what y is, with its unit.
-        points: by x, one or more.
+        heading: label of y, with its unit.
+        points: ascending in x, one or more.
         height: of the panel, px.
-        bands: shaded in turns.
-        logarithmic: y; all values are positive.
-        across: what x is.
+        bands: shaded alternately.
+        logarithmic: whether y is; all values must be positive.
+        across: label of x.
     """
     values = [math.log10(y) if logarithmic else y for _, y in points]
     low, high = min(values), max(values)
@@ -86,7 +86,7 @@ def curve(
 
 
 def bars(heading: str, rows: Sequence[tuple[str, float]], unit: str) -> str:
-    """A bar with its number for each row (name, value of at least 0)."""
+    """A bar chart of rows (name, value of at least 0)."""
     most = max((value for _, value in rows), default=1.0) or 1.0
     room = WIDTH - _NAMES - 80
     parts = []
@@ -111,10 +111,10 @@ def plan(
     """Cameras over a picture of the scene from above.
 
     Args:
-        heading: for those who do not see it.
-        picture: address of the picture.
+        heading: alternative text.
+        picture: URL of the picture.
         size_px: its (width, height).
-        cameras: place and direction in the picture, pixels, and whether it is held out.
+        cameras: position and direction in the picture, pixels, and whether each is held out.
     """
     width, height = size_px
     parts = [f'<image href="{escape(picture)}" width="{width}" height="{height}"/>']

@@ -1,4 +1,4 @@
-"""Multi-view videos from what cameras record: videos are decoded, and uncalibrated rigs calibrated."""
+"""Multi-view videos from recordings: videos are decoded, and uncalibrated rigs are calibrated."""
 
 from __future__ import annotations
 

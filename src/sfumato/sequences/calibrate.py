@@ -1,4 +1,4 @@
-"""Calibration of a rig that stands still by structure from motion with one frame of each camera."""
+"""Calibration of a static rig by structure from motion on one frame of each camera."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sfumato.sfm.config import SfmConfig
 from sfumato.sfm.pipeline import structure_from_motion
 
 LEAST_CAMERAS = 3
-"""Of two pictures without calibration nothing confirms the focal lengths."""
+"""Two pictures without calibration do not determine the focal lengths reliably."""
 
 _MOST_BYTES = 64 << 20
 
@@ -27,19 +27,19 @@ _MOST_BYTES = 64 << 20
 def calibrate(firsts: Mapping[str, Path], work: Path, seed: int, display: Display) -> RigCalibration:
     """Find the cameras of a rig from one frame of each.
 
-    Frames of one size share their intrinsics, as those of cameras of one kind do.
+    Frames of equal size share intrinsics, assuming cameras of the same model.
 
     Args:
-        firsts: a frame for each camera, of one moment or of a scene that stands still but for little.
-        work: folder for the frames and their reconstruction, which is used again if nothing has changed.
+        firsts: a frame of each camera, all at one time or of a mostly static scene.
+        work: folder of the frames and their reconstruction, which is reused if the frames are unchanged.
         seed: of structure from motion.
-        display: where to show what happens.
+        display: where progress is shown.
 
     Returns:
-        The cameras that were found, before undistortion, and the points.
+        The registered cameras, before undistortion, and the points.
 
     Raises:
-        CaptureError: there are fewer than three cameras, or they could not be found.
+        CaptureError: there are fewer than three cameras, or reconstruction failed.
     """
     if len(firsts) < LEAST_CAMERAS:
         raise CaptureError(
@@ -54,10 +54,10 @@ def calibrate(firsts: Mapping[str, Path], work: Path, seed: int, display: Displa
 
 
 def calibration_of(out: Path) -> RigCalibration:
-    """The cameras of a dataset of structure from motion as they were found, before undistortion.
+    """The cameras of a structure-from-motion dataset, before undistortion.
 
     Args:
-        out: its folder; pictures are named after the cameras.
+        out: folder of the dataset; pictures are named after the cameras.
     """
     posed, points = read_colmap_cameras(out, find_models(out))
     found: Any = read_json(out / "sfm.json", _MOST_BYTES)
@@ -75,7 +75,7 @@ def calibration_of(out: Path) -> RigCalibration:
 
 
 def _gather(firsts: Mapping[str, Path], folder: Path) -> None:
-    """One picture for each camera, named after it; pictures that are there already keep their dates."""
+    """Copy one picture of each camera, named after it; unchanged ones are not copied again."""
     folder.mkdir(parents=True, exist_ok=True)
     wanted = {f"{name}{path.suffix.lower()}": path for name, path in firsts.items()}
     for old in folder.iterdir():

@@ -1,4 +1,4 @@
-"""Frames of one video for each camera, decoded once into folders."""
+"""Decoding of one video per camera into folders of frames, once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MOST_BYTES = 64 << 20
 
 
 def find_videos(root: Path) -> dict[str, Path]:
-    """{camera: its video} of the videos in a folder, or in ``videos`` in it, in natural order of names."""
+    """{camera: video} of the videos in a folder, or its subfolder ``videos``, in natural order of names."""
     for name in _FOLDERS:
         folder = root / name
         inside = folder.iterdir() if folder.is_dir() else ()
@@ -36,16 +36,16 @@ def find_videos(root: Path) -> dict[str, Path]:
 def decode_videos(videos: Mapping[str, Path], folder: Path, display: Display) -> None:
     """Write all frames of some videos as ``CAMERA/FRAME.jpg``, and ``times.json`` last.
 
-    Frames are upright and as large as in the video. What an earlier call left is used again where the videos
-    have not changed.
+    Frames are upright and have the size of the video. Frames of an earlier call are reused if the videos have
+    not changed.
 
     Args:
         videos: by the name of the camera.
-        folder: where to.
-        display: where to show how far it is.
+        folder: for the frames.
+        display: where progress is shown.
 
     Raises:
-        CaptureError: a file is no video, or nothing in it can be decoded.
+        CaptureError: a file is not a video, or cannot be decoded.
         ConfigError: the folder holds something else.
         SfumatoError: the disk is full, or the folder cannot be written.
     """
@@ -65,7 +65,7 @@ def decode_videos(videos: Mapping[str, Path], folder: Path, display: Display) ->
             for name, video in opened.items():
                 times[name] = {}
                 for frame, time_s in write_every_frame(video, folder / name):
-                    # Of several frames with one time, as damaged videos have them, the first is shown.
+                    # Damaged videos may have several frames with one time; only the first is used.
                     if time_s > max(times[name].values(), default=-1.0):
                         times[name][frame] = time_s
                     done += 1

@@ -1,4 +1,4 @@
-"""A multi-view video from whatever a folder holds: a dataset, frames or videos, calibrated or not."""
+"""A multi-view video from a folder with a dataset, frames or videos, calibrated or not."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ def load_sequence(
     seed: int = 0,
     display: Display | None = None,
 ) -> MultiViewVideo:
-    """Read synchronised videos of cameras that stand still.
+    """Read synchronised videos of static cameras.
 
-    A folder that holds frames is read as ``load_multiview`` does. Videos (``cam01.mp4``, ...), one for each
+    A folder of frames is read as by ``load_multiview``. Videos (``cam01.mp4``, ...), one for each
     camera, are decoded first. Cameras without a calibration are calibrated from their first frames by
     structure from motion.
 
     Args:
         path: folder with a dataset, frames or videos, and perhaps a calibration.
-        work: where frames of videos and a calibration that is found are kept, to be used again; None: in a
-            temporary folder until the process ends.
-        downscale: pictures are made this many times smaller, to floor(size / downscale).
-        test_cameras: held out, as those of ``load_multiview``.
-        fps: frames per second, in place of what the videos or the dataset say.
-        offsets: of the cameras' clocks, as those of ``load_multiview``.
+        work: folder in which decoded frames and an estimated calibration are kept for reuse; None: a
+            temporary folder, removed when the process ends.
+        downscale: pictures are reduced by this factor, to floor(size / downscale).
+        test_cameras: held out, as in ``load_multiview``.
+        fps: frames per second, instead of the value of the videos or the dataset.
+        offsets: of the cameras' clocks, as in ``load_multiview``.
         seed: of random points and of structure from motion.
-        display: where to show what takes long.
+        display: where progress is shown.
 
     Returns:
         The video.
@@ -86,7 +86,7 @@ def load_sequence(
 
 
 def _temporary() -> Path:
-    """A folder that is removed when the process ends; views are decoded from it until then."""
+    """A folder that is removed when the process ends, as views are decoded from it until then."""
     folder = Path(tempfile.mkdtemp(prefix="sfumato-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder

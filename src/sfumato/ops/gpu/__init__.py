@@ -1,4 +1,5 @@
-"""Kernels for GPUs in Triton, compiled on first use; docs/gpu.md says what of them was verified.
+"""Triton kernels for GPUs, compiled on first use; docs/gpu.md says which of them were verified.
 
-A module per operation calls what is in ``kernels``. Nothing is imported before a tensor on a GPU needs it.
+One module per operation launches kernels of ``kernels``. Modules are imported when first used with a GPU
+tensor.
 """

@@ -1,4 +1,4 @@
-"""Adam over the rows that were seen, in one pass over memory."""
+"""Adam over the visible rows, in one pass over memory."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Normal equations of rigid bodies that are aligned to a photograph."""
+"""Normal equations for the alignment of rigid bodies to a photograph."""
 
 import torch
 
@@ -7,7 +7,7 @@ from sfumato.ops.gpu.kernels.point_equations import ROW, point_equations
 from sfumato.ops.gpu.kernels.splat_records import add_pairs
 from sfumato.ops.gpu.launch import start, start_elementwise
 
-# Rows of points that one program adds at a time.
+# Rows of points summed at a time by one program.
 ROWS_AT_ONCE = 16
 
 
@@ -15,7 +15,7 @@ def forward(arms, colours, weights, first, places, turns, image, camera_from_wor
     """See sfumato.ops.alignment."""
     (height, width, _), bodies, n = image.shape, len(places), len(arms)
     sums = places.new_zeros(bodies, ROW.value)
-    # A picture of one row or column has nothing between its pixels.
+    # An image of one row or column cannot be interpolated.
     if min(height, width) > 1:
         numbers = torch.arange(bodies, device=arms.device, dtype=torch.int32)
         owner = torch.repeat_interleave(numbers, first.diff(), output_size=n)

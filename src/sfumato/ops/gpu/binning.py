@@ -11,21 +11,21 @@ from sfumato.errors import ConfigError
 from sfumato.ops.gpu.kernels.tile_lists import row_spans, span_pairs, tile_rows
 from sfumato.ops.gpu.launch import start_elementwise
 
-# A tile is one warp, whose 32 lanes are side by side: two rows of 16 px in each of its registers.
+# A tile is blended by one warp; its 32 lanes cover two rows of 16 px, once per register of a lane.
 TILE_WIDTH = 16
 LANE_ROWS = 32 // TILE_WIDTH
-# Tiles of 16x16 px do least work per pixel; images with fewer than these take 16x8 px, as a GPU with 132
-# multiprocessors would else have warps without work.
+# Tiles of 16x16 px are the most efficient per pixel; images with fewer tiles than this use 16x8 px, as a GPU
+# with 132 multiprocessors would otherwise not be fully occupied.
 ENOUGH_TILES = 2048
-# Places of pairs are int32.
+# Indices of pairs are int32.
 MOST_PAIRS = 2**31 - 1
 
 
 class Tiling(NamedTuple):
-    """How an image is cut into tiles.
+    """Division of an image into tiles.
 
     Attributes:
-        rows: registers of a lane, each of which holds a pixel.
+        rows: registers per lane, with one pixel each.
         across, down: number of tiles.
     """
 
@@ -53,11 +53,11 @@ class PairLists(NamedTuple):
     """Pairs of a Gaussian and a tile that its ellipse touches.
 
     Attributes:
-        order: [n] int32 ids of all Gaussians by depth; a rank is a place in it.
-        rank_starts: [n + 1] int32 where the pairs of each rank start, in the order of emission.
+        order: [n] int32 ids of all Gaussians by depth; a rank is an index into it.
+        rank_starts: [n + 1] int32 start of the pairs of each rank, in the order of emission.
         pair_rank: [p] int32 rank of each pair's Gaussian, tile by tile, nearest first.
-        pair_slot: [p] int32 place of each pair in the order of emission.
-        tile_starts: [t + 1] int32 where each tile's pairs start.
+        pair_slot: [p] int32 index of each pair in the order of emission.
+        tile_starts: [t + 1] int32 start of each tile's pairs.
     """
 
     order: Tensor
@@ -85,15 +85,15 @@ def bin_tiles(
 ) -> PairLists:
     """Sort the Gaussians by depth and list them for each tile that they touch.
 
-    A Gaussian touches a tile if the ellipse in which its alpha reaches 1/255 covers the centre of a pixel
-    there, widened by a hundredth of a pixel. The host waits twice, for the number of rows of tiles and for
-    the number of pairs.
+    A Gaussian touches a tile if the ellipse in which its alpha reaches 1/255, enlarged by a hundredth of a
+    pixel, covers the centre of a pixel there. The host synchronises twice, for the number of rows of tiles
+    and for the number of pairs.
 
     Args:
-        mean_px: [n, 2], contiguous as all the others; see sfumato.ops.composite.
+        mean_px: [n, 2], contiguous like all other tensors; see sfumato.ops.composite.
         conic: [n, 3].
         opacities: [n].
-        depth: [n] order of blending, nearest first; ties keep the order of the rows.
+        depth: [n] for the order of blending, nearest first; ties keep the order of the rows.
         radius_px: [n, 2] int32; 0 where culled.
         width: of the image, pixels.
         height: of the image, pixels.
@@ -102,14 +102,14 @@ def bin_tiles(
         ConfigError: there are more than MOST_PAIRS pairs.
     """
     tiles, n = tiling(width, height), len(depth)
-    # Those that are not seen take part in the sort, so that nobody waits for their number.
+    # Culled Gaussians are sorted too: removing them would require a synchronisation for their number.
     order = torch.sort(depth, stable=True).indices.int()
     shapes = mean_px, conic, opacities
     first_row, rows = order.new_empty(n), order.new_empty(n)
     size = {"TILE_HEIGHT": tiles.tile_height}
     start_elementwise(tile_rows, n, order, *shapes, radius_px, first_row, rows, height, **size)
     row_starts, spans = _starts(rows)
-    # Each begins where memory is handed out: kernels are compiled for how their arguments are aligned.
+    # Separate allocations, not slices: kernels are specialised on the alignment of their arguments.
     span_rank, span_tile, span_length = (order.new_empty(spans) for _ in range(3))
     of_rows = first_row, row_starts, n, _steps(n), width, height, tiles.across
     start_elementwise(
@@ -117,7 +117,7 @@ def bin_tiles(
         TILE_WIDTH=TILE_WIDTH, **size,
     )  # fmt: skip
     span_starts, pairs = _starts(span_length)
-    # Sorting takes a time in proportion to the bytes of its keys.
+    # The time of a radix sort is proportional to the bytes of its keys.
     dtype = torch.int16 if tiles.number < 2**15 else torch.int32
     emitted, pair_tile = order.new_empty(pairs), order.new_empty(pairs, dtype=dtype)
     of_spans = span_rank, span_tile, span_starts, spans, _steps(spans)
@@ -129,14 +129,14 @@ def bin_tiles(
 
 
 def empty_lists(like: Tensor, number: int) -> list[Tensor]:
-    """Empty tensors like those of the PairLists of [n, ...] ``like`` in ``number`` tiles."""
+    """Fake tensors with the shapes of PairLists, for [n, ...] ``like`` and ``number`` tiles."""
     pairs = torch.library.get_ctx().new_dynamic_size()
     lengths = PairLists(like.shape[0], like.shape[0] + 1, pairs, pairs, number + 1)
     return [like.new_empty(length, dtype=torch.int32) for length in lengths]
 
 
 def _starts(counts: Tensor) -> tuple[Tensor, int]:
-    """[m + 1] int32 running counts of [m], from 0, and the last of them, for which the host waits."""
+    """[m + 1] int32 cumulative counts of [m], starting at 0, and the total, which synchronises the host."""
     total = int(counts.sum(dtype=torch.int64))
     if total > MOST_PAIRS:
         raise ConfigError(
@@ -149,5 +149,5 @@ def _starts(counts: Tensor) -> tuple[Tensor, int]:
 
 
 def _steps(n: int) -> int:
-    """Halvings that leave one of ``n``."""
+    """Number of halvings of ``n`` entries until one is left."""
     return max(n - 1, 0).bit_length()

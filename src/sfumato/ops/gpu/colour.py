@@ -23,7 +23,7 @@ def forward(sh, means, camera_centre, degree, visible, plain_sum):
 
 
 def backward(grad, colours, sh, means, camera_centre, degree, visible, plain_sum):
-    """Gradients to the coefficients, the means and the camera's centre."""
+    """Gradients with respect to the coefficients, the means and the camera centre."""
     given = [
         tensor.contiguous() for tensor in (grad, colours, sh, means, camera_centre, visible.view(torch.uint8))
     ]

@@ -1,4 +1,4 @@
-"""Front-to-back blending of ellipses: binned into tiles, then blended by one warp a tile."""
+"""Front-to-back blending of ellipses: binned into tiles, then blended by one warp per tile."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from sfumato.ops.gpu.kernels.splat_records import (
 from sfumato.ops.gpu.kernels.tile_blending import blend, blend_backward, blend_backward_many
 from sfumato.ops.gpu.launch import start, start_elementwise
 
-# Channels blended in one pass: more would not fit the registers.
+# Channels blended in one pass: more would exceed the registers.
 CHANNELS_AT_ONCE = 4
-# Rows of sums that one program adds at a time.
+# Rows of sums added at a time by one program.
 ROWS_AT_ONCE = 16
 
 
@@ -45,12 +45,12 @@ def forward(mean_px, conic, opacities, colours, depth, radius_px, background, si
 
 
 def kept(mean_px, conic, opacities, colours, depth, radius_px, background, size):
-    """PairLists, in empty tensors."""
+    """Fake tensors of PairLists."""
     return empty_lists(mean_px, tiling(*size).number)
 
 
 def backward(grads, outputs, kept, inputs, absolute):
-    """Gradients to the centres, their absolute values, the conics, the opacities and the colours.
+    """Gradients with respect to centres, their absolute values, and to conics, opacities and colours.
 
     ``inputs`` are mean_px, conic, opacities and colours.
     """
@@ -63,7 +63,7 @@ def backward(grads, outputs, kept, inputs, absolute):
     pulls[d, :height, :width] = grad_alpha
     pulls[d + 1, :height, :width] = (grad_image * image).sum(-1) + grad_alpha * alpha
     records = _records(lists, (mean_px, conic, opacities), colours, 0, d)
-    # In steps of the 16 bytes that a lane reads at once.
+    # Padded to 16 bytes, which a lane reads at once.
     columns = -(-(MOMENTS.value + d + 2 * absolute) // 4) * 4
     sums = mean_px.new_zeros(len(lists.pair_rank), columns)
     given = records, lists.pair_rank, lists.pair_slot, lists.tile_starts, pulls, sums
@@ -89,7 +89,7 @@ def backward(grads, outputs, kept, inputs, absolute):
 
 def _records(lists: PairLists, shapes, colours: Tensor, first: int, channels: int) -> Tensor:
     """[n, ...] records by rank with some of the channels."""
-    # A power of two: a record is then found by a shift, and those of up to 10 channels lie in 64 bytes.
+    # A power of two, so that addresses are shifts; records of up to 10 channels fit into 64 bytes.
     length = max(16, 1 << (GEOMETRY.value + channels - 1).bit_length())
     records = colours.new_empty(len(colours), length)
     start_elementwise(
@@ -100,6 +100,6 @@ def _records(lists: PairLists, shapes, colours: Tensor, first: int, channels: in
 
 
 def _grid(tiles: Tiling, width: int, height: int) -> tuple[int, ...]:
-    """The numbers by which blending finds its pixels: across, width, height, pitch, plane, shift."""
+    """Arguments for the addresses of pixels: across, width, height, pitch, plane, shift."""
     tall, wide = tiles.padded
     return tiles.across, width, height, wide, tall * wide, 0

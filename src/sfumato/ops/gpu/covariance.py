@@ -14,7 +14,7 @@ def forward(quats, scales):
 
 
 def backward(grad, quats, scales):
-    """Gradients to the quaternions and the scales."""
+    """Gradients with respect to the quaternions and the scales."""
     grad, quats, scales = grad.contiguous(), quats.contiguous(), scales.contiguous()
     to_quats, to_scales = torch.empty_like(quats), torch.empty_like(scales)
     start_elementwise(covariance_backward, len(quats), grad, quats, scales, to_quats, to_scales)

@@ -1,4 +1,4 @@
-"""Starting kernels on the device of their tensors."""
+"""Launching of kernels on the device of their tensors."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# Elements of an elementwise kernel's program: one a lane of four warps.
+# Elements per program of an elementwise kernel: one per lane of four warps.
 BLOCK = 128
 ELEMENTWISE_WARPS = 4
 
 
 def start(kernel: Any, programs: int, warps: int, *arguments: Any, **constants: Any) -> None:
-    """Start a kernel on the device of its first tensor.
+    """Launch a kernel on the device of its first tensor.
 
     Args:
         kernel: a function of ``triton.jit``.
-        programs: how many programs run it.
+        programs: number of programs.
         warps: of each program.
-        arguments: its arguments, tensors contiguous.
+        arguments: its arguments; tensors must be contiguous.
         constants: its compile-time constants by name.
     """
     device = next(one.device for one in arguments if isinstance(one, Tensor))
-    # Triton starts kernels on the current device, which may be another one.
+    # Triton launches kernels on the current device, which may be another one.
     chosen = (
         contextlib.nullcontext()
         if device.index is None
         else torch.get_device_module(device.type).device(device)
     )
     with chosen:
-        # Multiplications and additions are fused whatever the default of the version is.
+        # Fused multiply-add regardless of the default of the Triton version.
         kernel[(programs,)](*arguments, num_warps=warps, enable_fp_fusion=True, **constants)
 
 
 def start_elementwise(kernel: Any, n: int, *arguments: Any, **constants: Any) -> None:
-    """Start a kernel whose programs take ``BLOCK`` of ``n`` elements each; ``n`` is its last argument.
+    """Launch a kernel whose programs process ``BLOCK`` of ``n`` elements each; ``n`` is its last argument.
 
-    It should not be compiled for values of ``n``, such as multiples of 16, as these change from call to call.
+    It should not be specialised on ``n``, for example on multiples of 16, as ``n`` varies between calls.
 
     Args:
         kernel: a function of ``triton.jit`` with the constant ``BLOCK``.

@@ -1,4 +1,4 @@
-"""Rays against triangles: a binary tree of boxes over triangles in Morton order, built on the device."""
+"""Intersection of rays with triangles: a binary bounding box tree in Morton order, built on the device."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sfumato.maths.morton import morton_codes
 from sfumato.ops.gpu.kernels.triangle_tree import first_hits
 from sfumato.ops.gpu.launch import start_elementwise
 
-# Triangles of a leaf.
+# Triangles per leaf.
 LEAF = 4
 
 
@@ -23,7 +23,7 @@ class TriangleTree(NamedTuple):
         boxes: [nodes, 6] float64 lowest and highest x, y, z; the last (nodes + 1) / 2 are leaves.
         links: [nodes] int32 the node after a subtree.
         triangles: [f, 9] float64 first corner, and the edges to the second and the third.
-        numbers: [f] int64 of the triangles.
+        numbers: [f] int64 original indices of the triangles.
     """
 
     boxes: Tensor
@@ -33,12 +33,12 @@ class TriangleTree(NamedTuple):
 
 
 def build(vertices: Tensor, faces: Tensor) -> TriangleTree:
-    """Build the tree of the triangles [f, 3] of vertices [v, 3], of which there is at least one."""
+    """Build the tree of at least one triangle [f, 3] of vertices [v, 3]."""
     points = vertices.double()[faces]
     low, high = points.amin(1), points.amax(1)
     order = torch.argsort(morton_codes(0.5 * (low + high)), stable=True)
     leaves = 1 << max(0, (-(-len(faces) // LEAF) - 1).bit_length())
-    # Lowest corners and minus highest ones, so that all are least values.
+    # Lowest corners and negated highest corners, so that one minimum serves both.
     row = points.new_full((leaves * LEAF, 6), math.inf)
     row[: len(faces)] = torch.cat([low, -high], 1)[order]
     row = row.reshape(leaves, LEAF, 6).amin(1)

@@ -13,7 +13,7 @@ from sfumato.ops.gpu.kernels.neighbour_motion import (
 from sfumato.ops.gpu.kernels.splat_records import add_pairs
 from sfumato.ops.gpu.launch import programs_over, start, start_elementwise
 
-# Rows of edges that one program adds at a time.
+# Rows of edges added at a time by one program.
 ROWS_AT_ONCE = 16
 
 
@@ -34,18 +34,18 @@ def backward(grad, means, quats, previous_means, previous_quats, neighbours, wei
         means, quats, previous_means, previous_quats, neighbours, weights, rest_distances
     )
     n, columns = neighbours.shape
-    # The edges of each neighbour in one run; those that lack come first and go to nobody.
-    taker, order = torch.sort(neighbours.flatten(), stable=True)
+    # Edges sorted by neighbour; missing ones (-1) come first and are ignored.
+    receiver, order = torch.sort(neighbours.flatten(), stable=True)
     places = torch.empty_like(order, dtype=torch.int32)
     places[order] = torch.arange(len(order), device=order.device, dtype=torch.int32)
-    everybody = torch.arange(n + 1, device=order.device, dtype=torch.int32)
-    starts = torch.searchsorted(taker, everybody, out_int32=True)
+    all_rows = torch.arange(n + 1, device=order.device, dtype=torch.int32)
+    starts = torch.searchsorted(receiver, all_rows, out_int32=True)
     rows = means.new_empty(n * columns, EDGE.value)
     totals, received = means.new_empty(n, EDGE.value), means.new_zeros(n, EDGE.value)
     factors = grad / max(n, 1)
     start_elementwise(priors_backward, n, states, *edges, factors, places, rows, totals, columns)
     start(
-        add_pairs, n, 1, rows, starts, everybody, received,
+        add_pairs, n, 1, rows, starts, all_rows, received,
         COLUMNS=EDGE.value, PADDED=EDGE.value, CHUNK=ROWS_AT_ONCE,
     )  # fmt: skip
     quats, previous_quats = quats.contiguous(), previous_quats.contiguous()

@@ -15,7 +15,7 @@ from sfumato.ops.gpu.launch import programs_over, start_elementwise
 
 
 def forward(image, target, weight, ssim_weight, pixel_loss):
-    """The loss, and its gradient to the image; see sfumato.ops.photometric_loss."""
+    """The loss and the gradient of the image; see sfumato.ops.photometric_loss."""
     (height, width, _), n = image.shape, image.numel()
     image, target, weight = image.contiguous(), target.contiguous(), weight.contiguous()
     weighted, run, taps = weight.numel() > 0, 3 * width, _taps(image.device)
@@ -23,7 +23,7 @@ def forward(image, target, weight, ssim_weight, pixel_loss):
     start_elementwise(ssim_along_rows, n, image, target, weight, taps, maps, run, WEIGHTED=weighted)
     start_elementwise(ssim_statistics, n, maps, taps, ssim, slopes, run, height)
     start_elementwise(slopes_along_rows, n, slopes, weight, taps, maps, run, WEIGHTED=weighted)
-    # On the device, so that nobody waits for the sum of the weights.
+    # Kept on the device, to avoid a synchronisation for the sum of the weights.
     total = 3 * weight.sum(dtype=torch.float64) if weighted else image.new_full((), n, dtype=torch.float64)
     share = torch.where(total > 0, 1 / total, 0.0).to(image.dtype)
     gradient, losses = torch.empty_like(image), image.new_empty(programs_over(n))

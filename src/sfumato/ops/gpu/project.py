@@ -26,7 +26,7 @@ def forward(
 
 
 def backward(grads, outputs, inputs, size, blur_px2, model, want_pose):
-    """Gradients to the means, the covariances and the pose.
+    """Gradients with respect to the means, the covariances and the pose.
 
     ``outputs`` are conic, compensation and radius_px, ``inputs`` means, covariances, pose and intrinsics.
     """

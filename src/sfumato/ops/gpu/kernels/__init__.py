@@ -1,1 +1,1 @@
-"""The Triton kernels of the operations, by what they work on."""
+"""The Triton kernels of the operations."""

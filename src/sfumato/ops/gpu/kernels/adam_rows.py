@@ -1,4 +1,4 @@
-"""An Adam step over the rows that were seen, a number a lane."""
+"""An Adam step over the visible rows, one number per lane."""
 
 import triton
 import triton.language as tl
@@ -9,7 +9,7 @@ def adam_rows(
     param, grad, exp_avg, exp_avg_sq, seen, rates, beta1, rest1, beta2, rest2, epsilon, root_correction,
     columns, updated, n, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Update the first ``updated`` of the ``columns`` of each row; ``n`` numbers are updated or left alone.
+    """Update the first ``updated`` of the ``columns`` of each row; ``n`` numbers in all.
 
     Args:
         rates: [updated] learning rates over the bias correction of the mean.

@@ -1,4 +1,4 @@
-"""Projection of Gaussians to ellipses in the image, and the gradient, a Gaussian a lane."""
+"""Projection of Gaussians to ellipses in the image, and the gradient, one Gaussian per lane."""
 
 import triton
 import triton.language as tl
@@ -31,13 +31,13 @@ def _focal_and_centre(intrinsics):
 
 @triton.jit
 def _turned(x, y, z, r00, r01, r02, r10, r11, r12, r20, r21, r22):
-    """A column (x, y, z) turned by a rotation given by rows."""
+    """A vector (x, y, z) multiplied by a rotation given by rows."""
     return r00 * x + r01 * y + r02 * z, r10 * x + r11 * y + r12 * z, r20 * x + r21 * y + r22 * z
 
 
 @triton.jit
 def _turned_back(x, y, z, r00, r01, r02, r10, r11, r12, r20, r21, r22):
-    """The same by its transpose."""
+    """A vector (x, y, z) multiplied by the transpose of a rotation given by rows."""
     return r00 * x + r10 * y + r20 * z, r01 * x + r11 * y + r21 * z, r02 * x + r12 * y + r22 * z
 
 
@@ -58,7 +58,7 @@ def project_forward(
     """See sfumato.ops.project; culled rows get zeros.
 
     Args:
-        wide, tall: of the image, px, as floating-point numbers: whole ones are compiled in where they are 1.
+        wide, tall: of the image, px, as floats, as Triton specialises integers that are 1.
     """
     i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     here = i < n
@@ -79,7 +79,7 @@ def project_forward(
     xx, yy = xx + blur, yy + blur
     det = xx * yy - xy * xy
     ratio = tl.sqrt(tl.maximum(flat / det, 0.0))
-    # Written so that NaN fails every test.
+    # NaN fails every comparison.
     seen = (z >= tl.load(limits).to(tl.float32)) & (z <= tl.load(limits + 1).to(tl.float32))
     seen = seen & (det > 0) & (det < INFINITE) & (tl.abs(u) < INFINITE) & (tl.abs(v) < INFINITE)
     extent = tl.zeros_like(z) + EXTENT_SIGMAS
@@ -130,7 +130,7 @@ def _store_packed(out, seen, here, g_xx, g_xy, g_yy, a0, a1, a2, b0, b1, b2):
     tl.store(out, tl.where(seen, g_xx * a0 * a0 + g_xy * a0 * b0 + g_yy * b0 * b0, 0.0), mask=here)
     tl.store(out + 3, tl.where(seen, g_xx * a1 * a1 + g_xy * a1 * b1 + g_yy * b1 * b1, 0.0), mask=here)
     tl.store(out + 5, tl.where(seen, g_xx * a2 * a2 + g_xy * a2 * b2 + g_yy * b2 * b2, 0.0), mask=here)
-    # An entry off the diagonal stands for two.
+    # An off-diagonal entry represents two.
     both = 2.0 * g_xx * a0 * a1 + g_xy * (a0 * b1 + a1 * b0) + 2.0 * g_yy * b0 * b1
     tl.store(out + 1, tl.where(seen, both, 0.0), mask=here)
     both = 2.0 * g_xx * a0 * a2 + g_xy * (a0 * b2 + a2 * b0) + 2.0 * g_yy * b0 * b2
@@ -141,7 +141,7 @@ def _store_packed(out, seen, here, g_xx, g_xy, g_yy, a0, a1, a2, b0, b1, b2):
 
 @triton.jit
 def _store_shares(share, seen, g, m_x, m_y, m_z, u_k, v_k, p0, p1, p2, q0, q1, q2):
-    """A program's share of the gradient to a row of the pose: of its point and of M = J W."""
+    """A program's share of the gradient of a row of the pose, through the point and through M = J W."""
     tl.store(share, tl.sum(tl.where(seen, g * m_x + u_k * p0 + v_k * q0, 0.0)))
     tl.store(share + 1, tl.sum(tl.where(seen, g * m_y + u_k * p1 + v_k * q1, 0.0)))
     tl.store(share + 2, tl.sum(tl.where(seen, g * m_z + u_k * p2 + v_k * q2, 0.0)))
@@ -154,7 +154,7 @@ def project_backward(
     means, covariances, pose, intrinsics, to_means, to_covariances, to_pose, wide, tall, blur, n,
     MODEL: tl.constexpr, POSE: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Gradients to means and covariances, zeros where culled, and each program's share of that to the pose.
+    """Gradients of means and covariances, zero where culled, and each program's share of that of the pose.
 
     Args:
         to_pose: [programs, 12] rows of the upper 3x4, written where POSE.

@@ -1,4 +1,4 @@
-"""Spherical harmonics to colours, and the gradient, a Gaussian a lane; the basis is that of maths.sh."""
+"""Spherical harmonics to colours, and the gradient, one Gaussian per lane; the basis is that of maths.sh."""
 
 import triton
 import triton.language as tl
@@ -64,7 +64,7 @@ def _value(k: tl.constexpr, x, y, z):
 
 @triton.jit
 def _slope(k: tl.constexpr, x, y, z):
-    """Gradient of basis function k to (x, y, z), of the polynomials above."""
+    """Gradient of the polynomial of basis function k with respect to (x, y, z)."""
     nothing = tl.zeros_like(x)
     if k == 0:
         slope = nothing, nothing, nothing
@@ -134,10 +134,10 @@ def colour_backward(
     grad, colours, sh, means, centre, visible, to_sh, to_means, to_centre, stride, floor, n,
     COEFFICIENTS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Gradients to the coefficients and the means, and each program's share of that to the camera's centre.
+    """Gradients of coefficients and means, and each program's share of that of the camera centre.
 
     Args:
-        to_sh: [n, k, 3] zeros, written where read.
+        to_sh: [n, k, 3] zeros, written for the coefficients in use.
         to_centre: [programs, 3], written.
     """
     i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)

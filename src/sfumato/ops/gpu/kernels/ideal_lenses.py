@@ -1,4 +1,4 @@
-"""Ideal lenses, a camera point a lane: where it lies in the image, the Jacobian there, and the gradient."""
+"""Ideal lenses, one camera point per lane: projection, its Jacobian, and the gradient."""
 
 import math
 
@@ -13,10 +13,10 @@ FISHEYE = tl.constexpr(2)
 TANGENT_MARGIN = tl.constexpr((constants.TANGENT_LIMIT - 1) / 2)
 HALF_PI = tl.constexpr(math.pi / 2)
 QUARTER_PI = tl.constexpr(math.pi / 4)
-# tan(pi / 8), up to which the series of the arc tangent is short, and its square.
+# tan(pi / 8), up to which the series of the arc tangent converges quickly, and its square.
 SHORT = tl.constexpr(math.tan(math.pi / 8))
 SHORT2 = tl.constexpr(math.tan(math.pi / 8) ** 2)
-# Terms of that series and of its two derivatives: what follows is below the rounding of float32.
+# Terms of that series and of its two derivatives: the remainder is below float32 rounding.
 TERMS = tl.constexpr(13)
 
 
@@ -56,7 +56,7 @@ def _angle(r, z):
 
 @triton.jit
 def _fisheye_terms(x, y, z):
-    """s = theta / r, q = (ds/dx) / x and dq/d(r^2): by series about the axis, where closed forms cancel."""
+    """s = theta / r, q = (ds/dx) / x and dq/d(r^2): by series near the axis, where closed forms cancel."""
     r2 = x * x + y * y
     close = (z > 0) & (r2 < z * z * SHORT2)
     inverse = 1.0 / tl.where(close, z, 1.0)

@@ -1,7 +1,7 @@
-"""Rigidity, rotation and isometry of neighbours, and the gradient, a Gaussian a lane.
+"""Rigidity, rotation and isometry of neighbours, and the gradient, one Gaussian per lane.
 
-What a Gaussian gives to its neighbours' gradients is written as a row for each edge, by the neighbour; the
-rows of one neighbour are then added in their order.
+Contributions to the gradients of neighbours are written as one row per edge, sorted by neighbour; the rows of
+each neighbour are then summed in a fixed order.
 """
 
 import triton
@@ -17,11 +17,11 @@ from sfumato.ops.gpu.kernels.rotations import (
 
 TOLERANCE = tl.constexpr(constants.MOTION_TOLERANCE)
 TOLERANCE2 = tl.constexpr(constants.MOTION_TOLERANCE**2)
-# Numbers of a state: mean, previous mean, turn from the previous rotation.
+# Numbers of a state: mean, previous mean, rotation since the previous step.
 STATE = tl.constexpr(10)
 # Numbers of an edge's row: gradients to the neighbour's mean and turn, padded to 32 bytes.
 EDGE = tl.constexpr(8)
-# Only keeps a division by zero out where two Gaussians are in one place.
+# Avoids a division by zero for Gaussians at the same position.
 TINY = tl.constexpr(1e-30)
 
 
@@ -66,7 +66,7 @@ def _state(states, i):
 
 @triton.jit
 def _edge(neighbours, weights, rest, i, slot, columns):
-    """The neighbour in a slot, its weight and its rest distance; itself with zeros where there is none."""
+    """The neighbour in a slot, its weight and its rest distance; i itself with zeros if there is none."""
     at = i * columns + slot
     j = tl.load(neighbours + at)
     is_edge = j >= 0
@@ -75,8 +75,8 @@ def _edge(neighbours, weights, rest, i, slot, columns):
 
 
 @triton.jit
-def _misfits(own, other, distance, scale):
-    """The offset and its length, and the misfits of rigidity (3), rotation (4) and isometry, and the sign."""
+def _residuals(own, other, distance, scale):
+    """Offset and length of an edge, residuals of rigidity (3), rotation (4) and isometry, and the sign."""
     o_x, o_y, o_z, b_x, b_y, b_z, w, x, y, z = own
     p_x, p_y, p_z, c_x, c_y, c_z, a, b, c, d = other
     r00, r01, r02, r10, r11, r12, r20, r21, r22 = rotation_rows(w, x, y, z)
@@ -103,7 +103,7 @@ def priors_forward(states, neighbours, weights, rest, scale_of, shares, columns,
     """Each program's share [3] of the sums of the priors.
 
     Args:
-        scale_of: [] 1 over the length that lengths are divided by.
+        scale_of: [] reciprocal of the length by which lengths are normalised.
     """
     i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     here = i < n
@@ -114,7 +114,7 @@ def priors_forward(states, neighbours, weights, rest, scale_of, shares, columns,
     isometry = tl.zeros([BLOCK], tl.float32)
     for slot in range(columns):
         j, weight, distance = _edge(neighbours, weights, rest, i, slot, columns)
-        _, _, _, _, x, y, z, a, b, c, d, stretch, _ = _misfits(own, _state(states, j), distance, scale)
+        _, _, _, _, x, y, z, a, b, c, d, stretch, _ = _residuals(own, _state(states, j), distance, scale)
         rigidity += weight * _charbonnier(x * x + y * y + z * z)
         rotation += weight * _charbonnier(a * a + b * b + c * c + d * d)
         isometry += weight * _charbonnier(stretch * stretch)
@@ -139,7 +139,7 @@ def priors_backward(
     n,
     BLOCK: tl.constexpr,
 ):
-    """What each Gaussian gives to its neighbours, and to itself.
+    """Contributions of each Gaussian to the gradients of its neighbours and to its own.
 
     Args:
         factors: [3] gradients of the priors over n.
@@ -158,7 +158,7 @@ def priors_backward(
     g00, g01, g02, g10, g11, g12, g20, g21, g22 = zero, zero, zero, zero, zero, zero, zero, zero, zero
     for slot in range(columns):
         j, weight, distance = _edge(neighbours, weights, rest, i, slot, columns)
-        d_x, d_y, d_z, length, e_x, e_y, e_z, a, b, c, d, stretch, sign = _misfits(
+        d_x, d_y, d_z, length, e_x, e_y, e_z, a, b, c, d, stretch, sign = _residuals(
             own, _state(states, j), distance, scale
         )
         slope = weight * tl.load(factors) / tl.sqrt(e_x * e_x + e_y * e_y + e_z * e_z + TOLERANCE2)
@@ -198,7 +198,7 @@ def priors_backward(
 def motion_gradients(
     totals, received, quats, previous_quats, scale_of, to_means, to_quats, n, BLOCK: tl.constexpr
 ):
-    """Gradients to means and quaternions from what Gaussians gave to themselves and to each other."""
+    """Gradients of means and quaternions from the contributions of Gaussians to themselves and neighbours."""
     i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     here = i < n
     i = tl.minimum(i, n - 1)

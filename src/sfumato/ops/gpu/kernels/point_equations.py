@@ -1,4 +1,4 @@
-"""What each point of a rigid body adds to the normal equations of its alignment, a point a lane."""
+"""Contributions of points to the normal equations of the alignment of rigid bodies, one point per lane."""
 
 import triton
 import triton.language as tl
@@ -24,7 +24,7 @@ def _times(matrix, stride: tl.constexpr, x, y, z):
 
 @triton.jit
 def _sampled(image, at, run, a, b):
-    """A channel between four pixels, ``run`` numbers in a row of the image, and its derivatives."""
+    """A bilinearly interpolated channel and its derivatives; ``run``: numbers in a row of the image."""
     first, second = tl.load(image + at), tl.load(image + at + 3)
     third, fourth = tl.load(image + at + run), tl.load(image + at + run + 3)
     top, bottom = first + a * (second - first), third + a * (fourth - third)
@@ -34,7 +34,7 @@ def _sampled(image, at, run, a, b):
 
 @triton.jit
 def _motions(pose, p_x, p_y, p_z, a_x, a_y, a_z):
-    """Derivatives of a pixel coordinate by a shift and a turn, from those (p) by the point in the camera."""
+    """Derivatives of a pixel coordinate by shift and rotation, from those (p) by the point in the camera."""
     u_x = tl.load(pose) * p_x + tl.load(pose + 4) * p_y + tl.load(pose + 8) * p_z
     u_y = tl.load(pose + 1) * p_x + tl.load(pose + 5) * p_y + tl.load(pose + 9) * p_z
     u_z = tl.load(pose + 2) * p_x + tl.load(pose + 6) * p_y + tl.load(pose + 10) * p_z
@@ -43,7 +43,7 @@ def _motions(pose, p_x, p_y, p_z, a_x, a_y, a_z):
 
 @triton.jit
 def _put_row(out, here, p, q, u, v, FROM: tl.constexpr):
-    """The entries of one row of the upper triangle from column FROM on; ``out`` is where its column 0 is."""
+    """The entries of one row of the upper triangle from column FROM on; ``out`` points to its column 0."""
     u_0, u_1, u_2, u_3, u_4, u_5 = u
     v_0, v_1, v_2, v_3, v_4, v_5 = v
     if FROM < 1:
@@ -64,11 +64,11 @@ def point_equations(
     arms, colours, weights, bodies, places, turns, image, pose, intrinsics, rows, wide, tall, run, n,
     BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Write the row [ROW] of each point; zeros where it is behind the camera or outside the picture.
+    """Write the row [ROW] of each point; zeros if it is behind the camera or outside the image.
 
     Args:
         bodies: [n] int32 body of each point.
-        wide, tall: of the image, px, as floating-point numbers; at least 2.
+        wide, tall: of the image, px, as floats; at least 2.
         run: numbers in a row of the image.
     """
     s = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)

@@ -1,4 +1,4 @@
-"""Quaternions and their rotations, a Gaussian a lane, and the gradients."""
+"""Quaternions and their rotations, one Gaussian per lane, and the gradients."""
 
 import triton
 import triton.language as tl
@@ -29,7 +29,7 @@ def rotation_rows(w, x, y, z):
 
 @triton.jit
 def to_unit_quaternion(w, x, y, z, g00, g01, g02, g10, g11, g12, g20, g21, g22):
-    """Gradient to a unit quaternion from the one to the entries of its rotation."""
+    """Gradient of a unit quaternion from that of the entries of its rotation."""
     return (
         2.0 * (x * (g21 - g12) + y * (g02 - g20) + z * (g10 - g01)),
         2.0 * (y * (g01 + g10) + z * (g02 + g20) - 2.0 * x * (g11 + g22) + w * (g21 - g12)),
@@ -40,7 +40,7 @@ def to_unit_quaternion(w, x, y, z, g00, g01, g02, g10, g11, g12, g20, g21, g22):
 
 @triton.jit
 def through_normalisation(inverse, w, x, y, z, g_w, g_x, g_y, g_z):
-    """Gradient to a quaternion from the one to its unit: (I - q q^T) g / length."""
+    """Gradient of a quaternion from that of its normalised form: (I - q q^T) g / length."""
     along = w * g_w + x * g_x + y * g_y + z * g_z
     return (
         (g_w - along * w) * inverse,

@@ -1,4 +1,4 @@
-"""Covariances from quaternions and scales, and the gradient, a Gaussian a lane."""
+"""Covariances from quaternions and scales, and the gradient, one Gaussian per lane."""
 
 import triton
 import triton.language as tl
@@ -37,7 +37,7 @@ def covariance_forward(quats, scales, covariances, n, BLOCK: tl.constexpr):
 
 @triton.jit
 def _times_symmetric(xx, xy, xz, yy, yz, zz, a, b, c):
-    """(G + G^T) (a, b, c) of the gradient G to a packed covariance, whose pairs of entries are one number."""
+    """(G + G^T) (a, b, c) for the gradient G of a packed covariance, which stores symmetric entries once."""
     return 2.0 * xx * a + xy * b + xz * c, xy * a + 2.0 * yy * b + yz * c, xz * a + yz * b + 2.0 * zz * c
 
 
@@ -53,7 +53,7 @@ def covariance_backward(grad, quats, scales, to_quats, to_scales, n, BLOCK: tl.c
     g = grad + 6 * i
     xx, xy, xz = tl.load(g), tl.load(g + 1), tl.load(g + 2)
     yy, yz, zz = tl.load(g + 3), tl.load(g + 4), tl.load(g + 5)
-    # Written so that NaN passes: only a Gaussian without any gradient is left out.
+    # NaN passes this test: only Gaussians without any gradient are skipped.
     some = (xx != 0) | (xy != 0) | (xz != 0) | (yy != 0) | (yz != 0) | (zz != 0)
     inverse, w, x, y, z = unit_quaternion(quats, i)
     r00, r01, r02, r10, r11, r12, r20, r21, r22 = rotation_rows(w, x, y, z)

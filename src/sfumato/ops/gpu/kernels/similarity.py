@@ -1,7 +1,7 @@
-"""L1 (or squared) plus SSIM loss and its gradient, a number of the image a lane, in four passes.
+"""L1 (or squared) plus SSIM loss and its gradient, one number of the image per lane, in four passes.
 
-An image row of w pixels is a run of 3 w numbers, so channels stay interleaved, and neighbouring pixels are 3
-numbers apart. SSIM needs four blurred maps (x, y, x^2 + y^2, x y); its gradient blurs three more. Each blur
+An image row of w pixels is a run of 3 w numbers with interleaved channels: neighbouring pixels are 3 numbers
+apart. SSIM needs four blurred maps (x, y, x^2 + y^2, x y); its gradient blurs three more. Each blur
 is a pass along rows and one along columns.
 """
 
@@ -17,7 +17,7 @@ TAPS = tl.constexpr(constants.SSIM_WINDOW_PX)
 
 @triton.jit
 def _place(n, run, BLOCK: tl.constexpr):
-    """The number of a lane, whether there is one, and its row and place in the row of ``run`` numbers."""
+    """Index of a lane's number, whether it exists, its row, and its index in the row of ``run`` numbers."""
     k = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     return k, k < n, k // run, k % run
 
@@ -57,7 +57,7 @@ def ssim_along_rows(image, target, weight, taps, maps, run, n, WEIGHTED: tl.cons
 
 @triton.jit(do_not_specialize=["n"])
 def ssim_statistics(maps, taps, ssim, slopes, run, height, n, BLOCK: tl.constexpr):
-    """Blur along columns to SSIM and to its derivatives by the blurred x, x^2 and x y of the position."""
+    """Blur along columns, then SSIM and its derivatives with respect to the blurred x, x^2 and x y."""
     k, here, row, _ = _place(n, run, BLOCK)
     mean_x = tl.zeros([BLOCK], tl.float32)
     mean_y = tl.zeros([BLOCK], tl.float32)
@@ -86,7 +86,7 @@ def ssim_statistics(maps, taps, ssim, slopes, run, height, n, BLOCK: tl.constexp
 
 @triton.jit(do_not_specialize=["n"])
 def slopes_along_rows(slopes, weight, taps, maps, run, n, WEIGHTED: tl.constexpr, BLOCK: tl.constexpr):
-    """Blur the three derivatives, times the weight of their pixel, along rows into ``maps``."""
+    """Blur the three derivatives, multiplied by pixel weights, along rows into ``maps``."""
     k, here, _, place = _place(n, run, BLOCK)
     to_mean = tl.zeros([BLOCK], tl.float32)
     to_square = tl.zeros([BLOCK], tl.float32)
@@ -111,10 +111,10 @@ def photometric_gradient(
     gradient, losses, run, height, n,
     WEIGHTED: tl.constexpr, ABSOLUTE: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """The gradient to the image, and each program's share of the loss.
+    """The gradient of the image, and each program's share of the loss.
 
     Args:
-        share_of_number: [] share of each number in the loss, where weights are 1.
+        share_of_number: [] share of each number in the loss for weights of 1.
         losses: [programs], written.
     """
     k, here, row, _ = _place(n, run, BLOCK)
@@ -141,7 +141,7 @@ def photometric_gradient(
         value, slope = difference * difference, 2.0 * difference
     of_number = tl.load(share_of_number)
     of_ssim, of_pixel = of_number * ssim_weight, of_number * pixel_weight
-    # The maps are blurs of what belongs to weighted images: x, x^2 and x y of these.
+    # The maps are the blurred derivatives with respect to x, x^2 and x y of the weighted images.
     to_image = to_mean + own * (2.0 * x * to_square + y * to_product)
     tl.store(gradient + k, own * (of_pixel * slope - of_ssim * to_image), mask=here)
     loss = own * (of_pixel * value + of_ssim * (1.0 - tl.load(ssim + k, mask=here, other=0.0)))

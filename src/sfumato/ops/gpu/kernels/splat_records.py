@@ -12,7 +12,7 @@ import triton.language as tl
 # Numbers of a record before the channels: centre x, y; the conic scaled so that the exponent is base 2
 # (A dx^2 + B dx dy + C dy^2); log2 of the opacity.
 GEOMETRY = tl.constexpr(6)
-# Moments of g = alpha dL/dalpha over pixels that a pair's row of sums begins with: of 1, dx, dy, dx^2,
+# The row of sums of a pair begins with moments of g = alpha dL/dalpha over pixels: of 1, dx, dy, dx^2,
 # dx dy and dy^2, with (dx, dy) from the centre to the pixel.
 MOMENTS = tl.constexpr(6)
 LOG2_E = tl.constexpr(math.log2(math.e))
@@ -43,7 +43,7 @@ def splat_records(
 def add_pairs(
     sums, rank_starts, order, totals, COLUMNS: tl.constexpr, PADDED: tl.constexpr, CHUNK: tl.constexpr
 ):
-    """Add the rows of sums of a rank's pairs, a program for each rank; unseen ones are not written."""
+    """Add the rows of sums of a rank's pairs, one program per rank; ranks without pairs are not written."""
     rank = tl.program_id(0)
     start, end = tl.load(rank_starts + rank), tl.load(rank_starts + rank + 1)
     if start < end:

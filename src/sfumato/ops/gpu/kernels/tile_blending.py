@@ -1,8 +1,8 @@
-"""Blending of a tile's Gaussians, forward and backward: one warp a tile, its 32 lanes side by side.
+"""Blending of a tile's Gaussians, forward and backward: one warp per tile, one pixel per lane and row.
 
 Pixels are tensors of [ROWS, 32], a row in a register of each lane. The exponent is a quadratic in the row
 about the tile's centre with coefficients for each lane: two fused multiply-adds per pixel and Gaussian. The
-transmittance keeps falling where a pixel has stopped: a Gaussian counts while it is above TRANSMITTANCE_STOP.
+transmittance also decreases after a pixel has stopped: Gaussians count while it is above TRANSMITTANCE_STOP.
 """
 
 import math
@@ -16,15 +16,15 @@ from sfumato.ops.gpu.kernels.splat_records import GEOMETRY, MOMENTS
 ALPHA_MAX = tl.constexpr(constants.ALPHA_MAX)
 LOG2_ALPHA_MIN = tl.constexpr(math.log2(constants.ALPHA_MIN))
 STOP = tl.constexpr(constants.TRANSMITTANCE_STOP)
-# Gaussians between two looks at whether any pixel of the tile is still transparent.
-BETWEEN_LOOKS = tl.constexpr(16)
+# Gaussians between two checks whether any pixel of the tile is still transparent.
+BETWEEN_CHECKS = tl.constexpr(16)
 
 
 @triton.jit
 def _pixels(tile, across, width, height, pitch, shift, ROWS: tl.constexpr, TILE_WIDTH: tl.constexpr):
     """The tile's centre, px; u [1, 32] and v [ROWS, 32] about it; addresses, and which are in the image.
 
-    ``shift`` is 0, of which the compiler is not told: only so does it give a lane one pixel, not four.
+    ``shift`` is 0 but not specialised: otherwise the compiler assigns four pixels to a lane, not one.
     """
     TALL: tl.constexpr = ROWS * 32 // TILE_WIDTH
     lane, row = tl.arange(0, 32)[None, :], tl.arange(0, ROWS)[:, None]
@@ -48,7 +48,7 @@ def _shape(record):
 
 @triton.jit
 def _channels(record, CHANNELS: tl.constexpr):
-    """Four channels of a record; those that it lacks repeat the first, and are not used."""
+    """Four channels of a record; missing ones repeat the first and are not used."""
     at = record + GEOMETRY
     first = tl.load(at)
     return (
@@ -61,7 +61,7 @@ def _channels(record, CHANNELS: tl.constexpr):
 
 @triton.jit
 def _exponent(x, y, a, b, c, peak, u, v):
-    """log2 of alpha before it is clamped, and dx [1, 32], about a centre (x, y) seen from the tile's."""
+    """log2 of alpha before clamping, and dx [1, 32], for a centre (x, y) relative to the tile's."""
     dx = u - x
     lift = c * y
     constant = (peak - lift * y) - dx * (a * dx - b * y)
@@ -79,7 +79,7 @@ def blend(
     Args:
         records: [n, RECORD] from splat_records, of 1 to 4 channels.
         planes: [CHANNELS + 1, ...] the channels and alpha in whole tiles, written.
-        across, pitch, plane: tiles and pixels in a row, and pixels in a plane.
+        across, pitch, plane: tiles per row, pixels per row, and pixels per plane.
     """
     tile = tl.program_id(0)
     middle_x, middle_y, u, v, at, inside = _pixels(
@@ -94,7 +94,7 @@ def blend(
     pair, end = tl.load(tile_starts + tile), tl.load(tile_starts + tile + 1)
     transparent = 1
     while (pair < end) & (transparent > 0):
-        until = tl.minimum(pair + BETWEEN_LOOKS, end)
+        until = tl.minimum(pair + BETWEEN_CHECKS, end)
         for k in range(pair, until):
             record = records + tl.load(pair_rank + k) * RECORD
             x, y, a, b, c, peak = _shape(record)
@@ -134,7 +134,7 @@ def _put(row, column, place: tl.constexpr, value):
 
 @triton.jit
 def _moments(pull, dx, y, v, column):
-    """A row of sums with the moments of ``pull`` about a centre at height y: first over a lane's rows."""
+    """A row of sums with moments of ``pull`` about a centre at height y; summed over a lane's rows first."""
     lifted = pull * v
     p_0 = tl.sum(pull, 0, keep_dims=True)
     p_1 = tl.sum(lifted, 0, keep_dims=True)
@@ -151,9 +151,9 @@ def _moments(pull, dx, y, v, column):
 
 @triton.jit
 def _pull(power, u_dot_c, transmittance, remaining):
-    """A Gaussian's part in the gradient: its weight, g = alpha dL/dalpha, and both running values after it.
+    """A Gaussian's weight, g = alpha dL/dalpha, and the updated transmittance and remaining sum.
 
-    With f = weight <dL/dC, c>, and S what the Gaussians behind add to <dL/dC, C>:
+    With f = weight <dL/dC, c>, and S the contribution of the Gaussians behind to <dL/dC, C>:
     g = f - S alpha / (1 - alpha).
     """
     raw = tl.exp2(power)
@@ -177,11 +177,11 @@ def blend_backward(
     CHANNELS: tl.constexpr, RECORD: tl.constexpr, COLUMNS: tl.constexpr, ABSOLUTE: tl.constexpr,
     ROWS: tl.constexpr, TILE_WIDTH: tl.constexpr,
 ):  # fmt: skip
-    """Sums over a tile's pixels for each of its pairs, front to back; of up to 4 channels.
+    """Sums over a tile's pixels for each of its pairs, front to back; for up to 4 channels.
 
     Args:
-        pulls: [CHANNELS + 2, ...] in whole tiles: the gradients to the channels and to alpha, and the sum
-            of both times the channels and alpha.
+        pulls: [CHANNELS + 2, ...] in whole tiles: the gradients of the channels and of alpha, and their
+            inner product with the channels and alpha.
         sums: [p, COLUMNS] zeros, written in the order of emission: moments, channels, absolute values.
     """
     tile = tl.program_id(0)
@@ -199,7 +199,7 @@ def blend_backward(
     pair, end = tl.load(tile_starts + tile), tl.load(tile_starts + tile + 1)
     transparent = 1
     while (pair < end) & (transparent > 0):
-        until = tl.minimum(pair + BETWEEN_LOOKS, end)
+        until = tl.minimum(pair + BETWEEN_CHECKS, end)
         for k in range(pair, until):
             record = records + tl.load(pair_rank + k) * RECORD
             x, y, a, b, c, peak = _shape(record)
@@ -239,7 +239,7 @@ def blend_backward_many(
     channels, RECORD: tl.constexpr, COLUMNS: tl.constexpr, ABSOLUTE: tl.constexpr,
     ROWS: tl.constexpr, TILE_WIDTH: tl.constexpr,
 ):  # fmt: skip
-    """The same of any number of ``channels``, whose gradients are read again for each Gaussian."""
+    """The same for any number of ``channels``, whose gradients are loaded again for each Gaussian."""
     tile = tl.program_id(0)
     middle_x, middle_y, u, v, at, inside = _pixels(
         tile, across, width, height, pitch, shift, ROWS, TILE_WIDTH
@@ -251,7 +251,7 @@ def blend_backward_many(
     pair, end = tl.load(tile_starts + tile), tl.load(tile_starts + tile + 1)
     transparent = 1
     while (pair < end) & (transparent > 0):
-        until = tl.minimum(pair + BETWEEN_LOOKS, end)
+        until = tl.minimum(pair + BETWEEN_CHECKS, end)
         for k in range(pair, until):
             record = records + tl.load(pair_rank + k) * RECORD
             x, y, a, b, c, peak = _shape(record)

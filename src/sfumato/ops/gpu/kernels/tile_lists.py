@@ -1,6 +1,6 @@
 """Which tiles each Gaussian touches: rows of tiles, the span in each, and a pair for each tile of a span.
 
-The three kernels pass whole numbers on, so that no two of them can round one ellipse differently.
+The three kernels exchange integers, so that rounding of an ellipse cannot differ between them.
 """
 
 import triton
@@ -11,7 +11,7 @@ from sfumato.ops import constants
 ALPHA_MIN = tl.constexpr(constants.ALPHA_MIN)
 # Added to each span, px, so that rounding never drops a pixel that would be blended.
 MARGIN_PX = tl.constexpr(0.01)
-# Reaches are cut here, px: beyond any image, and exact as a whole number.
+# Bound of the extents, px: beyond any image, and an exact integer in float32.
 FAR_PX = tl.constexpr(2.0**24)
 
 
@@ -25,7 +25,7 @@ def _conic(conic, opacities, i):
 
 @triton.jit
 def _pixels(low, high, count):
-    """First and last of ``count`` pixels whose centre lies in [low, high]; first > last without any."""
+    """First and last of ``count`` pixels with centres in [low, high]; first > last if there are none."""
     first = tl.ceil(tl.minimum(tl.maximum(low - MARGIN_PX - 0.5, 0.0), FAR_PX)).to(tl.int32)
     last = tl.floor(tl.minimum(tl.maximum(high + MARGIN_PX - 0.5, -1.0), FAR_PX)).to(tl.int32)
     return first, tl.minimum(last, count - 1)
@@ -36,7 +36,7 @@ def tile_rows(
     order, mean_px, conic, opacities, radius_px, first_row, rows, height, n,
     TILE_HEIGHT: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """The first row of tiles that each Gaussian of ``order`` reaches, and how many; 0 for unseen ones."""
+    """First row and number of rows of tiles that each Gaussian of ``order`` touches; 0 if culled."""
     rank = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     here = rank < n
     i = tl.load(order + rank, mask=here, other=0)
@@ -52,7 +52,7 @@ def tile_rows(
 
 @triton.jit
 def _owner(ends, k, n, steps):
-    """The first of ``n`` whose running count in ``ends`` is above k, by bisection; there must be one."""
+    """The first of ``n`` entries whose cumulative count in ``ends`` exceeds k, by bisection; must exist."""
     low = tl.zeros_like(k)
     high = low + (n - 1)
     for _ in range(steps):
@@ -75,9 +75,9 @@ def row_spans(
     and last pixel centres.
 
     Args:
-        row_starts: [ranks + 1] where each Gaussian's rows start among the ``n`` rows of all.
+        row_starts: [ranks + 1] start of each Gaussian's rows among all ``n`` rows.
         steps: of a bisection of ``ranks`` entries.
-        span_rank, span_tile, span_length: [n] int32, written: whose it is, its first tile, how many.
+        span_rank, span_tile, span_length: [n] int32, written: its rank, first tile and number of tiles.
     """
     k = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     here = k < n

@@ -1,7 +1,8 @@
-"""Rays against triangles, a ray a lane: a walk through a binary tree of boxes, without a stack.
+"""Intersection of rays with triangles, one ray per lane: stackless traversal of a binary bounding box tree.
 
-The tree is complete: the children of node i are 2 i + 1 and 2 i + 2, and the leaves are its last row. A node
-whose box a ray misses is left for the one that its link names. All is in float64, as in the definition.
+The tree is complete: the children of node i are 2 i + 1 and 2 i + 2, and the leaves are its last row. After
+a node whose box is missed, traversal continues at its link. All computations are in float64, as in the
+reference.
 """
 
 import triton
@@ -10,16 +11,16 @@ import triton.language as tl
 from sfumato.ops import constants
 
 EDGE_TOLERANCE = tl.constexpr(constants.MESH_EDGE)
-# More than all roundings of a box's test.
+# Relative margin above the rounding errors of a box test.
 SLACK = tl.constexpr(1e-9)
 INFINITE = tl.constexpr(float("inf"))
-# Without division by zero for rays along an axis.
+# Avoids division by zero for axis-aligned rays.
 SMALLEST = tl.constexpr(1e-30)
 
 
 @triton.jit
 def _between(low, high, start, slope, enter, leave):
-    """The part of a ray between two planes."""
+    """The interval of a ray between two planes."""
     inverse = tl.where(tl.abs(slope) > SMALLEST, 1.0 / slope, 1.0 / SMALLEST)
     a, b = (low - start) * inverse, (high - start) * inverse
     first, last = tl.minimum(a, b), tl.maximum(a, b)
@@ -36,7 +37,7 @@ def _cross(a_x, a_y, a_z, b_x, b_y, b_z):
 
 @triton.jit
 def _met(row, o_x, o_y, o_z, d_x, d_y, d_z):
-    """Distance and weights of the second and third corner where a ray meets a triangle; infinite without."""
+    """Distance and barycentric weights of the second and third corner of a hit; infinite without a hit."""
     e_x, e_y, e_z = tl.load(row + 3), tl.load(row + 4), tl.load(row + 5)
     f_x, f_y, f_z = tl.load(row + 6), tl.load(row + 7), tl.load(row + 8)
     p_x, p_y, p_z = _cross(d_x, d_y, d_z, f_x, f_y, f_z)
@@ -59,9 +60,9 @@ def first_hits(
 
     Args:
         boxes: [nodes, 6] float64 lowest and highest x, y, z.
-        links: [nodes] int32 where to go on where a box is missed; ``nodes`` at the end.
+        links: [nodes] int32 next node if a box is missed; ``nodes`` at the end.
         triangles: [faces, 9] float64 first corner and two edges, in the order of the leaves.
-        numbers: [faces] int64 of the triangles.
+        numbers: [faces] int64 original indices of the triangles.
         distance, face, corners: [n] float32, [n] int64, [n, 2] float32, written.
     """
     j = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)

@@ -12,6 +12,7 @@ from sfumato import Camera, ConfigError, Gaussians, Mesh, MeshConfig, Metadata, 
 from sfumato.cli import EXIT_WRONG, main
 from sfumato.maths.quaternions import quat_from_rotation
 from sfumato.maths.sh import SH_C0
+from sfumato.meshing.mesh_parts import closed
 
 RADIUS, COUNT, DISTANCE = 1.0, 1500, 8.0
 CONFIG = MeshConfig(faces=3000)
@@ -93,9 +94,9 @@ def test_the_same_scene_in_another_unit_is_the_same_mesh_scaled(found):
 @pytest.mark.slow
 def test_watertight_has_two_faces_at_each_edge_where_only_one_side_was_seen():
     front = [one for one in cameras(count=20) if one.centre_world[2] > 0]
-    closed = mesh(ball(), replace(CONFIG, watertight=True), cameras=front)
-    assert trimesh.Trimesh(closed.vertices, closed.faces, process=False).is_watertight
-    assert closed.vertices[:, 2].max() == pytest.approx(RADIUS, abs=0.1)
+    solid = mesh(ball(), replace(CONFIG, watertight=True), cameras=front)
+    assert trimesh.Trimesh(solid.vertices, solid.faces, process=False).is_watertight
+    assert solid.vertices[:, 2].max() == pytest.approx(RADIUS, abs=0.1)
 
 
 @pytest.mark.parametrize("suffix", [".ply", ".glb", ".obj"])
@@ -116,6 +117,19 @@ def test_files_open_in_trimesh_with_positions_and_colours(tmp_path, suffix):
         read, wanted = np.asarray(loaded.visual.vertex_colors)[:, :3].astype(int), colours
     assert np.abs(read - wanted).max() <= 2
     assert [path.name for path in tmp_path.iterdir()] == [f"a{suffix}"]
+
+
+def test_holes_that_touch_at_a_vertex_are_closed_one_by_one():
+    # A hexagon around its middle, without every other triangle, and its other side.
+    turn = np.arange(6) * np.pi / 3
+    ring = np.stack([np.cos(turn), np.sin(turn), 0 * turn], 1)
+    vertices = np.concatenate([np.zeros((1, 3)), ring, [[0.0, 0.0, -1.0]]])
+    top = [[0, 1 + one, 1 + (one + 1) % 6] for one in (0, 2, 4)]
+    below = [[7, 1 + (one + 1) % 6, 1 + one] for one in range(6)]
+    made = closed(vertices, np.array(top + below))
+    assert len(made[0]) == 8 + 3
+    solid = trimesh.Trimesh(*made, process=False)
+    assert solid.is_watertight and solid.volume == pytest.approx(3**0.5 / 2)
 
 
 def test_what_cannot_be_a_mesh_is_refused_in_one_line(tmp_path, capsys):

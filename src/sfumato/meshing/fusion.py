@@ -24,7 +24,7 @@ _VOXEL, _FARTHEST = 0.006, 5.0
 _MOST_BLOCKS = 60_000
 # Numbers of blocks in the box around all of them that integers can count.
 _MOST_CELLS = 2.0**60
-_BLOCKS_AT_ONCE = 2048
+_BLOCKS_AT_ONCE = 512
 # Between two neighbouring voxels on a surface the distance changes by a fifth of the truncation; much more is
 # the border between seen and unseen.
 _LARGEST_STEP = 0.6

@@ -57,10 +57,32 @@ def closed(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndar
     border = edges[~twins]
     if not len(border):
         return vertices, faces
-    graph = coo_matrix((np.ones(len(border), bool), tuple(border.T)), shape=(count, count))
-    loop = connected_components(graph, directed=False)[1][border[:, 0]]
-    _, loop = np.unique(loop, return_inverse=True)
-    sums = np.stack([np.bincount(loop, weights=vertices[border[:, 0], axis]) for axis in range(3)], 1)
-    middles = sums / np.bincount(loop)[:, None]
-    fan = np.stack([border[:, 1], border[:, 0], count + loop], 1)
-    return np.concatenate([vertices, middles]), np.concatenate([faces, fan])
+    loops = _simple_loops(border)
+    middles = np.stack([vertices[loop].mean(0) for loop in loops])
+    fans = [
+        np.stack([np.roll(loop, -1), loop, np.full(len(loop), count + number)], 1)
+        for number, loop in enumerate(loops)
+    ]
+    return np.concatenate([vertices, middles]), np.concatenate([faces, *fans])
+
+
+def _simple_loops(border: np.ndarray) -> list[np.ndarray]:
+    """Closed paths through directed edges [e, 2], each of which meets no vertex twice."""
+    onwards: dict[int, list[int]] = {}
+    for start, end in border.tolist():
+        onwards.setdefault(start, []).append(end)
+    loops = []
+    for first in onwards:
+        path, places = [first], {first: 0}
+        while onwards[path[-1]]:
+            end = onwards[path[-1]].pop()
+            if end in places:
+                loop = path[places[end] :]
+                loops.append(np.array(loop))
+                del path[places[end] + 1 :]
+                for one in loop[1:]:
+                    del places[one]
+            else:
+                places[end] = len(path)
+                path.append(end)
+    return loops

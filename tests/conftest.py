@@ -1,8 +1,13 @@
 """Setup shared by tests: compiled kernels, and a tiny dataset."""
 
 import pytest
+from hypothesis import settings
 
 from support.capture_folders import colmap_folder
+
+# No limit of time on single examples: a busy machine is no failure.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 # Folders of tests that use no kernels of the CPU.
 DRAW_NOTHING = {"capture", "footage", "gpu", "lesson", "maths", "sequences", "sfm", "tests"}

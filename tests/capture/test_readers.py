@@ -129,7 +129,7 @@ edits = st.lists(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=edits)
 @pytest.mark.slow
 def test_changed_bytes_are_read_or_give_a_one_line_error(whole_datasets, kind, changes):
@@ -159,7 +159,7 @@ VALUES = st.recursive(
 
 
 @pytest.mark.parametrize("kind", ["polycam", "record3d", "opensfm"])
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 @pytest.mark.slow
 def test_changed_values_are_read_or_give_a_one_line_error(whole_datasets, kind, data):

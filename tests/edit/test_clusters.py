@@ -16,7 +16,7 @@ def same_partition(one, other):
     return len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 10**6), link=st.floats(0.05, 3.0), spread=st.floats(0.1, 100.0))
 def test_they_are_those_of_touching_cubes(seed, link, spread):
     points = spread * doubles(seed, 40, 3)

@@ -101,7 +101,7 @@ def test_very_short_videos(count):
     assert len(choose(measured(0.05 * np.arange(count)), FrameOptions()).kept) == count
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 200), st.integers(0, 10**6), st.integers(3, 80))
 def test_selected_frames_are_always_increasing_and_usable(count, seed, most):
     rng = np.random.default_rng(seed)

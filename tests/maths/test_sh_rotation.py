@@ -11,7 +11,7 @@ from sfumato.maths.sh_rotation import rotated_sh, sh_rotation
 QUARTER_ABOUT_Z = torch.tensor([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]], dtype=torch.float64)
 MIRROR = torch.diag(torch.tensor([1.0, -1.0, 1.0], dtype=torch.float64))
 SEEDS = st.integers(0, 2**32)
-quick = settings(max_examples=20, deadline=None)
+quick = settings(max_examples=20)
 
 
 def doubles(seed, *shape):

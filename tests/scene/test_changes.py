@@ -50,7 +50,7 @@ def test_in_single_precision_it_looks_the_same_too():
     assert psnr(after.image, rasterize(scene, CAMERA).image) > 60
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     degrees=st.tuples(*[st.floats(-400, 400)] * 3),
     factor=st.floats(0.01, 100),

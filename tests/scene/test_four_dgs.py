@@ -235,7 +235,7 @@ def test_a_short_stream_that_inflates_to_a_lot(tmp_path, members):
         load_dynamic(archived(tmp_path / "a.4dgs", {**members, "motion.bin": bomb}))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(edits=changes)
 def test_damaged_files(tmp_path_factory, content, edits):
     path = tmp_path_factory.getbasetemp() / "damaged.4dgs"
@@ -243,7 +243,7 @@ def test_damaged_files(tmp_path_factory, content, edits):
     assert_scene_or_format_error(lambda path: load_dynamic(path).gaussians, path)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(edits=changes)
 def test_damaged_members(tmp_path_factory, content, edits):
     """With valid checksums of the archive and of the stream."""

@@ -195,7 +195,7 @@ def valid(tmp_path_factory):
 
 
 @pytest.mark.parametrize("which", [0, 1])
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(edits=changes)
 @pytest.mark.slow
 def test_any_change_of_bytes_loads_or_is_a_format_error(valid, which, edits):

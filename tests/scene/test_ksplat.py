@@ -134,7 +134,7 @@ def test_refuses_a_truncated_file_and_is_not_written(valid):
         save(blob(3), path)
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(edits=changes)
 @pytest.mark.slow
 def test_any_change_of_bytes_loads_or_is_a_format_error(valid, edits):

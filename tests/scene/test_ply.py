@@ -222,7 +222,7 @@ edits = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(which=st.integers(0, 2), changes=edits)
 @pytest.mark.slow
 def test_any_change_of_bytes_loads_or_is_a_format_error(valid_files, which, changes):

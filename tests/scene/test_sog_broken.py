@@ -186,7 +186,6 @@ def valid(tmp_path_factory):
 
 FUZZ = {
     "max_examples": EXAMPLES,
-    "deadline": None,
     "suppress_health_check": [HealthCheck.function_scoped_fixture],
 }
 

@@ -99,7 +99,7 @@ def valid(tmp_path_factory):
     return path, path.read_bytes()
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(edits=changes)
 @pytest.mark.slow
 def test_any_change_of_bytes_loads_or_is_a_format_error(valid, edits):

@@ -96,7 +96,7 @@ def valid(tmp_path_factory):
     return path, contents
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(edits=changes, version=st.sampled_from([1, 2, 3, 4]), packed=st.booleans())
 @pytest.mark.slow
 def test_any_change_of_bytes_loads_or_is_a_format_error(valid, edits, version, packed):
@@ -107,7 +107,7 @@ def test_any_change_of_bytes_loads_or_is_a_format_error(valid, edits, version, p
     assert_scene_or_format_error(spz.load, path)
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(edits=changes)
 @pytest.mark.slow
 def test_any_change_of_packed_bytes_loads_or_is_a_format_error(valid, edits):

@@ -143,7 +143,7 @@ def test_refuses_an_unknown_transform(tmp_path, package, capfd):
     assert capfd.readouterr().err == ""
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(edits=changes)
 def test_any_change_of_text_loads_or_is_a_format_error(tmp_path, package, edits):
     content = changed(text(tmp_path / "a.usda").read_bytes(), edits)

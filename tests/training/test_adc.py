@@ -112,7 +112,7 @@ def test_new_gaussians_have_zero_moments_and_old_ones_keep_theirs(name):
     assert moments_come_from(crowded, name) == [0, 3, -1, -1, -1]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     scores=st.lists(st.integers(0, 50), min_size=1, max_size=20, unique=True),
     faint=st.sets(st.integers(0, 19)),

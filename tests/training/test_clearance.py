@@ -48,7 +48,7 @@ def line(count):
     return [(0.0, 0.0, float(i)) for i in range(1, count + 1)]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(seed=st.integers(0, 10**6), cameras=st.integers(1, 6), n=st.integers(0, 30), radius=st.floats(0.1, 2))
 def test_a_point_is_in_a_ball_if_a_camera_is_nearer_than_its_radius(seed, cameras, n, radius):
     rng = np.random.default_rng(seed)

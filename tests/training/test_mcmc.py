@@ -32,7 +32,7 @@ def shared(opacity, copies, scales=(0.3, 0.2, 0.1)):
     return float(opacities), scales[0].numpy()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(opacity=st.floats(0.3, 0.999), copies=st.integers(1, 51))
 @pytest.mark.slow
 def test_copies_together_have_the_original_opacity(opacity, copies):
@@ -40,7 +40,7 @@ def test_copies_together_have_the_original_opacity(opacity, copies):
     assert 1 - (1 - each) ** copies == pytest.approx(opacity, rel=1e-5)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(opacity=st.floats(0.3, 0.999), copies=st.integers(1, 51))
 def test_copies_together_have_the_original_coverage(opacity, copies):
     each, scales = shared(opacity, copies, scales=(1.0, 2.0, 0.5))
@@ -135,7 +135,7 @@ def test_the_number_grows_by_a_factor_up_to_the_cap(allowed, expected):
     assert numbers(crowded.gaussians)[:10] == list(range(10))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     alive=st.lists(st.booleans(), min_size=1, max_size=15),
     allowed=st.integers(0, 40),

@@ -28,7 +28,7 @@ def test_a_new_population_has_leaves_and_zero_moments():
         assert not second.any(), "the two moments are two tensors"
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     rows=st.lists(st.tuples(st.integers(0, 4), st.booleans()), max_size=12),
     name=st.sampled_from(NAMES),

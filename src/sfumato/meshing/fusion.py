@@ -123,21 +123,16 @@ def _integrated(
 
 def _add(view: ViewDepth, middles: Tensor, voxel: float, sums: tuple[Tensor, Tensor, Tensor]) -> None:
     """Add the signed distances of a view to the sums [b, v] of those blocks [b, 3] that it sees."""
-    camera, (height, width) = view.camera, view.depth.shape
-    pose = camera.camera_from_world.double()
+    pose = view.camera.camera_from_world.double()
     seen = middles @ pose[:3, :3].T + pose[:3, 3]
-    rows = _in_view(camera, seen, BLOCK * voxel).nonzero()[:, 0]
+    rows = _in_view(view.camera, seen, BLOCK * voxel).nonzero()[:, 0]
     if not len(rows):
         return
     steps = (torch.arange(BLOCK) + 0.5 - BLOCK / 2) * voxel
     inner = torch.stack(torch.meshgrid(steps, steps, steps, indexing="ij"), -1).reshape(-1, 3)
     inner = (inner.double() @ pose[:3, :3].T).float()
     x, y, z = (seen[rows, axis].float()[:, None] + inner[:, axis] for axis in range(3))
-    safe = z.clamp_min(torch.finfo(z.dtype).tiny)
-    column = (x / safe * camera.focal_px[0] + camera.centre_px[0]).floor()
-    row = (y / safe * camera.focal_px[1] + camera.centre_px[1]).floor()
-    within = (z > 0) & (column >= 0) & (column < width) & (row >= 0) & (row < height)
-    at = torch.where(within, row * width + column, 0.0).to(torch.int32)
+    at, within = view.pixels_of(x, y, z)
     depth = torch.where(within, view.depth.flatten()[at], 0.0)
     distance = (depth - z) / (_TRUNCATION * voxel)
     counts = (depth > 0) & (distance > -1)

@@ -152,4 +152,6 @@ def _mesh(
         points = fuse(views, config.views, report)
     with display.waiting(f"finding the surface of {len(points.xyz):,} points"):
         vertices, faces = surface_through(points, faces=config.faces, watertight=config.watertight)
-    return Mesh(vertices, faces, vertex_colours(vertices, faces, views, points.voxel))
+    with display.counting("colouring", "views") as report:
+        colours = vertex_colours(vertices, faces, views, points.voxel, report)
+    return Mesh(vertices, faces, colours)

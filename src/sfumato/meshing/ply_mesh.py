@@ -7,11 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from sfumato.errors import FormatError
+from sfumato.scene.files.ply_table import read_header
 
 _NAMES = {"f4": "float", "f8": "double", "u1": "uchar", "i4": "int"}
-_TYPES = {"char": "i1", "uchar": "u1", "short": "<i2", "ushort": "<u2", "int": "<i4", "uint": "<u4",
-          "float": "<f4", "double": "<f8", "float32": "<f4", "float64": "<f8", "uint8": "u1", "int32": "<i4",
-          "uint32": "<u4"}  # fmt: skip
 _FACE = np.dtype([("count", "u1"), ("rows", "<i4", (3,))])
 
 
@@ -46,20 +44,24 @@ def read_ply(path: Path) -> tuple[np.ndarray, np.ndarray]:
         FormatError: there is none, or it holds something else.
     """
     try:
-        content = path.read_bytes()
+        header = read_header(path)
+        body = path.read_bytes()[header.body_start_bytes :]
     except OSError as error:
         raise FormatError(f"no surface was made: {error.strerror}") from None
-    head, _, body = content.partition(b"end_header\n")
-    words = [line.split() for line in head.decode("ascii", "replace").splitlines()]
-    if ["format", "binary_little_endian", "1.0"] not in words:
-        raise FormatError("no surface was made: pycolmap wrote no binary file")
-    counts = {line[1]: int(line[2]) for line in words if line[:1] == ["element"]}
-    columns = [(line[2], _TYPES[line[1]]) for line in words if line[:1] == ["property"] and len(line) == 3]
-    lists = [line for line in words if line[:2] == ["property", "list"]]
-    table = np.frombuffer(body, columns, counts.get("vertex", 0))
-    vertices = np.stack([table[name] for name in "xyz"], 1).astype(np.float64)
-    row = np.dtype([("count", _TYPES[lists[0][2]]), ("rows", _TYPES[lists[0][3]], (3,))])
-    faces = np.frombuffer(body, row, counts.get("face", 0), offset=table.nbytes)
+    vertex, face = header.element("vertex"), header.element("face")
+    if not (header.order and vertex and face and face.properties[0].length_kind):
+        raise FormatError("no surface was made: pycolmap wrote no binary file of vertices and faces")
+    rows = face.properties[0]
+    row = np.dtype(
+        [("count", header.order + str(rows.length_kind)), ("rows", header.order + rows.kind, (3,))]
+    )
+    columns = [(one.name, header.order + one.kind) for one in vertex.properties]
+    try:
+        table = np.frombuffer(body, columns, vertex.count)
+        faces = np.frombuffer(body, row, face.count, offset=table.nbytes)
+    except ValueError:
+        raise FormatError("no surface was made: pycolmap wrote a file that ends early") from None
     if not (faces["count"] == 3).all():
         raise FormatError("no surface was made: pycolmap wrote faces that are no triangles")
+    vertices = np.stack([table[name] for name in "xyz"], 1).astype(np.float64)
     return vertices, faces["rows"].astype(np.int64)

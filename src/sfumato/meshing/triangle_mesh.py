@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +11,8 @@ from sfumato.checks import file_path
 from sfumato.errors import ConfigError, ShapeError
 from sfumato.meshing.ply_mesh import write_ply
 from sfumato.outputs import replacing
+from sfumato.scene.files.colour_space import linear
+from sfumato.scene.files.gltf_writing import write_chunks
 from sfumato.scene.scene import GENERATOR
 
 SUFFIXES = (".ply", ".glb", ".obj")
@@ -104,14 +104,13 @@ def _write_glb(mesh: Mesh, path: Path) -> None:
     middle = (low + high) / 2
     positions = (mesh.vertices - middle).astype("<f4")
     # glTF wants linear colours; 8 bits would be too coarse for them in the dark.
-    encoded = mesh.colours / 255
-    linear = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
-    colours = np.full((len(linear), 4), 65535, "<u2")
-    colours[:, :3] = np.rint(linear * 65535)
-    parts = [positions.tobytes(), colours.tobytes(), mesh.faces.astype("<u4").tobytes()]
-    starts = [0, len(parts[0]), len(parts[0]) + len(parts[1])]
+    colours = np.full((len(positions), 4), 65535, "<u2")
+    colours[:, :3] = np.rint(linear(mesh.colours / 255) * 65535)
+    parts = [positions, colours, mesh.faces.astype("<u4")]
+    starts = [0, positions.nbytes, positions.nbytes + colours.nbytes]
+    length = sum(part.nbytes for part in parts)
     views = [
-        {"buffer": 0, "byteOffset": start, "byteLength": len(part), "target": target}
+        {"buffer": 0, "byteOffset": start, "byteLength": part.nbytes, "target": target}
         for start, part, target in zip(starts, parts, (34962, 34962, 34963), strict=True)
     ]
     bounds = {"min": positions.min(0).tolist(), "max": positions.max(0).tolist()}
@@ -132,12 +131,7 @@ def _write_glb(mesh: Mesh, path: Path) -> None:
         "materials": [{"extensions": {"KHR_materials_unlit": {}}, "doubleSided": True}],
         "accessors": accessors,
         "bufferViews": views,
-        "buffers": [{"byteLength": sum(map(len, parts))}],
+        "buffers": [{"byteLength": length}],
     }
-    head = json.dumps(document).encode()
-    head += b" " * (-len(head) % 4)
-    body = b"".join(parts)
     with path.open("wb") as handle:
-        handle.write(struct.pack("<4sII", b"glTF", 2, 28 + len(head) + len(body)))
-        handle.write(struct.pack("<I4s", len(head), b"JSON") + head)
-        handle.write(struct.pack("<I4s", len(body), b"BIN\0") + body)
+        write_chunks(handle, document, parts, length)

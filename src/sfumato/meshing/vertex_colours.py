@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -16,7 +16,11 @@ _NEAR = 3.0
 
 
 def vertex_colours(
-    vertices: np.ndarray, faces: np.ndarray, views: Sequence[ViewDepth], voxel: float
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    views: Sequence[ViewDepth],
+    voxel: float,
+    report: Callable[[int, int], None],
 ) -> np.ndarray:
     """Mean colours of vertices in the views that see them, weighted by the squared cosine to the normal.
 
@@ -25,6 +29,7 @@ def vertex_colours(
         faces: [f, 3] rows of ``vertices``.
         views: of the scene.
         voxel: of the fusion, scene units.
+        report: called with the number of views done, and of all views.
 
     Returns:
         [v, 3] uint8 sRGB; a vertex that no view sees has the colour of the nearest one that is seen.
@@ -36,20 +41,17 @@ def vertex_colours(
         normals.index_add_(0, torch.from_numpy(faces[:, corner]), flat)
     normals = torch.nn.functional.normalize(normals, dim=1, eps=1e-300)
     total, weight = torch.zeros_like(points), points.new_zeros(len(points))
-    for view in views:
-        camera, (height, width) = view.camera, view.depth.shape
+    for number, view in enumerate(views):
+        camera = view.camera
         pose = camera.camera_from_world.double()
         x, y, z = (points @ pose[:3, :3].T + pose[:3, 3]).unbind(1)
-        safe = z.clamp_min(torch.finfo(torch.float32).tiny)
-        column = (x / safe * camera.focal_px[0] + camera.centre_px[0]).floor()
-        row = (y / safe * camera.focal_px[1] + camera.centre_px[1]).floor()
-        within = (z > 0) & (column >= 0) & (column < width) & (row >= 0) & (row < height)
-        at = torch.where(within, row * width + column, 0.0).long()
+        at, within = view.pixels_of(x, y, z)
         seen = within & ((view.depth.flatten()[at] - z).abs() < _NEAR * voxel)
         towards = torch.nn.functional.normalize(camera.centre_world.double() - points, dim=1)
         share = (towards * normals).sum(1).clamp_min(0.0).square() * seen
         total += share[:, None] * view.image.reshape(-1, 3)[at]
         weight += share
+        report(number + 1, len(views))
     known = (weight > 0).numpy()
     colours = (total / weight.clamp_min(1e-12)[:, None]).numpy()
     if known.any() and not known.all():

@@ -43,6 +43,22 @@ class ViewDepth:
     depth: Tensor
     image: Tensor
 
+    def pixels_of(self, x: Tensor, y: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+        """The pixels in which points of the camera's frame lie.
+
+        Args:
+            x, y, z: [...] camera frame, scene units.
+
+        Returns:
+            [...] int64 rows of the flattened images, 0 outside; and [...] whether they lie within the images.
+        """
+        height, width = self.depth.shape
+        (focal_x, focal_y), (centre_x, centre_y) = self.camera.focal_px, self.camera.centre_px
+        safe = z.clamp_min(torch.finfo(torch.float32).tiny)
+        column, row = (x / safe * focal_x + centre_x).floor(), (y / safe * focal_y + centre_y).floor()
+        within = (z > 0) & (column >= 0) & (column < width) & (row >= 0) & (row < height)
+        return torch.where(within, row * width + column, 0.0).long(), within
+
 
 def view_depth(gaussians: Gaussians, camera: Camera, settings: RasterSettings) -> ViewDepth:
     """Render the depth of the surface that a view shows.

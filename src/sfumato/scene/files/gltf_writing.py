@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from io import BufferedWriter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -121,13 +122,29 @@ def write(path: Path, content: Content, known: Metadata, parts: dict[str, Any]) 
             handle.write(base64.b64encode(b"".join(array.tobytes() for array in content.arrays())))
             handle.write(after.encode())
             return
-        document = json.dumps(text).encode()
-        document += b" " * (-len(document) % 4)
-        whole = HEADER.size + 2 * CHUNK_HEADER.size + len(document) + content.length
-        handle.write(HEADER.pack(MAGIC, 2, whole) + CHUNK_HEADER.pack(len(document), JSON_CHUNK) + document)
-        handle.write(CHUNK_HEADER.pack(content.length, BINARY_CHUNK))
-        for array in content.arrays():
-            array.tofile(handle)
+        write_chunks(handle, text, content.arrays(), content.length)
+
+
+def write_chunks(
+    handle: BufferedWriter, text: dict[str, Any], arrays: Iterable[np.ndarray], length: int
+) -> None:
+    """Write the header and both chunks of a binary glTF file.
+
+    Args:
+        handle: of the empty file.
+        text: the JSON.
+        arrays: its buffer, contiguous and in order.
+        length: bytes of all arrays, a multiple of 4.
+
+    Source: glTF 2.0, section 4.4 (binary glTF layout).
+    """
+    document = json.dumps(text).encode()
+    document += b" " * (-len(document) % 4)
+    whole = HEADER.size + 2 * CHUNK_HEADER.size + len(document) + length
+    handle.write(HEADER.pack(MAGIC, 2, whole) + CHUNK_HEADER.pack(len(document), JSON_CHUNK) + document)
+    handle.write(CHUNK_HEADER.pack(length, BINARY_CHUNK))
+    for array in arrays:
+        array.tofile(handle)
 
 
 def sh_names(num_coefficients: int) -> list[str]:

@@ -86,17 +86,17 @@ def test_columns_may_be_missing_or_in_another_order(tmp_path):
     np.testing.assert_allclose(frame.camera_from_world @ [1, 2, 3, 1], [0, 0, 0, 1], atol=1e-12)
 
 
-def test_cameras_far_from_the_origin_are_warned_of(tmp_path, caplog):
+def test_positions_of_few_digits_are_warned_of(tmp_path, caplog):
     path = write_realityscan(tmp_path)
     with caplog.at_level(logging.WARNING, "sfumato"):
         read_source(tmp_path)
         assert not caplog.text
         lines = [line.split(",") for line in path.read_text().splitlines()]
         for words in lines[1:]:
-            words[1] = repr(float(words[1]) + 500_000.0)
+            words[1] = f"{float(words[1]) + 500_000.0:.1f}"
         path.write_text("\n".join(map(",".join, lines)))
         read_source(tmp_path)
-    assert "times their spread away from the origin" in caplog.text
+    assert "are rounded to about 0.1, which is coarse for their spread of" in caplog.text
 
 
 def test_another_table_is_no_camera_table(tmp_path):

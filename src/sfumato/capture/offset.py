@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from sfumato.capture.depth import median_depth
+from sfumato.capture.random_points import depth_scale
 from sfumato.capture.readers import PosedDataset
+from sfumato.capture.readers.place_rounding import centres_of, stand_in_one_place
 
 _log = logging.getLogger("sfumato")
 
-# Relative tolerance for cameras at one position, which differ by rounding.
-_SAME_PLACE = 1e-9
 # Beyond this ratio the rounding of float32 exceeds a twentieth of a pixel of an ordinary photograph.
 _FAR_OFF = 1000.0
 
@@ -37,15 +37,19 @@ def near_origin(source: PosedDataset, path: Path) -> tuple[PosedDataset, Offset]
         dataset's frame is the one in the new frame plus the offset.
     """
     poses = np.stack([frame.camera_from_world for frame in source.frames])
-    centres = -np.einsum("nji,nj->ni", poses[:, :3, :3], poses[:, :3, 3])
-    centre, points = np.median(centres, axis=0), source.points
-    spread = np.linalg.norm(centres - centre, axis=1).max()
-    depth = median_depth(poses, points.xyz) if points is not None else spread
-    offset, away = np.zeros(3), np.linalg.norm(centre)
-    if away > _FAR_OFF * depth and depth > _SAME_PLACE * away:
+    centres, points, offset = centres_of(poses), source.points, np.zeros(3)
+    centre = np.median(centres, axis=0)
+    if points is not None:
+        depth = median_depth(poses, points.xyz)
+    else:
+        looks = not any(frame.intrinsics.lens.is_panorama for frame in source.frames)
+        depth = float(np.median(depth_scale(poses, looks=looks)))
+    if np.linalg.norm(centre) > _FAR_OFF * depth:
         offset = rounded(centre, depth)
+        # The rounding of positions in one place would count as a distance near the origin.
+        kept = np.broadcast_to(centre, centres.shape) if stand_in_one_place(poses) else centres
         poses = poses.copy()
-        poses[:, :3, 3] += poses[:, :3, :3] @ offset
+        poses[:, :3, 3] = -np.einsum("nij,nj->ni", poses[:, :3, :3], kept - offset)
         frames = zip(source.frames, poses, strict=True)
         source = replace(source, frames=tuple(replace(f, camera_from_world=pose) for f, pose in frames))
         _log.warning(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sfumato.capture.points import PointCloud
-from sfumato.capture.readers.pose_forms import stand_in_one_place
+from sfumato.capture.readers.place_rounding import centres_of, stand_in_one_place
 from sfumato.scene.cameras import Camera
 from sfumato.scene.lenses import Lens
 from sfumato.scene.unprojection import distort_directions, undistort
@@ -77,11 +77,9 @@ def depth_scale(poses: np.ndarray, *, looks: bool = True) -> np.ndarray:
         poses: [c, 4, 4] camera_from_world.
         looks: whether to use the optical axes, which are meaningless for panoramas.
     """
-    rotations = poses[:, :3, :3]
-    centres = -np.einsum("cji,cj->ci", rotations, poses[:, :3, 3])
-    if stand_in_one_place(centres):
+    if stand_in_one_place(poses):
         return np.ones(len(poses))
-    axes = rotations[:, 2]
+    centres, axes = centres_of(poses), poses[:, 2, :3]
     across = np.eye(3) - axes[:, :, None] * axes[:, None, :]
     # The least-squares intersection of the optical axes.
     total = across.sum(axis=0)

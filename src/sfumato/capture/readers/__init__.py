@@ -14,8 +14,8 @@ from sfumato.capture.readers.colmap import find_models, read_colmap
 from sfumato.capture.readers.masks import with_masks
 from sfumato.capture.readers.metashape import find_metashape, read_metashape
 from sfumato.capture.readers.opensfm import find_opensfm, read_opensfm
+from sfumato.capture.readers.place_rounding import centres_of, place_rounding, stand_in_one_place
 from sfumato.capture.readers.polycam import find_polycam, read_polycam
-from sfumato.capture.readers.pose_forms import stand_in_one_place
 from sfumato.capture.readers.realityscan import find_realityscan, read_realityscan
 from sfumato.capture.readers.record3d import find_record3d, read_record3d
 from sfumato.capture.readers.source import Intrinsics, PosedDataset, PosedImage, read_bytes
@@ -54,7 +54,9 @@ _HINTS = {
     "*.rsproj": "{name} is a project of RealityScan; export 'Internal/External camera parameters' from it",
     "cameras.json": "cameras.json of ODM has lenses only; give the project with opensfm/reconstruction.json",
 }
-_FAR = 1000.0
+# Smallest ratio of the spread of the cameras to the rounding of their positions: a twentieth of a pixel in an
+# ordinary photograph of things as far away as that.
+_FINE = 8000.0
 
 
 def read_source(path: Path) -> PosedDataset:
@@ -121,21 +123,22 @@ def _read_folder(path: Path) -> PosedDataset:
 
 
 def _warn_of_places(source: PosedDataset, path: Path) -> None:
-    """Warn of cameras at one position, or too far from the origin for the precision of float32."""
+    """Warn of cameras at one position, or of positions that were rounded coarsely."""
     poses = np.stack([frame.camera_from_world for frame in source.frames])
-    centres = -np.einsum("nji,nj->ni", poses[:, :3, :3], poses[:, :3, 3])
-    if len(centres) > 1 and stand_in_one_place(centres):
+    if len(poses) < 2:
+        return
+    if stand_in_one_place(poses):
         _log.warning(
             "%s: all cameras stand in one place, from where no depth can be seen; move sideways between "
             "pictures",
             path,
         )
         return
-    middle = centres.mean(axis=0)
-    spread = np.linalg.norm(centres - middle, axis=1).max()
-    if 0.0 < spread * _FAR < np.linalg.norm(middle):
+    centres = centres_of(poses)
+    spread, rounding = np.linalg.norm(centres - centres.mean(axis=0), axis=1).max(), place_rounding(poses)
+    if spread < _FINE * rounding:
         _log.warning(
-            "%s: the cameras lie %.0f times their spread away from the origin, which costs precision; "
-            "export them in local coordinates",
-            path, np.linalg.norm(middle) / spread,
+            "%s: positions of cameras are rounded to about %.2g, which is coarse for their spread of %.2g; "
+            "export them in local coordinates, or with more digits",
+            path, rounding, spread,
         )  # fmt: skip

@@ -9,8 +9,6 @@ import numpy as np
 from sfumato.capture.readers.source import rigid
 from sfumato.errors import CaptureError
 
-# Relative precision of coordinates in float32, in which scenes are stored, and absolute rounding near zero.
-_PRECISION, _ROUNDING = float(np.finfo(np.float32).eps), 1e-12
 _OPENCV_FROM_OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])
 
 
@@ -38,17 +36,6 @@ def from_opencv(world_from_camera: np.ndarray, where: str) -> np.ndarray:
         CaptureError: it is not a rotation and translation.
     """
     return np.linalg.inv(rigid(world_from_camera, where))
-
-
-def stand_in_one_place(centres: np.ndarray) -> bool:
-    """Whether all cameras have the same position up to rounding, as on a tripod.
-
-    Args:
-        centres: [n, 3] of the cameras, world frame.
-    """
-    middle = centres.mean(axis=0)
-    spread = np.linalg.norm(centres - middle, axis=1).max()
-    return bool(spread <= max(_ROUNDING, _PRECISION * np.linalg.norm(middle)))
 
 
 def from_quaternion(quat: tuple[float, ...], translation: tuple[float, ...], where: str) -> np.ndarray:

@@ -90,8 +90,8 @@ def test_slerp_takes_the_short_way_and_its_ends():
     for share in (0.0, 0.25, 1.0):
         between = slerp(first, last, share)
         expected = turned(0.2 + share * 1.2)[None]
-        torch.testing.assert_close(between * between[:, :1].sign(), expected, atol=1e-6, rtol=0)
-    torch.testing.assert_close(slerp(first, first, 0.3), first, atol=1e-7, rtol=0)
+        torch.testing.assert_close(between * between[:, :1].sign(), expected, atol=3e-6, rtol=0)
+    torch.testing.assert_close(slerp(first, first, 0.3), first, atol=1e-6, rtol=0)
 
 
 def test_tracks_survive_a_round_trip(scene, tmp_path):

@@ -63,7 +63,7 @@ def test_a_crop_renders_its_part_of_the_whole(tmp_path):
     crop = Crop(5, 3, 16, 12, camera.size_px)
     part = draw(small, crop.camera(camera), state.settings).image
     assert whole[3:15, 5:21].std() > 0.001
-    # Centres at up to 32 px, rounded to float32, differ by 4e-6 px; the picture changes by less than 5 per px.
+    # Centres at up to 32 px, rounded to float32, are off by 4e-6 px; the picture changes by less than 5 a px.
     torch.testing.assert_close(part, whole[3:15, 5:21], atol=2e-5, rtol=0)
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from support.desk import Desk
+from support.command_line import CommandLine
 
 
 @pytest.fixture
-def desk(data, tmp_path, capsys):
-    return Desk(data, tmp_path / "run", capsys)
+def cli(data, tmp_path, capsys):
+    return CommandLine(data, tmp_path / "run", capsys)

@@ -9,8 +9,8 @@ from sfumato.cli import main
 from sfumato.scene import changes
 from sfumato.scene.files import load, save
 from sfumato.scene.gaussians import Gaussians
+from support.command_line import says
 from support.commands import train
-from support.desk import says
 
 
 @pytest.fixture
@@ -78,9 +78,9 @@ def test_a_saved_script_repeats_the_edits(scene, tmp_path):
     assert once.read_bytes() == again.read_bytes()
 
 
-def test_existing_files_are_overwritten_only_on_request(desk, scene, tmp_path):
+def test_existing_files_are_overwritten_only_on_request(cli, scene, tmp_path):
     before = scene.read_bytes()
-    says(desk.complains(["edit", str(scene), "-o", str(scene), "--scale", "2"]), "exists", "--overwrite")
+    says(cli.complains(["edit", str(scene), "-o", str(scene), "--scale", "2"]), "exists", "--overwrite")
     assert scene.read_bytes() == before
     assert edit(scene, "-o", scene, "--scale", 2, "--overwrite") == 0
     assert scene.read_bytes() != before
@@ -105,24 +105,24 @@ def test_existing_files_are_overwritten_only_on_request(desk, scene, tmp_path):
         (["--twist", "3"], ["--twist"]),
     ],
 )
-def test_wrong_arguments_are_one_line(desk, scene, tmp_path, words, said):
+def test_wrong_arguments_are_one_line(cli, scene, tmp_path, words, said):
     out = tmp_path / "out.ply"
-    says(desk.complains(["edit", str(scene), "-o", str(out), *words]), *said)
+    says(cli.complains(["edit", str(scene), "-o", str(out), *words]), *said)
     assert not out.exists()
 
 
-def test_wrong_files_are_one_line(desk, scene, tmp_path):
+def test_wrong_files_are_one_line(cli, scene, tmp_path):
     out = str(tmp_path / "out.ply")
-    says(desk.complains(["edit", "-o", out]), "IN")
-    says(desk.complains(["edit", str(scene)]), "--out")
+    says(cli.complains(["edit", "-o", out]), "IN")
+    says(cli.complains(["edit", str(scene)]), "--out")
     for wrong in ("--dlete", "-delete", "--dlete=floaters"):
-        says(desk.complains(["edit", str(scene), "-o", out, wrong, "floaters"]), "perhaps you meant --delete")
-    says(desk.complains(["edit", str(scene), "-o", out, "--paint", "red"]), "3 numbers with commas")
-    says(desk.complains(["edit", str(tmp_path / "nix.ply"), "-o", out]), "nix.ply", "missing")
-    says(desk.complains(["edit", str(tmp_path), "-o", out, "--overwrite", "--keep", "nix"]), "nix")
-    says(desk.complains(["edit", str(scene), "-o", str(tmp_path / "out.xyz")]), "out.xyz", ".ply")
+        says(cli.complains(["edit", str(scene), "-o", out, wrong, "floaters"]), "perhaps you meant --delete")
+    says(cli.complains(["edit", str(scene), "-o", out, "--paint", "red"]), "3 numbers with commas")
+    says(cli.complains(["edit", str(tmp_path / "nix.ply"), "-o", out]), "nix.ply", "missing")
+    says(cli.complains(["edit", str(tmp_path), "-o", out, "--overwrite", "--keep", "nix"]), "nix")
+    says(cli.complains(["edit", str(scene), "-o", str(tmp_path / "out.xyz")]), "out.xyz", ".ply")
     (tmp_path / "empty").mkdir()
-    says(desk.complains(["edit", str(tmp_path / "empty"), "-o", out]), "without scene.ply")
+    says(cli.complains(["edit", str(tmp_path / "empty"), "-o", out]), "without scene.ply")
 
 
 def test_help_names_every_edit_and_selection(capsys):

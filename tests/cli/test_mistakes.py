@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import sfumato
-from support.desk import says
+from support.command_line import says
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def scene(tmp_path, monkeypatch):
         ("doctor --jsn", ["there is no option --jsn; perhaps you meant --json"]),
     ],
 )
-def test_every_mistake_gets_a_one_line_error(desk, scene, tmp_path, line, words):
-    says(desk.complains(line.split()), *words)
+def test_every_mistake_gets_a_one_line_error(cli, scene, tmp_path, line, words):
+    says(cli.complains(line.split()), *words)
     assert {path.name for path in tmp_path.iterdir()} <= {"a", "scene.ply", "empty", "notes.txt", "data"}
     assert (tmp_path / "notes.txt").read_text() == "hello"

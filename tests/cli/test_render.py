@@ -18,7 +18,7 @@ from sfumato.render.settings import RasterSettings
 from sfumato.scene.files import load, save
 from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.scene import Metadata, with_metadata
-from support.desk import SHORT, says
+from support.command_line import SHORT, says
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_an_interrupted_render_resumes(scene, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_frames_of_another_scene_are_not_reused(desk, scene, tmp_path):
+def test_frames_of_another_scene_are_not_reused(cli, scene, tmp_path):
     out = tmp_path / "frames"
     assert render(scene, "-o", out, *SMALL) == 0
     before = (out / "00002.png").read_bytes()
@@ -107,33 +107,33 @@ def test_frames_of_another_scene_are_not_reused(desk, scene, tmp_path):
     changed = load(scene).select(torch.arange(100))
     save(changed, scene)
     again = ["render", str(scene), "-o", str(out), *map(str, SMALL)]
-    says(desk.complains(again), "frames of another scene", "--overwrite")
+    says(cli.complains(again), "frames of another scene", "--overwrite")
     assert (out / "00002.png").read_bytes() == before
     assert main([*again, "--overwrite"]) == 0
     assert (out / "00002.png").read_bytes() != before
 
 
-def test_other_files_are_not_touched(desk, scene, tmp_path):
+def test_other_files_are_not_touched(cli, scene, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/notes.txt").write_text("notes")
-    line = desk.complains(["render", str(scene), "-o", str(tmp_path / "mine"), *map(str, SMALL)])
+    line = cli.complains(["render", str(scene), "-o", str(tmp_path / "mine"), *map(str, SMALL)])
     says(line, "holds other files")
     assert (tmp_path / "mine/notes.txt").read_text() == "notes"
 
 
 @pytest.mark.slow
-def test_a_run_is_rendered_along_its_photographs(desk, tmp_path):
-    assert desk.train(*SHORT) == 0
+def test_a_run_is_rendered_along_its_photographs(cli, tmp_path):
+    assert cli.train(*SHORT) == 0
     for path in ("training", "orbit", "swing", "auto"):
-        assert render(desk.out, "-o", tmp_path / path, "--path", path, "--seconds", 0.3, "--fps", 10) == 0
+        assert render(cli.out, "-o", tmp_path / path, "--path", path, "--seconds", 0.3, "--fps", 10) == 0
         assert len(list((tmp_path / path).glob("*.png"))) == 3
         assert Image.open(tmp_path / path / "00000.png").size == (32, 24)
     other = tmp_path / "data2"
-    desk.data.rename(other)
-    line = desk.complains(["render", str(desk.out), "-o", str(tmp_path / "x"), "--path", "training"])
+    cli.data.rename(other)
+    line = cli.complains(["render", str(cli.out), "-o", str(tmp_path / "x"), "--path", "training"])
     says(line, "data")
     words = ("--path", "training", "--data", other, "--seconds", 0.1, "--fps", 10)
-    assert render(desk.out, "-o", tmp_path / "y", *words) == 0
+    assert render(cli.out, "-o", tmp_path / "y", *words) == 0
 
 
 def keyframes(path):
@@ -182,23 +182,23 @@ def test_key_frames_and_cameras_are_followed(scene, tmp_path):
         (["--data", "nix"], ["nix"]),
     ],
 )
-def test_wrong_arguments_are_one_line(desk, scene, tmp_path, words, said):
+def test_wrong_arguments_are_one_line(cli, scene, tmp_path, words, said):
     out = tmp_path / "frames"
-    says(desk.complains(["render", str(scene), "-o", str(out), *words]), *said)
+    says(cli.complains(["render", str(scene), "-o", str(out), *words]), *said)
     assert not out.exists()
 
 
-def test_wrong_files_are_one_line(desk, scene, tmp_path):
+def test_wrong_files_are_one_line(cli, scene, tmp_path):
     video = tmp_path / "out.mp4"
-    says(desk.complains(["render", str(tmp_path / "nix.ply"), "-o", str(video)]), "nix.ply", "missing")
+    says(cli.complains(["render", str(tmp_path / "nix.ply"), "-o", str(video)]), "nix.ply", "missing")
     says(
-        desk.complains(["render", str(scene), "-o", str(video), "--path", "spiral"]),
+        cli.complains(["render", str(scene), "-o", str(video), "--path", "spiral"]),
         "auto, orbit, swing, training",
     )
-    says(desk.complains(["render", str(scene), "-o", str(video), "--path", "orbitt"]), "you meant orbit;")
-    says(desk.complains(["render", str(scene), "-o", str(tmp_path / "out.avi")]), "out.avi", ".mp4")
+    says(cli.complains(["render", str(scene), "-o", str(video), "--path", "orbitt"]), "you meant orbit;")
+    says(cli.complains(["render", str(scene), "-o", str(tmp_path / "out.avi")]), "out.avi", ".mp4")
     video.write_text("a film")
-    says(desk.complains(["render", str(scene), "-o", str(video), *map(str, SMALL)]), "exists", "--overwrite")
+    says(cli.complains(["render", str(scene), "-o", str(video), *map(str, SMALL)]), "exists", "--overwrite")
     assert video.read_text() == "a film"
     (tmp_path / "file").write_text("")
-    says(desk.complains(["render", str(scene), "-o", str(tmp_path / "file"), *map(str, SMALL)]), "is a file")
+    says(cli.complains(["render", str(scene), "-o", str(tmp_path / "file"), *map(str, SMALL)]), "is a file")

@@ -32,12 +32,12 @@ def inputs(seed=0, points=POINTS, bodies=BODIES):
     pose[:3, 3] = torch.tensor([0.1, -0.2, 4.0])
     intrinsics = torch.tensor([[30.0, 0, 12.3], [0, 28.0, 8.6], [0, 0, 1]], dtype=torch.float64)
     return {
-        "arms": 0.5 * normal(points, 3),
+        "offsets": 0.5 * normal(points, 3),
         "colours": torch.rand(points, 3, generator=random, dtype=torch.float64),
         "weights": torch.rand(points, generator=random, dtype=torch.float64),
         "first": first,
-        "places": 0.5 * normal(bodies, 3),
-        "turns": rotation_from_quats(normal(bodies, 4)),
+        "positions": 0.5 * normal(bodies, 3),
+        "rotations": rotation_from_quats(normal(bodies, 4)),
         "image": image,
         "camera_from_world": pose,
         "intrinsics": intrinsics,
@@ -57,9 +57,9 @@ def misfit(given, point, body, motion):
     angle = motion[3:].norm()
     axis = motion[3:] / angle.clamp_min(1e-300)
     half = torch.cat([torch.cos(angle / 2)[None], torch.sin(angle / 2) * axis])
-    arm = rotation_from_quats(half[None])[0] @ given["turns"][body] @ given["arms"][point]
+    offset = rotation_from_quats(half[None])[0] @ given["rotations"][body] @ given["offsets"][point]
     pose = given["camera_from_world"]
-    x, y, z = pose[:3, :3] @ (given["places"][body] + motion[:3] + arm) + pose[:3, 3]
+    x, y, z = pose[:3, :3] @ (given["positions"][body] + motion[:3] + offset) + pose[:3, 3]
     u, v, _ = given["intrinsics"] @ torch.stack([x / z, y / z, torch.ones_like(z)])
     if not (z > 0 and 0.5 < u < SIZE_PX[0] - 0.5 and 0.5 < v < SIZE_PX[1] - 0.5):
         return None
@@ -99,7 +99,7 @@ def test_the_kernel_agrees_with_the_definition(seed):
 def test_invisible_points_are_ignored():
     for dtype in (torch.float32, torch.float64):
         given = {k: v if k == "first" else v.to(dtype) for k, v in inputs().items()}
-        given["places"] = given["places"] - torch.tensor([0.0, 0.0, 9.0], dtype=dtype)
+        given["positions"] = given["positions"] - torch.tensor([0.0, 0.0, 9.0], dtype=dtype)
         assert (ops.alignment(**given) == 0).all()
 
 
@@ -128,8 +128,8 @@ def test_solving_the_equations_finds_a_shift():
         squares = torch.zeros(6, 6, dtype=torch.float64)
         squares[UPPER[0], UPPER[1]] = squares[UPPER[1], UPPER[0]] = sums[:21]
         move = torch.linalg.solve(squares[:3, :3], -sums[21:24])
-        given["places"] = given["places"] + move
-    total = given["places"][0] - inputs(points=400, bodies=1)["places"][0]
+        given["positions"] = given["positions"] + move
+    total = given["positions"][0] - inputs(points=400, bodies=1)["positions"][0]
     torch.testing.assert_close(total, shift, atol=5e-3, rtol=0)
 
 

@@ -20,12 +20,12 @@ def check_alignment(points, bodies):
     pose[:3, :3] = rotation_from_quats(torch.tensor([[0.98, 0.1, -0.15, 0.05]], dtype=torch.float64))[0]
     pose[:3, 3] = torch.tensor([0.1, -0.2, 3.0])
     inputs = {
-        "arms": 0.7 * normal(points, 3),
+        "offsets": 0.7 * normal(points, 3),
         "colours": torch.rand(points, 3, generator=random, dtype=torch.float64),
         "weights": torch.rand(points, generator=random, dtype=torch.float64),
         "first": torch.cat([torch.zeros(2, dtype=torch.int64), ends, torch.tensor([points])]),
-        "places": 0.7 * normal(bodies, 3),
-        "turns": rotation_from_quats(normal(bodies, 4)),
+        "positions": 0.7 * normal(bodies, 3),
+        "rotations": rotation_from_quats(normal(bodies, 4)),
         "image": torch.rand(13, 17, 3, generator=random, dtype=torch.float64),
         "camera_from_world": pose,
         "intrinsics": torch.tensor([[22.0, 0, 8.3], [0, 21.0, 6.6], [0, 0, 1]], dtype=torch.float64),

@@ -20,10 +20,10 @@ from sfumato.render.settings import TraceSettings
 from sfumato.training.config import TrainConfig
 from sfumato.training.step import StepStats
 from sfumato.viewer.allowance import Allowance
-from sfumato.viewer.desk import Desk
-from sfumato.viewer.exact import Painter, Wish, read_wish
+from sfumato.viewer.exact import Painter, RenderRequest, read_request
 from sfumato.viewer.live import LiveTraining
 from sfumato.viewer.page import Payload
+from sfumato.viewer.request_slot import RequestSlot
 from sfumato.viewer.server import PageServer
 from support.small_scenes import SIZE_PX, camera_at, drawn, psnr, small_scene, small_subject
 from support.watched import NoPhotographs, State
@@ -43,7 +43,7 @@ def asked_from(camera, **also):
     """The request of the page for the view of a camera."""
     pose = torch.linalg.inv(camera.camera_from_world.double())
     turn = Rotation.from_matrix(pose[:3, :3].numpy() * [1.0, -1.0, -1.0]).as_quat()
-    wish = {
+    request = {
         "show": "colour",
         "size": list(camera.size_px),
         "at": pose[:3, 3].tolist(),
@@ -52,7 +52,7 @@ def asked_from(camera, **also):
         "centre": list(camera.centre_px),
         "fine": True,
     }
-    return json.dumps(wish | also).encode()
+    return json.dumps(request | also).encode()
 
 
 def pixels(picture):
@@ -61,9 +61,9 @@ def pixels(picture):
 
 def test_the_picture_is_the_render_from_the_view_of_the_page(subject, painter):
     camera = camera_at(0.7, roll=0.3).resized(4 * SIZE_PX[0], 4 * SIZE_PX[1])
-    wish = read_wish(asked_from(camera), subject.photographs)
-    assert torch.allclose(wish.camera.camera_from_world, camera.camera_from_world, atol=1e-9)
-    picture = painter.paint(wish, subject.gaussians)
+    request = read_request(asked_from(camera), subject.photographs)
+    assert torch.allclose(request.camera.camera_from_world, camera.camera_from_world, atol=1e-9)
+    picture = painter.paint(request, subject.gaussians)
     assert psnr(pixels(picture), drawn(subject.gaussians, camera)) > 38
     assert picture.seconds > 0 and picture.range is None
 
@@ -72,29 +72,29 @@ def test_a_crop_box_cuts(subject, painter):
     camera = camera_at(0.7)
     body = asked_from(camera, crop=[-1e30, -1e30, -1e30, 0.0, 1e30, 1e30])
     left = subject.gaussians.select(subject.gaussians.means[:, 0] <= 0)
-    picture = painter.paint(read_wish(body, subject.photographs), subject.gaussians)
+    picture = painter.paint(read_request(body, subject.photographs), subject.gaussians)
     assert psnr(pixels(picture), drawn(left, camera)) > 32
 
 
 def test_the_error_is_that_of_the_photograph(subject, painter):
-    wish = read_wish(b'{"show": "error", "camera": 1, "size": [96, 72]}', subject.photographs)
-    same = pixels(painter.paint(wish, subject.gaussians)).astype(int)
+    request = read_request(b'{"show": "error", "camera": 1, "size": [96, 72]}', subject.photographs)
+    same = pixels(painter.paint(request, subject.gaussians)).astype(int)
     assert np.abs(same - colour_map(np.zeros((72, 96)))).mean() < 3
-    other = pixels(painter.paint(wish, small_scene(seed=9)))
+    other = pixels(painter.paint(request, small_scene(seed=9)))
     assert other.mean() > same.mean() + 30
 
 
 def test_nearer_is_lighter_and_the_range_is_returned(painter):
     gaussians = small_scene(200)
-    picture = painter.paint(Wish("depth", camera_at(0.0)), gaussians)
+    picture = painter.paint(RenderRequest("depth", camera_at(0.0)), gaussians)
     near, far = picture.range
     assert 2.0 < near < far < 7.0
-    farther = painter.paint(Wish("depth", camera_at(0.0, distance=6.0)), gaussians)
+    farther = painter.paint(RenderRequest("depth", camera_at(0.0, distance=6.0)), gaussians)
     assert farther.range[0] > near + 1.5
     wall = small_scene(200)
     wall.means[:100] = torch.tensor([-0.8, 0.0, -1.0]) + 0.1 * wall.means[:100]
     wall.means[100:] = torch.tensor([1.2, 0.0, 3.0]) + 0.1 * wall.means[100:]
-    light = pixels(painter.paint(Wish("depth", camera_at(0.0)), wall)).astype(int).sum(axis=2)
+    light = pixels(painter.paint(RenderRequest("depth", camera_at(0.0)), wall)).astype(int).sum(axis=2)
     assert light[:, :40].max() > 550 and 60 < np.percentile(light[:, 60:], 99) < 450
 
 
@@ -103,18 +103,20 @@ def test_normals_face_the_camera(painter):
     flat.log_scales[:, 2] = -6.0
     flat.quats[:] = torch.tensor([1.0, 0.0, 0.0, 0.0])
     flat.logit_opacities[:] = 6.0
-    middle = pixels(painter.paint(Wish("normals", camera_at(0.0)), flat))[30:40, 45:55].reshape(-1, 3)
+    middle = pixels(painter.paint(RenderRequest("normals", camera_at(0.0)), flat))[30:40, 45:55].reshape(
+        -1, 3
+    )
     # Their shortest axis is z, and the camera is at -z.
     assert (np.abs(np.median(middle, axis=0) - [128, 128, 0]) < 30).all()
 
 
 def test_floaters_glow(subject, painter):
-    picture = pixels(painter.paint(Wish("colour", camera_at(0.0), floaters=True), subject.gaussians)).astype(
-        int
-    )
+    picture = pixels(
+        painter.paint(RenderRequest("colour", camera_at(0.0), floaters=True), subject.gaussians)
+    ).astype(int)
     pink = (picture[..., 0] - picture[..., 1] > 60) & (picture[..., 2] > picture[..., 1])
     assert 0.002 < pink.mean() < 0.5
-    plain = pixels(painter.paint(Wish("colour", camera_at(0.0)), subject.gaussians))
+    plain = pixels(painter.paint(RenderRequest("colour", camera_at(0.0)), subject.gaussians))
     assert psnr(picture, plain) < 20
 
 
@@ -144,56 +146,56 @@ def test_floaters_glow(subject, painter):
 def test_an_invalid_request_is_refused(subject, change):
     body = json.dumps(json.loads(asked_from(camera_at(0.0))) | change).encode()
     with pytest.raises(ConfigError):
-        read_wish(body, subject.photographs)
+        read_request(body, subject.photographs)
 
 
 def test_integers_beyond_the_float_range_are_limited(subject):
-    wish = read_wish(asked_from(camera_at(0.0), at=[10**400, 0, 0]), subject.photographs)
-    assert torch.isfinite(wish.camera.camera_from_world).all()
+    request = read_request(asked_from(camera_at(0.0), at=[10**400, 0, 0]), subject.photographs)
+    assert torch.isfinite(request.camera.camera_from_world).all()
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b"\xff", b"[" * 1000, b"null"])
 def test_invalid_json_is_refused(body):
     with pytest.raises(ConfigError):
-        read_wish(body, ())
+        read_request(body, ())
 
 
 def test_the_newest_request_replaces_older_ones():
-    desk, found = Desk(threading.Condition()), {}
-    first, second = (Wish("colour", camera_at(angle)) for angle in (0.0, 1.0))
+    slot, found = RequestSlot(threading.Condition()), {}
+    first, second = (RenderRequest("colour", camera_at(angle)) for angle in (0.0, 1.0))
 
-    def ask(name, wish):
-        found[name] = desk.ask(wish, 10)
+    def ask(name, request):
+        found[name] = slot.ask(request, 10)
 
     threads = [threading.Thread(target=ask, args=pair) for pair in (("first", first), ("second", second))]
     for thread in threads:
         thread.start()
-        while not desk.has_wish:
+        while not slot.has_request:
             time.sleep(0.001)
         time.sleep(0.02)
     threads[0].join(5)
     assert found == {"first": None}
-    assert desk.serve(lambda wish: "picture" if wish is second else "old")
+    assert slot.serve(lambda request: "picture" if request is second else "old")
     threads[1].join(5)
     assert found["second"] == "picture"
-    assert not desk.serve(lambda wish: "none is asked for")
+    assert not slot.serve(lambda request: "none is asked for")
 
 
 def test_requests_time_out_and_errors_propagate():
-    desk = Desk(threading.Condition())
-    assert desk.ask(Wish("colour", camera_at(0.0)), 0.01) is None
-    assert not desk.has_wish
+    slot = RequestSlot(threading.Condition())
+    assert slot.ask(RenderRequest("colour", camera_at(0.0)), 0.01) is None
+    assert not slot.has_request
 
-    def fail(wish):
+    def fail(request):
         raise ConfigError("no")
 
     def serve():
-        while not desk.serve(fail):
+        while not slot.serve(fail):
             time.sleep(0.001)
 
     threading.Thread(target=serve, daemon=True).start()
     with pytest.raises(ConfigError, match="no"):
-        desk.ask(Wish("colour", camera_at(0.0)), 10)
+        slot.ask(RenderRequest("colour", camera_at(0.0)), 10)
 
 
 def test_spending_is_limited_to_the_share_and_the_last_expense():
@@ -250,8 +252,8 @@ def test_images_are_rendered_between_training_steps_within_the_share(tmp_path, m
 def test_scenes_trained_with_the_tracer_are_traced(subject):
     traced = replace(subject, settings=TraceSettings(background=subject.settings.background))
     camera = camera_at(0.7).resized(*SIZE_PX)
-    wish = read_wish(asked_from(camera), subject.photographs)
-    found = pixels(Painter((), traced.settings).paint(wish, subject.gaussians)).astype(float)
+    request = read_request(asked_from(camera), subject.photographs)
+    found = pixels(Painter((), traced.settings).paint(request, subject.gaussians)).astype(float)
     wanted = raytrace(subject.gaussians, camera, traced.settings).image
     other = rasterize(subject.gaussians, camera, subject.settings).image
     error = np.abs(found - 255 * wanted.clamp(0, 1).numpy()).mean()
@@ -260,9 +262,9 @@ def test_scenes_trained_with_the_tracer_are_traced(subject):
 
 def test_a_background_is_drawn_and_a_wrong_one_refused(subject, painter):
     camera = camera_at(0.7)
-    wish = read_wish(asked_from(camera, background=[1, 0, 0]), subject.photographs)
-    found = pixels(painter.paint(wish, subject.gaussians))
+    request = read_request(asked_from(camera, background=[1, 0, 0]), subject.photographs)
+    found = pixels(painter.paint(request, subject.gaussians))
     assert psnr(found, drawn(subject.gaussians, camera, background=(1.0, 0.0, 0.0))) > 25
     for wrong in ([1, 0], [1, 0, 2], "red", [None] * 3):
         with pytest.raises(ConfigError, match="background"):
-            read_wish(asked_from(camera, background=wrong), subject.photographs)
+            read_request(asked_from(camera, background=wrong), subject.photographs)

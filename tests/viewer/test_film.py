@@ -15,11 +15,11 @@ KEYS = [
     {"position": [0, -1, -4], "look_at": [0, 0, 0], "fov_deg": 50, "time_s": 0},
     {"position": [2, -1, -3], "look_at": [0, 0, 0], "time_s": 0.5},
 ]
-WISH = {"path": {"version": 1, "keyframes": KEYS}, "size": [64, 48], "fps": 8}
+REQUEST = {"path": {"version": 1, "keyframes": KEYS}, "size": [64, 48], "fps": 8}
 
 
 def changed(**also):
-    return json.dumps(WISH | also).encode()
+    return json.dumps(REQUEST | also).encode()
 
 
 def keys(*rows, **also):

@@ -12,7 +12,7 @@ from PIL import Image
 from sfumato.errors import ConfigError
 from sfumato.scene.files import four_dgs
 from sfumato.scene.files.dynamic_files import save_dynamic
-from sfumato.viewer.exact import Painter, Wish, read_wish
+from sfumato.viewer.exact import Painter, RenderRequest, read_request
 from sfumato.viewer.overlays import highlighted
 from sfumato.viewer.page import describe, pack_subject
 from sfumato.viewer.tracked_subject import moving_subject, open_any
@@ -60,7 +60,7 @@ def test_our_renderer_draws_the_requested_time(subject):
     painter = Painter(subject.photographs, subject.settings)
     camera = subject.photographs[2].camera
     for time in (1.3, 1.9):
-        found = pixels(painter.paint(Wish("colour", camera, time=time), subject.moving))
+        found = pixels(painter.paint(RenderRequest("colour", camera, time=time), subject.moving))
         assert psnr(found, drawn(small_moving_scene().at(time), camera)) > 33
         assert psnr(found, drawn(small_moving_scene().at(3.2 - time), camera)) < 25
 
@@ -69,7 +69,7 @@ def test_floaters_glow_though_not_all_exist(subject):
     mask = torch.arange(80) % 3 == 0
     painter = Painter((), subject.settings, lambda: mask)
     camera = subject.photographs[0].camera
-    found = pixels(painter.paint(Wish("colour", camera, floaters=True, time=1.0), subject.moving))
+    found = pixels(painter.paint(RenderRequest("colour", camera, floaters=True, time=1.0), subject.moving))
     scene = subject.moving.at(1.0)
     assert len(scene) < 80
     assert psnr(found, drawn(highlighted(scene, mask[scene.identities]), camera)) > 30
@@ -78,10 +78,10 @@ def test_floaters_glow_though_not_all_exist(subject):
 
 def test_the_error_is_that_of_the_nearest_photograph_in_time(subject):
     painter = Painter(subject.photographs, subject.settings)
-    wish = json.dumps({"show": "error", "camera": 1, "size": [96, 72], "time": 1.74}).encode()
-    read = read_wish(wish, subject.photographs)
+    request = json.dumps({"show": "error", "camera": 1, "size": [96, 72], "time": 1.74}).encode()
+    read = read_request(request, subject.photographs)
     at_once = pixels(painter.paint(read, subject.moving))
-    last = pixels(painter.paint(Wish("error", read.camera, 1, time=1.99), subject.moving))
+    last = pixels(painter.paint(RenderRequest("error", read.camera, 1, time=1.99), subject.moving))
     first = [replace(photograph, pixels_at=()) for photograph in subject.photographs]
     other = Painter(first, subject.settings)
     wrong = pixels(other.paint(read, subject.moving))
@@ -96,9 +96,9 @@ def test_a_missing_photograph_is_replaced_by_the_nearest_step(subject):
 
 @pytest.mark.parametrize("time", ["soon", None, [1], 1e999])
 def test_an_invalid_time_is_refused(subject, time):
-    wish = json.dumps({"show": "error", "camera": 1, "size": [96, 72], "time": time}).encode()
+    request = json.dumps({"show": "error", "camera": 1, "size": [96, 72], "time": time}).encode()
     with pytest.raises(ConfigError, match="time"):
-        read_wish(wish, subject.photographs)
+        read_request(request, subject.photographs)
 
 
 def test_dynamic_files_are_opened_and_unsupported_options_refused(tmp_path):

@@ -14,51 +14,51 @@ from sfumato.ops.constants import ALIGNMENT_ENTRIES
 
 @torch.library.custom_op("sfumato::alignment", mutates_args=())
 def _alignment(
-    arms: Tensor,
+    offsets: Tensor,
     colours: Tensor,
     weights: Tensor,
     first: Tensor,
-    places: Tensor,
-    turns: Tensor,
+    positions: Tensor,
+    rotations: Tensor,
     image: Tensor,
     camera_from_world: Tensor,
     intrinsics: Tensor,
 ) -> Tensor:
-    return implementation("alignment", arms).forward(
-        arms, colours, weights, first, places, turns, image, camera_from_world, intrinsics
+    return implementation("alignment", offsets).forward(
+        offsets, colours, weights, first, positions, rotations, image, camera_from_world, intrinsics
     )
 
 
 @_alignment.register_fake
-def _(arms, colours, weights, first, places, turns, image, camera_from_world, intrinsics):
-    return places.new_empty(places.shape[0], ALIGNMENT_ENTRIES)
+def _(offsets, colours, weights, first, positions, rotations, image, camera_from_world, intrinsics):
+    return positions.new_empty(positions.shape[0], ALIGNMENT_ENTRIES)
 
 
 @torch.no_grad()
 def alignment(
-    arms: Tensor,
+    offsets: Tensor,
     colours: Tensor,
     weights: Tensor,
     first: Tensor,
-    places: Tensor,
-    turns: Tensor,
+    positions: Tensor,
+    rotations: Tensor,
     image: Tensor,
     camera_from_world: Tensor,
     intrinsics: Tensor,
 ) -> Tensor:
     """Normal equations of the motions of k rigid bodies that align points of known colours to a photograph.
 
-    A point lies at x = place + turn arm. Its residual r [3] is the colour of the photograph there,
+    A point lies at x = position + rotation offset. Its residual r [3] is the colour of the photograph there,
     interpolated bilinearly, minus its own. Points behind the camera or outside the image have no weight.
 
     Args:
-        arms: [s, 3] offsets of the points from the positions of their bodies, in body frames, scene units;
+        offsets: [s, 3] offsets of the points from the positions of their bodies, in body frames, scene units;
             the points of one body are consecutive.
         colours: [s, 3] of the points.
         weights: [s] of the points.
-        first: [k + 1] int64 rows of ``arms`` at which the points of each body begin; the last is s.
-        places: [k, 3] positions of the bodies, world frame, scene units.
-        turns: [k, 3, 3] rotations world_from_body.
+        first: [k + 1] int64 rows of ``offsets`` at which the points of each body begin; the last is s.
+        positions: [k, 3] positions of the bodies, world frame, scene units.
+        rotations: [k, 3, 3] rotations world_from_body.
         image: [h, w, 3] the photograph.
         camera_from_world: [4, 4] pose of the ideal pinhole camera.
         intrinsics: [3, 3] of the camera, pixels.
@@ -76,20 +76,22 @@ def alignment(
     Source: Lucas and Kanade 1981, with the weights of Cauchy's robust loss.
     """
     check_shapes(
-        like=arms,
-        arms=(arms, "s 3"),
+        like=offsets,
+        offsets=(offsets, "s 3"),
         colours=(colours, "s 3"),
         weights=(weights, "s"),
-        places=(places, "k 3"),
-        turns=(turns, "k 3 3"),
+        positions=(positions, "k 3"),
+        rotations=(rotations, "k 3 3"),
         image=(image, "h w 3"),
         camera_from_world=(camera_from_world, "4 4"),
         intrinsics=(intrinsics, "3 3"),
     )
-    check_shapes(first=(first, f"{len(places) + 1}"))
-    if first.dtype != torch.int64 or first.device != arms.device:
-        raise ShapeError(f"first is {first.dtype} on {first.device}, expected torch.int64 on {arms.device}")
-    if int(first[0]) or int(first[-1]) != len(arms) or (first.diff() < 0).any():
-        raise ShapeError(f"first does not ascend from 0 to the {len(arms)} points")
-    inputs = arms, colours, weights, first, places, turns, image, camera_from_world, intrinsics
-    return reference.alignment(*inputs) if uses_definition(arms) else _alignment(*inputs)
+    check_shapes(first=(first, f"{len(positions) + 1}"))
+    if first.dtype != torch.int64 or first.device != offsets.device:
+        raise ShapeError(
+            f"first is {first.dtype} on {first.device}, expected torch.int64 on {offsets.device}"
+        )
+    if int(first[0]) or int(first[-1]) != len(offsets) or (first.diff() < 0).any():
+        raise ShapeError(f"first does not ascend from 0 to the {len(offsets)} points")
+    inputs = offsets, colours, weights, first, positions, rotations, image, camera_from_world, intrinsics
+    return reference.alignment(*inputs) if uses_definition(offsets) else _alignment(*inputs)

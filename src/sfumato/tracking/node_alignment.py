@@ -40,7 +40,7 @@ class _Sighting:
         camera: whose photographs are compared.
         now: its photograph of the current step, by reduction factor: [h, w, 3].
         colours: of the Gaussians in its photograph of the previous step, by reduction factor: [s, 3].
-        arms: [s, 3] from the nodes, world frame.
+        offsets: [s, 3] from the nodes, world frame.
         weights: [s] of the nodes.
         first: [k + 1] index of the first row of each node.
     """
@@ -48,7 +48,7 @@ class _Sighting:
     camera: Camera
     now: dict[int, Tensor]
     colours: dict[int, Tensor]
-    arms: Tensor
+    offsets: Tensor
     weights: Tensor
     first: Tensor
 
@@ -70,17 +70,17 @@ def aligned(state: TrackState, photographs: Photographs, nodes: Nodes, expected:
     seen = list(_seen(state, nodes, photographs, last))
     rest = last.means[nodes.rows]
     shifts = expected.means[nodes.rows] - rest
-    turns = quat_product(expected.quats[nodes.rows], conjugate(last.quats[nodes.rows]))
-    if not any(len(view.arms) for view in seen):
+    quats = quat_product(expected.quats[nodes.rows], conjugate(last.quats[nodes.rows]))
+    if not any(len(view.offsets) for view in seen):
         return expected
-    reach = torch.cat([view.arms for view in seen]).norm(dim=1).mean().clamp_min(state.pixel_size)
+    reach = torch.cat([view.offsets for view in seen]).norm(dim=1).mean().clamp_min(state.pixel_size)
     for reduction in _REDUCTIONS:
         for _ in range(_ITERATIONS):
             sums = torch.zeros(len(nodes), ALIGNMENT_ENTRIES)
-            rotations = rotation_from_quats(turns)
+            rotations = rotation_from_quats(quats)
             for view in seen:
                 sums += ops.alignment(
-                    view.arms,
+                    view.offsets,
                     view.colours[reduction],
                     view.weights,
                     view.first,
@@ -93,8 +93,8 @@ def aligned(state: TrackState, photographs: Photographs, nodes: Nodes, expected:
             move = _solved(sums.double(), float(reach)).float()
             shifts = shifts + move[:, :3]
             half = torch.cat([torch.ones(len(nodes), 1), 0.5 * move[:, 3:]], dim=1)
-            turns = normalised(quat_product(normalised(half), turns))
-    return MovingPoses(*nodes.carry(shifts, turns, last.means, last.quats))
+            quats = normalised(quat_product(normalised(half), quats))
+    return MovingPoses(*nodes.carry(shifts, quats, last.means, last.quats))
 
 
 def _seen(
@@ -132,9 +132,9 @@ def _seen(
             reduction: _colours(image, mean_px[row] / reduction)
             for reduction, image in _pyramid(before.load().rgb).items()
         }
-        arms = last.means[row] - last.means[nodes.rows[node]]
+        offsets = last.means[row] - last.means[nodes.rows[node]]
         first = torch.searchsorted(node, torch.arange(len(nodes) + 1))
-        yield _Sighting(camera, _pyramid(now.load().rgb), colours, arms, weights, first)
+        yield _Sighting(camera, _pyramid(now.load().rgb), colours, offsets, weights, first)
 
 
 def _by_node(nodes: Nodes, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -39,7 +39,7 @@ _SOLID, _LEAST_ALPHA = 0.5, 0.05
 
 
 @dataclass(frozen=True)
-class Wish:
+class RenderRequest:
     """A render request of the page.
 
     Attributes:
@@ -82,7 +82,7 @@ class RenderedImage:
     seconds: float
 
 
-def read_wish(body: bytes, photographs: Sequence[Photograph]) -> Wish:
+def read_request(body: bytes, photographs: Sequence[Photograph]) -> RenderRequest:
     """Parse a render request of the page.
 
     Args:
@@ -114,7 +114,9 @@ def read_wish(body: bytes, photographs: Sequence[Photograph]) -> Wish:
     (time,) = _numbers({"time": [asked.get("time", 0.0)]}, "time", 1)
     edits = str(asked.get("edits") or "")
     is_marked, is_fine = bool(asked.get("floaters")), bool(asked.get("fine"))
-    return Wish(show, camera, index, crop, (w, x, y, z), is_marked, is_fine, time, _background(asked), edits)
+    return RenderRequest(
+        show, camera, index, crop, (w, x, y, z), is_marked, is_fine, time, _background(asked), edits
+    )
 
 
 def _background(asked: Mapping[str, Any]) -> tuple[float, float, float] | None:
@@ -171,49 +173,49 @@ class Painter:
         self._settings = settings
 
     @torch.no_grad()
-    def paint(self, wish: Wish, shown: Gaussians | DynamicScene) -> RenderedImage:
+    def paint(self, request: RenderRequest, shown: Gaussians | DynamicScene) -> RenderedImage:
         """Render a requested image.
 
         Args:
-            wish: the request.
+            request: the request.
             shown: the current scene.
 
         Raises:
             CaptureError: the photograph to compare with cannot be decoded.
         """
         began = time.perf_counter()
-        gaussians = shown.at(wish.time) if isinstance(shown, DynamicScene) else shown
-        scene, depths = self._scene(wish, gaussians), None
-        settings = replace(self._settings, depth=wish.show == "depth")
-        if wish.background is not None:
-            settings = replace(settings, background=wish.background)
-        render = draw(scene, wish.camera, settings)
+        gaussians = shown.at(request.time) if isinstance(shown, DynamicScene) else shown
+        scene, depths = self._scene(request, gaussians), None
+        settings = replace(self._settings, depth=request.show == "depth")
+        if request.background is not None:
+            settings = replace(settings, background=request.background)
+        render = draw(scene, request.camera, settings)
         if render.depth is not None:
             pixels, depths = _depth_picture(render.depth.cpu().numpy(), render.alpha.cpu().numpy())
-        elif wish.show == "error":
-            step = int((shown.times - wish.time).abs().argmin()) if isinstance(shown, DynamicScene) else 0
-            pixels_of = self._photographs[wish.photograph].at(step)
+        elif request.show == "error":
+            step = int((shown.times - request.time).abs().argmin()) if isinstance(shown, DynamicScene) else 0
+            pixels_of = self._photographs[request.photograph].at(step)
             assert pixels_of is not None
-            photograph = resized(pixels_of(), wish.camera.size_px)
+            photograph = resized(pixels_of(), request.camera.size_px)
             pixels = difference_image(render.image, torch.from_numpy(photograph.astype(np.float32) / 255))
         else:
             pixels = to_uint8(render.image)
-        jpeg = to_jpeg(pixels, quality=_FINE_QUALITY if wish.fine else _COARSE_QUALITY)
+        jpeg = to_jpeg(pixels, quality=_FINE_QUALITY if request.fine else _COARSE_QUALITY)
         return RenderedImage(jpeg, depths, time.perf_counter() - began)
 
-    def _scene(self, wish: Wish, gaussians: Gaussians) -> Gaussians:
-        floating = self._floaters() if wish.floaters and wish.show == "colour" else None
+    def _scene(self, request: RenderRequest, gaussians: Gaussians) -> Gaussians:
+        floating = self._floaters() if request.floaters and request.show == "colour" else None
         scene = gaussians.detach()
         if floating is not None:
             rows = identities_of(gaussians)
             # Some of the moving Gaussians do not exist at every time.
             here = floating if len(floating) == len(scene) or rows is None else floating[rows]
             scene = highlighted(scene, here)
-        if wish.crop is not None:
-            low, high = wish.crop.to(scene.means)
+        if request.crop is not None:
+            low, high = request.crop.to(scene.means)
             scene = scene.select(((scene.means >= low) & (scene.means <= high)).all(dim=1))
-        if wish.show == "normals":
-            scene = _in_colours_of_normals(scene, wish)
+        if request.show == "normals":
+            scene = _in_colours_of_normals(scene, request)
         return scene
 
 
@@ -229,13 +231,13 @@ def _depth_picture(depth: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, tu
     return np.where(alpha[..., None] >= _LEAST_ALPHA, picture, 0).round().astype(np.uint8), (near, far)
 
 
-def _in_colours_of_normals(scene: Gaussians, wish: Wish) -> Gaussians:
+def _in_colours_of_normals(scene: Gaussians, request: RenderRequest) -> Gaussians:
     """Gaussians coloured by their normal: the shortest axis, facing the camera, in upright coordinates."""
     flattest = scene.log_scales.argmin(dim=1)
     normals = rotation_from_quats(scene.quats)[torch.arange(len(scene), device=flattest.device), :, flattest]
-    eye = wish.camera.centre_world.to(scene.means)
+    eye = request.camera.centre_world.to(scene.means)
     away = ((eye - scene.means) * normals).sum(dim=1, keepdim=True) < 0
-    turn = rotation_from_quats(scene.means.new_tensor([wish.upright]))[0]
+    turn = rotation_from_quats(scene.means.new_tensor([request.upright]))[0]
     upright = torch.where(away, -normals, normals) @ turn.T
     # The renderer adds 0.5 to the spherical harmonics.
     return replace(scene, sh=(0.5 * upright / SH_C0)[:, None, :])

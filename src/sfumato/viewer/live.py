@@ -18,7 +18,7 @@ from sfumato.training.render_settings import settings_of
 from sfumato.training.state import TrainState
 from sfumato.training.step import StepStats
 from sfumato.viewer.allowance import Allowance
-from sfumato.viewer.exact import Painter, RenderedImage, Wish
+from sfumato.viewer.exact import Painter, RenderedImage, RenderRequest
 from sfumato.viewer.live_run import LiveRun, News
 from sfumato.viewer.page import SCENE, PackedSubject, Payload, pack
 from sfumato.viewer.server import Answer, PageServer
@@ -122,7 +122,9 @@ class LiveTraining(LiveRun):
         show(self._server, subject, PackedSubject(self._payload), live="training", exact=EXACT, floaters=None)
         self._painter = Painter(subject.photographs, subject.settings)
         self._server.add(SCENE, self._scene)
-        offer_exact(self._server, subject.photographs, lambda wish: self._desk.ask(wish, _PATIENCE_S))
+        offer_exact(
+            self._server, subject.photographs, lambda request: self._requests.ask(request, _PATIENCE_S)
+        )
         self._ready()
 
     def _scene(self) -> Answer:
@@ -133,9 +135,9 @@ class LiveTraining(LiveRun):
         self._tell()
         return Answer("application/octet-stream", payload.data)
 
-    def _paint(self, wish: Wish) -> RenderedImage:
+    def _paint(self, request: RenderRequest) -> RenderedImage:
         assert self._painter is not None and self._gaussians is not None
-        return self._painter.paint(wish, self._gaussians)
+        return self._painter.paint(request, self._gaussians)
 
     def _is_snapshot_due(self, now_s: float) -> bool:
         """Whether to take a snapshot: the last one was fetched, and none is being packed.

@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from functools import partial
 
-from sfumato.viewer.desk import Desk
-from sfumato.viewer.exact import RenderedImage, Wish
+from sfumato.viewer.exact import RenderedImage, RenderRequest
+from sfumato.viewer.request_slot import RequestSlot
 from sfumato.viewer.server import Answer, PageServer
 from sfumato.viewer.watching import ended_by_signals, event
 
@@ -31,7 +31,7 @@ class LiveRun:
         self._server = server
         self._changed = threading.Condition()
         self._state, self._watchers, self._changes, self._stopped = "training", 0, 0, False
-        self._desk = Desk(self._changed)
+        self._requests = RequestSlot(self._changed)
         server.add("events", lambda: Answer("text/event-stream", self._events()))
         for action in ("pause", "resume", "stop"):
             server.on(f"control/{action}", partial(self._ask, action))
@@ -44,13 +44,13 @@ class LiveRun:
         """A function that returns the events not yet sent to one watcher."""
         raise NotImplementedError
 
-    def _paint(self, wish: Wish) -> RenderedImage:
+    def _paint(self, request: RenderRequest) -> RenderedImage:
         """Render a request of a page."""
         raise NotImplementedError
 
     def _draw(self) -> bool:
         """Render the image that a page has requested; False if there is no request."""
-        return self._desk.serve(self._paint)
+        return self._requests.serve(self._paint)
 
     def _tell(self) -> None:
         """Wake the threads that wait for changes."""
@@ -67,7 +67,9 @@ class LiveRun:
         with ended_by_signals() as asked:
             while self._state == "paused" and not asked.is_set():
                 with self._changed:
-                    self._changed.wait_for(lambda: self._desk.has_wish or self._state != "paused", POLL_S)
+                    self._changed.wait_for(
+                        lambda: self._requests.has_request or self._state != "paused", POLL_S
+                    )
                 self._draw()
 
     def _stop_if_asked(self) -> None:
@@ -83,7 +85,9 @@ class LiveRun:
             if self._draw():
                 return
             with self._changed:
-                self._changed.wait_for(lambda: self._desk.has_wish or not self._watchers or is_seen(), POLL_S)
+                self._changed.wait_for(
+                    lambda: self._requests.has_request or not self._watchers or is_seen(), POLL_S
+                )
 
     def _ask(self, action: str) -> None:
         wanted = {"pause": ("training", "paused"), "resume": ("paused", "training")}

@@ -13,7 +13,7 @@ import torch
 
 from sfumato.capture.multiview import MultiViewVideo
 from sfumato.scene.dynamic import DynamicScene
-from sfumato.viewer.exact import Painter, RenderedImage, Wish
+from sfumato.viewer.exact import Painter, RenderedImage, RenderRequest
 from sfumato.viewer.live_run import LiveRun, News
 from sfumato.viewer.page import MOVING, SCENE, PackedSubject, Payload, parted
 from sfumato.viewer.server import Answer, PageServer
@@ -106,7 +106,9 @@ class LiveTracking(LiveRun):
             self._server.add(name, partial(self._payload, name))
         for step in range(self._count):
             self._server.add(f"step-{step}", partial(self._poses, step))
-        offer_exact(self._server, subject.photographs, lambda wish: self._desk.ask(wish, _PATIENCE_S))
+        offer_exact(
+            self._server, subject.photographs, lambda request: self._requests.ask(request, _PATIENCE_S)
+        )
         self._ready()
 
     def _take(self, scene: DynamicScene) -> None:
@@ -134,9 +136,9 @@ class LiveTracking(LiveRun):
         self._tell()
         return Answer("application/octet-stream", poses.numpy().astype(np.dtype("<f4")).tobytes())
 
-    def _paint(self, wish: Wish) -> RenderedImage:
+    def _paint(self, request: RenderRequest) -> RenderedImage:
         assert self._painter is not None and self._scene is not None
-        return self._painter.paint(wish, self._scene)
+        return self._painter.paint(request, self._scene)
 
     def _news(self) -> News:
         told, said = 0, (0, 0)

@@ -14,7 +14,7 @@ import numpy as np
 from sfumato.edit.script import MAX_SCRIPT_BYTES
 from sfumato.errors import SfumatoError
 from sfumato.viewer.assembly import assemble
-from sfumato.viewer.exact import Painter, RenderedImage, Wish, read_wish
+from sfumato.viewer.exact import Painter, RenderedImage, RenderRequest, read_request
 from sfumato.viewer.film import FILM, offer_films
 from sfumato.viewer.overlays import find_floaters, to_bits, too_many
 from sfumato.viewer.page import (
@@ -70,7 +70,9 @@ def show(server: PageServer, subject: Subject, packed: PackedSubject, **also: An
 
 
 def offer_exact(
-    server: PageServer, photographs: Sequence[Photograph], draw: Callable[[Wish], RenderedImage | None]
+    server: PageServer,
+    photographs: Sequence[Photograph],
+    draw: Callable[[RenderRequest], RenderedImage | None],
 ) -> None:
     """Serve images of our own renderer on request.
 
@@ -81,7 +83,7 @@ def offer_exact(
     """
 
     def answer(body: bytes) -> Answer | None:
-        picture = draw(read_wish(body, photographs))
+        picture = draw(read_request(body, photographs))
         if picture is None:
             return None
         headers = {"X-Seconds": f"{picture.seconds:.4f}"}
@@ -154,12 +156,12 @@ class _Drawing:
         self._edited = edited or EditedScenes(subject.gaussians)
         self._drawing, self._newest = threading.Lock(), 0
 
-    def draw(self, wish: Wish) -> RenderedImage | None:
+    def draw(self, request: RenderRequest) -> RenderedImage | None:
         self._newest = mine = self._newest + 1
         with self._drawing:
             if mine != self._newest:
                 return None
-            return self._painter.paint(wish, self._subject.moving or self._edited.of(wish.edits))
+            return self._painter.paint(request, self._subject.moving or self._edited.of(request.edits))
 
 
 def _photograph(pixels: Callable[[], np.ndarray]) -> Answer:

@@ -11,16 +11,16 @@ from sfumato.ops.gpu.launch import start, start_elementwise
 ROWS_AT_ONCE = 16
 
 
-def forward(arms, colours, weights, first, places, turns, image, camera_from_world, intrinsics):
+def forward(offsets, colours, weights, first, positions, rotations, image, camera_from_world, intrinsics):
     """See sfumato.ops.alignment."""
-    (height, width, _), bodies, n = image.shape, len(places), len(arms)
-    sums = places.new_zeros(bodies, ROW.value)
+    (height, width, _), bodies, n = image.shape, len(positions), len(offsets)
+    sums = positions.new_zeros(bodies, ROW.value)
     # An image of one row or column cannot be interpolated.
     if min(height, width) > 1:
-        numbers = torch.arange(bodies, device=arms.device, dtype=torch.int32)
+        numbers = torch.arange(bodies, device=offsets.device, dtype=torch.int32)
         owner = torch.repeat_interleave(numbers, first.diff(), output_size=n)
-        given = arms, colours, weights, owner, places, turns, image, camera_from_world, intrinsics
-        rows = arms.new_empty(n, ROW.value)
+        given = offsets, colours, weights, owner, positions, rotations, image, camera_from_world, intrinsics
+        rows = offsets.new_empty(n, ROW.value)
         given = [tensor.contiguous() for tensor in given]
         start_elementwise(point_equations, n, *given, rows, float(width), float(height), 3 * width)
         start(

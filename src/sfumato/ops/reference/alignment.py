@@ -7,12 +7,12 @@ from sfumato.ops.constants import ALIGNMENT_ENTRIES, ALIGNMENT_TOLERANCE
 
 
 def alignment(
-    arms: Tensor,
+    offsets: Tensor,
     colours: Tensor,
     weights: Tensor,
     first: Tensor,
-    places: Tensor,
-    turns: Tensor,
+    positions: Tensor,
+    rotations: Tensor,
     image: Tensor,
     camera_from_world: Tensor,
     intrinsics: Tensor,
@@ -20,18 +20,18 @@ def alignment(
     """Normal equations [k, 27] of k bodies; see :func:`sfumato.ops.alignment`.
 
     Args:
-        arms, colours, weights: [s, 3], [s, 3], [s] of the points.
+        offsets, colours, weights: [s, 3], [s, 3], [s] of the points.
         first: [k + 1] int64 rows at which the points of each body begin.
-        places, turns: [k, 3], [k, 3, 3] of the bodies.
+        positions, rotations: [k, 3], [k, 3, 3] of the bodies.
         image: [h, w, 3] the photograph.
         camera_from_world, intrinsics: [4, 4], [3, 3] of the camera.
 
     Source: Lucas and Kanade 1981.
     """
-    bodies = torch.repeat_interleave(torch.arange(len(places), device=arms.device), first.diff())
-    arm = torch.einsum("sab,sb->sa", turns[bodies], arms)
+    bodies = torch.repeat_interleave(torch.arange(len(positions), device=offsets.device), first.diff())
+    offset = torch.einsum("sab,sb->sa", rotations[bodies], offsets)
     rotation = camera_from_world[:3, :3]
-    x = (arm + places[bodies]) @ rotation.T + camera_from_world[:3, 3]
+    x = (offset + positions[bodies]) @ rotation.T + camera_from_world[:3, 3]
     z = torch.where(x[:, 2] > 0, x[:, 2], 1.0)
     focal = intrinsics.diagonal()[:2]
     pixel = focal * x[:, :2] / z[:, None] + intrinsics[:2, 2]
@@ -45,17 +45,17 @@ def alignment(
     zero = torch.zeros_like(z)
     across = torch.stack([focal[0] / z, zero, -focal[0] * x[:, 0] / z**2], 1)
     down = torch.stack([zero, focal[1] / z, -focal[1] * x[:, 1] / z**2], 1)
-    shift = slope @ torch.stack([across, down], 1) @ rotation
-    # A small rotation vector t moves the point by the cross product of t and arm.
-    turn = torch.linalg.cross(arm[:, None].expand_as(shift), shift)
-    jacobian = torch.cat([shift, turn], 2)
+    by_translation = slope @ torch.stack([across, down], 1) @ rotation
+    # A small rotation vector t moves the point by the cross product of t and offset.
+    by_rotation = torch.linalg.cross(offset[:, None].expand_as(by_translation), by_translation)
+    jacobian = torch.cat([by_translation, by_rotation], 2)
     weight = weights * inside / (1 + residual.square().sum(1) / ALIGNMENT_TOLERANCE**2)
     squares = torch.einsum("s,sci,scj->sij", weight, jacobian, jacobian)
     row, column = torch.triu_indices(6, 6)
     entries = torch.cat(
         [squares[:, row, column], torch.einsum("s,sci,sc->si", weight, jacobian, residual)], 1
     )
-    return places.new_zeros(len(places), ALIGNMENT_ENTRIES).index_add(0, bodies, entries)
+    return positions.new_zeros(len(positions), ALIGNMENT_ENTRIES).index_add(0, bodies, entries)
 
 
 def _sampled(image: Tensor, pixel: Tensor) -> tuple[Tensor, Tensor]:

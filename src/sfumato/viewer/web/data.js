@@ -61,9 +61,9 @@ export async function readBytes(name, onProgress = () => {}) {
 }
 
 /** Request a picture from our own renderer: { blob, seconds, range }, or null if a newer request superseded it. */
-export async function askForPicture(wish, signal) {
+export async function askForPicture(request, signal) {
   const headers = { "X-Sfumato": "page", "Content-Type": "application/json" };
-  const response = await fetch(manifest.exact, { method: "POST", headers, body: JSON.stringify(wish), signal });
+  const response = await fetch(manifest.exact, { method: "POST", headers, body: JSON.stringify(request), signal });
   if (response.status === 409) return null;
   if (!response.ok) throw new Error(`the server answers ${response.status}`);
   const range = response.headers.get("X-Range")?.split(" ").map(Number) ?? null;

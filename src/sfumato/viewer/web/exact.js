@@ -102,7 +102,7 @@ function view() {
   };
 }
 
-function wishFor({ lens, ...rest }, scale, fine) {
+function requestFor({ lens, ...rest }, scale, fine) {
   const { width, height } = box();
   const [w, h] = [Math.max(Math.round(width * scale), 8), Math.max(Math.round(height * scale), 8)];
   // The principal point follows from the projection, as in lens.js.
@@ -140,17 +140,17 @@ export function followExactly(moves, now) {
     return;
   }
   const scale = rests ? (goesOn ? scaleFor(TRAINING_S, most) : most) : scaleFor(MOVING_S, Math.min(most, 1));
-  load(key, wishFor(seen, scale, rests), box(), now);
+  load(key, requestFor(seen, scale, rests), box(), now);
 }
 
-async function load(key, wish, where, now) {
-  const mine = { stop: new AbortController(), fine: wish.fine };
+async function load(key, request, where, now) {
+  const mine = { stop: new AbortController(), fine: request.fine };
   flight = mine;
   try {
     const edits = await postedEdits();
-    const picture = await askForPicture({ ...wish, edits }, mine.stop.signal);
+    const picture = await askForPicture({ ...request, edits }, mine.stop.signal);
     const image = picture && (await createImageBitmap(picture.blob));
-    if (picture) secondsPerPx += 0.5 * (picture.seconds / (wish.size[0] * wish.size[1]) - secondsPerPx);
+    if (picture) secondsPerPx += 0.5 * (picture.seconds / (request.size[0] * request.size[1]) - secondsPerPx);
     if (!picture) retryAt = now + RETRY_MS;
     else if (wanted && !mine.stop.signal.aborted) put(image, where, key, picture);
   } catch (error) {

@@ -61,8 +61,8 @@ def _put_row(out, here, p, q, u, v, FROM: tl.constexpr):
 
 @triton.jit(do_not_specialize=["n"])
 def point_equations(
-    arms, colours, weights, bodies, places, turns, image, pose, intrinsics, rows, wide, tall, run, n,
-    BLOCK: tl.constexpr,
+    offsets, colours, weights, bodies, positions, rotations, image, pose, intrinsics, rows, wide, tall, run,
+    n, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Write the row [ROW] of each point; zeros if it is behind the camera or outside the image.
 
@@ -77,9 +77,10 @@ def point_equations(
     body = tl.load(bodies + s)
     fx, fy = tl.load(intrinsics), tl.load(intrinsics + 4)
     cx, cy = tl.load(intrinsics + 2), tl.load(intrinsics + 5)
-    a_x, a_y, a_z = tl.load(arms + 3 * s), tl.load(arms + 3 * s + 1), tl.load(arms + 3 * s + 2)
-    a_x, a_y, a_z = _times(turns + 9 * body, 3, a_x, a_y, a_z)
-    p_x, p_y, p_z = tl.load(places + 3 * body), tl.load(places + 3 * body + 1), tl.load(places + 3 * body + 2)
+    a_x, a_y, a_z = tl.load(offsets + 3 * s), tl.load(offsets + 3 * s + 1), tl.load(offsets + 3 * s + 2)
+    a_x, a_y, a_z = _times(rotations + 9 * body, 3, a_x, a_y, a_z)
+    position = positions + 3 * body
+    p_x, p_y, p_z = tl.load(position), tl.load(position + 1), tl.load(position + 2)
     x, y, z = _times(pose, 4, a_x + p_x, a_y + p_y, a_z + p_z)
     x, y, z = x + tl.load(pose + 3), y + tl.load(pose + 7), z + tl.load(pose + 11)
     seen = here & (z > 0)

@@ -11,7 +11,7 @@ SHORT = ("--steps", "4")
 
 
 @dataclass
-class Desk:
+class CommandLine:
     """A dataset, a folder for runs, and the output of the command line."""
 
     data: Path

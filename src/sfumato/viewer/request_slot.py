@@ -6,10 +6,10 @@ import threading
 from collections.abc import Callable
 
 from sfumato.errors import SfumatoError
-from sfumato.viewer.exact import RenderedImage, Wish
+from sfumato.viewer.exact import RenderedImage, RenderRequest
 
 
-class Desk:
+class RequestSlot:
     """Holds one request; a newer request replaces a pending one, whose caller gets None.
 
     Args:
@@ -21,14 +21,14 @@ class Desk:
         self._waiting: _PendingRequest | None = None
 
     @property
-    def has_wish(self) -> bool:
+    def has_request(self) -> bool:
         return self._waiting is not None
 
-    def ask(self, wish: Wish, patience_s: float) -> RenderedImage | None:
+    def ask(self, request: RenderRequest, patience_s: float) -> RenderedImage | None:
         """Request an image and wait for it.
 
         Args:
-            wish: the request.
+            request: the request.
             patience_s: time-out.
 
         Returns:
@@ -37,7 +37,7 @@ class Desk:
         Raises:
             SfumatoError: the image cannot be rendered.
         """
-        asked = _PendingRequest(wish)
+        asked = _PendingRequest(request)
         with self._changed:
             if self._waiting:
                 self._waiting.is_over = True
@@ -50,14 +50,14 @@ class Desk:
             raise asked.error
         return asked.picture
 
-    def serve(self, paint: Callable[[Wish], RenderedImage]) -> bool:
+    def serve(self, paint: Callable[[RenderRequest], RenderedImage]) -> bool:
         """Render the pending request in the caller's thread; False if there is none."""
         with self._changed:
             asked, self._waiting = self._waiting, None
         if asked is None:
             return False
         try:
-            asked.picture = paint(asked.wish)
+            asked.picture = paint(asked.request)
         except SfumatoError as error:
             asked.error = error
         with self._changed:
@@ -67,7 +67,7 @@ class Desk:
 
 
 class _PendingRequest:
-    def __init__(self, wish: Wish) -> None:
-        self.wish, self.is_over = wish, False
+    def __init__(self, request: RenderRequest) -> None:
+        self.request, self.is_over = request, False
         self.picture: RenderedImage | None = None
         self.error: SfumatoError | None = None

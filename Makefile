@@ -75,6 +75,7 @@ bench: $(VENV)/.run
 	$(VENV)/bin/python benchmarks/live.py $(DATA)/fox_colmap
 	$(VENV)/bin/python benchmarks/formats.py $(DATA)
 	$(VENV)/bin/python benchmarks/real_files.py $(DATA)
+	$(VENV)/bin/python benchmarks/simplify.py $(DATA)
 
 # The documentation as a site: out/site/index.html, which opens from the disk too.
 docs: $(VENV)/.docs

@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "sfm": "errors children choices json_files display outputs machine maths scene capture footage",
     "sequences": "errors display checks outputs json_files capture footage sfm",
     "splatting": "errors checks display maths scene capture",
+    "levels": "errors checks display outputs maths scene",
     "edit": "errors json_files checks outputs maths scene capture",
     "evaluation": "errors checks outputs machine maths scene ops render",
     "fitting": "errors display checks outputs maths ops capture",
@@ -45,9 +46,9 @@ MAY_IMPORT = {
     "run_report": "errors display outputs maths scene render capture evaluation training runs paths viewer",
     "cli": "errors children display checks outputs machine maths scene ops render capture "
     "footage sfm splatting evaluation fitting training envelope tracking runs edit paths viewer "
-    "reconstruction lesson run_report meshing sfumato",
+    "reconstruction lesson run_report meshing levels sfumato",
     "sfumato": "errors scene ops render capture splatting evaluation fitting training runs reconstruction "
-    "paths viewer meshing",  # __init__.py of the package lists public names and loads them on use.
+    "paths viewer meshing levels",  # __init__.py of the package lists public names and loads them on use.
 }
 # Packages that only some modules may import, lazily or not.
 ONLY_IN = {
@@ -95,6 +96,7 @@ ON_THE_HOST = {
     "envelope/": "measured after training, and written to files",
     "fitting/": "whole numbers for files, and pixels that Gaussians begin at",
     "evaluation/": "metrics and pictures for files",
+    "levels/": "scenes of files, and files",
     "maths/sh_rotation.py": "one matrix for a whole scene",
     "meshing/": "trees of points, and arrays for files",
     "paths/": "cameras of a path, and frames for files",

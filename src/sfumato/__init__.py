@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sfumato.evaluation.scenes import evaluate
     from sfumato.fitting.fit_image import fit
     from sfumato.fitting.fitted_image import FittedImage, load_fitted
+    from sfumato.levels.simplify import simplify
     from sfumato.meshing.mesh import MeshConfig, mesh
     from sfumato.meshing.triangle_mesh import Mesh
     from sfumato.paths.turntable import orbit
@@ -116,6 +117,7 @@ _HOMES = {
     "save_dynamic": "scene.files.dynamic_files",
     "save_image": "evaluation.saved_images",
     "show": "viewer.notebook",
+    "simplify": "levels.simplify",
     "splat": "splatting.surface_splats",
     "ssim": "evaluation.metrics",
     "train": "training.train",
@@ -187,6 +189,7 @@ __all__ = [
     "save_dynamic",
     "save_image",
     "show",
+    "simplify",
     "splat",
     "ssim",
     "train",

@@ -29,6 +29,7 @@ VERBS = {
     "report": "run folder -> one page about the run: quality, cameras, training, time",
     "convert": "scene file -> scene file of another format",
     "edit": "scene files -> scene file: select, remove, move, turn, colour, join, clean",
+    "simplify": "scene -> scene file of fewer Gaussians that looks alike",
     "render": "run folder or scene file -> frames or a video along a camera path",
     "mesh": "run folder -> coloured triangle mesh of the surface",
     "view": "run folder or scene file -> the browser, or a page that opens without a network",

@@ -3,12 +3,14 @@
 import json
 import logging
 import math
+from dataclasses import replace
 
 import numpy as np
 import pycolmap
 import pytest
 
-from sfumato.footage import read_footage
+from sfumato.footage import Dropped, read_footage
+from sfumato.footage.frames_file import LEFT_OUT
 from sfumato.sfm import report, summary
 from sfumato.sfm.report import GOOD, POOR, USABLE, SfmQuality, arc_deg, measure
 from sfumato.sfm.upright import IDENTITY, Gravity
@@ -104,6 +106,32 @@ def test_only_pictures_without_a_camera_are_grouped(solved, caplog, monkeypatch,
     with caplog.at_level(logging.WARNING):
         summary.say(outcome, summary.WorldFrame(IDENTITY, Gravity(None, "")), 1.0, Watch())
     assert words in caplog.text if words else not caplog.text
+
+
+@pytest.mark.parametrize(
+    ("torn", "spared", "verdict", "words"),
+    [
+        (0, 0, GOOD, []),
+        (0, 5, GOOD, []),
+        (3, 0, USABLE, ["places that look alike may be taken for one"]),
+        (3, 5, USABLE, ["places that look alike", "5 pictures are left out: give more --minutes"]),
+    ],
+)
+def test_folds_and_pictures_left_out_count_against_the_verdict(solved, torn, spared, verdict, words):
+    model = pycolmap.Reconstruction(solved.out / "work/model")
+    footage = read_footage(solved.out / "work/frames")
+    out = [Dropped(f"{i}.jpg", f"{i}.jpg", f"{LEFT_OUT}no time for its features") for i in range(spared)]
+    footage = replace(footage, dropped=(*out, Dropped("dark.jpg", "dark.jpg", "too dark")))
+    outcome = summary.summarised(
+        footage,
+        model,
+        solved.out / "work/database.db",
+        other_models=0,
+        torn_pairs=torn,
+        is_given=False,
+    )
+    assert outcome.verdict == verdict and len(outcome.against) == len(words)
+    assert all(word in reason for word, reason in zip(words, outcome.against, strict=True))
 
 
 def test_the_report_of_a_good_run(solved):

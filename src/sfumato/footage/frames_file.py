@@ -84,6 +84,11 @@ class Footage:
     pictures: tuple[Picture, ...]
     dropped: tuple[Dropped, ...]
 
+    @property
+    def spared(self) -> int:
+        """Number of usable pictures that time or number excluded."""
+        return sum(dropped.reason.startswith(LEFT_OUT) for dropped in self.dropped)
+
 
 def kinds_of(dropped: Sequence[Dropped]) -> str:
     """Number of dropped pictures by reason, in words, the most frequent first."""

@@ -206,6 +206,8 @@ class _SfmRun:
         folder = self._work / ("model_of_all_pairs" if exhaustive else "model")
         refined = self._config.poses == "refine"
         inputs = ", ".join(map(str, self._inputs[:3]))
+        if footage.spared:
+            inputs += f", without {footage.spared} pictures that need more --minutes or --max-photos"
         scratch = self._work / "mapping"
         places = folder.resolve(), scratch.resolve()
         problem = solving.Problem(task, footage.pictures, placed, refined, inputs, *places)

@@ -57,6 +57,11 @@ def summarised(
     """The outcome for ``footage``: measures, verdict, and reasons for missing pictures."""
     quality = report.measure(model, len(footage.pictures), is_given=is_given)
     verdict, against = quality.verdict()
+    if torn_pairs:
+        verdict = report.USABLE if verdict == report.GOOD else verdict
+        against = [*against, "places that look alike may be taken for one"]
+    if footage.spared and against:
+        against = [*against, f"{footage.spared} pictures are left out: give more --minutes or --max-photos"]
     missing = dict(sorted(report.why_missing(footage, model, database).items()))
     # Some of their pictures may have joined the largest group since.
     other_models = min(other_models, len(missing) // LEAST_PICTURES)

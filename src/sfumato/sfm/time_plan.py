@@ -137,8 +137,7 @@ class SfmPlan:
 
     def say(self, footage: Footage, display: Display) -> None:
         """Print how many pictures are used, if time or number exclude some."""
-        used = len(footage.pictures)
-        out = sum(dropped.reason.startswith(LEFT_OUT) for dropped in footage.dropped)
+        used, out = len(footage.pictures), footage.spared
         if not out:
             return
         words = f"using {used} of {used + out} pictures"

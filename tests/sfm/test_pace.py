@@ -48,6 +48,11 @@ def test_as_many_pictures_are_used_as_time_allows():
     assert used(50, 2.0, lambda now: costs.features)[0] == 50
 
 
+def test_slowness_is_measured_beyond_the_end():
+    _, pace = used(2000, 0.1, lambda now: 20 * Costs().features)
+    assert pace.left_s == 0.0 and pace.slowness == pytest.approx(20.0)
+
+
 def test_a_machine_that_becomes_busy_is_noticed():
     costs = Costs()
     quiet, _ = used(2000, 2.0, lambda now: costs.features)

@@ -6,13 +6,15 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sfumato.footage.frames_file import Picture
 from sfumato.sfm.merging import merged
 from sfumato.sfm.progress import Progress
+from sfumato.sfm.prolonged import LEAST_S, prolonged
+from sfumato.sfm.report import USABLE_SHARE
 from sfumato.sfm.stage_files import no_space
 
 if TYPE_CHECKING:
@@ -24,8 +26,6 @@ _log = logging.getLogger("sfumato")
 # Fraction of registered pictures at which no further method is tried.
 ENOUGH = 0.95
 LEAST_PICTURES = 3
-# Least time for mapping, seconds.
-_LEAST_S = 5
 # COLMAP's default of 0 spends most of the time on precision that the next picture makes obsolete.
 _TOLERANCE = 1e-6
 
@@ -173,7 +173,11 @@ def write_model(model: pycolmap.Reconstruction, folder: Path) -> None:
 
 
 def _incremental(task: Task, best: Model | None, folder: Path, report: Progress) -> list[Model]:
-    return _map_incrementally(task, None, folder / "incremental", report, relaxed=False)
+    def mapped(until_s: float, start: Model | None, number: int) -> list[Model]:
+        now, out = replace(task, until_s=until_s), folder / f"incremental-{number}"
+        return _map_incrementally(now, _written(start, folder), out, report, relaxed=False)
+
+    return prolonged(mapped, task.until_s, USABLE_SHARE * task.pictures)
 
 
 def _continued(task: Task, best: Model | None, folder: Path, report: Progress) -> list[Model]:
@@ -247,7 +251,7 @@ def incremental_options(task: Task, *, relaxed: bool) -> pycolmap.IncrementalPip
     options.min_model_size = LEAST_PICTURES
     options.max_num_models = 10
     if math.isfinite(task.until_s):
-        options.max_runtime_seconds = max(_LEAST_S, math.ceil(task.until_s - time.monotonic()))
+        options.max_runtime_seconds = max(LEAST_S, math.ceil(task.until_s - time.monotonic()))
     options.ba_global_function_tolerance = options.ba_local_function_tolerance = _TOLERANCE
     options.mapper.filter_max_reproj_error = task.tolerance_px
     options.triangulation.merge_max_reproj_error = task.tolerance_px

@@ -140,14 +140,15 @@ class Thinning:
         """Record that this many pictures have features now."""
         if not self._pace.is_limited:
             return
-        now = self._pace.left_s
+        # Not by the time left, which stays at 0 once it is over.
+        now = self._pace.now_s
         if self._first is None:
             # The time before was mostly the start of the processes.
             self._first = (now, done)
             return
         before, first = self._first
         if done - first >= _LEAST_MEASURED:
-            self._pace.slowness = max(before - now, 1e-6) / (done - first) / self._costs.features
+            self._pace.slowness = max(now - before, 1e-6) / (done - first) / self._costs.features
 
     def is_enough(self, begun: int, done: int) -> bool:
         """Whether there is no time for more pictures than those that were started."""

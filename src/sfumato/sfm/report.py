@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 GOOD, USABLE, POOR = "good", "usable", "poor"
 # Thresholds of the verdict, from captures that trained well and captures that did not.
-_GOOD_SHARE, _USABLE_SHARE = 0.9, 0.5
+_GOOD_SHARE, USABLE_SHARE = 0.9, 0.5
 _GOOD_TRACK, _GOOD_ANGLE_DEG = 3.0, 3.0
 _LEAST_POINTS_PER_PICTURE, _HOPELESS_POINTS_PER_PICTURE = 20, 5
 _LEAST_PICTURES = 8
@@ -90,7 +90,7 @@ class SfmQuality:
             )
         weak = self.points < _LEAST_POINTS_PER_PICTURE * self.registered or self.angle_deg < _GOOD_ANGLE_DEG
         hopeless = self.points < _HOPELESS_POINTS_PER_PICTURE * self.registered
-        if hopeless or share < _USABLE_SHARE or (weak and self.registered < _LEAST_PICTURES):
+        if hopeless or share < USABLE_SHARE or (weak and self.registered < _LEAST_PICTURES):
             return POOR, against
         return (USABLE if against else GOOD), against
 

@@ -31,15 +31,15 @@ PACKAGE = "sfumato.ops.gpu.kernels"
 # Types of the kernels' arguments by name; all others are pointers to float32.
 POINTERS = {
     "*i32": "order radius_px first_row rows row_starts span_rank span_tile span_length span_starts pair_rank "
-    "pair_slot tile_starts rank_starts neighbours edge_rows links bodies",
+    "pair_slot tile_starts rank_starts neighbours edge_rows links bodies starts hits owners takers",
     "*i16": "pair_tile",
     "*u8": "seen visible",
-    "*i64": "numbers face",
-    "*fp64": "limits boxes triangles",
+    "*i64": "numbers face sorted_hits",
+    "*fp64": "limits boxes triangles frames rays remaining moments",
 }
 NUMBERS = {
     "i32": "n width height steps ranks spans tiles_x first across pitch plane shift channels stride columns "
-    "updated run nodes faces",
+    "updated run nodes faces leaves bits m",
     "fp32": "wide tall blur radius_clip offset floor beta1 rest1 beta2 rest2 epsilon root_correction "
     "ssim_weight pixel_weight",
 }
@@ -70,6 +70,7 @@ class Kernel(NamedTuple):
 
 TILE = {"ROWS": 8, "TILE_WIDTH": 16, "RECORD": 16}
 SUMS = {"COLUMNS": 12, "ABSOLUTE": False}
+RAYS = {"DEGREE": -1, "ORDERED": False, "TILED": True, "K": 8, "RAYS": 32}
 KERNELS = {
     "blend": Kernel("tile_blending", TILE | {"CHANNELS": 3}, 96, 1, 17.7),
     "blend_backward": Kernel("tile_blending", TILE | SUMS | {"CHANNELS": 3}, 112, 1, 48.0),
@@ -87,6 +88,13 @@ KERNELS = {
     "colour_forward": Kernel("harmonics", {"COEFFICIENTS": 16}, 40),
     "colour_backward": Kernel("harmonics", {"COEFFICIENTS": 16}, 48),
     "first_hits": Kernel("triangle_tree", {"LEAF": 4}, 96),
+    "hull_rows": Kernel("hulls", {"ORDERED": True}, 64),
+    "hull_gradients": Kernel("hulls", {"ABSOLUTE": True}, 56),
+    "blend_rays": Kernel("ray_blending", RAYS | {"CHANNELS": 3}, 128, 1),
+    "replay_rays": Kernel("ray_replay", RAYS | {"TURNING": True}, 160, 1),
+    "sum_hits": Kernel("ray_sums", {"DEGREE": -1, "ABSOLUTE": True, "LANES": 32}, 112, 1),
+    "sum_values": Kernel("ray_sums", {"PADDED": 4, "LANES": 8}, 40, 1),
+    "sum_harmonic": Kernel("ray_sums", {"K": 15, "LANES": 32}, 48, 1),
     "motion_states": Kernel("neighbour_motion", {}, 32),
     "priors_forward": Kernel("neighbour_motion", {}, 48),
     "priors_backward": Kernel("neighbour_motion", {}, 72),
@@ -111,6 +119,9 @@ def compiled(name: str, target: str) -> Any:
     kernel = KERNELS[name]
     function = getattr(importlib.import_module(f"{PACKAGE}.{kernel.module}"), name)
     constants = dict(kernel.constants)
+    if "RAYS" in constants:
+        # One ray per lane.
+        constants["RAYS"] = TARGETS[target][2]
     if "BLOCK" in function.arg_names:
         constants["BLOCK"] = importlib.import_module("sfumato.ops.gpu.launch").BLOCK
     places = {one: place for place, one in enumerate(function.arg_names)}

@@ -131,14 +131,14 @@ MANY_PARAMETERS = {
 MODULES_WITHOUT = {
     "reference": {},
     "cpu": {"unscented": "nothing is blended by it, and most of its time is the lens's: plain torch serves"},
-    "gpu": {"unscented": "as on the CPU", **dict.fromkeys(("trace", "trace_rays"), "not written")},
+    "gpu": {"unscented": "as on the CPU"},
 }
 VAGUE_NAMES = {"utils", "util", "helpers", "misc", "common"}
 HELPERS_OF_OPS = {
     "ops": {"backend", "constants", "limits"},
     "reference": {"blending_gradients", "shape_gradients", "parameter_gradients", "ray_gradients"},
     "cpu": {"arrays", "jit", "kernel_cache", "quaternions"},
-    "gpu": {"binning", "launch"},
+    "gpu": {"binning", "box_tree", "hull_tree", "launch", "ray_passes"},
 }
 # Words that indicate unfinished work, or the machine on which a file was written.
 UNWANTED = {

@@ -2,7 +2,7 @@
 
 import pytest
 
-from support import gpu_bodies, gpu_cases, gpu_lists
+from support import gpu_bodies, gpu_cases, gpu_lists, gpu_rays
 
 pytestmark = [pytest.mark.kernels, pytest.mark.slow]
 
@@ -23,6 +23,23 @@ def test_rigid_bodies_have_the_equations_of_the_definition(interpreted):
 @pytest.mark.parametrize("n", [0, 1, 5, 40])
 def test_rays_meet_the_triangles_of_the_definition(n, interpreted):
     interpreted(gpu_cases.check_mesh_hits, n)
+
+
+def test_free_rays_agree_with_the_definition(interpreted):
+    interpreted(gpu_rays.check_free_rays)
+
+
+def test_colours_of_free_rays_depend_on_their_origins(interpreted):
+    interpreted(gpu_rays.check_rays_of_harmonics)
+
+
+@pytest.mark.parametrize("one_order", [False, True])
+def test_rays_of_an_image_agree_with_the_definition(one_order, interpreted):
+    interpreted(gpu_rays.check_image_rays, one_order)
+
+
+def test_rays_through_nothing_see_the_background(interpreted):
+    interpreted(gpu_rays.check_nothing)
 
 
 def test_nothing_is_drawn_of_nothing(interpreted):

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.kernels
 
 PAIRS = [
     "covariance_backward:sm_80", "blend:sm_90", "blend_backward:sm_90", "row_spans:sm_120",
-    "blend_backward:gfx942",
+    "blend_backward:gfx942", "blend_rays:sm_90",
 ]  # fmt: skip
 
 

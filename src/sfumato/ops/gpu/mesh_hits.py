@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from sfumato.maths.morton import morton_codes
+from sfumato.ops.gpu.box_tree import leaves_for, levels_above
 from sfumato.ops.gpu.kernels.triangle_tree import first_hits
 from sfumato.ops.gpu.launch import start_elementwise
 
@@ -37,15 +38,10 @@ def build(vertices: Tensor, faces: Tensor) -> TriangleTree:
     points = vertices.double()[faces]
     low, high = points.amin(1), points.amax(1)
     order = torch.argsort(morton_codes(0.5 * (low + high)), stable=True)
-    leaves = 1 << max(0, (-(-len(faces) // LEAF) - 1).bit_length())
-    # Lowest corners and negated highest corners, so that one minimum serves both.
+    leaves = leaves_for(-(-len(faces) // LEAF))
     row = points.new_full((leaves * LEAF, 6), math.inf)
     row[: len(faces)] = torch.cat([low, -high], 1)[order]
-    row = row.reshape(leaves, LEAF, 6).amin(1)
-    rows = [row]
-    while len(row) > 1:
-        row = row.reshape(-1, 2, 6).amin(1)
-        rows.insert(0, row)
+    rows = levels_above(row.reshape(leaves, LEAF, 6).amin(1))
     boxes = torch.cat(rows) * row.new_tensor([1, 1, 1, -1, -1, -1])
     first, second, third = points[order].unbind(1)
     return TriangleTree(

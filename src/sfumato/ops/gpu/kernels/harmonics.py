@@ -25,7 +25,7 @@ def _direction(means, centre, i):
 
 
 @triton.jit
-def _value(k: tl.constexpr, x, y, z):
+def basis_value(k: tl.constexpr, x, y, z):
     """Basis function k in the unit direction (x, y, z)."""
     if k == 0:
         value = tl.zeros_like(x) + C0
@@ -63,7 +63,7 @@ def _value(k: tl.constexpr, x, y, z):
 
 
 @triton.jit
-def _slope(k: tl.constexpr, x, y, z):
+def basis_slope(k: tl.constexpr, x, y, z):
     """Gradient of the polynomial of basis function k with respect to (x, y, z)."""
     nothing = tl.zeros_like(x)
     if k == 0:
@@ -120,7 +120,7 @@ def colour_forward(
     red = tl.zeros_like(x) + offset
     green, blue = red, red
     for k in tl.static_range(COEFFICIENTS):
-        value = _value(k, x, y, z)
+        value = basis_value(k, x, y, z)
         red += value * tl.load(row + 3 * k, mask=seen, other=0.0)
         green += value * tl.load(row + 3 * k + 1, mask=seen, other=0.0)
         blue += value * tl.load(row + 3 * k + 2, mask=seen, other=0.0)
@@ -152,7 +152,7 @@ def colour_backward(
     row, out = sh + i.to(tl.int64) * stride, to_sh + i.to(tl.int64) * stride
     g_x, g_y, g_z = tl.zeros_like(x), tl.zeros_like(x), tl.zeros_like(x)
     for k in tl.static_range(COEFFICIENTS):
-        value = _value(k, x, y, z)
+        value = basis_value(k, x, y, z)
         tl.store(out + 3 * k, value * red, mask=seen)
         tl.store(out + 3 * k + 1, value * green, mask=seen)
         tl.store(out + 3 * k + 2, value * blue, mask=seen)
@@ -160,7 +160,7 @@ def colour_backward(
             pull = red * tl.load(row + 3 * k, mask=seen, other=0.0)
             pull += green * tl.load(row + 3 * k + 1, mask=seen, other=0.0)
             pull += blue * tl.load(row + 3 * k + 2, mask=seen, other=0.0)
-            s_x, s_y, s_z = _slope(k, x, y, z)
+            s_x, s_y, s_z = basis_slope(k, x, y, z)
             g_x += pull * s_x
             g_y += pull * s_y
             g_z += pull * s_z

@@ -1,9 +1,14 @@
 """Setup shared by tests: compiled kernels, and a tiny dataset."""
 
+import os
+
 import pytest
 from hypothesis import settings
 
-from support.capture_folders import colmap_folder
+# Several test processes have more threads than there are cores. OpenMP's threads wait for each other in busy
+# loops, which slows all of them: on two busy cores, 20 tiny renders took 25 times as long. OpenMP reads this
+# when it is loaded, which is later; child processes inherit it.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 # No limit of time on single examples: a busy machine is no failure.
 settings.register_profile("patient", deadline=None)
@@ -34,4 +39,6 @@ def pytest_runtest_makereport():
 @pytest.fixture
 def data(tmp_path):
     """A dataset of three tiny photographs."""
+    from support.capture_folders import colmap_folder
+
     return colmap_folder(tmp_path / "data")

@@ -131,7 +131,8 @@ class RayGradients(NamedTuple):
     """Gradients of what rays go through.
 
     Attributes:
-        means, quats, scales, opacities, features: of the shape of each.
+        means, quats, scales, opacities: [n, 3], [n, 4], [n, 3] and [n].
+        features: [n, c, 3] or [n, 1, d].
         lengths: [n] sum over rays of the length of the gradient of the means; [0] if not computed.
         rays: [m, 6] of origins and unit directions; [0, 6] if not computed.
     """
@@ -160,7 +161,8 @@ def gradients(
     The host synchronises for the number of hits.
 
     Args:
-        scene, rays, width: as there.
+        scene, width: as there.
+        rays: [m, 8] from ``pack``.
         shape: quats [n, 4] and scales [n, 3].
         pulls: RayPulls.
         turning: whether to compute that of the rays.

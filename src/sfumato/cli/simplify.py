@@ -26,8 +26,10 @@ _HELP = Help(
 class SimplifyCommand:
     """Make a scene of fewer Gaussians that looks alike: neighbours are merged, none is deleted.
 
-    The pairs merged first are those that change the picture least. The same input gives the same result. Exit
-    codes: 0 done, 2 wrong input or arguments, 1 anything else.
+    The pairs merged first are those that change the picture least. The same input gives the same result.
+    A .ply of more than 500,000 Gaussians that becomes a .ply is simplified part by part, through a temporary
+    file beside the output, and may be larger than memory. Exit codes: 0 done, 2 wrong input or arguments, 1
+    anything else.
 
     Attributes:
         scene: run folder, or scene file of any format.
@@ -54,18 +56,25 @@ def command(arguments: Sequence[str]) -> int:
     from sfumato.cli.existing_files import refuse_to_replace
     from sfumato.cli.scene_files import scene_file
     from sfumato.display import Display
+    from sfumato.levels.large import CELL, simplify_source
     from sfumato.levels.simplify import simplify
-    from sfumato.scene.files import codec_of_name, load, save
+    from sfumato.levels.source import source_of_file
+    from sfumato.scene.files import codec_of_name, load, ply, save
 
-    codec_of_name(given.out)
+    codec = codec_of_name(given.out)
     refuse_to_replace([given.out], overwrite=given.overwrite)
-    display, began = Display(Console()), time.monotonic()
-    scene = load(scene_file(given.scene), repair=given.repair)
-    with display.counting("simplifying", "merges") as report:
-        made = simplify(scene, count, report=report)
-    save(made, given.out)
+    display, began, path = Display(Console()), time.monotonic(), scene_file(given.scene)
+    source = source_of_file(path, repair=given.repair)
+    if source.count > CELL and codec is ply.CODEC:
+        with display.counting("simplifying", "Gaussians") as report:
+            made = simplify_source(source, count, given.out, report=report)
+    else:
+        with display.counting("simplifying", "merges") as report:
+            scene = simplify(load(path, repair=given.repair), count, report=report)
+        save(scene, given.out)
+        made = len(scene)
     display.say(
-        f"{given.out}: {len(scene):,} -> {len(made):,} Gaussians, {time.monotonic() - began:.1f} s, "
+        f"{given.out}: {source.count:,} -> {made:,} Gaussians, {time.monotonic() - began:.1f} s, "
         f"{machine.peak_memory_bytes() / 2**20:.0f} MiB"
     )
     return 0

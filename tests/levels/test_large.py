@@ -7,7 +7,7 @@ import torch
 from sfumato import FormatError, Metadata, Scene, simplify
 from sfumato.levels.cells import cell_tree, depth_for, divided
 from sfumato.levels.large import simplify_source
-from sfumato.levels.source import BLOCK, source_of_file, source_of_scene
+from sfumato.levels.scene_source import BLOCK, source_of_file, source_of_scene
 from sfumato.scene.files import load, save
 from support.small_scenes import small_scene
 
@@ -63,7 +63,7 @@ def test_one_cell_is_the_same_as_in_memory(tmp_path):
 def test_a_ply_is_read_in_blocks(tmp_path, monkeypatch):
     scene = small_scene(5000)
     save(scene, tmp_path / "scene.ply")
-    monkeypatch.setattr("sfumato.levels.source.BLOCK", 1999)
+    monkeypatch.setattr("sfumato.levels.scene_source.BLOCK", 1999)
     source = source_of_file(tmp_path / "scene.ply")
     parts = list(source.blocks())
     assert [len(part) for part in parts] == [1999, 1999, 1002] and source.count == 5000

@@ -57,8 +57,8 @@ def command(arguments: Sequence[str]) -> int:
     from sfumato.cli.scene_files import scene_file
     from sfumato.display import Display
     from sfumato.levels.large import CELL, simplify_source
+    from sfumato.levels.scene_source import source_of_file
     from sfumato.levels.simplify import simplify
-    from sfumato.levels.source import source_of_file
     from sfumato.scene.files import codec_of_name, load, ply, save
 
     codec = codec_of_name(given.out)

@@ -86,9 +86,11 @@ def depth_for(count: int, most: int) -> int:
 class CellStore:
     """The Gaussians of each cell, in a file.
 
-    Attributes:
+    Args:
+        handle: the file.
         tree: the cells.
         counts: [cells] int64 number of Gaussians in each.
+        num_coefficients: of their SH.
     """
 
     def __init__(self, handle: BinaryIO, tree: CellTree, counts: np.ndarray, num_coefficients: int) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from sfumato.levels.cells import divided
+from sfumato.levels.scene_source import SceneSource
 from sfumato.levels.simplify import simplify, wanted_count
-from sfumato.levels.source import SceneSource
 from sfumato.outputs import replacing
 from sfumato.scene.changes import merged
 from sfumato.scene.files.ply_writing import writing

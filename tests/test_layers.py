@@ -40,11 +40,12 @@ MAY_IMPORT = {
     "reconstruction": "errors display checks outputs machine ops capture footage sfm training runs",
     "meshing": "errors children display checks outputs maths scene ops render capture training runs",
     "paths": "errors json_files checks outputs maths scene render evaluation envelope",
+    "blocks": "errors display outputs machine maths scene ops render capture evaluation training runs paths",
     "viewer": "errors json_files display outputs machine maths scene render capture edit evaluation training "
     "envelope tracking sequences runs paths",
     "lesson": "viewer",
     "run_report": "errors display outputs maths scene render capture evaluation training runs paths viewer",
-    "cli": "errors children display checks outputs machine maths scene ops render capture "
+    "cli": "errors blocks children display checks outputs machine maths scene ops render capture "
     "footage sfm splatting evaluation fitting training envelope tracking runs edit paths viewer "
     "reconstruction lesson run_report meshing levels sfumato",
     "sfumato": "errors scene ops render capture splatting evaluation fitting training runs reconstruction "
@@ -60,25 +61,23 @@ ONLY_IN = {
     "sfumato.ops.reference": ("ops/",),
     "tyro": ("cli/",),
     "rich": ("cli/", "display.py"),
+    "distributed": ("blocks/dask_client.py", "blocks/dask_engine.py"),
     "PIL": ("capture/", "evaluation/", "footage/", "scene/files/", "sfm/", "viewer/photographs.py"),
     "zstandard": ("scene/files/",),
     "av": ("footage/", "paths/video_writer.py"),
     "pillow_heif": ("capture/images.py", "footage/"),
     "rawpy": ("footage/",),
-    "laspy": ("splatting/cloud_files/",),
-    "pye57": ("splatting/cloud_files/",),
+    **dict.fromkeys(("laspy", "pye57"), ("splatting/cloud_files/",)),
     "pycolmap": ("sfm/",),
     # Only for serving pages to the browser on this machine.
-    "http": ("viewer/",),
-    "socket": ("viewer/",),
-    "socketserver": ("viewer/",),
+    **dict.fromkeys(("http", "socket", "socketserver"), ("viewer/",)),
 }
 # Slow to import: only inside functions, so that `import sfumato` and --help are fast.
 LAZY = {
-    "numba": "ops/cpu/",
-    "sfumato.ops.cpu": "ops/cpu/",
+    **dict.fromkeys(("numba", "sfumato.ops.cpu"), "ops/cpu/"),
     "triton": "ops/gpu/",
     "tyro": "cli/",
+    "distributed": "no module/",
     "av": "footage/",
     "pycolmap": "sfm/",
 }
@@ -91,6 +90,7 @@ ON_THE_HOST = {
     "ops/cpu/": "its device is the host",
     "maths/neighbours.py": "a tree of points, made once for a scene",
     "runs/track_folder.py": "poses for files",
+    "blocks/": "places on the ground, and metrics for files",
     "capture/": "photographs are decoded there",
     "edit/": "scenes of files, before they are written again",
     "envelope/": "measured after training, and written to files",

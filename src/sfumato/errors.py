@@ -21,6 +21,10 @@ class ConfigError(SfumatoError, ValueError):
     """An option is unknown, out of range, or conflicts with another."""
 
 
+class InUseError(ConfigError):
+    """Another process works in the folder."""
+
+
 def printable(words: object) -> str:
     """A text or a path as one line that is safe to print on a terminal.
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from sfumato.errors import ConfigError, SfumatoError
+from sfumato.errors import InUseError, SfumatoError
 
 ADVICE = {
     errno.ENOSPC: "free some space or choose another folder with --out",
@@ -93,7 +93,7 @@ def holding(folder: Path, doing: str) -> Iterator[None]:
         doing: what this process does with it, such as "training into", for the error.
 
     Raises:
-        ConfigError: another process has locked it.
+        InUseError: another process has locked it.
         SfumatoError: it cannot be written.
     """
     try:
@@ -101,9 +101,7 @@ def holding(folder: Path, doing: str) -> Iterator[None]:
         lock = FileLock(folder / ".lock", timeout=0)
         lock.acquire()
     except Timeout:
-        raise ConfigError(
-            f"another process is {doing} {folder}; wait for it, or give another --out"
-        ) from None
+        raise InUseError(f"another process is {doing} {folder}; wait for it, or give another --out") from None
     except OSError as error:
         raise write_error(folder, error) from error
     try:

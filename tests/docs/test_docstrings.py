@@ -14,6 +14,7 @@ SAID_ELSEWHERE = {
     "from_state_dict": "as torch's",
     "prepare": "in the class Part",
     "apply": "in the class Part",
+    "drawn": "in the class Part",
     "penalty": "in the class Part",
     "parameters": "in the class Part",
     "step": "in the class Part",

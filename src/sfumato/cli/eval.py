@@ -43,6 +43,7 @@ def command(arguments: Sequence[str]) -> int:
     given = parse(EvalCommand, "eval", arguments, shown=_HELP)
     from rich.console import Console
 
+    from sfumato.blocks.whole_run import measure_seams
     from sfumato.cli.pages import write_page_of
     from sfumato.display import Display
     from sfumato.ops.backend import device_named
@@ -58,7 +59,9 @@ def command(arguments: Sequence[str]) -> int:
     scene = load(folder.scene).to(device)
     capture = options.read_capture(given.data)
     display, how = Display(Console()), Comparison(given.size)
+    rows = folder.read_metrics().get("blocks")
     write_results(folder, scene, capture, options.train, folder.read_training(), display, how)
+    measure_seams(folder, scene, capture, options, display, rows=rows)
     draw_chart(folder)
     if given.envelope:
         write_envelope(folder, scene, capture, options.train, display)

@@ -145,12 +145,27 @@ def write_run_page(run: Path, result: RunResult, config: TrainConfig, display: D
         config: training configuration.
         display: prints what was written.
     """
+    write_pages(run, result.state.gaussians, result.capture, config, display)
+
+
+def write_pages(
+    run: Path, gaussians: Gaussians, capture: Capture, config: TrainConfig, display: Display
+) -> None:
+    """The same for a scene.
+
+    Args:
+        run: run folder.
+        gaussians: the scene.
+        capture: training data.
+        config: training configuration.
+        display: prints what was written.
+    """
     from sfumato.runs.folder import RunFolder
 
     folder = RunFolder(run)
-    write_page_of(folder, result.state.gaussians, config, result.capture, display)
+    write_page_of(folder, gaussians, config, capture, display)
     try:
-        write_report_of(folder, display, gaussians=result.state.gaussians, capture=result.capture)
+        write_report_of(folder, display, gaussians=gaussians, capture=capture)
     except SfumatoError as error:
         _log.warning("%s was not written: %s", folder.report, error)
 

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from sfumato.cli.arguments import command_that_goes_on, parse
 from sfumato.cli.help import Help
+from sfumato.errors import ConfigError
 from sfumato.runs.run_options import CaptureOptions, RunOptions
 from sfumato.training.config import TrainConfig
+
+if TYPE_CHECKING:
+    import torch
+
+    from sfumato.blocks.in_turn import Engine
+    from sfumato.blocks.whole_run import BlockedResult
+    from sfumato.display import Display
 
 _HELP = Help(
     common=(
@@ -45,6 +54,11 @@ class TrainCommand:
         device: compute device, cpu or cuda (never tried so far); auto: cpu.
         view: watch the training in the browser, at an address that only this machine can open.
         checkpoint_every: steps between two checkpoints; None: about one a minute.
+        block: train one block of a scene alone: its block.json, as --blocks wrote it.
+        blocks: train in so many blocks, cut along the ground; auto: as many as the memory asks for; None:
+            one, or as many as the run in the folder has.
+        cluster: train the blocks over workers of Dask: local, local:N, or the address of a running scheduler,
+            such as tcp://10.0.0.5:8786; None: one after another in this process.
         capture, config: groups of options.
     """
 
@@ -56,12 +70,15 @@ class TrainCommand:
     device: str = "auto"
     view: FlagCreatePairsOff[bool] = False
     checkpoint_every: int | None = None
+    block: Path | None = None
+    blocks: int | Literal["auto"] | None = None
+    cluster: str | None = None
     capture: Annotated[CaptureOptions, arg(name="")] = field(default_factory=CaptureOptions)
     config: Annotated[TrainConfig, arg(name="")] = field(default_factory=TrainConfig)
 
     def run_options(self) -> RunOptions:
         """The options of the run, without those of this command."""
-        return RunOptions(self.data, self.capture, self.config, self.init, self.checkpoint_every)
+        return RunOptions(self.data, self.capture, self.config, self.init, self.checkpoint_every, self.block)
 
 
 def command(arguments: Sequence[str]) -> int:
@@ -78,7 +95,12 @@ def command(arguments: Sequence[str]) -> int:
     from sfumato.display import Display
     from sfumato.runs.run import run_training
 
-    display = Display(Console())
+    display, capture = Display(Console()), None
+    if _is_in_blocks(given):
+        in_blocks = _train_in_blocks(given, device, display)
+        if in_blocks.blocks > 1:
+            return _end_of_blocks(given, arguments, in_blocks, display)
+        capture = in_blocks.capture
     with Watching(given.out, display, wanted=given.view) as watching:
         result = run_training(
             given.out,
@@ -88,12 +110,67 @@ def command(arguments: Sequence[str]) -> int:
             display=display,
             watch=watching.watch,
             device=device,
+            capture=capture,
         )
         watching.finish(result)
     if result.stopped_by:
         display.say(f"to go on: {command_that_goes_on('train', arguments)}")
         return 128 + result.stopped_by
     write_run_page(given.out, result, given.config, display)
+    return 0
+
+
+def _is_in_blocks(given: TrainCommand) -> bool:
+    """Whether blocks are asked for, or the run in the folder has some."""
+    from sfumato.blocks.blocked_run import blocks_of
+    from sfumato.runs.folder import RunFolder
+
+    if given.blocks is not None or (not given.overwrite and blocks_of(RunFolder(given.out)) > 1):
+        return True
+    if given.cluster is not None:
+        raise ConfigError("--cluster trains blocks: give --blocks auto too, or a number of blocks")
+    return False
+
+
+def _train_in_blocks(given: TrainCommand, device: torch.device, display: Display) -> BlockedResult:
+    from sfumato.blocks.whole_run import train_in_blocks
+
+    if given.view and given.blocks != 1:
+        raise ConfigError("--view shows the training of a whole scene: leave it out, or give --blocks 1")
+    with _engine(given, device, display) as engine:
+        return train_in_blocks(
+            given.out,
+            given.run_options(),
+            None if given.blocks == "auto" else given.blocks,
+            engine,
+            display,
+            resume=given.resume,
+            overwrite=given.overwrite,
+            device=device,
+        )
+
+
+def _engine(given: TrainCommand, device: torch.device, display: Display) -> AbstractContextManager[Engine]:
+    if given.cluster is None or given.blocks == 1:
+        from sfumato.blocks.in_turn import InTurn
+
+        return nullcontext(InTurn(device))
+    from sfumato.blocks.dask_client import WorkerPlace
+    from sfumato.blocks.dask_engine import DaskEngine
+
+    return DaskEngine(WorkerPlace.of(given.cluster), given.device, display)
+
+
+def _end_of_blocks(
+    given: TrainCommand, arguments: Sequence[str], result: BlockedResult, display: Display
+) -> int:
+    """Write the pages of a run in blocks; the exit code."""
+    from sfumato.cli.pages import write_pages
+
+    if result.stopped_by or result.scene is None:
+        display.say(f"to go on: {command_that_goes_on('train', arguments)}")
+        return 128 + (result.stopped_by or 0)
+    write_pages(given.out, result.scene, result.capture, given.config, display)
     return 0
 
 
@@ -106,6 +183,7 @@ def _with_stored_options(given: TrainCommand, arguments: Sequence[str]) -> Train
         given.data,
         given.out,
         checkpoint_every=stored.checkpoint_every,
+        block=stored.block,
         capture=stored.capture,
         config=without_length(stored.train),
     )

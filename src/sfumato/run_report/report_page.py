@@ -49,6 +49,7 @@ def write_report(path: Path, facts: RunFacts, gaussians: Gaussians | None, captu
         _held_out(facts),
         _cameras(facts, gaussians, capture),
         _training(facts),
+        _blocks(facts),
         _next(facts),
         _made_from(facts),
     ]
@@ -186,6 +187,33 @@ def _training(facts: RunFacts) -> str:
     ]
     figures = "".join(f"<figure>{chart}</figure>" for chart in charts)
     return f"<h2>Training</h2>\n{figures}\n{_table(lines)}"
+
+
+def _blocks(facts: RunFacts) -> str:
+    """The blocks of a scene that was trained in several, and the quality of its seams."""
+    seams, rows = table(facts.metrics, "seams"), facts.metrics.get("blocks")
+    if not isinstance(rows, list) or not rows:
+        return ""
+    share = number(seams, "share_of_pixels")
+    lines = [
+        ("PSNR along the seams", _decibels(seams, "psnr_seams")),
+        ("PSNR elsewhere", _decibels(seams, "psnr_elsewhere")),
+        ("pixels in seams", f"{share:.0%}" if share is not None else ""),
+    ]
+    for row in rows[:_MOST_LISTED]:
+        if isinstance(row, dict):
+            figures = [
+                _plain(row, "photographs", ",.0f", " photographs"),
+                _plain(row, "gaussians", ",.0f", " Gaussians"),
+                _plain(row, "steps", ",.0f", " steps"),
+                _duration(number(row, "seconds")),
+            ]
+            words = ", ".join(figure for figure in figures if figure) or "not trained: the coarse model"
+            lines.append((str(row.get("name", ""))[:40], words))
+    return (
+        "<h2>Blocks</h2>\n<p>The PSNR is that of all such pixels of the held-out views together; seams are "
+        f"what two blocks or more were trained on.</p>\n{_table(lines)}"
+    )
 
 
 def _resolutions(facts: RunFacts) -> list[Band]:

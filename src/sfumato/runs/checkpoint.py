@@ -23,6 +23,7 @@ from sfumato.errors import CaptureError, ConfigError, FormatError
 from sfumato.ops.backend import HOST
 from sfumato.outputs import replacing
 from sfumato.runs.run_options import RunOptions
+from sfumato.training.part import Part
 from sfumato.training.state import TrainState, restore
 
 _log = logging.getLogger("sfumato")
@@ -55,7 +56,11 @@ class Checkpoint:
     state: dict[str, Any]
 
     def restore(
-        self, capture: Capture, identity: dict[str, Any] | None = None, device: torch.device = HOST
+        self,
+        capture: Capture,
+        identity: dict[str, Any] | None = None,
+        device: torch.device = HOST,
+        parts: Iterable[Part] = (),
     ) -> TrainState:
         """The saved state.
 
@@ -63,6 +68,7 @@ class Checkpoint:
             capture: the training data.
             identity: result of ``identify(capture)``, if already known.
             device: of the scene.
+            parts: further parts with which the run was started.
 
         Raises:
             ConfigError: the dataset is another one, or has changed.
@@ -70,7 +76,7 @@ class Checkpoint:
         """
         self._check_capture(identity or identify(capture), capture.path)
         try:
-            state = restore(self.state, capture, self.options.train, device)
+            state = restore(self.state, capture, self.options.train, device, parts)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
             raise FormatError(
                 f"{self.path} is damaged or of another version ({_one_line(error)}); begin another run"

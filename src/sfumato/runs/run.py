@@ -17,6 +17,7 @@ from sfumato.display import Display
 from sfumato.errors import ConfigError, SfumatoError
 from sfumato.evaluation.held_out import Report
 from sfumato.ops.backend import HOST
+from sfumato.runs.block_file import parts_around, read_block
 from sfumato.runs.cameras_file import write_cameras
 from sfumato.runs.checkpoint import (
     first_not_finite,
@@ -72,6 +73,7 @@ def run_training(
     until_s: float = math.inf,
     capture: Capture | None = None,
     device: torch.device = HOST,
+    is_stopped: Callable[[], bool] = lambda: False,
 ) -> RunResult:
     """Train a scene and fill a run folder.
 
@@ -85,6 +87,7 @@ def run_training(
         until_s: deadline by the monotonic clock, after which only a few held-out views are compared.
         capture: the dataset, if it was already read with these options.
         device: of the scene.
+        is_stopped: asked after each step; the run then stops as after a signal.
 
     Returns:
         RunResult. A run that was stopped by a signal has a checkpoint and a scene, but no report.
@@ -125,24 +128,31 @@ def run_training(
         else:
             folder.begin(options, **facts)
         watchers = [watch(capture, options)] if watch else []
-        return _TrainingRun(folder, capture, identity, options, display, until_s).go(state, plan, watchers)
+        run = _TrainingRun(folder, capture, identity, options, display, until_s, is_stopped)
+        return run.go(state, plan, watchers)
+
+
+def completed(options: RunOptions) -> RunOptions:
+    """The options with defaults and absolute paths."""
+    return replace(
+        options,
+        data=options.data.absolute(),
+        init=options.init.absolute() if options.init else None,
+        block=options.block.absolute() if options.block else None,
+        capture=_at_full_size(options.capture),
+        train=with_budget(options.train),
+    )
 
 
 def _agreed(
     folder: RunFolder, options: RunOptions, *, resume: bool, overwrite: bool
 ) -> tuple[RunOptions, bool]:
-    """The options with defaults and absolute paths, and whether the folder has such a run to resume.
+    """The completed options, and whether the folder has such a run to resume.
 
     Raises:
         ConfigError: it has a run with other options, or none although ``resume`` is given.
     """
-    options = replace(
-        options,
-        data=options.data.absolute(),
-        init=options.init.absolute() if options.init else None,
-        capture=_at_full_size(options.capture),
-        train=with_budget(options.train),
-    )
+    options = completed(options)
     if overwrite or not (resume or folder.holds_run()):
         return options, False
     begun = folder.read_options()
@@ -161,8 +171,15 @@ def _at_full_size(capture: CaptureOptions) -> CaptureOptions:
 
 def _started(capture: Capture, options: RunOptions, device: torch.device) -> tuple[TrainState, TrainingPlan]:
     init = load(options.init) if options.init else None
-    plan = make_plan(capture, options.train, start_count=len(capture.points if init is None else init))
-    return start(capture, options.train, cap=plan.cap, init=init, device=device), plan
+    around = read_block(options.block).scene_around() if options.block else None
+    plan = make_plan(
+        capture,
+        options.train,
+        start_count=len(capture.points if init is None else init),
+        fixed_count=0 if around is None else len(around),
+    )
+    parts = parts_around(around, options.train)
+    return start(capture, options.train, cap=plan.cap, init=init, parts=parts, device=device), plan
 
 
 def _resumed(
@@ -174,8 +191,15 @@ def _resumed(
 ) -> tuple[TrainState, TrainingPlan]:
     checkpoint = latest_checkpoint(folder.checkpoints)
     check_same_run(checkpoint.options, options)
-    state = replace(checkpoint, options=options).restore(capture, identity, device)
-    plan = make_plan(capture, replace(options.train, max_gaussians=state.cap), start_count=state.start_count)
+    around = read_block(options.block).scene_around() if options.block else None
+    parts = parts_around(around, options.train)
+    state = replace(checkpoint, options=options).restore(capture, identity, device, parts)
+    plan = make_plan(
+        capture,
+        replace(options.train, max_gaussians=state.cap),
+        start_count=state.start_count,
+        fixed_count=0 if around is None else len(around),
+    )
     return state, plan
 
 
@@ -194,9 +218,10 @@ class _TrainingRun:
         options: RunOptions,
         display: Display,
         until_s: float,
+        is_stopped: Callable[[], bool],
     ) -> None:
         self._folder, self._capture, self._options, self._display = folder, capture, options, display
-        self._identity, self._until_s = identity, until_s
+        self._identity, self._until_s, self._is_stopped = identity, until_s, is_stopped
         self._interruption = Interruption()
         self._saved_at_s, self._saving_s = time.monotonic(), 0.0
 
@@ -220,7 +245,7 @@ class _TrainingRun:
         return RunResult(state, report, capture, None)
 
     def _after_step(self, state: TrainState, stats: StepStats) -> None:
-        if self._interruption.signal is not None:
+        if self._interruption.signal is not None or self._is_stopped():
             raise _Stopped
         every = self._options.checkpoint_every
         waited_s = time.monotonic() - self._saved_at_s

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get
 
 from sfumato.choices import check_choices
 from sfumato.errors import ConfigError
+from sfumato.runs.block_file import read_block
 from sfumato.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class RunOptions:
         train: how to train.
         init: a scene to start from, or None for the dataset's points.
         checkpoint_every: steps between two checkpoints; None: about one a minute.
+        block: file that says which part of a scene is trained; None: all of it.
     """
 
     data: Path
@@ -74,6 +76,7 @@ class RunOptions:
     train: TrainConfig = field(default_factory=TrainConfig)
     init: Path | None = None
     checkpoint_every: int | None = None
+    block: Path | None = None
 
     def __post_init__(self) -> None:
         if self.checkpoint_every is not None and self.checkpoint_every < 1:
@@ -85,7 +88,8 @@ class RunOptions:
         Raises:
             SfumatoError: it cannot be read with these options.
         """
-        return self.capture.load(data or self.data, seed=self.train.seed)
+        capture = self.capture.load(data or self.data, seed=self.train.seed)
+        return capture if self.block is None else read_block(self.block).of(capture)
 
     def to_plain(self) -> dict[str, Any]:
         """Nested tables of plain values, ready for JSON."""

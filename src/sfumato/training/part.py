@@ -140,6 +140,10 @@ class Part:
         """Change the camera or the background before rendering."""
         return shot
 
+    def drawn(self, gaussians: Gaussians) -> Gaussians:
+        """The scene to render: the Gaussians in training, then any that are not trained."""
+        return gaussians
+
     def apply(self, image: Tensor, shot: Shot) -> Tensor:
         """Change the render [h, w, 3] before it is compared with the photograph."""
         return image

@@ -80,13 +80,17 @@ def with_budget(config: TrainConfig) -> TrainConfig:
     return config
 
 
-def make_plan(capture: Capture, config: TrainConfig, *, start_count: int) -> TrainingPlan:
+def make_plan(
+    capture: Capture, config: TrainConfig, *, start_count: int, fixed_count: int = 0
+) -> TrainingPlan:
     """Choose the cap and estimate the memory.
 
     Args:
         capture: the training data.
         config: with a budget.
         start_count: number of Gaussians at the start, before any cap.
+        fixed_count: number of Gaussians that are drawn but not trained; they count as much as others, which
+            is more than they need.
 
     Raises:
         ConfigError: the run does not fit the memory even with one Gaussian.
@@ -99,9 +103,9 @@ def make_plan(capture: Capture, config: TrainConfig, *, start_count: int) -> Tra
     pixels, photographs_bytes = max(map(math.prod, [size_px, *native])), photographs_memory(train_pixels)
     # Memory that this process already holds is part of the estimate.
     available = machine.memory().available_bytes + min(machine.peak_memory_bytes(), BASE_BYTES)
-    most = memory_cap(available, pixels=pixels, photographs_bytes=photographs_bytes)
+    most = memory_cap(available, pixels=pixels, photographs_bytes=photographs_bytes) - fixed_count
     if most < 1:
-        need = estimate_memory(1, pixels=pixels, photographs_bytes=photographs_bytes)
+        need = estimate_memory(1 + fixed_count, pixels=pixels, photographs_bytes=photographs_bytes)
         raise ConfigError(
             f"training needs at least {need / GIB:.1f} GiB of memory and {available / GIB:.1f} GiB are free; "
             "close programs, or give a larger --downscale"
@@ -113,7 +117,7 @@ def make_plan(capture: Capture, config: TrainConfig, *, start_count: int) -> Tra
         _log.warning(
             "--max-gaussians %d may need more memory than is free, which is enough for %d", cap, most
         )
-    memory = estimate_memory(cap, pixels=pixels, photographs_bytes=photographs_bytes)
+    memory = estimate_memory(cap + fixed_count, pixels=pixels, photographs_bytes=photographs_bytes)
     return TrainingPlan(
         len(sizes), size_px, capture.original_size_px, min(start_count, cap), cap, memory, available
     )

@@ -170,18 +170,29 @@ def start(
         chosen = torch.randperm(len(init), generator=generator)[:cap].sort().values
         init = init.select(chosen)
     population = Population.starting_with(trained_form(init, config.colour).to(device), config.frozen)
-    state = _first(capture, config, population, cap, generator)
-    made = make_parts(capture, config, parts, device)
-    return replace(state, parts=made, loss=loss or photometric_loss(config))
+    state = _first(capture, config, population, cap, generator, parts)
+    return replace(state, loss=loss or photometric_loss(config))
 
 
 def restore(
-    saved: dict[str, Any], capture: Capture, config: TrainConfig, device: torch.device = HOST
+    saved: dict[str, Any],
+    capture: Capture,
+    config: TrainConfig,
+    device: torch.device = HOST,
+    parts: Iterable[Part] = (),
 ) -> TrainState:
-    """The state from the result of ``TrainState.state_dict``, with tensors on the CPU."""
+    """The state from the result of ``TrainState.state_dict``, with tensors on the CPU.
+
+    Args:
+        saved: the result.
+        capture: the training data.
+        config: options of training.
+        device: of the scene.
+        parts: further parts with which the run was started.
+    """
     random, of_scene, saved = saved["generator"], saved.get("scene_generator"), moved_to(saved, device)
     population = Population.from_state_dict(saved["population"], config.frozen)
-    state = _first(capture, config, population, saved["cap"], torch.Generator())
+    state = _first(capture, config, population, saved["cap"], torch.Generator(), parts)
     for name, part in state.parts.items():
         part.load_state_dict(saved["parts"][name])
     state.sampler.load_state_dict(saved["sampler"])
@@ -205,14 +216,19 @@ def generator_on(device: torch.device, host: torch.Generator) -> torch.Generator
 
 
 def _first(
-    capture: Capture, config: TrainConfig, population: Population, cap: int, generator: torch.Generator
+    capture: Capture,
+    config: TrainConfig,
+    population: Population,
+    cap: int,
+    generator: torch.Generator,
+    parts: Iterable[Part],
 ) -> TrainState:
     views, device = capture.train_views, population.gaussians.means.device
     return TrainState(
         config=config,
         views=views,
         population=population,
-        parts=make_parts(capture, config, device=device),
+        parts=make_parts(capture, config, parts, device),
         loss=photometric_loss(config),
         settings=replace(settings_of(config, reduction=reduction_of(views)), colour=config.colour),
         sampler=ViewSampler(len(views), generator),

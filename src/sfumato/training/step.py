@@ -119,7 +119,10 @@ def _render(state: TrainState, shot: Shot, screen_gradient: str | None) -> Rende
         sh_degree=shot.context.sh_degree,
         absolute_gradient=screen_gradient == "absolute",
     )
-    render = draw(state.population.gaussians, shot.camera, settings)
+    scene = state.population.gaussians
+    for part in state.parts.values():
+        scene = part.drawn(scene)
+    render = draw(scene, shot.camera, settings)
     if screen_gradient:
         render.seen.retain_gradients()
     return render
@@ -136,14 +139,16 @@ def _collected(
 ) -> Gradients:
     """The gradients that a backward pass accumulated in the leaves, which are cleared."""
     of_parts = {name: _taken(part.parameters()) for name, part in state.parts.items()}
+    # Gaussians that parts added to the picture come after those in training.
+    count = len(state.population)
     return Gradients(
         context=shot.context,
         views=(shot.number,),
         loss=loss.detach(),
         of_gaussians=_taken(state.population.trained),
         of_parts={name: found for name, found in of_parts.items() if found},
-        visible=visible.int(),
-        screen_gradient=None if screen_gradient is None else shot.halves * screen_gradient,
+        visible=visible[:count].int(),
+        screen_gradient=None if screen_gradient is None else shot.halves * screen_gradient[:count],
     )
 
 

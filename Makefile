@@ -76,6 +76,7 @@ bench: $(VENV)/.run
 	$(VENV)/bin/python benchmarks/formats.py $(DATA)
 	$(VENV)/bin/python benchmarks/real_files.py $(DATA)
 	$(VENV)/bin/python benchmarks/simplify.py $(DATA)
+	$(VENV)/bin/python benchmarks/blocks.py --scratch out/blocks
 
 # The documentation as a site: out/site/index.html, which opens from the disk too.
 docs: $(VENV)/.docs

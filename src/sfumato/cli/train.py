@@ -71,7 +71,7 @@ class TrainCommand:
     view: FlagCreatePairsOff[bool] = False
     checkpoint_every: int | None = None
     block: Path | None = None
-    blocks: int | Literal["auto"] | None = None
+    blocks: Annotated[int | Literal["auto"] | None, arg(metavar="INT|auto")] = None
     cluster: str | None = None
     capture: Annotated[CaptureOptions, arg(name="")] = field(default_factory=CaptureOptions)
     config: Annotated[TrainConfig, arg(name="")] = field(default_factory=TrainConfig)

@@ -121,7 +121,7 @@ function stopPlaying() {
 export function followFilm(seconds) {
   if (!playing) return false;
   playing.at += seconds;
-  if (keys.length < 2 || playing.at > keys.at(-1).time_s) {
+  if (keys.length < 2 || playing.at >= keys.at(-1).time_s) {
     stopPlaying();
     return false;
   }

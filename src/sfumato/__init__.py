@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sfumato.evaluation.scenes import evaluate
     from sfumato.fitting.fit_image import fit
     from sfumato.fitting.fitted_image import FittedImage, load_fitted
+    from sfumato.levels.save_levels import save_levels
     from sfumato.levels.simplify import simplify
     from sfumato.meshing.mesh import MeshConfig, mesh
     from sfumato.meshing.triangle_mesh import Mesh
@@ -116,6 +117,7 @@ _HOMES = {
     "save": "scene.files",
     "save_dynamic": "scene.files.dynamic_files",
     "save_image": "evaluation.saved_images",
+    "save_levels": "levels.save_levels",
     "show": "viewer.notebook",
     "simplify": "levels.simplify",
     "splat": "splatting.surface_splats",
@@ -188,6 +190,7 @@ __all__ = [
     "save",
     "save_dynamic",
     "save_image",
+    "save_levels",
     "show",
     "simplify",
     "splat",

@@ -116,3 +116,13 @@ def test_names_the_extra_that_usd_needs(tmp_path, scene, monkeypatch, capsys):
     assert run(tmp_path / "in.ply", tmp_path / "out.usdz") == 2
     assert "sfumato[usd]" in capsys.readouterr().err
     assert [p.name for p in Path(tmp_path).iterdir()] == ["in.ply"]
+
+
+def test_levels_of_detail_are_written_into_a_folder_and_read_again(tmp_path, scene, capsys):
+    out = tmp_path / "levels/lod-meta.json"
+    assert run(tmp_path / "in.ply", out, "--sh-degree", 1) == 0
+    assert "30 Gaussians" in capsys.readouterr().out
+    assert run(tmp_path / "in.ply", out) == 2 and "exists" in capsys.readouterr().err
+    assert run(tmp_path / "in.ply", out, "--spz-version", 3, "--overwrite") == 2
+    assert run(out, tmp_path / "again.ply") == 0
+    assert len(load(tmp_path / "again.ply")) == 30 and load(tmp_path / "again.ply").sh_degree == 1

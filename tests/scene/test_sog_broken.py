@@ -92,7 +92,7 @@ def test_refuses_overlapping_or_missing_chunks(tmp_path, runs):
     tree = {"children": [{"lods": {"0": {"file": 0, "offset": at, "count": n}}} for at, n in runs]}
     meta = {"lodLevels": 1, "filenames": ["0_0/meta.json"], "tree": tree}
     (tmp_path / "lod-meta.json").write_text(json.dumps(meta))
-    with pytest.raises(FormatError, match="overlap or are not in it"):
+    with pytest.raises(FormatError, match=r"that overlap|not in it"):
         load(tmp_path / "lod-meta.json")
     meta["filenames"] = ["lod-meta.json"]
     (tmp_path / "lod-meta.json").write_text(json.dumps(meta))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _HELP = Help(
     examples=(
         "sfumato convert out/mine mine.spz",
-        "sfumato convert scene.ply page.html",
+        "sfumato convert scene.ply out/lod-meta.json",
     )
 )
 
@@ -33,7 +34,8 @@ class ConvertCommand:
     cannot represent is dropped or rounded, with a message. A dynamic scene is written as .4dgs, as a
     sequence of files if OUT is such as out%04d.ply, as USD with time samples, as glTF with animated rigid
     parts, or, if OUT has no suffix, as a folder with scene.ply and tracks.npz; with --at, as a single moment
-    in any format.
+    in any format. An OUT called lod-meta.json becomes a folder of Streamed SOG, with levels of detail, which
+    sfumato view and other viewers load as they need; the scene may be larger than memory.
 
     Attributes:
         source: scene file of any readable format, or a dynamic scene: .4dgs, or the folder of a tracked run.
@@ -71,16 +73,37 @@ def command(arguments: Sequence[str]) -> int:
 
 
 def _convert_still(given: ConvertCommand, display: Display) -> None:
-    from sfumato.scene.files import codec_of_name, load, recognised
+    from sfumato.scene.files import NAMES_OF_LEVELS, codec_of_name, load, recognised
 
     if given.at is not None:
         raise ConfigError(f"--at is for scenes that move, and {given.source} holds none")
+    if given.out.name in NAMES_OF_LEVELS:
+        _convert_to_levels(given, display)
+        return
     codec_of_name(given.out)
     _check_free(given)
     with display.waiting(f"reading {given.source} ({_size(given.source)})"):
         scene = load(given.source, repair=given.repair)
         kind = recognised(given.source).name
     _save_still(given, scene, kind, display)
+
+
+def _convert_to_levels(given: ConvertCommand, display: Display) -> None:
+    from sfumato import machine
+    from sfumato.levels.save_levels import save_source
+    from sfumato.levels.scene_source import of_degree, source_of_file
+
+    if given.spz_version is not None:
+        raise ConfigError(f"--spz-version is for .spz files; {given.out} is none")
+    _check_free(given)
+    began = time.monotonic()
+    source = source_of_file(given.source, repair=given.repair)
+    source = of_degree(source, 3 if given.sh_degree is None else given.sh_degree)
+    with display.counting("making levels of detail", "Gaussians") as report:
+        counts = save_source(source, given.out, report=report)
+    words = " + ".join(f"{count:,}" for count in counts)
+    seconds, peak = time.monotonic() - began, machine.peak_memory_bytes() / 2**20
+    display.say(f"{given.source} -> {given.out}: {words} Gaussians, {seconds:.1f} s, {peak:.0f} MiB")
 
 
 def _convert_moving(given: ConvertCommand, display: Display) -> None:

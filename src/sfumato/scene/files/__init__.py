@@ -8,7 +8,19 @@ from pathlib import Path
 from sfumato.checks import check_type, file_path
 from sfumato.errors import ConfigError, FormatError
 from sfumato.outputs import replacing
-from sfumato.scene.files import compressed_ply, four_dgs, gltf, ksplat, ply, sog, splat, spz, usd, values
+from sfumato.scene.files import (
+    compressed_ply,
+    four_dgs,
+    gltf,
+    ksplat,
+    ply,
+    sog,
+    sog_levels,
+    splat,
+    spz,
+    usd,
+    values,
+)
 from sfumato.scene.files.codec import Codec
 from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.scene import Scene, identities_of, metadata_of
@@ -26,6 +38,8 @@ CODECS: tuple[Codec, ...] = (
     splat.CODEC,
 )
 HEAD_BYTES = 64 * 1024
+# Descriptions of folders with levels of detail, which are made from a scene by ``sfumato.levels``.
+NAMES_OF_LEVELS = (sog_levels.INDEX,)
 
 _log = logging.getLogger(__name__)
 
@@ -118,6 +132,8 @@ def codec_of_name(path: Path) -> Codec:
     Raises:
         FormatError: the suffix is unknown, or the format is only read.
     """
+    if path.name in NAMES_OF_LEVELS:
+        raise FormatError(f"cannot save {path}: it has levels of detail; sfumato.save_levels writes them")
     codec = next((c for c in CODECS if path.name.lower().endswith(c.suffixes)), None)
     if codec is not None and codec.save is not None:
         return codec

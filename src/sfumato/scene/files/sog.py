@@ -33,7 +33,7 @@ from sfumato.scene.files.rounding import (
     warn_of_nearer,
 )
 from sfumato.scene.files.sog_images import MAX_SIDE, encode
-from sfumato.scene.files.sog_levels import load_levels
+from sfumato.scene.files.sog_levels import INDEX, MAX_INDEX_BYTES, index_of, load_levels
 from sfumato.scene.files.sog_palette import codebook, nearest_in, palette
 from sfumato.scene.files.sog_source import (
     MAX_META_BYTES,
@@ -89,8 +89,8 @@ def load(path: Path) -> Scene:
     if start != ZIP_MAGIC:
         meta = _description(path)
         if "lodLevels" in meta:
-            return load_levels(path, meta, _load_folder)
-    return _load_archive(path) if start == ZIP_MAGIC else _load_folder(path)
+            return load_levels(index_of(path, meta), load_folder)
+    return _load_archive(path) if start == ZIP_MAGIC else load_folder(path)
 
 
 def save(
@@ -117,39 +117,50 @@ def save(
     if not 1 <= len(gaussians) <= MAX_SIDE**2 // 2:
         raise FormatError(f"the scene cannot be saved: .sog holds 1 and more Gaussians, not {len(gaussians)}")
     order = morton_order(arrays["means"])
-    arrays = {name: array[order] for name, array in arrays.items()}
-    arrays = _within_reach(arrays)
-    meta: dict[str, Any] = {"version": 2, "asset": {"generator": GENERATOR}, "count": len(gaussians)}
+    arrays = _within_reach({name: array[order] for name, array in arrays.items()})
     known = metadata_of(gaussians)
-    meta |= extras_of(known)
-    if known.antialiased if antialiased is None else antialiased:
-        # "model" is the key of splat-transform from version 3 on.
-        meta |= {"antialias": True, "model": "antialiased"}
+    known = known if antialiased is None else replace(known, antialiased=antialiased)
     values.warn_of_unsaid(replace(known, antialiased=False), ".sog")
-    # The palette takes longest and so is started first; the others run in parallel.
-    makers = [_rest, _scales, _base, _means, _quats]
-    parts = list(in_threads(lambda make: make(arrays, palette_size), makers))
-    pictures: dict[str, bytes] = {}
-    for part in reversed(parts):
-        for key, description, encoded in part:
-            meta[key] = description | {"files": list(encoded)}
-            pictures |= encoded
-    text = json.dumps(meta, allow_nan=False).encode("ascii")
+    parts = encoded(arrays, known, palette_size)
     if path.suffix.lower() == ".json":
-        for name, data in pictures.items():
-            write_bytes(path.parent / name, data)
-        path.write_bytes(text)
+        for name in set(parts) - {META}:
+            write_bytes(path.parent / name, parts[name])
+        path.write_bytes(parts[META])
         return
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        for name, data in {META: text, **pictures}.items():
+        for name, data in parts.items():
             archive.writestr(zipfile.ZipInfo(name), data)
+
+
+def encoded(arrays: dict[str, np.ndarray], known: Metadata, palette_size: int) -> dict[str, bytes]:
+    """The files of an unbundled scene by name, its description first; Gaussians keep their order.
+
+    Args:
+        arrays: finite fields of the Gaussians, float32, as ``values.checked_arrays`` gives them.
+        known: of which anti-aliasing and source are written.
+        palette_size: as in ``save``.
+    """
+    meta: dict[str, Any] = {"version": 2, "asset": {"generator": GENERATOR}, "count": len(arrays["means"])}
+    meta |= extras_of(known)
+    if known.antialiased:
+        # "model" is the key of splat-transform from version 3 on.
+        meta |= {"antialias": True, "model": "antialiased"}
+    # The palette takes longest and so is started first; the others run in parallel.
+    makers = [_rest, _scales, _base, _means, _quats]
+    pictures: dict[str, bytes] = {}
+    for part in reversed(list(in_threads(lambda make: make(arrays, palette_size), makers))):
+        for key, description, files in part:
+            meta[key] = description | {"files": list(files)}
+            pictures |= files
+    return {META: json.dumps(meta, allow_nan=False).encode("ascii"), **pictures}
 
 
 CODEC = Codec(".sog", (".sog", "meta.json"), recognises, load, save, ("palette_size", "antialiased"))
 
 
 def _description(path: Path) -> dict[str, Any]:
-    return parse(folder_reader(path.parent)(path.name, MAX_META_BYTES), str(path))
+    most = MAX_INDEX_BYTES if path.name == INDEX else MAX_META_BYTES
+    return parse(folder_reader(path.parent)(path.name, most), str(path))
 
 
 def _load_archive(path: Path) -> Scene:
@@ -158,9 +169,24 @@ def _load_archive(path: Path) -> Scene:
         return _scene(Textures(path, meta, read, path.stat().st_size))
 
 
-def _load_folder(path: Path) -> Scene:
+def load_folder(path: Path) -> Scene:
+    """Read the Gaussians of an unbundled scene, by its `meta.json`; values are not checked."""
     size = sum(part.stat().st_size for part in path.parent.glob("*.webp"))
     return _scene(Textures(path, _description(path), folder_reader(path.parent), size))
+
+
+def degree_of(path: Path) -> int:
+    """The degree of the SH of an unbundled scene, by its `meta.json`.
+
+    Raises:
+        FormatError: it is missing or broken.
+    """
+    meta = _description(path)
+    if meta.get("version", 1) != 2:
+        return load_folder(path).sh_degree
+    part = meta.get("shN")
+    bands = part.get("bands") if isinstance(part, dict) else 0
+    return min(bands, values.MAX_SH_DEGREE) if type(bands) is int and bands > 0 else 0
 
 
 def _scene(textures: Textures) -> Scene:
@@ -220,11 +246,16 @@ def _within_reach(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     if coarse and np.log1p(reach) < np.log1p(extent) / 2:
         arrays, nearer = brought_nearer(arrays, reach)
         warn_of_nearer(nearer, total, reach, ".sog")
+    warn_of_moved(visibly_moved(arrays), total, ".sog")
+    return arrays
+
+
+def visibly_moved(arrays: dict[str, np.ndarray]) -> int:
+    """Number of Gaussians that the quantisation of positions in one file moves visibly."""
     low, high, steps = _steps(arrays["means"])
     log_means = low + (high - low) * (steps / 65535)
     stored = np.copysign(np.expm1(np.abs(log_means)), log_means)
-    warn_of_moved(moved(arrays["means"], stored, arrays["log_scales"]), total, ".sog")
-    return arrays
+    return moved(arrays["means"], stored, arrays["log_scales"])
 
 
 def _steps(means: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -35,14 +35,17 @@ def page(tmp_path_factory):
         yield browser
 
 
-def click_on(page, centre):
-    x, y = page.run(
+def on_screen(page, centre):
+    return page.run(
         f"""(() => {{
           const p = sfumato.shown({centre}).project(sfumato.camera);
           return [(p.x + 1) / 2 * innerWidth, (1 - p.y) / 2 * innerHeight];
         }})()"""
     )
-    page.click(x, y)
+
+
+def click_on(page, centre):
+    page.click(*on_screen(page, centre))
 
 
 def words(page, name):
@@ -126,6 +129,63 @@ def test_notes_stay_with_their_places_and_come_back_with_the_link(page):
     assert words(page, "pins") == ""
     page.press("l")
     assert "note=" not in page.run("location.hash")
+
+
+def behind(page, number):
+    page.wait("sfumato.notesSettled()")
+    return page.run(f"document.querySelectorAll('#pins p')[{number}].classList.contains('behind')")
+
+
+def test_notes_are_dimmed_where_the_scene_is_in_front_of_them(page):
+    stand(page, 0)
+    eye = np.array(page.run("sfumato.inScene(sfumato.camera.position).toArray()"))
+    on, far = (np.array(CENTRES[0]) + share * (np.array(CENTRES[0]) - eye) for share in (-0.02, 0.3))
+    words = "&".join(f"note={','.join(f'{v:.6f}' for v in place)},here" for place in (on, far))
+    page.run(f"location.hash = '#camera=shots/0.jpg&{words}'")
+    page.wait("document.querySelectorAll('#pins p').length === 2")
+    page.settle()
+    assert [behind(page, 0), behind(page, 1)] == [False, True]
+    # Without the ball there is nothing in front.
+    page.run(f"location.hash = '#camera=shots/0.jpg&{words}&crop=-0.5,-9,-9,9,9,9'")
+    page.wait("!document.getElementById('crop').hidden")
+    page.wait("!document.querySelectorAll('#pins p')[1].classList.contains('behind')")
+    page.press("x")
+    page.wait("document.querySelectorAll('#pins p')[1].classList.contains('behind')")
+    page.run("location.hash = '#camera=shots/0.jpg&note=x'")
+
+
+def test_what_is_cropped_or_deleted_is_not_picked(page):
+    stand(page, 0)
+    page.run("document.getElementById('measure-toggle').click()")
+    page.run("document.getElementById('measure-clear').click()")
+    page.run("location.hash = '#camera=shots/0.jpg&crop=-0.5,-9,-9,9,9,9'")
+    page.wait("!document.getElementById('crop').hidden")
+    page.settle()
+    click_on(page, CENTRES[0])
+    assert words(page, "toast") == "There is no surface here" and page.run("sfumato.endsNow()") == []
+    click_on(page, CENTRES[2])
+    picked = np.array(page.run("sfumato.endsNow()"))
+    eye = np.array(page.run("sfumato.inScene(sfumato.camera.position).toArray()"))
+    # In a Gaussian, the surface is where the response along the line of sight is the largest.
+    assert np.abs(picked - CENTRES[2]).max() < 0.02 * np.linalg.norm(np.array(CENTRES[2]) - eye)
+    page.press("x")
+    page.run("document.getElementById('measure-clear').click()")
+    page.run("document.getElementById('edit-toggle').click()")
+    page.run("document.querySelector('#edit [data-tool=box]').click()")
+    x, y = on_screen(page, CENTRES[0])
+    page.drag((x - 40, y - 40), (x + 40, y + 40))
+    page.run("document.getElementById('edit-delete').click()")
+    page.run("document.getElementById('edit-toggle').click()")
+    if page.run("document.getElementById('measure').hidden"):
+        page.run("document.getElementById('measure-toggle').click()")
+    click_on(page, CENTRES[0])
+    assert page.run("sfumato.endsNow()") == []
+    for _ in range(2):
+        page.run("document.getElementById('edit-undo').click()")
+    click_on(page, CENTRES[0])
+    assert len(page.run("sfumato.endsNow()")) == 3
+    page.run("document.getElementById('measure-clear').click()")
+    page.run("document.getElementById('measure-toggle').click()")
 
 
 def test_a_link_of_broken_notes_shows_none(page):

@@ -185,7 +185,12 @@ class Painter:
         """
         began = time.perf_counter()
         gaussians = shown.at(request.time) if isinstance(shown, DynamicScene) else shown
-        scene, depths = self._scene(request, gaussians), None
+        rows = identities_of(gaussians)
+        if isinstance(shown, DynamicScene) and rows is not None:
+            # In an edited scene, the numbers before the edits.
+            before = identities_of(shown.gaussians)
+            rows = rows if before is None else before[rows]
+        scene, depths = self._scene(request, gaussians, rows), None
         settings = replace(self._settings, depth=request.show == "depth")
         if request.background is not None:
             settings = replace(settings, background=request.background)
@@ -203,11 +208,10 @@ class Painter:
         jpeg = to_jpeg(pixels, quality=_FINE_QUALITY if request.fine else _COARSE_QUALITY)
         return RenderedImage(jpeg, depths, time.perf_counter() - began)
 
-    def _scene(self, request: RenderRequest, gaussians: Gaussians) -> Gaussians:
+    def _scene(self, request: RenderRequest, gaussians: Gaussians, rows: Tensor | None) -> Gaussians:
         floating = self._floaters() if request.floaters and request.show == "colour" else None
         scene = gaussians.detach()
         if floating is not None:
-            rows = identities_of(gaussians)
             # Some of the moving Gaussians do not exist at every time.
             here = floating if len(floating) == len(scene) or rows is None else floating[rows]
             scene = highlighted(scene, here)

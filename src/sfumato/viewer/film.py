@@ -18,6 +18,7 @@ from sfumato.paths.painter import Look, painter
 from sfumato.paths.path_files import KeyFrames, path_from_plain
 from sfumato.paths.video_writer import even, write_video
 from sfumato.scene.cameras import Camera
+from sfumato.scene.dynamic import DynamicScene
 from sfumato.scene.gaussians import Gaussians
 from sfumato.viewer.page_edits import EditedScenes, free_names
 from sfumato.viewer.server import Answer, PageServer
@@ -90,7 +91,7 @@ class FilmMaker:
 
     def __init__(self, shown: Path, subject: Subject, edited: EditedScenes | None = None) -> None:
         self._shown, self._subject = shown, subject
-        self._edited = edited or EditedScenes(subject.gaussians)
+        self._edited = edited or EditedScenes(subject.moving or subject.gaussians)
         self._lock, self._stops = threading.Lock(), threading.Event()
         self._thread: threading.Thread | None = None
         self._told: dict[str, object] = {"state": "none"}
@@ -98,14 +99,14 @@ class FilmMaker:
     def begin(self, body: bytes) -> Answer | None:
         """Start a requested film; returns None if another one is in progress."""
         film = read_film(body)
-        still = self._edited.of(film.edits)
+        scene = self._edited.of(film.edits)
         with self._lock:
             if self._thread and self._thread.is_alive():
                 return None
             video, path = free_names(self._shown, ("film.mp4", "film.json"))
             self._stops.clear()
             self._told = {"state": "making", "done": 0, "count": len(film.cameras), "film": str(video)}
-            self._thread = threading.Thread(target=self._make, args=(film, still, video, path), daemon=True)
+            self._thread = threading.Thread(target=self._make, args=(film, scene, video, path), daemon=True)
             self._thread.start()
         return self.state()
 
@@ -123,10 +124,10 @@ class FilmMaker:
         if self._thread:
             self._thread.join()
 
-    def _make(self, film: Film, still: Gaussians, video: Path, path: Path) -> None:
+    def _make(self, film: Film, scene: Gaussians | DynamicScene, video: Path, path: Path) -> None:
         try:
             write_json(path, film.document)
-            write_video(video, self._frames(film, still), film.fps)
+            write_video(video, self._frames(film, scene), film.fps)
             self._told = {**self._told, "state": "done"}
         except _FilmStopped:
             path.unlink(missing_ok=True)
@@ -135,14 +136,13 @@ class FilmMaker:
             _log.warning("no film: %s", error)
             self._told = {**self._told, "state": "failed", "error": str(error)}
 
-    def _frames(self, film: Film, still: Gaussians) -> Iterator[np.ndarray]:
+    def _frames(self, film: Film, scene: Gaussians | DynamicScene) -> Iterator[np.ndarray]:
         subject, count = self._subject, len(film.cameras)
-        moving = subject.moving
-        first, last = (float(moving.times[0]), float(moving.times[-1])) if moving else (0.0, 0.0)
-        times = np.linspace(first, last, count)
+        ends = scene.times[[0, -1]].tolist() if isinstance(scene, DynamicScene) else (0.0, 0.0)
+        times = np.linspace(*ends, count)
         paint = painter(
             "colour",
-            lambda number: moving.at(float(times[number])) if moving else still,
+            lambda number: scene.at(float(times[number])) if isinstance(scene, DynamicScene) else scene,
             film.cameras,
             Look(subject.settings),
         )

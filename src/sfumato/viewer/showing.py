@@ -119,16 +119,12 @@ def show_subject(server: PageServer, subject: Subject, path: Path | None = None)
         subject: the scene.
         path: where it was read from; edits are saved there. None: they cannot be saved.
     """
-    also: dict[str, Any] = {"exact": EXACT}
-    edited = None if subject.moving else EditedScenes(subject.gaussians)
-    if edited:
-        also["edits"] = EDITS
-        server.reply(EDITS, edited.take, MAX_SCRIPT_BYTES)
+    also: dict[str, Any] = {"exact": EXACT, "edits": EDITS}
+    shown = subject.moving or subject.gaussians
+    edited = EditedScenes(shown)
+    server.reply(EDITS, edited.take, MAX_SCRIPT_BYTES)
     if path is not None:
-        also["source"] = str(path)
-        also["film"] = FILM
-    if path is not None and not subject.moving:
-        also["save"] = SAVE
+        also.update(source=str(path), film=FILM, save=SAVE)
     show(server, subject, pack_subject(subject, exact_bytes=EXACT_BYTES), **also)
     trust = subject.trust.trust if subject.trust else None
     floating = _once(lambda: find_floaters(subject.gaussians, trust))
@@ -142,18 +138,16 @@ def show_subject(server: PageServer, subject: Subject, path: Path | None = None)
         server.add(FLOATERS, bits)
     if path is not None:
         offer_films(server, path, subject, edited)
-    if path is not None and not subject.moving:
-        offer_saving(server, path, subject.gaussians, floating)
+        offer_saving(server, path, shown, floating)
     painter = Painter(subject.photographs, subject.settings, floating)
-    offer_exact(server, subject.photographs, _Drawing(painter, subject, edited).draw)
+    offer_exact(server, subject.photographs, _Drawing(painter, edited).draw)
 
 
 class _Drawing:
     """Renders one request at a time and drops those that were superseded while they waited."""
 
-    def __init__(self, painter: Painter, subject: Subject, edited: EditedScenes | None) -> None:
-        self._painter, self._subject = painter, subject
-        self._edited = edited or EditedScenes(subject.gaussians)
+    def __init__(self, painter: Painter, edited: EditedScenes) -> None:
+        self._painter, self._edited = painter, edited
         self._drawing, self._newest = threading.Lock(), 0
 
     def draw(self, request: RenderRequest) -> RenderedImage | None:
@@ -161,7 +155,7 @@ class _Drawing:
         with self._drawing:
             if mine != self._newest:
                 return None
-            return self._painter.paint(request, self._subject.moving or self._edited.of(request.edits))
+            return self._painter.paint(request, self._edited.of(request.edits))
 
 
 def _photograph(pixels: Callable[[], np.ndarray]) -> Answer:

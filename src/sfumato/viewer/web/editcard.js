@@ -1,7 +1,7 @@
 // The card for selecting and deleting.
 import { apply, editsNow, invert, onEdits, selectNothing, step, whyNoSelecting } from "./edits.js";
 import { buildEnding } from "./endings.js";
-import { onRefused, setBrushRadius, setHow, setTool, toolNow } from "./pen.js";
+import { onGoingBack, onRefused, setBrushRadius, setHow, setTool, toolNow } from "./pen.js";
 
 const byId = (name) => document.getElementById(name);
 const card = byId("edit");
@@ -27,6 +27,7 @@ export function buildEditing(say) {
   byId("edit-radius").addEventListener("input", () => setBrushRadius(Number(byId("edit-radius").value)));
   buildEnding("edit-ending", () => [], say);
   onRefused(() => say("This selection has become too complicated: delete or keep what is selected, then go on"));
+  onGoingBack((time) => say(`Back at ${inSeconds(time)}, where this selection was begun`));
   onEdits(tell);
   chooseHow("new");
   tell();
@@ -43,6 +44,8 @@ export function showEditing(wanted) {
   chooseTool(card.hidden ? "look" : "lasso");
 }
 
+const inSeconds = (time) => `${Number(time.toFixed(3))} s`;
+
 function chooseTool(name) {
   setTool(name === "look" ? null : name);
   for (const button of card.querySelectorAll("[data-tool]")) {
@@ -57,9 +60,9 @@ function chooseHow(name) {
 }
 
 function tell() {
-  const { edits, selected, left, all, canUndo, canRedo } = editsNow();
+  const { edits, selected, time, left, all, canUndo, canRedo } = editsNow();
   const number = (count) => count.toLocaleString("en");
-  byId("edit-words").textContent = selected ? `${number(selected)} selected` : "nothing selected";
+  byId("edit-words").textContent = selected ? `${number(selected)} selected${time === null ? "" : ` at ${inSeconds(time)}`}` : "nothing selected";
   byId("edit-left").textContent = edits.length ? `${number(left)} of ${number(all)} left` : "";
   for (const [name, can] of Object.entries({ "edit-undo": canUndo, "edit-redo": canRedo, "edit-delete": selected, "edit-keep": selected, "edit-none": selected })) {
     byId(name).disabled = !can;

@@ -1,9 +1,12 @@
-// Selected and deleted splats in the page, with a history for undo, and the edits as a script.
+// Selected and deleted splats in the page, with a history for undo, and the edits as a script. In dynamic scenes,
+// splats are selected at one step and edited at all times, as by `sfumato edit --at`.
 import { manifest } from "./data.js";
 import { setStates, SIGNS } from "./look.js";
+import { motionNow } from "./moving.js";
+import { placeAt } from "./poses.js";
 import { inRegion } from "./regions.js";
 import { hasStage, splats } from "./stage.js";
-import { hasTime } from "./time.js";
+import { hasTime, setTime, stopAtStep } from "./time.js";
 
 const SELECTED = 1;
 const GONE = 2;
@@ -21,7 +24,6 @@ const listeners = [];
 /** Why selecting is not possible, or null. */
 export function whyNoSelecting() {
   if (manifest.live) return "a scene that is still trained changes too often to be edited";
-  if (hasTime) return "scenes that move are edited by the command line: sfumato edit --at SECONDS";
   return hasStage() ? null : "this browser has no WebGL 2, which selections are drawn with";
 }
 
@@ -30,17 +32,50 @@ export function onEdits(listener) {
   listeners.push(listener);
 }
 
-/** Read the positions of the splats, once. */
+/** Read the positions of the static splats, once. */
 function prepare() {
+  if (places) return true;
   const mesh = splats();
-  if (places || !mesh) return Boolean(places);
-  places = new Float32Array(3 * mesh.numSplats);
-  const sign = SIGNS[manifest.scene.frame];
-  mesh.forEachSplat((index, centre) => {
+  if (!mesh && !motionNow()) return false;
+  const still = mesh?.numSplats ?? 0;
+  const count = still + (motionNow()?.poses.count ?? 0);
+  places = new Float32Array(3 * count);
+  const sign = SIGNS[manifest.scene?.frame];
+  mesh?.forEachSplat((index, centre) => {
     for (let axis = 0; axis < 3; axis++) places[3 * index + axis] = sign[axis] * centre.getComponent(axis);
   });
-  states = [{ edits: [], where: null, bytes: new Uint8Array(mesh.numSplats) }];
+  states = [{ edits: [], where: null, time: null, bytes: new Uint8Array(count) }];
   return true;
+}
+
+/** The positions of all splats at the current time, not a number for those that do not exist then. */
+function placesNow() {
+  const motion = motionNow();
+  if (!motion) return places;
+  const { poses, moment } = motion;
+  const place = [0, 0, 0];
+  for (let index = 0, at = places.length - 3 * poses.count; index < poses.count; index++, at += 3) {
+    places.set(placeAt(poses, moment, index, place) ? place : [NaN, NaN, NaN], at);
+  }
+  return places;
+}
+
+/**
+ * In a dynamic scene, stop at the step that the next stroke refers to: the nearest one or, if it adds to the
+ * selection or subtracts from it, that of the selection. Returns the time gone back to in that case, else null.
+ */
+export function stopForStroke(how) {
+  if (!hasTime) return null;
+  const now = stopAtStep();
+  const { where, time } = states[at] ?? {};
+  if (how === "new" || !where || time === now) return null;
+  setTime(time);
+  return time;
+}
+
+/** Whether a splat is deleted; moving ones are numbered after static ones. */
+export function isGone(index) {
+  return Boolean(states[at]?.bytes[index] & GONE);
 }
 
 function go(to) {
@@ -64,13 +99,13 @@ export function step(by) {
 
 /** Numbers of selected, remaining and all Gaussians, and whether undo and redo are possible. */
 export function editsNow() {
-  const { edits, where, bytes } = states[at] ?? { edits: [], where: null, bytes: [] };
+  const { edits, where, time, bytes } = states[at] ?? { edits: [], where: null, time: null, bytes: [] };
   let [selected, left] = [0, 0];
   for (const byte of bytes) {
     selected += byte & SELECTED;
     left += byte & GONE ? 0 : 1;
   }
-  return { edits, where, selected, left, all: bytes.length, canUndo: at > 0, canRedo: at < states.length - 1 };
+  return { edits, where, time, selected, left, all: bytes.length, canUndo: at > 0, canRedo: at < states.length - 1 };
 }
 
 /** Changes whenever the edits do. */
@@ -96,7 +131,8 @@ const negated = (where) => where.not ?? { not: where };
 export function selectRegion(region, how) {
   if (!prepare()) return false;
   const { edits, where, bytes } = states[at];
-  const inside = inRegion(region, places);
+  const time = hasTime ? stopAtStep() : null;
+  const inside = inRegion(region, placesNow());
   const next = bytes.map((byte, i) => {
     if (byte & GONE) return byte;
     if (how === "new") return inside[i];
@@ -106,32 +142,37 @@ export function selectRegion(region, how) {
   if (where && how === "add") wanted = joined("or", where, region);
   else if (how === "subtract") wanted = where && joined("and", where, negated(region));
   if (wanted && depth(wanted) > DEEPEST) return false;
-  push({ edits, where: wanted, bytes: next });
+  push({ edits, where: wanted, time, bytes: next });
   return true;
 }
 
 /** Invert the selection. */
 export function invert() {
   if (!prepare()) return;
+  if (states[at].where) stopForStroke("add");
+  const time = hasTime ? stopAtStep() : null;
   const { edits, where, bytes } = states[at];
   // The inverse of an empty selection is everything; in a script: all opacities.
   const wanted = where ? negated(where) : { opacity: { low: 0 } };
-  push({ edits, where: wanted, bytes: bytes.map((byte) => (byte & GONE ? byte : byte ^ SELECTED)) });
+  const now = placesNow();
+  const turned = (byte, i) => (byte & GONE || Number.isNaN(now[3 * i]) ? byte : byte ^ SELECTED);
+  push({ edits, where: wanted, time, bytes: bytes.map(turned) });
 }
 
 /** Clear the selection. */
 export function selectNothing() {
   if (!states[at]?.where) return;
   const { edits, bytes } = states[at];
-  push({ edits, where: null, bytes: bytes.map((byte) => byte & GONE) });
+  push({ edits, where: null, time: null, bytes: bytes.map((byte) => byte & GONE) });
 }
 
 /** "delete" the selection, or "keep" only the selection. */
 export function apply(what) {
   const now = editsNow();
   if (!now.where || !now.selected) return;
-  const { edits, where, bytes } = states[at];
+  const { edits, where, time, bytes } = states[at];
   const goes = what === "delete" ? SELECTED : 0;
   const next = bytes.map((byte) => (byte & GONE || (byte & SELECTED) === goes ? GONE : 0));
-  push({ edits: [...edits, { do: what, where }], where: null, bytes: next });
+  const edit = time === null ? { do: what, where } : { do: what, at: time, where };
+  push({ edits: [...edits, edit], where: null, time: null, bytes: next });
 }

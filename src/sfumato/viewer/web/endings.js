@@ -1,7 +1,7 @@
 // Results of edits: a command to copy, and a script and an edited scene to save.
 import { manifest, post } from "./data.js";
 import { editsMade } from "./edits.js";
-import { commandOf, scriptOf } from "./script.js";
+import { commandOf, editedName, quoted, scriptOf } from "./script.js";
 
 const byId = (name) => document.getElementById(name);
 
@@ -55,7 +55,7 @@ async function saveThere(edits, button, say) {
 function download(edits, say) {
   const name = `${manifest.title.replace(/[^\w.-]+/g, "_")}-edits.json`;
   downloadBlob(new Blob([`${JSON.stringify(scriptOf(edits), null, 2)}\n`], { type: "application/json" }), name);
-  say(`${name}: sfumato edit ${manifest.source} -o edited.ply --script ${name}`);
+  say(`${name}: sfumato edit ${quoted(manifest.source)} -o ${quoted(editedName())} --script ${name}`);
 }
 
 /** Download a file. */

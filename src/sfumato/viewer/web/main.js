@@ -18,7 +18,7 @@ import { follow, lookModifiers, SIGNS, takeSample } from "./look.js";
 import { followMap } from "./map.js";
 import { endsNow } from "./measure.js";
 import { advance, fovNow, isRotating, reset, standIn, standingIn } from "./motion.js";
-import { followNotes } from "./notes.js";
+import { followNotes, notesSettled } from "./notes.js";
 import { readAllSteps, showMoving } from "./moving.js";
 import { buildPanel, choose, onExact, say, setFacts, tell } from "./panel.js";
 import { scriptOf } from "./script.js";
@@ -120,7 +120,7 @@ async function open() {
       followTrust(performance.now());
     }
     followMap(performance.now());
-    followNotes();
+    followNotes(performance.now());
     drawWires();
     tell(performance.now());
     return moves;
@@ -143,8 +143,8 @@ async function open() {
   layFrame();
   // For tests, and for use in the console.
   window.sfumato = {
-    camera, cameras, displacementOf, editsMade, endsNow, fovNow, manifest, isExact, isRotating, placeOf: plateCentre, settled: allSettled, movingAt, pathNow, pickedNow,
-    scriptOf, setPlaying, setTime, shown, standIn, standingIn, stepsShown, timeNow, trustMs, versionShown,
+    camera, cameras, displacementOf, editsMade, endsNow, fovNow, manifest, isExact, inScene, isRotating, placeOf: plateCentre, settled: allSettled, movingAt, pathNow, pickedNow,
+    notesSettled, scriptOf, setPlaying, setTime, shown, standIn, standingIn, stepsShown, timeNow, trustMs, versionShown,
   };
 }
 

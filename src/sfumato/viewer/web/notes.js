@@ -1,7 +1,11 @@
 // Notes pinned to points of the scene.
+import { editsVersion } from "./edits.js";
+import { cropNow } from "./look.js";
 import { pickFor } from "./picking.js";
 import { camera, size } from "./stage.js";
-import { shown } from "./world.js";
+import { depthAlong } from "./surface.js";
+import { timeNow } from "./time.js";
+import { inScene, shown } from "./world.js";
 
 const byId = (name) => document.getElementById(name);
 const card = byId("notes");
@@ -9,6 +13,10 @@ const layer = byId("pins");
 // Limits on notes from untrusted links.
 const MOST = 50;
 const MOST_CHARACTERS = 200;
+// A surface nearer than this fraction of the distance of a note hides it.
+const IN_FRONT = 0.95;
+// Whether notes are hidden is found out while the view rests, one note a frame.
+const REST_MS = 120;
 
 let notes = [];
 let place = null;
@@ -63,6 +71,7 @@ function tell() {
   byId("note-list").replaceChildren(...notes.map(item));
   layer.replaceChildren(...notes.map(pin));
   drawn = "";
+  checked = 0;
 }
 
 function item(note) {
@@ -84,13 +93,24 @@ function pin(note) {
 }
 
 let drawn = "";
+let since = 0;
+let checked = 0;
+
+/** Whether all notes are placed, and hidden where the scene is in front of them. */
+export function notesSettled() {
+  return checked >= notes.length;
+}
 
 /** Update the positions of the notes in the window; called for each frame. */
-export function followNotes() {
+export function followNotes(now) {
   if (!notes.length) return;
-  const key = [...camera.matrixWorld.elements, ...camera.projectionMatrix.elements, ...size()].join();
-  if (key === drawn) return;
-  drawn = key;
+  const { elements } = camera.matrixWorld;
+  const key = [...elements, ...camera.projectionMatrix.elements, ...size(), JSON.stringify(cropNow()), editsVersion(), timeNow().now].join();
+  if (key === drawn) {
+    if (checked < notes.length && now - since > REST_MS) check(checked++);
+    return;
+  }
+  [drawn, since, checked] = [key, now, 0];
   const [width, height] = size();
   for (const [index, note] of notes.entries()) {
     const p = shown(note.place).project(camera);
@@ -98,4 +118,15 @@ export function followNotes() {
     element.hidden = !(p.z > -1 && p.z < 1);
     element.style.transform = `translate(${((p.x + 1) / 2) * width}px, ${((1 - p.y) / 2) * height}px)`;
   }
+}
+
+/** Dim a note if the scene is in front of it. */
+function check(index) {
+  const element = layer.children[index];
+  if (element.hidden) return;
+  const eye = inScene(camera.position);
+  const away = new vendor.Vector3(...notes[index].place).sub(eye);
+  const distance = away.length();
+  const depth = depthAlong(eye.toArray(), away.divideScalar(distance).toArray());
+  element.classList.toggle("behind", depth !== null && depth < IN_FRONT * distance);
 }

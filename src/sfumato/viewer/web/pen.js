@@ -1,7 +1,7 @@
 // Drawing on the picture to select, with a box, a lasso or a brush.
-import { selectRegion } from "./edits.js";
+import { selectRegion, stopForStroke } from "./edits.js";
 import { brushStroke, polygon } from "./regions.js";
-import { camera, size } from "./stage.js";
+import { size } from "./stage.js";
 
 // Distance between corners of a lasso, and their maximum number in scripts.
 const LASSO_STEP_PX = 4;
@@ -17,6 +17,7 @@ let radius = 28;
 let stroke = null;
 let hovering = null;
 let refused = () => {};
+let wentBack = () => {};
 
 /** The active tool: "box", "lasso" or "brush"; null if dragging moves the view. */
 export function toolNow() {
@@ -43,11 +44,19 @@ export function onRefused(listener) {
   refused = listener;
 }
 
+/** Set the listener for strokes that go back to the time of the selection, in seconds. */
+export function onGoingBack(listener) {
+  wentBack = listener;
+}
+
 /** Begin a stroke, if a tool is active. */
 export function penDown({ clientX, clientY, button, shiftKey, altKey }) {
   if (!tool || button !== 0) return false;
   // Modifier keys change the mode of this stroke, as in other editors.
-  stroke = { points: [[clientX, clientY]], how: altKey ? "subtract" : shiftKey ? "add" : how, camera: camera.matrixWorld.clone() };
+  const meant = altKey ? "subtract" : shiftKey ? "add" : how;
+  const time = stopForStroke(meant);
+  if (time !== null) wentBack(time);
+  stroke = { points: [[clientX, clientY]], how: meant };
   return true;
 }
 

@@ -1,11 +1,12 @@
 // Picking: cameras and splats under a point of the window.
 import { cameraOfTriangle, visiblePlates } from "./frusta.js";
-import { camera, size, splats } from "./stage.js";
+import { camera, size } from "./stage.js";
+import { depthAlong } from "./surface.js";
 import { movingAt } from "./trails.js";
-import { shown } from "./world.js";
+import { inScene, shown } from "./world.js";
 
 const raycaster = new vendor.Raycaster();
-// Moving Gaussians are picked by their centres, within this distance.
+// Beside all surfaces, moving Gaussians are picked by their centres, within this distance.
 const REACH_PX = 8;
 
 function aim(x, y) {
@@ -27,11 +28,10 @@ export function cameraAt(x, y) {
 
 /** The position of the splats under a point, in upright coordinates, or null. */
 export function pointAt(x, y) {
-  const mesh = splats();
   aim(x, y);
-  const points = mesh ? raycaster.intersectObject(mesh, false).map((hit) => hit.point) : [];
+  const { origin, direction } = raycaster.ray;
+  const depth = depthAlong(inScene(origin).toArray(), inScene(direction).toArray());
+  if (depth !== null) return origin.clone().addScaledVector(direction, depth);
   const moving = movingAt(x, y, REACH_PX);
-  if (moving) points.push(shown(moving.place));
-  const away = (point) => point.distanceTo(camera.position);
-  return points.length ? points.reduce((best, point) => (away(point) < away(best) ? point : best)) : null;
+  return moving ? shown(moving.place) : null;
 }

@@ -65,6 +65,18 @@ export function placeAt(poses, { step, next, share }, index, place) {
   return true;
 }
 
+const turnAtStep = ({ words, stride }, step, index) => [0, 1, 2, 3].map((i) => (words[step * stride + WORDS * index + ROTATION + i] << 16) >> 16);
+
+/** The rotation of a Gaussian at a moment, (w, x, y, z) of length one in the scene's frame; it must exist then. */
+export function turnAt(poses, { step, next, share }, index) {
+  const unit = (turn) => turn.map((v) => v / (Math.hypot(...turn) || 1));
+  const turn = unit(turnAtStep(poses, step, index));
+  if (!(share > 0 && poses.words[next * poses.stride + WORDS * index + EXISTS])) return turn;
+  const after = unit(turnAtStep(poses, next, index));
+  const sign = turn.reduce((sum, v, i) => sum + v * after[i], 0) < 0 ? -1 : 1;
+  return unit(turn.map((v, i) => v + share * (sign * after[i] - v)));
+}
+
 /**
  * Read `motion.bin` of a .4dgs file: differences between steps, in byte planes, as a zlib stream.
  * `onProgress` is called with the fraction read.

@@ -12,9 +12,9 @@ export function scriptOf(edits) {
   return { version: 1, edits: edits.map(atNow) };
 }
 
-/** In a dynamic scene, add the current time as the moment of the selections. */
+/** In a dynamic scene, an edit without a moment of its selection gets the current time. */
 function atNow(edit) {
-  return hasTime ? { ...edit, at: Number(timeNow().now.toPrecision(6)) } : edit;
+  return hasTime && edit.at === undefined ? { ...edit, at: Number(timeNow().now.toPrecision(6)) } : edit;
 }
 
 function words(value) {

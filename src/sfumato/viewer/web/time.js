@@ -35,6 +35,14 @@ export function setTime(seconds) {
   changed();
 }
 
+/** Stop at the nearest step; returns its time. */
+export function stopAtStep() {
+  playing = false;
+  const after = times.filter((time) => time <= end);
+  setTime(after.reduce((best, time) => (Math.abs(time - now) < Math.abs(best - now) ? time : best)));
+  return now;
+}
+
 /** Start the playback, from the beginning if it is at the end, or stop it. */
 export function setPlaying(wanted) {
   playing = wanted && end > times[0];

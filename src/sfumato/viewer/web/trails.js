@@ -1,4 +1,6 @@
 // Trails of picked Gaussians over time: the past is solid, the future is faint.
+import { manifest } from "./data.js";
+import { isGone } from "./edits.js";
 import { cropNow } from "./look.js";
 import { motionNow } from "./moving.js";
 import { placeAt, placeAtStep } from "./poses.js";
@@ -68,7 +70,7 @@ export function movingAt(x, y, reach = NEAR_PX) {
     if (w <= camera.near) continue;
     const away = Math.hypot(((a / w + 1) / 2) * width - x, ((1 - b / w) / 2) * height - y);
     if (away >= least && (away > UNDER_PX || w >= front)) continue;
-    if (!isInside(place, crop)) continue;
+    if (!isInside(place, crop) || isGone(manifest.motion.still + index)) continue;
     if (away <= UNDER_PX && w < front) [under, front] = [{ index, place: [...place] }, w];
     if (away < least) [near, least] = [{ index, place: [...place] }, away];
   }

@@ -55,8 +55,8 @@ def folder(tmp_path):
 @pytest.mark.browser
 @pytest.mark.slow
 def test_the_page_follows_a_training(folder):
-    server = PageServer()
-    with server, Run(folder, server) as run, Browser((4 * SIZE_PX[0], 480)) as browser:
+    server = PageServer().__enter__()
+    with Run(folder, server) as run, Browser((4 * SIZE_PX[0], 480)) as browser:
         browser.open(server.url)
         browser.wait("document.getElementById('live-psnr').textContent === '21.50 dB'")
         assert browser.run("document.getElementById('live-loss').textContent") == "0.0500"
@@ -92,6 +92,14 @@ def test_the_page_follows_a_training(folder):
         run.live.finish("done", run.state.gaussians)
         browser.wait("document.getElementById('live-state').textContent === 'Done'")
         assert browser.run("document.getElementById('live-stop').disabled")
+        (folder / "scene.html").write_text("<title>the finished scene</title>")
+        run.live.offer_page(folder / "scene.html")
+        browser.wait("!document.getElementById('live-open').hidden")
+        server.__exit__()
+        address = browser.run("document.querySelector('#live-open a').href")
+        # The page is in the browser: it opens after the run and its server have ended.
+        there = browser.run(f"fetch({address!r}).then((answer) => answer.text())")
+        assert address.startswith("blob:") and there == "<title>the finished scene</title>"
         assert not browser.complaints()
 
 

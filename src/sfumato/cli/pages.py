@@ -82,6 +82,11 @@ class Watching:
         if self._live:
             self._live.finish("stopped" if result.stopped_by else "done", result.state.gaussians)
 
+    def offer(self, page: Path) -> None:
+        """Let the browsers that watched open the finished page of the run."""
+        if self._live:
+            self._live.offer_page(page)
+
 
 class WatchingTracking(Watching):
     """The same for a tracking run: first the training of its first step, then its time steps."""
@@ -113,6 +118,11 @@ class WatchingTracking(Watching):
         """Show how the run ended."""
         if self._tracking:
             self._tracking.finish("stopped" if result.stopped_by else "done", result.scene)
+
+    def offer(self, page: Path) -> None:
+        """Let the browsers that watched open the finished page of the run."""
+        if self._tracking:
+            self._tracking.offer_page(page)
 
 
 def serve(server: PageServer, title: object, display: Display, *, with_browser: bool) -> None:

@@ -72,6 +72,7 @@ def command(arguments: Sequence[str]) -> int:
     from sfumato.cli.pages import Watching, write_run_page
     from sfumato.display import Display
     from sfumato.reconstruction.reconstruct import Reconstruction, reconstruct
+    from sfumato.runs.folder import RunFolder
 
     task = Reconstruction(given.inputs, given.frames, given.sfm, given.capture, given.train)
     display = Display(Console())
@@ -86,10 +87,12 @@ def command(arguments: Sequence[str]) -> int:
             device=given.device,
         )
         watching.finish(result)
+        if not result.stopped_by:
+            write_run_page(given.out, result, given.train, display)
+            watching.offer(RunFolder(given.out).page)
     if result.stopped_by:
         display.say(f"to go on: {command_that_goes_on('reconstruct', arguments)}")
         return 128 + result.stopped_by
-    write_run_page(given.out, result, given.train, display)
     return 0
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from sfumato.display import Display
     from sfumato.runs.track_folder import TrackFolder
+    from sfumato.runs.track_run import TrackResult
     from sfumato.scene.dynamic import DynamicScene
     from sfumato.scene.scene import Scene
     from sfumato.tracking.held_out_cameras import HeldOut
@@ -64,7 +65,7 @@ def command(arguments: Sequence[str]) -> int:
     given = parse(TrackCommand, "track", arguments, shown=_HELP)
     from rich.console import Console
 
-    from sfumato.cli.pages import WatchingTracking, write_tracked_page
+    from sfumato.cli.pages import WatchingTracking
     from sfumato.display import Display
     from sfumato.errors import ConfigError
     from sfumato.runs.track_folder import TrackFolder
@@ -78,14 +79,23 @@ def command(arguments: Sequence[str]) -> int:
     with WatchingTracking(folder, display, wanted=given.view) as watching:
         result = run_tracking(given.out, options, display=display, watch=watching.whole)
         watching.end(result)
+        if not result.stopped_by:
+            _write_results(folder, result, display)
+            watching.offer(folder.page)
     if result.stopped_by:
         display.say(f"to go on: {command_that_goes_on('track', arguments)}")
         return 128 + result.stopped_by
+    display.say(f"the tracks are {folder.tracks}")
+    return 0
+
+
+def _write_results(folder: TrackFolder, result: TrackResult, display: Display) -> None:
+    """Write the held-out videos and the page of a tracked run."""
+    from sfumato.cli.pages import write_tracked_page
+
     if result.scene and result.held_out and result.held_out.cameras:
         _write_pictures(folder, result.held_out, result.scene, display)
     write_tracked_page(folder, result, display)
-    display.say(f"the tracks are {folder.tracks}")
-    return 0
 
 
 def _write_pictures(folder: TrackFolder, held_out: HeldOut, scene: DynamicScene, display: Display) -> None:

@@ -93,6 +93,7 @@ def command(arguments: Sequence[str]) -> int:
 
     from sfumato.cli.pages import Watching, write_run_page
     from sfumato.display import Display
+    from sfumato.runs.folder import RunFolder
     from sfumato.runs.run import run_training
 
     display, capture = Display(Console()), None
@@ -113,10 +114,12 @@ def command(arguments: Sequence[str]) -> int:
             capture=capture,
         )
         watching.finish(result)
+        if not result.stopped_by:
+            write_run_page(given.out, result, given.config, display)
+            watching.offer(RunFolder(given.out).page)
     if result.stopped_by:
         display.say(f"to go on: {command_that_goes_on('train', arguments)}")
         return 128 + result.stopped_by
-    write_run_page(given.out, result, given.config, display)
     return 0
 
 

@@ -19,7 +19,7 @@ from sfumato.training.state import TrainState
 from sfumato.training.step import StepStats
 from sfumato.viewer.allowance import Allowance
 from sfumato.viewer.exact import Painter, RenderedImage, RenderRequest
-from sfumato.viewer.live_run import LiveRun, News
+from sfumato.viewer.live_run import LAST_LOOK_S, LiveRun, News
 from sfumato.viewer.page import SCENE, PackedSubject, Payload, pack
 from sfumato.viewer.server import Answer, PageServer
 from sfumato.viewer.showing import EXACT, offer_exact, show
@@ -33,9 +33,8 @@ from sfumato.viewer.watching import EXACT_BYTES, Reports, event, packed
 _SHARE, _SAVED_S = 0.04, 1.0
 _SENDING = 2.0
 _LEAST_S = 1.0
-# How long a page waits for an image, and a finished run for browsers to fetch its last scene.
+# How long a page waits for an image.
 _PATIENCE_S = 20.0
-_LAST_LOOK_S = 10.0
 
 
 class LiveTraining(LiveRun):
@@ -107,7 +106,7 @@ class LiveTraining(LiveRun):
             self._publish(pack(gaussians.detach(), exact_bytes=4 * EXACT_BYTES))
         self._gaussians = gaussians
         self._set_state(state)
-        self._look_until(lambda: self._fetched == self._version, _LAST_LOOK_S)
+        self._look_until(lambda: self._fetched == self._version, LAST_LOOK_S)
 
     def _open(self, state: TrainState) -> None:
         gaussians = state.gaussians

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from functools import partial
+from pathlib import Path
 
 from sfumato.viewer.exact import RenderedImage, RenderRequest
 from sfumato.viewer.request_slot import RequestSlot
@@ -16,6 +17,11 @@ from sfumato.viewer.watching import ended_by_signals, event
 
 POLL_S = 0.25
 _BEAT_S = 10.0
+# How long browsers have at the end of a run to fetch its last scene, and then its page.
+LAST_LOOK_S = 10.0
+# Name of the finished page, and bytes of it sent at once.
+FINISHED = "finished.html"
+_PART_BYTES = 1 << 20
 
 News = Callable[[], list[bytes]]
 
@@ -31,6 +37,7 @@ class LiveRun:
         self._server = server
         self._changed = threading.Condition()
         self._state, self._watchers, self._changes, self._stopped = "training", 0, 0, False
+        self._taken = False
         self._requests = RequestSlot(self._changed)
         server.add("events", lambda: Answer("text/event-stream", self._events()))
         for action in ("pause", "resume", "stop"):
@@ -39,6 +46,25 @@ class LiveRun:
     def hand_over(self) -> None:
         """Make open pages reload to show the next stage, which the server now serves."""
         self._set_state("next")
+
+    def offer_page(self, page: Path) -> None:
+        """Let open pages fetch the finished page of the run, which they open after the server has gone.
+
+        Args:
+            page: the file; without it, nothing is offered.
+        """
+        if not page.is_file():
+            return
+        self._server.add(FINISHED, lambda: Answer("text/html; charset=utf-8", self._parts_of(page)))
+        self._set_state("written")
+        self._look_until(lambda: self._taken, LAST_LOOK_S)
+
+    def _parts_of(self, page: Path) -> Generator[bytes, None, None]:
+        with page.open("rb") as file:
+            while part := file.read(_PART_BYTES):
+                yield part
+        self._taken = True
+        self._tell()
 
     def _news(self) -> News:
         """A function that returns the events not yet sent to one watcher."""

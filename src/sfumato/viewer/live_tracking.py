@@ -14,7 +14,7 @@ import torch
 from sfumato.capture.multiview import MultiViewVideo
 from sfumato.scene.dynamic import DynamicScene
 from sfumato.viewer.exact import Painter, RenderedImage, RenderRequest
-from sfumato.viewer.live_run import LiveRun, News
+from sfumato.viewer.live_run import LAST_LOOK_S, LiveRun, News
 from sfumato.viewer.page import MOVING, SCENE, PackedSubject, Payload, parted
 from sfumato.viewer.server import Answer, PageServer
 from sfumato.viewer.showing import EXACT, offer_exact, show
@@ -24,7 +24,7 @@ from sfumato.viewer.watching import event, packed
 # Reported for each step.
 _REPORTED = ("step", "psnr", "psnr_changed", "gaussians")
 # How long a page waits for an image, and a finished run for browsers to fetch its last steps.
-_PATIENCE_S, _LAST_LOOK_S = 60.0, 10.0
+_PATIENCE_S = 60.0
 
 
 class LiveTracking(LiveRun):
@@ -83,7 +83,7 @@ class LiveTracking(LiveRun):
         if scene is not None and self._scene is not None:
             self._take(scene)
         self._set_state(state)
-        self._look_until(lambda: self._fetched == self._steps, _LAST_LOOK_S)
+        self._look_until(lambda: self._fetched == self._steps, LAST_LOOK_S)
 
     @property
     def _steps(self) -> int:

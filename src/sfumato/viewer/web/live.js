@@ -6,6 +6,7 @@ const chart = byId("live-chart");
 const LOSS = "#8fb3d9";
 const PSNR = "#e8b464";
 const RETRY_MS = 2000;
+const ENDED = ["done", "stopped", "written"];
 // A training run reports its loss; a tracking run reports the quality of changing regions.
 const CURVES = {
   training: {
@@ -60,7 +61,7 @@ export function listenToRun({ load, follows, take, tell }) {
     reports.length = 0;
   };
   events.onerror = () => {
-    if (state === "done" || state === "stopped") events.close();
+    if (ENDED.includes(state)) events.close();
     else setState({ state: "away" });
   };
   new ResizeObserver(drawSoon).observe(chart);
@@ -100,13 +101,26 @@ function setState({ state: name }) {
   // The server now shows the next stage of the run.
   if (name === "next") location.reload();
   state = name;
+  if (name === "written") offerScene();
   onState(state, reports.at(-1)?.gaussians);
-  const words = { training: CURVES.words, paused: "Paused", stopping: "Stopping", stopped: "Stopped and saved", done: "Done", away: "Not connected" };
+  const words = { training: CURVES.words, paused: "Paused", stopping: "Stopping", stopped: "Stopped and saved", done: "Done", written: "Done", away: "Not connected" };
   byId("live-state").textContent = words[name] ?? name;
   byId("live-pause").textContent = name === "paused" ? "Resume" : "Pause";
   const over = !["training", "paused"].includes(name);
   byId("live-pause").disabled = over;
   byId("live-stop").disabled = over;
+}
+
+/** Fetch the finished page while the server is still there, and offer to open it. */
+async function offerScene() {
+  const response = await fetch("finished.html", { cache: "no-store" });
+  if (!response.ok) return;
+  const page = new Blob([await response.arrayBuffer()], { type: "text/html" });
+  const link = document.createElement("a");
+  Object.assign(link, { href: URL.createObjectURL(page), target: "_blank", textContent: "Open the scene" });
+  byId("live-open").replaceChildren(link);
+  byId("live-open").hidden = false;
+  byId("live-pause").parentElement.hidden = true;
 }
 
 let isDrawing = false;

@@ -78,6 +78,7 @@ class EditFiles:
         overwrite: replace the output, even if it is an input.
         repair: skip broken Gaussians of the inputs, with NaN or an all-zero rotation, and report their
             number.
+        view: a view saved by the page, in JSON: the output opens with it, as its .ply file says in a comment.
         save_script: also write the edits to this JSON file, for --script.
     """
 
@@ -85,6 +86,7 @@ class EditFiles:
     out: Annotated[Path, arg(aliases=["-o"])]
     overwrite: FlagCreatePairsOff[bool] = False
     repair: FlagCreatePairsOff[bool] = False
+    view: Path | None = None
     save_script: Path | None = None
 
 
@@ -131,6 +133,14 @@ def command(arguments: Sequence[str]) -> int:
             display.say("clean: by isolation, groups of few Gaussians that touch nothing else")
         scene = edit(scene)
         display.say(f"{edit.name}: {before:,} -> {len(scene):,} Gaussians")
+    if given.view:
+        from sfumato.paths.view_file import read_view, with_view
+
+        view = read_view(given.view)
+        if isinstance(scene, Gaussians):
+            scene = with_view(scene, view)
+        else:
+            scene = replace(scene, gaussians=with_view(scene.gaussians, view))
     if not len(scene):
         raise ConfigError("nothing is left of the scene, and nothing was written; select otherwise")
     if isinstance(scene, Gaussians):

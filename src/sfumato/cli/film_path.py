@@ -12,13 +12,14 @@ from sfumato.capture.natural_order import natural_key
 from sfumato.envelope.coverage import trust_by_coverage
 from sfumato.envelope.trust import Trust
 from sfumato.errors import ConfigError
-from sfumato.paths.best_view import orbit_of_best_view
+from sfumato.paths.best_view import orbit_from_view, orbit_of_best_view
 from sfumato.paths.inside import kept_inside
 from sfumato.paths.look import Y_DOWN, refitted
-from sfumato.paths.orbit import orbit_of_cameras
+from sfumato.paths.orbit import Orbit, orbit_of_cameras
 from sfumato.paths.painter import Look
 from sfumato.paths.path_files import KeyFrames
 from sfumato.paths.spline import along_cameras
+from sfumato.paths.view_file import opening_view_of
 from sfumato.render.settings import RasterSettings
 from sfumato.runs.folder import run_of
 from sfumato.scene.cameras import Camera
@@ -85,11 +86,7 @@ def film_cameras(
             raise ConfigError("the training path needs a run folder or --data with the posed photographs")
         return _along_photographs(source, _count(given, _DEFAULT_SECONDS))
     usual_px = size_px or (known[0].size_px if known else _DEFAULT_SIZE_PX)
-    orbit = (
-        orbit_of_cameras(known, given.up)
-        if known
-        else orbit_of_best_view(scene, given.up or metadata_of(scene).up or Y_DOWN)
-    )
+    orbit = _orbit(given, scene, known)
     count, is_swing = _count(given, _DEFAULT_SECONDS), given.path == "swing"
     if given.path == "auto":
         inside = kept_inside(orbit, source.trained, _trust_of(given, source)) if source.trained else orbit
@@ -101,6 +98,15 @@ def film_cameras(
             what = "can be trusted" if source.trained else "looks good"
             _log.warning("%s %s from one side: a swing; --path orbit goes round", given.scene, what)
     return (orbit.swing if is_swing else orbit.cameras)(count, usual_px)
+
+
+def _orbit(given: RenderCommand, scene: Gaussians, known: Sequence[Camera]) -> Orbit:
+    """The orbit from the view that was chosen for the scene, at its cameras, or from its best view."""
+    up = given.up or metadata_of(scene).up
+    view = opening_view_of(given.scene, scene)
+    if view is not None:
+        return orbit_from_view(scene, view, up or view.up)
+    return orbit_of_cameras(known, given.up) if known else orbit_of_best_view(scene, up or Y_DOWN)
 
 
 def _along_photographs(source: Shown, count: int) -> tuple[Camera, ...]:

@@ -12,6 +12,7 @@ from sfumato.paths.look import Y_DOWN, looking_at, pinhole
 from sfumato.paths.orbit import DEFAULT_FOV_DEG, Orbit, axis_of, side_of
 from sfumato.paths.view_quality import ViewQuality
 from sfumato.scene.gaussians import Gaussians
+from sfumato.scene.opening_view import OpeningView
 
 # Size of the images by which positions are compared.
 _SIZE_PX = (96, 64)
@@ -74,6 +75,28 @@ def orbit_of_best_view(gaussians: Gaussians, up: Sequence[float] = Y_DOWN) -> Or
     best = int(whole.argmax())
     orbit = Orbit(ring.target, ring.position(axis, side, turn / 2 * best), axis, DEFAULT_FOV_DEG)
     return orbit.part(*_around(np.roll(whole >= _GOOD * whole[best], -best)))
+
+
+def orbit_from_view(gaussians: Gaussians, view: OpeningView, up: Sequence[float] = Y_DOWN) -> Orbit:
+    """The orbit that starts at a chosen view of a scene, and covers the range of good views around it.
+
+    Args:
+        gaussians: the scene.
+        view: where the orbit starts.
+        up: (x, y, z) upwards; y points down in the world of `sfumato sfm`.
+
+    Raises:
+        ConfigError: the scene is empty, or ``up`` is zero or along the line of sight.
+    """
+    if not len(gaussians):
+        raise ConfigError("an orbit needs a scene with Gaussians; this one is empty")
+    axis, views = axis_of(up), ViewQuality(gaussians)
+    orbit = Orbit(np.array(view.target), np.array(view.position), axis, view.fov_deg)
+    distance = float(np.linalg.norm(orbit.start - orbit.target))
+    turn = np.pi / _ON_A_RING
+    poses = [looking_at(orbit.at(turn * k), orbit.target, axis) for k in range(2 * _ON_A_RING)]
+    found = np.array([views.of(pinhole(pose, _SIZE_PX, view.fov_deg), distance) for pose in poses])
+    return orbit.part(*_around(found >= _GOOD * found[0]))
 
 
 def _around(is_good: np.ndarray) -> tuple[float, float]:

@@ -72,7 +72,8 @@ def moved(gaussians: Gaussians, rotation: Tensor, scales: Tensor, shift: Tensor)
         return changed
     known = changed.metadata
     up, offset = _mapped(known.up, rotation), _mapped(known.offset, rotation * scales)
-    return replace(changed, metadata=replace(known, up=up, offset=offset))
+    view = known.view and known.view.moved(rotation * scales, shift)
+    return replace(changed, metadata=replace(known, up=up, offset=offset, view=view))
 
 
 def _mapped(vector: tuple[float, float, float] | None, linear: Tensor) -> tuple[float, float, float] | None:
@@ -195,7 +196,9 @@ def about(gaussians: Gaussians, offset: Sequence[float] | None) -> Gaussians:
         return gaussians
     x, y, z = offset
     shift = gaussians.means.new_tensor([a - b for a, b in zip(own, offset, strict=True)], dtype=torch.float64)
-    scene = with_metadata(gaussians, replace(metadata_of(gaussians), offset=(x, y, z)))
+    known = metadata_of(gaussians)
+    view = known.view and known.view.moved(torch.eye(3, dtype=torch.float64), shift.cpu())
+    scene = with_metadata(gaussians, replace(known, offset=(x, y, z), view=view))
     return replace(scene, means=(gaussians.means.double() + shift).to(gaussians.means))
 
 
@@ -227,6 +230,7 @@ def _agreed(scenes: Sequence[Gaussians]) -> Metadata:
         metres_per_unit=next(iter(units), None),
         offset=next((one.offset for one in known if one.offset is not None), None),
         time=next((one.time for one in known if one.time is not None), None),
+        view=next((one.view for one in known if one.view is not None), None),
         source=", ".join(dict.fromkeys(one.source for one in known if one.source)) or None,
     )
 

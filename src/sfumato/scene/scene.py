@@ -11,6 +11,7 @@ from torch import Tensor
 from sfumato.checks import check_shapes
 from sfumato.errors import ShapeError
 from sfumato.scene.gaussians import Gaussians
+from sfumato.scene.opening_view import OpeningView
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -35,6 +36,7 @@ class Metadata:
             such as map coordinates; None if unknown.
         source: name of the program that made the scene; None if unknown. Printable text of at most
             ``MAX_SOURCE_CHARACTERS``: control characters become blanks, longer text is truncated.
+        view: the view with which the scene opens; None: none was chosen.
     """
 
     antialiased: bool = False
@@ -43,6 +45,7 @@ class Metadata:
     time: float | None = None
     offset: tuple[float, float, float] | None = None
     source: str | None = None
+    view: OpeningView | None = None
 
     def __post_init__(self) -> None:
         if self.source is not None:

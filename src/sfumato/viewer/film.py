@@ -138,11 +138,11 @@ class FilmMaker:
 
     def _frames(self, film: Film, scene: Gaussians | DynamicScene) -> Iterator[np.ndarray]:
         subject, count = self._subject, len(film.cameras)
-        ends = scene.times[[0, -1]].tolist() if isinstance(scene, DynamicScene) else (0.0, 0.0)
-        times = np.linspace(*ends, count)
+        times = scene.times.tolist() if isinstance(scene, DynamicScene) else [0.0]
+        moments = np.linspace(times[0], times[-1], count)
         paint = painter(
             "colour",
-            lambda number: scene.at(float(times[number])) if isinstance(scene, DynamicScene) else scene,
+            lambda number: scene.at(float(moments[number])) if isinstance(scene, DynamicScene) else scene,
             film.cameras,
             Look(subject.settings),
         )

@@ -23,7 +23,7 @@ from sfumato.viewer.watching import event, packed
 
 # Reported for each step.
 _REPORTED = ("step", "psnr", "psnr_changed", "gaussians")
-# How long a page waits for an image, and a finished run for browsers to fetch its last steps.
+# How long a page waits for an image.
 _PATIENCE_S = 60.0
 
 

@@ -23,10 +23,14 @@ _OPENINGS = 6
 
 
 def opening_of(subject: Subject, placing: SceneExtent) -> dict[str, Any]:
-    """Manifest entries: the initial camera or, without cameras, an initial position and target.
+    """Manifest entries: the chosen view, the initial camera or, without cameras, a position and target.
 
-    With cameras also their median vertical field of view, degrees.
+    With a chosen view also its vertical field of view, with cameras their median one, degrees.
     """
+    if subject.view is not None:
+        view = subject.view
+        opening = {"at": list(view.position), "to": list(view.target), "fov_deg": view.fov_deg}
+        return {"first": -1, "opening": opening, "fov_deg": view.fov_deg}
     cameras = [photograph.camera for photograph in subject.photographs]
     if cameras:
         fov_deg = float(np.median([field_of_view_deg(camera) for camera in cameras]))

@@ -153,6 +153,7 @@ def describe(
         "source": subject.title,
         "metres_per_unit": metadata_of(subject.gaussians).metres_per_unit,
         "save": None,
+        "saveView": None,
         "edits": None,
         "film": None,
     }

@@ -37,12 +37,14 @@ def poster_of(subject: Subject, manifest: Mapping[str, Any]) -> bytes | None:
 
 
 def _camera(subject: Subject, manifest: Mapping[str, Any]) -> Camera:
-    if subject.photographs:
+    if subject.photographs and manifest["first"] >= 0:
         camera = subject.photographs[manifest["first"]].camera
         scale = min(1.0, _SIZE_PX[0] / max(camera.size_px))
         return camera.resized(*(max(1, round(side * scale)) for side in camera.size_px))
     opening, up = manifest["opening"], manifest["up"]
-    return pinhole(looking_at(opening["at"], opening["to"], up), _SIZE_PX, DEFAULT_FOV_DEG)
+    return pinhole(
+        looking_at(opening["at"], opening["to"], up), _SIZE_PX, opening.get("fov_deg", DEFAULT_FOV_DEG)
+    )
 
 
 def embedded(poster: bytes | None) -> str:

@@ -28,6 +28,7 @@ from sfumato.viewer.page import (
     pieces_of,
 )
 from sfumato.viewer.page_edits import EDITS, SAVE, EditedScenes, offer_saving
+from sfumato.viewer.page_views import SAVE_VIEW, offer_views
 from sfumato.viewer.photographs import Sheet, to_jpeg
 from sfumato.viewer.server import Answer, PageServer
 from sfumato.viewer.subject import Photograph, Subject
@@ -124,7 +125,7 @@ def show_subject(server: PageServer, subject: Subject, path: Path | None = None)
     edited = EditedScenes(shown)
     server.reply(EDITS, edited.take, MAX_SCRIPT_BYTES)
     if path is not None:
-        also.update(source=str(path), film=FILM, save=SAVE)
+        also.update(source=str(path), film=FILM, save=SAVE, saveView=SAVE_VIEW)
     show(server, subject, pack_subject(subject, exact_bytes=EXACT_BYTES), **also)
     trust = subject.trust.trust if subject.trust else None
     floating = _once(lambda: find_floaters(subject.gaussians, trust))
@@ -139,6 +140,7 @@ def show_subject(server: PageServer, subject: Subject, path: Path | None = None)
     if path is not None:
         offer_films(server, path, subject, edited)
         offer_saving(server, path, shown, floating)
+        offer_views(server, path)
     painter = Painter(subject.photographs, subject.settings, floating)
     offer_exact(server, subject.photographs, _Drawing(painter, edited).draw)
 

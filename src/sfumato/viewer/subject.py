@@ -13,6 +13,7 @@ import numpy as np
 from sfumato.capture.dataset import Capture, View
 from sfumato.errors import ConfigError, SfumatoError
 from sfumato.evaluation.held_out import composited
+from sfumato.paths.view_file import opening_view_of
 from sfumato.render.png import to_uint8
 from sfumato.render.settings import RasterSettings, Settings, is_antialiased
 from sfumato.runs.folder import RunFolder, run_of
@@ -20,6 +21,7 @@ from sfumato.scene.cameras import Camera
 from sfumato.scene.dynamic import DynamicScene
 from sfumato.scene.files import load
 from sfumato.scene.gaussians import Gaussians
+from sfumato.scene.opening_view import OpeningView
 from sfumato.training.config import TrainConfig
 from sfumato.training.render_settings import settings_of
 from sfumato.viewer.overlays import facts_of, scores_of
@@ -68,6 +70,7 @@ class Subject:
         moving: the dynamic scene, if it moves; ``gaussians`` then has the poses of their first step, moving
             Gaussians last.
         trust: trust of the scene, if known.
+        view: the view chosen to open with; None: none was chosen.
     """
 
     title: str
@@ -77,6 +80,7 @@ class Subject:
     settings: Settings = RasterSettings(depth=False)
     moving: DynamicScene | None = None
     trust: KnownTrust | None = None
+    view: OpeningView | None = None
 
     @property
     def is_antialiased(self) -> bool:
@@ -158,7 +162,7 @@ def subject_of_file(
         gaussians: the Gaussians read from it.
         photographs: cameras and photographs.
     """
-    subject = Subject(title, gaussians, photographs)
+    subject = Subject(title, gaussians, photographs, view=opening_view_of(path, gaussians))
     if path.name != RunFolder(path.parent).scene.name:
         return subject
     return replace(subject, trust=read_known_trust(path.parent, gaussians, subject.settings))
@@ -184,4 +188,5 @@ def subject_of_run(
         facts_of(metrics),
         settings,
         trust=read_known_trust(folder.path, gaussians, settings),
+        view=opening_view_of(folder.path, gaussians),
     )

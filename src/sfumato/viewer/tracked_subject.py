@@ -12,6 +12,7 @@ import torch
 
 from sfumato.capture.multiview import MultiViewVideo
 from sfumato.errors import ConfigError, SfumatoError
+from sfumato.paths.view_file import opening_view_of
 from sfumato.render.settings import RasterSettings
 from sfumato.runs.track_folder import TrackFolder, load_tracked
 from sfumato.scene.dynamic import DynamicScene
@@ -65,7 +66,8 @@ def open_moving(path: Path, *, data: Path | None = None) -> Subject:
     if not (path.is_dir() and folder.is_tracked()):
         if data is not None:
             raise ConfigError(f"{path} is no run, so it has no dataset; --data is for run folders")
-        return moving_subject(path.name, load_tracked(path))
+        scene = load_tracked(path)
+        return replace(moving_subject(path.name, scene), view=opening_view_of(path, scene.gaussians))
     if not folder.tracks.is_file():
         raise ConfigError(f"{path} has no {folder.tracks.name} yet; wait until it is tracked")
     scene = load_tracked(path)
@@ -98,7 +100,8 @@ def subject_of_tracked(folder: TrackFolder, scene: DynamicScene, video: MultiVie
         video: the tracked video; None: missing.
     """
     facts = facts_of(folder.read_metrics())
-    return moving_subject(folder.path.resolve().name, scene, video, facts)
+    subject = moving_subject(folder.path.resolve().name, scene, video, facts)
+    return replace(subject, view=opening_view_of(folder.path, scene.gaussians))
 
 
 def moving_subject(

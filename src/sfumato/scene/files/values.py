@@ -111,6 +111,8 @@ def warn_of_unsaid(
         _log.warning(
             "%s does not say that (%.15g, %.15g, %.15g) is to be added to positions", what, *known.offset
         )
+    if known.view is not None:
+        _log.warning("%s does not hold the view with which a scene opens, as this one does", what)
     if known.up is not None and up is not None and math.dist(known.up, up) > _UPRIGHT:
         _log.warning(
             "%s takes (%g, %g, %g) for up, which in this scene is (%.3g, %.3g, %.3g); sfumato edit --rotate "

@@ -69,6 +69,7 @@ function manifestOf(title, mesh, scene) {
     exact: null,
     live: false,
     save: null,
+    saveView: null,
     edits: null,
     film: null,
   };

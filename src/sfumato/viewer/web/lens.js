@@ -17,8 +17,12 @@ export function freeLens(width, height, fov = null) {
   return { x: focal / width, y: focal / height, dx: 0, dy: 0 };
 }
 
-/** The default vertical field of view in degrees; a portrait window has that of the photographs. */
+/**
+ * The default vertical field of view in degrees; that of the opening view if one was chosen; a portrait window has that
+ * of the photographs.
+ */
 export function usualFov(width, height) {
+  if (manifest.opening?.fov_deg) return manifest.opening.fov_deg;
   const upright = height > width && manifest.fov_deg;
   return upright ? manifest.fov_deg : (360 / Math.PI) * Math.atan(height / (2 * FREE_FOCAL * Math.min(width, height)));
 }

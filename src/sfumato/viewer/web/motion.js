@@ -396,6 +396,20 @@ export function whereabouts() {
   };
 }
 
+/** The current view as a path of one key-frame, as `sfumato view` and `sfumato render` read it. */
+export function openingNow() {
+  const forward = new vendor.Vector3(0, 0, -1).applyQuaternion(camera.quaternion);
+  const depth = Math.max(pivot.clone().sub(camera.position).dot(forward), 0.02 * radius);
+  const numbers = (point) => inScene(point).toArray().map((v) => Number(v.toPrecision(9)));
+  const key = {
+    position: numbers(camera.position),
+    look_at: numbers(camera.position.clone().addScaledVector(forward, depth)),
+    up: numbers(new vendor.Vector3(0, 1, 0).applyQuaternion(camera.quaternion)),
+    fov_deg: Number(((360 / Math.PI) * Math.atan(1 / camera.projectionMatrix.elements[5])).toPrecision(6)),
+  };
+  return { version: 1, keyframes: [key] };
+}
+
 /** Go to a view returned by `whereabouts`. */
 export function goTo({ position, quaternion, pivot: round }, seconds = JOURNEY_S) {
   stand(null);

@@ -1,9 +1,10 @@
 // The card of the view: saving pictures, navigation, field of view, background, light and dark.
-import { manifest } from "./data.js";
+import { manifest, post } from "./data.js";
 import { downloadBlob } from "./endings.js";
 import { isExact } from "./exact.js";
 import { setNeutral } from "./look.js";
-import { fovNow, isRotating, isWalking, leave, lensFor, onRotating, setFov, setRotating, setWalking } from "./motion.js";
+import { fovNow, isRotating, isWalking, leave, lensFor, onRotating, openingNow, setFov, setRotating, setWalking } from "./motion.js";
+import { editedName, quoted } from "./script.js";
 import { backgroundNow, picture, setBackground } from "./stage.js";
 
 const byId = (name) => document.getElementById(name);
@@ -19,6 +20,7 @@ export function buildView(tell) {
   byId("view-toggle").addEventListener("click", () => showView(card.hidden));
   byId("shot-size").append(...SIZES.map((sides) => new Option(sides.join(" × "), sides.join("x"))));
   byId("shot").addEventListener("click", takePicture);
+  byId("save-view").addEventListener("click", saveView);
   byId("rotate").addEventListener("click", () => setRotating(!isRotating()));
   byId("walk").addEventListener("click", () => walk(!isWalking()));
   byId("fov").addEventListener("input", () => chooseFov(Number(byId("fov").value)));
@@ -58,6 +60,23 @@ export async function takePicture() {
   }
   downloadBlob(blob, `${manifest.title.replace(/[^\w.-]+/g, "_")}.png`);
   say("The picture is in your downloads");
+}
+
+/** Keep the current view as the one with which the scene opens: beside the scene, or as a download. */
+async function saveView() {
+  const view = openingNow();
+  if (!manifest.saveView) {
+    const name = `${manifest.title.replace(/\.\w+$/, "").replace(/[^\w.-]+/g, "_")}-view.json`;
+    downloadBlob(new Blob([`${JSON.stringify(view, null, 2)}\n`], { type: "application/json" }), name);
+    say(`${name}: sfumato edit ${quoted(manifest.source)} -o ${quoted(editedName())} --view ${name}`);
+    return;
+  }
+  try {
+    const told = await (await post(manifest.saveView, JSON.stringify(view))).json();
+    say(`The scene opens with this view from now on: ${told.view}`);
+  } catch (error) {
+    say(`Not saved: ${error.message ?? error}; the terminal says why`);
+  }
 }
 
 export function walk(wanted) {

@@ -2,12 +2,14 @@
 
 import importlib
 import os
+import re
 
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
 from sfumato.errors import CaptureError
+from sfumato.extras import command_for
 from sfumato.footage.kinds import Kind, kind_of
 from sfumato.footage.photos import examine, place
 from support.clips import marked, texture, write_dng, write_photo
@@ -132,7 +134,10 @@ def test_a_missing_reader_is_named(tmp_path, monkeypatch, kind, extra, module):
     original = importlib.import_module
     monkeypatch.setattr(importlib, "import_module", without)
     (tmp_path / "a").write_bytes(b"\0" * 64)
-    with pytest.raises(CaptureError, match=rf"pip install 'sfumato\[{extra}\]'"):
+    with pytest.raises(
+        CaptureError,
+        match=re.escape(f"needs the package {module}, which is not installed; run: {command_for(extra)}"),
+    ):
         examine(tmp_path / "a", Kind[kind])
 
 

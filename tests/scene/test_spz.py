@@ -240,7 +240,7 @@ def test_refuses_to_save_invalid_scenes(tmp_path):
 
 def test_names_the_package_that_version_4_needs(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "zstandard", None)
-    with pytest.raises(ConfigError, match=r"pip install 'sfumato\[spz\]'"):
+    with pytest.raises(ConfigError, match=r"install 'zstandard>=0.22'"):
         save(random_scene(5, 0), tmp_path / "a.spz", version=4)
 
 

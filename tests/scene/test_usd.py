@@ -153,8 +153,8 @@ def test_any_change_of_text_loads_or_is_a_format_error(tmp_path, package, edits)
 
 def test_names_the_extra_if_the_package_is_missing(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pxr", None)
-    with pytest.raises(ConfigError, match=r"pip install 'sfumato\[usd\]'"):
+    with pytest.raises(ConfigError, match=r"install 'usd-core>=26.3'"):
         load(text(tmp_path / "a.usda"))
-    with pytest.raises(ConfigError, match=r"pip install 'sfumato\[usd\]'"):
+    with pytest.raises(ConfigError, match=r"install 'usd-core>=26.3'"):
         save(blob(3), tmp_path / "b.usdz")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.usda"]

@@ -52,3 +52,8 @@ def one_blob():
     return sfumato.Gaussians(
         torch.zeros(1, 3), torch.full((1, 3), -2.0), torch.ones(1, 4), torch.ones(1), torch.ones(1, 1, 3)
     )
+
+
+def test_scenes_show_themselves(one_blob):
+    page = one_blob.show(height_px=300)
+    assert repr(page) == repr(sfumato.show(one_blob, 300)) and "height: 300px" in page._repr_html_()

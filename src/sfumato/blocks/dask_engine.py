@@ -25,6 +25,7 @@ from sfumato.blocks.dask_client import (
 from sfumato.blocks.dask_worker import STOP_FILE, run_block
 from sfumato.display import Display
 from sfumato.errors import ConfigError, SfumatoError
+from sfumato.extras import extra_module
 from sfumato.outputs import write_text
 from sfumato.runs.interruption import Interruption
 from sfumato.training.plan import GIB
@@ -53,10 +54,7 @@ class DaskEngine:
     """
 
     def __init__(self, place: WorkerPlace, device: str, display: Display) -> None:
-        try:
-            import distributed  # noqa: F401
-        except ImportError as error:
-            raise ConfigError("--cluster needs Dask: pip install 'sfumato[cluster]'") from error
+        extra_module("distributed", "cluster", "--cluster")
         self._place, self._device, self._display = place, device, display
         self._interruption = Interruption()
 

@@ -74,6 +74,7 @@ def command(arguments: Sequence[str]) -> int:
 
 def _convert_still(given: ConvertCommand, display: Display) -> None:
     from sfumato.scene.files import NAMES_OF_LEVELS, codec_of_name, load, recognised
+    from sfumato.scene.files.spz_packing import zstd_module
 
     if given.at is not None:
         raise ConfigError(f"--at is for scenes that move, and {given.source} holds none")
@@ -81,6 +82,8 @@ def _convert_still(given: ConvertCommand, display: Display) -> None:
         _convert_to_levels(given, display)
         return
     codec_of_name(given.out)
+    if given.spz_version == 4:
+        zstd_module("a .spz file of version 4")
     _check_free(given)
     with display.waiting(f"reading {given.source} ({_size(given.source)})"):
         scene = load(given.source, repair=given.repair)

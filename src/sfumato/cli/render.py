@@ -192,8 +192,11 @@ def command(arguments: Sequence[str]) -> int:
 
     from sfumato.cli.render_plan import plan_of
     from sfumato.display import Display
+    from sfumato.extras import extra_module
     from sfumato.paths.frame_folder import FrameFolder
 
+    if given.insert:
+        extra_module("trimesh", "mesh", "--insert")
     display = Display(Console())
     is_video = given.out.suffix.lower() == ".mp4"
     outputs = _videos(given) if is_video else {}

@@ -15,7 +15,7 @@ from sfumato.footage.duplicates import duplicates
 from sfumato.footage.frame_options import LONGEST_PHOTO_SIDE_PX, FrameOptions
 from sfumato.footage.frames_file import LEFT_OUT, Dropped, Picture
 from sfumato.footage.kinds import Progress, Source, distinct, plain_name
-from sfumato.footage.photos import MissingReader, Photo, examine, place, shrunk_size
+from sfumato.footage.photos import MissingReader, Photo, check_reader, examine, place, shrunk_size
 from sfumato.maths.spread import evenly
 
 _log = logging.getLogger(__name__)
@@ -49,6 +49,8 @@ def take_photos(
     most = options.max_photos or len(sources)
     # More than requested are examined, as broken ones and duplicates are dropped.
     sources = _taken(sources, evenly(len(sources), _EXAMINED * most), names, most, dropped)
+    for kind, source in {source.kind: source for source in reversed(sources)}.items():
+        check_reader(source.path, kind)
     examined = _each(
         sources, lambda source: examine(source.path, source.kind), "looking at photographs", report
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import math
 import os
 import shutil
@@ -19,6 +18,7 @@ from PIL import Image, ImageOps
 from sfumato.capture import images
 from sfumato.capture.resample import area_average
 from sfumato.errors import CaptureError
+from sfumato.extras import extra_module
 from sfumato.footage import exif, hdr
 from sfumato.footage.kinds import Kind
 from sfumato.footage.measure import LUMA_SIDE_PX, brightness, sharpness
@@ -30,6 +30,8 @@ _ORIENTATION = 0x0112
 _QUARTER_TURNS = (5, 6, 7, 8)
 _PNG_BIT_DEPTH_AT = 24
 _QUALITY = 97
+# Module and extra that read a kind of photographs.
+_READERS = {Kind.HEIC: ("pillow_heif", "heic"), Kind.RAW: ("rawpy", "raw")}
 
 
 @dataclass(frozen=True)
@@ -172,7 +174,7 @@ def _opened(path: Path, kind: Kind) -> Image.Image:
 
 def _heic(path: Path) -> Image.Image:
     """A HEIC file's picture in 8 bits; HDR pictures (PQ or HLG), which some cameras write, in sRGB."""
-    heif = _optional("pillow_heif", "heic", path)
+    heif = extra_module(*_READERS[Kind.HEIC], path, MissingReader)
     container = heif.open_heif(path)
     _check_size(container.size)
     image = container.to_pillow()
@@ -189,21 +191,26 @@ def _heic(path: Path) -> Image.Image:
 
 def _developed(path: Path) -> NDArray[np.uint8]:
     """[h, w, 3] of a RAW file: upright, with the camera's white balance, without auto-brightening."""
-    rawpy = _optional("rawpy", "raw", path)
+    rawpy = extra_module(*_READERS[Kind.RAW], path, MissingReader)
     with rawpy.imread(str(path)) as raw:
         _check_size((raw.sizes.width, raw.sizes.height))
         # Auto-brightening would give one surface different colours in different pictures.
         return raw.postprocess(use_camera_wb=True, no_auto_bright=True, output_bps=8)
 
 
-def _optional(module: str, extra: str, path: Path) -> Any:
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        raise MissingReader(
-            f"{path} is a {extra.upper()} file, and the package to read it is not installed; "
-            f"run: pip install 'sfumato[{extra}]'"
-        ) from None
+def check_reader(path: Path, kind: Kind) -> None:
+    """Check that the package that reads a kind of photographs is installed.
+
+    Args:
+        path: a photograph of that kind, for the message.
+        kind: its kind.
+
+    Raises:
+        MissingReader: it is not installed.
+    """
+    if kind in _READERS:
+        module, extra = _READERS[kind]
+        extra_module(module, extra, path, MissingReader)
 
 
 class MissingReader(CaptureError):

@@ -1,4 +1,4 @@
-"""Scenes as blocks of Gaussians: `.ply` and Streamed SOG are read piece by piece, other formats as a whole."""
+"""Scenes as blocks of Gaussians: `.ply` and Streamed SOG are read piece by piece, others as a whole."""
 
 from __future__ import annotations
 

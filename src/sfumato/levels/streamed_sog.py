@@ -1,4 +1,4 @@
-"""Writing of Streamed SOG: a folder of chunks at several levels of detail, which viewers load as they need."""
+"""Writing of Streamed SOG: a folder of chunks at several levels of detail, which viewers load as needed."""
 
 from __future__ import annotations
 

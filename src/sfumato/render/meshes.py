@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sfumato.errors import ConfigError, FormatError
+from sfumato.errors import FormatError
+from sfumato.extras import extra_module
 
 _MAX_BYTES, _MAX_FACES, _MAX_EXTENT = 512 << 20, 4_000_000, 1e9
 # Least cosine between the normals of a vertex and a face at a smooth corner; a box keeps its edges.
@@ -36,10 +37,7 @@ def read_mesh(
         ConfigError: trimesh is not installed.
         FormatError: the file is missing, too large, not a mesh, or has invalid faces or coordinates.
     """
-    try:
-        import trimesh
-    except ImportError:
-        raise ConfigError("meshes are read by trimesh: pip install sfumato[mesh]") from None
+    trimesh: Any = extra_module("trimesh", "mesh", path)
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise FormatError(f"{path} has over {_MAX_BYTES >> 20} MiB; give a smaller mesh")

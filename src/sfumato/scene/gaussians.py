@@ -74,6 +74,16 @@ class Gaussians:
         """[n] peak opacity in (0, 1)."""
         return self.logit_opacities.sigmoid()
 
+    def show(self, height_px: int = 480) -> Any:
+        """Show the scene in a notebook, to turn and look at: a ``ScenePage``, as of ``sfumato.show``.
+
+        Args:
+            height_px: height of the notebook's cell.
+        """
+        import sfumato
+
+        return sfumato.show(self, height_px)
+
     def tensors(self) -> dict[str, Tensor]:
         """The five tensors by name, without the further fields of a ``Scene``."""
         return {f.name: getattr(self, f.name) for f in fields(Gaussians)}

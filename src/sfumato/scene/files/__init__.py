@@ -131,11 +131,14 @@ def codec_of_name(path: Path) -> Codec:
 
     Raises:
         FormatError: the suffix is unknown, or the format is only read.
+        ConfigError: a package that it needs is not installed.
     """
     if path.name in NAMES_OF_LEVELS:
         raise FormatError(f"cannot save {path}: it has levels of detail; sfumato.save_levels writes them")
     codec = next((c for c in CODECS if path.name.lower().endswith(c.suffixes)), None)
     if codec is not None and codec.save is not None:
+        if codec.check:
+            codec.check(path)
         return codec
     known = ", ".join(suffix for c in CODECS for suffix in c.suffixes if c.save is not None)
     if path.is_dir():

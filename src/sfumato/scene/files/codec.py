@@ -23,6 +23,7 @@ class Codec:
             ``values.checked`` checks.
         save:       write a temporary file at a path, which the caller renames; None for a format that is
             only read. Called with the given ``options``, by name.
+        check:      raises if a package that it needs is not installed; None: it needs none.
         options:    names of the keyword arguments of ``save``.
     """
 
@@ -32,3 +33,4 @@ class Codec:
     load: Callable[[Path], Scene]
     save: Callable[..., None] | None
     options: tuple[str, ...] = ()
+    check: Callable[[Path], object] | None = None

@@ -20,6 +20,7 @@ from sfumato.scene.files import (
     save,
     usd,
     usd_motion,
+    usd_stage,
 )
 from sfumato.scene.files.tracks import read_tracks, write_tracks
 
@@ -104,6 +105,7 @@ def writer_of_name(path: Path) -> Writer:
 
     Raises:
         FormatError: no format with motion has this name.
+        ConfigError: a package that it needs is not installed.
     """
     found = next((writer for writer in WRITERS if writer.fits(path)), None)
     if found is None:
@@ -112,6 +114,8 @@ def writer_of_name(path: Path) -> Writer:
             f"{path}: {path.suffix} files hold no motion; those that do: {names}; sfumato convert --at "
             "SECONDS saves one moment"
         )
+    if path.suffix.lower() in usd.CODEC.suffixes:
+        usd_stage.package(path)
     return found
 
 

@@ -198,12 +198,12 @@ def _piece(path: Path, level: str, piece: object, num_files: int) -> tuple[int, 
 def _bounds(path: Path, bound: object) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
     if bound is None:
         return None
-    corners = [bound.get("min"), bound.get("max")] if isinstance(bound, dict) else [None]
+    corners: list[Any] = [bound.get("min"), bound.get("max")] if isinstance(bound, dict) else [None]
     for corner in corners:
         is_point = isinstance(corner, list) and len(corner) == 3
         if not is_point or not all(type(v) in (int, float) and abs(v) < _FARTHEST for v in corner):
             raise FormatError(f"{path} has broken bounds in its tree: {shown(bound)}")
-    low, high = (tuple(float(value) for value in corner) for corner in corners)  # type: ignore[union-attr]
+    low, high = (tuple(float(value) for value in corner) for corner in corners)
     if any(a > b for a, b in zip(low, high, strict=True)):
         raise FormatError(f"{path} has bounds in its tree that end before they begin: {shown(bound)}")
     return low, high

@@ -11,7 +11,8 @@ from io import BufferedReader
 from pathlib import Path
 from types import ModuleType
 
-from sfumato.errors import ConfigError, FormatError
+from sfumato.errors import FormatError
+from sfumato.extras import extra_module
 
 GZIP_MAGIC = b"\x1f\x8b"
 _PIECE_BYTES = 256 * 1024
@@ -131,11 +132,7 @@ def zstd_packed(pieces: Iterable[Callable[[], bytes]], total: int) -> bytes:
 
 def zstd_module(what: Path | str) -> ModuleType:
     """The package ``zstandard``; ConfigError with what to install if it is missing."""
-    try:
-        import zstandard
-    except ImportError as error:
-        raise ConfigError(f"{what} needs Zstandard: pip install 'sfumato[spz]'") from error
-    return zstandard
+    return extra_module("zstandard", "spz", what)
 
 
 def in_threads(function: Callable, items: Iterable) -> Iterator:

@@ -131,7 +131,7 @@ def save(gaussians: Gaussians, path: Path) -> None:
     write_contained(usd, path, bytes_needed, lambda inner: _write_stage(usd, scene, inner))
 
 
-CODEC = Codec("OpenUSD", SUFFIXES, recognises, load, save)
+CODEC = Codec("OpenUSD", SUFFIXES, recognises, load, save, check=package)
 
 
 def _open(usd: SimpleNamespace, path: Path) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from sfumato.errors import ConfigError, FormatError
+from sfumato.extras import command_for, extra_module
 from sfumato.scene.files import values
 from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.scene import GENERATOR, Metadata, metadata_of
@@ -28,14 +29,11 @@ MAX_ZIP_BYTES = 2**32 - 1
 
 def package(path: Path) -> SimpleNamespace:
     """The modules of usd-core."""
-    try:
-        from pxr import Tf, Usd, UsdGeom, UsdUtils, UsdVol, Vt
-    except ImportError:
-        raise ConfigError(f"{path.suffix} files need OpenUSD: run pip install 'sfumato[usd]'") from None
+    extra_module("pxr", "usd", f"{path} (OpenUSD)")
+    from pxr import Tf, Usd, UsdGeom, UsdUtils, UsdVol, Vt
+
     if not hasattr(UsdVol, TYPE):
-        raise ConfigError(
-            f"{path.suffix} files need OpenUSD 26.3 or later: run pip install -U 'sfumato[usd]'"
-        )
+        raise ConfigError(f"{path.suffix} files need OpenUSD 26.3 or later: run: {command_for('usd')}")
     return SimpleNamespace(Tf=Tf, Usd=Usd, UsdGeom=UsdGeom, UsdUtils=UsdUtils, UsdVol=UsdVol, Vt=Vt)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sfumato.errors import FormatError
+from sfumato.extras import extra_module
 from sfumato.splatting.measured import MeasuredCloud
 
 # Points per piece.
@@ -41,9 +41,4 @@ def optional(module: str, extra: str, path: Path) -> Any:
     Raises:
         FormatError: it is not installed.
     """
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        raise FormatError(
-            f"{path} needs the package {module}, which is not installed; run: pip install 'sfumato[{extra}]'"
-        ) from None
+    return extra_module(module, extra, path, FormatError)

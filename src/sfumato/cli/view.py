@@ -24,7 +24,9 @@ class ViewCommand:
 
     If the browser has no WebGL, or for the exact view, this process renders the images. The page is served
     to this machine only, at an address that contains a secret, until Ctrl-C. Nothing is served with --export:
-    page and scene are written as one file, which opens without a network.
+    page and scene are written as one file, which opens without a network. Of a lod-meta.json the page loads
+    what it shows, at the level of detail that the view needs; with --export into the same folder, it does so
+    from any web server.
 
     Attributes:
         path: run folder of train or track, or a scene file of any format that can be read.
@@ -62,7 +64,13 @@ def command(arguments: Sequence[str]) -> int:
     if given.export.suffix.lower() not in (".html", ".htm"):
         raise ConfigError(f"--export {given.export}: give a name that ends in .html")
     from sfumato.viewer.page import write_page
+    from sfumato.viewer.streamed_subject import is_streamed, write_streaming_page
     from sfumato.viewer.tracked_subject import open_any
+
+    if is_streamed(given.path) and given.export.resolve().parent == given.path.resolve().parent:
+        write_streaming_page(given.path, given.export)
+        display.say(f"{given.export} streams the scene once its folder is on a web server of static files")
+        return 0
 
     with display.waiting(f"writing {given.export}"):
         floating = write_page(
@@ -77,8 +85,12 @@ def command(arguments: Sequence[str]) -> int:
 def _serve(given: ViewCommand, display: Display) -> None:
     from sfumato.viewer.server import PageServer
     from sfumato.viewer.showing import show_path
+    from sfumato.viewer.streamed_subject import is_streamed, show_streamed
 
     server = PageServer(given.port)
     with display.waiting(f"reading {given.path}"):
-        show_path(server, given.path, data=given.data, repair=given.repair)
+        if is_streamed(given.path):
+            show_streamed(server, given.path)
+        else:
+            show_path(server, given.path, data=given.data, repair=given.repair)
     serve(server, given.path, display, with_browser=not given.no_browser)

@@ -36,7 +36,7 @@ def opening_of(subject: Subject, placing: SceneExtent) -> dict[str, Any]:
         fov_deg = float(np.median([field_of_view_deg(camera) for camera in cameras]))
         return {"first": _first(subject, placing), "opening": None, "fov_deg": fov_deg}
     told: dict[str, Any] = {"first": 0, "opening": None, "fov_deg": None}
-    if len(subject.gaussians):
+    if len(subject.gaussians) and subject.chooses_view:
         orbit = orbit_of_best_view(subject.gaussians, placing.up)
         told["opening"] = {"at": orbit.start.tolist(), "to": orbit.target.tolist()}
     return told

@@ -132,6 +132,7 @@ def describe(
         "near": subject.settings.near,
         "antialiased": subject.is_antialiased,
         "scene": _told(SCENE, packed.still),
+        "streams": None,
         "motion": _motion(subject, packed, photographed),
         "up": placing.up,
         "middle": placing.middle,

@@ -1,7 +1,7 @@
 """A server for one page, reachable only from this machine and only with the secret in its address.
 
-It serves registered names, never paths of the file system. Requests made by other pages in the same browser
-are recognised by their Host, Origin and Sec-Fetch-Site headers and refused.
+It serves registered names, never any path of the file system. Requests made by other pages in the same
+browser are recognised by their Host, Origin and Sec-Fetch-Site headers and refused.
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ class PageServer:
 
     def __init__(self, port: int = 0) -> None:
         self._pages: dict[str, Callable[[], Answer]] = {}
+        self._find: Callable[[str], Answer | None] = lambda name: None
         self._actions: dict[str, Callable[[], None]] = {}
         self._questions: dict[str, Callable[[bytes], Answer | None]] = {}
         self._most_bytes: dict[str, int] = {}
@@ -87,6 +88,10 @@ class PageServer:
     def add(self, name: str, make: Callable[[], Answer]) -> None:
         """Answer GET requests for ``name`` with ``make()``, called for each request."""
         self._pages[name] = make
+
+    def below(self, find: Callable[[str], Answer | None]) -> None:
+        """Answer GET requests for other names with ``find(name)``; None: there is no such name."""
+        self._find = find
 
     def on(self, action: str, do: Callable[[], None]) -> None:
         """Call ``do()`` when the page posts ``action``."""
@@ -116,7 +121,7 @@ class PageServer:
         """The response for a name; None if it is not registered or no longer available."""
         make = self._pages.get(name)
         try:
-            return make() if make else None
+            return make() if make else self._find(name)
         except (SfumatoError, OSError) as error:
             _log.warning("the page asks for %s: %s", name, error)
             return None

@@ -71,6 +71,8 @@ class Subject:
             Gaussians last.
         trust: trust of the scene, if known.
         view: the view chosen to open with; None: none was chosen.
+        chooses_view: without cameras, the first view is chosen by rendering several; otherwise the page shows
+            all at once.
     """
 
     title: str
@@ -81,6 +83,7 @@ class Subject:
     moving: DynamicScene | None = None
     trust: KnownTrust | None = None
     view: OpeningView | None = None
+    chooses_view: bool = True
 
     @property
     def is_antialiased(self) -> bool:

@@ -56,6 +56,7 @@ function manifestOf(title, mesh, scene) {
     antialiased: false,
     metres_per_unit: null,
     scene,
+    streams: null,
     motion: null,
     ...extentOf(mesh, SIGNS[scene.frame]),
     first: 0,

@@ -23,6 +23,7 @@ const listeners = [];
 
 /** Why selecting is not possible, or null. */
 export function whyNoSelecting() {
+  if (manifest.streams) return "a streamed scene is not in memory as a whole: edit the file that it was made from";
   if (manifest.live) return "a scene that is still trained changes too often to be edited";
   return hasStage() ? null : "this browser has no WebGL 2, which selections are drawn with";
 }

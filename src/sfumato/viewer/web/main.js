@@ -23,6 +23,7 @@ import { readAllSteps, showMoving } from "./moving.js";
 import { buildPanel, choose, onExact, say, setFacts, tell } from "./panel.js";
 import { scriptOf } from "./script.js";
 import { camera, openStage, run, settled, showScene } from "./stage.js";
+import { followStream, isStreamed, openStream, setBudget, streamNow, streamSettled } from "./streaming.js";
 import { advanceTime, hasTime, setPlaying, setTime, timeNow } from "./time.js";
 import { movingAt, pickedNow } from "./trails.js";
 import { displacementOf } from "./reach.js";
@@ -40,6 +41,7 @@ function fail(words) {
 
 async function allSettled() {
   if (!isExact()) await trustSettled();
+  if (isStreamed) await streamSettled();
   await settled();
   await exactSettled();
 }
@@ -56,6 +58,11 @@ async function show({ name, type, frame }) {
 
 /** Show the scene, including its moving Gaussians. */
 async function showAll() {
+  if (isStreamed) {
+    await openStream(progress);
+    setFacts(manifest.count);
+    return;
+  }
   let count = manifest.scene ? await show(manifest.scene) : 0;
   if (hasTime) {
     const source = manifest.motion.scene;
@@ -119,6 +126,7 @@ async function open() {
       follow();
       followTrust(performance.now());
     }
+    if (isStreamed) followStream(seconds, performance.now());
     followMap(performance.now());
     followNotes(performance.now());
     drawWires();
@@ -144,7 +152,7 @@ async function open() {
   // For tests, and for use in the console.
   window.sfumato = {
     camera, cameras, displacementOf, editsMade, endsNow, fovNow, manifest, isExact, inScene, isRotating, placeOf: plateCentre, settled: allSettled, movingAt, pathNow, pickedNow,
-    notesSettled, scriptOf, setPlaying, setTime, shown, standIn, standingIn, stepsShown, timeNow, trustMs, versionShown,
+    notesSettled, scriptOf, setBudget, setPlaying, setTime, shown, standIn, standingIn, stepsShown, streamNow, timeNow, trustMs, versionShown,
   };
 }
 

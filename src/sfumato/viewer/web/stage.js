@@ -124,14 +124,15 @@ export function allSplats() {
 /** Load splats with `modifiers` and show them in place of the previous mesh of that name. */
 export async function showScene(source, modifiers, onProgress, name = "still") {
   const bytes = await readBytes(source.name, onProgress);
-  const next = new vendor.SplatMesh({
-    fileBytes: bytes,
-    fileType: source.type,
-    extSplats: true,
-    objectModifiers: modifiers,
-  });
+  const mesh = await showSplats(bytes, source.type, modifiers, name);
+  if (source.frame === "rub") mesh.quaternion.set(1, 0, 0, 0);
+  return mesh;
+}
+
+/** The same of the bytes of a file, with the scene's axes. */
+export async function showSplats(fileBytes, fileType, objectModifiers, name) {
+  const next = new vendor.SplatMesh({ fileBytes, fileType, extSplats: true, objectModifiers });
   await next.initialized;
-  if (source.frame === "rub") next.quaternion.set(1, 0, 0, 0);
   const last = meshes.get(name);
   world.add(next);
   meshes.set(name, next);
@@ -141,6 +142,15 @@ export async function showScene(source, modifiers, onProgress, name = "still") {
   }
   touch();
   return next;
+}
+
+/** Remove a mesh. */
+export function hideSplats(name) {
+  const mesh = meshes.get(name);
+  world.remove(mesh);
+  mesh.dispose();
+  meshes.delete(name);
+  touch();
 }
 
 // State of a headset: its parent object, and the view before. Speed by its thumbsticks, metres per second.

@@ -13,7 +13,7 @@ from sfumato.cli import VERBS, main
 
 PAGES = [path for path in text_files() if path.suffix == ".md" and path.parent.name in ("docs", "guide")]
 # Made by tools/site/pages.py.
-MADE = {"commands.md", "api.md", "changelog.md", "contributing.md"}
+MADE = {"commands.md", "api.md", "changelog.md", "contributing.md", "first_hour.md"}
 COMMAND = re.compile(r"^    (sfumato .*?)(?:  +#.*)?$", re.MULTILINE)
 
 

@@ -1,6 +1,7 @@
 """Pages of the site that are made from the code, and links that leave ``docs``: a hook of MkDocs."""
 
 import io
+import json
 import re
 import sys
 from contextlib import redirect_stdout, suppress
@@ -22,7 +23,7 @@ _LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s#]+)(#[^)]*)?\)")
 
 def on_files(files, config):
     """Add the pages that are made: commands, Python in detail, changes, contributing."""
-    made = {"commands.md": commands(), "api.md": api()}
+    made = {"commands.md": commands(), "api.md": api(), "first_hour.md": notebook("first_hour")}
     for source in ("CHANGELOG.md", "CONTRIBUTING.md"):
         made[PAGES[source]] = (ROOT / source).read_text("utf-8").replace("](docs/", "](")
     return Files([*files, *(File.generated(config, path, content=text) for path, text in made.items())])
@@ -45,6 +46,21 @@ def on_post_page(output, page, config):
     return output
 
 
+def notebook(name):
+    """A notebook as a page, which says where the notebook is.
+
+    Args:
+        name: of the file in docs/notebooks, without its suffix.
+    """
+    path = ROOT / "docs/notebooks" / f"{name}.ipynb"
+    parts = []
+    for cell in json.loads(path.read_text("utf-8"))["cells"]:
+        text = "".join(cell["source"]).replace("](../", "](")
+        parts.append(text if cell["cell_type"] == "markdown" else f"```python\n{text}\n```")
+    parts.insert(1, f"This page is the notebook `docs/notebooks/{name}.ipynb`, which the tests run.")
+    return "\n\n".join(parts) + "\n"
+
+
 def link(found, page):
     """A link of a page as the site has it.
 
@@ -57,6 +73,8 @@ def link(found, page):
         return found[0]
     inside = ROOT / "docs" / page.parent
     full = (inside / target).resolve()
+    if full.suffix == ".ipynb":
+        return f"[{text}]({'../' * (len(page.parts) - 1)}{full.stem}.md{anchor})"
     if (ROOT / "docs") in full.parents:
         return found[0]
     place = full.relative_to(ROOT).as_posix()

@@ -35,7 +35,8 @@ class ConvertCommand:
     sequence of files if OUT is such as out%04d.ply, as USD with time samples, as glTF with animated rigid
     parts, or, if OUT has no suffix, as a folder with scene.ply and tracks.npz; with --at, as a single moment
     in any format. An OUT called lod-meta.json becomes a folder of Streamed SOG, with levels of detail, which
-    sfumato view and other viewers load as they need; the scene may be larger than memory.
+    sfumato view and other viewers load as they need; one called tileset.json a folder of OGC 3D Tiles with
+    glTF content. The scene may then be larger than memory.
 
     Attributes:
         source: scene file of any readable format, or a dynamic scene: .4dgs, or the folder of a tracked run.

@@ -9,12 +9,13 @@ from sfumato.checks import check_type, file_path
 from sfumato.errors import ConfigError
 from sfumato.levels.scene_source import SceneSource, source_of_scene
 from sfumato.levels.streamed_sog import write_streamed
-from sfumato.scene.files import NAMES_OF_LEVELS
+from sfumato.levels.tileset import write_tileset
+from sfumato.scene.files import NAMES_OF_LEVELS, TILESET
 from sfumato.scene.files.sog_levels import INDEX
 from sfumato.scene.gaussians import Gaussians
 
 Report = Callable[[int, int], None]
-_WRITERS = {INDEX: write_streamed}
+_WRITERS = {INDEX: write_streamed, TILESET: write_tileset}
 
 
 def save_levels(gaussians: Gaussians, path: str | Path, *, report: Report | None = None) -> list[int]:
@@ -25,8 +26,8 @@ def save_levels(gaussians: Gaussians, path: str | Path, *, report: Report | None
 
     Args:
         gaussians: the scene, any device or float type.
-        path: the description of the folder: ``lod-meta.json`` for Streamed SOG. Chunks that an existing one
-            describes are replaced.
+        path: the description of the folder: ``lod-meta.json`` for Streamed SOG, ``tileset.json`` for 3D
+            Tiles. Files of an existing one are replaced.
         report: called with the number of Gaussians done and of all.
 
     Returns:

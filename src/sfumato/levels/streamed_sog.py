@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +15,9 @@ from sfumato.errors import ConfigError, FormatError, SfumatoError
 from sfumato.levels.cells import CellStore, divided
 from sfumato.levels.pyramid import CELL_OF_LEVELS, Box, LevelFile, joined_boxes, level_files
 from sfumato.levels.scene_source import SceneSource
+from sfumato.levels.staging import staged
 from sfumato.maths.morton import morton_order
-from sfumato.outputs import write_error, write_text
+from sfumato.outputs import write_text
 from sfumato.scene.files import sog, values
 from sfumato.scene.files.rounding import warn_of_moved
 from sfumato.scene.files.sog_levels import INDEX, VERSION, read_index
@@ -59,7 +58,7 @@ def write_streamed(
     if not source.count:
         raise FormatError("the scene cannot be saved: Streamed SOG holds 1 and more Gaussians, not 0")
     values.warn_of_unsaid(replace(source.metadata, antialiased=False), INDEX)
-    with _staged(path) as staging:
+    with staged(path) as staging:
         with divided(source.blocks, source.count, cell, staging) as store:
             chunks = _Chunks(staging, source.metadata)
             boxes: dict[int, Box] = {}
@@ -134,20 +133,6 @@ class _Chunks:
 def _bound(box: Box) -> dict[str, list[float]]:
     low, high = ([float(f"{value:.{_DIGITS}g}") for value in corner] for corner in box)
     return {"min": low, "max": high}
-
-
-@contextmanager
-def _staged(path: Path) -> Iterator[Path]:
-    """A temporary folder beside a file, which is removed at the end."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".levels-", dir=path.parent))
-        try:
-            yield staging
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
-    except OSError as error:
-        raise write_error(path, error) from error
 
 
 def _replace_chunks(path: Path, staging: Path, names: list[str]) -> None:

@@ -39,7 +39,8 @@ CODECS: tuple[Codec, ...] = (
 )
 HEAD_BYTES = 64 * 1024
 # Descriptions of folders with levels of detail, which are made from a scene by ``sfumato.levels``.
-NAMES_OF_LEVELS = (sog_levels.INDEX,)
+TILESET = "tileset.json"
+NAMES_OF_LEVELS = (sog_levels.INDEX, TILESET)
 
 _log = logging.getLogger(__name__)
 

@@ -114,10 +114,15 @@ def save(gaussians: Gaussians, path: Path) -> None:
     values.checked_arrays(gaussians)
     if not len(gaussians):
         raise FormatError("the scene cannot be saved: a glTF file cannot be without points")
+    values.warn_of_unsaid(metadata_of(gaussians), "glTF", up=Y_DOWN_UP, metres_per_unit=1.0)
+    write_scene(gaussians, path)
+
+
+def write_scene(gaussians: Gaussians, path: Path) -> None:
+    """The same without checks of the values and warnings."""
     on_host = gaussians.map(lambda tensor: tensor.detach().to("cpu", torch.float32))
     scene = placed(on_host, Y_UP_FROM_SCENE, "the scene")
     check_size(bytes_of(scene))
-    values.warn_of_unsaid(metadata_of(gaussians), "glTF", up=Y_DOWN_UP, metres_per_unit=1.0)
     content = Content()
     meshes = [{"primitives": [content.primitive(scene)]}]
     write(path, content, metadata_of(scene), {"nodes": [{"mesh": 0}], "meshes": meshes})

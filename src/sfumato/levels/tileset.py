@@ -1,0 +1,141 @@
+"""Writing of OGC 3D Tiles: a tileset whose tiles are glTF files with Gaussians, at several levels of detail.
+
+Source: OGC 3D Tiles 1.1 (22-025r4), sections 7 and 8; glTF extension KHR_gaussian_splatting.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sfumato.errors import ConfigError, FormatError
+from sfumato.levels.cells import divided
+from sfumato.levels.pyramid import CELL_OF_LEVELS, STEP, Box, joined_boxes, level_files
+from sfumato.levels.scene_source import SceneSource
+from sfumato.levels.staging import staged
+from sfumato.outputs import write_text
+from sfumato.scene.changes import merged
+from sfumato.scene.files import TILESET, gltf, values
+from sfumato.scene.files.gltf_writing import EXTENSION
+from sfumato.scene.files.node_transforms import Y_DOWN_UP
+from sfumato.scene.scene import with_metadata
+
+# The folder of the tiles, `LEVEL_NUMBER.glb`, beside the tileset.
+FOLDER = "tiles"
+# z up from the y down of scenes. glTF files have y up, which readers of tiles turn to z up themselves.
+_Z_UP_FROM_SCENE = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
+_NAME = re.compile(r"[0-9]+_[0-9]+\.glb")
+_DIGITS = 7
+
+Report = Callable[[int, int], None]
+
+
+def write_tileset(
+    source: SceneSource, path: Path, *, cell: int = CELL_OF_LEVELS, report: Report | None = None
+) -> list[int]:
+    """Write a scene as 3D Tiles 1.1, with a bounded number of Gaussians in memory.
+
+    The frame of the tileset is local: x as in the scene, z up; a viewer of a globe places it by a transform.
+    Lengths are taken for metres.
+
+    Args:
+        source: the scene.
+        path: `tileset.json` in the folder to write to; tiles are written beside it.
+        cell: Gaussians of the finest level in a tile, on average and at most.
+        report: called with the number of Gaussians done and of all.
+
+    Returns:
+        The number of Gaussians of each level.
+
+    Raises:
+        ConfigError: the file has another name.
+        FormatError: the scene cannot be read, or has no Gaussians.
+        SfumatoError: the folder cannot be written.
+    """
+    if path.name != TILESET:
+        raise ConfigError(f"{path}: a tileset must be called {TILESET}")
+    if not source.count:
+        raise FormatError("the scene cannot be saved: a tileset cannot be without Gaussians")
+    values.warn_of_unsaid(source.metadata, TILESET, up=Y_DOWN_UP, metres_per_unit=1.0)
+    counts: list[int] = []
+    tiles: dict[tuple[int, int], tuple[list[int], int]] = {}
+    with staged(path) as staging:
+        folder = staging / FOLDER
+        folder.mkdir()
+        with divided(source.blocks, source.count, cell, staging) as store:
+            boxes: dict[int, Box] = {}
+            for file in level_files(store, boxes, report):
+                scene = with_metadata(merged(*(part for _, part in file.parts)), source.metadata)
+                gltf.write_scene(scene, folder / f"{file.level}_{file.number}.glb")
+                tiles[file.level, file.number] = [cell for cell, _ in file.parts], len(file)
+                counts += [0] * (file.level + 1 - len(counts))
+                counts[file.level] += len(file)
+        _replace_tiles(path, folder)
+        write_text(path, json.dumps(_tileset(tiles, boxes, len(counts) - 1), allow_nan=False))
+    return counts
+
+
+def _tileset(
+    tiles: dict[tuple[int, int], tuple[list[int], int]], boxes: dict[int, Box], coarsest: int
+) -> dict[str, Any]:
+    roots = [_tile(tiles, boxes, coarsest, number) for level, number in tiles if level == coarsest]
+    whole = joined_boxes(list(boxes.values()))
+    # The root has no content and so must always be refined: without its children the whole scene is missing.
+    error = float(np.linalg.norm(whole[1] - whole[0]))
+    root = {"boundingVolume": _volume(whole), "geometricError": error, "refine": "REPLACE", "children": roots}
+    return {
+        "asset": {"version": "1.1"},
+        "extensionsUsed": ["3DTILES_content_gltf"],
+        "extensions": {
+            "3DTILES_content_gltf": {"extensionsUsed": [EXTENSION], "extensionsRequired": []},
+        },
+        "geometricError": error,
+        "root": root,
+    }
+
+
+def _tile(
+    tiles: dict[tuple[int, int], tuple[list[int], int]], boxes: dict[int, Box], level: int, number: int
+) -> dict[str, Any]:
+    """A tile with those of the next finer level that cover the same cells."""
+    cells, count = tiles[level, number]
+    box = joined_boxes([boxes[cell] for cell in cells])
+    tile: dict[str, Any] = {
+        "boundingVolume": _volume(box),
+        # How far apart its Gaussians are, as on a surface; the finest level has no error.
+        "geometricError": float(np.linalg.norm(box[1] - box[0]) / np.sqrt(count)) if level else 0.0,
+        "refine": "REPLACE",
+        "content": {"uri": f"{FOLDER}/{level}_{number}.glb"},
+    }
+    finer = [n for n in range(STEP * number, STEP * (number + 1)) if (level - 1, n) in tiles]
+    if finer:
+        tile["children"] = [_tile(tiles, boxes, level - 1, n) for n in finer]
+        # Errors grow towards the root, as the format asks.
+        tile["geometricError"] = max(
+            tile["geometricError"], *(child["geometricError"] for child in tile["children"])
+        )
+    return tile
+
+
+def _volume(box: Box) -> dict[str, list[float]]:
+    """A box of the scene in the frame of the tileset: its middle and three half axes."""
+    middle, half = _Z_UP_FROM_SCENE @ (box[0] + box[1]) / 2, np.abs(_Z_UP_FROM_SCENE) @ (box[1] - box[0]) / 2
+    numbers = [*middle, half[0], 0, 0, 0, half[1], 0, 0, 0, half[2]]
+    return {"box": [float(f"{value:.{_DIGITS}g}") for value in numbers]}
+
+
+def _replace_tiles(path: Path, folder: Path) -> None:
+    """Move tiles beside the tileset, in place of those of an earlier one."""
+    path.unlink(missing_ok=True)
+    target = path.parent / FOLDER
+    target.mkdir(exist_ok=True)
+    for tile in target.glob("*.glb"):
+        if _NAME.fullmatch(tile.name):
+            tile.unlink()
+    for tile in folder.iterdir():
+        tile.rename(target / tile.name)

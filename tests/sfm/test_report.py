@@ -147,6 +147,7 @@ def test_the_report_of_a_good_run(solved):
         *("mean_track_length", "mean_reprojection_error_px", "median_triangulation_angle_deg"),
         "arc_deg",
         "torn_pairs",
+        "reprojection_errors_px",
         *("found_by", "other_models", "cameras", "missing", "left_out", "world", "seconds", "options"),
         "versions",
     }
@@ -155,6 +156,10 @@ def test_the_report_of_a_good_run(solved):
     assert found["points"] == model.num_points3D() and found["missing"] == found["left_out"] == []
     assert found["mean_track_length"] == pytest.approx(model.compute_mean_track_length(), abs=1e-3)
     assert 0.05 < found["mean_reprojection_error_px"] < 0.6
+    errors = found["reprojection_errors_px"]
+    assert list(errors) == sorted(model.images[i].name for i in model.reg_image_ids())
+    # The mean over points is not that over pictures, but both are of the same distances.
+    assert min(errors.values()) <= found["mean_reprojection_error_px"] <= max(errors.values())
     assert 10 < found["median_triangulation_angle_deg"] < 60
     assert found["options"]["sfm"]["max_features"] == QUICK.max_features
     assert list(found["seconds"]) == ["frames", "features", "pairs", "cameras", "dataset"]

@@ -17,6 +17,7 @@ from sfumato.display import clock
 from sfumato.errors import SfumatoError
 from sfumato.evaluation.verdict import verdict
 from sfumato.outputs import write_text
+from sfumato.run_report.camera_errors import camera_errors
 from sfumato.run_report.facts import RunFacts, number, table
 from sfumato.run_report.from_above import seen_from_above
 from sfumato.run_report.svg_charts import Band, bars, curve
@@ -123,7 +124,7 @@ def _cameras(facts: RunFacts, gaussians: Gaussians | None, capture: Capture | No
             ("triangulation angle, median", _plain(sfm, "median_triangulation_angle_deg", ".1f", "°")),
             ("circle around the target covered", _plain(sfm, "arc_deg", ".0f", "° of 360°")),
         ]
-        parts.append(_table(lines))
+        parts += [_table(lines), camera_errors(facts)]
     else:
         parts.append("<p>They were given with the photographs.</p>")
     if gaussians is not None and capture is not None and capture.views and len(gaussians):

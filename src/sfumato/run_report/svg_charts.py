@@ -85,8 +85,8 @@ def curve(
     return _svg(WIDTH, height, heading, parts)
 
 
-def bars(heading: str, rows: Sequence[tuple[str, float]], unit: str) -> str:
-    """A bar chart of rows (name, value of at least 0)."""
+def bars(heading: str, rows: Sequence[tuple[str, float]], unit: str, *, digits: int = 1) -> str:
+    """A bar chart of rows (name, value of at least 0), with ``digits`` decimals."""
     most = max((value for _, value in rows), default=1.0) or 1.0
     room = WIDTH - _NAMES - 80
     parts = []
@@ -97,7 +97,7 @@ def bars(heading: str, rows: Sequence[tuple[str, float]], unit: str) -> str:
         parts.append(
             f'<text class="quiet end" x="{_NAMES - 8}" y="{y + 14}">{escape(shown)}</text>'
             f'<rect class="bar" x="{_NAMES}" y="{y + 3}" width="{length:.1f}" height="{_BAR - 6}" rx="2"/>'
-            f'<text x="{_NAMES + length + 6:.1f}" y="{y + 14}">{value:.1f} {escape(unit)}</text>'
+            f'<text x="{_NAMES + length + 6:.1f}" y="{y + 14}">{value:.{digits}f} {escape(unit)}</text>'
         )
     return _svg(WIDTH, _BAR * len(rows) + 4, heading, parts)
 

@@ -21,6 +21,7 @@ from sfumato.sfm import export, features, known, mapping, matching, pairs, repor
 from sfumato.sfm.config import SfmConfig
 from sfumato.sfm.inputs import check_folders, every_file, given_cameras, pictures_of
 from sfumato.sfm.loading import load_colmap
+from sfumato.sfm.picture_errors import reprojection_errors
 from sfumato.sfm.stage_files import is_sound
 from sfumato.sfm.stages import Stages, fingerprint
 from sfumato.sfm.time_plan import SfmPlan
@@ -233,7 +234,7 @@ class _SfmRun:
             torn_pairs=found.get("torn_pairs", 0),
             is_given=is_given,
         )
-        cameras = report.cameras_of(model)
+        cameras, errors = report.cameras_of(model), reprojection_errors(model)
         placing = summary.WorldFrame(upright.IDENTITY, upright.Gravity(None, "given cameras"))
         if not is_given:
             placing = summary.WorldFrame.found(footage, model, self._config)
@@ -249,6 +250,7 @@ class _SfmRun:
             "torn_pairs": outcome.torn_pairs,
             "other_models": outcome.other_models,
             "cameras": cameras,
+            "reprojection_errors_px": errors,
             "missing": [{"name": name, "reason": reason} for name, reason in outcome.missing.items()],
             "left_out": [asdict(dropped) for dropped in footage.dropped],
             "world": placing.to_plain(),

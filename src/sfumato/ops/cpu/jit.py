@@ -13,9 +13,17 @@ from pathlib import Path
 import numba
 from llvmlite import binding
 from numba import config
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
 
 from sfumato.ops.cpu.kernel_cache import KernelCache
 
+# Only loops over prange are parallel: each array operation that Numba would split as well takes half a second
+# to compile.
+_PARALLEL = {
+    "prange": True,
+    **dict.fromkeys(("numpy", "setitem", "reduction", "inplace_binop", "comprehension", "fusion"), False),
+}
 # Without "nnan" and "ninf", because NaN and infinity are meaningful.
 FAST_MATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
 
@@ -49,6 +57,50 @@ def target() -> tuple[str | None, str | None]:
     return config.CPU_NAME, config.CPU_FEATURES
 
 
+class _PieceLibrary(JITCodeLibrary):
+    """LLVM code of a piece of kernels, which is linked into them: no machine code is made of it alone."""
+
+    def _optimize_final_module(self):
+        """Nothing: the kernels that it becomes part of are optimised as a whole."""
+
+    def _finalize_final_module(self):
+        self._finalize_dynamic_globals()
+        self._finalized = True
+
+    def get_pointer_to_function(self, name):
+        """0, which stands for a function that Python cannot call."""
+        self._ensure_finalized()
+        return 0
+
+    @property
+    def codegen(self):
+        """What binds globals to machine code, of which there is none."""
+        return self
+
+    def set_env(self, env_name, env):
+        """Nothing: kernels bind their own."""
+
+
+class _PieceCompiler(Compiler):
+    """Numba's pipeline, up to LLVM code."""
+
+    def define_pipelines(self):
+        self.state.library = _PieceLibrary(self.state.targetctx.codegen(), self.state.func_id.func_qualname)
+        return super().define_pipelines()
+
+
+def _piece(function, **options):
+    """A part of kernels that is compiled into them only; Python cannot call it."""
+    return numba.njit(
+        function,
+        error_model="numpy",
+        pipeline_class=_PieceCompiler,
+        no_cpython_wrapper=True,
+        no_cfunc_wrapper=True,
+        **options,
+    )
+
+
 def _compile(function, **options):
     compiled = numba.njit(function, error_model="numpy", **options)
     compiled._cache = KernelCache(function)
@@ -57,12 +109,12 @@ def _compile(function, **options):
 
 def scalar(function):
     """Decorator for per-element maths, inlined by LLVM into the calling kernels."""
-    return numba.njit(function, fastmath=FAST_MATH, error_model="numpy", inline="never")
+    return _piece(function, fastmath=FAST_MATH, inline="never")
 
 
 def lane_function(function):
     """Decorator for a part of a lane kernel; lane operators have their own fast-math flags."""
-    return numba.njit(function, error_model="numpy", forceinline=True)
+    return _piece(function, forceinline=True)
 
 
 def serial_kernel(function):
@@ -72,12 +124,12 @@ def serial_kernel(function):
 
 def kernel(function):
     """Decorator for a parallel loop over Gaussians or pixels in scalar code."""
-    return _locked(_compile(function, parallel=True, fastmath=FAST_MATH))
+    return _locked(_compile(function, parallel=dict(_PARALLEL), fastmath=FAST_MATH))
 
 
 def lane_kernel(function):
     """Decorator for a parallel loop over lanes, without implicit fast-math (see lanes.exp2)."""
-    return _locked(_compile(function, parallel=True))
+    return _locked(_compile(function, parallel=dict(_PARALLEL)))
 
 
 def _locked(compiled):

@@ -27,6 +27,7 @@ from sfumato.ops.cpu.image_trace.rays import BLOCK_HEIGHT, BLOCK_WIDTH, BLOCKS, 
 from sfumato.ops.cpu.image_trace.records import CHANNELS, X, Y, Z
 from sfumato.ops.cpu.image_trace.response import RAY_PLANES, hit_where, intersect, load_block
 from sfumato.ops.cpu.jit import lane_function, lane_kernel
+from sfumato.ops.cpu.raster.splats import longest_list
 from sfumato.ops.cpu.simd import bundles
 from sfumato.ops.cpu.simd import lanes as ln
 from sfumato.ops.cpu.simd.blending import ALPHA_MAX, STRIPS, blend
@@ -270,7 +271,7 @@ def trace_backward(
     of_pairs, of_rays = sums
     stride, num_tiles, row = records.rough.shape[1], starts.size - 1, of_pairs.shape[1]
     strips = min(STRIPS, num_tiles)
-    longest = np.max(starts[1:] - starts[:-1])
+    longest = longest_list(starts)
     for strip in prange(strips):
         buffers = empty_buffers(exact, longest, stride, HIT_ROWS)
         nearby, entries, lists, counts = buffers.nearby, buffers.entries, buffers.lists, buffers.counts

@@ -8,6 +8,7 @@ from sfumato.ops.cpu.image_trace.rays import BLOCK_HEIGHT, BLOCK_WIDTH, BLOCKS, 
 from sfumato.ops.cpu.image_trace.records import CHANNELS
 from sfumato.ops.cpu.image_trace.response import hit_where, intersect, load_block
 from sfumato.ops.cpu.jit import lane_function, lane_kernel
+from sfumato.ops.cpu.raster.splats import longest_list
 from sfumato.ops.cpu.simd import bundles
 from sfumato.ops.cpu.simd import lanes as ln
 from sfumato.ops.cpu.simd.blending import STRIPS, blend
@@ -85,7 +86,7 @@ def trace_forward(
     starts = tiles.tile_starts
     stride, num_tiles = records.rough.shape[1], starts.size - 1
     strips = min(STRIPS, num_tiles)
-    longest = np.max(starts[1:] - starts[:-1])
+    longest = longest_list(starts)
     for strip in prange(strips):
         buffers = empty_buffers(exact, longest, stride, HIT_ROWS)
         nearby, entries, lists, counts = buffers.nearby, buffers.entries, buffers.lists, buffers.counts

@@ -13,7 +13,18 @@ import numpy as np
 from numba import prange
 
 from sfumato.ops.cpu.jit import REGISTER_LANES, lane_function, lane_kernel
-from sfumato.ops.cpu.raster.splats import CHANNELS, LOG2_OPACITY, A, B, C, X, Y, copy_records, list_blocks
+from sfumato.ops.cpu.raster.splats import (
+    CHANNELS,
+    LOG2_OPACITY,
+    A,
+    B,
+    C,
+    X,
+    Y,
+    copy_records,
+    list_blocks,
+    longest_list,
+)
 from sfumato.ops.cpu.raster.tiles import (
     BLOCK_COLUMNS,
     BLOCK_HEIGHT,
@@ -57,7 +68,7 @@ class TileScratch(NamedTuple):
     """Buffers for a tile, reused for the next.
 
     Attributes:
-        nearby: [longest, stride] float32, the records of the tile in contiguous memory.
+        nearby: [longest * stride] float32, the records of the tile in contiguous memory.
         lists, counts: [64, longest] int32 and [64] int64, rows of ``nearby`` for each block.
         planes: float32, values of a block's pixels.
     """
@@ -71,7 +82,7 @@ class TileScratch(NamedTuple):
 @lane_function
 def _tile_scratch(longest, stride, size):
     """Uninitialised TileScratch for up to ``longest`` pairs with records of length ``stride``."""
-    nearby = np.empty((longest, stride), np.float32)
+    nearby = np.empty(longest * stride, np.float32)
     lists, counts = np.empty((BLOCKS, longest), np.int32), np.empty(BLOCKS, np.int64)
     return TileScratch(nearby, lists, counts, np.empty(size, np.float32))
 
@@ -105,13 +116,13 @@ def composite_forward(channels, records, background, tiles, width, height, image
     stride, d = records.shape[1], len(channels)
     starts, num_tiles = tiles.tile_starts, tiles.tile_starts.size - 1
     strips = min(STRIPS, num_tiles)
-    longest = np.max(starts[1:] - starts[:-1])
+    longest = longest_list(starts)
     for strip in prange(strips):
         scratch = _tile_scratch(longest, stride, FORWARD_LANES * (d + 1))
-        lists, counts, planes, flat = scratch.lists, scratch.counts, scratch.planes, scratch.nearby.ravel()
+        lists, counts, planes, flat = scratch.lists, scratch.counts, scratch.planes, scratch.nearby
         for tile in range(strip, num_tiles, strips):
             start, end = starts[tile], starts[tile + 1]
-            copy_records(records, tiles.pair_rank, start, end, scratch.nearby)
+            copy_records(records, tiles.pair_rank, start, end, flat)
             list_blocks(tiles.pair_mask, start, end, False, lists, counts)
             for block in range(BLOCKS):
                 x0, y0 = _corner(tile, block, tiles_x)
@@ -170,13 +181,13 @@ def composite_backward(channels, absolute, records, remaining, grad_image, grad_
     flat_sums, row = sums.ravel(), sums.shape[1]
     starts, num_tiles = tiles.tile_starts, tiles.tile_starts.size - 1
     strips = min(STRIPS, num_tiles)
-    longest = np.max(starts[1:] - starts[:-1])
+    longest = longest_list(starts)
     for strip in prange(strips):
         scratch = _tile_scratch(longest, stride, BACKWARD_LANES * (d + 2))
-        lists, counts, planes, flat = scratch.lists, scratch.counts, scratch.planes, scratch.nearby.ravel()
+        lists, counts, planes, flat = scratch.lists, scratch.counts, scratch.planes, scratch.nearby
         for tile in range(strip, num_tiles, strips):
             start, end = starts[tile], starts[tile + 1]
-            copy_records(records, tiles.pair_rank, start, end, scratch.nearby)
+            copy_records(records, tiles.pair_rank, start, end, flat)
             list_blocks(tiles.pair_mask, start, end, _BACKWARD_BLOCKS == 2, lists, counts)
             for block in range(BLOCKS):
                 x0, y0 = _corner(tile, block, tiles_x)

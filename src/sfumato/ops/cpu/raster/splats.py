@@ -69,10 +69,20 @@ def list_blocks(pair_mask, start, end, merge_rows, lists, counts):
 @lane_function
 def copy_records(records, pair_rank, start, end, nearby):
     """Copy a tile's records into contiguous memory, to avoid scattered reads in every block."""
+    stride = records.shape[1]
     for local in range(end - start):
         rank = pair_rank[start + local]
-        for k in range(records.shape[1]):
-            nearby[local, k] = records[rank, k]
+        for k in range(stride):
+            nearby[local * stride + k] = records[rank, k]
+
+
+@lane_function
+def longest_list(starts):
+    """Largest number of pairs of a tile."""
+    longest = 0
+    for tile in range(starts.size - 1):
+        longest = max(longest, starts[tile + 1] - starts[tile])
+    return longest
 
 
 def sums_layout(d: int, absolute: bool) -> tuple[np.ndarray, int]:

@@ -16,7 +16,8 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic, models, overload, register_model
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import intrinsic, lower_builtin, models, register_model
 
 FLAGS = ("contract", "nsz")
 F32, I32 = ir.FloatType(), ir.IntType(32)
@@ -83,7 +84,7 @@ def _common_width(*value_types):
     return widths.pop() if len(widths) == 1 and all(map(_is_operand, value_types)) else None
 
 
-def _lane_operation(emit, result=LanesType):
+def _lane_operation(emit):
     """An intrinsic for lanes and scalars; ``emit(builder, *vectors)`` returns the LLVM result."""
 
     def codegen_for(width):
@@ -97,25 +98,35 @@ def _lane_operation(emit, result=LanesType):
 
     def two(typingctx, a, b):
         width = _common_width(a, b)
-        return (result(width)(a, b), codegen_for(width)) if width else None
+        return (LanesType(width)(a, b), codegen_for(width)) if width else None
 
     def one(typingctx, a):
         width = _common_width(a)
-        return (result(width)(a), codegen_for(width)) if width else None
+        return (LanesType(width)(a), codegen_for(width)) if width else None
 
     count = emit.__code__.co_argcount - 1
     return intrinsic(one if count == 1 else two)
 
 
-def _operator(symbol, operation):
-    @overload(symbol)
-    def _(a, b):
-        if _common_width(a, b):
-            return lambda a, b: operation(a, b)
+def _operator(symbol, emit, result=LanesType):
+    """Define an operator for lanes and scalars; ``emit(builder, a, b)`` returns the LLVM result.
 
+    Typed and emitted in place: an overload would be a function to compile for each pair of types.
+    """
 
-def _compare(how):
-    return _lane_operation(lambda builder, a, b: builder.fcmp_ordered(how, a, b), MaskType)
+    @infer_global(symbol)
+    class _Typing(AbstractTemplate):
+        def generic(self, args, kws):
+            width = _common_width(*args) if len(args) == 2 else None
+            return signature(result(width), *args) if width else None
+
+    def codegen(context, builder, found, args):
+        width = _common_width(*found.args)
+        vectors = [as_lanes(context, builder, v, t, width) for v, t in zip(args, found.args, strict=True)]
+        return emit(builder, *vectors)
+
+    for pair in ((LanesType, LanesType), (LanesType, types.Number), (types.Number, LanesType)):
+        lower_builtin(symbol, *pair)(codegen)
 
 
 def _limit(how):
@@ -125,16 +136,21 @@ def _limit(how):
     return emit
 
 
-_operator(operator.add, _lane_operation(lambda builder, a, b: builder.fadd(a, b, flags=FLAGS)))
-_operator(operator.sub, _lane_operation(lambda builder, a, b: builder.fsub(a, b, flags=FLAGS)))
-_operator(operator.mul, _lane_operation(lambda builder, a, b: builder.fmul(a, b, flags=FLAGS)))
-_operator(operator.truediv, _lane_operation(lambda builder, a, b: builder.fdiv(a, b, flags=FLAGS)))
-_ORDERS = (
-    *((operator.lt, "<"), (operator.le, "<="), (operator.gt, ">"), (operator.ge, ">=")),
-    (operator.eq, "=="),
-)
-for _symbol, _how in _ORDERS:
-    _operator(_symbol, _compare(_how))
+_operator(operator.add, lambda builder, a, b: builder.fadd(a, b, flags=FLAGS))
+_operator(operator.sub, lambda builder, a, b: builder.fsub(a, b, flags=FLAGS))
+_operator(operator.mul, lambda builder, a, b: builder.fmul(a, b, flags=FLAGS))
+_operator(operator.truediv, lambda builder, a, b: builder.fdiv(a, b, flags=FLAGS))
+
+
+def _comparison(symbol, how):
+    _operator(symbol, lambda builder, a, b: builder.fcmp_ordered(how, a, b), MaskType)
+
+
+_comparison(operator.lt, "<")
+_comparison(operator.le, "<=")
+_comparison(operator.gt, ">")
+_comparison(operator.ge, ">=")
+_comparison(operator.eq, "==")
 
 smaller, larger = _lane_operation(_limit("<")), _lane_operation(_limit(">"))
 
@@ -161,14 +177,13 @@ negative_magnitude = _lane_operation(_emit_negative)
 
 
 def _mask_operator(symbol, emit):
-    @intrinsic
-    def operation(typingctx, a, b):
-        return a(a, b), lambda context, builder, signature, args: emit(builder, *args)
+    @infer_global(symbol)
+    class _Typing(AbstractTemplate):
+        def generic(self, args, kws):
+            masks = len(args) == 2 and args[0] == args[1] and isinstance(args[0], MaskType)
+            return signature(args[0], *args) if masks else None
 
-    @overload(symbol)
-    def _(a, b):
-        if isinstance(a, MaskType) and isinstance(b, MaskType) and a.width == b.width:
-            return lambda a, b: operation(a, b)
+    lower_builtin(symbol, MaskType, MaskType)(lambda context, builder, found, args: emit(builder, *args))
 
 
 _mask_operator(operator.and_, lambda builder, a, b: builder.and_(a, b))

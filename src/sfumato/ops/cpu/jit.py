@@ -15,6 +15,9 @@ from llvmlite import binding
 from numba import config
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
+from numba.core.compiler_machinery import AnalysisPass, register_pass
+from numba.core.errors import NumbaError
+from numba.core.typed_passes import NopythonTypeInference
 
 from sfumato.ops.cpu.kernel_cache import KernelCache
 
@@ -81,12 +84,33 @@ class _PieceLibrary(JITCodeLibrary):
         """Nothing: kernels bind their own."""
 
 
+@register_pass(mutates_CFG=False, analysis_only=True)
+class _ReturnedArrays(AnalysisPass):
+    """Refuse pieces that return an array without counting the reference: it would be freed too early."""
+
+    _name = "returned_arrays"
+
+    def __init__(self):
+        super().__init__()
+
+    def run_pass(self, state):
+        model = state.targetctx.data_model_manager[state.return_type]
+        if model.contains_nrt_meminfo() and not state.flags.nrt:
+            name = state.func_id.func_qualname
+            raise NumbaError(f"{name} returns an array, which needs a decorator _with_arrays")
+        return False
+
+
 class _PieceCompiler(Compiler):
     """Numba's pipeline, up to LLVM code."""
 
     def define_pipelines(self):
         self.state.library = _PieceLibrary(self.state.targetctx.codegen(), self.state.func_id.func_qualname)
-        return super().define_pipelines()
+        pipelines = super().define_pipelines()
+        for pipeline in pipelines:
+            pipeline.add_pass_after(_ReturnedArrays, NopythonTypeInference)
+            pipeline.finalize()
+        return pipelines
 
 
 def _piece(function, **options):
@@ -108,12 +132,29 @@ def _compile(function, **options):
 
 
 def scalar(function):
-    """Decorator for per-element maths, inlined by LLVM into the calling kernels."""
-    return _piece(function, fastmath=FAST_MATH, inline="never")
+    """Decorator for per-element maths, inlined by LLVM into the calling kernels.
+
+    It counts no references to arrays, which in a loop over Gaussians costs as much as the maths. So it must
+    not make or return arrays; see scalar_with_arrays.
+    """
+    return _piece(function, fastmath=FAST_MATH, _nrt=False)
+
+
+def scalar_with_arrays(function):
+    """The same for a part that makes or returns arrays, and so counts references."""
+    return _piece(function, fastmath=FAST_MATH)
 
 
 def lane_function(function):
-    """Decorator for a part of a lane kernel; lane operators have their own fast-math flags."""
+    """Decorator for a part of a lane kernel; lane operators have their own fast-math flags.
+
+    It counts no references either; see lane_function_with_arrays.
+    """
+    return _piece(function, forceinline=True, _nrt=False)
+
+
+def lane_function_with_arrays(function):
+    """The same for a part that makes or returns arrays, and so counts references."""
     return _piece(function, forceinline=True)
 
 

@@ -14,7 +14,7 @@ from numba import prange
 from sfumato.ops.cpu.free_trace.shade import colour_scratch, shade_backward
 from sfumato.ops.cpu.free_trace.tree import OPACITY
 from sfumato.ops.cpu.free_trace.walk import ray_of, response
-from sfumato.ops.cpu.jit import kernel, scalar, serial_kernel
+from sfumato.ops.cpu.jit import kernel, scalar, scalar_with_arrays, serial_kernel
 
 # Runs of Gaussians are assigned to this many tasks in turn, so that those hit by many rays spread over
 # threads.
@@ -146,7 +146,7 @@ def _gather_slot(tree, shading, slot, rays, grads, records, places, sums, of_fea
         _add_features(shading.degree, weight, lit, grads.image[j], scratch.basis, of_features)
 
 
-@scalar
+@scalar_with_arrays
 def _gather_task(task, tree, shading, shapes, rays, grads, records, by_slot, gradients):
     starts = by_slot.starts
     used, d = max(shading.degree + 1, 1) ** 2, grads.image.shape[1]

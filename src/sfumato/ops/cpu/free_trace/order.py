@@ -8,7 +8,7 @@ centre, or the size, which separates a few huge Gaussians from the small ones am
 import numpy as np
 from numba import prange
 
-from sfumato.ops.cpu.jit import lane_function, lane_kernel, scalar
+from sfumato.ops.cpu.jit import lane_function, lane_function_with_arrays, lane_kernel, scalar
 from sfumato.ops.cpu.simd import lanes as ln
 from sfumato.ops.cpu.simd.lane_search import GROUP
 
@@ -62,7 +62,7 @@ def _sampled_quantile(flat, first, last, middle, axis, sample):
     return sample[min((middle - first) * count // (last - first), count - 1)]
 
 
-@lane_function
+@lane_function_with_arrays
 def _best_axis(flat, first, last, middle, sample, halves):
     """The axis whose split has the least cost by the surface area heuristic."""
     for k in range(2 * _AXES):
@@ -130,7 +130,7 @@ def _halve(flat, ids, first, last, sample, halves):
     return middle
 
 
-@lane_function
+@lane_function_with_arrays
 def _halve_once(flat, ids, first, last, halved, r):
     sample, halves = np.empty(_SAMPLE, np.float32), np.empty(2 * _AXES * BOX, np.float32)
     middle = _halve(flat, ids, first, last, sample, halves) if last - first > GROUP else last
@@ -145,7 +145,7 @@ def _halve_level(flat, ids, ranges, halved):
         _halve_once(flat, ids, ranges[r, 0], ranges[r, 1], halved, r)
 
 
-@lane_function
+@lane_function_with_arrays
 def _halve_down(flat, ids, first, last):
     sample, halves = np.empty(_SAMPLE, np.float32), np.empty(2 * _AXES * BOX, np.float32)
     waiting, count = np.empty((64, 2), np.int64), 1

@@ -15,7 +15,7 @@ from sfumato.ops import constants
 from sfumato.ops.cpu.free_trace.shade import colour_scratch, shade, shade_backward
 from sfumato.ops.cpu.free_trace.tree import OPACITY
 from sfumato.ops.cpu.free_trace.walk import new_walk, next_hit, ray_of, response, start
-from sfumato.ops.cpu.jit import lane_function, lane_kernel, scalar
+from sfumato.ops.cpu.jit import lane_function, lane_function_with_arrays, lane_kernel, scalar
 
 _ALPHA_MAX, _STOP = constants.ALPHA_MAX, constants.TRANSMITTANCE_STOP
 # Consecutive rays share nodes, so they are traced in runs of this length; runs are assigned to tasks in turn,
@@ -83,7 +83,7 @@ def _blend_ray(tree, shading, ray, walk, origin, scratch, total):
 
 
 # The bodies of parallel loops are separate functions, which compile in a fraction of the time.
-@lane_function
+@lane_function_with_arrays
 def _forward_task(task, tree, shading, rays, background, outputs):
     image = outputs.image
     m, d = image.shape
@@ -205,7 +205,7 @@ def _backward_ray(
                 sums[2] -= gz
 
 
-@lane_function
+@lane_function_with_arrays
 def _backward_task(task, tree, shading, rays, first, starts, remaining, grads, with_rays, records, of_rays):
     m, d = starts.size - 1, grads.image.shape[1]
     walk, sums, scratch = new_walk(tree), np.empty(6), colour_scratch(d)

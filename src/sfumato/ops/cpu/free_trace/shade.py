@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sfumato.ops.cpu.colour import _basis, _direction, _direction_gradient
-from sfumato.ops.cpu.jit import scalar
+from sfumato.ops.cpu.jit import scalar, scalar_with_arrays
 
 _HALF, _ZERO = np.float32(0.5), np.float32(0.0)
 
@@ -38,7 +38,7 @@ class ColourScratch(NamedTuple):
     along: np.ndarray
 
 
-@scalar
+@scalar_with_arrays
 def colour_scratch(d):
     """Uninitialised ColourScratch for d channels."""
     return ColourScratch(np.empty(d, np.float32), np.empty(16, np.float32), np.empty(16, np.float32))

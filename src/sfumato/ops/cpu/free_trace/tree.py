@@ -14,7 +14,7 @@ from numba import prange
 
 from sfumato.ops import constants
 from sfumato.ops.cpu.free_trace.order import BOX, packing_order
-from sfumato.ops.cpu.jit import kernel, scalar
+from sfumato.ops.cpu.jit import kernel, scalar, scalar_with_arrays
 from sfumato.ops.cpu.simd.lane_search import GROUP
 
 # Rows of a node: lowest x, y, z of its children, then highest; one child per lane.
@@ -106,7 +106,7 @@ def _hull_box(row, scales, i, box):
         box[3 + k] = -(high + abs(high) * _ROUND)
 
 
-@scalar
+@scalar_with_arrays
 def _fill_boxes(first, means, quats, scales, opacities, boxes, keep):
     row = np.empty(EXACT, np.float64)
     for i in range(first, min(first + _CHUNK, means.shape[0])):
@@ -149,7 +149,7 @@ def _fill_empty(rough, leaf, lane, row):
     rough[at + LIMIT * GROUP] = row[LIMIT] = -np.inf
 
 
-@scalar
+@scalar_with_arrays
 def _refit_leaf(order, leaf, gaussians, centre, rough, exact, joined):
     """Fill a leaf, and its box ``joined`` [8], highest negated."""
     means, quats, scales, opacities = gaussians
@@ -178,7 +178,7 @@ def _refit_leaf(order, leaf, gaussians, centre, rough, exact, joined):
             _fill_empty(rough, leaf, lane, row)
 
 
-@scalar
+@scalar_with_arrays
 def _refit_leaves_below(node, order, gaussians, boxes, centres, rough, exact):
     joined = np.empty(BOX, np.float32)
     for child in range(GROUP):

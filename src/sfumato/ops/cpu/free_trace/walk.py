@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sfumato.ops.cpu.free_trace.tree import ERROR, LIMIT, LOCAL, NODE, ROUGH
-from sfumato.ops.cpu.jit import lane_function, scalar
+from sfumato.ops.cpu.jit import lane_function, lane_function_with_arrays, scalar
 from sfumato.ops.cpu.simd import lanes as ln
 from sfumato.ops.cpu.simd.lane_search import GROUP, least_of, mask_bits, position_of
 
@@ -137,7 +137,7 @@ def response(row, ray):
     return RayResponse(ahead - passed, y, (gx, gy, gz), gg)
 
 
-@lane_function
+@lane_function_with_arrays
 def _open_node(tree, node, ray, walk, count):
     """Append the children that the ray enters to the list; returns its new length."""
     at, boxes = node * NODE, tree.boxes
@@ -247,7 +247,7 @@ def _nearest_hit(tree, walk, wanted, count):
     return at
 
 
-@lane_function
+@lane_function_with_arrays
 def new_walk(tree):
     """Lists long enough for any ray; untouched memory costs nothing."""
     num_boxes, num_slots = tree.below.size + tree.order.size // GROUP + 2 * GROUP, tree.order.size + 2 * GROUP

@@ -26,7 +26,7 @@ from sfumato.ops.cpu.image_trace.hits import (
 from sfumato.ops.cpu.image_trace.rays import BLOCK_HEIGHT, BLOCK_WIDTH, BLOCKS, LANES, corner_of, lane_of
 from sfumato.ops.cpu.image_trace.records import CHANNELS, X, Y, Z
 from sfumato.ops.cpu.image_trace.response import RAY_PLANES, hit_where, intersect, load_block
-from sfumato.ops.cpu.jit import lane_function, lane_kernel
+from sfumato.ops.cpu.jit import lane_function, lane_function_with_arrays, lane_kernel
 from sfumato.ops.cpu.raster.splats import longest_list
 from sfumato.ops.cpu.simd import bundles
 from sfumato.ops.cpu.simd import lanes as ln
@@ -83,7 +83,7 @@ def _load_block(planes, at, source, k, x0, y0):
             planes[at + lane_of(row, column)] = source[y0 + row, x0 + column, k] if inside else _ZERO
 
 
-@lane_function
+@lane_function_with_arrays
 def _load_gradients(channels, deep, outputs, background, output_grads, x0, y0, planes, to_rays, sums, row):
     """BlockGradients of the block at (x0, y0), from Outputs and the gradients to them, ``output_grads``.
 
@@ -174,7 +174,7 @@ def _add_in_one_order(moving, deep, turning, absolute, block, nearby, limits, gr
     behind = ln.load(LANES, grads.planes, _REMAINING)
     transmittance = ln.select(block.some, ln.spread(LANES, _ONE), -_ONE)
     for j in range(names.size):
-        local = np.intp(names[j])
+        local = ln.index(names[j])
         at = local * nearby.stride
         point = intersect(moving, block, nearby, local)
         hit = hit_where(point, flat, at, limits)

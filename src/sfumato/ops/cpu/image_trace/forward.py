@@ -28,8 +28,8 @@ def _blend_in_one_order(channels, moving, deep, block, nearby, limits, counted, 
     transmittance = ln.select(block.some, ln.spread(LANES, _ONE), -_ONE)
     travelled, colour = ln.spread(LANES, _ZERO), bundles.zeros_like_channels(LANES, channels)
     for j in range(names.size):
-        local = np.intp(names[j])
-        at = local * nearby.stride
+        local = ln.index(names[j])
+        at = ln.index(local * nearby.stride)
         point = intersect(moving, block, nearby, local)
         blended = blend(point.log2_alpha, hit_where(point, flat, at, limits), transmittance)
         weight, after = blended.weight, blended.transmittance
@@ -53,7 +53,7 @@ def _blend_in_ray_orders(channels, moving, deep, block, nearby, limits, counted,
     colour = bundles.zeros_like_channels(LANES, channels)
     for j in range(walked):
         n = entries.keys[j] & SLOT
-        local = np.intp(entries.members[n])
+        local = ln.index(entries.members[n])
         entry = blended_entry(hits, n * HIT_ROWS)
         weight = entry.weight
         counted[local] |= bit if ln.any_true(entry.reached) else _NONE

@@ -22,7 +22,7 @@ from sfumato.ops.cpu.image_trace.response import (
     hit_where,
     intersect,
 )
-from sfumato.ops.cpu.jit import lane_function
+from sfumato.ops.cpu.jit import lane_function, lane_function_with_arrays
 from sfumato.ops.cpu.raster.splats import list_blocks
 from sfumato.ops.cpu.simd import lanes as ln
 from sfumato.ops.cpu.simd.blending import TRANSMITTANCE_STOP, alpha_of
@@ -82,7 +82,7 @@ class TileBuffers(NamedTuple):
     rays: np.ndarray
 
 
-@lane_function
+@lane_function_with_arrays
 def empty_buffers(exact, longest, stride, width):
     """Uninitialised TileBuffers for up to ``longest`` pairs with records of length ``stride``.
 
@@ -105,7 +105,7 @@ def load_tile(exact, records, tiles, tile, buffers):
         look_ahead(buffers.nearby, end - start, buffers.entries.ahead)
 
 
-@lane_function
+@lane_function_with_arrays
 def empty_entries(longest, width):
     """Uninitialised Entries for a tile with up to ``longest`` pairs, with rows of ``width`` floats."""
     # One extra entry, because misses are written, too, and then overwritten.
@@ -133,7 +133,7 @@ def _intersect(moving, block, nearby, limits, names, entries, width, count):
     """Intersect a block's rays with the Gaussians ``names``; returns the new number of entries."""
     hits, spans = entries.hits, entries.spans
     for j in range(names.size):
-        local = np.intp(names[j])
+        local = ln.index(names[j])
         point = intersect(moving, block, nearby, local)
         hit = hit_where(point, nearby.flat, local * nearby.stride, limits) & block.some
         ln.store(hits, count * width + TAU, ln.select(hit, point.tau, _ZERO))

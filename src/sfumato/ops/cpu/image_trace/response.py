@@ -7,7 +7,7 @@ import numpy as np
 
 from sfumato.ops.cpu.image_trace.rays import LANES, PARTS
 from sfumato.ops.cpu.image_trace.records import FARTHEST, FINE, LOG2_OPACITY, NEAREST, W, X, Y, Z
-from sfumato.ops.cpu.jit import lane_function
+from sfumato.ops.cpu.jit import lane_function, lane_function_with_arrays
 from sfumato.ops.cpu.simd import lanes as ln
 from sfumato.ops.cpu.simd.blending import LOG2_ALPHA_MIN
 
@@ -27,8 +27,7 @@ class ClosestPoint(NamedTuple):
         yx, yy, yz: points of the rays nearest to the mean.
         tau: their distances along the rays.
         inverse: 1 / |u|^2.
-        ahead: whether tau is positive.
-        log2_alpha: log2 of alpha before clamping.
+        log2_alpha: log2 of alpha before clamping; -inf unless tau is positive.
     """
 
     ux: object
@@ -39,7 +38,6 @@ class ClosestPoint(NamedTuple):
     yz: object
     tau: object
     inverse: object
-    ahead: object
     log2_alpha: object
 
 
@@ -73,7 +71,7 @@ class Block(NamedTuple):
     names: np.ndarray
 
 
-@lane_function
+@lane_function_with_arrays
 def empty_nearby(longest, stride):
     """Uninitialised Nearby for up to ``longest`` pairs with records of length ``stride``."""
     return Nearby(np.empty(longest * stride, np.float32), stride, np.empty((longest, FINE), np.float64))
@@ -90,7 +88,7 @@ def copy_tile(records, order, pair_rank, start, end, nearby):
             nearby.fine[local, k] = records.fine[i, k]
 
 
-@lane_function
+@lane_function_with_arrays
 def load_block(moving, exact, source, tile, block, rays, names):
     """Block of a tile of RayBlocks; its rays are copied to ``rays`` [RAY_PLANES]."""
     for k in range(3):
@@ -159,7 +157,7 @@ def intersect(moving, block, nearby, local):
         block: the Block.
         nearby, local: the Gaussians of the tile, and the index of this one.
     """
-    flat, at = nearby.flat, local * nearby.stride
+    flat, at = nearby.flat, ln.index(local * nearby.stride)
     ux, uy, uz = _direction(block.rays, flat, at, nearby.fine, local, block.middle)
     s = ux * ux + uy * uy
     inverse = _ONE / (s + uz * uz)
@@ -167,25 +165,25 @@ def intersect(moving, block, nearby, local):
     if len(moving) == 0:
         across = s * inverse
         tau = uz * inverse * w
-        log2_alpha = across * (w * w * -_HALF_LOG2_E) + log2_opacity
-        return ClosestPoint(ux, uy, uz, tau * ux, tau * uy, across * -w, tau, inverse, uz > _ZERO, log2_alpha)
+        log2_alpha = ln.select(uz > _ZERO, across * (w * w * -_HALF_LOG2_E) + log2_opacity, -_INFINITY)
+        return ClosestPoint(ux, uy, uz, tau * ux, tau * uy, across * -w, tau, inverse, log2_alpha)
     ox, oy, oz = _origin(block.rays, flat, at)
     cx, cy, cz = oy * uz - oz * uy, oz * ux - ox * uz, ox * uy - oy * ux
     tau = (ox * ux + oy * uy + oz * uz) * inverse * -_ONE
     log2_alpha = (cx * cx + cy * cy + cz * cz) * inverse * -_HALF_LOG2_E + log2_opacity
+    log2_alpha = ln.select(tau > _ZERO, log2_alpha, -_INFINITY)
     # y = u x (o x u) / |u|^2 equals o + tau u without cancellation.
     yx, yy, yz = uy * cz - uz * cy, uz * cx - ux * cz, ux * cy - uy * cx
-    return ClosestPoint(
-        ux, uy, uz, yx * inverse, yy * inverse, yz * inverse, tau, inverse, tau > _ZERO, log2_alpha
-    )
+    return ClosestPoint(ux, uy, uz, yx * inverse, yy * inverse, yz * inverse, tau, inverse, log2_alpha)
 
 
 @lane_function
 def hit_where(point, flat, at, limits):
     """Mask of the rays that hit: alpha reaches ALPHA_MIN, ahead of the origin, and within ``limits``."""
     near, far = limits
-    hit = (point.log2_alpha >= LOG2_ALPHA_MIN) & point.ahead
-    # For most Gaussians the bounds decide this for all rays at once.
+    log2_alpha = point.log2_alpha
+    # For most Gaussians the bounds decide this for all rays at once. No mask is kept over the branch, because
+    # processors without mask registers would pack and unpack it.
     if flat[at + NEAREST] < near or flat[at + FARTHEST] > far:
-        hit = hit & (point.tau >= near) & (point.tau <= far)
-    return hit
+        log2_alpha = ln.select((point.tau >= near) & (point.tau <= far), log2_alpha, -_INFINITY)
+    return log2_alpha >= LOG2_ALPHA_MIN

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import prange
 
-from sfumato.ops.cpu.jit import REGISTER_LANES, lane_function, lane_kernel
+from sfumato.ops.cpu.jit import REGISTER_LANES, lane_function, lane_function_with_arrays, lane_kernel
 from sfumato.ops.cpu.raster.splats import (
     CHANNELS,
     LOG2_OPACITY,
@@ -79,7 +79,7 @@ class TileScratch(NamedTuple):
     planes: np.ndarray
 
 
-@lane_function
+@lane_function_with_arrays
 def _tile_scratch(longest, stride, size):
     """Uninitialised TileScratch for up to ``longest`` pairs with records of length ``stride``."""
     nearby = np.empty(longest * stride, np.float32)
@@ -133,7 +133,7 @@ def composite_forward(channels, records, background, tiles, width, height, image
                 transmittance = _start(ln.repeated(FORWARD_LANES, x), y, width, height)
                 colour = bundles.zeros_like_channels(FORWARD_LANES, channels)
                 for j in range(counts[block]):
-                    at = np.intp(lists[block, j]) * stride
+                    at = ln.index(lists[block, j] * stride)
                     _, _, log2_alpha = _exponent(FORWARD_LANES, flat, at, x, y)
                     blended = blend(log2_alpha, log2_alpha >= LOG2_ALPHA_MIN, transmittance)
                     transmittance = blended.transmittance
@@ -204,8 +204,8 @@ def composite_backward(channels, absolute, records, remaining, grad_image, grad_
                 y = ln.load(BACKWARD_LANES, _LANE_Y, 0) + np.float32(y0)
                 transmittance = _start(ln.repeated(BACKWARD_LANES, x), y, width, height)
                 for j in range(counts[block]):
-                    local = np.intp(lists[block, j])
-                    at = local * stride
+                    local = ln.index(lists[block, j])
+                    at = ln.index(local * stride)
                     dx, dy, log2_alpha = _exponent(BACKWARD_LANES, flat, at, x, y)
                     blended = blend(log2_alpha, log2_alpha >= LOG2_ALPHA_MIN, transmittance)
                     alpha, weight, transmittance = blended.alpha, blended.weight, blended.transmittance

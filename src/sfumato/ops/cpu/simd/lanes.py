@@ -260,6 +260,18 @@ def bytes_of_runs(typingctx, first, last):
 
 
 @intrinsic
+def index(typingctx, value):
+    """``value`` as an index, which must not be negative: array accesses then skip the test for it."""
+
+    def codegen(context, builder, signature, args):
+        value = context.cast(builder, args[0], signature.args[0], types.intp)
+        builder.assume(builder.icmp_signed(">=", value, value.type(0)))
+        return value
+
+    return types.intp(value), codegen
+
+
+@intrinsic
 def prefetch(typingctx, array, index):
     """Prefetch the cache line at a flat index of a contiguous array; any index is allowed."""
 

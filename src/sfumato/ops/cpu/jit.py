@@ -142,7 +142,7 @@ def scalar(function):
 
 def scalar_with_arrays(function):
     """The same for a part that makes or returns arrays, and so counts references."""
-    return _piece(function, fastmath=FAST_MATH)
+    return _piece(function, fastmath=FAST_MATH, _nrt=True)
 
 
 def lane_function(function):
@@ -155,7 +155,7 @@ def lane_function(function):
 
 def lane_function_with_arrays(function):
     """The same for a part that makes or returns arrays, and so counts references."""
-    return _piece(function, forceinline=True)
+    return _piece(function, forceinline=True, _nrt=True)
 
 
 def serial_kernel(function):

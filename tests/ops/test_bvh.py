@@ -145,7 +145,7 @@ def test_invisible_gaussians_do_not_enlarge_boxes_and_can_reappear(part, value):
 
 @pytest.mark.parametrize("count", [17, 32, 33, 255, 257, 4096, 4097, 70000])
 def test_ranges_are_halved_at_whole_subtrees(count):
-    middle = middle_of(0, count)
+    middle = middle_of.py_func(0, count)
     assert 0 < middle < count
     capacity = 16
     while capacity * 16 < count:

@@ -270,8 +270,7 @@ def trace_backward(
     # Written in the parallel loop: Numba loses writes there to a field of a tuple from outside the loop.
     of_pairs, of_rays = sums
     stride, num_tiles, row = records.rough.shape[1], starts.size - 1, of_pairs.shape[1]
-    strips = min(STRIPS, num_tiles)
-    longest = longest_list(starts)
+    strips, longest = min(STRIPS, num_tiles), longest_list(starts)
     for strip in prange(strips):
         buffers = empty_buffers(exact, longest, stride, HIT_ROWS)
         nearby, entries, lists, counts = buffers.nearby, buffers.entries, buffers.lists, buffers.counts

@@ -115,7 +115,7 @@ def _operator(symbol, emit, result=LanesType):
     """
 
     @infer_global(symbol)
-    class _Typing(AbstractTemplate):
+    class _OperatorTyping(AbstractTemplate):
         def generic(self, args, kws):
             width = _common_width(*args) if len(args) == 2 else None
             return signature(result(width), *args) if width else None
@@ -178,7 +178,7 @@ negative_magnitude = _lane_operation(_emit_negative)
 
 def _mask_operator(symbol, emit):
     @infer_global(symbol)
-    class _Typing(AbstractTemplate):
+    class _MaskOperatorTyping(AbstractTemplate):
         def generic(self, args, kws):
             masks = len(args) == 2 and args[0] == args[1] and isinstance(args[0], MaskType)
             return signature(args[0], *args) if masks else None

@@ -62,4 +62,5 @@ def test_no_record_of_options_is_forgotten():
         "scene/shutter.py",
         # Created only by the program itself.
         "edit/parameters.py",
+        "blocks/block_task.py",
     }

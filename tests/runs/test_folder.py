@@ -79,7 +79,7 @@ def test_one_process_at_a_time(tmp_path):
         other += "with RunFolder(Path(sys.argv[1])).held(): pass"
         command = [sys.executable, "-c", other, str(folder.path)]
         refused = subprocess.run(command, capture_output=True, text=True)
-        assert "ConfigError: another process is training into" in refused.stderr
+        assert "Error: another process is training into" in refused.stderr
     assert subprocess.run(command).returncode == 0
 
 

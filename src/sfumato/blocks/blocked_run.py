@@ -199,8 +199,11 @@ def agreed_blocks(
 
 def blocks_of(folder: RunFolder) -> int:
     """Number of blocks of the run in a folder; 1 if it is whole."""
-    known = read_table(folder.config).get("blocks") if folder.config.is_file() else None
-    return known if isinstance(known, int) and known > 1 and not any(checkpoints(folder.checkpoints)) else 1
+    # A run with checkpoints of its own is whole, and may go on from them although its config.json is damaged.
+    if any(checkpoints(folder.checkpoints)) or not folder.config.is_file():
+        return 1
+    known = read_table(folder.config).get("blocks")
+    return known if isinstance(known, int) and known > 1 else 1
 
 
 def check_can_be_cut(options: RunOptions) -> None:

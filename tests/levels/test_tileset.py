@@ -72,3 +72,15 @@ def test_writing_again_replaces_the_tiles(tiles):
     assert sorted(one.name for one in path.parent.iterdir()) == ["tiles", "tileset.json"]
     with pytest.raises(ConfigError):
         write_tileset(source_of_scene(small_scene(9)), path.parent / "tiles.json")
+
+
+def test_a_link_in_place_of_the_tiles_is_not_followed(tiles, tmp_path):
+    scene, path, _, _ = tiles
+    elsewhere = tmp_path / "elsewhere"
+    (path.parent / "tiles").rename(elsewhere)
+    (path.parent / "tiles").symlink_to(elsewhere)
+    before = {file.name: file.read_bytes() for file in elsewhere.iterdir()}
+    with pytest.raises(ConfigError, match="is a link"):
+        write_tileset(source_of_scene(scene), path, cell=400)
+    assert {file.name: file.read_bytes() for file in elsewhere.iterdir()} == before
+    assert path.is_file()

@@ -77,7 +77,7 @@ def test_refuses_a_description_that_does_not_fit(tmp_path, changes, message):
         (b'{"lodLevels": 1, "filenames": ["/x/meta.json"], "tree": {}}', r"do not lie below"),
         (b'{"lodLevels": 1, "filenames": [], "tree": 3}', r"broken tree"),
         (b'{"lodLevels": 1, "filenames": [], "tree": {"lods": {"0": {"file": 0}}}}', r"broken piece"),
-        (b'{"lodLevels": 1, "filenames": [], "tree": {}}', r"no level"),
+        (b'{"lodLevels": 1, "filenames": [], "tree": {}}', r"no Gaussians in its tree"),
     ],
 )
 def test_refuses_texts_that_describe_nothing(tmp_path, text, message):

@@ -3,9 +3,12 @@
 import base64
 import io
 import shlex
+from contextlib import contextmanager
 
 import numpy as np
 from PIL import Image
+
+from support.page_steps import stand
 
 # What would be downloaded is kept instead.
 KEPT = """HTMLAnchorElement.prototype.click = async function () {
@@ -23,6 +26,19 @@ def press_button(page, name):
 def choose(page, **what):
     for kind, name in what.items():
         page.run(f"document.querySelector('#edit [data-{kind}={name}]').click()")
+
+
+@contextmanager
+def editing(page, window):
+    """The page at a size and its first view, with a lasso at hand; afterwards all edits are undone."""
+    page.resize(*window)
+    stand(page, 0)
+    if page.run("document.getElementById('edit').hidden"):
+        press_button(page, "edit-toggle")
+    choose(page, tool="lasso", how="new")
+    yield
+    page.run("for (let i = 0; i < 60; i++) document.getElementById('edit-undo').click()")
+    press_button(page, "edit-toggle")
 
 
 def selected(page):

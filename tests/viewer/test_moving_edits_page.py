@@ -9,10 +9,10 @@ from sfumato.scene.files.dynamic_files import load_dynamic, save_dynamic
 from sfumato.viewer.server import PageServer
 from sfumato.viewer.showing import show_subject
 from support.browser import Browser
-from support.page_steps import WINDOW_PX, bare, stand
+from support.page_steps import WINDOW_PX, bare
 from support.small_moving_scene import small_moving_scene, small_moving_subject
 from support.small_scenes import drawn, psnr
-from support.tool_steps import choose, command, lasso, press_button, script, selected
+from support.tool_steps import choose, command, editing, lasso, press_button, script, selected
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 WINDOW = (900, 640)
@@ -42,15 +42,9 @@ def page(subject, folder):
 
 @pytest.fixture
 def fresh(page):
-    page.resize(*WINDOW)
     page.run("sfumato.setPlaying(false)")
-    stand(page, 0)
-    if page.run("document.getElementById('edit').hidden"):
-        press_button(page, "edit-toggle")
-    choose(page, tool="lasso", how="new")
-    yield
-    page.run("for (let i = 0; i < 60; i++) document.getElementById('edit-undo').click()")
-    press_button(page, "edit-toggle")
+    with editing(page, WINDOW):
+        yield
 
 
 def to(page, time):

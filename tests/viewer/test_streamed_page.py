@@ -39,52 +39,53 @@ def browser():
         yield browser
 
 
+@pytest.fixture
+def page(browser, levels):
+    server = PageServer()
+    show_streamed(server, levels)
+    with server:
+        browser.open(server.url)
+        yield browser
+
+
 def stream(browser, what):
     return browser.run(f"sfumato.streamNow().{what}")
 
 
 @pytest.mark.browser
 @pytest.mark.slow
-def test_the_page_loads_what_its_budget_allows_and_exchanges_it(browser, levels):
-    server = PageServer()
-    show_streamed(server, levels)
-    with server:
-        browser.open(server.url)
-        assert stream(browser, "parts") == 16 and stream(browser, "levels") == [0] * 16
-        assert stream(browser, "drawn") == COUNT
-        assert "4,000 Gaussians" in browser.run("document.getElementById('facts').textContent")
-        fine = browser.canvas().astype(float)
-        browser.run("sfumato.setBudget(2200)")
-        browser.settle()
-        found = stream(browser, "levels")
-        assert stream(browser, "resident") <= 2200 and set(found) <= {0, 1, 2} and max(found) > 0
-        browser.run("sfumato.setBudget(300)")
-        browser.settle()
-        assert stream(browser, "levels") == [2] * 16 and stream(browser, "files") == 1
-        assert stream(browser, "resident") == stream(browser, "drawn") <= 300
-        coarse = browser.canvas().astype(float)
-        browser.run("sfumato.setBudget(1e6)")
-        browser.settle()
-        again = browser.canvas().astype(float)
+def test_the_page_loads_what_its_budget_allows_and_exchanges_it(page):
+    assert stream(page, "parts") == 16 and stream(page, "levels") == [0] * 16
+    assert stream(page, "drawn") == COUNT
+    assert "4,000 Gaussians" in page.run("document.getElementById('facts').textContent")
+    fine = page.canvas().astype(float)
+    page.run("sfumato.setBudget(2200)")
+    page.settle()
+    found = stream(page, "levels")
+    assert stream(page, "resident") <= 2200 and set(found) <= {0, 1, 2} and max(found) > 0
+    page.run("sfumato.setBudget(300)")
+    page.settle()
+    assert stream(page, "levels") == [2] * 16 and stream(page, "files") == 1
+    assert stream(page, "resident") == stream(page, "drawn") <= 300
+    coarse = page.canvas().astype(float)
+    page.run("sfumato.setBudget(1e6)")
+    page.settle()
+    again = page.canvas().astype(float)
     # Exchanged and back: the same picture.
     assert np.abs(again - fine).mean() < 0.5 < np.abs(coarse - fine).mean()
-    assert not browser.complaints()
+    assert not page.complaints()
 
 
 @pytest.mark.browser
 @pytest.mark.slow
-def test_near_parts_get_more_detail_than_distant_ones(browser, levels):
-    server = PageServer()
-    show_streamed(server, levels)
-    with server:
-        browser.open(server.url)
-        browser.run("sfumato.setBudget(2000)")
-        browser.drag((80, 60), (100, 60))
-        for _ in range(6):
-            browser.press("w")
-        browser.settle()
-        seen = browser.run("sfumato.streamNow()")
-    assert seen["resident"] <= 2000 and len(set(seen["levels"])) > 1 and not browser.complaints()
+def test_near_parts_get_more_detail_than_distant_ones(page):
+    page.run("sfumato.setBudget(2000)")
+    page.drag((80, 60), (100, 60))
+    for _ in range(6):
+        page.press("w")
+    page.settle()
+    seen = page.run("sfumato.streamNow()")
+    assert seen["resident"] <= 2000 and len(set(seen["levels"])) > 1 and not page.complaints()
 
 
 @pytest.mark.browser

@@ -14,7 +14,18 @@ from sfumato.viewer.showing import show_subject
 from support.browser import Browser
 from support.page_steps import WINDOW_PX, bare, eye, stand
 from support.small_scenes import drawn, psnr, small_subject
-from support.tool_steps import KEPT, choose, command, lasso, press_button, saved, script, selected, set_input
+from support.tool_steps import (
+    KEPT,
+    choose,
+    command,
+    editing,
+    lasso,
+    press_button,
+    saved,
+    script,
+    selected,
+    set_input,
+)
 
 pytestmark = pytest.mark.browser
 WINDOW = (900, 560)
@@ -45,14 +56,8 @@ def page(subject, folder):
 @pytest.fixture
 def fresh(page):
     """Nothing is selected or removed, and a lasso is at hand."""
-    page.resize(*WINDOW)
-    stand(page, 0)
-    if page.run("document.getElementById('edit').hidden"):
-        press_button(page, "edit-toggle")
-    choose(page, tool="lasso", how="new")
-    yield
-    page.run("for (let i = 0; i < 60; i++) document.getElementById('edit-undo').click()")
-    press_button(page, "edit-toggle")
+    with editing(page, WINDOW):
+        yield
 
 
 def test_what_a_lasso_selects_is_what_its_script_deletes(page, fresh, subject):

@@ -27,6 +27,8 @@ _WIDTHS = (3, 3, 4, 1)
 _BEFORE_SH = sum(_WIDTHS)
 
 Blocks = Callable[[], Iterable[Gaussians]]
+# Called with the number of Gaussians done and of all.
+Report = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from sfumato.levels.cells import divided
+from sfumato.levels.cells import Report, divided
 from sfumato.levels.scene_source import SceneSource
 from sfumato.levels.simplify import simplify, wanted_count
 from sfumato.outputs import replacing
@@ -20,8 +19,6 @@ from sfumato.scene.scene import with_metadata
 CELL = 500_000
 # A cell keeps this many at least; what is too many for the whole is merged at the end, across cells.
 _LEAST = 1000
-
-Report = Callable[[int, int], None]
 
 
 def simplify_source(

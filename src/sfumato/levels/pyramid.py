@@ -7,13 +7,13 @@ covers what four of the next finer level cover.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from sfumato.levels.cells import CellStore
+from sfumato.levels.cells import CellStore, Report
 from sfumato.levels.simplify import simplify
 from sfumato.maths.quaternions import rotation_from_quats
 from sfumato.scene.gaussians import Gaussians
@@ -22,6 +22,8 @@ from sfumato.scene.gaussians import Gaussians
 CELL_OF_LEVELS, COARSEST = 65_536, 65_536
 # Gaussians of one level for one of the next.
 STEP = 4
+# Digits of numbers in descriptions: those of float32.
+_DIGITS = 7
 
 # Lowest and highest corner, [3] each.
 Box = tuple[np.ndarray, np.ndarray]
@@ -53,9 +55,7 @@ def num_levels(count: int) -> int:
     return levels
 
 
-def level_files(
-    store: CellStore, boxes: dict[int, Box], report: Callable[[int, int], None] | None = None
-) -> Iterator[LevelFile]:
+def level_files(store: CellStore, boxes: dict[int, Box], report: Report | None = None) -> Iterator[LevelFile]:
     """All files of a scene, each as soon as its cells are made.
 
     Args:
@@ -96,3 +96,8 @@ def _joined(one: Box | None, other: Box) -> Box:
 def joined_boxes(boxes: list[Box]) -> Box:
     """The bounds of several boxes, at least one."""
     return np.min([low for low, _ in boxes], axis=0), np.max([high for _, high in boxes], axis=0)
+
+
+def rounded(values: Iterable[float]) -> list[float]:
+    """Numbers as descriptions write them."""
+    return [float(f"{value:.{_DIGITS}g}") for value in values]

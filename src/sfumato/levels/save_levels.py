@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from sfumato.checks import check_type, file_path
 from sfumato.errors import ConfigError
+from sfumato.levels.cells import Report
 from sfumato.levels.scene_source import SceneSource, source_of_scene
 from sfumato.levels.streamed_sog import write_streamed
 from sfumato.levels.tileset import write_tileset
@@ -14,7 +14,6 @@ from sfumato.scene.files import NAMES_OF_LEVELS, TILESET
 from sfumato.scene.files.sog_levels import INDEX
 from sfumato.scene.gaussians import Gaussians
 
-Report = Callable[[int, int], None]
 _WRITERS = {INDEX: write_streamed, TILESET: write_tileset}
 
 

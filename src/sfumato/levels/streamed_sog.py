@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from sfumato.errors import ConfigError, FormatError, SfumatoError
-from sfumato.levels.cells import CellStore, divided
-from sfumato.levels.pyramid import CELL_OF_LEVELS, Box, LevelFile, joined_boxes, level_files
+from sfumato.levels.cells import CellStore, Report, divided
+from sfumato.levels.pyramid import CELL_OF_LEVELS, Box, LevelFile, joined_boxes, level_files, rounded
 from sfumato.levels.scene_source import SceneSource
 from sfumato.levels.staging import staged
 from sfumato.maths.morton import morton_order
@@ -25,9 +24,7 @@ from sfumato.scene.scene import GENERATOR, Metadata
 
 # Rows of the palette of view-dependent colour, of a chunk: one for so many Gaussians.
 _OF_ONE_ROW = 16
-_DIGITS = 7
 
-Report = Callable[[int, int], None]
 _Places = dict[tuple[int, int], dict[str, int]]
 
 
@@ -131,8 +128,7 @@ class _Chunks:
 
 
 def _bound(box: Box) -> dict[str, list[float]]:
-    low, high = ([float(f"{value:.{_DIGITS}g}") for value in corner] for corner in box)
-    return {"min": low, "max": high}
+    return {"min": rounded(box[0]), "max": rounded(box[1])}
 
 
 def _replace_chunks(path: Path, staging: Path, names: list[str]) -> None:

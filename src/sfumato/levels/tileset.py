@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sfumato.errors import ConfigError, FormatError
-from sfumato.levels.cells import divided
-from sfumato.levels.pyramid import CELL_OF_LEVELS, STEP, Box, joined_boxes, level_files
+from sfumato.levels.cells import Report, divided
+from sfumato.levels.pyramid import CELL_OF_LEVELS, STEP, Box, joined_boxes, level_files, rounded
 from sfumato.levels.scene_source import SceneSource
 from sfumato.levels.staging import staged
 from sfumato.outputs import write_text
@@ -30,9 +29,6 @@ FOLDER = "tiles"
 # z up from the y down of scenes. glTF files have y up, which readers of tiles turn to z up themselves.
 _Z_UP_FROM_SCENE = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
 _NAME = re.compile(r"[0-9]+_[0-9]+\.glb")
-_DIGITS = 7
-
-Report = Callable[[int, int], None]
 
 
 def write_tileset(
@@ -53,7 +49,7 @@ def write_tileset(
         The number of Gaussians of each level.
 
     Raises:
-        ConfigError: the file has another name.
+        ConfigError: the file has another name, or its folder of tiles is a link.
         FormatError: the scene cannot be read, or has no Gaussians.
         SfumatoError: the folder cannot be written.
     """
@@ -126,13 +122,15 @@ def _volume(box: Box) -> dict[str, list[float]]:
     """A box of the scene in the frame of the tileset: its middle and three half axes."""
     middle, half = _Z_UP_FROM_SCENE @ (box[0] + box[1]) / 2, np.abs(_Z_UP_FROM_SCENE) @ (box[1] - box[0]) / 2
     numbers = [*middle, half[0], 0, 0, 0, half[1], 0, 0, 0, half[2]]
-    return {"box": [float(f"{value:.{_DIGITS}g}") for value in numbers]}
+    return {"box": rounded(numbers)}
 
 
 def _replace_tiles(path: Path, folder: Path) -> None:
     """Move tiles beside the tileset, in place of those of an earlier one."""
-    path.unlink(missing_ok=True)
     target = path.parent / FOLDER
+    if target.is_symlink():
+        raise ConfigError(f"{target} is a link; give another folder, as its target would be overwritten")
+    path.unlink(missing_ok=True)
     target.mkdir(exist_ok=True)
     for tile in target.glob("*.glb"):
         if _NAME.fullmatch(tile.name):

@@ -100,7 +100,7 @@ def index_of(path: Path, meta: dict[str, Any]) -> LevelIndex:
     """The same of its parsed content.
 
     Raises:
-        FormatError: the tree or its counts are broken, or it names files that do not lie below it.
+        FormatError: the tree or its counts are broken, it has no Gaussians, or files do not lie below it.
     """
     version = meta.get("version", VERSION)
     if version != VERSION:
@@ -112,6 +112,8 @@ def index_of(path: Path, meta: dict[str, Any]) -> LevelIndex:
     if environment is not None and (not isinstance(environment, str) or not _BELOW.fullmatch(environment)):
         raise FormatError(f"{path} has an environment {shown(environment)}, which is not below it")
     index = LevelIndex(path, names, list(_nodes(path, meta.get("tree"), len(names))), environment)
+    if not index.nodes:
+        raise FormatError(f"{path} has no Gaussians in its tree")
     _check_overlaps(index)
     counts, levels = meta.get("counts"), index.levels
     if counts is not None and counts != [index.count(level) for level in range(max(levels, default=-1) + 1)]:

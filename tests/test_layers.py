@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "outputs": "errors",
     "maths": "errors checks",
     "scene": "errors extras npy_files checks outputs maths",
-    "ops": "errors checks outputs maths",
+    "ops": "errors children checks outputs machine maths",
     "render": "errors extras checks maths scene ops",
     "capture": "errors npy_files checks outputs machine maths scene",
     "footage": "errors extras json_files outputs machine maths capture",
@@ -137,9 +137,9 @@ MODULES_WITHOUT = {
 }
 VAGUE_NAMES = {"utils", "util", "helpers", "misc", "common"}
 HELPERS_OF_OPS = {
-    "ops": {"backend", "constants", "limits"},
+    "ops": {"backend", "constants", "limits", "operation"},
     "reference": {"blending_gradients", "shape_gradients", "parameter_gradients", "ray_gradients"},
-    "cpu": {"arrays", "jit", "kernel_cache", "quaternions"},
+    "cpu": {"ahead", "arrays", "jit", "kernel_cache", "quaternions"},
     "gpu": {"binning", "box_tree", "hull_tree", "launch", "ray_passes"},
 }
 # Words that indicate unfinished work, or the machine on which a file was written.

@@ -1,5 +1,6 @@
 """Compilation of kernels before a run."""
 
+import contextlib
 import hashlib
 import subprocess
 from dataclasses import replace
@@ -9,7 +10,7 @@ import torch
 
 from sfumato import children
 from sfumato.cli import main
-from sfumato.ops.cpu import kernel_cache
+from sfumato.ops.cpu import ahead, kernel_cache
 from sfumato.scene.cameras import Camera
 from sfumato.scene.lenses import Lens
 from sfumato.scene.shutter import Shutter
@@ -38,6 +39,7 @@ def asked(tmp_path, monkeypatch):
     monkeypatch.setenv("SFUMATO_CACHE", str(tmp_path / "cache"))
     kernel_cache.cache_folder.cache_clear()
     monkeypatch.setattr(warm_up.subprocess, "run", compile_apart)
+    monkeypatch.setattr(ahead, "beside", lambda *_: contextlib.nullcontext())
     yield asked
     kernel_cache.cache_folder.cache_clear()
 
@@ -101,7 +103,9 @@ def test_kernels_are_compiled_in_children_if_any_is_damaged(asked, tmp_path, mon
 
 def test_the_command_compiles_for_each_given_renderer(monkeypatch, capsys):
     compiled = []
-    monkeypatch.setattr(warm_up, "run_compiled", lambda _, config, *__, key: compiled.append(config.renderer))
+    monkeypatch.setattr(
+        warm_up, "run_compiled", lambda _, config, *__, **___: compiled.append(config.renderer)
+    )
     assert main(["warmup", "--renderers", "raster", "trace"]) == 0
     assert compiled == ["raster", "trace"]
     assert "kernels of the renderer trace are ready after" in capsys.readouterr().out

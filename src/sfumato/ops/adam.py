@@ -7,9 +7,10 @@ from sfumato.checks import check_shapes
 from sfumato.errors import ShapeError
 from sfumato.ops import reference
 from sfumato.ops.backend import Floats, implementation, uses_definition
+from sfumato.ops.operation import operation
 
 
-@torch.library.custom_op("sfumato::adam_step", mutates_args=("param", "exp_avg", "exp_avg_sq"))
+@operation("sfumato::adam_step", mutates_args=("param", "exp_avg", "exp_avg_sq"))
 def _adam_step(
     param: Tensor,
     grad: Tensor,

@@ -10,9 +10,10 @@ from sfumato.errors import ShapeError
 from sfumato.ops import reference
 from sfumato.ops.backend import implementation, uses_definition
 from sfumato.ops.constants import ALIGNMENT_ENTRIES
+from sfumato.ops.operation import operation
 
 
-@torch.library.custom_op("sfumato::alignment", mutates_args=())
+@operation("sfumato::alignment")
 def _alignment(
     offsets: Tensor,
     colours: Tensor,

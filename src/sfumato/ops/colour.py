@@ -7,10 +7,11 @@ from sfumato.checks import check_shapes
 from sfumato.errors import ConfigError, ShapeError
 from sfumato.ops import reference
 from sfumato.ops.backend import implementation, uses_definition
+from sfumato.ops.operation import operation
 from sfumato.ops.reference.colour import FORMS
 
 
-@torch.library.custom_op("sfumato::colour", mutates_args=())
+@operation("sfumato::colour")
 def _colour(
     sh: Tensor, means: Tensor, camera_centre: Tensor, degree: int, visible: Tensor, plain_sum: bool
 ) -> Tensor:
@@ -22,7 +23,7 @@ def _(sh, means, camera_centre, degree, visible, plain_sum):
     return means.new_empty(means.shape)
 
 
-@torch.library.custom_op("sfumato::colour_backward", mutates_args=())
+@operation("sfumato::colour_backward")
 def _colour_backward(
     grad: Tensor,
     colours: Tensor,

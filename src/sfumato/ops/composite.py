@@ -6,9 +6,10 @@ from torch import Tensor
 from sfumato.checks import check_shapes
 from sfumato.ops import reference
 from sfumato.ops.backend import Integers, Tensors, implementation, uses_definition
+from sfumato.ops.operation import operation
 
 
-@torch.library.custom_op("sfumato::composite", mutates_args=())
+@operation("sfumato::composite")
 def _composite(
     mean_px: Tensor,
     conic: Tensor,
@@ -34,7 +35,7 @@ def _(mean_px, conic, opacities, colours, depth, radius_px, background, absgrad_
     return mean_px.new_empty(height, width, colours.shape[1]), mean_px.new_empty(height, width), kept
 
 
-@torch.library.custom_op("sfumato::composite_backward", mutates_args=())
+@operation("sfumato::composite_backward")
 def _composite_backward(
     grads: Tensors,
     outputs: Tensors,

@@ -6,9 +6,10 @@ from torch import Tensor
 from sfumato.checks import check_shapes
 from sfumato.ops import reference
 from sfumato.ops.backend import implementation, uses_definition
+from sfumato.ops.operation import operation
 
 
-@torch.library.custom_op("sfumato::covariance", mutates_args=())
+@operation("sfumato::covariance")
 def _covariance(quats: Tensor, scales: Tensor) -> Tensor:
     return implementation("covariance", quats).forward(quats, scales)
 
@@ -18,7 +19,7 @@ def _(quats, scales):
     return quats.new_empty(quats.shape[0], 6)
 
 
-@torch.library.custom_op("sfumato::covariance_backward", mutates_args=())
+@operation("sfumato::covariance_backward")
 def _covariance_backward(grad: Tensor, quats: Tensor, scales: Tensor) -> tuple[Tensor, Tensor]:
     return implementation("covariance", quats).backward(grad, quats, scales)
 

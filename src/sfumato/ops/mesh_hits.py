@@ -8,11 +8,12 @@ from torch import Tensor
 from sfumato.checks import check_shapes
 from sfumato.errors import ShapeError
 from sfumato.ops.backend import implementation, uses_definition
+from sfumato.ops.operation import operation
 from sfumato.ops.reference.mesh_hits import MeshHits
 from sfumato.ops.reference.mesh_hits import mesh_hits as definition
 
 
-@torch.library.custom_op("sfumato::mesh_hits", mutates_args=())
+@operation("sfumato::mesh_hits")
 def _mesh_hits(
     vertices: Tensor, faces: Tensor, origins: Tensor, directions: Tensor, near: Tensor, far: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:

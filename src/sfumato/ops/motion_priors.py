@@ -7,9 +7,10 @@ from sfumato.checks import check_shapes
 from sfumato.errors import ShapeError
 from sfumato.ops import reference
 from sfumato.ops.backend import implementation, uses_definition
+from sfumato.ops.operation import operation
 
 
-@torch.library.custom_op("sfumato::motion_priors", mutates_args=())
+@operation("sfumato::motion_priors")
 def _motion_priors(
     means: Tensor,
     quats: Tensor,
@@ -29,7 +30,7 @@ def _(means, quats, previous_means, previous_quats, neighbours, weights, rest_di
     return means.new_empty(3)
 
 
-@torch.library.custom_op("sfumato::motion_priors_backward", mutates_args=())
+@operation("sfumato::motion_priors_backward")
 def _motion_priors_backward(
     grad: Tensor,
     means: Tensor,

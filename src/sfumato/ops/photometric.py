@@ -1,17 +1,17 @@
 """The loss between a render and a photograph."""
 
-import torch
 from torch import Tensor
 
 from sfumato.checks import check_shapes
 from sfumato.errors import ConfigError
 from sfumato.ops import reference
 from sfumato.ops.backend import implementation, uses_definition
+from sfumato.ops.operation import operation
 
 PIXEL_LOSSES = ("l1", "mse")
 
 
-@torch.library.custom_op("sfumato::photometric_loss", mutates_args=())
+@operation("sfumato::photometric_loss")
 def _photometric_loss(
     image: Tensor, target: Tensor, weight: Tensor, ssim_weight: float, pixel_loss: str
 ) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ from sfumato.ops import reference
 from sfumato.ops.backend import Integers, Tensors, implementation, uses_definition
 from sfumato.ops.constants import BLUR_PX2, FAR, NEAR
 from sfumato.ops.limits import limits_like
+from sfumato.ops.operation import operation
 from sfumato.ops.reference.project import MODELS
 
 
@@ -32,7 +33,7 @@ class Projected(NamedTuple):
     radius_px: Tensor
 
 
-@torch.library.custom_op("sfumato::project", mutates_args=())
+@operation("sfumato::project")
 def _project(
     means: Tensor,
     covariances: Tensor,
@@ -64,7 +65,7 @@ def _(means, *others):
     )
 
 
-@torch.library.custom_op("sfumato::project_backward", mutates_args=())
+@operation("sfumato::project_backward")
 def _project_backward(
     grads: Tensors,
     outputs: Tensors,

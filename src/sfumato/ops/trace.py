@@ -9,6 +9,7 @@ from sfumato.checks import check_shapes
 from sfumato.ops import reference
 from sfumato.ops.backend import Tensors, implementation, uses_definition
 from sfumato.ops.limits import limits_like
+from sfumato.ops.operation import operation
 
 
 class Traced(NamedTuple):
@@ -27,7 +28,7 @@ class Traced(NamedTuple):
     visible: Tensor
 
 
-@torch.library.custom_op("sfumato::trace", mutates_args=())
+@operation("sfumato::trace")
 def _trace(
     means: Tensor,
     quats: Tensor,
@@ -62,7 +63,7 @@ def _(means, quats, scales, opacities, colours, eye, directions, offsets, backgr
     return image, alpha, distance, means.new_empty(len(means), dtype=torch.bool), kept
 
 
-@torch.library.custom_op("sfumato::trace_backward", mutates_args=())
+@operation("sfumato::trace_backward")
 def _trace_backward(
     grads: Tensors,
     outputs: Tensors,

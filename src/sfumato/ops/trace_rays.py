@@ -10,10 +10,11 @@ from sfumato.checks import check_shapes
 from sfumato.errors import ConfigError, ShapeError
 from sfumato.ops.backend import Tensors, implementation, uses_definition
 from sfumato.ops.limits import limits_like
+from sfumato.ops.operation import operation
 from sfumato.ops.reference.trace_rays import trace_rays as definition
 
 
-@torch.library.custom_op("sfumato::hierarchy", mutates_args=())
+@operation("sfumato::hierarchy")
 def _hierarchy(means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor) -> Tensors:
     return implementation("trace_rays", means).build(means, quats, scales, opacities)
 
@@ -23,7 +24,7 @@ def _(means, quats, scales, opacities):
     return implementation("trace_rays", means).empty_tree(means)
 
 
-@torch.library.custom_op("sfumato::hierarchy_refit", mutates_args=("tree",))
+@operation("sfumato::hierarchy_refit", mutates_args=("tree",))
 def _refit(tree: Tensors, means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor) -> None:
     implementation("trace_rays", means).refit(tree, means, quats, scales, opacities)
 
@@ -107,7 +108,7 @@ def _checked(means: Tensor, quats: Tensor, scales: Tensor, opacities: Tensor) ->
     return [tensor.detach() for tensor in (means, quats, scales, opacities)]
 
 
-@torch.library.custom_op("sfumato::trace_rays", mutates_args=())
+@operation("sfumato::trace_rays")
 def _trace_rays(
     means: Tensor,
     quats: Tensor,
@@ -135,7 +136,7 @@ def _(means, quats, scales, opacities, features, origins, directions, background
     return means.new_empty(m, background.shape[0]), means.new_empty(m), means.new_empty(m), kept
 
 
-@torch.library.custom_op("sfumato::trace_rays_backward", mutates_args=())
+@operation("sfumato::trace_rays_backward")
 def _trace_rays_backward(
     grads: Tensors,
     outputs: Tensors,

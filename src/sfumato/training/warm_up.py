@@ -7,7 +7,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sfumato import machine
+from sfumato import machine, ops
 from sfumato.capture.cache import ByteCache
 from sfumato.capture.dataset import Capture, View
 from sfumato.capture.pixels import Pixels
@@ -26,6 +26,7 @@ from sfumato.errors import SfumatoError
 from sfumato.evaluation.scenes import drawn
 from sfumato.ops.backend import HOST
 from sfumato.outputs import write_text
+from sfumato.render.rasterize import IDEAL_LENSES
 from sfumato.scene.cameras import Camera
 from sfumato.scene.lenses import PINHOLE, Lens
 from sfumato.scene.shutter import Shutter
@@ -54,7 +55,7 @@ def prepare_kernels(
     from sfumato.ops.cpu.kernel_cache import SUFFIX, cache_folder
 
     some = any(cache_folder().glob(f"*{SUFFIX}"))
-    first = "" if some else ", for the first time on this machine: a minute or two"
+    first = "" if some else ", for the first time on this machine: about a minute"
     with display.waiting(f"preparing kernels{first}"):
         warm_up(config, cameras, device)
 
@@ -75,32 +76,43 @@ def warm_up(
     """
     kinds = _kinds(cameras)
     if device.type == HOST.type:
-        run_compiled(take_steps, config, kinds, key=_key(config, kinds))
+        run_compiled(take_steps, config, kinds, key=_key(config, kinds), last_first=compile_last)
     else:
         take_steps(config, kinds, device)
 
 
-def run_compiled(work: Callable[..., None], *arguments: object, key: object) -> None:
+def run_compiled(
+    work: Callable[..., None],
+    *arguments: object,
+    key: object,
+    last_first: Callable[..., None] | None = None,
+) -> None:
     """Call a function after compiling all its kernels into the cache, in a separate process.
 
     Args:
         work: a function at the top level of a module.
         arguments: of the function; they can be pickled.
         key: plain values that determine which kernels it needs.
+        last_first: compiles some of them in another process at the same time, those that it needs last first;
+            of the same arguments.
     """
+    from sfumato.ops.cpu.ahead import beside
     from sfumato.ops.cpu.jit import target
     from sfumato.ops.cpu.kernel_cache import SUFFIX, cache_folder, environment
 
     names = (work.__module__, key, target(), machine.cpu_name())
     stamp = cache_folder() / f"warm_{hashlib.sha256(repr(names).encode()).hexdigest()[:16]}"
     if not _holds(stamp):
-        done = subprocess.run(
-            child_command("from sfumato.training.warm_up import compile_apart; compile_apart()"),
-            input=pickle.dumps((work.__module__, work.__name__, arguments)),
-            capture_output=True,
-            cwd=FOLDER,
-            env=environment(),
-        )
+        code = "from sfumato.training.warm_up import compile_apart; compile_apart()"
+        other = nullcontext() if last_first is None else beside(code, _pickled(last_first, arguments))
+        with other:
+            done = subprocess.run(
+                child_command(code),
+                input=_pickled(work, arguments),
+                capture_output=True,
+                cwd=FOLDER,
+                env=environment(),
+            )
         if done.returncode == 0:
             kernels = sorted(path.name for path in stamp.parent.iterdir() if path.suffix == SUFFIX)
             with suppress(SfumatoError):
@@ -108,10 +120,15 @@ def run_compiled(work: Callable[..., None], *arguments: object, key: object) -> 
     work(*arguments)
 
 
+def _pickled(work: Callable[..., None], arguments: tuple[object, ...]) -> bytes:
+    return pickle.dumps((work.__module__, work.__name__, arguments))
+
+
 def compile_apart() -> None:
-    """The child process of ``run_compiled``; it fails if kernels cannot be cached."""
+    """A child process of ``run_compiled``; it fails if kernels cannot be cached."""
     from sfumato.ops.cpu.kernel_cache import KernelCache
 
+    KernelCache.said = True
     module, name, arguments = pickle.load(sys.stdin.buffer)
     getattr(import_module(module), name)(*arguments)
     sys.exit(int(KernelCache.failed))
@@ -162,6 +179,27 @@ def take_steps(config: TrainConfig, kinds: list[tuple[Lens, bool]], device: torc
             train_step(state, [0])
         with torch.no_grad():
             drawn(state.gaussians, settings_of(config, state.background))(camera)
+
+
+def compile_last(config: TrainConfig, kinds: list[tuple[Lens, bool]]) -> None:
+    """Compile kernels of ``take_steps``, about the last ones first."""
+    from sfumato.ops.cpu import composite, trace
+
+    absolute = config.strategy == "adc" and config.adc.absolute_gradient
+    images = composite if config.renderer == "raster" else trace
+    images.compile_ahead(3, (absolute, False) if absolute else (False,))
+    image = torch.zeros(1, 1, 3, requires_grad=True)
+    ops.photometric_loss(image, image.detach(), torch.ones(1, 1), pixel_loss=config.pixel_loss).backward()
+    leaf, scales = torch.ones(1, 4, requires_grad=True), torch.ones(1, 3, requires_grad=True)
+    covariances = ops.covariance(leaf, scales)
+    covariances.sum().backward()
+    one = torch.ones(1, 4)
+    ops.adam_step(one, one, one.clone(), one.clone(), one[:, 0] > 0, rate=1.0, step=1)
+    if config.renderer == "raster":
+        eye, shape = torch.eye(4), covariances.detach().requires_grad_()
+        for model in sorted({lens.model for lens, _ in kinds}.intersection(IDEAL_LENSES)):
+            found = ops.project(scales, shape, eye, eye[:3, :3], width=1, height=1, model=model)
+            found.mean_px.sum().backward()
 
 
 def tiny_capture(camera: Camera) -> Capture:

@@ -6,7 +6,15 @@ import torch
 from sfumato.ops.cpu.arrays import as_array, as_tensors
 from sfumato.ops.cpu.raster.blend import composite_backward, composite_forward
 from sfumato.ops.cpu.raster.splats import SplatGradients, gather_gradients, splat_records, sums_layout
-from sfumato.ops.cpu.raster.tiles import TILE_HEIGHT, TILE_WIDTH, Tiles, bin_tiles, empty_tiles
+from sfumato.ops.cpu.raster.tiles import (
+    TILE_HEIGHT,
+    TILE_WIDTH,
+    Tiles,
+    bin_tiles,
+    block_masks,
+    empty_tiles,
+    no_tiles,
+)
 
 # Channels blended in one pass: more would not fit into registers.
 CHANNELS_AT_ONCE = 4
@@ -17,6 +25,12 @@ def forward(mean_px, conic, opacities, colours, depth, radius_px, background, si
     width, height = size
     geometry = [as_array(t) for t in (mean_px, conic, opacities)]
     tiles = bin_tiles(*geometry, as_array(depth), as_array(radius_px), width, height)
+    image, alpha = _blended(tiles, geometry, colours, background, width, height)
+    return image, alpha, as_tensors(tiles)
+
+
+def _blended(tiles, geometry, colours, background, width, height):
+    """The image [h, w, d] and alpha [h, w] of binned Gaussians."""
     alpha, parts = np.empty((height, width), np.float32), []
     for group in _channel_groups(colours.shape[1]):
         channels = (0,) * (group.stop - group.start)
@@ -25,7 +39,23 @@ def forward(mean_px, conic, opacities, colours, depth, radius_px, background, si
         composite_forward(channels, records, as_array(background[group]), tiles, width, height, part, alpha)
         parts.append(part)
     image = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=2)
-    return torch.from_numpy(image), torch.from_numpy(alpha), as_tensors(tiles)
+    return torch.from_numpy(image), torch.from_numpy(alpha)
+
+
+def compile_ahead(channels, probes=()):
+    """Compile all kernels, in about the reverse order in which an image needs them, without any Gaussian.
+
+    ``channels`` is their number; ``probes`` says for each gradient whether absolute values are wanted.
+    """
+    pair, triple, single = (torch.empty(0, *rest) for rest in ((2,), (3,), ()))
+    geometry, colours, background = (pair, triple, single), torch.empty(0, channels), torch.zeros(channels)
+    tiles, arrays = no_tiles(1), [as_array(t) for t in geometry]
+    _blended(tiles, arrays, colours, background, 1, 1)
+    slots = np.empty(0, np.int32), np.empty(0, np.uint64)
+    block_masks(tiles.order, tiles.slot_starts, np.empty((0, 4), np.int32), *arrays, 1, *slots)
+    image, alpha, kept = forward(*geometry, colours, single, pair.int(), background, (1, 1))
+    for absolute in probes:
+        backward((image, alpha), (image, alpha), kept, (*geometry, colours), absolute)
 
 
 def kept(mean_px, conic, opacities, colours, depth, radius_px, background, size):

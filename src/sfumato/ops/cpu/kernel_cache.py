@@ -2,6 +2,8 @@
 
 A kernel file is a digest and a pickle. It is read only from a folder that other users cannot write to, and
 only if the digest matches: a flipped bit in machine code would change the render.
+
+Processes that need the same kernel compile it once: the others wait for it.
 """
 
 import atexit
@@ -17,6 +19,7 @@ import tempfile
 from pathlib import Path
 
 import numba
+from filelock import FileLock, Timeout
 from numba.core.caching import NullCache
 from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
@@ -32,6 +35,8 @@ FROZEN = ("ops/constants.py", "maths/sh.py", "maths/morton.py")
 SUFFIX = ".nbc"
 _DIGEST_BYTES = hashlib.sha256().digest_size
 _PRIVATE = 0o700
+# A kernel takes a few seconds; a process that holds it longer has stopped.
+_LONGEST_COMPILATION_S = 60
 
 
 @functools.cache
@@ -99,6 +104,8 @@ class KernelCache(NullCache):
 
     def __init__(self, function) -> None:
         self._function = function
+        # Held by this process while it compiles.
+        self._lock: FileLock | None = None
 
     @property
     def cache_path(self) -> str:
@@ -107,9 +114,16 @@ class KernelCache(NullCache):
     def load_overload(self, sig, target_context):
         """Load the compiled kernel for a signature; None if there is none."""
         target_context.refresh()
-        payload = _read(self._path(sig, target_context.codegen()))
-        if payload is None and not KernelCache.said:
-            self._say_first_compilation()
+        path = self._path(sig, target_context.codegen())
+        payload = _read(path)
+        if payload is None:
+            if not KernelCache.said:
+                self._say_first_compilation()
+            self._unlock()
+            self._lock = _lock(path)
+            payload = _read(path)
+            if payload is not None:
+                self._unlock()
         return None if payload is None else CompileResult._rebuild(target_context, *pickle.loads(payload))
 
     def save_overload(self, sig, compiled) -> None:
@@ -125,15 +139,24 @@ class KernelCache(NullCache):
                     getattr(error.__cause__, "strerror", None) or error,
                 )
             KernelCache.failed = True
+        self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+        self._lock = None
 
     @staticmethod
     def _say_first_compilation() -> None:
         KernelCache.said = True
         if not any(cache_folder().glob(f"*{SUFFIX}")):
+            from sfumato.ops.cpu.ahead import start_blending
+
             _log.warning(
-                "compiling kernels, for the first time on this machine: a minute or two; "
+                "compiling kernels, for the first time on this machine: about a minute; "
                 "sfumato warmup does it beforehand"
             )
+            start_blending()
 
     def _path(self, sig, codegen) -> Path:
         code = self._function.__code__.co_code
@@ -141,6 +164,16 @@ class KernelCache(NullCache):
         digest = hashlib.sha256(repr(what).encode()).hexdigest()[:16]
         module = self._function.__module__.removeprefix("sfumato.ops.cpu.")
         return cache_folder() / f"{module}.{self._function.__name__}.{digest}{SUFFIX}"
+
+
+def _lock(path: Path) -> FileLock | None:
+    """The lock of a kernel file, after any other process that compiles it; None where there are no locks."""
+    lock = FileLock(path.with_suffix(".lock"), timeout=_LONGEST_COMPILATION_S)
+    try:
+        lock.acquire()
+    except (OSError, NotImplementedError, Timeout):
+        return None
+    return lock
 
 
 def _user_root() -> Path | None:

@@ -10,7 +10,7 @@ from sfumato.ops.cpu.image_trace.gradients import sums_layout, trace_gradients
 from sfumato.ops.cpu.image_trace.rays import PARTS, RayBlocks, block_shapes, image_rays
 from sfumato.ops.cpu.image_trace.records import CHANNELS, FINE, Records, trace_records
 from sfumato.ops.cpu.image_trace.tiles import bin_rays
-from sfumato.ops.cpu.raster.tiles import Tiles, empty_tiles
+from sfumato.ops.cpu.raster.tiles import Tiles, empty_tiles, no_tiles
 
 _TILES, _RECORDS = len(Tiles._fields), len(Records._fields)
 
@@ -76,6 +76,25 @@ def backward(grads, outputs, kept, shape, colours, background, limits, exact, tu
     )  # fmt: skip
     found = trace_gradients(tiles, sums.pairs, columns, records, *map(as_array, shape), d)
     return as_tensors([*found, sums.rays])
+
+
+def compile_ahead(channels, probes):
+    """Compile the kernels of ``backward`` for still pinhole rays, without any Gaussian.
+
+    ``channels`` is their number; ``probes`` says for each gradient whether absolute values are wanted.
+    """
+    number = block_shapes(1, 1, False, PARTS)
+    rays = torch.zeros(number.directions), torch.zeros(number.offsets), torch.zeros(number.middles).double()
+    records = torch.empty(0, CHANNELS + channels), torch.empty(0, FINE, dtype=torch.float64)
+    tiles = as_tensors(no_tiles(number.directions[0]))
+    kept = [*tiles, *records, *rays]
+    colours, background = torch.empty(0, channels), torch.zeros(channels)
+    image, alpha, distance = torch.zeros(1, 1, channels), torch.zeros(1, 1), torch.zeros(0, 0)
+    outputs = image, alpha, distance
+    shape = torch.empty(0, 4), torch.empty(0, 3), torch.empty(0)
+    limits = torch.tensor([0.0, 1.0])
+    for absolute in probes:
+        backward(outputs, outputs, kept, shape, colours, background, limits, True, False, absolute)
 
 
 def _limits(limits):

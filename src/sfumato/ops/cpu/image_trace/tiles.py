@@ -13,7 +13,8 @@ from sfumato.ops import constants
 from sfumato.ops.cpu.image_trace.rays import BLOCKS, GROUP
 from sfumato.ops.cpu.image_trace.records import LOG2_OPACITY, NEAREST, W, X, Y, Z
 from sfumato.ops.cpu.jit import lane_function, lane_kernel, serial_kernel
-from sfumato.ops.cpu.raster.tiles import depth_order, tiles_from_slots
+from sfumato.ops.cpu.raster.depth_order import depth_order
+from sfumato.ops.cpu.raster.tiles import tiles_from_slots
 from sfumato.ops.cpu.simd import lanes as ln
 
 # 2 ln 2: twice the sigma that halves a response.

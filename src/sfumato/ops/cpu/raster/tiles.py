@@ -16,6 +16,7 @@ from torch import Tensor
 from sfumato.ops import constants
 from sfumato.ops.cpu.arrays import as_array
 from sfumato.ops.cpu.jit import kernel, lane_function, lane_kernel, scalar, serial_kernel
+from sfumato.ops.cpu.raster.depth_order import depth_order
 from sfumato.ops.cpu.simd import lanes as ln
 
 BLOCK_WIDTH, BLOCK_HEIGHT = 8, 4
@@ -67,6 +68,12 @@ def empty_tiles(like: Tensor, number: int) -> list[Tensor]:
     lengths = Tiles(visible, visible + 1, slots, pairs, pairs, number + 1)
     dtypes = Tiles(torch.int32, torch.int64, torch.int64, torch.int32, torch.int64, torch.int64)
     return [like.new_empty(n, dtype=dtype) for n, dtype in zip(lengths, dtypes, strict=True)]
+
+
+def no_tiles(number: int) -> Tiles:
+    """The tiles of an image without Gaussians."""
+    none, start = np.empty(0, np.int32), np.zeros(1, np.int64)
+    return tiles_from_slots(none, start, none, np.empty(0, np.uint64), number)
 
 
 class Ellipse(NamedTuple):
@@ -213,42 +220,6 @@ def _listed(radius_px, opacities):
         ids[count] = i
         count += radius_px[i, 0] > 0 and radius_px[i, 1] > 0 and opacities[i] > _ALPHA_MIN
     return ids[:count]
-
-
-@serial_kernel
-def _digit_counts(keys, shift):
-    counts = np.zeros(2048, np.int64)
-    for i in range(keys.size):
-        counts[(keys[i] >> shift) & np.uint32(2047)] += 1
-    return counts
-
-
-@serial_kernel
-def _scatter_by_digit(keys, ids, shift, positions, new_keys, new_ids):
-    for i in range(keys.size):
-        digit = (keys[i] >> shift) & np.uint32(2047)
-        new_keys[positions[digit]] = keys[i]
-        new_ids[positions[digit]] = ids[i]
-        positions[digit] += 1
-
-
-def depth_order(depth: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """Sort ids by depth, nearest first; equal depths keep their order (radix sort).
-
-    Args:
-        depth: [n] float32.
-        ids: [m] int32, increasing.
-    """
-    # The bits of positive floats sort like the floats; negative depths of orthographic cameras are mapped.
-    bits = depth[ids].view(np.uint32)
-    keys = np.where(bits >> 31, ~bits, bits | np.uint32(0x80000000))
-    for shift in (0, 11, 22):
-        counts = _digit_counts(keys, np.uint32(shift))
-        positions = np.cumsum(counts) - counts
-        new_keys, new_ids = np.empty_like(keys), np.empty_like(ids)
-        _scatter_by_digit(keys, ids, np.uint32(shift), positions, new_keys, new_ids)
-        keys, ids = new_keys, new_ids
-    return ids
 
 
 def bin_tiles(mean_px, conic, opacities, depth, radius_px, width, height):

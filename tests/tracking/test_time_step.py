@@ -68,9 +68,9 @@ def test_rotations_are_followed(folder):
     assert abs(float(angle) - 3 * TURN) < 0.1
 
 
-def test_nodes_rotate_by_the_solution_of_the_normal_equations(folder, monkeypatch):
+def test_bodies_rotate_by_the_solution_of_the_normal_equations(folder, monkeypatch):
     def equations(arms, colours, weights, first, places, turns, *others):
-        """Unit weights of the rotations; nodes without a rotation are to rotate by 0.2 about y."""
+        """Unit weights of the rotations; bodies without a rotation are to rotate by 0.2 about y."""
         sums = torch.zeros(len(places), ALIGNMENT_ENTRIES)
         row, column = torch.triu_indices(6, 6)
         sums[:, :21] = ((row == column) & (row >= 3)).float()
@@ -80,8 +80,8 @@ def test_nodes_rotate_by_the_solution_of_the_normal_equations(folder, monkeypatc
     monkeypatch.setattr(ops, "alignment", equations)
     state = started(folder)
     start = predicted(state)
-    poses = aligned(state, Photographs(state, state.step, start), state.nodes, start)
-    # The damping is 0.01 of the trace, which is 3, and 0.001 of that of the median node.
+    poses = aligned(state, Photographs(state, state.step, start), start)
+    # The damping is 0.01 of the trace, which is 3, and 0.001 of that of the median body.
     angle = 2 * math.atan(0.1 / 1.033)
     torch.testing.assert_close(poses.quats, turned(angle).expand(MOVING, 4), atol=1e-5, rtol=0)
 

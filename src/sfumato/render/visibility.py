@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import pi
 
 import torch
 from torch import Tensor
 
+from sfumato import ops
 from sfumato.ops.constants import ALPHA_MAX, ALPHA_MIN
 from sfumato.render.projection import ellipses_of
 from sfumato.render.settings import RasterSettings
@@ -65,3 +67,37 @@ def contributions(
     alpha = torch.where(alpha < ALPHA_MIN, 0.0, alpha)
     through = torch.cumprod(torch.cat([alpha.new_ones(1), 1 - alpha]), 0)[:-1]
     return rows, alpha * through
+
+
+def visible_shares(gaussians: Gaussians, camera: Camera, settings: RasterSettings) -> Tensor:
+    """How much of each Gaussian is visible in an image of ``rasterize``.
+
+    Args:
+        gaussians, camera, settings: see ``footprints``.
+
+    Returns:
+        [n] the sum of a Gaussian's contributions to all pixels, as a share of the integral of its alpha where
+        this is at least 1/255: the mean transmittance in front of it. What lies outside the image does
+        not contribute; 0 where nothing does.
+    """
+    with torch.no_grad():
+        projected, opacities, _ = ellipses_of(gaussians, camera, settings)
+    # The derivative of the sum of an image with respect to a colour is the sum of its weights.
+    colours = opacities.new_zeros(len(opacities), 3).requires_grad_()
+    with torch.enable_grad():
+        image, _ = ops.composite(
+            projected.mean_px,
+            projected.conic,
+            opacities,
+            colours,
+            projected.depth,
+            projected.radius_px,
+            opacities.new_zeros(3),
+            width=camera.width,
+            height=camera.height,
+        )
+        (weights,) = torch.autograd.grad(image[..., 0].sum(), colours)
+    a, b, c = projected.conic.unbind(1)
+    alone = 2 * pi * (opacities - ALPHA_MIN) / (a * c - b * b).sqrt()
+    shown = (projected.radius_px[:, 0] > 0) & (opacities > ALPHA_MIN)
+    return torch.where(shown, weights[:, 0] / alone, 0.0)

@@ -10,6 +10,7 @@ from torch import Tensor
 from sfumato import ops
 from sfumato.maths.quaternions import normalised
 from sfumato.tracking.births import with_changes
+from sfumato.tracking.bodies import extrapolated
 from sfumato.tracking.cut_photographs import PhotographPart, Photographs, part_losses
 from sfumato.tracking.node_alignment import aligned
 from sfumato.tracking.track_config import TrackConfig
@@ -34,7 +35,7 @@ def track_step(state: TrackState, visits: int | None = None) -> StepResult:
     expected = poses = predicted(state)
     photographs = Photographs(state, state.step, expected)
     if state.nodes is not None:
-        poses = aligned(state, photographs, state.nodes, poses)
+        poses = aligned(state, photographs, poses)
     count = state.config.visits(len(photographs)) if visits is None else visits
     poses = _descend(state, photographs, poses, _in_random_order(state, len(photographs), count))
     if state.config.births:
@@ -52,6 +53,8 @@ def predicted(state: TrackState) -> MovingPoses:
     means_before, before = (
         torch.cat([old, new[count:]]) for old, new in ((state.means[-2], means), (state.quats[-2], quats))
     )
+    if state.bodies is not None:
+        return MovingPoses(*extrapolated(state.bodies, (means_before, before), (means, quats)))
     nearer = torch.where((before * quats).sum(1, keepdim=True) < 0, -before, before)
     return MovingPoses(2 * means - means_before, normalised(2 * quats - nearer))
 

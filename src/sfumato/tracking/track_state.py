@@ -13,6 +13,7 @@ from sfumato.maths.quaternions import normalised
 from sfumato.render.settings import RasterSettings
 from sfumato.render.visibility import Footprints, footprints
 from sfumato.scene.gaussians import Gaussians
+from sfumato.tracking.bodies import Bodies, find_bodies
 from sfumato.tracking.edges import EdgeStrain, softened, strained
 from sfumato.tracking.foreground import Foreground
 from sfumato.tracking.nodes import Nodes, place_nodes
@@ -77,13 +78,14 @@ class TrackState:
             step.
         settings: of the renderer.
         foreground: moving areas of the photographs.
-        nodes: control nodes of the moving Gaussians; None: no nodes are used.
+        nodes: control nodes of the moving Gaussians; None: neither nodes nor bodies are used.
         neighbours: of the moving Gaussians, among those born in the same step, at that step.
         still_footprints: of the static Gaussians, in each camera.
         pixel_size: length that a pixel of the median camera spans at the moving Gaussians, scene units.
         means, quats: for each completed step, [m, 3] and [m, 4] of the Gaussians moving at it.
         birth, death: [m] int64 first step at which each exists, and first step at which it no longer does.
         still_death: [n - m] int64 death of the static Gaussians.
+        bodies: of the moving Gaussians, each set of them at the step of its birth.
         absent, still_absent: [m] and [n - m] int32 after the last step, as in ``StepResult``.
         missing: after the last step, as in ``StepResult``.
     """
@@ -105,6 +107,7 @@ class TrackState:
     birth: Tensor = field(init=False)
     death: Tensor = field(init=False)
     still_death: Tensor = field(init=False)
+    bodies: Bodies | None = field(init=False)
     absent: Tensor = field(init=False)
     still_absent: Tensor = field(init=False)
     missing: int = 0
@@ -118,6 +121,10 @@ class TrackState:
         self.birth, self.death = torch.zeros(moving, dtype=torch.int64), torch.full((moving,), NEVER)
         self.still_death = torch.full((still,), NEVER)
         self.absent, self.still_absent = (torch.zeros(count, dtype=torch.int32) for count in (moving, still))
+        self.bodies = None
+        if self.nodes is not None:
+            opacities = self.moving_gaussians.opacities
+            self.bodies = find_bodies(self.means[0], opacities, self.neighbours)
         self.doubtful = torch.zeros(still, dtype=torch.bool)
         if self.config.births:
             places = self.still_gaussians.means.double().numpy()
@@ -169,6 +176,8 @@ class TrackState:
         self.death = torch.cat([self.death, torch.full((count,), NEVER)])
         self.absent = torch.cat([self.absent, torch.zeros(count, dtype=torch.int32)])
         near = near_neighbours(born.means, self.config.neighbours)
+        if self.bodies is not None:
+            self.bodies = self.bodies.followed_by(find_bodies(born.means, born.opacities, near))
         near = near._replace(rows=torch.where(near.rows >= 0, near.rows + old, near.rows))
         self.neighbours = Neighbours(*map(torch.cat, zip(self.neighbours, near, strict=True)))
         strain = EdgeStrain.none(near.weights)

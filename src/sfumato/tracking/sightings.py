@@ -1,0 +1,159 @@
+"""The Gaussians that cameras saw in a step, with their colours, to be found again in the next step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, grid_sample
+
+from sfumato.render.visibility import visible_shares
+from sfumato.scene.cameras import Camera
+from sfumato.tracking.bodies import LEAST_OPACITY
+from sfumato.tracking.cut_photographs import Photographs
+from sfumato.tracking.nodes import Nodes
+from sfumato.tracking.track_state import TrackState, together
+
+# Reduction factors of the photographs, coarse to fine.
+REDUCTIONS = (8, 4, 2, 1)
+# A Gaussian is visible if at least this share of its image is not hidden.
+_VISIBLE = 0.5
+# Each Gaussian contributes to the equations of this many of its nearest nodes.
+_NODES_OF_A_GAUSSIAN = 2
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """Gaussians that a camera saw in the previous step.
+
+    Attributes:
+        camera: whose photographs are compared.
+        now: its photograph of the current step, by reduction factor: [h, w, 3].
+        colours: of the Gaussians in its photograph of the previous step, by reduction factor: [s, 3].
+        rows: [s] int64 of the Gaussians.
+    """
+
+    camera: Camera
+    now: dict[int, Tensor]
+    colours: dict[int, Tensor]
+    rows: Tensor
+
+    def among(self, chosen: Tensor) -> Sighting:
+        """Those of some Gaussians [m] bool."""
+        keep = chosen[self.rows]
+        colours = {reduction: values[keep] for reduction, values in self.colours.items()}
+        return replace(self, colours=colours, rows=self.rows[keep])
+
+    def intrinsics(self, reduction: int) -> Tensor:
+        """[3, 3] float32 of a reduced photograph."""
+        scale = torch.tensor([[1 / reduction], [1 / reduction], [1.0]])
+        return self.camera.intrinsics.float() * scale
+
+    def seen_now(self, means: Tensor, reduction: int) -> tuple[Tensor, Tensor]:
+        """Colours [s, 3] of the photograph of the current step, and [s] bool whether there are any.
+
+        Args:
+            means: [m, 3] of all moving Gaussians.
+            reduction: of the photograph.
+        """
+        depth, pixel = _projected(self.camera, means[self.rows])
+        size = torch.tensor(self.camera.size_px)
+        inside = (depth > 0) & ((pixel >= 0) & (pixel < size)).all(1)
+        return _colours(self.now[reduction], pixel / reduction), inside
+
+
+@dataclass(frozen=True)
+class NodePoints:
+    """The Gaussians of a sighting, once for each node they contribute to, by node.
+
+    Attributes:
+        order: [p] int64 rows of the sighting.
+        offsets: [p, 3] from the nodes, world frame.
+        weights: [p] of the nodes.
+        first: [k + 1] int64 index of the first row of each node.
+    """
+
+    order: Tensor
+    offsets: Tensor
+    weights: Tensor
+    first: Tensor
+
+
+@torch.no_grad()
+def sightings(state: TrackState, photographs: Photographs) -> Iterator[Sighting]:
+    """The Gaussians visible in the previous step, for each camera that has both photographs.
+
+    Args:
+        state: with the poses of the completed steps.
+        photographs: of the next step.
+    """
+    last, step = state.poses, photographs.step
+    moving, solid = state.moved(last), state.moving_gaussians.opacities >= LEAST_OPACITY
+    for index, number in enumerate(photographs.numbers):
+        camera = state.cameras[number].camera
+        before, now = state.cameras[number].views[step - 1], state.cameras[number].views[step]
+        if before is None or now is None:
+            continue
+        depth, mean_px = _projected(camera, last.means)
+        visible = torch.zeros(len(depth), dtype=torch.bool)
+        for region, part in zip(photographs.regions(index), photographs.parts(index, 1), strict=True):
+            size = torch.tensor([region.width, region.height])
+            place = mean_px - torch.tensor([region.left, region.top])
+            inside = solid & (depth > 0) & ((place >= 0) & (place < size)).all(1)
+            shares = visible_shares(together(part.still, moving), part.camera, state.settings)
+            visible |= inside & (shares[len(part.still) :] >= _VISIBLE)
+        rows = torch.nonzero(visible)[:, 0]
+        colours = {
+            reduction: _colours(image, mean_px[rows] / reduction)
+            for reduction, image in _pyramid(before.load().rgb).items()
+        }
+        yield Sighting(camera, _pyramid(now.load().rgb), colours, rows)
+
+
+def node_points(sighting: Sighting, nodes: Nodes, means: Tensor) -> NodePoints:
+    """The Gaussians of a sighting, in the order of the nodes they contribute to.
+
+    Args:
+        sighting: of the step.
+        nodes: of all moving Gaussians.
+        means: [m, 3] of all moving Gaussians in the previous step.
+    """
+    influences = nodes.influences[sighting.rows, :_NODES_OF_A_GAUSSIAN]
+    weights = nodes.weights[sighting.rows, :_NODES_OF_A_GAUSSIAN].flatten()
+    sort = influences.flatten().argsort(stable=True)
+    node, order = influences.flatten()[sort], sort // influences.shape[1]
+    offsets = means[sighting.rows[order]] - means[nodes.rows[node]]
+    return NodePoints(order, offsets, weights[sort], torch.searchsorted(node, torch.arange(len(nodes) + 1)))
+
+
+def _projected(camera: Camera, points: Tensor) -> tuple[Tensor, Tensor]:
+    """[s] depth of points [s, 3], and [s, 2] their pixels."""
+    pose = camera.camera_from_world.to(points)
+    local = points @ pose[:3, :3].T + pose[:3, 3]
+    depth = local[:, 2]
+    away = depth.clamp_min(torch.finfo(points.dtype).tiny)[:, None]
+    return depth, local[:, :2] / away * torch.tensor(camera.focal_px) + torch.tensor(camera.centre_px)
+
+
+def _pyramid(rgb: np.ndarray) -> dict[int, Tensor]:
+    """[h, w, 3] float32 in [0, 1] by reduction factor: means over blocks; partial blocks are cut off."""
+    image, found, at = torch.from_numpy(rgb).permute(2, 0, 1).float() / 255, {}, 1
+    for reduction in sorted(REDUCTIONS):
+        side = reduction // at
+        if min(image.shape[1:]) >= side:
+            image, at = avg_pool2d(image, side), reduction
+        found[reduction] = image.permute(1, 2, 0).contiguous()
+    return found
+
+
+def _colours(image: Tensor, pixel: Tensor) -> Tensor:
+    """[s, 3] colours of an image, bilinearly interpolated."""
+    height, width = image.shape[:2]
+    place = 2 * pixel / torch.tensor([width, height]) - 1
+    found = grid_sample(
+        image.permute(2, 0, 1)[None], place[None, None], padding_mode="border", align_corners=False
+    )
+    return found[0, :, 0].T.contiguous()

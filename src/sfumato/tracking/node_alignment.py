@@ -9,8 +9,8 @@ from sfumato import ops
 from sfumato.maths.quaternions import conjugate, normalised, quat_product, rotation_from_quats
 from sfumato.ops.constants import ALIGNMENT_ENTRIES, ALIGNMENT_TOLERANCE
 from sfumato.tracking.cut_photographs import Photographs
+from sfumato.tracking.node_points import REDUCTIONS, Sighting, node_points, sightings
 from sfumato.tracking.nodes import Nodes
-from sfumato.tracking.sightings import REDUCTIONS, Sighting, node_points, sightings
 from sfumato.tracking.track_state import MovingPoses, TrackState
 
 # Gauss-Newton iterations with each reduction of the photographs. Bodies are aligned with all of them, nodes

@@ -3,8 +3,8 @@
 import torch
 
 from sfumato.scene.cameras import Camera
+from sfumato.tracking.node_points import Sighting, node_points
 from sfumato.tracking.nodes import Nodes
-from sfumato.tracking.sightings import Sighting, node_points
 
 
 def sighting(rows):

@@ -19,8 +19,8 @@ from sfumato.tracking.track_state import TrackState, together
 
 # Reduction factors of the photographs, coarse to fine.
 REDUCTIONS = (8, 4, 2, 1)
-# A Gaussian is visible if at least this share of its image is not hidden.
-_VISIBLE = 0.5
+# A Gaussian is visible if at least this share of its image is not hidden, in images reduced this many times.
+_VISIBLE, _VISIBLE_REDUCTION = 0.5, 2
 # Each Gaussian contributes to the equations of this many of its nearest nodes.
 _NODES_OF_A_GAUSSIAN = 2
 
@@ -103,7 +103,9 @@ def sightings(state: TrackState, photographs: Photographs) -> Iterator[Sighting]
             size = torch.tensor([region.width, region.height])
             place = mean_px - torch.tensor([region.left, region.top])
             inside = solid & (depth > 0) & ((place >= 0) & (place < size)).all(1)
-            shares = visible_shares(together(part.still, moving), part.camera, state.settings)
+            size_px = (max(side // _VISIBLE_REDUCTION, 1) for side in part.camera.size_px)
+            small = part.camera.resized(*size_px)
+            shares = visible_shares(together(part.still, moving), small, state.settings)
             visible |= inside & (shares[len(part.still) :] >= _VISIBLE)
         rows = torch.nonzero(visible)[:, 0]
         colours = {

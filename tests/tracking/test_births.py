@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from sfumato.capture.multiview import load_multiview
+from sfumato.tracking.births import agreed_by_neighbours
 from sfumato.tracking.foreground import Foreground
 from sfumato.tracking.held_out_cameras import HeldOut
 from sfumato.tracking.scene_over_time import scene_over_time
@@ -95,3 +96,20 @@ def test_the_same_seed_gives_the_same_births(visited, tmp_path):
     for one, other in zip(first.means, second.means, strict=True):
         assert torch.equal(one, other)
     assert torch.equal(first.gaussians.sh, second.gaussians.sh)
+
+
+def test_what_is_absent_alone_stays():
+    gone = torch.tensor([True, True, False, False, True, True])
+    lives = torch.tensor([True, True, True, False, True, True])
+    neighbours = torch.tensor(
+        [
+            [1, 2],  # One of two agrees.
+            [2, 2],  # None agrees.
+            [0, 1],  # Not found to be absent itself.
+            [0, 1],
+            [3, -1],  # No neighbour lives.
+            [3, 0],  # The one that lives agrees.
+        ]
+    )
+    kept = agreed_by_neighbours(gone, neighbours, lives)
+    assert kept.tolist() == [True, False, False, False, True, True]

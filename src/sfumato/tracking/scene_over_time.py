@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from sfumato.maths.quaternions import normalised
 from sfumato.scene.dynamic import DynamicScene
+from sfumato.tracking.before_birth import extended_before_birth
 from sfumato.tracking.track_state import NEVER, TrackState
 
 
 def scene_over_time(state: TrackState, times: Sequence[float]) -> DynamicScene:
     """The Gaussians of all completed steps. Static ones that died are stored among the moving ones.
+
+    Those that were born are extended back to the step in which something was first missing.
 
     Args:
         state: of the run.
@@ -33,8 +37,17 @@ def scene_over_time(state: TrackState, times: Sequence[float]) -> DynamicScene:
         _over_time(moving, stands, birth, death)[:, order]
         for moving, stands in zip((state.means, state.quats), standing, strict=True)
     )
+    ids, birth, death = ids[order], birth[order], death[order]
+    neighbours = state.config.neighbours
+    first = extended_before_birth(means, quats, birth, gaussians.opacities[ids], neighbours)
+    earlier = first < birth
+    gaussians = replace(
+        gaussians,
+        means=gaussians.means.index_put((ids[earlier],), means[first[earlier], earlier]),
+        quats=gaussians.quats.index_put((ids[earlier],), quats[first[earlier], earlier]),
+    )
     seconds = torch.tensor(times[:steps], dtype=torch.float64)
-    return DynamicScene(gaussians, ids[order], seconds, means, quats, birth[order], death[order])
+    return DynamicScene(gaussians, ids, seconds, means, quats, first, death)
 
 
 def _over_time(moving: Sequence[Tensor], standing: Tensor, birth: Tensor, death: Tensor) -> Tensor:

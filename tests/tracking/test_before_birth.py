@@ -1,0 +1,53 @@
+"""Gaussians that are born exist from the step in which something was first missing."""
+
+import torch
+
+from sfumato.maths.quaternions import quat_product, rotation_from_quats
+from sfumato.tracking.before_birth import extended_before_birth
+
+TURN = torch.tensor([[0.98, 0.1, -0.1, 0.05]], dtype=torch.float64)
+TURN = TURN / TURN.norm()
+SHIFT = torch.tensor([0.05, 0.02, -0.01], dtype=torch.float64)
+STEPS = 8
+
+
+def screw(count, born, seed=0):
+    """[t, m, 3] means, with NaN before birth and the truth in all steps, and [t, m, 4] quaternions."""
+    torch.manual_seed(seed)
+    means, quats = [torch.rand(count, 3).double()], [torch.tensor([[1.0, 0, 0, 0]]).double().expand(count, 4)]
+    for _ in range(STEPS - 1):
+        centre = means[-1].mean(0)
+        means.append((means[-1] - centre) @ rotation_from_quats(TURN)[0].T + centre + SHIFT)
+        quats.append(quat_product(TURN.expand(count, 4), quats[-1]))
+    true = torch.stack(means).float(), torch.stack(quats).float()
+    seen = tuple(values.clone() for values in true)
+    for values in seen:
+        values[:born] = torch.nan
+    return *seen, true
+
+
+def extended(means, quats, birth):
+    return extended_before_birth(means, quats, birth, torch.full((len(birth),), 0.9), 20)
+
+
+def test_the_motion_after_birth_is_continued_backwards():
+    means, quats, (true_means, true_quats) = screw(60, born=5)
+    first = extended(means, quats, torch.full((60,), 5))
+    assert (first == 3).all()
+    assert means[:3].isnan().all() and quats[:3].isnan().all()
+    torch.testing.assert_close(means[3:], true_means[3:], atol=1e-5, rtol=0)
+    torch.testing.assert_close(quats[3:], true_quats[3:], atol=1e-5, rtol=0)
+
+
+def test_only_what_was_born_and_lasts_is_extended_and_never_to_the_first_step():
+    parts = {0: screw(60, 0), 2: screw(50, 2, seed=1), 7: screw(40, 7, seed=2), 4: screw(45, 4, seed=3)}
+    for values in parts[4][:2]:
+        values[5:] = torch.nan
+    means, quats = (torch.cat([part[k] for part in parts.values()], dim=1) for k in (0, 1))
+    birth = torch.cat([torch.full((part[0].shape[1],), born) for born, part in parts.items()])
+    before = means.clone()
+    first = extended(means, quats, birth)
+    # One step has no motion, whether the run or the Gaussian ends then.
+    assert {born: set(first[birth == born].tolist()) for born in parts} == {0: {0}, 2: {1}, 7: {7}, 4: {4}}
+    changed = (means.isnan() != before.isnan()).any(2)
+    assert torch.nonzero(changed.any(1))[:, 0].tolist() == [1]

@@ -3,7 +3,9 @@
 import torch
 
 from sfumato.maths.quaternions import quat_product, rotation_from_quats
+from sfumato.tracking import before_birth
 from sfumato.tracking.before_birth import extended_before_birth
+from sfumato.tracking.track_state import MISSING_STEPS
 
 TURN = torch.tensor([[0.98, 0.1, -0.1, 0.05]], dtype=torch.float64)
 TURN = TURN / TURN.norm()
@@ -33,10 +35,18 @@ def extended(means, quats, birth):
 def test_the_motion_after_birth_is_continued_backwards():
     means, quats, (true_means, true_quats) = screw(60, born=5)
     first = extended(means, quats, torch.full((60,), 5))
-    assert (first == 3).all()
-    assert means[:3].isnan().all() and quats[:3].isnan().all()
-    torch.testing.assert_close(means[3:], true_means[3:], atol=1e-5, rtol=0)
-    torch.testing.assert_close(quats[3:], true_quats[3:], atol=1e-5, rtol=0)
+    start = 5 - MISSING_STEPS + 1
+    assert (first == start).all()
+    assert means[:start].isnan().all() and quats[:start].isnan().all()
+    torch.testing.assert_close(means[start:], true_means[start:], atol=1e-5, rtol=0)
+    torch.testing.assert_close(quats[start:], true_quats[start:], atol=1e-5, rtol=0)
+
+
+def test_several_steps_back(monkeypatch):
+    monkeypatch.setattr(before_birth, "MISSING_STEPS", 4)
+    means, quats, (true_means, _) = screw(60, born=5)
+    assert (extended(means, quats, torch.full((60,), 5)) == 2).all()
+    torch.testing.assert_close(means[2:], true_means[2:], atol=1e-5, rtol=0)
 
 
 def test_only_what_was_born_and_lasts_is_extended_and_never_to_the_first_step():

@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from sfumato.capture.multiview import load_multiview
-from sfumato.tracking.births import agreed_by_neighbours
+from sfumato.maths.sh import SH_C0
 from sfumato.tracking.foreground import Foreground
 from sfumato.tracking.held_out_cameras import HeldOut
 from sfumato.tracking.scene_over_time import scene_over_time
 from sfumato.tracking.time_step import track_step
 from sfumato.tracking.track_config import TrackConfig
-from sfumato.tracking.track_state import LASTING, start, together
+from sfumato.tracking.track_state import MISSING_STEPS, start, together
 from support.moving_scenes import MOVING, first_scene, moving_video, scene_at
 
 pytestmark = [pytest.mark.kernels, pytest.mark.slow]
@@ -36,9 +36,16 @@ def without_ball(step):
     return scene if step < GOES else scene.select(torch.arange(len(scene) - MOVING))
 
 
-def tracked(root, at, steps=STEPS, **options):
-    video = load_multiview(moving_video(root, steps=STEPS, at=at))
-    gaussians, cameras = first_scene(), video.train_cameras
+def with_a_ball_of(brightness):
+    """The scene of the first step, with a grey ball."""
+    scene = first_scene()
+    moving = torch.arange(len(scene)) >= len(scene) - MOVING
+    return replace(scene, sh=torch.where(moving[:, None, None], (brightness - 0.5) / SH_C0, scene.sh))
+
+
+def tracked(root, at, steps=STEPS, masks=True, gaussians=None, **options):
+    video = load_multiview(moving_video(root, steps=STEPS, at=at, masks=masks))
+    gaussians, cameras = gaussians or first_scene(), video.train_cameras
     ids = torch.arange(len(gaussians) - MOVING, len(gaussians))
     colours = {"gains": torch.ones(len(cameras), 3), "offsets": torch.zeros(len(cameras), 3)}
     config = TrackConfig(nodes=8, views_per_step=30, **options)
@@ -56,7 +63,7 @@ def visited(tmp_path_factory):
 def test_appearing_objects_are_added_and_tracked(visited):
     state, held_out, video = visited
     born = state.birth > 0
-    assert born.any() and int(state.birth[born].min()) <= COMES + LASTING
+    assert born.any() and int(state.birth[born].min()) <= COMES + MISSING_STEPS
     means = state.means[-1][born]
     centre = visitor().means.mean(0)
     # The ball has a radius of 0.6; visual hulls of few views are larger.
@@ -81,13 +88,20 @@ def test_disappearing_objects_end(tmp_path):
     assert len(scene.at(scene.times[-1]).means) == len(scene) - int(gone.sum())
 
 
+def test_what_is_still_in_front_of_the_background_stays(tmp_path):
+    """A dark ball in a place where photographs show a brighter one, but not what stands behind it."""
+    dark, bright = with_a_ball_of(0.05), with_a_ball_of(0.3)
+    state, _, _ = tracked(tmp_path, lambda step: bright, masks=False, gaussians=dark)
+    assert (state.death > STEPS).float().mean() > 0.5
+
+
 def test_without_changes_there_are_no_births_and_deaths(tmp_path):
     state, _, _ = tracked(tmp_path, scene_at)
     assert (state.birth == 0).all() and (state.death > STEPS).all() and (state.still_death > STEPS).all()
 
 
 def test_births_can_be_switched_off(tmp_path):
-    state, _, _ = tracked(tmp_path, with_visitor, COMES + LASTING, births=False)
+    state, _, _ = tracked(tmp_path, with_visitor, COMES + MISSING_STEPS, births=False)
     assert len(state.ids) == MOVING and (state.death > STEPS).all()
 
 
@@ -96,20 +110,3 @@ def test_the_same_seed_gives_the_same_births(visited, tmp_path):
     for one, other in zip(first.means, second.means, strict=True):
         assert torch.equal(one, other)
     assert torch.equal(first.gaussians.sh, second.gaussians.sh)
-
-
-def test_what_is_absent_alone_stays():
-    gone = torch.tensor([True, True, False, False, True, True])
-    lives = torch.tensor([True, True, True, False, True, True])
-    neighbours = torch.tensor(
-        [
-            [1, 2],  # One of two agrees.
-            [2, 2],  # None agrees.
-            [0, 1],  # Not found to be absent itself.
-            [0, 1],
-            [3, -1],  # No neighbour lives.
-            [3, 0],  # The one that lives agrees.
-        ]
-    )
-    kept = agreed_by_neighbours(gone, neighbours, lives)
-    assert kept.tolist() == [True, False, False, False, True, True]

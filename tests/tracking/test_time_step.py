@@ -118,9 +118,10 @@ def test_units_of_the_scene_change_nothing(folder, tmp_path):
     larger = dataclasses.replace(
         gaussians, means=gaussians.means * 1000, log_scales=gaussians.log_scales + np.log(1000)
     )
-    small, large = go(started(folder), 1), go(started(big, gaussians=larger), 1)
-    # Equal except for rounding, which 48 iterations of Adam amplify.
-    torch.testing.assert_close(large.means[1] / 1000, small.means[1], atol=5e-3, rtol=0)
+    few = TrackConfig(views_per_step=8)
+    small, large = go(started(folder, few), 1), go(started(big, few, gaussians=larger), 1)
+    # Equal except for rounding, which a few iterations of Adam amplify little.
+    torch.testing.assert_close(large.means[1] / 1000, small.means[1], atol=1e-4, rtol=0)
 
 
 def test_masks_determine_the_moving_gaussians(folder):

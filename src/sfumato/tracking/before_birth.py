@@ -7,7 +7,7 @@ from torch import Tensor
 
 from sfumato.maths.neighbours import near_neighbours
 from sfumato.tracking.bodies import extrapolated, find_bodies
-from sfumato.tracking.track_state import LASTING
+from sfumato.tracking.track_state import MISSING_STEPS
 
 
 def extended_before_birth(
@@ -15,8 +15,8 @@ def extended_before_birth(
 ) -> Tensor:
     """Continue the motion of Gaussians back to the step in which something was first missing.
 
-    Gaussians are born when something has been missing for several steps. In these, those of each body move
-    as they did after their birth. They need poses in two steps for that.
+    Gaussians are born when something has been missing for some steps. In these, those of each body move as
+    they did after their birth. They need poses in two steps for that.
 
     Args:
         means: [t, m, 3] NaN before birth; completed in place.
@@ -35,7 +35,7 @@ def extended_before_birth(
             continue
         later, now = ((means[step, rows], quats[step, rows]) for step in (born + 1, born))
         bodies = find_bodies(now[0], opacities[rows], near_neighbours(now[0], neighbours))
-        for step in range(born - 1, max(born - LASTING, 0), -1):
+        for step in range(born - 1, max(born - MISSING_STEPS, 0), -1):
             later, now = now, extrapolated(bodies, later, now)
             means[step, rows], quats[step, rows] = now
             first[rows] = step

@@ -13,7 +13,7 @@ from sfumato.capture.random_points import look, rays_through, spread_out
 from sfumato.scene.gaussians import Gaussians
 from sfumato.tracking.cut_photographs import Photographs, part_losses
 from sfumato.tracking.evidence import Evidence, evidence
-from sfumato.tracking.track_state import LASTING, NEVER, MovingPoses, StepResult, TrackState, together
+from sfumato.tracking.track_state import MISSING_STEPS, MovingPoses, StepResult, TrackState, together
 from sfumato.tracking.vote import move_by_vote
 from sfumato.training.start import gaussians_from_points
 
@@ -49,8 +49,6 @@ def with_changes(
     seen = evidence(state, photographs, found)
     gone = _agreed(found.means, seen, "absent")
     gone |= _agreed(expected.means, evidence(state, photographs, expected), "absent")
-    # The evidence of single Gaussians is often wrong.
-    gone = agreed_by_neighbours(gone, state.neighbours.rows, state.death == NEVER)
     poses = MovingPoses(
         torch.where(gone[:, None], expected.means, found.means),
         torch.where(gone[:, None], expected.quats, found.quats),
@@ -58,24 +56,12 @@ def with_changes(
     absent = _counted(state.absent, gone)
     doubtful = torch.zeros_like(state.doubtful)
     rows = torch.nonzero(state.doubtful)[:, 0]
-    doubtful[rows] = _agreed(state.still_gaussians.means[rows], seen, "absent")
+    doubtful[rows] = _agreed(state.still_gaussians.means[rows], seen, "still_absent")
     still_absent = _counted(state.still_absent, doubtful)
     places = _missing_places(state, seen)
     missing = state.missing + 1 if len(places) >= _LEAST_BORN else 0
-    born = _grown(state, photographs, poses, places) if missing >= LASTING else None
+    born = _grown(state, photographs, poses, places) if missing >= MISSING_STEPS else None
     return StepResult(poses, born, absent, still_absent, missing)
-
-
-def agreed_by_neighbours(gone: Tensor, neighbours: Tensor, lives: Tensor) -> Tensor:
-    """[m] bool: the Gaussians for which at least half of the living neighbours are found to be absent, too.
-
-    Args:
-        gone: [m] bool, whether each is found to be absent.
-        neighbours: [m, k] int64 rows, -1 for none.
-        lives: [m] bool.
-    """
-    near = (neighbours >= 0) & lives[neighbours]
-    return gone & (2 * (gone[neighbours] & near).sum(1) >= near.sum(1))
 
 
 def _counted(before: Tensor, absent: Tensor) -> Tensor:

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from sfumato.render.rasterize import rasterize
 from sfumato.scene.cameras import Camera
-from sfumato.tracking.cut_photographs import Photographs
+from sfumato.scene.gaussians import Gaussians
+from sfumato.tracking.cut_photographs import PhotographPart, Photographs
 from sfumato.tracking.track_state import MovingPoses, TrackState, together
 
 # Least difference of a channel between photograph and render, as a share of white; more than by shadows.
@@ -30,13 +31,17 @@ class Evidence:
         camera: of the photograph.
         missing: [h, w] int8: 1 where something moves that no Gaussian represents, 0 where not, -1 where
             moving Gaussians hide what lies behind them.
-        absent: [h, w] int8: 1 where nothing moves and the render differs from the photograph, 0 where
+        absent: [h, w] int8: 1 where nothing moves and the photograph differs from the render, and less
+            from one without moving Gaussians; 0 where something moves, or where it differs from both; -1
+            where nothing moves and it agrees with the render.
+        still_absent: [h, w] int8: 1 where nothing moves and the photograph differs from the render, 0 where
             something moves, -1 where nothing moves and both agree.
     """
 
     camera: Camera
     missing: Tensor
     absent: Tensor
+    still_absent: Tensor
 
 
 @torch.no_grad()
@@ -53,27 +58,36 @@ def evidence(state: TrackState, photographs: Photographs, poses: MovingPoses) ->
     for index, number in enumerate(photographs.numbers):
         camera = state.cameras[number].camera
         size_px = camera.height, camera.width
-        missing, absent = torch.zeros(size_px, dtype=torch.int8), torch.full(size_px, -1, dtype=torch.int8)
+        missing = torch.zeros(size_px, dtype=torch.int8)
+        absent, still_absent = (torch.full(size_px, -1, dtype=torch.int8) for _ in range(2))
         moves = photographs.moving(index)
         if moves is None:
             continue
         for region, part in zip(
             photographs.regions(index), photographs.parts(index, _DOWNSCALE), strict=True
         ):
-            image = state.exposed(
-                rasterize(together(part.still, moving), part.camera, state.settings).image, number
+            error, without = (
+                _difference(state, part, scene) for scene in (together(part.still, moving), part.still)
             )
             covered = rasterize(moving, part.camera, state.settings).alpha > _COVERED
-            differs = _lasting((image - part.target.image).abs().amax(dim=2) > _DIFFERENCE)
+            differs = _lasting(error > _DIFFERENCE)
             if part.target.weight is not None:
                 differs &= part.target.weight > 0
             size = region.height, region.width
-            differs, covered = (_enlarged(mask, size) for mask in (differs, covered))
+            masks = differs, covered, without < error
+            differs, covered, empty = (_enlarged(mask, size) for mask in masks)
             here = moves[region.slices]
             missing[region.slices] = torch.where(covered, -1, (differs & here).to(torch.int8))
-            absent[region.slices] = torch.where(here, 0, torch.where(differs, 1, -1)).to(torch.int8)
-        found.append(Evidence(camera, missing, absent))
+            absent[region.slices] = torch.where(here | (differs & ~empty), 0, torch.where(differs, 1, -1))
+            still_absent[region.slices] = torch.where(here, 0, torch.where(differs, 1, -1))
+        found.append(Evidence(camera, missing, absent, still_absent))
     return found
+
+
+def _difference(state: TrackState, part: PhotographPart, scene: Gaussians) -> Tensor:
+    """[h, w] largest difference of a channel between a part of a photograph and its render."""
+    image = rasterize(scene, part.camera, state.settings).image
+    return (state.exposed(image, part.number) - part.target.image).abs().amax(dim=2)
 
 
 def _lasting(mask: Tensor) -> Tensor:

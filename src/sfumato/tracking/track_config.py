@@ -22,8 +22,8 @@ class Priors:
     """
 
     rigidity: float = 0.1
-    rotation: float = 0.2
-    isometry: float = 0.05
+    rotation: float = 0.4
+    isometry: float = 0.2
 
     def __post_init__(self) -> None:
         for name, weight in vars(self).items():

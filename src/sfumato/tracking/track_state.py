@@ -23,7 +23,7 @@ from sfumato.tracking.vote import move_by_vote
 # Near plane, as a share of the median distance of the Gaussians from the cameras.
 _NEAR_SHARE = 0.1
 # Consecutive steps of absence after which a Gaussian dies, and of missing areas after which some are added.
-LASTING = 3
+LASTING, MISSING_STEPS = 3, 2
 # A step later than all.
 NEVER = 2**31
 _INVISIBLE = -30.0

@@ -5,7 +5,7 @@ VENV ?= .venv
 PIP = $(VENV)/bin/python -m pip --disable-pip-version-check
 INPUTS = pyproject.toml constraints.txt
 DEMO_OUT ?= out/still_life
-DEMO_MINUTES ?= 3.5
+DEMO_MINUTES ?= 2.9
 DATA ?= ../shared/data
 # Compiled kernels stay beside the sources, so that a second run starts at once.
 export SFUMATO_CACHE ?= $(CURDIR)/.cache

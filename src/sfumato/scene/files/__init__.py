@@ -87,7 +87,7 @@ def recognised(path: Path) -> Codec:
     for codec in CODECS:
         if codec.recognises(head, path):
             return codec
-    known = ", ".join(suffix for codec in CODECS for suffix in codec.suffixes)
+    known = ", ".join([*(suffix for codec in CODECS for suffix in codec.suffixes), sog_levels.INDEX])
     raise FormatError(f"{path} is not a scene file; known formats: {known}")
 
 
@@ -142,6 +142,7 @@ def codec_of_name(path: Path) -> Codec:
             codec.check(path)
         return codec
     known = ", ".join(suffix for c in CODECS for suffix in c.suffixes if c.save is not None)
+    known += f"; with levels of detail: {', '.join(NAMES_OF_LEVELS)}"
     if path.is_dir():
         what = "it is a folder"
     elif codec is not None:

@@ -2,7 +2,10 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-PIP = $(VENV)/bin/python -m pip --disable-pip-version-check
+# Modules are compiled to bytecode when they are imported, not all of them when they are installed, which
+# takes most of a minute.
+INSTALL = $(VENV)/bin/python -m pip --disable-pip-version-check install -q --no-compile -c constraints.txt
+unexport PYTHONDONTWRITEBYTECODE
 INPUTS = pyproject.toml constraints.txt
 DEMO_OUT ?= out/still_life
 DEMO_MINUTES ?= 2.9
@@ -88,15 +91,15 @@ clean:
 
 # A stamp per set of packages: installed again only when its inputs change.
 $(VENV)/.run: $(INPUTS) | $(VENV)
-	$(PIP) install -q -c constraints.txt -e .
+	$(INSTALL) -e .
 	@touch $@
 
 $(VENV)/.test: $(INPUTS) | $(VENV)
-	$(PIP) install -q -c constraints.txt -e '.[test]'
+	$(INSTALL) -e '.[test]'
 	@touch $@ $(VENV)/.run
 
 $(VENV)/.docs: $(INPUTS) | $(VENV)
-	$(PIP) install -q -c constraints.txt -e '.[docs]'
+	$(INSTALL) -e '.[docs]'
 	@touch $@ $(VENV)/.run
 
 $(VENV):

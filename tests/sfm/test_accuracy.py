@@ -26,6 +26,10 @@ def test_cameras_are_accurate(each):
     assert np.median(shares) < 0.002 and shares.max() < 0.01
 
 
+def test_walls_that_differ_are_not_told_apart(each):
+    assert "told apart" not in json.loads((each.out / "sfm.json").read_text())["found_by"]
+
+
 def test_the_lens_is_accurate(each):
     (camera,) = json.loads((each.out / "sfm.json").read_text())["cameras"]
     lens = each.shots.lens

@@ -82,7 +82,8 @@ def visible_shares(gaussians: Gaussians, camera: Camera, settings: RasterSetting
     """
     with torch.no_grad():
         projected, opacities, _ = ellipses_of(gaussians, camera, settings)
-    # The derivative of the sum of an image with respect to a colour is the sum of its weights.
+    # The derivative of the sum of an image with respect to a colour is the sum of its weights. There are
+    # three channels because the kernels for three are compiled anyway.
     colours = opacities.new_zeros(len(opacities), 3).requires_grad_()
     with torch.enable_grad():
         image, _ = ops.composite(

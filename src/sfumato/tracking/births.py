@@ -46,9 +46,8 @@ def with_changes(
         expected: predicted poses.
         found: optimised poses.
     """
-    seen = evidence(state, photographs, found)
-    gone = _agreed(found.means, seen, "absent")
-    gone |= _agreed(expected.means, evidence(state, photographs, expected), "absent")
+    seen = evidence(state, photographs, found, expected)
+    gone = _agreed(found.means, seen, "absent") | _agreed(expected.means, seen, "absent_as_expected")
     poses = MovingPoses(
         torch.where(gone[:, None], expected.means, found.means),
         torch.where(gone[:, None], expected.quats, found.quats),

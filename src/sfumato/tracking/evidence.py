@@ -34,6 +34,7 @@ class Evidence:
         absent: [h, w] int8: 1 where nothing moves and the photograph differs from the render, and less
             from one without moving Gaussians; 0 where something moves, or where it differs from both; -1
             where nothing moves and it agrees with the render.
+        absent_as_expected: [h, w] int8: the same for Gaussians at their expected poses.
         still_absent: [h, w] int8: 1 where nothing moves and the photograph differs from the render, 0 where
             something moves, -1 where nothing moves and both agree.
     """
@@ -41,47 +42,69 @@ class Evidence:
     camera: Camera
     missing: Tensor
     absent: Tensor
+    absent_as_expected: Tensor
     still_absent: Tensor
 
 
 @torch.no_grad()
-def evidence(state: TrackState, photographs: Photographs, poses: MovingPoses) -> list[Evidence]:
+def evidence(
+    state: TrackState, photographs: Photographs, found: MovingPoses, expected: MovingPoses
+) -> list[Evidence]:
     """Compare the photographs of a step with renders in the moving regions.
 
     Args:
         state: before the step.
         photographs: of the step.
-        poses: found in it.
+        found: poses after the step.
+        expected: poses predicted for it.
     """
-    moving = state.moved(poses)
-    found = []
+    moving, other = state.moved(found), state.moved(expected)
+    all_found = []
     for index, number in enumerate(photographs.numbers):
         camera = state.cameras[number].camera
         size_px = camera.height, camera.width
         missing = torch.zeros(size_px, dtype=torch.int8)
-        absent, still_absent = (torch.full(size_px, -1, dtype=torch.int8) for _ in range(2))
+        absent, as_expected, still_absent = (torch.full(size_px, -1, dtype=torch.int8) for _ in range(3))
         moves = photographs.moving(index)
         if moves is None:
             continue
         for region, part in zip(
             photographs.regions(index), photographs.parts(index, _DOWNSCALE), strict=True
         ):
-            error, without = (
-                _difference(state, part, scene) for scene in (together(part.still, moving), part.still)
-            )
+            at, here = region.slices, moves[region.slices]
+            without = _difference(state, part, part.still)
+            differs, stands = _compared(state, part, moving, without, here)
+            missing[at] = (differs & here).to(torch.int8)
             covered = rasterize(moving, part.camera, state.settings).alpha > _COVERED
-            differs = _lasting(error > _DIFFERENCE)
-            if part.target.weight is not None:
-                differs &= part.target.weight > 0
-            size = region.height, region.width
-            masks = differs, covered, without < error
-            differs, covered, empty = (_enlarged(mask, size) for mask in masks)
-            here = moves[region.slices]
-            missing[region.slices] = torch.where(covered, -1, (differs & here).to(torch.int8))
-            absent[region.slices] = torch.where(here | (differs & ~empty), 0, torch.where(differs, 1, -1))
-            still_absent[region.slices] = torch.where(here, 0, torch.where(differs, 1, -1))
-        found.append(Evidence(camera, missing, absent, still_absent))
-    return found
+            missing[at][_enlarged(covered, here)] = -1
+            absent[at] = torch.where(here | stands, 0, torch.where(differs, 1, -1))
+            still_absent[at] = torch.where(here, 0, torch.where(differs, 1, -1))
+            differs, stands = _compared(state, part, other, without, here)
+            as_expected[at] = torch.where(here | stands, 0, torch.where(differs, 1, -1))
+        all_found.append(Evidence(camera, missing, absent, as_expected, still_absent))
+    return all_found
+
+
+def _compared(
+    state: TrackState, part: PhotographPart, moving: Gaussians, without: Tensor, like: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Where a part of a photograph differs from its render, and where it also differs from what is behind.
+
+    Args:
+        state: before the step.
+        part: of a photograph, reduced.
+        moving: Gaussians.
+        without: [h, w] difference from a render without them.
+        like: [h', w'] of the size of the results.
+
+    Returns:
+        [h', w'] bool, twice.
+    """
+    error = _difference(state, part, together(part.still, moving))
+    differs = _lasting(error > _DIFFERENCE)
+    if part.target.weight is not None:
+        differs &= part.target.weight > 0
+    return _enlarged(differs, like), _enlarged(differs & (without >= error), like)
 
 
 def _difference(state: TrackState, part: PhotographPart, scene: Gaussians) -> Tensor:
@@ -99,6 +122,6 @@ def _lasting(mask: Tensor) -> Tensor:
     return torch.from_numpy(ndimage.binary_closing(opened, np.ones((3, 3)), iterations=2))
 
 
-def _enlarged(mask: Tensor, size: tuple[int, int]) -> Tensor:
-    """[h, w] bool resized to (height, width) with nearest-neighbour interpolation."""
-    return torch.nn.functional.interpolate(mask[None, None].float(), size=size)[0, 0] > 0
+def _enlarged(mask: Tensor, like: Tensor) -> Tensor:
+    """[h, w] bool resized to the size of another mask with nearest-neighbour interpolation."""
+    return torch.nn.functional.interpolate(mask[None, None].float(), size=like.shape)[0, 0] > 0

@@ -40,14 +40,9 @@ def scene_over_time(state: TrackState, times: Sequence[float]) -> DynamicScene:
     ids, birth, death = ids[order], birth[order], death[order]
     neighbours = state.config.neighbours
     first = extended_before_birth(means, quats, birth, gaussians.opacities[ids], neighbours)
-    earlier = first < birth
-    gaussians = replace(
-        gaussians,
-        means=gaussians.means.index_put((ids[earlier],), means[first[earlier], earlier]),
-        quats=gaussians.quats.index_put((ids[earlier],), quats[first[earlier], earlier]),
-    )
     seconds = torch.tensor(times[:steps], dtype=torch.float64)
-    return DynamicScene(gaussians, ids, seconds, means, quats, first, death)
+    scene = DynamicScene(gaussians, ids, seconds, means, quats, first, death)
+    return replace(scene, gaussians=scene.at_birth())
 
 
 def _over_time(moving: Sequence[Tensor], standing: Tensor, birth: Tensor, death: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from sfumato.ops.backend import Tensors
 from sfumato.ops.operation import operation
 
 
@@ -32,7 +33,7 @@ cube.register_autograd(
 
 
 @operation("sfumato::test_add", mutates_args=("total", "parts"))
-def add(total: Tensor, parts: list[Tensor], addend: float) -> None:
+def add(total: Tensor, parts: Tensors, addend: float) -> None:
     for tensor in (total, *parts):
         tensor.numpy()[...] += addend
 

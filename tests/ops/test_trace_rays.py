@@ -1,5 +1,7 @@
 """Free rays through the hierarchy, against the reference."""
 
+from importlib import import_module
+
 import numba
 import pytest
 import torch
@@ -122,6 +124,15 @@ def test_results_are_identical_for_any_number_of_threads():
     finally:
         numba.set_num_threads(before)
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+
+
+def test_gaussians_are_checked_once(monkeypatch):
+    # The package names the function like its module.
+    module, checked = import_module("sfumato.ops.trace_rays"), []
+    check = module.check_shapes
+    monkeypatch.setattr(module, "check_shapes", lambda **named: checked.append(named) or check(**named))
+    outputs_of(inputs_of(n=3))
+    assert len(checked) == 1
 
 
 def test_no_gaussians_and_no_rays():

@@ -105,6 +105,21 @@ def test_rays_have_the_requested_dtype():
         torch.testing.assert_close(rays.origins.double(), exact.origins, atol=1e-6, rtol=0)
 
 
+def test_rays_are_converted_and_checked_again_only_if_they_differ():
+    zeros, ones = torch.zeros(3).double(), torch.ones(4, 3).double()
+    rays = Rays(zeros, 1e300 * ones, zeros)
+    assert rays.to(torch.empty(0, dtype=torch.float64)) is rays
+    with pytest.raises(ConfigError, match=r"directions .*infinity"):
+        rays.to(torch.empty(0))
+    single = replace(rays, directions=ones).to(torch.empty(0))
+    assert {single.origins.dtype, single.directions.dtype, single.viewpoint.dtype} == {torch.float32}
+
+
+def test_a_camera_resized_to_its_own_size_is_itself():
+    given = camera()
+    assert given.resized(*given.size_px) is given
+
+
 def test_a_resized_camera_keeps_its_shutter():
     small = camera(shutter=Shutter(END, "up")).resized(5, 3)
     assert small.shutter.direction == "up" and camera_rays(small).shape == (3, 5)

@@ -249,10 +249,11 @@ def trace_rays(
             means, quats, scales, opacities, features, origins, directions, background,
             near=near, far=far, degree=degree,
         )  # fmt: skip
-    tree = hierarchy or Hierarchy.build(means, quats, scales, opacities)
+    shape = (tensor.detach() for tensor in (means, quats, scales, opacities))
+    tree = _hierarchy(*shape) if hierarchy is None else hierarchy.arrays
     if degree is None:
         features = features[:, None]
     return _trace_rays(
-        means, quats, scales, opacities, features, origins, directions, background, tree.arrays,
+        means, quats, scales, opacities, features, origins, directions, background, tree,
         limits_like(near, far, means), -1 if degree is None else degree,
     )[:3]  # fmt: skip

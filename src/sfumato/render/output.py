@@ -10,6 +10,9 @@ from torch import Tensor
 
 from sfumato.render.png import to_png, to_uint8
 
+# Keeps 0 / 0 at 0 where nothing is seen.
+_LEAST_ALPHA = 1e-10
+
 
 class Seen(Protocol):
     """Per-Gaussian results of rendering a view.
@@ -96,6 +99,18 @@ class TracedGaussians:
         with torch.no_grad():
             half_image = (self.means - self.viewpoint).norm(dim=1) * self.half_image
             return (gradient.norm(dim=1) if probe is None else gradient) * half_image
+
+
+def expected_depth(depth_sum: Tensor, alpha: Tensor) -> Tensor:
+    """[h, w] mean depth of the Gaussians of each pixel by their contributions; 0 where there are none.
+
+    Args:
+        depth_sum: [h, w] sum of their depths, each times its contribution, scene units.
+        alpha: [h, w] sum of the contributions.
+
+    Gradients: depth_sum, alpha.
+    """
+    return depth_sum / alpha.clamp_min(_LEAST_ALPHA)
 
 
 @dataclass(frozen=True)

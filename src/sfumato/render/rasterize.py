@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
 
 from sfumato import ops
 from sfumato.checks import check_type
-from sfumato.render.output import Render, SeenGaussians
+from sfumato.render.output import Render, SeenGaussians, expected_depth
 from sfumato.render.projection import ellipses_of
 from sfumato.render.rasterize_unscented import rasterize_bent
 from sfumato.render.settings import RasterSettings
@@ -16,8 +15,6 @@ from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
 
 IDEAL_LENSES = ("pinhole", "ortho", "fisheye")
-# Keeps 0 / 0 at 0 where nothing is seen.
-_LEAST_ALPHA = 1e-10
 
 
 def rasterize(gaussians: Gaussians, camera: Camera, settings: RasterSettings = RasterSettings()) -> Render:
@@ -72,8 +69,5 @@ def rasterize(gaussians: Gaussians, camera: Camera, settings: RasterSettings = R
         absgrad_probe=probe,
     )
     seen = SeenGaussians(visible, projected.radius_px, projected.mean_px, probe, camera.size_px)
-    return Render(image[..., :3], alpha, _expected_depth(image, alpha, settings), seen)
-
-
-def _expected_depth(image: Tensor, alpha: Tensor, settings: RasterSettings) -> Tensor | None:
-    return image[..., 3] / alpha.clamp_min(_LEAST_ALPHA) if settings.depth else None
+    depth = expected_depth(image[..., 3], alpha) if settings.depth else None
+    return Render(image[..., :3], alpha, depth, seen)

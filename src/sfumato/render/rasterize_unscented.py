@@ -11,7 +11,7 @@ from sfumato import ops
 from sfumato.errors import ConfigError
 from sfumato.ops.constants import BLUR_PX2
 from sfumato.render.limits import limits_of
-from sfumato.render.output import Render, TracedGaussians
+from sfumato.render.output import Render, TracedGaussians, expected_depth
 from sfumato.render.settings import RasterSettings
 from sfumato.render.view_colours import colours_from
 from sfumato.scene.cameras import Camera
@@ -20,9 +20,6 @@ from sfumato.scene.image_points import image_points
 from sfumato.scene.lenses import ON_TANGENTS
 from sfumato.scene.pixel_directions import pixel_directions
 from sfumato.scene.rays import camera_rays
-
-# Keeps 0 / 0 at 0 where nothing is seen.
-_LEAST_ALPHA = 1e-10
 
 
 @dataclass(frozen=True)
@@ -101,8 +98,7 @@ def rasterize_bent(gaussians: Gaussians, camera: Camera, settings: RasterSetting
     )
     depth = None
     if settings.depth and traced.distance is not None:
-        depth = traced.distance / traced.alpha.clamp_min(_LEAST_ALPHA)
-        depth = depth * pixel_directions(camera, like=like)[..., 2]
+        depth = expected_depth(traced.distance, traced.alpha) * pixel_directions(camera, like=like)[..., 2]
     seen = BentGaussians(
         traced.visible,
         means,

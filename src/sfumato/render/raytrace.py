@@ -9,7 +9,7 @@ from sfumato import ops
 from sfumato.checks import check_type
 from sfumato.errors import ConfigError
 from sfumato.render.limits import limits_of
-from sfumato.render.output import Render, TracedGaussians
+from sfumato.render.output import Render, TracedGaussians, expected_depth
 from sfumato.render.settings import TraceSettings
 from sfumato.render.view_colours import colours_from, colours_of_rays
 from sfumato.scene.cameras import Camera
@@ -17,8 +17,6 @@ from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.pixel_directions import pixel_directions
 from sfumato.scene.rays import Rays, camera_rays
 
-# Keeps 0 / 0 at 0 where nothing is seen.
-_LEAST_ALPHA = 1e-10
 # Rays whose origins lie within this fraction of the scene's median distance share lists of Gaussians.
 _NEAR_ONE_POINT = 0.1
 
@@ -52,16 +50,14 @@ def raytrace(gaussians: Gaussians, rays: Rays | Camera, settings: TraceSettings 
     check_type("settings", settings, TraceSettings)
     camera = rays if isinstance(rays, Camera) else None
     like = gaussians.means
-    rays = camera_rays(rays, like=like) if isinstance(rays, Camera) else rays
-    viewpoint_like = None if rays.viewpoint is None else rays.viewpoint.to(like)
-    rays = Rays(rays.origins.to(like), rays.directions.to(like), viewpoint_like)
+    rays = camera_rays(rays, like=like) if isinstance(rays, Camera) else rays.to(like)
     # A separate view of the means collects their gradient without the part from view-dependent colours.
     means = gaussians.means.view_as(gaussians.means)
     probe = like.new_zeros(len(like), requires_grad=True) if settings.absolute_gradient else None
     traced = _trace(gaussians, means, rays, settings, probe)
     depth = None
     if settings.depth and traced.distance is not None:
-        depth = traced.distance / traced.alpha.clamp_min(_LEAST_ALPHA)
+        depth = expected_depth(traced.distance, traced.alpha)
         if camera is not None:
             depth = depth * pixel_directions(camera, like=like)[..., 2]
     viewpoint, half_image = None, 0.0

@@ -11,7 +11,7 @@ from torch import Tensor
 from sfumato.checks import check_type
 from sfumato.errors import ConfigError
 from sfumato.ops.constants import ALPHA_MAX, ALPHA_MIN
-from sfumato.render.output import Render, SeenGaussians
+from sfumato.render.output import Render, SeenGaussians, expected_depth
 from sfumato.render.projection import ellipses_of
 from sfumato.render.rasterize import IDEAL_LENSES
 from sfumato.render.settings import SurfaceSettings
@@ -25,8 +25,6 @@ _BAND_SAMPLES = 1 << 21
 _MOST_SURFACES = 6
 # Least transmittance at which surfaces further back are composited.
 _LEAST_TRANSMITTANCE = 1 / 255
-# Keeps 0 / 0 at 0 where nothing is seen.
-_LEAST_ALPHA = 1e-10
 
 
 class _Splats(NamedTuple):
@@ -85,8 +83,9 @@ def render_surface(
         part = _Splats(*(values[rows] for values in splats))
         _draw_band(part, band, image[band].view(-1, 4), transmittance[band].view(-1), width)
     shown = image[..., :3] + transmittance[..., None] * image.new_tensor(settings.background)
-    depth = image[..., 3] / (1 - transmittance).clamp_min(_LEAST_ALPHA) if settings.depth else None
-    return Render(shown, 1 - transmittance, depth, seen)
+    alpha = 1 - transmittance
+    depth = expected_depth(image[..., 3], alpha) if settings.depth else None
+    return Render(shown, alpha, depth, seen)
 
 
 def _projected(

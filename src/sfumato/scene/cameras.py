@@ -96,6 +96,8 @@ class Camera:
 
     def resized(self, width: int, height: int) -> Camera:
         """The same camera with its image resampled to ``width`` x ``height`` pixels."""
+        if (width, height) == self.size_px:
+            return self
         sx, sy = width / self.width, height / self.height
         return replace(
             self,

@@ -50,6 +50,13 @@ class Rays:
         """(h, w) or (m,)."""
         return tuple(self.directions.shape[:-1])
 
+    def to(self, like: Tensor) -> Rays:
+        """These rays with the dtype and the device of a tensor; themselves if they have both."""
+        if (self.directions.dtype, self.directions.device) == (like.dtype, like.device):
+            return self
+        viewpoint = None if self.viewpoint is None else self.viewpoint.to(like)
+        return Rays(self.origins.to(like), self.directions.to(like), viewpoint)
+
 
 _cache: LruCache[Rays] = LruCache()
 

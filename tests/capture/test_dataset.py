@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
+from sfumato.capture import view_plans
 from sfumato.capture.dataset import load_capture
 from sfumato.errors import CaptureError, ConfigError
 from support.capture_folders import (
@@ -140,6 +141,14 @@ def test_alpha_of_a_photograph_is_a_mask_and_its_colours_do_not_bleed(tmp_path):
     assert transparent.background == (1.0, 1.0, 1.0)
     loaded = transparent.views[0].load()
     assert loaded.mask is None and loaded.alpha[0, 1] == 128 and loaded.rgb[0, 1, 0] == 100
+
+
+def test_headers_of_pictures_are_read_once(tmp_path, monkeypatch):
+    root, read = colmap_folder(tmp_path), []
+    header = view_plans.read_header
+    monkeypatch.setattr(view_plans, "read_header", lambda path: read.append(path.name) or header(path))
+    capture = load_capture(root, alpha="transparency")
+    assert capture.background is None and sorted(read) == [view.name for view in capture.views]
 
 
 @pytest.mark.parametrize("mode", ["L", "P", "CMYK", "I;16", "1", "LA"])

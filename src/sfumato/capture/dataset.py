@@ -10,6 +10,7 @@ import logging
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -22,7 +23,7 @@ from sfumato.capture.pixels import Pixels
 from sfumato.capture.points import PointCloud
 from sfumato.capture.random_points import random_points
 from sfumato.capture.readers import PosedDataset, read_source
-from sfumato.capture.view_plans import PlannedView, has_alpha, plan_views, reduced_size
+from sfumato.capture.view_plans import PlannedView, plan_views, reduced_size
 from sfumato.checks import file_path
 from sfumato.errors import CaptureError, ConfigError
 from sfumato.scene.cameras import Camera
@@ -134,7 +135,7 @@ class Capture:
         sizes = (view.original_size_px or view.camera.size_px for view in self.views)
         return max(sizes, key=math.prod)
 
-    @property
+    @cached_property
     def depth(self) -> float:
         """Median distance of the scene from the training cameras, scene units."""
         poses = np.stack([view.camera.camera_from_world.numpy() for view in self.train_views])
@@ -218,17 +219,13 @@ def load_capture(
     transparent = alpha == "transparency" or (alpha == "auto" and source.has_transparency)
     max_bytes = default_cache_bytes() if cache_bytes is None else cache_bytes
 
-    def planned(undistort: bool) -> tuple[tuple[View, ...], ByteCache[Pixels]]:
-        cache: ByteCache[Pixels] = ByteCache(max_bytes)
-        plans = plan_views(
+    def planned(undistort: bool) -> list[PlannedView]:
+        return plan_views(
             source.frames, downscale=downscale, alpha_is_mask=not transparent, undistort=undistort
         )
-        return tuple(
-            View(p.name, p.camera, p.camera_group, p.make, cache, p.original_size_px, p.files, p.time, p)
-            for p in plans
-        ), cache
 
-    views, cache = planned(undistort)
+    plans, cache = planned(undistort), ByteCache[Pixels](max_bytes)
+    views = _views(plans, cache)
     panoramas = sum(view.camera.lens.is_panorama for view in views)
     if undistort and panoramas:
         _log.warning(
@@ -237,14 +234,22 @@ def load_capture(
             path, panoramas, len(views),
         )  # fmt: skip
     test_names, rule = _split(source, [view.name for view in views], test_every, path)
-    if background is None and transparent and any(has_alpha(frame) for frame in source.frames):
+    if background is None and transparent and any(plan.has_alpha for plan in plans):
         background = (1.0, 1.0, 1.0)
     points = source.points
     if points is None:
         # Random points are sampled in the view frusta of pinholes.
-        pinholes = views if undistort else planned(True)[0]
+        pinholes = views if undistort else _views(planned(True), ByteCache(max_bytes))
         points = random_points([view for view in pinholes if view.name not in test_names], seed=seed)
     return Capture(path, views, points, source.points is None, test_names, rule, background, cache, offset)
+
+
+def _views(plans: Iterable[PlannedView], cache: ByteCache[Pixels]) -> tuple[View, ...]:
+    """Views whose pixels are kept in a cache."""
+    return tuple(
+        View(p.name, p.camera, p.camera_group, p.make, cache, p.original_size_px, p.files, p.time, p)
+        for p in plans
+    )
 
 
 def _check_options(

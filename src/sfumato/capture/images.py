@@ -58,8 +58,7 @@ def read_header(path: Path) -> ImageHeader:
     try:
         with Image.open(path) as image:
             _check_mode(image.mode, path)
-            has_alpha = image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
-            return ImageHeader(image.size, _orientation(image) in _QUARTER_TURNS, has_alpha)
+            return ImageHeader(image.size, _orientation(image) in _QUARTER_TURNS, _has_alpha(image))
     except CaptureError:
         raise
     except Exception as error:
@@ -115,7 +114,7 @@ def open_picture(path: Path, *, turn: bool) -> DecodedPicture:
     try:
         with Image.open(path) as image:
             _check_mode(image.mode, path)
-            has_alpha = image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
+            has_alpha = _has_alpha(image)
             orientation = _orientation(image) if turn else 1
             image.load()
             if image.mode.startswith("I;16"):
@@ -172,6 +171,10 @@ def _orientation(image: Image.Image) -> int:
     if image.format == "PNG" and "exif" not in image.info:
         return 1
     return image.getexif().get(_ORIENTATION_TAG, 1)
+
+
+def _has_alpha(image: Image.Image) -> bool:
+    return image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
 
 
 def _check_mode(mode: str, path: Path) -> None:

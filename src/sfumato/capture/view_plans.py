@@ -20,7 +20,7 @@ from sfumato.scene.cameras import Camera
 
 @dataclass(frozen=True)
 class PlannedView:
-    """A ``View`` without its cache."""
+    """A ``View`` without its cache, and whether its picture file has an alpha channel."""
 
     name: str
     camera: Camera
@@ -29,6 +29,7 @@ class PlannedView:
     original_size_px: tuple[int, int]
     files: tuple[Path, ...]
     time: float | None
+    has_alpha: bool
 
     @property
     def make(self) -> Callable[[], Pixels]:
@@ -44,11 +45,6 @@ class PlannedView:
         if plan.distorted is not None:
             plan = replace(plan, distorted=camera)
         return replace(self, camera=camera, plan=plan)
-
-
-def has_alpha(frame: PosedImage) -> bool:
-    """Whether the picture of a frame has an alpha channel."""
-    return read_header(frame.path).has_alpha
 
 
 def plan_views(
@@ -93,7 +89,9 @@ def plan_views(
             plan = replace(plan, distorted=camera)
         group = groups.setdefault((frame.intrinsics.camera_id, source), len(groups))
         files = tuple(path for path in (plan.path, plan.mask_path) if path is not None)
-        planned.append(PlannedView(frame.name, camera, group, plan, size_px, files, frame.time))
+        planned.append(
+            PlannedView(frame.name, camera, group, plan, size_px, files, frame.time, header.has_alpha)
+        )
     return planned
 
 

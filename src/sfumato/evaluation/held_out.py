@@ -18,6 +18,7 @@ from sfumato.errors import SfumatoError
 from sfumato.evaluation.lpips import Lpips
 from sfumato.evaluation.metrics import psnr, ssim, with_affine_colour
 from sfumato.evaluation.saved_images import difference_image, save_image
+from sfumato.maths.compositing import over
 from sfumato.maths.spread import coarse_to_fine
 from sfumato.render.png import to_uint8
 from sfumato.scene.cameras import Camera
@@ -206,8 +207,8 @@ def composited(pixels: HeldOutPixels, background: tuple[float, float, float]) ->
     """
     target = torch.from_numpy(np.array(pixels.rgb, np.float32)) / 255
     if pixels.alpha is not None:
-        through = 1 - torch.from_numpy(np.array(pixels.alpha, np.float32))[..., None] / 255
-        target = target + through * torch.tensor(background, dtype=torch.float32)
+        opacity = torch.from_numpy(np.array(pixels.alpha, np.float32))[..., None] / 255
+        target = over(target, opacity, background)
     return target.clamp(0, 1)
 
 

@@ -42,8 +42,9 @@ def with_affine_colour(image: Tensor, target: Tensor, keep: Tensor | None = None
 
     Differences that remain are not due to exposure or white balance.
     """
-    gain, offset = affine_colour(image, target, keep)
-    return gain * _checked(image, target, keep)[0] + offset
+    x, y = _checked(image, target, keep)
+    gain, offset = _fitted(x, y, keep)
+    return gain * x + offset
 
 
 def affine_colour(image: Tensor, target: Tensor, keep: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -61,7 +62,11 @@ def affine_colour(image: Tensor, target: Tensor, keep: Tensor | None = None) -> 
     Raises:
         ShapeError: shapes differ, or are not these.
     """
-    x, y = _checked(image, target, keep)
+    return _fitted(*_checked(image, target, keep), keep)
+
+
+def _fitted(x: Tensor, y: Tensor, keep: Tensor | None) -> tuple[Tensor, Tensor]:
+    """See ``affine_colour``; of images that are checked."""
     first, second = (x, y) if keep is None else (x[keep], y[keep])
     first, second = first.reshape(-1, 3), second.reshape(-1, 3)
     if not len(first):
@@ -124,9 +129,11 @@ def _blurred(values: np.ndarray) -> np.ndarray:
 
 def _checked(image: Tensor, target: Tensor, keep: Tensor | None) -> tuple[Tensor, Tensor]:
     """Both images as clamped float64, without gradients."""
-    check_shapes(image=(image, "h w 3"), target=(target, "h w 3"))
-    if keep is not None:
-        check_shapes(image=(image, "h w 3"), keep=(keep, "h w"))
+    check_shapes(
+        image=(image, "h w 3"),
+        target=(target, "h w 3"),
+        **({} if keep is None else {"keep": (keep, "h w")}),
+    )
     return (
         image.detach().to(torch.float64).clamp(0, 1),
         target.detach().to(image.device, torch.float64).clamp(0, 1),

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sfumato.capture.pixels import Pixels
+from sfumato.maths.compositing import over
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,7 @@ def make_target(pixels: Pixels, size_px: tuple[int, int], background: tuple[floa
     """
     image = _reduced(pixels.rgb, size_px) / 255
     if pixels.alpha is not None:
-        through = 1 - _reduced(pixels.alpha[..., None], size_px) / 255
-        image = image + through * image.new_tensor(background)
+        image = over(image, _reduced(pixels.alpha[..., None], size_px) / 255, background)
     if pixels.mask is None:
         return Target(image, None)
     share = _reduced(pixels.mask[..., None], size_px)[..., 0]

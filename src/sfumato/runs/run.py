@@ -30,7 +30,7 @@ from sfumato.runs.folder import EventLog, RunFolder
 from sfumato.runs.interruption import Interruption
 from sfumato.runs.recorder import Recorder
 from sfumato.runs.results import draw_chart, write_results
-from sfumato.runs.run_options import CaptureOptions, RunOptions, check_same_command, check_same_run
+from sfumato.runs.run_options import RunOptions, check_same_command, check_same_run
 from sfumato.scene.files import load, save
 from sfumato.training import loop
 from sfumato.training.loop import Callback
@@ -139,7 +139,7 @@ def completed(options: RunOptions) -> RunOptions:
         data=options.data.absolute(),
         init=options.init.absolute() if options.init else None,
         block=options.block.absolute() if options.block else None,
-        capture=_at_full_size(options.capture),
+        capture=options.capture.completed(),
         train=with_budget(options.train),
     )
 
@@ -162,11 +162,6 @@ def _agreed(
     else:
         check_same_command(begun, options, folder.path)
     return options, folder.has_checkpoint()
-
-
-def _at_full_size(capture: CaptureOptions) -> CaptureOptions:
-    """The same options, at full size if no downscale is given."""
-    return replace(capture, downscale=1) if capture.downscale is None else capture
 
 
 def _started(capture: Capture, options: RunOptions, device: torch.device) -> tuple[TrainState, TrainingPlan]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass, replace
 from math import isfinite
 from pathlib import Path
 from types import NoneType, UnionType
@@ -54,8 +54,11 @@ class CaptureOptions:
         """Read a dataset with these options."""
         from sfumato.capture.dataset import load_capture
 
-        downscale = 1 if self.downscale is None else self.downscale
-        return load_capture(data, **{**vars(self), "downscale": downscale}, seed=seed)
+        return load_capture(data, **vars(self.completed()), seed=seed)
+
+    def completed(self) -> CaptureOptions:
+        """The same options, at full size if no downscale is given."""
+        return replace(self, downscale=1) if self.downscale is None else self
 
 
 @dataclass(frozen=True)

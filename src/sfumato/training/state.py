@@ -149,11 +149,12 @@ def start(
         ConfigError: ``init`` holds no Gaussians.
     """
     generator = torch.Generator().manual_seed(config.seed)
+    clearance = Clearance.of(capture, config.clearance)
     if init is None:
-        points, cameras = capture.points, Clearance.of(capture, 0.0)
+        points = capture.points
         if not capture.points_are_random and capture.background is None:
             points = points.joined(backdrop(capture, min(len(points), cap - len(points))))
-        init = gaussians_from_points(points, sh_degree=config.highest_degree, clearance=cameras)
+        init = gaussians_from_points(points, sh_degree=config.highest_degree, clearance=clearance)
     else:
         if metadata_of(init).antialiased and not config.antialiased:
             _log.warning(
@@ -170,8 +171,7 @@ def start(
         chosen = torch.randperm(len(init), generator=generator)[:cap].sort().values
         init = init.select(chosen)
     population = Population.starting_with(trained_form(init, config.colour).to(device), config.frozen)
-    state = _first(capture, config, population, cap, generator, parts)
-    return replace(state, loss=loss or photometric_loss(config))
+    return _first(capture, config, population, clearance, cap, generator, parts, loss)
 
 
 def restore(
@@ -192,7 +192,8 @@ def restore(
     """
     random, of_scene, saved = saved["generator"], saved.get("scene_generator"), moved_to(saved, device)
     population = Population.from_state_dict(saved["population"], config.frozen)
-    state = _first(capture, config, population, saved["cap"], torch.Generator(), parts)
+    clearance = Clearance.of(capture, config.clearance)
+    state = _first(capture, config, population, clearance, saved["cap"], torch.Generator(), parts)
     for name, part in state.parts.items():
         part.load_state_dict(saved["parts"][name])
     state.sampler.load_state_dict(saved["sampler"])
@@ -219,9 +220,11 @@ def _first(
     capture: Capture,
     config: TrainConfig,
     population: Population,
+    clearance: Clearance,
     cap: int,
     generator: torch.Generator,
     parts: Iterable[Part],
+    loss: Loss | None = None,
 ) -> TrainState:
     views, device = capture.train_views, population.gaussians.means.device
     return TrainState(
@@ -229,13 +232,13 @@ def _first(
         views=views,
         population=population,
         parts=make_parts(capture, config, parts, device),
-        loss=photometric_loss(config),
+        loss=loss or photometric_loss(config),
         settings=replace(settings_of(config, reduction=reduction_of(views)), colour=config.colour),
         sampler=ViewSampler(len(views), generator),
         generator=generator,
         scene_generator=generator_on(device, generator),
         depth=capture.depth,
-        clearance=Clearance.of(capture, config.clearance),
+        clearance=clearance,
         start_count=len(population),
         cap=cap,
         background=capture.render_background,

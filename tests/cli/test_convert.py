@@ -117,12 +117,15 @@ def test_names_the_extra_that_usd_needs(tmp_path, scene, monkeypatch, capsys):
     assert "needs the package pxr, which is not installed; run: " in (err := capsys.readouterr().err)
     assert "install 'usd-core>=26.3'" in err
     # It is said before a large input is read, also by sfumato edit.
-    monkeypatch.setattr("sfumato.scene.files.load", lambda *given, **more: pytest.fail("the scene was read"))
+    read = "sfumato.scene.files.load_with_format"
+    monkeypatch.setattr(read, lambda *given, **more: pytest.fail("the scene was read"))
     assert run(tmp_path / "in.ply", tmp_path / "out.usdz") == 2
     assert main(["edit", str(tmp_path / "in.ply"), "-o", str(tmp_path / "out.usda"), "--scale", "2"]) == 2
     monkeypatch.setitem(sys.modules, "zstandard", None)
     assert run(tmp_path / "in.ply", tmp_path / "out.spz", "--spz-version", "4") == 2
     assert "install 'zstandard>=0.22'" in capsys.readouterr().err
+    assert run(tmp_path / "in.ply", tmp_path / "out.sog", "--spz-version", "3") == 2
+    assert "--spz-version is for .spz files" in capsys.readouterr().err
     assert [p.name for p in Path(tmp_path).iterdir()] == ["in.ply"]
 
 

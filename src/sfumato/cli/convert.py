@@ -74,22 +74,18 @@ def command(arguments: Sequence[str]) -> int:
 
 
 def _convert_still(given: ConvertCommand, display: Display) -> None:
-    from sfumato.scene.files import NAMES_OF_LEVELS, codec_of_name, load, recognised
-    from sfumato.scene.files.spz_packing import zstd_module
+    from sfumato.scene.files import NAMES_OF_LEVELS, load_with_format
 
     if given.at is not None:
         raise ConfigError(f"--at is for scenes that move, and {given.source} holds none")
     if given.out.name in NAMES_OF_LEVELS:
         _convert_to_levels(given, display)
         return
-    codec_of_name(given.out)
-    if given.spz_version == 4:
-        zstd_module("a .spz file of version 4")
+    output = _format_of(given)
     _check_free(given)
     with display.waiting(f"reading {given.source} ({_size(given.source)})"):
-        scene = load(given.source, repair=given.repair)
-        kind = recognised(given.source).name
-    _save_still(given, scene, kind, display)
+        scene, kind = load_with_format(given.source, repair=given.repair)
+    _save_still(given, scene, kind, output, display)
 
 
 def _convert_to_levels(given: ConvertCommand, display: Display) -> None:
@@ -112,20 +108,21 @@ def _convert_to_levels(given: ConvertCommand, display: Display) -> None:
 
 def _convert_moving(given: ConvertCommand, display: Display) -> None:
     from sfumato.scene.dynamic_changes import check_within
-    from sfumato.scene.files import codec_of_name
     from sfumato.scene.files.dynamic_files import load_dynamic, save_dynamic, writer_of_name
 
     if given.repair:
         raise ConfigError(f"--repair is for still scenes; {given.source} moves")
-    name = codec_of_name(given.out).name if given.at is not None else writer_of_name(given.out).name
-    if given.at is None and given.spz_version is not None:
-        raise ConfigError(f"--spz-version is for .spz files; {given.out} is {name}")
+    output = None if given.at is None else _format_of(given)
+    if output is None:
+        name = writer_of_name(given.out).name
+        if given.spz_version is not None:
+            raise ConfigError(f"--spz-version is for .spz files; {given.out} is {name}")
     _check_free(given)
     with display.waiting(f"reading {given.source}"):
         scene = load_dynamic(given.source)
-    if given.at is not None:
+    if given.at is not None and output is not None:
         check_within(scene, given.at, given.at)
-        _save_still(given, scene.at(given.at), f"at {given.at:g} s", display)
+        _save_still(given, scene.at(given.at), f"at {given.at:g} s", output, display)
         return
     scene = replace(scene, gaussians=_of_degree(scene.gaussians, given.sh_degree))
     with display.waiting(f"writing {len(scene):,} Gaussians and {scene.num_steps} steps to {given.out}"):
@@ -134,28 +131,38 @@ def _convert_moving(given: ConvertCommand, display: Display) -> None:
         display.say(words)
 
 
-def _save_still(given: ConvertCommand, scene: Gaussians, kind: str, display: Display) -> None:
-    from sfumato.scene.files import codec_of_name, save
+def _format_of(given: ConvertCommand) -> tuple[str, dict[str, int]]:
+    """Name of the format of the output, and its options."""
+    from sfumato.scene.files import codec_of_name
+    from sfumato.scene.files.spz_packing import zstd_module
 
     codec = codec_of_name(given.out)
-    options = {}
-    if given.spz_version is not None:
-        if "version" not in codec.options:
-            raise ConfigError(f"--spz-version is for .spz files; {given.out} is {codec.name}")
-        options["version"] = given.spz_version
+    if given.spz_version is None:
+        return codec.name, {}
+    if "version" not in codec.options:
+        raise ConfigError(f"--spz-version is for .spz files; {given.out} is {codec.name}")
+    if given.spz_version == 4:
+        zstd_module("a .spz file of version 4")
+    return codec.name, {"version": given.spz_version}
+
+
+def _save_still(
+    given: ConvertCommand, scene: Gaussians, kind: str, output: tuple[str, dict[str, int]], display: Display
+) -> None:
+    from sfumato.scene.files import save
+
+    name, options = output
     scene = _of_degree(scene, given.sh_degree)
     with display.waiting(f"writing {len(scene):,} Gaussians of SH degree {scene.sh_degree} to {given.out}"):
         save(scene, given.out, **options)
-    display.say(
-        f"{given.source} ({kind}, {_size(given.source)}) -> {given.out} ({codec.name}, {_size(given.out)})"
-    )
+    display.say(f"{given.source} ({kind}, {_size(given.source)}) -> {given.out} ({name}, {_size(given.out)})")
 
 
 def _of_degree(scene: Gaussians, degree: int | None) -> Gaussians:
     """The scene without view-dependent colour above a degree."""
-    if degree is None or degree >= scene.sh_degree:
-        return scene
-    return replace(scene, sh=scene.sh[:, : (degree + 1) ** 2].contiguous())
+    from sfumato.scene.changes import with_degree
+
+    return scene if degree is None or degree >= scene.sh_degree else with_degree(scene, degree)
 
 
 def _check_free(given: ConvertCommand) -> None:

@@ -61,9 +61,15 @@ def load(path: str | Path, *, repair: bool = False) -> Scene:
             NaN, infinity or other invalid values.
         ConfigError: ``path`` is not a path.
     """
+    return load_with_format(path, repair=repair)[0]
+
+
+def load_with_format(path: str | Path, *, repair: bool = False) -> tuple[Scene, str]:
+    """As ``load``, and the name of the file's format."""
     path = file_path("path", path)
     try:
-        return values.checked(recognised(path).load(path), path, repair=repair)
+        codec = recognised(path)
+        return values.checked(codec.load(path), path, repair=repair), codec.name
     except OSError as error:
         raise FormatError(f"{path} cannot be read: {error.strerror or error}") from error
 

@@ -45,8 +45,6 @@ MAX_LOG_SCALE = 20.0
 _BITS_11_10_11 = ((21, 11), (11, 10), (0, 11))
 _BITS_10_10_10 = ((20, 10), (10, 10), (0, 10))
 _BITS_8_8_8_8 = ((24, 8), (16, 8), (8, 8), (0, 8))
-# Row i: the components other than the i-th, which is the largest.
-_OTHERS = np.array([[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]])
 
 _log = logging.getLogger(__name__)
 
@@ -214,7 +212,7 @@ def _unpack_quats(words: np.ndarray) -> np.ndarray:
     largest = words >> np.uint32(30)
     small = (_unpack_fractions(words, _BITS_10_10_10) - 0.5) * 2**0.5
     quats = np.empty((len(words), 4), np.float32)
-    np.put_along_axis(quats, _OTHERS[largest], small, axis=1)
+    np.put_along_axis(quats, values.OTHER_COMPONENTS[largest], small, axis=1)
     rest = np.sqrt(np.maximum(0, 1 - np.square(small).sum(axis=1)))
     np.put_along_axis(quats, largest[:, None].astype(np.int64), rest[:, None], axis=1)
     return quats
@@ -224,7 +222,7 @@ def _pack_quats(quats: np.ndarray) -> np.ndarray:
     unit = quats / np.linalg.norm(quats, axis=1, keepdims=True)
     largest = np.abs(unit).argmax(axis=1)
     unit *= np.where(np.take_along_axis(unit, largest[:, None], axis=1) < 0, -1, 1)
-    small = np.take_along_axis(unit, _OTHERS[largest], axis=1)
+    small = np.take_along_axis(unit, values.OTHER_COMPONENTS[largest], axis=1)
     return _pack(small / np.float32(2**0.5) + np.float32(0.5), _BITS_10_10_10) | (
         largest.astype(np.uint32) << np.uint32(30)
     )

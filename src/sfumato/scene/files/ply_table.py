@@ -160,7 +160,7 @@ def _parse_property(path: Path, element: Element, words: list[str], line: str) -
 
 
 def read_columns(header: PlyHeader, element: Element, targets: Mapping[str, np.ndarray]) -> None:
-    """Fill arrays with columns of one element, block by block.
+    """Fill arrays with columns of one element that ``check_length`` has passed, block by block.
 
     Args:
         header: of the file.
@@ -182,7 +182,7 @@ def read_columns(header: PlyHeader, element: Element, targets: Mapping[str, np.n
 def column_blocks(
     header: PlyHeader, element: Element, names: Sequence[str]
 ) -> Iterator[Mapping[str, np.ndarray]]:
-    """Columns of one element, some rows at a time.
+    """Columns of one element that ``check_length`` has passed, some rows at a time.
 
     Args:
         header: of the file.
@@ -195,7 +195,6 @@ def column_blocks(
     Raises:
         FormatError: see ``read_columns``.
     """
-    check_length(header, element)
     with header.path.open("rb") as handle:
         handle.seek(header.body_start_bytes)
         before = header.elements[: header.elements.index(element)]

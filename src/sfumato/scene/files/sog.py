@@ -46,7 +46,6 @@ from sfumato.scene.files.sog_source import (
 from sfumato.scene.files.sog_textures import (
     FIRST_TAG,
     MAX_PALETTE,
-    OTHERS,
     ROW_OF_PALETTE,
     Textures,
     unpack,
@@ -284,7 +283,7 @@ def _quats(arrays: dict[str, np.ndarray], palette_size: int) -> _Part:
     unit = quats / np.linalg.norm(quats, axis=1, keepdims=True)
     largest = np.abs(unit).argmax(axis=1)[:, None]
     unit *= np.where(np.take_along_axis(unit, largest, axis=1) < 0, -1, 1)
-    small = np.take_along_axis(unit, OTHERS[largest[:, 0]], axis=1)
+    small = np.take_along_axis(unit, values.OTHER_COMPONENTS[largest[:, 0]], axis=1)
     stored = np.clip(np.rint((small * math.sqrt(2) + 1) * 127.5), 0, 255)
     pixels = np.column_stack([stored, largest + FIRST_TAG]).astype(np.uint8)
     return [("quats", {}, {"quats.webp": encode(_framed(pixels))})]

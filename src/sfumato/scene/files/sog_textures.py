@@ -24,8 +24,6 @@ MAX_PALETTE = 65536
 COEFFICIENTS = {1: 3, 2: 8, 3: 15, 4: 24}
 # Alpha in the image of quaternions: this plus the index of the largest component.
 FIRST_TAG = 252
-# Row i: the components (w, x, y, z) other than the i-th, which is the largest.
-OTHERS = np.array([[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]])
 ROOT_TWO = np.float32(math.sqrt(2))
 
 # Largest ratio of decoded to file bytes, decoded bytes of a Gaussian, and number of Gaussians always allowed.
@@ -167,7 +165,7 @@ def _quats(textures: Textures) -> np.ndarray:
     largest = (pixels[:, 3] - FIRST_TAG).astype(np.int64)
     small = (pixels[:, :3] / np.float32(127.5) - 1) / ROOT_TWO
     quats = np.empty((len(pixels), 4), np.float32)
-    np.put_along_axis(quats, OTHERS[largest], small, axis=1)
+    np.put_along_axis(quats, values.OTHER_COMPONENTS[largest], small, axis=1)
     rest = np.sqrt(np.maximum(0, 1 - np.square(small).sum(axis=1, keepdims=True)))
     np.put_along_axis(quats, largest[:, None], rest, axis=1)
     return quats

@@ -28,8 +28,6 @@ LEAST_STEPS_PER_SIZE = 4
 _LARGEST = 2**23 - 2
 _COLOUR_SCALE = 0.15
 _ROOT_HALF = np.float32(math.sqrt(0.5))
-# Row i: the components (x, y, z, w) other than the i-th, which is the largest.
-_OTHERS = np.array([[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]])
 _XYZW = [1, 2, 3, 0]
 _WXYZ = [3, 0, 1, 2]
 
@@ -139,7 +137,7 @@ def unpack_rotations(packed: np.ndarray) -> np.ndarray:
     small[(parts & 512) != 0] *= -1
     largest = (words >> 30).astype(np.int64)
     rest = np.sqrt(np.maximum(0, 1 - np.square(small).sum(axis=1, keepdims=True)))
-    np.put_along_axis(quats, _OTHERS[largest[:, 0]], small, axis=1)
+    np.put_along_axis(quats, values.OTHER_COMPONENTS[largest[:, 0]], small, axis=1)
     np.put_along_axis(quats, largest, rest.astype(np.float32), axis=1)
     return quats[:, _WXYZ]
 
@@ -151,7 +149,7 @@ def pack_rotations(quats: np.ndarray, width: int) -> np.ndarray:
         return to_bytes(unit[:, 1:] * np.where(unit[:, :1] < 0, -127.5, 127.5) + 127.5)
     unit = unit[:, _XYZW]
     largest = np.abs(unit).argmax(axis=1)
-    small = np.take_along_axis(unit, _OTHERS[largest], axis=1)
+    small = np.take_along_axis(unit, values.OTHER_COMPONENTS[largest], axis=1)
     small = small * np.where(np.take_along_axis(unit, largest[:, None], axis=1) < 0, -1, 1)
     magnitude = np.minimum(np.rint(np.abs(small) * (511 / _ROOT_HALF)), 511).astype(np.uint32)
     parts = (magnitude | (small < 0).astype(np.uint32) << 9) << np.array([20, 10, 0], np.uint32)

@@ -26,6 +26,8 @@ MAX_SH_DEGREE = 3
 MAX_SH_COEFFICIENTS = (MAX_SH_DEGREE + 1) ** 2
 # Opacities of exactly 0 and 1 have no finite logit; they are changed by this, below the precision of formats.
 OPACITY_MARGIN = 1e-6
+# Row i: the components of a quaternion other than the i-th, the largest, which formats leave out.
+OTHER_COMPONENTS = np.array([[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 1, 2]])
 # Tolerance of the up axis, as a distance of unit vectors: about five degrees.
 _UPRIGHT = 0.1
 

@@ -130,6 +130,7 @@ def _blurred(values: np.ndarray) -> np.ndarray:
 def _checked(image: Tensor, target: Tensor, keep: Tensor | None) -> tuple[Tensor, Tensor]:
     """Both images as clamped float64, without gradients."""
     check_shapes(
+        like=None,
         image=(image, "h w 3"),
         target=(target, "h w 3"),
         **({} if keep is None else {"keep": (keep, "h w")}),

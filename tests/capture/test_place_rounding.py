@@ -9,8 +9,9 @@ from sfumato.capture.dataset import load_capture
 from sfumato.capture.offset import near_origin
 from sfumato.capture.random_points import depth_scale
 from sfumato.capture.readers import read_source
-from sfumato.capture.readers.place_rounding import centres_of, place_rounding, stand_in_one_place
+from sfumato.capture.readers.place_rounding import place_rounding, stand_in_one_place
 from sfumato.capture.readers.source import rigid
+from sfumato.maths.rigid import centres_of
 from support.capture_folders import picture, save, write_transforms
 
 TRIPOD, MAP = (100.0, 200.0, 30.0), (500_012.3, 4_000_345.6, 101.7)

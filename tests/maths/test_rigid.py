@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfumato.maths.rigid import best_rotation, cross_matrix, rigid_from_twist
+from sfumato.maths.rigid import best_rotation, centre_of, centres_of, cross_matrix, rigid_from_twist
 
 # Zero, below rounding, within the series, both sides of its end, about pi, and more than a full turn.
 ANGLES = (0.0, 1e-12, 1e-3, 0.4999, 0.5001, 3.14159, 9.0)
@@ -62,6 +62,15 @@ def test_cross_matrix_is_the_cross_product():
     first, second = torch.randn(2, 5, 3, dtype=torch.float64)
     product = (cross_matrix(first) @ second[..., None])[..., 0]
     torch.testing.assert_close(product, torch.linalg.cross(first, second))
+
+
+def test_the_centre_of_a_camera_is_mapped_to_the_origin():
+    poses = rigid_from_twist(torch.tensor([[0.3, -1.2, 0.7, 2.0, -3.0, 5.0], [0, 0, 0, 1, 2, 3]]).double())
+    centres = torch.stack([centre_of(pose) for pose in poses])
+    torch.testing.assert_close(centres[1], torch.tensor([-1.0, -2.0, -3.0]).double())
+    mapped = (poses[:, :3, :3] @ centres[..., None])[..., 0] + poses[:, :3, 3]
+    torch.testing.assert_close(mapped, torch.zeros(2, 3).double())
+    torch.testing.assert_close(torch.from_numpy(centres_of(poses.numpy())), centres)
 
 
 def test_the_best_rotation_recovers_a_known_one():

@@ -89,11 +89,14 @@ def test_thin_discs_do_not_count_as_small(tmp_path, caplog):
 
 def test_pages_use_another_format_if_spz_is_insufficient(tmp_path):
     scene = blob(200, 0)
-    assert spz.is_enough(scene) and pack(scene).type == "spz"
+    assert spz.save_if_enough(scene, tmp_path / "if.spz") and pack(scene).type == "spz"
+    save(scene, tmp_path / "a.spz")
+    assert (tmp_path / "if.spz").read_bytes() == (tmp_path / "a.spz").read_bytes()
     small = replace(scene, means=1e-4 * scene.means, log_scales=scene.log_scales + math.log(1e-4))
     distant = replace(scene, means=torch.cat([torch.tensor([[1e6, 0, 0]]), scene.means[1:]]))
     shifted = replace(scene, means=scene.means + 1e6)
     for hard in (small, distant, shifted):
-        assert not spz.is_enough(hard) and pack(hard).type == "ply"
+        assert not spz.save_if_enough(hard, tmp_path / "hard.spz") and pack(hard).type == "ply"
+        assert not (tmp_path / "hard.spz").exists()
     (tmp_path / "a.ply").write_bytes(pack(small).data)
     assert torch.equal(load(tmp_path / "a.ply").log_scales, small.log_scales)

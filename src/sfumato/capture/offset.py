@@ -12,7 +12,8 @@ import numpy as np
 from sfumato.capture.depth import median_depth
 from sfumato.capture.random_points import depth_scale
 from sfumato.capture.readers import PosedDataset
-from sfumato.capture.readers.place_rounding import centres_of, stand_in_one_place
+from sfumato.capture.readers.place_rounding import stand_in_one_place
+from sfumato.maths.rigid import centres_of
 
 _log = logging.getLogger("sfumato")
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sfumato.capture.points import PointCloud
-from sfumato.capture.readers.place_rounding import centres_of, stand_in_one_place
+from sfumato.capture.readers.place_rounding import stand_in_one_place
+from sfumato.maths.rigid import centres_of
 from sfumato.scene.cameras import Camera
 from sfumato.scene.lenses import Lens
 from sfumato.scene.unprojection import distort_directions, undistort

@@ -2,6 +2,7 @@
 
 from math import factorial
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -34,6 +35,27 @@ def rigid_from_twist(twists: Tensor) -> Tensor:
     top = torch.cat([one + a * cross + b * squared, shift], dim=-1)
     bottom = twists.new_tensor([0.0, 0.0, 0.0, 1.0]).expand(*twists.shape[:-1], 1, 4)
     return torch.cat([top, bottom], dim=-2)
+
+
+def centre_of(camera_from_world: Tensor) -> Tensor:
+    """[3] position of a camera in the world frame.
+
+    Args:
+        camera_from_world: [4, 4] rigid.
+
+    Gradients: camera_from_world.
+    """
+    rotation, translation = camera_from_world[:3, :3], camera_from_world[:3, 3]
+    return -rotation.T @ translation
+
+
+def centres_of(poses: np.ndarray) -> np.ndarray:
+    """[n, 3] positions of cameras in the world frame.
+
+    Args:
+        poses: [n, 4, 4] camera_from_world.
+    """
+    return -np.einsum("nji,nj->ni", poses[:, :3, :3], poses[:, :3, 3])
 
 
 def best_rotation(covariance: Tensor) -> Tensor:

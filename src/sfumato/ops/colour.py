@@ -57,6 +57,16 @@ def _backward(ctx, grad):
 _colour.register_autograd(_backward, setup_context=_setup)
 
 
+def check_degree(degree: int, coefficients: int) -> None:
+    """Refuse an SH degree other than 0 to 3, or one with too few coefficients.
+
+    Raises:
+        ConfigError: naming the degree.
+    """
+    if degree not in (0, 1, 2, 3) or coefficients < (degree + 1) ** 2:
+        raise ConfigError(f"SH degree {degree} does not fit {coefficients} coefficients: give 0 to 3")
+
+
 def colour(
     sh: Tensor,
     means: Tensor,
@@ -91,8 +101,7 @@ def colour(
         eq. 2, 61 and 62.
     """
     sizes = check_shapes(like=sh, sh=(sh, "n k 3"), means=(means, "n 3"), camera_centre=(camera_centre, "3"))
-    if degree not in (0, 1, 2, 3) or sizes["k"] < (degree + 1) ** 2:
-        raise ConfigError(f"SH degree {degree} does not fit {sizes['k']} coefficients: give 0 to 3")
+    check_degree(degree, sizes["k"])
     if form not in FORMS or (form == "logit" and degree > 0):
         raise ConfigError(f"colour form {form!r}: give {', '.join(FORMS)}, with degree 0 for logit")
     if visible is not None and (visible.dtype != torch.bool or visible.shape != means.shape[:1]):

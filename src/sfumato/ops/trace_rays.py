@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from sfumato.checks import check_shapes
-from sfumato.errors import ConfigError, ShapeError
+from sfumato.errors import ShapeError
 from sfumato.ops.backend import Tensors, implementation, uses_definition
+from sfumato.ops.colour import check_degree
 from sfumato.ops.limits import limits_like
 from sfumato.ops.operation import operation
 from sfumato.ops.reference.trace_rays import trace_rays as definition
@@ -237,8 +238,8 @@ def trace_rays(
         directions=(directions, "m 3"),
         background=(background, "d" if degree is None else "3"),
     )
-    if degree is not None and (degree not in (0, 1, 2, 3) or sizes["k"] < (degree + 1) ** 2):
-        raise ConfigError(f"SH degree {degree} does not fit {sizes['k']} coefficients: give 0 to 3")
+    if degree is not None:
+        check_degree(degree, sizes["k"])
     for name, limit in (("near", near), ("far", far)):
         if isinstance(limit, Tensor) and limit.ndim > 0 and limit.shape != origins.shape[:1]:
             raise ShapeError(f"{name} has shape {list(limit.shape)}, expected [{len(origins)}] or a number")

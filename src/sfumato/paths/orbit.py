@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sfumato.errors import ConfigError
+from sfumato.maths.rigid import centres_of
 from sfumato.paths.look import Y_DOWN, field_of_view_deg, looking_at, pinhole
 from sfumato.scene.cameras import Camera
 
@@ -109,8 +110,7 @@ def orbit_of_cameras(cameras: Sequence[Camera], up: Sequence[float] | None = Non
     if not cameras:
         raise ConfigError("an orbit needs a camera to take its distance from; there is none")
     poses = np.stack([camera.camera_from_world.detach().double().numpy() for camera in cameras])
-    rotations = poses[:, :3, :3]
-    centres = -np.einsum("nji,nj->ni", rotations, poses[:, :3, 3])
+    rotations, centres = poses[:, :3, :3], centres_of(poses)
     axis = _upwards(rotations) if up is None else axis_of(up)
     target = _nearest_to_lines(centres, rotations[:, 2])
     arms = centres - target

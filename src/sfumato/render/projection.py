@@ -7,6 +7,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from sfumato import ops
+from sfumato.maths.rigid import centre_of
 from sfumato.render.limits import limits_of
 from sfumato.render.settings import RasterSettings, is_antialiased
 from sfumato.scene.cameras import Camera
@@ -39,7 +40,7 @@ def ellipses_of(gaussians: Gaussians, camera: Camera, settings: RasterSettings) 
     """
     like, opacities = gaussians.means, gaussians.opacities
     camera_from_world = camera.camera_from_world.to(like)
-    viewpoint = -camera_from_world[:3, :3].T @ camera_from_world[:3, 3]
+    viewpoint = centre_of(camera_from_world)
     near, far = limits_of(settings, like, viewpoint)
     antialiased = is_antialiased(settings, gaussians)
     projected = ops.project(

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sfumato.checks import check_finite, check_shapes, check_type, number, pair, whole_number
 from sfumato.errors import ConfigError, ShapeError
+from sfumato.maths.rigid import centre_of
 from sfumato.scene.lenses import PINHOLE, Lens, check_lens
 from sfumato.scene.shutter import Shutter
 
@@ -85,8 +86,7 @@ class Camera:
     @property
     def centre_world(self) -> Tensor:
         """[3] position of the camera in the world frame, scene units."""
-        rotation, translation = self.camera_from_world[:3, :3], self.camera_from_world[:3, 3]
-        return -rotation.T @ translation
+        return centre_of(self.camera_from_world)
 
     @property
     def half_image(self) -> float:

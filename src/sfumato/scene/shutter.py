@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sfumato.checks import check_finite, check_shapes
 from sfumato.errors import ConfigError
-from sfumato.maths.rigid import rigid_from_twist
+from sfumato.maths.rigid import centre_of, rigid_from_twist
 
 ReadOut = Literal["down", "up", "right", "left"]
 # Above this 1 - cos(angle) the closed form of angle / sin(angle) is accurate; below, its series is.
@@ -79,7 +79,7 @@ def pose_between(start: Tensor, end: Tensor, times: Tensor) -> tuple[Tensor, Ten
     turn = _rotation_vector(last @ first.T)
     twists = torch.cat([times[:, None] * turn, times.new_zeros(len(times), 3)], dim=1)
     rotation = rigid_from_twist(twists)[:, :3, :3] @ first
-    centre = torch.lerp(-first.T @ start[:3, 3], -last.T @ end[:3, 3], times[:, None])
+    centre = torch.lerp(centre_of(start), centre_of(end), times[:, None])
     return rotation, centre
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sfumato.maths.rigid import centres_of
 from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.scene import metadata_of
@@ -53,7 +54,7 @@ def place(gaussians: Gaussians, cameras: Sequence[Camera]) -> SceneExtent:
     means = _sample(gaussians)
     poses = np.array([camera.camera_from_world.detach().double().numpy() for camera in cameras])
     if len(poses):
-        centres = -np.einsum("nji,nj->ni", poses[:, :3, :3], poses[:, :3, 3])
+        centres = centres_of(poses)
         looked_at = _looked_at(means, cameras, poses, centres)
         middle = np.median(looked_at, axis=0)
         radius = float(np.median(np.linalg.norm(centres - middle, axis=1)))

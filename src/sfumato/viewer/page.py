@@ -66,9 +66,8 @@ def pack(gaussians: Gaussians, *, exact_bytes: int = 0) -> Payload:
     """
     size = 4 * sum(tensor.numel() for tensor in gaussians.tensors().values())
     with tempfile.TemporaryDirectory() as folder:
-        if size > exact_bytes and spz.is_enough(gaussians):
-            path = Path(folder) / "scene.spz"
-            spz.save(gaussians, path)
+        path = Path(folder) / "scene.spz"
+        if size > exact_bytes and spz.save_if_enough(gaussians, path):
             return Payload(path.read_bytes(), "spz", "rub")
         path = Path(folder) / "scene.ply"
         ply.save(gaussians, path)

@@ -11,6 +11,7 @@ from sfumato.capture.multiview.rig_source import RigSource
 from sfumato.capture.natural_order import natural_key
 from sfumato.checks import whole_number
 from sfumato.errors import CaptureError, ConfigError
+from sfumato.maths.rigid import centres_of
 
 # Tolerance for rounding of the poses of one camera: of the rotation, and of the position relative to the rig.
 _SAME_ROTATION, _SAME_PLACE = 1e-4, 1e-4
@@ -52,7 +53,7 @@ def monocular(path: Path) -> CaptureError:
 
 def _check_that_cameras_stand_still(source: RigSource, path: Path) -> None:
     poses = [np.stack([frame.camera_from_world for frame in camera.frames]) for camera in source.cameras]
-    centres = [-np.einsum("nji,nj->ni", pose[:, :3, :3], pose[:, :3, 3]) for pose in poses]
+    centres = [centres_of(pose) for pose in poses]
     first = np.stack([places[0] for places in centres])
     size = np.linalg.norm(first - first.mean(axis=0), axis=1).max()
     for camera, pose, places in zip(source.cameras, poses, centres, strict=True):

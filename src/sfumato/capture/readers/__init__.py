@@ -14,13 +14,14 @@ from sfumato.capture.readers.colmap import find_models, read_colmap
 from sfumato.capture.readers.masks import with_masks
 from sfumato.capture.readers.metashape import find_metashape, read_metashape
 from sfumato.capture.readers.opensfm import find_opensfm, read_opensfm
-from sfumato.capture.readers.place_rounding import centres_of, place_rounding, stand_in_one_place
+from sfumato.capture.readers.place_rounding import place_rounding, stand_in_one_place
 from sfumato.capture.readers.polycam import find_polycam, read_polycam
 from sfumato.capture.readers.realityscan import find_realityscan, read_realityscan
 from sfumato.capture.readers.record3d import find_record3d, read_record3d
 from sfumato.capture.readers.source import Intrinsics, PosedDataset, PosedImage, read_bytes
 from sfumato.capture.readers.transforms import find_transforms, read_transforms
 from sfumato.errors import CaptureError
+from sfumato.maths.rigid import centres_of
 
 __all__ = ["Intrinsics", "PosedDataset", "PosedImage", "holds_cameras", "read_source"]
 

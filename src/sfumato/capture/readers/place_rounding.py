@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from sfumato.maths.rigid import centres_of
+
 # Bounds for poses that were inverted and multiplied, relative to the distance from the origin. Measured for
 # random rotations: 24 eps in float64 and 1.5 eps in float32.
 _DOUBLE, _SINGLE = 64 * float(np.finfo(np.float64).eps), 2 * float(np.finfo(np.float32).eps)
@@ -12,15 +14,6 @@ _LEAST = 1e-12
 # Decimals count as rounding in positions of at least so many steps; smaller ones may be exact, as on grids. A
 # step is so many times float64's rounding, lest some fit by chance.
 _DECIMALS, _DIGITS, _CLEAR = range(10), 1e5, 100.0
-
-
-def centres_of(poses: np.ndarray) -> np.ndarray:
-    """[n, 3] float64 positions of cameras, world frame.
-
-    Args:
-        poses: [n, 4, 4] camera_from_world.
-    """
-    return -np.einsum("nji,nj->ni", poses[:, :3, :3], poses[:, :3, 3])
 
 
 def place_rounding(poses: np.ndarray) -> float:

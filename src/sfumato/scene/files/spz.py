@@ -10,6 +10,7 @@ Source: the format's description in nianticlabs/spz.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -42,6 +43,7 @@ from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.scene import Metadata, Scene, metadata_of
 
 OPTIONS = ("version", "antialiased", "sh1_bits", "sh_rest_bits")
+_VERSION, _SH_BITS = 3, 5
 
 _log = logging.getLogger(__name__)
 
@@ -86,10 +88,10 @@ def save(
     gaussians: Gaussians,
     path: Path,
     *,
-    version: int = 3,
+    version: int = _VERSION,
     antialiased: bool | None = None,
-    sh1_bits: int = 5,
-    sh_rest_bits: int = 5,
+    sh1_bits: int = _SH_BITS,
+    sh_rest_bits: int = _SH_BITS,
 ) -> None:
     """Write Gaussians as an `.spz` file.
 
@@ -123,25 +125,47 @@ def save(
         raise FormatError(f"the scene cannot be saved: a position is {far:g}; .spz reaches to {2**23 - 2}")
     arrays, nearer = brought_nearer(arrays, fields.reach(bits))
     warn_of_nearer(nearer, len(gaussians), fields.reach(bits), ".spz")
-    _warn_of_losses(arrays, bits)
     known = metadata_of(gaussians)
-    flags = ANTIALIASED * (known.antialiased if antialiased is None else antialiased)
-    values.warn_of_unsaid(replace(known, antialiased=False), ".spz")
-    header = SpzHeader(version, len(gaussians), gaussians.sh_degree, bits, flags)
-    pack = _packer(header, arrays, (sh1_bits, sh_rest_bits))
-    (write_stream if version < 4 else write_4)(path, header, pack)
+    known = known if antialiased is None else replace(known, antialiased=antialiased)
+    _write(path, arrays, bits, known, version, (sh1_bits, sh_rest_bits))
 
 
-CODEC = Codec(
-    ".spz", (".spz",), recognises, load, save, ("version", "antialiased", "sh1_bits", "sh_rest_bits")
-)
+CODEC = Codec(".spz", (".spz",), recognises, load, save, OPTIONS)
 
 
-def is_enough(gaussians: Gaussians) -> bool:
-    """Whether the format holds a scene accurately: no Gaussian too far away, too large or too small."""
+def save_if_enough(gaussians: Gaussians, path: Path) -> bool:
+    """Write Gaussians as ``save`` does by default, if the format holds them accurately.
+
+    Returns:
+        Whether they are written: no Gaussian is too far away, too large or too small.
+    """
     arrays = values.checked_arrays(gaussians)
     bits = fields.fractional_bits(arrays["means"], arrays["log_scales"])
-    if bits is None or (np.abs(arrays["means"]) > fields.reach(bits)).any():
+    if bits is None or not _is_enough(arrays, bits):
+        return False
+    _write(path, arrays, bits, metadata_of(gaussians), _VERSION, (_SH_BITS, _SH_BITS))
+    return True
+
+
+def _write(
+    path: Path,
+    arrays: dict[str, np.ndarray],
+    bits: int,
+    known: Metadata,
+    version: int,
+    sh_bits: tuple[int, int],
+) -> None:
+    """Write checked arrays within reach of ``bits``, with warnings of losses."""
+    _warn_of_losses(arrays, bits)
+    values.warn_of_unsaid(replace(known, antialiased=False), ".spz")
+    degree = math.isqrt(arrays["sh"].shape[1]) - 1
+    header = SpzHeader(version, len(arrays["means"]), degree, bits, ANTIALIASED * known.antialiased)
+    (write_stream if version < 4 else write_4)(path, header, _packer(header, arrays, sh_bits))
+
+
+def _is_enough(arrays: dict[str, np.ndarray], bits: int) -> bool:
+    """Whether positions with this many fractional bits, and the range of scales, hold a scene accurately."""
+    if (np.abs(arrays["means"]) > fields.reach(bits)).any():
         return False
     largest = arrays["log_scales"].max(axis=1)
     steps_per_size = np.exp2(bits) * np.exp(typical_log_size(arrays["log_scales"]))

@@ -24,9 +24,9 @@ from harness import HERE, print_table, save
 from scipy.stats import spearmanr
 
 from sfumato import Capture, Gaussians, TrainConfig, evaluate, load_capture, train
-from sfumato.envelope.candidates import small
+from sfumato.envelope.candidates import low_resolution
 from sfumato.envelope.error_calibration import ViewErrors, compare, fitted, rank_correlations, shares
-from sfumato.envelope.next_photographs import best_views, imagine
+from sfumato.envelope.next_photographs import best_views, render_candidate
 from sfumato.envelope.sightings import gather
 from sfumato.envelope.trust import Trust
 from sfumato.render.settings import RasterSettings
@@ -90,7 +90,9 @@ def next_photographs(capture: Capture, region: list[str], steps: int, seed: int)
     """PSNR of what is left of the region after photographs of it were added."""
     pool = [view for view in capture.views if view.name in region]
     _, trust = trusted(capture, steps, seed)
-    chosen = best_views(trust, [imagine(trust, small(view.camera)) for view in pool], _ADDED)
+    chosen = best_views(
+        trust, [render_candidate(trust, low_resolution(view.camera)) for view in pool], _ADDED
+    )
     ways = {
         "expected error": [pool[one.row].name for one in chosen],
         "farthest": _farthest(capture, pool),

@@ -28,7 +28,7 @@ def console(terminal, width=160):
 def test_a_terminal_gets_one_updating_line():
     screen = console(True)
     shown = Display(screen)
-    with shown.living():
+    with shown.live_updates():
         shown.show(0.25, *WORDS)
         assert not shown.is_due
     assert "12,345 Gaussians" in screen.file.getvalue() and "━" in screen.file.getvalue()
@@ -40,7 +40,7 @@ def test_logs_get_occasional_lines(monkeypatch):
     time = Clock()
     monkeypatch.setattr(module, "time", time)
     shown = Display(console(False))
-    with shown.living():
+    with shown.live_updates():
         time.now = 9.0
         assert not shown.is_due
         time.now = 10.0
@@ -53,7 +53,7 @@ def test_counted_work_shows_rate_remaining_time_and_total(monkeypatch):
     time, screen = Clock(), console(False)
     monkeypatch.setattr(module, "time", time)
     shown = Display(screen)
-    shown.of_a_whole(lambda: "total 0:20/2:00")
+    shown.set_overall_progress(lambda: "total 0:20/2:00")
     with shown.counting("matching", "pairs") as report:
         report(0, 1000)
         time.now = 20.0
@@ -84,8 +84,8 @@ def test_the_remaining_time_is_shown_once_it_can_be_estimated(monkeypatch):
 def test_a_narrow_terminal_shows_remaining_time_total_and_quality():
     screen = console(True, width=80)
     shown = Display(screen)
-    shown.of_a_whole(lambda: "total 1:40/2:00")
-    with shown.living():
+    shown.set_overall_progress(lambda: "total 1:40/2:00")
+    with shown.live_updates():
         shown.show(0.67, "training", ["28.1 dB on 4 views", "29,345 Gaussians"], left_s=14)
     said = screen.file.getvalue()
     assert "training · 0:14 left · total 1:40/2:00 · 28.1 dB on 4 views\x1b" in said
@@ -94,7 +94,7 @@ def test_a_narrow_terminal_shows_remaining_time_total_and_quality():
 def test_the_terminal_works_after_an_error():
     screen = console(True)
     shown = Display(screen)
-    with pytest.raises(ValueError), shown.living():
+    with pytest.raises(ValueError), shown.live_updates():
         raise ValueError
     shown.show(0.5, "half")
     assert "half" in screen.file.getvalue()

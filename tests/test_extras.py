@@ -8,8 +8,8 @@ import pytest
 from repository import ROOT
 from sfumato import extras
 from sfumato.errors import ConfigError, FormatError
-from sfumato.footage.album import take_photos
 from sfumato.footage.frame_options import FrameOptions
+from sfumato.footage.photo_selection import select_photos
 
 try:
     import tomllib
@@ -52,13 +52,15 @@ def test_photographs_are_not_looked_at_before_their_reader_is_there(tmp_path, mo
     from sfumato.footage.photos import MissingReader
 
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    monkeypatch.setattr("sfumato.footage.album.examine", lambda *given: pytest.fail("one was looked at"))
+    monkeypatch.setattr(
+        "sfumato.footage.photo_selection.examine", lambda *given: pytest.fail("one was looked at")
+    )
     with pytest.raises(MissingReader, match=r"b\.heic needs the package pillow_heif"):
-        take_photos(sources_of(tmp_path, Kind), tmp_path, FrameOptions(), lambda *given: None)
+        select_photos(sources_of(tmp_path, Kind), tmp_path, FrameOptions(), lambda *given: None)
 
 
 def sources_of(folder, kinds):
-    from sfumato.footage.album import Source
+    from sfumato.footage.photo_selection import Source
 
     return [
         Source(folder / "a.jpg", kinds.PICTURE, "photographs"),

@@ -273,7 +273,7 @@ def test_functions_have_few_parameters():
 
 def test_python_is_started_in_one_place():
     starting = {name(path) for path in python_files("src/") if "sys.executable" in path.read_text("utf-8")}
-    assert starting <= {f"src/sfumato/{one}.py" for one in ("children", "sfm/crew", "extras")}  # named only
+    assert starting <= {f"src/sfumato/{one}.py" for one in ("children", "sfm/worker_pool", "extras")}
 
 
 @pytest.mark.parametrize("backend", ["reference", "cpu", "gpu"])

@@ -39,7 +39,7 @@ class Display:
         self._last = 0.0
         self._whole: Callable[[], str] = str
 
-    def of_a_whole(self, words: Callable[[], str]) -> None:
+    def set_overall_progress(self, words: Callable[[], str]) -> None:
         """Include ``words()``, the progress of the whole run, in every progress line from now on."""
         self._whole = words
 
@@ -59,7 +59,7 @@ class Display:
             yield
 
     @contextmanager
-    def living(self) -> Iterator[None]:
+    def live_updates(self) -> Iterator[None]:
         """A context in which ``show`` is called repeatedly."""
         self._last = time.monotonic()
         if not self._console.is_terminal:
@@ -132,7 +132,7 @@ class Display:
                 left_s=(total - done) / rate if is_estimated else None,
             )
 
-        with self.living():
+        with self.live_updates():
             yield report
 
 

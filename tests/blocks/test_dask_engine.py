@@ -8,8 +8,8 @@ import time
 import pytest
 
 from sfumato.blocks.block_task import BlockTask, from_plain, to_plain
-from sfumato.blocks.dask_client import WorkerPlace, declared_memory
-from sfumato.blocks.dask_worker import Stopping, run_block
+from sfumato.blocks.dask_client import ClusterSpec, declared_memory
+from sfumato.blocks.dask_worker import StopCheck, run_block
 from sfumato.errors import ConfigError
 from sfumato.runs.run_options import RunOptions
 from sfumato.training.config import TrainConfig
@@ -21,14 +21,14 @@ TWO = (*OPTIONS, "--blocks", "2")
 @pytest.mark.parametrize(
     ("words", "place"),
     [
-        ("local", WorkerPlace()),
-        ("local:3", WorkerPlace(workers=3)),
-        ("tcp://10.0.0.5:8786", WorkerPlace("tcp://10.0.0.5:8786")),
-        ("tls://host.example:1", WorkerPlace("tls://host.example:1")),
+        ("local", ClusterSpec()),
+        ("local:3", ClusterSpec(workers=3)),
+        ("tcp://10.0.0.5:8786", ClusterSpec("tcp://10.0.0.5:8786")),
+        ("tls://host.example:1", ClusterSpec("tls://host.example:1")),
     ],
 )
 def test_places_are_named(words, place):
-    assert WorkerPlace.of(words) == place
+    assert ClusterSpec.of(words) == place
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_places_are_named(words, place):
 )
 def test_what_names_no_place_is_refused(words):
     with pytest.raises(ConfigError, match="give local, local:N"):
-        WorkerPlace.of(words)
+        ClusterSpec.of(words)
 
 
 def test_memory_counts_only_where_all_workers_declare_it():
@@ -57,7 +57,7 @@ def test_a_worker_names_what_is_wrong_with_a_task():
 
 
 def test_workers_stop_when_the_file_is_there(tmp_path):
-    stopping = Stopping(tmp_path / "stop")
+    stopping = StopCheck(tmp_path / "stop")
     assert not stopping()
     (tmp_path / "stop").touch()
     time.sleep(0.6)

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from sfumato.cli import main
-from sfumato.paths import painter
+from sfumato.paths import frame_renderer
 from sfumato.paths.look import looking_at
 from sfumato.paths.path_files import read_path
 from sfumato.render.rasterize import rasterize
@@ -90,7 +90,7 @@ def test_an_interrupted_render_resumes(scene, tmp_path, monkeypatch):
         return rasterize(*arguments)
 
     out = tmp_path / "out.mp4"
-    monkeypatch.setattr(painter, "draw", counted)
+    monkeypatch.setattr(frame_renderer, "draw", counted)
     assert render(scene, "-o", out, *SMALL) == 130
     assert not out.exists() and len(list((tmp_path / "out.mp4.frames").glob("*.png"))) == 2
     assert render(scene, "-o", out, *SMALL) == 0

@@ -20,8 +20,8 @@ SAID_ELSEWHERE = {
     "step": "in the class Part",
     "observe": "in the class Densifier",
     "refine": "in the class Densifier",
-    "watch": "in the protocol Seen",
-    "pull": "in the protocol Seen",
+    "watch": "in the protocol RenderedGaussians",
+    "pull": "in the protocol RenderedGaussians",
 }
 # Tensors of any shape, or of none.
 WITHOUT_SHAPE = {"like", "radial_coeffs", "tangential_coeffs", "thin_prism_coeffs", "viewmats_rs"}

@@ -8,10 +8,10 @@ import torch
 
 import sfumato
 from sfumato.cli import main
-from sfumato.envelope.candidates import beside, small
-from sfumato.envelope.curve import curve, place_of
+from sfumato.envelope.candidates import beside, low_resolution
+from sfumato.envelope.curve import curve, distance_from
 from sfumato.envelope.error_calibration import ViewErrors
-from sfumato.envelope.next_photographs import ImaginedView, best_views, imagine
+from sfumato.envelope.next_photographs import CandidateRender, best_views, render_candidate
 from sfumato.envelope.trust import Calibration
 from sfumato.scene.cameras import Camera
 from support.commands import train
@@ -28,17 +28,17 @@ def turned(degrees):
 
 
 def test_a_view_is_placed_beside_the_nearest_training_view():
-    place = place_of(turned(30), [camera_at(3.0), camera_at(0.5)])
+    place = distance_from(turned(30), [camera_at(3.0), camera_at(0.5)])
     assert place.distance == pytest.approx(0.5) and place.angle_deg == pytest.approx(30)
 
 
 def test_the_curve_distinguishes_measured_and_expected_errors():
     measured = [ViewErrors(camera_at(0.08), torch.full((5,), 0.02), torch.full((5,), 0.1))]
-    imagined = [
-        ImaginedView(camera_at(x), torch.zeros(1), torch.full((2, 4), value), 1.0)
+    renders = [
+        CandidateRender(camera_at(x), torch.zeros(1), torch.full((2, 4), value), 1.0)
         for x, value in ((0.09, 0.02), (4.0, 0.2))
     ]
-    near, far = curve(Calibration(), [camera_at()], 2.0, measured, imagined)
+    near, far = curve(Calibration(), [camera_at()], 2.0, measured, renders)
     # Measurements on photographs take precedence over expectations for virtual views.
     assert near["pixels"] == 5 and near["distance"] == pytest.approx(0.08)
     assert near["measured_psnr"] == pytest.approx(20.0)
@@ -58,7 +58,7 @@ def test_candidates_look_at_the_point_that_the_photograph_shows():
 
 
 def looks(trust, *places):
-    return [imagine(trust, small(camera_at(x))) for x in places]
+    return [render_candidate(trust, low_resolution(camera_at(x))) for x in places]
 
 
 def test_the_next_photograph_shows_what_was_only_seen_from_far_away():

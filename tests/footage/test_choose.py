@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sfumato.footage.choose import LONGEST_GAP, SHORTEST_STEP, STEP, Measured, choose, useless
+from sfumato.footage.choose import LONGEST_GAP, SHORTEST_STEP, STEP, FrameMeasures, choose, unusable
 from sfumato.footage.frame_options import FEWEST_FRAMES, MOST_FRAMES, FrameOptions
 
 
 def measured(positions, *, sharp=None, light=None, contrast=None, fps=30.0):
     n = len(positions)
-    return Measured(
+    return FrameMeasures(
         np.arange(n) / fps,
         np.asarray(positions, float),
         np.full(n, 5.0) if sharp is None else np.asarray(sharp, float),
@@ -59,7 +59,7 @@ def test_the_maximum_number_of_frames_is_respected():
 def test_unusable_frames_have_a_reason():
     sharp, light, contrast = np.full(90, 5.0), np.full(90, 0.5), np.full(90, 0.2)
     sharp[20:24], light[40:50], contrast[60:70] = 1.0, 0.03, 0.01
-    found = useless(measured(np.linspace(0, 1, 90), sharp=sharp, light=light, contrast=contrast))
+    found = unusable(measured(np.linspace(0, 1, 90), sharp=sharp, light=light, contrast=contrast))
     assert set(found) == {*range(20, 24), *range(40, 50), *range(60, 70)}
     assert (found[20], found[40], found[60]) == ("blurred", "too dark", "covered, or nothing to see")
 
@@ -67,7 +67,7 @@ def test_unusable_frames_have_a_reason():
 def test_sharpness_is_relative_to_neighbouring_frames():
     # The far half of a room has less detail in all frames, which is not blur.
     sharp = np.interp(np.arange(400), [180, 220], [8.0, 3.0])
-    assert not useless(measured(np.linspace(0, 2, 400), sharp=sharp))
+    assert not unusable(measured(np.linspace(0, 2, 400), sharp=sharp))
 
 
 def test_gaps_are_closed_if_frames_are_available():

@@ -11,7 +11,7 @@ from PIL import Image
 
 from sfumato.errors import CaptureError
 from sfumato.footage import FrameOptions, gather, read_footage, video
-from sfumato.footage.album import sharpest_of_each_interval
+from sfumato.footage.photo_selection import sharpest_of_each_interval
 from support.clips import pan, texture, write_photo, write_sound, write_video
 from support.real_data import real_data
 
@@ -111,7 +111,7 @@ def test_progress_is_reported(tmp_path):
     album(tmp_path / "photos")
     seen = []
     gather([clip, tmp_path / "photos"], tmp_path / "out", report=lambda *what: seen.append(what))
-    assert ("looking at clip.mp4", 20, 20) in seen and ("keeping photographs", 4, 4) in seen
+    assert ("reading clip.mp4", 20, 20) in seen and ("saving photographs", 4, 4) in seen
     assert all(done > 0 and (done <= total or total == 0) for _, done, total in seen)
 
 

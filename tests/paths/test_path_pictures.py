@@ -2,8 +2,8 @@ import numpy as np
 import torch
 
 from sfumato.maths.sh import SH_C0
+from sfumato.paths.frame_renderer import Look, frame_renderer
 from sfumato.paths.look import looking_at, pinhole
-from sfumato.paths.painter import Look, painter
 from sfumato.render.settings import RasterSettings
 from sfumato.scene.gaussians import Gaussians
 
@@ -33,32 +33,34 @@ def middle(pixels):
 
 
 def test_colours_are_those_of_the_renderer():
-    np.testing.assert_allclose(middle(painter("colour", still, [FRONT], Look())(0)), [255, 64, 64], atol=1)
+    np.testing.assert_allclose(
+        middle(frame_renderer("colour", still, [FRONT], Look())(0)), [255, 64, 64], atol=1
+    )
 
 
 def test_normals_point_to_the_camera():
     """Blue is towards the camera, also for a disc seen from behind."""
     behind = pinhole(looking_at((0, 0, 4), (0, 0, 0)), SIZE, 40.0)
     for camera in (FRONT, behind):
-        pixel = middle(painter("normals", still, [camera], ON_WHITE)(0))
+        pixel = middle(frame_renderer("normals", still, [camera], ON_WHITE)(0))
         np.testing.assert_allclose(pixel, [128, 128, 255], atol=1)
 
 
 def test_normals_turn_with_the_camera():
     """From the upper right, the disc's normal points to the picture's left and down."""
     camera = pinhole(looking_at((2, -2, -3), (0, 0, 0)), SIZE, 40.0)
-    red, green, blue = middle(painter("normals", still, [camera], Look())(0))
+    red, green, blue = middle(frame_renderer("normals", still, [camera], Look())(0))
     assert red < 110 and green < 110 and blue > 200
 
 
 def test_depth_is_lighter_where_it_is_nearer():
     near, away = (pinhole(looking_at((0, 0, z), (0, 0, 0)), SIZE, 40.0) for z in (-4.0, -9.0))
-    paint = painter("depth", still, [near, away], Look())
+    paint = frame_renderer("depth", still, [near, away], Look())
     assert sum(middle(paint(0))) > sum(middle(paint(1))) + 100
 
 
 def test_empty_pixels_are_black():
     nowhere = pinhole(looking_at((0, 0, -4), (0, 0, -9)), SIZE, 40.0)
     for kind in ("depth", "normals"):
-        assert not painter(kind, still, [nowhere], ON_WHITE)(0).any()
-    assert (painter("colour", still, [nowhere], ON_WHITE)(0) == 255).all()
+        assert not frame_renderer(kind, still, [nowhere], ON_WHITE)(0).any()
+    assert (frame_renderer("colour", still, [nowhere], ON_WHITE)(0) == 255).all()

@@ -8,7 +8,7 @@ import torch
 
 from sfumato.errors import ConfigError, FormatError, ShapeError
 from sfumato.maths.sh import SH_C0
-from sfumato.render.insert import Insert, Stage, render_with_mesh
+from sfumato.render.insert import Insert, MeshRenderer, render_with_mesh
 from sfumato.render.insert_light import GAMMA, LIGHT_RAYS, light_of, lit, sphere_directions
 from sfumato.render.meshes import corner_normals, read_mesh
 from sfumato.render.raytrace import raytrace
@@ -186,12 +186,12 @@ def test_a_shadow_lies_below_a_ball_and_fades():
     floor = [blob((x, 0.5, 2.0), (0.8, 0.8, 0.8), 0.1) for x in (0.0, 1.0, 9.0)]
     scene = Gaussians(*(torch.cat([getattr(g, f) for g in floor]) for f in vars(floor[0])))
     scene.log_scales[:, 1] = -8.0
-    stage = Stage(scene, [ball((0.0, 0.0, 2.0), 0.4, "diffuse")])
+    stage = MeshRenderer(scene, [ball((0.0, 0.0, 2.0), 0.4, "diffuse")])
     below, beside, away = (0.5 + SH_C0 * stage.gaussians.sh[:, 0, 0]).tolist()
     # A ball takes (radius / distance)^2 of the light that falls on a plane below it.
     assert abs(below - 0.8 * (1 - 0.8**2) ** (1 / 2.2)) < 0.04
     assert below < beside < 0.8 and abs(away - 0.8) < 1e-6
-    mirror = Stage(scene, [ball((0.0, 0.0, 2.0), 0.4, "mirror")])
+    mirror = MeshRenderer(scene, [ball((0.0, 0.0, 2.0), 0.4, "mirror")])
     torch.testing.assert_close(mirror.gaussians.sh, scene.sh)
 
 

@@ -14,7 +14,7 @@ from sfumato.display import Display
 from sfumato.errors import SfumatoError
 from sfumato.runs import recorder as module
 from sfumato.runs.folder import EventLog
-from sfumato.runs.recorder import Figures, HeldOutPsnr, Recorder
+from sfumato.runs.recorder import HeldOutPsnr, ProgressFigures, Recorder
 from sfumato.training import loop
 from sfumato.training.population import Population
 from sfumato.training.step import StepStats
@@ -22,7 +22,7 @@ from support.capture_folders import colmap_folder
 from support.tiny import tiny_config, tiny_start
 
 QUALITY = HeldOutPsnr(28.125, 4)
-FIGURES = Figures(0.25, "25/100 steps", 12.5, 0.0321, 12345, (480, 270), QUALITY, 75.0)
+FIGURES = ProgressFigures(0.25, "25/100 steps", 12.5, 0.0321, 12345, (480, 270), QUALITY, 75.0)
 
 
 def console(terminal: bool) -> Console:
@@ -31,7 +31,7 @@ def console(terminal: bool) -> Console:
 
 def test_a_run_is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_REPORT_EVERY_S", 0.0)
-    monkeypatch.setattr(module, "GLIMPSE_SHARE", 1e9)
+    monkeypatch.setattr(module, "PREVIEW_SHARE", 1e9)
     monkeypatch.setattr(display_module, "_PLAIN_EVERY_S", 0.0)
     config = tiny_config()
     capture, state = tiny_start(colmap_folder(tmp_path / "data"), config)
@@ -81,7 +81,7 @@ def test_evaluation_during_training_takes_little_time(tmp_path, monkeypatch):
     time = Clock()
     monkeypatch.setattr(module, "time", time)
     capture, state = tiny_start(colmap_folder(tmp_path), tiny_config())
-    glimpses = module.Glimpses(capture.test_views, tiny_config())
+    previews = module.HeldOutPreviews(capture.test_views, tiny_config())
 
     def slow(gaussians, settings):
         time.now += 0.5
@@ -90,9 +90,9 @@ def test_evaluation_during_training_takes_little_time(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "drawn", slow)
     for step in range(1000):
         state.step, state.seconds = step, 0.1 * step
-        found = glimpses.look(state, step / 1000)
+        found = previews.measure(state, step / 1000)
         assert found is None or found.views == 1
-    assert 0.01 * 100 < time.now <= module.GLIMPSE_SHARE * 100
+    assert 0.01 * 100 < time.now <= module.PREVIEW_SHARE * 100
 
 
 @pytest.mark.parametrize("loss", [float("nan"), float("inf")])

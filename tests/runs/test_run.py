@@ -93,13 +93,13 @@ def test_evaluation_again_gives_the_same(data, tmp_path):
     assert (out / "renders/contact_sheet.png").exists()
 
 
-def test_comparing_shows_its_progress_in_a_log(data, tmp_path, monkeypatch, capsys):
+def test_evaluation_shows_its_progress_in_a_log(data, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(display, "_PLAIN_EVERY_S", 0.0)
     monkeypatch.setattr(display, "_SHOWN_AFTER_S", 0.0)
     assert train(data, tmp_path / "run", "--steps", "2") == 0
     lines = capsys.readouterr().out.splitlines()
-    begun = lines.index("comparing 1 held-out views")
-    assert lines[begun + 1].startswith("100%  comparing: 1 of 1 held-out views")
+    begun = lines.index("evaluating 1 held-out views")
+    assert lines[begun + 1].startswith("100%  evaluating: 1 of 1 held-out views")
 
 
 def test_a_run_without_held_out_views_writes_a_scene(data, tmp_path):

@@ -10,13 +10,13 @@ from sfumato.errors import ConfigError
 from sfumato.maths.quaternions import quat_product, rotation_from_quats
 from sfumato.scene import changes
 from sfumato.scene.dynamic_changes import (
+    as_dynamic,
     composed,
     cut,
     held,
     resampled,
     riding,
     selected_dynamic,
-    standing,
     transformed_dynamic,
 )
 from sfumato.scene.gaussians import Gaussians
@@ -102,7 +102,7 @@ def test_two_scenes_are_shown_together_at_the_times_of_both():
 
 def test_a_still_scene_stands_in_one_that_moves():
     scene = brief_scene()
-    both = composed(scene, standing(scene.gaussians, scene.times))
+    both = composed(scene, as_dynamic(scene.gaussians, scene.times))
     assert len(both) == 18 and torch.equal(both.ids, scene.ids)
     torch.testing.assert_close(both.at(0.2).means[-9:], scene.gaussians.means)
 

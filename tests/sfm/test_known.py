@@ -111,7 +111,7 @@ def test_cameras_to_be_estimated_are_not_read(shots, tmp_path):
     watch = Watch("finding features")
     with pytest.raises(Stop):
         structure_from_motion([data], tmp_path / "out", replace(QUICK, poses="estimate"), display=watch)
-    assert watch.titles == ["taking pictures", "finding features"]
+    assert watch.titles == ["selecting pictures", "finding features"]
     assert watch.lines == ["pictures: 12"]
 
 

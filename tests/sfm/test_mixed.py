@@ -66,4 +66,4 @@ def test_missing_pictures_are_reported_with_reasons(mixed):
 
 def test_exhaustive_matching_is_not_repeated(mixed):
     _, _, watch, _ = mixed
-    assert watch.titles.count("comparing") == watch.titles.count("finding cameras") == 1
+    assert watch.titles.count("matching") == watch.titles.count("finding cameras") == 1

@@ -11,12 +11,18 @@ from sfumato import machine
 from sfumato.children import child_command
 from sfumato.errors import SfumatoError
 from sfumato.footage import FrameOptions, read_footage
-from sfumato.sfm import crew, features
+from sfumato.sfm import features, worker_pool
 from sfumato.sfm.pipeline import structure_from_motion
 from support.found import Stop, Watch, model_bytes
 
 TITLES = [
-    *("taking pictures", "finding features", "comparing", "finding cameras", "telling alike places apart"),
+    *(
+        "selecting pictures",
+        "finding features",
+        "matching",
+        "finding cameras",
+        "separating look-alike places",
+    ),
     "writing pictures",
 ]
 
@@ -70,7 +76,7 @@ def test_the_number_of_cores_changes_nothing(solved, tmp_path, monkeypatch):
 def test_an_interrupted_run_resumes_to_the_same_bytes(solved, tmp_path):
     out = tmp_path / "out"
     stops = [
-        *[("taking pictures", 5), ("finding features", 1), ("comparing", 1), ("finding cameras", 3)],
+        *[("selecting pictures", 5), ("finding features", 1), ("matching", 1), ("finding cameras", 3)],
         ("writing pictures", 4),
     ]
     begins = [0, 0, 1, 2, 3]
@@ -99,12 +105,12 @@ def test_a_finished_run_does_nothing(done):
     [
         ({"upright": False}, "writing pictures"),
         ({"known_distance": ("00", "11", 3.0)}, "writing pictures"),
-        ({"seed": 1}, "comparing"),
-        ({"pairs": "sequential"}, "comparing"),
+        ({"seed": 1}, "matching"),
+        ({"pairs": "sequential"}, "matching"),
         ({"max_features": 500}, "finding features"),
         ({"feature_side_px": 300}, "finding features"),
         ({"camera_model": "SIMPLE_RADIAL"}, "finding features"),
-        ({"frames": FrameOptions(max_side_px=300)}, "taking pictures"),
+        ({"frames": FrameOptions(max_side_px=300)}, "selecting pictures"),
         ({"minutes": 1000.0}, None),
     ],
 )
@@ -116,7 +122,7 @@ def test_a_changed_photograph_is_processed_again(done, tmp_path):
     photos = tmp_path / "photos"
     shutil.copytree(done.shots.folder, photos)
     os.utime(photos / "03.png", (1, 1))
-    assert begun(done, inputs=[photos]) == "taking pictures"
+    assert begun(done, inputs=[photos]) == "selecting pictures"
 
 
 @pytest.mark.parametrize(
@@ -126,8 +132,8 @@ def test_a_changed_photograph_is_processed_again(done, tmp_path):
         ("images", "writing pictures"),
         ("work/model", "finding cameras"),
         ("work/database.db", "finding features"),
-        ("work/frames", "taking pictures"),
-        ("work/frames/images/03.png", "taking pictures"),
+        ("work/frames", "selecting pictures"),
+        ("work/frames/images/03.png", "selecting pictures"),
     ],
 )
 def test_a_deleted_result_is_restored(done, gone, first):
@@ -142,7 +148,7 @@ def test_a_database_exists_only_with_all_pictures(done, tmp_path, monkeypatch):
     pictures = [replace(one, camera=one.name) for one in footage.pictures]
     for name, what in (("part.new.db", b"half"), ("new.db-wal", b"of another")):
         (tmp_path / name).write_bytes(what)
-    monkeypatch.setattr(crew, "command", lambda: child_command(DIES_WHILE_LISTING))
+    monkeypatch.setattr(worker_pool, "command", lambda: child_command(DIES_WHILE_LISTING))
     with pytest.raises(SfumatoError, match="listing the pictures failed"):
         features.import_pictures(tmp_path / "new.db", replace(footage, pictures=pictures), done.config)
     assert not (tmp_path / "new.db").exists()

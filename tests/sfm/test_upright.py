@@ -226,7 +226,7 @@ def test_an_unknown_name_is_refused_at_once(shots, tmp_path):
     config = replace(QUICK, known_distance=("00", "99", 1.0))
     with pytest.raises(CaptureError, match="'99': no picture has this name"):
         structure_from_motion([shots.folder], tmp_path / "out", config, display=watch)
-    assert watch.titles == ["taking pictures"]
+    assert watch.titles == ["selecting pictures"]
 
 
 def test_gps_gives_metres_but_a_known_distance_has_priority(solved):

@@ -20,7 +20,7 @@ from sfumato import machine
 from sfumato.children import child_command
 from sfumato.errors import SfumatoError
 from sfumato.footage import read_footage
-from sfumato.sfm import crew, features, matching
+from sfumato.sfm import features, matching, worker_pool
 from sfumato.sfm.pipeline import structure_from_motion
 from sfumato.sfm.progress import silent
 from support.found import model_bytes
@@ -56,25 +56,25 @@ def doing(words):
 
 @pytest.fixture
 def started(monkeypatch):
-    """All processes started by a crew."""
+    """All processes started by a pool."""
     found = []
 
     def noted(*arguments, **options):
         found.append(subprocess.Popen(*arguments, **options))
         return found[-1]
 
-    monkeypatch.setattr(crew, "subprocess", type("Noting", (), {**vars(subprocess), "Popen": noted}))
+    monkeypatch.setattr(worker_pool, "subprocess", type("Noting", (), {**vars(subprocess), "Popen": noted}))
     return found
 
 
 @pytest.fixture
 def first(monkeypatch):
     """Replace the request handler of the first processes."""
-    real = crew.command
+    real = worker_pool.command
 
     def make(words, count):
         left = [doing(words)] * count
-        monkeypatch.setattr(crew, "command", lambda: left.pop() if left else real())
+        monkeypatch.setattr(worker_pool, "command", lambda: left.pop() if left else real())
 
     return make
 
@@ -118,7 +118,7 @@ def test_a_process_that_dies_in_the_middle_is_replaced_and_changes_nothing(
 def test_a_process_that_hangs_is_replaced(solved, imported, first, monkeypatch, caplog):
     footage, database = imported
     first(HANGS, 1)
-    monkeypatch.setattr(crew, "allowed_s", lambda job, longest_s: 10.0)
+    monkeypatch.setattr(worker_pool, "allowed_s", lambda job, longest_s: 10.0)
     features.extract(database, footage, SETTINGS, silent)
     assert sum("no answer for 10 s" in message for message in warnings_of(caplog)) == 1
     assert features_in(database) == features_in(solved.out / "work/database.db")
@@ -150,7 +150,7 @@ def test_repeated_failures_are_one_line(imported, first, started, words, reason)
 
 def test_failures_to_start_are_one_line(imported, monkeypatch):
     footage, database = imported
-    monkeypatch.setattr(crew, "command", lambda: ["no-such-program"])
+    monkeypatch.setattr(worker_pool, "command", lambda: ["no-such-program"])
     with pytest.raises(SfumatoError, match=r"^cannot start no-such-program: .*;"):
         features.extract(database, footage, SETTINGS, silent)
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from sfumato.splatting.measured import MeasuredCloud
-from sfumato.splatting.thinning import Gathering
+from sfumato.splatting.thinning import CloudCollector
 from support.surfaces import plane, sphere
 
 
 def gathered(cloud, most, piece=500):
-    gathering = Gathering(most)
+    gathering = CloudCollector(most)
     for start in range(0, len(cloud), piece):
         gathering.add(cloud.select(np.arange(start, min(start + piece, len(cloud)))))
     return gathering.finish(), gathering
@@ -35,7 +35,7 @@ def test_large_clouds_are_thinned_evenly(offset):
 
 
 def test_memory_is_bounded_by_the_limit():
-    gathering = Gathering(200)
+    gathering = CloudCollector(200)
     rng = np.random.default_rng(0)
     most = 0
     for _ in range(50):

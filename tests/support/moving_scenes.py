@@ -13,7 +13,7 @@ from sfumato.render.settings import RasterSettings
 from sfumato.scene.cameras import Camera
 from sfumato.scene.dynamic import DynamicScene
 from sfumato.scene.gaussians import Gaussians
-from sfumato.tracking.following import TrackedScene
+from sfumato.tracking.tracked_scene import TrackedScene
 from support.capture_folders import save
 from support.rig_folders import ring_pose
 

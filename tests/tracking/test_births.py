@@ -8,11 +8,11 @@ import torch
 from sfumato.capture.multiview import load_multiview
 from sfumato.maths.sh import SH_C0
 from sfumato.tracking.foreground import Foreground
-from sfumato.tracking.held_out_cameras import HeldOut
+from sfumato.tracking.held_out_cameras import HeldOutCameras
 from sfumato.tracking.scene_over_time import scene_over_time
 from sfumato.tracking.time_step import track_step
 from sfumato.tracking.track_config import TrackConfig
-from sfumato.tracking.track_state import MISSING_STEPS, start, together
+from sfumato.tracking.track_state import MISSING_STEPS, concatenated, start
 from support.moving_scenes import MOVING, first_scene, moving_video, scene_at
 
 pytestmark = [pytest.mark.kernels, pytest.mark.slow]
@@ -28,7 +28,7 @@ def visitor():
 
 
 def with_visitor(step):
-    return together(visitor(), scene_at(step)) if step >= COMES else scene_at(step)
+    return concatenated(visitor(), scene_at(step)) if step >= COMES else scene_at(step)
 
 
 def without_ball(step):
@@ -52,7 +52,7 @@ def tracked(root, at, steps=STEPS, masks=True, gaussians=None, **options):
     state = start(cameras, gaussians, ids, config, Foreground(video), **colours)
     while state.step < steps:
         state.add(track_step(state))
-    return state, HeldOut(video.test_cameras, gaussians, state.settings), video
+    return state, HeldOutCameras(video.test_cameras, gaussians, state.settings), video
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,9 @@ def test_appearing_objects_are_added_and_tracked(visited):
     assert scene.means[-1].isfinite().all()
     last = STEPS - 1
     found = held_out.score(state.scene(state.poses), last).psnr
-    without = held_out.score(together(state.still_gaussians, scene_at(last).select(state.ids[~born])), last)
+    without = held_out.score(
+        concatenated(state.still_gaussians, scene_at(last).select(state.ids[~born])), last
+    )
     assert found > without.psnr + 2
 
 

@@ -11,7 +11,7 @@ from sfumato.capture.cache import ByteCache
 from sfumato.capture.dataset import View
 from sfumato.capture.multiview import RigCamera
 from sfumato.capture.pixels import Pixels
-from sfumato.tracking.held_out_cameras import HeldOut
+from sfumato.tracking.held_out_cameras import HeldOutCameras
 from sfumato.tracking.track_state import default_settings
 from support.moving_scenes import cameras, first_scene, photograph, scene_at
 
@@ -29,7 +29,7 @@ def rig(pixels):
 
 def held_out(pixels):
     first, camera = first_scene(), rig(pixels)
-    return HeldOut((camera,), first, default_settings(first, (camera,)))
+    return HeldOutCameras((camera,), first, default_settings(first, (camera,)))
 
 
 def pictures(steps=3):

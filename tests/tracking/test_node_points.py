@@ -1,18 +1,18 @@
-"""Points of sightings, by the nodes they contribute to."""
+"""Points of tracked views, by the nodes they contribute to."""
 
 import torch
 
 from sfumato.scene.cameras import Camera
-from sfumato.tracking.node_points import Sighting, node_points
+from sfumato.tracking.node_points import TrackedView, node_points
 from sfumato.tracking.nodes import Nodes
 
 
-def sighting(rows):
+def tracked_view(rows):
     camera = Camera(torch.eye(4, dtype=torch.float64), (20.0, 20.0), (8.0, 8.0), (16, 16))
     # Red grows from left to right, green from top to bottom.
     ramp = (torch.arange(16) + 0.5) / 16
     image = torch.stack([ramp.expand(16, 16), ramp[:, None].expand(16, 16), torch.zeros(16, 16)], 2)
-    return Sighting(camera, {1: image}, {1: torch.rand(len(rows), 3)}, torch.tensor(rows))
+    return TrackedView(camera, {1: image}, {1: torch.rand(len(rows), 3)}, torch.tensor(rows))
 
 
 def test_points_are_listed_once_for_each_node_in_the_order_of_the_nodes():
@@ -22,7 +22,7 @@ def test_points_are_listed_once_for_each_node_in_the_order_of_the_nodes():
         torch.tensor([[0, 1], [1, 0], [1, 0], [1, 0]]),
         torch.tensor([[0.9, 0.1], [0.6, 0.4], [0.7, 0.3], [1.0, 0.0]]),
     )
-    points = node_points(sighting([1, 2]), nodes, means)
+    points = node_points(tracked_view([1, 2]), nodes, means)
     assert points.first.tolist() == [0, 2, 4]
     assert points.order.tolist() == [0, 1, 0, 1]
     torch.testing.assert_close(points.weights, torch.tensor([0.4, 0.3, 0.6, 0.7]))
@@ -31,7 +31,7 @@ def test_points_are_listed_once_for_each_node_in_the_order_of_the_nodes():
 
 
 def test_colours_of_the_photograph_are_found_where_gaussians_project():
-    view = sighting([0, 1, 2])
+    view = tracked_view([0, 1, 2])
     means = torch.tensor([[0.0, 0, 1], [0.2, -0.1, 2], [5.0, 0, 1]])
     colours, inside = view.seen_now(means, 1)
     assert inside.tolist() == [True, True, False]
@@ -40,8 +40,8 @@ def test_colours_of_the_photograph_are_found_where_gaussians_project():
     assert not view.seen_now(-means, 1)[1].any()
 
 
-def test_some_gaussians_of_a_sighting():
-    view = sighting([0, 2, 3])
+def test_some_gaussians_of_a_tracked_view():
+    view = tracked_view([0, 2, 3])
     chosen = view.among(torch.tensor([True, True, False, True]))
     assert chosen.rows.tolist() == [0, 3]
     assert torch.equal(chosen.colours[1], view.colours[1][[0, 2]])

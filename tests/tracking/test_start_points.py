@@ -12,7 +12,7 @@ from sfumato.capture.random_points import rays_through
 from sfumato.scene.cameras import Camera
 from sfumato.tracking.foreground import Foreground
 from sfumato.tracking.start_points import start_points
-from sfumato.tracking.still_points import Plane, Sight, find_floor, still_points
+from sfumato.tracking.still_points import Plane, StillView, find_floor, still_points
 
 SIZE_PX, FOCAL_PX = (120, 90), 90.0
 # Three cameras 4 m from a ball above the floor z = 0; up differs from the mean of their up axes.
@@ -55,11 +55,11 @@ def picture(camera, ball):
     return rgb.reshape(*x.shape, 3).astype(np.uint8), hit.reshape(x.shape)
 
 
-def sights():
+def still_views():
     found = []
     for one in CAMERAS:
         rgb, moves = picture(one, True)
-        found.append(Sight(one, rgb, picture(one, False)[0], ~moves))
+        found.append(StillView(one, rgb, picture(one, False)[0], ~moves))
     return found
 
 
@@ -68,7 +68,7 @@ def level():
 
 
 def test_the_floor_is_the_photo_consistent_plane():
-    floor = find_floor(sights(), MIDDLE, np.array([0.1, 0.0, 0.2]), level(), np.random.default_rng(0))
+    floor = find_floor(still_views(), MIDDLE, np.array([0.1, 0.0, 0.2]), level(), np.random.default_rng(0))
     assert math.degrees(math.acos(floor.normal[2])) < 3
     assert abs(floor.offset) < 0.05 * AROUND / 2
 
@@ -76,13 +76,16 @@ def test_the_floor_is_the_photo_consistent_plane():
 @pytest.mark.slow
 def test_without_photo_consistency_there_is_no_floor():
     rng = np.random.default_rng(0)
-    noise = [Sight(s.camera, rng.integers(0, 256, s.rgb.shape, np.uint8), s.rgb, s.still) for s in sights()]
+    noise = [
+        StillView(s.camera, rng.integers(0, 256, s.rgb.shape, np.uint8), s.rgb, s.still)
+        for s in still_views()
+    ]
     assert find_floor(noise, MIDDLE, np.zeros(3), level(), rng) is None
 
 
 def test_static_points_are_on_the_floor_or_beyond_the_cameras():
     xyz, rgb = still_points(
-        sights(), MIDDLE, Plane(np.array([0, 0, 1.0]), 0.0), 900, np.random.default_rng(0)
+        still_views(), MIDDLE, Plane(np.array([0, 0, 1.0]), 0.0), 900, np.random.default_rng(0)
     )
     on_floor = np.abs(xyz[:, 2]) < 1e-9
     away = np.linalg.norm(xyz - MIDDLE, axis=1)

@@ -11,9 +11,9 @@ from sfumato import ops
 from sfumato.capture.multiview import load_multiview
 from sfumato.maths.quaternions import rotation_from_quats
 from sfumato.ops.constants import ALIGNMENT_ENTRIES
-from sfumato.tracking.cut_photographs import Photographs
 from sfumato.tracking.foreground import Foreground
 from sfumato.tracking.node_alignment import aligned
+from sfumato.tracking.photograph_parts import Photographs
 from sfumato.tracking.time_step import predicted, track_step
 from sfumato.tracking.track_config import TrackConfig
 from sfumato.tracking.track_state import MovingPoses, StepResult, start

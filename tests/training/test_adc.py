@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sfumato.maths.quaternions import rotation_from_quats
-from sfumato.render.output import SeenGaussians
+from sfumato.render.output import RasterizedGaussians
 from sfumato.scene.cameras import Camera
 from sfumato.training.config import AdcConfig, Schedule, TrainConfig
 from sfumato.training.densify import make_densifier
@@ -34,7 +34,7 @@ def seen(lengths, size=(4, 8), absolute=True):
     mean_px, probe = torch.zeros_like(grad), torch.zeros_like(grad) if absolute else None
     (probe if absolute else mean_px).grad = grad
     box = torch.ones(len(lengths), 2, dtype=torch.int32)
-    return SeenGaussians(box[:, 0] > 0, box, mean_px, probe, size[::-1])
+    return RasterizedGaussians(box[:, 0] > 0, box, mean_px, probe, size[::-1])
 
 
 def viewer():

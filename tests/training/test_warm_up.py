@@ -31,14 +31,14 @@ def asked(tmp_path, monkeypatch):
     """A new cache folder; returns the child processes started to compile, each of which leaves one kernel."""
     asked = []
 
-    def compile_apart(command, *, input, capture_output, cwd, env):
+    def compile_in_subprocess(command, *, input, capture_output, cwd, env):
         asked.append((command, cwd, env["SFUMATO_CACHE"]))
         kernel_cache.write_bytes(kernel_cache.cache_folder() / "a.nbc", KERNEL)
         return subprocess.CompletedProcess(command, 0)
 
     monkeypatch.setenv("SFUMATO_CACHE", str(tmp_path / "cache"))
     kernel_cache.cache_folder.cache_clear()
-    monkeypatch.setattr(warm_up.subprocess, "run", compile_apart)
+    monkeypatch.setattr(warm_up.subprocess, "run", compile_in_subprocess)
     monkeypatch.setattr(ahead, "beside", lambda *_: contextlib.nullcontext())
     yield asked
     kernel_cache.cache_folder.cache_clear()

@@ -20,7 +20,7 @@ from sfumato.render.settings import TraceSettings
 from sfumato.training.config import TrainConfig
 from sfumato.training.step import StepStats
 from sfumato.viewer.allowance import Allowance
-from sfumato.viewer.exact import Painter, RenderRequest, read_request
+from sfumato.viewer.exact import ExactRenderer, RenderRequest, read_request
 from sfumato.viewer.live import LiveTraining
 from sfumato.viewer.page import Payload
 from sfumato.viewer.request_slot import RequestSlot
@@ -35,8 +35,8 @@ def subject():
 
 
 @pytest.fixture(scope="module")
-def painter(subject):
-    return Painter(subject.photographs, subject.settings, lambda: floaters(subject.gaussians))
+def renderer(subject):
+    return ExactRenderer(subject.photographs, subject.settings, lambda: floaters(subject.gaussians))
 
 
 def asked_from(camera, **also):
@@ -59,64 +59,64 @@ def pixels(picture):
     return np.asarray(Image.open(io.BytesIO(picture.jpeg)))
 
 
-def test_the_picture_is_the_render_from_the_view_of_the_page(subject, painter):
+def test_the_picture_is_the_render_from_the_view_of_the_page(subject, renderer):
     camera = camera_at(0.7, roll=0.3).resized(4 * SIZE_PX[0], 4 * SIZE_PX[1])
     request = read_request(asked_from(camera), subject.photographs)
     assert torch.allclose(request.camera.camera_from_world, camera.camera_from_world, atol=1e-9)
-    picture = painter.paint(request, subject.gaussians)
+    picture = renderer.render(request, subject.gaussians)
     assert psnr(pixels(picture), drawn(subject.gaussians, camera)) > 38
     assert picture.seconds > 0 and picture.range is None
 
 
-def test_a_crop_box_cuts(subject, painter):
+def test_a_crop_box_cuts(subject, renderer):
     camera = camera_at(0.7)
     body = asked_from(camera, crop=[-1e30, -1e30, -1e30, 0.0, 1e30, 1e30])
     left = subject.gaussians.select(subject.gaussians.means[:, 0] <= 0)
-    picture = painter.paint(read_request(body, subject.photographs), subject.gaussians)
+    picture = renderer.render(read_request(body, subject.photographs), subject.gaussians)
     assert psnr(pixels(picture), drawn(left, camera)) > 32
 
 
-def test_the_error_is_that_of_the_photograph(subject, painter):
+def test_the_error_is_that_of_the_photograph(subject, renderer):
     request = read_request(b'{"show": "error", "camera": 1, "size": [96, 72]}', subject.photographs)
-    same = pixels(painter.paint(request, subject.gaussians)).astype(int)
+    same = pixels(renderer.render(request, subject.gaussians)).astype(int)
     assert np.abs(same - colour_map(np.zeros((72, 96)))).mean() < 3
-    other = pixels(painter.paint(request, small_scene(seed=9)))
+    other = pixels(renderer.render(request, small_scene(seed=9)))
     assert other.mean() > same.mean() + 30
 
 
-def test_nearer_is_lighter_and_the_range_is_returned(painter):
+def test_nearer_is_lighter_and_the_range_is_returned(renderer):
     gaussians = small_scene(200)
-    picture = painter.paint(RenderRequest("depth", camera_at(0.0)), gaussians)
+    picture = renderer.render(RenderRequest("depth", camera_at(0.0)), gaussians)
     near, far = picture.range
     assert 2.0 < near < far < 7.0
-    farther = painter.paint(RenderRequest("depth", camera_at(0.0, distance=6.0)), gaussians)
+    farther = renderer.render(RenderRequest("depth", camera_at(0.0, distance=6.0)), gaussians)
     assert farther.range[0] > near + 1.5
     wall = small_scene(200)
     wall.means[:100] = torch.tensor([-0.8, 0.0, -1.0]) + 0.1 * wall.means[:100]
     wall.means[100:] = torch.tensor([1.2, 0.0, 3.0]) + 0.1 * wall.means[100:]
-    light = pixels(painter.paint(RenderRequest("depth", camera_at(0.0)), wall)).astype(int).sum(axis=2)
+    light = pixels(renderer.render(RenderRequest("depth", camera_at(0.0)), wall)).astype(int).sum(axis=2)
     assert light[:, :40].max() > 550 and 60 < np.percentile(light[:, 60:], 99) < 450
 
 
-def test_normals_face_the_camera(painter):
+def test_normals_face_the_camera(renderer):
     flat = small_scene(60)
     flat.log_scales[:, 2] = -6.0
     flat.quats[:] = torch.tensor([1.0, 0.0, 0.0, 0.0])
     flat.logit_opacities[:] = 6.0
-    middle = pixels(painter.paint(RenderRequest("normals", camera_at(0.0)), flat))[30:40, 45:55].reshape(
+    middle = pixels(renderer.render(RenderRequest("normals", camera_at(0.0)), flat))[30:40, 45:55].reshape(
         -1, 3
     )
     # Their shortest axis is z, and the camera is at -z.
     assert (np.abs(np.median(middle, axis=0) - [128, 128, 0]) < 30).all()
 
 
-def test_floaters_glow(subject, painter):
+def test_floaters_glow(subject, renderer):
     picture = pixels(
-        painter.paint(RenderRequest("colour", camera_at(0.0), floaters=True), subject.gaussians)
+        renderer.render(RenderRequest("colour", camera_at(0.0), floaters=True), subject.gaussians)
     ).astype(int)
     pink = (picture[..., 0] - picture[..., 1] > 60) & (picture[..., 2] > picture[..., 1])
     assert 0.002 < pink.mean() < 0.5
-    plain = pixels(painter.paint(RenderRequest("colour", camera_at(0.0)), subject.gaussians))
+    plain = pixels(renderer.render(RenderRequest("colour", camera_at(0.0)), subject.gaussians))
     assert psnr(picture, plain) < 20
 
 
@@ -253,17 +253,17 @@ def test_scenes_trained_with_the_tracer_are_traced(subject):
     traced = replace(subject, settings=TraceSettings(background=subject.settings.background))
     camera = camera_at(0.7).resized(*SIZE_PX)
     request = read_request(asked_from(camera), subject.photographs)
-    found = pixels(Painter((), traced.settings).paint(request, subject.gaussians)).astype(float)
+    found = pixels(ExactRenderer((), traced.settings).render(request, subject.gaussians)).astype(float)
     wanted = raytrace(subject.gaussians, camera, traced.settings).image
     other = rasterize(subject.gaussians, camera, subject.settings).image
     error = np.abs(found - 255 * wanted.clamp(0, 1).numpy()).mean()
     assert error < 2 and error < np.abs(found - 255 * other.clamp(0, 1).numpy()).mean()
 
 
-def test_a_background_is_drawn_and_a_wrong_one_refused(subject, painter):
+def test_a_background_is_drawn_and_a_wrong_one_refused(subject, renderer):
     camera = camera_at(0.7)
     request = read_request(asked_from(camera, background=[1, 0, 0]), subject.photographs)
-    found = pixels(painter.paint(request, subject.gaussians))
+    found = pixels(renderer.render(request, subject.gaussians))
     assert psnr(found, drawn(subject.gaussians, camera, background=(1.0, 0.0, 0.0))) > 25
     for wrong in ([1, 0], [1, 0, 2], "red", [None] * 3):
         with pytest.raises(ConfigError, match="background"):

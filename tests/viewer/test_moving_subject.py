@@ -12,7 +12,7 @@ from PIL import Image
 from sfumato.errors import ConfigError
 from sfumato.scene.files import four_dgs
 from sfumato.scene.files.dynamic_files import save_dynamic
-from sfumato.viewer.exact import Painter, RenderRequest, read_request
+from sfumato.viewer.exact import ExactRenderer, RenderRequest, read_request
 from sfumato.viewer.overlays import highlighted
 from sfumato.viewer.page import describe, pack_subject
 from sfumato.viewer.tracked_subject import moving_subject, open_any
@@ -57,19 +57,19 @@ def without_motion():
 
 
 def test_our_renderer_draws_the_requested_time(subject):
-    painter = Painter(subject.photographs, subject.settings)
+    renderer = ExactRenderer(subject.photographs, subject.settings)
     camera = subject.photographs[2].camera
     for time in (1.3, 1.9):
-        found = pixels(painter.paint(RenderRequest("colour", camera, time=time), subject.moving))
+        found = pixels(renderer.render(RenderRequest("colour", camera, time=time), subject.moving))
         assert psnr(found, drawn(small_moving_scene().at(time), camera)) > 33
         assert psnr(found, drawn(small_moving_scene().at(3.2 - time), camera)) < 25
 
 
 def test_floaters_glow_though_not_all_exist(subject):
     mask = torch.arange(80) % 3 == 0
-    painter = Painter((), subject.settings, lambda: mask)
+    renderer = ExactRenderer((), subject.settings, lambda: mask)
     camera = subject.photographs[0].camera
-    found = pixels(painter.paint(RenderRequest("colour", camera, floaters=True, time=1.0), subject.moving))
+    found = pixels(renderer.render(RenderRequest("colour", camera, floaters=True, time=1.0), subject.moving))
     scene = subject.moving.at(1.0)
     assert len(scene) < 80
     assert psnr(found, drawn(highlighted(scene, mask[scene.identities]), camera)) > 30
@@ -77,14 +77,14 @@ def test_floaters_glow_though_not_all_exist(subject):
 
 
 def test_the_error_is_that_of_the_nearest_photograph_in_time(subject):
-    painter = Painter(subject.photographs, subject.settings)
+    renderer = ExactRenderer(subject.photographs, subject.settings)
     request = json.dumps({"show": "error", "camera": 1, "size": [96, 72], "time": 1.74}).encode()
     read = read_request(request, subject.photographs)
-    at_once = pixels(painter.paint(read, subject.moving))
-    last = pixels(painter.paint(RenderRequest("error", read.camera, 1, time=1.99), subject.moving))
+    at_once = pixels(renderer.render(read, subject.moving))
+    last = pixels(renderer.render(RenderRequest("error", read.camera, 1, time=1.99), subject.moving))
     first = [replace(photograph, pixels_at=()) for photograph in subject.photographs]
-    other = Painter(first, subject.settings)
-    wrong = pixels(other.paint(read, subject.moving))
+    other = ExactRenderer(first, subject.settings)
+    wrong = pixels(other.render(read, subject.moving))
     assert max(at_once.mean(), last.mean()) < wrong.mean() - 10
 
 

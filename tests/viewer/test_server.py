@@ -10,7 +10,7 @@ import pytest
 
 from sfumato.errors import CaptureError, ConfigError
 from sfumato.viewer import server as module
-from sfumato.viewer.peers import may_be_mine
+from sfumato.viewer.peers import is_trusted_peer
 from sfumato.viewer.server import HOST, Answer, PageServer
 
 
@@ -183,15 +183,15 @@ def test_other_users_cannot_use_the_ticket(server, monkeypatch):
 def test_connections_of_other_users_are_recognised(server, tmp_path):
     with socket.create_connection((HOST, server.port)) as connection:
         address = connection.getsockname()
-        assert may_be_mine(address)
+        assert is_trusted_peer(address)
     end = f"{struct.unpack('=I', socket.inet_aton(HOST))[0]:08X}:{address[1]:04X}"
     for user, mine in ((os.getuid(), True), (0, True), (os.getuid() + 7, False)):
         for name in ("tcp", "tcp6"):
             at = end if name == "tcp" else "0000000000000000FFFF0000" + end
             table = tmp_path / name
             table.write_text(f"sl local ...\n0: {at} 0100007F:1F90 01 0:0 00:0 0 {user} 0\n")
-            assert may_be_mine(address, [table]) == mine
-    assert may_be_mine(address, [tmp_path / "none"])
+            assert is_trusted_peer(address, [table]) == mine
+    assert is_trusted_peer(address, [tmp_path / "none"])
 
 
 def raw(server, data, *, reset=False):

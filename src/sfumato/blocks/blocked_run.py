@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from sfumato import machine
+from sfumato.blocks.block_engine import BlockEngine
 from sfumato.blocks.block_plan import BlockPlan, plan_blocks, read_plan, write_plan
 from sfumato.blocks.block_task import (
     BLOCK_FILE,
@@ -19,10 +20,9 @@ from sfumato.blocks.block_task import (
     BlockTask,
     is_finished,
 )
-from sfumato.blocks.in_turn import Engine
 from sfumato.blocks.joining import in_cell
 from sfumato.blocks.seen_positions import seen_by, touched_by
-from sfumato.blocks.shares import Shares
+from sfumato.blocks.stage_budgets import StageBudgets
 from sfumato.capture.dataset import Capture, reduction_of
 from sfumato.display import Display
 from sfumato.errors import ConfigError, SfumatoError
@@ -87,12 +87,12 @@ class BlockedRun:
 
     folders: BlockFolders
     options: RunOptions
-    shares: Shares
+    shares: StageBudgets
     capture: Capture
     display: Display
     device: torch.device = HOST
 
-    def train(self, engine: Engine) -> tuple[BlockPlan, list[BlockOutcome]] | None:
+    def train(self, engine: BlockEngine) -> tuple[BlockPlan, list[BlockOutcome]] | None:
         """Train the coarse model and the blocks, or go on with them.
 
         Args:
@@ -122,9 +122,9 @@ class BlockedRun:
         if not path.is_file():
             write_block(path, [view.name for view in self.capture.train_views])
         self.display.say("a coarse model of the whole comes first")
-        self.display.of_a_whole("the coarse model".format)
+        self.display.set_overall_progress("the coarse model".format)
         result = run_training(folder, options, display=self.display, device=self.device)
-        self.display.of_a_whole(str)
+        self.display.set_overall_progress(str)
         return not result.stopped_by
 
     def _planned(self) -> BlockPlan:
@@ -134,7 +134,7 @@ class BlockedRun:
         coarse = load(RunFolder(self.folders.coarse).scene).to(self.device)
         views = self.capture.train_views
         settings = settings_of(self.options.train, reduction=reduction_of(views))
-        with self.display.counting("cutting", "photographs") as count:
+        with self.display.counting("planning blocks", "photographs") as count:
             seen = seen_by(views, coarse, settings, count)
         plan = plan_blocks(views, seen, self.shares.blocks)
         by_name = {view.name: view for view in views}
@@ -170,7 +170,7 @@ class BlockedRun:
             yield BlockTask(folder.name, folder, completed(options), memory)
 
 
-def agreed_blocks(
+def resumed_blocks(
     folder: RunFolder, options: RunOptions, blocks: int | None, *, overwrite: bool
 ) -> int | None:
     """The number of blocks of the run in a folder, if it is to go on; None if another begins.
@@ -206,7 +206,7 @@ def blocks_of(folder: RunFolder) -> int:
     return known if isinstance(known, int) and known > 1 else 1
 
 
-def check_can_be_cut(options: RunOptions) -> None:
+def check_options_for_blocks(options: RunOptions) -> None:
     """Refuse options that contradict blocks.
 
     Raises:
@@ -221,7 +221,7 @@ def check_can_be_cut(options: RunOptions) -> None:
         raise ConfigError("--block trains one block alone; leave out --blocks")
 
 
-def not_done(outcomes: Sequence[BlockOutcome]) -> SfumatoError | None:
+def failure_of(outcomes: Sequence[BlockOutcome]) -> SfumatoError | None:
     """An error that names the blocks that failed; None if there are none."""
     failed = [outcome for outcome in outcomes if outcome.state == "failed"]
     if not failed:

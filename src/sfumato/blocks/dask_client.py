@@ -32,7 +32,7 @@ TOKEN_FILE = "shared_folder"
 
 
 @dataclass(frozen=True)
-class WorkerPlace:
+class ClusterSpec:
     """Where blocks are trained.
 
     Attributes:
@@ -44,7 +44,7 @@ class WorkerPlace:
     workers: int | None = None
 
     @staticmethod
-    def of(words: str) -> WorkerPlace:
+    def of(words: str) -> ClusterSpec:
         """The place that ``--cluster`` names: local, local:N, or the address of a scheduler.
 
         Raises:
@@ -52,16 +52,16 @@ class WorkerPlace:
         """
         local = _LOCAL.fullmatch(words)
         if local:
-            return WorkerPlace(workers=int(local[1]) if local[1] else None)
+            return ClusterSpec(workers=int(local[1]) if local[1] else None)
         if not _ADDRESS.fullmatch(words):
             raise ConfigError(
                 f"--cluster is {words!r}; give local, local:N for N workers, or the address of a scheduler, "
                 "such as tcp://10.0.0.5:8786"
             )
-        return WorkerPlace(address=words)
+        return ClusterSpec(address=words)
 
 
-def start_local(place: WorkerPlace) -> LocalCluster:
+def start_local(place: ClusterSpec) -> LocalCluster:
     """Start workers on this machine, which listen on loopback only, each with its share of the cores."""
     from distributed import LocalCluster
 

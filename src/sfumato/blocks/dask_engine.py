@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sfumato.blocks.all_progress import AllProgress
 from sfumato.blocks.block_task import BlockOutcome, BlockTask, to_plain
 from sfumato.blocks.dask_client import (
-    WorkerPlace,
+    ClusterSpec,
     Workers,
     connected,
     declared_memory,
@@ -53,7 +53,7 @@ class DaskEngine:
         ConfigError: Dask is not installed, or there is no scheduler or worker.
     """
 
-    def __init__(self, place: WorkerPlace, device: str, display: Display) -> None:
+    def __init__(self, place: ClusterSpec, device: str, display: Display) -> None:
         extra_module("distributed", "cluster", "--cluster")
         self._place, self._device, self._display = place, device, display
         self._interruption = Interruption()
@@ -92,24 +92,24 @@ class DaskEngine:
                 time.sleep(_EVERY_S)
 
     def train(self, tasks: Sequence[BlockTask], display: Display) -> list[BlockOutcome]:
-        """As of ``Engine``; a signal stops all blocks after their current step."""
+        """As of ``BlockEngine``; a signal stops all blocks after their current step."""
         if not tasks:
             return []
         folder = tasks[0].folder.parent
         (folder / STOP_FILE).unlink(missing_ok=True)
         workers = Workers(folder, tasks[0].options.data, display)
-        handing_out = _HandingOut(self._client, tasks, workers, self._device, display)
-        with self._interruption, display.living():
-            while not handing_out.is_over and self._interruption.signal is None:
-                if not handing_out.is_connected:
-                    handing_out.client = self._client = self._reconnected(handing_out)
-                handing_out.go_on()
+        dispatcher = _Dispatcher(self._client, tasks, workers, self._device, display)
+        with self._interruption, display.live_updates():
+            while not dispatcher.is_over and self._interruption.signal is None:
+                if not dispatcher.is_connected:
+                    dispatcher.client = self._client = self._reconnected(dispatcher)
+                dispatcher.go_on()
                 time.sleep(_EVERY_S)
             if self._interruption.signal is not None:
-                handing_out.stop(folder / STOP_FILE, self._interruption.signal)
-        return [handing_out.outcomes[task.name] for task in tasks]
+                dispatcher.stop(folder / STOP_FILE, self._interruption.signal)
+        return [dispatcher.outcomes[task.name] for task in tasks]
 
-    def _reconnected(self, handing_out: _HandingOut) -> Client:
+    def _reconnected(self, dispatcher: _Dispatcher) -> Client:
         """A client of the scheduler, which may be another one at the same address."""
         self._display.say(f"the scheduler at {self._address} was lost; waiting for it")
         with suppress(OSError, RuntimeError):
@@ -122,12 +122,12 @@ class DaskEngine:
                 return client
             time.sleep(_EVERY_S)
         raise SfumatoError(
-            f"the scheduler at {self._address} was lost; {handing_out.done} of {len(handing_out.tasks)} "
+            f"the scheduler at {self._address} was lost; {dispatcher.done} of {len(dispatcher.tasks)} "
             "blocks are done and the others have checkpoints: the same command goes on"
         )
 
 
-class _HandingOut:
+class _Dispatcher:
     """The state between tasks and their outcomes.
 
     Attributes:
@@ -173,11 +173,11 @@ class _HandingOut:
         if self._is_waiting_for_workers(usable):
             return
         if self._workers.bad and frozenset(usable) != self._usable:
-            self._take_back_what_waits()
+            self._withdraw_pending()
         self._usable = frozenset(usable)
         for task in self.tasks:
             if task.name not in self.outcomes and task.name not in self._futures:
-                self._hand_out(task, usable)
+                self._submit(task, usable)
         for name, future in list(self._futures.items()):
             if future.status != "pending":
                 del self._futures[name]
@@ -196,7 +196,7 @@ class _HandingOut:
             )
         return True
 
-    def _take_back_what_waits(self) -> None:
+    def _withdraw_pending(self) -> None:
         """Forget tasks that no worker has begun, as those that may begin them have changed."""
         begun = {key for keys in self.client.processing().values() for key in keys}
         for name, future in list(self._futures.items()):
@@ -204,7 +204,7 @@ class _HandingOut:
                 del self._futures[name]
                 future.cancel()
 
-    def _hand_out(self, task: BlockTask, usable: dict[str, dict[str, Any]]) -> None:
+    def _submit(self, task: BlockTask, usable: dict[str, dict[str, Any]]) -> None:
         declared = declared_memory(usable.values())
         if declared and max(declared) < task.memory_bytes:
             words = (

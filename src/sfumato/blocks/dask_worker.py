@@ -36,7 +36,7 @@ def run_block(task: str) -> str:
         with _one_at_a_time:
             block = from_plain(values)
             device = device_named(values["device"])
-            outcome = train_block(block, device=device, is_stopped=Stopping(block.folder.parent / STOP_FILE))
+            outcome = train_block(block, device=device, is_stopped=StopCheck(block.folder.parent / STOP_FILE))
     except SfumatoError as error:
         outcome = BlockOutcome(str(values["name"]), "failed", str(error))
     except Exception as error:
@@ -46,7 +46,7 @@ def run_block(task: str) -> str:
     return json.dumps(vars(outcome))
 
 
-class Stopping:
+class StopCheck:
     """Whether the driver asks to stop; looks at the file at most twice a second.
 
     Args:

@@ -143,7 +143,7 @@ def parse(
         raise ConfigError(f"{message}; see {prog} --help") from None
 
 
-def command_that_goes_on(verb: str, arguments: Sequence[str]) -> str:
+def resume_command(verb: str, arguments: Sequence[str]) -> str:
     """The command that resumes a stopped one in the same folder.
 
     Args:

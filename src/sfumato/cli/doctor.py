@@ -80,7 +80,7 @@ def gather(progress: Callable[[str], None] = lambda step: None) -> Facts:
     Returns:
         Sections of facts by name, and ``advice``, a list of sentences; ready for JSON.
     """
-    progress("looking at the machine")
+    progress("checking the machine")
     facts: Facts = {
         "versions": machine.versions(),
         "machine": _machine_facts(),

@@ -176,7 +176,7 @@ def _moving(given: EditFiles) -> DynamicScene:
     """The inputs joined into one dynamic scene."""
     from sfumato.cli.scene_files import scene_file
     from sfumato.scene.dynamic import DynamicScene
-    from sfumato.scene.dynamic_changes import composed, standing
+    from sfumato.scene.dynamic_changes import as_dynamic, composed
     from sfumato.scene.files import load
     from sfumato.scene.files.dynamic_files import holds_motion, load_dynamic
 
@@ -184,7 +184,7 @@ def _moving(given: EditFiles) -> DynamicScene:
         raise ConfigError("--repair is for still scenes, and one of these moves")
     loaded = [load_dynamic(p) if holds_motion(p) else load(scene_file(p)) for p in given.inputs]
     times = next(one.times for one in loaded if isinstance(one, DynamicScene))
-    return composed(*(one if isinstance(one, DynamicScene) else standing(one, times) for one in loaded))
+    return composed(*(one if isinstance(one, DynamicScene) else as_dynamic(one, times) for one in loaded))
 
 
 def edit_options() -> set[str]:

@@ -43,13 +43,13 @@ def command(arguments: Sequence[str]) -> int:
     given = parse(EvalCommand, "eval", arguments, shown=_HELP)
     from rich.console import Console
 
-    from sfumato.blocks.whole_run import measure_seams
+    from sfumato.blocks.train_in_blocks import measure_seams
     from sfumato.cli.pages import write_page_of
     from sfumato.display import Display
     from sfumato.ops.backend import device_named
-    from sfumato.runs.comparing import Comparison
     from sfumato.runs.envelope_run import write_envelope
     from sfumato.runs.folder import RunFolder
+    from sfumato.runs.held_out_evaluation import EvaluationOptions
     from sfumato.runs.results import draw_chart, write_results
     from sfumato.scene.files import load
 
@@ -58,7 +58,7 @@ def command(arguments: Sequence[str]) -> int:
     folder.check_own()
     scene = load(folder.scene).to(device)
     capture = options.read_capture(given.data)
-    display, how = Display(Console()), Comparison(given.size)
+    display, how = Display(Console()), EvaluationOptions(given.size)
     rows = folder.read_metrics().get("blocks")
     write_results(folder, scene, capture, options.train, folder.read_training(), display, how)
     measure_seams(folder, scene, capture, options, display, rows=rows)

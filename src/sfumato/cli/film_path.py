@@ -13,10 +13,10 @@ from sfumato.envelope.coverage import trust_by_coverage
 from sfumato.envelope.trust import Trust
 from sfumato.errors import ConfigError
 from sfumato.paths.best_view import orbit_from_view, orbit_of_best_view
+from sfumato.paths.frame_renderer import Look
 from sfumato.paths.inside import kept_inside
 from sfumato.paths.look import Y_DOWN, refitted
 from sfumato.paths.orbit import Orbit, orbit_of_cameras
-from sfumato.paths.painter import Look
 from sfumato.paths.path_files import KeyFrames
 from sfumato.paths.spline import along_cameras
 from sfumato.paths.view_file import opening_view_of
@@ -39,7 +39,7 @@ _SECONDS_PER_KEY = 2.0
 
 
 @dataclass(frozen=True)
-class Shown:
+class FilmedScene:
     """A loaded scene with its cameras and appearance.
 
     Attributes:
@@ -66,7 +66,7 @@ class Shown:
 
 def film_cameras(
     given: RenderCommand,
-    source: Shown,
+    source: FilmedScene,
     file_path: KeyFrames | Sequence[Camera] | None,
     size_px: tuple[int, int] | None,
 ) -> tuple[Camera, ...]:
@@ -109,13 +109,13 @@ def _orbit(given: RenderCommand, scene: Gaussians, known: Sequence[Camera]) -> O
     return orbit_of_cameras(known, given.up) if known else orbit_of_best_view(scene, up or Y_DOWN)
 
 
-def _along_photographs(source: Shown, count: int) -> tuple[Camera, ...]:
+def _along_photographs(source: FilmedScene, count: int) -> tuple[Camera, ...]:
     """A path along the photographs, in the order of their names."""
     walked = sorted(source.known, key=lambda one: natural_key(one[0]))
     return along_cameras([camera for _, camera in walked], count)
 
 
-def _trust_of(given: RenderCommand, source: Shown) -> Trust:
+def _trust_of(given: RenderCommand, source: FilmedScene) -> Trust:
     """The trust measured by `sfumato eval --envelope`, or else estimated from coverage."""
     run = run_of(given.scene)
     if run and not source.moving:

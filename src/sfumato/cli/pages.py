@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("sfumato")
 
 
-class Watching:
+class TrainingViewer:
     """A context in which a training run can be watched in the browser.
 
     ``watch`` is the argument for ``run_training``, or None.
@@ -88,7 +88,7 @@ class Watching:
             self._live.offer_page(page)
 
 
-class WatchingTracking(Watching):
+class TrackingViewer(TrainingViewer):
     """The same for a tracking run: first the training of its first step, then its time steps."""
 
     def __init__(self, folder: TrackFolder, display: Display, *, wanted: bool) -> None:

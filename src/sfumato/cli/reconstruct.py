@@ -9,7 +9,7 @@ from typing import Annotated
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from sfumato.cli.arguments import command_that_goes_on, parse
+from sfumato.cli.arguments import parse, resume_command
 from sfumato.cli.help import Help
 from sfumato.cli.train import with_length_of, without_length
 from sfumato.footage.frame_options import FrameOptions
@@ -69,14 +69,14 @@ def command(arguments: Sequence[str]) -> int:
         given = _with_stored_options(given, arguments)
     from rich.console import Console
 
-    from sfumato.cli.pages import Watching, write_run_page
+    from sfumato.cli.pages import TrainingViewer, write_run_page
     from sfumato.display import Display
     from sfumato.reconstruction.reconstruct import Reconstruction, reconstruct
     from sfumato.runs.folder import RunFolder
 
     task = Reconstruction(given.inputs, given.frames, given.sfm, given.capture, given.train)
     display = Display(Console())
-    with Watching(given.out, display, wanted=given.view) as watching:
+    with TrainingViewer(given.out, display, wanted=given.view) as watching:
         result = reconstruct(
             task,
             given.out,
@@ -91,26 +91,26 @@ def command(arguments: Sequence[str]) -> int:
             write_run_page(given.out, result, given.train, display)
             watching.offer(RunFolder(given.out).page)
     if result.stopped_by:
-        display.say(f"to go on: {command_that_goes_on('reconstruct', arguments)}")
+        display.say(f"to go on: {resume_command('reconstruct', arguments)}")
         return 128 + result.stopped_by
     return 0
 
 
 def _with_stored_options(given: ReconstructCommand, arguments: Sequence[str]) -> ReconstructCommand:
     """Parse again with the stored options of the reconstruction as defaults."""
-    from sfumato.reconstruction.begun import read_begun
     from sfumato.reconstruction.reconstruct import Reconstruction
+    from sfumato.reconstruction.saved_task import load_task
 
-    begun = read_begun(Reconstruction, given.out)
-    if begun is None:
+    saved = load_task(Reconstruction, given.out)
+    if saved is None:
         return given
     default = ReconstructCommand(
         given.inputs,
         given.out,
-        frames=begun.frames,
-        sfm=begun.sfm,
-        capture=begun.capture,
-        train=without_length(begun.train),
+        frames=saved.frames,
+        sfm=saved.sfm,
+        capture=saved.capture,
+        train=without_length(saved.train),
     )
     again = parse(ReconstructCommand, "reconstruct", arguments, default=default)
-    return replace(again, train=with_length_of(again.train, begun.train))
+    return replace(again, train=with_length_of(again.train, saved.train))

@@ -228,7 +228,7 @@ def _render(
     """Render the frames and encode them as videos."""
     from sfumato.capture.images import decode
     from sfumato.outputs import holding
-    from sfumato.paths.painter import painter
+    from sfumato.paths.frame_renderer import frame_renderer
     from sfumato.paths.video_writer import write_video
 
     # The frames of a video are temporary, so those of another video may be replaced.
@@ -238,7 +238,7 @@ def _render(
         count, whole = len(plan.cameras), len(plan.cameras) * len(given.kinds)
         with display.counting("rendering", "frames") as report:
             for number, kind in enumerate(given.kinds):
-                paint = painter(kind, plan.scene_of, plan.cameras, plan.look)
+                paint = frame_renderer(kind, plan.scene_of, plan.cameras, plan.look)
                 before = number * count
                 frames.make(kind, count, paint, partial(_report_total, report, before, whole))
         for kind, path in outputs.items():

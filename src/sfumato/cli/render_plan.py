@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from sfumato.capture.dataset import Capture, load_capture
 from sfumato.cli.arguments import close_to
-from sfumato.cli.film_path import Shown, film_cameras
+from sfumato.cli.film_path import FilmedScene, film_cameras
 from sfumato.cli.scene_files import scene_file
 from sfumato.errors import CaptureError, ConfigError
 from sfumato.ops.backend import device_named
+from sfumato.paths.frame_renderer import Look
 from sfumato.paths.look import field_of_view_deg, refitted
-from sfumato.paths.painter import Look
 from sfumato.paths.path_files import KeyFrames, read_path
 from sfumato.paths.video_writer import even
 from sfumato.render.insert import Insert
@@ -101,7 +101,7 @@ def plan_of(given: RenderCommand, is_video: bool) -> RenderPlan:
     )
 
 
-def _still_source(given: RenderCommand, with_cameras: bool) -> Shown:
+def _still_source(given: RenderCommand, with_cameras: bool) -> FilmedScene:
     for option, value in (("at", given.at), ("time-from", given.time_from), ("time-to", given.time_to)):
         if value is not None:
             raise ConfigError(f"--{option} is for scenes that move, and {given.scene} holds none")
@@ -109,10 +109,10 @@ def _still_source(given: RenderCommand, with_cameras: bool) -> Shown:
     scene = load(path, repair=given.repair)
     look, capture = _look_and_capture(given, with_cameras=with_cameras)
     known = tuple((view.name, view.camera) for view in capture.views) if capture else ()
-    return Shown(scene, None, (path,), look, known, capture.test_names if capture else frozenset())
+    return FilmedScene(scene, None, (path,), look, known, capture.test_names if capture else frozenset())
 
 
-def _moving_source(given: RenderCommand, with_cameras: bool) -> Shown:
+def _moving_source(given: RenderCommand, with_cameras: bool) -> FilmedScene:
     if given.repair:
         raise ConfigError(f"--repair is for still scenes; {given.scene} moves")
     # Uses the cameras of the viewer, and its near plane, which hides their housings.
@@ -125,7 +125,7 @@ def _moving_source(given: RenderCommand, with_cameras: bool) -> Shown:
         settings = replace(settings, background=given.background)
     known = tuple((one.name, one.camera) for one in subject.photographs) if with_cameras else ()
     first = scene.at(float(scene.times[0]))
-    return Shown(first, scene, files_of(given.scene), Look(settings), known)
+    return FilmedScene(first, scene, files_of(given.scene), Look(settings), known)
 
 
 def _times(given: RenderCommand, scene: DynamicScene, count: int) -> tuple[float, ...]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from sfumato.cli.arguments import command_that_goes_on, parse
+from sfumato.cli.arguments import parse, resume_command
 from sfumato.cli.help import Help
 from sfumato.runs.track_options import SequenceOptions, TrackOptions
 from sfumato.tracking.track_config import TrackConfig
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sfumato.runs.track_run import TrackResult
     from sfumato.scene.dynamic import DynamicScene
     from sfumato.scene.scene import Scene
-    from sfumato.tracking.held_out_cameras import HeldOut
+    from sfumato.tracking.held_out_cameras import HeldOutCameras
 
 # Steps on the contact sheet, and the height of each camera's picture there.
 _SHEET_STEPS, _SHEET_HEIGHT_PX = 4, 180
@@ -65,7 +65,7 @@ def command(arguments: Sequence[str]) -> int:
     given = parse(TrackCommand, "track", arguments, shown=_HELP)
     from rich.console import Console
 
-    from sfumato.cli.pages import WatchingTracking
+    from sfumato.cli.pages import TrackingViewer
     from sfumato.display import Display
     from sfumato.errors import ConfigError
     from sfumato.runs.track_folder import TrackFolder
@@ -76,14 +76,14 @@ def command(arguments: Sequence[str]) -> int:
         raise ConfigError(f"{given.out} holds no tracked run to go on with; leave --resume out to begin one")
     options = TrackOptions(given.data, given.sequence, given.config)
     display = Display(Console())
-    with WatchingTracking(folder, display, wanted=given.view) as watching:
+    with TrackingViewer(folder, display, wanted=given.view) as watching:
         result = run_tracking(given.out, options, display=display, watch=watching.whole)
         watching.end(result)
         if not result.stopped_by:
             _write_results(folder, result, display)
             watching.offer(folder.page)
     if result.stopped_by:
-        display.say(f"to go on: {command_that_goes_on('track', arguments)}")
+        display.say(f"to go on: {resume_command('track', arguments)}")
         return 128 + result.stopped_by
     display.say(f"the tracks are {folder.tracks}")
     return 0
@@ -98,7 +98,9 @@ def _write_results(folder: TrackFolder, result: TrackResult, display: Display) -
     write_tracked_page(folder, result, display)
 
 
-def _write_pictures(folder: TrackFolder, held_out: HeldOut, scene: DynamicScene, display: Display) -> None:
+def _write_pictures(
+    folder: TrackFolder, held_out: HeldOutCameras, scene: DynamicScene, display: Display
+) -> None:
     """Write the held-out videos beside the renders as an mp4, and some of its frames as a contact sheet."""
     from sfumato.evaluation.sheet import progress_strip
     from sfumato.paths.video_writer import even, write_video
@@ -124,7 +126,7 @@ def _write_pictures(folder: TrackFolder, held_out: HeldOut, scene: DynamicScene,
     display.say(f"held-out videos, and beside them the renders: {folder.video}")
 
 
-def _page(held_out: HeldOut, scene: Scene, step: int, size_px: tuple[int, int]) -> np.ndarray:
+def _page(held_out: HeldOutCameras, scene: Scene, step: int, size_px: tuple[int, int]) -> np.ndarray:
     """A row for each held-out camera: its photograph and the render, or black; uint8 [h, w, 3]."""
     import numpy as np
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
-from sfumato.cli.arguments import command_that_goes_on, parse
+from sfumato.cli.arguments import parse, resume_command
 from sfumato.cli.help import Help
 from sfumato.errors import ConfigError
 from sfumato.runs.run_options import CaptureOptions, RunOptions
@@ -19,8 +19,8 @@ from sfumato.training.config import TrainConfig
 if TYPE_CHECKING:
     import torch
 
-    from sfumato.blocks.in_turn import Engine
-    from sfumato.blocks.whole_run import BlockedResult
+    from sfumato.blocks.block_engine import BlockEngine
+    from sfumato.blocks.train_in_blocks import BlockedResult
     from sfumato.display import Display
 
 _HELP = Help(
@@ -91,7 +91,7 @@ def command(arguments: Sequence[str]) -> int:
         given = _with_stored_options(given, arguments)
     from rich.console import Console
 
-    from sfumato.cli.pages import Watching, write_run_page
+    from sfumato.cli.pages import TrainingViewer, write_run_page
     from sfumato.display import Display
     from sfumato.runs.folder import RunFolder
     from sfumato.runs.run import run_training
@@ -102,7 +102,7 @@ def command(arguments: Sequence[str]) -> int:
         if in_blocks.blocks > 1:
             return _end_of_blocks(given, arguments, in_blocks, display)
         capture = in_blocks.capture
-    with Watching(given.out, display, wanted=given.view) as watching:
+    with TrainingViewer(given.out, display, wanted=given.view) as watching:
         result = run_training(
             given.out,
             given.run_options(),
@@ -118,7 +118,7 @@ def command(arguments: Sequence[str]) -> int:
             write_run_page(given.out, result, given.config, display)
             watching.offer(RunFolder(given.out).page)
     if result.stopped_by:
-        display.say(f"to go on: {command_that_goes_on('train', arguments)}")
+        display.say(f"to go on: {resume_command('train', arguments)}")
         return 128 + result.stopped_by
     return 0
 
@@ -136,7 +136,7 @@ def _is_in_blocks(given: TrainCommand) -> bool:
 
 
 def _train_in_blocks(given: TrainCommand, device: torch.device, display: Display) -> BlockedResult:
-    from sfumato.blocks.whole_run import train_in_blocks
+    from sfumato.blocks.train_in_blocks import train_in_blocks
 
     if given.view and given.blocks != 1:
         raise ConfigError("--view shows the training of a whole scene: leave it out, or give --blocks 1")
@@ -153,15 +153,17 @@ def _train_in_blocks(given: TrainCommand, device: torch.device, display: Display
         )
 
 
-def _engine(given: TrainCommand, device: torch.device, display: Display) -> AbstractContextManager[Engine]:
+def _engine(
+    given: TrainCommand, device: torch.device, display: Display
+) -> AbstractContextManager[BlockEngine]:
     if given.cluster is None or given.blocks == 1:
-        from sfumato.blocks.in_turn import InTurn
+        from sfumato.blocks.block_engine import SequentialEngine
 
-        return nullcontext(InTurn(device))
-    from sfumato.blocks.dask_client import WorkerPlace
+        return nullcontext(SequentialEngine(device))
+    from sfumato.blocks.dask_client import ClusterSpec
     from sfumato.blocks.dask_engine import DaskEngine
 
-    return DaskEngine(WorkerPlace.of(given.cluster), given.device, display)
+    return DaskEngine(ClusterSpec.of(given.cluster), given.device, display)
 
 
 def _end_of_blocks(
@@ -171,7 +173,7 @@ def _end_of_blocks(
     from sfumato.cli.pages import write_pages
 
     if result.stopped_by or result.scene is None:
-        display.say(f"to go on: {command_that_goes_on('train', arguments)}")
+        display.say(f"to go on: {resume_command('train', arguments)}")
         return 128 + (result.stopped_by or 0)
     write_pages(given.out, result.scene, result.capture, given.config, display)
     return 0

@@ -134,7 +134,7 @@ def _duplicated(scene: DynamicScene, rows: Tensor, time: float, by: Sequence[flo
 def _with_file(scene: DynamicScene, rows: Tensor, time: float, file: Path) -> DynamicScene:
     if holds_motion(file):
         return dynamic_changes.composed(scene, load_dynamic(file))
-    return dynamic_changes.composed(scene, dynamic_changes.standing(load(file), scene.times))
+    return dynamic_changes.composed(scene, dynamic_changes.as_dynamic(load(file), scene.times))
 
 
 def _with_attached(
@@ -179,7 +179,7 @@ ARGUMENTS: dict[str, tuple[Argument, ...]] = {
 }
 
 
-def check_meant(name: str, where: Selection | None) -> None:
+def check_selection(name: str, where: Selection | None) -> None:
     """Check that an edit has a selection if it needs one, and none if it cannot use one.
 
     Raises:

@@ -66,7 +66,7 @@ class Edit:
     at: float | None = None
 
     def __post_init__(self) -> None:
-        moving.check_meant(self.name, self.where)
+        moving.check_selection(self.name, self.where)
 
     @overload
     def __call__(self, scene: Gaussians) -> Gaussians: ...

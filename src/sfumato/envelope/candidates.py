@@ -45,7 +45,7 @@ class Candidate:
     distance: float
 
 
-def small(camera: Camera) -> Camera:
+def low_resolution(camera: Camera) -> Camera:
     """A low-resolution pinhole with the pose and the field of view of a camera, in float64."""
     scale = _SIDE_PX / max(camera.size_px)
     width, height = (max(8, round(side * scale)) for side in camera.size_px)
@@ -74,7 +74,7 @@ def beside(cameras: Sequence[Camera], depths: Sequence[float], most: int) -> lis
         for share in SHIFTS:
             for words, direction in _MOVES.items():
                 shift = share * depth * torch.tensor(direction, dtype=torch.float64)
-                camera, distance = _moved(small(cameras[row]), shift, depth)
+                camera, distance = _moved(low_resolution(cameras[row]), shift, depth)
                 found.append(Candidate(camera, row, words, share, distance))
     return found
 

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import torch
 
 from sfumato.envelope.blended_values import painted
-from sfumato.envelope.candidates import small
-from sfumato.envelope.lighter import sample, thinned
+from sfumato.envelope.candidates import low_resolution
 from sfumato.envelope.sightings import Sightings
+from sfumato.envelope.subsampling import sample, thinned
 from sfumato.envelope.trust import Trust
 from sfumato.maths.spread import evenly
 from sfumato.render.settings import RasterSettings
@@ -38,7 +38,7 @@ def trust_by_coverage(gaussians: Gaussians, cameras: Sequence[Camera]) -> Trust:
         cameras: of the training views, at least one; at most 40 of them are used, evenly spaced.
     """
     gaussians = thinned(gaussians.detach(), *sample(len(gaussians)))
-    some = [small(cameras[i]) for i in evenly(len(cameras), _MOST_CAMERAS)]
+    some = [low_resolution(cameras[i]) for i in evenly(len(cameras), _MOST_CAMERAS)]
     seen = torch.stack([_seen_by(gaussians, camera) for camera in some], dim=1)
     n = len(gaussians)
     evidence = Sightings(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sfumato.envelope.error_calibration import ViewErrors
-from sfumato.envelope.next_photographs import ImaginedView
+from sfumato.envelope.next_photographs import CandidateRender
 from sfumato.envelope.trust import Calibration, decibels
 from sfumato.scene.cameras import Camera
 
@@ -19,7 +19,7 @@ _DISTANCES, _ANGLES_DEG = (0.05, 0.15, 0.35, 0.75), (10.0, 25.0, 45.0)
 
 
 @dataclass(frozen=True)
-class Place:
+class ViewDistance:
     """Position of a view relative to the training views.
 
     Attributes:
@@ -31,14 +31,14 @@ class Place:
     angle_deg: float
 
 
-def place_of(camera: Camera, training: Sequence[Camera]) -> Place:
+def distance_from(camera: Camera, training: Sequence[Camera]) -> ViewDistance:
     """Position of a camera relative to the nearest training camera."""
     centres = torch.stack([other.centre_world.double() for other in training])
     distances = (centres - camera.centre_world.double()).norm(dim=1)
     row = int(distances.argmin())
     one, other = (c.camera_from_world[2, :3].double() for c in (camera, training[row]))
     sine = float(torch.linalg.cross(one, other).norm())
-    return Place(float(distances[row]), math.degrees(math.atan2(sine, float(one @ other))))
+    return ViewDistance(float(distances[row]), math.degrees(math.atan2(sine, float(one @ other))))
 
 
 def curve(
@@ -46,7 +46,7 @@ def curve(
     training: Sequence[Camera],
     depth: float,
     measured: Sequence[ViewErrors],
-    imagined: Sequence[ImaginedView],
+    rendered: Sequence[CandidateRender],
 ) -> list[dict[str, float | int | None]]:
     """Expected and measured PSNR of views by distance and angle from the training views, nearest first.
 
@@ -55,32 +55,32 @@ def curve(
         training: cameras of the training views.
         depth: median distance of the scene from them, scene units.
         measured: held-out views.
-        imagined: views without a photograph, for the expected PSNR of bins that have no held-out view.
+        rendered: views without a photograph, for the expected PSNR of bins that have no held-out view.
 
     Returns:
         Rows of ``distance`` and ``angle_deg`` (means), ``expected_psnr``, ``measured_psnr`` (None without
         photographs) and ``pixels``.
     """
-    groups: dict[tuple[int, int, bool], list[tuple[Place, Tensor, Tensor | None]]] = {}
+    groups: dict[tuple[int, int, bool], list[tuple[ViewDistance, Tensor, Tensor | None]]] = {}
     for view in measured:
-        place = place_of(view.camera, training)
-        groups.setdefault((*_group(place, depth), True), []).append((place, view.values, view.measured))
-    for one in imagined:
-        place = place_of(one.camera, training)
-        group = _group(place, depth)
+        offset = distance_from(view.camera, training)
+        groups.setdefault((*_group(offset, depth), True), []).append((offset, view.values, view.measured))
+    for one in rendered:
+        offset = distance_from(one.camera, training)
+        group = _group(offset, depth)
         if (*group, True) not in groups:
-            groups.setdefault((*group, False), []).append((place, one.values.reshape(-1), None))
+            groups.setdefault((*group, False), []).append((offset, one.values.reshape(-1), None))
     rows = []
     for key in sorted(groups):
         views = groups[key]
-        places = [place for place, _, _ in views]
+        offsets = [offset for offset, _, _ in views]
         expected = calibration.expected(torch.cat([values for _, values, _ in views]))
         squares = calibration.mean_square(expected)
         known = [errors for _, _, errors in views if errors is not None]
         rows.append(
             {
-                "distance": sum(place.distance for place in places) / len(places),
-                "angle_deg": sum(place.angle_deg for place in places) / len(places),
+                "distance": sum(offset.distance for offset in offsets) / len(offsets),
+                "angle_deg": sum(offset.angle_deg for offset in offsets) / len(offsets),
                 "expected_psnr": decibels(float(squares.mean())),
                 "measured_psnr": decibels(float((torch.cat(known) ** 2).mean())) if known else None,
                 "pixels": len(squares),
@@ -89,6 +89,6 @@ def curve(
     return rows
 
 
-def _group(place: Place, depth: float) -> tuple[int, int]:
-    share = place.distance / depth if depth > 0 else 0.0
-    return sum(share > edge for edge in _DISTANCES), sum(place.angle_deg > edge for edge in _ANGLES_DEG)
+def _group(offset: ViewDistance, depth: float) -> tuple[int, int]:
+    share = offset.distance / depth if depth > 0 else 0.0
+    return sum(share > edge for edge in _DISTANCES), sum(offset.angle_deg > edge for edge in _ANGLES_DEG)

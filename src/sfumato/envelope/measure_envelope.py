@@ -11,7 +11,7 @@ from sfumato.envelope import error_calibration as calibration
 from sfumato.envelope.candidates import Candidate, beside
 from sfumato.envelope.curve import curve
 from sfumato.envelope.floaters import Floaters, floaters_by_support
-from sfumato.envelope.next_photographs import best_views, imagine
+from sfumato.envelope.next_photographs import best_views, render_candidate
 from sfumato.envelope.sightings import Sightings, gather
 from sfumato.envelope.trust import Trust
 from sfumato.evaluation.held_out import HeldOutView
@@ -57,30 +57,30 @@ def measure_envelope(
         depth: median distance of the scene from the training cameras, scene units.
         display: where progress is shown.
     """
-    with display.counting("looking at", "training views") as progress:
+    with display.counting("collecting evidence", "training views") as progress:
         evidence = gather(gaussians, training, settings, progress=progress)
     plain = Trust(gaussians.detach(), evidence, settings)
-    with display.counting("comparing", "held-out views") as progress:
+    with display.counting("evaluating", "held-out views") as progress:
         errors = calibration.compare(plain, held_out, progress=progress)
     trust = replace(plain, calibration=calibration.fitted(errors)) if len(errors) > 1 else plain
     cameras = [view.camera for view in training]
     candidates = beside(cameras, _depths(evidence, gaussians, cameras, depth), _STARTS)
-    imagined = []
-    with display.counting("imagining", "views beside the photographs") as progress:
+    renders = []
+    with display.counting("rendering", "candidate views") as progress:
         for candidate in candidates:
-            imagined.append(imagine(trust, candidate.camera))
-            progress(len(imagined), len(candidates))
+            renders.append(render_candidate(trust, candidate.camera))
+            progress(len(renders), len(candidates))
     # Views whose target is occluded, or whose camera is inside an object, are not suggested.
     is_allowed = [
         abs(view.distance - candidate.distance) <= _SAME_PLACE * candidate.distance
-        for view, candidate in zip(imagined, candidates, strict=True)
+        for view, candidate in zip(renders, candidates, strict=True)
     ]
-    chosen = best_views(trust, imagined, _NEXT, is_allowed)
+    chosen = best_views(trust, renders, _NEXT, is_allowed)
     pixels, views = calibration.rank_correlations(errors)
     floaters = floaters_by_support(gaussians, evidence)
     document = {
         "version": 1,
-        "curve": curve(trust.calibration, cameras, depth, errors, imagined),
+        "curve": curve(trust.calibration, cameras, depth, errors, renders),
         "calibration": _crossed(errors),
         "spearman": pixels,
         "spearman_views": views,

@@ -26,7 +26,7 @@ _MOST_GAUSSIANS = 50_000
 
 
 @dataclass(frozen=True)
-class ImaginedView:
+class CandidateRender:
     """A rendered candidate view.
 
     Attributes:
@@ -55,7 +55,7 @@ class Suggestion:
     gain: float
 
 
-def imagine(trust: Trust, camera: Camera) -> ImaginedView:
+def render_candidate(trust: Trust, camera: Camera) -> CandidateRender:
     """Render a candidate.
 
     Args:
@@ -65,7 +65,7 @@ def imagine(trust: Trust, camera: Camera) -> ImaginedView:
     weights = torch.ones(camera.height, camera.width, 2)
     seen = blend(trust.gaussians, camera, trust.settings, weights, trust.values(camera.centre_world))
     middle = tuple(_middle(side) for side in (camera.height, camera.width))
-    return ImaginedView(
+    return CandidateRender(
         camera,
         seen.sums[_sample(trust), 0],
         with_uncovered(seen.values, seen.alpha),
@@ -74,29 +74,29 @@ def imagine(trust: Trust, camera: Camera) -> ImaginedView:
 
 
 def best_views(
-    trust: Trust, imagined: Sequence[ImaginedView], count: int, is_allowed: Sequence[bool] | None = None
+    trust: Trust, renders: Sequence[CandidateRender], count: int, is_allowed: Sequence[bool] | None = None
 ) -> list[Suggestion]:
     """Choose the candidates with the largest gains, greedily, the best first.
 
     Args:
         trust: of the scene.
-        imagined: all candidates.
+        renders: all candidates.
         count: how many to choose; fewer if no other has a positive gain.
         is_allowed: which may be chosen; None: all.
     """
-    if not imagined:
+    if not renders:
         return []
     sample = _sample(trust)
     some = trust.select(sample)
     # [m, c]: contributions in px, distances and displacements as seen from each candidate.
-    contributions = torch.stack([view.contributions for view in imagined], 1)
-    centres = torch.stack([view.camera.centre_world for view in imagined]).to(some.gaussians.means)
+    contributions = torch.stack([view.contributions for view in renders], 1)
+    centres = torch.stack([view.camera.centre_world for view in renders]).to(some.gaussians.means)
     distances = torch.cdist(some.gaussians.means, centres, compute_mode=EXACT)
     away = torch.stack([some.displacements(centre) for centre in centres], 1)
-    pixels = sum(view.values.numel() for view in imagined) * len(sample) / len(trust.gaussians)
+    pixels = sum(view.values.numel() for view in renders) * len(sample) / len(trust.gaussians)
     share = some.residual_term()[:, None] * contributions / pixels
     sees = contributions >= _LEAST_CONTRIBUTION_PX
-    left = [row for row in range(len(imagined)) if is_allowed is None or is_allowed[row]]
+    left = [row for row in range(len(renders)) if is_allowed is None or is_allowed[row]]
     chosen: list[Suggestion] = []
     while left and len(chosen) < count:
         gains = []

@@ -33,7 +33,7 @@ _TIME_SHARE = 0.3
 
 
 @dataclass(frozen=True)
-class Measured:
+class FrameMeasures:
     """Measures of every frame of a video.
 
     Attributes:
@@ -52,7 +52,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Choice:
+class FrameChoice:
     """The frames to keep, and the reasons against unusable ones.
 
     Attributes:
@@ -66,7 +66,7 @@ class Choice:
     widest_gap: float
 
 
-def choose(measured: Measured, options: FrameOptions) -> Choice:
+def choose(measured: FrameMeasures, options: FrameOptions) -> FrameChoice:
     """Choose the sharpest frame in each of equal intervals of motion.
 
     Frames much blurrier than those around them, and those much darker or lower in contrast than the rest, are
@@ -80,11 +80,11 @@ def choose(measured: Measured, options: FrameOptions) -> Choice:
     Returns:
         The choice; fewer frames than requested if the video has no more distinct ones.
     """
-    reasons = useless(measured)
+    reasons = unusable(measured)
     usable = np.ones(len(measured.times_s), bool)
     usable[list(reasons)] = False
     if not usable.any():
-        return Choice(np.zeros(0, np.intp), reasons, 0.0)
+        return FrameChoice(np.zeros(0, np.intp), reasons, 0.0)
     path = measured.positions - measured.positions[0]
     is_still = path[-1] < SHORTEST_STEP
     if is_still and (options.keep_duplicates or not _has_texture(measured, usable)):
@@ -98,10 +98,10 @@ def choose(measured: Measured, options: FrameOptions) -> Choice:
         shortest = max(SHORTEST_STEP, _UNEVEN * float(path[-1]) / count)
         kept = _without_rests(path, relative_sharpness, kept, shortest, reasons)
     gaps = np.diff(path[kept])
-    return Choice(kept, reasons, float(gaps.max()) if len(gaps) else 0.0)
+    return FrameChoice(kept, reasons, float(gaps.max()) if len(gaps) else 0.0)
 
 
-def useless(measured: Measured) -> dict[int, str]:
+def unusable(measured: FrameMeasures) -> dict[int, str]:
     """Index -> reason of the unusable frames."""
     if not len(measured.times_s):
         return {}
@@ -119,7 +119,7 @@ def useless(measured: Measured) -> dict[int, str]:
     return reasons
 
 
-def _has_texture(measured: Measured, usable: NDArray[np.bool_]) -> bool:
+def _has_texture(measured: FrameMeasures, usable: NDArray[np.bool_]) -> bool:
     return bool(np.median(measured.contrast[usable]) > 0.02)
 
 
@@ -129,7 +129,7 @@ def _count(length: float, options: FrameOptions) -> int:
     return min(max(wanted, FEWEST_FRAMES), most)
 
 
-def _running_median(measured: Measured) -> NDArray[np.float64]:
+def _running_median(measured: FrameMeasures) -> NDArray[np.float64]:
     """[n] median sharpness of the frames within a second and a half of each."""
     n = len(measured.times_s)
     seconds = max(float(measured.times_s[-1] - measured.times_s[0]), 1e-9)

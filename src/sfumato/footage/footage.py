@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from sfumato.errors import CaptureError
-from sfumato.footage.album import take_photos
 from sfumato.footage.frame_options import FEWEST_PICTURES, FrameOptions
 from sfumato.footage.frames_file import (
     FILE_NAME,
@@ -24,7 +23,8 @@ from sfumato.footage.frames_file import (
     write_footage,
 )
 from sfumato.footage.kinds import Kind, Progress, find_sources
-from sfumato.footage.video_frames import take_frames
+from sfumato.footage.photo_selection import select_photos
+from sfumato.footage.video_frames import select_frames
 from sfumato.outputs import write_error, write_json
 
 __all__ = ["Dropped", "Footage", "Picture", "gather", "read_footage"]
@@ -85,13 +85,13 @@ def _taken(
     with _new_images(folder, inputs) as images:
         for source in sources:
             if source.kind is Kind.VIDEO:
-                found, useless = take_frames(source, images, options, report)
+                found, unusable = select_frames(source, images, options, report)
                 pictures += found
-                dropped += useless
+                dropped += unusable
         if photos:
-            found, useless = take_photos(photos, images, options, report)
+            found, unusable = select_photos(photos, images, options, report)
             pictures += found
-            dropped += useless
+            dropped += unusable
         if len(pictures) < FEWEST_PICTURES:
             raise CaptureError(_too_few(inputs, len(pictures), dropped))
         pictures, dropped = _without_lone_folder(images, pictures, dropped)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from sfumato.errors import CaptureError
-from sfumato.footage.choose import LONGEST_GAP, Choice, Measured, choose
+from sfumato.footage.choose import LONGEST_GAP, FrameChoice, FrameMeasures, choose
 from sfumato.footage.frame_options import LONGEST_FRAME_SIDE_PX, FrameOptions
 from sfumato.footage.frames_file import Dropped, Picture
 from sfumato.footage.kinds import Progress, Source
@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 _WALL_CONTRAST = 0.02
 
 
-def take_frames(
+def select_frames(
     source: Source, folder: Path, options: FrameOptions, report: Progress
 ) -> tuple[list[Picture], list[Dropped]]:
     """Choose frames of a video and write them.
@@ -107,7 +107,7 @@ def _take(
     return pictures, dropped
 
 
-def measure(video: Video, report: Progress) -> tuple[Measured, Stamps]:
+def measure(video: Video, report: Progress) -> tuple[FrameMeasures, Stamps]:
     """Decode a video once, at reduced size in grey, and measure each frame."""
     path = MotionPath()
     pts: list[int | None] = []
@@ -120,11 +120,11 @@ def measure(video: Video, report: Progress) -> tuple[Measured, Stamps]:
         pts.append(frame.pts)
         rows.append((frame.time_s, path.add(luma), sharpness(luma), brightness(luma), contrast(luma)))
         total = video.num_frames if len(pts) <= video.num_frames else 0
-        report(f"looking at {video.path.name}", len(pts), total)
-    return Measured(*np.array(rows, np.float64).reshape(-1, 5).T), Stamps(pts, keys)
+        report(f"reading {video.path.name}", len(pts), total)
+    return FrameMeasures(*np.array(rows, np.float64).reshape(-1, 5).T), Stamps(pts, keys)
 
 
-def _picture(source: Source, measured: Measured, index: int, size_px: tuple[int, int]) -> Picture:
+def _picture(source: Source, measured: FrameMeasures, index: int, size_px: tuple[int, int]) -> Picture:
     return Picture(
         name=_name(source.group, index),
         source=str(source.path),
@@ -139,7 +139,7 @@ def _picture(source: Source, measured: Measured, index: int, size_px: tuple[int,
     )
 
 
-def _warn(path: Path, measured: Measured, choice: Choice) -> None:
+def _warn(path: Path, measured: FrameMeasures, choice: FrameChoice) -> None:
     if float(np.median(measured.contrast)) < _WALL_CONTRAST:
         _log.warning("%s shows hardly anything but one colour; cameras are found by texture", path)
     elif choice.widest_gap > LONGEST_GAP:

@@ -54,7 +54,7 @@ def write_streamed(
         raise ConfigError(f"{path}: the description of Streamed SOG must be called {INDEX}")
     if not source.count:
         raise FormatError("the scene cannot be saved: Streamed SOG holds 1 and more Gaussians, not 0")
-    values.warn_of_unsaid(replace(source.metadata, antialiased=False), INDEX)
+    values.warn_of_lost_metadata(replace(source.metadata, antialiased=False), INDEX)
     with staged(path) as staging:
         with divided(source.blocks, source.count, cell, staging) as store:
             chunks = _Chunks(staging, source.metadata)

@@ -57,7 +57,7 @@ def write_tileset(
         raise ConfigError(f"{path}: a tileset must be called {TILESET}")
     if not source.count:
         raise FormatError("the scene cannot be saved: a tileset cannot be without Gaussians")
-    values.warn_of_unsaid(source.metadata, TILESET, up=Y_DOWN_UP, metres_per_unit=1.0)
+    values.warn_of_lost_metadata(source.metadata, TILESET, up=Y_DOWN_UP, metres_per_unit=1.0)
     counts: list[int] = []
     tiles: dict[tuple[int, int], tuple[list[int], int]] = {}
     with staged(path) as staging:

@@ -15,7 +15,7 @@ from sfumato.errors import ConfigError
 from sfumato.evaluation.saved_images import save_image
 from sfumato.json_files import read_json
 from sfumato.outputs import remove_unfinished, write_error
-from sfumato.paths.painter import KINDS
+from sfumato.paths.frame_renderer import KINDS
 from sfumato.paths.path_files import MAX_PATH_BYTES, described, write_cameras
 from sfumato.scene.cameras import Camera
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from sfumato.envelope.candidates import SHIFTS, beside, small
-from sfumato.envelope.lighter import sample, thinned
+from sfumato.envelope.candidates import SHIFTS, beside, low_resolution
+from sfumato.envelope.subsampling import sample, thinned
 from sfumato.envelope.trust import Trust
 from sfumato.paths.best_view import longest_range
 from sfumato.paths.orbit import Orbit
@@ -43,15 +43,15 @@ def kept_inside(orbit: Orbit, cameras: Sequence[Camera], trust: Trust) -> Orbit 
         circle has a part of at least 20 degrees.
     """
     rows, larger = sample(len(trust.gaussians))
-    lighter = trust if larger == 1.0 else trust.select(rows)
-    lighter = replace(lighter, gaussians=thinned(trust.gaussians, rows, larger))
-    limit = _limit(lighter, cameras, orbit)
+    subsampled = trust if larger == 1.0 else trust.select(rows)
+    subsampled = replace(subsampled, gaussians=thinned(trust.gaussians, rows, larger))
+    limit = _limit(subsampled, cameras, orbit)
     best, widest = None, _LEAST_ANGLE
     for circle in _circles(orbit, cameras):
         is_good = circle.covers(np.arange(_ON_A_RING) * (2 * np.pi / _ON_A_RING))
         ring = circle.cameras(_ON_A_RING, _size(cameras))
         for place in np.flatnonzero(is_good):
-            is_good[place] = _error(lighter, ring[place]) <= limit
+            is_good[place] = _error(subsampled, ring[place]) <= limit
         found = longest_range(is_good)
         if found and found[1] - found[0] > widest + 1e-9:
             best, widest = _middle_of(circle, *found), found[1] - found[0]
@@ -67,7 +67,7 @@ def _limit(trust: Trust, cameras: Sequence[Camera], orbit: Orbit) -> float:
 
 
 def _error(trust: Trust, camera: Camera) -> float:
-    return float(trust.render(small(camera)).mean())
+    return float(trust.render(low_resolution(camera)).mean())
 
 
 def _size(cameras: Sequence[Camera]) -> tuple[int, int]:

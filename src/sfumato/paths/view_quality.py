@@ -11,7 +11,7 @@ import math
 import torch
 
 from sfumato.envelope.blended_values import painted
-from sfumato.envelope.lighter import sample, thinned
+from sfumato.envelope.subsampling import sample, thinned
 from sfumato.maths.sh import SH_C0
 from sfumato.render.settings import RasterSettings
 from sfumato.scene.cameras import Camera

@@ -13,7 +13,7 @@ CAMERAS_SHARE, LEAST_TRAINING_SHARE = 0.4, 0.15
 # fewer, detail is lost.
 PIXELS_PER_MINUTE = 45_000
 _LEAST_SIDE_PX = 200
-# Time reserved for the end: seconds, plus a fraction of the whole; largest fraction for comparing held-out
+# Time reserved for the end: seconds, plus a fraction of the whole; largest fraction for evaluating held-out
 # views.
 _SECONDS_AT_END, _SHARE_AT_END, _MOST_COMPARING_SHARE = 4.0, 0.02, 0.2
 
@@ -41,16 +41,16 @@ class Budget:
 
     @property
     def compared_until_s(self) -> float:
-        """Deadline, by the monotonic clock, for comparing held-out views."""
+        """Deadline, by the monotonic clock, for evaluating held-out views."""
         return self._began + self.whole_s - self._at_end_s
 
-    def training_minutes(self, comparing_s: float) -> float:
+    def training_minutes(self, evaluation_s: float) -> float:
         """Minutes left for training.
 
         Args:
-            comparing_s: estimated seconds for comparing the held-out views afterwards.
+            evaluation_s: estimated seconds for evaluating the held-out views afterwards.
         """
-        after_s = self._at_end_s + min(comparing_s, _MOST_COMPARING_SHARE * self.whole_s)
+        after_s = self._at_end_s + min(evaluation_s, _MOST_COMPARING_SHARE * self.whole_s)
         left_s = self.whole_s - self.spent_s - after_s
         return max(left_s, LEAST_TRAINING_SHARE * self.whole_s) / 60.0
 

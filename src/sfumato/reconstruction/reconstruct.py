@@ -17,10 +17,10 @@ from sfumato.display import Display, clock
 from sfumato.errors import ConfigError
 from sfumato.footage import FrameOptions
 from sfumato.ops.backend import device_named
-from sfumato.reconstruction.begun import check_begun, check_training, write_begun
 from sfumato.reconstruction.budget import CAMERAS_SHARE, Budget, downscale_for
-from sfumato.runs.comparing import seconds_to_compare
+from sfumato.reconstruction.saved_task import check_resumable, check_training, save_task
 from sfumato.runs.folder import RunFolder
+from sfumato.runs.held_out_evaluation import seconds_to_evaluate
 from sfumato.runs.run import RunResult, run_training
 from sfumato.runs.run_options import CaptureOptions, RunOptions
 from sfumato.sfm.config import SfmConfig
@@ -97,21 +97,21 @@ def reconstruct(
     out = file_path("out", out)
     folder, display, on = RunFolder(out), display or Display(), device_named(device)
     folder.check_free(resume=resume, overwrite=overwrite)
-    begun = not overwrite and check_begun(task, out, resume=resume)
-    if begun and folder.has_checkpoint():
+    saved = not overwrite and check_resumable(task, out, resume=resume)
+    if saved and folder.has_checkpoint():
         options = _moved(folder.read_options(), out)
         check_training(task, options, out)
         return run_training(out, options, resume=True, display=display, watch=watch, device=on)
-    if not begun and not overwrite:
-        write_begun(task, out)
+    if not saved and not overwrite:
+        save_task(task, out)
     whole_minutes = task.train.minutes or (None if task.train.steps else DEFAULT_MINUTES)
     budget = Budget(whole_minutes or 0.0)
     if whole_minutes:
-        display.of_a_whole(lambda: f"total {clock(budget.spent_s)}/{clock(budget.whole_s)}")
+        display.set_overall_progress(lambda: f"total {clock(budget.spent_s)}/{clock(budget.whole_s)}")
     data = _posed(task, out, budget, display)
     options, capture = _training(task, data, budget, display, on)
     if overwrite:
-        write_begun(task, out)
+        save_task(task, out)
     until_s = budget.compared_until_s if budget.whole_s else math.inf
     return run_training(
         out,
@@ -169,6 +169,6 @@ def _training(
         # The scene will be viewed at the size of the photographs.
         train = replace(train, native_blur=train.renderer == "raster")
     with display.waiting("preparing the photographs"):
-        comparing_s = seconds_to_compare(capture, train, device)
-    minutes = round(budget.training_minutes(comparing_s), 3)
+        evaluation_s = seconds_to_evaluate(capture, train, device)
+    minutes = round(budget.training_minutes(evaluation_s), 3)
     return replace(options, train=replace(train, minutes=minutes)), capture

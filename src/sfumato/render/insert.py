@@ -81,14 +81,14 @@ def render_with_mesh(
     inserts: Sequence[Insert],
     settings: TraceSettings = TraceSettings(),
 ) -> Render:
-    """Render a scene with meshes in it; for several images make one ``Stage``.
+    """Render a scene with meshes in it; for several images make one ``MeshRenderer``.
 
-    Args, Returns, Raises, Gradients: as ``Stage`` and ``Stage.render``.
+    Args, Returns, Raises, Gradients: as ``MeshRenderer`` and ``MeshRenderer.render``.
     """
-    return Stage(gaussians, inserts, settings).render(rays)
+    return MeshRenderer(gaussians, inserts, settings).render(rays)
 
 
-class Stage:
+class MeshRenderer:
     """A scene and the meshes in it, prepared for rendering from any viewpoint.
 
     A ray blends the Gaussians in front of a mesh; the transmittance that remains is the weight of the mesh.

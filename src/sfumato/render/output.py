@@ -14,7 +14,7 @@ from sfumato.render.png import to_png, to_uint8
 _LEAST_ALPHA = 1e-10
 
 
-class Seen(Protocol):
+class RenderedGaussians(Protocol):
     """Per-Gaussian results of rendering a view.
 
     Attributes:
@@ -36,8 +36,8 @@ class Seen(Protocol):
 
 
 @dataclass(frozen=True)
-class SeenGaussians:
-    """Per-Gaussian results of rasterizing a view; see ``Seen``.
+class RasterizedGaussians:
+    """Per-Gaussian results of rasterizing a view; see ``RenderedGaussians``.
 
     Attributes:
         visible: [n] bool, whether it may have touched the image.
@@ -55,11 +55,11 @@ class SeenGaussians:
     size_px: tuple[int, int]
 
     def retain_gradients(self) -> None:
-        """As of ``Seen``."""
+        """As of ``RenderedGaussians``."""
         self.mean_px.retain_grad()
 
     def screen_gradient(self) -> Tensor | None:
-        """As of ``Seen``."""
+        """As of ``RenderedGaussians``."""
         leaf = self.mean_px if self.absolute_gradient_probe is None else self.absolute_gradient_probe
         if leaf.grad is None:
             return None
@@ -69,7 +69,7 @@ class SeenGaussians:
 
 @dataclass(frozen=True)
 class TracedGaussians:
-    """Per-Gaussian results of ray tracing a view; see ``Seen``.
+    """Per-Gaussian results of ray tracing a view; see ``RenderedGaussians``.
 
     Attributes:
         visible: [n] bool, whether it may have been hit.
@@ -87,11 +87,11 @@ class TracedGaussians:
     half_image: float
 
     def retain_gradients(self) -> None:
-        """As of ``Seen``."""
+        """As of ``RenderedGaussians``."""
         self.means.retain_grad()
 
     def screen_gradient(self) -> Tensor | None:
-        """As of ``Seen``."""
+        """As of ``RenderedGaussians``."""
         probe = self.absolute_gradient_probe
         gradient = self.means.grad if probe is None else probe.grad
         if gradient is None or self.viewpoint is None:
@@ -128,7 +128,7 @@ class Render:
     image: Tensor
     alpha: Tensor
     depth: Tensor | None
-    seen: Seen
+    seen: RenderedGaussians
 
     def __repr__(self) -> str:
         *size, _ = self.image.shape

@@ -6,9 +6,9 @@ import torch
 
 from sfumato import ops
 from sfumato.checks import check_type
-from sfumato.render.output import Render, SeenGaussians, expected_depth
+from sfumato.render.output import RasterizedGaussians, Render, expected_depth
 from sfumato.render.projection import ellipses_of
-from sfumato.render.rasterize_unscented import rasterize_bent
+from sfumato.render.rasterize_unscented import rasterize_unscented
 from sfumato.render.settings import RasterSettings
 from sfumato.render.view_colours import colours_from
 from sfumato.scene.cameras import Camera
@@ -47,7 +47,7 @@ def rasterize(gaussians: Gaussians, camera: Camera, settings: RasterSettings = R
     check_type("camera", camera, Camera)
     check_type("settings", settings, RasterSettings)
     if camera.shutter is not None or camera.lens.model not in IDEAL_LENSES:
-        return rasterize_bent(gaussians, camera, settings)
+        return rasterize_unscented(gaussians, camera, settings)
     projected, opacities, viewpoint = ellipses_of(gaussians, camera, settings)
     visible = projected.radius_px[:, 0] > 0
     channels = colours_from(gaussians, viewpoint, settings, visible)
@@ -68,6 +68,6 @@ def rasterize(gaussians: Gaussians, camera: Camera, settings: RasterSettings = R
         height=camera.height,
         absgrad_probe=probe,
     )
-    seen = SeenGaussians(visible, projected.radius_px, projected.mean_px, probe, camera.size_px)
+    seen = RasterizedGaussians(visible, projected.radius_px, projected.mean_px, probe, camera.size_px)
     depth = expected_depth(image[..., 3], alpha) if settings.depth else None
     return Render(image[..., :3], alpha, depth, seen)

@@ -23,8 +23,8 @@ from sfumato.scene.rays import camera_rays
 
 
 @dataclass(frozen=True)
-class BentGaussians(TracedGaussians):
-    """Per-Gaussian results with a distorted lens or a rolling shutter; see ``Seen``.
+class UnscentedGaussians(TracedGaussians):
+    """Per-Gaussian results with a distorted lens or a rolling shutter; see ``RenderedGaussians``.
 
     Attributes:
         gaussians: the scene.
@@ -47,7 +47,7 @@ class BentGaussians(TracedGaussians):
         )  # fmt: skip
 
 
-def rasterize_bent(gaussians: Gaussians, camera: Camera, settings: RasterSettings) -> Render:
+def rasterize_unscented(gaussians: Gaussians, camera: Camera, settings: RasterSettings) -> Render:
     """Render a scene by the response of each Gaussian along each pixel's ray, in one order for all pixels.
 
     The order is that of the centres: by camera z at mid exposure, or by distance for lenses that may see
@@ -99,7 +99,7 @@ def rasterize_bent(gaussians: Gaussians, camera: Camera, settings: RasterSetting
     depth = None
     if settings.depth and traced.distance is not None:
         depth = expected_depth(traced.distance, traced.alpha) * pixel_directions(camera, like=like)[..., 2]
-    seen = BentGaussians(
+    seen = UnscentedGaussians(
         traced.visible,
         means,
         probe,

@@ -11,7 +11,7 @@ from torch import Tensor
 from sfumato.checks import check_type
 from sfumato.errors import ConfigError
 from sfumato.ops.constants import ALPHA_MAX, ALPHA_MIN
-from sfumato.render.output import Render, SeenGaussians, expected_depth
+from sfumato.render.output import RasterizedGaussians, Render, expected_depth
 from sfumato.render.projection import ellipses_of
 from sfumato.render.rasterize import IDEAL_LENSES
 from sfumato.render.settings import SurfaceSettings
@@ -90,7 +90,7 @@ def render_surface(
 
 def _projected(
     gaussians: Gaussians, camera: Camera, settings: SurfaceSettings
-) -> tuple[_Splats, SeenGaussians]:
+) -> tuple[_Splats, RasterizedGaussians]:
     """Visible splats, and the per-Gaussian results for ``Render``."""
     found, peak, viewpoint = ellipses_of(gaussians, camera, settings)
     visible = found.radius_px[:, 0] > 0
@@ -99,7 +99,7 @@ def _projected(
     channels = torch.cat([colours_from(gaussians, viewpoint, settings, visible), found.depth[:, None]], dim=1)
     ends = found.depth + settings.tolerance * gaussians.scales.amax(dim=1)
     every = (found.mean_px, found.conic, found.radius_px, peak, channels, ends)
-    seen = SeenGaussians(visible, found.radius_px, found.mean_px, None, camera.size_px)
+    seen = RasterizedGaussians(visible, found.radius_px, found.mean_px, None, camera.size_px)
     return _Splats(*(values[rows] for values in every)), seen
 
 

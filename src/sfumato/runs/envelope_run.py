@@ -73,7 +73,7 @@ def floaters_of(path: Path, gaussians: Gaussians, display: Display) -> Floaters 
         views = with_refined_poses(folder.cameras, capture.train_views)
         reduction = reduction_of(capture.train_views)
         settings = settings_of(options.train, capture.render_background, reduction=reduction)
-        with display.counting("looking at", "training views") as progress:
+        with display.counting("collecting evidence", "training views") as progress:
             evidence = gather(gaussians, views, settings, progress=progress)
     except (FormatError, CaptureError, ConfigError) as error:
         _log.warning("floaters are found by isolation: %s", error)

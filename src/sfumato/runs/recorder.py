@@ -25,9 +25,9 @@ from sfumato.training.state import TrainState
 from sfumato.training.step import StepStats
 
 # Fraction of the time for measuring quality during training, largest number of views, and number of times.
-GLIMPSE_SHARE = 0.02
-_GLIMPSE_VIEWS = 4
-_GLIMPSES = 20
+PREVIEW_SHARE = 0.02
+_PREVIEW_VIEWS = 4
+_PREVIEWS = 20
 # Least interval of reports, and about how many of them a long run has.
 _REPORT_EVERY_S = 0.2
 _REPORTS = 400
@@ -53,7 +53,7 @@ class HeldOutPsnr:
 
 
 @dataclass(frozen=True)
-class Figures:
+class ProgressFigures:
     """Displayed values of a run at one time.
 
     Attributes:
@@ -108,7 +108,7 @@ class Recorder:
         size_px: tuple[int, int],
     ) -> None:
         self._config, self._events, self._display, self._size_px = config, events, display, size_px
-        self._glimpses = Glimpses(test_views, config)
+        self._previews = HeldOutPreviews(test_views, config)
         self._loss = _Smoothed()
         self._rate = _Rate()
         self._quality: HeldOutPsnr | None = None
@@ -128,7 +128,7 @@ class Recorder:
             )
         self._loss.add(loss)
         progress = state.progress
-        found = self._glimpses.look(state, progress)
+        found = self._previews.measure(state, progress)
         self._quality = self._quality if found is None else found
         if found is not None or self._is_report_due(state, progress):
             self.report(state, found)
@@ -138,7 +138,7 @@ class Recorder:
 
     def finish(self, state: TrainState, report: Report) -> None:
         """Write the last line of ``events.jsonl``: the quality of the sampled held-out views, and of all."""
-        watched = [score.psnr for score in report.views if score.name in self._glimpses.names]
+        watched = [score.psnr for score in report.views if score.name in self._previews.names]
         watched = [value for value in watched if not math.isnan(value)]
         quality = HeldOutPsnr(fmean(watched), len(watched)) if watched else None
         self.report(state, quality, whole=report)
@@ -165,7 +165,7 @@ class Recorder:
         wait = max(_REPORT_EVERY_S, state.seconds / _REPORTS)
         return progress >= 1 or state.seconds - self._reported_s >= wait
 
-    def _figures(self, state: TrainState, progress: float) -> Figures:
+    def _figures(self, state: TrainState, progress: float) -> ProgressFigures:
         rate, config = self._rate.at(state.step), self._config
         if config.steps:
             budget = f"{state.step:,}/{config.steps:,} steps"
@@ -176,7 +176,7 @@ class Recorder:
             remaining_s = whole_s - state.seconds
         downscale = downscale_at(config.schedule, progress)
         size_px = (self._size_px[0] // downscale, self._size_px[1] // downscale)
-        return Figures(
+        return ProgressFigures(
             progress,
             budget,
             rate,
@@ -188,7 +188,7 @@ class Recorder:
         )
 
 
-class Glimpses:
+class HeldOutPreviews:
     """PSNR of a few held-out views at a few times of a run, within a fraction of its time.
 
     Args:
@@ -197,10 +197,10 @@ class Glimpses:
     """
 
     def __init__(self, views: Sequence[View], config: TrainConfig) -> None:
-        every = max(1, math.ceil(len(views) / _GLIMPSE_VIEWS))
+        every = max(1, math.ceil(len(views) / _PREVIEW_VIEWS))
         self._views = views[::every]
         self._config = config
-        self._next = 1 / _GLIMPSES
+        self._next = 1 / _PREVIEWS
         self._spent_s = self._last_s = 0.0
         self._began: tuple[int, float] | None = None
 
@@ -209,17 +209,17 @@ class Glimpses:
         """Names of the sampled views."""
         return frozenset(view.name for view in self._views)
 
-    def look(self, state: TrainState, progress: float) -> HeldOutPsnr | None:
+    def measure(self, state: TrainState, progress: float) -> HeldOutPsnr | None:
         """The current quality, if a measurement is due."""
         if self._began is None:
             self._began = (state.step, state.seconds)
             return None
         steps, seconds = state.step - self._began[0], state.seconds - self._began[1]
         cost = self._last_s or len(self._views) * seconds / max(steps, 1)
-        too_expensive = self._spent_s + cost > GLIMPSE_SHARE * seconds
+        too_expensive = self._spent_s + cost > PREVIEW_SHARE * seconds
         if not self._views or too_expensive or progress < self._next or progress >= 1:
             return None
-        self._next = progress + 1 / _GLIMPSES
+        self._next = progress + 1 / _PREVIEWS
         start = time.perf_counter()
         found = self._quality(state)
         self._last_s = time.perf_counter() - start

@@ -11,8 +11,8 @@ from sfumato.evaluation.held_out import Report
 from sfumato.evaluation.metrics_file import write_metrics
 from sfumato.evaluation.sheet import contact_sheet
 from sfumato.evaluation.verdict import verdict
-from sfumato.runs.comparing import Compared, Comparison, compare
 from sfumato.runs.folder import RunFolder
+from sfumato.runs.held_out_evaluation import EvaluationOptions, EvaluationResult, evaluate_held_out
 from sfumato.scene.gaussians import Gaussians
 from sfumato.training.config import TrainConfig
 from sfumato.training.plan import sides
@@ -29,7 +29,7 @@ def write_results(
     config: TrainConfig,
     facts: Mapping[str, object],
     display: Display,
-    how: Comparison | None = None,
+    how: EvaluationOptions | None = None,
 ) -> Report:
     """Measure a scene on the held-out views and write ``metrics.json`` and pictures.
 
@@ -49,7 +49,9 @@ def write_results(
         ConfigError: the requested size is larger than the photographs, or too small.
         SfumatoError: a file cannot be written.
     """
-    found = compare(gaussians, capture, config, folder.test_renders, display, how or Comparison())
+    found = evaluate_held_out(
+        gaussians, capture, config, folder.test_renders, display, how or EvaluationOptions()
+    )
     write_metrics(
         folder.metrics,
         found.report,
@@ -81,7 +83,7 @@ def draw_chart(folder: RunFolder) -> None:
         training_chart(events, folder.chart)
 
 
-def describe(found: Compared, facts: Mapping[str, object]) -> str:
+def describe(found: EvaluationResult, facts: Mapping[str, object]) -> str:
     """The result in one line."""
     report, native = found.report, found.native
     words = _scores(report)

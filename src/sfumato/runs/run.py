@@ -25,8 +25,8 @@ from sfumato.runs.checkpoint import (
     latest_checkpoint,
     save_checkpoint,
 )
-from sfumato.runs.comparing import NATIVE_IN_A_BUDGET, Comparison
 from sfumato.runs.folder import EventLog, RunFolder
+from sfumato.runs.held_out_evaluation import NATIVE_IN_A_BUDGET, EvaluationOptions
 from sfumato.runs.interruption import Interruption
 from sfumato.runs.recorder import Recorder
 from sfumato.runs.results import draw_chart, write_results
@@ -155,12 +155,12 @@ def _agreed(
     options = completed(options)
     if overwrite or not (resume or folder.holds_run()):
         return options, False
-    begun = folder.read_options()
+    saved = folder.read_options()
     if resume:
-        options = replace(options, init=begun.init)
-        check_same_run(begun, options)
+        options = replace(options, init=saved.init)
+        check_same_run(saved, options)
     else:
-        check_same_command(begun, options, folder.path)
+        check_same_command(saved, options, folder.path)
     return options, folder.has_checkpoint()
 
 
@@ -226,7 +226,7 @@ class _TrainingRun:
         recorder = Recorder(config, events, self._display, capture.test_views, plan.size_px)
         with self._interruption:
             try:
-                with self._display.living():
+                with self._display.live_updates():
                     loop.train(capture, state, (recorder, *watchers, self._after_step))
             except _Stopped:
                 self._save(state)
@@ -279,7 +279,7 @@ class _TrainingRun:
                 self._options.train,
                 facts,
                 self._display,
-                Comparison(
+                EvaluationOptions(
                     most_native=NATIVE_IN_A_BUDGET if self._options.train.minutes else None,
                     until_s=self._until_s,
                 ),

@@ -24,8 +24,8 @@ from sfumato.runs.track_options import TrackOptions
 from sfumato.scene.files.dynamic_files import load_dynamic
 from sfumato.scene.gaussians import Gaussians
 from sfumato.tracking.births import MOST_BORN
-from sfumato.tracking.following import TrackedScene
 from sfumato.tracking.track_state import MovingPoses, StepResult, TrackState
+from sfumato.tracking.tracked_scene import TrackedScene
 
 _log = logging.getLogger("sfumato")
 

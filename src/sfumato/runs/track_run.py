@@ -28,12 +28,12 @@ from sfumato.scene.files import save
 from sfumato.scene.files.tracks import write_tracks
 from sfumato.sequences import load_sequence
 from sfumato.tracking.first_step import camera_colours, first_capture, first_config
-from sfumato.tracking.following import TrackedScene
 from sfumato.tracking.foreground import Foreground
-from sfumato.tracking.held_out_cameras import HeldOut, StepScore, mean
+from sfumato.tracking.held_out_cameras import HeldOutCameras, StepScore, mean
 from sfumato.tracking.scene_over_time import scene_over_time
 from sfumato.tracking.time_step import track_step
 from sfumato.tracking.track_state import NEVER, TrackState, start
+from sfumato.tracking.tracked_scene import TrackedScene
 from sfumato.tracking.true_tracks import find_true_tracks, track_errors
 from sfumato.tracking.vote import moving_rows
 from sfumato.tracking.warm_up_tracking import warm_up
@@ -70,7 +70,7 @@ class TrackResult:
     """
 
     scene: DynamicScene | None = None
-    held_out: HeldOut | None = None
+    held_out: HeldOutCameras | None = None
     video: MultiViewVideo | None = None
     stopped_by: int | None = None
 
@@ -190,7 +190,7 @@ class _TrackingRun:
         self._folder, self._video, self._state, self._display = folder, video, state, display
         self._count, self._true = _num_steps(options, video), true
         self._at_first, self._first = state.gaussians, digest_of(state.gaussians)
-        self._held_out = HeldOut(video.test_cameras, state.gaussians, state.settings)
+        self._held_out = HeldOutCameras(video.test_cameras, state.gaussians, state.settings)
         score = self._held_out.score(state.gaussians, 0)
         self._rows = [self._row(0, score, score, first_seconds, 0)]
         self._config, self._minutes = options.track, options.sequence.minutes
@@ -205,7 +205,7 @@ class _TrackingRun:
         if watch:
             for row in self._rows:
                 watch(self._scene, row, row["seconds"])
-        with interruption, self._display.living():
+        with interruption, self._display.live_updates():
             while state.step < self._count:
                 if interruption.signal is not None:
                     self._display.say(f"stopped after step {state.step - 1} in time")

@@ -97,7 +97,7 @@ def selected_dynamic(scene: DynamicScene, keep: Tensor) -> DynamicScene:
     )
 
 
-def standing(gaussians: Gaussians, times: Tensor) -> DynamicScene:
+def as_dynamic(gaussians: Gaussians, times: Tensor) -> DynamicScene:
     """A still scene as a dynamic one without moving Gaussians.
 
     Args:

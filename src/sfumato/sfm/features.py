@@ -15,11 +15,11 @@ from sfumato import machine
 from sfumato.footage.frames_file import Footage, Picture
 from sfumato.maths.spread import coarse_to_fine
 from sfumato.sfm.config import SfmConfig
-from sfumato.sfm.crew import Crew, Job
 from sfumato.sfm.pace import Thinning
-from sfumato.sfm.parts import Parts, parts_of
+from sfumato.sfm.parts import PartialDatabases, parts_of
 from sfumato.sfm.progress import Progress
 from sfumato.sfm.stage_files import remove_database, using
+from sfumato.sfm.worker_pool import Job, WorkerPool
 
 if TYPE_CHECKING:
     import pycolmap
@@ -110,8 +110,8 @@ def import_pictures(
         return {"work": "import", **files, "cameras": cameras}
 
     job = Job("listing the pictures", prepare, _LISTING_S + _LISTED_S * len(footage.pictures))
-    with Crew(1, database.parent) as crew:
-        list(crew.results([job]))
+    with WorkerPool(1, database.parent) as pool:
+        list(pool.results([job]))
     remove_database(database)
     unfinished.rename(database)
 
@@ -145,7 +145,7 @@ def extract(
     """
     names = [footage.pictures[place].name for place in coarse_to_fine(len(footage.pictures))]
     folder = database.with_name("parts")
-    with parts_of(database, folder) as parts, Crew(machine.cores(), folder) as crew:
+    with parts_of(database, folder) as parts, WorkerPool(machine.cores(), folder) as pool:
         missing = [name for name in names if not parts.has_features(name)]
         done = begun = before = len(names) - len(missing)
         report(done, len(names))
@@ -158,7 +158,7 @@ def extract(
                 begun += len(chunk)
                 yield _job(parts, chunk, footage, settings)
 
-        for request in crew.results(jobs()):
+        for request in pool.results(jobs()):
             parts.take_features(Path(request["database"]), request["names"])
             done += len(request["names"])
             if thinning:
@@ -167,7 +167,7 @@ def extract(
     return set(missing[begun - before :])
 
 
-def _job(parts: Parts, names: list[str], footage: Footage, settings: FeatureSettings) -> Job:
+def _job(parts: PartialDatabases, names: list[str], footage: Footage, settings: FeatureSettings) -> Job:
     """The job that detects the features of some pictures."""
 
     def prepare() -> dict[str, Any]:

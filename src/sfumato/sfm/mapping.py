@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sfumato.footage.frames_file import Picture
+from sfumato.sfm.extended_mapping import LEAST_S, extended
 from sfumato.sfm.merging import merged
 from sfumato.sfm.progress import Progress
-from sfumato.sfm.prolonged import LEAST_S, prolonged
 from sfumato.sfm.report import USABLE_SHARE
 from sfumato.sfm.stage_files import no_space
 
@@ -60,7 +60,7 @@ def pixel_tolerance(pictures: Sequence[Picture]) -> float:
     return min(4.0, max(2.0, side / 480.0))
 
 
-def climb(task: Task, folder: Path, report: Progress) -> tuple[pycolmap.Reconstruction | None, str, int]:
+def best_model(task: Task, folder: Path, report: Progress) -> tuple[pycolmap.Reconstruction | None, str, int]:
     """Try one mapping method after another until enough pictures are registered; the best model is kept.
 
     Args:
@@ -123,7 +123,7 @@ def retriangulated(
     )
 
 
-def polish(model: pycolmap.Reconstruction, task: Task, *, poses: bool = True) -> None:
+def final_bundle_adjustment(model: pycolmap.Reconstruction, task: Task, *, poses: bool = True) -> None:
     """Final bundle adjustment to convergence, with removal of outlier points.
 
     Args:
@@ -177,7 +177,7 @@ def _incremental(task: Task, best: Model | None, folder: Path, report: Progress)
         now, out = replace(task, until_s=until_s), folder / f"incremental-{number}"
         return _map_incrementally(now, _written(start, folder), out, report, relaxed=False)
 
-    return prolonged(mapped, task.until_s, USABLE_SHARE * task.pictures)
+    return extended(mapped, task.until_s, USABLE_SHARE * task.pictures)
 
 
 def _continued(task: Task, best: Model | None, folder: Path, report: Progress) -> list[Model]:

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from sfumato import machine
-from sfumato.sfm.crew import Crew, Job
 from sfumato.sfm.features import chunks
-from sfumato.sfm.parts import MATCHES, Parts, parts_of
+from sfumato.sfm.parts import MATCHES, PartialDatabases, parts_of
 from sfumato.sfm.progress import Progress
 from sfumato.sfm.stage_files import using
+from sfumato.sfm.worker_pool import Job, WorkerPool
 
 # Pairs per job, small enough that no process is idle for long at the end.
 _FEWEST_PAIRS, _MOST_PAIRS, _SHARES = 12, 64, 4
@@ -48,7 +48,7 @@ def match(
             matched.
     """
     folder = folder / "parts"
-    with parts_of(database, folder) as parts, Crew(machine.cores(), folder) as crew:
+    with parts_of(database, folder) as parts, WorkerPool(machine.cores(), folder) as pool:
         missing = [pair for pair in pairs if not parts.is_compared(*pair)]
         done = len(pairs) - len(missing)
         report(done, len(pairs))
@@ -62,7 +62,7 @@ def match(
                         return
                     yield _job(parts, chunk, seed, tolerance_px)
 
-        for request in crew.results(jobs()):
+        for request in pool.results(jobs()):
             parts.take_matches(Path(request["database"]), request["pairs"])
             done += len(request["pairs"])
             report(done, len(pairs))
@@ -82,7 +82,7 @@ def in_tiles(pairs: Sequence[Names]) -> list[Names]:
     return sorted(pairs, key=lambda pair: ([places[name] // _TILE for name in pair], pair))
 
 
-def _job(parts: Parts, pairs: list[Names], seed: int, tolerance_px: float) -> Job:
+def _job(parts: PartialDatabases, pairs: list[Names], seed: int, tolerance_px: float) -> Job:
     """The job that matches some pairs."""
 
     def prepare() -> dict[str, Any]:
@@ -90,7 +90,7 @@ def _job(parts: Parts, pairs: list[Names], seed: int, tolerance_px: float) -> Jo
         options = {"seed": seed, "tolerance_px": tolerance_px}
         return {"work": "match", "database": str(part.resolve()), "pairs": pairs, **options}
 
-    what = f"comparing {len(pairs)} pairs, {' with '.join(pairs[0])} to {' with '.join(pairs[-1])},"
+    what = f"matching {len(pairs)} pairs, {' with '.join(pairs[0])} to {' with '.join(pairs[-1])},"
     return Job(what, prepare, _ALLOWED_S * len(pairs))
 
 

@@ -32,7 +32,7 @@ _ROWS = {
 }
 
 
-class Parts:
+class PartialDatabases:
     """Partial databases of one database, in a separate folder.
 
     Args:
@@ -127,7 +127,7 @@ class Parts:
 
 
 @contextmanager
-def parts_of(database: Path, folder: Path) -> Iterator[Parts]:
+def parts_of(database: Path, folder: Path) -> Iterator[PartialDatabases]:
     """The parts of a database; their folder is removed at the end of the ``with`` block.
 
     Args:
@@ -141,7 +141,7 @@ def parts_of(database: Path, folder: Path) -> Iterator[Parts]:
     try:
         folder.mkdir(parents=True)
         with using(database) as whole:
-            yield Parts(whole, database, folder)
+            yield PartialDatabases(whole, database, folder)
     except OSError as error:
         raise write_error(folder, error) from error
     finally:

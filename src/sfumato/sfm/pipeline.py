@@ -118,7 +118,7 @@ class _SfmRun:
         def work(_: bool) -> None:
             # These pictures are ours, even if their frames file is missing or damaged.
             shutil.rmtree(folder / IMAGES, ignore_errors=True)
-            with self._display.counting("taking pictures", "frames") as report_count:
+            with self._display.counting("selecting pictures", "frames") as report_count:
                 gather(
                     inputs,
                     folder,
@@ -131,8 +131,8 @@ class _SfmRun:
         footage = read_footage(folder)
         if self._config.known_distance:
             upright.check_names(self._config.known_distance, [p.name for p in footage.pictures])
-        useless = [one for one in footage.dropped if not one.reason.startswith(LEFT_OUT)]
-        self._display.say(f"pictures: {len(footage.pictures)}{left_out(useless)}")
+        unusable = [one for one in footage.dropped if not one.reason.startswith(LEFT_OUT)]
+        self._display.say(f"pictures: {len(footage.pictures)}{left_out(unusable)}")
         return footage
 
     def _place_given(self) -> known.KnownCameras:
@@ -181,7 +181,7 @@ class _SfmRun:
             )
             names = [(footage.pictures[a].name, footage.pictures[b].name) for a, b in chosen]
             tolerance_px = mapping.pixel_tolerance(footage.pictures)
-            with self._display.counting("comparing", "pairs") as report_count:
+            with self._display.counting("matching", "pairs") as report_count:
                 matching.match(
                     self._database, names, self._work, report_count, self._config.seed, tolerance_px, until_s
                 )

@@ -16,7 +16,7 @@ from sfumato.errors import CaptureError
 from sfumato.footage.frames_file import Picture
 from sfumato.outputs import write_json
 from sfumato.sfm import ambiguity, mapping, matching
-from sfumato.sfm.crew import Crew, Job
+from sfumato.sfm.worker_pool import Job, WorkerPool
 
 if TYPE_CHECKING:
     import pycolmap
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sfumato.sfm.known import KnownCameras
 
 FOUND = "found.json"
-_MAPPING, _TELLING_APART = "finding cameras", "telling alike places apart"
+_MAPPING, _SEPARATING = "finding cameras", "separating look-alike places"
 # Time-out of mapping, and its increase per picture.
 _ALLOWED_S, _ALLOWED_A_PICTURE_S = 3600.0, 600.0
 # Mapping is deterministic, and so are its crashes, unless memory was short because of other processes.
@@ -90,10 +90,10 @@ class Problem:
             tell(_MAPPING, done, total)
 
         def report_again(done: int, total: int) -> None:
-            tell(_TELLING_APART, done, total)
+            tell(_SEPARATING, done, total)
 
         began_s = time.monotonic()
-        model, way, apart = mapping.climb(self.task, self.scratch, report)
+        model, way, apart = mapping.best_model(self.task, self.scratch, report)
         task = replace(self.task, took_s=time.monotonic() - began_s)
         if model is None:
             raise CaptureError(
@@ -103,7 +103,7 @@ class Problem:
             )
         report_again(0, 0)
         model, is_new = ambiguity.resolved(model, task, self.pictures, self.scratch, report_again)
-        mapping.polish(model, self.task)
+        mapping.final_bundle_adjustment(model, self.task)
         return model, f"{way}, with places that look alike told apart" if is_new else way, apart
 
     def _triangulated(self, given: KnownCameras) -> pycolmap.Reconstruction:
@@ -115,7 +115,7 @@ class Problem:
         for factor in (4.0, 1.0, 1.0) if self.refined else (1.0,):
             now = replace(self.task, tolerance_px=factor * self.task.tolerance_px)
             model = mapping.retriangulated(model, now, self.scratch)
-            mapping.polish(model, now, poses=self.refined)
+            mapping.final_bundle_adjustment(model, now, poses=self.refined)
         if self.refined:
             known.back_to_given(model, given)
         if not model.num_points3D():
@@ -138,11 +138,11 @@ def solve(problem: Problem, display: Display) -> None:
         return {"work": "solve", "task": base64.b64encode(pickle.dumps(problem)).decode()}
 
     allowed_s = _ALLOWED_S + _ALLOWED_A_PICTURE_S * len(problem.pictures)
-    with ExitStack() as shown, Crew(1, problem.folder.parent) as crew:
+    with ExitStack() as shown, WorkerPool(1, problem.folder.parent) as pool:
         if problem.given:
             shown.enter_context(display.waiting("finding points"))
         counted = _Counted(display, shown)
-        list(crew.results([Job("finding cameras", prepare, allowed_s, counted, _ATTEMPTS)]))
+        list(pool.results([Job("finding cameras", prepare, allowed_s, counted, _ATTEMPTS)]))
 
 
 class _Counted:

@@ -1,6 +1,6 @@
 """A worker process that runs COLMAP on one thread; each request and each answer is one line of JSON.
 
-Started by ``sfumato.sfm.crew``; a request is the name of a task and its arguments.
+Started by ``sfumato.sfm.worker_pool``; a request is the name of a task and its arguments.
 """
 
 from __future__ import annotations

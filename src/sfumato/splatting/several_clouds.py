@@ -13,7 +13,7 @@ from sfumato.errors import ConfigError
 from sfumato.splatting.cloud_colours import colours_of
 from sfumato.splatting.cloud_files import first_points, read_cloud
 from sfumato.splatting.measured import MeasuredCloud
-from sfumato.splatting.thinning import Gathering
+from sfumato.splatting.thinning import CloudCollector
 
 # Tolerance for equal up vectors and relative tolerance for equal units.
 _SAME = 1e-3
@@ -44,7 +44,7 @@ def read_clouds(paths: Sequence[Path], *, max_points: int, display: Display | No
     if is_mixed := len(set(sources.values())) > 1:
         told = ", ".join(f"{path} {source}" for path, source in sources.items())
         _log.warning("the clouds have different colours, of which each is shown by its own: %s", told)
-    gathering, read = Gathering(max_points), 0
+    gathering, read = CloudCollector(max_points), 0
     up: tuple[float, float, float] | None = None
     unit: float | None = None
     for path in paths:

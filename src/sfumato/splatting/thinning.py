@@ -16,7 +16,7 @@ _LEAST_GROWTH = 1.05
 _MIXER = np.uint64(0x9E3779B97F4A7C15)
 
 
-class Gathering:
+class CloudCollector:
     """Collects a cloud from pieces, with a bounded number of points.
 
     Up to the bound, points are kept unchanged. Beyond it, the points of each grid cell are replaced by their

@@ -11,9 +11,9 @@ from torch import Tensor
 from sfumato.capture.points import PointCloud
 from sfumato.capture.random_points import look, rays_through, spread_out
 from sfumato.scene.gaussians import Gaussians
-from sfumato.tracking.cut_photographs import Photographs, part_losses
 from sfumato.tracking.evidence import Evidence, evidence
-from sfumato.tracking.track_state import MISSING_STEPS, MovingPoses, StepResult, TrackState, together
+from sfumato.tracking.photograph_parts import Photographs, part_losses
+from sfumato.tracking.track_state import MISSING_STEPS, MovingPoses, StepResult, TrackState, concatenated
 from sfumato.tracking.vote import move_by_vote
 from sfumato.training.start import gaussians_from_points
 
@@ -121,7 +121,7 @@ def _trained(state: TrackState, photographs: Photographs, poses: MovingPoses, st
     generator = torch.Generator().manual_seed((state.config.seed << 20) + state.step)
     for _ in range(_VISITS):
         for index in torch.randperm(len(photographs), generator=generator).tolist():
-            scene = together(moving, Gaussians(**leaves))
+            scene = concatenated(moving, Gaussians(**leaves))
             loss = sum(part_losses(state, photographs.parts(index, 1), scene), torch.zeros(()))
             if loss.requires_grad:
                 loss.backward()

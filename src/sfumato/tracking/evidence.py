@@ -12,8 +12,8 @@ from torch import Tensor
 from sfumato.render.rasterize import rasterize
 from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
-from sfumato.tracking.cut_photographs import PhotographPart, Photographs
-from sfumato.tracking.track_state import MovingPoses, TrackState, together
+from sfumato.tracking.photograph_parts import PhotographPart, Photographs
+from sfumato.tracking.track_state import MovingPoses, TrackState, concatenated
 
 # Least difference of a channel between photograph and render, as a share of white; more than by shadows.
 _DIFFERENCE = 0.2
@@ -100,7 +100,7 @@ def _compared(
     Returns:
         [h', w'] bool, twice.
     """
-    error = _difference(state, part, together(part.still, moving))
+    error = _difference(state, part, concatenated(part.still, moving))
     differs = _lasting(error > _DIFFERENCE)
     if part.target.weight is not None:
         differs &= part.target.weight > 0

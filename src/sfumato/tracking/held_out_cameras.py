@@ -39,7 +39,7 @@ class StepScore:
     ssim: float
 
 
-class HeldOut:
+class HeldOutCameras:
     """The held-out cameras of a video.
 
     Args:

@@ -8,9 +8,9 @@ from torch import Tensor
 from sfumato import ops
 from sfumato.maths.quaternions import conjugate, normalised, quat_product, rotation_from_quats
 from sfumato.ops.constants import ALIGNMENT_ENTRIES, ALIGNMENT_TOLERANCE
-from sfumato.tracking.cut_photographs import Photographs
-from sfumato.tracking.node_points import REDUCTIONS, Sighting, node_points, sightings
+from sfumato.tracking.node_points import REDUCTIONS, TrackedView, node_points, tracked_views
 from sfumato.tracking.nodes import Nodes
+from sfumato.tracking.photograph_parts import Photographs
 from sfumato.tracking.track_state import MovingPoses, TrackState
 
 # Gauss-Newton iterations with each reduction of the photographs. Bodies are aligned with all of them, nodes
@@ -40,7 +40,7 @@ def aligned(state: TrackState, photographs: Photographs, expected: MovingPoses) 
     """
     bodies, nodes = state.bodies, state.nodes
     assert bodies is not None and nodes is not None
-    seen = list(sightings(state, photographs))
+    seen = list(tracked_views(state, photographs))
     own = [view.among(bodies.members) for view in seen]
     rigid = _aligned(state, own, bodies.nodes, expected, REDUCTIONS)
     bent = _aligned(state, seen, nodes, rigid, REDUCTIONS[:-1])
@@ -51,8 +51,8 @@ def aligned(state: TrackState, photographs: Photographs, expected: MovingPoses) 
     )
 
 
-def _misfit(state: TrackState, seen: list[Sighting], poses: MovingPoses) -> Tensor:
-    """[k] misfit of each body's colours in photographs of half size: mean of Cauchy's loss over sightings."""
+def _misfit(state: TrackState, seen: list[TrackedView], poses: MovingPoses) -> Tensor:
+    """[k] misfit of each body's colours in photographs of half size: mean of Cauchy's loss over views."""
     assert state.bodies is not None
     count = len(state.bodies)
     sums, counts = torch.zeros(count, dtype=torch.float64), torch.zeros(count, dtype=torch.float64)
@@ -67,7 +67,7 @@ def _misfit(state: TrackState, seen: list[Sighting], poses: MovingPoses) -> Tens
 
 
 def _aligned(
-    state: TrackState, seen: list[Sighting], nodes: Nodes, start: MovingPoses, reductions: tuple[int, ...]
+    state: TrackState, seen: list[TrackedView], nodes: Nodes, start: MovingPoses, reductions: tuple[int, ...]
 ) -> MovingPoses:
     """Poses of the Gaussians, carried by nodes that are aligned independently, from initial poses."""
     last = state.poses

@@ -13,9 +13,9 @@ from torch.nn.functional import avg_pool2d, grid_sample
 from sfumato.render.visibility import visible_shares
 from sfumato.scene.cameras import Camera
 from sfumato.tracking.bodies import LEAST_OPACITY
-from sfumato.tracking.cut_photographs import Photographs
 from sfumato.tracking.nodes import Nodes
-from sfumato.tracking.track_state import TrackState, together
+from sfumato.tracking.photograph_parts import Photographs
+from sfumato.tracking.track_state import TrackState, concatenated
 
 # Reduction factors of the photographs, coarse to fine.
 REDUCTIONS = (8, 4, 2, 1)
@@ -26,7 +26,7 @@ _NODES_OF_A_GAUSSIAN = 2
 
 
 @dataclass(frozen=True)
-class Sighting:
+class TrackedView:
     """Gaussians that a camera saw in the previous step.
 
     Attributes:
@@ -41,7 +41,7 @@ class Sighting:
     colours: dict[int, Tensor]
     rows: Tensor
 
-    def among(self, chosen: Tensor) -> Sighting:
+    def among(self, chosen: Tensor) -> TrackedView:
         """Those of some Gaussians [m] bool."""
         keep = chosen[self.rows]
         colours = {reduction: values[keep] for reduction, values in self.colours.items()}
@@ -67,10 +67,10 @@ class Sighting:
 
 @dataclass(frozen=True)
 class NodePoints:
-    """The Gaussians of a sighting, once for each node they contribute to, by node.
+    """The Gaussians of a tracked view, once for each node they contribute to, by node.
 
     Attributes:
-        order: [p] int64 rows of the sighting.
+        order: [p] int64 rows of the tracked view.
         offsets: [p, 3] from the nodes, world frame.
         weights: [p] of the nodes.
         first: [k + 1] int64 index of the first row of each node.
@@ -83,7 +83,7 @@ class NodePoints:
 
 
 @torch.no_grad()
-def sightings(state: TrackState, photographs: Photographs) -> Iterator[Sighting]:
+def tracked_views(state: TrackState, photographs: Photographs) -> Iterator[TrackedView]:
     """The Gaussians visible in the previous step, for each camera that has both photographs.
 
     Args:
@@ -105,29 +105,29 @@ def sightings(state: TrackState, photographs: Photographs) -> Iterator[Sighting]
             inside = solid & (depth > 0) & ((place >= 0) & (place < size)).all(1)
             size_px = (max(side // _VISIBLE_REDUCTION, 1) for side in part.camera.size_px)
             small = part.camera.resized(*size_px)
-            shares = visible_shares(together(part.still, moving), small, state.settings)
+            shares = visible_shares(concatenated(part.still, moving), small, state.settings)
             visible |= inside & (shares[len(part.still) :] >= _VISIBLE)
         rows = torch.nonzero(visible)[:, 0]
         colours = {
             reduction: _colours(image, mean_px[rows] / reduction)
             for reduction, image in _pyramid(before.load().rgb).items()
         }
-        yield Sighting(camera, _pyramid(now.load().rgb), colours, rows)
+        yield TrackedView(camera, _pyramid(now.load().rgb), colours, rows)
 
 
-def node_points(sighting: Sighting, nodes: Nodes, means: Tensor) -> NodePoints:
-    """The Gaussians of a sighting, in the order of the nodes they contribute to.
+def node_points(tracked_view: TrackedView, nodes: Nodes, means: Tensor) -> NodePoints:
+    """The Gaussians of a tracked view, in the order of the nodes they contribute to.
 
     Args:
-        sighting: of the step.
+        tracked_view: of the step.
         nodes: of all moving Gaussians.
         means: [m, 3] of all moving Gaussians in the previous step.
     """
-    influences = nodes.influences[sighting.rows, :_NODES_OF_A_GAUSSIAN]
-    weights = nodes.weights[sighting.rows, :_NODES_OF_A_GAUSSIAN].flatten()
+    influences = nodes.influences[tracked_view.rows, :_NODES_OF_A_GAUSSIAN]
+    weights = nodes.weights[tracked_view.rows, :_NODES_OF_A_GAUSSIAN].flatten()
     sort = influences.flatten().argsort(stable=True)
     node, order = influences.flatten()[sort], sort // influences.shape[1]
-    offsets = means[sighting.rows[order]] - means[nodes.rows[node]]
+    offsets = means[tracked_view.rows[order]] - means[nodes.rows[node]]
     return NodePoints(order, offsets, weights[sort], torch.searchsorted(node, torch.arange(len(nodes) + 1)))
 
 

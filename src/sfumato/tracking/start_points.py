@@ -13,7 +13,7 @@ from sfumato.capture.multiview import MultiViewVideo
 from sfumato.capture.points import PointCloud
 from sfumato.capture.random_points import depth_scale, look, project, rays_through, spread_out
 from sfumato.tracking.foreground import FEW_CAMERAS, Foreground
-from sfumato.tracking.still_points import Sight, find_floor, still_points, upwards
+from sfumato.tracking.still_points import StillView, find_floor, still_points, upwards
 from sfumato.tracking.vote import move_by_vote
 
 _STILL_POINTS, _MOVING_POINTS = 32_000, 8_000
@@ -67,49 +67,51 @@ def start_points(video: MultiViewVideo, foreground: Foreground, *, seed: int) ->
 
 def _on_a_stage(video: MultiViewVideo, foreground: Foreground, rng: np.random.Generator) -> PointCloud | None:
     """The visual hull of the moving areas, a floor and a sphere; None if the visual hull is empty."""
-    sights = []
+    still_views = []
     for number, (camera, moves) in enumerate(foreground.changing_at(0)):
         view = video.train_cameras[number].views[0]
         if view is not None and moves is not None:
-            sights.append(Sight(camera, view.load().rgb, foreground.background(number), ~moves.numpy()))
-    moving = _hull_on_rays(sights, rng)
+            still_views.append(
+                StillView(camera, view.load().rgb, foreground.background(number), ~moves.numpy())
+            )
+    moving = _hull_on_rays(still_views, rng)
     if not len(moving):
         return None
-    middle, level = np.median(moving, axis=0), upwards(sights)
+    middle, level = np.median(moving, axis=0), upwards(still_views)
     lowest = moving[np.argsort(moving @ level)[int(_LOWEST * len(moving))]]
-    floor = find_floor(sights, middle, lowest, level, rng)
-    still, colours = still_points(sights, middle, floor, _STILL_POINTS, rng)
+    floor = find_floor(still_views, middle, lowest, level, rng)
+    still, colours = still_points(still_views, middle, floor, _STILL_POINTS, rng)
     xyz = np.concatenate([moving, still])
-    return PointCloud(xyz.astype(np.float32), np.concatenate([_nearest_colour(sights, moving), colours]))
+    return PointCloud(xyz.astype(np.float32), np.concatenate([_nearest_colour(still_views, moving), colours]))
 
 
-def _hull_on_rays(sights: Sequence[Sight], rng: np.random.Generator) -> np.ndarray:
+def _hull_on_rays(still_views: Sequence[StillView], rng: np.random.Generator) -> np.ndarray:
     """[n, 3] points on rays through moving pixels that project to moving pixels of all cameras."""
-    poses = np.stack([sight.camera.camera_from_world.numpy() for sight in sights])
+    poses = np.stack([still_view.camera.camera_from_world.numpy() for still_view in still_views])
     found = []
-    for sight, distance in zip(sights, depth_scale(poses), strict=True):
-        rows, columns = (~sight.still).nonzero()
+    for still_view, distance in zip(still_views, depth_scale(poses), strict=True):
+        rows, columns = (~still_view.still).nonzero()
         if not len(rows):
             return np.zeros((0, 3))
-        chosen = rng.integers(len(rows), size=_ON_RAYS // len(sights))
+        chosen = rng.integers(len(rows), size=_ON_RAYS // len(still_views))
         pixels = np.stack([columns[chosen], rows[chosen]], axis=1) + rng.random((len(chosen), 2))
-        centre, rays = rays_through(sight.camera, pixels)
+        centre, rays = rays_through(still_view.camera, pixels)
         depths = distance * np.exp(rng.uniform(np.log(_NEAR_SHARE), np.log(_FAR_SHARE), len(rays)))
         found.append(centre + depths[:, None] * rays)
     xyz = np.concatenate(found)
-    masks = [(sight.camera, torch.from_numpy(~sight.still)) for sight in sights]
+    masks = [(still_view.camera, torch.from_numpy(~still_view.still)) for still_view in still_views]
     kept = xyz[move_by_vote(xyz, masks, 1.0)]
     return kept[rng.permutation(len(kept))[:_MOVING_POINTS]]
 
 
-def _nearest_colour(sights: Sequence[Sight], xyz: np.ndarray) -> np.ndarray:
+def _nearest_colour(still_views: Sequence[StillView], xyz: np.ndarray) -> np.ndarray:
     """[n, 3] uint8 from the nearest camera's photograph; a mean would mix both sides of an object."""
     nearest, colours = np.full(len(xyz), np.inf), np.full((len(xyz), 3), 128, np.uint8)
-    for sight in sights:
-        columns, rows, inside = project(sight.camera, xyz)
-        away = np.linalg.norm(xyz - sight.camera.centre_world.numpy(), axis=1)
+    for still_view in still_views:
+        columns, rows, inside = project(still_view.camera, xyz)
+        away = np.linalg.norm(xyz - still_view.camera.centre_world.numpy(), axis=1)
         nearer = inside & (away < nearest)
-        nearest[nearer], colours[nearer] = away[nearer], sight.rgb[rows[nearer], columns[nearer]]
+        nearest[nearer], colours[nearer] = away[nearer], still_view.rgb[rows[nearer], columns[nearer]]
     return colours
 
 

@@ -25,7 +25,7 @@ _NEAREST, _FARTHEST = 1.2, 1.6
 
 
 @dataclass(frozen=True)
-class Sight:
+class StillView:
     """The view of one camera.
 
     Attributes:
@@ -50,12 +50,16 @@ class Plane:
 
 
 def still_points(
-    sights: Sequence[Sight], middle: np.ndarray, floor: Plane | None, count: int, rng: np.random.Generator
+    views: Sequence[StillView],
+    middle: np.ndarray,
+    floor: Plane | None,
+    count: int,
+    rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Points on rays through random pixels, where they hit the floor or the sphere around the cameras.
 
     Args:
-        sights: of all cameras.
+        views: of all cameras.
         middle: [3] median of the moving points.
         floor: None if there is none.
         count: approximate number of points.
@@ -64,11 +68,11 @@ def still_points(
     Returns:
         (xyz [n, 3] world frame, rgb [n, 3] uint8).
     """
-    radius = _radius(sights, middle)
+    radius = _radius(views, middle)
     found, colours = [], []
-    for sight in sights:
-        pixels = rng.random((count // len(sights), 2)) * sight.camera.size_px
-        centre, rays = rays_through(sight.camera, pixels)
+    for view in views:
+        pixels = rng.random((count // len(views), 2)) * view.camera.size_px
+        centre, rays = rays_through(view.camera, pixels)
         outside = centre - middle
         along, square = (rays * outside).sum(axis=1), (rays**2).sum(axis=1)
         limit = radius * rng.uniform(_NEAREST, _FARTHEST, len(rays))
@@ -79,13 +83,13 @@ def still_points(
             depths = np.where((falls < 0) & (down > 0) & (down < depths), down, depths)
         columns, rows = pixels.astype(np.int64).T
         found.append(centre + depths[:, None] * rays)
-        still = sight.still[rows, columns, None]
-        colours.append(np.where(still, sight.rgb[rows, columns], sight.background[rows, columns]))
+        still = view.still[rows, columns, None]
+        colours.append(np.where(still, view.rgb[rows, columns], view.background[rows, columns]))
     return np.concatenate(found), np.concatenate(colours)
 
 
 def find_floor(
-    sights: Sequence[Sight],
+    views: Sequence[StillView],
     middle: np.ndarray,
     lowest: np.ndarray,
     level: np.ndarray,
@@ -96,7 +100,7 @@ def find_floor(
     All cameras see the same colours at points of the floor: brightness correlates between them.
 
     Args:
-        sights: of all cameras.
+        views: of all cameras.
         middle: [3] median of the moving points.
         lowest: [3] lowest of the moving points.
         level: [3] unit vector upwards.
@@ -107,14 +111,12 @@ def find_floor(
     """
     if not level.any():
         return None
-    radius = _radius(sights, middle)
+    radius = _radius(views, middle)
     along = np.linalg.svd(level[None])[2][1:]
     disc = rng.standard_normal((_FLOOR_POINTS, 2))
     lengths = _FLOOR_RADIUS * radius * np.sqrt(rng.random((_FLOOR_POINTS, 1)))
     disc *= lengths / np.linalg.norm(disc, axis=1, keepdims=True)
-    blurred = [
-        ndimage.gaussian_filter(sight.rgb.mean(axis=2, dtype=np.float64), _BLUR_PX) for sight in sights
-    ]
+    blurred = [ndimage.gaussian_filter(view.rgb.mean(axis=2, dtype=np.float64), _BLUR_PX) for view in views]
     best, at, reach = -1.0, np.zeros(3), np.array([_MOST_SLOPE, _MOST_SLOPE, _MOST_SHIFT * radius])
     for tries in _TRIED:
         around, steps = at, np.linspace(-1, 1, tries)
@@ -122,7 +124,7 @@ def find_floor(
             tried = around + place * reach
             points = disc[:: 2 if tries > 3 else 1]
             xyz = lowest + points @ along + (points @ tried[:2] + tried[2])[:, None] * level
-            value = _agreement(sights, blurred, xyz)
+            value = _agreement(views, blurred, xyz)
             if value > best:
                 best, at = value, tried
         reach = reach / (4 if tries > 3 else 2)
@@ -133,22 +135,22 @@ def find_floor(
     return Plane(normal, float(normal @ (lowest + at[2] * level)))
 
 
-def upwards(sights: Sequence[Sight]) -> np.ndarray:
+def upwards(views: Sequence[StillView]) -> np.ndarray:
     """[3] unit vector: opposite to the mean down axis of the cameras; zeros if they have no common one."""
-    axis = -np.mean([sight.camera.camera_from_world[1, :3].numpy() for sight in sights], axis=0)
+    axis = -np.mean([view.camera.camera_from_world[1, :3].numpy() for view in views], axis=0)
     length = np.linalg.norm(axis)
     return axis / length if length > _LEAST_MEAN else np.zeros(3)
 
 
-def _agreement(sights: Sequence[Sight], brightness: Sequence[np.ndarray], xyz: np.ndarray) -> float:
+def _agreement(views: Sequence[StillView], brightness: Sequence[np.ndarray], xyz: np.ndarray) -> float:
     """Mean correlation of brightness between pairs of cameras, at static points visible to both."""
     values, seen = [], []
-    for sight, grey in zip(sights, brightness, strict=True):
-        columns, rows, inside = project(sight.camera, xyz)
+    for view, grey in zip(views, brightness, strict=True):
+        columns, rows, inside = project(view.camera, xyz)
         values.append(grey[rows, columns])
-        seen.append(inside & sight.still[rows, columns])
+        seen.append(inside & view.still[rows, columns])
     total = weight = 0.0
-    for i in range(len(sights)):
+    for i in range(len(views)):
         for j in range(i):
             both = seen[i] & seen[j]
             if both.sum() >= _LEAST_POINTS:
@@ -160,6 +162,6 @@ def _agreement(sights: Sequence[Sight], brightness: Sequence[np.ndarray], xyz: n
     return total / weight if weight else -1.0
 
 
-def _radius(sights: Sequence[Sight], middle: np.ndarray) -> float:
+def _radius(views: Sequence[StillView], middle: np.ndarray) -> float:
     """Distance of the farthest camera."""
-    return max(float(np.linalg.norm(sight.camera.centre_world.numpy() - middle)) for sight in sights)
+    return max(float(np.linalg.norm(view.camera.centre_world.numpy() - middle)) for view in views)

@@ -11,8 +11,8 @@ from sfumato import ops
 from sfumato.maths.quaternions import normalised
 from sfumato.tracking.births import with_changes
 from sfumato.tracking.bodies import extrapolated
-from sfumato.tracking.cut_photographs import PhotographPart, Photographs, part_losses
 from sfumato.tracking.node_alignment import aligned
+from sfumato.tracking.photograph_parts import PhotographPart, Photographs, part_losses
 from sfumato.tracking.track_config import TrackConfig
 from sfumato.tracking.track_state import MovingPoses, StepResult, TrackState
 

@@ -113,7 +113,7 @@ class TrackState:
     missing: int = 0
 
     def __post_init__(self) -> None:
-        self.moving_gaussians, self.still_gaussians = parted(self.gaussians, self.ids)
+        self.moving_gaussians, self.still_gaussians = split_moving(self.gaussians, self.ids)
         # A single moving Gaussian has no neighbours, and the mean distance is 0.
         self.strain = EdgeStrain.none(self.neighbours.weights)
         self.spacing = float(self.neighbours.distances.mean()) or self.pixel_size
@@ -148,7 +148,7 @@ class TrackState:
         self.absent, self.still_absent, self.missing = result.absent, result.still_absent, result.missing
         self._end()
         if result.born is not None:
-            self._bear(result.born)
+            self._add_born(result.born)
         self.strain = strained(self.strain, self.means[-1], self.neighbours.rows, self.neighbours.distances)
 
     def _end(self) -> None:
@@ -163,12 +163,12 @@ class TrackState:
         self.moving_gaussians = _without(self.moving_gaussians, ends)
         self.still_gaussians = _without(self.still_gaussians, still_ends)
 
-    def _bear(self, born: Gaussians) -> None:
+    def _add_born(self, born: Gaussians) -> None:
         """Add Gaussians that exist from this step on, with neighbours and nodes of their own."""
         old, count = len(self.ids), len(born)
         self.ids = torch.cat([self.ids, len(self.gaussians) + torch.arange(count)])
         self.gaussians, self.moving_gaussians = (
-            together(before, born) for before in (self.gaussians, self.moving_gaussians)
+            concatenated(before, born) for before in (self.gaussians, self.moving_gaussians)
         )
         self.means[-1] = torch.cat([self.means[-1], born.means])
         self.quats[-1] = torch.cat([self.quats[-1], normalised(born.quats)])
@@ -199,7 +199,7 @@ class TrackState:
 
     def scene(self, poses: MovingPoses) -> Gaussians:
         """All Gaussians, the static ones before the moving ones at given poses."""
-        return together(self.still_gaussians, self.moved(poses))
+        return concatenated(self.still_gaussians, self.moved(poses))
 
     def moved(self, poses: MovingPoses) -> Gaussians:
         """The moving Gaussians at given poses."""
@@ -230,7 +230,7 @@ def start(
         foreground: moving areas of the photographs.
         gains, offsets: [c, 3] colours of the cameras.
     """
-    moving, still = parted(gaussians, ids)
+    moving, still = split_moving(gaussians, ids)
     settings = default_settings(gaussians, cameras)
     return TrackState(
         config,
@@ -250,7 +250,7 @@ def start(
     )
 
 
-def together(first: Gaussians, second: Gaussians) -> Gaussians:
+def concatenated(first: Gaussians, second: Gaussians) -> Gaussians:
     """Two sets of Gaussians, concatenated."""
     others = second.tensors()
     return Gaussians(**{name: torch.cat([one, others[name]]) for name, one in first.tensors().items()})
@@ -263,7 +263,7 @@ def _without(gaussians: Gaussians, rows: Tensor) -> Gaussians:
     return replace(gaussians, logit_opacities=torch.where(rows, _INVISIBLE, gaussians.logit_opacities))
 
 
-def parted(gaussians: Gaussians, ids: Tensor) -> tuple[Gaussians, Gaussians]:
+def split_moving(gaussians: Gaussians, ids: Tensor) -> tuple[Gaussians, Gaussians]:
     """The Gaussians at given rows, and all others."""
     moves = torch.zeros(len(gaussians), dtype=torch.bool)
     moves[ids] = True

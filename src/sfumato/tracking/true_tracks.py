@@ -14,7 +14,7 @@ from torch import Tensor
 from sfumato.capture.multiview.number_arrays import read_numbers
 from sfumato.capture.offset import Offset
 from sfumato.errors import CaptureError
-from sfumato.tracking.following import TrackedScene
+from sfumato.tracking.tracked_scene import TrackedScene
 
 # Metres: distances within which a point counts for delta, and beyond which a track is lost.
 _WITHIN_M, _LOST_M = (0.01, 0.02, 0.04, 0.08, 0.16), 0.5

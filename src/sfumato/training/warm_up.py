@@ -124,7 +124,7 @@ def _pickled(work: Callable[..., None], arguments: tuple[object, ...]) -> bytes:
     return pickle.dumps((work.__module__, work.__name__, arguments))
 
 
-def compile_apart() -> None:
+def compile_in_subprocess() -> None:
     """A child process of ``run_compiled``; it fails if kernels cannot be cached."""
     from sfumato.ops.cpu.kernel_cache import KernelCache
 

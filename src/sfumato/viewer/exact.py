@@ -154,7 +154,7 @@ def _numbers(asked: Mapping[str, Any], name: str, count: int) -> tuple[float, ..
     return tuple(float(max(-_MOST, min(_MOST, v))) for v in found)
 
 
-class Painter:
+class ExactRenderer:
     """Renders the requests of the page.
 
     Args:
@@ -173,7 +173,7 @@ class Painter:
         self._settings = settings
 
     @torch.no_grad()
-    def paint(self, request: RenderRequest, shown: Gaussians | DynamicScene) -> RenderedImage:
+    def render(self, request: RenderRequest, shown: Gaussians | DynamicScene) -> RenderedImage:
         """Render a requested image.
 
         Args:

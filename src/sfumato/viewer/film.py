@@ -13,8 +13,8 @@ import numpy as np
 
 from sfumato.errors import ConfigError, SfumatoError
 from sfumato.outputs import write_json
+from sfumato.paths.frame_renderer import Look, frame_renderer
 from sfumato.paths.look import refitted
-from sfumato.paths.painter import Look, painter
 from sfumato.paths.path_files import KeyFrames, path_from_plain
 from sfumato.paths.video_writer import even, write_video
 from sfumato.scene.cameras import Camera
@@ -140,7 +140,7 @@ class FilmMaker:
         subject, count = self._subject, len(film.cameras)
         times = scene.times.tolist() if isinstance(scene, DynamicScene) else [0.0]
         moments = np.linspace(times[0], times[-1], count)
-        paint = painter(
+        paint = frame_renderer(
             "colour",
             lambda number: scene.at(float(moments[number])) if isinstance(scene, DynamicScene) else scene,
             film.cameras,

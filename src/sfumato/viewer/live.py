@@ -18,7 +18,7 @@ from sfumato.training.render_settings import settings_of
 from sfumato.training.state import TrainState
 from sfumato.training.step import StepStats
 from sfumato.viewer.allowance import Allowance
-from sfumato.viewer.exact import Painter, RenderedImage, RenderRequest
+from sfumato.viewer.exact import ExactRenderer, RenderedImage, RenderRequest
 from sfumato.viewer.live_run import LAST_LOOK_S, LiveRun, News
 from sfumato.viewer.page import SCENE, PackedSubject, Payload, pack
 from sfumato.viewer.server import Answer, PageServer
@@ -69,7 +69,7 @@ class LiveTraining(LiveRun):
         self._packing: threading.Thread | None = None
         self._due_s = 0.0
         self._allowance = Allowance(_SHARE, _SAVED_S)
-        self._painter: Painter | None = None
+        self._renderer: ExactRenderer | None = None
         self._gaussians: Gaussians | None = None
 
     def __call__(self, state: TrainState, stats: StepStats) -> float:
@@ -119,7 +119,7 @@ class LiveTraining(LiveRun):
         )
         self._payload = packed(gaussians.map(torch.Tensor.clone))
         show(self._server, subject, PackedSubject(self._payload), live="training", exact=EXACT, floaters=None)
-        self._painter = Painter(subject.photographs, subject.settings)
+        self._renderer = ExactRenderer(subject.photographs, subject.settings)
         self._server.add(SCENE, self._scene)
         offer_exact(
             self._server, subject.photographs, lambda request: self._requests.ask(request, _PATIENCE_S)
@@ -135,8 +135,8 @@ class LiveTraining(LiveRun):
         return Answer("application/octet-stream", payload.data)
 
     def _paint(self, request: RenderRequest) -> RenderedImage:
-        assert self._painter is not None and self._gaussians is not None
-        return self._painter.paint(request, self._gaussians)
+        assert self._renderer is not None and self._gaussians is not None
+        return self._renderer.render(request, self._gaussians)
 
     def _is_snapshot_due(self, now_s: float) -> bool:
         """Whether to take a snapshot: the last one was fetched, and none is being packed.

@@ -13,9 +13,9 @@ import torch
 
 from sfumato.capture.multiview import MultiViewVideo
 from sfumato.scene.dynamic import DynamicScene
-from sfumato.viewer.exact import Painter, RenderedImage, RenderRequest
+from sfumato.viewer.exact import ExactRenderer, RenderedImage, RenderRequest
 from sfumato.viewer.live_run import LAST_LOOK_S, LiveRun, News
-from sfumato.viewer.page import MOVING, SCENE, PackedSubject, Payload, parted
+from sfumato.viewer.page import MOVING, SCENE, PackedSubject, Payload, split_moving_scene
 from sfumato.viewer.server import Answer, PageServer
 from sfumato.viewer.showing import EXACT, offer_exact, show
 from sfumato.viewer.tracked_subject import moving_subject, still_first
@@ -51,7 +51,7 @@ class LiveTracking(LiveRun):
         super().__init__(server)
         self._title, self._video, self._count, self._ready = title, video, count, ready
         self._scene: DynamicScene | None = None
-        self._painter: Painter | None = None
+        self._renderer: ExactRenderer | None = None
         self._payloads: dict[str, Payload] = {}
         self._version, self._fetched = 0, 0
         self._reports: list[str] = []
@@ -92,7 +92,7 @@ class LiveTracking(LiveRun):
     def _open(self, scene: DynamicScene) -> None:
         self._take(scene)
         subject = moving_subject(self._title, scene, self._video, steps=self._count)
-        self._painter = Painter(subject.photographs, subject.settings)
+        self._renderer = ExactRenderer(subject.photographs, subject.settings)
         motion = {
             "count": len(scene.ids),
             "times": list(self._video.times[: self._count]),
@@ -116,7 +116,7 @@ class LiveTracking(LiveRun):
         ordered = still_first(scene)
         is_new = self._scene is None or not _are_the_same(self._scene, ordered)
         if is_new:
-            parts = zip((SCENE, MOVING), parted(ordered, ordered.gaussians), strict=True)
+            parts = zip((SCENE, MOVING), split_moving_scene(ordered, ordered.gaussians), strict=True)
             payloads = {name: packed(part) for name, part in parts if len(part)}
         with self._lock:
             self._scene = ordered
@@ -137,8 +137,8 @@ class LiveTracking(LiveRun):
         return Answer("application/octet-stream", poses.numpy().astype(np.dtype("<f4")).tobytes())
 
     def _paint(self, request: RenderRequest) -> RenderedImage:
-        assert self._painter is not None and self._scene is not None
-        return self._painter.paint(request, self._scene)
+        assert self._renderer is not None and self._scene is not None
+        return self._renderer.render(request, self._scene)
 
     def _news(self) -> News:
         told, said = 0, (0, 0)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sfumato.envelope.candidates import small
+from sfumato.envelope.candidates import low_resolution
 from sfumato.maths.spread import evenly
 from sfumato.paths.best_view import orbit_of_best_view
 from sfumato.paths.look import field_of_view_deg
@@ -61,7 +61,7 @@ def opening(known: KnownTrust, cameras: Sequence[tuple[int, Camera]], middle: Se
     point = torch.tensor([middle], dtype=torch.float64)
     seeing = [one for one in cameras if _sees(one[1], point)] or list(cameras)
     some = [seeing[i] for i in evenly(len(seeing), _OPENINGS)]
-    errors = {number: float(known.trust.render(small(camera)).mean()) for number, camera in some}
+    errors = {number: float(known.trust.render(low_resolution(camera)).mean()) for number, camera in some}
     return min(errors, key=lambda number: errors[number])
 
 

@@ -96,7 +96,7 @@ def pack_subject(subject: Subject, *, exact_bytes: int = 0) -> PackedSubject:
     if subject.moving is None:
         trust = pack_trust(subject.trust) if subject.trust else None
         return PackedSubject(pack(subject.gaussians, exact_bytes=exact_bytes), trust=trust)
-    still, moving = parted(subject.moving, subject.gaussians)
+    still, moving = split_moving_scene(subject.moving, subject.gaussians)
     return PackedSubject(
         pack(still, exact_bytes=exact_bytes) if len(still) else None,
         pack(moving, exact_bytes=exact_bytes),
@@ -104,7 +104,7 @@ def pack_subject(subject: Subject, *, exact_bytes: int = 0) -> PackedSubject:
     )
 
 
-def parted(scene: DynamicScene, gaussians: Gaussians) -> tuple[Gaussians, Gaussians]:
+def split_moving_scene(scene: DynamicScene, gaussians: Gaussians) -> tuple[Gaussians, Gaussians]:
     """The static and the moving Gaussians of a dynamic scene."""
     moves = torch.zeros(len(gaussians), dtype=torch.bool, device=scene.ids.device)
     moves[scene.ids] = True

@@ -14,7 +14,7 @@ from pathlib import Path
 _TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 
 
-def may_be_mine(address: tuple[str, int], tables: Sequence[Path] = _TABLES) -> bool:
+def is_trusted_peer(address: tuple[str, int], tables: Sequence[Path] = _TABLES) -> bool:
     """Whether an end of a connection belongs to a process of this user or of the administrator.
 
     Args:

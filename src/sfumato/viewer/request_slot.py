@@ -50,14 +50,14 @@ class RequestSlot:
             raise asked.error
         return asked.picture
 
-    def serve(self, paint: Callable[[RenderRequest], RenderedImage]) -> bool:
+    def serve(self, render: Callable[[RenderRequest], RenderedImage]) -> bool:
         """Render the pending request in the caller's thread; False if there is none."""
         with self._changed:
             asked, self._waiting = self._waiting, None
         if asked is None:
             return False
         try:
-            asked.picture = paint(asked.request)
+            asked.picture = render(asked.request)
         except SfumatoError as error:
             asked.error = error
         with self._changed:

@@ -20,7 +20,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from sfumato.errors import ConfigError, SfumatoError
-from sfumato.viewer.peers import may_be_mine
+from sfumato.viewer.peers import is_trusted_peer
 
 _log = logging.getLogger("sfumato")
 
@@ -222,7 +222,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _open(self) -> None:
         """Redirect a browser with a valid ticket to the page's address."""
         ticket = self.path.removeprefix(f"/{_OPEN}/")
-        if self._is_foreign() or not may_be_mine(self.client_address) or not self.server.page.redeem(ticket):
+        if (
+            self._is_foreign()
+            or not is_trusted_peer(self.client_address)
+            or not self.server.page.redeem(ticket)
+        ):
             self.send_error(HTTPStatus.FORBIDDEN)
         else:
             there = {"Location": self.server.page.url}

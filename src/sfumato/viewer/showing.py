@@ -14,7 +14,7 @@ import numpy as np
 from sfumato.edit.script import MAX_SCRIPT_BYTES
 from sfumato.errors import SfumatoError
 from sfumato.viewer.assembly import assemble
-from sfumato.viewer.exact import Painter, RenderedImage, RenderRequest, read_request
+from sfumato.viewer.exact import ExactRenderer, RenderedImage, RenderRequest, read_request
 from sfumato.viewer.film import FILM, offer_films
 from sfumato.viewer.overlays import find_floaters, to_bits, too_many
 from sfumato.viewer.page import (
@@ -141,15 +141,15 @@ def show_subject(server: PageServer, subject: Subject, path: Path | None = None)
         offer_films(server, path, subject, edited)
         offer_saving(server, path, shown, floating)
         offer_views(server, path)
-    painter = Painter(subject.photographs, subject.settings, floating)
-    offer_exact(server, subject.photographs, _Drawing(painter, edited).draw)
+    renderer = ExactRenderer(subject.photographs, subject.settings, floating)
+    offer_exact(server, subject.photographs, _Drawing(renderer, edited).draw)
 
 
 class _Drawing:
     """Renders one request at a time and drops those that were superseded while they waited."""
 
-    def __init__(self, painter: Painter, edited: EditedScenes) -> None:
-        self._painter, self._edited = painter, edited
+    def __init__(self, renderer: ExactRenderer, edited: EditedScenes) -> None:
+        self._renderer, self._edited = renderer, edited
         self._drawing, self._newest = threading.Lock(), 0
 
     def draw(self, request: RenderRequest) -> RenderedImage | None:
@@ -157,7 +157,7 @@ class _Drawing:
         with self._drawing:
             if mine != self._newest:
                 return None
-            return self._painter.paint(request, self._edited.of(request.edits))
+            return self._renderer.render(request, self._edited.of(request.edits))
 
 
 def _photograph(pixels: Callable[[], np.ndarray]) -> Answer:

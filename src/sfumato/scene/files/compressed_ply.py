@@ -23,11 +23,11 @@ from sfumato.scene.files.codec import Codec
 from sfumato.scene.files.ply_comments import comments_of, read_comments
 from sfumato.scene.files.ply_table import PlyHeader, check_length, read_columns, read_header
 from sfumato.scene.files.rounding import (
-    brought_nearer,
     moved,
+    moved_closer,
     usual_reach,
     warn_of_moved,
-    warn_of_nearer,
+    warn_of_moved_closer,
 )
 from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.scene import Scene, metadata_of
@@ -234,11 +234,11 @@ def _within_reach(arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray
     found, num_moved = _ordered(arrays)
     if num_moved:
         reach = usual_reach(arrays["means"])
-        changed, nearer = brought_nearer(arrays, reach)
+        changed, nearer = moved_closer(arrays, reach)
         again, still_moved = _ordered(changed) if nearer else (found, num_moved)
         if still_moved < num_moved:
             found, num_moved = again, still_moved
-            warn_of_nearer(nearer, total, reach, ".compressed.ply")
+            warn_of_moved_closer(nearer, total, reach, ".compressed.ply")
     warn_of_moved(num_moved, total, ".compressed.ply")
     return found
 

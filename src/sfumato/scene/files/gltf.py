@@ -114,7 +114,7 @@ def save(gaussians: Gaussians, path: Path) -> None:
     values.checked_arrays(gaussians)
     if not len(gaussians):
         raise FormatError("the scene cannot be saved: a glTF file cannot be without points")
-    values.warn_of_unsaid(metadata_of(gaussians), "glTF", up=Y_DOWN_UP, metres_per_unit=1.0)
+    values.warn_of_lost_metadata(metadata_of(gaussians), "glTF", up=Y_DOWN_UP, metres_per_unit=1.0)
     write_scene(gaussians, path)
 
 

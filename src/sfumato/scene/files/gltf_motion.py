@@ -49,7 +49,7 @@ def save(scene: DynamicScene, path: Path) -> str | None:
     values.checked_arrays(scene.at_birth())
     if not len(scene):
         raise FormatError("the scene cannot be saved: a glTF file cannot be without points")
-    values.warn_of_unsaid(metadata_of(scene.gaussians), "glTF", up=Y_DOWN_UP, metres_per_unit=1.0)
+    values.warn_of_lost_metadata(metadata_of(scene.gaussians), "glTF", up=Y_DOWN_UP, metres_per_unit=1.0)
     placed = y_up(scene)
     check_size(bytes_of(placed.gaussians))
     file = _File(placed.times.numpy() - float(placed.times[0]))

@@ -141,7 +141,7 @@ class _Rows:
             scales[:, 2] = scales[:, :2].min(axis=1) + DISC_LOG_THINNESS
         if self._filters is not None:
             values.fold_filter(self._filters, columns["log_scales"], columns["logit_opacities"][:, 0])
-        values.finite_where_meant(columns["logit_opacities"], columns["log_scales"])
+        values.finite_extremes(columns["logit_opacities"], columns["log_scales"])
         columns["logit_opacities"] = columns["logit_opacities"][:, 0]
         columns["sh"] = columns["sh"].reshape(self.count, layout.num_coefficients, 3)
         # Scenes with the 3D filter were trained with Mip-Splatting's 2D filter as well.

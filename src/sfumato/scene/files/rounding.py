@@ -19,7 +19,7 @@ def typical_log_size(log_scales: np.ndarray) -> float:
     return float(np.median(log_scales.max(axis=1))) if len(log_scales) else 0.0
 
 
-def brought_nearer(arrays: dict[str, np.ndarray], reach: float) -> tuple[dict[str, np.ndarray], int]:
+def moved_closer(arrays: dict[str, np.ndarray], reach: float) -> tuple[dict[str, np.ndarray], int]:
     """Move Gaussians beyond a reach closer and scale them down in proportion.
 
     As seen from the scene's centre, their direction and apparent size are unchanged.
@@ -50,7 +50,7 @@ def usual_reach(means: np.ndarray) -> float:
     return 2 * float(extents[len(extents) - 1 - int(FAR_SHARE * len(extents))])
 
 
-def warn_of_nearer(count: int, total: int, reach: float, what: str) -> None:
+def warn_of_moved_closer(count: int, total: int, reach: float, what: str) -> None:
     """Warn that Gaussians were moved closer.
 
     Args:

@@ -25,12 +25,12 @@ from sfumato.scene.files import values
 from sfumato.scene.files.codec import Codec
 from sfumato.scene.files.generator import extras_of
 from sfumato.scene.files.rounding import (
-    brought_nearer,
     moved,
+    moved_closer,
     typical_log_size,
     usual_reach,
     warn_of_moved,
-    warn_of_nearer,
+    warn_of_moved_closer,
 )
 from sfumato.scene.files.sog_images import MAX_SIDE, encode
 from sfumato.scene.files.sog_levels import INDEX, MAX_INDEX_BYTES, index_of, load_levels
@@ -119,7 +119,7 @@ def save(
     arrays = _within_reach({name: array[order] for name, array in arrays.items()})
     known = metadata_of(gaussians)
     known = known if antialiased is None else replace(known, antialiased=antialiased)
-    values.warn_of_unsaid(replace(known, antialiased=False), ".sog")
+    values.warn_of_lost_metadata(replace(known, antialiased=False), ".sog")
     parts = encoded(arrays, known, palette_size)
     if path.suffix.lower() == ".json":
         for name in set(parts) - {META}:
@@ -243,8 +243,8 @@ def _within_reach(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     # Whether even the finest steps of the logarithmic curve exceed a quarter of a typical Gaussian.
     coarse = 2 * np.log1p(extent) / 65535 > np.exp(typical_log_size(arrays["log_scales"])) / 4
     if coarse and np.log1p(reach) < np.log1p(extent) / 2:
-        arrays, nearer = brought_nearer(arrays, reach)
-        warn_of_nearer(nearer, total, reach, ".sog")
+        arrays, nearer = moved_closer(arrays, reach)
+        warn_of_moved_closer(nearer, total, reach, ".sog")
     warn_of_moved(visibly_moved(arrays), total, ".sog")
     return arrays
 

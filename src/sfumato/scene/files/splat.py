@@ -95,7 +95,7 @@ def save(gaussians: Gaussians, path: Path) -> None:
         _log.warning(
             ".splat holds no view-dependent colour: SH of degree 1 to %d are dropped", gaussians.sh_degree
         )
-    values.warn_of_unsaid(metadata_of(gaussians), ".splat")
+    values.warn_of_lost_metadata(metadata_of(gaussians), ".splat")
     with path.open("wb") as handle:
         for start in range(0, len(gaussians), BLOCK):
             part = {name: array[start : start + BLOCK] for name, array in arrays.items()}

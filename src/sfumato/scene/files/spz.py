@@ -22,11 +22,11 @@ from sfumato.scene.files import spz_fields as fields
 from sfumato.scene.files import values
 from sfumato.scene.files.codec import Codec
 from sfumato.scene.files.rounding import (
-    brought_nearer,
     moved,
+    moved_closer,
     typical_log_size,
     warn_of_moved,
-    warn_of_nearer,
+    warn_of_moved_closer,
 )
 from sfumato.scene.files.spz_container import (
     ANTIALIASED,
@@ -123,8 +123,8 @@ def save(
     if bits is None:
         far = float(np.abs(arrays["means"]).max())
         raise FormatError(f"the scene cannot be saved: a position is {far:g}; .spz reaches to {2**23 - 2}")
-    arrays, nearer = brought_nearer(arrays, fields.reach(bits))
-    warn_of_nearer(nearer, len(gaussians), fields.reach(bits), ".spz")
+    arrays, nearer = moved_closer(arrays, fields.reach(bits))
+    warn_of_moved_closer(nearer, len(gaussians), fields.reach(bits), ".spz")
     known = metadata_of(gaussians)
     known = known if antialiased is None else replace(known, antialiased=antialiased)
     _write(path, arrays, bits, known, version, (sh1_bits, sh_rest_bits))
@@ -157,7 +157,7 @@ def _write(
 ) -> None:
     """Write checked arrays within reach of ``bits``, with warnings of losses."""
     _warn_of_losses(arrays, bits)
-    values.warn_of_unsaid(replace(known, antialiased=False), ".spz")
+    values.warn_of_lost_metadata(replace(known, antialiased=False), ".spz")
     degree = math.isqrt(arrays["sh"].shape[1]) - 1
     header = SpzHeader(version, len(arrays["means"]), degree, bits, ANTIALIASED * known.antialiased)
     (write_stream if version < 4 else write_4)(path, header, _packer(header, arrays, sh_bits))

@@ -124,7 +124,7 @@ def save(gaussians: Gaussians, path: Path) -> None:
     values.checked_arrays(gaussians)
     usd = package(path)
     known = metadata_of(gaussians)
-    values.warn_of_unsaid(known, "OpenUSD", up=Y_DOWN_UP, metres_per_unit=known.metres_per_unit)
+    values.warn_of_lost_metadata(known, "OpenUSD", up=Y_DOWN_UP, metres_per_unit=known.metres_per_unit)
     on_host = gaussians.map(lambda tensor: tensor.detach().to("cpu", torch.float32))
     scene = placed(on_host, Y_UP_FROM_SCENE, "the scene")
     bytes_needed = len(scene) * (44 + 12 * scene.sh.shape[1])

@@ -40,7 +40,7 @@ def save(scene: DynamicScene, path: Path) -> None:
     values.checked_arrays(scene.at_birth())
     modules = usd_stage.package(path)
     known = metadata_of(scene.gaussians)
-    values.warn_of_unsaid(known, "OpenUSD", up=Y_DOWN_UP, metres_per_unit=known.metres_per_unit)
+    values.warn_of_lost_metadata(known, "OpenUSD", up=Y_DOWN_UP, metres_per_unit=known.metres_per_unit)
     placed = held(y_up(scene))
     sampled = 28 * placed.means.shape[0] * placed.means.shape[1]
     num_bytes = sampled + len(placed) * (44 + 12 * placed.gaussians.sh.shape[1])

@@ -96,7 +96,7 @@ def checked_arrays(gaussians: Gaussians) -> dict[str, np.ndarray]:
     return arrays
 
 
-def warn_of_unsaid(
+def warn_of_lost_metadata(
     known: Metadata, what: str, *, up: Sequence[float] | None = None, metres_per_unit: float | None = None
 ) -> None:
     """Warn of metadata that a format cannot hold.
@@ -216,7 +216,7 @@ def fold_filter(filters: np.ndarray, log_scales: np.ndarray, logits: np.ndarray)
         logits[changed] = (opacities - np.log(-np.expm1(opacities)))[changed]
 
 
-def finite_where_meant(logits: np.ndarray, log_scales: np.ndarray) -> None:
+def finite_extremes(logits: np.ndarray, log_scales: np.ndarray) -> None:
     """Replace infinities that encode opacities of 0 and 1, and scales of 0, in place.
 
     Converters write them as logits and logarithms of quantised values.

@@ -23,7 +23,7 @@ from sfumato.splatting.cloud_files import (
 )
 from sfumato.splatting.cloud_files.cloud_file import CloudFile
 from sfumato.splatting.measured import MeasuredCloud
-from sfumato.splatting.thinning import Gathering
+from sfumato.splatting.thinning import CloudCollector
 
 _READERS: tuple[tuple[Callable[[bytes, Path], bool], Callable[[Path], CloudFile]], ...] = (
     (ply_points.recognises, ply_points.open_points),
@@ -90,7 +90,7 @@ def read_cloud(
     display = display or Display()
     try:
         found = _opened(path)
-        gathering, read, kept = Gathering(max_points), 0, 0
+        gathering, read, kept = CloudCollector(max_points), 0, 0
         with (
             display.counting(f"reading {path.name}", "points") as report,
             closing(found.pieces()) as pieces,

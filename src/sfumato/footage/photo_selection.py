@@ -30,7 +30,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def take_photos(
+def select_photos(
     sources: Sequence[Source], folder: Path, options: FrameOptions, report: Progress
 ) -> tuple[list[Picture], list[Dropped]]:
     """Select photographs and place them in the picture folder.
@@ -51,9 +51,7 @@ def take_photos(
     sources = _taken(sources, evenly(len(sources), _EXAMINED * most), names, most, dropped)
     for kind, source in {source.kind: source for source in reversed(sources)}.items():
         check_reader(source.path, kind)
-    examined = _each(
-        sources, lambda source: examine(source.path, source.kind), "looking at photographs", report
-    )
+    examined = _each(sources, lambda source: examine(source.path, source.kind), "reading photographs", report)
     good = _good(sources, examined, dropped)
     if not good:
         raise CaptureError(f"all {len(sources)} photographs are broken; the first: {dropped[0].reason}")
@@ -68,7 +66,7 @@ def take_photos(
     good = [(source, photo) for source, photo in good if source in set(chosen)]
     longest = options.max_side_px or LONGEST_PHOTO_SIDE_PX
     placed = _each(
-        good, lambda pair: place(pair[1], folder / names[pair[0]], longest), "keeping photographs", report
+        good, lambda pair: place(pair[1], folder / names[pair[0]], longest), "saving photographs", report
     )
     written = _good([source for source, _ in good], placed, dropped)
     photos = dict(good)

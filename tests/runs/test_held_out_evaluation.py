@@ -1,4 +1,4 @@
-"""Comparison of held-out views at training size and at native size."""
+"""Evaluation of held-out views at training size and at native size."""
 
 import json
 
@@ -8,8 +8,8 @@ from sfumato import evaluate, load, load_capture
 from sfumato.cli import main
 from sfumato.display import Display
 from sfumato.render.settings import RasterSettings
-from sfumato.runs import comparing as module
-from sfumato.runs.comparing import Comparison, compare, seconds_to_compare
+from sfumato.runs import held_out_evaluation as module
+from sfumato.runs.held_out_evaluation import EvaluationOptions, evaluate_held_out, seconds_to_evaluate
 from sfumato.training.config import TrainConfig
 from sfumato.training.start import gaussians_from_points
 from support.capture_folders import colmap_folder
@@ -44,7 +44,9 @@ def clock(monkeypatch):
 
 def compared(capture, tmp_path, **how):
     scene = gaussians_from_points(capture.points)
-    return scene, compare(scene, capture, TrainConfig(), tmp_path, Display(), Comparison(**how))
+    return scene, evaluate_held_out(
+        scene, capture, TrainConfig(), tmp_path, Display(), EvaluationOptions(**how)
+    )
 
 
 def test_native_scores_are_those_of_the_original_photographs(small, tmp_path):
@@ -76,8 +78,8 @@ def test_when_time_is_over_one_view_is_compared_at_native_size(small, tmp_path, 
 def test_the_reserve_counts_views_at_native_size(small, clock):
     """Every reading of the clock advances it, which reveals the counted views."""
     config = TrainConfig(steps=1)
-    both = seconds_to_compare(small, config)
-    alone = seconds_to_compare(load_capture(small.path, test_every=2), config)
+    both = seconds_to_evaluate(small, config)
+    alone = seconds_to_evaluate(load_capture(small.path, test_every=2), config)
     assert both - alone >= module._MORE_WITH_GAUSSIANS * 6
 
 
@@ -96,7 +98,7 @@ def test_a_run_reports_the_quality_at_native_size(tmp_path, capsys):
     assert train(data, tmp_path / "whole", "--steps", "3") == 0
     metrics = json.loads((tmp_path / "whole/metrics.json").read_text())
     assert metrics["native"] == {"size_px": [32, 24], **metrics["test"]}
-    assert " at 32x24" not in capsys.readouterr().out.split("comparing")[1]
+    assert " at 32x24" not in capsys.readouterr().out.split("evaluating")[1]
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from sfumato.evaluation.saved_images import colour_map
 from sfumato.maths.quaternions import rotation_from_quats
 from sfumato.maths.sh import SH_C0
 from sfumato.render.draw import draw
-from sfumato.render.insert import Insert, Stage
+from sfumato.render.insert import Insert, MeshRenderer
 from sfumato.render.output import Render
 from sfumato.render.png import to_uint8
 from sfumato.render.settings import RasterSettings, Settings, TraceSettings
@@ -41,7 +41,7 @@ class Look:
     inserts: tuple[Insert, ...] = ()
 
 
-def painter(
+def frame_renderer(
     kind: str, scene_of: Callable[[int], Gaussians], cameras: Sequence[Camera], look: Look
 ) -> Callable[[int], np.ndarray]:
     """A function from the number of a frame to the frame, uint8 [h, w, 3].
@@ -76,14 +76,14 @@ def _drawing(
     if not isinstance(settings, TraceSettings):
         raise ConfigError("meshes need the ray tracer: renderer trace")
     traced = settings
-    last: tuple[Gaussians, Stage] | None = None
+    last: tuple[Gaussians, MeshRenderer] | None = None
 
     def render(number: int, camera: Camera) -> Render:
         nonlocal last
         scene = scene_of(number)
         # A static scene has one stage for all frames.
         if last is None or last[0] is not scene:
-            last = scene, Stage(scene.detach(), look.inserts, traced)
+            last = scene, MeshRenderer(scene.detach(), look.inserts, traced)
         return last[1].render(camera)
 
     return render

@@ -22,7 +22,7 @@ _WITH_OVERLAP = (1 + 2 * OVERLAP) ** 2
 
 
 @dataclass(frozen=True)
-class Shares:
+class StageBudgets:
     """Lengths and caps of the stages.
 
     Attributes:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 LEAST_S = 5
 
 
-def prolonged(
+def extended(
     mapped: Callable[[float, Model | None, int], list[Model]], until_s: float, fewest: float
 ) -> list[Model]:
     """Models, the largest first; mapping goes on beyond the deadline while the largest has too few pictures.

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from sfumato.sfm import prolonged as module
+from sfumato.sfm import extended_mapping as module
 
 
 @pytest.mark.parametrize(
@@ -32,6 +32,6 @@ def test_mapping_goes_on_while_it_is_of_no_use(monkeypatch, until_s, rounds, sta
         clock.now += seconds
         return [] if placed is None else [SimpleNamespace(num_reg_images=lambda: placed)]
 
-    found = module.prolonged(mapped, until_s, 15)
+    found = module.extended(mapped, until_s, 15)
     assert given == list(zip(starts, deadlines, strict=True))
     assert [model.num_reg_images() for model in found] == ([] if expected is None else [expected])

@@ -13,7 +13,7 @@ from sfumato.render.visibility import footprints
 from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
 from sfumato.tracking.regions import Region, footprint_mask, moving_regions
-from sfumato.tracking.track_state import MovingPoses, TrackState, together
+from sfumato.tracking.track_state import MovingPoses, TrackState, concatenated
 from sfumato.training.target import Target, make_target
 
 
@@ -115,7 +115,7 @@ def part_losses(state: TrackState, parts: Iterable[PhotographPart], moving: Gaus
     Gradients: ``moving``.
     """
     for part in parts:
-        scene = together(part.still, moving)
+        scene = concatenated(part.still, moving)
         image = state.exposed(rasterize(scene, part.camera, state.settings).image, part.number)
         target = part.target
         loss = ops.photometric_loss(image, target.image, target.weight, ssim_weight=state.config.ssim_weight)

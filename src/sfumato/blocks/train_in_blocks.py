@@ -9,28 +9,28 @@ from typing import Any
 
 import torch
 
+from sfumato.blocks.block_engine import BlockEngine
 from sfumato.blocks.block_plan import BlockPlan, read_plan
 from sfumato.blocks.block_task import INITIAL
 from sfumato.blocks.blocked_run import (
     BlockedRun,
     BlockFolders,
-    agreed_blocks,
     blocks_of,
-    check_can_be_cut,
+    check_options_for_blocks,
     facts_of,
-    not_done,
+    failure_of,
+    resumed_blocks,
 )
-from sfumato.blocks.in_turn import Engine
 from sfumato.blocks.joining import joined
 from sfumato.blocks.seams import seam_quality
-from sfumato.blocks.shares import Shares, blocks_needed, gaussians_wanted
+from sfumato.blocks.stage_budgets import StageBudgets, blocks_needed, gaussians_wanted
 from sfumato.capture.dataset import Capture
 from sfumato.display import Display
 from sfumato.errors import ConfigError
 from sfumato.ops.backend import HOST
 from sfumato.outputs import write_json
-from sfumato.runs.comparing import NATIVE_IN_A_BUDGET, Comparison
 from sfumato.runs.folder import RunFolder
+from sfumato.runs.held_out_evaluation import NATIVE_IN_A_BUDGET, EvaluationOptions
 from sfumato.runs.results import write_results
 from sfumato.runs.run import completed
 from sfumato.runs.run_options import RunOptions
@@ -61,7 +61,7 @@ def train_in_blocks(
     out: Path,
     options: RunOptions,
     blocks: int | None,
-    engine: Engine,
+    engine: BlockEngine,
     display: Display,
     *,
     resume: bool = False,
@@ -92,7 +92,7 @@ def train_in_blocks(
     folder.check_free(resume=resume, overwrite=overwrite)
     if resume and not folder.holds_run():
         raise ConfigError(f"{out} holds no run to resume; leave out --resume to begin one")
-    known = agreed_blocks(folder, options, blocks, overwrite=overwrite)
+    known = resumed_blocks(folder, options, blocks, overwrite=overwrite)
     with display.waiting(f"reading {options.data}"):
         capture = options.read_capture()
     capture.require_pixels()
@@ -100,9 +100,9 @@ def train_in_blocks(
     count = known or blocks or blocks_needed(capture, options.train, starting, engine.memory_bytes)
     if count == 1:
         return BlockedResult(capture, 1)
-    check_can_be_cut(options)
+    check_options_for_blocks(options)
     wanted = gaussians_wanted(capture, options.train, starting)
-    shares = Shares(wanted, starting, count, engine.at_once)
+    shares = StageBudgets(wanted, starting, count, engine.at_once)
     with folder.held():
         if known is None:
             BlockFolders(out).clear()
@@ -124,17 +124,17 @@ def train_in_blocks(
         return _finished(folder, run, engine)
 
 
-def _shares_of(folder: RunFolder, count: int) -> Shares:
+def _shares_of(folder: RunFolder, count: int) -> StageBudgets:
     """The shares with which the run in a folder was begun."""
     known = read_table(folder.config)
     found = [known.get(name) for name in ("cap", "starting", "at_once")]
     gaussians, starting, at_once = (value if isinstance(value, int) else -1 for value in found)
     if min(gaussians, at_once) < 1 or starting < 0:
         raise ConfigError(f"{folder.config} is damaged; give --overwrite to begin again")
-    return Shares(gaussians, starting, count, at_once)
+    return StageBudgets(gaussians, starting, count, at_once)
 
 
-def _describe(shares: Shares, capture: Capture, display: Display) -> None:
+def _describe(shares: StageBudgets, capture: Capture, display: Display) -> None:
     size = sides(max((view.camera.size_px for view in capture.train_views), key=lambda s: s[0] * s[1]))
     display.say(
         f"{len(capture.train_views)} photographs of {size}, at most {shares.gaussians:,} Gaussians in "
@@ -142,7 +142,7 @@ def _describe(shares: Shares, capture: Capture, display: Display) -> None:
     )
 
 
-def _finished(folder: RunFolder, run: BlockedRun, engine: Engine) -> BlockedResult:
+def _finished(folder: RunFolder, run: BlockedRun, engine: BlockEngine) -> BlockedResult:
     """Train what is not trained yet, join it and measure the whole."""
     count = run.shares.blocks
     trained = run.train(engine)
@@ -152,7 +152,7 @@ def _finished(folder: RunFolder, run: BlockedRun, engine: Engine) -> BlockedResu
     stopped = [outcome for outcome in outcomes if outcome.state == "stopped"]
     if stopped:
         return BlockedResult(run.capture, count, stopped_by=stopped[0].signal or SIGINT)
-    failure = not_done(outcomes)
+    failure = failure_of(outcomes)
     if failure:
         raise failure
     done = {outcome.name for outcome in outcomes}
@@ -169,7 +169,7 @@ def _finished(folder: RunFolder, run: BlockedRun, engine: Engine) -> BlockedResu
         run.options.train,
         {**facts, "gaussians": len(scene)},
         run.display,
-        Comparison(most_native=NATIVE_IN_A_BUDGET if minutes else None),
+        EvaluationOptions(most_native=NATIVE_IN_A_BUDGET if minutes else None),
     )
     measure_seams(folder, scene.to(run.device), run.capture, run.options, run.display, plan, rows)
     run.display.say(f"the scene is {folder.scene}")
@@ -202,7 +202,7 @@ def measure_seams(
     if blocks_of(folder) == 1:
         return
     plan = plan or read_plan(BlockFolders(folder.path).plan)
-    with torch.no_grad(), display.counting("comparing the seams", "held-out views") as count:
+    with torch.no_grad(), display.counting("measuring the seams", "held-out views") as count:
         quality = seam_quality(scene, capture, options.train, plan, count)
     metrics = folder.read_metrics()
     write_json(folder.metrics, {**metrics, "seams": quality.to_plain(), "blocks": rows or []})

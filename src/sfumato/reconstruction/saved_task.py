@@ -19,12 +19,12 @@ FILE = "reconstruction.json"
 _LENGTHS = ("steps", "minutes")
 
 
-def write_begun(task: Reconstruction, out: Path) -> None:
+def save_task(task: Reconstruction, out: Path) -> None:
     """Save the arguments of a reconstruction."""
     write_json(out / FILE, with_digest({"version": 1, "task": _table(task)}))
 
 
-def read_begun(kind: type[Reconstruction], out: Path) -> Reconstruction | None:
+def load_task(kind: type[Reconstruction], out: Path) -> Reconstruction | None:
     """The saved arguments of the reconstruction in a run folder; None if there is none.
 
     Raises:
@@ -34,7 +34,7 @@ def read_begun(kind: type[Reconstruction], out: Path) -> Reconstruction | None:
     return record(kind, read_table(path).get("task"), path) if path.exists() else None
 
 
-def check_begun(task: Reconstruction, out: Path, *, resume: bool) -> bool:
+def check_resumable(task: Reconstruction, out: Path, *, resume: bool) -> bool:
     """Whether a folder holds this reconstruction, to be resumed.
 
     Args:
@@ -45,8 +45,8 @@ def check_begun(task: Reconstruction, out: Path, *, resume: bool) -> bool:
     Raises:
         ConfigError: it holds another one, or a run that ``reconstruct`` did not start, or none to resume.
     """
-    begun = read_begun(type(task), out)
-    if begun is None:
+    saved = load_task(type(task), out)
+    if saved is None:
         if RunFolder(out).holds_run():
             raise ConfigError(
                 f"{out} holds a run already, which reconstruct did not begin; sfumato train goes on with it, "
@@ -57,7 +57,7 @@ def check_begun(task: Reconstruction, out: Path, *, resume: bool) -> bool:
         return False
     differing = [
         f"{_option(name)} {before} there, {now} now"
-        for name, before, now in differences(_table(begun), _table(task))
+        for name, before, now in differences(_table(saved), _table(task))
     ]
     if differing:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""Comparison of a scene with held-out photographs, at the size of training and at native size."""
+"""Evaluation of a scene on held-out photographs, at the size of training and at native size."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from sfumato.training.render_settings import settings_of
 from sfumato.training.state import start
 
 # Least number of views that are compared, and factor by which each takes longer with a dense scene.
-_FEWEST_COMPARED, _MORE_WITH_GAUSSIANS = 8, 1.5
+_LEAST_EVALUATED, _MORE_WITH_GAUSSIANS = 8, 1.5
 # Number of views compared at native size after training with a time budget; ``sfumato eval`` compares all.
 NATIVE_IN_A_BUDGET = 8
-# Fraction of the time for comparing that these may take.
+# Fraction of the time for evaluation that these may take.
 _NATIVE_SHARE = 0.5
 # Least side of the pictures that are compared.
 _LEAST_SIDE_PX = 8
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Options of comparing held-out views.
+class EvaluationOptions:
+    """Options of evaluating held-out views.
 
     Attributes:
         side_px: long side of the pictures; None: the size of training.
@@ -49,7 +49,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Compared:
+class EvaluationResult:
     """The quality of a scene.
 
     Attributes:
@@ -62,15 +62,15 @@ class Compared:
     native: Report
 
 
-def compare(
+def evaluate_held_out(
     gaussians: Gaussians,
     capture: Capture,
     config: TrainConfig,
     folder: Path,
     display: Display,
-    how: Comparison,
-) -> Compared:
-    """Compare a scene with the held-out photographs of a capture.
+    how: EvaluationOptions,
+) -> EvaluationResult:
+    """Evaluate a scene on the held-out photographs of a capture.
 
     Args:
         gaussians: the scene.
@@ -91,17 +91,17 @@ def compare(
         limit_s = began_s + _NATIVE_SHARE * (how.until_s - began_s)
         most = len(large) if how.most_native is None else how.most_native
         size = sides(_largest(large))
-        display.say(f"comparing {min(most, len(large))} held-out views at {size}")
-        with display.counting("comparing", f"held-out views at {size}") as count:
+        display.say(f"evaluating {min(most, len(large))} held-out views at {size}")
+        with display.counting("evaluating", f"held-out views at {size}") as count:
             progress = _until(limit_s, count, fewest=1, most=most)
             native = evaluate(gaussians, large, settings_of(config, background), progress=progress)
     if views:
-        display.say(f"comparing {len(views)} held-out views")
-    with display.counting("comparing", "held-out views") as count:
-        progress = _until(how.until_s, count, fewest=_FEWEST_COMPARED, most=len(views))
+        display.say(f"evaluating {len(views)} held-out views")
+    with display.counting("evaluating", "held-out views") as count:
+        progress = _until(how.until_s, count, fewest=_LEAST_EVALUATED, most=len(views))
         settings = settings_of(config, background, reduction=reduction_of(views) if views else 1.0)
         report = evaluate(gaussians, views, settings, folder=folder, progress=progress)
-    return Compared(report, native or report)
+    return EvaluationResult(report, native or report)
 
 
 def _at_requested_size(capture: Capture, side_px: int | None) -> tuple[View, ...]:
@@ -134,8 +134,8 @@ def _largest(views: Sequence[View]) -> tuple[int, int]:
     return max(_sizes(views), key=math.prod)
 
 
-def seconds_to_compare(capture: Capture, config: TrainConfig, device: torch.device = HOST) -> float:
-    """Estimated seconds for comparing the held-out views after training with a time budget.
+def seconds_to_evaluate(capture: Capture, config: TrainConfig, device: torch.device = HOST) -> float:
+    """Estimated seconds for evaluating the held-out views after training with a time budget.
 
     Two views are timed now, and one at native size.
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from sfumato.blocks.shares import Shares, blocks_needed, gaussians_wanted
+from sfumato.blocks.stage_budgets import StageBudgets, blocks_needed, gaussians_wanted
 from sfumato.capture.dataset import load_capture
 from sfumato.errors import ConfigError
 from sfumato.training.config import TrainConfig
@@ -15,7 +15,7 @@ BY_STEPS, BY_TIME = TrainConfig(steps=1000), TrainConfig(minutes=60.0)
 
 @pytest.mark.parametrize("blocks", [2, 3, 7])
 def test_all_stages_together_take_the_steps_of_the_whole(blocks):
-    shares = Shares(80_000, 5, blocks)
+    shares = StageBudgets(80_000, 5, blocks)
     coarse, block = shares.coarse(BY_STEPS), shares.block(BY_STEPS, 1.2 / blocks, 5)
     assert 1000 - blocks < coarse.steps + blocks * block.steps <= 1000
     assert coarse.max_gaussians == 20_000 and block.max_gaussians == round(80_000 * 1.2 / blocks)
@@ -23,23 +23,23 @@ def test_all_stages_together_take_the_steps_of_the_whole(blocks):
 
 @pytest.mark.parametrize(("starting", "cap"), [(5, 20_000), (50_000, 50_000), (90_000, 80_000)])
 def test_the_coarse_model_leaves_out_no_point_that_the_whole_would_start_from(starting, cap):
-    assert Shares(80_000, starting, 4).coarse(BY_STEPS).max_gaussians == cap
+    assert StageBudgets(80_000, starting, 4).coarse(BY_STEPS).max_gaussians == cap
 
 
 def test_a_block_keeps_all_that_it_starts_from():
-    assert Shares(80_000, 5, 4).block(BY_STEPS, 0.1, 9_000).max_gaussians == 9_000
+    assert StageBudgets(80_000, 5, 4).block(BY_STEPS, 0.1, 9_000).max_gaussians == 9_000
 
 
 def test_all_stages_together_take_the_minutes_of_the_whole():
-    shares = Shares(80_000, 5, 4, at_once=2)
+    shares = StageBudgets(80_000, 5, 4, at_once=2)
     total = shares.coarse(BY_TIME).minutes + 4 / 2 * shares.block(BY_TIME, 0.3, 5).minutes
     assert total == pytest.approx(60.0)
-    idle = Shares(80_000, 5, 2, at_once=8)
+    idle = StageBudgets(80_000, 5, 2, at_once=8)
     assert idle.coarse(BY_TIME).minutes + idle.block(BY_TIME, 0.3, 5).minutes == pytest.approx(60.0)
 
 
 def test_blocks_begin_with_all_degrees_and_above_a_quarter_of_the_size():
-    schedule = Shares(100, 5, 2).block(BY_STEPS, 0.5, 5).schedule
+    schedule = StageBudgets(100, 5, 2).block(BY_STEPS, 0.5, 5).schedule
     assert schedule.sh_raises == (0.0, 0.0, 0.0) and schedule.quarter_resolution_until == 0.0
     assert schedule.half_resolution_until == BY_STEPS.schedule.half_resolution_until / 2
 

@@ -11,7 +11,7 @@ from sfumato.blocks.block_task import BlockOutcome, BlockTask, train_block
 from sfumato.display import Display
 
 
-class Engine(Protocol):
+class BlockEngine(Protocol):
     """Trains blocks.
 
     Attributes:
@@ -34,7 +34,7 @@ class Engine(Protocol):
         """
 
 
-class InTurn:
+class SequentialEngine:
     """Trains one block after another in this process.
 
     Args:
@@ -48,10 +48,10 @@ class InTurn:
         self._device = device
 
     def train(self, tasks: Sequence[BlockTask], display: Display) -> list[BlockOutcome]:
-        """As of ``Engine``; a signal stops after the current step."""
+        """As of ``BlockEngine``; a signal stops after the current step."""
         outcomes = []
         for number, task in enumerate(tasks, 1):
-            display.of_a_whole(f"block {number} of {len(tasks)}".format)
+            display.set_overall_progress(f"block {number} of {len(tasks)}".format)
             display.say(f"{task.name}: block {number} of {len(tasks)}")
             outcome = train_block(task, display=display, device=self._device)
             outcomes.append(outcome)
@@ -59,5 +59,5 @@ class InTurn:
                 display.say(f"{task.name} failed: {outcome.words}")
             if outcome.state == "stopped":
                 break
-        display.of_a_whole(str)
+        display.set_overall_progress(str)
         return outcomes

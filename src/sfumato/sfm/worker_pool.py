@@ -74,7 +74,7 @@ class _WorkerTask:
         return self.failures == self.job.attempts - 1
 
 
-class Crew:
+class WorkerPool:
     """A pool of processes, which are ended with the ``with`` block.
 
     Args:
@@ -89,7 +89,7 @@ class Crew:
         self._again: list[_WorkerTask] = []
         self._longest_s = 0.0
 
-    def __enter__(self) -> Crew:
+    def __enter__(self) -> WorkerPool:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -106,7 +106,7 @@ class Crew:
             SfumatoError: a job failed in every attempt, the disk is full, or the input is wrong.
         """
         waiting = iter(jobs)
-        while self._hand_out(waiting):
+        while self._submit(waiting):
             with suppress(queue.Empty):
                 done = self._answer(*self._answers.get(timeout=_POLL_S))
                 if done:
@@ -114,7 +114,7 @@ class Crew:
             for worker in [worker for worker in self._workers if worker.is_overdue()]:
                 self._replace(worker, f"no answer for {worker.busy_s():.0f} s")
 
-    def _hand_out(self, waiting: Iterator[Job]) -> bool:
+    def _submit(self, waiting: Iterator[Job]) -> bool:
         """Give a job to each idle process; returns whether any process is busy."""
         while task := self._next(waiting):
             free = next((worker for worker in self._workers if worker.task is None), None)

@@ -68,7 +68,7 @@ def test_within_a_budget_some_are_compared_and_the_others_named(small, tmp_path)
 
 
 def test_when_time_is_over_one_view_is_compared_at_native_size(small, tmp_path, clock, monkeypatch):
-    monkeypatch.setattr(module, "_FEWEST_COMPARED", 2)
+    monkeypatch.setattr(module, "_LEAST_EVALUATED", 2)
     _, found = compared(small, tmp_path, until_s=0.0)
     assert (len(found.native.views), len(found.report.views)) == (1, 2)
     _, found = compared(small, tmp_path, until_s=clock.now + 10.0)

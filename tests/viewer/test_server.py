@@ -174,7 +174,7 @@ def test_tickets_expire(server, monkeypatch):
 def test_other_users_cannot_use_the_ticket(server, monkeypatch):
     path = opened(server, monkeypatch)
     with monkeypatch.context() as patch:
-        patch.setattr(module, "may_be_mine", lambda address: False)
+        patch.setattr(module, "is_trusted_peer", lambda address: False)
         assert ask(server, path)[0] == 403
     assert ask(server, path)[0] == 303, "the ticket is still valid"
 

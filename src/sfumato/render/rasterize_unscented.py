@@ -59,7 +59,7 @@ def rasterize_unscented(gaussians: Gaussians, camera: Camera, settings: RasterSe
         settings: of the rasterizer; near and far are distances along the rays.
 
     Returns:
-        Render, whose ``seen`` is BentGaussians.
+        Render, whose ``seen`` is UnscentedGaussians.
 
     Raises:
         ConfigError: the settings select a filter, or the shutter's poses are 180 degrees apart.

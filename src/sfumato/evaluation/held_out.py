@@ -175,14 +175,15 @@ def score_views(
         with torch.no_grad():
             image = render(view.camera).detach().to("cpu", torch.float32)
         _check_render(view.name, image, target)
+        exact = image.double(), target.double()
         measured = lpips if keep is None or bool(keep.any()) else None
         scores[index] = ViewScore(
             name=view.name,
             stem=stems[index],
             size_px=(target.shape[1], target.shape[0]),
-            psnr=psnr(image, target, keep),
-            psnr_affine=psnr(with_affine_colour(image, target, keep), target, keep),
-            ssim=ssim(image, target, keep),
+            psnr=psnr(*exact, keep),
+            psnr_affine=psnr(with_affine_colour(*exact, keep), exact[1], keep),
+            ssim=ssim(*exact, keep),
             lpips=None if measured is None else measured(image, target, keep),
             kept=None if keep is None else float(keep.float().mean()),
         )

@@ -13,10 +13,10 @@ def test_a_document_is_read(tmp_path, mark):
 
 
 BROKEN = {
-    "": "it is no JSON: Expecting value",
-    "{": "it is no JSON: Expecting property name",
+    "": "it is not JSON: Expecting value",
+    "{": "it is not JSON: Expecting property name",
     "[" * 100_000: "its JSON is nested too deeply",
-    b"\xff\xfe": "it is no JSON: 'utf-8",
+    b"\xff\xfe": "it is not JSON: 'utf-8",
     b'"' + b" " * (1 << 20) + b'"': "it is larger than 1 MiB",
 }
 
@@ -28,7 +28,7 @@ def test_errors_are_one_line(tmp_path, content):
     with pytest.raises(ValueError, match=f"^{BROKEN[content]}") as caught:
         read_json(path, 1 << 20)
     assert "\n" not in str(caught.value)
-    with pytest.raises(FormatError, match=rf"a\.json is no list: {BROKEN[content]}.*; write it again$"):
+    with pytest.raises(FormatError, match=rf"a\.json is not a list: {BROKEN[content]}.*; write it again$"):
         read_given_json(path, "list", 1 << 20)
 
 

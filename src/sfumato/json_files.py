@@ -26,7 +26,7 @@ def read_json(path: Path, most_bytes: int) -> object:
     except RecursionError:
         raise ValueError("its JSON is nested too deeply") from None
     except ValueError as error:
-        raise ValueError(f"it is no JSON: {' '.join(str(error).split())}") from None
+        raise ValueError(f"it is not JSON: {' '.join(str(error).split())}") from None
 
 
 def read_given_json(path: Path, kind: str, most_bytes: int) -> object:
@@ -46,4 +46,4 @@ def read_given_json(path: Path, kind: str, most_bytes: int) -> object:
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from error
     except ValueError as error:
-        raise FormatError(f"{path} is no {kind}: {error}; write it again") from None
+        raise FormatError(f"{path} is not a {kind}: {error}; write it again") from None

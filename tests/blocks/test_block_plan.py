@@ -82,5 +82,5 @@ def test_a_damaged_plan_is_refused(tmp_path, change):
     document = json.loads(path.read_text())
     del document["digest"]
     path.write_text(json.dumps(document | change))
-    with pytest.raises(FormatError, match="no plan of blocks"):
+    with pytest.raises(FormatError, match="not a plan of blocks"):
         read_plan(path)

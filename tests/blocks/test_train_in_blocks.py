@@ -45,7 +45,7 @@ def test_a_run_in_blocks_fills_its_folder_and_every_block_is_a_run(data, tmp_pat
     assert set(metrics["seams"]) == {"psnr_seams", "psnr_elsewhere", "share_of_pixels"}
     assert len(sfumato.load(out / "scene.ply")) == metrics["train"]["gaussians"] > 0
     assert (out / "scene.html").is_file() and "Blocks" in (out / "report.html").read_text()
-    assert "a coarse model of the whole" in capsys.readouterr().out
+    assert "training a coarse model of the whole scene" in capsys.readouterr().out
     # A block is an ordinary run: alone, from its own file, it has the same bits.
     stored = RunFolder(folders[1]).read_options()
     alone = run.run_training(tmp_path / "alone", stored)
@@ -65,7 +65,7 @@ def test_a_run_stopped_in_any_stage_resumes_to_identical_results(data, tmp_path,
         with monkeypatch.context() as patch:
             signalled_at(patch, step, signal.SIGINT)
             assert train(data, parts, *TWO) == 130
-        assert "to go on: sfumato train" in capsys.readouterr().out
+        assert "to resume: sfumato train" in capsys.readouterr().out
         assert list(parts.rglob(f"{last}/checkpoints/step_*.pt"))
     trained = spied(monkeypatch, run, "start")
     assert train(data, parts, *OPTIONS) == 0

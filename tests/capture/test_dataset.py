@@ -175,7 +175,7 @@ def test_non_pictures_are_refused_at_once_and_truncated_ones_when_loaded(tmp_pat
         load_capture(root).views[0].load()
     assert "\n" not in str(caught.value)
     path.write_bytes(b"not a picture")
-    with pytest.raises(CaptureError, match=r"a\.png .*no picture in a known format"):
+    with pytest.raises(CaptureError, match=r"a\.png .*not a picture in a known format"):
         load_capture(root)
 
 

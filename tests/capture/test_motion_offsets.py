@@ -62,15 +62,12 @@ def test_offsets_are_estimated_from_motion(tmp_path, caplog):
     assert all(camera.views[0] for camera in video.cameras) and video.times[0] == pytest.approx(
         7.4 / FPS, abs=0.3 / FPS
     )
-    assert (
-        "offsets are estimated, give or take a standard deviation: a +0.0000 s (0.00 frames), b"
-        in caplog.text
-    )
+    assert "estimated offsets, with standard deviations: a +0.0000 s (0.00 frames), b" in caplog.text
 
 
 def test_a_camera_that_sees_no_motion_needs_its_offset(tmp_path):
     folder = rig(tmp_path, (0.0, 0.0, 0.0), count=20, moving=("a", "b"))
-    with pytest.raises(CaptureError, match="no motion is seen by camera c and the others alike"):
+    with pytest.raises(CaptureError, match="camera c sees no motion in common with the others"):
         load_multiview(folder, fps=FPS, offsets="auto")
     with pytest.raises(ConfigError, match="offsets is 'guess'"):
         load_multiview(folder, fps=FPS, offsets="guess")

@@ -62,7 +62,7 @@ def test_removed_pictures_leave_the_others_their_poses(tmp_path, caplog):
         ),
         (lambda v: v["poses"][1].pop(), "list of 7 numbers"),
         (lambda v: v["poses"][1].__setitem__(0, float("nan")), "finite numbers, not nan"),
-        (lambda v: v["poses"].__setitem__(1, [0] * 7), "is no quaternion"),
+        (lambda v: v["poses"].__setitem__(1, [0] * 7), "is not a quaternion"),
         (lambda v: v.update(K=[40.0, 0, 15.5, 0, 41.0, 12.5, 0, 0, 1]), "K is not the columns"),
         (lambda v: v.update(K=[1, 2]), "K must be a list of 9"),
         (lambda v: v["perFrameIntrinsicCoeffs"].pop(), "one row for each of 4 poses"),

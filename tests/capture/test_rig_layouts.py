@@ -136,7 +136,7 @@ def test_cameras_are_matched_by_number_or_order_where_names_differ(tmp_path, cap
     write_toml(tmp_path / "Calib.toml", names=("left", "middle", "right"))
     video = load_multiview(tmp_path, fps=30.0)
     np.testing.assert_allclose(video.cameras[2].camera.camera_from_world, poses()[2], atol=1e-12)
-    assert "left as cam01 to right as cam10" in caplog.text
+    assert "left with cam01 to right with cam10" in caplog.text
     write_toml(tmp_path / "Calib.toml", names=("left", "right"))
     with pytest.raises(
         CaptureError, match=r"calibrates 2 cameras \(left, right\), which are not the video's 3"

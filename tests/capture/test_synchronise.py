@@ -110,5 +110,5 @@ def test_probably_inverted_masks_give_a_warning(tmp_path, caplog, share, told):
             save(tmp_path / "seg" / name / f"{step:04d}.png", mask)
     load_multiview(tmp_path, fps=20.0)
     assert ("they may be inverted: white is what moves" in caplog.text) == told
-    assert "1 of 3 cameras have no masks of what moves: cam10" in caplog.text
-    assert "2 frames of the other cameras have no mask" in caplog.text
+    assert "1 of 3 cameras have no foreground masks: cam10" in caplog.text
+    assert "2 frames of the other cameras have no foreground mask" in caplog.text

@@ -234,7 +234,7 @@ def _mirrored(pose):
         (lambda d: d.update(distortion_params=[0.1] * 12), "distortion_params must be a list of 6"),
         (lambda d: d.update(distortion_params=[0.1] * 6), "k4 of distortion_params is not supported"),
         (lambda d: d.update(camera_model=["PINHOLE"]), "is not supported"),
-        (lambda d: d["frames"][1].update(file_path="a" * 300), "is no file name"),
+        (lambda d: d["frames"][1].update(file_path="a" * 300), "is not a file name"),
         (lambda d: d.update(ply_file_path="images/a.png"), "a.png is not a .ply file"),
         (lambda d: d.update(train_filenames="a"), "train_filenames must be a list"),
     ],

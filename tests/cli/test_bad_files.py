@@ -131,7 +131,7 @@ def test_resume_with_other_photographs(cli):
 
 
 def test_evaluation_of_a_folder_that_is_not_a_run(cli, tmp_path):
-    says(cli.complains(["eval", str(tmp_path)]), "no run folder", "sfumato train")
+    says(cli.complains(["eval", str(tmp_path)]), "not a run folder", "sfumato train")
     assert cli.train(*SHORT) == 0
     (cli.out / "scene.ply").unlink()
     says(cli.complains(["eval", str(cli.out)]), "scene.ply", "missing")

@@ -32,7 +32,7 @@ def test_missing_image(cli):
 
 
 def test_file_that_is_not_an_image(cli):
-    (cli.data / "images/b.png").write_bytes(b"this is no picture")
+    (cli.data / "images/b.png").write_bytes(b"this is not a picture")
     says(cli.refuses(), "b.png")
 
 

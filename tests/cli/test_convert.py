@@ -75,7 +75,7 @@ def test_one_moment_of_a_dynamic_scene(tmp_path, capsys):
         assert run(tmp_path / "run", tmp_path / "a.4dgs", *words) == 2
         assert words[0] in capsys.readouterr().err
     assert run(tmp_path / "a.ply", tmp_path / "b.ply", "--at", 0) == 2
-    assert "--at is for scenes that move" in capsys.readouterr().err
+    assert "--at is for dynamic scenes" in capsys.readouterr().err
 
 
 def test_existing_files_are_overwritten_only_on_request(tmp_path, scene, capsys):

@@ -70,10 +70,10 @@ def test_depths_of_a_path_share_one_range(folder):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--at", 0.05, "--time-to", 0.1), "--at is one moment"),
+        (("--at", 0.05, "--time-to", 0.1), "--at selects a single moment"),
         (("--at", 0.2), "the scene lasts from 0 to 0.1 s"),
         (("--time-from", 0.06, "--time-to", 0.05), "the scene lasts from 0 to 0.1 s"),
-        (("--repair",), "--repair is for still scenes"),
+        (("--repair",), "--repair is for static scenes"),
     ],
 )
 def test_wrong_times_are_one_line(folder, capsys, words, said):
@@ -83,4 +83,4 @@ def test_wrong_times_are_one_line(folder, capsys, words, said):
 
 def test_static_scenes_refuse_times(folder, capsys):
     assert render(folder, "--time-to", 0.05, scene="run/scene.ply") == 2
-    assert "--time-to is for scenes that move" in capsys.readouterr().err
+    assert "--time-to is for dynamic scenes" in capsys.readouterr().err

@@ -150,9 +150,9 @@ def test_time_is_cut():
 
 def test_edits_that_do_not_fit_are_refused():
     still, moving = brief_scene().gaussians, brief_scene()
-    with pytest.raises(ConfigError, match="from is for scenes that move"):
+    with pytest.raises(ConfigError, match="from is for dynamic scenes"):
         edited(still, do="from", seconds=1)
-    with pytest.raises(ConfigError, match="at is for scenes that move"):
+    with pytest.raises(ConfigError, match="at is for dynamic scenes"):
         edited(still, do="fade", factor=1, at=0.5)
     with pytest.raises(ConfigError, match="ride needs a selection"):
         edited(moving, do="ride", file="hat.ply")
@@ -160,9 +160,9 @@ def test_edits_that_do_not_fit_are_refused():
         edited(moving, do="until", seconds=1, where=BALL)
     with pytest.raises(ConfigError, match="5 s: the scene lasts from 0 to"):
         edited(moving, do="fade", factor=1, at=5)
-    with pytest.raises(ConfigError, match="as a whole"):
+    with pytest.raises(ConfigError, match="added to all of a dynamic scene"):
         edited(moving, do="add", file="hat.ply", where=BALL)
-    with pytest.raises(ConfigError, match="no finite number"):
+    with pytest.raises(ConfigError, match="not a finite number"):
         edited(moving, do="fade", factor=1, at="now")
 
 
@@ -201,7 +201,7 @@ def test_the_command_edits_runs_into_any_format(tmp_path, capsys):
     assert main(["edit", str(tmp_path / "run"), "-o", str(tmp_path / "a.spz"), "--fade", "1"]) == 2
     assert "hold no motion" in capsys.readouterr().err
     assert main(["edit", str(tmp_path / "still.ply"), "-o", str(tmp_path / "a.ply"), "--until", "1"]) == 2
-    assert "until is for scenes that move" in capsys.readouterr().err
+    assert "until is for dynamic scenes" in capsys.readouterr().err
     assert main(["edit", str(tmp_path / "run"), "-o", str(tmp_path / "out"), "--fade", "1"]) == 2
     assert "exists" in capsys.readouterr().err
     assert len(load(tmp_path / "out" / "scene.ply")) == len(out)

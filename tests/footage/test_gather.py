@@ -201,7 +201,7 @@ def empty_folder(folder):
     [
         (lambda folder: None, "does not exist"),
         (empty_folder, "holds no picture and no video"),
-        (text_named_mp4, "is no picture or video, judging by its content"),
+        (text_named_mp4, "is not a picture or video, judging by its content"),
         (cut_off, "without its index"),
         (sound, "only sound"),
         (two_frames, "only 2 distinct usable pictures"),

@@ -77,7 +77,7 @@ def test_gradients_reach_the_coefficients():
 
 @pytest.mark.parametrize("wrong", [2 * torch.eye(3), torch.full((3, 3), torch.nan), torch.ones(3, 3)])
 def test_other_matrices_are_refused(wrong):
-    with pytest.raises(ConfigError, match="no rotation"):
+    with pytest.raises(ConfigError, match="not a rotation"):
         rotated_sh(torch.zeros(1, 4, 3), wrong)
 
 

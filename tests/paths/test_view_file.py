@@ -39,7 +39,7 @@ def test_an_earlier_view_is_replaced_and_other_files_are_not(tmp_path):
     write_view(path, replace(VIEW, fov_deg=30.0))
     assert read_view(path).fov_deg == 30.0
     path.write_text('{"version": 1, "edits": []}')
-    with pytest.raises(FormatError, match="is no file of a view"):
+    with pytest.raises(FormatError, match="is not a file of a view"):
         write_view(path, VIEW)
     assert json.loads(path.read_text()) == {"version": 1, "edits": []}
 
@@ -73,7 +73,7 @@ def test_ply_files_keep_the_view_in_a_comment(tmp_path, suffix):
 
 def test_other_formats_say_what_they_leave_out(tmp_path, caplog):
     save(with_view(small_scene(), VIEW), tmp_path / "blobs.spz")
-    assert "does not hold the view" in caplog.text
+    assert "cannot store the view" in caplog.text
 
 
 def test_a_view_moves_with_its_scene():

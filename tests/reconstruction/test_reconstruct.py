@@ -101,7 +101,7 @@ def test_a_stopped_run_prints_the_command_that_resumes_it(posed, tmp_path, monke
     with monkeypatch.context() as patch:
         signalled_at(patch, 6, signal.SIGINT)
         assert main([*arguments, "--overwrite"]) == 130
-    assert capsys.readouterr().out.splitlines()[-1] == f"to go on: {shlex.join(['sfumato', *arguments])}"
+    assert capsys.readouterr().out.splitlines()[-1] == f"to resume: {shlex.join(['sfumato', *arguments])}"
     assert main(arguments) == 0
     assert "resuming after step 7" in capsys.readouterr().out
 
@@ -212,7 +212,7 @@ def test_reduced_photographs_use_native_blur_also_after_resuming(posed, tmp_path
     [
         (["nowhere.mp4"], "nowhere.mp4 does not exist"),
         ([], "there is no input"),
-        (["text.mp4"], "is no picture or video, judging by its content"),
+        (["text.mp4"], "is not a picture or video, judging by its content"),
         (["text.mp4", "--minutes", "-1"], "minutes is -1"),
         (["text.mp4", "--steps", "5", "--minutes", "1"], "exclude each other"),
         (["text.mp4", "--sfm.max-features", "3"], "max_features is 3"),
@@ -220,7 +220,7 @@ def test_reduced_photographs_use_native_blur_also_after_resuming(posed, tmp_path
 )
 def test_bad_input_is_one_line(arguments, words, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "text.mp4").write_text("no video\n" * 50)
+    (tmp_path / "text.mp4").write_text("not a video\n" * 50)
     assert main(["reconstruct", *arguments, "-o", "run"]) == 2
     said = capsys.readouterr().err
     assert words in said and said.startswith("sfumato: error:") and said.count("\n") == 1

@@ -112,4 +112,4 @@ def test_a_run_with_a_missing_dataset_still_has_a_report(run, tmp_path, capsys):
 
 def test_a_folder_without_a_run_is_named(tmp_path, capsys):
     assert main(["report", str(tmp_path)]) == 2
-    assert "is no run folder" in capsys.readouterr().err
+    assert "is not a run folder" in capsys.readouterr().err

@@ -137,8 +137,8 @@ def _bad_option(content):
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (_spread, "means.values is no plain tensor"),
-        (_sparse, "generator is no plain tensor"),
+        (_spread, "means.values is not a plain tensor"),
+        (_sparse, "generator is not a plain tensor"),
         (_nan, "quats.values holds NaN"),
         (_other_kind, "not a checkpoint of a run"),
         (_other_version, "version 99"),

@@ -141,7 +141,7 @@ def test_a_changed_config_is_detected(tmp_path):
 
 def test_a_missing_run_gives_a_remedy(tmp_path):
     with pytest.raises(
-        ConfigError, match=r"is no run folder: it has no config\.json; run sfumato train first"
+        ConfigError, match=r"is not a run folder: it has no config\.json; run sfumato train first"
     ):
         RunFolder(tmp_path).read_options()
 

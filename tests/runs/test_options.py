@@ -44,7 +44,7 @@ def _put(place, value):
         ("train.strategy", "magic", "'magic'"),
         ("train.exposure", 1, r"train\.exposure"),
         ("train.sh_degree", 9, "sh_degree is 9"),
-        ("train.rates", [1], "no table"),
+        ("train.rates", [1], "not a table"),
         ("train.novelty", 1, r"option train\.novelty is unknown"),
         ("capture.background", [0.0, 1.0], r"capture\.background"),
         ("init", 3, "init"),
@@ -72,7 +72,7 @@ def test_an_option_of_a_later_version_takes_its_default_and_is_named(caplog):
 
 @pytest.mark.parametrize("values", [None, [], 3, "options"])
 def test_options_are_a_table(values):
-    with pytest.raises(ConfigError, match="no table of options"):
+    with pytest.raises(ConfigError, match="not a table of options"):
         RunOptions.from_plain(values, SOURCE)
 
 

@@ -31,7 +31,7 @@ def test_a_stopped_run_resumes_to_identical_results(data, tmp_path, monkeypatch,
         assert train(data, parts, *OPTIONS, "--overwrite") == code
     *_, stopped, to_go_on = capsys.readouterr().out.splitlines()
     command = ["sfumato", "train", str(data), "-o", str(parts), *OPTIONS]
-    assert (stopped, to_go_on) == ("stopped after step 7", f"to go on: {shlex.join(command)}")
+    assert (stopped, to_go_on) == ("stopped after step 7", f"to resume: {shlex.join(command)}")
     assert [path.name for path in checkpoints(parts / "checkpoints")] == ["step_000007.pt"]
     assert len(sfumato.load(parts / "scene.ply")) >= 5 and not (parts / "metrics.json").exists()
     hashed = spied(monkeypatch, checkpoint, "_content")

@@ -96,7 +96,7 @@ def _covariances(scene):
     ],
 )
 def test_other_matrices_are_refused(matrix):
-    with pytest.raises(ConfigError, match="no similarity"):
+    with pytest.raises(ConfigError, match="not a similarity"):
         changes.transformed(crowd(3), matrix)
 
 

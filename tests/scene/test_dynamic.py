@@ -111,7 +111,7 @@ def test_tracks_survive_a_round_trip(scene, tmp_path):
         ({"ids": np.array([1.0, 2, 4])}, "it is float64"),
         ({"means": np.zeros((4, 2, 3), np.float32)}, "means are"),
         ({"means": np.full((4, 3, 3), np.inf, np.float32)}, "not a finite number"),
-        ({"quats": np.zeros((4, 3, 4), np.float32)}, "no quaternion of length one"),
+        ({"quats": np.zeros((4, 3, 4), np.float32)}, "not a quaternion of length one"),
         ({"death": np.array([4, 4, 7])}, "not a finite number"),
         ({"birth": None}, "no array 'birth'"),
         ({"times": np.array([0.0, np.nan, 1, 2])}, "does not belong"),
@@ -142,7 +142,7 @@ def test_missing_files_and_other_files_are_one_line_errors(scene, tmp_path):
     with pytest.raises(FormatError, match="missing"):
         read_tracks(tmp_path / "none.npz", scene.gaussians)
     (tmp_path / "text.npz").write_text("no archive")
-    with pytest.raises(FormatError, match="no readable file of tracks"):
+    with pytest.raises(FormatError, match="not a readable file of tracks"):
         read_tracks(tmp_path / "text.npz", scene.gaussians)
 
 

@@ -155,7 +155,7 @@ def test_readers_of_still_scenes_say_what_to_do(tmp_path, content):
     (tmp_path / "renamed.sog").write_bytes(content)
     for name in ("a.4dgs", "renamed.sog"):
         assert holds_motion(tmp_path / name)
-        with pytest.raises(FormatError, match=r"moves: sfumato\.load_tracked reads it"):
+        with pytest.raises(FormatError, match=r"is dynamic: sfumato\.load_tracked reads it"):
             load(tmp_path / name)
 
 
@@ -171,7 +171,7 @@ def test_other_files_are_refused(tmp_path):
     save(brief_scene().gaussians, tmp_path / "a.ply")
     assert not holds_motion(tmp_path / "a.ply") and not holds_motion(tmp_path)
     for path in (tmp_path / "a.ply", tmp_path / "none.4dgs", tmp_path):
-        with pytest.raises(FormatError, match=r"holds no scene that moves|missing"):
+        with pytest.raises(FormatError, match=r"is not a dynamic scene|missing"):
             load_dynamic(path)
 
 

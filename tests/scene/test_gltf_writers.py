@@ -84,7 +84,7 @@ def test_encoded_names_cannot_leave_the_folder(tmp_path, uri):
     root = document(attributes())
     root["buffers"] = [{"byteLength": 100, "uri": uri}]
     (tmp_path / "inner" / "a.gltf").write_text(json.dumps(root))
-    with pytest.raises(FormatError, match="no file beside it") as caught:
+    with pytest.raises(FormatError, match="not a file beside it") as caught:
         load(tmp_path / "inner" / "a.gltf")
     assert len(str(caught.value).splitlines()) == 1
 

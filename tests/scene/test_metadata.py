@@ -187,8 +187,8 @@ def test_units_and_axes_of_usd_are_kept(tmp_path):
 @pytest.mark.parametrize(
     ("suffix", "known", "said"),
     [
-        ("splat", Metadata(antialiased=True), ".splat does not say that a scene is made for anti-aliased"),
-        ("glb", Metadata(antialiased=True), "glTF does not say"),
+        ("splat", Metadata(antialiased=True), ".splat cannot store that this scene is made for anti-aliased"),
+        ("glb", Metadata(antialiased=True), "glTF cannot store"),
         ("glb", Metadata(up=(0.0, 0.0, 1.0)), "takes (0, -1, 0) for up, which in this scene is (0, 0, 1)"),
         ("glb", Metadata(metres_per_unit=0.01), "sfumato edit --scale 0.01"),
         ("glb", Metadata(up=(0.0, -0.999, 0.04), metres_per_unit=1.0), None),
@@ -292,5 +292,5 @@ def test_unrepresentable_identities_are_refused(tmp_path, identity):
 @pytest.mark.parametrize(("suffix", "says"), [("spz", 2), ("compressed.ply", 1), ("splat", 2)])
 def test_formats_without_motion_give_a_warning(tmp_path, suffix, says, caplog):
     save(moving(), tmp_path / f"a.{suffix}")
-    lost = [text for text in caplog.messages if "identities" in text or "moment" in text]
+    lost = [text for text in caplog.messages if "identities" in text or "time of a scene" in text]
     assert len(lost) == says

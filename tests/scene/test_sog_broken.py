@@ -52,7 +52,7 @@ def edited(folder, **parts):
         ({"scales__codebook": [99, 99, 99]}, r"scales exceed exp\(40\)"),
         ({"sh0__codebook": []}, r"sh0\.codebook that are not 1 to 256"),
         ({"quats__files": []}, r"does not name picture 1 of quats"),
-        ({"quats__files": ["../quats.webp"]}, r"no plain file name"),
+        ({"quats__files": ["../quats.webp"]}, r"not a plain file name"),
         ({"quats__files": ["gone.webp"]}, r"gone\.webp is missing"),
         ({"quats__files": ["meta.json"]}, r"meta\.json is not a WebP picture"),
         ({"shN__bands": 2}, r"palette of 192 x 1 for 4 rows of degree 2"),
@@ -69,8 +69,8 @@ def test_refuses_a_description_that_does_not_fit(tmp_path, changes, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (b'{"means" "quats"', r"is no JSON"),
-        (b'{"means": "quats", "x": ' + b"[" * 100_000, r"is no JSON"),
+        (b'{"means" "quats"', r"is not JSON"),
+        (b'{"means": "quats", "x": ' + b"[" * 100_000, r"is not JSON"),
         (b'{"means": "quats"}', r"has no means"),
         (b'{"means": "quats", "version": 2, "count": 1} ' + b" " * 2**20, r"more than the 1048576 bytes"),
         (b'{"lodLevels": 1, "filenames": ["../x/meta.json"], "tree": {}}', r"do not lie below"),

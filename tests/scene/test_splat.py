@@ -68,7 +68,7 @@ def test_is_recognised_by_its_content(tmp_path):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (row()[:-1], "31 bytes, which is no multiple"),
+        (row()[:-1], "31 bytes, which is not a multiple"),
         (b"", "0 bytes"),
         (row() + row(mean=(0, float("nan"), 0)), r"means \(y\) is NaN or infinite for 1 of 2"),
         (row(scale=(1, -1, 1)), "is NaN or infinite for 1 of 1 Gaussians .as of a scale below 0."),

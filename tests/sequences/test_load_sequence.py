@@ -119,8 +119,8 @@ def test_one_video_is_monocular(folder):
 
 
 def test_a_broken_video_is_refused_by_name(folder, tmp_path):
-    (folder / "cam02.mp4").write_bytes(b"no video")
-    with pytest.raises(CaptureError, match=r"cam02.mp4 is no video, judging by its content"):
+    (folder / "cam02.mp4").write_bytes(b"not a video")
+    with pytest.raises(CaptureError, match=r"cam02.mp4 is not a video, judging by its content"):
         load_sequence(folder, work=tmp_path / "work")
     assert not (tmp_path / "work/frames/times.json").exists()
 

@@ -71,4 +71,4 @@ def test_without_disambiguation_the_sides_are_merged(folded, tmp_path, monkeypat
     degrees, _ = pose_errors(found, {name: poses[name] for name in found})
     assert degrees.max() > 60.0
     torn = json.loads((again / "sfm.json").read_text())["torn_pairs"]
-    assert torn > 0 and f"taken for one: {torn} pairs of pictures that follow each other" in caplog.text
+    assert torn > 0 and f"confused: {torn} pairs of consecutive pictures" in caplog.text

@@ -61,7 +61,7 @@ def test_missing_pictures_are_reported_with_reasons(mixed):
     assert report["verdict"] == "usable" and "only 6 of 10" in report["against"][0]
     assert any("bild_6_ä.png: blurred" in line for line in watch.lines)
     assert report["other_models"] == 1
-    assert any("make a group that the others do not overlap" in record for record in records)
+    assert any("form a group without overlap with the others" in record for record in records)
 
 
 def test_exhaustive_matching_is_not_repeated(mixed):

@@ -94,7 +94,7 @@ def test_implausible_focal_lengths_are_reported_unless_given(solved):
 
 @pytest.mark.parametrize(
     ("missing", "others", "words"),
-    [(3, 3, "make a group"), (2, 2, None), (9, 2, "make 2 groups"), (0, 0, None), (0, 1, None)],
+    [(3, 3, "form a group"), (2, 2, None), (9, 2, "form 2 groups"), (0, 0, None), (0, 1, None)],
 )
 def test_only_pictures_without_a_camera_are_grouped(solved, caplog, monkeypatch, missing, others, words):
     model = pycolmap.Reconstruction(solved.out / "work/model")
@@ -113,8 +113,8 @@ def test_only_pictures_without_a_camera_are_grouped(solved, caplog, monkeypatch,
     [
         (0, 0, GOOD, []),
         (0, 5, GOOD, []),
-        (3, 0, USABLE, ["places that look alike may be taken for one"]),
-        (3, 5, USABLE, ["places that look alike", "5 pictures are left out: give more --minutes"]),
+        (3, 0, USABLE, ["similar places may have been confused"]),
+        (3, 5, USABLE, ["similar places", "5 pictures are left out: give more --minutes"]),
     ],
 )
 def test_folds_and_pictures_left_out_count_against_the_verdict(solved, torn, spared, verdict, words):
@@ -138,7 +138,7 @@ def test_the_report_of_a_good_run(solved):
     text = (solved.out / "sfm.json").read_text("utf-8")
 
     def refused(name):
-        raise AssertionError(f"{name} is no JSON")
+        raise AssertionError(f"{name} is not JSON")
 
     found = json.loads(text, parse_constant=refused)
     model = dataset(solved.out)

@@ -234,7 +234,7 @@ def damaged_las(path, at, form, value, compressed=False):
         ("a.xyz", b"1 2 3 4 5\n", "5 columns"),
         ("a.xyz", b"1 2 3 " + b"0" * 5000 + b"\n", "."),
         ("a.xyz", b"", "is empty"),
-        ("a.bin", b"\1\2\3", "no file of points that is known"),
+        ("a.bin", b"\1\2\3", "not in a known format of measured points"),
         ("a.las", b"LASF" + b"\0" * 30, "truncated"),
         ("a.e57", b"ASTM-E57" + b"\0" * 100, "cannot be read as E57"),
     ],

@@ -97,7 +97,7 @@ def test_map_coordinates_do_not_reduce_quality(caplog):
     assert capture.offset == pytest.approx(UTM, abs=2.0) and all(
         float(v).is_integer() for v in capture.offset
     )
-    assert "which config.json names as its offset" in caplog.text
+    assert "the offset in config.json" in caplog.text
     moved = np.array(UTM) - capture.offset
     there = capture.views[4].camera.centre_world.numpy()
     np.testing.assert_allclose(there, trained()[0].views[4].camera.centre_world.numpy() + moved, atol=1e-8)

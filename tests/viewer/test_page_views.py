@@ -51,7 +51,7 @@ def test_a_scene_opens_with_the_view_beside_it(path):
     }
     assert poster_of(subject, {**told, "up": (0.0, -1.0, 0.0)})
     path.with_name("blobs-view.json").write_text("{}")
-    with pytest.raises(FormatError, match="is no file of a view"):
+    with pytest.raises(FormatError, match="is not a file of a view"):
         open_subject(path)
 
 

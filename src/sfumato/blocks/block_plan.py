@@ -120,7 +120,7 @@ def read_plan(path: Path) -> BlockPlan:
         if not blocks:
             raise ValueError("without blocks")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise FormatError(f"{path} is damaged: it is no plan of blocks; begin another run") from error
+        raise FormatError(f"{path} is damaged: it is not a plan of blocks; begin another run") from error
     return BlockPlan(GroundPlane(axes), blocks)
 
 

@@ -121,7 +121,7 @@ class BlockedRun:
             return True
         if not path.is_file():
             write_block(path, [view.name for view in self.capture.train_views])
-        self.display.say("a coarse model of the whole comes first")
+        self.display.say("training a coarse model of the whole scene first")
         self.display.set_overall_progress("the coarse model".format)
         result = run_training(folder, options, display=self.display, device=self.device)
         self.display.set_overall_progress(str)
@@ -150,7 +150,7 @@ class BlockedRun:
         return plan
 
     def _tasks(self, plan: BlockPlan) -> Iterator[BlockTask]:
-        """Tasks of the blocks that can be trained; the others keep the coarse model, which is said."""
+        """Tasks of the blocks that can be trained; the others keep the coarse model, which is reported."""
         sizes = [view.camera.size_px for view in self.capture.train_views]
         for number, block in enumerate(plan.blocks):
             folder = self.folders.block(number)
@@ -229,7 +229,7 @@ def failure_of(outcomes: Sequence[BlockOutcome]) -> SfumatoError | None:
     words = "; ".join(f"{outcome.name}: {outcome.words}" for outcome in failed[:3])
     more = f"; and {len(failed) - 3} more" if len(failed) > 3 else ""
     return SfumatoError(
-        f"{len(failed)} of {len(outcomes)} blocks failed, the others are kept and the same command goes on: "
+        f"{len(failed)} of {len(outcomes)} blocks failed, the others are kept; the same command tries again: "
         f"{words}{more}"
     )
 

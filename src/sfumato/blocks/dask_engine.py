@@ -123,7 +123,7 @@ class DaskEngine:
             time.sleep(_EVERY_S)
         raise SfumatoError(
             f"the scheduler at {self._address} was lost; {dispatcher.done} of {len(dispatcher.tasks)} "
-            "blocks are done and the others have checkpoints: the same command goes on"
+            "blocks are done and the others have checkpoints; the same command resumes"
         )
 
 
@@ -191,8 +191,8 @@ class _Dispatcher:
         self._none_since_s = self._none_since_s or time.monotonic()
         if time.monotonic() - self._none_since_s > _WAIT_S:
             raise SfumatoError(
-                f"there has been no worker that can be used for {_WAIT_S:.0f} s; {self.done} of "
-                f"{len(self.tasks)} blocks are done: start workers, and give the same command"
+                f"there has been no usable worker for {_WAIT_S:.0f} s; {self.done} of "
+                f"{len(self.tasks)} blocks are done; start workers and repeat the command"
             )
         return True
 

@@ -124,8 +124,8 @@ def blocks_needed(
     count = math.ceil(_WITH_OVERLAP * wanted / room) if room > 0 else MOST_BLOCKS + 1
     if count > MOST_BLOCKS:
         raise ConfigError(
-            f"{wanted:,} Gaussians need more memory than is free, in blocks too: a coarse model of the whole "
-            f"has {coarse:,}, and {max(most, 0):,} fit; give fewer by "
-            "--max-gaussians, or a larger --downscale"
+            f"{wanted:,} Gaussians do not fit in the free memory, even in blocks: the coarse model alone has "
+            f"{coarse:,}, and at most {max(most, 0):,} fit; give a smaller --max-gaussians, or a larger "
+            "--downscale"
         )
     return max(2, count)

@@ -187,7 +187,7 @@ def _broken(path: Path, error: Exception) -> CaptureError:
     if isinstance(error, FileNotFoundError):
         reason = "the file does not exist"
     elif isinstance(error, UnidentifiedImageError):
-        reason = "it is no picture in a known format"
+        reason = "it is not a picture in a known format"
     elif isinstance(error, Image.DecompressionBombError):
         reason = "it has more pixels than can be trusted; scale it down"
     return CaptureError(

@@ -54,8 +54,8 @@ def near_origin(source: PosedDataset, path: Path) -> tuple[PosedDataset, Offset]
         frames = zip(source.frames, poses, strict=True)
         source = replace(source, frames=tuple(replace(f, camera_from_world=pose) for f, pose in frames))
         _log.warning(
-            "%s: the cameras stand around (%s), too far from the origin for the float32 of scene files: "
-            "the scene is kept about that point, which config.json names as its offset",
+            "%s: the cameras are near (%s), too far from the origin for the float32 of scene files: "
+            "positions are stored relative to that point, the offset in config.json",
             path,
             ", ".join(f"{value:.15g}" for value in offset),
         )

@@ -143,7 +143,7 @@ class _Premultiplied:
 @lru_cache(maxsize=4096)
 def _warn_of_empty_mask(path: Path) -> None:
     """Warn once per picture, however often it is decoded."""
-    _log.warning("%s teaches nothing: its mask or alpha keeps no pixel", path)
+    _log.warning("%s is not used for training: its mask or alpha keeps no pixel", path)
 
 
 def same_shape(size_px: tuple[int, int], other_px: tuple[int, int]) -> bool:

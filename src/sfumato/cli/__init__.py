@@ -23,19 +23,19 @@ VERBS = {
     "reconstruct": "video, photographs or dataset -> run folder with a scene, in one go",
     "sfm": "video or photographs -> dataset with cameras",
     "train": "photographs with cameras -> run folder with a scene",
-    "track": "synchronised videos of several cameras -> run folder with a scene that moves",
-    "splat": "measured cloud of points -> scene file, without training",
+    "track": "synchronised videos of several cameras -> run folder with a dynamic scene",
+    "splat": "measured point cloud -> scene file, without training",
     "eval": "run folder -> quality on held-out views, with pictures",
-    "report": "run folder -> one page about the run: quality, cameras, training, time",
+    "report": "run folder -> one-page report: quality, cameras, training, time",
     "convert": "scene file -> scene file of another format",
     "edit": "scene files -> scene file: select, remove, move, turn, colour, join, clean",
-    "simplify": "scene -> scene file of fewer Gaussians that looks alike",
+    "simplify": "scene -> scene file with fewer Gaussians that looks similar",
     "render": "run folder or scene file -> frames or a video along a camera path",
     "mesh": "run folder -> coloured triangle mesh of the surface",
-    "view": "run folder or scene file -> the browser, or a page that opens without a network",
+    "view": "run folder or scene file -> viewer in the browser, or a page that works offline",
     "fit": "picture -> small file of 2D Gaussians, and back",
-    "lesson": "how Gaussian splatting works, to try in the browser or as a page that opens without a network",
-    "warmup": "compile the kernels beforehand, which the first use of a machine does otherwise",
+    "lesson": "interactive lesson on Gaussian splatting, in the browser or as a page that works offline",
+    "warmup": "compile the kernels now instead of at first use",
     "doctor": "what this machine can do, and what would make it faster",
 }
 # Verbs that resume after an interruption when they are called again.
@@ -91,10 +91,10 @@ def _no_command(word: str) -> str:
     meant = difflib.get_close_matches(word.lstrip("-").lower(), [*VERBS, "help", "version"], n=1, cutoff=0.7)
     if meant:
         name = meant[0] if meant[0] in VERBS else f"--{meant[0]}"
-        return f"{word!r} is no command; perhaps you meant {name}; {there_are}"
+        return f"{word!r} is not a command; perhaps you meant {name}; {there_are}"
     if Path(word).exists():
         return f"{word!r} is a file or folder: a command comes before it; {there_are}"
-    return f"{word!r} is no command; {there_are}"
+    return f"{word!r} is not a command; {there_are}"
 
 
 def _print_help() -> None:

@@ -77,7 +77,7 @@ def _convert_still(given: ConvertCommand, display: Display) -> None:
     from sfumato.scene.files import NAMES_OF_LEVELS, load_with_format
 
     if given.at is not None:
-        raise ConfigError(f"--at is for scenes that move, and {given.source} holds none")
+        raise ConfigError(f"--at is for dynamic scenes, and {given.source} is static")
     if given.out.name in NAMES_OF_LEVELS:
         _convert_to_levels(given, display)
         return
@@ -111,7 +111,7 @@ def _convert_moving(given: ConvertCommand, display: Display) -> None:
     from sfumato.scene.files.dynamic_files import load_dynamic, save_dynamic, writer_of_name
 
     if given.repair:
-        raise ConfigError(f"--repair is for still scenes; {given.source} moves")
+        raise ConfigError(f"--repair is for static scenes; {given.source} is dynamic")
     output = None if given.at is None else _format_of(given)
     if output is None:
         name = writer_of_name(given.out).name

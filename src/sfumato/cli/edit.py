@@ -142,7 +142,7 @@ def command(arguments: Sequence[str]) -> int:
         else:
             scene = replace(scene, gaussians=with_view(scene.gaussians, view))
     if not len(scene):
-        raise ConfigError("nothing is left of the scene, and nothing was written; select otherwise")
+        raise ConfigError("no Gaussians are left, so nothing was written; change the selection")
     if isinstance(scene, Gaussians):
         save(scene, given.out)
         display.say(f"the scene is {given.out}, {len(scene):,} Gaussians")
@@ -181,7 +181,7 @@ def _moving(given: EditFiles) -> DynamicScene:
     from sfumato.scene.files.dynamic_files import holds_motion, load_dynamic
 
     if given.repair:
-        raise ConfigError("--repair is for still scenes, and one of these moves")
+        raise ConfigError("--repair is for static scenes, and one of these is dynamic")
     loaded = [load_dynamic(p) if holds_motion(p) else load(scene_file(p)) for p in given.inputs]
     times = next(one.times for one in loaded if isinstance(one, DynamicScene))
     return composed(*(one if isinstance(one, DynamicScene) else as_dynamic(one, times) for one in loaded))
@@ -236,7 +236,7 @@ def take_edits(arguments: Sequence[str]) -> tuple[list[str], list[Edit]]:
             edits.append(replace(_edit(name, value, where), at=at))
             where = None
     if where is not None:
-        raise ConfigError("--where stands before the edit it is for; none follows")
+        raise ConfigError("--where must be followed by the edit that it restricts")
     return others, edits
 
 

@@ -28,7 +28,7 @@ class EvalCommand:
             They are also compared at native size, up to 1600 pixels.
         envelope: measure where the scene can be trusted: writes envelope.json and trust.npz, and updates
             scene.html if it exists.
-        device: compute device, cpu or cuda (never tried so far); auto: cpu.
+        device: compute device, cpu or cuda (untested so far); auto: cpu.
     """
 
     run: Annotated[Positional[Path], arg(metavar="RUN")]

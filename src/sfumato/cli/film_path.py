@@ -78,7 +78,7 @@ def film_cameras(
         return keys.path(_count(given, _length_s(keys)))
     if file_path is not None:
         if given.seconds is not None:
-            raise ConfigError(f"{given.path} says every camera; leave --seconds out, or set --fps")
+            raise ConfigError(f"{given.path} lists every camera; leave --seconds out, or set --fps")
         return tuple(file_path)
     scene, known = source.first, [camera for _, camera in source.known]
     if given.path == "training":
@@ -91,12 +91,16 @@ def film_cameras(
     if given.path == "auto":
         inside = kept_inside(orbit, source.trained, _trust_of(given, source)) if source.trained else orbit
         if inside is None:
-            _log.warning("%s can be trusted from near its photographs alone: a film along them", given.scene)
+            _log.warning("%s can be trusted only near its photographs: the film follows them", given.scene)
             return _along_photographs(source, count)
         orbit, is_swing = inside, not inside.is_covered
         if is_swing:
             what = "can be trusted" if source.trained else "looks good"
-            _log.warning("%s %s from one side: a swing; --path orbit goes round", given.scene, what)
+            _log.warning(
+                "%s %s from one side: the film swings back and forth; --path orbit gives a full circle",
+                given.scene,
+                what,
+            )
     return (orbit.swing if is_swing else orbit.cameras)(count, usual_px)
 
 

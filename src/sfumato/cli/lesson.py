@@ -17,11 +17,11 @@ from sfumato.errors import ConfigError
 
 @dataclass(frozen=True)
 class LessonCommand:
-    """Open the lesson: 2D Gaussian splatting to try, and how scenes in 3D are made, step by step.
+    """Open the lesson: interactive 2D Gaussian splatting, and how 3D scenes are made, step by step.
 
-    It is one page in English, Spanish, French and Italian that runs in the browser and loads nothing. It is
-    served to this machine only, until Ctrl-C. With --out nothing is served: the page is written as one file,
-    which can be opened from disk, sent to a class or put on any web site.
+    It is one page in English, Spanish, French and Italian, which runs in the browser and needs no network. It
+    is served to this machine only, until Ctrl-C. With --out nothing is served: the page is written as one
+    file, which can be opened from disk, sent to a class or put on any web site.
 
     Attributes:
         out: page to write, such as lesson.html; an existing one is replaced.

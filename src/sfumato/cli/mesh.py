@@ -27,9 +27,9 @@ _HELP = Help(
 class MeshCommand:
     """Make a coloured triangle mesh of the surface in a scene.
 
-    Depth is rendered from the cameras of the training views and fused; what few of them see, or see in
-    different places, is left out. The mesh has the frame and unit of the dataset. Exit codes: 0 done, 2 bad
-    input, 130 Ctrl-C, 1 anything else.
+    Depth is rendered from the cameras of the training views and fused; surfaces that few of them see, or on
+    whose position they disagree, are left out. The mesh has the frame and unit of the dataset. Exit codes: 0
+    done, 2 bad input, 130 Ctrl-C, 1 anything else.
 
     Attributes:
         scene: run folder, or a scene file with --data.

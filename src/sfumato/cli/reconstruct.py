@@ -45,7 +45,7 @@ class ReconstructCommand:
         out: run folder to make: scene.ply, metrics.json, renders and more; the cameras are in dataset/.
         resume: resume the reconstruction in the folder with its saved options, which need not be repeated.
         overwrite: replace the results in the run folder.
-        device: compute device, cpu or cuda (never tried so far); auto: cpu.
+        device: compute device, cpu or cuda (untested so far); auto: cpu.
         view: watch the training in the browser, at an address that only this machine can open.
         frames, sfm, capture, train: groups of options.
     """
@@ -91,7 +91,7 @@ def command(arguments: Sequence[str]) -> int:
             write_run_page(given.out, result, given.train, display)
             watching.offer(RunFolder(given.out).page)
     if result.stopped_by:
-        display.say(f"to go on: {resume_command('reconstruct', arguments)}")
+        display.say(f"to resume: {resume_command('reconstruct', arguments)}")
         return 128 + result.stopped_by
     return 0
 

@@ -85,7 +85,7 @@ class RenderCommand:
             cameras, and -y for a scene file without cameras.
         fov: vertical field of view in degrees; by default that of the cameras.
         background: background colour, red, green and blue in [0, 1]; None: that of the run, else black.
-        device: compute device, cpu or cuda (never tried so far); auto: cpu.
+        device: compute device, cpu or cuda (untested so far); auto: cpu.
         renderer: rasterizer, ray tracer, or surface splatting for scenes of measured clouds; None: that of
             the run, else the rasterizer.
         insert: a mesh to place in the scene, FILE:MATERIAL[:x,y,z][:scale], such as ball.obj:glass:0,1,2:0.5;
@@ -135,7 +135,7 @@ class RenderCommand:
         if self.out.suffix.lower() in (".avi", ".gif", ".mkv", ".mov", ".webm", ".png", ".jpg"):
             raise ConfigError(f"--out {self.out}: give a name that ends in .mp4, or a folder for PNG frames")
         if self.at is not None and (self.time_from is not None or self.time_to is not None):
-            raise ConfigError("--at is one moment: leave --time-from and --time-to out")
+            raise ConfigError("--at selects a single moment: leave --time-from and --time-to out")
         if self.antialiased and self.no_antialiased:
             raise ConfigError("--antialiased and --no-antialiased exclude each other")
         if self.insert and self.renderer not in (None, "trace"):

@@ -104,7 +104,7 @@ def plan_of(given: RenderCommand, is_video: bool) -> RenderPlan:
 def _still_source(given: RenderCommand, with_cameras: bool) -> FilmedScene:
     for option, value in (("at", given.at), ("time-from", given.time_from), ("time-to", given.time_to)):
         if value is not None:
-            raise ConfigError(f"--{option} is for scenes that move, and {given.scene} holds none")
+            raise ConfigError(f"--{option} is for dynamic scenes, and {given.scene} is static")
     path = scene_file(given.scene)
     scene = load(path, repair=given.repair)
     look, capture = _look_and_capture(given, with_cameras=with_cameras)
@@ -114,7 +114,7 @@ def _still_source(given: RenderCommand, with_cameras: bool) -> FilmedScene:
 
 def _moving_source(given: RenderCommand, with_cameras: bool) -> FilmedScene:
     if given.repair:
-        raise ConfigError(f"--repair is for still scenes; {given.scene} moves")
+        raise ConfigError(f"--repair is for static scenes; {given.scene} is dynamic")
     # Uses the cameras of the viewer, and its near plane, which hides their housings.
     subject = open_moving(given.scene, data=given.data)
     scene = subject.moving or load_dynamic(given.scene)
@@ -142,7 +142,7 @@ def _read_path(path: str) -> KeyFrames | tuple[Camera, ...]:
         meant = close_to(path, _WORDS)
         hint = f"; perhaps you meant {meant}" if meant else ""
         raise ConfigError(
-            f"--path is {path!r}, which is no file{hint}; give {', '.join(_WORDS)}, or a JSON file of "
+            f"--path is {path!r}, which is not a file{hint}; give {', '.join(_WORDS)}, or a JSON file of "
             "key-frames or cameras"
         )
     return read_path(Path(path))

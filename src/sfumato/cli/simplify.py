@@ -24,11 +24,11 @@ _HELP = Help(
 
 @dataclass(frozen=True)
 class SimplifyCommand:
-    """Make a scene of fewer Gaussians that looks alike: neighbours are merged, none is deleted.
+    """Reduce the number of Gaussians of a scene: neighbours are merged so that it looks similar.
 
-    The pairs merged first are those that change the picture least. The same input gives the same result.
-    A .ply of more than 500,000 Gaussians that becomes a .ply is simplified part by part, through a temporary
-    file beside the output, and may be larger than memory. Exit codes: 0 done, 2 wrong input or arguments, 1
+    Pairs whose merging changes the image least are merged first. The same input gives the same result. From
+    .ply to .ply, a scene of more than 500,000 Gaussians is simplified part by part, with a temporary file
+    beside the output, and may be larger than memory. Exit codes: 0 done, 2 wrong input or arguments, 1
     anything else.
 
     Attributes:

@@ -72,7 +72,7 @@ def command(arguments: Sequence[str]) -> int:
     write_json(metrics, _metrics(given, found, seconds) | {"environment": machine.environment()})
     if any(found.offset):
         where = ", ".join(f"{value:.15g}" for value in found.offset)
-        display.say(f"the scene is kept about ({where}), which {metrics} names as its offset")
+        display.say(f"positions are stored relative to ({where}), the offset in {metrics}")
     display.say(
         f"the scene is {given.out}: {found.points:,} points, {len(found.scene):,} Gaussians, "
         f"{found.outliers:,} outliers left out, {found.spacing:.3g} units apart, {seconds:.1f} s, "

@@ -47,7 +47,7 @@ class TrackCommand:
     Attributes:
         data: folder of the multi-view video.
         out: run folder to create: scene.ply, tracks.npz, scene.html, metrics.json, renders.
-        resume: resume the run in the folder, as the same command without this option also does.
+        resume: resume the run in the folder; the same command without this option does so too.
         view: watch the run in the browser, at an address that only this machine can open.
         sequence, config: groups of options.
     """
@@ -73,7 +73,7 @@ def command(arguments: Sequence[str]) -> int:
 
     folder = TrackFolder(given.out)
     if given.resume and not folder.config.exists():
-        raise ConfigError(f"{given.out} holds no tracked run to go on with; leave --resume out to begin one")
+        raise ConfigError(f"{given.out} holds no tracked run to resume; leave --resume out to begin one")
     options = TrackOptions(given.data, given.sequence, given.config)
     display = Display(Console())
     with TrackingViewer(folder, display, wanted=given.view) as watching:
@@ -83,7 +83,7 @@ def command(arguments: Sequence[str]) -> int:
             _write_results(folder, result, display)
             watching.offer(folder.page)
     if result.stopped_by:
-        display.say(f"to go on: {resume_command('track', arguments)}")
+        display.say(f"to resume: {resume_command('track', arguments)}")
         return 128 + result.stopped_by
     display.say(f"the tracks are {folder.tracks}")
     return 0
@@ -123,7 +123,7 @@ def _write_pictures(
     with display.counting("rendering", "steps") as report:
         write_video(folder.video, frames(), last / (times[-1] - times[0]) if last else 1.0)
     progress_strip(shown, folder.sheet, height=_SHEET_HEIGHT_PX * len(sizes))
-    display.say(f"held-out videos, and beside them the renders: {folder.video}")
+    display.say(f"held-out videos and renders, side by side: {folder.video}")
 
 
 def _page(held_out: HeldOutCameras, scene: Scene, step: int, size_px: tuple[int, int]) -> np.ndarray:

@@ -51,14 +51,14 @@ class TrainCommand:
             --minutes may be given to make it longer.
         overwrite: replace the results in the run folder.
         init: a scene (.ply) to initialise from instead of the dataset's points.
-        device: compute device, cpu or cuda (never tried so far); auto: cpu.
+        device: compute device, cpu or cuda (untested so far); auto: cpu.
         view: watch the training in the browser, at an address that only this machine can open.
         checkpoint_every: steps between two checkpoints; None: about one a minute.
         block: train one block of a scene alone: its block.json, as --blocks wrote it.
-        blocks: train in so many blocks, cut along the ground; auto: as many as the memory asks for; None:
-            one, or as many as the run in the folder has.
-        cluster: train the blocks over workers of Dask: local, local:N, or the address of a running scheduler,
-            such as tcp://10.0.0.5:8786; None: one after another in this process.
+        blocks: divide the scene along the ground into this many blocks; auto: as many as the memory requires;
+            None: one, or the number of blocks of the run in the folder.
+        cluster: train the blocks on Dask workers: local, local:N, or the address of a running scheduler, such
+            as tcp://10.0.0.5:8786; None: one after another in this process.
         capture, config: groups of options.
     """
 
@@ -118,7 +118,7 @@ def command(arguments: Sequence[str]) -> int:
             write_run_page(given.out, result, given.config, display)
             watching.offer(RunFolder(given.out).page)
     if result.stopped_by:
-        display.say(f"to go on: {resume_command('train', arguments)}")
+        display.say(f"to resume: {resume_command('train', arguments)}")
         return 128 + result.stopped_by
     return 0
 
@@ -173,7 +173,7 @@ def _end_of_blocks(
     from sfumato.cli.pages import write_pages
 
     if result.stopped_by or result.scene is None:
-        display.say(f"to go on: {resume_command('train', arguments)}")
+        display.say(f"to resume: {resume_command('train', arguments)}")
         return 128 + (result.stopped_by or 0)
     write_pages(given.out, result.scene, result.capture, given.config, display)
     return 0

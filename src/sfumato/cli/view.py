@@ -24,9 +24,9 @@ class ViewCommand:
 
     If the browser has no WebGL, or for the exact view, this process renders the images. The page is served
     to this machine only, at an address that contains a secret, until Ctrl-C. Nothing is served with --export:
-    page and scene are written as one file, which opens without a network. Of a lod-meta.json the page loads
-    what it shows, at the level of detail that the view needs; with --export into the same folder, it does so
-    from any web server.
+    page and scene are written as one file, which opens without a network. For a lod-meta.json the page loads
+    only what it shows, at the level of detail that the view needs; a page exported into the same folder does
+    so from any web server.
 
     Attributes:
         path: run folder of train or track, or a scene file of any format that can be read.

@@ -80,7 +80,7 @@ def edited(
         SfumatoError: an argument is out of range, or one of its files is missing or broken.
     """
     if name == "add" and chosen.where is not None:
-        raise ConfigError("add: a scene that moves is added to as a whole; leave the selection out")
+        raise ConfigError("add: files are added to all of a dynamic scene; leave the selection out")
     rows = chosen.rows(scene)
     if name in MATRICES:
         return _transformed(scene, rows, MATRICES[name](**values))

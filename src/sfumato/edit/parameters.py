@@ -182,11 +182,11 @@ def _number(word: str, where: str) -> float:
     try:
         value = float(word)
     except ValueError:
-        raise ConfigError(f"{where}: {word.strip()!r:.40} is no number") from None
+        raise ConfigError(f"{where}: {word.strip()!r:.40} is not a number") from None
     return _finite(value, where)
 
 
 def _finite(value: object, where: str) -> float:
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not abs(value) <= 1e30:
-        raise ConfigError(f"{where}: {value!r:.40} is no finite number")
+        raise ConfigError(f"{where}: {value!r:.40} is not a finite number")
     return float(value)

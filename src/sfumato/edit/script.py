@@ -84,7 +84,7 @@ class Edit:
     def _of_still(self, gaussians: Gaussians) -> Gaussians:
         if self.name not in EDITS or self.at is not None:
             what = self.name if self.name not in EDITS else "at"
-            raise ConfigError(f"{what} is for scenes that move, and this one does not")
+            raise ConfigError(f"{what} is for dynamic scenes, and this one is static")
         function = EDITS[self.name][0]
         if self.where is None:
             return function(gaussians, **self.values)
@@ -149,7 +149,7 @@ def edits_from_plain(document: object, where: str) -> tuple[Edit, ...]:
     """
     edits = document.get("edits") if isinstance(document, dict) else None
     if not isinstance(document, dict) or not isinstance(edits, list) or document.get("version") != 1:
-        raise FormatError(f'{where} is no script of edits; it needs {{"version": 1, "edits": [...]}}')
+        raise FormatError(f'{where} is not a script of edits; it needs {{"version": 1, "edits": [...]}}')
     return tuple(edit_from_plain(edit, f"{where}: edit {i}") for i, edit in enumerate(edits, start=1))
 
 

@@ -81,9 +81,11 @@ def read_trust(path: str | Path, gaussians: Gaussians, settings: Settings) -> Tr
     _check(arrays, path)
     n = len(gaussians)
     if len(arrays["seen"]) != n:
-        raise FormatError(f"{path} is of {len(arrays['seen']):,} Gaussians, the scene beside it of {n:,}")
+        raise FormatError(f"{path} has {len(arrays['seen']):,} Gaussians, but the scene beside it has {n:,}")
     if arrays["checksum"].tolist() != [_checksum(gaussians)]:
-        raise FormatError(f"{path} is not of the scene beside it; run sfumato eval RUN --envelope again")
+        raise FormatError(
+            f"{path} does not belong to the scene beside it; run sfumato eval RUN --envelope again"
+        )
     places = arrays["places"]
     bits = (arrays["seen"][:, None] >> np.arange(len(places), dtype=np.uint64)) & np.uint64(1)
     evidence = Sightings(
@@ -116,7 +118,7 @@ def _check(arrays: dict[str, np.ndarray], path: Path) -> None:
         raise FormatError(f"{path}: scale and power are {factors[:3]}, not two numbers above 0")
     is_quantiles = 1 <= len(ratios) <= _MOST_QUANTILES and bool((np.diff(ratios) >= 0).all())
     if not is_quantiles or np.abs(ratios).max() > _LARGEST_RATIO:
-        raise FormatError(f"{path}: log_ratios are no ascending quantiles")
+        raise FormatError(f"{path}: log_ratios are not ascending quantiles")
 
 
 def seen_bits(evidence: Sightings) -> np.ndarray:

@@ -53,12 +53,12 @@ class FitConfig:
     """How an image is fitted.
 
     Attributes:
-        count: how many Gaussians; by default as many as --bytes hold, else one for 100 pixels.
+        count: number of Gaussians; by default as many as fit into --bytes, else one per 100 pixels.
         steps: of the optimisation.
-        minutes: the time that it may take, instead of steps; the result then depends on the machine.
-        bytes: the size that the file may have; the count follows from it.
-        seed: of the random places at which Gaussians begin.
-        device: its name as in torch; auto: the CPU for now.
+        minutes: time budget, instead of steps; the result then depends on the machine.
+        bytes: maximum size of the file, which determines the count.
+        seed: of the random positions of new Gaussians.
+        device: as in torch; auto: the CPU for now.
 
     Raises:
         ConfigError: a value is out of its range.

@@ -94,7 +94,7 @@ def checked_name(path: Path) -> Path:
         ConfigError: its suffix is not `.g2d`.
     """
     if path.suffix.lower() != SUFFIX:
-        raise ConfigError(f"{path} is no name of a fitted image; give one that ends in {SUFFIX}")
+        raise ConfigError(f"{path} is not the name of a fitted image; give one that ends in {SUFFIX}")
     return path
 
 

@@ -87,7 +87,7 @@ def decode(data: bytes, name: str) -> CodedImage:
         FormatError: it is damaged, too large, or not a `.g2d` file.
     """
     if data[: len(MAGIC)] != MAGIC:
-        raise FormatError(f"{name} is no {SUFFIX} file; give an image to make one from it")
+        raise FormatError(f"{name} is not a {SUFFIX} file; give an image to make one from it")
     if data[len(MAGIC) : len(MAGIC) + 1] not in (b"", bytes([VERSION])):
         raise FormatError(f"{name} is of version {data[len(MAGIC)]}, this program reads {VERSION}; update it")
     if len(data) < _HEAD.size + _TABLE.size:

@@ -172,19 +172,19 @@ def _place(item: Any) -> tuple[float, float, float | None]:
 
 def _dropped(item: Any) -> Dropped:
     if not isinstance(item, dict):
-        raise ValueError("an entry is no table")
+        raise ValueError("an entry is not a table")
     return Dropped(_text(item, "source"), _text(item, "name"), _text(item, "reason"))
 
 
 def _list(value: dict[str, Any], key: str) -> list[Any]:
     if not isinstance(value.get(key), list):
-        raise ValueError(f"{key!r} is no list")
+        raise ValueError(f"{key!r} is not a list")
     return value[key]
 
 
 def _text(item: dict[str, Any], key: str) -> str:
     if not isinstance(item.get(key), str):
-        raise ValueError(f"{key!r} is no text")
+        raise ValueError(f"{key!r} is not a text")
     return item[key]
 
 
@@ -198,7 +198,7 @@ def _name(name: str) -> str:
 
 def _numbers(item: Any, key: str, count: int) -> list[Any]:
     if not isinstance(item, dict):
-        raise ValueError("an entry is no table")
+        raise ValueError("an entry is not a table")
     value = item.get(key)
     if not isinstance(value, list) or len(value) != count:
         raise ValueError(f"{key!r} is not {count} numbers")

@@ -147,7 +147,9 @@ def _single(path: Path, names: _Names) -> Source:
         with path.open("rb") as file:
             is_cut = file.read(8)[4:] == b"ftyp"
         why = (
-            "is a video without its index, as if its end were cut off" if is_cut else "is no picture or video"
+            "is a video without its index, as if its end were cut off"
+            if is_cut
+            else "is not a picture or video"
         )
         advice = (
             "copy it again from the camera" if is_cut else "give a video, photographs, or a folder of them"
@@ -168,7 +170,7 @@ def _search(folder: Path, names: _Names, report: Progress) -> tuple[list[Source]
         report(f"searching {folder.name}", number + 1, 0)
         try:
             kind = kind_of(path)
-            reason = "broken: its content is no picture or video, whatever its name says"
+            reason = "broken: its content is not a picture or video, whatever its name says"
         except CaptureError as error:
             kind, reason = None, f"broken: {error}"
         if kind is not None:
@@ -181,7 +183,7 @@ def _search(folder: Path, names: _Names, report: Progress) -> tuple[list[Source]
         else:
             others += 1
     if others:
-        _log.info("%s: %d files are no pictures or videos; left out", folder, others)
+        _log.info("%s: %d files are not pictures or videos; left out", folder, others)
     if not sources:
         why = f"all {len(broken)} of its pictures are broken" if broken else "holds no picture and no video"
         raise CaptureError(f"{folder}: {why}; give a video, photographs, or a folder of them")

@@ -87,7 +87,7 @@ def _take(
 ) -> tuple[list[Picture], list[Dropped]]:
     video = open_video(source.path)
     if video is None:
-        raise CaptureError(f"{source.path} is no video any more; it changed while it was read")
+        raise CaptureError(f"{source.path} is not a video any more; it changed while it was read")
     measured, stamps = measure(video, report)
     if not len(measured.times_s):
         raise _empty(source.path)

@@ -56,7 +56,7 @@ def sh_rotation(new_from_old: Tensor, degree: int) -> Tensor:
     check_shapes(new_from_old=(new_from_old, "3 3"))
     turn = new_from_old.detach().to("cpu", torch.float64)
     if not bool(((turn @ turn.T - torch.eye(3).double()).abs() < _ORTHOGONAL).all()):
-        raise ConfigError(f"new_from_old is no rotation: {turn.tolist()}; give an orthogonal matrix")
+        raise ConfigError(f"new_from_old is not a rotation: {turn.tolist()}; give an orthogonal matrix")
     directions, weights = _sphere_quadrature()
     before, after = sh_basis(directions, degree), sh_basis(directions @ turn.T, degree)
     whole = after.T @ (weights[:, None] * before)

@@ -179,7 +179,9 @@ def _crossings(blocks: np.ndarray, distance: Tensor, seen: Tensor, voxel: float)
             normals.append(normal[keep] / length[keep, None])
     found = SurfacePoints(np.concatenate(xyz), np.concatenate(normals).astype(np.float64), voxel)
     if not len(found.xyz):
-        raise ConfigError("the views agree on no surface; a mesh needs a scene that several views show alike")
+        raise ConfigError(
+            "the views do not agree on a surface; a mesh needs a scene that several views show consistently"
+        )
     return found
 
 

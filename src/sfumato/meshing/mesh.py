@@ -38,9 +38,9 @@ class MeshConfig:
     """How a mesh is made of a scene.
 
     Attributes:
-        faces: how many triangles there may be at most, about.
-        views: how many cameras have to see a place, and agree where its surface is.
-        watertight: one closed piece, also where nothing was seen, instead of only what was seen.
+        faces: approximate maximum number of triangles.
+        views: number of cameras that must see a point, and agree on the position of the surface there.
+        watertight: one closed piece, including parts that no camera saw, instead of only what was seen.
 
     Raises:
         ConfigError: a value is out of its range.
@@ -115,7 +115,7 @@ def _read(
         raise ConfigError(f"{path} is missing; give a run folder or a scene file")
     if holds_motion(path):
         raise ConfigError(
-            f"{path} moves; make a scene of one moment: sfumato convert {path} OUT --at SECONDS"
+            f"{path} is dynamic; save one moment first: sfumato convert {path} OUT --at SECONDS"
         )
     run = run_of(path)
     if path.is_dir() and not RunFolder(path).scene.is_file():

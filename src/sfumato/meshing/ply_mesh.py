@@ -62,6 +62,6 @@ def read_ply(path: Path) -> tuple[np.ndarray, np.ndarray]:
     except ValueError:
         raise FormatError("no surface was made: pycolmap wrote a file that ends early") from None
     if not (faces["count"] == 3).all():
-        raise FormatError("no surface was made: pycolmap wrote faces that are no triangles")
+        raise FormatError("no surface was made: pycolmap wrote faces that are not triangles")
     vertices = np.stack([table[name] for name in "xyz"], 1).astype(np.float64)
     return vertices, faces["rows"].astype(np.int64)

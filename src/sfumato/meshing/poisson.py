@@ -54,7 +54,7 @@ def surface_through(points: SurfacePoints, *, faces: int, watertight: bool) -> t
             triangles = triangles[(distance[triangles] <= _REACH).all(1)]
         vertices, triangles = without_small_pieces(vertices, triangles, keep_one=watertight)
         if not len(triangles):
-            raise ConfigError("no surface goes through what the views agree on; give more photographs")
+            raise ConfigError("Poisson reconstruction found no surface; give more photographs")
         if len(triangles) > faces:
             vertices, triangles = _simplified(Path(name), vertices, triangles, faces)
             vertices, triangles = without_small_pieces(vertices, triangles, keep_one=watertight)

@@ -95,7 +95,7 @@ def path_from_plain(document: object, path: Path | str) -> KeyFrames | tuple[Cam
             if isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows):
                 return parse(document, rows, path)
     raise FormatError(
-        f'{path} is no camera path: it needs "version": 1 and a list "keyframes" or "cameras" of objects; '
+        f'{path} is not a camera path: it needs "version": 1 and a list "keyframes" or "cameras" of objects; '
         "see sfumato.paths.path_files"
     )
 

@@ -84,7 +84,9 @@ def _padded(pixels: np.ndarray, given_px: tuple[int, int], size_px: tuple[int, i
     """The frame padded to an even size by repeating its last row and column."""
     height, width, _ = pixels.shape
     if (width, height) != given_px:
-        raise ShapeError(f"all frames have one size: {width}x{height} follows {given_px[0]}x{given_px[1]}")
+        raise ShapeError(
+            f"all frames must have the same size: {width}x{height} follows {given_px[0]}x{given_px[1]}"
+        )
     if given_px == size_px:
         return pixels
     return np.pad(pixels, ((0, size_px[1] - height), (0, size_px[0] - width), (0, 0)), "edge")

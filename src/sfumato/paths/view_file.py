@@ -60,7 +60,7 @@ def view_from_plain(document: object, path: Path | str) -> OpeningView:
     view = view_of_numbers(plain) if len(plain) == len(numbers) else None
     if view is None:
         raise FormatError(
-            f"{path} is no file of a view: it needs one key-frame with position, look_at, up and fov_deg"
+            f"{path} is not a file of a view: it needs one key-frame with position, look_at, up and fov_deg"
         )
     return view
 

@@ -143,7 +143,9 @@ def _posed(task: Reconstruction, out: Path, budget: Budget, display: Display) ->
         sfm = replace(sfm, minutes=sfm.minutes or CAMERAS_SHARE * budget.whole_s / 60.0)
     found = structure_from_motion(task.inputs, out / DATASET, sfm, task.frames, display=display)
     if found.verdict == "poor":
-        _log.warning("the cameras are poor, and so will be the scene; see %s", out / DATASET / "sfm.json")
+        _log.warning(
+            "the cameras are inaccurate, so the scene will be poor; see %s", out / DATASET / "sfm.json"
+        )
     return found.folder
 
 

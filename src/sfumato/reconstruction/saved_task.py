@@ -62,8 +62,8 @@ def check_resumable(task: Reconstruction, out: Path, *, resume: bool) -> bool:
     if differing:
         raise ConfigError(
             f"{out} holds a reconstruction already, and of something else ({'; '.join(differing)}); give the "
-            "same to go on with it, --overwrite to replace it, or another --out; sfumato train with --resume "
-            "makes the training longer"
+            "same arguments to resume it, --overwrite to replace it, or another --out; sfumato train with "
+            "--resume makes the training longer"
         )
     return True
 

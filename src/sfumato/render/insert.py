@@ -58,7 +58,7 @@ class Insert:
         if self.faces.dtype != torch.int64 or not self.vertices.is_floating_point():
             raise ShapeError("a mesh has vertices in floating point and faces in torch.int64")
         if not len(self.faces):
-            raise ShapeError("faces are none; give at least one triangle")
+            raise ShapeError("there are no faces; give at least one triangle")
         if not 0 <= int(self.faces.min()) <= int(self.faces.max()) < len(self.vertices):
             raise ShapeError(f"faces name vertices outside 0 to {len(self.vertices) - 1}")
         check_finite("the mesh", self.vertices)

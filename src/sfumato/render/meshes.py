@@ -52,7 +52,7 @@ def read_mesh(
         vertices, faces = np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int64)
     except Exception as error:  # The readers of a dozen formats raise different errors.
         reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise FormatError(f"{path} is no mesh that trimesh reads: {reason}") from None
+        raise FormatError(f"{path} is not a mesh that trimesh reads: {reason}") from None
     if not len(faces) <= _MAX_FACES:
         raise FormatError(f"{path} has {len(faces):,} triangles; at most {_MAX_FACES:,} can be inserted")
     if vertices.ndim != 2 or vertices.shape[1:] != (3,) or faces.shape[1:] != (3,) or not len(faces):

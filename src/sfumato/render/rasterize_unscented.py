@@ -115,10 +115,10 @@ def rasterize_unscented(gaussians: Gaussians, camera: Camera, settings: RasterSe
 def _refuse_filters(camera: Camera, settings: RasterSettings) -> None:
     what = f"a {camera.lens.model} lens" if camera.shutter is None else "a rolling shutter"
     if settings.antialiased:
-        raise ConfigError(f"antialiased is a filter of ellipses, of which {what} has none: leave it out")
+        raise ConfigError(f"antialiased filters ellipses, which are not used with {what}: leave it out")
     if settings.blur_px2 != BLUR_PX2:
         raise ConfigError(
-            f"blur_px2 is a filter of ellipses, of which {what} has none: leave it at {BLUR_PX2}"
+            f"blur_px2 filters ellipses, which are not used with {what}: leave it at {BLUR_PX2}"
         )
 
 

@@ -97,7 +97,7 @@ def read_block(path: Path) -> SceneBlock:
         return SceneBlock(tuple(views))
     name, digest = (known.get("file"), known.get("sha256")) if isinstance(known, dict) else (None, None)
     if not isinstance(name, str) or Path(name).name != name:
-        raise FormatError(f"{path} is damaged: its surroundings are no file beside it")
+        raise FormatError(f"{path} is damaged: its surroundings are not a file beside it")
     surroundings = path.parent / name
     if _sha256(surroundings) != digest:
         raise FormatError(f"{surroundings} is not the file that {path} was written with")

@@ -73,10 +73,10 @@ def _pose(rows: object) -> Tensor:
     """
     pose = torch.tensor(rows, dtype=torch.float64)
     if pose.shape != (4, 4) or not bool(pose.isfinite().all()):
-        raise ValueError("a pose is no matrix of 4 x 4 numbers")
+        raise ValueError("a pose is not a matrix of 4 x 4 numbers")
     turn = pose[:3, :3]
     if float((turn @ turn.T - torch.eye(3, dtype=torch.float64)).abs().max()) > _RIGID:
-        raise ValueError("a pose is no rigid motion")
+        raise ValueError("a pose is not a rigid motion")
     return pose
 
 
@@ -84,7 +84,9 @@ def _corrected(view: View, known: Mapping[str, tuple[Tensor, Tensor]], path: Pat
     camera = view.camera
     given, refined = known.get(view.name, (None, None))
     if given is None or refined is None or not torch.allclose(given, camera.camera_from_world, atol=_RIGID):
-        raise FormatError(f"{path} is not of these photographs: {view.name} stood elsewhere; train again")
+        raise FormatError(
+            f"{path} does not belong to these photographs: {view.name} has another pose; train again"
+        )
     correction = refined @ torch.linalg.inv(given)
     shutter = camera.shutter
     if shutter is not None:

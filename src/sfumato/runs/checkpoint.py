@@ -254,7 +254,7 @@ def _check_tensors(content: dict[str, Any], path: Path) -> None:
                 )
             continue
         if value.layout != torch.strided or value.is_quantized or not value.is_contiguous():
-            raise FormatError(f"checkpoint {path}: {name} is no plain tensor")
+            raise FormatError(f"checkpoint {path}: {name} is not a plain tensor")
         total += value.numel() * value.element_size()
         if total > size:
             raise FormatError(f"checkpoint {path} claims more data than the file has")

@@ -183,7 +183,7 @@ class RunFolder:
         if not self.config.exists() and not any(checkpoints(self.checkpoints)):
             what = "it is a file" if self.path.exists() else "it does not exist"
             what = f"it has no {self.config.name}" if self.path.is_dir() else what
-            raise ConfigError(f"{self.path} is no run folder: {what}; run sfumato train first")
+            raise ConfigError(f"{self.path} is not a run folder: {what}; run sfumato train first")
         try:
             return RunOptions.from_plain(read_table(self.config).get("options"), self.config)
         except (ConfigError, FormatError) as error:

@@ -84,7 +84,7 @@ def run_training(
         overwrite: replace the results in the folder.
         display: shows progress.
         watch: creates a callback from the training data and the options.
-        until_s: deadline by the monotonic clock, after which only a few held-out views are compared.
+        until_s: deadline by the monotonic clock, after which only a few held-out views are evaluated.
         capture: the dataset, if it was already read with these options.
         device: of the scene.
         is_stopped: asked after each step; the run then stops as after a signal.
@@ -111,7 +111,7 @@ def run_training(
         state, plan = _started(capture, options, device)
     display.say(plan.describe(options.train))
     if options.train.minutes and capture.test_views and math.isinf(until_s):
-        display.say(f"after them {len(capture.test_views)} held-out views are compared")
+        display.say(f"after them {len(capture.test_views)} held-out views are evaluated")
     prepare_kernels(options.train, (view.camera for view in capture.views), display, device)
     facts = {
         "cap": state.cap,

@@ -213,7 +213,7 @@ def record(kind: type, values: object, source: Path) -> Any:
 
 def _record(kind: type, values: object, source: Path, place: str, missing: list[str]) -> Any:
     if not isinstance(values, dict):
-        raise ConfigError(f"{source}: {place or 'the whole'} is no table of options; begin another run")
+        raise ConfigError(f"{source}: {place or 'the whole'} is not a table of options; begin another run")
     known = {f.name: f for f in fields(kind)}
     for name in sorted({str(key) for key in values} - known.keys()):
         raise ConfigError(f"{source}: option {place}{name} is unknown; it was written by another version")

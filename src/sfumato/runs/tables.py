@@ -28,7 +28,7 @@ def read_table(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise FormatError(f"{path} is damaged: {error}; begin another run") from None
     if not isinstance(document, dict):
-        raise FormatError(f"{path} is damaged: it is no table; begin another run")
+        raise FormatError(f"{path} is damaged: it is not a table; begin another run")
     if document.get("digest", _digest(document)) != _digest(document):
         raise FormatError(f"{path} is damaged: it is not as it was written; begin another run")
     return document

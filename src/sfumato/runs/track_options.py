@@ -19,8 +19,8 @@ class SequenceOptions:
         test_cameras: names of the cameras to hold out, to measure quality; None: those the dataset names.
         steps: largest number of time steps; None: all.
         steps_first: training steps for the first time step.
-        minutes: time budget of the run, of which the first time step gets a third; the others then use fewer
-            photographs. None: unlimited.
+        minutes: time budget of the run, a third of it for the first time step; the other steps then use fewer
+            photographs; None: unlimited.
         max_gaussians: cap on the number of Gaussians; None: chosen from memory and pixels.
     """
 

@@ -169,7 +169,7 @@ def _started(
     gaussians = first.gaussians
     ids = moving_rows(gaussians, foreground)
     if not len(ids):
-        raise SfumatoError(f"{options.data}: nothing moves in it; train a scene of one moment instead")
+        raise SfumatoError(f"{options.data}: nothing moves in it; train a static scene instead")
     gains, offsets = camera_colours(first, video)
     return start(video.train_cameras, gaussians, ids, options.track, foreground, gains=gains, offsets=offsets)
 

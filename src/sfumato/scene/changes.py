@@ -147,7 +147,7 @@ def with_degree(gaussians: Gaussians, degree: int) -> Gaussians:
         ConfigError: the degree is not 0 to 3.
     """
     if degree not in (0, 1, 2, 3):
-        raise ConfigError(f"degree: {degree} is no SH degree; give 0, 1, 2 or 3")
+        raise ConfigError(f"degree: {degree} is not an SH degree; give 0, 1, 2 or 3")
     sh = gaussians.sh[:, : (degree + 1) ** 2]
     missing = sh.new_zeros(len(sh), (degree + 1) ** 2 - sh.shape[1], 3)
     return replace(gaussians, sh=torch.cat([sh, missing], dim=1))
@@ -273,7 +273,7 @@ def similarity(new_from_old: Tensor) -> tuple[float, Tensor, Tensor]:
         if bool(((turn @ turn.T - torch.eye(3).double()).abs() < _ORTHOGONAL).all()):
             return scale, turn, shift
     raise ConfigError(
-        f"transform: {matrix.tolist()} is no similarity; give (scale * rotation, translation) without a "
+        f"transform: {matrix.tolist()} is not a similarity; give (scale * rotation, translation) without a "
         "mirror or a shear"
     )
 

@@ -74,9 +74,9 @@ def check_lens(lens: Lens) -> None:
     wanted = () if lens.model in WITHOUT_PLANE else LENS_COEFFICIENTS.get(lens.model)
     if wanted is None:
         known = ", ".join((*LENS_COEFFICIENTS, *WITHOUT_PLANE))
-        raise ConfigError(f"{lens} is no known lens: give one of {known}")
+        raise ConfigError(f"{lens} is not a known lens: give one of {known}")
     if len(wanted) != len(lens.coefficients):
-        raise ConfigError(f"{lens} is no known lens: {lens.model} takes the coefficients {wanted}")
+        raise ConfigError(f"{lens} is not a known lens: {lens.model} takes the coefficients {wanted}")
     if not np.isfinite(lens.coefficients).all():
         raise ConfigError(f"{lens} holds NaN or infinity; calibrate again")
 

@@ -85,5 +85,5 @@ def _recorded(record: Path) -> object:
 def _opened(path: Path) -> Video:
     video = open_video(path)
     if video is None:
-        raise CaptureError(f"{path} is no video, judging by its content; replace it or remove it")
+        raise CaptureError(f"{path} is not a video, judging by its content; replace it or remove it")
     return video

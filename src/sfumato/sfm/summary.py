@@ -59,7 +59,7 @@ def summarised(
     verdict, against = quality.verdict()
     if torn_pairs:
         verdict = report.USABLE if verdict == report.GOOD else verdict
-        against = [*against, "places that look alike may be taken for one"]
+        against = [*against, "similar places may have been confused"]
     if footage.spared and against:
         against = [*against, f"{footage.spared} pictures are left out: give more --minutes or --max-photos"]
     missing = dict(sorted(report.why_missing(footage, model, database).items()))
@@ -148,14 +148,14 @@ def say(outcome: Outcome, placing: WorldFrame, seconds: float, display: Display)
         display.say(words)
     if outcome.other_models:
         _log.warning(
-            "of the %d pictures without a camera, some make %s that the others do not overlap; take pictures "
-            "between them, or reconstruct them alone",
+            "of the %d pictures without a camera, some form %s without overlap with the others; take "
+            "pictures between them, or reconstruct them alone",
             len(outcome.missing),
             "a group" if outcome.other_models == 1 else f"{outcome.other_models} groups",
         )
     if outcome.torn_pairs:
         _log.warning(
-            "places that look alike may be taken for one: %d pairs of pictures that follow each other "
+            "similar places may have been confused: %d pairs of consecutive pictures "
             "contradict their cameras; use more pictures, closer to each other, or give more --minutes",
             outcome.torn_pairs,
         )

@@ -169,10 +169,10 @@ class WorkerPool:
         what = f"{task.job.what} failed in a process of COLMAP ({why}{words and ': '}{words})"
         if task.failures == task.job.attempts:
             raise SfumatoError(
-                f"{what}, {task.failures} times; free some memory or leave these pictures out, and give the "
-                "same command again: it goes on where it was"
+                f"{what}, {task.failures} times; free some memory or leave these pictures out; "
+                "the same command then resumes"
             )
-        _log.warning("%s; it is done again", what)
+        _log.warning("%s; it is repeated", what)
         self._again.append(task)
 
 

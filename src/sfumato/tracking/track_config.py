@@ -1,4 +1,4 @@
-"""Every option of tracking: one frozen record, one default each, in one place."""
+"""All options of tracking, with their defaults."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Priors:
     """Weights of the priors on motion, beside a photometric loss of weight 1.
 
     Attributes:
-        rigidity: neighbours keep their places in each other's frames since the step before.
-        rotation: neighbours turn alike since the step before.
+        rigidity: neighbours keep their positions in each other's frames, relative to the previous step.
+        rotation: neighbours rotate alike, relative to the previous step.
         isometry: neighbours keep their distances of the first step.
     """
 
@@ -36,18 +36,19 @@ class TrackConfig:
     """Options of tracking.
 
     Attributes:
-        views_per_step: photographs that are looked at in each step after the first, each camera's equally
-            often; None: about 54, and at least two of each training camera.
-        nodes: control nodes, which are aligned first so that the photographs of the two steps agree; 0: none.
+        views_per_step: photographs used in each step after the first, equally often from each camera; None:
+            about 54, and at least two from each training camera.
+        nodes: number of control nodes, which are aligned between the photographs of two steps before the
+            other Gaussians are optimised; 0: none.
         rate_start: learning rate of positions at the start of a step, as a motion in pixels of the median
             camera.
         rate_end: the same at its end; it decays log-linearly.
-        forward_motion: start each step with the motion of the last one.
+        forward_motion: start each step from the extrapolated motion of the previous one.
         ssim_weight: share of 1 - SSIM in the loss.
-        neighbours: of each moving Gaussian, for the priors.
-        soften_edges: priors let go of neighbours whose distance changes for several steps, where things bend
-            or part.
-        births: add what comes into view later, and end what is no longer there.
+        neighbours: number of neighbours of each moving Gaussian, for the priors.
+        soften_edges: weaken the priors between neighbours whose distance changes for several steps, for
+            objects that bend or separate.
+        births: add Gaussians for objects that appear later, and end those of objects that disappear.
         priors: weights.
         seed: of all random numbers.
     """

@@ -157,7 +157,7 @@ class TrainConfig:
     Attributes:
         steps: number of steps; None: as many as the minutes allow.
         minutes: time budget of training, or of the whole of ``reconstruct``; None: 5, or 10 with
-            ``reconstruct``, where ``steps`` is not given either.
+            ``reconstruct``, unless steps are given.
         seed: of all random numbers; with ``steps`` the same seed gives the same bits.
         strategy: densification: adaptive density control or MCMC.
         max_gaussians: cap on their number; None: chosen from memory, time and pixels.
@@ -168,9 +168,9 @@ class TrainConfig:
             view-independent numbers. The saved scene always has spherical harmonics.
         renderer: rasterizer or ray tracer.
         antialiased: compensate opacities for the blur of the projection.
-        native_blur: where training reduces the photographs, blur ellipses by pixels of their own size (up to
-            1600), so that Gaussians have the right size when rendered at it. ``reconstruct`` sets this where
-            it reduces photographs itself.
+        native_blur: while training reduces the photographs, blur ellipses in pixels of native size (up to
+            1600 on the long side), so that Gaussians have the right size when rendered at native size.
+            ``reconstruct`` sets this if it reduces the photographs itself.
         random_background: a new background colour each step, also behind transparent photographs, so
             uncovered areas are penalised and get filled.
         clearance: radius kept empty around each camera, as a fraction of the nearest points' distance;

@@ -115,7 +115,7 @@ def make_plan(
         cap = min(most, default_cap(train_pixels, start_count=start_count, config=config))
     elif cap > most:
         _log.warning(
-            "--max-gaussians %d may need more memory than is free, which is enough for %d", cap, most
+            "--max-gaussians %d may need more than the free memory, which suffices for %d", cap, most
         )
     memory = estimate_memory(cap + fixed_count, pixels=pixels, photographs_bytes=photographs_bytes)
     return TrainingPlan(

@@ -137,7 +137,7 @@ def read_edits(body: bytes, *, moves: bool = False) -> Sequence[Edit]:
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
-        raise ConfigError(f"{_WHAT} are no JSON") from None
+        raise ConfigError(f"{_WHAT} are not JSON") from None
     edits = edits_from_plain(document, _WHAT)
     if not 0 < len(edits) <= _MOST_EDITS:
         raise ConfigError(f"{_WHAT} are {len(edits)}; 1 to {_MOST_EDITS} are allowed")

@@ -24,7 +24,7 @@ def offer_views(server: PageServer, shown: Path) -> None:
         try:
             document = json.loads(body)
         except (ValueError, RecursionError):
-            raise ConfigError("the page's view is no JSON") from None
+            raise ConfigError("the page's view is not JSON") from None
         path = view_path(shown)
         write_view(path, view_from_plain(document, "the page's view"))
         return Answer("application/json", json.dumps({"view": str(path)}).encode("utf-8", "replace"))

@@ -44,7 +44,7 @@ def open_any(path: Path, *, data: Path | None = None, repair: bool = False) -> S
     if not is_moving(path):
         return open_subject(path, data=data, repair=repair)
     if repair:
-        raise ConfigError(f"{path} moves; --repair is for scene files that stand still")
+        raise ConfigError(f"{path} is dynamic; --repair is for static scene files")
     return open_moving(path, data=data)
 
 
@@ -65,7 +65,7 @@ def open_moving(path: Path, *, data: Path | None = None) -> Subject:
     folder = TrackFolder(path)
     if not (path.is_dir() and folder.is_tracked()):
         if data is not None:
-            raise ConfigError(f"{path} is no run, so it has no dataset; --data is for run folders")
+            raise ConfigError(f"{path} is not a run, so it has no dataset; --data is for run folders")
         scene = load_tracked(path)
         return replace(moving_subject(path.name, scene), view=opening_view_of(path, scene.gaussians))
     if not folder.tracks.is_file():

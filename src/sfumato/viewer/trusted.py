@@ -39,7 +39,7 @@ REACH = 0.5
 # Highest one-byte code for (r + r₀)^a, uniform in its logarithm.
 _CODES = 255
 NOT_MEASURED = "not known where this scene can be trusted; sfumato eval RUN --envelope finds out"
-MOVES = "where a scene that moves can be trusted is not measured"
+MOVES = "the trust of dynamic scenes is not measured"
 
 
 @dataclass(frozen=True)

@@ -119,20 +119,23 @@ def matched(calibration: RigCalibration, names: Sequence[str]) -> dict[str, Cali
         found = _by(key, calibration, names)
         if len(found) > 1:
             if what is not None:
-                _log.warning("%s names its cameras otherwise; they are told %s", calibration.path, what)
+                _log.warning(
+                    "%s has other camera names than the video; cameras are matched %s", calibration.path, what
+                )
             _warn_of_rest(calibration, names, found)
             return found
     if len(calibration.cameras) == len(names) > 1:
         order = sorted(names, key=natural_key)
         _log.warning(
-            "%s names its cameras otherwise; they are taken in order, %s as %s to %s as %s", calibration.path,
-            calibration.cameras[0].names[0], order[0], calibration.cameras[-1].names[0], order[-1],
+            "%s has other camera names than the video; cameras are matched in order, %s with %s "
+            "to %s with %s", calibration.path, calibration.cameras[0].names[0], order[0],
+            calibration.cameras[-1].names[0], order[-1],
         )  # fmt: skip
         return dict(zip(order, calibration.cameras, strict=True))
     theirs = ", ".join(name for camera in calibration.cameras[:3] for name in camera.names[:1])
     raise CaptureError(
         f"{calibration.path} calibrates {len(calibration.cameras)} cameras ({theirs or 'without names'}), "
-        f"which are not the video's {len(names)} ({', '.join(names[:3])}); name them alike"
+        f"which are not the video's {len(names)} ({', '.join(names[:3])}); use the same names"
     )
 
 

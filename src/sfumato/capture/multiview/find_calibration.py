@@ -104,4 +104,6 @@ def _read_file(path: Path) -> RigCalibration:
         return _read_transforms(path.parent, (path,))
     if name.endswith((".toml", ".json")):
         return read_opencv(path.parent, path)
-    raise CaptureError(f"{path} is no calibration; give a .toml, .json, .qca.txt or .npy file, or a folder")
+    raise CaptureError(
+        f"{path} is not a calibration; give a .toml, .json, .qca.txt or .npy file, or a folder"
+    )

@@ -76,15 +76,15 @@ def check_masks(cameras: Sequence[SourceCamera], path: Path) -> None:
         return
     if without:
         _log.warning(
-            "%s: %d of %d cameras have no masks of what moves: %s",
+            "%s: %d of %d cameras have no foreground masks: %s",
             path, len(without), len(cameras), ", ".join(without[:12]),
         )  # fmt: skip
     gaps = sum(mask is None for c in cameras for mask in c.foregrounds if c.name not in without)
     if gaps:
-        _log.warning("%s: %d frames of the other cameras have no mask of what moves", path, gaps)
+        _log.warning("%s: %d frames of the other cameras have no foreground mask", path, gaps)
     covered = [float((decode_mask(mask, turn=False) > 0).mean()) for mask in given]
     if min(covered) > _MOST_COVERED:
         _log.warning(
-            "%s: masks of what moves cover %.0f%% of the picture or more in every camera; they may be "
+            "%s: foreground masks cover %.0f%% of the picture or more in every camera; they may be "
             "inverted: white is what moves", path, 100.0 * min(covered),
         )  # fmt: skip

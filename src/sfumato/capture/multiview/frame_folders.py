@@ -135,7 +135,7 @@ def _numbered(folder: Path) -> dict[int, Path]:
         assert match is not None
         digits = match.group(1)
         if len(digits.lstrip("0")) > _MAX_DIGITS:
-            raise CaptureError(f"{path}: its number is no frame's; number the frames from 0")
+            raise CaptureError(f"{path}: no frame has its number; number the frames from 0")
         if int(digits) in numbers:
             raise CaptureError(f"{path} and {numbers[int(digits)].name} have one number; keep one of the two")
         numbers[int(digits)] = path

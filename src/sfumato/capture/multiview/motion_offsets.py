@@ -86,12 +86,12 @@ def estimated_offsets(cameras: Sequence[SourceCamera], path: Path) -> dict[str, 
     lost = next((i for i, value in enumerate(offsets) if not np.isfinite(value)), None)
     if lost is not None:
         raise CaptureError(
-            f"{path}: no motion is seen by camera {cameras[lost].name} and the others alike; its offset "
+            f"{path}: camera {cameras[lost].name} sees no motion in common with the others; its offset "
             "cannot be estimated: give offsets"
         )
     told = zip(cameras, offsets, deviations, strict=True)
     _log.warning(
-        "%s: offsets are estimated, give or take a standard deviation: %s", path,
+        "%s: estimated offsets, with standard deviations: %s", path,
         ", ".join(f"{c.name} {o:+.4f} s ({d / frame:.2f} frames)" for c, o, d in told),
     )  # fmt: skip
     unsure = [c.name for c, d in zip(cameras, deviations, strict=True) if d > 0.5 * frame]

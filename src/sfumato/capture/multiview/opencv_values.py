@@ -58,7 +58,7 @@ def _toml(path: Path) -> object:
     except ModuleNotFoundError:
         raise CaptureError(f"{path}: TOML is read by Python 3.11 and later; write the same as JSON") from None
     if path.is_file() and path.stat().st_size > _MOST_BYTES:
-        raise CaptureError(f"{path} is larger than {_MOST_BYTES >> 20} MiB; no calibration is")
+        raise CaptureError(f"{path} is larger than {_MOST_BYTES >> 20} MiB; too large for a calibration")
     try:
         return tomllib.loads(read_bytes(path).decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:

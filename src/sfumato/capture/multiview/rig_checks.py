@@ -63,8 +63,8 @@ def _check_that_cameras_stand_still(source: RigSource, path: Path) -> None:
         if turned > _SAME_ROTATION or moved > _SAME_PLACE * size or len(lenses) > 1:
             what = "changes its lens" if len(lenses) > 1 else "moves"
             raise CaptureError(
-                f"{path}: camera {camera.name} {what} during the video; scenes that move are tracked with "
-                "cameras that stand still and keep their lens: leave it out"
+                f"{path}: camera {camera.name} {what} during the video; tracking needs static cameras "
+                "with a constant lens: leave it out"
             )
 
 

@@ -74,8 +74,8 @@ def _refuse_moving(source: PosedDataset, groups: Sequence[Sequence[PosedImage]],
     single = sum(len(group) == 1 for group in groups)
     if max(together.values(), default=0) > 1 and single > 0.5 * len(groups):
         raise CaptureError(
-            f"{path}: its cameras move: {single} of {len(groups)} poses have one frame only; scenes that "
-            "move are tracked with cameras that stand still"
+            f"{path}: its cameras move: {single} of {len(groups)} poses have one frame only; tracking "
+            "needs static cameras"
         )
 
 

@@ -21,7 +21,7 @@ def read_json(path: Path) -> object:
         CaptureError: it cannot be read, is not JSON, or is too large.
     """
     if path.is_file() and path.stat().st_size > _MAX_JSON_BYTES:
-        raise CaptureError(f"{path} is larger than 1 GiB; no file of cameras is")
+        raise CaptureError(f"{path} is larger than 1 GiB; too large for a camera file")
     try:
         return json.loads(read_bytes(path).decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:

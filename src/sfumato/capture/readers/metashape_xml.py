@@ -28,7 +28,7 @@ def parse_xml(path: Path) -> Element:
         CaptureError: it is broken, too large, or declares a document type or entities.
     """
     if path.is_file() and path.stat().st_size > _MAX_BYTES:
-        raise CaptureError(f"{path} is larger than 256 MiB; no file of cameras is")
+        raise CaptureError(f"{path} is larger than 256 MiB; too large for a camera file")
     data = read_bytes(path)
     try:
         data.decode("utf-8")
@@ -39,7 +39,7 @@ def parse_xml(path: Path) -> Element:
             f"{path} declares a document type or entities, which cameras do not need; remove them"
         )
     if data.count(b"<") > _MAX_ELEMENTS:
-        raise CaptureError(f"{path} has more than {_MAX_ELEMENTS} elements; no file of cameras has")
+        raise CaptureError(f"{path} has more than {_MAX_ELEMENTS} elements; too many for a camera file")
     try:
         # A fixed encoding: the file cannot declare one that hides entities.
         return ElementTree.fromstring(data, ElementTree.XMLParser(encoding="utf-8"))

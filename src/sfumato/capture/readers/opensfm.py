@@ -99,7 +99,9 @@ def _object(value: object, where: str) -> dict:
 def _largest(document: object, path: Path) -> dict:
     """The reconstruction with most shots: several have no common frame."""
     if not isinstance(document, list) or not all(isinstance(one, dict) for one in document):
-        raise CaptureError(f"{path} is no list of reconstructions; it is no reconstruction.json of OpenSfM")
+        raise CaptureError(
+            f"{path} is not a list of reconstructions; it is not a reconstruction.json of OpenSfM"
+        )
     if not document:
         raise CaptureError(f"{path} holds no reconstruction; OpenSfM could not place the images")
     sizes = [len(_object(one.get("shots"), f"{path}: shots")) for one in document]

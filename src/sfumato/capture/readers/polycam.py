@@ -86,7 +86,7 @@ def _frame(path: Path, picture: Path) -> PosedImage:
     wanted = (*(key for row in _ROWS for key in row), "fx", "fy", "cx", "cy")
     missing = [key for key in wanted if values.get(key) is None]
     if missing:
-        raise CaptureError(f"{where} has no {missing[0]}; it is no camera of Polycam's raw data")
+        raise CaptureError(f"{where} has no {missing[0]}; it is not a camera of Polycam's raw data")
     world_from_camera = np.eye(4)
     world_from_camera[:3] = [[number(values[key], key, where) for key in row] for row in _ROWS]
     pose = from_opengl(world_from_camera, where)

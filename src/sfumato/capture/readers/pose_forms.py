@@ -51,7 +51,7 @@ def from_quaternion(quat: tuple[float, ...], translation: tuple[float, ...], whe
     """
     length = math.hypot(*quat)
     if not 1e-6 < length < 1e6:
-        raise CaptureError(f"{where}: the rotation {tuple(quat)} is no quaternion; remove the image")
+        raise CaptureError(f"{where}: the rotation {tuple(quat)} is not a quaternion; remove the image")
     w, x, y, z = (value / length for value in quat)
     matrix = np.eye(4)
     matrix[:3, :3] = [
@@ -77,7 +77,7 @@ def from_rotation_vector(vector: np.ndarray, translation: np.ndarray, where: str
     angle = math.hypot(*vector)
     if not angle < 1e3:
         raise CaptureError(
-            f"{where}: the rotation {vector.tolist()} is no angle-axis vector; remove the image"
+            f"{where}: the rotation {vector.tolist()} is not an angle-axis vector; remove the image"
         )
     half = 0.5 * angle
     # sin(half) / angle, which tends to one half for small rotations.

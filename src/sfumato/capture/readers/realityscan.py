@@ -91,13 +91,13 @@ def read_realityscan(root: Path, paths: tuple[Path, ...]) -> PosedDataset:
 def _rows(path: Path) -> Iterator[dict]:
     """Rows by column, numbers as floats."""
     if path.is_file() and path.stat().st_size > _MAX_BYTES:
-        raise CaptureError(f"{path} is larger than 256 MiB; no table of cameras is")
+        raise CaptureError(f"{path} is larger than 256 MiB; too large for a table of cameras")
     try:
         lines = read_bytes(path).decode("utf-8-sig").splitlines()
         table = [row for row in csv.reader(lines) if any(word.strip() for word in row)]
     except (UnicodeDecodeError, csv.Error) as error:
         raise CaptureError(
-            f"{path} is no table of text ({error}); export the camera parameters again"
+            f"{path} is not a table of text ({error}); export the camera parameters again"
         ) from None
     columns = _columns(table[0]) if table else []
     lacking = [name for name in _REQUIRED if name not in columns]

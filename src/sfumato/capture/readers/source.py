@@ -99,7 +99,7 @@ def contained_path(root: Path, name: str, where: str) -> Path:
     lengths = [len(part.encode("utf-8", "surrogatepass")) for part in posix.split("/")]
     too_long = max(lengths) > _MAX_PART_BYTES or sum(lengths) > _MAX_PATH_BYTES
     if not posix.strip() or too_long or any(ord(letter) < 32 for letter in posix):
-        raise CaptureError(f"{where}: {name!r:.300} is no file name")
+        raise CaptureError(f"{where}: {name!r:.300} is not a file name")
     base = os.path.normpath(root.absolute())
     joined = os.path.normpath(os.path.join(base, posix))
     if PureWindowsPath(name).drive or not (joined + os.sep).startswith(base.rstrip(os.sep) + os.sep):

@@ -93,7 +93,7 @@ def _document(path: Path) -> _TransformsFile:
         or not isinstance(frames, list)
         or not all(isinstance(frame, dict) for frame in frames)
     ):
-        raise CaptureError(f"{path} has no list 'frames' of objects; it is no transforms file")
+        raise CaptureError(f"{path} has no list 'frames' of objects; it is not a transforms file")
     if not frames:
         raise CaptureError(f"{path}: 'frames' is empty; a scene needs at least 2 images")
     return _TransformsFile(path, values, frames, PictureFolder(path.parent))

@@ -88,7 +88,7 @@ def recognised(path: Path) -> Codec:
         head = handle.read(HEAD_BYTES)
     if four_dgs.recognises(head, path):
         raise FormatError(
-            f"{path} moves: sfumato.load_tracked reads it, and sfumato convert --at SECONDS saves one moment"
+            f"{path} is dynamic: sfumato.load_tracked reads it; sfumato convert --at SECONDS saves one moment"
         )
     for codec in CODECS:
         if codec.recognises(head, path):
@@ -128,9 +128,9 @@ def save(gaussians: Gaussians, path: str | Path, **options: object) -> None:
 
 def _warn_of_motion(gaussians: Gaussians, format_name: str) -> None:
     if identities_of(gaussians) is not None:
-        _log.warning("%s files have no place for the identities of this scene's Gaussians", format_name)
+        _log.warning("%s files cannot store the identities of this scene's Gaussians", format_name)
     if metadata_of(gaussians).time is not None and format_name != compressed_ply.CODEC.name:
-        _log.warning("%s files do not say which moment a scene shows, as this one does", format_name)
+        _log.warning("%s files cannot store the time of a scene", format_name)
 
 
 def codec_of_name(path: Path) -> Codec:

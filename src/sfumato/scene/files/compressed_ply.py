@@ -154,7 +154,7 @@ def _check_elements(header: PlyHeader) -> tuple[int, int]:
         raise FormatError(f"{header.path} has only some of {', '.join(COLOUR_RANGES)}")
     kinds = {p.kind for p in vertex.properties if p.name in WORDS}
     if kinds != {"u4"}:
-        raise FormatError(f"{header.path} has packed words that are no unsigned 32-bit numbers")
+        raise FormatError(f"{header.path} has packed words that are not unsigned 32-bit numbers")
     if not header.order:
         raise FormatError(f"{header.path} is a compressed ply as text, which no writer makes")
     if chunk.count != -(-vertex.count // CHUNK):

@@ -59,9 +59,7 @@ def load_dynamic(path: str | Path) -> DynamicScene:
     if not path.exists():
         raise FormatError(f"{path} is missing; give the folder of a tracked run or a .4dgs file")
     if not holds_motion(path):
-        raise FormatError(
-            f"{path} holds no scene that moves; give the folder of a tracked run or a .4dgs file"
-        )
+        raise FormatError(f"{path} is not a dynamic scene; give the folder of a tracked run or a .4dgs file")
     return four_dgs.load(path)
 
 

@@ -159,9 +159,9 @@ def _read_meta(path: Path, read: Read) -> _Meta:
     try:
         found = json.loads(read(META, _MAX_META_BYTES))
     except (ValueError, RecursionError):
-        raise FormatError(f"{path}: {META} is no JSON") from None
+        raise FormatError(f"{path}: {META} is not JSON") from None
     if not isinstance(found, dict) or found.get("format") != FORMAT:
-        raise FormatError(f"{path} is no {SUFFIX} file: {META} does not say {FORMAT}")
+        raise FormatError(f"{path} is not a {SUFFIX} file: {META} does not say {FORMAT}")
     if found.get("version") != VERSION:
         raise FormatError(f"{path} is of version {found.get('version')!r:.20}; version {VERSION} can be read")
     n, m = found.get("gaussians"), found.get("moving")
@@ -199,7 +199,7 @@ def _read_scene(path: Path, read: Read, meta: _Meta) -> Gaussians:
         file = Path(folder) / SCENE
         file.write_bytes(read(SCENE, path.stat().st_size))
         if not spz.recognises(file.read_bytes()[:64], file):
-            raise FormatError(f"{path}: {SCENE} is no .spz file")
+            raise FormatError(f"{path}: {SCENE} is not a .spz file")
         try:
             scene = values.checked(spz.load(file), path, repair=False)
         except FormatError as error:

@@ -95,7 +95,7 @@ def unpacked(what: str, data: bytes, steps: int, moving: int, grid: Grid) -> Ste
     birth, death = lifetimes.reshape(2, moving).astype(np.int64)
     if not ((birth < death) & (death <= steps)).all():
         raise FormatError(
-            f"{what} has a birth or death that is no step from 0 to {steps}, or both in disorder"
+            f"{what} has a birth or death that is not a step from 0 to {steps}, or both in disorder"
         )
     means = np.empty((steps, moving, 3), np.float32)
     quats = np.empty((steps, moving, 4), np.float32)

@@ -208,7 +208,7 @@ def _read_spz(document: Document, view: object) -> Gaussians:
         packed = Path(folder) / "part.spz"
         packed.write_bytes(document.view_bytes(view))
         if not spz.recognises(packed.read_bytes()[:64], packed):
-            raise FormatError(f"{document.path} has compressed Gaussians that are no .spz file")
+            raise FormatError(f"{document.path} has compressed Gaussians that are not an .spz file")
         try:
             found = spz.load(packed)
         except FormatError as error:

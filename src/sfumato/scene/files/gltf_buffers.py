@@ -72,7 +72,7 @@ def _decoded(path: Path, uri: str) -> bytearray:
                 raise ValueError("padding within the numbers")
             data += piece
     except ValueError:
-        raise FormatError(f"{path} has a buffer that is no base64") from None
+        raise FormatError(f"{path} has a buffer that is not base64") from None
     return data
 
 
@@ -90,7 +90,7 @@ def _beside(path: Path, uri: object) -> Path:
         except (OSError, ValueError):
             # Too long, or with characters that are invalid in file names.
             continue
-    raise FormatError(f"{path} has a buffer {shown(uri)}, which is no file beside it")
+    raise FormatError(f"{path} has a buffer {shown(uri)}, which is not a file beside it")
 
 
 def _percent_decoded(uri: str) -> str:

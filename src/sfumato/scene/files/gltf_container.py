@@ -123,7 +123,7 @@ class Document:
         matrix = np.eye(4)
         turn = self._vector(node.get("rotation", [0, 0, 0, 1]), 4, index)
         if not np.isclose(np.linalg.norm(turn), 1, atol=0.1):
-            raise FormatError(f"{self.path}: the rotation of node {index} is no unit quaternion")
+            raise FormatError(f"{self.path}: the rotation of node {index} is not a unit quaternion")
         scale = self._vector(node.get("scale", [1, 1, 1]), 3, index)
         matrix[:3, :3] = Rotation.from_quat(turn).as_matrix() * scale
         matrix[:3, 3] = self._vector(node.get("translation", [0, 0, 0]), 3, index)
@@ -219,5 +219,5 @@ def _parse(path: Path, text: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{path} has JSON that cannot be read: {shown(error)}") from None
     if not isinstance(root, dict):
-        raise FormatError(f"{path} has JSON that is no object")
+        raise FormatError(f"{path} has JSON that is not an object")
     return root

@@ -77,7 +77,7 @@ def _decomposed(matrix: np.ndarray, what: str) -> tuple[np.ndarray, np.ndarray]:
         scales = np.linalg.norm(linear, axis=0)
     usable = np.isfinite(matrix).all() and scales.min() > 1e-9 and scales.max() < 1e9
     if not usable or not np.allclose(matrix[3], [0, 0, 0, 1]):
-        raise FormatError(f"{what} has a transform that is no rotation with scales")
+        raise FormatError(f"{what} has a transform that is not a rotation with scales")
     u, _, v = np.linalg.svd(linear / scales)
     if not np.allclose(u @ v * scales, linear, atol=_SAME * scales.max()) or np.linalg.det(u @ v) < 0:
         raise FormatError(f"{what} has a transform that shears or mirrors, which Gaussians cannot follow")

@@ -42,7 +42,7 @@ def folder_reader(folder: Path) -> Read:
 
     def read(name: str, limit: int) -> bytes:
         if not _PLAIN_NAME.fullmatch(name) or name in (".", ".."):
-            raise FormatError(f"{folder} is to be read from {shown(name)}, which is no plain file name")
+            raise FormatError(f"{folder} is to be read from {shown(name)}, which is not a plain file name")
         path = folder / name
         if not path.is_file():
             raise FormatError(f"{path} is missing")
@@ -99,7 +99,7 @@ def parse(data: bytes, what: str) -> dict[str, Any]:
     try:
         value = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise FormatError(f"{what} is no JSON: {one_line(error)}") from error
+        raise FormatError(f"{what} is not JSON: {one_line(error)}") from error
     if not isinstance(value, dict):
         raise FormatError(f"{what} is JSON, but no object")
     return value

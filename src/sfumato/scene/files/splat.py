@@ -55,7 +55,7 @@ def load(path: Path) -> Scene:
     count, rest = divmod(size, ROW.itemsize)
     if rest or not count:
         raise FormatError(
-            f"{path} has {size} bytes, which is no multiple of the {ROW.itemsize} of a Gaussian"
+            f"{path} has {size} bytes, which is not a multiple of the {ROW.itemsize} of a Gaussian"
         )
     means = np.empty((count, 3), np.float32)
     log_scales = np.empty((count, 3), np.float32)

@@ -98,7 +98,7 @@ def open_stream(
     source = kind(path, handle)
     magic, version, *numbers, _ = _HEADER.unpack(exactly(path, source.read(_HEADER.size), _HEADER.size))
     if magic != MAGIC:
-        raise FormatError(f"{path} is no .spz file: what it holds does not begin with NGSP")
+        raise FormatError(f"{path} is not a .spz file: what it holds does not begin with NGSP")
     if version not in (1, 2, 3):
         raise FormatError(f"{path} is of version {version} of .spz within gzip; known are 1, 2 and 3")
     header = _checked(path, SpzHeader(version, *numbers))

@@ -61,7 +61,7 @@ def read_tracks(path: str | Path, gaussians: Gaussians) -> DynamicScene:
     except FileNotFoundError:
         raise FormatError(f"{path}: missing") from None
     except (OSError, ValueError) as error:
-        raise FormatError(f"{path} is no readable file of tracks: {error}") from None
+        raise FormatError(f"{path} is not a readable file of tracks: {error}") from None
     _check_poses(arrays, path)
     tensors = {name: torch.from_numpy(values) for name, values in arrays.items()}
     for name in ("means", "quats"):
@@ -85,4 +85,4 @@ def _check_poses(arrays: dict[str, np.ndarray], path: Path) -> None:
         raise FormatError(f"{path}: a mean is not a finite number")
     length = np.linalg.norm(quats[exists].astype(np.float64), axis=-1)
     if not (np.abs(length - 1) < 1e-3).all():
-        raise FormatError(f"{path}: a rotation is no quaternion of length one")
+        raise FormatError(f"{path}: a rotation is not a quaternion of length one")

@@ -108,13 +108,13 @@ def warn_of_lost_metadata(
         metres_per_unit: the format's fixed unit, if it has one.
     """
     if known.antialiased:
-        _log.warning("%s does not say that a scene is made for anti-aliased rendering, as this one is", what)
+        _log.warning("%s cannot store that this scene is made for anti-aliased rendering", what)
     if known.offset is not None and any(known.offset):
         _log.warning(
-            "%s does not say that (%.15g, %.15g, %.15g) is to be added to positions", what, *known.offset
+            "%s does not say that (%.15g, %.15g, %.15g) is to be added to the positions", what, *known.offset
         )
     if known.view is not None:
-        _log.warning("%s does not hold the view with which a scene opens, as this one does", what)
+        _log.warning("%s cannot store the view with which this scene opens", what)
     if known.up is not None and up is not None and math.dist(known.up, up) > _UPRIGHT:
         _log.warning(
             "%s takes (%g, %g, %g) for up, which in this scene is (%.3g, %.3g, %.3g); sfumato edit --rotate "

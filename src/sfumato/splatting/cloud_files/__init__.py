@@ -52,7 +52,7 @@ def _opened(path: Path) -> CloudFile:
     for recognises, open_points in _READERS:
         if recognises(head, path):
             return open_points(path)
-    raise FormatError(f"{path} is no file of points that is known; known are: {KNOWN}")
+    raise FormatError(f"{path} is not in a known format of measured points; known formats: {KNOWN}")
 
 
 def first_points(path: Path) -> MeasuredCloud:

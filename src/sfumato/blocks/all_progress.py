@@ -12,12 +12,12 @@ from sfumato.blocks.block_task import BlockTask
 from sfumato.display import Display
 from sfumato.runs.folder import RunFolder
 
-# The last line of a file of reports lies within so many bytes of its end.
+# The last line of a report file lies within this many bytes of its end.
 _TAIL_BYTES = 4096
 
 
 class AllProgress:
-    """Shows how far each block is, whichever process trains it.
+    """Shows the progress of each block, whichever process trains it.
 
     Args:
         tasks: the blocks.
@@ -70,7 +70,7 @@ class AllProgress:
 
 
 def last_report(path: Path) -> dict[str, float]:
-    """The numbers of the last whole line of a file of reports; empty if there is none."""
+    """The numbers of the last complete line of a report file; empty if there is none."""
     with suppress(OSError, ValueError, RecursionError), path.open("rb") as handle:
         handle.seek(max(0, path.stat().st_size - _TAIL_BYTES))
         lines = handle.read(_TAIL_BYTES).split(b"\n")[:-1]

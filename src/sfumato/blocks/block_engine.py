@@ -1,4 +1,4 @@
-"""Engines: what trains the blocks of a scene. Here the plain one, in this process."""
+"""Engines, which train the blocks of a scene: the interface, and the one that trains in this process."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class BlockEngine(Protocol):
     def memory_bytes(self) -> int | None: ...
 
     def train(self, tasks: Sequence[BlockTask], display: Display) -> list[BlockOutcome]:
-        """Train the blocks; one that fails does not keep the others from being trained.
+        """Train the blocks; if one fails, the others are still trained.
 
         Args:
             tasks: the blocks.

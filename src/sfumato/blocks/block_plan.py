@@ -17,8 +17,8 @@ from sfumato.outputs import write_json
 from sfumato.runs.tables import read_table, with_digest
 
 VERSION = 1
-# A block is trained on the fewest photographs that show so much of what all photographs show of it: most of a
-# photograph that shows little of it would be spent on its neighbours.
+# A block is trained on the fewest photographs that contain this share of the pixels that show it. Photographs
+# that show little of it would mostly train its neighbours.
 _KEPT_PIXELS = 0.9
 
 
@@ -42,7 +42,7 @@ class BlockPlan:
     """All blocks of a scene.
 
     Attributes:
-        ground: the plane that is cut.
+        ground: the plane that is divided.
         blocks: one or more.
     """
 
@@ -56,7 +56,7 @@ class BlockPlan:
 
 
 def plan_blocks(views: Sequence[View], seen: Sequence[np.ndarray], count: int) -> BlockPlan:
-    """Cut a scene so that each block is seen by equally many pixels.
+    """Divide a scene so that each block is seen by the same number of pixels.
 
     Args:
         views: training views.

@@ -1,4 +1,4 @@
-"""The training of one block: a task that any process may begin, and any other go on with."""
+"""The training of one block: a task that any process may start, and any other may resume."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ State = Literal["done", "failed", "stopped"]
 
 @dataclass(frozen=True)
 class BlockTask:
-    """What a process needs to know of a block: paths and options, no data.
+    """Everything a process needs to train a block: paths and options, no data.
 
     Attributes:
         name: of its folder.
@@ -78,16 +78,15 @@ def train_block(
     device: torch.device = HOST,
     is_stopped: Callable[[], bool] = lambda: False,
 ) -> BlockOutcome:
-    """Train a block, or go on where an earlier process stopped; nothing is done if it is finished.
+    """Train a block, or resume where an earlier process stopped; nothing is done if it is finished.
 
-    If another process trains it already, because it lost the connection to whoever asked for it, that one is
-    waited for.
+    Waits if another process is still training it, for example one that lost its connection to the scheduler.
 
     Args:
         task: the block.
         display: shows progress.
         device: of the scene.
-        is_stopped: asked while waiting, and between steps.
+        is_stopped: called while waiting, and between steps.
 
     Returns:
         BlockOutcome. Errors of the input, of options and of the disk are in it.

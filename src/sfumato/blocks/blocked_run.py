@@ -65,7 +65,7 @@ class BlockFolders:
         return self.blocks / f"block_{number:02d}"
 
     def clear(self) -> None:
-        """Remove what an earlier run in blocks left."""
+        """Remove the files of an earlier run in blocks."""
         self.plan.unlink(missing_ok=True)
         for folder in (self.coarse, *self.blocks.glob("block_*")):
             if folder.is_dir() and not folder.is_symlink():
@@ -74,7 +74,7 @@ class BlockFolders:
 
 @dataclass(frozen=True)
 class BlockedRun:
-    """All that a run in blocks goes by.
+    """The inputs of a run in blocks.
 
     Attributes:
         folders: of the run.
@@ -93,7 +93,7 @@ class BlockedRun:
     device: torch.device = HOST
 
     def train(self, engine: BlockEngine) -> tuple[BlockPlan, list[BlockOutcome]] | None:
-        """Train the coarse model and the blocks, or go on with them.
+        """Train the coarse model and the blocks, or resume them.
 
         Args:
             engine: trains the blocks.
@@ -145,7 +145,7 @@ class BlockedRun:
             save(coarse.select(inside), folder / INITIAL)
             save(coarse.select(touched & ~inside), folder / SURROUNDINGS)
             write_block(folder / BLOCK_FILE, block.views, folder / SURROUNDINGS)
-        # The plan comes last: without it all of this is done again.
+        # The plan is written last: without it, all of this is repeated.
         write_plan(self.folders.plan, plan)
         return plan
 
@@ -173,7 +173,7 @@ class BlockedRun:
 def resumed_blocks(
     folder: RunFolder, options: RunOptions, blocks: int | None, *, overwrite: bool
 ) -> int | None:
-    """The number of blocks of the run in a folder, if it is to go on; None if another begins.
+    """The number of blocks of the run in a folder, if that is resumed; None if a new run begins.
 
     Args:
         folder: of the run.
@@ -199,7 +199,8 @@ def resumed_blocks(
 
 def blocks_of(folder: RunFolder) -> int:
     """Number of blocks of the run in a folder; 1 if it is whole."""
-    # A run with checkpoints of its own is whole, and may go on from them although its config.json is damaged.
+    # A run with checkpoints of its own is not in blocks, and can resume from them even if its config.json is
+    # damaged.
     if any(checkpoints(folder.checkpoints)) or not folder.config.is_file():
         return 1
     known = read_table(folder.config).get("blocks")
@@ -235,7 +236,7 @@ def failure_of(outcomes: Sequence[BlockOutcome]) -> SfumatoError | None:
 
 
 def facts_of(run: BlockedRun, plan: BlockPlan) -> tuple[dict[str, object], list[dict[str, object]]]:
-    """What training took, for ``metrics.json``: in all, and for each block."""
+    """Time, steps and memory of training, for ``metrics.json``: in total, and for each block."""
     rows, total = [], {"steps": 0, "seconds": 0.0, "peak_memory_bytes": machine.peak_memory_bytes()}
     folders = [run.folders.block(number) for number in range(len(plan.blocks))]
     for name, path in [("coarse", run.folders.coarse), *((path.name, path) for path in folders)]:

@@ -26,7 +26,7 @@ LOOPBACK = "127.0.0.1"
 _LOCAL = re.compile(r"local(?::([1-9]\d{0,3}))?")
 _ADDRESS = re.compile(r"(tcp|tls)://[^\s/]+:\d{1,5}")
 _CONNECT_S = 20
-# A worker on this machine gets at least so much memory, if there is so much.
+# Least memory of a worker on this machine, if available.
 _LEAST_BYTES = 2 << 30
 TOKEN_FILE = "shared_folder"
 
@@ -86,7 +86,7 @@ def workers_here() -> int:
 
 
 def memory_here(workers: int) -> int:
-    """Bytes of memory for each of so many workers on this machine."""
+    """Bytes of memory for each of several workers on this machine."""
     return machine.memory().available_bytes // workers
 
 
@@ -164,7 +164,7 @@ class Workers:
 
 
 def known_workers(client: Client) -> dict[str, dict[str, Any]]:
-    """What the scheduler says of each of its workers, by address."""
+    """The scheduler's information on each of its workers, by address."""
     return dict(client.scheduler_info(n_workers=-1).get("workers", {}))
 
 

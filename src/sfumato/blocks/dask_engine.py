@@ -1,4 +1,4 @@
-"""Blocks over the workers of Dask: tasks are handed out again until each block is done or has failed."""
+"""Blocks on Dask workers: tasks are resubmitted until each block is done or has failed."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 _EVERY_S = 0.2
-# A block is handed out again as often as it gets further; without getting further this many times.
+# A block is resubmitted as long as it makes progress; without progress, this many times.
 _MOST_WITHOUT_PROGRESS = 5
-# How long workers, or a scheduler that was lost, are waited for; and blocks that stop after their step.
+# Time-outs: waiting for workers or for a lost scheduler; and for blocks to stop after their step.
 _WAIT_S, _STOPPING_S = 120.0, 60.0
 
 
@@ -110,7 +110,7 @@ class DaskEngine:
         return [dispatcher.outcomes[task.name] for task in tasks]
 
     def _reconnected(self, dispatcher: _Dispatcher) -> Client:
-        """A client of the scheduler, which may be another one at the same address."""
+        """A client of the scheduler, possibly of a new one at the same address."""
         self._display.say(f"the scheduler at {self._address} was lost; waiting for it")
         with suppress(OSError, RuntimeError):
             self._client.close(timeout=1)
@@ -128,7 +128,7 @@ class DaskEngine:
 
 
 class _Dispatcher:
-    """The state between tasks and their outcomes.
+    """Submits tasks and collects their outcomes.
 
     Attributes:
         client: of the scheduler.
@@ -161,10 +161,10 @@ class _Dispatcher:
         return sum(outcome.state == "done" for outcome in self.outcomes.values())
 
     def go_on(self) -> None:
-        """Hand out what is not handed out, and take what is over.
+        """Submit the remaining tasks, and collect the finished ones.
 
         Raises:
-            SfumatoError: there has been no usable worker for long.
+            SfumatoError: there has been no usable worker for too long.
         """
         try:
             usable = self._workers.usable(self.client)
@@ -197,7 +197,7 @@ class _Dispatcher:
         return True
 
     def _withdraw_pending(self) -> None:
-        """Forget tasks that no worker has begun, as those that may begin them have changed."""
+        """Withdraw tasks that no worker has started, as the set of usable workers has changed."""
         begun = {key for keys in self.client.processing().values() for key in keys}
         for name, future in list(self._futures.items()):
             if future.status == "pending" and future.key not in begun:
@@ -223,12 +223,12 @@ class _Dispatcher:
         )
 
     def _take(self, task: BlockTask, future: Future) -> None:
-        """The end of a task: of its block, or of the workers that had it."""
+        """Handle the end of a task: its block ended, or its worker did."""
         if future.status == "finished":
             try:
                 outcome = BlockOutcome(**json.loads(future.result(timeout=_WAIT_S)))
             except (OSError, ValueError, TypeError):
-                return  # The result was lost with its worker: the block is handed out again, and is done.
+                return  # The result was lost with its worker: the block is submitted again, and is finished.
             if outcome.state != "stopped":
                 self._end(outcome)
             return

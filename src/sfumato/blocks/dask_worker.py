@@ -1,6 +1,7 @@
-"""What a worker of Dask runs: one block at a time, from text to text.
+"""The function that a Dask worker runs: one block at a time, with text as input and output.
 
-Only names and paths travel; the worker reads the data, and writes its run folder, in the shared folder.
+Only names and paths are sent; the worker reads the data from, and writes its run folder to, the shared
+folder.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _one_at_a_time = threading.Lock()
 
 
 def run_block(task: str) -> str:
-    """Train a block, or go on with it.
+    """Train a block, or resume it.
 
     Args:
         task: JSON of ``block_task.to_plain``.
@@ -40,14 +41,14 @@ def run_block(task: str) -> str:
     except SfumatoError as error:
         outcome = BlockOutcome(str(values["name"]), "failed", str(error))
     except Exception as error:
-        # Whatever it is, the driver names it; an exception would travel pickled.
+        # Sent as text for the driver to report; an exception would be pickled.
         words = " ".join(f"{type(error).__name__}: {error}".split())[:500]
         outcome = BlockOutcome(str(values["name"]), "failed", words)
     return json.dumps(vars(outcome))
 
 
 class StopCheck:
-    """Whether the driver asks to stop; looks at the file at most twice a second.
+    """Whether the driver requests a stop; checks the file at most twice a second.
 
     Args:
         path: the file.

@@ -1,4 +1,4 @@
-"""The blocks of a scene, cropped and joined."""
+"""Cropping and merging of the blocks of a scene."""
 
 from __future__ import annotations
 

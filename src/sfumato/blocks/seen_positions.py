@@ -1,4 +1,4 @@
-"""Where on a scene the pixels of a view lie."""
+"""The positions in the scene that the pixels of a view show."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from sfumato.render.settings import Settings
 from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
 
-# Long side of the pictures from which views are judged.
+# Long side of the images that are rendered for this.
 SIDE_PX = 96
-# Pixels count that are covered at least so much.
+# Pixels with at least this alpha count.
 _LEAST_ALPHA = 0.5
 
 

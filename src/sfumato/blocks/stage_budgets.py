@@ -1,4 +1,4 @@
-"""How many blocks a scene needs, and what each stage of a run in blocks may spend."""
+"""The number of blocks of a scene, and the budget of each stage of a run in blocks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _WITH_OVERLAP = (1 + 2 * OVERLAP) ** 2
 
 @dataclass(frozen=True)
 class StageBudgets:
-    """Lengths and caps of the stages.
+    """Lengths of the stages of a run in blocks, and their caps on Gaussians.
 
     Attributes:
         gaussians: cap of the whole scene.
@@ -99,7 +99,7 @@ def gaussians_wanted(capture: Capture, config: TrainConfig, starting: int) -> in
 def blocks_needed(
     capture: Capture, config: TrainConfig, starting: int, available_bytes: int | None = None
 ) -> int:
-    """The least number of blocks, each of which fits the memory with what surrounds it.
+    """The smallest number of blocks that fit in memory, each with its surroundings.
 
     Args:
         capture: the whole dataset.

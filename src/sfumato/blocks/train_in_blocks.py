@@ -71,9 +71,9 @@ def train_in_blocks(
     """Train a scene in blocks and fill a run folder, unless it is one block.
 
     Args:
-        out: the folder. If it holds a run in blocks with the same options, that goes on.
+        out: the folder. A run in blocks with the same options in it is resumed.
         options: of the whole run.
-        blocks: their number; None: that of the run in the folder, or as many as the memory asks for.
+        blocks: their number; None: that of the run in the folder, or as many as the memory requires.
         engine: trains them.
         display: shows progress.
         resume: there must be a run in the folder.
@@ -125,7 +125,7 @@ def train_in_blocks(
 
 
 def _shares_of(folder: RunFolder, count: int) -> StageBudgets:
-    """The shares with which the run in a folder was begun."""
+    """The budgets with which the run in a folder was started."""
     known = read_table(folder.config)
     found = [known.get(name) for name in ("cap", "starting", "at_once")]
     gaussians, starting, at_once = (value if isinstance(value, int) else -1 for value in found)
@@ -143,7 +143,7 @@ def _describe(shares: StageBudgets, capture: Capture, display: Display) -> None:
 
 
 def _finished(folder: RunFolder, run: BlockedRun, engine: BlockEngine) -> BlockedResult:
-    """Train what is not trained yet, join it and measure the whole."""
+    """Train the remaining blocks, merge them and evaluate the scene."""
     count = run.shares.blocks
     trained = run.train(engine)
     if trained is None:

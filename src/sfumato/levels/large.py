@@ -17,7 +17,8 @@ from sfumato.scene.scene import with_metadata
 
 # Gaussians that are simplified at a time; a whole scene of up to this many is simplified in memory.
 CELL = 500_000
-# A cell keeps this many at least; what is too many for the whole is merged at the end, across cells.
+# A cell keeps at least this many; if the total is then too large, Gaussians are merged across cells at the
+# end.
 _LEAST = 1000
 
 

@@ -1,4 +1,4 @@
-"""Merging of pairs of Gaussians, and what it changes in the picture, in closed form."""
+"""Merging of pairs of Gaussians, and the resulting change of the image, in closed form."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PRODUCTS = ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2))
 
 
 class MergedPairs(NamedTuple):
-    """What pairs of Gaussians become.
+    """The Gaussians into which pairs are merged.
 
     Attributes:
         blobs: [m] one for each pair; ``sh`` is empty.
@@ -77,7 +77,7 @@ def compared_colours(blobs: Blobs) -> np.ndarray:
 def picture_change(
     blobs: Blobs, areas: np.ndarray, colours: np.ndarray, first: np.ndarray, second: np.ndarray
 ) -> np.ndarray:
-    """How much merging each pair changes the picture.
+    """The change of the image by merging each pair.
 
     The integral over the picture of the squared difference between opacity times colour before and after,
     summed over three orthographic views along the axes. Products of Gaussians have closed integrals:

@@ -34,7 +34,7 @@ def neighbour_pairs(points: np.ndarray, count: int) -> tuple[np.ndarray, np.ndar
 def cheapest_matching(
     first: np.ndarray, second: np.ndarray, costs: np.ndarray, num_points: int, most: int
 ) -> np.ndarray:
-    """The pairs that one gets by taking the cheapest again and again, each point once.
+    """Greedy matching: repeatedly take the cheapest pair of points that are still free.
 
     Args:
         first, second: [m] indices of the points of each pair.

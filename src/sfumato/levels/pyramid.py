@@ -48,7 +48,7 @@ class LevelFile:
 
 
 def num_levels(count: int) -> int:
-    """Number of levels of a scene of so many Gaussians."""
+    """Number of levels of a scene with ``count`` Gaussians."""
     levels = 1
     while count > COARSEST * STEP ** (levels - 1):
         levels += 1

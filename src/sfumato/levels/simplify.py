@@ -1,4 +1,4 @@
-"""Fewer Gaussians for the same picture: neighbours are merged, none is deleted.
+"""Simplification: neighbouring Gaussians are merged, none is deleted.
 
 In rounds: candidates are pairs of near neighbours; each has a cost, the change of the picture in closed form
 (``pair_merging``); the cheapest pairs that share no Gaussian are merged.
@@ -31,7 +31,7 @@ _PAIRS_AT_A_TIME = 16384
 def simplify(
     gaussians: Gaussians, count: int | float, *, report: Callable[[int, int], None] | None = None
 ) -> Scene:
-    """A scene of fewer Gaussians that looks alike: neighbours are merged.
+    """A scene with fewer Gaussians that looks similar: neighbours are merged.
 
     Merging keeps centre, covariance, opacity times area, and the mean colour of a pair. The same input gives
     the same result.

@@ -22,7 +22,7 @@ from sfumato.scene.files.rounding import warn_of_moved
 from sfumato.scene.files.sog_levels import INDEX, VERSION, read_index
 from sfumato.scene.scene import GENERATOR, Metadata
 
-# Rows of the palette of view-dependent colour, of a chunk: one for so many Gaussians.
+# The palette of view-dependent colour of a chunk has one row per this many Gaussians.
 _OF_ONE_ROW = 16
 
 _Places = dict[tuple[int, int], dict[str, int]]

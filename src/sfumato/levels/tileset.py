@@ -37,7 +37,7 @@ def write_tileset(
     """Write a scene as 3D Tiles 1.1, with a bounded number of Gaussians in memory.
 
     The frame of the tileset is local: x as in the scene, z up; a viewer of a globe places it by a transform.
-    Lengths are taken for metres.
+    Scene units are taken as metres.
 
     Args:
         source: the scene.

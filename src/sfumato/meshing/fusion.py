@@ -48,7 +48,7 @@ class SurfacePoints:
 
 
 def fuse(views: Sequence[ViewDepth], least_views: int, report: Report) -> SurfacePoints:
-    """Fuse depth images to points on the surface that several of them agree on.
+    """Fuse depth images to points on the surface on which several of them agree.
 
     Args:
         views: with depth.

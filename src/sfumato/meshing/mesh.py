@@ -29,7 +29,7 @@ from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.scene import metadata_of
 from sfumato.training.render_settings import settings_of
 
-# Of more cameras, so many are used.
+# Largest number of cameras used.
 _MOST_CAMERAS = 120
 
 
@@ -65,8 +65,8 @@ def mesh(
 ) -> Mesh:
     """Make a coloured triangle mesh of the surface that the cameras of a scene see.
 
-    Depth is rendered from each camera, fused to a truncated signed distance, and a surface goes through its
-    zeros by Poisson reconstruction.
+    Depth is rendered from each camera and fused to a truncated signed distance, whose zero crossings are the
+    input of Poisson reconstruction.
 
     Args:
         scene: run folder, scene file, or Gaussians.

@@ -32,9 +32,9 @@ def surface_through(points: SurfacePoints, *, faces: int, watertight: bool) -> t
 
     Args:
         points: on the surface.
-        faces: how many triangles there may be at most, about.
-        watertight: keep what Poisson reconstruction makes up between and beyond the points, in one closed
-            piece; else it is cut off, and small pieces with it.
+        faces: approximate maximum number of triangles.
+        watertight: keep the parts that Poisson reconstruction invents between and beyond the points, as one
+            closed piece; else they are trimmed, and small pieces removed.
 
     Returns:
         vertices [v, 3] float64, world frame; faces [f, 3] int64, counter-clockwise seen from outside.
@@ -90,9 +90,9 @@ def _simplified(
 def _by_pycolmap(
     folder: Path, function: str, record: str, given: str, options: dict[str, Any]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The mesh that a function of pycolmap makes of a file, in a process of its own.
+    """The mesh that a function of pycolmap makes of a file, in a separate process.
 
-    It prints what it does, cannot be interrupted, and ends its process where it fails.
+    The function prints messages, cannot be interrupted, and ends its process on failure.
     """
     code = (
         "import json, sys, pycolmap\n"

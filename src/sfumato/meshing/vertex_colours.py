@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from sfumato.meshing.view_depths import ViewDepth
 from sfumato.render.meshes import face_normals
 
-# A vertex is seen where it lies at most so many voxels behind or before the depth of the view.
+# A vertex is visible in a view if it lies at most this many voxels behind or before the depth of the view.
 _NEAR = 3.0
 
 

@@ -1,4 +1,4 @@
-"""The depth of the surface that a view of a scene shows, and how sure it is."""
+"""The depth of the surface that a view of a scene shows, where it is certain."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from sfumato.scene.lenses import PINHOLE
 SIDE_PX = 320
 # Width of a bin of the histogram along each ray, as a share of the depth, and the most bins.
 _BIN, _MOST_BINS = 0.025, 96
-# A pixel has a surface if so much of a ray is blocked, and this share of it within three bins.
+# A pixel has a surface if at least this much of its ray is blocked, and at least this share of that within
+# three bins.
 _LEAST_ALPHA, _LEAST_SHARE = 0.8, 0.6
 # Gaussians outside these quantiles of depth count as in the first or last bin.
 _TAIL = 0.001
@@ -31,7 +32,7 @@ _TAIL = 0.001
 
 @dataclass(frozen=True)
 class ViewDepth:
-    """What a view shows.
+    """A rendered view: depth and image.
 
     Attributes:
         camera: pinhole of the images.
@@ -63,11 +64,10 @@ class ViewDepth:
 def view_depth(gaussians: Gaussians, camera: Camera, settings: RasterSettings) -> ViewDepth:
     """Render the depth of the surface that a view shows.
 
-    The weights by which Gaussians are blended are summed in bins of the logarithm of their depth, each shared
-    out between the two nearest bins. Around the bin in which half of the opacity is reached the mean over
-    three bins is the depth: like the median it lies on one surface at edges, where the mean over the whole
-    ray lies between two. Pixels in which these bins hold little of the opacity, at edges and in haze, have
-    none.
+    The blending weights of the Gaussians are accumulated in bins of the logarithm of their depth, each split
+    between the two nearest bins. The depth is the mean over three bins, around the bin in which half of the
+    opacity is reached: at edges it lies on one surface, like the median, whereas the mean over the whole ray
+    lies between two. Pixels in which these bins hold little of the opacity, at edges and in haze, have none.
 
     Args:
         gaussians: the scene.

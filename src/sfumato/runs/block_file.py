@@ -1,4 +1,4 @@
-"""Blocks: the file that says which part of a scene a run trains."""
+"""The file that describes a block: the part of a scene that a run trains."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class SceneBlock:
 
     Attributes:
         views: names of the photographs that it is trained on, one or more; no others are held out.
-        surroundings: scene file that stands in, untrained, for the rest of the scene; None: there is none.
+        surroundings: scene file with the rest of the scene, which is not trained; None: there is none.
     """
 
     views: tuple[str, ...]

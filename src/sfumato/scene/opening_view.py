@@ -16,7 +16,7 @@ _MOST = 1e15
 
 @dataclass(frozen=True)
 class OpeningView:
-    """Where one stands at first, and what one looks at.
+    """The initial view: a camera position and a target.
 
     Attributes:
         position: (x, y, z) of the eye, scene units in the scene's frame.

@@ -1,4 +1,4 @@
-"""Mapping beyond its deadline, while it has registered too few pictures for any use."""
+"""Mapping beyond its deadline, while it has registered too few pictures to be useful."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ def extended(
 ) -> list[Model]:
     """Models, the largest first; mapping goes on beyond the deadline while the largest has too few pictures.
 
-    A capture of which a tenth is registered is of no use, however soon it is there. Each further round takes
-    as long as all before it; they end when enough is registered, nothing more can be, or mapping is complete.
+    A capture with a tenth of its pictures registered is useless, even if it is finished in time. Each further
+    round takes as long as all previous ones; rounds end when enough pictures are registered, when no more can
+    be, or when mapping is complete.
 
     Args:
         mapped: maps until a deadline, from a model or from nothing; its last argument numbers the rounds.

@@ -1,4 +1,4 @@
-"""Gaussians in the steps between the first sight of their object and their birth."""
+"""Gaussians in the steps between the first appearance of their object and their birth."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def extended_before_birth(
 ) -> Tensor:
     """Continue the motion of Gaussians back to the step in which something was first missing.
 
-    Gaussians are born when something has been missing for some steps. In these, those of each body move as
-    they did after their birth. They need poses in two steps for that.
+    Gaussians are born when something has been missing for some steps. During these steps, the Gaussians of
+    each body repeat the motion that they have after their birth, for which they need poses in two steps.
 
     Args:
         means: [t, m, 3] NaN before birth; completed in place.

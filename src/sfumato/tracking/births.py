@@ -69,7 +69,7 @@ def _counted(before: Tensor, absent: Tensor) -> Tensor:
 
 
 def _agreed(means: Tensor, seen: Sequence[Evidence], kind: str) -> Tensor:
-    """[n] bool: positions [n, 3] at which enough cameras show evidence of a kind."""
+    """[n] bool: positions [n, 3] at which enough cameras show a given kind of evidence."""
     masks = ((view.camera, getattr(view, kind)) for view in seen)
     return torch.from_numpy(move_by_vote(means.double().numpy(), masks, _AGREEING))
 

@@ -31,7 +31,7 @@ class Bodies:
     Attributes:
         nodes: one per body, at the member nearest to the mean; each Gaussian is carried by one body, its own
             or that of the nearest member.
-        members: [m] bool, Gaussians that belong to a body; the others have no say in its motion.
+        members: [m] bool, Gaussians that belong to a body; the others do not affect its motion.
     """
 
     nodes: Nodes
@@ -97,8 +97,8 @@ def extrapolated(
 ) -> tuple[Tensor, Tensor]:
     """Poses after one more step of the same motion.
 
-    Each body repeats its best-fitting rotation about its mean, and the translation of its mean. What its
-    Gaussians move relative to it continues in a straight line.
+    Each body repeats its best-fitting rotation about its mean, and the translation of its mean. The motion of
+    its Gaussians relative to it continues in a straight line.
 
     Args:
         bodies: k of m Gaussians.

@@ -88,7 +88,7 @@ def evidence(
 def _compared(
     state: TrackState, part: PhotographPart, moving: Gaussians, without: Tensor, like: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Where a part of a photograph differs from its render, and where it also differs from what is behind.
+    """Where a part of a photograph differs from its render, and where also from the static scene behind.
 
     Args:
         state: before the step.

@@ -28,10 +28,10 @@ _UPPER = torch.triu_indices(6, 6)
 def aligned(state: TrackState, photographs: Photographs, expected: MovingPoses) -> MovingPoses:
     """Poses of the Gaussians: bodies, then control nodes, aligned between the photographs of two steps.
 
-    First each body moves rigidly. Then each node moves as a rigid body of its own, and a body keeps
-    the motions of its nodes only if they make the colours of its Gaussians agree clearly better. The
-    photographs are compared with each other, not with renders: this also works where Gaussians are blurred,
-    but errors accumulate over the steps.
+    First each body moves rigidly. Then each node moves as a separate rigid body, and a body keeps the motions
+    of its nodes only if the colours of its Gaussians then agree clearly better. The photographs are compared
+    with each other, not with renders: this also works where Gaussians are blurred, but errors accumulate over
+    the steps.
 
     Args:
         state: with nodes and bodies, and with the poses of the completed steps.

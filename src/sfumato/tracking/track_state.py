@@ -164,7 +164,7 @@ class TrackState:
         self.still_gaussians = _without(self.still_gaussians, still_ends)
 
     def _add_born(self, born: Gaussians) -> None:
-        """Add Gaussians that exist from this step on, with neighbours and nodes of their own."""
+        """Add Gaussians that exist from this step on, with neighbours and nodes among themselves."""
         old, count = len(self.ids), len(born)
         self.ids = torch.cat([self.ids, len(self.gaussians) + torch.arange(count)])
         self.gaussians, self.moving_gaussians = (

@@ -54,10 +54,10 @@ class EditedScenes:
         return Answer("text/plain", digest.encode())
 
     def of(self, digest: str) -> Gaussians | DynamicScene:
-        """The scene after the edits of a digest; "" is none. Its Gaussians have their numbers as identities.
+        """The scene after the edits with a digest, "" for none; identities are the numbers of its Gaussians.
 
         Raises:
-            ConfigError: they are not known, or not any more.
+            ConfigError: they are unknown, or no longer stored.
         """
         if not digest:
             return self._scene

@@ -1,4 +1,4 @@
-"""Streamed scenes in the page: a folder with levels of detail, of which the page loads what it shows."""
+"""Streamed scenes in the page, which loads only the levels of detail that it shows."""
 
 from __future__ import annotations
 

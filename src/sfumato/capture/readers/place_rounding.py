@@ -11,8 +11,8 @@ from sfumato.maths.rigid import centres_of
 _DOUBLE, _SINGLE = 64 * float(np.finfo(np.float64).eps), 2 * float(np.finfo(np.float32).eps)
 # Positions near the origin, where a relative bound says nothing.
 _LEAST = 1e-12
-# Decimals count as rounding in positions of at least so many steps; smaller ones may be exact, as on grids. A
-# step is so many times float64's rounding, lest some fit by chance.
+# Decimals count as rounding in positions of at least this many steps; smaller ones may be exact, as on grids.
+# A step is this many times float64's rounding, so that none fits by chance.
 _DECIMALS, _DIGITS, _CLEAR = range(10), 1e5, 100.0
 
 

@@ -31,7 +31,7 @@ PLAIN = -1
 
 
 class RayScene(NamedTuple):
-    """What rays go through.
+    """The scene that rays are traced through.
 
     Attributes:
         tree: of the Gaussians.
@@ -57,7 +57,7 @@ class RayScene(NamedTuple):
 
 
 class RayPulls(NamedTuple):
-    """What is pulled back along rays.
+    """Gradients with respect to the outputs of rays, and these outputs.
 
     Attributes:
         grads: [m, d], [m], [m] gradients of the image, alpha and the distance.
@@ -128,7 +128,7 @@ def blended(
 
 
 class RayGradients(NamedTuple):
-    """Gradients of what rays go through.
+    """Gradients with respect to the scene that rays are traced through.
 
     Attributes:
         means, quats, scales, opacities: [n, 3], [n, 4], [n, 3] and [n].

@@ -23,7 +23,7 @@ class Buffer:
     start: int = 0
 
     def read(self, offset: int, length: int) -> bytes:
-        """``length`` bytes from ``offset`` on, of which the caller has checked that they are there."""
+        """``length`` bytes from ``offset`` on, whose presence the caller has checked."""
         if self.data is not None:
             return bytes(memoryview(self.data)[offset : offset + length])
         assert self.path is not None

@@ -12,10 +12,10 @@ from sfumato.training.part import Part
 
 
 class Surroundings(Part):
-    """A scene that stands in for what the Gaussians in training leave out.
+    """A frozen scene that represents the parts that the Gaussians in training leave out.
 
-    Where only a part of a scene is trained, its photographs show the rest as well. Without the rest they
-    would be explained by Gaussians that float in front of the cameras.
+    Where only a part of a scene is trained, its photographs show the rest as well. Without it, floaters in
+    front of the cameras would have to explain these pixels.
 
     Args:
         gaussians: the rest, in the colour form of files.

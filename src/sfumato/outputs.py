@@ -85,7 +85,7 @@ def remove_unfinished(folder: Path) -> None:
 
 
 @contextmanager
-def holding(folder: Path, doing: str) -> Iterator[None]:
+def folder_lock(folder: Path, doing: str) -> Iterator[None]:
     """Lock a folder against other processes; the lock is released when this process ends.
 
     Args:

@@ -54,7 +54,7 @@ def test_blocks_follow_from_the_memory(data):
     for count, share in zip(counts, (0.95, 0.8, 0.75), strict=True):
         in_one = BYTES_PER_GAUSSIAN * (1_000_000 * 1.2 / count + 250_000)
         assert BASE_BYTES + in_one < 0.95 * share * whole
-    with pytest.raises(ConfigError, match="in blocks too"):
+    with pytest.raises(ConfigError, match="even in blocks"):
         blocks_needed(capture, config, 5, BASE_BYTES + (250_000 * BYTES_PER_GAUSSIAN))
 
 

@@ -107,7 +107,7 @@ def test_another_command_is_refused(data, tmp_path, more, words, capsys):
         (("--blocks", "2", "--view"), "--view shows the training of a whole scene"),
         (("--cluster", "local"), "give --blocks auto too"),
         (("--blocks", "2", "--cluster", "some:where"), "give local, local:N"),
-        (("--blocks", "2", "--resume"), "no run"),
+        (("--blocks", "2", "--resume"), "not a run folder"),
     ],
 )
 def test_options_that_contradict_each_other_are_refused(data, tmp_path, options, words, capsys):

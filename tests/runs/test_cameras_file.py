@@ -52,9 +52,9 @@ def test_files_of_other_photographs_and_damaged_ones_are_named(views, poses, tmp
     write_cameras(path, views, poses)
     document = json.loads(path.read_text())
     moved = [Standing(view.name, poses.refined(view.camera, 0)) for view in views]
-    with pytest.raises(FormatError, match="stood elsewhere"):
+    with pytest.raises(FormatError, match="has another pose"):
         with_refined_poses(path, moved)
-    with pytest.raises(FormatError, match="not of these photographs"):
+    with pytest.raises(FormatError, match="not belong to these photographs"):
         with_refined_poses(path, [Standing("other.jpg", views[0].camera)])
     document["cameras"][1]["refined"][0][0] = 7.0
     for text in (json.dumps(document), "{}", "[", '{"cameras": [{"name": []}]}', '{"cameras": 3}'):

@@ -74,9 +74,9 @@ def test_links_within_the_folder_and_to_it_are_fine(tmp_path):
 @pytest.mark.slow
 def test_one_process_at_a_time(tmp_path):
     folder = RunFolder(tmp_path / "run")
-    with folder.held():
+    with folder.lock():
         other = "import sys; from sfumato.runs.folder import RunFolder; from pathlib import Path\n"
-        other += "with RunFolder(Path(sys.argv[1])).held(): pass"
+        other += "with RunFolder(Path(sys.argv[1])).lock(): pass"
         command = [sys.executable, "-c", other, str(folder.path)]
         refused = subprocess.run(command, capture_output=True, text=True)
         assert "Error: another process is training into" in refused.stderr
@@ -101,7 +101,7 @@ def test_temporary_files_of_a_killed_process_are_removed(tmp_path, resume):
     stale = [".scene.0123456789ab.part.ply", "checkpoints/.step_000004.0123456789ab.part.pt"]
     for name in (*stale, ".partners.ply", ".mine.part"):
         (tmp_path / name).write_text("half")
-    folder.go_on(OPTIONS, 4) if resume else folder.begin(OPTIONS)
+    folder.resume(OPTIONS, 4) if resume else folder.begin(OPTIONS)
     assert not any((tmp_path / name).exists() for name in stale)
     assert (tmp_path / ".partners.ply").exists() and (tmp_path / ".mine.part").exists()
 
@@ -114,7 +114,7 @@ def test_reports_after_the_resumed_step_are_removed(tmp_path):
         log.write({"step": step, "seconds": 0.5 * step})
     with folder.events.open("a") as handle:
         handle.write('{"step": 10, "sec')
-    folder.go_on(OPTIONS, 5)
+    folder.resume(OPTIONS, 5)
     assert [json.loads(line)["step"] for line in folder.events.read_text().splitlines()] == [1, 5]
 
 

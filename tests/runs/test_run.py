@@ -75,7 +75,7 @@ def test_the_masked_fraction_is_reported(data, tmp_path, monkeypatch, capsys, ca
     assert "over the 25.0% of their pixels that masks keep" in said
     assert "2 photographs of 16x12, reduced from 32x24" in said
     assert len(read) == 1, "the page is of what was read for the training"
-    assert "b.png teaches nothing" in caplog.text and "2 of 3 pictures have a mask" in caplog.text
+    assert "b.png is not used for training" in caplog.text and "2 of 3 pictures have a mask" in caplog.text
     assert json.loads((tmp_path / "run/metrics.json").read_text())["kept"] == 0.25
 
 

@@ -69,12 +69,12 @@ def test_rotations_are_followed(folder):
 
 
 def test_bodies_rotate_by_the_solution_of_the_normal_equations(folder, monkeypatch):
-    def equations(arms, colours, weights, first, places, turns, *others):
+    def equations(offsets, colours, weights, first, positions, rotations, *others):
         """Unit weights of the rotations; bodies without a rotation are to rotate by 0.2 about y."""
-        sums = torch.zeros(len(places), ALIGNMENT_ENTRIES)
+        sums = torch.zeros(len(positions), ALIGNMENT_ENTRIES)
         row, column = torch.triu_indices(6, 6)
         sums[:, :21] = ((row == column) & (row >= 3)).float()
-        sums[:, 25] = -0.2 * (turns == torch.eye(3)).all(2).all(1)
+        sums[:, 25] = -0.2 * (rotations == torch.eye(3)).all(2).all(1)
         return sums
 
     monkeypatch.setattr(ops, "alignment", equations)

@@ -29,7 +29,7 @@ def folder(tmp_path):
 
 def errors_of(payload, means, place):
     """Errors as computed by the page."""
-    told, n = payload.told, len(means)
+    told, n = payload.manifest, len(means)
     seen = np.frombuffer(payload.data[: 8 * n], "<u8")
     codes = np.frombuffer(payload.data[8 * n :], np.uint8)
     terms = told["term"]["low"] * np.exp(codes * told["term"]["log_step"])
@@ -52,7 +52,7 @@ def test_the_page_can_compute_the_expected_errors():
     assert len(payload.data) == 9 * len(gaussians)
     found = errors_of(payload, gaussians.means.double().numpy(), place.double().numpy())
     # Codes are within half a step of the logarithm of the encoded value.
-    step = trust.calibration.power * payload.told["term"]["log_step"]
+    step = trust.calibration.power * payload.manifest["term"]["log_step"]
     assert np.allclose(np.log(found), np.log(expected), atol=0.51 * step + 1e-4)
     assert expected.max() > 2 * expected.min()
 
@@ -78,7 +78,7 @@ def test_a_scene_file_uses_the_trust_in_its_folder(folder):
 def test_trust_of_another_scene_is_ignored(folder, caplog):
     subject = open_subject(folder / "scene.ply")
     assert read_known_trust(folder, small_scene(79), subject.settings) is None
-    assert "trust.npz is of 80 Gaussians" in caplog.text
+    assert "trust.npz has 80 Gaussians" in caplog.text
     (folder / "trust.npz").write_bytes(b"PK\x03\x04 nothing")
     assert read_known_trust(folder, small_scene(), subject.settings) is None
 
@@ -89,7 +89,7 @@ def test_extreme_numbers_of_a_file_do_not_break_the_page(folder):
     arrays["scale_and_power"][:] = 1e300
     np.savez(folder / "trust.npz", **arrays)
     subject = open_subject(folder / "scene.ply")
-    json.dumps(pack_subject(subject).trust.told, allow_nan=False)
+    json.dumps(pack_subject(subject).trust.manifest, allow_nan=False)
     arrays["places"][:] = 1e300
     np.savez(folder / "trust.npz", **arrays)
     assert open_subject(folder / "scene.ply").trust is None

@@ -13,7 +13,7 @@ import torch
 from sfumato.display import Display
 from sfumato.errors import InUseError, SfumatoError
 from sfumato.ops.backend import HOST
-from sfumato.outputs import holding
+from sfumato.outputs import folder_lock
 from sfumato.runs.folder import RunFolder
 from sfumato.runs.run import run_training
 from sfumato.runs.run_options import RunOptions
@@ -104,7 +104,7 @@ def train_block(
 def _trained(
     task: BlockTask, display: Display | None, device: torch.device, is_stopped: Callable[[], bool]
 ) -> BlockOutcome:
-    with holding(task.folder, "training into"):
+    with folder_lock(task.folder, "training into"):
         if is_finished(task.folder, task.options):
             return BlockOutcome(task.name, "done")
     result = run_training(task.folder, task.options, display=display, device=device, is_stopped=is_stopped)

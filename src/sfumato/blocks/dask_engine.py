@@ -103,7 +103,7 @@ class DaskEngine:
             while not dispatcher.is_over and self._interruption.signal is None:
                 if not dispatcher.is_connected:
                     dispatcher.client = self._client = self._reconnected(dispatcher)
-                dispatcher.go_on()
+                dispatcher.advance()
                 time.sleep(_EVERY_S)
             if self._interruption.signal is not None:
                 dispatcher.stop(folder / STOP_FILE, self._interruption.signal)
@@ -160,7 +160,7 @@ class _Dispatcher:
         """Number of blocks that are done."""
         return sum(outcome.state == "done" for outcome in self.outcomes.values())
 
-    def go_on(self) -> None:
+    def advance(self) -> None:
         """Submit the remaining tasks, and collect the finished ones.
 
         Raises:

@@ -103,7 +103,7 @@ def train_in_blocks(
     check_options_for_blocks(options)
     wanted = gaussians_wanted(capture, options.train, starting)
     shares = StageBudgets(wanted, starting, count, engine.at_once)
-    with folder.held():
+    with folder.lock():
         if known is None:
             BlockFolders(out).clear()
             largest = max((view.camera.size_px for view in capture.train_views), key=lambda s: s[0] * s[1])

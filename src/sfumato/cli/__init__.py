@@ -39,7 +39,7 @@ VERBS = {
     "doctor": "what this machine can do, and what would make it faster",
 }
 # Verbs that resume after an interruption when they are called again.
-GO_ON = ("reconstruct", "sfm", "train", "track")
+RESUMABLE = ("reconstruct", "sfm", "train", "track")
 EXIT_WRONG = 2
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"sfumato: error: {printable(' '.join(str(error).split()))}", file=sys.stderr)
         return EXIT_WRONG
     except (KeyboardInterrupt, _Terminated) as stop:
-        hint = "; the same command resumes" if arguments[0] in GO_ON else ""
+        hint = "; the same command resumes" if arguments[0] in RESUMABLE else ""
         print(f"sfumato: interrupted{hint}", file=sys.stderr)
         return EXIT_INTERRUPTED if isinstance(stop, KeyboardInterrupt) else EXIT_TERMINATED
 

@@ -227,13 +227,13 @@ def _render(
 ) -> None:
     """Render the frames and encode them as videos."""
     from sfumato.capture.images import decode
-    from sfumato.outputs import holding
+    from sfumato.outputs import folder_lock
     from sfumato.paths.frame_renderer import frame_renderer
     from sfumato.paths.video_writer import write_video
 
     # The frames of a video are temporary, so those of another video may be replaced.
     overwrite = given.overwrite or bool(outputs)
-    with holding(frames.path, "rendering into"):
+    with folder_lock(frames.path, "rendering into"):
         frames.begin(plan.cameras, _facts(given, plan), given.kinds, overwrite=overwrite)
         count, whole = len(plan.cameras), len(plan.cameras) * len(given.kinds)
         with display.counting("rendering", "frames") as report:

@@ -14,7 +14,7 @@ from typing import Any
 from sfumato import machine
 from sfumato.errors import ConfigError, FormatError
 from sfumato.evaluation.chart import read_events
-from sfumato.outputs import holding, remove_unfinished, write_error, write_json, write_text
+from sfumato.outputs import folder_lock, remove_unfinished, write_error, write_json, write_text
 from sfumato.runs.checkpoint import checkpoints, latest_checkpoint
 from sfumato.runs.run_options import RunOptions
 from sfumato.runs.tables import read_table, with_digest
@@ -137,13 +137,13 @@ class RunFolder:
             )
         return False
 
-    def held(self) -> AbstractContextManager[None]:
+    def lock(self) -> AbstractContextManager[None]:
         """Lock the folder against other processes; the lock ends with this process.
 
         Raises:
             ConfigError: another process holds it.
         """
-        return holding(self.path, "training into")
+        return folder_lock(self.path, "training into")
 
     def begin(self, options: RunOptions, **facts: object) -> None:
         """Remove results of earlier runs and write ``config.json``.
@@ -160,7 +160,7 @@ class RunFolder:
         with _writing(self.checkpoints):
             self.checkpoints.mkdir(exist_ok=True)
 
-    def go_on(self, options: RunOptions, step: int, **facts: object) -> None:
+    def resume(self, options: RunOptions, step: int, **facts: object) -> None:
         """Prepare to resume after ``step`` steps: reports of later steps are dropped."""
         self._remove_unfinished()
         self.write_config(options, **facts)

@@ -121,9 +121,9 @@ def run_training(
         "offset": list(capture.offset),
         "original_resolution": plan.original_size_px,
     }
-    with folder.held():
+    with folder.lock():
         if is_resumed:
-            folder.go_on(options, state.step, **facts)
+            folder.resume(options, state.step, **facts)
             display.say(f"resuming after step {state.step:,}")
         else:
             folder.begin(options, **facts)

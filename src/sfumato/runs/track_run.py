@@ -16,7 +16,7 @@ from sfumato.capture.multiview import MultiViewVideo
 from sfumato.display import Display
 from sfumato.errors import CaptureError, SfumatoError
 from sfumato.maths.one_thread import one_torch_thread
-from sfumato.outputs import holding, write_json
+from sfumato.outputs import folder_lock, write_json
 from sfumato.runs.interruption import Interruption
 from sfumato.runs.run import RunResult, run_training
 from sfumato.runs.run_options import CaptureOptions, RunOptions
@@ -94,7 +94,7 @@ def run_tracking(
     folder.check_free(options)
     video = _read(folder, options, display)
     true = find_true_tracks(options.data, video.offset)
-    with holding(out, "tracking"):
+    with folder_lock(out, "tracking"):
         folder.write_options(options)
         foreground = Foreground(video)
         first = _train_first(folder, options, video, foreground, display, watch)

@@ -16,7 +16,7 @@ from sfumato.display import Display
 from sfumato.errors import CaptureError
 from sfumato.footage import Footage, FrameOptions, gather, read_footage
 from sfumato.footage.frames_file import FILE_NAME, IMAGES, LEFT_OUT, left_out
-from sfumato.outputs import holding, write_json
+from sfumato.outputs import folder_lock, write_json
 from sfumato.sfm import export, features, known, mapping, matching, pairs, report, solving, summary, upright
 from sfumato.sfm.config import SfmConfig
 from sfumato.sfm.inputs import check_folders, every_file, given_cameras, pictures_of
@@ -76,7 +76,7 @@ def structure_from_motion(
     """
     inputs = [Path(given) for given in inputs]
     check_folders(inputs, out)
-    with holding(out, "finding cameras in"):
+    with folder_lock(out, "finding cameras in"):
         return _SfmRun(inputs, out, config, frames, display or Display()).go()
 
 

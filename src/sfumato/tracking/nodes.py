@@ -47,31 +47,33 @@ class Nodes:
             torch.cat([padded(self.weights), padded(others.weights)]),
         )
 
-    def carry(self, shifts: Tensor, turns: Tensor, means: Tensor, quats: Tensor) -> tuple[Tensor, Tensor]:
+    def carry(
+        self, shifts: Tensor, node_quats: Tensor, means: Tensor, quats: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Move the Gaussians with the nodes.
 
         Args:
             shifts: [k, 3] translations of the nodes.
-            turns: [k, 4] rotations about the nodes, of any non-zero length.
+            node_quats: [k, 4] rotations about the nodes, of any non-zero length.
             means: [m, 3] before.
             quats: [m, 4] before, of length one.
 
         Returns:
             [m, 3] means: the sum of w (R (mean - node) + node + shift), with the positions of the nodes
-            before the move. [m, 4] rotations, multiplied by the normalised weighted sum of the turns.
+            before the move. [m, 4] rotations, multiplied by the normalised weighted sum of ``node_quats``.
 
-        Gradients: shifts and turns.
+        Gradients: shifts and node_quats.
 
         Source: linear blend skinning of positions, as embedded deformation (Sumner et al. 2007, eq. 1).
         """
-        turns = normalised(turns)
-        rotations = rotation_from_quats(turns)
+        node_quats = normalised(node_quats)
+        rotations = rotation_from_quats(node_quats)
         rest = means[self.rows]
-        arms = means[:, None] - rest[self.influences]
-        moved = torch.einsum("mjab,mjb->mja", rotations[self.influences], arms)
+        from_node = means[:, None] - rest[self.influences]
+        moved = torch.einsum("mjab,mjb->mja", rotations[self.influences], from_node)
         moved = moved + (rest + shifts)[self.influences]
-        mean_turn = normalised((self.weights[..., None] * turns[self.influences]).sum(1))
-        return (self.weights[..., None] * moved).sum(1), quat_product(mean_turn, quats)
+        mean_rotation = normalised((self.weights[..., None] * node_quats[self.influences]).sum(1))
+        return (self.weights[..., None] * moved).sum(1), quat_product(mean_rotation, quats)
 
 
 def place_nodes(means: Tensor, count: int) -> Nodes:

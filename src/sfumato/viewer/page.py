@@ -162,7 +162,7 @@ def describe(
 def _trust(subject: Subject, packed: PackedSubject) -> dict[str, Any]:
     """Manifest entry for the trust of the scene, or why it is unknown."""
     if packed.trust:
-        return {"name": TRUST, **packed.trust.told, "missing": None}
+        return {"name": TRUST, **packed.trust.manifest, "missing": None}
     return {"missing": MOVES if subject.moving else NOT_MEASURED}
 
 

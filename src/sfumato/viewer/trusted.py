@@ -76,11 +76,11 @@ class TrustPayload:
 
     Attributes:
         data: n times ``seen`` uint64, little-endian, then n codes uint8 of (r + r₀)^a.
-        told: its manifest entry.
+        manifest: its entry in the manifest.
     """
 
     data: bytes
-    told: dict[str, Any]
+    manifest: dict[str, Any]
 
 
 def read_known_trust(folder: Path, gaussians: Gaussians, settings: Settings) -> KnownTrust | None:

@@ -56,7 +56,7 @@ class RayScene(NamedTuple):
         return self.features.shape[1] * self.features.shape[2]
 
 
-class RayPulls(NamedTuple):
+class RayOutputGradients(NamedTuple):
     """Gradients with respect to the outputs of rays, and these outputs.
 
     Attributes:
@@ -150,7 +150,7 @@ def gradients(
     scene: RayScene,
     shape: tuple[Tensor, Tensor],
     rays: Tensor,
-    pulls: RayPulls,
+    pulls: RayOutputGradients,
     *,
     width: int = 0,
     turning: bool = False,
@@ -164,7 +164,7 @@ def gradients(
         scene, width: as there.
         rays: [m, 8] from ``pack``.
         shape: quats [n, 4] and scales [n, 3].
-        pulls: RayPulls.
+        pulls: RayOutputGradients.
         turning: whether to compute that of the rays.
         absolute: whether to compute ``lengths``.
     """

@@ -7,7 +7,7 @@ import torch
 from sfumato.ops.gpu import hull_tree
 from sfumato.ops.gpu.hull_tree import HullTree
 from sfumato.ops.gpu.kernels.ray_blending import RAY
-from sfumato.ops.gpu.ray_passes import PLAIN, RayPulls, RayScene, blended, gradients, pack
+from sfumato.ops.gpu.ray_passes import PLAIN, RayOutputGradients, RayScene, blended, gradients, pack
 
 _TREE = len(HullTree._fields)
 
@@ -46,7 +46,7 @@ def backward(grads, outputs, kept, shape, colours, background, limits, exact, tu
     """
     (height, width), (depths, rays, hits) = grads[1].shape, kept[_TREE:]
     scene = RayScene(HullTree(*kept[:_TREE]), colours[:, None].contiguous(), PLAIN, depths)
-    pulls = RayPulls(*(_flat(three) for three in (grads, outputs)), hits)
+    pulls = RayOutputGradients(*(_flat(three) for three in (grads, outputs)), hits)
     found = gradients(scene, shape[:2], rays, pulls, width=width, turning=turning, absolute=absolute)
     lengths = found.lengths if absolute else torch.zeros_like(shape[2])
     of_rays = grads[1].new_zeros(0, 0, 6)

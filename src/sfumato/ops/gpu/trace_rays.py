@@ -6,7 +6,7 @@ import torch
 
 from sfumato.ops.gpu import hull_tree
 from sfumato.ops.gpu.hull_tree import HullTree
-from sfumato.ops.gpu.ray_passes import RayPulls, RayScene, blended, gradients, pack
+from sfumato.ops.gpu.ray_passes import RayOutputGradients, RayScene, blended, gradients, pack
 
 
 def build(means, quats, scales, opacities):
@@ -40,7 +40,7 @@ def backward(grads, outputs, kept, inputs, tree, limits, degree, with_rays):
     """Gradients to the inputs: means, quats, scales, opacities, features, origins, directions, background."""
     means, quats, scales, _, features, origins, directions = inputs
     scene = RayScene(HullTree(*tree), features.contiguous(), degree, means.new_empty(0))
-    rays, pulls = pack(origins, directions, limits), RayPulls(tuple(grads), tuple(outputs), *kept)
+    rays, pulls = pack(origins, directions, limits), RayOutputGradients(tuple(grads), tuple(outputs), *kept)
     found = gradients(scene, (quats, scales), rays, pulls, turning=with_rays)
     to_origins, to_directions = torch.zeros_like(origins), torch.zeros_like(directions)
     if with_rays:

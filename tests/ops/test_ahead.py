@@ -91,7 +91,8 @@ def test_a_process_that_compiles_nothing_is_not_waited_for_long(folder, monkeypa
     assert sum(kernel.stats.cache_misses.values()) == 1 and kernel_cache.is_whole(path)
 
 
-def test_code_runs_beside_a_block_and_ends_with_it(tmp_path, folder):
+def test_code_runs_beside_a_block_and_ends_with_it(tmp_path, folder, monkeypatch):
+    monkeypatch.setattr(machine, "cores", lambda: 2)
     note = tmp_path / "note"
     code = f"import os, sys, time; open({str(note)!r}, 'wb').write(sys.stdin.buffer.read()); time.sleep(60)"
     with ahead.beside(code, b"given"):

@@ -62,10 +62,10 @@ def with_options(config: Any, options: list[str]) -> Any:
 
 
 def planned_downscale(size_px: tuple[int, int], minutes: float) -> int:
-    """The reduction that ``reconstruct`` chooses; the module had another name once."""
-    for name in ("reconstruction", "reconstruct"):
-        with suppress(ModuleNotFoundError):
-            module = importlib.import_module(f"sfumato.{name}.budget")
+    """The reduction that ``reconstruct`` chooses; the function stood in other modules once."""
+    for name in ("training.plan", "reconstruction.budget", "reconstruct.budget"):
+        with suppress(ModuleNotFoundError, AttributeError):
+            module = importlib.import_module(f"sfumato.{name}")
             return module.downscale_for(size_px, minutes)
     raise ModuleNotFoundError("sfumato has no budget of a reconstruction")
 

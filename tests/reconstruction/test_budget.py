@@ -1,28 +1,20 @@
 """The time budget of a reconstruction."""
 
-import math
-
 import pytest
 
 from sfumato.reconstruction import budget as module
-from sfumato.reconstruction.budget import (
-    CAMERAS_SHARE,
-    LEAST_TRAINING_SHARE,
-    Budget,
-    downscale_for,
-)
+from sfumato.reconstruction.budget import CAMERAS_SHARE, LEAST_TRAINING_SHARE, Budget
 
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch):
-    """Two cores, and a clock that is advanced manually."""
+    """A clock that is advanced manually."""
 
     class Clock:
         now = 100.0
         monotonic = staticmethod(lambda: Clock.now)
 
     monkeypatch.setattr(module, "time", Clock)
-    monkeypatch.setattr(module.machine, "cores", lambda: 2)
     return Clock
 
 
@@ -47,13 +39,3 @@ def test_training_gets_a_minimum_share_of_the_time(clock):
     clock.now += 1e4
     assert budget.training_minutes(0.0) == pytest.approx(10.0 * LEAST_TRAINING_SHARE)
     assert CAMERAS_SHARE + LEAST_TRAINING_SHARE < 1.0
-
-
-@pytest.mark.parametrize(
-    ("size_px", "minutes", "factor"),
-    [((1080, 1920), 5.0, 3), ((1080, 1920), 10.0, 2), ((480, 360), 2.0, 1), ((720, 1280), 4.4, 2)],
-)
-def test_photographs_are_as_large_as_the_time_allows(size_px, minutes, factor):
-    assert downscale_for(size_px, minutes) == factor
-    assert downscale_for(size_px, 1e6) == 1
-    assert math.prod(size_px) / downscale_for(size_px, 1e-6) ** 2 > 190**2

@@ -1,6 +1,5 @@
 """From photographs to a run folder in one call, and from datasets with cameras or points."""
 
-import importlib
 import json
 import shlex
 import shutil
@@ -15,6 +14,7 @@ from sfumato import Reconstruction, TrainConfig
 from sfumato.cli import main
 from sfumato.errors import ConfigError
 from sfumato.reconstruction.budget import LEAST_TRAINING_SHARE
+from sfumato.runs import reduction
 from sfumato.runs.folder import RunFolder
 from sfumato.sfm.config import SfmConfig
 from sfumato.training import loop
@@ -195,9 +195,7 @@ def test_the_time_limit_is_respected(photos, tmp_path):
 
 
 def test_reduced_photographs_use_native_blur_also_after_resuming(posed, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        importlib.import_module("sfumato.reconstruction.reconstruct"), "downscale_for", lambda *_: 2
-    )
+    monkeypatch.setattr(reduction, "downscale_for", lambda *_: 2)
     task, out = replace(posed, train=TrainConfig(minutes=0.03)), tmp_path / "run"
     sfumato.reconstruct(task, out)
     options = json.loads((out / "config.json").read_text())["options"]

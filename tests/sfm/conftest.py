@@ -1,6 +1,10 @@
 """Pictures of a small room and its reconstructed cameras, shared by all tests."""
 
+import os
+import pickle
+
 import pytest
+from filelock import FileLock
 
 from sfumato.sfm.config import SfmConfig
 from sfumato.sfm.pipeline import structure_from_motion
@@ -9,17 +13,32 @@ from support.worlds import BENT, PINHOLE, arc, photographs, room
 
 
 @pytest.fixture(scope="session")
-def shots(tmp_path_factory):
-    """Twelve pictures of an ideal camera."""
-    folder = tmp_path_factory.mktemp("room") / "photos"
-    return Shots(folder, photographs(folder, room(), arc(), PINHOLE), PINHOLE)
+def shared(tmp_path_factory):
+    """A folder of all processes of this test session, and the lock of what is made there once."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = (folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "room"
+    folder.mkdir(exist_ok=True)
+    return folder, FileLock(f"{folder}.lock")
 
 
 @pytest.fixture(scope="session")
-def solved(shots):
+def shots(shared):
+    """Twelve pictures of an ideal camera."""
+    (folder, lock), poses = shared, shared[0] / "poses.pickle"
+    with lock:
+        if not poses.exists():
+            poses.write_bytes(pickle.dumps(photographs(folder / "photos", room(), arc(), PINHOLE)))
+    return Shots(folder / "photos", pickle.loads(poses.read_bytes()), PINHOLE)
+
+
+@pytest.fixture(scope="session")
+def solved(shots, shared):
     """Their reconstructed cameras. Tests must copy the folder before changing it."""
-    out = shots.folder.parent / "out"
-    return Solved(shots, out, QUICK, structure_from_motion([shots.folder], out, QUICK))
+    folder, lock = shared
+    # What another process has finished is only read.
+    with lock:
+        result = structure_from_motion([shots.folder], folder / "out", QUICK)
+    return Solved(shots, folder / "out", QUICK, result)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """The plan of a run fits the machine and is reported."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -14,6 +15,7 @@ from sfumato.training.plan import (
     BYTES_PER_GAUSSIAN,
     DEFAULT_MINUTES,
     GIB,
+    downscale_for,
     estimate_memory,
     make_plan,
     with_budget,
@@ -86,3 +88,14 @@ def test_decoded_photographs_count_up_to_the_cache_size(monkeypatch):
     monkeypatch.setattr(module, "default_cache_bytes", lambda: 1000)
     assert module.photographs_memory(100) == 300
     assert module.photographs_memory(10**6) == 1000
+
+
+@pytest.mark.parametrize(
+    ("size_px", "minutes", "factor"),
+    [((1080, 1920), 5.0, 3), ((1080, 1920), 10.0, 2), ((480, 360), 2.0, 1), ((720, 1280), 4.4, 2)],
+)
+def test_photographs_are_as_large_as_the_time_allows(monkeypatch, size_px, minutes, factor):
+    monkeypatch.setattr(machine, "cores", lambda: 2)
+    assert downscale_for(size_px, minutes) == factor
+    assert downscale_for(size_px, math.inf) == 1
+    assert math.prod(size_px) / downscale_for(size_px, 1e-6) ** 2 > 190**2

@@ -96,12 +96,11 @@ def command(arguments: Sequence[str]) -> int:
     from sfumato.runs.folder import RunFolder
     from sfumato.runs.run import run_training
 
-    display, capture = Display(Console()), None
+    display = Display(Console())
     if _is_in_blocks(given):
         in_blocks = _train_in_blocks(given, device, display)
         if in_blocks.blocks > 1:
             return _end_of_blocks(given, arguments, in_blocks, display)
-        capture = in_blocks.capture
     with TrainingViewer(given.out, display, wanted=given.view) as watching:
         result = run_training(
             given.out,
@@ -111,7 +110,6 @@ def command(arguments: Sequence[str]) -> int:
             display=display,
             watch=watching.watch,
             device=device,
-            capture=capture,
         )
         watching.finish(result)
         if not result.stopped_by:

@@ -1,18 +1,11 @@
-"""The time budget of a reconstruction: number and size of pictures, and training time."""
+"""The time budget of a reconstruction: what each stage may take."""
 
 from __future__ import annotations
 
-import math
 import time
-
-from sfumato import machine
 
 # Largest fraction of the time for finding cameras, and least fraction for training.
 CAMERAS_SHARE, LEAST_TRAINING_SHARE = 0.4, 0.15
-# Pixels of a photograph per minute of training on two cores: with more, too few steps are possible; with
-# fewer, detail is lost.
-PIXELS_PER_MINUTE = 45_000
-_LEAST_SIDE_PX = 200
 # Time reserved for the end: seconds, plus a fraction of the whole; largest fraction for evaluating held-out
 # views.
 _SECONDS_AT_END, _SHARE_AT_END, _MOST_COMPARING_SHARE = 4.0, 0.02, 0.2
@@ -57,15 +50,3 @@ class Budget:
     @property
     def _at_end_s(self) -> float:
         return _SECONDS_AT_END + _SHARE_AT_END * self.whole_s
-
-
-def downscale_for(size_px: tuple[int, int], minutes: float) -> int:
-    """The best reduction of photographs for a training time.
-
-    Args:
-        size_px: (width, height) of the largest photograph.
-        minutes: of training.
-    """
-    wanted = PIXELS_PER_MINUTE * minutes * machine.cores() / 2.0
-    factor = round(math.sqrt(math.prod(size_px) / wanted))
-    return max(1, min(factor, min(size_px) // _LEAST_SIDE_PX))

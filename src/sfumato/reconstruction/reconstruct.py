@@ -17,17 +17,17 @@ from sfumato.display import Display, clock
 from sfumato.errors import ConfigError
 from sfumato.footage import FrameOptions
 from sfumato.ops.backend import device_named
-from sfumato.reconstruction.budget import CAMERAS_SHARE, Budget, downscale_for
+from sfumato.reconstruction.budget import CAMERAS_SHARE, Budget
 from sfumato.reconstruction.saved_task import check_resumable, check_training, save_task
 from sfumato.runs.folder import RunFolder
 from sfumato.runs.held_out_evaluation import seconds_to_evaluate
+from sfumato.runs.reduction import reduced_to_fit
 from sfumato.runs.run import RunResult, run_training
 from sfumato.runs.run_options import CaptureOptions, RunOptions
 from sfumato.sfm.config import SfmConfig
 from sfumato.sfm.pipeline import structure_from_motion
 from sfumato.training.config import TrainConfig
 from sfumato.training.loop import Callback
-from sfumato.training.plan import sides
 from sfumato.training.warm_up import prepare_kernels
 
 _log = logging.getLogger("sfumato")
@@ -160,17 +160,9 @@ def _training(
     if not budget.whole_s:
         return options, capture
     prepare_kernels(train, (view.camera for view in capture.views), display, device)
-    size_px = capture.original_size_px
-    downscale = given or downscale_for(size_px, budget.left_minutes)
-    if downscale != options.capture.downscale:
-        small = (size_px[0] // downscale, size_px[1] // downscale)
-        limit = f"{budget.whole_s / 60.0:g} minutes"
-        display.say(f"photographs are reduced from {sides(size_px)} to {sides(small)} to fit {limit}")
-        options = replace(options, capture=replace(task.capture, downscale=downscale))
-        capture = options.read_capture()
-        # The scene will be viewed at the size of the photographs.
-        train = replace(train, native_blur=train.renderer == "raster")
+    if given is None:
+        options, capture = reduced_to_fit(options, capture, display, budget.left_minutes)
     with display.waiting("preparing the photographs"):
         evaluation_s = seconds_to_evaluate(capture, train, device)
     minutes = round(budget.training_minutes(evaluation_s), 3)
-    return replace(options, train=replace(train, minutes=minutes)), capture
+    return replace(options, train=replace(options.train, minutes=minutes)), capture

@@ -29,6 +29,7 @@ from sfumato.runs.folder import EventLog, RunFolder
 from sfumato.runs.held_out_evaluation import NATIVE_IN_A_BUDGET, EvaluationOptions
 from sfumato.runs.interruption import Interruption
 from sfumato.runs.recorder import Recorder
+from sfumato.runs.reduction import reduced_to_fit, with_reduction_of
 from sfumato.runs.results import draw_chart, write_results
 from sfumato.runs.run_options import RunOptions, check_same_command, check_same_run
 from sfumato.scene.files import load, save
@@ -79,7 +80,8 @@ def run_training(
 
     Args:
         out: the folder.
-        options: of the run. If the folder holds a run with the same options, it is resumed.
+        options: of the run. If the folder holds a run with the same options, it is resumed. Without a
+            ``downscale`` photographs are reduced to a size for which the minutes are enough.
         resume: resume the run in the folder, possibly with another length.
         overwrite: replace the results in the folder.
         display: shows progress.
@@ -103,6 +105,9 @@ def run_training(
     if capture is None:
         with display.waiting(f"reading {options.data}"):
             capture = options.read_capture()
+        if options.capture.downscale is None:
+            options, capture = reduced_to_fit(options, capture, display, options.train.minutes or math.inf)
+    options = completed(options)
     capture.require_pixels()
     identity = identify(capture)
     if is_resumed:
@@ -133,7 +138,7 @@ def run_training(
 
 
 def completed(options: RunOptions) -> RunOptions:
-    """The options with defaults and absolute paths."""
+    """The options with defaults and absolute paths, at full size if no downscale was chosen."""
     return replace(
         options,
         data=options.data.absolute(),
@@ -149,13 +154,19 @@ def _agreed(
 ) -> tuple[RunOptions, bool]:
     """The completed options, and whether the folder has such a run to resume.
 
+    A run by time without a ``downscale`` has that of the run to resume, or still none.
+
     Raises:
         ConfigError: it has a run with other options, or none although ``resume`` is given.
     """
+    is_open = options.capture.downscale is None and options.train.steps is None and options.block is None
     options = completed(options)
     if overwrite or not (resume or folder.holds_run()):
-        return options, False
+        capture = replace(options.capture, downscale=None) if is_open else options.capture
+        return replace(options, capture=capture), False
     saved = folder.read_options()
+    if is_open:
+        options = with_reduction_of(saved, options)
     if resume:
         options = replace(options, init=saved.init)
         check_same_run(saved, options)

@@ -31,8 +31,8 @@ class CaptureOptions:
     """How photographs are read.
 
     Attributes:
-        downscale: factor by which photographs are reduced, by area average; None: 1, or with
-            ``reconstruct`` chosen by the time available.
+        downscale: factor by which photographs are reduced, by area average; None: chosen by the time of the
+            run, or 1 where it has none (``--steps``).
         test_every: hold out every Nth photograph, sorted by file name, to measure quality; 0: none.
         alpha: meaning of an alpha channel: transparency, or a mask of pixels to ignore; auto: transparency
             in Blender datasets, a mask elsewhere.

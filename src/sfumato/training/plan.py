@@ -1,4 +1,4 @@
-"""The plan of a run: number of steps, cap on Gaussians, memory."""
+"""The plan of a run: size of the photographs, number of steps, cap on Gaussians, memory."""
 
 from __future__ import annotations
 
@@ -17,6 +17,11 @@ _log = logging.getLogger("sfumato")
 GIB = 1024**3
 # Enough for a good scene on two cores.
 DEFAULT_MINUTES = 5.0
+# Pixels of a photograph per minute of training on two cores: with more, too few steps are possible; with
+# fewer, detail is lost.
+PIXELS_PER_MINUTE = 45_000
+# Photographs are not reduced below this by themselves.
+_LEAST_SIDE_PX = 200
 # Least number of training pixels per Gaussian: the best of those measured (85, 55, 36).
 PIXELS_PER_GAUSSIAN = 36
 # Caps by the length of the run: with more Gaussians steps become slower, and quality falls. Measured on
@@ -78,6 +83,18 @@ def with_budget(config: TrainConfig) -> TrainConfig:
     if config.steps is None and config.minutes is None:
         return replace(config, minutes=DEFAULT_MINUTES)
     return config
+
+
+def downscale_for(size_px: tuple[int, int], minutes: float) -> int:
+    """The best reduction of photographs for a training time.
+
+    Args:
+        size_px: (width, height) of the largest photograph.
+        minutes: of training.
+    """
+    wanted = PIXELS_PER_MINUTE * minutes * machine.cores() / 2.0
+    factor = round(math.sqrt(math.prod(size_px) / wanted))
+    return max(1, min(factor, min(size_px) // _LEAST_SIDE_PX))
 
 
 def make_plan(

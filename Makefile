@@ -33,7 +33,7 @@ test: $(VENV)/.test
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	@$(MAKE) --no-print-directory -j3 types kernels browser
-	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -rs -n 2 --dist loadfile --no-loadscope-reorder \
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -rs -n 3 --dist loadfile --no-loadscope-reorder \
 		--max-worker-restart 0
 
 lint: $(VENV)/.test

@@ -170,7 +170,7 @@ class TrainConfig:
         antialiased: compensate opacities for the blur of the projection.
         native_blur: while training reduces the photographs, blur ellipses in pixels of native size (up to
             1600 on the long side), so that Gaussians have the right size when rendered at native size.
-            ``reconstruct`` sets this if it reduces the photographs itself.
+            Set where photographs are reduced to fit the time.
         random_background: a new background colour each step, also behind transparent photographs, so
             uncovered areas are penalised and get filled.
         clearance: radius kept empty around each camera, as a fraction of the nearest points' distance;

@@ -60,7 +60,7 @@ def test_overwrites_only_on_request(tmp_path, picture, capsys):
         (("picture.png", "-o", "out.g2d", "--count", 0), "count is 0"),
         (("nothing.png", "-o", "out.g2d"), "nothing.png"),
         (("text.png", "-o", "out.g2d"), "text.png"),
-        (("text.g2d", "-o", "out.png"), "no .g2d file"),
+        (("text.g2d", "-o", "out.png"), "not a .g2d file"),
         (("text.g2d", "-o", "out.g2d"), "names no picture"),
         (("text.g2d", "-o", "out.png", "--count", 5), "--count is for fitting"),
     ],

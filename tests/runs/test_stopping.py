@@ -44,7 +44,7 @@ def test_a_stopped_run_resumes_to_identical_results(data, tmp_path, monkeypatch,
 
 @pytest.mark.parametrize(
     ("place", "name"),
-    [(RunFolder, "held"), (RunFolder, "write_config"), (run, "write_results"), (pages, "write_run_page")],
+    [(RunFolder, "lock"), (RunFolder, "write_config"), (run, "write_results"), (pages, "write_run_page")],
 )
 def test_a_run_stopped_anywhere_resumes_to_identical_results(data, tmp_path, monkeypatch, place, name):
     """Including before the first checkpoint and after the last, with the same command."""

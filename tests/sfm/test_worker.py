@@ -142,7 +142,7 @@ def test_the_last_attempt_counts(solved, imported, first, monkeypatch, caplog):
 def test_repeated_failures_are_one_line(imported, first, started, words, reason):
     footage, database = imported
     first(words, 100)
-    with pytest.raises(SfumatoError, match=r"^finding features in .* failed .* 4 times; .*again") as raised:
+    with pytest.raises(SfumatoError, match=r"^finding features in .* failed .* 4 times; .*resumes") as raised:
         features.extract(database, footage, SETTINGS, silent)
     assert reason in str(raised.value) and "\n" not in str(raised.value)
     assert all(process.poll() is not None for process in started)

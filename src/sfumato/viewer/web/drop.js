@@ -64,7 +64,7 @@ function manifestOf(title, mesh, scene) {
     fov_deg: null,
     count: mesh.numSplats,
     floaters: { name: "floaters", missing: "floaters are found by sfumato view and sfumato edit --clean", by: "isolation" },
-    trust: { missing: "where a scene can be trusted is known of runs: sfumato eval RUN --envelope" },
+    trust: { missing: "trust is measured for run folders: sfumato eval RUN --envelope" },
     cameras: [],
     thumbnails: null,
     exact: null,

@@ -169,12 +169,12 @@ function forget(now) {
   }
 }
 
-/** The best level of a part that is loaded: the wanted one, else the shown one, else the next coarser, else any. */
-function bestLevel(part, wish) {
+/** The best level of a part that is loaded: the target level, else the shown one, else the next coarser, else any. */
+function bestLevel(part, target) {
   const there = part.levels.filter((level) => files.get(part.pieces[level].file));
-  if (there.includes(wish)) return wish;
-  if (part.level < wish && there.includes(part.level)) return part.level;
-  return there.findLast((level) => level >= wish) ?? there[0];
+  if (there.includes(target)) return target;
+  if (part.level < target && there.includes(part.level)) return part.level;
+  return there.findLast((level) => level >= target) ?? there[0];
 }
 
 /** Change the level of a part step by step: first the new one appears, then the one before disappears. */

@@ -31,8 +31,6 @@ DIES_WHILE_LISTING = """
 import os
 import pycolmap
 from sfumato.sfm import worker
-
-pytestmark = pytest.mark.slow
 real, calls = pycolmap.import_images, []
 def some(*arguments):
     calls.append(real(*arguments))

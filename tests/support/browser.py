@@ -64,15 +64,21 @@ def find_browser():
 
 
 class Browser:
-    """A page in a separate browser that can only connect to this machine."""
+    """A page in a separate browser that can only connect to this machine.
 
-    def __init__(self, size_px=(480, 320), flags=FLAGS):
+    Args:
+        size_px: (width, height) of the window, CSS pixels.
+        flags: of the browser.
+        pixel_ratio: pixels drawn for each CSS pixel; less than 1 is faster, where pictures are not compared.
+    """
+
+    def __init__(self, size_px=(480, 320), flags=FLAGS, pixel_ratio=1):
         found = find_browser()
         if found is None:
             pytest.skip("no Chromium: set SFUMATO_BROWSER to one, or install it or Node.js and run make test")
         program, environment = found
         self._folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-        self._number, self._events, self._rest = 0, [], b""
+        self._number, self._events, self._rest, self._pixel_ratio = 0, [], b"", pixel_ratio
         read_in, self._write = os.pipe()
         self._read, write_out = os.pipe()
         # The protocol's pipes are file descriptors 3 and 4 of the browser.
@@ -142,7 +148,7 @@ class Browser:
             "Emulation.setDeviceMetricsOverride",
             width=width,
             height=height,
-            deviceScaleFactor=1,
+            deviceScaleFactor=self._pixel_ratio,
             mobile=False,
         )
 

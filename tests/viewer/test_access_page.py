@@ -22,7 +22,7 @@ CARDS = ("crop", "edit", "measure", "notes", "film", "view")
 def page(tmp_path_factory):
     server = PageServer()
     show_subject(server, small_subject(), tmp_path_factory.mktemp("run"))
-    with server, Browser(DESK) as browser:
+    with server, Browser(DESK, pixel_ratio=0.25) as browser:
         browser.open(server.url)
         yield browser
 

@@ -23,13 +23,13 @@ COUNT = 4000
 
 @pytest.fixture(scope="module")
 def levels(tmp_path_factory):
-    """A scene in 16 cells and 3 levels."""
+    """A scene in 4 cells and 3 levels."""
     path = tmp_path_factory.mktemp("levels") / "town/lod-meta.json"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pyramid, "COARSEST", 300)
         scene = small_scene(COUNT)
         small = replace(scene, log_scales=scene.log_scales - 1.5)
-        write_streamed(source_of_scene(small), path, cell=300)
+        write_streamed(source_of_scene(small), path, cell=1100)
     return path
 
 
@@ -55,7 +55,7 @@ def stream(browser, what):
 @pytest.mark.browser
 @pytest.mark.slow
 def test_the_page_loads_what_its_budget_allows_and_exchanges_it(page):
-    assert stream(page, "parts") == 16 and stream(page, "levels") == [0] * 16
+    assert stream(page, "parts") == 4 and stream(page, "levels") == [0] * 4
     assert stream(page, "drawn") == COUNT
     assert "4,000 Gaussians" in page.run("document.getElementById('facts').textContent")
     fine = page.canvas().astype(float)
@@ -65,7 +65,7 @@ def test_the_page_loads_what_its_budget_allows_and_exchanges_it(page):
     assert stream(page, "resident") <= 2200 and set(found) <= {0, 1, 2} and max(found) > 0
     page.run("sfumato.setBudget(300)")
     page.settle()
-    assert stream(page, "levels") == [2] * 16 and stream(page, "files") == 1
+    assert stream(page, "levels") == [2] * 4 and stream(page, "files") == 1
     assert stream(page, "resident") == stream(page, "drawn") <= 300
     coarse = page.canvas().astype(float)
     page.run("sfumato.setBudget(1e6)")
@@ -101,7 +101,7 @@ def test_its_folder_works_from_any_web_server(browser, levels):
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True).start()
         browser.open(f"http://127.0.0.1:{server.server_address[1]}/")
-        assert stream(browser, "levels") == [0] * 16
+        assert stream(browser, "levels") == [0] * 4
         server.shutdown()
 
 

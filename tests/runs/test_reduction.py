@@ -4,7 +4,10 @@ import json
 
 import pytest
 
+from sfumato.display import Display
 from sfumato.runs import reduction
+from sfumato.runs.run_options import RunOptions
+from sfumato.training.config import TrainConfig
 from support.commands import train
 
 pytestmark = pytest.mark.slow
@@ -50,18 +53,20 @@ def test_a_run_resumes_with_the_reduction_it_began_with(data, tmp_path, halved, 
 
 
 @pytest.mark.parametrize(
-    ("words", "downscale", "native_blur"),
-    [
-        (("--steps", "2"), 1, False),
-        ((*MINUTES, "--downscale", "1"), 1, False),
-        ((*MINUTES, "--renderer", "trace"), 2, False),
-    ],
+    "words", [("--steps", "2"), (*MINUTES, "--downscale", "1")], ids=["steps", "downscale"]
 )
-def test_steps_and_a_given_size_are_kept(data, tmp_path, halved, words, downscale, native_blur):
+def test_steps_and_a_given_size_are_kept(data, tmp_path, halved, words):
     assert train(data, tmp_path / "run", *words) == 0
     options = options_of(tmp_path / "run")
-    assert options["capture"]["downscale"] == downscale
-    assert options["train"]["native_blur"] is native_blur
+    assert options["capture"]["downscale"] == 1 and options["train"]["native_blur"] is False
+
+
+def test_the_ray_tracer_has_no_blur(data, halved):
+    options = RunOptions(data, train=TrainConfig(minutes=1, renderer="trace"))
+    found, capture = reduction.reduced_to_fit(options, options.read_capture(), Display(), 1.0)
+    assert found.train == options.train and found.capture.downscale == 2
+    size_px = capture.original_size_px
+    assert capture.views[0].camera.size_px == (size_px[0] // 2, size_px[1] // 2)
 
 
 def test_photographs_that_fit_the_time_keep_their_size(data, tmp_path, capsys):

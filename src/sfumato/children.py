@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 # The folder of the package; processes are started in it because it holds no files of the user.
@@ -23,3 +24,8 @@ def child_command(code: str) -> list[str]:
     places = [place for place in sys.path if Path(place).is_absolute() and Path(place) != here]
     start = f"import sys; sys.path[:] = {json.dumps([*places, str(FOLDER)])}\n"
     return [sys.executable, "-I", "-c", start + code]
+
+
+def call_of(function: Callable[[], None]) -> str:
+    """Python source that calls a function at the top level of a module."""
+    return f"from {function.__module__} import {function.__name__} as function; function()"

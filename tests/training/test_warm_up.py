@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import os
 import subprocess
 from dataclasses import replace
 
@@ -16,6 +17,7 @@ from sfumato.scene.lenses import Lens
 from sfumato.scene.shutter import Shutter
 from sfumato.training import warm_up
 from sfumato.training.config import TrainConfig
+from support.processes import leave_kernel
 
 pytestmark = pytest.mark.kernels
 
@@ -109,3 +111,18 @@ def test_the_command_compiles_for_each_given_renderer(monkeypatch, capsys):
     assert main(["warmup", "--renderers", "raster", "trace"]) == 0
     assert compiled == ["raster", "trace"]
     assert "kernels of the renderer trace are ready after" in capsys.readouterr().out
+
+
+def test_kernels_are_compiled_by_another_process(tmp_path, monkeypatch):
+    """Which exists: without it, a run would compile them itself, each time, and have other bits."""
+    monkeypatch.setenv("SFUMATO_CACHE", str(tmp_path / "cache"))
+    kernel_cache.cache_folder.cache_clear()
+    try:
+        for _ in range(2):
+            warm_up.run_compiled(leave_kernel, tmp_path, key="one")
+    finally:
+        kernel_cache.cache_folder.cache_clear()
+    other, *this = (int(line) for line in (tmp_path / "processes").read_text().split())
+    assert other != os.getpid() and this == 2 * [os.getpid()]
+    (stamp,) = (tmp_path / "cache").rglob("warm_*")
+    assert stamp.read_text() == "a.nbc"

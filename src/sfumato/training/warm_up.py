@@ -20,7 +20,7 @@ from sfumato.capture.cache import ByteCache
 from sfumato.capture.dataset import Capture, View
 from sfumato.capture.pixels import Pixels
 from sfumato.capture.points import PointCloud
-from sfumato.children import FOLDER, child_command
+from sfumato.children import FOLDER, call_of, child_command
 from sfumato.display import Display
 from sfumato.errors import SfumatoError
 from sfumato.evaluation.scenes import drawn
@@ -103,7 +103,7 @@ def run_compiled(
     names = (work.__module__, key, target(), machine.cpu_name())
     stamp = cache_folder() / f"warm_{hashlib.sha256(repr(names).encode()).hexdigest()[:16]}"
     if not _holds(stamp):
-        code = "from sfumato.training.warm_up import compile_apart; compile_apart()"
+        code = call_of(compile_in_subprocess)
         other = nullcontext() if last_first is None else beside(code, _pickled(last_first, arguments))
         with other:
             done = subprocess.run(

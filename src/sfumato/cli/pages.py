@@ -146,16 +146,15 @@ def serve(server: PageServer, title: object, display: Display, *, with_browser: 
             display.say("ended")
 
 
-def write_run_page(run: Path, result: RunResult, config: TrainConfig, display: Display) -> None:
+def write_run_page(run: Path, result: RunResult, display: Display) -> None:
     """Write ``scene.html`` and ``report.html`` into a run folder; failures are logged as warnings.
 
     Args:
         run: run folder.
         result: result of the run.
-        config: training configuration.
         display: prints what was written.
     """
-    write_pages(run, result.state.gaussians, result.capture, config, display)
+    write_pages(run, result.state.gaussians, result.capture, result.state.config, display)
 
 
 def write_pages(

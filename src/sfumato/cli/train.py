@@ -113,7 +113,7 @@ def command(arguments: Sequence[str]) -> int:
         )
         watching.finish(result)
         if not result.stopped_by:
-            write_run_page(given.out, result, given.config, display)
+            write_run_page(given.out, result, display)
             watching.offer(RunFolder(given.out).page)
     if result.stopped_by:
         display.say(f"to resume: {resume_command('train', arguments)}")

@@ -10,14 +10,14 @@ import subprocess
 from collections.abc import Iterator
 
 from sfumato import machine
-from sfumato.children import FOLDER, child_command
+from sfumato.children import FOLDER, call_of, child_command
 from sfumato.ops.cpu.kernel_cache import KernelCache, environment
 
 
 def start_blending() -> None:
     """Start a process that compiles what an image with depth needs last; it ends with this one."""
     process = contextlib.ExitStack()
-    process.enter_context(beside("from sfumato.ops.cpu.ahead import blending; blending()"))
+    process.enter_context(beside(call_of(blending)))
     atexit.register(process.close)
 
 

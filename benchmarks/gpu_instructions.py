@@ -31,7 +31,8 @@ PACKAGE = "sfumato.ops.gpu.kernels"
 # Types of the kernels' arguments by name; all others are pointers to float32.
 POINTERS = {
     "*i32": "order radius_px first_row rows row_starts span_rank span_tile span_length span_starts pair_rank "
-    "pair_slot tile_starts rank_starts neighbours edge_rows links bodies starts hits owners takers",
+    "pair_slot tile_starts rank_starts neighbours edge_rows links bodies starts hits gaussian_index "
+    "ray_index",
     "*i16": "pair_tile",
     "*u8": "seen visible",
     "*i64": "numbers face sorted_hits",
@@ -91,7 +92,7 @@ KERNELS = {
     "hull_rows": Kernel("hulls", {"ORDERED": True}, 64),
     "hull_gradients": Kernel("hulls", {"ABSOLUTE": True}, 56),
     "blend_rays": Kernel("ray_blending", RAYS | {"CHANNELS": 3}, 128, 1),
-    "replay_rays": Kernel("ray_replay", RAYS | {"TURNING": True}, 160, 1),
+    "replay_rays": Kernel("ray_replay", RAYS | {"WITH_RAYS": True}, 160, 1),
     "sum_hits": Kernel("ray_sums", {"DEGREE": -1, "ABSOLUTE": True, "LANES": 32}, 112, 1),
     "sum_values": Kernel("ray_sums", {"PADDED": 4, "LANES": 8}, 40, 1),
     "sum_harmonic": Kernel("ray_sums", {"K": 15, "LANES": 32}, 48, 1),

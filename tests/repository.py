@@ -11,14 +11,15 @@ NOT_OURS = {".git", "__pycache__", "node_modules"}
 TEXT = {".py", ".md", ".toml", ".txt", ".json", ".cfg", ".yml", ".yaml", ".sh", ""}
 
 
+@cache
 def text_files():
     """Every file of the repository that is read as text, at its root and in its folders."""
     found = [path for path in ROOT.iterdir() if path.is_file()]
     for folder in FOLDERS:
         found += (ROOT / folder).rglob("*")
-    return sorted(
+    return tuple(
         path
-        for path in found
+        for path in sorted(found)
         if path.is_file()
         and path.suffix in TEXT
         and not any(part in NOT_OURS or part.endswith(".egg-info") for part in path.parts)
@@ -48,6 +49,9 @@ def functions(path):
 
     def walk(node, prefix):
         for child in ast.iter_child_nodes(node):
+            # Expressions contain no definitions, and are most of a tree.
+            if isinstance(child, ast.expr):
+                continue
             if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
                 yield prefix + child.name, child
             if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):

@@ -7,6 +7,9 @@ import pytest
 
 from repository import PACKAGE, ROOT, arguments, functions, name, python_files, text_files, tree
 
+# Every file is parsed.
+pytestmark = pytest.mark.slow
+
 # The parts of the package that each part may import: each is in a higher layer than those it names.
 MAY_IMPORT = {
     "errors": "",

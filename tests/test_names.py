@@ -3,7 +3,12 @@
 import ast
 from collections import defaultdict
 
+import pytest
+
 from repository import PACKAGE, python_files, tree
+
+# Every file is parsed.
+pytestmark = pytest.mark.slow
 
 MODULES = [path.relative_to(PACKAGE) for path in python_files("src/sfumato/")]
 SHARED_MODULES = {

@@ -3,7 +3,12 @@
 import ast
 import re
 
+import pytest
+
 from repository import PACKAGE, ROOT, name, python_files, tree
+
+# Every file is parsed.
+pytestmark = pytest.mark.slow
 
 EVERYTHING = python_files("src/", "tests/", "tools/", "benchmarks/", "examples/")
 PARTS = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}

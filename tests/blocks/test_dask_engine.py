@@ -94,6 +94,7 @@ def test_workers_train_what_one_process_trains_and_a_killed_one_changes_nothing(
         assert (over / name).read_bytes() == (plain / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_an_address_without_a_scheduler_is_an_error(data, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("sfumato.blocks.dask_client._CONNECT_S", 0.5)
     assert train(data, tmp_path / "run", *TWO, "--cluster", "tcp://127.0.0.1:9") == 2

@@ -37,6 +37,7 @@ def halves(line, margin=0.5):
     return BlockPlan(FLOOR, (PlannedBlock(west, ("b.png",), 0.5), PlannedBlock(east, ("c.png",), 0.5)))
 
 
+@pytest.mark.slow
 def test_pixels_show_where_they_lie(data):
     view = load_capture(data).views[0]
     positions, covered = PositionImages(wall(), RasterSettings())(view.camera)

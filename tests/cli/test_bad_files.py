@@ -98,6 +98,7 @@ def test_resume_without_a_run(cli):
     says(cli.refuses("--resume"), str(cli.out), "it does not exist", "sfumato train")
 
 
+@pytest.mark.slow
 def test_resume_without_a_checkpoint(cli):
     assert cli.train(*SHORT) == 0
     shutil.rmtree(cli.out / "checkpoints")

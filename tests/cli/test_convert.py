@@ -33,6 +33,7 @@ def test_writes_the_format_of_the_suffix(tmp_path, scene, suffix, capsys):
     assert len(load(out)) == 30 and "30 Gaussians of SH degree 3" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_reads_by_content_and_keeps_the_frame(tmp_path, scene):
     assert run(tmp_path / "in.ply", tmp_path / "middle.glb") == 0
     (tmp_path / "middle.glb").rename(tmp_path / "middle.ply")

@@ -45,6 +45,7 @@ def test_facts_are_measured_and_fit_json(facts):
     assert "sfumato" in facts["kernels"]["folder"] or facts["kernels"]["folder"]
 
 
+@pytest.mark.slow
 def test_prints_json_alone_or_a_table(facts, monkeypatch, capsys):
     monkeypatch.setattr(module, "gather", lambda progress: facts)
     doctor(json=True)

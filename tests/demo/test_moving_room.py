@@ -135,6 +135,7 @@ def test_one_object_enters_late_and_one_leaves(tracks):
     assert (tracks["visible"].sum(axis=0) >= 3).any(axis=0).all(), "a point that few cameras ever see"
 
 
+@pytest.mark.slow
 def test_visible_points_have_the_colours_of_the_pictures(tracks, cameras, videos):
     for number, name in enumerate(tracks["object_names"]):
         assert agreement(tracks, cameras, videos, tracks["object"] == number) > 0.4, name

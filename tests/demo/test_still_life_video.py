@@ -91,6 +91,7 @@ def test_poses_are_rigid(poses):
     np.testing.assert_array_equal(poses[:, 3], np.array([[0, 0, 0, 1]]).repeat(len(poses), 0))
 
 
+@pytest.mark.slow
 def test_path_goes_round_the_table_and_back(document, decoded, poses):
     eyes, times = poses[:, :3, 3], decoded[1]
     azimuths = np.degrees(np.arctan2(eyes[:, 0], -eyes[:, 1]))

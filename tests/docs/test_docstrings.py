@@ -3,7 +3,12 @@
 import ast
 import re
 
+import pytest
+
 from repository import PACKAGE, arguments, functions, name, python_files, tree
+
+# Every file is parsed.
+pytestmark = pytest.mark.slow
 
 SECTIONS = ("Args", "Attributes", "Returns", "Raises", "Gradients", "Source", "Yields")
 FORMS_OF_TENSOR = {"Tensor", "Tensor | None"}

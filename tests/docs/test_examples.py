@@ -30,6 +30,7 @@ def test_one_gaussian(monkeypatch, tmp_path, capsys):
     assert "alpha up to 0.88" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_fit_an_image(monkeypatch, tmp_path, capsys):
     run(
         monkeypatch, "02_fit_an_image.py", "--out", tmp_path / "fit.png", "--width", 32,

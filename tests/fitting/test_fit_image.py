@@ -23,6 +23,7 @@ def fitted():
     return fit(discs(), count=60, steps=150)
 
 
+@pytest.mark.slow
 def test_a_small_image_is_fitted_well(fitted):
     image = fitted.render()
     assert image.shape == (32, 48, 3) and len(fitted) == 60 and fitted.size_px == (48, 32)

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -17,13 +18,22 @@ from support.small_scenes import small_scene
 COUNT, CELL = 3000, 400
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """A scene in 8 cells and 3 levels, the folder of its files, and the counts of its levels."""
+    scene, folder = small_scene(COUNT), tmp_path_factory.mktemp("written")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pyramid, "COARSEST", 200)
+        counts = write_streamed(source_of_scene(scene), folder / "lod-meta.json", cell=CELL)
+    return scene, folder, counts
+
+
 @pytest.fixture
-def levels(tmp_path, monkeypatch):
-    """A scene in 8 cells and 3 levels, and its description."""
+def levels(written, tmp_path, monkeypatch):
+    """The same scene and counts, and the description in a copy of the folder."""
     monkeypatch.setattr(pyramid, "COARSEST", 200)
-    scene, path = small_scene(COUNT), tmp_path / "out/lod-meta.json"
-    counts = write_streamed(source_of_scene(scene), path, cell=CELL)
-    return scene, path, counts
+    scene, folder, counts = written
+    return scene, shutil.copytree(folder, tmp_path / "out") / "lod-meta.json", counts
 
 
 def test_the_finest_level_is_the_scene_and_each_other_has_a_quarter(levels):

@@ -96,6 +96,7 @@ def test_a_package_that_a_backend_lacks_is_named(monkeypatch):
         implementation("covariance", torch.empty(0))
 
 
+@pytest.mark.slow
 def test_the_package_is_imported_without_the_compiler_of_kernels_for_gpus():
     program = "import sys, sfumato, sfumato.ops; sfumato.rasterize; sys.exit('triton' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -1,5 +1,6 @@
 """Eq. 37 to 49 of the derivation: each gradient of the loss, by formula and by finite differences."""
 
+import pytest
 import torch
 
 from sfumato.maths.quaternions import rotation_from_quats
@@ -115,6 +116,7 @@ def test_gradient_of_opacities():
 
 
 @equations(45, 46)
+@pytest.mark.slow
 def test_gradient_of_colours():
     weights = image_weights(traced())
     for own_colours in (False, True):

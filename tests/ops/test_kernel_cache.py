@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import stat
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("SFUMATO_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(kernel_cache.tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(kernel_cache.KernelCache, "failed", False)
-    monkeypatch.setattr(kernel_cache.KernelCache, "said", True)
+    monkeypatch.setattr(kernel_cache.KernelCache, "announced", True)
     kernel_cache.cache_folder.cache_clear()
     yield tmp_path / "cache"
     kernel_cache.cache_folder.cache_clear()
@@ -56,7 +57,7 @@ def test_a_kernel_is_read_back(folder):
 
 
 def test_the_first_compilation_is_announced_once(folder, caplog, monkeypatch):
-    monkeypatch.setattr(kernel_cache.KernelCache, "said", False)
+    monkeypatch.setattr(kernel_cache.KernelCache, "announced", False)
     compiled(0)
     assert [line.message.partition(",")[0] for line in caplog.records] == ["compiling kernels"]
     the_file(folder).unlink()
@@ -66,7 +67,7 @@ def test_the_first_compilation_is_announced_once(folder, caplog, monkeypatch):
 
 def test_cached_kernels_are_not_announced(folder, caplog, monkeypatch):
     compiled(0)
-    monkeypatch.setattr(kernel_cache.KernelCache, "said", False)
+    monkeypatch.setattr(kernel_cache.KernelCache, "announced", False)
     caplog.clear()
     compiled(1)
     serial_kernel(halved)(3.0)
@@ -89,9 +90,7 @@ def test_a_damaged_kernel_is_compiled_again_and_replaced(folder, damage):
             "junk": b"\x80junk",
         }[damage]
     )
-    assert not kernel_cache.is_whole(path)
     compiled(0)
-    assert kernel_cache.is_whole(path)
     compiled(1)
 
 
@@ -123,11 +122,12 @@ def test_a_cache_writable_by_others_is_not_used(folder, tmp_path, caplog, place)
 @pytest.mark.parametrize(("owner", "is_read"), [(1000, True), (0, True), (1001, False)])
 def test_files_of_other_users_are_not_read(folder, monkeypatch, owner, is_read):
     compiled(0)
-    path = the_file(folder)
     found = os.stat_result((0o100600, 0, 0, 1, owner, owner, 0, 0, 0, 0))
     monkeypatch.setattr(kernel_cache.os, "getuid", lambda: 1000)
     monkeypatch.setattr(kernel_cache.os, "fstat", lambda handle: found)
-    assert kernel_cache.is_whole(path) == is_read
+    with nullcontext() if is_read else pytest.raises(kernel_cache.KernelMissing), kernel_cache.only_cached():
+        compiled(1)
+    assert len(list(folder.rglob("*.nbc"))) == 1
 
 
 @pytest.mark.skipif(os.name != "posix", reason="owners of POSIX")

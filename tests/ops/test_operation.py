@@ -38,6 +38,7 @@ def add(total: Tensor, parts: Tensors, addend: float) -> None:
         tensor.numpy()[...] += addend
 
 
+@pytest.mark.slow
 def test_results_and_shapes_without_data():
     assert product(torch.tensor([2.0]), 3.0).tolist() == [6.0]
     assert product(torch.empty(2, 5, device="meta"), 3.0).shape == (2, 5)
@@ -71,6 +72,7 @@ def test_torch_learns_of_changes_in_place():
     assert total.item() == 4.0 and part.item() == 7.0
 
 
+@pytest.mark.slow
 def test_the_first_call_does_not_import_the_compiler_of_torch():
     code = """
 import sys, torch

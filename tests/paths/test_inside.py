@@ -51,6 +51,7 @@ def test_orbits_stay_near_the_photographs():
     assert apart is None or not apart.is_covered
 
 
+@pytest.mark.slow
 def test_an_orbit_at_another_height_is_chosen_if_more_of_it_is_covered():
     """Few cameras all around at one height, and more of them in a sector high above."""
     low = ring(np.linspace(0, 2 * np.pi, 20, endpoint=False))

@@ -27,6 +27,7 @@ def turns_rad(cameras):
 KEYS = [camera_at(0, 0, 0), camera_at(3, -1, 1, fov_deg=30.0), camera_at(3.5, 0, 4), camera_at(-2, 1, 3)]
 
 
+@pytest.mark.slow
 def test_a_path_passes_its_keys():
     cameras = through(KEYS, 2001)
     for key in KEYS:

@@ -93,6 +93,7 @@ def rasterize_splats(params, **options):
 @pytest.mark.parametrize("rasterize_mode", ["classic", "antialiased"])
 @pytest.mark.parametrize("packed", [True, False])
 @pytest.mark.parametrize("absgrad", [True, False])
+@pytest.mark.slow
 def test_training_loop_learns_and_grows(packed, absgrad, rasterize_mode):
     with torch.no_grad():
         pixels, _, _ = rasterize_splats(splats(24))

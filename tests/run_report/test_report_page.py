@@ -24,6 +24,7 @@ def rewritten(run, path, facts):
     return run.report.read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_training_writes_a_report_of_the_run(run):
     said = run.report.read_text("utf-8")
     metrics = json.loads(run.metrics.read_text())

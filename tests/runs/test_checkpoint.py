@@ -27,6 +27,7 @@ from support.tiny import differences, tiny_config, tiny_start, train_until
 
 
 @pytest.mark.parametrize("strategy", ["adc", "mcmc"])
+@pytest.mark.slow
 def test_ten_and_ten_steps_are_twenty(tmp_path, strategy):
     config = tiny_config(strategy=strategy, exposure=True, seed=3)
     root = colmap_folder(tmp_path / "data")

@@ -63,6 +63,7 @@ def test_a_fully_masked_dataset_is_refused(data, tmp_path, kind, capsys):
     assert "keep no pixel of any of the 2 pictures" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_masked_fraction_is_reported(data, tmp_path, monkeypatch, capsys, caplog):
     read = spied(monkeypatch, dataset, "read_source")
     (data / "masks").mkdir()

@@ -86,6 +86,7 @@ def test_pixels_without_a_ray_stay_without():
     assert free.directions[0].abs().sum() == 0 and torch.isfinite(free.origins).all()
 
 
+@pytest.mark.slow
 def test_gradients_pass_through_the_lens():
     def of_camera(start, end):
         moving = Camera(start, (9.0, 9.5), (2.3, 1.8), (4, 3), BROWN, Shutter(end))

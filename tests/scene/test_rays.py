@@ -85,6 +85,7 @@ def test_a_shutter_of_equal_poses_is_a_global_one():
 
 @pytest.mark.parametrize("lens", [Lens("opencv_fisheye", (0.05, -0.02, 0.01, -0.002)), Lens("ortho")])
 @pytest.mark.parametrize("direction", [None, "down", "left"])
+@pytest.mark.slow
 def test_gradients_reach_the_poses(lens, direction):
     def traced(*poses):
         shutter = None if direction is None else Shutter(poses[1], direction)

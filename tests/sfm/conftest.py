@@ -12,6 +12,14 @@ from support.shots import QUICK, Shots, Solved
 from support.worlds import BENT, PINHOLE, arc, photographs, room
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark tests of reconstructed cameras as slow: whichever is first waits for these."""
+    for item in items:
+        if {"solved", "bent"} & set(item.fixturenames):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory):
     """A folder of all processes of this test session, and the lock of what is made there once."""

@@ -11,13 +11,15 @@ from support.found import centre as centre_of
 from support.found import dataset, pose_errors, poses_of, similarity_between, surface_distances
 from support.worlds import Lens, render, room
 
+# Each waits for reconstructed cameras.
+pytestmark = pytest.mark.slow
 
-@pytest.fixture(params=["solved", pytest.param("bent", marks=pytest.mark.slow)])
+
+@pytest.fixture(params=["solved", "bent"])
 def each(request):
     return request.getfixturevalue(request.param)
 
 
-@pytest.mark.slow
 def test_cameras_are_accurate(each):
     found = poses_of(dataset(each.out))
     assert sorted(found) == sorted(each.shots.poses)
@@ -85,7 +87,6 @@ def test_points_project_onto_their_features(each):
     assert errors.mean() == pytest.approx(model.compute_mean_reprojection_error(), abs=0.01)
 
 
-@pytest.mark.slow
 def test_undistorted_pictures_agree_with_their_pinhole_cameras(bent):
     """The world rendered with the written intrinsics and the true pose equals the written picture."""
     model = dataset(bent.out)

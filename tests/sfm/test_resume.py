@@ -90,6 +90,7 @@ def test_an_interrupted_run_resumes_to_the_same_bytes(solved, tmp_path):
     assert model_bytes(out) == model_bytes(solved.out)
 
 
+@pytest.mark.slow
 def test_a_finished_run_does_nothing(done):
     text = (done.out / "sfm.json").read_text()
     before = {path: path.stat().st_mtime_ns for path in (done.out / "sparse").rglob("*")}
@@ -140,6 +141,7 @@ def test_a_deleted_result_is_restored(done, gone, first):
     assert begun(done) == first
 
 
+@pytest.mark.slow
 def test_a_database_exists_only_with_all_pictures(done, tmp_path, monkeypatch):
     """A run killed between two cameras restarts the import; otherwise pictures would be missing."""
     footage = read_footage(done.out / "work/frames")

@@ -205,6 +205,7 @@ def test_a_reconstruction_is_upright(solved):
     assert (world["up"], world["gravity_from"], world["unit"]) == ("-y", "level pictures", "arbitrary")
 
 
+@pytest.mark.slow
 def test_a_known_distance_makes_the_reconstruction_as_large_as_the_room(solved, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(solved.out, out)

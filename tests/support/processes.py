@@ -1,13 +1,12 @@
 """Python code that runs in a separate process, with access to ``support``."""
 
-import hashlib
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 from repository import ROOT
-from sfumato.ops.cpu import kernel_cache
+from sfumato.ops.cpu.jit import serial_kernel
 
 
 def printed_by(code: str, folder: Path | None = None, **environment: str) -> str:
@@ -29,9 +28,12 @@ def printed_by(code: str, folder: Path | None = None, **environment: str) -> str
     ).stdout
 
 
-def leave_kernel(folder):
-    """Write a kernel into the cache, and this process into ``folder``; another process can call it."""
+def _halved(x):
+    return 0.5 * x
+
+
+def call_kernel(folder):
+    """Load a kernel and call it, and write this process into ``folder``; another process can do it."""
     with (folder / "processes").open("a") as note:
         note.write(f"{os.getpid()}\n")
-    code = b"code"
-    kernel_cache.write_bytes(kernel_cache.cache_folder() / "a.nbc", hashlib.sha256(code).digest() + code)
+    assert serial_kernel(_halved)(3.0) == 1.5

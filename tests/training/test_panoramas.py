@@ -11,6 +11,7 @@ from support.tiny import tiny_config
 
 
 @pytest.mark.parametrize("renderer", ["trace", "raster"])
+@pytest.mark.slow
 def test_a_scene_learns_from_panoramas(tmp_path, renderer, caplog):
     names = [f"{i}.png" for i in range(4)]
     root = colmap_folder(tmp_path, names=names, camera=(1, 17, 32, 16, (32.0, 16.0)))

@@ -11,7 +11,7 @@ from support.browser import Browser
 from support.page_steps import stand
 from support.small_scenes import small_subject
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 DESK, PHONE = (1440, 900), (390, 844)
 # Brought by tools/viewer/get_browser.mjs; under the Mozilla Public License 2.0, and not in the repository.
 AXE = Path(sys.prefix) / "browser" / "axe.min.js"

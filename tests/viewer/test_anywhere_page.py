@@ -46,6 +46,7 @@ def test_without_an_address_no_picture_is_named(subject, tmp_path):
 
 
 @pytest.mark.browser
+@pytest.mark.slow
 def test_embedded_it_is_the_scene_alone(browser, subject, tmp_path):
     write_page(subject, tmp_path / "mine.html")
     url = (tmp_path / "mine.html").as_uri()
@@ -62,6 +63,7 @@ def test_embedded_it_is_the_scene_alone(browser, subject, tmp_path):
 
 
 @pytest.mark.browser
+@pytest.mark.slow
 def test_a_dropped_file_is_shown(browser, subject, tmp_path):
     write_page(subject, tmp_path / "mine.html")
     other = small_scene(40, seed=9)
@@ -99,6 +101,7 @@ def test_a_dropped_file_is_shown(browser, subject, tmp_path):
 
 
 @pytest.mark.browser
+@pytest.mark.slow
 def test_a_headset_is_offered_where_there_is_one(browser, subject, tmp_path):
     """What no test machine has: only that it is asked for, and that a refusal is said."""
     write_page(subject, tmp_path / "mine.html")

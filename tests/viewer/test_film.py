@@ -70,6 +70,7 @@ def test_what_is_no_film_or_too_much_is_refused(body):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 def test_one_film_at_a_time_and_nothing_is_left_of_a_stopped_one(tmp_path):
     with PageServer() as server:
         offer_films(server, tmp_path, small_subject())

@@ -12,7 +12,7 @@ from support.browser import Browser
 from support.page_steps import bare, stand
 from support.small_scenes import small_scene, small_subject
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 WINDOW = (900, 560)
 # Two balls in sight of the first camera, and a third one beside them.
 CENTRES = [[-1.0, 0.0, 0.0], [1.0, 0.2, 0.0], [0.0, -1.0, 0.5]]

@@ -27,7 +27,7 @@ from support.tool_steps import (
     set_input,
 )
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 WINDOW = (900, 560)
 
 

@@ -73,18 +73,18 @@ def _trace_backward(
     background: Tensor,
     limits: Tensor,
     exact: bool,
-    turning: bool,
+    with_rays: bool,
     absolute: bool,
 ) -> Tensors:
     return implementation("trace", colours).backward(
-        grads, outputs, kept, shape, colours, background, limits, exact, turning, absolute
+        grads, outputs, kept, shape, colours, background, limits, exact, with_rays, absolute
     )
 
 
 @_trace_backward.register_fake
-def _(grads, outputs, kept, shape, colours, background, limits, exact, turning, absolute):
+def _(grads, outputs, kept, shape, colours, background, limits, exact, with_rays, absolute):
     quats, scales, opacities = shape
-    rays = (*grads[1].shape, 6) if turning else (0, 0, 6)
+    rays = (*grads[1].shape, 6) if with_rays else (0, 0, 6)
     found = (torch.empty_like(t) for t in (scales, quats, scales, opacities, colours, opacities))
     return [*found, opacities.new_empty(rays)]
 

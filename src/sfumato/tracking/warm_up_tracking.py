@@ -19,7 +19,7 @@ from sfumato.training.warm_up import run_compiled, tiny_capture
 
 def warm_up() -> None:
     """Compile every kernel in a separate process by taking a step on a tiny scene."""
-    run_compiled(take_step, key="tracking")
+    run_compiled(take_step)
 
 
 def take_step() -> None:

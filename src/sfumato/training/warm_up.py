@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 import subprocess
 import sys
@@ -15,17 +14,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sfumato import machine, ops
+from sfumato import ops
 from sfumato.capture.cache import ByteCache
 from sfumato.capture.dataset import Capture, View
 from sfumato.capture.pixels import Pixels
 from sfumato.capture.points import PointCloud
 from sfumato.children import FOLDER, call_of, child_command
 from sfumato.display import Display
-from sfumato.errors import SfumatoError
 from sfumato.evaluation.scenes import drawn
 from sfumato.ops.backend import HOST
-from sfumato.outputs import write_text
 from sfumato.render.rasterize import IDEAL_LENSES
 from sfumato.scene.cameras import Camera
 from sfumato.scene.lenses import PINHOLE, Lens
@@ -76,47 +73,41 @@ def warm_up(
     """
     kinds = _kinds(cameras)
     if device.type == HOST.type:
-        run_compiled(take_steps, config, kinds, key=_key(config, kinds), last_first=compile_last)
+        run_compiled(take_steps, config, kinds, last_first=compile_last)
     else:
         take_steps(config, kinds, device)
 
 
 def run_compiled(
-    work: Callable[..., None],
-    *arguments: object,
-    key: object,
-    last_first: Callable[..., None] | None = None,
+    work: Callable[..., None], *arguments: object, last_first: Callable[..., None] | None = None
 ) -> None:
-    """Call a function after compiling all its kernels into the cache, in a separate process.
+    """Call a function whose kernels come from the cache; any that is missing is compiled by another process.
+
+    The function is called until the first missing kernel, and again once all are there.
 
     Args:
         work: a function at the top level of a module.
         arguments: of the function; they can be pickled.
-        key: plain values that determine which kernels it needs.
-        last_first: compiles some of them in another process at the same time, those that it needs last first;
-            of the same arguments.
+        last_first: compiles some of the kernels in another process at the same time, those that ``work``
+            needs last first; of the same arguments.
     """
     from sfumato.ops.cpu.ahead import beside
-    from sfumato.ops.cpu.jit import target
-    from sfumato.ops.cpu.kernel_cache import SUFFIX, cache_folder, environment
+    from sfumato.ops.cpu.kernel_cache import KernelMissing, environment, only_cached
 
-    names = (work.__module__, key, target(), machine.cpu_name())
-    stamp = cache_folder() / f"warm_{hashlib.sha256(repr(names).encode()).hexdigest()[:16]}"
-    if not _holds(stamp):
-        code = call_of(compile_in_subprocess)
-        other = nullcontext() if last_first is None else beside(code, _pickled(last_first, arguments))
-        with other:
-            done = subprocess.run(
-                child_command(code),
-                input=_pickled(work, arguments),
-                capture_output=True,
-                cwd=FOLDER,
-                env=environment(),
-            )
-        if done.returncode == 0:
-            kernels = sorted(path.name for path in stamp.parent.iterdir() if path.suffix == SUFFIX)
-            with suppress(SfumatoError):
-                write_text(stamp, "\n".join(kernels))
+    with suppress(KernelMissing), only_cached():
+        work(*arguments)
+        return
+    code = call_of(compile_in_subprocess)
+    other = nullcontext() if last_first is None else beside(code, _pickled(last_first, arguments))
+    with other:
+        subprocess.run(
+            child_command(code),
+            input=_pickled(work, arguments),
+            capture_output=True,
+            cwd=FOLDER,
+            env=environment(),
+        )
+    # Compiles what that process could not.
     work(*arguments)
 
 
@@ -125,44 +116,18 @@ def _pickled(work: Callable[..., None], arguments: tuple[object, ...]) -> bytes:
 
 
 def compile_in_subprocess() -> None:
-    """A child process of ``run_compiled``; it fails if kernels cannot be cached."""
+    """A child process of ``run_compiled``."""
     from sfumato.ops.cpu.kernel_cache import KernelCache
 
-    KernelCache.said = True
+    KernelCache.announced = True
     module, name, arguments = pickle.load(sys.stdin.buffer)
     getattr(import_module(module), name)(*arguments)
-    sys.exit(int(KernelCache.failed))
-
-
-def _holds(stamp: Path) -> bool:
-    """Whether the kernels listed in a stamp file are still in the cache, undamaged."""
-    from sfumato.ops.cpu.kernel_cache import is_whole
-
-    with suppress(OSError, ValueError):
-        names = stamp.read_text("utf-8").splitlines()
-        return bool(names) and all(is_whole(stamp.with_name(name)) for name in names)
-    return False
 
 
 def _kinds(cameras: Iterable[Camera]) -> list[tuple[Lens, bool]]:
     """One lens for each combination of lens model and shutter type among ``cameras``."""
     found = {(camera.lens.model, camera.shutter is not None): camera.lens for camera in cameras}
     return [(found[model, rolls], rolls) for model, rolls in sorted(found)] or [(PINHOLE, False)]
-
-
-def _key(config: TrainConfig, cameras: list[tuple[Lens, bool]]) -> tuple[object, ...]:
-    """The values on which the kernels of a configuration depend."""
-    kinds: tuple[object, ...] = (
-        config.renderer,
-        config.strategy,
-        config.pixel_loss,
-        config.highest_degree,
-        config.colour,
-        config.antialiased,
-        config.exposure,
-    )
-    kinds += (config.ssim_weight > 0, config.adc.absolute_gradient, config.adc.noise > 0, config.refine_poses)
-    return kinds + tuple((lens.model, rolls) for lens, rolls in cameras)
 
 
 def take_steps(config: TrainConfig, kinds: list[tuple[Lens, bool]], device: torch.device = HOST) -> None:

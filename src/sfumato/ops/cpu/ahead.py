@@ -25,7 +25,7 @@ def blending() -> None:
     """The process of ``start_blending``."""
     from sfumato.ops.cpu.composite import compile_ahead
 
-    KernelCache.said = True
+    KernelCache.announced = True
     compile_ahead(channels=4)
 
 

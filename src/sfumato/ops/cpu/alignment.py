@@ -43,14 +43,14 @@ def _times(matrix, x, y, z):
 
 
 @kernel
-def add_equations(arms, colours, weights, first, places, turns, image, pose, intrinsics, sums):
+def add_equations(offsets, colours, weights, first, places, turns, image, pose, intrinsics, sums):
     """Add the points of each body to its sums [k, 27]."""
     height, width = image.shape[0], image.shape[1]
     fx, fy, cx, cy = intrinsics[0, 0], intrinsics[1, 1], intrinsics[0, 2], intrinsics[1, 2]
     for body in prange(places.shape[0]):
         u, v = np.zeros(6), np.zeros(6)
         for s in range(first[body], first[body + 1]):
-            ax, ay, az = _times(turns[body], arms[s, 0], arms[s, 1], arms[s, 2])
+            ax, ay, az = _times(turns[body], offsets[s, 0], offsets[s, 1], offsets[s, 2])
             x, y, z = _times(pose, ax + places[body, 0], ay + places[body, 1], az + places[body, 2])
             x, y, z = x + pose[0, 3], y + pose[1, 3], z + pose[2, 3]
             if not z > 0.0:
@@ -88,11 +88,11 @@ def add_equations(arms, colours, weights, first, places, turns, image, pose, int
                 sums[body, at + i] += weight * (ur * u[i] + vr * v[i])
 
 
-def forward(arms, colours, weights, first, places, turns, image, camera_from_world, intrinsics):
+def forward(offsets, colours, weights, first, places, turns, image, camera_from_world, intrinsics):
     """See sfumato.ops.alignment."""
     sums = np.zeros((len(places), ALIGNMENT_ENTRIES))
     # An image of one row or column cannot be interpolated.
     if min(image.shape[:2]) > 1:
-        inputs = arms, colours, weights, first, places, turns, image, camera_from_world, intrinsics
+        inputs = offsets, colours, weights, first, places, turns, image, camera_from_world, intrinsics
         add_equations(*map(as_array, inputs), sums)
     return torch.from_numpy(sums.astype(np.float32))

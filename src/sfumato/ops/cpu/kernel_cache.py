@@ -16,6 +16,9 @@ import shutil
 import stat
 import sys
 import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numba
@@ -85,9 +88,21 @@ def sources_digest(package: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def is_whole(path: Path) -> bool:
-    """Whether a kernel file exists, belongs to this user and is undamaged."""
-    return _read(path) is not None
+class KernelMissing(Exception):
+    """A kernel is not in the cache, and this thread compiles none: see ``only_cached``."""
+
+
+_thread = threading.local()
+
+
+@contextmanager
+def only_cached() -> Iterator[None]:
+    """Within, this thread raises ``KernelMissing`` instead of compiling a kernel."""
+    _thread.compiles = False
+    try:
+        yield
+    finally:
+        _thread.compiles = True
 
 
 class KernelCache(NullCache):
@@ -100,7 +115,7 @@ class KernelCache(NullCache):
     # Whether writing has failed in this process; the warning is logged once.
     failed = False
     # Whether the message about slow first calls was logged in this process.
-    said = False
+    announced = False
 
     def __init__(self, function) -> None:
         self._function = function
@@ -112,12 +127,18 @@ class KernelCache(NullCache):
         return str(cache_folder())
 
     def load_overload(self, sig, target_context):
-        """Load the compiled kernel for a signature; None if there is none."""
+        """Load the compiled kernel for a signature; None if there is none.
+
+        Raises:
+            KernelMissing: if there is none, within ``only_cached``.
+        """
         target_context.refresh()
         path = self._path(sig, target_context.codegen())
         payload = _read(path)
+        if payload is None and not getattr(_thread, "compiles", True):
+            raise KernelMissing
         if payload is None:
-            if not KernelCache.said:
+            if not KernelCache.announced:
                 self._say_first_compilation()
             self._unlock()
             self._lock = _lock(path)
@@ -148,7 +169,7 @@ class KernelCache(NullCache):
 
     @staticmethod
     def _say_first_compilation() -> None:
-        KernelCache.said = True
+        KernelCache.announced = True
         if not any(cache_folder().glob(f"*{SUFFIX}")):
             from sfumato.ops.cpu.ahead import start_blending
 

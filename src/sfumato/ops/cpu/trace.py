@@ -57,7 +57,7 @@ def kept(
     return [*empty_tiles(means, shapes.directions[0]), *records, *rays]
 
 
-def backward(grads, outputs, kept, shape, colours, background, limits, exact, turning, absolute):
+def backward(grads, outputs, kept, shape, colours, background, limits, exact, with_rays, absolute):
     """Gradients to means, quats, scales, opacities, colours, the probe and the rays [h, w, 6].
 
     ``shape`` are quats, scales and opacities.
@@ -68,10 +68,10 @@ def backward(grads, outputs, kept, shape, colours, background, limits, exact, tu
     d, (height, width) = colours.shape[1], alpha.shape
     columns, row = sums_layout(d, absolute)
     moving, deep = when(rays.offsets.size), when(to_distance.any())
-    of_rays = np.zeros((height, width, 6) if turning else (0, 0, 6), np.float32)
+    of_rays = np.zeros((height, width, 6) if with_rays else (0, 0, 6), np.float32)
     sums = TracedSums(np.zeros((tiles.pair_rank.size, row), np.float32), of_rays)
     trace_backward(
-        (0,) * d, moving, when(exact), deep, when(turning), when(absolute), records, rays, _limits(limits),
+        (0,) * d, moving, when(exact), deep, when(with_rays), when(absolute), records, rays, _limits(limits),
         tiles, as_array(background), _outputs(*outputs), _outputs(*grads), sums,
     )  # fmt: skip
     found = trace_gradients(tiles, sums.pairs, columns, records, *map(as_array, shape), d)

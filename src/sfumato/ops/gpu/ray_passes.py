@@ -73,8 +73,8 @@ class RayOutputGradients(NamedTuple):
 class _RayRecords(NamedTuple):
     """Records of hits, see kernels.ray_replay."""
 
-    owners: Tensor
-    takers: Tensor
+    gaussian_index: Tensor
+    ray_index: Tensor
     weights: Tensor
     to_log_alphas: Tensor
     tints: Tensor
@@ -150,10 +150,10 @@ def gradients(
     scene: RayScene,
     shape: tuple[Tensor, Tensor],
     rays: Tensor,
-    pulls: RayOutputGradients,
+    upstream: RayOutputGradients,
     *,
     width: int = 0,
-    turning: bool = False,
+    with_rays: bool = False,
     absolute: bool = False,
 ) -> RayGradients:
     """The gradient of ``blended``, without that of the background.
@@ -164,25 +164,27 @@ def gradients(
         scene, width: as there.
         rays: [m, 8] from ``pack``.
         shape: quats [n, 4] and scales [n, 3].
-        pulls: RayOutputGradients.
-        turning: whether to compute that of the rays.
+        upstream: RayOutputGradients.
+        with_rays: whether to compute that of the rays.
         absolute: whether to compute ``lengths``.
     """
     (quats, scales), m, n = (one.contiguous() for one in shape), len(rays), len(shape[0])
     features = scene.features
-    of_rays, totals = features.new_zeros(m if turning else 0, 6), rays.new_zeros(n, ROW.value)
+    of_rays, totals = features.new_zeros(m if with_rays else 0, 6), rays.new_zeros(n, ROW.value)
     to_features = torch.zeros_like(features)
-    image, alpha, distance = pulls.grads
+    image, alpha, distance = upstream.grads
     packed = torch.cat([image, alpha[:, None], distance[:, None]], 1)
-    reached = torch.cat([pulls.outputs[0], *(one[:, None] for one in pulls.outputs[1:])], 1)
+    reached = torch.cat([upstream.outputs[0], *(one[:, None] for one in upstream.outputs[1:])], 1)
     remaining = (packed.double() * reached.double()).sum(1)
-    ends = pulls.hits.cumsum(0, dtype=torch.int64)
+    ends = upstream.hits.cumsum(0, dtype=torch.int64)
     for first, last, count in _batches(ends):
         part = slice(first, last)
-        starts = (ends[part] - ends[last - 1] + count - pulls.hits[part]).int()
+        starts = (ends[part] - ends[last - 1] + count - upstream.hits[part]).int()
         of_part = rays[part], packed[part], of_rays[part]
         whole = width if last - first == m else 0
-        records = _replayed(scene, of_part, pulls.hits[part], starts, remaining[part], count, whole, turning)
+        records = _replayed(
+            scene, of_part, upstream.hits[part], starts, remaining[part], count, whole, with_rays
+        )
         _add(scene, of_part, records, totals, to_features, absolute)
     found = [*(features.new_empty(n, size) for size in (3, 4, 3)), features.new_empty(n)]
     lengths = features.new_empty(n if absolute else 0)
@@ -203,44 +205,44 @@ def _batches(ends: Tensor) -> Iterator[tuple[int, int, int]]:
         first, before = last, until
 
 
-def _replayed(scene, of_part, hits, starts, remaining, count, width, turning) -> _RayRecords:
+def _replayed(scene, of_part, hits, starts, remaining, count, width, with_rays) -> _RayRecords:
     """Records of the ``count`` hits of some rays; writes the gradients of those rays."""
     rays, packed, of_rays = of_part
     # Records of no Gaussian, should a ray meet fewer hits than in the forward pass.
-    owners, takers = hits.new_full((count,), -1), hits.new_empty(count)
+    gaussian_index, ray_index = hits.new_full((count,), -1), hits.new_empty(count)
     weights, to_log_alphas = packed.new_empty(count), packed.new_empty(count)
     tints = packed.new_empty(0 if scene.degree == PLAIN else count, 3)
     visible = scene.tree.order.new_empty(len(scene.tree.rows), dtype=torch.uint8)
     start(
         replay_rays, _programs(len(rays), width), 1, *_walked(scene, rays), hits, starts, remaining, packed,
-        visible, owners, takers, weights, to_log_alphas, tints, of_rays,
+        visible, gaussian_index, ray_index, weights, to_log_alphas, tints, of_rays,
         *_sizes(scene, len(rays), width), scene.channels,
-        TURNING=turning, TILED=width > 0, **_constants(scene),
+        WITH_RAYS=with_rays, TILED=width > 0, **_constants(scene),
     )  # fmt: skip
-    return _RayRecords(owners, takers, weights, to_log_alphas, tints)
+    return _RayRecords(gaussian_index, ray_index, weights, to_log_alphas, tints)
 
 
 def _add(scene, of_part, records: _RayRecords, totals, to_features, absolute) -> None:
     """Add the records of each Gaussian to its sums and to the gradient of its features."""
-    (rays, packed, _), (owners, takers, weights, to_log_alphas, tints) = of_part, records
+    (rays, packed, _), (gaussian_index, ray_index, weights, to_log_alphas, tints) = of_part, records
     n, stride, rows = len(totals), scene.stride, scene.tree.rows
-    owner, order = torch.sort(owners, stable=True)
+    owner, order = torch.sort(gaussian_index, stable=True)
     every = torch.arange(n + 1, device=owner.device, dtype=torch.int32)
     sorted_hits = order, torch.searchsorted(owner, every, out_int32=True)
     lanes = {"LANES": RECORDS_AT_ONCE}
     start(
-        sum_hits, n, 1, *sorted_hits, takers, weights, to_log_alphas, tints, rays, rows, scene.features,
+        sum_hits, n, 1, *sorted_hits, ray_index, weights, to_log_alphas, tints, rays, rows, scene.features,
         packed, totals, stride, scene.channels, DEGREE=scene.degree, ABSOLUTE=absolute, **lanes,
     )  # fmt: skip
     if scene.degree == PLAIN:
         padded = 1 << (stride - 1).bit_length()
         start(
-            sum_values, n, 1, *sorted_hits, takers, weights, packed, to_features, stride,
+            sum_values, n, 1, *sorted_hits, ray_index, weights, packed, to_features, stride,
             PADDED=padded, LANES=max(1, RECORDS_AT_ONCE // padded),
         )  # fmt: skip
         return
     for k in range((scene.degree + 1) ** 2):
-        given = *sorted_hits, takers, tints, rays, rows, to_features, stride
+        given = *sorted_hits, ray_index, tints, rays, rows, to_features, stride
         start(sum_harmonic, n, 1, *given, K=k, **lanes)
 
 

@@ -39,18 +39,18 @@ def kept(
     return [*tree, torch.empty_like(depths), rays, means.new_empty(m, dtype=torch.int32)]
 
 
-def backward(grads, outputs, kept, shape, colours, background, limits, exact, turning, absolute):
+def backward(grads, outputs, kept, shape, colours, background, limits, exact, with_rays, absolute):
     """Gradients to means, quats, scales, opacities, colours, the probe and the rays [h, w, 6].
 
     ``shape`` are quats, scales and opacities.
     """
     (height, width), (depths, rays, hits) = grads[1].shape, kept[_TREE:]
     scene = RayScene(HullTree(*kept[:_TREE]), colours[:, None].contiguous(), PLAIN, depths)
-    pulls = RayOutputGradients(*(_flat(three) for three in (grads, outputs)), hits)
-    found = gradients(scene, shape[:2], rays, pulls, width=width, turning=turning, absolute=absolute)
+    upstream = RayOutputGradients(*(_flat(three) for three in (grads, outputs)), hits)
+    found = gradients(scene, shape[:2], rays, upstream, width=width, with_rays=with_rays, absolute=absolute)
     lengths = found.lengths if absolute else torch.zeros_like(shape[2])
     of_rays = grads[1].new_zeros(0, 0, 6)
-    if turning:
+    if with_rays:
         # Directions first.
         of_rays = found.rays.roll(3, 1).reshape(height, width, 6)
     return [*found[:4], found.features[:, 0].contiguous(), lengths, of_rays]

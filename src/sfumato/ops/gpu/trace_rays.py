@@ -40,8 +40,11 @@ def backward(grads, outputs, kept, inputs, tree, limits, degree, with_rays):
     """Gradients to the inputs: means, quats, scales, opacities, features, origins, directions, background."""
     means, quats, scales, _, features, origins, directions = inputs
     scene = RayScene(HullTree(*tree), features.contiguous(), degree, means.new_empty(0))
-    rays, pulls = pack(origins, directions, limits), RayOutputGradients(tuple(grads), tuple(outputs), *kept)
-    found = gradients(scene, (quats, scales), rays, pulls, turning=with_rays)
+    rays, upstream = (
+        pack(origins, directions, limits),
+        RayOutputGradients(tuple(grads), tuple(outputs), *kept),
+    )
+    found = gradients(scene, (quats, scales), rays, upstream, with_rays=with_rays)
     to_origins, to_directions = torch.zeros_like(origins), torch.zeros_like(directions)
     if with_rays:
         to_origins = found.rays[:, :3].contiguous()

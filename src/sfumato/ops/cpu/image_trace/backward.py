@@ -137,7 +137,7 @@ def _to_log_alpha(own, behind, alpha, live):
 
 
 @lane_function
-def _pair_sums(deep, turning, absolute, grads, flat, at, point, weight, to_log_alpha):
+def _pair_sums(deep, with_rays, absolute, grads, flat, at, point, weight, to_log_alpha):
     """Bundle of the sums that the rays of a block contribute to a pair."""
     # With g = dL/dlog alpha and h = dL/dtau / |u|^2, dL/do = -g y - h u and dL/du = tau dL/do - h y.
     px, py, pz = to_log_alpha * point.yx, to_log_alpha * point.yy, to_log_alpha * point.yz
@@ -152,7 +152,7 @@ def _pair_sums(deep, turning, absolute, grads, flat, at, point, weight, to_log_a
         nxx, nxy, nxz = nxx + ux * hx * _TWO, nxy + (ux * hy + uy * hx), nxz + (ux * hz + uz * hx)
         nyy, nyz, nzz = nyy + uy * hy * _TWO, nyz + (uy * hz + uz * hy), nzz + uz * hz * _TWO
     found = bundles.gather6(nxx, nxy, nxz, nyy, nyz, nzz)
-    if len(turning) > 0:
+    if len(with_rays) > 0:
         tau, to_rays = point.tau, grads.to_rays
         _subtract_in_world(to_rays, _DIRECTION, flat, at, fx * tau + hx, fy * tau + hy, fz * tau + hz)
         _subtract_in_world(to_rays, _OFFSET, flat, at, fx, fy, fz)
@@ -168,7 +168,7 @@ def _pair_sums(deep, turning, absolute, grads, flat, at, point, weight, to_log_a
 
 
 @lane_function
-def _add_in_one_order(moving, deep, turning, absolute, block, nearby, limits, grads):
+def _add_in_one_order(moving, deep, with_rays, absolute, block, nearby, limits, grads):
     """Add the sums of a block whose rays share one depth order."""
     names, flat = block.names, nearby.flat
     behind = ln.load(LANES, grads.planes, _REMAINING)
@@ -183,7 +183,7 @@ def _add_in_one_order(moving, deep, turning, absolute, block, nearby, limits, gr
         own = weight * _to_weight(deep, grads, flat, at + CHANNELS, point.tau)
         behind = behind - own
         to_log_alpha = _to_log_alpha(own, behind, blended.alpha, blended.live)
-        found = _pair_sums(deep, turning, absolute, grads, flat, at, point, weight, to_log_alpha)
+        found = _pair_sums(deep, with_rays, absolute, grads, flat, at, point, weight, to_log_alpha)
         bundles.accumulate_totals(grads.sums, local * grads.row, found)
         if (j & 3) == 3 and not ln.any_true(transmittance > _ZERO):
             break
@@ -231,7 +231,7 @@ def _fill_share(walked, entries):
 
 
 @lane_function
-def _add_in_ray_orders(moving, deep, turning, absolute, block, nearby, limits, grads, entries):
+def _add_in_ray_orders(moving, deep, with_rays, absolute, block, nearby, limits, grads, entries):
     """The same for a block whose rays each have their own depth order."""
     hits, flat = entries.hits, nearby.flat
     walked = walk(moving, block, nearby, limits, entries, HIT_ROWS)
@@ -245,13 +245,13 @@ def _add_in_ray_orders(moving, deep, turning, absolute, block, nearby, limits, g
         weight, alpha = ln.load(LANES, hits, entry + WEIGHT), ln.load(LANES, hits, entry + ALPHA)
         behind = ln.load(LANES, grads.planes, _REMAINING) - ln.load(LANES, hits, entry + SHARE)
         to_log_alpha = _to_log_alpha(ln.load(LANES, hits, entry + OWN), behind, alpha, weight > _ZERO)
-        found = _pair_sums(deep, turning, absolute, grads, flat, at, point, weight, to_log_alpha)
+        found = _pair_sums(deep, with_rays, absolute, grads, flat, at, point, weight, to_log_alpha)
         bundles.accumulate_totals(grads.sums, local * grads.row, found)
 
 
 @lane_kernel
 def trace_backward(
-    channels, moving, exact, deep, turning, absolute, records, rays, limits, tiles, background,
+    channels, moving, exact, deep, with_rays, absolute, records, rays, limits, tiles, background,
     outputs, output_grads, sums,
 ):  # fmt: skip
     """For each (Gaussian, tile) pair, the sums over rays from which its gradients are computed.
@@ -259,7 +259,7 @@ def trace_backward(
     Args:
         channels, moving, exact, records, rays, limits, background: as in trace_forward.
         tiles: the same, with the masks ``counted`` of trace_forward.
-        deep, turning, absolute: () or (0,), fixed at compile time: whether there is a gradient to the
+        deep, with_rays, absolute: () or (0,), fixed at compile time: whether there is a gradient to the
             distance, and whether to compute gradients to the rays and the sum of |dL/dmean|, the last of the
             sums.
         outputs, output_grads: Outputs of trace_forward, and the gradients to them.
@@ -289,10 +289,12 @@ def trace_backward(
                     channels, deep, outputs, background, output_grads, x0, y0, planes, to_rays, found, row
                 )
                 if len(exact) > 0:
-                    _add_in_ray_orders(moving, deep, turning, absolute, block, nearby, limits, grads, entries)
+                    _add_in_ray_orders(
+                        moving, deep, with_rays, absolute, block, nearby, limits, grads, entries
+                    )
                 else:
-                    _add_in_one_order(moving, deep, turning, absolute, block, nearby, limits, grads)
-                if len(turning) > 0:
+                    _add_in_one_order(moving, deep, with_rays, absolute, block, nearby, limits, grads)
+                if len(with_rays) > 0:
                     for line in range(min(BLOCK_HEIGHT, height - y0)):
                         for column in range(min(BLOCK_WIDTH, width - x0)):
                             for k in range(6):

@@ -157,13 +157,13 @@ def colour_backward(
         tl.store(out + 3 * k + 1, value * green, mask=seen)
         tl.store(out + 3 * k + 2, value * blue, mask=seen)
         if k > 0:
-            pull = red * tl.load(row + 3 * k, mask=seen, other=0.0)
-            pull += green * tl.load(row + 3 * k + 1, mask=seen, other=0.0)
-            pull += blue * tl.load(row + 3 * k + 2, mask=seen, other=0.0)
+            product = red * tl.load(row + 3 * k, mask=seen, other=0.0)
+            product += green * tl.load(row + 3 * k + 1, mask=seen, other=0.0)
+            product += blue * tl.load(row + 3 * k + 2, mask=seen, other=0.0)
             s_x, s_y, s_z = basis_slope(k, x, y, z)
-            g_x += pull * s_x
-            g_y += pull * s_y
-            g_z += pull * s_z
+            g_x += product * s_x
+            g_y += product * s_y
+            g_z += product * s_z
     radial = g_x * x + g_y * y + g_z * z
     g_x = tl.where(seen, (g_x - radial * x) * inverse, 0.0)
     g_y = tl.where(seen, (g_y - radial * y) * inverse, 0.0)

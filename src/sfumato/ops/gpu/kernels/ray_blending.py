@@ -61,12 +61,12 @@ def slope_of_harmonics(features, inverse, x, y, z, red, green, blue, DEGREE: tl.
     """Gradient of a mean through its colour, from that of the colour."""
     g_x, g_y, g_z = tl.zeros_like(x), tl.zeros_like(x), tl.zeros_like(x)
     for k in tl.static_range(1, (DEGREE + 1) * (DEGREE + 1)):
-        pull = red * tl.load(features + 3 * k) + green * tl.load(features + 3 * k + 1)
-        pull += blue * tl.load(features + 3 * k + 2)
+        product = red * tl.load(features + 3 * k) + green * tl.load(features + 3 * k + 1)
+        product += blue * tl.load(features + 3 * k + 2)
         s_x, s_y, s_z = basis_slope(k, x, y, z)
-        g_x += pull * s_x
-        g_y += pull * s_y
-        g_z += pull * s_z
+        g_x += product * s_x
+        g_y += product * s_y
+        g_z += product * s_z
     radial = g_x * x + g_y * y + g_z * z
     return (g_x - radial * x) * inverse, (g_y - radial * y) * inverse, (g_z - radial * z) * inverse
 

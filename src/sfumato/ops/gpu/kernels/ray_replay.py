@@ -22,9 +22,9 @@ from sfumato.ops.gpu.kernels.ray_walk import (
 
 
 @triton.jit
-def _to_colour(value, pull, weight):
+def _to_colour(value, grad, weight):
     """Gradient of a colour before it was clamped at zero."""
-    return tl.where(value > 0, pull * weight, 0.0)
+    return tl.where(value > 0, grad * weight, 0.0)
 
 
 @triton.jit
@@ -58,10 +58,10 @@ def _of_ray(row, tau, qx, qy, qz, gx, gy, gz, to_log_alpha, to_tau, opens):
 
 @triton.jit(do_not_specialize=["leaves", "bits", "width", "m"])
 def replay_rays(
-    tree, order, frames, depths, rays, features, hits, starts, remaining, pulls, visible,
-    owners, takers, weights, to_log_alphas, tints, of_rays,
+    tree, order, frames, depths, rays, features, hits, starts, remaining, upstream, visible,
+    gaussian_index, ray_index, weights, to_log_alphas, tints, of_rays,
     leaves, bits, width, m, stride, channels,
-    DEGREE: tl.constexpr, ORDERED: tl.constexpr, TURNING: tl.constexpr, TILED: tl.constexpr,
+    DEGREE: tl.constexpr, ORDERED: tl.constexpr, WITH_RAYS: tl.constexpr, TILED: tl.constexpr,
     K: tl.constexpr, RAYS: tl.constexpr,
 ):  # fmt: skip
     """Write a record of each hit, and the gradients of the rays.
@@ -70,19 +70,19 @@ def replay_rays(
         features: as in blend_rays.
         hits, starts: [m] int32 number of hits of each ray, and index of its first record.
         remaining: [m] float64 the results times their gradients.
-        pulls: [m, channels + 2] gradients of the image, of alpha and of the distance.
-        owners, takers: int32 Gaussian and ray of each record, written; should a ray meet fewer hits than
-            before, the rest stays as it is.
+        upstream: [m, channels + 2] gradients of the image, of alpha and of the distance.
+        gaussian_index, ray_index: int32 Gaussian and ray of each record, written; should a ray meet fewer
+            hits than before, the rest stays as it is.
         weights, to_log_alphas: of each record, written; the latter is alpha dL/dalpha, 0 where it is clamped.
         tints: [.., 3] gradient of each record's colour, if there are harmonics.
-        of_rays: [m, 6] gradients of origins and unit directions, written if TURNING.
+        of_rays: [m, 6] gradients of origins and unit directions, written if WITH_RAYS.
     """
     j, here = rays_of_program(width, m, TILED, RAYS)
     ox, oy, oz, dx, dy, dz, near, far = ray_of(rays, j)
     ends = tl.load(hits + j, mask=here, other=0)
     first, behind = tl.load(starts + j), tl.load(remaining + j)
-    pull = pulls + j * (channels + 2)
-    of_alpha, of_distance = tl.load(pull + channels), tl.load(pull + channels + 1).to(tl.float64)
+    grad = upstream + j * (channels + 2)
+    of_alpha, of_distance = tl.load(grad + channels), tl.load(grad + channels + 1).to(tl.float64)
     transmittance = tl.full([1, RAYS], 1.0, tl.float32)
     done = tl.zeros([1, RAYS], tl.int32)
     to_ox = tl.zeros([1, RAYS], tl.float64)
@@ -110,25 +110,25 @@ def replay_rays(
             if DEGREE >= 0:
                 inverse, x, y, z = direction_to(row, ox, oy, oz)
                 red, green, blue = sum_of_harmonics(own, x, y, z, DEGREE)
-                value += tl.load(pull) * tl.maximum(red, 0.0)
-                value += tl.load(pull + 1) * tl.maximum(green, 0.0)
-                value += tl.load(pull + 2) * tl.maximum(blue, 0.0)
-                red = _to_colour(red, tl.load(pull), weight)
-                green = _to_colour(green, tl.load(pull + 1), weight)
-                blue = _to_colour(blue, tl.load(pull + 2), weight)
+                value += tl.load(grad) * tl.maximum(red, 0.0)
+                value += tl.load(grad + 1) * tl.maximum(green, 0.0)
+                value += tl.load(grad + 2) * tl.maximum(blue, 0.0)
+                red = _to_colour(red, tl.load(grad), weight)
+                green = _to_colour(green, tl.load(grad + 1), weight)
+                blue = _to_colour(blue, tl.load(grad + 2), weight)
                 _store_three(tints + 3 * record, red, green, blue, opens)
             else:
                 for channel in range(channels):
-                    value += tl.load(pull + channel) * tl.load(own + channel)
+                    value += tl.load(grad + channel) * tl.load(own + channel)
             after = behind - (weight * value).to(tl.float64)
             odds = share / (1.0 - share)
             to_log_alpha = weight * value - (after * odds).to(tl.float32)
             to_log_alpha = tl.where(share < ALPHA_MAX, to_log_alpha, 0.0)
-            tl.store(owners + record, i, mask=opens)
-            tl.store(takers + record, j, mask=opens)
+            tl.store(gaussian_index + record, i, mask=opens)
+            tl.store(ray_index + record, j, mask=opens)
             tl.store(weights + record, weight, mask=opens)
             tl.store(to_log_alphas + record, to_log_alpha, mask=opens)
-            if TURNING:
+            if WITH_RAYS:
                 pulled, to_tau = to_log_alpha.to(tl.float64), weight * of_distance
                 to_x, to_y, to_z, along_x, along_y, along_z = _of_ray(
                     row, tau, qx, qy, qz, gx, gy, gz, pulled, to_tau, opens
@@ -143,7 +143,7 @@ def replay_rays(
             transmittance = tl.where(opens, transmittance - weight, transmittance)
             done += opens.to(tl.int32)
         live = live & (last < NOTHING) & (done < ends)
-    if TURNING:
+    if WITH_RAYS:
         out = of_rays + 6 * j
         _store_three(out, to_ox.to(tl.float32), to_oy.to(tl.float32), to_oz.to(tl.float32), here)
         _store_three(out + 3, to_dx.to(tl.float32), to_dy.to(tl.float32), to_dz.to(tl.float32), here)

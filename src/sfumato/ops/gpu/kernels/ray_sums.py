@@ -30,7 +30,7 @@ def _length_of_mean(row, vx, vy, vz):
 
 @triton.jit
 def sum_hits(
-    sorted_hits, starts, takers, weights, to_log_alphas, tints, rays, frames, features, pulls, moments,
+    sorted_hits, starts, ray_index, weights, to_log_alphas, tints, rays, frames, features, upstream, moments,
     stride, channels,
     DEGREE: tl.constexpr, ABSOLUTE: tl.constexpr, LANES: tl.constexpr,
 ):  # fmt: skip
@@ -55,12 +55,12 @@ def sum_hits(
             place = at + tl.arange(0, LANES)
             mine = place < end
             record = tl.load(sorted_hits + place, mask=mine, other=0)
-            j = tl.load(takers + record)
+            j = tl.load(ray_index + record)
             ox, oy, oz, dx, dy, dz, _, _ = ray_of(rays, j)
             _, qx, qy, qz, gx, gy, gz = response(row, ox, oy, oz, dx, dy, dz)
             g = tl.where(mine, -tl.load(to_log_alphas + record), 0.0).to(tl.float64)
             weight = tl.where(mine, tl.load(weights + record), 0.0).to(tl.float64)
-            to_tau = weight * tl.load(pulls + j * (channels + 2) + channels + 1)
+            to_tau = weight * tl.load(upstream + j * (channels + 2) + channels + 1)
             h = to_tau / (gx * gx + gy * gy + gz * gz)
             to_x, to_y, to_z = g * qx - h * gx, g * qy - h * gy, g * qz - h * gz
             v_x += to_x
@@ -105,7 +105,7 @@ def sum_hits(
 
 @triton.jit
 def sum_values(
-    sorted_hits, starts, takers, weights, pulls, to_features, columns,
+    sorted_hits, starts, ray_index, weights, upstream, to_features, columns,
     PADDED: tl.constexpr, LANES: tl.constexpr,
 ):  # fmt: skip
     """Add one Gaussian's gradients of its ``columns`` values."""
@@ -118,10 +118,10 @@ def sum_values(
             place = at + tl.arange(0, LANES)[:, None]
             record = tl.load(sorted_hits + place, mask=place < end, other=0)
             mine = (place < end) & (column[None, :] < columns)
-            pull = tl.load(
-                pulls + tl.load(takers + record) * (columns + 2) + column[None, :], mask=mine, other=0.0
+            grad = tl.load(
+                upstream + tl.load(ray_index + record) * (columns + 2) + column[None, :], mask=mine, other=0.0
             )
-            total += tl.load(weights + record) * pull
+            total += tl.load(weights + record) * grad
         out = to_features + i.to(tl.int64) * columns + column
         tl.store(out, tl.load(out, mask=column < columns) + tl.sum(total, 0), mask=column < columns)
 
@@ -130,7 +130,7 @@ def sum_values(
 def sum_harmonic(
     sorted_hits,
     starts,
-    takers,
+    ray_index,
     tints,
     rays,
     frames,
@@ -149,7 +149,7 @@ def sum_harmonic(
         for at in range(start, end, LANES):
             place = at + tl.arange(0, LANES)
             record = tl.load(sorted_hits + place, mask=place < end, other=0)
-            origin = rays + tl.load(takers + record).to(tl.int64) * RAY
+            origin = rays + tl.load(ray_index + record).to(tl.int64) * RAY
             _, x, y, z = direction_to(row, tl.load(origin), tl.load(origin + 1), tl.load(origin + 2))
             value = tl.where(place < end, basis_value(K, x, y, z), 0.0)
             red += value * tl.load(tints + 3 * record)

@@ -133,10 +133,10 @@ def _put(row, column, place: tl.constexpr, value):
 
 
 @triton.jit
-def _moments(pull, dx, y, v, column):
-    """A row of sums with moments of ``pull`` about a centre at height y; summed over a lane's rows first."""
-    lifted = pull * v
-    p_0 = tl.sum(pull, 0, keep_dims=True)
+def _moments(grad, dx, y, v, column):
+    """A row of sums with moments of ``grad`` about a centre at height y; summed over a lane's rows first."""
+    lifted = grad * v
+    p_0 = tl.sum(grad, 0, keep_dims=True)
     p_1 = tl.sum(lifted, 0, keep_dims=True)
     p_2 = tl.sum(lifted * v, 0, keep_dims=True)
     p_2 = p_2 - y * (2.0 * p_1 - y * p_0)
@@ -165,22 +165,22 @@ def _pull(power, u_dot_c, transmittance, remaining):
     own = weight * u_dot_c
     remaining = remaining - own
     root = tl.rsqrt(1.0 - alpha)
-    pull = own - (alpha * remaining) * (root * root)
+    grad = own - (alpha * remaining) * (root * root)
     # A clamped alpha has no gradient.
-    pull = tl.where(blended & (raw < ALPHA_MAX), pull, 0.0)
-    return weight, pull, transmittance, remaining
+    grad = tl.where(blended & (raw < ALPHA_MAX), grad, 0.0)
+    return weight, grad, transmittance, remaining
 
 
 @triton.jit(do_not_specialize=["shift", "across", "width", "height"])
 def blend_backward(
-    records, pair_rank, pair_slot, tile_starts, pulls, sums, across, width, height, pitch, plane, shift,
+    records, pair_rank, pair_slot, tile_starts, upstream, sums, across, width, height, pitch, plane, shift,
     CHANNELS: tl.constexpr, RECORD: tl.constexpr, COLUMNS: tl.constexpr, ABSOLUTE: tl.constexpr,
     ROWS: tl.constexpr, TILE_WIDTH: tl.constexpr,
 ):  # fmt: skip
     """Sums over a tile's pixels for each of its pairs, front to back; for up to 4 channels.
 
     Args:
-        pulls: [CHANNELS + 2, ...] in whole tiles: the gradients of the channels and of alpha, and their
+        upstream: [CHANNELS + 2, ...] in whole tiles: the gradients of the channels and of alpha, and their
             inner product with the channels and alpha.
         sums: [p, COLUMNS] zeros, written in the order of emission: moments, channels, absolute values.
     """
@@ -188,12 +188,12 @@ def blend_backward(
     middle_x, middle_y, u, v, at, inside = _pixels(
         tile, across, width, height, pitch, shift, ROWS, TILE_WIDTH
     )
-    to_0 = tl.load(pulls + at)
-    to_1 = tl.load(pulls + plane + at) if CHANNELS > 1 else to_0
-    to_2 = tl.load(pulls + 2 * plane + at) if CHANNELS > 2 else to_0
-    to_3 = tl.load(pulls + 3 * plane + at) if CHANNELS > 3 else to_0
-    to_alpha = tl.load(pulls + CHANNELS * plane + at)
-    remaining = tl.load(pulls + (CHANNELS + 1) * plane + at)
+    to_0 = tl.load(upstream + at)
+    to_1 = tl.load(upstream + plane + at) if CHANNELS > 1 else to_0
+    to_2 = tl.load(upstream + 2 * plane + at) if CHANNELS > 2 else to_0
+    to_3 = tl.load(upstream + 3 * plane + at) if CHANNELS > 3 else to_0
+    to_alpha = tl.load(upstream + CHANNELS * plane + at)
+    remaining = tl.load(upstream + (CHANNELS + 1) * plane + at)
     transmittance = tl.where(inside, 1.0, 0.0)
     column = tl.arange(0, 16)
     pair, end = tl.load(tile_starts + tile), tl.load(tile_starts + tile + 1)
@@ -213,8 +213,8 @@ def blend_backward(
                 u_dot_c += to_2 * c_2
             if CHANNELS > 3:
                 u_dot_c += to_3 * c_3
-            weight, pull, transmittance, remaining = _pull(power, u_dot_c, transmittance, remaining)
-            row = _moments(pull, dx, y, v, column)
+            weight, grad, transmittance, remaining = _pull(power, u_dot_c, transmittance, remaining)
+            row = _moments(grad, dx, y, v, column)
             row = _put(row, column, MOMENTS, tl.sum(weight * to_0, 0))
             if CHANNELS > 1:
                 row = _put(row, column, MOMENTS + 1, tl.sum(weight * to_1, 0))
@@ -224,7 +224,7 @@ def blend_backward(
                 row = _put(row, column, MOMENTS + 3, tl.sum(weight * to_3, 0))
             if ABSOLUTE:
                 dy = v - y
-                to_x, to_y = tl.abs(pull * (2.0 * a * dx + b * dy)), tl.abs(pull * (b * dx + 2.0 * c * dy))
+                to_x, to_y = tl.abs(grad * (2.0 * a * dx + b * dy)), tl.abs(grad * (b * dx + 2.0 * c * dy))
                 row = _put(row, column, MOMENTS + CHANNELS, tl.sum(to_x, 0))
                 row = _put(row, column, MOMENTS + CHANNELS + 1, tl.sum(to_y, 0))
             slot = tl.load(pair_slot + k).to(tl.int64)
@@ -235,7 +235,7 @@ def blend_backward(
 
 @triton.jit(do_not_specialize=["shift", "across", "width", "height"])
 def blend_backward_many(
-    records, pair_rank, pair_slot, tile_starts, pulls, sums, across, width, height, pitch, plane, shift,
+    records, pair_rank, pair_slot, tile_starts, upstream, sums, across, width, height, pitch, plane, shift,
     channels, RECORD: tl.constexpr, COLUMNS: tl.constexpr, ABSOLUTE: tl.constexpr,
     ROWS: tl.constexpr, TILE_WIDTH: tl.constexpr,
 ):  # fmt: skip
@@ -244,8 +244,8 @@ def blend_backward_many(
     middle_x, middle_y, u, v, at, inside = _pixels(
         tile, across, width, height, pitch, shift, ROWS, TILE_WIDTH
     )
-    to_alpha = tl.load(pulls + channels * plane + at)
-    remaining = tl.load(pulls + (channels + 1) * plane + at)
+    to_alpha = tl.load(upstream + channels * plane + at)
+    remaining = tl.load(upstream + (channels + 1) * plane + at)
     transmittance = tl.where(inside, 1.0, 0.0)
     column = tl.arange(0, 8)
     pair, end = tl.load(tile_starts + tile), tl.load(tile_starts + tile + 1)
@@ -259,16 +259,16 @@ def blend_backward_many(
             power, dx = _exponent(x, y, a, b, c, peak, u, v)
             u_dot_c = to_alpha
             for channel in range(channels):
-                u_dot_c += tl.load(pulls + channel * plane + at) * tl.load(record + GEOMETRY + channel)
-            weight, pull, transmittance, remaining = _pull(power, u_dot_c, transmittance, remaining)
+                u_dot_c += tl.load(upstream + channel * plane + at) * tl.load(record + GEOMETRY + channel)
+            weight, grad, transmittance, remaining = _pull(power, u_dot_c, transmittance, remaining)
             out = sums + tl.load(pair_slot + k).to(tl.int64) * COLUMNS
-            row = _moments(pull, dx, y, v, column)
+            row = _moments(grad, dx, y, v, column)
             tl.store(out + column, row, mask=column < MOMENTS)
             for channel in range(channels):
-                tl.store(out + MOMENTS + channel, tl.sum(weight * tl.load(pulls + channel * plane + at)))
+                tl.store(out + MOMENTS + channel, tl.sum(weight * tl.load(upstream + channel * plane + at)))
             if ABSOLUTE:
                 dy = v - y
-                to_x, to_y = tl.abs(pull * (2.0 * a * dx + b * dy)), tl.abs(pull * (b * dx + 2.0 * c * dy))
+                to_x, to_y = tl.abs(grad * (2.0 * a * dx + b * dy)), tl.abs(grad * (b * dx + 2.0 * c * dy))
                 tl.store(out + MOMENTS + channels, tl.sum(to_x))
                 tl.store(out + MOMENTS + channels + 1, tl.sum(to_y))
         transparent = (tl.max(transmittance) > STOP).to(tl.int32)

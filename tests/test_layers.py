@@ -7,9 +7,7 @@ import pytest
 
 from repository import PACKAGE, ROOT, arguments, functions, name, python_files, text_files, tree
 
-# Every file is parsed.
-pytestmark = pytest.mark.slow
-
+pytestmark = pytest.mark.slow  # They parse every file.
 # The parts of the package that each part may import: each is in a higher layer than those it names.
 MAY_IMPORT = {
     "errors": "",
@@ -258,13 +256,11 @@ def test_files_are_short():
 
 
 def test_functions_are_short():
-    long = {}
-    for place, node in all_functions():
+    def length(node):
         documented = ast.get_docstring(node, clean=False)
-        length = node.end_lineno - node.lineno + 1 - (documented.count("\n") + 1 if documented else 0)
-        if length > MAX_FUNCTION_LINES:
-            long[place] = length
-    assert not long
+        return node.end_lineno - node.lineno + 1 - (documented.count("\n") + 1 if documented else 0)
+
+    assert not [place for place, node in all_functions() if length(node) > MAX_FUNCTION_LINES]
 
 
 def test_functions_have_few_parameters():

@@ -1,7 +1,7 @@
 """The gradient of blending along rays: front to back again, with the same decisions.
 
-Only the image is stored per ray (Deybach 2025, eq. 21). The sums over a tile's rays are one row per
-(Gaussian, tile) pair and are gathered afterwards (see gradients).
+Only the image is stored per ray (Deybach 2025, eq. 21). Sums over a tile's rays are one row per (Gaussian,
+tile) pair, gathered afterwards (see gradients).
 """
 
 from typing import NamedTuple
@@ -231,7 +231,7 @@ def _fill_share(walked, entries):
 
 
 @lane_function
-def _add_in_ray_orders(moving, deep, with_rays, absolute, block, nearby, limits, grads, entries):
+def _add_per_ray(moving, deep, with_rays, absolute, block, nearby, limits, grads, entries):
     """The same for a block whose rays each have their own depth order."""
     hits, flat = entries.hits, nearby.flat
     walked = walk(moving, block, nearby, limits, entries, HIT_ROWS)
@@ -260,14 +260,13 @@ def trace_backward(
         channels, moving, exact, records, rays, limits, background: as in trace_forward.
         tiles: the same, with the masks ``counted`` of trace_forward.
         deep, with_rays, absolute: () or (0,), fixed at compile time: whether there is a gradient to the
-            distance, and whether to compute gradients to the rays and the sum of |dL/dmean|, the last of the
-            sums.
+            distance, and whether to compute those to the rays and the sum of |dL/dmean|, the last sum.
         outputs, output_grads: Outputs of trace_forward, and the gradients to them.
         sums: TracedSums of zeros, written.
     """
     height, width, d = outputs.image.shape
     starts = tiles.tile_starts
-    # Written in the parallel loop: Numba loses writes there to a field of a tuple from outside the loop.
+    # Written in the parallel loop, where Numba loses writes to a field of a tuple from outside.
     of_pairs, of_rays = sums
     stride, num_tiles, row = records.rough.shape[1], starts.size - 1, of_pairs.shape[1]
     strips, longest = min(STRIPS, num_tiles), longest_list(starts)
@@ -289,14 +288,13 @@ def trace_backward(
                     channels, deep, outputs, background, output_grads, x0, y0, planes, to_rays, found, row
                 )
                 if len(exact) > 0:
-                    _add_in_ray_orders(
-                        moving, deep, with_rays, absolute, block, nearby, limits, grads, entries
-                    )
+                    _add_per_ray(moving, deep, with_rays, absolute, block, nearby, limits, grads, entries)
                 else:
                     _add_in_one_order(moving, deep, with_rays, absolute, block, nearby, limits, grads)
                 if len(with_rays) > 0:
                     for line in range(min(BLOCK_HEIGHT, height - y0)):
                         for column in range(min(BLOCK_WIDTH, width - x0)):
                             for k in range(6):
-                                value = to_rays[k * LANES + lane_of(line, column)]
-                                of_rays[y0 + line, x0 + column, k] = value
+                                of_rays[y0 + line, x0 + column, k] = to_rays[
+                                    k * LANES + lane_of(line, column)
+                                ]

@@ -12,7 +12,7 @@ from sfumato import Camera, ConfigError, Gaussians, Mesh, MeshConfig, Metadata, 
 from sfumato.cli import EXIT_WRONG, main
 from sfumato.maths.quaternions import quat_from_rotation
 from sfumato.maths.sh import SH_C0
-from sfumato.meshing.mesh_parts import closed
+from sfumato.meshing.mesh_parts import closed, without_crowded_edges, without_small_pieces
 
 RADIUS, COUNT, DISTANCE = 1.0, 1500, 8.0
 CONFIG = MeshConfig(faces=3000)
@@ -117,6 +117,21 @@ def test_files_open_in_trimesh_with_positions_and_colours(tmp_path, suffix):
         read, wanted = np.asarray(loaded.visual.vertex_colors)[:, :3].astype(int), colours
     assert np.abs(read - wanted).max() <= 2
     assert [path.name for path in tmp_path.iterdir()] == [f"a{suffix}"]
+
+
+def test_edges_of_more_than_two_faces_become_closed_surfaces():
+    # Two boxes that touch along an edge.
+    box = trimesh.creation.box().subdivide().subdivide().subdivide()
+    other = box.copy().apply_translation((1.0, 1.0, 0.0))
+    both = trimesh.util.concatenate(box, other)
+    both.merge_vertices()
+    assert not both.is_watertight
+    faces = without_crowded_edges(both.faces)
+    vertices, faces = closed(*without_small_pieces(both.vertices, faces, keep_one=False))
+    solid = trimesh.Trimesh(vertices, faces)
+    assert solid.is_watertight and solid.is_winding_consistent and len(solid.split()) == 2
+    assert solid.volume == pytest.approx(2.0, abs=0.1)
+    assert np.array_equal(without_crowded_edges(box.faces), box.faces)
 
 
 def test_holes_that_touch_at_a_vertex_are_closed_one_by_one():

@@ -39,6 +39,7 @@ CHANGED = {
     "random_background": False,
     "exposure": True,
     "refine_poses": True,
+    "surface_weight": 5.0,
     "batch_size": 2,
     "crops": 2,
     "frozen": ("quats",),

@@ -44,6 +44,19 @@ def used(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return vertices[rows], places.reshape(-1, 3).astype(np.int64)
 
 
+def without_crowded_edges(faces: np.ndarray) -> np.ndarray:
+    """The faces without those around an edge of more than two faces, which simplification may leave.
+
+    All faces at the ends of such an edge are left out: the holes can be closed again, see ``closed``.
+
+    Args:
+        faces: [f, 3].
+    """
+    edges = np.sort(faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1)
+    pairs, counts = np.unique(edges, axis=0, return_counts=True)
+    return faces[~np.isin(faces, pairs[counts > 2]).any(axis=1)]
+
+
 def closed(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The mesh with a fan of triangles over each hole, from a new vertex in the middle of its border.
 

@@ -15,7 +15,7 @@ from scipy.spatial import cKDTree
 from sfumato.children import child_command
 from sfumato.errors import ConfigError, SfumatoError
 from sfumato.meshing.fusion import SurfacePoints
-from sfumato.meshing.mesh_parts import closed, without_small_pieces
+from sfumato.meshing.mesh_parts import closed, without_crowded_edges, without_small_pieces
 from sfumato.meshing.ply_mesh import read_ply, write_ply
 
 # Levels of the octree, and the room around the points that Poisson reconstruction takes.
@@ -57,6 +57,8 @@ def surface_through(points: SurfacePoints, *, faces: int, watertight: bool) -> t
             raise ConfigError("Poisson reconstruction found no surface; give more photographs")
         if len(triangles) > faces:
             vertices, triangles = _simplified(Path(name), vertices, triangles, faces)
+            if watertight:
+                triangles = without_crowded_edges(triangles)
             vertices, triangles = without_small_pieces(vertices, triangles, keep_one=watertight)
     if watertight:
         vertices, triangles = closed(vertices, triangles)

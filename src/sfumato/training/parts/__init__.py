@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import torch
 
-from sfumato.capture.dataset import Capture
+from sfumato.capture.dataset import Capture, reduction_of
 from sfumato.ops.backend import HOST
 from sfumato.training.config import TrainConfig
 from sfumato.training.densify import make_densifier
@@ -16,6 +16,8 @@ from sfumato.training.parts.background import RandomBackground
 from sfumato.training.parts.crops import Crops
 from sfumato.training.parts.exposure import Exposure
 from sfumato.training.parts.poses import Poses
+from sfumato.training.parts.surface import Surface
+from sfumato.training.render_settings import settings_of
 
 
 def make_parts(
@@ -41,6 +43,8 @@ def make_parts(
         parts.append(Exposure(len(views), config.rates, device))
     if config.refine_poses:
         parts.append(Poses.of(views, capture.depth, config, device))
+    if config.surface_weight > 0:
+        parts.append(Surface(config.surface_weight, settings_of(config, reduction=reduction_of(views))))
     last = [make_densifier(config), Average()]
     named = {part.name for part in (*parts, *last)}
     parts += [part for name, part in own.items() if name not in named]

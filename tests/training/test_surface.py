@@ -1,0 +1,100 @@
+"""The penalty for surfaces: normals of depth and of Gaussians, its gradients, and what it leads to."""
+
+import math
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from sfumato import Camera, Gaussians, RasterSettings, rasterize
+from sfumato.errors import ConfigError
+from sfumato.training.config import TrainConfig
+from sfumato.training.parts.surface import Surface, facing_normals, normals_of_depth
+from support.small_scenes import camera_at, small_scene
+
+SHOT = SimpleNamespace(context=SimpleNamespace(progress=0.5), camera=camera_at(0.3))
+
+
+def test_normals_of_a_plane_are_found_from_its_depth():
+    normal, distance = torch.tensor([0.2, -0.5, -1.0], dtype=torch.float64), -3.0
+    camera = Camera(torch.eye(4, dtype=torch.float64), (40.0, 44.0), (15.0, 9.0), (32, 20))
+    y, x = torch.meshgrid(torch.arange(20).double() + 0.5, torch.arange(32).double() + 0.5, indexing="ij")
+    rays = torch.stack([(x - 15.0) / 40.0, (y - 9.0) / 44.0, torch.ones_like(x)], -1)
+    found = normals_of_depth(distance / (rays @ normal), camera)
+    torch.testing.assert_close(found, (normal / normal.norm()).expand(18, 30, 3), rtol=0, atol=1e-9)
+
+
+def test_normals_of_gaussians_are_their_shortest_axes_towards_the_camera():
+    half = math.sqrt(0.5)
+    scene = Gaussians(
+        means=torch.tensor([[0.0, 0.0, 2.0], [0.0, 0.0, 2.0], [3.0, 0.0, 1.0]]),
+        log_scales=torch.tensor([[-1.0, -1.0, -3.0], [-3.0, -1.0, -2.0], [-3.0, -1.0, -2.0]]),
+        # None, a quarter turn about y, which takes x to -z, and none.
+        quats=torch.tensor([[1.0, 0.0, 0.0, 0.0], [half, 0.0, half, 0.0], [1.0, 0.0, 0.0, 0.0]]),
+        logit_opacities=torch.zeros(3),
+        sh=torch.zeros(3, 1, 3),
+    )
+    camera = Camera(torch.eye(4, dtype=torch.float64), (10.0, 10.0), (5.0, 5.0), (10, 10))
+    wanted = torch.tensor([[0.0, 0.0, -1.0], [0.0, 0.0, -1.0], [-1.0, 0.0, 0.0]])
+    torch.testing.assert_close(facing_normals(scene, camera), wanted, rtol=0, atol=1e-6)
+    turned = replace(camera, camera_from_world=torch.diag(torch.tensor([-1.0, 1, -1, 1])).double())
+    towards = facing_normals(replace(scene, means=-scene.means), turned)
+    torch.testing.assert_close(towards, wanted, rtol=0, atol=1e-6)
+
+
+def test_gradients_are_finite_differences():
+    scene = small_scene(12).to(torch.float64)
+    part = Surface(0.7, RasterSettings())
+
+    def penalty(**changed):
+        return part.penalty(replace(scene, **changed), SHOT)
+
+    generator = torch.Generator().manual_seed(5)
+    for name in ("means", "log_scales", "quats", "logit_opacities"):
+        leaf = getattr(scene, name).clone().requires_grad_()
+        penalty(**{name: leaf}).backward()
+        along = torch.randn(leaf.shape, generator=generator, dtype=torch.float64)
+        ends = [penalty(**{name: leaf.detach() + sign * 1e-6 * along}) for sign in (1, -1)]
+        difference = (ends[0] - ends[1]) / 2e-6
+        assert float((leaf.grad * along).sum()) == pytest.approx(float(difference), rel=1e-4, abs=1e-9), name
+
+
+def test_it_begins_late_and_has_the_weight_as_a_factor():
+    scene = small_scene(40)
+    early = SimpleNamespace(context=SimpleNamespace(progress=0.1), camera=SHOT.camera)
+    assert Surface(1.0, RasterSettings()).penalty(scene, early) is None
+    one, three = (Surface(weight, RasterSettings()).penalty(scene, SHOT) for weight in (1.0, 3.0))
+    assert float(three) == pytest.approx(3 * float(one)) and float(one) > 0
+    for wrong in (-0.1, math.nan, math.inf):
+        with pytest.raises(ConfigError, match="surface_weight"):
+            TrainConfig(surface_weight=wrong)
+
+
+@pytest.mark.slow
+def test_gaussians_become_flat_and_parallel_to_their_plane():
+    """A wall of Gaussians with random axes, and only the penalty."""
+    generator = torch.Generator().manual_seed(2)
+    x, y = torch.meshgrid(torch.linspace(-1.2, 1.2, 9), torch.linspace(-1.0, 1.0, 8), indexing="ij")
+    scene = Gaussians(
+        means=torch.stack([x, y, 0.3 * x + 3.0], -1).reshape(-1, 3),
+        log_scales=torch.tensor([-1.6, -1.8, -2.2]).repeat(72, 1),
+        quats=torch.randn(72, 4, generator=generator),
+        logit_opacities=torch.full((72,), 2.0),
+        sh=torch.zeros(72, 1, 3),
+    )
+    camera = Camera(torch.eye(4, dtype=torch.float64), (40.0, 40.0), (24.0, 18.0), (48, 36))
+    shot = SimpleNamespace(context=SimpleNamespace(progress=0.5), camera=camera)
+    normal = torch.tensor([0.3, 0.0, -1.0]) / math.hypot(0.3, 1.0)
+    leaves = {name: getattr(scene, name).clone().requires_grad_() for name in ("log_scales", "quats")}
+    optimiser = torch.optim.Adam(leaves.values(), lr=0.05)
+    agreement = []
+    for _ in range(60):
+        now = replace(scene, **leaves)
+        optimiser.zero_grad()
+        Surface(1.0, RasterSettings()).penalty(now, shot).backward()
+        optimiser.step()
+        agreement.append(float((facing_normals(now, camera).detach() @ normal).mean()))
+    shortest, middle, _ = leaves["log_scales"].detach().sort(1).values.unbind(1)
+    assert agreement[0] < 0.7 and agreement[-1] > 0.95 and (shortest - middle).exp().mean() < 0.2
+    assert rasterize(replace(scene, **leaves), camera).alpha.mean() > 0.5

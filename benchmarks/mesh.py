@@ -2,8 +2,9 @@
 
     python benchmarks/mesh.py [RUN]
 
-RUN is a run of the still life; without it one is trained for three minutes. Depth of the mesh is where rays
-through the pixels of the still life's depth images hit it; errors are relative to the true depth.
+RUN is a run of the still life; without it two are trained for three minutes each, one of them with the penalty
+for surfaces. Depth of the mesh is where rays through the pixels of the still life's depth images hit it; errors
+are relative to the true depth.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from typing import Any
 
 import numpy as np
 import torch
+import trimesh
 from harness import HERE, print_table, save
 from PIL import Image
 
-from sfumato import Camera, Mesh, load_capture, mesh
+from sfumato import Camera, Mesh, MeshConfig, load_capture, mesh
 from sfumato.cli import main as sfumato
 from sfumato.ops.mesh_hits import mesh_hits
 from sfumato.scene.rays import camera_rays
@@ -27,6 +29,7 @@ from sfumato.scene.rays import camera_rays
 DATA = HERE.parent / "demo" / "still_life"
 UNITS_PER_VALUE = 0.001
 LIMIT_ERROR, LIMIT_S = 0.01, 180.0
+SURFACE_WEIGHT = "0.05"
 
 
 def mesh_depth(mesh: Mesh, camera: Camera) -> np.ndarray:
@@ -66,19 +69,12 @@ def summary(errors: np.ndarray) -> dict[str, float]:
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("run", type=Path, nargs="?")
-    given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        run = given.run or Path(folder) / "run"
-        if given.run is None:
-            sfumato(["train", str(DATA), "-o", str(run), "--minutes", "3"])
-        began = time.monotonic()
-        found = mesh(run)
-        seconds = time.monotonic() - began
+def measure(run: Path) -> dict[str, Any]:
+    """Make a mesh of a run, print how far it is from the truth, and return the figures."""
+    began = time.monotonic()
+    found = mesh(run)
+    seconds = time.monotonic() - began
+    closed = mesh(run, MeshConfig(watertight=True))
     rows = compare(found)
     print_table(
         f"mesh of {len(found.faces):,} faces in {seconds:.0f} s",
@@ -89,7 +85,28 @@ def main() -> None:
     print(
         f"median error {error:.2%} of at most {LIMIT_ERROR:.0%}, {seconds:.0f} s of at most {LIMIT_S:.0f} s"
     )
-    result: dict[str, Any] = {"faces": len(found.faces), "seconds": seconds, "views": rows}
+    is_watertight = bool(trimesh.Trimesh(closed.vertices, closed.faces, process=False).is_watertight)
+    print(
+        f"the watertight mesh of {len(closed.faces):,} faces is {'' if is_watertight else 'NOT '}watertight"
+    )
+    return {"faces": len(found.faces), "seconds": seconds, "views": rows, "is_watertight": is_watertight}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", type=Path, nargs="?")
+    given = parser.parse_args()
+    if given.run is not None:
+        measure(given.run)
+        return
+    result = {}
+    for weight in ("0", SURFACE_WEIGHT):
+        with tempfile.TemporaryDirectory() as folder:
+            run = Path(folder) / "run"
+            sfumato(["train", str(DATA), "-o", str(run), "--minutes", "3", "--surface-weight", weight])
+            result[f"surface weight {weight}"] = measure(run)
     save("mesh", result, quick=False)
 
 

@@ -13,7 +13,7 @@ from sfumato.training.config import TrainConfig
 from sfumato.training.parts.surface import Surface, facing_normals, normals_of_depth
 from support.small_scenes import camera_at, small_scene
 
-SHOT = SimpleNamespace(context=SimpleNamespace(progress=0.5), camera=camera_at(0.3))
+SHOT = SimpleNamespace(context=SimpleNamespace(progress=0.5, step=2), camera=camera_at(0.3))
 
 
 def test_normals_of_a_plane_are_found_from_its_depth():
@@ -60,10 +60,12 @@ def test_gradients_are_finite_differences():
         assert float((leaf.grad * along).sum()) == pytest.approx(float(difference), rel=1e-4, abs=1e-9), name
 
 
-def test_it_begins_late_and_has_the_weight_as_a_factor():
+def test_it_begins_late_in_every_second_step_with_the_weight_as_a_factor():
     scene = small_scene(40)
-    early = SimpleNamespace(context=SimpleNamespace(progress=0.1), camera=SHOT.camera)
-    assert Surface(1.0, RasterSettings()).penalty(scene, early) is None
+    early = SimpleNamespace(context=SimpleNamespace(progress=0.1, step=2), camera=SHOT.camera)
+    between = SimpleNamespace(context=SimpleNamespace(progress=0.5, step=3), camera=SHOT.camera)
+    for shot in (early, between):
+        assert Surface(1.0, RasterSettings()).penalty(scene, shot) is None
     one, three = (Surface(weight, RasterSettings()).penalty(scene, SHOT) for weight in (1.0, 3.0))
     assert float(three) == pytest.approx(3 * float(one)) and float(one) > 0
     for wrong in (-0.1, math.nan, math.inf):
@@ -84,7 +86,7 @@ def test_gaussians_become_flat_and_parallel_to_their_plane():
         sh=torch.zeros(72, 1, 3),
     )
     camera = Camera(torch.eye(4, dtype=torch.float64), (40.0, 40.0), (24.0, 18.0), (48, 36))
-    shot = SimpleNamespace(context=SimpleNamespace(progress=0.5), camera=camera)
+    shot = SimpleNamespace(context=SimpleNamespace(progress=0.5, step=2), camera=camera)
     normal = torch.tensor([0.3, 0.0, -1.0]) / math.hypot(0.3, 1.0)
     leaves = {name: getattr(scene, name).clone().requires_grad_() for name in ("log_scales", "quats")}
     optimiser = torch.optim.Adam(leaves.values(), lr=0.05)

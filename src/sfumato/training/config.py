@@ -178,7 +178,7 @@ class TrainConfig:
         exposure: learn a colour gain and offset for each photograph.
         refine_poses: learn a small pose correction for each training photograph; held-out poses stay fixed.
         surface_weight: weight of the penalty that keeps Gaussians flat and along one surface, for meshes;
-            0: none. Steps take about twice as long with it.
+            0: none. Training takes about half as long again.
         batch_size: photographs in each step.
         crops: number of crops along each side of a photograph at full resolution; each step uses one of
             them, at random; 1: whole photographs.

@@ -16,8 +16,9 @@ from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.pixel_directions import pixel_directions
 from sfumato.training.part import Part, Shot
 
-# The penalty begins at this progress: before, Gaussians are still far from any surface.
-_BEGIN = 0.3
+# The penalty begins at this progress: before, Gaussians are still far from any surface. It costs another
+# render, so only every second step has it.
+_BEGIN, _EVERY = 0.3, 2
 # Blended normals are rendered as colours (1 + normal) / 2, over the colour of no normal.
 _NO_NORMAL = (0.5, 0.5, 0.5)
 
@@ -28,7 +29,7 @@ class Surface(Part):
     To the loss of a view it adds ``weight`` times the mean over pixels of sum_i w_i (1 - n_i . N), with the
     blending weight w_i and the normal n_i of each Gaussian, along its shortest axis and towards the camera,
     and the normal N of the expected depth; and ``weight`` times the mean over visible Gaussians of the ratio
-    of their shortest axis to their next longer one.
+    of their shortest axis to their next longer one. Both on average over steps.
 
     Args:
         weight: of the penalty.
@@ -46,7 +47,7 @@ class Surface(Part):
         )
 
     def penalty(self, gaussians: Gaussians, shot: Shot) -> Tensor | None:
-        if shot.context.progress < _BEGIN:
+        if shot.context.progress < _BEGIN or shot.context.step % _EVERY:
             return None
         normals = facing_normals(gaussians, shot.camera)
         render = draw(replace(gaussians, sh=(normals / (2.0 * SH_C0))[:, None]), shot.camera, self.settings)
@@ -58,7 +59,7 @@ class Surface(Part):
         unlike = (render.alpha[1:-1, 1:-1] - (blended[1:-1, 1:-1] * inner).sum(-1)) * (there > 0.5)
         shortest, middle, _ = gaussians.log_scales.sort(dim=1).values[render.seen.visible].unbind(1)
         flatness = (shortest - middle).exp()
-        return self.weight * (unlike.mean() + flatness.mean())
+        return _EVERY * self.weight * (unlike.mean() + flatness.mean())
 
 
 def facing_normals(gaussians: Gaussians, camera: Camera) -> Tensor:

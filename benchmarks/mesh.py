@@ -2,9 +2,9 @@
 
     python benchmarks/mesh.py [RUN]
 
-RUN is a run of the still life; without it two are trained for three minutes each, one with the penalty
-for surfaces. Depth of the mesh is where rays through the pixels of the still life's depth images hit it; errors are
-relative to the true depth.
+RUN is a run of the still life; without it two are trained for three minutes each, one with the penalty for
+surfaces. Depth of the mesh is where rays through the pixels of the still life's depth images hit it; its
+errors are relative to the true depth.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from sfumato.training.parts.background import RandomBackground
 from sfumato.training.parts.crops import Crops
 from sfumato.training.parts.exposure import Exposure
 from sfumato.training.parts.poses import Poses
-from sfumato.training.parts.surface import Surface
+from sfumato.training.parts.surface_penalty import SurfacePenalty
 from sfumato.training.render_settings import settings_of
 
 
@@ -44,7 +44,9 @@ def make_parts(
     if config.refine_poses:
         parts.append(Poses.of(views, capture.depth, config, device))
     if config.surface_weight > 0:
-        parts.append(Surface(config.surface_weight, settings_of(config, reduction=reduction_of(views))))
+        parts.append(
+            SurfacePenalty(config.surface_weight, settings_of(config, reduction=reduction_of(views)))
+        )
     last = [make_densifier(config), Average()]
     named = {part.name for part in (*parts, *last)}
     parts += [part for name, part in own.items() if name not in named]

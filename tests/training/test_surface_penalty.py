@@ -10,7 +10,7 @@ import torch
 from sfumato import Camera, Gaussians, RasterSettings, rasterize
 from sfumato.errors import ConfigError
 from sfumato.training.config import TrainConfig
-from sfumato.training.parts.surface import Surface, facing_normals, normals_of_depth
+from sfumato.training.parts.surface_penalty import SurfacePenalty, facing_normals, normals_of_depth
 from support.small_scenes import camera_at, small_scene
 
 SHOT = SimpleNamespace(context=SimpleNamespace(progress=0.5, step=2), camera=camera_at(0.3))
@@ -45,7 +45,7 @@ def test_normals_of_gaussians_are_their_shortest_axes_towards_the_camera():
 
 def test_gradients_are_finite_differences():
     scene = small_scene(12).to(torch.float64)
-    part = Surface(0.7, RasterSettings())
+    part = SurfacePenalty(0.7, RasterSettings())
 
     def penalty(**changed):
         return part.penalty(replace(scene, **changed), SHOT)
@@ -65,8 +65,8 @@ def test_it_begins_late_in_every_second_step_with_the_weight_as_a_factor():
     early = SimpleNamespace(context=SimpleNamespace(progress=0.1, step=2), camera=SHOT.camera)
     between = SimpleNamespace(context=SimpleNamespace(progress=0.5, step=3), camera=SHOT.camera)
     for shot in (early, between):
-        assert Surface(1.0, RasterSettings()).penalty(scene, shot) is None
-    one, three = (Surface(weight, RasterSettings()).penalty(scene, SHOT) for weight in (1.0, 3.0))
+        assert SurfacePenalty(1.0, RasterSettings()).penalty(scene, shot) is None
+    one, three = (SurfacePenalty(weight, RasterSettings()).penalty(scene, SHOT) for weight in (1.0, 3.0))
     assert float(three) == pytest.approx(3 * float(one)) and float(one) > 0
     for wrong in (-0.1, math.nan, math.inf):
         with pytest.raises(ConfigError, match="surface_weight"):
@@ -94,7 +94,7 @@ def test_gaussians_become_flat_and_parallel_to_their_plane():
     for _ in range(60):
         now = replace(scene, **leaves)
         optimiser.zero_grad()
-        Surface(1.0, RasterSettings()).penalty(now, shot).backward()
+        SurfacePenalty(1.0, RasterSettings()).penalty(now, shot).backward()
         optimiser.step()
         agreement.append(float((facing_normals(now, camera).detach() @ normal).mean()))
     shortest, middle, _ = leaves["log_scales"].detach().sort(1).values.unbind(1)

@@ -23,7 +23,7 @@ _BEGIN, _EVERY = 0.3, 2
 _NO_NORMAL = (0.5, 0.5, 0.5)
 
 
-class Surface(Part):
+class SurfacePenalty(Part):
     """Penalises Gaussians that are not flat, or not parallel to the surface that their depth shows.
 
     To the loss of a view it adds ``weight`` times the mean over pixels of sum_i w_i (1 - n_i . N), with the

@@ -1,13 +1,13 @@
 """Code and quick commands of the documents run on tiny scenes, in the order of their page."""
 
 import re
-import shlex
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
-from repository import ROOT, name, text_files
+from repository import ROOT, name
 from sfumato.cli import main
 from sfumato.envelope.trust_file import write_trust
 from sfumato.runs.folder import RunFolder
@@ -17,26 +17,28 @@ from sfumato.scene.dynamic_changes import transformed_dynamic
 from sfumato.scene.files import load, save
 from sfumato.scene.files.dynamic_files import save_dynamic
 from sfumato.training.config import TrainConfig
+from support.capture_folders import save as save_picture
+from support.documents import PAGES, commands
+from support.round_scene import dataset
 from support.small_moving_scene import small_moving_scene
 from support.small_scenes import camera_at, small_scene
 from support.small_trust import small_trust
 
-PAGES = [path for path in text_files() if path.suffix == ".md" and path.parent.name in ("docs", "guide")]
-COMMAND = re.compile(r"^    (sfumato .*?)(?:  +#.*)?$", re.MULTILINE)
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
-# The others train, find cameras, render films or serve pages; masks need photographs.
-QUICK, WITHOUT = ("convert", "edit", "simplify"), "masks:"
+# test_commands_run.py runs the others.
+QUICK = ("convert", "edit", "simplify")
 
+# A mask of the pictures of the dataset.
+LEFT_HALF = np.repeat(np.uint8([[255, 0]]), 40, axis=1).repeat(80, axis=0)
 # A moving Gaussian that exists at all times.
 RIDDEN = 20
 
 
-def commands(path):
-    found = [shlex.split(line) for line in COMMAND.findall(path.read_text("utf-8"))]
-    return [words for words in found if words[1] in QUICK and WITHOUT not in " ".join(words)]
+def quick_commands(path):
+    return [words for words in commands(path) if words[0] in QUICK]
 
 
-WITH_COMMANDS = [path for path in (ROOT / "README.md", *PAGES) if commands(path)]
+WITH_COMMANDS = [path for path in (ROOT / "README.md", *PAGES) if quick_commands(path)]
 WITH_CODE = {path.stem: path for path in PAGES if BLOCK.search(path.read_text("utf-8"))}
 
 
@@ -65,13 +67,15 @@ def folder(tmp_path, monkeypatch):
     for run in ("room", "other"):
         save_dynamic(moving(), tmp_path / "out" / run)
     save(small_scene(3), tmp_path / "hat.ply")
+    for view in dataset(tmp_path / "data/mine").joinpath("images").iterdir():
+        save_picture(tmp_path / "data/mine/masks" / view.name, LEFT_HALF)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 @pytest.mark.parametrize("path", WITH_COMMANDS, ids=name)
 def test_commands_do_what_they_say(folder, path, capsys):
-    for _, *words in commands(path):
+    for words in quick_commands(path):
         assert main(words) == 0, (words, capsys.readouterr().err)
         out = folder / words[1 + words.index("-o")] if "-o" in words else folder / words[2]
         assert out.exists(), words

@@ -8,13 +8,12 @@ from functools import cache
 
 import pytest
 
-from repository import ROOT, name, text_files
+from repository import ROOT, name
 from sfumato.cli import VERBS, main
+from support.documents import PAGES, command_lines
 
-PAGES = [path for path in text_files() if path.suffix == ".md" and path.parent.name in ("docs", "guide")]
 # Made by tools/site/pages.py.
 MADE = {"commands.md", "api.md", "changelog.md", "contributing.md", "first_hour.md"}
-COMMAND = re.compile(r"^    (sfumato .*?)(?:  +#.*)?$", re.MULTILINE)
 
 
 @cache
@@ -35,7 +34,7 @@ def test_the_site_has_every_document_once():
 
 @pytest.mark.parametrize("path", [ROOT / "README.md", *PAGES], ids=name)
 def test_commands_that_pages_show_can_be_typed(path):
-    for line in COMMAND.findall(path.read_text("utf-8")):
+    for line in command_lines(path):
         _, verb, *words = shlex.split(line)
         assert verb in VERBS, line
         for word in words:

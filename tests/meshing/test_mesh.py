@@ -8,53 +8,12 @@ import torch
 import trimesh
 from scipy.spatial import cKDTree
 
-from sfumato import Camera, ConfigError, Gaussians, Mesh, MeshConfig, Metadata, Scene, mesh, save
+from sfumato import ConfigError, Mesh, MeshConfig, Metadata, Scene, mesh, save
 from sfumato.cli import EXIT_WRONG, main
-from sfumato.maths.quaternions import quat_from_rotation
-from sfumato.maths.sh import SH_C0
 from sfumato.meshing.mesh_parts import closed, without_crowded_edges, without_small_pieces
+from support.round_scene import RADIUS, ball, cameras
 
-RADIUS, COUNT, DISTANCE = 1.0, 1500, 8.0
 CONFIG = MeshConfig(faces=3000)
-
-
-def frames(directions):
-    """[n, 3, 3] rotations whose third columns are the directions."""
-    side = torch.linalg.cross(directions, directions.new_tensor([0.1, 0.7, 0.7]).expand_as(directions))
-    side = torch.nn.functional.normalize(side, dim=1)
-    return torch.stack([side, torch.linalg.cross(directions, side), directions], 2)
-
-
-def ball(unit=1.0):
-    """A ball, red where x is above zero, and blue elsewhere."""
-    rows = torch.arange(COUNT) + 0.5
-    height, turn = 1 - 2 * rows / COUNT, rows * torch.pi * (1 + 5**0.5)
-    flat = (1 - height.square()).sqrt()
-    normals = torch.stack([flat * turn.cos(), flat * turn.sin(), height], 1)
-    scales = torch.tensor([0.05, 0.05, 0.005]) * unit
-    red = (normals[:, 0] > 0).float()[:, None]
-    colours = red * torch.tensor([0.8, 0.1, 0.1]) + (1 - red) * torch.tensor([0.1, 0.1, 0.8])
-    return Gaussians(
-        means=RADIUS * unit * normals,
-        log_scales=scales.log().expand(COUNT, 3).clone(),
-        quats=quat_from_rotation(frames(normals)),
-        logit_opacities=torch.full((COUNT,), 4.0),
-        sh=((colours - 0.5) / SH_C0)[:, None],
-    )
-
-
-def cameras(unit=1.0, count=14):
-    """Cameras all around that look at the ball."""
-    rows = torch.arange(count, dtype=torch.float64) + 0.5
-    height, turn = 1 - 2 * rows / count, rows * torch.pi * (1 + 5**0.5)
-    flat = (1 - height.square()).sqrt()
-    found = []
-    for away in torch.stack([flat * turn.cos(), flat * turn.sin(), height], 1):
-        pose = torch.eye(4, dtype=torch.float64)
-        pose[:3, :3] = frames(-away[None])[0].T
-        pose[2, 3] = DISTANCE * unit
-        found.append(Camera(pose, (250.0, 250.0), (40.0, 40.0), (80, 80)))
-    return found
 
 
 @pytest.fixture(scope="module")

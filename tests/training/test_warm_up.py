@@ -1,6 +1,7 @@
 """Compilation of kernels before a run."""
 
 import os
+import subprocess
 from dataclasses import replace
 
 import pytest
@@ -86,7 +87,14 @@ def processes_that_ran(folder):
     return list(dict.fromkeys(found))
 
 
-def test_kernels_that_no_other_process_can_compile_are_compiled(tmp_path, folder, monkeypatch):
-    monkeypatch.setattr(warm_up.subprocess, "run", lambda *_, **__: None)
+@pytest.mark.parametrize(
+    ("code", "words", "said"), [(1, b"...\nno memory\n", "no memory"), (-9, b"", "code -9")]
+)
+def test_kernels_that_no_other_process_can_compile_are_compiled(
+    tmp_path, folder, monkeypatch, caplog, code, words, said
+):
+    failed = subprocess.CompletedProcess((), code, b"", words)
+    monkeypatch.setattr(warm_up.subprocess, "run", lambda *_, **__: failed)
     assert processes_that_ran(tmp_path) == [os.getpid()]
     assert any(folder.glob("*.nbc"))
+    assert f"failed to compile kernels ({said}); this one compiles them" in caplog.text

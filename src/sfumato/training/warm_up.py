@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 import subprocess
 import sys
@@ -31,6 +32,8 @@ from sfumato.training.config import TrainConfig
 from sfumato.training.render_settings import settings_of
 from sfumato.training.state import start
 from sfumato.training.step import train_step
+
+_log = logging.getLogger("sfumato")
 
 _SIDE_PX = 32
 _GAUSSIANS = 16
@@ -100,14 +103,16 @@ def run_compiled(
     code = call_of(compile_in_subprocess)
     other = nullcontext() if last_first is None else beside(code, _pickled(last_first, arguments))
     with other:
-        subprocess.run(
+        done = subprocess.run(
             child_command(code),
             input=_pickled(work, arguments),
             capture_output=True,
             cwd=FOLDER,
             env=environment(),
         )
-    # Compiles what that process could not.
+    if done.returncode != 0:
+        why = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or [f"code {done.returncode}"]
+        _log.warning("another process failed to compile kernels (%s); this one compiles them", why[0])
     work(*arguments)
 
 

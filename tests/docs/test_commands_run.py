@@ -57,14 +57,14 @@ NOT_RUN = {
 ADDED = {
     "train": ("--steps", "4"),
     "reconstruct": ("--steps", "4"),
-    "track": ("--steps-first", "25", "--nodes", "8", "--views-per-step", "8", "--max-gaussians", "500"),
+    "track": ("--steps-first", "15", "--nodes", "8", "--views-per-step", "8", "--max-gaussians", "300"),
     "render": ("--fps", "0.5", "--size", "48x36"),
     "mesh": ("--faces", "2000"),
     "fit": ("--steps", "20"),
     "--sfm.known-distance": ("--sfm.feature-side-px", "320", "--sfm.max-features", "500"),
     "--port": ("--port", "0"),
 }
-PHOTOS = "abcdef"
+PHOTOS = "abcde"
 RIG = ("cam00", "cam05", "cam10", "cam15")
 
 
@@ -236,6 +236,9 @@ def folder(made, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(webbrowser, "open", lambda address: True)
     monkeypatch.setattr(doctor, "PROBE_SECONDS", 0.01)
+    # Without a process of its own, which takes seconds.
+    layer = {"layer": "omp", "layers": {"omp": True}, "threads": 1}
+    monkeypatch.setattr(doctor, "threading_layer", lambda: layer)
     return tmp_path
 
 

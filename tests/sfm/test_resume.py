@@ -64,14 +64,8 @@ def begun(solved, **options):
 
 
 @pytest.mark.slow
-def test_the_number_of_cores_changes_nothing(solved, tmp_path, monkeypatch):
+def test_an_interrupted_run_with_other_cores_resumes_to_the_same_bytes(solved, tmp_path, monkeypatch):
     monkeypatch.setattr(machine, "cores", lambda: 3)
-    structure_from_motion([solved.shots.folder], tmp_path / "out", solved.config)
-    assert model_bytes(tmp_path / "out") == model_bytes(solved.out)
-
-
-@pytest.mark.slow
-def test_an_interrupted_run_resumes_to_the_same_bytes(solved, tmp_path):
     out = tmp_path / "out"
     stops = [
         *[("selecting pictures", 5), ("finding features", 1), ("matching", 1), ("finding cameras", 3)],

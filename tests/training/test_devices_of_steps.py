@@ -26,6 +26,7 @@ CONFIGS = {
     "opacity reset": {"adc": AdcConfig(reset_opacity_every=2)},
     "logit": {"colour": "logit", "sh_degree": 0},
     "mse": {"pixel_loss": "mse"},
+    "surface": {"surface_weight": 0.05},
     "batch": {"batch_size": 2},
     "average": {"schedule": replace(UNREFINED, settle_from=0.0)},
 }

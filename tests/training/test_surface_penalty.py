@@ -1,4 +1,4 @@
-"""The penalty for surfaces: normals of depth and of Gaussians, its gradients, and what it leads to."""
+"""The penalty for surfaces: normals of depth, its gradients, and what it leads to."""
 
 import math
 from dataclasses import replace
@@ -9,8 +9,9 @@ import torch
 
 from sfumato import Camera, Gaussians, RasterSettings, rasterize
 from sfumato.errors import ConfigError
+from sfumato.scene.gaussian_normals import facing_normals
 from sfumato.training.config import TrainConfig
-from sfumato.training.parts.surface_penalty import SurfacePenalty, facing_normals, normals_of_depth
+from sfumato.training.parts.surface_penalty import SurfacePenalty, normals_of_depth
 from support.small_scenes import camera_at, small_scene
 
 SHOT = SimpleNamespace(context=SimpleNamespace(progress=0.5, step=2), camera=camera_at(0.3))
@@ -23,24 +24,6 @@ def test_normals_of_a_plane_are_found_from_its_depth():
     rays = torch.stack([(x - 15.0) / 40.0, (y - 9.0) / 44.0, torch.ones_like(x)], -1)
     found = normals_of_depth(distance / (rays @ normal), camera)
     torch.testing.assert_close(found, (normal / normal.norm()).expand(18, 30, 3), rtol=0, atol=1e-9)
-
-
-def test_normals_of_gaussians_are_their_shortest_axes_towards_the_camera():
-    half = math.sqrt(0.5)
-    scene = Gaussians(
-        means=torch.tensor([[0.0, 0.0, 2.0], [0.0, 0.0, 2.0], [3.0, 0.0, 1.0]]),
-        log_scales=torch.tensor([[-1.0, -1.0, -3.0], [-3.0, -1.0, -2.0], [-3.0, -1.0, -2.0]]),
-        # None, a quarter turn about y, which takes x to -z, and none.
-        quats=torch.tensor([[1.0, 0.0, 0.0, 0.0], [half, 0.0, half, 0.0], [1.0, 0.0, 0.0, 0.0]]),
-        logit_opacities=torch.zeros(3),
-        sh=torch.zeros(3, 1, 3),
-    )
-    camera = Camera(torch.eye(4, dtype=torch.float64), (10.0, 10.0), (5.0, 5.0), (10, 10))
-    wanted = torch.tensor([[0.0, 0.0, -1.0], [0.0, 0.0, -1.0], [-1.0, 0.0, 0.0]])
-    torch.testing.assert_close(facing_normals(scene, camera), wanted, rtol=0, atol=1e-6)
-    turned = replace(camera, camera_from_world=torch.diag(torch.tensor([-1.0, 1, -1, 1])).double())
-    towards = facing_normals(replace(scene, means=-scene.means), turned)
-    torch.testing.assert_close(towards, wanted, rtol=0, atol=1e-6)
 
 
 def test_gradients_are_finite_differences():
@@ -58,6 +41,34 @@ def test_gradients_are_finite_differences():
         ends = [penalty(**{name: leaf.detach() + sign * 1e-6 * along}) for sign in (1, -1)]
         difference = (ends[0] - ends[1]) / 2e-6
         assert float((leaf.grad * along).sum()) == pytest.approx(float(difference), rel=1e-4, abs=1e-9), name
+
+
+def test_the_gradient_of_a_refined_pose_is_its_difference():
+    scene, part, pose = (
+        small_scene(12).to(torch.float64),
+        SurfacePenalty(0.7, RasterSettings()),
+        SHOT.camera.camera_from_world,
+    )
+    along = torch.zeros(4, 4, dtype=torch.float64)
+    along[:3, 3] = torch.tensor([0.3, -0.5, 0.8])
+
+    def penalty(pose):
+        camera = replace(SHOT.camera, camera_from_world=pose)
+        return part.penalty(scene, SimpleNamespace(context=SHOT.context, camera=camera))
+
+    leaf = pose.clone().requires_grad_()
+    penalty(leaf).backward()
+    difference = (penalty(pose + 1e-6 * along) - penalty(pose - 1e-6 * along)) / 2e-6
+    assert float((leaf.grad * along).sum()) == pytest.approx(float(difference), rel=1e-4, abs=1e-9)
+
+
+def test_a_view_that_shows_nothing_has_no_penalty():
+    scene = small_scene(12)
+    away = replace(scene, means=scene.means + 1e4)
+    leaf = away.quats.clone().requires_grad_()
+    penalty = SurfacePenalty(1.0, RasterSettings()).penalty(replace(away, quats=leaf), SHOT)
+    penalty.backward()
+    assert penalty.item() == 0 and not leaf.grad.any()
 
 
 def test_it_begins_late_in_every_second_step_with_the_weight_as_a_factor():
@@ -96,7 +107,7 @@ def test_gaussians_become_flat_and_parallel_to_their_plane():
         optimiser.zero_grad()
         SurfacePenalty(1.0, RasterSettings()).penalty(now, shot).backward()
         optimiser.step()
-        agreement.append(float((facing_normals(now, camera).detach() @ normal).mean()))
+        agreement.append(float((facing_normals(now, camera.centre_world).detach() @ normal).mean()))
     shortest, middle, _ = leaves["log_scales"].detach().sort(1).values.unbind(1)
     assert agreement[0] < 0.7 and agreement[-1] > 0.95 and (shortest - middle).exp().mean() < 0.2
     assert rasterize(replace(scene, **leaves), camera).alpha.mean() > 0.5

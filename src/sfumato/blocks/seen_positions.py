@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from sfumato.capture.dataset import View
-from sfumato.maths.sh import SH_C0
 from sfumato.render.draw import draw
 from sfumato.render.settings import Settings
 from sfumato.scene.cameras import Camera
+from sfumato.scene.changes import in_colours
 from sfumato.scene.gaussians import Gaussians
 
 # Long side of the images that are rendered for this.
@@ -37,9 +37,7 @@ class PositionImages:
         self._low = means.amin(dim=0)
         self._span = (means - self._low).amax().clamp_min(torch.finfo(means.dtype).tiny)
         colours = (means - self._low) / self._span
-        self._scene = replace(
-            Gaussians(**gaussians.tensors()).detach(), sh=((colours - 0.5) / SH_C0)[:, None]
-        )
+        self._scene = in_colours(Gaussians(**gaussians.tensors()).detach(), colours)
         self._settings = replace(settings, background=(0.0, 0.0, 0.0), depth=False, sh_degree=0)
 
     @torch.no_grad()

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from sfumato.maths.sh import SH_C0
 from sfumato.render.draw import draw
 from sfumato.render.settings import Settings
 from sfumato.scene.cameras import Camera
+from sfumato.scene.changes import in_colours
 from sfumato.scene.gaussians import Gaussians
 
 _LEAST_ALPHA = 1e-3
@@ -38,7 +38,7 @@ def painted(
     Gradients: values.
     """
     plain = replace(settings, background=(0.0, 0.0, 0.0), sh_degree=0, colour="sh", depth=False)
-    render = draw(replace(gaussians, sh=((values - 0.5) / SH_C0)[:, None]), camera, plain)
+    render = draw(in_colours(gaussians, values), camera, plain)
     return render.image, render.alpha
 
 

@@ -57,9 +57,9 @@ def surface_through(points: SurfacePoints, *, faces: int, watertight: bool) -> t
             raise ConfigError("Poisson reconstruction found no surface; give more photographs")
         if len(triangles) > faces:
             vertices, triangles = _simplified(Path(name), vertices, triangles, faces)
-            if watertight:
-                triangles = without_crowded_edges(triangles)
-            vertices, triangles = without_small_pieces(vertices, triangles, keep_one=watertight)
+    if watertight:
+        triangles = without_crowded_edges(triangles)
+    vertices, triangles = without_small_pieces(vertices, triangles, keep_one=watertight)
     if watertight:
         vertices, triangles = closed(vertices, triangles)
     return vertices * points.voxel + low, triangles

@@ -10,14 +10,13 @@ import torch
 
 from sfumato.errors import ConfigError
 from sfumato.evaluation.saved_images import colour_map
-from sfumato.maths.quaternions import rotation_from_quats
-from sfumato.maths.sh import SH_C0
 from sfumato.render.draw import draw
 from sfumato.render.insert import Insert, MeshRenderer
 from sfumato.render.output import Render
 from sfumato.render.png import to_uint8
 from sfumato.render.settings import RasterSettings, Settings, TraceSettings
 from sfumato.scene.cameras import Camera
+from sfumato.scene.gaussian_normals import coloured_by_normals, facing_normals
 from sfumato.scene.gaussians import Gaussians
 
 KINDS = ("colour", "depth", "normals")
@@ -124,14 +123,9 @@ def _range(shown: Callable[[int, Camera], Render], cameras: Sequence[Camera]) ->
 
 def _normals(scene: Gaussians, camera: Camera, settings: Settings) -> np.ndarray:
     """Blend the normals, which are the shortest axes of the Gaussians, flipped towards the camera."""
-    rows = torch.arange(len(scene), device=scene.quats.device)
-    normals = rotation_from_quats(scene.quats)[rows, :, scene.log_scales.argmin(dim=1)]
-    pose = camera.camera_from_world.to(scene.means)
-    turned = normals @ pose[:3, :3].T
-    away = ((scene.means @ pose[:3, :3].T + pose[:3, 3]) * turned).sum(dim=1, keepdim=True) > 0
-    turned = torch.where(away, -turned, turned)
-    # The renderer clamps 0.5 + sum at zero, so normals are encoded as colours in [0, 1].
-    render = draw(replace(scene, sh=(0.5 * turned / SH_C0)[:, None, :]), camera, settings)
+    rotation = camera.camera_from_world[:3, :3].to(scene.means)
+    normals = facing_normals(scene, camera.centre_world) @ rotation.T
+    render = draw(coloured_by_normals(scene, normals), camera, settings)
     blended = 2 * render.image - render.alpha[..., None]
     unit = torch.nn.functional.normalize(blended, dim=-1) * blended.new_tensor([1.0, -1.0, -1.0])
     return to_uint8(torch.where(render.alpha[..., None] >= _LEAST_ALPHA, 0.5 + 0.5 * unit, 0.0))

@@ -1,4 +1,4 @@
-"""Operations on scenes: transform, merge, change the SH degree. Each returns a new scene."""
+"""Operations on scenes: transform, merge, change the SH degree or the colours. Each returns a new scene."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from torch import Tensor
 from sfumato.checks import check_shapes
 from sfumato.errors import ConfigError
 from sfumato.maths.quaternions import quat_from_rotation, quat_product
+from sfumato.maths.sh import SH_C0
 from sfumato.maths.sh_rotation import rotated_sh
 from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.scene import Metadata, Scene, floating_of, metadata_of, with_metadata
@@ -151,6 +152,18 @@ def with_degree(gaussians: Gaussians, degree: int) -> Gaussians:
     sh = gaussians.sh[:, : (degree + 1) ** 2]
     missing = sh.new_zeros(len(sh), (degree + 1) ** 2 - sh.shape[1], 3)
     return replace(gaussians, sh=torch.cat([sh, missing], dim=1))
+
+
+def in_colours(gaussians: Gaussians, colours: Tensor) -> Gaussians:
+    """The Gaussians in other colours, the same from everywhere.
+
+    Args:
+        gaussians: n of them.
+        colours: [n, 3] not below zero, at which renderers clamp; RGB, or other values to blend as colours.
+
+    Gradients: colours, and every other field of ``gaussians``.
+    """
+    return replace(gaussians, sh=((colours - 0.5) / SH_C0)[:, None])
 
 
 def merged(*scenes: Gaussians) -> Scene:

@@ -16,12 +16,12 @@ from torch import Tensor
 from sfumato.errors import ConfigError
 from sfumato.evaluation.saved_images import difference_image
 from sfumato.maths.quaternions import rotation_from_quats
-from sfumato.maths.sh import SH_C0
 from sfumato.render.draw import draw
 from sfumato.render.png import to_uint8
 from sfumato.render.settings import Settings
 from sfumato.scene.cameras import Camera
 from sfumato.scene.dynamic import DynamicScene
+from sfumato.scene.gaussian_normals import coloured_by_normals, facing_normals
 from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.scene import identities_of
 from sfumato.viewer.overlays import highlighted
@@ -237,11 +237,5 @@ def _depth_picture(depth: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, tu
 
 def _in_colours_of_normals(scene: Gaussians, request: RenderRequest) -> Gaussians:
     """Gaussians coloured by their normal: the shortest axis, facing the camera, in upright coordinates."""
-    flattest = scene.log_scales.argmin(dim=1)
-    normals = rotation_from_quats(scene.quats)[torch.arange(len(scene), device=flattest.device), :, flattest]
-    eye = request.camera.centre_world.to(scene.means)
-    away = ((eye - scene.means) * normals).sum(dim=1, keepdim=True) < 0
     turn = rotation_from_quats(scene.means.new_tensor([request.upright]))[0]
-    upright = torch.where(away, -normals, normals) @ turn.T
-    # The renderer adds 0.5 to the spherical harmonics.
-    return replace(scene, sh=(0.5 * upright / SH_C0)[:, None, :])
+    return coloured_by_normals(scene, facing_normals(scene, request.camera.centre_world) @ turn.T)

@@ -16,6 +16,7 @@ from sfumato.edit.clean import isolated
 from sfumato.envelope.floaters import floaters_by_support
 from sfumato.envelope.trust import Trust
 from sfumato.maths.sh import SH_C0
+from sfumato.scene.changes import in_colours
 from sfumato.scene.gaussians import Gaussians
 
 # Detecting floaters takes 20 to 40 microseconds per Gaussian: up to 20 seconds for this many.
@@ -61,11 +62,8 @@ def highlighted(gaussians: Gaussians, mask: Tensor) -> Gaussians:
     grey = _GREY * base.mean(dim=1, keepdim=True).expand_as(base)
     colours = torch.where(mask[:, None], base.new_tensor(_GLOWING), grey)
     least = gaussians.logit_opacities.clamp_min(math.log(_LEAST_OPACITY / (1 - _LEAST_OPACITY)))
-    return replace(
-        gaussians,
-        sh=((colours - 0.5) / SH_C0)[:, None],
-        logit_opacities=torch.where(mask, least, gaussians.logit_opacities),
-    )
+    opacities = torch.where(mask, least, gaussians.logit_opacities)
+    return replace(in_colours(gaussians, colours), logit_opacities=opacities)
 
 
 def scores_of(metrics: Mapping[str, Any]) -> dict[str, tuple[float, float | None]]:

@@ -40,10 +40,8 @@ def backward(grads, outputs, kept, inputs, tree, limits, degree, with_rays):
     """Gradients to the inputs: means, quats, scales, opacities, features, origins, directions, background."""
     means, quats, scales, _, features, origins, directions = inputs
     scene = RayScene(HullTree(*tree), features.contiguous(), degree, means.new_empty(0))
-    rays, upstream = (
-        pack(origins, directions, limits),
-        RayOutputGradients(tuple(grads), tuple(outputs), *kept),
-    )
+    rays = pack(origins, directions, limits)
+    upstream = RayOutputGradients(tuple(grads), tuple(outputs), *kept)
     found = gradients(scene, (quats, scales), rays, upstream, with_rays=with_rays)
     to_origins, to_directions = torch.zeros_like(origins), torch.zeros_like(directions)
     if with_rays:

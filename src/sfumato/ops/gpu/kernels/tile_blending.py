@@ -150,7 +150,7 @@ def _moments(grad, dx, y, v, column):
 
 
 @triton.jit
-def _pull(power, u_dot_c, transmittance, remaining):
+def _to_log_alpha(power, u_dot_c, transmittance, remaining):
     """A Gaussian's weight, g = alpha dL/dalpha, and the updated transmittance and remaining sum.
 
     With f = weight <dL/dC, c>, and S the contribution of the Gaussians behind to <dL/dC, C>:
@@ -213,7 +213,7 @@ def blend_backward(
                 u_dot_c += to_2 * c_2
             if CHANNELS > 3:
                 u_dot_c += to_3 * c_3
-            weight, grad, transmittance, remaining = _pull(power, u_dot_c, transmittance, remaining)
+            weight, grad, transmittance, remaining = _to_log_alpha(power, u_dot_c, transmittance, remaining)
             row = _moments(grad, dx, y, v, column)
             row = _put(row, column, MOMENTS, tl.sum(weight * to_0, 0))
             if CHANNELS > 1:
@@ -260,7 +260,7 @@ def blend_backward_many(
             u_dot_c = to_alpha
             for channel in range(channels):
                 u_dot_c += tl.load(upstream + channel * plane + at) * tl.load(record + GEOMETRY + channel)
-            weight, grad, transmittance, remaining = _pull(power, u_dot_c, transmittance, remaining)
+            weight, grad, transmittance, remaining = _to_log_alpha(power, u_dot_c, transmittance, remaining)
             out = sums + tl.load(pair_slot + k).to(tl.int64) * COLUMNS
             row = _moments(grad, dx, y, v, column)
             tl.store(out + column, row, mask=column < MOMENTS)

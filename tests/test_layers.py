@@ -48,8 +48,8 @@ MAY_IMPORT = {
     "envelope tracking sequences runs paths",
     "lesson": "viewer",
     "run_report": "errors display outputs maths scene render capture evaluation training runs paths viewer",
-    "cli": "errors extras blocks children display checks outputs machine maths scene ops render capture "
-    "footage sfm splatting evaluation fitting training envelope tracking runs edit paths viewer "
+    "cli": "errors extras blocks children display checks choices outputs machine maths scene ops render "
+    "capture footage sfm splatting evaluation fitting training envelope tracking runs edit paths viewer "
     "reconstruction lesson run_report meshing levels sfumato",
     "sfumato": "errors scene ops render capture splatting evaluation fitting training runs reconstruction "
     "paths viewer meshing levels",  # __init__.py of the package lists public names and loads them on use.

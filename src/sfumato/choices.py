@@ -1,4 +1,4 @@
-"""Options with a fixed set of values."""
+"""Allowed values of options."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from functools import cache
 from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 from sfumato.errors import ConfigError
+
+# Largest integer option: larger values overflow floats or exceed any memory.
+LARGEST_INTEGER = 2**63 - 1
 
 
 def check_choices(options: object, prefix: str = "") -> None:

@@ -17,6 +17,7 @@ from typing import Any, Union, get_args, get_origin
 import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
+from sfumato.choices import LARGEST_INTEGER
 from sfumato.cli.help import Help, set_help
 from sfumato.errors import ConfigError
 
@@ -38,7 +39,6 @@ _PLAINER = {
     ),
     r"unrecognized options: (.*)": r"too many arguments: \1",
 }
-_LARGEST_WHOLE = 2**63 - 1
 _REGISTRY = ConstructorRegistry()
 _EVERYTHING = Help()
 
@@ -76,7 +76,7 @@ def _whole(text: str) -> int:
         if not math.isfinite(as_float) or as_float != int(as_float):
             raise ValueError(f"{text!r:.60}; give a whole number") from None
         value = int(as_float)
-    if abs(value) > _LARGEST_WHOLE:
+    if abs(value) > LARGEST_INTEGER:
         raise ValueError(f"{text!r:.60}; give a smaller whole number")
     return value
 

@@ -14,6 +14,9 @@ from sfumato.ops.limits import limits_like
 from sfumato.ops.operation import operation
 from sfumato.ops.reference.project import MODELS
 
+# Names of the ideal lenses: those with an exact Jacobian.
+IDEAL_LENSES = tuple(MODELS)
+
 
 class Projected(NamedTuple):
     """Ellipses in the image; culled Gaussians have radius 0 and zeros elsewhere.
@@ -157,8 +160,8 @@ def project(
         intrinsics=(intrinsics, "3 3"),
         **({} if opacities is None else {"opacities": (opacities, "n")}),
     )
-    if model not in MODELS:
-        raise ConfigError(f"camera model {model!r} is unknown: give one of {', '.join(MODELS)}")
+    if model not in IDEAL_LENSES:
+        raise ConfigError(f"camera model {model!r} is unknown: give one of {', '.join(IDEAL_LENSES)}")
     if uses_definition(means):
         outputs = reference.project(
             means,

@@ -6,6 +6,7 @@ import torch
 
 from sfumato import ops
 from sfumato.checks import check_type
+from sfumato.ops.project import IDEAL_LENSES
 from sfumato.render.output import RasterizedGaussians, Render, expected_depth
 from sfumato.render.projection import ellipses_of
 from sfumato.render.rasterize_unscented import rasterize_unscented
@@ -13,8 +14,6 @@ from sfumato.render.settings import RasterSettings
 from sfumato.render.view_colours import colours_from
 from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
-
-IDEAL_LENSES = ("pinhole", "ortho", "fisheye")
 
 
 def rasterize(gaussians: Gaussians, camera: Camera, settings: RasterSettings = RasterSettings()) -> Render:

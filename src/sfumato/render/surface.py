@@ -11,9 +11,9 @@ from torch import Tensor
 from sfumato.checks import check_type
 from sfumato.errors import ConfigError
 from sfumato.ops.constants import ALPHA_MAX, ALPHA_MIN
+from sfumato.ops.project import IDEAL_LENSES
 from sfumato.render.output import RasterizedGaussians, Render, expected_depth
 from sfumato.render.projection import ellipses_of
-from sfumato.render.rasterize import IDEAL_LENSES
 from sfumato.render.settings import SurfaceSettings
 from sfumato.render.view_colours import colours_from
 from sfumato.scene.cameras import Camera

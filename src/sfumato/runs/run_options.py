@@ -10,7 +10,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from sfumato.choices import check_choices
+from sfumato.choices import LARGEST_INTEGER, check_choices
 from sfumato.errors import ConfigError
 from sfumato.runs.block_file import read_block
 from sfumato.training.config import TrainConfig
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("sfumato")
 
-# Largest integer option; larger values overflow floats or exceed any memory.
-_LARGEST = 2**63 - 1
 # Options that may change when a run is resumed: its length and how often it is saved.
 MAY_CHANGE = ("train.steps", "train.minutes", "checkpoint_every")
 
@@ -251,7 +249,7 @@ def _typed(kind: Any, value: Any, source: Path, place: str, missing: list[str]) 
         return Path(value)
     if kind is bool and isinstance(value, bool):
         return value
-    is_whole = isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LARGEST
+    is_whole = isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST_INTEGER
     if (kind in (int, float) and is_whole) or (
         kind is float and isinstance(value, float) and isfinite(value)
     ):
@@ -259,6 +257,6 @@ def _typed(kind: Any, value: Any, source: Path, place: str, missing: list[str]) 
     if kind is str and isinstance(value, str):
         return value
     # Python refuses to print very long integers.
-    is_huge = isinstance(value, int) and abs(value) > _LARGEST
+    is_huge = isinstance(value, int) and abs(value) > LARGEST_INTEGER
     shown = "a huge number" if is_huge else repr(str(value)[:40])
     raise ConfigError(f"{source}: option {place} has the value {shown}, which it cannot have")

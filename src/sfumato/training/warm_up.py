@@ -24,7 +24,7 @@ from sfumato.children import FOLDER, call_of, child_command
 from sfumato.display import Display
 from sfumato.evaluation.scenes import drawn
 from sfumato.ops.backend import HOST
-from sfumato.render.rasterize import IDEAL_LENSES
+from sfumato.ops.project import IDEAL_LENSES
 from sfumato.scene.cameras import Camera
 from sfumato.scene.lenses import PINHOLE, Lens
 from sfumato.scene.shutter import Shutter

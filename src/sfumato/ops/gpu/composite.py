@@ -58,15 +58,15 @@ def backward(grads, outputs, kept, inputs, absolute):
     mean_px, conic, opacities, colours = (tensor.contiguous() for tensor in inputs)
     (height, width), (n, d) = alpha.shape, colours.shape
     tiles = tiling(width, height)
-    pulls = mean_px.new_zeros(d + 2, *tiles.padded)
-    pulls[:d, :height, :width] = grad_image.permute(2, 0, 1)
-    pulls[d, :height, :width] = grad_alpha
-    pulls[d + 1, :height, :width] = (grad_image * image).sum(-1) + grad_alpha * alpha
+    upstream = mean_px.new_zeros(d + 2, *tiles.padded)
+    upstream[:d, :height, :width] = grad_image.permute(2, 0, 1)
+    upstream[d, :height, :width] = grad_alpha
+    upstream[d + 1, :height, :width] = (grad_image * image).sum(-1) + grad_alpha * alpha
     records = _records(lists, (mean_px, conic, opacities), colours, 0, d)
     # Padded to 16 bytes, which a lane reads at once.
     columns = -(-(MOMENTS.value + d + 2 * absolute) // 4) * 4
     sums = mean_px.new_zeros(len(lists.pair_rank), columns)
-    given = records, lists.pair_rank, lists.pair_slot, lists.tile_starts, pulls, sums
+    given = records, lists.pair_rank, lists.pair_slot, lists.tile_starts, upstream, sums
     constants = {"RECORD": records.shape[1], "COLUMNS": columns, "ABSOLUTE": absolute, "ROWS": tiles.rows}
     constants |= {"TILE_WIDTH": TILE_WIDTH}
     grid = _grid(tiles, width, height)

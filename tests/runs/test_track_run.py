@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import threading
 import urllib.request
 from types import SimpleNamespace
@@ -10,13 +11,15 @@ import pytest
 import torch
 
 from sfumato.cli import main
+from sfumato.runs import track_refinement
 from sfumato.runs.track_folder import TrackFolder, load_tracked
+from sfumato.tracking.all_steps import trained_on_all_steps
 from sfumato.tracking.track_state import MovingPoses, StepResult
 from support.moving_scenes import MOVING, first_scene, moving_video
 
 pytestmark = [pytest.mark.kernels, pytest.mark.slow]
 
-FEW = ["--steps-first", "60", "--max-gaussians", "2000", "--nodes", "8"]
+FEW = ["--steps-first", "60", "--max-gaussians", "2000", "--nodes", "8", "--steps-refine", "30"]
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +64,42 @@ def test_a_run_with_a_lost_or_damaged_last_step_resumes_to_identical_results(run
     assert "resuming after step 1 in time" in capsys.readouterr().out
     after = load_tracked(out)
     assert torch.equal(after.means, before.means) and torch.equal(after.quats, before.quats)
+
+
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_the_training_on_all_steps_is_kept_or_repeated_to_the_same_bits(run, folder, tmp_path, is_damaged):
+    out = tmp_path / "again"
+    shutil.copytree(run, out)
+    (out / "scene.ply").unlink()
+    path, _ = TrackFolder(out).refined
+    if is_damaged:
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+    written = path.stat().st_mtime_ns
+    assert main(["track", str(folder), "-o", str(out), *FEW]) == 0
+    assert (out / "scene.ply").read_bytes() == (run / "scene.ply").read_bytes()
+    assert (path.stat().st_mtime_ns != written) == is_damaged
+
+
+def test_a_signal_stops_the_training_on_all_steps(run, folder, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "again"
+    shutil.copytree(run, out)
+    path, _ = TrackFolder(out).refined
+    path.unlink()
+
+    def stopping(*given, callbacks, **others):
+        signal.raise_signal(signal.SIGINT)
+        return trained_on_all_steps(*given, callbacks=callbacks, **others)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(track_refinement, "trained_on_all_steps", stopping)
+        assert main(["track", str(folder), "-o", str(out), *FEW]) == 130
+    said = capsys.readouterr().out
+    assert "stopped before the end of the training on all steps" in said and "to resume" in said
+    assert not path.exists()
+    assert main(["track", str(folder), "-o", str(out), *FEW]) == 0
+    assert (out / "scene.ply").read_bytes() == (run / "scene.ply").read_bytes()
 
 
 def test_a_watched_run_has_identical_results_and_reports_its_steps(run, folder, tmp_path, monkeypatch):

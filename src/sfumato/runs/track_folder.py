@@ -6,6 +6,7 @@ import hashlib
 import io
 import logging
 import math
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -79,6 +80,11 @@ class TrackFolder:
         folder = self.path / "steps"
         return folder / f"{number:06d}.npz", folder / f"{number:06d}.json"
 
+    @property
+    def refined(self) -> tuple[Path, Path]:
+        """Files of the Gaussians after the training on all steps, and of its figures."""
+        return self.path / "steps" / "all.npz", self.path / "steps" / "all.json"
+
     def check_free(self, options: TrackOptions) -> None:
         """Refuse a folder with other content than this run.
 
@@ -144,12 +150,7 @@ class TrackFolder:
             "missing": torch.tensor(result.missing),
             **({} if result.born is None else result.born.tensors()),
         }
-        content, named = io.BytesIO(), {name: tensor.numpy() for name, tensor in arrays.items()}
-        np.savez_compressed(content, allow_pickle=False, **named)
-        path.parent.mkdir(exist_ok=True)
-        write_bytes(path, content.getvalue())
-        digests = {"content": hashlib.sha256(content.getvalue()).hexdigest(), "first": first}
-        write_json(figures, with_digest(without_nan({**row, **digests})))
+        _write_arrays(path, figures, arrays, {**row, "first": first})
 
     def read_step(self, state: TrackState, first: str) -> tuple[dict[str, Any], StepResult] | None:
         """Metrics and result of the next step of a run; None if it is missing or damaged.
@@ -174,6 +175,48 @@ class TrackFolder:
         except (OSError, ValueError) as error:
             raise FormatError(f"{path} holds no step of this run: {error}; remove {path.parent}") from None
         return {key: value for key, value in row.items() if key not in ("content", "first", "digest")}, result
+
+    def save_refined(self, gaussians: Gaussians, seconds: float, tracked: str) -> None:
+        """Write the Gaussians after the training on all steps.
+
+        Args:
+            gaussians: all of them.
+            seconds: training time.
+            tracked: digest of the tracked scene from which they were trained.
+        """
+        _write_arrays(*self.refined, gaussians.tensors(), {"seconds": seconds, "tracked": tracked})
+
+    def read_refined(self, tracked: str, like: Gaussians) -> tuple[Gaussians, float] | None:
+        """The Gaussians and the training time; None if they are missing, damaged or of other tracks.
+
+        Args:
+            tracked: digest of the tracked scene.
+            like: Gaussians of the same shapes.
+        """
+        path, figures = self.refined
+        try:
+            row, content = read_table(figures), path.read_bytes()
+        except (SfumatoError, OSError):
+            return None
+        if row.get("content") != hashlib.sha256(content).hexdigest() or row.get("tracked") != tracked:
+            return None
+        arrays = {name: read_array(path, _as(tensor), name) for name, tensor in like.tensors().items()}
+        return Gaussians(**{name: torch.from_numpy(array) for name, array in arrays.items()}), row["seconds"]
+
+
+def _as(tensor: Tensor) -> Callable[[tuple[int, ...], np.dtype[Any]], bool]:
+    """Whether a stored array has the shape of a float32 tensor."""
+    return lambda shape, kind: shape == tuple(tensor.shape) and kind == np.float32
+
+
+def _write_arrays(path: Path, figures: Path, arrays: dict[str, Tensor], row: dict[str, Any]) -> None:
+    """Write arrays, then a table with a digest of them."""
+    content, named = io.BytesIO(), {name: tensor.numpy() for name, tensor in arrays.items()}
+    np.savez_compressed(content, allow_pickle=False, **named)
+    path.parent.mkdir(exist_ok=True)
+    write_bytes(path, content.getvalue())
+    digest = hashlib.sha256(content.getvalue()).hexdigest()
+    write_json(figures, with_digest(without_nan({**row, "content": digest})))
 
 
 def _read_result(path: Path, state: TrackState) -> StepResult:
@@ -217,10 +260,10 @@ def load_tracked(path: str | Path) -> TrackedScene:
     return TrackedScene(**vars(load_dynamic(path)))
 
 
-def digest_of(gaussians: Gaussians) -> str:
-    """Digest of all tensors, which ties later steps to the first one."""
+def digest_of(tensors: Iterable[Tensor]) -> str:
+    """Digest of tensors, which ties later results to those that they are based on."""
     found = hashlib.sha256()
-    for tensor in gaussians.tensors().values():
+    for tensor in tensors:
         found.update(tensor.detach().contiguous().numpy().tobytes())
     return found.hexdigest()
 

@@ -14,13 +14,16 @@ _KINDS = ("psnr", "ssim", "psnr_affine", "psnr_changed")
 _LEFT_OUT = ("still", "ssim", "visits")
 
 
-def metrics_of(rows: list[dict[str, Any]], cameras: Sequence[str], tracks: object) -> dict[str, Any]:
+def metrics_of(
+    rows: list[dict[str, Any]], cameras: Sequence[str], tracks: object, *, refine_seconds: float
+) -> dict[str, Any]:
     """The document.
 
     Args:
         rows: metrics of each step, in order.
         cameras: names of the held-out cameras.
         tracks: errors against ground-truth tracks; None if there are none.
+        refine_seconds: time of the training on all steps.
     """
     return {
         "version": 1,
@@ -30,8 +33,9 @@ def metrics_of(rows: list[dict[str, Any]], cameras: Sequence[str], tracks: objec
         "still": _means([row["still"] for row in rows]),
         "tracks": tracks,
         "train": {
-            "seconds": round(sum(row["seconds"] for row in rows), 3),
+            "seconds": round(sum(row["seconds"] for row in rows) + refine_seconds, 3),
             "first_step_seconds": rows[0]["seconds"],
+            "refine_seconds": round(refine_seconds, 3),
             "gaussians": rows[-1]["gaussians"],
             "moving": rows[-1]["moving"],
             "peak_memory_bytes": machine.peak_memory_bytes(),

@@ -9,6 +9,9 @@ from sfumato.errors import ConfigError
 from sfumato.tracking.track_config import TrackConfig
 from sfumato.training.config import MOST_MINUTES
 
+# Fractions of the time budget for the first step, and for the training on all steps.
+FIRST_SHARE, REFINE_SHARE = 1 / 3, 1 / 6
+
 
 @dataclass(frozen=True)
 class SequenceOptions:
@@ -19,8 +22,10 @@ class SequenceOptions:
         test_cameras: names of the cameras to hold out, to measure quality; None: those the dataset names.
         steps: largest number of time steps; None: all.
         steps_first: training steps for the first time step.
-        minutes: time budget of the run, a third of it for the first time step; the other steps then use fewer
-            photographs; None: unlimited.
+        steps_refine: training steps at the end on the photographs of all time steps, in which colours, sizes
+            and opacities are learnt while the motion stays; 0: none.
+        minutes: time budget of the run, a third of it for the first time step and a sixth for the training on
+            all steps; the time steps then use fewer photographs; None: unlimited.
         max_gaussians: cap on the number of Gaussians; None: chosen from memory and pixels.
     """
 
@@ -28,6 +33,7 @@ class SequenceOptions:
     test_cameras: tuple[str, ...] | None = None
     steps: int | None = None
     steps_first: int = 2_500
+    steps_refine: int = 600
     minutes: float | None = None
     max_gaussians: int | None = None
 
@@ -36,6 +42,8 @@ class SequenceOptions:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ConfigError(f"{name} is {value}; give at least 1")
+        if self.steps_refine < 0:
+            raise ConfigError(f"steps_refine is {self.steps_refine}; give 0 or more")
         if self.minutes is not None and not 0 < self.minutes < MOST_MINUTES:
             raise ConfigError(f"minutes is {self.minutes}; give more than 0, and less than {MOST_MINUTES:,}")
 

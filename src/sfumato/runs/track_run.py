@@ -14,34 +14,28 @@ from torch import Tensor
 from sfumato.capture.dataset import Capture
 from sfumato.capture.multiview import MultiViewVideo
 from sfumato.display import Display
-from sfumato.errors import CaptureError, SfumatoError
+from sfumato.errors import SfumatoError
 from sfumato.maths.one_thread import one_torch_thread
 from sfumato.outputs import folder_lock, write_json
 from sfumato.runs.interruption import Interruption
-from sfumato.runs.run import RunResult, run_training
-from sfumato.runs.run_options import CaptureOptions, RunOptions
+from sfumato.runs.run_options import RunOptions
 from sfumato.runs.track_folder import TrackFolder, digest_of, without_nan
 from sfumato.runs.track_metrics import metrics_of
-from sfumato.runs.track_options import TrackOptions
+from sfumato.runs.track_options import REFINE_SHARE, TrackOptions
+from sfumato.runs.track_refinement import Refined, refined
+from sfumato.runs.track_start import num_steps, read_video, started, train_first
 from sfumato.scene.dynamic import DynamicScene
 from sfumato.scene.files import save
 from sfumato.scene.files.tracks import write_tracks
-from sfumato.sequences import load_sequence
-from sfumato.tracking.first_step import camera_colours, first_capture, first_config
 from sfumato.tracking.foreground import Foreground
 from sfumato.tracking.held_out_cameras import HeldOutCameras, StepScore, mean
 from sfumato.tracking.scene_over_time import scene_over_time
 from sfumato.tracking.time_step import track_step
-from sfumato.tracking.track_state import NEVER, TrackState, start
+from sfumato.tracking.track_state import NEVER, TrackState
 from sfumato.tracking.tracked_scene import TrackedScene
 from sfumato.tracking.true_tracks import find_true_tracks, track_errors
-from sfumato.tracking.vote import moving_rows
 from sfumato.tracking.warm_up_tracking import warm_up
 from sfumato.training.loop import Callback
-from sfumato.training.state import TrainState
-
-# Fraction of the time budget for the first step.
-_FIRST_SHARE = 1 / 3
 
 
 class TrackWatch(Protocol):
@@ -92,86 +86,21 @@ def run_tracking(
     folder, display = TrackFolder(out), display or Display()
     options = replace(options, data=options.data.absolute())
     folder.check_free(options)
-    video = _read(folder, options, display)
+    video = read_video(folder, options, display)
     true = find_true_tracks(options.data, video.offset)
     with folder_lock(out, "tracking"):
         folder.write_options(options)
         foreground = Foreground(video)
-        first = _train_first(folder, options, video, foreground, display, watch)
+        first_watch = watch.first_step if watch else None
+        first = train_first(folder, options, video, foreground, display, first_watch)
         if first.stopped_by is not None:
             return TrackResult(stopped_by=first.stopped_by)
         with display.waiting("preparing kernels of tracking"):
             warm_up()
-        state = _started(options, video, foreground, first.state)
+        state = started(options, video, foreground, first.state)
         display.say(f"{len(state.ids):,} of {len(state.gaussians):,} Gaussians move")
         run = _TrackingRun(folder, options, video, state, display, first.state.seconds, true)
-        return run.go(watch.steps(video, _num_steps(options, video)) if watch else None)
-
-
-def _read(folder: TrackFolder, options: TrackOptions, display: Display) -> MultiViewVideo:
-    given = options.sequence
-    folder.path.mkdir(parents=True, exist_ok=True)
-    video = load_sequence(
-        options.data,
-        work=folder.work,
-        downscale=given.downscale,
-        test_cameras=given.test_cameras,
-        seed=options.track.seed,
-        display=display,
-    )
-    if len(video.train_cameras) < 2:
-        raise CaptureError(
-            f"{video.path} has {len(video.train_cameras)} camera to train on; one that stands still "
-            "does not see motion in depth: give two or more"
-        )
-    display.say(
-        f"{len(video.train_cameras)} cameras, {len(video.test_cameras)} held out, "
-        f"{_num_steps(options, video)} steps in time"
-    )
-    return video
-
-
-def _num_steps(options: TrackOptions, video: MultiViewVideo) -> int:
-    return min(len(video.times), options.sequence.steps or len(video.times))
-
-
-def _train_first(
-    folder: TrackFolder,
-    options: TrackOptions,
-    video: MultiViewVideo,
-    foreground: Foreground,
-    display: Display,
-    watch: TrackWatch | None,
-) -> RunResult:
-    """The training run of the first step, in its own run folder."""
-    given, seed = options.sequence, options.track.seed
-    minutes = None if given.minutes is None else _FIRST_SHARE * given.minutes
-    training = first_config(
-        steps=given.steps_first if minutes is None else None,
-        minutes=minutes,
-        seed=seed,
-        max_gaussians=given.max_gaussians,
-    )
-    read = CaptureOptions(downscale=given.downscale, test_every=0)
-    return run_training(
-        folder.first,
-        RunOptions(options.data, read, training),
-        display=display,
-        capture=first_capture(video, foreground, seed=seed),
-        watch=watch.first_step if watch else None,
-    )
-
-
-def _started(
-    options: TrackOptions, video: MultiViewVideo, foreground: Foreground, first: TrainState
-) -> TrackState:
-    """The state after the first step."""
-    gaussians = first.gaussians
-    ids = moving_rows(gaussians, foreground)
-    if not len(ids):
-        raise SfumatoError(f"{options.data}: nothing moves in it; train a static scene instead")
-    gains, offsets = camera_colours(first, video)
-    return start(video.train_cameras, gaussians, ids, options.track, foreground, gains=gains, offsets=offsets)
+        return run.go(watch.steps(video, num_steps(options, video)) if watch else None)
 
 
 class _TrackingRun:
@@ -188,12 +117,12 @@ class _TrackingRun:
         true: Tensor | None,
     ) -> None:
         self._folder, self._video, self._state, self._display = folder, video, state, display
-        self._count, self._true = _num_steps(options, video), true
-        self._at_first, self._first = state.gaussians, digest_of(state.gaussians)
+        self._count, self._true = num_steps(options, video), true
+        self._at_first, self._first = state.gaussians, digest_of(state.gaussians.tensors().values())
         self._held_out = HeldOutCameras(video.test_cameras, state.gaussians, state.settings)
         score = self._held_out.score(state.gaussians, 0)
         self._rows = [self._row(0, score, score, first_seconds, 0)]
-        self._config, self._minutes = options.track, options.sequence.minutes
+        self._config, self._given = options.track, options.sequence
 
     def go(self, watch: StepWatch | None) -> TrackResult:
         state, interruption = self._state, Interruption()
@@ -213,11 +142,41 @@ class _TrackingRun:
                 self._take_step()
                 if watch:
                     watch(self._scene, self._rows[-1], sum(row["seconds"] for row in self._rows))
-        scene = self._scene()
-        save(state.gaussians, self._folder.scene)
-        write_tracks(scene, self._folder.tracks)
-        self._write_metrics(scene)
-        return TrackResult(scene, self._held_out, self._video)
+            found = self._refined(interruption)
+        if found is None:
+            self._display.say("stopped before the end of the training on all steps")
+            return TrackResult(stopped_by=interruption.signal)
+        save(found.scene.gaussians, self._folder.scene)
+        write_tracks(found.scene, self._folder.tracks)
+        self._write_metrics(found)
+        return TrackResult(found.scene, self._held_out, self._video)
+
+    def _refined(self, interruption: Interruption) -> Refined | None:
+        """The scene after the training on all steps, if that is wanted; None if a signal stopped it."""
+        scene, given = self._scene(), self._given
+        if not given.steps_refine:
+            return Refined(scene, 0.0)
+        spent = sum(row["seconds"] for row in self._rows) / 60
+        minutes = None if given.minutes is None else max(given.minutes - spent, REFINE_SHARE * given.minutes)
+        steps = given.steps_refine if minutes is None else None
+        found = refined(
+            self._folder, self._video, self._state, scene, interruption, self._display,
+            steps=steps, minutes=minutes,
+        )  # fmt: skip
+        if found:
+            self._score_again(found.scene)
+        return found
+
+    def _score_again(self, scene: DynamicScene) -> None:
+        """Measure the quality of every step with the trained scene."""
+        times = self._video.times
+        first = scene.at(times[0])
+        self._held_out = HeldOutCameras(self._video.test_cameras, first, self._state.settings)
+        with self._display.counting("measuring", "steps") as report:
+            for step, row in enumerate(self._rows):
+                report(step, len(self._rows))
+                score, still = (self._held_out.score(at, step) for at in (scene.at(times[step]), first))
+                self._rows[step] = {**row, **asdict(score), "still": asdict(still)}
 
     def _take_step(self) -> None:
         state, began = self._state, time.monotonic()
@@ -244,10 +203,11 @@ class _TrackingRun:
 
     def _visits(self) -> int:
         """Number of photographs for the next step: fewer than configured if time is short."""
-        configured = self._config.visits(len(self._state.cameras))
-        if self._minutes is None or len(self._rows) < 2:
+        configured, given = self._config.visits(len(self._state.cameras)), self._given
+        if given.minutes is None or len(self._rows) < 2:
             return configured
-        left = 60 * self._minutes - sum(row["seconds"] for row in self._rows)
+        share = 1 - REFINE_SHARE * (given.steps_refine > 0)
+        left = 60 * share * given.minutes - sum(row["seconds"] for row in self._rows)
         last = self._rows[-1]
         affordable = last["visits"] * left / (last["seconds"] * (self._count - self._state.step))
         return int(min(max(affordable, len(self._state.cameras)), configured))
@@ -271,10 +231,11 @@ class _TrackingRun:
     def _scene(self) -> DynamicScene:
         return scene_over_time(self._state, self._video.times)
 
-    def _write_metrics(self, scene: DynamicScene) -> None:
-        tracks = None if self._true is None else track_errors(TrackedScene(**vars(scene)), self._true)
+    def _write_metrics(self, found: Refined) -> None:
+        scene = TrackedScene(**vars(found.scene))
+        tracks = None if self._true is None else track_errors(scene, self._true)
         names = [camera.name for camera in self._held_out.cameras]
-        document = metrics_of(self._rows, names, tracks)
+        document = metrics_of(self._rows, names, tracks, refine_seconds=found.seconds)
         write_json(self._folder.metrics, without_nan(document))
         if names:
             test, still = document["test"], document["still"]

@@ -17,7 +17,7 @@ from sfumato.training.state import TrainState
 
 # Weights of the mean opacity and scale: larger than in an ordinary run, as a rig has few viewpoints, and
 # unneeded Gaussians would become fog.
-_OPACITY_WEIGHT, _SCALE_WEIGHT = 0.2, 0.3
+PENALTIES = AdcConfig(opacity_weight=0.2, scale_weight=0.3)
 
 
 def first_config(
@@ -27,7 +27,6 @@ def first_config(
 
     Colours are independent of the view, as Gaussians will rotate; each camera has a colour gain and offset.
     """
-    adc = AdcConfig(opacity_weight=_OPACITY_WEIGHT, scale_weight=_SCALE_WEIGHT)
     return TrainConfig(
         steps=steps,
         minutes=minutes,
@@ -35,7 +34,7 @@ def first_config(
         max_gaussians=max_gaussians,
         sh_degree=0,
         exposure=True,
-        adc=adc,
+        adc=PENALTIES,
     )
 
 

@@ -110,6 +110,10 @@ class Foreground:
         found = torch.from_numpy(self._median(number).moving(view.load().rgb, least))
         return found if given is None else given | found
 
+    def at(self, step: int) -> list[tuple[Camera, Tensor | None]]:
+        """Each training camera, and where something moves in its photograph of a step, as ``of``."""
+        return [(camera.camera, self.of(number, step)) for number, camera in enumerate(self._cameras)]
+
     def changing_at(self, step: int) -> Iterator[tuple[Camera, Tensor | None]]:
         """Areas that move around a step, including objects that change within the same pixels.
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 
 import torch
 from torch import Tensor
 
 from sfumato.maths.quaternions import normalised
 from sfumato.scene.dynamic import DynamicScene
-from sfumato.tracking.before_birth import extended_before_birth
+from sfumato.tracking.before_birth import carried_before_birth, extended_before_birth
 from sfumato.tracking.track_state import NEVER, TrackState
 
 
@@ -39,7 +40,9 @@ def scene_over_time(state: TrackState, times: Sequence[float]) -> DynamicScene:
     )
     ids, birth, death = ids[order], birth[order], death[order]
     neighbours = state.config.neighbours
-    first = extended_before_birth(means, quats, birth, gaussians.opacities[ids], neighbours)
+    opacities = gaussians.opacities[ids]
+    first = extended_before_birth(means, quats, birth, opacities, neighbours)
+    first = carried_before_birth(means, quats, first, opacities, neighbours, cache(state.foreground.at))
     seconds = torch.tensor(times[:steps], dtype=torch.float64)
     scene = DynamicScene(gaussians, ids, seconds, means, quats, first, death)
     return replace(scene, gaussians=scene.at_birth())

@@ -26,7 +26,8 @@ _NEAR_SHARE = 0.1
 LASTING, MISSING_STEPS = 3, 2
 # A step later than all.
 NEVER = 2**31
-_INVISIBLE = -30.0
+# Logit opacity of Gaussians that do not exist.
+INVISIBLE = -30.0
 # A static Gaussian is doubtful, possibly part of a moving object, if something moves there for this share of
 # the cameras in the first step.
 _DOUBTFUL = 0.5
@@ -260,7 +261,7 @@ def _without(gaussians: Gaussians, rows: Tensor) -> Gaussians:
     """The Gaussians with some made invisible."""
     if not rows.any():
         return gaussians
-    return replace(gaussians, logit_opacities=torch.where(rows, _INVISIBLE, gaussians.logit_opacities))
+    return replace(gaussians, logit_opacities=torch.where(rows, INVISIBLE, gaussians.logit_opacities))
 
 
 def split_moving(gaussians: Gaussians, ids: Tensor) -> tuple[Gaussians, Gaussians]:

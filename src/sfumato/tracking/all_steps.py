@@ -1,0 +1,141 @@
+"""Training on the photographs of all steps together, with the motion as tracked.
+
+Tracking learns colours, sizes and opacities from the first step alone. What that step does not show, such as
+the floor under an object that leaves, or what is born later, is learnt here.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from torch import Tensor
+
+from sfumato.capture.dataset import Capture
+from sfumato.capture.multiview import MultiViewVideo
+from sfumato.capture.points import PointCloud
+from sfumato.scene.dynamic import DynamicScene
+from sfumato.scene.gaussians import Gaussians
+from sfumato.tracking.first_step import PENALTIES
+from sfumato.tracking.track_state import INVISIBLE, TrackState
+from sfumato.training.config import Rates, Schedule, TrainConfig
+from sfumato.training.loop import Callback, train
+from sfumato.training.part import Part, Shot
+from sfumato.training.state import start
+
+# Large for colours and positions, as what the first step does not show changes much; small for sizes and
+# opacities, which decide which Gaussian carries a tracked point.
+_RATES = Rates(
+    means_start=8e-4,
+    means_end=8e-6,
+    log_scales=5e-3,
+    quats=2e-3,
+    logit_opacities=2.5e-2,
+    sh_base=2e-2,
+    cool_from=0.0,
+)
+
+
+class TrackedMotion(Part):
+    """Renders the moving Gaussians at the poses of a photograph's step, in the colours of its camera.
+
+    Args:
+        scene: with the poses.
+        steps: time step of each training view.
+        gains, offsets: [v, 3] colour of each training view: gain * render + offset.
+    """
+
+    name = "tracked motion"
+
+    def __init__(self, scene: DynamicScene, steps: Sequence[int], gains: Tensor, offsets: Tensor) -> None:
+        self._scene, self._steps, self._gains, self._offsets = scene, tuple(steps), gains, offsets
+        self._step = 0
+
+    def prepare(self, shot: Shot) -> Shot:
+        self._step = self._steps[shot.number]
+        return shot
+
+    def drawn(self, gaussians: Gaussians) -> Gaussians:
+        scene, alive = self._scene, self._scene.alive(self._step)
+        rows, gone = scene.ids[alive], scene.ids[~alive]
+        return replace(
+            gaussians,
+            means=gaussians.means.index_copy(0, rows, scene.means[self._step][alive]),
+            quats=gaussians.quats.index_copy(0, rows, scene.quats[self._step][alive]),
+            logit_opacities=gaussians.logit_opacities.index_fill(0, gone, INVISIBLE),
+        )
+
+    def apply(self, image: Tensor, shot: Shot) -> Tensor:
+        return image * self._gains[shot.number] + self._offsets[shot.number]
+
+
+def trained_on_all_steps(
+    video: MultiViewVideo,
+    state: TrackState,
+    scene: DynamicScene,
+    *,
+    steps: int | None,
+    minutes: float | None = None,
+    callbacks: Sequence[Callback] = (),
+) -> DynamicScene:
+    """Train colours, sizes and opacities of all Gaussians, and the poses of the static ones, on all steps.
+
+    Args:
+        video: the photographs.
+        state: after the last step.
+        scene: as tracked; the poses of the moving Gaussians stay as they are.
+        steps: training steps, each on one photograph; None: as many as the minutes allow.
+        minutes: training time; None: unlimited.
+        callbacks: called after each step.
+    """
+    capture, of_step, of_camera = _all_photographs(video, scene)
+    motion = TrackedMotion(scene, of_step, state.gains[of_camera], state.offsets[of_camera])
+    config = _config(steps, minutes, state.config.seed)
+    training = start(capture, config, cap=len(scene), init=scene.gaussians, parts=[motion])
+    # Cameras of a rig see each other: see default_settings.
+    training.settings = replace(training.settings, near=state.settings.near)
+    trained = train(capture, training, callbacks).gaussians
+    return replace(scene, gaussians=Gaussians(**trained.tensors()))
+
+
+def _config(steps: int | None, minutes: float | None, seed: int) -> TrainConfig:
+    """As in the first step, but at full resolution, and Gaussians are neither added nor removed."""
+    schedule = Schedule(
+        half_resolution_until=0.0,
+        quarter_resolution_until=0.0,
+        refine_from=0.0,
+        refine_until=sys.float_info.min,
+        refine_every=sys.maxsize,
+    )
+    return TrainConfig(
+        steps=steps,
+        minutes=minutes,
+        seed=seed,
+        sh_degree=0,
+        clearance=0.0,
+        random_background=False,
+        rates=_RATES,
+        schedule=schedule,
+        adc=PENALTIES,
+    )
+
+
+def _all_photographs(video: MultiViewVideo, scene: DynamicScene) -> tuple[Capture, list[int], list[int]]:
+    """The training photographs of all steps of a scene, and the step and training camera of each."""
+    found = [
+        (step, number, view)
+        for step in range(scene.num_steps)
+        for number, camera in enumerate(video.train_cameras)
+        if (view := camera.views[step]) is not None
+    ]
+    points = scene.gaussians.means.numpy()
+    capture = replace(
+        video.at(0),
+        views=tuple(view for _, _, view in found),
+        test_names=frozenset(),
+        points=PointCloud(points, np.zeros(points.shape, np.uint8)),
+        points_are_random=False,
+    )
+    return capture, [step for step, _, _ in found], [number for _, number, _ in found]

@@ -99,6 +99,7 @@ class Browser:
         self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         self.do("Page.enable")
         self.do("Runtime.enable")
+        self.set_reduced_motion(True)
         self.resize(*size_px)
 
     def __enter__(self):
@@ -151,6 +152,11 @@ class Browser:
             deviceScaleFactor=self._pixel_ratio,
             mobile=False,
         )
+
+    def set_reduced_motion(self, wanted):
+        """Ask pages to go to a view at once; each frame of a flight takes long without a graphics card."""
+        value = "reduce" if wanted else "no-preference"
+        self.do("Emulation.setEmulatedMedia", features=[{"name": "prefers-reduced-motion", "value": value}])
 
     def go_offline(self):
         self.do("Network.enable")

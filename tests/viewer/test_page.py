@@ -85,6 +85,29 @@ def test_a_click_on_a_frustum_moves_the_camera_there(page, subject):
     page.settle()
 
 
+@pytest.mark.parametrize("is_reduced", [True, False])
+def test_views_are_reached_in_a_flight_unless_less_motion_is_wanted(page, is_reduced):
+    page.set_reduced_motion(is_reduced)
+    places = page.run(
+        """(async () => {
+          const places = new Set();
+          let waits = true;
+          const look = () => {
+            places.add(sfumato.camera.position.toArray().join());
+            if (waits) requestAnimationFrame(look);
+          };
+          look();
+          location.hash = '#at=' + [0, %s, -9, 1, 0, 0, 0, 0, 0, 0];
+          await sfumato.settled();
+          waits = false;
+          return places.size;
+        })()"""
+        % (-1 if is_reduced else -2)
+    )
+    page.set_reduced_motion(True)
+    assert places == 2 if is_reduced else places > 3
+
+
 def test_the_photograph_lies_on_the_render(page, subject):
     bare(page, True)
     stand(page, 0)

@@ -16,6 +16,8 @@ const ROTATION = 0.25;
 const STRIDE = 0.4;
 // Highest rate at which the visitor is pulled back inside the trusted region, 1/s.
 const PULL = 3;
+// Who asked the system for less motion is taken to a view at once.
+const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
 let pivot = shown(manifest.middle);
 let standing = null;
@@ -228,9 +230,10 @@ export function setPivot(point) {
 /** Advance the transition and pending input; returns whether the view moves. */
 export function advance(seconds) {
   let moves = false;
+  const eased = calm.matches ? Infinity : seconds;
   if (journey) {
     moves = true;
-    journey.t = Math.min(journey.t + seconds / Math.max(journey.seconds, 1e-3), 1);
+    journey.t = Math.min(journey.t + eased / Math.max(journey.seconds, 1e-3), 1);
     const t = journey.t * journey.t * (3 - 2 * journey.t);
     lens = mixedLens(journey.from.lens, journey.to.lens, t);
     setLens(camera, lens);
@@ -244,9 +247,9 @@ export function advance(seconds) {
     rotate(ROTATION * seconds, 0, pivot);
     moves = true;
   }
-  const share = 1 - Math.exp(-EASE * seconds);
+  const share = 1 - Math.exp(-EASE * eased);
   moves = workOff(share) || moves;
-  moves = level(1 - Math.exp(-7 * seconds)) || moves;
+  moves = level(1 - Math.exp(-7 * eased)) || moves;
   moves = (staying && !journey && !standing && pullBack(seconds)) || moves;
   camera.updateMatrixWorld(true);
   return moves;

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 
 import pytest
 from filelock import FileLock
@@ -40,13 +41,14 @@ def shots(shared):
 
 
 @pytest.fixture(scope="session")
-def solved(shots, shared):
-    """Their reconstructed cameras. Tests must copy the folder before changing it."""
-    folder, lock = shared
-    # What another process has finished is only read.
+def solved(shots, shared, tmp_path_factory):
+    """Their reconstructed cameras, in a folder of this process. Tests must copy it before changing it."""
+    (folder, lock), out = shared, tmp_path_factory.mktemp("solved") / "out"
+    # The first process reconstructs, the others copy while nobody reads: even reading a database adds files.
     with lock:
-        result = structure_from_motion([shots.folder], folder / "out", QUICK)
-    return Solved(shots, folder / "out", QUICK, result)
+        structure_from_motion([shots.folder], folder / "out", QUICK)
+        shutil.copytree(folder / "out", out, symlinks=True)
+    return Solved(shots, out, QUICK, structure_from_motion([shots.folder], out, QUICK))
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.stats import spearmanr
 from torch import Tensor
 
 from sfumato.envelope.trust import POWER, QUANTILES, Calibration, Trust, levels
@@ -112,4 +111,7 @@ def rank_correlations(errors: Sequence[ViewErrors]) -> tuple[float | None, float
 def _spearman(one: Tensor, other: Tensor) -> float | None:
     if len(one) < 3 or float(one.min()) == float(one.max()) or float(other.min()) == float(other.max()):
         return None
+    # Imported here, as it takes longer to import than to compute.
+    from scipy.stats import spearmanr
+
     return float(spearmanr(one.double().numpy(), other.double().numpy()).statistic)

@@ -169,7 +169,7 @@ def test_the_nearer_mesh_is_seen():
 
 @pytest.mark.slow
 def test_a_diffuse_ball_hides_what_is_behind_it_and_nothing_else():
-    scene = cloud(400, low=(-2, -2, 4), high=(2, 2, 6))
+    scene = cloud(150, low=(-2, -2, 4), high=(2, 2, 6))
     thing = ball((0.0, 0.0, 2.0), 0.5, "diffuse", colour=(0.0, 0.0, 0.0))
     render, plain = render_with_mesh(scene, camera(), [thing]), raytrace(scene, camera())
     black = render.image.amax(-1) < 1e-6

@@ -15,7 +15,7 @@ from support.worlds import Face, Lens, looking, noise, photographs
 pytestmark = pytest.mark.slow
 
 SMALL = Lens(320, 240, 300.0, (160.0, 120.0))
-VIEWS = 30
+VIEWS = 24
 FEW = SfmConfig(max_features=600)
 
 

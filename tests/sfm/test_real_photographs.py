@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 def test_photographs_of_a_house(tmp_path):
     photos = real_data("sceaux") / "images"
-    config = SfmConfig(feature_side_px=640, max_features=1000)
+    config = SfmConfig(feature_side_px=480, max_features=800)
     result = structure_from_motion([photos], tmp_path / "out", config)
     assert result.verdict == "good" and result.quality.registered == 11
     assert result.quality.error_px < 1.0 and result.quality.points > 500

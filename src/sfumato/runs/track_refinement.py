@@ -14,9 +14,6 @@ from sfumato.tracking.track_state import TrackState
 from sfumato.training.state import TrainState
 from sfumato.training.step import StepStats
 
-# Training steps between two reports of progress.
-_REPORT_EVERY = 20
-
 
 @dataclass(frozen=True)
 class Refined:
@@ -72,13 +69,16 @@ def refined(
         seconds = training.seconds
         if interruption.signal is not None:
             raise _SignalReceived
-        if training.step % _REPORT_EVERY == 0 and training.progress < 1:
+        if display.is_due and training.progress < 1:
             rate = training.step / seconds
             left_s = seconds / training.progress - seconds
             display.show(training.progress, "training on all steps", [f"{rate:.1f} /s"], left_s=left_s)
 
     try:
-        found = trained_on_all_steps(video, state, scene, steps=steps, minutes=minutes, callbacks=[report])
+        with display.live_updates():
+            found = trained_on_all_steps(
+                video, state, scene, steps=steps, minutes=minutes, callbacks=[report]
+            )
     except _SignalReceived:
         return None
     folder.save_refined(found.gaussians, seconds, tracked)

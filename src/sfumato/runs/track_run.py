@@ -134,14 +134,10 @@ class _TrackingRun:
         if watch:
             for row in self._rows:
                 watch(self._scene, row, row["seconds"])
-        with interruption, self._display.live_updates():
-            while state.step < self._count:
-                if interruption.signal is not None:
-                    self._display.say(f"stopped after step {state.step - 1} in time")
-                    return TrackResult(stopped_by=interruption.signal)
-                self._take_step()
-                if watch:
-                    watch(self._scene, self._rows[-1], sum(row["seconds"] for row in self._rows))
+        with interruption:
+            if not self._follow(interruption, watch):
+                self._display.say(f"stopped after step {state.step - 1} in time")
+                return TrackResult(stopped_by=interruption.signal)
             found = self._refined(interruption)
         if found is None:
             self._display.say("stopped before the end of the training on all steps")
@@ -151,9 +147,22 @@ class _TrackingRun:
         self._write_metrics(found)
         return TrackResult(found.scene, self._held_out, self._video)
 
+    def _follow(self, interruption: Interruption, watch: StepWatch | None) -> bool:
+        """Take all time steps that are left; whether no signal stopped them."""
+        with self._display.live_updates():
+            while self._state.step < self._count:
+                if interruption.signal is not None:
+                    return False
+                self._take_step()
+                if watch:
+                    watch(self._scene, self._rows[-1], sum(row["seconds"] for row in self._rows))
+        return True
+
     def _refined(self, interruption: Interruption) -> Refined | None:
         """The scene after the training on all steps, if that is wanted; None if a signal stopped it."""
-        scene, given = self._scene(), self._given
+        given = self._given
+        with self._display.waiting("joining the steps"):
+            scene = scene_over_time(self._state, self._video.times)
         if not given.steps_refine:
             return Refined(scene, 0.0)
         spent = sum(row["seconds"] for row in self._rows) / 60
@@ -229,7 +238,8 @@ class _TrackingRun:
         }
 
     def _scene(self) -> DynamicScene:
-        return scene_over_time(self._state, self._video.times)
+        """The scene so far, for those who watch."""
+        return scene_over_time(self._state, self._video.times, is_final=False)
 
     def _write_metrics(self, found: Refined) -> None:
         scene = TrackedScene(**vars(found.scene))

@@ -15,7 +15,7 @@ from sfumato.tracking.before_birth import carried_before_birth, extended_before_
 from sfumato.tracking.track_state import NEVER, TrackState
 
 
-def scene_over_time(state: TrackState, times: Sequence[float]) -> DynamicScene:
+def scene_over_time(state: TrackState, times: Sequence[float], *, is_final: bool = True) -> DynamicScene:
     """The Gaussians of all completed steps. Static ones that died are stored among the moving ones.
 
     Those that were born are extended back to the step in which something was first missing.
@@ -23,6 +23,8 @@ def scene_over_time(state: TrackState, times: Sequence[float]) -> DynamicScene:
     Args:
         state: of the run.
         times: [t] seconds of at least the completed steps.
+        is_final: carry those born later back with the older ones of their body too, for which the moving
+            areas of earlier photographs are found again.
     """
     steps, gaussians = state.step, state.gaussians
     still = torch.ones(len(gaussians), dtype=torch.bool)
@@ -42,7 +44,9 @@ def scene_over_time(state: TrackState, times: Sequence[float]) -> DynamicScene:
     neighbours = state.config.neighbours
     opacities = gaussians.opacities[ids]
     first = extended_before_birth(means, quats, birth, opacities, neighbours)
-    first = carried_before_birth(means, quats, first, opacities, neighbours, cache(state.foreground.at))
+    if is_final:
+        moving_at = cache(state.foreground.at)
+        first = carried_before_birth(means, quats, first, opacities, neighbours, moving_at)
     seconds = torch.tensor(times[:steps], dtype=torch.float64)
     scene = DynamicScene(gaussians, ids, seconds, means, quats, first, death)
     return replace(scene, gaussians=scene.at_birth())

@@ -10,8 +10,6 @@ INPUTS = pyproject.toml constraints.txt
 DEMO_OUT ?= out/still_life
 DEMO_MINUTES ?= 3.5
 DATA ?= ../shared/data
-# Compiled kernels stay beside the sources, so that a second run starts at once.
-export SFUMATO_CACHE ?= $(CURDIR)/.cache
 
 .PHONY: demo demo-dynamic test lint types kernels browser format bench docs clean
 
@@ -90,7 +88,7 @@ docs: $(VENV)/.docs
 	@echo "The site: out/site/index.html"
 
 clean:
-	rm -rf $(VENV) .cache out
+	rm -rf $(VENV) out
 
 # A stamp per set of packages: installed again only when its inputs change.
 $(VENV)/.run: $(INPUTS) | $(VENV)

@@ -1,6 +1,7 @@
 """Machine facts, on this machine and on simulated ones."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -27,6 +28,26 @@ def make_machine(root, group, **files):
 
 def test_without_a_limit_memory_is_the_machines(tmp_path):
     assert machine.memory(make_machine(tmp_path, "0::/\n")) == machine.Memory(16 * GIB, 10 * GIB, False)
+
+
+def test_busy_cores_are_counted_while_this_process_waits(tmp_path, monkeypatch):
+    ticks = os.sysconf("SC_CLK_TCK")
+    root = make_machine(tmp_path, "0::/\n", proc__stat="cpu  100 20 30 5000 60 7 8 0 0 0\ncpu0 1 2 3 4\n")
+
+    def work(seconds):
+        (root / "proc/stat").write_text(f"cpu  {100 + 3 * ticks} 20 30 9000 99 7 8 0 0 0\n")
+        clock.append(clock[-1] + 2.0)
+
+    clock = [5.0]
+    monkeypatch.setattr(machine.time, "monotonic", lambda: clock[-1])
+    monkeypatch.setattr(machine.time, "sleep", work)
+    assert machine.busy_cores(root) == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize("content", ["", "cpu  1 2\n", "cpu a b c d e f g\n"])
+def test_without_counts_the_load_is_that_of_the_last_minute(content, tmp_path):
+    root = make_machine(tmp_path, "0::/\n", proc__stat=content)
+    assert machine.busy_cores(root) == pytest.approx(os.getloadavg()[0], abs=1.0)
 
 
 def test_unified_groups_limit_memory_and_cores(tmp_path):

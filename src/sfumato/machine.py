@@ -7,6 +7,7 @@ import math
 import os
 import platform
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from typing import Any
 PACKAGES = ("sfumato", "torch", "numba", "llvmlite", "numpy", "scipy", "pillow", "pycolmap", "av")
 VECTOR_FEATURES = ("sse4.2", "avx", "avx2", "fma", "f16c", "avx512f", "avx512bw", "avx512vl", "neon", "sve")
 ROOT = Path("/")
+# Time over which busy cores are counted, seconds.
+_SAMPLE_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,19 @@ def cores(root: Path = ROOT) -> int:
         allowed = os.cpu_count() or 1
     quotas = [_cpu_quota(folder) for folder in _control_groups(root, "cpu")]
     return max(1, math.floor(min([float(allowed), *quotas])))
+
+
+def busy_cores(root: Path = ROOT) -> float:
+    """Number of cores that programs keep busy while this process waits for half a second.
+
+    Where there is no /proc/stat it is the mean of the last minute.
+    """
+    before, began = _busy_ticks(root), time.monotonic()
+    if before is None:
+        return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    time.sleep(_SAMPLE_S)
+    ticks = (_busy_ticks(root) or before) - before
+    return ticks / os.sysconf("SC_CLK_TCK") / (time.monotonic() - began)
 
 
 def memory(root: Path = ROOT) -> Memory:
@@ -108,6 +124,14 @@ def environment() -> dict[str, object]:
         "cores": cores(),
         "memory_bytes": memory().total_bytes,
     }
+
+
+def _busy_ticks(root: Path) -> int | None:
+    """Clock ticks that all cores spent on programs and the system since the start of the machine."""
+    with suppress(OSError, ValueError, IndexError):
+        user, nice, system, _, _, irq, soft_irq = map(int, (root / "proc/stat").read_text().split()[1:8])
+        return user + nice + system + irq + soft_irq
+    return None
 
 
 def _machine_memory(root: Path) -> tuple[int, int]:

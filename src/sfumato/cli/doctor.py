@@ -192,14 +192,12 @@ def advice(facts: Mapping[str, Any]) -> list[str]:
 
 def _machine_facts() -> Facts:
     found = machine.memory()
-    # The average load of the last minute hardly includes this process, which has just started.
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     return {
         "platform": platform.platform(),
         "cpu": machine.cpu_name(),
         "features": machine.cpu_features(),
         "cores": machine.cores(),
-        "busy_cores": round(load, 2),
+        "busy_cores": round(machine.busy_cores(), 2),
         "memory_bytes": found.total_bytes,
         "memory_available_bytes": found.available_bytes,
         "memory_limited_by_container": found.limited,
@@ -258,7 +256,7 @@ def _machine_rows(facts: Facts) -> dict[str, str]:
         "system": here["platform"],
         "processor": here["cpu"],
         "vector units": ", ".join(here["features"]) or "none known",
-        "cores": f"{here['cores']} usable, load {here['busy_cores']:g}",
+        "cores": f"{here['cores']} usable, {here['busy_cores']:.1f} busy",
         "memory": f"{free:.1f} of {total:.1f} GiB free{limit}",
         "multiply-adds": f"{fma:.0f} G/s, {fma_one_core:.0f} G/s on one core (float32, measured)",
         "memory traffic": f"{speed['copied_bytes_per_s'] / 1e9:.1f} GB/s (copy, measured)",

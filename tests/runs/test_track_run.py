@@ -137,6 +137,12 @@ def test_another_run_in_the_folder_is_refused(run, folder, capsys):
     assert "holds no tracked run" in capsys.readouterr().err
 
 
+def test_a_time_budget_that_is_too_small_is_named(folder, tmp_path, capsys):
+    few = ["--max-gaussians", "500", "--nodes", "0", "--minutes", "0.02"]
+    assert main(["track", str(folder), "-o", str(tmp_path / "run"), *few]) == 0
+    assert capsys.readouterr().out.count("0.02 minutes are too few") == 1
+
+
 @pytest.mark.parametrize("births", [0, 5])
 def test_a_saved_step_is_read_unchanged(tmp_path, births):
     scene = first_scene()

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sfumato.capture.dataset import Capture
 from sfumato.capture.multiview import MultiViewVideo
-from sfumato.display import Display
+from sfumato.display import Display, clock
 from sfumato.errors import SfumatoError
 from sfumato.maths.one_thread import one_torch_thread
 from sfumato.outputs import folder_lock, write_json
@@ -123,6 +123,7 @@ class _TrackingRun:
         score = self._held_out.score(state.gaussians, 0)
         self._rows = [self._row(0, score, score, first_seconds, 0)]
         self._config, self._given = options.track, options.sequence
+        self._is_told = False
 
     def go(self, watch: StepWatch | None) -> TrackResult:
         state, interruption = self._state, Interruption()
@@ -216,10 +217,18 @@ class _TrackingRun:
         if given.minutes is None or len(self._rows) < 2:
             return configured
         share = 1 - REFINE_SHARE * (given.steps_refine > 0)
-        left = 60 * share * given.minutes - sum(row["seconds"] for row in self._rows)
-        last = self._rows[-1]
-        affordable = last["visits"] * left / (last["seconds"] * (self._count - self._state.step))
-        return int(min(max(affordable, len(self._state.cameras)), configured))
+        left_s = 60 * share * given.minutes - sum(row["seconds"] for row in self._rows)
+        last, steps_left = self._rows[-1], self._count - self._state.step
+        seconds_per_visit = last["seconds"] / last["visits"]
+        least = len(self._state.cameras)
+        if steps_left * least * seconds_per_visit > left_s and not self._is_told:
+            self._is_told = True
+            over_s = steps_left * least * seconds_per_visit - left_s
+            self._display.say(
+                f"{given.minutes:g} minutes are too few: each step uses every camera at least once, which "
+                f"takes about {clock(over_s)} longer"
+            )
+        return int(min(max(left_s / (seconds_per_visit * steps_left), least), configured))
 
     def _row(
         self, step: int, score: StepScore, still: StepScore, seconds: float, visits: int

@@ -201,6 +201,16 @@ class Browser:
             buttons = {} if kind == "mouseMoved" else {"button": "left", "clickCount": 1}
             self.do("Input.dispatchMouseEvent", type=kind, x=x, y=y, **buttons)
 
+    def click_element(self, selector):
+        """Click in the middle of an element, as with a mouse."""
+        box = self.run(f"document.querySelector({selector!r}).getBoundingClientRect().toJSON()")
+        self.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+
+    def titles(self):
+        """Titles of all open pages."""
+        targets = self._call("Target.getTargets")["targetInfos"]
+        return [one["title"] for one in targets if one["type"] == "page"]
+
     def drag(self, start, end):
         self.do("Input.dispatchMouseEvent", type="mousePressed", x=start[0], y=start[1], button="left")
         for share in (0.3, 0.6, 1.0):

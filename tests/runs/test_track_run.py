@@ -143,6 +143,15 @@ def test_a_time_budget_that_is_too_small_is_named(folder, tmp_path, capsys):
     assert capsys.readouterr().out.count("0.02 minutes are too few") == 1
 
 
+def test_gaussians_of_other_shapes_or_tracks_are_not_read(tmp_path):
+    folder, scene = TrackFolder(tmp_path), first_scene()
+    folder.save_refined(scene, 2.5, "tracks")
+    found, seconds = folder.read_refined("tracks", scene)
+    assert seconds == 2.5 and torch.equal(found.sh, scene.sh)
+    assert folder.read_refined("others", scene) is None
+    assert folder.read_refined("tracks", scene.select(torch.arange(5))) is None
+
+
 @pytest.mark.parametrize("births", [0, 5])
 def test_a_saved_step_is_read_unchanged(tmp_path, births):
     scene = first_scene()

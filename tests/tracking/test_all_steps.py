@@ -58,8 +58,8 @@ def test_the_same_seed_gives_the_same_bits(trained):
 def test_gaussians_are_drawn_as_they_are_at_the_step(step):
     scene = brief_scene()
     motion = TrackedMotion(scene, [step], torch.ones(1, 3), torch.zeros(1, 3))
-    motion.prepare(SimpleNamespace(number=0))
-    drawn, expected = motion.drawn(scene.gaussians), scene.at(float(scene.times[step]))
+    drawn = motion.drawn(scene.gaussians, SimpleNamespace(number=0))
+    expected = scene.at(float(scene.times[step]))
     assert torch.equal(drawn.means[expected.identities], expected.means)
     assert torch.equal(drawn.quats[expected.identities], expected.quats)
     exists = torch.zeros(len(scene), dtype=torch.bool)

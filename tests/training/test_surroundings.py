@@ -71,6 +71,6 @@ def test_a_resumed_run_has_the_same_bits(tmp_path):
 def test_they_take_the_form_of_the_trained_colours(tmp_path):
     around = in_front(2)
     _, state = begun(tmp_path, around, colour="logit")
-    drawn = state.parts["surroundings"].drawn(state.population.gaussians)
+    drawn = state.parts["surroundings"].drawn(state.population.gaussians, None)
     assert drawn.sh.shape == (12, 1, 3)
     torch.testing.assert_close(drawn.sh[10:, 0], logits_from_colours(0.5 + SH_C0 * around.sh[:, 0]))

@@ -163,12 +163,8 @@ class TrackFolder:
             FormatError: the files belong to another run.
         """
         path, figures = self.step(state.step)
-        try:
-            row, content = read_table(figures), path.read_bytes()
-        except (SfumatoError, OSError):
-            return None
-        if row.get("content") != hashlib.sha256(content).hexdigest() or row.get("first") != first:
-            _log.warning("%s is not as it was written; tracking goes on from there", path)
+        row = _read_row(path, figures, first=first)
+        if row is None:
             return None
         try:
             result = _read_result(path, state)
@@ -194,14 +190,33 @@ class TrackFolder:
             like: Gaussians of the same shapes.
         """
         path, figures = self.refined
+        row = _read_row(path, figures, tracked=tracked)
+        if row is None or not isinstance(row.get("seconds"), float):
+            return None
         try:
-            row, content = read_table(figures), path.read_bytes()
-        except (SfumatoError, OSError):
+            arrays = {name: read_array(path, _as(tensor), name) for name, tensor in like.tensors().items()}
+        except (OSError, ValueError):
             return None
-        if row.get("content") != hashlib.sha256(content).hexdigest() or row.get("tracked") != tracked:
-            return None
-        arrays = {name: read_array(path, _as(tensor), name) for name, tensor in like.tensors().items()}
         return Gaussians(**{name: torch.from_numpy(array) for name, array in arrays.items()}), row["seconds"]
+
+
+def _read_row(path: Path, figures: Path, **based_on: str) -> dict[str, Any] | None:
+    """The table beside arrays; None if either is missing, damaged, or based on something else.
+
+    Args:
+        path: the arrays.
+        figures: the table.
+        based_on: name and digest of that on which they must be based.
+    """
+    try:
+        row, content = read_table(figures), path.read_bytes()
+    except (SfumatoError, OSError):
+        return None
+    expected = {**based_on, "content": hashlib.sha256(content).hexdigest()}
+    if any(row.get(name) != digest for name, digest in expected.items()):
+        _log.warning("%s is not as it was written; it is made again", path)
+        return None
+    return row
 
 
 def _as(tensor: Tensor) -> Callable[[tuple[int, ...], np.dtype[Any]], bool]:

@@ -58,7 +58,8 @@ def refined(
     Returns:
         The scene; None if a signal stopped the stage.
     """
-    tracked = digest_of([*scene.gaussians.tensors().values(), scene.means, scene.quats, scene.death])
+    poses = (scene.ids, scene.means, scene.quats, scene.birth, scene.death)
+    tracked = digest_of([*scene.gaussians.tensors().values(), *poses])
     known = folder.read_refined(tracked, scene.gaussians)
     if known:
         return Refined(replace(scene, gaussians=known[0]), known[1])

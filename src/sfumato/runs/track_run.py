@@ -29,7 +29,7 @@ from sfumato.scene.files import save
 from sfumato.scene.files.tracks import write_tracks
 from sfumato.tracking.foreground import Foreground
 from sfumato.tracking.held_out_cameras import HeldOutCameras, StepScore, mean
-from sfumato.tracking.scene_over_time import scene_over_time
+from sfumato.tracking.scene_over_time import scene_over_time, with_late_parts
 from sfumato.tracking.time_step import track_step
 from sfumato.tracking.track_state import NEVER, TrackState
 from sfumato.tracking.tracked_scene import TrackedScene
@@ -123,7 +123,6 @@ class _TrackingRun:
         score = self._held_out.score(state.gaussians, 0)
         self._rows = [self._row(0, score, score, first_seconds, 0)]
         self._config, self._given = options.track, options.sequence
-        self._is_told = False
 
     def go(self, watch: StepWatch | None) -> TrackResult:
         state, interruption = self._state, Interruption()
@@ -163,7 +162,7 @@ class _TrackingRun:
         """The scene after the training on all steps, if that is wanted; None if a signal stopped it."""
         given = self._given
         with self._display.waiting("joining the steps"):
-            scene = scene_over_time(self._state, self._video.times)
+            scene = with_late_parts(self._scene(), self._state)
         if not given.steps_refine:
             return Refined(scene, 0.0)
         spent = sum(row["seconds"] for row in self._rows) / 60
@@ -221,9 +220,9 @@ class _TrackingRun:
         last, steps_left = self._rows[-1], self._count - self._state.step
         seconds_per_visit = last["seconds"] / last["visits"]
         least = len(self._state.cameras)
-        if steps_left * least * seconds_per_visit > left_s and not self._is_told:
-            self._is_told = True
-            over_s = steps_left * least * seconds_per_visit - left_s
+        over_s = steps_left * least * seconds_per_visit - left_s
+        # Said once, when the first time is known.
+        if over_s > 0 and len(self._rows) == 2:
             self._display.say(
                 f"{given.minutes:g} minutes are too few: each step uses every camera at least once, which "
                 f"takes about {clock(over_s)} longer"
@@ -247,8 +246,8 @@ class _TrackingRun:
         }
 
     def _scene(self) -> DynamicScene:
-        """The scene so far, for those who watch."""
-        return scene_over_time(self._state, self._video.times, is_final=False)
+        """The scene so far."""
+        return scene_over_time(self._state, self._video.times)
 
     def _write_metrics(self, found: Refined) -> None:
         scene = TrackedScene(**vars(found.scene))

@@ -51,19 +51,15 @@ class TrackedMotion(Part):
 
     def __init__(self, scene: DynamicScene, steps: Sequence[int], gains: Tensor, offsets: Tensor) -> None:
         self._scene, self._steps, self._gains, self._offsets = scene, tuple(steps), gains, offsets
-        self._step = 0
 
-    def prepare(self, shot: Shot) -> Shot:
-        self._step = self._steps[shot.number]
-        return shot
-
-    def drawn(self, gaussians: Gaussians) -> Gaussians:
-        scene, alive = self._scene, self._scene.alive(self._step)
+    def drawn(self, gaussians: Gaussians, shot: Shot) -> Gaussians:
+        scene, step = self._scene, self._steps[shot.number]
+        alive = scene.alive(step)
         rows, gone = scene.ids[alive], scene.ids[~alive]
         return replace(
             gaussians,
-            means=gaussians.means.index_copy(0, rows, scene.means[self._step][alive]),
-            quats=gaussians.quats.index_copy(0, rows, scene.quats[self._step][alive]),
+            means=gaussians.means.index_copy(0, rows, scene.means[step][alive]),
+            quats=gaussians.quats.index_copy(0, rows, scene.quats[step][alive]),
             logit_opacities=gaussians.logit_opacities.index_fill(0, gone, INVISIBLE),
         )
 

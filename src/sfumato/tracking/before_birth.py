@@ -13,12 +13,10 @@ from sfumato.maths.rigid import best_rotation
 from sfumato.scene.cameras import Camera
 from sfumato.tracking.bodies import extrapolated, find_bodies
 from sfumato.tracking.track_state import MISSING_STEPS
-from sfumato.tracking.vote import move_by_vote
+from sfumato.tracking.vote import MOVING_SHARE, move_by_vote
 
 # Least number of older Gaussians that carry those born later in their body.
 _LEAST_CARRIERS = 8
-# Share of the cameras observing a position that must see something move there.
-_MOVING_SHARE = 0.75
 
 
 def extended_before_birth(
@@ -94,7 +92,7 @@ def carried_before_birth(
                     break
                 then = means[step + 1, carriers], means[step, carriers]
                 at, turned = _moved_rigidly(*then, means[step + 1, carried], quats[step + 1, carried])
-                stays = torch.from_numpy(move_by_vote(at.double().numpy(), moving_at(step), _MOVING_SHARE))
+                stays = torch.from_numpy(move_by_vote(at.double().numpy(), moving_at(step), MOVING_SHARE))
                 carried = carried[stays]
                 means[step, carried], quats[step, carried] = at[stays], turned[stays]
                 first[carried] = step

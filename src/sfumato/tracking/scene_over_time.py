@@ -15,7 +15,7 @@ from sfumato.tracking.before_birth import carried_before_birth, extended_before_
 from sfumato.tracking.track_state import NEVER, TrackState
 
 
-def scene_over_time(state: TrackState, times: Sequence[float], *, is_final: bool = True) -> DynamicScene:
+def scene_over_time(state: TrackState, times: Sequence[float]) -> DynamicScene:
     """The Gaussians of all completed steps. Static ones that died are stored among the moving ones.
 
     Those that were born are extended back to the step in which something was first missing.
@@ -23,8 +23,6 @@ def scene_over_time(state: TrackState, times: Sequence[float], *, is_final: bool
     Args:
         state: of the run.
         times: [t] seconds of at least the completed steps.
-        is_final: carry those born later back with the older ones of their body too, for which the moving
-            areas of earlier photographs are found again.
     """
     steps, gaussians = state.step, state.gaussians
     still = torch.ones(len(gaussians), dtype=torch.bool)
@@ -42,14 +40,26 @@ def scene_over_time(state: TrackState, times: Sequence[float], *, is_final: bool
     )
     ids, birth, death = ids[order], birth[order], death[order]
     neighbours = state.config.neighbours
-    opacities = gaussians.opacities[ids]
-    first = extended_before_birth(means, quats, birth, opacities, neighbours)
-    if is_final:
-        moving_at = cache(state.foreground.at)
-        first = carried_before_birth(means, quats, first, opacities, neighbours, moving_at)
+    first = extended_before_birth(means, quats, birth, gaussians.opacities[ids], neighbours)
     seconds = torch.tensor(times[:steps], dtype=torch.float64)
     scene = DynamicScene(gaussians, ids, seconds, means, quats, first, death)
     return replace(scene, gaussians=scene.at_birth())
+
+
+def with_late_parts(scene: DynamicScene, state: TrackState) -> DynamicScene:
+    """Gaussians born late in a body carried back with its older ones: see ``carried_before_birth``.
+
+    The moving areas of earlier photographs are found again, which takes seconds.
+
+    Args:
+        scene: of ``scene_over_time``.
+        state: of the run.
+    """
+    means, quats = scene.means.clone(), scene.quats.clone()
+    opacities, moving_at = scene.gaussians.opacities[scene.ids], cache(state.foreground.at)
+    first = carried_before_birth(means, quats, scene.birth, opacities, state.config.neighbours, moving_at)
+    found = replace(scene, means=means, quats=quats, birth=first)
+    return replace(found, gaussians=found.at_birth())
 
 
 def _over_time(moving: Sequence[Tensor], standing: Tensor, birth: Tensor, death: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from sfumato.tracking.foreground import Foreground
 # number observe it, all of these must see something moving there.
 _LEAST_CAMERAS, _ENOUGH_CAMERAS = 3, 6
 # A Gaussian moves if something moves there for this share of the cameras that observe it.
-_MOVING_SHARE = 0.75
+MOVING_SHARE = 0.75
 
 
 def moving_rows(gaussians: Gaussians, foreground: Foreground) -> Tensor:
@@ -27,7 +27,7 @@ def moving_rows(gaussians: Gaussians, foreground: Foreground) -> Tensor:
         gaussians: n, of the first step.
         foreground: moving areas of the photographs.
     """
-    moves = move_by_vote(gaussians.means.double().numpy(), foreground.changing_at(0), _MOVING_SHARE)
+    moves = move_by_vote(gaussians.means.double().numpy(), foreground.changing_at(0), MOVING_SHARE)
     return torch.from_numpy(moves.nonzero()[0])
 
 

@@ -140,8 +140,8 @@ class Part:
         """Change the camera or the background before rendering."""
         return shot
 
-    def drawn(self, gaussians: Gaussians) -> Gaussians:
-        """The scene to render: the Gaussians in training, then any that are not trained."""
+    def drawn(self, gaussians: Gaussians, shot: Shot) -> Gaussians:
+        """The scene to render for a shot: the Gaussians in training, then any that are not trained."""
         return gaussians
 
     def apply(self, image: Tensor, shot: Shot) -> Tensor:

@@ -121,7 +121,7 @@ def _render(state: TrainState, shot: Shot, screen_gradient: str | None) -> Rende
     )
     scene = state.population.gaussians
     for part in state.parts.values():
-        scene = part.drawn(scene)
+        scene = part.drawn(scene, shot)
     render = draw(scene, shot.camera, settings)
     if screen_gradient:
         render.seen.retain_gradients()

@@ -8,7 +8,7 @@ from sfumato.scene.changes import with_degree
 from sfumato.scene.gaussians import Gaussians
 from sfumato.training.colour_form import trained_form
 from sfumato.training.config import TrainConfig
-from sfumato.training.part import Part
+from sfumato.training.part import Part, Shot
 
 
 class Surroundings(Part):
@@ -28,7 +28,7 @@ class Surroundings(Part):
         plain = with_degree(Gaussians(**gaussians.tensors()), config.highest_degree).detach()
         self._gaussians = trained_form(plain, config.colour)
 
-    def drawn(self, gaussians: Gaussians) -> Gaussians:
+    def drawn(self, gaussians: Gaussians, shot: Shot) -> Gaussians:
         rest = self._gaussians = self._gaussians.to(gaussians.means.device)
         own, others = gaussians.tensors(), rest.tensors()
         return Gaussians(**{name: torch.cat([own[name], others[name]]) for name in own})

@@ -106,10 +106,11 @@ def warnings_of(caplog):
 def test_a_process_that_dies_in_the_middle_is_replaced_and_changes_nothing(
     solved, tmp_path, first, started, caplog
 ):
-    first(DOES_HALF_AND_DIES, 5)
+    # Fewer than the attempts of one task, as a pool of one process repeats the same one.
+    first(DOES_HALF_AND_DIES, 4)
     structure_from_motion([solved.shots.folder], tmp_path / "out", solved.config)
     assert model_bytes(tmp_path / "out") == model_bytes(solved.out)
-    assert len(warnings_of(caplog)) == 4
+    assert len(warnings_of(caplog)) == 3
     assert all(process.poll() is not None for process in started)
     assert not list((tmp_path / "out/work").glob("*parts*"))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sfumato.capture.multiview import MultiViewVideo
 from sfumato.display import Display
@@ -10,6 +10,7 @@ from sfumato.runs.interruption import Interruption
 from sfumato.runs.track_folder import TrackFolder, digest_of
 from sfumato.scene.dynamic import DynamicScene
 from sfumato.tracking.all_steps import trained_on_all_steps
+from sfumato.tracking.motion_since_birth import MotionSinceBirth
 from sfumato.tracking.track_state import TrackState
 from sfumato.training.state import TrainState
 from sfumato.training.step import StepStats
@@ -20,7 +21,7 @@ class Refined:
     """The scene after the last stage.
 
     Attributes:
-        scene: with the poses that were tracked.
+        scene: with the motion that was tracked.
         seconds: training time of the stage.
     """
 
@@ -60,9 +61,9 @@ def refined(
     """
     poses = (scene.ids, scene.means, scene.quats, scene.birth, scene.death)
     tracked = digest_of([*scene.gaussians.tensors().values(), *poses])
-    known = folder.read_refined(tracked, scene.gaussians)
+    known, motion = folder.read_refined(tracked, scene.gaussians), MotionSinceBirth(scene)
     if known:
-        return Refined(replace(scene, gaussians=known[0]), known[1])
+        return Refined(motion.carried(known[0]), known[1])
     seconds = 0.0
 
     def report(training: TrainState, stats: StepStats) -> None:
@@ -78,9 +79,9 @@ def refined(
     try:
         with display.live_updates():
             found = trained_on_all_steps(
-                video, state, scene, steps=steps, minutes=minutes, callbacks=[report]
+                video, state, motion, steps=steps, minutes=minutes, callbacks=[report]
             )
     except _SignalReceived:
         return None
-    folder.save_refined(found.gaussians, seconds, tracked)
-    return Refined(found, seconds)
+    folder.save_refined(found, seconds, tracked)
+    return Refined(motion.carried(found), seconds)

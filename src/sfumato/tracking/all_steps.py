@@ -1,7 +1,7 @@
 """Training on the photographs of all steps together, with the motion as tracked.
 
-Tracking learns colours, sizes and opacities from the first step alone. What that step does not show, such as
-the floor under an object that leaves, or what is born later, is learnt here.
+Tracking learns colours and shapes from the first step alone. What that step does not show, such as the floor
+under an object that leaves, the back of one that turns, or what is born later, is learnt here.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from sfumato.capture.points import PointCloud
 from sfumato.scene.dynamic import DynamicScene
 from sfumato.scene.gaussians import Gaussians
 from sfumato.tracking.first_step import PENALTIES
+from sfumato.tracking.motion_since_birth import MotionSinceBirth
 from sfumato.tracking.track_state import INVISIBLE, TrackState
 from sfumato.training.config import Rates, Schedule, TrainConfig
 from sfumato.training.loop import Callback, train
@@ -39,27 +40,30 @@ _RATES = Rates(
 
 
 class TrackedMotion(Part):
-    """Renders the moving Gaussians at the poses of a photograph's step, in the colours of its camera.
+    """Renders the moving Gaussians where a photograph's step finds them, in the colours of its camera.
 
     Args:
-        scene: with the poses.
+        motion: of the Gaussians, which are trained as they are in their first steps.
         steps: time step of each training view.
         gains, offsets: [v, 3] colour of each training view: gain * render + offset.
     """
 
     name = "tracked motion"
 
-    def __init__(self, scene: DynamicScene, steps: Sequence[int], gains: Tensor, offsets: Tensor) -> None:
-        self._scene, self._steps, self._gains, self._offsets = scene, tuple(steps), gains, offsets
+    def __init__(
+        self, motion: MotionSinceBirth, steps: Sequence[int], gains: Tensor, offsets: Tensor
+    ) -> None:
+        self._motion, self._steps, self._gains, self._offsets = motion, tuple(steps), gains, offsets
 
     def drawn(self, gaussians: Gaussians, shot: Shot) -> Gaussians:
-        scene, step = self._scene, self._steps[shot.number]
+        scene, step = self._motion.scene, self._steps[shot.number]
         alive = scene.alive(step)
         rows, gone = scene.ids[alive], scene.ids[~alive]
+        means, quats = self._motion.poses(gaussians, step)
         return replace(
             gaussians,
-            means=gaussians.means.index_copy(0, rows, scene.means[step][alive]),
-            quats=gaussians.quats.index_copy(0, rows, scene.quats[step][alive]),
+            means=gaussians.means.index_copy(0, rows, means),
+            quats=gaussians.quats.index_copy(0, rows, quats),
             logit_opacities=gaussians.logit_opacities.index_fill(0, gone, INVISIBLE),
         )
 
@@ -70,30 +74,33 @@ class TrackedMotion(Part):
 def trained_on_all_steps(
     video: MultiViewVideo,
     state: TrackState,
-    scene: DynamicScene,
+    motion: MotionSinceBirth,
     *,
     steps: int | None,
     minutes: float | None = None,
     callbacks: Sequence[Callback] = (),
-) -> DynamicScene:
-    """Train colours, sizes and opacities of all Gaussians, and the poses of the static ones, on all steps.
+) -> Gaussians:
+    """Train all Gaussians on all steps, the moving ones as they are in their first steps.
 
     Args:
         video: the photographs.
         state: after the last step.
-        scene: as tracked; the poses of the moving Gaussians stay as they are.
+        motion: of the scene as tracked, which stays.
         steps: training steps, each on one photograph; None: as many as the minutes allow.
         minutes: training time; None: unlimited.
         callbacks: called after each step.
+
+    Returns:
+        All Gaussians, each at its first step: see ``MotionSinceBirth.carried``.
     """
+    scene = motion.scene
     capture, of_step, of_camera = _all_photographs(video, scene)
-    motion = TrackedMotion(scene, of_step, state.gains[of_camera], state.offsets[of_camera])
+    part = TrackedMotion(motion, of_step, state.gains[of_camera], state.offsets[of_camera])
     config = _config(steps, minutes, state.config.seed)
-    training = start(capture, config, cap=len(scene), init=scene.gaussians, parts=[motion])
+    training = start(capture, config, cap=len(scene), init=scene.gaussians, parts=[part])
     # Cameras of a rig see each other: see default_settings.
     training.settings = replace(training.settings, near=state.settings.near)
-    trained = train(capture, training, callbacks).gaussians
-    return replace(scene, gaussians=Gaussians(**trained.tensors()))
+    return Gaussians(**train(capture, training, callbacks).gaussians.tensors())
 
 
 def _config(steps: int | None, minutes: float | None, seed: int) -> TrainConfig:

@@ -18,8 +18,10 @@ from sfumato.scene.cameras import Camera
 from sfumato.scene.dynamic import DynamicScene
 from sfumato.scene.rays import camera_rays
 
-# Number of Gaussians with the nearest centres that are compared by Mahalanobis distance.
-_CANDIDATES = 32
+# Number of Gaussians that vote on the motion of a point.
+_VOTERS = 32
+# Points tracked at a time, which bounds memory.
+_TOGETHER = 256
 # Gaussians with lower opacity carry no points.
 _LEAST_OPACITY = 0.1
 
@@ -27,15 +29,20 @@ _LEAST_OPACITY = 0.1
 class TrackedScene(DynamicScene):
     """A dynamic scene in which points can be tracked.
 
-    A point is carried by one Gaussian and fixed in its local frame.
+    A point is fixed in the local frame of one Gaussian. The Gaussians near the point elect it: its track has
+    the least weighted distance to the tracks that the others would give. In the source it is the one with the
+    largest influence on the point, which may belong to another object where two meet.
+
+    Source: Luiten et al. 2024.
     """
 
     def track(self, points: Tensor, t0: int = 0) -> Tensor:
         """Track points forwards and backwards in time from a step.
 
         Args:
-            points: [p, 3] at step ``t0``, world frame, scene units. Each belongs to the Gaussian with the
-                smallest Mahalanobis distance, among those that are not nearly transparent.
+            points: [p, 3] at step ``t0``, world frame, scene units. The 32 Gaussians with the nearest centres
+                vote, of those that are not nearly transparent, each with its opacity / (1 + d^2), where d is
+                the Mahalanobis distance.
             t0: index of a step.
 
         Returns:
@@ -52,16 +59,20 @@ class TrackedScene(DynamicScene):
         candidates = torch.nonzero(now.opacities >= _LEAST_OPACITY)[:, 0]
         if not len(candidates):
             raise ConfigError(f"no Gaussian of step {t0} is opaque enough to follow a point")
-        count = min(_CANDIDATES, len(candidates))
+        count = min(_VOTERS, len(candidates))
         tree = cKDTree(now.means[candidates].double().cpu().numpy())
         near = tree.query(points.double().cpu().numpy(), k=np.arange(1, count + 1))[1]
         rows = candidates[torch.from_numpy(near).to(candidates.device)]
-        arms = points.to(now.means)[:, None] - now.means[rows]
+        points = points.to(now.means)
         rotations = rotation_from_quats(now.quats[rows.flatten()]).view(*rows.shape, 3, 3)
+        arms = points[:, None] - now.means[rows]
         local = torch.einsum("pkba,pkb->pka", rotations, arms) / now.scales[rows]
-        best = local.square().sum(-1).argmin(dim=1, keepdim=True)
+        weights = now.opacities[rows] / (1 + local.square().sum(-1))
         assert now.identities is not None
-        return self._carried(points.to(now.means), now.identities[rows.gather(1, best)[:, 0]], t0)
+        together = zip(
+            *(values.split(_TOGETHER) for values in (points, now.identities[rows], weights)), strict=True
+        )
+        return torch.cat([self._voted(*some, t0) for some in together], dim=1)
 
     def track_pixel(
         self, camera: Camera, x: float, y: float, t0: int = 0, settings: RasterSettings = RasterSettings()
@@ -76,7 +87,8 @@ class TrackedScene(DynamicScene):
 
         Returns:
             [t, 3] positions at each step. At ``t0`` the point is where the ray of the pixel meets the
-            Gaussian with the largest contribution. NaN where that Gaussian does not exist.
+            Gaussian with the largest contribution. The 32 largest contributions vote on its track; NaN where
+            the Gaussian elected by them does not exist.
 
         Raises:
             ConfigError: there is no such step, or nothing at the pixel.
@@ -94,11 +106,39 @@ class TrackedScene(DynamicScene):
         towards = (rotation.T @ (now.means[row] - origin)) / now.scales[row]
         point = origin + direction * (along @ towards) / (along @ along)
         assert now.identities is not None
-        return self._carried(point[None], now.identities[row][None], t0)[:, 0]
+        voters = weights.argsort(descending=True, stable=True)[:_VOTERS]
+        return self._voted(point[None], now.identities[rows[voters]][None], weights[voters][None], t0)[:, 0]
 
     def _check_step(self, t0: int) -> None:
         if not 0 <= t0 < self.num_steps:
             raise ConfigError(f"t0 is {t0}; the scene has the steps 0 to {self.num_steps - 1}")
+
+    def _voted(self, points: Tensor, rows: Tensor, weights: Tensor, t0: int) -> Tensor:
+        """Tracks of points: of those that k Gaussians would give, the one nearest to the others.
+
+        Args:
+            points: [p, 3] at step ``t0``.
+            rows: [p, k] of the Gaussians.
+            weights: [p, k] of their tracks in the sum of distances, which is over all steps. Where only one
+                of two Gaussians exists, their distance is the longest way of any of the tracks.
+            t0: index of the step.
+
+        Returns:
+            [t, p, 3] positions at each step; NaN where the Gaussian does not exist.
+        """
+        each = points.repeat_interleave(rows.shape[1], dim=0)
+        tracks = self._carried(each, rows.flatten(), t0).view(-1, *rows.shape, 3)
+        exists = tracks.isfinite().all(-1)
+        longest = (tracks - points[:, None]).norm(dim=-1).nan_to_num(0.0).amax((0, 2))[:, None, None]
+        sums = torch.zeros_like(weights)
+        for positions, there in zip(tracks.nan_to_num(0.0), exists, strict=True):
+            apart = torch.cdist(positions, positions, compute_mode="donot_use_mm_for_euclid_dist")
+            if not there.all():
+                one, other = there[:, :, None], there[:, None]
+                apart = torch.where(one & other, apart, torch.where(one ^ other, longest, 0.0))
+            sums += (apart @ weights[:, :, None])[:, :, 0]
+        best = sums.argmin(dim=1)
+        return tracks[:, torch.arange(len(points), device=best.device), best]
 
     def _carried(self, points: Tensor, rows: Tensor, t0: int) -> Tensor:
         """[t, p, 3] of points [p, 3] at step ``t0`` that belong to rows [p] of the Gaussians."""

@@ -9,6 +9,7 @@ import torch
 from sfumato.cli import main
 from sfumato.edit.script import ARGUMENTS, EDITS, Edit, edit_from_plain, read_script, replay, write_script
 from sfumato.errors import ConfigError
+from sfumato.maths.sh import SH_C0
 from sfumato.scene import changes
 from sfumato.scene.dynamic_changes import composed
 from sfumato.scene.files import load, save
@@ -140,6 +141,23 @@ def test_scenes_are_added_and_ride(tmp_path):
     near, far = (ridden.means[step, -9:] - centre[step] for step in (0, 3))
     torch.testing.assert_close(near.norm(dim=1), far.norm(dim=1), atol=1e-4, rtol=0)
     assert (near - far).norm(dim=1).max() > 0.1, "it turns with the ball"
+
+
+def test_a_mesh_rides(tmp_path):
+    """A triangle above the ball keeps its place on it."""
+    scene = tracked_scene()
+    (tmp_path / "hat.obj").write_text("v 0 1 0 1 0 0\nv 0.2 1 0 1 0 0\nv 0 1 0.2 1 0 0\nf 1 2 3\n")
+    ridden = edited(scene, do="ride", file=str(tmp_path / "hat.obj"), where=BALL)
+    hat = ridden.means[:, MOVING:]
+    assert hat.shape[1] > 1000 and torch.allclose(hat[0, :, 1], torch.tensor(1.0), atol=1e-4)
+    centre = scene.means.mean(1, keepdim=True)
+    torch.testing.assert_close(
+        (hat - centre).norm(dim=2)[3], (hat - centre).norm(dim=2)[0], atol=1e-3, rtol=0
+    )
+    colour = 0.5 + SH_C0 * ridden.gaussians.sh[-hat.shape[1] :, 0]
+    assert torch.allclose(colour, torch.tensor([1.0, 0.0, 0.0]), atol=0.01)
+    still = edited(scene.gaussians, do="add", file=str(tmp_path / "hat.obj"))
+    assert len(still) == len(scene) + hat.shape[1]
 
 
 def test_time_is_cut():

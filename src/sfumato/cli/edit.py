@@ -36,13 +36,13 @@ edits, in any number, applied in the given order:
   --saturate FACTOR          0: grey, 1: as it is
   --fade FACTOR              multiply the opacities
   --degree N                 spherical harmonics up to degree N
-  --add FILE                 add another scene
+  --add FILE                 add another scene, or a mesh (.obj, .stl, .off) as surface splats
   --script FILE              the edits in a JSON file, see sfumato.edit.script
   --where SELECTION          restrict the next edit to the selection
 
 dynamic scenes are edited at all times; selections are made at one moment
   --at SECONDS               the moment of the following selections; by default the first step
-  --ride FILE[,X,Y,Z]        add a static scene, translated first, attached to the selection of --where
+  --ride FILE[,X,Y,Z]        add a static scene or a mesh, translated first, attached to the selection
   --from SECONDS             cut off earlier times
   --until SECONDS            cut off later times
 

@@ -37,7 +37,7 @@ class SplatCommand:
 
     Attributes:
         clouds: points: .ply, .las, .laz, .e57, .pcd, .glb, or text (.xyz, .txt, .csv, .pts), one point per
-            line. Several files in the same frame become one scene.
+            line; or meshes: .obj, .stl, .off. Several files in the same frame become one scene.
         out: scene file to write; its suffix selects the format. metrics.json is written beside it.
         overwrite: replace the output and its metrics.json.
         config: options for making splats.

@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 
 from sfumato.edit.clean import floaters
+from sfumato.edit.inserted import load_inserted
 from sfumato.edit.parameters import Argument
 from sfumato.edit.selections import Selection
 from sfumato.errors import ConfigError
 from sfumato.scene import changes, dynamic_changes
 from sfumato.scene.dynamic import DynamicScene
-from sfumato.scene.files import load
 from sfumato.scene.files.dynamic_files import holds_motion, load_dynamic
 from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.scene import Scene
@@ -134,13 +134,13 @@ def _duplicated(scene: DynamicScene, rows: Tensor, time: float, by: Sequence[flo
 def _with_file(scene: DynamicScene, rows: Tensor, time: float, file: Path) -> DynamicScene:
     if holds_motion(file):
         return dynamic_changes.composed(scene, load_dynamic(file))
-    return dynamic_changes.composed(scene, dynamic_changes.as_dynamic(load(file), scene.times))
+    return dynamic_changes.composed(scene, dynamic_changes.as_dynamic(load_inserted(file), scene.times))
 
 
 def _with_attached(
     scene: DynamicScene, rows: Tensor, time: float, file: Path, by: Sequence[float] = (0.0, 0.0, 0.0)
 ) -> DynamicScene:
-    placed = changes.transformed(load(file), changes.translation(by))
+    placed = changes.transformed(load_inserted(file), changes.translation(by))
     rider = dynamic_changes.riding(placed, scene, rows[scene.ids], time)
     return dynamic_changes.composed(scene, rider)
 

@@ -36,6 +36,7 @@ from torch import Tensor
 from sfumato.edit import moving, recolour
 from sfumato.edit import parameters as arguments
 from sfumato.edit.clean import cleaned
+from sfumato.edit.inserted import load_inserted
 from sfumato.edit.parameters import Argument
 from sfumato.edit.selections import Selection, selection_from_plain
 from sfumato.errors import ConfigError, FormatError
@@ -43,7 +44,6 @@ from sfumato.json_files import read_given_json
 from sfumato.outputs import write_json
 from sfumato.scene import changes
 from sfumato.scene.dynamic import DynamicScene
-from sfumato.scene.files import load
 from sfumato.scene.gaussians import Gaussians
 
 MAX_SCRIPT_BYTES = 1 << 22
@@ -214,7 +214,7 @@ def _duplicated(gaussians: Gaussians, by: Sequence[float]) -> Gaussians:
 
 
 def _with_file(gaussians: Gaussians, file: Path) -> Gaussians:
-    return changes.merged(gaussians, load(file))
+    return changes.merged(gaussians, load_inserted(file))
 
 
 def _nothing(gaussians: Gaussians) -> Gaussians:

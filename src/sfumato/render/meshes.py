@@ -16,6 +16,8 @@ from sfumato.extras import extra_module
 _MAX_BYTES, _MAX_FACES, _MAX_EXTENT = 512 << 20, 4_000_000, 1e9
 # Least cosine between the normals of a vertex and a face at a smooth corner; a box keeps its edges.
 _SMOOTH_COSINE = 0.766
+# Colour of a mesh that has none, sRGB-encoded.
+_GREY = 0.7
 
 
 def read_mesh(
@@ -37,6 +39,37 @@ def read_mesh(
         ConfigError: trimesh is not installed.
         FormatError: the file is missing, too large, not a mesh, or has invalid faces or coordinates.
     """
+    _, vertices, faces = _loaded(path)
+    with np.errstate(over="ignore", invalid="ignore"):
+        vertices = vertices * scale + np.asarray(at)
+    _check_extent(path, vertices[faces])
+    found, places = np.unique(vertices[faces].reshape(-1, 3), axis=0, return_inverse=True)
+    return torch.from_numpy(found), torch.from_numpy(places.reshape(-1, 3).astype(np.int64))
+
+
+def read_coloured_mesh(path: Path) -> tuple[Tensor, Tensor, Tensor]:
+    """Read the triangles of a file as ``read_mesh`` does, with the colours of its vertices or faces.
+
+    Returns:
+        vertices [v, 3] float64; faces [f, 3] int64; colours [f, 3, 3] float32 of the corners, sRGB-encoded in
+        [0, 1]: grey where the file has none.
+
+    Raises:
+        ConfigError, FormatError: as in ``read_mesh``.
+    """
+    mesh, vertices, faces = _loaded(path)
+    _check_extent(path, vertices[faces])
+    colours = np.full((len(faces), 3, 3), _GREY, np.float32)
+    kind = mesh.visual.kind
+    if kind == "vertex":
+        colours = np.asarray(mesh.visual.vertex_colors, np.float32)[faces, :3] / 255
+    elif kind == "face":
+        colours[:] = np.asarray(mesh.visual.face_colors, np.float32)[:, None, :3] / 255
+    return torch.from_numpy(vertices), torch.from_numpy(faces), torch.from_numpy(colours)
+
+
+def _loaded(path: Path) -> tuple[Any, np.ndarray, np.ndarray]:
+    """The mesh of a file as trimesh reads it, its vertices [v, 3] float64 and its faces [f, 3] int64."""
     trimesh: Any = extra_module("trimesh", "mesh", path)
     try:
         if path.stat().st_size > _MAX_BYTES:
@@ -59,12 +92,12 @@ def read_mesh(
         raise FormatError(f"{path} holds no triangles")
     if not 0 <= faces.min() <= faces.max() < len(vertices):
         raise FormatError(f"{path}: faces name vertices that are not there")
-    with np.errstate(over="ignore", invalid="ignore"):
-        vertices = vertices * scale + np.asarray(at)
-    if not np.abs(vertices[faces]).max() <= _MAX_EXTENT:
+    return mesh, vertices, faces
+
+
+def _check_extent(path: Path, corners: np.ndarray) -> None:
+    if not np.abs(corners).max() <= _MAX_EXTENT:
         raise FormatError(f"{path} holds coordinates that are not finite, or above {_MAX_EXTENT:g}")
-    found, places = np.unique(vertices[faces].reshape(-1, 3), axis=0, return_inverse=True)
-    return torch.from_numpy(found), torch.from_numpy(places.reshape(-1, 3).astype(np.int64))
 
 
 def face_normals(vertices: Tensor, faces: Tensor) -> Tensor:

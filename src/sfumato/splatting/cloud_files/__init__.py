@@ -17,6 +17,7 @@ from sfumato.splatting.cloud_files import (
     e57_points,
     gltf_points,
     las_points,
+    mesh_points,
     pcd_points,
     ply_points,
     text_points,
@@ -31,9 +32,10 @@ _READERS: tuple[tuple[Callable[[bytes, Path], bool], Callable[[Path], CloudFile]
     (e57_points.recognises, e57_points.open_points),
     (pcd_points.recognises, pcd_points.open_points),
     (gltf.recognises, gltf_points.open_points),
+    (mesh_points.recognises, mesh_points.open_points),
     (text_points.recognises, text_points.open_points),
 )
-KNOWN = ".ply, .las, .laz, .e57, .pcd, .glb, .gltf, .xyz, .txt, .csv, .asc, .pts"
+KNOWN = ".ply, .las, .laz, .e57, .pcd, .glb, .gltf, .xyz, .txt, .csv, .asc, .pts; meshes: .obj, .stl, .off"
 _HEAD_BYTES = 64 * 1024
 # Larger clouds are thinned to this many points: at about 700 bytes of memory per point, 3 GiB.
 MAX_POINTS = 4_000_000

@@ -62,7 +62,7 @@ def read_coloured_mesh(path: Path) -> tuple[Tensor, Tensor, Tensor]:
     colours = np.full((len(faces), 3, 3), _GREY, np.float32)
     kind = mesh.visual.kind
     if kind == "vertex":
-        colours = np.asarray(mesh.visual.vertex_colors, np.float32)[faces, :3] / 255
+        colours[:] = np.asarray(mesh.visual.vertex_colors, np.float32)[faces, :3] / 255
     elif kind == "face":
         colours[:] = np.asarray(mesh.visual.face_colors, np.float32)[:, None, :3] / 255
     return torch.from_numpy(vertices), torch.from_numpy(faces), torch.from_numpy(colours)

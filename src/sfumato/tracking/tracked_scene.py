@@ -69,10 +69,16 @@ class TrackedScene(DynamicScene):
         local = torch.einsum("pkba,pkb->pka", rotations, arms) / now.scales[rows]
         weights = now.opacities[rows] / (1 + local.square().sum(-1))
         assert now.identities is not None
-        together = zip(
-            *(values.split(_TOGETHER) for values in (points, now.identities[rows], weights)), strict=True
-        )
-        return torch.cat([self._voted(*some, t0) for some in together], dim=1)
+        elected = [
+            self._voted(*some, t0)
+            for some in zip(
+                points.split(_TOGETHER),
+                now.identities[rows].split(_TOGETHER),
+                weights.split(_TOGETHER),
+                strict=True,
+            )
+        ]
+        return torch.cat(elected, dim=1)
 
     def track_pixel(
         self, camera: Camera, x: float, y: float, t0: int = 0, settings: RasterSettings = RasterSettings()

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from sfumato.cli import main
+from sfumato.edit.leaders import leaders
 from sfumato.edit.script import ARGUMENTS, EDITS, Edit, edit_from_plain, read_script, replay, write_script
 from sfumato.errors import ConfigError
 from sfumato.maths.sh import SH_C0
@@ -47,12 +48,42 @@ def test_selections_are_made_at_their_moment():
     assert len(first) != len(last)
 
 
-def test_gaussians_that_do_not_exist_at_the_moment_are_not_selected():
-    scene = brief_scene()
+def growing_ball():
+    """The ball of the tracked scene. Three Gaussians are born in step 1 beside the others, one in step 2
+    beside the first of them, and one in step 1 at the wall."""
+    scene = tracked_scene()
+    means, quats, birth = scene.means.clone(), scene.quats.clone(), scene.birth.clone()
+    birth[:3], birth[3] = 1, 2
+    means[:, 3] = means[:, 0]
+    means[:, 4] = scene.gaussians.means[5]
+    birth[4] = 1
+    for column in range(5):
+        means[: birth[column], column], quats[: birth[column], column] = torch.nan, torch.nan
+    scene = replace(scene, means=means, quats=quats, birth=birth)
+    return replace(scene, gaussians=scene.at_birth())
+
+
+def test_gaussians_born_beside_others_belong_to_them():
+    scene = growing_ball()
+    found = leaders(scene)
+    assert (found[:3] >= 5).all(), "the nearest that existed before"
+    assert found[3] == 0 and found[4] == -1 and (found[5:] == -1).all()
+
+
+@pytest.mark.parametrize("at", [0.0, 0.1])
+def test_what_is_born_later_is_selected_with_its_object(at):
+    scene = growing_ball()
+    here = BALL if at == 0.0 else LATER
+    without = edited(scene, do="delete", where=here, at=at)
+    assert len(without.ids) == 1 and int(without.birth[0]) == 1, "the one beside the wall is left"
+    assert len(edited(scene, do="keep", where=here, at=at).ids) == MOVING - 1
+
+
+def test_what_belongs_to_nothing_is_selected_only_where_it_exists():
+    scene = growing_ball()
     everything = {"size": {"low": 0}}
     assert len(edited(scene, do="delete", where=everything)) == 1
-    assert len(edited(scene, do="keep", where=everything)) == 8
-    assert len(edited(scene, do="delete", where=everything, at=float(scene.times[-1]))) == 1
+    assert len(edited(scene, do="delete", where=everything, at=0.1)) == 0
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from sfumato.cli.edit import take_edits
+from sfumato.edit import leaders
 from sfumato.edit.script import edits_from_plain, replay
 from sfumato.scene.files.dynamic_files import load_dynamic, save_dynamic
 from sfumato.viewer.server import PageServer
@@ -17,6 +18,15 @@ from support.tool_steps import choose, command, editing, lasso, press_button, sc
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 WINDOW = (900, 640)
 RING = [(300, 150), (600, 140), (620, 330), (380, 400), (310, 320)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_neighbour():
+    """Static Gaussians lie among the moving ones of the small scene; some late ones are near moving ones."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(leaders, "_NEIGHBOURS", 1)
+        assert (leaders.leaders(small_moving_scene()) >= 0).sum() >= 2
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +93,18 @@ def test_what_is_selected_at_one_time_is_gone_at_all_times(page, fresh, subject)
     _, edits = take_edits(command(page, "edit-ending")[5:])
     again = replay(scene, edits)
     assert np.array_equal(again.means.numpy(), edited.means.numpy(), equal_nan=True)
+
+
+def test_what_is_born_later_is_selected_with_its_leader(page, fresh, subject):
+    scene = subject.moving
+    to(page, 1.0)
+    lasso(page, [(5, 5), (895, 5), (895, 635), (5, 635)])
+    press_button(page, "edit-delete")
+    edited = replay(scene, edits_from_plain(script(page), "here"))
+    assert int(numbers(page)) == len(edited)
+    exists = scene.alive(0)
+    gone = len(scene) - len(edited) - (len(scene) - len(scene.ids)) - int(exists.sum())
+    assert gone > 0, "more than exist at that time"
 
 
 def test_a_selection_stays_at_its_time(page, fresh, subject):

@@ -1,8 +1,8 @@
 """Edits of dynamic scenes. Gaussians are selected at one time and edited at all times.
 
 A deleted object is gone at all steps, and a transform applies to whole tracks, about the world origin.
-Gaussians that do not exist at the time of the selection are not selected: ``delete`` leaves them, ``keep``
-removes them.
+Gaussians that do not exist at the time of the selection are selected if they were born beside selected ones
+(see ``leaders``); of the others ``delete`` leaves all, ``keep`` none.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from sfumato.edit.clean import floaters
 from sfumato.edit.inserted import load_inserted
+from sfumato.edit.leaders import with_followers
 from sfumato.edit.parameters import Argument
 from sfumato.edit.selections import Selection
 from sfumato.errors import ConfigError
@@ -61,7 +62,8 @@ class Moment:
         if self.where is None:
             return torch.ones(len(scene), dtype=torch.bool)
         now = scene.at(self.time)
-        return _marked(scene, now, self.where.mask(now))
+        exists = _marked(scene, now, torch.ones(len(now), dtype=torch.bool))
+        return with_followers(scene, _marked(scene, now, self.where.mask(now)), exists)
 
 
 def edited(

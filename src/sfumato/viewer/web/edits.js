@@ -49,16 +49,30 @@ function prepare() {
   return true;
 }
 
-/** The positions of all splats at the current time, not a number for those that do not exist then. */
+/**
+ * The positions of all splats at the current time. A splat that does not exist then is where its leader is, as in
+ * edit/leaders.py; not a number if it has none that exists.
+ */
 function placesNow() {
   const motion = motionNow();
   if (!motion) return places;
   const { poses, moment } = motion;
+  const leaders = leadersOf(poses.count);
   const place = [0, 0, 0];
   for (let index = 0, at = places.length - 3 * poses.count; index < poses.count; index++, at += 3) {
-    places.set(placeAt(poses, moment, index, place) ? place : [NaN, NaN, NaN], at);
+    let leader = index;
+    while (leader >= 0 && !placeAt(poses, moment, leader, place)) leader = leaders[leader];
+    places.set(leader >= 0 ? place : [NaN, NaN, NaN], at);
   }
   return places;
+}
+
+/** The leader of each moving splat, -1 for none. */
+function leadersOf(count) {
+  const found = new Int32Array(count).fill(-1);
+  const pairs = manifest.motion?.leaders ?? [];
+  for (let i = 0; i < pairs.length; i += 2) found[pairs[i]] = pairs[i + 1];
+  return found;
 }
 
 /**

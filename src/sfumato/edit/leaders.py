@@ -44,6 +44,14 @@ def leaders(scene: DynamicScene) -> Tensor:
     return found
 
 
+def leader_pairs(scene: DynamicScene) -> list[int]:
+    """Each moving Gaussian that has a leader, followed by it: indices among the moving Gaussians."""
+    found = leaders(scene)
+    late = torch.nonzero(found >= 0)[:, 0]
+    pairs: list[int] = torch.stack([late, found[late]], dim=1).flatten().tolist()
+    return pairs
+
+
 def with_followers(scene: DynamicScene, rows: Tensor, exists: Tensor) -> Tensor:
     """A selection and those that belong to it.
 

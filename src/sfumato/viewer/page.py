@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 import sfumato
-from sfumato.edit.leaders import leaders
+from sfumato.edit.leaders import leader_pairs
 from sfumato.outputs import replacing
 from sfumato.scene.dynamic import DynamicScene
 from sfumato.scene.files import load, ply, spz
@@ -185,17 +185,9 @@ def _motion(subject: Subject, packed: PackedSubject, photographed: Sequence[int]
         "times": scene.times.tolist(),
         "origin": grid.origin.tolist(),
         "quantum": grid.quantum,
-        "leaders": _leaders(scene),
+        "leaders": leader_pairs(scene),
         "photographs": list(photographed),
     }
-
-
-def _leaders(scene: DynamicScene) -> list[int]:
-    """Pairs of a moving Gaussian that has a leader, and that leader: see ``sfumato.edit.leaders``."""
-    found = leaders(scene)
-    late = torch.nonzero(found >= 0)[:, 0]
-    pairs: list[int] = torch.stack([late, found[late]], dim=1).flatten().tolist()
-    return pairs
 
 
 def _camera(index: int, photograph: Photograph, sheet: Sheet | None) -> dict[str, Any]:

@@ -86,6 +86,16 @@ def test_bodies_rotate_by_the_solution_of_the_normal_equations(folder, monkeypat
     torch.testing.assert_close(poses.quats, turned(angle).expand(MOVING, 4), atol=1e-5, rtol=0)
 
 
+def test_errors_of_the_last_step_do_not_stay(folder):
+    """Photographs alone show how a body moved since then, but renders also where it should have been."""
+    state = started(folder)
+    state.means[-1] = state.means[-1] + torch.tensor([0.06, 0.0, -0.04])
+    start = predicted(state)
+    poses = aligned(state, Photographs(state, state.step, start), start)
+    error = (poses.means - scene_at(1).means[-MOVING:]).mean(0).norm()
+    assert error < 0.02, "it was 0.07 before the step"
+
+
 def test_the_same_seed_gives_the_same_bits(folder):
     first, second = (go(started(folder), 2) for _ in range(2))
     assert torch.equal(first.means[2], second.means[2])
@@ -121,7 +131,7 @@ def test_units_of_the_scene_change_nothing(folder, tmp_path):
     few = TrackConfig(views_per_step=8)
     small, large = go(started(folder, few), 1), go(started(big, few, gaussians=larger), 1)
     # Equal except for rounding, which a few iterations of Adam amplify little.
-    torch.testing.assert_close(large.means[1] / 1000, small.means[1], atol=1e-4, rtol=0)
+    torch.testing.assert_close(large.means[1] / 1000, small.means[1], atol=1e-3, rtol=0)
 
 
 def test_masks_determine_the_moving_gaussians(folder):

@@ -16,6 +16,8 @@ from sfumato.tracking.track_state import MovingPoses, TrackState
 # Gauss-Newton iterations with each reduction of the photographs. Bodies are aligned with all of them, nodes
 # down to the second: a node alone sees too little of the finest detail.
 _ITERATIONS = 8
+# Reductions at which bodies are aligned with renders; coarser ones mix the body with its surroundings.
+_RENDER_REDUCTIONS = REDUCTIONS[2:]
 # Damping as shares of the trace of each node's own equations and of the median node's, so that a node with
 # few visible Gaussians stays at its predicted pose.
 _DAMPING, _LEAST_DAMPING = 0.01, 0.001
@@ -28,10 +30,10 @@ _UPPER = torch.triu_indices(6, 6)
 def aligned(state: TrackState, photographs: Photographs, expected: MovingPoses) -> MovingPoses:
     """Poses of the Gaussians: bodies, then control nodes, aligned between the photographs of two steps.
 
-    First each body moves rigidly. Then each node moves as a separate rigid body, and a body keeps the motions
-    of its nodes only if the colours of its Gaussians then agree clearly better. The photographs are compared
-    with each other, not with renders: this also works where Gaussians are blurred, but errors accumulate over
-    the steps.
+    First each body moves rigidly, then each node as a separate rigid body. The photographs of two steps are
+    compared, which also works where Gaussians are blurred, but errors accumulate over the steps. A body keeps
+    the motions of its nodes only if the colours of its Gaussians then agree clearly better. A body that stays
+    rigid is also aligned with the render of the step before, which does not drift.
 
     Args:
         state: with nodes and bodies, and with the poses of the completed steps.
@@ -46,6 +48,8 @@ def aligned(state: TrackState, photographs: Photographs, expected: MovingPoses) 
     bent = _aligned(state, seen, nodes, rigid, REDUCTIONS[:-1])
     gain = 1 - _misfit(state, own, bent) / _misfit(state, own, rigid).clamp_min(1e-12)
     bends = (gain >= _BENDS)[bodies.of, None]
+    in_renders = [view.as_rendered() for view in own]
+    rigid = _aligned(state, in_renders, bodies.nodes, rigid, _RENDER_REDUCTIONS)
     return MovingPoses(
         torch.where(bends, bent.means, rigid.means), torch.where(bends, bent.quats, rigid.quats)
     )

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, grid_sample
 
+from sfumato.capture.dataset import View
+from sfumato.render.rasterize import rasterize
 from sfumato.render.visibility import visible_shares
 from sfumato.scene.cameras import Camera
 from sfumato.tracking.bodies import LEAST_OPACITY
@@ -21,6 +22,9 @@ from sfumato.tracking.track_state import TrackState, concatenated
 REDUCTIONS = (8, 4, 2, 1)
 # A Gaussian is visible if at least this share of its image is not hidden, in images reduced this many times.
 _VISIBLE, _VISIBLE_REDUCTION = 0.5, 2
+# Photographs are compared without the mean of the surroundings: that over squares of this half side, taken
+# twice, in pixels of the reduced photograph. Shading, which does not rotate with an object, is mostly in it.
+_SURROUNDINGS_PX = 2
 # Each Gaussian contributes to the equations of this many of its nearest nodes.
 _NODES_OF_A_GAUSSIAN = 2
 
@@ -31,21 +35,30 @@ class TrackedView:
 
     Attributes:
         camera: whose photographs are compared.
-        now: its photograph of the current step, by reduction factor: [h, w, 3].
-        colours: of the Gaussians in its photograph of the previous step, by reduction factor: [s, 3].
+        now: its photograph of the current step, by reduction factor: [h, w, 3], as of ``details_of``.
+        colours: of the Gaussians in the photograph of the previous step, by reduction factor: [s, 3].
+        rendered: the same in the render of the previous step.
         rows: [s] int64 of the Gaussians.
     """
 
     camera: Camera
     now: dict[int, Tensor]
     colours: dict[int, Tensor]
+    rendered: dict[int, Tensor]
     rows: Tensor
 
     def among(self, chosen: Tensor) -> TrackedView:
         """Those of some Gaussians [m] bool."""
         keep = chosen[self.rows]
-        colours = {reduction: values[keep] for reduction, values in self.colours.items()}
-        return replace(self, colours=colours, rows=self.rows[keep])
+        colours, rendered = (
+            {reduction: values[keep] for reduction, values in known.items()}
+            for known in (self.colours, self.rendered)
+        )
+        return replace(self, colours=colours, rendered=rendered, rows=self.rows[keep])
+
+    def as_rendered(self) -> TrackedView:
+        """The view with the colours of the render, which do not drift over the steps."""
+        return replace(self, colours=self.rendered)
 
     def intrinsics(self, reduction: int) -> Tensor:
         """[3, 3] float32 of a reduced photograph."""
@@ -99,20 +112,27 @@ def tracked_views(state: TrackState, photographs: Photographs) -> Iterator[Track
             continue
         depth, mean_px = _projected(camera, last.means)
         visible = torch.zeros(len(depth), dtype=torch.bool)
+        photograph = _image(before)
+        render = photograph.clone()
         for region, part in zip(photographs.regions(index), photographs.parts(index, 1), strict=True):
             size = torch.tensor([region.width, region.height])
             place = mean_px - torch.tensor([region.left, region.top])
             inside = solid & (depth > 0) & ((place >= 0) & (place < size)).all(1)
             size_px = (max(side // _VISIBLE_REDUCTION, 1) for side in part.camera.size_px)
-            small = part.camera.resized(*size_px)
-            shares = visible_shares(concatenated(part.still, moving), small, state.settings)
+            scene = concatenated(part.still, moving)
+            shares = visible_shares(scene, part.camera.resized(*size_px), state.settings)
             visible |= inside & (shares[len(part.still) :] >= _VISIBLE)
+            image = rasterize(scene, part.camera, state.settings).image
+            render[region.slices] = state.exposed(image, number)
         rows = torch.nonzero(visible)[:, 0]
-        colours = {
-            reduction: _colours(image, mean_px[rows] / reduction)
-            for reduction, image in _pyramid(before.load().rgb).items()
-        }
-        yield TrackedView(camera, _pyramid(now.load().rgb), colours, rows)
+        colours, rendered = (
+            {
+                factor: _colours(details, mean_px[rows] / factor)
+                for factor, details in details_of(image).items()
+            }
+            for image in (photograph, render)
+        )
+        yield TrackedView(camera, details_of(_image(now)), colours, rendered, rows)
 
 
 def node_points(tracked_view: TrackedView, nodes: Nodes, means: Tensor) -> NodePoints:
@@ -140,14 +160,25 @@ def _projected(camera: Camera, points: Tensor) -> tuple[Tensor, Tensor]:
     return depth, local[:, :2] / away * torch.tensor(camera.focal_px) + torch.tensor(camera.centre_px)
 
 
-def _pyramid(rgb: np.ndarray) -> dict[int, Tensor]:
-    """[h, w, 3] float32 in [0, 1] by reduction factor: means over blocks; partial blocks are cut off."""
-    image, found, at = torch.from_numpy(rgb).permute(2, 0, 1).float() / 255, {}, 1
+def _image(view: View) -> Tensor:
+    """[h, w, 3] float32 in [0, 1] of a photograph."""
+    return torch.from_numpy(view.load().rgb).float() / 255
+
+
+def details_of(image: Tensor) -> dict[int, Tensor]:
+    """[h, w, 3] by reduction factor: an image minus the mean of the surroundings of each pixel.
+
+    Reduced pixels are means over blocks; partial blocks are cut off.
+    """
+    image, found, at = image.permute(2, 0, 1), dict[int, Tensor](), 1
     for reduction in sorted(REDUCTIONS):
         side = reduction // at
         if min(image.shape[1:]) >= side:
             image, at = avg_pool2d(image, side), reduction
-        found[reduction] = image.permute(1, 2, 0).contiguous()
+        mean = image
+        for _ in range(2):
+            mean = avg_pool2d(mean, 2 * _SURROUNDINGS_PX + 1, 1, _SURROUNDINGS_PX, count_include_pad=False)
+        found[reduction] = (image - mean).permute(1, 2, 0).contiguous()
     return found
 
 

@@ -18,7 +18,8 @@ from sfumato.tracking.track_state import MovingPoses, StepResult, TrackState
 
 # Decay rates of Adam: low, as a step has few iterations.
 _BETAS = (0.8, 0.95)
-_EPSILON = 1e-15
+# Gradients below this share of the root mean square are mostly rounding, as of hidden Gaussians in rigid motion.
+_EPSILON = 1e-3
 
 
 @torch.enable_grad()
@@ -79,13 +80,17 @@ def _descend(
         visits: indices of the photographs, one per iteration.
     """
     means, quats = (tensor.clone().requires_grad_() for tensor in (start.means, start.quats))
-    adam = torch.optim.Adam([{"params": [means]}, {"params": [quats]}], betas=_BETAS, eps=_EPSILON)
+    adam = torch.optim.Adam([{"params": [means]}, {"params": [quats]}], betas=_BETAS)
     for iteration, index in enumerate(visits):
         rate = state.pixel_size * _rate_px(state.config, iteration / len(visits))
         adam.param_groups[0]["lr"] = rate
         # A rotation step moves neighbours of a Gaussian by half as much as a position step.
         adam.param_groups[1]["lr"] = 0.5 * rate / state.spacing
         _loss(state, photographs.parts(index, 1), MovingPoses(means, quats)).backward()
+        if iteration == 0:
+            assert means.grad is not None
+            least = _EPSILON * float(means.grad.square().mean().sqrt())
+            adam.param_groups[0]["eps"], adam.param_groups[1]["eps"] = least, least * state.spacing
         adam.step()
         adam.zero_grad(set_to_none=True)
     return MovingPoses(means.detach(), normalised(quats.detach()))

@@ -7,7 +7,7 @@ import torch
 from sfumato.render.rasterize import rasterize
 from sfumato.render.visibility import Footprints, footprints
 from sfumato.scene.cameras import Camera
-from sfumato.tracking.regions import TILE_PX, Region, footprint_mask, moving_regions
+from sfumato.tracking.regions import TILE_PX, Region, bounding_box, footprint_mask, moving_regions
 from support.moving_scenes import SETTINGS, cameras, first_scene
 
 pytestmark = pytest.mark.kernels
@@ -84,3 +84,9 @@ def test_a_cropped_camera_sees_the_part_of_the_picture():
     camera = Camera(torch.eye(4), (50.0, 60.0), (20.0, 15.0), (40, 30))
     part = Region(8, 4, 16, 10).of(camera)
     assert part.centre_px == (12.0, 11.0) and part.size_px == (16, 10) and part.focal_px == (50.0, 60.0)
+
+
+def test_the_box_around_regions_stays_in_the_image():
+    regions = (Region(16, 32, 48, 16), Region(96, 48, 16, 32))
+    assert bounding_box(regions, 8, SIZE_PX) == Region(8, 24, 112, 64)
+    assert bounding_box(regions, 1000, SIZE_PX) == Region(0, 0, *SIZE_PX)

@@ -33,7 +33,8 @@ def aligned(state: TrackState, photographs: Photographs, expected: MovingPoses) 
     First each body moves rigidly, then each node as a separate rigid body. The photographs of two steps are
     compared, which also works where Gaussians are blurred, but errors accumulate over the steps. A body keeps
     the motions of its nodes only if the colours of its Gaussians then agree clearly better. A body that stays
-    rigid is also aligned with the render of the step before, which does not drift.
+    rigid is compared without shading, which does not rotate with it, and at last with the render of the step
+    before, which does not drift.
 
     Args:
         state: with nodes and bodies, and with the poses of the completed steps.
@@ -43,13 +44,14 @@ def aligned(state: TrackState, photographs: Photographs, expected: MovingPoses) 
     bodies, nodes = state.bodies, state.nodes
     assert bodies is not None and nodes is not None
     seen = list(tracked_views(state, photographs))
-    own = [view.among(bodies.members) for view in seen]
-    rigid = _aligned(state, own, bodies.nodes, expected, REDUCTIONS)
-    bent = _aligned(state, seen, nodes, rigid, REDUCTIONS[:-1])
-    gain = 1 - _misfit(state, own, bent) / _misfit(state, own, rigid).clamp_min(1e-12)
+    plain = [images.photographs.among(bodies.members) for images in seen]
+    details = [images.details.among(bodies.members) for images in seen]
+    renders = [images.render.among(bodies.members) for images in seen]
+    rigid = _aligned(state, details, bodies.nodes, expected, REDUCTIONS)
+    bent = _aligned(state, [images.photographs for images in seen], nodes, rigid, REDUCTIONS[:-1])
+    gain = 1 - _misfit(state, plain, bent) / _misfit(state, plain, rigid).clamp_min(1e-12)
     bends = (gain >= _BENDS)[bodies.of, None]
-    in_renders = [view.as_rendered() for view in own]
-    rigid = _aligned(state, in_renders, bodies.nodes, rigid, _RENDER_REDUCTIONS)
+    rigid = _aligned(state, renders, bodies.nodes, rigid, _RENDER_REDUCTIONS)
     return MovingPoses(
         torch.where(bends, bent.means, rigid.means), torch.where(bends, bent.quats, rigid.quats)
     )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
+from scipy.ndimage import uniform_filter
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, grid_sample
 
@@ -16,49 +18,43 @@ from sfumato.scene.cameras import Camera
 from sfumato.tracking.bodies import LEAST_OPACITY
 from sfumato.tracking.nodes import Nodes
 from sfumato.tracking.photograph_parts import Photographs
-from sfumato.tracking.track_state import TrackState, concatenated
+from sfumato.tracking.regions import bounding_box
+from sfumato.tracking.track_state import MovingPoses, TrackState, concatenated
 
 # Reduction factors of the photographs, coarse to fine.
 REDUCTIONS = (8, 4, 2, 1)
 # A Gaussian is visible if at least this share of its image is not hidden, in images reduced this many times.
 _VISIBLE, _VISIBLE_REDUCTION = 0.5, 2
-# Photographs are compared without the mean of the surroundings: that over squares of this half side, taken
-# twice, in pixels of the reduced photograph. Shading, which does not rotate with an object, is mostly in it.
-_SURROUNDINGS_PX = 2
+# Details are differences from the mean of the surroundings: that over squares of this side, taken twice, in
+# pixels of the reduced photograph. Shading, which does not rotate with an object, is mostly in the mean.
+_SURROUNDINGS_PX = 5
+# Pixels around the moving regions that are compared too.
+_MARGIN_PX = 16
 # Each Gaussian contributes to the equations of this many of its nearest nodes.
 _NODES_OF_A_GAUSSIAN = 2
 
 
 @dataclass(frozen=True)
 class TrackedView:
-    """Gaussians that a camera saw in the previous step.
+    """Gaussians that a camera saw in the previous step, and its photograph, in which they are found again.
 
     Attributes:
-        camera: whose photographs are compared.
-        now: its photograph of the current step, by reduction factor: [h, w, 3], as of ``details_of``.
-        colours: of the Gaussians in the photograph of the previous step, by reduction factor: [s, 3].
-        rendered: the same in the render of the previous step.
+        camera: whose images are compared.
+        now: its photograph of the current step, by reduction factor: [h, w, 3].
+        colours: of the Gaussians in its image of the previous step, by reduction factor: [s, 3].
         rows: [s] int64 of the Gaussians.
     """
 
     camera: Camera
     now: dict[int, Tensor]
     colours: dict[int, Tensor]
-    rendered: dict[int, Tensor]
     rows: Tensor
 
     def among(self, chosen: Tensor) -> TrackedView:
         """Those of some Gaussians [m] bool."""
         keep = chosen[self.rows]
-        colours, rendered = (
-            {reduction: values[keep] for reduction, values in known.items()}
-            for known in (self.colours, self.rendered)
-        )
-        return replace(self, colours=colours, rendered=rendered, rows=self.rows[keep])
-
-    def as_rendered(self) -> TrackedView:
-        """The view with the colours of the render, which do not drift over the steps."""
-        return replace(self, colours=self.rendered)
+        colours = {reduction: values[keep] for reduction, values in self.colours.items()}
+        return replace(self, colours=colours, rows=self.rows[keep])
 
     def intrinsics(self, reduction: int) -> Tensor:
         """[3, 3] float32 of a reduced photograph."""
@@ -76,6 +72,20 @@ class TrackedView:
         size = torch.tensor(self.camera.size_px)
         inside = (depth > 0) & ((pixel >= 0) & (pixel < size)).all(1)
         return _colours(self.now[reduction], pixel / reduction), inside
+
+
+class ComparedImages(NamedTuple):
+    """What a camera sees in two steps.
+
+    Attributes:
+        photographs: of both steps.
+        details: the same without shading, as of ``details_of``.
+        render: the render of the previous step and the photograph of the current one, without shading.
+    """
+
+    photographs: TrackedView
+    details: TrackedView
+    render: TrackedView
 
 
 @dataclass(frozen=True)
@@ -96,7 +106,7 @@ class NodePoints:
 
 
 @torch.no_grad()
-def tracked_views(state: TrackState, photographs: Photographs) -> Iterator[TrackedView]:
+def tracked_views(state: TrackState, photographs: Photographs) -> Iterator[ComparedImages]:
     """The Gaussians visible in the previous step, for each camera that has both photographs.
 
     Args:
@@ -106,15 +116,16 @@ def tracked_views(state: TrackState, photographs: Photographs) -> Iterator[Track
     last, step = state.poses, photographs.step
     moving, solid = state.moved(last), state.moving_gaussians.opacities >= LEAST_OPACITY
     for index, number in enumerate(photographs.numbers):
-        camera = state.cameras[number].camera
+        camera, regions = state.cameras[number].camera, photographs.regions(index)
         before, now = state.cameras[number].views[step - 1], state.cameras[number].views[step]
-        if before is None or now is None:
+        if before is None or now is None or not regions:
             continue
+        box = bounding_box(regions, _MARGIN_PX, camera.size_px)
         depth, mean_px = _projected(camera, last.means)
         visible = torch.zeros(len(depth), dtype=torch.bool)
         photograph = _image(before)
         render = photograph.clone()
-        for region, part in zip(photographs.regions(index), photographs.parts(index, 1), strict=True):
+        for region, part in zip(regions, photographs.parts(index, 1), strict=True):
             size = torch.tensor([region.width, region.height])
             place = mean_px - torch.tensor([region.left, region.top])
             inside = solid & (depth > 0) & ((place >= 0) & (place < size)).all(1)
@@ -125,14 +136,24 @@ def tracked_views(state: TrackState, photographs: Photographs) -> Iterator[Track
             image = rasterize(scene, part.camera, state.settings).image
             render[region.slices] = state.exposed(image, number)
         rows = torch.nonzero(visible)[:, 0]
-        colours, rendered = (
-            {
-                factor: _colours(details, mean_px[rows] / factor)
-                for factor, details in details_of(image).items()
-            }
-            for image in (photograph, render)
+        yield _compared(
+            box.of(camera), [image[box.slices] for image in (photograph, render, _image(now))], rows, last
         )
-        yield TrackedView(camera, details_of(_image(now)), colours, rendered, rows)
+
+
+def _compared(camera: Camera, images: Sequence[Tensor], rows: Tensor, last: MovingPoses) -> ComparedImages:
+    """Photograph and render of the previous step, and photograph of the current one, of a camera."""
+    pixel = _projected(camera, last.means[rows])[1]
+    before, render, now = map(reduced, images)
+
+    def view(earlier: dict[int, Tensor], later: dict[int, Tensor]) -> TrackedView:
+        colours = {factor: _colours(image, pixel / factor) for factor, image in earlier.items()}
+        return TrackedView(camera, later, colours, rows)
+
+    details = details_of(now)
+    return ComparedImages(
+        view(before, now), view(details_of(before), details), view(details_of(render), details)
+    )
 
 
 def node_points(tracked_view: TrackedView, nodes: Nodes, means: Tensor) -> NodePoints:
@@ -165,20 +186,25 @@ def _image(view: View) -> Tensor:
     return torch.from_numpy(view.load().rgb).float() / 255
 
 
-def details_of(image: Tensor) -> dict[int, Tensor]:
-    """[h, w, 3] by reduction factor: an image minus the mean of the surroundings of each pixel.
-
-    Reduced pixels are means over blocks; partial blocks are cut off.
-    """
+def reduced(image: Tensor) -> dict[int, Tensor]:
+    """[h, w, 3] float32 by reduction factor: means over blocks; partial blocks are cut off."""
     image, found, at = image.permute(2, 0, 1), dict[int, Tensor](), 1
     for reduction in sorted(REDUCTIONS):
         side = reduction // at
         if min(image.shape[1:]) >= side:
             image, at = avg_pool2d(image, side), reduction
-        mean = image
+        found[reduction] = image.permute(1, 2, 0).contiguous()
+    return found
+
+
+def details_of(images: dict[int, Tensor]) -> dict[int, Tensor]:
+    """[h, w, 3] by reduction factor: images minus the mean of the surroundings of each pixel."""
+    found, size = {}, (_SURROUNDINGS_PX, _SURROUNDINGS_PX, 1)
+    for reduction, image in images.items():
+        mean = image.numpy()
         for _ in range(2):
-            mean = avg_pool2d(mean, 2 * _SURROUNDINGS_PX + 1, 1, _SURROUNDINGS_PX, count_include_pad=False)
-        found[reduction] = (image - mean).permute(1, 2, 0).contiguous()
+            mean = uniform_filter(mean, size, mode="nearest")
+        found[reduction] = image - torch.from_numpy(mean)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,6 +53,15 @@ class Region:
         radius = footprints.radius_px.float()
         reaches = (footprints.mean_px + radius > low) & (footprints.mean_px - radius < high)
         return reaches.all(1) & (footprints.radius_px[:, 0] > 0)
+
+
+def bounding_box(regions: Sequence[Region], margin_px: int, size_px: tuple[int, int]) -> Region:
+    """The box around regions, one or more, with a margin, within an image of a size (width, height)."""
+    left = max(min(region.left for region in regions) - margin_px, 0)
+    top = max(min(region.top for region in regions) - margin_px, 0)
+    right = min(max(region.left + region.width for region in regions) + margin_px, size_px[0])
+    bottom = min(max(region.top + region.height for region in regions) + margin_px, size_px[1])
+    return Region(left, top, right - left, bottom - top)
 
 
 def moving_regions(moving: np.ndarray) -> tuple[Region, ...]:

@@ -18,7 +18,7 @@ from sfumato.tracking.track_state import MovingPoses, StepResult, TrackState
 
 # Decay rates of Adam: low, as a step has few iterations.
 _BETAS = (0.8, 0.95)
-# Gradients below this share of the root mean square are mostly rounding, as of hidden Gaussians in rigid motion.
+# Gradients below this share of the root mean square are mostly rounding, as of hidden Gaussians.
 _EPSILON = 1e-3
 
 

@@ -34,6 +34,7 @@ VARIANTS = {
     "no forward motion": replace(ALL, forward_motion=False),
     "no births": replace(ALL, births=False),
     "softened edges": replace(ALL, soften_edges=True),
+    "no training on all steps": ALL,
 }
 
 
@@ -41,6 +42,8 @@ def measure(
     data: Path, sequence: SequenceOptions, variant: str, first: Path | None, out: Path
 ) -> dict[str, Any]:
     """Track with a variant, from a first step that is done if there is one."""
+    if variant == "no training on all steps":
+        sequence = replace(sequence, steps_refine=0)
     folder, options = TrackFolder(out), TrackOptions(data.absolute(), sequence, VARIANTS[variant])
     if first is not None:
         folder.path.mkdir()

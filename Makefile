@@ -75,6 +75,7 @@ bench: $(VENV)/.run
 	$(VENV)/bin/python benchmarks/starts.py $(DATA)
 	$(VENV)/bin/python benchmarks/envelope.py $(DATA) --sets still_life
 	$(VENV)/bin/python benchmarks/tracking.py demo/moving_room --test-cameras cam00 cam15 --steps-first 1500
+	$(VENV)/bin/python benchmarks/tracking_cost.py demo/moving_room --test-cameras cam00 cam15
 	$(VENV)/bin/python benchmarks/renderers.py $(DATA)
 	$(VENV)/bin/python benchmarks/live.py $(DATA)/fox_colmap
 	$(VENV)/bin/python benchmarks/formats.py $(DATA)

@@ -56,6 +56,15 @@ def test_a_mesh_is_splatted_as_a_cloud_is(shelf, tmp_path):
     assert torch.allclose(means.amax(0), torch.tensor([1.0, 1.0, 3.0]), atol=0.01)
 
 
+def test_normals_are_smooth_where_a_file_repeats_its_vertices(tmp_path):
+    """Two triangles that meet at 20 degrees, each with vertices of its own, as in .stl files."""
+    path, far = tmp_path / "roof.obj", f"{-np.cos(0.35)} 0 {np.sin(0.35)}"
+    corners = ["0 0 0", "1 0 0", "0 1 0", "0 0 0", "0 1 0", far]
+    path.write_text("".join(f"v {corner}\n" for corner in corners) + "f 1 2 3\nf 4 5 6\n")
+    normals = points_on(path, 500).normals
+    assert np.ptp(normals[:, 0]) > 0.1 and len(np.unique(normals.round(3), axis=0)) > 50
+
+
 @pytest.mark.parametrize("text", ["", "nonsense", "v 0 0 0\nv 1 0 0\nv 2 0 0\nf 1 2 3\n"])
 def test_what_is_no_mesh_is_refused(tmp_path, text):
     path = tmp_path / "wrong.obj"

@@ -43,16 +43,15 @@ def read_mesh(
     with np.errstate(over="ignore", invalid="ignore"):
         vertices = vertices * scale + np.asarray(at)
     _check_extent(path, vertices[faces])
-    found, places = np.unique(vertices[faces].reshape(-1, 3), axis=0, return_inverse=True)
-    return torch.from_numpy(found), torch.from_numpy(places.reshape(-1, 3).astype(np.int64))
+    return _merged(vertices[faces])
 
 
 def read_coloured_mesh(path: Path) -> tuple[Tensor, Tensor, Tensor]:
     """Read the triangles of a file as ``read_mesh`` does, with the colours of its vertices or faces.
 
     Returns:
-        vertices [v, 3] float64; faces [f, 3] int64; colours [f, 3, 3] float32 of the corners, sRGB-encoded in
-        [0, 1]: grey where the file has none.
+        vertices [v, 3] float64, coincident ones merged; faces [f, 3] int64; colours [f, 3, 3] float32 of the
+        corners, sRGB-encoded in [0, 1]: grey where the file has none.
 
     Raises:
         ConfigError, FormatError: as in ``read_mesh``.
@@ -65,7 +64,7 @@ def read_coloured_mesh(path: Path) -> tuple[Tensor, Tensor, Tensor]:
         colours[:] = np.asarray(mesh.visual.vertex_colors, np.float32)[faces, :3] / 255
     elif kind == "face":
         colours[:] = np.asarray(mesh.visual.face_colors, np.float32)[:, None, :3] / 255
-    return torch.from_numpy(vertices), torch.from_numpy(faces), torch.from_numpy(colours)
+    return *_merged(vertices[faces]), torch.from_numpy(colours)
 
 
 def _loaded(path: Path) -> tuple[Any, np.ndarray, np.ndarray]:
@@ -93,6 +92,12 @@ def _loaded(path: Path) -> tuple[Any, np.ndarray, np.ndarray]:
     if not 0 <= faces.min() <= faces.max() < len(vertices):
         raise FormatError(f"{path}: faces name vertices that are not there")
     return mesh, vertices, faces
+
+
+def _merged(corners: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Vertices [v, 3] and faces [f, 3] of corners [f, 3, 3]; coincident ones become one vertex."""
+    found, places = np.unique(corners.reshape(-1, 3), axis=0, return_inverse=True)
+    return torch.from_numpy(found), torch.from_numpy(places.reshape(-1, 3).astype(np.int64))
 
 
 def _check_extent(path: Path, corners: np.ndarray) -> None:

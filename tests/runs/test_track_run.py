@@ -138,9 +138,9 @@ def test_another_run_in_the_folder_is_refused(run, folder, capsys):
 
 
 def test_a_time_budget_that_is_too_small_is_named(folder, tmp_path, capsys):
-    few = ["--max-gaussians", "500", "--nodes", "0", "--minutes", "0.02"]
+    few = ["--max-gaussians", "500", "--nodes", "0", "--minutes", "0.0005"]
     assert main(["track", str(folder), "-o", str(tmp_path / "run"), *few]) == 0
-    assert capsys.readouterr().out.count("0.02 minutes are too few") == 1
+    assert capsys.readouterr().out.count("0.0005 minutes are too few") == 1
 
 
 def test_gaussians_of_other_shapes_or_tracks_are_not_read(tmp_path):

@@ -56,7 +56,7 @@ MAY_IMPORT = {
 }
 # Packages that only some modules may import, lazily or not.
 ONLY_IN = {
-    "numba": ("ops/cpu/",),
+    "numba": ("ops/cpu/", "ops/in_threads.py"),
     "llvmlite": ("ops/cpu/", "machine.py"),
     "sfumato.ops.cpu": ("ops/cpu/", "cli/doctor.py", "training/warm_up.py"),
     "triton": ("ops/gpu/",),
@@ -139,7 +139,7 @@ MODULES_WITHOUT = {
 }
 VAGUE_NAMES = {"utils", "util", "helpers", "misc", "common"}
 HELPERS_OF_OPS = {
-    "ops": {"backend", "constants", "limits", "operation"},
+    "ops": {"backend", "constants", "in_threads", "limits", "operation"},
     "reference": {"blending_gradients", "shape_gradients", "parameter_gradients", "ray_gradients"},
     "cpu": {"ahead", "arrays", "jit", "kernel_cache", "quaternions"},
     "gpu": {"binning", "box_tree", "hull_tree", "launch", "ray_passes"},

@@ -9,6 +9,7 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 
+from sfumato.ops.in_threads import in_threads
 from sfumato.render.rasterize import rasterize
 from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
@@ -46,7 +47,6 @@ class Evidence:
     still_absent: Tensor
 
 
-@torch.no_grad()
 def evidence(
     state: TrackState, photographs: Photographs, found: MovingPoses, expected: MovingPoses
 ) -> list[Evidence]:
@@ -59,30 +59,37 @@ def evidence(
         expected: poses predicted for it.
     """
     moving, other = state.moved(found), state.moved(expected)
-    all_found = []
-    for index, number in enumerate(photographs.numbers):
-        camera = state.cameras[number].camera
-        size_px = camera.height, camera.width
-        missing = torch.zeros(size_px, dtype=torch.int8)
-        absent, as_expected, still_absent = (torch.full(size_px, -1, dtype=torch.int8) for _ in range(3))
-        moves = photographs.moving(index)
-        if moves is None:
-            continue
-        for region, part in zip(
-            photographs.regions(index), photographs.parts(index, _DOWNSCALE), strict=True
-        ):
-            at, here = region.slices, moves[region.slices]
-            without = _difference(state, part, part.still)
-            differs, stands = _compared(state, part, moving, without, here)
-            missing[at] = (differs & here).to(torch.int8)
-            covered = rasterize(moving, part.camera, state.settings).alpha > _COVERED
-            missing[at][_enlarged(covered, here)] = -1
-            absent[at] = torch.where(here | stands, 0, torch.where(differs, 1, -1))
-            still_absent[at] = torch.where(here, 0, torch.where(differs, 1, -1))
-            differs, stands = _compared(state, part, other, without, here)
-            as_expected[at] = torch.where(here | stands, 0, torch.where(differs, 1, -1))
-        all_found.append(Evidence(camera, missing, absent, as_expected, still_absent))
-    return all_found
+
+    @torch.no_grad()
+    def of(index: int) -> Evidence | None:
+        return _evidence(state, photographs, index, moving, other)
+
+    return [seen for seen in in_threads(of, range(len(photographs))) if seen]
+
+
+def _evidence(
+    state: TrackState, photographs: Photographs, index: int, moving: Gaussians, other: Gaussians
+) -> Evidence | None:
+    """That from one photograph, with the moving Gaussians at their found and at their expected poses."""
+    camera = state.cameras[photographs.numbers[index]].camera
+    size_px = camera.height, camera.width
+    missing = torch.zeros(size_px, dtype=torch.int8)
+    absent, as_expected, still_absent = (torch.full(size_px, -1, dtype=torch.int8) for _ in range(3))
+    moves = photographs.moving(index)
+    if moves is None:
+        return None
+    for region, part in zip(photographs.regions(index), photographs.parts(index, _DOWNSCALE), strict=True):
+        at, here = region.slices, moves[region.slices]
+        without = _difference(state, part, part.still)
+        differs, stands = _compared(state, part, moving, without, here)
+        missing[at] = (differs & here).to(torch.int8)
+        covered = rasterize(moving, part.camera, state.settings).alpha > _COVERED
+        missing[at][_enlarged(covered, here)] = -1
+        absent[at] = torch.where(here | stands, 0, torch.where(differs, 1, -1))
+        still_absent[at] = torch.where(here, 0, torch.where(differs, 1, -1))
+        differs, stands = _compared(state, part, other, without, here)
+        as_expected[at] = torch.where(here | stands, 0, torch.where(differs, 1, -1))
+    return Evidence(camera, missing, absent, as_expected, still_absent)
 
 
 def _compared(

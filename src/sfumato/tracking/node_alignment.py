@@ -43,7 +43,7 @@ def aligned(state: TrackState, photographs: Photographs, expected: MovingPoses) 
     """
     bodies, nodes = state.bodies, state.nodes
     assert bodies is not None and nodes is not None
-    seen = list(tracked_views(state, photographs))
+    seen = tracked_views(state, photographs)
     plain = [images.photographs.among(bodies.members) for images in seen]
     details = [images.details.among(bodies.members) for images in seen]
     renders = [images.render.among(bodies.members) for images in seen]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -12,9 +12,11 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, grid_sample
 
 from sfumato.capture.dataset import View
+from sfumato.ops.in_threads import in_threads
 from sfumato.render.rasterize import rasterize
 from sfumato.render.visibility import visible_shares
 from sfumato.scene.cameras import Camera
+from sfumato.scene.gaussians import Gaussians
 from sfumato.tracking.bodies import LEAST_OPACITY
 from sfumato.tracking.nodes import Nodes
 from sfumato.tracking.photograph_parts import Photographs
@@ -105,40 +107,48 @@ class NodePoints:
     first: Tensor
 
 
-@torch.no_grad()
-def tracked_views(state: TrackState, photographs: Photographs) -> Iterator[ComparedImages]:
+def tracked_views(state: TrackState, photographs: Photographs) -> list[ComparedImages]:
     """The Gaussians visible in the previous step, for each camera that has both photographs.
 
     Args:
         state: with the poses of the completed steps.
         photographs: of the next step.
     """
-    last, step = state.poses, photographs.step
-    moving, solid = state.moved(last), state.moving_gaussians.opacities >= LEAST_OPACITY
-    for index, number in enumerate(photographs.numbers):
-        camera, regions = state.cameras[number].camera, photographs.regions(index)
-        before, now = state.cameras[number].views[step - 1], state.cameras[number].views[step]
-        if before is None or now is None or not regions:
-            continue
-        box = bounding_box(regions, _MARGIN_PX, camera.size_px)
-        depth, mean_px = _projected(camera, last.means)
-        visible = torch.zeros(len(depth), dtype=torch.bool)
-        photograph = _image(before)
-        render = photograph.clone()
-        for region, part in zip(regions, photographs.parts(index, 1), strict=True):
-            size = torch.tensor([region.width, region.height])
-            place = mean_px - torch.tensor([region.left, region.top])
-            inside = solid & (depth > 0) & ((place >= 0) & (place < size)).all(1)
-            size_px = (max(side // _VISIBLE_REDUCTION, 1) for side in part.camera.size_px)
-            scene = concatenated(part.still, moving)
-            shares = visible_shares(scene, part.camera.resized(*size_px), state.settings)
-            visible |= inside & (shares[len(part.still) :] >= _VISIBLE)
-            image = rasterize(scene, part.camera, state.settings).image
-            render[region.slices] = state.exposed(image, number)
-        rows = torch.nonzero(visible)[:, 0]
-        yield _compared(
-            box.of(camera), [image[box.slices] for image in (photograph, render, _image(now))], rows, last
-        )
+    moving, solid = state.moved(state.poses), state.moving_gaussians.opacities >= LEAST_OPACITY
+
+    @torch.no_grad()
+    def of(index: int) -> ComparedImages | None:
+        return _tracked_view(state, photographs, index, moving, solid)
+
+    return [found for found in in_threads(of, range(len(photographs))) if found]
+
+
+def _tracked_view(
+    state: TrackState, photographs: Photographs, index: int, moving: Gaussians, solid: Tensor
+) -> ComparedImages | None:
+    """Those visible in a camera, of the ``solid`` [m] bool among the moving Gaussians."""
+    last, step, number = state.poses, photographs.step, photographs.numbers[index]
+    camera, regions = state.cameras[number].camera, photographs.regions(index)
+    before, now = state.cameras[number].views[step - 1], state.cameras[number].views[step]
+    if before is None or now is None or not regions:
+        return None
+    box = bounding_box(regions, _MARGIN_PX, camera.size_px)
+    depth, mean_px = _projected(camera, last.means)
+    visible = torch.zeros(len(depth), dtype=torch.bool)
+    photograph = _image(before)
+    render = photograph.clone()
+    for region, part in zip(regions, photographs.parts(index, 1), strict=True):
+        size = torch.tensor([region.width, region.height])
+        place = mean_px - torch.tensor([region.left, region.top])
+        inside = solid & (depth > 0) & ((place >= 0) & (place < size)).all(1)
+        size_px = (max(side // _VISIBLE_REDUCTION, 1) for side in part.camera.size_px)
+        scene = concatenated(part.still, moving)
+        shares = visible_shares(scene, part.camera.resized(*size_px), state.settings)
+        visible |= inside & (shares[len(part.still) :] >= _VISIBLE)
+        image = rasterize(scene, part.camera, state.settings).image
+        render[region.slices] = state.exposed(image, number)
+    images = [image[box.slices] for image in (photograph, render, _image(now))]
+    return _compared(box.of(camera), images, torch.nonzero(visible)[:, 0], last)
 
 
 def _compared(camera: Camera, images: Sequence[Tensor], rows: Tensor, last: MovingPoses) -> ComparedImages:

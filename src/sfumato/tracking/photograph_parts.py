@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from sfumato import ops
+from sfumato.ops.in_threads import in_threads
 from sfumato.render.rasterize import rasterize
 from sfumato.render.visibility import footprints
 from sfumato.scene.cameras import Camera
@@ -50,8 +51,8 @@ class Photographs:
         # Indices of the training cameras that have a photograph.
         self.numbers = [n for n, camera in enumerate(state.cameras) if camera.views[step] is not None]
         moving = state.moved(poses)
-        self._moves = [state.foreground.of(number, step) for number in self.numbers]
-        self._regions = [self._moving_regions(index, moving) for index in range(len(self.numbers))]
+        self._moves = in_threads(lambda number: state.foreground.of(number, step), self.numbers)
+        self._regions = in_threads(lambda index: self._moving_regions(index, moving), range(len(self)))
         self._kept: dict[tuple[int, int], tuple[PhotographPart, ...]] = {}
 
     def __len__(self) -> int:

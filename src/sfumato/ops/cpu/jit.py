@@ -30,8 +30,9 @@ _PARALLEL = {
 # Without "nnan" and "ninf", because NaN and infinity are meaningful.
 FAST_MATH = {"nsz", "arcp", "contract", "afn", "reassoc"}
 
-# Numba's fallback threading layer crashes when two threads enter parallel code at once, and a
-# viewer thread may render while training does.
+# Numba's fallback threading layer crashes when two threads enter parallel code at once, as when a viewer
+# renders while training does; these do not.
+_CONCURRENT_LAYERS = ("tbb", "omp")
 _PARALLEL_REGION = threading.Lock()
 
 
@@ -126,7 +127,7 @@ def _piece(function, **options):
 
 
 def _compile(function, **options):
-    compiled = numba.njit(function, error_model="numpy", **options)
+    compiled = numba.njit(function, error_model="numpy", nogil=True, **options)
     compiled._cache = KernelCache(function)
     return compiled
 
@@ -176,8 +177,18 @@ def lane_kernel(function):
 def _locked(compiled):
     @functools.wraps(compiled.py_func)
     def launch(*args):
+        if _layer() in _CONCURRENT_LAYERS:
+            return compiled(*args)
         with _PARALLEL_REGION:
             return compiled(*args)
 
     launch.compiled = compiled
     return launch
+
+
+def _layer() -> str | None:
+    """Numba's threading layer; None before the first parallel kernel has run."""
+    try:
+        return numba.threading_layer()
+    except ValueError:
+        return None

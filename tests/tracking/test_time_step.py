@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from sfumato import ops
 from sfumato.capture.multiview import load_multiview
@@ -151,6 +152,25 @@ def test_without_masks_the_median_over_time_determines_motion(tmp_path):
         # For the median, an object that covers a pixel at most steps is background.
         assert (found & given).sum() > 0.25 * given.sum()
         assert (found & ~given).float().mean() < 0.2
+
+
+def test_what_is_at_rest_at_first_and_moves_later_is_moving(tmp_path):
+    video = load_multiview(
+        moving_video(tmp_path, masks=False, steps=24, at=lambda step: scene_at(max(step - 16, 0)))
+    )
+    gaussians = first_scene()
+    rows = moving_rows(gaussians, Foreground(video))
+    ball = rows >= len(gaussians) - MOVING
+    assert ball.sum() > 0.8 * MOVING and (~ball).sum() < 0.1 * MOVING
+
+
+def test_a_change_of_light_is_not_motion(tmp_path):
+    folder = moving_video(tmp_path, masks=False, steps=12, at=lambda step: first_scene())
+    for path in folder.glob("ims/*/000011.png"):
+        with Image.open(path) as image:
+            darker = image.point(lambda value: value // 3)
+        darker.save(path)
+    assert not len(moving_rows(first_scene(), Foreground(load_multiview(folder))))
 
 
 def test_cameras_without_a_frame_are_skipped(tmp_path):

@@ -27,6 +27,9 @@ _GROWN_PX = 2
 FEW_CAMERAS, _CLOSED = 6, 0.02
 # Steps before and after in which changes of a pixel count, and the least change, as a share of white.
 _AROUND, _LEAST_CHANGE = 8, 0.1
+# Least change since the first step, as a share of white: most shadows are below. If more than this share of the
+# pixels has changed, the light has.
+_LATER_CHANGE, _OTHER_LIGHT = 0.15, 0.5
 
 
 @dataclass(frozen=True)
@@ -137,6 +140,25 @@ class Foreground:
             if len(self._cameras) < FEW_CAMERAS:
                 moves = _without_gaps(moves)
             yield camera.camera, torch.from_numpy(moves)
+
+    def changed_by(self, share: float) -> Iterator[tuple[Camera, Tensor | None]]:
+        """Areas of the first step that look different later: what has left, or come, or covers them.
+
+        Args:
+            share: of the steps that have passed by then, at most 1.
+
+        Returns:
+            Each training camera, and [h, w] bool; None if a photograph is missing or the light has changed.
+        """
+        for camera in self._cameras:
+            first, later = camera.views[0], camera.views[round(share * (len(camera.views) - 1))]
+            areas = None
+            if first is not None and later is not None:
+                differs = _difference(later.load().rgb, first.load().rgb) > 255 * _LATER_CHANGE
+                areas = _as_areas(differs.any(axis=2))
+                if areas.mean() > _OTHER_LIGHT:
+                    areas = None
+            yield camera.camera, None if areas is None else torch.from_numpy(areas)
 
     def background(self, number: int) -> np.ndarray:
         """uint8 [h, w, 3]: the temporal median of a training camera."""

@@ -14,7 +14,7 @@ from sfumato.capture.points import PointCloud
 from sfumato.capture.random_points import depth_scale, look, project, rays_through, spread_out
 from sfumato.tracking.foreground import FEW_CAMERAS, Foreground
 from sfumato.tracking.still_points import StillView, find_floor, still_points, upwards
-from sfumato.tracking.vote import move_by_vote
+from sfumato.tracking.vote import move_by_vote, move_sometime
 
 _STILL_POINTS, _MOVING_POINTS = 32_000, 8_000
 # Static points lie on rays outside the hull, up to this share farther than the exit point of the ray.
@@ -37,13 +37,11 @@ def start_points(video: MultiViewVideo, foreground: Foreground, *, seed: int) ->
     """Initial points of the first step.
 
     The dataset's own points are used if there are any. If the cameras surround their target, the space
-    between
-    them is mostly empty: static points begin on rays through random pixels at or beyond the convex hull of
-        the
-    cameras, moving points in the visual hull of the moving areas. Random points between the cameras would end
-    as fog that fits each photograph separately. With few cameras, moving points begin in the visual hull on
-    which all cameras agree, and static points on a floor and on a sphere around it. Otherwise, and if that
-    visual hull is empty, points are random in the view frusta.
+    between them is mostly empty: static points begin on rays through random pixels at or beyond the convex
+    hull of the cameras, moving points in the visual hull of the moving areas. Random points between the
+    cameras would end as fog that fits each photograph separately. With few cameras, moving points begin in
+    the visual hull on which all cameras agree, and static points on a floor and on a sphere around it.
+    Otherwise, and if that visual hull is empty, points are random in the view frusta.
 
     Args:
         video: to track.
@@ -164,4 +162,4 @@ def _visual_hull(foreground: Foreground, hull: ConvexHull, rng: np.random.Genera
     # The box is a cube as wide as the hull, as it must include the floor below a ring of cameras.
     middle, half = (low + high) / 2, (0.5 + _MARGIN) * (high - low).max()
     xyz = rng.uniform(middle - half, middle + half, (_CANDIDATES, 3))
-    return xyz[move_by_vote(xyz, foreground.changing_at(0), _SHARE)][:_MOVING_POINTS]
+    return xyz[move_sometime(xyz, foreground, _SHARE)][:_MOVING_POINTS]

@@ -18,6 +18,8 @@ from sfumato.tracking.foreground import Foreground
 _LEAST_CAMERAS, _ENOUGH_CAMERAS = 3, 6
 # A Gaussian moves if something moves there for this share of the cameras that observe it.
 MOVING_SHARE = 0.75
+# What is at rest in the first step and moves later looks different at these shares of the time.
+_LATER = (0.5, 1.0)
 
 
 def moving_rows(gaussians: Gaussians, foreground: Foreground) -> Tensor:
@@ -27,8 +29,27 @@ def moving_rows(gaussians: Gaussians, foreground: Foreground) -> Tensor:
         gaussians: n, of the first step.
         foreground: moving areas of the photographs.
     """
-    moves = move_by_vote(gaussians.means.double().numpy(), foreground.changing_at(0), MOVING_SHARE)
+    moves = move_sometime(gaussians.means.double().numpy(), foreground, MOVING_SHARE)
     return torch.from_numpy(moves.nonzero()[0])
+
+
+def move_sometime(xyz: np.ndarray, foreground: Foreground, share: float) -> np.ndarray:
+    """Which positions of the first step move, at that step or later.
+
+    A surface on which something stands at one of the later moments counts too, as cameras cannot tell.
+
+    Args:
+        xyz: [n, 3] world frame.
+        foreground: moving areas of the photographs.
+        share: see ``move_by_vote``.
+
+    Returns:
+        [n] bool.
+    """
+    moves = move_by_vote(xyz, foreground.changing_at(0), share)
+    for later in _LATER:
+        moves |= move_by_vote(xyz, foreground.changed_by(later), share)
+    return moves
 
 
 def move_by_vote(xyz: np.ndarray, masks: Iterable[tuple[Camera, Tensor | None]], share: float) -> np.ndarray:

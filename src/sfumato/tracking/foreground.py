@@ -27,8 +27,8 @@ _GROWN_PX = 2
 FEW_CAMERAS, _CLOSED = 6, 0.02
 # Steps before and after in which changes of a pixel count, and the least change, as a share of white.
 _AROUND, _LEAST_CHANGE = 8, 0.1
-# Least change since the first step, as a share of white: most shadows are below. If more than this share of the
-# pixels has changed, the light has.
+# Least change since the first step, as a share of white: most shadows are below. If more than this share of
+# the pixels has changed, the light has.
 _LATER_CHANGE, _OTHER_LIGHT = 0.15, 0.5
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -18,8 +19,9 @@ from sfumato.tracking.foreground import Foreground
 _LEAST_CAMERAS, _ENOUGH_CAMERAS = 3, 6
 # A Gaussian moves if something moves there for this share of the cameras that observe it.
 MOVING_SHARE = 0.75
-# What is at rest in the first step and moves later looks different at these shares of the time.
-_LATER = (0.5, 1.0)
+# What is at rest in the first step and moves later looks different at two of these shares of the time, one
+# after the other; a surface that something passes over does so at one.
+_LATER = (0.5, 0.75, 1.0)
 
 
 def moving_rows(gaussians: Gaussians, foreground: Foreground) -> Tensor:
@@ -36,7 +38,7 @@ def moving_rows(gaussians: Gaussians, foreground: Foreground) -> Tensor:
 def move_sometime(xyz: np.ndarray, foreground: Foreground, share: float) -> np.ndarray:
     """Which positions of the first step move, at that step or later.
 
-    A surface on which something stands at one of the later moments counts too, as cameras cannot tell.
+    A surface on which something stands for long later counts too, as cameras cannot tell.
 
     Args:
         xyz: [n, 3] world frame.
@@ -47,8 +49,9 @@ def move_sometime(xyz: np.ndarray, foreground: Foreground, share: float) -> np.n
         [n] bool.
     """
     moves = move_by_vote(xyz, foreground.changing_at(0), share)
-    for later in _LATER:
-        moves |= move_by_vote(xyz, foreground.changed_by(later), share)
+    later = [move_by_vote(xyz, foreground.changed_by(moment), share) for moment in _LATER]
+    for one, next_one in pairwise(later):
+        moves |= one & next_one
     return moves
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sfumato.capture.points import PointCloud
 from sfumato.capture.random_points import look, rays_through, spread_out
+from sfumato.ops.in_threads import in_threads
 from sfumato.scene.gaussians import Gaussians
 from sfumato.tracking.evidence import Evidence, evidence
 from sfumato.tracking.photograph_parts import Photographs, part_losses
@@ -119,10 +120,11 @@ def _trained(state: TrackState, photographs: Photographs, poses: MovingPoses, st
         [{"params": [leaf], "lr": rates[name]} for name, leaf in leaves.items()], eps=1e-15
     )
     generator = torch.Generator().manual_seed((state.config.seed << 20) + state.step)
+    parts = in_threads(lambda index: photographs.parts_with(index, start), range(len(photographs)))
     for _ in range(_VISITS):
         for index in torch.randperm(len(photographs), generator=generator).tolist():
             scene = concatenated(moving, Gaussians(**leaves))
-            loss = sum(part_losses(state, photographs.parts(index, 1), scene), torch.zeros(()))
+            loss = sum(part_losses(state, parts[index], scene), torch.zeros(()))
             if loss.requires_grad:
                 loss.backward()
                 adam.step()

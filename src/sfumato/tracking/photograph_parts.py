@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -75,11 +75,22 @@ class Photographs:
         """
         key = index, downscale
         if key not in self._kept:
-            self._kept[key] = tuple(self._make(index, downscale))
+            self._kept[key] = tuple(self._make(index, self._regions[index], downscale))
         return self._kept[key]
 
-    def _make(self, index: int, downscale: int) -> Iterator[PhotographPart]:
-        state, number, regions = self._state, self.numbers[index], self._regions[index]
+    def parts_with(self, index: int, gaussians: Gaussians) -> tuple[PhotographPart, ...]:
+        """The parts of a photograph that show some Gaussians, with a margin.
+
+        Args:
+            index: of the photograph, from 0.
+            gaussians: not necessarily of the state.
+        """
+        camera = self._state.cameras[self.numbers[index]].camera
+        shown = footprint_mask(footprints(gaussians, camera, self._state.settings), camera.size_px)
+        return tuple(self._make(index, moving_regions(shown), 1))
+
+    def _make(self, index: int, regions: Sequence[Region], downscale: int) -> Iterator[PhotographPart]:
+        state, number = self._state, self.numbers[index]
         view = state.cameras[number].views[self.step]
         assert view is not None
         pixels = view.load()

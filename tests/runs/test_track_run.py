@@ -5,14 +5,17 @@ import shutil
 import signal
 import threading
 import urllib.request
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from sfumato.cli import main
+from sfumato.errors import ConfigError
 from sfumato.runs import track_refinement
 from sfumato.runs.track_folder import TrackFolder, load_tracked
+from sfumato.runs.track_options import TrackOptions
 from sfumato.tracking.all_steps import trained_on_all_steps
 from sfumato.tracking.track_state import MovingPoses, StepResult
 from support.moving_scenes import MOVING, first_scene, moving_video
@@ -135,6 +138,20 @@ def test_another_run_in_the_folder_is_refused(run, folder, capsys):
     assert "holds another run" in error and len(error.splitlines()) == 1
     assert main(["track", str(folder), "-o", str(folder), *FEW]) == 2
     assert "holds no tracked run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("others", [False, True])
+def test_a_run_killed_while_it_decodes_frames_begins_again(tmp_path, others):
+    folder = TrackFolder(tmp_path)
+    (folder.work / "frames" / "cam01").mkdir(parents=True)
+    (tmp_path / ".lock").touch()
+    options = TrackOptions(Path("video"))
+    if others:
+        (tmp_path / "mine.txt").touch()
+        with pytest.raises(ConfigError, match="holds no tracked run"):
+            folder.check_free(options)
+    else:
+        folder.check_free(options)
 
 
 def test_a_time_budget_that_is_too_small_is_named(folder, tmp_path, capsys):

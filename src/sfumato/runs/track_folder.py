@@ -30,6 +30,9 @@ from sfumato.tracking.tracked_scene import TrackedScene
 
 _log = logging.getLogger("sfumato")
 
+# What a run that is killed leaves behind before it has written its options: the lock, and frames of videos.
+_EARLY = (".lock", "work")
+
 
 @dataclass(frozen=True)
 class TrackFolder:
@@ -92,7 +95,7 @@ class TrackFolder:
             ConfigError: it has other content.
         """
         if not self.config.exists():
-            if self.path.is_dir() and any(self.path.iterdir()):
+            if self.path.is_dir() and any(path.name not in _EARLY for path in self.path.iterdir()):
                 raise ConfigError(f"{self.path} is not empty and holds no tracked run; give another folder")
             return
         stored = read_table(self.config)

@@ -33,7 +33,7 @@ class SequenceOptions:
     test_cameras: tuple[str, ...] | None = None
     steps: int | None = None
     steps_first: int = 2_500
-    steps_refine: int = 600
+    steps_refine: int = 2_500
     minutes: float | None = None
     max_gaussians: int | None = None
 

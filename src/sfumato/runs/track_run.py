@@ -86,9 +86,9 @@ def run_tracking(
     folder, display = TrackFolder(out), display or Display()
     options = replace(options, data=options.data.absolute())
     folder.check_free(options)
-    video = read_video(folder, options, display)
-    true = find_true_tracks(options.data, video.offset)
     with folder_lock(out, "tracking"):
+        video = read_video(folder, options, display)
+        true = find_true_tracks(options.data, video.offset)
         folder.write_options(options)
         foreground = Foreground(video)
         first_watch = watch.first_step if watch else None

@@ -155,7 +155,7 @@ class Foreground:
             areas = None
             if first is not None and later is not None:
                 differs = _difference(later.load().rgb, first.load().rgb) > 255 * _LATER_CHANGE
-                areas = _as_areas(differs.any(axis=2))
+                areas = _as_areas(np.any(differs, axis=2))
                 if areas.mean() > _OTHER_LIGHT:
                     areas = None
             yield camera.camera, None if areas is None else torch.from_numpy(areas)

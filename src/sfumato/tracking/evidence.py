@@ -71,13 +71,13 @@ def _evidence(
     state: TrackState, photographs: Photographs, index: int, moving: Gaussians, other: Gaussians
 ) -> Evidence | None:
     """That from one photograph, with the moving Gaussians at their found and at their expected poses."""
+    moves = photographs.moving(index)
+    if moves is None:
+        return None
     camera = state.cameras[photographs.numbers[index]].camera
     size_px = camera.height, camera.width
     missing = torch.zeros(size_px, dtype=torch.int8)
     absent, as_expected, still_absent = (torch.full(size_px, -1, dtype=torch.int8) for _ in range(3))
-    moves = photographs.moving(index)
-    if moves is None:
-        return None
     for region, part in zip(photographs.regions(index), photographs.parts(index, _DOWNSCALE), strict=True):
         at, here = region.slices, moves[region.slices]
         without = _difference(state, part, part.still)

@@ -156,7 +156,7 @@ def test_without_masks_the_median_over_time_determines_motion(tmp_path):
 
 def test_what_is_at_rest_at_first_and_moves_later_is_moving(tmp_path):
     video = load_multiview(
-        moving_video(tmp_path, masks=False, steps=24, at=lambda step: scene_at(max(step - 16, 0)))
+        moving_video(tmp_path, masks=False, steps=24, at=lambda step: scene_at(max(step - 10, 0)))
     )
     gaussians = first_scene()
     rows = moving_rows(gaussians, Foreground(video))

@@ -46,3 +46,9 @@ def test_each_thread_uses_one_core_and_the_caller_keeps_its_own():
 def test_an_error_in_a_thread_is_raised():
     with pytest.raises(ZeroDivisionError):
         in_threads(lambda n: 1 / n, range(4))
+
+
+@pytest.mark.parametrize("records", [True, False])
+def test_gradients_are_recorded_as_in_the_caller(records):
+    with torch.set_grad_enabled(records):
+        assert in_threads(lambda _: torch.is_grad_enabled(), range(4)) == [records] * 4

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+import torch
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -14,7 +16,8 @@ def in_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> lis
     """The results of a function for some items, in their order.
 
     There is a thread for each core that kernels may use, and the kernels in each thread use one core. This is
-    faster than kernels on all cores where much of the work is between them. Grad mode is not passed on.
+    faster than kernels on all cores where much of the work is between them. Gradients are recorded, or not,
+    as in the caller.
 
     Args:
         function: its calls must not depend on each other.
@@ -25,5 +28,11 @@ def in_threads(function: Callable[[Item], Result], items: Iterable[Item]) -> lis
     cores = numba.get_num_threads()
     if cores == 1:
         return [function(item) for item in items]
-    with ThreadPoolExecutor(cores, initializer=numba.set_num_threads, initargs=(1,)) as pool:
+    records_gradients = torch.is_grad_enabled()
+
+    def prepare() -> None:
+        numba.set_num_threads(1)
+        torch.set_grad_enabled(records_gradients)
+
+    with ThreadPoolExecutor(cores, initializer=prepare) as pool:
         return list(pool.map(function, items))

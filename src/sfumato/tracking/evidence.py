@@ -47,6 +47,7 @@ class Evidence:
     still_absent: Tensor
 
 
+@torch.no_grad()
 def evidence(
     state: TrackState, photographs: Photographs, found: MovingPoses, expected: MovingPoses
 ) -> list[Evidence]:
@@ -59,12 +60,10 @@ def evidence(
         expected: poses predicted for it.
     """
     moving, other = state.moved(found), state.moved(expected)
-
-    @torch.no_grad()
-    def of(index: int) -> Evidence | None:
-        return _evidence(state, photographs, index, moving, other)
-
-    return [seen for seen in in_threads(of, range(len(photographs))) if seen]
+    found_by = in_threads(
+        lambda index: _evidence(state, photographs, index, moving, other), range(len(photographs))
+    )
+    return [seen for seen in found_by if seen]
 
 
 def _evidence(

@@ -107,6 +107,7 @@ class NodePoints:
     first: Tensor
 
 
+@torch.no_grad()
 def tracked_views(state: TrackState, photographs: Photographs) -> list[ComparedImages]:
     """The Gaussians visible in the previous step, for each camera that has both photographs.
 
@@ -115,12 +116,10 @@ def tracked_views(state: TrackState, photographs: Photographs) -> list[ComparedI
         photographs: of the next step.
     """
     moving, solid = state.moved(state.poses), state.moving_gaussians.opacities >= LEAST_OPACITY
-
-    @torch.no_grad()
-    def of(index: int) -> ComparedImages | None:
-        return _tracked_view(state, photographs, index, moving, solid)
-
-    return [found for found in in_threads(of, range(len(photographs))) if found]
+    views = in_threads(
+        lambda index: _tracked_view(state, photographs, index, moving, solid), range(len(photographs))
+    )
+    return [view for view in views if view]
 
 
 def _tracked_view(

@@ -5,6 +5,7 @@ import shutil
 import signal
 import threading
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,9 +17,10 @@ from sfumato.errors import ConfigError
 from sfumato.runs import track_refinement
 from sfumato.runs.track_folder import TrackFolder, load_tracked
 from sfumato.runs.track_options import TrackOptions
+from sfumato.runs.track_refinement import Refined, read_refined, save_refined
 from sfumato.tracking.all_steps import trained_on_all_steps
 from sfumato.tracking.track_state import MovingPoses, StepResult
-from support.moving_scenes import MOVING, first_scene, moving_video
+from support.moving_scenes import MOVING, brief_scene, first_scene, moving_video
 
 pytestmark = [pytest.mark.kernels, pytest.mark.slow]
 
@@ -160,13 +162,27 @@ def test_a_time_budget_that_is_too_small_is_named(folder, tmp_path, capsys):
     assert capsys.readouterr().out.count("0.0005 minutes are too few") == 1
 
 
-def test_gaussians_of_other_shapes_or_tracks_are_not_read(tmp_path):
-    folder, scene = TrackFolder(tmp_path), first_scene()
-    folder.save_refined(scene, 2.5, "tracks")
-    found, seconds = folder.read_refined("tracks", scene)
-    assert seconds == 2.5 and torch.equal(found.sh, scene.sh)
-    assert folder.read_refined("others", scene) is None
-    assert folder.read_refined("tracks", scene.select(torch.arange(5))) is None
+def test_the_result_of_all_steps_is_read_unchanged(tmp_path):
+    folder, scene = TrackFolder(tmp_path), brief_scene()
+    save_refined(folder, Refined(scene, 2.5), "tracks")
+    found = read_refined(folder, "tracks", scene)
+    assert found.seconds == 2.5 and torch.equal(found.scene.gaussians.sh, scene.gaussians.sh)
+    assert torch.equal(found.scene.ids, scene.ids) and torch.equal(found.scene.death, scene.death)
+    torch.testing.assert_close(found.scene.quats, scene.quats, rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("axis", ["tracks", "coefficients", "steps", "Gaussians"])
+def test_results_of_another_scene_are_not_read(tmp_path, axis):
+    folder, scene = TrackFolder(tmp_path), brief_scene()
+    save_refined(folder, Refined(scene, 2.5), "tracks")
+    gaussians = scene.gaussians
+    if axis == "coefficients":
+        scene = replace(scene, gaussians=replace(gaussians, sh=gaussians.sh[:, :1]))
+    elif axis == "steps":
+        scene = brief_scene(steps=4)
+    elif axis == "Gaussians":
+        scene = brief_scene(moving=4, still=1)
+    assert read_refined(folder, "others" if axis == "tracks" else "tracks", scene) is None
 
 
 @pytest.mark.parametrize("births", [0, 5])

@@ -3,17 +3,21 @@
 import json
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import torch
 
+from sfumato.maths.neighbours import near_neighbours
 from sfumato.maths.quaternions import quat_product
 from sfumato.render.rasterize import rasterize
 from sfumato.render.settings import RasterSettings
 from sfumato.scene.cameras import Camera
 from sfumato.scene.dynamic import DynamicScene
 from sfumato.scene.gaussians import Gaussians
+from sfumato.tracking.track_config import TrackConfig
 from sfumato.tracking.tracked_scene import TrackedScene
+from sfumato.tracking.trained_poses import TrainedPoses
 from support.capture_folders import save
 from support.rig_folders import ring_pose
 
@@ -102,6 +106,20 @@ def brief_scene(moving=6, still=3, steps=5):
     )
     scene = DynamicScene(gaussians, ids, times, means, quats, birth, death)
     return replace(scene, gaussians=scene.at_birth())
+
+
+def poses_of(scene, **changes):
+    """The poses of a scene as they are trained, after a run that ended with the given state."""
+    near = near_neighbours(scene.gaussians.means[scene.ids], 3)
+    state = {
+        "config": TrackConfig(),
+        "ids": scene.ids,
+        "neighbours": near,
+        "edge_weights": near.weights,
+        "pixel_size": 0.05,
+        "spacing": 0.3,
+    }
+    return TrainedPoses(scene, SimpleNamespace(**{**state, **changes}))
 
 
 def photograph(camera, step, at=scene_at):

@@ -1,7 +1,7 @@
 """The two halves of a training step, and its parts."""
 
 import copy
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import get_args
 
 import pytest
@@ -179,6 +179,29 @@ def test_a_custom_part_is_used(root):
     names = list(state.parts)
     assert names.index("everything") < names.index("densifier") < names.index("average")
     assert torch.equal(state.state_dict()["parts"]["everything"]["gain"], part.gain)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["adc", "mcmc"])
+def test_parts_follow_the_rows_of_the_gaussians(root, strategy):
+    """Frozen colours stay with their Gaussians; a part that follows the rows holds the same ones."""
+    config = replace(tiny_config(), strategy=strategy, frozen=("sh",))
+    capture, state = tiny_start(root, config)
+
+    class Follower(Part):
+        name = "follower"
+        calls = 0
+
+        def __init__(self, sh):
+            self.sh = sh
+
+        def rearrange(self, source):
+            self.calls, self.sh = self.calls + 1, self.sh[source]
+
+    follower = Follower(state.population.gaussians.sh.detach().clone())
+    state = train(capture, config, parts=[follower])
+    assert follower.calls > 1 and len(state.population) != state.start_count
+    assert torch.equal(follower.sh, state.population.gaussians.sh.detach())
 
 
 @pytest.mark.slow

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import logging
-import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,9 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sfumato.errors import ConfigError, FormatError, SfumatoError
+from sfumato.errors import ConfigError, FormatError
 from sfumato.npy_files import names_in, read_array
-from sfumato.outputs import write_bytes, write_json
+from sfumato.outputs import write_json
+from sfumato.runs.array_files import read_arrays_table, write_arrays
 from sfumato.runs.run_options import differences, plain, record
 from sfumato.runs.tables import read_table, with_digest
 from sfumato.runs.track_options import TrackOptions
@@ -153,7 +152,7 @@ class TrackFolder:
             "missing": torch.tensor(result.missing),
             **({} if result.born is None else result.born.tensors()),
         }
-        _write_arrays(path, figures, arrays, {**row, "first": first})
+        write_arrays(path, figures, arrays, {**row, "first": first})
 
     def read_step(self, state: TrackState, first: str) -> tuple[dict[str, Any], StepResult] | None:
         """Metrics and result of the next step of a run; None if it is missing or damaged.
@@ -166,7 +165,7 @@ class TrackFolder:
             FormatError: the files belong to another run.
         """
         path, figures = self.step(state.step)
-        row = _read_row(path, figures, first=first)
+        row = read_arrays_table(path, figures, first=first)
         if row is None:
             return None
         try:
@@ -174,67 +173,6 @@ class TrackFolder:
         except (OSError, ValueError) as error:
             raise FormatError(f"{path} holds no step of this run: {error}; remove {path.parent}") from None
         return {key: value for key, value in row.items() if key not in ("content", "first", "digest")}, result
-
-    def save_refined(self, gaussians: Gaussians, seconds: float, tracked: str) -> None:
-        """Write the Gaussians after the training on all steps.
-
-        Args:
-            gaussians: all of them.
-            seconds: training time.
-            tracked: digest of the tracked scene from which they were trained.
-        """
-        _write_arrays(*self.refined, gaussians.tensors(), {"seconds": seconds, "tracked": tracked})
-
-    def read_refined(self, tracked: str, like: Gaussians) -> tuple[Gaussians, float] | None:
-        """The Gaussians and the training time; None if they are missing, damaged or of other tracks.
-
-        Args:
-            tracked: digest of the tracked scene.
-            like: Gaussians of the same shapes.
-        """
-        path, figures = self.refined
-        row = _read_row(path, figures, tracked=tracked)
-        if row is None or not isinstance(row.get("seconds"), float):
-            return None
-        try:
-            arrays = {name: read_array(path, _as(tensor), name) for name, tensor in like.tensors().items()}
-        except (OSError, ValueError):
-            return None
-        return Gaussians(**{name: torch.from_numpy(array) for name, array in arrays.items()}), row["seconds"]
-
-
-def _read_row(path: Path, figures: Path, **based_on: str) -> dict[str, Any] | None:
-    """The table beside arrays; None if either is missing, damaged, or based on something else.
-
-    Args:
-        path: the arrays.
-        figures: the table.
-        based_on: name and digest of that on which they must be based.
-    """
-    try:
-        row, content = read_table(figures), path.read_bytes()
-    except (SfumatoError, OSError):
-        return None
-    expected = {**based_on, "content": hashlib.sha256(content).hexdigest()}
-    if any(row.get(name) != digest for name, digest in expected.items()):
-        _log.warning("%s is not as it was written; it is made again", path)
-        return None
-    return row
-
-
-def _as(tensor: Tensor) -> Callable[[tuple[int, ...], np.dtype[Any]], bool]:
-    """Whether a stored array has the shape of a float32 tensor."""
-    return lambda shape, kind: shape == tuple(tensor.shape) and kind == np.float32
-
-
-def _write_arrays(path: Path, figures: Path, arrays: dict[str, Tensor], row: dict[str, Any]) -> None:
-    """Write arrays, then a table with a digest of them."""
-    content, named = io.BytesIO(), {name: tensor.numpy() for name, tensor in arrays.items()}
-    np.savez_compressed(content, allow_pickle=False, **named)
-    path.parent.mkdir(exist_ok=True)
-    write_bytes(path, content.getvalue())
-    digest = hashlib.sha256(content.getvalue()).hexdigest()
-    write_json(figures, with_digest(without_nan({**row, "content": digest})))
 
 
 def _read_result(path: Path, state: TrackState) -> StepResult:
@@ -284,12 +222,3 @@ def digest_of(tensors: Iterable[Tensor]) -> str:
     for tensor in tensors:
         found.update(tensor.detach().contiguous().numpy().tobytes())
     return found.hexdigest()
-
-
-def without_nan(value: Any) -> Any:
-    """A JSON value with NaN replaced by None, as JSON has no NaN."""
-    if isinstance(value, dict):
-        return {key: without_nan(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [without_nan(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
 
 from sfumato.capture.multiview import MultiViewVideo
 from sfumato.display import Display
+from sfumato.npy_files import read_array
+from sfumato.runs.array_files import read_arrays_table, write_arrays
 from sfumato.runs.interruption import Interruption
 from sfumato.runs.track_folder import TrackFolder, digest_of
 from sfumato.scene.dynamic import DynamicScene
-from sfumato.tracking.all_steps import trained_on_all_steps
-from sfumato.tracking.motion_since_birth import MotionSinceBirth
+from sfumato.scene.gaussians import Gaussians
+from sfumato.tracking.all_steps import GROWTH, trained_on_all_steps
 from sfumato.tracking.track_state import TrackState
 from sfumato.training.state import TrainState
 from sfumato.training.step import StepStats
+
+# Fields of a dynamic scene in the file of the result, and the axis of each that is the moving Gaussians.
+_AXES = {"ids": 0, "means": 1, "quats": 1, "birth": 0, "death": 0}
+# Of the names of the fields of its Gaussians there.
+_PREFIX = "gaussians_"
 
 
 @dataclass(frozen=True)
@@ -21,7 +33,7 @@ class Refined:
     """The scene after the last stage.
 
     Attributes:
-        scene: with the motion that was tracked.
+        scene: trained on all steps.
         seconds: training time of the stage.
     """
 
@@ -61,9 +73,9 @@ def refined(
     """
     poses = (scene.ids, scene.means, scene.quats, scene.birth, scene.death)
     tracked = digest_of([*scene.gaussians.tensors().values(), *poses])
-    known, motion = folder.read_refined(tracked, scene.gaussians), MotionSinceBirth(scene)
+    known = read_refined(folder, tracked, scene)
     if known:
-        return Refined(motion.carried(known[0]), known[1])
+        return known
     seconds = 0.0
 
     def report(training: TrainState, stats: StepStats) -> None:
@@ -79,9 +91,56 @@ def refined(
     try:
         with display.live_updates():
             found = trained_on_all_steps(
-                video, state, motion, steps=steps, minutes=minutes, callbacks=[report]
+                video, state, scene, steps=steps, minutes=minutes, callbacks=[report]
             )
     except _SignalReceived:
         return None
-    folder.save_refined(found, seconds, tracked)
-    return Refined(motion.carried(found), seconds)
+    save_refined(folder, Refined(found, seconds), tracked)
+    return Refined(found, seconds)
+
+
+def save_refined(folder: TrackFolder, found: Refined, tracked: str) -> None:
+    """Write the result of the last stage.
+
+    Args:
+        folder: of the run.
+        found: the result.
+        tracked: digest of the tracked scene from which it was trained.
+    """
+    scene = found.scene
+    motion = {name: getattr(scene, name) for name in _AXES}
+    arrays = {**motion, **{_PREFIX + name: tensor for name, tensor in scene.gaussians.tensors().items()}}
+    write_arrays(*folder.refined, arrays, {"seconds": found.seconds, "tracked": tracked})
+
+
+def read_refined(folder: TrackFolder, tracked: str, before: DynamicScene) -> Refined | None:
+    """The result of the last stage; None if it is missing, damaged or of other tracks.
+
+    Args:
+        folder: of the run.
+        tracked: digest of the tracked scene.
+        before: the tracked scene.
+    """
+    path, figures = folder.refined
+    row = read_arrays_table(path, figures, tracked=tracked)
+    if row is None or not isinstance(row.get("seconds"), float):
+        return None
+
+    def read(name: str, like: Tensor, axis: int = 0) -> Tensor:
+        """An array of the same type and shape, but for the number of Gaussians along an axis."""
+        kind, sizes = like.numpy().dtype, tuple(like.shape)
+
+        def fits(found: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
+            same = len(found) == len(sizes) and all(
+                size == sizes[i] for i, size in enumerate(found) if i != axis
+            )
+            return same and dtype == kind and found[axis] <= GROWTH * len(before)
+
+        return torch.from_numpy(read_array(path, fits, name))
+
+    try:
+        tensors = {name: read(_PREFIX + name, x) for name, x in before.gaussians.tensors().items()}
+        motion = {name: read(name, getattr(before, name), axis) for name, axis in _AXES.items()}
+        return Refined(replace(before, gaussians=Gaussians(**tensors), **motion), row["seconds"])
+    except (OSError, ValueError):
+        return None

@@ -6,12 +6,10 @@ under an object that leaves, the back of one that turns, or what is born later, 
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from torch import Tensor
 
 from sfumato.capture.dataset import Capture
 from sfumato.capture.multiview import MultiViewVideo
@@ -19,11 +17,11 @@ from sfumato.capture.points import PointCloud
 from sfumato.scene.dynamic import DynamicScene
 from sfumato.scene.gaussians import Gaussians
 from sfumato.tracking.first_step import PENALTIES
-from sfumato.tracking.motion_since_birth import MotionSinceBirth
-from sfumato.tracking.track_state import INVISIBLE, TrackState
+from sfumato.tracking.track_state import TrackState
+from sfumato.tracking.tracked_motion import TrackedMotion
+from sfumato.tracking.trained_poses import TrainedPoses
 from sfumato.training.config import Rates, Schedule, TrainConfig
 from sfumato.training.loop import Callback, train
-from sfumato.training.part import Part, Shot
 from sfumato.training.state import start
 
 # Large for colours and positions, as what the first step does not show changes much; small for sizes and
@@ -37,80 +35,46 @@ _RATES = Rates(
     sh_base=2e-2,
     cool_from=0.0,
 )
-
-
-class TrackedMotion(Part):
-    """Renders the moving Gaussians where a photograph's step finds them, in the colours of its camera.
-
-    Args:
-        motion: of the Gaussians, which are trained as they are in their first steps.
-        steps: time step of each training view.
-        gains, offsets: [v, 3] colour of each training view: gain * render + offset.
-    """
-
-    name = "tracked motion"
-
-    def __init__(
-        self, motion: MotionSinceBirth, steps: Sequence[int], gains: Tensor, offsets: Tensor
-    ) -> None:
-        self._motion, self._steps, self._gains, self._offsets = motion, tuple(steps), gains, offsets
-
-    def drawn(self, gaussians: Gaussians, shot: Shot) -> Gaussians:
-        scene, step = self._motion.scene, self._steps[shot.number]
-        alive = scene.alive(step)
-        rows, gone = scene.ids[alive], scene.ids[~alive]
-        means, quats = self._motion.poses(gaussians, step)
-        return replace(
-            gaussians,
-            means=gaussians.means.index_copy(0, rows, means),
-            quats=gaussians.quats.index_copy(0, rows, quats),
-            logit_opacities=gaussians.logit_opacities.index_fill(0, gone, INVISIBLE),
-        )
-
-    def apply(self, image: Tensor, shot: Shot) -> Tensor:
-        return image * self._gains[shot.number] + self._offsets[shot.number]
+# Largest number of Gaussians, relative to that before.
+GROWTH = 1.5
 
 
 def trained_on_all_steps(
     video: MultiViewVideo,
     state: TrackState,
-    motion: MotionSinceBirth,
+    scene: DynamicScene,
     *,
     steps: int | None,
     minutes: float | None = None,
     callbacks: Sequence[Callback] = (),
-) -> Gaussians:
-    """Train all Gaussians on all steps, the moving ones as they are in their first steps.
+) -> DynamicScene:
+    """Train all Gaussians on all steps, the moving ones as they are in their first steps, and their poses.
 
     Args:
         video: the photographs.
         state: after the last step.
-        motion: of the scene as tracked, which stays.
+        scene: as tracked.
         steps: training steps, each on one photograph; None: as many as the minutes allow.
         minutes: training time; None: unlimited.
         callbacks: called after each step.
 
     Returns:
-        All Gaussians, each at its first step: see ``MotionSinceBirth.carried``.
+        The scene, with more Gaussians: see ``TrackedMotion``.
     """
-    scene = motion.scene
     capture, of_step, of_camera = _all_photographs(video, scene)
-    part = TrackedMotion(motion, of_step, state.gains[of_camera], state.offsets[of_camera])
+    colours = state.gains[of_camera], state.offsets[of_camera]
+    motion = TrackedMotion(scene, TrainedPoses(scene, state), of_step, *colours)
     config = _config(steps, minutes, state.config.seed)
-    training = start(capture, config, cap=len(scene), init=scene.gaussians, parts=[part])
+    training = start(capture, config, cap=round(GROWTH * len(scene)), init=scene.gaussians, parts=[motion])
     # Cameras of a rig see each other: see default_settings.
     training.settings = replace(training.settings, near=state.settings.near)
-    return Gaussians(**train(capture, training, callbacks).gaussians.tensors())
+    return motion.carried(Gaussians(**train(capture, training, callbacks).gaussians.tensors()))
 
 
 def _config(steps: int | None, minutes: float | None, seed: int) -> TrainConfig:
-    """As in the first step, but at full resolution, and Gaussians are neither added nor removed."""
+    """As in the first step, but at full resolution."""
     schedule = Schedule(
-        half_resolution_until=0.0,
-        quarter_resolution_until=0.0,
-        refine_from=0.0,
-        refine_until=sys.float_info.min,
-        refine_every=sys.maxsize,
+        half_resolution_until=0.0, quarter_resolution_until=0.0, refine_from=0.04, refine_until=0.6
     )
     return TrainConfig(
         steps=steps,

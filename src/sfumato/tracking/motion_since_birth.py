@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -16,43 +17,68 @@ class MotionSinceBirth:
     """The rigid motion of each of the m moving Gaussians from its first step to every other.
 
     It also carries Gaussians that were changed since: moved or turned at their first step, as if each were
-    fixed in the local frame of the one that was tracked.
+    fixed in the local frame of the one that was tracked; or made from others, as by densification.
 
     Args:
         scene: with the poses that were tracked.
+        source: [k] int64 row of ``scene`` whose motion each Gaussian follows; None: k = n, each its own.
+
+    Attributes:
+        ids: rows of the k Gaussians that move, ascending.
+        columns: columns of the tracks that they follow.
     """
 
-    def __init__(self, scene: DynamicScene) -> None:
-        columns = torch.arange(len(scene.ids), device=scene.ids.device)
-        self.scene = scene
-        self._means = scene.means[scene.birth, columns]
-        self._from_birth = conjugate(scene.quats[scene.birth, columns])
+    def __init__(self, scene: DynamicScene, source: Tensor | None = None) -> None:
+        tracks = torch.arange(len(scene.ids), device=scene.ids.device)
+        columns = torch.full((len(scene),), -1, device=scene.ids.device)
+        columns[scene.ids] = tracks
+        if source is not None:
+            columns = columns[source]
+        self.ids = torch.nonzero(columns >= 0)[:, 0]
+        self.columns = columns[self.ids]
+        self._scene = scene
+        self._means = scene.means[scene.birth, tracks]
+        self._from_birth = conjugate(scene.quats[scene.birth, tracks])
 
-    def poses(self, gaussians: Gaussians, step: int) -> tuple[Tensor, Tensor]:
+    def alive(self, step: int) -> Tensor:
+        """Which of the moving Gaussians exist at a step: [len(ids)] bool."""
+        return self._scene.alive(step)[self.columns]
+
+    def poses(self, gaussians: Gaussians, step: int, tracks: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """Poses at a step, of the a moving Gaussians that exist then.
 
         Args:
-            gaussians: all n, each at its first step.
+            gaussians: all k, each at its first step.
             step: index of the step.
+            tracks: [m, 3] means and [m, 4] quaternions of the tracks at the step.
 
         Returns:
-            [a, 3] means and [a, 4] quaternions, whose lengths are those of ``gaussians``.
+            [a, 3] means and [a, 4] quaternions, of any length.
 
-        Gradients: means and quats of ``gaussians``.
+        Gradients: means and quats of ``gaussians``, and ``tracks``.
         """
-        scene = self.scene
-        alive = scene.alive(step)
-        rows = scene.ids[alive]
-        rotation = quat_product(scene.quats[step][alive], self._from_birth[alive])
-        shifts = gaussians.means[rows] - self._means[alive]
+        alive = self.alive(step)
+        rows, columns = self.ids[alive], self.columns[alive]
+        rotation = quat_product(tracks[1][columns], self._from_birth[columns])
+        shifts = gaussians.means[rows] - self._means[columns]
         rotated = torch.einsum("mab,mb->ma", rotation_from_quats(rotation), shifts)
-        return scene.means[step][alive] + rotated, quat_product(rotation, gaussians.quats[rows])
+        return tracks[0][columns] + rotated, quat_product(rotation, gaussians.quats[rows])
 
-    def carried(self, gaussians: Gaussians) -> DynamicScene:
-        """The dynamic scene of changed Gaussians: all n, each at its first step."""
-        means, quats = self.scene.means.clone(), self.scene.quats.clone()
-        for step in range(self.scene.num_steps):
-            alive = self.scene.alive(step)
-            moved, rotated = self.poses(gaussians, step)
-            means[step, alive], quats[step, alive] = moved, normalised(rotated)
-        return replace(self.scene, gaussians=gaussians, means=means, quats=quats)
+    def carried(self, gaussians: Gaussians, means: Sequence[Tensor], quats: Sequence[Tensor]) -> DynamicScene:
+        """The dynamic scene of the k Gaussians, each at its first step.
+
+        Args:
+            gaussians: all of them, each as it is before the motion from its first step to its first step
+                by the given tracks, which may differ from those of the scene.
+            means, quats: of the tracks at each step, [m, 3] and [m, 4].
+        """
+        scene, moving = self._scene, len(self.ids)
+        new_means = scene.means.new_full((scene.num_steps, moving, 3), torch.nan)
+        new_quats = scene.quats.new_full((scene.num_steps, moving, 4), torch.nan)
+        for step, tracks in enumerate(zip(means, quats, strict=True)):
+            alive = self.alive(step)
+            moved, rotated = self.poses(gaussians, step, tracks)
+            new_means[step, alive], new_quats[step, alive] = moved, normalised(rotated)
+        birth, death = scene.birth[self.columns], scene.death[self.columns]
+        found = DynamicScene(gaussians, self.ids, scene.times, new_means, new_quats, birth, death)
+        return replace(found, gaussians=found.at_birth())

@@ -7,19 +7,14 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from sfumato import ops
 from sfumato.maths.quaternions import normalised
 from sfumato.tracking.births import with_changes
 from sfumato.tracking.bodies import extrapolated
 from sfumato.tracking.node_alignment import aligned
 from sfumato.tracking.photograph_parts import PhotographPart, Photographs, part_losses
+from sfumato.tracking.pose_descent import PoseDescent, motion_penalty
 from sfumato.tracking.track_config import TrackConfig
 from sfumato.tracking.track_state import MovingPoses, StepResult, TrackState
-
-# Decay rates of Adam: low, as a step has few iterations.
-_BETAS = (0.8, 0.95)
-# Gradients below this share of the root mean square are mostly rounding, as of hidden Gaussians.
-_EPSILON = 1e-3
 
 
 @torch.enable_grad()
@@ -79,21 +74,14 @@ def _descend(
         start: initial poses.
         visits: indices of the photographs, one per iteration.
     """
-    means, quats = (tensor.clone().requires_grad_() for tensor in (start.means, start.quats))
-    adam = torch.optim.Adam([{"params": [means]}, {"params": [quats]}], betas=_BETAS)
+    descent = PoseDescent(start, state.spacing)
+    leaves = descent.leaves
     for iteration, index in enumerate(visits):
+        loss = _loss(state, photographs.parts(index, 1), leaves)
+        of_means, of_quats = torch.autograd.grad(loss, (leaves.means, leaves.quats))
         rate = state.pixel_size * _rate_px(state.config, iteration / len(visits))
-        adam.param_groups[0]["lr"] = rate
-        # A rotation step moves neighbours of a Gaussian by half as much as a position step.
-        adam.param_groups[1]["lr"] = 0.5 * rate / state.spacing
-        _loss(state, photographs.parts(index, 1), MovingPoses(means, quats)).backward()
-        if iteration == 0:
-            assert means.grad is not None
-            least = _EPSILON * float(means.grad.square().mean().sqrt())
-            adam.param_groups[0]["eps"], adam.param_groups[1]["eps"] = least, least * state.spacing
-        adam.step()
-        adam.zero_grad(set_to_none=True)
-    return MovingPoses(means.detach(), normalised(quats.detach()))
+        descent.descend((of_means, of_quats), rate)
+    return descent.poses
 
 
 def _rate_px(config: TrackConfig, progress: float) -> float:
@@ -103,12 +91,7 @@ def _rate_px(config: TrackConfig, progress: float) -> float:
 
 def _loss(state: TrackState, parts: Iterable[PhotographPart], poses: MovingPoses) -> Tensor:
     """Photometric loss of one camera's photograph plus the priors."""
-    weights, near = state.config.priors, state.neighbours
-    before = state.means[-1], state.quats[-1]
-    priors = ops.motion_priors(
-        poses.means, poses.quats, *before, near.rows, state.edge_weights, near.distances
-    )
-    loss = priors @ priors.new_tensor((weights.rigidity, weights.rotation, weights.isometry))
+    loss = motion_penalty(state.config.priors, state.poses, poses, state.neighbours, state.edge_weights)
     for value in part_losses(state, parts, state.moved(poses)):
         loss = loss + value
     return loss

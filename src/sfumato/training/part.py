@@ -168,6 +168,13 @@ class Part:
         """
         return None
 
+    def rearrange(self, source: Tensor) -> None:
+        """Follow a change of the rows of the Gaussians, after ``step`` of all parts.
+
+        Args:
+            source: [m] int64 row before the step from which each of m Gaussians was made.
+        """
+
     def state_dict(self) -> dict[str, Any]:
         """Tensors and plain values from which ``load_state_dict`` resumes."""
         return {}

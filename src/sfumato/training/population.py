@@ -49,6 +49,7 @@ class Population:
 
     def __init__(self, parameters: dict[str, Parameter], frozen: Iterable[str] = ()) -> None:
         self.parameters, self.frozen = parameters, frozenset(frozen)
+        self._source: Tensor | None = None
         self._replace({name: parameter.values for name, parameter in parameters.items()})
 
     @staticmethod
@@ -106,6 +107,12 @@ class Population:
         for p in self.parameters.values():
             p.exp_avg, p.exp_avg_sq = carry(p.exp_avg), carry(p.exp_avg_sq)
         self._replace(values.tensors())
+        self._source = source if self._source is None else self._source[source]
+
+    def take_source(self) -> Tensor | None:
+        """[m] int64 row, at the last call, from which each Gaussian was made; None if none was rearranged."""
+        source, self._source = self._source, None
+        return source
 
     def forget(self, name: str) -> None:
         """Zero the moments of one field, after its values were set directly."""

@@ -81,6 +81,10 @@ def apply(state: TrainState, found: Gradients) -> StepStats:
     refinement = None
     for part in state.parts.values():
         refinement = part.step(state, found) or refinement
+    source = state.population.take_source()
+    if source is not None:
+        for part in state.parts.values():
+            part.rearrange(source)
     return StepStats(found.loss, len(state.population), torch.count_nonzero(found.visible), refinement)
 
 

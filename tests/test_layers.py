@@ -92,7 +92,7 @@ NAMES_CUDA = ("ops/backend.py", "cli/")
 ON_THE_HOST = {
     "ops/cpu/": "its device is the host",
     "maths/neighbours.py": "a tree of points, made once for a scene",
-    "runs/track_folder.py": "poses for files",
+    "runs/array_files.py": "poses for files",
     "blocks/": "places on the ground, and metrics for files",
     "capture/": "photographs are decoded there",
     "edit/": "scenes of files, before they are written again",

@@ -116,6 +116,7 @@ def poses_of(scene, **changes):
         "ids": scene.ids,
         "neighbours": near,
         "edge_weights": near.weights,
+        "bodies": None,
         "pixel_size": 0.05,
         "spacing": 0.3,
     }

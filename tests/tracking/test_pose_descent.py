@@ -50,6 +50,13 @@ def test_tiny_gradients_beside_large_ones_move_little():
     assert moved[0].max() < 1e-4 and moved[1:].min() > 0.019
 
 
+def test_poses_that_no_photograph_shows_stay():
+    start = poses()
+    descent = PoseDescent(start, spacing=0.5)
+    descent.descend((torch.zeros(8, 3), torch.zeros(8, 4)), 0.02)
+    assert torch.equal(descent.poses.means, start.means)
+
+
 @pytest.mark.kernels
 def test_the_penalty_is_the_weighted_sum_of_the_priors():
     before, now = poses(), poses(8)

@@ -5,6 +5,8 @@ import torch
 
 from sfumato.maths.neighbours import Neighbours
 from sfumato.maths.quaternions import normalised
+from sfumato.tracking.bodies import Bodies
+from sfumato.tracking.nodes import Nodes
 from sfumato.tracking.track_state import MovingPoses
 from support.moving_scenes import brief_scene, poses_of, tracked_scene
 
@@ -33,6 +35,25 @@ def test_a_step_changes_the_poses_of_one_step():
     torch.testing.assert_close(after[1].means, before[1].means - 0.1 * 0.05 * ones, rtol=0, atol=1e-5)
     assert torch.equal(after[1].quats, before[1].quats)
     assert all(torch.equal(after[step].means, before[step].means) for step in (0, 2, 3))
+
+
+def test_bodies_follow_what_the_gradients_have_in_common():
+    """All Gaussians but one are of one body; a gradient that acts on one moves it all."""
+    scene = brief_scene()
+    order, of = torch.tensor([5, 0, 3, 1, 2]), torch.zeros(5, 1, dtype=torch.int64)
+    body = Bodies(Nodes(torch.tensor([0]), of, torch.ones(5, 1)), torch.ones(5, dtype=torch.bool))
+    near = Neighbours(torch.full((5, 1), -1, dtype=torch.int32), torch.zeros(5, 1), torch.zeros(5, 1))
+    changes = {"neighbours": near, "edge_weights": near.weights, "ids": scene.ids[order]}
+    alone, together = (poses_of(scene, bodies=bodies, **changes) for bodies in (None, body))
+    before = alone.at(1).means.detach().clone()
+    of_means, of_quats = torch.zeros(6, 3), torch.zeros(6, 4)
+    of_means[0] = torch.tensor([1.0, 0.0, 0.0])
+    for poses in (alone, together):
+        poses.descend(1, (of_means, of_quats), 0.0)
+    moved = (together.at(1).means.detach() - before).norm(dim=1)
+    assert ((alone.at(1).means.detach() - before).norm(dim=1) > 1e-6).tolist() == [True] + 5 * [False]
+    # Column 1 does not exist yet, and column 4 belongs to no body.
+    assert (moved > 1e-6).tolist() == [True, False, True, True, False, True]
 
 
 def test_rates_fall():

@@ -6,6 +6,7 @@ import hashlib
 import io
 import logging
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,14 @@ def read_arrays_table(path: Path, figures: Path, **based_on: str) -> dict[str, A
         _log.warning("%s is not as it was written; it is made again", path)
         return None
     return row
+
+
+def digest_of(tensors: Iterable[Tensor]) -> str:
+    """Digest of tensors, which ties later results to those that they are based on."""
+    found = hashlib.sha256()
+    for tensor in tensors:
+        found.update(tensor.detach().contiguous().numpy().tobytes())
+    return found.hexdigest()
 
 
 def without_nan(value: Any) -> Any:

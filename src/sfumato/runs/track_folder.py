@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -214,11 +212,3 @@ def load_tracked(path: str | Path) -> TrackedScene:
         FormatError, ConfigError: there is no dynamic scene, or it is damaged.
     """
     return TrackedScene(**vars(load_dynamic(path)))
-
-
-def digest_of(tensors: Iterable[Tensor]) -> str:
-    """Digest of tensors, which ties later results to those that they are based on."""
-    found = hashlib.sha256()
-    for tensor in tensors:
-        found.update(tensor.detach().contiguous().numpy().tobytes())
-    return found.hexdigest()

@@ -12,12 +12,12 @@ from torch import Tensor
 from sfumato.capture.multiview import MultiViewVideo
 from sfumato.display import Display
 from sfumato.npy_files import read_array
-from sfumato.runs.array_files import read_arrays_table, write_arrays
+from sfumato.runs.array_files import digest_of, read_arrays_table, write_arrays
 from sfumato.runs.interruption import Interruption
-from sfumato.runs.track_folder import TrackFolder, digest_of
+from sfumato.runs.track_folder import TrackFolder
 from sfumato.scene.dynamic import DynamicScene
 from sfumato.scene.gaussians import Gaussians
-from sfumato.tracking.all_steps import GROWTH, trained_on_all_steps
+from sfumato.tracking.all_steps import trained_on_all_steps
 from sfumato.tracking.track_state import TrackState
 from sfumato.training.state import TrainState
 from sfumato.training.step import StepStats
@@ -128,13 +128,13 @@ def read_refined(folder: TrackFolder, tracked: str, before: DynamicScene) -> Ref
 
     def read(name: str, like: Tensor, axis: int = 0) -> Tensor:
         """An array of the same type and shape, but for the number of Gaussians along an axis."""
-        kind, sizes = like.numpy().dtype, tuple(like.shape)
+        kind, sizes = np.float32 if like.is_floating_point() else np.int64, tuple(like.shape)
 
         def fits(found: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
             same = len(found) == len(sizes) and all(
                 size == sizes[i] for i, size in enumerate(found) if i != axis
             )
-            return same and dtype == kind and found[axis] <= GROWTH * len(before)
+            return same and dtype == kind and found[axis] <= len(before)
 
         return torch.from_numpy(read_array(path, fits, name))
 

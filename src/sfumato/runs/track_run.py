@@ -17,10 +17,10 @@ from sfumato.display import Display, clock
 from sfumato.errors import SfumatoError
 from sfumato.maths.one_thread import one_torch_thread
 from sfumato.outputs import folder_lock, write_json
-from sfumato.runs.array_files import without_nan
+from sfumato.runs.array_files import digest_of, without_nan
 from sfumato.runs.interruption import Interruption
 from sfumato.runs.run_options import RunOptions
-from sfumato.runs.track_folder import TrackFolder, digest_of
+from sfumato.runs.track_folder import TrackFolder
 from sfumato.runs.track_metrics import metrics_of
 from sfumato.runs.track_options import REFINE_SHARE, TrackOptions
 from sfumato.runs.track_refinement import Refined, refined

@@ -35,8 +35,6 @@ _RATES = Rates(
     sh_base=2e-2,
     cool_from=0.0,
 )
-# Largest number of Gaussians, relative to that before.
-GROWTH = 1.5
 
 
 def trained_on_all_steps(
@@ -50,6 +48,9 @@ def trained_on_all_steps(
 ) -> DynamicScene:
     """Train all Gaussians on all steps, the moving ones as they are in their first steps, and their poses.
 
+    Gaussians that fade are replaced by others where errors are large. More Gaussians cost more time than
+    they bring.
+
     Args:
         video: the photographs.
         state: after the last step.
@@ -59,13 +60,13 @@ def trained_on_all_steps(
         callbacks: called after each step.
 
     Returns:
-        The scene, with more Gaussians: see ``TrackedMotion``.
+        The scene of as many Gaussians or fewer: see ``TrackedMotion``.
     """
     capture, of_step, of_camera = _all_photographs(video, scene)
     colours = state.gains[of_camera], state.offsets[of_camera]
     motion = TrackedMotion(scene, TrainedPoses(scene, state), of_step, *colours)
     config = _config(steps, minutes, state.config.seed)
-    training = start(capture, config, cap=round(GROWTH * len(scene)), init=scene.gaussians, parts=[motion])
+    training = start(capture, config, cap=len(scene), init=scene.gaussians, parts=[motion])
     # Cameras of a rig see each other: see default_settings.
     training.settings = replace(training.settings, near=state.settings.near)
     return motion.carried(Gaussians(**train(capture, training, callbacks).gaussians.tensors()))

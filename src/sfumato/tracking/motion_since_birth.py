@@ -24,9 +24,12 @@ class MotionSinceBirth:
         source: [k] int64 row of ``scene`` whose motion each Gaussian follows; None: k = n, each its own.
 
     Attributes:
-        ids: rows of the k Gaussians that move, ascending.
-        columns: columns of the tracks that they follow.
+        ids: [j] int64 rows of the k Gaussians that move, ascending.
+        columns: [j] int64 columns of the tracks that they follow.
     """
+
+    ids: Tensor
+    columns: Tensor
 
     def __init__(self, scene: DynamicScene, source: Tensor | None = None) -> None:
         tracks = torch.arange(len(scene.ids), device=scene.ids.device)

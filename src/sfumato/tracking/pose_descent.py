@@ -12,9 +12,15 @@ from sfumato.tracking.track_config import Priors
 from sfumato.tracking.track_state import MovingPoses
 
 # Decay rates of Adam: low, as a step has few iterations.
-_BETAS = (0.8, 0.95)
+BETAS = (0.8, 0.95)
 # Gradients below this share of the root mean square are mostly rounding, as of hidden Gaussians.
 _EPSILON = 1e-3
+_TINY = 1e-30
+
+
+def epsilon_of(gradient: Tensor) -> float:
+    """Adam's epsilon, for gradients like this one; it is not 0 where nothing was seen."""
+    return max(_EPSILON * float(gradient.square().mean().sqrt()), _TINY)
 
 
 class PoseDescent:
@@ -28,10 +34,12 @@ class PoseDescent:
         leaves: the poses, which require gradients; quaternions of any length.
     """
 
+    leaves: MovingPoses
+
     def __init__(self, start: MovingPoses, spacing: float) -> None:
         means, quats = (tensor.clone().requires_grad_() for tensor in (start.means, start.quats))
         self.leaves, self._spacing = MovingPoses(means, quats), spacing
-        self._adam = torch.optim.Adam([{"params": [means]}, {"params": [quats]}], betas=_BETAS)
+        self._adam = torch.optim.Adam([{"params": [means]}, {"params": [quats]}], betas=BETAS)
         self._is_first = True
 
     def descend(self, gradients: tuple[Tensor, Tensor], rate: float) -> None:
@@ -43,7 +51,7 @@ class PoseDescent:
         """
         of_means, of_quats = self._adam.param_groups
         if self._is_first:
-            least = _EPSILON * float(gradients[0].square().mean().sqrt())
+            least = epsilon_of(gradients[0])
             of_means["eps"], of_quats["eps"] = least, least * self._spacing
             self._is_first = False
         # A rotation step moves neighbours of a Gaussian by half as much as a position step.

@@ -74,6 +74,7 @@ class TrackedMotion(Part):
             self._poses.descend(step, of_poses, gradients.context.progress)
 
     def rearrange(self, source: Tensor) -> None:
+        """Keep the tracks of the Gaussians from which new ones were made."""
         self._source = self._source[source]
         self._motion = MotionSinceBirth(self._scene, self._source)
 

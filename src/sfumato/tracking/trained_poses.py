@@ -7,10 +7,12 @@ from torch import Tensor
 
 from sfumato.maths.neighbours import Neighbours
 from sfumato.scene.dynamic import DynamicScene
+from sfumato.tracking.body_descent import BodyDescent
 from sfumato.tracking.pose_descent import PoseDescent, motion_penalty
 from sfumato.tracking.track_state import MovingPoses, TrackState
 
-# Learning rates of positions at the start and at the end, pixels of the median camera.
+# Learning rates of positions at the start and at the end, of Gaussians and of bodies: pixels of the median
+# camera.
 _RATE_START_PX, _RATE_END_PX = 0.1, 0.02
 
 
@@ -34,6 +36,12 @@ class TrainedPoses:
             nearest = torch.minimum(scene.birth.clamp(min=step), scene.death - 1)
             poses = MovingPoses(scene.means[nearest, columns], scene.quats[nearest, columns])
             self._steps.append(PoseDescent(poses, state.spacing))
+        self._bodies = []
+        if state.bodies is not None:
+            rows = _columns(state, scene)
+            for alive in self._alive:
+                exist = alive[rows]
+                self._bodies.append(BodyDescent(state.bodies.of[exist], rows[exist], len(state.bodies)))
 
     def at(self, step: int) -> MovingPoses:
         """Poses [m] at a step: leaves; quaternions of any length."""
@@ -49,9 +57,9 @@ class TrainedPoses:
         if step == 0:
             return None
         alive, rows = self._alive[step] & self._alive[step - 1], self._neighbours.rows
-        both = alive[:, None] & alive[rows.clamp(min=0)]
+        both = alive[:, None] & alive.index_select(0, rows.clamp(min=0).view(-1)).view(rows.shape)
         before = self._steps[step - 1].poses
-        edges = torch.where(both, self._edge_weights, 0.0)
+        edges = self._edge_weights * both
         return motion_penalty(self._weights, before, self.at(step), self._neighbours, edges)
 
     def descend(self, step: int, gradients: tuple[Tensor, Tensor], progress: float) -> None:
@@ -63,12 +71,20 @@ class TrainedPoses:
             progress: fraction of the training that is done.
         """
         rate_px = _RATE_START_PX * (_RATE_END_PX / _RATE_START_PX) ** progress
-        self._steps[step].descend(gradients, rate_px * self._pixel_size)
+        rate = rate_px * self._pixel_size
+        self._steps[step].descend(gradients, rate)
+        if self._bodies:
+            self._bodies[step].descend(self.at(step), gradients, rate)
+
+
+def _columns(state: TrackState, scene: DynamicScene) -> Tensor:
+    """[m] columns of a state's moving Gaussians in its scene, which has more, in another order."""
+    return torch.searchsorted(scene.ids, state.ids)
 
 
 def _of_tracks(state: TrackState, scene: DynamicScene) -> tuple[Neighbours, Tensor]:
-    """Neighbours and edge weights of a state for the tracks of its scene, which are more, in another order."""
-    columns = torch.searchsorted(scene.ids, state.ids)
+    """Neighbours and edge weights of a state, for the tracks of its scene."""
+    columns = _columns(state, scene)
     near, count = state.neighbours, len(scene.ids)
     rows = near.rows.new_full((count, near.rows.shape[1]), -1)
     rows[columns] = torch.where(near.rows >= 0, columns[near.rows.clamp(min=0)].int(), -1)

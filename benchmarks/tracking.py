@@ -72,11 +72,17 @@ def main() -> None:
     parser.add_argument("--test-cameras", nargs="+")
     parser.add_argument("--steps", type=int, help="steps in time at most")
     parser.add_argument("--steps-first", type=int, default=SequenceOptions().steps_first)
+    parser.add_argument("--steps-refine", type=int, default=SequenceOptions().steps_refine)
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, metavar="NAME", default=list(VARIANTS))
     parser.add_argument("--quick", action="store_true", help="a trial that is not kept")
     given = parser.parse_args()
     cameras = tuple(given.test_cameras) if given.test_cameras else None
-    sequence = SequenceOptions(test_cameras=cameras, steps=given.steps, steps_first=given.steps_first)
+    sequence = SequenceOptions(
+        test_cameras=cameras,
+        steps=given.steps,
+        steps_first=given.steps_first,
+        steps_refine=given.steps_refine,
+    )
     results: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as scratch:
         first: Path | None = None

@@ -22,8 +22,8 @@ class SequenceOptions:
         test_cameras: names of the cameras to hold out, to measure quality; None: those the dataset names.
         steps: largest number of time steps; None: all.
         steps_first: training steps for the first time step.
-        steps_refine: training steps at the end on the photographs of all time steps, in which colours and
-            shapes are learnt while the motion stays; 0: none.
+        steps_refine: training steps at the end on the photographs of all time steps, for colours, shapes
+            and poses; 0: none.
         minutes: time budget of the run, a third of it for the first time step and a sixth for the training on
             all steps; the time steps then use fewer photographs; None: unlimited.
         max_gaussians: cap on the number of Gaussians; None: chosen from memory and pixels.

@@ -1,7 +1,8 @@
-"""Training on the photographs of all steps together, with the motion as tracked.
+"""Training on the photographs of all steps together.
 
 Tracking learns colours and shapes from the first step alone. What that step does not show, such as the floor
-under an object that leaves, the back of one that turns, or what is born later, is learnt here.
+under an object that leaves, the back of one that turns, or what is born later, is learnt here; and poses are
+corrected, as each was found with what was known then.
 """
 
 from __future__ import annotations

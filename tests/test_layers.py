@@ -135,7 +135,7 @@ MANY_PARAMETERS = {
 MODULES_WITHOUT = {
     "reference": {},
     "cpu": {"unscented": "nothing is blended by it, and most of its time is the lens's: plain torch serves"},
-    "gpu": {"unscented": "as on the CPU"},
+    "gpu": {"unscented": "as on the CPU", "rigid_motion": "few rows: plain torch serves"},
 }
 VAGUE_NAMES = {"utils", "util", "helpers", "misc", "common"}
 HELPERS_OF_OPS = {

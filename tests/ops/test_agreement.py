@@ -24,6 +24,7 @@ from support.op_scenes import (
     ellipses,
     gaussians,
     gradients,
+    moving_frames,
     moving_neighbours,
 )
 from support.plain_backend import PLAIN
@@ -86,6 +87,10 @@ def motion_priors_case(n=40, k=11):
     return "motion_priors", {name: options.pop(name) for name in ("means", "quats")}, options
 
 
+def rigid_motion_case(n=60, m=9):
+    return "rigid_motion", *moving_frames(n, m)
+
+
 CASES = {
     "covariance": covariance_case,
     **{f"project-{model}": partial(project_case, model) for model in MODELS},
@@ -101,6 +106,8 @@ CASES = {
     "composite-one-pixel": partial(composite_case, n=20, size=(1, 1)),
     "motion-priors": motion_priors_case,
     "motion-priors-one-edge": partial(motion_priors_case, n=3, k=1),
+    "rigid-motion": rigid_motion_case,
+    "rigid-motion-one-frame": partial(rigid_motion_case, m=1),
     "photometric-small": partial(photometric_case, "l1", True, height=3, width=7),
     **{
         f"photometric-{pixel_loss}-{'weighted' if weighted else 'plain'}": partial(

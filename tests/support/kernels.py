@@ -25,7 +25,7 @@ from sfumato.ops.trace_rays import Hierarchy
 from sfumato.scene.lenses import PINHOLE, Lens
 from sfumato.training.config import AdcConfig, TrainConfig
 from sfumato.training.warm_up import take_steps
-from support.op_scenes import HEIGHT, WIDTH, ellipses, gradients, moving_neighbours
+from support.op_scenes import HEIGHT, WIDTH, ellipses, gradients, moving_frames, moving_neighbours
 from support.ray_scenes import LIMITS, PARTS, inputs_of
 from support.trace_scenes import pinhole, scene
 
@@ -80,6 +80,8 @@ def compile_others() -> None:
     _composite()
     _trace_rays()
     _motion_priors()
+    moving, fixed = moving_frames(dtype=torch.float32)
+    gradients(partial(ops.rigid_motion, **fixed), moving)
     _alignment()
     triangle, ray = torch.eye(3), torch.ones(1, 3)
     mesh_hits(triangle, torch.tensor([[0, 1, 2]]), 0 * ray, ray, torch.zeros(1), torch.ones(1))

@@ -80,6 +80,21 @@ def moving_neighbours(n=12, k=4, seed=0, dtype=torch.float64):
     return converted(inputs, dtype)
 
 
+def moving_frames(n=12, m=5, seed=0, dtype=torch.float64):
+    """Inputs of ``rigid_motion``: those with gradients, and those without; some frames carry no Gaussian."""
+    random = torch.Generator().manual_seed(seed)
+
+    def normal(*shape):
+        return torch.randn(*shape, generator=random, dtype=torch.float64)
+
+    moving = {"means": normal(n, 3), "quats": 2 * normal(n, 4)}
+    moving |= {"frame_means": normal(m, 3), "frame_quats": 3 * normal(m, 4)}
+    rest_quats = torch.nn.functional.normalize(normal(m, 4), dim=1)
+    frames = torch.randint(max(m - 1, 1), (n,), generator=random)
+    fixed = {"rest_means": normal(m, 3), "rest_quats": rest_quats, "frames": frames}
+    return converted(moving, dtype), converted(fixed, dtype)
+
+
 def converted(values, dtype):
     """The same with floating tensors in ``dtype``."""
     return {

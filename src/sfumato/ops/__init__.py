@@ -8,6 +8,7 @@ from sfumato.ops.covariance import covariance
 from sfumato.ops.motion_priors import motion_priors
 from sfumato.ops.photometric import photometric_loss
 from sfumato.ops.project import Projected, project
+from sfumato.ops.rigid_motion import rigid_motion
 from sfumato.ops.trace import Traced, trace
 from sfumato.ops.trace_rays import Hierarchy, trace_rays
 from sfumato.ops.unscented import Unscented, unscented
@@ -25,6 +26,7 @@ __all__ = [
     "motion_priors",
     "photometric_loss",
     "project",
+    "rigid_motion",
     "trace",
     "trace_rays",
     "unscented",

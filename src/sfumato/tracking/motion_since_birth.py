@@ -8,7 +8,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from sfumato.maths.quaternions import conjugate, normalised, quat_product, rotation_from_quats
+from sfumato import ops
+from sfumato.maths.quaternions import normalised
 from sfumato.scene.dynamic import DynamicScene
 from sfumato.scene.gaussians import Gaussians
 
@@ -40,8 +41,7 @@ class MotionSinceBirth:
         self.ids = torch.nonzero(columns >= 0)[:, 0]
         self.columns = columns[self.ids]
         self._scene = scene
-        self._means = scene.means[scene.birth, tracks]
-        self._from_birth = conjugate(scene.quats[scene.birth, tracks])
+        self._at_birth = scene.means[scene.birth, tracks], scene.quats[scene.birth, tracks]
 
     def alive(self, step: int) -> Tensor:
         """Which of the moving Gaussians exist at a step: [len(ids)] bool."""
@@ -56,16 +56,14 @@ class MotionSinceBirth:
             tracks: [m, 3] means and [m, 4] quaternions of the tracks at the step.
 
         Returns:
-            [a, 3] means and [a, 4] quaternions, of any length.
+            [a, 3] means and [a, 4] quaternions, of the lengths of those of ``gaussians``.
 
         Gradients: means and quats of ``gaussians``, and ``tracks``.
         """
         alive = self.alive(step)
         rows, columns = self.ids[alive], self.columns[alive]
-        rotation = quat_product(tracks[1][columns], self._from_birth[columns])
-        shifts = gaussians.means[rows] - self._means[columns]
-        rotated = torch.einsum("mab,mb->ma", rotation_from_quats(rotation), shifts)
-        return tracks[0][columns] + rotated, quat_product(rotation, gaussians.quats[rows])
+        means, quats = (tensor.index_select(0, rows) for tensor in (gaussians.means, gaussians.quats))
+        return ops.rigid_motion(means, quats, *tracks, *self._at_birth, columns)
 
     def carried(self, gaussians: Gaussians, means: Sequence[Tensor], quats: Sequence[Tensor]) -> DynamicScene:
         """The dynamic scene of the k Gaussians, each at its first step.

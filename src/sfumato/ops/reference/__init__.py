@@ -8,6 +8,7 @@ from sfumato.ops.reference.covariance import covariance
 from sfumato.ops.reference.motion_priors import motion_priors
 from sfumato.ops.reference.photometric import photometric_loss, ssim, ssim_map
 from sfumato.ops.reference.project import MODELS, project
+from sfumato.ops.reference.rigid_motion import rigid_motion
 from sfumato.ops.reference.trace import Response, response, sound, trace
 from sfumato.ops.reference.unscented import sigma_points, unscented
 
@@ -23,6 +24,7 @@ __all__ = [
     "photometric_loss",
     "project",
     "response",
+    "rigid_motion",
     "sigma_points",
     "sound",
     "ssim",

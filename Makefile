@@ -23,7 +23,7 @@ demo: $(VENV)/.run
 # A scene that moves, from the small multi-view video of the project.
 demo-dynamic: $(VENV)/.run
 	$(VENV)/bin/sfumato track demo/moving_room -o out/moving_room --test-cameras cam00 cam15 \
-		--steps-first 900 --views-per-step 28 --steps-refine 1100
+		--steps-first 900 --views-per-step 28 --steps-refine 900
 	@echo
 	@echo "Held-out videos beside the renders:   out/moving_room/renders/held_out.mp4"
 	@echo "The scene, in a page for any browser:  out/moving_room/scene.html"

@@ -10,7 +10,7 @@ from sfumato.tracking.track_config import TrackConfig
 from sfumato.training.config import MOST_MINUTES
 
 # Fractions of the time budget for the first step, and for the training on all steps.
-FIRST_SHARE, REFINE_SHARE = 1 / 3, 1 / 6
+FIRST_SHARE, REFINE_SHARE = 1 / 3, 1 / 4
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class SequenceOptions:
         steps_first: training steps for the first time step.
         steps_refine: training steps at the end on the photographs of all time steps, for colours, shapes
             and poses; 0: none.
-        minutes: time budget of the run, a third of it for the first time step and a sixth for the training on
-            all steps; the time steps then use fewer photographs; None: unlimited.
+        minutes: time budget of the run, a third of it for the first time step and a quarter for the training
+            on all steps; the time steps then use fewer photographs; None: unlimited.
         max_gaussians: cap on the number of Gaussians; None: chosen from memory and pixels.
     """
 

@@ -33,7 +33,7 @@ class SequenceOptions:
     test_cameras: tuple[str, ...] | None = None
     steps: int | None = None
     steps_first: int = 2_500
-    steps_refine: int = 2_500
+    steps_refine: int = 4_000
     minutes: float | None = None
     max_gaussians: int | None = None
 

@@ -58,6 +58,16 @@ def test_gaussians_of_a_frame_keep_their_relative_poses(dtype):
     torch.testing.assert_close(means, shift @ turn.T + moving["frame_means"])
 
 
+@pytest.mark.kernels
+@both_dtypes
+def test_no_gaussians(dtype):
+    moving, fixed = moving_frames(n=0, dtype=dtype)
+    means, quats = ops.rigid_motion(**moving, **fixed)
+    assert means.shape == (0, 3) and quats.shape == (0, 4)
+    found = gradients(lambda **leaves: ops.rigid_motion(**leaves, **fixed), moving)
+    assert not any(gradient.any() for gradient in found.values())
+
+
 def test_gradients():
     moving, fixed = moving_frames(n=6, m=3)
     assert_finite_differences(lambda **leaves: rigid_motion(**leaves, **fixed), moving, share=1e-6)

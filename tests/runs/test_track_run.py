@@ -49,6 +49,7 @@ def test_the_folder_contains_the_documented_files(run):
     for key in ("psnr", "psnr_affine", "psnr_changed", "seconds", "gaussians", "moving", "time"):
         assert metrics["steps"][2][key] is not None
     assert metrics["train"]["moving"] == len(scene.ids) > 0
+    assert metrics["train"]["gaussians"] == len(scene.at(float(scene.times[-1])))
     assert metrics["test"]["psnr_changed"] > metrics["still"]["psnr_changed"]
     assert (run / "renders" / "held_out.mp4").stat().st_size > 0
     assert (run / "renders" / "contact_sheet.png").stat().st_size > 0

@@ -178,15 +178,17 @@ class _TrackingRun:
         return found
 
     def _score_again(self, scene: DynamicScene) -> None:
-        """Measure the quality of every step with the trained scene."""
+        """Measure every step again with the trained scene, of which some Gaussians were replaced."""
         times = self._video.times
         first = scene.at(times[0])
         self._held_out = HeldOutCameras(self._video.test_cameras, first, self._state.settings)
         with self._display.counting("measuring", "steps") as report:
             for step, row in enumerate(self._rows):
                 report(step, len(self._rows))
-                score, still = (self._held_out.score(at, step) for at in (scene.at(times[step]), first))
-                self._rows[step] = {**row, **asdict(score), "still": asdict(still)}
+                now = scene.at(times[step])
+                score, still = (self._held_out.score(at, step) for at in (now, first))
+                counts = {"gaussians": len(now), "moving": int(scene.alive(step).sum())}
+                self._rows[step] = {**row, **asdict(score), **counts, "still": asdict(still)}
 
     def _take_step(self) -> None:
         state, began = self._state, time.monotonic()

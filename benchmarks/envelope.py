@@ -27,11 +27,12 @@ from sfumato import Capture, Gaussians, TrainConfig, evaluate, load_capture, tra
 from sfumato.envelope.candidates import low_resolution
 from sfumato.envelope.error_calibration import ViewErrors, compare, fitted, rank_correlations, shares
 from sfumato.envelope.next_photographs import best_views, render_candidate
+from sfumato.envelope.refits import refit
 from sfumato.envelope.sightings import gather
 from sfumato.envelope.trust import Trust
 from sfumato.render.settings import RasterSettings
 
-DOWNSCALE = {"still_life": 1, "fox_colmap": 2, "south_building": 3, "can": 4, "cup": 3, "mouse": 4}
+DOWNSCALE = {"lego": 1, "still_life": 1, "fox_colmap": 2, "south_building": 3, "can": 4, "cup": 3, "mouse": 4}
 OWN = {"still_life": HERE.parent / "demo" / "still_life"}
 _REGION, _NEAR_EVERY, _ADDED = 0.2, 8, 3
 
@@ -54,7 +55,9 @@ def trusted(capture: Capture, steps: int, seed: int = 0) -> tuple[Gaussians, Tru
     """A trained scene, and its trust before calibration."""
     gaussians = train(capture, TrainConfig(steps=steps, seed=seed)).gaussians
     settings = RasterSettings(background=capture.render_background, depth=False)
-    return gaussians, Trust(gaussians.detach(), gather(gaussians, capture.train_views, settings), settings)
+    evidence = gather(gaussians, capture.train_views, settings)
+    refits = refit(gaussians, capture.train_views, settings)
+    return gaussians, Trust(gaussians.detach(), evidence, settings, refits=refits)
 
 
 def agreement(capture: Capture, region: list[str], near: list[str], steps: int) -> dict[str, Any]:
@@ -101,7 +104,7 @@ def next_photographs(capture: Capture, region: list[str], steps: int, seed: int)
     found = {}
     for way, names in ways.items():
         with_them = replace(capture, test_names=capture.test_names - set(names))
-        scene, _ = trusted(with_them, steps, seed)
+        scene = train(with_them, TrainConfig(steps=steps, seed=seed)).gaussians
         report = evaluate(scene, pool, background=capture.render_background, lpips=False)
         # Photographs that were added are seen; those that no way has added tell.
         added = {name for other in ways.values() for name in other}

@@ -8,8 +8,8 @@ import torch
 
 from sfumato.envelope.error_calibration import ViewErrors, compare, fitted, rank_correlations, shares
 from sfumato.envelope.floaters import floaters_by_support
-from sfumato.envelope.sightings import MOST_PLACES, gather, representatives
-from sfumato.envelope.trust import UNCOVERED, Calibration, displacement_term
+from sfumato.envelope.sightings import MOST_PLACES, UNKNOWN, gather, representatives
+from sfumato.envelope.trust import Calibration, displacement_term
 from sfumato.envelope.trust_file import read_trust, write_trust
 from sfumato.errors import FormatError
 from sfumato.render.rasterize import rasterize
@@ -44,6 +44,16 @@ def test_masked_pixels_are_ignored():
     mask[:, : SIZE[0] // 2] = True
     evidence = gather(scene, [view_of(scene, camera_at(), mask=mask)], SETTINGS)
     assert evidence.seen[:, 0].tolist() == [True, False]
+
+
+def test_background_is_known_where_photographs_are_cut_out():
+    scene = gaussians_at((0.0, 0.0, 4.0), scale=0.1)
+    cut_out = gather(scene, [view_of(scene, camera_at())], SETTINGS)
+    assert cut_out.uncovered == pytest.approx(0.01 * UNKNOWN, abs=0.002)
+    covered = gaussians_at(*[(0.0, 0.0, 4.0)] * 5, scale=9.0)
+    assert gather(covered, [view_of(covered, camera_at())], SETTINGS).uncovered > 0.2
+    trust = replace(trust_of(scene, [[1]], [[0.0, 0.0, 0.0]]), evidence=cut_out)
+    assert float(trust.render(camera_at())[0, 0]) < 0.01
 
 
 def test_gaussians_in_front_of_a_wall_in_few_views_are_floaters():
@@ -86,7 +96,7 @@ def test_the_expected_error_is_blended_and_background_is_not_trusted():
     near, far = trust.render(camera_at()), trust.render(camera_at(0.5))
     alpha = rasterize(scene, camera_at(), SETTINGS).alpha
     value = (0.02 + 0.005) * displacement_term(torch.tensor(0.0))
-    wanted = Calibration().expected(alpha * value + UNCOVERED * (1 - alpha))
+    wanted = Calibration().expected(alpha * value + UNKNOWN * (1 - alpha))
     torch.testing.assert_close(near, wanted)
     assert float(far.min()) > float(near.min())
 
@@ -163,6 +173,8 @@ def test_trust_survives_saving_and_loading(tmp_path):
         ("log_ratios", np.array([1.0, 0.0]), "ascending"),
         ("log_ratios", np.zeros(0), "ascending"),
         ("log_ratios", np.array([0.0, 1e9]), "ascending"),
+        ("uncovered", np.array([np.nan]), "at least 0"),
+        ("uncovered", np.zeros(2), "at least 0"),
     ],
 )
 def test_files_that_do_not_belong_to_the_scene_are_refused(tmp_path, name, value, word):
@@ -173,6 +185,16 @@ def test_files_that_do_not_belong_to_the_scene_are_refused(tmp_path, name, value
     np.savez(path, **arrays)
     with pytest.raises(FormatError, match=word):
         read_trust(path, scene, SETTINGS)
+
+
+def test_older_files_are_read(tmp_path):
+    scene, path = gaussians_at((0.0, 0.0, 2.0)), tmp_path / "trust.npz"
+    write_trust(trust_of(scene, [[1]], [[0.0, 0.0, 0.0]]), path)
+    arrays = dict(np.load(path))
+    del arrays["uncovered"]
+    np.savez(path, **arrays)
+    again = read_trust(path, scene, SETTINGS)
+    assert again.evidence.uncovered == UNKNOWN and again.refits is None
 
 
 def test_a_missing_file_says_how_to_make_it(tmp_path):

@@ -118,7 +118,7 @@ def test_a_batch_is_an_option(root):
     assert len(seen) == 20 and all(sorted(views) == [0, 1] for views in seen)
 
 
-@pytest.mark.parametrize("frozen", [("means",), ("quats", "sh")])
+@pytest.mark.parametrize("frozen", [("means",), ("quats", "sh"), ("means", "quats", "log_scales")])
 @pytest.mark.parametrize("strategy", ["adc", "mcmc"])
 def test_frozen_fields_stay_and_the_others_learn(root, strategy, frozen):
     config = TrainConfig(steps=6, strategy=strategy, frozen=frozen, mcmc=McmcConfig(noise=1e9))

@@ -12,6 +12,7 @@ from sfumato.envelope.candidates import Candidate, beside
 from sfumato.envelope.curve import curve
 from sfumato.envelope.floaters import Floaters, floaters_by_support
 from sfumato.envelope.next_photographs import best_views, render_candidate
+from sfumato.envelope.refits import refit
 from sfumato.envelope.sightings import Sightings, gather
 from sfumato.envelope.trust import Trust
 from sfumato.evaluation.held_out import HeldOutView
@@ -59,7 +60,9 @@ def measure_envelope(
     """
     with display.counting("collecting evidence", "training views") as progress:
         evidence = gather(gaussians, training, settings, progress=progress)
-    plain = Trust(gaussians.detach(), evidence, settings)
+    with display.counting("training again on half of the views", "steps") as progress:
+        refits = refit(gaussians, training, settings, progress=progress)
+    plain = Trust(gaussians.detach(), evidence, settings, refits=refits)
     with display.counting("evaluating", "held-out views") as progress:
         errors = calibration.compare(plain, held_out, progress=progress)
     trust = replace(plain, calibration=calibration.fitted(errors)) if len(errors) > 1 else plain

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from sfumato.envelope.blended_values import blend
-from sfumato.envelope.trust import EXACT, Trust, displacement_term, with_uncovered
+from sfumato.envelope.trust import EXACT, Trust, displacement_term
 from sfumato.maths.spread import evenly
 from sfumato.scene.cameras import Camera
 
@@ -68,7 +68,7 @@ def render_candidate(trust: Trust, camera: Camera) -> CandidateRender:
     return CandidateRender(
         camera,
         seen.sums[_sample(trust), 0],
-        with_uncovered(seen.values, seen.alpha),
+        trust.of_pixels(seen.values, seen.alpha, camera),
         float((seen.surface * seen.alpha)[middle].sum() / seen.alpha[middle].sum().clamp_min(1e-6)),
     )
 

@@ -22,6 +22,9 @@ MOST_PLACES = 64
 _LEAST_CONTRIBUTION_PX = 0.1
 # A Gaussian lies in front of the surface if its distance is below this share of the rendered distance.
 _IN_FRONT = 0.85
+# Expected difference of two random colours, and its weight as a share of the pixels of all training views.
+UNKNOWN = 1 / 3
+_UNKNOWN_SHARE = 0.01
 # Weight of the prior, in pixels: residuals are shrunk towards the mean error.
 _PRIOR_PX = 1.0
 
@@ -38,6 +41,8 @@ class Sightings:
             by its contribution.
         views: [n] number of training views that have seen it.
         in_front: [n] share of its contribution in views in which it lies well in front of the surface.
+        uncovered: mean colour error of the background where no Gaussian covers it. It is small where photographs
+            have been cut out; elsewhere the training views do not show it.
     """
 
     places: Tensor
@@ -45,6 +50,7 @@ class Sightings:
     residuals: Tensor
     views: Tensor
     in_front: Tensor
+    uncovered: float = UNKNOWN
 
     def select(self, rows: Tensor) -> Sightings:
         """The evidence on the Gaussians at the indices ``rows`` [m]."""
@@ -74,16 +80,19 @@ def gather(
     contribution, error, front = (torch.zeros(n, dtype=torch.float64) for _ in range(3))
     seen = torch.zeros(n, len(places), dtype=torch.bool)
     count = torch.zeros(n, dtype=torch.int64)
+    background = torch.zeros(2, dtype=torch.float64)
     for number, view in enumerate(views):
-        weight, wrong, is_front = _of_view(gaussians, view, settings)
+        weight, wrong, is_front, uncovered = _of_view(gaussians, view, settings)
         sees = weight >= _LEAST_CONTRIBUTION_PX
         seen[:, owner[number]] |= sees
         count += sees
         contribution += weight
         error += wrong
         front += weight * is_front
+        background += uncovered
         if progress:
             progress(number + 1, len(views))
+    pixels = _UNKNOWN_SHARE * sum(view.camera.width * view.camera.height for view in views)
     mean = error.sum() / contribution.sum().clamp_min(_PRIOR_PX)
     return Sightings(
         places=places,
@@ -91,6 +100,7 @@ def gather(
         residuals=((error + _PRIOR_PX * mean) / (contribution + _PRIOR_PX)).float(),
         views=count,
         in_front=(front / contribution.clamp_min(_PRIOR_PX)).float(),
+        uncovered=float((background[1] + pixels * UNKNOWN) / (background[0] + pixels)),
     )
 
 
@@ -114,12 +124,19 @@ def representatives(centres: Tensor, most: int = MOST_PLACES) -> tuple[Tensor, T
     return apart.argmin(1), places
 
 
-def _of_view(gaussians: Gaussians, view: HeldOutView, settings: Settings) -> tuple[Tensor, Tensor, Tensor]:
-    """[n] contributions in px, errors weighted by them, and whether each lies in front of the surface."""
+def _of_view(
+    gaussians: Gaussians, view: HeldOutView, settings: Settings
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """[n] contributions in px, errors weighted by them, and whether each lies in front of the surface.
+
+    Also [2] the uncovered area of the view in px, and the errors weighted by it.
+    """
     keep, wrong = errors_of(gaussians, view, settings)
-    seen = blend(gaussians, view.camera, settings, torch.stack([keep.to(wrong), wrong * keep], dim=2))
+    weights = torch.stack([keep.to(wrong), wrong.where(keep, 0)], dim=2)
+    seen = blend(gaussians, view.camera, settings, weights)
     contribution, error = seen.sums.unbind(1)
-    return contribution, error, _stands_in_front(gaussians, view.camera, seen)
+    uncovered = ((1 - seen.alpha)[..., None] * weights).sum(dim=(0, 1))
+    return contribution, error, _stands_in_front(gaussians, view.camera, seen), uncovered
 
 
 def _stands_in_front(gaussians: Gaussians, camera: Camera, seen: Blended) -> Tensor:

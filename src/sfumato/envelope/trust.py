@@ -5,8 +5,9 @@ nearest of the views that have seen it, has the value (r + r₀)^a · (δ + δ�
 in the training views and with the distance from them. The displacement of a view at c from a view at c′ for a
 Gaussian at μ is ‖c − c′‖ / min(‖c − μ‖, ‖c′ − μ‖): about the angle between the two directions for views at
 equal distance, and the relative change of distance for views in one direction. The values are blended like
-colours, and a pixel with the value x has the expected error s · x^p, which is the median of the errors of
-such pixels.
+colours. Where renders of the scene trained again on half of the photographs deviate from it by D, more than the
+usual D₁, the value of a pixel is larger by ((D + D₀) / (D₁ + D₀))^c. A pixel with the value x has the expected
+error s · x^p, which is the median of the errors of such pixels.
 
 GS-U (2026) and PRIMU (arXiv 2508.02443) store uncertainty per Gaussian too, fitted for each scene. Here the
 two exponents are the same for all scenes; s, p and the distribution of errors are calibrated on held-out
@@ -23,6 +24,7 @@ import torch
 from torch import Tensor
 
 from sfumato.envelope.blended_values import painted
+from sfumato.envelope.refits import Refits
 from sfumato.envelope.sightings import Sightings
 from sfumato.render.settings import Settings
 from sfumato.scene.cameras import Camera
@@ -32,6 +34,9 @@ from sfumato.scene.gaussians import Gaussians
 # 1.1 and 0.2 to 0.3 in leave-one-out fits.
 RESIDUAL_EXPONENT, DISPLACEMENT_EXPONENT = 1.0, 0.3
 RESIDUAL_OFFSET, DISPLACEMENT_OFFSET = 0.005, 0.1
+# By rank correlation: exponents of 0.3 to 0.75, offsets of 0.001 to 0.015 and averages over 1% to 8% of the
+# image differ by at most 0.03; larger exponents suit scenes under constant light, smaller ones the others.
+DEVIATION_EXPONENT, DEVIATION_OFFSET = 0.5, 0.003
 QUANTILES = 32
 
 
@@ -46,8 +51,6 @@ SCALE, POWER = 2.0, 1.1
 LOG_RATIOS = tuple(float(_WIDTH * math.log(level / (1 - level))) for level in levels(QUANTILES))
 # Upper bound of the displacement, which Gaussians have that no view has seen.
 FARTHEST = 4.0
-# Value of uncovered background: the expected difference of two random colours.
-UNCOVERED = 1 / 3
 # Pairs of Gaussians and places per chunk, which bounds memory.
 _AT_ONCE = 1 << 22
 # Distances from differences of positions: the matrix-product formula cancels for large coordinates.
@@ -94,12 +97,14 @@ class Trust:
         evidence: from its training views.
         settings: of the renderer.
         calibration: from values of pixels to errors.
+        refits: of the scene, from its training views; None: deviations are not known, and count as usual.
     """
 
     gaussians: Gaussians
     evidence: Sightings
     settings: Settings
     calibration: Calibration = field(default_factory=Calibration)
+    refits: Refits | None = None
 
     @torch.no_grad()
     def render(self, camera: Camera) -> Tensor:
@@ -108,10 +113,23 @@ class Trust:
 
     @torch.no_grad()
     def values_of_pixels(self, camera: Camera) -> Tensor:
-        """[h, w] the blended values of the Gaussians."""
+        """[h, w] the blended values of the Gaussians, times the deviation term."""
         values = self.values(camera.centre_world)[:, None].expand(-1, 3)
         blended, alpha = painted(self.gaussians, values, camera, self.settings)
-        return with_uncovered(blended[..., 0], alpha)
+        return self.of_pixels(blended[..., 0], alpha, camera)
+
+    def of_pixels(self, blended: Tensor, alpha: Tensor, camera: Camera) -> Tensor:
+        """[h, w] values of pixels, from the blended values of Gaussians and the opacity, both [h, w]."""
+        return (blended + self.evidence.uncovered * (1 - alpha)) * self.deviation_term(camera)
+
+    @torch.no_grad()
+    def deviation_term(self, camera: Camera) -> Tensor:
+        """((D + D₀) / (D₁ + D₀))^c of the formula above, [h, w]; all 1 where deviations are not known."""
+        if self.refits is None:
+            return torch.ones(camera.height, camera.width)
+        apart = self.refits.deviation_of(self.gaussians, camera, self.settings)
+        usual = self.refits.usual_deviation
+        return ((apart + DEVIATION_OFFSET) / (usual + DEVIATION_OFFSET)) ** DEVIATION_EXPONENT
 
     @torch.no_grad()
     def values(self, centre: Tensor) -> Tensor:
@@ -141,12 +159,12 @@ class Trust:
 
     def select(self, rows: Tensor) -> Trust:
         """The trust of the Gaussians at the indices ``rows`` [m]."""
-        return replace(self, gaussians=self.gaussians.select(rows), evidence=self.evidence.select(rows))
-
-
-def with_uncovered(values: Tensor, alpha: Tensor) -> Tensor:
-    """Blended values of pixels plus the value of uncovered background, of any shape."""
-    return values + UNCOVERED * (1 - alpha)
+        return replace(
+            self,
+            gaussians=self.gaussians.select(rows),
+            evidence=self.evidence.select(rows),
+            refits=self.refits and self.refits.select(rows),
+        )
 
 
 def displacement_term(away: Tensor) -> Tensor:

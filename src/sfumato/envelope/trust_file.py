@@ -7,8 +7,11 @@ Arrays, for n Gaussians in the order of the file and k places, at most 64:
 * ``residuals [n]`` float32, mean absolute colour error of the training pixels it contributes to;
 * ``views [n]`` int32, number of training views that have seen it;
 * ``in_front [n]`` float32, share of its contribution in views in which it lies in front of the surface;
+* ``uncovered [1]`` float64, mean colour error of uncovered background; not in older files;
 * ``checksum [1]`` uint32, CRC-32 of the means [n, 3] float32, which identifies the scene;
-* ``scale_and_power [2]``, ``log_ratios [q]`` float64, as in ``Calibration``.
+* ``scale_and_power [2]``, ``log_ratios [q]`` float64, as in ``Calibration``;
+* ``refit_logit_opacities [2, n]`` float32, ``refit_sh [2, n, k, 3]`` float16, ``usual_deviation [1]`` float64, as
+  in ``Refits``; not in files of one training view, or of versions that did not train again.
 """
 
 from __future__ import annotations
@@ -21,10 +24,11 @@ import numpy as np
 import torch
 
 from sfumato.checks import file_path
-from sfumato.envelope.sightings import MOST_PLACES, Sightings
+from sfumato.envelope.refits import PARTS, Refits
+from sfumato.envelope.sightings import MOST_PLACES, UNKNOWN, Sightings
 from sfumato.envelope.trust import Calibration, Trust
 from sfumato.errors import FormatError
-from sfumato.npy_files import read_arrays
+from sfumato.npy_files import names_in, read_arrays
 from sfumato.outputs import replacing
 from sfumato.render.settings import Settings
 from sfumato.scene.gaussians import Gaussians
@@ -39,6 +43,12 @@ _ARRAYS: dict[str, tuple[type, int]] = {
     "scale_and_power": (np.float64, 1),
     "log_ratios": (np.float64, 1),
 }
+_OF_REFITS: dict[str, tuple[type, int]] = {
+    "refit_logit_opacities": (np.float32, 2),
+    "refit_sh": (np.float16, 4),
+    "usual_deviation": (np.float64, 1),
+}
+_OF_BACKGROUND: dict[str, tuple[type, int]] = {"uncovered": (np.float64, 1)}
 _OF_GAUSSIANS = ("seen", "residuals", "views", "in_front")
 _MOST_QUANTILES, _LARGEST_RATIO = 1024, 100.0
 
@@ -59,8 +69,15 @@ def write_trust(trust: Trust, path: str | Path) -> None:
         "checksum": np.array([_checksum(trust.gaussians)]),
         "scale_and_power": np.array([trust.calibration.scale, trust.calibration.power]),
         "log_ratios": np.array(trust.calibration.log_ratios),
+        "uncovered": np.array([found.uncovered]),
     }
-    typed: dict[str, Any] = {name: arrays[name].astype(kind) for name, (kind, _) in _ARRAYS.items()}
+    kinds = _ARRAYS | _OF_BACKGROUND
+    if trust.refits is not None:
+        kinds |= _OF_REFITS
+        arrays["refit_logit_opacities"] = trust.refits.logit_opacities.numpy()
+        arrays["refit_sh"] = trust.refits.sh.numpy()
+        arrays["usual_deviation"] = np.array([trust.refits.usual_deviation])
+    typed: dict[str, Any] = {name: arrays[name].astype(kind) for name, (kind, _) in kinds.items()}
     with replacing(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, **typed)
 
@@ -74,6 +91,9 @@ def read_trust(path: str | Path, gaussians: Gaussians, settings: Settings) -> Tr
     path = file_path("path", path)
     try:
         arrays = read_arrays(path, _ARRAYS)
+        names = set(names_in(path))
+        refits = read_arrays(path, _OF_REFITS) if names & set(_OF_REFITS) else None
+        background = read_arrays(path, _OF_BACKGROUND) if names & set(_OF_BACKGROUND) else None
     except FileNotFoundError:
         raise FormatError(f"{path}: missing; run sfumato eval RUN --envelope") from None
     except (OSError, ValueError) as error:
@@ -94,10 +114,31 @@ def read_trust(path: str | Path, gaussians: Gaussians, settings: Settings) -> Tr
         residuals=torch.from_numpy(arrays["residuals"]),
         views=torch.from_numpy(arrays["views"].astype(np.int64)),
         in_front=torch.from_numpy(arrays["in_front"]),
+        uncovered=UNKNOWN if background is None else _one_number("uncovered", background, path),
     )
     scale, power = arrays["scale_and_power"].tolist()
     calibration = Calibration(scale, power, tuple(arrays["log_ratios"].tolist()))
-    return Trust(gaussians, evidence, settings, calibration)
+    return Trust(gaussians, evidence, settings, calibration, refits and _refits(refits, gaussians, path))
+
+
+def _refits(arrays: dict[str, np.ndarray], gaussians: Gaussians, path: Path) -> Refits:
+    logits, sh = arrays["refit_logit_opacities"], arrays["refit_sh"]
+    wanted = (PARTS, len(gaussians), *gaussians.sh.shape[1:])
+    if logits.shape != wanted[:2] or sh.shape != wanted:
+        raise FormatError(
+            f"{path}: refits are {list(logits.shape)} and {list(sh.shape)}, not of this scene's Gaussians"
+        )
+    if not (np.isfinite(logits).all() and np.isfinite(sh).all()):
+        raise FormatError(f"{path}: refits hold NaN or infinity")
+    usual = _one_number("usual_deviation", arrays, path)
+    return Refits(torch.from_numpy(logits), torch.from_numpy(sh), usual)
+
+
+def _one_number(name: str, arrays: dict[str, np.ndarray], path: Path) -> float:
+    values = arrays[name].tolist()
+    if len(values) != 1 or not 0 <= values[0] < np.inf:
+        raise FormatError(f"{path}: {name} is {values[:3]}, not one number of at least 0")
+    return float(values[0])
 
 
 def _check(arrays: dict[str, np.ndarray], path: Path) -> None:

@@ -56,7 +56,9 @@ class RasterizedGaussians:
 
     def retain_gradients(self) -> None:
         """As of ``RenderedGaussians``."""
-        self.mean_px.retain_grad()
+        # Without a gradient if all that positions depend on is frozen.
+        if self.mean_px.requires_grad:
+            self.mean_px.retain_grad()
 
     def screen_gradient(self) -> Tensor | None:
         """As of ``RenderedGaussians``."""
@@ -88,7 +90,9 @@ class TracedGaussians:
 
     def retain_gradients(self) -> None:
         """As of ``RenderedGaussians``."""
-        self.means.retain_grad()
+        # Without a gradient if they are frozen.
+        if self.means.requires_grad:
+            self.means.retain_grad()
 
     def screen_gradient(self) -> Tensor | None:
         """As of ``RenderedGaussians``."""

@@ -67,6 +67,9 @@ def agreement(capture: Capture, region: list[str], near: list[str], steps: int) 
     calibration = fitted([errors[name] for name in near])
     pixels, views = rank_correlations(list(errors.values()))
     row: dict[str, Any] = {"pixels": pixels, "views": views}
+    row["without half-samples"] = rank_correlations(
+        compare(replace(trust, refits=None), capture.test_views)
+    )[0]
     row["coverage alone"] = rank_correlations(compare(_coverage_alone(trust), capture.test_views))[0]
     row["camera distance alone"] = _by_distance(capture, errors)
     for where, names in (("near", near), ("region", region)):
@@ -78,7 +81,7 @@ def agreement(capture: Capture, region: list[str], near: list[str], steps: int) 
 def _coverage_alone(trust: Trust) -> Trust:
     """The trust that knows only from where Gaussians were seen."""
     flat = replace(trust.evidence, residuals=torch.full_like(trust.evidence.residuals, 0.02))
-    return replace(trust, evidence=flat)
+    return replace(trust, evidence=flat, refits=None)
 
 
 def _by_distance(capture: Capture, errors: dict[str, ViewErrors]) -> float:

@@ -36,7 +36,7 @@ RESIDUAL_EXPONENT, DISPLACEMENT_EXPONENT = 1.0, 0.3
 RESIDUAL_OFFSET, DISPLACEMENT_OFFSET = 0.005, 0.1
 # By rank correlation: exponents of 0.3 to 0.75, offsets of 0.001 to 0.015 and averages over 1% to 8% of the
 # image differ by at most 0.03; larger exponents suit scenes under constant light, smaller ones the others.
-DEVIATION_EXPONENT, DEVIATION_OFFSET = 0.5, 0.003
+DEVIATION_EXPONENT, DEVIATION_OFFSET = 0.4, 0.002
 QUANTILES = 32
 
 

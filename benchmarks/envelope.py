@@ -67,9 +67,9 @@ def agreement(capture: Capture, region: list[str], near: list[str], steps: int) 
     calibration = fitted([errors[name] for name in near])
     pixels, views = rank_correlations(list(errors.values()))
     row: dict[str, Any] = {"pixels": pixels, "views": views}
-    row["without half-samples"] = rank_correlations(
-        compare(replace(trust, refits=None), capture.test_views)
-    )[0]
+    row["without half-samples"] = rank_correlations(compare(replace(trust, refits=None), capture.test_views))[
+        0
+    ]
     row["coverage alone"] = rank_correlations(compare(_coverage_alone(trust), capture.test_views))[0]
     row["camera distance alone"] = _by_distance(capture, errors)
     for where, names in (("near", near), ("region", region)):

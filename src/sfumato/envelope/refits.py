@@ -1,9 +1,9 @@
 """What a scene owes to single photographs: its colours and opacities, trained again on half of the views.
 
-Where both halves give the renders of the scene, other photographs would have given the same; where they give
-others, it rests on a few photographs. This is the half-sample method of survey statistics (McCarthy 1969) with
-the scene as the estimate. The geometry stays: trained as well, it hardly improves the agreement with true
-errors, and the differences would take as much space again.
+Where both halves render what the scene renders, other photographs would have given the same scene; where
+they render something else, the scene rests on a few photographs. This is the half-sample method of survey
+statistics (McCarthy 1969), with the scene as the estimate. The geometry stays: training it as well hardly
+improved the rank correlation with true errors.
 """
 
 from __future__ import annotations

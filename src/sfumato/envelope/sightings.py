@@ -41,8 +41,8 @@ class Sightings:
             by its contribution.
         views: [n] number of training views that have seen it.
         in_front: [n] share of its contribution in views in which it lies well in front of the surface.
-        uncovered: mean colour error of the background where no Gaussian covers it. It is small where photographs
-            have been cut out; elsewhere the training views do not show it.
+        uncovered: mean colour error of background that no Gaussian covers; small where photographs have been
+            cut out, 1/3 where the training views show no such background.
     """
 
     places: Tensor

@@ -5,9 +5,9 @@ nearest of the views that have seen it, has the value (r + r₀)^a · (δ + δ�
 in the training views and with the distance from them. The displacement of a view at c from a view at c′ for a
 Gaussian at μ is ‖c − c′‖ / min(‖c − μ‖, ‖c′ − μ‖): about the angle between the two directions for views at
 equal distance, and the relative change of distance for views in one direction. The values are blended like
-colours. Where renders of the scene trained again on half of the photographs deviate from it by D, more than the
-usual D₁, the value of a pixel is larger by ((D + D₀) / (D₁ + D₀))^c. A pixel with the value x has the expected
-error s · x^p, which is the median of the errors of such pixels.
+colours, and multiplied by ((D + D₀) / (D₁ + D₀))^c, where D is the deviation of the renders of the scene
+trained again on half of the photographs (``Refits``), and D₁ the usual one. A pixel with the value x has the
+expected error s · x^p, which is the median of the errors of such pixels.
 
 GS-U (2026) and PRIMU (arXiv 2508.02443) store uncertainty per Gaussian too, fitted for each scene. Here the
 two exponents are the same for all scenes; s, p and the distribution of errors are calibrated on held-out
@@ -34,8 +34,9 @@ from sfumato.scene.gaussians import Gaussians
 # 1.1 and 0.2 to 0.3 in leave-one-out fits.
 RESIDUAL_EXPONENT, DISPLACEMENT_EXPONENT = 1.0, 0.3
 RESIDUAL_OFFSET, DISPLACEMENT_OFFSET = 0.005, 0.1
-# By rank correlation: exponents of 0.3 to 0.75, offsets of 0.001 to 0.015 and averages over 1% to 8% of the
-# image differ by at most 0.03; larger exponents suit scenes under constant light, smaller ones the others.
+# Rank correlations of pixels differed by at most 0.05 for exponents of 0.3 to 0.75, offsets of 0.001 to 0.015
+# and boxes of 2% to 16% of the image; larger exponents suited scenes under constant light, smaller ones the
+# others.
 DEVIATION_EXPONENT, DEVIATION_OFFSET = 0.4, 0.002
 QUANTILES = 32
 

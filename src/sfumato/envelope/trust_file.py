@@ -10,8 +10,8 @@ Arrays, for n Gaussians in the order of the file and k places, at most 64:
 * ``uncovered [1]`` float64, mean colour error of uncovered background; not in older files;
 * ``checksum [1]`` uint32, CRC-32 of the means [n, 3] float32, which identifies the scene;
 * ``scale_and_power [2]``, ``log_ratios [q]`` float64, as in ``Calibration``;
-* ``refit_logit_opacities [2, n]`` float32, ``refit_sh [2, n, k, 3]`` float16, ``usual_deviation [1]`` float64, as
-  in ``Refits``; not in files of one training view, or of versions that did not train again.
+* ``refit_logit_opacities [2, n]`` float32, ``refit_sh [2, n, k, 3]`` float16, ``usual_deviation [1]``
+  float64, as in ``Refits``; not in older files, or with one training view.
 """
 
 from __future__ import annotations
@@ -49,6 +49,8 @@ _OF_REFITS: dict[str, tuple[type, int]] = {
     "usual_deviation": (np.float64, 1),
 }
 _OF_BACKGROUND: dict[str, tuple[type, int]] = {"uncovered": (np.float64, 1)}
+# Groups of arrays that older files lack.
+_OPTIONAL = (_OF_REFITS, _OF_BACKGROUND)
 _OF_GAUSSIANS = ("seen", "residuals", "views", "in_front")
 _MOST_QUANTILES, _LARGEST_RATIO = 1024, 100.0
 
@@ -90,10 +92,11 @@ def read_trust(path: str | Path, gaussians: Gaussians, settings: Settings) -> Tr
     """
     path = file_path("path", path)
     try:
-        arrays = read_arrays(path, _ARRAYS)
-        names = set(names_in(path))
-        refits = read_arrays(path, _OF_REFITS) if names & set(_OF_REFITS) else None
-        background = read_arrays(path, _OF_BACKGROUND) if names & set(_OF_BACKGROUND) else None
+        present = set(names_in(path))
+        wanted = _ARRAYS | {
+            name: kind for group in _OPTIONAL if present & set(group) for name, kind in group.items()
+        }
+        arrays = read_arrays(path, wanted)
     except FileNotFoundError:
         raise FormatError(f"{path}: missing; run sfumato eval RUN --envelope") from None
     except (OSError, ValueError) as error:
@@ -114,11 +117,12 @@ def read_trust(path: str | Path, gaussians: Gaussians, settings: Settings) -> Tr
         residuals=torch.from_numpy(arrays["residuals"]),
         views=torch.from_numpy(arrays["views"].astype(np.int64)),
         in_front=torch.from_numpy(arrays["in_front"]),
-        uncovered=UNKNOWN if background is None else _one_number("uncovered", background, path),
+        uncovered=_one_number("uncovered", arrays, path) if "uncovered" in arrays else UNKNOWN,
     )
     scale, power = arrays["scale_and_power"].tolist()
     calibration = Calibration(scale, power, tuple(arrays["log_ratios"].tolist()))
-    return Trust(gaussians, evidence, settings, calibration, refits and _refits(refits, gaussians, path))
+    refits = _refits(arrays, gaussians, path) if "refit_sh" in arrays else None
+    return Trust(gaussians, evidence, settings, calibration, refits)
 
 
 def _refits(arrays: dict[str, np.ndarray], gaussians: Gaussians, path: Path) -> Refits:

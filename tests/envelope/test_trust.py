@@ -1,5 +1,6 @@
 """The expected error of a view: evidence of training views, displacement, calibration and its file."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -124,6 +125,33 @@ def test_calibration_finds_the_law_that_errors_follow():
     assert pixels > 0.7 and views > 0.9
 
 
+def test_the_distribution_is_interpolated_between_groups_of_pixels():
+    narrow, wide = (-0.1, 0.1), (-3.0, 3.0)
+    calibration = Calibration(anchors=(0.01, 0.1), log_ratios=(narrow, wide))
+    expected = torch.tensor([0.005, 0.01, math.sqrt(0.001), 0.1, 0.2])
+    chances = [float(calibration.chance_within(e[None], float(e) * math.exp(0.1))) for e in expected]
+    wide_chance = 0.25 + 0.5 * 3.1 / 6.0
+    assert chances == pytest.approx([0.75, 0.75, (0.75 + wide_chance) / 2, wide_chance, wide_chance])
+    squares = calibration.mean_square(expected)
+    assert float(squares[0]) == pytest.approx(0.005**2 * math.cosh(0.2), rel=1e-4)
+    assert float(squares[3]) == pytest.approx(0.5 * ((0.1 * math.exp(-3)) ** 2 + 1.0), rel=1e-4)
+
+
+def test_errors_that_scatter_differently_are_calibrated_by_size():
+    rng = np.random.default_rng(0)
+    values = np.exp(rng.uniform(-5, -2, 20_000))
+    wrong = values * np.exp(rng.normal(size=len(values)) * np.where(values < 0.03, 1.2, 0.2))
+    errors = [ViewErrors(camera_at(), *(torch.tensor(a, dtype=torch.float32) for a in (values, wrong)))]
+    by_size = fitted(errors)
+    everywhere = np.quantile(by_size.log_ratios, np.linspace(0.01, 0.99, 32))
+    alike = replace(by_size, anchors=(1.0,), log_ratios=(tuple(everywhere),))
+    off = [
+        max(abs(row["stated"] - row["measured"]) for row in shares(calibration, errors))
+        for calibration in (by_size, alike)
+    ]
+    assert off[0] < 0.06 and off[1] > 2 * off[0]
+
+
 def test_the_expected_square_is_the_mean_of_squares():
     calibration = fitted(made_errors(1.0, 1.0))
     wrong = torch.cat([e.measured for e in made_errors(1.0, 1.0, seed=2)])
@@ -173,6 +201,11 @@ def test_trust_survives_saving_and_loading(tmp_path):
         ("log_ratios", np.array([1.0, 0.0]), "ascending"),
         ("log_ratios", np.zeros(0), "ascending"),
         ("log_ratios", np.array([0.0, 1e9]), "ascending"),
+        ("anchors", np.array([0.1, 0.1]), "anchors"),
+        ("anchors", np.array([0.0]), "anchors"),
+        ("anchors", np.array([np.nan]), "anchors"),
+        ("anchors", np.array([0.1, np.inf]), "anchors"),
+        ("anchors", np.arange(1.0, 4.0), "ascending"),
         ("uncovered", np.array([np.nan]), "at least 0"),
         ("uncovered", np.zeros(2), "at least 0"),
     ],
@@ -191,10 +224,11 @@ def test_older_files_are_read(tmp_path):
     scene, path = gaussians_at((0.0, 0.0, 2.0)), tmp_path / "trust.npz"
     write_trust(trust_of(scene, [[1]], [[0.0, 0.0, 0.0]]), path)
     arrays = dict(np.load(path))
-    del arrays["uncovered"]
+    del arrays["uncovered"], arrays["anchors"]
     np.savez(path, **arrays)
     again = read_trust(path, scene, SETTINGS)
     assert again.evidence.uncovered == UNKNOWN and again.refits is None
+    assert again.calibration == Calibration()
 
 
 def test_a_missing_file_says_how_to_make_it(tmp_path):

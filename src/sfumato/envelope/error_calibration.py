@@ -18,6 +18,8 @@ from sfumato.scene.cameras import Camera
 # Stated probabilities are those of an error of at most this; they are compared in this many bins.
 WITHIN = 0.05
 _GROUPS = 10
+# Groups of pixels whose distributions of errors are known each.
+_ANCHORS = 5
 # Number of pixels used of each view, evenly spaced.
 _PIXELS = 20_000
 # Smaller errors, below half a step of 8 bits, are raised to this.
@@ -63,7 +65,8 @@ def compare(
 def fitted(errors: Sequence[ViewErrors]) -> Calibration:
     """The calibration fitted to held-out views; the default one if there are none.
 
-    The power is the slope of a line through the medians of bins of pixels, in logarithmic coordinates.
+    The power is the slope of a line through the medians of bins of pixels, in logarithmic coordinates. The
+    distribution of errors about it is that of five groups of pixels, as small errors scatter more.
     """
     if not errors:
         return Calibration()
@@ -76,8 +79,11 @@ def fitted(errors: Sequence[ViewErrors]) -> Calibration:
     power = float(np.clip(power, *_POWERS))
     left = wrong - power * values
     middle = float(np.median(left))
-    ratios = np.quantile(left - middle, levels(QUANTILES))
-    return Calibration(math.exp(middle), power, tuple(float(ratio) for ratio in ratios))
+    anchors: dict[float, tuple[float, ...]] = {}
+    for rows in np.array_split(np.argsort(values, kind="stable"), min(_ANCHORS, len(values))):
+        ratios = np.quantile(left[rows] - middle, levels(QUANTILES))
+        anchors[math.exp(middle + power * float(np.median(values[rows])))] = tuple(map(float, ratios))
+    return Calibration(math.exp(middle), power, tuple(anchors), tuple(anchors.values()))
 
 
 def shares(calibration: Calibration, errors: Sequence[ViewErrors]) -> list[dict[str, float]]:

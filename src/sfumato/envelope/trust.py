@@ -16,6 +16,7 @@ views.
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, field, replace
 
@@ -56,7 +57,7 @@ FARTHEST = 4.0
 _AT_ONCE = 1 << 22
 # Distances from differences of positions: the matrix-product formula cancels for large coordinates.
 EXACT = "donot_use_mm_for_euclid_dist"
-_LEAST_DISTANCE = 1e-30
+_LEAST_DISTANCE, _LEAST_EXPECTED = 1e-30, 1e-12
 
 
 @dataclass(frozen=True)
@@ -65,12 +66,16 @@ class Calibration:
 
     Attributes:
         scale, power: s and p of the formula above.
-        log_ratios: [q] quantiles of ln(error / expected error), at the levels (i + 1/2) / q, ascending.
+        anchors: [g] expected errors at which the distribution of errors is known, ascending; between two of
+            them it is interpolated, linearly in their logarithms.
+        log_ratios: [g] rows of q quantiles of ln(error / expected error), at the levels (i + 1/2) / q,
+            ascending.
     """
 
     scale: float = SCALE
     power: float = POWER
-    log_ratios: tuple[float, ...] = LOG_RATIOS
+    anchors: tuple[float, ...] = (1.0,)
+    log_ratios: tuple[tuple[float, ...], ...] = (LOG_RATIOS,)
 
     def expected(self, values: Tensor) -> Tensor:
         """The expected errors of pixels with these values, of any shape; at most 1."""
@@ -78,15 +83,28 @@ class Calibration:
 
     def chance_within(self, expected: Tensor, error: float) -> Tensor:
         """Probability that the error of pixels is at most ``error``, given the expected one, of any shape."""
-        ratios = np.log(error / expected.double().clamp_min(1e-12).numpy())
-        return torch.from_numpy(np.interp(ratios, self.log_ratios, levels(len(self.log_ratios))))
+        ratios = np.log(error / expected.double().clamp_min(_LEAST_EXPECTED).numpy())
+        chances = [torch.from_numpy(np.interp(ratios, row, levels(len(row)))) for row in self.log_ratios]
+        return self._interpolated(chances, expected)
 
     def mean_square(self, expected: Tensor) -> Tensor:
         """The expected squared error of pixels, given the expected error, of any shape."""
-        squares = torch.zeros_like(expected)
-        for ratio in self.log_ratios:
-            squares += (expected * math.exp(ratio)).clamp(max=1.0) ** 2
-        return squares / len(self.log_ratios)
+        squares = []
+        for row in self.log_ratios:
+            total = torch.zeros_like(expected)
+            for ratio in row:
+                total += (expected * math.exp(ratio)).clamp(max=1.0) ** 2
+            squares.append(total / len(row))
+        return self._interpolated(squares, expected)
+
+    def _interpolated(self, known: list[Tensor], expected: Tensor) -> Tensor:
+        """Interpolates values that are known at each anchor, all of the shape of ``expected``."""
+        at = expected.double().clamp_min(_LEAST_EXPECTED).log()
+        marks, result = [math.log(anchor) for anchor in self.anchors], known[0]
+        for (low, high), above in zip(itertools.pairwise(marks), known[1:], strict=True):
+            share = ((at - low) / (high - low)).clamp(0, 1).to(above)
+            result = torch.lerp(result, above, share)
+        return result
 
 
 @dataclass(frozen=True)

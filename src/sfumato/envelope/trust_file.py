@@ -9,7 +9,8 @@ Arrays, for n Gaussians in the order of the file and k places, at most 64:
 * ``in_front [n]`` float32, share of its contribution in views in which it lies in front of the surface;
 * ``uncovered [1]`` float64, mean colour error of uncovered background; not in older files;
 * ``checksum [1]`` uint32, CRC-32 of the means [n, 3] float32, which identifies the scene;
-* ``scale_and_power [2]``, ``log_ratios [q]`` float64, as in ``Calibration``;
+* ``scale_and_power [2]``, ``anchors [g]``, ``log_ratios [g q]`` float64, as in ``Calibration``; older files
+  have no anchors, and one row of ratios;
 * ``refit_logit_opacities [2, n]`` float32, ``refit_sh [2, n, k, 3]`` float16, ``usual_deviation [1]``
   float64, as in ``Refits``; not in older files, or with one training view.
 """
@@ -49,10 +50,11 @@ _OF_REFITS: dict[str, tuple[type, int]] = {
     "usual_deviation": (np.float64, 1),
 }
 _OF_BACKGROUND: dict[str, tuple[type, int]] = {"uncovered": (np.float64, 1)}
+_OF_ANCHORS: dict[str, tuple[type, int]] = {"anchors": (np.float64, 1)}
 # Groups of arrays that older files lack.
-_OPTIONAL = (_OF_REFITS, _OF_BACKGROUND)
+_OPTIONAL = (_OF_REFITS, _OF_BACKGROUND, _OF_ANCHORS)
 _OF_GAUSSIANS = ("seen", "residuals", "views", "in_front")
-_MOST_QUANTILES, _LARGEST_RATIO = 1024, 100.0
+_MOST_QUANTILES, _MOST_ANCHORS, _LARGEST_RATIO = 1024, 64, 100.0
 
 
 def write_trust(trust: Trust, path: str | Path) -> None:
@@ -70,10 +72,11 @@ def write_trust(trust: Trust, path: str | Path) -> None:
         "in_front": found.in_front.numpy(),
         "checksum": np.array([_checksum(trust.gaussians)]),
         "scale_and_power": np.array([trust.calibration.scale, trust.calibration.power]),
-        "log_ratios": np.array(trust.calibration.log_ratios),
+        "log_ratios": np.array(trust.calibration.log_ratios).ravel(),
+        "anchors": np.array(trust.calibration.anchors),
         "uncovered": np.array([found.uncovered]),
     }
-    kinds = _ARRAYS | _OF_BACKGROUND
+    kinds = _ARRAYS | _OF_BACKGROUND | _OF_ANCHORS
     if trust.refits is not None:
         kinds |= _OF_REFITS
         arrays["refit_logit_opacities"] = trust.refits.logit_opacities.numpy()
@@ -120,7 +123,9 @@ def read_trust(path: str | Path, gaussians: Gaussians, settings: Settings) -> Tr
         uncovered=_one_number("uncovered", arrays, path) if "uncovered" in arrays else UNKNOWN,
     )
     scale, power = arrays["scale_and_power"].tolist()
-    calibration = Calibration(scale, power, tuple(arrays["log_ratios"].tolist()))
+    anchors = arrays["anchors"].tolist() if "anchors" in arrays else Calibration().anchors
+    rows = arrays["log_ratios"].reshape(len(anchors), -1).tolist()
+    calibration = Calibration(scale, power, tuple(anchors), tuple(tuple(row) for row in rows))
     refits = _refits(arrays, gaussians, path) if "refit_sh" in arrays else None
     return Trust(gaussians, evidence, settings, calibration, refits)
 
@@ -161,9 +166,15 @@ def _check(arrays: dict[str, np.ndarray], path: Path) -> None:
     factors = arrays["scale_and_power"].tolist()
     if len(factors) != 2 or min(factors) <= 0:
         raise FormatError(f"{path}: scale and power are {factors[:3]}, not two numbers above 0")
-    is_quantiles = 1 <= len(ratios) <= _MOST_QUANTILES and bool((np.diff(ratios) >= 0).all())
-    if not is_quantiles or np.abs(ratios).max() > _LARGEST_RATIO:
+    anchors = arrays.get("anchors", np.ones(1))
+    are_anchors = 1 <= len(anchors) <= _MOST_ANCHORS and bool((np.diff(anchors, prepend=0.0) > 0).all())
+    if not (are_anchors and np.isfinite(anchors).all()):
+        raise FormatError(f"{path}: anchors are not ascending errors above 0")
+    is_table = 1 <= len(ratios) <= _MOST_QUANTILES * len(anchors) and len(ratios) % len(anchors) == 0
+    if not is_table or (np.diff(ratios.reshape(len(anchors), -1)) < 0).any():
         raise FormatError(f"{path}: log_ratios are not ascending quantiles")
+    if np.abs(ratios).max() > _LARGEST_RATIO:
+        raise FormatError(f"{path}: log_ratios are not ascending quantiles of up to {_LARGEST_RATIO:g}")
 
 
 def seen_bits(evidence: Sightings) -> np.ndarray:

@@ -25,7 +25,14 @@ from scipy.stats import spearmanr
 
 from sfumato import Capture, Gaussians, TrainConfig, evaluate, load_capture, train
 from sfumato.envelope.candidates import low_resolution
-from sfumato.envelope.error_calibration import ViewErrors, compare, fitted, rank_correlations, shares
+from sfumato.envelope.error_calibration import (
+    ViewErrors,
+    compare,
+    crossed_shares,
+    fitted,
+    rank_correlations,
+    shares,
+)
 from sfumato.envelope.next_photographs import best_views, render_candidate
 from sfumato.envelope.refits import refit
 from sfumato.envelope.sightings import gather
@@ -61,7 +68,7 @@ def trusted(capture: Capture, steps: int, seed: int = 0) -> tuple[Gaussians, Tru
 
 
 def agreement(capture: Capture, region: list[str], near: list[str], steps: int) -> dict[str, Any]:
-    """Rank correlations, and how far shares are from those stated, calibrated on near views."""
+    """Rank correlations, and how far shares are from those stated, calibrated on (other) near views."""
     _, trust = trusted(capture, steps)
     errors = dict(zip([v.name for v in capture.test_views], compare(trust, capture.test_views), strict=True))
     calibration = fitted([errors[name] for name in near])
@@ -72,8 +79,11 @@ def agreement(capture: Capture, region: list[str], near: list[str], steps: int) 
     ]
     row["coverage alone"] = rank_correlations(compare(_coverage_alone(trust), capture.test_views))[0]
     row["camera distance alone"] = _by_distance(capture, errors)
-    for where, names in (("near", near), ("region", region)):
-        rows = shares(calibration, [errors[name] for name in names])
+    off = {
+        "near": crossed_shares([errors[name] for name in near]),
+        "region": shares(calibration, [errors[name] for name in region]),
+    }
+    for where, rows in off.items():
         row[f"{where} shares off by"] = max(abs(one["stated"] - one["measured"]) for one in rows)
     return row
 

@@ -103,6 +103,22 @@ def shares(calibration: Calibration, errors: Sequence[ViewErrors]) -> list[dict[
     ]
 
 
+def crossed_shares(errors: Sequence[ViewErrors]) -> list[dict[str, float]]:
+    """``shares`` of views that the calibration has not seen.
+
+    Each half of the views is measured with the calibration of the other, and the two are averaged; none with
+    fewer than two views.
+    """
+    halves = errors[::2], errors[1::2]
+    if not all(halves):
+        return []
+    rows = [shares(fitted(other), own) for own, other in (halves, halves[::-1])]
+    return [
+        {key: (one[key] + other[key]) / 2 for key in ("stated", "measured")}
+        for one, other in zip(*rows, strict=True)
+    ]
+
+
 def rank_correlations(errors: Sequence[ViewErrors]) -> tuple[float | None, float | None]:
     """Spearman's rank correlation of expected and true errors: of pixels, and of means of views."""
     if not errors:

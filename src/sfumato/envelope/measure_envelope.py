@@ -84,7 +84,7 @@ def measure_envelope(
     document = {
         "version": 1,
         "curve": curve(trust.calibration, cameras, depth, errors, renders),
-        "calibration": _crossed(errors),
+        "calibration": calibration.crossed_shares(errors),
         "spearman": pixels,
         "spearman_views": views,
         "held_out_views": len(errors),
@@ -119,20 +119,6 @@ def says(candidate: Candidate, name: str) -> str:
         f"From where {name} was taken go {candidate.move} by {candidate.share:.0%} of the distance to what "
         "it shows, and look at the same point."
     )
-
-
-def _crossed(errors: Sequence[calibration.ViewErrors]) -> list[dict[str, float]]:
-    """Stated and measured shares: calibrated on one half of the views, measured on the other, both ways."""
-    halves = errors[::2], errors[1::2]
-    if not all(halves):
-        return []
-    rows = []
-    for own, other in (halves, halves[::-1]):
-        rows.append(calibration.shares(calibration.fitted(other), own))
-    return [
-        {key: (one[key] + other[key]) / 2 for key in ("stated", "measured")}
-        for one, other in zip(*rows, strict=True)
-    ]
 
 
 def _depths(

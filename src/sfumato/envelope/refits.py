@@ -66,9 +66,9 @@ class Refits:
         """
         image = draw(gaussians, camera, settings).image
         apart = torch.zeros(image.shape[:2])
-        for logits, sh in zip(self.logit_opacities, self.sh.float(), strict=True):
-            other = draw(replace(gaussians, logit_opacities=logits, sh=sh), camera, settings).image
-            apart += (other - image).abs().mean(2) / PARTS
+        for logits, sh in zip(self.logit_opacities, self.sh, strict=True):
+            other = replace(gaussians, logit_opacities=logits, sh=sh.float())
+            apart += (draw(other, camera, settings).image - image).abs().mean(2) / PARTS
         reach = round(_NEAR * max(camera.size_px))
         side = 2 * min(reach, (min(camera.size_px) - 1) // 2) + 1
         return avg_pool2d(apart[None], side, stride=1, padding=side // 2, count_include_pad=False)[0]

@@ -35,10 +35,11 @@ MAY_IMPORT = {
     "fitting": "errors display checks outputs maths ops capture",
     "training": "errors children choices display checks outputs machine maths scene ops render capture "
     "evaluation",
+    "sharding": "errors children machine maths scene render training",
     "envelope": "errors display checks npy_files outputs maths scene render edit evaluation",
     "tracking": "errors checks maths scene ops render capture evaluation training",
     "runs": "errors choices json_files npy_files display checks outputs machine maths scene ops render "
-    "capture evaluation training sequences tracking envelope",
+    "capture evaluation training sequences tracking envelope sharding",
     "reconstruction": "errors display checks outputs machine ops capture footage sfm training runs",
     "meshing": "errors children display checks outputs maths scene ops render capture training runs",
     "paths": "errors json_files checks outputs maths scene render evaluation envelope",
@@ -50,7 +51,7 @@ MAY_IMPORT = {
     "run_report": "errors display outputs maths scene render capture evaluation training runs paths viewer",
     "cli": "errors extras blocks children display checks choices outputs machine maths scene ops render "
     "capture footage sfm splatting evaluation fitting training envelope tracking runs edit paths viewer "
-    "reconstruction lesson run_report meshing levels sfumato",
+    "reconstruction lesson run_report meshing levels sharding sfumato",
     "sfumato": "errors scene ops render capture splatting evaluation fitting training runs reconstruction "
     "paths viewer meshing levels",  # __init__.py of the package lists public names and loads them on use.
 }
@@ -100,17 +101,16 @@ ON_THE_HOST = {
     "fitting/": "whole numbers for files, and pixels that Gaussians begin at",
     "evaluation/": "metrics and pictures for files",
     "levels/": "scenes of files, and files",
-    "maths/sh_rotation.py": "one matrix for a whole scene",
     "meshing/": "trees of points, and arrays for files",
     "paths/": "cameras of a path, and frames for files",
-    "render/eight_bit.py": "pictures for files",
-    "render/png.py": "pictures for files and notebooks",
+    **dict.fromkeys(("render/eight_bit.py", "render/png.py"), "pictures for files and notebooks"),
     "run_report/": "a picture of the scene for a page",
-    "scene/changes.py": "one matrix for a whole scene",
+    **dict.fromkeys(("maths/sh_rotation.py", "scene/changes.py"), "one matrix for a whole scene"),
     "scene/files/": "readers and writers",
     "scene/image_points.py": "formulas of lenses are in NumPy; asked for outside of training",
     "scene/rays.py": "poses that lie there already",
     "tracking/": "photographs, and tiles that something moves in",
+    "sharding/": "places that are divided once, and texts between processes",
     "splatting/cloud_files/": "points of files",
     "training/clearance.py": "a tree of the cameras, which serves points that lie there",
     "training/parts/poses.py": "the given cameras, before the first step",

@@ -3,6 +3,7 @@
 import os
 
 from sfumato.cli import main
+from sfumato.runs import run
 from sfumato.training import loop
 
 OPTIONS = ("--steps", "20", "--seed", "4", "--schedule.refine-every", "4", "--adc.threshold", "1e-9")
@@ -24,13 +25,16 @@ def files(folder):
 
 
 def signalled_at(monkeypatch, step, *signals):
-    """Send signals to this process in the middle of a step."""
-    take = loop.train_step
+    """Send signals to this process in the middle of a step, also of several processes."""
 
-    def step_with_signal(state, *rest):
-        if state.step == step:
-            for number in signals:
-                os.kill(os.getpid(), number)
-        return take(state, *rest)
+    def with_signal(take):
+        def step_with_signal(state, *rest):
+            if state.step == step:
+                for number in signals:
+                    os.kill(os.getpid(), number)
+            return take(state, *rest)
 
-    monkeypatch.setattr(loop, "train_step", step_with_signal)
+        return step_with_signal
+
+    for module, name in ((loop, "train_step"), (run, "sharded_train_step")):
+        monkeypatch.setattr(module, name, with_signal(getattr(module, name)))

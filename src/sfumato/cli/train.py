@@ -57,6 +57,8 @@ class TrainCommand:
         block: train one block of a scene alone: its block.json, as --blocks wrote it.
         blocks: divide the scene along the ground into this many blocks; auto: as many as the memory requires;
             None: one, or the number of blocks of the run in the folder.
+        processes: number of processes that train the scene together, each with a part of its Gaussians; each
+            step then takes at least as many photographs. Under torchrun, its processes are used.
         cluster: train the blocks on Dask workers: local, local:N, or the address of a running scheduler, such
             as tcp://10.0.0.5:8786; None: one after another in this process.
         capture, config: groups of options.
@@ -72,6 +74,7 @@ class TrainCommand:
     checkpoint_every: int | None = None
     block: Path | None = None
     blocks: Annotated[int | Literal["auto"] | None, arg(metavar="INT|auto")] = None
+    processes: int = 1
     cluster: str | None = None
     capture: Annotated[CaptureOptions, arg(name="")] = field(default_factory=CaptureOptions)
     config: Annotated[TrainConfig, arg(name="")] = field(default_factory=TrainConfig)
@@ -85,10 +88,17 @@ def command(arguments: Sequence[str]) -> int:
     """Parse the arguments and train; the exit code."""
     given = parse(TrainCommand, "train", arguments, shown=_HELP)
     from sfumato.ops.backend import device_named
+    from sfumato.runs.shared_training import follow_torchrun
+    from sfumato.sharding.ranks import torchrun
 
     device = device_named(given.device)
     if given.resume:
         given = _with_stored_options(given, arguments)
+    of_torchrun = torchrun()
+    if of_torchrun and of_torchrun.rank > 0:
+        follow_torchrun()
+        return 0
+    given = _with_batch(given, of_torchrun.processes if of_torchrun else given.processes)
     from rich.console import Console
 
     from sfumato.cli.pages import TrainingViewer, write_run_page
@@ -110,6 +120,7 @@ def command(arguments: Sequence[str]) -> int:
             display=display,
             watch=watching.watch,
             device=device,
+            processes=given.processes,
         )
         watching.finish(result)
         if not result.stopped_by:
@@ -192,6 +203,24 @@ def _with_stored_options(given: TrainCommand, arguments: Sequence[str]) -> Train
     )
     again = parse(TrainCommand, "train", arguments, default=default)
     return replace(again, config=with_length_of(again.config, stored.train))
+
+
+def _with_batch(given: TrainCommand, processes: int) -> TrainCommand:
+    """At least one photograph a step for each process, in a run that is not resumed.
+
+    Raises:
+        ConfigError: their number is not possible.
+    """
+    from sfumato.runs.checkpoint import MOST_PROCESSES
+
+    if not 1 <= processes <= MOST_PROCESSES:
+        raise ConfigError(f"--processes is {processes}; give 1 to {MOST_PROCESSES}")
+    if processes > 1 and _is_in_blocks(given):
+        raise ConfigError("--processes share one scene: give it with --block, not with --blocks or --cluster")
+    if given.resume:
+        return given
+    batch_size = max(given.config.batch_size, processes)
+    return replace(given, config=replace(given.config, batch_size=batch_size))
 
 
 def without_length(config: TrainConfig) -> TrainConfig:

@@ -65,8 +65,15 @@ class RasterizedGaussians:
         leaf = self.mean_px if self.absolute_gradient_probe is None else self.absolute_gradient_probe
         if leaf.grad is None:
             return None
-        # In halves of the image, so that a threshold means the same at every resolution.
-        return (leaf.grad * (0.5 * leaf.grad.new_tensor(self.size_px))).norm(dim=1)
+        return norm_in_half_images(leaf.grad, self.size_px)
+
+
+def norm_in_half_images(gradient: Tensor, size_px: tuple[int, int]) -> Tensor:
+    """[n] norms of gradients [n, 2] with respect to pixel positions, in half-image units.
+
+    So a threshold means the same at every resolution.
+    """
+    return (gradient * (0.5 * gradient.new_tensor(size_px))).norm(dim=1)
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import torch
-
-from sfumato import ops
 from sfumato.checks import check_type
-from sfumato.ops.project import IDEAL_LENSES
-from sfumato.render.output import RasterizedGaussians, Render, expected_depth
-from sfumato.render.projection import ellipses_of
+from sfumato.render.output import Render
+from sfumato.render.raster_halves import blended, has_ellipses, projected_scene
 from sfumato.render.rasterize_unscented import rasterize_unscented
 from sfumato.render.settings import RasterSettings
-from sfumato.render.view_colours import colours_from
 from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
 
@@ -45,28 +40,6 @@ def rasterize(gaussians: Gaussians, camera: Camera, settings: RasterSettings = R
     check_type("gaussians", gaussians, Gaussians)
     check_type("camera", camera, Camera)
     check_type("settings", settings, RasterSettings)
-    if camera.shutter is not None or camera.lens.model not in IDEAL_LENSES:
+    if not has_ellipses(camera):
         return rasterize_unscented(gaussians, camera, settings)
-    projected, opacities, viewpoint = ellipses_of(gaussians, camera, settings)
-    visible = projected.radius_px[:, 0] > 0
-    channels = colours_from(gaussians, viewpoint, settings, visible)
-    background = channels.new_tensor(settings.background)
-    if settings.depth:
-        channels = torch.cat([channels, projected.depth[:, None]], dim=1)
-        background = torch.cat([background, background.new_zeros(1)])
-    probe = torch.zeros_like(projected.mean_px, requires_grad=True) if settings.absolute_gradient else None
-    image, alpha = ops.composite(
-        projected.mean_px,
-        projected.conic,
-        opacities,
-        channels,
-        projected.depth,
-        projected.radius_px,
-        background,
-        width=camera.width,
-        height=camera.height,
-        absgrad_probe=probe,
-    )
-    seen = RasterizedGaussians(visible, projected.radius_px, projected.mean_px, probe, camera.size_px)
-    depth = expected_depth(image[..., 3], alpha) if settings.depth else None
-    return Render(image[..., :3], alpha, depth, seen)
+    return blended(projected_scene(gaussians, camera, settings), camera, settings)

@@ -6,8 +6,7 @@ import hashlib
 import json
 import logging
 import re
-import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,28 +14,30 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from sfumato import machine
 from sfumato.capture.dataset import Capture
 from sfumato.errors import CaptureError, ConfigError, FormatError
 from sfumato.ops.backend import HOST
 from sfumato.outputs import replacing
+from sfumato.runs.checkpoint_file import KIND, one_line, read_content
 from sfumato.runs.run_options import RunOptions
+from sfumato.sharding.sharded_state import ShardedState, parts_with_rows
+from sfumato.sharding.state_shards import joined
 from sfumato.training.part import Part
 from sfumato.training.state import TrainState, restore
 
 _log = logging.getLogger("sfumato")
 
-KIND = "sfumato checkpoint"
-VERSION = 4
+# Of runs of one process, and of several with a file each.
+VERSION, SHARDED_VERSION = 4, 5
+MOST_PROCESSES = 4096
 KEPT = 2
 # Length of the digest of a photograph, in hexadecimal digits.
 _DIGITS = 32
 _PART_BYTES = 1 << 20
 # Bounded length of step numbers.
 _STEP = re.compile("[0-9]{1,18}")
-_PLAIN = (dict, list, tuple, str, int, float, bool, type(None))
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class Checkpoint:
             state = restore(self.state, capture, self.options.train, device, parts)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
             raise FormatError(
-                f"{self.path} is damaged or of another version ({_one_line(error)}); begin another run"
+                f"{self.path} is damaged or of another version ({one_line(error)}); begin another run"
             ) from error
         return state
 
@@ -160,15 +161,40 @@ def save_checkpoint(folder: Path, state: TrainState, options: RunOptions, captur
         "capture": capture,
         "state": state.state_dict(),
     }
+    if isinstance(state, ShardedState):
+        content |= {"version": SHARDED_VERSION, "processes": state.ranks.count}
+        content["with_rows"] = sorted(parts_with_rows(state))
     with replacing(path) as temporary:
         torch.save(content, temporary)
     found = checkpoints(folder)
     before = [other for other in found if _step(other) < state.step][-(KEPT - 1) :]
     for other in found:
         if other != path and other not in before:
-            with suppress(OSError):
-                other.unlink()
+            for file in (other, *folder.glob(f"{other.stem}.process*.pt")):
+                with suppress(OSError):
+                    file.unlink()
     return path
+
+
+def save_shard(folder: Path, state: ShardedState) -> None:
+    """Write ``step_<steps>.process<n>.pt``, with the Gaussians of process n, which does not lead.
+
+    The checkpoint is complete once process 0 has written ``step_<steps>.pt``.
+
+    Raises:
+        SfumatoError: the file cannot be written.
+    """
+    rank, saved = state.ranks.rank, state.state_dict()
+    content = {
+        "kind": KIND,
+        "version": SHARDED_VERSION,
+        "process": rank,
+        "processes": state.ranks.count,
+        "step": state.step,
+        "state": {"population": saved["population"], "parts": saved["parts"]},
+    }
+    with replacing(_shard_of(folder / f"step_{state.step:06d}.pt", rank)) as temporary:
+        torch.save(content, temporary)
 
 
 def checkpoints(folder: Path) -> list[Path]:
@@ -197,28 +223,50 @@ def latest_checkpoint(folder: Path) -> Checkpoint:
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint; only tensors and plain values are created from it.
+    """Read a checkpoint, of any number of processes; only tensors and plain values are created from it.
 
     Raises:
         FormatError: it is missing, damaged, hostile or of another version.
     """
-    try:
-        _check_archive(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FormatError:
-        raise
-    except Exception as error:
-        # The errors of torch and zipfile on broken files are not documented; all mean a damaged file.
-        raise FormatError(f"checkpoint {path} is damaged ({_one_line(error)})") from error
-    if not isinstance(content, dict) or content.get("kind") != KIND:
-        raise FormatError(f"{path} is not a checkpoint of a run")
-    if content.get("version") != VERSION:
-        raise FormatError(f"{path} has version {content.get('version')!r}, this program reads {VERSION}")
+    content = read_content(path)
+    if content.get("version") not in (VERSION, SHARDED_VERSION):
+        raise FormatError(
+            f"{path} has version {content.get('version')!r}, this program reads {VERSION} and "
+            f"{SHARDED_VERSION}"
+        )
     capture, state = content.get("capture"), content.get("state")
     if not isinstance(capture, dict) or not isinstance(state, dict):
         raise FormatError(f"checkpoint {path} is damaged (it is incomplete)")
-    _check_tensors(content, path)
+    if content["version"] == SHARDED_VERSION:
+        state = _joined(path, content)
     return Checkpoint(path, RunOptions.from_plain(content.get("options"), path), capture, state)
+
+
+def _joined(path: Path, content: dict[str, Any]) -> dict[str, Any]:
+    """The state of a run of several processes, whose files lie beside that of process 0.
+
+    Raises:
+        FormatError: one is missing or damaged, or they do not fit together.
+    """
+    count, with_rows, states = content.get("processes"), content.get("with_rows"), [content["state"]]
+    if not isinstance(count, int) or not 2 <= count <= MOST_PROCESSES or not isinstance(with_rows, list):
+        raise FormatError(f"checkpoint {path} is damaged (it is of {count!r} processes)")
+    for rank in range(1, count):
+        other = _shard_of(path, rank)
+        shard = read_content(other)
+        known = [shard.get(key) for key in ("version", "process", "processes", "step")]
+        if known != [SHARDED_VERSION, rank, count, _step(path)]:
+            raise FormatError(f"{other} does not belong to {path.name}")
+        states.append(shard.get("state"))
+    try:
+        return joined(states, with_rows)
+    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+        raise FormatError(f"checkpoint {path} is damaged ({one_line(error)})") from error
+
+
+def _shard_of(path: Path, rank: int) -> Path:
+    """The file of one process beside that of process 0."""
+    return path.with_name(f"{path.stem}.process{rank}.pt")
 
 
 def first_not_finite(state: TrainState) -> str | None:
@@ -227,54 +275,5 @@ def first_not_finite(state: TrainState) -> str | None:
     return next((name for name, t in fields.items() if not bool(torch.isfinite(t).all())), None)
 
 
-def _check_archive(path: Path) -> None:
-    """Refuse compressed archives, which could expand to any size, and modified ones."""
-    size = path.stat().st_size
-    with zipfile.ZipFile(path) as archive:
-        members = archive.infolist()
-        compressed = any(m.compress_type != zipfile.ZIP_STORED for m in members)
-        if compressed or sum(m.file_size for m in members) > size:
-            raise FormatError(f"checkpoint {path} claims more data than the file has")
-        # Torch does not read members that are marked as folders, which leaves tensors uninitialised.
-        if any(m.external_attr for m in members):
-            raise FormatError(f"checkpoint {path} is damaged (a part of it is marked as a folder)")
-        # Torch does not verify the checksums.
-        broken = archive.testzip()
-    if broken is not None:
-        raise FormatError(f"checkpoint {path} is damaged (the checksum of {broken} is wrong)")
-
-
-def _check_tensors(content: dict[str, Any], path: Path) -> None:
-    size, total = path.stat().st_size, 0
-    for name, value in _walk(content, ""):
-        if not isinstance(value, Tensor):
-            if not isinstance(value, _PLAIN):
-                raise FormatError(
-                    f"checkpoint {path}: {name} is of the unexpected type {type(value).__name__}"
-                )
-            continue
-        if value.layout != torch.strided or value.is_quantized or not value.is_contiguous():
-            raise FormatError(f"checkpoint {path}: {name} is not a plain tensor")
-        total += value.numel() * value.element_size()
-        if total > size:
-            raise FormatError(f"checkpoint {path} claims more data than the file has")
-        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            raise FormatError(f"checkpoint {path}: {name} holds NaN or infinity")
-
-
-def _walk(value: Any, name: str) -> Iterator[tuple[str, Any]]:
-    yield name, value
-    if isinstance(value, dict):
-        for key, item in value.items():
-            yield from _walk(item, f"{name}.{key}".lstrip("."))
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _walk(item, name)
-
-
 def _step(path: Path) -> int:
     return int(path.stem[5:])
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:120] or type(error).__name__

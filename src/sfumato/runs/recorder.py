@@ -121,7 +121,7 @@ class Recorder:
                 f"training diverged at step {state.step}: the loss is {loss}; lower the --rates, "
                 "or --resume from the last checkpoint"
             )
-        if not len(state.population):
+        if not state.num_gaussians:
             raise SfumatoError(
                 f"no Gaussians are left after step {state.step}: all were pruned; lower --adc.prune-opacity, "
                 "raise --adc.prune-scale, or check the cameras"
@@ -152,7 +152,7 @@ class Recorder:
             whole: quality of all held-out views, if it was measured.
         """
         self._reported_s = state.seconds
-        event = {"step": state.step, "seconds": round(state.seconds, 3), "gaussians": len(state.population)}
+        event = {"step": state.step, "seconds": round(state.seconds, 3), "gaussians": state.num_gaussians}
         if self._loss.value is not None:
             event["loss"] = round(self._loss.value, 6)
         if quality is not None and math.isfinite(quality.psnr):
@@ -181,7 +181,7 @@ class Recorder:
             budget,
             rate,
             self._loss.value or 0.0,
-            len(state.population),
+            state.num_gaussians,
             size_px,
             self._quality,
             remaining_s,

@@ -17,14 +17,13 @@ from sfumato.display import Display
 from sfumato.errors import ConfigError, SfumatoError
 from sfumato.evaluation.held_out import Report
 from sfumato.ops.backend import HOST
-from sfumato.runs.block_file import parts_around, read_block
 from sfumato.runs.cameras_file import write_cameras
 from sfumato.runs.checkpoint import (
     first_not_finite,
     identify,
-    latest_checkpoint,
     save_checkpoint,
 )
+from sfumato.runs.first_state import first_state, resumed_state
 from sfumato.runs.folder import EventLog, RunFolder
 from sfumato.runs.held_out_evaluation import NATIVE_IN_A_BUDGET, EvaluationOptions
 from sfumato.runs.interruption import Interruption
@@ -32,12 +31,15 @@ from sfumato.runs.recorder import Recorder
 from sfumato.runs.reduction import reduced_to_fit, with_reduction_of
 from sfumato.runs.results import draw_chart, write_results
 from sfumato.runs.run_options import RunOptions, check_same_command, check_same_run
-from sfumato.scene.files import load, save
+from sfumato.runs.shared_training import check_processes, in_processes, save_shards_of_others
+from sfumato.scene.files import save
+from sfumato.sharding.sharded_state import ShardedState
+from sfumato.sharding.sharded_step import sharded_train_step
 from sfumato.training import loop
 from sfumato.training.loop import Callback
 from sfumato.training.parts.poses import Poses
-from sfumato.training.plan import TrainingPlan, make_plan, with_budget
-from sfumato.training.state import TrainState, start
+from sfumato.training.plan import TrainingPlan, with_budget
+from sfumato.training.state import TrainState
 from sfumato.training.step import StepStats
 from sfumato.training.warm_up import prepare_kernels
 
@@ -75,6 +77,7 @@ def run_training(
     capture: Capture | None = None,
     device: torch.device = HOST,
     is_stopped: Callable[[], bool] = lambda: False,
+    processes: int = 1,
 ) -> RunResult:
     """Train a scene and fill a run folder.
 
@@ -90,6 +93,7 @@ def run_training(
         capture: the dataset, if it was already read with these options.
         device: of the scene.
         is_stopped: asked after each step; the run then stops as after a signal.
+        processes: number of processes on this machine that train the scene together, with this one.
 
     Returns:
         RunResult. A run that was stopped by a signal has a checkpoint and a scene, but no report.
@@ -111,9 +115,10 @@ def run_training(
     capture.require_pixels()
     identity = identify(capture)
     if is_resumed:
-        state, plan = _resumed(folder, capture, identity, options, device)
+        state, plan = resumed_state(folder, capture, identity, options, device)
     else:
-        state, plan = _started(capture, options, device)
+        state, plan = first_state(capture, options, device)
+    check_processes(processes, state, options)
     display.say(plan.describe(options.train))
     if options.train.minutes and capture.test_views and math.isinf(until_s):
         display.say(f"after them {len(capture.test_views)} held-out views are evaluated")
@@ -134,7 +139,7 @@ def run_training(
             folder.begin(options, **facts)
         watchers = [watch(capture, options)] if watch else []
         run = _TrainingRun(folder, capture, identity, options, display, until_s, is_stopped)
-        return run.go(state, plan, watchers)
+        return run.go(state, plan, watchers, processes)
 
 
 def completed(options: RunOptions) -> RunOptions:
@@ -175,40 +180,6 @@ def _agreed(
     return options, folder.has_checkpoint()
 
 
-def _started(capture: Capture, options: RunOptions, device: torch.device) -> tuple[TrainState, TrainingPlan]:
-    init = load(options.init) if options.init else None
-    around = read_block(options.block).scene_around() if options.block else None
-    plan = make_plan(
-        capture,
-        options.train,
-        start_count=len(capture.points if init is None else init),
-        fixed_count=0 if around is None else len(around),
-    )
-    parts = parts_around(around, options.train)
-    return start(capture, options.train, cap=plan.cap, init=init, parts=parts, device=device), plan
-
-
-def _resumed(
-    folder: RunFolder,
-    capture: Capture,
-    identity: dict[str, Any],
-    options: RunOptions,
-    device: torch.device,
-) -> tuple[TrainState, TrainingPlan]:
-    checkpoint = latest_checkpoint(folder.checkpoints)
-    check_same_run(checkpoint.options, options)
-    around = read_block(options.block).scene_around() if options.block else None
-    parts = parts_around(around, options.train)
-    state = replace(checkpoint, options=options).restore(capture, identity, device, parts)
-    plan = make_plan(
-        capture,
-        replace(options.train, max_gaussians=state.cap),
-        start_count=state.start_count,
-        fixed_count=0 if around is None else len(around),
-    )
-    return state, plan
-
-
 class _Stopped(Exception):
     """Raised between two steps after a signal to stop."""
 
@@ -231,24 +202,33 @@ class _TrainingRun:
         self._interruption = Interruption()
         self._saved_at_s, self._saving_s = time.monotonic(), 0.0
 
-    def go(self, state: TrainState, plan: TrainingPlan, watchers: Sequence[Callback]) -> RunResult:
+    def go(
+        self, state: TrainState, plan: TrainingPlan, watchers: Sequence[Callback], processes: int
+    ) -> RunResult:
         config, capture = self._options.train, self._capture
         events = EventLog(self._folder.events)
         recorder = Recorder(config, events, self._display, capture.test_views, plan.size_px)
-        with self._interruption:
-            try:
-                with self._display.live_updates():
-                    loop.train(capture, state, (recorder, *watchers, self._after_step))
-            except _Stopped:
-                self._save(state)
-                self._display.say(f"stopped after step {state.step:,}")
-                return RunResult(state, None, capture, self._interruption.signal)
+        with self._interruption, in_processes(processes, state, capture, self._options) as state:
+            is_stopped = self._is_stopped_in(state, (recorder, *watchers, self._after_step))
             self._save(state)
+        if is_stopped:
+            self._display.say(f"stopped after step {state.step:,}")
+            return RunResult(state, None, capture, self._interruption.signal)
         report = self._results(state)
         recorder.finish(state, report)
         draw_chart(self._folder)
         self._display.say(f"the scene is {self._folder.scene}")
         return RunResult(state, report, capture, None)
+
+    def _is_stopped_in(self, state: TrainState, callbacks: Sequence[Callback]) -> bool:
+        """Train; whether a signal stopped it."""
+        step = sharded_train_step if isinstance(state, ShardedState) else None
+        try:
+            with self._display.live_updates():
+                loop.train(self._capture, state, callbacks, step=step)
+        except _Stopped:
+            return True
+        return False
 
     def _after_step(self, state: TrainState, stats: StepStats) -> None:
         if self._interruption.signal is not None or self._is_stopped():
@@ -267,6 +247,8 @@ class _TrainingRun:
                 "--rates, or --resume from the last checkpoint"
             )
         began = time.monotonic()
+        if isinstance(state, ShardedState):
+            save_shards_of_others(state, self._folder.checkpoints)
         save_checkpoint(self._folder.checkpoints, state, self._options, self._identity)
         save(state.gaussians, self._folder.scene)
         poses = state.parts.get(Poses.name)
@@ -276,12 +258,14 @@ class _TrainingRun:
         self._saving_s = self._saved_at_s - began
 
     def _results(self, state: TrainState) -> Report:
-        facts = {
+        facts: dict[str, Any] = {
             "steps": state.step,
             "seconds": round(state.seconds, 3),
-            "gaussians": len(state.population),
+            "gaussians": state.num_gaussians,
             "peak_memory_bytes": machine.peak_memory_bytes(),
         }
+        if isinstance(state, ShardedState):
+            facts |= state.traffic()
         with torch.no_grad():
             return write_results(
                 self._folder,

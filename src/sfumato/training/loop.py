@@ -17,13 +17,20 @@ _AHEAD = 4
 Callback = Callable[[TrainState, StepStats], float | None]
 
 
-def train(capture: Capture, state: TrainState, callbacks: Sequence[Callback] = ()) -> TrainState:
+def train(
+    capture: Capture,
+    state: TrainState,
+    callbacks: Sequence[Callback] = (),
+    *,
+    step: Callable[[TrainState, Sequence[int]], StepStats] | None = None,
+) -> TrainState:
     """Train until the steps or the minutes are used up.
 
     Args:
         capture: photographs with cameras.
         state: from ``start`` or a checkpoint, changed in place.
         callbacks: called after each step with the state and its report; they must not change it.
+        step: takes a step on the given views; None: ``train_step``.
 
     Returns:
         The state.
@@ -33,7 +40,7 @@ def train(capture: Capture, state: TrainState, callbacks: Sequence[Callback] = (
         while state.progress < 1:
             views = [state.sampler.next() for _ in range(state.config.batch_size)]
             capture.read_ahead(state.views[i] for i in state.sampler.upcoming(_AHEAD))
-            stats = train_step(state, views)
+            stats = (step or train_step)(state, views)
             state.seconds = before + time.perf_counter() - began
             for callback in callbacks:
                 began += callback(state, stats) or 0.0

@@ -131,10 +131,12 @@ class Part:
         name: key in ``TrainState.parts`` and in checkpoints.
         screen_gradient: kind of screen-space gradient that it needs while the number of Gaussians may grow:
             "signed", "absolute" (absolute values summed over pixels), or None.
+        has_rows: whether each tensor of its ``state_dict`` has a row for each Gaussian.
     """
 
     name: ClassVar[str]
     screen_gradient: str | None = None
+    has_rows: ClassVar[bool] = False
 
     def prepare(self, shot: Shot) -> Shot:
         """Change the camera or the background before rendering."""

@@ -5,6 +5,7 @@ Only here does the number of Gaussians change, so that parameters and moments st
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -137,13 +138,18 @@ class Population:
 
 
 def _rate(name: str, found: Gradients, config: TrainConfig) -> float | Tensor:
-    """Learning rate of a field; for ``sh`` one per column, up to the degree in use."""
-    context = found.context
+    """Learning rate of a field; for ``sh`` one per column, up to the degree in use.
+
+    The mean gradient of a batch of views is less noisy, so rates grow with the square root of its size.
+
+    Source: Zhao et al. 2024 (Grendel), section 4.2.
+    """
+    context, batch = found.context, math.sqrt(len(found.views))
     if name == "means":
-        return context.means_rate
+        return batch * context.means_rate
     if name != "sh":
-        return rate_of(config.rates, name, context.progress)
+        return batch * rate_of(config.rates, name, context.progress)
     columns = 3 * (context.sh_degree + 1) ** 2
     rate = found.of_gaussians[name].new_full((columns,), rate_of(config.rates, "sh_rest", context.progress))
     rate[:3] = rate_of(config.rates, "sh_base", context.progress)
-    return rate * RATE[config.colour]
+    return batch * rate * RATE[config.colour]

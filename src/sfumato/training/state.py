@@ -82,6 +82,11 @@ class TrainState:
         return with_metadata(scene, Metadata(antialiased=self.config.antialiased, source=GENERATOR))
 
     @property
+    def num_gaussians(self) -> int:
+        """Their number."""
+        return len(self.population)
+
+    @property
     def progress(self) -> float:
         """Fraction of the run that is done, by steps or by time."""
         config = self.config

@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 
 from sfumato.render.draw import draw
-from sfumato.render.output import Render
+from sfumato.render.settings import Settings
+from sfumato.scene.gaussians import Gaussians
 from sfumato.training.context import StepContext
 from sfumato.training.part import Gradients, Refinement, Shot
 from sfumato.training.state import TrainState
+from sfumato.training.target import Target
 
 # Least side of reduced photographs.
 _MIN_SIDE_PX = 8
@@ -90,16 +92,13 @@ def apply(state: TrainState, found: Gradients) -> StepStats:
 
 def _gradients_of_view(state: TrainState, number: int, context: StepContext) -> Gradients:
     parts, gaussians = state.parts.values(), state.population.gaussians
-    shot = _shot(state, number, context)
-    for part in parts:
-        shot = part.prepare(shot)
+    shot = shot_of(state, number, context)
     target = shot.target().to(gaussians.means.device)
-    wanted = _screen_gradient(state, context)
-    render = _render(state, shot, wanted)
-    image = render.image
-    for part in parts:
-        image = part.apply(image, shot)
-    loss = state.loss(shot.framed(image, target), target)
+    wanted = wanted_screen_gradient(state, context)
+    render = draw(drawn_scene(state, shot), shot.camera, settings_for(state, shot, wanted))
+    if wanted:
+        render.seen.retain_gradients()
+    loss = loss_of_image(state, render.image, shot, target)
     penalised = target.share * loss
     for part in parts:
         penalty = part.penalty(gaussians, shot)
@@ -109,30 +108,38 @@ def _gradients_of_view(state: TrainState, number: int, context: StepContext) -> 
     return _collected(state, shot, loss, render.seen.visible, screen_gradient)
 
 
-def _shot(state: TrainState, number: int, context: StepContext) -> Shot:
-    """A photograph at the size of the step, before any part has changed it."""
+def shot_of(state: TrainState, number: int, context: StepContext) -> Shot:
+    """A photograph at the size of the step, as the parts changed it."""
     view = state.views[number]
     size_px = tuple(max(side // context.downscale, _MIN_SIDE_PX) for side in view.camera.size_px)
-    return Shot(number, view, view.camera.resized(*size_px), state.background, context)
+    shot = Shot(number, view, view.camera.resized(*size_px), state.background, context)
+    return reduce(lambda changed, part: part.prepare(changed), state.parts.values(), shot)
 
 
-def _render(state: TrainState, shot: Shot, screen_gradient: str | None) -> Render:
-    settings = replace(
+def drawn_scene(state: TrainState, shot: Shot) -> Gaussians:
+    """The Gaussians in training, and those that parts add."""
+    return reduce(
+        lambda scene, part: part.drawn(scene, shot), state.parts.values(), state.population.gaussians
+    )
+
+
+def loss_of_image(state: TrainState, image: Tensor, shot: Shot, target: Target) -> Tensor:
+    """The loss [] of a render [h, w, 3], without penalties."""
+    image = reduce(lambda changed, part: part.apply(changed, shot), state.parts.values(), image)
+    return state.loss(shot.framed(image, target), target)
+
+
+def settings_for(state: TrainState, shot: Shot, screen_gradient: str | None) -> Settings:
+    """The settings of the renderer for a shot, with the wanted kind of screen-space gradient."""
+    return replace(
         state.settings,
         background=shot.background,
         sh_degree=shot.context.sh_degree,
         absolute_gradient=screen_gradient == "absolute",
     )
-    scene = state.population.gaussians
-    for part in state.parts.values():
-        scene = part.drawn(scene, shot)
-    render = draw(scene, shot.camera, settings)
-    if screen_gradient:
-        render.seen.retain_gradients()
-    return render
 
 
-def _screen_gradient(state: TrainState, context: StepContext) -> str | None:
+def wanted_screen_gradient(state: TrainState, context: StepContext) -> str | None:
     """The kind of screen-space gradient that is collected in this step."""
     wanted = {part.screen_gradient for part in state.parts.values()} if context.is_densifying else set()
     return "absolute" if "absolute" in wanted else "signed" if "signed" in wanted else None
@@ -142,21 +149,21 @@ def _collected(
     state: TrainState, shot: Shot, loss: Tensor, visible: Tensor, screen_gradient: Tensor | None
 ) -> Gradients:
     """The gradients that a backward pass accumulated in the leaves, which are cleared."""
-    of_parts = {name: _taken(part.parameters()) for name, part in state.parts.items()}
+    of_parts = {name: taken_gradients(part.parameters()) for name, part in state.parts.items()}
     # Gaussians that parts added to the picture come after those in training.
     count = len(state.population)
     return Gradients(
         context=shot.context,
         views=(shot.number,),
         loss=loss.detach(),
-        of_gaussians=_taken(state.population.trained),
+        of_gaussians=taken_gradients(state.population.trained),
         of_parts={name: found for name, found in of_parts.items() if found},
         visible=visible[:count].int(),
         screen_gradient=None if screen_gradient is None else shot.halves * screen_gradient[:count],
     )
 
 
-def _taken(leaves: dict[str, Tensor]) -> dict[str, Tensor]:
+def taken_gradients(leaves: dict[str, Tensor]) -> dict[str, Tensor]:
     """Take the gradients of the leaves that have one."""
     found = {name: leaf.grad for name, leaf in leaves.items() if leaf.grad is not None}
     for leaf in leaves.values():

@@ -16,6 +16,7 @@ class Densifier(Part):
     """Adds and removes Gaussians; a strategy overrides ``observe`` and ``refine``."""
 
     name = "densifier"
+    has_rows = True
 
     def step(self, state: TrainState, gradients: Gradients) -> Refinement | None:
         if gradients.context.is_densifying:

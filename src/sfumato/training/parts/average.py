@@ -29,6 +29,7 @@ class Average(Part):
     """
 
     name = "average"
+    has_rows = True
     gaussians: Gaussians | None
     count: int
 

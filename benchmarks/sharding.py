@@ -49,7 +49,7 @@ def main() -> None:
             threads = {"NUMBA_NUM_THREADS": "1"} if count == 1 else {}
             runs.append(trained(given.data, given.scratch / f"{count}_{seed}", options, threads))
         psnrs = [run["test"]["psnr"] for run in runs]
-        facts = runs[0]
+        facts = runs[0]["train"]
         rows.append(
             {
                 "processes": count,
@@ -57,7 +57,7 @@ def main() -> None:
                 "lowest": min(psnrs),
                 "highest": max(psnrs),
                 "Gaussians": facts["gaussians"],
-                "seconds": fmean(run["seconds"] for run in runs),
+                "seconds": fmean(run["train"]["seconds"] for run in runs),
                 "MB a step": facts.get("moved_bytes_per_step", 0) / 1e6,
                 "of parameters": facts.get("moved_share_of_parameters", 0.0),
             }

@@ -70,14 +70,15 @@ class LiveTraining(LiveRun):
         self._due_s = 0.0
         self._allowance = Allowance(_SHARE, _SAVED_S)
         self._renderer: ExactRenderer | None = None
-        self._gaussians: Gaussians | None = None
+        self._training: TrainState | None = None
+        self._final: Gaussians | None = None
 
     def __call__(self, state: TrainState, stats: StepStats) -> float:
         """Serve a request or take a due snapshot; block while paused. Returns the seconds blocked."""
         if self._payload is None:
             self._open(state)
         waited_s = 0.0
-        self._gaussians = state.gaussians
+        self._training = state
         if self._watchers and self._allowance.is_there():
             began = time.monotonic()
             if self._draw():
@@ -104,7 +105,7 @@ class LiveTraining(LiveRun):
             self._packing.join()
         if self._payload is not None:
             self._publish(pack(gaussians.detach(), exact_bytes=4 * EXACT_BYTES))
-        self._gaussians = gaussians
+        self._final = gaussians
         self._set_state(state)
         self._look_until(lambda: self._fetched == self._version, LAST_LOOK_S)
 
@@ -135,8 +136,10 @@ class LiveTraining(LiveRun):
         return Answer("application/octet-stream", payload.data)
 
     def _paint(self, request: RenderRequest) -> RenderedImage:
-        assert self._renderer is not None and self._gaussians is not None
-        return self._renderer.render(request, self._gaussians)
+        assert self._renderer is not None and self._training is not None
+        # Of several processes, each has a part of the scene, which is only collected when it is needed.
+        scene = self._training.gaussians if self._final is None else self._final
+        return self._renderer.render(request, scene)
 
     def _is_snapshot_due(self, now_s: float) -> bool:
         """Whether to take a snapshot: the last one was fetched, and none is being packed.

@@ -100,3 +100,19 @@ def test_pairs_per_pixel_counts_blended_gaussians():
         logits = torch.logit(torch.full((count,), opacity))
         scene = Gaussians(means, wide, quats, logits, sh)
         assert sharpness.pairs_per_pixel(scene, camera) == pytest.approx(expected, abs=0.05)
+
+
+def test_simulated_blocks_wait_for_workers_and_go_on_from_checkpoints():
+    from cluster_simulation import Outcome, never, simulated
+
+    assert simulated([10.0, 20.0, 30.0], [1.0], never) == Outcome(60.0, 0, 0.0)
+    assert simulated([10.0, 20.0, 30.0], [1.0, 1.0], never).wall_s == 40.0
+    assert simulated([30.0], [1.0, 0.5], never).wall_s == 30.0
+
+    def ends_once(worker, now_s):
+        return 5.0 if worker == 0 and now_s < 5.0 else float("inf")
+
+    # Of 5 seconds, 4 are in a checkpoint; the worker is back after a second, for the remaining 6.
+    assert simulated([10.0], [1.0], ends_once, 2.0, replaced_s=1.0) == Outcome(12.0, 1, 1.0)
+    # The other worker, which is idle, takes it at once.
+    assert simulated([10.0, 1.0], [1.0, 1.0], ends_once, 2.0, replaced_s=100.0) == Outcome(11.0, 1, 1.0)

@@ -1,5 +1,6 @@
 """3D Tiles: volumes hold what is in them, errors grow to the root, and the finest tiles are the scene."""
 
+import itertools
 import json
 
 import numpy as np
@@ -9,6 +10,7 @@ from sfumato import ConfigError, load, save_levels
 from sfumato.levels import pyramid
 from sfumato.levels.scene_source import source_of_scene
 from sfumato.levels.tileset import write_tileset
+from support.gltf_files import json_of
 from support.small_scenes import small_scene
 
 COUNT = 3000
@@ -34,7 +36,7 @@ def test_the_tiles_without_children_are_the_scene(tiles):
     leaves = [tile for tile in below(tileset["root"]) if "children" not in tile]
     means = np.concatenate([load(path.parent / tile["content"]["uri"]).means.numpy() for tile in leaves])
     assert counts[0] == COUNT == len(means) and len(leaves) == 8
-    assert np.abs(np.sort(means, axis=0) - np.sort(scene.means.numpy(), axis=0)).max() < 1e-6
+    assert np.abs(np.sort(means, axis=0) - np.sort(scene.means.numpy(), axis=0)).max() < 1e-3
     written = sum(len(load(file)) for file in (path.parent / "tiles").iterdir())
     assert written == sum(counts) and len(list((path.parent / "tiles").iterdir())) == 11
 
@@ -44,9 +46,10 @@ def test_volumes_hold_the_gaussians_in_the_frame_of_the_tileset(tiles):
     for tile in below(tileset["root"]):
         if "content" not in tile:
             continue
-        x, y, z = load(path.parent / tile["content"]["uri"]).means.numpy().T
-        # Down is +y in scenes; tiles have z up.
-        means = np.stack([x, z, -y], axis=1)
+        # Readers of tiles turn the y up of glTF files to z up.
+        content = json_of(path.parent / tile["content"]["uri"])
+        corners = [content["accessors"][0][name] for name in ("min", "max")]
+        means = np.array([[x, -z, y] for x, y, z in itertools.product(*zip(*corners, strict=True))])
         box = np.array(tile["boundingVolume"]["box"])
         halves = box[[3, 7, 11]]
         assert (np.abs(means - box[:3]) <= halves * (1 + 1e-5)).all()
@@ -56,7 +59,11 @@ def test_it_is_a_tileset_of_version_1_1(tiles):
     tileset = tiles[3]
     assert tileset["asset"] == {"version": "1.1"}
     told = tileset["extensions"]["3DTILES_content_gltf"]
-    assert told["extensionsUsed"] == ["KHR_gaussian_splatting"]
+    # What CesiumJS needs to show Gaussians.
+    needed = ["KHR_gaussian_splatting", "KHR_gaussian_splatting_compression_spz_2"]
+    assert told["extensionsUsed"] == told["extensionsRequired"] == needed
+    content = json_of(tiles[1].parent / tileset["root"]["children"][0]["content"]["uri"])
+    assert content["extensionsUsed"] == content["extensionsRequired"] == needed
     for tile in [tileset, *below(tileset["root"])]:
         children = tile.get("children", [tile["root"]] if "root" in tile else [])
         assert all(0 <= child["geometricError"] <= tile["geometricError"] for child in children)

@@ -11,10 +11,13 @@ import torch
 from hypothesis import HealthCheck, given, settings
 
 from sfumato.errors import FormatError
+from sfumato.render.rasterize import rasterize
 from sfumato.scene.files import load, recognised, save
-from support.gltf_files import SPLAT, attributes, document, written
+from sfumato.scene.files.gltf import write_packed_scene
+from support.gltf_files import SPLAT, attributes, document, json_of, written
 from support.real_data import real_splats
 from support.scene_files import assert_scene_or_format_error, blob, changed, changes, psnr, turns
+from support.small_scenes import camera_at, small_scene
 
 EXAMPLES = 300
 
@@ -203,6 +206,22 @@ def test_any_change_of_bytes_loads_or_is_a_format_error(valid, which, edits):
     path = folder / ("b.glb", "b.gltf")[which]
     path.write_bytes(changed(contents[which], edits))
     assert_scene_or_format_error(load, path)
+
+
+def test_a_packed_file_holds_the_scene_in_the_frame_of_its_mesh(tmp_path):
+    scene = small_scene(500)
+    write_packed_scene(scene, tmp_path / "packed.glb")
+    save(scene, tmp_path / "plain.glb")
+    got, plain = load(tmp_path / "packed.glb"), load(tmp_path / "plain.glb")
+    assert (tmp_path / "packed.glb").stat().st_size < 0.3 * (tmp_path / "plain.glb").stat().st_size
+    torch.testing.assert_close(got.means, plain.means, atol=1e-3, rtol=0.0)
+    torch.testing.assert_close(got.log_scales, plain.log_scales, atol=0.04, rtol=0.0)
+    torch.testing.assert_close(got.sh, plain.sh, atol=0.05, rtol=0.0)
+    camera = camera_at(0.3)
+    images = [rasterize(each, camera).image for each in (got, plain)]
+    assert float((images[0] - images[1]).abs().mean()) < 0.01
+    entry = json_of(tmp_path / "packed.glb")["accessors"][0]
+    torch.testing.assert_close(torch.tensor(entry["max"])[2], scene.means[:, 2].max())
 
 
 def test_reads_a_packed_file_of_cesium():

@@ -52,3 +52,9 @@ def document(arrays: dict[str, np.ndarray], *, node=None, space="srgb_rec709_dis
 def written(tmp_path, root: dict):
     (tmp_path / "a.gltf").write_text(json.dumps(root))
     return tmp_path / "a.gltf"
+
+
+def json_of(path):
+    """The JSON of a binary glTF file."""
+    raw = path.read_bytes()
+    return json.loads(raw[20 : 20 + int.from_bytes(raw[12:16], "little")])

@@ -20,15 +20,18 @@ from sfumato.levels.staging import staged
 from sfumato.outputs import write_text
 from sfumato.scene.changes import merged
 from sfumato.scene.files import TILESET, gltf, values
-from sfumato.scene.files.gltf_writing import EXTENSION
-from sfumato.scene.files.node_transforms import Y_DOWN_UP
+from sfumato.scene.files.gltf_writing import EXTENSION, SPZ_EXTENSION
+from sfumato.scene.files.node_transforms import Y_DOWN_UP, Y_UP_FROM_SCENE
 from sfumato.scene.scene import with_metadata
 
 # The folder of the tiles, `LEVEL_NUMBER.glb`, beside the tileset.
 FOLDER = "tiles"
-# z up from the y down of scenes. glTF files have y up, which readers of tiles turn to z up themselves.
-_Z_UP_FROM_SCENE = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
+# Readers of tiles turn the y up of glTF files to z up.
+_Z_UP_FROM_Y_UP = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])
+_Z_UP_FROM_SCENE = _Z_UP_FROM_Y_UP @ Y_UP_FROM_SCENE[:3, :3]
 _NAME = re.compile(r"[0-9]+_[0-9]+\.glb")
+# CesiumJS shows Gaussians only where both extensions are required.
+_NEEDED = [EXTENSION, SPZ_EXTENSION]
 
 
 def write_tileset(
@@ -36,8 +39,8 @@ def write_tileset(
 ) -> list[int]:
     """Write a scene as 3D Tiles 1.1, with a bounded number of Gaussians in memory.
 
-    The frame of the tileset is local: x as in the scene, z up; a viewer of a globe places it by a transform.
-    Scene units are taken as metres.
+    The frame of the tileset is local: (-x, -z, -y) of the scene, so that z is up; a viewer of a globe places
+    it by a transform. Scene units are taken as metres.
 
     Args:
         source: the scene.
@@ -67,7 +70,7 @@ def write_tileset(
             boxes: dict[int, Box] = {}
             for file in level_files(store, boxes, report):
                 scene = with_metadata(merged(*(part for _, part in file.parts)), source.metadata)
-                gltf.write_scene(scene, folder / f"{file.level}_{file.number}.glb")
+                gltf.write_packed_scene(scene, folder / f"{file.level}_{file.number}.glb")
                 tiles[file.level, file.number] = [cell for cell, _ in file.parts], len(file)
                 counts += [0] * (file.level + 1 - len(counts))
                 counts[file.level] += len(file)
@@ -88,7 +91,7 @@ def _tileset(
         "asset": {"version": "1.1"},
         "extensionsUsed": ["3DTILES_content_gltf"],
         "extensions": {
-            "3DTILES_content_gltf": {"extensionsUsed": [EXTENSION], "extensionsRequired": []},
+            "3DTILES_content_gltf": {"extensionsUsed": _NEEDED, "extensionsRequired": _NEEDED},
         },
         "geometricError": error,
         "root": root,

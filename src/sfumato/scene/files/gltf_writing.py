@@ -19,6 +19,7 @@ from sfumato.scene.gaussians import Gaussians
 from sfumato.scene.scene import GENERATOR, Metadata, metadata_of
 
 EXTENSION = "KHR_gaussian_splatting"
+SPZ_EXTENSION = f"{EXTENSION}_compression_spz_2"
 # Our own key in ``extras``, as glTF has no standard one.
 ANTIALIASED = "antialiased"
 SRGB, LINEAR = "srgb_rec709_display", "lin_rec709_display"
@@ -36,11 +37,22 @@ class _Attribute(NamedTuple):
 
 
 class Content:
-    """Arrays of a file, one after another in a buffer of ``length`` bytes, and their JSON entries."""
+    """Arrays of a file, one after another in a buffer of ``length`` bytes, and their JSON entries.
+
+    Attributes:
+        views, accessors: the JSON of the buffer views and of the accessors.
+        extensions: names of the extensions that are used.
+        length: bytes of the buffer.
+    """
+
+    views: list[dict[str, Any]]
+    accessors: list[dict[str, Any]]
+    extensions: list[str]
+    length: int
 
     def __init__(self) -> None:
-        self.views: list[dict[str, Any]] = []
-        self.accessors: list[dict[str, Any]] = []
+        self.views, self.accessors = [], []
+        self.extensions = [EXTENSION]
         self.length = 0
         self._sources: list[Callable[[], Iterator[np.ndarray]]] = []
 
@@ -53,6 +65,32 @@ class Content:
         kernel = {"kernel": "ellipse", "colorSpace": SRGB}
         primitive = {"attributes": names, "mode": 0, "extensions": {EXTENSION: kernel}}
         return primitive | ({"extras": {ANTIALIASED: True}} if metadata_of(scene).antialiased else {})
+
+    def packed_primitive(self, scene: Gaussians, packed: bytes) -> dict[str, Any]:
+        """Add Gaussians, float32 on the CPU, y up, as an `.spz` file; the JSON of their primitive.
+
+        Its attributes have no numbers of their own: readers take them from the `.spz` file.
+        """
+        view = {"buffer": 0, "byteOffset": self.length, "byteLength": len(packed)}
+        self.views.append(view)
+        padded = np.frombuffer(packed + bytes(-len(packed) % 4), np.uint8)
+        self._sources.append(lambda: iter([padded]))
+        self.length += len(padded)
+        widths = {"POSITION": 3, "COLOR_0": 4, f"{EXTENSION}:ROTATION": 4, f"{EXTENSION}:SCALE": 3}
+        # The base colour is COLOR_0.
+        widths |= dict.fromkeys(sh_names(scene.sh.shape[1])[1:], 3)
+        attributes = {}
+        for name, width in widths.items():
+            kind = {"componentType": _BYTE, "normalized": True} if name == "COLOR_0" else {}
+            accessor = {"componentType": _FLOAT, "count": len(scene), "type": f"VEC{width}"} | kind
+            attributes[name] = len(self.accessors)
+            self.accessors.append(accessor)
+        bounds = {"min": scene.means.amin(0).tolist(), "max": scene.means.amax(0).tolist()}
+        self.accessors[attributes["POSITION"]] |= bounds
+        inner = {SPZ_EXTENSION: {"bufferView": len(self.views) - 1}}
+        extension = {"kernel": "ellipse", "colorSpace": SRGB, "extensions": inner}
+        self.extensions.append(SPZ_EXTENSION)
+        return {"attributes": attributes, "mode": 0, "extensions": {EXTENSION: extension}}
 
     def numbers(self, array: np.ndarray) -> int:
         """Add float32 numbers [k] or [k, width]; the index of their accessor."""
@@ -105,7 +143,9 @@ def write(path: Path, content: Content, known: Metadata, parts: dict[str, Any]) 
     text = {
         "asset": {"version": "2.0", "generator": GENERATOR},
         **extras_of(known),
-        "extensionsUsed": [EXTENSION],
+        "extensionsUsed": content.extensions,
+        # Without them there is nothing to show.
+        **({"extensionsRequired": content.extensions} if SPZ_EXTENSION in content.extensions else {}),
         "scene": 0,
         "scenes": [{"nodes": [0]}],
         **parts,

@@ -1,5 +1,6 @@
 """Selection of pairs to match."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from sfumato.sfm import ambiguity, features, pairs
 from sfumato.sfm.config import SfmConfig
-from sfumato.sfm.pairs import choose_pairs, most_alike, neighbours, similarity
+from sfumato.sfm.pairs import choose_pairs, most_alike, near_by_gps, neighbours, similarity
 from support.compared import descriptors, picture
 
 
@@ -50,6 +51,20 @@ def test_neighbours_are_within_the_same_video():
     first = sorted(b for a, b in found if a == 0)
     assert first == [*range(1, 9), 16, 32, 64]
     assert {(a, b) for a, b in found if b >= 80} == set(combinations(range(80, 85), 2))
+
+
+def test_pictures_that_were_taken_near_each_other_are_matched():
+    along = [replace(picture(f"{n}.jpg"), place=(47.0, 8.0 + 1e-4 * n, None)) for n in range(6)]
+    found = set(near_by_gps(along, 2))
+    assert {(n, n + 1) for n in range(5)} <= found
+    assert all(0 < second - first <= 2 for first, second in found)
+    # Across the antimeridian too.
+    both = [replace(along[0], place=(0.0, degrees, 5.0)) for degrees in (179.9999, -179.9999, 10.0)]
+    assert (0, 1) in set(near_by_gps(both, 1))
+    assert not list(near_by_gps([along[0], *(picture(f"{n}.jpg") for n in range(5))], 2))
+    with_gps = [replace(picture(f"{n}.jpg"), place=(47.0, 8.0 + 1e-4 * n, None)) for n in range(60)]
+    chosen = choose_pairs(with_gps, descriptors(with_gps, lambda name: 0), SfmConfig(pairs="retrieval"))
+    assert set(near_by_gps(with_gps, 12)) <= set(chosen)
 
 
 def test_the_most_similar_pictures_are_selected():

@@ -7,11 +7,13 @@ from itertools import combinations
 
 import numpy as np
 from scipy.cluster.vq import kmeans2
+from scipy.spatial import cKDTree
 
 from sfumato import machine
 from sfumato.capture.natural_order import natural_key
 from sfumato.footage.frames_file import Picture
 from sfumato.sfm.config import SfmConfig
+from sfumato.sfm.geodesy import earth_from_geodetic
 
 Pair = tuple[int, int]
 
@@ -22,6 +24,8 @@ _EXHAUSTIVE_PAIRS_OF_A_VIDEO = 400
 _NEIGHBOURS = 8
 _SIMILAR = 12
 _SIMILAR_WITHOUT_SEQUENCE = 24
+# Number of nearest pictures by GPS, and the share of pictures that must have it.
+_NEAR, _WITH_GPS_SHARE = 12, 0.5
 _STEPS_IN_A_ROW = 2
 _WORDS = 48
 _SAMPLE = 60_000
@@ -52,10 +56,9 @@ def choose_pairs(
     if kind == "exhaustive":
         chosen = every
     elif kind == "retrieval":
-        chosen = sorted(
-            set(most_alike(similarities, _SIMILAR_WITHOUT_SEQUENCE))
-            | set(in_a_row(pictures, _STEPS_IN_A_ROW))
-        )
+        near = set(near_by_gps(pictures, _NEAR))
+        alike = most_alike(similarities, _SIMILAR if near else _SIMILAR_WITHOUT_SEQUENCE)
+        chosen = sorted(near | set(alike) | set(in_a_row(pictures, _STEPS_IN_A_ROW)))
     else:
         chosen = sorted(set(neighbours(pictures, _NEIGHBOURS)) | set(most_alike(similarities, _SIMILAR)))
     if not by_worth:
@@ -113,6 +116,23 @@ def most_alike(similarity: np.ndarray, count: int) -> Iterable[Pair]:
     order = np.argsort(-others, axis=1, kind="stable")[:, : min(count, len(similarity) - 1)]
     for first, row in enumerate(order.tolist()):
         yield from ((min(first, second), max(first, second)) for second in row)
+
+
+def near_by_gps(pictures: Sequence[Picture], count: int) -> Iterable[Pair]:
+    """For each picture with a recorded position its ``count`` nearest ones; none if fewer than half have one.
+
+    Heights are not used, as GPS is least accurate in them.
+    """
+    numbers = [number for number, picture in enumerate(pictures) if picture.place is not None]
+    if len(numbers) < max(2, _WITH_GPS_SHARE * len(pictures)):
+        return
+    degrees = np.array([place[:2] for picture in pictures if (place := picture.place) is not None])
+    xyz = earth_from_geodetic(degrees, np.zeros(len(degrees)))
+    rows = np.asarray(cKDTree(xyz).query(xyz, min(count + 1, len(xyz)))[1])
+    for own, row in enumerate(rows.tolist()):
+        for other in row:
+            if other != own:
+                yield min(numbers[own], numbers[other]), max(numbers[own], numbers[other])
 
 
 def similarity(descriptors: Sequence[np.ndarray], *, seed: int) -> np.ndarray:

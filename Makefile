@@ -83,6 +83,7 @@ bench: $(VENV)/.run
 	$(VENV)/bin/python benchmarks/simplify.py $(DATA)
 	$(VENV)/bin/python benchmarks/blocks.py --scratch out/blocks
 	$(VENV)/bin/python benchmarks/cluster_simulation.py --scratch out/cluster
+	$(VENV)/bin/python benchmarks/cluster_faults.py --scratch out/faults
 	$(VENV)/bin/python benchmarks/sharding.py $(DATA)/fox_colmap --scratch out/sharding
 	$(VENV)/bin/sfumato train $(DATA)/south_building -o out/building --minutes 5
 	$(VENV)/bin/python benchmarks/many_pictures.py out/building --scratch out/many_pictures

@@ -18,7 +18,7 @@ from sfumato.capture.readers.colmap_models import split_params
 from sfumato.capture.resample import DistortedCamera, Resampler, pinhole_scale
 from sfumato.errors import CaptureError
 from sfumato.outputs import replacing, write_error
-from sfumato.sfm.mapping import write_model
+from sfumato.sfm.model_files import write_model
 from sfumato.sfm.progress import Progress
 from sfumato.sfm.upright import Similarity
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sfumato.errors import CaptureError
 from sfumato.footage.frames_file import Picture
 from sfumato.outputs import write_json
-from sfumato.sfm import ambiguity, mapping, matching
+from sfumato.sfm import ambiguity, mapping, matching, model_files
 from sfumato.sfm.worker_pool import Job, WorkerPool
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Problem:
             model, way, apart = self._mapped(tell)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
-        mapping.write_model(model, self.folder)
+        model_files.write_model(model, self.folder)
         found = {
             "way": way,
             "other_models": apart,

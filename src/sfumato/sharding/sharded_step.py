@@ -162,7 +162,8 @@ def _backward(
         of_shot = [penalty for penalty in found if penalty is not None and penalty.requires_grad]
         outputs += of_shot
         seeds += [share] * len(of_shot)
-    torch.autograd.backward(outputs, seeds)
+    if outputs:
+        torch.autograd.backward(outputs, seeds)
 
 
 def _summed(state: ShardedState, loss: Tensor, share: float) -> tuple[Tensor, dict[str, dict[str, Tensor]]]:

@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,8 +14,10 @@ from repository import ROOT
 from sfumato.errors import FormatError, SfumatoError
 from sfumato.runs import shared_training
 from sfumato.runs.checkpoint import load_checkpoint
+from sfumato.sharding.processes import processes
 from support.command_line import CommandLine, says
 from support.commands import OPTIONS, signalled_at, train
+from support.sharing import ends_at_once
 
 pytestmark = pytest.mark.slow
 
@@ -54,6 +58,42 @@ def test_a_process_that_is_killed_is_named_and_the_same_command_resumes(line, mo
         patch.setattr("sfumato.runs.run.save_shards_of_others", kill_after_saving)
         says(line.refuses(*TWO, "--checkpoint-every", "4"), "process 1 of 2", "signal 9", "resumes")
     assert line.train(*TWO, "--checkpoint-every", "4") == 0
+
+
+def test_a_process_that_ends_before_it_joins_is_named():
+    named = pytest.raises(SfumatoError, match="process 1 of 2 ended with code 1: there is no disk")
+    with named, processes(2, ends_at_once):
+        raise AssertionError("it never joins")
+
+
+def test_the_others_end_when_the_leader_is_killed(data, tmp_path):
+    command = ["train", str(data), "-o", str(tmp_path / "run"), "--steps", "100000", "--processes", "2"]
+    code = "import sys; from sfumato.cli import main; sys.exit(main(sys.argv[1:]))"
+    path = os.pathsep.join((str(ROOT / "src"), os.environ.get("PYTHONPATH", "")))
+    leader = subprocess.Popen([sys.executable, "-c", code, *command], env={**os.environ, "PYTHONPATH": path})
+    events = tmp_path / "run" / "events.jsonl"
+    patiently(lambda: events.exists() and events.stat().st_size > 0)
+    found = subprocess.run(["pgrep", "-P", str(leader.pid)], capture_output=True, text=True, check=True)
+    others = [int(number) for number in found.stdout.split()]
+    leader.kill()
+    leader.wait()
+    assert others
+    patiently(lambda: not any(is_running(number) for number in others))
+
+
+def patiently(condition, seconds=60):
+    until_s = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until_s, "it never comes true"
+        time.sleep(0.05)
+
+
+def is_running(number):
+    try:
+        state = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
 
 
 def test_a_missing_or_foreign_file_of_a_process_is_named_and_the_checkpoint_before_is_used(line, caplog):

@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sfumato.capture.dataset import Capture
-from sfumato.errors import SfumatoError
+from sfumato.errors import ConfigError, SfumatoError
 from sfumato.ops.in_threads import kernel_threads
 from sfumato.runs.checkpoint import first_not_finite, save_shard
 from sfumato.runs.run_options import RunOptions
 from sfumato.sharding.follower import follow
 from sfumato.sharding.processes import LOST_PEER, joined, joined_torchrun, processes, threads_of
-from sfumato.sharding.ranks import PeerLostError, Ranks, torchrun
+from sfumato.sharding.ranks import PeerLostError, Ranks, is_available, torchrun
 from sfumato.sharding.sharded_state import ShardedState, check_shareable, shards
 from sfumato.sharding.state_shards import flattened, unflattened
 from sfumato.training.state import TrainState, restore
@@ -62,6 +62,8 @@ def check_processes(count: int, state: TrainState, options: RunOptions) -> None:
     """
     of_torchrun = torchrun()
     count = of_torchrun.processes if of_torchrun else count
+    if count > 1 and not is_available():
+        raise ConfigError("this torch cannot connect processes: it is built without gloo; use one process")
     if count > 1:
         check_shareable(options.train, state, count)
 

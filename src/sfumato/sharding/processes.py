@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ from sfumato.sharding.ranks import PeerLostError, Ranks
 
 _LOOPBACK = {"linux": "lo", "darwin": "lo0"}
 _END_S = 10.0
+_EVERY_S = 0.02
 # Exit code of a process that ends because another one did.
 LOST_PEER = 3
 _LAST_BYTES = 2000
@@ -40,6 +42,7 @@ def processes(count: int, main: Callable[[], None]) -> Iterator[Ranks]:
         with _on_loopback():
             started = _start(count, main, place)
             try:
+                _await(started, place)
                 yield Ranks.meeting_at(place / "meeting", 0, count)
             except PeerLostError as error:
                 words = _last_words(started, place)
@@ -55,6 +58,7 @@ def joined() -> Ranks:
     """The group, in a process that ``processes`` started."""
     _ignore_signals()
     rank, count, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
+    (folder / f"{rank}.ready").touch()
     return Ranks.meeting_at(folder / "meeting", rank, count)
 
 
@@ -93,6 +97,18 @@ def _start(count: int, main: Callable[[], None], folder: Path) -> list[subproces
     return found
 
 
+def _await(started: Sequence[subprocess.Popen[bytes]], folder: Path) -> None:
+    """Wait until all processes are about to join, as the group would wait an hour for one that ended.
+
+    Raises:
+        PeerLostError: one of them ended.
+    """
+    while not all((folder / f"{rank}.ready").exists() for rank in range(1, len(started) + 1)):
+        if any(process.poll() is not None for process in started):
+            raise PeerLostError("a process of this training ended as it started; repeat the command")
+        time.sleep(_EVERY_S)
+
+
 def _last_words(started: Sequence[subprocess.Popen[bytes]], folder: Path) -> str | None:
     """What is known of the process that ended first; the others end because of it."""
     found = []
@@ -103,8 +119,8 @@ def _last_words(started: Sequence[subprocess.Popen[bytes]], folder: Path) -> str
             lines = raw.decode(errors="replace").strip().splitlines()
             how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
             words = f"process {rank} of {len(started) + 1} {how}{': ' if lines else ''}{''.join(lines[-1:])}"
-            found.append((code == LOST_PEER, f"{words}; the same command resumes"))
-    return min(found)[1] if found else None
+            found.append((code == LOST_PEER, code == 0, f"{words}; the same command resumes"))
+    return min(found)[-1] if found else None
 
 
 def _end(started: Sequence[subprocess.Popen[bytes]]) -> None:

@@ -150,6 +150,11 @@ class Ranks:
         return dict(tables[0])
 
 
+def is_available() -> bool:
+    """Whether this torch can connect processes."""
+    return dist.is_available() and dist.is_gloo_available()
+
+
 class Torchrun(NamedTuple):
     """The group of processes that torchrun started.
 

@@ -10,7 +10,7 @@ from sfumato.blocks import blocked_run
 from sfumato.blocks.block_task import is_finished
 from sfumato.blocks.seen_positions import PositionImages
 from sfumato.cli import main
-from sfumato.runs import run
+from sfumato.runs import first_state, run
 from sfumato.runs.folder import RunFolder
 from support.capture_folders import NAMES, colmap_folder
 from support.commands import OPTIONS, signalled_at, spied, train
@@ -67,7 +67,7 @@ def test_a_run_stopped_in_any_stage_resumes_to_identical_results(data, tmp_path,
             assert train(data, parts, *TWO) == 130
         assert "to resume: sfumato train" in capsys.readouterr().out
         assert list(parts.rglob(f"{last}/checkpoints/step_*.pt"))
-    trained = spied(monkeypatch, run, "start")
+    trained = spied(monkeypatch, first_state, "start")
     assert train(data, parts, *OPTIONS) == 0
     assert len(trained) == 1, "only the second block begins"
     names = [f"blocks/block_0{n}/scene.ply" for n in range(2)]
@@ -147,7 +147,7 @@ def test_nothing_seen_at_all_still_ends_in_a_scene(data, tmp_path, monkeypatch):
 def test_a_block_that_fails_is_named_and_the_others_are_kept(tmp_path, monkeypatch, capsys):
     data = colmap_folder(tmp_path / "data", names=(*NAMES, "d.png"))
     out = tmp_path / "run"
-    make = run.make_plan
+    make = first_state.make_plan
 
     def failing(capture, config, **more):
         if more.get("fixed_count") and not list(out.glob("blocks/*/metrics.json")):
@@ -155,7 +155,7 @@ def test_a_block_that_fails_is_named_and_the_others_are_kept(tmp_path, monkeypat
         return make(capture, config, **more)
 
     with monkeypatch.context() as patch:
-        patch.setattr(run, "make_plan", failing)
+        patch.setattr(first_state, "make_plan", failing)
         assert train(data, out, *TWO) == 2
     error = capsys.readouterr().err
     assert "blocks failed" in error and "no space left on device" in error and "block_0" in error

@@ -132,7 +132,7 @@ def write_scene(gaussians: Gaussians, path: Path) -> None:
 
 
 def write_packed_scene(gaussians: Gaussians, path: Path) -> None:
-    """Write Gaussians as a `.glb` file with an `.spz` file inside, about a tenth of the size.
+    """Write Gaussians as a `.glb` file with an `.spz` file inside, about an eighth of the size.
 
     Args:
         gaussians: the scene, float32 or float64, y down.

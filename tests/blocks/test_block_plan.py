@@ -41,6 +41,8 @@ def test_photographs_go_to_the_blocks_that_they_show():
     assert {"00", "05", "08"} <= set(west.views) and {"11", "15", "19"} <= set(east.views)
     assert not {"12", "13"} & set(west.views) and not {"06", "07"} & set(east.views)
     assert list(west.views) == sorted(west.views)
+    weights = dict(zip(west.views, west.weights, strict=True))
+    assert weights["05"] == 1.0 and 0 < weights["10"] < 0.5 and len(west.weights) == len(west.views)
     # A fifth of a photograph's width beyond the cut at either side is in both.
     assert 1.0 < west.share + east.share < 1.2
     line = next(side for side in plan.blocks[0].cell.high if math.isfinite(side))
@@ -65,7 +67,7 @@ def test_a_plan_survives_its_file(tmp_path):
         GroundCell((-math.inf, -math.inf), (0.5, math.inf), (0.1, 0.2)),
         GroundCell((0.5, -1.0), (2.0, 3.0)),
     )
-    plan = BlockPlan(PLANE, tuple(PlannedBlock(cell, ("a", "b"), 0.5) for cell in cells))
+    plan = BlockPlan(PLANE, tuple(PlannedBlock(cell, ("a", "b"), (1.0, 0.25), 0.5) for cell in cells))
     write_plan(tmp_path / "blocks.json", plan)
     again = read_plan(tmp_path / "blocks.json")
     assert again.blocks == plan.blocks and np.array_equal(again.ground.axes, PLANE.axes)
@@ -78,7 +80,9 @@ def test_a_damaged_plan_is_refused(tmp_path, change):
     path = tmp_path / "blocks.json"
     with pytest.raises(ConfigError, match="cannot be read"):
         read_plan(path)
-    write_plan(path, BlockPlan(PLANE, (PlannedBlock(GroundCell((0.0, 0.0), (1.0, 1.0)), ("a",), 1.0),)))
+    write_plan(
+        path, BlockPlan(PLANE, (PlannedBlock(GroundCell((0.0, 0.0), (1.0, 1.0)), ("a",), (1.0,), 1.0),))
+    )
     document = json.loads(path.read_text())
     del document["digest"]
     path.write_text(json.dumps(document | change))

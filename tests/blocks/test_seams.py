@@ -34,7 +34,9 @@ def halves(line, margin=0.5):
     """Two blocks, cut at x = line."""
     west = GroundCell((-INFINITE, -INFINITE), (line, INFINITE), (margin, 0.0))
     east = GroundCell((line, -INFINITE), (INFINITE, INFINITE), (margin, 0.0))
-    return BlockPlan(FLOOR, (PlannedBlock(west, ("b.png",), 0.5), PlannedBlock(east, ("c.png",), 0.5)))
+    return BlockPlan(
+        FLOOR, (PlannedBlock(west, ("b.png",), (1.0,), 0.5), PlannedBlock(east, ("c.png",), (1.0,), 0.5))
+    )
 
 
 @pytest.mark.slow

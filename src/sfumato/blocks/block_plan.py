@@ -17,9 +17,10 @@ from sfumato.outputs import write_json
 from sfumato.runs.tables import read_table, with_digest
 
 VERSION = 1
-# A block is trained on the fewest photographs that contain this share of the pixels that show it. Photographs
-# that show little of it would mostly train its neighbours.
-_KEPT_PIXELS = 0.9
+# A block is trained on the fewest photographs that contain this share of the pixels that show it. Each is
+# drawn in proportion to this power of what it shows: photographs that show little of it keep the space empty
+# through which only they look, but would mostly train its neighbours.
+_KEPT_PIXELS, _POWER = 0.97, 2.0
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,13 @@ class PlannedBlock:
     Attributes:
         cell: on the ground.
         views: names of the photographs that it is trained on, sorted.
+        weights: how often each of them is drawn, relative to the others.
         share: of all pixels, those that show its core or its overlap.
     """
 
     cell: GroundCell
     views: tuple[str, ...]
+    weights: tuple[float, ...]
     share: float
 
 
@@ -71,8 +74,11 @@ def plan_blocks(views: Sequence[View], seen: Sequence[np.ndarray], count: int) -
     for cell in cells:
         pixels = np.array([int(cell.reaches(of_view).sum()) for of_view in places])
         chosen = _most_contributing(pixels)
-        names = tuple(sorted(views[row].name for row in chosen))
-        blocks.append(PlannedBlock(cell, names, float(pixels.sum()) / total))
+        most = max(float(pixels.max()), 1.0)
+        drawn = {views[row].name: (float(pixels[row]) / most) ** _POWER for row in chosen}
+        names = tuple(sorted(drawn))
+        weights = tuple(drawn[name] for name in names)
+        blocks.append(PlannedBlock(cell, names, weights, float(pixels.sum()) / total))
     return BlockPlan(ground, tuple(blocks))
 
 
@@ -97,6 +103,7 @@ def write_plan(path: Path, plan: BlockPlan) -> None:
             "margin": list(block.cell.margin),
             "share": block.share,
             "views": list(block.views),
+            "weights": list(block.weights),
         }
         for block in plan.blocks
     ]
@@ -128,9 +135,13 @@ def _planned(row: dict[str, Any]) -> PlannedBlock:
     views = tuple(row["views"])
     if not all(isinstance(name, str) for name in views):
         raise ValueError("names that are none")
+    # Plans of earlier versions have none.
+    weights = tuple(map(float, row.get("weights", [1.0] * len(views))))
+    if len(weights) != len(views) or not all(0 < weight <= 1 for weight in weights):
+        raise ValueError("weights that are none")
     margin = _pair(row["margin"], 0.0)
     cell = GroundCell(_pair(row["low"], -math.inf), _pair(row["high"], math.inf), margin)
-    return PlannedBlock(cell, views, float(row["share"]))
+    return PlannedBlock(cell, views, weights, float(row["share"]))
 
 
 def _pair(values: list[float | None], missing: float) -> tuple[float, float]:

@@ -120,7 +120,7 @@ class BlockedRun:
         if is_finished(folder, options):
             return True
         if not path.is_file():
-            write_block(path, [view.name for view in self.capture.train_views])
+            write_block(path, {view.name: 1.0 for view in self.capture.train_views})
         self.display.say("training a coarse model of the whole scene first")
         self.display.set_overall_progress("the coarse model".format)
         result = run_training(folder, options, display=self.display, device=self.device)
@@ -144,7 +144,8 @@ class BlockedRun:
             touched = touched_by([by_name[name] for name in block.views], coarse, settings)
             save(coarse.select(inside), folder / INITIAL)
             save(coarse.select(touched & ~inside), folder / SURROUNDINGS)
-            write_block(folder / BLOCK_FILE, block.views, folder / SURROUNDINGS)
+            weights = dict(zip(block.views, block.weights, strict=True))
+            write_block(folder / BLOCK_FILE, weights, folder / SURROUNDINGS)
         # The plan is written last: without it, all of this is repeated.
         write_plan(self.folders.plan, plan)
         return plan

@@ -102,6 +102,8 @@ class Capture:
         background: RGB in [0, 1] behind transparent pictures; None if none is transparent.
         offset: vector to add to positions here to get those in the dataset's frame; non-zero only where
             float32 is too coarse for the dataset's coordinates.
+        view_weights: how often each training view is drawn in training, relative to the others; None: all the
+            same.
     """
 
     path: Path
@@ -113,6 +115,7 @@ class Capture:
     background: tuple[float, float, float] | None
     _cache: ByteCache[Pixels] = field(repr=False, compare=False)
     offset: Offset = (0.0, 0.0, 0.0)
+    view_weights: tuple[float, ...] | None = None
 
     @property
     def train_views(self) -> tuple[View, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,11 +27,12 @@ class SceneBlock:
     """A part of a scene that a run trains.
 
     Attributes:
-        views: names of the photographs that it is trained on, one or more; no others are held out.
+        views: names of the photographs that it is trained on, one or more, and how often each is drawn,
+            relative to the others; no others are held out.
         surroundings: scene file with the rest of the scene, which is not trained; None: there is none.
     """
 
-    views: tuple[str, ...]
+    views: dict[str, float]
     surroundings: Path | None = None
 
     def of(self, capture: Capture) -> Capture:
@@ -47,9 +48,11 @@ class SceneBlock:
                 f"{lacking[0]!r} of the block is not among the training photographs of {capture.path}; "
                 "begin the whole run again"
             )
-        wanted = frozenset(self.views)
-        views = tuple(view for view in capture.views if view.name in wanted)
-        return replace(capture, views=views, test_names=frozenset(), split_rule=SPLIT_RULE)
+        views = tuple(view for view in capture.views if view.name in self.views)
+        weights = tuple(self.views[view.name] for view in views)
+        return replace(
+            capture, views=views, test_names=frozenset(), split_rule=SPLIT_RULE, view_weights=weights
+        )
 
     def scene_around(self) -> Gaussians | None:
         """The surroundings; None if there are none."""
@@ -65,19 +68,20 @@ def parts_around(around: Gaussians | None, config: TrainConfig) -> list[Part]:
     return [] if around is None else [Surroundings(around, config)]
 
 
-def write_block(path: Path, views: Sequence[str], surroundings: Path | None = None) -> None:
+def write_block(path: Path, views: Mapping[str, float], surroundings: Path | None = None) -> None:
     """Write the file of a block.
 
     Args:
         path: the file.
-        views: names of its photographs.
+        views: names of its photographs, and how often each is drawn, relative to the others, up to 1.
         surroundings: scene file in the same folder, or None.
 
     Raises:
         SfumatoError: it cannot be written.
     """
     known = None if surroundings is None else {"file": surroundings.name, "sha256": _sha256(surroundings)}
-    write_json(path, with_digest({"version": VERSION, "views": list(views), "surroundings": known}))
+    document = {"version": VERSION, "views": list(views), "weights": list(views.values())}
+    write_json(path, with_digest({**document, "surroundings": known}))
 
 
 def read_block(path: Path) -> SceneBlock:
@@ -93,15 +97,24 @@ def read_block(path: Path) -> SceneBlock:
         raise FormatError(f"{path} has version {document.get('version')!r}, this program reads {VERSION}")
     if not isinstance(views, list) or not views or not all(isinstance(name, str) for name in views):
         raise FormatError(f"{path} is damaged: it names no photographs; begin the whole run again")
+    # Files of earlier versions have none.
+    weights = document.get("weights", [1.0] * len(views))
+    if not (
+        isinstance(weights, list)
+        and len(weights) == len(views) == len(set(views))
+        and all(isinstance(weight, float) and 0 < weight <= 1 for weight in weights)
+    ):
+        raise FormatError(f"{path} is damaged: its photographs have no weights; begin the whole run again")
+    known_views = dict(zip(views, weights, strict=True))
     if known is None:
-        return SceneBlock(tuple(views))
+        return SceneBlock(known_views)
     name, digest = (known.get("file"), known.get("sha256")) if isinstance(known, dict) else (None, None)
     if not isinstance(name, str) or Path(name).name != name:
         raise FormatError(f"{path} is damaged: its surroundings are not a file beside it")
     surroundings = path.parent / name
     if _sha256(surroundings) != digest:
         raise FormatError(f"{surroundings} is not the file that {path} was written with")
-    return SceneBlock(tuple(views), surroundings)
+    return SceneBlock(known_views, surroundings)
 
 
 def _sha256(path: Path) -> str:

@@ -239,7 +239,7 @@ def _first(
         parts=make_parts(capture, config, parts, device),
         loss=loss or photometric_loss(config),
         settings=replace(settings_of(config, reduction=reduction_of(views)), colour=config.colour),
-        sampler=ViewSampler(len(views), generator),
+        sampler=ViewSampler(len(views), generator, capture.view_weights),
         generator=generator,
         scene_generator=generator_on(device, generator),
         depth=capture.depth,

@@ -121,7 +121,7 @@ def test_a_block_that_nothing_shows_keeps_the_coarse_model(data, tmp_path, monke
 
     def with_an_empty_one(views, seen, count):
         found = plan(views, seen, count)
-        blind = type(found.blocks[0])(found.blocks[0].cell, (), 0.0)
+        blind = type(found.blocks[0])(found.blocks[0].cell, (), (), 0.0)
         return type(found)(found.ground, (blind, *found.blocks[1:]))
 
     monkeypatch.setattr(blocked_run, "plan_blocks", with_an_empty_one)

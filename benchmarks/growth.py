@@ -57,7 +57,8 @@ def noise(width: int, height: int) -> SimpleNamespace:
     camera = Camera(torch.eye(4), (float(width),) * 2, (width / 2, height / 2), (width, height))
     view = SimpleNamespace(camera=camera, load=load)
     view.at_side = lambda side_px: view
-    return SimpleNamespace(depth=1.0, points=None, train_views=(view,), render_background=(0.0, 0.0, 0.0))
+    known = {"depth": 1.0, "points": None, "render_background": (0.0, 0.0, 0.0), "view_weights": None}
+    return SimpleNamespace(train_views=(view,), **known)
 
 
 def measure(count: int, width: int, height: int) -> dict[str, Any]:

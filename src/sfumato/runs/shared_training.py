@@ -94,7 +94,9 @@ def follow_leader() -> None:
 
 def follow_torchrun() -> None:
     """Train with the first process that torchrun started."""
-    _follow(joined_torchrun)
+    of_torchrun = torchrun()
+    with kernel_threads(threads_of(of_torchrun.on_this_machine if of_torchrun else 1)):
+        _follow(joined_torchrun)
 
 
 def _led(ranks: Ranks, state: TrainState, capture: Capture, options: RunOptions) -> ShardedState:

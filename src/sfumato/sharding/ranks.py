@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -119,7 +120,8 @@ class Ranks:
     def at_leader(self, own: Tensor) -> Tensor:
         """The rows [n, ...] of all processes in process 0, in their order; none in the others."""
         lengths = self.gathered([len(own)])[:, 0].tolist()
-        flat = own.reshape(len(own), -1)
+        # A process may have lost all of its Gaussians.
+        flat = own.reshape(len(own), math.prod(own.shape[1:]))
         rows = [flat if rank == 0 else flat[:0] for rank in range(self.count)]
         expected = lengths if self.rank == 0 else [0] * self.count
         return torch.cat(self.exchange(rows, expected)).reshape(-1, *own.shape[1:])

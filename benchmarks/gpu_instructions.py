@@ -42,7 +42,7 @@ NUMBERS = {
     "i32": "n width height steps ranks spans tiles_x first across pitch plane shift channels stride columns "
     "updated run nodes faces leaves bits m",
     "fp32": "wide tall blur radius_clip offset floor beta1 rest1 beta2 rest2 epsilon root_correction "
-    "ssim_weight pixel_weight",
+    "ssim_weight pixel_weight least of_opacity of_scale",
 }
 TYPES = {
     name: kind for kinds in (POINTERS, NUMBERS) for kind, names in kinds.items() for name in names.split()
@@ -96,6 +96,7 @@ KERNELS = {
     "sum_hits": Kernel("ray_sums", {"DEGREE": -1, "ABSOLUTE": True, "LANES": 32}, 112, 1),
     "sum_values": Kernel("ray_sums", {"PADDED": 4, "LANES": 8}, 40, 1),
     "sum_harmonic": Kernel("ray_sums", {"K": 15, "LANES": 32}, 48, 1),
+    "fading_penalty": Kernel("fading", {}, 32),
     "motion_states": Kernel("neighbour_motion", {}, 32),
     "priors_forward": Kernel("neighbour_motion", {}, 48),
     "priors_backward": Kernel("neighbour_motion", {}, 72),

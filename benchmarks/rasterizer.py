@@ -77,13 +77,12 @@ def compositing(count: int, seconds: float) -> dict[str, Any]:
 
     forward()
     to_image = np.random.default_rng(1).normal(size=image.shape).astype(np.float32)
-    to_alpha = np.zeros((HEIGHT, WIDTH, 1), np.float32)
-    remaining = (to_image * image).sum(-1, keepdims=True)
+    to_alpha = np.empty((0, 0, 1), np.float32)
     columns, row = splats.sums_layout(3, False)
 
     def backward():
         sums = np.zeros((rank.size, row), np.float32)
-        cpu.composite_backward(channels, (), records, remaining, to_image, to_alpha, tiles, sums)
+        cpu.composite_backward(channels, (), records, image, alpha, to_image, to_alpha, tiles, sums)
         shapes = (count, 2), (0, 2), (count, 3), (count,), (count, 3)
         found = splats.SplatGradients(*(np.zeros(shape, np.float32) for shape in shapes))
         splats.gather_gradients(tiles, sums, columns, e["conic"], e["opacity"], found)

@@ -26,6 +26,7 @@ from support.op_scenes import (
     gradients,
     moving_frames,
     moving_neighbours,
+    penalised,
 )
 from support.plain_backend import PLAIN
 
@@ -81,6 +82,10 @@ def photometric_case(pixel_loss, weighted, height=37, width=29):
     return "photometric_loss", {"image": image, "target": target}, options
 
 
+def opacity_and_scale_case(n=50):
+    return "opacity_and_scale", *penalised(n)
+
+
 def motion_priors_case(n=40, k=11):
     options = moving_neighbours(n, k)
     # Previous poses and edges have no gradient.
@@ -104,6 +109,9 @@ CASES = {
     "composite-deep": partial(composite_case, n=700, opacity=0.03, size=(12, 9)),
     "composite-tiles": partial(composite_case, n=100, size=(70, 37)),
     "composite-one-pixel": partial(composite_case, n=20, size=(1, 1)),
+    "opacity-and-scale": opacity_and_scale_case,
+    "opacity-and-scale-many": partial(opacity_and_scale_case, n=700),
+    "opacity-and-scale-one": partial(opacity_and_scale_case, n=1),
     "motion-priors": motion_priors_case,
     "motion-priors-one-edge": partial(motion_priors_case, n=3, k=1),
     "rigid-motion": rigid_motion_case,

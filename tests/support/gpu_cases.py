@@ -23,6 +23,7 @@ from support.op_scenes import (
     gaussians,
     gradients,
     moving_neighbours,
+    penalised,
 )
 
 FORWARD, BACKWARD = 1e-4, 1e-3
@@ -131,6 +132,7 @@ CASES = {
     "composite-opaque": partial(composite_case, n=24, opacity=1.0, size=(5, 4)),
     "composite-tiles": partial(composite_case, n=16, size=(21, 11)),
     "composite-one-pixel": partial(composite_case, n=8, size=(1, 1)),
+    **{f"opacity-and-scale-{n}": lambda n=n: ("opacity_and_scale", *penalised(n)) for n in (1, 300)},
     "motion-priors": motion_priors_case,
     "motion-priors-one-edge": partial(motion_priors_case, n=3, k=1),
     "photometric-l1-plain": partial(photometric_case, "l1", False),

@@ -151,3 +151,12 @@ def assert_finite_differences(function, inputs, step=1e-4, share=1e-6):
         return gradient
 
     assert_gradients_close(gradients(function, inputs), {name: numeric(name) for name in inputs}, share)
+
+
+def penalised(n):
+    """Inputs and options of the penalty on opacities and scales of n Gaussians."""
+    scene = gaussians(n)
+    weights = {"least_distance": 3.0, "opacity_weight": 0.7, "scale_weight": 0.4}
+    options = {"means": scene["means"], "viewpoint": torch.tensor([0.2, -0.4, -1.0], dtype=torch.float64)}
+    inputs = {"log_scales": scene["scales"].log(), "logit_opacities": torch.logit(scene["opacities"])}
+    return inputs, options | weights

@@ -6,6 +6,7 @@ from sfumato.ops.colour import colour
 from sfumato.ops.composite import composite
 from sfumato.ops.covariance import covariance
 from sfumato.ops.motion_priors import motion_priors
+from sfumato.ops.opacity_and_scale import opacity_and_scale
 from sfumato.ops.photometric import photometric_loss
 from sfumato.ops.project import Projected, project
 from sfumato.ops.rigid_motion import rigid_motion
@@ -24,6 +25,7 @@ __all__ = [
     "composite",
     "covariance",
     "motion_priors",
+    "opacity_and_scale",
     "photometric_loss",
     "project",
     "rigid_motion",

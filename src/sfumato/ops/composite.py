@@ -56,12 +56,18 @@ def _setup(ctx, inputs, output):
     mean_px, conic, opacities, colours, _, _, _, absgrad_probe, _ = inputs
     image, alpha, kept = output
     ctx.mark_non_differentiable(*kept)
+    # Without it torch fills images with zeros for the results that the loss does not use.
+    ctx.set_materialize_grads(False)
     ctx.save_for_backward(image, alpha, mean_px, conic, opacities, colours, *kept)
     ctx.absolute = absgrad_probe.numel() > 0
 
 
 def _backward(ctx, grad_image, grad_alpha, _):
     image, alpha, mean_px, conic, opacities, colours, *kept = ctx.saved_tensors
+    if grad_image is None:
+        grad_image = torch.zeros_like(image)
+    if grad_alpha is None:
+        grad_alpha = alpha.new_empty(0, 0)
     grad_mean, grad_probe, grad_conic, grad_opacity, grad_colour = _composite_backward(
         [grad_image, grad_alpha], [image, alpha], kept, [mean_px, conic, opacities, colours], ctx.absolute
     )

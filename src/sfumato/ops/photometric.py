@@ -25,6 +25,7 @@ def _(image, target, weight, ssim_weight, pixel_loss):
 
 def _setup(ctx, inputs, output):
     ctx.mark_non_differentiable(output[1])
+    ctx.set_materialize_grads(False)
     ctx.save_for_backward(output[1])
 
 

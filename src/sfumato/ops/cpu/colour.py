@@ -97,12 +97,15 @@ def colour_forward(sh, means, centre, degree, visible, offset, floor):
 def colour_backward(grad, colours, sh, means, centre, degree, visible, floor):
     """Gradients to sh [n, k, 3], means [n, 3] and the camera's centre [3]."""
     n, used = sh.shape[0], (degree + 1) ** 2
-    grad_sh, grad_means = np.zeros(sh.shape, np.float32), np.zeros((n, 3), np.float32)
+    # Zeros are written by all threads.
+    grad_sh, grad_means = np.empty(sh.shape, np.float32), np.zeros((n, 3), np.float32)
     chunks = (n + _CHUNK - 1) // _CHUNK
     centre_sums = np.zeros((chunks, 3), np.float64)
     for chunk in prange(chunks):
         basis, along = np.empty(16, np.float32), np.empty(16, np.float32)
         for i in range(chunk * _CHUNK, min((chunk + 1) * _CHUNK, n)):
+            for k in range(used if visible[i] else 0, sh.shape[1]):
+                grad_sh[i, k, 0], grad_sh[i, k, 1], grad_sh[i, k, 2] = _ZERO, _ZERO, _ZERO
             if not visible[i]:
                 continue
             # A clamped colour has no gradient.

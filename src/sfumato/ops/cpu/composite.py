@@ -67,7 +67,7 @@ def kept(mean_px, conic, opacities, colours, depth, radius_px, background, size)
 def backward(grads, outputs, kept, inputs, absolute):
     """Gradients to the centres, their absolute values, the conics, the opacities and the colours.
 
-    ``inputs`` are mean_px, conic, opacities and colours.
+    ``inputs`` are mean_px, conic, opacities and colours; the gradient of alpha is [0, 0] if there is none.
     """
     tiles, (grad_image, grad_alpha), (image, alpha) = Tiles.of(kept), grads, outputs
     *geometry, colours = inputs
@@ -80,16 +80,12 @@ def backward(grads, outputs, kept, inputs, absolute):
     for k, group in enumerate([slice(0, d)] if absolute else _channel_groups(d)):
         channels = (0,) * (group.stop - group.start)
         # The gradient of alpha is shared by all channels, so it is added only in the first pass.
-        to_image = as_array(grad_image[:, :, group])
-        to_alpha = as_array(grad_alpha if k == 0 else torch.zeros_like(grad_alpha))[..., None]
-        remaining = (grad_image[:, :, group] * image[:, :, group]).sum(-1, keepdim=True)
-        remaining = as_array(remaining) + to_alpha * as_array(alpha)[..., None]
+        to_alpha = grad_alpha if k == 0 else grad_alpha.new_empty(0, 0)
+        pixels = image[:, :, group], alpha, grad_image[:, :, group], to_alpha[..., None]
         columns, row = sums_layout(len(channels), absolute)
         sums = np.zeros((tiles.pair_rank.size, row), np.float32)
         records = splat_records(tiles.order, mean_px, conic, opacities, as_array(colours[:, group]))
-        composite_backward(
-            channels, (0, 0) if absolute else (), records, remaining, to_image, to_alpha, tiles, sums
-        )
+        composite_backward(channels, (0, 0) if absolute else (), records, *map(as_array, pixels), tiles, sums)
         found = SplatGradients(*(np.zeros(s, np.float32) for s in shapes._replace(colour=(n, len(channels)))))
         gather_gradients(tiles, sums, columns, conic, opacities, found)
         *shared, of_colours = found

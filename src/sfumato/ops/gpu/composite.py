@@ -52,7 +52,7 @@ def kept(mean_px, conic, opacities, colours, depth, radius_px, background, size)
 def backward(grads, outputs, kept, inputs, absolute):
     """Gradients with respect to centres, their absolute values, and to conics, opacities and colours.
 
-    ``inputs`` are mean_px, conic, opacities and colours.
+    ``inputs`` are mean_px, conic, opacities and colours; the gradient of alpha is [0, 0] if there is none.
     """
     lists, (grad_image, grad_alpha), (image, alpha) = PairLists(*kept), grads, outputs
     mean_px, conic, opacities, colours = (tensor.contiguous() for tensor in inputs)
@@ -60,8 +60,10 @@ def backward(grads, outputs, kept, inputs, absolute):
     tiles = tiling(width, height)
     upstream = mean_px.new_zeros(d + 2, *tiles.padded)
     upstream[:d, :height, :width] = grad_image.permute(2, 0, 1)
-    upstream[d, :height, :width] = grad_alpha
-    upstream[d + 1, :height, :width] = (grad_image * image).sum(-1) + grad_alpha * alpha
+    upstream[d + 1, :height, :width] = (grad_image * image).sum(-1)
+    if grad_alpha.numel():
+        upstream[d, :height, :width] = grad_alpha
+        upstream[d + 1, :height, :width] += grad_alpha * alpha
     records = _records(lists, (mean_px, conic, opacities), colours, 0, d)
     # Padded to 16 bytes, which a lane reads at once.
     columns = -(-(MOMENTS.value + d + 2 * absolute) // 4) * 4

@@ -6,6 +6,7 @@ from sfumato.ops.reference.colour import colour
 from sfumato.ops.reference.composite import composite
 from sfumato.ops.reference.covariance import covariance
 from sfumato.ops.reference.motion_priors import motion_priors
+from sfumato.ops.reference.opacity_and_scale import opacity_and_scale
 from sfumato.ops.reference.photometric import photometric_loss, ssim, ssim_map
 from sfumato.ops.reference.project import MODELS, project
 from sfumato.ops.reference.rigid_motion import rigid_motion
@@ -21,6 +22,7 @@ __all__ = [
     "composite",
     "covariance",
     "motion_priors",
+    "opacity_and_scale",
     "photometric_loss",
     "project",
     "response",

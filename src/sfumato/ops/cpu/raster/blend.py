@@ -162,16 +162,31 @@ def _load_block(planes, source, k, x0, y0, width, height):
             planes[k * BACKWARD_LANES + row * BLOCK_WIDTH + column] = value
 
 
+@lane_function
+def _load_remaining(planes, image, alpha, grad_image, grad_alpha, x0, y0):
+    """Write, for each pixel of a block, the gradients times the image and alpha, summed."""
+    height, width, d = image.shape
+    for row in range(BACKWARD_HEIGHT):
+        for column in range(BLOCK_WIDTH):
+            y, x, value = y0 + row, x0 + column, _ZERO
+            if y < height and x < width:
+                if grad_alpha.size > 0:
+                    value = grad_alpha[y, x, 0] * alpha[y, x]
+                for k in range(d):
+                    value += grad_image[y, x, k] * image[y, x, k]
+            planes[row * BLOCK_WIDTH + column] = value
+
+
 @lane_kernel
-def composite_backward(channels, absolute, records, remaining, grad_image, grad_alpha, tiles, sums):
+def composite_backward(channels, absolute, records, image, alpha, grad_image, grad_alpha, tiles, sums):
     """For each (Gaussian, tile) pair, the sums over pixels from which its gradients are computed.
 
     Args:
         channels: tuple whose length is d, fixed at compile time.
         absolute: () or (0, 0): whether to compute the sums of |dL/dmean|.
         records, tiles: as in composite_forward.
-        remaining: [h, w, 1] sum over channels of grad_image * image, plus grad_alpha * alpha.
-        grad_image, grad_alpha: [h, w, d] and [h, w, 1].
+        image, alpha: [h, w, d] and [h, w] from composite_forward.
+        grad_image, grad_alpha: [h, w, d] and [h, w, 1]; or [0, 0, 1] if alpha has no gradient.
         sums: [p, at least 6 + d (+ 2)] float32 zeros; sum i is added to column
             bundles.totals_position(i, count).
     """
@@ -195,8 +210,12 @@ def composite_backward(channels, absolute, records, remaining, grad_image, grad_
                     continue
                 for k in range(d):
                     _load_block(planes, grad_image, k, x0, y0, width, height)
-                _load_block(planes[BACKWARD_LANES * d :], grad_alpha, 0, x0, y0, width, height)
-                _load_block(planes[BACKWARD_LANES * (d + 1) :], remaining, 0, x0, y0, width, height)
+                if grad_alpha.size > 0:
+                    _load_block(planes[BACKWARD_LANES * d :], grad_alpha, 0, x0, y0, width, height)
+                else:
+                    planes[BACKWARD_LANES * d : BACKWARD_LANES * (d + 1)] = _ZERO
+                behind_planes = planes[BACKWARD_LANES * (d + 1) :]
+                _load_remaining(behind_planes, image, alpha, grad_image, grad_alpha, x0, y0)
                 grads = bundles.load_channels(BACKWARD_LANES, channels, planes, 0)
                 grad_opaque = ln.load(BACKWARD_LANES, planes, BACKWARD_LANES * d)
                 behind = ln.load(BACKWARD_LANES, planes, BACKWARD_LANES * (d + 1))
@@ -208,12 +227,12 @@ def composite_backward(channels, absolute, records, remaining, grad_image, grad_
                     at = ln.index(local * stride)
                     dx, dy, log2_alpha = _exponent(BACKWARD_LANES, flat, at, x, y)
                     blended = blend(log2_alpha, log2_alpha >= LOG2_ALPHA_MIN, transmittance)
-                    alpha, weight, transmittance = blended.alpha, blended.weight, blended.transmittance
+                    opacity, weight, transmittance = blended.alpha, blended.weight, blended.transmittance
                     own = weight * (bundles.dot_row(grads, flat, at + CHANNELS) + grad_opaque)
                     behind = behind - own
-                    to_log_alpha = own - behind * (alpha / (_ONE - alpha))
+                    to_log_alpha = own - behind * (opacity / (_ONE - opacity))
                     # A clamped alpha has no gradient.
-                    to_log_alpha = ln.select(blended.live & (alpha < ALPHA_MAX), to_log_alpha, _ZERO)
+                    to_log_alpha = ln.select(blended.live & (opacity < ALPHA_MAX), to_log_alpha, _ZERO)
                     moment_y = to_log_alpha * dy
                     sum_, sum_y = ln.folded(_ROWS_LANES, to_log_alpha), ln.folded(_ROWS_LANES, moment_y)
                     sum_x, sum_yy = sum_ * dx, ln.folded(_ROWS_LANES, moment_y * dy)

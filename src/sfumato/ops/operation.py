@@ -119,10 +119,16 @@ def _differentiable(
         def forward(ctx: Any, *args: Any) -> Any:
             output = function(*args)
             keep(ctx, args, output)
+            ctx.are_tensors = [isinstance(one, Tensor) for one in args]
             return output
 
         @staticmethod
         def backward(ctx: Any, *grads: Any) -> Any:
-            return differentiate(ctx, *grads)
+            # Lists of gradients belong to lists of tensors, none of which needs one here.
+            found = differentiate(ctx, *grads)
+            found = found if isinstance(found, tuple) else (found,)
+            return tuple(
+                one if is_tensor else None for one, is_tensor in zip(found, ctx.are_tensors, strict=True)
+            )
 
     return Direct

@@ -16,6 +16,7 @@ from sfumato.ops.backend import served_by
 DEVICE = torch.device("meta")
 _KEEPS_NOTHING = SimpleNamespace(kept=lambda *inputs: [], empty_tree=lambda means: [means.new_empty(1)])
 _NAMES = ("adam", "colour", "composite", "covariance", "mesh_hits", "photometric", "project", "trace")
+_NAMES += ("opacity_and_scale",)
 _OPERATIONS = dict.fromkeys((*_NAMES, "trace_rays"), _KEEPS_NOTHING)
 # Copies between devices are allowed.
 _COPIES = (torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default)
@@ -35,6 +36,20 @@ class _OneDevice(TorchDispatchMode):
             if function.namespace == "sfumato" and DEVICE not in devices:
                 raise RuntimeError(f"{function} got tensors of the host alone")
         return function(*args, **(kwargs or {}))
+
+
+class WithoutWaiting(TorchDispatchMode):
+    """Refuses copies to the device that the host waits for."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        kwargs, waits = kwargs or {}, False
+        if function is torch.ops.aten._to_copy.default and kwargs.get("device") == DEVICE != args[0].device:
+            waits = not kwargs.get("non_blocking")
+        if function is torch.ops.aten.copy_.default and args[0].device == DEVICE != args[1].device:
+            waits = not any(args[2:])
+        if waits:
+            raise RuntimeError("the host waits for a copy to the device")
+        return function(*args, **kwargs)
 
 
 @contextmanager

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from sfumato.maths.device_copies import numbers_like
+
 
 def over(colours: Tensor, opacity: Tensor, background: tuple[float, float, float]) -> Tensor:
     """Composite a picture over one colour.
@@ -18,4 +20,4 @@ def over(colours: Tensor, opacity: Tensor, background: tuple[float, float, float
 
     Source: Porter and Duff 1984.
     """
-    return colours + (1 - opacity) * colours.new_tensor(background)
+    return colours + (1 - opacity) * numbers_like(background, colours)

@@ -73,7 +73,8 @@ def norm_in_half_images(gradient: Tensor, size_px: tuple[int, int]) -> Tensor:
 
     So a threshold means the same at every resolution.
     """
-    return (gradient * (0.5 * gradient.new_tensor(size_px))).norm(dim=1)
+    x, y = (gradient[:, axis] * (0.5 * size_px[axis]) for axis in (0, 1))
+    return torch.hypot(x, y)
 
 
 @dataclass(frozen=True)

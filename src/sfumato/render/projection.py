@@ -7,6 +7,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from sfumato import ops
+from sfumato.maths.device_copies import moved_like
 from sfumato.maths.rigid import centre_of
 from sfumato.render.limits import limits_of
 from sfumato.render.settings import RasterSettings, is_antialiased
@@ -39,7 +40,7 @@ def ellipses_of(gaussians: Gaussians, camera: Camera, settings: RasterSettings) 
     Gradients: means, log_scales, quats, logit_opacities, and the camera's pose.
     """
     like, opacities = gaussians.means, gaussians.opacities
-    camera_from_world = camera.camera_from_world.to(like)
+    camera_from_world = moved_like(camera.camera_from_world, like)
     viewpoint = centre_of(camera_from_world)
     near, far = limits_of(settings, like, viewpoint)
     antialiased = is_antialiased(settings, gaussians)
@@ -47,7 +48,7 @@ def ellipses_of(gaussians: Gaussians, camera: Camera, settings: RasterSettings) 
         gaussians.means,
         ops.covariance(gaussians.quats, gaussians.scales),
         camera_from_world,
-        camera.intrinsics.to(like),
+        moved_like(camera.intrinsics, like),
         width=camera.width,
         height=camera.height,
         near=near,

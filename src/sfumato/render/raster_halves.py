@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sfumato import ops
+from sfumato.maths.device_copies import numbers_like
 from sfumato.ops.project import IDEAL_LENSES
 from sfumato.render.output import RasterizedGaussians, Render, expected_depth
 from sfumato.render.projection import ellipses_of
@@ -79,7 +80,7 @@ def blended(splats: ProjectedGaussians, camera: Camera, settings: RasterSettings
 
     Gradients: mean_px, conic, opacities and channels of ``splats``.
     """
-    background = splats.channels.new_tensor(settings.background)
+    background = numbers_like(settings.background, splats.channels)
     if settings.depth:
         background = torch.cat([background, background.new_zeros(1)])
     probe = torch.zeros_like(splats.mean_px, requires_grad=True) if settings.absolute_gradient else None

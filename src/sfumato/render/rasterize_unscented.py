@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sfumato import ops
 from sfumato.errors import ConfigError
+from sfumato.maths.device_copies import moved_like, numbers_like
 from sfumato.ops.constants import BLUR_PX2
 from sfumato.render.limits import limits_of
 from sfumato.render.output import Render, TracedGaussians, expected_depth
@@ -88,7 +89,7 @@ def rasterize_unscented(gaussians: Gaussians, camera: Camera, settings: RasterSe
         colours,
         eye,
         rays.directions,
-        like.new_tensor(settings.background),
+        numbers_like(settings.background, like),
         near=near,
         far=far,
         offsets=offsets,
@@ -126,11 +127,11 @@ def _order(camera: Camera, means: Tensor, eye: Tensor) -> Tensor:
     """[n] sort keys of the Gaussians, the nearest first."""
     if camera.lens.model not in (*ON_TANGENTS, "ortho"):
         return (means - eye).norm(dim=1)
-    pose = camera.camera_from_world.detach().to(means)
+    pose = moved_like(camera.camera_from_world.detach(), means)
     forward = pose[2, :3]
     if camera.shutter is not None:
         # The axis at mid exposure, up to its length, which does not affect the order.
-        forward = forward + camera.shutter.camera_from_world_end.detach().to(means)[2, :3]
+        forward = forward + moved_like(camera.shutter.camera_from_world_end.detach(), means)[2, :3]
     return (means - eye) @ forward
 
 

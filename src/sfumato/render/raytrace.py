@@ -8,6 +8,7 @@ from torch import Tensor
 from sfumato import ops
 from sfumato.checks import check_type
 from sfumato.errors import ConfigError
+from sfumato.maths.device_copies import moved_like, numbers_like
 from sfumato.render.limits import limits_of
 from sfumato.render.output import Render, TracedGaussians, expected_depth
 from sfumato.render.settings import TraceSettings
@@ -62,7 +63,7 @@ def raytrace(gaussians: Gaussians, rays: Rays | Camera, settings: TraceSettings 
             depth = depth * pixel_directions(camera, like=like)[..., 2]
     viewpoint, half_image = None, 0.0
     if camera is not None:
-        viewpoint, half_image = camera.centre_world.detach().to(means), camera.half_image
+        viewpoint, half_image = moved_like(camera.centre_world.detach(), means), camera.half_image
     seen = TracedGaussians(traced.visible, means, probe, viewpoint, half_image)
     return Render(traced.image, traced.alpha, depth, seen)
 
@@ -72,7 +73,7 @@ def _trace(
 ) -> ops.Traced:
     shape = (means, gaussians.quats, gaussians.scales, gaussians.opacities)
     near, far = limits_of(settings, means, rays.origins if rays.viewpoint is None else rays.viewpoint)
-    background = means.new_tensor(settings.background)
+    background = numbers_like(settings.background, means)
     eye = rays.viewpoint
     if eye is None and rays.origins.ndim == 1:
         eye = rays.origins

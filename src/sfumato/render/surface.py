@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sfumato.checks import check_type
 from sfumato.errors import ConfigError
+from sfumato.maths.device_copies import numbers_like
 from sfumato.ops.constants import ALPHA_MAX, ALPHA_MIN
 from sfumato.ops.project import IDEAL_LENSES
 from sfumato.render.output import RasterizedGaussians, Render, expected_depth
@@ -82,7 +83,7 @@ def render_surface(
     for rows, band in _bands(splats, width, height):
         part = _Splats(*(values[rows] for values in splats))
         _draw_band(part, band, image[band].view(-1, 4), transmittance[band].view(-1), width)
-    shown = image[..., :3] + transmittance[..., None] * image.new_tensor(settings.background)
+    shown = image[..., :3] + transmittance[..., None] * numbers_like(settings.background, image)
     alpha = 1 - transmittance
     depth = expected_depth(image[..., 3], alpha) if settings.depth else None
     return Render(shown, alpha, depth, seen)

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sfumato.maths.device_copies import moved_like
 from sfumato.scene.cameras import Camera
 from sfumato.scene.lru_cache import LruCache, lasting
 from sfumato.scene.unprojection import undistort
@@ -63,4 +64,4 @@ def _computed(camera: Camera, like: Tensor) -> Tensor:
     for top in range(0, camera.height, step):
         rows = slice(top, min(camera.height, top + step))
         directions[rows] = torch.from_numpy(np.nan_to_num(undistort(camera.lens, image_plane(camera, rows))))
-    return directions.to(like.device)
+    return moved_like(directions, like)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sfumato.checks import check_finite, check_shapes
 from sfumato.errors import ShapeError
+from sfumato.maths.device_copies import moved_like
 from sfumato.scene.cameras import Camera
 from sfumato.scene.lru_cache import LruCache, lasting
 from sfumato.scene.pixel_directions import image_plane, pixel_directions
@@ -124,14 +125,15 @@ def placed(camera: Camera, directions: Tensor, starts: Tensor | None) -> Rays:
     pose = camera.camera_from_world
     if camera.shutter is None:
         # Row vectors times R are R^T times column vectors: world from camera.
-        rotation, centre = pose[:3, :3].to(directions), camera.centre_world.to(directions)
+        rotation = moved_like(pose[:3, :3], directions)
+        centre = moved_like(camera.centre_world, directions)
         origins = centre if starts is None else centre + starts @ rotation
         return Rays(origins, directions @ rotation, centre)
     shutter = camera.shutter
     times = shutter.times(camera.height if shutter.reads_rows else camera.width)
     rotation, centres = pose_between(pose, shutter.camera_from_world_end, times)
-    middle = (0.5 * (centres[0] + centres[-1])).to(directions)
-    rotation, centres = rotation.to(directions), centres.to(directions)[:, None]
+    middle = moved_like(0.5 * (centres[0] + centres[-1]), directions)
+    rotation, centres = moved_like(rotation, directions), moved_like(centres, directions)[:, None]
 
     def to_world(vectors: Tensor) -> Tensor:
         if shutter.reads_rows:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sfumato.checks import check_finite, check_shapes
 from sfumato.errors import ConfigError
+from sfumato.maths.device_copies import moved_like
 from sfumato.maths.rigid import centre_of, rigid_from_twist
 
 ReadOut = Literal["down", "up", "right", "left"]
@@ -74,7 +75,7 @@ def pose_between(start: Tensor, end: Tensor, times: Tensor) -> tuple[Tensor, Ten
 
     Gradients: start and end.
     """
-    times = times.to(start)
+    times = moved_like(times, start)
     first, last = start[:3, :3], end[:3, :3]
     turn = _rotation_vector(last @ first.T)
     twists = torch.cat([times[:, None] * turn, times.new_zeros(len(times), 3)], dim=1)

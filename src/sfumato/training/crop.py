@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 from sfumato.capture.pixels import Pixels
+from sfumato.ops.backend import HOST
 from sfumato.ops.constants import SSIM_WINDOW_PX
 from sfumato.scene.cameras import Camera
 from sfumato.training.target import Target, make_target
@@ -48,14 +50,16 @@ class Crop:
         """
         return whole.cropped(self.left, self.top, self.width, self.height)
 
-    def target(self, pixels: Pixels, background: tuple[float, float, float]) -> Target:
-        """The photograph in the box and its margin, clipped at the border of the photograph."""
+    def target(
+        self, pixels: Pixels, background: tuple[float, float, float], device: torch.device = HOST
+    ) -> Target:
+        """The photograph in the box and its margin, clipped at the border of the photograph, on a device."""
         part = pixels.part(*self._frame)
         height, width = part.rgb.shape[:2]
         share = width * height / math.prod(self.whole_px)
         if pixels.mask is not None and part.mask is not None:
             share = float(part.mask.sum()) / max(float(pixels.mask.sum()), 1.0)
-        return replace(make_target(part, (width, height), background), share=share)
+        return replace(make_target(part, (width, height), background, device), share=share)
 
     def framed(self, image: Tensor, target: Tensor) -> Tensor:
         """A render [height, width, 3] of the box pasted into its target, of the target's shape.

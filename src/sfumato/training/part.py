@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sfumato.capture.dataset import View
+from sfumato.ops.backend import HOST
 from sfumato.scene.cameras import Camera
 from sfumato.scene.gaussians import Gaussians
 from sfumato.training.context import StepContext
@@ -46,12 +47,12 @@ class Shot:
         """Size of the photograph relative to the render."""
         return self.crop.halves if self.crop else 1.0
 
-    def target(self) -> Target:
-        """The target of the render."""
+    def target(self, device: torch.device = HOST) -> Target:
+        """The target of the render, on a device."""
         pixels = self.view.load()
         if self.crop:
-            return self.crop.target(pixels, self.background)
-        return make_target(pixels, self.camera.size_px, self.background)
+            return self.crop.target(pixels, self.background, device)
+        return make_target(pixels, self.camera.size_px, self.background, device)
 
     def framed(self, image: Tensor, target: Target) -> Tensor:
         """The render for comparison with the target: that of a crop is pasted into the photograph."""

@@ -93,7 +93,7 @@ def apply(state: TrainState, found: Gradients) -> StepStats:
 def _gradients_of_view(state: TrainState, number: int, context: StepContext) -> Gradients:
     parts, gaussians = state.parts.values(), state.population.gaussians
     shot = shot_of(state, number, context)
-    target = shot.target().to(gaussians.means.device)
+    target = shot.target(gaussians.means.device)
     wanted = wanted_screen_gradient(state, context)
     render = draw(drawn_scene(state, shot), shot.camera, settings_for(state, shot, wanted))
     if wanted:

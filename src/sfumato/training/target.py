@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sfumato.capture.pixels import Pixels
 from sfumato.maths.compositing import over
+from sfumato.ops.backend import HOST
 
 
 @dataclass(frozen=True)
@@ -27,33 +28,40 @@ class Target:
     weight: Tensor | None
     share: float = 1.0
 
-    def to(self, device: torch.device) -> Target:
-        """The same on another device."""
-        weight = None if self.weight is None else self.weight.to(device)
-        return Target(self.image.to(device), weight, self.share)
 
-
-def make_target(pixels: Pixels, size_px: tuple[int, int], background: tuple[float, float, float]) -> Target:
+def make_target(
+    pixels: Pixels,
+    size_px: tuple[int, int],
+    background: tuple[float, float, float],
+    device: torch.device = HOST,
+) -> Target:
     """Composite a photograph over a background at ``size_px`` (width, height), by area average.
 
     Args:
         pixels: the photograph, premultiplied where it is transparent.
         size_px: no larger than the photograph.
         background: RGB in [0, 1].
+        device: of the result. The photograph is copied there as it is and reduced there.
     """
-    image = _reduced(pixels.rgb, size_px) / 255
+    image = _reduced(pixels.rgb, size_px, device) / 255
     if pixels.alpha is not None:
-        image = over(image, _reduced(pixels.alpha[..., None], size_px) / 255, background)
+        image = over(image, _reduced(pixels.alpha[..., None], size_px, device) / 255, background)
     if pixels.mask is None:
         return Target(image, None)
-    share = _reduced(pixels.mask[..., None], size_px)[..., 0]
+    share = _reduced(pixels.mask[..., None], size_px, device)[..., 0]
     # A reduced pixel that contains ignored ones is ignored.
     return Target(image, (share > 0.99).float())
 
 
-def _reduced(array: np.ndarray, size_px: tuple[int, int]) -> Tensor:
+def _reduced(array: np.ndarray, size_px: tuple[int, int], device: torch.device) -> Tensor:
     """[h, w, d] float32 area average of uint8 or bool values [H, W, d]."""
-    values = torch.from_numpy(array.astype(np.float32))
+    values = torch.from_numpy(np.ascontiguousarray(array))
+    if device != HOST:
+        # From pinned memory the host does not wait for the copy of a quarter of the bytes of float32.
+        # Memory for the meta device cannot be pinned.
+        values = values if device.type == "meta" else values.pin_memory()
+        values = values.to(device, non_blocking=True)
+    values = values.float()
     if (values.shape[1], values.shape[0]) == size_px:
         return values
     planes = F.interpolate(values.permute(2, 0, 1)[None], size=size_px[::-1], mode="area")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from sfumato.maths.device_copies import moved_like
 from sfumato.maths.quaternions import rotation_from_quats
 from sfumato.scene.gaussians import Gaussians
 
@@ -16,7 +17,7 @@ def normal_like(like: Tensor, generator: torch.Generator) -> Tensor:
     """Standard normal numbers with the shape, dtype and device of ``like``, drawn on the generator's
     device."""
     drawn = torch.randn(like.shape, generator=generator, dtype=like.dtype, device=generator.device)
-    return drawn.to(like.device)
+    return moved_like(drawn, like)
 
 
 @torch.no_grad()

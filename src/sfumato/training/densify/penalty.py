@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from sfumato import ops
+from sfumato.maths.device_copies import moved_like
 from sfumato.scene.gaussians import Gaussians
 from sfumato.training.config import AdcConfig, McmcConfig
 from sfumato.training.part import Shot
@@ -31,7 +32,7 @@ def penalty_of(config: AdcConfig | McmcConfig, gaussians: Gaussians, shot: Shot)
         gaussians.log_scales,
         gaussians.logit_opacities,
         gaussians.means,
-        shot.camera.centre_world.to(gaussians.means),
+        moved_like(shot.camera.centre_world, gaussians.means),
         least_distance=_MIN_DISTANCE * shot.context.depth,
         opacity_weight=config.opacity_weight,
         scale_weight=config.scale_weight,

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sfumato.capture.dataset import View
+from sfumato.maths.device_copies import moved_like
 from sfumato.maths.rigid import cross_matrix, rigid_from_twist
 from sfumato.ops import adam_step
 from sfumato.ops.backend import HOST
@@ -79,9 +80,9 @@ class Poses(Part):
         turn, velocity = self._twists[view].to(pose.dtype).split(3)
         correction = rigid_from_twist(torch.cat([turn, self._depth * velocity]))
         if shutter is not None:
-            end = correction @ shutter.camera_from_world_end.to(correction)
+            end = correction @ moved_like(shutter.camera_from_world_end, correction)
             shutter = replace(shutter, camera_from_world_end=end)
-        return replace(camera, camera_from_world=correction @ pose.to(correction), shutter=shutter)
+        return replace(camera, camera_from_world=correction @ moved_like(pose, correction), shutter=shutter)
 
     @torch.no_grad()
     def step(self, state: TrainState, gradients: Gradients) -> None:

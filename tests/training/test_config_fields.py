@@ -49,6 +49,7 @@ CHANGED = {
     "schedule.refine_from": 0.8,
     "schedule.refine_until": 0.2,
     "schedule.refine_every": 3,
+    "schedule.refine_share": 0.75,
     "adc.absolute_gradient": False,
     "adc.threshold": 1.0,
     "adc.split_scale": 10.0,

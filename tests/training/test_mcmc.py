@@ -10,11 +10,14 @@ from hypothesis import strategies as st
 
 from sfumato.scene.cameras import Camera
 from sfumato.training.config import McmcConfig, Schedule
+from sfumato.training.densify.densifier import RESTARTS_UNTIL_STEP
 from sfumato.training.densify.mcmc import MarkovChain, share_opacity
 from support.crowd import NAMES, crowd, moments_come_from, numbers, population, same
 from support.steps import clearance, context, shot
 
-SCHEDULE = Schedule(refine_every=10, refine_from=0.1, refine_until=0.5)
+SCHEDULE = Schedule(refine_every=10, refine_share=0.0, refine_from=0.1, refine_until=0.5)
+# After it, old Gaussians keep their moments.
+LATE = RESTARTS_UNTIL_STEP + 10
 CONFIG = McmcConfig(noise=0.0, dead_opacity=0.05, growth=1.5)
 
 
@@ -117,13 +120,20 @@ def test_opaque_gaussians_are_sampled_more_often():
 def test_split_gaussians_have_zero_moments(name):
     crowded = population([0.6, 0.01, 0.9, 0.8, 0.7])
     before = crowded.gaussians.detach()
-    chain(growth=1.0).refine(crowded, context())
+    chain(growth=1.0).refine(crowded, context(step=LATE))
     sources = numbers(crowded.gaussians)
     place = sources[1]
     expected = [-1 if i in (1, place) else i for i in range(5)]
     assert moments_come_from(crowded, name) == expected
     others = torch.tensor([i for i in (0, 2, 3, 4) if i != place])
     assert same(crowded.gaussians.detach().select(others), before.select(others))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_early_in_a_run_all_moments_restart(name):
+    crowded = population([0.6, 0.01, 0.9, 0.8, 0.7])
+    chain(growth=1.0).refine(crowded, context(step=RESTARTS_UNTIL_STEP))
+    assert moments_come_from(crowded, name) == [-1] * 5
 
 
 @pytest.mark.parametrize("allowed, expected", [(100, 15), (12, 12), (10, 10), (4, 10)])

@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfumato.training.config import Rates, Schedule
-from sfumato.training.schedules import downscale_at, gaussians_allowed, log_linear, rate_of, sh_degree_at
+from sfumato.training.schedules import (
+    downscale_at,
+    gaussians_allowed,
+    log_linear,
+    rate_of,
+    refinement_is_due,
+    sh_degree_at,
+)
 
 RATES = Rates(means_start=1e-2, means_end=1e-4, log_scales=0.5, cool_from=0.6, end_factor=0.01)
 COOLED = [
@@ -83,3 +90,18 @@ def test_most_of_the_growth_comes_early(progress, count):
 
 def test_a_cap_below_the_start_removes_no_gaussians():
     assert gaussians_allowed(SCHEDULE, 100, 10, 0.5) == 100
+
+
+@pytest.mark.parametrize(
+    "steps, every", [(1, 100), (500, 100), (2000, 100), (2999, 100), (3000, 200), (6000, 300), (30000, 1500)]
+)
+def test_densifications_are_a_share_of_long_runs_apart(steps, every):
+    schedule = Schedule(refine_every=100, refine_share=0.05)
+    due = [step for step in range(1, steps + 1) if refinement_is_due(schedule, step, (step - 1) / steps)]
+    assert due == list(range(every, steps + 1, every))
+
+
+def test_without_a_share_densifications_are_a_number_of_steps_apart():
+    schedule = Schedule(refine_every=7, refine_share=0.0)
+    due = [step for step in range(1, 5000) if refinement_is_due(schedule, step, (step - 1) / 5000)]
+    assert due == list(range(7, 5000, 7))

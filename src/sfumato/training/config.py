@@ -69,7 +69,9 @@ class Schedule:
         sh_raises: when the SH degree rises to 1, 2 and 3.
         refine_from: start of densification.
         refine_until: end of densification.
-        refine_every: steps between two densifications.
+        refine_every: steps between two densifications, in short runs.
+        refine_share: fraction of the run between two, in long runs; steps are rounded to a multiple of
+            ``refine_every``.
         poses_from: start of pose refinement, once the scene has its rough shape.
         settle_from: from then on Gaussians are neither added, removed nor relocated, and the result is the
             average of the scenes of all later steps; 1: never.
@@ -81,6 +83,7 @@ class Schedule:
     refine_from: float = 0.02
     refine_until: float = 0.7
     refine_every: int = 100
+    refine_share: float = 0.05
     poses_from: float = 0.3
     settle_from: float = 0.85
 
@@ -93,6 +96,8 @@ class Schedule:
         for name in ("poses_from", "settle_from"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"schedule.{name} is {getattr(self, name)}; give a share of the run")
+        if not 0 <= self.refine_share <= 1:
+            raise ConfigError(f"schedule.refine_share is {self.refine_share}; give a share of the run")
         if self.refine_every < 1:
             raise ConfigError(f"schedule.refine_every is {self.refine_every}; give at least 1")
 

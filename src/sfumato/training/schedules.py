@@ -32,6 +32,20 @@ def sh_degree_at(schedule: Schedule, highest: int, progress: float) -> int:
     return min(highest, sum(progress >= share for share in schedule.sh_raises))
 
 
+def refinement_is_due(schedule: Schedule, step: int, progress: float) -> bool:
+    """Whether a step ends with a densification: every so many, a share of the run apart in long runs.
+
+    Args:
+        schedule: of the run.
+        step: number of the step, from 1.
+        progress: fraction of the run done before it; the length of the run follows from both.
+    """
+    steps = (step - 1) / progress if progress > 0 else step
+    # The margin is for the rounding of ``steps``, so that all steps of a run agree.
+    apart = max(int(schedule.refine_share * steps / schedule.refine_every + 0.5 + 1e-6), 1)
+    return step % (apart * schedule.refine_every) == 0
+
+
 def gaussians_allowed(schedule: Schedule, start: int, cap: int, progress: float) -> int:
     """Current cap on the number of Gaussians: from ``start`` to ``cap`` during densification."""
     share = (progress - schedule.refine_from) / (schedule.refine_until - schedule.refine_from)

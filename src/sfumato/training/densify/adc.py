@@ -11,11 +11,12 @@ from sfumato.maths.quaternions import rotation_from_quats
 from sfumato.scene.gaussians import Gaussians
 from sfumato.training.config import AdcConfig, Schedule
 from sfumato.training.context import StepContext
-from sfumato.training.densify.densifier import Densifier
+from sfumato.training.densify.densifier import RESTARTS_UNTIL_STEP, Densifier
 from sfumato.training.densify.noise import normal_like, shake
 from sfumato.training.densify.penalty import penalty_of
 from sfumato.training.part import Gradients, Refinement, Shot
 from sfumato.training.population import Population
+from sfumato.training.schedules import refinement_is_due
 
 # A split gives two Gaussians that are smaller by this factor (Kerbl et al. 2023).
 SPLIT_SHRINK = 1.6
@@ -54,7 +55,7 @@ class AdaptiveDensityControl(Densifier):
         if config.noise and "means" not in population.frozen:
             strength = config.noise * context.means_rate / context.depth**2
             shake(population.gaussians, strength, context.scene_generator)
-        if context.step % schedule.refine_every:
+        if not refinement_is_due(schedule, context.step, context.progress):
             return None
         before = len(population)
         with torch.no_grad():
@@ -73,7 +74,7 @@ class AdaptiveDensityControl(Densifier):
                     score, keep & (score > config.threshold), context.max_gaussians - int(keep.sum())
                 )
             split = grow & (sizes > config.split_scale)
-            _rebuild(population, keep, grow, split, context.scene_generator)
+            _rebuild(population, keep, grow, split, context)
             added = int(grow.sum())
         self._gradient_sum = self._views = None
         return Refinement(added, before + added - len(population))
@@ -85,9 +86,7 @@ class AdaptiveDensityControl(Densifier):
         self._gradient_sum, self._views = saved["gradient_sum"], saved["views"]
 
 
-def _rebuild(
-    population: Population, keep: Tensor, grow: Tensor, split: Tensor, generator: torch.Generator
-) -> None:
+def _rebuild(population: Population, keep: Tensor, grow: Tensor, split: Tensor, context: StepContext) -> None:
     """Remove Gaussians not in ``keep``, split those in ``split``, and clone the others in ``grow``."""
     stay = (keep & ~split).nonzero().squeeze(1)
     twice = split.nonzero().squeeze(1).repeat(2)
@@ -95,9 +94,9 @@ def _rebuild(
     source = torch.cat([stay, copies, twice])
     values = population.gaussians.detach().select(source)
     fresh = torch.ones_like(source, dtype=torch.bool)
-    fresh[: len(stay)] = False
+    fresh[: len(stay)] = context.step <= RESTARTS_UNTIL_STEP
     if len(twice):
-        _scatter_children(values, slice(len(stay) + len(copies), None), generator)
+        _scatter_children(values, slice(len(stay) + len(copies), None), context.scene_generator)
     population.rearrange(source, fresh, values)
 
 

@@ -12,6 +12,12 @@ if TYPE_CHECKING:
     from sfumato.training.state import TrainState
 
 
+# Until this step a densification restarts the moments of all Gaussians. Gradients become smaller as Gaussians
+# are added and the error falls, but the mean square of Adam remembers a thousand steps: kept, it holds back
+# the Gaussians that were there before. Later nothing is gained (docs/training.md).
+RESTARTS_UNTIL_STEP = 2000
+
+
 class Densifier(Part):
     """Adds and removes Gaussians; a strategy overrides ``observe`` and ``refine``."""
 

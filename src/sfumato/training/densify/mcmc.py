@@ -10,11 +10,12 @@ from torch import Tensor
 from sfumato.scene.gaussians import Gaussians
 from sfumato.training.config import McmcConfig, Schedule
 from sfumato.training.context import StepContext
-from sfumato.training.densify.densifier import Densifier
+from sfumato.training.densify.densifier import RESTARTS_UNTIL_STEP, Densifier
 from sfumato.training.densify.noise import shake
 from sfumato.training.densify.penalty import penalty_of
 from sfumato.training.part import Refinement, Shot
 from sfumato.training.population import Population
+from sfumato.training.schedules import refinement_is_due
 
 # Limits of relocated opacities, so that logits stay finite.
 _LEAST_OPACITY, _MOST_OPACITY = 0.005, 1 - 1e-6
@@ -35,7 +36,7 @@ class MarkovChain(Densifier):
 
     def refine(self, population: Population, context: StepContext) -> Refinement | None:
         change = None
-        is_due = context.step % self.schedule.refine_every == 0
+        is_due = refinement_is_due(self.schedule, context.step, context.progress)
         if is_due and self.schedule.refine_from <= context.progress < self.schedule.refine_until:
             change = self._relocate_and_grow(population, context)
         if "means" not in population.frozen:
@@ -67,7 +68,7 @@ class MarkovChain(Densifier):
         touched = shared > 0
         values.logit_opacities[touched] = torch.logit(opacities[touched])
         values.log_scales[touched] = scales[touched].log()
-        population.rearrange(source, touched, values)
+        population.rearrange(source, touched | (context.step <= RESTARTS_UNTIL_STEP), values)
         return Refinement(more, 0)
 
 

@@ -14,14 +14,13 @@ from sfumato.scene.cameras import Camera
 from sfumato.training.config import AdcConfig, Schedule, TrainConfig
 from sfumato.training.densify import make_densifier
 from sfumato.training.densify.adc import SPLIT_SHRINK, AdaptiveDensityControl
-from sfumato.training.densify.densifier import RESTARTS_UNTIL_STEP
 from sfumato.training.densify.mcmc import MarkovChain
 from support.crowd import NAMES, crowd, moments_come_from, numbers, population, same
 from support.steps import AWAY, clearance, context, screen_gradients, shot
 
 SCHEDULE = Schedule(refine_every=10, refine_share=0.0, refine_from=0.1, refine_until=0.5)
-# After it, old Gaussians keep their moments.
-LATE = RESTARTS_UNTIL_STEP + 10
+# With the progress of 0.3 of ``context`` a step of a run of 5,000, in which old Gaussians keep their moments.
+IN_LONG_RUN = 1510
 CONFIG = AdcConfig(threshold=1.0, split_scale=0.05 / AWAY, prune_opacity=0.1, prune_scale=0.5 / AWAY)
 SMALL, LARGE = 0.01, 0.2
 
@@ -110,15 +109,15 @@ def test_children_are_sampled_from_their_parent():
 @pytest.mark.parametrize("name", NAMES)
 def test_new_gaussians_have_zero_moments_and_old_ones_keep_theirs(name):
     crowded = population([0.5, 0.5, 0.01, 0.5], [SMALL, LARGE, SMALL, SMALL])
-    refined(crowded, [2.0, 2.0, 2.0, 0.0], context(step=LATE))
+    refined(crowded, [2.0, 2.0, 2.0, 0.0], context(step=IN_LONG_RUN))
     assert numbers(crowded.gaussians) == [0, 3, 0, 1, 1]
     assert moments_come_from(crowded, name) == [0, 3, -1, -1, -1]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_early_in_a_run_all_moments_restart(name):
+def test_in_short_runs_all_moments_restart(name):
     crowded = population([0.5, 0.5, 0.01, 0.5], [SMALL, LARGE, SMALL, SMALL])
-    refined(crowded, [2.0, 2.0, 2.0, 0.0], context(step=RESTARTS_UNTIL_STEP))
+    refined(crowded, [2.0, 2.0, 2.0, 0.0], context(step=1010))
     assert numbers(crowded.gaussians) == [0, 3, 0, 1, 1]
     assert moments_come_from(crowded, name) == [-1] * 5
 
@@ -149,7 +148,7 @@ def test_faint_huge_and_too_near_gaussians_are_removed(progress):
     crowded = population([0.5, 0.09, 0.5, 0.5, 0.11], [SMALL, SMALL, 0.6, SMALL, 0.4])
     before = crowded.gaussians.detach()
     before_a_lens = clearance((13.0, 0.2, 0.0), radius=0.3)
-    now = context(step=LATE, progress=progress, clearance=before_a_lens)
+    now = context(step=4510, progress=progress, clearance=before_a_lens)
     change = refined(crowded, [0.0] * 5, now, prune_scale=0.5)
     stay = torch.tensor([0, 4])
     assert same(crowded.gaussians.detach(), before.select(stay))

@@ -97,11 +97,11 @@ def test_a_cap_below_the_start_removes_no_gaussians():
 )
 def test_densifications_are_a_share_of_long_runs_apart(steps, every):
     schedule = Schedule(refine_every=100, refine_share=0.05)
-    due = [step for step in range(1, steps + 1) if refinement_is_due(schedule, step, (step - 1) / steps)]
+    due = [step for step in range(1, steps + 1) if refinement_is_due(schedule, step, steps + 1e-9)]
     assert due == list(range(every, steps + 1, every))
 
 
 def test_without_a_share_densifications_are_a_number_of_steps_apart():
     schedule = Schedule(refine_every=7, refine_share=0.0)
-    due = [step for step in range(1, 5000) if refinement_is_due(schedule, step, (step - 1) / 5000)]
+    due = [step for step in range(1, 5000) if refinement_is_due(schedule, step, 5000)]
     assert due == list(range(7, 5000, 7))

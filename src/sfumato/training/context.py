@@ -40,3 +40,8 @@ class StepContext:
     clearance: Clearance
     generator: torch.Generator
     scene_generator: torch.Generator
+
+    @property
+    def run_steps(self) -> float:
+        """Steps of the whole run, as far as its progress tells: exact if the run is one of steps."""
+        return (self.step - 1) / self.progress if self.progress > 0 else float(self.step)

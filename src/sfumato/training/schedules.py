@@ -32,17 +32,16 @@ def sh_degree_at(schedule: Schedule, highest: int, progress: float) -> int:
     return min(highest, sum(progress >= share for share in schedule.sh_raises))
 
 
-def refinement_is_due(schedule: Schedule, step: int, progress: float) -> bool:
+def refinement_is_due(schedule: Schedule, step: int, run_steps: float) -> bool:
     """Whether a step ends with a densification: every so many, a share of the run apart in long runs.
 
     Args:
         schedule: of the run.
         step: number of the step, from 1.
-        progress: fraction of the run done before it; the length of the run follows from both.
+        run_steps: number of steps of the run.
     """
-    steps = (step - 1) / progress if progress > 0 else step
-    # The margin is for the rounding of ``steps``, so that all steps of a run agree.
-    apart = max(int(schedule.refine_share * steps / schedule.refine_every + 0.5 + 1e-6), 1)
+    # The margin is for the rounding of ``run_steps``, so that all steps of a run agree.
+    apart = max(int(schedule.refine_share * run_steps / schedule.refine_every + 0.5 + 1e-6), 1)
     return step % (apart * schedule.refine_every) == 0
 
 

@@ -11,7 +11,7 @@ from sfumato.maths.quaternions import rotation_from_quats
 from sfumato.scene.gaussians import Gaussians
 from sfumato.training.config import AdcConfig, Schedule
 from sfumato.training.context import StepContext
-from sfumato.training.densify.densifier import RESTARTS_UNTIL_STEP, Densifier
+from sfumato.training.densify.densifier import Densifier, restarts_moments
 from sfumato.training.densify.noise import normal_like, shake
 from sfumato.training.densify.penalty import penalty_of
 from sfumato.training.part import Gradients, Refinement, Shot
@@ -55,7 +55,7 @@ class AdaptiveDensityControl(Densifier):
         if config.noise and "means" not in population.frozen:
             strength = config.noise * context.means_rate / context.depth**2
             shake(population.gaussians, strength, context.scene_generator)
-        if not refinement_is_due(schedule, context.step, context.progress):
+        if not refinement_is_due(schedule, context.step, context.run_steps):
             return None
         before = len(population)
         with torch.no_grad():
@@ -94,7 +94,7 @@ def _rebuild(population: Population, keep: Tensor, grow: Tensor, split: Tensor, 
     source = torch.cat([stay, copies, twice])
     values = population.gaussians.detach().select(source)
     fresh = torch.ones_like(source, dtype=torch.bool)
-    fresh[: len(stay)] = context.step <= RESTARTS_UNTIL_STEP
+    fresh[: len(stay)] = restarts_moments(context)
     if len(twice):
         _scatter_children(values, slice(len(stay) + len(copies), None), context.scene_generator)
     population.rearrange(source, fresh, values)

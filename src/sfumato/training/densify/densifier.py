@@ -12,10 +12,15 @@ if TYPE_CHECKING:
     from sfumato.training.state import TrainState
 
 
-# Until this step a densification restarts the moments of all Gaussians. Gradients become smaller as Gaussians
-# are added and the error falls, but the mean square of Adam remembers a thousand steps: kept, it holds back
-# the Gaussians that were there before. Later nothing is gained (docs/training.md).
-RESTARTS_UNTIL_STEP = 2000
+# In runs of at most so many steps a densification restarts the moments of all Gaussians. Gradients become
+# smaller as Gaussians are added and the error falls, but the mean square of Adam remembers a thousand steps:
+# kept, it holds back the Gaussians that were there before. In longer runs it is better kept (docs/training.md).
+_RESTARTS_IN_STEPS = 4000
+
+
+def restarts_moments(context: StepContext) -> bool:
+    """Whether a densification restarts the moments of all Gaussians, not only of those that it changes."""
+    return context.run_steps <= _RESTARTS_IN_STEPS
 
 
 class Densifier(Part):

@@ -10,7 +10,7 @@ from torch import Tensor
 from sfumato.scene.gaussians import Gaussians
 from sfumato.training.config import McmcConfig, Schedule
 from sfumato.training.context import StepContext
-from sfumato.training.densify.densifier import RESTARTS_UNTIL_STEP, Densifier
+from sfumato.training.densify.densifier import Densifier, restarts_moments
 from sfumato.training.densify.noise import shake
 from sfumato.training.densify.penalty import penalty_of
 from sfumato.training.part import Refinement, Shot
@@ -36,7 +36,7 @@ class MarkovChain(Densifier):
 
     def refine(self, population: Population, context: StepContext) -> Refinement | None:
         change = None
-        is_due = refinement_is_due(self.schedule, context.step, context.progress)
+        is_due = refinement_is_due(self.schedule, context.step, context.run_steps)
         if is_due and self.schedule.refine_from <= context.progress < self.schedule.refine_until:
             change = self._relocate_and_grow(population, context)
         if "means" not in population.frozen:
@@ -68,7 +68,7 @@ class MarkovChain(Densifier):
         touched = shared > 0
         values.logit_opacities[touched] = torch.logit(opacities[touched])
         values.log_scales[touched] = scales[touched].log()
-        population.rearrange(source, touched | (context.step <= RESTARTS_UNTIL_STEP), values)
+        population.rearrange(source, touched | restarts_moments(context), values)
         return Refinement(more, 0)
 
 

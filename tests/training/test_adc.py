@@ -19,8 +19,8 @@ from support.crowd import NAMES, crowd, moments_come_from, numbers, population, 
 from support.steps import AWAY, clearance, context, screen_gradients, shot
 
 SCHEDULE = Schedule(refine_every=10, refine_share=0.0, refine_from=0.1, refine_until=0.5)
-# With the progress of 0.3 of ``context`` a step of a run of 5,000, in which old Gaussians keep their moments.
-IN_LONG_RUN = 1510
+# With the progress of 0.3 of ``context`` a step of a run of 6,000, in which old Gaussians keep their moments.
+IN_LONG_RUN = 1810
 CONFIG = AdcConfig(threshold=1.0, split_scale=0.05 / AWAY, prune_opacity=0.1, prune_scale=0.5 / AWAY)
 SMALL, LARGE = 0.01, 0.2
 
@@ -148,7 +148,7 @@ def test_faint_huge_and_too_near_gaussians_are_removed(progress):
     crowded = population([0.5, 0.09, 0.5, 0.5, 0.11], [SMALL, SMALL, 0.6, SMALL, 0.4])
     before = crowded.gaussians.detach()
     before_a_lens = clearance((13.0, 0.2, 0.0), radius=0.3)
-    now = context(step=4510, progress=progress, clearance=before_a_lens)
+    now = context(step=6010, progress=progress, clearance=before_a_lens)
     change = refined(crowded, [0.0] * 5, now, prune_scale=0.5)
     stay = torch.tensor([0, 4])
     assert same(crowded.gaussians.detach(), before.select(stay))

@@ -15,8 +15,8 @@ from support.crowd import NAMES, crowd, moments_come_from, numbers, population, 
 from support.steps import clearance, context, shot
 
 SCHEDULE = Schedule(refine_every=10, refine_share=0.0, refine_from=0.1, refine_until=0.5)
-# With the progress of 0.3 of ``context`` a step of a run of 5,000, in which old Gaussians keep their moments.
-IN_LONG_RUN = 1510
+# With the progress of 0.3 of ``context`` a step of a run of 6,000, in which old Gaussians keep their moments.
+IN_LONG_RUN = 1810
 CONFIG = McmcConfig(noise=0.0, dead_opacity=0.05, growth=1.5)
 
 

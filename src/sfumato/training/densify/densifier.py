@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 # In runs of at most so many steps a densification restarts the moments of all Gaussians. Gradients become
 # smaller as Gaussians are added and the error falls, but the mean square of Adam remembers a thousand steps:
-# kept, it holds back the Gaussians that were there before. In longer runs it is better kept (docs/training.md).
-_RESTARTS_IN_STEPS = 4000
+# kept, it holds back the Gaussians that were there before. Longer runs keep it (docs/training.md).
+_RESTARTS_IN_STEPS = 5000
 
 
 def restarts_moments(context: StepContext) -> bool:

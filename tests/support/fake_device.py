@@ -15,9 +15,8 @@ from sfumato.ops.backend import served_by
 
 DEVICE = torch.device("meta")
 _KEEPS_NOTHING = SimpleNamespace(kept=lambda *inputs: [], empty_tree=lambda means: [means.new_empty(1)])
-_NAMES = ("adam", "colour", "composite", "covariance", "mesh_hits", "photometric", "project", "trace")
-_NAMES += ("opacity_and_scale",)
-_OPERATIONS = dict.fromkeys((*_NAMES, "trace_rays"), _KEEPS_NOTHING)
+_NAMES = ("adam", "colour", "composite", "covariance", "mesh_hits", "opacity_and_scale", "photometric")
+_OPERATIONS = dict.fromkeys((*_NAMES, "project", "trace", "trace_rays"), _KEEPS_NOTHING)
 # Copies between devices are allowed.
 _COPIES = (torch.ops.aten._to_copy.default, torch.ops.aten.copy_.default)
 

@@ -17,8 +17,7 @@ class Operation:
 
     As ``torch.library.custom_op``, which imports torch's compiler at the first call: two seconds before
     the first picture of each process. A call on ordinary tensors that nothing traces goes straight to the
-    function: through torch's dispatcher a call with its gradient takes a third of a millisecond longer, and
-    a training step makes a dozen.
+    function: through torch's dispatcher the dozen calls of a training step take 0.7 ms longer.
 
     Args:
         function: the implementation; its annotations are the schema.

@@ -72,7 +72,7 @@ def test_extreme_values(dtype):
     settings = {"least_distance": 0.5, "opacity_weight": 1.0, "scale_weight": 1.0}
     centre = AT_ORIGIN.to(dtype)
     penalty = ops.opacity_and_scale(zeros, logits, zeros, centre, **settings)
-    assert float(penalty) == pytest.approx(0.5 + 2.0)
+    assert penalty.item() == pytest.approx(0.5 + 2.0)
     penalty.backward()
     assert not logits.grad.any() and torch.allclose(zeros.grad, torch.full_like(zeros, 1 / 3))
     nothing = torch.zeros(0, 3, dtype=dtype)

@@ -93,7 +93,8 @@ def test_a_cap_below_the_start_removes_no_gaussians():
 
 
 @pytest.mark.parametrize(
-    "steps, every", [(1, 100), (500, 100), (2000, 100), (2999, 100), (3000, 200), (6000, 300), (30000, 1500)]
+    "steps, every",
+    [(1, 100), (500, 100), (2000, 100), (3999, 100), (4000, 200), (6000, 200), (8000, 400), (30000, 800)],
 )
 def test_densifications_are_a_share_of_long_runs_apart(steps, every):
     schedule = Schedule(refine_every=100, refine_share=0.05)

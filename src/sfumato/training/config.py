@@ -70,8 +70,8 @@ class Schedule:
         refine_from: start of densification.
         refine_until: end of densification.
         refine_every: steps between two densifications, in short runs.
-        refine_share: fraction of the run between two, in long runs; steps are rounded to a multiple of
-            ``refine_every``.
+        refine_share: largest fraction of the run between two, in long runs: ``refine_every`` is doubled as
+            often as this allows.
         poses_from: start of pose refinement, once the scene has its rough shape.
         settle_from: from then on Gaussians are neither added, removed nor relocated, and the result is the
             average of the scenes of all later steps; 1: never.

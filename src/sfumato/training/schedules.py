@@ -33,15 +33,17 @@ def sh_degree_at(schedule: Schedule, highest: int, progress: float) -> int:
 
 
 def refinement_is_due(schedule: Schedule, step: int, run_steps: float) -> bool:
-    """Whether a step ends with a densification: every so many, a share of the run apart in long runs.
+    """Whether a step ends with a densification: every so many, at most a share of the run apart in long runs.
 
     Args:
         schedule: of the run.
         step: number of the step, from 1.
         run_steps: number of steps of the run.
     """
-    # The margin is for the rounding of ``run_steps``, so that all steps of a run agree.
-    apart = max(int(schedule.refine_share * run_steps / schedule.refine_every + 0.5 + 1e-6), 1)
+    # A power of two, so that intervals nest when the estimate of ``run_steps`` changes during a run. The
+    # margin is for its rounding, so that all steps of a run agree.
+    wanted = schedule.refine_share * run_steps / schedule.refine_every + 1e-6
+    apart = 1 << max(int(wanted).bit_length() - 1, 0)
     return step % (apart * schedule.refine_every) == 0
 
 

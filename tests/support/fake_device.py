@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 
 import torch
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -37,7 +38,7 @@ class _OneDevice(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
-class WithoutWaiting(TorchDispatchMode):
+class _NoWaitingCopy(TorchDispatchMode):
     """Refuses copies to the device that the host waits for."""
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
@@ -49,6 +50,22 @@ class WithoutWaiting(TorchDispatchMode):
         if waits:
             raise RuntimeError("the host waits for a copy to the device")
         return function(*args, **kwargs)
+
+
+class _NoNewTensor(TorchFunctionMode):
+    """Refuses ``new_tensor`` on the device, whose copy no dispatch mode sees."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        if function is torch.Tensor.new_tensor and args[0].device == DEVICE:
+            raise RuntimeError("the host waits for new_tensor on the device")
+        return function(*args, **(kwargs or {}))
+
+
+@contextmanager
+def without_waiting():
+    """Context in which the host must not wait for copies to the device."""
+    with _NoWaitingCopy(), _NoNewTensor():
+        yield
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from sfumato.scene.shutter import Shutter
 from sfumato.training import state as states
 from sfumato.training.config import AdcConfig, Schedule
 from sfumato.training.step import train_step
-from support.fake_device import WithoutWaiting, fake_device
+from support.fake_device import fake_device, without_waiting
 from support.tiny import tiny_config, tiny_start
 
 # Refinement synchronises, because the resulting number of Gaussians depends on their values.
@@ -42,7 +42,7 @@ def test_a_step_does_not_synchronise(name, data, monkeypatch):
     config = tiny_config(**{"schedule": UNREFINED, **CONFIGS[name]})
     with fake_device() as device:
         _, state = tiny_start(data, config, device)
-        with WithoutWaiting():
+        with without_waiting():
             for _ in range(2):
                 stats = train_step(state, [state.sampler.next() for _ in range(config.batch_size)])
     assert {tensor.device for tensor in state.population.gaussians.tensors().values()} == {device}
@@ -67,7 +67,7 @@ def test_a_step_on_a_distorted_picture_does_not_synchronise(renderer, kind, data
     with fake_device() as device:
         _, state = tiny_start(data, config, device)
         state.views = tuple(bent(view, kind) for view in state.views)
-        with WithoutWaiting():
+        with without_waiting():
             stats = train_step(state, [0])
     assert stats.loss_tensor.device == device
 

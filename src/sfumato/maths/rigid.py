@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sfumato.maths.device_copies import numbers_like
+
 # Below this squared angle the closed forms lose digits, and this many terms of the series lose none.
 _SMALL_ANGLE2 = 0.25
 _TERMS = 8
@@ -33,7 +35,7 @@ def rigid_from_twist(twists: Tensor) -> Tensor:
     one = torch.eye(3, dtype=twists.dtype, device=twists.device)
     shift = (one + b * cross + c * squared) @ velocity[..., None]
     top = torch.cat([one + a * cross + b * squared, shift], dim=-1)
-    bottom = twists.new_tensor([0.0, 0.0, 0.0, 1.0]).expand(*twists.shape[:-1], 1, 4)
+    bottom = numbers_like((0.0, 0.0, 0.0, 1.0), twists).expand(*twists.shape[:-1], 1, 4)
     return torch.cat([top, bottom], dim=-2)
 
 

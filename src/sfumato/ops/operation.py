@@ -39,9 +39,10 @@ class Operation:
         self._direct = _differentiable(self._function, self._keep, self._differentiate)
 
     def __call__(self, *args: Any) -> Any:
-        if _is_traced() or not all(type(one) in _PLAIN and not one.is_meta for one in _tensors(args)):
+        tensors = list(_tensors(args))
+        if _is_traced() or not all(type(one) in _PLAIN and not one.is_meta for one in tensors):
             return self._call(*args)
-        if not torch.is_grad_enabled() or not any(one.requires_grad for one in _tensors(args)):
+        if not torch.is_grad_enabled() or not any(one.requires_grad for one in tensors):
             return self._function(*args)
         # Gradients of tensors in lists are found only by the dispatcher.
         if any(one.requires_grad for group in args if isinstance(group, list) for one in _tensors(group)):

@@ -57,7 +57,7 @@ def test_results_are_replaced_only_on_request_and_cameras_are_reused(made):
     task, out, _ = made
     other = replace(task, train=replace(SHORT, ssim_weight=0.9), inputs=(*task.inputs, out))
     with pytest.raises(
-        ConfigError, match=r"of something else \(INPUT \[.*; --ssim-weight 0.2 there, 0.9 now\)"
+        ConfigError, match=r"of something else \(INPUT \[.*; --ssim-weight 0.4 there, 0.9 now\)"
     ):
         sfumato.reconstruct(other, out)
     before = (out / "dataset" / "sparse" / "0" / "images.bin").stat().st_mtime_ns
@@ -111,7 +111,7 @@ def test_a_stopped_run_prints_the_command_that_resumes_it(posed, tmp_path, monke
     [
         (["elsewhere.mp4", "--resume"], "INPUT"),
         (["data", "--resume", "--steps", "40"], "--steps 12 there, 40 now"),
-        (["data", "--resume", "--ssim-weight", "0.9"], "--ssim-weight 0.2 there, 0.9 now"),
+        (["data", "--resume", "--ssim-weight", "0.9"], "--ssim-weight 0.4 there, 0.9 now"),
         (["data", "--steps", "12", "--sfm.seed", "3"], "--sfm.seed 0 there, 3 now"),
         (["data", "--steps", "12", "--downscale", "2"], "--downscale None there, 2 now"),
     ],

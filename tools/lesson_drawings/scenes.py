@@ -20,7 +20,7 @@ HALF = ["train", STILL_LIFE, "--downscale", "2", "--steps", "800"]
 COMMANDS = {
     "good": ["train", STILL_LIFE, "--steps", "2500"],
     "ssim_0": [*HALF, "--ssim-weight", "0"],
-    "ssim_0.2": HALF,
+    "ssim_0.2": [*HALF, "--ssim-weight", "0.2"],
     "ssim_1": [*HALF, "--ssim-weight", "1"],
     "fixed": [*HALF, "--schedule.refine-from", "0", "--schedule.refine-until", "0.001"],
     "mcmc": [*HALF, "--strategy", "mcmc"],

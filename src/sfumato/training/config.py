@@ -196,7 +196,7 @@ class TrainConfig:
     seed: int = 0
     strategy: Literal["adc", "mcmc"] = "adc"
     max_gaussians: int | None = None
-    ssim_weight: float = 0.2
+    ssim_weight: float = 0.4
     pixel_loss: Literal["l1", "mse"] = "l1"
     sh_degree: int = 3
     colour: Literal["sh", "sh-sigmoid", "logit"] = "sh"

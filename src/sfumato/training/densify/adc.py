@@ -12,14 +12,18 @@ from sfumato.scene.gaussians import Gaussians
 from sfumato.training.config import AdcConfig, Schedule
 from sfumato.training.context import StepContext
 from sfumato.training.densify.densifier import Densifier, restarts_moments
-from sfumato.training.densify.noise import normal_like, shake
+from sfumato.training.densify.noise import shake
 from sfumato.training.densify.penalty import penalty_of
 from sfumato.training.part import Gradients, Refinement, Shot
 from sfumato.training.population import Population
 from sfumato.training.schedules import refinement_is_due
 
-# A split gives two Gaussians that are smaller by this factor (Kerbl et al. 2023).
-SPLIT_SHRINK = 1.6
+# A split gives two Gaussians, one behind the other along the longest axis of their parent, shorter, narrower
+# and fainter, which changes the picture less than samples of the parent (long-axis split, Deng et al. 2025,
+# arXiv 2508.12313). Together they are about as long as the parent: 0.75² + 0.6² is near 1.
+CHILD_OFFSET = 0.75  # of the scale along the longest axis
+CHILD_LENGTH, CHILD_WIDTH = 0.6, 0.85  # factors of the longest scale and of the others
+CHILD_OPACITY = 0.6  # factor
 
 
 class AdaptiveDensityControl(Densifier):
@@ -96,7 +100,7 @@ def _rebuild(population: Population, keep: Tensor, grow: Tensor, split: Tensor, 
     fresh = torch.ones_like(source, dtype=torch.bool)
     fresh[: len(stay)] = restarts_moments(context)
     if len(twice):
-        _scatter_children(values, slice(len(stay) + len(copies), None), context.scene_generator)
+        _place_children(values, slice(len(stay) + len(copies), None))
     population.rearrange(source, fresh, values)
 
 
@@ -111,13 +115,22 @@ def _strongest(score: Tensor, candidates: Tensor, budget: int) -> Tensor:
     return chosen
 
 
-def _scatter_children(values: Gaussians, children: slice, generator: torch.Generator) -> None:
-    """Move each child to a random point of its parent's distribution and shrink it, in place."""
+def _place_children(values: Gaussians, children: slice) -> None:
+    """Move the two children of each parent apart along its longest axis, shrink and fade them, in place.
+
+    Args:
+        values: Gaussians, of which the children are still copies of their parents.
+        children: rows of the children: the first of every parent, then the second in the same order.
+    """
     scales = values.scales[children]
-    offsets = normal_like(scales, generator) * scales
-    rotations = rotation_from_quats(values.quats[children])
-    values.means[children] += (rotations @ offsets[..., None]).squeeze(-1)
-    values.log_scales[children] = (scales / SPLIT_SHRINK).log()
+    longest = scales.argmax(dim=1, keepdim=True)
+    length = scales.gather(1, longest)
+    side = torch.ones_like(length)
+    side[len(length) // 2 :] = -1.0
+    axis = rotation_from_quats(values.quats[children]).take_along_dim(longest[:, None], dim=2).squeeze(2)
+    values.means[children] += side * CHILD_OFFSET * length * axis
+    values.log_scales[children] = (CHILD_WIDTH * scales).scatter(1, longest, CHILD_LENGTH * length).log()
+    values.logit_opacities[children] = torch.logit(CHILD_OPACITY * values.opacities[children])
 
 
 def _cut_opacities(population: Population, most: float) -> None:

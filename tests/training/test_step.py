@@ -45,7 +45,9 @@ def by_hand(state, numbers):
         view = state.views[number]
         target = make_target(view.load(), view.camera.size_px, state.background)
         image = draw(leaves, view.camera, state.settings).image
-        total = total + ops.photometric_loss(image, target.image, target.weight) / len(numbers)
+        total = total + ops.photometric_loss(
+            image, target.image, target.weight, ssim_weight=state.config.ssim_weight
+        ) / len(numbers)
     total.backward()
     return total.detach(), {name: leaf.grad for name, leaf in leaves.tensors().items()}
 

@@ -259,7 +259,8 @@ def _joined(path: Path, content: dict[str, Any]) -> dict[str, Any]:
             raise FormatError(f"{other} does not belong to {path.name}")
         states.append(shard.get("state"))
     try:
-        return joined(states, with_rows)
+        rows = [len(shard["population"]["means"]["values"]) for shard in states]
+        return joined(states, with_rows) | {"process_rows": rows}
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise FormatError(f"checkpoint {path} is damaged ({one_line(error)})") from error
 

@@ -116,8 +116,16 @@ class ShardedState(TrainState):
 
 
 def shards(state: TrainState, count: int) -> list[dict[str, Any]]:
-    """The ``state_dict`` of each of ``count`` processes, from that of the whole scene."""
-    rows = divided_by_place(state.population.gaussians.means, count)
+    """The ``state_dict`` of each of ``count`` processes, from that of the whole scene.
+
+    A run that goes on in as many processes as before gives each the Gaussians that it had, so that it ends
+    with the same bits as without the stop.
+    """
+    means, before = state.population.gaussians.means, state.process_rows
+    if len(before) == count and min(before) >= 0 and sum(before) == len(means):
+        rows = list(torch.arange(len(means)).split(before))
+    else:
+        rows = divided_by_place(means, count)
     return divided(state.state_dict(), rows, parts_with_rows(state))
 
 

@@ -54,6 +54,8 @@ class TrainState:
         background: RGB in [0, 1] behind transparent pictures.
         step: number of completed steps.
         seconds: training time so far.
+        process_rows: numbers of Gaussians, in their order, that each of several processes trained before the
+            checkpoint from which this is restored; empty if it was one process.
     """
 
     config: TrainConfig
@@ -72,6 +74,7 @@ class TrainState:
     background: tuple[float, float, float]
     step: int = 0
     seconds: float = 0.0
+    process_rows: tuple[int, ...] = ()
 
     @property
     def gaussians(self) -> Scene:
@@ -206,6 +209,7 @@ def restore(
     if of_scene is not None and state.scene_generator is not state.generator:
         state.scene_generator.set_state(of_scene)
     state.start_count, state.step, state.seconds = saved["start_count"], saved["step"], saved["seconds"]
+    state.process_rows = tuple(int(count) for count in saved.get("process_rows", ()))
     return state
 
 

@@ -18,7 +18,7 @@ from sfumato.training.part import Gradients, Refinement, Shot
 from sfumato.training.population import Population
 from sfumato.training.schedules import refinement_is_due
 
-# A split gives two Gaussians, one behind the other along the longest axis of their parent, shorter, narrower
+# A split gives two Gaussians next to each other along the longest axis of their parent, shorter, narrower
 # and fainter, which changes the picture less than samples of the parent (long-axis split, Deng et al. 2025,
 # arXiv 2508.12313). Together they are about as long as the parent: 0.75² + 0.6² is near 1.
 CHILD_OFFSET = 0.75  # of the scale along the longest axis

@@ -48,7 +48,7 @@ class Checkpoint:
         path: the file.
         options: of the run.
         capture: identity of the training data, from ``identify``.
-        state: from ``TrainState.state_dict``.
+        state: from ``TrainState.state_dict``; of several processes, joined, with the ``process_rows``.
     """
 
     path: Path

@@ -254,10 +254,14 @@ def test_noise_is_an_option():
 def test_the_penalty_has_the_weights_of_the_configuration():
     gaussians, far = crowd([0.2, 0.6], 0.3), shot(camera=viewer())
     opacity, scale = (
-        control(opacity_weight=2.0, scale_weight=0.0),
+        control(opacity_weight=2.0, scale_weight=0.0, opacity_end_factor=1.0),
         control(scale_weight=2.0, opacity_weight=0.0),
     )
     assert float(opacity.penalty(gaussians, far)) == pytest.approx(0.8)
+    for progress, share in ((0.0, 1.0), (0.5, 0.1), (1.0, 0.01)):
+        fading = control(opacity_weight=2.0, scale_weight=0.0, opacity_end_factor=0.01)
+        view = shot(camera=viewer(), progress=progress)
+        assert float(fading.penalty(gaussians, view)) == pytest.approx(0.8 * share)
     # Distances of 10 and 11, or a fifth of the depth where that is more.
     assert float(scale.penalty(gaussians, far)) == pytest.approx(0.3 / 10 + 0.3 / 11)
     assert float(scale.penalty(gaussians, shot(camera=viewer(), depth=100.0))) == pytest.approx(0.6 / 20)

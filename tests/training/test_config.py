@@ -21,6 +21,7 @@ from sfumato.training.config import AdcConfig, Rates, Schedule, TrainConfig
         (Schedule, {"refine_every": 0}, "schedule.refine_every"),
         (Schedule, {"settle_from": 1.1}, "schedule.settle_from"),
         (AdcConfig, {"prune_opacity": 0.5}, "adc.prune_opacity"),
+        (AdcConfig, {"opacity_end_factor": 0.0}, "adc.opacity_end_factor"),
         (TrainConfig, {"steps": 0}, "steps"),
         (TrainConfig, {"steps": 3, "minutes": 1.0}, "steps and minutes"),
         (TrainConfig, {"minutes": float("nan")}, "minutes"),

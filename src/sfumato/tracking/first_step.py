@@ -17,7 +17,7 @@ from sfumato.training.state import TrainState
 
 # Weights of the mean opacity and scale: larger than in an ordinary run, as a rig has few viewpoints, and
 # unneeded Gaussians would become fog.
-PENALTIES = AdcConfig(opacity_weight=0.2, scale_weight=0.3)
+PENALTIES = AdcConfig(opacity_weight=0.2, opacity_end_factor=1.0, scale_weight=0.3)
 
 
 def first_config(

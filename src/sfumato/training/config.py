@@ -116,7 +116,9 @@ class AdcConfig:
         prune_scale: Gaussians larger than this times the distance of the nearest camera are removed.
         reset_opacity_every: steps after which opacities are cut to twice ``prune_opacity``; 0: never.
         noise: strength of noise on the means, as in ``McmcConfig``; 0: none.
-        opacity_weight: weight of the mean opacity in the loss, so that unneeded Gaussians fade.
+        opacity_weight: weight of the mean opacity in the loss at the start, so that unneeded Gaussians fade.
+        opacity_end_factor: final value of this weight, as a fraction of the initial one; the decay is
+            log-linear.
         scale_weight: weight of the mean scale, divided by the distance to the camera.
     """
 
@@ -128,11 +130,14 @@ class AdcConfig:
     reset_opacity_every: int = 0
     noise: float = 0.0
     opacity_weight: float = 0.06
+    opacity_end_factor: float = 0.05
     scale_weight: float = 0.08
 
     def __post_init__(self) -> None:
         if not 0 <= self.prune_opacity < 0.5:
             raise ConfigError(f"adc.prune_opacity is {self.prune_opacity}; give 0 to less than 0.5")
+        if not 0 < self.opacity_end_factor < inf:
+            raise ConfigError(f"adc.opacity_end_factor is {self.opacity_end_factor}; give more than 0")
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from sfumato.training.densify.noise import shake
 from sfumato.training.densify.penalty import penalty_of
 from sfumato.training.part import Gradients, Refinement, Shot
 from sfumato.training.population import Population
-from sfumato.training.schedules import refinement_is_due
+from sfumato.training.schedules import log_linear, refinement_is_due
 
 # A split gives two Gaussians next to each other along the longest axis of their parent, shorter, narrower
 # and fainter, which changes the picture less than samples of the parent (long-axis split, Deng et al. 2025,
@@ -40,7 +40,12 @@ class AdaptiveDensityControl(Densifier):
         self._views: Tensor | None = None
 
     def penalty(self, gaussians: Gaussians, shot: Shot) -> Tensor | None:
-        return penalty_of(self.config, gaussians, shot)
+        config = self.config
+        # Later in a run opacities may rise: Gaussians that lie on top of each other cost time.
+        decay = log_linear(1.0, config.opacity_end_factor, shot.context.progress)
+        return penalty_of(
+            gaussians, shot, opacity_weight=decay * config.opacity_weight, scale_weight=config.scale_weight
+        )
 
     def observe(self, gradients: Gradients) -> None:
         found = gradients.screen_gradient

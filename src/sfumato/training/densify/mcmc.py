@@ -32,7 +32,8 @@ class MarkovChain(Densifier):
         self.config, self.schedule = config, schedule
 
     def penalty(self, gaussians: Gaussians, shot: Shot) -> Tensor | None:
-        return penalty_of(self.config, gaussians, shot)
+        weights = {"opacity_weight": self.config.opacity_weight, "scale_weight": self.config.scale_weight}
+        return penalty_of(gaussians, shot, **weights)
 
     def refine(self, population: Population, context: StepContext) -> Refinement | None:
         change = None

@@ -7,7 +7,6 @@ from torch import Tensor
 from sfumato import ops
 from sfumato.maths.device_copies import moved_like
 from sfumato.scene.gaussians import Gaussians
-from sfumato.training.config import AdcConfig, McmcConfig
 from sfumato.training.part import Shot
 
 # Least viewing distance in the scale penalty, in units of the scene's depth, so that a few near Gaussians do
@@ -15,18 +14,21 @@ from sfumato.training.part import Shot
 _MIN_DISTANCE = 0.2
 
 
-def penalty_of(config: AdcConfig | McmcConfig, gaussians: Gaussians, shot: Shot) -> Tensor | None:
-    """``ops.opacity_and_scale`` of a view, with the weights of a strategy.
+def penalty_of(
+    gaussians: Gaussians, shot: Shot, *, opacity_weight: float, scale_weight: float
+) -> Tensor | None:
+    """``ops.opacity_and_scale`` of a view.
 
     Args:
-        config: of the strategy.
         gaussians: n of them.
         shot: the view.
+        opacity_weight: factor of the mean opacity.
+        scale_weight: factor of the mean scale, relative to the distance of the camera.
 
     Returns:
         [] the term of the loss; None if both weights are 0.
     """
-    if config.opacity_weight == 0 and config.scale_weight == 0:
+    if opacity_weight == 0 and scale_weight == 0:
         return None
     return ops.opacity_and_scale(
         gaussians.log_scales,
@@ -34,6 +36,6 @@ def penalty_of(config: AdcConfig | McmcConfig, gaussians: Gaussians, shot: Shot)
         gaussians.means,
         moved_like(shot.camera.centre_world, gaussians.means),
         least_distance=_MIN_DISTANCE * shot.context.depth,
-        opacity_weight=config.opacity_weight,
-        scale_weight=config.scale_weight,
+        opacity_weight=opacity_weight,
+        scale_weight=scale_weight,
     )

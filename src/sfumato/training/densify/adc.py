@@ -41,7 +41,7 @@ class AdaptiveDensityControl(Densifier):
 
     def penalty(self, gaussians: Gaussians, shot: Shot) -> Tensor | None:
         config = self.config
-        # Later in a run opacities may rise: Gaussians that lie on top of each other cost time.
+        # Opacities may rise later in a run, so that fewer Gaussians lie on top of each other.
         decay = log_linear(1.0, config.opacity_end_factor, shot.context.progress)
         return penalty_of(
             gaussians, shot, opacity_weight=decay * config.opacity_weight, scale_weight=config.scale_weight

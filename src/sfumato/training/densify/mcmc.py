@@ -32,8 +32,10 @@ class MarkovChain(Densifier):
         self.config, self.schedule = config, schedule
 
     def penalty(self, gaussians: Gaussians, shot: Shot) -> Tensor | None:
-        weights = {"opacity_weight": self.config.opacity_weight, "scale_weight": self.config.scale_weight}
-        return penalty_of(gaussians, shot, **weights)
+        config = self.config
+        return penalty_of(
+            gaussians, shot, opacity_weight=config.opacity_weight, scale_weight=config.scale_weight
+        )
 
     def refine(self, population: Population, context: StepContext) -> Refinement | None:
         change = None
